@@ -1,1 +1,30 @@
-fn main() {}
+//! Generators and checks of this repository.
+
+mod generate;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "usage: cargo xtask <command>
+
+  schema [--check]   write schema/, or fail on drift and show it";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            generate::report(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[&str]) -> Result<()> {
+    match arguments {
+        ["schema", rest @ ..] => generate::schema(generate::Mode::from_arguments(rest)?),
+        _ => bail!("{USAGE}"),
+    }
+}

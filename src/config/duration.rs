@@ -1,0 +1,223 @@
+//! Durations in Go's notation, as `tbot.yaml` has them. Depends on serde and schemars only.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{self, Deserialize, Deserializer};
+
+/// What [`GoDuration`] accepts, as an ECMA 262 regular expression: empty (zero), or Go's notation.
+pub(super) const PATTERN: &str = r"^$|^[-+]?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$";
+
+/// A duration in Go's notation: `90s`, `1h30m`, `1.5h`, `-5m`. Empty means zero, and zero means the default.
+///
+/// Nanoseconds in 64 bits, as in Go; what does not fit is held at the bounds (292 years).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GoDuration {
+    nanoseconds: i64,
+}
+
+/// The text is not a duration in Go's notation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a duration such as `90s`, `20m` or `1h30m`")]
+pub struct InvalidDuration;
+
+impl GoDuration {
+    /// A duration of whole seconds.
+    pub const fn from_secs(seconds: i64) -> Self {
+        Self { nanoseconds: seconds.saturating_mul(1_000_000_000) }
+    }
+
+    /// Whether this is zero, which everywhere means: use the default.
+    pub const fn is_zero(self) -> bool {
+        self.nanoseconds == 0
+    }
+
+    /// Whether this lies before zero.
+    pub const fn is_negative(self) -> bool {
+        self.nanoseconds < 0
+    }
+
+    /// The same span, or zero where it is negative.
+    pub const fn to_std(self) -> Duration {
+        if self.nanoseconds < 0 {
+            Duration::ZERO
+        } else {
+            Duration::from_nanos(self.nanoseconds.unsigned_abs())
+        }
+    }
+}
+
+impl FromStr for GoDuration {
+    type Err = InvalidDuration;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDuration> {
+        let (sign, mut rest) = match text.as_bytes().first() {
+            None => return Ok(Self::default()),
+            Some(b'-') => (-1, &text[1..]),
+            Some(b'+') => (1, &text[1..]),
+            Some(_) => (1, text),
+        };
+        if rest == "0" {
+            return Ok(Self::default());
+        }
+        if rest.is_empty() {
+            return Err(InvalidDuration);
+        }
+        let mut total: i128 = 0;
+        while !rest.is_empty() {
+            let (amount, after) = term(rest)?;
+            total = total.saturating_add(amount);
+            rest = after;
+        }
+        let bounded = (sign * total).clamp(i128::from(i64::MIN), i128::from(i64::MAX));
+        Ok(Self { nanoseconds: i64::try_from(bounded).unwrap_or(i64::MAX) })
+    }
+}
+
+/// One number with its unit, in nanoseconds, and what follows it.
+fn term(text: &str) -> Result<(i128, &str), InvalidDuration> {
+    const UNITS: [(&str, i128); 8] = [
+        ("ns", 1),
+        ("us", 1_000),
+        ("µs", 1_000),
+        ("μs", 1_000),
+        ("ms", 1_000_000),
+        ("s", 1_000_000_000),
+        ("m", 60_000_000_000),
+        ("h", 3_600_000_000_000),
+    ];
+
+    let (whole, rest) = digits(text);
+    let (fraction, rest) = match rest.strip_prefix('.') {
+        Some(rest) => digits(rest),
+        None => ("", rest),
+    };
+    if whole.is_empty() && fraction.is_empty() {
+        return Err(InvalidDuration);
+    }
+    let (unit, rest) = UNITS
+        .iter()
+        .find_map(|(unit, scale)| rest.strip_prefix(unit).map(|rest| (scale, rest)))
+        .ok_or(InvalidDuration)?;
+
+    let mut amount: i128 = 0;
+    for digit in whole.bytes() {
+        amount = amount.saturating_mul(10).saturating_add(i128::from(digit - b'0')).min(i128::from(u64::MAX));
+    }
+    amount = amount.saturating_mul(*unit);
+    // A unit has at most 13 significant decimal places below it; what lies beyond is under a nanosecond.
+    let mut place = 1;
+    for digit in fraction.bytes().take(13) {
+        place *= 10;
+        amount = amount.saturating_add(i128::from(digit - b'0') * unit / place);
+    }
+    Ok((amount, rest))
+}
+
+fn digits(text: &str) -> (&str, &str) {
+    text.split_at(text.bytes().take_while(u8::is_ascii_digit).count())
+}
+
+impl fmt::Display for GoDuration {
+    /// Go's canonical form: `1h0m0s`, `20m0s`, `1.5s`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_zero() {
+            return f.write_str("0s");
+        }
+        if self.is_negative() {
+            f.write_str("-")?;
+        }
+        let nanoseconds = self.nanoseconds.unsigned_abs();
+        if nanoseconds < 1_000_000_000 {
+            let (scale, unit) = match nanoseconds {
+                0..1_000 => (1, "ns"),
+                1_000..1_000_000 => (1_000, "µs"),
+                _ => (1_000_000, "ms"),
+            };
+            return write!(f, "{}{unit}", decimal(nanoseconds, scale));
+        }
+        let minutes = nanoseconds / 60_000_000_000;
+        let seconds = decimal(nanoseconds % 60_000_000_000, 1_000_000_000);
+        match (minutes / 60, minutes % 60) {
+            (0, 0) => write!(f, "{seconds}s"),
+            (0, minutes) => write!(f, "{minutes}m{seconds}s"),
+            (hours, minutes) => write!(f, "{hours}h{minutes}m{seconds}s"),
+        }
+    }
+}
+
+/// `value / scale` in decimal, without trailing zeros.
+fn decimal(value: u64, scale: u64) -> String {
+    let (whole, fraction) = (value / scale, value % scale);
+    if fraction == 0 {
+        return whole.to_string();
+    }
+    let width = scale.ilog10() as usize;
+    format!("{whole}.{fraction:0width$}").trim_end_matches('0').to_owned()
+}
+
+impl<'de> Deserialize<'de> for GoDuration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for GoDuration {
+    fn schema_name() -> Cow<'static, str> {
+        "GoDuration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "A duration in Go's notation, such as `90s`, `20m` or `1h30m`; empty or zero means the default.",
+            "pattern": PATTERN,
+            "x-sensitivity": "tuning",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nanoseconds(text: &str) -> Option<i64> {
+        text.parse::<GoDuration>().ok().map(|duration| duration.nanoseconds)
+    }
+
+    #[test]
+    fn reads_what_go_reads() {
+        assert_eq!(nanoseconds("1h30m"), Some(5_400_000_000_000));
+        assert_eq!(nanoseconds("1.5h"), Some(5_400_000_000_000));
+        assert_eq!(nanoseconds("-5m"), Some(-300_000_000_000));
+        assert_eq!(nanoseconds(".5s"), Some(500_000_000));
+        assert_eq!(nanoseconds("5.s"), Some(5_000_000_000));
+        assert_eq!(nanoseconds("1µs2μs3us"), Some(6_000));
+        assert_eq!(nanoseconds(""), Some(0));
+        assert_eq!(nanoseconds("+0"), Some(0));
+        assert_eq!(nanoseconds("99999999999999999999h"), Some(i64::MAX));
+        for wrong in ["60", "1d", "1H", "1h 30m", "h", ".s", "-", "1h30", "s1", " 1s"] {
+            assert_eq!(nanoseconds(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn prints_what_go_prints() {
+        for (text, printed) in [
+            ("60m", "1h0m0s"),
+            ("90s", "1m30s"),
+            ("1500ms", "1.5s"),
+            ("1500us", "1.5ms"),
+            ("-2h", "-2h0m0s"),
+            ("0s", "0s"),
+        ] {
+            assert_eq!(
+                text.parse::<GoDuration>().map(|duration| duration.to_string()).as_deref(),
+                Ok(printed)
+            );
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The JSON Schemas of the configuration: generated from the types, embedded, and looked up by pointer.
+//! Depends on schemars and serde_json only.
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+/// The JSON Schema (2020-12) of version 2 of the configuration, as it is embedded in this program.
+pub const CONFIG: &str = include_str!("../../schema/tbot.schema.json");
+
+/// Generates the schema of version 2 of the configuration from its types.
+pub fn generate() -> Value {
+    generate_root::<super::Config>("tbot.schema.json", "tbot.yaml, version 2")
+}
+
+/// Generates the schema of a root type, with `$id` and `title`.
+pub(crate) fn generate_root<T: JsonSchema>(id: &str, title: &str) -> Value {
+    let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>();
+    let mut root = Map::new();
+    root.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
+    root.insert("$id".to_owned(), json!(id));
+    root.insert("title".to_owned(), json!(title));
+    if let Value::Object(generated) = Value::from(schema) {
+        root.extend(generated.into_iter().filter(|(key, _)| key != "$schema" && key != "title"));
+    }
+    let mut root = Value::Object(root);
+    unwrap_descriptions(&mut root);
+    root
+}
+
+/// Descriptions come from doc comments, whose line breaks mean nothing.
+fn unwrap_descriptions(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            for (key, value) in map {
+                match value {
+                    Value::String(text) if key == "description" => *text = text.replace('\n', " "),
+                    other => unwrap_descriptions(other),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(unwrap_descriptions),
+        _ => {}
+    }
+}
+
+/// One branch of a tagged union: the body's schema under `$defs`, with its `type`.
+pub(super) fn branch<T: JsonSchema>(
+    generator: &mut SchemaGenerator,
+    type_name: &str,
+    extra: &[(&str, &str)],
+) -> Schema {
+    let name = T::schema_name().into_owned();
+    let mut body = T::json_schema(generator);
+    let object = body.ensure_object();
+
+    let mut properties = Map::new();
+    properties.insert(
+        "type".to_owned(),
+        json!({ "const": type_name, "description": "Which type this is.", "x-sensitivity": "category" }),
+    );
+    if let Some(Value::Object(own)) = object.remove("properties") {
+        properties.extend(own);
+    }
+    let mut required = vec![json!("type")];
+    if let Some(Value::Array(own)) = object.remove("required") {
+        required.extend(own);
+    }
+    for (key, value) in extra {
+        object.insert((*key).to_owned(), json!(value));
+    }
+    object.insert("type".to_owned(), json!("object"));
+    object.insert("properties".to_owned(), Value::Object(properties));
+    object.insert("required".to_owned(), Value::Array(required));
+    object.insert("additionalProperties".to_owned(), json!(false));
+    object.insert("x-sensitivity".to_owned(), json!("category"));
+    generator.definitions_mut().insert(name.clone(), body.into());
+    Schema::new_ref(format!("#/$defs/{name}"))
+}
