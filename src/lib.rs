@@ -3,3 +3,4 @@
 //! fresh. It builds the `tbot.start` event ([`event`]) but has no code that can send it: only the binary does.
 
 pub mod config;
+pub mod pointer;
