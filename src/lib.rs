@@ -3,5 +3,6 @@
 //! fresh. It builds the `tbot.start` event ([`event`]) but has no code that can send it: only the binary does.
 
 pub mod config;
+pub mod diagnostic;
 pub mod pointer;
 pub mod yaml;
