@@ -2,7 +2,7 @@
 //!
 //! Depends on `yaml` and `diagnostic`. Pure: no file, network, environment, clock; it knows neither tokio nor `event`.
 
-mod closed;
+pub(crate) mod closed;
 mod destination;
 mod duration;
 mod onboarding;

@@ -1,8 +1,10 @@
 //! Machine ID agent for Teleport: configuration, telemetry event, agent.
 //!
+//! The library validates `tbot.yaml` ([`config`]) and, with the `agent` feature, joins a cluster and keeps credentials
 //! fresh. It builds the `tbot.start` event ([`event`]) but has no code that can send it: only the binary does.
 
 pub mod config;
 pub mod diagnostic;
+pub mod event;
 pub mod pointer;
 pub mod yaml;

@@ -52,23 +52,25 @@ macro_rules! string_enum {
             }
         }
 
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
         impl schemars::JsonSchema for $name {
             fn schema_name() -> std::borrow::Cow<'static, str> {
                 stringify!($name).into()
             }
 
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                let mut schema = schemars::json_schema!({
+                schemars::json_schema!({
                     "type": "string",
                     "description": concat!($($doc, "\n",)*).trim(),
                     "enum": [$($value,)+],
                     "enumDescriptions": [$(concat!($($variant_doc, "\n",)*).trim(),)+],
-                });
-                $(schema.insert(
-                    "x-sensitivity".to_owned(),
-                    crate::config::Sensitivity::$class.name().into(),
-                );)?
-                schema
+                    $("x-sensitivity": crate::config::Sensitivity::$class.name(),)?
+                })
             }
         }
     };

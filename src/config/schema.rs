@@ -5,6 +5,9 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use super::scalar::Sensitivity;
+use crate::pointer::Pointer;
+
 /// The JSON Schema (2020-12) of version 2 of the configuration, as it is embedded in this program.
 pub const CONFIG: &str = include_str!("../../schema/tbot.schema.json");
 
@@ -76,4 +79,35 @@ pub(super) fn branch<T: JsonSchema>(
     object.insert("x-sensitivity".to_owned(), json!("category"));
     generator.definitions_mut().insert(name.clone(), body.into());
     Schema::new_ref(format!("#/$defs/{name}"))
+}
+
+/// The class of the property that a pointer names, by a configuration's schema alone: `/onboarding/join_method`. Items of
+/// lists have no pointer here.
+pub fn property_class(schema: &Value, pointer: &Pointer) -> Option<Sensitivity> {
+    let mut at = schema;
+    for token in pointer.tokens() {
+        at = resolve(schema, at)?.get("properties")?.get(token.as_ref())?;
+    }
+    class_of(schema, at)
+}
+
+/// The class of a property's schema: its own, or the one behind its `$ref`.
+pub fn class_of(root: &Value, schema: &Value) -> Option<Sensitivity> {
+    let own = schema.get("x-sensitivity");
+    let class = own.or_else(|| resolve(root, schema)?.get("x-sensitivity"))?;
+    Sensitivity::from_name(class.as_str()?)
+}
+
+/// What a schema refers to, with `null` as an alternative left aside; itself where it refers to nothing.
+pub fn resolve<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a Value> {
+    let mut at = schema;
+    loop {
+        if let Some(branches) = at.get("anyOf").and_then(Value::as_array) {
+            at = branches.iter().find(|branch| branch.get("type") != Some(&json!("null")))?;
+        } else if let Some(reference) = at.get("$ref").and_then(Value::as_str) {
+            at = root.pointer(reference.strip_prefix('#')?)?;
+        } else {
+            return Some(at);
+        }
+    }
 }

@@ -33,8 +33,16 @@ pub(crate) struct Generated {
 
 /// `cargo xtask schema`.
 pub(crate) fn schema(mode: Mode) -> Result<()> {
-    let files =
-        [Generated { path: "schema/tbot.schema.json", content: pretty(&tbot::config::schema::generate())? }];
+    let config = tbot::config::schema::generate();
+    let event = tbot::event::generate();
+    let findings = tbot::event::audit(&event, &config);
+    if !findings.is_empty() {
+        bail!("the event's declarations break the rules of telemetry:\n  {}", findings.join("\n  "));
+    }
+    let files = [
+        Generated { path: "schema/tbot.schema.json", content: pretty(&config)? },
+        Generated { path: "schema/tbot.start.schema.json", content: pretty(&event)? },
+    ];
     apply(mode, "cargo xtask schema", &files)
 }
 

@@ -1,0 +1,33 @@
+//! The event as it travels: the body of the Connect JSON request, by the declarations' `x-wire`. Pure.
+
+use serde_json::{Map, Value};
+
+use super::declaration::TbotStart;
+use super::rules::Rules;
+
+/// The body of the request that submits an event under a `distinct_id` (a UUID v4 in its hyphenated form).
+///
+/// Keys stand in the order of the declarations, so that the same event always gives the same bytes.
+pub fn body(rules: &Rules, event: &TbotStart, distinct_id: &str) -> Value {
+    let event = serde_json::to_value(event).unwrap_or_default();
+    let mut start = Map::new();
+    for rule in &rules.properties {
+        let Some(value) = event.get(&rule.name) else { continue };
+        let value = match (&rule.wire.values, value.as_str()) {
+            (Some(table), Some(text)) => table.get(text).map_or(Value::Null, |name| name.as_str().into()),
+            _ if !rule.wire.minus.is_empty() => subtract(&event, value, &rule.wire.minus),
+            _ => value.clone(),
+        };
+        start.insert(rule.wire.name.clone(), value);
+    }
+    let mut body = Map::new();
+    body.insert("distinctId".to_owned(), distinct_id.into());
+    body.insert("start".to_owned(), Value::Object(start));
+    Value::Object(body)
+}
+
+fn subtract(event: &Value, total: &Value, parts: &[String]) -> Value {
+    let count = |value: &Value| value.as_u64().unwrap_or(0);
+    let parts: u64 = parts.iter().map(|part| count(&event[part.as_str()])).sum();
+    Value::from(count(total).saturating_sub(parts))
+}
