@@ -2,24 +2,35 @@
 //!
 //! Depends on `yaml` and `diagnostic`. Pure: no file, network, environment, clock; it knows neither tokio nor `event`.
 
+mod checks;
 pub(crate) mod closed;
 mod destination;
+mod disclosure;
 mod duration;
+mod explain;
+mod join_uri;
+mod load;
 mod onboarding;
+mod provenance;
 mod scalar;
 pub mod schema;
 mod service;
 mod strict;
+pub mod v1;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use checks::Purpose;
 use closed::string_enum;
 pub use destination::{AclMode, Destination, Directory, KubernetesSecret, Memory, Reader, SymlinkMode};
+pub use disclosure::FileDisclosure;
 pub use duration::{GoDuration, InvalidDuration};
+pub use load::{Effective, Loaded, load};
 pub use onboarding::{
     Azure, BoundKeypair, GenericOidc, Gitlab, JoinMethod, KubernetesJoin, Onboarding, Terraform,
 };
+pub use provenance::{Input, Origin, Origins, Override};
 pub use scalar::{
     ByteLimit, Identifier, Location, Number, Port, Principal, Secret, Sensitivity, Setting, Switch, is_on,
 };

@@ -11,6 +11,14 @@ use crate::pointer::Pointer;
 /// The JSON Schema (2020-12) of version 2 of the configuration, as it is embedded in this program.
 pub const CONFIG: &str = include_str!("../../schema/tbot.schema.json");
 
+/// The JSON Schema (2020-12) of version 1 of the configuration, as it is embedded in this program.
+pub const CONFIG_V1: &str = include_str!("../../schema/tbot-v1.schema.json");
+
+/// Generates the schema of version 1 of the configuration from its types.
+pub fn generate_v1() -> Value {
+    generate_root::<super::v1::ConfigV1>("tbot-v1.schema.json", "tbot.yaml, version 1")
+}
+
 /// Generates the schema of version 2 of the configuration from its types.
 pub fn generate() -> Value {
     generate_root::<super::Config>("tbot.schema.json", "tbot.yaml, version 2")
@@ -110,4 +118,74 @@ pub fn resolve<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a Value> {
             return Some(at);
         }
     }
+}
+
+/// The schema of the value at a pointer of an instance, as its parent has it: the instance says which branch of a union
+/// is meant. None for what the schema does not know.
+pub fn locate<'a>(root: &'a Value, instance: &Value, pointer: &Pointer) -> Option<&'a Value> {
+    let (mut schema, mut value) = (root, instance);
+    for token in pointer.tokens() {
+        let branch =
+            choose(root, schema, value).or_else(|| any_branch(root, schema).filter(|_| token == "type"))?;
+        (schema, value) = match value {
+            Value::Object(map) => {
+                let known = branch.get("properties").and_then(|properties| properties.get(token.as_ref()));
+                let open = branch.get("additionalProperties").filter(|open| open.is_object());
+                (known.or(open)?, map.get(token.as_ref())?)
+            }
+            Value::Array(items) => (branch.get("items")?, items.get(token.parse::<usize>().ok()?)?),
+            _ => return None,
+        };
+    }
+    Some(schema)
+}
+
+/// The schema of the value at a pointer of an instance, down to the branch that the instance means.
+pub(super) fn branch_of<'a>(root: &'a Value, instance: &Value, pointer: &Pointer) -> Option<&'a Value> {
+    choose(root, locate(root, instance, pointer)?, instance.pointer(pointer.as_str())?)
+}
+
+/// Follows references and unions, by what an instance is.
+fn choose<'a>(root: &'a Value, schema: &'a Value, instance: &Value) -> Option<&'a Value> {
+    let mut at = schema;
+    loop {
+        if let Some(branches) = at.get("oneOf").and_then(Value::as_array) {
+            let tag = instance.get("type")?;
+            let of_branch = |branch: &&Value| {
+                resolve(root, branch).is_some_and(|branch| branch["properties"]["type"]["const"] == *tag)
+            };
+            at = branches.iter().find(of_branch)?;
+        } else if let Some(branches) = at.get("anyOf").and_then(Value::as_array) {
+            let fits =
+                |branch: &&Value| resolve(root, branch).is_some_and(|branch| is_of_type(branch, instance));
+            let not_null = |branch: &&Value| branch["type"] != "null";
+            at = branches.iter().find(fits).or_else(|| branches.iter().find(not_null))?;
+        } else if let Some(reference) = at.get("$ref").and_then(Value::as_str) {
+            at = root.pointer(reference.strip_prefix('#')?)?;
+        } else {
+            return Some(at);
+        }
+    }
+}
+
+/// Some branch of a union of maps. All of them have the `type` that tells them apart, even where an instance has none of
+/// its values.
+fn any_branch<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a Value> {
+    resolve(root, resolve(root, schema)?.get("oneOf")?.get(0)?)
+}
+
+fn is_of_type(schema: &Value, instance: &Value) -> bool {
+    let name = match instance {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let kind = schema.get("type");
+    // A union of maps has no type of its own.
+    kind.map_or(name == "object", |kind| {
+        kind == name || kind.as_array().is_some_and(|kinds| kinds.contains(&json!(name)))
+    })
 }

@@ -71,6 +71,11 @@ pub trait ServiceFields {
         None
     }
 
+    /// Whether the lifetime is written as `certificate_ttl`.
+    fn has_certificate_ttl(&self) -> bool {
+        false
+    }
+
     /// The roles to impersonate, where the file names any.
     fn roles(&self) -> &[Identifier] {
         &[]
@@ -139,6 +144,10 @@ macro_rules! service {
                     credential_ttl: self.credential_ttl.or(self.certificate_ttl),
                     renewal_interval: self.renewal_interval,
                 }
+            }
+
+            fn has_certificate_ttl(&self) -> bool {
+                self.certificate_ttl.is_some()
             }
 
             $($methods)*

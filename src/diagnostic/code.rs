@@ -100,6 +100,41 @@ codes! {
     UnknownValue     "unknown-value"     Error   Structure "A value is none of those that its property allows.";
     InvalidFormat    "invalid-format"    Error   Structure "A text is not written as its property wants it, such as a duration.";
     UnknownVersion   "unknown-version"   Error   Structure "The version of the configuration is not known.";
+    MissingVersion   "missing-version"   Error   Structure "A file without `version` is of version 1, which has neither `services` nor `outputs`.";
+    InvalidV1        "invalid-v1"        Error   Meaning   "A destination of version 1 cannot be converted to version 2.";
+    EmptyValue       "empty-value"       Error   Meaning   "A text or a list that is needed is empty.";
+    ExactlyOne       "exactly-one"       Error   Meaning   "Of several properties exactly one must be there, and there are none or more.";
+    MutuallyExclusive "mutually-exclusive" Error Meaning   "Properties that exclude each other are there together.";
+    RequiresOther    "requires-other"    Error   Meaning   "A property needs another one, which is not there.";
+    IncompleteLifetime "incomplete-lifetime" Error Meaning "A service has one of `credential_ttl` and `renewal_interval` without the other.";
+    NegativeDuration "negative-duration" Error   Meaning   "A duration is negative that cannot be.";
+    TtlBelowInterval "ttl-below-interval" Error  Meaning   "Credentials expire before they are renewed; a warning at the top level.";
+    TtlTooLong       "ttl-too-long"      Error   Meaning   "Credentials would live longer than the cluster allows, 24h; a warning at the top level.";
+    SessionTooLong   "session-too-long"  Error   Meaning   "An AWS session would live longer than 12h, or no longer than its renewal interval.";
+    NotScoped        "not-scoped"        Error   Meaning   "A scoped bot cannot run a service of this type, or not with this property.";
+    UnsupportedDestination "unsupported-destination" Error Meaning "A service cannot write to a destination of this type.";
+    InvalidName      "invalid-name"      Error   Meaning   "A service's name has other characters than `a-z`, `0-9`, `_`, `-`, `+`, or is reserved.";
+    DuplicateName    "duplicate-name"    Error   Meaning   "Two services have one name, given or generated.";
+    InvalidAddress   "invalid-address"   Error   Meaning   "A URL, an address or a network is not written as one.";
+    InvalidArn       "invalid-arn"       Error   Meaning   "A text is no ARN or AWS region.";
+    InvalidTemplate  "invalid-template"  Error   Meaning   "A template does not parse, or names a variable that is not there.";
+    InvalidKubernetesName "invalid-kubernetes-name" Error Meaning "A text is no name that Kubernetes accepts.";
+    InvalidJoinUri   "invalid-join-uri"  Error   Meaning   "The join URI is not of the form `tbot+proxy+METHOD://TOKEN@HOST:PORT`.";
+    JoinUriConflict  "join-uri-conflict" Error   Meaning   "The join URI and another property say different things.";
+    MissingJoinMethod "missing-join-method" Error Meaning  "The agent cannot start without a join method.";
+    MissingAddress   "missing-address"   Error   Meaning   "The agent cannot start without the address of a proxy or an auth server.";
+    Version1         "version-1"         Warning Meaning   "The file is of version 1; it is read as the version 2 that it converts to.";
+    Deprecated       "deprecated"        Warning Meaning   "A property, value or type has a successor.";
+    NotExpanded      "not-expanded"      Warning Meaning   "A path has `${...}` or begins with `~`; nothing is expanded.";
+    AddressWithoutPort "address-without-port" Warning Meaning "An address has no port; 443 is tried.";
+    BothAddresses    "both-addresses"    Warning Meaning   "`proxy_server` and `auth_server` are both there; the first one is used.";
+    SameDestination  "same-destination"  Warning Meaning   "Two outputs, or an output and the storage, write to one place.";
+    UnusedBlock      "unused-block"      Warning Meaning   "A block belongs to another join method than the configured one.";
+    RelativeTokenPath "relative-token-path" Warning Meaning "A token looks like a file's path, but only an absolute path is read as a file.";
+    WeakerThanPlatform "weaker-than-platform" Warning Meaning "`symlinks` or `acls` ask for less than this platform offers.";
+    InsecureConnection "insecure-connection" Warning Meaning "`insecure: true` takes any certificate of the proxy or auth server.";
+    StorageInMemory  "storage-in-memory" Warning Meaning   "A join token works once, and the identity that it gives is lost when the agent ends.";
+    NotInOneshot     "not-in-oneshot"    Warning Meaning   "A service of this type does nothing in one-shot mode.";
 }
 
 impl fmt::Display for Code {

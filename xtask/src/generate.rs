@@ -41,6 +41,10 @@ pub(crate) fn schema(mode: Mode) -> Result<()> {
     }
     let files = [
         Generated { path: "schema/tbot.schema.json", content: pretty(&config)? },
+        Generated {
+            path: "schema/tbot-v1.schema.json",
+            content: pretty(&tbot::config::schema::generate_v1())?,
+        },
         Generated { path: "schema/tbot.start.schema.json", content: pretty(&event)? },
     ];
     apply(mode, "cargo xtask schema", &files)

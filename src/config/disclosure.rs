@@ -1,0 +1,55 @@
+//! What of a file an excerpt may show: scalars of properties that are known and neither secret nor identifier.
+//! Depends on `schema` and `diagnostic`.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::scalar::Sensitivity;
+use super::schema::{class_of, locate};
+use crate::diagnostic::{Disclosure, Visibility};
+use crate::pointer::Pointer;
+
+/// A file's value beside the schema that it is judged by.
+#[derive(Clone, Debug)]
+pub struct FileDisclosure {
+    schema: Value,
+    value: Value,
+    names: BTreeSet<String>,
+}
+
+impl FileDisclosure {
+    pub(super) fn new(schema: &str, value: Value) -> Self {
+        let schema: Value = serde_json::from_str(schema).unwrap_or_default();
+        let mut names = BTreeSet::new();
+        collect_names(&schema, &mut names);
+        Self { schema, value, names }
+    }
+}
+
+fn collect_names(schema: &Value, names: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(map) => {
+            if let Some(Value::Object(properties)) = map.get("properties") {
+                names.extend(properties.keys().cloned());
+            }
+            map.values().for_each(|value| collect_names(value, names));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect_names(item, names)),
+        _ => {}
+    }
+}
+
+impl Disclosure for FileDisclosure {
+    fn visibility(&self, pointer: &str) -> Option<Visibility> {
+        let schema = locate(&self.schema, &self.value, &Pointer::from(pointer))?;
+        match class_of(&self.schema, schema)? {
+            Sensitivity::Secret | Sensitivity::Identifier => Some(Visibility::Hidden),
+            Sensitivity::Location | Sensitivity::Tuning | Sensitivity::Category => Some(Visibility::Visible),
+        }
+    }
+
+    fn names_property(&self, name: &str) -> bool {
+        self.names.contains(name)
+    }
+}

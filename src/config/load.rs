@@ -1,0 +1,320 @@
+//! From a text and what overrides it to the effective configuration: YAML, version, overrides, join URI, structure,
+//! meaning. Depends on every other part of the configuration; pure.
+
+use serde_json::{Value, json};
+
+use super::checks::{self, Purpose};
+use super::disclosure::FileDisclosure;
+use super::explain::explain;
+use super::join_uri;
+use super::provenance::{Input, Origin, Origins, Override};
+use super::v1::{self, ConfigV1};
+use super::{Config, schema, strict};
+use crate::diagnostic::{Code, Diagnostic, Place, Severity};
+use crate::pointer::Pointer;
+use crate::yaml;
+
+/// A configuration with everything merged that has a say in it: the file, flags, variables, the join URI.
+#[derive(Clone, Debug)]
+pub struct Effective {
+    config: Config,
+    value: Value,
+    origins: Origins,
+}
+
+impl Effective {
+    /// The configuration, for the agent.
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The same as a value of version 2, for the event's declarations.
+    pub const fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// Where its values came from.
+    pub const fn origins(&self) -> &Origins {
+        &self.origins
+    }
+}
+
+/// What became of a text.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The effective configuration; none exactly where there are errors.
+    pub effective: Option<Effective>,
+    /// What is wrong or worth saying, in no order. Places are those of the file.
+    pub diagnostics: Vec<Diagnostic>,
+    file: Value,
+    version: FileVersion,
+}
+
+impl Loaded {
+    /// What of the file may be shown in excerpts.
+    pub fn disclosure(&self) -> FileDisclosure {
+        FileDisclosure::new(self.version.schema(), self.file.clone())
+    }
+}
+
+/// The version of the format that a file is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FileVersion {
+    V1,
+    V2,
+}
+
+impl FileVersion {
+    const fn schema(self) -> &'static str {
+        match self {
+            Self::V1 => schema::CONFIG_V1,
+            Self::V2 => schema::CONFIG,
+        }
+    }
+}
+
+/// Loads a configuration from a file's text, where there is one, and what overrides it.
+///
+/// Reports all that is wrong: what is wrong in structure is left out, and the rest is checked for its meaning.
+pub fn load(text: Option<&str>, overrides: &[Override], purpose: Purpose) -> Loaded {
+    let mut loaded = Loaded {
+        effective: None,
+        diagnostics: Vec::new(),
+        file: json!({ "version": "v2" }),
+        version: FileVersion::V2,
+    };
+    if let Some(text) = text {
+        match yaml::parse(text) {
+            Ok(parsed) => {
+                if parsed.documents_ignored {
+                    let message = "only the first YAML document is read, and there are more";
+                    loaded.report(
+                        Diagnostic::new(Code::DocumentsIgnored, Place::File, message)
+                            .with_help("remove what follows the second `---`"),
+                    );
+                }
+                loaded.file = parsed.value;
+            }
+            Err(problems) => {
+                loaded.file = Value::Null;
+                loaded.diagnostics.extend(problems.into_iter().map(Diagnostic::from));
+                return loaded;
+            }
+        }
+    }
+    let Some(version) = loaded.dispatch() else { return loaded };
+    loaded.version = version;
+    loaded.merge(overrides, purpose);
+    loaded
+}
+
+impl Loaded {
+    fn report(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// Tells the version of the file; a file that names none and has what only version 2 has is read as that.
+    fn dispatch(&mut self) -> Option<FileVersion> {
+        match self.file.get("version") {
+            Some(Value::String(version)) if version == "v2" => Some(FileVersion::V2),
+            Some(Value::String(version)) if !matches!(version.as_str(), "" | "v1") => {
+                let message = format!("version `{}` is not known", crate::diagnostic::display_key(version));
+                self.unknown_version(message);
+                None
+            }
+            Some(Value::Number(_) | Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
+                self.unknown_version("the version is not a text".to_owned());
+                None
+            }
+            Some(Value::String(_) | Value::Null) | None => {
+                let newer = ["services", "outputs"].into_iter().find(|key| self.file.get(key).is_some());
+                let Some(key) = newer else { return Some(FileVersion::V1) };
+                let message = format!("a file without `version: v2` is of version 1, which has no `{key}`");
+                self.report(
+                    Diagnostic::new(Code::MissingVersion, Place::Key(Pointer::root().key(key)), message)
+                        .with_help("write `version: v2` as the first line"),
+                );
+                if let Some(map) = self.file.as_object_mut() {
+                    map.insert("version".to_owned(), json!("v2"));
+                }
+                Some(FileVersion::V2)
+            }
+        }
+    }
+
+    fn unknown_version(&mut self, message: String) {
+        self.version = FileVersion::V2;
+        self.report(
+            Diagnostic::new(Code::UnknownVersion, Place::Value(Pointer::root().key("version")), message)
+                .with_help("write `version: v2`"),
+        );
+    }
+
+    fn merge(&mut self, overrides: &[Override], purpose: Purpose) {
+        let mut origins = Origins::default();
+        let mut value = match self.version {
+            FileVersion::V2 => self.file.clone(),
+            FileVersion::V1 => match self.convert(&mut origins) {
+                Some(value) => value,
+                None => return,
+            },
+        };
+        for Override { pointer, value: overriding, input } in overrides {
+            put(&mut value, pointer, overriding.clone());
+            origins.inputs.push((pointer.clone(), input.clone()));
+        }
+        let mut found = Vec::new();
+        for (pointer, given) in join_uri::expand(&value, &mut found) {
+            put(&mut value, &pointer, given);
+            origins.inputs.push((pointer, Input::JoinUri));
+        }
+        let structure = self.diagnostics.len();
+        let Some(config) = self.typed::<Config>(FileVersion::V2, &mut value, &mut origins) else { return };
+        // What was left out may be what start would miss.
+        let purpose = if self.diagnostics.len() > structure { Purpose::Validate } else { purpose };
+        checks::check(&config, &value, purpose, &mut found);
+        self.diagnostics.extend(found.into_iter().map(|diagnostic| relocate(diagnostic, &origins)));
+        if !self.has_errors() {
+            self.effective = Some(Effective { config, value, origins });
+        }
+    }
+
+    fn convert(&mut self, origins: &mut Origins) -> Option<Value> {
+        let mut file = self.file.clone();
+        let config = self.typed::<ConfigV1>(FileVersion::V1, &mut file, &mut Origins::default())?;
+        let message = "this file is of version 1, and is read as the version 2 that it converts to";
+        self.report(
+            Diagnostic::new(Code::Version1, Place::Value(Pointer::root().key("version")), message)
+                .with_help("write `version: v2`, and `services` with a `type` each for `destinations`"),
+        );
+        let converted = v1::convert(&file, &config);
+        self.diagnostics.extend(converted.diagnostics);
+        origins.moved = converted.moved;
+        Some(converted.value)
+    }
+
+    /// Reads a value as its type. What does not fit is reported and taken out of the value; none where even the rest does
+    /// not fit.
+    fn typed<T: serde::de::DeserializeOwned>(
+        &mut self,
+        version: FileVersion,
+        value: &mut Value,
+        origins: &mut Origins,
+    ) -> Option<T> {
+        let refusal = match strict::from_value(value) {
+            Ok(typed) => return Some(typed),
+            Err(refusal) => refusal,
+        };
+        let schema: Value = serde_json::from_str(version.schema()).unwrap_or_default();
+        let violations = explain(&schema, value);
+        if violations.is_empty() {
+            // The schema and the types accept the same, which a property test shows; this says so if they ever do not.
+            self.report(Diagnostic::new(Code::WrongType, Place::File, refusal.to_string()));
+            return None;
+        }
+        let wrong: Vec<Place> = violations.iter().map(|violation| violation.place.clone()).collect();
+        self.diagnostics.extend(violations.into_iter().map(|violation| relocate(violation, origins)));
+        leave_out(value, &wrong, origins);
+        strict::from_value(value).ok()
+    }
+}
+
+/// Puts a value at a place, with the maps on the way there.
+fn put(value: &mut Value, pointer: &Pointer, new: Value) {
+    let mut at = value;
+    for token in pointer.tokens() {
+        if !at.is_object() {
+            *at = json!({});
+        }
+        let Value::Object(map) = at else { return };
+        at = map.entry(token.into_owned()).or_insert(Value::Null);
+    }
+    *at = new;
+}
+
+/// Names the place that the user wrote instead of the place in the effective configuration.
+fn relocate(mut diagnostic: Diagnostic, origins: &Origins) -> Diagnostic {
+    let place = |place: Place| match place {
+        Place::Key(pointer) => match origins.of(&pointer) {
+            Origin::File(pointer) => Place::Key(pointer),
+            Origin::Input(input) => input_place(input),
+        },
+        Place::Value(pointer) => match origins.of(&pointer) {
+            Origin::File(pointer) => Place::Value(pointer),
+            Origin::Input(input) => input_place(input),
+        },
+        other => other,
+    };
+    diagnostic.place = place(diagnostic.place);
+    diagnostic.related = diagnostic.related.map(|(what, related)| (what, place(related)));
+    diagnostic
+}
+
+fn input_place(input: Input) -> Place {
+    match input {
+        Input::Flag(name) | Input::Variable(name) => Place::Input(name),
+        Input::JoinUri => Place::Value(Pointer::root().key("join_uri")),
+    }
+}
+
+/// Takes what is wrong out of a value, as little as will do: an unknown key alone, of a list the entry with the wrong part,
+/// else the wrong value. Places of what is left are noted in the origins where they changed.
+fn leave_out(value: &mut Value, wrong: &[Place], origins: &mut Origins) {
+    let mut entries: Vec<(String, usize)> = Vec::new();
+    for place in wrong {
+        let (pointer, is_key) = match place {
+            Place::Key(pointer) => (pointer, true),
+            Place::Value(pointer) => (pointer, false),
+            _ => continue,
+        };
+        let tokens: Vec<String> = pointer.tokens().map(std::borrow::Cow::into_owned).collect();
+        match tokens.as_slice() {
+            _ if is_key => remove(value, pointer),
+            [list, index, ..] if matches!(list.as_str(), "services" | "outputs" | "destinations") => {
+                if let Ok(index) = index.parse() {
+                    entries.push((list.clone(), index));
+                }
+            }
+            [storage, ..] if storage == "storage" => remove(value, &Pointer::root().key("storage")),
+            _ => remove(value, pointer),
+        }
+    }
+    for list in ["services", "outputs", "destinations"] {
+        let dropped: std::collections::BTreeSet<usize> =
+            entries.iter().filter(|(of, _)| of == list).map(|(_, index)| *index).collect();
+        if dropped.is_empty() {
+            continue;
+        }
+        let Some(Value::Array(items)) = value.get_mut(list) else { continue };
+        let place = Pointer::root().key(list);
+        let mut kept = Vec::with_capacity(items.len());
+        for (index, item) in std::mem::take(items).into_iter().enumerate() {
+            if dropped.contains(&index) {
+                continue;
+            }
+            if kept.len() != index
+                && let Origin::File(old) = origins.of(&place.index(index))
+            {
+                origins.moved.push((place.index(kept.len()), old));
+            }
+            kept.push(item);
+        }
+        *items = kept;
+    }
+}
+
+fn remove(value: &mut Value, pointer: &Pointer) {
+    let (Some(parent), Some(last)) = (pointer.parent(), pointer.last()) else { return };
+    match value.pointer_mut(parent.as_str()) {
+        Some(Value::Object(map)) => {
+            map.shift_remove(last.as_ref());
+        }
+        // An item of a list takes the list with it: its siblings keep their places.
+        Some(Value::Array(_)) => remove(value, &parent),
+        _ => {}
+    }
+}

@@ -1,0 +1,336 @@
+//! From version 1 to version 2: each destination becomes a service. Pure.
+
+use serde_json::{Map, Value, json};
+
+use super::{ConfigV1, DestinationV1, DirectoryV1, MemoryV1, TemplateBlockV1, TemplateName, TemplateV1};
+use crate::diagnostic::{Code, Diagnostic, Place};
+use crate::pointer::Pointer;
+
+/// A configuration of version 1 as one of version 2.
+pub(in crate::config) struct Converted {
+    /// The value of version 2.
+    pub(in crate::config) value: Value,
+    /// Where what stands at a place of version 2 came from.
+    pub(in crate::config) moved: Vec<(Pointer, Pointer)>,
+    /// What was wrong, at its place in version 1.
+    pub(in crate::config) diagnostics: Vec<Diagnostic>,
+}
+
+/// Converts a file's value that is a [`ConfigV1`]. What it cannot convert it reports and leaves out.
+pub(in crate::config) fn convert(file: &Value, config: &ConfigV1) -> Converted {
+    let mut conversion =
+        Converted { value: json!({ "version": "v2" }), moved: Vec::new(), diagnostics: Vec::new() };
+
+    for (key, value) in file.as_object().into_iter().flatten() {
+        match key.as_str() {
+            "version" | "storage" | "destinations" => {}
+            "certificate_ttl" => {
+                conversion.put("credential_ttl", value.clone());
+                conversion.moves("/credential_ttl", "/certificate_ttl");
+            }
+            other => conversion.put(other, value.clone()),
+        }
+    }
+    if let Some(storage) = &config.storage {
+        let place = Pointer::from("/storage");
+        if let Some(destination) =
+            conversion.destination(&place, storage.directory.as_ref(), storage.memory.as_ref())
+        {
+            conversion.put("storage", destination);
+        }
+    }
+    if let Some(destinations) = &config.destinations {
+        let mut services = Vec::with_capacity(destinations.len());
+        for (index, destination) in destinations.iter().enumerate() {
+            let from = Pointer::from("/destinations").index(index);
+            let to = Pointer::from("/services").index(services.len());
+            if let Some(service) = conversion.service(&from, &to, destination) {
+                conversion.moved.push((to, from));
+                services.push(service);
+            }
+        }
+        conversion.put("services", Value::Array(services));
+        conversion.moves("/services", "/destinations");
+    }
+    conversion
+}
+
+impl Converted {
+    fn put(&mut self, key: &str, value: Value) {
+        if let Some(map) = self.value.as_object_mut() {
+            map.insert(key.to_owned(), value);
+        }
+    }
+
+    fn moves(&mut self, to: &str, from: &str) {
+        self.moved.push((Pointer::from(to), Pointer::from(from)));
+    }
+
+    fn report(&mut self, place: Pointer, message: impl Into<String>, help: &str) {
+        self.diagnostics
+            .push(Diagnostic::new(Code::InvalidV1, Place::Value(place), message).with_help(help.to_owned()));
+    }
+
+    fn destination(
+        &mut self,
+        place: &Pointer,
+        directory: Option<&DirectoryV1>,
+        memory: Option<&MemoryV1>,
+    ) -> Option<Value> {
+        match (directory, memory) {
+            (Some(directory), None) => {
+                let mut map = Map::new();
+                map.insert("type".to_owned(), json!("directory"));
+                match directory {
+                    DirectoryV1::Path(path) => {
+                        map.insert("path".to_owned(), json!(path.as_str()));
+                    }
+                    DirectoryV1::Block(block) => {
+                        map.insert(
+                            "path".to_owned(),
+                            json!(block.path.as_ref().map_or("", |path| path.as_str())),
+                        );
+                        if let Some(mode) = block.symlinks {
+                            map.insert("symlinks".to_owned(), json!(mode));
+                        }
+                        if let Some(mode) = block.acls {
+                            map.insert("acls".to_owned(), json!(mode));
+                        }
+                    }
+                }
+                Some(Value::Object(map))
+            }
+            (None, Some(MemoryV1::Flag(switch))) if !switch.0 => {
+                let message = "`memory: false` names no destination";
+                self.report(place.key("memory"), message, "write `directory: <path>`, or `memory: true`");
+                None
+            }
+            (None, Some(_)) => Some(json!({ "type": "memory" })),
+            (both, _) => {
+                let found = if both.is_some() { "both" } else { "neither" };
+                let message = format!("{found} of `directory` and `memory` is there");
+                self.report(place.clone(), message, "write exactly one of them");
+                None
+            }
+        }
+    }
+
+    fn service(&mut self, from: &Pointer, to: &Pointer, v1: &DestinationV1) -> Option<Value> {
+        let templates = self.templates(from, v1.configs.as_deref().unwrap_or_default())?;
+        let ssh_host = templates.iter().find(|template| template.name == TemplateName::SshHostCert);
+        let kinds = [
+            ("app", v1.app.is_some()),
+            ("database", v1.database.is_some()),
+            ("kubernetes_cluster", v1.kubernetes_cluster.is_some()),
+            ("ssh_host_cert", ssh_host.is_some()),
+        ];
+        let found: Vec<String> =
+            kinds.iter().filter(|(_, there)| *there).map(|(name, _)| format!("`{name}`")).collect();
+        if found.len() > 1 {
+            let message = format!("{} exclude each other", found.join(" and "));
+            self.report(from.clone(), message, "write one destination for each of them");
+            return None;
+        }
+
+        let kind = Kind::of(v1, ssh_host.is_some());
+        for template in &templates {
+            if !kind.allowed().contains(&template.name) {
+                let message = format!("the template `{}` does not go with {}", template.name, kind.noun());
+                let allowed: Vec<String> = kind.allowed().iter().map(|name| format!("`{name}`")).collect();
+                self.report(
+                    template.place.clone(),
+                    message,
+                    &format!("allowed here: {}", allowed.join(", ")),
+                );
+            }
+        }
+
+        let mut map = Map::new();
+        map.insert("type".to_owned(), json!(kind.type_name()));
+        let has = |name| templates.iter().any(|template| template.name == name);
+        let mut moves = |key: &str, old: Pointer| self.moved.push((to.key(key), old));
+        match kind {
+            Kind::Application => {
+                map.insert("app_name".to_owned(), json!(v1.app.as_ref().map(|name| name.as_str())));
+                moves("app_name", from.key("app"));
+                if has(TemplateName::Tls) {
+                    map.insert("specific_tls_naming".to_owned(), json!(true));
+                }
+            }
+            Kind::Database => {
+                let database = v1.database.clone().unwrap_or_default();
+                let fields = [
+                    ("service", &database.service),
+                    ("database", &database.database),
+                    ("username", &database.username),
+                ];
+                for (key, value) in fields {
+                    // A service that is not there is reported as an empty one: it is required.
+                    if value.is_some() || key == "service" {
+                        map.insert(key.to_owned(), json!(value.as_ref().map_or("", |name| name.as_str())));
+                        moves(key, from.key("database").key(key));
+                    }
+                }
+                let formats: Vec<TemplateName> =
+                    [TemplateName::Tls, TemplateName::Mongo, TemplateName::Cockroach]
+                        .into_iter()
+                        .filter(|name| has(*name))
+                        .collect();
+                match formats.as_slice() {
+                    [] => {}
+                    [format] => {
+                        map.insert("format".to_owned(), json!(format.as_str()));
+                        moves("format", from.key("configs"));
+                    }
+                    _ => self.report(
+                        from.key("configs"),
+                        "`tls`, `mongo` and `cockroach` exclude each other",
+                        "write one destination for each of them",
+                    ),
+                }
+            }
+            Kind::Kubernetes => {
+                map.insert(
+                    "kubernetes_cluster".to_owned(),
+                    json!(v1.kubernetes_cluster.as_ref().map(|name| name.as_str())),
+                );
+            }
+            Kind::SshHost => {
+                let principals = ssh_host.map(|template| template.principals.clone()).unwrap_or_default();
+                map.insert("principals".to_owned(), json!(principals));
+                moves("principals", from.key("configs"));
+            }
+            Kind::Identity => {
+                if let Some(cluster) = &v1.cluster {
+                    map.insert("cluster".to_owned(), json!(cluster.as_str()));
+                }
+            }
+        }
+        if let Some(roles) = &v1.roles {
+            map.insert("roles".to_owned(), roles.0.iter().map(|role| role.as_str()).collect());
+        }
+        let destination = self.destination(from, v1.directory.as_ref(), v1.memory.as_ref())?;
+        if v1.directory.is_some() {
+            self.moved.push((to.key("destination").key("path"), from.key("directory")));
+        }
+        self.moved.push((to.key("destination"), from.clone()));
+        map.insert("destination".to_owned(), destination);
+        Some(Value::Object(map))
+    }
+
+    fn templates(&mut self, from: &Pointer, configs: &[TemplateV1]) -> Option<Vec<Template>> {
+        let mut templates: Vec<Template> = Vec::with_capacity(configs.len());
+        let before = self.diagnostics.len();
+        for (index, config) in configs.iter().enumerate() {
+            let place = from.key("configs").index(index);
+            let (name, principals) = match config {
+                TemplateV1::Name(name) => (*name, Vec::new()),
+                TemplateV1::Block(block) => match block.names().as_slice() {
+                    [name] => (*name, block.principals()),
+                    names => {
+                        let message =
+                            format!("a template is a map with one key, and this one has {}", names.len());
+                        self.report(place, message, "write one entry for each template");
+                        continue;
+                    }
+                },
+            };
+            if name == TemplateName::SshHostCert && principals.is_empty() {
+                self.report(
+                    place,
+                    "`ssh_host_cert` has no principals",
+                    "write `ssh_host_cert: {principals: [<host name>]}`",
+                );
+            } else if templates.iter().any(|template| template.name == name) {
+                self.report(place, format!("the template `{name}` is there twice"), "remove one of them");
+            } else {
+                templates.push(Template { name, principals, place });
+            }
+        }
+        (self.diagnostics.len() == before).then_some(templates)
+    }
+}
+
+struct Template {
+    name: TemplateName,
+    principals: Vec<String>,
+    place: Pointer,
+}
+
+impl TemplateBlockV1 {
+    fn names(&self) -> Vec<TemplateName> {
+        let there = [
+            (TemplateName::TlsCas, self.tls_cas.is_some()),
+            (TemplateName::Tls, self.tls.is_some()),
+            (TemplateName::Identity, self.identity.is_some()),
+            (TemplateName::SshClient, self.ssh_client.is_some()),
+            (TemplateName::SshHostCert, self.ssh_host_cert.is_some()),
+            (TemplateName::Kubernetes, self.kubernetes.is_some()),
+            (TemplateName::Mongo, self.mongo.is_some()),
+            (TemplateName::Cockroach, self.cockroach.is_some()),
+        ];
+        there.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect()
+    }
+
+    fn principals(&self) -> Vec<String> {
+        let principals = self.ssh_host_cert.as_ref().and_then(|options| options.principals.as_deref());
+        principals.unwrap_or_default().iter().map(|name| name.as_str().to_owned()).collect()
+    }
+}
+
+/// What a destination of version 1 becomes.
+#[derive(Clone, Copy)]
+enum Kind {
+    Application,
+    Database,
+    Kubernetes,
+    SshHost,
+    Identity,
+}
+
+impl Kind {
+    const fn of(v1: &DestinationV1, ssh_host: bool) -> Self {
+        if v1.app.is_some() {
+            Self::Application
+        } else if v1.database.is_some() {
+            Self::Database
+        } else if v1.kubernetes_cluster.is_some() {
+            Self::Kubernetes
+        } else if ssh_host {
+            Self::SshHost
+        } else {
+            Self::Identity
+        }
+    }
+
+    const fn type_name(self) -> &'static str {
+        match self {
+            Self::Application => "application",
+            Self::Database => "database",
+            Self::Kubernetes => "kubernetes",
+            Self::SshHost => "ssh_host",
+            Self::Identity => "identity",
+        }
+    }
+
+    const fn noun(self) -> &'static str {
+        match self {
+            Self::Application => "an application",
+            Self::Database => "a database",
+            Self::Kubernetes => "a Kubernetes cluster",
+            Self::SshHost => "a host certificate",
+            Self::Identity => "an identity",
+        }
+    }
+
+    const fn allowed(self) -> &'static [TemplateName] {
+        use TemplateName as Name;
+        match self {
+            Self::Application => &[Name::TlsCas, Name::Tls, Name::Identity],
+            Self::Database => &[Name::TlsCas, Name::Identity, Name::Mongo, Name::Cockroach, Name::Tls],
+            Self::Kubernetes => &[Name::TlsCas, Name::Identity, Name::Kubernetes],
+            Self::SshHost => &[Name::SshHostCert],
+            Self::Identity => &[Name::TlsCas, Name::Identity, Name::SshClient],
+        }
+    }
+}
