@@ -14,9 +14,9 @@ mod vocabulary;
 mod wire;
 
 pub use audit::audit;
-pub use builder::{BuildError, Built, Facts, Property, Provenance, build};
+pub use builder::{BuildError, Built, Facts, Property, Provenance, Verdict, build};
 pub use declaration::{EVENT_VERSION, Helper, RunMode, TbotStart};
-pub use rules::{Rule, Rules, Transport};
+pub use rules::{Rule, Rules, RulesError, Transport, Values};
 pub use vocabulary::{BuildFact, Source, Wire};
 pub use wire::body;
 

@@ -7,4 +7,5 @@ pub mod config;
 pub mod diagnostic;
 pub mod event;
 pub mod pointer;
+pub mod support;
 pub mod yaml;

@@ -62,7 +62,7 @@ pub struct TbotStart {
     ))]
     version: String,
 
-    /// The join method that is configured.
+    /// The join method that is configured, whether in the file, by a flag or variable, or in the join URI.
     #[schemars(example = &"github")]
     #[schemars(extend(
         "x-source" = { "config": "/onboarding/join_method" },
@@ -74,7 +74,7 @@ pub struct TbotStart {
 
     /// The program that starts `tbot` for its user, where one says that it does: a listed one by its name, any other as
     /// `other`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Helper", example = &"gha:teleport-actions/auth")]
     #[schemars(extend(
         "x-source" = { "env": "_TBOT_TELEMETRY_HELPER", "unlisted": "other" },
@@ -85,7 +85,7 @@ pub struct TbotStart {
     helper: Option<Helper>,
 
     /// The version of that program, where it is a listed one and its version has this form.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", example = &"v1.2.3", regex(pattern = r"^v?[0-9]{1,4}(\.[0-9]{1,4}){0,2}$"))]
     #[schemars(extend(
         "x-source" = { "env": "_TBOT_TELEMETRY_HELPER_VERSION", "beside": "helper" },

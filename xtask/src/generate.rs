@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use crate::released;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use similar::TextDiff;
@@ -27,7 +28,7 @@ impl Mode {
 
 /// A generated file: its path from the root of the repository, and what it should hold.
 pub(crate) struct Generated {
-    pub(crate) path: &'static str,
+    pub(crate) path: String,
     pub(crate) content: String,
 }
 
@@ -39,18 +40,19 @@ pub(crate) fn schema(mode: Mode) -> Result<()> {
     if !findings.is_empty() {
         bail!("the event's declarations break the rules of telemetry:\n  {}", findings.join("\n  "));
     }
-    let files = [
-        Generated { path: "schema/tbot.schema.json", content: pretty(&config)? },
+    let mut files = vec![
+        Generated { path: "schema/tbot.schema.json".into(), content: pretty(&config)? },
         Generated {
-            path: "schema/tbot-v1.schema.json",
+            path: "schema/tbot-v1.schema.json".into(),
             content: pretty(&tbot::config::schema::generate_v1())?,
         },
-        Generated { path: "schema/tbot.start.schema.json", content: pretty(&event)? },
+        Generated { path: "schema/tbot.start.schema.json".into(), content: pretty(&event)? },
     ];
+    files.extend(released::freeze(&event)?);
     apply(mode, "cargo xtask schema", &files)
 }
 
-fn pretty(value: &Value) -> Result<String> {
+pub(crate) fn pretty(value: &Value) -> Result<String> {
     Ok(serde_json::to_string_pretty(value)? + "\n")
 }
 
@@ -74,7 +76,7 @@ pub(crate) fn apply(mode: Mode, command: &str, files: &[Generated]) -> Result<()
             }
             Mode::Check => {
                 report(&short_diff(path, &present, content));
-                drifted.push(*path);
+                drifted.push(path.as_str());
             }
         }
     }

@@ -1,6 +1,8 @@
 //! Generators and checks of this repository.
 
+mod docs;
 mod generate;
+mod released;
 
 use std::process::ExitCode;
 
@@ -8,7 +10,8 @@ use anyhow::{Result, bail};
 
 const USAGE: &str = "usage: cargo xtask <command>
 
-  schema [--check]   write schema/, or fail on drift and show it";
+  schema [--check]   write schema/, or fail on drift and show it
+  docs [--check]     write docs/telemetry.md and docs/configuration.md, or fail on drift";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -25,6 +28,7 @@ fn main() -> ExitCode {
 fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["schema", rest @ ..] => generate::schema(generate::Mode::from_arguments(rest)?),
+        ["docs", rest @ ..] => docs::docs(generate::Mode::from_arguments(rest)?),
         _ => bail!("{USAGE}"),
     }
 }

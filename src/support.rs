@@ -1,0 +1,31 @@
+//! What this version of the agent runs, of all that its configuration can say. Depends on nothing.
+//!
+//! The schema accepts the whole format, so that a file can be checked and an event built for it. What is not in here is
+//! refused at start, by name, before anything is joined; docs/configuration.md says so at its place. The lists of what
+//! is refused shrink to none.
+
+/// The service types that run.
+pub const SERVICES: &[&str] = &["identity"];
+
+/// The destination types that run.
+pub const DESTINATIONS: &[&str] = &["directory", "memory"];
+
+/// The join methods that run.
+pub const JOIN_METHODS: &[&str] = &["token"];
+
+/// Properties of what runs that do not, by the schema's definition (`Config` is the root) and name, and what they would
+/// give. A switch is refused where it is on.
+pub const REFUSED: &[(&str, &str, &str)] = &[
+    ("Config", "scoped", "scoped bots"),
+    ("Config", "fips", "FIPS mode"),
+    ("Config", "diag_addr", "the diagnostics listener"),
+    ("Identity", "cluster", "an identity for a leaf cluster"),
+    ("Identity", "allow_reissue", "an identity that may be reissued"),
+    ("Identity", "delegation_session_id", "an identity for a delegation session"),
+    ("Directory", "readers", "readers of a directory"),
+];
+
+/// What a property would give, where it is refused.
+pub fn refused(definition: &str, property: &str) -> Option<&'static str> {
+    REFUSED.iter().find(|(of, name, _)| (*of, *name) == (definition, property)).map(|(_, _, what)| *what)
+}
