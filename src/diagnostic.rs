@@ -14,10 +14,11 @@ mod source;
 mod suggest;
 
 pub use code::{Code, Judge, Severity};
-pub use excerpt::display_key;
 pub use report::{Format, Report, render, summary};
 pub use source::{Disclosure, Source, Visibility};
 pub use suggest::suggest;
+
+pub use crate::yaml::display_key;
 
 use crate::pointer::Pointer;
 use crate::yaml::{Problem, ProblemKind, Span};

@@ -10,10 +10,13 @@ mod text;
 mod tree;
 mod value;
 
+#[cfg(test)]
+mod tests;
+
 use serde_json::Value;
 
 pub use positions::{Leaf, Positions, Role};
-pub use problem::{Problem, ProblemKind};
+pub use problem::{Problem, ProblemKind, display_key};
 pub use text::{Mark, Span};
 
 /// The largest file, in bytes; also the most bytes of text that its aliases may expand to. An output takes some 150 bytes.
@@ -120,13 +123,15 @@ fn explain(text: &str, kind: Option<ProblemKind>, said: &str, character: Option<
         None => with_span(problem::syntax(said), at),
     };
     // The events show every problem where the value shows one. But what they do not show is still a problem, and where
-    // both parsers refuse the grammar, the one that decides says where.
+    // both refuse the grammar, one knows better what is wrong, and the one that looks less far ahead where it is.
     let mut problems = positions.into_problems();
-    if problem.kind == ProblemKind::Syntax {
-        problems.retain(|other| other.kind != ProblemKind::Syntax);
-    }
-    if !problems.iter().any(|other| other.kind == problem.kind) {
-        problems.push(problem);
+    match problems.iter_mut().find(|other| other.kind == problem.kind) {
+        Some(other) if other.kind == ProblemKind::Syntax => {
+            let span = other.span.min(problem.span).or(other.span);
+            *other = with_span(problem, span);
+        }
+        Some(_) => {}
+        None => problems.push(problem),
     }
     problems
 }

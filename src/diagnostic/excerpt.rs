@@ -1,11 +1,10 @@
 //! One line of a file as it may be shown: masked, cut to fit, and where to underline. Depends on `source`. What is not known
 //! to be harmless is masked; a comment is cut off, since people leave secrets in comments.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use super::source::{Disclosure, Source, Visibility};
-use crate::yaml::{Leaf, Positions, Role, Span};
+use crate::yaml::{Leaf, Positions, Role, Span, display_key};
 
 /// What stands for a text that is not shown.
 const MASK: &str = "...";
@@ -42,19 +41,6 @@ pub(super) fn excerpt(source: &Source<'_>, span: Span, width: usize) -> Option<E
     let under = line.under(focus..span.end.byte.clamp(focus, end));
     let (text, indent, length) = line.fit(under, width);
     Some(Excerpt { line: span.start.line, text, indent, length })
-}
-
-/// A key as it may be shown in a message: as it is, or masked where it does not look like a name. A key can be a slip of
-/// the space in `token:secret`.
-#[must_use]
-pub fn display_key(key: &str) -> Cow<'_, str> {
-    if is_name(key) { Cow::Borrowed(key) } else { Cow::Borrowed(MASK) }
-}
-
-fn is_name(key: &str) -> bool {
-    let is_part =
-        |found: char| found.is_ascii_alphanumeric() || matches!(found, '_' | '-' | '.' | '/' | '*' | '<');
-    (1..=64).contains(&key.len()) && key.chars().all(is_part)
 }
 
 fn floor(text: &str, mut byte: usize) -> usize {
@@ -96,12 +82,22 @@ impl Line<'_> {
             if !may_show(disclosure, positions, &leaf) {
                 self.hide(part);
             } else {
+                let part = self.without_comment(&leaf, part);
                 self.show(part.start.max(reach.start)..part.end.min(reach.end.max(part.start)));
             }
         }
         if at < reach.end {
             self.between(at..reach.end);
         }
+    }
+
+    /// Of the first line of a text block, the `|` or `>` alone: a comment may follow.
+    fn without_comment(&self, leaf: &Leaf<'_>, part: Range<usize>) -> Range<usize> {
+        let text = &self.text[part.clone()];
+        if part.start == leaf.start && text.starts_with(['|', '>']) {
+            return part.start..part.start + text.find(char::is_whitespace).unwrap_or(text.len());
+        }
+        part
     }
 
     /// Fills the line where there are no leaves to trust: white space, a known key at its start, and the one character of
@@ -217,7 +213,7 @@ impl Line<'_> {
 /// Whether a leaf may be shown as it is written.
 fn may_show(disclosure: &dyn Disclosure, positions: &Positions<'_>, leaf: &Leaf<'_>) -> bool {
     match leaf.role {
-        Role::Key(key) => is_name(key),
+        Role::Key(key) => display_key(key) == key,
         Role::Alias => false,
         // An alias could bring it to where it is a secret.
         Role::Value if leaf.shared => false,

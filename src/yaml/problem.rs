@@ -1,7 +1,8 @@
-//! What can be wrong with a text as YAML. Depends on `text` alone. A message is always ours: the YAML crates' own messages
+//! What can be wrong with a text as YAML. Depends on `text`. A message is always ours: the YAML crates' own messages
 //! may carry what stands in the file, and that may be a secret.
 
 use super::text::Span;
+use super::value::MERGE;
 
 /// The kinds of problems. Each stops the file from being read; none depends on what a configuration looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -107,6 +108,24 @@ impl Problem {
     }
 }
 
+/// The problem of a key that stands twice.
+pub(crate) fn duplicate(key: &str) -> Problem {
+    let message = format!("key `{}` stands twice in one map", display_key(key));
+    let help = match key {
+        MERGE => "merge several maps as a list: `<<: [*one, *other]`",
+        _ => "remove one of the two",
+    };
+    Problem::new(ProblemKind::DuplicateKey, message, help)
+}
+
+/// A key as it may be shown: as it is, or `...` where it does not look like a name. A key can be a slip of the space in
+/// `token:secret`.
+#[must_use]
+pub fn display_key(key: &str) -> &str {
+    let is_part = |found: char| found.is_ascii_alphanumeric() || "_-./*<".contains(found);
+    if (1..=64).contains(&key.len()) && key.chars().all(is_part) { key } else { "..." }
+}
+
 /// What a YAML crate said about a text that does not follow the grammar, in our words. Nothing of `said` is taken over.
 pub(crate) fn syntax(said: &str) -> Problem {
     let known = SYNTAX.iter().find(|(pattern, ..)| said.contains(pattern));
@@ -119,7 +138,7 @@ const SYNTAX: &[(&str, &str, &str)] = &[
     (
         "mapping values are not allowed",
         "a `:` cannot stand here",
-        "put quotes around a value that holds `: `, and each key on a line of its own, in the column of its neighbours",
+        "start the keys of one map in one column, put a space behind a key's `:`, and quotes around a value that holds `: `",
     ),
     (
         "sequence entries are not allowed",

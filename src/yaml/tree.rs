@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 
-use super::problem::{Problem, ProblemKind, syntax};
+use super::problem::{Problem, ProblemKind, duplicate, syntax};
 use super::text::Index;
 use super::value::{MERGE, Plain, plain};
 use super::{MAX_DEPTH, MAX_NODES};
@@ -156,7 +156,7 @@ impl<'i, 'a> Builder<'i, 'a> {
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 if let Some(open) = self.open.pop() {
-                    let end = if open.bracket { end } else { self.last };
+                    let end = if open.bracket { self.after_bracket(end) } else { self.last };
                     self.close(&open, end);
                 }
                 Ok(())
@@ -180,12 +180,17 @@ impl<'i, 'a> Builder<'i, 'a> {
     ) -> Result<(), Stop> {
         self.check_tag(tag, "str", start);
         let is_plain = style == ScalarStyle::Plain;
-        let (from, to) = if is_plain && text.is_empty() && anchor == 0 && tag.is_none() {
+        let has_properties = anchor != 0 || tag.is_some();
+        let (from, to) = if is_plain && text.is_empty() && !has_properties {
             let at = self.after_indicator(start);
             (at, at)
         } else {
-            let from = self.skip_properties(anchor != 0 || tag.is_some(), start, end);
-            (from, from + self.index.text()[from..end.max(from)].trim_end().len())
+            let mut from = self.skip_properties(has_properties, start, end);
+            if !has_properties && matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
+                // The event starts behind the `|`.
+                from = skip_blank(self.index.text(), self.after_indicator(start)).min(start);
+            }
+            (from, from + scalar_length(&self.index.text()[from..end.max(from)]))
         };
         let meaning = if is_plain && tag.is_none() { plain(&text) } else { Plain::String };
         let id = self.add(Kind::Scalar(text), from, to, anchor != 0)?;
@@ -213,7 +218,7 @@ impl<'i, 'a> Builder<'i, 'a> {
                 let Some(first) = entries.get(*first).map(|(key, _)| &self.tree.nodes[*key as usize]) else {
                     return;
                 };
-                let problem = Problem::of(ProblemKind::DuplicateKey)
+                let problem = duplicate(text)
                     .at(self.index.span(node.start, node.end))
                     .beside(self.index.span(first.start, first.end));
                 self.tree.problems.push(problem);
@@ -345,6 +350,16 @@ impl<'i, 'a> Builder<'i, 'a> {
         at
     }
 
+    /// Where the list or map that the innermost bracket opened ends. `end` is what the event says, which can be too early.
+    fn after_bracket(&self, end: usize) -> usize {
+        let text = self.index.text();
+        let mut at = skip_blank(text, self.last);
+        if text[at..].starts_with(',') {
+            at = skip_blank(text, at + 1);
+        }
+        if text[at..].starts_with([']', '}']) { at + 1 } else { end }
+    }
+
     /// Where a value that is not written would stand: behind the last indicator before `limit`.
     fn after_indicator(&self, limit: usize) -> usize {
         let text = self.index.text();
@@ -357,6 +372,31 @@ impl<'i, 'a> Builder<'i, 'a> {
         }
         found
     }
+}
+
+/// How long the scalar at the start of `text` is. An event of a quoted one ends behind the comment that follows it.
+fn scalar_length(text: &str) -> usize {
+    let mut chars = text.char_indices().skip(1).peekable();
+    match text.chars().next() {
+        Some('"') => {
+            while let Some((at, found)) = chars.next() {
+                match found {
+                    '"' => return at + 1,
+                    '\\' => drop(chars.next()),
+                    _ => {}
+                }
+            }
+        }
+        Some('\'') => {
+            while let Some((at, found)) = chars.next() {
+                if found == '\'' && chars.next_if(|(_, next)| *next == '\'').is_none() {
+                    return at + 1;
+                }
+            }
+        }
+        _ => {}
+    }
+    text.trim_end().len()
 }
 
 /// The anchor's name among the properties in `start..end`, without the `&`.

@@ -1,0 +1,150 @@
+//! Files that nobody wrote to configure anything: an answer, in bounded time and memory.
+
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Every pointer of a value.
+pub(super) fn pointers(value: &Value) -> Vec<crate::pointer::Pointer> {
+    let mut open = vec![(crate::pointer::Pointer::root(), value)];
+    let mut all = Vec::new();
+    while let Some((pointer, value)) = open.pop() {
+        match value {
+            Value::Array(items) => {
+                open.extend(items.iter().enumerate().map(|(index, item)| (pointer.index(index), item)));
+            }
+            Value::Object(map) => open.extend(map.iter().map(|(key, item)| (pointer.key(key), item))),
+            _ => {}
+        }
+        all.push(pointer);
+    }
+    all
+}
+
+/// Whatever the text is: no panic, no empty list of problems, no place outside of the text.
+fn check(text: &str) -> Result<(), TestCaseError> {
+    let positions = Positions::of(text);
+    match parse(text) {
+        Ok(parsed) => {
+            prop_assert!(parsed.value.is_object());
+            if !positions.broken() {
+                for pointer in pointers(&parsed.value) {
+                    let span = positions.value(pointer.as_str());
+                    prop_assert!(span.is_some(), "{} of {:?} is nowhere", pointer, text);
+                }
+            }
+        }
+        Err(problems) => {
+            prop_assert!(!problems.is_empty());
+            for span in problems.iter().flat_map(|problem| [problem.span, problem.related]).flatten() {
+                prop_assert!(span.start <= span.end && text.get(span.start.byte..span.end.byte).is_some());
+            }
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn any_bytes_get_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        if let Ok(text) = decode(&bytes) {
+            check(text)?;
+        }
+    }
+
+    #[test]
+    fn any_text_gets_an_answer(text in ".{0,200}") {
+        check(&text)?;
+    }
+
+    #[test]
+    fn anything_like_yaml_gets_an_answer(text in "([ab<:*&!|>'\"%@?#,\\-\\[\\]{}~0.é]|[ab]: |- |\n|\n  | ){0,60}") {
+        check(&text)?;
+    }
+
+    #[test]
+    fn lines_like_yaml_get_an_answer(
+        lines in proptest::collection::vec(
+            "( {0,4})(- |)(a|b|<<|\"c\"|\\? |):( [0-2]| &x| \\*x| !t| \\| *| >-| '| \"|) ?(x|\\[|\\{a: |\\]|\\}|) ?(# c|)",
+            0..12,
+        ),
+    ) {
+        check(&lines.join("\n"))?;
+    }
+}
+
+#[test]
+fn an_alias_bomb_is_refused() {
+    let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..12 {
+        let _ = writeln!(text, "a{level}: &a{level} [{}]", format!("*a{}, ", level - 1).repeat(10));
+    }
+    assert_eq!(kinds(&text), [ProblemKind::TooManyNodes]);
+}
+
+#[test]
+fn an_alias_bomb_of_merges_is_refused() {
+    let mut text = "a0: &a0 {k: x}\n".to_owned();
+    for level in 1..12 {
+        let _ = writeln!(
+            text,
+            "a{level}: &a{level} {{k{level}: [{}]}}",
+            format!("{{<<: *a{}}}, ", level - 1).repeat(10)
+        );
+    }
+    assert_eq!(kinds(&text), [ProblemKind::TooManyNodes]);
+}
+
+#[test]
+fn an_alias_bomb_of_one_long_text_is_refused() {
+    let text = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), "*a, ".repeat(1000));
+    assert_eq!(kinds(&text), [ProblemKind::TooLarge]);
+}
+
+#[test]
+fn an_alias_of_what_is_around_it_is_refused() {
+    assert_eq!(kinds("a: &a {b: *a}\n"), [ProblemKind::TooDeep]);
+    assert_eq!(kinds("a: &a {<<: *a}\n"), [ProblemKind::TooDeep]);
+    let positions = Positions::of("a: &a {<<: *a, b: 1}\n");
+    assert_eq!(positions.value("/a/c"), None);
+    assert!(positions.value("/a/b").is_some());
+}
+
+#[test]
+fn deep_nesting_is_refused_soon() {
+    for (text, kind) in [
+        ("{a: ".repeat(MAX_BYTES / 4), ProblemKind::TooDeep),
+        (format!("a: {}", "[".repeat(1 << 20)), ProblemKind::TooDeep),
+        (format!("a:\n  {}", "- ".repeat(1 << 20)), ProblemKind::TooDeep),
+        ("? ".repeat(1 << 20), ProblemKind::TooDeep),
+        (format!("a: {}1{}", "[".repeat(100), "]".repeat(100)), ProblemKind::TooDeep),
+        (format!("a: [{}]", "[],".repeat(1 << 20)), ProblemKind::TooManyNodes),
+    ] {
+        assert!(kinds(&text).contains(&kind), "{:?}", &text[..20]);
+    }
+    let deepest = format!("a: {}1{}", "[".repeat(MAX_DEPTH - 1), "]".repeat(MAX_DEPTH - 1));
+    assert!(value(&deepest)["a"].is_array());
+}
+
+#[test]
+fn ten_thousand_outputs_are_read() {
+    let mut text = "version: v2\noutputs:\n".to_owned();
+    for number in 0..10_000 {
+        let _ = writeln!(
+            text,
+            "  - type: kubernetes\n    kubernetes_cluster: cluster-{number}\n    destination:\n      type: directory\n      \
+             path: /opt/machine-id/{number}\n      readers: [{{user: a}}, {{group: b}}]"
+        );
+    }
+    let parsed = value(decode(text.as_bytes()).unwrap());
+    assert_eq!(parsed["outputs"].as_array().map(Vec::len), Some(10_000));
+    let positions = Positions::of(&text);
+    assert_eq!(
+        positions.value("/outputs/9999/destination/path").map(|span| span.start.line),
+        Some(2 + 60_000 - 1)
+    );
+}
