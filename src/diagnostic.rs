@@ -13,6 +13,9 @@ mod report;
 mod source;
 mod suggest;
 
+#[cfg(test)]
+mod tests;
+
 pub use code::{Code, Judge, Severity};
 pub use report::{Format, Report, render, summary};
 pub use source::{Disclosure, Source, Visibility};

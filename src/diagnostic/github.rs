@@ -1,10 +1,10 @@
 //! Diagnostics as GitHub's workflow commands, one a line:
-//! <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>. Depends on `report` alone.
+//! <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>. Depends on `report`.
 
 use std::fmt;
 
-use super::Place;
 use super::report::Report;
+use super::{Place, human};
 
 pub(super) fn write(out: &mut dyn fmt::Write, reports: &[Report<'_>]) -> fmt::Result {
     for report in reports {
@@ -32,7 +32,7 @@ pub(super) fn write(out: &mut dyn fmt::Write, reports: &[Report<'_>]) -> fmt::Re
 }
 
 fn data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    human::clean(text).replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
 fn property(text: &str) -> String {

@@ -121,6 +121,23 @@ fn tags_of_the_core_schema_that_change_nothing_are_read() {
 }
 
 #[test]
+fn the_limits_in_the_messages_are_the_limits() {
+    let says = |kind, limit: String| assert!(Problem::of(kind).message.contains(&limit), "{kind:?} {limit}");
+    says(ProblemKind::TooLarge, format!("{} MiB", MAX_BYTES >> 20));
+    says(ProblemKind::TooDeep, format!("{MAX_DEPTH} levels"));
+    says(ProblemKind::TooManyNodes, format!("{MAX_NODES} values"));
+}
+
+#[test]
+fn a_key_that_is_no_name_is_not_repeated() {
+    assert_eq!(display_key("app.kubernetes.io/name"), "app.kubernetes.io/name");
+    for key in ["token:abc", "a b", "", "\u{1b}[31m", &"k".repeat(65)] {
+        assert_eq!(display_key(key), "...");
+    }
+    assert!(!wrong("{token:abc: 1, token:abc: 2}").contains("abc"));
+}
+
+#[test]
 fn only_the_first_document_is_read() {
     for text in ["a: 1\n---\nb: 2\n", "---\na: 1\n...\n---\nb: [\n", "a: 1\n---\n"] {
         let parsed = parse(text).unwrap();

@@ -32,6 +32,8 @@ pub(crate) struct Index<'a> {
     lines: Vec<usize>,
     /// How many characters start before byte `n * STEP`.
     chars: Vec<usize>,
+    /// Whether every character is one byte.
+    is_ascii: bool,
 }
 
 impl<'a> Index<'a> {
@@ -52,7 +54,7 @@ impl<'a> Index<'a> {
         if bytes.len().is_multiple_of(STEP) {
             chars.push(count);
         }
-        Self { text, lines, chars }
+        Self { text, lines, chars, is_ascii: count == bytes.len() }
     }
 
     pub(crate) fn text(&self) -> &'a str {
@@ -93,6 +95,9 @@ impl<'a> Index<'a> {
 
     /// The byte at which the character `number`, from 0, starts.
     pub(crate) fn byte_of_char(&self, number: usize) -> usize {
+        if self.is_ascii {
+            return number.min(self.text.len());
+        }
         let block = self.chars.partition_point(|count| *count <= number).saturating_sub(1);
         let mut left = number - self.chars.get(block).copied().unwrap_or(0);
         let bytes = self.text.as_bytes();

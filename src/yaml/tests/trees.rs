@@ -12,8 +12,8 @@ enum Tree {
     Scalar(String, Value),
     /// The lines of a text block.
     Block(Vec<String>),
-    List(bool, Vec<Tree>),
-    Map(bool, Vec<(String, Tree)>),
+    List(bool, Vec<Self>),
+    Map(bool, Vec<(String, Self)>),
 }
 
 fn tree() -> impl Strategy<Value = Tree> {

@@ -1,0 +1,230 @@
+//! What a diagnostic looks like, and what never shows up in one.
+
+mod canary;
+
+use super::*;
+use crate::yaml;
+
+/// Shows a few scalars and knows a few names, as a schema would.
+struct Known;
+
+impl Disclosure for Known {
+    fn visibility(&self, pointer: &str) -> Option<Visibility> {
+        match pointer {
+            "/version" | "/debug" | "/renewal_interval" | "/storage/type" | "/storage/path" | "/note"
+            | "/list/0" => Some(Visibility::Visible),
+            "/onboarding/token" => Some(Visibility::Hidden),
+            _ => None,
+        }
+    }
+
+    fn names_property(&self, name: &str) -> bool {
+        matches!(name, "version" | "onboarding" | "token" | "join_method" | "storage" | "path")
+    }
+}
+
+fn rendered(format: Format, text: &str, diagnostics: Vec<Diagnostic>) -> String {
+    let source = Source::new("tbot.yaml", text, &Known);
+    let mut out = String::new();
+    render(&mut out, format, false, &[Report::new(&source, diagnostics)]).unwrap();
+    out
+}
+
+fn human(text: &str, diagnostics: Vec<Diagnostic>) -> String {
+    rendered(Format::Human, text, diagnostics)
+}
+
+/// The problems of a text, as a person sees them.
+fn problems(text: &str) -> String {
+    let problems = yaml::parse(text).expect_err(text);
+    human(text, problems.into_iter().map(Diagnostic::from).collect())
+}
+
+fn at_value(pointer: &str) -> Diagnostic {
+    Diagnostic::new(Code::WrongType, Place::Value(pointer.into()), "wrong")
+}
+
+const FILE: &str = "\
+version: v2
+onboarding:
+  tokn: sup3rs3cret # sup3rs3cret too
+  join_method: token
+storage: {type: directory, path: /var/lib, note: hidden}
+services:
+  - type: identity
+";
+
+fn several() -> Vec<Diagnostic> {
+    vec![
+        Diagnostic::new(Code::UnknownVersion, Place::Input("TELEPORT_PROXY".into()), "not an address"),
+        Diagnostic::new(Code::UnknownKey, Place::Key("/onboarding/tokn".into()), "unknown key `tokn`")
+            .with_help("did you mean `token`?"),
+        Diagnostic::new(
+            Code::UnknownValue,
+            Place::Value("/storage/type".into()),
+            "100% unknown, is it?\nno: \u{1b}[31m",
+        )
+        .with_severity(Severity::Warning)
+        .with_related("the other one is here", Place::Key("/version".into())),
+        Diagnostic::new(
+            Code::MissingKey,
+            Place::Value("/services/0/destination".into()),
+            "missing key `destination`",
+        ),
+        Diagnostic::new(Code::MissingKey, Place::Value("/nothing/at/all".into()), "missing key `nothing`"),
+        Diagnostic::new(Code::UnknownKey, Place::Key("/onboarding/tokn".into()), "unknown key `tokn`")
+            .with_help("did you mean `token`?"),
+    ]
+}
+
+#[test]
+fn people_get_excerpts() {
+    insta::assert_snapshot!(human(FILE, several()));
+}
+
+#[test]
+fn programs_get_one_object() {
+    insta::assert_snapshot!(rendered(Format::Json, FILE, several()));
+}
+
+#[test]
+fn github_gets_a_command_a_line() {
+    insta::assert_snapshot!(rendered(Format::Github, FILE, several()));
+}
+
+#[test]
+fn colours_are_put_around_the_same_text() {
+    let source = Source::new("tbot.yaml", FILE, &Known);
+    let reports = [Report::new(&source, several())];
+    let (mut plain, mut coloured) = (String::new(), String::new());
+    render(&mut plain, Format::Human, false, &reports).unwrap();
+    render(&mut coloured, Format::Human, true, &reports).unwrap();
+    assert!(!plain.contains('\u{1b}'));
+    let mut stripped = String::new();
+    for (number, part) in coloured.split("\u{1b}[").enumerate() {
+        stripped += if number == 0 { part } else { part.split_once('m').unwrap().1 };
+    }
+    assert_eq!(stripped, plain);
+}
+
+#[test]
+fn a_summary_counts_what_there_is() {
+    let source = Source::new("tbot.yaml", FILE, &Known);
+    let warning = |pointer: &str| at_value(pointer).with_severity(Severity::Warning);
+    let of = |diagnostics| summary(&[Report::new(&source, diagnostics)]);
+    assert_eq!(of(vec![]), "no problems in tbot.yaml");
+    assert_eq!(of(vec![at_value("/version")]), "1 error in tbot.yaml");
+    assert_eq!(of(vec![warning("/version"), warning("/debug")]), "2 warnings in tbot.yaml");
+    assert_eq!(of(several()), "4 errors and 1 warning in tbot.yaml");
+    let two = [Report::new(&source, several()), Report::new(&source, vec![])];
+    assert_eq!(summary(&two), "4 errors and 1 warning in 2 files");
+}
+
+#[test]
+fn a_program_gets_the_diagnostics_of_all_files() {
+    let (one, other) = (Source::new("a.yaml", FILE, &Known), Source::new("b.yaml", "", &Known));
+    let empty = Diagnostic::from(yaml::parse("").unwrap_err().remove(0));
+    let reports = [Report::new(&one, vec![at_value("/version")]), Report::new(&other, vec![empty])];
+    let mut out = String::new();
+    render(&mut out, Format::Json, false, &reports).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let files: Vec<_> =
+        value["diagnostics"].as_array().unwrap().iter().map(|one| one["file"].as_str()).collect();
+    assert_eq!(files, [Some("a.yaml"), Some("b.yaml")]);
+    assert_eq!(value["errors"], 2);
+}
+
+#[test]
+fn grammar_is_shown_without_the_words() {
+    let texts = [
+        "version: v2\nonboarding:\n  token: abc: def\n",
+        "onboarding:\n  token: \"abc\n  join_method: token\n",
+        "onboarding:\n  - path: [abc, def\nx: 1\n",
+        "onboarding:\n\ttoken: abc\n",
+        "token: abc # def\nsecret\nb: 1\n",
+        "- - token: @abc\n",
+        "a: 1\na: 2\nb: [1, {c: .inf}]\n1: !x y\n",
+    ];
+    let all: Vec<String> = texts.iter().map(|text| problems(text)).collect();
+    insta::assert_snapshot!(all.join("==========\n"));
+}
+
+#[test]
+fn shapes_of_values_are_underlined() {
+    let text = "\
+version: 'v2' # c
+note: |  # c
+  visible
+list: [one, two]
+\u{9}
+storage:
+  path:
+  type: [a,
+    b]
+renewal_interval: 時間 of\u{202e} day
+debug: plain
+  in two lines
+x: &a {token: 1, b: 2}
+y: *a
+? z
+: - &b 3
+";
+    let pointers = [
+        "/version",
+        "/note",
+        "/list",
+        "/list/0",
+        "/list/1",
+        "/storage/path",
+        "/storage/type",
+        "/storage",
+        "/storage/type/1",
+        "/renewal_interval",
+        "/debug",
+        "/x/token",
+        "/y",
+        "/y/b",
+        "/z",
+        "/z/0",
+    ];
+    let all: Vec<String> = pointers.iter().map(|pointer| human(text, vec![at_value(pointer)])).collect();
+    insta::assert_snapshot!(all.join("==========\n"));
+}
+
+#[test]
+fn a_long_line_is_cut_around_the_place() {
+    let many: Vec<String> = (0..5000).map(|number| format!("k{number}: {number}")).collect();
+    let flow = format!("{{{}, debug: true}}", many.join(", "));
+    let long = format!("version: {}\n", "v".repeat(3000));
+    let mut all = String::new();
+    for (text, pointer) in [(&flow, "/k0"), (&flow, "/k2500"), (&flow, "/debug"), (&long, "/version")] {
+        let out = human(text, vec![at_value(pointer)]);
+        assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
+        all += &out;
+    }
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn many_diagnostics_of_one_long_line_take_linear_time() {
+    let many: Vec<String> = (0..20_000).map(|number| format!("k{number}: {number}")).collect();
+    let text = format!("{{{}}}", many.join(", "));
+    let all = (0..20_000).map(|number| at_value(&format!("/k{number}"))).collect();
+    assert_eq!(human(&text, all).lines().filter(|line| line.contains('^')).count(), 20_000);
+}
+
+#[test]
+fn a_place_that_the_text_does_not_have_is_no_reason_to_panic() {
+    let mark = |byte, line, column| yaml::Mark { byte, line, column };
+    for span in [
+        yaml::Span { start: mark(1000, 100, 1), end: mark(1001, 100, 2) },
+        yaml::Span { start: mark(1, 1, 2), end: mark(0, 1, 1) },
+        yaml::Span { start: mark(usize::MAX, 1, usize::MAX), end: mark(usize::MAX, 0, 0) },
+        yaml::Span { start: mark(0, 0, 0), end: mark(0, 0, 0) },
+    ] {
+        let one = || vec![Diagnostic::new(Code::YamlSyntax, Place::Span(span), "m")];
+        for text in ["", "é: é\n", "a: 'b"] {
+            assert!(human(text, one()).starts_with("error[yaml-syntax]: m\n"));
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! A secret, placed wherever people place them, in files that are right, wrong and broken: it is in no output.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::yaml::Positions;
+
+/// Lines in which `@` is the secret. It is no key of its own, and no value of a key whose value may be shown.
+const LINES: &[&str] = &[
+    "token: @",
+    "tokn: @",
+    "onboarding: {token: @, tokn: \"@\"}",
+    "onboarding: {token:@}",
+    "onboarding:",
+    "token: \"@",
+    "token: '@",
+    "token: '@'' @'",
+    "token: \"\\u0041 \\\" @\"",
+    "@\"",
+    "@'",
+    "@",
+    "token: |",
+    "token: >-  # @",
+    "note: ok # @",
+    "version: \"v2\" # @",
+    "version: 'v2'# @",
+    "version: &@ \"v2\"",
+    "version: !@ \"v2\"",
+    "version: *@",
+    "debug: 'x' # @",
+    "x: &a @",
+    "note: *a",
+    "<<: *a",
+    "<<: {token: @}",
+    "- @",
+    "list: [ok, @, [@]] # @",
+    "list: [ok, @",
+    "], @",
+    "- token: @: @",
+    "token: @, @",
+    "token: [@}",
+    "token: @ # @",
+    "# @",
+    "#@",
+    "%@",
+    "--- @",
+    "---",
+    "... # @",
+    "version: \"v2\"",
+    "version: \"v2\"",
+    "\ttoken: @",
+    "token:\t@\t# @",
+    "token: %@",
+    "{token: @}",
+    "1: @",
+    "token: .inf",
+    "? [@]",
+    ": @",
+    "",
+];
+
+fn text() -> impl Strategy<Value = String> {
+    let line = (0..4_usize, prop::sample::select(LINES))
+        .prop_map(|(level, line)| format!("{:1$}{line}", "", level * 2));
+    let line = prop_oneof![3 => prop::sample::select(LINES).prop_map(str::to_owned), 2 => line];
+    // The text of a visible block may be shown, so that only a comment can follow it.
+    let last = prop::sample::select(&["", "\nnote: |  # @\n  fine\n# @"][..]);
+    (prop::collection::vec(line, 1..8), last).prop_map(|(lines, last)| lines.join("\n") + last)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn no_output_has_any_part_of_a_secret(template in text(), secret in "[QZXJK]{8}") {
+        let text = template.replace('@', &secret);
+        let source = Source::new("tbot.yaml", &text, &Known);
+        let mut diagnostics: Vec<Diagnostic> =
+            yaml::parse(&text).err().into_iter().flatten().map(Diagnostic::from).collect();
+        // Not only where something is wrong: everywhere, because anything could be.
+        let positions = Positions::of(&text);
+        for (start, _) in text.char_indices() {
+            for end in [start, (start + 3).min(text.len()), text.len()] {
+                let place = Place::Span(positions.span(start, end));
+                diagnostics.push(Diagnostic::new(Code::WrongType, place, "wrong"));
+            }
+        }
+        let reports = [Report::new(&source, diagnostics)];
+        for format in [Format::Human, Format::Json, Format::Github] {
+            let mut out = String::new();
+            render(&mut out, format, false, &reports).unwrap();
+            for part in secret.as_bytes().windows(2) {
+                let part = std::str::from_utf8(part).unwrap();
+                let leak = out.lines().find(|line| line.contains(part));
+                prop_assert_eq!(leak, None, "{} of\n{}", part, text);
+            }
+        }
+    }
+}
