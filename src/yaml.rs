@@ -28,6 +28,9 @@ pub const MAX_NODES: usize = 500_000;
 /// The deepest nesting of lists and maps. A configuration needs less than ten.
 pub const MAX_DEPTH: usize = 64;
 
+/// The most problems that are told of one file. A file with more has one cause for them.
+pub const MAX_PROBLEMS: usize = 1_000;
+
 /// A text's first document.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parsed {
@@ -78,7 +81,7 @@ pub fn decode(bytes: &[u8]) -> Result<&str, Problem> {
 ///
 /// # Errors
 ///
-/// Everything that is wrong as YAML, in the order of the text; never an empty list.
+/// Everything that is wrong as YAML, up to [`MAX_PROBLEMS`], in the order of the text; never an empty list.
 pub fn parse(text: &str) -> Result<Parsed, Vec<Problem>> {
     if let Some(problem) = refused_character(text) {
         return Err(vec![problem]);
@@ -146,17 +149,32 @@ fn with_span(problem: Problem, span: Option<Span>) -> Problem {
 /// Whether a text has something that only the events show, or that would cost the value too much: a tag, an anchor, or so
 /// many indicators that there may be too many values or too many levels. For such a text both parsers have to agree.
 fn needs_events(text: &str) -> bool {
-    let (mut brackets, mut indicators) = (0, 0);
-    for byte in text.bytes() {
-        match byte {
-            b'&' | b'!' => return true,
-            b'[' | b'{' => brackets += 1,
-            b'-' | b':' | b',' | b'?' => indicators += 1,
-            _ => {}
+    // A value stands behind an indicator or a bracket.
+    let is_indicator = |byte: &u8| b"-:,?[{".contains(byte);
+    text.contains(['&', '!'])
+        || most_open_brackets(text) > MAX_DEPTH
+        || text.as_bytes().iter().filter(|byte| is_indicator(byte)).count() > MAX_NODES / 2
+}
+
+/// At least as many brackets as can be open at once. libyaml takes quadratic time for deeply nested ones, so it must not see
+/// them; most files have few, each closed in its own line.
+fn most_open_brackets(text: &str) -> usize {
+    let (mut before, mut most) = (0, 0);
+    for line in text.split('\n') {
+        // A bracket in quotes or in a comment closes nothing.
+        let may_close = !line.contains(['"', '\'', '#']);
+        let mut open = 0_usize;
+        for byte in line.bytes() {
+            match byte {
+                b'[' | b'{' => open += 1,
+                b']' | b'}' if may_close => open = open.saturating_sub(1),
+                _ => {}
+            }
+            most = most.max(before + open);
         }
+        before += open;
     }
-    // A value stands behind an indicator or a bracket, and brackets nested deeply take libyaml quadratic time.
-    brackets > MAX_DEPTH || brackets + indicators > MAX_NODES / 2
+    most
 }
 
 /// The first character that YAML does not allow, or that only one of the two parsers takes for a line's end.

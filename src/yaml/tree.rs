@@ -1,5 +1,5 @@
 //! A text's first document as an arena of nodes that know where they stand, and what is wrong in it. Depends on
-//! saphyr-parser's events. Never recurses; never holds more than `MAX_NODES` nodes.
+//! saphyr-parser's events. Never recurses; never holds more than `MAX_NODES` nodes and `MAX_PROBLEMS` problems.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 use super::problem::{Problem, ProblemKind, duplicate, syntax};
 use super::text::Index;
 use super::value::{MERGE, Plain, plain};
-use super::{MAX_DEPTH, MAX_NODES};
+use super::{MAX_DEPTH, MAX_NODES, MAX_PROBLEMS};
 
 /// A node's place in the arena.
 pub(crate) type Id = u32;
@@ -133,7 +133,13 @@ impl<'i, 'a> Builder<'i, 'a> {
 
     fn report(&mut self, kind: ProblemKind, start: usize, end: usize) {
         let span = self.index.span(start, end);
-        self.tree.problems.push(Problem::of(kind).at(span));
+        self.tell(Problem::of(kind).at(span));
+    }
+
+    fn tell(&mut self, problem: Problem) {
+        if self.tree.problems.len() < MAX_PROBLEMS {
+            self.tree.problems.push(problem);
+        }
     }
 
     fn take(&mut self, event: Event<'a>, start: usize, end: usize) -> Result<(), Stop> {
@@ -221,7 +227,7 @@ impl<'i, 'a> Builder<'i, 'a> {
                 let problem = duplicate(text)
                     .at(self.index.span(node.start, node.end))
                     .beside(self.index.span(first.start, first.end));
-                self.tree.problems.push(problem);
+                self.tell(problem);
             }
         }
     }
@@ -322,7 +328,7 @@ impl<'i, 'a> Builder<'i, 'a> {
             let problem = Problem::of(ProblemKind::AnchorRedefined)
                 .at(self.index.span(from, to))
                 .beside(self.index.span(first_from, first_to));
-            self.tree.problems.push(problem);
+            self.tell(problem);
         }
     }
 

@@ -131,6 +131,19 @@ fn deep_nesting_is_refused_soon() {
 }
 
 #[test]
+fn brackets_that_only_seem_to_close_are_counted() {
+    assert_eq!(most_open_brackets("a: [x, {y: z}]\nb: [[1], [2]]\nc: x]]]\n"), 2);
+    assert_eq!(most_open_brackets(&"- [ # ]\n".repeat(3)), 3);
+    assert_eq!(most_open_brackets(&"- [ ']',\n".repeat(3)), 3);
+    assert_eq!(most_open_brackets("[[\n]]\n[[\n"), 4);
+}
+
+#[test]
+fn problems_without_end_are_told_up_to_a_limit() {
+    assert_eq!(kinds(&"a: 1\n".repeat(5000)).len(), MAX_PROBLEMS);
+}
+
+#[test]
 fn ten_thousand_outputs_are_read() {
     let mut text = "version: v2\noutputs:\n".to_owned();
     for number in 0..10_000 {
