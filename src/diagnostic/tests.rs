@@ -83,6 +83,15 @@ fn people_get_excerpts() {
 }
 
 #[test]
+fn the_ends_of_lines_make_no_difference() {
+    for end in ["\r\n", "\r"] {
+        assert_eq!(human(&FILE.replace('\n', end), several()), human(FILE, several()), "{end:?}");
+    }
+    let broken = "a: 1\nb: \"x\n  y\nc: 2\n";
+    assert_eq!(problems(&broken.replace('\n', "\r\n")), problems(broken));
+}
+
+#[test]
 fn programs_get_one_object() {
     insta::assert_snapshot!(rendered(Format::Json, FILE, several()));
 }
