@@ -1,0 +1,85 @@
+//! The declarations keep the rules of telemetry, and the audit that says so can fail.
+
+use serde_json::{Value, json};
+use tbot::config::schema;
+use tbot::event::{Rules, SCHEMA, audit, generate};
+
+#[test]
+fn the_declarations_keep_the_rules() {
+    assert_eq!(audit(&generate(), &schema::generate()), Vec::<String>::new());
+}
+
+#[test]
+fn the_embedded_schema_is_the_generated_one() {
+    assert_eq!(serde_json::from_str::<Value>(SCHEMA).unwrap(), generate());
+}
+
+#[test]
+fn the_event_has_the_nine_properties_of_its_requirement() {
+    let names: Vec<String> =
+        Rules::embedded().unwrap().properties.into_iter().map(|rule| rule.name).collect();
+    assert_eq!(
+        names,
+        [
+            "run_mode",
+            "version",
+            "join_type",
+            "helper",
+            "helper_version",
+            "destinations_configured",
+            "destinations_configured_database_access",
+            "destinations_configured_kubernetes_access",
+            "destinations_configured_application_access",
+        ]
+    );
+}
+
+#[test]
+fn the_schema_is_valid_and_closed() {
+    let schema = generate();
+    assert!(jsonschema::meta::is_valid(&schema));
+    assert_eq!(schema["additionalProperties"], false);
+}
+
+fn findings(change: impl FnOnce(&mut Value)) -> Vec<String> {
+    let mut event = generate();
+    change(&mut event);
+    audit(&event, &schema::generate())
+}
+
+#[test]
+fn only_a_category_may_be_a_source() {
+    let from = |pointer: &str| {
+        findings(|event| event["properties"]["join_type"]["x-source"] = json!({ "config": pointer }))
+    };
+    insta::assert_debug_snapshot!(
+        ["/onboarding/token", "/proxy_server", "/credential_ttl", "/onboarding/azure/client_id", "/hostname"]
+            .map(from)
+    );
+}
+
+#[test]
+fn what_a_declaration_lacks_is_found() {
+    let without = |keyword: &str| {
+        findings(|event| {
+            event["properties"]["run_mode"].as_object_mut().unwrap().shift_remove(keyword);
+        })
+    };
+    insta::assert_debug_snapshot!(["x-source", "x-reason", "x-since", "x-wire", "description"].map(without));
+}
+
+#[test]
+fn open_values_are_found() {
+    let open = findings(|event| {
+        event["properties"]["version"].as_object_mut().unwrap().shift_remove("pattern");
+    });
+    let unknown =
+        findings(|event| event["properties"]["version"]["x-source"] = json!({ "file": "/etc/hostname" }));
+    let shared =
+        findings(|event| event["properties"]["version"]["x-wire"] = json!({ "field": 1, "name": "runMode" }));
+    let unmapped = findings(|event| {
+        event["properties"]["run_mode"]["x-wire"]["values"] = json!({ "one-shot": "RUN_MODE_ONE_SHOT" });
+    });
+    let closed = findings(|event| event["additionalProperties"] = json!(true));
+    insta::assert_debug_snapshot!([open, unknown, shared, unmapped, closed]);
+}
