@@ -1,8 +1,8 @@
-//! The builder's rules, read from the event's schema. Depends on the vocabulary, regex-lite and serde only.
+//! The builder's rules, read from the event's schema. Depends on the vocabulary, regex and serde only.
 
 use std::collections::BTreeMap;
 
-use regex_lite::Regex;
+use regex::Regex;
 use serde::Deserialize;
 use serde_json::Value;
 

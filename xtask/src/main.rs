@@ -1,5 +1,6 @@
 //! Generators and checks of this repository.
 
+mod ci;
 mod docs;
 mod generate;
 mod released;
@@ -11,7 +12,8 @@ use anyhow::{Result, bail};
 const USAGE: &str = "usage: cargo xtask <command>
 
   schema [--check]   write schema/, or fail on drift and show it
-  docs [--check]     write docs/telemetry.md and docs/configuration.md, or fail on drift";
+  docs [--check]     write docs/telemetry.md and docs/configuration.md, or fail on drift
+  ci                 check what CI checks beside the tests";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -29,6 +31,7 @@ fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["schema", rest @ ..] => generate::schema(generate::Mode::from_arguments(rest)?),
         ["docs", rest @ ..] => docs::docs(generate::Mode::from_arguments(rest)?),
+        ["ci"] => ci::ci(),
         _ => bail!("{USAGE}"),
     }
 }
