@@ -1,1 +1,217 @@
-//! placeholder
+//! A development cluster: one process on loopback that speaks to a `tbot` what a Teleport 15 proxy and auth server speak,
+//! for as much as an `identity` output needs. Real TLS, real certificates, real refusals; nothing behind them. It is a
+//! test part and the stage of the demo: it must never be a dependency of what ships.
+//!
+//! ```text
+//!                        ┌ first ALPN entry teleport-auth@<hex>… ─ mutual TLS, host CA ┬ h2 ─ gRPC ─ auth.rs
+//! one port ─ ClientHello ┤                                                            └ http/1.1 ─ REST
+//!                        └ anything else ─ TLS, web CA ─ web.rs: find, ping, join
+//! ```
+//!
+//! Every call goes the same way (`server.rs`): it is logged, a scripted fault may stop it, the rules (`state.rs`,
+//! `issue.rs`) decide, the outcome is logged. `tests/conformance.rs` holds all of it against recordings of a real server.
+//!
+//! What it does not do: rotate authorities (`WatchEvents` is refused with code 12), trust other clusters, serve
+//! applications, databases or Kubernetes, join without a token, talk over the auth port or an SSH tunnel.
+
+mod auth;
+mod ca;
+pub mod clock;
+mod error;
+mod faults;
+mod identity;
+mod issue;
+mod keys;
+mod log;
+pub mod method;
+pub mod proto;
+mod server;
+mod ssh;
+mod state;
+mod tls;
+mod web;
+mod x509;
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::UNIX_EPOCH;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+pub use tonic::Code;
+
+use crate::ca::Authorities;
+pub use crate::clock::{Clock, MovableClock};
+pub use crate::error::{Error, Failure};
+use crate::faults::Faults;
+pub use crate::faults::Hold;
+use crate::log::Log;
+pub use crate::log::{Call, Outcome};
+pub use crate::state::Role;
+use crate::state::State;
+use crate::tls::Tls;
+
+/// The version that the cluster says it is: that of the recordings.
+pub const SERVER_VERSION: &str = "15.0.0-dev";
+
+/// What a cluster is made of.
+#[derive(Clone)]
+pub struct ClusterConfig {
+    pub cluster_name: String,
+    /// Validity, expiry and the check of client certificates follow this clock.
+    pub clock: Clock,
+    /// Names of registered Kubernetes clusters. One of them ends up in every certificate, as on a real server.
+    pub kubernetes_clusters: BTreeSet<String>,
+    /// Where to listen. Loopback; port 0 takes a free one.
+    pub listen: SocketAddr,
+}
+
+impl ClusterConfig {
+    /// A cluster called `dev.test` without Kubernetes, on a free port of 127.0.0.1.
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            cluster_name: "dev.test".to_owned(),
+            clock,
+            kubernetes_clusters: BTreeSet::new(),
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+        }
+    }
+}
+
+/// What every call needs.
+struct Shared {
+    name: String,
+    clock: Clock,
+    kubernetes_clusters: BTreeSet<String>,
+    addr: SocketAddr,
+    authorities: Authorities,
+    state: Mutex<State>,
+    faults: Faults,
+    log: Log,
+    /// Of every resource: nanoseconds at which the cluster began.
+    id: i64,
+    /// Of every resource.
+    revision: String,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A running cluster. Dropping it closes the port and every connection.
+pub struct Cluster {
+    shared: Arc<Shared>,
+    server: JoinHandle<()>,
+}
+
+impl Cluster {
+    /// Starts a cluster on the current tokio runtime; it listens when this returns.
+    pub async fn start(config: ClusterConfig) -> Result<Self, Error> {
+        let listening = |source| Error::Listen { addr: config.listen, source };
+        let listener = TcpListener::bind(config.listen).await.map_err(listening)?;
+        let addr = listener.local_addr().map_err(listening)?;
+        let now = (config.clock)();
+        let authorities = Authorities::generate(&config.cluster_name, now)?;
+        let tls = Tls::new(&config.cluster_name, &authorities, &config.clock)?;
+        let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let shared = Arc::new(Shared {
+            name: config.cluster_name,
+            clock: config.clock,
+            kubernetes_clusters: config.kubernetes_clusters,
+            addr,
+            authorities,
+            state: Mutex::default(),
+            faults: Faults::new(),
+            log: Log::new(),
+            id: i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX),
+            revision: keys::uuid()?,
+        });
+        let server = tokio::spawn(server::serve(shared.clone(), Arc::new(tls), listener));
+        Ok(Self { shared, server })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// The proxy's web address: what goes into a configuration as `proxy_server`.
+    pub fn proxy_addr(&self) -> SocketAddr {
+        self.shared.addr
+    }
+
+    /// PEM of the authority behind the web certificate: the content for the file that `SSL_CERT_FILE` names.
+    pub fn web_ca_pem(&self) -> &str {
+        self.shared.authorities.web.pem()
+    }
+
+    /// Adds a bot that may impersonate `roles`, and returns its join token: good once, within an hour. Roles that were
+    /// not defined with [`Cluster::set_role`] are made as [`Role::new`] makes them.
+    pub fn add_bot(&self, name: &str, roles: &[&str]) -> Result<String, Error> {
+        self.shared.state().add_bot(name, roles, (self.shared.clock)())
+    }
+
+    /// A further token for a bot. A bot that has joined is refused with it all the same, as on a real server.
+    pub fn add_token(&self, bot: &str) -> Result<String, Error> {
+        self.shared.state().add_token(bot, (self.shared.clock)())
+    }
+
+    /// Removes a bot with its tokens. Its certificates are refused from now on.
+    pub fn remove_bot(&self, name: &str) {
+        self.shared.state().remove_bot(name);
+    }
+
+    /// Defines a role, or defines it anew.
+    pub fn set_role(&self, role: Role) {
+        self.shared.state().set_role(role);
+    }
+
+    /// The generation of a bot: 0 before it joins, 1 after; none when there is no such bot.
+    pub fn generation(&self, bot: &str) -> Option<u64> {
+        self.shared.state().generation(bot)
+    }
+
+    /// Whether a bot is locked, which is for ever.
+    pub fn is_locked(&self, bot: &str) -> bool {
+        self.shared.state().is_locked(bot)
+    }
+
+    /// Every call so far, in the order of arrival.
+    pub fn requests(&self) -> Vec<Call> {
+        self.shared.log.calls()
+    }
+
+    /// Waits until `count` calls of `method` have come to an end, and returns all of that method so far.
+    pub async fn wait_for(&self, method: &str, count: usize) -> Vec<Call> {
+        self.shared.log.wait_for(method, count).await
+    }
+
+    /// Refuses the next call of `method` with `code` (over HTTP: the status of the same kind), and does nothing else.
+    pub fn fail_next(&self, method: &str, code: Code, message: &str) {
+        self.shared.faults.fail_next(method, Failure::new(code, message));
+    }
+
+    /// Lets the next call of `method` wait, before anything is done about it, until the returned [`Hold`] is dropped.
+    /// A caller that hangs up meanwhile takes its call back.
+    pub fn hold_next(&self, method: &str) -> Hold {
+        self.shared.faults.hold_next(method)
+    }
+
+    /// Acts on the next call of `method`, then cuts the connection instead of answering.
+    pub fn drop_reply(&self, method: &str) {
+        self.shared.faults.drop_reply(method);
+    }
+
+    /// While down, connections are cut and new ones are closed before a byte is read. What was issued stays issued.
+    pub fn set_down(&self, down: bool) {
+        self.shared.faults.set_down(down);
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}

@@ -1,0 +1,172 @@
+//! The two things a bot asks for: to join, and to get certificates. Puts the rules of [`crate::state`] and the
+//! authorities of [`crate::ca`] together; knows no transport.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prost_types::Timestamp;
+use tonic::Code;
+
+use crate::Shared;
+use crate::ca::SubjectKeys;
+use crate::error::{Error, Failure};
+use crate::identity::{Caller, INTERNAL_JOIN, Identity, Standing};
+use crate::keys::uuid;
+use crate::proto::{Certs, UserCertsRequest};
+use crate::state::Allowed;
+
+/// A join, decoded.
+pub(crate) struct Join<'a> {
+    pub(crate) token: &'a str,
+    /// Who the caller says it is; bots say nothing.
+    pub(crate) host: &'a str,
+    /// One authorized_keys line. The key for the X.509 certificate is ignored for bots, as it is in version 15.
+    pub(crate) ssh_key: &'a [u8],
+    pub(crate) expires: Option<SystemTime>,
+}
+
+impl Shared {
+    /// A bot's first certificates, for a token that works once.
+    pub(crate) fn join(&self, join: &Join<'_>) -> Result<Certs, Failure> {
+        let keys = subject_keys(join.ssh_key, None)?;
+        let now = (self.clock)();
+        let allowed = self.state().join(join.token, join.host, join.expires, now)?;
+        self.bot_certs(allowed, keys, now)
+    }
+
+    /// A renewal, or, with role requests, the certificates of an output.
+    pub(crate) fn user_certs(&self, caller: &Caller, request: &UserCertsRequest) -> Result<Certs, Failure> {
+        if caller.disallow_reissue {
+            let text = "identity is not allowed to reissue certificates";
+            return Err(Failure::new(Code::PermissionDenied, text));
+        }
+        if request.username != caller.username {
+            return Err(Failure::access_denied());
+        }
+        refuse_routes(request)?;
+        let or = |new: &'_ Vec<u8>| (!new.is_empty()).then(|| new.clone());
+        let ssh_key = or(&request.ssh_public_key).unwrap_or_else(|| request.public_key.clone());
+        let keys = subject_keys(&ssh_key, or(&request.tls_public_key).as_deref())?;
+        let now = (self.clock)();
+        // Absent is the year 1 on the server, which has passed like any other.
+        let expires = request.expires.and_then(system_time).unwrap_or(UNIX_EPOCH);
+        if request.use_role_requests {
+            self.output_certs(caller, request, keys, (now, expires))
+        } else {
+            let allowed = self.state().renew(&caller.username, caller.generation, expires, now)?;
+            self.bot_certs(allowed, keys, now)
+        }
+    }
+
+    fn bot_certs(&self, allowed: Allowed, keys: SubjectKeys, now: SystemTime) -> Result<Certs, Failure> {
+        let identity = Identity {
+            roles: vec![allowed.user.clone()],
+            username: allowed.user,
+            principals: principals(BTreeSet::new())?,
+            route_to_cluster: self.name.clone(),
+            kubernetes_cluster: self.kubernetes_cluster("")?,
+            kubernetes_groups: Vec::new(),
+            db_names: Vec::new(),
+            db_users: Vec::new(),
+            standing: Standing::Bot { generation: allowed.generation },
+        };
+        let mut certs = self.certs(&identity, keys, (now, allowed.not_after))?;
+        // Whoever holds a counted certificate also needs to know the servers, so the host CA comes along.
+        certs.tls_ca_certs.push(self.authorities.host.pem().into());
+        certs.ssh_ca_certs.push(self.authorities.host_ssh.public_line().into());
+        Ok(certs)
+    }
+
+    fn output_certs(
+        &self,
+        caller: &Caller,
+        request: &UserCertsRequest,
+        keys: SubjectKeys,
+        (now, expires): (SystemTime, SystemTime),
+    ) -> Result<Certs, Failure> {
+        if !["", &self.name].contains(&request.route_to_cluster.as_str()) {
+            let text = format!("remote cluster {:?} is not found", request.route_to_cluster);
+            return Err(Failure::new(Code::NotFound, text));
+        }
+        let kubernetes_cluster = self.kubernetes_cluster(&request.kubernetes_cluster)?;
+        let state = self.state();
+        let not_after = state.impersonate(&caller.username, &request.role_requests, expires, now)?;
+        let roles: Vec<_> = request.role_requests.iter().filter_map(|role| state.role(role)).collect();
+        let union = |of: fn(&crate::Role) -> &Vec<String>| -> BTreeSet<String> {
+            roles.iter().flat_map(|role| of(role)).cloned().collect()
+        };
+        let identity = Identity {
+            username: caller.username.clone(),
+            roles: request.role_requests.clone(),
+            principals: principals(union(|role| &role.logins))?,
+            route_to_cluster: self.name.clone(),
+            kubernetes_cluster,
+            kubernetes_groups: union(|role| &role.kubernetes_groups).into_iter().collect(),
+            db_names: union(|role| &role.db_names).into_iter().collect(),
+            db_users: union(|role| &role.db_users).into_iter().collect(),
+            standing: Standing::Impersonated { by: caller.username.clone() },
+        };
+        self.certs(&identity, keys, (now, not_after))
+    }
+
+    fn certs(
+        &self,
+        identity: &Identity,
+        keys: SubjectKeys,
+        times: (SystemTime, SystemTime),
+    ) -> Result<Certs, Failure> {
+        let pair = self.authorities.issue(&self.name, identity, keys, times)?;
+        Ok(Certs {
+            ssh: pair.ssh.into(),
+            tls: pair.tls.into(),
+            tls_ca_certs: vec![self.authorities.user.pem().into()],
+            ssh_ca_certs: vec![self.authorities.user_ssh.public_line().into()],
+        })
+    }
+
+    /// The Kubernetes cluster that a certificate names: the one asked for, else the one called like this cluster, else
+    /// the first by name. A certificate for something else altogether gets one all the same.
+    fn kubernetes_cluster(&self, wanted: &str) -> Result<Option<String>, Failure> {
+        let known = &self.kubernetes_clusters;
+        if wanted.is_empty() {
+            return Ok(known.get(&self.name).or_else(|| known.first()).cloned());
+        }
+        known.get(wanted).cloned().map(Some).ok_or_else(|| {
+            let text = format!(
+                "kubernetes cluster {wanted:?} is not registered in this teleport cluster; known are {known:?}"
+            );
+            Failure::new(Code::InvalidArgument, text)
+        })
+    }
+}
+
+/// An SSH certificate without principals would be good for every login, so one that nobody has is made up.
+fn principals(logins: BTreeSet<String>) -> Result<Vec<String>, Error> {
+    let mut principals: Vec<_> = logins.into_iter().collect();
+    if principals.is_empty() {
+        principals.push(format!("-teleport-nologin-{}", uuid()?));
+    }
+    principals.push(INTERNAL_JOIN.to_owned());
+    Ok(principals)
+}
+
+/// This cluster has nothing behind it, and says so rather than issue a certificate that leads nowhere.
+fn refuse_routes(request: &UserCertsRequest) -> Result<(), Failure> {
+    let database = request.route_to_database.as_ref().is_some_and(|route| !route.service_name.is_empty());
+    let app = request.route_to_app.as_ref().is_some_and(|route| !route.name.is_empty());
+    if database || app {
+        let text = "the development cluster has no applications and no databases";
+        return Err(Failure::new(Code::Unimplemented, text));
+    }
+    Ok(())
+}
+
+fn subject_keys(ssh: &[u8], tls: Option<&[u8]>) -> Result<SubjectKeys, Failure> {
+    SubjectKeys::parse(ssh, tls)
+        .map_err(|error| Failure::new(Code::InvalidArgument, format!("failed to parse public key: {error}")))
+}
+
+fn system_time(timestamp: Timestamp) -> Option<SystemTime> {
+    let seconds = u64::try_from(timestamp.seconds).ok()?;
+    Some(UNIX_EPOCH + Duration::new(seconds, u32::try_from(timestamp.nanos).ok()?))
+}

@@ -1,0 +1,29 @@
+//! A development cluster by hand: starts one with one bot, prints how to reach it, and runs until interrupted.
+//!
+//! ```text
+//! cargo run -p tbot-cluster -- <file to write the web CA to>
+//! ```
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use tbot_cluster::{Cluster, ClusterConfig, clock};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let ca_file = std::env::args_os().nth(1).map(PathBuf::from);
+    let ca_file = ca_file.context("name the file to write the web CA to")?;
+    let cluster = Cluster::start(ClusterConfig::new(clock::system())).await?;
+    let token = cluster.add_bot("robot", &["access"])?;
+    std::fs::write(&ca_file, cluster.web_ca_pem())
+        .with_context(|| format!("could not write {}", ca_file.display()))?;
+
+    let (addr, name) = (cluster.proxy_addr(), cluster.name());
+    let ca_file = ca_file.display();
+    writeln!(
+        std::io::stdout(),
+        "cluster        {name}\nproxy_server   {addr}\nSSL_CERT_FILE  {ca_file}\ntoken          {token}"
+    )?;
+    tokio::signal::ctrl_c().await.context("could not wait for an interrupt")
+}

@@ -1,0 +1,23 @@
+//! The names of what the cluster serves, as its log and its faults know them.
+
+/// `GET /webapi/find`, with or without `/v1` before it.
+pub const FIND: &str = "GET /webapi/find";
+/// `GET /webapi/ping`, with or without `/v1` before it.
+pub const WEB_PING: &str = "GET /webapi/ping";
+/// `POST /webapi/host/credentials`, with or without `/v1` before it.
+pub const JOIN: &str = "POST /webapi/host/credentials";
+
+/// REST on auth.
+pub const REMOTE_CLUSTERS: &str = "GET /v2/remoteclusters";
+
+pub const PING: &str = "/proto.AuthService/Ping";
+pub const GENERATE_USER_CERTS: &str = "/proto.AuthService/GenerateUserCerts";
+pub const GET_CLUSTER_CA_CERT: &str = "/proto.AuthService/GetClusterCACert";
+pub const GET_ROLE: &str = "/proto.AuthService/GetRole";
+pub const GET_CERT_AUTHORITIES: &str = "/teleport.trust.v1.TrustService/GetCertAuthorities";
+pub const GET_CERT_AUTHORITY: &str = "/teleport.trust.v1.TrustService/GetCertAuthority";
+
+/// The name of a web request: its verb and path without the version prefix.
+pub(crate) fn of_web(request: &str) -> String {
+    request.replacen(" /v1/webapi/", " /webapi/", 1)
+}
