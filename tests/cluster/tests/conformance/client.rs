@@ -1,0 +1,234 @@
+//! A client with real TLS that trusts nothing but what it was given: the web CA, then what the join returned.
+
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use prost::Message;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::{Value, json};
+use ssh_key::public::{EcdsaPublicKey, Ed25519PublicKey, KeyData};
+use tbot_cluster::proto::Certs;
+use tbot_cluster::{Clock, Cluster, clock, method};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tonic::Status;
+
+use crate::recording;
+
+/// A clock that stands still at a whole second of today, so that validity comes out exact.
+pub(crate) fn frozen_clock() -> Clock {
+    let since_epoch = (clock::system())().duration_since(UNIX_EPOCH).unwrap();
+    let now = UNIX_EPOCH + Duration::from_secs(since_epoch.as_secs());
+    Arc::new(move || now)
+}
+
+pub(crate) type AnyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A key pair of a caller.
+pub(crate) struct Key {
+    pub(crate) private: PrivateKeyDer<'static>,
+    /// The authorized_keys line, with its newline.
+    pub(crate) line: String,
+}
+
+impl Key {
+    pub(crate) fn p256() -> Self {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
+        let public = EcdsaPublicKey::from_sec1_bytes(pair.public_key().as_ref()).unwrap();
+        Self::new(pair.to_pkcs8v1().unwrap().as_ref(), KeyData::Ecdsa(public))
+    }
+
+    pub(crate) fn ed25519() -> Self {
+        let pair = Ed25519KeyPair::generate().unwrap();
+        let public = Ed25519PublicKey(pair.public_key().as_ref().try_into().unwrap());
+        Self::new(pair.to_pkcs8v1().unwrap().as_ref(), KeyData::Ed25519(public))
+    }
+
+    /// The RSA key of the recorded agent.
+    pub(crate) fn recorded_rsa() -> Self {
+        let private = PrivateKeyDer::from_pem_slice(recording::text("storage/key").as_bytes()).unwrap();
+        Self { private, line: recording::text("storage/key.pub") }
+    }
+
+    fn new(pkcs8: &[u8], public: KeyData) -> Self {
+        let line = ssh_key::PublicKey::from(public).to_openssh().unwrap() + "\n";
+        Self { private: PrivatePkcs8KeyDer::from(pkcs8.to_vec()).into(), line }
+    }
+}
+
+/// A key with the certificates that were issued for it.
+pub(crate) struct Bot {
+    pub(crate) key: Key,
+    pub(crate) certs: Certs,
+}
+
+/// The body of a join with nothing unusual in it.
+pub(crate) fn join_body(token: &str, key: &Key) -> Value {
+    json!({
+        "role": "Bot",
+        "token": token,
+        "public_ssh_key": BASE64_STANDARD.encode(&key.line),
+    })
+}
+
+/// Joins, and expects to get in.
+pub(crate) async fn join(cluster: &Cluster, token: &str, key: Key) -> Bot {
+    let (status, _, body) = post_join(cluster, &join_body(token, &key)).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    Bot { key, certs: recording::join_certs(&serde_json::from_str(&body).unwrap()) }
+}
+
+pub(crate) async fn post_join(cluster: &Cluster, body: &Value) -> (StatusCode, HeaderMap, String) {
+    let request = Request::post("/v1/webapi/host/credentials")
+        .header("content-type", "application/json")
+        .body(Full::from(body.to_string()))
+        .unwrap();
+    web(cluster, request).await.unwrap()
+}
+
+pub(crate) async fn get(cluster: &Cluster, path: &str) -> (StatusCode, HeaderMap, String) {
+    web(cluster, Request::get(path).body(Full::default()).unwrap()).await.unwrap()
+}
+
+/// One request to the web server, verified against the web CA.
+pub(crate) async fn web(
+    cluster: &Cluster,
+    request: Request<Full<Bytes>>,
+) -> Result<(StatusCode, HeaderMap, String), AnyError> {
+    let roots = [cluster.web_ca_pem().as_bytes().to_vec()];
+    let tls = connect(cluster, "localhost", &roots, None, &[b"http/1.1"]).await?;
+    http1(tls, request).await
+}
+
+/// One HTTP/1.1 request on a connection of its own.
+pub(crate) async fn http1(
+    tls: TlsStream<TcpStream>,
+    mut request: Request<Full<Bytes>>,
+) -> Result<(StatusCode, HeaderMap, String), AnyError> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(tls)).await?;
+    tokio::spawn(connection);
+    request.headers_mut().insert("host", http::HeaderValue::from_static("localhost"));
+    let (parts, body) = sender.send_request(request).await?.into_parts();
+    let body = body.collect().await?.to_bytes();
+    Ok((parts.status, parts.headers, String::from_utf8(body.to_vec())?))
+}
+
+/// TLS to the cluster's one port.
+pub(crate) async fn connect(
+    cluster: &Cluster,
+    name: &str,
+    roots: &[Vec<u8>],
+    identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+    alpn: &[&[u8]],
+) -> Result<TlsStream<TcpStream>, AnyError> {
+    let mut store = RootCertStore::empty();
+    for pem in roots {
+        store.add(CertificateDer::from_pem_slice(pem)?)?;
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(store);
+    let mut config = match identity {
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key)?,
+        None => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+    let socket = TcpStream::connect(cluster.proxy_addr()).await?;
+    let name = ServerName::try_from(name.to_owned())?;
+    Ok(TlsConnector::from(Arc::new(config)).connect(name, socket).await?)
+}
+
+/// The hex that stands for a cluster in server names.
+pub(crate) fn hex_name(cluster: &str) -> String {
+    let hex: String = cluster.bytes().map(|byte| format!("{byte:02x}")).collect();
+    format!("{hex}.teleport.cluster.local")
+}
+
+/// TLS to auth, as `bot`, offering `protocol` behind the routing token. `extra` certificates follow the leaf.
+pub(crate) async fn connect_auth(
+    cluster: &Cluster,
+    bot: &Bot,
+    extra: &[Vec<u8>],
+    protocol: &[u8],
+) -> Result<TlsStream<TcpStream>, AnyError> {
+    let name = hex_name(cluster.name());
+    let pems = std::iter::once(&bot.certs.tls).chain(extra);
+    let chain = pems.map(|pem| CertificateDer::from_pem_slice(pem)).collect::<Result<_, _>>()?;
+    let identity = Some((chain, bot.key.private.clone_key()));
+    let alpn = format!("teleport-auth@{name}");
+    connect(cluster, &name, &bot.certs.tls_ca_certs, identity, &[alpn.as_bytes(), protocol]).await
+}
+
+/// A connection to auth that speaks gRPC, with the framing done by hand so that recorded bytes go out as they are.
+pub(crate) struct Grpc {
+    sender: hyper::client::conn::http2::SendRequest<Full<Bytes>>,
+    /// The `version` metadata; the recorded agent's unless a test changes it.
+    pub(crate) version: &'static str,
+}
+
+impl Grpc {
+    pub(crate) async fn connect(cluster: &Cluster, bot: &Bot) -> Result<Self, AnyError> {
+        Self::over(connect_auth(cluster, bot, &[], b"h2").await?).await
+    }
+
+    pub(crate) async fn over(tls: TlsStream<TcpStream>) -> Result<Self, AnyError> {
+        assert_eq!(tls.get_ref().1.alpn_protocol(), Some(b"h2".as_slice()));
+        let io = TokioIo::new(tls);
+        let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await?;
+        tokio::spawn(connection);
+        Ok(Self { sender, version: "15.0.0-dev" })
+    }
+
+    /// Calls with the bytes of one message, and returns those of the reply.
+    pub(crate) async fn raw(&mut self, method: &str, message: &[u8]) -> Result<Bytes, Status> {
+        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+        let body: Vec<u8> = [&[0], &length[..], message].concat();
+        let request = Request::post(format!("https://teleport.cluster.local{method}"))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .header("version", self.version)
+            .body(Full::from(body))
+            .unwrap();
+        let lost = |error: hyper::Error| Status::unavailable(error.to_string());
+        let response = self.sender.send_request(request).await.map_err(lost)?;
+        if response.status() != StatusCode::OK {
+            return Err(Status::unknown(response.status().to_string()));
+        }
+        if let Some(status) = Status::from_header_map(response.headers()) {
+            return Err(status);
+        }
+        let body = response.into_body().collect().await.map_err(lost)?;
+        let status = body.trailers().and_then(Status::from_header_map).unwrap();
+        if status.code() != tonic::Code::Ok {
+            return Err(status);
+        }
+        Ok(body.to_bytes().slice(5..))
+    }
+
+    pub(crate) async fn call<R: Message + Default>(
+        &mut self,
+        method: &str,
+        message: &impl Message,
+    ) -> Result<R, Status> {
+        Ok(R::decode(self.raw(method, &message.encode_to_vec()).await?).unwrap())
+    }
+
+    /// `GenerateUserCerts`, which most rules are about.
+    pub(crate) async fn user_certs(
+        &mut self,
+        request: &tbot_cluster::proto::UserCertsRequest,
+    ) -> Result<Certs, Status> {
+        self.call(method::GENERATE_USER_CERTS, request).await
+    }
+}
