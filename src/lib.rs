@@ -3,6 +3,8 @@
 //! The library validates `tbot.yaml` ([`config`]) and, with the `agent` feature, joins a cluster and keeps credentials
 //! fresh. It builds the `tbot.start` event ([`event`]) but has no code that can send it: only the binary does.
 
+#[cfg(feature = "agent")]
+pub mod agent;
 pub mod config;
 pub mod diagnostic;
 pub mod event;

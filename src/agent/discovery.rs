@@ -1,0 +1,113 @@
+//! Asks a proxy who it is: `GET /webapi/find`. Everything before the first credential is learned here.
+
+use serde::Deserialize;
+
+use super::address::Address;
+use super::api;
+use super::web::{Web, WebError, error_message};
+
+/// What the agent was told to talk to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Setting {
+    ProxyServer,
+    AuthServer,
+}
+
+/// Nobody at the address answered as a Teleport proxy.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{setting}: asked https://{address}/webapi/find, but {detail}; {advice}")]
+pub struct DiscoveryError {
+    setting: &'static str,
+    address: Address,
+    detail: String,
+    advice: &'static str,
+    /// True when asking again later may help.
+    pub(crate) transient: bool,
+}
+
+/// What `find` tells of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) cluster_name: String,
+    pub(crate) server_version: String,
+    /// `host:port` that the proxy advertises, when it does.
+    pub(crate) proxy_public_addr: Option<String>,
+}
+
+impl Found {
+    pub(crate) fn server_major(&self) -> u32 {
+        api::major(&self.server_version)
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    cluster_name: String,
+    server_version: String,
+    proxy: ProxySettings,
+}
+
+#[derive(Deserialize)]
+struct ProxySettings {
+    ssh: SshSettings,
+}
+
+/// Despite its name this part holds the web address.
+#[derive(Deserialize)]
+struct SshSettings {
+    #[serde(default)]
+    public_addr: Option<String>,
+}
+
+pub(crate) async fn find(web: &Web, setting: Setting, address: &Address) -> Result<Found, DiscoveryError> {
+    let failed = |detail, advice, transient| DiscoveryError {
+        setting: match setting {
+            Setting::ProxyServer => "proxy_server",
+            Setting::AuthServer => "auth_server",
+        },
+        address: address.clone(),
+        detail,
+        advice,
+        transient,
+    };
+    let advice = match setting {
+        Setting::ProxyServer => {
+            "check that this is the web address of a Teleport proxy (the address of its web page)"
+        }
+        Setting::AuthServer => {
+            "joining directly at an auth server is not supported: set proxy_server to the web address of a Teleport proxy"
+        }
+    };
+    let answer = match web.get("/webapi/find").await {
+        Ok(answer) => answer,
+        Err(WebError::Tls(error)) => return Err(failed(error.to_string(), "mend that first", false)),
+        Err(WebError::Failed(detail)) => return Err(failed(detail, advice, true)),
+    };
+    if !answer.status.is_success() {
+        let detail = format!("the answer was {}: {}", answer.status, error_message(&answer.body));
+        return Err(failed(detail, advice, answer.status.is_server_error()));
+    }
+    parse(&answer.body).map_err(|error| {
+        failed(format!("the answer is not that of a Teleport proxy: {error}"), advice, false)
+    })
+}
+
+fn parse(body: &[u8]) -> Result<Found, serde_json::Error> {
+    let Answer { cluster_name, server_version, proxy } = serde_json::from_slice(body)?;
+    let proxy_public_addr = proxy.ssh.public_addr.filter(|address| !address.is_empty());
+    Ok(Found { cluster_name, server_version, proxy_public_addr })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::recordings::recorded;
+
+    #[test]
+    fn a_recorded_answer_is_understood() {
+        let found = parse(recorded("webapi-find.json").as_bytes()).unwrap();
+        assert_eq!(found.cluster_name, "dev.test");
+        assert_eq!(found.server_major(), 15);
+        assert_eq!(found.proxy_public_addr.as_deref(), Some("127.0.0.1:4080"));
+    }
+}

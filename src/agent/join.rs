@@ -1,0 +1,176 @@
+//! Joins with the `token` method: `POST /v1/webapi/host/credentials` at the proxy. One call, never repeated here.
+
+use std::time::SystemTime;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use super::identity::{Identity, IdentityError, SignedCerts};
+use super::keys::{KeyError, KeyPair};
+use super::token::Token;
+use super::web::{Web, WebError, error_message};
+
+const PATH: &str = "/v1/webapi/host/credentials";
+
+/// A join that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// The proxy was not reached, or its answer was lost. A token that the server has accepted is used up.
+    #[error(
+        "joining got no answer from the proxy: {0}; if the next attempt says that the token is unknown, the lost one used it up: create a new token"
+    )]
+    NoAnswer(#[from] WebError),
+    /// The server said no.
+    #[error("the cluster refused to let this agent join: {message} (HTTP {status}){hint}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// The server's message, as it came. It names no token.
+        message: String,
+        /// What to check, with a leading semicolon, or nothing.
+        hint: &'static str,
+    },
+    /// The server said yes, but what it sent is no identity.
+    #[error("the cluster's answer to the join is no usable identity: {0}")]
+    Answer(#[from] IdentityError),
+    /// The answer is not JSON of the known form.
+    #[error("the cluster's answer to the join is not understood: {0}")]
+    Malformed(String),
+    /// No key could be made.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+impl JoinError {
+    /// True when the server or a load balancer may answer differently later, and the token is not known to be used.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::NoAnswer(WebError::Failed(_)) => true,
+            Self::Refused { status, .. } => *status == 429 || *status >= 500,
+            Self::NoAnswer(WebError::Tls(_)) | Self::Answer(_) | Self::Malformed(_) | Self::Key(_) => false,
+        }
+    }
+}
+
+/// Every key that the Go agent sends; `null` where a bot has nothing to say.
+#[derive(Serialize)]
+struct Request<'a> {
+    #[serde(rename = "hostID")]
+    host_id: &'static str,
+    node_name: &'static str,
+    role: &'static str,
+    token: &'a str,
+    additional_principals: Option<()>,
+    dns_names: Option<()>,
+    public_tls_key: String,
+    public_ssh_key: String,
+    remote_addr: &'static str,
+    ec2_id: Option<()>,
+    id_token: &'static str,
+    expires: String,
+}
+
+#[derive(Deserialize)]
+struct Response {
+    ssh: String,
+    tls: String,
+    tls_ca_certs: Vec<String>,
+    ssh_ca_certs: Vec<String>,
+}
+
+/// Joins with a fresh key. `expires` is when the certificates shall end; the server may choose earlier.
+pub(crate) async fn join(web: &Web, token: &Token, expires: SystemTime) -> Result<Identity, JoinError> {
+    let key = KeyPair::generate()?;
+    let answer = web.post_json(PATH, request(&key, token, expires)?).await?;
+    if !answer.status.is_success() {
+        let message = error_message(&answer.body).replace(token.expose(), "...");
+        return Err(JoinError::Refused { status: answer.status.as_u16(), hint: hint(&message), message });
+    }
+    let response: Response =
+        serde_json::from_slice(&answer.body).map_err(|error| JoinError::Malformed(error.to_string()))?;
+    Ok(Identity::new(key, response.decode()?)?)
+}
+
+fn request(key: &KeyPair, token: &Token, expires: SystemTime) -> Result<Vec<u8>, JoinError> {
+    let expires =
+        jiff::Timestamp::try_from(expires).map_err(|error| JoinError::Malformed(error.to_string()))?;
+    let request = Request {
+        host_id: "",
+        node_name: "",
+        role: "Bot",
+        token: token.expose(),
+        additional_principals: None,
+        dns_names: None,
+        public_tls_key: STANDARD.encode(key.public_pem()),
+        public_ssh_key: STANDARD.encode(key.ssh_line()?),
+        remote_addr: "",
+        ec2_id: None,
+        id_token: "",
+        expires: expires.to_string(),
+    };
+    serde_json::to_vec(&request).map_err(|error| JoinError::Malformed(error.to_string()))
+}
+
+impl Response {
+    fn decode(self) -> Result<SignedCerts, JoinError> {
+        let text = |encoded: &String| {
+            let bytes = STANDARD.decode(encoded).map_err(|error| JoinError::Malformed(error.to_string()))?;
+            String::from_utf8(bytes).map_err(|error| JoinError::Malformed(error.to_string()))
+        };
+        Ok(SignedCerts {
+            tls: text(&self.tls)?,
+            ssh: text(&self.ssh)?,
+            tls_cas: self.tls_ca_certs.iter().map(text).collect::<Result<_, _>>()?,
+            ssh_cas: self.ssh_ca_certs.iter().map(text).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+fn hint(message: &str) -> &'static str {
+    if message.contains("token expired or not found") {
+        "; a token works once and not for long: create a new one (tctl bots add, or tctl bots instances add) and set onboarding.token"
+    } else if message.contains("has already been issued a renewable certificate") {
+        "; this server lets a bot join once: remove the bot, create it anew, and set onboarding.token"
+    } else {
+        ""
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::recordings::recorded;
+    use crate::agent::token::TokenSetting;
+
+    fn recorded_join() -> serde_json::Value {
+        let calls: serde_json::Value = serde_json::from_str(&recorded("first-join.json")).unwrap();
+        calls[0].clone()
+    }
+
+    #[test]
+    fn the_request_has_the_recorded_keys() {
+        let token = TokenSetting::new("hunter2").resolve().unwrap();
+        let body = request(&KeyPair::generate().unwrap(), &token, SystemTime::UNIX_EPOCH).unwrap();
+        let ours: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(keys(&ours), keys(&recorded_join()["request"]));
+        assert_eq!(ours["expires"], "1970-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn the_recorded_response_is_decoded() {
+        let response: Response = serde_json::from_value(recorded_join()["response"].clone()).unwrap();
+        let certs = response.decode().unwrap();
+        assert!(certs.ssh.starts_with("ssh-rsa-cert-v01@openssh.com "));
+        assert_eq!((certs.tls_cas.len(), certs.ssh_cas.len()), (2, 2));
+    }
+
+    #[test]
+    fn a_used_token_is_explained() {
+        assert!(
+            hint("\"\" can not join the cluster with role \"Bot\", token expired or not found")
+                .contains("new one")
+        );
+    }
+}

@@ -1,0 +1,95 @@
+//! What the agent takes from the outside as arguments: environment, clock, its own command's path.
+//!
+//! Depends on the standard library only. This is the one place that may read the ambient clock and
+//! environment, and only when the caller asks for them by name.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// Environment variables, as the caller wants the agent to see them.
+///
+/// The agent reads `SSL_CERT_FILE` and `SSL_CERT_DIR` (colon separated), `HTTPS_PROXY`, `ALL_PROXY` and
+/// `NO_PROXY` (each also in lower case), and `TBOT_USE_PROXY_ADDR`. An empty variable counts as unset.
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// The environment of this process. Variables that are not UTF-8 are left out.
+    #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where a caller asks for the ambient environment"
+    )]
+    pub fn of_process() -> Self {
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
+    }
+
+    /// The value of `name`, unless it is unset or empty.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The first of `names` that is set: `HTTPS_PROXY`, else `https_proxy`.
+    pub(crate) fn first_of(&self, names: &[&str]) -> Option<&str> {
+        names.iter().find_map(|name| self.get(name))
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
+        Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+/// Names only: values may be tokens.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// Tells wall-clock time: when a certificate has expired, and when the next renewal is due.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> SystemTime + Send + Sync>);
+
+impl Clock {
+    /// The system's clock.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place where a caller asks for the ambient clock")]
+    pub fn system() -> Self {
+        Self(Arc::new(SystemTime::now))
+    }
+
+    /// A clock that asks `now`.
+    #[must_use]
+    pub fn from_fn(now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    pub(crate) fn now(&self) -> SystemTime {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
+    }
+}
+
+/// What [`Agent::new`](super::Agent::new) needs beside the configuration.
+#[derive(Clone, Debug)]
+pub struct AgentOptions {
+    /// The variables the agent reads.
+    pub environment: Environment,
+    /// Wall-clock time.
+    pub clock: Clock,
+    /// Absolute path of the `tbot` command that `ssh_config` names in its `ProxyCommand`.
+    pub command: PathBuf,
+}

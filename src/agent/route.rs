@@ -1,0 +1,139 @@
+//! The way to the cluster: TCP, through an HTTP proxy where HTTPS_PROXY says so, then TLS. One I/O edge.
+
+use std::io;
+use std::sync::Arc;
+
+use http::Uri;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tower_service::Service as _;
+
+use super::address::Address;
+use super::identity::Identity;
+use super::options::Environment;
+use super::tls::{self, Inner, TlsError};
+
+/// Where the proxy is and how to get there. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Route {
+    address: Address,
+    through: Option<Arc<Intercept>>,
+    insecure: bool,
+}
+
+impl Route {
+    /// HTTPS_PROXY (or ALL_PROXY) holds unless NO_PROXY names the host or the host is loopback, as for Go programs.
+    pub(crate) fn new(address: Address, environment: &Environment, insecure: bool) -> Self {
+        let value = |names| environment.first_of(names).unwrap_or_default().to_owned();
+        let matcher = Matcher::builder()
+            .all(value(&["ALL_PROXY", "all_proxy"]))
+            .https(value(&["HTTPS_PROXY", "https_proxy"]))
+            .no(value(&["NO_PROXY", "no_proxy"]))
+            .build();
+        let destination = format!("https://{address}").parse::<Uri>().ok();
+        let through = destination
+            .filter(|_| !address.is_loopback())
+            .and_then(|destination| matcher.intercept(&destination))
+            .map(Arc::new);
+        Self { address, through, insecure }
+    }
+
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    pub(crate) fn insecure(&self) -> bool {
+        self.insecure
+    }
+
+    pub(crate) fn http_proxy(&self) -> Option<&Intercept> {
+        self.through.as_deref()
+    }
+
+    /// The settings of a connection to auth as `identity`, good for any number of [`AuthRoute::open`].
+    pub(crate) fn to_auth(&self, identity: &Identity, inner: Inner) -> Result<AuthRoute, TlsError> {
+        Ok(AuthRoute {
+            route: self.clone(),
+            tls: Arc::new(tls::auth(identity, self.insecure, inner)?),
+            name: tls::auth_server_name(identity.cluster())?,
+            inner,
+        })
+    }
+
+    async fn tcp(&self) -> io::Result<TcpStream> {
+        let Some(intercept) = &self.through else {
+            return TcpStream::connect((self.address.host(), self.address.port())).await;
+        };
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        let mut tunnel = Tunnel::new(intercept.uri().clone(), http);
+        if let Some(authorization) = intercept.basic_auth() {
+            tunnel = tunnel.with_auth(authorization.clone());
+        }
+        if intercept.uri().scheme_str() != Some("http") {
+            return Err(io::Error::other("only an http:// proxy is supported in HTTPS_PROXY"));
+        }
+        let destination = format!("https://{}", self.address).parse().map_err(io::Error::other)?;
+        let stream = tunnel
+            .call(destination)
+            .await
+            .map_err(|error| io::Error::other(format!("the proxy of HTTPS_PROXY: {error}")))?;
+        Ok(stream.into_inner())
+    }
+}
+
+/// A way to auth as one identity.
+#[derive(Clone)]
+pub(crate) struct AuthRoute {
+    route: Route,
+    tls: Arc<ClientConfig>,
+    name: rustls::pki_types::ServerName<'static>,
+    inner: Inner,
+}
+
+impl AuthRoute {
+    pub(crate) async fn open(&self) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
+        let tcp = self.route.tcp().await?;
+        tcp.set_nodelay(true)?;
+        let stream = TlsConnector::from(Arc::clone(&self.tls)).connect(self.name.clone(), tcp).await?;
+        let agreed = stream.get_ref().1.alpn_protocol();
+        // Auth names h2, and no protocol at all where HTTP/1.1 follows. Anything else answered for it.
+        let expected = match self.inner {
+            Inner::Http2 => agreed == Some(b"h2"),
+            Inner::Http1 => agreed.is_none() || agreed == Some(b"http/1.1"),
+        };
+        if expected {
+            Ok(TokioIo::new(stream))
+        } else {
+            Err(io::Error::other(
+                "the connection was not passed through to the auth server: does a load balancer end TLS before the Teleport proxy?",
+            ))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proxied(address: &str, variables: &[(&str, &str)]) -> Option<String> {
+        let environment = variables.iter().copied().collect();
+        let route = Route::new(address.parse().unwrap(), &environment, false);
+        route.http_proxy().map(|intercept| intercept.uri().to_string())
+    }
+
+    #[test]
+    fn the_environment_decides_about_an_http_proxy() {
+        let proxy = ("HTTPS_PROXY", "http://proxy.example:3128");
+        assert_eq!(proxied("a.example:443", &[]), None);
+        assert_eq!(proxied("a.example:443", &[proxy]).as_deref(), Some("http://proxy.example:3128/"));
+        assert_eq!(proxied("a.example:443", &[proxy, ("NO_PROXY", "a.example")]), None);
+        assert_eq!(proxied("127.0.0.1:443", &[proxy]), None, "loopback is never proxied");
+    }
+}

@@ -1,0 +1,198 @@
+//! TLS settings: the web PKI for the proxy's own pages, the cluster's authorities for the auth API.
+//!
+//! Builds rustls configurations from values; opens no socket. Reads certificate files only where
+//! `SSL_CERT_FILE`, `SSL_CERT_DIR` or the system keeps its roots.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_certs};
+
+use super::identity::Identity;
+use super::options::Environment;
+use super::x509;
+
+/// Why TLS cannot be set up.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TlsError {
+    /// No usable root certificate was found.
+    #[error(
+        "no trusted root certificate found ({searched}): install the system's CA certificates or set SSL_CERT_FILE{detail}"
+    )]
+    NoRoots {
+        /// Where was looked.
+        searched: &'static str,
+        /// What reading them answered, with a leading colon, or nothing.
+        detail: String,
+    },
+    /// rustls refused the identity or its own defaults.
+    #[error("cannot set up TLS with this identity: {0}")]
+    Refused(String),
+}
+
+impl From<rustls::Error> for TlsError {
+    fn from(error: rustls::Error) -> Self {
+        Self::Refused(error.to_string())
+    }
+}
+
+/// What follows ALPN's routing entry on a connection to auth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Inner {
+    Http1,
+    Http2,
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// For the proxy's web pages: `/webapi/find`, joining.
+pub(crate) fn web(environment: &Environment, insecure: bool) -> Result<ClientConfig, TlsError> {
+    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    if insecure {
+        let verifier = Arc::new(TrustAnyone(provider()));
+        return Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
+    }
+    Ok(builder.with_root_certificates(system_roots(environment)?).with_no_client_auth())
+}
+
+/// For the auth API as `identity`: the identity's authorities are the only roots, and only the leaf is sent
+/// (auth refuses intermediates).
+pub(crate) fn auth(identity: &Identity, insecure: bool, inner: Inner) -> Result<ClientConfig, TlsError> {
+    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    let builder = if insecure {
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(TrustAnyone(provider())))
+    } else {
+        let mut roots = RootCertStore::empty();
+        for authority in &identity.certs.tls_cas {
+            let parsed =
+                x509::certificates(authority).map_err(|error| TlsError::Refused(error.to_string()))?;
+            roots.add_parsable_certificates(parsed);
+        }
+        builder.with_root_certificates(roots)
+    };
+    let mut config =
+        builder.with_client_auth_cert(vec![identity.user.der.clone()], identity.key.private_der())?;
+    let inner = match inner {
+        Inner::Http1 => b"http/1.1".to_vec(),
+        Inner::Http2 => b"h2".to_vec(),
+    };
+    config.alpn_protocols = vec![auth_route(identity.cluster()).into_bytes(), inner];
+    Ok(config)
+}
+
+/// The ALPN entry that makes a proxy pass a connection through to the auth server of `cluster`. It must come first.
+fn auth_route(cluster: &str) -> String {
+    format!("teleport-auth@{}.teleport.cluster.local", hex(cluster))
+}
+
+/// The name that auth's certificate is verified against. A hexadecimal name over 63 octets is no DNS label;
+/// auth's certificates carry the plain name as well.
+pub(crate) fn auth_server_name(cluster: &str) -> Result<ServerName<'static>, TlsError> {
+    let label = hex(cluster);
+    let name = if label.len() > 63 {
+        "teleport.cluster.local".to_owned()
+    } else {
+        format!("{label}.teleport.cluster.local")
+    };
+    ServerName::try_from(name).map_err(|error| TlsError::Refused(error.to_string()))
+}
+
+pub(crate) fn hex(text: impl AsRef<[u8]>) -> String {
+    use std::fmt::Write as _;
+    text.as_ref().iter().fold(String::new(), |mut out, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+fn system_roots(environment: &Environment) -> Result<RootCertStore, TlsError> {
+    let file = environment.get("SSL_CERT_FILE");
+    let folders = environment.get("SSL_CERT_DIR");
+    let (found, searched) = if file.is_none() && folders.is_none() {
+        (load_native_certs(), "the system's store")
+    } else {
+        let mut all = CertificateResult::default();
+        let folders = folders.into_iter().flat_map(|list| list.split(':')).map(|folder| (None, Some(folder)));
+        for (file, folder) in file.map(|file| (Some(file), None)).into_iter().chain(folders) {
+            let found = load_certs_from_paths(file.map(Path::new), folder.map(Path::new));
+            all.certs.extend(found.certs);
+            all.errors.extend(found.errors);
+        }
+        (all, "SSL_CERT_FILE and SSL_CERT_DIR")
+    };
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let detail = found.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
+        return Err(TlsError::NoRoots { searched, detail });
+    }
+    Ok(roots)
+}
+
+/// `insecure: true`: any certificate will do, but the peer must hold its key.
+#[derive(Debug)]
+struct TrustAnyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for TrustAnyone {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auth_is_named_in_hexadecimal_unless_the_label_is_too_long() {
+        let name = auth_server_name("lab.example").unwrap();
+        assert_eq!(name.to_str(), "6c61622e6578616d706c65.teleport.cluster.local");
+        let long = "a-cluster-whose-name-is-longer-than-31-octets.example";
+        assert_eq!(auth_server_name(long).unwrap().to_str(), "teleport.cluster.local");
+        assert!(auth_route(long).len() > 63, "the routing entry keeps the whole name");
+    }
+
+    #[test]
+    fn roots_that_are_not_there_are_named() {
+        let environment = [("SSL_CERT_FILE", "/nonexistent/roots.pem")].into_iter().collect();
+        let refused = web(&environment, false).unwrap_err().to_string();
+        assert!(refused.contains("SSL_CERT_FILE"), "{refused}");
+        assert!(web(&environment, true).is_ok(), "insecure needs no roots");
+    }
+}

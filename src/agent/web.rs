@@ -1,0 +1,119 @@
+//! The proxy's own web pages: JSON over HTTPS with the web PKI. One I/O edge.
+//!
+//! Redirects are not followed, and an answer's body is read up to a limit.
+
+use std::time::Duration;
+
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, Proxy, StatusCode};
+use serde::Deserialize;
+
+use super::error::chain;
+use super::options::Environment;
+use super::route::Route;
+use super::tls::{self, TlsError};
+
+const CONNECT: Duration = Duration::from_secs(10);
+const CALL: Duration = Duration::from_secs(30);
+const LARGEST_ANSWER: usize = 1 << 20;
+
+/// A web request that got no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum WebError {
+    /// TLS settings.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The connection, TLS or HTTP failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// An HTTP answer, whatever its status.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Asks one proxy.
+#[derive(Clone)]
+pub(crate) struct Web {
+    client: Client,
+    base: String,
+}
+
+impl Web {
+    pub(crate) fn new(route: &Route, environment: &Environment) -> Result<Self, WebError> {
+        let failed = |error: reqwest::Error| WebError::Failed(chain(&error));
+        let mut builder = Client::builder()
+            .tls_backend_preconfigured(tls::web(environment, route.insecure())?)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("tbot/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT)
+            .timeout(CALL)
+            .no_proxy();
+        if let Some(intercept) = route.http_proxy() {
+            let mut proxy = Proxy::all(intercept.uri().to_string()).map_err(failed)?;
+            if let Some(authorization) = intercept.basic_auth() {
+                proxy = proxy.custom_http_auth(authorization.clone());
+            }
+            builder = builder.proxy(proxy);
+        }
+        Ok(Self { client: builder.build().map_err(failed)?, base: format!("https://{}", route.address()) })
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Result<Answer, WebError> {
+        self.send(self.client.get(format!("{}{path}", self.base))).await
+    }
+
+    /// Posts `body` as `application/json`, which the join endpoint insists on.
+    pub(crate) async fn post_json(&self, path: &str, body: Vec<u8>) -> Result<Answer, WebError> {
+        let request = self.client.post(format!("{}{path}", self.base));
+        self.send(request.header(CONTENT_TYPE, "application/json").body(body)).await
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer, WebError> {
+        let failed = |error: reqwest::Error| WebError::Failed(chain(&error.without_url()));
+        let mut response = request.send().await.map_err(failed)?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if body.len() + chunk.len() > LARGEST_ANSWER {
+                return Err(WebError::Failed("the answer is larger than 1 MiB".to_owned()));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { status: response.status(), body })
+    }
+}
+
+/// The human part of a Teleport error body, `{"error":{"message":"…"}}`; else the start of the body.
+pub(crate) fn error_message(body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Body {
+        error: Error,
+    }
+    #[derive(Deserialize)]
+    struct Error {
+        message: String,
+    }
+    match serde_json::from_slice::<Body>(body) {
+        Ok(body) => body.error.message,
+        Err(_) => String::from_utf8_lossy(body).trim().chars().take(300).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::recordings::recorded;
+
+    #[test]
+    fn the_message_of_a_recorded_refusal_is_found() {
+        let recorded = recorded("join-refused.http");
+        let (_, body) = recorded.split_once('\n').unwrap();
+        assert_eq!(
+            error_message(body.as_bytes()),
+            r#""" can not join the cluster with role "Bot", token expired or not found"#
+        );
+        assert_eq!(error_message(b" <h1>Bad gateway</h1> "), "<h1>Bad gateway</h1>");
+    }
+}

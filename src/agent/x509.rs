@@ -1,0 +1,113 @@
+//! Reads what the agent needs from an X.509 certificate of Teleport. Pure; knows no key and no file.
+//!
+//! Teleport keeps a user's facts in the subject: roles in O, the user in CN, and its own attributes under
+//! `1.3.9999`, of which the agent reads the renewable mark (`1.13`) and the generation (`1.14`).
+
+use std::time::{Duration, SystemTime};
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::x509::X509Name;
+
+const RENEWABLE: &str = "1.3.9999.1.13";
+const GENERATION: &str = "1.3.9999.1.14";
+
+/// Why a certificate cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum X509Error {
+    /// No PEM block of type `CERTIFICATE`, or more than one where one was wanted.
+    #[error("expected one certificate in PEM, found {0}")]
+    Count(usize),
+    /// The DER inside is no X.509 certificate.
+    #[error("not an X.509 certificate")]
+    NotX509,
+    /// Teleport's certificates name the user in CN and the cluster in the issuer's O.
+    #[error("the certificate has no {0}: it was not issued by a Teleport cluster")]
+    Missing(&'static str),
+}
+
+/// The facts of a user certificate.
+#[derive(Clone, Debug)]
+pub(crate) struct UserCert {
+    pub(crate) der: CertificateDer<'static>,
+    /// Subject CN, `bot-<name>`.
+    pub(crate) username: String,
+    /// Issuer O, the cluster that issued it.
+    pub(crate) cluster: String,
+    pub(crate) not_after: SystemTime,
+    pub(crate) spki_der: Vec<u8>,
+    /// True for the `token` method: renewed with `GenerateUserCerts` instead of joining again.
+    pub(crate) renewable: bool,
+    pub(crate) generation: Option<u64>,
+}
+
+impl UserCert {
+    pub(crate) fn from_pem(pem: &str) -> Result<Self, X509Error> {
+        let mut all = certificates(pem)?;
+        let (Some(der), true) = (all.pop(), all.is_empty()) else {
+            return Err(X509Error::Count(all.len()));
+        };
+        let (_, cert) = X509Certificate::from_der(&der).map_err(|_| X509Error::NotX509)?;
+        let not_after =
+            u64::try_from(cert.validity().not_after.timestamp()).map_err(|_| X509Error::NotX509)?;
+        Ok(Self {
+            username: common_name(cert.subject()).ok_or(X509Error::Missing("CN in its subject"))?,
+            cluster: organization(cert.issuer()).ok_or(X509Error::Missing("O in its issuer"))?,
+            not_after: SystemTime::UNIX_EPOCH + Duration::from_secs(not_after),
+            spki_der: cert.public_key().raw.to_vec(),
+            renewable: attribute(cert.subject(), RENEWABLE).as_deref() == Some("true"),
+            generation: attribute(cert.subject(), GENERATION).and_then(|value| value.parse().ok()),
+            der: der.clone(),
+        })
+    }
+}
+
+/// Every certificate of a PEM text, in order.
+pub(crate) fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, X509Error> {
+    CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().map_err(|_| X509Error::NotX509)
+}
+
+fn common_name(name: &X509Name<'_>) -> Option<String> {
+    let value = name.iter_common_name().next()?.as_str().ok()?;
+    (!value.is_empty()).then(|| value.to_owned())
+}
+
+fn organization(name: &X509Name<'_>) -> Option<String> {
+    let value = name.iter_organization().next()?.as_str().ok()?;
+    (!value.is_empty()).then(|| value.to_owned())
+}
+
+fn attribute(name: &X509Name<'_>, id: &str) -> Option<String> {
+    let found = name.iter_attributes().find(|attribute| attribute.attr_type().to_id_string() == id)?;
+    found.as_str().ok().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::recordings::recorded;
+
+    #[test]
+    fn reads_the_bot_certificate_of_a_real_server() {
+        let cert = UserCert::from_pem(&recorded("storage/tlscert")).unwrap();
+        assert_eq!(cert.username, "bot-robot3");
+        assert_eq!(cert.cluster, "dev.test");
+        assert!(cert.renewable);
+        assert_eq!(cert.generation, Some(2));
+    }
+
+    #[test]
+    fn an_output_certificate_is_not_renewable() {
+        let cert = UserCert::from_pem(&recorded("outputs/identity/tlscert")).unwrap();
+        assert!(!cert.renewable);
+        assert_eq!(cert.generation, None);
+    }
+
+    #[test]
+    fn refuses_what_is_no_single_certificate() {
+        assert_eq!(UserCert::from_pem("").unwrap_err(), X509Error::Count(0));
+        let two = recorded("storage/tlscert").repeat(2);
+        assert!(matches!(UserCert::from_pem(&two), Err(X509Error::Count(_))));
+    }
+}
