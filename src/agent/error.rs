@@ -1,6 +1,64 @@
-//! x
+//! What an embedder or `main` gets when the agent cannot go on. Every message says it all: nothing is left to a chain.
 
 use std::error::Error;
+
+use super::address::AddressError;
+use super::output::OutputError;
+use super::renewal::RenewalError;
+use super::storage::StorageError;
+use super::unsupported::Unsupported;
+use super::web::WebError;
+
+/// Why an agent did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The configuration asks for what this version cannot do. Found before anything is joined or written.
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
+    /// Neither `proxy_server` nor `auth_server` is set.
+    #[error("no address: set proxy_server to the web address of a Teleport proxy, as host:port")]
+    NoAddress,
+    /// An address that cannot be read.
+    #[error("{setting}: {error}")]
+    Address {
+        /// `proxy_server` or `auth_server`.
+        setting: &'static str,
+        /// What is wrong with it.
+        error: AddressError,
+    },
+    /// `onboarding.join_method` is not set.
+    #[error("onboarding.join_method is not set: say how the bot joins, for example `join_method: token`")]
+    NoJoinMethod,
+    /// TLS towards the proxy cannot be set up.
+    #[error(transparent)]
+    Web(#[from] WebError),
+    /// The storage cannot be opened.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The bot has no identity and cannot get one.
+    #[error(transparent)]
+    Renewal(#[from] RenewalError),
+    /// A one-shot run could not write these outputs; the others are written.
+    #[error("{}", failures(.0))]
+    Outputs(Vec<OutputFailure>),
+    /// A one-shot run was told to stop before it was done.
+    #[error("stopped before everything was written")]
+    Interrupted,
+}
+
+/// An output that failed.
+#[derive(Debug)]
+pub struct OutputFailure {
+    /// The service's name: its own, or its type and number.
+    pub name: String,
+    /// Why.
+    pub error: OutputError,
+}
+
+fn failures(failures: &[OutputFailure]) -> String {
+    let each = failures.iter().map(|failure| format!("output {}: {}", failure.name, failure.error));
+    each.collect::<Vec<_>>().join("; ")
+}
 
 /// An error and everything below it on one line, for messages that must say all they know.
 pub(crate) fn chain(error: &dyn Error) -> String {

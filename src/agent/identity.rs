@@ -6,7 +6,7 @@
 use std::time::SystemTime;
 
 use super::keys::{KeyError, KeyPair};
-use super::sshcert::{SshCert, SshCertError};
+use super::sshcert::{self, SshCertError};
 use super::x509::{self, UserCert, X509Error};
 
 /// Why a set of key and certificates is no identity.
@@ -56,7 +56,7 @@ impl Identity {
         if user.spki_der != key.spki_der() {
             return Err(IdentityError::OtherKey("TLS"));
         }
-        if SshCert::from_line(&certs.ssh)?.key != *key.ssh_key() {
+        if sshcert::certified_key(&certs.ssh)? != *key.ssh_key() {
             return Err(IdentityError::OtherKey("SSH"));
         }
         if certs.tls_cas.is_empty() {

@@ -1,4 +1,4 @@
-//! What the agent takes from the outside as arguments: environment, clock, its own command's path.
+//! What the agent takes from the outside as arguments: environment, clock, randomness, its own command's path.
 //!
 //! Depends on the standard library only. This is the one place that may read the ambient clock and
 //! environment, and only when the caller asks for them by name.
@@ -19,10 +19,6 @@ pub struct Environment(BTreeMap<String, String>);
 impl Environment {
     /// The environment of this process. Variables that are not UTF-8 are left out.
     #[must_use]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place where a caller asks for the ambient environment"
-    )]
     pub fn of_process() -> Self {
         std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -83,6 +79,34 @@ impl fmt::Debug for Clock {
     }
 }
 
+/// Gives random numbers for jitter, uniform in 0.0 to 1.0, and nothing secret.
+#[derive(Clone)]
+pub struct Randomness(Arc<dyn Fn() -> f64 + Send + Sync>);
+
+impl Randomness {
+    /// The system's random generator; where it fails, one half, which is no worse than no jitter.
+    #[must_use]
+    pub fn system() -> Self {
+        Self(Arc::new(|| getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))))
+    }
+
+    /// Randomness that asks `next`, which answers in 0.0 to 1.0.
+    #[must_use]
+    pub fn from_fn(next: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
+        Self(Arc::new(next))
+    }
+
+    pub(crate) fn next(&self) -> f64 {
+        (self.0)().clamp(0.0, 1.0)
+    }
+}
+
+impl fmt::Debug for Randomness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Randomness")
+    }
+}
+
 /// What [`Agent::new`](super::Agent::new) needs beside the configuration.
 #[derive(Clone, Debug)]
 pub struct AgentOptions {
@@ -90,6 +114,8 @@ pub struct AgentOptions {
     pub environment: Environment,
     /// Wall-clock time.
     pub clock: Clock,
+    /// Numbers for jitter.
+    pub randomness: Randomness,
     /// Absolute path of the `tbot` command that `ssh_config` names in its `ProxyCommand`.
     pub command: PathBuf,
 }

@@ -16,7 +16,7 @@ use tower_service::Service as _;
 
 use super::address::Address;
 use super::identity::Identity;
-use super::options::Environment;
+use super::options::{Clock, Environment};
 use super::tls::{self, Inner, TlsError};
 
 /// Where the proxy is and how to get there. Cheap to clone.
@@ -25,11 +25,12 @@ pub(crate) struct Route {
     address: Address,
     through: Option<Arc<Intercept>>,
     insecure: bool,
+    clock: Clock,
 }
 
 impl Route {
     /// HTTPS_PROXY (or ALL_PROXY) holds unless NO_PROXY names the host or the host is loopback, as for Go programs.
-    pub(crate) fn new(address: Address, environment: &Environment, insecure: bool) -> Self {
+    pub(crate) fn new(address: Address, environment: &Environment, insecure: bool, clock: Clock) -> Self {
         let value = |names| environment.first_of(names).unwrap_or_default().to_owned();
         let matcher = Matcher::builder()
             .all(value(&["ALL_PROXY", "all_proxy"]))
@@ -41,7 +42,7 @@ impl Route {
             .filter(|_| !address.is_loopback())
             .and_then(|destination| matcher.intercept(&destination))
             .map(Arc::new);
-        Self { address, through, insecure }
+        Self { address, through, insecure, clock }
     }
 
     pub(crate) fn address(&self) -> &Address {
@@ -52,6 +53,10 @@ impl Route {
         self.insecure
     }
 
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     pub(crate) fn http_proxy(&self) -> Option<&Intercept> {
         self.through.as_deref()
     }
@@ -60,7 +65,7 @@ impl Route {
     pub(crate) fn to_auth(&self, identity: &Identity, inner: Inner) -> Result<AuthRoute, TlsError> {
         Ok(AuthRoute {
             route: self.clone(),
-            tls: Arc::new(tls::auth(identity, self.insecure, inner)?),
+            tls: Arc::new(tls::auth(identity, self.insecure, inner, &self.clock)?),
             name: tls::auth_server_name(identity.cluster())?,
             inner,
         })
@@ -124,7 +129,7 @@ mod tests {
 
     fn proxied(address: &str, variables: &[(&str, &str)]) -> Option<String> {
         let environment = variables.iter().copied().collect();
-        let route = Route::new(address.parse().unwrap(), &environment, false);
+        let route = Route::new(address.parse().unwrap(), &environment, false, Clock::system());
         route.http_proxy().map(|intercept| intercept.uri().to_string())
     }
 

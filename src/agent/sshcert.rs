@@ -21,22 +21,15 @@ pub enum SshCertError {
 
 const ROUTE_TO_CLUSTER: &str = "teleport-route-to-cluster";
 
-/// The facts of an SSH user certificate.
-#[derive(Clone, Debug)]
-pub(crate) struct SshCert {
-    pub(crate) key: KeyData,
-    /// Cluster that the certificate is routed to: the root, or a leaf.
-    pub(crate) cluster: String,
-}
-
-impl SshCert {
-    pub(crate) fn from_line(line: &str) -> Result<Self, SshCertError> {
-        let cert = Certificate::from_openssh(line.trim()).map_err(|_| SshCertError::NotACertificate)?;
-        if !cert.valid_principals().iter().any(|principal| !principal.is_empty()) {
-            return Err(SshCertError::NoPrincipal);
-        }
-        let cluster = cert.extensions().get(ROUTE_TO_CLUSTER).filter(|name| !name.is_empty());
-        Ok(Self { key: cert.public_key().clone(), cluster: cluster.ok_or(SshCertError::NoCluster)?.clone() })
+/// The key that a user certificate is for, once the certificate is seen to be one of Teleport's.
+pub(crate) fn certified_key(line: &str) -> Result<KeyData, SshCertError> {
+    let cert = Certificate::from_openssh(line.trim()).map_err(|_| SshCertError::NotACertificate)?;
+    if !cert.valid_principals().iter().any(|principal| !principal.is_empty()) {
+        return Err(SshCertError::NoPrincipal);
+    }
+    match cert.extensions().get(ROUTE_TO_CLUSTER) {
+        Some(cluster) if !cluster.is_empty() => Ok(cert.public_key().clone()),
+        _ => Err(SshCertError::NoCluster),
     }
 }
 
@@ -47,13 +40,21 @@ mod tests {
 
     #[test]
     fn reads_the_bot_certificate_of_a_real_server() {
-        let cert = SshCert::from_line(&recorded("storage/key-cert.pub")).unwrap();
-        assert_eq!(cert.cluster, "dev.test");
+        let key = certified_key(&recorded("storage/key-cert.pub")).unwrap();
+        let line = ssh_key::PublicKey::new(key, "").to_openssh().unwrap();
+        assert_eq!(line, recorded("storage/key.pub").trim());
+    }
+
+    #[test]
+    fn a_host_certificate_is_refused() {
+        // Teleport writes no route into it.
+        let refused = certified_key(&recorded("outputs/ssh_host/ssh_host-cert.pub")).unwrap_err();
+        assert_eq!(refused, SshCertError::NoCluster);
     }
 
     #[test]
     fn a_plain_key_is_refused() {
         let line = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
-        assert_eq!(SshCert::from_line(line).unwrap_err(), SshCertError::NotACertificate);
+        assert_eq!(certified_key(line).unwrap_err(), SshCertError::NotACertificate);
     }
 }

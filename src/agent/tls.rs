@@ -5,15 +5,19 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::time_provider::TimeProvider;
+use rustls::{
+    ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme, WantsVerifier,
+};
 use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_certs};
 
 use super::identity::Identity;
-use super::options::Environment;
+use super::options::{Clock, Environment};
 use super::x509;
 
 /// Why TLS cannot be set up.
@@ -51,9 +55,28 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
+/// TLS 1.2 and 1.3, with validity judged by the agent's clock.
+fn builder(clock: &Clock) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, TlsError> {
+    let time: Arc<dyn TimeProvider> = Arc::new(TlsClock(clock.clone()));
+    Ok(ClientConfig::builder_with_details(provider(), time).with_safe_default_protocol_versions()?)
+}
+
+#[derive(Debug)]
+struct TlsClock(Clock);
+
+impl TimeProvider for TlsClock {
+    fn current_time(&self) -> Option<UnixTime> {
+        self.0.now().duration_since(SystemTime::UNIX_EPOCH).ok().map(UnixTime::since_unix_epoch)
+    }
+}
+
 /// For the proxy's web pages: `/webapi/find`, joining.
-pub(crate) fn web(environment: &Environment, insecure: bool) -> Result<ClientConfig, TlsError> {
-    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+pub(crate) fn web(
+    environment: &Environment,
+    insecure: bool,
+    clock: &Clock,
+) -> Result<ClientConfig, TlsError> {
+    let builder = builder(clock)?;
     if insecure {
         let verifier = Arc::new(TrustAnyone(provider()));
         return Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
@@ -63,8 +86,13 @@ pub(crate) fn web(environment: &Environment, insecure: bool) -> Result<ClientCon
 
 /// For the auth API as `identity`: the identity's authorities are the only roots, and only the leaf is sent
 /// (auth refuses intermediates).
-pub(crate) fn auth(identity: &Identity, insecure: bool, inner: Inner) -> Result<ClientConfig, TlsError> {
-    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+pub(crate) fn auth(
+    identity: &Identity,
+    insecure: bool,
+    inner: Inner,
+    clock: &Clock,
+) -> Result<ClientConfig, TlsError> {
+    let builder = builder(clock)?;
     let builder = if insecure {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(TrustAnyone(provider())))
     } else {
@@ -191,8 +219,8 @@ mod tests {
     #[test]
     fn roots_that_are_not_there_are_named() {
         let environment = [("SSL_CERT_FILE", "/nonexistent/roots.pem")].into_iter().collect();
-        let refused = web(&environment, false).unwrap_err().to_string();
+        let refused = web(&environment, false, &Clock::system()).unwrap_err().to_string();
         assert!(refused.contains("SSL_CERT_FILE"), "{refused}");
-        assert!(web(&environment, true).is_ok(), "insecure needs no roots");
+        assert!(web(&environment, true, &Clock::system()).is_ok(), "insecure needs no roots");
     }
 }

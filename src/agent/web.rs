@@ -45,7 +45,7 @@ impl Web {
     pub(crate) fn new(route: &Route, environment: &Environment) -> Result<Self, WebError> {
         let failed = |error: reqwest::Error| WebError::Failed(chain(&error));
         let mut builder = Client::builder()
-            .tls_backend_preconfigured(tls::web(environment, route.insecure())?)
+            .tls_backend_preconfigured(tls::web(environment, route.insecure(), route.clock())?)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("tbot/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT)
