@@ -70,6 +70,7 @@ pub use options::{AgentOptions, Clock, Environment, Randomness};
 pub use output::OutputError;
 pub use renewal::{Cure, JoinReason, RenewalError};
 pub use rest::RestError;
+pub use route::HttpProxyError;
 pub use sshcert::SshCertError;
 pub use storage::StorageError;
 pub use tls::TlsError;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tracing::Level;
 
 use super::Inner;
 use super::api::AuthClient;
@@ -61,12 +62,16 @@ impl Inner {
         mut signals: Signals,
     ) -> Result<(), AgentError> {
         let mut retry = Retry::new("identity");
+        let mut held_back = false;
         loop {
             // Not raced with a stop: what the server has issued must be saved.
             let wait = match self.bot.obtain().await {
                 Ok(obtained) => {
                     retry.succeeded();
-                    say_obtained(&obtained);
+                    let said = std::mem::replace(&mut held_back, matches!(obtained, Obtained::HeldBack(..)));
+                    if !(said && held_back) {
+                        say_obtained(&obtained);
+                    }
                     let identity = Arc::clone(obtained.identity());
                     let wait = self.until_renewal(self.interval, &identity);
                     sender.send_replace(Some(identity));
@@ -82,7 +87,10 @@ impl Inner {
                             _ => return Err(error.into()),
                         }
                     }
-                    retry.failed(&error, self)
+                    held_back = false;
+                    // What does not pass by itself ends with the certificate.
+                    let level = if error.is_transient() { Level::WARN } else { Level::ERROR };
+                    retry.failed(&error, level, self)
                 }
             };
             tokio::select! {
@@ -116,7 +124,7 @@ impl Inner {
                     tracing::info!(output = %output.name, next = ?wait, "wrote");
                     wait
                 }
-                Err(error) => retry.failed(&error, self),
+                Err(error) => retry.failed(&error, Level::WARN, self),
             };
             tokio::select! {
                 biased;
@@ -174,15 +182,19 @@ impl Retry {
         self.last.is_some()
     }
 
-    fn failed(&mut self, error: &impl Display, inner: &Inner) -> Duration {
+    fn failed(&mut self, error: &impl Display, level: Level, inner: &Inner) -> Duration {
         let wait = self.backoff.next(&inner.randomness);
         let error = error.to_string();
         if self.last.as_ref() == Some(&error) {
             tracing::debug!(what = %self.what, retry = ?wait, "failed again: {error}");
+            return wait;
+        }
+        if level == Level::ERROR {
+            tracing::error!(what = %self.what, retry = ?wait, "{error}");
         } else {
             tracing::warn!(what = %self.what, retry = ?wait, "{error}");
-            self.last = Some(error);
         }
+        self.last = Some(error);
         wait
     }
 

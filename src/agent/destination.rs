@@ -1,6 +1,7 @@
 //! Where an output's files go: a folder, or memory. One I/O edge, through `folder` and `durable`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -15,8 +16,7 @@ pub(crate) enum Place {
     Memory,
 }
 
-/// An output's files.
-#[derive(Debug)]
+/// An output's files. Prints without their content, which holds keys.
 pub(crate) struct Destination {
     place: Place,
     memory: Mutex<BTreeMap<String, Vec<u8>>>,
@@ -35,10 +35,14 @@ impl Destination {
         }
     }
 
-    /// Sees whether the files could be written, so that nothing is asked of the server in vain.
-    pub(crate) fn test_write(&self) -> Result<(), FolderError> {
+    /// Puts in order what a crash left, and sees whether the files could be written, so that nothing is asked of the
+    /// server in vain.
+    pub(crate) fn prepare(&self) -> Result<(), FolderError> {
         match self.open()? {
-            Some(folder) => folder.test_write(),
+            Some(folder) => {
+                folder.recover()?;
+                folder.test_write()
+            }
             None => Ok(()),
         }
     }
@@ -72,6 +76,12 @@ impl Destination {
     }
 }
 
+impl fmt::Debug for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.place, f)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +95,7 @@ mod tests {
         let memory = Destination::new(Place::Memory);
         memory.write(vec![("old".to_owned(), vec![])]).unwrap();
         memory.write(files("2")).unwrap();
+        assert_eq!(format!("{memory:?}"), "Memory");
         assert_eq!((memory.in_memory("key"), memory.in_memory("old")), (Some(b"2".to_vec()), None));
     }
 
@@ -96,7 +107,7 @@ mod tests {
         let destination = Destination::new(place);
         destination.write(files("1")).unwrap();
         std::fs::remove_dir_all(&path).unwrap();
-        destination.test_write().unwrap();
+        destination.prepare().unwrap();
         destination.write(files("2")).unwrap();
         assert_eq!(std::fs::read_to_string(path.join("key")).unwrap(), "2");
     }

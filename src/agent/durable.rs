@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::folder::{Folder, FolderError};
@@ -31,11 +31,22 @@ pub(crate) enum Recovered {
     Completed,
 }
 
+/// Ends what [`Folder::alone`] began.
+struct Alone<'a>(&'a Folder);
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        // Fails only where there is no lock; closing the folder would release it as well.
+        let _ = rustix::fs::flock(&self.0.fd, FlockOperation::Unlock);
+    }
+}
+
 impl Folder {
     /// Replaces these files by new ones, as one set. A file that is there keeps its mode and group; a new one has
     /// mode 0600.
     pub(crate) fn commit(&self, files: &[NewFile]) -> Result<(), FolderError> {
-        self.recover()?;
+        let _alone = self.alone();
+        self.put_in_order()?;
         rustix::fs::mkdirat(&self.fd, STAGED, Mode::RWXU)
             .map_err(|error| self.failed("make the folder", STAGED, error.into()))?;
         let staged = self.open_inner(STAGED)?;
@@ -51,6 +62,11 @@ impl Folder {
 
     /// Puts the folder in order after a crash. Cheap when there is nothing to do.
     pub(crate) fn recover(&self) -> Result<Recovered, FolderError> {
+        let _alone = self.alone();
+        self.put_in_order()
+    }
+
+    fn put_in_order(&self) -> Result<Recovered, FolderError> {
         if self.has_folder(COMMIT)? {
             self.complete()?;
             return Ok(Recovered::Completed);
@@ -60,6 +76,15 @@ impl Folder {
             return Ok(Recovered::RolledBack);
         }
         Ok(Recovered::Nothing)
+    }
+
+    /// Waits until nobody else changes a set here: two outputs may name one folder, and so may two agents. A file system
+    /// that cannot lock a folder (NFS) leaves it to its users not to do that.
+    fn alone(&self) -> Alone<'_> {
+        if let Err(error) = rustix::fs::flock(&self.fd, FlockOperation::LockExclusive) {
+            tracing::debug!(folder = %self.path().display(), "cannot lock the folder: {error}");
+        }
+        Alone(self)
     }
 
     fn stage(&self, staged: &OwnedFd, name: &str, content: &[u8]) -> Result<(), FolderError> {
@@ -163,6 +188,23 @@ mod tests {
         folder.commit(&files("2")).unwrap();
         assert_eq!(generation(&folder), ["key 2", "tlscert 2"]);
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn two_writers_of_one_folder_do_not_mix_their_sets() {
+        let root = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for writer in ["a", "b"] {
+                let folder = open(root.path());
+                scope.spawn(move || {
+                    for round in 0..20 {
+                        folder.commit(&files(&format!("{writer}{round}"))).unwrap();
+                    }
+                });
+            }
+        });
+        let [key, cert] = generation(&open(root.path()));
+        assert_eq!(key.strip_prefix("key "), cert.strip_prefix("tlscert "));
     }
 
     #[test]

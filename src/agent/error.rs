@@ -5,6 +5,7 @@ use std::error::Error;
 use super::address::AddressError;
 use super::output::OutputError;
 use super::renewal::RenewalError;
+use super::route::HttpProxyError;
 use super::storage::StorageError;
 use super::unsupported::Unsupported;
 use super::web::WebError;
@@ -26,6 +27,9 @@ pub enum AgentError {
         /// What is wrong with it.
         error: AddressError,
     },
+    /// The environment names an HTTP proxy that cannot be used.
+    #[error(transparent)]
+    HttpProxy(#[from] HttpProxyError),
     /// `onboarding.join_method` is not set.
     #[error("onboarding.join_method is not set: say how the bot joins, for example `join_method: token`")]
     NoJoinMethod,
@@ -44,6 +48,14 @@ pub enum AgentError {
     /// A one-shot run was told to stop before it was done.
     #[error("stopped before everything was written")]
     Interrupted,
+}
+
+impl AgentError {
+    /// True when the configuration has to change, and nothing has been joined or written.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::Unsupported(_) | Self::NoAddress | Self::Address { .. } | Self::NoJoinMethod)
+    }
 }
 
 /// An output that failed.

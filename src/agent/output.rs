@@ -90,7 +90,7 @@ impl Output {
         around: &Surroundings<'_>,
     ) -> Result<SystemTime, OutputError> {
         let destination = Arc::clone(&self.destination);
-        blocking(move || destination.test_write()).await?;
+        blocking(move || destination.prepare()).await?;
 
         let identity = self.issue(bot, bot_identity, around.clock).await?;
         let authorities = Authorities {

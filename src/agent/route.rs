@@ -19,6 +19,13 @@ use super::identity::Identity;
 use super::options::{Clock, Environment};
 use super::tls::{self, Inner, TlsError};
 
+/// A proxy in the environment that cannot be used. Found before anything is asked or joined.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "HTTPS_PROXY or ALL_PROXY names a proxy of scheme {0}: only http:// proxies are supported; set one, or name the cluster's host in NO_PROXY"
+)]
+pub struct HttpProxyError(String);
+
 /// Where the proxy is and how to get there. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Route {
@@ -30,7 +37,12 @@ pub(crate) struct Route {
 
 impl Route {
     /// HTTPS_PROXY (or ALL_PROXY) holds unless NO_PROXY names the host or the host is loopback, as for Go programs.
-    pub(crate) fn new(address: Address, environment: &Environment, insecure: bool, clock: Clock) -> Self {
+    pub(crate) fn new(
+        address: Address,
+        environment: &Environment,
+        insecure: bool,
+        clock: Clock,
+    ) -> Result<Self, HttpProxyError> {
         let value = |names| environment.first_of(names).unwrap_or_default().to_owned();
         let matcher = Matcher::builder()
             .all(value(&["ALL_PROXY", "all_proxy"]))
@@ -42,7 +54,10 @@ impl Route {
             .filter(|_| !address.is_loopback())
             .and_then(|destination| matcher.intercept(&destination))
             .map(Arc::new);
-        Self { address, through, insecure, clock }
+        match through.as_ref().and_then(|intercept| intercept.uri().scheme_str()) {
+            None | Some("http") => Ok(Self { address, through, insecure, clock }),
+            Some(scheme) => Err(HttpProxyError(scheme.to_owned())),
+        }
     }
 
     pub(crate) fn address(&self) -> &Address {
@@ -80,9 +95,6 @@ impl Route {
         let mut tunnel = Tunnel::new(intercept.uri().clone(), http);
         if let Some(authorization) = intercept.basic_auth() {
             tunnel = tunnel.with_auth(authorization.clone());
-        }
-        if intercept.uri().scheme_str() != Some("http") {
-            return Err(io::Error::other("only an http:// proxy is supported in HTTPS_PROXY"));
         }
         let destination = format!("https://{}", self.address).parse().map_err(io::Error::other)?;
         let stream = tunnel
@@ -129,7 +141,7 @@ mod tests {
 
     fn proxied(address: &str, variables: &[(&str, &str)]) -> Option<String> {
         let environment = variables.iter().copied().collect();
-        let route = Route::new(address.parse().unwrap(), &environment, false, Clock::system());
+        let route = Route::new(address.parse().unwrap(), &environment, false, Clock::system()).unwrap();
         route.http_proxy().map(|intercept| intercept.uri().to_string())
     }
 
@@ -139,6 +151,18 @@ mod tests {
         assert_eq!(proxied("a.example:443", &[]), None);
         assert_eq!(proxied("a.example:443", &[proxy]).as_deref(), Some("http://proxy.example:3128/"));
         assert_eq!(proxied("a.example:443", &[proxy, ("NO_PROXY", "a.example")]), None);
+        assert_eq!(
+            proxied("a.example:443", &[("ALL_PROXY", "http://all.example:1")]).as_deref(),
+            Some("http://all.example:1/")
+        );
         assert_eq!(proxied("127.0.0.1:443", &[proxy]), None, "loopback is never proxied");
+    }
+
+    #[test]
+    fn a_proxy_that_cannot_be_used_is_refused() {
+        let environment = [("HTTPS_PROXY", "https://user:hunter2@proxy.example")].into_iter().collect();
+        let refused =
+            Route::new("a.example".parse().unwrap(), &environment, false, Clock::system()).err().unwrap();
+        assert!(!refused.to_string().contains("hunter2"), "{refused}");
     }
 }

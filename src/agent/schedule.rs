@@ -10,6 +10,8 @@ use super::options::{Clock, Randomness};
 const GLANCE: Duration = Duration::from_secs(15);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
+/// An interval of nothing must not become a loop that never rests.
+const SHORTEST: Duration = Duration::from_millis(50);
 /// However soon a certificate ends, the server is not asked more often than this.
 const LEAST: Duration = Duration::from_secs(1);
 
@@ -23,7 +25,7 @@ pub(crate) fn until_renewal(
 ) -> Duration {
     let left = not_after.duration_since(now).unwrap_or_default();
     let most = (left * 2 / 3).max(LEAST);
-    interval.mul_f64(1.0 - random.next() / 10.0).min(most)
+    interval.max(SHORTEST).mul_f64(1.0 - random.next() / 10.0).min(most)
 }
 
 /// Waits `duration`, by the wall clock or the monotonic one, whichever is over first: the wall clock goes on while a
@@ -80,6 +82,7 @@ mod tests {
         assert_eq!(until_renewal(20 * MINUTE, hour, now, &fixed(0.0)), 20 * MINUTE);
         assert_eq!(until_renewal(20 * MINUTE, hour, now, &fixed(1.0)), 18 * MINUTE);
         assert_eq!(until_renewal(20 * MINUTE, now + 15 * MINUTE, now, &fixed(0.0)), 10 * MINUTE);
+        assert_eq!(until_renewal(Duration::ZERO, hour, now, &fixed(0.0)), SHORTEST);
         assert_eq!(until_renewal(20 * MINUTE, now, now, &fixed(0.0)), LEAST, "expired already");
     }
 

@@ -47,7 +47,7 @@ impl Plan {
         let address: Address =
             written.parse().map_err(|error| AgentError::Address { setting: setting.name(), error })?;
         let insecure = is_on(config.insecure);
-        let route = Route::new(address, &options.environment, insecure, options.clock.clone());
+        let route = Route::new(address, &options.environment, insecure, options.clock.clone())?;
         let web = Web::new(&route, &options.environment)?;
         if insecure {
             tracing::warn!("insecure is set: nobody's certificate is checked, which is for tests only");

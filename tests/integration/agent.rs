@@ -1,0 +1,9 @@
+//! The agent against the development cluster: real TLS, real certificates, real refusals, on loopback.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
+
+mod daemon;
+mod lab;
+mod once;
+mod proxy;
+mod safety;
