@@ -1,10 +1,11 @@
 //! What the schema accepts and this version cannot run yet: found by name, before anything is joined. Pure.
 //!
-//! This list shrinks to none. A setting that is neither here nor run would be a setting that is silently ignored.
+//! [`support`] lists it, for this file and for the documentation.
 
 use std::fmt;
 
-use crate::config::{AclMode, Config, Destination, Directory, Identity, JoinMethod, Service, is_on};
+use crate::config::{AclMode, Config, Destination, Directory, Service, is_on};
+use crate::support;
 
 /// Every part of a configuration that this version cannot run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,31 +41,78 @@ impl Unsupported {
 
     /// Fails with everything that cannot be run.
     pub(crate) fn check(config: &Config) -> Result<(), Self> {
-        let mut parts = Vec::new();
-        let mut refuse = |pointer: &str, what: String| parts.push(Part { pointer: pointer.to_owned(), what });
+        let mut found = Found(Vec::new());
         let method = config.onboarding.as_ref().and_then(|onboarding| onboarding.join_method);
-        if let Some(method) = method.filter(|method| *method != JoinMethod::Token) {
-            refuse("/onboarding/join_method", format!("join method {method}"));
+        if let Some(method) = method.filter(|method| !support::JOIN_METHODS.contains(&method.as_str())) {
+            found.push("/onboarding/join_method", format!("join method {method}"));
         }
         if let Some(storage) = &config.storage {
-            destination("/storage", storage, &mut refuse);
+            found.destination("/storage", storage);
         }
-        let lists = [("/services", &config.services), ("/outputs", &config.outputs)];
-        for (list, services) in lists {
-            for (index, entry) in services.iter().flatten().enumerate() {
-                service(&format!("{list}/{index}"), entry, &mut refuse);
+        for (list, services) in [("/services", &config.services), ("/outputs", &config.outputs)] {
+            for (index, service) in services.iter().flatten().enumerate() {
+                found.service(&format!("{list}/{index}"), service);
             }
         }
-        for (pointer, is_set, what) in [
-            ("/scoped", is_on(config.scoped), "scoped bots"),
-            ("/fips", is_on(config.fips), "FIPS mode"),
-            ("/diag_addr", config.diag_addr.is_some(), "the diagnostics listener"),
-        ] {
-            if is_set {
-                refuse(pointer, what.to_owned());
+        found.properties(
+            "",
+            "Config",
+            &[
+                ("scoped", is_on(config.scoped)),
+                ("fips", is_on(config.fips)),
+                ("diag_addr", config.diag_addr.is_some()),
+            ],
+        );
+        if found.0.is_empty() { Ok(()) } else { Err(Self(found.0)) }
+    }
+}
+
+/// What has been found so far.
+struct Found(Vec<Part>);
+
+impl Found {
+    fn push(&mut self, pointer: &str, what: String) {
+        self.0.push(Part { pointer: pointer.to_owned(), what });
+    }
+
+    /// Properties of one definition: each with whether it is set, or on.
+    fn properties(&mut self, at: &str, definition: &str, properties: &[(&str, bool)]) {
+        for (property, is_set) in properties {
+            if let Some(what) = support::refused(definition, property).filter(|_| *is_set) {
+                self.push(&format!("{at}/{property}"), what.to_owned());
             }
         }
-        if parts.is_empty() { Ok(()) } else { Err(Self(parts)) }
+    }
+
+    fn service(&mut self, at: &str, service: &Service) {
+        if !support::SERVICES.contains(&service.type_name()) {
+            self.0.extend(Unsupported::service(at, service).0);
+        }
+        if let Service::Identity(identity) = service {
+            self.properties(
+                at,
+                "Identity",
+                &[
+                    ("cluster", identity.cluster.is_some()),
+                    ("allow_reissue", is_on(identity.allow_reissue)),
+                    ("delegation_session_id", identity.delegation_session_id.is_some()),
+                ],
+            );
+            self.destination(&format!("{at}/destination"), &identity.destination);
+        }
+    }
+
+    fn destination(&mut self, at: &str, destination: &Destination) {
+        if !support::DESTINATIONS.contains(&destination.type_name()) {
+            self.0.extend(Unsupported::destination(at, destination).0);
+        }
+        if let Destination::Directory(Directory { acls, readers, .. }) = destination {
+            let has_readers = readers.as_ref().is_some_and(|readers| !readers.is_empty());
+            self.properties(at, "Directory", &[("readers", has_readers)]);
+            if *acls == Some(AclMode::Required) {
+                self.push(&format!("{at}/acls"), "access control lists (acls: required)".to_owned());
+            }
+        }
     }
 }
 
@@ -80,47 +128,6 @@ impl fmt::Display for Unsupported {
 }
 
 impl std::error::Error for Unsupported {}
-
-fn service(pointer: &str, service: &Service, refuse: &mut impl FnMut(&str, String)) {
-    match service {
-        Service::Identity(output) => {
-            identity(pointer, output, refuse);
-            destination(&format!("{pointer}/destination"), &output.destination, refuse);
-        }
-        other => refuse(pointer, format!("the service type {}", other.type_name())),
-    }
-}
-
-fn identity(pointer: &str, output: &Identity, refuse: &mut impl FnMut(&str, String)) {
-    for (field, is_set, what) in [
-        ("cluster", output.cluster.is_some(), "an identity for a leaf cluster"),
-        ("allow_reissue", is_on(output.allow_reissue), "an identity that may be reissued"),
-        (
-            "delegation_session_id",
-            output.delegation_session_id.is_some(),
-            "an identity for a delegation session",
-        ),
-    ] {
-        if is_set {
-            refuse(&format!("{pointer}/{field}"), what.to_owned());
-        }
-    }
-}
-
-fn destination(pointer: &str, destination: &Destination, refuse: &mut impl FnMut(&str, String)) {
-    match destination {
-        Destination::Directory(Directory { acls, readers, .. }) => {
-            if *acls == Some(AclMode::Required) {
-                refuse(&format!("{pointer}/acls"), "access control lists (acls: required)".to_owned());
-            }
-            if readers.as_ref().is_some_and(|readers| !readers.is_empty()) {
-                refuse(&format!("{pointer}/readers"), "readers of a directory".to_owned());
-            }
-        }
-        Destination::Memory(_) => {}
-        other => refuse(pointer, format!("the destination type {}", other.type_name())),
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -158,8 +165,8 @@ mod tests {
                 "/storage",
                 "/services/0/cluster",
                 "/services/1",
-                "/outputs/0/destination/acls",
                 "/outputs/0/destination/readers",
+                "/outputs/0/destination/acls",
                 "/scoped",
                 "/diag_addr"
             ]
@@ -167,6 +174,33 @@ mod tests {
         let text = refused.to_string();
         assert!(text.contains("join method github (at /onboarding/join_method)"), "{text}");
         assert!(text.contains("the service type ssh_host (at /services/1)"), "{text}");
+    }
+
+    #[test]
+    fn every_property_that_is_listed_is_refused_where_it_is_set() {
+        for (definition, property, what) in support::REFUSED {
+            let value = match *property {
+                "scoped" | "fips" | "allow_reissue" => serde_json::json!(true),
+                "readers" => serde_json::json!([{ "user": "a" }]),
+                _ => serde_json::json!("a"),
+            };
+            let mut config = serde_json::json!({
+                "version": "v2",
+                "services": [{ "type": "identity", "destination": { "type": "directory", "path": "/out" } }],
+            });
+            let at = match *definition {
+                "Config" => "",
+                "Identity" => "/services/0",
+                "Directory" => "/services/0/destination",
+                other => panic!("no configuration with a {other} here yet"),
+            };
+            config.pointer_mut(at).unwrap()[property] = value;
+            let refused = check(config).unwrap_err();
+            assert_eq!(
+                refused.parts(),
+                [Part { pointer: format!("{at}/{property}"), what: (*what).to_owned() }]
+            );
+        }
     }
 
     #[test]
