@@ -103,7 +103,7 @@ mod tests {
     fn certificates_of_another_key_are_refused() {
         let mixed = Identity::new(KeyPair::generate().unwrap(), certs()).unwrap_err();
         assert_eq!(mixed, IdentityError::OtherKey("TLS"));
-        let other = SignedCerts { ssh: recorded("outputs/app/key-cert.pub"), ..certs() };
+        let other = SignedCerts { ssh: recorded("outputs/identity/key-cert.pub"), ..certs() };
         let mixed = Identity::new(KeyPair::from_pem(&recorded("storage/key")).unwrap(), other).unwrap_err();
         assert_eq!(mixed, IdentityError::OtherKey("SSH"));
     }

@@ -46,13 +46,6 @@ mod tests {
     }
 
     #[test]
-    fn a_host_certificate_is_refused() {
-        // Teleport writes no route into it.
-        let refused = certified_key(&recorded("outputs/ssh_host/ssh_host-cert.pub")).unwrap_err();
-        assert_eq!(refused, SshCertError::NoCluster);
-    }
-
-    #[test]
     fn a_plain_key_is_refused() {
         let line = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
         assert_eq!(certified_key(line).unwrap_err(), SshCertError::NotACertificate);

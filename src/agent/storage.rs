@@ -259,7 +259,7 @@ mod tests {
         std::fs::write(root.path().join(TLS_CAS), "").unwrap();
         assert!(storage.load().unwrap().is_none());
         std::fs::write(root.path().join(TLS_CAS), recorded("storage/tlscacerts")).unwrap();
-        std::fs::write(root.path().join(KEY), recorded("outputs/app/key")).unwrap();
+        std::fs::write(root.path().join(KEY), recorded("outputs/identity/key")).unwrap();
         assert!(matches!(storage.load(), Err(StorageError::Damaged { .. })));
     }
 

@@ -86,10 +86,9 @@ mod tests {
 
     #[test]
     fn the_hash_is_the_one_that_the_go_agent_wrote() {
-        // The token stands in the recorded configuration, its hash in the recorded storage.
-        let config = recorded("config.yaml");
-        let (_, rest) = config.split_once("token, token: ").unwrap();
-        let token = TokenSetting::new(rest.split('}').next().unwrap()).resolve().unwrap();
+        // The token stands in the recorded join, its hash in the recorded storage.
+        let calls: serde_json::Value = serde_json::from_str(&recorded("first-join.json")).unwrap();
+        let token = TokenSetting::new(calls[0]["request"]["token"].as_str().unwrap()).resolve().unwrap();
         assert_eq!(token.hash(), recorded("storage/tokenhash"));
     }
 
