@@ -47,6 +47,7 @@ mod schedule;
 mod setup;
 mod sshcert;
 mod storage;
+mod task;
 mod tls;
 mod token;
 mod unsupported;
@@ -155,13 +156,12 @@ impl Agent {
 
 impl Inner {
     fn surroundings(&self) -> Surroundings<'_> {
-        let found = self.bot.found.get().and_then(|found| found.proxy_public_addr.clone());
         Surroundings {
             route: &self.bot.route,
             clock: &self.bot.clock,
             command: &self.command,
             proxy_address: self.proxy_address.as_deref(),
-            fallback_proxy_address: found.unwrap_or_else(|| self.bot.route.address().to_string()),
+            fallback_proxy_address: self.bot.proxy_address(),
         }
     }
 }

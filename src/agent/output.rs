@@ -6,7 +6,7 @@ mod identity_file;
 mod known_hosts;
 mod ssh_config;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -18,6 +18,7 @@ use super::identity::{Identity, IdentityError, SignedCerts};
 use super::keys::{KeyError, KeyPair, pem_encode};
 use super::options::Clock;
 use super::route::Route;
+use super::task::blocking;
 use super::x509;
 use ssh_config::SshConfig;
 
@@ -67,7 +68,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) route: &'a Route,
     pub(crate) clock: &'a Clock,
     /// Absolute path of our own command.
-    pub(crate) command: &'a std::path::Path,
+    pub(crate) command: &'a Path,
     /// `host:port` to name in files instead of what the cluster advertises.
     pub(crate) proxy_address: Option<&'a str>,
     /// `host:port` to name in files where the cluster advertises nothing.
@@ -186,16 +187,4 @@ fn common_files(identity: &Identity, authorities: &Authorities) -> Result<Vec<Ne
         ("identity", identity_file::identity_file(identity, &authorities.host)),
     ];
     Ok(files.into_iter().map(|(name, content)| (name.to_owned(), content.into_bytes())).collect())
-}
-
-/// Runs file work where it may block.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(ended) => match ended.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // Only a runtime that is going away cancels such a task; nobody waits for the answer then.
-            Err(_) => std::future::pending().await,
-        },
-    }
 }

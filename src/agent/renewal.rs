@@ -18,10 +18,10 @@ use super::identity::{Identity, IdentityError};
 use super::join::{self, JoinError};
 use super::keys::{KeyError, KeyPair};
 use super::options::Clock;
-use super::output::blocking;
 use super::route::Route;
 use super::storage::{Storage, StorageError, Stored};
-use super::token::{TokenError, TokenSetting};
+use super::task::{blocking, to_its_end};
+use super::token::{Token, TokenError, TokenSetting};
 use super::web::Web;
 
 /// The bot has no fresh identity.
@@ -173,34 +173,51 @@ fn decide(stored: Option<&Stored>, token_hash: Option<&str>, now: SystemTime) ->
     }
 }
 
-/// Keeps the bot's identity fresh.
-pub(crate) struct Bot {
-    pub(crate) storage: Storage,
-    pub(crate) route: Route,
+/// How the bot joins.
+pub(crate) struct Onboarding {
     pub(crate) web: Web,
     pub(crate) setting: Setting,
     pub(crate) token: Option<TokenSetting>,
     pub(crate) ttl: Duration,
+}
+
+/// Keeps the bot's identity fresh.
+pub(crate) struct Bot {
+    pub(crate) route: Route,
     pub(crate) clock: Clock,
-    pub(crate) found: OnceCell<Found>,
-    /// An identity that the server has issued and the disk has refused: to be saved before anything else is asked.
-    pub(crate) unsaved: Mutex<Option<(Arc<Identity>, String)>>,
+    storage: Storage,
+    onboarding: Onboarding,
+    found: OnceCell<Found>,
+    /// An identity that the server has issued and the disk has refused, with its token's hash: to be saved before
+    /// anything else is asked.
+    unsaved: Mutex<Option<(Arc<Identity>, String)>>,
     /// Held while the server is asked and the answer saved.
-    pub(crate) busy: tokio::sync::Mutex<()>,
+    busy: tokio::sync::Mutex<()>,
 }
 
 impl Bot {
+    pub(crate) fn new(storage: Storage, route: Route, onboarding: Onboarding, clock: Clock) -> Self {
+        Self {
+            route,
+            clock,
+            storage,
+            onboarding,
+            found: OnceCell::new(),
+            unsaved: Mutex::new(None),
+            busy: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// `host:port` of the proxy: as it advertised itself when it was found, else as it was dialled.
+    pub(crate) fn proxy_address(&self) -> String {
+        let advertised = self.found.get().and_then(|found| found.proxy_public_addr.clone());
+        advertised.unwrap_or_else(|| self.route.address().to_string())
+    }
+
     /// Joins or renews, whichever is due. Once begun it ends and saves, even when nobody waits for it any more.
     pub(crate) async fn obtain(self: &Arc<Self>) -> Result<Obtained, RenewalError> {
         let bot = Arc::clone(self);
-        match tokio::spawn(async move { bot.obtain_here().await }).await {
-            Ok(obtained) => obtained,
-            Err(ended) => match ended.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // Only a runtime that is going away cancels a task; nobody waits for the answer then.
-                Err(_) => std::future::pending().await,
-            },
-        }
+        to_its_end(async move { bot.obtain_here().await }).await
     }
 
     /// The stored identity while it is valid, to go on with when a fresh one cannot be had.
@@ -221,10 +238,9 @@ impl Bot {
             self.save(Arc::clone(&identity), hash).await?;
             return Ok(Obtained::Renewed(identity));
         }
-        let found = self
-            .found
-            .get_or_try_init(|| discovery::find(&self.web, self.setting, self.route.address()))
-            .await?;
+        let Onboarding { web, setting, token, ttl } = &self.onboarding;
+        let found =
+            self.found.get_or_try_init(|| discovery::find(web, *setting, self.route.address())).await?;
         let stored = self.with_storage(|storage| {
             storage.test_write()?;
             storage.load()
@@ -239,14 +255,14 @@ impl Bot {
                 proxy: self.route.address().clone(),
             });
         }
-        let token = self.token.as_ref().map(TokenSetting::resolve);
-        let hash = token.as_ref().and_then(|token| token.as_ref().ok()).map(super::token::Token::hash);
+        let token = token.as_ref().map(TokenSetting::resolve);
+        let hash = token.as_ref().and_then(|token| token.as_ref().ok()).map(Token::hash);
         match (decide(stored.as_ref(), hash.as_deref(), self.clock.now()), stored) {
             (Step::Renew, Some(stored)) => self.renew(&stored).await.map(Obtained::Renewed),
             (Step::HoldBack, Some(stored)) => Ok(Obtained::HeldBack(stored.identity, self.cure())),
             (Step::Join(reason), _) => {
                 let token = token.ok_or(RenewalError::NoToken(reason))??;
-                let joined = join::join(&self.web, &token, self.clock.now() + self.ttl).await;
+                let joined = join::join(web, &token, self.clock.now() + *ttl).await;
                 let identity = Arc::new(joined.map_err(|error| RenewalError::Join { reason, error })?);
                 self.save(Arc::clone(&identity), token.hash()).await?;
                 Ok(Obtained::Joined(identity, reason))
@@ -263,7 +279,7 @@ impl Bot {
         let key = KeyPair::generate()?;
         let presented = Arc::clone(old);
         self.with_storage(move |storage| storage.note_renewal(&presented)).await?;
-        match client.renew(&key, &old.user.username, self.clock.now() + self.ttl).await {
+        match client.renew(&key, &old.user.username, self.clock.now() + self.onboarding.ttl).await {
             Ok(certs) => {
                 let fresh = Identity::new(key, certs)
                     .map_err(|error| RenewalError::Answer { error, cure: self.cure() })?;

@@ -2,10 +2,8 @@
 //! beside `unsupported`.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
-
-use tokio::sync::OnceCell;
 
 use super::Inner;
 use super::address::Address;
@@ -13,10 +11,11 @@ use super::destination::{Destination, Place};
 use super::discovery::Setting;
 use super::error::AgentError;
 use super::options::AgentOptions;
-use super::output::{Output, blocking};
-use super::renewal::Bot;
+use super::output::Output;
+use super::renewal::{Bot, Onboarding};
 use super::route::Route;
 use super::storage::Storage;
+use super::task::blocking;
 use super::token::TokenSetting;
 use super::unsupported::Unsupported;
 use super::web::Web;
@@ -90,20 +89,14 @@ impl Plan {
                 Storage::memory()
             }
         };
-        let bot = Bot {
-            storage,
-            route: self.route.clone(),
+        let onboarding = Onboarding {
             web: self.web.clone(),
             setting: self.setting,
             token: self.token.clone(),
             ttl: self.ttl,
-            clock: self.options.clock.clone(),
-            found: OnceCell::new(),
-            unsaved: Mutex::new(None),
-            busy: tokio::sync::Mutex::new(()),
         };
         Ok(Inner {
-            bot: Arc::new(bot),
+            bot: Arc::new(Bot::new(storage, self.route.clone(), onboarding, self.options.clock.clone())),
             outputs: self.outputs.clone(),
             interval: self.interval,
             randomness: self.options.randomness.clone(),

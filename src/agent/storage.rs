@@ -10,7 +10,8 @@
 //! | `renewal-pending` | ours: a renewal was asked for with this certificate, and no answer is saved yet |
 //!
 //! A server counts renewals and locks the bot when an old count is presented again. So the note is on disk before a
-//! renewal is asked for. It names the certificate that was presented: as soon as another one is stored, it is void.
+//! renewal is asked for. It names the certificate that was presented: as soon as another one is stored, it is void. The
+//! Go agent does not know the note: do not let it take over a storage that has one.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

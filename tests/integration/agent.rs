@@ -7,3 +7,4 @@ mod lab;
 mod once;
 mod proxy;
 mod safety;
+mod secrecy;
