@@ -119,21 +119,14 @@ impl Agent {
     /// The first thing that failed; for outputs all that failed, after the others are written.
     pub async fn run_once(&self, mut signals: Signals) -> Result<(), AgentError> {
         let inner = Arc::new(self.plan.open().await?);
-        let run = inner.once();
-        tokio::pin!(run);
-        let ended = tokio::select! {
+        tokio::select! {
             biased;
-            ended = &mut run => Some(ended),
-            () = signals.shutdown() => None,
-        };
-        match ended {
-            Some(ended) => ended,
-            // A join or renewal under way has a task of its own, and the storage stays locked until it has ended.
-            None => {
-                inner.bot.settled().await;
-                Err(AgentError::Interrupted)
-            }
+            ended = inner.once() => return ended,
+            () = signals.shutdown() => {}
         }
+        // What the server has been asked for must be saved.
+        inner.bot.settled().await;
+        Err(AgentError::Interrupted)
     }
 
     /// Runs until told to stop, and keeps the identity and every output fresh.

@@ -64,8 +64,12 @@ impl Inner {
         let mut retry = Retry::new("identity");
         let mut held_back = false;
         loop {
-            // Not raced with a stop: what the server has issued must be saved.
-            let wait = match self.bot.obtain().await {
+            let obtained = tokio::select! {
+                biased;
+                () = signals.shutdown() => break,
+                obtained = self.bot.obtain() => obtained,
+            };
+            let wait = match obtained {
                 Ok(obtained) => {
                     retry.succeeded();
                     let said = std::mem::replace(&mut held_back, matches!(obtained, Obtained::HeldBack(..)));
@@ -96,12 +100,15 @@ impl Inner {
             tokio::select! {
                 biased;
                 signal = signals.next() => match signal {
-                    Signal::Shutdown => return Ok(()),
+                    Signal::Shutdown => break,
                     Signal::Reload => tracing::info!("renewing now, as told"),
                 },
                 () = schedule::wait(wait, &self.bot.clock) => {}
             }
         }
+        // What the server has been asked for must be saved.
+        self.bot.settled().await;
+        Ok(())
     }
 
     async fn keep_output(

@@ -4,132 +4,28 @@
 //! that a renewal is asked for is noted on disk first; what comes back is on disk before anyone sees it; a renewal
 //! whose answer is unknown is never asked for again with the same certificate.
 
-use std::fmt;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+mod decision;
+mod error;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
-use super::address::Address;
-use super::api::{ApiError, AuthClient};
-use super::discovery::{self, DiscoveryError, Found, Setting};
-use super::identity::{Identity, IdentityError};
-use super::join::{self, JoinError};
-use super::keys::{KeyError, KeyPair};
+use super::api::AuthClient;
+use super::discovery::{self, Found, Setting};
+use super::identity::Identity;
+use super::join;
+use super::keys::KeyPair;
 use super::options::Clock;
 use super::route::Route;
 use super::storage::{Storage, StorageError, Stored};
 use super::task::{blocking, to_its_end};
-use super::token::{Token, TokenError, TokenSetting};
+use super::token::{Token, TokenSetting};
 use super::web::Web;
-
-/// The bot has no fresh identity.
-#[derive(Debug, thiserror::Error)]
-pub enum RenewalError {
-    /// Nobody answered as a proxy.
-    #[error(transparent)]
-    Discovery(#[from] DiscoveryError),
-    /// The storage.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-    /// The token.
-    #[error(transparent)]
-    Token(#[from] TokenError),
-    /// There is nothing to join with.
-    #[error(
-        "{0}, so the agent has to join, but onboarding.token is not set: create a token (tctl bots add) and set it"
-    )]
-    NoToken(JoinReason),
-    /// Joining.
-    #[error("{reason}, so the agent has to join: {error}")]
-    Join {
-        /// Why it joins.
-        reason: JoinReason,
-        /// What came of it.
-        error: JoinError,
-    },
-    /// The storage was written for another cluster.
-    #[error(
-        "the stored identity is of cluster {stored}, but {proxy} serves {found}: check the address, or use another storage"
-    )]
-    OtherCluster {
-        /// Cluster of the stored identity.
-        stored: String,
-        /// Cluster that the proxy serves.
-        found: String,
-        /// The proxy.
-        proxy: Address,
-    },
-    /// The server could not be asked, or said no.
-    #[error("cannot renew the bot's identity: {0}")]
-    Api(#[from] ApiError),
-    /// The answer to a renewal is lost: the count may have gone up.
-    #[error("a renewal was asked for, and whether it counted is not known: {error}; {cure}")]
-    Lost {
-        /// What happened.
-        error: ApiError,
-        /// What to do.
-        cure: Cure,
-    },
-    /// The server renewed, but what it sent is no identity.
-    #[error("the auth server's answer to a renewal is not usable: {error}; {cure}")]
-    Answer {
-        /// What is wrong with it.
-        error: IdentityError,
-        /// What to do.
-        cure: Cure,
-    },
-    /// No key could be made.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-}
-
-/// Why an agent joins instead of renewing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JoinReason {
-    /// The storage holds no identity.
-    NothingStored,
-    /// The configured token is not the one that the stored identity was joined with.
-    OtherToken,
-    /// The stored identity has expired.
-    Expired,
-    /// The stored identity was not joined with a token, and cannot be renewed.
-    NotRenewable,
-}
-
-impl fmt::Display for JoinReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NothingStored => "no identity is stored",
-            Self::OtherToken => {
-                "the configured token is not the one that the stored identity was joined with"
-            }
-            Self::Expired => "the stored identity has expired",
-            Self::NotRenewable => "the stored identity was not joined with a token",
-        })
-    }
-}
-
-/// What mends a lost renewal. One text for the log and for errors.
-#[derive(Clone, Debug)]
-pub struct Cure(Option<PathBuf>);
-
-impl fmt::Display for Cure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "the agent does not renew this certificate again, because the server would lock the bot; it goes on with it \
-             until it ends. Create a new token (tctl bots instances add; before Teleport 17 remove the bot and create it \
-             anew) and set onboarding.token",
-        )?;
-        match &self.0 {
-            Some(note) => {
-                write!(f, "; or, if the request certainly never arrived, remove {} and renew", note.display())
-            }
-            None => Ok(()),
-        }
-    }
-}
+pub use decision::JoinReason;
+use decision::{Step, decide};
+pub use error::{Cure, RenewalError};
 
 /// An identity that may be used, and how it came.
 #[derive(Clone, Debug)]
@@ -148,30 +44,8 @@ impl Obtained {
     }
 }
 
-/// What to do about the identity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Join(JoinReason),
-    Renew,
-    HoldBack,
-}
-
-/// Decides from what is stored, the hash of the configured token (none when it cannot be read), and the time.
-fn decide(stored: Option<&Stored>, token_hash: Option<&str>, now: SystemTime) -> Step {
-    let Some(stored) = stored else { return Step::Join(JoinReason::NothingStored) };
-    let joined_with_another = token_hash.is_some_and(|hash| hash != stored.token_hash);
-    if joined_with_another {
-        Step::Join(JoinReason::OtherToken)
-    } else if stored.identity.is_expired(now) {
-        Step::Join(JoinReason::Expired)
-    } else if stored.renewal_pending {
-        Step::HoldBack
-    } else if stored.identity.user.renewable {
-        Step::Renew
-    } else {
-        Step::Join(JoinReason::NotRenewable)
-    }
-}
+/// An identity and the hash of its token.
+type Unsaved = (Arc<Identity>, String);
 
 /// How the bot joins.
 pub(crate) struct Onboarding {
@@ -188,11 +62,10 @@ pub(crate) struct Bot {
     storage: Storage,
     onboarding: Onboarding,
     found: OnceCell<Found>,
-    /// An identity that the server has issued and the disk has refused, with its token's hash: to be saved before
-    /// anything else is asked.
-    unsaved: Mutex<Option<(Arc<Identity>, String)>>,
+    /// What the server has issued and the disk has refused: to be saved before anything else is asked.
+    unsaved: Mutex<Option<Unsaved>>,
     /// Held while the server is asked and the answer saved.
-    busy: tokio::sync::Mutex<()>,
+    busy: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Bot {
@@ -204,7 +77,7 @@ impl Bot {
             onboarding,
             found: OnceCell::new(),
             unsaved: Mutex::new(None),
-            busy: tokio::sync::Mutex::new(()),
+            busy: Arc::default(),
         }
     }
 
@@ -214,33 +87,14 @@ impl Bot {
         advertised.unwrap_or_else(|| self.route.address().to_string())
     }
 
-    /// Joins or renews, whichever is due. Once begun it ends and saves, even when nobody waits for it any more.
+    /// Joins or renews, whichever is due. May be dropped at any time: what the server is asked for is finished and saved
+    /// all the same, and [`settled`](Self::settled) waits for that.
     pub(crate) async fn obtain(self: &Arc<Self>) -> Result<Obtained, RenewalError> {
-        let bot = Arc::clone(self);
-        to_its_end(async move { bot.obtain_here().await }).await
-    }
-
-    /// The stored identity while it is valid, to go on with when a fresh one cannot be had.
-    pub(crate) async fn stored(self: &Arc<Self>) -> Option<Arc<Identity>> {
-        let bot = Arc::clone(self);
-        let stored = blocking(move || bot.storage.load()).await.ok().flatten()?;
-        (!stored.identity.is_expired(self.clock.now())).then_some(stored.identity)
-    }
-
-    /// Waits for a join or renewal that is under way.
-    pub(crate) async fn settled(&self) {
-        drop(self.busy.lock().await);
-    }
-
-    async fn obtain_here(self: &Arc<Self>) -> Result<Obtained, RenewalError> {
-        let _busy = self.busy.lock().await;
         if let Some((identity, hash)) = self.unsaved() {
             self.save(Arc::clone(&identity), hash).await?;
             return Ok(Obtained::Renewed(identity));
         }
-        let Onboarding { web, setting, token, ttl } = &self.onboarding;
-        let found =
-            self.found.get_or_try_init(|| discovery::find(web, *setting, self.route.address())).await?;
+        let found = self.find().await?;
         let stored = self.with_storage(|storage| {
             storage.test_write()?;
             storage.load()
@@ -255,27 +109,74 @@ impl Bot {
                 proxy: self.route.address().clone(),
             });
         }
-        let token = token.as_ref().map(TokenSetting::resolve);
+        let token = self.onboarding.token.as_ref().map(TokenSetting::resolve);
         let hash = token.as_ref().and_then(|token| token.as_ref().ok()).map(Token::hash);
-        match (decide(stored.as_ref(), hash.as_deref(), self.clock.now()), stored) {
-            (Step::Renew, Some(stored)) => self.renew(&stored).await.map(Obtained::Renewed),
-            (Step::HoldBack, Some(stored)) => Ok(Obtained::HeldBack(stored.identity, self.cure())),
-            (Step::Join(reason), _) => {
-                let token = token.ok_or(RenewalError::NoToken(reason))??;
-                let joined = join::join(web, &token, self.clock.now() + *ttl).await;
-                let identity = Arc::new(joined.map_err(|error| RenewalError::Join { reason, error })?);
-                self.save(Arc::clone(&identity), token.hash()).await?;
-                Ok(Obtained::Joined(identity, reason))
+        match decide(stored, hash.as_deref(), self.clock.now()) {
+            Step::HoldBack(stored) => Ok(Obtained::HeldBack(stored.identity, self.cure())),
+            Step::Renew(stored) => {
+                // Connected and pinged before anything is noted: an unreachable or locked-out server costs nothing.
+                let client = AuthClient::connect(&self.route, &stored.identity).await?;
+                let renewed = self.finished(|bot| async move { bot.renew(&client, &stored).await }).await?;
+                Ok(Obtained::Renewed(renewed))
             }
-            // `decide` never says so of nothing.
-            (Step::Renew | Step::HoldBack, None) => Err(RenewalError::NoToken(JoinReason::NothingStored)),
+            Step::Join(reason) => {
+                let token = token.ok_or(RenewalError::NoToken(reason))??;
+                let joined = self.finished(|bot| async move { bot.join(&token, reason).await }).await?;
+                Ok(Obtained::Joined(joined, reason))
+            }
         }
     }
 
-    async fn renew(self: &Arc<Self>, stored: &Stored) -> Result<Arc<Identity>, RenewalError> {
+    /// The stored identity while it is valid, to go on with when a fresh one cannot be had.
+    pub(crate) async fn stored(self: &Arc<Self>) -> Option<Arc<Identity>> {
+        let stored = self.with_storage(Storage::load).await.ok().flatten()?;
+        (!stored.identity.is_expired(self.clock.now())).then_some(stored.identity)
+    }
+
+    /// Waits for a join or renewal that is under way.
+    pub(crate) async fn settled(&self) {
+        drop(self.busy.lock().await);
+    }
+
+    async fn find(&self) -> Result<&Found, RenewalError> {
+        let Onboarding { web, setting, .. } = &self.onboarding;
+        let find = || discovery::find(web, *setting, self.route.address());
+        Ok(self.found.get_or_try_init(find).await?)
+    }
+
+    /// Runs what must be finished. It counts as under way from before it begins until it has ended.
+    async fn finished<F, T>(self: &Arc<Self>, work: impl FnOnce(Arc<Self>) -> F) -> T
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let busy = Arc::clone(&self.busy).lock_owned().await;
+        let work = work(Arc::clone(self));
+        to_its_end(async move {
+            let _busy = busy;
+            work.await
+        })
+        .await
+    }
+
+    async fn join(
+        self: &Arc<Self>,
+        token: &Token,
+        reason: JoinReason,
+    ) -> Result<Arc<Identity>, RenewalError> {
+        let Onboarding { web, ttl, .. } = &self.onboarding;
+        let joined = join::join(web, token, self.clock.now() + *ttl).await;
+        let identity = Arc::new(joined.map_err(|error| RenewalError::Join { reason, error })?);
+        self.save(Arc::clone(&identity), token.hash()).await?;
+        Ok(identity)
+    }
+
+    async fn renew(
+        self: &Arc<Self>,
+        client: &AuthClient,
+        stored: &Stored,
+    ) -> Result<Arc<Identity>, RenewalError> {
         let old = &stored.identity;
-        // Connected and pinged before anything is noted: an unreachable or locked-out server costs nothing.
-        let client = AuthClient::connect(&self.route, old).await?;
         let key = KeyPair::generate()?;
         let presented = Arc::clone(old);
         self.with_storage(move |storage| storage.note_renewal(&presented)).await?;
@@ -297,15 +198,18 @@ impl Bot {
     }
 
     async fn save(self: &Arc<Self>, identity: Arc<Identity>, hash: String) -> Result<(), RenewalError> {
-        *self.unsaved.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((Arc::clone(&identity), hash.clone()));
+        *self.unsaved_here() = Some((Arc::clone(&identity), hash.clone()));
         self.with_storage(move |storage| storage.save(&identity, &hash)).await?;
-        *self.unsaved.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.unsaved_here() = None;
         Ok(())
     }
 
-    fn unsaved(&self) -> Option<(Arc<Identity>, String)> {
-        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn unsaved(&self) -> Option<Unsaved> {
+        self.unsaved_here().clone()
+    }
+
+    fn unsaved_here(&self) -> MutexGuard<'_, Option<Unsaved>> {
+        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn cure(&self) -> Cure {
@@ -318,55 +222,5 @@ impl Bot {
     ) -> Result<T, StorageError> {
         let bot = Arc::clone(self);
         blocking(move || work(&bot.storage)).await
-    }
-}
-
-impl RenewalError {
-    /// True when trying again may help by itself: an outage, not a refusal.
-    pub(crate) fn is_transient(&self) -> bool {
-        match self {
-            Self::Discovery(error) => error.transient,
-            Self::Join { error, .. } => error.is_transient(),
-            Self::Api(ApiError::Connect { .. } | ApiError::NoAnswer { .. }) => true,
-            Self::Api(error) => error.was_not_acted_on(),
-            Self::Storage(_)
-            | Self::Token(_)
-            | Self::NoToken(_)
-            | Self::OtherCluster { .. }
-            | Self::Lost { .. }
-            | Self::Answer { .. }
-            | Self::Key(_) => false,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::agent::recordings::recorded_folder;
-    use crate::config::SymlinkMode;
-
-    #[test]
-    fn what_is_stored_decides_between_joining_renewing_and_holding_back() {
-        let root = recorded_folder("storage");
-        let stored =
-            Storage::directory(root.path(), SymlinkMode::TrySecure).unwrap().load().unwrap().unwrap();
-        let end = stored.identity.user.not_after;
-        let before = end - Duration::from_secs(1);
-        let same = Some(stored.token_hash.as_str());
-        let pending = Stored { renewal_pending: true, ..stored.clone() };
-
-        assert_eq!(decide(None, None, before), Step::Join(JoinReason::NothingStored));
-        assert_eq!(decide(Some(&stored), same, before), Step::Renew);
-        assert_eq!(
-            decide(Some(&stored), None, before),
-            Step::Renew,
-            "a token file that is gone changes nothing"
-        );
-        assert_eq!(decide(Some(&stored), Some("other"), before), Step::Join(JoinReason::OtherToken));
-        assert_eq!(decide(Some(&stored), same, end), Step::Join(JoinReason::Expired));
-        assert_eq!(decide(Some(&pending), same, before), Step::HoldBack);
-        assert_eq!(decide(Some(&pending), Some("other"), before), Step::Join(JoinReason::OtherToken));
-        assert_eq!(decide(Some(&pending), same, end), Step::Join(JoinReason::Expired));
     }
 }

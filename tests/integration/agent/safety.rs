@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tbot_cluster::method;
 
-use super::lab::{BOT, Lab, read};
+use super::lab::{BOT, Lab, listen, read, until};
 
 /// Joins, then loses the answer to the first renewal.
 async fn with_a_lost_renewal() -> Lab {
@@ -133,6 +133,37 @@ async fn dropping_a_run_in_the_middle_of_a_renewal_still_saves_the_answer() {
         }
     }
     assert_eq!((lab.stored_generation(), lab.cluster.generation(BOT)), (3, Some(3)));
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_saved_is_kept_until_it_can_be() {
+    let (log, _listening) = listen();
+    let lab = Lab::new().await;
+    lab.run_once(lab.config("30m", &[])).await.unwrap();
+    let mut hold = lab.cluster.hold_next(method::GENERATE_USER_CERTS);
+    let running = lab.start(lab.config("30m", &[]));
+    hold.arrived().await;
+    // A file where the agent stages a set: saving fails, even for root.
+    let obstacle = lab.storage().join(".tbot-staged");
+    std::fs::write(&obstacle, "").unwrap();
+    hold.release();
+    until("saving fails", || log.text().contains("cannot make the folder")).await;
+    assert_eq!((lab.stored_generation(), lab.cluster.generation(BOT)), (1, Some(2)));
+    std::fs::remove_file(&obstacle).unwrap();
+    until("the answer is saved", || lab.stored_generation() == 2).await;
+    running.stop().await.unwrap();
+    assert_eq!(lab.calls(method::GENERATE_USER_CERTS), 1, "nothing was asked for again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_does_not_wait_for_a_proxy_that_hangs() {
+    let lab = Lab::new().await;
+    let mut hold = lab.cluster.hold_next(method::FIND);
+    let running = lab.start(lab.config("30m", &[lab.output("out")]));
+    hold.arrived().await;
+    running.stop().await.unwrap();
+    assert_eq!(lab.calls(method::FIND), 1);
+    assert_eq!(lab.calls(method::JOIN), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

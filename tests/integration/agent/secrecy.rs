@@ -1,45 +1,12 @@
 //! No token and no private key is in any line that any crate logs, however verbose.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
-
 use tbot_cluster::method;
-use tracing::Level;
 
-use super::lab::{Lab, read};
+use super::lab::{Lab, listen, read};
 
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(line);
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Lines {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
-
-/// One thread: what is logged while the guard lives is all in one place.
 #[tokio::test]
 async fn no_token_and_no_key_is_logged() {
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(Level::TRACE)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _logged_here = tracing::subscriber::set_default(subscriber);
-
+    let (log, _listening) = listen();
     let lab = Lab::new().await;
     let mut keys = Vec::new();
     lab.run_once(lab.config("20m", &[lab.output("out")])).await.unwrap();
@@ -49,7 +16,7 @@ async fn no_token_and_no_key_is_logged() {
     lab.run_once(lab.config("20m", &[lab.output("out")])).await.unwrap();
     keys.push(read(&lab.path("out").join("key")));
 
-    let text = lines.text();
+    let text = log.text();
     assert!(text.contains("INFO tbot::agent") && text.contains("ERROR tbot::agent"), "the agent was heard");
     assert!(!text.contains(&lab.token));
     for key in keys {
