@@ -1,0 +1,187 @@
+//! Where the event goes, and through which proxy. Pure: it resolves no name and opens no socket.
+
+use std::fmt;
+
+use http::Uri;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use tbot::event::Transport;
+use url::{Host, Position, Url};
+
+use crate::environment::{Environment, NotUtf8};
+
+/// A receiver's address, and the way to it.
+#[derive(Clone)]
+pub(crate) struct Endpoint {
+    url: Url,
+    proxy: Option<Intercept>,
+}
+
+/// Why nothing can be sent to an address. Never holds the address: it may be a secret in whole.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum EndpointError {
+    #[error(transparent)]
+    NotUtf8(#[from] NotUtf8),
+    #[error("{0} is no URL: write https://HOST, or unset it")]
+    NotUrl(String),
+    #[error("{0} is neither an https URL nor an http URL of this machine: write https://HOST")]
+    NotSecure(String),
+    #[error("{0} holds a user name or a password, which would travel as a further header: remove them")]
+    UserInformation(String),
+}
+
+impl Endpoint {
+    /// The declared endpoint, or the one of the variable that replaces it; an empty variable replaces nothing.
+    pub(crate) fn choose(transport: &Transport, environment: &Environment) -> Result<Self, EndpointError> {
+        let variable = transport.endpoint_variable.as_str();
+        let address = environment.text(variable)?.unwrap_or(&transport.endpoint);
+        let mut url = Url::parse(address).map_err(|_| EndpointError::NotUrl(variable.to_owned()))?;
+        if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
+            return Err(EndpointError::NotSecure(variable.to_owned()));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(EndpointError::UserInformation(variable.to_owned()));
+        }
+        let path = format!("{}{}", url.path().trim_end_matches('/'), transport.path);
+        url.set_path(&path);
+        url.set_fragment(None);
+        let proxy = proxy(&url, environment)?;
+        Ok(Self { url, proxy })
+    }
+
+    pub(crate) const fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The value of the `Host` header.
+    pub(crate) fn host(&self) -> &str {
+        &self.url[Position::BeforeHost..Position::AfterPort]
+    }
+
+    pub(crate) const fn proxy(&self) -> Option<&Intercept> {
+        self.proxy.as_ref()
+    }
+
+    /// The proxy without its secrets.
+    pub(crate) fn masked_proxy(&self) -> Option<String> {
+        let proxy = self.proxy.as_ref()?;
+        let has_user = proxy.basic_auth().is_some() || proxy.raw_auth().is_some();
+        let user = if has_user { "...@" } else { "" };
+        let scheme = proxy.uri().scheme_str().unwrap_or("http");
+        let host = proxy.uri().authority().map_or("", |authority| authority.as_str());
+        Some(format!("{scheme}://{user}{host}"))
+    }
+}
+
+/// The address without its secrets: `https://example.com/path?...`.
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.url[..Position::AfterPath])?;
+        f.write_str(if self.url.query().is_some() { "?..." } else { "" })
+    }
+}
+
+/// Whether a URL names this machine by its address, or by the one name that stands for it.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// The proxy of the environment, as for the agent: never for this machine.
+fn proxy(url: &Url, environment: &Environment) -> Result<Option<Intercept>, NotUtf8> {
+    if is_loopback(url) {
+        return Ok(None);
+    }
+    let matcher = Matcher::builder()
+        .all(environment.first_of(&["ALL_PROXY", "all_proxy"])?.unwrap_or_default())
+        .https(environment.first_of(&["HTTPS_PROXY", "https_proxy"])?.unwrap_or_default())
+        .no(environment.first_of(&["NO_PROXY", "no_proxy"])?.unwrap_or_default())
+        .build();
+    Ok(url.as_str().parse::<Uri>().ok().and_then(|uri| matcher.intercept(&uri)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tbot::event::Rules;
+
+    const ADDRESS: &str = "TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS";
+    const PATH: &str = "/prehog.v1alpha.TbotReportingService/SubmitTbotEvent";
+
+    fn choose(variables: &[(&str, &str)]) -> Result<Endpoint, EndpointError> {
+        let rules = Rules::embedded().unwrap();
+        Endpoint::choose(&rules.transport, &variables.iter().copied().collect())
+    }
+
+    fn refused(address: &str) -> EndpointError {
+        choose(&[(ADDRESS, address)]).err().unwrap()
+    }
+
+    #[test]
+    fn an_address_replaces_the_default_unless_it_is_empty() {
+        let default = format!("https://reporting-tbot.teleportinfra.sh{PATH}");
+        assert_eq!(choose(&[]).unwrap().to_string(), default);
+        assert_eq!(choose(&[(ADDRESS, "")]).unwrap().to_string(), default);
+        for (address, url) in [
+            ("https://other.example", "https://other.example"),
+            ("https://other.example/", "https://other.example"),
+            ("https://other.example/base/#x", "https://other.example/base"),
+            ("http://127.0.0.1:80", "http://127.0.0.1"),
+            ("http://127.8.8.8:9999", "http://127.8.8.8:9999"),
+            ("http://[::1]:9999", "http://[::1]:9999"),
+            ("http://LOCALHOST:9999", "http://localhost:9999"),
+        ] {
+            assert_eq!(choose(&[(ADDRESS, address)]).unwrap().to_string(), format!("{url}{PATH}"));
+        }
+    }
+
+    #[test]
+    fn https_only_unless_it_is_this_machine() {
+        for address in [
+            "http://other.example",
+            "http://localhost.other.example",
+            "http://10.0.0.1",
+            "http://[::2]",
+            "ftp://127.0.0.1",
+            "file:///tmp/x",
+            "data:,x",
+        ] {
+            assert_eq!(refused(address), EndpointError::NotSecure(ADDRESS.to_owned()), "{address}");
+        }
+        for address in ["other.example", "//other.example", "https://", "https://a b"] {
+            assert_eq!(refused(address), EndpointError::NotUrl(ADDRESS.to_owned()), "{address}");
+        }
+    }
+
+    #[test]
+    fn no_secret_of_an_address_is_shown() {
+        let user = refused("https://user:hunter2@other.example");
+        assert_eq!(user, EndpointError::UserInformation(ADDRESS.to_owned()));
+        assert!(!user.to_string().contains("hunter2"));
+        let query = choose(&[(ADDRESS, "https://other.example/?key=hunter2")]).unwrap();
+        assert_eq!(query.to_string(), format!("https://other.example{PATH}?..."));
+        assert_eq!(query.url().query(), Some("key=hunter2"), "it is sent, though");
+    }
+
+    #[test]
+    fn the_host_header_has_the_port_only_where_it_is_not_the_usual_one() {
+        let host = |address| choose(&[(ADDRESS, address)]).unwrap().host().to_owned();
+        assert_eq!(host("https://other.example:443"), "other.example");
+        assert_eq!(host("https://other.example:8443"), "other.example:8443");
+    }
+
+    #[test]
+    fn the_environment_decides_about_a_proxy() {
+        let proxy = |variables: &[(&str, &str)]| choose(variables).unwrap().masked_proxy();
+        let https = ("HTTPS_PROXY", "http://user:hunter2@proxy.example:3128");
+        assert_eq!(proxy(&[]), None);
+        assert_eq!(proxy(&[https]).as_deref(), Some("http://...@proxy.example:3128"));
+        assert_eq!(proxy(&[https, ("NO_PROXY", "teleportinfra.sh")]), None);
+        assert_eq!(proxy(&[https, (ADDRESS, "http://127.0.0.1:1")]), None, "never for this machine");
+        assert_eq!(proxy(&[("all_proxy", "proxy.example:1")]).as_deref(), Some("http://proxy.example:1"));
+        assert_eq!(proxy(&[("HTTP_PROXY", "http://proxy.example:1")]), None, "that is for http");
+    }
+}
