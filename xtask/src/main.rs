@@ -1,6 +1,7 @@
 //! Generators and checks of this repository.
 
 mod ci;
+mod demo;
 mod docs;
 mod generate;
 mod released;
@@ -13,6 +14,7 @@ const USAGE: &str = "usage: cargo xtask <command>
 
   schema [--check]   write schema/, or fail on drift and show it
   docs [--check]     write docs/telemetry.md and docs/configuration.md, or fail on drift
+  demo               run tbot against a development cluster, and show what it sends and writes
   ci                 check what CI checks beside the tests";
 
 fn main() -> ExitCode {
@@ -31,6 +33,7 @@ fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["schema", rest @ ..] => generate::schema(generate::Mode::from_arguments(rest)?),
         ["docs", rest @ ..] => docs::docs(generate::Mode::from_arguments(rest)?),
+        ["demo"] => demo::demo(),
         ["ci"] => ci::ci(),
         _ => bail!("{USAGE}"),
     }
