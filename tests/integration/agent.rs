@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
 
 mod daemon;
-mod lab;
+pub(crate) mod lab;
 mod once;
 mod proxy;
 mod safety;

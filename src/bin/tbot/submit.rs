@@ -193,3 +193,38 @@ fn tls(needed: bool) -> Result<ClientConfig, SubmitError> {
         .map_err(|error| SubmitError::Setup(error.to_string()))?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// A submission that takes this long.
+    fn taking(time: Duration) -> Submission {
+        Submission { task: tokio::spawn(tokio::time::sleep(time)), to: "https://example.com".to_owned() }
+    }
+
+    /// How long the end of a submission is waited for, by a clock that stands still unless everything waits.
+    async fn waited(submission: Submission, stop: impl Future<Output = ()>) -> Duration {
+        let begin = Instant::now();
+        submission.end(stop).await;
+        begin.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_ending_waits_for_a_submission_but_only_a_moment() {
+        let quick = Duration::from_millis(20);
+        assert_eq!(waited(taking(quick), pending()).await, quick);
+        assert_eq!(waited(taking(Duration::MAX), pending()).await, GRACE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_signal_ends_the_wait() {
+        assert_eq!(waited(taking(Duration::MAX), ready(())).await, Duration::ZERO);
+        let signal = Duration::from_millis(100);
+        assert_eq!(waited(taking(Duration::MAX), tokio::time::sleep(signal)).await, signal);
+    }
+}

@@ -143,7 +143,7 @@ pub(super) fn with_cert<T>(
 }
 
 /// Waits until something is so, and fails when that takes too long to be expected any more.
-pub(super) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let waited = tokio::time::timeout(Duration::from_secs(20), async {
         while !is_so() {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -1,0 +1,12 @@
+//! The program as a process: what it prints, how it ends, what it sends.
+
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+mod command_line;
+mod consent;
+mod preview;
+mod receiver;
+mod run;
+mod submission;
+mod validate;
+mod whole_run;
