@@ -104,7 +104,7 @@ async fn a_lost_renewal_leaves_the_agent_serving_and_never_asks_twice() {
     lab.run_once(lab.config("30m", &[])).await.unwrap();
     lab.cluster.drop_reply(method::GENERATE_USER_CERTS);
     let running = lab.start(lab.config("100ms", &[lab.output("out")]));
-    lab.cluster.wait_for(method::REMOTE_CLUSTERS, 3).await;
+    until("three rounds of outputs are done", || lab.calls(method::REMOTE_CLUSTERS) >= 3).await;
     running.stop().await.unwrap();
     assert_eq!((lab.stored_generation(), lab.cluster.generation(BOT)), (1, Some(2)));
     assert!(!lab.cluster.is_locked(BOT));

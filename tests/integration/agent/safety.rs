@@ -119,7 +119,6 @@ async fn dropping_a_run_in_the_middle_of_a_renewal_still_saves_the_answer() {
         }
     }
     hold.release();
-    lab.cluster.wait_for(method::GENERATE_USER_CERTS, 1).await;
     // The storage is locked until the renewal is saved: whoever gets the lock sees it.
     let (_control, signals) = tbot::agent::control();
     let next = lab.agent(lab.config("20m", &[])).unwrap();
@@ -170,7 +169,7 @@ async fn a_stop_does_not_wait_for_a_proxy_that_hangs() {
 async fn two_agents_cannot_share_a_storage() {
     let lab = Lab::new().await;
     let running = lab.start(lab.config("20m", &[lab.output("out")]));
-    lab.cluster.wait_for(method::REMOTE_CLUSTERS, 1).await;
+    until("the first agent has the storage", || lab.storage().join("tlscert").exists()).await;
     let refused = lab.run_once(lab.config("20m", &[])).await.unwrap_err().to_string();
     assert!(refused.contains("is another tbot running"), "{refused}");
     running.stop().await.unwrap();
