@@ -45,8 +45,17 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let cluster = runtime.block_on(Cluster::start(ClusterConfig::new(clock::system())))?;
     cluster_files(&cluster, folder.path())?;
-    table.process("one-shot run, second start on", &program, &["start", "-c", "tbot.yaml", "--oneshot"], folder.path())?;
-    table.row("daemon at rest, resident", daemon(&program, &cluster, &runtime, folder.path())?, String::new());
+    table.process(
+        "one-shot run, second start on",
+        &program,
+        &["start", "-c", "tbot.yaml", "--oneshot"],
+        folder.path(),
+    )?;
+    table.row(
+        "daemon at rest, resident",
+        daemon(&program, &cluster, &runtime, folder.path())?,
+        String::new(),
+    );
     table.print()
 }
 
@@ -69,7 +78,8 @@ impl Table {
             .stderr(Stdio::inherit())
             .output()?;
         let text = String::from_utf8(output.stdout)?;
-        let (time, memory) = text.trim().split_once('|').with_context(|| format!("{what} could not be measured"))?;
+        let (time, memory) =
+            text.trim().split_once('|').with_context(|| format!("{what} could not be measured"))?;
         self.row(what, time.to_owned(), memory.to_owned());
         Ok(())
     }
@@ -143,7 +153,12 @@ fn cluster_files(cluster: &Cluster, folder: &Path) -> Result<()> {
 }
 
 /// Starts a daemon, waits until it has written its output, and reads what it keeps in memory.
-fn daemon(program: &Path, cluster: &Cluster, runtime: &tokio::runtime::Runtime, folder: &Path) -> Result<String> {
+fn daemon(
+    program: &Path,
+    cluster: &Cluster,
+    runtime: &tokio::runtime::Runtime,
+    folder: &Path,
+) -> Result<String> {
     let before = cluster.requests().iter().filter(|call| call.method == method::REMOTE_CLUSTERS).count();
     let child = Command::new(program)
         .args(["start", "-c", "tbot.yaml"])

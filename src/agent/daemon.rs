@@ -52,8 +52,11 @@ impl Inner {
                 }
             });
         }
-        // Dropping the set ends the outputs' loops; a set of files under way is written to its end all the same.
-        self.keep_identity(&sender, signals).await
+        let ended = self.keep_identity(&sender, signals).await;
+        // Waited for, because the loops share the storage and its lock. A set of files under way is written to its end
+        // all the same.
+        outputs.shutdown().await;
+        ended
     }
 
     async fn keep_identity(
