@@ -7,6 +7,7 @@ mod consent;
 mod preview;
 mod receiver;
 mod run;
+mod silence;
 mod submission;
 mod validate;
 mod whole_run;

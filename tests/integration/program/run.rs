@@ -88,6 +88,23 @@ impl Run {
         self
     }
 
+    /// Under `strace`, which writes the calls about files and the network to the file `trace`.
+    pub(crate) fn traced(mut self) -> Self {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-qq", "-o", "trace", "-e", "trace=network,open,openat", "--"]);
+        command.arg(self.command.get_program()).args(self.command.get_args());
+        command.current_dir(self.folder.path()).env_clear();
+        // The tracer itself is looked up here and now.
+        command.env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        for (name, value) in self.command.get_envs() {
+            if let Some(value) = value {
+                command.env(name, value);
+            }
+        }
+        self.command = command;
+        self
+    }
+
     /// With this file in the folder.
     pub(crate) fn file(self, name: &str, text: impl AsRef<[u8]>) -> Self {
         std::fs::write(self.folder.path().join(name), text).unwrap();
@@ -136,7 +153,7 @@ impl Running {
             let text = String::from_utf8(bytes).unwrap();
             text.replace(self.folder.path().to_str().unwrap(), "[DIR]")
         };
-        Ended { status: status.code(), stdout: text(stdout), stderr: text(stderr) }
+        Ended { status: status.code(), stdout: text(stdout), stderr: text(stderr), folder: self.folder }
     }
 }
 
@@ -147,9 +164,15 @@ pub(crate) struct Ended {
     pub(crate) status: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+    folder: TempDir,
 }
 
 impl Ended {
+    /// A file that it left in its folder.
+    pub(crate) fn left(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(name)).unwrap()
+    }
+
     /// The lines of the log that warn of telemetry, without the time.
     pub(crate) fn telemetry_warnings(&self) -> Vec<&str> {
         let warnings =
