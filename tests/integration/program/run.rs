@@ -88,6 +88,12 @@ impl Run {
         self
     }
 
+    /// Through this proxy, as this user.
+    pub(crate) fn through(mut self, proxy: &Receiver, user: &str) -> Self {
+        self.command.env(PROXY, proxy.url().replace("://", &format!("://{user}@")));
+        self
+    }
+
     /// Under `strace`, which writes the calls about files and the network to the file `trace`.
     pub(crate) fn traced(mut self) -> Self {
         let mut command = Command::new("strace");

@@ -147,6 +147,31 @@ fn no_secret_of_an_address_is_in_a_warning() {
 }
 
 #[test]
+fn the_environment_s_proxy_is_used_and_its_secrets_stay_with_it() {
+    let address = "https://does-not-exist.invalid";
+    let proxy = Receiver::new(Behaviour::answer("403 Forbidden", ""));
+    let run = |command: &[&str]| {
+        let flags = [&ENDS_AT_ONCE[1..], &["--anonymous-telemetry-opt-in"]].concat();
+        tbot(Telemetry::Address(address), &[command, &flags].concat()).through(&proxy, "robot:hunter2").end()
+    };
+    let preview = run(&["telemetry", "preview"]);
+    let shown = format!("it goes through the proxy {}\n", proxy.url().replace("://", "://...@"));
+    assert!(preview.stdout.contains(&shown), "{}", preview.stdout);
+    assert_eq!(proxy.connections(), 0);
+
+    let ended = run(&["start"]);
+    reason(&ended, address);
+    let asked = proxy.requests().remove(0);
+    assert_eq!(asked.line, "CONNECT does-not-exist.invalid:443 HTTP/1.1");
+    let authorization = "Proxy-Authorization: Basic cm9ib3Q6aHVudGVyMg==";
+    assert!(asked.headers.iter().any(|header| header.eq_ignore_ascii_case(authorization)), "{asked:?}");
+    assert_eq!(proxy.connections(), 1);
+    for said in [preview.stdout, ended.stderr] {
+        assert!(!said.contains("hunter2") && !said.contains("cm9ib3Q6aHVudGVyMg"), "{said}");
+    }
+}
+
+#[test]
 fn a_log_in_json_says_the_same() {
     let receiver = Receiver::new(Behaviour::answer("503 Service Unavailable", ""));
     let flags = ["--anonymous-telemetry-opt-in", "--log-format", "json"];
