@@ -51,12 +51,12 @@ pub(crate) struct Global {
     pub(crate) fips: bool,
     #[arg(long, global = true, hide = true, overrides_with = "fips")]
     pub(crate) no_fips: bool,
-    /// Take any certificate of the proxy (for tests)
+    /// Take any certificate of a proxy (for tests)
     #[arg(long, global = true, overrides_with = "no_insecure")]
     pub(crate) insecure: bool,
     #[arg(long, global = true, hide = true, overrides_with = "insecure")]
     pub(crate) no_insecure: bool,
-    /// Form of the log, text or json
+    /// Form of the log: text, json
     #[arg(long, global = true, value_name = "FORM", default_value = "text", hide_possible_values = true)]
     pub(crate) log_format: LogFormat,
     /// Send one anonymous event at each start;
