@@ -53,6 +53,9 @@ pub(crate) async fn serve(shared: Arc<Shared>, tls: Arc<Tls>, listener: TcpListe
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((socket, addr)) = accepted else { continue };
+                // Answers are small: without this each one waits for the client's delayed acknowledgement. A connection
+                // that it fails on is slower, and no worse.
+                let _ = socket.set_nodelay(true);
                 connections.spawn(connection(shared.clone(), tls.clone(), socket, addr));
             }
             Some(_) = connections.join_next() => {}
