@@ -69,7 +69,9 @@ async fn run(request: Option<Request>, config: &Config, options: AgentOptions) -
     if let Some(submission) = submission {
         submission.end(async move { _ = stop.wait_for(|stopping| *stopping).await }).await;
     }
-    ended.map_err(|_: AgentError| Failure::Reported(Status::Failed))
+    ended.map_err(|error: AgentError| {
+        Failure::Reported(if error.is_configuration() { Status::Invalid } else { Status::Failed })
+    })
 }
 
 /// The signals that this program acts on; from here on they no longer end it by themselves.
