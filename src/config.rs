@@ -8,6 +8,7 @@ mod destination;
 mod disclosure;
 mod duration;
 mod explain;
+mod hints;
 mod join_uri;
 mod load;
 mod onboarding;

@@ -1,10 +1,11 @@
 //! Explains why a value is not of its type: every violation at once, by the embedded JSON Schema.
-//! Depends on `schema`, `diagnostic` and the jsonschema crate; used only after the serde types have refused.
+//! Depends on `schema`, `hints`, `diagnostic` and the jsonschema crate; used only after the serde types have refused.
 
 use jsonschema::error::ValidationErrorKind as Kind;
 use serde_json::{Map, Value, json};
 
-use super::schema::{locate, resolve};
+use super::hints::{self, quoted};
+use super::schema::{branch_of, locate, resolve};
 use crate::diagnostic::{Code, Diagnostic, Place, display_key, suggest};
 use crate::pointer::Pointer;
 
@@ -91,10 +92,18 @@ impl Violation<'_> {
             Kind::AdditionalProperties { unexpected } => {
                 diagnostics.extend(unexpected.iter().map(|key| self.unknown_key(key)));
             }
+            // A map without any property has no other word for an unknown key.
+            Kind::FalseSchema => {
+                let object = self.value.pointer(self.at.as_str()).and_then(Value::as_object);
+                let keys = object.into_iter().flat_map(Map::keys);
+                diagnostics.extend(keys.map(|key| self.unknown_key(key)));
+            }
             Kind::Required { property } => {
-                diagnostics.push(self.missing_key(property.as_str().unwrap_or_default()));
+                diagnostics.extend(self.missing_key(property.as_str().unwrap_or_default()));
             }
             Kind::Type { .. } => diagnostics.push(self.wrong_type()),
+            // That it is no text is said already.
+            Kind::Enum { .. } if self.property()["type"] == "string" && !self.instance.is_string() => {}
             Kind::Enum { options } => {
                 diagnostics.push(self.unknown_value(options.as_array().map_or(&[], Vec::as_slice)));
             }
@@ -127,43 +136,54 @@ impl Violation<'_> {
         found.cloned().unwrap_or_default()
     }
 
-    /// The service type or other tag of the map in question.
-    fn tag(&self) -> Option<&str> {
-        self.value.pointer(self.at.as_str())?.get("type")?.as_str()
+    /// The schema of the map in question, where it is clear which one is meant.
+    fn object(&self) -> Option<&Value> {
+        branch_of(self.schema, self.value, &self.at)
+    }
+
+    fn key(&self) -> String {
+        self.at.last().unwrap_or_default().into_owned()
+    }
+
+    fn is_item(&self) -> bool {
+        self.at.parent().and_then(|parent| self.value.pointer(parent.as_str())).is_some_and(Value::is_array)
     }
 
     fn unknown_key(&self, key: &str) -> Diagnostic {
-        let place = Place::Key(self.at.key(key));
-        let diagnostic =
-            Diagnostic::new(Code::UnknownKey, place, format!("unknown key `{}`", display_key(key)));
-        if let Some(hint) = known_mistake(key, self.tag(), &self.at) {
-            return diagnostic.with_help(hint);
-        }
-        let object = super::schema::branch_of(self.schema, self.value, &self.at);
-        let known: Vec<&str> = object
-            .and_then(|object| object["properties"].as_object())
-            .into_iter()
-            .flatten()
-            .map(|(known, _)| known.as_str())
-            .collect();
-        match suggest(key, known.iter().copied()) {
-            Some(close) => diagnostic.with_help(format!("did you mean `{close}`?")),
-            None if known.is_empty() => diagnostic.with_help("nothing may stand here; remove it"),
-            None => diagnostic.with_help(format!("known here: {}", quoted(&known))),
-        }
+        let tag = self.value.pointer(self.at.as_str()).and_then(|map| map.get("type")?.as_str());
+        let help = hints::for_key(self.schema, self.value, &self.at, self.object(), tag, key);
+        let message = format!("unknown key `{}`", display_key(key));
+        Diagnostic::new(Code::UnknownKey, Place::Key(self.at.key(key)), message).with_help(help)
     }
 
-    fn missing_key(&self, key: &str) -> Diagnostic {
+    /// Nothing where the key is there, but mistyped: that is said already.
+    fn missing_key(&self, key: &str) -> Option<Diagnostic> {
+        let object = self.object();
+        let known = hints::names(object);
+        let mut unknown = self.instance.as_object().into_iter().flat_map(Map::keys);
+        if unknown.any(|there| {
+            !known.contains(&there.as_str()) && suggest(there, known.iter().copied()) == Some(key)
+        }) {
+            return None;
+        }
         let diagnostic = self.at_value(Code::MissingKey, format!("`{key}` is missing"));
         let types = self.tags();
         if key == "type" && !types.is_empty() {
-            return diagnostic.with_help(format!("write `type:` and one of {}", quoted(&types)));
+            let is_version_1 = self.instance.get("directory").is_some_and(Value::is_string);
+            return Some(diagnostic.with_help(if is_version_1 {
+                "version 2 writes it as `type: directory` and `path: ...`".to_owned()
+            } else {
+                format!("write `type:` and one of {}", quoted(&types))
+            }));
         }
-        let schema = super::schema::branch_of(self.schema, self.value, &self.at);
-        match schema.and_then(|schema| schema["properties"][key]["description"].as_str()) {
+        if key == "destination" {
+            return Some(diagnostic.with_help("write `destination: {type: directory, path: ...}`"));
+        }
+        let description = object.and_then(|object| object["properties"][key]["description"].as_str());
+        Some(match description {
             Some(description) => diagnostic.with_help(format!("`{key}`: {}", clause(description))),
             None => diagnostic,
-        }
+        })
     }
 
     /// The values of `type` that a union of maps has.
@@ -176,80 +196,81 @@ impl Violation<'_> {
 
     fn wrong_type(&self) -> Diagnostic {
         let schema = self.property();
-        let wanted = wanted(&schema);
-        let found = found(self.instance);
-        let diagnostic = self.at_value(Code::WrongType, format!("expected {wanted}, found {found}"));
-        let key = self.at.last().unwrap_or_default().into_owned();
+        let message = format!("expected {}, found {}", wanted(&schema), found(self.instance));
+        let diagnostic = self.at_value(Code::WrongType, message);
+        match self.help_for_type(&schema) {
+            Some(help) => diagnostic.with_help(help),
+            None => diagnostic,
+        }
+    }
+
+    fn help_for_type(&self, schema: &Value) -> Option<String> {
+        let key = self.key();
         let is = |name: &str| {
             (name == "object" && schema["oneOf"].is_array())
                 || schema["type"] == name
                 || schema["type"].as_array().is_some_and(|types| types.contains(&json!(name)))
         };
+        let options: Vec<&str> =
+            schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let help = match self.instance {
-            Value::String(text) if is("boolean") && is_yes_or_no(text) => {
-                "write `true` or `false`: other words for them are texts".to_owned()
-            }
-            Value::String(_) if is("boolean") => "write `true` or `false`, without quotes".to_owned(),
+            _ if !options.is_empty() => format!("one of {}", quoted(&options)),
+            Value::String(text) if is("boolean") => match bool_word(text) {
+                Some(meant) => format!("write `{meant}`: this word is a text in YAML 1.2"),
+                None => "write `true` or `false`, without quotes".to_owned(),
+            },
             Value::String(_) if is("integer") => "write the number without quotes".to_owned(),
             Value::Number(_) if schema["pattern"].is_string() => {
                 "write a number and a unit, such as `90s`, `20m` or `1h30m`".to_owned()
             }
             Value::Number(_) | Value::Bool(_) if is("string") => "write it in quotes".to_owned(),
-            Value::String(_) if is("object") && matches!(key.as_str(), "destination" | "storage") => {
+            Value::Array(_) if is("string") => "write one text, not a list".to_owned(),
+            Value::String(_) | Value::Null
+                if is("object") && matches!(key.as_str(), "destination" | "storage") =>
+            {
                 format!("write `{key}: {{type: directory, path: ...}}`")
             }
+            Value::String(text) if is("object") => match self.tags().as_slice() {
+                [] => format!("write a map, with {}", quoted(&hints::names(Some(schema)))),
+                tags if tags.contains(&text.as_str()) => format!("write `type: {text}`"),
+                _ => "write a map that begins with `type: ...`".to_owned(),
+            },
+            Value::Array(_) if is("object") => "write `key: value` lines, without `- `".to_owned(),
+            Value::Object(_) if is("array") => "write a list: begin each entry with `- `".to_owned(),
             Value::String(_) | Value::Number(_) | Value::Bool(_) if is("array") => {
                 "write a list: `[...]`, or one line with `- ` for each entry".to_owned()
             }
-            Value::Null => "write a value, or remove it".to_owned(),
-            _ => return diagnostic,
+            Value::Null if self.is_item() => "write a value, or remove the entry".to_owned(),
+            Value::Null => "write a value".to_owned(),
+            _ => return None,
         };
-        diagnostic.with_help(help)
+        Some(help)
     }
 
     fn unknown_value(&self, options: &[Value]) -> Diagnostic {
         let options: Vec<&str> = options.iter().filter_map(Value::as_str).collect();
-        let key = self.at.last().unwrap_or_default().into_owned();
+        let key = self.key();
         let written = match self.instance {
             Value::String(text) => format!("`{}`", display_key(text)),
             other => found(other).to_owned(),
         };
-        let what = if self.at.parent().is_some() && key.parse::<usize>().is_err() {
-            format!("{written} is no value of `{key}`")
-        } else {
-            format!("{written} is not known here")
+        let message = match self.instance {
+            Value::Null => format!("`{key}` has no value"),
+            _ if self.is_item() => format!("{written} is not known here"),
+            _ => format!("{written} is no value of `{key}`"),
         };
-        let diagnostic = self.at_value(Code::UnknownValue, what);
-        match self.instance.as_str().and_then(|text| suggest(text, options.iter().copied())) {
-            Some(close) => diagnostic.with_help(format!("did you mean `{close}`?")),
-            None => diagnostic.with_help(format!("one of {}", quoted(&options))),
-        }
+        let help = hints::for_value(&key, self.instance.as_str(), &options);
+        self.at_value(Code::UnknownValue, message).with_help(help)
     }
 }
 
-/// Keys that are right somewhere else.
-fn known_mistake(key: &str, tag: Option<&str>, at: &Pointer) -> Option<String> {
-    let lifetime = matches!(key, "credential_ttl" | "certificate_ttl" | "renewal_interval");
-    match (tag, key) {
-        (Some("application-proxy"), _) if lifetime => {
-            Some("write it under `credential_lifetime`: this type nests it".to_owned())
-        }
-        (Some("workload-identity-aws-roles-anywhere"), _) if lifetime => {
-            Some("write `session_duration` and `session_renewal_interval`: this type has its own".to_owned())
-        }
-        (_, "destinations") if at.is_root() => Some(
-            "version 2 has `services`; a file with `destinations` is of version 1 and has no `version`"
-                .to_owned(),
-        ),
-        (_, "proxy_server" | "insecure" | "join_uri" | "credential_ttl") if at.is_root() => Some(
-            "version 1 does not have it: write `version: v2`, and `services` for `destinations`".to_owned(),
-        ),
+/// What a word for yes or no stands for that is none in YAML 1.2.
+fn bool_word(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "y" | "yes" | "on" => Some(true),
+        "n" | "no" | "off" => Some(false),
         _ => None,
     }
-}
-
-fn is_yes_or_no(text: &str) -> bool {
-    ["y", "yes", "on", "n", "no", "off", "true", "false"].contains(&text.to_ascii_lowercase().as_str())
 }
 
 /// What a schema wants, for people.
@@ -285,18 +306,14 @@ const fn found(value: &Value) -> &'static str {
     }
 }
 
-fn quoted(names: &[&str]) -> String {
-    names
-        .iter()
-        .map(|name| if name.is_empty() { "an empty text".to_owned() } else { format!("`{name}`") })
-        .collect::<Vec<_>>()
-        .join(", ")
-}
-
 /// A description's first sentence, in a message's style.
 fn clause(description: &str) -> String {
     let first = description.split_once(". ").map_or(description, |(first, _)| first);
     let first = first.trim_end_matches('.');
+    // An abbreviation keeps its capitals.
+    if first.chars().nth(1).is_some_and(char::is_uppercase) {
+        return first.to_owned();
+    }
     let mut letters = first.chars();
     letters
         .next()

@@ -1,6 +1,8 @@
 //! From a text and what overrides it to the effective configuration: YAML, version, overrides, join URI, structure,
 //! meaning. Depends on every other part of the configuration; pure.
 
+use std::collections::{BTreeSet, HashSet};
+
 use serde_json::{Value, json};
 
 use super::checks::{self, Purpose};
@@ -113,6 +115,19 @@ impl Loaded {
         self.diagnostics.push(diagnostic);
     }
 
+    /// Reports what the checks found; but not that something is missing from a map that has an unknown key, which may be
+    /// that thing, mistyped.
+    fn report_meaning(&mut self, found: Vec<Diagnostic>, origins: &Origins) {
+        let unknown = self.diagnostics.iter().filter(|diagnostic| diagnostic.code == Code::UnknownKey);
+        let misspelled: HashSet<Place> =
+            unknown.filter_map(|diagnostic| diagnostic.place.pointer()?.parent()).map(Place::Value).collect();
+        let found = found.into_iter().map(|diagnostic| relocate(diagnostic, origins));
+        self.diagnostics.extend(found.filter(|diagnostic| {
+            !matches!(diagnostic.code, Code::ExactlyOne | Code::InvalidV1)
+                || !misspelled.contains(&diagnostic.place)
+        }));
+    }
+
     fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
@@ -133,10 +148,15 @@ impl Loaded {
             Some(Value::String(_) | Value::Null) | None => {
                 let newer = ["services", "outputs"].into_iter().find(|key| self.file.get(key).is_some());
                 let Some(key) = newer else { return Some(FileVersion::V1) };
-                let message = format!("a file without `version: v2` is of version 1, which has no `{key}`");
+                let (message, help) = if self.file.get("version").is_some() {
+                    (format!("version 1 has no `{key}`"), "write `version: v2`")
+                } else {
+                    let message = format!("a file without `version` is of version 1, which has no `{key}`");
+                    (message, "write `version: v2` as the first line")
+                };
                 self.report(
                     Diagnostic::new(Code::MissingVersion, Place::Key(Pointer::root().key(key)), message)
-                        .with_help("write `version: v2` as the first line"),
+                        .with_help(help),
                 );
                 if let Some(map) = self.file.as_object_mut() {
                     map.insert("version".to_owned(), json!("v2"));
@@ -172,12 +192,11 @@ impl Loaded {
             put(&mut value, &pointer, given);
             origins.inputs.push((pointer, Input::JoinUri));
         }
-        let structure = self.diagnostics.len();
         let Some(config) = self.typed::<Config>(FileVersion::V2, &mut value, &mut origins) else { return };
         // What was left out may be what start would miss.
-        let purpose = if self.diagnostics.len() > structure { Purpose::Validate } else { purpose };
+        let purpose = if self.has_errors() { Purpose::Validate } else { purpose };
         checks::check(&config, &value, purpose, &mut found);
-        self.diagnostics.extend(found.into_iter().map(|diagnostic| relocate(diagnostic, &origins)));
+        self.report_meaning(found, &origins);
         if !self.has_errors() {
             self.effective = Some(Effective { config, value, origins });
         }
@@ -185,15 +204,24 @@ impl Loaded {
 
     fn convert(&mut self, origins: &mut Origins) -> Option<Value> {
         let mut file = self.file.clone();
-        let config = self.typed::<ConfigV1>(FileVersion::V1, &mut file, &mut Origins::default())?;
+        let mut kept = Origins::default();
+        let config = self.typed::<ConfigV1>(FileVersion::V1, &mut file, &mut kept)?;
         let message = "this file is of version 1, and is read as the version 2 that it converts to";
         self.report(
             Diagnostic::new(Code::Version1, Place::Value(Pointer::root().key("version")), message)
                 .with_help("write `version: v2`, and `services` with a `type` each for `destinations`"),
         );
+        // What was left out of a list has moved what follows it.
         let converted = v1::convert(&file, &config);
-        self.diagnostics.extend(converted.diagnostics);
-        origins.moved = converted.moved;
+        self.report_meaning(converted.diagnostics, &kept);
+        origins.moved = converted
+            .moved
+            .into_iter()
+            .map(|(to, from)| match kept.of(&from) {
+                Origin::File(from) => (to, from),
+                Origin::Input(_) => (to, from),
+            })
+            .collect();
         Some(converted.value)
     }
 
@@ -205,15 +233,18 @@ impl Loaded {
         value: &mut Value,
         origins: &mut Origins,
     ) -> Option<T> {
-        let refusal = match strict::from_value(value) {
-            Ok(typed) => return Some(typed),
-            Err(refusal) => refusal,
-        };
+        if let Ok(typed) = strict::from_value(value) {
+            return Some(typed);
+        }
         let schema: Value = serde_json::from_str(version.schema()).unwrap_or_default();
         let violations = explain(&schema, value);
         if violations.is_empty() {
             // The schema and the types accept the same, which a property test shows; this says so if they ever do not.
-            self.report(Diagnostic::new(Code::WrongType, Place::File, refusal.to_string()));
+            self.report(Diagnostic::new(
+                Code::WrongType,
+                Place::File,
+                "a value has another type than its property",
+            ));
             return None;
         }
         let wrong: Vec<Place> = violations.iter().map(|violation| violation.place.clone()).collect();
@@ -284,7 +315,7 @@ fn leave_out(value: &mut Value, wrong: &[Place], origins: &mut Origins) {
         }
     }
     for list in ["services", "outputs", "destinations"] {
-        let dropped: std::collections::BTreeSet<usize> =
+        let dropped: BTreeSet<usize> =
             entries.iter().filter(|(of, _)| of == list).map(|(_, index)| *index).collect();
         if dropped.is_empty() {
             continue;

@@ -73,8 +73,10 @@ impl Origins {
 
 /// The entry whose place is the longest prefix of a pointer, and what of the pointer lies below it.
 fn nearest<'a, 'p, T>(entries: &'a [(Pointer, T)], pointer: &'p Pointer) -> Option<(&'a T, &'p str)> {
+    // Of several entries for one place, the last one is what the value came to be.
     entries
         .iter()
+        .rev()
         .filter_map(|(place, entry)| {
             let rest = pointer.as_str().strip_prefix(place.as_str())?;
             (rest.is_empty() || rest.starts_with('/')).then_some((entry, rest))
