@@ -90,15 +90,16 @@ impl Findings<'_> {
         self.at(Code::ExactlyOne, place.clone(), message, "write exactly one of them");
     }
 
-    /// Reports where two properties that exclude each other are both there.
+    /// Reports where two properties that exclude each other are both there. Names are those under `place`, with `.`
+    /// between levels.
     fn exclusive(&mut self, place: &Pointer, names: (&str, &str), there: (bool, bool)) {
         if there == (true, true) {
-            let first = names.0.rsplit('.').next().unwrap_or(names.0);
-            self.at(
-                Code::MutuallyExclusive,
-                place.key(first),
-                format!("`{}` and `{}` exclude each other", names.0, names.1),
-                "remove one of them",
+            let below = |name: &str| Place::Key(name.split('.').fold(place.clone(), |at, key| at.key(key)));
+            let message = format!("`{}` and `{}` exclude each other", names.0, names.1);
+            self.report(
+                Diagnostic::new(Code::MutuallyExclusive, below(names.0), message)
+                    .with_related("the other one is here", below(names.1))
+                    .with_help("remove one of them"),
             );
         }
     }

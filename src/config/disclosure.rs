@@ -6,23 +6,22 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::scalar::Sensitivity;
-use super::schema::{class_of, locate};
+use super::schema::{class_of, locate, resolve};
 use crate::diagnostic::{Disclosure, Visibility};
 use crate::pointer::Pointer;
 
 /// A file's value beside the schema that it is judged by.
 #[derive(Clone, Debug)]
 pub struct FileDisclosure {
-    schema: Value,
+    schema: &'static Value,
     value: Value,
     names: BTreeSet<String>,
 }
 
 impl FileDisclosure {
-    pub(super) fn new(schema: &str, value: Value) -> Self {
-        let schema: Value = serde_json::from_str(schema).unwrap_or_default();
+    pub(super) fn new(schema: &'static Value, value: Value) -> Self {
         let mut names = BTreeSet::new();
-        collect_names(&schema, &mut names);
+        collect_names(schema, &mut names);
         Self { schema, value, names }
     }
 }
@@ -40,10 +39,22 @@ fn collect_names(schema: &Value, names: &mut BTreeSet<String>) {
     }
 }
 
+fn takes_scalar(schema: &Value) -> bool {
+    let is_scalar = |name: &Value| matches!(name.as_str(), Some("string" | "boolean" | "integer" | "number"));
+    let kind = &schema["type"];
+    schema.get("const").is_some()
+        || is_scalar(kind)
+        || kind.as_array().is_some_and(|names| names.iter().any(is_scalar))
+}
+
 impl Disclosure for FileDisclosure {
     fn visibility(&self, pointer: &str) -> Option<Visibility> {
-        let schema = locate(&self.schema, &self.value, &Pointer::from(pointer))?;
-        match class_of(&self.schema, schema)? {
+        let schema = locate(self.schema, &self.value, &Pointer::from(pointer))?;
+        // The class of a list or a map is that of its length: a scalar in its place may be one of its identifiers.
+        if !takes_scalar(resolve(self.schema, schema)?) {
+            return Some(Visibility::Hidden);
+        }
+        match class_of(self.schema, schema)? {
             Sensitivity::Secret | Sensitivity::Identifier => Some(Visibility::Hidden),
             Sensitivity::Location | Sensitivity::Tuning | Sensitivity::Category => Some(Visibility::Visible),
         }

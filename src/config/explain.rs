@@ -1,21 +1,27 @@
 //! Explains why a value is not of its type: every violation at once, by the embedded JSON Schema.
 //! Depends on `schema`, `hints`, `diagnostic` and the jsonschema crate; used only after the serde types have refused.
 
+use std::sync::LazyLock;
+
+use jsonschema::Validator;
 use jsonschema::error::ValidationErrorKind as Kind;
 use serde_json::{Map, Value, json};
 
 use super::hints::{self, quoted};
-use super::schema::{branch_of, locate, resolve};
+use super::schema::{FormatVersion, branch_of, locate, resolve};
 use crate::diagnostic::{Code, Diagnostic, Place, display_key, suggest};
 use crate::pointer::Pointer;
 
-/// Every way in which a value violates a schema.
-pub(super) fn explain(schema: &Value, value: &Value) -> Vec<Diagnostic> {
-    let validator = match jsonschema::options().build(&discriminate(schema, schema)) {
-        Ok(validator) => validator,
-        // The embedded schema is generated, and a test compiles it.
-        Err(_) => return Vec::new(),
+/// Every way in which a value violates the schema of a version.
+pub(super) fn explain(version: FormatVersion, value: &Value) -> Vec<Diagnostic> {
+    static V1: LazyLock<Option<Validator>> = LazyLock::new(|| compile(FormatVersion::V1.schema()));
+    static V2: LazyLock<Option<Validator>> = LazyLock::new(|| compile(FormatVersion::V2.schema()));
+    let validator = match version {
+        FormatVersion::V1 => &V1,
+        FormatVersion::V2 => &V2,
     };
+    let Some(validator) = validator.as_ref() else { return Vec::new() };
+    let schema = version.schema();
     let mut diagnostics = Vec::new();
     for error in validator.iter_errors(value) {
         let at = Pointer::from(error.instance_path().as_str());
@@ -23,6 +29,11 @@ pub(super) fn explain(schema: &Value, value: &Value) -> Vec<Diagnostic> {
         explained.report(error.kind(), &mut diagnostics);
     }
     diagnostics
+}
+
+/// None only for what is no schema. The embedded ones are generated, and a test compiles them.
+fn compile(schema: &Value) -> Option<Validator> {
+    jsonschema::options().build(&discriminate(schema, schema)).ok()
 }
 
 /// The same schema with every union as a chain of conditions: first which branch is meant, then what is wrong in it.

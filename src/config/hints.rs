@@ -25,6 +25,9 @@ pub(super) fn for_key(
     }
     let under = object.map_or_else(Vec::new, |object| stands_under(root, object, key));
     if let [(block, name)] = under.as_slice() {
+        if *name == key {
+            return format!("it belongs under `{block}`");
+        }
         return format!("did you mean `{name}` under `{block}`?");
     }
     let types = types_with(root, value, at, key);

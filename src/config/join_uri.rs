@@ -71,7 +71,7 @@ pub(super) fn expand(config: &Value, found: &mut Vec<Diagnostic>) -> Vec<(Pointe
     }
     let conflicts = conflicts.into_iter().map(|pointer| {
         let key = pointer.as_str().trim_start_matches('/').replace('/', ".");
-        let message = format!("`{key}` and `join_uri` are both there, and the join URI says it, too");
+        let message = format!("`{key}` stands beside `join_uri`, which says where and how to join");
         Diagnostic::new(Code::JoinUriConflict, Place::Value(pointer), message)
             .with_related("the join URI is here", place.clone())
             .with_help("remove one of them")
@@ -105,8 +105,9 @@ fn parse(text: &str) -> Result<JoinUri, (String, String)> {
         _ => return Err(form("the join URI's second word is neither `proxy` nor `auth`")),
     };
     let method = join_method(method).ok_or_else(|| {
-        let known = JoinMethod::ALL.iter().map(|method| method.as_str());
-        let help = suggest(&method.replace('-', "_"), known)
+        let mut known = JoinMethod::ALL.iter().map(|method| method.as_str());
+        let help = (known.clone().find(|known| known == method))
+            .or_else(|| suggest(&method.replace('-', "_"), known.by_ref()))
             .map_or_else(|| FORM.to_owned(), |close| format!("did you mean `{}`?", close.replace('_', "-")));
         ("the join URI's join method is not known".to_owned(), help)
     })?;

@@ -10,8 +10,9 @@ use super::disclosure::FileDisclosure;
 use super::explain::explain;
 use super::join_uri;
 use super::provenance::{Input, Origin, Origins, Override};
+use super::schema::FormatVersion;
 use super::v1::{self, ConfigV1};
-use super::{Config, schema, strict};
+use super::{Config, strict};
 use crate::diagnostic::{Code, Diagnostic, Place, Severity};
 use crate::pointer::Pointer;
 use crate::yaml;
@@ -49,29 +50,13 @@ pub struct Loaded {
     /// What is wrong or worth saying, in no order. Places are those of the file.
     pub diagnostics: Vec<Diagnostic>,
     file: Value,
-    version: FileVersion,
+    version: FormatVersion,
 }
 
 impl Loaded {
     /// What of the file may be shown in excerpts.
     pub fn disclosure(&self) -> FileDisclosure {
         FileDisclosure::new(self.version.schema(), self.file.clone())
-    }
-}
-
-/// The version of the format that a file is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum FileVersion {
-    V1,
-    V2,
-}
-
-impl FileVersion {
-    const fn schema(self) -> &'static str {
-        match self {
-            Self::V1 => schema::CONFIG_V1,
-            Self::V2 => schema::CONFIG,
-        }
     }
 }
 
@@ -83,7 +68,7 @@ pub fn load(text: Option<&str>, overrides: &[Override], purpose: Purpose) -> Loa
         effective: None,
         diagnostics: Vec::new(),
         file: json!({ "version": "v2" }),
-        version: FileVersion::V2,
+        version: FormatVersion::V2,
     };
     if let Some(text) = text {
         match yaml::parse(text) {
@@ -133,9 +118,9 @@ impl Loaded {
     }
 
     /// Tells the version of the file; a file that names none and has what only version 2 has is read as that.
-    fn dispatch(&mut self) -> Option<FileVersion> {
+    fn dispatch(&mut self) -> Option<FormatVersion> {
         match self.file.get("version") {
-            Some(Value::String(version)) if version == "v2" => Some(FileVersion::V2),
+            Some(Value::String(version)) if version == "v2" => Some(FormatVersion::V2),
             Some(Value::String(version)) if !matches!(version.as_str(), "" | "v1") => {
                 let message = format!("version `{}` is not known", crate::diagnostic::display_key(version));
                 self.unknown_version(message);
@@ -147,7 +132,7 @@ impl Loaded {
             }
             Some(Value::String(_) | Value::Null) | None => {
                 let newer = ["services", "outputs"].into_iter().find(|key| self.file.get(key).is_some());
-                let Some(key) = newer else { return Some(FileVersion::V1) };
+                let Some(key) = newer else { return Some(FormatVersion::V1) };
                 let (message, help) = if self.file.get("version").is_some() {
                     (format!("version 1 has no `{key}`"), "write `version: v2`")
                 } else {
@@ -161,13 +146,13 @@ impl Loaded {
                 if let Some(map) = self.file.as_object_mut() {
                     map.insert("version".to_owned(), json!("v2"));
                 }
-                Some(FileVersion::V2)
+                Some(FormatVersion::V2)
             }
         }
     }
 
     fn unknown_version(&mut self, message: String) {
-        self.version = FileVersion::V2;
+        self.version = FormatVersion::V2;
         self.report(
             Diagnostic::new(Code::UnknownVersion, Place::Value(Pointer::root().key("version")), message)
                 .with_help("write `version: v2`"),
@@ -177,8 +162,8 @@ impl Loaded {
     fn merge(&mut self, overrides: &[Override], purpose: Purpose) {
         let mut origins = Origins::default();
         let mut value = match self.version {
-            FileVersion::V2 => self.file.clone(),
-            FileVersion::V1 => match self.convert(&mut origins) {
+            FormatVersion::V2 => self.file.clone(),
+            FormatVersion::V1 => match self.convert(&mut origins) {
                 Some(value) => value,
                 None => return,
             },
@@ -192,7 +177,7 @@ impl Loaded {
             put(&mut value, &pointer, given);
             origins.inputs.push((pointer, Input::JoinUri));
         }
-        let Some(config) = self.typed::<Config>(FileVersion::V2, &mut value, &mut origins) else { return };
+        let Some(config) = self.typed::<Config>(FormatVersion::V2, &mut value, &mut origins) else { return };
         // What was left out may be what start would miss.
         let purpose = if self.has_errors() { Purpose::Validate } else { purpose };
         checks::check(&config, &value, purpose, &mut found);
@@ -205,7 +190,7 @@ impl Loaded {
     fn convert(&mut self, origins: &mut Origins) -> Option<Value> {
         let mut file = self.file.clone();
         let mut kept = Origins::default();
-        let config = self.typed::<ConfigV1>(FileVersion::V1, &mut file, &mut kept)?;
+        let config = self.typed::<ConfigV1>(FormatVersion::V1, &mut file, &mut kept)?;
         let message = "this file is of version 1, and is read as the version 2 that it converts to";
         self.report(
             Diagnostic::new(Code::Version1, Place::Value(Pointer::root().key("version")), message)
@@ -229,15 +214,14 @@ impl Loaded {
     /// not fit.
     fn typed<T: serde::de::DeserializeOwned>(
         &mut self,
-        version: FileVersion,
+        version: FormatVersion,
         value: &mut Value,
         origins: &mut Origins,
     ) -> Option<T> {
         if let Ok(typed) = strict::from_value(value) {
             return Some(typed);
         }
-        let schema: Value = serde_json::from_str(version.schema()).unwrap_or_default();
-        let violations = explain(&schema, value);
+        let violations = explain(version, value);
         if violations.is_empty() {
             // The schema and the types accept the same, which a property test shows; this says so if they ever do not.
             self.report(Diagnostic::new(

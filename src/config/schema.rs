@@ -1,6 +1,8 @@
 //! The JSON Schemas of the configuration: generated from the types, embedded, and looked up by pointer.
 //! Depends on schemars and serde_json only.
 
+use std::sync::LazyLock;
+
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
@@ -13,6 +15,27 @@ pub const CONFIG: &str = include_str!("../../schema/tbot.schema.json");
 
 /// The JSON Schema (2020-12) of version 1 of the configuration, as it is embedded in this program.
 pub const CONFIG_V1: &str = include_str!("../../schema/tbot-v1.schema.json");
+
+/// A version of the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FormatVersion {
+    /// The version that has `destinations`.
+    V1,
+    /// The version that has `services` and `outputs`.
+    V2,
+}
+
+impl FormatVersion {
+    /// The schema of the version, parsed once.
+    pub fn schema(self) -> &'static Value {
+        static V1: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(CONFIG_V1).unwrap_or_default());
+        static V2: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(CONFIG).unwrap_or_default());
+        match self {
+            Self::V1 => &V1,
+            Self::V2 => &V2,
+        }
+    }
+}
 
 /// Generates the schema of version 1 of the configuration from its types.
 pub fn generate_v1() -> Value {

@@ -71,9 +71,14 @@ pub trait ServiceFields {
         None
     }
 
-    /// Whether the lifetime is written as `certificate_ttl`.
+    /// Whether there is a `certificate_ttl`.
     fn has_certificate_ttl(&self) -> bool {
         false
+    }
+
+    /// The key whose value is the lifetime's TTL.
+    fn ttl_key(&self) -> &'static str {
+        "credential_ttl"
     }
 
     /// The roles to impersonate, where the file names any.
@@ -141,13 +146,21 @@ macro_rules! service {
 
             fn lifetime(&self) -> crate::config::Lifetime {
                 crate::config::Lifetime {
-                    credential_ttl: self.credential_ttl.or(self.certificate_ttl),
+                    credential_ttl: self
+                        .credential_ttl
+                        .filter(|ttl| !ttl.is_zero())
+                        .or(self.certificate_ttl),
                     renewal_interval: self.renewal_interval,
                 }
             }
 
             fn has_certificate_ttl(&self) -> bool {
                 self.certificate_ttl.is_some()
+            }
+
+            fn ttl_key(&self) -> &'static str {
+                let named = self.credential_ttl.is_some_and(|ttl| !ttl.is_zero());
+                if named || self.certificate_ttl.is_none() { "credential_ttl" } else { "certificate_ttl" }
             }
 
             $($methods)*

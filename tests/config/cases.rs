@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tbot::config::{Purpose, load};
-use tbot::diagnostic::{Diagnostic, Format, Report, Severity, Source, render, summary};
+use tbot::diagnostic::{Code, Diagnostic, Format, Report, Severity, Source, render, summary};
 use tbot::yaml;
 
 /// Cases whose rendering for programs and for GitHub is kept too.
@@ -70,4 +70,15 @@ fn every_case() {
     for name in OTHER_FORMATS {
         assert!(folder().join(name).is_dir(), "{name} is no case");
     }
+}
+
+#[test]
+fn every_code_is_in_a_snapshot() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let cases = fs::read_dir(folder()).unwrap().map(|case| case.unwrap().path().join("human.snap"));
+    let hostile = fs::read_dir(root.join("tests/config/snapshots")).unwrap().map(|file| file.unwrap().path());
+    let shown: Vec<String> = cases.chain(hostile).map(|path| fs::read_to_string(path).unwrap()).collect();
+    let is_shown = |code: &&Code| shown.iter().any(|text| text.contains(&format!("[{code}]: ")));
+    let missing: Vec<&Code> = Code::ALL.iter().filter(|code| !is_shown(code)).collect();
+    assert!(missing.is_empty(), "no case shows {missing:?}");
 }

@@ -1,9 +1,10 @@
 //! Destinations: what each must say, and which write to one place.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::{Findings, indexed};
-use crate::config::{AclMode, Config, Destination, Service, SymlinkMode};
+use crate::config::{AclMode, Config, DEFAULT_STORAGE_PATH, Destination, Service, SymlinkMode};
 use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::pointer::Pointer;
 
@@ -56,10 +57,15 @@ fn weak(
     }
 }
 
-/// Reports services that write to one place, or to the storage. Paths are compared as they are written.
+/// Reports services that write to one place, or to the storage, its default included. Paths are compared as they are
+/// written.
 pub(super) fn check_collisions(config: &Config, findings: &mut Findings<'_>) {
     let mut first: HashMap<(&str, &str), Pointer> = HashMap::new();
-    let storage = config.storage.iter().map(|storage| (Pointer::root().key("storage"), storage));
+    let storage_place = Pointer::root().key("storage");
+    if config.storage.is_none() {
+        first.insert(("path", DEFAULT_STORAGE_PATH), storage_place.clone());
+    }
+    let storage = config.storage.iter().map(|storage| (storage_place.clone(), storage));
     let outputs = indexed(config).filter(|(_, service)| {
         // These write sockets of their own names into their directory.
         !matches!(service, Service::SshMultiplexer(_) | Service::KeyAgent(_))
@@ -78,17 +84,23 @@ pub(super) fn check_collisions(config: &Config, findings: &mut Findings<'_>) {
         }
         let place = place.key(key);
         match first.entry((key, name)) {
-            std::collections::hash_map::Entry::Vacant(entry) => {
+            Entry::Vacant(entry) => {
                 entry.insert(place);
             }
-            std::collections::hash_map::Entry::Occupied(entry) => findings.report(
+            Entry::Occupied(entry) if *entry.get() == storage_place => findings.at(
+                Code::SameDestination,
+                place,
+                "the bot's own identity is here, too: this is where `storage` is by default",
+                "write another `path`, or a `storage` elsewhere",
+            ),
+            Entry::Occupied(entry) => findings.report(
                 Diagnostic::new(
                     Code::SameDestination,
                     Place::Value(place),
                     "another one writes here, too, and they overwrite each other's files",
                 )
                 .with_related("it is this one", Place::Value(entry.get().clone()))
-                .with_help("give each its own"),
+                .with_help(format!("give each its own `{key}`")),
             ),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Findings, Purpose};
 use crate::config::{Config, Destination, JoinMethod, Location, Onboarding, is_on};
-use crate::diagnostic::{Code, Diagnostic, Place};
+use crate::diagnostic::{Code, Diagnostic, Place, Severity};
 use crate::pointer::Pointer;
 
 pub(super) fn check(config: &Config, purpose: Purpose, findings: &mut Findings<'_>) {
@@ -36,16 +36,46 @@ fn addresses(config: &Config, purpose: Purpose, findings: &mut Findings<'_>) {
     }
     for (key, address) in [("proxy_server", proxy), ("auth_server", auth)] {
         let Some(address) = address else { continue };
-        let host = address.split_once("://").map_or(address, |(_, rest)| rest);
-        let after_host = host.rsplit_once(']').map_or(host, |(_, after)| after);
-        if !after_host.contains(':') {
-            findings.at(
+        let place = Pointer::root().key(key);
+        match port(address) {
+            Port::Number => {}
+            Port::None => findings.at(
                 Code::AddressWithoutPort,
-                Pointer::root().key(key),
+                place,
                 "no port in this address; 443 is tried",
-                "write `<host>:<port>`",
-            );
+                match address.contains(':') && !address.contains("://") {
+                    true => "write `[<IPv6 address>]:<port>`",
+                    false => "write `<host>:<port>`",
+                },
+            ),
+            Port::Other => findings.report(
+                Diagnostic::new(Code::InvalidAddress, Place::Value(place), "the port is not a number")
+                    .with_severity(Severity::Warning)
+                    .with_help("write `<host>:<port>`, with a port from 1 to 65535"),
+            ),
         }
+    }
+}
+
+/// What stands where an address has its port.
+enum Port {
+    Number,
+    None,
+    Other,
+}
+
+fn port(address: &str) -> Port {
+    let authority = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let authority = authority.split('/').next().unwrap_or(authority);
+    // An IPv6 address without brackets has no place for a port.
+    if authority.parse::<std::net::Ipv6Addr>().is_ok() {
+        return Port::None;
+    }
+    let after_host = authority.rsplit_once(']').map_or(authority, |(_, after)| after);
+    match after_host.rsplit_once(':') {
+        None => Port::None,
+        Some((_, port)) if port.parse::<u16>().is_ok_and(|port| port != 0) => Port::Number,
+        Some(_) => Port::Other,
     }
 }
 
@@ -53,7 +83,7 @@ fn certificate_authorities(config: &Config, onboarding: &Onboarding, findings: &
     let pins = onboarding.ca_pins.as_ref().is_some_and(|pins| !pins.is_empty());
     let path = written(onboarding.ca_path.as_ref()).is_some();
     let insecure = is_on(config.insecure);
-    let place = Pointer::root().key("onboarding");
+    let place = Pointer::root();
     findings.exclusive(&place, ("onboarding.ca_pins", "insecure"), (pins, insecure));
     findings.exclusive(&place, ("onboarding.ca_path", "insecure"), (path, insecure));
     if !insecure {

@@ -46,6 +46,7 @@ pub(super) fn check_service(
     findings: &mut Findings<'_>,
 ) {
     let lifetime = service.fields().lifetime();
+    let ttl_key = service.fields().ttl_key();
     let place = match service {
         Service::ApplicationProxy(_) => place.key("credential_lifetime"),
         _ => place.clone(),
@@ -62,14 +63,14 @@ pub(super) fn check_service(
                     | Service::WorkloadIdentityApi(_)
             );
             let lifetime = Resolved {
-                ttl: (ttl, place.key("credential_ttl")),
+                ttl: (ttl, place.key(ttl_key)),
                 interval: (interval, place.key("renewal_interval")),
                 oneshot: config.is_oneshot(),
                 long,
             };
             lifetime.check(Severity::Error, true, findings);
         }
-        (Some(_), None) => incomplete(&place, "credential_ttl", "renewal_interval", findings),
+        (Some(_), None) => incomplete(&place, ttl_key, "renewal_interval", findings),
         (None, Some(_)) => incomplete(&place, "renewal_interval", "credential_ttl", findings),
     }
 }

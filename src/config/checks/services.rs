@@ -2,10 +2,10 @@
 
 use super::{Findings, destinations, kubernetes, text, workload_identity};
 use crate::config::{
-    BeamsVnet, Database, DatabaseFormat, Destination, Location, Service, SpiffeSvid, SpiffeWorkloadApi,
-    SvidSans,
+    BeamsVnet, Database, DatabaseFormat, Destination, Identifier, Location, Service, SpiffeSvid,
+    SpiffeWorkloadApi, SvidSans,
 };
-use crate::diagnostic::{Code, Place};
+use crate::diagnostic::{Code, Diagnostic, Place, Severity};
 use crate::pointer::Pointer;
 
 pub(super) fn check(service: &Service, place: &Pointer, findings: &mut Findings<'_>) {
@@ -13,7 +13,7 @@ pub(super) fn check(service: &Service, place: &Pointer, findings: &mut Findings<
         Service::Identity(_) => {}
         Service::KeyAgent(agent) => {
             directory_only(&agent.destination, service, place, findings);
-            exclude_roles(agent.delegation_session_id.is_some(), service, place, findings);
+            exclude_roles(agent.delegation_session_id.as_ref(), service, place, findings);
         }
         Service::Application(application) => {
             findings.not_empty(place, "app_name", application.app_name.as_str());
@@ -32,7 +32,7 @@ pub(super) fn check(service: &Service, place: &Pointer, findings: &mut Findings<
         }
         Service::Kubernetes(kubernetes) => {
             findings.not_empty(place, "kubernetes_cluster", kubernetes.kubernetes_cluster.as_str());
-            exclude_roles(kubernetes.delegation_session_id.is_some(), service, place, findings);
+            exclude_roles(kubernetes.delegation_session_id.as_ref(), service, place, findings);
         }
         Service::KubernetesV2(kubernetes) => kubernetes::check_v2(kubernetes, place, findings),
         Service::KubernetesArgoCd(argo) => kubernetes::check_argo_cd(argo, place, findings),
@@ -100,6 +100,17 @@ fn listen(address: &Location, place: &Pointer, findings: &mut Findings<'_>) {
             "not a URL to listen at",
             "write `tcp://<ip>:<port>` or `unix:///<path>`",
         );
+    } else if !["tcp://", "unix://"].iter().any(|scheme| address.as_str().starts_with(scheme)) {
+        // The Go agent loads it, and fails when it listens.
+        findings.report(
+            Diagnostic::new(
+                Code::InvalidAddress,
+                Place::Value(place.key("listen")),
+                "only a TCP address or a Unix socket can be listened at",
+            )
+            .with_severity(Severity::Warning)
+            .with_help("write `tcp://<ip>:<port>` or `unix:///<path>`"),
+        );
     }
 }
 
@@ -110,9 +121,8 @@ fn directory_only(
     findings: &mut Findings<'_>,
 ) {
     match destination {
-        Destination::Directory(directory) => {
-            findings.not_empty(&place.key("destination"), "path", directory.path.as_str());
-        }
+        // For these two `check` below does not see it: it is no destination of files.
+        Destination::Directory(_) => destinations::check(destination, &place.key("destination"), findings),
         other => findings.at(
             Code::UnsupportedDestination,
             place.key("destination").key("type"),
@@ -122,9 +132,15 @@ fn directory_only(
     }
 }
 
-fn exclude_roles(delegation: bool, service: &Service, place: &Pointer, findings: &mut Findings<'_>) {
+fn exclude_roles(
+    session: Option<&Identifier>,
+    service: &Service,
+    place: &Pointer,
+    findings: &mut Findings<'_>,
+) {
     let roles = !service.fields().roles().is_empty();
-    findings.exclusive(place, ("roles", "delegation_session_id"), (roles, delegation));
+    let session = session.is_some_and(|session| !session.is_empty());
+    findings.exclusive(place, ("roles", "delegation_session_id"), (roles, session));
 }
 
 /// Types and properties that have a successor.
@@ -174,7 +190,7 @@ fn check_vnet(vnet: &BeamsVnet, place: &Pointer, findings: &mut Findings<'_>) {
                 Code::InvalidAddress,
                 place.key("upstream_nameservers").index(index),
                 "a name server is not of the form `ip:port`",
-                "write an address, not a name: `192.0.2.53:53`",
+                "write an address and a port, not a name: `192.0.2.53:53`",
             );
         }
     }

@@ -76,6 +76,15 @@ pub(super) fn check_aws(
         |duration: Option<GoDuration>, default| duration.filter(|set| !set.is_zero()).unwrap_or(default);
     let duration = set(aws.session_duration, DEFAULT_SESSION);
     let interval = set(aws.session_renewal_interval, DEFAULT_SESSION_RENEWAL);
+    let written = [("session_duration", duration), ("session_renewal_interval", interval)];
+    let negative: Vec<_> = written.into_iter().filter(|(_, duration)| duration.is_negative()).collect();
+    for (key, _) in &negative {
+        let message = "an AWS session cannot live, or be renewed after, a negative time";
+        findings.at(Code::NegativeDuration, place.key(key), message, "write a positive duration");
+    }
+    if !negative.is_empty() {
+        return;
+    }
     let at = if aws.session_duration.is_some() { "session_duration" } else { "session_renewal_interval" };
     if duration > LONGEST_SESSION {
         findings.at(

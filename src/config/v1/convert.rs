@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{ConfigV1, DestinationV1, DirectoryV1, MemoryV1, TemplateBlockV1, TemplateName, TemplateV1};
-use crate::diagnostic::{Code, Diagnostic, Place};
+use crate::diagnostic::{Code, Diagnostic, Place, Severity};
 use crate::pointer::Pointer;
 
 /// A configuration of version 1 as one of version 2.
@@ -36,6 +36,7 @@ pub(in crate::config) fn convert(file: &Value, config: &ConfigV1) -> Converted {
         if let Some(destination) =
             conversion.destination(&place, storage.directory.as_ref(), storage.memory.as_ref())
         {
+            conversion.moves_destination(&place, &place, storage.directory.as_ref());
             conversion.put("storage", destination);
         }
     }
@@ -64,6 +65,18 @@ impl Converted {
 
     fn moves(&mut self, to: &str, from: &str) {
         self.moved.push((Pointer::from(to), Pointer::from(from)));
+    }
+
+    /// Notes where the parts of a destination of version 2 are: a folder's block has them under the same names.
+    fn moves_destination(&mut self, to: &Pointer, from: &Pointer, directory: Option<&DirectoryV1>) {
+        match directory {
+            Some(DirectoryV1::Path(_)) => {
+                self.moved.push((to.clone(), from.clone()));
+                self.moved.push((to.key("path"), from.key("directory")));
+            }
+            Some(DirectoryV1::Block(_)) => self.moved.push((to.clone(), from.key("directory"))),
+            None => self.moved.push((to.clone(), from.clone())),
+        }
     }
 
     fn report(&mut self, place: Pointer, message: impl Into<String>, help: &str) {
@@ -107,8 +120,10 @@ impl Converted {
             }
             (None, Some(_)) => Some(json!({ "type": "memory" })),
             (both, _) => {
-                let found = if both.is_some() { "both" } else { "neither" };
-                let message = format!("{found} of `directory` and `memory` is there");
+                let message = match both {
+                    Some(_) => "both of `directory` and `memory` are there",
+                    None => "neither of `directory` and `memory` is there",
+                };
                 self.report(place.clone(), message, "write exactly one of them");
                 None
             }
@@ -206,14 +221,19 @@ impl Converted {
                 }
             }
         }
+        if v1.cluster.as_ref().is_some_and(|cluster| !cluster.is_empty()) && !matches!(kind, Kind::Identity) {
+            let message = format!("`cluster` is not used for {}", kind.noun());
+            self.diagnostics.push(
+                Diagnostic::new(Code::InvalidV1, Place::Key(from.key("cluster")), message)
+                    .with_severity(Severity::Warning)
+                    .with_help("remove it: only an identity can be for a leaf cluster"),
+            );
+        }
         if let Some(roles) = &v1.roles {
             map.insert("roles".to_owned(), roles.0.iter().map(|role| role.as_str()).collect());
         }
         let destination = self.destination(from, v1.directory.as_ref(), v1.memory.as_ref())?;
-        if v1.directory.is_some() {
-            self.moved.push((to.key("destination").key("path"), from.key("directory")));
-        }
-        self.moved.push((to.key("destination"), from.clone()));
+        self.moves_destination(&to.key("destination"), from, v1.directory.as_ref());
         map.insert("destination".to_owned(), destination);
         Some(Value::Object(map))
     }
@@ -227,9 +247,13 @@ impl Converted {
                 TemplateV1::Name(name) => (*name, Vec::new()),
                 TemplateV1::Block(block) => match block.names().as_slice() {
                     [name] => (*name, block.principals()),
-                    names => {
-                        let message =
-                            format!("a template is a map with one key, and this one has {}", names.len());
+                    [] => {
+                        let message = "a template without a name, or whose name has no value";
+                        self.report(place, message, "write its name alone, such as `identity`");
+                        continue;
+                    }
+                    _ => {
+                        let message = "a template is a map with one key, and this one has more";
                         self.report(place, message, "write one entry for each template");
                         continue;
                     }
