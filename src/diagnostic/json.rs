@@ -1,5 +1,6 @@
-//! Diagnostics for programs: one JSON object. Depends on `report` alone. Its keys are a contract: none goes away or changes
-//! its meaning; lines and columns are from 1, columns in characters, the end exclusive; what is unknown is null.
+//! Diagnostics for programs: one JSON object. Depends on `report`, and on `yaml` for which keys may be shown. Its keys are a
+//! contract: none goes away or changes its meaning; lines and columns are from 1, columns in characters, the end exclusive;
+//! what is unknown or may not be shown is null.
 
 use std::fmt;
 
@@ -7,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::report::{Located, Report};
 use super::{Place, Severity, Source};
-use crate::yaml::Span;
+use crate::pointer::Pointer;
+use crate::yaml::{Span, display_key};
 
 pub(super) fn write(out: &mut dyn fmt::Write, reports: &[Report<'_>]) -> fmt::Result {
     let mut diagnostics = Vec::new();
@@ -53,7 +55,9 @@ fn put_place(value: &mut Value, source: &Source<'_>, place: &Place, span: Option
     value["column"] = json!(span.map(|span| span.start.column));
     value["end_line"] = json!(span.map(|span| span.end.line));
     value["end_column"] = json!(span.map(|span| span.end.column));
-    value["pointer"] = json!(place.pointer().map(|pointer| pointer.as_str()));
+    // A key that is not shown is not shown as a part of a pointer either.
+    let may_show = |pointer: &&Pointer| pointer.tokens().all(|key| display_key(&key) == key);
+    value["pointer"] = json!(place.pointer().filter(may_show).map(|pointer| pointer.as_str()));
     // A flag or an environment variable; then there is no file.
     value["input"] = json!(input);
 }
