@@ -27,6 +27,7 @@ use closed::string_enum;
 pub use destination::{AclMode, Destination, Directory, KubernetesSecret, Memory, Reader, SymlinkMode};
 pub use disclosure::FileDisclosure;
 pub use duration::{GoDuration, InvalidDuration};
+pub use explain::structure;
 pub use load::{Effective, Loaded, load};
 pub use onboarding::{
     Azure, BoundKeypair, GenericOidc, Gitlab, JoinMethod, KubernetesJoin, Onboarding, Terraform,
@@ -35,6 +36,7 @@ pub use provenance::{Input, Origin, Origins, Override};
 pub use scalar::{
     ByteLimit, Identifier, Location, Number, Port, Principal, Secret, Sensitivity, Setting, Switch, is_on,
 };
+pub use schema::FormatVersion;
 pub use service::*;
 
 /// The directory of the bot's own identity where `storage` says nothing.

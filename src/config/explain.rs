@@ -9,8 +9,23 @@ use serde_json::{Map, Value, json};
 
 use super::hints::{self, quoted};
 use super::schema::{FormatVersion, branch_of, locate, resolve};
+use super::v1::ConfigV1;
+use super::{Config, strict};
 use crate::diagnostic::{Code, Diagnostic, Place, display_key, suggest};
 use crate::pointer::Pointer;
+
+/// Whether the types accept a value, and if not, every way in which it violates the schema of its version.
+///
+/// # Errors
+///
+/// Every violation; nothing only if types and schema ever disagreed, which a property test holds they do not.
+pub fn structure(version: FormatVersion, value: &Value) -> Result<(), Vec<Diagnostic>> {
+    let is_accepted = match version {
+        FormatVersion::V1 => strict::from_value::<ConfigV1>(value).is_ok(),
+        FormatVersion::V2 => strict::from_value::<Config>(value).is_ok(),
+    };
+    if is_accepted { Ok(()) } else { Err(explain(version, value)) }
+}
 
 /// Every way in which a value violates the schema of a version.
 pub(super) fn explain(version: FormatVersion, value: &Value) -> Vec<Diagnostic> {

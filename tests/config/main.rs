@@ -2,5 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod agreement;
 mod cases;
+mod durations;
 mod hostile;
+mod secrets;
+mod values;
