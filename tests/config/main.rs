@@ -6,5 +6,6 @@ mod agreement;
 mod cases;
 mod durations;
 mod hostile;
+mod schemas;
 mod secrets;
 mod values;

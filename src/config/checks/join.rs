@@ -187,7 +187,10 @@ fn blocks(onboarding: &Onboarding, findings: &mut Findings<'_>) {
             findings.exclusive(
                 &place,
                 ("static_key_path", "static_private_key_path"),
-                (true, bound.static_private_key_path.is_some()),
+                (
+                    written(bound.static_key_path.as_ref()).is_some(),
+                    written(bound.static_private_key_path.as_ref()).is_some(),
+                ),
             );
         }
     }

@@ -1,0 +1,221 @@
+//! The schemas themselves: that they are schemas, say everything that is derived from them, and keep their promises.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tbot::config::{Config, FormatVersion, Purpose, load, schema, structure};
+use tbot::diagnostic::Code;
+use tbot::pointer::Pointer;
+
+const VERSIONS: [FormatVersion; 2] = [FormatVersion::V1, FormatVersion::V2];
+
+/// Every property of a schema: its definition (`Config` is the root), name and schema.
+fn properties(root: &Value) -> Vec<(&str, &str, &Value)> {
+    let definitions = root["$defs"].as_object().unwrap();
+    let all = definitions.iter().map(|(name, object)| (name.as_str(), object)).chain([("Config", root)]);
+    let mut found = Vec::new();
+    for (definition, object) in all {
+        for (name, property) in object["properties"].as_object().into_iter().flatten() {
+            found.push((definition, name.as_str(), property));
+        }
+    }
+    found
+}
+
+#[test]
+fn schemas_are_valid_2020_12() {
+    for version in VERSIONS {
+        assert_eq!(version.schema()["$schema"], "https://json-schema.org/draft/2020-12/schema");
+        jsonschema::draft202012::meta::validate(version.schema()).unwrap();
+    }
+}
+
+#[test]
+fn every_property_is_described_and_classified() {
+    for version in VERSIONS {
+        let root = version.schema();
+        for (definition, name, property) in properties(root) {
+            let described = [Some(property), schema::resolve(root, property)];
+            let is_described = described
+                .into_iter()
+                .flatten()
+                .any(|place| place["description"].as_str().is_some_and(|text| text.ends_with('.')));
+            assert!(is_described, "{definition}.{name} has no description");
+            assert!(schema::class_of(root, property).is_some(), "{definition}.{name} has no x-sensitivity");
+        }
+    }
+}
+
+#[test]
+fn every_service_has_an_access_class() {
+    let root = FormatVersion::V2.schema();
+    let branches = root["$defs"]["Service"]["oneOf"].as_array().unwrap();
+    assert!(branches.len() >= 19);
+    for branch in branches {
+        let access = schema::resolve(root, branch).unwrap()["x-access"].as_str().unwrap();
+        assert!(["application", "database", "kubernetes", "other"].contains(&access), "{access}");
+    }
+}
+
+#[test]
+fn defaults_are_those_of_the_accessors() {
+    let root = FormatVersion::V2.schema();
+    let minimal = load(Some("version: v2\n"), &[], Purpose::Validate).effective.unwrap();
+    let config: &Config = minimal.config();
+    let default = |key: &str| root["properties"][key]["default"].clone();
+    let duration = |key: &str| default(key).as_str().unwrap().parse();
+    assert_eq!(duration("credential_ttl"), Ok(config.credential_ttl()));
+    assert_eq!(duration("renewal_interval"), Ok(config.renewal_interval()));
+    assert_eq!(default("oneshot"), config.is_oneshot());
+    let written = json!({ "version": "v2", "storage": default("storage") });
+    let written = load(Some(&written.to_string()), &[], Purpose::Validate).effective.unwrap();
+    assert_eq!(written.config().storage, Some(config.storage()));
+}
+
+#[test]
+fn every_default_and_example_fits_its_property() {
+    for version in VERSIONS {
+        let root = version.schema();
+        for (definition, name, property) in properties(root) {
+            let examples = property["examples"].as_array().into_iter().flatten();
+            for value in examples.chain(property.get("default")) {
+                let mut own = property.clone();
+                own["$defs"] = root["$defs"].clone();
+                assert!(jsonschema::is_valid(&own, value), "{definition}.{name}: {value}");
+            }
+        }
+    }
+}
+
+/// The fixture of a version: every property of its schema once or more.
+fn fixture(version: FormatVersion) -> (String, Value) {
+    let name = match version {
+        FormatVersion::V1 => "version-1-all-fields",
+        FormatVersion::V2 => "all-fields",
+    };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/validate").join(name);
+    let text = fs::read_to_string(folder.join("tbot.yaml")).unwrap();
+    let value = serde_yaml::from_str(&text).unwrap();
+    (text, value)
+}
+
+/// Notes the properties, values and types of a schema that a value uses, as `definition.property` and `schema = value`.
+fn used(root: &Value, schema: &Value, value: &Value, found: &mut BTreeSet<String>) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let definition = reference.rsplit('/').next().unwrap();
+        return used_in(root, root.pointer(&reference[1..]).unwrap(), definition, value, found);
+    }
+    for union in ["oneOf", "anyOf"] {
+        for branch in schema[union].as_array().into_iter().flatten() {
+            let mut own = branch.clone();
+            own["$defs"] = root["$defs"].clone();
+            if jsonschema::is_valid(&own, value) {
+                return used(root, branch, value, found);
+            }
+        }
+    }
+    used_in(root, schema, "Config", value, found);
+}
+
+fn used_in(root: &Value, schema: &Value, definition: &str, value: &Value, found: &mut BTreeSet<String>) {
+    if schema["oneOf"].is_array() || schema["anyOf"].is_array() {
+        return used(root, schema, value, found);
+    }
+    if schema["enum"].is_array() {
+        found.insert(format!("{definition} = {value}"));
+    }
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                match schema["properties"].get(key) {
+                    Some(property) => {
+                        found.insert(format!("{definition}.{key}"));
+                        used(root, property, value, found);
+                    }
+                    None => used(root, &schema["additionalProperties"], value, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| used(root, &schema["items"], item, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_fixtures_use_everything_once() {
+    for version in VERSIONS {
+        let root = version.schema();
+        let (text, value) = fixture(version);
+        assert!(load(Some(&text), &[], Purpose::Start).effective.is_some(), "{version:?} has errors");
+        let mut found = BTreeSet::new();
+        used_in(root, root, "Config", &value, &mut found);
+
+        let mut wanted: BTreeSet<String> =
+            properties(root).iter().map(|(definition, name, _)| format!("{definition}.{name}")).collect();
+        for (definition, schema) in root["$defs"].as_object().unwrap() {
+            let values = schema["enum"].as_array().into_iter().flatten();
+            wanted.extend(values.map(|value| format!("{definition} = {value}")));
+        }
+        // A file has one version and one join method; the test below tries the others.
+        wanted.retain(|one| !["Version", "JoinMethod"].iter().any(|kind| one.starts_with(kind)));
+        // A storage of version 1 has only one of its properties, and this template needs options.
+        wanted
+            .retain(|one| !["StorageV1.memory", "TemplateName = \"ssh_host_cert\""].contains(&one.as_str()));
+        let missing: Vec<&String> = wanted.difference(&found).collect();
+        assert!(missing.is_empty(), "the fixture of {version:?} lacks {missing:#?}");
+    }
+}
+
+#[test]
+fn every_version_and_join_method_is_accepted() {
+    for version in VERSIONS {
+        let root = version.schema();
+        let mut value = json!({ "version": "v2" });
+        for name in root["$defs"]["JoinMethod"]["enum"].as_array().unwrap() {
+            value["onboarding"] = json!({ "join_method": name });
+            for written in root["$defs"].as_object().unwrap() {
+                if written.0.starts_with("Version") {
+                    for written in written.1["enum"].as_array().unwrap() {
+                        value["version"] = written.clone();
+                        assert_eq!(structure(version, &value), Ok(()), "{value}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_deprecated_property_and_type_has_a_warning() {
+    let root = FormatVersion::V2.schema();
+    let (text, _) = fixture(FormatVersion::V2);
+    let warned: BTreeSet<Pointer> = load(Some(&text), &[], Purpose::Validate)
+        .diagnostics
+        .into_iter()
+        .filter(|found| found.code == Code::Deprecated && found.help.is_some())
+        .filter_map(|found| found.place.pointer().cloned())
+        .collect();
+    let (_, value) = fixture(FormatVersion::V2);
+    let mut deprecated = 0;
+    for place in crate::values::pointers(&value) {
+        let pointer = Pointer::from(place.as_str());
+        let Some(parent) = pointer.parent() else { continue };
+        let Some(property) = schema::locate(root, &value, &pointer) else { continue };
+        let is_type = pointer.last().as_deref() == Some("type");
+        let branch = is_type.then(|| schema::locate(root, &value, &parent)).flatten();
+        let type_is_deprecated = branch.and_then(|union| schema::resolve(root, union)).is_some_and(|union| {
+            let branches = union["oneOf"].as_array().into_iter().flatten();
+            branches.filter_map(|branch| schema::resolve(root, branch)).any(|branch| {
+                branch["deprecated"] == true
+                    && branch["properties"]["type"]["const"] == value.pointer(&place).unwrap().clone()
+            })
+        });
+        if property["deprecated"] == true || type_is_deprecated {
+            deprecated += 1;
+            assert!(warned.contains(&pointer), "{pointer} is deprecated, and nothing says so");
+        }
+    }
+    assert!(deprecated >= 30, "the fixture has only {deprecated}");
+}
