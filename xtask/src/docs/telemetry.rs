@@ -18,6 +18,7 @@ pub(super) fn page(event: &Value, config: &Value, config_v1: &Value) -> Result<S
     let mut page = String::from(NOTICE);
     page += &format!(include_str!("telemetry/lead.md"), version = rules.version);
     page += &properties(&rules);
+    page += &values_and_sources(&rules);
     page += &closed_values(&rules);
     page += &reasons(&rules);
     page += &format!(include_str!("telemetry/counting.md"), classes = classes());
@@ -45,10 +46,22 @@ fn properties(rules: &Rules) -> String {
             });
             let name =
                 if rule.required { code(&rule.name) } else { format!("{} (optional)", code(&rule.name)) };
-            vec![name, cell(&rule.description), kind(&rule.values), source(&rule.source), example]
+            vec![name, cell(&rule.description), example]
         })
         .collect();
-    table(&["property", "what it is", "values", "where it comes from", "example"], &rows)
+    table(&["property", "what it is", "example"], &rows)
+}
+
+fn values_and_sources(rules: &Rules) -> String {
+    let rows: Vec<Vec<String>> = rules
+        .properties
+        .iter()
+        .map(|rule| vec![code(&rule.name), source(&rule.source), kind(&rule.values)])
+        .collect();
+    format!(
+        "\n### Where it comes from, and which values it takes\n\n{}",
+        table(&["property", "where it comes from", "values"], &rows)
+    )
 }
 
 fn kind(values: &Values) -> String {
