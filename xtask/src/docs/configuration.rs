@@ -107,7 +107,15 @@ fn kind(root: &Value, property: &Value) -> String {
     }
 }
 
+/// A default that fits a narrow column; a longer one is told with the meaning.
 fn default(property: &Value) -> String {
+    let default = any_default(property);
+    if default.len() <= WIDEST_DEFAULT { default } else { String::new() }
+}
+
+const WIDEST_DEFAULT: usize = 26;
+
+fn any_default(property: &Value) -> String {
     match &property["default"] {
         Value::Null => String::new(),
         Value::String(text) => code(text),
@@ -119,6 +127,10 @@ fn description(root: &Value, definition: &str, key: &str, property: &Value) -> S
     let mut description = cell(text(property, "description"));
     if property["deprecated"] == true {
         description += " **Superseded.**";
+    }
+    let default = any_default(property);
+    if default.len() > WIDEST_DEFAULT {
+        description += &format!(" Default: {default}.");
     }
     if let Some(example) = property["examples"].get(0) {
         let example = example.as_str().map_or_else(|| example.to_string(), str::to_owned);
