@@ -60,6 +60,15 @@ impl Disclosure for FileDisclosure {
         }
     }
 
+    fn shows_keys(&self, pointer: &str) -> bool {
+        let property = locate(self.schema, &self.value, &Pointer::from(pointer));
+        property.is_none_or(|schema| {
+            let is_scalar = resolve(self.schema, schema).is_some_and(takes_scalar);
+            let class = class_of(self.schema, schema);
+            !is_scalar || !matches!(class, Some(Sensitivity::Secret | Sensitivity::Identifier))
+        })
+    }
+
     fn names_property(&self, name: &str) -> bool {
         self.names.contains(name)
     }

@@ -213,7 +213,10 @@ impl Line<'_> {
 /// Whether a leaf may be shown as it is written.
 fn may_show(disclosure: &dyn Disclosure, positions: &Positions<'_>, leaf: &Leaf<'_>) -> bool {
     match leaf.role {
-        Role::Key(key) => display_key(key) == key,
+        Role::Key(key) => {
+            let around = positions.around(leaf);
+            display_key(key) == key && around.is_none_or(|map| disclosure.shows_keys(map.as_str()))
+        }
         Role::Alias => false,
         // An alias could bring it to where it is a secret.
         Role::Value if leaf.shared => false,

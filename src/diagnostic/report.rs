@@ -31,14 +31,17 @@ pub(super) struct Located {
 }
 
 impl<'a> Report<'a> {
-    /// Sorts by position: the file as a whole first, inputs that are not in the file last. Of equal ones, one stays.
+    /// Sorts by position: the file as a whole first, inputs that are not in the file last. Of equal ones, one stays, also
+    /// where aliases give one text several pointers.
     #[must_use]
     pub fn new(source: &'a Source<'a>, diagnostics: Vec<Diagnostic>) -> Self {
         let mut seen = HashSet::new();
         let mut located = Vec::new();
         for diagnostic in diagnostics {
-            if seen.insert(diagnostic.clone()) {
-                located.push(Located { span: source.locate(&diagnostic.place), diagnostic });
+            let span = source.locate(&diagnostic.place);
+            let place = span.map_or_else(|| Err(diagnostic.place.clone()), Ok);
+            if seen.insert((diagnostic.code, diagnostic.message.clone(), place)) {
+                located.push(Located { span, diagnostic });
             }
         }
         located.sort_by_key(|one: &Located| {

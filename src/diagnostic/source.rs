@@ -22,6 +22,12 @@ pub trait Disclosure {
     /// Whether the scalar at the JSON pointer may be shown. Nothing is known of it: it is hidden.
     fn visibility(&self, pointer: &str) -> Option<Visibility>;
 
+    /// Whether the keys of a map at the JSON pointer may be shown: not where it stands in the place of a secret, and may be
+    /// part of it.
+    fn shows_keys(&self, _pointer: &str) -> bool {
+        true
+    }
+
     /// Whether some property, anywhere, has this name. Asked where a syntax error leaves no pointers.
     fn names_property(&self, name: &str) -> bool;
 }

@@ -102,8 +102,18 @@ impl<'a> Positions<'a> {
     /// The pointer of a value where it is written; nothing for what stands in a key that is a list or a map.
     #[must_use]
     pub fn pointer(&self, leaf: &Leaf<'_>) -> Option<Pointer> {
+        self.pointer_of(leaf.id)
+    }
+
+    /// The pointer of the list or map that a leaf stands in, where it is written.
+    #[must_use]
+    pub fn around(&self, leaf: &Leaf<'_>) -> Option<Pointer> {
+        self.pointer_of(self.node(leaf.id)?.parent?)
+    }
+
+    fn pointer_of(&self, id: Id) -> Option<Pointer> {
         let mut steps = Vec::new();
-        let mut node = self.node(leaf.id)?;
+        let mut node = self.node(id)?;
         loop {
             match node.step {
                 Step::Root => break,
