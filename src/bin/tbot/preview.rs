@@ -54,20 +54,14 @@ fn write_properties(
     places: &Places<'_>,
     output: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let value = |property: &Property| match &property.value {
-        None => "-".to_owned(),
-        Some(serde_json::Value::String(text)) => text.clone(),
-        Some(value) => value.to_string(),
-    };
-    let widest = |cell: &dyn Fn(&Property) -> usize, head: &str| {
-        built.properties.iter().map(cell).chain([head.len()]).max().unwrap_or_default()
-    };
-    let names = widest(&|property| property.name.len(), "PROPERTY");
-    let values = widest(&|property| value(property).len(), "VALUE");
-    writeln!(output, "{:names$}  {:values$}  FROM", "PROPERTY", "VALUE")?;
-    for property in &built.properties {
-        let from = provenance(&property.provenance, effective, places);
-        writeln!(output, "{:names$}  {:values$}  {from}", property.name, value(property))?;
+    writeln!(output, "each property of the event, and where it comes from:\n")?;
+    for Property { name, value, provenance: from } in &built.properties {
+        match value {
+            None => writeln!(output, "{name} is left out")?,
+            Some(serde_json::Value::String(text)) => writeln!(output, "{name} = {text}")?,
+            Some(value) => writeln!(output, "{name} = {value}")?,
+        }
+        writeln!(output, "    {}", provenance(from, effective, places))?;
     }
     Ok(())
 }
