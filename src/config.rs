@@ -12,6 +12,7 @@ mod hints;
 mod join_uri;
 mod load;
 mod onboarding;
+mod overrides;
 mod provenance;
 mod scalar;
 pub mod schema;
@@ -32,7 +33,8 @@ pub use load::{Effective, Loaded, load};
 pub use onboarding::{
     Azure, BoundKeypair, GenericOidc, Gitlab, JoinMethod, KubernetesJoin, Onboarding, Terraform,
 };
-pub use provenance::{Input, Origin, Origins, Override};
+pub use overrides::Override;
+pub use provenance::{Input, Origin, Origins};
 pub use scalar::{
     ByteLimit, Identifier, Location, Number, Port, Principal, Secret, Sensitivity, Setting, Switch, is_on,
 };

@@ -9,7 +9,8 @@ use super::checks::{self, Purpose};
 use super::disclosure::FileDisclosure;
 use super::explain::explain;
 use super::join_uri;
-use super::provenance::{Input, Origin, Origins, Override};
+use super::overrides::Override;
+use super::provenance::{Input, Origin, Origins};
 use super::schema::FormatVersion;
 use super::v1::{self, ConfigV1};
 use super::{Config, strict};
@@ -168,14 +169,12 @@ impl Loaded {
                 None => return,
             },
         };
-        for Override { pointer, value: overriding, input } in overrides {
-            put(&mut value, pointer, overriding.clone());
-            origins.inputs.push((pointer.clone(), input.clone()));
+        for one in overrides {
+            one.apply(&mut value, &mut origins);
         }
         let mut found = Vec::new();
         for (pointer, given) in join_uri::expand(&value, &mut found) {
-            put(&mut value, &pointer, given);
-            origins.inputs.push((pointer, Input::JoinUri));
+            Override::new(pointer, given, Input::JoinUri).apply(&mut value, &mut origins);
         }
         let Some(config) = self.typed::<Config>(FormatVersion::V2, &mut value, &mut origins) else { return };
         // What was left out may be what start would miss.
@@ -238,29 +237,16 @@ impl Loaded {
     }
 }
 
-/// Puts a value at a place, with the maps on the way there.
-fn put(value: &mut Value, pointer: &Pointer, new: Value) {
-    let mut at = value;
-    for token in pointer.tokens() {
-        if !at.is_object() {
-            *at = json!({});
-        }
-        let Value::Object(map) = at else { return };
-        at = map.entry(token.into_owned()).or_insert(Value::Null);
-    }
-    *at = new;
-}
-
 /// Names the place that the user wrote instead of the place in the effective configuration.
 fn relocate(mut diagnostic: Diagnostic, origins: &Origins) -> Diagnostic {
     let place = |place: Place| match place {
         Place::Key(pointer) => match origins.of(&pointer) {
             Origin::File(pointer) => Place::Key(pointer),
-            Origin::Input(input) => input_place(input),
+            Origin::Input(input) => input_place(&input, origins),
         },
         Place::Value(pointer) => match origins.of(&pointer) {
             Origin::File(pointer) => Place::Value(pointer),
-            Origin::Input(input) => input_place(input),
+            Origin::Input(input) => input_place(&input, origins),
         },
         other => other,
     };
@@ -269,10 +255,12 @@ fn relocate(mut diagnostic: Diagnostic, origins: &Origins) -> Diagnostic {
     diagnostic
 }
 
-fn input_place(input: Input) -> Place {
-    match input {
-        Input::Flag(name) | Input::Variable(name) => Place::Input(name),
-        Input::JoinUri => Place::Value(Pointer::root().key("join_uri")),
+fn input_place(input: &Input, origins: &Origins) -> Place {
+    let join_uri = Pointer::root().key("join_uri");
+    match (input, origins.of(&join_uri)) {
+        (Input::JoinUri, Origin::File(join_uri)) => Place::Value(join_uri),
+        (Input::JoinUri, Origin::Input(input)) => Place::Input(input.to_string()),
+        (input, _) => Place::Input(input.to_string()),
     }
 }
 
@@ -308,13 +296,17 @@ fn leave_out(value: &mut Value, wrong: &[Place], origins: &mut Origins) {
         let place = Pointer::root().key(list);
         let mut kept = Vec::with_capacity(items.len());
         for (index, item) in std::mem::take(items).into_iter().enumerate() {
+            let old = place.index(index);
             if dropped.contains(&index) {
+                origins.forget_inputs(&old);
                 continue;
             }
-            if kept.len() != index
-                && let Origin::File(old) = origins.of(&place.index(index))
-            {
-                origins.moved.push((place.index(kept.len()), old));
+            let new = place.index(kept.len());
+            if new != old {
+                if let Origin::File(old) = origins.of(&old) {
+                    origins.moved.push((new.clone(), old));
+                }
+                origins.move_inputs(&old, &new);
             }
             kept.push(item);
         }

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use serde_json::Value;
-
 use crate::pointer::Pointer;
 
 /// Something outside the file that gave a value.
@@ -13,6 +11,8 @@ pub enum Input {
     Flag(String),
     /// An environment variable: `TELEPORT_PROXY`.
     Variable(String),
+    /// A command that stands for a service of its name: `identity`.
+    Command(String),
     /// The join URI of the file, a flag or a variable.
     JoinUri,
 }
@@ -21,22 +21,10 @@ impl fmt::Display for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flag(name) | Self::Variable(name) => f.write_str(name),
+            Self::Command(name) => write!(f, "command {name}"),
             Self::JoinUri => f.write_str("join_uri"),
         }
     }
-}
-
-/// A value that a flag or an environment variable puts into the configuration.
-///
-/// It replaces what the file has at that place, and nothing else.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Override {
-    /// The place, as in version 2.
-    pub pointer: Pointer,
-    /// The value.
-    pub value: Value,
-    /// Who says so.
-    pub input: Input,
 }
 
 /// Where the values of an effective configuration came from.
@@ -69,6 +57,34 @@ impl Origins {
             Some((from, rest)) => Origin::File(Pointer::from(format!("{from}{rest}"))),
         }
     }
+
+    /// The inputs that gave entries of the value at a place, where not all of it.
+    pub fn entries(&self, pointer: &Pointer) -> impl Iterator<Item = &Input> {
+        self.inputs
+            .iter()
+            .filter(|(place, _)| place.parent().as_ref() == Some(pointer))
+            .map(|(_, input)| input)
+    }
+
+    /// Forgets the inputs at and below a place whose value is no more.
+    pub(super) fn forget_inputs(&mut self, gone: &Pointer) {
+        self.inputs.retain(|(place, _)| below(place, gone).is_none());
+    }
+
+    /// Moves the inputs at and below a place along with its value.
+    pub(super) fn move_inputs(&mut self, from: &Pointer, to: &Pointer) {
+        for (place, _) in &mut self.inputs {
+            if let Some(rest) = below(place, from) {
+                *place = Pointer::from(format!("{to}{rest}"));
+            }
+        }
+    }
+}
+
+/// What of a pointer lies below a place that is at or above it.
+fn below<'p>(pointer: &'p Pointer, place: &Pointer) -> Option<&'p str> {
+    let rest = pointer.as_str().strip_prefix(place.as_str())?;
+    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
 /// The entry whose place is the longest prefix of a pointer, and what of the pointer lies below it.
@@ -77,9 +93,6 @@ fn nearest<'a, 'p, T>(entries: &'a [(Pointer, T)], pointer: &'p Pointer) -> Opti
     entries
         .iter()
         .rev()
-        .filter_map(|(place, entry)| {
-            let rest = pointer.as_str().strip_prefix(place.as_str())?;
-            (rest.is_empty() || rest.starts_with('/')).then_some((entry, rest))
-        })
+        .filter_map(|(place, entry)| Some((entry, below(pointer, place)?)))
         .min_by_key(|(_, rest)| rest.len())
 }

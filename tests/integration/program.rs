@@ -7,6 +7,7 @@ mod consent;
 mod preview;
 mod receiver;
 mod run;
+mod services;
 mod silence;
 mod submission;
 mod validate;

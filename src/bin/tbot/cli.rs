@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit::Failure;
+use crate::service::Asked;
 
 /// Machine ID agent for Teleport.
 ///
@@ -75,7 +76,7 @@ pub(crate) enum LogFormat {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Join the cluster, write credentials and keep them fresh
-    Start(Box<Settings>),
+    Start(Box<Run>),
     /// Check configuration files
     Validate(Validate),
     /// Print a JSON Schema
@@ -86,64 +87,79 @@ pub(crate) enum Command {
     Version,
 }
 
+/// What is run: single fields of the configuration, and a service besides those of the file.
+#[derive(Args)]
+#[command(
+    subcommand_value_name = "SERVICE",
+    subcommand_help_heading = "Services",
+    disable_help_subcommand = true
+)]
+pub(crate) struct Run {
+    /// Write one identity into this directory,
+    /// and no other service
+    #[arg(long, value_name = "DIR", verbatim_doc_comment)]
+    pub(crate) destination_dir: Option<String>,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+    #[command(subcommand)]
+    pub(crate) service: Option<Asked>,
+}
+
 /// Flags that override single fields of the configuration.
 #[derive(Args)]
+#[command(next_help_heading = "Options of the bot")]
 pub(crate) struct Settings {
     /// Web address of a proxy, as host:port [env: TELEPORT_PROXY]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, global = true, value_name = "ADDRESS")]
     pub(crate) proxy_server: Option<String>,
     /// Address of an auth server [env: TELEPORT_AUTH_SERVER]
-    #[arg(short, long, value_name = "ADDRESS")]
+    #[arg(short, long, global = true, value_name = "ADDRESS")]
     pub(crate) auth_server: Option<String>,
     /// Join token, or absolute path of a file that holds it
     /// [env: TELEPORT_BOT_TOKEN]
-    #[arg(long, value_name = "TOKEN", verbatim_doc_comment)]
+    #[arg(long, global = true, value_name = "TOKEN", verbatim_doc_comment)]
     pub(crate) token: Option<String>,
     /// How the bot joins, such as token or github
-    #[arg(long, value_name = "METHOD")]
+    #[arg(long, global = true, value_name = "METHOD")]
     pub(crate) join_method: Option<String>,
     /// Address, join method and token in one:
     /// tbot+proxy+METHOD://TOKEN@HOST:PORT
-    #[arg(long, value_name = "URI", verbatim_doc_comment)]
+    #[arg(long, global = true, value_name = "URI", verbatim_doc_comment)]
     pub(crate) join_uri: Option<String>,
     /// Pin of the auth server's authority; may be repeated
-    #[arg(long = "ca-pin", value_name = "PIN")]
+    #[arg(long = "ca-pin", global = true, value_name = "PIN")]
     pub(crate) ca_pins: Vec<String>,
     /// Registration secret of the join method bound_keypair
-    #[arg(long, value_name = "SECRET")]
+    #[arg(long, global = true, value_name = "SECRET")]
     pub(crate) registration_secret: Option<String>,
     /// File that holds the registration secret
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) registration_secret_path: Option<String>,
     /// File that holds a static key for bound_keypair
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) static_key_path: Option<String>,
     /// Where the bot keeps its identity: a directory,
     /// memory:// or kubernetes-secret:///NAME
-    #[arg(long, value_name = "URI", visible_alias = "data-dir", verbatim_doc_comment)]
+    #[arg(long, global = true, value_name = "URI", visible_alias = "data-dir", verbatim_doc_comment)]
     pub(crate) storage: Option<String>,
-    /// Write one identity into this directory, and no other
-    /// service
-    #[arg(long, value_name = "DIR", verbatim_doc_comment)]
-    pub(crate) destination_dir: Option<String>,
     /// How long credentials live, such as 1h
-    #[arg(long, value_name = "DURATION", visible_alias = "credential-ttl")]
+    #[arg(long, global = true, value_name = "DURATION", visible_alias = "credential-ttl")]
     pub(crate) certificate_ttl: Option<String>,
     /// How often credentials are renewed, such as 20m
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, global = true, value_name = "DURATION")]
     pub(crate) renewal_interval: Option<String>,
     /// Write all outputs once and end
-    #[arg(long, overrides_with = "no_oneshot")]
+    #[arg(long, global = true, overrides_with = "no_oneshot")]
     pub(crate) oneshot: bool,
-    #[arg(long, hide = true, overrides_with = "oneshot")]
+    #[arg(long, global = true, hide = true, overrides_with = "oneshot")]
     pub(crate) no_oneshot: bool,
     /// The bot is a scoped one
-    #[arg(long, overrides_with = "no_scoped")]
+    #[arg(long, global = true, overrides_with = "no_scoped")]
     pub(crate) scoped: bool,
-    #[arg(long, hide = true, overrides_with = "scoped")]
+    #[arg(long, global = true, hide = true, overrides_with = "scoped")]
     pub(crate) no_scoped: bool,
     /// Where to serve health and metrics, as host:port
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, global = true, value_name = "ADDRESS")]
     pub(crate) diag_addr: Option<String>,
 }
 
@@ -195,11 +211,11 @@ pub(crate) enum TelemetryCommand {
     /// Say whether `tbot start` with the same flags would send
     /// the event, and which input decides
     #[command(verbatim_doc_comment)]
-    Status(Box<Settings>),
+    Status(Box<Run>),
     /// Show the whole request that `tbot start` with the same
     /// flags would send; sends nothing
     #[command(verbatim_doc_comment)]
-    Preview(Box<Settings>),
+    Preview(Box<Run>),
     /// Print the documentation of the event
     Explain,
 }

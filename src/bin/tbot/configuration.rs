@@ -13,7 +13,7 @@ use tbot::pointer::Pointer;
 use tbot::yaml::{self, Positions};
 
 use crate::World;
-use crate::cli::{Global, Settings};
+use crate::cli::{Global, Run};
 use crate::environment::Environment;
 use crate::exit::Failure;
 use crate::overrides::overrides;
@@ -37,12 +37,12 @@ impl Configuration {
     /// The configuration of `tbot start` with these flags and this environment.
     pub(crate) fn of_run(
         global: &Global,
-        settings: &Settings,
+        run: &Run,
         purpose: Purpose,
         world: &mut World<'_>,
     ) -> Result<Self, Failure> {
         let World { environment, input, .. } = world;
-        let overrides = overrides(global, settings, environment)?;
+        let overrides = overrides(global, run, environment)?;
         match origin(global, environment)? {
             TextOrigin::Nowhere => Ok(Self {
                 name: "command line".to_owned(),
@@ -113,12 +113,12 @@ impl Configuration {
         }
         let positions = Positions::of(&self.text);
         let replaced = |one: &Override| {
-            let pointer = one.pointer.as_str();
+            let pointer = one.pointer().as_str();
             let span = positions.key(pointer).or_else(|| positions.value(pointer))?;
             let key = pointer.trim_start_matches('/').replace('/', ".");
             Some(format!("{key} of {}:{}", self.name, span.start.line))
         };
-        self.overrides.iter().filter_map(|one| Some((&one.input, replaced(one)?))).collect()
+        self.overrides.iter().filter_map(|one| Some((one.input(), replaced(one)?))).collect()
     }
 }
 
@@ -129,22 +129,26 @@ pub(crate) struct Places<'a> {
 }
 
 impl Places<'_> {
-    /// Where the value at a place of the effective configuration comes from: `tbot.yaml:4`, `flag --oneshot`.
+    /// Where the value at a place of the effective configuration comes from: `tbot.yaml:4`, `flag --oneshot`. A list may
+    /// come from several places.
     pub(crate) fn of(&self, effective: &Effective, pointer: &Pointer) -> String {
-        let from = match effective.origins().of(pointer) {
+        let origins = effective.origins();
+        let from = match origins.of(pointer) {
             Origin::File(from) => from,
             Origin::Input(Input::Flag(name)) => return format!("flag {name}"),
             Origin::Input(Input::Variable(name)) => return format!("variable {name}"),
-            Origin::Input(Input::JoinUri) => match effective.origins().of(&Pointer::root().key("join_uri")) {
+            Origin::Input(command @ Input::Command(_)) => return command.to_string(),
+            Origin::Input(Input::JoinUri) => match origins.of(&Pointer::root().key("join_uri")) {
                 Origin::Input(input) => return format!("join URI of {input}"),
                 Origin::File(from) => from,
             },
         };
         let (name, from) = (&self.configuration.name, from.as_str());
-        match self.positions.key(from).or_else(|| self.positions.value(from)) {
-            Some(span) => format!("{name}:{}", span.start.line),
-            None => name.clone(),
-        }
+        let line = self.positions.key(from).or_else(|| self.positions.value(from));
+        let line = line.map(|span| format!("{name}:{}", span.start.line));
+        let places: Vec<String> =
+            line.into_iter().chain(origins.entries(pointer).map(Input::to_string)).collect();
+        if places.is_empty() { name.clone() } else { places.join(" and ") }
     }
 }
 

@@ -14,6 +14,7 @@ mod overrides;
 mod preview;
 mod request;
 mod schema;
+mod service;
 mod start;
 mod storage_uri;
 mod submit;
@@ -81,7 +82,7 @@ fn main() -> ExitCode {
 fn run(arguments: impl IntoIterator<Item = OsString>, mut world: World<'_>) -> Result<(), Failure> {
     let cli = cli::parse(arguments)?;
     match &cli.command {
-        Command::Start(settings) => start::start(&cli.global, settings, &mut world),
+        Command::Start(run) => start::start(&cli.global, run, &mut world),
         Command::Validate(arguments) => validate::validate(arguments, &mut world),
         Command::Schema(arguments) => schema::schema(arguments, world.output),
         Command::Telemetry(arguments) => telemetry::telemetry(&cli.global, &arguments.command, &mut world),

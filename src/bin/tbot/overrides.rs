@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 use tbot::config::{Input, Override};
 use tbot::pointer::Pointer;
 
-use crate::cli::{Global, Settings};
+use crate::cli::{Global, Run};
 use crate::consent::go_bool;
 use crate::environment::Environment;
 use crate::exit::Failure;
+use crate::service::one_identity;
 use crate::storage_uri;
 
 /// Everything that overrides the file. An empty variable counts as unset.
@@ -18,9 +19,10 @@ use crate::storage_uri;
 /// For a flag's or variable's value that cannot even be a value of its field; what it means is the configuration's matter.
 pub(crate) fn overrides(
     global: &Global,
-    settings: &Settings,
+    run: &Run,
     environment: &Environment,
 ) -> Result<Vec<Override>, Failure> {
+    let settings = &run.settings;
     let mut overrides = Overrides { environment, found: Vec::new() };
     let onboarding = |field: &str| format!("/onboarding/{field}");
     let bound_keypair = |field: &str| format!("/onboarding/bound_keypair/{field}");
@@ -51,9 +53,19 @@ pub(crate) fn overrides(
         let storage = storage_uri::parse(uri).map_err(|why| Failure::Usage(format!("--storage: {why}")))?;
         overrides.put(storage, Input::Flag("--storage".to_owned()), "/storage".to_owned());
     }
-    if let Some(path) = &settings.destination_dir {
-        let identity = json!([{ "type": "identity", "destination": { "type": "directory", "path": path } }]);
-        overrides.put(identity, Input::Flag("--destination-dir".to_owned()), "/services".to_owned());
+    if let Some(path) = &run.destination_dir {
+        if let Some(service) = run.service.as_ref().filter(|service| !service.is_legacy()) {
+            return Err(Failure::Usage(format!(
+                "--destination-dir and {} exclude each other: that is a service, and --destination-dir is for an \
+                 identity and no other",
+                service.name()
+            )));
+        }
+        let flag = Input::Flag("--destination-dir".to_owned());
+        overrides.put(one_identity(path), flag, "/services".to_owned());
+    }
+    if let Some(service) = &run.service {
+        overrides.found.extend(service.overrides()?);
     }
     overrides.switch("debug", global.debug, global.no_debug, Some("TBOT_DEBUG"))?;
     overrides.switch("fips", global.fips, global.no_fips, None)?;
@@ -70,7 +82,7 @@ struct Overrides<'a> {
 
 impl Overrides<'_> {
     fn put(&mut self, value: Value, input: Input, pointer: String) {
-        self.found.push(Override { pointer: Pointer::from(pointer), value, input });
+        self.found.push(Override::new(Pointer::from(pointer), value, input));
     }
 
     fn text(
@@ -120,11 +132,11 @@ mod tests {
     fn read(line: &str, variables: &[(&str, &str)]) -> Result<Vec<(String, Value, String)>, Failure> {
         let line = format!("tbot start {line}");
         let cli = cli::parse(line.split_whitespace().map(OsString::from)).unwrap();
-        let Command::Start(settings) = cli.command else { unreachable!("these lines start") };
-        let found = overrides(&cli.global, &settings, &variables.iter().copied().collect())?;
+        let Command::Start(run) = cli.command else { unreachable!("these lines start") };
+        let found = overrides(&cli.global, &run, &variables.iter().copied().collect())?;
         Ok(found
             .into_iter()
-            .map(|found| (found.pointer.to_string(), found.value, found.input.to_string()))
+            .map(|found| (found.pointer().to_string(), found.value().clone(), found.input().to_string()))
             .collect())
     }
 

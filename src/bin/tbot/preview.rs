@@ -8,14 +8,14 @@ use tbot::event::{Built, Property, Provenance, Rules, Verdict};
 use tbot::pointer::Pointer;
 
 use crate::World;
-use crate::cli::{Global, Settings};
+use crate::cli::{Global, Run};
 use crate::configuration::{Configuration, Places};
 use crate::exit::Failure;
 use crate::request::{Request, describe};
 use crate::telemetry::{decide, refuse};
 
-pub(crate) fn preview(global: &Global, settings: &Settings, world: &mut World<'_>) -> Result<(), Failure> {
-    let configuration = Configuration::of_run(global, settings, Purpose::Start, world)?;
+pub(crate) fn preview(global: &Global, run: &Run, world: &mut World<'_>) -> Result<(), Failure> {
+    let configuration = Configuration::of_run(global, run, Purpose::Start, world)?;
     let Some(effective) = configuration.effective() else { return refuse(configuration, world) };
     let rules = Rules::embedded().map_err(|error| Failure::Build(error.to_string()))?;
     let distinct_id = (world.distinct_id)();

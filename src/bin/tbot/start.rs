@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::World;
-use crate::cli::{Global, LogFormat, Settings};
+use crate::cli::{Global, LogFormat, Run};
 use crate::configuration::Configuration;
 use crate::consent::Decision;
 use crate::exit::{Failure, Status};
@@ -21,8 +21,8 @@ use crate::request::{Request, describe};
 use crate::submit::Submission;
 use crate::telemetry::{PUBLIC_PAGE, decide, refuse};
 
-pub(crate) fn start(global: &Global, settings: &Settings, world: &mut World<'_>) -> Result<(), Failure> {
-    let configuration = Configuration::of_run(global, settings, Purpose::Start, world)?;
+pub(crate) fn start(global: &Global, arguments: &Run, world: &mut World<'_>) -> Result<(), Failure> {
+    let configuration = Configuration::of_run(global, arguments, Purpose::Start, world)?;
     if configuration.effective().is_none() && global.log_format == LogFormat::Text {
         return refuse(configuration, world);
     }
@@ -151,7 +151,7 @@ fn log_diagnostics(configuration: &Configuration) {
 fn log_replaced(configuration: &Configuration) {
     for (input, place) in configuration.replaced() {
         match input {
-            Input::Flag(_) => tracing::info!("{input} replaces {place}"),
+            Input::Flag(_) | Input::Command(_) => tracing::info!("{input} replaces {place}"),
             Input::Variable(_) | Input::JoinUri => tracing::warn!("{input} replaces {place}"),
         }
     }

@@ -6,7 +6,7 @@ use tbot::event::Rules;
 use tbot::pointer::Pointer;
 
 use crate::World;
-use crate::cli::{Global, Settings, TelemetryCommand};
+use crate::cli::{Global, Run, TelemetryCommand};
 use crate::configuration::{Configuration, render_all};
 use crate::consent::{self, Ballot, Decision, Input};
 use crate::endpoint::Endpoint;
@@ -25,14 +25,14 @@ pub(crate) fn telemetry(
     world: &mut World<'_>,
 ) -> Result<(), Failure> {
     match command {
-        TelemetryCommand::Status(settings) => status(global, settings, world),
-        TelemetryCommand::Preview(settings) => preview(global, settings, world),
+        TelemetryCommand::Status(run) => status(global, run, world),
+        TelemetryCommand::Preview(run) => preview(global, run, world),
         TelemetryCommand::Explain => Ok(world.output.write_all(PAGE.as_bytes())?),
     }
 }
 
-fn status(global: &Global, settings: &Settings, world: &mut World<'_>) -> Result<(), Failure> {
-    let configuration = Configuration::of_run(global, settings, Purpose::Validate, world)?;
+fn status(global: &Global, run: &Run, world: &mut World<'_>) -> Result<(), Failure> {
+    let configuration = Configuration::of_run(global, run, Purpose::Validate, world)?;
     let Some(effective) = configuration.effective() else {
         writeln!(
             world.output,
