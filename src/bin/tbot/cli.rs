@@ -161,6 +161,9 @@ pub(crate) struct Settings {
     /// Where to serve health and metrics, as host:port
     #[arg(long, global = true, value_name = "ADDRESS")]
     pub(crate) diag_addr: Option<String>,
+    /// File that holds the process's id while it runs
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) pid_file: Option<PathBuf>,
 }
 
 #[derive(Args)]

@@ -11,6 +11,7 @@ mod environment;
 mod exit;
 mod log;
 mod overrides;
+mod pid_file;
 mod preview;
 mod request;
 mod schema;
@@ -39,6 +40,8 @@ struct World<'a> {
     colour: Colour,
     /// Makes a UUID v4 in its hyphenated form, a fresh one at each call.
     distinct_id: fn() -> String,
+    /// This process's id.
+    process_id: u32,
     /// Tells the path of this program.
     program: fn() -> io::Result<PathBuf>,
 }
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
             errors: &mut errors,
             colour,
             distinct_id: || uuid::Uuid::new_v4().to_string(),
+            process_id: std::process::id(),
             program: std::env::current_exe,
         },
     );

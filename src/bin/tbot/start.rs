@@ -2,8 +2,9 @@
 //! ends it. The exit status is the agent's alone.
 
 use std::io;
+use std::path::Path;
 
-use tbot::agent::{self, Agent, AgentError, AgentOptions, Clock, Control, Randomness};
+use tbot::agent::{Agent, AgentOptions, Clock, Control, Randomness, Signals, control};
 use tbot::config::{Config, Effective, Input, Purpose, is_on};
 use tbot::diagnostic::Severity;
 use tbot::event::{Provenance, Rules, Verdict};
@@ -17,6 +18,7 @@ use crate::configuration::Configuration;
 use crate::consent::Decision;
 use crate::exit::{Failure, Status};
 use crate::log;
+use crate::pid_file::PidFile;
 use crate::request::{Request, describe};
 use crate::submit::Submission;
 use crate::telemetry::{PUBLIC_PAGE, decide, refuse};
@@ -43,14 +45,20 @@ pub(crate) fn start(global: &Global, arguments: &Run, world: &mut World<'_>) -> 
     };
 
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::Process)?;
-    let ended = runtime.block_on(run(request, effective.config(), options));
+    let pid_file = arguments.settings.pid_file.as_deref().map(|path| (path, world.process_id));
+    let ended = runtime.block_on(run(request, pid_file, effective.config(), options));
     // A look-up of a name may hang in a thread of its own; that must not keep the program.
     runtime.shutdown_background();
     ended
 }
 
-async fn run(request: Option<Request>, config: &Config, options: AgentOptions) -> Result<(), Failure> {
-    let (control, signals) = agent::control();
+async fn run(
+    request: Option<Request>,
+    pid_file: Option<(&Path, u32)>,
+    config: &Config,
+    options: AgentOptions,
+) -> Result<(), Failure> {
+    let (control, signals) = control();
     let (stopping, mut stop) = watch::channel(false);
     let heard = Heard::new().map_err(Failure::Process)?;
     tokio::spawn(heard.pass_on(control, stopping));
@@ -58,18 +66,29 @@ async fn run(request: Option<Request>, config: &Config, options: AgentOptions) -
     let submission = request.map(Submission::begin);
     // Lets the submission begin before anything is refused.
     tokio::task::yield_now().await;
+    let pid_file = pid_file.map(|(path, id)| PidFile::write(path, id)).transpose();
+    let ended = match &pid_file {
+        Ok(_) => agent(config, options, signals).await,
+        Err(error) => {
+            tracing::error!("{error}");
+            Err(Failure::Reported(Status::Failed))
+        }
+    };
+    if let Some(submission) = submission {
+        submission.end(async move { _ = stop.wait_for(|stopping| *stopping).await }).await;
+    }
+    ended
+}
+
+/// Runs the agent, and says why where it fails.
+async fn agent(config: &Config, options: AgentOptions, signals: Signals) -> Result<(), Failure> {
     let ended = match Agent::new(config, options) {
         Ok(agent) if config.is_oneshot() => agent.run_once(signals).await,
         Ok(agent) => agent.run(signals).await,
         Err(error) => Err(error),
     };
-    if let Err(error) = &ended {
+    ended.map_err(|error| {
         tracing::error!("{error}");
-    }
-    if let Some(submission) = submission {
-        submission.end(async move { _ = stop.wait_for(|stopping| *stopping).await }).await;
-    }
-    ended.map_err(|error: AgentError| {
         Failure::Reported(if error.is_configuration() { Status::Invalid } else { Status::Failed })
     })
 }

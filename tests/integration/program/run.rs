@@ -148,6 +148,10 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let process = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(process, signal).unwrap();
@@ -177,6 +181,11 @@ impl Ended {
     /// A file that it left in its folder.
     pub(crate) fn left(&self, name: &str) -> String {
         std::fs::read_to_string(self.folder.path().join(name)).unwrap()
+    }
+
+    /// Whether it left something of this name in its folder.
+    pub(crate) fn has_left(&self, name: &str) -> bool {
+        self.folder.path().join(name).exists()
     }
 
     /// The lines of the log that warn of telemetry, without the time.
