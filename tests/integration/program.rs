@@ -11,5 +11,6 @@ mod run;
 mod services;
 mod silence;
 mod submission;
+mod unsupported;
 mod validate;
 mod whole_run;
