@@ -14,16 +14,18 @@ use tonic::server::{Grpc, UnaryService};
 use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
 
+use crate::ca::Authorities;
 use crate::identity::Caller;
 use crate::proto::{
-    CaKeySet, CertAuthority, CertAuthoritySpec, ClusterCaCert, Empty, Features, GetCertAuthoritiesRequest,
-    GetCertAuthoritiesResponse, GetCertAuthorityRequest, GetRoleRequest, ImpersonateConditions, Metadata,
-    PingResponse, Role, RoleConditions, RoleSpec, SshKeyPair, TlsKeyPair, UserCertsRequest,
+    CaKeySet, CertAuthority, CertAuthoritySpec, ClusterCaCert, CreateAppSessionRequest, Empty, Features,
+    GetAppSessionRequest, GetCertAuthoritiesRequest, GetCertAuthoritiesResponse, GetCertAuthorityRequest,
+    GetRoleRequest, ImpersonateConditions, ListResourcesRequest, Metadata, PingResponse, Role,
+    RoleConditions, RoleSpec, SshKeyPair, TlsKeyPair, UserCertsRequest,
 };
-use crate::{Failure, SERVER_VERSION, Shared, method};
+use crate::{Failure, Shared, method};
 
 /// Authorities that a Teleport server keeps and this cluster does not.
-const OTHER_AUTHORITIES: [&str; 4] = ["openssh", "jwt", "saml_idp", "oidc_idp"];
+const OTHER_AUTHORITIES: [&str; 3] = ["jwt", "saml_idp", "oidc_idp"];
 
 /// Answers one call of `caller`, who is known and admitted.
 pub(crate) async fn answer(
@@ -40,6 +42,9 @@ pub(crate) async fn answer(
         method::GET_ROLE => unary(request, |q| shared.role(caller, version.as_deref(), &q)).await,
         method::GET_CERT_AUTHORITIES => unary(request, |q| shared.cert_authorities(&q)).await,
         method::GET_CERT_AUTHORITY => unary(request, |q| shared.cert_authority(&q)).await,
+        method::LIST_RESOURCES => unary(request, |q| shared.list_resources(caller, &q)).await,
+        method::CREATE_APP_SESSION => unary(request, |q| shared.create_app_session(caller, &q)).await,
+        method::GET_APP_SESSION => unary(request, |q| shared.get_app_session(caller, &q)).await,
         path => Status::unimplemented(format!("the development cluster does not serve {path}")).into_http(),
     }
 }
@@ -54,6 +59,9 @@ pub(crate) fn summary(path: &str, message: &[u8]) -> String {
         method::GET_ROLE => of::<GetRoleRequest>(message),
         method::GET_CERT_AUTHORITIES => of::<GetCertAuthoritiesRequest>(message),
         method::GET_CERT_AUTHORITY => of::<GetCertAuthorityRequest>(message),
+        method::LIST_RESOURCES => of::<ListResourcesRequest>(message),
+        method::CREATE_APP_SESSION => of::<CreateAppSessionRequest>(message),
+        method::GET_APP_SESSION => of::<GetAppSessionRequest>(message),
         _ => String::new(),
     }
 }
@@ -84,7 +92,7 @@ impl Shared {
     fn ping(&self, from: SocketAddr) -> PingResponse {
         PingResponse {
             cluster_name: self.name.clone(),
-            server_version: SERVER_VERSION.to_owned(),
+            server_version: self.server_version.clone(),
             server_features: Some(Features { kubernetes: true, app: true, db: true }),
             proxy_public_addr: self.addr.to_string(),
             is_boring: false,
@@ -139,24 +147,38 @@ impl Shared {
         &self,
         request: &GetCertAuthoritiesRequest,
     ) -> Result<GetCertAuthoritiesResponse, Failure> {
-        let authority = self.authority(&request.r#type, request.include_key)?;
-        Ok(GetCertAuthoritiesResponse { cert_authorities_v2: vec![authority] })
+        let of = |cluster: &str, authorities: &Authorities| {
+            self.authority(cluster, authorities, &request.r#type, request.include_key)
+        };
+        let mut all = vec![of(&self.name, &self.authorities)?];
+        for (name, authorities) in &self.state().leaves {
+            all.push(of(name, authorities)?);
+        }
+        Ok(GetCertAuthoritiesResponse { cert_authorities_v2: all })
     }
 
     fn cert_authority(&self, request: &GetCertAuthorityRequest) -> Result<CertAuthority, Failure> {
-        let authority = self.authority(&request.r#type, request.include_key)?;
-        if request.domain != self.name {
+        let leaf = self.state().leaves.get(&request.domain).cloned();
+        let authorities = leaf.as_deref().unwrap_or(&self.authorities);
+        let authority = self.authority(&request.domain, authorities, &request.r#type, request.include_key)?;
+        if leaf.is_none() && request.domain != self.name {
             let text = format!("{} certificate authority {:?} is not found", request.r#type, request.domain);
             return Err(Failure::new(Code::NotFound, text));
         }
         Ok(authority)
     }
 
-    fn authority(&self, kind: &str, include_key: bool) -> Result<CertAuthority, Failure> {
+    fn authority(
+        &self,
+        cluster: &str,
+        authorities: &Authorities,
+        kind: &str,
+        include_key: bool,
+    ) -> Result<CertAuthority, Failure> {
         if include_key {
             return Err(Failure::access_denied());
         }
-        let (tls, ssh) = self.authorities.of_kind(kind).ok_or_else(|| {
+        let (tls, ssh) = authorities.of_kind(kind).ok_or_else(|| {
             if OTHER_AUTHORITIES.contains(&kind) {
                 let text = format!("the development cluster keeps no {kind} authority");
                 Failure::new(Code::Unimplemented, text)
@@ -164,18 +186,19 @@ impl Shared {
                 Failure::new(Code::InvalidArgument, format!("{kind:?} is not a known authority type"))
             }
         })?;
+        let tls = tls.map(|tls| TlsKeyPair { cert: tls.pem().into() });
         let ssh = ssh.map(|ssh| SshKeyPair { public_key: ssh.public_line().into() });
         Ok(CertAuthority {
             kind: "cert_authority".to_owned(),
             sub_kind: kind.to_owned(),
             version: "v2".to_owned(),
-            metadata: Some(self.metadata(&self.name)),
+            metadata: Some(self.metadata(cluster)),
             spec: Some(CertAuthoritySpec {
                 r#type: kind.to_owned(),
-                cluster_name: self.name.clone(),
+                cluster_name: cluster.to_owned(),
                 active_keys: Some(CaKeySet {
                     ssh: ssh.into_iter().collect(),
-                    tls: vec![TlsKeyPair { cert: tls.pem().into() }],
+                    tls: tls.into_iter().collect(),
                 }),
                 additional_trusted_keys: Some(CaKeySet::default()),
             }),
@@ -183,7 +206,7 @@ impl Shared {
     }
 
     /// What every resource carries. All are as old as the cluster, so they share its id and revision.
-    fn metadata(&self, name: &str) -> Metadata {
+    pub(crate) fn metadata(&self, name: &str) -> Metadata {
         Metadata {
             name: name.to_owned(),
             namespace: "default".to_owned(),

@@ -80,6 +80,8 @@ pub(crate) struct Authorities {
     pub(crate) user_ssh: SshKey,
     pub(crate) host: TlsAuthority,
     pub(crate) host_ssh: SshKey,
+    /// Only SSH servers outside of Teleport are told of it, so it has no X.509 half.
+    pub(crate) openssh: SshKey,
     /// Databases speak no SSH, so this one has no SSH key (recorded).
     pub(crate) db: TlsAuthority,
     /// Not Teleport's: it stands in for the public authority behind a proxy's web certificate.
@@ -94,17 +96,19 @@ impl Authorities {
             user_ssh: SshKey::generate()?,
             host: teleports()?,
             host_ssh: SshKey::generate()?,
+            openssh: SshKey::generate()?,
             db: teleports()?,
             web: TlsAuthority::new(now, |_| common_name("tbot-cluster web CA"))?,
         })
     }
 
     /// The halves of the authority that Teleport calls `kind`.
-    pub(crate) fn of_kind(&self, kind: &str) -> Option<(&TlsAuthority, Option<&SshKey>)> {
+    pub(crate) fn of_kind(&self, kind: &str) -> Option<(Option<&TlsAuthority>, Option<&SshKey>)> {
         match kind {
-            "user" => Some((&self.user, Some(&self.user_ssh))),
-            "host" => Some((&self.host, Some(&self.host_ssh))),
-            "db" => Some((&self.db, None)),
+            "user" => Some((Some(&self.user), Some(&self.user_ssh))),
+            "host" => Some((Some(&self.host), Some(&self.host_ssh))),
+            "db" => Some((Some(&self.db), None)),
+            "openssh" => Some((None, Some(&self.openssh))),
             _ => None,
         }
     }
@@ -121,6 +125,21 @@ impl Authorities {
         let request = Request::new(identity.subject(cluster)?, keys.tls, validity, Profile::User)?;
         let certificate = sign(&self.user.name, &self.user.key, request)?;
         Ok(Pair { ssh: self.user_ssh.certify(keys.ssh, identity, validity)?, tls: pem(&certificate)? })
+    }
+}
+
+impl Authorities {
+    /// A host's certificate, valid until `not_after`, for the key of one authorized_keys line.
+    pub(crate) fn host_cert(
+        &self,
+        cluster: &str,
+        key: &[u8],
+        principals: &[String],
+        (now, not_after): (SystemTime, SystemTime),
+    ) -> Result<String, Error> {
+        let line = String::from_utf8_lossy(key);
+        let key = PublicKey::from_openssh(line.trim())?.key_data().clone();
+        self.host_ssh.certify_host(key, cluster, principals, (now - BACKDATE, not_after))
     }
 }
 

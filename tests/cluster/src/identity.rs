@@ -7,6 +7,7 @@ use x509_cert::der::oid::ObjectIdentifier;
 use x509_cert::name::Name;
 
 use crate::error::Error;
+use crate::proto::{RouteToApp, RouteToDatabase};
 use crate::x509::{NameBuilder, values};
 
 /// The login that every user certificate carries, so that no principal list is empty.
@@ -24,6 +25,14 @@ const POSTAL_CODE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.17");
 const SERIAL_NUMBER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.5");
 const KUBE_GROUPS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.9999.1.2");
 const KUBE_CLUSTER: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.9999.1.3");
+const APP_SESSION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.9999.1.4");
+const APP_CLUSTER: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.9999.1.5");
+const APP_PUBLIC_ADDR: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.9999.1.6");
+const APP_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.9999.1.10");
+const DB_SERVICE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.9999.2.1");
+const DB_PROTOCOL: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.9999.2.2");
+const DB_USER: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.9999.2.3");
+const DB_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.9999.2.4");
 const TELEPORT_CLUSTER: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.9999.1.7");
 const RENEWABLE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.9999.1.13");
 const GENERATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.9999.1.14");
@@ -38,7 +47,14 @@ pub(crate) enum Standing {
     /// The bot's own: renewable, with a counter that catches copies.
     Bot { generation: u64 },
     /// An output's: cannot ask for further certificates.
-    Impersonated { by: String },
+    Impersonated { by: String, reissuable: bool },
+}
+
+/// What it leads to, beyond a cluster.
+#[derive(Default)]
+pub(crate) struct Routes {
+    pub(crate) app: Option<RouteToApp>,
+    pub(crate) database: Option<RouteToDatabase>,
 }
 
 /// What a new certificate says about its holder.
@@ -53,6 +69,7 @@ pub(crate) struct Identity {
     pub(crate) kubernetes_groups: Vec<String>,
     pub(crate) db_names: Vec<String>,
     pub(crate) db_users: Vec<String>,
+    pub(crate) routes: Routes,
     pub(crate) standing: Standing,
 }
 
@@ -67,20 +84,43 @@ impl Identity {
             .all(CN, &[&self.username])?
             .each(KUBE_GROUPS, &self.kubernetes_groups)?
             .each(KUBE_CLUSTER, self.kubernetes_cluster.as_slice())?;
+        let name = match &self.routes.app {
+            None => name,
+            Some(app) => name
+                .all(APP_SESSION, set(&app.session_id))?
+                .all(APP_PUBLIC_ADDR, set(&app.public_addr))?
+                .all(APP_CLUSTER, set(&app.cluster_name))?
+                .all(APP_NAME, set(&app.name))?,
+        };
         let name = match &self.standing {
             Standing::Bot { generation } => name
                 .all(RENEWABLE, &["true"])?
                 .all(TELEPORT_CLUSTER, &[cluster])?
                 .all(GENERATION, &[generation.to_string()])?,
-            Standing::Impersonated { by } => name
-                .all(TELEPORT_CLUSTER, &[cluster])?
-                .each(DB_NAMES, &self.db_names)?
-                .each(DB_USERS, &self.db_users)?
-                .all(IMPERSONATOR, &[by])?
-                .all(DISALLOW_REISSUE, &["true"])?,
+            Standing::Impersonated { by, reissuable } => {
+                let name = name.all(TELEPORT_CLUSTER, &[cluster])?;
+                let name = match &self.routes.database {
+                    None => name,
+                    Some(database) => name
+                        .all(DB_SERVICE, set(&database.service_name))?
+                        .all(DB_PROTOCOL, set(&database.protocol))?
+                        .all(DB_USER, set(&database.username))?
+                        .all(DB_NAME, set(&database.database))?,
+                };
+                let name = name
+                    .each(DB_NAMES, &self.db_names)?
+                    .each(DB_USERS, &self.db_users)?
+                    .all(IMPERSONATOR, &[by])?;
+                if *reissuable { name } else { name.all(DISALLOW_REISSUE, &["true"])? }
+            }
         };
         Ok(name.all(PRIVATE_KEY_POLICY, &[KEY_POLICY])?.build())
     }
+}
+
+/// A text as the values of an attribute: none when it is empty.
+fn set(text: &String) -> &[String] {
+    if text.is_empty() { &[] } else { std::slice::from_ref(text) }
 }
 
 /// The name of an authority: authorities of one cluster differ in the serial number alone.

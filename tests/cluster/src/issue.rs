@@ -10,7 +10,7 @@ use tonic::Code;
 use crate::Shared;
 use crate::ca::SubjectKeys;
 use crate::error::{Error, Failure};
-use crate::identity::{Caller, INTERNAL_JOIN, Identity, Standing};
+use crate::identity::{Caller, INTERNAL_JOIN, Identity, Routes, Standing};
 use crate::keys::uuid;
 use crate::proto::{Certs, UserCertsRequest};
 use crate::state::Allowed;
@@ -43,7 +43,6 @@ impl Shared {
         if request.username != caller.username {
             return Err(Failure::access_denied());
         }
-        refuse_routes(request)?;
         let or = |new: &'_ Vec<u8>| (!new.is_empty()).then(|| new.clone());
         let ssh_key = or(&request.ssh_public_key).unwrap_or_else(|| request.public_key.clone());
         let keys = subject_keys(&ssh_key, or(&request.tls_public_key).as_deref())?;
@@ -65,6 +64,7 @@ impl Shared {
             principals: principals(BTreeSet::new())?,
             route_to_cluster: self.name.clone(),
             kubernetes_cluster: self.kubernetes_cluster("")?,
+            routes: Routes::default(),
             kubernetes_groups: Vec::new(),
             db_names: Vec::new(),
             db_users: Vec::new(),
@@ -84,11 +84,15 @@ impl Shared {
         keys: SubjectKeys,
         (now, expires): (SystemTime, SystemTime),
     ) -> Result<Certs, Failure> {
-        if !["", &self.name].contains(&request.route_to_cluster.as_str()) {
+        let route = &request.route_to_cluster;
+        let is_local = route.is_empty() || *route == self.name;
+        if !is_local && !self.state().leaves.contains_key(route) {
             let text = format!("remote cluster {:?} is not found", request.route_to_cluster);
             return Err(Failure::new(Code::NotFound, text));
         }
-        let kubernetes_cluster = self.kubernetes_cluster(&request.kubernetes_cluster)?;
+        // What another cluster has is not known here.
+        let kubernetes_cluster =
+            if is_local { self.kubernetes_cluster(&request.kubernetes_cluster)? } else { None };
         let state = self.state();
         let not_after = state.impersonate(&caller.username, &request.role_requests, expires, now)?;
         let roles: Vec<_> = request.role_requests.iter().filter_map(|role| state.role(role)).collect();
@@ -99,12 +103,19 @@ impl Shared {
             username: caller.username.clone(),
             roles: request.role_requests.clone(),
             principals: principals(union(|role| &role.logins))?,
-            route_to_cluster: self.name.clone(),
+            route_to_cluster: if is_local { self.name.clone() } else { route.clone() },
             kubernetes_cluster,
             kubernetes_groups: union(|role| &role.kubernetes_groups).into_iter().collect(),
             db_names: union(|role| &role.db_names).into_iter().collect(),
             db_users: union(|role| &role.db_users).into_iter().collect(),
-            standing: Standing::Impersonated { by: caller.username.clone() },
+            routes: Routes {
+                app: request.route_to_app.clone().filter(|route| !route.name.is_empty()),
+                database: request.route_to_database.clone().filter(|route| !route.service_name.is_empty()),
+            },
+            standing: Standing::Impersonated {
+                by: caller.username.clone(),
+                reissuable: request.reissuable_role_impersonation,
+            },
         };
         self.certs(&identity, keys, (now, not_after))
     }
@@ -127,11 +138,13 @@ impl Shared {
     /// The Kubernetes cluster that a certificate names: the one asked for, else the one called like this cluster, else
     /// the first by name. A certificate for something else altogether gets one all the same.
     fn kubernetes_cluster(&self, wanted: &str) -> Result<Option<String>, Failure> {
-        let known = &self.kubernetes_clusters;
+        let state = self.state();
+        let known = state.resources.kubernetes();
+        let named = |name: &str| Some(name.to_owned());
         if wanted.is_empty() {
-            return Ok(known.get(&self.name).or_else(|| known.first()).cloned());
+            return Ok(known.get(self.name.as_str()).or_else(|| known.first()).and_then(|name| named(name)));
         }
-        known.get(wanted).cloned().map(Some).ok_or_else(|| {
+        known.get(wanted).map(|name| named(name)).ok_or_else(|| {
             let text = format!(
                 "kubernetes cluster {wanted:?} is not registered in this teleport cluster; known are {known:?}"
             );
@@ -148,17 +161,6 @@ fn principals(logins: BTreeSet<String>) -> Result<Vec<String>, Error> {
     }
     principals.push(INTERNAL_JOIN.to_owned());
     Ok(principals)
-}
-
-/// This cluster has nothing behind it, and says so rather than issue a certificate that leads nowhere.
-fn refuse_routes(request: &UserCertsRequest) -> Result<(), Failure> {
-    let database = request.route_to_database.as_ref().is_some_and(|route| !route.service_name.is_empty());
-    let app = request.route_to_app.as_ref().is_some_and(|route| !route.name.is_empty());
-    if database || app {
-        let text = "the development cluster has no applications and no databases";
-        return Err(Failure::new(Code::Unimplemented, text));
-    }
-    Ok(())
 }
 
 fn subject_keys(ssh: &[u8], tls: Option<&[u8]>) -> Result<SubjectKeys, Failure> {

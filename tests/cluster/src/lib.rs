@@ -1,5 +1,5 @@
 //! A development cluster: one process on loopback that speaks to a `tbot` what a Teleport 15 proxy and auth server speak,
-//! for as much as an `identity` output needs. Real TLS, real certificates, real refusals; nothing behind them. It is a
+//! for as much as its outputs need. Real TLS, real certificates, real refusals; nothing behind them. It is a
 //! test part and the stage of the demo: it must never be a dependency of what ships.
 //!
 //! ```text
@@ -11,9 +11,10 @@
 //! Every call goes the same way (`server.rs`): it is logged, a scripted fault may stop it, the rules (`state.rs`,
 //! `issue.rs`) decide, the outcome is logged. `tests/conformance.rs` holds all of it against recordings of a real server.
 //!
-//! What it does not do: rotate authorities (`WatchEvents` is refused with code 12), trust other clusters, serve
-//! applications, databases or Kubernetes, join without a token, talk over the auth port or an SSH tunnel.
+//! What it does not do: rotate authorities (`WatchEvents` is refused with code 12), serve the applications, databases,
+//! Kubernetes and leaf clusters that it lists, join without a token, talk over the auth port or an SSH tunnel.
 
+mod access;
 mod auth;
 mod ca;
 pub mod clock;
@@ -25,6 +26,7 @@ mod keys;
 mod log;
 pub mod method;
 pub mod proto;
+mod resources;
 mod server;
 mod ssh;
 mod state;
@@ -32,7 +34,6 @@ mod tls;
 mod web;
 mod x509;
 
-use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::UNIX_EPOCH;
@@ -48,6 +49,7 @@ use crate::faults::Faults;
 pub use crate::faults::Hold;
 use crate::log::Log;
 pub use crate::log::{Call, Outcome};
+pub use crate::resources::{DISCOVERED_NAME, Resource, ResourceKind};
 pub use crate::state::Role;
 use crate::state::State;
 use crate::tls::Tls;
@@ -61,19 +63,19 @@ pub struct ClusterConfig {
     pub cluster_name: String,
     /// Validity, expiry and the check of client certificates follow this clock.
     pub clock: Clock,
-    /// Names of registered Kubernetes clusters. One of them ends up in every certificate, as on a real server.
-    pub kubernetes_clusters: BTreeSet<String>,
+    /// The version that it says it is. It answers as [`SERVER_VERSION`] does, and newer calls with code 12.
+    pub server_version: String,
     /// Where to listen. Loopback; port 0 takes a free one.
     pub listen: SocketAddr,
 }
 
 impl ClusterConfig {
-    /// A cluster called `dev.test` without Kubernetes, on a free port of 127.0.0.1.
+    /// A cluster called `dev.test` with nothing behind it, on a free port of 127.0.0.1.
     pub fn new(clock: Clock) -> Self {
         Self {
             cluster_name: "dev.test".to_owned(),
             clock,
-            kubernetes_clusters: BTreeSet::new(),
+            server_version: SERVER_VERSION.to_owned(),
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
         }
     }
@@ -83,7 +85,7 @@ impl ClusterConfig {
 struct Shared {
     name: String,
     clock: Clock,
-    kubernetes_clusters: BTreeSet<String>,
+    server_version: String,
     addr: SocketAddr,
     authorities: Authorities,
     state: Mutex<State>,
@@ -120,7 +122,7 @@ impl Cluster {
         let shared = Arc::new(Shared {
             name: config.cluster_name,
             clock: config.clock,
-            kubernetes_clusters: config.kubernetes_clusters,
+            server_version: config.server_version,
             addr,
             authorities,
             state: Mutex::default(),
@@ -166,6 +168,19 @@ impl Cluster {
     /// Defines a role, or defines it anew.
     pub fn set_role(&self, role: Role) {
         self.shared.state().set_role(role);
+    }
+
+    /// Registers an application, a database or a Kubernetes cluster. The name of one Kubernetes cluster ends up in every
+    /// certificate, as on a real server.
+    pub fn add_resource(&self, resource: Resource) {
+        self.shared.state().resources.add(resource);
+    }
+
+    /// Lets another cluster trust this one: certificates can lead there. Nothing is there.
+    pub fn add_leaf(&self, name: &str) -> Result<(), Error> {
+        let authorities = Authorities::generate(name, (self.shared.clock)())?;
+        self.shared.state().leaves.insert(name.to_owned(), Arc::new(authorities));
+        Ok(())
     }
 
     /// The generation of a bot: 0 before it joins, 1 after; none when there is no such bot.

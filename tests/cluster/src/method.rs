@@ -9,11 +9,15 @@ pub const JOIN: &str = "POST /webapi/host/credentials";
 
 /// REST on auth.
 pub const REMOTE_CLUSTERS: &str = "GET /v2/remoteclusters";
+pub const HOST_CERTS: &str = "POST /v2/ca/host/certs";
 
 pub const PING: &str = "/proto.AuthService/Ping";
 pub const GENERATE_USER_CERTS: &str = "/proto.AuthService/GenerateUserCerts";
 pub const GET_CLUSTER_CA_CERT: &str = "/proto.AuthService/GetClusterCACert";
 pub const GET_ROLE: &str = "/proto.AuthService/GetRole";
+pub const LIST_RESOURCES: &str = "/proto.AuthService/ListResources";
+pub const CREATE_APP_SESSION: &str = "/proto.AuthService/CreateAppSession";
+pub const GET_APP_SESSION: &str = "/proto.AuthService/GetAppSession";
 pub const GET_CERT_AUTHORITIES: &str = "/teleport.trust.v1.TrustService/GetCertAuthorities";
 pub const GET_CERT_AUTHORITY: &str = "/teleport.trust.v1.TrustService/GetCertAuthority";
 

@@ -4,10 +4,14 @@
 //! messages, as its wire shows them. Only what this cluster or a client of it reads is declared; the conformance test
 //! lists every recorded field that is not, so that nothing disappears unseen.
 
+mod resources;
+
 use std::collections::BTreeMap;
 
 use prost::Message;
 use prost_types::Timestamp;
+
+pub use resources::*;
 
 /// `google.protobuf.Empty`, `proto.PingRequest`: calls without an argument.
 #[derive(Clone, PartialEq, Message)]
@@ -82,6 +86,9 @@ pub struct UserCertsRequest {
     /// Newer servers: the key of the X.509 certificate, PEM.
     #[prost(bytes = "vec", tag = "23")]
     pub tls_public_key: Vec<u8>,
+    /// Newer servers: the certificates of roles may be used to get others.
+    #[prost(bool, tag = "27")]
+    pub reissuable_role_impersonation: bool,
 }
 
 /// `proto.RouteToDatabase`.

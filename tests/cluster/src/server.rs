@@ -198,7 +198,7 @@ async fn answer(
             });
             match (admitted, dialect) {
                 (Err(failure), dialect) => refuse(dialect, &failure),
-                (Ok(_), Dialect::Http) => http(rest(method)),
+                (Ok(caller), Dialect::Http) => http(rest(shared, &caller, method, &body)),
                 (Ok(caller), Dialect::Grpc) => {
                     let request = Request::from_parts(parts, Full::new(body));
                     auth::answer(shared, &caller, peer.addr, request).await
@@ -218,10 +218,10 @@ fn web(shared: &Shared, method: &str, parts: &Parts, body: &[u8]) -> Result<Valu
 }
 
 /// The REST half of auth, or what is left of it.
-fn rest(method: &str) -> Result<Value, Failure> {
+fn rest(shared: &Shared, caller: &Caller, method: &str, body: &[u8]) -> Result<Value, Failure> {
     match method {
-        // No cluster trusts this one.
-        method::REMOTE_CLUSTERS => Ok(json!([])),
+        method::REMOTE_CLUSTERS => Ok(shared.remote_clusters()),
+        method::HOST_CERTS => shared.host_cert(caller, body),
         _ => Err(Failure::new(Code::NotFound, format!("{method} is not found"))),
     }
 }

@@ -1,4 +1,4 @@
-//! SSH user certificates: the same identity as the X.509 one, as extensions. Depends on ssh-key; decides nothing.
+//! SSH certificates: of users, the same identity as the X.509 one, as extensions; and of hosts. Depends on ssh-key; decides nothing.
 
 use std::time::SystemTime;
 
@@ -56,10 +56,31 @@ impl SshKey {
             Standing::Bot { generation } => {
                 builder.extension("renewable", "")?.extension("generation", generation.to_string())?;
             }
-            Standing::Impersonated { by } => {
-                builder.extension("impersonator", by)?.extension("disallow-reissue", "")?;
+            Standing::Impersonated { by, reissuable } => {
+                builder.extension("impersonator", by)?;
+                if !reissuable {
+                    builder.extension("disallow-reissue", "")?;
+                }
             }
         }
+        Ok(builder.sign(&self.key)?.to_openssh()? + "\n")
+    }
+
+    /// A certificate line, with its newline, of a host of `cluster`. The key id is empty (recorded).
+    pub(crate) fn certify_host(
+        &self,
+        key: KeyData,
+        cluster: &str,
+        principals: &[String],
+        validity: (SystemTime, SystemTime),
+    ) -> Result<String, Error> {
+        let (after, before) = (unix_seconds(validity.0), unix_seconds(validity.1));
+        let mut builder = Builder::new(random::<32>()?, key, after, before)?;
+        builder.cert_type(CertType::Host)?.key_id("")?;
+        for principal in principals {
+            builder.valid_principal(principal)?;
+        }
+        builder.extension("x-teleport-authority", cluster)?.extension("x-teleport-role", "Node")?;
         Ok(builder.sign(&self.key)?.to_openssh()? + "\n")
     }
 }

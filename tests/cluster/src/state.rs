@@ -2,12 +2,16 @@
 //! whole makes every change atomic. Sources: protocol facts, sections 2.1, 2.3, 5.4 and 5.5.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tonic::Code;
 
+use crate::access::AppSession;
+use crate::ca::Authorities;
 use crate::error::{Error, Failure};
 use crate::keys::{hex, random};
+use crate::resources::Resources;
 
 /// No certificate lives longer.
 pub(crate) const MAX_TTL: Duration = Duration::from_secs(24 * 60 * 60);
@@ -26,12 +30,15 @@ pub struct Role {
     pub kubernetes_groups: Vec<String>,
     pub db_names: Vec<String>,
     pub db_users: Vec<String>,
+    /// Whether the role has the rule to create host certificates.
+    pub host_cert: bool,
     /// Caps the life of certificates that carry this role.
     pub max_session_ttl: Duration,
 }
 
 impl Role {
-    /// The role of the recordings: logins `root` and `ubuntu`, Kubernetes as `system:masters`, every database.
+    /// The role of the recordings: logins `root` and `ubuntu`, Kubernetes as `system:masters`, every database, host
+    /// certificates.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -39,6 +46,7 @@ impl Role {
             kubernetes_groups: vec!["system:masters".into()],
             db_names: vec!["*".into()],
             db_users: vec!["*".into()],
+            host_cert: true,
             max_session_ttl: Duration::from_secs(30 * 60 * 60),
         }
     }
@@ -68,11 +76,16 @@ pub(crate) struct Allowed {
 }
 
 /// All that the cluster remembers. Bots are kept under their bare name, callers appear as `bot-<name>`.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct State {
     bots: BTreeMap<String, Bot>,
     roles: BTreeMap<String, Role>,
     tokens: BTreeMap<String, Token>,
+    pub(crate) resources: Resources,
+    /// By id.
+    pub(crate) app_sessions: BTreeMap<String, AppSession>,
+    /// Clusters that trust this one, by name.
+    pub(crate) leaves: BTreeMap<String, Arc<Authorities>>,
 }
 
 /// The user, and the role, that belong to a bot.

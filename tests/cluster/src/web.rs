@@ -13,7 +13,7 @@ use tonic::Code;
 
 use crate::issue::Join;
 use crate::proto::Certs;
-use crate::{Failure, SERVER_VERSION, Shared};
+use crate::{Failure, Shared};
 
 /// The body of a join. Keys that matter to no bot are not read; every key may be missing or null.
 #[derive(Debug, Deserialize)]
@@ -72,7 +72,7 @@ impl Shared {
                 "assist_enabled": false,
                 "access_graph_enabled": false,
             },
-            "server_version": SERVER_VERSION,
+            "server_version": self.server_version,
             "min_client_version": "14.0.0",
             "cluster_name": self.name,
             "automatic_upgrades": false,

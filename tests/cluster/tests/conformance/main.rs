@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what helps a test fails as the test does")]
 
+mod access;
 mod certificates;
 mod client;
 mod faults;

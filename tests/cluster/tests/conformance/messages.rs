@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use prost::Message;
 use tbot_cluster::method;
 use tbot_cluster::proto::{
-    CertAuthority, Certs, ClusterCaCert, Empty, GetCertAuthoritiesRequest, GetCertAuthoritiesResponse,
-    GetCertAuthorityRequest, GetRoleRequest, PingResponse, Role, UserCertsRequest,
+    AppSessionReply, CertAuthority, Certs, ClusterCaCert, CreateAppSessionRequest, Empty,
+    GetCertAuthoritiesRequest, GetCertAuthoritiesResponse, GetCertAuthorityRequest, GetRoleRequest,
+    ListResourcesRequest, ListResourcesResponse, PingResponse, Role, UserCertsRequest,
 };
 
 use crate::recording::all_calls;
@@ -35,6 +36,54 @@ const AUTHORITIES: Known =
     Known { messages: &["1", "1.4", "1.5", "1.5.11", "1.5.11.1", "1.5.11.2", "1.5.12"], undeclared: &[] };
 const AUTHORITY: Known = Known { messages: &["4", "5", "5.11", "5.11.1", "5.11.2", "5.12"], undeclared: &[] };
 
+const LIST_REQUEST: Known = Known { messages: &["8", "10"], undeclared: &[] };
+/// Rotation, clouds' settings and statuses are left out: an agent reads names, labels, addresses and protocols.
+const LIST: Known = Known {
+    messages: &[
+        "1",
+        "1.1",
+        "1.1.4",
+        "1.1.5",
+        "1.1.5.12",
+        "1.1.5.12.4",
+        "1.1.5.12.4.5",
+        "1.1.5.12.5",
+        "1.2",
+        "1.2.4",
+        "1.2.5",
+        "1.2.5.5",
+        "1.2.5.5.4",
+        "1.2.5.5.4.5",
+        "1.2.5.5.5",
+        "1.7",
+        "1.7.4",
+        "1.7.5",
+        "1.7.5.5",
+        "1.7.5.5.4",
+    ],
+    undeclared: &[
+        "1.1.5.10",
+        "1.1.5.12.5.5",
+        "1.1.5.12.5.6",
+        "1.1.5.12.5.7",
+        "1.1.5.12.5.8",
+        "1.1.5.12.5.9",
+        "1.1.5.12.5.10",
+        "1.1.5.12.5.11",
+        "1.1.5.12.5.12",
+        "1.1.5.12.5.13",
+        "1.1.5.12.6",
+        "1.2.5.4",
+        "1.7.5.4",
+        "1.7.5.5.5",
+    ],
+};
+/// A session's keys and tokens are left out: an agent reads its name.
+const SESSION: Known = Known {
+    messages: &["1", "1.4", "1.5"],
+    undeclared: &["1.5.2", "1.5.3", "1.5.4", "1.5.5", "1.5.6", "1.5.8"],
+};
+
 /// What is known of the reply to `method`.
 pub(crate) fn known_reply(method: &str) -> Known {
     match method {
@@ -42,6 +91,8 @@ pub(crate) fn known_reply(method: &str) -> Known {
         method::GET_ROLE => ROLE,
         method::GET_CERT_AUTHORITIES => AUTHORITIES,
         method::GET_CERT_AUTHORITY => AUTHORITY,
+        method::LIST_RESOURCES => LIST,
+        method::CREATE_APP_SESSION => SESSION,
         _ => PLAIN,
     }
 }
@@ -64,6 +115,12 @@ fn through(method: &str, request: &[u8], reply: &[u8]) -> Option<(Known, Vec<u8>
         }
         method::GET_CERT_AUTHORITY => {
             (PLAIN, again::<GetCertAuthorityRequest>(request), again::<CertAuthority>(reply))
+        }
+        method::LIST_RESOURCES => {
+            (LIST_REQUEST, again::<ListResourcesRequest>(request), again::<ListResourcesResponse>(reply))
+        }
+        method::CREATE_APP_SESSION => {
+            (PLAIN, again::<CreateAppSessionRequest>(request), again::<AppSessionReply>(reply))
         }
         _ => return None,
     })
@@ -89,7 +146,7 @@ fn recorded_messages_come_out_as_they_went_in() {
     for call in all_calls().iter().filter(|call| !call.method.starts_with("POST ")) {
         let (request, reply) = (call.request_bytes(), call.response_bytes());
         let Some((known_request, our_request, our_reply)) = through(&call.method, &request, &reply) else {
-            panic!("{} is recorded for an identity output and not served", call.method);
+            panic!("{} is recorded and not served", call.method);
         };
         let lost = lost.entry(call.method.clone()).or_default();
         let mut lost_request = BTreeSet::new();
@@ -103,7 +160,7 @@ fn recorded_messages_come_out_as_they_went_in() {
         assert_eq!(our_reply, declared.encode(), "{}", call.method);
         seen.insert(call.method.clone());
     }
-    assert_eq!(seen.len(), 6, "every method is recorded at least once: {seen:?}");
+    assert_eq!(seen.len(), 8, "every method is recorded at least once: {seen:?}");
     for (method, lost) in lost {
         let named: BTreeSet<String> =
             known_reply(&method).undeclared.iter().map(|path| (*path).to_owned()).collect();

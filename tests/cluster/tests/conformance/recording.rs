@@ -57,6 +57,12 @@ pub(crate) fn calls(name: &str) -> Vec<Recorded> {
     calls
 }
 
+/// The first call of `method` that the server refused.
+pub(crate) fn refused(name: &str, method: &str) -> Recorded {
+    let calls: Vec<Recorded> = serde_json::from_str(&text(name)).unwrap();
+    calls.into_iter().find(|call| call.method == method && !call.error.is_empty()).unwrap()
+}
+
 /// The calls of both starts.
 pub(crate) fn all_calls() -> Vec<Recorded> {
     let mut calls = calls("first-join.json");
@@ -76,24 +82,19 @@ pub(crate) fn join_certs(response: &Value) -> Certs {
     }
 }
 
-/// The replies that carry certificates: of the join, of the renewal, of the first output.
+/// The replies that carry the bot's certificates: of the join, of the renewal.
 pub(crate) struct RecordedCerts {
     pub(crate) joined: Certs,
     pub(crate) renewed: Certs,
-    pub(crate) output: Certs,
 }
 
 pub(crate) fn certs() -> RecordedCerts {
-    let generated = |name, output: bool| {
-        let call = calls(name).into_iter().find(|call| {
-            call.method.ends_with("/GenerateUserCerts")
-                && call.request["use_role_requests"].as_bool().unwrap_or_default() == output
-        });
-        Certs::decode(call.unwrap().response_bytes().as_slice()).unwrap()
-    };
+    let renewal = calls("restart-renewal.json").into_iter().find(|call| {
+        call.method.ends_with("/GenerateUserCerts")
+            && call.request["use_role_requests"].as_bool() != Some(true)
+    });
     RecordedCerts {
         joined: join_certs(&calls("first-join.json")[0].response),
-        renewed: generated("restart-renewal.json", false),
-        output: generated("restart-renewal.json", true),
+        renewed: Certs::decode(renewal.unwrap().response_bytes().as_slice()).unwrap(),
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use prost::Message as _;
 use serde_json::Value;
 use tbot_cluster::proto::{Certs, UserCertsRequest};
-use tbot_cluster::{Clock, Cluster, ClusterConfig, Outcome, method};
+use tbot_cluster::{Clock, Cluster, ClusterConfig, Outcome, Resource, method};
 
 use crate::certificates::{authorities, ssh, ssh_signers, x509};
 use crate::client::{self, Bot, Grpc, Key};
@@ -20,9 +20,12 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// A cluster like the recorded one.
 async fn like_the_recorded(clock: Clock) -> (Cluster, String) {
-    let mut config = ClusterConfig::new(clock);
-    config.kubernetes_clusters.insert("dev-kube".to_owned());
+    let config = ClusterConfig::new(clock);
     let cluster = Cluster::start(config).await.unwrap();
+    let from_file = |resource: Resource| resource.with_label("teleport.dev/origin", "config-file");
+    cluster.add_resource(from_file(Resource::application("dumper", "dumper.127.0.0.1")));
+    cluster.add_resource(from_file(Resource::database("pg", "postgres")));
+    cluster.add_resource(Resource::kubernetes("dev-kube"));
     let token = cluster.add_bot("robot3", &["robo"]).unwrap();
     (cluster, token)
 }
@@ -35,8 +38,7 @@ fn same_certs(what: &str, recorded: &Certs, ours: &Certs) {
     assert_eq!(ssh_signers(ours), ssh_signers(recorded), "{what}: SSH authorities");
 }
 
-/// Everything of the recorded agent's identity output, in its order: join, calls of the first start, renewal, calls of
-/// the second.
+/// Everything of the recorded agent, in its order: join, calls of the first start, renewal, calls of the second.
 #[tokio::test]
 async fn the_recorded_starts_get_answers_of_the_same_make() {
     let clock = client::frozen_clock();
@@ -71,6 +73,7 @@ async fn the_recorded_starts_get_answers_of_the_same_make() {
 async fn replay(cluster: &Cluster, clock: &Clock, bot: &mut Bot, name: &str) {
     let recorded = recording::certs();
     let mut grpc = Grpc::connect(cluster, bot).await.unwrap();
+    let mut acting = acting(cluster, clock, bot).await;
     for call in calls(name).iter().filter(|call| !call.method.starts_with("POST ")) {
         let mut message = call.request_bytes();
         if call.method == method::GENERATE_USER_CERTS {
@@ -79,7 +82,10 @@ async fn replay(cluster: &Cluster, clock: &Clock, bot: &mut Bot, name: &str) {
             request.expires = Some((clock() + HOUR).into());
             message = request.encode_to_vec();
         }
-        let reply = grpc.raw(&call.method, &message).await.unwrap();
+        // Resources show themselves to the roles that the bot takes on, not to the bot.
+        let of_role = [method::LIST_RESOURCES, method::CREATE_APP_SESSION].contains(&call.method.as_str());
+        let grpc_of_call = if of_role { &mut acting } else { &mut grpc };
+        let reply = grpc_of_call.raw(&call.method, &message).await.unwrap();
         let known = known_reply(&call.method);
         let undeclared = known.undeclared.iter().map(|path| (*path).to_owned()).collect();
         let theirs = Tree::parse(&call.response_bytes(), known.messages).without(&undeclared).paths();
@@ -87,7 +93,7 @@ async fn replay(cluster: &Cluster, clock: &Clock, bot: &mut Bot, name: &str) {
         if call.method == method::GENERATE_USER_CERTS {
             let certs = Certs::decode(reply).unwrap();
             if UserCertsRequest::decode(message.as_slice()).unwrap().use_role_requests {
-                same_certs("output", &recorded.output, &certs);
+                same_certs("output", &Certs::decode(call.response_bytes().as_slice()).unwrap(), &certs);
             } else {
                 same_certs("renewal", &recorded.renewed, &certs);
                 bot.certs = certs;
@@ -95,6 +101,23 @@ async fn replay(cluster: &Cluster, clock: &Clock, bot: &mut Bot, name: &str) {
             }
         }
     }
+}
+
+/// A connection as the bot acting with its roles.
+async fn acting(cluster: &Cluster, clock: &Clock, bot: &Bot) -> Grpc {
+    let key = Key::p256();
+    let request = UserCertsRequest {
+        public_key: key.line.clone().into(),
+        username: "bot-robot3".to_owned(),
+        expires: Some((clock() + HOUR).into()),
+        role_requests: vec!["robo".to_owned()],
+        use_role_requests: true,
+        ..UserCertsRequest::default()
+    };
+    let mut certs = Grpc::connect(cluster, bot).await.unwrap().user_certs(&request).await.unwrap();
+    // Only the bot's own reply says whom to trust.
+    certs.tls_ca_certs.clone_from(&bot.certs.tls_ca_certs);
+    Grpc::connect(cluster, &Bot { key, certs }).await.unwrap()
 }
 
 #[tokio::test]

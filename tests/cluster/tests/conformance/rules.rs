@@ -283,7 +283,7 @@ async fn authorities_are_known_by_kind() {
     use tbot_cluster::proto::{CertAuthority, GetCertAuthoritiesRequest, GetCertAuthoritiesResponse};
     let (cluster, _, _, mut grpc) = joined().await;
     let ask = |kind: &str| GetCertAuthoritiesRequest { r#type: kind.to_owned(), include_key: false };
-    for (kind, code) in [("nonsense", Code::InvalidArgument), ("openssh", Code::Unimplemented)] {
+    for (kind, code) in [("nonsense", Code::InvalidArgument), ("jwt", Code::Unimplemented)] {
         let answer = grpc.call::<GetCertAuthoritiesResponse>(method::GET_CERT_AUTHORITIES, &ask(kind)).await;
         assert_eq!(refused(answer).0, code, "{kind}");
     }
