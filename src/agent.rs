@@ -32,9 +32,11 @@ mod durable;
 mod error;
 mod folder;
 mod identity;
+mod identity_file;
 mod in_place;
 mod join;
 mod keys;
+mod kube_proxy;
 mod options;
 mod output;
 mod proto;
@@ -65,10 +67,12 @@ pub use discovery::DiscoveryError;
 pub use error::{AgentError, OutputFailure};
 pub use folder::FolderError;
 pub use identity::IdentityError;
+pub use identity_file::{IdentityFile, IdentityFileError};
 pub use join::JoinError;
 pub use keys::KeyError;
+pub use kube_proxy::KubeProxyError;
 pub use options::{AgentOptions, Clock, Environment, Randomness};
-pub use output::OutputError;
+pub use output::{LookupError, OutputError};
 pub use renewal::{Cure, JoinReason, RenewalError};
 pub use rest::RestError;
 pub use route::HttpProxyError;
@@ -151,6 +155,7 @@ impl Inner {
     fn surroundings(&self) -> Surroundings<'_> {
         Surroundings {
             route: &self.bot.route,
+            web: self.bot.web(),
             clock: &self.bot.clock,
             command: &self.command,
             proxy_address: self.proxy_address.as_deref(),

@@ -5,7 +5,8 @@
 //! is refused shrink to none.
 
 /// The service types that run.
-pub const SERVICES: &[&str] = &["identity"];
+pub const SERVICES: &[&str] =
+    &["identity", "application", "database", "kubernetes", "kubernetes/v2", "ssh_host"];
 
 /// The destination types that run.
 pub const DESTINATIONS: &[&str] = &["directory", "memory"];
@@ -19,9 +20,10 @@ pub const REFUSED: &[(&str, &str, &str)] = &[
     ("Config", "scoped", "scoped bots"),
     ("Config", "fips", "FIPS mode"),
     ("Config", "diag_addr", "the diagnostics listener"),
-    ("Identity", "cluster", "an identity for a leaf cluster"),
-    ("Identity", "allow_reissue", "an identity that may be reissued"),
-    ("Identity", "delegation_session_id", "an identity for a delegation session"),
+    ("Identity", "delegation_session_id", "credentials for a delegation session"),
+    ("Application", "delegation_session_id", "credentials for a delegation session"),
+    ("Kubernetes", "delegation_session_id", "credentials for a delegation session"),
+    ("KubernetesV2", "relay_server", "a relay"),
     ("Directory", "readers", "readers of a directory"),
 ];
 

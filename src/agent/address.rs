@@ -20,6 +20,10 @@ pub struct Address {
 pub struct AddressError(String);
 
 impl Address {
+    pub(crate) fn new(host: &str, port: u16) -> Self {
+        Self { host: host.to_owned(), port }
+    }
+
     /// Host name or IP address, without brackets.
     #[must_use]
     pub fn host(&self) -> &str {

@@ -3,6 +3,9 @@
 //! No `version` metadata is sent: every server from 15 to 19 accepts that. No call is repeated here; who may
 //! repeat one is decided where its consequences are known.
 
+mod host_cert;
+mod resources;
+
 use std::error::Error as _;
 use std::future::Future;
 use std::pin::Pin;
@@ -26,12 +29,13 @@ use super::identity::{Identity, SignedCerts};
 use super::keys::{KeyError, KeyPair};
 use super::proto::{
     CertAuthoritySpec, Certs, ClusterCaCert, Empty, GetCertAuthoritiesRequest, GetCertAuthoritiesResponse,
-    GetRoleRequest, ListRemoteClustersRequest, ListRemoteClustersResponse, PingResponse, Role,
-    UserCertsRequest,
+    GetRoleRequest, ListRemoteClustersRequest, ListRemoteClustersResponse, PingResponse, Role, RouteToApp,
+    RouteToDatabase, UserCertsRequest,
 };
 use super::rest::{self, RestError};
 use super::route::{AuthRoute, Route};
 use super::tls::{Inner, TlsError};
+pub(crate) use resources::Found;
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// Short enough that a stop, which waits for a renewal under way, ends within the usual 30 s of grace.
@@ -126,6 +130,29 @@ pub(crate) struct ClusterFacts {
     pub(crate) server_major: u32,
 }
 
+/// The bot acting with roles: what an output's certificates say.
+#[derive(Clone, Debug)]
+pub(crate) struct Impersonation {
+    pub(crate) roles: Vec<String>,
+    pub(crate) expires: SystemTime,
+    /// Whether the certificates may be used to get others.
+    pub(crate) reissuable: bool,
+    pub(crate) route: RouteTo,
+}
+
+/// What a certificate leads to.
+#[derive(Clone, Debug)]
+pub(crate) enum RouteTo {
+    /// The cluster itself.
+    Cluster,
+    /// A leaf cluster, by its name.
+    Leaf(String),
+    App(RouteToApp),
+    Database(RouteToDatabase),
+    /// A Kubernetes cluster, by its name.
+    Kubernetes(String),
+}
+
 /// A certificate authority's trusted keys: active ones, then those additionally trusted during a rotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Authority {
@@ -181,23 +208,30 @@ impl AuthClient {
         self.generate(key, request, expires).await
     }
 
-    /// Certificates of the bot acting with `roles`. They cannot be used to issue further ones.
+    /// Certificates of the bot, named `username` in `cluster`, acting with roles.
     pub(crate) async fn impersonate(
         &self,
         key: &KeyPair,
         username: &str,
         cluster: &str,
-        roles: Vec<String>,
-        expires: SystemTime,
+        as_whom: Impersonation,
     ) -> Result<SignedCerts, ApiError> {
-        let request = UserCertsRequest {
+        let mut request = UserCertsRequest {
             username: username.to_owned(),
             route_to_cluster: cluster.to_owned(),
-            role_requests: roles,
+            role_requests: as_whom.roles,
             use_role_requests: true,
+            reissuable_role_impersonation: as_whom.reissuable,
             ..UserCertsRequest::default()
         };
-        self.generate(key, request, expires).await
+        match as_whom.route {
+            RouteTo::Cluster => {}
+            RouteTo::Leaf(leaf) => request.route_to_cluster = leaf,
+            RouteTo::App(app) => request.route_to_app = Some(app),
+            RouteTo::Database(database) => request.route_to_database = Some(database),
+            RouteTo::Kubernetes(cluster) => request.kubernetes_cluster = cluster,
+        }
+        self.generate(key, request, as_whom.expires).await
     }
 
     async fn generate(
@@ -308,6 +342,10 @@ fn from_status(method: &'static str, status: &Status) -> ApiError {
     let message = status.message().to_owned();
     let hint = if message.contains("generation mismatch") {
         "; the bot is locked now, because its certificate was used twice: remove the lock (tctl get locks), recreate the bot and configure its new token"
+    } else if message.contains("requested role impersonation") {
+        "; the bot may act with the roles it was given only: give it these (tctl bots update --add-roles), or take them out of the output's roles"
+    } else if message.contains("\"host_cert\"") {
+        "; give the bot a role with the rule `resources: [host_cert], verbs: [create]`"
     } else if message.contains("access denied") {
         "; check whether the bot or its user is locked (tctl get locks) or was removed"
     } else {

@@ -3,6 +3,10 @@
 //! Field numbers are facts of the API (servers 15 to 19); unknown fields are skipped by the decoder. Pure
 //! data, no I/O.
 
+pub(crate) mod resources;
+
+use std::collections::BTreeMap;
+
 use prost::Message;
 use prost_types::Timestamp;
 
@@ -34,6 +38,12 @@ pub(crate) struct UserCertsRequest {
     pub(crate) expires: Option<Timestamp>,
     #[prost(string, tag = "5")]
     pub(crate) route_to_cluster: String,
+    #[prost(string, tag = "7")]
+    pub(crate) kubernetes_cluster: String,
+    #[prost(message, optional, tag = "8")]
+    pub(crate) route_to_database: Option<RouteToDatabase>,
+    #[prost(message, optional, tag = "11")]
+    pub(crate) route_to_app: Option<RouteToApp>,
     #[prost(string, repeated, tag = "12")]
     pub(crate) role_requests: Vec<String>,
     #[prost(bool, tag = "14")]
@@ -42,6 +52,36 @@ pub(crate) struct UserCertsRequest {
     pub(crate) ssh_public_key: Vec<u8>,
     #[prost(bytes = "vec", tag = "23")]
     pub(crate) tls_public_key: Vec<u8>,
+    /// Servers that do not know this field issue certificates that cannot be reissued.
+    #[prost(bool, tag = "27")]
+    pub(crate) reissuable_role_impersonation: bool,
+}
+
+/// `proto.RouteToDatabase`.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct RouteToDatabase {
+    #[prost(string, tag = "1")]
+    pub(crate) service_name: String,
+    #[prost(string, tag = "2")]
+    pub(crate) protocol: String,
+    #[prost(string, tag = "3")]
+    pub(crate) username: String,
+    #[prost(string, tag = "4")]
+    pub(crate) database: String,
+}
+
+/// `proto.RouteToApp`.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct RouteToApp {
+    #[prost(string, tag = "1")]
+    pub(crate) name: String,
+    /// Servers up to 15; newer ones make the session themselves.
+    #[prost(string, tag = "2")]
+    pub(crate) session_id: String,
+    #[prost(string, tag = "3")]
+    pub(crate) public_addr: String,
+    #[prost(string, tag = "4")]
+    pub(crate) cluster_name: String,
 }
 
 impl UserCertsRequest {
@@ -196,6 +236,8 @@ pub(crate) struct RemoteCluster {
 pub(crate) struct Metadata {
     #[prost(string, tag = "1")]
     pub(crate) name: String,
+    #[prost(btree_map = "string, string", tag = "5")]
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 #[cfg(test)]

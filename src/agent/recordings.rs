@@ -1,9 +1,22 @@
 //! Files that a real Teleport 15 server and its Go agent left, for unit tests.
 
+use super::api::Authority;
+
 /// The text of a file under `tests/recordings/teleport-15`.
 pub(crate) fn recorded(name: &str) -> String {
     let path = format!("{}/tests/recordings/teleport-15/{name}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The cluster's host authority.
+pub(crate) fn recorded_host_authority() -> Authority {
+    // The second of the stored authorities is the host's.
+    let keys = recorded("storage/sshcacerts");
+    Authority {
+        cluster: "dev.test".to_owned(),
+        ssh: vec![keys.split('$').nth(1).unwrap().trim().to_owned()],
+        tls: vec![recorded("outputs/identity/teleport-host-ca.crt")],
+    }
 }
 
 /// A copy of a recorded folder, to be worked on.

@@ -87,6 +87,11 @@ impl Bot {
         advertised.unwrap_or_else(|| self.route.address().to_string())
     }
 
+    /// The proxy's web pages.
+    pub(crate) fn web(&self) -> &Web {
+        &self.onboarding.web
+    }
+
     /// Joins or renews, whichever is due. May be dropped at any time: what the server is asked for is finished and saved
     /// all the same, and [`settled`](Self::settled) waits for that.
     pub(crate) async fn obtain(self: &Arc<Self>) -> Result<Obtained, RenewalError> {

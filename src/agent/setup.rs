@@ -11,7 +11,10 @@ use super::destination::{Destination, Place};
 use super::discovery::Setting;
 use super::error::AgentError;
 use super::options::AgentOptions;
-use super::output::Output;
+use super::output::{
+    Application, ContextName, Database, Format, IdentityOutput, Kind, Kubernetes, KubernetesV2, Output,
+    Selector, SshAuthority, SshHost,
+};
 use super::renewal::{Bot, Onboarding};
 use super::route::Route;
 use super::storage::Storage;
@@ -19,7 +22,10 @@ use super::task::blocking;
 use super::token::TokenSetting;
 use super::unsupported::Unsupported;
 use super::web::Web;
-use crate::config::{self, Config, Identity, Service, ServiceFields as _, SshConfigMode, SymlinkMode, is_on};
+use crate::config::{
+    self, Config, DatabaseFormat, Identifier, KubernetesSelector, Service, SshCaType, SshConfigMode,
+    SymlinkMode, is_on,
+};
 
 /// A configuration that can be run.
 pub(super) struct Plan {
@@ -141,32 +147,92 @@ fn place(pointer: &str, destination: &config::Destination) -> Result<Place, Unsu
     }
 }
 
-/// Every service in the order in which they are numbered. A service without a name has its type and its number among
-/// those of its type.
+/// Every service in the order in which they are numbered. A service without a name has its type and its number.
 fn outputs(config: &Config, ttl: Duration, interval: Duration) -> Result<Vec<Output>, Unsupported> {
     let mut outputs = Vec::new();
     for (index, service) in config.services().enumerate() {
         let pointer = format!("/services/{index}");
-        let Service::Identity(identity) = service else {
-            return Err(Unsupported::service(&pointer, service));
-        };
-        let lifetime = identity.lifetime();
+        let unsupported = || Unsupported::service(&pointer, service);
+        let fields = service.fields();
+        let lifetime = fields.lifetime();
         let or = |own: Option<config::GoDuration>, general| {
             own.filter(|own| !own.is_zero()).map_or(general, |own| own.to_std())
         };
         outputs.push(Output {
-            name: name(identity, index + 1),
-            destination: Arc::new(Destination::new(place(&pointer, &identity.destination)?)),
-            roles: identity.roles().iter().map(|role| role.as_str().to_owned()).collect(),
+            name: name(service, index + 1),
+            kind: kind(service).ok_or_else(unsupported)?,
+            destination: Arc::new(Destination::new(place(
+                &pointer,
+                fields.destination().ok_or_else(unsupported)?,
+            )?)),
+            roles: texts(fields.roles()),
             ttl: or(lifetime.credential_ttl, ttl),
             interval: or(lifetime.renewal_interval, interval),
-            with_ssh_config: identity.ssh_config != Some(SshConfigMode::Off),
         });
     }
     Ok(outputs)
 }
 
-fn name(identity: &Identity, number: usize) -> String {
-    let given = identity.name.as_ref().filter(|name| !name.is_empty());
-    given.map_or_else(|| format!("identity-{number}"), |name| name.as_str().to_owned())
+fn kind(service: &Service) -> Option<Kind> {
+    Some(match service {
+        Service::Identity(identity) => Kind::Identity(IdentityOutput {
+            leaf: text(identity.cluster.as_ref()),
+            allow_reissue: is_on(identity.allow_reissue),
+            with_ssh_config: identity.ssh_config != Some(SshConfigMode::Off),
+        }),
+        Service::Application(application) => Kind::Application(Application {
+            name: application.app_name.as_str().to_owned(),
+            specific_tls_naming: is_on(application.specific_tls_naming),
+        }),
+        Service::Database(database) => Kind::Database(Database {
+            service: database.service.as_str().to_owned(),
+            database: text(database.database.as_ref()).unwrap_or_default(),
+            username: text(database.username.as_ref()).unwrap_or_default(),
+            format: match database.format.unwrap_or(DatabaseFormat::Plain) {
+                DatabaseFormat::Plain => Format::Plain,
+                DatabaseFormat::Tls => Format::Tls,
+                DatabaseFormat::Mongo => Format::Mongo,
+                DatabaseFormat::Cockroach => Format::Cockroach,
+            },
+        }),
+        Service::Kubernetes(kubernetes) => Kind::Kubernetes(Kubernetes {
+            cluster: kubernetes.kubernetes_cluster.as_str().to_owned(),
+            disable_exec_plugin: is_on(kubernetes.disable_exec_plugin),
+        }),
+        Service::KubernetesV2(kubernetes) => Kind::KubernetesV2(KubernetesV2 {
+            selectors: kubernetes.selectors.iter().map(selector).collect(),
+            disable_exec_plugin: is_on(kubernetes.disable_exec_plugin),
+            context_name: ContextName::of_service(kubernetes)?,
+        }),
+        Service::SshHost(host) => Kind::SshHost(SshHost {
+            principals: texts(&host.principals),
+            authority: match host.ca_type.unwrap_or(SshCaType::User) {
+                SshCaType::User => SshAuthority::User,
+                SshCaType::Openssh => SshAuthority::Openssh,
+            },
+        }),
+        _ => return None,
+    })
+}
+
+fn selector(selector: &KubernetesSelector) -> Selector {
+    let labels = selector.labels.iter().flatten();
+    Selector {
+        name: text(selector.name.as_ref()),
+        labels: labels.map(|(key, value)| (key.clone(), value.as_str().to_owned())).collect(),
+        namespace: text(selector.default_namespace.as_ref()),
+    }
+}
+
+/// A text that is set and not empty.
+fn text(identifier: Option<&Identifier>) -> Option<String> {
+    identifier.map(|text| text.as_str().to_owned()).filter(|text| !text.is_empty())
+}
+
+fn texts(identifiers: &[Identifier]) -> Vec<String> {
+    identifiers.iter().map(|text| text.as_str().to_owned()).collect()
+}
+
+fn name(service: &Service, number: usize) -> String {
+    text(service.fields().name()).unwrap_or_else(|| format!("{}-{number}", service.type_name()))
 }

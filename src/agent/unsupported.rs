@@ -4,7 +4,8 @@
 
 use std::fmt;
 
-use crate::config::{AclMode, Config, Destination, Directory, Service, is_on};
+use super::output::ContextName;
+use crate::config::{AclMode, Config, DatabaseFormat, Destination, Directory, Identifier, Service, is_on};
 use crate::support;
 
 /// Every part of a configuration that this version cannot run.
@@ -87,19 +88,36 @@ impl Found {
     fn service(&mut self, at: &str, service: &Service) {
         if !support::SERVICES.contains(&service.type_name()) {
             self.0.extend(Unsupported::service(at, service).0);
+            return;
         }
-        if let Service::Identity(identity) = service {
-            self.properties(
-                at,
-                "Identity",
-                &[
-                    ("cluster", identity.cluster.is_some()),
-                    ("allow_reissue", is_on(identity.allow_reissue)),
-                    ("delegation_session_id", identity.delegation_session_id.is_some()),
-                ],
-            );
-            self.destination(&format!("{at}/destination"), &identity.destination);
+        match service {
+            Service::Identity(identity) => self.delegation(at, "Identity", &identity.delegation_session_id),
+            Service::Application(app) => self.delegation(at, "Application", &app.delegation_session_id),
+            Service::Kubernetes(kubernetes) => {
+                self.delegation(at, "Kubernetes", &kubernetes.delegation_session_id);
+            }
+            Service::KubernetesV2(kubernetes) => {
+                self.properties(at, "KubernetesV2", &[("relay_server", kubernetes.relay_server.is_some())]);
+                if ContextName::of_service(kubernetes).is_none() {
+                    let what = "a context name of more than .ClusterName and .KubeName".to_owned();
+                    self.push(&format!("{at}/context_name_template"), what);
+                }
+            }
+            Service::Database(database)
+                if database.format == Some(DatabaseFormat::Cockroach)
+                    && matches!(database.destination, Destination::Directory(_)) =>
+            {
+                self.push(&format!("{at}/format"), "the database format cockroach in a directory".to_owned());
+            }
+            _ => {}
         }
+        if let Some(destination) = service.fields().destination() {
+            self.destination(&format!("{at}/destination"), destination);
+        }
+    }
+
+    fn delegation(&mut self, at: &str, definition: &str, session: &Option<Identifier>) {
+        self.properties(at, definition, &[("delegation_session_id", session.is_some())]);
     }
 
     fn destination(&mut self, at: &str, destination: &Destination) {
@@ -144,8 +162,20 @@ mod tests {
             "onboarding": { "join_method": "github" },
             "storage": { "type": "kubernetes_secret", "name": "bot" },
             "services": [
-                { "type": "identity", "destination": { "type": "memory" }, "cluster": "leaf" },
-                { "type": "ssh_host", "principals": ["a"], "destination": { "type": "memory" } },
+                { "type": "identity", "destination": { "type": "memory" }, "delegation_session_id": "a" },
+                { "type": "application-proxy", "listen": "tcp://127.0.0.1:1" },
+                {
+                    "type": "kubernetes/v2",
+                    "selectors": [{ "name": "a" }],
+                    "context_name_template": "{{.Labels.env}}",
+                    "destination": { "type": "memory" },
+                },
+                {
+                    "type": "database",
+                    "service": "a",
+                    "format": "cockroach",
+                    "destination": { "type": "directory", "path": "/out" },
+                },
             ],
             "outputs": [
                 {
@@ -163,8 +193,10 @@ mod tests {
             [
                 "/onboarding/join_method",
                 "/storage",
-                "/services/0/cluster",
+                "/services/0/delegation_session_id",
                 "/services/1",
+                "/services/2/context_name_template",
+                "/services/3/format",
                 "/outputs/0/destination/readers",
                 "/outputs/0/destination/acls",
                 "/scoped",
@@ -173,24 +205,32 @@ mod tests {
         );
         let text = refused.to_string();
         assert!(text.contains("join method github (at /onboarding/join_method)"), "{text}");
-        assert!(text.contains("the service type ssh_host (at /services/1)"), "{text}");
+        assert!(text.contains("the service type application-proxy (at /services/1)"), "{text}");
     }
 
     #[test]
     fn every_property_that_is_listed_is_refused_where_it_is_set() {
         for (definition, property, what) in support::REFUSED {
             let value = match *property {
-                "scoped" | "fips" | "allow_reissue" => serde_json::json!(true),
+                "scoped" | "fips" => serde_json::json!(true),
                 "readers" => serde_json::json!([{ "user": "a" }]),
                 _ => serde_json::json!("a"),
             };
             let mut config = serde_json::json!({
                 "version": "v2",
-                "services": [{ "type": "identity", "destination": { "type": "directory", "path": "/out" } }],
+                "services": [
+                    { "type": "identity", "destination": { "type": "directory", "path": "/out" } },
+                    { "type": "application", "app_name": "a", "destination": { "type": "memory" } },
+                    { "type": "kubernetes", "kubernetes_cluster": "a", "destination": { "type": "memory" } },
+                    { "type": "kubernetes/v2", "selectors": [{ "name": "a" }], "destination": { "type": "memory" } },
+                ],
             });
             let at = match *definition {
                 "Config" => "",
                 "Identity" => "/services/0",
+                "Application" => "/services/1",
+                "Kubernetes" => "/services/2",
+                "KubernetesV2" => "/services/3",
                 "Directory" => "/services/0/destination",
                 other => panic!("no configuration with a {other} here yet"),
             };

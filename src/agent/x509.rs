@@ -1,7 +1,8 @@
 //! Reads what the agent needs from an X.509 certificate of Teleport. Pure; knows no key and no file.
 //!
 //! Teleport keeps a user's facts in the subject: roles in O, the user in CN, and its own attributes under
-//! `1.3.9999`, of which the agent reads the renewable mark (`1.13`) and the generation (`1.14`).
+//! `1.3.9999`, of which the agent reads the renewable mark (`1.13`), the generation (`1.14`), and whether it may be used
+//! to get others (`2.9`).
 
 use std::time::{Duration, SystemTime};
 
@@ -12,6 +13,9 @@ use x509_parser::x509::X509Name;
 
 const RENEWABLE: &str = "1.3.9999.1.13";
 const GENERATION: &str = "1.3.9999.1.14";
+const DISALLOW_REISSUE: &str = "1.3.9999.2.9";
+/// `street`: the cluster that the certificate leads to.
+const ROUTE_TO_CLUSTER: &str = "2.5.4.9";
 
 /// Why a certificate cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +44,10 @@ pub(crate) struct UserCert {
     /// True for the `token` method: renewed with `GenerateUserCerts` instead of joining again.
     pub(crate) renewable: bool,
     pub(crate) generation: Option<u64>,
+    /// True for what acts with roles, unless it was asked for otherwise.
+    pub(crate) disallows_reissue: bool,
+    /// The cluster that the certificate leads to: a leaf, or the one that issued it.
+    pub(crate) route_to_cluster: Option<String>,
 }
 
 impl UserCert {
@@ -58,6 +66,8 @@ impl UserCert {
             spki_der: cert.public_key().raw.to_vec(),
             renewable: attribute(cert.subject(), RENEWABLE).as_deref() == Some("true"),
             generation: attribute(cert.subject(), GENERATION).and_then(|value| value.parse().ok()),
+            disallows_reissue: attribute(cert.subject(), DISALLOW_REISSUE).as_deref() == Some("true"),
+            route_to_cluster: attribute(cert.subject(), ROUTE_TO_CLUSTER),
             der: der.clone(),
         })
     }
@@ -66,6 +76,13 @@ impl UserCert {
 /// Every certificate of a PEM text, in order.
 pub(crate) fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, X509Error> {
     CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().map_err(|_| X509Error::NotX509)
+}
+
+/// The common name of the one certificate in a PEM text.
+pub(crate) fn subject_common_name(pem: &str) -> Option<String> {
+    let all = certificates(pem).ok()?;
+    let (_, cert) = X509Certificate::from_der(all.first()?).ok()?;
+    common_name(cert.subject())
 }
 
 fn common_name(name: &X509Name<'_>) -> Option<String> {
@@ -95,6 +112,8 @@ mod tests {
         assert_eq!(cert.cluster, "dev.test");
         assert!(cert.renewable);
         assert_eq!(cert.generation, Some(2));
+        assert!(!cert.disallows_reissue);
+        assert_eq!(cert.route_to_cluster.as_deref(), Some("dev.test"));
     }
 
     #[test]
@@ -102,6 +121,7 @@ mod tests {
         let cert = UserCert::from_pem(&recorded("outputs/identity/tlscert")).unwrap();
         assert!(!cert.renewable);
         assert_eq!(cert.generation, None);
+        assert!(cert.disallows_reissue);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod daemon;
 pub(crate) mod lab;
 mod once;
+pub(crate) mod outputs;
 mod proxy;
 mod safety;
 mod secrecy;

@@ -25,19 +25,9 @@ pub(super) fn host_of(address: &str) -> &str {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-    use crate::agent::recordings::recorded;
-
-    pub(crate) fn recorded_host_authority() -> Authority {
-        // The second of the stored authorities is the host's.
-        let keys = recorded("storage/sshcacerts");
-        Authority {
-            cluster: "dev.test".to_owned(),
-            ssh: vec![keys.split('$').nth(1).unwrap().trim().to_owned()],
-            tls: vec![recorded("outputs/identity/teleport-host-ca.crt")],
-        }
-    }
+    use crate::agent::recordings::{recorded, recorded_host_authority};
 
     #[test]
     fn is_the_file_that_the_go_agent_wrote() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tbot::agent::{Agent, AgentError, AgentOptions, Clock, Control, Randomness, control};
-use tbot_cluster::{Cluster, ClusterConfig, MovableClock, clock};
+use tbot_cluster::{Cluster, ClusterConfig, MovableClock, SERVER_VERSION, clock};
 use tempfile::TempDir;
 
 pub(super) const BOT: &str = "robot";
@@ -22,8 +22,15 @@ pub(super) struct Lab {
 impl Lab {
     /// A cluster with a bot that may act with the roles `access` and `deploy`, and a fresh token for it.
     pub(super) async fn new() -> Self {
+        Self::of_version(SERVER_VERSION).await
+    }
+
+    /// The same with a cluster that says it is of this version.
+    pub(super) async fn of_version(version: &str) -> Self {
         let clock = MovableClock::new(clock::system());
-        let cluster = Cluster::start(ClusterConfig::new(clock.clock())).await.unwrap();
+        let config =
+            ClusterConfig { server_version: version.to_owned(), ..ClusterConfig::new(clock.clock()) };
+        let cluster = Cluster::start(config).await.unwrap();
         let token = cluster.add_bot(BOT, &["access", "deploy"]).unwrap();
         let root = tempfile::tempdir().unwrap();
         std::fs::write(root.path().join("web-ca.pem"), cluster.web_ca_pem()).unwrap();

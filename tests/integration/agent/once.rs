@@ -162,10 +162,10 @@ async fn a_used_token_is_refused_with_what_to_do() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_run_is_refused_before_anything_is_joined() {
     let lab = Lab::new().await;
-    let database = json!({ "type": "database", "service": "pg", "destination": { "type": "memory" } });
-    let refused = lab.run_once(lab.config("20m", &[lab.output("out"), database])).await.unwrap_err();
+    let beams = json!({ "type": "beams/vnet", "delegation_session_id": "a" });
+    let refused = lab.run_once(lab.config("20m", &[lab.output("out"), beams])).await.unwrap_err();
     assert!(matches!(refused, AgentError::Unsupported(_)));
-    assert!(refused.to_string().contains("the service type database (at /outputs/1)"), "{refused}");
+    assert!(refused.to_string().contains("the service type beams/vnet (at /outputs/1)"), "{refused}");
     assert!(lab.cluster.requests().is_empty());
     assert!(!lab.storage().exists() && !lab.path("out").exists());
 }

@@ -1,0 +1,64 @@
+//! Why an output could not be written. Pure.
+
+use std::path::PathBuf;
+
+use super::lookup::LookupError;
+use crate::agent::api::ApiError;
+use crate::agent::folder::FolderError;
+use crate::agent::identity::IdentityError;
+use crate::agent::keys::KeyError;
+use crate::agent::kube_proxy::KubeProxyError;
+use crate::agent::sshcert::SshCertError;
+
+/// An output that could not be written. The files of the last time are still there.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// The destination.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// A call to the auth server.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// The server's certificates are not usable.
+    #[error("the certificates that the auth server issued are not usable: {0}")]
+    Identity(#[from] IdentityError),
+    /// The server's host certificate is not usable.
+    #[error("the host certificate that the auth server issued is not usable: {0}")]
+    HostCert(#[from] SshCertError),
+    /// No key could be made.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// What the output names is not there, or is not one thing.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    /// Where Kubernetes is reached cannot be told.
+    #[error(transparent)]
+    KubeProxy(#[from] KubeProxyError),
+    /// The bot may not act with any role.
+    #[error(
+        "the bot {0} has no role to give this output: add roles to the bot (tctl bots update --add-roles)"
+    )]
+    NoRoles(String),
+    /// No such leaf cluster.
+    #[error("leaf cluster \"{name}\" not found: {}", known_leaves(.known))]
+    Leaf {
+        /// What was asked for.
+        name: String,
+        /// Those that the output's roles may see, sorted.
+        known: Vec<String>,
+    },
+    /// The folder's path cannot be made absolute, or is not text.
+    #[error(
+        "the path {0} cannot be written into a file that names it: use an absolute path in UTF-8 without newlines and quotation marks"
+    )]
+    Path(PathBuf),
+}
+
+fn known_leaves(known: &[String]) -> String {
+    if known.is_empty() {
+        "no leaf cluster is visible to the output's roles; check the name (tctl get rc) and the roles' cluster_labels"
+            .to_owned()
+    } else {
+        format!("visible are {}", known.join(", "))
+    }
+}

@@ -1,0 +1,167 @@
+//! The messages of what outputs look up or ask for: applications, databases, Kubernetes clusters, application sessions,
+//! host certificates. Pure data, no I/O.
+
+use std::collections::BTreeMap;
+
+use prost::Message;
+
+use super::Metadata;
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ListResourcesRequest {
+    /// `app_server`, `db_server` or `kube_server`.
+    #[prost(string, tag = "1")]
+    pub(crate) resource_type: String,
+    #[prost(string, tag = "2")]
+    pub(crate) namespace: String,
+    #[prost(int32, tag = "3")]
+    pub(crate) limit: i32,
+    #[prost(string, tag = "4")]
+    pub(crate) start_key: String,
+    #[prost(btree_map = "string, string", tag = "5")]
+    pub(crate) labels: BTreeMap<String, String>,
+    #[prost(string, tag = "6")]
+    pub(crate) predicate_expression: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ListResourcesResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) resources: Vec<PaginatedResource>,
+    #[prost(string, tag = "2")]
+    pub(crate) next_key: String,
+}
+
+/// One of these is set: on the wire a choice looks like this.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct PaginatedResource {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) database_server: Option<DatabaseServer>,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) app_server: Option<AppServer>,
+    #[prost(message, optional, tag = "7")]
+    pub(crate) kubernetes_server: Option<KubernetesServer>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct DatabaseServer {
+    #[prost(message, optional, tag = "5")]
+    pub(crate) spec: Option<DatabaseServerSpec>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct DatabaseServerSpec {
+    #[prost(message, optional, tag = "12")]
+    pub(crate) database: Option<Database>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Database {
+    #[prost(message, optional, tag = "4")]
+    pub(crate) metadata: Option<Metadata>,
+    #[prost(message, optional, tag = "5")]
+    pub(crate) spec: Option<DatabaseSpec>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct DatabaseSpec {
+    #[prost(string, tag = "1")]
+    pub(crate) protocol: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct AppServer {
+    #[prost(message, optional, tag = "5")]
+    pub(crate) spec: Option<AppServerSpec>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct AppServerSpec {
+    #[prost(message, optional, tag = "5")]
+    pub(crate) app: Option<App>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct App {
+    #[prost(message, optional, tag = "4")]
+    pub(crate) metadata: Option<Metadata>,
+    #[prost(message, optional, tag = "5")]
+    pub(crate) spec: Option<AppSpec>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct AppSpec {
+    #[prost(string, tag = "2")]
+    pub(crate) public_addr: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct KubernetesServer {
+    #[prost(message, optional, tag = "5")]
+    pub(crate) spec: Option<KubernetesServerSpec>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct KubernetesServerSpec {
+    #[prost(message, optional, tag = "5")]
+    pub(crate) cluster: Option<KubernetesCluster>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct KubernetesCluster {
+    #[prost(message, optional, tag = "4")]
+    pub(crate) metadata: Option<Metadata>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct CreateAppSessionRequest {
+    #[prost(string, tag = "1")]
+    pub(crate) username: String,
+    #[prost(string, tag = "3")]
+    pub(crate) public_addr: String,
+    #[prost(string, tag = "4")]
+    pub(crate) cluster_name: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct GetAppSessionRequest {
+    #[prost(string, tag = "1")]
+    pub(crate) session_id: String,
+}
+
+/// Reply of `CreateAppSession` and `GetAppSession`. The keys inside are not read.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct AppSessionReply {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) session: Option<WebSession>,
+}
+
+/// `types.WebSessionV2`, whose name is the session's id.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct WebSession {
+    #[prost(message, optional, tag = "4")]
+    pub(crate) metadata: Option<Metadata>,
+}
+
+/// `teleport.trust.v1.GenerateHostCertRequest`.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct GenerateHostCertRequest {
+    /// An authorized_keys line.
+    #[prost(bytes = "vec", tag = "1")]
+    pub(crate) key: Vec<u8>,
+    #[prost(string, repeated, tag = "4")]
+    pub(crate) principals: Vec<String>,
+    #[prost(string, tag = "5")]
+    pub(crate) cluster_name: String,
+    /// `Node`.
+    #[prost(string, tag = "6")]
+    pub(crate) role: String,
+    #[prost(message, optional, tag = "7")]
+    pub(crate) ttl: Option<prost_types::Duration>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct GenerateHostCertResponse {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(crate) ssh_certificate: Vec<u8>,
+}
