@@ -1,12 +1,13 @@
 //! The `identity` file: key, certificates and host authorities in one text, for `tsh -i`, `tctl -i` and our own commands.
 //! Pure.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::api::Authority;
 use super::identity::Identity;
+use super::options::Clock;
 use super::x509::{UserCert, X509Error};
 
 /// A program that is told an end acts on it; it is told one that comes a little before the real one.
@@ -83,9 +84,9 @@ impl IdentityFile {
     /// One line of JSON, as `kubectl` wants it from a credential plugin (`client.authentication.k8s.io/v1beta1`). The end
     /// is told a minute early, while there is more than a minute left.
     #[must_use]
-    pub fn exec_credential(&self, now: SystemTime) -> String {
+    pub fn exec_credential(&self, clock: &Clock) -> String {
         let end = self.user.not_after;
-        let left = end.duration_since(now).unwrap_or_default();
+        let left = end.duration_since(clock.now()).unwrap_or_default();
         let told = if left > MARGIN { end - MARGIN } else { end };
         let end = jiff::Timestamp::try_from(told).map(|end| end.to_string()).unwrap_or_default();
         json!({
@@ -153,7 +154,8 @@ mod tests {
         assert_eq!(format!("{file:?}"), "IdentityFile(...)");
         let at = |time: &str| {
             let now = time.parse::<jiff::Timestamp>().unwrap().into();
-            serde_json::from_str::<serde_json::Value>(&file.exec_credential(now)).unwrap()
+            let clock = Clock::from_fn(move || now);
+            serde_json::from_str::<serde_json::Value>(&file.exec_credential(&clock)).unwrap()
         };
         let expected = json!({
             "kind": "ExecCredential",

@@ -4,6 +4,7 @@
 
 mod command_line;
 mod consent;
+mod credentials;
 mod pid_file;
 mod preview;
 mod receiver;

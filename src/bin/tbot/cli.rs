@@ -77,6 +77,16 @@ pub(crate) enum LogFormat {
 pub(crate) enum Command {
     /// Join the cluster, write credentials and keep them fresh
     Start(Box<Run>),
+    /// Run `tsh proxy` with the credentials of an output
+    Proxy(Wrapped),
+    /// Run `tsh db` with the credentials of an output
+    Db(Wrapped),
+    /// What a kubeconfig that tbot has written runs
+    #[command(hide = true)]
+    Kube {
+        #[command(subcommand)]
+        command: KubeCommand,
+    },
     /// Check configuration files
     Validate(Validate),
     /// Print a JSON Schema
@@ -166,6 +176,34 @@ pub(crate) struct Settings {
     pub(crate) pid_file: Option<PathBuf>,
 }
 
+/// Flags of the commands that run `tsh`.
+#[derive(Args)]
+#[command(after_help = "TSH names the tsh to run, where it is not found in PATH.")]
+pub(crate) struct Wrapped {
+    /// Directory that an output writes to
+    #[arg(long, value_name = "DIR")]
+    pub(crate) destination_dir: PathBuf,
+    /// Web address of a proxy, as host:port [env: TELEPORT_PROXY]
+    #[arg(long, value_name = "ADDRESS", alias = "proxy")]
+    pub(crate) proxy_server: Option<String>,
+    /// Cluster to reach
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: Option<String>,
+    /// What to pass on to tsh, behind `--` where it begins with -
+    #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) arguments: Vec<OsString>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum KubeCommand {
+    /// Print an output's certificate and key for kubectl
+    Credentials {
+        /// Directory that an output writes to
+        #[arg(long, value_name = "DIR")]
+        destination_dir: PathBuf,
+    },
+}
+
 #[derive(Args)]
 pub(crate) struct Validate {
     /// Files to check; - is standard input
@@ -247,6 +285,15 @@ mod tests {
         let mut command = Cli::command();
         command.build();
         check_help(&mut command);
+    }
+
+    #[test]
+    fn what_ssh_config_runs_is_understood() {
+        let line = "tbot proxy --destination-dir=/out --proxy-server=a:443 ssh --cluster=c  root@h:22";
+        let cli = parse(line.split_whitespace().map(OsString::from)).unwrap();
+        let Command::Proxy(wrapped) = cli.command else { panic!("proxy") };
+        assert_eq!(wrapped.arguments, ["ssh", "--cluster=c", "root@h:22"]);
+        assert_eq!((wrapped.cluster, wrapped.proxy_server.as_deref()), (None, Some("a:443")));
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! How a run ends: every failure there is, and the one function that maps it to an exit status.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+use tbot::agent::IdentityFileError;
 
 use crate::environment::NotUtf8;
 
@@ -34,6 +37,12 @@ pub(crate) enum Failure {
     /// A file that cannot be read.
     #[error("cannot read {name}: {source}")]
     Unreadable { name: String, source: io::Error },
+    /// A file that is no identity file.
+    #[error("{}: {error}", .path.display())]
+    Identity { path: PathBuf, error: IdentityFileError },
+    /// `tsh` cannot be run.
+    #[error("cannot run {program}: {error}; install Teleport's tsh, or set TSH to its path")]
+    Tsh { program: String, error: io::Error },
     /// What has been said already.
     #[error("failed")]
     Reported(Status),
@@ -55,7 +64,11 @@ impl Failure {
                 Status::Usage
             }
             Self::Reported(status) => *status,
-            Self::Output(_) | Self::Build(_) | Self::Process(_) => Status::Failed,
+            Self::Identity { .. }
+            | Self::Tsh { .. }
+            | Self::Output(_)
+            | Self::Build(_)
+            | Self::Process(_) => Status::Failed,
         }
     }
 }

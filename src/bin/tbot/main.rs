@@ -9,6 +9,7 @@ mod consent;
 mod endpoint;
 mod environment;
 mod exit;
+mod kube;
 mod log;
 mod overrides;
 mod pid_file;
@@ -20,6 +21,7 @@ mod start;
 mod storage_uri;
 mod submit;
 mod telemetry;
+mod tsh;
 mod validate;
 
 use std::ffi::OsString;
@@ -30,6 +32,7 @@ use std::process::ExitCode;
 use cli::Command;
 use environment::Environment;
 use exit::Failure;
+use tsh::Wrap;
 
 /// Everything outside that a command may touch.
 struct World<'a> {
@@ -88,6 +91,9 @@ fn run(arguments: impl IntoIterator<Item = OsString>, mut world: World<'_>) -> R
     match &cli.command {
         Command::Start(run) => start::start(&cli.global, run, &mut world),
         Command::Validate(arguments) => validate::validate(arguments, &mut world),
+        Command::Proxy(wrapped) => tsh::become_tsh(Wrap::Proxy, &cli.global, wrapped, &world),
+        Command::Db(wrapped) => tsh::become_tsh(Wrap::Db, &cli.global, wrapped, &world),
+        Command::Kube { command } => kube::kube(command, &mut world),
         Command::Schema(arguments) => schema::schema(arguments, world.output),
         Command::Telemetry(arguments) => telemetry::telemetry(&cli.global, &arguments.command, &mut world),
         Command::Version => Ok(writeln!(world.output, "tbot {}", request::VERSION)?),

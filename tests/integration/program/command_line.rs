@@ -4,7 +4,17 @@ use super::run::{ENDS_AT_ONCE, Telemetry, tbot};
 
 #[test]
 fn help_of_every_command() {
-    for command in ["", "start", "validate", "schema", "telemetry", "telemetry status", "telemetry preview"] {
+    for command in [
+        "",
+        "start",
+        "proxy",
+        "db",
+        "validate",
+        "schema",
+        "telemetry",
+        "telemetry status",
+        "telemetry preview",
+    ] {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let ended = tbot(Telemetry::Nowhere, &arguments).end();
         assert_eq!((ended.status, ended.stderr.as_str()), (Some(0), ""));

@@ -178,6 +178,11 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
+    /// The folder that it ran in.
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// A file that it left in its folder.
     pub(crate) fn left(&self, name: &str) -> String {
         std::fs::read_to_string(self.folder.path().join(name)).unwrap()
