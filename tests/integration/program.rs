@@ -5,6 +5,7 @@
 mod command_line;
 mod consent;
 mod credentials;
+mod environment;
 mod pid_file;
 mod preview;
 mod receiver;

@@ -1,6 +1,7 @@
 //! Writes the pages that are generated from the schemas: what telemetry collects, and the configuration's reference.
 
 mod configuration;
+mod environment;
 mod ledger;
 mod markdown;
 mod telemetry;

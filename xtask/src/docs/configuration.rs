@@ -7,7 +7,7 @@ use tbot::support;
 
 use super::ledger::{Group, groups};
 use super::markdown::{cell, code, table};
-use super::{NOTICE, text};
+use super::{NOTICE, environment, text};
 
 pub(super) fn page(config: &Value, config_v1: &Value) -> String {
     let mut page = String::from(NOTICE);
@@ -20,6 +20,7 @@ pub(super) fn page(config: &Value, config_v1: &Value) -> String {
     for group in groups(config_v1) {
         page += &section(config_v1, &Group { heading: format!("Version 1: {}", group.heading), ..group });
     }
+    page += &environment::section();
     page += &diagnostics();
     page
 }

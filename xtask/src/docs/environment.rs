@@ -1,0 +1,99 @@
+//! The variables of docs/configuration.md: what each does, and whether this version reads it. Depends on `tbot::support`.
+
+use tbot::support;
+
+use super::markdown::{code, table};
+
+/// Who reads a variable.
+enum Reader {
+    Program,
+    JoinMethod(&'static str),
+    Service(&'static str),
+    Destination(&'static str),
+    /// A part of the Go agent that this program does not have.
+    Nobody(&'static str),
+}
+
+use Reader::{Destination, JoinMethod, Nobody, Program, Service};
+
+const VARIABLES: &[(&[&str], Reader, &str)] = &[
+    (&["TBOT_CONFIG_PATH"], Program, "As `--config`."),
+    (&["TBOT_CONFIG"], Program, "As `--config-string`: the configuration itself, in base64."),
+    (&["TBOT_DEBUG"], Program, "As `--debug`, with `true`; as `--no-debug`, with `false`."),
+    (&["TELEPORT_PROXY"], Program, "As `--proxy-server`."),
+    (&["TELEPORT_AUTH_SERVER"], Program, "As `--auth-server`."),
+    (&["TELEPORT_BOT_TOKEN"], Program, "As `--token`."),
+    (
+        &["TBOT_USE_PROXY_ADDR"],
+        Program,
+        "`yes`: `ssh_config` names the proxy as `proxy_server` does, not as the cluster advertises it. No effect without \
+         `proxy_server`.",
+    ),
+    (
+        &["SSL_CERT_FILE", "SSL_CERT_DIR"],
+        Program,
+        "Certificate authorities to trust for a proxy, instead of the system's; folders with `:` between them.",
+    ),
+    (
+        &["HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"],
+        Program,
+        "HTTP proxy to go through, and hosts to reach without it; also in lower case.",
+    ),
+    (
+        &["TELEPORT_ANONYMOUS_TELEMETRY", "DO_NOT_TRACK"],
+        Program,
+        "A say in whether telemetry is on, see [telemetry.md](telemetry.md).",
+    ),
+    (
+        &["TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS", "_TBOT_TELEMETRY_HELPER", "_TBOT_TELEMETRY_HELPER_VERSION"],
+        Program,
+        "Where the event goes, and what started the agent, see [telemetry.md](telemetry.md).",
+    ),
+    (&["NO_COLOR", "TERM"], Program, "No colours: where the first is set, or the second is `dumb`."),
+    (&["TBOT_REGISTRATION_SECRET"], JoinMethod("bound_keypair"), "As `--registration-secret`."),
+    (&["TBOT_BOUND_KEYPAIR_STATIC_KEY"], JoinMethod("bound_keypair"), "Static private key, PEM in base64."),
+    (&["TBOT_GITLAB_JWT"], JoinMethod("gitlab"), "Token of the CI job."),
+    (&["CIRCLE_OIDC_TOKEN"], JoinMethod("circleci"), "Token of the CI job."),
+    (
+        &["ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"],
+        JoinMethod("github"),
+        "Where the CI job gets its token.",
+    ),
+    (&["KUBERNETES_TOKEN_PATH"], JoinMethod("kubernetes"), "Path of the service account's token."),
+    (&["POD_NAMESPACE"], Destination("kubernetes_secret"), "Namespace of the Secret."),
+    (&["KUBECONFIG"], Destination("kubernetes_secret"), "Kubeconfig of the cluster with the Secret."),
+    (
+        &["TELEPORT_NODE_NAME"],
+        Service("workload-identity-api"),
+        "Host of the kubelet that attests workloads.",
+    ),
+    (&["AWS_REGION"], Service("workload-identity-aws-roles-anywhere"), "AWS region."),
+    (&["HTTP_PROXY"], Nobody("requests in clear text"), "HTTP proxy for requests in clear text."),
+    (&["TSH"], Nobody("the commands `db` and `proxy`"), "Path of `tsh`."),
+];
+
+pub(super) fn section() -> String {
+    let rows: Vec<Vec<String>> = VARIABLES
+        .iter()
+        .map(|(names, reader, effect)| {
+            let names: Vec<String> = names.iter().copied().map(code).collect();
+            vec![names.join(", "), (*effect).to_owned(), read(reader)]
+        })
+        .collect();
+    include_str!("configuration/flags.md").to_owned() + &table(&["variable", "effect", "read"], &rows)
+}
+
+fn read(reader: &Reader) -> String {
+    let (what, name, runs) = match reader {
+        Program => return "yes".to_owned(),
+        Nobody(what) => return format!("no: this program does not have {what}"),
+        JoinMethod(name) => ("join method", name, support::JOIN_METHODS),
+        Service(name) => ("service", name, support::SERVICES),
+        Destination(name) => ("destination", name, support::DESTINATIONS),
+    };
+    if runs.contains(name) {
+        format!("by the {what} {}", code(name))
+    } else {
+        format!("no: this version does not run the {what} {}", code(name))
+    }
+}
