@@ -25,11 +25,12 @@ fn preview(file: &str, arguments: &[&str]) -> Ended {
     tbot(Telemetry::Default, &all).file("tbot.yaml", file).end()
 }
 
-/// The lines of a preview that say what is counted, without the names.
+/// What a preview says is counted, without the names: `3 tbot.yaml:4 (services)`.
 fn counts(preview: &Ended) -> Vec<String> {
     assert_eq!(preview.status, Some(0), "{}", preview.stderr);
-    let lines = preview.stdout.lines().filter(|line| line.starts_with("destinations_configured"));
-    lines.map(|line| line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")).collect()
+    let lines: Vec<&str> = preview.stdout.lines().collect();
+    let pairs = lines.windows(2).filter(|pair| pair[0].starts_with("destinations_configured"));
+    pairs.map(|pair| format!("{} {}", pair[0].split_once(" = ").unwrap().1, pair[1].trim())).collect()
 }
 
 #[test]
