@@ -243,22 +243,7 @@ pub(crate) struct Metadata {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::recordings::recorded;
-
-    /// Response bytes of the first recorded call of `method` whose request text contains `request`.
-    fn response(method: &str, request: &str) -> Vec<u8> {
-        let calls: Vec<serde_json::Value> = serde_json::from_str(&recorded("restart-renewal.json")).unwrap();
-        let call = calls
-            .iter()
-            .find(|call| {
-                call["method"].as_str().unwrap().ends_with(method)
-                    && call["error"] == ""
-                    && call["request"].to_string().contains(request)
-            })
-            .unwrap_or_else(|| panic!("no recorded {method}"));
-        let hex = call["response_hex"].as_str().unwrap();
-        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
-    }
+    use crate::agent::recordings::{recorded, recorded_response as response};
 
     #[test]
     fn ping_and_role_decode_as_recorded() {

@@ -19,6 +19,21 @@ pub(crate) fn recorded_host_authority() -> Authority {
     }
 }
 
+/// Response bytes of the first recorded call of `method` whose request text contains `request`.
+pub(crate) fn recorded_response(method: &str, request: &str) -> Vec<u8> {
+    let calls: Vec<serde_json::Value> = serde_json::from_str(&recorded("restart-renewal.json")).unwrap();
+    let call = calls
+        .iter()
+        .find(|call| {
+            call["method"].as_str().unwrap().ends_with(method)
+                && call["error"] == ""
+                && call["request"].to_string().contains(request)
+        })
+        .unwrap_or_else(|| panic!("no recorded {method}"));
+    let hex = call["response_hex"].as_str().unwrap();
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+}
+
 /// A copy of a recorded folder, to be worked on.
 pub(crate) fn recorded_folder(name: &str) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();

@@ -47,6 +47,11 @@ pub enum OutputError {
         /// Those that the output's roles may see, sorted.
         known: Vec<String>,
     },
+    /// The cluster would misunderstand what is written.
+    #[error(
+        "this cluster (Teleport {0}) takes every context of a kubernetes/v2 output for one and the same Kubernetes cluster: upgrade it to 16 or newer, or use an output of type kubernetes for each"
+    )]
+    OneKubernetes(u32),
     /// The folder's path cannot be made absolute, or is not text.
     #[error(
         "the path {0} cannot be written into a file that names it: use an absolute path in UTF-8 without newlines and quotation marks"

@@ -15,6 +15,9 @@ use super::lookup::{Kind, pick};
 use crate::agent::api::AuthClient;
 use crate::agent::kube_proxy::KubeProxy;
 
+/// A proxy of version 15 was seen to ignore the path and to go by the certificate, which names some cluster.
+const FIRST_WITH_PATHS: u32 = 16;
+
 #[derive(Clone, Debug)]
 pub(crate) struct KubernetesV2 {
     pub(crate) selectors: Vec<Selector>,
@@ -34,6 +37,10 @@ pub(crate) struct Selector {
 
 impl KubernetesV2 {
     pub(super) async fn set(&self, issuer: &Issuer<'_>) -> Result<Set, OutputError> {
+        let server = issuer.bot.facts().server_major;
+        if server < FIRST_WITH_PATHS {
+            return Err(OutputError::OneKubernetes(server));
+        }
         let impersonated = issuer.impersonated(false).await?;
         let client = issuer.client_of(&impersonated).await?;
         let found = self.find(&client).await?;

@@ -165,3 +165,39 @@ pub(crate) struct GenerateHostCertResponse {
     #[prost(bytes = "vec", tag = "1")]
     pub(crate) ssh_certificate: Vec<u8>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::recordings::recorded_response;
+
+    /// The only resource of a recorded list.
+    fn listed(resource_type: &str) -> PaginatedResource {
+        let bytes = recorded_response("/ListResources", resource_type);
+        let mut reply = ListResourcesResponse::decode(bytes.as_slice()).unwrap();
+        assert_eq!((reply.resources.len(), reply.next_key.as_str()), (1, ""));
+        reply.resources.remove(0)
+    }
+
+    #[test]
+    fn resources_decode_as_recorded() {
+        let app = listed("app_server").app_server.unwrap().spec.unwrap().app.unwrap();
+        assert_eq!(app.metadata.unwrap().name, "dumper");
+        assert_eq!(app.spec.unwrap().public_addr, "dumper.127.0.0.1");
+
+        let database = listed("db_server").database_server.unwrap().spec.unwrap().database.unwrap();
+        let metadata = database.metadata.unwrap();
+        assert_eq!((metadata.name.as_str(), database.spec.unwrap().protocol.as_str()), ("pg", "postgres"));
+        assert_eq!(metadata.labels["teleport.dev/origin"], "config-file");
+
+        let kubernetes = listed("kube_server").kubernetes_server.unwrap().spec.unwrap().cluster.unwrap();
+        assert_eq!(kubernetes.metadata.unwrap().name, "dev-kube");
+    }
+
+    #[test]
+    fn a_sessions_name_is_its_id() {
+        let bytes = recorded_response("/CreateAppSession", "dumper");
+        let session = AppSessionReply::decode(bytes.as_slice()).unwrap().session.unwrap();
+        assert_eq!(session.metadata.unwrap().name.len(), 64);
+    }
+}

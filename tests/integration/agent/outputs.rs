@@ -217,7 +217,8 @@ async fn a_kubeconfig_runs_our_command_or_holds_the_credentials() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn selectors_give_a_context_each() {
-    let lab = lab().await;
+    let lab = Lab::of_version("18.2.5").await;
+    furnish(&lab);
     let service = json!({
         "type": "kubernetes/v2",
         "selectors": [
@@ -244,6 +245,22 @@ async fn selectors_give_a_context_each() {
     assert_eq!(config["users"].as_array().unwrap().len(), 1);
     let server = config["clusters"][1]["cluster"]["server"].as_str().unwrap();
     assert!(server.ends_with("/v1/teleport/ZGV2LnRlc3Q/cHJvZC1ldQ"), "{server}");
+
+    let missing = json!({ "type": "kubernetes/v2", "selectors": [{ "name": "nope" }] });
+    let missing = refused(&lab, &missing).await.to_string();
+    assert!(missing.starts_with("kubernetes cluster \"nope\" not found: "), "{missing}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contexts_that_an_old_cluster_would_mix_up_are_refused() {
+    let lab = lab().await;
+    let service = json!({ "type": "kubernetes/v2", "selectors": [{ "name": "dev-kube" }] });
+    let refused = refused(&lab, &service).await.to_string();
+    assert!(
+        refused.contains("Teleport 15") && refused.contains("an output of type kubernetes for each"),
+        "{refused}"
+    );
+    assert!(!lab.path("out").join("kubeconfig.yaml").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -320,10 +337,6 @@ async fn what_cannot_be_had_is_said_with_what_to_do() {
         (json!({ "type": "database", "service": "orders" }), "could be any of pg-a, pg-b: name one of these"),
         (
             json!({ "type": "kubernetes", "kubernetes_cluster": "nope" }),
-            "kubernetes cluster \"nope\" not found: ",
-        ),
-        (
-            json!({ "type": "kubernetes/v2", "selectors": [{ "name": "nope" }] }),
             "kubernetes cluster \"nope\" not found: ",
         ),
         (json!({ "type": "identity", "roles": ["editor"] }), "give it these (tctl bots update --add-roles)"),
