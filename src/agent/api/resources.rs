@@ -19,9 +19,10 @@ const GET_APP_SESSION: &str = "/proto.AuthService/GetAppSession";
 
 /// Servers refuse an answer over 4 MiB; then it is asked for in smaller pieces.
 const PAGE: i32 = 1000;
-/// How often a new session is looked for: every server of the cluster has to hear of it.
-const SESSION_POLL: Duration = Duration::from_millis(100);
-const SESSION_POLLS: u32 = 100;
+/// Between looks for a new session, of which every server of the cluster has to hear: soon at first, then rarely.
+const FIRST_LOOK: Duration = Duration::from_millis(10);
+const LAST_LOOK: Duration = Duration::from_millis(200);
+const LOOKS: u32 = 50;
 
 /// What a cloud's name was before discovery made it unique.
 const DISCOVERED_NAME: &str = "teleport.internal/discovered-name";
@@ -134,17 +135,21 @@ impl AuthClient {
             |detail: &str| ApiError::NoAnswer { method: CREATE_APP_SESSION, detail: detail.to_owned() };
         let session_id =
             name.filter(|name| !name.is_empty()).ok_or_else(|| lost("the session has no name"))?;
-        for _ in 0..SESSION_POLLS {
+        let mut wait = FIRST_LOOK;
+        for _ in 0..LOOKS {
             let request = GetAppSessionRequest { session_id: session_id.clone() };
             match unary::<_, AppSessionReply>(&self.channel, GET_APP_SESSION, request).await {
                 Ok(_) => return Ok(session_id),
                 Err(ApiError::Refused { code: Code::NotFound, .. }) => {
-                    tokio::time::sleep(SESSION_POLL).await;
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(LAST_LOOK);
                 }
                 Err(error) => return Err(error),
             }
         }
-        Err(lost("the new application session did not appear within 10 s"))
+        Err(lost(
+            "the new application session did not appear within 10 s; check that the cluster's servers are up and in step",
+        ))
     }
 }
 
