@@ -22,6 +22,7 @@
 //!
 //! Tokens and private keys are in no line and in no error.
 
+mod access;
 mod address;
 mod api;
 mod control;
@@ -31,6 +32,7 @@ mod discovery;
 mod durable;
 mod error;
 mod folder;
+mod generation;
 mod identity;
 mod identity_file;
 mod in_place;
@@ -40,10 +42,12 @@ mod kube_proxy;
 mod options;
 mod output;
 mod proto;
+mod readers;
 #[cfg(test)]
 mod recordings;
 mod renewal;
 mod rest;
+mod rights;
 mod route;
 mod schedule;
 mod setup;
@@ -63,6 +67,7 @@ use std::time::Duration;
 pub use address::{Address, AddressError};
 pub use api::ApiError;
 pub use control::{Control, Signals, control};
+pub use destination::DestinationError;
 pub use discovery::DiscoveryError;
 pub use error::{AgentError, OutputFailure};
 pub use folder::FolderError;
@@ -73,6 +78,7 @@ pub use keys::KeyError;
 pub use kube_proxy::KubeProxyError;
 pub use options::{AgentOptions, Clock, Environment, Randomness};
 pub use output::{LookupError, OutputError};
+pub use readers::ReaderError;
 pub use renewal::{Cure, JoinReason, RenewalError};
 pub use rest::RestError;
 pub use route::HttpProxyError;

@@ -24,7 +24,6 @@ pub const REFUSED: &[(&str, &str, &str)] = &[
     ("Application", "delegation_session_id", "credentials for a delegation session"),
     ("Kubernetes", "delegation_session_id", "credentials for a delegation session"),
     ("KubernetesV2", "relay_server", "a relay"),
-    ("Directory", "readers", "readers of a directory"),
 ];
 
 /// What a property would give, where it is refused.

@@ -7,18 +7,19 @@
 //! [`recover`](Folder::recover) rolls back what stopped before 2 and completes what stopped after it.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, Stat};
+use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::folder::{Folder, FolderError};
+use super::folder::{Folder, FolderError, tree};
+use super::rights::Grant;
 
 const STAGED: &str = ".tbot-staged";
 const COMMIT: &str = ".tbot-commit";
 
-/// A file of a set: its name in the folder and its content.
+/// A file of a set: its name in the folder, with at most one sub-folder (`cockroach/node.key`), and its content.
 pub(crate) type NewFile = (String, Vec<u8>);
 
 /// What [`Folder::recover`] found and did.
@@ -32,7 +33,7 @@ pub(crate) enum Recovered {
 }
 
 /// Ends what [`Folder::alone`] began.
-struct Alone<'a>(&'a Folder);
+pub(super) struct Alone<'a>(&'a Folder);
 
 impl Drop for Alone<'_> {
     fn drop(&mut self) {
@@ -42,22 +43,22 @@ impl Drop for Alone<'_> {
 }
 
 impl Folder {
-    /// Replaces these files by new ones, as one set. A file that is there keeps its mode and group; a new one has
-    /// mode 0600.
-    pub(crate) fn commit(&self, files: &[NewFile]) -> Result<(), FolderError> {
+    /// Replaces these files by new ones, as one set. A file that is there keeps its mode, group and access list; a new
+    /// one has mode 0600.
+    pub(crate) fn commit(&self, files: &[NewFile], grant: &Grant) -> Result<(), FolderError> {
         let _alone = self.alone();
         self.put_in_order()?;
-        rustix::fs::mkdirat(&self.fd, STAGED, Mode::RWXU)
-            .map_err(|error| self.failed("make the folder", STAGED, error.into()))?;
+        grant.folder(&self.fd).map_err(|error| self.failed("let readers into", ".", error.into()))?;
+        self.make_folder(STAGED)?;
         let staged = self.open_inner(STAGED)?;
         for (name, content) in files {
-            self.stage(&staged, name, content)?;
+            self.stage(&staged, STAGED, name, content, grant)?;
         }
-        rustix::fs::fsync(&staged).map_err(|error| self.failed("make durable", STAGED, error.into()))?;
+        tree::sync(&staged).map_err(|error| self.failed("make durable", STAGED, error.into()))?;
         rustix::fs::renameat(&self.fd, STAGED, &self.fd, COMMIT)
             .map_err(|error| self.failed("rename", STAGED, error.into()))?;
         self.sync()?;
-        self.complete()
+        self.complete(grant)
     }
 
     /// Puts the folder in order after a crash. Cheap when there is nothing to do.
@@ -66,13 +67,13 @@ impl Folder {
         self.put_in_order()
     }
 
-    fn put_in_order(&self) -> Result<Recovered, FolderError> {
+    pub(super) fn put_in_order(&self) -> Result<Recovered, FolderError> {
         if self.has_folder(COMMIT)? {
-            self.complete()?;
+            self.complete(&Grant::default())?;
             return Ok(Recovered::Completed);
         }
         if self.has_folder(STAGED)? {
-            self.discard(STAGED)?;
+            self.remove_folder(STAGED)?;
             return Ok(Recovered::RolledBack);
         }
         Ok(Recovered::Nothing)
@@ -80,82 +81,76 @@ impl Folder {
 
     /// Waits until nobody else changes a set here: two outputs may name one folder, and so may two agents. A file system
     /// that cannot lock a folder (NFS) leaves it to its users not to do that.
-    fn alone(&self) -> Alone<'_> {
+    pub(super) fn alone(&self) -> Alone<'_> {
         if let Err(error) = rustix::fs::flock(&self.fd, FlockOperation::LockExclusive) {
             tracing::debug!(folder = %self.path().display(), "cannot lock the folder: {error}");
         }
         Alone(self)
     }
 
-    fn stage(&self, staged: &OwnedFd, name: &str, content: &[u8]) -> Result<(), FolderError> {
-        let failed = |error| self.failed("write", name, error);
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let fd = rustix::fs::openat(staged, name, flags, Mode::RUSR | Mode::WUSR)
-            .map_err(|error| failed(error.into()))?;
+    /// Writes one file of a set into the new folder `inner`, with the rights of the file that it replaces.
+    pub(super) fn stage(
+        &self,
+        inner: &OwnedFd,
+        inner_name: &str,
+        name: &str,
+        content: &[u8],
+        grant: &Grant,
+    ) -> Result<(), FolderError> {
+        let failed = |error: io::Error| self.failed("write", &format!("{inner_name}/{name}"), error);
+        let old = self.rights_of(name)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = tree::at(inner, name, true, |folder, file| {
+            rustix::fs::openat(folder, file, flags, Mode::RUSR | Mode::WUSR)
+        });
+        let fd = fd.map_err(|error| failed(error.into()))?;
+        grant
+            .file(&fd, old.as_ref())
+            .map_err(|error| self.failed("give its readers access to", name, error.into()))?;
         let mut file = File::from(fd);
-        file.write_all(content).map_err(failed)?;
-        if let Some(old) = self.stat_file(name)? {
-            // Who may read a file was decided by whoever set its group and mode; a renewal does not change it.
-            // A group that we may not give is no reason to fail: then fewer may read, never more.
-            let group = rustix::fs::Gid::from_raw(old.st_gid);
-            let given = rustix::fs::fchown(&file, None, Some(group)).is_ok();
-            let mode = Mode::from_raw_mode(old.st_mode);
-            let mode = if given { mode } else { mode & Mode::RWXU };
-            rustix::fs::fchmod(&file, mode).map_err(|error| failed(error.into()))?;
-        }
-        file.sync_all().map_err(failed)
+        file.write_all(content).and_then(|()| file.sync_all()).map_err(failed)
     }
 
-    fn complete(&self) -> Result<(), FolderError> {
+    /// Renames what counts to its place, and removes what is empty then.
+    fn complete(&self, grant: &Grant) -> Result<(), FolderError> {
         let commit = self.open_inner(COMMIT)?;
-        for name in self.names_in(&commit, COMMIT)? {
-            rustix::fs::renameat(&commit, &name, &self.fd, &name)
-                .map_err(|error| self.failed("put in place", &name, error.into()))?;
+        for name in tree::files(&commit).map_err(|error| self.failed("list", COMMIT, error.into()))? {
+            let failed = |error: Errno| self.failed("put in place", &name, error.into());
+            let moved = tree::at(&commit, &name, false, |from, file| {
+                tree::at(&self.fd, &name, true, |to, _| {
+                    if tree::split(&name).0.is_some() {
+                        grant.folder(to)?;
+                    }
+                    rustix::fs::renameat(from, file, to, file)?;
+                    rustix::fs::fsync(to)
+                })
+            });
+            moved.map_err(failed)?;
         }
         self.sync()?;
         self.remove_folder(COMMIT)
     }
 
-    fn discard(&self, inner: &str) -> Result<(), FolderError> {
-        let fd = self.open_inner(inner)?;
-        for name in self.names_in(&fd, inner)? {
-            rustix::fs::unlinkat(&fd, &name, AtFlags::empty())
-                .map_err(|error| self.failed("remove", &name, error.into()))?;
-        }
-        self.remove_folder(inner)
-    }
-
-    fn remove_folder(&self, inner: &str) -> Result<(), FolderError> {
-        rustix::fs::unlinkat(&self.fd, inner, AtFlags::REMOVEDIR)
-            .map_err(|error| self.failed("remove", inner, error.into()))?;
+    /// Removes a folder that is the agent's own, with all that is in it.
+    pub(super) fn remove_folder(&self, inner: &str) -> Result<(), FolderError> {
+        tree::remove(&self.fd, inner).map_err(|error| self.failed("remove", inner, error.into()))?;
         self.sync()
     }
 
-    fn open_inner(&self, inner: &str) -> Result<OwnedFd, FolderError> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        rustix::fs::openat(&self.fd, inner, flags, Mode::empty())
-            .map_err(|error| self.failed("open", inner, error.into()))
+    /// Makes a folder that must not be there yet, with mode 0700.
+    pub(super) fn make_folder(&self, inner: &str) -> Result<(), FolderError> {
+        rustix::fs::mkdirat(&self.fd, inner, Mode::RWXU)
+            .map_err(|error| self.failed("make the folder", inner, error.into()))
     }
 
-    fn names_in(&self, fd: &OwnedFd, inner: &str) -> Result<Vec<String>, FolderError> {
-        let failed = |error: Errno| self.failed("list", inner, error.into());
-        let mut names = Vec::new();
-        for entry in Dir::read_from(fd).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            match entry.file_name().to_str() {
-                Ok("." | "..") | Err(_) => {}
-                Ok(name) => names.push(name.to_owned()),
-            }
+    /// Opens a folder that only this agent can have made.
+    pub(super) fn open_inner(&self, inner: &str) -> Result<OwnedFd, FolderError> {
+        let failed = |error: Errno| self.failed("open", inner, error.into());
+        let fd = tree::open(&self.fd, inner).map_err(failed)?;
+        if rustix::fs::fstat(&fd).map_err(failed)?.st_uid == rustix::process::geteuid().as_raw() {
+            return Ok(fd);
         }
-        Ok(names)
-    }
-
-    fn stat_file(&self, name: &str) -> Result<Option<Stat>, FolderError> {
-        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => Ok(Some(stat)),
-            Ok(_) | Err(Errno::NOENT) => Ok(None),
-            Err(error) => Err(self.failed("look at", name, error.into())),
-        }
+        Err(FolderError::NotOurs { path: self.path().join(inner), what: "another user's folder" })
     }
 }
 
@@ -176,6 +171,10 @@ mod tests {
         Folder::open(path, SymlinkMode::TrySecure).unwrap()
     }
 
+    fn commit(folder: &Folder, generation: &str) {
+        folder.commit(&files(generation), &Grant::default()).unwrap();
+    }
+
     fn generation(folder: &Folder) -> [String; 2] {
         ["key", "tlscert"].map(|name| String::from_utf8(folder.read(name).unwrap().unwrap()).unwrap())
     }
@@ -184,8 +183,8 @@ mod tests {
     fn a_set_replaces_the_one_before_and_leaves_nothing_else() {
         let root = tempfile::tempdir().unwrap();
         let folder = open(root.path());
-        folder.commit(&files("1")).unwrap();
-        folder.commit(&files("2")).unwrap();
+        commit(&folder, "1");
+        commit(&folder, "2");
         assert_eq!(generation(&folder), ["key 2", "tlscert 2"]);
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2);
     }
@@ -198,7 +197,7 @@ mod tests {
                 let folder = open(root.path());
                 scope.spawn(move || {
                     for round in 0..20 {
-                        folder.commit(&files(&format!("{writer}{round}"))).unwrap();
+                        commit(&folder, &format!("{writer}{round}"));
                     }
                 });
             }
@@ -211,11 +210,11 @@ mod tests {
     fn modes_that_somebody_set_are_kept() {
         let root = tempfile::tempdir().unwrap();
         let folder = open(root.path());
-        folder.commit(&files("1")).unwrap();
+        commit(&folder, "1");
         let mode = |name: &str| fs::metadata(root.path().join(name)).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode("key"), 0o600);
         fs::set_permissions(root.path().join("key"), fs::Permissions::from_mode(0o640)).unwrap();
-        folder.commit(&files("2")).unwrap();
+        commit(&folder, "2");
         assert_eq!((mode("key"), mode("tlscert")), (0o640, 0o600));
     }
 
@@ -223,7 +222,7 @@ mod tests {
     fn what_stopped_before_it_counted_is_rolled_back() {
         let root = tempfile::tempdir().unwrap();
         let folder = open(root.path());
-        folder.commit(&files("1")).unwrap();
+        commit(&folder, "1");
         // As after a crash in step 1: one of two files is staged.
         fs::create_dir(root.path().join(STAGED)).unwrap();
         fs::write(root.path().join(STAGED).join("key"), "key 2").unwrap();
@@ -236,7 +235,7 @@ mod tests {
     fn what_stopped_after_it_counted_is_completed() {
         let root = tempfile::tempdir().unwrap();
         let folder = open(root.path());
-        folder.commit(&files("1")).unwrap();
+        commit(&folder, "1");
         // As after a crash in step 3: `key` is in its place, `tlscert` is not.
         fs::create_dir(root.path().join(COMMIT)).unwrap();
         fs::write(root.path().join("key"), "key 2").unwrap();
@@ -244,5 +243,18 @@ mod tests {
         assert_eq!(folder.recover().unwrap(), Recovered::Completed);
         assert_eq!(generation(&folder), ["key 2", "tlscert 2"]);
         assert_eq!(folder.recover().unwrap(), Recovered::Nothing);
+    }
+
+    #[test]
+    fn a_sub_folder_goes_with_its_set() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = open(root.path());
+        for generation in ["1", "2"] {
+            let mut files = files(generation);
+            files.push(("cockroach/node.key".to_owned(), generation.as_bytes().to_vec()));
+            folder.commit(&files, &Grant::default()).unwrap();
+        }
+        assert_eq!(fs::read_to_string(root.path().join("cockroach/node.key")).unwrap(), "2");
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 3);
     }
 }

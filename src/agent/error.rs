@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use super::address::AddressError;
+use super::destination::DestinationError;
 use super::output::OutputError;
 use super::renewal::RenewalError;
 use super::route::HttpProxyError;
@@ -36,6 +37,14 @@ pub enum AgentError {
     /// TLS towards the proxy cannot be set up.
     #[error(transparent)]
     Web(#[from] WebError),
+    /// A destination cannot do what is configured.
+    #[error("output {output}: {error}")]
+    Destination {
+        /// The output's name.
+        output: String,
+        /// Why not.
+        error: DestinationError,
+    },
     /// The storage cannot be opened.
     #[error(transparent)]
     Storage(#[from] StorageError),

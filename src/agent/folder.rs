@@ -3,6 +3,9 @@
 //! Symbolic links are refused in the whole path (`symlinks: secure`, and `try-secure` where the kernel can) once,
 //! when the folder is opened; from then on names are taken from the open folder and links are never followed.
 
+mod open;
+pub(in crate::agent) mod tree;
+
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
@@ -11,6 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::rights::Grant;
 use crate::config::SymlinkMode;
 
 /// An empty file, written before each renewal to see that writing works.
@@ -37,6 +41,14 @@ pub enum FolderError {
         "the storage {0} is locked: is another tbot running? two agents with one identity would lock the bot"
     )]
     Locked(PathBuf),
+    /// Something lies where the agent keeps what is its own.
+    #[error("{path} is {what}, which this agent did not make: remove it, or use another folder")]
+    NotOurs {
+        /// Where it lies.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
 }
 
 /// An open folder.
@@ -53,23 +65,18 @@ pub(crate) struct Lock(#[expect(dead_code, reason = "closing the file releases t
 impl Folder {
     /// Opens `path`, and makes it and its parents with mode 0700 where they are not there.
     pub(crate) fn open(path: &Path, symlinks: SymlinkMode) -> Result<Self, FolderError> {
-        use std::os::unix::fs::DirBuilderExt as _;
-        let failed = |doing, error: io::Error| {
-            let hint = match Errno::from_io_error(&error) {
-                Some(Errno::LOOP) => {
+        let failed = |error: Errno| {
+            let hint = match error {
+                Errno::LOOP => {
                     "; a symbolic link is in the path: name the real one, or set symlinks: insecure"
                 }
-                Some(Errno::ACCESS) => "; check the owner and mode of the folder and its parents",
+                Errno::ACCESS => "; check the owner and mode of the folder and its parents",
+                Errno::NOTDIR => "; something on the way is no folder",
                 _ => "",
             };
-            FolderError::Io { doing, path: path.to_owned(), error, hint }
+            FolderError::Io { doing: "open the folder", path: path.to_owned(), error: error.into(), hint }
         };
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(|error| failed("make the folder", error))?;
-        let fd = open_folder(path, symlinks).map_err(|error| failed("open the folder", error.into()))?;
+        let fd = open::open_or_make(path, symlinks).map_err(failed)?;
         Ok(Self { fd, path: path.to_owned() })
     }
 
@@ -114,6 +121,19 @@ impl Folder {
             .map_err(|error| self.failed("write the test file", WRITE_TEST, error.into()))
     }
 
+    /// True when the folder belongs to the user that the agent runs as.
+    pub(crate) fn is_ours(&self) -> Result<bool, FolderError> {
+        let stat = rustix::fs::fstat(&self.fd).map_err(|error| self.failed("look at", ".", error.into()))?;
+        Ok(stat.st_uid == rustix::process::geteuid().as_raw())
+    }
+
+    /// Sees whether readers can be given access here.
+    pub(crate) fn test_access(&self, grant: &Grant) -> Result<(), FolderError> {
+        let failed = |error: Errno| self.failed("give readers access to", WRITE_TEST, error.into());
+        let file = self.create(WRITE_TEST, OFlags::TRUNC).map_err(failed)?;
+        grant.test(&file.into()).map_err(failed)
+    }
+
     /// Takes the lock that the Go agent takes as well: `flock(2)`, exclusive, on the file `lock`.
     pub(crate) fn lock(&self) -> Result<Lock, FolderError> {
         let file =
@@ -135,18 +155,18 @@ impl Folder {
         })
     }
 
-    /// True when `name` is a folder.
-    pub(super) fn has_folder(&self, name: &str) -> Result<bool, FolderError> {
-        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory),
-            Err(Errno::NOENT) => Ok(false),
-            Err(error) => Err(self.failed("look at", name, error.into())),
-        }
+    /// What a name in this folder is; links are not followed.
+    pub(super) fn kind(&self, name: &str) -> Result<Option<FileType>, FolderError> {
+        tree::kind(&self.fd, name).map_err(|error| self.failed("look at", name, error.into()))
     }
 
-    pub(super) fn create(&self, name: &str, extra: OFlags) -> Result<File, Errno> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | extra;
-        rustix::fs::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR).map(File::from)
+    /// True when `name` is a folder.
+    pub(super) fn has_folder(&self, name: &str) -> Result<bool, FolderError> {
+        Ok(self.kind(name)? == Some(FileType::Directory))
+    }
+
+    fn create(&self, name: &str, extra: OFlags) -> Result<File, Errno> {
+        create(&self.fd, name, extra)
     }
 
     pub(super) fn failed(&self, doing: &'static str, name: &str, error: io::Error) -> FolderError {
@@ -154,39 +174,17 @@ impl Folder {
             Some(Errno::LOOP) => "; it is a symbolic link, which is never followed here: remove it",
             Some(Errno::ACCESS | Errno::PERM) => "; check the owner and mode of the folder and the file",
             Some(Errno::NOSPC) => "; the disk is full",
+            Some(Errno::NOTSUP) => "; the file system does not know this",
             _ => "",
         };
         FolderError::Io { doing, path: self.path.join(name), error, hint }
     }
 }
 
-const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-
-#[cfg(target_os = "linux")]
-fn open_folder(path: &Path, symlinks: SymlinkMode) -> Result<OwnedFd, Errno> {
-    use rustix::fs::{CWD, ResolveFlags, openat2};
-    let plain = || rustix::fs::open(path, FOLDER, Mode::empty());
-    if symlinks == SymlinkMode::Insecure {
-        return plain();
-    }
-    match openat2(CWD, path, FOLDER, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
-        Err(Errno::NOSYS) if symlinks == SymlinkMode::TrySecure => {
-            tracing::warn!(
-                folder = %path.display(),
-                "this kernel cannot refuse symbolic links in a path (openat2, Linux 5.6), so they are followed"
-            );
-            plain()
-        }
-        opened => opened,
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn open_folder(path: &Path, symlinks: SymlinkMode) -> Result<OwnedFd, Errno> {
-    match symlinks {
-        SymlinkMode::Secure => Err(Errno::NOSYS),
-        SymlinkMode::TrySecure | SymlinkMode::Insecure => rustix::fs::open(path, FOLDER, Mode::empty()),
-    }
+/// Opens a file to write to it; a new one has mode 0600.
+pub(super) fn create(folder: &OwnedFd, name: &str, extra: OFlags) -> Result<File, Errno> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | extra;
+    rustix::fs::openat(folder, name, flags, Mode::RUSR | Mode::WUSR).map(File::from)
 }
 
 #[cfg(test)]

@@ -1,118 +1,152 @@
-//! Writes files where they are, for folders that somebody prepared: another owner's, or files with access control lists.
-//! One I/O edge.
+//! Writes files where they are, for folders that somebody else prepared: another owner's, or with another owner's files
+//! (`tbot init`). One I/O edge.
 //!
-//! Replacing such a file would lose its owner and its list, and with them its readers. Writing in place keeps them, at
-//! a price: who reads in the middle of a renewal may see files of two generations.
+//! Replacing such a file would lose its owner, and with it its readers. Writing in place keeps them, at a price: who
+//! reads in the middle of a renewal may see files of two generations, and a crash may leave them.
 
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{Seek as _, Write as _};
+use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, OFlags, Stat};
 use rustix::io::Errno;
 
+use super::access::AccessList;
 use super::durable::NewFile;
-use super::folder::{Folder, FolderError};
+use super::folder::{Folder, FolderError, tree};
 
 impl Folder {
-    /// True when the folder or one of the files is another user's, or a file has an access control list.
+    /// True when the folder or one of the files is another user's.
     pub(crate) fn takes_only_writing_in_place(&self, files: &[NewFile]) -> Result<bool, FolderError> {
         let me = rustix::process::geteuid().as_raw();
-        let folder =
-            rustix::fs::fstat(&self.fd).map_err(|error| self.failed("look at", ".", error.into()))?;
-        if folder.st_uid != me {
+        if self.stat()?.st_uid != me {
             return Ok(true);
         }
         for (name, _) in files {
-            match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(stat) if stat.st_uid != me || self.has_access_list(name)? => return Ok(true),
-                Ok(_) | Err(Errno::NOENT) => {}
+            let stat = tree::at(&self.fd, name, false, |folder, file| {
+                rustix::fs::statat(folder, file, AtFlags::SYMLINK_NOFOLLOW)
+            });
+            match stat {
+                Ok(stat) if stat.st_uid != me => return Ok(true),
+                // A sub-folder that is a link, or none yet, holds nobody's files.
+                Ok(_) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
                 Err(error) => return Err(self.failed("look at", name, error.into())),
             }
         }
         Ok(false)
     }
 
-    /// Writes each file over what it held, and makes it durable.
+    /// Writes each file over what it held, and makes it durable. All are opened before the first is changed.
     pub(crate) fn write_in_place(&self, files: &[NewFile]) -> Result<(), FolderError> {
-        tracing::debug!(
-            folder = %self.path().display(),
-            "files are written in place, because the folder or a file is another user's or has an access control list"
-        );
-        for (name, content) in files {
-            let failed = |error| self.failed("write", name, error);
-            let mut file = self.create(name, OFlags::TRUNC).map_err(|error| failed(error.into()))?;
-            file.write_all(content).and_then(|()| file.sync_all()).map_err(failed)?;
+        let folder = self.stat()?;
+        let opened = files.iter().map(|(name, content)| Ok((name, content, self.open_old(name, &folder)?)));
+        for (name, content, mut file) in opened.collect::<Result<Vec<_>, FolderError>>()? {
+            // Over the old content rather than after emptying the file: a disk that is full takes nothing away then.
+            let written = file
+                .rewind()
+                .and_then(|()| file.write_all(content))
+                .and_then(|()| file.set_len(content.len().try_into().unwrap_or(u64::MAX)))
+                .and_then(|()| file.sync_all());
+            written.map_err(|error| self.failed("write", name, error))?;
         }
         self.sync()
     }
 
-    #[cfg(target_os = "linux")]
-    fn has_access_list(&self, name: &str) -> Result<bool, FolderError> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
-            Ok(file) => file,
-            // A link is replaced, never followed.
-            Err(Errno::LOOP) => return Ok(false),
-            Err(error) => return Err(self.failed("open", name, error.into())),
-        };
-        // The list itself is not read: whether it would fit into nothing tells that it is there.
-        let mut nothing: [u8; 0] = [];
-        match rustix::fs::fgetxattr(&file, "system.posix_acl_access", &mut nothing[..]) {
-            Ok(_) | Err(Errno::RANGE) => Ok(true),
-            Err(Errno::NODATA | Errno::NOTSUP) => Ok(false),
-            Err(error) => Err(self.failed("read the access control list of", name, error.into())),
+    /// What is wrong with the access lists of the folder and of these files.
+    pub(crate) fn access_problem(&self, files: &[NewFile]) -> Result<Option<String>, FolderError> {
+        if let Some(problem) = problem(&self.fd).map_err(|error| self.failed("look at", ".", error.into()))? {
+            return Ok(Some(format!("{}: {problem}", self.path().display())));
         }
+        for (name, _) in files {
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            let file = tree::at(&self.fd, name, false, |folder, file| {
+                rustix::fs::openat(folder, file, flags, rustix::fs::Mode::empty())
+            });
+            match file.and_then(|file| problem(&file)) {
+                Ok(Some(problem)) => {
+                    return Ok(Some(format!("{}: {problem}", self.path().join(name).display())));
+                }
+                Ok(None) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(self.failed("look at", name, error.into())),
+            }
+        }
+        Ok(None)
     }
 
-    #[cfg(not(target_os = "linux"))]
-    fn has_access_list(&self, _name: &str) -> Result<bool, FolderError> {
-        let _: (Mode, OFlags) = (Mode::empty(), OFlags::empty());
-        Ok(false)
+    /// Opens a file to write over it; makes it where it is not there. Refuses what may be another file than it seems.
+    fn open_old(&self, name: &str, folder: &Stat) -> Result<File, FolderError> {
+        let opened =
+            tree::at(&self.fd, name, true, |fd, file| super::folder::create(fd, file, OFlags::NONBLOCK));
+        let file = opened.map_err(|error| self.failed("write", name, error.into()))?;
+        let stat = rustix::fs::fstat(&file).map_err(|error| self.failed("look at", name, error.into()))?;
+        let me = rustix::process::geteuid().as_raw();
+        let what = if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            "no file"
+        } else if stat.st_nlink != 1 {
+            "a file with a second name elsewhere"
+        } else if ![me, folder.st_uid, 0].contains(&stat.st_uid) {
+            "a file of a user who owns neither the folder nor the agent"
+        } else {
+            return Ok(file);
+        };
+        Err(FolderError::NotOurs { path: self.path().join(name), what })
+    }
+
+    fn stat(&self) -> Result<Stat, FolderError> {
+        rustix::fs::fstat(&self.fd).map_err(|error| self.failed("look at", ".", error.into()))
+    }
+}
+
+fn problem(file: &OwnedFd) -> Result<Option<&'static str>, Errno> {
+    match AccessList::read(file)? {
+        Some(list) => Ok(list.problem()),
+        None if rustix::fs::fstat(file)?.st_mode & 0o077 != 0 => Ok(Some("others than its owner may use it")),
+        None => Ok(None),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt as _;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt as _, symlink};
 
     use super::*;
     use crate::config::SymlinkMode;
 
-    /// `user::rw-, user:1:rw-, group::---, mask::rw-, other::---` as Linux stores it: version 2, then tag,
-    /// permissions and id of each entry, little endian.
-    const ACCESS_LIST: [u8; 44] = [
-        2, 0, 0, 0, //
-        1, 0, 6, 0, 255, 255, 255, 255, //
-        2, 0, 6, 0, 1, 0, 0, 0, //
-        4, 0, 0, 0, 255, 255, 255, 255, //
-        16, 0, 6, 0, 255, 255, 255, 255, //
-        32, 0, 0, 0, 255, 255, 255, 255,
-    ];
+    fn files(content: &str) -> Vec<NewFile> {
+        ["key", "cockroach/node.key"].map(|name| (name.to_owned(), content.as_bytes().to_vec())).to_vec()
+    }
 
     #[test]
-    fn a_file_with_an_access_list_keeps_it() {
+    fn files_stay_the_same_files() {
         let root = tempfile::tempdir().unwrap();
         let folder = Folder::open(root.path(), SymlinkMode::TrySecure).unwrap();
-        let files = |content: &str| vec![("key".to_owned(), content.as_bytes().to_vec())];
-        assert!(!folder.takes_only_writing_in_place(&files("")).unwrap(), "no file yet");
-        folder.commit(&files("1")).unwrap();
-        assert!(!folder.takes_only_writing_in_place(&files("")).unwrap());
-
-        let path = root.path().join("key");
-        let set = rustix::fs::setxattr(
-            &path,
-            "system.posix_acl_access",
-            &ACCESS_LIST,
-            rustix::fs::XattrFlags::empty(),
-        );
-        if set == Err(Errno::NOTSUP) {
-            return;
+        assert!(!folder.takes_only_writing_in_place(&files("")).unwrap(), "all is ours");
+        folder.write_in_place(&files("a long text")).unwrap();
+        let inode = || fs::metadata(root.path().join("key")).unwrap().ino();
+        let before = inode();
+        folder.write_in_place(&files("short")).unwrap();
+        assert_eq!(inode(), before);
+        for (name, content) in files("short") {
+            assert_eq!(fs::read(root.path().join(name)).unwrap(), content);
         }
-        set.unwrap();
-        let inode = std::fs::metadata(&path).unwrap().ino();
-        assert!(folder.takes_only_writing_in_place(&files("")).unwrap());
-        folder.write_in_place(&files("2")).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().ino(), inode);
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "2");
-        assert!(folder.takes_only_writing_in_place(&files("")).unwrap(), "the list is still there");
+    }
+
+    #[test]
+    fn a_file_with_a_second_name_and_a_link_are_refused_and_nothing_is_written() {
+        let root = tempfile::tempdir().unwrap();
+        let [victim, out] = ["victim", "out"].map(|name| root.path().join(name));
+        fs::write(&victim, "whole").unwrap();
+        fs::create_dir(&out).unwrap();
+        let folder = Folder::open(&out, SymlinkMode::TrySecure).unwrap();
+        let planted = out.join("cockroach/node.key");
+        fs::create_dir(out.join("cockroach")).unwrap();
+        for plant in [fs::hard_link::<_, &std::path::Path>, symlink] {
+            plant(&victim, planted.as_path()).unwrap();
+            folder.write_in_place(&files("secret")).unwrap_err();
+            assert_eq!(fs::read_to_string(&victim).unwrap(), "whole");
+            assert_eq!(fs::read_to_string(out.join("key")).unwrap(), "", "opened, and not written");
+            fs::remove_file(&planted).unwrap();
+        }
     }
 }

@@ -1,13 +1,12 @@
 //! From the configuration to what runs: refuses, fills in defaults, opens the storage. The only reader of [`Config`]
 //! beside `unsupported`.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Inner;
 use super::address::Address;
-use super::destination::{Destination, Place};
+use super::destination::{Destination, Directory, Place};
 use super::discovery::Setting;
 use super::error::AgentError;
 use super::options::AgentOptions;
@@ -23,8 +22,7 @@ use super::token::TokenSetting;
 use super::unsupported::Unsupported;
 use super::web::Web;
 use crate::config::{
-    self, Config, DatabaseFormat, Identifier, KubernetesSelector, Service, SshCaType, SshConfigMode,
-    SymlinkMode, is_on,
+    self, Config, DatabaseFormat, Identifier, KubernetesSelector, Service, SshCaType, SshConfigMode, is_on,
 };
 
 /// A configuration that can be run.
@@ -84,12 +82,15 @@ impl Plan {
         })
     }
 
-    /// Opens and locks the storage.
+    /// Tests the destinations, and opens and locks the storage.
     pub(super) async fn open(&self) -> Result<Inner, AgentError> {
+        for output in &self.outputs {
+            let destination = Arc::clone(&output.destination);
+            let failed = |error| AgentError::Destination { output: output.name.clone(), error };
+            blocking(move || destination.test()).await.map_err(failed)?;
+        }
         let storage = match self.storage.clone() {
-            Place::Directory { path, symlinks } => {
-                blocking(move || Storage::directory(&path, symlinks)).await?
-            }
+            Place::Directory(directory) => blocking(move || Storage::directory(directory)).await?,
             Place::Memory => {
                 tracing::warn!("the bot's identity is kept in memory: every start needs a new token");
                 Storage::memory()
@@ -138,10 +139,7 @@ fn address(config: &Config) -> Result<(Setting, &str), AgentError> {
 
 fn place(pointer: &str, destination: &config::Destination) -> Result<Place, Unsupported> {
     match destination {
-        config::Destination::Directory(directory) => Ok(Place::Directory {
-            path: PathBuf::from(directory.path.as_str()),
-            symlinks: directory.symlinks.unwrap_or(SymlinkMode::TrySecure),
-        }),
+        config::Destination::Directory(directory) => Ok(Place::Directory(Directory::new(directory))),
         config::Destination::Memory(_) => Ok(Place::Memory),
         other @ config::Destination::KubernetesSecret(_) => Err(Unsupported::destination(pointer, other)),
     }

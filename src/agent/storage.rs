@@ -13,17 +13,18 @@
 //! renewal is asked for. It names the certificate that was presented: as soon as another one is stored, it is void. The
 //! Go agent does not know the note: do not let it take over a storage that has one.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest;
 
+use super::destination::{DestinationError, Directory};
 use super::durable::{NewFile, Recovered};
 use super::folder::{Folder, FolderError, Lock};
 use super::identity::{Identity, IdentityError, SignedCerts};
 use super::keys::KeyPair;
+use super::readers::Access;
 use super::tls::hex;
-use crate::config::SymlinkMode;
 
 const KEY: &str = "key";
 const KEY_PUB: &str = "key.pub";
@@ -44,6 +45,9 @@ pub enum StorageError {
     /// Files.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// Access lists that are required, and do not work.
+    #[error("the storage: {0}")]
+    Access(#[from] DestinationError),
     /// The stored files do not belong together or are damaged.
     #[error(
         "the identity stored in {path} is damaged: {error}; restore these files from where they came, or remove them and join with a new token"
@@ -61,6 +65,7 @@ pub enum StorageError {
 pub(crate) enum Storage {
     Directory {
         folder: Folder,
+        access: Access,
         _lock: Lock,
     },
     /// Lost at the end; holds what [`Storage::save`] got.
@@ -79,10 +84,14 @@ pub(crate) struct Stored {
 
 impl Storage {
     /// Opens and locks a folder, and completes or rolls back what a crash left.
-    pub(crate) fn directory(path: &Path, symlinks: SymlinkMode) -> Result<Self, StorageError> {
-        let folder = Folder::open(path, symlinks)?;
+    pub(crate) fn directory(directory: Directory) -> Result<Self, StorageError> {
+        let path = directory.path.as_path();
+        let folder = directory.open()?;
         folder.test_write()?;
         let lock = folder.lock()?;
+        if let Some(problem) = directory.test_access()? {
+            tracing::warn!(storage = %path.display(), "{problem}");
+        }
         match folder.recover()? {
             Recovered::Nothing => {}
             Recovered::RolledBack => {
@@ -92,7 +101,7 @@ impl Storage {
                 tracing::warn!(storage = %path.display(), "saving an identity was interrupted, and is completed now");
             }
         }
-        Ok(Self::Directory { folder, _lock: lock })
+        Ok(Self::Directory { folder, access: directory.access, _lock: lock })
     }
 
     pub(crate) fn memory() -> Self {
@@ -126,8 +135,10 @@ impl Storage {
     /// Saves durably. When this returns, the identity may be used.
     pub(crate) fn save(&self, identity: &Arc<Identity>, token_hash: &str) -> Result<(), StorageError> {
         match self {
-            Self::Directory { folder, .. } => {
-                folder.commit(&files(identity, token_hash)?)?;
+            Self::Directory { folder, access, .. } => {
+                // Nobody's access is worth an identity that is not saved.
+                let grant = access.grant().map(|(grant, _)| grant.at_will()).unwrap_or_default();
+                folder.commit(&files(identity, token_hash)?, &grant)?;
                 Ok(folder.remove_mark(PENDING)?)
             }
             Self::Memory(stored) => {
@@ -226,11 +237,13 @@ fn files(identity: &Identity, token_hash: &str) -> Result<Vec<NewFile>, StorageE
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::agent::recordings::{recorded, recorded_folder};
 
     fn open(path: &Path) -> Storage {
-        Storage::directory(path, SymlinkMode::TrySecure).unwrap()
+        Storage::directory(Directory::at(path)).unwrap()
     }
 
     fn load(storage: &Storage) -> Stored {

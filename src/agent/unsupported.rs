@@ -5,7 +5,7 @@
 use std::fmt;
 
 use super::output::ContextName;
-use crate::config::{AclMode, Config, DatabaseFormat, Destination, Directory, Identifier, Service, is_on};
+use crate::config::{Config, DatabaseFormat, Destination, Identifier, Service, is_on};
 use crate::support;
 
 /// Every part of a configuration that this version cannot run.
@@ -105,9 +105,10 @@ impl Found {
             }
             Service::Database(database)
                 if database.format == Some(DatabaseFormat::Cockroach)
-                    && matches!(database.destination, Destination::Directory(_)) =>
+                    && matches!(database.destination, Destination::KubernetesSecret(_)) =>
             {
-                self.push(&format!("{at}/format"), "the database format cockroach in a directory".to_owned());
+                let what = "the database format cockroach in a Kubernetes Secret, which has no sub-folders";
+                self.push(&format!("{at}/format"), what.to_owned());
             }
             _ => {}
         }
@@ -123,13 +124,6 @@ impl Found {
     fn destination(&mut self, at: &str, destination: &Destination) {
         if !support::DESTINATIONS.contains(&destination.type_name()) {
             self.0.extend(Unsupported::destination(at, destination).0);
-        }
-        if let Destination::Directory(Directory { acls, readers, .. }) = destination {
-            let has_readers = readers.as_ref().is_some_and(|readers| !readers.is_empty());
-            self.properties(at, "Directory", &[("readers", has_readers)]);
-            if *acls == Some(AclMode::Required) {
-                self.push(&format!("{at}/acls"), "access control lists (acls: required)".to_owned());
-            }
         }
     }
 }
@@ -174,13 +168,7 @@ mod tests {
                     "type": "database",
                     "service": "a",
                     "format": "cockroach",
-                    "destination": { "type": "directory", "path": "/out" },
-                },
-            ],
-            "outputs": [
-                {
-                    "type": "identity",
-                    "destination": { "type": "directory", "path": "/out", "acls": "required", "readers": [{ "user": "a" }] },
+                    "destination": { "type": "kubernetes_secret", "name": "out" },
                 },
             ],
             "scoped": true,
@@ -197,8 +185,6 @@ mod tests {
                 "/services/1",
                 "/services/2/context_name_template",
                 "/services/3/format",
-                "/outputs/0/destination/readers",
-                "/outputs/0/destination/acls",
                 "/scoped",
                 "/diag_addr"
             ]
@@ -213,7 +199,6 @@ mod tests {
         for (definition, property, what) in support::REFUSED {
             let value = match *property {
                 "scoped" | "fips" => serde_json::json!(true),
-                "readers" => serde_json::json!([{ "user": "a" }]),
                 _ => serde_json::json!("a"),
             };
             let mut config = serde_json::json!({
@@ -231,7 +216,6 @@ mod tests {
                 "Application" => "/services/1",
                 "Kubernetes" => "/services/2",
                 "KubernetesV2" => "/services/3",
-                "Directory" => "/services/0/destination",
                 other => panic!("no configuration with a {other} here yet"),
             };
             config.pointer_mut(at).unwrap()[property] = value;
@@ -250,6 +234,10 @@ mod tests {
             "proxy_server": "teleport.example.com",
             "onboarding": { "join_method": "token", "token": "abc" },
             "storage": { "type": "directory", "path": "/var/lib/teleport/bot", "acls": "try", "symlinks": "secure" },
+            "services": [{
+                "type": "identity",
+                "destination": { "type": "directory", "path": "/out", "acls": "required", "readers": [{ "user": "a" }] },
+            }],
             "outputs": [{ "type": "identity", "ssh_config": "off", "roles": ["a"], "destination": { "type": "memory" } }],
         }))
         .unwrap();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::lookup::LookupError;
 use crate::agent::api::ApiError;
-use crate::agent::folder::FolderError;
+use crate::agent::destination::DestinationError;
 use crate::agent::identity::IdentityError;
 use crate::agent::keys::KeyError;
 use crate::agent::kube_proxy::KubeProxyError;
@@ -15,7 +15,7 @@ use crate::agent::sshcert::SshCertError;
 pub enum OutputError {
     /// The destination.
     #[error(transparent)]
-    Folder(#[from] FolderError),
+    Destination(#[from] DestinationError),
     /// A call to the auth server.
     #[error(transparent)]
     Api(#[from] ApiError),

@@ -62,15 +62,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::agent::destination::Directory;
     use crate::agent::recordings::recorded_folder;
     use crate::agent::storage::Storage;
-    use crate::config::SymlinkMode;
 
     #[test]
     fn what_is_stored_decides_between_joining_renewing_and_holding_back() {
         let root = recorded_folder("storage");
-        let stored =
-            Storage::directory(root.path(), SymlinkMode::TrySecure).unwrap().load().unwrap().unwrap();
+        let stored = Storage::directory(Directory::at(root.path())).unwrap().load().unwrap().unwrap();
         let end = stored.identity.user.not_after;
         let before = end - Duration::from_secs(1);
         let pending = Stored { renewal_pending: true, ..stored.clone() };
