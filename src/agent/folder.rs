@@ -121,6 +121,15 @@ impl Folder {
             .map_err(|error| self.failed("write the test file", WRITE_TEST, error.into()))
     }
 
+    /// Sees whether this many bytes could be written here, and takes them back.
+    pub(crate) fn test_room(&self, bytes: usize) -> Result<(), FolderError> {
+        let failed = |error| self.failed("write the test file", WRITE_TEST, error);
+        let mut file = self.create(WRITE_TEST, OFlags::TRUNC).map_err(|error| failed(error.into()))?;
+        let written = file.write_all(&vec![0; bytes]);
+        // The Go agent's file is empty, and so is ours, whatever happened.
+        file.set_len(0).and(written).map_err(failed)
+    }
+
     /// True when the folder belongs to the user that the agent runs as.
     pub(crate) fn is_ours(&self) -> Result<bool, FolderError> {
         let stat = rustix::fs::fstat(&self.fd).map_err(|error| self.failed("look at", ".", error.into()))?;

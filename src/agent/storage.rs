@@ -36,6 +36,8 @@ const TLS_CAS: &str = "tlscacerts";
 const SSH_CAS: &str = "sshcacerts";
 const TOKEN_HASH: &str = "tokenhash";
 const PENDING: &str = "renewal-pending";
+/// More than an identity takes with its files and folders, in bytes.
+const ROOM: usize = 64 << 10;
 /// Separates authorities; part of the format.
 const SEPARATOR: &str = "$";
 
@@ -124,10 +126,10 @@ impl Storage {
         }
     }
 
-    /// Sees whether a new identity could be saved.
+    /// Sees whether a new identity could be saved: a renewal that is asked for and finds no room is lost.
     pub(crate) fn test_write(&self) -> Result<(), StorageError> {
         match self {
-            Self::Directory { folder, .. } => Ok(folder.test_write()?),
+            Self::Directory { folder, .. } => Ok(folder.test_room(ROOM)?),
             Self::Memory(_) => Ok(()),
         }
     }
