@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
 
 mod daemon;
+mod hostile;
 pub(crate) mod lab;
 mod once;
 pub(crate) mod outputs;
