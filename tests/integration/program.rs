@@ -7,6 +7,7 @@ mod consent;
 mod credentials;
 mod environment;
 mod pid_file;
+mod killed;
 mod preview;
 mod receiver;
 mod run;

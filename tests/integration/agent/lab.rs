@@ -123,12 +123,12 @@ impl Running {
     }
 }
 
-pub(super) fn read(path: &Path) -> String {
+pub(crate) fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// The generation that stands in a bot's certificate.
-pub(super) fn generation(tlscert: &Path) -> u64 {
+pub(crate) fn generation(tlscert: &Path) -> u64 {
     attribute(tlscert, "1.3.9999.1.14").expect("a generation").parse().unwrap()
 }
 
