@@ -9,7 +9,7 @@ pub const SERVICES: &[&str] =
     &["identity", "application", "database", "kubernetes", "kubernetes/v2", "ssh_host"];
 
 /// The destination types that run.
-pub const DESTINATIONS: &[&str] = &["directory", "memory"];
+pub const DESTINATIONS: &[&str] = &["directory", "kubernetes_secret", "memory"];
 
 /// The join methods that run.
 pub const JOIN_METHODS: &[&str] = &["token"];

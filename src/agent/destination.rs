@@ -1,5 +1,5 @@
 //! Where an output's files go: a folder, memory, or a Kubernetes Secret. Takes a set of named files and knows nothing of
-//! what is in them. Chooses how a folder's set changes; the I/O itself is in `generation`, `durable`, `in_place`, `secret`.
+//! what is in them. Chooses how a folder's set changes; the I/O itself is in `generation`, `durable`, `in_place`, `kube`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::durable::NewFile;
 use super::folder::{Folder, FolderError};
+use super::kube::{self, KubeError, Secret};
 use super::readers::{Access, ReaderError};
 use super::rights::Grant;
 use crate::config::{self, AclMode, SymlinkMode};
@@ -21,16 +22,20 @@ pub enum DestinationError {
     /// A reader of a folder.
     #[error(transparent)]
     Reader(#[from] ReaderError),
+    /// A Kubernetes Secret.
+    #[error(transparent)]
+    Secret(#[from] KubeError),
     /// `acls: required`, and lists are not as they must be.
     #[error("{0}; set the access lists anew (tbot init), or set acls: try")]
     Access(String),
 }
 
 /// Where to write, before anything is opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Place {
     Directory(Directory),
     Memory,
+    Secret(Box<Secret>),
 }
 
 /// A folder, as it is configured.
@@ -99,7 +104,7 @@ impl Destination {
     pub(crate) fn directory(&self) -> Option<&Path> {
         match &self.place {
             Place::Directory(directory) => Some(&directory.path),
-            Place::Memory => None,
+            Place::Memory | Place::Secret(_) => None,
         }
     }
 
@@ -118,7 +123,11 @@ impl Destination {
     /// Puts in order what a crash left, and sees whether the files could be written, so that nothing is asked of the
     /// server in vain.
     pub(crate) fn prepare(&self) -> Result<(), DestinationError> {
-        let Place::Directory(directory) = &self.place else { return Ok(()) };
+        let directory = match &self.place {
+            Place::Directory(directory) => directory,
+            Place::Secret(secret) => return Ok(secret.test_write()?),
+            Place::Memory => return Ok(()),
+        };
         let folder = directory.open()?;
         if folder.is_ours()? {
             folder.recover()?;
@@ -131,6 +140,10 @@ impl Destination {
     pub(crate) fn write(&self, files: Vec<NewFile>) -> Result<(), DestinationError> {
         match &self.place {
             Place::Directory(directory) => self.write_to_folder(directory, &files),
+            Place::Secret(secret) => {
+                secret.write(&kube::content(files), None)?;
+                Ok(())
+            }
             Place::Memory => {
                 *held(&self.memory) = files.into_iter().collect();
                 Ok(())

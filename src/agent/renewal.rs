@@ -218,7 +218,7 @@ impl Bot {
     }
 
     fn cure(&self) -> Cure {
-        Cure(self.storage.pending_path())
+        Cure(self.storage.pending_note())
     }
 
     async fn with_storage<T: Send + 'static>(

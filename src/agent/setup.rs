@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::Inner;
 use super::address::Address;
-use super::destination::{Destination, Directory, Place};
+use super::destination::{Destination, DestinationError, Directory, Place};
 use super::discovery::Setting;
 use super::error::AgentError;
+use super::kube::Secret;
 use super::options::AgentOptions;
 use super::output::{
     Application, ContextName, Database, Format, IdentityOutput, Kind, Kubernetes, KubernetesV2, Output,
@@ -16,7 +17,7 @@ use super::output::{
 };
 use super::renewal::{Bot, Onboarding};
 use super::route::Route;
-use super::storage::Storage;
+use super::storage::{Storage, StorageError};
 use super::task::blocking;
 use super::token::TokenSetting;
 use super::unsupported::Unsupported;
@@ -70,8 +71,8 @@ impl Plan {
             onboarding.and_then(|onboarding| onboarding.token.as_ref()).filter(|token| !token.is_empty());
         Ok(Self {
             token: token.map(|token| TokenSetting::new(token.as_str())),
-            storage: place("/storage", &config.storage())?,
-            outputs: outputs(config, ttl, interval)?,
+            storage: place(&config.storage(), &options).map_err(StorageError::from)?,
+            outputs: outputs(config, &options, ttl, interval)?,
             options,
             route,
             web,
@@ -91,6 +92,7 @@ impl Plan {
         }
         let storage = match self.storage.clone() {
             Place::Directory(directory) => blocking(move || Storage::directory(directory)).await?,
+            Place::Secret(secret) => Storage::secret(*secret),
             Place::Memory => {
                 tracing::warn!("the bot's identity is kept in memory: every start needs a new token");
                 Storage::memory()
@@ -137,16 +139,23 @@ fn address(config: &Config) -> Result<(Setting, &str), AgentError> {
     }
 }
 
-fn place(pointer: &str, destination: &config::Destination) -> Result<Place, Unsupported> {
-    match destination {
-        config::Destination::Directory(directory) => Ok(Place::Directory(Directory::new(directory))),
-        config::Destination::Memory(_) => Ok(Place::Memory),
-        other @ config::Destination::KubernetesSecret(_) => Err(Unsupported::destination(pointer, other)),
-    }
+fn place(destination: &config::Destination, options: &AgentOptions) -> Result<Place, DestinationError> {
+    Ok(match destination {
+        config::Destination::Directory(directory) => Place::Directory(Directory::new(directory)),
+        config::Destination::Memory(_) => Place::Memory,
+        config::Destination::KubernetesSecret(secret) => {
+            Place::Secret(Box::new(Secret::new(secret, &options.environment, &options.clock)?))
+        }
+    })
 }
 
 /// Every service in the order in which they are numbered. A service without a name has its type and its number.
-fn outputs(config: &Config, ttl: Duration, interval: Duration) -> Result<Vec<Output>, Unsupported> {
+fn outputs(
+    config: &Config,
+    options: &AgentOptions,
+    ttl: Duration,
+    interval: Duration,
+) -> Result<Vec<Output>, AgentError> {
     let mut outputs = Vec::new();
     for (index, service) in config.services().enumerate() {
         let pointer = format!("/services/{index}");
@@ -156,13 +165,13 @@ fn outputs(config: &Config, ttl: Duration, interval: Duration) -> Result<Vec<Out
         let or = |own: Option<config::GoDuration>, general| {
             own.filter(|own| !own.is_zero()).map_or(general, |own| own.to_std())
         };
+        let name = name(service, index + 1);
+        let place = place(fields.destination().ok_or_else(unsupported)?, options)
+            .map_err(|error| AgentError::Destination { output: name.clone(), error })?;
         outputs.push(Output {
-            name: name(service, index + 1),
+            name,
             kind: kind(service).ok_or_else(unsupported)?,
-            destination: Arc::new(Destination::new(place(
-                &pointer,
-                fields.destination().ok_or_else(unsupported)?,
-            )?)),
+            destination: Arc::new(Destination::new(place)),
             roles: texts(fields.roles()),
             ttl: or(lifetime.credential_ttl, ttl),
             interval: or(lifetime.renewal_interval, interval),

@@ -13,7 +13,8 @@
 //! renewal is asked for. It names the certificate that was presented: as soon as another one is stored, it is void. The
 //! Go agent does not know the note: do not let it take over a storage that has one.
 
-use std::path::PathBuf;
+mod secret;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest;
@@ -23,8 +24,10 @@ use super::durable::{NewFile, Recovered};
 use super::folder::{Folder, FolderError, Lock};
 use super::identity::{Identity, IdentityError, SignedCerts};
 use super::keys::KeyPair;
+use super::kube::{self, KubeError, Secret};
 use super::readers::Access;
 use super::tls::hex;
+use secret::SecretStorage;
 
 const KEY: &str = "key";
 const KEY_PUB: &str = "key.pub";
@@ -47,19 +50,29 @@ pub enum StorageError {
     /// Files.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// Access lists that are required, and do not work.
+    /// A Kubernetes Secret.
     #[error("the storage: {0}")]
-    Access(#[from] DestinationError),
+    Secret(#[from] KubeError),
+    /// What is configured beside the folder's path, or a Secret.
+    #[error("the storage: {0}")]
+    Destination(#[from] DestinationError),
     /// The stored files do not belong together or are damaged.
     #[error(
-        "the identity stored in {path} is damaged: {error}; restore these files from where they came, or remove them and join with a new token"
+        "the identity stored in {place} is damaged: {error}; restore these files from where they came, or remove them and join with a new token"
     )]
     Damaged {
-        /// The storage folder.
-        path: PathBuf,
+        /// The storage.
+        place: String,
         /// What is wrong.
         error: IdentityError,
     },
+}
+
+impl StorageError {
+    /// True when trying again may help by itself.
+    pub(crate) fn is_transient(&self) -> bool {
+        matches!(self, Self::Secret(error) if error.is_transient())
+    }
 }
 
 /// Where the bot's identity lives.
@@ -70,6 +83,7 @@ pub(crate) enum Storage {
         access: Access,
         _lock: Lock,
     },
+    Secret(SecretStorage),
     /// Lost at the end; holds what [`Storage::save`] got.
     Memory(Mutex<Option<Stored>>),
 }
@@ -106,14 +120,20 @@ impl Storage {
         Ok(Self::Directory { folder, access: directory.access, _lock: lock })
     }
 
+    /// A Secret. Nothing is read yet.
+    pub(crate) fn secret(secret: Secret) -> Self {
+        Self::Secret(SecretStorage::new(secret))
+    }
+
     pub(crate) fn memory() -> Self {
         Self::Memory(Mutex::new(None))
     }
 
-    /// The file whose removal says that a noted renewal never reached the server; `None` for memory.
-    pub(crate) fn pending_path(&self) -> Option<PathBuf> {
+    /// What to remove to say that a noted renewal never reached the server; `None` for memory.
+    pub(crate) fn pending_note(&self) -> Option<String> {
         match self {
-            Self::Directory { folder, .. } => Some(folder.path().join(PENDING)),
+            Self::Directory { folder, .. } => Some(folder.path().join(PENDING).display().to_string()),
+            Self::Secret(secret) => Some(secret.pending()),
             Self::Memory(_) => None,
         }
     }
@@ -121,7 +141,13 @@ impl Storage {
     /// The stored identity; `None` when a file of it is missing or empty.
     pub(crate) fn load(&self) -> Result<Option<Stored>, StorageError> {
         match self {
-            Self::Directory { folder, .. } => load(folder),
+            Self::Directory { folder, .. } => {
+                parse(&folder.path().display().to_string(), |name| Ok(folder.read(name)?))
+            }
+            Self::Secret(secret) => {
+                let files = secret.load()?;
+                parse(&secret.place(), |name| Ok(files.get(name).cloned()))
+            }
             Self::Memory(stored) => Ok(lock(stored).clone()),
         }
     }
@@ -130,6 +156,7 @@ impl Storage {
     pub(crate) fn test_write(&self) -> Result<(), StorageError> {
         match self {
             Self::Directory { folder, .. } => Ok(folder.test_room(ROOM)?),
+            Self::Secret(secret) => Ok(secret.test_write()?),
             Self::Memory(_) => Ok(()),
         }
     }
@@ -143,6 +170,7 @@ impl Storage {
                 folder.commit(&files(identity, token_hash)?, &grant)?;
                 Ok(folder.remove_mark(PENDING)?)
             }
+            Self::Secret(secret) => Ok(secret.save(kube::content(files(identity, token_hash)?))?),
             Self::Memory(stored) => {
                 let identity = Arc::clone(identity);
                 *lock(stored) =
@@ -156,8 +184,15 @@ impl Storage {
     pub(crate) fn note_renewal(&self, identity: &Identity) -> Result<(), StorageError> {
         match self {
             Self::Directory { folder, .. } => {
-                Ok(folder.write_mark(PENDING, fingerprint(identity).as_bytes())?)
+                let noted = folder.write_mark(PENDING, fingerprint(identity).as_bytes());
+                if noted.is_err() {
+                    // Nothing will be asked, so that a half-written note must not hold the agent back. Where it cannot
+                    // be removed either, the next attempt meets the same disk.
+                    let _ = folder.remove_mark(PENDING);
+                }
+                Ok(noted?)
             }
+            Self::Secret(secret) => Ok(secret.note(fingerprint(identity))?),
             Self::Memory(stored) => {
                 if let Some(stored) = lock(stored).as_mut() {
                     stored.renewal_pending = true;
@@ -171,6 +206,7 @@ impl Storage {
     pub(crate) fn forget_renewal(&self) -> Result<(), StorageError> {
         match self {
             Self::Directory { folder, .. } => Ok(folder.remove_mark(PENDING)?),
+            Self::Secret(secret) => Ok(secret.forget()?),
             Self::Memory(stored) => {
                 if let Some(stored) = lock(stored).as_mut() {
                     stored.renewal_pending = false;
@@ -186,9 +222,14 @@ fn lock(stored: &Mutex<Option<Stored>>) -> MutexGuard<'_, Option<Stored>> {
     stored.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn load(folder: &Folder) -> Result<Option<Stored>, StorageError> {
+/// An identity from its files; `None` when one is missing or empty.
+fn parse(
+    place: &str,
+    read: impl Fn(&str) -> Result<Option<Vec<u8>>, StorageError>,
+) -> Result<Option<Stored>, StorageError> {
+    let bytes = read;
     let read = |name| -> Result<Option<String>, StorageError> {
-        let content = folder.read(name)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let content = bytes(name)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         Ok(content.filter(|text| !text.is_empty()))
     };
     let ssh = match read(SSH_CERT)? {
@@ -206,8 +247,8 @@ fn load(folder: &Folder) -> Result<Option<Stored>, StorageError> {
     let identity = KeyPair::from_pem(&key)
         .map_err(IdentityError::from)
         .and_then(|key| Identity::new(key, certs))
-        .map_err(|error| StorageError::Damaged { path: folder.path().to_owned(), error })?;
-    let noted = folder.read(PENDING)?;
+        .map_err(|error| StorageError::Damaged { place: place.to_owned(), error })?;
+    let noted = bytes(PENDING)?;
     // A torn note never got as far as fsync, and nothing is asked before that.
     let renewal_pending = noted.is_some_and(|noted| noted == fingerprint(&identity).as_bytes());
     Ok(Some(Stored { identity: identity.into(), token_hash: token_hash.trim().to_owned(), renewal_pending }))

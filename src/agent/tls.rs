@@ -9,7 +9,8 @@ use std::time::SystemTime;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::time_provider::TimeProvider;
 use rustls::{
     ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme, WantsVerifier,
@@ -112,6 +113,49 @@ pub(crate) fn auth(
     };
     config.alpn_protocols = vec![auth_route(identity.cluster()).into_bytes(), inner];
     Ok(config)
+}
+
+/// Whom to trust as a Kubernetes API server.
+pub(crate) enum Trust {
+    /// These authorities, in PEM, and nobody else.
+    Authorities(String),
+    /// Whom the system trusts.
+    System,
+    /// Anyone: `insecure-skip-tls-verify`.
+    Anyone,
+}
+
+/// What a client presents, in PEM.
+pub(crate) struct ClientPem {
+    pub(crate) certificates: String,
+    pub(crate) key: String,
+}
+
+/// For a Kubernetes API server.
+pub(crate) fn kubernetes(
+    environment: &Environment,
+    trust: &Trust,
+    client: Option<ClientPem>,
+    clock: &Clock,
+) -> Result<ClientConfig, TlsError> {
+    let refused = |error: &dyn std::fmt::Display| TlsError::Refused(error.to_string());
+    let builder = builder(clock)?;
+    let builder = match trust {
+        Trust::Anyone => {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(TrustAnyone(provider())))
+        }
+        Trust::System => builder.with_root_certificates(system_roots(environment)?),
+        Trust::Authorities(pem) => {
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(x509::certificates(pem).map_err(|error| refused(&error))?);
+            builder.with_root_certificates(roots)
+        }
+    };
+    let Some(ClientPem { certificates, key }) = client else { return Ok(builder.with_no_client_auth()) };
+    let certificates = x509::certificates(&certificates).map_err(|error| refused(&error))?;
+    let key =
+        PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| refused(&"the client key is not PEM"))?;
+    Ok(builder.with_client_auth_cert(certificates, key)?)
 }
 
 /// The ALPN entry that makes a proxy pass a connection through to the auth server of `cluster`. It must come first.

@@ -154,7 +154,6 @@ mod tests {
         let refused = check(serde_json::json!({
             "version": "v2",
             "onboarding": { "join_method": "github" },
-            "storage": { "type": "kubernetes_secret", "name": "bot" },
             "services": [
                 { "type": "identity", "destination": { "type": "memory" }, "delegation_session_id": "a" },
                 { "type": "application-proxy", "listen": "tcp://127.0.0.1:1" },
@@ -180,7 +179,6 @@ mod tests {
             pointers,
             [
                 "/onboarding/join_method",
-                "/storage",
                 "/services/0/delegation_session_id",
                 "/services/1",
                 "/services/2/context_name_template",
@@ -233,7 +231,7 @@ mod tests {
             "version": "v2",
             "proxy_server": "teleport.example.com",
             "onboarding": { "join_method": "token", "token": "abc" },
-            "storage": { "type": "directory", "path": "/var/lib/teleport/bot", "acls": "try", "symlinks": "secure" },
+            "storage": { "type": "kubernetes_secret", "name": "bot" },
             "services": [{
                 "type": "identity",
                 "destination": { "type": "directory", "path": "/out", "acls": "required", "readers": [{ "user": "a" }] },

@@ -4,6 +4,8 @@
 
 mod daemon;
 mod hostile;
+mod kube_api;
+mod kubernetes_secret;
 pub(crate) mod lab;
 mod once;
 pub(crate) mod outputs;

@@ -1,7 +1,6 @@
 //! Why the bot has no fresh identity, and what mends a lost one. Pure.
 
 use std::fmt;
-use std::path::PathBuf;
 
 use super::decision::JoinReason;
 use crate::agent::address::Address;
@@ -76,7 +75,7 @@ pub enum RenewalError {
 
 /// What mends a lost renewal. One text for the log and for errors.
 #[derive(Clone, Debug)]
-pub struct Cure(pub(super) Option<PathBuf>);
+pub struct Cure(pub(super) Option<String>);
 
 impl fmt::Display for Cure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -87,7 +86,7 @@ impl fmt::Display for Cure {
         )?;
         match &self.0 {
             Some(note) => {
-                write!(f, "; or, if the request certainly never arrived, remove {} and renew", note.display())
+                write!(f, "; or, if the request certainly never arrived, remove {note} and renew")
             }
             None => Ok(()),
         }
@@ -102,8 +101,9 @@ impl RenewalError {
             Self::Join { error, .. } => error.is_transient(),
             Self::Api(ApiError::Connect { .. } | ApiError::NoAnswer { .. }) => true,
             Self::Api(error) => error.was_not_acted_on(),
-            Self::Storage(_)
-            | Self::Token(_)
+            // The API server is a server, too; a disk is not expected to mend itself.
+            Self::Storage(error) => error.is_transient(),
+            Self::Token(_)
             | Self::NoToken(_)
             | Self::OtherCluster { .. }
             | Self::Lost { .. }
