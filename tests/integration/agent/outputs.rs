@@ -53,7 +53,9 @@ async fn refused(lab: &Lab, service: &Value) -> OutputError {
 pub(crate) fn kinds(folder: &Path) -> BTreeMap<String, Vec<String>> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let named = entries.map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), path));
-    named.filter(|(name, _)| name != ".write-test").map(|(name, path)| (name, kind(&read(&path)))).collect()
+    // What begins with two dots is how a set is switched; a reader goes by the names that link into it.
+    let files = named.filter(|(name, _)| name != ".write-test" && !name.starts_with(".."));
+    files.map(|(name, path)| (name, kind(&read(&path)))).collect()
 }
 
 fn kind(text: &str) -> Vec<String> {
@@ -163,14 +165,15 @@ async fn a_database_is_written_in_the_form_that_its_clients_want() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cockroach_has_a_folder_of_its_own_where_a_destination_can_hold_one() {
+async fn cockroach_has_a_folder_of_its_own() {
     let lab = lab().await;
     let service = json!({ "type": "database", "service": "pg", "format": "cockroach" });
-    let in_folder = lab.agent(lab.config("20m", &[to_out(&lab, &service)])).err().unwrap().to_string();
-    assert!(
-        in_folder.contains("the database format cockroach in a directory (at /outputs/0/format)"),
-        "{in_folder}"
-    );
+    let out = written(&lab, &service).await;
+    for (theirs, ours) in
+        [("node.crt", "tlscert"), ("node.key", "key"), ("ca.crt", "teleport-database-ca.crt")]
+    {
+        assert_eq!(read(&out.join("cockroach").join(theirs)), read(&out.join(ours)), "{theirs}");
+    }
 
     let mut output = service;
     output["destination"] = json!({ "type": "memory" });

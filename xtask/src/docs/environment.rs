@@ -63,13 +63,22 @@ const VARIABLES: &[(&[&str], Reader, &str)] = &[
     (&["POD_NAMESPACE"], Destination("kubernetes_secret"), "Namespace of the Secret."),
     (&["KUBECONFIG"], Destination("kubernetes_secret"), "Kubeconfig of the cluster with the Secret."),
     (
+        &["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"],
+        Destination("kubernetes_secret"),
+        "The cluster that the agent runs in, where there is no kubeconfig.",
+    ),
+    (
         &["TELEPORT_NODE_NAME"],
         Service("workload-identity-api"),
         "Host of the kubelet that attests workloads.",
     ),
     (&["AWS_REGION"], Service("workload-identity-aws-roles-anywhere"), "AWS region."),
     (&["HTTP_PROXY"], Nobody("requests in clear text"), "HTTP proxy for requests in clear text."),
-    (&["TSH"], Nobody("the commands `db` and `proxy`"), "Path of `tsh`."),
+    (
+        &["TSH"],
+        Program,
+        "The `tsh` that `tbot proxy` and `tbot db` run, where it is not to be found in `PATH`.",
+    ),
 ];
 
 pub(super) fn section() -> String {
