@@ -7,6 +7,7 @@ mod cluster;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -26,6 +27,8 @@ use crate::config;
 
 /// Who is said to own what is applied; the Go agent's name, so that either can go on with the other's Secret.
 const FIELD_MANAGER: &str = "tbot";
+/// A pod that is told to end has half a minute, all in all.
+const CALL: Duration = Duration::from_secs(10);
 
 /// A Secret that could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -66,9 +69,9 @@ pub enum KubeError {
         /// What to check, with a leading semicolon, or nothing.
         hint: &'static str,
     },
-    /// There is no tokio runtime around the caller.
-    #[error("a Secret is written from within a tokio runtime only")]
-    NoRuntime,
+    /// The system gives no handles for a connection.
+    #[error("cannot get ready to ask a Kubernetes cluster: {0}")]
+    Runtime(std::io::Error),
 }
 
 /// `namespace/name`.
@@ -222,13 +225,16 @@ impl Secret {
     }
 
     /// One request, waited for where blocking is allowed. No object where there is none (404 to GET).
+    ///
+    /// It has a runtime of its own, so that an agent that ends while a set is under way lets it come to its end.
     fn request(
         &self,
         method: Method,
         query: &str,
         body: Vec<u8>,
     ) -> Result<(StatusCode, Option<Object>), KubeError> {
-        let runtime = tokio::runtime::Handle::try_current().map_err(|_| KubeError::NoRuntime)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+        let runtime = runtime.map_err(KubeError::Runtime)?;
         let verb = if method == Method::GET { "GET" } else { "PATCH" };
         let cluster = Cluster::read(&self.source, &self.environment, &self.clock)?;
         let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
@@ -239,7 +245,7 @@ impl Secret {
             encoded(namespace),
             encoded(name)
         );
-        let mut request = cluster.client.request(method, url);
+        let mut request = cluster.client.request(method, url).timeout(CALL);
         if let Some(token) = &cluster.token {
             request = request.header(AUTHORIZATION, token.header());
         }
@@ -289,7 +295,7 @@ impl KubeError {
                     || *status == StatusCode::TOO_MANY_REQUESTS
                     || status.is_server_error()
             }
-            Self::Cluster(_) | Self::NoNamespace(_) | Self::SubFolder { .. } | Self::NoRuntime => false,
+            Self::Cluster(_) | Self::NoNamespace(_) | Self::SubFolder { .. } | Self::Runtime(_) => false,
         }
     }
 }

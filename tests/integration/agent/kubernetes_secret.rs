@@ -51,7 +51,8 @@ impl Scene {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+// On one thread, as the program runs.
+#[tokio::test]
 async fn an_output_is_applied_as_one_set_after_a_dry_run() {
     let scene = Scene::new().await;
     scene.run(scene.output()).await.unwrap();

@@ -87,3 +87,22 @@ fn credentials_never_leave_the_machine_in_the_clear() {
     let refused = Cluster::read(&source, &environment, &Clock::system()).err().unwrap().to_string();
     assert!(refused.contains("https only"), "{refused}");
 }
+
+#[test]
+fn a_pod_presents_the_token_of_the_moment() {
+    let root = tempfile::tempdir().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let authority = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+    std::fs::write(root.path().join("ca.crt"), authority.pem()).unwrap();
+    let source =
+        Source::Pod { host: "::1".to_owned(), port: "443".to_owned(), folder: root.path().to_owned() };
+    for token in ["first", "second"] {
+        std::fs::write(root.path().join("token"), format!("{token}\n")).unwrap();
+        let cluster = Cluster::read(&source, &Environment::default(), &Clock::system()).unwrap();
+        assert_eq!(cluster.server, "https://[::1]:443");
+        assert_eq!(cluster.token.unwrap().header(), format!("Bearer {token}"));
+    }
+    std::fs::remove_file(root.path().join("token")).unwrap();
+    let refused = Cluster::read(&source, &Environment::default(), &Clock::system()).err().unwrap();
+    assert!(refused.to_string().contains("token"), "{refused}");
+}
