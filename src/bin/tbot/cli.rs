@@ -183,8 +183,9 @@ pub(crate) struct Wrapped {
     /// Directory that an output writes to
     #[arg(long, value_name = "DIR")]
     pub(crate) destination_dir: PathBuf,
-    /// Web address of a proxy, as host:port [env: TELEPORT_PROXY]
-    #[arg(long, value_name = "ADDRESS", alias = "proxy")]
+    /// Web address of a proxy, as host:port
+    /// [env: TELEPORT_PROXY]
+    #[arg(long, value_name = "ADDRESS", alias = "proxy", verbatim_doc_comment)]
     pub(crate) proxy_server: Option<String>,
     /// Cluster to reach
     #[arg(long, value_name = "NAME")]
