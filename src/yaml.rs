@@ -109,6 +109,30 @@ pub fn parse(text: &str) -> Result<Parsed, Vec<Problem>> {
     Err(explain(text, kind, &said, character))
 }
 
+/// The text of a map, which [`parse`] reads as that map again. Ends with a line feed.
+///
+/// # Errors
+///
+/// Where no such text is known: for what is no map, and for a map with the key `<<`, which reads as a merge.
+pub fn emit(value: &Value) -> Result<String, EmitError> {
+    let text = serde_yaml::to_string(value)?;
+    match parse(&text) {
+        Ok(parsed) if parsed.value == *value => Ok(text),
+        _ => Err(EmitError::Different),
+    }
+}
+
+/// A value has no text.
+#[derive(Debug, thiserror::Error)]
+pub enum EmitError {
+    /// The YAML crate refuses it.
+    #[error("the configuration cannot be written as YAML: {0}")]
+    Refused(#[from] serde_yaml::Error),
+    /// The text would read as another value.
+    #[error("the configuration would read as another one from YAML: rename the key `<<`, if it has one")]
+    Different,
+}
+
 /// Every problem of a text that has no value, with its place.
 fn explain(text: &str, kind: Option<ProblemKind>, said: &str, character: Option<usize>) -> Vec<Problem> {
     let positions = Positions::of(text);

@@ -5,6 +5,7 @@
 mod agreement;
 mod cases;
 mod durations;
+mod emitted;
 mod hostile;
 mod schemas;
 mod secrets;

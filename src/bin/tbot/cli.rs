@@ -87,6 +87,10 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: KubeCommand,
     },
+    /// Print the configuration that flags make; reads no file
+    Configure(Box<Configure>),
+    /// Convert a file of version 1 to version 2
+    Migrate(Migrate),
     /// Check configuration files
     Validate(Validate),
     /// Print a JSON Schema
@@ -95,6 +99,28 @@ pub(crate) enum Command {
     Telemetry(Telemetry),
     /// Print the version
     Version,
+}
+
+#[derive(Args)]
+pub(crate) struct Configure {
+    #[command(flatten)]
+    pub(crate) written: Written,
+    #[command(flatten)]
+    pub(crate) run: Run,
+}
+
+#[derive(Args)]
+pub(crate) struct Migrate {
+    #[command(flatten)]
+    pub(crate) written: Written,
+}
+
+/// Where a configuration is written.
+#[derive(Args)]
+pub(crate) struct Written {
+    /// File to write instead of standard output
+    #[arg(short, long, global = true, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// What is run: single fields of the configuration, and a service besides those of the file.

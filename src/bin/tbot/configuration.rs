@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tbot::config::{self, Effective, Input, Loaded, Origin, Override, Purpose};
-use tbot::diagnostic::{Diagnostic, Disclosure, Format, Place, Report, Severity, Source, render, summary};
+use tbot::diagnostic::{
+    Code, Diagnostic, Disclosure, Format, Place, Report, Severity, Source, render, summary,
+};
 use tbot::pointer::Pointer;
 use tbot::yaml::{self, Positions};
 
@@ -44,12 +46,7 @@ impl Configuration {
         let World { environment, input, .. } = world;
         let overrides = overrides(global, run, environment)?;
         match origin(global, environment)? {
-            TextOrigin::Nowhere => Ok(Self {
-                name: "command line".to_owned(),
-                text: String::new(),
-                loaded: config::load(None, &overrides, purpose),
-                overrides,
-            }),
+            TextOrigin::Nowhere => Ok(Self::nowhere(overrides, purpose)),
             TextOrigin::File(path) => Ok(Self::decode(name(&path), &read(&path, input)?, overrides, purpose)),
             TextOrigin::Base64 { text, input } => {
                 let bytes = STANDARD.decode(text.trim()).map_err(|_| {
@@ -60,6 +57,40 @@ impl Configuration {
                 Ok(Self::decode(input.to_owned(), &bytes, overrides, purpose))
             }
         }
+    }
+
+    /// The configuration of `tbot start` with these flags and this environment, and without any file.
+    pub(crate) fn of_flags(global: &Global, run: &Run, environment: &Environment) -> Result<Self, Failure> {
+        Ok(Self::nowhere(overrides(global, run, environment)?, Purpose::Start))
+    }
+
+    fn nowhere(overrides: Vec<Override>, purpose: Purpose) -> Self {
+        Self {
+            name: "command line".to_owned(),
+            text: String::new(),
+            loaded: config::load(None, &overrides, purpose),
+            overrides,
+        }
+    }
+
+    /// The one file that the flags or the environment name, by itself.
+    ///
+    /// # Errors
+    ///
+    /// Where they name none, or it cannot be read.
+    pub(crate) fn of_named_file(global: &Global, world: &mut World<'_>) -> Result<(PathBuf, Self), Failure> {
+        match origin(global, &world.environment)? {
+            TextOrigin::File(path) => {
+                let configuration = Self::of_file(&path, world.input)?;
+                Ok((path, configuration))
+            }
+            _ => Err(Failure::Usage("no file to convert: name it with --config".to_owned())),
+        }
+    }
+
+    /// Whether something was found that has this code.
+    pub(crate) fn has(&self, code: Code) -> bool {
+        self.loaded.diagnostics.iter().any(|diagnostic| diagnostic.code == code)
     }
 
     /// One file, by itself; `-` is standard input.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use tbot::agent::IdentityFileError;
+use tbot::yaml::EmitError;
 
 use crate::environment::NotUtf8;
 
@@ -43,6 +44,12 @@ pub(crate) enum Failure {
     /// `tsh` cannot be run.
     #[error("cannot run {program}: {error}; install Teleport's tsh, or set TSH to its path")]
     Tsh { program: String, error: io::Error },
+    /// A file that cannot be written.
+    #[error("cannot write {name}: {source}")]
+    Unwritable { name: String, source: io::Error },
+    /// A configuration that YAML cannot say.
+    #[error(transparent)]
+    Emit(#[from] EmitError),
     /// What has been said already.
     #[error("failed")]
     Reported(Status),
@@ -68,7 +75,9 @@ impl Failure {
             | Self::Tsh { .. }
             | Self::Output(_)
             | Self::Build(_)
-            | Self::Process(_) => Status::Failed,
+            | Self::Process(_)
+            | Self::Unwritable { .. }
+            | Self::Emit(_) => Status::Failed,
         }
     }
 }

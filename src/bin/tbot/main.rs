@@ -5,12 +5,14 @@
 
 mod cli;
 mod configuration;
+mod configure;
 mod consent;
 mod endpoint;
 mod environment;
 mod exit;
 mod kube;
 mod log;
+mod migrate;
 mod overrides;
 mod pid_file;
 mod preview;
@@ -90,6 +92,8 @@ fn run(arguments: impl IntoIterator<Item = OsString>, mut world: World<'_>) -> R
     let cli = cli::parse(arguments)?;
     match &cli.command {
         Command::Start(run) => start::start(&cli.global, run, &mut world),
+        Command::Configure(arguments) => configure::configure(&cli.global, arguments, &mut world),
+        Command::Migrate(arguments) => migrate::migrate(&cli.global, arguments, &mut world),
         Command::Validate(arguments) => validate::validate(arguments, &mut world),
         Command::Proxy(wrapped) => tsh::become_tsh(Wrap::Proxy, &cli.global, wrapped, &world),
         Command::Db(wrapped) => tsh::become_tsh(Wrap::Db, &cli.global, wrapped, &world),

@@ -9,6 +9,8 @@ fn help_of_every_command() {
         "start",
         "proxy",
         "db",
+        "configure",
+        "migrate",
         "validate",
         "schema",
         "telemetry",

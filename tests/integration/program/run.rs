@@ -188,6 +188,10 @@ impl Ended {
         std::fs::read_to_string(self.folder.path().join(name)).unwrap()
     }
 
+    pub(crate) fn metadata(&self, name: &str) -> std::fs::Metadata {
+        std::fs::metadata(self.folder.path().join(name)).unwrap()
+    }
+
     /// Whether it left something of this name in its folder.
     pub(crate) fn has_left(&self, name: &str) -> bool {
         self.folder.path().join(name).exists()
