@@ -203,6 +203,6 @@ impl Shared {
         let key = BASE64_STANDARD.decode(request.key).map_err(|error| bad(format!("key: {error}")))?;
         let now = (self.clock)();
         let validity = (now, now + Duration::from_nanos(request.ttl));
-        Ok(self.authorities.host_cert(&self.name, &key, &request.principals, validity)?.into())
+        Ok(self.authorities().host_cert(&self.name, &key, &request.principals, validity)?.into())
     }
 }

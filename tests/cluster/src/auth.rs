@@ -4,25 +4,27 @@
 use std::fmt::Debug;
 use std::future::{Ready, ready};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use prost::Message;
 use tonic::body::Body;
-use tonic::server::{Grpc, UnaryService};
+use tonic::server::{Grpc, ServerStreamingService, UnaryService};
 use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
 
-use crate::ca::Authorities;
+use crate::ca::{Authorities, TlsAuthority};
 use crate::identity::Caller;
 use crate::proto::{
-    CaKeySet, CertAuthority, CertAuthoritySpec, ClusterCaCert, CreateAppSessionRequest, Empty, Features,
-    GetAppSessionRequest, GetCertAuthoritiesRequest, GetCertAuthoritiesResponse, GetCertAuthorityRequest,
-    GetRoleRequest, ImpersonateConditions, ListResourcesRequest, Metadata, PingResponse, Role,
-    RoleConditions, RoleSpec, SshKeyPair, TlsKeyPair, UserCertsRequest,
+    CaKeySet, CertAuthority, CertAuthoritySpec, ClusterCaCert, CreateAppSessionRequest, Empty, Event,
+    Features, GetAppSessionRequest, GetCertAuthoritiesRequest, GetCertAuthoritiesResponse,
+    GetCertAuthorityRequest, GetRoleRequest, ImpersonateConditions, ListResourcesRequest, Metadata,
+    PingResponse, Role, RoleConditions, RoleSpec, SshKeyPair, TlsKeyPair, UserCertsRequest, Watch,
 };
-use crate::{Failure, Shared, method};
+use crate::rotation::Keys;
+use crate::{Failure, Shared, events, method};
 
 /// Authorities that a Teleport server keeps and this cluster does not.
 const OTHER_AUTHORITIES: [&str; 3] = ["jwt", "saml_idp", "oidc_idp"];
@@ -45,6 +47,7 @@ pub(crate) async fn answer(
         method::LIST_RESOURCES => unary(request, |q| shared.list_resources(caller, &q)).await,
         method::CREATE_APP_SESSION => unary(request, |q| shared.create_app_session(caller, &q)).await,
         method::GET_APP_SESSION => unary(request, |q| shared.get_app_session(caller, &q)).await,
+        method::WATCH_EVENTS => stream(request, |q| shared.events.watch(q)).await,
         path => Status::unimplemented(format!("the development cluster does not serve {path}")).into_http(),
     }
 }
@@ -62,6 +65,7 @@ pub(crate) fn summary(path: &str, message: &[u8]) -> String {
         method::LIST_RESOURCES => of::<ListResourcesRequest>(message),
         method::CREATE_APP_SESSION => of::<CreateAppSessionRequest>(message),
         method::GET_APP_SESSION => of::<GetAppSessionRequest>(message),
+        method::WATCH_EVENTS => of::<Watch>(message),
         _ => String::new(),
     }
 }
@@ -77,6 +81,24 @@ impl<Q, R, F: FnOnce(Q) -> Result<R, Failure>> UnaryService<Q> for Once<F> {
         let answer = self.0.take().ok_or_else(|| Status::internal("a unary call with two messages"));
         ready(answer.and_then(|answer| Ok(tonic::Response::new(answer(request.into_inner())?))))
     }
+}
+
+impl<F: FnOnce(Watch) -> Result<events::Stream, Failure>> ServerStreamingService<Watch> for Once<F> {
+    type Response = Event;
+    type ResponseStream = events::Stream;
+    type Future = Ready<Result<tonic::Response<events::Stream>, Status>>;
+
+    fn call(&mut self, request: tonic::Request<Watch>) -> Self::Future {
+        let answer = self.0.take().ok_or_else(|| Status::internal("a call with two requests"));
+        ready(answer.and_then(|answer| Ok(tonic::Response::new(answer(request.into_inner())?))))
+    }
+}
+
+async fn stream<F>(request: Request<Full<Bytes>>, answer: F) -> Response<Body>
+where
+    F: FnOnce(Watch) -> Result<events::Stream, Failure>,
+{
+    Grpc::new(ProstCodec::<Event, Watch>::new()).server_streaming(Once(Some(answer)), request).await
 }
 
 async fn unary<Q, R, F>(request: Request<Full<Bytes>>, answer: F) -> Response<Body>
@@ -102,7 +124,10 @@ impl Shared {
     }
 
     fn cluster_ca(&self) -> ClusterCaCert {
-        ClusterCaCert { tls_ca: self.authorities.host.pem().into() }
+        let authorities = self.authorities();
+        ClusterCaCert {
+            tls_ca: authorities.host.trusted_tls().map(TlsAuthority::pem).collect::<String>().into(),
+        }
     }
 
     /// A caller may read the roles it holds.
@@ -150,7 +175,7 @@ impl Shared {
         let of = |cluster: &str, authorities: &Authorities| {
             self.authority(cluster, authorities, &request.r#type, request.include_key)
         };
-        let mut all = vec![of(&self.name, &self.authorities)?];
+        let mut all = vec![of(&self.name, &self.authorities())?];
         for (name, authorities) in &self.state().leaves {
             all.push(of(name, authorities)?);
         }
@@ -159,7 +184,8 @@ impl Shared {
 
     fn cert_authority(&self, request: &GetCertAuthorityRequest) -> Result<CertAuthority, Failure> {
         let leaf = self.state().leaves.get(&request.domain).cloned();
-        let authorities = leaf.as_deref().unwrap_or(&self.authorities);
+        let own = self.authorities();
+        let authorities = leaf.as_deref().unwrap_or(&own);
         let authority = self.authority(&request.domain, authorities, &request.r#type, request.include_key)?;
         if leaf.is_none() && request.domain != self.name {
             let text = format!("{} certificate authority {:?} is not found", request.r#type, request.domain);
@@ -178,17 +204,25 @@ impl Shared {
         if include_key {
             return Err(Failure::access_denied());
         }
-        let (tls, ssh) = authorities.of_kind(kind).ok_or_else(|| {
+        self.public_authority(cluster, authorities, kind).ok_or_else(|| {
             if OTHER_AUTHORITIES.contains(&kind) {
                 let text = format!("the development cluster keeps no {kind} authority");
                 Failure::new(Code::Unimplemented, text)
             } else {
                 Failure::new(Code::InvalidArgument, format!("{kind:?} is not a known authority type"))
             }
-        })?;
-        let tls = tls.map(|tls| TlsKeyPair { cert: tls.pem().into() });
-        let ssh = ssh.map(|ssh| SshKeyPair { public_key: ssh.public_line().into() });
-        Ok(CertAuthority {
+        })
+    }
+
+    /// What everybody may know of an authority of `cluster`, when there is one of this kind.
+    pub(crate) fn public_authority(
+        &self,
+        cluster: &str,
+        authorities: &Authorities,
+        kind: &str,
+    ) -> Option<CertAuthority> {
+        let authority = authorities.of_kind(kind)?;
+        Some(CertAuthority {
             kind: "cert_authority".to_owned(),
             sub_kind: kind.to_owned(),
             version: "v2".to_owned(),
@@ -196,11 +230,9 @@ impl Shared {
             spec: Some(CertAuthoritySpec {
                 r#type: kind.to_owned(),
                 cluster_name: cluster.to_owned(),
-                active_keys: Some(CaKeySet {
-                    ssh: ssh.into_iter().collect(),
-                    tls: tls.into_iter().collect(),
-                }),
-                additional_trusted_keys: Some(CaKeySet::default()),
+                rotation: authority.rotation(),
+                active_keys: Some(key_set(Some(&authority.active))),
+                additional_trusted_keys: Some(key_set(authority.additional.as_ref())),
             }),
         })
     }
@@ -214,6 +246,19 @@ impl Shared {
             revision: self.revision.clone(),
             ..Metadata::default()
         }
+    }
+}
+
+/// The public halves.
+fn key_set(keys: Option<&Arc<Keys>>) -> CaKeySet {
+    let ssh = keys.iter().filter_map(|keys| keys.ssh.as_ref());
+    CaKeySet {
+        ssh: ssh.map(|ssh| SshKeyPair { public_key: ssh.public_line().into() }).collect(),
+        tls: keys
+            .iter()
+            .filter_map(|k| k.tls.as_ref())
+            .map(|tls| TlsKeyPair { cert: tls.pem().into() })
+            .collect(),
     }
 }
 

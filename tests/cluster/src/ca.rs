@@ -14,6 +14,7 @@ use x509_cert::spki::SubjectPublicKeyInfoOwned;
 use crate::error::Error;
 use crate::identity::{Identity, authority_name, common_name};
 use crate::keys::{TlsKey, spki_of_pem, spki_of_ssh};
+use crate::rotation::{Authority, Keys, Phase};
 use crate::ssh::SshKey;
 use crate::x509::{Profile, Request, pem, sign};
 
@@ -76,41 +77,52 @@ pub(crate) struct ServerKey {
 
 /// Everything that signs in this cluster.
 pub(crate) struct Authorities {
-    pub(crate) user: TlsAuthority,
-    pub(crate) user_ssh: SshKey,
-    pub(crate) host: TlsAuthority,
-    pub(crate) host_ssh: SshKey,
+    cluster: String,
+    pub(crate) user: Authority,
+    pub(crate) host: Authority,
     /// Only SSH servers outside of Teleport are told of it, so it has no X.509 half.
-    pub(crate) openssh: SshKey,
+    pub(crate) openssh: Authority,
     /// Databases speak no SSH, so this one has no SSH key (recorded).
-    pub(crate) db: TlsAuthority,
+    pub(crate) db: Authority,
     /// Not Teleport's: it stands in for the public authority behind a proxy's web certificate.
     pub(crate) web: TlsAuthority,
 }
 
 impl Authorities {
     pub(crate) fn generate(cluster: &str, now: SystemTime) -> Result<Self, Error> {
-        let teleports = || TlsAuthority::new(now, |serial| authority_name(cluster, serial));
+        let authority = |kind| Ok::<_, Error>(Authority::new(keys(cluster, kind, now)?));
         Ok(Self {
-            user: teleports()?,
-            user_ssh: SshKey::generate()?,
-            host: teleports()?,
-            host_ssh: SshKey::generate()?,
-            openssh: SshKey::generate()?,
-            db: teleports()?,
+            cluster: cluster.to_owned(),
+            user: authority("user")?,
+            host: authority("host")?,
+            openssh: authority("openssh")?,
+            db: authority("db")?,
             web: TlsAuthority::new(now, |_| common_name("tbot-cluster web CA"))?,
         })
     }
 
-    /// The halves of the authority that Teleport calls `kind`.
-    pub(crate) fn of_kind(&self, kind: &str) -> Option<(Option<&TlsAuthority>, Option<&SshKey>)> {
+    /// The authority that Teleport calls `kind`.
+    pub(crate) fn of_kind(&self, kind: &str) -> Option<&Authority> {
         match kind {
-            "user" => Some((Some(&self.user), Some(&self.user_ssh))),
-            "host" => Some((Some(&self.host), Some(&self.host_ssh))),
-            "db" => Some((Some(&self.db), None)),
-            "openssh" => Some((None, Some(&self.openssh))),
+            "user" => Some(&self.user),
+            "host" => Some(&self.host),
+            "db" => Some(&self.db),
+            "openssh" => Some(&self.openssh),
             _ => None,
         }
+    }
+
+    /// Takes the authority `kind` on to `phase` of its rotation.
+    pub(crate) fn rotate(&mut self, kind: &str, phase: Phase, now: SystemTime) -> Result<(), Error> {
+        let Self { cluster, user, host, openssh, db, .. } = self;
+        let authority = match kind {
+            "user" => user,
+            "host" => host,
+            "db" => db,
+            "openssh" => openssh,
+            _ => return Err(Error::NoSuchAuthority(kind.to_owned())),
+        };
+        authority.enter(phase, || keys(cluster, kind, now))
     }
 
     /// Both certificates of `identity`, from the user CA, valid until `not_after`.
@@ -123,8 +135,11 @@ impl Authorities {
     ) -> Result<Pair, Error> {
         let validity = (now - BACKDATE, not_after);
         let request = Request::new(identity.subject(cluster)?, keys.tls, validity, Profile::User)?;
-        let certificate = sign(&self.user.name, &self.user.key, request)?;
-        Ok(Pair { ssh: self.user_ssh.certify(keys.ssh, identity, validity)?, tls: pem(&certificate)? })
+        let Keys { tls, ssh } = self.user.active.as_ref();
+        let tls = tls.as_ref().ok_or(Error::Crypto("find the user authority's TLS key"))?;
+        let ssh = ssh.as_ref().ok_or(Error::Crypto("find the user authority's SSH key"))?;
+        let certificate = sign(&tls.name, &tls.key, request)?;
+        Ok(Pair { ssh: ssh.certify(keys.ssh, identity, validity)?, tls: pem(&certificate)? })
     }
 }
 
@@ -139,8 +154,19 @@ impl Authorities {
     ) -> Result<String, Error> {
         let line = String::from_utf8_lossy(key);
         let key = PublicKey::from_openssh(line.trim())?.key_data().clone();
-        self.host_ssh.certify_host(key, cluster, principals, (now - BACKDATE, not_after))
+        let ssh = self.host.active.ssh.as_ref().ok_or(Error::Crypto("find the host authority's SSH key"))?;
+        ssh.certify_host(key, cluster, principals, (now - BACKDATE, not_after))
     }
+}
+
+/// New keys for the authority `kind`: both halves, but for databases, which speak no SSH (recorded), and for SSH servers
+/// outside of Teleport, which speak nothing else.
+fn keys(cluster: &str, kind: &str, now: SystemTime) -> Result<Keys, Error> {
+    let tls = || TlsAuthority::new(now, |serial| authority_name(cluster, serial));
+    Ok(Keys {
+        tls: (kind != "openssh").then(tls).transpose()?,
+        ssh: (kind != "db").then(SshKey::generate).transpose()?,
+    })
 }
 
 /// The two certificates of one identity.

@@ -16,25 +16,32 @@ pub fn system() -> Clock {
     Arc::new(SystemTime::now)
 }
 
-/// A clock that a test moves forward by hand on top of another one.
+/// A clock that a test moves by hand on top of another one.
 #[derive(Clone)]
 pub struct MovableClock {
     base: Clock,
-    ahead: Arc<Mutex<Duration>>,
+    /// How far it is ahead, and how far it was set back.
+    moved: Arc<Mutex<(Duration, Duration)>>,
 }
 
 impl MovableClock {
     pub fn new(base: Clock) -> Self {
-        Self { base, ahead: Arc::default() }
+        Self { base, moved: Arc::default() }
     }
 
     /// Moves this clock, and every [`Clock`] taken from it, forward.
     pub fn advance(&self, by: Duration) {
-        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) += by;
+        self.moved.lock().unwrap_or_else(PoisonError::into_inner).0 += by;
+    }
+
+    /// Sets it, and every [`Clock`] taken from it, back.
+    pub fn set_back(&self, by: Duration) {
+        self.moved.lock().unwrap_or_else(PoisonError::into_inner).1 += by;
     }
 
     pub fn now(&self) -> SystemTime {
-        (self.base)() + *self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+        let (ahead, back) = *self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.base)() + ahead - back
     }
 
     /// The clock to hand to a `ClusterConfig`.

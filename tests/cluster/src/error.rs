@@ -23,6 +23,10 @@ pub enum Error {
     BotExists(String),
     #[error("there is no bot {0:?}, add it first")]
     NoSuchBot(String),
+    #[error("there is no authority {0:?} to rotate: name host, user or db")]
+    NoSuchAuthority(String),
+    #[error("a rotation cannot go from {from:?} to {to:?}")]
+    Rotation { from: Option<crate::Phase>, to: crate::Phase },
 }
 
 /// A refusal, as Teleport words it. The code is gRPC's; over HTTP it becomes the status that means the same.

@@ -13,6 +13,7 @@ use crate::error::{Error, Failure};
 use crate::identity::{Caller, INTERNAL_JOIN, Identity, Routes, Standing};
 use crate::keys::uuid;
 use crate::proto::{Certs, UserCertsRequest};
+use crate::rotation::Authority;
 use crate::state::Allowed;
 
 /// A join, decoded.
@@ -72,8 +73,7 @@ impl Shared {
         };
         let mut certs = self.certs(&identity, keys, (now, allowed.not_after))?;
         // Whoever holds a counted certificate also needs to know the servers, so the host CA comes along.
-        certs.tls_ca_certs.push(self.authorities.host.pem().into());
-        certs.ssh_ca_certs.push(self.authorities.host_ssh.public_line().into());
+        trust(&mut certs, &self.authorities().host);
         Ok(certs)
     }
 
@@ -126,13 +126,11 @@ impl Shared {
         keys: SubjectKeys,
         times: (SystemTime, SystemTime),
     ) -> Result<Certs, Failure> {
-        let pair = self.authorities.issue(&self.name, identity, keys, times)?;
-        Ok(Certs {
-            ssh: pair.ssh.into(),
-            tls: pair.tls.into(),
-            tls_ca_certs: vec![self.authorities.user.pem().into()],
-            ssh_ca_certs: vec![self.authorities.user_ssh.public_line().into()],
-        })
+        let authorities = self.authorities();
+        let pair = authorities.issue(&self.name, identity, keys, times)?;
+        let mut certs = Certs { ssh: pair.ssh.into(), tls: pair.tls.into(), ..Certs::default() };
+        trust(&mut certs, &authorities.user);
+        Ok(certs)
     }
 
     /// The Kubernetes cluster that a certificate names: the one asked for, else the one called like this cluster, else
@@ -150,6 +148,14 @@ impl Shared {
             );
             Failure::new(Code::InvalidArgument, text)
         })
+    }
+}
+
+/// Adds every key of `authority` that verifies to what a reply tells its caller to trust.
+fn trust(certs: &mut Certs, authority: &Authority) {
+    for keys in authority.trusted() {
+        certs.tls_ca_certs.extend(keys.tls.as_ref().map(|tls| tls.pem().into()));
+        certs.ssh_ca_certs.extend(keys.ssh.as_ref().map(|ssh| ssh.public_line().into()));
     }
 }
 

@@ -11,14 +11,15 @@
 //! Every call goes the same way (`server.rs`): it is logged, a scripted fault may stop it, the rules (`state.rs`,
 //! `issue.rs`) decide, the outcome is logged. `tests/conformance.rs` holds all of it against recordings of a real server.
 //!
-//! What it does not do: rotate authorities (`WatchEvents` is refused with code 12), serve the applications, databases,
-//! Kubernetes and leaf clusters that it lists, join without a token, talk over the auth port or an SSH tunnel.
+//! What it does not do: serve the applications, databases, Kubernetes and leaf clusters that it lists, join without a
+//! token, talk over the auth port or an SSH tunnel.
 
 mod access;
 mod auth;
 mod ca;
 pub mod clock;
 mod error;
+mod events;
 mod faults;
 mod identity;
 mod issue;
@@ -27,6 +28,7 @@ mod log;
 pub mod method;
 pub mod proto;
 mod resources;
+mod rotation;
 mod server;
 mod ssh;
 mod state;
@@ -42,14 +44,16 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 pub use tonic::Code;
 
-use crate::ca::Authorities;
+use crate::ca::{Authorities, TlsAuthority};
 pub use crate::clock::{Clock, MovableClock};
 pub use crate::error::{Error, Failure};
+use crate::events::Events;
 use crate::faults::Faults;
 pub use crate::faults::Hold;
 use crate::log::Log;
 pub use crate::log::{Call, Outcome};
 pub use crate::resources::{DISCOVERED_NAME, Resource, ResourceKind};
+pub use crate::rotation::Phase;
 pub use crate::state::Role;
 use crate::state::State;
 use crate::tls::Tls;
@@ -87,7 +91,11 @@ struct Shared {
     clock: Clock,
     server_version: String,
     addr: SocketAddr,
-    authorities: Authorities,
+    authorities: Mutex<Authorities>,
+    /// Made anew at each step of a rotation.
+    tls: Mutex<Arc<Tls>>,
+    web_ca_pem: String,
+    events: Events,
     state: Mutex<State>,
     faults: Faults,
     log: Log,
@@ -100,6 +108,14 @@ struct Shared {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn authorities(&self) -> MutexGuard<'_, Authorities> {
+        self.authorities.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tls(&self) -> Arc<Tls> {
+        self.tls.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -124,14 +140,17 @@ impl Cluster {
             clock: config.clock,
             server_version: config.server_version,
             addr,
-            authorities,
+            tls: Mutex::new(tls.into()),
+            web_ca_pem: authorities.web.pem().to_owned(),
+            authorities: Mutex::new(authorities),
+            events: Events::default(),
             state: Mutex::default(),
             faults: Faults::new(),
             log: Log::new(),
             id: i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX),
             revision: keys::uuid()?,
         });
-        let server = tokio::spawn(server::serve(shared.clone(), Arc::new(tls), listener));
+        let server = tokio::spawn(server::serve(shared.clone(), listener));
         Ok(Self { shared, server })
     }
 
@@ -146,7 +165,7 @@ impl Cluster {
 
     /// PEM of the authority behind the web certificate: the content for the file that `SSL_CERT_FILE` names.
     pub fn web_ca_pem(&self) -> &str {
-        self.shared.authorities.web.pem()
+        &self.shared.web_ca_pem
     }
 
     /// Adds a bot that may impersonate `roles`, and returns its join token: good once, within an hour. Roles that were
@@ -191,6 +210,34 @@ impl Cluster {
     /// Whether a bot is locked, which is for ever.
     pub fn is_locked(&self, bot: &str) -> bool {
         self.shared.state().is_locked(bot)
+    }
+
+    /// Takes the authority `kind` (`host`, `user` or `db`) on to `phase` of its rotation: new connections meet the
+    /// certificates and the trust of that phase, and everybody who watches is told.
+    pub fn rotate(&self, kind: &str, phase: Phase) -> Result<(), Error> {
+        let Shared { name, clock, events, .. } = &*self.shared;
+        let tls = {
+            let mut authorities = self.shared.authorities();
+            authorities.rotate(kind, phase, clock())?;
+            Tls::new(name, &authorities, clock)?
+        };
+        *self.shared.tls.lock().unwrap_or_else(PoisonError::into_inner) = tls.into();
+        let authority = self.shared.public_authority(name, &self.shared.authorities(), kind);
+        if let Some(authority) = authority {
+            events.put(name, &authority);
+        }
+        Ok(())
+    }
+
+    /// The certificates, PEM texts joined, that the authority `kind` is trusted by: those that sign first.
+    pub fn authority_pem(&self, kind: &str) -> String {
+        let authorities = self.shared.authorities();
+        authorities.of_kind(kind).into_iter().flat_map(|a| a.trusted_tls()).map(TlsAuthority::pem).collect()
+    }
+
+    /// Ends every stream of events in good order.
+    pub fn end_events(&self) {
+        self.shared.events.end();
     }
 
     /// Every call so far, in the order of arrival.

@@ -20,6 +20,8 @@ pub const CREATE_APP_SESSION: &str = "/proto.AuthService/CreateAppSession";
 pub const GET_APP_SESSION: &str = "/proto.AuthService/GetAppSession";
 pub const GET_CERT_AUTHORITIES: &str = "/teleport.trust.v1.TrustService/GetCertAuthorities";
 pub const GET_CERT_AUTHORITY: &str = "/teleport.trust.v1.TrustService/GetCertAuthority";
+/// A stream of events.
+pub const WATCH_EVENTS: &str = "/proto.AuthService/WatchEvents";
 
 /// The name of a web request: its verb and path without the version prefix.
 pub(crate) fn of_web(request: &str) -> String {

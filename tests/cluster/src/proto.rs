@@ -268,11 +268,60 @@ pub struct CertAuthoritySpec {
     pub r#type: String,
     #[prost(string, tag = "2")]
     pub cluster_name: String,
+    /// Absent before the first rotation.
+    #[prost(message, optional, tag = "8")]
+    pub rotation: Option<Rotation>,
     #[prost(message, optional, tag = "11")]
     pub active_keys: Option<CaKeySet>,
     #[prost(message, optional, tag = "12")]
     pub additional_trusted_keys: Option<CaKeySet>,
 }
+
+/// `types.Rotation`, as far as it says where a rotation stands.
+#[derive(Clone, PartialEq, Message)]
+pub struct Rotation {
+    #[prost(string, tag = "1")]
+    pub state: String,
+    #[prost(string, tag = "2")]
+    pub phase: String,
+    #[prost(string, tag = "3")]
+    pub mode: String,
+}
+
+/// `proto.Watch`.
+#[derive(Clone, PartialEq, Message)]
+pub struct Watch {
+    #[prost(message, repeated, tag = "1")]
+    pub kinds: Vec<WatchKind>,
+}
+
+/// `types.WatchKind`.
+#[derive(Clone, PartialEq, Message)]
+pub struct WatchKind {
+    #[prost(string, tag = "1")]
+    pub kind: String,
+    #[prost(bool, tag = "2")]
+    pub load_secrets: bool,
+    /// For authorities: type to the cluster's name.
+    #[prost(btree_map = "string, string", tag = "4")]
+    pub filter: BTreeMap<String, String>,
+}
+
+/// `proto.Event`, of which this cluster sends the first of a watch and changed authorities.
+#[derive(Clone, PartialEq, Message)]
+pub struct Event {
+    /// 0 for the first event, 1 for a resource that was put.
+    #[prost(int32, tag = "1")]
+    pub r#type: i32,
+    #[prost(message, optional, tag = "3")]
+    pub cert_authority: Option<CertAuthority>,
+    #[prost(message, optional, tag = "43")]
+    pub watch_status: Option<WatchStatus>,
+}
+
+/// `types.WatchStatusV1`: that it is there is all that a watcher wants to know.
+#[derive(Clone, PartialEq, Message)]
+pub struct WatchStatus {}
 
 /// `types.CAKeySet`.
 #[derive(Clone, PartialEq, Message)]

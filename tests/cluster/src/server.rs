@@ -28,7 +28,7 @@ use tonic::{Code, Status};
 use crate::faults::Verdict;
 use crate::identity::Caller;
 use crate::log::{Call, Outcome};
-use crate::tls::{Route, Tls};
+use crate::tls::Route;
 use crate::{Failure, Shared, auth, method};
 
 /// The proxy reads no longer body.
@@ -47,7 +47,7 @@ struct Peer {
 }
 
 /// Accepts until dropped. Every connection lives inside this future, so dropping it closes them all.
-pub(crate) async fn serve(shared: Arc<Shared>, tls: Arc<Tls>, listener: TcpListener) {
+pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -56,27 +56,27 @@ pub(crate) async fn serve(shared: Arc<Shared>, tls: Arc<Tls>, listener: TcpListe
                 // Answers are small: without this each one waits for the client's delayed acknowledgement. A connection
                 // that it fails on is slower, and no worse.
                 let _ = socket.set_nodelay(true);
-                connections.spawn(connection(shared.clone(), tls.clone(), socket, addr));
+                connections.spawn(connection(shared.clone(), socket, addr));
             }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn connection(shared: Arc<Shared>, tls: Arc<Tls>, socket: TcpStream, addr: SocketAddr) {
+async fn connection(shared: Arc<Shared>, socket: TcpStream, addr: SocketAddr) {
     let mut down = shared.faults.down();
     tokio::select! {
         // Asked first: while the cluster is down, not even a ClientHello is read.
         biased;
         _ = down.wait_for(|down| *down) => {}
-        _ = talk(shared, tls, socket, addr) => {}
+        _ = talk(shared, socket, addr) => {}
     }
 }
 
 /// Serves one connection. It ends in silence however it ends: the client sees its side of it.
-async fn talk(shared: Arc<Shared>, tls: Arc<Tls>, socket: TcpStream, addr: SocketAddr) -> Option<()> {
+async fn talk(shared: Arc<Shared>, socket: TcpStream, addr: SocketAddr) -> Option<()> {
     let start = LazyConfigAcceptor::new(Acceptor::default(), socket).await.ok()?;
-    let (route, config) = tls.route(&start.client_hello())?;
+    let (route, config) = shared.tls().route(&start.client_hello())?;
     let stream = start.into_stream(config).await.ok()?;
     let caller = caller(stream.get_ref().1.peer_certificates().unwrap_or_default());
     let peer = Arc::new(Peer { addr, route, caller, cut: Notify::new() });

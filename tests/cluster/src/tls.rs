@@ -5,10 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::CertificateDer;
 use rustls::server::{ClientHello, NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 
-use crate::ca::{AUTH_NAME, Authorities, ServerKey};
+use crate::ca::{AUTH_NAME, Authorities, ServerKey, TlsAuthority};
 use crate::clock::{Clock, TlsClock};
 use crate::error::Error;
 use crate::keys::hex;
@@ -36,8 +37,7 @@ impl Tls {
     pub(crate) fn new(cluster: &str, authorities: &Authorities, clock: &Clock) -> Result<Self, Error> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let loopback = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
-        let server_key =
-            |ca: &crate::ca::TlsAuthority, dns, ips: &[IpAddr]| ca.server(clock(), dns, ips.to_vec());
+        let server_key = |ca: &TlsAuthority, dns, ips: &[IpAddr]| ca.server(clock(), dns, ips.to_vec());
         let web_key = || server_key(&authorities.web, vec!["localhost".into()], &loopback);
 
         let label = hex(cluster.as_bytes());
@@ -45,14 +45,18 @@ impl Tls {
         if label.len() <= MAX_LABEL {
             names.push(format!("{label}.{AUTH_NAME}"));
         }
-        let auth_key = || server_key(&authorities.host, names.clone(), &[]);
+        let serving = authorities.host.serving.tls.as_ref();
+        let serving = serving.ok_or(Error::Crypto("find the host authority's TLS key"))?;
+        let auth_key = || server_key(serving, names.clone(), &[]);
+
+        let clients = || Some(authorities.user.trusted_tls().map(TlsAuthority::der).collect());
 
         let mut web = config(&provider, clock, None, web_key()?)?;
         web.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let mut grpc = config(&provider, clock, Some(&authorities.user), auth_key()?)?;
+        let mut grpc = config(&provider, clock, clients(), auth_key()?)?;
         grpc.alpn_protocols = vec![b"h2".to_vec()];
         // Auth knows only `h2`; towards a client that does not offer it, it pretends to know no ALPN at all.
-        let rest = config(&provider, clock, Some(&authorities.user), auth_key()?)?;
+        let rest = config(&provider, clock, clients(), auth_key()?)?;
         Ok(Self {
             web: Arc::new(web),
             grpc: Arc::new(grpc),
@@ -75,20 +79,22 @@ impl Tls {
     }
 }
 
-/// A server's TLS; with `clients`, a client certificate of that authority is required.
+/// A server's TLS; with `clients`, a client certificate of one of these authorities is required.
 fn config(
     provider: &Arc<CryptoProvider>,
     clock: &Clock,
-    clients: Option<&crate::ca::TlsAuthority>,
+    clients: Option<Vec<CertificateDer<'static>>>,
     server: ServerKey,
 ) -> Result<ServerConfig, Error> {
     let builder = ServerConfig::builder_with_details(provider.clone(), Arc::new(TlsClock(clock.clone())))
         .with_safe_default_protocol_versions()?;
     let builder = match clients {
         None => builder.with_no_client_auth(),
-        Some(authority) => {
+        Some(authorities) => {
             let mut roots = RootCertStore::empty();
-            roots.add(authority.der())?;
+            for authority in authorities {
+                roots.add(authority)?;
+            }
             let verifier =
                 WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build()?;
             builder.with_client_cert_verifier(verifier)

@@ -9,5 +9,6 @@ mod faults;
 mod messages;
 mod recording;
 mod replay;
+mod rotation;
 mod rules;
 mod wire;

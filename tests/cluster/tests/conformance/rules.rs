@@ -297,9 +297,9 @@ async fn authorities_are_known_by_kind() {
     };
     let answer = grpc.call::<CertAuthority>(method::GET_CERT_AUTHORITY, &elsewhere).await;
     assert_eq!(refused(answer).0, Code::NotFound);
-    let answer = grpc.call::<Empty>("/proto.AuthService/WatchEvents", &Empty {}).await;
+    let answer = grpc.call::<Empty>("/proto.AuthService/GetUser", &Empty {}).await;
     assert_eq!(refused(answer).0, Code::Unimplemented);
-    assert_eq!(cluster.requests().last().unwrap().method, "/proto.AuthService/WatchEvents");
+    assert_eq!(cluster.requests().last().unwrap().method, "/proto.AuthService/GetUser");
 }
 
 #[tokio::test]
