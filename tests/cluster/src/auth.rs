@@ -47,7 +47,7 @@ pub(crate) async fn answer(
         method::LIST_RESOURCES => unary(request, |q| shared.list_resources(caller, &q)).await,
         method::CREATE_APP_SESSION => unary(request, |q| shared.create_app_session(caller, &q)).await,
         method::GET_APP_SESSION => unary(request, |q| shared.get_app_session(caller, &q)).await,
-        method::WATCH_EVENTS => stream(request, |q| shared.events.watch(q)).await,
+        method::WATCH_EVENTS => stream(request, |q| shared.events.watch(&q)).await,
         path => Status::unimplemented(format!("the development cluster does not serve {path}")).into_http(),
     }
 }

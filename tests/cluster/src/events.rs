@@ -29,7 +29,7 @@ pub(crate) struct Events(Mutex<Vec<Watcher>>);
 
 impl Events {
     /// A new watcher. Its first event says that the watch has begun.
-    pub(crate) fn watch(&self, request: Watch) -> Result<Stream, Failure> {
+    pub(crate) fn watch(&self, request: &Watch) -> Result<Stream, Failure> {
         let [kind] = request.kinds.as_slice() else {
             return Err(Failure::new(Code::InvalidArgument, "the development cluster watches one kind"));
         };
