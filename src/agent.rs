@@ -28,11 +28,13 @@ mod api;
 mod control;
 mod daemon;
 mod destination;
+mod diag;
 mod discovery;
 mod durable;
 mod error;
 mod folder;
 mod generation;
+mod health;
 mod identity;
 mod identity_file;
 mod in_place;
@@ -40,6 +42,7 @@ mod join;
 mod keys;
 mod kube;
 mod kube_proxy;
+mod metrics;
 mod options;
 mod output;
 mod proto;
@@ -48,7 +51,9 @@ mod readers;
 mod recordings;
 mod renewal;
 mod rest;
+mod retry;
 mod rights;
+mod rotation;
 mod route;
 mod schedule;
 mod setup;
@@ -61,14 +66,16 @@ mod unsupported;
 mod web;
 mod x509;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub use address::{Address, AddressError};
 pub use api::ApiError;
 pub use control::{Control, Signals, control};
 pub use destination::DestinationError;
+pub use diag::DiagError;
 pub use discovery::DiscoveryError;
 pub use error::{AgentError, OutputFailure};
 pub use folder::FolderError;
@@ -93,6 +100,7 @@ pub use web::WebError;
 pub use x509::X509Error;
 
 use crate::config::Config;
+use diag::Listener;
 use output::{Output, Surroundings};
 use renewal::Bot;
 use setup::Plan;
@@ -100,6 +108,7 @@ use setup::Plan;
 /// An agent for one configuration. Making one does no I/O but reading root certificates; running it does the rest.
 pub struct Agent {
     plan: Plan,
+    diag_addr: OnceLock<SocketAddr>,
 }
 
 /// What a running agent consists of.
@@ -121,7 +130,7 @@ impl Agent {
     /// [`AgentError::Unsupported`] names everything that this version cannot run; other errors are a missing or
     /// unreadable address, a missing join method, and no root certificates. Nothing has been joined or written then.
     pub fn new(config: &Config, options: AgentOptions) -> Result<Self, AgentError> {
-        Plan::new(config, options).map(|plan| Self { plan })
+        Plan::new(config, options).map(|plan| Self { plan, diag_addr: OnceLock::new() })
     }
 
     /// Joins or renews, writes every output once, and ends. Nothing is tried twice.
@@ -145,11 +154,27 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// Only at the start: the storage cannot be opened, or there is no identity and the cluster refuses to give one. An
+    /// Only at the start: `diag_addr` is taken, the storage cannot be opened, or there is no identity and the cluster refuses to give one. An
     /// outage is no error; the agent waits for its end.
     pub async fn run(&self, signals: Signals) -> Result<(), AgentError> {
+        let listener = match self.plan.diag_addr() {
+            Some(address) => Some(Listener::bind(address).await?),
+            None => None,
+        };
+        if let Some(address) = listener.as_ref().and_then(Listener::address) {
+            tracing::info!(
+                "serving /livez, /readyz and /metrics on {}",
+                self.diag_addr.get_or_init(|| address)
+            );
+        }
         let inner = Arc::new(self.plan.open().await?);
-        inner.keep(signals).await
+        inner.keep(signals, listener).await
+    }
+
+    /// Where a running agent serves its health: none before it listens, and where `diag_addr` is not set.
+    #[must_use]
+    pub fn diag_addr(&self) -> Option<SocketAddr> {
+        self.diag_addr.get().copied()
     }
 
     /// A file of an output whose destination is memory: its place among `services` and then `outputs`, and its name.

@@ -19,7 +19,6 @@ pub const JOIN_METHODS: &[&str] = &["token"];
 pub const REFUSED: &[(&str, &str, &str)] = &[
     ("Config", "scoped", "scoped bots"),
     ("Config", "fips", "FIPS mode"),
-    ("Config", "diag_addr", "the diagnostics listener"),
     ("Identity", "delegation_session_id", "credentials for a delegation session"),
     ("Application", "delegation_session_id", "credentials for a delegation session"),
     ("Kubernetes", "delegation_session_id", "credentials for a delegation session"),

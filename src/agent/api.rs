@@ -5,6 +5,7 @@
 
 mod host_cert;
 mod resources;
+mod watch;
 
 use std::error::Error as _;
 use std::future::Future;
@@ -36,10 +37,14 @@ use super::rest::{self, RestError};
 use super::route::{AuthRoute, Route};
 use super::tls::{Inner, TlsError};
 pub(crate) use resources::Found;
+pub(crate) use watch::AuthorityState;
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// Short enough that a stop, which waits for a renewal under way, ends within the usual 30 s of grace.
 const CALL: Duration = Duration::from_secs(15);
+/// How often a connection with a call under way is looked at, which matters to streams. Auth ends connections that ask
+/// more often than once a minute.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 const PING: &str = "/proto.AuthService/Ping";
 const GENERATE_USER_CERTS: &str = "/proto.AuthService/GenerateUserCerts";
@@ -115,10 +120,6 @@ impl ApiError {
             Self::NoAnswer { .. } | Self::Rest(_) => false,
         }
     }
-
-    fn is_unimplemented(&self) -> bool {
-        matches!(self, Self::Refused { code: Code::Unimplemented, .. })
-    }
 }
 
 /// What `Ping` tells of the cluster.
@@ -182,6 +183,8 @@ impl AuthClient {
         let channel = Endpoint::from_static("http://teleport.cluster.local")
             .connect_timeout(CONNECT)
             .timeout(CALL)
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(CALL)
             .connect_with_connector(Connector(route.to_auth(identity, Inner::Http2)?))
             .await
             .map_err(|error| unreachable(chain(&error)))?;

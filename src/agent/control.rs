@@ -14,6 +14,8 @@ pub struct Control {
 pub struct Signals {
     shutdown: watch::Receiver<bool>,
     reload: watch::Receiver<()>,
+    /// The agent's own reason to renew.
+    rotation: watch::Receiver<()>,
 }
 
 /// A connected pair.
@@ -21,7 +23,9 @@ pub struct Signals {
 pub fn control() -> (Control, Signals) {
     let (shutdown, shutdown_end) = watch::channel(false);
     let (reload, reload_end) = watch::channel(());
-    (Control { shutdown, reload }, Signals { shutdown: shutdown_end, reload: reload_end })
+    // Nobody can rotate anything yet: this end never hears of it.
+    let (_, rotation) = watch::channel(());
+    (Control { shutdown, reload }, Signals { shutdown: shutdown_end, reload: reload_end, rotation })
 }
 
 impl Control {
@@ -41,16 +45,24 @@ impl Control {
 pub(crate) enum Signal {
     Shutdown,
     Reload,
+    /// The cluster's authorities have changed.
+    Rotation,
 }
 
 impl Signals {
+    /// The same signals, and those of the sender: that authorities have changed.
+    pub(crate) fn with_rotation(self) -> (watch::Sender<()>, Self) {
+        let (sender, rotation) = watch::channel(());
+        (sender, Self { rotation, ..self })
+    }
+
     /// The next thing to do. A stop comes before anything else, and again each time.
     pub(crate) async fn next(&mut self) -> Signal {
-        let Self { shutdown, reload } = self;
+        let mut shutdown = self.shutdown.clone();
         tokio::select! {
             biased;
-            () = until_stopped(shutdown) => Signal::Shutdown,
-            () = until_changed(reload) => Signal::Reload,
+            () = until_stopped(&mut shutdown) => Signal::Shutdown,
+            renewal = self.renewal() => renewal,
         }
     }
 
@@ -59,9 +71,17 @@ impl Signals {
         until_stopped(&mut self.shutdown).await;
     }
 
-    /// Comes back when everything shall be renewed now.
-    pub(crate) async fn reload(&mut self) {
-        until_changed(&mut self.reload).await;
+    /// Comes back when everything shall be renewed now. Whatever said so until then is served by this one renewal.
+    pub(crate) async fn renewal(&mut self) -> Signal {
+        let Self { reload, rotation, .. } = self;
+        let signal = tokio::select! {
+            biased;
+            () = until_changed(reload) => Signal::Reload,
+            () = until_changed(rotation) => Signal::Rotation,
+        };
+        reload.mark_unchanged();
+        rotation.mark_unchanged();
+        signal
     }
 }
 
@@ -82,6 +102,20 @@ async fn until_changed(reload: &mut watch::Receiver<()>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn whatever_asks_for_a_renewal_is_served_by_one() {
+        let (control, signals) = control();
+        let (rotation, mut signals) = signals.with_rotation();
+        for _ in 0..100 {
+            control.reload();
+            rotation.send_replace(());
+        }
+        assert_eq!(signals.next().await, Signal::Reload);
+        assert!(!signals.reload.has_changed().unwrap() && !signals.rotation.has_changed().unwrap());
+        rotation.send_replace(());
+        assert_eq!(signals.next().await, Signal::Rotation);
+    }
 
     #[tokio::test]
     async fn a_reload_is_seen_by_everyone_and_only_once() {

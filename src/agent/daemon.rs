@@ -1,26 +1,34 @@
-//! The running agent: one loop keeps the bot's identity fresh, one loop an output keeps that output fresh.
+//! The running agent: one loop keeps the bot's identity fresh, one loop an output keeps that output fresh, and one
+//! follows rotations of the cluster's authorities.
 //!
-//! No loop ends because of an error once the agent has an identity: it waits and tries again. What happens again and
-//! again in the same words is said once, then at debug.
+//! No loop ends because of an error once the agent has an identity: it waits and tries again.
 
-use std::fmt::Display;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tracing::Level;
 
 use super::Inner;
 use super::api::AuthClient;
 use super::control::{Signal, Signals};
+use super::diag::Listener;
 use super::error::{AgentError, OutputFailure};
+use super::health::{Health, IDENTITY, Reporter};
 use super::identity::Identity;
 use super::output::{Output, OutputError};
 use super::renewal::{Obtained, RenewalError};
-use super::schedule::{self, Backoff};
+use super::retry::Retry;
+use super::schedule::{self, Rounded};
 
-type Current = Option<Arc<Identity>>;
+/// The identity that everything is asked for with; none before there is one.
+pub(super) type Current = Option<Arc<Identity>>;
+
+/// How many outputs are written at once: with many, the first ones are there soon, and the server is not run over.
+const AT_ONCE: usize = 8;
+/// An output that takes longer gives up its place among those written at once, so that it hinders nobody.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Inner {
     /// Joins or renews, writes every output once, and ends.
@@ -41,21 +49,33 @@ impl Inner {
     }
 
     /// Runs until told to stop. Fails only while there is no identity to run with.
-    pub(super) async fn keep(self: &Arc<Self>, signals: Signals) -> Result<(), AgentError> {
+    pub(super) async fn keep(
+        self: &Arc<Self>,
+        signals: Signals,
+        listener: Option<Listener>,
+    ) -> Result<(), AgentError> {
         let (sender, current) = watch::channel(None);
-        let mut outputs = JoinSet::new();
+        let (rotation, signals) = signals.with_rotation();
+        let health = Health::new(self.outputs.iter().map(|output| output.name.as_str()));
+        let places = Arc::new(Semaphore::new(AT_ONCE));
+        let mut beside = JoinSet::new();
         for index in 0..self.outputs.len() {
             let (inner, current, signals) = (Arc::clone(self), current.clone(), signals.clone());
-            outputs.spawn(async move {
+            let (places, reporter) = (Arc::clone(&places), health.reporter(index + 1));
+            beside.spawn(async move {
                 if let Some(output) = inner.outputs.get(index) {
-                    inner.keep_output(output, current, signals).await;
+                    inner.keep_output(output, current, signals, &places, &reporter).await;
                 }
             });
         }
-        let ended = self.keep_identity(&sender, signals).await;
+        beside.spawn(Arc::clone(self).follow_rotations(current, rotation));
+        if let Some(listener) = listener {
+            beside.spawn(listener.serve(Arc::clone(&health), self.bot.clock.clone()));
+        }
+        let ended = self.keep_identity(&sender, signals, &health.reporter(0)).await;
         // Waited for, because the loops share the storage and its lock. A set of files under way is written to its end
         // all the same.
-        outputs.shutdown().await;
+        beside.shutdown().await;
         ended
     }
 
@@ -63,10 +83,12 @@ impl Inner {
         self: &Arc<Self>,
         sender: &watch::Sender<Current>,
         mut signals: Signals,
+        reporter: &Reporter,
     ) -> Result<(), AgentError> {
-        let mut retry = Retry::new("identity");
+        let mut retry = Retry::new(IDENTITY);
         let mut held_back = false;
         loop {
+            reporter.begins();
             let obtained = tokio::select! {
                 biased;
                 () = signals.shutdown() => break,
@@ -80,14 +102,22 @@ impl Inner {
                         say_obtained(&obtained);
                     }
                     let identity = Arc::clone(obtained.identity());
-                    let wait = self.until_renewal(self.interval, &identity);
+                    let not_after = identity.user.not_after;
+                    if held_back {
+                        reporter.goes_on(not_after);
+                        reporter.failed();
+                    } else {
+                        reporter.renewed(self.bot.clock.now(), not_after);
+                    }
                     sender.send_replace(Some(identity));
-                    wait
+                    self.until_renewal(self.interval, not_after)
                 }
                 Err(error) => {
+                    reporter.failed();
                     if sender.borrow().is_none() {
                         match self.bot.stored().await {
                             Some(identity) if !matches!(error, RenewalError::OtherCluster { .. }) => {
+                                reporter.goes_on(identity.user.not_after);
                                 sender.send_replace(Some(identity));
                             }
                             _ if error.is_transient() => {}
@@ -97,7 +127,7 @@ impl Inner {
                     held_back = false;
                     // What does not pass by itself ends with the certificate.
                     let level = if error.is_transient() { Level::WARN } else { Level::ERROR };
-                    retry.failed(&error, level, self)
+                    retry.failed(&error, level, &self.randomness)
                 }
             };
             tokio::select! {
@@ -105,6 +135,7 @@ impl Inner {
                 signal = signals.next() => match signal {
                     Signal::Shutdown => break,
                     Signal::Reload => tracing::info!("renewing now, as told"),
+                    Signal::Rotation => tracing::info!("renewing now, to follow the cluster's authorities"),
                 },
                 () = schedule::wait(wait, &self.bot.clock) => {}
             }
@@ -119,6 +150,8 @@ impl Inner {
         output: &Output,
         mut current: watch::Receiver<Current>,
         mut signals: Signals,
+        places: &Semaphore,
+        reporter: &Reporter,
     ) {
         let mut retry = Retry::new(&output.name);
         loop {
@@ -126,19 +159,28 @@ impl Inner {
                 return;
             };
             let Some(identity) = identity else { return };
-            let wait = match self.write(output, &identity).await {
-                Ok(not_after) => {
-                    retry.succeeded();
-                    let now = self.bot.clock.now();
-                    let wait = schedule::until_renewal(output.interval, not_after, now, &self.randomness);
-                    tracing::info!(output = %output.name, next = ?wait, "wrote");
-                    wait
+            let wait = if identity.is_expired(self.bot.clock.now()) {
+                reporter.failed();
+                let expired = "the bot's identity has expired; the output is written when there is a new one";
+                retry.failed(&expired, Level::WARN, &self.randomness)
+            } else {
+                match self.write(output, &identity, places, reporter).await {
+                    Ok(not_after) => {
+                        retry.succeeded();
+                        reporter.renewed(self.bot.clock.now(), not_after);
+                        let wait = self.until_renewal(output.interval, not_after);
+                        tracing::info!(output = %output.name, next = %Rounded(wait), "wrote");
+                        wait
+                    }
+                    Err(error) => {
+                        reporter.failed();
+                        retry.failed(&error, Level::WARN, &self.randomness)
+                    }
                 }
-                Err(error) => retry.failed(&error, Level::WARN, self),
             };
             tokio::select! {
                 biased;
-                () = signals.reload() => {}
+                _ = signals.renewal() => {}
                 // A fresh identity is worth an attempt at once, where the last one failed.
                 Ok(()) = current.changed(), if retry.is_failing() => {}
                 () = schedule::wait(wait, &self.bot.clock) => {}
@@ -146,17 +188,32 @@ impl Inner {
         }
     }
 
+    /// Writes an output as soon as there is a place for it.
     async fn write(
         &self,
         output: &Output,
         identity: &Identity,
-    ) -> Result<std::time::SystemTime, OutputError> {
-        let client = AuthClient::connect(&self.bot.route, identity).await?;
-        output.write(&client, identity, &self.surroundings()).await
+        places: &Semaphore,
+        reporter: &Reporter,
+    ) -> Result<SystemTime, OutputError> {
+        // Never closed; without a place it would just go on.
+        let place = places.acquire().await.ok();
+        reporter.begins();
+        let write = async {
+            let client = AuthClient::connect(&self.bot.route, identity).await?;
+            output.write(&client, identity, &self.surroundings()).await
+        };
+        tokio::pin!(write);
+        tokio::select! {
+            biased;
+            written = &mut write => return written,
+            () = tokio::time::sleep(PATIENCE) => drop(place),
+        }
+        write.await
     }
 
-    fn until_renewal(&self, interval: Duration, identity: &Identity) -> Duration {
-        schedule::until_renewal(interval, identity.user.not_after, self.bot.clock.now(), &self.randomness)
+    fn until_renewal(&self, interval: Duration, not_after: SystemTime) -> Duration {
+        schedule::until_renewal(interval, not_after, self.bot.clock.now(), &self.randomness)
     }
 }
 
@@ -172,46 +229,6 @@ fn say_obtained(obtained: &Obtained) {
         }
         Obtained::HeldBack(_, cure) => {
             tracing::error!(user = %user.username, generation, "a renewal was asked for and its answer is lost: {cure}");
-        }
-    }
-}
-
-/// Says what fails, once for each way to fail, and when to try again.
-struct Retry {
-    what: String,
-    backoff: Backoff,
-    last: Option<String>,
-}
-
-impl Retry {
-    fn new(what: &str) -> Self {
-        Self { what: what.to_owned(), backoff: Backoff::new(), last: None }
-    }
-
-    fn is_failing(&self) -> bool {
-        self.last.is_some()
-    }
-
-    fn failed(&mut self, error: &impl Display, level: Level, inner: &Inner) -> Duration {
-        let wait = self.backoff.next(&inner.randomness);
-        let error = error.to_string();
-        if self.last.as_ref() == Some(&error) {
-            tracing::debug!(what = %self.what, retry = ?wait, "failed again: {error}");
-            return wait;
-        }
-        if level == Level::ERROR {
-            tracing::error!(what = %self.what, retry = ?wait, "{error}");
-        } else {
-            tracing::warn!(what = %self.what, retry = ?wait, "{error}");
-        }
-        self.last = Some(error);
-        wait
-    }
-
-    fn succeeded(&mut self) {
-        if self.last.take().is_some() {
-            tracing::info!(what = %self.what, "works again");
-            self.backoff = Backoff::new();
         }
     }
 }

@@ -4,6 +4,7 @@ use std::error::Error;
 
 use super::address::AddressError;
 use super::destination::DestinationError;
+use super::diag::DiagError;
 use super::output::OutputError;
 use super::renewal::RenewalError;
 use super::route::HttpProxyError;
@@ -45,6 +46,9 @@ pub enum AgentError {
         /// Why not.
         error: DestinationError,
     },
+    /// Health cannot be served.
+    #[error(transparent)]
+    Diag(#[from] DiagError),
     /// The storage cannot be opened.
     #[error(transparent)]
     Storage(#[from] StorageError),

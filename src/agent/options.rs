@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Environment variables, as the caller wants the agent to see them.
 ///
@@ -52,24 +52,40 @@ impl fmt::Debug for Environment {
 
 /// Tells wall-clock time: when a certificate has expired, and when the next renewal is due.
 #[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> SystemTime + Send + Sync>);
+pub struct Clock {
+    now: Arc<dyn Fn() -> SystemTime + Send + Sync>,
+    glance: Duration,
+}
+
+/// After a suspend, a renewal is late by at most this.
+const GLANCE: Duration = Duration::from_secs(15);
 
 impl Clock {
     /// The system's clock.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one place where a caller asks for the ambient clock")]
     pub fn system() -> Self {
-        Self(Arc::new(SystemTime::now))
+        Self::from_fn(SystemTime::now)
     }
 
     /// A clock that asks `now`.
     #[must_use]
     pub fn from_fn(now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
-        Self(Arc::new(now))
+        Self { now: Arc::new(now), glance: GLANCE }
+    }
+
+    /// The same clock, looked at every `glance` (15 s otherwise) by whoever waits: a jump is noticed that late.
+    #[must_use]
+    pub fn glanced_at(self, glance: Duration) -> Self {
+        Self { glance, ..self }
+    }
+
+    pub(crate) fn glance(&self) -> Duration {
+        self.glance
     }
 
     pub(crate) fn now(&self) -> SystemTime {
-        (self.0)()
+        (self.now)()
     }
 }
 

@@ -173,6 +173,9 @@ pub(crate) struct GetCertAuthoritiesResponse {
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct CertAuthority {
+    /// The authority's type: `host`, `user`, `db`.
+    #[prost(string, tag = "2")]
+    pub(crate) sub_kind: String,
     #[prost(message, optional, tag = "5")]
     pub(crate) spec: Option<CertAuthoritySpec>,
 }
@@ -181,10 +184,20 @@ pub(crate) struct CertAuthority {
 pub(crate) struct CertAuthoritySpec {
     #[prost(string, tag = "2")]
     pub(crate) cluster_name: String,
+    /// Absent before the first rotation.
+    #[prost(message, optional, tag = "8")]
+    pub(crate) rotation: Option<Rotation>,
     #[prost(message, optional, tag = "11")]
     pub(crate) active_keys: Option<CaKeySet>,
     #[prost(message, optional, tag = "12")]
     pub(crate) additional_trusted_keys: Option<CaKeySet>,
+}
+
+/// `types.Rotation`, down to the phase.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Rotation {
+    #[prost(string, tag = "2")]
+    pub(crate) phase: String,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -1,15 +1,15 @@
 //! When to act next: jittered intervals, capped backoff, and waiting by the wall clock. Does no I/O.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
 use super::options::{Clock, Randomness};
 
-/// How often a wait looks at the wall clock: after a suspend, a renewal is late by at most this.
-const GLANCE: Duration = Duration::from_secs(15);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LAST_RETRY: Duration = Duration::from_secs(60);
+/// No attempt waits longer for the next one.
+pub(crate) const LAST_RETRY: Duration = Duration::from_secs(60);
 /// An interval of nothing must not become a loop that never rests.
 const SHORTEST: Duration = Duration::from_millis(50);
 /// However soon a certificate ends, the server is not asked more often than this.
@@ -40,7 +40,7 @@ pub(crate) async fn wait(duration: Duration, clock: &Clock) {
         if left.is_zero() {
             return;
         }
-        tokio::time::sleep(left.min(GLANCE)).await;
+        tokio::time::sleep(left.min(clock.glance())).await;
     }
 }
 
@@ -59,6 +59,26 @@ impl Backoff {
         let wait = self.next.mul_f64(0.5 + random.next() / 2.0);
         self.next = (self.next * 2).min(LAST_RETRY);
         wait
+    }
+}
+
+/// A duration for people: `200ms`, `5.9s`, `42s`, `18m40s`, `2h5m`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rounded(pub(crate) Duration);
+
+impl fmt::Display for Rounded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, tenths) = (self.0.as_secs(), self.0.subsec_millis() / 100);
+        let (minutes, hours) = (seconds / 60, seconds / 3600);
+        match seconds {
+            0 => write!(f, "{}ms", self.0.as_millis()),
+            1..10 if tenths > 0 => write!(f, "{seconds}.{tenths}s"),
+            1..60 => write!(f, "{seconds}s"),
+            60..3600 if seconds % 60 > 0 => write!(f, "{minutes}m{}s", seconds % 60),
+            60..3600 => write!(f, "{minutes}m"),
+            _ if minutes % 60 > 0 => write!(f, "{hours}h{}m", minutes % 60),
+            _ => write!(f, "{hours}h"),
+        }
     }
 }
 
@@ -87,6 +107,17 @@ mod tests {
     }
 
     #[test]
+    fn durations_are_rounded_for_people() {
+        let rounded = |millis| Rounded(Duration::from_millis(millis)).to_string();
+        assert_eq!(
+            [rounded(200), rounded(5918), rounded(2000), rounded(42_700)],
+            ["200ms", "5.9s", "2s", "42s"]
+        );
+        let long = [rounded(1_120_000), rounded(1_200_000), rounded(7_500_000), rounded(7_200_000)];
+        assert_eq!(long, ["18m40s", "20m", "2h5m", "2h"]);
+    }
+
+    #[test]
     fn backoff_doubles_up_to_a_minute() {
         let mut backoff = Backoff::new();
         let waits: Vec<u64> = (0..8).map(|_| backoff.next(&fixed(1.0)).as_secs()).collect();
@@ -106,7 +137,7 @@ mod tests {
         assert!(!waiting.is_finished());
         seconds.store(3600, Ordering::Relaxed);
         waiting.await.unwrap();
-        assert!(started.elapsed() <= MINUTE + GLANCE, "{:?}", started.elapsed());
+        assert!(started.elapsed() <= MINUTE + Duration::from_secs(15), "{:?}", started.elapsed());
     }
 
     #[tokio::test(start_paused = true)]

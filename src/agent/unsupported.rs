@@ -55,15 +55,7 @@ impl Unsupported {
                 found.service(&format!("{list}/{index}"), service);
             }
         }
-        found.properties(
-            "",
-            "Config",
-            &[
-                ("scoped", is_on(config.scoped)),
-                ("fips", is_on(config.fips)),
-                ("diag_addr", config.diag_addr.is_some()),
-            ],
-        );
+        found.properties("", "Config", &[("scoped", is_on(config.scoped)), ("fips", is_on(config.fips))]);
         if found.0.is_empty() { Ok(()) } else { Err(Self(found.0)) }
     }
 }
@@ -171,7 +163,6 @@ mod tests {
                 },
             ],
             "scoped": true,
-            "diag_addr": "127.0.0.1:3001",
         }))
         .unwrap_err();
         let pointers: Vec<&str> = refused.parts().iter().map(|part| part.pointer.as_str()).collect();
@@ -183,8 +174,7 @@ mod tests {
                 "/services/1",
                 "/services/2/context_name_template",
                 "/services/3/format",
-                "/scoped",
-                "/diag_addr"
+                "/scoped"
             ]
         );
         let text = refused.to_string();
@@ -230,6 +220,7 @@ mod tests {
         check(serde_json::json!({
             "version": "v2",
             "proxy_server": "teleport.example.com",
+            "diag_addr": "127.0.0.1:3001",
             "onboarding": { "join_method": "token", "token": "abc" },
             "storage": { "type": "kubernetes_secret", "name": "bot" },
             "services": [{

@@ -10,5 +10,6 @@ pub(crate) mod lab;
 mod once;
 pub(crate) mod outputs;
 mod proxy;
+mod rotation;
 mod safety;
 mod secrecy;
