@@ -162,10 +162,8 @@ impl Agent {
             None => None,
         };
         if let Some(address) = listener.as_ref().and_then(Listener::address) {
-            tracing::info!(
-                "serving /livez, /readyz and /metrics on {}",
-                self.diag_addr.get_or_init(|| address)
-            );
+            let address = self.diag_addr.get_or_init(|| address);
+            tracing::info!("serving /livez, /readyz and /metrics on {address}");
         }
         let inner = Arc::new(self.plan.open().await?);
         inner.keep(signals, listener).await

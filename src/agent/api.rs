@@ -5,6 +5,7 @@
 
 mod host_cert;
 mod resources;
+mod user;
 mod watch;
 
 use std::error::Error as _;

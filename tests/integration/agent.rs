@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
 
+mod alive;
 mod daemon;
+mod health;
 mod hostile;
 mod kube_api;
 mod kubernetes_secret;

@@ -89,9 +89,10 @@ impl Lab {
 
     /// A running agent.
     pub(super) fn start(&self, config: Value) -> Running {
-        let agent = self.agent(config).unwrap();
+        let agent = Arc::new(self.agent(config).unwrap());
         let (control, signals) = control();
-        Running { control, task: tokio::spawn(async move { agent.run(signals).await }) }
+        let running = Arc::clone(&agent);
+        Running { control, agent, task: tokio::spawn(async move { running.run(signals).await }) }
     }
 
     /// How many calls of `method` the cluster has got.
@@ -107,6 +108,7 @@ impl Lab {
 
 pub(super) struct Running {
     pub(super) control: Control,
+    pub(super) agent: Arc<Agent>,
     task: tokio::task::JoinHandle<Result<(), AgentError>>,
 }
 
