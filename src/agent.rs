@@ -24,6 +24,7 @@
 
 mod access;
 mod address;
+mod advice;
 mod api;
 mod control;
 mod daemon;

@@ -26,6 +26,7 @@ use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 use tower_service::Service;
 
+use super::advice;
 use super::error::chain;
 use super::identity::{Identity, SignedCerts};
 use super::keys::{KeyError, KeyPair};
@@ -59,7 +60,8 @@ const LIST_REMOTE_CLUSTERS: &str = "/teleport.presence.v1.PresenceService/ListRe
 pub enum ApiError {
     /// No connection to auth.
     #[error(
-        "cannot reach the auth server of {cluster} through the proxy {proxy}: {detail}; check that the proxy is up and that this machine's clock is right"
+        "cannot reach the auth server of {cluster} through the proxy {proxy}: {detail}{}",
+        advice::to_auth(detail)
     )]
     Connect {
         /// Cluster's name.
@@ -82,7 +84,7 @@ pub enum ApiError {
         hint: &'static str,
     },
     /// The connection ended or time ran out before an answer: the server may or may not have acted.
-    #[error("{method} got no answer from the auth server: {detail}")]
+    #[error("{method} got no answer from the auth server: {detail}{}", advice::to_auth(detail))]
     NoAnswer {
         /// Full name of the gRPC method.
         method: &'static str,
@@ -110,13 +112,17 @@ impl ApiError {
     /// (8), a lost race (9), a missing method (12) and missing authentication (16) come before the generation counts.
     pub(crate) fn was_not_acted_on(&self) -> bool {
         match self {
-            Self::Refused { code, .. } => matches!(
-                code,
-                Code::ResourceExhausted
-                    | Code::FailedPrecondition
-                    | Code::Unimplemented
-                    | Code::Unauthenticated
-            ),
+            Self::Refused { code, message, .. } => {
+                let turned_away = matches!(
+                    code,
+                    Code::ResourceExhausted
+                        | Code::FailedPrecondition
+                        | Code::Unimplemented
+                        | Code::Unauthenticated
+                );
+                // So is an end that has passed, as a clock that is late asks for.
+                turned_away || message.contains("client credentials have expired")
+            }
             Self::Connect { .. } | Self::Tls(_) | Self::Key(_) => true,
             Self::NoAnswer { .. } | Self::Rest(_) => false,
         }
@@ -344,17 +350,7 @@ fn from_status(method: &'static str, status: &Status) -> ApiError {
         return ApiError::NoAnswer { method, detail: ours.unwrap_or_else(|| status.message().to_owned()) };
     }
     let message = status.message().to_owned();
-    let hint = if message.contains("generation mismatch") {
-        "; the bot is locked now, because its certificate was used twice: remove the lock (tctl get locks), recreate the bot and configure its new token"
-    } else if message.contains("requested role impersonation") {
-        "; the bot may act with the roles it was given only: give it these (tctl bots update --add-roles), or take them out of the output's roles"
-    } else if message.contains("\"host_cert\"") {
-        "; give the bot a role with the rule `resources: [host_cert], verbs: [create]`"
-    } else if message.contains("access denied") {
-        "; check whether the bot or its user is locked (tctl get locks) or was removed"
-    } else {
-        ""
-    };
+    let hint = advice::refused(&message);
     ApiError::Refused { method, code: status.code(), message, hint }
 }
 

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::address::Address;
+use super::advice;
 use super::web::{Web, WebError, error_message};
 
 /// What the agent was told to talk to.
@@ -74,7 +75,10 @@ pub(crate) async fn find(web: &Web, setting: Setting, address: &Address) -> Resu
     let answer = match web.get("/webapi/find").await {
         Ok(answer) => answer,
         Err(WebError::Tls(error)) => return Err(failed(error.to_string(), "mend that first", false)),
-        Err(WebError::Failed(detail)) => return Err(failed(detail, advice, true)),
+        Err(WebError::Failed(detail)) => {
+            let advice = advice::to_proxy(&detail).unwrap_or(advice);
+            return Err(failed(detail, advice, true));
+        }
     };
     if !answer.status.is_success() {
         let detail = format!("the answer was {}: {}", answer.status, error_message(&answer.body));

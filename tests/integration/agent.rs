@@ -12,6 +12,7 @@ pub(crate) mod lab;
 mod once;
 pub(crate) mod outputs;
 mod proxy;
+mod refusals;
 mod rotation;
 mod safety;
 mod secrecy;

@@ -25,7 +25,9 @@ impl fmt::Display for JoinReason {
             Self::OtherToken => {
                 "the configured token is not the one that the stored identity was joined with"
             }
-            Self::Expired => "the stored identity has expired",
+            Self::Expired => {
+                "the stored identity has expired (if this seems wrong, check this machine's clock)"
+            }
             Self::NotRenewable => "the stored identity was not joined with a token",
         })
     }

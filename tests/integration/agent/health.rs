@@ -51,12 +51,14 @@ async fn health_follows_the_agent_from_its_start() {
     hold.release();
 
     until("the output is written", || lab.path("out").join("identity").exists()).await;
-    let broken = async {
-        while json(address, "/readyz/identity-2").await.1["status"] != "unhealthy" {
-            tokio::task::yield_now().await;
+    let settled = async {
+        for (service, status) in [("identity-1", "healthy"), ("identity-2", "unhealthy")] {
+            while json(address, &format!("/readyz/{service}")).await.1["status"] != status {
+                tokio::task::yield_now().await;
+            }
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(20), broken).await.unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(20), settled).await.unwrap();
     let of = |status: &str| json!({ "status": status });
     assert_eq!(json(address, "/readyz/identity").await, (200, of("healthy")));
     assert_eq!(json(address, "/readyz/identity-1").await, (200, of("healthy")));
