@@ -5,7 +5,6 @@
 
 mod host_cert;
 mod resources;
-mod user;
 mod watch;
 
 use std::error::Error as _;

@@ -20,7 +20,7 @@ use super::identity::Identity;
 use super::output::{Output, OutputError};
 use super::renewal::{Obtained, RenewalError};
 use super::retry::Retry;
-use super::schedule::{self, LAST_RETRY, Rounded};
+use super::schedule::{self, Rounded};
 
 /// The identity that everything is asked for with; none before there is one.
 pub(super) type Current = Option<Arc<Identity>>;
@@ -110,9 +110,7 @@ impl Inner {
                         reporter.renewed(self.bot.clock.now(), not_after);
                     }
                     sender.send_replace(Some(identity));
-                    let wait = self.until_renewal(self.interval, not_after);
-                    // The server may be able to say what became of the lost renewal.
-                    if held_back { wait.min(LAST_RETRY) } else { wait }
+                    self.until_renewal(self.interval, not_after)
                 }
                 Err(error) => {
                     reporter.failed();

@@ -2,8 +2,7 @@
 //!
 //! A server counts renewals, and locks the bot for ever when an old count is presented. Hence three rules, held here:
 //! that a renewal is asked for is noted on disk first; what comes back is on disk before anyone sees it; a renewal
-//! whose answer is unknown is never asked for again with the same certificate, unless the server says that it has not
-//! counted it.
+//! whose answer is unknown is never asked for again with the same certificate.
 
 mod decision;
 mod error;
@@ -44,9 +43,6 @@ impl Obtained {
         }
     }
 }
-
-/// A server that was asked for a renewal has acted on it, or never will, after this.
-const SETTLED: Duration = Duration::from_secs(60);
 
 /// An identity and the hash of its token.
 type Unsaved = (Arc<Identity>, String);
@@ -121,11 +117,6 @@ impl Bot {
         let token = self.onboarding.token.as_ref().map(TokenSetting::resolve);
         let hash = token.as_ref().and_then(|token| token.as_ref().ok()).map(Token::hash);
         match decide(stored, hash.as_deref(), self.clock.now()) {
-            Step::HoldBack(stored) if self.was_not_counted(&stored).await => {
-                tracing::info!("the server has not counted the renewal whose answer is lost: renewing again");
-                self.with_storage(Storage::forget_renewal).await?;
-                self.renew_with(stored).await
-            }
             Step::HoldBack(stored) => Ok(Obtained::HeldBack(stored.identity, self.cure())),
             Step::Renew(stored) => self.renew_with(stored).await,
             Step::Join(reason) => {
@@ -173,27 +164,6 @@ impl Bot {
         let client = AuthClient::connect(&self.route, &stored.identity).await?;
         let renewed = self.finished(|bot| async move { bot.renew(&client, &stored).await }).await?;
         Ok(Obtained::Renewed(renewed))
-    }
-
-    /// Whether the server says that it has not counted a renewal whose answer is lost. Whoever cannot say so does not.
-    async fn was_not_counted(&self, stored: &Stored) -> bool {
-        let noted = match self.storage.pending_path() {
-            Some(path) => blocking(move || std::fs::metadata(path)?.modified()).await.ok(),
-            None => None,
-        };
-        let age = noted.and_then(|noted| self.clock.now().duration_since(noted).ok());
-        if age.is_none_or(|age| age < SETTLED) {
-            return false;
-        }
-        let asked =
-            async { AuthClient::connect(&self.route, &stored.identity).await?.counted_generation().await };
-        match asked.await {
-            Ok(counted) => counted.is_some() && counted == stored.identity.user.generation,
-            Err(error) => {
-                tracing::debug!("cannot ask whether a renewal was counted: {error}");
-                false
-            }
-        }
     }
 
     async fn join(

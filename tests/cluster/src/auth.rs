@@ -21,7 +21,7 @@ use crate::proto::{
     CaKeySet, CertAuthority, CertAuthoritySpec, ClusterCaCert, CreateAppSessionRequest, Empty, Event,
     Features, GetAppSessionRequest, GetCertAuthoritiesRequest, GetCertAuthoritiesResponse,
     GetCertAuthorityRequest, GetRoleRequest, ImpersonateConditions, ListResourcesRequest, Metadata,
-    PingResponse, Role, RoleConditions, RoleSpec, SshKeyPair, TlsKeyPair, User, UserCertsRequest, Watch,
+    PingResponse, Role, RoleConditions, RoleSpec, SshKeyPair, TlsKeyPair, UserCertsRequest, Watch,
 };
 use crate::rotation::Keys;
 use crate::{Failure, Shared, events, method};
@@ -47,7 +47,6 @@ pub(crate) async fn answer(
         method::LIST_RESOURCES => unary(request, |q| shared.list_resources(caller, &q)).await,
         method::CREATE_APP_SESSION => unary(request, |q| shared.create_app_session(caller, &q)).await,
         method::GET_APP_SESSION => unary(request, |q| shared.get_app_session(caller, &q)).await,
-        method::GET_CURRENT_USER => unary(request, |_: Empty| Ok(shared.current_user(caller))).await,
         method::WATCH_EVENTS => stream(request, |q| shared.events.watch(&q)).await,
         path => Status::unimplemented(format!("the development cluster does not serve {path}")).into_http(),
     }
@@ -167,19 +166,6 @@ impl Shared {
                 deny: Some(RoleConditions::default()),
             }),
         })
-    }
-
-    /// The caller's own user. The count of its renewals is a label.
-    fn current_user(&self, caller: &Caller) -> User {
-        let mut metadata = self.metadata(&caller.username);
-        let bot = caller.username.trim_start_matches("bot-");
-        let generation = self.state().generation(bot).unwrap_or_default();
-        metadata.labels = [
-            ("teleport.internal/bot".to_owned(), bot.to_owned()),
-            ("teleport.internal/bot-generation".to_owned(), generation.to_string()),
-        ]
-        .into();
-        User { kind: "user".to_owned(), version: "v2".to_owned(), metadata: Some(metadata) }
     }
 
     fn cert_authorities(

@@ -18,7 +18,6 @@ pub const GET_ROLE: &str = "/proto.AuthService/GetRole";
 pub const LIST_RESOURCES: &str = "/proto.AuthService/ListResources";
 pub const CREATE_APP_SESSION: &str = "/proto.AuthService/CreateAppSession";
 pub const GET_APP_SESSION: &str = "/proto.AuthService/GetAppSession";
-pub const GET_CURRENT_USER: &str = "/proto.AuthService/GetCurrentUser";
 pub const GET_CERT_AUTHORITIES: &str = "/teleport.trust.v1.TrustService/GetCertAuthorities";
 pub const GET_CERT_AUTHORITY: &str = "/teleport.trust.v1.TrustService/GetCertAuthority";
 /// A stream of events.

@@ -198,17 +198,6 @@ pub struct ImpersonateConditions {
     pub roles: Vec<String>,
 }
 
-/// `types.UserV2`: a bot's user, as far as a bot asks.
-#[derive(Clone, PartialEq, Message)]
-pub struct User {
-    #[prost(string, tag = "1")]
-    pub kind: String,
-    #[prost(string, tag = "3")]
-    pub version: String,
-    #[prost(message, optional, tag = "4")]
-    pub metadata: Option<Metadata>,
-}
-
 /// `types.Metadata`.
 #[derive(Clone, PartialEq, Message)]
 pub struct Metadata {

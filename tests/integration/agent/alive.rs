@@ -58,49 +58,6 @@ async fn an_outage_at_the_start_is_said_once_and_so_is_its_end() {
 }
 
 #[tokio::test]
-async fn an_outage_in_the_middle_of_a_renewal_heals_when_the_server_has_not_counted() {
-    let (log, _listening) = listen();
-    let lab = Lab::new().await;
-    let running = lab.start(lab.config("30m", &[]));
-    until("the agent has joined", || log.text().contains("joined, because")).await;
-    let mut hold = lab.cluster.hold_next(method::GENERATE_USER_CERTS);
-    running.control.reload();
-    hold.arrived().await;
-    lab.cluster.set_down(true);
-    hold.abandoned().await;
-    drop(hold);
-    until("the loss is known", || log.text().contains("whether it counted is not known")).await;
-    lab.cluster.set_down(false);
-    until("the identity is renewed", || {
-        lab.clock.advance(Duration::from_secs(1));
-        lab.stored_generation() == 2
-    })
-    .await;
-    running.stop().await.unwrap();
-    assert_eq!((lab.cluster.generation(BOT), lab.cluster.is_locked(BOT)), (Some(2), false));
-    assert!(lab.calls(method::GET_CURRENT_USER) >= 1, "the server was asked first");
-    let text = log.text();
-    assert!(text.contains("has not counted the renewal"), "{text}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_renewal_that_the_server_has_counted_stays_held_back() {
-    let lab = Lab::new().await;
-    lab.run_once(lab.config("30m", &[])).await.unwrap();
-    lab.cluster.drop_reply(method::GENERATE_USER_CERTS);
-    let running = lab.start(lab.config("30m", &[]));
-    until("the server is asked what it has counted", || {
-        lab.clock.advance(Duration::from_secs(1));
-        lab.calls(method::GET_CURRENT_USER) >= 2
-    })
-    .await;
-    running.stop().await.unwrap();
-    assert_eq!((lab.stored_generation(), lab.cluster.generation(BOT)), (1, Some(2)));
-    assert_eq!(lab.calls(method::GENERATE_USER_CERTS), 1);
-    assert!(!lab.cluster.is_locked(BOT));
-}
-
-#[tokio::test]
 async fn past_expiry_a_new_token_is_all_that_is_needed() {
     let (log, _listening) = listen();
     let lab = Lab::new().await;
