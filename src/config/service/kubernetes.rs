@@ -26,7 +26,8 @@ service! {
 
 service! {
     output
-    /// A kubeconfig with a context for each Kubernetes cluster that a selector finds.
+    /// A kubeconfig with a context for each Kubernetes cluster that a selector finds. Needs Teleport 16 or newer: the proxy
+    /// has to tell the clusters apart by the path of a request.
     pub struct KubernetesV2 {
         /// Which Kubernetes clusters; at least one selector.
         #[schemars(extend("x-sensitivity" = "tuning"))]
@@ -34,7 +35,8 @@ service! {
         /// Whether the kubeconfig holds the certificate itself instead of running `tbot kube credentials`.
         #[schemars(extend("default" = false))]
         pub disable_exec_plugin: Option<Switch>,
-        /// Go template of a context's name.
+        /// Go template of a context's name. `tbot start` takes `{{.ClusterName}}` and `{{.KubeName}}` in it, and refuses by
+        /// name what asks for more.
         #[schemars(extend("default" = "{{.ClusterName}}-{{.KubeName}}"))]
         pub context_name_template: Option<Setting>,
         /// Address of a relay, as `host` or `host:port`.
