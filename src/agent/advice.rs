@@ -11,7 +11,7 @@ pub(super) fn refused(message: &str) -> &'static str {
         ),
         (
             "has requested role impersonation",
-            "; the bot may not act with a role that the output names, or there is no such role: correct the output's roles, or give them to the bot (tctl bots update --add-roles)",
+            "; the bot may act with the roles it was given only: give it these (tctl bots update --add-roles), or take them out of the output's roles",
         ),
         (
             "credentials have expired",

@@ -82,7 +82,7 @@ async fn a_role_that_the_bot_may_not_act_with() {
         &[
             "output identity-1: /proto.AuthService/GenerateUserCerts was refused by the auth server",
             r#"user "bot-robot" has requested role impersonation for ["editor"]"#,
-            "correct the output's roles, or give them to the bot (tctl bots update --add-roles)",
+            "give it these (tctl bots update --add-roles), or take them out of the output's roles",
         ],
     );
 }
