@@ -122,12 +122,16 @@ fn list(base: &Path, folder: &Path) -> Result<()> {
     entries.sort_by_key(fs::DirEntry::path);
     for entry in entries {
         let path = entry.path();
+        // How a set of files is switched; who reads goes by the names that link into it.
+        if entry.file_name().to_string_lossy().starts_with("..") {
+            continue;
+        }
         if path.is_dir() {
             list(base, &path)?;
         } else if let Ok(name) = path.strip_prefix(base)
             && name.components().count() > 1
         {
-            report(&format!("{:>6} bytes  {}", entry.metadata()?.len(), name.display()));
+            report(&format!("{:>6} bytes  {}", fs::metadata(&path)?.len(), name.display()));
         }
     }
     Ok(())

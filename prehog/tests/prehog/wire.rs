@@ -1,0 +1,209 @@
+//! The wire: what agents send is stored as the event's schema has it, and what does not fit is refused by its field.
+
+use serde_json::{Value, json};
+
+use crate::lab::{Receiver, body, id, noon, refusal, still};
+use prehog::Options;
+
+/// What the Go agent sent, byte for byte, and when.
+const RECORDING: &str = include_str!("../recordings/telemetry-tbot-start.json");
+
+fn bytes(hex: &str) -> Vec<u8> {
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn the_go_agents_own_request_is_stored() {
+    let recorded: Vec<Value> = serde_json::from_str(RECORDING).unwrap();
+    // The recorded timestamps are of 2026-11-22.
+    let clock = still(noon() + std::time::Duration::from_secs(4 * 86_400));
+    let receiver = Receiver::start_with(Options { rate_limit: 0, ..Options::new(clock) }).await;
+    for request in &recorded {
+        let mut sent = crate::lab::client().post(receiver.url(request["path"].as_str().unwrap()));
+        for (name, value) in request["headers"].as_object().unwrap() {
+            if !["Host", "Transfer-Encoding"].contains(&name.as_str()) {
+                sent = sent.header(name, value.as_str().unwrap());
+            }
+        }
+        let answer = sent.body(bytes(request["body"].as_str().unwrap())).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.headers()["content-type"], "application/proto");
+        assert!(answer.bytes().await.unwrap().is_empty());
+    }
+    let stored = receiver.stored();
+    let helpers: Vec<_> = stored.iter().map(|(_, start, _)| start["helper"].as_str()).collect();
+    assert_eq!(helpers, [Some("gha:teleport-actions/auth"), None]);
+    let wanted = json!({
+        "run_mode": "one-shot",
+        "version": "15.0.0-dev",
+        "join_type": "github",
+        "helper": "gha:teleport-actions/auth",
+        "helper_version": "v1.2.3",
+        "destinations_configured": 5,
+        "destinations_configured_database_access": 1,
+        "destinations_configured_kubernetes_access": 2,
+        "destinations_configured_application_access": 1,
+    });
+    assert_eq!(stored[0].1, wanted);
+    receiver.stop().await;
+}
+
+#[tokio::test]
+async fn our_own_agents_body_is_stored() {
+    let rules = tbot::event::Rules::embedded().unwrap();
+    let event: Value =
+        rules.properties.iter().map(|rule| (rule.name.clone(), rule.example.clone().unwrap())).collect();
+    let start = serde_json::from_value(event.clone()).unwrap();
+    let receiver = Receiver::start().await;
+    let answer = receiver.submit(&tbot::event::body(&rules, &start, &id(1))).await;
+    assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (200, "{}"));
+    assert_eq!(receiver.stored(), [("2026-11-18".to_owned(), event, 1)]);
+    receiver.stop().await;
+}
+
+/// gRPC-Web, which HTTP/1.1 can carry: the message in a frame, and the status in a frame of its own behind the answer.
+#[tokio::test]
+async fn grpc_is_understood() {
+    let recorded: Vec<Value> = serde_json::from_str(RECORDING).unwrap();
+    let clock = still(noon() + std::time::Duration::from_secs(4 * 86_400));
+    let receiver = Receiver::start_with(Options { rate_limit: 0, ..Options::new(clock) }).await;
+    let frame = |message: &[u8]| {
+        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+        [&[0], &length[..], message].concat()
+    };
+    let message = bytes(recorded[0]["body"].as_str().unwrap());
+    for (message, status) in [(message.as_slice(), "grpc-status: 0"), (b"", "grpc-status: 3")] {
+        let sent = crate::lab::client().post(receiver.url(crate::lab::PATH));
+        let sent = sent.header("Content-Type", "application/grpc-web+proto").body(frame(message));
+        let answer = sent.send().await.unwrap().bytes().await.unwrap();
+        let answer =
+            String::from_utf8_lossy(&answer).replace("grpc-status:", "grpc-status: ").replace("  ", " ");
+        assert!(answer.contains(status), "{answer}");
+    }
+    assert_eq!(receiver.stored().len(), 1);
+    receiver.stop().await;
+}
+
+#[tokio::test]
+async fn a_repeated_submission_is_stored_once() {
+    let receiver = Receiver::start().await;
+    for _ in 0..3 {
+        assert_eq!(receiver.submit(&body(&id(1))).await.status(), 200);
+    }
+    assert_eq!(receiver.submit(&body(&id(2))).await.status(), 200);
+    assert_eq!(receiver.stored()[0].2, 2);
+    assert_eq!(receiver.metric("prehog_events_total{result=\"repeated\"}").await, 2);
+    receiver.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_listed_becomes_other() {
+    let receiver = Receiver::start().await;
+    let mut sent = body(&id(1));
+    sent["start"]["joinType"] = "quantum".into();
+    sent["start"]["helper"] = "/home/me/start.sh".into();
+    sent["start"]["helperVersion"] = "of my own".into();
+    assert_eq!(receiver.submit(&sent).await.status(), 200);
+    let stored = &receiver.stored()[0].1;
+    assert_eq!((&stored["join_type"], &stored["helper"]), (&json!("other"), &json!("other")));
+    assert!(stored.get("helper_version").is_none());
+    receiver.stop().await;
+}
+
+#[tokio::test]
+async fn newer_and_older_events_are_taken() {
+    let receiver = Receiver::start().await;
+    let mut newer = body(&id(1));
+    newer["start"]["region"] = "eu".into();
+    newer["tenant"] = json!({ "name": "somebody" });
+    assert_eq!(receiver.submit(&newer).await.status(), 200);
+    let older = json!({
+        "distinctId": id(2),
+        "start": { "runMode": 1, "version": "0.1.0", "joinType": "token" },
+    });
+    assert_eq!(receiver.submit(&older).await.status(), 200);
+    let stored = receiver.stored();
+    assert_eq!(stored.len(), 2);
+    assert!(!format!("{stored:?}").contains("somebody"));
+    receiver.stop().await;
+}
+
+/// In protobuf, too: field 15 of the request, field 20 of the start.
+#[tokio::test]
+async fn unknown_protobuf_fields_are_dropped() {
+    let receiver = Receiver::start().await;
+    let start = [&[8, 2, 18, 5][..], b"0.1.0", &[26, 5], b"token", &[0xA2, 1, 6], b"canary"].concat();
+    let id = id(1);
+    let request =
+        [&[10, 36], id.as_bytes(), &[26, u8::try_from(start.len()).unwrap()], &start, &[0x7A, 6], b"canary"]
+            .concat();
+    let sent =
+        crate::lab::client().post(receiver.url(crate::lab::PATH)).header("Content-Type", "application/proto");
+    assert_eq!(sent.body(request).send().await.unwrap().status(), 200);
+    assert_eq!(receiver.stored()[0].1["join_type"], "token");
+    let folder = receiver.stop().await;
+    assert!(!crate::privacy::everything(folder.path()).contains("canary"));
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_refused_by_its_field_and_counted() {
+    let receiver = Receiver::start().await;
+    let cases = [
+        ("/distinctId", json!("6f1c8e0a-6f0e-1b53-9d0c-3f2a5f3e7b11"), "distinctId", "distinct_id"),
+        ("/distinctId", json!(7), "distinctId", "malformed"),
+        ("/timestamp", json!("2026-11-17T11:59:59Z"), "timestamp", "timestamp"),
+        ("/timestamp", json!("2026-11-19T12:00:01Z"), "timestamp", "timestamp"),
+        ("/timestamp", json!("yesterday"), "timestamp", "malformed"),
+        ("/start", Value::Null, "start", "event"),
+        ("/start", json!("x"), "start", "malformed"),
+        ("/start/runMode", json!("RUN_MODE_UNSPECIFIED"), "start.runMode", "run_mode"),
+        ("/start/runMode", json!(3), "start.runMode", "run_mode"),
+        ("/start/runMode", json!("RUN_MODE_SOMETIMES"), "start.runMode", "malformed"),
+        ("/start/version", json!(""), "start.version", "version"),
+        ("/start/version", json!("0.1.0-mine"), "start.version", "version"),
+        ("/start/version", json!({}), "start.version", "malformed"),
+        ("/start/joinType", json!(""), "start.joinType", "join_type"),
+        ("/start/helperVersion", json!("of mine"), "start.helperVersion", "helper_version"),
+        ("/start/destinationsOther", json!(-1), "start.destinationsOther", "destinations_configured"),
+        (
+            "/start/destinationsOther",
+            json!(2_147_483_647),
+            "start.destinationsOther",
+            "destinations_configured",
+        ),
+        ("/start/destinationsOther", json!(2_147_483_648_u64), "start.destinationsOther", "malformed"),
+        ("/start/destinationsKubernetes", json!(1.5), "start.destinationsKubernetes", "malformed"),
+    ];
+    for (pointer, value, field, reason) in cases {
+        let mut sent = body(&id(1));
+        sent["timestamp"] = "2026-11-18T00:00:00Z".into();
+        sent["start"]["helper"] = "gha:teleport-actions/auth".into();
+        for name in ["helperVersion", "destinationsKubernetes"] {
+            sent["start"][name] = Value::Null;
+        }
+        *sent.pointer_mut(pointer).unwrap() = value.clone();
+        let metric = format!("prehog_refused_total{{reason=\"{reason}\"}}");
+        let before = receiver.metric(&metric).await;
+        let (status, code, message) = refusal(receiver.submit(&sent).await).await;
+        assert_eq!((status, code.as_str()), (400, "invalid_argument"), "{pointer} {value}");
+        assert!(message.starts_with(&format!("{field}: ")), "{pointer} {value}: {message}");
+        assert_eq!(receiver.metric(&metric).await, before + 1, "{pointer} {value}");
+    }
+    assert_eq!(receiver.stored(), []);
+    receiver.stop().await;
+}
+
+#[tokio::test]
+async fn the_public_listener_answers_ingest_and_health_only() {
+    let receiver = Receiver::start().await;
+    assert_eq!(receiver.get("/livez").await.0, 200);
+    assert_eq!(receiver.get("/readyz").await, (200, "ok\n".to_owned()));
+    assert_eq!(receiver.get("/metrics").await.0, 200);
+    for path in
+        ["/", "/report.json", "/report.csv", "/index.html", "/prehog.v1alpha.TbotReportingService/Other"]
+    {
+        let (status, text) = receiver.get(path).await;
+        assert!(status >= 400, "{path}: {status} {text}");
+    }
+    receiver.stop().await;
+}
