@@ -66,7 +66,7 @@ async fn phases_have_an_order() {
     assert!(cluster.rotate("user", Phase::Standby).is_err());
     cluster.rotate("user", Phase::Init).unwrap();
     assert!(cluster.rotate("user", Phase::UpdateServers).is_err());
-    assert!(cluster.rotate("openssh", Phase::Init).is_err());
+    assert!(cluster.rotate("jwt", Phase::Init).is_err());
 }
 
 #[tokio::test]
