@@ -21,7 +21,7 @@ const SENDERS: u64 = 4;
 async fn what_was_acknowledged_is_stored_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut acknowledged = BTreeSet::new();
-    let mut unsure = Vec::new();
+    let mut unsure = BTreeSet::new();
     let mut next = 0;
     for kill in 0..kills() {
         let program = Program::start(folder.path(), &[]);
@@ -32,7 +32,7 @@ async fn what_was_acknowledged_is_stored_once() {
         for sender in 0..SENDERS {
             let (url, known, sent) = (url.clone(), Arc::clone(&known), Arc::clone(&sent));
             // Those that got no answer last time are sent again first, as an agent's retry would be.
-            let again: Vec<u64> = if sender == 0 { std::mem::take(&mut unsure) } else { Vec::new() };
+            let again = if sender == 0 { unsure.clone() } else { BTreeSet::new() };
             senders.spawn(async move {
                 let client = client();
                 let fresh = (next + sender..).step_by(usize::try_from(SENDERS).unwrap());
@@ -53,12 +53,15 @@ async fn what_was_acknowledged_is_stored_once() {
         // A different moment each time.
         let enough = 5 + usize::try_from(kill % 17).unwrap() * 3;
         while known.lock().unwrap().len() < enough {
+            let ended = senders.try_join_next();
+            assert!(ended.is_none(), "kill {kill}: a sender ended before its receiver: {ended:?}");
             tokio::task::yield_now().await;
         }
         program.kill();
         senders.join_all().await;
         let (known, sent) = (known.lock().unwrap().clone(), sent.lock().unwrap().clone());
-        unsure = sent.difference(&known).copied().collect();
+        unsure.extend(&sent);
+        unsure.retain(|number| !known.contains(number));
         next = sent.last().unwrap() + SENDERS;
         next -= next % SENDERS;
         acknowledged.extend(known);
