@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use crate::generate::{Mode, report, root};
-use crate::{docs, generate};
+use crate::{docs, generate, proto};
 
 /// Crates that an embedder of configuration, diagnostics and event alone must never get.
 const HEAVY: [&str; 6] = ["aws-lc-rs", "hyper", "reqwest", "rustls", "tokio", "tonic"];
@@ -33,6 +33,8 @@ pub(crate) fn ci() -> Result<()> {
     generate::schema(Mode::Check)?;
     step("cargo xtask docs --check");
     docs::docs(Mode::Check)?;
+    step("cargo xtask proto --check");
+    proto::proto(Mode::Check)?;
     cargo(&["deny", "--locked", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"])
 }
 

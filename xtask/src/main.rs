@@ -4,6 +4,8 @@ mod ci;
 mod demo;
 mod docs;
 mod generate;
+mod load;
+mod proto;
 mod released;
 
 use std::process::ExitCode;
@@ -14,6 +16,8 @@ const USAGE: &str = "usage: cargo xtask <command>
 
   schema [--check]   write schema/, or fail on drift and show it
   docs [--check]     write docs/telemetry.md and docs/configuration.md, or fail on drift
+  proto [--check]    write prehog/src/wire/generated/, or fail on drift
+  load               drive a running prehog with simulated agents, or fill a store for a demo
   demo               run tbot against a development cluster, and show what it sends and writes
   ci                 check what CI checks beside the tests";
 
@@ -33,6 +37,8 @@ fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["schema", rest @ ..] => generate::schema(generate::Mode::from_arguments(rest)?),
         ["docs", rest @ ..] => docs::docs(generate::Mode::from_arguments(rest)?),
+        ["proto", rest @ ..] => proto::proto(generate::Mode::from_arguments(rest)?),
+        ["load", rest @ ..] => load::load(rest),
         ["demo"] => demo::demo(),
         ["ci"] => ci::ci(),
         _ => bail!("{USAGE}"),

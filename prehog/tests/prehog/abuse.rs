@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::lab::{PATH, Program, Receiver, body, id, noon, refusal, still, submit};
+use crate::lab::{PATH, Program, Receiver, body, client_builder, id, noon, refusal, still, submit};
 
 fn options() -> Options {
     Options { rate_limit: 0, ..Options::new(still(noon())) }
@@ -21,7 +21,7 @@ fn options() -> Options {
 /// A client with an address of its own on loopback.
 fn from(address: &str) -> Client {
     let local: IpAddr = address.parse().unwrap();
-    Client::builder().no_proxy().local_address(local).build().unwrap()
+    client_builder().local_address(local).build().unwrap()
 }
 
 async fn connect_from(local: &str, to: SocketAddr) -> TcpStream {

@@ -10,7 +10,7 @@ use prehog::clock::Clock;
 use prehog::server::Listeners;
 use prehog::store::StoreUrl;
 use prehog::{Options, serve};
-use reqwest::{Client, Response};
+use reqwest::{Client, ClientBuilder, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -126,8 +126,15 @@ impl Receiver {
     }
 }
 
+/// A client of plain HTTP. Where the whole workspace is built, its TLS is the agent's, which brings no provider.
+pub(crate) fn client_builder() -> ClientBuilder {
+    // Installed already by another test, or by this one.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    Client::builder().no_proxy()
+}
+
 pub(crate) fn client() -> Client {
-    Client::builder().no_proxy().build().unwrap()
+    client_builder().build().unwrap()
 }
 
 pub(crate) async fn submit(client: &Client, address: SocketAddr, body: &Value) -> Response {
