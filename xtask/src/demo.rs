@@ -1,9 +1,10 @@
-//! The demo: a development cluster, a local endpoint that shows what it receives, and one real run of `tbot`.
+//! The demo: a development cluster, the receiver prehog with a temporary SQLite file, and one real run of `tbot`.
 //! Everything is on loopback and in a temporary folder, and gone when it ends.
 
-mod endpoint;
+mod receiver;
 
 use std::fs;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -11,46 +12,53 @@ use anyhow::{Context as _, Result, bail};
 use tbot_cluster::{Cluster, ClusterConfig, clock};
 
 use crate::generate::{report, root};
-use endpoint::Endpoint;
+use receiver::Receiver;
 
 /// `cargo xtask demo`.
 pub(crate) fn demo() -> Result<()> {
-    let program = build()?;
+    let programs = build()?;
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
-    // The cluster's tasks run on the runtime as long as both live.
+    // The tasks of cluster and receiver run on the runtime as long as both live.
     let cluster = runtime.block_on(Cluster::start(ClusterConfig::new(clock::system())))?;
     let token = cluster.add_bot("demo", &["access"])?;
-    let endpoint = Endpoint::open()?;
-    let stage = Stage { program, folder: folder.path(), endpoint: &endpoint };
+    let receiver = runtime.block_on(Receiver::start(&folder.path().join("events.db")))?;
+    let stage = Stage { programs, folder: folder.path(), receiver: receiver.address() };
     stage.write("web-ca.pem", cluster.web_ca_pem())?;
     stage.write("tbot.yaml", &configuration(&cluster.proxy_addr().to_string(), &token))?;
 
-    title("a development cluster and a telemetry endpoint, both on loopback");
+    title("a development cluster and a receiver of telemetry, both on loopback");
     report(&format!("cluster   {} at {}", cluster.name(), cluster.proxy_addr()));
-    report(&format!("endpoint  {}", endpoint.address()));
+    report(&format!("receiver  {}", stage.receiver));
 
     title("tbot.yaml");
     report(configuration(&cluster.proxy_addr().to_string(), "...").trim_end());
 
-    stage.run(&["validate", "tbot.yaml"])?;
-    stage.run(&["telemetry", "preview", "--oneshot", "-c", "tbot.yaml"])?;
-    stage.run(&["start", "--oneshot", "-c", "tbot.yaml"])?;
-
-    title("what the endpoint received");
-    let received = endpoint.close();
-    for request in &received {
-        report(request);
-    }
-    if received.len() != 1 {
-        bail!("the endpoint received {} requests, not one", received.len());
-    }
+    stage.run("tbot", &["validate", "tbot.yaml"])?;
+    stage.run("tbot", &["telemetry", "preview", "--oneshot", "-c", "tbot.yaml"])?;
+    stage.run("tbot", &["start", "--oneshot", "-c", "tbot.yaml"])?;
 
     title("what was written");
     list(folder.path(), folder.path())?;
     let generation = cluster.generation("demo").unwrap_or_default();
-    report(&format!("\nthe cluster knows the bot in generation {generation}; all of it is removed now"));
+    report(&format!("\nthe cluster knows the bot in generation {generation}"));
+
+    // What was acknowledged is in the file, and the file is free.
+    runtime.block_on(receiver.stop())?;
+    let stored = stage.run("prehog", &["export", "--store", "sqlite:events.db"])?;
+    let today = today();
+    let week = ["--since", today.as_str(), "--until", today.as_str(), "--min-group", "1"];
+    let ask = ["report", "--store", "sqlite:events.db", "--format", "csv"];
+    stage.run("prehog", &[ask.as_slice(), week.as_slice()].concat())?;
+    report("\nall of it is removed now");
+    if stored.lines().count() != 1 {
+        bail!("the receiver stored {} starts, not one", stored.lines().count());
+    }
     Ok(())
+}
+
+fn today() -> String {
+    prehog::day::Day::of(prehog::clock::system()()).to_string()
 }
 
 fn configuration(proxy: &str, token: &str) -> String {
@@ -64,24 +72,37 @@ fn configuration(proxy: &str, token: &str) -> String {
     )
 }
 
+/// Builds both programs; returns the folder that they are in.
 fn build() -> Result<PathBuf> {
     let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--locked", "--package", "tbot", "--bin", "tbot"])
+        .args([
+            "build",
+            "--quiet",
+            "--locked",
+            "--package",
+            "tbot",
+            "--bin",
+            "tbot",
+            "--package",
+            "prehog",
+            "--bin",
+            "prehog",
+        ])
         .current_dir(root())
         .status()
         .context("cannot run cargo build")?;
     if !status.success() {
-        bail!("tbot does not build");
+        bail!("tbot and prehog do not build");
     }
-    // This program stands beside the one that was just built.
+    // This program stands beside those that were just built.
     let here = std::env::current_exe().context("cannot tell where this program is")?;
-    Ok(here.with_file_name(format!("tbot{}", std::env::consts::EXE_SUFFIX)))
+    Ok(here.parent().context("this program has no folder")?.to_owned())
 }
 
 struct Stage<'a> {
-    program: PathBuf,
+    programs: PathBuf,
     folder: &'a Path,
-    endpoint: &'a Endpoint,
+    receiver: String,
 }
 
 impl Stage<'_> {
@@ -89,32 +110,35 @@ impl Stage<'_> {
         fs::write(self.folder.join(name), text).with_context(|| format!("cannot write {name}"))
     }
 
-    /// Runs `tbot` in the folder, with nothing of the surrounding environment, and shows what it prints.
-    fn run(&self, arguments: &[&str]) -> Result<()> {
-        title(&format!("tbot {}", arguments.join(" ")));
-        let Output { status, stdout, stderr } = Command::new(&self.program)
+    /// Runs a program in the folder, with nothing of the surrounding environment, and shows what it prints. Returns what
+    /// it wrote to standard output.
+    fn run(&self, program: &str, arguments: &[&str]) -> Result<String> {
+        title(&format!("{program} {}", arguments.join(" ")));
+        let file = format!("{program}{}", std::env::consts::EXE_SUFFIX);
+        let Output { status, stdout, stderr } = Command::new(self.programs.join(file))
             .args(arguments)
             .current_dir(self.folder)
             .env_clear()
             .env("SSL_CERT_FILE", "web-ca.pem")
-            .env("TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS", self.endpoint.address())
+            .env("TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS", &self.receiver)
             .output()
-            .context("cannot run tbot")?;
-        for text in [stderr, stdout] {
-            let text = String::from_utf8_lossy(&text);
+            .with_context(|| format!("cannot run {program}"))?;
+        let output = String::from_utf8_lossy(&stdout).into_owned();
+        for text in [String::from_utf8_lossy(&stderr).as_ref(), &output] {
             if !text.trim().is_empty() {
                 report(text.trim_end());
             }
         }
         if !status.success() {
-            bail!("tbot {} ended with {status}", arguments.join(" "));
+            bail!("{program} {} ended with {status}", arguments.join(" "));
         }
-        Ok(())
+        Ok(output)
     }
 }
 
 fn title(text: &str) {
-    report(&format!("\n\x1b[1m── {text}\x1b[0m"));
+    let (bold, plain) = if std::io::stdout().is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+    report(&format!("\n{bold}── {text}{plain}"));
 }
 
 fn list(base: &Path, folder: &Path) -> Result<()> {

@@ -27,6 +27,7 @@ pub(super) fn page(event: &Value, config: &Value, config_v1: &Value) -> Result<S
         include_str!("telemetry/rest.md"),
         endpoint = rules.transport.endpoint,
         variable = rules.transport.endpoint_variable,
+        stored = prehog::docs::stored(),
     );
     page += &ledger(config, &rules, &[]);
     page += "\n### Version 1\n\nA file of version 1 is converted to version 2 before anything is counted: `destinations` \
