@@ -137,7 +137,7 @@ impl Stage<'_> {
 }
 
 fn title(text: &str) {
-    let (bold, plain) = if std::io::stdout().is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+    let (bold, plain) = if std::io::stderr().is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
     report(&format!("\n{bold}── {text}{plain}"));
 }
 
