@@ -44,8 +44,10 @@ mod keys;
 mod kube;
 mod kube_proxy;
 mod metrics;
+mod once;
 mod options;
 mod output;
+mod places;
 mod proto;
 mod readers;
 #[cfg(test)]
@@ -139,16 +141,9 @@ impl Agent {
     /// # Errors
     ///
     /// The first thing that failed; for outputs all that failed, after the others are written.
-    pub async fn run_once(&self, mut signals: Signals) -> Result<(), AgentError> {
+    pub async fn run_once(&self, signals: Signals) -> Result<(), AgentError> {
         let inner = Arc::new(self.plan.open().await?);
-        tokio::select! {
-            biased;
-            ended = inner.once() => return ended,
-            () = signals.shutdown() => {}
-        }
-        // What the server has been asked for must be saved.
-        inner.bot.settled().await;
-        Err(AgentError::Interrupted)
+        inner.once(signals).await
     }
 
     /// Runs until told to stop, and keeps the identity and every output fresh.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::Level;
 
@@ -14,10 +14,11 @@ use super::Inner;
 use super::api::AuthClient;
 use super::control::{Signal, Signals};
 use super::diag::Listener;
-use super::error::{AgentError, OutputFailure};
+use super::error::AgentError;
 use super::health::{Health, IDENTITY, Reporter};
 use super::identity::Identity;
-use super::output::{Output, OutputError};
+use super::output::Output;
+use super::places::Places;
 use super::renewal::{Obtained, RenewalError};
 use super::retry::Retry;
 use super::schedule::{self, Rounded};
@@ -25,29 +26,7 @@ use super::schedule::{self, Rounded};
 /// The identity that everything is asked for with; none before there is one.
 pub(super) type Current = Option<Arc<Identity>>;
 
-/// How many outputs are written at once: with many, the first ones are there soon, and the server is not run over.
-const AT_ONCE: usize = 8;
-/// An output that takes longer gives up its place among those written at once, so that it hinders nobody.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 impl Inner {
-    /// Joins or renews, writes every output once, and ends.
-    pub(super) async fn once(self: &Arc<Self>) -> Result<(), AgentError> {
-        let obtained = self.bot.obtain().await?;
-        say_obtained(&obtained);
-        let identity = obtained.identity();
-        // Even with no output to write, a run that ends well has shown that the identity is accepted.
-        let client = AuthClient::connect(&self.bot.route, identity).await.map_err(RenewalError::Api)?;
-        let mut failures = Vec::new();
-        for output in &self.outputs {
-            match output.write(&client, identity, &self.surroundings()).await {
-                Ok(_) => tracing::info!(output = %output.name, "wrote"),
-                Err(error) => failures.push(OutputFailure { name: output.name.clone(), error }),
-            }
-        }
-        if failures.is_empty() { Ok(()) } else { Err(AgentError::Outputs(failures)) }
-    }
-
     /// Runs until told to stop. Fails only while there is no identity to run with.
     pub(super) async fn keep(
         self: &Arc<Self>,
@@ -57,7 +36,7 @@ impl Inner {
         let (sender, current) = watch::channel(None);
         let (rotation, signals) = signals.with_rotation();
         let health = Health::new(self.outputs.iter().map(|output| output.name.as_str()));
-        let places = Arc::new(Semaphore::new(AT_ONCE));
+        let places = Arc::new(Places::new());
         let mut beside = JoinSet::new();
         for index in 0..self.outputs.len() {
             let (inner, current, signals) = (Arc::clone(self), current.clone(), signals.clone());
@@ -99,7 +78,7 @@ impl Inner {
                     retry.succeeded();
                     let said = std::mem::replace(&mut held_back, matches!(obtained, Obtained::HeldBack(..)));
                     if !(said && held_back) {
-                        say_obtained(&obtained);
+                        obtained.say();
                     }
                     let identity = Arc::clone(obtained.identity());
                     let not_after = identity.user.not_after;
@@ -150,7 +129,7 @@ impl Inner {
         output: &Output,
         mut current: watch::Receiver<Current>,
         mut signals: Signals,
-        places: &Semaphore,
+        places: &Places,
         reporter: &Reporter,
     ) {
         let mut retry = Retry::new(&output.name);
@@ -164,7 +143,12 @@ impl Inner {
                 let expired = "the bot's identity has expired; the output is written when there is a new one";
                 retry.failed(&expired, Level::WARN, &self.randomness)
             } else {
-                match self.write(output, &identity, places, reporter).await {
+                let write = async {
+                    reporter.begins();
+                    let client = AuthClient::connect(&self.bot.route, &identity).await?;
+                    output.write(&client, &identity, &self.surroundings()).await
+                };
+                match places.turn(write).await {
                     Ok(not_after) => {
                         retry.succeeded();
                         reporter.renewed(self.bot.clock.now(), not_after);
@@ -188,47 +172,7 @@ impl Inner {
         }
     }
 
-    /// Writes an output as soon as there is a place for it.
-    async fn write(
-        &self,
-        output: &Output,
-        identity: &Identity,
-        places: &Semaphore,
-        reporter: &Reporter,
-    ) -> Result<SystemTime, OutputError> {
-        // Never closed; without a place it would just go on.
-        let place = places.acquire().await.ok();
-        reporter.begins();
-        let write = async {
-            let client = AuthClient::connect(&self.bot.route, identity).await?;
-            output.write(&client, identity, &self.surroundings()).await
-        };
-        tokio::pin!(write);
-        tokio::select! {
-            biased;
-            written = &mut write => return written,
-            () = tokio::time::sleep(PATIENCE) => drop(place),
-        }
-        write.await
-    }
-
     fn until_renewal(&self, interval: Duration, not_after: SystemTime) -> Duration {
         schedule::until_renewal(interval, not_after, self.bot.clock.now(), &self.randomness)
-    }
-}
-
-fn say_obtained(obtained: &Obtained) {
-    let user = &obtained.identity().user;
-    let generation = user.generation.unwrap_or_default();
-    match obtained {
-        Obtained::Joined(_, reason) => {
-            tracing::info!(user = %user.username, cluster = %user.cluster, generation, "joined, because {reason}");
-        }
-        Obtained::Renewed(_) => {
-            tracing::info!(user = %user.username, cluster = %user.cluster, generation, "renewed the bot's identity");
-        }
-        Obtained::HeldBack(_, cure) => {
-            tracing::error!(user = %user.username, generation, "a renewal was asked for and its answer is lost: {cure}");
-        }
     }
 }

@@ -42,6 +42,23 @@ impl Obtained {
             Self::Joined(identity, _) | Self::Renewed(identity) | Self::HeldBack(identity, _) => identity,
         }
     }
+
+    /// Tells the log.
+    pub(crate) fn say(&self) {
+        let user = &self.identity().user;
+        let generation = user.generation.unwrap_or_default();
+        match self {
+            Self::Joined(_, reason) => {
+                tracing::info!(user = %user.username, cluster = %user.cluster, generation, "joined, because {reason}");
+            }
+            Self::Renewed(_) => {
+                tracing::info!(user = %user.username, cluster = %user.cluster, generation, "renewed the bot's identity");
+            }
+            Self::HeldBack(_, cure) => {
+                tracing::error!(user = %user.username, generation, "a renewal was asked for and its answer is lost: {cure}");
+            }
+        }
+    }
 }
 
 /// An identity and the hash of its token.

@@ -212,6 +212,61 @@ async fn one_broken_output_does_not_stop_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn outputs_are_written_at_the_same_time_and_a_few_at_once() {
+    let lab = Lab::new().await;
+    let names: Vec<String> = (0..20).map(|number| format!("out-{number}")).collect();
+    let outputs: Vec<_> = names.iter().map(|name| lab.output(name)).collect();
+    let mut held: Vec<_> = (0..8).map(|_| lab.cluster.hold_next(method::GET_ROLE)).collect();
+    let agent = lab.agent(lab.config("20m", &outputs)).unwrap();
+    let (_control, signals) = tbot::agent::control();
+    let run = tokio::spawn(async move { agent.run_once(signals).await });
+    for hold in &mut held {
+        hold.arrived().await;
+    }
+    // No ninth one has begun: it would have made its folder ready, which comes before the call.
+    let begun = || names.iter().filter(|name| lab.path(name).join(".write-test").exists()).count();
+    assert_eq!((begun(), lab.calls(method::GET_ROLE)), (8, 8));
+    drop(held);
+    run.await.unwrap().unwrap();
+    assert!(names.iter().all(|name| lab.path(name).join("identity").exists()));
+    assert_eq!(lab.stored_generation(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_output_that_failed_is_named_in_the_order_of_the_configuration() {
+    let lab = Lab::new().await;
+    let broken = |name: &str| {
+        std::fs::write(lab.path(name), "a file where a folder is wanted").unwrap();
+        lab.output(name)
+    };
+    // The first one fails last: it has to ask the server, and the others cannot even open their folders.
+    let mut refused = lab.output("refused");
+    refused["roles"] = json!(["nobody"]);
+    let outputs = [refused, broken("b"), lab.output("out"), broken("a")];
+    let AgentError::Outputs(failures) = lab.run_once(lab.config("20m", &outputs)).await.unwrap_err() else {
+        panic!("outputs")
+    };
+    let failed: Vec<_> = failures.iter().map(|failure| failure.name.as_str()).collect();
+    assert_eq!(failed, ["identity-1", "identity-2", "identity-4"]);
+    assert!(lab.path("out").join("identity").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_told_to_stop_leaves_nothing_under_way() {
+    let lab = Lab::new().await;
+    let mut held = lab.cluster.hold_next(method::GET_ROLE);
+    let agent = lab.agent(lab.config("20m", &[lab.output("out"), lab.output("other")])).unwrap();
+    let (control, signals) = tbot::agent::control();
+    let run = tokio::spawn(async move { agent.run_once(signals).await });
+    held.arrived().await;
+    control.shutdown();
+    assert!(matches!(run.await.unwrap(), Err(AgentError::Interrupted)));
+    // The call was taken back, and the storage is free for the next agent at once.
+    held.abandoned().await;
+    lab.run_once(lab.config("20m", &[lab.output("out")])).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_storage_of_another_cluster_is_recognised() {
     let lab = Lab::new().await;
     lab.run_once(lab.config("20m", &[])).await.unwrap();

@@ -1,0 +1,76 @@
+//! One run: a fresh identity, every output once, a few of them at the same time, and the end. Nothing is tried twice.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::Inner;
+use super::api::AuthClient;
+use super::control::Signals;
+use super::error::{AgentError, OutputFailure};
+use super::output::OutputError;
+use super::places::Places;
+use super::renewal::RenewalError;
+
+/// Outputs under way: each one's place in the configuration, and how it ended.
+type Writing = JoinSet<(usize, Result<(), OutputError>)>;
+
+impl Inner {
+    /// Joins or renews, writes every output once, and ends. When it is told to stop, it ends as soon as what the server
+    /// has been asked for is saved.
+    pub(super) async fn once(self: &Arc<Self>, mut signals: Signals) -> Result<(), AgentError> {
+        let mut writing = Writing::new();
+        tokio::select! {
+            biased;
+            ended = self.write_all(&mut writing) => return ended,
+            () = signals.shutdown() => {}
+        }
+        // Waited for, because they share the storage and its lock.
+        writing.shutdown().await;
+        self.bot.settled().await;
+        Err(AgentError::Interrupted)
+    }
+
+    async fn write_all(self: &Arc<Self>, writing: &mut Writing) -> Result<(), AgentError> {
+        let obtained = self.bot.obtain().await?;
+        obtained.say();
+        let identity = Arc::clone(obtained.identity());
+        // Even with no output to write, a run that ends well has shown that the identity is accepted.
+        let client = AuthClient::connect(&self.bot.route, &identity).await.map_err(RenewalError::Api)?;
+        let (client, places) = (Arc::new(client), Arc::new(Places::new()));
+        for (index, output) in self.outputs.iter().cloned().enumerate() {
+            let (inner, places) = (Arc::clone(self), Arc::clone(&places));
+            let (client, identity) = (Arc::clone(&client), Arc::clone(&identity));
+            writing.spawn(async move {
+                let written = places.turn(output.write(&client, &identity, &inner.surroundings())).await;
+                if written.is_ok() {
+                    tracing::info!(output = %output.name, "wrote");
+                }
+                (index, written.map(drop))
+            });
+        }
+        let mut failures = Vec::new();
+        while let Some(ended) = writing.join_next().await {
+            match ended {
+                Ok((_, Ok(()))) => {}
+                Ok((index, Err(error))) => failures.push((index, error)),
+                // Nobody cancels one here, so that it is a panic.
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            }
+        }
+        self.failed(failures)
+    }
+
+    /// Reports failures in the order of the configuration, whichever came first.
+    fn failed(&self, mut failures: Vec<(usize, OutputError)>) -> Result<(), AgentError> {
+        if failures.is_empty() {
+            return Ok(());
+        }
+        failures.sort_by_key(|(index, _)| *index);
+        let named = failures.into_iter().filter_map(|(index, error)| {
+            let output = self.outputs.get(index)?;
+            Some(OutputFailure { name: output.name.clone(), error })
+        });
+        Err(AgentError::Outputs(named.collect()))
+    }
+}

@@ -1,0 +1,81 @@
+//! How many outputs are written at once. Depends on tokio only.
+
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+/// With many outputs, the first ones are there soon, and the server is not run over.
+const AT_ONCE: usize = 8;
+/// Work that takes longer gives up its place, so that it hinders nobody.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Places for work, so many at once.
+pub(crate) struct Places(Semaphore);
+
+impl Places {
+    pub(crate) fn new() -> Self {
+        Self(Semaphore::new(AT_ONCE))
+    }
+
+    /// Does `work` as soon as there is a place for it; nothing of it is done before.
+    pub(crate) async fn turn<T>(&self, work: impl Future<Output = T>) -> T {
+        // Never closed; without a place it would just go on.
+        let place = self.0.acquire().await.ok();
+        tokio::pin!(work);
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = tokio::time::sleep(PATIENCE) => drop(place),
+        }
+        work.await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::task::JoinSet;
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn so_much_is_done_at_once_and_no_more() {
+        let (places, busy) = (Arc::new(Places::new()), Arc::new(AtomicUsize::new(0)));
+        let mut all = JoinSet::new();
+        for _ in 0..5 * AT_ONCE {
+            let (places, busy) = (Arc::clone(&places), Arc::clone(&busy));
+            all.spawn(async move {
+                let work = async {
+                    let most = busy.fetch_add(1, Ordering::Relaxed) + 1;
+                    sleep(Duration::from_secs(1)).await;
+                    busy.fetch_sub(1, Ordering::Relaxed);
+                    most
+                };
+                places.turn(work).await
+            });
+        }
+        let began = Instant::now();
+        let most = all.join_all().await.into_iter().max();
+        assert_eq!((most, began.elapsed()), (Some(AT_ONCE), Duration::from_secs(5)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_too_long_makes_room_and_is_done_all_the_same() {
+        let places = Arc::new(Places::new());
+        let mut slow = JoinSet::new();
+        for _ in 0..AT_ONCE {
+            let places = Arc::clone(&places);
+            slow.spawn(async move { places.turn(sleep(10 * PATIENCE)).await });
+        }
+        // They take their places before this goes on.
+        tokio::task::yield_now().await;
+        let began = Instant::now();
+        places.turn(async {}).await;
+        assert_eq!(began.elapsed(), PATIENCE);
+        slow.join_all().await;
+        assert_eq!(began.elapsed(), 10 * PATIENCE);
+    }
+}
