@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::folder::{Folder, FolderError, tree};
@@ -32,21 +32,11 @@ pub(crate) enum Recovered {
     Completed,
 }
 
-/// Ends what [`Folder::alone`] began.
-pub(super) struct Alone<'a>(&'a Folder);
-
-impl Drop for Alone<'_> {
-    fn drop(&mut self) {
-        // Fails only where there is no lock; closing the folder would release it as well.
-        let _ = rustix::fs::flock(&self.0.fd, FlockOperation::Unlock);
-    }
-}
-
 impl Folder {
     /// Replaces these files by new ones, as one set. A file that is there keeps its mode, group and access list; a new
     /// one has mode 0600.
     pub(crate) fn commit(&self, files: &[NewFile], grant: &Grant) -> Result<(), FolderError> {
-        let _alone = self.alone();
+        let _alone = self.alone()?;
         self.put_in_order()?;
         grant.folder(&self.fd).map_err(|error| self.failed("let readers into", ".", error.into()))?;
         self.make_folder(STAGED)?;
@@ -63,7 +53,7 @@ impl Folder {
 
     /// Puts the folder in order after a crash. Cheap when there is nothing to do.
     pub(crate) fn recover(&self) -> Result<Recovered, FolderError> {
-        let _alone = self.alone();
+        let _alone = self.alone()?;
         self.put_in_order()
     }
 
@@ -77,15 +67,6 @@ impl Folder {
             return Ok(Recovered::RolledBack);
         }
         Ok(Recovered::Nothing)
-    }
-
-    /// Waits until nobody else changes a set here: two outputs may name one folder, and so may two agents. A file system
-    /// that cannot lock a folder (NFS) leaves it to its users not to do that.
-    pub(super) fn alone(&self) -> Alone<'_> {
-        if let Err(error) = rustix::fs::flock(&self.fd, FlockOperation::LockExclusive) {
-            tracing::debug!(folder = %self.path().display(), "cannot lock the folder: {error}");
-        }
-        Alone(self)
     }
 
     /// Writes one file of a set into the new folder `inner`, with the rights of the file that it replaces.
@@ -186,7 +167,7 @@ mod tests {
         commit(&folder, "1");
         commit(&folder, "2");
         assert_eq!(generation(&folder), ["key 2", "tlscert 2"]);
-        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2);
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 3, "with .tbot-lock");
     }
 
     #[test]
@@ -255,6 +236,6 @@ mod tests {
             folder.commit(&files, &Grant::default()).unwrap();
         }
         assert_eq!(fs::read_to_string(root.path().join("cockroach/node.key")).unwrap(), "2");
-        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 3);
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 4, "with .tbot-lock");
     }
 }

@@ -3,6 +3,7 @@
 //! Symbolic links are refused in the whole path (`symlinks: secure`, and `try-secure` where the kernel can) once,
 //! when the folder is opened; from then on names are taken from the open folder and links are never followed.
 
+mod alone;
 mod open;
 pub(in crate::agent) mod tree;
 

@@ -43,7 +43,7 @@ impl Folder {
     /// Replaces these files by new ones, as one set. Other files of the current generation go on into the next. A file
     /// keeps its mode, group and access list; a new one has mode 0600.
     pub(crate) fn switch(&self, files: &[NewFile], grant: &Grant) -> Result<(), FolderError> {
-        let _alone = self.alone();
+        let _alone = self.alone()?;
         self.put_in_order()?;
         self.sweep()?;
         grant.folder(&self.fd).map_err(|error| self.failed("let readers into", ".", error.into()))?;
@@ -74,7 +74,7 @@ impl Folder {
 
     /// Removes what a crash left, and restores links that are missing.
     pub(crate) fn recover_generations(&self) -> Result<(), FolderError> {
-        let _alone = self.alone();
+        let _alone = self.alone()?;
         self.sweep()?;
         let Some(number) = self.current()? else { return Ok(()) };
         for name in self.names_of(&self.open_inner(&folder_of(number))?)? {
@@ -87,7 +87,7 @@ impl Folder {
 
     /// Turns links back into plain files of the same content, for `symlinks: secure` and for who refuses links.
     pub(crate) fn leave_generations(&self) -> Result<(), FolderError> {
-        let _alone = self.alone();
+        let _alone = self.alone()?;
         self.sweep()?;
         let Some(number) = self.current()? else { return Ok(()) };
         let generation = self.open_inner(&folder_of(number))?;
@@ -108,7 +108,7 @@ impl Folder {
         if self.kind(CURRENT)?.is_some() {
             return Ok(true);
         }
-        let _alone = self.alone();
+        let _alone = self.alone()?;
         let probe = || {
             rustix::fs::symlinkat(CURRENT, &self.fd, VISIBLE)?;
             rustix::fs::linkat(&self.fd, VISIBLE, &self.fd, SWITCH, AtFlags::empty())

@@ -6,7 +6,7 @@
 //! | `tlscert`, `key-cert.pub` | TLS leaf in PEM, SSH certificate line |
 //! | `tlscacerts`, `sshcacerts` | authorities, joined by one `$` |
 //! | `tokenhash` | hexadecimal SHA-256 of the token that was joined with |
-//! | `.write-test`, `lock` | empty |
+//! | `.write-test`, `lock`, `.tbot-lock` | empty |
 //! | `renewal-pending` | ours: a renewal was asked for with this certificate, and no answer is saved yet |
 //!
 //! A server counts renewals and locks the bot when an old count is presented again. So the note is on disk before a

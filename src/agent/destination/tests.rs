@@ -63,7 +63,7 @@ fn without_links_allowed_files_are_plain_and_the_way_can_be_changed_at_any_time(
         assert_eq!(is_link(root.path()), mode != "secure");
     }
     let left = fs::read_dir(root.path()).unwrap().count();
-    assert_eq!(left, 3, ".write-test, key and cockroach");
+    assert_eq!(left, 4, ".tbot-lock, .write-test, key and cockroach");
 }
 
 #[test]

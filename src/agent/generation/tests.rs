@@ -23,9 +23,11 @@ fn seen(path: &Path) -> [String; 3] {
     NAMES.map(|name| fs::read_to_string(path.join(name)).unwrap())
 }
 
+/// What lies in a folder, but for the file that whoever changes it locks.
 fn names(path: &Path) -> Vec<String> {
     let entries = fs::read_dir(path).unwrap();
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.retain(|name| name != ".tbot-lock");
     names.sort();
     names
 }

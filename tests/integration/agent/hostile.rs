@@ -33,7 +33,7 @@ async fn a_path_that_was_swapped_for_a_link_is_refused_and_nothing_is_written_be
 
 #[tokio::test(flavor = "multi_thread")]
 async fn links_planted_under_the_names_of_files_are_refused_and_stay_unwritten() {
-    for planted in ["identity", "..data", ".write-test"] {
+    for planted in ["identity", "..data", ".write-test", ".tbot-lock"] {
         let lab = Lab::new().await;
         let [out, victim] = ["out", "victim"].map(|name| lab.path(name));
         fs::create_dir(&out).unwrap();

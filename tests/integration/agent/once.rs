@@ -43,7 +43,7 @@ async fn a_first_run_joins_and_writes_every_file() {
     lab.run_once(lab.config("20m", &[lab.output("out")])).await.unwrap();
 
     let out = lab.path("out");
-    let mut expected = ["..1", "..data", ".write-test"].map(str::to_owned).to_vec();
+    let mut expected = ["..1", "..data", ".tbot-lock", ".write-test"].map(str::to_owned).to_vec();
     expected.extend(OUTPUT_FILES.map(str::to_owned));
     assert_eq!(names(&out), expected);
     for name in OUTPUT_FILES {
@@ -53,6 +53,7 @@ async fn a_first_run_joins_and_writes_every_file() {
     assert_eq!(
         names(&lab.storage()),
         [
+            ".tbot-lock",
             ".write-test",
             "key",
             "key-cert.pub",

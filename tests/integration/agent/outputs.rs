@@ -53,8 +53,8 @@ async fn refused(lab: &Lab, service: &Value) -> OutputError {
 pub(crate) fn kinds(folder: &Path) -> BTreeMap<String, Vec<String>> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let named = entries.map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), path));
-    // What begins with two dots is how a set is switched; a reader goes by the names that link into it.
-    let files = named.filter(|(name, _)| name != ".write-test" && !name.starts_with(".."));
+    // What begins with a dot is the agent's: a reader goes by the other names.
+    let files = named.filter(|(name, _)| !name.starts_with('.'));
     files.map(|(name, path)| (name, kind(&read(&path)))).collect()
 }
 
