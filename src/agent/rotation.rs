@@ -135,6 +135,12 @@ impl Known {
                 "an authority of the cluster is being rotated: renewing everything soon"
             );
             changed.send_replace(());
+        } else {
+            tracing::debug!(
+                authority = %state.ca_type,
+                phase = %state.phase,
+                "an authority of the cluster was looked at: nothing to follow"
+            );
         }
         self.0.insert(state.ca_type.clone(), state);
     }

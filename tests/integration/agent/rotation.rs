@@ -5,19 +5,18 @@ use std::time::Duration;
 
 use tbot_cluster::{Code, Phase, method};
 
-use super::lab::{BOT, Lab, Running, listen, read, until};
+use super::lab::{BOT, Lab, Log, Running, listen, read, until};
 
 const KINDS: [&str; 3] = ["host", "user", "db"];
 /// A rotation is followed this long after it is noticed.
 const DEBOUNCE: Duration = Duration::from_secs(10);
 
 /// An agent with one output that renews by itself only in half an hour, and watches.
-async fn watching(lab: &Lab) -> Running {
+async fn watching(lab: &Lab, log: &Log) -> Running {
     let running = lab.start(lab.config("30m", &[lab.output("out")]));
     until("the output is written", || lab.path("out").join("identity").exists()).await;
     // After the stream has begun, the agent looks at each authority once.
-    let asked_by_the_output = 3;
-    until("the agent watches", || lab.calls(method::GET_CERT_AUTHORITIES) == asked_by_the_output + 3).await;
+    until("the agent watches", || noticed(log).0 == KINDS.len()).await;
     running
 }
 
@@ -47,23 +46,37 @@ fn certificates(cluster: &tbot_cluster::Cluster, kinds: &[&str]) -> usize {
     kinds.iter().map(|kind| cluster.authority_pem(kind).matches("BEGIN CERTIFICATE").count()).sum()
 }
 
-/// Takes the cluster on to `phase`, and expects one renewal of everything that brings the agent there.
-async fn followed(lab: &Lab, phase: Phase) {
-    let before = lab.stored_generation();
+/// How many changes of authorities the agent has seen, and how often it has begun to follow them.
+fn noticed(log: &Log) -> (usize, usize) {
+    let text = log.text();
+    let seen = text.matches("an authority of the cluster ").count();
+    (seen, text.matches("renewing now, to follow").count())
+}
+
+/// Takes the cluster on to `phase`, and waits until the agent has seen it. On one thread, whatever the agent does about
+/// it at once is done then.
+async fn shown(lab: &Lab, log: &Log, phase: Phase) {
+    let (seen, followed) = noticed(log);
     rotate(lab, phase);
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(lab.stored_generation(), before, "not before the rotation has settled");
+    until("the agent has seen each authority", || noticed(log).0 == seen + KINDS.len()).await;
+    tokio::task::yield_now().await;
+    assert_eq!(noticed(log).1, followed, "not before the rotation has settled");
+}
+
+/// Takes the cluster on to `phase`, and expects one renewal of everything that brings the agent there.
+async fn followed(lab: &Lab, log: &Log, phase: Phase) {
+    let before = lab.stored_generation();
+    shown(lab, log, phase).await;
     lab.clock.advance(DEBOUNCE);
     until("the agent follows", || lab.stored_generation() == before + 1 && follows(lab)).await;
 }
 
 /// Takes the cluster on to `phase`, which changes nothing for the agent.
-async fn ignored(lab: &Lab, phase: Phase) {
-    let before = lab.stored_generation();
-    rotate(lab, phase);
-    lab.clock.advance(2 * DEBOUNCE);
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(lab.stored_generation(), before);
+async fn ignored(lab: &Lab, log: &Log, phase: Phase) {
+    let rotated = || log.text().matches("is being rotated").count();
+    let before = rotated();
+    shown(lab, log, phase).await;
+    assert_eq!(rotated(), before, "{phase:?}");
 }
 
 /// What the agent has works: it renews, and is accepted, when it is told to.
@@ -74,16 +87,17 @@ async fn works(lab: &Lab, running: &Running) {
         .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_whole_rotation_is_followed_without_a_restart() {
+    let (log, _listening) = listen();
     let lab = Lab::new().await;
-    let running = watching(&lab).await;
+    let running = watching(&lab, &log).await;
     let first = lab.cluster.authority_pem("host");
-    ignored(&lab, Phase::Init).await;
-    followed(&lab, Phase::UpdateClients).await;
-    ignored(&lab, Phase::UpdateServers).await;
+    ignored(&lab, &log, Phase::Init).await;
+    followed(&lab, &log, Phase::UpdateClients).await;
+    ignored(&lab, &log, Phase::UpdateServers).await;
     works(&lab, &running).await;
-    followed(&lab, Phase::Standby).await;
+    followed(&lab, &log, Phase::Standby).await;
     works(&lab, &running).await;
     assert_ne!(lab.cluster.authority_pem("host"), first);
     assert_eq!(lab.calls(method::WATCH_EVENTS), 1, "one stream all the while");
@@ -91,33 +105,35 @@ async fn a_whole_rotation_is_followed_without_a_restart() {
     assert_eq!((lab.calls(method::JOIN), lab.cluster.is_locked(BOT)), (1, false));
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_rollback_is_followed_from_every_phase() {
+    let (log, _listening) = listen();
     let lab = Lab::new().await;
-    let running = watching(&lab).await;
+    let running = watching(&lab, &log).await;
     let first = KINDS.map(|kind| lab.cluster.authority_pem(kind));
     let phases = [Phase::Init, Phase::UpdateClients, Phase::UpdateServers];
     for last in 1..=phases.len() {
         for phase in &phases[..last] {
             if *phase == Phase::UpdateClients {
-                followed(&lab, *phase).await;
+                followed(&lab, &log, *phase).await;
             } else {
-                ignored(&lab, *phase).await;
+                ignored(&lab, &log, *phase).await;
             }
         }
-        followed(&lab, Phase::Rollback).await;
+        followed(&lab, &log, Phase::Rollback).await;
         works(&lab, &running).await;
-        followed(&lab, Phase::Standby).await;
+        followed(&lab, &log, Phase::Standby).await;
         works(&lab, &running).await;
         assert_eq!(KINDS.map(|kind| lab.cluster.authority_pem(kind)), first);
     }
     running.stop().await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn what_happens_while_nobody_watches_is_noticed_afterwards() {
+    let (log, _listening) = listen();
     let lab = Lab::new().await;
-    let running = watching(&lab).await;
+    let running = watching(&lab, &log).await;
     rotate(&lab, Phase::Init);
     // The stream ends, and the next one cannot begin before the change has come.
     let hold = lab.cluster.hold_next(method::WATCH_EVENTS);
