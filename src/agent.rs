@@ -36,6 +36,8 @@ mod error;
 mod folder;
 mod generation;
 mod health;
+#[cfg(test)]
+mod hostile;
 mod identity;
 mod identity_file;
 mod in_place;

@@ -342,7 +342,7 @@ where
 }
 
 /// A status with a source was made on this side, by the connection; the others are the server's words.
-fn from_status(method: &'static str, status: &Status) -> ApiError {
+pub(super) fn from_status(method: &'static str, status: &Status) -> ApiError {
     let ours = status.source().map(chain);
     let lost = matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded | Code::Unavailable);
     if ours.is_some() || lost {

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::address::Address;
 use super::advice;
-use super::web::{Web, WebError, error_message};
+use super::web::{Web, WebError, error_message, misfit};
 
 /// What the agent was told to talk to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,11 +85,11 @@ pub(crate) async fn find(web: &Web, setting: Setting, address: &Address) -> Resu
         return Err(failed(detail, advice, answer.status.is_server_error()));
     }
     parse(&answer.body).map_err(|error| {
-        failed(format!("the answer is not that of a Teleport proxy: {error}"), advice, false)
+        failed(format!("the answer is not that of a Teleport proxy: {}", misfit(&error)), advice, false)
     })
 }
 
-fn parse(body: &[u8]) -> Result<Found, serde_json::Error> {
+pub(super) fn parse(body: &[u8]) -> Result<Found, serde_json::Error> {
     let Answer { cluster_name, server_version, proxy } = serde_json::from_slice(body)?;
     let proxy_public_addr = proxy.ssh.public_addr.filter(|address| !address.is_empty());
     Ok(Found { cluster_name, server_version, proxy_public_addr })

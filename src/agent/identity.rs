@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use super::keys::{KeyError, KeyPair};
 use super::sshcert::{self, SshCertError};
+use super::storage::SEPARATOR;
 use super::x509::{self, UserCert, X509Error};
 
 /// Why a set of key and certificates is no identity.
@@ -24,9 +25,9 @@ pub enum IdentityError {
     /// A certificate of another key: files of two generations were mixed, or the server answered for somebody else.
     #[error("the {0} certificate belongs to another key")]
     OtherKey(&'static str),
-    /// Without authorities nothing can be verified.
-    #[error("no TLS certificate authority")]
-    NoAuthority,
+    /// Without authorities nothing can be verified, and an identity without them would not be one when it is loaded.
+    #[error("no {0} certificate authority")]
+    NoAuthority(&'static str),
 }
 
 /// Certificates as the server gives them, by join or by gRPC.
@@ -59,11 +60,19 @@ impl Identity {
         if sshcert::certified_key(&certs.ssh)? != *key.ssh_key() {
             return Err(IdentityError::OtherKey("SSH"));
         }
-        if certs.tls_cas.is_empty() {
-            return Err(IdentityError::NoAuthority);
-        }
+        let mut authorities = 0;
         for authority in &certs.tls_cas {
-            x509::certificates(authority)?;
+            // What a stored identity's authorities are separated by is in no PEM.
+            if authority.contains(SEPARATOR) {
+                return Err(X509Error::NotX509.into());
+            }
+            authorities += x509::certificates(authority)?.len();
+        }
+        if authorities == 0 {
+            return Err(IdentityError::NoAuthority("TLS"));
+        }
+        if certs.ssh_cas.iter().all(|authority| authority.trim().is_empty()) {
+            return Err(IdentityError::NoAuthority("SSH"));
         }
         Ok(Self { key, certs, user })
     }
@@ -110,8 +119,14 @@ mod tests {
 
     #[test]
     fn without_an_authority_there_is_no_identity() {
-        let alone = SignedCerts { tls_cas: vec![], ..certs() };
-        let refused = Identity::new(KeyPair::from_pem(&recorded("storage/key")).unwrap(), alone).unwrap_err();
-        assert_eq!(refused, IdentityError::NoAuthority);
+        let refused =
+            |certs| Identity::new(KeyPair::from_pem(&recorded("storage/key")).unwrap(), certs).unwrap_err();
+        for none in [vec![], vec![String::new()]] {
+            let tls = SignedCerts { tls_cas: none.clone(), ..certs() };
+            assert_eq!(refused(tls), IdentityError::NoAuthority("TLS"));
+            assert_eq!(refused(SignedCerts { ssh_cas: none, ..certs() }), IdentityError::NoAuthority("SSH"));
+        }
+        let joined = SignedCerts { tls_cas: vec![recorded("storage/tlscacerts")], ..certs() };
+        assert_eq!(refused(joined), IdentityError::X509(X509Error::NotX509));
     }
 }

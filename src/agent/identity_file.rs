@@ -140,7 +140,7 @@ mod tests {
             tls: recorded("outputs/identity/tlscert"),
             ssh: recorded("outputs/identity/key-cert.pub"),
             tls_cas: vec![recorded("outputs/identity/teleport-user-ca.crt")],
-            ssh_cas: vec![],
+            ssh_cas: vec![recorded("storage/sshcacerts")],
         };
         let key = KeyPair::from_pem(&recorded("outputs/identity/key")).unwrap();
         let identity = Identity::new(key, certs).unwrap();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::identity::{Identity, IdentityError, SignedCerts};
 use super::keys::{KeyError, KeyPair};
 use super::token::Token;
-use super::web::{Web, WebError, error_message};
+use super::web::{Web, WebError, error_message, misfit};
 
 const PATH: &str = "/v1/webapi/host/credentials";
 
@@ -83,13 +83,21 @@ struct Response {
 pub(crate) async fn join(web: &Web, token: &Token, expires: SystemTime) -> Result<Identity, JoinError> {
     let key = KeyPair::generate()?;
     let answer = web.post_json(PATH, request(&key, token, expires)?).await?;
-    if !answer.status.is_success() {
-        let message = error_message(&answer.body).replace(token.expose(), "...");
-        return Err(JoinError::Refused { status: answer.status.as_u16(), hint: hint(&message), message });
+    if answer.status.is_success() {
+        return Ok(Identity::new(key, certificates(&answer.body)?)?);
     }
-    let response: Response =
-        serde_json::from_slice(&answer.body).map_err(|error| JoinError::Malformed(error.to_string()))?;
-    Ok(Identity::new(key, response.decode()?)?)
+    let message = refusal(&answer.body, token);
+    Err(JoinError::Refused { status: answer.status.as_u16(), hint: hint(&message), message })
+}
+
+/// What the server says no with. A proxy on the way may send back what it got, so that the token is taken out first.
+fn refusal(body: &[u8], token: &Token) -> String {
+    error_message(String::from_utf8_lossy(body).replace(token.expose(), "...").as_bytes())
+}
+
+pub(super) fn certificates(body: &[u8]) -> Result<SignedCerts, JoinError> {
+    let malformed = |error| JoinError::Malformed(misfit(&error));
+    serde_json::from_slice::<Response>(body).map_err(malformed)?.decode()
 }
 
 fn request(key: &KeyPair, token: &Token, expires: SystemTime) -> Result<Vec<u8>, JoinError> {
@@ -160,10 +168,23 @@ mod tests {
 
     #[test]
     fn the_recorded_response_is_decoded() {
-        let response: Response = serde_json::from_value(recorded_join()["response"].clone()).unwrap();
-        let certs = response.decode().unwrap();
+        let certs = certificates(recorded_join()["response"].to_string().as_bytes()).unwrap();
         assert!(certs.ssh.starts_with("ssh-rsa-cert-v01@openssh.com "));
         assert_eq!((certs.tls_cas.len(), certs.ssh_cas.len()), (2, 2));
+    }
+
+    #[test]
+    fn an_answer_that_repeats_the_token_is_not_repeated() {
+        let token = TokenSetting::new("hunter2").resolve().unwrap();
+        // Wherever the message is cut off, nothing of the token is left.
+        for before in 280..300 {
+            let message =
+                refusal(format!("{}hunter2 is what you sent", "x".repeat(before)).as_bytes(), &token);
+            assert!(!message.contains("hun"), "{message}");
+        }
+        let body = br#"{"ssh": "", "tls": "", "ssh_ca_certs": [], "tls_ca_certs": "hunter2"}"#;
+        let refused = certificates(body).unwrap_err().to_string();
+        assert!(refused.contains("line 1") && !refused.contains("hunter2"), "{refused}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::address::Address;
-use super::web::{Web, error_message};
+use super::web::{Web, error_message, misfit};
 
 /// Kubernetes behind the proxy cannot be named in a kubeconfig.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,10 +62,10 @@ impl KubeProxy {
         Self::parse(&answer.body, ours)
     }
 
-    fn parse(body: &[u8], ours: Option<&str>) -> Result<Self, KubeProxyError> {
+    pub(super) fn parse(body: &[u8], ours: Option<&str>) -> Result<Self, KubeProxyError> {
         let refused = |what: &str| KubeProxyError(what.to_owned());
         let Answer { cluster_name, proxy } = serde_json::from_slice(body).map_err(|error| {
-            KubeProxyError(format!("the answer is not that of a Teleport proxy: {error}"))
+            KubeProxyError(format!("the answer is not that of a Teleport proxy: {}", misfit(&error)))
         })?;
         let ProxySettings { kube, ssh, tls_routing_enabled } = proxy;
         if !kube.enabled {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::chain;
 use super::route::AuthRoute;
+use super::web::{error_message, misfit};
 
 const CALL: Duration = Duration::from_secs(15);
 const LARGEST_ANSWER: usize = 4 << 20;
@@ -72,10 +73,10 @@ pub(crate) async fn remote_clusters(route: &AuthRoute) -> Result<Vec<String>, Re
         (StatusCode::NOT_FOUND, _) => Ok(Vec::new()),
         (StatusCode::OK, body) => {
             let clusters: Vec<RemoteCluster> = serde_json::from_slice(&body)
-                .map_err(|error| failed(format!("not the expected JSON: {error}")))?;
+                .map_err(|error| failed(format!("not the expected JSON: {}", misfit(&error))))?;
             Ok(clusters.into_iter().map(|cluster| cluster.metadata.name).collect())
         }
-        (other, body) => Err(failed(format!("{other}: {}", super::web::error_message(&body)))),
+        (other, body) => Err(failed(format!("{other}: {}", error_message(&body)))),
     }
 }
 
@@ -93,11 +94,10 @@ pub(crate) async fn host_cert(route: &AuthRoute, asked: &HostCert<'_>) -> Result
     };
     let body = serde_json::to_vec(&request).map_err(|error| failed(error.to_string()))?;
     match exchange(route, Request::post(HOST_CERTS), HOST_CERTS, body.into()).await? {
-        (StatusCode::OK, body) => {
-            serde_json::from_slice(&body).map_err(|error| failed(format!("not the expected JSON: {error}")))
-        }
+        (StatusCode::OK, body) => serde_json::from_slice(&body)
+            .map_err(|error| failed(format!("not the expected JSON: {}", misfit(&error)))),
         (status, body) => {
-            let message = super::web::error_message(&body);
+            let message = error_message(&body);
             let hint = if message.contains("\"host_cert\"") {
                 "; give the bot a role with the rule `resources: [host_cert], verbs: [create]`"
             } else {

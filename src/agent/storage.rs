@@ -42,7 +42,7 @@ const PENDING: &str = "renewal-pending";
 /// More than an identity takes with its files and folders, in bytes.
 const ROOM: usize = 64 << 10;
 /// Separates authorities; part of the format.
-const SEPARATOR: &str = "$";
+pub(crate) const SEPARATOR: &str = "$";
 
 /// The storage could not be read or written.
 #[derive(Debug, thiserror::Error)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Proxy, StatusCode};
 use serde::Deserialize;
+use serde_json::error::Category;
 
 use super::error::chain;
 use super::options::Environment;
@@ -106,6 +107,18 @@ pub(crate) fn error_message(body: &[u8]) -> String {
     match serde_json::from_slice::<Body>(body) {
         Ok(body) => body.error.message,
         Err(_) => String::from_utf8_lossy(body).trim().chars().take(300).collect(),
+    }
+}
+
+/// Why an answer is not the JSON that was expected, without its values: it may repeat what it was sent, or be long.
+pub(crate) fn misfit(error: &serde_json::Error) -> String {
+    let words = error.to_string();
+    let (line, column) = (error.line(), error.column());
+    match error.classify() {
+        // Names a field of ours and nothing else.
+        Category::Data if words.starts_with("missing field `") => words,
+        Category::Data => format!("a value of another type than expected at line {line} column {column}"),
+        Category::Io | Category::Syntax | Category::Eof => format!("no JSON at line {line} column {column}"),
     }
 }
 
