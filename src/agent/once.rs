@@ -20,15 +20,15 @@ impl Inner {
     /// has been asked for is saved.
     pub(super) async fn once(self: &Arc<Self>, mut signals: Signals) -> Result<(), AgentError> {
         let mut writing = Writing::new();
-        tokio::select! {
+        let ended = tokio::select! {
             biased;
-            ended = self.write_all(&mut writing) => return ended,
-            () = signals.shutdown() => {}
-        }
+            ended = self.write_all(&mut writing) => ended,
+            () = signals.shutdown() => Err(AgentError::Interrupted),
+        };
         // Waited for, because they share the storage and its lock.
         writing.shutdown().await;
         self.bot.settled().await;
-        Err(AgentError::Interrupted)
+        ended
     }
 
     async fn write_all(self: &Arc<Self>, writing: &mut Writing) -> Result<(), AgentError> {

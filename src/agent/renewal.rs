@@ -113,7 +113,8 @@ impl Bot {
     /// all the same, and [`settled`](Self::settled) waits for that.
     pub(crate) async fn obtain(self: &Arc<Self>) -> Result<Obtained, RenewalError> {
         if let Some((identity, hash)) = self.unsaved() {
-            self.save(Arc::clone(&identity), hash).await?;
+            let unsaved = Arc::clone(&identity);
+            self.finished(|bot| async move { bot.save(unsaved, hash).await }).await?;
             return Ok(Obtained::Renewed(identity));
         }
         let found = self.find().await?;
@@ -150,9 +151,17 @@ impl Bot {
         (!stored.identity.is_expired(self.clock.now())).then_some(stored.identity)
     }
 
-    /// Waits for a join or renewal that is under way.
-    pub(crate) async fn settled(&self) {
-        drop(self.busy.lock().await);
+    /// Waits for a join or renewal that is under way. What the disk has refused gets a last chance: it is lost otherwise.
+    pub(crate) async fn settled(self: &Arc<Self>) {
+        let _busy = self.busy.lock().await;
+        if let Some((identity, hash)) = self.unsaved()
+            && let Err(error) = self.save(identity, hash).await
+        {
+            tracing::error!(
+                "the bot's new identity is lost, because it cannot be saved: {error}; {}",
+                self.cure()
+            );
+        }
     }
 
     async fn find(&self) -> Result<&Found, RenewalError> {

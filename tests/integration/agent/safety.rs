@@ -1,10 +1,11 @@
 //! What keeps a bot from being locked: a lost answer, a crash, two agents, files of a real Go agent.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tbot_cluster::method;
 
-use super::lab::{BOT, Lab, listen, read, until};
+use super::lab::{BOT, Lab, Log, Running, listen, read, until};
 
 /// Joins, then loses the answer to the first renewal.
 async fn with_a_lost_renewal() -> Lab {
@@ -134,10 +135,8 @@ async fn dropping_a_run_in_the_middle_of_a_renewal_still_saves_the_answer() {
     assert_eq!((lab.stored_generation(), lab.cluster.generation(BOT)), (3, Some(3)));
 }
 
-#[tokio::test]
-async fn an_answer_that_cannot_be_saved_is_kept_until_it_can_be() {
-    let (log, _listening) = listen();
-    let lab = Lab::new().await;
+/// A running agent whose renewal is answered and cannot be saved, and what is in the way of that.
+async fn with_an_unsaved_answer(lab: &Lab, log: &Log) -> (Running, PathBuf) {
     lab.run_once(lab.config("30m", &[])).await.unwrap();
     let mut hold = lab.cluster.hold_next(method::GENERATE_USER_CERTS);
     let running = lab.start(lab.config("30m", &[]));
@@ -148,10 +147,53 @@ async fn an_answer_that_cannot_be_saved_is_kept_until_it_can_be() {
     hold.release();
     until("saving fails", || log.text().contains("cannot make the folder")).await;
     assert_eq!((lab.stored_generation(), lab.cluster.generation(BOT)), (1, Some(2)));
+    (running, obstacle)
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_saved_is_kept_until_it_can_be() {
+    let (log, _listening) = listen();
+    let lab = Lab::new().await;
+    let (running, obstacle) = with_an_unsaved_answer(&lab, &log).await;
     std::fs::remove_file(&obstacle).unwrap();
     until("the answer is saved", || lab.stored_generation() == 2).await;
     running.stop().await.unwrap();
     assert_eq!(lab.calls(method::GENERATE_USER_CERTS), 1, "nothing was asked for again");
+}
+
+#[tokio::test]
+async fn a_stop_saves_what_could_not_be_saved_before_or_says_that_it_is_lost() {
+    for mended in [true, false] {
+        let (log, _listening) = listen();
+        let lab = Lab::new().await;
+        let (running, obstacle) = with_an_unsaved_answer(&lab, &log).await;
+        if mended {
+            std::fs::remove_file(&obstacle).unwrap();
+        }
+        running.stop().await.unwrap();
+        assert_eq!(lab.stored_generation(), if mended { 2 } else { 1 });
+        let lost = "the bot's new identity is lost, because it cannot be saved: cannot make the folder";
+        assert_eq!(log.text().contains(lost), !mended, "{}", log.text());
+        assert_eq!(lab.storage().join("renewal-pending").exists(), !mended);
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_cannot_save_an_answer_names_the_cure() {
+    let (log, _listening) = listen();
+    let lab = Lab::new().await;
+    lab.run_once(lab.config("30m", &[])).await.unwrap();
+    let mut hold = lab.cluster.hold_next(method::GENERATE_USER_CERTS);
+    let agent = lab.agent(lab.config("30m", &[])).unwrap();
+    let (_control, signals) = tbot::agent::control();
+    let run = tokio::spawn(async move { agent.run_once(signals).await });
+    hold.arrived().await;
+    std::fs::write(lab.storage().join(".tbot-staged"), "").unwrap();
+    hold.release();
+    let refused = run.await.unwrap().unwrap_err().to_string();
+    assert!(refused.contains("cannot make the folder"), "{refused}");
+    let text = log.text();
+    assert!(text.contains("the bot's new identity is lost") && text.contains("new token"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
