@@ -184,6 +184,11 @@ impl Folder {
             Some(Errno::LOOP) => "; it is a symbolic link, which is never followed here: remove it",
             Some(Errno::ACCESS | Errno::PERM) => "; check the owner and mode of the folder and the file",
             Some(Errno::NOSPC) => "; the disk is full",
+            Some(Errno::DQUOT) => "; this user's share of the disk is full",
+            Some(Errno::FBIG) => {
+                "; this process may not write files of this size: raise its limit (ulimit -f)"
+            }
+            Some(Errno::MFILE) => "; this process may not open more files: raise its limit (ulimit -n)",
             Some(Errno::NOTSUP) => "; the file system does not know this",
             _ => "",
         };

@@ -103,6 +103,8 @@ struct Heard {
 
 impl Heard {
     fn new() -> io::Result<Self> {
+        // A write beyond the limit for the size of files is an error like any other then, and not the end.
+        drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,

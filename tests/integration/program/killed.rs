@@ -16,22 +16,13 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::Signal;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
-use serde_json::json;
-use tbot_cluster::{Cluster, ClusterConfig, clock};
-use tempfile::TempDir;
 use tokio::sync::watch;
 
-use super::run::{Ended, Run, Telemetry, tbot};
-use crate::agent::lab::{generation, read};
+use super::run::{Ended, Run};
+use super::scene::{BOT, Scene};
+use crate::agent::lab::read;
 
-const BOT: &str = "robot";
 const FILES: [&str; 4] = ["key", "tlscert", "key-cert.pub", "identity"];
-
-/// A cluster, a bot, and the folders that every run of the program shares.
-struct Scene {
-    cluster: Cluster,
-    root: TempDir,
-}
 
 /// How the rounds went.
 #[derive(Debug, Default)]
@@ -45,48 +36,14 @@ struct Counts {
 }
 
 impl Scene {
-    async fn new() -> Self {
-        let cluster = Cluster::start(ClusterConfig::new(clock::system())).await.unwrap();
-        let scene = Self { cluster, root: tempfile::tempdir().unwrap() };
-        std::fs::write(scene.path("web-ca.pem"), scene.cluster.web_ca_pem()).unwrap();
-        scene.with_a_new_bot();
-        scene
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.root.path().join(name)
-    }
-
-    fn with_a_new_bot(&self) {
-        self.cluster.remove_bot(BOT);
-        let config = json!({
-            "version": "v2",
-            "proxy_server": self.cluster.proxy_addr().to_string(),
-            "onboarding": { "join_method": "token", "token": self.cluster.add_bot(BOT, &["access"]).unwrap() },
-            "storage": { "type": "directory", "path": self.path("storage") },
-            "services": [{ "type": "identity", "destination": { "type": "directory", "path": self.path("out") } }],
-        });
-        std::fs::write(self.path("tbot.yaml"), config.to_string()).unwrap();
-    }
-
-    fn run(&self) -> Run {
-        let config = self.path("tbot.yaml");
-        tbot(Telemetry::Nowhere, &["start", "--oneshot", "-c", config.to_str().unwrap()])
-            .env("SSL_CERT_FILE", self.path("web-ca.pem"))
+    fn once(&self) -> Run {
+        self.run(&["--oneshot"])
     }
 
     fn succeeds(&self) -> Ended {
-        let ended = tokio::task::block_in_place(|| self.run().end());
+        let ended = tokio::task::block_in_place(|| self.once().end());
         assert_eq!(ended.status, Some(0), "{}", ended.stderr);
         ended
-    }
-
-    fn stored(&self) -> u64 {
-        generation(&self.path("storage").join("tlscert"))
-    }
-
-    fn counted(&self) -> u64 {
-        self.cluster.generation(BOT).unwrap()
     }
 
     /// The start after a kill: it goes on, or holds back and says what to do, which is done then.
@@ -191,7 +148,7 @@ async fn kill_in_every_round(rounds: u32) {
     for round in 0..rounds {
         // Spread over the whole run, and no two rounds alike.
         let share = (f64::from(round) + f64::from(round * 7919 % 101) / 101.0) / f64::from(rounds);
-        let running = scene.run().spawn();
+        let running = scene.once().spawn();
         tokio::time::sleep(whole_run.mul_f64(share)).await;
         running.signal(Signal::KILL);
         tokio::task::block_in_place(|| running.end());

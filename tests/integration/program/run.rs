@@ -1,10 +1,13 @@
 //! Runs the program as a process, with an environment of its own. It cannot be run without saying where telemetry goes, and
 //! that is never anywhere but this machine.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
+use rustix::process::{Pid, Resource, Rlimit, Signal};
 use tempfile::TempDir;
 use url::{Host, Url};
 
@@ -132,7 +135,15 @@ impl Run {
             self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // Who does not read it closes it.
         let _ = child.stdin.take().unwrap().write_all(&self.input);
-        Running { child, folder: self.folder }
+        let said = Arc::<Mutex<Vec<u8>>>::default();
+        let (mut stderr, hearing) = (child.stderr.take().unwrap(), Arc::clone(&said));
+        let hear = std::thread::spawn(move || {
+            let mut some = [0; 4096];
+            while let Ok(read @ 1..) = stderr.read(&mut some) {
+                hearing.lock().unwrap().extend_from_slice(&some[..read]);
+            }
+        });
+        Running { child, said, hear, folder: self.folder }
     }
 
     /// Runs it to its end.
@@ -144,6 +155,9 @@ impl Run {
 /// A run under way.
 pub(crate) struct Running {
     child: Child,
+    /// What it has written to its standard error.
+    said: Arc<Mutex<Vec<u8>>>,
+    hear: JoinHandle<()>,
     folder: TempDir,
 }
 
@@ -152,13 +166,24 @@ impl Running {
         self.child.id()
     }
 
-    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
-        let process = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(process, signal).unwrap();
+    pub(crate) fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// What it has said so far on its standard error.
+    pub(crate) fn said(&self) -> String {
+        String::from_utf8_lossy(&self.said.lock().unwrap()).into_owned()
+    }
+
+    /// Sets how much of something the process may use from now on.
+    pub(crate) fn limit(&self, what: Resource, new: Rlimit) {
+        rustix::process::prlimit(Some(Pid::from_child(&self.child)), what, new).unwrap();
     }
 
     pub(crate) fn end(self) -> Ended {
-        let Output { status, stdout, stderr } = self.child.wait_with_output().unwrap();
+        let Output { status, stdout, .. } = self.child.wait_with_output().unwrap();
+        self.hear.join().unwrap();
+        let stderr = std::mem::take(&mut *self.said.lock().unwrap());
         let text = |bytes: Vec<u8>| {
             let text = String::from_utf8(bytes).unwrap();
             text.replace(self.folder.path().to_str().unwrap(), "[DIR]")
