@@ -4,10 +4,10 @@
 use crate::check::TIMESTAMP_TOLERANCE;
 use crate::ingest::LARGEST_BODY;
 use crate::report::WEEKS;
-use crate::server::{MIN_GROUP, RATE_LIMIT};
-use crate::store::ID_DAYS;
+use crate::server::{MIN_GROUP, RATE_LIMIT, upkeep};
+use crate::store::{DEFAULT_STORE, GRACE, ID_DAYS};
 
-/// A section in Markdown, its title at the second level.
+/// A section in Markdown, its title at the second level, its lines ended by a newline.
 pub fn stored() -> String {
     format!(
         include_str!("docs.md"),
@@ -15,6 +15,8 @@ pub fn stored() -> String {
         tolerance = TIMESTAMP_TOLERANCE.as_secs() / 3600,
         id_days = ID_DAYS,
         id_hours = (ID_DAYS + 1) * 24,
+        late_hours = (GRACE + upkeep::EVERY).as_secs() / 3600,
+        default_store = DEFAULT_STORE,
         min_group = MIN_GROUP,
         weeks = WEEKS,
         rate_limit = RATE_LIMIT,
@@ -27,7 +29,9 @@ mod tests {
     fn every_number_has_its_place() {
         let text = super::stored();
         assert!(!text.contains(['{', '}']), "{text}");
-        for number in ["16 KiB", "24 hours", "48 hours", "fewer than 10", "12 weeks"] {
+        for number in
+            ["16 KiB", "24 hours", "48 hours, and 2", "`sqlite:prehog.db`", "fewer than 10", "12 weeks"]
+        {
             assert!(text.contains(number), "{number} in {text}");
         }
     }

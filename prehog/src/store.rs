@@ -18,7 +18,10 @@ use crate::start::{Facet, Start, Submission};
 
 pub use clickhouse::ClickHouse;
 pub use sqlite::Sqlite;
-pub use writer::{NotStored, Writer};
+pub use writer::{GRACE, NotStored, Writer};
+
+/// Where events go unless told otherwise.
+pub const DEFAULT_STORE: &str = "sqlite:prehog.db";
 
 /// For how many days beside the one of its arrival a `distinct_id` is kept.
 pub const ID_DAYS: i32 = 1;

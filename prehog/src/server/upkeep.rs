@@ -13,7 +13,7 @@ use crate::day::Day;
 use crate::store::Writer;
 
 /// How often what is past its time is removed.
-const EVERY: Duration = Duration::from_secs(60 * 60);
+pub const EVERY: Duration = Duration::from_secs(60 * 60);
 /// For how long an answer of the store is good.
 const FRESH: Duration = Duration::from_secs(1);
 /// How long the store may take to answer.

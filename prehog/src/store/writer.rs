@@ -18,7 +18,7 @@ const LONGEST_QUEUE: usize = 8192;
 
 /// How long after midnight a day counts as over: what was accepted before is stored by then, also by another receiver
 /// with a clock of its own.
-const GRACE: Duration = Duration::from_secs(60 * 60);
+pub const GRACE: Duration = Duration::from_secs(60 * 60);
 
 /// Hands submissions to the writing thread, which ends when the last of these is gone and everything is written.
 #[derive(Clone)]

@@ -42,7 +42,7 @@ pub(crate) enum Command {
 #[derive(Args)]
 pub(crate) struct StoreArgument {
     /// sqlite:PATH or clickhouse:http://HOST:8123/DATABASE
-    #[arg(long, value_name = "URL", default_value = "sqlite:prehog.db")]
+    #[arg(long, value_name = "URL", default_value = prehog::store::DEFAULT_STORE)]
     pub(crate) store: StoreUrl,
 }
 
