@@ -143,7 +143,7 @@ impl Inner {
                 let expired = "the bot's identity has expired; the output is written when there is a new one";
                 retry.failed(&expired, Level::WARN, &self.randomness)
             } else {
-                let write = async {
+                let write = || async {
                     reporter.begins();
                     let client = AuthClient::connect(&self.bot.route, &identity).await?;
                     output.write(&client, &identity, &self.surroundings()).await

@@ -42,7 +42,8 @@ impl Inner {
             let (inner, places) = (Arc::clone(self), Arc::clone(&places));
             let (client, identity) = (Arc::clone(&client), Arc::clone(&identity));
             writing.spawn(async move {
-                let written = places.turn(output.write(&client, &identity, &inner.surroundings())).await;
+                let around = inner.surroundings();
+                let written = places.turn(|| output.write(&client, &identity, &around)).await;
                 if written.is_ok() {
                     tracing::info!(output = %output.name, "wrote");
                 }

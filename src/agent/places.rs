@@ -17,11 +17,12 @@ impl Places {
         Self(Semaphore::new(AT_ONCE))
     }
 
-    /// Does `work` as soon as there is a place for it; nothing of it is done before.
-    pub(crate) async fn turn<T>(&self, work: impl Future<Output = T>) -> T {
+    /// Does `work` as soon as there is a place for it; nothing of it is done, and no memory taken for it, before.
+    pub(crate) async fn turn<F: Future>(&self, work: impl FnOnce() -> F) -> F::Output {
         // Never closed; without a place it would just go on.
         let place = self.0.acquire().await.ok();
-        tokio::pin!(work);
+        // Writing an output takes some 20 KiB. As a part of the caller it would take them for as long as that waits.
+        let mut work = Box::pin(work());
         tokio::select! {
             biased;
             done = &mut work => return done,
@@ -54,7 +55,7 @@ mod tests {
                     busy.fetch_sub(1, Ordering::Relaxed);
                     most
                 };
-                places.turn(work).await
+                places.turn(|| work).await
             });
         }
         let began = Instant::now();
@@ -68,12 +69,12 @@ mod tests {
         let mut slow = JoinSet::new();
         for _ in 0..AT_ONCE {
             let places = Arc::clone(&places);
-            slow.spawn(async move { places.turn(sleep(10 * PATIENCE)).await });
+            slow.spawn(async move { places.turn(|| sleep(10 * PATIENCE)).await });
         }
         // They take their places before this goes on.
         tokio::task::yield_now().await;
         let began = Instant::now();
-        places.turn(async {}).await;
+        places.turn(|| async {}).await;
         assert_eq!(began.elapsed(), PATIENCE);
         slow.join_all().await;
         assert_eq!(began.elapsed(), 10 * PATIENCE);
