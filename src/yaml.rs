@@ -4,6 +4,8 @@
 //! A file from anywhere gets an answer in bounded time and memory: the constants below are the bounds. Nothing here panics,
 //! and no message holds a value of the file.
 
+mod build;
+mod extent;
 mod positions;
 mod problem;
 mod text;

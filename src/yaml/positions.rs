@@ -4,9 +4,10 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use super::build::build;
 use super::problem::Problem;
 use super::text::{Index, Span};
-use super::tree::{Id, Kind, Node, Step, Tree, build};
+use super::tree::{Id, Kind, Node, Step, Tree};
 use crate::pointer::{Pointer, tokens};
 
 /// The positions of the first document of a text. After a syntax error it holds what came before.
