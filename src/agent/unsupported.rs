@@ -28,6 +28,18 @@ impl Unsupported {
         &self.0
     }
 
+    /// The message, with `place` telling from a pointer where a person finds the part: a line, a flag, a command.
+    #[must_use]
+    pub fn told_by(&self, place: impl Fn(&str) -> String) -> String {
+        let part = |Part { pointer, what }: &Part| format!("{what} (at {})", place(pointer));
+        let parts: Vec<String> = self.0.iter().map(part).collect();
+        format!(
+            "this version of tbot cannot run {}; nothing was joined or written: remove these, or keep them for an agent that \
+             can",
+            parts.join(", ")
+        )
+    }
+
     pub(crate) fn service(pointer: &str, service: &Service) -> Self {
         Self(vec![Part {
             pointer: pointer.to_owned(),
@@ -122,12 +134,7 @@ impl Found {
 
 impl fmt::Display for Unsupported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("this version of tbot cannot run ")?;
-        for (index, Part { pointer, what }) in self.0.iter().enumerate() {
-            let separator = if index == 0 { "" } else { ", " };
-            write!(f, "{separator}{what} (at {pointer})")?;
-        }
-        f.write_str("; nothing was joined or written: remove these, or keep them for an agent that can")
+        f.write_str(&self.told_by(str::to_owned))
     }
 }
 

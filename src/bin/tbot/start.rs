@@ -4,10 +4,11 @@
 use std::io;
 use std::path::Path;
 
-use tbot::agent::{Agent, AgentOptions, Clock, Control, Randomness, Signals, control};
-use tbot::config::{Config, Effective, Input, Purpose, is_on};
+use tbot::agent::{Agent, AgentError, AgentOptions, Clock, Control, Randomness, Signals, control};
+use tbot::config::{Effective, Input, Purpose, is_on};
 use tbot::diagnostic::Severity;
 use tbot::event::{Provenance, Rules, Verdict};
+use tbot::pointer::Pointer;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -46,7 +47,7 @@ pub(crate) fn start(global: &Global, arguments: &Run, world: &mut World<'_>) -> 
 
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::Process)?;
     let pid_file = arguments.settings.pid_file.as_deref().map(|path| (path, world.process_id));
-    let ended = runtime.block_on(run(request, pid_file, effective.config(), options));
+    let ended = runtime.block_on(run(request, pid_file, &configuration, effective, options));
     // A look-up of a name may hang in a thread of its own; that must not keep the program.
     runtime.shutdown_background();
     ended
@@ -55,7 +56,8 @@ pub(crate) fn start(global: &Global, arguments: &Run, world: &mut World<'_>) -> 
 async fn run(
     request: Option<Request>,
     pid_file: Option<(&Path, u32)>,
-    config: &Config,
+    configuration: &Configuration,
+    effective: &Effective,
     options: AgentOptions,
 ) -> Result<(), Failure> {
     let (control, signals) = control();
@@ -68,7 +70,7 @@ async fn run(
     tokio::task::yield_now().await;
     let pid_file = pid_file.map(|(path, id)| PidFile::write(path, id)).transpose();
     let ended = match &pid_file {
-        Ok(_) => agent(config, options, signals).await,
+        Ok(_) => agent(configuration, effective, options, signals).await,
         Err(error) => {
             tracing::error!("{error}");
             Err(Failure::Reported(Status::Failed))
@@ -81,14 +83,26 @@ async fn run(
 }
 
 /// Runs the agent, and says why where it fails.
-async fn agent(config: &Config, options: AgentOptions, signals: Signals) -> Result<(), Failure> {
-    let ended = match Agent::new(config, options) {
-        Ok(agent) if config.is_oneshot() => agent.run_once(signals).await,
+async fn agent(
+    configuration: &Configuration,
+    effective: &Effective,
+    options: AgentOptions,
+    signals: Signals,
+) -> Result<(), Failure> {
+    let ended = match Agent::new(effective.config(), options) {
+        Ok(agent) if effective.config().is_oneshot() => agent.run_once(signals).await,
         Ok(agent) => agent.run(signals).await,
         Err(error) => Err(error),
     };
     ended.map_err(|error| {
-        tracing::error!("{error}");
+        match &error {
+            AgentError::Unsupported(parts) => {
+                let places = configuration.places();
+                let place = |pointer: &str| places.of(effective, &Pointer::from(pointer));
+                tracing::error!("{}", parts.told_by(place));
+            }
+            error => tracing::error!("{error}"),
+        }
         Failure::Reported(if error.is_configuration() { Status::Invalid } else { Status::Failed })
     })
 }

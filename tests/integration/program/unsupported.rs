@@ -24,8 +24,8 @@ fn every_part_that_cannot_be_run_is_named_and_the_event_is_sent_where_that_is_wa
         let ended = tbot(Telemetry::To(&telemetry), &arguments).file("tbot.yaml", FILE).end();
 
         assert_eq!((ended.status, ended.stdout.as_str()), (Some(3), ""), "{}", ended.stderr);
-        let refusal = "this version of tbot cannot run join method tpm (at /onboarding/join_method), the service \
-                       type beams/vnet (at /services/1); nothing was joined or written";
+        let refusal = "this version of tbot cannot run join method tpm (at tbot.yaml:2), the service type beams/vnet \
+                       (at tbot.yaml:6); nothing was joined or written";
         assert!(ended.stderr.contains(refusal), "{}", ended.stderr);
         assert_eq!(proxy.connections(), 0, "something was joined");
         for folder in ["storage", "out"] {
@@ -43,10 +43,23 @@ fn every_part_that_cannot_be_run_is_named_and_the_event_is_sent_where_that_is_wa
 }
 
 #[test]
+fn what_a_flag_asks_for_is_named_by_the_flag() {
+    let mut arguments = ENDS_AT_ONCE;
+    arguments[3] = "tpm";
+    let ended = tbot(Telemetry::Nowhere, &arguments).end();
+    assert_eq!(ended.status, Some(3), "{}", ended.stderr);
+    assert!(ended.stderr.contains("join method tpm (at flag --join-method)"), "{}", ended.stderr);
+}
+
+#[test]
 fn the_service_of_a_command_is_refused_as_one_of_the_file_is() {
     let service = ["spiffe-svid", "--svid-path", "/a", "--destination", "svid"];
     let ended = tbot(Telemetry::Nowhere, &[&ENDS_AT_ONCE[..10], &service].concat()).end();
     assert_eq!(ended.status, Some(3), "{}", ended.stderr);
-    assert!(ended.stderr.contains("the service type spiffe-svid (at /services/0)"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("the service type spiffe-svid (at command spiffe-svid)"),
+        "{}",
+        ended.stderr
+    );
     assert!(!ended.has_left("storage") && !ended.has_left("svid"));
 }
