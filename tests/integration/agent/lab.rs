@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -184,6 +184,10 @@ impl Write for Log {
 
 /// Listens to everything that this thread logs, so the test must run on one.
 pub(super) fn listen() -> (Log, tracing::subscriber::DefaultGuard) {
+    // While there is only one listener, tracing asks no other thread's than the one that comes first to a line whether
+    // anybody wants it, and a test on a thread without one would silence that line for this one.
+    static ANOTHER: OnceLock<tracing::Dispatch> = OnceLock::new();
+    ANOTHER.get_or_init(|| tracing_subscriber::fmt().with_writer(io::sink).finish().into());
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
