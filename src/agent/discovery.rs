@@ -1,10 +1,16 @@
 //! Asks a proxy who it is: `GET /webapi/find`. Everything before the first credential is learned here.
 
+use std::ops::RangeInclusive;
+
 use serde::Deserialize;
 
 use super::address::Address;
 use super::advice;
+use super::api::major;
 use super::web::{Web, WebError, error_message, misfit};
+
+/// The majors of Teleport whose protocol this agent knows.
+const KNOWN: RangeInclusive<u32> = 15..=19;
 
 /// What the agent was told to talk to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,14 +36,42 @@ pub struct DiscoveryError {
 pub(crate) struct Found {
     pub(crate) cluster_name: String,
     pub(crate) server_version: String,
+    /// The oldest clients that the cluster means to serve; empty when it does not say.
+    pub(crate) min_client_version: String,
     /// `host:port` that the proxy advertises, when it does.
     pub(crate) proxy_public_addr: Option<String>,
+}
+
+impl Found {
+    /// What to expect of a cluster of a version that this agent does not know; none where it knows it.
+    ///
+    /// Only a warning: this agent's own version does not count as Teleport's do, and servers, which are told none, check none.
+    pub(crate) fn version_problem(&self) -> Option<String> {
+        let Self { server_version, min_client_version, .. } = self;
+        let (oldest, newest) = KNOWN.into_inner();
+        let what = match major(server_version) {
+            // It does not say.
+            0 => return None,
+            known if KNOWN.contains(&known) => return None,
+            old if old < oldest => {
+                "older than this agent knows: what fails may work after an upgrade of the cluster".to_owned()
+            }
+            _ if major(min_client_version) > newest => format!(
+                "which wants clients of at least {min_client_version}, newer than this agent knows: update tbot before it is \
+                 refused"
+            ),
+            _ => "newer than this agent knows: where joining or renewing fails, update tbot".to_owned(),
+        };
+        Some(format!("the cluster runs Teleport {server_version}, {what} (Teleport {oldest} to {newest})"))
+    }
 }
 
 #[derive(Deserialize)]
 struct Answer {
     cluster_name: String,
     server_version: String,
+    #[serde(default)]
+    min_client_version: String,
     proxy: ProxySettings,
 }
 
@@ -90,9 +124,9 @@ pub(crate) async fn find(web: &Web, setting: Setting, address: &Address) -> Resu
 }
 
 pub(super) fn parse(body: &[u8]) -> Result<Found, serde_json::Error> {
-    let Answer { cluster_name, server_version, proxy } = serde_json::from_slice(body)?;
+    let Answer { cluster_name, server_version, min_client_version, proxy } = serde_json::from_slice(body)?;
     let proxy_public_addr = proxy.ssh.public_addr.filter(|address| !address.is_empty());
-    Ok(Found { cluster_name, server_version, proxy_public_addr })
+    Ok(Found { cluster_name, server_version, min_client_version, proxy_public_addr })
 }
 
 #[cfg(test)]
@@ -105,6 +139,27 @@ mod tests {
         let found = parse(recorded("webapi-find.json").as_bytes()).unwrap();
         assert_eq!(found.cluster_name, "dev.test");
         assert_eq!(found.server_version, "15.0.0-dev");
+        assert_eq!(found.min_client_version, "14.0.0");
         assert_eq!(found.proxy_public_addr.as_deref(), Some("127.0.0.1:4080"));
+    }
+
+    #[test]
+    fn a_version_that_is_not_known_is_said_with_what_to_do() {
+        let found = parse(recorded("webapi-find.json").as_bytes()).unwrap();
+        let problem = |server: &str, least: &str| {
+            let (server_version, min_client_version) = (server.to_owned(), least.to_owned());
+            Found { server_version, min_client_version, ..found.clone() }.version_problem()
+        };
+        for known in ["15.0.0-dev", "19.4.2", "", "nightly"] {
+            assert_eq!(problem(known, "14.0.0"), None);
+        }
+        for (server, least, says) in [
+            ("14.3.1", "13.0.0", "after an upgrade of the cluster"),
+            ("20.0.0", "19.0.0", "newer than this agent knows"),
+            ("21.1.0", "20.0.0-aa", "at least 20.0.0-aa"),
+        ] {
+            let said = problem(server, least).unwrap();
+            assert!(said.contains(says) && said.contains(server) && said.contains("15 to 19"), "{said}");
+        }
     }
 }

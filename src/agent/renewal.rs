@@ -166,8 +166,14 @@ impl Bot {
 
     async fn find(&self) -> Result<&Found, RenewalError> {
         let Onboarding { web, setting, .. } = &self.onboarding;
-        let find = || discovery::find(web, *setting, self.route.address());
-        Ok(self.found.get_or_try_init(find).await?)
+        let find = || async {
+            let found = discovery::find(web, *setting, self.route.address()).await?;
+            if let Some(problem) = found.version_problem() {
+                tracing::warn!("{problem}");
+            }
+            Ok::<_, RenewalError>(found)
+        };
+        self.found.get_or_try_init(find).await
     }
 
     /// Runs what must be finished. It counts as under way from before it begins until it has ended.

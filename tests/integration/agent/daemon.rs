@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tbot_cluster::{Code, method};
 
-use super::lab::{BOT, Lab, read, until};
+use super::lab::{BOT, Lab, listen, read, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn identity_and_outputs_are_renewed_on_their_own_schedule() {
@@ -118,4 +118,17 @@ async fn a_refused_output_is_tried_again() {
     until("the output is written", || lab.path("out").join("identity").exists()).await;
     running.stop().await.unwrap();
     assert_eq!(lab.calls(method::GET_ROLE), 2);
+}
+
+#[tokio::test]
+async fn a_cluster_of_a_version_that_is_not_known_is_said_once() {
+    let (log, _listening) = listen();
+    let lab = Lab::of_version("14.3.1").await;
+    let running = lab.start(lab.config("30m", &[lab.output("out")]));
+    let written = |times| log.text().matches("wrote output=").count() >= times;
+    until("the output is written", || written(1)).await;
+    running.control.reload();
+    until("it is written again", || written(2)).await;
+    running.stop().await.unwrap();
+    assert_eq!(log.text().matches("the cluster runs Teleport 14.3.1, older than").count(), 1);
 }
