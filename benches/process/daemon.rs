@@ -58,6 +58,7 @@ impl Daemon {
         Path::exists(&self.folder.join(format!("out-{output}/identity")))
     }
 
+    #[expect(clippy::disallowed_methods, reason = "between two looks at what it waits for")]
     fn wait(&self, glance: Duration, mut is_so: impl FnMut() -> bool) -> Result<Duration> {
         while !is_so() {
             if self.began.elapsed() > LONGEST {

@@ -1,7 +1,7 @@
 //! Answers of servers: what a proxy's pages say, the answer to a join, messages and refusals of the auth API.
 
 use proptest::prelude::*;
-use prost::Message;
+use prost::Message as _;
 use tonic::{Code, Status};
 
 use super::super::api::{Authority, from_status, major};

@@ -18,14 +18,14 @@ impl<'a> Without<'a> {
     fn any_more(running: &'a Running, what: Resource) -> Self {
         // Only what may be raised again: the process has inherited ours.
         let before = rustix::process::getrlimit(what);
-        running.limit(what, Rlimit { current: Some(0), ..before.clone() });
+        running.limit(what, Rlimit { current: Some(0), ..before });
         Self { running, what, before }
     }
 }
 
 impl Drop for Without<'_> {
     fn drop(&mut self) {
-        self.running.limit(self.what, self.before.clone());
+        self.running.limit(self.what, self.before);
     }
 }
 
