@@ -44,8 +44,8 @@ const DISALLOW_REISSUE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.999
 
 /// Which of the two kinds of certificate it is.
 pub(crate) enum Standing {
-    /// The bot's own: renewable, with a counter that catches copies.
-    Bot { generation: u64 },
+    /// The bot's own: renewable with a counter that catches copies, or, of a join with a proof, neither.
+    Bot { generation: Option<u64> },
     /// An output's: cannot ask for further certificates.
     Impersonated { by: String, reissuable: bool },
 }
@@ -93,10 +93,11 @@ impl Identity {
                 .all(APP_NAME, set(&app.name))?,
         };
         let name = match &self.standing {
-            Standing::Bot { generation } => name
+            Standing::Bot { generation: Some(generation) } => name
                 .all(RENEWABLE, &["true"])?
                 .all(TELEPORT_CLUSTER, &[cluster])?
                 .all(GENERATION, &[generation.to_string()])?,
+            Standing::Bot { generation: None } => name.all(TELEPORT_CLUSTER, &[cluster])?,
             Standing::Impersonated { by, reissuable } => {
                 let name = name.all(TELEPORT_CLUSTER, &[cluster])?;
                 let name = match &self.routes.database {

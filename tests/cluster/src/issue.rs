@@ -19,6 +19,8 @@ use crate::state::Allowed;
 /// A join, decoded.
 pub(crate) struct Join<'a> {
     pub(crate) token: &'a str,
+    /// What a token that is no secret needs beside it; empty where there is none.
+    pub(crate) id_token: &'a str,
     /// Who the caller says it is; bots say nothing.
     pub(crate) host: &'a str,
     /// One authorized_keys line. The key for the X.509 certificate is ignored for bots, as it is in version 15.
@@ -27,11 +29,11 @@ pub(crate) struct Join<'a> {
 }
 
 impl Shared {
-    /// A bot's first certificates, for a token that works once.
+    /// A bot's certificates, for a token that works once or for a proof.
     pub(crate) fn join(&self, join: &Join<'_>) -> Result<Certs, Failure> {
         let keys = subject_keys(join.ssh_key, None)?;
         let now = (self.clock)();
-        let allowed = self.state().join(join.token, join.host, join.expires, now)?;
+        let allowed = self.state().join(join, now)?;
         self.bot_certs(allowed, keys, now)
     }
 

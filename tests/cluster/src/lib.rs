@@ -11,8 +11,8 @@
 //! Every call goes the same way (`server.rs`): it is logged, a scripted fault may stop it, the rules (`state.rs`,
 //! `issue.rs`) decide, the outcome is logged. `tests/conformance.rs` holds all of it against recordings of a real server.
 //!
-//! What it does not do: serve the applications, databases, Kubernetes and leaf clusters that it lists, join without a
-//! token, talk over the auth port or an SSH tunnel.
+//! What it does not do: serve the applications, databases, Kubernetes and leaf clusters that it lists, join with a proof
+//! that is no identity token, talk over the auth port or an SSH tunnel.
 
 mod access;
 mod auth;
@@ -26,6 +26,7 @@ mod issue;
 mod keys;
 mod log;
 pub mod method;
+mod oidc;
 pub mod proto;
 mod resources;
 mod rotation;
@@ -52,6 +53,8 @@ use crate::faults::Faults;
 pub use crate::faults::Hold;
 use crate::log::Log;
 pub use crate::log::{Call, Outcome};
+pub use crate::oidc::Issuer;
+use crate::oidc::Trusted;
 pub use crate::resources::{DISCOVERED_NAME, Resource, ResourceKind};
 pub use crate::rotation::Phase;
 pub use crate::state::Role;
@@ -179,6 +182,18 @@ impl Cluster {
         self.shared.state().add_token(bot, (self.shared.clock)())
     }
 
+    /// A join token `name` for a bot, that works with an identity token of `issuer` for `audience` and with nothing else,
+    /// again and again. What it gives is not renewable and not counted.
+    pub fn add_oidc_token(
+        &self,
+        bot: &str,
+        name: &str,
+        issuer: &Issuer,
+        audience: &str,
+    ) -> Result<(), Error> {
+        self.shared.state().add_oidc_token(bot, name, Trusted::new(issuer, audience))
+    }
+
     /// Removes a bot with its tokens. Its certificates are refused from now on.
     pub fn remove_bot(&self, name: &str) {
         self.shared.state().remove_bot(name);
@@ -202,7 +217,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// The generation of a bot: 0 before it joins, 1 after; none when there is no such bot.
+    /// The generation of a bot: 0 before it joins, 1 after, where it joins with a token that works once; none when there is
+    /// no such bot.
     pub fn generation(&self, bot: &str) -> Option<u64> {
         self.shared.state().generation(bot)
     }

@@ -53,7 +53,8 @@ impl SshKey {
             .extension("teleport-route-to-cluster", &identity.route_to_cluster)?
             .extension("teleport-traits", TRAITS)?;
         match &identity.standing {
-            Standing::Bot { generation } => {
+            Standing::Bot { generation: None } => {}
+            Standing::Bot { generation: Some(generation) } => {
                 builder.extension("renewable", "")?.extension("generation", generation.to_string())?;
             }
             Standing::Impersonated { by, reissuable } => {

@@ -1,5 +1,5 @@
 //! Bots, roles, tokens, generations and locks, and the rules that change them. Depends on no I/O; one lock around the
-//! whole makes every change atomic. Sources: protocol facts, sections 2.1, 2.3, 5.4 and 5.5.
+//! whole makes every change atomic. Sources: protocol facts, sections 2.1, 2.3, 2.4, 5.4 and 5.5.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,9 @@ use tonic::Code;
 use crate::access::AppSession;
 use crate::ca::Authorities;
 use crate::error::{Error, Failure};
+use crate::issue::Join;
 use crate::keys::{hex, random};
+use crate::oidc::Trusted;
 use crate::resources::Resources;
 
 /// No certificate lives longer.
@@ -64,14 +66,22 @@ struct Bot {
 #[derive(Debug)]
 struct Token {
     bot: String,
-    expires: SystemTime,
+    kind: TokenKind,
 }
 
-/// A certificate that the rules allow: for whom, with which generation, until when.
+#[derive(Debug)]
+enum TokenKind {
+    /// Works until then, and once.
+    Once { expires: SystemTime },
+    /// Works with an identity token beside it.
+    Oidc(Trusted),
+}
+
+/// A certificate that the rules allow: for whom, with which generation if it is counted, until when.
 #[derive(Debug)]
 pub(crate) struct Allowed {
     pub(crate) user: String,
-    pub(crate) generation: u64,
+    pub(crate) generation: Option<u64>,
     pub(crate) not_after: SystemTime,
 }
 
@@ -112,8 +122,18 @@ impl State {
             return Err(Error::NoSuchBot(bot.to_owned()));
         }
         let token = hex(&random::<16>()?);
-        self.tokens.insert(token.clone(), Token { bot: bot.to_owned(), expires: now + TOKEN_TTL });
+        let kind = TokenKind::Once { expires: now + TOKEN_TTL };
+        self.tokens.insert(token.clone(), Token { bot: bot.to_owned(), kind });
         Ok(token)
+    }
+
+    pub(crate) fn add_oidc_token(&mut self, bot: &str, name: &str, trusted: Trusted) -> Result<(), Error> {
+        if !self.bots.contains_key(bot) {
+            return Err(Error::NoSuchBot(bot.to_owned()));
+        }
+        let kind = TokenKind::Oidc(trusted);
+        self.tokens.insert(name.to_owned(), Token { bot: bot.to_owned(), kind });
+        Ok(())
     }
 
     pub(crate) fn remove_bot(&mut self, name: &str) {
@@ -151,34 +171,39 @@ impl State {
         }
     }
 
-    /// Uses up `token`: the bot gets generation 1, and the token is gone. `host` is who the caller says it is.
-    pub(crate) fn join(
-        &mut self,
-        token: &str,
-        host: &str,
-        expires: Option<SystemTime>,
-        now: SystemTime,
-    ) -> Result<Allowed, Failure> {
-        let unknown = || {
-            let text =
-                format!("{host:?} can not join the cluster with role \"Bot\", token expired or not found");
+    /// Lets a bot in. A token that works once is used up, and the bot gets generation 1; with a proof nothing is counted.
+    pub(crate) fn join(&mut self, join: &Join<'_>, now: SystemTime) -> Result<Allowed, Failure> {
+        let refused = |why: &str| {
+            let text = format!("{:?} can not join the cluster with role \"Bot\", {why}", join.host);
             Failure::new(Code::PermissionDenied, text)
         };
-        let found = self.tokens.get(token).filter(|found| found.expires > now).ok_or_else(unknown)?;
+        let unknown = || refused("token expired or not found");
+        let found = self.tokens.get(join.token).ok_or_else(unknown)?;
         let bot = self.bots.get_mut(&found.bot).ok_or_else(unknown)?;
         let user = user_of(&found.bot);
+        match &found.kind {
+            TokenKind::Once { expires } if *expires <= now => return Err(unknown()),
+            TokenKind::Once { .. } => {}
+            TokenKind::Oidc(trusted) => {
+                let check = trusted.check(join.id_token, now);
+                check.map_err(|problem| refused(&format!("the identity token {problem}")))?;
+            }
+        }
         if bot.locked {
             return Err(Failure::access_denied());
         }
-        if bot.generation > 0 {
+        let counted = matches!(found.kind, TokenKind::Once { .. });
+        if counted && bot.generation > 0 {
             let text =
                 format!("user {user:?} has already been issued a renewable certificate, recreate the bot");
             return Err(Failure::new(Code::InvalidArgument, text));
         }
-        let not_after = cap(expires.unwrap_or(now + DEFAULT_TTL), now, [BOT_ROLE_TTL])?;
-        bot.generation = 1;
-        self.tokens.remove(token);
-        Ok(Allowed { user, generation: 1, not_after })
+        let not_after = cap(join.expires.unwrap_or(now + DEFAULT_TTL), now, [BOT_ROLE_TTL])?;
+        if counted {
+            bot.generation = 1;
+            self.tokens.remove(join.token);
+        }
+        Ok(Allowed { user, generation: counted.then_some(1), not_after })
     }
 
     /// Counts a renewal. A certificate that is not the newest one is taken for a stolen copy: the bot is locked for good.
@@ -202,7 +227,7 @@ impl State {
             return Err(Failure::new(Code::PermissionDenied, text));
         }
         bot.generation += 1;
-        Ok(Allowed { user: user.to_owned(), generation: bot.generation, not_after })
+        Ok(Allowed { user: user.to_owned(), generation: Some(bot.generation), not_after })
     }
 
     /// Whether `user`, as its own bot, may take on `roles`, and until when.

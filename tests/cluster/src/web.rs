@@ -21,6 +21,7 @@ struct JoinRequest {
     node_name: Option<String>,
     role: Option<String>,
     token: Option<String>,
+    id_token: Option<String>,
     /// Base64 of an authorized_keys line.
     public_ssh_key: Option<String>,
     /// RFC 3339.
@@ -104,7 +105,8 @@ impl Shared {
             BASE64_STANDARD.decode(ssh_key).map_err(|error| bad(format!("public_ssh_key: {error}")))?;
         let expires = request.expires.map(|text| text.parse::<jiff::Timestamp>()).transpose();
         let expires = expires.map_err(|error| bad(format!("expires: {error}")))?.map(SystemTime::from);
-        let certs = self.join(&Join { token, host, ssh_key: &ssh_key, expires })?;
+        let id_token = request.id_token.as_deref().unwrap_or_default();
+        let certs = self.join(&Join { token, id_token, host, ssh_key: &ssh_key, expires })?;
         Ok(reply(&certs))
     }
 }

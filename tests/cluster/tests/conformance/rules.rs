@@ -8,12 +8,13 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::json;
 use tbot_cluster::proto::{Empty, GetRoleRequest, PingResponse, Role as RoleMessage, UserCertsRequest};
-use tbot_cluster::{Cluster, ClusterConfig, Code, MovableClock, Outcome, Role, method};
+use tbot_cluster::{Cluster, ClusterConfig, Code, Issuer, MovableClock, Outcome, Role, method};
 
 use crate::certificates::{parse, ssh_signers, x509};
 use crate::client::{
     self, Bot, Grpc, Key, connect, connect_auth, get, hex_name, http1, join, join_body, post_join,
 };
+use crate::recording;
 
 async fn cluster() -> (Cluster, MovableClock) {
     let clock = MovableClock::new(client::frozen_clock());
@@ -93,6 +94,39 @@ async fn a_bot_that_has_joined_must_be_recreated_to_join_again() {
     assert_eq!(refused(grpc.call::<PingResponse>(method::PING, &Empty {}).await), denied("access denied"));
     let token = cluster.add_bot("robot", &["access"]).unwrap();
     join(&cluster, &token, Key::p256()).await;
+}
+
+#[tokio::test]
+async fn a_proof_works_again_and_again_and_what_it_gives_is_not_renewable() {
+    let (cluster, clock) = cluster().await;
+    cluster.add_bot("robot", &["access"]).unwrap();
+    let issuer = Issuer::new("https://ci").unwrap();
+    cluster.add_oidc_token("robot", "ci", &issuer, "dev.test").unwrap();
+    let body = |key: &Key, audience: &str| {
+        let mut body = join_body("ci", key);
+        body["id_token"] = issuer.token(audience, clock.now() + HOUR).unwrap().into();
+        body
+    };
+    for _ in 0..2 {
+        let key = Key::p256();
+        let (status, _, text) = post_join(&cluster, &body(&key, "dev.test")).await;
+        assert_eq!(status, StatusCode::OK, "{text}");
+        let bot = Bot { key, certs: recording::join_certs(&serde_json::from_str(&text).unwrap()) };
+        let subject = parse(&bot.certs.tls).tbs_certificate.subject;
+        let named: Vec<String> =
+            subject.0.iter().flat_map(|rdn| rdn.0.iter().map(|value| value.oid.to_string())).collect();
+        // Neither renewable nor counted.
+        assert!(!named.iter().any(|id| id == "1.3.9999.1.13" || id == "1.3.9999.1.14"), "{named:?}");
+        let mut grpc = Grpc::connect(&cluster, &bot).await.unwrap();
+        let renewed = grpc.user_certs(&renewal(&bot, &clock)).await;
+        assert_eq!(refused(renewed), denied("access denied"));
+        assert_eq!((cluster.generation("robot"), cluster.is_locked("robot")), (Some(0), false));
+    }
+    for refused in [body(&Key::p256(), "elsewhere"), join_body("ci", &Key::p256())] {
+        let (status, _, text) = post_join(&cluster, &refused).await;
+        assert_eq!(status, StatusCode::FORBIDDEN);
+        assert!(text.contains("the identity token is "), "{text}");
+    }
 }
 
 #[tokio::test]
