@@ -20,7 +20,7 @@
 //! - **info**: joined, renewed, wrote, told to renew; one line each.
 //! - **debug**: repetitions and details.
 //!
-//! Tokens and private keys are in no line and in no error.
+//! Tokens, proofs and private keys are in no line and in no error.
 
 mod access;
 mod address;
@@ -86,7 +86,7 @@ pub use error::{AgentError, OutputFailure};
 pub use folder::FolderError;
 pub use identity::IdentityError;
 pub use identity_file::{IdentityFile, IdentityFileError};
-pub use join::JoinError;
+pub use join::{JoinError, ProofError};
 pub use keys::KeyError;
 pub use kube::{ClusterError, KubeError, SecretName, SecretRequest};
 pub use kube_proxy::KubeProxyError;
@@ -133,7 +133,7 @@ impl Agent {
     /// # Errors
     ///
     /// [`AgentError::Unsupported`] names everything that this version cannot run; other errors are a missing or
-    /// unreadable address, a missing join method, and no root certificates. Nothing has been joined or written then.
+    /// unreadable address, a missing join method or name of a token, and no root certificates. Nothing has been joined or written then.
     pub fn new(config: &Config, options: AgentOptions) -> Result<Self, AgentError> {
         Plan::new(config, options).map(|plan| Self { plan, diag_addr: OnceLock::new() })
     }

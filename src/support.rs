@@ -12,7 +12,18 @@ pub const SERVICES: &[&str] =
 pub const DESTINATIONS: &[&str] = &["directory", "kubernetes_secret", "memory"];
 
 /// The join methods that run.
-pub const JOIN_METHODS: &[&str] = &["token"];
+pub const JOIN_METHODS: &[&str] = &[
+    "token",
+    "azure_devops",
+    "bitbucket",
+    "circleci",
+    "gcp",
+    "github",
+    "gitlab",
+    "kubernetes",
+    "spacelift",
+    "terraform_cloud",
+];
 
 /// Properties of what runs that do not, by the schema's definition (`Config` is the root) and name, and what they would
 /// give. A switch is refused where it is on.

@@ -11,6 +11,7 @@ use super::route::HttpProxyError;
 use super::storage::StorageError;
 use super::unsupported::Unsupported;
 use super::web::WebError;
+use crate::config::JoinMethod;
 
 /// Why an agent did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,12 @@ pub enum AgentError {
     /// `onboarding.join_method` is not set.
     #[error("onboarding.join_method is not set: say how the bot joins, for example `join_method: token`")]
     NoJoinMethod,
+    /// `onboarding.token` is not set, and the join method needs the name of a token.
+    #[error("onboarding.token is not set: the join method {method} needs the name of a token of that method")]
+    NoTokenName {
+        /// The join method.
+        method: JoinMethod,
+    },
     /// TLS towards the proxy cannot be set up.
     #[error(transparent)]
     Web(#[from] WebError),
@@ -67,7 +74,14 @@ impl AgentError {
     /// True when the configuration has to change, and nothing has been joined or written.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Unsupported(_) | Self::NoAddress | Self::Address { .. } | Self::NoJoinMethod)
+        matches!(
+            self,
+            Self::Unsupported(_)
+                | Self::NoAddress
+                | Self::Address { .. }
+                | Self::NoJoinMethod
+                | Self::NoTokenName { .. }
+        )
     }
 }
 

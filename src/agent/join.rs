@@ -1,26 +1,43 @@
-//! Joins with the `token` method: `POST /v1/webapi/host/credentials` at the proxy. One call, never repeated here.
+//! Joins: `POST /v1/webapi/host/credentials` at the proxy. One call, never repeated here.
+//!
+//! With the method `token`, the token is a secret that works once, and what comes back is renewed (see `renewal`). Every
+//! other method has a token that is a mere name, and a proof beside it (`id_token`): [`method`] says where each has it from,
+//! [`proof`] gets it. What comes back is not renewable and not counted, so that the bot joins anew each time, with a new
+//! key and a new proof; nothing can be locked by that, and nothing is noted on disk before.
+//!
+//! The call is made without a client certificate, as version 15 does it. From version 17 on, servers keep a record of
+//! each bot instance, and take such a join for a new one; the records go when their certificates have ended.
+
+mod method;
+mod proof;
 
 use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::identity::{Identity, IdentityError, SignedCerts};
 use super::keys::{KeyError, KeyPair};
 use super::token::Token;
 use super::web::{Web, WebError, error_message, misfit};
+pub use proof::ProofError;
+pub(crate) use proof::{Proof, Prover};
 
 const PATH: &str = "/v1/webapi/host/credentials";
 
 /// A join that did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
-    /// The proxy was not reached, or its answer was lost. A token that the server has accepted is used up.
-    #[error(
-        "joining got no answer from the proxy: {0}; if the next attempt says that the token is unknown, the lost one used it up: create a new token"
-    )]
-    NoAnswer(#[from] WebError),
+    /// The proxy was not reached, or its answer was lost. A token that works once and was accepted is used up.
+    #[error("joining got no answer from the proxy: {error}{hint}")]
+    NoAnswer {
+        /// What happened.
+        error: WebError,
+        /// What it may have led to, with a leading semicolon, or nothing.
+        hint: &'static str,
+    },
     /// The server said no.
     #[error("the cluster refused to let this agent join: {message} (HTTP {status}){hint}")]
     Refused {
@@ -46,9 +63,12 @@ impl JoinError {
     /// True when the server or a load balancer may answer differently later, and the token is not known to be used.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::NoAnswer(WebError::Failed(_)) => true,
+            Self::NoAnswer { error: WebError::Failed(_), .. } => true,
             Self::Refused { status, .. } => *status == 429 || *status >= 500,
-            Self::NoAnswer(WebError::Tls(_)) | Self::Answer(_) | Self::Malformed(_) | Self::Key(_) => false,
+            Self::NoAnswer { error: WebError::Tls(_), .. }
+            | Self::Answer(_)
+            | Self::Malformed(_)
+            | Self::Key(_) => false,
         }
     }
 }
@@ -67,7 +87,7 @@ struct Request<'a> {
     public_ssh_key: String,
     remote_addr: &'static str,
     ec2_id: Option<()>,
-    id_token: &'static str,
+    id_token: &'a str,
     expires: String,
 }
 
@@ -79,20 +99,34 @@ struct Response {
     ssh_ca_certs: Vec<String>,
 }
 
-/// Joins with a fresh key. `expires` is when the certificates shall end; the server may choose earlier.
-pub(crate) async fn join(web: &Web, token: &Token, expires: SystemTime) -> Result<Identity, JoinError> {
+/// Joins with a fresh key. `expires` is when the certificates shall end; the server may choose earlier. Without a proof,
+/// the token is used up.
+pub(crate) async fn join(
+    web: &Web,
+    token: &Token,
+    proof: Option<&Proof>,
+    expires: SystemTime,
+) -> Result<Identity, JoinError> {
     let key = KeyPair::generate()?;
-    let answer = web.post_json(PATH, request(&key, token, expires)?).await?;
+    let answer = web.post_json(PATH, request(&key, token, proof, expires)?).await;
+    let answer = answer.map_err(|error| JoinError::NoAnswer { error, hint: hint_on_no_answer(proof) })?;
     if answer.status.is_success() {
         return Ok(Identity::new(key, certificates(&answer.body)?)?);
     }
-    let message = refusal(&answer.body, token);
-    Err(JoinError::Refused { status: answer.status.as_u16(), hint: hint(&message), message })
+    let message = refusal(&answer.body, token, proof);
+    let hint = if proof.is_some() { hint_on_proof(answer.status) } else { hint(&message) };
+    Err(JoinError::Refused { status: answer.status.as_u16(), hint, message })
 }
 
-/// What the server says no with. A proxy on the way may send back what it got, so that the token is taken out first.
-fn refusal(body: &[u8], token: &Token) -> String {
-    error_message(String::from_utf8_lossy(body).replace(token.expose(), "...").as_bytes())
+/// What the server says no with. A proxy on the way may send back what it got, so that what gives access is taken out
+/// first: the token, or the proof of one that is a mere name. (A short name, taken out of a proof, would leave pieces.)
+fn refusal(body: &[u8], token: &Token, proof: Option<&Proof>) -> String {
+    let text = String::from_utf8_lossy(body);
+    let text = match proof {
+        Some(proof) => proof.taken_out_of(&text),
+        None => text.replace(token.expose(), "..."),
+    };
+    error_message(text.as_bytes())
 }
 
 pub(super) fn certificates(body: &[u8]) -> Result<SignedCerts, JoinError> {
@@ -100,7 +134,12 @@ pub(super) fn certificates(body: &[u8]) -> Result<SignedCerts, JoinError> {
     serde_json::from_slice::<Response>(body).map_err(malformed)?.decode()
 }
 
-fn request(key: &KeyPair, token: &Token, expires: SystemTime) -> Result<Vec<u8>, JoinError> {
+fn request(
+    key: &KeyPair,
+    token: &Token,
+    proof: Option<&Proof>,
+    expires: SystemTime,
+) -> Result<Vec<u8>, JoinError> {
     let expires =
         jiff::Timestamp::try_from(expires).map_err(|error| JoinError::Malformed(error.to_string()))?;
     let request = Request {
@@ -114,7 +153,7 @@ fn request(key: &KeyPair, token: &Token, expires: SystemTime) -> Result<Vec<u8>,
         public_ssh_key: STANDARD.encode(key.ssh_line()?),
         remote_addr: "",
         ec2_id: None,
-        id_token: "",
+        id_token: proof.map(Proof::expose).unwrap_or_default(),
         expires: expires.to_string(),
     };
     serde_json::to_vec(&request).map_err(|error| JoinError::Malformed(error.to_string()))
@@ -132,6 +171,24 @@ impl Response {
             tls_cas: self.tls_ca_certs.iter().map(text).collect::<Result<_, _>>()?,
             ssh_cas: self.ssh_ca_certs.iter().map(text).collect::<Result<_, _>>()?,
         })
+    }
+}
+
+fn hint_on_no_answer(proof: Option<&Proof>) -> &'static str {
+    match proof {
+        Some(_) => "",
+        None => {
+            "; if the next attempt says that the token is unknown, the lost one used it up: create a new token"
+        }
+    }
+}
+
+/// Servers word this in many ways; they all come down to the token's own definition.
+fn hint_on_proof(status: StatusCode) -> &'static str {
+    if status == StatusCode::FORBIDDEN || status == StatusCode::NOT_FOUND {
+        "; check (tctl get tokens) that onboarding.token names a token of this join method, whose rules allow where this agent runs"
+    } else {
+        ""
     }
 }
 
@@ -159,7 +216,7 @@ mod tests {
     #[test]
     fn the_request_has_the_recorded_keys() {
         let token = TokenSetting::new("hunter2").resolve().unwrap();
-        let body = request(&KeyPair::generate().unwrap(), &token, SystemTime::UNIX_EPOCH).unwrap();
+        let body = request(&KeyPair::generate().unwrap(), &token, None, SystemTime::UNIX_EPOCH).unwrap();
         let ours: serde_json::Value = serde_json::from_slice(&body).unwrap();
         let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         assert_eq!(keys(&ours), keys(&recorded_join()["request"]));
@@ -179,7 +236,7 @@ mod tests {
         // Wherever the message is cut off, nothing of the token is left.
         for before in 280..300 {
             let message =
-                refusal(format!("{}hunter2 is what you sent", "x".repeat(before)).as_bytes(), &token);
+                refusal(format!("{}hunter2 is what you sent", "x".repeat(before)).as_bytes(), &token, None);
             assert!(!message.contains("hun"), "{message}");
         }
         let body = br#"{"ssh": "", "tls": "", "ssh_ca_certs": [], "tls_ca_certs": "hunter2"}"#;

@@ -12,7 +12,8 @@ use std::time::{Duration, SystemTime};
 /// Environment variables, as the caller wants the agent to see them.
 ///
 /// The agent reads `SSL_CERT_FILE` and `SSL_CERT_DIR` (colon separated), `HTTPS_PROXY`, `ALL_PROXY` and
-/// `NO_PROXY` (each also in lower case), and `TBOT_USE_PROXY_ADDR`. An empty variable counts as unset.
+/// `NO_PROXY` (each also in lower case), `TBOT_USE_PROXY_ADDR`, and those that the configured join method and destinations
+/// name: docs/configuration.md has all of them. An empty variable counts as unset.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<String, String>);
 

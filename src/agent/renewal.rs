@@ -3,6 +3,8 @@
 //! A server counts renewals, and locks the bot for ever when an old count is presented. Hence three rules, held here:
 //! that a renewal is asked for is noted on disk first; what comes back is on disk before anyone sees it; a renewal
 //! whose answer is unknown is never asked for again with the same certificate.
+//!
+//! Certificates of a join with a proof are not counted: they are renewed by joining again, which may be repeated freely.
 
 mod decision;
 mod error;
@@ -15,7 +17,7 @@ use tokio::sync::OnceCell;
 use super::api::AuthClient;
 use super::discovery::{self, Found, Setting};
 use super::identity::Identity;
-use super::join;
+use super::join::{self, Proof, Prover};
 use super::keys::KeyPair;
 use super::options::Clock;
 use super::route::Route;
@@ -46,7 +48,8 @@ impl Obtained {
     /// Tells the log.
     pub(crate) fn say(&self) {
         let user = &self.identity().user;
-        let generation = user.generation.unwrap_or_default();
+        // Absent, and not said, where nothing is counted.
+        let generation = user.generation;
         match self {
             Self::Joined(_, reason) => {
                 tracing::info!(user = %user.username, cluster = %user.cluster, generation, "joined, because {reason}");
@@ -69,6 +72,8 @@ pub(crate) struct Onboarding {
     pub(crate) web: Web,
     pub(crate) setting: Setting,
     pub(crate) token: Option<TokenSetting>,
+    /// None for the method `token`.
+    pub(crate) prover: Option<Arc<Prover>>,
     pub(crate) ttl: Duration,
 }
 
@@ -117,29 +122,32 @@ impl Bot {
             self.finished(|bot| async move { bot.save(unsaved, hash).await }).await?;
             return Ok(Obtained::Renewed(identity));
         }
-        let found = self.find().await?;
         let stored = self.with_storage(|storage| {
             storage.test_write()?;
             storage.load()
         });
         let stored = stored.await?;
-        if let Some(stored) = &stored
-            && stored.identity.cluster() != found.cluster_name
-        {
-            return Err(RenewalError::OtherCluster {
-                stored: stored.identity.cluster().to_owned(),
-                found: found.cluster_name.clone(),
-                proxy: self.route.address().clone(),
-            });
-        }
+        let cluster = stored.as_ref().map(|stored| stored.identity.cluster().to_owned());
         let token = self.onboarding.token.as_ref().map(TokenSetting::resolve);
         let hash = token.as_ref().and_then(|token| token.as_ref().ok()).map(Token::hash);
-        match decide(stored, hash.as_deref(), self.clock.now()) {
+        let step = decide(stored, hash.as_deref(), self.clock.now());
+        // Before the cluster is asked anything: whoever has no proof need not bother it.
+        let proof = match &step {
+            Step::Join(reason) => self.prove(*reason).await?,
+            Step::Renew(_) | Step::HoldBack(_) => None,
+        };
+        let found = self.find().await?;
+        if let Some(stored) = cluster.filter(|cluster| *cluster != found.cluster_name) {
+            let (found, proxy) = (found.cluster_name.clone(), self.route.address().clone());
+            return Err(RenewalError::OtherCluster { stored, found, proxy });
+        }
+        match step {
             Step::HoldBack(stored) => Ok(Obtained::HeldBack(stored.identity, self.cure())),
             Step::Renew(stored) => self.renew_with(stored).await,
             Step::Join(reason) => {
                 let token = token.ok_or(RenewalError::NoToken(reason))??;
-                let joined = self.finished(|bot| async move { bot.join(&token, reason).await }).await?;
+                let joined =
+                    self.finished(|bot| async move { bot.join(&token, proof, reason).await }).await?;
                 Ok(Obtained::Joined(joined, reason))
             }
         }
@@ -176,6 +184,17 @@ impl Bot {
         self.found.get_or_try_init(find).await
     }
 
+    /// What joins by its method beside the token.
+    async fn prove(&self, reason: JoinReason) -> Result<Option<Proof>, RenewalError> {
+        match &self.onboarding.prover {
+            None => Ok(None),
+            Some(prover) => {
+                let proof = prover.prove().await;
+                proof.map(Some).map_err(|error| RenewalError::Proof { reason, error })
+            }
+        }
+    }
+
     /// Runs what must be finished. It counts as under way from before it begins until it has ended.
     async fn finished<F, T>(self: &Arc<Self>, work: impl FnOnce(Arc<Self>) -> F) -> T
     where
@@ -201,10 +220,11 @@ impl Bot {
     async fn join(
         self: &Arc<Self>,
         token: &Token,
+        proof: Option<Proof>,
         reason: JoinReason,
     ) -> Result<Arc<Identity>, RenewalError> {
         let Onboarding { web, ttl, .. } = &self.onboarding;
-        let joined = join::join(web, token, self.clock.now() + *ttl).await;
+        let joined = join::join(web, token, proof.as_ref(), self.clock.now() + *ttl).await;
         let identity = Arc::new(joined.map_err(|error| RenewalError::Join { reason, error })?);
         self.save(Arc::clone(&identity), token.hash()).await?;
         Ok(identity)

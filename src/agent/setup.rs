@@ -9,6 +9,7 @@ use super::address::Address;
 use super::destination::{Destination, DestinationError, Directory, Place};
 use super::discovery::Setting;
 use super::error::AgentError;
+use super::join::Prover;
 use super::kube::Secret;
 use super::options::AgentOptions;
 use super::output::{
@@ -23,7 +24,8 @@ use super::token::TokenSetting;
 use super::unsupported::Unsupported;
 use super::web::Web;
 use crate::config::{
-    self, Config, DatabaseFormat, Identifier, KubernetesSelector, Service, SshCaType, SshConfigMode, is_on,
+    self, Config, DatabaseFormat, Identifier, JoinMethod, KubernetesSelector, Service, SshCaType,
+    SshConfigMode, is_on,
 };
 
 /// A configuration that can be run.
@@ -32,7 +34,9 @@ pub(super) struct Plan {
     route: Route,
     web: Web,
     setting: Setting,
+    method: JoinMethod,
     token: Option<TokenSetting>,
+    prover: Option<Arc<Prover>>,
     storage: Place,
     outputs: Vec<Output>,
     ttl: Duration,
@@ -44,9 +48,12 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn new(config: &Config, options: AgentOptions) -> Result<Self, AgentError> {
         Unsupported::check(config)?;
-        let onboarding = config.onboarding.as_ref();
-        if onboarding.and_then(|onboarding| onboarding.join_method).is_none() {
-            return Err(AgentError::NoJoinMethod);
+        let onboarding = config.onboarding.as_ref().ok_or(AgentError::NoJoinMethod)?;
+        let method = onboarding.join_method.ok_or(AgentError::NoJoinMethod)?;
+        let token = onboarding.token.as_ref().filter(|token| !token.is_empty());
+        if token.is_none() && method != JoinMethod::Token {
+            // A stored identity spares nobody the name: it is renewed by joining again.
+            return Err(AgentError::NoTokenName { method });
         }
         let (setting, written) = address(config)?;
         let address: Address =
@@ -54,8 +61,7 @@ impl Plan {
         let insecure = is_on(config.insecure);
         let route = Route::new(address, &options.environment, insecure, options.clock.clone())?;
         let web = Web::new(&route, &options.environment)?;
-        let pins = onboarding
-            .is_some_and(|o| o.ca_path.is_some() || o.ca_pins.as_ref().is_some_and(|p| !p.is_empty()));
+        let pins = onboarding.ca_path.is_some() || onboarding.ca_pins.as_ref().is_some_and(|p| !p.is_empty());
         if pins {
             tracing::warn!(
                 "ca_pins and ca_path are for joining at an auth server, and are not used with a proxy"
@@ -65,9 +71,10 @@ impl Plan {
             options.environment.get("TBOT_USE_PROXY_ADDR") == Some("yes") && setting == Setting::ProxyServer;
         let proxy_address = use_ours.then(|| route.address().to_string());
         let (ttl, interval) = (config.credential_ttl().to_std(), config.renewal_interval().to_std());
-        let token =
-            onboarding.and_then(|onboarding| onboarding.token.as_ref()).filter(|token| !token.is_empty());
+        let prover = Prover::new(method, onboarding, &options.environment, &options.clock);
         Ok(Self {
+            method,
+            prover: prover.map(Arc::new),
             token: token.map(|token| TokenSetting::new(token.as_str())),
             storage: place(&config.storage(), &options).map_err(StorageError::from)?,
             outputs: outputs(config, &options, ttl, interval)?,
@@ -93,7 +100,9 @@ impl Plan {
             Place::Directory(directory) => blocking(move || Storage::directory(directory)).await?,
             Place::Secret(secret) => Storage::secret(*secret),
             Place::Memory => {
-                tracing::warn!("the bot's identity is kept in memory: every start needs a new token");
+                if self.method == JoinMethod::Token {
+                    tracing::warn!("the bot's identity is kept in memory: every start needs a new token");
+                }
                 Storage::memory()
             }
         };
@@ -101,6 +110,7 @@ impl Plan {
             web: self.web.clone(),
             setting: self.setting,
             token: self.token.clone(),
+            prover: self.prover.clone(),
             ttl: self.ttl,
         };
         Ok(Inner {

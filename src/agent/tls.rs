@@ -85,6 +85,11 @@ pub(crate) fn web(
     Ok(builder.with_root_certificates(system_roots(environment)?).with_no_client_auth())
 }
 
+/// For requests in clear text: whoever answers by TLS after all is not believed.
+pub(crate) fn trusting_nobody(clock: &Clock) -> Result<ClientConfig, TlsError> {
+    Ok(builder(clock)?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+}
+
 /// For the auth API as `identity`: the identity's authorities are the only roots, and only the leaf is sent
 /// (auth refuses intermediates).
 pub(crate) fn auth(

@@ -152,7 +152,7 @@ mod tests {
     fn everything_that_cannot_be_run_is_named_at_once() {
         let refused = check(serde_json::json!({
             "version": "v2",
-            "onboarding": { "join_method": "github" },
+            "onboarding": { "join_method": "tpm" },
             "services": [
                 { "type": "identity", "destination": { "type": "memory" }, "delegation_session_id": "a" },
                 { "type": "application-proxy", "listen": "tcp://127.0.0.1:1" },
@@ -185,7 +185,7 @@ mod tests {
             ]
         );
         let text = refused.to_string();
-        assert!(text.contains("join method github (at /onboarding/join_method)"), "{text}");
+        assert!(text.contains("join method tpm (at /onboarding/join_method)"), "{text}");
         assert!(text.contains("the service type application-proxy (at /services/1)"), "{text}");
     }
 

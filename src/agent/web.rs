@@ -1,4 +1,4 @@
-//! JSON over HTTPS: the proxy's own web pages with the web PKI, and the client that Kubernetes is asked with. One I/O edge.
+//! JSON over HTTPS: the proxy's own web pages with the web PKI, and the client that others are asked with. One I/O edge.
 //!
 //! Redirects are not followed, and an answer's body is read up to a limit.
 
@@ -8,6 +8,7 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Proxy, StatusCode};
 use serde::Deserialize;
 use serde_json::error::Category;
+use url::{Host, Url};
 
 use super::error::chain;
 use super::options::Environment;
@@ -92,6 +93,16 @@ pub(crate) async fn send(request: reqwest::RequestBuilder) -> Result<Answer, Web
         body.extend_from_slice(&chunk);
     }
     Ok(Answer { status: response.status(), body })
+}
+
+/// Whether a request to `url` stays on this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
 }
 
 /// The human part of a Teleport error body, `{"error":{"message":"…"}}`; else the start of the body.

@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use reqwest::Client;
-use url::{Host, Url};
+use url::Url;
 
 use crate::agent::address::Address;
 use crate::agent::options::{Clock, Environment};
@@ -138,7 +138,7 @@ impl Cluster {
         };
         let failed = |problem: &str| ClusterError::Tls(format!("{server}: {problem}"));
         let url = Url::parse(&server).map_err(|_| failed("this is no address"))?;
-        if url.scheme() != "https" && !is_loopback(&url) {
+        if url.scheme() != "https" && !web::is_loopback(&url) {
             return Err(failed("credentials go over https only, except on this machine"));
         }
         let tls = tls::kubernetes(environment, &trust, login.certificate, clock)
@@ -151,15 +151,6 @@ impl Cluster {
         let client = web::client(tls, &route).map_err(|error| ClusterError::Tls(error.to_string()))?;
         let token = login.token.map(|token| Token(token.trim().to_owned()));
         Ok(Self { server: server.trim_end_matches('/').to_owned(), token, client })
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
     }
 }
 

@@ -14,7 +14,7 @@ pub enum JoinReason {
     OtherToken,
     /// The stored identity has expired.
     Expired,
-    /// The stored identity was not joined with a token, and cannot be renewed.
+    /// The stored identity was joined with a proof, and cannot be renewed.
     NotRenewable,
 }
 
@@ -28,7 +28,7 @@ impl fmt::Display for JoinReason {
             Self::Expired => {
                 "the stored identity has expired (if this seems wrong, check this machine's clock)"
             }
-            Self::NotRenewable => "the stored identity was not joined with a token",
+            Self::NotRenewable => "the stored identity is of a kind that is renewed by joining again",
         })
     }
 }

@@ -7,7 +7,7 @@ use crate::agent::address::Address;
 use crate::agent::api::ApiError;
 use crate::agent::discovery::DiscoveryError;
 use crate::agent::identity::IdentityError;
-use crate::agent::join::JoinError;
+use crate::agent::join::{JoinError, ProofError};
 use crate::agent::keys::KeyError;
 use crate::agent::storage::StorageError;
 use crate::agent::token::TokenError;
@@ -29,6 +29,14 @@ pub enum RenewalError {
         "{0}, so the agent has to join, but onboarding.token is not set: create a token (tctl bots add) and set it"
     )]
     NoToken(JoinReason),
+    /// There is nothing to prove with what this agent is.
+    #[error("{reason}, so the agent has to join: {error}")]
+    Proof {
+        /// Why it joins.
+        reason: JoinReason,
+        /// What is missing.
+        error: ProofError,
+    },
     /// Joining.
     #[error("{reason}, so the agent has to join: {error}")]
     Join {
@@ -99,6 +107,7 @@ impl RenewalError {
         match self {
             Self::Discovery(error) => error.transient,
             Self::Join { error, .. } => error.is_transient(),
+            Self::Proof { error, .. } => error.is_transient(),
             Self::Api(ApiError::Connect { .. } | ApiError::NoAnswer { .. }) => true,
             Self::Api(error) => error.was_not_acted_on(),
             // The API server is a server, too; a disk is not expected to mend itself.

@@ -52,14 +52,39 @@ const VARIABLES: &[(&[&str], Reader, &str)] = &[
     (&["NO_COLOR", "TERM"], Program, "No colours: where the first is set, or the second is `dumb`."),
     (&["TBOT_REGISTRATION_SECRET"], JoinMethod("bound_keypair"), "As `--registration-secret`."),
     (&["TBOT_BOUND_KEYPAIR_STATIC_KEY"], JoinMethod("bound_keypair"), "Static private key, PEM in base64."),
-    (&["TBOT_GITLAB_JWT"], JoinMethod("gitlab"), "Token of the CI job."),
+    (
+        &["TBOT_GITLAB_JWT"],
+        JoinMethod("gitlab"),
+        "Token of the CI job, where `onboarding.gitlab.token_env_var_name` names no other variable.",
+    ),
     (&["CIRCLE_OIDC_TOKEN"], JoinMethod("circleci"), "Token of the CI job."),
+    (&["BITBUCKET_STEP_OIDC_TOKEN"], JoinMethod("bitbucket"), "Token of the pipeline's step."),
+    (&["SPACELIFT_OIDC_TOKEN"], JoinMethod("spacelift"), "Token of the run."),
+    (
+        &["TFC_WORKLOAD_IDENTITY_TOKEN"],
+        JoinMethod("terraform_cloud"),
+        "Token of the run; with `onboarding.terraform.audience_tag`, the variable has `_` and the tag in upper case behind it.",
+    ),
     (
         &["ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"],
         JoinMethod("github"),
-        "Where the CI job gets its token.",
+        "Where the CI job gets its token, and what lets it in there.",
     ),
-    (&["KUBERNETES_TOKEN_PATH"], JoinMethod("kubernetes"), "Path of the service account's token."),
+    (
+        &["SYSTEM_OIDCREQUESTURI", "SYSTEM_ACCESSTOKEN"],
+        JoinMethod("azure_devops"),
+        "Where the pipeline gets its token, and what lets it in there.",
+    ),
+    (
+        &["GCE_METADATA_HOST"],
+        JoinMethod("gcp"),
+        "Host of the metadata server, where it is not 169.254.169.254; link-local, loopback or `metadata.google.internal`.",
+    ),
+    (
+        &["KUBERNETES_TOKEN_PATH"],
+        JoinMethod("kubernetes"),
+        "Path of the service account's token, where `onboarding.kubernetes.token_path` is not set.",
+    ),
     (&["POD_NAMESPACE"], Destination("kubernetes_secret"), "Namespace of the Secret."),
     (&["KUBECONFIG"], Destination("kubernetes_secret"), "Kubeconfig of the cluster with the Secret."),
     (
