@@ -205,8 +205,10 @@ fn hint(message: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::options::Clock;
     use crate::agent::recordings::recorded;
     use crate::agent::token::TokenSetting;
+    use crate::config::JoinMethod;
 
     fn recorded_join() -> serde_json::Value {
         let calls: serde_json::Value = serde_json::from_str(&recorded("first-join.json")).unwrap();
@@ -242,6 +244,20 @@ mod tests {
         let body = br#"{"ssh": "", "tls": "", "ssh_ca_certs": [], "tls_ca_certs": "hunter2"}"#;
         let refused = certificates(body).unwrap_err().to_string();
         assert!(refused.contains("line 1") && !refused.contains("hunter2"), "{refused}");
+    }
+
+    /// Letters of a token's name may stand in a proof; the name is no secret, the proof is.
+    #[tokio::test]
+    async fn an_answer_that_repeats_the_proof_is_not_repeated_whatever_the_token_is_called() {
+        let onboarding = serde_json::from_value(serde_json::json!({})).unwrap();
+        let environment = [("CIRCLE_OIDC_TOKEN", "head.hunter1.hunter2")].into_iter().collect();
+        let prover = Prover::new(JoinMethod::Circleci, &onboarding, &environment, &Clock::system()).unwrap();
+        let proof = prover.prove().await.unwrap();
+        for name in ["u", "nt", "head", "hunter1"] {
+            let token = TokenSetting::new(name).resolve().unwrap();
+            let said = refusal(b"head.hunter1.hunter2 is refused: hunter1", &token, Some(&proof));
+            assert_eq!(said, "... is refused: ...", "{name}");
+        }
     }
 
     #[test]
