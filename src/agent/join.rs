@@ -3,7 +3,8 @@
 //! With the method `token`, the token is a secret that works once, and what comes back is renewed (see `renewal`). Every
 //! other method has a token that is a mere name, and a proof beside it (`id_token`): [`method`] says where each has it from,
 //! [`proof`] gets it. What comes back is not renewable and not counted, so that the bot joins anew each time, with a new
-//! key and a new proof; nothing can be locked by that, and nothing is noted on disk before.
+//! key and a new proof, and nothing is noted on disk before. That locks nobody, but for a bot that has joined with the
+//! method `token` before: servers of version 15 take it for a stolen copy.
 //!
 //! The call is made without a client certificate, as version 15 does it. From version 17 on, servers keep a record of
 //! each bot instance, and take such a join for a new one; the records go when their certificates have ended.
@@ -114,7 +115,7 @@ pub(crate) async fn join(
         return Ok(Identity::new(key, certificates(&answer.body)?)?);
     }
     let message = refusal(&answer.body, token, proof);
-    let hint = if proof.is_some() { hint_on_proof(answer.status) } else { hint(&message) };
+    let hint = if proof.is_some() { hint_on_proof(answer.status, &message) } else { hint(&message) };
     Err(JoinError::Refused { status: answer.status.as_u16(), hint, message })
 }
 
@@ -184,8 +185,12 @@ fn hint_on_no_answer(proof: Option<&Proof>) -> &'static str {
 }
 
 /// Servers word this in many ways; they all come down to the token's own definition.
-fn hint_on_proof(status: StatusCode) -> &'static str {
-    if status == StatusCode::FORBIDDEN || status == StatusCode::NOT_FOUND {
+fn hint_on_proof(status: StatusCode, message: &str) -> &'static str {
+    if message.contains("generation mismatch") {
+        "; this bot has joined with a token before, and is locked now that it joins in another way: remove the lock (tctl get locks), and make another bot for this join method"
+    } else if message.ends_with("access denied") {
+        "; check whether the bot or its user is locked (tctl get locks) or was removed (tctl bots ls)"
+    } else if status == StatusCode::FORBIDDEN || status == StatusCode::NOT_FOUND {
         "; check (tctl get tokens) that onboarding.token names a token of this join method, whose rules allow where this agent runs"
     } else {
         ""

@@ -77,6 +77,16 @@ enum TokenKind {
     Oidc(Trusted),
 }
 
+impl Bot {
+    /// What is presented is taken for a stolen copy, and the bot is locked for good.
+    fn mismatch(&mut self, presented: u64) -> Failure {
+        self.locked = true;
+        let stored = self.generation;
+        let text = format!("renewable cert generation mismatch: stored={stored}, presented={presented}");
+        Failure::new(Code::PermissionDenied, text)
+    }
+}
+
 /// A certificate that the rules allow: for whom, with which generation if it is counted, until when.
 #[derive(Debug)]
 pub(crate) struct Allowed {
@@ -171,7 +181,8 @@ impl State {
         }
     }
 
-    /// Lets a bot in. A token that works once is used up, and the bot gets generation 1; with a proof nothing is counted.
+    /// Lets a bot in. A token that works once is used up, and the bot gets generation 1; with a proof nothing is counted,
+    /// and a bot that is counted already is locked.
     pub(crate) fn join(&mut self, join: &Join<'_>, now: SystemTime) -> Result<Allowed, Failure> {
         let refused = |why: &str| {
             let text = format!("{:?} can not join the cluster with role \"Bot\", {why}", join.host);
@@ -193,6 +204,9 @@ impl State {
             return Err(Failure::access_denied());
         }
         let counted = matches!(found.kind, TokenKind::Once { .. });
+        if !counted && bot.generation > 0 {
+            return Err(bot.mismatch(0));
+        }
         if counted && bot.generation > 0 {
             let text =
                 format!("user {user:?} has already been issued a renewable certificate, recreate the bot");
@@ -221,10 +235,7 @@ impl State {
         let not_after = cap(expires, now, [BOT_ROLE_TTL])?;
         let presented = presented.ok_or_else(Failure::access_denied)?;
         if presented != bot.generation {
-            bot.locked = true;
-            let stored = bot.generation;
-            let text = format!("renewable cert generation mismatch: stored={stored}, presented={presented}");
-            return Err(Failure::new(Code::PermissionDenied, text));
+            return Err(bot.mismatch(presented));
         }
         bot.generation += 1;
         Ok(Allowed { user: user.to_owned(), generation: Some(bot.generation), not_after })

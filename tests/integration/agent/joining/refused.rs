@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tbot::agent::AgentError;
 use tbot_cluster::{Code, method};
 
+use super::super::lab::BOT;
 use super::{Ci, HOUR};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,4 +67,26 @@ async fn a_name_that_is_not_known_is_not_called_used_up() {
         "{refused}"
     );
     assert!(!refused.contains("works once"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_that_has_joined_with_a_token_cannot_join_in_another_way() {
+    let ci = Ci::new("dev.test").await;
+    ci.lab.run_once(ci.lab.config("20m", &[ci.lab.output("first")])).await.unwrap();
+    std::fs::remove_dir_all(ci.lab.storage()).unwrap();
+    let refused = || async {
+        let proof = ci.proof();
+        ci.refused(ci.config("circleci", json!({})), &[("CIRCLE_OIDC_TOKEN", &proof)]).await
+    };
+    let first = refused().await;
+    assert!(
+        first.contains("generation mismatch: stored=1, presented=0 (HTTP 403); this bot has joined"),
+        "{first}"
+    );
+    assert!(ci.lab.cluster.is_locked(BOT));
+    let second = refused().await;
+    assert!(
+        second.contains("access denied (HTTP 403); check whether the bot or its user is locked"),
+        "{second}"
+    );
 }
