@@ -5,7 +5,7 @@ use crate::check::TIMESTAMP_TOLERANCE;
 use crate::ingest::LARGEST_BODY;
 use crate::report::WEEKS;
 use crate::server::{MIN_GROUP, RATE_LIMIT, upkeep};
-use crate::store::{DEFAULT_STORE, GRACE, ID_DAYS};
+use crate::store::{DEFAULT_STORE, FOLD_WITHIN, GRACE, ID_DAYS};
 
 /// A section in Markdown, its title at the second level, its lines ended by a newline.
 pub fn stored() -> String {
@@ -16,6 +16,7 @@ pub fn stored() -> String {
         id_days = ID_DAYS,
         id_hours = (ID_DAYS + 1) * 24,
         late_hours = (GRACE + upkeep::EVERY).as_secs() / 3600,
+        fold_within = FOLD_WITHIN.as_secs(),
         default_store = DEFAULT_STORE,
         min_group = MIN_GROUP,
         weeks = WEEKS,
@@ -29,9 +30,15 @@ mod tests {
     fn every_number_has_its_place() {
         let text = super::stored();
         assert!(!text.contains(['{', '}']), "{text}");
-        for number in
-            ["16 KiB", "24 hours", "48 hours, and 2", "`sqlite:prehog.db`", "fewer than 10", "12 weeks"]
-        {
+        for number in [
+            "16 KiB",
+            "24 hours",
+            "48 hours, and 2 until",
+            "within 1 s",
+            "`sqlite:prehog.db`",
+            "fewer than 10",
+            "12 weeks",
+        ] {
             assert!(text.contains(number), "{number} in {text}");
         }
     }

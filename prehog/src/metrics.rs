@@ -70,9 +70,9 @@ impl Turned {
 /// Everything that is counted.
 #[derive(Debug)]
 pub struct Metrics {
-    /// Events stored.
+    /// Events stored, repeated ones among them.
     pub stored: Number,
-    /// Submissions of what was stored before.
+    /// Those that were repeated submissions, as far as the store has found out.
     pub repeated: Number,
     /// Events that could not be stored.
     pub unavailable: Number,
@@ -161,10 +161,11 @@ impl Metrics {
         };
         let events = [
             labelled("result", "stored", &self.stored),
-            labelled("result", "repeated", &self.repeated),
             labelled("result", "unavailable", &self.unavailable),
         ];
         family("prehog_events_total", "counter", "Events that fit, by what became of them.", &events);
+        let help = "Stored events that were there before; found out a little later, and not by ClickHouse.";
+        family("prehog_repeated_total", "counter", help, &one(&self.repeated));
         let refused: Vec<_> =
             self.refused.iter().map(|(name, count)| labelled("reason", name, count)).collect();
         family("prehog_refused_total", "counter", "Events that did not fit, by the field why.", &refused);

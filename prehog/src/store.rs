@@ -1,8 +1,9 @@
 //! Where starts are stored: the trait that a store keeps, its two stores, and the thread that writes to them.
 //! Depends on `start` and `day`; each store on its own client.
 //!
-//! A store keeps how often each start happened on each day, and nothing by which two of them could be told apart. Beside
-//! that it keeps every `distinct_id` for a day, apart from the starts, so that a repeated submission is stored once.
+//! A store keeps how often each start happened on each day, and nothing by which two of them could be told apart. So that
+//! a repeated submission counts once, it keeps every `distinct_id` for a day: with its start until that is counted, and
+//! apart from it then.
 
 mod clickhouse;
 mod sqlite;
@@ -18,7 +19,7 @@ use crate::start::{Facet, Start, Submission};
 
 pub use clickhouse::ClickHouse;
 pub use sqlite::Sqlite;
-pub use writer::{GRACE, NotStored, Writer};
+pub use writer::{FOLD_WITHIN, GRACE, NotStored, Writer};
 
 /// Where events go unless told otherwise.
 pub const DEFAULT_STORE: &str = "sqlite:prehog.db";
@@ -29,15 +30,26 @@ pub const ID_DAYS: i32 = 1;
 /// How many submissions are written at once, at most.
 pub const LARGEST_BATCH: usize = 4096;
 
+/// How many submissions are folded at once, where they come fast: few enough that those who come meanwhile hardly wait.
+pub const FOLD: usize = 1024;
+
 /// A place that keeps starts. Calls block; each may fail and be tried again.
 pub trait Store: Send {
-    /// Stores a batch, and returns when it is durable. A submission whose id was seen on its day or the day before is
-    /// not stored again. Returns how many were new, where the store can tell; else all.
+    /// Stores a batch, and returns when it is durable. A submission whose id was stored on its day or the day before is
+    /// never counted again.
     ///
     /// # Errors
     ///
     /// Where the batch, or any of it, may not be durable. The same batch may then be given again.
-    fn append(&mut self, batch: &[Submission]) -> Result<usize, StoreError>;
+    fn append(&mut self, batch: &[Submission]) -> Result<(), StoreError>;
+
+    /// Does for what was appended since what nobody needs to wait for. It is best done for about [`FOLD`] submissions
+    /// at a time. Returns how many of them were repetitions, where the store can tell; else 0.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be done now. Nothing is lost by that.
+    fn fold(&mut self) -> Result<u64, StoreError>;
 
     /// What the starts of these weeks amount to: a value that has fewer than `floor` starts in a week is not in it.
     ///

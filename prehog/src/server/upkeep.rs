@@ -35,10 +35,7 @@ pub(super) async fn keep(writer: Writer, options: Options, mut stop: watch::Rece
             _ = ticks.tick() => {}
             _ = stop.changed() => return,
         }
-        writer.forget_ids().await;
-        if let Some(days) = options.retain_days {
-            writer.retain(first_kept(Day::of((options.clock)()), days)).await;
-        }
+        writer.clean(options.retain_days.map(|days| first_kept(Day::of((options.clock)()), days)));
     }
 }
 

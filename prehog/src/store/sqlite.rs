@@ -1,27 +1,39 @@
-//! The embedded store: one SQLite file. Depends on rusqlite.
+//! The embedded store: one SQLite file, in WAL mode with a full sync. Depends on rusqlite.
 //!
-//! A batch is one transaction, in WAL mode with a full sync: when `append` returns, it is on disk. Whatever is removed
-//! is overwritten in the file.
+//! `append` writes a batch to the journal, in one transaction: when it returns, the batch is on disk. What is in the
+//! journal is folded later, a thousand or so at a time: that finds repetitions and counts. A reader folds first, so
+//! that nothing is ever missing from what it reads. Whatever is removed is overwritten in the file.
 
-use std::collections::HashMap;
+mod fold;
+mod journal;
+
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
-use super::{ID_DAYS, Sink, Store, StoreError, Tally};
+use super::{FOLD, ID_DAYS, Sink, Store, StoreError, Tally};
 use crate::day::{Day, Week};
-use crate::start::{Facet, Start, Submission};
+use crate::start::{Facet, Submission};
 
 /// The migrations, in order; `user_version` in the file counts those that are done.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/sqlite/0001-starts.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/sqlite/0001-starts.sql"), include_str!("migrations/sqlite/0002-journal.sql")];
 
 /// How long to wait for another process that writes to the same file.
 const PATIENCE: Duration = Duration::from_secs(4);
 
+/// How much the journal may hold before `append` folds it by itself: only where whoever appends never does.
+const LONGEST_JOURNAL: usize = 16 * FOLD;
+
+/// Pages in the log beside the file that folding moves into it. Appending never does: somebody waits for it.
+const LOG_PAGES: u32 = 4000;
+
 /// An open file.
 pub struct Sqlite {
     connection: Connection,
+    /// How much was appended and not folded here.
+    unfolded: usize,
 }
 
 impl Sqlite {
@@ -40,9 +52,13 @@ impl Sqlite {
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "secure_delete", "ON")?;
         connection.pragma_update(None, "cache_size", -8192)?;
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.set_prepared_statement_cache_capacity(32);
         migrate(&mut connection)?;
-        Ok(Self { connection })
+        let mut store = Self { connection, unfolded: 0 };
+        // What a process left that was killed; and where the file cannot be folded, better to know it now.
+        store.fold()?;
+        Ok(store)
     }
 }
 
@@ -67,41 +83,34 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 }
 
 impl Store for Sqlite {
-    fn append(&mut self, batch: &[Submission]) -> Result<usize, StoreError> {
+    fn append(&mut self, batch: &[Submission]) -> Result<(), StoreError> {
+        if self.unfolded >= LONGEST_JOURNAL {
+            self.fold()?;
+        }
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut starts: HashMap<(Day, &Start), u64> = HashMap::new();
-        let mut new = 0;
-        let mut turned = None;
-        for Submission { id, day, start } in batch {
-            if turned != Some(*day) {
-                turn_to(&transaction, *day)?;
-                turned = Some(*day);
-            }
-            if is_new(&transaction, *day, id)? {
-                new += 1;
-                *starts.entry((*day, start)).or_default() += 1;
-            }
-        }
-        let mut tallies: HashMap<(Day, Facet, String), u64> = HashMap::new();
-        for ((day, start), count) in &starts {
-            add_start(&transaction, *day, start, *count)?;
-            for facet in Facet::ALL {
-                *tallies.entry((*day, facet, start.value(facet))).or_default() += count;
-            }
-        }
-        let mut statement = transaction.prepare_cached(
-            "INSERT INTO tallies (day, facet, value, starts) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT DO UPDATE SET starts = starts + excluded.starts",
-        )?;
-        for ((day, facet, value), count) in &tallies {
-            statement.execute(params![day.0, facet.name(), value, number(*count)])?;
-        }
-        drop(statement);
+        journal::write(&transaction, batch)?;
         transaction.commit()?;
-        Ok(new)
+        self.unfolded += batch.len();
+        Ok(())
+    }
+
+    fn fold(&mut self) -> Result<u64, StoreError> {
+        // Without taking the lock that writing takes.
+        if journal::is_empty(&self.connection)? {
+            self.unfolded = 0;
+            return Ok(0);
+        }
+        self.connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let repeated = fold::fold(&transaction)?;
+        transaction.commit()?;
+        self.connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        self.unfolded = 0;
+        Ok(repeated)
     }
 
     fn tally(&mut self, first: Week, last: Week, floor: u64) -> Result<Tally, StoreError> {
+        self.fold()?;
         // One snapshot for all of it.
         let transaction = self.connection.transaction()?;
         let mut tally = Tally::default();
@@ -129,31 +138,22 @@ impl Store for Sqlite {
     }
 
     fn export(&mut self, first: Day, last: Day, sink: &mut Sink<'_>) -> Result<(), StoreError> {
+        self.fold()?;
         let mut statement = self.connection.prepare(
             "SELECT day, run_mode, version, join_type, helper, helper_version, destinations, destinations_database,
                  destinations_kubernetes, destinations_application, starts
              FROM starts WHERE day BETWEEN ?1 AND ?2 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10",
         )?;
         let mut rows = statement.query(params![first.0, last.0])?;
-        let some = |text: String| (!text.is_empty()).then_some(text);
         while let Some(row) = rows.next()? {
-            let start = Start {
-                run_mode: row.get(1)?,
-                version: row.get(2)?,
-                join_type: row.get(3)?,
-                helper: some(row.get(4)?),
-                helper_version: some(row.get(5)?),
-                destinations_configured: row.get(6)?,
-                destinations_configured_database_access: row.get(7)?,
-                destinations_configured_kubernetes_access: row.get(8)?,
-                destinations_configured_application_access: row.get(9)?,
-            };
+            let start = journal::start_at(row, 1)?;
             sink(Day(row.get(0)?), &start, count(row.get(10)?))?;
         }
         Ok(())
     }
 
     fn retain(&mut self, first: Day) -> Result<u64, StoreError> {
+        self.fold()?;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let gone: i64 = transaction.query_row(
             "SELECT COALESCE(SUM(starts), 0) FROM starts WHERE day < ?1",
@@ -168,8 +168,8 @@ impl Store for Sqlite {
     }
 
     fn forget_ids(&mut self, today: Day) -> Result<(), StoreError> {
+        self.fold()?;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut gone = 0;
         for (parity, table) in [(0, "ids_even"), (1, "ids_odd")] {
             let day: i32 = transaction.query_row(
                 "SELECT day FROM ids_of WHERE parity = ?1",
@@ -177,14 +177,12 @@ impl Store for Sqlite {
                 |row| row.get(0),
             )?;
             if day < today.0 - ID_DAYS {
-                gone += transaction.execute(&format!("DELETE FROM {table}"), [])?;
+                transaction.execute(&format!("DELETE FROM {table}"), [])?;
             }
         }
         transaction.commit()?;
-        if gone > 0 {
-            self.truncate_log()?;
-        }
-        Ok(())
+        // Whether or not any went: folding has removed some since.
+        self.truncate_log()
     }
 
     fn probe(&mut self) -> Result<(), StoreError> {
@@ -196,58 +194,11 @@ impl Store for Sqlite {
 }
 
 impl Sqlite {
-    /// Moves everything into the file and empties the log beside it, where removed things would live on.
+    /// Moves everything into the file and empties the log beside it, where removed things would live on. Where somebody
+    /// reads the log for longer than one waits, that is left to the next time.
     fn truncate_log(&self) -> Result<(), StoreError> {
         Ok(self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
     }
-}
-
-/// Makes the tables of ids ready for a day: what its table holds of an earlier day goes.
-fn turn_to(transaction: &Transaction<'_>, day: Day) -> Result<(), StoreError> {
-    let parity = day.0.rem_euclid(2);
-    let turned = transaction
-        .prepare_cached("UPDATE ids_of SET day = ?1 WHERE parity = ?2 AND day < ?1")?
-        .execute(params![day.0, parity])?;
-    if turned > 0 {
-        let table = if parity == 0 { "ids_even" } else { "ids_odd" };
-        transaction.execute(&format!("DELETE FROM {table}"), [])?;
-    }
-    Ok(())
-}
-
-/// Notes an id; false where it was noted on this day or the day before.
-fn is_new(transaction: &Transaction<'_>, day: Day, id: &[u8; 16]) -> Result<bool, StoreError> {
-    let (find_other, insert) = if day.0.rem_euclid(2) == 0 {
-        ("SELECT 1 FROM ids_odd WHERE id = ?1", "INSERT OR IGNORE INTO ids_even (id) VALUES (?1)")
-    } else {
-        ("SELECT 1 FROM ids_even WHERE id = ?1", "INSERT OR IGNORE INTO ids_odd (id) VALUES (?1)")
-    };
-    // The other table may hold a day long gone: an id that is in it is a repetition nevertheless.
-    if transaction.prepare_cached(find_other)?.exists(params![id])? {
-        return Ok(false);
-    }
-    Ok(transaction.prepare_cached(insert)?.execute(params![id])? == 1)
-}
-
-fn add_start(transaction: &Transaction<'_>, day: Day, start: &Start, count: u64) -> Result<(), StoreError> {
-    let mut statement = transaction.prepare_cached(
-        "INSERT INTO starts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
-         ON CONFLICT DO UPDATE SET starts = starts + excluded.starts",
-    )?;
-    statement.execute(params![
-        day.0,
-        start.run_mode,
-        start.version,
-        start.join_type,
-        start.helper.as_deref().unwrap_or_default(),
-        start.helper_version.as_deref().unwrap_or_default(),
-        start.destinations_configured,
-        start.destinations_configured_database_access,
-        start.destinations_configured_kubernetes_access,
-        start.destinations_configured_application_access,
-        number(count),
-    ])?;
-    Ok(())
 }
 
 fn number(count: u64) -> i64 {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use prehog::Options;
+use prehog::day::Day;
 use prehog::store::StoreUrl;
 use rusqlite::Connection;
 
@@ -34,32 +35,59 @@ async fn a_locked_store_is_unavailable_until_it_is_free() {
     receiver.stop().await;
 }
 
+/// Storing needs no more than the journal. What cannot be counted then is lost by nobody, and nothing more is taken.
 #[tokio::test]
-async fn a_store_without_its_tables_is_unavailable_until_they_are_back() {
-    let receiver = Receiver::start().await;
-    let other = file(&receiver);
-    other.execute_batch("ALTER TABLE starts RENAME TO away").unwrap();
-    is_unavailable(&receiver, 1).await;
-    // The batch was undone as a whole: the id is not taken for a repetition now.
-    other.execute_batch("ALTER TABLE away RENAME TO starts").unwrap();
-    assert_eq!(receiver.submit(&body(&id(1))).await.status(), 200);
-    assert_eq!(receiver.stored()[0].2, 1);
-    receiver.stop().await;
+async fn a_store_that_cannot_count_takes_no_more_until_it_can() {
+    for broken in ["starts", "tallies", "ids_odd", "ids_of"] {
+        let receiver = Receiver::start().await;
+        let other = file(&receiver);
+        other.execute_batch(&format!("ALTER TABLE {broken} RENAME TO away")).unwrap();
+        assert_eq!(receiver.submit(&body(&id(1))).await.status(), 200);
+        while receiver.get("/readyz").await.0 == 200 {
+            tokio::task::yield_now().await;
+        }
+        is_unavailable(&receiver, 2).await;
+        other.execute_batch(&format!("ALTER TABLE away RENAME TO {broken}")).unwrap();
+        assert_eq!(receiver.submit(&body(&id(2))).await.status(), 200);
+        assert_eq!(receiver.stored()[0].2, 2, "{broken}");
+        receiver.stop().await;
+    }
 }
 
 #[tokio::test]
 async fn a_store_that_refuses_to_write_is_unavailable_until_it_does() {
     let receiver = Receiver::start().await;
     let other = file(&receiver);
-    // In the middle of a batch, after its ids and its starts.
     other
-        .execute_batch("CREATE TRIGGER refuse BEFORE INSERT ON tallies BEGIN SELECT RAISE(ABORT, 'no'); END")
+        .execute_batch("CREATE TRIGGER refuse BEFORE INSERT ON journal BEGIN SELECT RAISE(ABORT, 'no'); END")
         .unwrap();
     is_unavailable(&receiver, 1).await;
     other.execute_batch("DROP TRIGGER refuse").unwrap();
     assert_eq!(receiver.submit(&body(&id(1))).await.status(), 200);
     assert_eq!(receiver.stored()[0].2, 1);
     receiver.stop().await;
+}
+
+/// In the middle of folding, after the ids and the starts: all of it is undone, and no id is taken for a repetition.
+#[test]
+fn folding_happens_as_a_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.db");
+    let url = StoreUrl::Sqlite(path.clone());
+    let mut store = url.open().unwrap();
+    let other = Connection::open(path).unwrap();
+    let batch: Vec<_> = (0..50).map(|number| prehog::load::submission(1, number, Day(20_000))).collect();
+    store.append(&batch).unwrap();
+    other
+        .execute_batch("CREATE TRIGGER refuse BEFORE INSERT ON tallies BEGIN SELECT RAISE(ABORT, 'no'); END")
+        .unwrap();
+    store.fold().unwrap_err();
+    let count = |sql: &str| other.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("SELECT (SELECT COUNT(*) FROM ids_even) + (SELECT COUNT(*) FROM starts)"), 0);
+    assert_eq!(count("SELECT COUNT(*) FROM journal"), 50);
+    other.execute_batch("DROP TRIGGER refuse").unwrap();
+    assert_eq!(store.fold().unwrap(), 0);
+    assert_eq!(stored(&url).iter().map(|(_, _, count)| count).sum::<u64>(), 50);
 }
 
 /// A full disk: the limit on the size of files makes writing fail, and is lifted while the program runs.

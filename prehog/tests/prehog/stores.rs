@@ -103,8 +103,11 @@ fn what_goes_in_comes_out() {
         let all = [batch(0..150, MONDAY), batch(150..300, MONDAY.plus(2)), batch(300..400, MONDAY.plus(7))]
             .concat();
         for part in all.chunks(70) {
-            assert_eq!(store.append(part).unwrap(), part.len());
+            store.append(part).unwrap();
         }
+        // Another one finds it whether or not it was folded.
+        assert_eq!(sorted(stored(url)), wanted(&all));
+        store.fold().unwrap();
         assert_eq!(sorted(stored(url)), wanted(&all));
         store.probe().unwrap();
         // Another one that opens the same finds the same.
@@ -145,8 +148,12 @@ fn a_tally_counts_each_facet() {
 fn a_repeated_submission_counts_once() {
     each("repeated", |url| {
         let mut store = url.open().unwrap();
-        for _ in 0..3 {
+        // Not folded between the first two.
+        for fold in [false, true, true] {
             store.append(&batch(0..20, MONDAY)).unwrap();
+            if fold {
+                store.fold().unwrap();
+            }
         }
         // In one batch, in another process, and across midnight.
         store.append(&[batch(20..30, MONDAY), batch(20..30, MONDAY)].concat()).unwrap();
