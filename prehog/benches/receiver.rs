@@ -180,6 +180,7 @@ fn seed(store: &mut dyn Store, span: Span, from: u64, to: u64) -> Result<()> {
             let next = (number + BATCH).min(end);
             let batch: Vec<_> = (number..next).map(|number| submission(5, number, Day(day))).collect();
             store.append(&batch)?;
+            store.fold()?;
             number = next;
         }
     }

@@ -83,6 +83,7 @@ pub struct Metrics {
     refused: BTreeMap<String, Number>,
     turned: BTreeMap<Turned, Number>,
     store_up: Number,
+    keeper_up: Number,
     batches: Number,
     batch_micros: Number,
     buckets: [Number; BUCKETS.len()],
@@ -100,6 +101,7 @@ impl Metrics {
             refused: reasons.into_iter().map(|reason| (reason, Number::default())).collect(),
             turned: Turned::ALL.into_iter().map(|turned| (turned, Number::default())).collect(),
             store_up: Number::default(),
+            keeper_up: Number(AtomicU64::new(1)),
             batches: Number::default(),
             batch_micros: Number::default(),
             buckets: Default::default(),
@@ -146,6 +148,11 @@ impl Metrics {
         self.store_up.set(u64::from(up));
     }
 
+    /// Notes whether the store could be kept in order.
+    pub fn keeper_is_up(&self, up: bool) {
+        self.keeper_up.set(u64::from(up));
+    }
+
     /// The text form.
     pub fn text(&self) -> String {
         let mut text = String::with_capacity(4096);
@@ -175,6 +182,8 @@ impl Metrics {
         family("prehog_connections", "gauge", "Open connections.", &one(&self.connections));
         family("prehog_requests", "gauge", "Requests under way.", &one(&self.requests));
         family("prehog_store_up", "gauge", "Whether the store took the last batch.", &one(&self.store_up));
+        let help = "Whether what arrived could be counted the last time.";
+        family("prehog_keeper_up", "gauge", help, &one(&self.keeper_up));
         let mut sum = 0;
         let name = "prehog_store_batch_seconds";
         let _ = writeln!(text, "# HELP {name} How long the store took for a batch.\n# TYPE {name} histogram");

@@ -1,4 +1,5 @@
-//! Where starts are stored: the trait that a store keeps, its two stores, and the thread that writes to them.
+//! Where starts are stored: the trait that a store keeps, its two stores, the thread that writes to them, and the thread
+//! that keeps them.
 //! Depends on `start` and `day`; each store on its own client.
 //!
 //! A store keeps how often each start happened on each day, and nothing by which two of them could be told apart. So that
@@ -6,6 +7,7 @@
 //! apart from it then.
 
 mod clickhouse;
+mod keeper;
 mod sqlite;
 mod writer;
 
@@ -18,8 +20,9 @@ use crate::day::{Day, Week};
 use crate::start::{Facet, Start, Submission};
 
 pub use clickhouse::ClickHouse;
+pub use keeper::{FOLD_WITHIN, GRACE};
 pub use sqlite::Sqlite;
-pub use writer::{FOLD_WITHIN, GRACE, NotStored, Writer};
+pub use writer::{NotStored, Writer};
 
 /// Where events go unless told otherwise.
 pub const DEFAULT_STORE: &str = "sqlite:prehog.db";
@@ -30,8 +33,9 @@ pub const ID_DAYS: i32 = 1;
 /// How many submissions are written at once, at most.
 pub const LARGEST_BATCH: usize = 4096;
 
-/// How many submissions are folded at once, where they come fast: few enough that those who come meanwhile hardly wait.
-pub const FOLD: usize = 1024;
+/// How many submissions are folded at once where they come fast: so many that most pages of the store that one of them
+/// changes are changed by others, too.
+pub const FOLD: usize = 16_384;
 
 /// A place that keeps starts. Calls block; each may fail and be tried again.
 pub trait Store: Send {
@@ -43,8 +47,8 @@ pub trait Store: Send {
     /// Where the batch, or any of it, may not be durable. The same batch may then be given again.
     fn append(&mut self, batch: &[Submission]) -> Result<(), StoreError>;
 
-    /// Does for what was appended since what nobody needs to wait for. It is best done for about [`FOLD`] submissions
-    /// at a time. Returns how many of them were repetitions, where the store can tell; else 0.
+    /// Does for what was appended since what nobody needs to wait for, beside others who append. It is best done for about
+    /// [`FOLD`] submissions at a time. Returns how many of them were repetitions, where the store can tell; else 0.
     ///
     /// # Errors
     ///

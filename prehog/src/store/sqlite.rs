@@ -1,11 +1,13 @@
-//! The embedded store: one SQLite file, in WAL mode with a full sync. Depends on rusqlite.
+//! The embedded store: a SQLite file, and another one beside it for what just arrived, both in WAL mode with a full sync.
+//! Depends on rusqlite.
 //!
-//! `append` writes a batch to the journal, in one transaction: when it returns, the batch is on disk. What is in the
-//! journal is folded later, a thousand or so at a time: that finds repetitions and counts. A reader folds first, so
-//! that nothing is ever missing from what it reads. Whatever is removed is overwritten in the file.
+//! `append` writes a batch to the inbox: when it returns, the batch is on disk. Folding takes what is there, thousands at
+//! a time, finds repetitions and counts the rest. The commit that counts an epoch of the inbox also says that it is
+//! counted: whoever is killed in between, and however many processes fold the same file, everything counts once. A reader
+//! folds first, so that nothing is missing from what it reads. Whatever is removed is overwritten in the files.
 
 mod fold;
-mod journal;
+mod inbox;
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,26 +16,32 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
 use super::{FOLD, ID_DAYS, Sink, Store, StoreError, Tally};
 use crate::day::{Day, Week};
-use crate::start::{Facet, Submission};
+use crate::start::{Facet, Start, Submission};
+use inbox::Inbox;
 
 /// The migrations, in order; `user_version` in the file counts those that are done.
 const MIGRATIONS: [&str; 2] =
-    [include_str!("migrations/sqlite/0001-starts.sql"), include_str!("migrations/sqlite/0002-journal.sql")];
+    [include_str!("migrations/sqlite/0001-starts.sql"), include_str!("migrations/sqlite/0002-inbox.sql")];
+
+/// What is added to the file's name for the one of the inbox.
+const INBOX: &str = ".inbox";
 
 /// How long to wait for another process that writes to the same file.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// How much the journal may hold before `append` folds it by itself: only where whoever appends never does.
-const LONGEST_JOURNAL: usize = 16 * FOLD;
+/// How much the inbox may hold before nothing more is stored until it is folded: where nobody folds, or more comes than
+/// can be counted.
+const FULLEST: i64 = 8 * FOLD as i64;
 
-/// Pages in the log beside the file that folding moves into it. Appending never does: somebody waits for it.
+/// Pages in the log beside the file at which a commit moves them into it.
 const LOG_PAGES: u32 = 4000;
 
-/// An open file.
+/// An open file, and its inbox.
 pub struct Sqlite {
     connection: Connection,
-    /// How much was appended and not folded here.
-    unfolded: usize,
+    inbox: Inbox,
+    /// How much the inbox had when it was last written to.
+    arrived: i64,
 }
 
 impl Sqlite {
@@ -43,30 +51,34 @@ impl Sqlite {
     ///
     /// Where it cannot be opened or brought up to date, or a newer version of this program wrote it.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_CREATE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(PATIENCE)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "secure_delete", "ON")?;
-        connection.pragma_update(None, "cache_size", -8192)?;
-        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-        connection.set_prepared_statement_cache_capacity(32);
-        migrate(&mut connection)?;
-        let mut store = Self { connection, unfolded: 0 };
-        // What a process left that was killed; and where the file cannot be folded, better to know it now.
-        store.fold()?;
-        Ok(store)
+        let mut connection = connect(path, LOG_PAGES)?;
+        migrate(&mut connection, &MIGRATIONS)?;
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(INBOX);
+        let inbox = Inbox::open(Path::new(&beside), folded(&connection)?)?;
+        Ok(Self { connection, inbox, arrived: 0 })
     }
 }
 
-fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+fn connect(path: &Path, log_pages: u32) -> Result<Connection, StoreError> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "secure_delete", "ON")?;
+    connection.pragma_update(None, "cache_size", -8192)?;
+    connection.pragma_update(None, "wal_autocheckpoint", log_pages)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), StoreError> {
     let done = |connection: &Connection| {
         connection.pragma_query_value(None, "user_version", |row| row.get::<_, usize>(0))
     };
-    let known = MIGRATIONS.len();
+    let known = migrations.len();
     if done(connection)? == known {
         return Ok(());
     }
@@ -75,37 +87,52 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     if version > known {
         return Err(StoreError::Foreign(format!("its version is {version}, and this program knows {known}")));
     }
-    for migration in MIGRATIONS.iter().skip(version) {
+    for migration in migrations.iter().skip(version) {
         transaction.execute_batch(migration)?;
     }
     transaction.pragma_update(None, "user_version", known)?;
     Ok(transaction.commit()?)
 }
 
+/// The last epoch of the inbox that is counted.
+fn folded(connection: &Connection) -> Result<i64, StoreError> {
+    Ok(connection.prepare_cached("SELECT epoch FROM folded")?.query_row([], |row| row.get(0))?)
+}
+
+/// Moves everything into the file and empties the log beside it, where removed things would live on. Where somebody reads
+/// the log for longer than one waits, that is left to the next time.
+fn truncate_log(connection: &Connection) -> Result<(), StoreError> {
+    Ok(connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+}
+
 impl Store for Sqlite {
     fn append(&mut self, batch: &[Submission]) -> Result<(), StoreError> {
-        if self.unfolded >= LONGEST_JOURNAL {
+        if self.arrived >= FULLEST {
             self.fold()?;
         }
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        journal::write(&transaction, batch)?;
-        transaction.commit()?;
-        self.unfolded += batch.len();
+        self.arrived = self.inbox.write(batch)?;
         Ok(())
     }
 
     fn fold(&mut self) -> Result<u64, StoreError> {
-        // Without taking the lock that writing takes.
-        if journal::is_empty(&self.connection)? {
-            self.unfolded = 0;
-            return Ok(0);
+        let mut repeated = 0;
+        // What somebody left who was killed, and then what arrived since.
+        while !self.inbox.is_empty()? {
+            // One at a time, of all processes.
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let Some(closed) = self.inbox.close()? else { break };
+            if closed.epoch > folded(&transaction)? {
+                repeated += fold::fold(&transaction, self.inbox.read(closed)?)?;
+                transaction.execute("UPDATE folded SET epoch = ?1", params![closed.epoch])?;
+                transaction.commit()?;
+            } else {
+                transaction.rollback()?;
+            }
+            self.inbox.clear(closed)?;
+            if !closed.is_left {
+                break;
+            }
         }
-        self.connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let repeated = fold::fold(&transaction)?;
-        transaction.commit()?;
-        self.connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-        self.unfolded = 0;
         Ok(repeated)
     }
 
@@ -145,8 +172,19 @@ impl Store for Sqlite {
              FROM starts WHERE day BETWEEN ?1 AND ?2 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10",
         )?;
         let mut rows = statement.query(params![first.0, last.0])?;
+        let some = |text: String| (!text.is_empty()).then_some(text);
         while let Some(row) = rows.next()? {
-            let start = journal::start_at(row, 1)?;
+            let start = Start {
+                run_mode: row.get(1)?,
+                version: row.get(2)?,
+                join_type: row.get(3)?,
+                helper: some(row.get(4)?),
+                helper_version: some(row.get(5)?),
+                destinations_configured: row.get(6)?,
+                destinations_configured_database_access: row.get(7)?,
+                destinations_configured_kubernetes_access: row.get(8)?,
+                destinations_configured_application_access: row.get(9)?,
+            };
             sink(Day(row.get(0)?), &start, count(row.get(10)?))?;
         }
         Ok(())
@@ -163,7 +201,7 @@ impl Store for Sqlite {
         transaction.execute("DELETE FROM starts WHERE day < ?1", params![first.0])?;
         transaction.execute("DELETE FROM tallies WHERE day < ?1", params![first.0])?;
         transaction.commit()?;
-        self.truncate_log()?;
+        truncate_log(&self.connection)?;
         Ok(count(gone))
     }
 
@@ -182,22 +220,16 @@ impl Store for Sqlite {
         }
         transaction.commit()?;
         // Whether or not any went: folding has removed some since.
-        self.truncate_log()
+        truncate_log(&self.connection)?;
+        self.inbox.truncate_log()
     }
 
     fn probe(&mut self) -> Result<(), StoreError> {
         // Takes the lock that writing takes, and finds out whether the file is read-only.
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute("UPDATE ids_of SET day = day WHERE parity = 0", [])?;
-        Ok(transaction.rollback()?)
-    }
-}
-
-impl Sqlite {
-    /// Moves everything into the file and empties the log beside it, where removed things would live on. Where somebody
-    /// reads the log for longer than one waits, that is left to the next time.
-    fn truncate_log(&self) -> Result<(), StoreError> {
-        Ok(self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+        transaction.rollback()?;
+        self.inbox.probe()
     }
 }
 

@@ -1,13 +1,15 @@
 //! The one thread that writes: gathers what waits into a batch, has the store make it durable, and only then answers
-//! each of them. What nobody waits for is done between batches. Depends on the store and the metrics.
+//! each of them. What nobody waits for is the keeper's. Depends on the store and the metrics.
 
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 
+use super::keeper::{Chore, Keeper};
 use super::{FOLD, LARGEST_BATCH, Store, StoreError, StoreUrl};
 use crate::clock::Clock;
 use crate::day::Day;
@@ -17,17 +19,26 @@ use crate::start::Submission;
 /// How many submissions wait for the store, at most.
 const LONGEST_QUEUE: usize = 4096;
 
-/// How long a submission waits at most to be folded, where few come.
-pub const FOLD_WITHIN: Duration = Duration::from_secs(1);
+/// How many chores wait for the keeper, at most; one that finds no place is asked for again later.
+const CHORES: usize = 64;
 
-/// How long after midnight a day counts as over: what was accepted before is stored by then, also by another receiver
-/// with a clock of its own.
-pub const GRACE: Duration = Duration::from_secs(60 * 60);
-
-/// Hands submissions to the writing thread, which ends when the last of these is gone and everything is written.
+/// Hands submissions to the writing thread. Its threads end when the last of these is gone and everything is written.
 #[derive(Clone)]
 pub struct Writer {
     queue: SyncSender<Job>,
+    keeper: SyncSender<Chore>,
+}
+
+/// The threads of a [`Writer`].
+pub struct Threads(thread::JoinHandle<()>, thread::JoinHandle<()>);
+
+impl Threads {
+    /// Waits until everything is written and folded.
+    pub fn join(self) {
+        // A thread that panicked has nothing left to write.
+        let _ = self.0.join();
+        let _ = self.1.join();
+    }
 }
 
 /// Something is not known to be stored.
@@ -41,14 +52,10 @@ pub enum NotStored {
     Busy,
 }
 
-enum Job {
-    Store(Submission, oneshot::Sender<Result<(), NotStored>>),
-    Clean(Option<Day>),
-    Probe(oneshot::Sender<bool>),
-}
+type Job = (Submission, oneshot::Sender<Result<(), NotStored>>);
 
 impl Writer {
-    /// Begins the thread. A store that cannot be opened now is opened when there is something to store.
+    /// Begins the threads. A store that cannot be opened now is opened when there is something to store.
     ///
     /// # Errors
     ///
@@ -58,12 +65,33 @@ impl Writer {
         store: Option<Box<dyn Store>>,
         clock: Clock,
         metrics: Arc<Metrics>,
-    ) -> std::io::Result<(Self, thread::JoinHandle<()>)> {
+    ) -> std::io::Result<(Self, Threads)> {
         let (queue, jobs) = mpsc::sync_channel(LONGEST_QUEUE);
+        let (keeper, chores) = mpsc::sync_channel(CHORES);
         metrics.store_is_up(store.is_some());
-        let work = Work { url, store, clock, metrics, unfolded: 0, fold_by: None, down: false };
-        let thread = thread::Builder::new().name("store".to_owned()).spawn(move || work.run(jobs))?;
-        Ok((Self { queue }, thread))
+        let is_told = Arc::new(AtomicBool::new(false));
+        let work = Work {
+            store: Opened::new(
+                url.clone(),
+                store,
+                "the store is not available: senders are told to come again",
+            ),
+            metrics: Arc::clone(&metrics),
+            keeper: keeper.clone(),
+            is_told: Arc::clone(&is_told),
+            unfolded: 0,
+        };
+        let keep = Keeper {
+            store: Opened::new(url, None, "the store cannot be kept in order: it is tried again"),
+            clock,
+            metrics,
+            is_told,
+            // A killed process may have left something.
+            fold_by: Some(Instant::now()),
+        };
+        let writing = thread::Builder::new().name("store".to_owned()).spawn(move || work.run(&jobs))?;
+        let keeping = thread::Builder::new().name("keeper".to_owned()).spawn(move || keep.run(&chores))?;
+        Ok((Self { queue, keeper }, Threads(writing, keeping)))
     }
 
     /// Stores a submission; returns when it is durable.
@@ -73,7 +101,7 @@ impl Writer {
     /// Where it may not be durable. It may have been stored all the same: the sender's next try is then a repetition.
     pub async fn store(&self, submission: Submission) -> Result<(), NotStored> {
         let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Job::Store(submission, answer)).map_err(|error| match error {
+        self.queue.try_send((submission, answer)).map_err(|error| match error {
             TrySendError::Full(_) => NotStored::Busy,
             TrySendError::Disconnected(_) => NotStored::Unavailable,
         })?;
@@ -83,113 +111,95 @@ impl Writer {
     /// Removes ids that are no longer kept and, where a day is given, what is older. Not answered: where there is no
     /// place in the queue or the store fails, it is done the next time.
     pub fn clean(&self, first: Option<Day>) {
-        let _ = self.queue.try_send(Job::Clean(first));
+        let _ = self.keeper.try_send(Chore::Clean(first));
     }
 
     /// Whether the store can be written to.
     pub async fn probe(&self) -> bool {
         let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Job::Probe(answer)).is_ok() && answered.await.unwrap_or(false)
+        self.keeper.try_send(Chore::Probe(answer)).is_ok() && answered.await.unwrap_or(false)
     }
 }
 
 struct Work {
-    url: StoreUrl,
-    store: Option<Box<dyn Store>>,
-    clock: Clock,
+    store: Opened,
     metrics: Arc<Metrics>,
-    /// How much was stored and not folded, and when it has to be.
+    keeper: SyncSender<Chore>,
+    /// Whether the keeper knows of something to fold.
+    is_told: Arc<AtomicBool>,
+    /// How much was stored since it was last told to fold at once.
     unfolded: usize,
-    fold_by: Option<Instant>,
-    /// Whether the last thing it did failed: said once in the log, and once when it is over.
-    down: bool,
 }
 
 impl Work {
-    fn run(mut self, jobs: Receiver<Job>) {
+    fn run(mut self, jobs: &Receiver<Job>) {
         let mut batch = Vec::new();
         let mut answers = Vec::new();
-        while let Some(first) = self.next(&jobs) {
-            let mut next = Some(first);
-            while let Some(Job::Store(submission, answer)) = next {
+        while let Ok(first) = jobs.recv() {
+            // Those who are about to hand in theirs do so first, where the processors are busy.
+            thread::yield_now();
+            for (submission, answer) in std::iter::once(first).chain(jobs.try_iter().take(LARGEST_BATCH - 1))
+            {
                 batch.push(submission);
                 answers.push(answer);
-                next = if batch.len() < LARGEST_BATCH { jobs.try_recv().ok() } else { None };
             }
-            if !batch.is_empty() {
-                let stored = self.append(&batch);
-                for answer in answers.drain(..) {
-                    // A sender that has gone away needs no answer.
-                    let _ = answer.send(stored);
-                }
-                batch.clear();
+            let stored = self.append(&batch);
+            for answer in answers.drain(..) {
+                // A sender that has gone away needs no answer.
+                let _ = answer.send(stored);
             }
-            match next {
-                Some(Job::Clean(first)) => self.clean(first),
-                Some(Job::Probe(answer)) => {
-                    let up = self.attempt(|store| store.probe()).is_some();
-                    // Who asked may have gone away.
-                    let _ = answer.send(up);
-                }
-                Some(Job::Store(..)) | None => {}
+            if stored.is_ok() {
+                self.tell_keeper(batch.len());
             }
-            if self.unfolded >= FOLD {
-                self.fold();
-            }
-        }
-    }
-
-    /// The next job, folding meanwhile what has to be; none when there will be no more.
-    fn next(&mut self, jobs: &Receiver<Job>) -> Option<Job> {
-        loop {
-            let Some(by) = self.fold_by else { return jobs.recv().ok() };
-            match jobs.recv_timeout(by.saturating_duration_since(Instant::now())) {
-                Ok(job) => return Some(job),
-                Err(RecvTimeoutError::Timeout) => self.fold(),
-                Err(RecvTimeoutError::Disconnected) => {
-                    self.fold();
-                    return None;
-                }
-            }
+            batch.clear();
         }
     }
 
     fn append(&mut self, batch: &[Submission]) -> Result<(), NotStored> {
         let begun = Instant::now();
-        let stored = self.attempt(|store| store.append(batch));
+        let stored = self.store.attempt(|store| store.append(batch));
         self.metrics.batch(begun.elapsed(), stored.is_some());
-        if stored.is_none() {
-            self.metrics.unavailable.add(count(batch.len()));
-            return Err(NotStored::Unavailable);
-        }
-        self.metrics.stored.add(count(batch.len()));
-        self.unfolded += batch.len();
-        self.fold_by.get_or_insert_with(|| begun + FOLD_WITHIN);
-        Ok(())
+        let (count, done) = match stored {
+            Some(()) => (&self.metrics.stored, Ok(())),
+            None => (&self.metrics.unavailable, Err(NotStored::Unavailable)),
+        };
+        count.add(u64::try_from(batch.len()).unwrap_or(u64::MAX));
+        done
     }
 
-    /// Where it fails, the store is opened anew for the next batch, and folds then or stores nothing.
-    fn fold(&mut self) {
-        (self.unfolded, self.fold_by) = (0, None);
-        if let Some(repeated) = self.attempt(|store| store.fold()) {
-            self.metrics.repeated.add(repeated);
-        }
-    }
-
-    fn clean(&mut self, first: Option<Day>) {
-        let now = (self.clock)();
-        let today = Day::of(now.checked_sub(GRACE).unwrap_or(now));
-        self.attempt(|store| store.forget_ids(today));
-        if let Some(first) = first
-            && let Some(starts) = self.attempt(|store| store.retain(first))
-            && starts > 0
+    /// Says only what is new: being told wakes the keeper. Where its queue is full, it has enough to do.
+    fn tell_keeper(&mut self, count: usize) {
+        self.unfolded += count;
+        if self.unfolded >= FOLD {
+            self.unfolded = 0;
+            let _ = self.keeper.try_send(Chore::Fold);
+        } else if !self.is_told.swap(true, Ordering::AcqRel) && self.keeper.try_send(Chore::Arrived).is_err()
         {
-            tracing::info!(starts, before = %first, "removed starts that are past their time");
+            self.is_told.store(false, Ordering::Release);
         }
     }
+}
 
-    /// Does something with the store, which is opened where it is not. A store that fails is opened anew next time.
-    fn attempt<T>(&mut self, work: impl FnOnce(&mut dyn Store) -> Result<T, StoreError>) -> Option<T> {
+/// A store that is opened where it is not.
+pub(super) struct Opened {
+    url: StoreUrl,
+    store: Option<Box<dyn Store>>,
+    /// What it means that it fails.
+    trouble: &'static str,
+    /// Whether the last thing it did failed: said once in the log, and once when it is over.
+    down: bool,
+}
+
+impl Opened {
+    fn new(url: StoreUrl, store: Option<Box<dyn Store>>, trouble: &'static str) -> Self {
+        Self { url, store, trouble, down: false }
+    }
+
+    /// Does something with the store. One that fails is opened anew the next time.
+    pub(super) fn attempt<T>(
+        &mut self,
+        work: impl FnOnce(&mut dyn Store) -> Result<T, StoreError>,
+    ) -> Option<T> {
         let opened = match self.store.take() {
             Some(store) => Ok(store),
             None => self.url.open(),
@@ -199,26 +209,21 @@ impl Work {
             self.store = Some(store);
             Ok(done)
         });
-        self.metrics.store_is_up(done.is_ok());
         match done {
             Ok(done) => {
                 if self.down {
-                    tracing::info!("the store is available again");
+                    tracing::info!("over: {}", self.trouble);
                 }
                 self.down = false;
                 Some(done)
             }
             Err(error) => {
                 if !self.down {
-                    tracing::warn!(%error, "the store is not available: senders are told to come again");
+                    tracing::warn!(%error, "{}", self.trouble);
                 }
                 self.down = true;
                 None
             }
         }
     }
-}
-
-fn count(number: usize) -> u64 {
-    u64::try_from(number).unwrap_or(u64::MAX)
 }

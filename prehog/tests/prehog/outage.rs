@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use prehog::Options;
 use prehog::day::Day;
-use prehog::store::StoreUrl;
+use prehog::load::submission;
+use prehog::start::Submission;
+use prehog::store::{Store as _, StoreUrl};
 use rusqlite::Connection;
 
 use crate::lab::{Program, Receiver, body, client, id, noon, refusal, still, stored, submit};
@@ -18,14 +20,18 @@ async fn is_unavailable(receiver: &Receiver, number: u64) {
     assert_eq!((status, code.as_str()), (503, "unavailable"));
 }
 
-fn file(receiver: &Receiver) -> Connection {
-    Connection::open(receiver.folder.path().join("events.db")).unwrap()
+/// The store's file, or the one of its inbox.
+fn file(receiver: &Receiver, name: &str) -> Connection {
+    Connection::open(receiver.folder.path().join(name)).unwrap()
 }
+
+const STORE: &str = "events.db";
+const INBOX: &str = "events.db.inbox";
 
 #[tokio::test]
 async fn a_locked_store_is_unavailable_until_it_is_free() {
     let receiver = Receiver::start().await;
-    let other = file(&receiver);
+    let other = file(&receiver, INBOX);
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     is_unavailable(&receiver, 1).await;
     assert_eq!(receiver.get("/readyz").await.0, 503);
@@ -35,59 +41,123 @@ async fn a_locked_store_is_unavailable_until_it_is_free() {
     receiver.stop().await;
 }
 
-/// Storing needs no more than the journal. What cannot be counted then is lost by nobody, and nothing more is taken.
 #[tokio::test]
-async fn a_store_that_cannot_count_takes_no_more_until_it_can() {
-    for broken in ["starts", "tallies", "ids_odd", "ids_of"] {
+async fn a_store_that_refuses_to_write_is_unavailable_until_it_does() {
+    let receiver = Receiver::start().await;
+    let other = file(&receiver, INBOX);
+    for parity in ["odd", "even"] {
+        other
+            .execute_batch(&format!(
+                "CREATE TRIGGER refuse_{parity} AFTER INSERT ON arrived_{parity} BEGIN SELECT RAISE(ABORT, 'no'); END"
+            ))
+            .unwrap();
+    }
+    is_unavailable(&receiver, 1).await;
+    other.execute_batch("DROP TRIGGER refuse_odd; DROP TRIGGER refuse_even").unwrap();
+    assert_eq!(receiver.submit(&body(&id(1))).await.status(), 200);
+    assert_eq!(receiver.stored()[0].2, 1);
+    receiver.stop().await;
+}
+
+/// Storing needs no more than the inbox. What cannot be counted now is counted when it can be.
+#[tokio::test]
+async fn what_cannot_be_counted_yet_is_stored() {
+    for broken in ["starts", "tallies", "ids_odd", "folded"] {
         let receiver = Receiver::start().await;
-        let other = file(&receiver);
+        let other = file(&receiver, STORE);
         other.execute_batch(&format!("ALTER TABLE {broken} RENAME TO away")).unwrap();
         assert_eq!(receiver.submit(&body(&id(1))).await.status(), 200);
-        while receiver.get("/readyz").await.0 == 200 {
+        while receiver.metric("prehog_keeper_up").await == 1 {
             tokio::task::yield_now().await;
         }
-        is_unavailable(&receiver, 2).await;
-        other.execute_batch(&format!("ALTER TABLE away RENAME TO {broken}")).unwrap();
         assert_eq!(receiver.submit(&body(&id(2))).await.status(), 200);
+        other.execute_batch(&format!("ALTER TABLE away RENAME TO {broken}")).unwrap();
+        while receiver.metric("prehog_keeper_up").await == 0 {
+            tokio::task::yield_now().await;
+        }
         assert_eq!(receiver.stored()[0].2, 2, "{broken}");
         receiver.stop().await;
     }
 }
 
-#[tokio::test]
-async fn a_store_that_refuses_to_write_is_unavailable_until_it_does() {
-    let receiver = Receiver::start().await;
-    let other = file(&receiver);
-    other
-        .execute_batch("CREATE TRIGGER refuse BEFORE INSERT ON journal BEGIN SELECT RAISE(ABORT, 'no'); END")
-        .unwrap();
-    is_unavailable(&receiver, 1).await;
-    other.execute_batch("DROP TRIGGER refuse").unwrap();
-    assert_eq!(receiver.submit(&body(&id(1))).await.status(), 200);
-    assert_eq!(receiver.stored()[0].2, 1);
-    receiver.stop().await;
+fn batch(numbers: std::ops::Range<u64>) -> Vec<Submission> {
+    numbers.map(|number| submission(1, number, Day(20_000))).collect()
+}
+
+#[test]
+fn what_cannot_be_counted_does_not_pile_up_without_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = StoreUrl::Sqlite(folder.path().join(STORE));
+    let mut store = url.open().unwrap();
+    let other = Connection::open(folder.path().join(STORE)).unwrap();
+    other.execute_batch("ALTER TABLE tallies RENAME TO away").unwrap();
+    let mut taken = 0;
+    let (count, most) = (20_000, 400_000);
+    while taken < most && store.append(&batch(taken..taken + count)).is_ok() {
+        taken += count;
+    }
+    assert!(taken < most, "it takes everything");
+    other.execute_batch("ALTER TABLE away RENAME TO tallies").unwrap();
+    store.append(&batch(taken..taken + count)).unwrap();
+    assert_eq!(stored(&url).iter().map(|(_, _, count)| count).sum::<u64>(), taken + count);
 }
 
 /// In the middle of folding, after the ids and the starts: all of it is undone, and no id is taken for a repetition.
 #[test]
 fn folding_happens_as_a_whole_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("events.db");
+    let path = folder.path().join(STORE);
     let url = StoreUrl::Sqlite(path.clone());
     let mut store = url.open().unwrap();
     let other = Connection::open(path).unwrap();
-    let batch: Vec<_> = (0..50).map(|number| prehog::load::submission(1, number, Day(20_000))).collect();
-    store.append(&batch).unwrap();
+    store.append(&batch(0..50)).unwrap();
     other
         .execute_batch("CREATE TRIGGER refuse BEFORE INSERT ON tallies BEGIN SELECT RAISE(ABORT, 'no'); END")
         .unwrap();
     store.fold().unwrap_err();
     let count = |sql: &str| other.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
     assert_eq!(count("SELECT (SELECT COUNT(*) FROM ids_even) + (SELECT COUNT(*) FROM starts)"), 0);
-    assert_eq!(count("SELECT COUNT(*) FROM journal"), 50);
+    // It closed the epoch: what comes now is in the next one.
+    store.append(&batch(50..80)).unwrap();
     other.execute_batch("DROP TRIGGER refuse").unwrap();
     assert_eq!(store.fold().unwrap(), 0);
-    assert_eq!(stored(&url).iter().map(|(_, _, count)| count).sum::<u64>(), 50);
+    assert_eq!(stored(&url).iter().map(|(_, _, count)| count).sum::<u64>(), 80);
+}
+
+/// Killed after an epoch was counted and before it was removed: it is removed, and not counted again.
+#[test]
+fn an_epoch_is_counted_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = StoreUrl::Sqlite(folder.path().join(STORE));
+    let mut store = url.open().unwrap();
+    let inbox = Connection::open(folder.path().join(INBOX)).unwrap();
+    let execute = |sql: &str| inbox.execute_batch(sql).unwrap();
+    store.append(&batch(0..50)).unwrap();
+    execute("CREATE TABLE kept AS SELECT * FROM arrived_odd");
+    assert_eq!(store.fold().unwrap(), 0);
+    execute("INSERT INTO arrived_odd SELECT * FROM kept");
+    store.append(&batch(50..60)).unwrap();
+    // Its ids would tell as well, but nobody asks them.
+    assert_eq!(store.fold().unwrap(), 0);
+    assert_eq!(stored(&url).iter().map(|(_, _, count)| count).sum::<u64>(), 60);
+    assert_eq!(inbox.query_row("SELECT COUNT(*) FROM arrived_odd", [], |row| row.get::<_, i64>(0)), Ok(0));
+}
+
+/// The inbox of another time beside the store, or none, as after a copy was put back: what is stored from then on counts.
+#[test]
+fn a_store_without_its_inbox_begins_a_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = StoreUrl::Sqlite(folder.path().join(STORE));
+    for number in 0..6 {
+        let mut store = url.open().unwrap();
+        store.append(&batch(number * 10..number * 10 + 10)).unwrap();
+        store.fold().unwrap();
+        drop(store);
+        if number % 2 == 0 {
+            std::fs::remove_file(folder.path().join(INBOX)).unwrap();
+        }
+    }
+    assert_eq!(stored(&url).iter().map(|(_, _, count)| count).sum::<u64>(), 60);
 }
 
 /// A full disk: the limit on the size of files makes writing fail, and is lifted while the program runs.

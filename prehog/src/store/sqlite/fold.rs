@@ -1,37 +1,46 @@
-//! Folding: counts what is in the journal, each id once, and empties it. Depends on rusqlite and the journal. All of it
-//! happens in the caller's transaction or none of it, so that whoever is killed in between, and however many processes
-//! fold the same file, every submission is counted once.
+//! Folding: counts what arrived, each id once. Depends on rusqlite and the inbox. All of it happens in the caller's
+//! transaction or none of it.
 
 use std::collections::HashMap;
 
 use rusqlite::{Connection, params};
 
-use super::{StoreError, journal, number};
+use super::inbox::Arrived;
+use super::{StoreError, number};
 use crate::day::Day;
-use crate::start::{Facet, Start, Submission};
+use crate::start::{Facet, Start};
 
-/// Counts what is in the journal. Returns how many of it were repetitions.
-pub(super) fn fold(connection: &Connection) -> Result<u64, StoreError> {
-    let mut submissions = journal::read(connection)?;
+/// Counts what arrived. Returns how many of it were repetitions.
+pub(super) fn fold(connection: &Connection, arrived: Arrived) -> Result<u64, StoreError> {
+    let Arrived { mut submissions, starts } = arrived;
     // In the order of the ids' tables: neighbours are on one page. Of two with the same id the first one stays first.
-    submissions.sort_by_key(|submission| (submission.day, submission.id));
-    let mut starts: HashMap<(Day, &Start), u64> = HashMap::new();
+    submissions.sort_by_key(|(day, id, _)| (*day, *id));
+    let mut counts: HashMap<(Day, usize), u64> = HashMap::new();
     let mut repeated = 0;
-    let mut turned = None;
-    for Submission { id, day, start } in &submissions {
-        if turned != Some(*day) {
-            turn_to(connection, *day)?;
-            turned = Some(*day);
-        }
-        if is_new(connection, *day, id)? {
-            *starts.entry((*day, start)).or_default() += 1;
-        } else {
-            repeated += 1;
+    for of_day in submissions.chunk_by(|one, next| one.0 == next.0) {
+        let Some((day, ..)) = of_day.first() else { continue };
+        turn_to(connection, *day)?;
+        // The other table may hold a day long gone: an id that is in it is a repetition nevertheless.
+        let (table, other) =
+            if day.0.rem_euclid(2) == 0 { ("ids_even", "ids_odd") } else { ("ids_odd", "ids_even") };
+        let mut note = connection.prepare_cached(&format!(
+            "INSERT OR IGNORE INTO {table} (id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM {other} WHERE id = ?1)"
+        ))?;
+        for (day, id, place) in of_day {
+            if note.execute(params![id])? == 1 {
+                *counts.entry((*day, *place)).or_default() += 1;
+            } else {
+                repeated += 1;
+            }
         }
     }
-    add_starts(connection, &starts)?;
-    add_tallies(connection, &starts)?;
-    journal::clear(connection)?;
+    let mut counts: Vec<(Day, &Start, u64)> = counts
+        .into_iter()
+        .filter_map(|((day, place), count)| Some((day, starts.get(place)?, count)))
+        .collect();
+    counts.sort_unstable();
+    add_starts(connection, &counts)?;
+    add_tallies(connection, &counts)?;
     Ok(repeated)
 }
 
@@ -48,26 +57,12 @@ fn turn_to(connection: &Connection, day: Day) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Notes an id; false where it was noted on this day or the day before.
-fn is_new(connection: &Connection, day: Day, id: &[u8; 16]) -> Result<bool, StoreError> {
-    let (find_other, insert) = if day.0.rem_euclid(2) == 0 {
-        ("SELECT 1 FROM ids_odd WHERE id = ?1", "INSERT OR IGNORE INTO ids_even (id) VALUES (?1)")
-    } else {
-        ("SELECT 1 FROM ids_even WHERE id = ?1", "INSERT OR IGNORE INTO ids_odd (id) VALUES (?1)")
-    };
-    // The other table may hold a day long gone: an id that is in it is a repetition nevertheless.
-    if connection.prepare_cached(find_other)?.exists(params![id])? {
-        return Ok(false);
-    }
-    Ok(connection.prepare_cached(insert)?.execute(params![id])? == 1)
-}
-
-fn add_starts(connection: &Connection, starts: &HashMap<(Day, &Start), u64>) -> Result<(), StoreError> {
+fn add_starts(connection: &Connection, counts: &[(Day, &Start, u64)]) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO starts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
          ON CONFLICT DO UPDATE SET starts = starts + excluded.starts",
     )?;
-    for ((day, start), count) in starts {
+    for (day, start, count) in counts {
         statement.execute(params![
             day.0,
             start.run_mode,
@@ -85,9 +80,9 @@ fn add_starts(connection: &Connection, starts: &HashMap<(Day, &Start), u64>) -> 
     Ok(())
 }
 
-fn add_tallies(connection: &Connection, starts: &HashMap<(Day, &Start), u64>) -> Result<(), StoreError> {
+fn add_tallies(connection: &Connection, counts: &[(Day, &Start, u64)]) -> Result<(), StoreError> {
     let mut tallies: HashMap<(Day, Facet, String), u64> = HashMap::new();
-    for ((day, start), count) in starts {
+    for (day, start, count) in counts {
         for facet in Facet::ALL {
             *tallies.entry((*day, facet, start.value(facet))).or_default() += count;
         }
