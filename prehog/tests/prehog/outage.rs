@@ -10,7 +10,7 @@ use prehog::Options;
 use prehog::day::Day;
 use prehog::load::submission;
 use prehog::start::Submission;
-use prehog::store::{Store as _, StoreUrl};
+use prehog::store::StoreUrl;
 use rusqlite::Connection;
 
 use crate::lab::{Program, Receiver, body, client, id, noon, refusal, still, stored, submit};
