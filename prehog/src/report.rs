@@ -151,10 +151,11 @@ impl Report {
     fn of(published: &Published, span: Span, min_group: u64) -> Self {
         let weeks = || (span.first.0..=span.last.0).map(Week);
         let shown = |week: &Week| published.weeks.get(week);
+        // A week without any start is as good as one with too few, where there can be one with too few.
+        let none_at_all = (min_group <= 1).then_some(0);
         let day = |day: Day| match shown(&day.week()) {
             Some(week) => week.days.shown.get(&day).copied().or((week.days.hidden == 0).then_some(0)),
-            // A week without any start is as good as one with too few.
-            None => None,
+            None => none_at_all,
         };
         let combinations = published.table(Facet::UseCases);
         Self {
@@ -163,7 +164,10 @@ impl Report {
             min_group,
             starts: published.weeks.values().map(|week| week.total).sum(),
             weeks: weeks()
-                .map(|week| Count { from: week.first(), starts: shown(&week).map(|week| week.total) })
+                .map(|week| Count {
+                    from: week.first(),
+                    starts: shown(&week).map(|week| week.total).or(none_at_all),
+                })
                 .collect(),
             days: weeks()
                 .flat_map(|week| week.days().map(Day))

@@ -11,6 +11,15 @@ pub(super) fn page(report: &Report) -> String {
     let fewer = format!("fewer than {}", report.min_group);
     let sections = [
         days(report, &fewer),
+        use_cases(report),
+        table(
+            report,
+            "combinations",
+            "Combinations",
+            "Which kinds of destinations one start has together.",
+            &report.combinations,
+            &fewer,
+        ),
         table(report, "run-modes", "One-shot and continuous", "How agents run.", &report.run_modes, &fewer),
         table(
             report,
@@ -42,15 +51,6 @@ pub(super) fn page(report: &Report) -> String {
             "Helpers and their versions",
             "Each helper, with its version where it gives one.",
             &report.helper_versions,
-            &fewer,
-        ),
-        use_cases(report),
-        table(
-            report,
-            "combinations",
-            "Combinations",
-            "Which kinds of destinations one start has together.",
-            &report.combinations,
             &fewer,
         ),
     ];

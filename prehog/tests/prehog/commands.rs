@@ -67,6 +67,10 @@ fn report_rounds_to_whole_weeks() {
     assert_eq!(report["until"], day.plus(7).week().last().to_string());
     let html = run(folder.path(), &[&arguments[..], &["html"]].concat());
     assert!(text(&html).contains("<strong>300</strong> starts"));
+    // The second week has no start at all: hidden like a few, and shown as none where nothing is hidden.
+    assert_eq!(report["weeks"][1]["starts"], Value::Null);
+    let all = run(folder.path(), &[&arguments[..], &["json", "--min-group", "1"]].concat());
+    assert_eq!(serde_json::from_str::<Value>(text(&all)).unwrap()["weeks"][1]["starts"], 0);
     let wrong = run(folder.path(), &["report", "--since", &until, "--until", &since]);
     assert!(!wrong.status.success() && String::from_utf8_lossy(&wrong.stderr).contains("in order"));
 }
