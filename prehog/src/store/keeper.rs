@@ -20,10 +20,10 @@ pub const FOLD_WITHIN: Duration = Duration::from_secs(1);
 /// with a clock of its own.
 pub const GRACE: Duration = Duration::from_secs(60 * 60);
 
-/// How much less than the others the keeper gets of a processor that all of them want: about a third of a full share. Much
+/// How much less than the others the keeper gets of a processor that all of them want: about a tenth of a full share. Much
 /// less, and on a busy machine it would never get done.
 #[cfg(target_os = "linux")]
-const NICE: i32 = 5;
+const NICE: i32 = 10;
 
 /// What the keeper is asked for.
 pub(super) enum Chore {

@@ -26,14 +26,19 @@ const MIGRATIONS: [&str; 2] =
 /// What is added to the file's name for the one of the inbox.
 const INBOX: &str = ".inbox";
 
-/// How long to wait for another process that writes to the same file.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// How often to look again whether another one who writes to the same file is done, and how long to wait in between.
+/// Most take less than a millisecond; it is given up after four seconds or so.
+const LOOKS: i32 = 4000;
+const SHORT: Duration = Duration::from_micros(100);
+const LONG: Duration = Duration::from_millis(1);
+/// How many times that is soon.
+const SOON: i32 = 50;
 
 /// How much the inbox may hold before nothing more is stored until it is folded: where nobody folds, or more comes than
 /// can be counted.
 const FULLEST: i64 = 8 * FOLD as i64;
 
-/// Pages in the log beside the file at which a commit moves them into it.
+/// Pages in the log beside a file at which a commit moves them into it: some milliseconds of work.
 const LOG_PAGES: u32 = 4000;
 
 /// An open file, and its inbox.
@@ -51,7 +56,7 @@ impl Sqlite {
     ///
     /// Where it cannot be opened or brought up to date, or a newer version of this program wrote it.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut connection = connect(path, LOG_PAGES)?;
+        let mut connection = connect(path)?;
         migrate(&mut connection, &MIGRATIONS)?;
         let mut beside = path.as_os_str().to_owned();
         beside.push(INBOX);
@@ -60,18 +65,25 @@ impl Sqlite {
     }
 }
 
-fn connect(path: &Path, log_pages: u32) -> Result<Connection, StoreError> {
+fn connect(path: &Path) -> Result<Connection, StoreError> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(PATIENCE)?;
+    connection.busy_handler(Some(wait_for_others))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "secure_delete", "ON")?;
     connection.pragma_update(None, "cache_size", -8192)?;
-    connection.pragma_update(None, "wal_autocheckpoint", log_pages)?;
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
+}
+
+/// SQLite's own way to wait doubles what it waits, up to a tenth of a second: too long for who has a sender waiting.
+#[expect(clippy::disallowed_methods, reason = "SQLite asks how long to wait, in a thread of the store's own")]
+fn wait_for_others(looked: i32) -> bool {
+    std::thread::sleep(if looked < SOON { SHORT } else { LONG });
+    looked < LOOKS
 }
 
 fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), StoreError> {

@@ -52,7 +52,9 @@ pub enum NotStored {
     Busy,
 }
 
-type Job = (Submission, oneshot::Sender<Result<(), NotStored>>);
+/// A submission, and where it goes back to with what became of it: who made it frees it. Many small things that one thread
+/// makes and another one frees cost both of them.
+type Job = (Submission, oneshot::Sender<(Result<(), NotStored>, Submission)>);
 
 impl Writer {
     /// Begins the threads. A store that cannot be opened now is opened when there is something to store.
@@ -105,7 +107,7 @@ impl Writer {
             TrySendError::Full(_) => NotStored::Busy,
             TrySendError::Disconnected(_) => NotStored::Unavailable,
         })?;
-        answered.await.unwrap_or(Err(NotStored::Unavailable))
+        answered.await.map_or(Err(NotStored::Unavailable), |(stored, _)| stored)
     }
 
     /// Removes ids that are no longer kept and, where a day is given, what is older. Not answered: where there is no
@@ -136,22 +138,20 @@ impl Work {
         let mut batch = Vec::new();
         let mut answers = Vec::new();
         while let Ok(first) = jobs.recv() {
-            // Those who are about to hand in theirs do so first, where the processors are busy.
-            thread::yield_now();
             for (submission, answer) in std::iter::once(first).chain(jobs.try_iter().take(LARGEST_BATCH - 1))
             {
                 batch.push(submission);
                 answers.push(answer);
             }
             let stored = self.append(&batch);
-            for answer in answers.drain(..) {
+            let count = batch.len();
+            for (answer, submission) in answers.drain(..).zip(batch.drain(..)) {
                 // A sender that has gone away needs no answer.
-                let _ = answer.send(stored);
+                let _ = answer.send((stored, submission));
             }
             if stored.is_ok() {
-                self.tell_keeper(batch.len());
+                self.tell_keeper(count);
             }
-            batch.clear();
         }
     }
 

@@ -34,11 +34,10 @@ pub(super) fn fold(connection: &Connection, arrived: Arrived) -> Result<u64, Sto
             }
         }
     }
-    let mut counts: Vec<(Day, &Start, u64)> = counts
+    let counts: Vec<(Day, &Start, u64)> = counts
         .into_iter()
         .filter_map(|((day, place), count)| Some((day, starts.get(place)?, count)))
         .collect();
-    counts.sort_unstable();
     add_starts(connection, &counts)?;
     add_tallies(connection, &counts)?;
     Ok(repeated)

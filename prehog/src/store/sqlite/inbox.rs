@@ -16,8 +16,11 @@ use crate::start::{Start, Submission};
 
 const MIGRATIONS: [&str; 1] = [include_str!("../migrations/inbox/0001-arrivals.sql")];
 
-/// Pages in the log beside the file at which a commit moves them into it: so few that it takes milliseconds.
-const LOG_PAGES: u32 = 1000;
+/// Bytes of an id.
+const ID: usize = 16;
+
+/// Room for the line of a start.
+const LINE: usize = 96;
 
 /// An open inbox.
 pub(super) struct Inbox {
@@ -44,7 +47,7 @@ pub(super) struct Arrived {
 impl Inbox {
     /// Opens the file, which is made where there is none. `folded` is the last epoch that is counted.
     pub(super) fn open(path: &Path, folded: i64) -> Result<Self, StoreError> {
-        let mut connection = connect(path, LOG_PAGES)?;
+        let mut connection = connect(path)?;
         migrate(&mut connection, &MIGRATIONS)?;
         if epoch(&connection)? <= folded {
             // It is new, or an old copy was put in its place. What that holds was counted long ago.
@@ -63,13 +66,24 @@ impl Inbox {
     pub(super) fn write(&mut self, batch: &[Submission]) -> Result<i64, StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let table = table(epoch(&transaction)?);
-        let sql = format!("INSERT INTO {table} (day, id, start) VALUES (?1, ?2, ?3)");
+        let sql = format!(
+            "INSERT INTO {table} (position, day, ids, starts)
+             VALUES ((SELECT COALESCE(MAX(position), 0) FROM {table}) + ?1, ?2, ?3, ?4)"
+        );
         let mut statement = transaction.prepare_cached(&sql)?;
-        for Submission { id, day, start } in batch {
-            statement.execute(params![day.0, id, written(start)?])?;
+        for of_day in batch.chunk_by(|one, next| one.day == next.day) {
+            let Some(Submission { day, .. }) = of_day.first() else { continue };
+            let mut ids = Vec::with_capacity(of_day.len() * ID);
+            let mut starts = Vec::with_capacity(of_day.len() * LINE);
+            for submission in of_day {
+                ids.extend(submission.id);
+                write(&mut starts, &submission.start)?;
+            }
+            // JSON is UTF-8.
+            let starts = String::from_utf8_lossy(&starts);
+            statement.execute(params![of_day.len(), day.0, ids, starts])?;
         }
         drop(statement);
-        // A table that is emptied as a whole begins again at 1.
         let length = transaction.last_insert_rowid();
         transaction.commit()?;
         Ok(length)
@@ -100,26 +114,42 @@ impl Inbox {
     pub(super) fn read(&self, closed: Closed) -> Result<Arrived, StoreError> {
         let mut arrived = Arrived::default();
         let mut places: HashMap<String, usize> = HashMap::new();
-        let sql = format!("SELECT day, id, start FROM {} ORDER BY rowid", table(closed.epoch));
+        let sql = format!("SELECT day, ids, starts FROM {} ORDER BY position", table(closed.epoch));
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let text = row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?;
-            let place = match places.get(text) {
-                Some(place) => *place,
-                None => {
-                    arrived.starts.push(read(text)?);
-                    places.insert(text.to_owned(), arrived.starts.len() - 1);
-                    arrived.starts.len() - 1
-                }
-            };
-            arrived.submissions.push((Day(row.get(0)?), row.get(1)?, place));
+            let day = Day(row.get(0)?);
+            let ids = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+            let starts = row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?;
+            let (ids, rest) = ids.as_chunks::<ID>();
+            if !rest.is_empty() || ids.len() != starts.lines().count() {
+                return Err(foreign());
+            }
+            for (id, line) in ids.iter().zip(starts.lines()) {
+                let place = match places.get(line) {
+                    Some(place) => *place,
+                    None => {
+                        arrived.starts.push(read(line)?);
+                        places.insert(line.to_owned(), arrived.starts.len() - 1);
+                        arrived.starts.len() - 1
+                    }
+                };
+                arrived.submissions.push((day, *id, place));
+            }
         }
         Ok(arrived)
     }
 
-    /// Empties a closed epoch; nothing where somebody else has done so.
+    /// Empties a closed epoch that is counted; nothing where somebody else has done so.
     pub(super) fn clear(&mut self, closed: Closed) -> Result<(), StoreError> {
+        // Who stores waits for this. If the power goes before it is on disk, it is done again.
+        self.connection.pragma_update(None, "synchronous", "NORMAL")?;
+        let cleared = self.clear_now(closed);
+        self.connection.pragma_update(None, "synchronous", "FULL")?;
+        cleared
+    }
+
+    fn clear_now(&mut self, closed: Closed) -> Result<(), StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Else its table has another epoch by now.
         if epoch(&transaction)? == closed.epoch + 1 {
@@ -158,8 +188,8 @@ fn is_empty(connection: &Connection, epoch: i64) -> Result<bool, StoreError> {
     Ok(!connection.prepare_cached(&format!("SELECT 1 FROM {} LIMIT 1", table(epoch)))?.exists([])?)
 }
 
-/// A start as a list in JSON, in the order of its fields.
-fn written(start: &Start) -> Result<String, StoreError> {
+/// Writes a start as a line: a list in JSON, in the order of its fields.
+fn write(lines: &mut Vec<u8>, start: &Start) -> Result<(), StoreError> {
     let list = (
         &start.run_mode,
         &start.version,
@@ -171,13 +201,15 @@ fn written(start: &Start) -> Result<String, StoreError> {
         start.destinations_configured_kubernetes_access,
         start.destinations_configured_application_access,
     );
-    serde_json::to_string(&list).map_err(|error| StoreError::Foreign(error.to_string()))
+    // Into memory it does not fail.
+    serde_json::to_writer(&mut *lines, &list).map_err(|_| foreign())?;
+    lines.push(b'\n');
+    Ok(())
 }
 
-fn read(text: &str) -> Result<Start, StoreError> {
+fn read(line: &str) -> Result<Start, StoreError> {
     type List = (String, String, String, Option<String>, Option<String>, u32, u32, u32, u32);
-    let list: List = serde_json::from_str(text)
-        .map_err(|_| StoreError::Foreign("an event in the inbox is not as it was written".to_owned()))?;
+    let list: List = serde_json::from_str(line).map_err(|_| foreign())?;
     let (run_mode, version, join_type, helper, helper_version, all, database, kubernetes, application) = list;
     Ok(Start {
         run_mode,
@@ -190,4 +222,8 @@ fn read(text: &str) -> Result<Start, StoreError> {
         destinations_configured_kubernetes_access: kubernetes,
         destinations_configured_application_access: application,
     })
+}
+
+fn foreign() -> StoreError {
+    StoreError::Foreign("what is in the inbox is not as it was written".to_owned())
 }
