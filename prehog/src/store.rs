@@ -35,7 +35,7 @@ pub const LARGEST_BATCH: usize = 4096;
 
 /// How many submissions are folded at once where they come fast: so many that most pages of the store that one of them
 /// changes are changed by others, too.
-pub const FOLD: usize = 16_384;
+pub const FOLD: usize = 65_536;
 
 /// A place that keeps starts. Calls block; each may fail and be tried again.
 pub trait Store: Send {

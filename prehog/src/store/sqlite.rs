@@ -36,7 +36,7 @@ const SOON: i32 = 50;
 
 /// How much the inbox may hold before nothing more is stored until it is folded: where nobody folds, or more comes than
 /// can be counted.
-const FULLEST: i64 = 8 * FOLD as i64;
+const FULLEST: i64 = 4 * FOLD as i64;
 
 /// Pages in the log beside a file at which a commit moves them into it: some milliseconds of work.
 const LOG_PAGES: u32 = 4000;
