@@ -48,7 +48,8 @@ pub trait Store: Send {
     fn append(&mut self, batch: &[Submission]) -> Result<(), StoreError>;
 
     /// Does for what was appended since what nobody needs to wait for, beside others who append. It is best done for about
-    /// [`FOLD`] submissions at a time. Returns how many of them were repetitions, where the store can tell; else 0.
+    /// [`FOLD`] submissions at a time. Returns how many repetitions were found since it was last called, by this or on the
+    /// way to something else; 0 where the store cannot tell.
     ///
     /// # Errors
     ///

@@ -47,6 +47,8 @@ pub struct Sqlite {
     inbox: Inbox,
     /// How much the inbox had when it was last written to.
     arrived: i64,
+    /// Repetitions that were found and not told yet.
+    repeated: u64,
 }
 
 impl Sqlite {
@@ -61,7 +63,30 @@ impl Sqlite {
         let mut beside = path.as_os_str().to_owned();
         beside.push(INBOX);
         let inbox = Inbox::open(Path::new(&beside), folded(&connection)?)?;
-        Ok(Self { connection, inbox, arrived: 0 })
+        Ok(Self { connection, inbox, arrived: 0, repeated: 0 })
+    }
+
+    /// Counts everything that is in the inbox.
+    fn fold_all(&mut self) -> Result<(), StoreError> {
+        // What somebody left who was killed, and then what arrived since.
+        while !self.inbox.is_empty()? {
+            // One at a time, of all processes.
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let Some(closed) = self.inbox.close()? else { break };
+            if closed.epoch > folded(&transaction)? {
+                let repeated = fold::fold(&transaction, self.inbox.read(closed)?)?;
+                transaction.execute("UPDATE folded SET epoch = ?1", params![closed.epoch])?;
+                transaction.commit()?;
+                self.repeated += repeated;
+            } else {
+                transaction.rollback()?;
+            }
+            self.inbox.clear(closed)?;
+            if !closed.is_left {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -120,36 +145,19 @@ fn truncate_log(connection: &Connection) -> Result<(), StoreError> {
 impl Store for Sqlite {
     fn append(&mut self, batch: &[Submission]) -> Result<(), StoreError> {
         if self.arrived >= FULLEST {
-            self.fold()?;
+            self.fold_all()?;
         }
         self.arrived = self.inbox.write(batch)?;
         Ok(())
     }
 
     fn fold(&mut self) -> Result<u64, StoreError> {
-        let mut repeated = 0;
-        // What somebody left who was killed, and then what arrived since.
-        while !self.inbox.is_empty()? {
-            // One at a time, of all processes.
-            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let Some(closed) = self.inbox.close()? else { break };
-            if closed.epoch > folded(&transaction)? {
-                repeated += fold::fold(&transaction, self.inbox.read(closed)?)?;
-                transaction.execute("UPDATE folded SET epoch = ?1", params![closed.epoch])?;
-                transaction.commit()?;
-            } else {
-                transaction.rollback()?;
-            }
-            self.inbox.clear(closed)?;
-            if !closed.is_left {
-                break;
-            }
-        }
-        Ok(repeated)
+        self.fold_all()?;
+        Ok(std::mem::take(&mut self.repeated))
     }
 
     fn tally(&mut self, first: Week, last: Week, floor: u64) -> Result<Tally, StoreError> {
-        self.fold()?;
+        self.fold_all()?;
         // One snapshot for all of it.
         let transaction = self.connection.transaction()?;
         let mut tally = Tally::default();
@@ -177,7 +185,7 @@ impl Store for Sqlite {
     }
 
     fn export(&mut self, first: Day, last: Day, sink: &mut Sink<'_>) -> Result<(), StoreError> {
-        self.fold()?;
+        self.fold_all()?;
         let mut statement = self.connection.prepare(
             "SELECT day, run_mode, version, join_type, helper, helper_version, destinations, destinations_database,
                  destinations_kubernetes, destinations_application, starts
@@ -203,7 +211,7 @@ impl Store for Sqlite {
     }
 
     fn retain(&mut self, first: Day) -> Result<u64, StoreError> {
-        self.fold()?;
+        self.fold_all()?;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let gone: i64 = transaction.query_row(
             "SELECT COALESCE(SUM(starts), 0) FROM starts WHERE day < ?1",
@@ -218,7 +226,7 @@ impl Store for Sqlite {
     }
 
     fn forget_ids(&mut self, today: Day) -> Result<(), StoreError> {
-        self.fold()?;
+        self.fold_all()?;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for (parity, table) in [(0, "ids_even"), (1, "ids_odd")] {
             let day: i32 = transaction.query_row(

@@ -151,15 +151,11 @@ async fn work_under_way_is_capped() {
         stream.write_all(head.as_bytes()).await.unwrap();
         slow.push(stream);
     }
-    while receiver.metric("prehog_requests").await < 2 {
-        tokio::task::yield_now().await;
-    }
+    receiver.wait_for("prehog_requests", |under_way| under_way == 2).await;
     let (status, code, _) = refusal(receiver.submit(&body(&id(1))).await).await;
     assert_eq!((status, code.as_str()), (429, "resource_exhausted"));
     drop(slow);
-    while receiver.metric("prehog_requests").await > 0 {
-        tokio::task::yield_now().await;
-    }
+    receiver.wait_for("prehog_requests", |under_way| under_way == 0).await;
     assert_eq!(receiver.submit(&body(&id(1))).await.status(), 200);
     receiver.stop().await;
 }

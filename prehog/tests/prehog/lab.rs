@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -114,6 +115,17 @@ impl Receiver {
         line.unwrap_or_else(|| panic!("no metric {name} in\n{text}")).parse().unwrap()
     }
 
+    /// Waits until a metric is as wanted. A minute means never.
+    pub(crate) async fn wait_for(&self, name: &str, wanted: impl Fn(u64) -> bool) {
+        let wait = async {
+            while !wanted(self.metric(name).await) {
+                tokio::task::yield_now().await;
+            }
+        };
+        let done = tokio::time::timeout(Duration::from_secs(60), wait).await;
+        assert!(done.is_ok(), "{name} stays {}", self.metric(name).await);
+    }
+
     /// Everything that is stored: lines of the day, the start and how often.
     pub(crate) fn stored(&self) -> Vec<(String, Value, u64)> {
         stored(&self.store)
@@ -154,6 +166,11 @@ pub(crate) fn stored(store: &StoreUrl) -> Vec<(String, Value, u64)> {
     all
 }
 
+/// Sets the permissions of a file or a folder.
+pub(crate) fn permit(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
 /// The code and the message of a Connect error.
 pub(crate) async fn refusal(answer: Response) -> (u16, String, String) {
     let status = answer.status().as_u16();
@@ -182,6 +199,20 @@ impl Program {
         let script = format!("trap '' XFSZ; ulimit -S -f {}; exec \"$0\" \"$@\"", bytes / 512);
         shell.args(["-c", &script, env!("CARGO_BIN_EXE_prehog")]);
         Self::run(shell, folder, &[])
+    }
+
+    /// The same, as somebody whom the permissions of files bind. The folder is theirs, too.
+    pub(crate) fn start_bound(folder: &Path) -> Self {
+        permit(folder, 0o777);
+        if !rustix::process::geteuid().is_root() {
+            return Self::start(folder, &[]);
+        }
+        // Where the build is may be closed to others.
+        let program = folder.join("prehog");
+        fs::copy(env!("CARGO_BIN_EXE_prehog"), &program).unwrap();
+        let mut nobody = Command::new("setpriv");
+        nobody.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(program);
+        Self::run(nobody, folder, &[])
     }
 
     fn run(mut command: Command, folder: &Path, flags: &[&str]) -> Self {

@@ -13,7 +13,7 @@ use prehog::start::Submission;
 use prehog::store::StoreUrl;
 use rusqlite::Connection;
 
-use crate::lab::{Program, Receiver, body, client, id, noon, refusal, still, stored, submit};
+use crate::lab::{Program, Receiver, body, client, id, noon, permit, refusal, still, stored, submit};
 
 async fn is_unavailable(receiver: &Receiver, number: u64) {
     let (status, code, _) = refusal(receiver.submit(&body(&id(number))).await).await;
@@ -67,14 +67,10 @@ async fn what_cannot_be_counted_yet_is_stored() {
         let other = file(&receiver, STORE);
         other.execute_batch(&format!("ALTER TABLE {broken} RENAME TO away")).unwrap();
         assert_eq!(receiver.submit(&body(&id(1))).await.status(), 200);
-        while receiver.metric("prehog_keeper_up").await == 1 {
-            tokio::task::yield_now().await;
-        }
+        receiver.wait_for("prehog_keeper_up", |is_up| is_up == 0).await;
         assert_eq!(receiver.submit(&body(&id(2))).await.status(), 200);
         other.execute_batch(&format!("ALTER TABLE away RENAME TO {broken}")).unwrap();
-        while receiver.metric("prehog_keeper_up").await == 0 {
-            tokio::task::yield_now().await;
-        }
+        receiver.wait_for("prehog_keeper_up", |is_up| is_up == 1).await;
         assert_eq!(receiver.stored()[0].2, 2, "{broken}");
         receiver.stop().await;
     }
@@ -196,6 +192,38 @@ async fn a_full_disk_is_unavailable_until_there_is_room() {
     let all = stored(&store);
     assert!(all.iter().all(|(_, _, count)| *count == 1));
     assert_eq!(all.len(), acknowledged);
+}
+
+/// A file that is read-only when the program begins. Without the inbox nothing is acknowledged until it can be written to;
+/// the store's own file is needed for counting only.
+#[tokio::test]
+async fn a_read_only_file_acknowledges_nothing_that_is_not_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let client = client();
+    let program = Program::start_bound(folder.path());
+    assert_eq!(submit(&client, program.address, &body(&id(1))).await.status(), 200);
+    program.kill();
+    for (name, number, while_read_only) in [(INBOX, 2, 503), (STORE, 3, 200)] {
+        // SQLite gives what it makes beside a file the permissions of the file.
+        let allow = |mode| {
+            for made in ["", "-wal", "-shm"] {
+                permit(&folder.path().join(format!("{name}{made}")), mode);
+            }
+        };
+        allow(0o444);
+        let program = Program::start_bound(folder.path());
+        let submit = || async { submit(&client, program.address, &body(&id(number))).await.status() };
+        let ready = || async {
+            client.get(format!("http://{}/readyz", program.address)).send().await.unwrap().status()
+        };
+        assert_eq!(submit().await, while_read_only, "{name}");
+        assert_eq!(ready().await, 503, "{name}");
+        assert!(program.log().contains("attempt to write a readonly database"), "{}", program.log());
+        allow(0o666);
+        assert_eq!(submit().await, 200, "{name}");
+        program.kill();
+    }
+    assert_eq!(stored(&StoreUrl::Sqlite(folder.path().join(STORE)))[0].2, 3);
 }
 
 /// Two receivers on one file, as while one replaces the other.

@@ -236,3 +236,21 @@ fn a_file_of_a_newer_version_is_left_alone() {
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     assert!(url.open().err().unwrap().to_string().contains("99"));
 }
+
+/// Whether a repetition is found by folding or on the way to something else, it is told once.
+#[test]
+fn repetitions_are_told_whenever_they_were_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = StoreUrl::Sqlite(folder.path().join("events.db")).open().unwrap();
+    let repeat = |store: &mut dyn Store| {
+        store.append(&[submission(1, MONDAY), submission(1, MONDAY)]).unwrap();
+    };
+    repeat(&mut *store);
+    assert_eq!(store.fold().unwrap(), 1);
+    repeat(&mut *store);
+    store.forget_ids(MONDAY).unwrap();
+    repeat(&mut *store);
+    store.retain(MONDAY).unwrap();
+    assert_eq!(store.fold().unwrap(), 4);
+    assert_eq!(store.fold().unwrap(), 0);
+}

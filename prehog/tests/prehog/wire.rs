@@ -92,9 +92,7 @@ async fn a_repeated_submission_is_stored_once() {
     }
     assert_eq!(receiver.submit(&body(&id(2))).await.status(), 200);
     // Found out by the receiver itself, before anybody else reads the store.
-    while receiver.metric("prehog_repeated_total").await < 2 {
-        tokio::task::yield_now().await;
-    }
+    receiver.wait_for("prehog_repeated_total", |found| found == 2).await;
     assert_eq!(receiver.stored()[0].2, 2);
     receiver.stop().await;
 }
