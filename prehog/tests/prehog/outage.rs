@@ -2,9 +2,9 @@
 //! the receiver recovers by itself.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
-use std::sync::Arc;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 
 use prehog::Options;
 use prehog::day::Day;
@@ -14,6 +14,7 @@ use prehog::store::StoreUrl;
 use rusqlite::Connection;
 
 use crate::lab::{Program, Receiver, body, client, id, noon, permit, refusal, still, stored, submit};
+use crate::stores::clickhouse;
 
 async fn is_unavailable(receiver: &Receiver, number: u64) {
     let (status, code, _) = refusal(receiver.submit(&body(&id(number))).await).await;
@@ -274,4 +275,67 @@ async fn a_server_that_comes_later_is_used_then() {
     well.store(true, Ordering::SeqCst);
     assert_eq!(receiver.submit(&body(&id(1))).await.status(), 200);
     receiver.stop().await;
+}
+
+/// A ClickHouse server that stores but does not say so in time: nothing is acknowledged, and what is sent again counts once.
+#[tokio::test]
+async fn a_slow_server_is_unavailable_until_it_answers() {
+    let Some(url) = clickhouse("slow") else { return };
+    let (server, database) = url.rsplit_once('/').unwrap();
+    let way = Way::to(server.strip_prefix("http://").unwrap());
+    let store: StoreUrl = format!("clickhouse:http://{}/{database}", way.address).parse().unwrap();
+    let options = Options { rate_limit: 0, ..Options::new(still(noon())) };
+    let receiver = Receiver::start_on(tempfile::tempdir().unwrap(), store, options).await;
+    assert_eq!(receiver.submit(&body(&id(1))).await.status(), 200);
+    way.hold(true);
+    is_unavailable(&receiver, 2).await;
+    assert_eq!(receiver.get("/readyz").await.0, 503);
+    way.hold(false);
+    assert_eq!(receiver.submit(&body(&id(2))).await.status(), 200);
+    assert_eq!(receiver.stored().iter().map(|(_, _, count)| count).sum::<u64>(), 2);
+    receiver.stop().await;
+}
+
+/// A way to a server on which its answers can be held back.
+struct Way {
+    address: SocketAddr,
+    held: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Way {
+    fn to(server: &str) -> Self {
+        let server = server.to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let held = Arc::new((Mutex::new(false), Condvar::new()));
+        let of_answers = Arc::clone(&held);
+        std::thread::spawn(move || {
+            for near in listener.incoming().flatten() {
+                let far = TcpStream::connect(&server).unwrap();
+                let (mut asked, mut asks) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+                // Either end may go away at any time.
+                std::thread::spawn(move || drop(std::io::copy(&mut asked, &mut asks)));
+                let held = Arc::clone(&of_answers);
+                std::thread::spawn(move || drop(answer(far, near, &held)));
+            }
+        });
+        Self { address, held }
+    }
+
+    fn hold(&self, hold: bool) {
+        *self.held.0.lock().unwrap() = hold;
+        self.held.1.notify_all();
+    }
+}
+
+fn answer(mut far: TcpStream, mut near: TcpStream, held: &(Mutex<bool>, Condvar)) -> std::io::Result<()> {
+    let mut bytes = [0; 16 * 1024];
+    loop {
+        let count = far.read(&mut bytes)?;
+        if count == 0 {
+            return near.shutdown(std::net::Shutdown::Write);
+        }
+        drop(held.1.wait_while(held.0.lock().unwrap(), |held| *held).unwrap());
+        near.write_all(&bytes[..count])?;
+    }
 }
