@@ -57,7 +57,7 @@ async fn server(store: &str) -> Result<()> {
     writeln!(stdout(), "{}", listener.local_addr()?)?;
     let options = Options { rate_limit: 0, ..Options::new(prehog::clock::system()) };
     if store != "none" {
-        let listeners = Listeners { events: listener, report: None };
+        let listeners = Listeners { events: listener, report: None, metrics: None };
         return Ok(serve(listeners, store.parse()?, options, std::future::pending()).await?);
     }
     let checks = Checks::new()?;

@@ -1,7 +1,8 @@
-//! The servers: the public listener that takes events, and, where one is asked for, a listener for the report.
-//! Depends on axum and hyper. TLS is the work of a reverse proxy before it.
+//! The servers: the public listener that takes events, and, where they are asked for, a listener for the report and one
+//! for the metrics. Depends on axum and hyper. TLS is the work of a reverse proxy before it.
 //!
-//! The public listener answers `SubmitTbotEvent`, `/livez`, `/readyz` and `/metrics`, and nothing of what is stored.
+//! The public listener answers `SubmitTbotEvent`, `/livez` and `/readyz`, and nothing of what is stored. Metrics are not
+//! for everybody who reads the report either: who asks for them again and again sees the second in which a start came.
 
 mod connections;
 mod guard;
@@ -16,10 +17,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::check::{Checks, SchemaError};
 use crate::clock::Clock;
@@ -99,6 +100,8 @@ pub struct Listeners {
     pub events: TcpListener,
     /// For the report.
     pub report: Option<TcpListener>,
+    /// For the metrics.
+    pub metrics: Option<TcpListener>,
 }
 
 /// Serves until `stop` ends; then finishes what is under way, and returns when everything acknowledged is stored.
@@ -127,22 +130,23 @@ pub async fn serve(
     };
     let (stopping, stopped) = watch::channel(());
     let upkeep = tokio::spawn(upkeep::keep(writer.clone(), options.clone(), stopped.clone()));
-    let events = events(ingest, Some(writer), &options);
-    let connections = Connections::new(&options, Arc::clone(&metrics));
-    let events = tokio::spawn(connections.clone().run(listeners.events, events, stopped.clone()));
-    let report = listeners.report.map(|listener| {
-        let pages = pages::router(store, &options);
-        tokio::spawn(connections.run(listener, pages, stopped))
-    });
+    // Each with limits of its own: whoever floods one of them does not keep others from the next.
+    let mut serving = JoinSet::new();
+    let mut listen = |listener: Option<TcpListener>, router: Router| {
+        if let Some(listener) = listener {
+            let connections = Connections::new(&options, Arc::clone(&metrics));
+            serving.spawn(connections.run(listener, router, stopped.clone()));
+        }
+    };
+    listen(Some(listeners.events), events(ingest, Some(writer), &options));
+    listen(listeners.report, pages::router(store, &options));
+    listen(listeners.metrics, metrics_page(Arc::clone(&metrics)));
 
     stop.await;
     // Every receiver is told, also where some have ended.
     let _ = stopping.send(());
     // A task that ended early has nothing left to finish.
-    let _ = events.await;
-    if let Some(report) = report {
-        let _ = report.await;
-    }
+    while serving.join_next().await.is_some() {}
     upkeep.abort();
     let _ = upkeep.await;
     // With the last writer gone the thread writes what waits, and ends.
@@ -166,7 +170,6 @@ async fn open(store: StoreUrl) -> Result<Option<Box<dyn crate::store::Store>>, S
 
 /// Everything the public listener answers.
 pub fn events(ingest: Ingest, writer: Option<Writer>, options: &Options) -> Router {
-    let health = Health { metrics: Arc::clone(&ingest.metrics), ready: Readiness::new(writer) };
     let guard = Guard {
         metrics: Arc::clone(&ingest.metrics),
         rate: Arc::new(RateLimit::new(options.rate_limit)),
@@ -180,24 +183,18 @@ pub fn events(ingest: Ingest, writer: Option<Writer>, options: &Options) -> Rout
         .layer(axum::middleware::from_fn_with_state(guard, guard::guard))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
-        .with_state(health)
+        .with_state(Readiness::new(writer))
 }
 
-#[derive(Clone)]
-struct Health {
-    metrics: Arc<Metrics>,
-    ready: Readiness,
-}
-
-async fn readyz(State(health): State<Health>) -> (StatusCode, &'static str) {
-    if health.ready.is_ready().await {
+async fn readyz(State(ready): State<Readiness>) -> (StatusCode, &'static str) {
+    if ready.is_ready().await {
         (StatusCode::OK, "ok\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "the store is not available\n")
     }
 }
 
-async fn metrics(State(health): State<Health>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], health.metrics.text())
+fn metrics_page(metrics: Arc<Metrics>) -> Router {
+    let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    Router::new().route("/metrics", get(async move || (content_type, metrics.text())))
 }

@@ -39,7 +39,7 @@ const READ_AHEAD: usize = 32 * 1024;
 /// Requests at a time on one HTTP/2 connection.
 const STREAMS: u32 = 32;
 
-/// Accepts and serves connections, within limits that all listeners share.
+/// Accepts and serves the connections of a listener, within its limits.
 #[derive(Clone)]
 pub struct Connections {
     all: Arc<Semaphore>,

@@ -54,6 +54,7 @@ pub(crate) fn body(id: &str) -> Value {
 pub(crate) struct Receiver {
     pub(crate) address: SocketAddr,
     pub(crate) report: SocketAddr,
+    metrics: SocketAddr,
     pub(crate) store: StoreUrl,
     pub(crate) folder: TempDir,
     client: Client,
@@ -73,18 +74,20 @@ impl Receiver {
     }
 
     pub(crate) async fn start_on(folder: TempDir, store: StoreUrl, options: Options) -> Self {
-        let events = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let report = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, report_address) = (events.local_addr().unwrap(), report.local_addr().unwrap());
+        let listen = || async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            (listener.local_addr().unwrap(), listener)
+        };
+        let ((address, events), (report, of_report), (metrics, of_metrics)) =
+            (listen().await, listen().await, listen().await);
         let (stop, stopped) = oneshot::channel::<()>();
-        let listeners = Listeners { events, report: Some(report) };
+        let listeners = Listeners { events, report: Some(of_report), metrics: Some(of_metrics) };
         let url = store.clone();
         let served = tokio::spawn(async move {
             let stop = async move { drop(stopped.await) };
             serve(listeners, url, options, stop).await.unwrap();
         });
-        let receiver =
-            Self { address, report: report_address, store, folder, client: client(), stop, served };
+        let receiver = Self { address, report, metrics, store, folder, client: client(), stop, served };
         // An answer, whichever it is, means that it has begun, and has its tables where it has a file.
         receiver.get("/readyz").await;
         receiver
@@ -99,18 +102,25 @@ impl Receiver {
     }
 
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
-        let answer = self.client.get(self.url(path)).send().await.unwrap();
-        (answer.status().as_u16(), answer.text().await.unwrap())
+        self.get_from(self.address, path).await
     }
 
     pub(crate) async fn get_report(&self, path: &str) -> (u16, String) {
-        let answer = self.client.get(format!("http://{}{path}", self.report)).send().await.unwrap();
+        self.get_from(self.report, path).await
+    }
+
+    pub(crate) async fn get_metrics(&self, path: &str) -> (u16, String) {
+        self.get_from(self.metrics, path).await
+    }
+
+    async fn get_from(&self, address: SocketAddr, path: &str) -> (u16, String) {
+        let answer = self.client.get(format!("http://{address}{path}")).send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
     /// A metric's value.
     pub(crate) async fn metric(&self, name: &str) -> u64 {
-        let (_, text) = self.get("/metrics").await;
+        let (_, text) = self.get_metrics("/metrics").await;
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("no metric {name} in\n{text}")).parse().unwrap()
     }
@@ -228,7 +238,7 @@ impl Program {
             .spawn()
             .unwrap();
         let mut program = Self { child, address: ([127, 0, 0, 1], 0).into(), log };
-        program.address = program.wait_for_address();
+        program.address = program.wait_for_address("receiving events");
         program
     }
 
@@ -236,12 +246,14 @@ impl Program {
         fs::read_to_string(&self.log).unwrap()
     }
 
-    fn wait_for_address(&mut self) -> SocketAddr {
+    /// Where it does that, by its log.
+    pub(crate) fn wait_for_address(&mut self, what: &str) -> SocketAddr {
         const HOST: &str = "127.0.0.1:";
         let begun = std::time::Instant::now();
         loop {
             let log = self.log();
-            if let Some((_, rest)) = log.split_once(HOST)
+            if let Some(line) = log.split_inclusive('\n').find(|line| line.contains(what))
+                && let Some((_, rest)) = line.split_once(HOST)
                 && let Some(end) = rest.find(|char: char| !char.is_ascii_digit())
             {
                 return format!("{HOST}{}", &rest[..end]).parse().unwrap();

@@ -22,7 +22,8 @@ pub(crate) fn everything(folder: &Path) -> String {
 #[tokio::test]
 async fn canaries_are_neither_stored_nor_logged() {
     let folder = tempfile::tempdir().unwrap();
-    let program = Program::start(folder.path(), &["--trusted-proxy", "127.0.0.1", "--log-format", "json"]);
+    let flags = ["--trusted-proxy", "127.0.0.1", "--log-format", "json", "--metrics-listen", "127.0.0.1:0"];
+    let mut program = Program::start(folder.path(), &flags);
     let url = format!("http://{}{PATH}?canary-query=1", program.address);
     let mut bodies = vec![body(&id(7)), body("canary-id"), json!({ "canary-key": "canary-value" })];
     for field in ["version", "joinType", "helper", "helperVersion", "region"] {
@@ -49,7 +50,8 @@ async fn canaries_are_neither_stored_nor_logged() {
     // Some of it is stored, some refused.
     assert!(answers.contains(&200) && answers.contains(&400), "{answers:?}");
     let port = client();
-    let metrics = port.get(format!("http://{}/metrics", program.address)).send().await.unwrap();
+    let address = program.wait_for_address("showing the metrics");
+    let metrics = port.get(format!("http://{address}/metrics")).send().await.unwrap();
     let metrics = metrics.text().await.unwrap();
     let log = program.log();
     let left = everything(folder.path()) + &log + &metrics;

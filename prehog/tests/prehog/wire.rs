@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::lab::{Receiver, body, id, noon, refusal, still};
+use crate::lab::{PATH, Receiver, body, id, noon, refusal, still};
 use prehog::Options;
 
 /// What the Go agent sent, byte for byte, and when.
@@ -199,12 +199,30 @@ async fn the_public_listener_answers_ingest_and_health_only() {
     let receiver = Receiver::start().await;
     assert_eq!(receiver.get("/livez").await.0, 200);
     assert_eq!(receiver.get("/readyz").await, (200, "ok\n".to_owned()));
-    assert_eq!(receiver.get("/metrics").await.0, 200);
-    for path in
-        ["/", "/report.json", "/report.csv", "/index.html", "/prehog.v1alpha.TbotReportingService/Other"]
-    {
+    for path in [
+        "/",
+        "/metrics",
+        "/report.json",
+        "/report.csv",
+        "/index.html",
+        "/prehog.v1alpha.TbotReportingService/Other",
+    ] {
         let (status, text) = receiver.get(path).await;
         assert!(status >= 400, "{path}: {status} {text}");
+    }
+    receiver.stop().await;
+}
+
+#[tokio::test]
+async fn the_report_and_the_metrics_have_a_listener_each() {
+    let receiver = Receiver::start().await;
+    assert_eq!(receiver.get_report("/").await.0, 200);
+    let (status, text) = receiver.get_metrics("/metrics").await;
+    assert_eq!(status, 200);
+    assert!(text.contains("prehog_events_total{result=\"stored\"} 0\n"), "{text}");
+    assert_eq!(receiver.get_report("/metrics").await.0, 404);
+    for path in ["/", "/livez", PATH] {
+        assert_eq!(receiver.get_metrics(path).await.0, 404, "{path}");
     }
     receiver.stop().await;
 }

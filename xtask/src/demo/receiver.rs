@@ -26,8 +26,8 @@ impl Receiver {
         let store = StoreUrl::Sqlite(file.to_owned());
         let served = tokio::spawn(async move {
             let stop = async { drop(stopped.await) };
-            serve(Listeners { events, report: None }, store, Options::new(prehog::clock::system()), stop)
-                .await
+            let listeners = Listeners { events, report: None, metrics: None };
+            serve(listeners, store, Options::new(prehog::clock::system()), stop).await
         });
         Ok(Self { address, stop, served })
     }

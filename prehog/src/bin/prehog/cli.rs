@@ -56,6 +56,9 @@ pub(crate) struct Serve {
     /// Where to show the report; nowhere unless given
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) report_listen: Option<SocketAddr>,
+    /// Where to show the metrics; nowhere unless given
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) metrics_listen: Option<SocketAddr>,
     /// Show no group with fewer starts
     #[arg(long, value_name = "N", default_value_t = prehog::server::MIN_GROUP)]
     pub(crate) min_group: u64,

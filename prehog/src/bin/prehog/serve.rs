@@ -1,5 +1,7 @@
 //! `prehog serve`: listens, and serves until a signal.
 
+use std::net::SocketAddr;
+
 use anyhow::Context as _;
 use prehog::clock::Clock;
 use prehog::limits::TrustedProxies;
@@ -17,19 +19,18 @@ pub(crate) fn serve(arguments: Serve, clock: Clock) -> anyhow::Result<()> {
 
 async fn run(arguments: Serve, clock: Clock) -> anyhow::Result<()> {
     let store = arguments.store.store;
-    let events = TcpListener::bind(arguments.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", arguments.listen))?;
+    let events = listen(arguments.listen).await?;
     tracing::info!(address = %events.local_addr()?, %store, "receiving events");
-    let report = match arguments.report_listen {
-        Some(address) => {
-            let listener =
-                TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-            tracing::info!(address = %listener.local_addr()?, "showing the report");
-            Some(listener)
-        }
-        None => None,
-    };
+    let mut report = None;
+    if let Some(address) = arguments.report_listen {
+        let listener = report.insert(listen(address).await?);
+        tracing::info!(address = %listener.local_addr()?, "showing the report");
+    }
+    let mut metrics = None;
+    if let Some(address) = arguments.metrics_listen {
+        let listener = metrics.insert(listen(address).await?);
+        tracing::info!(address = %listener.local_addr()?, "showing the metrics");
+    }
     let options = Options {
         rate_limit: arguments.rate_limit,
         trusted_proxies: TrustedProxies(arguments.trusted_proxies),
@@ -47,5 +48,9 @@ async fn run(arguments: Serve, clock: Clock) -> anyhow::Result<()> {
         }
         tracing::info!("stopping");
     };
-    Ok(serve_until(Listeners { events, report }, store, options, stop).await?)
+    Ok(serve_until(Listeners { events, report, metrics }, store, options, stop).await?)
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
