@@ -39,6 +39,7 @@ addEventListener("load", () => {
     overflow: Math.max(0, document.documentElement.scrollWidth - document.documentElement.clientWidth),
     charts: charts.length,
     cut,
+    smallest: Math.min(...all("svg text").map((text) => text.getBoundingClientRect().height), 99),
     contrast: { text: contrast("body", "color"), soft: contrast("header p", "color"), bar: contrast(".bar", "fill") },
     unnamed: charts.filter((chart) => chart.getAttribute("role") !== "img" || !named(chart)).length,
     untabled: charts.filter((chart) => !chart.nextElementSibling?.querySelector("table caption")).length,

@@ -77,6 +77,7 @@ fn check(found: &Value, dark: bool) {
     // Nothing hangs over the edge, and no text runs into a neighbour or out of its chart.
     assert_eq!(found["overflow"], 0, "{found}");
     assert_eq!(found["cut"], Value::Array(Vec::new()), "{found}");
+    assert!(found["smallest"].as_f64().unwrap() >= 13.0, "{found}");
     // Text stands out from the page (WCAG AA: 4.5 to 1), bars too (3 to 1).
     assert!(found["contrast"]["text"].as_f64().unwrap() >= 4.5, "{found}");
     assert!(found["contrast"]["soft"].as_f64().unwrap() >= 4.5, "{found}");
@@ -95,8 +96,13 @@ fn check(found: &Value, dark: bool) {
 fn the_report_reads_well_in_a_browser() {
     for starts in [0, 1, 50_000] {
         let page = page(starts);
-        for (width, dark) in [(1280, false), (1280, true), (500, false)] {
-            let Some(found) = look(&page, width, dark) else { return };
+        // The browser's window is no narrower than 500 pixels; a telephone is.
+        let narrow = page.replace("<html ", "<html style=\"width: 22.5rem\" ");
+        assert_ne!(narrow, page);
+        for (page, width, dark) in
+            [(&page, 1280, false), (&page, 1280, true), (&page, 500, false), (&narrow, 500, false)]
+        {
+            let Some(found) = look(page, width, dark) else { return };
             check(&found, dark);
             let charts = found["charts"].as_u64().unwrap();
             assert!(if starts > 1 { charts == 8 } else { charts >= 1 }, "{starts}: {found}");
