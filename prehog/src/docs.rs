@@ -7,6 +7,9 @@ use crate::report::WEEKS;
 use crate::server::{MIN_GROUP, RATE_LIMIT, upkeep};
 use crate::store::{DEFAULT_STORE, FOLD_WITHIN, GRACE, ID_DAYS};
 
+/// How long after a day is over, in hours, what belongs to it goes, at the latest.
+const LATE_HOURS: u64 = (GRACE.as_secs() + upkeep::EVERY.as_secs()) / 3600;
+
 /// A section in Markdown, its title at the second level, its lines ended by a newline.
 pub fn stored() -> String {
     format!(
@@ -14,8 +17,8 @@ pub fn stored() -> String {
         largest_body = LARGEST_BODY / 1024,
         tolerance = TIMESTAMP_TOLERANCE.as_secs() / 3600,
         id_days = ID_DAYS,
-        id_hours = (ID_DAYS + 1) * 24,
-        late_hours = (GRACE + upkeep::EVERY).as_secs() / 3600,
+        id_hours = u64::from(ID_DAYS.unsigned_abs() + 1) * 24 + LATE_HOURS,
+        late_hours = LATE_HOURS,
         fold_within = FOLD_WITHIN.as_secs(),
         default_store = DEFAULT_STORE,
         min_group = MIN_GROUP,
@@ -33,7 +36,7 @@ mod tests {
         for number in [
             "16 KiB",
             "24 hours",
-            "48 hours, and 2 until",
+            "2 hours more until it is removed: at most 50 hours",
             "within 1 s",
             "`sqlite:prehog.db`",
             "fewer than 10",
