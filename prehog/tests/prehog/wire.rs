@@ -1,8 +1,9 @@
 //! The wire: what agents send is stored as the event's schema has it, and what does not fit is refused by its field.
 
+use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
-use crate::lab::{PATH, Receiver, body, id, noon, refusal, still};
+use crate::lab::{PATH, Receiver, body, client, client_builder, id, noon, refusal, still};
 use prehog::Options;
 
 /// What the Go agent sent, byte for byte, and when.
@@ -61,27 +62,43 @@ async fn our_own_agents_body_is_stored() {
     receiver.stop().await;
 }
 
-/// gRPC-Web, which HTTP/1.1 can carry: the message in a frame, and the status in a frame of its own behind the answer.
+/// gRPC over HTTP/2 without TLS, and gRPC-Web over HTTP/1.1: the message in a frame, and the status behind the answer.
 #[tokio::test]
 async fn grpc_is_understood() {
     let recorded: Vec<Value> = serde_json::from_str(RECORDING).unwrap();
     let clock = still(noon() + std::time::Duration::from_secs(4 * 86_400));
     let receiver = Receiver::start_with(Options { rate_limit: 0, ..Options::new(clock) }).await;
-    let frame = |message: &[u8]| {
-        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
-        [&[0], &length[..], message].concat()
-    };
     let message = bytes(recorded[0]["body"].as_str().unwrap());
-    for (message, status) in [(message.as_slice(), "grpc-status: 0"), (b"", "grpc-status: 3")] {
-        let sent = crate::lab::client().post(receiver.url(crate::lab::PATH));
-        let sent = sent.header("Content-Type", "application/grpc-web+proto").body(frame(message));
-        let answer = sent.send().await.unwrap().bytes().await.unwrap();
-        let answer =
-            String::from_utf8_lossy(&answer).replace("grpc-status:", "grpc-status: ").replace("  ", " ");
-        assert!(answer.contains(status), "{answer}");
+    let grpc = client_builder().http2_prior_knowledge().build().unwrap();
+    for (client, content_type) in [(grpc, "application/grpc"), (client(), "application/grpc-web+proto")] {
+        for (message, expected) in [(message.as_slice(), "0"), (b"", "3")] {
+            let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+            let request = client.post(receiver.url(PATH)).header("Content-Type", content_type);
+            let request = request.header("TE", "trailers").body([&[0], &length[..], message].concat());
+            assert_eq!(grpc_status(request.send().await.unwrap()).await, expected, "{content_type}");
+        }
     }
-    assert_eq!(receiver.stored().len(), 1);
+    // The same event twice.
+    assert_eq!(receiver.stored().iter().map(|(_, _, count)| count).sum::<u64>(), 1);
     receiver.stop().await;
+}
+
+/// In the head, where there is no message; else in trailers, which gRPC-Web sends as a last frame.
+async fn grpc_status(answer: reqwest::Response) -> String {
+    let status = |headers: &http::HeaderMap| Some(headers.get("grpc-status")?.to_str().unwrap().to_owned());
+    if let Some(status) = status(answer.headers()) {
+        return status;
+    }
+    let mut frames = String::new();
+    let mut body = http::Response::<reqwest::Body>::from(answer).into_body();
+    while let Some(frame) = body.frame().await {
+        match frame.unwrap().into_data() {
+            Ok(data) => frames += &String::from_utf8_lossy(&data),
+            Err(frame) => return status(frame.trailers_ref().unwrap()).unwrap(),
+        }
+    }
+    let (_, rest) = frames.split_once("grpc-status:").unwrap();
+    rest.lines().next().unwrap().trim().to_owned()
 }
 
 #[tokio::test]
