@@ -12,8 +12,8 @@ use tbot_cluster::{Cluster, ClusterConfig, clock};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let ca_file = std::env::args_os().nth(1).map(PathBuf::from);
-    let ca_file = ca_file.context("name the file to write the web CA to")?;
+    let ca_file = std::env::args_os().nth(1).filter(|name| !name.to_string_lossy().starts_with('-'));
+    let ca_file = PathBuf::from(ca_file.context("usage: tbot-cluster <file to write the web CA to>")?);
     let cluster = Cluster::start(ClusterConfig::new(clock::system())).await?;
     let token = cluster.add_bot("robot", &["access"])?;
     std::fs::write(&ca_file, cluster.web_ca_pem())
