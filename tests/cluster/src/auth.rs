@@ -20,7 +20,8 @@ use crate::identity::Caller;
 use crate::proto::{
     CaKeySet, CertAuthority, CertAuthoritySpec, ClusterCaCert, CreateAppSessionRequest, Empty, Event,
     Features, GetAppSessionRequest, GetCertAuthoritiesRequest, GetCertAuthoritiesResponse,
-    GetCertAuthorityRequest, GetRoleRequest, ImpersonateConditions, ListResourcesRequest, Metadata,
+    GetCertAuthorityRequest, GetRoleRequest, ImpersonateConditions, IssueWorkloadIdentitiesRequest,
+    IssueWorkloadIdentityRequest, JwtKeyPair, ListResourcesRequest, ListSpiffeFederationsRequest, Metadata,
     PingResponse, Role, RoleConditions, RoleSpec, SshKeyPair, TlsKeyPair, UserCertsRequest, Watch,
 };
 use crate::rotation::Keys;
@@ -48,6 +49,15 @@ pub(crate) async fn answer(
         method::CREATE_APP_SESSION => unary(request, |q| shared.create_app_session(caller, &q)).await,
         method::GET_APP_SESSION => unary(request, |q| shared.get_app_session(caller, &q)).await,
         method::WATCH_EVENTS => stream(request, |q| shared.events.watch(&q)).await,
+        method::ISSUE_WORKLOAD_IDENTITY if shared.knows_workloads() => {
+            unary(request, |q| shared.issue_workload_identity(caller, &q)).await
+        }
+        method::ISSUE_WORKLOAD_IDENTITIES if shared.knows_workloads() => {
+            unary(request, |q| shared.issue_workload_identities(caller, &q)).await
+        }
+        method::LIST_SPIFFE_FEDERATIONS if shared.knows_workloads() => {
+            unary(request, |q| shared.spiffe_federations(&q)).await
+        }
         path => Status::unimplemented(format!("the development cluster does not serve {path}")).into_http(),
     }
 }
@@ -66,6 +76,9 @@ pub(crate) fn summary(path: &str, message: &[u8]) -> String {
         method::CREATE_APP_SESSION => of::<CreateAppSessionRequest>(message),
         method::GET_APP_SESSION => of::<GetAppSessionRequest>(message),
         method::WATCH_EVENTS => of::<Watch>(message),
+        method::ISSUE_WORKLOAD_IDENTITY => of::<IssueWorkloadIdentityRequest>(message),
+        method::ISSUE_WORKLOAD_IDENTITIES => of::<IssueWorkloadIdentitiesRequest>(message),
+        method::LIST_SPIFFE_FEDERATIONS => of::<ListSpiffeFederationsRequest>(message),
         _ => String::new(),
     }
 }
@@ -252,7 +265,9 @@ impl Shared {
 /// The public halves.
 fn key_set(keys: Option<&Arc<Keys>>) -> CaKeySet {
     let ssh = keys.iter().filter_map(|keys| keys.ssh.as_ref());
+    let jwt = keys.iter().filter_map(|keys| keys.jwt.as_ref()?.public_pem().ok());
     CaKeySet {
+        jwt: jwt.map(|pem| JwtKeyPair { public_key: pem.into() }).collect(),
         ssh: ssh.map(|ssh| SshKeyPair { public_key: ssh.public_line().into() }).collect(),
         tls: keys
             .iter()

@@ -13,6 +13,7 @@ use x509_cert::spki::SubjectPublicKeyInfoOwned;
 
 use crate::error::Error;
 use crate::identity::{Identity, authority_name, common_name};
+use crate::jwt::JwtKey;
 use crate::keys::{TlsKey, spki_of_pem, spki_of_ssh};
 use crate::rotation::{Authority, Keys, Phase};
 use crate::ssh::SshKey;
@@ -53,6 +54,11 @@ impl TlsAuthority {
         self.der.clone()
     }
 
+    /// The uncompressed point of the key.
+    pub(crate) fn public_point(&self) -> Result<Vec<u8>, Error> {
+        Ok(self.key.spki()?.subject_public_key.raw_bytes().to_vec())
+    }
+
     /// A new key and a certificate for a server; it never expires in practice, so that no test has to renew it.
     pub(crate) fn server(
         &self,
@@ -84,6 +90,10 @@ pub(crate) struct Authorities {
     pub(crate) openssh: Authority,
     /// Databases speak no SSH, so this one has no SSH key (recorded).
     pub(crate) db: Authority,
+    /// Signs what workloads are given: certificates and tokens, so it has an X.509 half and a key for tokens.
+    pub(crate) spiffe: Authority,
+    /// Whom the X.509 half of `spiffe` signs for instead of itself, where it was certified by somebody else.
+    pub(crate) spiffe_issuer: Option<Issuer>,
     /// Not Teleport's: it stands in for the public authority behind a proxy's web certificate.
     pub(crate) web: TlsAuthority,
 }
@@ -97,6 +107,8 @@ impl Authorities {
             host: authority("host")?,
             openssh: authority("openssh")?,
             db: authority("db")?,
+            spiffe: authority("spiffe")?,
+            spiffe_issuer: None,
             web: TlsAuthority::new(now, |_| common_name("tbot-cluster web CA"))?,
         })
     }
@@ -108,21 +120,28 @@ impl Authorities {
             "host" => Some(&self.host),
             "db" => Some(&self.db),
             "openssh" => Some(&self.openssh),
+            "spiffe" => Some(&self.spiffe),
             _ => None,
         }
     }
 
     /// Takes the authority `kind` on to `phase` of its rotation.
     pub(crate) fn rotate(&mut self, kind: &str, phase: Phase, now: SystemTime) -> Result<(), Error> {
-        let Self { cluster, user, host, openssh, db, .. } = self;
+        let Self { cluster, user, host, openssh, db, spiffe, .. } = self;
         let authority = match kind {
             "user" => user,
             "host" => host,
             "db" => db,
             "openssh" => openssh,
+            "spiffe" => spiffe,
             _ => return Err(Error::NoSuchAuthority(kind.to_owned())),
         };
-        authority.enter(phase, || keys(cluster, kind, now))
+        authority.enter(phase, || keys(cluster, kind, now))?;
+        if kind == "spiffe" {
+            // Somebody else has certified the old key, not the new one.
+            self.spiffe_issuer = None;
+        }
+        Ok(())
     }
 
     /// Both certificates of `identity`, from the user CA, valid until `not_after`.
@@ -135,7 +154,7 @@ impl Authorities {
     ) -> Result<Pair, Error> {
         let validity = (now - BACKDATE, not_after);
         let request = Request::new(identity.subject(cluster)?, keys.tls, validity, Profile::User)?;
-        let Keys { tls, ssh } = self.user.active.as_ref();
+        let Keys { tls, ssh, .. } = self.user.active.as_ref();
         let tls = tls.as_ref().ok_or(Error::Crypto("find the user authority's TLS key"))?;
         let ssh = ssh.as_ref().ok_or(Error::Crypto("find the user authority's SSH key"))?;
         let certificate = sign(&tls.name, &tls.key, request)?;
@@ -159,14 +178,69 @@ impl Authorities {
     }
 }
 
-/// New keys for the authority `kind`: both halves, but for databases, which speak no SSH (recorded), and for SSH servers
-/// outside of Teleport, which speak nothing else.
+/// New keys for the authority `kind`: both halves, but for databases, which speak no SSH (recorded), for SSH servers
+/// outside of Teleport, which speak nothing else, and for workloads, which are given tokens instead.
 fn keys(cluster: &str, kind: &str, now: SystemTime) -> Result<Keys, Error> {
     let tls = || TlsAuthority::new(now, |serial| authority_name(cluster, serial));
     Ok(Keys {
         tls: (kind != "openssh").then(tls).transpose()?,
-        ssh: (kind != "db").then(SshKey::generate).transpose()?,
+        ssh: (!matches!(kind, "db" | "spiffe")).then(SshKey::generate).transpose()?,
+        jwt: (kind == "spiffe").then(JwtKey::generate).transpose()?,
     })
+}
+
+/// A name that an authority's key was certified under by somebody else, as a company's own root does.
+pub(crate) struct Issuer {
+    name: Name,
+    der: CertificateDer<'static>,
+    root: TlsAuthority,
+}
+
+/// A workload's certificate, in DER, and those that lead from it to a root that is not the cluster's.
+pub(crate) struct X509Svid {
+    pub(crate) leaf: Vec<u8>,
+    pub(crate) chain: Vec<Vec<u8>>,
+}
+
+impl Authorities {
+    /// Has the key that signs for workloads certified by a new root. Returns the root's certificate in PEM.
+    pub(crate) fn override_spiffe_issuer(&mut self, now: SystemTime) -> Result<String, Error> {
+        let root = TlsAuthority::new(now, |_| common_name("somebody else's root"))?;
+        let name = common_name("somebody else's issuer")?;
+        let key = self.spiffe_tls()?.key.spki()?;
+        let request = Request::new(name.clone(), key, (now, now + TEN_YEARS), Profile::Authority)?;
+        let der = sign(&root.name, &root.key, request)?.to_der()?.into();
+        let issuer = self.spiffe_issuer.insert(Issuer { name, der, root });
+        Ok(issuer.root.pem().to_owned())
+    }
+
+    /// A certificate for a workload of this SPIFFE ID.
+    pub(crate) fn x509_svid(
+        &self,
+        key: SubjectPublicKeyInfoOwned,
+        id: &str,
+        (now, not_after): (SystemTime, SystemTime),
+        with_override: bool,
+    ) -> Result<X509Svid, Error> {
+        let profile = Profile::Workload { id: id.to_owned() };
+        let request = Request::new(Name::default(), key, (now - BACKDATE, not_after), profile)?;
+        let authority = self.spiffe_tls()?;
+        let issuer = self.spiffe_issuer.as_ref().filter(|_| with_override);
+        let name = issuer.map_or(&authority.name, |issuer| &issuer.name);
+        Ok(X509Svid {
+            leaf: sign(name, &authority.key, request)?.to_der()?,
+            chain: issuer.iter().map(|issuer| issuer.der.to_vec()).collect(),
+        })
+    }
+
+    /// The key that signs tokens of workloads.
+    pub(crate) fn spiffe_jwt(&self) -> Result<&JwtKey, Error> {
+        self.spiffe.active.jwt.as_ref().ok_or(Error::Crypto("find the SPIFFE authority's key for tokens"))
+    }
+
+    fn spiffe_tls(&self) -> Result<&TlsAuthority, Error> {
+        self.spiffe.active.tls.as_ref().ok_or(Error::Crypto("find the SPIFFE authority's TLS key"))
+    }
 }
 
 /// The two certificates of one identity.

@@ -23,7 +23,7 @@ pub enum Error {
     BotExists(String),
     #[error("there is no bot {0:?}, add it first")]
     NoSuchBot(String),
-    #[error("there is no authority {0:?} to rotate: name host, user or db")]
+    #[error("there is no authority {0:?} to rotate: name host, user, db or spiffe")]
     NoSuchAuthority(String),
     #[error("a rotation cannot go from {from:?} to {to:?}")]
     Rotation { from: Option<crate::Phase>, to: crate::Phase },

@@ -12,7 +12,7 @@
 //! `issue.rs`) decide, the outcome is logged. `tests/conformance.rs` holds all of it against recordings of a real server.
 //!
 //! What it does not do: serve the applications, databases, Kubernetes and leaf clusters that it lists, join with a proof
-//! that is no identity token, talk over the auth port or an SSH tunnel.
+//! that is no identity token, talk over the auth port or an SSH tunnel, judge workloads by what was attested of them.
 
 mod access;
 mod auth;
@@ -23,6 +23,7 @@ mod events;
 mod faults;
 mod identity;
 mod issue;
+mod jwt;
 mod keys;
 mod log;
 pub mod method;
@@ -35,6 +36,7 @@ mod ssh;
 mod state;
 mod tls;
 mod web;
+mod workload_identity;
 mod x509;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -51,6 +53,7 @@ pub use crate::error::{Error, Failure};
 use crate::events::Events;
 use crate::faults::Faults;
 pub use crate::faults::Hold;
+use crate::jwt::JwtKey;
 use crate::log::Log;
 pub use crate::log::{Call, Outcome};
 pub use crate::oidc::Issuer;
@@ -60,6 +63,7 @@ pub use crate::rotation::Phase;
 pub use crate::state::Role;
 use crate::state::State;
 use crate::tls::Tls;
+pub use crate::workload_identity::{Forgery, WorkloadIdentity};
 
 /// The version that the cluster says it is: that of the recordings.
 pub const SERVER_VERSION: &str = "15.0.0-dev";
@@ -70,7 +74,8 @@ pub struct ClusterConfig {
     pub cluster_name: String,
     /// Validity, expiry and the check of client certificates follow this clock.
     pub clock: Clock,
-    /// The version that it says it is. It answers as [`SERVER_VERSION`] does, and newer calls with code 12.
+    /// The version that it says it is. It answers as [`SERVER_VERSION`] does, and newer calls with code 12, but for those
+    /// about workload identities from version 17 on.
     pub server_version: String,
     /// Where to listen. Loopback; port 0 takes a free one.
     pub listen: SocketAddr,
@@ -217,6 +222,38 @@ impl Cluster {
         Ok(())
     }
 
+    /// Adds a workload identity, or defines it anew. Clusters that say they are older than 17 do not know of any.
+    pub fn set_workload_identity(&self, identity: WorkloadIdentity) {
+        self.shared.state().workloads.insert(identity.name.clone(), identity);
+    }
+
+    /// Federates with another trust domain, whose bundle (a JWKS document) is known or not yet.
+    pub fn federate(&self, trust_domain: &str, bundle: Option<String>) {
+        self.shared.state().federations.insert(trust_domain.to_owned(), bundle);
+    }
+
+    /// What others federate with: the authorities of this cluster's workloads as a JWKS document.
+    pub fn spiffe_bundle(&self) -> Result<String, Error> {
+        self.shared.spiffe_bundle()
+    }
+
+    /// The keys, PEM texts joined, that the tokens of workloads are verified with: the one that signs first.
+    pub fn spiffe_token_keys(&self) -> Result<String, Error> {
+        self.shared
+            .authorities()
+            .spiffe
+            .trusted()
+            .filter_map(|k| k.jwt.as_ref())
+            .map(JwtKey::public_pem)
+            .collect()
+    }
+
+    /// Has the key that signs certificates of workloads certified by somebody else's root, whose certificate in PEM comes
+    /// back. Whoever wants none of that is issued as before.
+    pub fn override_spiffe_issuer(&self) -> Result<String, Error> {
+        self.shared.authorities().override_spiffe_issuer((self.shared.clock)())
+    }
+
     /// The generation of a bot: 0 before it joins, 1 after, where it joins with a token that works once; none when there is
     /// no such bot.
     pub fn generation(&self, bot: &str) -> Option<u64> {
@@ -228,7 +265,7 @@ impl Cluster {
         self.shared.state().is_locked(bot)
     }
 
-    /// Takes the authority `kind` (`host`, `user` or `db`) on to `phase` of its rotation: new connections meet the
+    /// Takes the authority `kind` (`host`, `user`, `db` or `spiffe`) on to `phase` of its rotation: new connections meet the
     /// certificates and the trust of that phase, and everybody who watches is told.
     pub fn rotate(&self, kind: &str, phase: Phase) -> Result<(), Error> {
         let Shared { name, clock, events, .. } = &*self.shared;

@@ -23,6 +23,13 @@ pub const GET_CERT_AUTHORITY: &str = "/teleport.trust.v1.TrustService/GetCertAut
 /// A stream of events.
 pub const WATCH_EVENTS: &str = "/proto.AuthService/WatchEvents";
 
+pub const ISSUE_WORKLOAD_IDENTITY: &str =
+    "/teleport.workloadidentity.v1.WorkloadIdentityIssuanceService/IssueWorkloadIdentity";
+pub const ISSUE_WORKLOAD_IDENTITIES: &str =
+    "/teleport.workloadidentity.v1.WorkloadIdentityIssuanceService/IssueWorkloadIdentities";
+pub const LIST_SPIFFE_FEDERATIONS: &str =
+    "/teleport.machineid.v1.SPIFFEFederationService/ListSPIFFEFederations";
+
 /// The name of a web request: its verb and path without the version prefix.
 pub(crate) fn of_web(request: &str) -> String {
     request.replacen(" /v1/webapi/", " /webapi/", 1)

@@ -1,45 +1,34 @@
 //! Issuers of identity tokens, as a CI system or a cloud has one, and what a cluster checks of such a token: signature
-//! (ES256), issuer, audience, end. Depends on aws-lc-rs and serde; knows no bot.
+//! (ES256), issuer, audience, end. Depends on [`crate::jwt`] and serde; knows no bot.
 
 use std::time::SystemTime;
 
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, UnparsedPublicKey,
-};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::clock::unix_seconds;
 use crate::error::Error;
+use crate::jwt::JwtKey;
 
 /// Signs identity tokens under its own key.
 pub struct Issuer {
     name: String,
-    key: EcdsaKeyPair,
+    key: JwtKey,
 }
 
 impl Issuer {
     /// An issuer of this name, `https://token.actions.example`, with a fresh key.
     pub fn new(name: impl Into<String>) -> Result<Self, Error> {
-        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
-            .map_err(|_| Error::Crypto("generate a P-256 key"))?;
-        Ok(Self { name: name.into(), key })
+        Ok(Self { name: name.into(), key: JwtKey::generate()? })
     }
 
     /// A token for `audience` that ends at `expires`.
     pub fn token(&self, audience: &str, expires: SystemTime) -> Result<String, Error> {
-        let encode = |part: Value| BASE64_URL_SAFE_NO_PAD.encode(part.to_string());
-        let head = encode(json!({ "alg": "ES256", "typ": "JWT" }));
         let claims = json!({ "iss": self.name, "aud": audience, "exp": unix_seconds(expires) });
-        let signed = format!("{head}.{}", encode(claims));
-        let signature = self
-            .key
-            .sign(&SystemRandom::new(), signed.as_bytes())
-            .map_err(|_| Error::Crypto("sign an identity token"))?;
-        Ok(format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature)))
+        self.key.sign(None, &claims)
     }
 }
 
@@ -67,7 +56,7 @@ impl Trusted {
     pub(crate) fn new(issuer: &Issuer, audience: &str) -> Self {
         Self {
             issuer: issuer.name.clone(),
-            public_key: issuer.key.public_key().as_ref().to_vec(),
+            public_key: issuer.key.public_point().to_vec(),
             audience: audience.to_owned(),
         }
     }

@@ -5,6 +5,7 @@
 //! lists every recorded field that is not, so that nothing disappears unseen.
 
 mod resources;
+mod workload_identity;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,7 @@ use prost::Message;
 use prost_types::Timestamp;
 
 pub use resources::*;
+pub use workload_identity::*;
 
 /// `google.protobuf.Empty`, `proto.PingRequest`: calls without an argument.
 #[derive(Clone, PartialEq, Message)]
@@ -330,6 +332,16 @@ pub struct CaKeySet {
     pub ssh: Vec<SshKeyPair>,
     #[prost(message, repeated, tag = "2")]
     pub tls: Vec<TlsKeyPair>,
+    #[prost(message, repeated, tag = "3")]
+    pub jwt: Vec<JwtKeyPair>,
+}
+
+/// `types.JWTKeyPair`, the public half.
+#[derive(Clone, PartialEq, Message)]
+pub struct JwtKeyPair {
+    /// `PUBLIC KEY` in PEM.
+    #[prost(bytes = "vec", tag = "1")]
+    pub public_key: Vec<u8>,
 }
 
 /// `types.SSHKeyPair`, the public half.

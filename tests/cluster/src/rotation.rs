@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use crate::ca::TlsAuthority;
 use crate::error::Error;
+use crate::jwt::JwtKey;
 use crate::proto::Rotation;
 use crate::ssh::SshKey;
 
@@ -47,10 +48,12 @@ impl fmt::Display for Phase {
     }
 }
 
-/// The halves of an authority, of which some have one only.
+/// The parts of an authority, of which some have one only.
 pub(crate) struct Keys {
     pub(crate) tls: Option<TlsAuthority>,
     pub(crate) ssh: Option<SshKey>,
+    /// Signs tokens.
+    pub(crate) jwt: Option<JwtKey>,
 }
 
 /// An authority and where it stands.

@@ -14,6 +14,7 @@ use crate::issue::Join;
 use crate::keys::{hex, random};
 use crate::oidc::Trusted;
 use crate::resources::Resources;
+use crate::workload_identity::WorkloadIdentity;
 
 /// No certificate lives longer.
 pub(crate) const MAX_TTL: Duration = Duration::from_secs(24 * 60 * 60);
@@ -34,13 +35,15 @@ pub struct Role {
     pub db_users: Vec<String>,
     /// Whether the role has the rule to create host certificates.
     pub host_cert: bool,
+    /// Whether the role has the rule to read and list workload identities, and labels for all of them.
+    pub workload_identities: bool,
     /// Caps the life of certificates that carry this role.
     pub max_session_ttl: Duration,
 }
 
 impl Role {
     /// The role of the recordings: logins `root` and `ubuntu`, Kubernetes as `system:masters`, every database, host
-    /// certificates.
+    /// certificates; and workload identities, of which there were none.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -49,6 +52,7 @@ impl Role {
             db_names: vec!["*".into()],
             db_users: vec!["*".into()],
             host_cert: true,
+            workload_identities: true,
             max_session_ttl: Duration::from_secs(30 * 60 * 60),
         }
     }
@@ -106,6 +110,10 @@ pub(crate) struct State {
     pub(crate) app_sessions: BTreeMap<String, AppSession>,
     /// Clusters that trust this one, by name.
     pub(crate) leaves: BTreeMap<String, Arc<Authorities>>,
+    /// By name.
+    pub(crate) workloads: BTreeMap<String, WorkloadIdentity>,
+    /// Other trust domains by name, with the bundle of each that is known.
+    pub(crate) federations: BTreeMap<String, Option<String>>,
 }
 
 /// The user, and the role, that belong to a bot.

@@ -79,7 +79,14 @@ pub(crate) fn values(name: &Name, oid: ObjectIdentifier) -> impl Iterator<Item =
 pub(crate) enum Profile {
     Authority,
     User,
-    Server { dns: Vec<String>, addresses: Vec<IpAddr> },
+    Server {
+        dns: Vec<String>,
+        addresses: Vec<IpAddr>,
+    },
+    /// An X.509 SVID.
+    Workload {
+        id: String,
+    },
 }
 
 /// Everything that a certificate says, before anybody signs it.
@@ -153,13 +160,18 @@ fn extensions(request: &Request, issuer: &SubjectPublicKeyInfoOwned) -> Result<V
                 extension(false, &SubjectKeyIdentifier(key_id(&request.key)?))?,
             ]);
         }
-        Profile::User | Profile::Server { .. } => vec![
+        Profile::User | Profile::Server { .. } | Profile::Workload { .. } => vec![
             extension(true, &KeyUsage(usage))?,
             extension(false, &ExtendedKeyUsage(vec![SERVER_AUTH, CLIENT_AUTH]))?,
             extension(true, &constraints(false))?,
             extension(false, &authority)?,
         ],
     };
+    if let Profile::Workload { id } = &request.profile {
+        let id = GeneralName::UniformResourceIdentifier(Ia5String::new(id)?);
+        // Nothing else says whose it is: it has no subject.
+        list.push(extension(true, &SubjectAltName(vec![id]))?);
+    }
     if let Profile::Server { dns, addresses } = &request.profile {
         let mut names = Vec::new();
         for name in dns {

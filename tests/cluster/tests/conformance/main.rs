@@ -12,3 +12,4 @@ mod replay;
 mod rotation;
 mod rules;
 mod wire;
+mod workload_identity;
