@@ -5,8 +5,15 @@
 //! is refused shrink to none.
 
 /// The service types that run.
-pub const SERVICES: &[&str] =
-    &["identity", "application", "database", "kubernetes", "kubernetes/v2", "ssh_host"];
+pub const SERVICES: &[&str] = &[
+    "identity",
+    "application",
+    "database",
+    "kubernetes",
+    "kubernetes/v2",
+    "ssh_host",
+    "workload-identity-x509",
+];
 
 /// The destination types that run.
 pub const DESTINATIONS: &[&str] = &["directory", "kubernetes_secret", "memory"];
@@ -34,6 +41,8 @@ pub const REFUSED: &[(&str, &str, &str)] = &[
     ("Application", "delegation_session_id", "credentials for a delegation session"),
     ("Kubernetes", "delegation_session_id", "credentials for a delegation session"),
     ("KubernetesV2", "relay_server", "a relay"),
+    ("WorkloadIdentityX509", "include_federated_trust_bundles", "the roots of federated trust domains"),
+    ("WorkloadIdentityX509", "trust_domains", "the roots of further trust domains"),
 ];
 
 /// What a property would give, where it is refused.

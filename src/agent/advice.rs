@@ -4,7 +4,7 @@
 /// Advice on a refusal of the auth server, with its leading semicolon; empty when there is none.
 pub(super) fn refused(message: &str) -> &'static str {
     // The order matters: the general words come last.
-    const ADVICE: [(&str, &str); 9] = [
+    const ADVICE: [(&str, &str); 10] = [
         (
             "generation mismatch",
             "; the bot is locked now, because its certificate was used twice: remove the lock (tctl get locks), recreate the bot and configure its new token",
@@ -20,6 +20,10 @@ pub(super) fn refused(message: &str) -> &'static str {
         (
             "on \"host_cert\"",
             "; a role that the output acts with needs the rule `host_cert: [create]` (resources: [host_cert], verbs: [create])",
+        ),
+        (
+            "on \"workload_identity\"",
+            "; a role of the bot needs the rule `workload_identity: [list, read]` (resources: [workload_identity], verbs: [list, read]) and workload_identity_labels",
         ),
         ("access denied to perform action", "; a role that this bot acts with needs a rule that allows this"),
         (
@@ -126,6 +130,10 @@ mod tests {
         assert!(
             refused(r#"access denied to perform action "create" on "host_cert""#)
                 .contains("host_cert: [create]")
+        );
+        assert!(
+            refused(r#"access denied to perform action "read" on "workload_identity""#)
+                .contains("workload_identity_labels")
         );
         assert!(refused(r#"access denied to perform action "read" on "role""#).contains("needs a rule"));
         assert!(refused("access denied: client credentials have expired, please relogin.").contains("clock"));

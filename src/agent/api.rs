@@ -6,6 +6,7 @@
 mod host_cert;
 mod resources;
 mod watch;
+mod workload_identity;
 
 use std::error::Error as _;
 use std::future::Future;
@@ -39,6 +40,7 @@ use super::route::{AuthRoute, Route};
 use super::tls::{Inner, TlsError};
 pub(crate) use resources::Found;
 pub(crate) use watch::AuthorityState;
+pub(crate) use workload_identity::{SvidRequest, WorkloadSelector};
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// Short enough that a stop, which waits for a renewal under way, ends within the usual 30 s of grace.

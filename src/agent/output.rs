@@ -15,11 +15,14 @@ mod kubernetes_v2;
 mod lookup;
 mod ssh_config;
 mod ssh_host;
+mod workload_identity;
+mod workload_x509;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+pub(crate) use super::api::WorkloadSelector;
 use super::api::{AuthClient, Authority};
 use super::destination::Destination;
 use super::identity::Identity;
@@ -38,6 +41,8 @@ pub(crate) use kubernetes::Kubernetes;
 pub(crate) use kubernetes_v2::{KubernetesV2, Selector};
 pub use lookup::LookupError;
 pub(crate) use ssh_host::{SshAuthority, SshHost};
+pub use workload_identity::WorkloadIdentityError;
+pub(crate) use workload_x509::WorkloadX509;
 
 /// An output, ready to be written any number of times.
 #[derive(Clone, Debug)]
@@ -61,6 +66,22 @@ pub(crate) enum Kind {
     Kubernetes(Kubernetes),
     KubernetesV2(KubernetesV2),
     SshHost(SshHost),
+    WorkloadX509(WorkloadX509),
+}
+
+impl Kind {
+    /// Whether it is for workloads: of the cluster's SPIFFE authority.
+    pub(crate) fn is_for_workloads(&self) -> bool {
+        match self {
+            Self::WorkloadX509(_) => true,
+            Self::Identity(_)
+            | Self::Application(_)
+            | Self::Database(_)
+            | Self::Kubernetes(_)
+            | Self::KubernetesV2(_)
+            | Self::SshHost(_) => false,
+        }
+    }
 }
 
 /// What every output needs from the agent.
@@ -94,6 +115,7 @@ impl Output {
             Kind::Kubernetes(kind) => kind.set(&issuer).await,
             Kind::KubernetesV2(kind) => kind.set(&issuer).await,
             Kind::SshHost(kind) => kind.set(&issuer).await,
+            Kind::WorkloadX509(kind) => kind.set(&issuer).await,
         }?;
         let destination = Arc::clone(&self.destination);
         blocking(move || destination.write(files)).await?;

@@ -4,6 +4,7 @@
 //! data, no I/O.
 
 pub(crate) mod resources;
+pub(crate) mod workload_identity;
 
 use std::collections::BTreeMap;
 
@@ -171,9 +172,21 @@ pub(crate) struct GetCertAuthoritiesResponse {
     pub(crate) cert_authorities: Vec<CertAuthority>,
 }
 
+/// Its reply is a [`CertAuthority`] itself.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct GetCertAuthorityRequest {
+    #[prost(string, tag = "1")]
+    pub(crate) r#type: String,
+    /// The cluster's name.
+    #[prost(string, tag = "2")]
+    pub(crate) domain: String,
+    #[prost(bool, tag = "3")]
+    pub(crate) include_key: bool,
+}
+
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct CertAuthority {
-    /// The authority's type: `host`, `user`, `db`.
+    /// The authority's type: `host`, `user`, `db`, `spiffe`.
     #[prost(string, tag = "2")]
     pub(crate) sub_kind: String,
     #[prost(message, optional, tag = "5")]

@@ -19,8 +19,12 @@ use super::options::Clock;
 use super::schedule::{self, Backoff, LAST_RETRY, Rounded};
 use super::x509;
 
-/// The authorities that outputs and the bot itself depend on.
+/// The authorities that the bot itself and most outputs depend on.
 const TYPES: [&str; 3] = ["host", "user", "db"];
+/// That of outputs for workloads, which older clusters do not have.
+const WORKLOADS: &str = "spiffe";
+/// The first version that is asked about [`WORKLOADS`].
+const FIRST_WITH_WORKLOADS: u32 = 16;
 /// A rotation changes several authorities one after the other; they are followed as one.
 const DEBOUNCE: Duration = Duration::from_secs(10);
 
@@ -86,8 +90,13 @@ impl Inner {
     ) -> Result<(), ApiError> {
         let client = AuthClient::connect(&self.bot.route, identity).await?;
         let cluster = identity.cluster();
-        let mut watch = client.watch_authorities(&TYPES, cluster).await?;
-        for ca_type in TYPES {
+        let mut types = TYPES.to_vec();
+        let for_workloads = self.outputs.iter().any(|output| output.kind.is_for_workloads());
+        if for_workloads && client.facts().server_major >= FIRST_WITH_WORKLOADS {
+            types.push(WORKLOADS);
+        }
+        let mut watch = client.watch_authorities(&types, cluster).await?;
+        for ca_type in types {
             if let Some(state) = client.authority_state(ca_type, cluster).await? {
                 known.take(state, Some(identity), changed);
             }
@@ -124,10 +133,14 @@ impl Known {
     /// agent follows already.
     fn take(&mut self, state: AuthorityState, identity: Option<&Identity>, changed: &watch::Sender<()>) {
         let behind = match self.0.get(&state.ca_type) {
-            Some(known) => *known != state,
-            None => identity.is_none_or(|identity| !trusts(identity, &state)),
+            // Whoever verifies a workload must know a key before it signs, so that every change of what is trusted counts.
+            Some(known) if state.ca_type == WORKLOADS => known.trusted != state.trusted,
+            Some(known) => *known != state && concerns_clients(&state.phase),
+            None => {
+                identity.is_none_or(|identity| !trusts(identity, &state)) && concerns_clients(&state.phase)
+            }
         };
-        if behind && concerns_clients(&state.phase) {
+        if behind {
             tracing::info!(
                 authority = %state.ca_type,
                 phase = %state.phase,
@@ -151,11 +164,12 @@ fn concerns_clients(phase: &str) -> bool {
     !matches!(phase, "" | "init" | "update_servers")
 }
 
-/// Whether the identity came with every certificate of an authority. It brings none of those for databases.
+/// Whether the identity came with every certificate of an authority. It brings none of those for databases and workloads.
 fn trusts(identity: &Identity, state: &AuthorityState) -> bool {
     let parsed = |pem: &String| x509::certificates(pem).unwrap_or_default();
     let trusted: Vec<_> = identity.certs.tls_cas.iter().flat_map(parsed).collect();
-    state.ca_type == "db" || state.trusted.tls.iter().flat_map(parsed).all(|der| trusted.contains(&der))
+    matches!(state.ca_type.as_str(), "db" | WORKLOADS)
+        || state.trusted.tls.iter().flat_map(parsed).all(|der| trusted.contains(&der))
 }
 
 #[cfg(test)]
@@ -169,15 +183,20 @@ mod tests {
         AuthorityState { ca_type: ca_type.to_owned(), phase: phase.to_owned(), trusted }
     }
 
+    /// Whether something has changed since this was last asked.
+    fn seen(changes: &mut watch::Receiver<()>) -> bool {
+        let changed = changes.has_changed().unwrap();
+        changes.borrow_and_update();
+        changed
+    }
+
     #[test]
     fn clients_follow_the_phases_that_concern_them_and_each_once() {
         let (changed, mut changes) = watch::channel(());
         let mut known = Known::default();
         let mut follows = |phase, tls: &[&str]| {
             known.take(state("db", phase, tls), None, &changed);
-            let follows = changes.has_changed().unwrap();
-            changes.borrow_and_update();
-            follows
+            seen(&mut changes)
         };
         assert!(!follows("", &["old"]));
         assert!(!follows("init", &["old", "new"]));
@@ -187,5 +206,21 @@ mod tests {
         assert!(follows("rollback", &["old", "new"]));
         assert!(follows("standby", &["old"]));
         assert!(!follows("standby", &["old"]), "an authority may be put again for other reasons");
+    }
+
+    #[test]
+    fn every_change_of_what_workloads_trust_is_followed() {
+        let (changed, mut changes) = watch::channel(());
+        let mut known = Known::default();
+        known.0.insert(WORKLOADS.to_owned(), state(WORKLOADS, "", &["old"]));
+        let mut follows = |phase, tls: &[&str]| {
+            known.take(state(WORKLOADS, phase, tls), None, &changed);
+            seen(&mut changes)
+        };
+        assert!(follows("init", &["old", "new"]), "it will sign soon");
+        assert!(follows("update_clients", &["new", "old"]));
+        assert!(!follows("update_servers", &["new", "old"]));
+        assert!(follows("standby", &["new"]));
+        assert!(!follows("standby", &["new"]));
     }
 }

@@ -14,7 +14,7 @@ use super::kube::Secret;
 use super::options::AgentOptions;
 use super::output::{
     Application, ContextName, Database, Format, IdentityOutput, Kind, Kubernetes, KubernetesV2, Output,
-    Selector, SshAuthority, SshHost,
+    Selector, SshAuthority, SshHost, WorkloadSelector, WorkloadX509,
 };
 use super::renewal::{Bot, Onboarding};
 use super::route::Route;
@@ -25,7 +25,7 @@ use super::unsupported::Unsupported;
 use super::web::Web;
 use crate::config::{
     self, Config, DatabaseFormat, Identifier, JoinMethod, KubernetesSelector, Service, SshCaType,
-    SshConfigMode, is_on,
+    SshConfigMode, WorkloadIdentitySelector, is_on,
 };
 
 /// A configuration that can be run.
@@ -232,6 +232,9 @@ fn kind(service: &Service) -> Option<Kind> {
                 SshCaType::Openssh => SshAuthority::Openssh,
             },
         }),
+        Service::WorkloadIdentityX509(x509) => {
+            Kind::WorkloadX509(WorkloadX509 { selector: workloads(&x509.selector) })
+        }
         _ => return None,
     })
 }
@@ -243,6 +246,14 @@ fn selector(selector: &KubernetesSelector) -> Selector {
         labels: labels.map(|(key, value)| (key.clone(), value.as_str().to_owned())).collect(),
         namespace: text(selector.default_namespace.as_ref()),
     }
+}
+
+fn workloads(selector: &WorkloadIdentitySelector) -> WorkloadSelector {
+    let labels = selector.labels.iter().flatten();
+    text(selector.name.as_ref()).map_or_else(
+        || WorkloadSelector::Labels(labels.map(|(key, values)| (key.clone(), texts(&values.0))).collect()),
+        WorkloadSelector::Name,
+    )
 }
 
 /// A text that is set and not empty.

@@ -107,6 +107,12 @@ impl Found {
                     self.push(&format!("{at}/context_name_template"), what);
                 }
             }
+            Service::WorkloadIdentityX509(x509) => {
+                let further = x509.trust_domains.as_ref().is_some_and(|domains| !domains.is_empty());
+                let federated = is_on(x509.include_federated_trust_bundles);
+                let set = [("include_federated_trust_bundles", federated), ("trust_domains", further)];
+                self.properties(at, "WorkloadIdentityX509", &set);
+            }
             Service::Database(database)
                 if database.format == Some(DatabaseFormat::Cockroach)
                     && matches!(database.destination, Destination::KubernetesSecret(_)) =>
@@ -193,7 +199,8 @@ mod tests {
     fn every_property_that_is_listed_is_refused_where_it_is_set() {
         for (definition, property, what) in support::REFUSED {
             let value = match *property {
-                "scoped" | "fips" => serde_json::json!(true),
+                "scoped" | "fips" | "include_federated_trust_bundles" => serde_json::json!(true),
+                "trust_domains" => serde_json::json!(["app_client"]),
                 _ => serde_json::json!("a"),
             };
             let mut config = serde_json::json!({
@@ -203,6 +210,7 @@ mod tests {
                     { "type": "application", "app_name": "a", "destination": { "type": "memory" } },
                     { "type": "kubernetes", "kubernetes_cluster": "a", "destination": { "type": "memory" } },
                     { "type": "kubernetes/v2", "selectors": [{ "name": "a" }], "destination": { "type": "memory" } },
+                    { "type": "workload-identity-x509", "selector": { "name": "a" }, "destination": { "type": "memory" } },
                 ],
             });
             let at = match *definition {
@@ -211,6 +219,7 @@ mod tests {
                 "Application" => "/services/1",
                 "Kubernetes" => "/services/2",
                 "KubernetesV2" => "/services/3",
+                "WorkloadIdentityX509" => "/services/4",
                 other => panic!("no configuration with a {other} here yet"),
             };
             config.pointer_mut(at).unwrap()[property] = value;

@@ -17,3 +17,4 @@ mod refusals;
 mod rotation;
 mod safety;
 mod secrecy;
+mod workloads;

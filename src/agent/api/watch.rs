@@ -44,7 +44,7 @@ pub(crate) struct Event {
 /// Where an authority stands in a rotation, and what is trusted there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AuthorityState {
-    /// `host`, `user` or `db`.
+    /// `host`, `user`, `db` or `spiffe`.
     pub(crate) ca_type: String,
     /// `init`, `update_clients`, `update_servers`, `standby`, `rollback`; empty before the first rotation.
     pub(crate) phase: String,

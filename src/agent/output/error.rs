@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use super::lookup::LookupError;
+use super::workload_identity::WorkloadIdentityError;
 use crate::agent::api::ApiError;
 use crate::agent::destination::DestinationError;
 use crate::agent::identity::IdentityError;
 use crate::agent::keys::KeyError;
 use crate::agent::kube_proxy::KubeProxyError;
 use crate::agent::sshcert::SshCertError;
+use crate::agent::svid::SvidError;
 
 /// An output that could not be written. The files of the last time are still there.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +33,12 @@ pub enum OutputError {
     /// What the output names is not there, or is not one thing.
     #[error(transparent)]
     Lookup(#[from] LookupError),
+    /// No workload identity, or no single one.
+    #[error(transparent)]
+    WorkloadIdentity(#[from] WorkloadIdentityError),
+    /// What the server issued for a workload is not usable.
+    #[error("what the auth server issued for the workload is not usable: {0}")]
+    Svid(#[from] SvidError),
     /// Where Kubernetes is reached cannot be told.
     #[error(transparent)]
     KubeProxy(#[from] KubeProxyError),

@@ -12,7 +12,8 @@ use crate::config::{Destination, GoDuration, Identifier, Location, Switch};
 
 service! {
     output
-    /// An X.509 SVID: `svid.pem`, `svid.key`, `bundle.pem`.
+    /// An X.509 SVID: `svid.pem` (the certificate and those above it), `svid_key.pem`, `svid_bundle.pem`. There is no
+    /// `svid_crl.pem`: this agent does not fetch revocations, so that who verifies must get them elsewhere.
     pub struct WorkloadIdentityX509 {
         /// Which workload identity.
         pub selector: WorkloadIdentitySelector,

@@ -1,0 +1,119 @@
+//! The messages of workload identity: `teleport.workloadidentity.v1`. Servers know them from 17.2.7 on. Pure data, no I/O.
+
+use std::fmt;
+
+use prost::Message;
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct IssueWorkloadIdentityRequest {
+    #[prost(string, tag = "1")]
+    pub(crate) name: String,
+    /// This or `jwt_svid_params`: on the wire a choice looks like this.
+    #[prost(message, optional, tag = "2")]
+    pub(crate) x509_svid_params: Option<X509SvidParams>,
+    #[prost(message, optional, tag = "3")]
+    pub(crate) jwt_svid_params: Option<JwtSvidParams>,
+    #[prost(message, optional, tag = "5")]
+    pub(crate) requested_ttl: Option<prost_types::Duration>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct IssueWorkloadIdentityResponse {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) credential: Option<Credential>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct IssueWorkloadIdentitiesRequest {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) label_selectors: Vec<LabelSelector>,
+    /// This or `jwt_svid_params`: on the wire a choice looks like this.
+    #[prost(message, optional, tag = "2")]
+    pub(crate) x509_svid_params: Option<X509SvidParams>,
+    #[prost(message, optional, tag = "3")]
+    pub(crate) jwt_svid_params: Option<JwtSvidParams>,
+    #[prost(message, optional, tag = "5")]
+    pub(crate) requested_ttl: Option<prost_types::Duration>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct IssueWorkloadIdentitiesResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) credentials: Vec<Credential>,
+}
+
+/// A label with the values of which it must have one.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(crate) struct LabelSelector {
+    #[prost(string, tag = "1")]
+    pub(crate) key: String,
+    #[prost(string, repeated, tag = "2")]
+    pub(crate) values: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(crate) struct X509SvidParams {
+    /// `SubjectPublicKeyInfo` in DER.
+    #[prost(bytes = "vec", tag = "1")]
+    pub(crate) public_key: Vec<u8>,
+    /// Whether the certificate may be of an issuer that the cluster's administrator set over the cluster's own.
+    #[prost(bool, tag = "2")]
+    pub(crate) use_issuer_overrides: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(crate) struct JwtSvidParams {
+    #[prost(string, repeated, tag = "1")]
+    pub(crate) audiences: Vec<String>,
+}
+
+/// What was issued for one workload identity.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Credential {
+    #[prost(string, tag = "4")]
+    pub(crate) workload_identity_name: String,
+    #[prost(string, tag = "6")]
+    pub(crate) spiffe_id: String,
+    /// This or `jwt_svid`.
+    #[prost(message, optional, tag = "7")]
+    pub(crate) x509_svid: Option<X509SvidCredential>,
+    #[prost(message, optional, tag = "8")]
+    pub(crate) jwt_svid: Option<JwtSvidCredential>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(crate) struct X509SvidCredential {
+    /// One certificate in DER.
+    #[prost(bytes = "vec", tag = "1")]
+    pub(crate) cert: Vec<u8>,
+    /// Those above it, in DER; empty unless the issuer is not the cluster's own.
+    #[prost(bytes = "vec", repeated, tag = "3")]
+    pub(crate) chain: Vec<Vec<u8>>,
+}
+
+/// A token, which is a secret: prints without it.
+#[derive(Clone, PartialEq, Eq, Message)]
+#[prost(skip_debug)]
+pub(crate) struct JwtSvidCredential {
+    #[prost(string, tag = "1")]
+    pub(crate) jwt: String,
+}
+
+impl fmt::Debug for JwtSvidCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JwtSvidCredential(...)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_in_no_debug_output() {
+        let jwt_svid = Some(JwtSvidCredential { jwt: "hunter2".to_owned() });
+        let credential = Credential { jwt_svid, ..Credential::default() };
+        let response = IssueWorkloadIdentityResponse { credential: Some(credential) };
+        assert!(!format!("{response:?}").contains("hunter2"));
+    }
+}
