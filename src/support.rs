@@ -13,6 +13,7 @@ pub const SERVICES: &[&str] = &[
     "kubernetes/v2",
     "ssh_host",
     "workload-identity-x509",
+    "workload-identity-jwt",
 ];
 
 /// The destination types that run.

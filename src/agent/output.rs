@@ -16,6 +16,7 @@ mod lookup;
 mod ssh_config;
 mod ssh_host;
 mod workload_identity;
+mod workload_jwt;
 mod workload_x509;
 
 use std::path::Path;
@@ -42,6 +43,7 @@ pub(crate) use kubernetes_v2::{KubernetesV2, Selector};
 pub use lookup::LookupError;
 pub(crate) use ssh_host::{SshAuthority, SshHost};
 pub use workload_identity::WorkloadIdentityError;
+pub(crate) use workload_jwt::WorkloadJwt;
 pub(crate) use workload_x509::WorkloadX509;
 
 /// An output, ready to be written any number of times.
@@ -67,13 +69,14 @@ pub(crate) enum Kind {
     KubernetesV2(KubernetesV2),
     SshHost(SshHost),
     WorkloadX509(WorkloadX509),
+    WorkloadJwt(WorkloadJwt),
 }
 
 impl Kind {
     /// Whether it is for workloads: of the cluster's SPIFFE authority.
     pub(crate) fn is_for_workloads(&self) -> bool {
         match self {
-            Self::WorkloadX509(_) => true,
+            Self::WorkloadX509(_) | Self::WorkloadJwt(_) => true,
             Self::Identity(_)
             | Self::Application(_)
             | Self::Database(_)
@@ -116,6 +119,7 @@ impl Output {
             Kind::KubernetesV2(kind) => kind.set(&issuer).await,
             Kind::SshHost(kind) => kind.set(&issuer).await,
             Kind::WorkloadX509(kind) => kind.set(&issuer).await,
+            Kind::WorkloadJwt(kind) => kind.set(&issuer).await,
         }?;
         let destination = Arc::clone(&self.destination);
         blocking(move || destination.write(files)).await?;

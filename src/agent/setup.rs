@@ -14,7 +14,7 @@ use super::kube::Secret;
 use super::options::AgentOptions;
 use super::output::{
     Application, ContextName, Database, Format, IdentityOutput, Kind, Kubernetes, KubernetesV2, Output,
-    Selector, SshAuthority, SshHost, WorkloadSelector, WorkloadX509,
+    Selector, SshAuthority, SshHost, WorkloadJwt, WorkloadSelector, WorkloadX509,
 };
 use super::renewal::{Bot, Onboarding};
 use super::route::Route;
@@ -235,6 +235,10 @@ fn kind(service: &Service) -> Option<Kind> {
         Service::WorkloadIdentityX509(x509) => {
             Kind::WorkloadX509(WorkloadX509 { selector: workloads(&x509.selector) })
         }
+        Service::WorkloadIdentityJwt(jwt) => Kind::WorkloadJwt(WorkloadJwt {
+            selector: workloads(&jwt.selector),
+            audiences: jwt.audiences.iter().filter_map(|audience| text(Some(audience))).collect(),
+        }),
         _ => return None,
     })
 }

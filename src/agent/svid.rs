@@ -1,8 +1,10 @@
-//! What a server issued for a workload, looked at before anybody else sees it: an X.509 certificate.
+//! What a server issued for a workload, looked at before anybody else sees it: an X.509 certificate here, a token in `jwt`.
 //! Pure: values in, a verdict out; knows no file and no server.
 //!
 //! Whether a certificate leads to the cluster's own authority is not looked at: a cluster may have its key certified by
 //! somebody else, whose root only those know who verify.
+
+mod jwt;
 
 use std::time::{Duration, SystemTime};
 
@@ -12,6 +14,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use super::keys::{KeyPair, pem_encode};
 use super::proto::workload_identity::Credential;
 use super::x509::X509Error;
+pub(crate) use jwt::JwtSvid;
 
 /// Others have clocks, too: so much later than ours may be what something begins with.
 const LEEWAY: Duration = Duration::from_secs(5 * 60);
@@ -25,12 +28,18 @@ pub enum SvidError {
     /// A certificate is none.
     #[error(transparent)]
     X509(#[from] X509Error),
+    /// A token is none.
+    #[error("the token {0}")]
+    Token(&'static str),
     /// It is not for the key that was just made.
     #[error("the certificate is for another key than the one that was sent")]
     OtherKey,
     /// It says another identity than the answer.
     #[error("it is for another SPIFFE ID than the answer says, or for none")]
     OtherId,
+    /// It is for somebody else.
+    #[error("the token is not for the audience \"{0}\"")]
+    OtherAudience(String),
     /// It is over already.
     #[error("it has ended already: check this machine's clock, and that of the auth server")]
     Ended,

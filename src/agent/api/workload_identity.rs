@@ -30,6 +30,8 @@ pub(crate) enum WorkloadSelector {
 pub(crate) enum SvidRequest {
     /// A certificate for a key: its `SubjectPublicKeyInfo` in DER.
     X509(Vec<u8>),
+    /// A token for these audiences.
+    Jwt(Vec<String>),
 }
 
 impl SvidRequest {
@@ -37,6 +39,7 @@ impl SvidRequest {
     fn params(self) -> (Option<X509SvidParams>, Option<JwtSvidParams>) {
         match self {
             Self::X509(public_key) => (Some(X509SvidParams { public_key, use_issuer_overrides: true }), None),
+            Self::Jwt(audiences) => (None, Some(JwtSvidParams { audiences })),
         }
     }
 }

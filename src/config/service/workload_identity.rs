@@ -28,7 +28,7 @@ service! {
 
 service! {
     output
-    /// A JWT SVID: `jwt_svid`.
+    /// A JWT SVID: `jwt_svid`, the token and nothing else.
     pub struct WorkloadIdentityJwt {
         /// Which workload identity.
         pub selector: WorkloadIdentitySelector,
