@@ -68,6 +68,7 @@ mod svid;
 mod task;
 mod tls;
 mod token;
+mod trust_bundle;
 mod unsupported;
 mod web;
 mod x509;

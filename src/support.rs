@@ -42,8 +42,6 @@ pub const REFUSED: &[(&str, &str, &str)] = &[
     ("Application", "delegation_session_id", "credentials for a delegation session"),
     ("Kubernetes", "delegation_session_id", "credentials for a delegation session"),
     ("KubernetesV2", "relay_server", "a relay"),
-    ("WorkloadIdentityX509", "include_federated_trust_bundles", "the roots of federated trust domains"),
-    ("WorkloadIdentityX509", "trust_domains", "the roots of further trust domains"),
 ];
 
 /// What a property would give, where it is refused.

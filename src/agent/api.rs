@@ -40,7 +40,7 @@ use super::route::{AuthRoute, Route};
 use super::tls::{Inner, TlsError};
 pub(crate) use resources::Found;
 pub(crate) use watch::AuthorityState;
-pub(crate) use workload_identity::{SvidRequest, WorkloadSelector};
+pub(crate) use workload_identity::{Federation, SvidRequest, WorkloadSelector};
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// Short enough that a stop, which waits for a renewal under way, ends within the usual 30 s of grace.

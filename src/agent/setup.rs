@@ -25,7 +25,7 @@ use super::unsupported::Unsupported;
 use super::web::Web;
 use crate::config::{
     self, Config, DatabaseFormat, Identifier, JoinMethod, KubernetesSelector, Service, SshCaType,
-    SshConfigMode, WorkloadIdentitySelector, is_on,
+    SshConfigMode, TrustDomain, WorkloadIdentitySelector, is_on,
 };
 
 /// A configuration that can be run.
@@ -233,7 +233,12 @@ fn kind(service: &Service) -> Option<Kind> {
             },
         }),
         Service::WorkloadIdentityX509(x509) => {
-            Kind::WorkloadX509(WorkloadX509 { selector: workloads(&x509.selector) })
+            let domains = x509.trust_domains.as_deref().unwrap_or_default();
+            Kind::WorkloadX509(WorkloadX509 {
+                selector: workloads(&x509.selector),
+                trust_app_clients: domains.contains(&TrustDomain::AppClient),
+                trust_federated: is_on(x509.include_federated_trust_bundles),
+            })
         }
         Service::WorkloadIdentityJwt(jwt) => Kind::WorkloadJwt(WorkloadJwt {
             selector: workloads(&jwt.selector),

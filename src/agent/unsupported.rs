@@ -107,12 +107,6 @@ impl Found {
                     self.push(&format!("{at}/context_name_template"), what);
                 }
             }
-            Service::WorkloadIdentityX509(x509) => {
-                let further = x509.trust_domains.as_ref().is_some_and(|domains| !domains.is_empty());
-                let federated = is_on(x509.include_federated_trust_bundles);
-                let set = [("include_federated_trust_bundles", federated), ("trust_domains", further)];
-                self.properties(at, "WorkloadIdentityX509", &set);
-            }
             Service::Database(database)
                 if database.format == Some(DatabaseFormat::Cockroach)
                     && matches!(database.destination, Destination::KubernetesSecret(_)) =>
@@ -199,8 +193,7 @@ mod tests {
     fn every_property_that_is_listed_is_refused_where_it_is_set() {
         for (definition, property, what) in support::REFUSED {
             let value = match *property {
-                "scoped" | "fips" | "include_federated_trust_bundles" => serde_json::json!(true),
-                "trust_domains" => serde_json::json!(["app_client"]),
+                "scoped" | "fips" => serde_json::json!(true),
                 _ => serde_json::json!("a"),
             };
             let mut config = serde_json::json!({
@@ -210,7 +203,6 @@ mod tests {
                     { "type": "application", "app_name": "a", "destination": { "type": "memory" } },
                     { "type": "kubernetes", "kubernetes_cluster": "a", "destination": { "type": "memory" } },
                     { "type": "kubernetes/v2", "selectors": [{ "name": "a" }], "destination": { "type": "memory" } },
-                    { "type": "workload-identity-x509", "selector": { "name": "a" }, "destination": { "type": "memory" } },
                 ],
             });
             let at = match *definition {
@@ -219,7 +211,6 @@ mod tests {
                 "Application" => "/services/1",
                 "Kubernetes" => "/services/2",
                 "KubernetesV2" => "/services/3",
-                "WorkloadIdentityX509" => "/services/4",
                 other => panic!("no configuration with a {other} here yet"),
             };
             config.pointer_mut(at).unwrap()[property] = value;

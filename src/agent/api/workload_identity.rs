@@ -7,7 +7,7 @@ use super::{ApiError, AuthClient, Authority, unary};
 use crate::agent::proto::workload_identity::{
     Credential, IssueWorkloadIdentitiesRequest, IssueWorkloadIdentitiesResponse,
     IssueWorkloadIdentityRequest, IssueWorkloadIdentityResponse, JwtSvidParams, LabelSelector,
-    X509SvidParams,
+    ListSpiffeFederationsRequest, ListSpiffeFederationsResponse, SpiffeFederation, X509SvidParams,
 };
 use crate::agent::proto::{CertAuthority, GetCertAuthorityRequest};
 
@@ -15,6 +15,29 @@ const ISSUE_ONE: &str = "/teleport.workloadidentity.v1.WorkloadIdentityIssuanceS
 const ISSUE_ALL: &str =
     "/teleport.workloadidentity.v1.WorkloadIdentityIssuanceService/IssueWorkloadIdentities";
 const GET_CERT_AUTHORITY: &str = "/teleport.trust.v1.TrustService/GetCertAuthority";
+const LIST_FEDERATIONS: &str = "/teleport.machineid.v1.SPIFFEFederationService/ListSPIFFEFederations";
+
+/// A bundle may be large, and servers refuse an answer over 4 MiB.
+const PAGE: i32 = 100;
+/// More than anybody federates with: a server that never comes to an end is not listened to for ever.
+const PAGES: usize = 100;
+
+/// Another trust domain, and its bundle (a JWKS document) where the server has it.
+#[derive(Clone, Debug)]
+pub(crate) struct Federation {
+    pub(crate) trust_domain: String,
+    pub(crate) bundle: Option<String>,
+}
+
+impl From<SpiffeFederation> for Federation {
+    fn from(federation: SpiffeFederation) -> Self {
+        let bundle = federation.status.map(|status| status.current_bundle);
+        Self {
+            trust_domain: federation.metadata.unwrap_or_default().name,
+            bundle: bundle.filter(|bundle| !bundle.is_empty()),
+        }
+    }
+}
 
 /// Which workload identities.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +100,24 @@ impl AuthClient {
                 Ok(reply.credentials)
             }
         }
+    }
+
+    /// Every trust domain that the cluster federates with.
+    pub(crate) async fn federations(&self) -> Result<Vec<Federation>, ApiError> {
+        let mut all = Vec::new();
+        let mut page_token = String::new();
+        for _ in 0..PAGES {
+            let request = ListSpiffeFederationsRequest { page_size: PAGE, page_token };
+            let reply: ListSpiffeFederationsResponse =
+                unary(&self.channel, LIST_FEDERATIONS, request).await?;
+            all.extend(reply.spiffe_federations.into_iter().map(Federation::from));
+            if reply.next_page_token.is_empty() {
+                return Ok(all);
+            }
+            page_token = reply.next_page_token;
+        }
+        let detail = format!("its list has more than {PAGES} pages");
+        Err(ApiError::NoAnswer { method: LIST_FEDERATIONS, detail })
     }
 
     /// The authority of a type of one cluster; none when the answer has nothing in it.

@@ -11,6 +11,7 @@ use crate::agent::keys::KeyError;
 use crate::agent::kube_proxy::KubeProxyError;
 use crate::agent::sshcert::SshCertError;
 use crate::agent::svid::SvidError;
+use crate::agent::x509::X509Error;
 
 /// An output that could not be written. The files of the last time are still there.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,9 @@ pub enum OutputError {
     /// What the server issued for a workload is not usable.
     #[error("what the auth server issued for the workload is not usable: {0}")]
     Svid(#[from] SvidError),
+    /// An authority is not made of certificates.
+    #[error("the authority that the auth server named is not usable: {0}")]
+    Authority(X509Error),
     /// Where Kubernetes is reached cannot be told.
     #[error(transparent)]
     KubeProxy(#[from] KubeProxyError),

@@ -1,17 +1,23 @@
 //! The `workload-identity-x509` output: a key, its certificate for a workload, and the authorities that verify others.
 
+use tonic::Code;
+
 use super::files::Set;
 use super::issue::Issuer;
 use super::workload_identity::issue;
-use super::{OutputError, WorkloadIdentityError, WorkloadSelector};
-use crate::agent::api::SvidRequest;
+use super::{Authority, OutputError, WorkloadIdentityError, WorkloadSelector};
+use crate::agent::api::{ApiError, Federation, SvidRequest};
 use crate::agent::keys::{KeyPair, pem_encode};
-use crate::agent::svid::{SvidError, X509Svid};
-use crate::agent::x509;
+use crate::agent::svid::X509Svid;
+use crate::agent::{trust_bundle, x509};
 
 #[derive(Clone, Debug)]
 pub(crate) struct WorkloadX509 {
     pub(crate) selector: WorkloadSelector,
+    /// Whether those of the cluster's applications are trusted, too.
+    pub(crate) trust_app_clients: bool,
+    /// Whether those of federated trust domains are, too.
+    pub(crate) trust_federated: bool,
 }
 
 impl WorkloadX509 {
@@ -21,7 +27,13 @@ impl WorkloadX509 {
         let credential = issue(issuer, &self.selector, request).await?;
         let svid = X509Svid::new(credential, &key, issuer.around.clock.now())?;
         // Asked for afterwards, so that what has signed is among them.
-        let bundle = local(issuer).await?;
+        let mut bundle = local(issuer).await?;
+        if self.trust_app_clients {
+            bundle.push_str(&app_clients(issuer).await?);
+        }
+        if self.trust_federated {
+            bundle.push_str(&federated(&issuer.output.name, issuer.bot.federations().await?));
+        }
         let mut set = Set { files: Vec::new(), not_after: svid.not_after };
         set.push("svid.pem", svid.certificates);
         set.push("svid_key.pem", key.private_pem());
@@ -34,10 +46,51 @@ impl WorkloadX509 {
 async fn local(issuer: &Issuer<'_>) -> Result<String, OutputError> {
     let cluster = issuer.cluster();
     let authority = issuer.bot.authority("spiffe", cluster).await?;
-    let pems: String = authority.into_iter().flat_map(|authority| authority.tls).collect();
-    let ders = x509::certificates(&pems).map_err(SvidError::from)?;
-    if ders.is_empty() {
+    let bundle = pems(authority)?;
+    if bundle.is_empty() {
         return Err(WorkloadIdentityError::NoAuthority(cluster.to_owned()).into());
     }
+    Ok(bundle)
+}
+
+/// The authorities of what the cluster's applications show; none where the cluster knows no such type, as before 19.
+async fn app_clients(issuer: &Issuer<'_>) -> Result<String, OutputError> {
+    match issuer.bot.authority("app_client", issuer.cluster()).await {
+        Ok(authority) => pems(authority),
+        Err(ApiError::Refused { code: Code::InvalidArgument | Code::NotFound, .. }) => {
+            tracing::warn!(
+                output = %issuer.output.name,
+                "this cluster has no authority for clients of applications (app_client), so the bundle is without it"
+            );
+            Ok(String::new())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Those of other trust domains, in PEM. One that cannot be read does not take the others away, nor the certificate.
+fn federated(output: &str, federations: Vec<Federation>) -> String {
+    let mut bundle = String::new();
+    for Federation { trust_domain, bundle: document } in federations {
+        let Some(document) = document else {
+            tracing::debug!(output, ?trust_domain, "the cluster has no bundle of this trust domain yet");
+            continue;
+        };
+        match trust_bundle::x509_authorities(&document) {
+            Ok(authorities) => bundle.extend(authorities.iter().map(|der| pem_encode("CERTIFICATE", der))),
+            Err(error) => tracing::warn!(
+                output,
+                ?trust_domain,
+                "the bundle of a federated trust domain is left out, because it cannot be read: {error}"
+            ),
+        }
+    }
+    bundle
+}
+
+/// What is trusted of an authority, with nothing in between.
+fn pems(authority: Option<Authority>) -> Result<String, OutputError> {
+    let text: String = authority.into_iter().flat_map(|authority| authority.tls).collect();
+    let ders = x509::certificates(&text).map_err(OutputError::Authority)?;
     Ok(ders.iter().map(|der| pem_encode("CERTIFICATE", der)).collect())
 }

@@ -1,8 +1,11 @@
-//! The messages of workload identity: `teleport.workloadidentity.v1`. Servers know them from 17.2.7 on. Pure data, no I/O.
+//! The messages of workload identity: `teleport.workloadidentity.v1`, and the federations of `teleport.machineid.v1`.
+//! Servers know them from 17.2.7 on. Pure data, no I/O.
 
 use std::fmt;
 
 use prost::Message;
+
+use super::Metadata;
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct IssueWorkloadIdentityRequest {
@@ -103,6 +106,39 @@ impl fmt::Debug for JwtSvidCredential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JwtSvidCredential(...)")
     }
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ListSpiffeFederationsRequest {
+    #[prost(int32, tag = "1")]
+    pub(crate) page_size: i32,
+    #[prost(string, tag = "2")]
+    pub(crate) page_token: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ListSpiffeFederationsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) spiffe_federations: Vec<SpiffeFederation>,
+    #[prost(string, tag = "2")]
+    pub(crate) next_page_token: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SpiffeFederation {
+    /// Its name is the trust domain's.
+    #[prost(message, optional, tag = "4")]
+    pub(crate) metadata: Option<Metadata>,
+    /// Absent before the server has fetched the bundle for the first time.
+    #[prost(message, optional, tag = "6")]
+    pub(crate) status: Option<SpiffeFederationStatus>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SpiffeFederationStatus {
+    /// A JWKS document.
+    #[prost(string, tag = "1")]
+    pub(crate) current_bundle: String,
 }
 
 #[cfg(test)]

@@ -17,10 +17,10 @@ service! {
     pub struct WorkloadIdentityX509 {
         /// Which workload identity.
         pub selector: WorkloadIdentitySelector,
-        /// Whether the bundle holds the roots of federated trust domains too.
+        /// Whether the bundle holds the roots of federated trust domains too, as they are at each renewal.
         #[schemars(extend("default" = false))]
         pub include_federated_trust_bundles: Option<Switch>,
-        /// Further trust domains whose roots the bundle holds.
+        /// Further trust domains whose roots the bundle holds, where the cluster has them.
         #[schemars(extend("x-sensitivity" = "tuning"))]
         pub trust_domains: Option<Vec<TrustDomain>>,
     }

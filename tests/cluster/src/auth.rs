@@ -27,6 +27,8 @@ use crate::proto::{
 use crate::rotation::Keys;
 use crate::{Failure, Shared, events, method};
 
+/// The first version that has an authority for what the agents of applications show.
+const FIRST_WITH_APP_CLIENTS: u32 = 19;
 /// Authorities that a Teleport server keeps and this cluster does not.
 const OTHER_AUTHORITIES: [&str; 3] = ["jwt", "saml_idp", "oidc_idp"];
 
@@ -217,7 +219,8 @@ impl Shared {
         if include_key {
             return Err(Failure::access_denied());
         }
-        self.public_authority(cluster, authorities, kind).ok_or_else(|| {
+        let known = kind != "app_client" || self.major() >= FIRST_WITH_APP_CLIENTS;
+        self.public_authority(cluster, authorities, kind).filter(|_| known).ok_or_else(|| {
             if OTHER_AUTHORITIES.contains(&kind) {
                 let text = format!("the development cluster keeps no {kind} authority");
                 Failure::new(Code::Unimplemented, text)

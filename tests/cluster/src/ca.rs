@@ -92,6 +92,8 @@ pub(crate) struct Authorities {
     pub(crate) db: Authority,
     /// Signs what workloads are given: certificates and tokens, so it has an X.509 half and a key for tokens.
     pub(crate) spiffe: Authority,
+    /// Signs what the agents of applications show to those behind them.
+    pub(crate) app_client: Authority,
     /// Whom the X.509 half of `spiffe` signs for instead of itself, where it was certified by somebody else.
     pub(crate) spiffe_issuer: Option<Issuer>,
     /// Not Teleport's: it stands in for the public authority behind a proxy's web certificate.
@@ -108,6 +110,7 @@ impl Authorities {
             openssh: authority("openssh")?,
             db: authority("db")?,
             spiffe: authority("spiffe")?,
+            app_client: authority("app_client")?,
             spiffe_issuer: None,
             web: TlsAuthority::new(now, |_| common_name("tbot-cluster web CA"))?,
         })
@@ -121,6 +124,7 @@ impl Authorities {
             "db" => Some(&self.db),
             "openssh" => Some(&self.openssh),
             "spiffe" => Some(&self.spiffe),
+            "app_client" => Some(&self.app_client),
             _ => None,
         }
     }
@@ -179,12 +183,12 @@ impl Authorities {
 }
 
 /// New keys for the authority `kind`: both halves, but for databases, which speak no SSH (recorded), for SSH servers
-/// outside of Teleport, which speak nothing else, and for workloads, which are given tokens instead.
+/// outside of Teleport, which speak nothing else, for workloads, which are given tokens instead, and for applications.
 fn keys(cluster: &str, kind: &str, now: SystemTime) -> Result<Keys, Error> {
     let tls = || TlsAuthority::new(now, |serial| authority_name(cluster, serial));
     Ok(Keys {
         tls: (kind != "openssh").then(tls).transpose()?,
-        ssh: (!matches!(kind, "db" | "spiffe")).then(SshKey::generate).transpose()?,
+        ssh: (!matches!(kind, "db" | "spiffe" | "app_client")).then(SshKey::generate).transpose()?,
         jwt: (kind == "spiffe").then(JwtKey::generate).transpose()?,
     })
 }

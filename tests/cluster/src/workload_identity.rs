@@ -116,8 +116,12 @@ impl<'a> Wanted<'a> {
 impl Shared {
     /// Whether this cluster is of a version that knows of workload identities.
     pub(crate) fn knows_workloads(&self) -> bool {
-        let major = self.server_version.split('.').next().and_then(|major| major.parse().ok());
-        major.is_some_and(|major: u32| major >= FIRST)
+        self.major() >= FIRST
+    }
+
+    /// 18 for `18.2.5`.
+    pub(crate) fn major(&self) -> u32 {
+        self.server_version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or_default()
     }
 
     pub(crate) fn issue_workload_identity(

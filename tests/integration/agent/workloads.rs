@@ -315,6 +315,65 @@ async fn what_a_server_says_wrongly_leaves_the_old_set_in_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_bundle_holds_those_of_other_trust_domains_where_that_is_wanted() {
+    let (lab, other) = (lab().await, Lab::of_version(VERSION).await);
+    other.cluster.rotate("spiffe", Phase::Init).unwrap();
+    // More than a page of those that the cluster has no bundle of yet, and one that it has.
+    for number in 0..120 {
+        lab.cluster.federate(&format!("d{number}.test"), None);
+    }
+    lab.cluster.federate("other.test", Some(other.cluster.spiffe_bundle().unwrap()));
+    lab.cluster.federate("broken.test", Some("{\"keys\":[{\"use\":\"x509-svid\"}]}".to_owned()));
+    let mut output = x509(&lab, &by_name());
+    lab.run_once(lab.config("20m", std::slice::from_ref(&output))).await.unwrap();
+    let bundle = || certificates(&read(&lab.path("out").join("svid_bundle.pem")));
+    let own = certificates(&lab.cluster.authority_pem("spiffe"));
+    assert_eq!((bundle(), lab.calls(method::LIST_SPIFFE_FEDERATIONS)), (own.clone(), 0));
+
+    output["include_federated_trust_bundles"] = json!(true);
+    lab.run_once(lab.config("20m", std::slice::from_ref(&output))).await.unwrap();
+    let others = certificates(&other.cluster.authority_pem("spiffe"));
+    assert_eq!(others.len(), 2);
+    assert_eq!((bundle(), lab.calls(method::LIST_SPIFFE_FEDERATIONS)), ([own, others].concat(), 2));
+
+    lab.cluster.fail_next(method::LIST_SPIFFE_FEDERATIONS, Code::Unknown, "backend is away");
+    let before = bundle();
+    refused(&lab, output).await;
+    assert_eq!(bundle(), before);
+}
+
+#[tokio::test]
+async fn a_federation_that_cannot_be_read_is_named_and_left_out() {
+    let (log, _listening) = listen();
+    let lab = lab().await;
+    lab.cluster.federate("broken.test", Some("hunter2".to_owned()));
+    let mut output = x509(&lab, &by_name());
+    output["include_federated_trust_bundles"] = json!(true);
+    lab.run_once(lab.config("20m", &[output])).await.unwrap();
+    let text = log.text();
+    assert!(text.contains("trust_domain=\"broken.test\"") && !text.contains("hunter2"), "{text}");
+}
+
+#[tokio::test]
+async fn the_bundle_holds_those_of_applications_where_the_cluster_has_them() {
+    let (log, _listening) = listen();
+    for (version, known) in [(VERSION, false), ("19.0.0", true)] {
+        let lab = Lab::of_version(version).await;
+        lab.cluster.set_workload_identity(web());
+        let mut output = x509(&lab, &by_name());
+        output["trust_domains"] = json!(["app_client", "app_client"]);
+        lab.run_once(lab.config("20m", &[output])).await.unwrap();
+        let mut expected = certificates(&lab.cluster.authority_pem("spiffe"));
+        if known {
+            expected.extend(certificates(&lab.cluster.authority_pem("app_client")));
+        }
+        assert_eq!(certificates(&read(&lab.path("out").join("svid_bundle.pem"))), expected);
+        let said = log.text().matches("no authority for clients of applications").count();
+        assert_eq!(said, 1, "by the older one");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_for_its_audiences_and_verifies() {
     let lab = lab().await;
     for selector in [by_name(), json!({ "labels": { "env": ["prod"] } })] {
