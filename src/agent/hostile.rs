@@ -3,6 +3,7 @@
 
 mod files;
 mod servers;
+mod workloads;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
