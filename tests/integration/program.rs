@@ -21,3 +21,4 @@ mod submission;
 mod unsupported;
 mod validate;
 mod whole_run;
+mod workloads;
