@@ -1,16 +1,16 @@
 //! Outputs for workloads: what is written verifies as those verify who are shown it, follows its authority, and what a server
 //! says wrongly is written nowhere.
 
+mod bundles;
+mod tokens;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use serde_json::{Value, json};
 use tbot::agent::{AgentError, OutputError, SvidError, WorkloadIdentityError};
@@ -42,30 +42,6 @@ fn x509(lab: &Lab, selector: &Value) -> Value {
         "selector": selector,
         "destination": { "type": "directory", "path": lab.path("out") },
     })
-}
-
-/// An output of a token to the folder `token`.
-fn jwt(lab: &Lab, selector: &Value, audiences: &[&str]) -> Value {
-    json!({
-        "type": "workload-identity-jwt",
-        "selector": selector,
-        "audiences": audiences,
-        "destination": { "type": "directory", "path": lab.path("token") },
-    })
-}
-
-/// What a token claims, if one of these keys (PEM texts joined) has signed it.
-fn claims(token: &str, keys: &str) -> Option<Value> {
-    let (signed, signature) = token.rsplit_once('.').unwrap();
-    let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).unwrap();
-    let signature = decode(signature);
-    let mut keys = SubjectPublicKeyInfoDer::pem_slice_iter(keys.as_bytes()).map(Result::unwrap);
-    keys.any(|key| {
-        // The point stands at the end of a P-256 key.
-        let point = &key[key.len() - 65..];
-        UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(signed.as_bytes(), &signature).is_ok()
-    })
-    .then(|| serde_json::from_slice(&decode(signed.split('.').nth(1).unwrap())).unwrap())
 }
 
 fn by_name() -> Value {
@@ -150,22 +126,6 @@ async fn a_service_has_its_own_lifetime() {
     lab.run_once(lab.config("20m", &[output])).await.unwrap();
     let (_, life) = leaf(&lab, &lab.path("out"));
     assert!(is_about(3 * HOUR, life), "{life:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_of_somebody_elses_root_comes_with_its_chain() {
-    let lab = lab().await;
-    let root = lab.cluster.override_spiffe_issuer().unwrap();
-    lab.run_once(lab.config("20m", &[x509(&lab, &by_name())])).await.unwrap();
-    let out = lab.path("out");
-    assert_eq!(certificates(&read(&out.join("svid.pem"))).len(), 2, "the leaf and the issuer");
-    assert!(verifies(&lab, &out, &root));
-    let bundle = certificates(&read(&out.join("svid_bundle.pem")));
-    assert_eq!(
-        bundle,
-        certificates(&lab.cluster.authority_pem("spiffe")),
-        "the bundle is the cluster's all the same"
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -312,141 +272,4 @@ async fn what_a_server_says_wrongly_leaves_the_old_set_in_place() {
     lab.cluster.fail_next(method::GET_CERT_AUTHORITY, Code::Unknown, "backend is away");
     assert!(matches!(refused(&lab, output).await, OutputError::Api(_)), "a bundle is never left out");
     assert_eq!(set(), whole);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_bundle_holds_those_of_other_trust_domains_where_that_is_wanted() {
-    let (lab, other) = (lab().await, Lab::of_version(VERSION).await);
-    other.cluster.rotate("spiffe", Phase::Init).unwrap();
-    // More than a page of those that the cluster has no bundle of yet, and one that it has.
-    for number in 0..120 {
-        lab.cluster.federate(&format!("d{number}.test"), None);
-    }
-    lab.cluster.federate("other.test", Some(other.cluster.spiffe_bundle().unwrap()));
-    lab.cluster.federate("broken.test", Some("{\"keys\":[{\"use\":\"x509-svid\"}]}".to_owned()));
-    let mut output = x509(&lab, &by_name());
-    lab.run_once(lab.config("20m", std::slice::from_ref(&output))).await.unwrap();
-    let bundle = || certificates(&read(&lab.path("out").join("svid_bundle.pem")));
-    let own = certificates(&lab.cluster.authority_pem("spiffe"));
-    assert_eq!((bundle(), lab.calls(method::LIST_SPIFFE_FEDERATIONS)), (own.clone(), 0));
-
-    output["include_federated_trust_bundles"] = json!(true);
-    lab.run_once(lab.config("20m", std::slice::from_ref(&output))).await.unwrap();
-    let others = certificates(&other.cluster.authority_pem("spiffe"));
-    assert_eq!(others.len(), 2);
-    assert_eq!((bundle(), lab.calls(method::LIST_SPIFFE_FEDERATIONS)), ([own, others].concat(), 2));
-
-    lab.cluster.fail_next(method::LIST_SPIFFE_FEDERATIONS, Code::Unknown, "backend is away");
-    let before = bundle();
-    refused(&lab, output).await;
-    assert_eq!(bundle(), before);
-}
-
-#[tokio::test]
-async fn a_federation_that_cannot_be_read_is_named_and_left_out() {
-    let (log, _listening) = listen();
-    let lab = lab().await;
-    lab.cluster.federate("broken.test", Some("hunter2".to_owned()));
-    let mut output = x509(&lab, &by_name());
-    output["include_federated_trust_bundles"] = json!(true);
-    lab.run_once(lab.config("20m", &[output])).await.unwrap();
-    let text = log.text();
-    assert!(text.contains("trust_domain=\"broken.test\"") && !text.contains("hunter2"), "{text}");
-}
-
-#[tokio::test]
-async fn the_bundle_holds_those_of_applications_where_the_cluster_has_them() {
-    let (log, _listening) = listen();
-    for (version, known) in [(VERSION, false), ("19.0.0", true)] {
-        let lab = Lab::of_version(version).await;
-        lab.cluster.set_workload_identity(web());
-        let mut output = x509(&lab, &by_name());
-        output["trust_domains"] = json!(["app_client", "app_client"]);
-        lab.run_once(lab.config("20m", &[output])).await.unwrap();
-        let mut expected = certificates(&lab.cluster.authority_pem("spiffe"));
-        if known {
-            expected.extend(certificates(&lab.cluster.authority_pem("app_client")));
-        }
-        assert_eq!(certificates(&read(&lab.path("out").join("svid_bundle.pem"))), expected);
-        let said = log.text().matches("no authority for clients of applications").count();
-        assert_eq!(said, 1, "by the older one");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_token_is_for_its_audiences_and_verifies() {
-    let lab = lab().await;
-    for selector in [by_name(), json!({ "labels": { "env": ["prod"] } })] {
-        lab.run_once(lab.config("20m", &[jwt(&lab, &selector, &["https://a.test", "b"])])).await.unwrap();
-        let folder = lab.path("token");
-        assert_eq!(kinds(&folder).into_keys().collect::<Vec<_>>(), ["jwt_svid"]);
-        let token = read(&folder.join("jwt_svid"));
-        let claims =
-            claims(&token, &lab.cluster.spiffe_token_keys().unwrap()).expect("signed by the cluster");
-        assert_eq!((&claims["sub"], &claims["aud"]), (&json!(ID), &json!(["https://a.test", "b"])));
-        let now = lab.clock.now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        let life = Duration::from_secs(claims["exp"].as_u64().unwrap()).checked_sub(now).unwrap();
-        assert!(is_about(HOUR, life), "{life:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_token_follows_a_rotation_and_is_in_no_log() {
-    let (log, _listening) = listen();
-    let lab = lab().await;
-    let running = lab.start(lab.config("30m", &[jwt(&lab, &by_name(), &["a"])]));
-    let path = lab.path("token").join("jwt_svid");
-    let looked_at = || log.text().matches("an authority of the cluster was looked at").count();
-    until("the agent watches", || path.exists() && looked_at() == 4).await;
-    let (first, old) = (read(&path), lab.cluster.spiffe_token_keys().unwrap());
-    assert!(claims(&first, &old).is_some());
-    for phase in [Phase::Init, Phase::UpdateClients] {
-        lab.cluster.rotate("spiffe", phase).unwrap();
-    }
-    until("the token is of the new key", || {
-        lab.clock.advance(Duration::from_millis(100));
-        claims(&read(&path), &old).is_none()
-    })
-    .await;
-    let second = read(&path);
-    assert!(claims(&second, &lab.cluster.spiffe_token_keys().unwrap()).is_some());
-    running.stop().await.unwrap();
-    let text = log.text();
-    assert!(text.contains("wrote output=workload-identity-jwt-1"), "{text}");
-    for part in [&first, &second].iter().flat_map(|token| token.split('.').skip(1)) {
-        assert!(!text.contains(part), "{part}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_is_not_for_us_leaves_the_old_one_in_place() {
-    let lab = lab().await;
-    let output = jwt(&lab, &by_name(), &["a"]);
-    lab.run_once(lab.config("20m", std::slice::from_ref(&output))).await.unwrap();
-    let path = lab.path("token").join("jwt_svid");
-    let whole = read(&path);
-    for forgery in [Forgery::ForAnother, Forgery::OtherId, Forgery::Ended, Forgery::Garbage] {
-        lab.cluster.set_workload_identity(web().forged(forgery));
-        let refused = refused(&lab, output.clone()).await;
-        let expected = match forgery {
-            Forgery::ForAnother => {
-                matches!(&refused, OutputError::Svid(SvidError::OtherAudience(a)) if a == "a")
-            }
-            Forgery::OtherId => matches!(refused, OutputError::Svid(SvidError::OtherId)),
-            Forgery::Ended => matches!(refused, OutputError::Svid(SvidError::Ended)),
-            Forgery::Garbage => matches!(refused, OutputError::Svid(SvidError::Token(_))),
-        };
-        assert!(expected, "{forgery:?}: {refused}");
-        assert_eq!(read(&path), whole, "{forgery:?}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn certificate_and_token_share_a_folder() {
-    let lab = lab().await;
-    let mut token = jwt(&lab, &by_name(), &["a"]);
-    token["destination"] = x509(&lab, &by_name())["destination"].clone();
-    lab.run_once(lab.config("20m", &[x509(&lab, &by_name()), token])).await.unwrap();
-    let names: Vec<_> = kinds(&lab.path("out")).into_keys().collect();
-    assert_eq!(names, ["jwt_svid", "svid.pem", "svid_bundle.pem", "svid_key.pem"]);
 }
