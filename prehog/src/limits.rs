@@ -73,43 +73,43 @@ impl RateLimit {
     }
 }
 
-/// How many connections each source has open.
-pub struct ConnectionLimit {
+/// How many of something each source has at a time: connections, requests under way.
+pub struct SourceLimit {
     most: u32,
-    open: Mutex<HashMap<Source, u32>>,
+    held: Mutex<HashMap<Source, u32>>,
 }
 
-impl ConnectionLimit {
-    /// A limit of that many connections a source.
+impl SourceLimit {
+    /// A limit of that many a source.
     pub fn new(most: u32) -> Arc<Self> {
-        Arc::new(Self { most, open: Mutex::default() })
+        Arc::new(Self { most, held: Mutex::default() })
     }
 
-    /// Opens one more, until what it returns is dropped; none where the source has its share.
-    pub fn open(self: &Arc<Self>, source: Source) -> Option<OpenConnection> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(source).or_default();
+    /// Takes one more, until what it returns is dropped; none where the source has its share.
+    pub fn take(self: &Arc<Self>, source: Source) -> Option<Held> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = held.entry(source).or_default();
         if *count >= self.most {
             return None;
         }
         *count += 1;
-        Some(OpenConnection { limit: Arc::clone(self), source })
+        Some(Held { limit: Arc::clone(self), source })
     }
 }
 
-/// One open connection of a source.
-pub struct OpenConnection {
-    limit: Arc<ConnectionLimit>,
+/// One that a source has.
+pub struct Held {
+    limit: Arc<SourceLimit>,
     source: Source,
 }
 
-impl Drop for OpenConnection {
+impl Drop for Held {
     fn drop(&mut self) {
-        let mut open = self.limit.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.source) {
+        let mut held = self.limit.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = held.get_mut(&self.source) {
             *count -= 1;
             if *count == 0 {
-                open.remove(&self.source);
+                held.remove(&self.source);
             }
         }
     }
@@ -172,13 +172,13 @@ mod tests {
 
     #[test]
     fn connections_are_counted_while_they_are_open() {
-        let limit = ConnectionLimit::new(1);
-        let open = limit.open(source("192.0.2.1"));
-        assert!(open.is_some() && limit.open(source("192.0.2.1")).is_none());
-        assert!(limit.open(source("192.0.2.2")).is_some());
+        let limit = SourceLimit::new(1);
+        let open = limit.take(source("192.0.2.1"));
+        assert!(open.is_some() && limit.take(source("192.0.2.1")).is_none());
+        assert!(limit.take(source("192.0.2.2")).is_some());
         drop(open);
-        assert!(limit.open(source("192.0.2.1")).is_some());
-        assert!(limit.open.lock().unwrap().is_empty());
+        assert!(limit.take(source("192.0.2.1")).is_some());
+        assert!(limit.held.lock().unwrap().is_empty());
     }
 
     #[test]

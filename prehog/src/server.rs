@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use crate::check::{Checks, SchemaError};
 use crate::clock::Clock;
 use crate::ingest::Ingest;
-use crate::limits::{RateLimit, TrustedProxies};
+use crate::limits::{RateLimit, SourceLimit, TrustedProxies};
 use crate::metrics::Metrics;
 use crate::store::{StoreError, StoreUrl, Writer};
 pub use connections::Connections;
@@ -52,6 +52,8 @@ pub struct Options {
     pub connections_each: u32,
     /// Requests under way, all together.
     pub requests: usize,
+    /// Requests under way of one source.
+    pub requests_each: u32,
     /// How long a head may take to arrive, and a connection may be idle.
     pub head_timeout: Duration,
     /// How long a request may take, from the end of its head to its answer.
@@ -72,6 +74,7 @@ impl Options {
             connections: 1024,
             connections_each: 128,
             requests: 512,
+            requests_each: 128,
             head_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(10),
             retain_days: None,
@@ -175,6 +178,7 @@ pub fn events(ingest: Ingest, writer: Option<Writer>, options: &Options) -> Rout
         rate: Arc::new(RateLimit::new(options.rate_limit)),
         proxies: options.trusted_proxies.clone(),
         most: u64::try_from(options.requests).unwrap_or(u64::MAX),
+        each: SourceLimit::new(options.requests_each),
         timeout: options.request_timeout,
     };
     let service = ingest.service();

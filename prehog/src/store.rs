@@ -20,7 +20,7 @@ use crate::day::{Day, Week};
 use crate::start::{Facet, Start, Submission};
 
 pub use clickhouse::ClickHouse;
-pub use keeper::{FOLD_WITHIN, GRACE};
+pub use keeper::{FOLD_WITHIN, GRACE, settled_day};
 pub use sqlite::Sqlite;
 pub use writer::{NotStored, Writer};
 

@@ -11,7 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use connectrpc::ConnectError;
 
-use crate::limits::{RateLimit, Source, TrustedProxies};
+use crate::limits::{RateLimit, Source, SourceLimit, TrustedProxies};
 use crate::metrics::{Metrics, Turned};
 
 const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -26,18 +26,29 @@ pub(super) struct Guard {
     pub(super) rate: Arc<RateLimit>,
     pub(super) proxies: TrustedProxies,
     pub(super) most: u64,
+    pub(super) each: Arc<SourceLimit>,
     pub(super) timeout: Duration,
 }
 
 pub(super) async fn guard(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions_mut().remove::<Peer>();
+    let mut held = None;
     if let Some(Peer(peer)) = peer {
         let forwarded = request.headers().get_all(&FORWARDED).iter();
         let origin = guard.proxies.origin(peer, forwarded.map(|header| header.to_str().unwrap_or_default()));
-        if !guard.rate.allows(Source::from(origin)) {
+        let source = Source::from(origin);
+        if !guard.rate.allows(source) {
             return guard.turn(
                 Turned::Rate,
                 "too many requests from your address; try again in a minute",
+                &request,
+            );
+        }
+        held = guard.each.take(source);
+        if held.is_none() {
+            return guard.turn(
+                Turned::Work,
+                "too many requests at the same time from your address",
                 &request,
             );
         }
@@ -48,7 +59,7 @@ pub(super) async fn guard(State(guard): State<Guard>, mut request: Request, next
     }
     let headers = request.headers().clone();
     let answered = tokio::time::timeout(guard.timeout, next.run(request)).await;
-    drop(under_way);
+    drop((under_way, held));
     answered.unwrap_or_else(|_| {
         guard.metrics.turn(Turned::Time);
         let error = ConnectError::unavailable("the request did not arrive, or could not be stored, in time");

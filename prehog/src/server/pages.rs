@@ -12,9 +12,8 @@ use tokio::sync::Semaphore;
 
 use super::Options;
 use crate::clock::Clock;
-use crate::day::Day;
 use crate::report::{Format, Report, Span, make};
-use crate::store::{StoreError, StoreUrl};
+use crate::store::{StoreError, StoreUrl, settled_day};
 
 /// Nothing is loaded from anywhere, and nothing runs.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; \
@@ -72,7 +71,7 @@ impl Pages {
     }
 
     fn make(&self) -> Result<Report, StoreError> {
-        let today = Day::of((self.clock)());
-        make(&mut *self.store.open()?, Span::finished(today), self.min_group)
+        let span = Span::finished(settled_day((self.clock)()));
+        make(&mut *self.store.open()?, span, self.min_group)
     }
 }

@@ -51,17 +51,22 @@ impl Readiness {
         Self { writer, last: Arc::default() }
     }
 
+    /// Who does not wait for the answer, does not ask for another one by that.
     pub(super) async fn is_ready(&self) -> bool {
-        let Some(writer) = &self.writer else { return true };
-        let mut last = self.last.lock().await;
-        if let Some((when, ready)) = *last
-            && when.elapsed() < FRESH
-        {
-            return ready;
-        }
-        let ready = tokio::time::timeout(PATIENCE, writer.probe()).await.unwrap_or(false);
-        *last = Some((Instant::now(), ready));
-        ready
+        let Some(writer) = self.writer.clone() else { return true };
+        let last = Arc::clone(&self.last);
+        let asked = tokio::spawn(async move {
+            let mut last = last.lock().await;
+            if let Some((when, ready)) = *last
+                && when.elapsed() < FRESH
+            {
+                return ready;
+            }
+            let ready = tokio::time::timeout(PATIENCE, writer.probe()).await.unwrap_or(false);
+            *last = Some((Instant::now(), ready));
+            ready
+        });
+        asked.await.unwrap_or(false)
     }
 }
 

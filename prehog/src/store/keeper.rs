@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::oneshot;
 
@@ -19,6 +19,11 @@ pub const FOLD_WITHIN: Duration = Duration::from_secs(1);
 /// How long after midnight a day counts as over: what was accepted before is stored by then, also by another receiver
 /// with a clock of its own.
 pub const GRACE: Duration = Duration::from_secs(60 * 60);
+
+/// The day that everything before is over and stored.
+pub fn settled_day(now: SystemTime) -> Day {
+    Day::of(now.checked_sub(GRACE).unwrap_or(now))
+}
 
 /// How much less than the others the keeper gets of a processor that all of them want: about a tenth of a full share. Much
 /// less, and on a busy machine it would never get done.
@@ -51,9 +56,11 @@ impl Keeper {
     pub(super) fn run(mut self, chores: &Receiver<Chore>) {
         give_way();
         loop {
-            let chore = match self.fold_by {
+            let chore = match self.fold_by.map(|by| by.saturating_duration_since(Instant::now())) {
                 None => chores.recv().map_err(RecvTimeoutError::from),
-                Some(by) => chores.recv_timeout(by.saturating_duration_since(Instant::now())),
+                // However much else is asked for.
+                Some(Duration::ZERO) => Err(RecvTimeoutError::Timeout),
+                Some(left) => chores.recv_timeout(left),
             };
             match chore {
                 Ok(Chore::Arrived) => {
@@ -84,8 +91,7 @@ impl Keeper {
     }
 
     fn clean(&mut self, first: Option<Day>) {
-        let now = (self.clock)();
-        let today = Day::of(now.checked_sub(GRACE).unwrap_or(now));
+        let today = settled_day((self.clock)());
         self.store.attempt(|store| store.forget_ids(today));
         if let Some(first) = first
             && let Some(starts) = self.store.attempt(|store| store.retain(first))

@@ -160,6 +160,55 @@ async fn work_under_way_is_capped() {
     receiver.stop().await;
 }
 
+/// Who fills its own share leaves room for others.
+#[tokio::test]
+async fn work_under_way_of_one_source_is_capped() {
+    let receiver = Receiver::start_with(Options { requests_each: 1, ..options() }).await;
+    let mut slow = connect_from("127.0.0.6", receiver.address).await;
+    let head = format!(
+        "POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
+    receiver.wait_for("prehog_requests", |under_way| under_way == 1).await;
+    let (status, code, _) = refusal(submit(&from("127.0.0.6"), receiver.address, &body(&id(1))).await).await;
+    assert_eq!((status, code.as_str()), (429, "resource_exhausted"));
+    assert_eq!(receiver.submit(&body(&id(1))).await.status(), 200);
+    drop(slow);
+    receiver.stop().await;
+}
+
+/// One that says nothing, one that only greets, as HTTP/2 does: closed, so that places are for those who send.
+#[tokio::test]
+async fn a_connection_without_a_request_is_closed() {
+    let patience = Duration::from_millis(300);
+    let receiver = Receiver::start_with(Options { head_timeout: patience, ..options() }).await;
+    for greeting in ["", "PRI", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"] {
+        let mut stream = connect_from("127.0.0.6", receiver.address).await;
+        stream.write_all(greeting.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        // It ends, or ends in a reset.
+        let _ = stream.read_to_end(&mut answer).await;
+    }
+    receiver.stop().await;
+}
+
+/// Stopping waits for what is under way, and not for ever: every acknowledged event is stored, and the program has ended.
+#[tokio::test]
+async fn a_request_that_never_comes_to_its_end_does_not_keep_it_from_stopping() {
+    let receiver =
+        Receiver::start_with(Options { request_timeout: Duration::from_secs(600), ..options() }).await;
+    let mut slow = connect_from("127.0.0.6", receiver.address).await;
+    let head = format!(
+        "POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
+    receiver.wait_for("prehog_requests", |under_way| under_way == 1).await;
+    assert_eq!(receiver.submit(&body(&id(1))).await.status(), 200);
+    let store = receiver.store.clone();
+    let _folder = receiver.stop().await;
+    assert_eq!(crate::lab::stored(&store)[0].2, 1);
+}
+
 fn resident(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();

@@ -4,13 +4,13 @@ use std::io::Write;
 
 use anyhow::bail;
 use prehog::clock::Clock;
-use prehog::day::Day;
 use prehog::report::{Format, Span, make};
+use prehog::store::settled_day;
 
 use crate::cli::{Report, ReportFormat};
 
 pub(crate) fn report(arguments: &Report, clock: &Clock, output: &mut dyn Write) -> anyhow::Result<()> {
-    let finished = Span::finished(Day::of(clock()));
+    let finished = Span::finished(settled_day(clock()));
     let since = arguments.since.unwrap_or(finished.first.first());
     let until = arguments.until.unwrap_or(finished.last.last());
     let Some(span) = Span::of(since, until) else {

@@ -14,7 +14,11 @@ use crate::cli::Serve;
 
 pub(crate) fn serve(arguments: Serve, clock: Clock) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.context("cannot start the runtime")?.block_on(run(arguments, clock))
+    let runtime = runtime.context("cannot start the runtime")?;
+    let served = runtime.block_on(run(arguments, clock));
+    // A report that nobody waits for any more: everything acknowledged is stored.
+    runtime.shutdown_background();
+    served
 }
 
 async fn run(arguments: Serve, clock: Clock) -> anyhow::Result<()> {
