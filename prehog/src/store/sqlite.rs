@@ -72,8 +72,9 @@ impl Sqlite {
         while !self.inbox.is_empty()? {
             // One at a time, of all processes.
             let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let Some(closed) = self.inbox.close()? else { break };
-            if closed.epoch > folded(&transaction)? {
+            let folded = folded(&transaction)?;
+            let Some(closed) = self.inbox.close(folded)? else { break };
+            if closed.epoch > folded {
                 let repeated = fold::fold(&transaction, self.inbox.read(closed)?)?;
                 transaction.execute("UPDATE folded SET epoch = ?1", params![closed.epoch])?;
                 transaction.commit()?;
@@ -139,7 +140,11 @@ fn folded(connection: &Connection) -> Result<i64, StoreError> {
 /// Moves everything into the file and empties the log beside it, where removed things would live on. Where somebody reads
 /// the log for longer than one waits, that is left to the next time.
 fn truncate_log(connection: &Connection) -> Result<(), StoreError> {
-    Ok(connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+    let is_busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if is_busy {
+        tracing::warn!("somebody reads the store for long: what was removed is overwritten later");
+    }
+    Ok(())
 }
 
 impl Store for Sqlite {
@@ -236,6 +241,13 @@ impl Store for Sqlite {
             )?;
             if day < today.0 - ID_DAYS {
                 transaction.execute(&format!("DELETE FROM {table}"), [])?;
+            }
+            // The clock was ahead. What is in the table goes when a day of its parity that has come is over.
+            let next = today.0 + 1;
+            let latest = next - (next - parity).rem_euclid(2);
+            if day > latest {
+                transaction
+                    .execute("UPDATE ids_of SET day = ?1 WHERE parity = ?2", params![latest, parity])?;
             }
         }
         transaction.commit()?;

@@ -255,3 +255,56 @@ fn repetitions_are_told_whenever_they_were_found() {
     assert_eq!(store.fold().unwrap(), 4);
     assert_eq!(store.fold().unwrap(), 0);
 }
+
+/// 3.51.3 is the first without a fault by which two connections that write can lose what one of them committed.
+#[test]
+fn sqlite_is_one_that_loses_nothing() {
+    assert!(rusqlite::version_number() >= 3_051_003, "{}", rusqlite::version());
+}
+
+/// The inbox of an old copy of the file, put in place while it is in use: what arrives from then on is counted.
+#[test]
+fn an_inbox_that_falls_behind_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = StoreUrl::Sqlite(folder.path().join("events.db"));
+    let mut store = url.open().unwrap();
+    let inbox = rusqlite::Connection::open(folder.path().join("events.db.inbox")).unwrap();
+    let mut count = 0;
+    for behind in [1, 2, 5, 0, 4, 3] {
+        for _ in 0..6 {
+            count += 1;
+            store.append(&[submission(count, MONDAY)]).unwrap();
+            store.fold().unwrap();
+        }
+        inbox.execute("UPDATE current SET epoch = epoch - ?1", [behind]).unwrap();
+        for _ in 0..2 {
+            count += 1;
+            store.append(&[submission(count, MONDAY)]).unwrap();
+            store.fold().unwrap();
+        }
+        let starts: u64 = stored(&url).iter().map(|(_, _, starts)| starts).sum();
+        assert_eq!(starts, u64::from(count), "{behind}");
+    }
+}
+
+/// A clock that was ahead for a while does not make ids stay.
+#[test]
+fn ids_of_a_day_that_has_not_come_go_in_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = StoreUrl::Sqlite(folder.path().join("events.db")).open().unwrap();
+    let ids = || -> u32 {
+        let file = rusqlite::Connection::open(folder.path().join("events.db")).unwrap();
+        file.query_row("SELECT (SELECT count(*) FROM ids_even) + (SELECT count(*) FROM ids_odd)", [], |row| {
+            row.get(0)
+        })
+        .unwrap()
+    };
+    for ahead in [0, 1, 2, 31, 32] {
+        store.append(&[submission(7, MONDAY.plus(ahead))]).unwrap();
+        store.forget_ids(MONDAY).unwrap();
+    }
+    assert!(ids() > 0);
+    store.forget_ids(MONDAY.plus(2)).unwrap();
+    store.forget_ids(MONDAY.plus(3)).unwrap();
+    assert_eq!(ids(), 0);
+}

@@ -40,11 +40,12 @@ pub(super) fn by_start(all: &str) -> String {
     )
 }
 
-/// Counts a day of `recent` by start. The day is over, so that it gives the same rows whenever it is run.
+/// Counts a day of `recent` by start. The day is over, so that it gives the same rows whenever it is run; but for one that
+/// another receiver has counted meanwhile, whose day before may be gone already.
 pub(super) fn fold(day: Day) -> String {
     format!(
         "INSERT INTO starts SELECT day, {COLUMNS}, count() AS starts FROM recent FINAL \
-         WHERE day = toDate('{day}') AND {FIRST} GROUP BY day, {COLUMNS}"
+         WHERE day = toDate('{day}') AND day > (SELECT max(day) FROM folded) AND {FIRST} GROUP BY day, {COLUMNS}"
     )
 }
 

@@ -95,19 +95,27 @@ impl Inbox {
     }
 
     /// Closes the epoch that is written to, unless one that was closed before is still there. None where there is
-    /// nothing in either.
-    pub(super) fn close(&mut self) -> Result<Option<Closed>, StoreError> {
+    /// nothing in either. `folded` is the last epoch that is counted.
+    pub(super) fn close(&mut self, folded: i64) -> Result<Option<Closed>, StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let current = epoch(&transaction)?;
-        if !is_empty(&transaction, current - 1)? {
-            return Ok(Some(Closed { epoch: current - 1, is_left: true }));
+        let mut current = epoch(&transaction)?;
+        if current <= folded {
+            // An old copy was put in its place while it was in use. What arrived since is in it and is counted; by their
+            // ids, those that were counted before are not. The table stays the one that it is.
+            let behind = folded + 1 - current;
+            current += behind + behind % 2;
+            begin_epoch(&transaction, current)?;
         }
-        if is_empty(&transaction, current)? {
-            return Ok(None);
-        }
-        begin_epoch(&transaction, current + 1)?;
+        let closed = if !is_empty(&transaction, current - 1)? {
+            Some(Closed { epoch: current - 1, is_left: true })
+        } else if !is_empty(&transaction, current)? {
+            begin_epoch(&transaction, current + 1)?;
+            Some(Closed { epoch: current, is_left: false })
+        } else {
+            None
+        };
         transaction.commit()?;
-        Ok(Some(Closed { epoch: current, is_left: false }))
+        Ok(closed)
     }
 
     /// What is in a closed epoch.
