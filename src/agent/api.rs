@@ -49,6 +49,9 @@ const CALL: Duration = Duration::from_secs(15);
 /// more often than once a minute.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
+/// More pages than any list has: a server that never comes to an end is not listened to for ever.
+const MOST_PAGES: usize = 1000;
+
 const PING: &str = "/proto.AuthService/Ping";
 const GENERATE_USER_CERTS: &str = "/proto.AuthService/GenerateUserCerts";
 const GET_CLUSTER_CA_CERT: &str = "/proto.AuthService/GetClusterCACert";
@@ -104,6 +107,10 @@ pub enum ApiError {
 }
 
 impl ApiError {
+    fn endless(method: &'static str) -> Self {
+        Self::NoAnswer { method, detail: format!("its list does not end after {MOST_PAGES} pages") }
+    }
+
     /// The server says that this certificate's generation is not the one it has stored: the bot is locked.
     pub(crate) fn is_generation_mismatch(&self) -> bool {
         matches!(self, Self::Refused { message, .. } if message.contains("generation mismatch"))
@@ -295,7 +302,7 @@ impl AuthClient {
     async fn list_remote_clusters(&self) -> Result<Vec<String>, ApiError> {
         let mut names = Vec::new();
         let mut page_token = String::new();
-        loop {
+        for _ in 0..MOST_PAGES {
             let request = ListRemoteClustersRequest { page_size: 1000, page_token };
             let reply: ListRemoteClustersResponse =
                 unary(&self.channel, LIST_REMOTE_CLUSTERS, request).await?;
@@ -307,6 +314,7 @@ impl AuthClient {
             }
             page_token = reply.next_page_token;
         }
+        Err(ApiError::endless(LIST_REMOTE_CLUSTERS))
     }
 }
 

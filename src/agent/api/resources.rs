@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tonic::Code;
 
-use super::{ApiError, AuthClient, unary};
+use super::{ApiError, AuthClient, MOST_PAGES, unary};
 use crate::agent::proto::Metadata;
 use crate::agent::proto::resources::{
     AppSessionReply, CreateAppSessionRequest, GetAppSessionRequest, ListResourcesRequest,
@@ -98,7 +98,7 @@ impl AuthClient {
     async fn list(&self, request: ListResourcesRequest) -> Result<Vec<PaginatedResource>, ApiError> {
         let mut request = ListResourcesRequest { namespace: "default".to_owned(), limit: PAGE, ..request };
         let mut all = Vec::new();
-        loop {
+        for _ in 0..MOST_PAGES {
             let reply = unary(&self.channel, LIST_RESOURCES, request.clone()).await;
             let page: ListResourcesResponse = match reply {
                 Err(ApiError::Refused { code: Code::ResourceExhausted, .. }) if request.limit > 1 => {
@@ -114,6 +114,7 @@ impl AuthClient {
             }
             request.start_key = page.next_key;
         }
+        Err(ApiError::endless(LIST_RESOURCES))
     }
 
     /// Opens a session for an application and waits until it can be used. Servers up to 15 want one; later ones make

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{ApiError, AuthClient, Authority, unary};
+use super::{ApiError, AuthClient, Authority, MOST_PAGES, unary};
 use crate::agent::proto::workload_identity::{
     Credential, IssueWorkloadIdentitiesRequest, IssueWorkloadIdentitiesResponse,
     IssueWorkloadIdentityRequest, IssueWorkloadIdentityResponse, JwtSvidParams, LabelSelector,
@@ -19,8 +19,6 @@ const LIST_FEDERATIONS: &str = "/teleport.machineid.v1.SPIFFEFederationService/L
 
 /// A bundle may be large, and servers refuse an answer over 4 MiB.
 const PAGE: i32 = 100;
-/// More than anybody federates with: a server that never comes to an end is not listened to for ever.
-const PAGES: usize = 100;
 
 /// Another trust domain, and its bundle (a JWKS document) where the server has it.
 #[derive(Clone, Debug)]
@@ -106,7 +104,7 @@ impl AuthClient {
     pub(crate) async fn federations(&self) -> Result<Vec<Federation>, ApiError> {
         let mut all = Vec::new();
         let mut page_token = String::new();
-        for _ in 0..PAGES {
+        for _ in 0..MOST_PAGES {
             let request = ListSpiffeFederationsRequest { page_size: PAGE, page_token };
             let reply: ListSpiffeFederationsResponse =
                 unary(&self.channel, LIST_FEDERATIONS, request).await?;
@@ -116,8 +114,7 @@ impl AuthClient {
             }
             page_token = reply.next_page_token;
         }
-        let detail = format!("its list has more than {PAGES} pages");
-        Err(ApiError::NoAnswer { method: LIST_FEDERATIONS, detail })
+        Err(ApiError::endless(LIST_FEDERATIONS))
     }
 
     /// The authority of a type of one cluster; none when the answer has nothing in it.

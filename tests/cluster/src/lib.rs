@@ -215,6 +215,11 @@ impl Cluster {
         self.shared.state().resources.add(resource);
     }
 
+    /// Makes every list of resources or federations go on for ever, which no real server does.
+    pub fn never_end_lists(&self) {
+        self.shared.state().resources.is_endless = true;
+    }
+
     /// Lets another cluster trust this one: certificates can lead there. Nothing is there.
     pub fn add_leaf(&self, name: &str) -> Result<(), Error> {
         let authorities = Authorities::generate(name, (self.shared.clock)())?;

@@ -63,16 +63,20 @@ impl Resource {
 
 /// All of them, in the order of registration.
 #[derive(Debug, Default)]
-pub(crate) struct Resources(Vec<Resource>);
+pub(crate) struct Resources {
+    all: Vec<Resource>,
+    /// Whether every page says that another one follows.
+    pub(crate) is_endless: bool,
+}
 
 impl Resources {
     pub(crate) fn add(&mut self, resource: Resource) {
-        self.0.push(resource);
+        self.all.push(resource);
     }
 
     /// Names of the Kubernetes clusters.
     pub(crate) fn kubernetes(&self) -> BTreeSet<&str> {
-        let all = self.0.iter().filter(|resource| resource.kind == ResourceKind::Kubernetes);
+        let all = self.all.iter().filter(|resource| resource.kind == ResourceKind::Kubernetes);
         all.map(|resource| resource.name.as_str()).collect()
     }
 
@@ -83,7 +87,7 @@ impl Resources {
             return Err(bad(format!("resource type {:?} is not supported", request.resource_type)));
         }
         let predicate = Predicate::parse(&request.predicate_expression)?;
-        let matching = self.0.iter().filter(|resource| {
+        let matching = self.all.iter().filter(|resource| {
             resource.type_name() == request.resource_type
                 && predicate.holds(resource)
                 && request.labels.iter().all(|(key, value)| resource.labels.get(key) == Some(value))
@@ -92,7 +96,11 @@ impl Resources {
         let limit = usize::try_from(request.limit).ok().filter(|limit| *limit > 0);
         let limit = limit.ok_or_else(|| bad("nonpositive parameter limit"))?;
         let all: Vec<_> = matching.skip(start).cloned().collect();
-        let next = if all.len() > limit { (start + limit).to_string() } else { String::new() };
+        let next = match (self.is_endless, all.len() > limit) {
+            (true, _) => start.to_string(),
+            (false, true) => (start + limit).to_string(),
+            (false, false) => String::new(),
+        };
         Ok((all.into_iter().take(limit).collect(), next))
     }
 }

@@ -182,7 +182,11 @@ impl Shared {
             status: bundle.clone().map(|current_bundle| SpiffeFederationStatus { current_bundle }),
         });
         let spiffe_federations = page.collect();
-        let next_page_token = rest.next().map(|(name, _)| name.clone()).unwrap_or_default();
+        let next = match state.resources.is_endless {
+            true => state.federations.keys().next(),
+            false => rest.next().map(|(name, _)| name),
+        };
+        let next_page_token = next.cloned().unwrap_or_default();
         Ok(ListSpiffeFederationsResponse { spiffe_federations, next_page_token })
     }
 
