@@ -13,6 +13,18 @@ enum Fault {
     Fail(Failure),
     Hold { arrived: oneshot::Sender<()>, released: oneshot::Receiver<()> },
     DropReply,
+    Stream(StreamFault),
+}
+
+/// What a stream that begins with a challenge does wrong.
+#[derive(Clone, Debug)]
+pub enum StreamFault {
+    /// It gives this challenge.
+    Challenge(String),
+    /// It ends in good order before its challenge.
+    EndAtOnce,
+    /// It ends in good order after the answer to its challenge, which it does nothing about.
+    EndAfterChallenge,
 }
 
 /// A call that [`hold_next`](crate::Cluster::hold_next) stops before the cluster acts on it. Dropping this lets it go on.
@@ -46,6 +58,8 @@ pub(crate) enum Verdict {
     Refuse(Failure),
     /// Act on it, then cut the connection instead of answering.
     Lose,
+    /// Where it is no such stream, this is as [`Verdict::Answer`].
+    Stream(StreamFault),
 }
 
 pub(crate) struct Faults {
@@ -73,6 +87,10 @@ impl Faults {
         self.script(method, Fault::DropReply);
     }
 
+    pub(crate) fn spoil_stream(&self, method: &str, fault: StreamFault) {
+        self.script(method, Fault::Stream(fault));
+    }
+
     pub(crate) fn set_down(&self, down: bool) {
         self.down.send_replace(down);
     }
@@ -89,6 +107,7 @@ impl Faults {
             None => Verdict::Answer,
             Some(Fault::Fail(failure)) => Verdict::Refuse(failure),
             Some(Fault::DropReply) => Verdict::Lose,
+            Some(Fault::Stream(fault)) => Verdict::Stream(fault),
             Some(Fault::Hold { arrived, released }) => {
                 let _ = arrived.send(());
                 let _ = released.await;

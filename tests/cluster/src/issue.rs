@@ -19,13 +19,21 @@ use crate::state::Allowed;
 /// A join, decoded.
 pub(crate) struct Join<'a> {
     pub(crate) token: &'a str,
-    /// What a token that is no secret needs beside it; empty where there is none.
-    pub(crate) id_token: &'a str,
+    pub(crate) proof: Proof<'a>,
     /// Who the caller says it is; bots say nothing.
     pub(crate) host: &'a str,
     /// One authorized_keys line. The key for the X.509 certificate is ignored for bots, as it is in version 15.
     pub(crate) ssh_key: &'a [u8],
     pub(crate) expires: Option<SystemTime>,
+}
+
+/// What a token that is no secret needs beside it.
+#[derive(Clone, Copy)]
+pub(crate) enum Proof<'a> {
+    None,
+    IdToken(&'a str),
+    Aws { request: &'a [u8], challenge: &'a str },
+    Azure { document: &'a [u8], access_token: &'a str, challenge: &'a str },
 }
 
 impl Shared {

@@ -4,18 +4,22 @@
 //!
 //! ```text
 //!                        ┌ first ALPN entry teleport-auth@<hex>… ─ mutual TLS, host CA ┬ h2 ─ gRPC ─ auth.rs
-//! one port ─ ClientHello ┤                                                            └ http/1.1 ─ REST
+//!                        │                                                            └ http/1.1 ─ REST
+//! one port ─ ClientHello ┤ first ALPN entry teleport-proxy-grpc ─ TLS, web CA, h2 ─ gRPC ─ join_service.rs
 //!                        └ anything else ─ TLS, web CA ─ web.rs: find, ping, join
 //! ```
 //!
 //! Every call goes the same way (`server.rs`): it is logged, a scripted fault may stop it, the rules (`state.rs`,
 //! `issue.rs`) decide, the outcome is logged. `tests/conformance.rs` holds all of it against recordings of a real server.
 //!
-//! What it does not do: serve the applications, databases, Kubernetes and leaf clusters that it lists, join with a proof
-//! that is no identity token, talk over the auth port or an SSH tunnel, judge workloads by what was attested of them.
+//! What it does not do: serve the applications, databases, Kubernetes and leaf clusters that it lists, join with other
+//! proofs than identity tokens and those of AWS and Azure, talk over the auth port or an SSH tunnel, judge workloads by what
+//! was attested of them.
 
 mod access;
 mod auth;
+mod aws;
+mod azure;
 mod ca;
 pub mod clock;
 mod error;
@@ -23,6 +27,7 @@ mod events;
 mod faults;
 mod identity;
 mod issue;
+mod join_service;
 mod jwt;
 mod keys;
 mod log;
@@ -47,12 +52,14 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 pub use tonic::Code;
 
+pub use crate::aws::AwsUser;
+pub use crate::azure::AzureMachine;
 use crate::ca::{Authorities, TlsAuthority};
 pub use crate::clock::{Clock, MovableClock};
 pub use crate::error::{Error, Failure};
 use crate::events::Events;
 use crate::faults::Faults;
-pub use crate::faults::Hold;
+pub use crate::faults::{Hold, StreamFault};
 use crate::jwt::JwtKey;
 use crate::log::Log;
 pub use crate::log::{Call, Outcome};
@@ -199,6 +206,16 @@ impl Cluster {
         self.shared.state().add_oidc_token(bot, name, Trusted::new(issuer, audience))
     }
 
+    /// The same for a token of the method `iam`: it works with a request that `user` has signed.
+    pub fn add_aws_token(&self, bot: &str, name: &str, user: AwsUser) -> Result<(), Error> {
+        self.shared.state().add_aws_token(bot, name, user)
+    }
+
+    /// The same for a token of the method `azure`: it works with what `machine` says.
+    pub fn add_azure_token(&self, bot: &str, name: &str, machine: Arc<AzureMachine>) -> Result<(), Error> {
+        self.shared.state().add_azure_token(bot, name, machine)
+    }
+
     /// Removes a bot with its tokens. Its certificates are refused from now on.
     pub fn remove_bot(&self, name: &str) {
         self.shared.state().remove_bot(name);
@@ -322,6 +339,11 @@ impl Cluster {
     /// Acts on the next call of `method`, then cuts the connection instead of answering.
     pub fn drop_reply(&self, method: &str) {
         self.shared.faults.drop_reply(method);
+    }
+
+    /// Lets the next stream of `method`, one of those that begin with a challenge, go wrong in this way.
+    pub fn spoil_stream(&self, method: &str, fault: StreamFault) {
+        self.shared.faults.spoil_stream(method, fault);
     }
 
     /// While down, connections are cut and new ones are closed before a byte is read. What was issued stays issued.

@@ -61,6 +61,13 @@ impl Log {
         calls.len() - 1
     }
 
+    /// Enters what a stream was sent.
+    pub(crate) fn received(&self, place: usize, request: Bytes, summary: String) {
+        if let Some(call) = self.lock().get_mut(place) {
+            (call.request, call.summary) = (request, summary);
+        }
+    }
+
     pub(crate) fn end(&self, place: usize, outcome: Outcome) {
         if let Some(call) = self.lock().get_mut(place) {
             call.outcome = outcome;

@@ -7,6 +7,10 @@ pub const WEB_PING: &str = "GET /webapi/ping";
 /// `POST /webapi/host/credentials`, with or without `/v1` before it.
 pub const JOIN: &str = "POST /webapi/host/credentials";
 
+/// Streams in which the cluster speaks first.
+pub const REGISTER_USING_IAM: &str = "/proto.JoinService/RegisterUsingIAMMethod";
+pub const REGISTER_USING_AZURE: &str = "/proto.JoinService/RegisterUsingAzureMethod";
+
 /// REST on auth.
 pub const REMOTE_CLUSTERS: &str = "GET /v2/remoteclusters";
 pub const HOST_CERTS: &str = "POST /v2/ca/host/certs";

@@ -4,6 +4,7 @@
 //! messages, as its wire shows them. Only what this cluster or a client of it reads is declared; the conformance test
 //! lists every recorded field that is not, so that nothing disappears unseen.
 
+mod joining;
 mod resources;
 mod workload_identity;
 
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use prost::Message;
 use prost_types::Timestamp;
 
+pub use joining::*;
 pub use resources::*;
 pub use workload_identity::*;
 

@@ -27,6 +27,7 @@ use tonic::{Code, Status};
 
 use crate::faults::Verdict;
 use crate::identity::Caller;
+use crate::join_service::{self, Opened};
 use crate::log::{Call, Outcome};
 use crate::tls::Route;
 use crate::{Failure, Shared, auth, method};
@@ -37,13 +38,13 @@ const MAX_BODY: usize = 10 * 1024 * 1024;
 const GRPC_PREFIX: usize = 5;
 
 /// What is known of a connection before its first request.
-struct Peer {
+pub(crate) struct Peer {
     addr: SocketAddr,
     route: Route,
     /// The client certificate, when it is one that auth accepts.
     caller: Result<Caller, Failure>,
     /// Ends the connection without an answer.
-    cut: Notify,
+    pub(crate) cut: Notify,
 }
 
 /// Accepts until dropped. Every connection lives inside this future, so dropping it closes them all.
@@ -84,7 +85,12 @@ async fn talk(shared: Arc<Shared>, socket: TcpStream, addr: SocketAddr) -> Optio
         let peer = peer.clone();
         service_fn(move |request| {
             let (shared, peer) = (shared.clone(), peer.clone());
-            async move { Ok::<_, Infallible>(station(&shared, &peer, request).await) }
+            async move {
+                Ok::<_, Infallible>(match peer.route {
+                    Route::Join => join_station(shared, peer, request).await,
+                    Route::Web | Route::Auth => station(&shared, &peer, request).await,
+                })
+            }
         })
     };
     let server = auto::Builder::new(TokioExecutor::new());
@@ -114,6 +120,16 @@ enum Dialect {
     Grpc,
 }
 
+/// Takes one stream, whose messages come as it goes, through the same stations.
+async fn join_station(shared: Arc<Shared>, peer: Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let call = entry(&peer, Dialect::Grpc, &parts, &Bytes::new());
+    let method = call.method.clone();
+    let place = shared.log.begin(call);
+    let verdict = shared.faults.before(&method).await;
+    join_service::answer(shared, peer, Opened { place, verdict }, Request::from_parts(parts, body)).await
+}
+
 /// Takes one call through its stations.
 async fn station(shared: &Shared, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
@@ -128,7 +144,9 @@ async fn station(shared: &Shared, peer: &Peer, request: Request<Incoming>) -> Re
     let verdict = shared.faults.before(&method).await;
     let response = match &verdict {
         Verdict::Refuse(failure) => refuse(dialect, failure),
-        Verdict::Answer | Verdict::Lose => answer(shared, peer, dialect, &method, parts, body).await,
+        Verdict::Answer | Verdict::Lose | Verdict::Stream(_) => {
+            answer(shared, peer, dialect, &method, parts, body).await
+        }
     };
     if matches!(verdict, Verdict::Lose) {
         shared.log.end(place, Outcome::ReplyLost);
@@ -150,7 +168,7 @@ fn entry(peer: &Peer, dialect: Dialect, parts: &Parts, body: &Bytes) -> Call {
     let method = match (dialect, peer.route) {
         (Dialect::Grpc, _) => path.clone(),
         (Dialect::Http, Route::Auth) => format!("{} {path}", parts.method),
-        (Dialect::Http, Route::Web) => method::of_web(&format!("{} {path}", parts.method)),
+        (Dialect::Http, Route::Web | Route::Join) => method::of_web(&format!("{} {path}", parts.method)),
     };
     let (request, summary) = match dialect {
         Dialect::Grpc => {
@@ -181,9 +199,9 @@ async fn answer(
     body: Bytes,
 ) -> Response<Body> {
     match (peer.route, dialect) {
-        (Route::Web, Dialect::Http) => http(web(shared, method, &parts, &body)),
+        (Route::Web | Route::Join, Dialect::Http) => http(web(shared, method, &parts, &body)),
         // The web server knows no gRPC; this is what made the Go agent's first calls fail (recorded).
-        (Route::Web, Dialect::Grpc) => {
+        (Route::Web | Route::Join, Dialect::Grpc) => {
             let mut response = Response::new(Body::new(Full::from("access denied")));
             *response.status_mut() = StatusCode::FORBIDDEN;
             response

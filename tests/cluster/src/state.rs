@@ -8,9 +8,11 @@ use std::time::{Duration, SystemTime};
 use tonic::Code;
 
 use crate::access::AppSession;
+use crate::aws::AwsUser;
+use crate::azure::{self, AzureMachine};
 use crate::ca::Authorities;
 use crate::error::{Error, Failure};
-use crate::issue::Join;
+use crate::issue::{Join, Proof};
 use crate::keys::{hex, random};
 use crate::oidc::Trusted;
 use crate::resources::Resources;
@@ -67,19 +69,45 @@ struct Bot {
     locked: bool,
 }
 
-#[derive(Debug)]
 struct Token {
     bot: String,
     kind: TokenKind,
 }
 
-#[derive(Debug)]
 enum TokenKind {
     /// Works until then, and once.
     Once { expires: SystemTime },
     /// Works with an identity token beside it.
     Oidc(Trusted),
+    /// Works with what this user has signed.
+    Aws(AwsUser),
+    /// Works with what this machine says.
+    Azure(Arc<AzureMachine>),
 }
+
+impl TokenKind {
+    /// What is wrong with what was presented.
+    fn check(&self, proof: Proof<'_>, now: SystemTime) -> Result<(), String> {
+        match (self, proof) {
+            (Self::Once { expires }, Proof::None | Proof::IdToken(_)) if *expires > now => Ok(()),
+            (Self::Once { .. }, Proof::None | Proof::IdToken(_)) => Err(UNKNOWN.to_owned()),
+            (Self::Oidc(trusted), Proof::IdToken(token)) => {
+                trusted.check(token, now).map_err(|problem| format!("the identity token {problem}"))
+            }
+            (Self::Oidc(_), Proof::None) => Err("the identity token is not a signed token".to_owned()),
+            (Self::Aws(user), Proof::Aws { request, challenge }) => {
+                let checked = user.check(request, challenge, now);
+                checked.map_err(|problem| format!("the request to STS {problem}"))
+            }
+            (Self::Azure(machine), Proof::Azure { document, access_token, challenge }) => {
+                azure::check(machine, (document, access_token), challenge, now)
+            }
+            _ => Err("the token is for another join method".to_owned()),
+        }
+    }
+}
+
+const UNKNOWN: &str = "token expired or not found";
 
 impl Bot {
     /// What is presented is taken for a stolen copy, and the bot is locked for good.
@@ -146,10 +174,26 @@ impl State {
     }
 
     pub(crate) fn add_oidc_token(&mut self, bot: &str, name: &str, trusted: Trusted) -> Result<(), Error> {
+        self.add_proven_token(bot, name, TokenKind::Oidc(trusted))
+    }
+
+    pub(crate) fn add_aws_token(&mut self, bot: &str, name: &str, user: AwsUser) -> Result<(), Error> {
+        self.add_proven_token(bot, name, TokenKind::Aws(user))
+    }
+
+    pub(crate) fn add_azure_token(
+        &mut self,
+        bot: &str,
+        name: &str,
+        machine: Arc<AzureMachine>,
+    ) -> Result<(), Error> {
+        self.add_proven_token(bot, name, TokenKind::Azure(machine))
+    }
+
+    fn add_proven_token(&mut self, bot: &str, name: &str, kind: TokenKind) -> Result<(), Error> {
         if !self.bots.contains_key(bot) {
             return Err(Error::NoSuchBot(bot.to_owned()));
         }
-        let kind = TokenKind::Oidc(trusted);
         self.tokens.insert(name.to_owned(), Token { bot: bot.to_owned(), kind });
         Ok(())
     }
@@ -196,18 +240,11 @@ impl State {
             let text = format!("{:?} can not join the cluster with role \"Bot\", {why}", join.host);
             Failure::new(Code::PermissionDenied, text)
         };
-        let unknown = || refused("token expired or not found");
+        let unknown = || refused(UNKNOWN);
         let found = self.tokens.get(join.token).ok_or_else(unknown)?;
         let bot = self.bots.get_mut(&found.bot).ok_or_else(unknown)?;
         let user = user_of(&found.bot);
-        match &found.kind {
-            TokenKind::Once { expires } if *expires <= now => return Err(unknown()),
-            TokenKind::Once { .. } => {}
-            TokenKind::Oidc(trusted) => {
-                let check = trusted.check(join.id_token, now);
-                check.map_err(|problem| refused(&format!("the identity token {problem}")))?;
-            }
-        }
+        found.kind.check(join.proof, now).map_err(|problem| refused(&problem))?;
         if bot.locked {
             return Err(Failure::access_denied());
         }

@@ -17,16 +17,22 @@ use crate::keys::hex;
 /// A DNS label cannot be longer, so the hex of a long cluster name is no server name.
 const MAX_LABEL: usize = 63;
 
+/// What the first ALPN entry is for the proxy's own gRPC.
+const JOIN_PROTOCOL: &[u8] = b"teleport-proxy-grpc";
+
 /// Which server a connection asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     Web,
+    /// What the proxy itself serves by gRPC, to everybody.
+    Join,
     Auth,
 }
 
 /// The TLS of both servers.
 pub(crate) struct Tls {
     web: Arc<ServerConfig>,
+    join: Arc<ServerConfig>,
     grpc: Arc<ServerConfig>,
     rest: Arc<ServerConfig>,
     /// What the first ALPN entry must be to reach auth.
@@ -53,12 +59,15 @@ impl Tls {
 
         let mut web = config(&provider, clock, None, web_key()?)?;
         web.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let mut join = config(&provider, clock, None, web_key()?)?;
+        join.alpn_protocols = vec![b"h2".to_vec()];
         let mut grpc = config(&provider, clock, clients(), auth_key()?)?;
         grpc.alpn_protocols = vec![b"h2".to_vec()];
         // Auth knows only `h2`; towards a client that does not offer it, it pretends to know no ALPN at all.
         let rest = config(&provider, clock, clients(), auth_key()?)?;
         Ok(Self {
             web: Arc::new(web),
+            join: Arc::new(join),
             grpc: Arc::new(grpc),
             rest: Arc::new(rest),
             auth_protocol: format!("teleport-auth@{label}.{AUTH_NAME}").into_bytes(),
@@ -74,6 +83,7 @@ impl Tls {
                 Some((Route::Auth, config.clone()))
             }
             Some(first) if first.starts_with(b"teleport-auth@") => None,
+            Some(first) if *first == JOIN_PROTOCOL => Some((Route::Join, self.join.clone())),
             _ => Some((Route::Web, self.web.clone())),
         }
     }

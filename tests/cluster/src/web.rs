@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tonic::Code;
 
-use crate::issue::Join;
+use crate::issue::{Join, Proof};
 use crate::proto::Certs;
 use crate::{Failure, Shared};
 
@@ -105,8 +105,9 @@ impl Shared {
             BASE64_STANDARD.decode(ssh_key).map_err(|error| bad(format!("public_ssh_key: {error}")))?;
         let expires = request.expires.map(|text| text.parse::<jiff::Timestamp>()).transpose();
         let expires = expires.map_err(|error| bad(format!("expires: {error}")))?.map(SystemTime::from);
-        let id_token = request.id_token.as_deref().unwrap_or_default();
-        let certs = self.join(&Join { token, id_token, host, ssh_key: &ssh_key, expires })?;
+        let proof = request.id_token.as_deref().filter(|text| !text.is_empty());
+        let proof = proof.map_or(Proof::None, Proof::IdToken);
+        let certs = self.join(&Join { token, proof, host, ssh_key: &ssh_key, expires })?;
         Ok(reply(&certs))
     }
 }
