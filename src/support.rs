@@ -22,12 +22,14 @@ pub const DESTINATIONS: &[&str] = &["directory", "kubernetes_secret", "memory"];
 /// The join methods that run.
 pub const JOIN_METHODS: &[&str] = &[
     "token",
+    "azure",
     "azure_devops",
     "bitbucket",
     "circleci",
     "gcp",
     "github",
     "gitlab",
+    "iam",
     "kubernetes",
     "spacelift",
     "terraform_cloud",

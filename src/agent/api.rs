@@ -36,7 +36,7 @@ use super::proto::{
     RouteToDatabase, UserCertsRequest,
 };
 use super::rest::{self, RestError};
-use super::route::{AuthRoute, Route};
+use super::route::{Route, TlsRoute};
 use super::tls::{Inner, TlsError};
 pub(crate) use resources::Found;
 pub(crate) use watch::AuthorityState;
@@ -182,7 +182,7 @@ pub(crate) struct Authority {
 /// A connection to auth that answered a `Ping`.
 pub(crate) struct AuthClient {
     channel: Channel,
-    rest: AuthRoute,
+    rest: TlsRoute,
     facts: ClusterFacts,
 }
 
@@ -365,7 +365,7 @@ pub(super) fn from_status(method: &'static str, status: &Status) -> ApiError {
 
 /// Opens a fresh routed connection whenever tonic wants one.
 #[derive(Clone)]
-struct Connector(AuthRoute);
+pub(super) struct Connector(pub(super) TlsRoute);
 
 impl Service<Uri> for Connector {
     type Response = TokioIo<TlsStream<TcpStream>>;

@@ -11,11 +11,11 @@ use proptest::sample::Index;
 use super::recordings::recorded;
 
 /// So many cases of each property: all of them together take a second or two.
-const CASES: u32 = 200;
+pub(super) const CASES: u32 = 200;
 
 /// One way to spoil a text.
 #[derive(Clone, Debug)]
-enum Damage {
+pub(super) enum Damage {
     CutOff(Index),
     Change(Index, u8),
     Insert(Index, Vec<u8>),
@@ -34,12 +34,12 @@ fn damage() -> impl Strategy<Value = Damage> {
     ]
 }
 
-fn damages() -> impl Strategy<Value = Vec<Damage>> {
+pub(super) fn damages() -> impl Strategy<Value = Vec<Damage>> {
     prop::collection::vec(damage(), 1..4)
 }
 
 /// A text after all that has happened to it.
-fn spoilt(whole: &[u8], damages: &[Damage]) -> Vec<u8> {
+pub(super) fn spoilt(whole: &[u8], damages: &[Damage]) -> Vec<u8> {
     let mut bytes = whole.to_vec();
     for damage in damages {
         let at = |index: &Index| index.index(bytes.len() + 1);

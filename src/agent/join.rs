@@ -1,8 +1,9 @@
-//! Joins: `POST /v1/webapi/host/credentials` at the proxy. One call, never repeated here.
+//! Joins: `POST /v1/webapi/host/credentials` at the proxy, or, where a challenge has to be answered, [`stream`]. One call,
+//! never repeated here.
 //!
 //! With the method `token`, the token is a secret that works once, and what comes back is renewed (see `renewal`). Every
-//! other method has a token that is a mere name, and a proof beside it (`id_token`): [`method`] says where each has it from,
-//! [`proof`] gets it. What comes back is not renewable and not counted, so that the bot joins anew each time, with a new
+//! other method has a token that is a mere name, and a proof beside it: [`method`] says where each has it from, [`proof`] gets
+//! it. What comes back is not renewable and not counted, so that the bot joins anew each time, with a new
 //! key and a new proof, and nothing is noted on disk before. That locks nobody, but for a bot that has joined with the
 //! method `token` before: servers of version 15 take it for a stolen copy.
 //!
@@ -11,6 +12,7 @@
 
 mod method;
 mod proof;
+mod stream;
 
 use std::time::SystemTime;
 
@@ -18,13 +20,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
+use tonic::Code;
 
 use super::identity::{Identity, IdentityError, SignedCerts};
 use super::keys::{KeyError, KeyPair};
+use super::route::Route;
 use super::token::Token;
 use super::web::{Web, WebError, error_message, misfit};
+use proof::Jwt;
 pub use proof::ProofError;
 pub(crate) use proof::{Proof, Prover};
+use stream::Wish;
 
 const PATH: &str = "/v1/webapi/host/credentials";
 
@@ -49,10 +55,23 @@ pub enum JoinError {
         /// What to check, with a leading semicolon, or nothing.
         hint: &'static str,
     },
+    /// The server said no to the answer to its challenge, or before it.
+    #[error("the cluster refused to let this agent join: {message} ({code:?}){hint}")]
+    Declined {
+        /// gRPC status code.
+        code: Code,
+        /// The server's message, without what it was sent.
+        message: String,
+        /// What to check, with a leading semicolon, or nothing.
+        hint: &'static str,
+    },
+    /// There is nothing to answer the server's challenge with.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
     /// The server said yes, but what it sent is no identity.
     #[error("the cluster's answer to the join is no usable identity: {0}")]
     Answer(#[from] IdentityError),
-    /// The answer is not JSON of the known form.
+    /// The answer is not of the known form.
     #[error("the cluster's answer to the join is not understood: {0}")]
     Malformed(String),
     /// No key could be made.
@@ -66,6 +85,18 @@ impl JoinError {
         match self {
             Self::NoAnswer { error: WebError::Failed(_), .. } => true,
             Self::Refused { status, .. } => *status == 429 || *status >= 500,
+            // What a server has no code for is mostly trouble behind it.
+            Self::Declined { code, .. } => matches!(
+                code,
+                Code::Unknown
+                    | Code::Internal
+                    | Code::Aborted
+                    | Code::Cancelled
+                    | Code::DeadlineExceeded
+                    | Code::ResourceExhausted
+                    | Code::Unavailable
+            ),
+            Self::Proof(error) => error.is_transient(),
             Self::NoAnswer { error: WebError::Tls(_), .. }
             | Self::Answer(_)
             | Self::Malformed(_)
@@ -103,25 +134,44 @@ struct Response {
 /// Joins with a fresh key. `expires` is when the certificates shall end; the server may choose earlier. Without a proof,
 /// the token is used up.
 pub(crate) async fn join(
+    route: &Route,
     web: &Web,
     token: &Token,
     proof: Option<&Proof>,
     expires: SystemTime,
 ) -> Result<Identity, JoinError> {
     let key = KeyPair::generate()?;
-    let answer = web.post_json(PATH, request(&key, token, proof, expires)?).await;
+    let certs = match proof {
+        None => post(web, &key, token, None, expires).await?,
+        Some(Proof::IdToken(id_token)) => post(web, &key, token, Some(id_token), expires).await?,
+        Some(Proof::Cloud(cloud)) => {
+            stream::certificates(route, web, cloud, Wish { token, key: &key, expires }).await?
+        }
+    };
+    Ok(Identity::new(key, certs)?)
+}
+
+async fn post(
+    web: &Web,
+    key: &KeyPair,
+    token: &Token,
+    proof: Option<&Jwt>,
+    expires: SystemTime,
+) -> Result<SignedCerts, JoinError> {
+    let answer = web.post_json(PATH, request(key, token, proof, expires)?).await;
     let answer = answer.map_err(|error| JoinError::NoAnswer { error, hint: hint_on_no_answer(proof) })?;
     if answer.status.is_success() {
-        return Ok(Identity::new(key, certificates(&answer.body)?)?);
+        return certificates(&answer.body);
     }
     let message = refusal(&answer.body, token, proof);
-    let hint = if proof.is_some() { hint_on_proof(answer.status, &message) } else { hint(&message) };
+    let is_denied = matches!(answer.status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND);
+    let hint = if proof.is_some() { hint_on_proof(is_denied, &message) } else { hint(&message) };
     Err(JoinError::Refused { status: answer.status.as_u16(), hint, message })
 }
 
 /// What the server says no with. A proxy on the way may send back what it got, so that what gives access is taken out
 /// first: the token, or the proof of one that is a mere name. (A short name, taken out of a proof, would leave pieces.)
-fn refusal(body: &[u8], token: &Token, proof: Option<&Proof>) -> String {
+fn refusal(body: &[u8], token: &Token, proof: Option<&Jwt>) -> String {
     let text = String::from_utf8_lossy(body);
     let text = match proof {
         Some(proof) => proof.taken_out_of(&text),
@@ -138,7 +188,7 @@ pub(super) fn certificates(body: &[u8]) -> Result<SignedCerts, JoinError> {
 fn request(
     key: &KeyPair,
     token: &Token,
-    proof: Option<&Proof>,
+    proof: Option<&Jwt>,
     expires: SystemTime,
 ) -> Result<Vec<u8>, JoinError> {
     let expires =
@@ -154,7 +204,7 @@ fn request(
         public_ssh_key: STANDARD.encode(key.ssh_line()?),
         remote_addr: "",
         ec2_id: None,
-        id_token: proof.map(Proof::expose).unwrap_or_default(),
+        id_token: proof.map(Jwt::expose).unwrap_or_default(),
         expires: expires.to_string(),
     };
     serde_json::to_vec(&request).map_err(|error| JoinError::Malformed(error.to_string()))
@@ -175,7 +225,7 @@ impl Response {
     }
 }
 
-fn hint_on_no_answer(proof: Option<&Proof>) -> &'static str {
+fn hint_on_no_answer(proof: Option<&Jwt>) -> &'static str {
     match proof {
         Some(_) => "",
         None => {
@@ -185,12 +235,16 @@ fn hint_on_no_answer(proof: Option<&Proof>) -> &'static str {
 }
 
 /// Servers word this in many ways; they all come down to the token's own definition.
-fn hint_on_proof(status: StatusCode, message: &str) -> &'static str {
+fn hint_on_proof(is_denied: bool, message: &str) -> &'static str {
     if message.contains("generation mismatch") {
         "; this bot has joined with a token before, and is locked now that it joins in another way: remove the lock (tctl get locks), and make another bot for this join method"
     } else if message.ends_with("access denied") {
         "; check whether the bot or its user is locked (tctl get locks) or was removed (tctl bots ls)"
-    } else if status == StatusCode::FORBIDDEN || status == StatusCode::NOT_FOUND {
+    } else if message.contains("sts api returned") {
+        "; AWS does not take what this agent has signed: check its keys, and this machine's clock"
+    } else if message.contains("unknown STS host") {
+        "; set AWS_REGION to a region whose STS this server knows"
+    } else if is_denied {
         "; check (tctl get tokens) that onboarding.token names a token of this join method, whose rules allow where this agent runs"
     } else {
         ""
@@ -257,7 +311,7 @@ mod tests {
         let onboarding = serde_json::from_value(serde_json::json!({})).unwrap();
         let environment = [("CIRCLE_OIDC_TOKEN", "head.hunter1.hunter2")].into_iter().collect();
         let prover = Prover::new(JoinMethod::Circleci, &onboarding, &environment, &Clock::system()).unwrap();
-        let proof = prover.prove().await.unwrap();
+        let Proof::IdToken(proof) = prover.prove().await.unwrap() else { panic!("another proof") };
         for name in ["u", "nt", "head", "hunter1"] {
             let token = TokenSetting::new(name).resolve().unwrap();
             let said = refusal(b"head.hunter1.hunter2 is refused: hunter1", &token, Some(&proof));

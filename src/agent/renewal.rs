@@ -224,7 +224,7 @@ impl Bot {
         reason: JoinReason,
     ) -> Result<Arc<Identity>, RenewalError> {
         let Onboarding { web, ttl, .. } = &self.onboarding;
-        let joined = join::join(web, token, proof.as_ref(), self.clock.now() + *ttl).await;
+        let joined = join::join(&self.route, web, token, proof.as_ref(), self.clock.now() + *ttl).await;
         let identity = Arc::new(joined.map_err(|error| RenewalError::Join { reason, error })?);
         self.save(Arc::clone(&identity), token.hash()).await?;
         Ok(identity)

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use serde::{Deserialize, Serialize};
 
 use super::error::chain;
-use super::route::AuthRoute;
+use super::route::TlsRoute;
 use super::web::{error_message, misfit};
 
 const CALL: Duration = Duration::from_secs(15);
@@ -67,7 +67,7 @@ struct Metadata {
 }
 
 /// Names of the leaf clusters. A server that does not know the call any more (404) has none to tell here.
-pub(crate) async fn remote_clusters(route: &AuthRoute) -> Result<Vec<String>, RestError> {
+pub(crate) async fn remote_clusters(route: &TlsRoute) -> Result<Vec<String>, RestError> {
     let failed = |detail| RestError::new(REMOTE_CLUSTERS, detail);
     match exchange(route, Request::get(REMOTE_CLUSTERS), REMOTE_CLUSTERS, Bytes::new()).await? {
         (StatusCode::NOT_FOUND, _) => Ok(Vec::new()),
@@ -81,7 +81,7 @@ pub(crate) async fn remote_clusters(route: &AuthRoute) -> Result<Vec<String>, Re
 }
 
 /// A host certificate, one line with its newline.
-pub(crate) async fn host_cert(route: &AuthRoute, asked: &HostCert<'_>) -> Result<String, RestError> {
+pub(crate) async fn host_cert(route: &TlsRoute, asked: &HostCert<'_>) -> Result<String, RestError> {
     let failed = |detail| RestError::new(HOST_CERTS, detail);
     let request = HostCertRequest {
         key: STANDARD.encode(asked.ssh_line),
@@ -109,7 +109,7 @@ pub(crate) async fn host_cert(route: &AuthRoute, asked: &HostCert<'_>) -> Result
 }
 
 async fn exchange(
-    route: &AuthRoute,
+    route: &TlsRoute,
     request: http::request::Builder,
     path: &'static str,
     body: Bytes,
@@ -124,7 +124,7 @@ async fn exchange(
     answered.map_err(|_| failed("no answer in time".to_owned()))?.map_err(failed)
 }
 
-async fn send(route: &AuthRoute, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), String> {
+async fn send(route: &TlsRoute, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), String> {
     let stream = route.open().await.map_err(|error| chain(&error))?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(stream).await.map_err(|error| chain(&error))?;

@@ -76,13 +76,26 @@ impl Route {
         self.through.as_deref()
     }
 
-    /// The settings of a connection to auth as `identity`, good for any number of [`AuthRoute::open`].
-    pub(crate) fn to_auth(&self, identity: &Identity, inner: Inner) -> Result<AuthRoute, TlsError> {
-        Ok(AuthRoute {
+    /// The settings of a connection to auth as `identity`, good for any number of [`TlsRoute::open`].
+    pub(crate) fn to_auth(&self, identity: &Identity, inner: Inner) -> Result<TlsRoute, TlsError> {
+        Ok(TlsRoute {
             route: self.clone(),
             tls: Arc::new(tls::auth(identity, self.insecure, inner, &self.clock)?),
             name: tls::auth_server_name(identity.cluster())?,
             inner,
+            other_end: "the auth server",
+        })
+    }
+
+    /// The same for what the proxy itself serves by gRPC to those who have no certificate yet; `web` are the settings for
+    /// its web pages.
+    pub(crate) fn to_join_service(&self, web: &ClientConfig) -> Result<TlsRoute, TlsError> {
+        Ok(TlsRoute {
+            route: self.clone(),
+            tls: Arc::new(tls::join_service(web)),
+            name: tls::server_name(self.address.host())?,
+            inner: Inner::Http2,
+            other_end: "the proxy's join service",
         })
     }
 
@@ -105,22 +118,24 @@ impl Route {
     }
 }
 
-/// A way to auth as one identity.
+/// A way to auth as one identity, or to the proxy's join service as nobody.
 #[derive(Clone)]
-pub(crate) struct AuthRoute {
+pub(crate) struct TlsRoute {
     route: Route,
     tls: Arc<ClientConfig>,
     name: rustls::pki_types::ServerName<'static>,
     inner: Inner,
+    /// Who should be there.
+    other_end: &'static str,
 }
 
-impl AuthRoute {
+impl TlsRoute {
     pub(crate) async fn open(&self) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
         let tcp = self.route.tcp().await?;
         tcp.set_nodelay(true)?;
         let stream = TlsConnector::from(Arc::clone(&self.tls)).connect(self.name.clone(), tcp).await?;
         let agreed = stream.get_ref().1.alpn_protocol();
-        // Auth names h2, and no protocol at all where HTTP/1.1 follows. Anything else answered for it.
+        // Both name h2; auth names no protocol at all where HTTP/1.1 follows. Anything else answered for them.
         let expected = match self.inner {
             Inner::Http2 => agreed == Some(b"h2"),
             Inner::Http1 => agreed.is_none() || agreed == Some(b"http/1.1"),
@@ -128,9 +143,10 @@ impl AuthRoute {
         if expected {
             Ok(TokioIo::new(stream))
         } else {
-            Err(io::Error::other(
-                "the connection was not passed through to the auth server: does a load balancer end TLS before the Teleport proxy?",
-            ))
+            Err(io::Error::other(format!(
+                "the connection was not passed through to {}: does a load balancer end TLS before the Teleport proxy?",
+                self.other_end
+            )))
         }
     }
 }

@@ -120,6 +120,14 @@ pub(crate) fn auth(
     Ok(config)
 }
 
+/// For the join service of a proxy that shows the same certificate as for its web pages: `web` are the settings for those.
+/// The routing entry must come first; `h2` is what is agreed on.
+pub(crate) fn join_service(web: &ClientConfig) -> ClientConfig {
+    let mut config = web.clone();
+    config.alpn_protocols = vec![b"teleport-proxy-grpc".to_vec(), b"h2".to_vec()];
+    config
+}
+
 /// Whom to trust as a Kubernetes API server.
 pub(crate) enum Trust {
     /// These authorities, in PEM, and nobody else.
@@ -177,7 +185,12 @@ pub(crate) fn auth_server_name(cluster: &str) -> Result<ServerName<'static>, Tls
     } else {
         format!("{label}.teleport.cluster.local")
     };
-    ServerName::try_from(name).map_err(|error| TlsError::Refused(error.to_string()))
+    server_name(&name)
+}
+
+/// The name that the certificate of a host is verified against: a DNS name, or an IP address without brackets.
+pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, TlsError> {
+    ServerName::try_from(host.to_owned()).map_err(|error| TlsError::Refused(error.to_string()))
 }
 
 pub(crate) fn hex(text: impl AsRef<[u8]>) -> String {

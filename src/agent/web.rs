@@ -42,12 +42,19 @@ pub(crate) struct Answer {
 pub(crate) struct Web {
     client: Client,
     base: String,
+    tls: rustls::ClientConfig,
 }
 
 impl Web {
     pub(crate) fn new(route: &Route, environment: &Environment) -> Result<Self, WebError> {
         let tls = tls::web(environment, route.insecure(), route.clock())?;
-        Ok(Self { client: client(tls, route)?, base: format!("https://{}", route.address()) })
+        let client = client(tls.clone(), route)?;
+        Ok(Self { client, base: format!("https://{}", route.address()), tls })
+    }
+
+    /// Whom the pages are believed by: what else the proxy serves by its web certificate is, too.
+    pub(crate) fn tls(&self) -> &rustls::ClientConfig {
+        &self.tls
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Answer, WebError> {

@@ -6,7 +6,7 @@ mod alive;
 mod daemon;
 mod health;
 mod hostile;
-mod joining;
+pub(crate) mod joining;
 mod kube_api;
 mod kubernetes_secret;
 pub(crate) mod lab;

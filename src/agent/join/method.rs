@@ -86,12 +86,15 @@ pub(super) fn source(method: JoinMethod, onboarding: &Onboarding) -> Option<Sour
                 needs: "the pod needs a service account with its token mounted",
             })
         }
+        JoinMethod::Iam => Some(Source::Aws),
+        JoinMethod::Azure => {
+            let client_id = onboarding.azure.as_ref().and_then(|azure| azure.client_id.as_ref());
+            Some(Source::Azure { client_id: set(client_id.map(|id| id.as_str())) })
+        }
         JoinMethod::Token
-        | JoinMethod::Azure
         | JoinMethod::BoundKeypair
         | JoinMethod::Env0
         | JoinMethod::GenericOidc
-        | JoinMethod::Iam
         | JoinMethod::Oracle
         | JoinMethod::Tpm => None,
     }

@@ -1,11 +1,18 @@
-//! The proof that a join presents beside the token's name: an identity token that somebody else has issued for where the agent
-//! runs. Fetched anew for each join, before the cluster is asked anything; never stored, never logged, in no error.
+//! The proof that a join presents beside the token's name, of where the agent runs: an identity token that somebody else has
+//! issued, or what a cloud's machine answers the cluster's challenge with. What can be had before the cluster is asked
+//! anything is had then, anew for each join; it is never stored, never logged, in no error.
 
+mod asked;
+mod aws;
+mod azure;
+mod challenge;
 mod environment;
 mod exchange;
 mod file;
+#[cfg(test)]
+mod hostile;
+mod jwt;
 
-use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -14,10 +21,15 @@ use reqwest::StatusCode;
 use super::method;
 use crate::agent::options::{Clock, Environment};
 use crate::agent::task::blocking;
+use crate::agent::web::WebError;
 use crate::config::{JoinMethod, Onboarding};
+pub(super) use aws::Aws;
+pub(super) use azure::Azure;
+pub(super) use challenge::Challenge;
 pub(super) use exchange::{Answer, Endpoint, Exchange, Verb};
+pub(crate) use jwt::Jwt;
 
-/// More than any identity token has, in bytes.
+/// More than any identity token has, and any file or document beside one, in bytes.
 const LARGEST: usize = 64 << 10;
 
 /// Why there is nothing to join with.
@@ -40,8 +52,10 @@ pub enum ProofError {
         problem: &'static str,
     },
     /// A file.
-    #[error("cannot read the identity token from {path}: {error}; {needs}")]
+    #[error("cannot read the {what} from {path}: {error}; {needs}")]
     Unreadable {
+        /// What was looked for.
+        what: &'static str,
         /// The file.
         path: PathBuf,
         /// What the system answered.
@@ -50,16 +64,20 @@ pub enum ProofError {
         needs: &'static str,
     },
     /// There is something, but not what was wanted.
-    #[error("{place} holds no identity token: {problem}")]
+    #[error("{place} holds no {what}: {problem}")]
     Malformed {
+        /// What was looked for.
+        what: &'static str,
         /// The variable, the file, or the host that answered.
         place: String,
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// Who issues identity tokens gave no answer.
-    #[error("no identity token from {host}: {detail}; {needs}")]
+    /// Who was asked gave no answer.
+    #[error("no {what} from {host}: {detail}; {needs}")]
     NoAnswer {
+        /// What was asked for.
+        what: &'static str,
         /// Whom was asked, as host and port.
         host: String,
         /// What happened.
@@ -67,9 +85,11 @@ pub enum ProofError {
         /// What to do.
         needs: &'static str,
     },
-    /// Who issues identity tokens said no. What else it said may repeat what it was sent.
-    #[error("no identity token from {host}: it answered {status}; {needs}")]
+    /// Who was asked said no. What else it said may repeat what it was sent.
+    #[error("no {what} from {host}: it answered {status}; {needs}")]
     Refused {
+        /// What was asked for.
+        what: &'static str,
         /// Who answered, as host and port.
         host: String,
         /// HTTP status.
@@ -77,6 +97,56 @@ pub enum ProofError {
         /// What to do.
         needs: &'static str,
     },
+    /// Nothing is there, wherever was looked.
+    #[error("no {what} found: {needs}")]
+    Missing {
+        /// What was looked for.
+        what: &'static str,
+        /// What to do.
+        needs: &'static str,
+    },
+    /// There is something, in a way that this version does not know.
+    #[error("{place} has the {what} come from {source_name}, which this version does not support: {needs}")]
+    Unsupported {
+        /// The variable or the profile.
+        place: String,
+        /// What was looked for.
+        what: &'static str,
+        /// What it would come from.
+        source_name: &'static str,
+        /// What to do.
+        needs: &'static str,
+    },
+}
+
+/// What is looked for, and what to do when there is none: what every error of a search says.
+#[derive(Clone, Copy)]
+struct Wanted {
+    what: &'static str,
+    needs: &'static str,
+}
+
+impl Wanted {
+    fn id_token(needs: &'static str) -> Self {
+        Self { what: "identity token", needs }
+    }
+
+    fn no_answer(self, host: &str, error: &WebError) -> ProofError {
+        let Self { what, needs } = self;
+        ProofError::NoAnswer { what, host: host.to_owned(), detail: error.to_string(), needs }
+    }
+
+    fn unreadable(self, path: PathBuf, error: io::Error) -> ProofError {
+        ProofError::Unreadable { what: self.what, path, error, needs: self.needs }
+    }
+
+    fn missing(self) -> ProofError {
+        ProofError::Missing { what: self.what, needs: self.needs }
+    }
+
+    fn malformed(self, place: impl Into<String>, problem: &'static str) -> ProofError {
+        ProofError::Malformed { what: self.what, place: place.into(), problem }
+    }
 }
 
 impl ProofError {
@@ -87,50 +157,28 @@ impl ProofError {
             Self::Refused { status, .. } => {
                 *status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
             }
-            Self::NotSet { .. } | Self::Address { .. } | Self::Unreadable { .. } | Self::Malformed { .. } => {
-                false
-            }
+            Self::NotSet { .. }
+            | Self::Address { .. }
+            | Self::Unreadable { .. }
+            | Self::Malformed { .. }
+            | Self::Missing { .. }
+            | Self::Unsupported { .. } => false,
         }
     }
 }
 
-/// An identity token, a JWT in its compact form. Prints as `...`.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Proof(String);
-
-impl Proof {
-    /// What `place` gave, without the space around it. What is in it is for the server to judge.
-    fn new(text: &str, place: impl fmt::Display) -> Result<Self, ProofError> {
-        let text = text.trim();
-        let part = |part: &str| {
-            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-        };
-        let problem = if text.is_empty() {
-            "it is empty"
-        } else if text.len() > LARGEST {
-            "it is longer than 64 KiB"
-        } else if text.split('.').count() != 3 || !text.split('.').all(part) {
-            "a JWT has three parts in base64url, with dots between them"
-        } else {
-            return Ok(Self(text.to_owned()));
-        };
-        Err(ProofError::Malformed { place: place.to_string(), problem })
-    }
-
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// `text` without what gives access: neither the whole nor, where only that was repeated, its claims or signature.
-    pub(super) fn taken_out_of(&self, text: &str) -> String {
-        self.0.split('.').fold(text.replace(&self.0, "..."), |text, part| text.replace(part, "..."))
-    }
+/// What a join presents beside the token's name.
+pub(crate) enum Proof {
+    /// An identity token, as it is.
+    IdToken(Jwt),
+    /// What the cluster's challenge is answered with.
+    Cloud(Cloud),
 }
 
-impl fmt::Debug for Proof {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Proof(...)")
-    }
+/// What a machine of a cloud answers a challenge with.
+pub(crate) enum Cloud {
+    Aws(Aws),
+    Azure(Azure),
 }
 
 /// Where a proof comes from.
@@ -141,6 +189,10 @@ pub(super) enum Source {
     File { path: Option<PathBuf>, variable: &'static str, default: &'static str, needs: &'static str },
     /// Somebody who issues it over HTTP.
     Exchange(&'static Exchange),
+    /// The environment, a profile, a container or a machine of AWS.
+    Aws,
+    /// A machine of Azure: as the identity of this client id, where it has several.
+    Azure { client_id: Option<String> },
 }
 
 /// Gets the proofs of one join method.
@@ -164,41 +216,22 @@ impl Prover {
 
     /// A fresh proof. May be dropped at any time.
     pub(crate) async fn prove(&self) -> Result<Proof, ProofError> {
-        match &self.source {
-            Source::Variable { name, needs } => environment::proof(&self.environment, name, needs),
+        let Self { source, environment, clock } = self;
+        let id_token = match source {
+            Source::Variable { name, needs } => environment::proof(environment, name, needs),
             Source::File { path, variable, default, needs } => {
-                let named = || self.environment.get(variable).unwrap_or(default).into();
+                let named = || environment.get(variable).unwrap_or(default).into();
                 let path = path.clone().unwrap_or_else(named);
                 let needs = *needs;
                 blocking(move || file::proof(path, needs)).await
             }
-            Source::Exchange(exchange) => exchange.proof(&self.environment, &self.clock).await,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_form_of_a_jwt_is_taken() {
-        let refused = |text: &str| Proof::new(text, "it").unwrap_err().to_string();
-        assert!(refused(" \n").contains("it is empty"));
-        assert!(refused(&format!("a.b.{}", "c".repeat(LARGEST))).contains("64 KiB"));
-        for text in ["hunter2", "a.b", "a..c", "a.b.c.d", "a.b c.d", "<html>.a.b"] {
-            let refused = refused(text);
-            assert!(refused.contains("three parts") && !refused.contains(text), "{refused}");
-        }
-        assert_eq!(Proof::new("\ta-1.b_2.c3\r\n", "it").unwrap().expose(), "a-1.b_2.c3");
-    }
-
-    #[test]
-    fn a_proof_never_prints_and_is_taken_out_of_what_repeats_it() {
-        let proof = Proof::new("head.hunter1.hunter2", "it").unwrap();
-        assert!(!format!("{proof:?}").contains("hunter"));
-        let said =
-            proof.taken_out_of("got head.hunter1.hunter2, of which hunter1 says it, and hunter2 signs");
-        assert_eq!(said, "got ..., of which ... says it, and ... signs");
+            Source::Exchange(exchange) => exchange.proof(environment, clock).await,
+            Source::Aws => return Ok(Proof::Cloud(Cloud::Aws(Aws::find(environment, clock).await?))),
+            Source::Azure { client_id } => {
+                let azure = Azure::find(client_id.as_deref(), environment, clock).await?;
+                return Ok(Proof::Cloud(Cloud::Azure(azure)));
+            }
+        };
+        id_token.map(Proof::IdToken)
     }
 }

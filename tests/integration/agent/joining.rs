@@ -1,9 +1,12 @@
 //! Joining with a proof: where each method has it from, what is asked of whom, every way to have none, and that what comes
 //! back is renewed by joining again.
 
-mod endpoint;
+mod azure;
+pub(crate) mod endpoint;
 mod exchanges;
+mod iam;
 mod refused;
+mod streams;
 
 use std::time::Duration;
 

@@ -81,6 +81,48 @@ const VARIABLES: &[(&[&str], Reader, &str)] = &[
         "Host of the metadata server, where it is not 169.254.169.254; link-local, loopback or `metadata.google.internal`.",
     ),
     (
+        &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"],
+        JoinMethod("iam"),
+        "Keys of AWS; the last for temporary ones. They go before every other source.",
+    ),
+    (
+        &["AWS_REGION", "AWS_DEFAULT_REGION"],
+        JoinMethod("iam"),
+        "Region whose STS is asked who the bot is; unset, that of the profile, else that of the EC2 instance.",
+    ),
+    (
+        &["AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "HOME"],
+        JoinMethod("iam"),
+        "Profile with keys or a region, and the files that have it, where they are not `config` and `credentials` in `~/.aws`. \
+         Only keys in a profile are supported: no assumed role, single sign-on, web identity or process.",
+    ),
+    (
+        &["AWS_WEB_IDENTITY_TOKEN_FILE"],
+        JoinMethod("iam"),
+        "Not supported: where it is set and no keys are, the agent refuses to join as anybody else.",
+    ),
+    (
+        &[
+            "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+        ],
+        JoinMethod("iam"),
+        "Where a container of ECS or EKS gets its keys, and what lets it in there; https, link-local or loopback.",
+    ),
+    (
+        &["AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_EC2_METADATA_DISABLED"],
+        JoinMethod("iam"),
+        "URL of the metadata service, where it is not `http://169.254.169.254`, link-local or loopback; `true`: it is not \
+         asked.",
+    ),
+    (
+        &["AZURE_POD_IDENTITY_AUTHORITY_HOST"],
+        JoinMethod("azure"),
+        "URL of the metadata service, where it is not `http://169.254.169.254`; link-local or loopback.",
+    ),
+    (
         &["KUBERNETES_TOKEN_PATH"],
         JoinMethod("kubernetes"),
         "Path of the service account's token, where `onboarding.kubernetes.token_path` is not set.",
@@ -97,7 +139,11 @@ const VARIABLES: &[(&[&str], Reader, &str)] = &[
         Service("workload-identity-api"),
         "Host of the kubelet that attests workloads.",
     ),
-    (&["AWS_REGION"], Service("workload-identity-aws-roles-anywhere"), "AWS region."),
+    (
+        &["AWS_REGION"],
+        Service("workload-identity-aws-roles-anywhere"),
+        "AWS region of what the service asks for.",
+    ),
     (&["HTTP_PROXY"], Nobody("requests in clear text"), "HTTP proxy for requests in clear text."),
     (
         &["TSH"],

@@ -1,4 +1,4 @@
-//! Somebody who issues identity tokens over HTTP, or fails to: on loopback, raw sockets, one request a connection.
+//! Somebody who is asked for a proof over HTTP, or fails to give one: on loopback, raw sockets, one request a connection.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -7,38 +7,48 @@ use std::sync::{Arc, Mutex};
 
 /// One request.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
-    pub(super) method: String,
+pub(crate) struct Asked {
+    pub(crate) method: String,
     /// Path and query.
-    pub(super) target: String,
+    pub(crate) target: String,
     /// By name in lower case.
-    pub(super) headers: BTreeMap<String, String>,
-    pub(super) body: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
 }
 
 impl Asked {
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
     }
 }
 
 /// What everybody who asks is answered.
-#[derive(Clone, Debug)]
-pub(super) enum Answer {
+#[derive(Clone)]
+pub(crate) enum Answer {
     /// A status and a body.
     With(u16, String),
     /// Nothing, and the connection stays open.
     Never,
+    /// What this makes of the request: a status and a body.
+    By(Responder),
 }
 
-pub(super) struct Endpoint {
-    pub(super) address: SocketAddr,
+type Responder = Arc<dyn Fn(&Asked) -> (u16, String) + Send + Sync>;
+
+impl Answer {
+    pub(crate) fn by(answer: impl Fn(&Asked) -> (u16, String) + Send + Sync + 'static) -> Self {
+        Self::By(Arc::new(answer))
+    }
+}
+
+pub(crate) struct Endpoint {
+    pub(crate) address: SocketAddr,
     answer: Arc<Mutex<Answer>>,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Endpoint {
-    pub(super) fn start(answer: Answer) -> Self {
+    pub(crate) fn start(answer: Answer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::<Mutex<Vec<Asked>>>::default();
@@ -49,10 +59,14 @@ impl Endpoint {
             for stream in listener.incoming().flatten() {
                 // Who hangs up early is seen on the other side.
                 let Ok(request) = read(&stream) else { continue };
-                seen.lock().unwrap().push(request);
+                seen.lock().unwrap().push(request.clone());
                 let answer = answers.lock().unwrap().clone();
                 match answer {
                     Answer::With(status, body) => {
+                        let _ = write(stream, status, &body);
+                    }
+                    Answer::By(answer) => {
+                        let (status, body) = answer(&request);
                         let _ = write(stream, status, &body);
                     }
                     Answer::Never => silent.push(stream),
@@ -63,15 +77,15 @@ impl Endpoint {
     }
 
     /// Answers so from now on.
-    pub(super) fn now_answers(&self, answer: Answer) {
+    pub(crate) fn now_answers(&self, answer: Answer) {
         *self.answer.lock().unwrap() = answer;
     }
 
-    pub(super) fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
 
-    pub(super) fn url(&self, target: &str) -> String {
+    pub(crate) fn url(&self, target: &str) -> String {
         format!("http://{}{target}", self.address)
     }
 }
