@@ -97,9 +97,10 @@ const VARIABLES: &[(&[&str], Reader, &str)] = &[
          Only keys in a profile are supported: no assumed role, single sign-on, web identity or process.",
     ),
     (
-        &["AWS_WEB_IDENTITY_TOKEN_FILE"],
+        &["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME", "AWS_ENDPOINT_URL_STS"],
         JoinMethod("iam"),
-        "Not supported: where it is set and no keys are, the agent refuses to join as anybody else.",
+        "Token of a pod of EKS, the role that it takes on with it, the name of that session (`tbot`), and where STS is, where it \
+         is not that of the region; https or loopback.",
     ),
     (
         &[

@@ -1,13 +1,15 @@
 //! The proof of AWS: a request to STS that this agent signs and the cluster sends, to see who signed it. Finds keys and a region
-//! where the SDKs of AWS do, in their order: environment, profile, container, EC2. Source: protocol facts, section 2.6.
+//! where the SDKs of AWS do, in their order: environment, web identity, profile, container, EC2. Source: protocol facts,
+//! section 2.6.
 //!
-//! What the SDKs know beyond that (web identity, SSO, assumed roles, processes) is refused by name where it is
-//! configured: whoever set it up does not mean the next source in the row, which is another identity.
+//! What the SDKs know of profiles beyond keys (SSO, assumed roles, processes) is refused by name where it is configured:
+//! whoever set it up does not mean the next source in the row, which is another identity.
 
 mod keys;
 mod machine;
 mod profile;
 mod sigv4;
+mod web_identity;
 
 use std::time::SystemTime;
 
@@ -17,6 +19,7 @@ use crate::agent::task::blocking;
 use keys::{Keys, Region};
 use machine::Ec2;
 use profile::Profile;
+use web_identity::WebIdentity;
 
 const KEYS: Wanted = Wanted {
     what: "AWS credentials",
@@ -42,15 +45,21 @@ impl Aws {
             let environment = environment.clone();
             blocking(move || Profile::read(&environment)).await?
         };
+        let given_region = given_region(environment, &profile)?;
         let mut ec2 = None;
-        let keys = match given_keys(environment, &profile)? {
-            Some(keys) => keys,
-            None => match machine::container_keys(environment, clock).await? {
-                Some(keys) => keys,
-                None => ec2.insert(Ec2::open(environment, clock, KEYS).await?).keys().await?,
-            },
+        let keys = if let Some(keys) = environment_keys(environment)? {
+            keys
+        } else if let Some(web_identity) = WebIdentity::new(environment)? {
+            let region = given_region.as_ref().ok_or_else(|| REGION.missing())?;
+            web_identity.keys(region, environment, clock).await?
+        } else if let Some(keys) = profile.keys()? {
+            keys
+        } else if let Some(keys) = machine::container_keys(environment, clock).await? {
+            keys
+        } else {
+            ec2.insert(Ec2::open(environment, clock, KEYS).await?).keys().await?
         };
-        let region = match given_region(environment, &profile)? {
+        let region = match given_region {
             Some(region) => region,
             None => {
                 let ec2 = match ec2 {
@@ -74,27 +83,16 @@ impl Aws {
     }
 }
 
-/// What needs nobody to be asked.
-fn given_keys(environment: &Environment, profile: &Profile) -> Result<Option<Keys>, ProofError> {
-    let get = |name| environment.get(name);
-    match (get("AWS_ACCESS_KEY_ID"), get("AWS_SECRET_ACCESS_KEY")) {
-        (Some(id), Some(secret)) => {
-            let token = get("AWS_SESSION_TOKEN");
-            return Keys::new(id, secret, token, "AWS_ACCESS_KEY_ID").map(Some);
+fn environment_keys(environment: &Environment) -> Result<Option<Keys>, ProofError> {
+    let (id, secret) = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
+    match (environment.get(id), environment.get(secret)) {
+        (Some(key), Some(secret)) => {
+            Keys::new(key, secret, environment.get("AWS_SESSION_TOKEN"), id).map(Some)
         }
-        (None, None) => {}
-        (Some(_), None) => return Err(not_set("AWS_SECRET_ACCESS_KEY")),
-        (None, Some(_)) => return Err(not_set("AWS_ACCESS_KEY_ID")),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(not_set(secret)),
+        (None, Some(_)) => Err(not_set(id)),
     }
-    if get("AWS_WEB_IDENTITY_TOKEN_FILE").is_some() {
-        return Err(ProofError::Unsupported {
-            place: "AWS_WEB_IDENTITY_TOKEN_FILE".to_owned(),
-            what: KEYS.what,
-            source_name: "a web identity",
-            needs: KEYS.needs,
-        });
-    }
-    profile.keys()
 }
 
 fn not_set(name: &str) -> ProofError {
@@ -117,8 +115,7 @@ mod tests {
 
     fn keys(variables: &[(&str, &str)]) -> Result<Option<String>, String> {
         let environment = variables.iter().copied().collect();
-        let profile = Profile::default();
-        let keys = given_keys(&environment, &profile).map_err(|error| error.to_string())?;
+        let keys = environment_keys(&environment).map_err(|error| error.to_string())?;
         Ok(keys.map(|keys| keys.all().collect::<Vec<_>>().join(" ")))
     }
 
@@ -133,9 +130,6 @@ mod tests {
         assert!(keys(&[id]).unwrap_err().starts_with("AWS_SECRET_ACCESS_KEY is not set"));
         let refused = keys(&[secret]).unwrap_err();
         assert!(refused.starts_with("AWS_ACCESS_KEY_ID is not set") && !refused.contains("hunter2"));
-        let web = ("AWS_WEB_IDENTITY_TOKEN_FILE", "/a");
-        assert!(keys(&[web]).unwrap_err().contains("a web identity, which this version does not support"));
-        assert!(keys(&[web, id, secret]).is_ok(), "keys go before");
     }
 
     #[test]

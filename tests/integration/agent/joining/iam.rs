@@ -13,6 +13,7 @@ const ID: (&str, &str) = ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE");
 const SECRET: (&str, &str) = ("AWS_SECRET_ACCESS_KEY", "hunter2/secret+key");
 const TOKEN: (&str, &str) = ("AWS_SESSION_TOKEN", "hunter2//session+token==");
 const REGION: (&str, &str) = ("AWS_REGION", "eu-central-1");
+const ROLE: (&str, &str) = ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/bot");
 /// No test asks outside of this machine.
 const NO_EC2: (&str, &str) = ("AWS_EC2_METADATA_DISABLED", "true");
 
@@ -158,6 +159,52 @@ async fn a_container_is_let_in_to_its_keys_by_a_token_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pod_takes_on_its_role_with_its_own_token() {
+    let ci = aws().await;
+    let credentials = json!({ "AccessKeyId": ID.1, "SecretAccessKey": SECRET.1, "SessionToken": TOKEN.1, "Expiration": 1.9e9 });
+    let answer = json!({ "AssumeRoleWithWebIdentityResponse":
+        { "AssumeRoleWithWebIdentityResult": { "Credentials": credentials } } });
+    let endpoint = Endpoint::start(Answer::With(200, answer.to_string()));
+    let (url, file) = (endpoint.url("/"), ci.lab.path("jwt"));
+    let variables = [
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", file.to_str().unwrap()),
+        ("AWS_ENDPOINT_URL_STS", url.as_str()),
+        ROLE,
+        REGION,
+        NO_EC2,
+    ];
+    std::fs::write(&file, "hunter2").unwrap();
+    let refused = ci.refused(ci.config("iam", json!({})), &variables).await;
+    assert!(refused.contains("holds no identity token") && !refused.contains("hunter2"), "{refused}");
+
+    std::fs::write(&file, "hunter1.hunter2.hunter3\n").unwrap();
+    ci.run(ci.config("iam", json!({})), &variables).await.unwrap();
+    let [asked] = &endpoint.asked()[..] else { panic!("asked once") };
+    assert_eq!((asked.method.as_str(), asked.header("accept")), ("POST", "application/json"));
+    let sent: Vec<_> = url::form_urlencoded::parse(asked.body.as_bytes()).into_owned().collect();
+    let sent: Vec<_> = sent.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(
+        sent,
+        [
+            ("Action", "AssumeRoleWithWebIdentity"),
+            ("Version", "2011-06-15"),
+            ("RoleArn", ROLE.1),
+            ("RoleSessionName", "tbot"),
+            ("WebIdentityToken", "hunter1.hunter2.hunter3"),
+        ]
+    );
+    assert_eq!(ci.signed().len(), 1);
+
+    endpoint.now_answers(Answer::With(403, "hunter2".to_owned()));
+    let refused = ci.refused(ci.config("iam", json!({})), &variables).await;
+    assert!(refused.contains("403 Forbidden; the role of AWS_ROLE_ARN has to trust"), "{refused}");
+    assert!(!refused.contains("hunter2"), "{refused}");
+    let variables = [&variables[..], &[("AWS_ENDPOINT_URL_STS", "http://a.example")]].concat();
+    let refused = ci.refused(ci.config("iam", json!({})), &variables).await;
+    assert!(refused.contains("AWS_ENDPOINT_URL_STS holds no address that can be asked"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_profile_gives_keys_and_a_region() {
     let ci = aws().await;
     let home = ci.lab.path("home");
@@ -183,9 +230,11 @@ async fn what_is_missing_is_said_before_the_cluster_is_asked() {
         (&[ID, SECRET, NO_EC2], "no AWS region found: onboarding.join_method iam needs AWS_REGION"),
         (&[ID, REGION, NO_EC2], "AWS_SECRET_ACCESS_KEY is not set in the environment"),
         (&[("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://hunter2.example")], "ENDPOINT holds no address"),
+        (&[("AWS_WEB_IDENTITY_TOKEN_FILE", "/a"), REGION, NO_EC2], "AWS_ROLE_ARN is not set"),
+        (&[("AWS_WEB_IDENTITY_TOKEN_FILE", "/a"), ROLE, NO_EC2], "no AWS region found"),
         (
-            &[("AWS_WEB_IDENTITY_TOKEN_FILE", "/hunter2"), NO_EC2],
-            "a web identity, which this version does not",
+            &[("AWS_WEB_IDENTITY_TOKEN_FILE", "/nonexistent/a"), ROLE, REGION, NO_EC2],
+            "cannot read the AWS credentials from /nonexistent/a",
         ),
         (&[("AWS_PROFILE", "a"), NO_EC2], "profile 'a' holds no AWS credentials: neither"),
         (
