@@ -135,15 +135,17 @@ impl Register {
 }
 
 impl Cloud {
-    /// What gives access and must not come back in words.
+    /// What gives access and must not come back in words. The longest first: another may be a part of it.
     fn secrets(&self) -> Vec<String> {
-        match self {
+        let mut secrets: Vec<String> = match self {
             Self::Aws(aws) => aws.secrets().map(str::to_owned).collect(),
             Self::Azure(azure) => {
                 let token = azure.access_token().expose();
                 std::iter::once(token).chain(token.split('.')).map(str::to_owned).collect()
             }
-        }
+        };
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets
     }
 }
 

@@ -41,16 +41,20 @@ pub(crate) struct Aws {
 
 impl Aws {
     pub(super) async fn find(environment: &Environment, clock: &Clock) -> Result<Self, ProofError> {
-        let profile = {
+        let (keys, region) = (environment_keys(environment)?, environment_region(environment)?);
+        // Who needs nothing of a profile does not care whether it can be read.
+        let profile = if keys.is_some() && region.is_some() {
+            Profile::default()
+        } else {
             let environment = environment.clone();
             blocking(move || Profile::read(&environment)).await?
         };
-        let given_region = given_region(environment, &profile)?;
+        let region = region.map_or_else(|| profile.region(), |region| Ok(Some(region)))?;
         let mut ec2 = None;
-        let keys = if let Some(keys) = environment_keys(environment)? {
+        let keys = if let Some(keys) = keys {
             keys
         } else if let Some(web_identity) = WebIdentity::new(environment)? {
-            let region = given_region.as_ref().ok_or_else(|| REGION.missing())?;
+            let region = region.as_ref().ok_or_else(|| REGION.missing())?;
             web_identity.keys(region, environment, clock).await?
         } else if let Some(keys) = profile.keys()? {
             keys
@@ -59,7 +63,7 @@ impl Aws {
         } else {
             ec2.insert(Ec2::open(environment, clock, KEYS).await?).keys().await?
         };
-        let region = match given_region {
+        let region = match region {
             Some(region) => region,
             None => {
                 let ec2 = match ec2 {
@@ -100,13 +104,9 @@ fn not_set(name: &str) -> ProofError {
     ProofError::NotSet { name: name.to_owned(), needs }
 }
 
-fn given_region(environment: &Environment, profile: &Profile) -> Result<Option<Region>, ProofError> {
-    for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
-        if let Some(region) = environment.get(name) {
-            return Region::new(region, name).map(Some);
-        }
-    }
-    profile.region()
+fn environment_region(environment: &Environment) -> Result<Option<Region>, ProofError> {
+    let name = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find(|name| environment.get(name).is_some());
+    name.and_then(|name| Some(Region::new(environment.get(name)?, name))).transpose()
 }
 
 #[cfg(test)]
@@ -136,8 +136,7 @@ mod tests {
     fn the_first_region_that_is_set_is_taken() {
         let region = |variables: &[(&str, &str)]| {
             let environment = variables.iter().copied().collect();
-            given_region(&environment, &Profile::default())
-                .map(|region| region.map(|r| r.as_str().to_owned()))
+            environment_region(&environment).map(|region| region.map(|r| r.as_str().to_owned()))
         };
         let (first, second) = (("AWS_REGION", "eu-west-1"), ("AWS_DEFAULT_REGION", "us-east-1"));
         assert_eq!(region(&[]).unwrap(), None);

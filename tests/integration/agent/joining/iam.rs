@@ -11,7 +11,7 @@ use super::{AUDIENCE, BOT, Ci, GENERATION, HOUR, RENEWABLE, attribute, read};
 
 const ID: (&str, &str) = ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE");
 const SECRET: (&str, &str) = ("AWS_SECRET_ACCESS_KEY", "hunter2/secret+key");
-const TOKEN: (&str, &str) = ("AWS_SESSION_TOKEN", "hunter2//session+token==");
+const TOKEN: (&str, &str) = ("AWS_SESSION_TOKEN", "hunter2/AKIDEXAMPLE/session+token==");
 const REGION: (&str, &str) = ("AWS_REGION", "eu-central-1");
 const ROLE: (&str, &str) = ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/bot");
 /// No test asks outside of this machine.
@@ -101,7 +101,8 @@ async fn keys_of_the_environment_sign_what_the_cluster_takes_again_and_again() {
 async fn keys_without_a_session_token_are_those_of_a_user() {
     let ci = Ci::new(AUDIENCE).await;
     ci.lab.cluster.add_aws_token(BOT, "ci", user(None)).unwrap();
-    let variables = [ID, SECRET, ("AWS_DEFAULT_REGION", "us-gov-west-1"), NO_EC2];
+    let variables =
+        [ID, SECRET, ("AWS_DEFAULT_REGION", "us-gov-west-1"), NO_EC2, ("AWS_CONFIG_FILE", "/nonexistent/a")];
     ci.run(ci.config("iam", json!({})), &variables).await.unwrap();
     assert!(ci.has_written());
 }

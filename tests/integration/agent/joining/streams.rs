@@ -50,7 +50,7 @@ async fn an_answer_that_is_too_large_is_not_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_that_repeats_what_it_was_sent_is_not_repeated() {
     let ci = aws().await;
-    let said = "session hunter2//session+token== of AKIDEXAMPLE with hunter2/secret+key";
+    let said = "session hunter2/AKIDEXAMPLE/session+token== of AKIDEXAMPLE with hunter2/secret+key";
     ci.lab.cluster.fail_next(method::REGISTER_USING_IAM, Code::PermissionDenied, said);
     let refused = ci.refused(ci.config("iam", json!({})), &VARIABLES).await;
     assert!(refused.contains("session ... of ... with ... (PermissionDenied); check"), "{refused}");
