@@ -26,6 +26,7 @@ pub const JOIN_METHODS: &[&str] = &[
     "azure_devops",
     "bitbucket",
     "circleci",
+    "env0",
     "gcp",
     "github",
     "gitlab",

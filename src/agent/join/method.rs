@@ -65,6 +65,9 @@ pub(super) fn source(method: JoinMethod, onboarding: &Onboarding) -> Option<Sour
         JoinMethod::Spacelift => {
             variable("SPACELIFT_OIDC_TOKEN", "the join method spacelift works in a run of Spacelift")
         }
+        JoinMethod::Env0 => {
+            variable("ENV0_OIDC_TOKEN", "the organization has to turn on OIDC for its deployments")
+        }
         JoinMethod::Bitbucket => {
             variable("BITBUCKET_STEP_OIDC_TOKEN", "the pipeline's step needs `oidc: true`")
         }
@@ -93,7 +96,6 @@ pub(super) fn source(method: JoinMethod, onboarding: &Onboarding) -> Option<Sour
         }
         JoinMethod::Token
         | JoinMethod::BoundKeypair
-        | JoinMethod::Env0
         | JoinMethod::GenericOidc
         | JoinMethod::Oracle
         | JoinMethod::Tpm => None,

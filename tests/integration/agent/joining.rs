@@ -89,6 +89,7 @@ async fn a_variable_is_the_proof_of_most_ci_systems() {
         ("gitlab", json!({ "gitlab": { "token_env_var_name": "OTHER_JWT" } }), "OTHER_JWT"),
         ("circleci", json!({}), "CIRCLE_OIDC_TOKEN"),
         ("spacelift", json!({}), "SPACELIFT_OIDC_TOKEN"),
+        ("env0", json!({}), "ENV0_OIDC_TOKEN"),
         ("bitbucket", json!({}), "BITBUCKET_STEP_OIDC_TOKEN"),
         ("terraform_cloud", json!({}), "TFC_WORKLOAD_IDENTITY_TOKEN"),
         (

@@ -59,6 +59,7 @@ const VARIABLES: &[(&[&str], Reader, &str)] = &[
     ),
     (&["CIRCLE_OIDC_TOKEN"], JoinMethod("circleci"), "Token of the CI job."),
     (&["BITBUCKET_STEP_OIDC_TOKEN"], JoinMethod("bitbucket"), "Token of the pipeline's step."),
+    (&["ENV0_OIDC_TOKEN"], JoinMethod("env0"), "Token of the deployment."),
     (&["SPACELIFT_OIDC_TOKEN"], JoinMethod("spacelift"), "Token of the run."),
     (
         &["TFC_WORKLOAD_IDENTITY_TOKEN"],
