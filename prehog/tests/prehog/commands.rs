@@ -86,9 +86,21 @@ fn retain_removes_what_is_older() {
 }
 
 #[test]
+fn what_came_this_week_is_not_removed_by_mistake() {
+    let folder = tempfile::tempdir().unwrap();
+    fill(folder.path());
+    for command in [&["retain", "--days", "6"][..], &["serve", "--retain-days", "1"]] {
+        let output = run(folder.path(), command);
+        assert_eq!(output.status.code(), Some(2));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("at least 7, because starts go by whole weeks"), "{said}");
+    }
+}
+
+#[test]
 fn a_wrong_name_makes_no_store() {
     let folder = tempfile::tempdir().unwrap();
-    for command in [&["report"][..], &["export"], &["retain", "--days", "1"]] {
+    for command in [&["report"][..], &["export"], &["retain", "--days", "7"]] {
         let output = run(folder.path(), command);
         assert!(!output.status.success());
         assert!(String::from_utf8_lossy(&output.stderr).contains("there is no sqlite:events.db"));

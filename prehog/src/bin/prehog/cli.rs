@@ -62,8 +62,8 @@ pub(crate) struct Serve {
     /// Show no group with fewer starts
     #[arg(long, value_name = "N", default_value_t = prehog::server::MIN_GROUP)]
     pub(crate) min_group: u64,
-    /// Remove starts before they are older than N days
-    #[arg(long, value_name = "N")]
+    /// Remove starts before they are older than N days, 7 or more
+    #[arg(long, value_name = "N", value_parser = week_or_more)]
     pub(crate) retain_days: Option<NonZeroU32>,
     /// Requests a minute from one address; 0 for any number
     #[arg(long, value_name = "N", default_value_t = prehog::server::RATE_LIMIT)]
@@ -112,9 +112,15 @@ pub(crate) enum ReportFormat {
 pub(crate) struct Retain {
     #[command(flatten)]
     pub(crate) store: StoreArgument,
-    /// Keep no start that is older than N days
-    #[arg(long, value_name = "N")]
+    /// Keep no start that is older than N days, 7 or more
+    #[arg(long, value_name = "N", value_parser = week_or_more)]
     pub(crate) days: NonZeroU32,
+}
+
+/// Starts go by whole weeks: of fewer days than a week has, what came today could be gone in an hour.
+fn week_or_more(text: &str) -> Result<NonZeroU32, String> {
+    let days: NonZeroU32 = text.parse().map_err(|_| "not a number of days".to_owned())?;
+    if days.get() < 7 { Err("at least 7, because starts go by whole weeks".to_owned()) } else { Ok(days) }
 }
 
 #[derive(Args)]
