@@ -169,6 +169,19 @@ fn a_repeated_submission_counts_once() {
     });
 }
 
+/// Each is a repetition of the one of the day before.
+#[test]
+fn a_submission_that_is_repeated_day_after_day_counts_once() {
+    each("daily", |url| {
+        let mut store = url.open().unwrap();
+        for day in 0..5 {
+            store.append(&batch(0..3, MONDAY.plus(day))).unwrap();
+            store.fold().unwrap();
+        }
+        assert_eq!(total(&mut *store, MONDAY.week()), 3);
+    });
+}
+
 #[test]
 fn forgetting_ids_keeps_the_starts_however_often_it_is_done() {
     each("forgetting", |url| {

@@ -26,11 +26,15 @@ pub(super) fn fold(connection: &Connection, arrived: Arrived) -> Result<u64, Sto
         let mut note = connection.prepare_cached(&format!(
             "INSERT OR IGNORE INTO {table} (id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM {other} WHERE id = ?1)"
         ))?;
+        let mut note_again =
+            connection.prepare_cached(&format!("INSERT OR IGNORE INTO {table} (id) VALUES (?1)"))?;
         for (day, id, place) in of_day {
             if note.execute(params![id])? == 1 {
                 *counts.entry((*day, *place)).or_default() += 1;
             } else {
                 repeated += 1;
+                // So that who repeats it tomorrow repeats it, too.
+                note_again.execute(params![id])?;
             }
         }
     }
