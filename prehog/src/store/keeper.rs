@@ -69,8 +69,8 @@ impl Keeper {
                 Ok(Chore::Fold) | Err(RecvTimeoutError::Timeout) => self.fold(),
                 Ok(Chore::Clean(first)) => self.clean(first),
                 Ok(Chore::Probe(answer)) => {
-                    // Who asked may have gone away.
-                    let _ = answer.send(self.store.attempt(|store| store.probe()).is_some());
+                    // Who asked may have gone away; and that all else fails is not over by this.
+                    let _ = answer.send(self.store.run(|store| store.probe()).is_ok());
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
             }

@@ -195,21 +195,12 @@ impl Opened {
         Self { url, store, trouble, down: false }
     }
 
-    /// Does something with the store. One that fails is opened anew the next time.
+    /// Does something with the store; says in the log when that begins to fail, and when it is over.
     pub(super) fn attempt<T>(
         &mut self,
         work: impl FnOnce(&mut dyn Store) -> Result<T, StoreError>,
     ) -> Option<T> {
-        let opened = match self.store.take() {
-            Some(store) => Ok(store),
-            None => self.url.open(),
-        };
-        let done = opened.and_then(|mut store| {
-            let done = work(&mut *store)?;
-            self.store = Some(store);
-            Ok(done)
-        });
-        match done {
+        match self.run(work) {
             Ok(done) => {
                 if self.down {
                     tracing::info!("over: {}", self.trouble);
@@ -225,5 +216,19 @@ impl Opened {
                 None
             }
         }
+    }
+
+    /// Does something with the store. One that fails is opened anew the next time.
+    pub(super) fn run<T>(
+        &mut self,
+        work: impl FnOnce(&mut dyn Store) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut store = match self.store.take() {
+            Some(store) => store,
+            None => self.url.open()?,
+        };
+        let done = work(&mut *store)?;
+        self.store = Some(store);
+        Ok(done)
     }
 }
