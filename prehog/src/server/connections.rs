@@ -132,7 +132,7 @@ impl Connections {
         });
         let connection = builder(TELLING).serve_connection(TokioIo::new(stream), service).into_owned();
         tokio::spawn(async move {
-            // As above.
+            // One that fails is the sender's to open again, as below.
             let _ = tokio::time::timeout(TELLING, connection).await;
             drop(permit);
         });
