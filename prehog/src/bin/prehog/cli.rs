@@ -10,7 +10,7 @@ use prehog::store::StoreUrl;
 /// Receives the anonymous events of tbot, stores them, and reports on them.
 #[derive(Parser)]
 #[command(name = "prehog", version)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
+#[command(subcommand_required = true, arg_required_else_help = true, next_line_help = true)]
 pub(crate) struct Cli {
     /// Form of the log, text or json
     #[arg(long, global = true, value_name = "FORM", default_value = "text", hide_possible_values = true)]
@@ -41,8 +41,9 @@ pub(crate) enum Command {
 /// Which store.
 #[derive(Args)]
 pub(crate) struct StoreArgument {
-    /// sqlite:PATH or clickhouse:http://HOST:8123/DATABASE
-    #[arg(long, value_name = "URL", default_value = prehog::store::DEFAULT_STORE)]
+    /// sqlite:PATH, or
+    /// clickhouse:http://HOST:8123/DATABASE
+    #[arg(long, value_name = "URL", verbatim_doc_comment, default_value = prehog::store::DEFAULT_STORE)]
     pub(crate) store: StoreUrl,
 }
 
@@ -146,7 +147,8 @@ mod tests {
     }
 
     fn check_help(command: &mut clap::Command) {
-        for line in command.render_long_help().to_string().lines() {
+        let (short, long) = (command.render_help(), command.render_long_help());
+        for line in format!("{short}\n{long}").lines() {
             assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
         }
         command.get_subcommands_mut().for_each(check_help);
