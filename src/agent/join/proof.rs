@@ -20,7 +20,6 @@ use reqwest::StatusCode;
 
 use super::method;
 use crate::agent::options::{Clock, Environment};
-use crate::agent::task::blocking;
 use crate::agent::web::WebError;
 use crate::config::{JoinMethod, Onboarding};
 pub(super) use aws::Aws;
@@ -222,8 +221,7 @@ impl Prover {
             Source::File { path, variable, default, needs } => {
                 let named = || environment.get(variable).unwrap_or(default).into();
                 let path = path.clone().unwrap_or_else(named);
-                let needs = *needs;
-                blocking(move || file::proof(path, needs)).await
+                file::proof(path, needs).await
             }
             Source::Exchange(exchange) => exchange.proof(environment, clock).await,
             Source::Aws => return Ok(Proof::Cloud(Cloud::Aws(Aws::find(environment, clock).await?))),

@@ -26,6 +26,9 @@ pub(super) enum Way {
     Link,
 }
 
+/// What is wrong with JSON in which something is missing, or is of another type.
+pub(super) const UNEXPECTED: &str = "it is not the JSON object that was expected";
+
 /// A client for one host.
 pub(crate) struct Asked {
     client: reqwest::Client,
@@ -86,12 +89,7 @@ impl Asked {
     ) -> Result<T, ProofError> {
         let body = self.send(request, wanted).await?;
         serde_json::from_slice(&body).map_err(|error| {
-            let problem = if error.is_data() {
-                "it is not the JSON object that was expected"
-            } else {
-                "it is not JSON"
-            };
-            self.malformed(wanted, problem)
+            self.malformed(wanted, if error.is_data() { UNEXPECTED } else { "it is not JSON" })
         })
     }
 
@@ -101,7 +99,7 @@ impl Asked {
     }
 
     pub(super) fn malformed(&self, wanted: Wanted, problem: &'static str) -> ProofError {
-        ProofError::Malformed { what: wanted.what, place: self.place(), problem }
+        wanted.malformed(self.place(), problem)
     }
 }
 
@@ -129,11 +127,8 @@ fn client(
 
 /// A header of HTTP with what lets the agent in, which `place` gave.
 pub(super) fn secret_header(text: &str, wanted: Wanted, place: &str) -> Result<HeaderValue, ProofError> {
-    let mut header = HeaderValue::from_str(text).map_err(|_| ProofError::Malformed {
-        what: wanted.what,
-        place: place.to_owned(),
-        problem: "it cannot stand in a header of HTTP",
-    })?;
+    let mut header = HeaderValue::from_str(text)
+        .map_err(|_| wanted.malformed(place, "it cannot stand in a header of HTTP"))?;
     header.set_sensitive(true);
     Ok(header)
 }

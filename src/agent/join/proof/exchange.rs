@@ -5,7 +5,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue};
 use serde_json::Value;
 use url::Url;
 
-use super::asked::{Asked, Way, address, metadata, secret_header};
+use super::asked::{Asked, UNEXPECTED, Way, address, metadata, secret_header};
 use super::{Jwt, ProofError, Wanted};
 use crate::agent::options::{Clock, Environment};
 
@@ -72,8 +72,7 @@ impl Exchange {
             Answer::Member(name) => {
                 let object: Value = asked.send_for(request, wanted).await?;
                 let text = object.get(name).and_then(Value::as_str);
-                let problem = "it is not the JSON object that was expected";
-                let text = text.ok_or_else(|| asked.malformed(wanted, problem))?;
+                let text = text.ok_or_else(|| asked.malformed(wanted, UNEXPECTED))?;
                 Jwt::new(text, wanted.what, asked.place())
             }
         }

@@ -5,14 +5,18 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::{Jwt, LARGEST, ProofError, Wanted};
+use crate::agent::task::blocking;
 
-/// The identity token in the file `path`; `needs` says what puts it there. Blocks.
-pub(super) fn proof(path: PathBuf, needs: &'static str) -> Result<Jwt, ProofError> {
+/// The identity token in the file `path`; `needs` says what puts it there.
+pub(super) async fn proof(path: PathBuf, needs: &'static str) -> Result<Jwt, ProofError> {
     let wanted = Wanted::id_token(needs);
-    match text(&path) {
-        Ok(text) => Jwt::new(&text, wanted.what, path.display()),
-        Err(error) => Err(wanted.unreadable(path, error)),
-    }
+    Jwt::new(&read(&path, wanted).await?, wanted.what, path.display())
+}
+
+/// The same as [`text`], for who must not block. `wanted` is for the error.
+pub(super) async fn read(path: &Path, wanted: Wanted) -> Result<String, ProofError> {
+    let path = path.to_owned();
+    blocking(move || text(&path).map_err(|error| wanted.unreadable(path, error))).await
 }
 
 /// The beginning of a text, one byte more than may be there, so that too much is seen as such. Blocks.

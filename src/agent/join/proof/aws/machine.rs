@@ -9,7 +9,6 @@ use super::super::{ProofError, Wanted, file};
 use super::keys::{Keys, KeysAnswer, Region};
 use super::{KEYS, REGION};
 use crate::agent::options::{Clock, Environment};
-use crate::agent::task::blocking;
 
 const RELATIVE: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
 const FULL: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
@@ -60,9 +59,7 @@ fn container_url(environment: &Environment) -> Result<Option<Url>, ProofError> {
 
 async fn container_token(environment: &Environment) -> Result<Option<HeaderValue>, ProofError> {
     if let Some(path) = environment.get(TOKEN_FILE) {
-        let path = std::path::PathBuf::from(path);
-        let read = path.clone();
-        let text = blocking(move || file::text(&read)).await.map_err(|error| KEYS.unreadable(path, error))?;
+        let text = file::read(path.as_ref(), KEYS).await?;
         return secret_header(text.trim(), KEYS, TOKEN_FILE).map(Some);
     }
     environment.get(TOKEN).map(|token| secret_header(token, KEYS, TOKEN)).transpose()

@@ -11,7 +11,6 @@ use super::super::{Jwt, ProofError, Wanted, file};
 use super::KEYS;
 use super::keys::{Keys, Region};
 use crate::agent::options::{Clock, Environment};
-use crate::agent::task::blocking;
 
 const TOKEN_FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
 const ROLE: &str = "AWS_ROLE_ARN";
@@ -75,12 +74,8 @@ impl WebIdentity {
         clock: &Clock,
     ) -> Result<Keys, ProofError> {
         let Self { token_file, role, session } = self;
-        let token = {
-            let path = token_file.clone();
-            let read = blocking(move || file::text(&path)).await;
-            let text = read.map_err(|error| ROLE_KEYS.unreadable(token_file.clone(), error))?;
-            Jwt::new(&text, "identity token", token_file.display())?
-        };
+        let text = file::read(&token_file, ROLE_KEYS).await?;
+        let token = Jwt::new(&text, "identity token", token_file.display())?;
         let usual = format!("https://{}/", region.sts_host());
         let url = address(environment.get(ENDPOINT).unwrap_or(&usual));
         let url = url.map_err(|problem| ProofError::Address { name: ENDPOINT, problem })?;
