@@ -9,11 +9,11 @@ mod jwt;
 use std::time::{Duration, SystemTime};
 
 use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::prelude::X509Certificate;
 
 use super::keys::{KeyPair, pem_encode};
 use super::proto::workload_identity::Credential;
-use super::x509::X509Error;
+use super::x509::{self, X509Error};
 pub(crate) use jwt::JwtSvid;
 
 /// Others have clocks, too: so much later than ours may be what something begins with.
@@ -61,29 +61,21 @@ impl X509Svid {
     pub(crate) fn new(credential: Credential, key: &KeyPair, now: SystemTime) -> Result<Self, SvidError> {
         let Credential { spiffe_id, x509_svid, .. } = credential;
         let svid = x509_svid.ok_or(SvidError::Missing("certificate"))?;
-        let leaf = certificate(&svid.cert)?;
+        let leaf = x509::certificate(&svid.cert)?;
         if leaf.public_key().raw != key.spki_der() {
             return Err(SvidError::OtherKey);
         }
         if !is_spiffe_id(&spiffe_id) || uris(&leaf) != [spiffe_id.as_str()] {
             return Err(SvidError::OtherId);
         }
-        let not_after = time(leaf.validity().not_after.timestamp())?;
-        in_time(time(leaf.validity().not_before.timestamp())?, not_after, now)?;
+        let not_after = x509::time(leaf.validity().not_after.timestamp())?;
+        in_time(x509::time(leaf.validity().not_before.timestamp())?, not_after, now)?;
         let mut certificates = pem_encode("CERTIFICATE", &svid.cert);
         for der in &svid.chain {
-            certificate(der)?;
+            x509::certificate(der)?;
             certificates.push_str(&pem_encode("CERTIFICATE", der));
         }
         Ok(Self { certificates, not_after })
-    }
-}
-
-/// One certificate in DER, with nothing behind it.
-pub(crate) fn certificate(der: &[u8]) -> Result<X509Certificate<'_>, X509Error> {
-    match X509Certificate::from_der(der) {
-        Ok(([], certificate)) => Ok(certificate),
-        _ => Err(X509Error::NotX509),
     }
 }
 
@@ -102,11 +94,6 @@ fn uris<'a>(certificate: &'a X509Certificate<'_>) -> Vec<&'a str> {
             _ => None,
         })
         .collect()
-}
-
-fn time(seconds: i64) -> Result<SystemTime, X509Error> {
-    let seconds = u64::try_from(seconds).map_err(|_| X509Error::NotX509)?;
-    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).ok_or(X509Error::NotX509)
 }
 
 fn in_time(not_before: SystemTime, not_after: SystemTime, now: SystemTime) -> Result<(), SvidError> {

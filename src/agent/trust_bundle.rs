@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use super::svid::certificate;
+use super::x509::certificate;
 
 /// Why a bundle cannot be read. Says nothing of what is in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

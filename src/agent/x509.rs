@@ -57,12 +57,10 @@ impl UserCert {
             return Err(X509Error::Count(all.len()));
         };
         let (_, cert) = X509Certificate::from_der(&der).map_err(|_| X509Error::NotX509)?;
-        let not_after =
-            u64::try_from(cert.validity().not_after.timestamp()).map_err(|_| X509Error::NotX509)?;
         Ok(Self {
             username: common_name(cert.subject()).ok_or(X509Error::Missing("CN in its subject"))?,
             cluster: organization(cert.issuer()).ok_or(X509Error::Missing("O in its issuer"))?,
-            not_after: SystemTime::UNIX_EPOCH + Duration::from_secs(not_after),
+            not_after: time(cert.validity().not_after.timestamp())?,
             spki_der: cert.public_key().raw.to_vec(),
             renewable: attribute(cert.subject(), RENEWABLE).as_deref() == Some("true"),
             generation: attribute(cert.subject(), GENERATION).and_then(|value| value.parse().ok()),
@@ -71,6 +69,20 @@ impl UserCert {
             der: der.clone(),
         })
     }
+}
+
+/// One certificate in DER, with nothing behind it.
+pub(crate) fn certificate(der: &[u8]) -> Result<X509Certificate<'_>, X509Error> {
+    match X509Certificate::from_der(der) {
+        Ok(([], certificate)) => Ok(certificate),
+        _ => Err(X509Error::NotX509),
+    }
+}
+
+/// What a certificate says of its times, in seconds.
+pub(crate) fn time(seconds: i64) -> Result<SystemTime, X509Error> {
+    let seconds = u64::try_from(seconds).map_err(|_| X509Error::NotX509)?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).ok_or(X509Error::NotX509)
 }
 
 /// Every certificate of a PEM text, in order.

@@ -15,7 +15,7 @@ use super::super::proto::workload_identity::{
     Credential, IssueWorkloadIdentitiesResponse, IssueWorkloadIdentityResponse, JwtSvidCredential,
     ListSpiffeFederationsResponse, SpiffeFederation, SpiffeFederationStatus,
 };
-use super::super::svid::{self, JwtSvid, SvidError, X509Svid, sample};
+use super::super::svid::{JwtSvid, SvidError, X509Svid, sample};
 use super::super::trust_bundle;
 use super::super::x509;
 use super::{CASES, assert_telling, damages, lossy, spoilt};
@@ -48,7 +48,7 @@ fn certificate_is_ours_or_refused(credential: Credential, key: &KeyPair) -> Resu
         Err(error) => assert_telling(&error),
         Ok(svid) => {
             let all = x509::certificates(&svid.certificates).unwrap();
-            let leaf = svid::certificate(&all[0]).unwrap();
+            let leaf = x509::certificate(&all[0]).unwrap();
             prop_assert_eq!(leaf.public_key().raw, key.spki_der());
             prop_assert!(id.starts_with("spiffe://") && svid.not_after > now());
             Ok(())
@@ -111,7 +111,7 @@ proptest! {
         let bundle = json!({ "keys": keys, "spiffe_refresh_hint": 300 }).to_string();
         let bundle = if inside { bundle } else { lossy(&spoilt(bundle.as_bytes(), &damages)) };
         match trust_bundle::x509_authorities(&bundle) {
-            Ok(ders) => prop_assert!(ders.iter().all(|der| svid::certificate(der).is_ok())),
+            Ok(ders) => prop_assert!(ders.iter().all(|der| x509::certificate(der).is_ok())),
             Err(error) => assert_telling(&error)?,
         }
     }
