@@ -4,6 +4,7 @@
 //! repeat one is decided where its consequences are known.
 
 mod host_cert;
+mod leaves;
 mod resources;
 mod watch;
 mod workload_identity;
@@ -32,10 +33,9 @@ use super::identity::{Identity, SignedCerts};
 use super::keys::{KeyError, KeyPair};
 use super::proto::{
     CertAuthoritySpec, Certs, ClusterCaCert, Empty, GetCertAuthoritiesRequest, GetCertAuthoritiesResponse,
-    GetRoleRequest, ListRemoteClustersRequest, ListRemoteClustersResponse, PingResponse, Role, RouteToApp,
-    RouteToDatabase, UserCertsRequest,
+    GetRoleRequest, PingResponse, Role, RouteToApp, RouteToDatabase, UserCertsRequest,
 };
-use super::rest::{self, RestError};
+use super::rest::RestError;
 use super::route::{Route, TlsRoute};
 use super::tls::{Inner, TlsError};
 pub(crate) use resources::Found;
@@ -57,7 +57,6 @@ const GENERATE_USER_CERTS: &str = "/proto.AuthService/GenerateUserCerts";
 const GET_CLUSTER_CA_CERT: &str = "/proto.AuthService/GetClusterCACert";
 const GET_ROLE: &str = "/proto.AuthService/GetRole";
 const GET_CERT_AUTHORITIES: &str = "/teleport.trust.v1.TrustService/GetCertAuthorities";
-const LIST_REMOTE_CLUSTERS: &str = "/teleport.presence.v1.PresenceService/ListRemoteClusters";
 
 /// A call to the auth API that did not succeed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -286,35 +285,6 @@ impl AuthClient {
             .filter_map(|authority| authority.spec)
             .map(Authority::from)
             .collect())
-    }
-
-    /// Names of the leaf clusters that this identity may see. Servers up to 15 answer by REST only.
-    pub(crate) async fn remote_clusters(&self) -> Result<Vec<String>, ApiError> {
-        if self.facts.server_major >= 16 {
-            match self.list_remote_clusters().await {
-                Err(error) if error.is_unimplemented() => {}
-                answered => return answered,
-            }
-        }
-        Ok(rest::remote_clusters(&self.rest).await?)
-    }
-
-    async fn list_remote_clusters(&self) -> Result<Vec<String>, ApiError> {
-        let mut names = Vec::new();
-        let mut page_token = String::new();
-        for _ in 0..MOST_PAGES {
-            let request = ListRemoteClustersRequest { page_size: 1000, page_token };
-            let reply: ListRemoteClustersResponse =
-                unary(&self.channel, LIST_REMOTE_CLUSTERS, request).await?;
-            let page = reply.remote_clusters.into_iter().filter_map(|cluster| cluster.metadata);
-            let before = names.len();
-            names.extend(page.map(|metadata| metadata.name));
-            if reply.next_page_token.is_empty() || names.len() == before {
-                return Ok(names);
-            }
-            page_token = reply.next_page_token;
-        }
-        Err(ApiError::endless(LIST_REMOTE_CLUSTERS))
     }
 }
 

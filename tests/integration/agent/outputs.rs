@@ -396,13 +396,3 @@ async fn newer_clusters_are_asked_in_newer_ways_first() {
     );
     assert!(!lab.cluster.is_locked(BOT));
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_list_without_an_end_is_not_listened_to_for_ever() {
-    let lab = lab().await;
-    lab.cluster.never_end_lists();
-    let service = to_out(&lab, &json!({ "type": "application", "app_name": "dumper" }));
-    let refused = lab.run_once(lab.config("20m", &[service])).await.unwrap_err().to_string();
-    assert!(refused.contains("its list does not end after 1000 pages"), "{refused}");
-    assert!(!lab.path("out").join("tlscert").exists());
-}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tbot::agent::{Agent, AgentOptions, Clock, Randomness, control};
-use tbot_cluster::{Code, MovableClock, Phase, clock, method};
+use tbot_cluster::{Code, MovableClock, Phase, Resource, clock, method};
 
 use super::lab::{BOT, Lab};
 
@@ -185,4 +185,17 @@ async fn a_clock_that_is_late_or_early() {
     let error = refused(&lab, lab.config("20m", &[])).await;
     says(&error, &[words, "check that this machine's clock is right"]);
     assert!(!lab.storage().join("renewal-pending").exists(), "the server has not counted this");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_without_an_end_is_not_listened_to_for_ever() {
+    let lab = Lab::new().await;
+    lab.cluster.add_resource(Resource::application("dumper", "dumper.127.0.0.1"));
+    lab.cluster.never_end_lists();
+    let mut service = lab.output("out");
+    service["type"] = json!("application");
+    service["app_name"] = json!("dumper");
+    let refused = refused(&lab, lab.config("20m", &[service])).await;
+    assert!(refused.contains("its list does not end after 1000 pages"), "{refused}");
+    assert!(!lab.path("out").join("tlscert").exists());
 }
