@@ -7,6 +7,7 @@
 //! folds first, so that nothing is missing from what it reads. Whatever is removed is overwritten in the files.
 
 mod fold;
+mod ids;
 mod inbox;
 
 use std::path::Path;
@@ -233,23 +234,7 @@ impl Store for Sqlite {
     fn forget_ids(&mut self, today: Day) -> Result<(), StoreError> {
         self.fold_all()?;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        for (parity, table) in [(0, "ids_even"), (1, "ids_odd")] {
-            let day: i32 = transaction.query_row(
-                "SELECT day FROM ids_of WHERE parity = ?1",
-                params![parity],
-                |row| row.get(0),
-            )?;
-            if day < today.0 - ID_DAYS {
-                transaction.execute(&format!("DELETE FROM {table}"), [])?;
-            }
-            // The clock was ahead. What is in the table goes when a day of its parity that has come is over.
-            let next = today.0 + 1;
-            let latest = next - (next - parity).rem_euclid(2);
-            if day > latest {
-                transaction
-                    .execute("UPDATE ids_of SET day = ?1 WHERE parity = ?2", params![latest, parity])?;
-            }
-        }
+        ids::forget(&transaction, today)?;
         transaction.commit()?;
         // Whether or not any went: folding has removed some since.
         truncate_log(&self.connection)?;

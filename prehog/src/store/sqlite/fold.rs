@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, params};
 
 use super::inbox::Arrived;
-use super::{StoreError, number};
+use super::{StoreError, ids, number};
 use crate::day::Day;
 use crate::start::{Facet, Start};
 
@@ -19,10 +19,9 @@ pub(super) fn fold(connection: &Connection, arrived: Arrived) -> Result<u64, Sto
     let mut repeated = 0;
     for of_day in submissions.chunk_by(|one, next| one.0 == next.0) {
         let Some((day, ..)) = of_day.first() else { continue };
-        turn_to(connection, *day)?;
+        ids::turn_to(connection, *day)?;
         // The other table may hold a day long gone: an id that is in it is a repetition nevertheless.
-        let (table, other) =
-            if day.0.rem_euclid(2) == 0 { ("ids_even", "ids_odd") } else { ("ids_odd", "ids_even") };
+        let (table, other) = ids::tables(*day);
         let mut note = connection.prepare_cached(&format!(
             "INSERT OR IGNORE INTO {table} (id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM {other} WHERE id = ?1)"
         ))?;
@@ -45,19 +44,6 @@ pub(super) fn fold(connection: &Connection, arrived: Arrived) -> Result<u64, Sto
     add_starts(connection, &counts)?;
     add_tallies(connection, &counts)?;
     Ok(repeated)
-}
-
-/// Makes the tables of ids ready for a day: what its table holds of an earlier day goes.
-fn turn_to(connection: &Connection, day: Day) -> Result<(), StoreError> {
-    let parity = day.0.rem_euclid(2);
-    let turned = connection
-        .prepare_cached("UPDATE ids_of SET day = ?1 WHERE parity = ?2 AND day < ?1")?
-        .execute(params![day.0, parity])?;
-    if turned > 0 {
-        let table = if parity == 0 { "ids_even" } else { "ids_odd" };
-        connection.execute(&format!("DELETE FROM {table}"), [])?;
-    }
-    Ok(())
 }
 
 fn add_starts(connection: &Connection, counts: &[(Day, &Start, u64)]) -> Result<(), StoreError> {
