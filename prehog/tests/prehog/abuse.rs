@@ -139,16 +139,18 @@ async fn slow_senders_do_not_keep_others_out() {
     receiver.stop().await;
 }
 
+/// The head of a request whose body never comes.
+fn head() -> String {
+    format!("POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n")
+}
+
 #[tokio::test]
 async fn work_under_way_is_capped() {
     let receiver = Receiver::start_with(Options { requests: 2, ..options() }).await;
     let mut slow = Vec::new();
     for _ in 0..2 {
         let mut stream = TcpStream::connect(receiver.address).await.unwrap();
-        let head = format!(
-            "POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"
-        );
-        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(head().as_bytes()).await.unwrap();
         slow.push(stream);
     }
     receiver.wait_for("prehog_requests", |under_way| under_way == 2).await;
@@ -165,10 +167,7 @@ async fn work_under_way_is_capped() {
 async fn work_under_way_of_one_source_is_capped() {
     let receiver = Receiver::start_with(Options { requests_each: 1, ..options() }).await;
     let mut slow = connect_from("127.0.0.6", receiver.address).await;
-    let head = format!(
-        "POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"
-    );
-    slow.write_all(head.as_bytes()).await.unwrap();
+    slow.write_all(head().as_bytes()).await.unwrap();
     receiver.wait_for("prehog_requests", |under_way| under_way == 1).await;
     let (status, code, _) = refusal(submit(&from("127.0.0.6"), receiver.address, &body(&id(1))).await).await;
     assert_eq!((status, code.as_str()), (429, "resource_exhausted"));
@@ -198,10 +197,7 @@ async fn a_request_that_never_comes_to_its_end_does_not_keep_it_from_stopping() 
     let receiver =
         Receiver::start_with(Options { request_timeout: Duration::from_secs(600), ..options() }).await;
     let mut slow = connect_from("127.0.0.6", receiver.address).await;
-    let head = format!(
-        "POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"
-    );
-    slow.write_all(head.as_bytes()).await.unwrap();
+    slow.write_all(head().as_bytes()).await.unwrap();
     receiver.wait_for("prehog_requests", |under_way| under_way == 1).await;
     assert_eq!(receiver.submit(&body(&id(1))).await.status(), 200);
     let store = receiver.store.clone();

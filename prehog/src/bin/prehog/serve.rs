@@ -25,16 +25,8 @@ async fn run(arguments: Serve, clock: Clock) -> anyhow::Result<()> {
     let store = arguments.store.store;
     let events = listen(arguments.listen).await?;
     tracing::info!(address = %events.local_addr()?, %store, "receiving events");
-    let mut report = None;
-    if let Some(address) = arguments.report_listen {
-        let listener = report.insert(listen(address).await?);
-        tracing::info!(address = %listener.local_addr()?, "showing the report");
-    }
-    let mut metrics = None;
-    if let Some(address) = arguments.metrics_listen {
-        let listener = metrics.insert(listen(address).await?);
-        tracing::info!(address = %listener.local_addr()?, "showing the metrics");
-    }
+    let report = listen_where_asked(arguments.report_listen, "showing the report").await?;
+    let metrics = listen_where_asked(arguments.metrics_listen, "showing the metrics").await?;
     let options = Options {
         rate_limit: arguments.rate_limit,
         trusted_proxies: TrustedProxies(arguments.trusted_proxies),
@@ -57,4 +49,12 @@ async fn run(arguments: Serve, clock: Clock) -> anyhow::Result<()> {
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+}
+
+/// Listens where an address is given, and says for what.
+async fn listen_where_asked(address: Option<SocketAddr>, what: &str) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = address else { return Ok(None) };
+    let listener = listen(address).await?;
+    tracing::info!(address = %listener.local_addr()?, "{what}");
+    Ok(Some(listener))
 }
