@@ -1,6 +1,6 @@
 //! Files that a real Teleport 15 server and its Go agent left, for unit tests.
 
-use super::api::Authority;
+use crate::agent::credential::authority::Authority;
 
 /// The text of a file under `tests/recordings/teleport-15`.
 pub(crate) fn recorded(name: &str) -> String {

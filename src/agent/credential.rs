@@ -1,0 +1,13 @@
+//! Credentials as values: keys, X.509 and SSH certificates, the bot's identity, identity files, trust bundles.
+//!
+//! Pure except for the random numbers that new keys need. May import `platform`; knows no file, no server and no
+//! configuration.
+
+pub(crate) mod authority;
+pub(crate) mod identity;
+pub(crate) mod identity_file;
+pub(crate) mod keys;
+pub(crate) mod pem;
+pub(crate) mod ssh_cert;
+pub(crate) mod trust_bundle;
+pub(crate) mod x509;

@@ -1,0 +1,83 @@
+//! The bundle of another trust domain: a JWKS document as SPIFFE wants it, of which the X.509 authorities are read. Pure.
+//!
+//! Each is one key of use `x509-svid` with one certificate in `x5c`. Keys of other uses are for others to read.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+use crate::agent::credential::x509::certificate;
+
+/// Why a bundle cannot be read. Says nothing of what is in it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TrustBundleError {
+    /// Not JSON, or JSON of another form.
+    #[error("not a JWKS document")]
+    NotJwks,
+    /// A key for certificates without exactly one certificate.
+    #[error("the key {0} in it is for X.509 and does not hold one certificate")]
+    NoCertificate(usize),
+}
+
+#[derive(Deserialize)]
+struct Document {
+    keys: Option<Vec<Key>>,
+}
+
+#[derive(Deserialize)]
+struct Key {
+    #[serde(rename = "use")]
+    usage: Option<String>,
+    x5c: Option<Vec<String>>,
+}
+
+/// The X.509 authorities of a bundle in DER, in its order. There may be none.
+pub(crate) fn x509_authorities(document: &str) -> Result<Vec<Vec<u8>>, TrustBundleError> {
+    let document: Document = serde_json::from_str(document).map_err(|_| TrustBundleError::NotJwks)?;
+    let keys = document.keys.unwrap_or_default().into_iter().enumerate();
+    let for_x509 = keys.filter(|(_, key)| key.usage.as_deref() == Some("x509-svid"));
+    for_x509.map(|(index, key)| authority(&key).ok_or(TrustBundleError::NoCertificate(index + 1))).collect()
+}
+
+fn authority(key: &Key) -> Option<Vec<u8>> {
+    let [certificate_text] = key.x5c.as_deref()? else { return None };
+    let der = STANDARD.decode(certificate_text).ok()?;
+    certificate(&der).ok()?;
+    Some(der)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::agent::service::svid::sample;
+
+    #[test]
+    fn authorities_are_read_and_other_keys_are_not() {
+        let der = sample::x509(&[sample::ID]).1.x509_svid.unwrap().cert;
+        let x5c = json!([STANDARD.encode(&der)]);
+        let bundle = json!({
+            "keys": [
+                { "use": "jwt-svid", "kty": "EC", "kid": "a" },
+                { "use": "x509-svid", "kty": "EC", "x5c": x5c },
+                { "kty": "OKP", "x5c": ["unused"] },
+            ],
+            "spiffe_sequence": 1,
+        });
+        assert_eq!(x509_authorities(&bundle.to_string()), Ok(vec![der.clone()]));
+        for none in ["{}", r#"{"keys":null}"#, r#"{"keys":[]}"#] {
+            assert_eq!(x509_authorities(none), Ok(vec![]));
+        }
+        for text in ["", "[", "null", r#"{"keys":7}"#, r#"{"keys":[7]}"#] {
+            assert_eq!(x509_authorities(text), Err(TrustBundleError::NotJwks), "{text}");
+        }
+        let mut longer = der;
+        longer.push(0);
+        let longer = json!([STANDARD.encode(&longer)]);
+        for x5c in [json!([]), json!([x5c[0], x5c[0]]), json!(["!"]), json!(["AAAA"]), longer, json!(null)] {
+            let bundle = json!({ "keys": [{ "use": "x509-svid", "x5c": x5c }] }).to_string();
+            assert_eq!(x509_authorities(&bundle), Err(TrustBundleError::NoCertificate(1)), "{bundle}");
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Reaching other machines: addresses, the route through an HTTP proxy, TLS, and HTTP with limits.
+//!
+//! May import `credential` and `platform`; knows nothing of Teleport's APIs. Never retries.
+
+pub(crate) mod address;
+pub(crate) mod route;
+pub(crate) mod tls;
+pub(crate) mod web;

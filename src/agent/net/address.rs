@@ -1,0 +1,110 @@
+//! Where the cluster is: `host:port`, as people write it. Pure.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use url::{Host, Url};
+
+/// The port of a proxy that is written without one.
+const DEFAULT_PROXY_PORT: u16 = 443;
+
+/// A host (a name, or an IP address without brackets) and a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    host: String,
+    port: u16,
+}
+
+/// An address that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not an address: write host:port, for example teleport.example.com:443")]
+pub struct AddressError(String);
+
+impl Address {
+    pub(crate) fn new(host: &str, port: u16) -> Self {
+        Self { host: host.to_owned(), port }
+    }
+
+    /// Host name or IP address, without brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// TCP port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// True for 127.0.0.0/8, `::1` and `localhost`.
+    pub(crate) fn is_loopback(&self) -> bool {
+        self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+}
+
+/// Accepts a scheme before it (`https://`), brackets around IPv6, and a missing port (443).
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let refused = || AddressError(text.to_owned());
+        let rest = ["tcp://", "http://", "https://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+        let rest = rest.unwrap_or(text).trim_end_matches('/');
+        let parsed = url::Url::parse(&format!("tbot://{rest}")).map_err(|_| refused())?;
+        let clean = parsed.username().is_empty()
+            && parsed.password().is_none()
+            && matches!(parsed.path(), "" | "/")
+            && parsed.query().is_none()
+            && parsed.fragment().is_none();
+        let host = parsed.host_str().filter(|host| clean && !host.is_empty()).ok_or_else(refused)?;
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Ok(Self { host, port: parsed.port().unwrap_or(DEFAULT_PROXY_PORT) })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Whether a request to `url` stays on this machine.
+pub(crate) fn is_loopback_url(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_people_write() {
+        for (written, read) in [
+            ("teleport.example.com:3080", "teleport.example.com:3080"),
+            ("teleport.example.com", "teleport.example.com:443"),
+            ("https://teleport.example.com:443/", "teleport.example.com:443"),
+            ("127.0.0.1:4080", "127.0.0.1:4080"),
+            ("[::1]:3080", "[::1]:3080"),
+        ] {
+            assert_eq!(written.parse::<Address>().unwrap().to_string(), read, "{written}");
+        }
+    }
+
+    #[test]
+    fn refuses_the_rest() {
+        for written in ["", ":443", "host:port", "user@host:1", "host/path", "host:1?x"] {
+            assert!(written.parse::<Address>().is_err(), "{written}");
+        }
+    }
+}

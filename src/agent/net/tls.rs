@@ -1,0 +1,280 @@
+//! TLS settings: the web PKI for the proxy's own pages, the cluster's authorities for the auth API.
+//!
+//! Builds rustls configurations from values; opens no socket. Reads certificate files only where
+//! `SSL_CERT_FILE`, `SSL_CERT_DIR` or the system keeps its roots.
+
+use crate::agent::platform::hex::hex;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::time_provider::TimeProvider;
+use rustls::{
+    ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme, WantsVerifier,
+};
+use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_certs};
+
+use crate::agent::credential::identity::Identity;
+use crate::agent::credential::x509;
+use crate::agent::platform::options::{Clock, Environment};
+
+/// Why TLS cannot be set up.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TlsError {
+    /// No usable root certificate was found.
+    #[error(
+        "no trusted root certificate found ({searched}): install the system's CA certificates or set SSL_CERT_FILE{detail}"
+    )]
+    NoRoots {
+        /// Where was looked.
+        searched: &'static str,
+        /// What reading them answered, with a leading colon, or nothing.
+        detail: String,
+    },
+    /// rustls refused the identity or its own defaults.
+    #[error("cannot set up TLS with this identity: {0}")]
+    Refused(String),
+}
+
+impl From<rustls::Error> for TlsError {
+    fn from(error: rustls::Error) -> Self {
+        Self::Refused(error.to_string())
+    }
+}
+
+/// What follows ALPN's routing entry on a connection to auth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Inner {
+    Http1,
+    Http2,
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// TLS 1.2 and 1.3, with validity judged by the agent's clock.
+fn builder(clock: &Clock) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, TlsError> {
+    let time: Arc<dyn TimeProvider> = Arc::new(TlsClock(clock.clone()));
+    Ok(ClientConfig::builder_with_details(provider(), time).with_safe_default_protocol_versions()?)
+}
+
+#[derive(Debug)]
+struct TlsClock(Clock);
+
+impl TimeProvider for TlsClock {
+    fn current_time(&self) -> Option<UnixTime> {
+        self.0.now().duration_since(SystemTime::UNIX_EPOCH).ok().map(UnixTime::since_unix_epoch)
+    }
+}
+
+/// For the proxy's web pages: `/webapi/find`, joining.
+pub(crate) fn web(
+    environment: &Environment,
+    insecure: bool,
+    clock: &Clock,
+) -> Result<ClientConfig, TlsError> {
+    let builder = builder(clock)?;
+    if insecure {
+        let verifier = Arc::new(TrustAnyone(provider()));
+        return Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
+    }
+    Ok(builder.with_root_certificates(system_roots(environment)?).with_no_client_auth())
+}
+
+/// For requests in clear text: whoever answers by TLS after all is not believed.
+pub(crate) fn trusting_nobody(clock: &Clock) -> Result<ClientConfig, TlsError> {
+    Ok(builder(clock)?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+}
+
+/// For the auth API as `identity`: the identity's authorities are the only roots, and only the leaf is sent
+/// (auth refuses intermediates).
+pub(crate) fn auth(
+    identity: &Identity,
+    insecure: bool,
+    inner: Inner,
+    clock: &Clock,
+) -> Result<ClientConfig, TlsError> {
+    let builder = builder(clock)?;
+    let builder = if insecure {
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(TrustAnyone(provider())))
+    } else {
+        let mut roots = RootCertStore::empty();
+        for authority in &identity.certs.tls_cas {
+            let parsed =
+                x509::certificates(authority).map_err(|error| TlsError::Refused(error.to_string()))?;
+            roots.add_parsable_certificates(parsed);
+        }
+        builder.with_root_certificates(roots)
+    };
+    let mut config =
+        builder.with_client_auth_cert(vec![identity.user.der.clone()], identity.key.private_der())?;
+    let inner = match inner {
+        Inner::Http1 => b"http/1.1".to_vec(),
+        Inner::Http2 => b"h2".to_vec(),
+    };
+    config.alpn_protocols = vec![auth_route(identity.cluster()).into_bytes(), inner];
+    Ok(config)
+}
+
+/// For the join service of a proxy that shows the same certificate as for its web pages: `web` are the settings for those.
+/// The routing entry must come first; `h2` is what is agreed on.
+pub(crate) fn join_service(web: &ClientConfig) -> ClientConfig {
+    let mut config = web.clone();
+    config.alpn_protocols = vec![b"teleport-proxy-grpc".to_vec(), b"h2".to_vec()];
+    config
+}
+
+/// Whom to trust as a Kubernetes API server.
+pub(crate) enum Trust {
+    /// These authorities, in PEM, and nobody else.
+    Authorities(String),
+    /// Whom the system trusts.
+    System,
+    /// Anyone: `insecure-skip-tls-verify`.
+    Anyone,
+}
+
+/// What a client presents, in PEM.
+pub(crate) struct ClientPem {
+    pub(crate) certificates: String,
+    pub(crate) key: String,
+}
+
+/// For a Kubernetes API server.
+pub(crate) fn kubernetes(
+    environment: &Environment,
+    trust: &Trust,
+    client: Option<ClientPem>,
+    clock: &Clock,
+) -> Result<ClientConfig, TlsError> {
+    let refused = |error: &dyn std::fmt::Display| TlsError::Refused(error.to_string());
+    let builder = builder(clock)?;
+    let builder = match trust {
+        Trust::Anyone => {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(TrustAnyone(provider())))
+        }
+        Trust::System => builder.with_root_certificates(system_roots(environment)?),
+        Trust::Authorities(pem) => {
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(x509::certificates(pem).map_err(|error| refused(&error))?);
+            builder.with_root_certificates(roots)
+        }
+    };
+    let Some(ClientPem { certificates, key }) = client else { return Ok(builder.with_no_client_auth()) };
+    let certificates = x509::certificates(&certificates).map_err(|error| refused(&error))?;
+    let key =
+        PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| refused(&"the client key is not PEM"))?;
+    Ok(builder.with_client_auth_cert(certificates, key)?)
+}
+
+/// The ALPN entry that makes a proxy pass a connection through to the auth server of `cluster`. It must come first.
+fn auth_route(cluster: &str) -> String {
+    format!("teleport-auth@{}.teleport.cluster.local", hex(cluster))
+}
+
+/// The name that auth's certificate is verified against. A hexadecimal name over 63 octets is no DNS label;
+/// auth's certificates carry the plain name as well.
+pub(crate) fn auth_server_name(cluster: &str) -> Result<ServerName<'static>, TlsError> {
+    let label = hex(cluster);
+    let name = if label.len() > 63 {
+        "teleport.cluster.local".to_owned()
+    } else {
+        format!("{label}.teleport.cluster.local")
+    };
+    server_name(&name)
+}
+
+/// The name that the certificate of a host is verified against: a DNS name, or an IP address without brackets.
+pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, TlsError> {
+    ServerName::try_from(host.to_owned()).map_err(|error| TlsError::Refused(error.to_string()))
+}
+
+fn system_roots(environment: &Environment) -> Result<RootCertStore, TlsError> {
+    let file = environment.get("SSL_CERT_FILE");
+    let folders = environment.get("SSL_CERT_DIR");
+    let (found, searched) = if file.is_none() && folders.is_none() {
+        (load_native_certs(), "the system's store")
+    } else {
+        let mut all = CertificateResult::default();
+        let folders = folders.into_iter().flat_map(|list| list.split(':')).map(|folder| (None, Some(folder)));
+        for (file, folder) in file.map(|file| (Some(file), None)).into_iter().chain(folders) {
+            let found = load_certs_from_paths(file.map(Path::new), folder.map(Path::new));
+            all.certs.extend(found.certs);
+            all.errors.extend(found.errors);
+        }
+        (all, "SSL_CERT_FILE and SSL_CERT_DIR")
+    };
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let detail = found.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
+        return Err(TlsError::NoRoots { searched, detail });
+    }
+    Ok(roots)
+}
+
+/// `insecure: true`: any certificate will do, but the peer must hold its key.
+#[derive(Debug)]
+struct TrustAnyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for TrustAnyone {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auth_is_named_in_hexadecimal_unless_the_label_is_too_long() {
+        let name = auth_server_name("lab.example").unwrap();
+        assert_eq!(name.to_str(), "6c61622e6578616d706c65.teleport.cluster.local");
+        let long = "a-cluster-whose-name-is-longer-than-31-octets.example";
+        assert_eq!(auth_server_name(long).unwrap().to_str(), "teleport.cluster.local");
+        assert!(auth_route(long).len() > 63, "the routing entry keeps the whole name");
+    }
+
+    #[test]
+    fn roots_that_are_not_there_are_named() {
+        let environment = [("SSL_CERT_FILE", "/nonexistent/roots.pem")].into_iter().collect();
+        let refused = web(&environment, false, &Clock::system()).unwrap_err().to_string();
+        assert!(refused.contains("SSL_CERT_FILE"), "{refused}");
+        assert!(web(&environment, true, &Clock::system()).is_ok(), "insecure needs no roots");
+    }
+}

@@ -1,0 +1,20 @@
+//! Runs the agent: turns the configuration into services, keeps the identity and every output fresh, reports health.
+//!
+//! The top layer: may import every other layer, and nothing imports it.
+
+pub(crate) mod agent;
+pub(crate) mod concurrency;
+pub(crate) mod control;
+pub(crate) mod daemon;
+pub(crate) mod error;
+pub(crate) mod health;
+pub(crate) mod health_server;
+pub(crate) mod metrics;
+pub(crate) mod oneshot;
+pub(crate) mod outputs;
+pub(crate) mod retry;
+pub(crate) mod rotation;
+pub(crate) mod running_agent;
+pub(crate) mod schedule;
+pub(crate) mod setup;
+pub(crate) mod unsupported;

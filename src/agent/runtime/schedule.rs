@@ -1,0 +1,150 @@
+//! When to act next: jittered intervals, capped backoff, and waiting by the wall clock. Does no I/O.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use crate::agent::platform::options::{Clock, Randomness};
+
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// No attempt waits longer for the next one.
+pub(crate) const LAST_RETRY: Duration = Duration::from_secs(60);
+/// An interval of nothing must not become a loop that never rests.
+const SHORTEST: Duration = Duration::from_millis(50);
+/// However soon a certificate ends, the server is not asked more often than this.
+const LEAST: Duration = Duration::from_secs(1);
+
+/// How long to wait before renewing what ends at `not_after`: `interval` less up to a tenth, so that many agents
+/// started together drift apart; but no longer than two thirds of what is left, for servers that allow less than was asked.
+pub(crate) fn until_renewal(
+    interval: Duration,
+    not_after: SystemTime,
+    now: SystemTime,
+    random: &Randomness,
+) -> Duration {
+    let left = not_after.duration_since(now).unwrap_or_default();
+    let most = (left * 2 / 3).max(LEAST);
+    interval.max(SHORTEST).mul_f64(1.0 - random.next() / 10.0).min(most)
+}
+
+/// Waits `duration`, by the wall clock or the monotonic one, whichever is over first: the wall clock goes on while a
+/// machine sleeps, and may also be set back.
+pub(crate) async fn wait(duration: Duration, clock: &Clock) {
+    let started = Instant::now();
+    let due = clock.now() + duration;
+    loop {
+        let by_wall = due.duration_since(clock.now()).unwrap_or_default();
+        let by_monotonic = duration.saturating_sub(started.elapsed());
+        let left = by_wall.min(by_monotonic);
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left.min(clock.glance())).await;
+    }
+}
+
+/// Waits between attempts: one second, doubled up to a minute, each with a random part of up to one half.
+#[derive(Debug)]
+pub(crate) struct Backoff {
+    next: Duration,
+}
+
+impl Backoff {
+    pub(crate) fn new() -> Self {
+        Self { next: FIRST_RETRY }
+    }
+
+    pub(crate) fn next(&mut self, random: &Randomness) -> Duration {
+        let wait = self.next.mul_f64(0.5 + random.next() / 2.0);
+        self.next = (self.next * 2).min(LAST_RETRY);
+        wait
+    }
+}
+
+/// A duration for people: `200ms`, `5.9s`, `42s`, `18m40s`, `2h5m`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rounded(pub(crate) Duration);
+
+impl fmt::Display for Rounded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, tenths) = (self.0.as_secs(), self.0.subsec_millis() / 100);
+        let (minutes, hours) = (seconds / 60, seconds / 3600);
+        match seconds {
+            0 => write!(f, "{}ms", self.0.as_millis()),
+            1..10 if tenths > 0 => write!(f, "{seconds}.{tenths}s"),
+            1..60 => write!(f, "{seconds}s"),
+            60..3600 if seconds % 60 > 0 => write!(f, "{minutes}m{}s", seconds % 60),
+            60..3600 => write!(f, "{minutes}m"),
+            _ if minutes % 60 > 0 => write!(f, "{hours}h{}m", minutes % 60),
+            _ => write!(f, "{hours}h"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn fixed(number: f64) -> Randomness {
+        Randomness::from_fn(move || number)
+    }
+
+    #[test]
+    fn renewals_are_jittered_and_come_before_the_end() {
+        let now = SystemTime::UNIX_EPOCH;
+        let hour = now + 60 * MINUTE;
+        assert_eq!(until_renewal(20 * MINUTE, hour, now, &fixed(0.0)), 20 * MINUTE);
+        assert_eq!(until_renewal(20 * MINUTE, hour, now, &fixed(1.0)), 18 * MINUTE);
+        assert_eq!(until_renewal(20 * MINUTE, now + 15 * MINUTE, now, &fixed(0.0)), 10 * MINUTE);
+        assert_eq!(until_renewal(Duration::ZERO, hour, now, &fixed(0.0)), SHORTEST);
+        assert_eq!(until_renewal(20 * MINUTE, now, now, &fixed(0.0)), LEAST, "expired already");
+    }
+
+    #[test]
+    fn durations_are_rounded_for_people() {
+        let rounded = |millis| Rounded(Duration::from_millis(millis)).to_string();
+        assert_eq!(
+            [rounded(200), rounded(5918), rounded(2000), rounded(42_700)],
+            ["200ms", "5.9s", "2s", "42s"]
+        );
+        let long = [rounded(1_120_000), rounded(1_200_000), rounded(7_500_000), rounded(7_200_000)];
+        assert_eq!(long, ["18m40s", "20m", "2h5m", "2h"]);
+    }
+
+    #[test]
+    fn backoff_doubles_up_to_a_minute() {
+        let mut backoff = Backoff::new();
+        let waits: Vec<u64> = (0..8).map(|_| backoff.next(&fixed(1.0)).as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_suspend_makes_a_wait_end_soon_after() {
+        let seconds = Arc::new(AtomicU64::new(0));
+        let shown = Arc::clone(&seconds);
+        let clock = Clock::from_fn(move || {
+            SystemTime::UNIX_EPOCH + Duration::from_secs(shown.load(Ordering::Relaxed))
+        });
+        let started = Instant::now();
+        let waiting = tokio::spawn(async move { wait(20 * MINUTE, &clock).await });
+        tokio::time::sleep(MINUTE).await;
+        assert!(!waiting.is_finished());
+        seconds.store(3600, Ordering::Relaxed);
+        waiting.await.unwrap();
+        assert!(started.elapsed() <= MINUTE + Duration::from_secs(15), "{:?}", started.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_stands_still_does_not_stop_the_agent() {
+        let clock = Clock::from_fn(|| SystemTime::UNIX_EPOCH);
+        let started = Instant::now();
+        wait(MINUTE, &clock).await;
+        assert_eq!(started.elapsed(), MINUTE);
+    }
+}

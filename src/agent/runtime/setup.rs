@@ -1,0 +1,154 @@
+//! From the configuration to what runs: refuses, fills in defaults, opens the storage. The only reader of [`Config`]
+//! beside `unsupported`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::error::AgentError;
+use super::outputs::outputs;
+use super::running_agent::RunningAgent;
+use super::unsupported::Unsupported;
+use crate::agent::bot::join::Prover;
+use crate::agent::bot::join_token::TokenSetting;
+use crate::agent::bot::renewal::{Bot, Onboarding};
+use crate::agent::bot::storage::{Storage, StorageError};
+use crate::agent::destination::writer::{Destination, Place};
+use crate::agent::net::address::Address;
+use crate::agent::net::route::Route;
+use crate::agent::net::web::Web;
+use crate::agent::platform::options::{Clock, Environment, Randomness};
+use crate::agent::platform::tasks::blocking;
+use crate::agent::service::output::Output;
+use crate::agent::teleport::discovery::AddressField;
+use crate::config::{self, Config, JoinMethod, is_on};
+
+/// What [`Agent::new`](super::agent::Agent::new) needs beside the configuration.
+#[derive(Clone, Debug)]
+pub struct AgentOptions {
+    /// The variables the agent reads.
+    pub environment: Environment,
+    /// Wall-clock time.
+    pub clock: Clock,
+    /// Numbers for jitter.
+    pub randomness: Randomness,
+    /// Absolute path of the `tbot` command that `ssh_config` names in its `ProxyCommand`.
+    pub command: PathBuf,
+}
+
+/// A configuration that can be run.
+pub(super) struct Plan {
+    options: AgentOptions,
+    route: Route,
+    web: Web,
+    setting: AddressField,
+    method: JoinMethod,
+    token: Option<TokenSetting>,
+    prover: Option<Arc<Prover>>,
+    storage: Place,
+    outputs: Vec<Output>,
+    ttl: Duration,
+    interval: Duration,
+    proxy_address: Option<String>,
+    diag_addr: Option<String>,
+}
+
+impl Plan {
+    pub(super) fn new(config: &Config, options: AgentOptions) -> Result<Self, AgentError> {
+        Unsupported::check(config)?;
+        let onboarding = config.onboarding.as_ref().ok_or(AgentError::NoJoinMethod)?;
+        let method = onboarding.join_method.ok_or(AgentError::NoJoinMethod)?;
+        let token = onboarding.token.as_ref().filter(|token| !token.is_empty());
+        if token.is_none() && method != JoinMethod::Token {
+            // A stored identity spares nobody the name: it is renewed by joining again.
+            return Err(AgentError::NoTokenName { method });
+        }
+        let (setting, written) = address(config)?;
+        let address: Address =
+            written.parse().map_err(|error| AgentError::Address { setting: setting.name(), error })?;
+        let insecure = is_on(config.insecure);
+        let route = Route::new(address, &options.environment, insecure, options.clock.clone())?;
+        let web = Web::new(&route, &options.environment)?;
+        let pins = onboarding.ca_path.is_some() || onboarding.ca_pins.as_ref().is_some_and(|p| !p.is_empty());
+        if pins {
+            tracing::warn!(
+                "ca_pins and ca_path are for joining at an auth server, and are not used with a proxy"
+            );
+        }
+        let use_ours = options.environment.get("TBOT_USE_PROXY_ADDR") == Some("yes")
+            && setting == AddressField::ProxyServer;
+        let proxy_address = use_ours.then(|| route.address().to_string());
+        let (ttl, interval) = (config.credential_ttl().to_std(), config.renewal_interval().to_std());
+        let prover = Prover::new(method, onboarding, &options.environment, &options.clock);
+        Ok(Self {
+            method,
+            prover: prover.map(Arc::new),
+            token: token.map(|token| TokenSetting::new(token.as_str())),
+            storage: Place::new(&config.storage(), &options.environment, &options.clock)
+                .map_err(StorageError::from)?,
+            outputs: outputs(config, &options.environment, &options.clock, ttl, interval)?,
+            options,
+            route,
+            web,
+            setting,
+            ttl,
+            interval,
+            proxy_address,
+            diag_addr: config.diag_addr.as_ref().filter(|a| !a.is_empty()).map(|a| a.as_str().to_owned()),
+        })
+    }
+
+    /// Tests the destinations, and opens and locks the storage.
+    pub(super) async fn open(&self) -> Result<RunningAgent, AgentError> {
+        for output in &self.outputs {
+            let destination = Arc::clone(&output.settings.destination);
+            let failed = |error| AgentError::Destination { output: output.settings.name.clone(), error };
+            blocking(move || destination.test()).await.map_err(failed)?;
+        }
+        let storage = match self.storage.clone() {
+            Place::Directory(directory) => blocking(move || Storage::directory(directory)).await?,
+            Place::Secret(secret) => Storage::secret(*secret),
+            Place::Memory => {
+                if self.method == JoinMethod::Token {
+                    tracing::warn!("the bot's identity is kept in memory: every start needs a new token");
+                }
+                Storage::memory()
+            }
+        };
+        let onboarding = Onboarding {
+            web: self.web.clone(),
+            setting: self.setting,
+            token: self.token.clone(),
+            prover: self.prover.clone(),
+            ttl: self.ttl,
+        };
+        Ok(RunningAgent {
+            bot: Arc::new(Bot::new(storage, self.route.clone(), onboarding, self.options.clock.clone())),
+            outputs: self.outputs.clone(),
+            interval: self.interval,
+            randomness: self.options.randomness.clone(),
+            command: self.options.command.clone(),
+            proxy_address: self.proxy_address.clone(),
+        })
+    }
+
+    /// Where to serve health, for who runs on.
+    pub(super) fn diag_addr(&self) -> Option<&str> {
+        self.diag_addr.as_deref()
+    }
+
+    pub(super) fn destination(&self, output: usize) -> Option<&Destination> {
+        self.outputs.get(output).map(|output| output.settings.destination.as_ref())
+    }
+}
+
+/// Where both are set, the proxy's is used.
+fn address(config: &Config) -> Result<(AddressField, &str), AgentError> {
+    let set =
+        |address: &'_ Option<config::Location>| address.as_ref().is_some_and(|address| !address.is_empty());
+    match (&config.proxy_server, &config.auth_server) {
+        (Some(proxy), _) if set(&config.proxy_server) => Ok((AddressField::ProxyServer, proxy.as_str())),
+        (_, Some(auth)) if set(&config.auth_server) => Ok((AddressField::AuthServer, auth.as_str())),
+        _ => Err(AgentError::NoAddress),
+    }
+}

@@ -1,0 +1,23 @@
+//! What the agent delivers: one file per service type, what they share, and the formats of their files.
+//!
+//! May import `teleport`, `destination` and the layers below them. Does not decide when a service runs.
+
+pub(crate) mod application;
+pub(crate) mod context;
+pub(crate) mod database;
+pub(crate) mod error;
+pub(crate) mod files;
+pub(crate) mod identity;
+pub(crate) mod issue;
+pub(crate) mod known_hosts;
+pub(crate) mod kubeconfig;
+pub(crate) mod kubernetes;
+pub(crate) mod kubernetes_v2;
+pub(crate) mod lookup;
+pub(crate) mod output;
+pub(crate) mod ssh_config;
+pub(crate) mod ssh_host;
+pub(crate) mod svid;
+pub(crate) mod workload_identity;
+pub(crate) mod workload_jwt;
+pub(crate) mod workload_x509;

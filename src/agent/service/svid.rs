@@ -1,0 +1,172 @@
+//! What a server issued for a workload, looked at before anybody else sees it: an X.509 certificate here, a token in `jwt`.
+//! Pure: values in, a verdict out; knows no file and no server.
+//!
+//! Whether a certificate leads to the cluster's own authority is not looked at: a cluster may have its key certified by
+//! somebody else, whose root only those know who verify.
+
+mod jwt;
+
+use std::time::{Duration, SystemTime};
+
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::X509Certificate;
+
+use crate::agent::credential::keys::KeyPair;
+use crate::agent::credential::pem::pem_encode;
+use crate::agent::credential::x509::{self, X509Error};
+use crate::agent::teleport::messages::workload_identity::Credential;
+pub(crate) use jwt::JwtSvid;
+
+/// Others have clocks, too: so much later than ours may be what something begins with.
+const LEEWAY: Duration = Duration::from_secs(5 * 60);
+
+/// Why a credential for a workload cannot be used. Never says a token.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SvidError {
+    /// The answer holds something else.
+    #[error("the answer has no {0}")]
+    Missing(&'static str),
+    /// A certificate is none.
+    #[error(transparent)]
+    X509(#[from] X509Error),
+    /// A token is none.
+    #[error("the token {0}")]
+    Token(&'static str),
+    /// It is not for the key that was just made.
+    #[error("the certificate is for another key than the one that was sent")]
+    OtherKey,
+    /// It says another identity than the answer.
+    #[error("it is for another SPIFFE ID than the answer says, or for none")]
+    OtherId,
+    /// It is for somebody else.
+    #[error("the token is not for the audience \"{0}\"")]
+    OtherAudience(String),
+    /// It is over already.
+    #[error("it has ended already: check this machine's clock, and that of the auth server")]
+    Ended,
+    /// It does not begin soon.
+    #[error("it is not valid yet: check this machine's clock, and that of the auth server")]
+    NotYet,
+}
+
+/// A certificate for a key, and those above it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct X509Svid {
+    /// The leaf, then the chain, in PEM.
+    pub(crate) certificates: String,
+    pub(crate) not_after: SystemTime,
+}
+
+impl X509Svid {
+    /// Takes what was issued for `key`.
+    pub(crate) fn new(credential: Credential, key: &KeyPair, now: SystemTime) -> Result<Self, SvidError> {
+        let Credential { spiffe_id, x509_svid, .. } = credential;
+        let svid = x509_svid.ok_or(SvidError::Missing("certificate"))?;
+        let leaf = x509::certificate(&svid.cert)?;
+        if leaf.public_key().raw != key.spki_der() {
+            return Err(SvidError::OtherKey);
+        }
+        if !is_spiffe_id(&spiffe_id) || uris(&leaf) != [spiffe_id.as_str()] {
+            return Err(SvidError::OtherId);
+        }
+        let not_after = x509::time(leaf.validity().not_after.timestamp())?;
+        in_time(x509::time(leaf.validity().not_before.timestamp())?, not_after, now)?;
+        let mut certificates = pem_encode("CERTIFICATE", &svid.cert);
+        for der in &svid.chain {
+            x509::certificate(der)?;
+            certificates.push_str(&pem_encode("CERTIFICATE", der));
+        }
+        Ok(Self { certificates, not_after })
+    }
+}
+
+/// `spiffe://<trust domain>/<path>`. What else it must be like is the server's to know.
+fn is_spiffe_id(text: &str) -> bool {
+    text.strip_prefix("spiffe://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+}
+
+/// An SVID has exactly one.
+fn uris<'a>(certificate: &'a X509Certificate<'_>) -> Vec<&'a str> {
+    let names = certificate.subject_alternative_name().ok().flatten();
+    let names = names.into_iter().flat_map(|extension| &extension.value.general_names);
+    names
+        .filter_map(|name| match name {
+            GeneralName::URI(uri) => Some(*uri),
+            _ => None,
+        })
+        .collect()
+}
+
+fn in_time(not_before: SystemTime, not_after: SystemTime, now: SystemTime) -> Result<(), SvidError> {
+    if not_after <= now {
+        Err(SvidError::Ended)
+    } else if not_before > now + LEEWAY {
+        Err(SvidError::NotYet)
+    } else {
+        Ok(())
+    }
+}
+
+/// Credentials to begin with, for tests.
+#[cfg(test)]
+pub(crate) mod sample {
+    use rcgen::{CertificateParams, SanType};
+
+    use super::*;
+    use crate::agent::teleport::messages::workload_identity::X509SvidCredential;
+
+    pub(crate) const ID: &str = "spiffe://dev.test/svc/web";
+
+    /// A certificate of rcgen's times, from 1975 to 4096, for a fresh key.
+    pub(crate) fn x509(uris: &[&str]) -> (KeyPair, Credential) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = uris.iter().map(|uri| SanType::URI((*uri).try_into().unwrap())).collect();
+        let cert = params.self_signed(&key).unwrap().der().to_vec();
+        let svid = X509SvidCredential { chain: vec![cert.clone()], cert };
+        let credential =
+            Credential { spiffe_id: ID.to_owned(), x509_svid: Some(svid), ..Credential::default() };
+        (KeyPair::from_pem(&key.serialize_pem()).unwrap(), credential)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sample::{ID, x509};
+    use super::*;
+
+    fn at(year: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs((year - 1970) * 31_556_952)
+    }
+
+    #[test]
+    fn a_certificate_comes_out_as_leaf_and_chain() {
+        let (key, credential) = x509(&[ID]);
+        let svid = X509Svid::new(credential, &key, at(2026)).unwrap();
+        assert_eq!(svid.certificates.matches("-----BEGIN CERTIFICATE-----\n").count(), 2);
+        assert!(svid.not_after > at(4095) && svid.not_after < at(4097));
+    }
+
+    #[test]
+    fn what_is_not_for_us_is_refused() {
+        let (key, credential) = x509(&[ID]);
+        let other = KeyPair::generate().unwrap();
+        let check = |credential: &Credential, key: &KeyPair, now| X509Svid::new(credential.clone(), key, now);
+        assert_eq!(check(&credential, &other, at(2026)), Err(SvidError::OtherKey));
+        assert_eq!(check(&credential, &key, at(1974)), Err(SvidError::NotYet));
+        assert_eq!(check(&credential, &key, at(5000)), Err(SvidError::Ended));
+        assert_eq!(check(&Credential::default(), &key, at(2026)), Err(SvidError::Missing("certificate")));
+        let other = Credential { spiffe_id: format!("{ID}/x"), ..credential.clone() };
+        assert_eq!(check(&other, &key, at(2026)), Err(SvidError::OtherId));
+        for uris in [&[][..], &[ID, ID], &["https://dev.test/svc/web"]] {
+            let (key, mut credential) = x509(uris);
+            if let [uri] = uris {
+                (*uri).clone_into(&mut credential.spiffe_id);
+            }
+            assert_eq!(check(&credential, &key, at(2026)), Err(SvidError::OtherId), "{uris:?}");
+        }
+        let mut longer = credential;
+        longer.x509_svid.as_mut().unwrap().cert.push(0);
+        assert_eq!(check(&longer, &key, at(2026)), Err(X509Error::NotX509.into()));
+    }
+}

@@ -1,0 +1,27 @@
+//! The `workload-identity-jwt` output: a token that says which workload it is, for those that it was asked for.
+
+use super::error::OutputError;
+use super::files::Set;
+use super::issue::Issuer;
+use super::workload_identity::issue;
+use crate::agent::service::svid::JwtSvid;
+use crate::agent::teleport::auth_client::SvidRequest;
+use crate::agent::teleport::auth_client::WorkloadSelector;
+
+#[derive(Clone, Debug)]
+pub(crate) struct WorkloadJwtOutput {
+    pub(crate) selector: WorkloadSelector,
+    /// At least one.
+    pub(crate) audiences: Vec<String>,
+}
+
+impl WorkloadJwtOutput {
+    pub(super) async fn set(&self, issuer: &Issuer<'_>) -> Result<Set, OutputError> {
+        let request = SvidRequest::Jwt(self.audiences.clone());
+        let credential = issue(issuer, &self.selector, request).await?;
+        let svid = JwtSvid::new(credential, &self.audiences, issuer.cx.clock.now())?;
+        let mut set = Set { files: Vec::new(), not_after: svid.not_after };
+        set.push("jwt_svid", svid.token);
+        Ok(set)
+    }
+}

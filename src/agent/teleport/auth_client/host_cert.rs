@@ -1,0 +1,38 @@
+//! Certificates for SSH hosts: gRPC where the server knows it, REST before that. One I/O edge.
+
+use std::time::Duration;
+
+use super::AuthClient;
+use crate::agent::teleport::api_error::ApiError;
+use crate::agent::teleport::grpc::unary;
+use crate::agent::teleport::messages::resources::{GenerateHostCertRequest, GenerateHostCertResponse};
+use crate::agent::teleport::rest::{self, HostCert};
+
+const GENERATE_HOST_CERT: &str = "/teleport.trust.v1.TrustService/GenerateHostCert";
+
+impl AuthClient {
+    /// A host certificate, one line with a newline, for the key of `ssh_line`. Servers up to 15 answer by REST only.
+    pub(crate) async fn host_cert(
+        &self,
+        ssh_line: &str,
+        principals: &[String],
+        cluster: &str,
+        ttl: Duration,
+    ) -> Result<String, ApiError> {
+        if self.facts.server_major >= 16 {
+            let request = GenerateHostCertRequest {
+                key: ssh_line.as_bytes().to_vec(),
+                principals: principals.to_vec(),
+                cluster_name: cluster.to_owned(),
+                role: "Node".to_owned(),
+                ttl: prost_types::Duration::try_from(ttl).ok(),
+            };
+            match unary::<_, GenerateHostCertResponse>(&self.channel, GENERATE_HOST_CERT, request).await {
+                Err(error) if error.is_unimplemented() => {}
+                answered => return Ok(String::from_utf8_lossy(&answered?.ssh_certificate).into_owned()),
+            }
+        }
+        let request = HostCert { ssh_line, principals, cluster, ttl };
+        Ok(rest::host_cert(&self.rest, &request).await?)
+    }
+}

@@ -1,0 +1,40 @@
+//! Lists the leaf clusters. One I/O edge, over the connections of [`AuthClient`].
+
+use super::AuthClient;
+use crate::agent::teleport::api_error::{ApiError, MAX_PAGES};
+use crate::agent::teleport::grpc::unary;
+use crate::agent::teleport::messages::{ListRemoteClustersRequest, ListRemoteClustersResponse};
+use crate::agent::teleport::rest;
+
+const LIST_REMOTE_CLUSTERS: &str = "/teleport.presence.v1.PresenceService/ListRemoteClusters";
+
+impl AuthClient {
+    /// Names of the leaf clusters that this identity may see. Servers up to 15 answer by REST only.
+    pub(crate) async fn remote_clusters(&self) -> Result<Vec<String>, ApiError> {
+        if self.facts.server_major >= 16 {
+            match self.list_remote_clusters().await {
+                Err(error) if error.is_unimplemented() => {}
+                answered => return answered,
+            }
+        }
+        Ok(rest::remote_clusters(&self.rest).await?)
+    }
+
+    async fn list_remote_clusters(&self) -> Result<Vec<String>, ApiError> {
+        let mut names = Vec::new();
+        let mut page_token = String::new();
+        for _ in 0..MAX_PAGES {
+            let request = ListRemoteClustersRequest { page_size: 1000, page_token };
+            let reply: ListRemoteClustersResponse =
+                unary(&self.channel, LIST_REMOTE_CLUSTERS, request).await?;
+            let page = reply.remote_clusters.into_iter().filter_map(|cluster| cluster.metadata);
+            let before = names.len();
+            names.extend(page.map(|metadata| metadata.name));
+            if reply.next_page_token.is_empty() || names.len() == before {
+                return Ok(names);
+            }
+            page_token = reply.next_page_token;
+        }
+        Err(ApiError::endless_list(LIST_REMOTE_CLUSTERS))
+    }
+}

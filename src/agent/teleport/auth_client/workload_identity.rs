@@ -1,0 +1,137 @@
+//! Workload identities: issues them, and says whom to trust. One I/O edge, over the connection of [`AuthClient`].
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::AuthClient;
+use crate::agent::credential::authority::Authority;
+use crate::agent::teleport::api_error::{ApiError, MAX_PAGES};
+use crate::agent::teleport::grpc::unary;
+use crate::agent::teleport::messages::workload_identity::{
+    Credential, IssueWorkloadIdentitiesRequest, IssueWorkloadIdentitiesResponse,
+    IssueWorkloadIdentityRequest, IssueWorkloadIdentityResponse, JwtSvidParams, LabelSelector,
+    ListSpiffeFederationsRequest, ListSpiffeFederationsResponse, SpiffeFederation, X509SvidParams,
+};
+use crate::agent::teleport::messages::{CertAuthority, GetCertAuthorityRequest};
+
+const ISSUE_ONE: &str = "/teleport.workloadidentity.v1.WorkloadIdentityIssuanceService/IssueWorkloadIdentity";
+const ISSUE_ALL: &str =
+    "/teleport.workloadidentity.v1.WorkloadIdentityIssuanceService/IssueWorkloadIdentities";
+const GET_CERT_AUTHORITY: &str = "/teleport.trust.v1.TrustService/GetCertAuthority";
+const LIST_FEDERATIONS: &str = "/teleport.machineid.v1.SPIFFEFederationService/ListSPIFFEFederations";
+
+/// A bundle may be large, and servers refuse an answer over 4 MiB.
+const PAGE: i32 = 100;
+
+/// Another trust domain, and its bundle (a JWKS document) where the server has it.
+#[derive(Clone, Debug)]
+pub(crate) struct Federation {
+    pub(crate) trust_domain: String,
+    pub(crate) bundle: Option<String>,
+}
+
+impl From<SpiffeFederation> for Federation {
+    fn from(federation: SpiffeFederation) -> Self {
+        let bundle = federation.status.map(|status| status.current_bundle);
+        Self {
+            trust_domain: federation.metadata.unwrap_or_default().name,
+            bundle: bundle.filter(|bundle| !bundle.is_empty()),
+        }
+    }
+}
+
+/// Which workload identities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum WorkloadSelector {
+    /// The one of this name.
+    Name(String),
+    /// Those with all of these labels, each with one of its values.
+    Labels(BTreeMap<String, Vec<String>>),
+}
+
+/// What is issued for them.
+#[derive(Clone, Debug)]
+pub(crate) enum SvidRequest {
+    /// A certificate for a key: its `SubjectPublicKeyInfo` in DER.
+    X509(Vec<u8>),
+    /// A token for these audiences.
+    Jwt(Vec<String>),
+}
+
+impl SvidRequest {
+    /// The two members of a request, of which one is there.
+    fn params(self) -> (Option<X509SvidParams>, Option<JwtSvidParams>) {
+        match self {
+            Self::X509(public_key) => (Some(X509SvidParams { public_key, use_issuer_overrides: true }), None),
+            Self::Jwt(audiences) => (None, Some(JwtSvidParams { audiences })),
+        }
+    }
+}
+
+impl AuthClient {
+    /// One credential for each workload identity that is selected and that this identity may have.
+    pub(crate) async fn issue_svids(
+        &self,
+        selector: &WorkloadSelector,
+        request: SvidRequest,
+        ttl: Duration,
+    ) -> Result<Vec<Credential>, ApiError> {
+        let (x509_svid_params, jwt_svid_params) = request.params();
+        let requested_ttl = prost_types::Duration::try_from(ttl).ok();
+        match selector {
+            WorkloadSelector::Name(name) => {
+                let name = name.clone();
+                let request =
+                    IssueWorkloadIdentityRequest { name, x509_svid_params, jwt_svid_params, requested_ttl };
+                let reply: IssueWorkloadIdentityResponse = unary(&self.channel, ISSUE_ONE, request).await?;
+                Ok(reply.credential.into_iter().collect())
+            }
+            WorkloadSelector::Labels(labels) => {
+                let selector = |(key, values): (&String, &Vec<String>)| LabelSelector {
+                    key: key.clone(),
+                    values: values.clone(),
+                };
+                let request = IssueWorkloadIdentitiesRequest {
+                    label_selectors: labels.iter().map(selector).collect(),
+                    x509_svid_params,
+                    jwt_svid_params,
+                    requested_ttl,
+                };
+                let reply: IssueWorkloadIdentitiesResponse = unary(&self.channel, ISSUE_ALL, request).await?;
+                Ok(reply.credentials)
+            }
+        }
+    }
+
+    /// Every trust domain that the cluster federates with.
+    pub(crate) async fn federations(&self) -> Result<Vec<Federation>, ApiError> {
+        let mut all = Vec::new();
+        let mut page_token = String::new();
+        for _ in 0..MAX_PAGES {
+            let request = ListSpiffeFederationsRequest { page_size: PAGE, page_token };
+            let reply: ListSpiffeFederationsResponse =
+                unary(&self.channel, LIST_FEDERATIONS, request).await?;
+            all.extend(reply.spiffe_federations.into_iter().map(Federation::from));
+            if reply.next_page_token.is_empty() {
+                return Ok(all);
+            }
+            page_token = reply.next_page_token;
+        }
+        Err(ApiError::endless_list(LIST_FEDERATIONS))
+    }
+
+    /// The authority of a type of one cluster; none when the answer has nothing in it.
+    pub(crate) async fn authority(
+        &self,
+        ca_type: &str,
+        cluster: &str,
+    ) -> Result<Option<Authority>, ApiError> {
+        let request = GetCertAuthorityRequest {
+            r#type: ca_type.to_owned(),
+            domain: cluster.to_owned(),
+            include_key: false,
+        };
+        let reply: CertAuthority = unary(&self.channel, GET_CERT_AUTHORITY, request).await?;
+        Ok(reply.spec.map(Authority::from))
+    }
+}

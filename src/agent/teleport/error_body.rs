@@ -1,0 +1,36 @@
+//! The error bodies of Teleport's web API.
+
+use serde::Deserialize;
+
+/// The human part of a Teleport error body, `{"error":{"message":"…"}}`; else the start of the body.
+pub(crate) fn error_message(body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Body {
+        error: Error,
+    }
+    #[derive(Deserialize)]
+    struct Error {
+        message: String,
+    }
+    match serde_json::from_slice::<Body>(body) {
+        Ok(body) => body.error.message,
+        Err(_) => String::from_utf8_lossy(body).trim().chars().take(300).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::recordings::recorded;
+
+    #[test]
+    fn the_message_of_a_recorded_refusal_is_found() {
+        let recorded = recorded("join-refused.http");
+        let (_, body) = recorded.split_once('\n').unwrap();
+        assert_eq!(
+            error_message(body.as_bytes()),
+            r#""" can not join the cluster with role "Bot", token expired or not found"#
+        );
+        assert_eq!(error_message(b" <h1>Bad gateway</h1> "), "<h1>Bad gateway</h1>");
+    }
+}

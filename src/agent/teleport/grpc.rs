@@ -1,0 +1,54 @@
+//! gRPC over a routed connection: the connector for tonic, and one unary call.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http::Uri;
+use http::uri::PathAndQuery;
+use hyper_util::rt::TokioIo;
+use prost::Message;
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use tonic::Request;
+use tonic::transport::Channel;
+use tonic_prost::ProstCodec;
+use tower_service::Service;
+
+use super::api_error::{ApiError, from_status};
+use crate::agent::net::route::TlsRoute;
+use crate::agent::platform::error_text::chain;
+
+pub(crate) async fn unary<M, R>(channel: &Channel, method: &'static str, message: M) -> Result<R, ApiError>
+where
+    M: Message + 'static,
+    R: Message + Default + 'static,
+{
+    let mut grpc = tonic::client::Grpc::new(channel.clone());
+    let lost = |detail| ApiError::NoAnswer { method, detail };
+    grpc.ready().await.map_err(|error| lost(chain(&error)))?;
+    let path = PathAndQuery::from_static(method);
+    match grpc.unary(Request::new(message), path, ProstCodec::<M, R>::default()).await {
+        Ok(response) => Ok(response.into_inner()),
+        Err(status) => Err(from_status(method, &status)),
+    }
+}
+
+/// Opens a fresh routed connection whenever tonic wants one.
+#[derive(Clone)]
+pub(crate) struct Connector(pub(crate) TlsRoute);
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<TlsStream<TcpStream>>;
+    type Error = std::io::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let route = self.0.clone();
+        Box::pin(async move { route.open().await })
+    }
+}
