@@ -175,5 +175,5 @@ async fn a_stream_that_ends_or_is_refused_is_calm() {
     running.stop().await.unwrap();
     let text = log.text();
     assert!(!text.contains("WARN tbot::agent") && !text.contains("ERROR tbot::agent"), "{text}");
-    assert_eq!(text.matches("INFO tbot::agent::rotation: cannot watch").count(), 1, "{text}");
+    assert_eq!(text.matches("INFO tbot::agent::runtime::rotation: cannot watch").count(), 1, "{text}");
 }
