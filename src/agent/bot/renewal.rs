@@ -22,7 +22,7 @@ use crate::agent::credential::keys::KeyPair;
 use crate::agent::net::route::Route;
 use crate::agent::net::web::Web;
 use crate::agent::platform::options::Clock;
-use crate::agent::platform::tasks::{blocking, to_its_end};
+use crate::agent::platform::tasks::{run_blocking, run_to_completion};
 use crate::agent::teleport::auth_client::AuthClient;
 use crate::agent::teleport::discovery::{self, AddressField, Found};
 pub use decision::JoinReason;
@@ -203,7 +203,7 @@ impl Bot {
     {
         let busy = Arc::clone(&self.busy).lock_owned().await;
         let work = work(Arc::clone(self));
-        to_its_end(async move {
+        run_to_completion(async move {
             let _busy = busy;
             work.await
         })
@@ -280,6 +280,6 @@ impl Bot {
         work: impl FnOnce(&Storage) -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, StorageError> {
         let bot = Arc::clone(self);
-        blocking(move || work(&bot.storage)).await
+        run_blocking(move || work(&bot.storage)).await
     }
 }

@@ -1,10 +1,10 @@
-//! The public part of one of the cluster's certificate authorities.
+//! The public part of a cluster's certificate authority.
 
-/// A certificate authority's trusted keys: active ones, then those additionally trusted during a rotation.
+/// The trusted keys of a certificate authority: the active ones, then those additionally trusted during a rotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Authority {
     pub(crate) cluster: String,
-    /// authorized_keys lines without newline.
+    /// authorized_keys lines without a newline.
     pub(crate) ssh: Vec<String>,
     /// PEM certificates.
     pub(crate) tls: Vec<String>,

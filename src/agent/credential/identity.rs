@@ -1,47 +1,47 @@
-//! An identity: one key, its TLS and SSH certificates, and the authorities to trust. Pure; knows no file.
+//! An identity: one key, its TLS and SSH certificates, and the certificate authorities to trust.
 //!
-//! Nothing that fails these checks is ever saved or used: the certificates belong to the key, and the
-//! cluster is known.
+//! An identity is checked when it is made: the certificates belong to the key, the cluster is known, and there are CAs.
+//! Nothing unchecked is ever saved or used.
 
 use std::time::SystemTime;
 
-use crate::agent::credential::keys::{KeyError, KeyPair};
-use crate::agent::credential::ssh_cert::{self, SshCertError};
-use crate::agent::credential::x509::{self, UserCert, X509Error};
+use super::keys::{KeyError, KeyPair};
+use super::ssh_cert::{self, SshCertError};
+use super::x509::{self, UserCert, X509Error};
 
 /// Separates certificate authorities in one file; part of the storage format.
 pub(crate) const CA_SEPARATOR: &str = "$";
 
-/// Why a set of key and certificates is no identity.
+/// A key and certificates that do not form an identity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
     /// The private key.
     #[error("private key: {0}")]
     Key(#[from] KeyError),
-    /// The TLS certificate or an authority.
+    /// The TLS certificate or a certificate authority.
     #[error("TLS certificate: {0}")]
     X509(#[from] X509Error),
     /// The SSH certificate.
     #[error("SSH certificate: {0}")]
     Ssh(#[from] SshCertError),
-    /// A certificate of another key: files of two generations were mixed, or the server answered for somebody else.
+    /// A certificate belongs to another key: the files are of two generations, or the server certified another key.
     #[error("the {0} certificate belongs to another key")]
     OtherKey(&'static str),
-    /// Without authorities nothing can be verified, and an identity without them would not be one when it is loaded.
+    /// There are no certificate authorities, so that nothing could be verified and the stored identity could not be loaded.
     #[error("no {0} certificate authority")]
     NoAuthority(&'static str),
 }
 
-/// Certificates as the server gives them, by join or by gRPC.
+/// Certificates that the server issued, by a join or by gRPC.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SignedCerts {
-    /// Leaf in PEM.
+    /// The leaf certificate in PEM.
     pub(crate) tls: String,
     /// One certificate line with a newline.
     pub(crate) ssh: String,
-    /// One PEM certificate an entry.
+    /// One PEM certificate per entry.
     pub(crate) tls_cas: Vec<String>,
-    /// One authorized_keys line an entry.
+    /// One authorized_keys line per entry.
     pub(crate) ssh_cas: Vec<String>,
 }
 
@@ -64,7 +64,7 @@ impl Identity {
         }
         let mut authorities = 0;
         for authority in &certs.tls_cas {
-            // What a stored identity's authorities are separated by is in no PEM.
+            // The separator of stored CAs is not a character of PEM.
             if authority.contains(CA_SEPARATOR) {
                 return Err(X509Error::NotX509.into());
             }
@@ -79,7 +79,7 @@ impl Identity {
         Ok(Self { key, certs, user })
     }
 
-    /// The root cluster: who issued the TLS certificate.
+    /// Returns the root cluster, which issued the TLS certificate.
     pub(crate) fn cluster(&self) -> &str {
         &self.user.cluster
     }
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn the_go_agents_identity_is_one() {
+    fn an_identity_of_the_go_agent_is_accepted() {
         let identity = Identity::new(KeyPair::from_pem(&recorded("storage/key")).unwrap(), certs()).unwrap();
         assert_eq!(identity.cluster(), "dev.test");
         assert_eq!(identity.certs.tls_cas.len(), 2);
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_authority_there_is_no_identity() {
+    fn an_identity_needs_certificate_authorities() {
         let refused =
             |certs| Identity::new(KeyPair::from_pem(&recorded("storage/key")).unwrap(), certs).unwrap_err();
         for none in [vec![], vec![String::new()]] {

@@ -1,55 +1,54 @@
-//! The `identity` file: key, certificates and host authorities in one text, for `tsh -i`, `tctl -i` and our own commands.
-//! Pure.
+//! The `identity` file: key, certificates and host CAs in one file, for `tsh -i`, `tctl -i` and tbot's own commands.
 
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::agent::credential::authority::Authority;
-use crate::agent::credential::identity::Identity;
-use crate::agent::credential::x509::{UserCert, X509Error};
+use super::authority::Authority;
+use super::identity::Identity;
+use super::x509::{UserCert, X509Error};
 use crate::agent::platform::options::Clock;
 
-/// A program that is told an end acts on it; it is told one that comes a little before the real one.
-const MARGIN: Duration = Duration::from_secs(60);
+/// How much earlier than the real expiry a program is told to fetch new credentials.
+const EXPIRY_MARGIN: Duration = Duration::from_secs(60);
 
-/// Private key, SSH certificate, TLS certificate, then every cluster's SSH authorities, then every TLS authority.
+/// Returns the content: private key, SSH certificate, TLS certificate, every cluster's SSH CAs, every TLS CA.
 pub(crate) fn write(identity: &Identity, host: &[Authority]) -> String {
-    let mut text = String::new();
-    push(&mut text, identity.key.private_pem());
-    push(&mut text, &identity.certs.ssh);
-    push(&mut text, &identity.certs.tls);
+    let mut content = String::new();
+    push(&mut content, identity.key.private_pem());
+    push(&mut content, &identity.certs.ssh);
+    push(&mut content, &identity.certs.tls);
     for authority in host {
         for key in &authority.ssh {
             let cluster = &authority.cluster;
-            push(&mut text, &format!("@cert-authority {cluster},*.{cluster} {key} type=host"));
+            push(&mut content, &format!("@cert-authority {cluster},*.{cluster} {key} type=host"));
         }
     }
     for certificate in host.iter().flat_map(|authority| &authority.tls) {
-        push(&mut text, certificate);
+        push(&mut content, certificate);
     }
-    text
+    content
 }
 
-fn push(text: &mut String, piece: &str) {
-    text.push_str(piece);
-    if !piece.ends_with('\n') {
-        text.push('\n');
+fn push(content: &mut String, block: &str) {
+    content.push_str(block);
+    if !block.ends_with('\n') {
+        content.push('\n');
     }
 }
 
-/// Why a text is no identity file. Says nothing of its content.
+/// A file that is not an identity file. Contains nothing of the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityFileError {
-    /// A key and a certificate in PEM are expected, in this order.
+    /// The private key or the TLS certificate is missing; they are expected in this order.
     #[error("not an identity file: it has no {0}; was it written by tbot?")]
     Missing(&'static str),
-    /// The certificate.
+    /// The certificate cannot be used.
     #[error("not an identity file of Teleport: {0}")]
     X509(#[from] X509Error),
 }
 
-/// What other programs are told of an `identity` file. Prints nothing of it.
+/// The credentials of an `identity` file. `Debug` prints nothing of them.
 pub struct IdentityFile {
     key: String,
     certificate: String,
@@ -57,11 +56,11 @@ pub struct IdentityFile {
 }
 
 impl IdentityFile {
-    /// Reads the text of an `identity` file: the first PEM block is the key, the second the TLS certificate.
+    /// Parses an `identity` file: the first PEM block is the key, the second the TLS certificate.
     ///
     /// # Errors
     ///
-    /// [`IdentityFileError`] where one of the two is missing or is no certificate of Teleport.
+    /// Returns an error if one of the two is missing, or if the certificate was not issued by Teleport.
     pub fn parse(text: &str) -> Result<Self, IdentityFileError> {
         let mut blocks = pem_blocks(text);
         let mut next = |what, label: &str| {
@@ -75,26 +74,26 @@ impl IdentityFile {
         Ok(Self { key, certificate, user })
     }
 
-    /// The cluster that the credentials lead to, where they say so.
+    /// Returns the cluster that the credentials route to, if they name one.
     #[must_use]
     pub fn route_to_cluster(&self) -> Option<&str> {
         self.user.route_to_cluster.as_deref().filter(|cluster| !cluster.is_empty())
     }
 
-    /// One line of JSON, as `kubectl` wants it from a credential plugin (`client.authentication.k8s.io/v1beta1`). The end
-    /// is told a minute early, while there is more than a minute left.
+    /// Returns the `ExecCredential` that `kubectl` expects from a credential plugin, as one line of JSON
+    /// (`client.authentication.k8s.io/v1beta1`). The expiry is one minute early while more than a minute is left.
     #[must_use]
     pub fn exec_credential(&self, clock: &Clock) -> String {
-        let end = self.user.not_after;
-        let left = end.duration_since(clock.now()).unwrap_or_default();
-        let told = if left > MARGIN { end - MARGIN } else { end };
-        let end = jiff::Timestamp::try_from(told).map(|end| end.to_string()).unwrap_or_default();
+        let not_after = self.user.not_after;
+        let left = not_after.duration_since(clock.now()).unwrap_or_default();
+        let expiry = if left > EXPIRY_MARGIN { not_after - EXPIRY_MARGIN } else { not_after };
+        let expiry = jiff::Timestamp::try_from(expiry).map(|expiry| expiry.to_string()).unwrap_or_default();
         json!({
             "kind": "ExecCredential",
             "apiVersion": "client.authentication.k8s.io/v1beta1",
             "spec": { "interactive": false },
             "status": {
-                "expirationTimestamp": end,
+                "expirationTimestamp": expiry,
                 "clientCertificateData": self.certificate,
                 "clientKeyData": self.key,
             },
@@ -109,7 +108,7 @@ impl std::fmt::Debug for IdentityFile {
     }
 }
 
-/// PEM blocks as they stand, each with a newline at its end.
+/// Returns the PEM blocks, each with a final newline.
 fn pem_blocks(text: &str) -> impl Iterator<Item = String> + '_ {
     let mut lines = text.lines().map(str::trim);
     std::iter::from_fn(move || {
@@ -172,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_identity_file_is_refused_without_a_word_of_it() {
+    fn an_error_about_a_file_names_what_is_missing_and_nothing_of_its_content() {
         let (key, cert) = (recorded("outputs/kube/key"), recorded("outputs/kube/tlscert"));
         for (text, missing) in [
             ("hunter2".to_owned(), "private key"),

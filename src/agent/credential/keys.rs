@@ -1,8 +1,8 @@
-//! Key pairs: makes ECDSA P-256 and RSA keys, reads those of the Go agent (RSA, PKCS#1 or PKCS#8), writes both halves.
+//! Key pairs: generates ECDSA P-256 and RSA keys, reads keys of the Go agent (RSA in PKCS#1 or PKCS#8), and encodes both
+//! halves.
 //!
-//! Pure: no I/O but the random generator of aws-lc-rs. A private key never leaves through `Debug` or an error.
+//! A private key never appears in `Debug` output or in an error.
 
-use crate::agent::credential::pem::pem_encode;
 use std::fmt;
 
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
@@ -16,23 +16,25 @@ use x509_parser::prelude::FromDer as _;
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-/// Why a key cannot be made or read. Says nothing of the key itself.
+use super::pem::pem_encode;
+
+/// A key that cannot be generated or read. Contains nothing of the key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// The random generator or aws-lc failed.
-    #[error("cannot generate a key: the system's cryptography refused")]
+    #[error("cannot generate a key: the cryptographic library failed")]
     Generate,
-    /// Not PEM, or PEM of something else.
+    /// The input is not PEM, or not PEM of a private key.
     #[error("not a private key in PEM (`PRIVATE KEY`, `EC PRIVATE KEY` or `RSA PRIVATE KEY`)")]
     NotPem,
-    /// PEM of a key that this build cannot use.
+    /// The key has an unsupported type or size.
     #[error(
-        "a private key of a kind that is not supported: use ECDSA P-256, P-384, P-521, Ed25519 or RSA of 2048 bits or more"
+        "unsupported type of private key: use ECDSA P-256, P-384, P-521, Ed25519 or RSA of 2048 bits or more"
     )]
     Unsupported,
 }
 
-/// A private key with its public half in the forms Teleport wants.
+/// A private key and its public half in the encodings that Teleport uses.
 pub(crate) struct KeyPair {
     private_pem: String,
     private_der: PrivateKeyDer<'static>,
@@ -41,7 +43,7 @@ pub(crate) struct KeyPair {
 }
 
 impl KeyPair {
-    /// A fresh ECDSA P-256 key.
+    /// Generates an ECDSA P-256 key.
     pub(crate) fn generate() -> Result<Self, KeyError> {
         let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new())
             .map_err(|_| KeyError::Generate)?;
@@ -50,7 +52,7 @@ impl KeyPair {
         Self::new(pem, der.into())
     }
 
-    /// A fresh RSA key of 2048 bits, which takes a tenth of a second and more.
+    /// Generates an RSA key of 2048 bits. Takes 0.1 s or longer: call it on a blocking thread.
     pub(crate) fn generate_rsa() -> Result<Self, KeyError> {
         let key = rsa::KeyPair::generate(KeySize::Rsa2048).map_err(|_| KeyError::Generate)?;
         let document: Pkcs8V1Der<'_> = key.as_der().map_err(|_| KeyError::Generate)?;
@@ -59,7 +61,7 @@ impl KeyPair {
         Self::new(pem, der.into())
     }
 
-    /// Reads a private key in PEM; the text is kept as it is.
+    /// Reads a private key in PEM, and keeps the PEM as it is.
     pub(crate) fn from_pem(pem: &str) -> Result<Self, KeyError> {
         let der = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| KeyError::NotPem)?;
         Self::new(pem.to_owned(), der)
@@ -73,7 +75,7 @@ impl KeyPair {
         Ok(Self { private_pem, private_der, spki_der, ssh })
     }
 
-    /// The private key, as it stands on disk: `PRIVATE KEY` (PKCS#8) for keys made here.
+    /// Returns the private key in PEM, as it is stored: `PRIVATE KEY` (PKCS#8) for generated keys.
     pub(crate) fn private_pem(&self) -> &str {
         &self.private_pem
     }
@@ -82,12 +84,12 @@ impl KeyPair {
         self.private_der.clone_key()
     }
 
-    /// `SubjectPublicKeyInfo`, for comparing with a certificate's.
+    /// Returns the DER-encoded `SubjectPublicKeyInfo`, to compare with a certificate's.
     pub(crate) fn spki_der(&self) -> &[u8] {
         &self.spki_der
     }
 
-    /// `PUBLIC KEY` in PEM, what `public_tls_key` and field 23 of `UserCertsRequest` want.
+    /// Returns the `PUBLIC KEY` in PEM, as `public_tls_key` and field 23 of `UserCertsRequest` expect it.
     pub(crate) fn public_pem(&self) -> String {
         pem_encode("PUBLIC KEY", &self.spki_der)
     }
@@ -96,7 +98,7 @@ impl KeyPair {
         self.ssh.key_data()
     }
 
-    /// `ecdsa-sha2-nistp256 AAAA…` with a newline and no comment.
+    /// Returns the authorized_keys line (`ecdsa-sha2-nistp256 AAAA…`) with a newline and without a comment.
     pub(crate) fn ssh_line(&self) -> Result<String, KeyError> {
         let mut line = self.ssh.to_openssh().map_err(|_| KeyError::Unsupported)?;
         line.push('\n');
@@ -110,7 +112,7 @@ impl fmt::Debug for KeyPair {
     }
 }
 
-/// Object identifier of Ed25519, which x509-parser leaves unparsed.
+/// The object identifier of Ed25519, which x509-parser does not parse.
 const ED25519: &str = "1.3.101.112";
 
 fn ssh_from_spki(der: &[u8]) -> Option<ssh_key::PublicKey> {
@@ -137,25 +139,25 @@ mod tests {
 
     #[test]
     fn a_generated_key_reads_back_as_the_same_key() {
-        let made = KeyPair::generate().unwrap();
-        let read = KeyPair::from_pem(made.private_pem()).unwrap();
-        assert!(made.private_pem().starts_with("-----BEGIN PRIVATE KEY-----\n"));
-        assert!(made.public_pem().starts_with("-----BEGIN PUBLIC KEY-----\n"));
-        assert_eq!(made.spki_der(), read.spki_der());
-        let line = made.ssh_line().unwrap();
+        let generated = KeyPair::generate().unwrap();
+        let read = KeyPair::from_pem(generated.private_pem()).unwrap();
+        assert!(generated.private_pem().starts_with("-----BEGIN PRIVATE KEY-----\n"));
+        assert!(generated.public_pem().starts_with("-----BEGIN PUBLIC KEY-----\n"));
+        assert_eq!(generated.spki_der(), read.spki_der());
+        let line = generated.ssh_line().unwrap();
         assert!(line.starts_with("ecdsa-sha2-nistp256 AAAA"), "{line}");
         assert!(line.ends_with('\n') && line.split_whitespace().count() == 2, "no comment: {line:?}");
     }
 
     #[test]
-    fn a_generated_rsa_key_is_one() {
-        let made = KeyPair::generate_rsa().unwrap();
-        assert!(made.private_pem().starts_with("-----BEGIN PRIVATE KEY-----\n"));
-        assert!(made.ssh_line().unwrap().starts_with("ssh-rsa AAAA"));
+    fn an_rsa_key_can_be_generated() {
+        let generated = KeyPair::generate_rsa().unwrap();
+        assert!(generated.private_pem().starts_with("-----BEGIN PRIVATE KEY-----\n"));
+        assert!(generated.ssh_line().unwrap().starts_with("ssh-rsa AAAA"));
     }
 
     #[test]
-    fn a_key_of_the_go_agent_gives_the_public_line_that_it_wrote() {
+    fn a_key_of_the_go_agent_has_the_recorded_public_line() {
         let key = KeyPair::from_pem(&recorded("storage/key")).unwrap();
         assert_eq!(key.ssh_line().unwrap(), recorded("storage/key.pub"));
     }

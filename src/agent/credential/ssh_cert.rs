@@ -1,4 +1,4 @@
-//! Reads what the agent needs from an OpenSSH certificate of Teleport. Pure; knows no file.
+//! Reads what the agent needs from Teleport's OpenSSH certificates.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,13 +6,13 @@ use ssh_key::Certificate;
 use ssh_key::certificate::CertType;
 use ssh_key::public::KeyData;
 
-/// Why an SSH certificate cannot be used.
+/// An SSH certificate that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SshCertError {
-    /// Not one line of an OpenSSH certificate.
+    /// The input is not one OpenSSH certificate line.
     #[error("not an OpenSSH certificate line")]
     NotACertificate,
-    /// The server names at least one principal, if only `-teleport-internal-join`.
+    /// There is no principal. Servers name at least `-teleport-internal-join`.
     #[error("the SSH certificate has no principal")]
     NoPrincipal,
     /// The extension that names the cluster is missing.
@@ -20,17 +20,17 @@ pub enum SshCertError {
         "the SSH certificate has no `{ROUTE_TO_CLUSTER}` extension: it was not issued by a Teleport cluster"
     )]
     NoCluster,
-    /// A host's certificate was asked for.
-    #[error("the SSH certificate is not a host's")]
-    NotAHosts,
-    /// The server answered for somebody else.
+    /// A host certificate was requested, and this is a user certificate.
+    #[error("the SSH certificate is not a host certificate")]
+    NotHost,
+    /// The server certified another key.
     #[error("the SSH certificate belongs to another key")]
     OtherKey,
 }
 
 const ROUTE_TO_CLUSTER: &str = "teleport-route-to-cluster";
 
-/// The key that a user certificate is for, once the certificate is seen to be one of Teleport's.
+/// Returns the key that a user certificate of Teleport certifies.
 pub(crate) fn certified_key(line: &str) -> Result<KeyData, SshCertError> {
     let cert = Certificate::from_openssh(line.trim()).map_err(|_| SshCertError::NotACertificate)?;
     if !cert.valid_principals().iter().any(|principal| !principal.is_empty()) {
@@ -42,11 +42,11 @@ pub(crate) fn certified_key(line: &str) -> Result<KeyData, SshCertError> {
     }
 }
 
-/// When the certificate of a host ends, once it is seen to be one, and for `key`.
-pub(crate) fn host_certificate_end(line: &str, key: &KeyData) -> Result<SystemTime, SshCertError> {
+/// Returns the expiry of a host certificate for `key`.
+pub(crate) fn host_certificate_expiry(line: &str, key: &KeyData) -> Result<SystemTime, SshCertError> {
     let cert = Certificate::from_openssh(line.trim()).map_err(|_| SshCertError::NotACertificate)?;
     if cert.cert_type() != CertType::Host {
-        return Err(SshCertError::NotAHosts);
+        return Err(SshCertError::NotHost);
     }
     if cert.public_key() != key {
         return Err(SshCertError::OtherKey);
@@ -68,18 +68,18 @@ mod tests {
     }
 
     #[test]
-    fn a_hosts_certificate_is_told_from_a_users_and_from_another_hosts() {
+    fn only_a_host_certificate_for_the_key_is_accepted() {
         let key = KeyPair::from_pem(&recorded("outputs/ssh_host/ssh_host")).unwrap();
         let of_host = recorded("outputs/ssh_host/ssh_host-cert.pub");
-        let end = host_certificate_end(&of_host, key.ssh_key()).unwrap();
+        let end = host_certificate_expiry(&of_host, key.ssh_key()).unwrap();
         let end = end.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
         assert_eq!(
             jiff::Timestamp::new(end.try_into().unwrap(), 0).unwrap().to_string(),
             "2026-11-22T15:49:14Z"
         );
-        let refused = |line: &str, key: &KeyPair| host_certificate_end(line, key.ssh_key()).unwrap_err();
+        let refused = |line: &str, key: &KeyPair| host_certificate_expiry(line, key.ssh_key()).unwrap_err();
         assert_eq!(refused(&of_host, &KeyPair::generate().unwrap()), SshCertError::OtherKey);
-        assert_eq!(refused(&recorded("storage/key-cert.pub"), &key), SshCertError::NotAHosts);
+        assert_eq!(refused(&recorded("storage/key-cert.pub"), &key), SshCertError::NotHost);
     }
 
     #[test]

@@ -1,21 +1,21 @@
-//! The bundle of another trust domain: a JWKS document as SPIFFE wants it, of which the X.509 authorities are read. Pure.
+//! The SPIFFE trust bundle of another trust domain: a JWKS document, of which the X.509 CAs are read.
 //!
-//! Each is one key of use `x509-svid` with one certificate in `x5c`. Keys of other uses are for others to read.
+//! Each CA is one key with use `x509-svid` and one certificate in `x5c`. Keys with other uses are ignored.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use crate::agent::credential::x509::certificate;
+use super::x509::certificate;
 
-/// Why a bundle cannot be read. Says nothing of what is in it.
+/// A bundle that cannot be read. Contains nothing of the bundle.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TrustBundleError {
-    /// Not JSON, or JSON of another form.
+    /// The document is not JSON, or not a JWKS.
     #[error("not a JWKS document")]
     NotJwks,
-    /// A key for certificates without exactly one certificate.
-    #[error("the key {0} in it is for X.509 and does not hold one certificate")]
+    /// A key with use `x509-svid` does not hold exactly one certificate.
+    #[error("key {0} has use x509-svid but does not hold exactly one certificate")]
     NoCertificate(usize),
 }
 
@@ -31,7 +31,7 @@ struct Key {
     x5c: Option<Vec<String>>,
 }
 
-/// The X.509 authorities of a bundle in DER, in its order. There may be none.
+/// Returns the X.509 CAs of a bundle in DER, in the order of the document. The list may be empty.
 pub(crate) fn x509_authorities(document: &str) -> Result<Vec<Vec<u8>>, TrustBundleError> {
     let document: Document = serde_json::from_str(document).map_err(|_| TrustBundleError::NotJwks)?;
     let keys = document.keys.unwrap_or_default().into_iter().enumerate();
@@ -40,8 +40,8 @@ pub(crate) fn x509_authorities(document: &str) -> Result<Vec<Vec<u8>>, TrustBund
 }
 
 fn authority(key: &Key) -> Option<Vec<u8>> {
-    let [certificate_text] = key.x5c.as_deref()? else { return None };
-    let der = STANDARD.decode(certificate_text).ok()?;
+    let [base64] = key.x5c.as_deref()? else { return None };
+    let der = STANDARD.decode(base64).ok()?;
     certificate(&der).ok()?;
     Some(der)
 }

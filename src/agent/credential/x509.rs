@@ -1,8 +1,8 @@
-//! Reads what the agent needs from an X.509 certificate of Teleport. Pure; knows no key and no file.
+//! Reads what the agent needs from Teleport's X.509 certificates.
 //!
-//! Teleport keeps a user's facts in the subject: roles in O, the user in CN, and its own attributes under
-//! `1.3.9999`, of which the agent reads the renewable mark (`1.13`), the generation (`1.14`), and whether it may be used
-//! to get others (`2.9`).
+//! Teleport stores a user's attributes in the subject: roles in O, the user name in CN, and custom attributes under
+//! `1.3.9999`. Of these the agent reads the renewable flag (`1.13`), the generation (`1.14`), and whether reissuing is
+//! disallowed (`2.9`).
 
 use std::time::{Duration, SystemTime};
 
@@ -14,39 +14,39 @@ use x509_parser::x509::X509Name;
 const RENEWABLE: &str = "1.3.9999.1.13";
 const GENERATION: &str = "1.3.9999.1.14";
 const DISALLOW_REISSUE: &str = "1.3.9999.2.9";
-/// `street`: the cluster that the certificate leads to.
+/// `street`: the cluster that the certificate routes to.
 const ROUTE_TO_CLUSTER: &str = "2.5.4.9";
 
-/// Why a certificate cannot be used.
+/// A certificate that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum X509Error {
-    /// No PEM block of type `CERTIFICATE`, or more than one where one was wanted.
+    /// The number of PEM blocks of type `CERTIFICATE` is not one.
     #[error("expected one certificate in PEM, found {0}")]
     Count(usize),
-    /// The DER inside is no X.509 certificate.
+    /// The DER is not an X.509 certificate.
     #[error("not an X.509 certificate")]
     NotX509,
-    /// Teleport's certificates name the user in CN and the cluster in the issuer's O.
+    /// The user's name (CN of the subject) or the cluster's name (O of the issuer) is missing.
     #[error("the certificate has no {0}: it was not issued by a Teleport cluster")]
     Missing(&'static str),
 }
 
-/// The facts of a user certificate.
+/// A user certificate and its attributes.
 #[derive(Clone, Debug)]
 pub(crate) struct UserCert {
     pub(crate) der: CertificateDer<'static>,
     /// Subject CN, `bot-<name>`.
     pub(crate) username: String,
-    /// Issuer O, the cluster that issued it.
+    /// Issuer O: the cluster that issued the certificate.
     pub(crate) cluster: String,
     pub(crate) not_after: SystemTime,
     pub(crate) spki_der: Vec<u8>,
-    /// True for the `token` method: renewed with `GenerateUserCerts` instead of joining again.
+    /// True for the join method `token`: renewed with `GenerateUserCerts` instead of joining again.
     pub(crate) renewable: bool,
     pub(crate) generation: Option<u64>,
-    /// True for what acts with roles, unless it was asked for otherwise.
+    /// True for certificates that impersonate roles, unless reissuing was requested.
     pub(crate) disallows_reissue: bool,
-    /// The cluster that the certificate leads to: a leaf, or the one that issued it.
+    /// The cluster that the certificate routes to: a leaf cluster, or the one that issued it.
     pub(crate) route_to_cluster: Option<String>,
 }
 
@@ -71,7 +71,7 @@ impl UserCert {
     }
 }
 
-/// One certificate in DER, with nothing behind it.
+/// Parses one certificate in DER without trailing data.
 pub(crate) fn certificate(der: &[u8]) -> Result<X509Certificate<'_>, X509Error> {
     match X509Certificate::from_der(der) {
         Ok(([], certificate)) => Ok(certificate),
@@ -79,18 +79,18 @@ pub(crate) fn certificate(der: &[u8]) -> Result<X509Certificate<'_>, X509Error> 
     }
 }
 
-/// What a certificate says of its times, in seconds.
+/// Converts a certificate's timestamp, in seconds since the epoch.
 pub(crate) fn time(seconds: i64) -> Result<SystemTime, X509Error> {
     let seconds = u64::try_from(seconds).map_err(|_| X509Error::NotX509)?;
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).ok_or(X509Error::NotX509)
 }
 
-/// Every certificate of a PEM text, in order.
+/// Returns the certificates of a PEM string in order.
 pub(crate) fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, X509Error> {
     CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().map_err(|_| X509Error::NotX509)
 }
 
-/// The common name of the one certificate in a PEM text.
+/// Returns the common name of the first certificate in a PEM string.
 pub(crate) fn subject_common_name(pem: &str) -> Option<String> {
     let all = certificates(pem).ok()?;
     let (_, cert) = X509Certificate::from_der(all.first()?).ok()?;
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_single_certificate() {
+    fn anything_but_one_certificate_is_refused() {
         assert_eq!(UserCert::from_pem("").unwrap_err(), X509Error::Count(0));
         let two = recorded("storage/tlscert").repeat(2);
         assert!(matches!(UserCert::from_pem(&two), Err(X509Error::Count(_))));

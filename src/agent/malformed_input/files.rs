@@ -66,7 +66,7 @@ proptest! {
         let name = if of_host { "outputs/ssh_host/ssh_host-cert.pub" } else { "storage/key-cert.pub" };
         let line = spoilt_ssh_line(&recorded(name), &damages, inside);
         let key = KeyPair::from_pem(&recorded("outputs/ssh_host/ssh_host")).unwrap();
-        let errors = [ssh_cert::certified_key(&line).err(), ssh_cert::host_certificate_end(&line, key.ssh_key()).err()];
+        let errors = [ssh_cert::certified_key(&line).err(), ssh_cert::host_certificate_expiry(&line, key.ssh_key()).err()];
         for error in errors.into_iter().flatten() {
             assert_telling(&error)?;
             prop_assert!(error.to_string().contains("certificate"), "{error}");

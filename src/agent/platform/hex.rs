@@ -3,10 +3,10 @@
 use aws_lc_rs::digest;
 
 /// Returns the bytes as lower-case hexadecimal digits.
-pub(crate) fn hex(text: impl AsRef<[u8]>) -> String {
+pub(crate) fn hex(bytes: impl AsRef<[u8]>) -> String {
     use std::fmt::Write as _;
-    text.as_ref().iter().fold(String::new(), |mut out, byte| {
-        // Writing to a String cannot fail.
+    bytes.as_ref().iter().fold(String::new(), |mut out, byte| {
+        // Writing to a `String` cannot fail.
         let _ = write!(out, "{byte:02x}");
         out
     })

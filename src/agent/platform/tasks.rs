@@ -1,23 +1,25 @@
-//! Work that goes on beside the loops: what blocks, and what must be finished once it is begun. Depends on tokio only.
+//! Tasks outside the agent's loops: blocking work, and work that must run to completion once it has started.
 
 use tokio::task::{JoinError, JoinHandle};
 
-/// Runs file work where it may block.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    answer(tokio::task::spawn_blocking(work).await).await
+/// Runs blocking work, such as file I/O, on tokio's blocking threads.
+pub(crate) async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    output(tokio::task::spawn_blocking(work).await).await
 }
 
-/// Runs `work` to its end, even when whoever waits for it is dropped.
-pub(crate) async fn to_its_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+/// Runs `work` to completion, even if the caller's future is dropped.
+pub(crate) async fn run_to_completion<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> T {
     let task: JoinHandle<T> = tokio::spawn(work);
-    answer(task.await).await
+    output(task.await).await
 }
 
-async fn answer<T>(ended: Result<T, JoinError>) -> T {
-    match ended.map_err(JoinError::try_into_panic) {
-        Ok(answer) => answer,
+async fn output<T>(joined: Result<T, JoinError>) -> T {
+    match joined.map_err(JoinError::try_into_panic) {
+        Ok(output) => output,
         Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        // Only a runtime that is going away cancels such a task; nobody waits for the answer then.
+        // Only a runtime that shuts down cancels such a task, and then nothing polls this future.
         Err(Err(_)) => std::future::pending().await,
     }
 }

@@ -40,7 +40,7 @@ pub(crate) async fn wait(duration: Duration, clock: &Clock) {
         if left.is_zero() {
             return;
         }
-        tokio::time::sleep(left.min(clock.glance())).await;
+        tokio::time::sleep(left.min(clock.poll_interval())).await;
     }
 }
 

@@ -18,7 +18,7 @@ use crate::agent::net::address::Address;
 use crate::agent::net::route::Route;
 use crate::agent::net::web::Web;
 use crate::agent::platform::options::{Clock, Environment, Randomness};
-use crate::agent::platform::tasks::blocking;
+use crate::agent::platform::tasks::run_blocking;
 use crate::agent::service::output::Output;
 use crate::agent::teleport::discovery::AddressField;
 use crate::config::{self, Config, JoinMethod, is_on};
@@ -103,10 +103,10 @@ impl Plan {
         for output in &self.outputs {
             let destination = Arc::clone(&output.settings.destination);
             let failed = |error| AgentError::Destination { output: output.settings.name.clone(), error };
-            blocking(move || destination.test()).await.map_err(failed)?;
+            run_blocking(move || destination.test()).await.map_err(failed)?;
         }
         let storage = match self.storage.clone() {
-            Place::Directory(directory) => blocking(move || Storage::directory(directory)).await?,
+            Place::Directory(directory) => run_blocking(move || Storage::directory(directory)).await?,
             Place::Secret(secret) => Storage::secret(*secret),
             Place::Memory => {
                 if self.method == JoinMethod::Token {

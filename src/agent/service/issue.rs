@@ -10,7 +10,7 @@ use crate::agent::credential::identity::{Identity, IdentityError, SignedCerts};
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::credential::pem::pem_encode;
 use crate::agent::credential::x509;
-use crate::agent::platform::tasks::blocking;
+use crate::agent::platform::tasks::run_blocking;
 use crate::agent::teleport::auth_client::{AuthClient, Impersonation, RouteTo};
 
 /// From this version on, certificates that lead to a database are for RSA keys whatever the cluster's algorithms: some
@@ -95,7 +95,7 @@ impl<'a> Issuer<'a> {
     ) -> Result<Identity, OutputError> {
         let rsa = matches!(route, RouteTo::Database(_)) && self.bot.facts().server_major >= FIRST_WITH_SUITES;
         // An RSA key takes long enough to hold up everything else on this thread.
-        let key = if rsa { blocking(KeyPair::generate_rsa).await? } else { KeyPair::generate()? };
+        let key = if rsa { run_blocking(KeyPair::generate_rsa).await? } else { KeyPair::generate()? };
         let expires = self.cx.clock.now() + self.settings.ttl;
         let as_whom = Impersonation { roles: roles.to_vec(), expires, reissuable, route };
         let certs = self.bot.impersonate(&key, self.username(), self.cluster(), as_whom).await?;

@@ -16,7 +16,7 @@ use super::ssh_host::SshHostOutput;
 use super::workload_jwt::WorkloadJwtOutput;
 use super::workload_x509::WorkloadX509Output;
 use crate::agent::credential::identity::Identity;
-use crate::agent::platform::tasks::blocking;
+use crate::agent::platform::tasks::run_blocking;
 use crate::agent::teleport::auth_client::AuthClient;
 
 /// An output, ready to be written any number of times.
@@ -63,7 +63,7 @@ impl Output {
         cx: &IssueContext<'_>,
     ) -> Result<SystemTime, OutputError> {
         let destination = Arc::clone(&self.settings.destination);
-        blocking(move || destination.prepare()).await?;
+        run_blocking(move || destination.prepare()).await?;
         let issuer = Issuer::new(&self.settings, bot, bot_identity, cx);
         let Set { files, not_after } = match &self.kind {
             OutputKind::Identity(kind) => kind.set(&issuer).await,
@@ -76,7 +76,7 @@ impl Output {
             OutputKind::WorkloadJwt(kind) => kind.set(&issuer).await,
         }?;
         let destination = Arc::clone(&self.settings.destination);
-        blocking(move || destination.write(files)).await?;
+        run_blocking(move || destination.write(files)).await?;
         Ok(not_after)
     }
 }

@@ -38,7 +38,7 @@ impl SshHostOutput {
         let key = KeyPair::generate()?;
         let (cluster, ttl) = (issuer.cluster(), issuer.settings.ttl);
         let certificate = client.host_cert(&key.ssh_line()?, &self.principals, cluster, ttl).await?;
-        let not_after = ssh_cert::host_certificate_end(&certificate, key.ssh_key())?;
+        let not_after = ssh_cert::host_certificate_expiry(&certificate, key.ssh_key())?;
         let authorities = issuer.bot.authorities(self.authority.name()).await?;
         let mut set = Set { files: Vec::new(), not_after };
         set.push("ssh_host", key.private_pem());

@@ -15,7 +15,7 @@ use std::time::SystemTime;
 
 use super::{Challenge, ProofError, Wanted};
 use crate::agent::platform::options::{Clock, Environment};
-use crate::agent::platform::tasks::blocking;
+use crate::agent::platform::tasks::run_blocking;
 use keys::{Keys, Region};
 use machine::Ec2;
 use profile::Profile;
@@ -47,7 +47,7 @@ impl Aws {
             Profile::default()
         } else {
             let environment = environment.clone();
-            blocking(move || Profile::read(&environment)).await?
+            run_blocking(move || Profile::read(&environment)).await?
         };
         let region = region.map_or_else(|| profile.region(), |region| Ok(Some(region)))?;
         let mut ec2 = None;

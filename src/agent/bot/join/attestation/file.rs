@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::{Jwt, LARGEST, ProofError, Wanted};
-use crate::agent::platform::tasks::blocking;
+use crate::agent::platform::tasks::run_blocking;
 
 /// The identity token in the file `path`; `needs` says what puts it there.
 pub(super) async fn proof(path: PathBuf, needs: &'static str) -> Result<Jwt, ProofError> {
@@ -16,7 +16,7 @@ pub(super) async fn proof(path: PathBuf, needs: &'static str) -> Result<Jwt, Pro
 /// The same as [`text`], for who must not block. `wanted` is for the error.
 pub(super) async fn read(path: &Path, wanted: Wanted) -> Result<String, ProofError> {
     let path = path.to_owned();
-    blocking(move || text(&path).map_err(|error| wanted.unreadable(path, error))).await
+    run_blocking(move || text(&path).map_err(|error| wanted.unreadable(path, error))).await
 }
 
 /// The beginning of a text, one byte more than may be there, so that too much is seen as such. Blocks.
