@@ -26,7 +26,7 @@ use crate::agent::bot::join_token::Token;
 use crate::agent::credential::identity::{Identity, IdentityError, SignedCerts};
 use crate::agent::credential::keys::{KeyError, KeyPair};
 use crate::agent::net::route::Route;
-use crate::agent::net::web::{Web, WebError};
+use crate::agent::net::web::{WebClient, WebError};
 use crate::agent::platform::error_text::describe_json_error;
 use crate::agent::teleport::error_body::error_message;
 use attestation::Jwt;
@@ -137,7 +137,7 @@ struct Response {
 /// the token is used up.
 pub(crate) async fn join(
     route: &Route,
-    web: &Web,
+    web: &WebClient,
     token: &Token,
     proof: Option<&Proof>,
     expires: SystemTime,
@@ -154,7 +154,7 @@ pub(crate) async fn join(
 }
 
 async fn post(
-    web: &Web,
+    web: &WebClient,
     key: &KeyPair,
     token: &Token,
     proof: Option<&Jwt>,

@@ -20,7 +20,7 @@ use crate::agent::bot::storage::{Storage, StorageError, Stored};
 use crate::agent::credential::identity::Identity;
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::net::route::Route;
-use crate::agent::net::web::Web;
+use crate::agent::net::web::WebClient;
 use crate::agent::platform::options::Clock;
 use crate::agent::platform::tasks::{run_blocking, run_to_completion};
 use crate::agent::teleport::auth_client::AuthClient;
@@ -69,7 +69,7 @@ type Unsaved = (Arc<Identity>, String);
 
 /// How the bot joins.
 pub(crate) struct Onboarding {
-    pub(crate) web: Web,
+    pub(crate) web: WebClient,
     pub(crate) setting: AddressField,
     pub(crate) token: Option<TokenSetting>,
     /// None for the method `token`.
@@ -110,7 +110,7 @@ impl Bot {
     }
 
     /// The proxy's web pages.
-    pub(crate) fn web(&self) -> &Web {
+    pub(crate) fn web(&self) -> &WebClient {
         &self.onboarding.web
     }
 

@@ -1,4 +1,4 @@
-//! Where the cluster is: `host:port`, as people write it. Pure.
+//! Addresses: `host:port` as people write it, and loopback.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use url::{Host, Url};
 
-/// The port of a proxy that is written without one.
+/// The port of a proxy address without a port.
 const DEFAULT_PROXY_PORT: u16 = 443;
 
 /// A host (a name, or an IP address without brackets) and a port.
@@ -16,7 +16,7 @@ pub struct Address {
     port: u16,
 }
 
-/// An address that cannot be read.
+/// A string that is not an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is not an address: write host:port, for example teleport.example.com:443")]
 pub struct AddressError(String);
@@ -26,39 +26,42 @@ impl Address {
         Self { host: host.to_owned(), port }
     }
 
-    /// Host name or IP address, without brackets.
+    /// Returns the host name or IP address, without brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// TCP port.
+    /// Returns the TCP port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// True for 127.0.0.0/8, `::1` and `localhost`.
+    /// Returns true for 127.0.0.0/8, `::1` and `localhost`.
     pub(crate) fn is_loopback(&self) -> bool {
         self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 }
 
-/// Accepts a scheme before it (`https://`), brackets around IPv6, and a missing port (443).
+/// Accepts a leading scheme (`https://`), brackets around an IPv6 address, and a missing port (443).
 impl FromStr for Address {
     type Err = AddressError;
 
-    fn from_str(text: &str) -> Result<Self, AddressError> {
-        let refused = || AddressError(text.to_owned());
-        let rest = ["tcp://", "http://", "https://"].iter().find_map(|scheme| text.strip_prefix(scheme));
-        let rest = rest.unwrap_or(text).trim_end_matches('/');
+    fn from_str(written: &str) -> Result<Self, AddressError> {
+        let refused = || AddressError(written.to_owned());
+        let rest = ["tcp://", "http://", "https://"].iter().find_map(|scheme| written.strip_prefix(scheme));
+        let rest = rest.unwrap_or(written).trim_end_matches('/');
         let parsed = url::Url::parse(&format!("tbot://{rest}")).map_err(|_| refused())?;
-        let clean = parsed.username().is_empty()
+        let has_only_host_and_port = parsed.username().is_empty()
             && parsed.password().is_none()
             && matches!(parsed.path(), "" | "/")
             && parsed.query().is_none()
             && parsed.fragment().is_none();
-        let host = parsed.host_str().filter(|host| clean && !host.is_empty()).ok_or_else(refused)?;
+        let host = parsed
+            .host_str()
+            .filter(|host| has_only_host_and_port && !host.is_empty())
+            .ok_or_else(refused)?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         Ok(Self { host, port: parsed.port().unwrap_or(DEFAULT_PROXY_PORT) })
     }
@@ -74,7 +77,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// Whether a request to `url` stays on this machine.
+/// Returns true if a request to `url` stays on this machine.
 pub(crate) fn is_loopback_url(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -89,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_people_write() {
+    fn an_address_may_have_a_scheme_and_lack_a_port() {
         for (written, read) in [
             ("teleport.example.com:3080", "teleport.example.com:3080"),
             ("teleport.example.com", "teleport.example.com:443"),
@@ -102,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_the_rest() {
+    fn anything_but_a_host_and_a_port_is_refused() {
         for written in ["", ":443", "host:port", "user@host:1", "host/path", "host:1?x"] {
             assert!(written.parse::<Address>().is_err(), "{written}");
         }

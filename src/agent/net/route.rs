@@ -1,4 +1,4 @@
-//! The way to the cluster: TCP, through an HTTP proxy where HTTPS_PROXY says so, then TLS. One I/O edge.
+//! The route to the cluster: TCP, through an HTTP proxy if HTTPS_PROXY names one, then TLS.
 
 use std::io;
 use std::sync::Arc;
@@ -16,27 +16,27 @@ use tower_service::Service as _;
 
 use crate::agent::credential::identity::Identity;
 use crate::agent::net::address::Address;
-use crate::agent::net::tls::{self, Inner, TlsError};
+use crate::agent::net::tls::{self, InnerAlpn, TlsError};
 use crate::agent::platform::options::{Clock, Environment};
 
-/// A proxy in the environment that cannot be used. Found before anything is asked or joined.
+/// The environment names an HTTP proxy that cannot be used. Reported before the first request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "HTTPS_PROXY or ALL_PROXY names a proxy of scheme {0}: only http:// proxies are supported; set one, or name the cluster's host in NO_PROXY"
+    "HTTPS_PROXY or ALL_PROXY names a proxy with scheme {0}, but only http:// proxies are supported: set one, or add the cluster's host to NO_PROXY"
 )]
 pub struct HttpProxyError(String);
 
-/// Where the proxy is and how to get there. Cheap to clone.
+/// The address of a server and how to reach it. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Route {
     address: Address,
-    through: Option<Arc<Intercept>>,
+    http_proxy: Option<Arc<Intercept>>,
     insecure: bool,
     clock: Clock,
 }
 
 impl Route {
-    /// HTTPS_PROXY (or ALL_PROXY) holds unless NO_PROXY names the host or the host is loopback, as for Go programs.
+    /// Uses HTTPS_PROXY (or ALL_PROXY) unless NO_PROXY names the host or the host is loopback, as Go programs do.
     pub(crate) fn new(
         address: Address,
         environment: &Environment,
@@ -50,12 +50,12 @@ impl Route {
             .no(value(&["NO_PROXY", "no_proxy"]))
             .build();
         let destination = format!("https://{address}").parse::<Uri>().ok();
-        let through = destination
+        let http_proxy = destination
             .filter(|_| !address.is_loopback())
             .and_then(|destination| matcher.intercept(&destination))
             .map(Arc::new);
-        match through.as_ref().and_then(|intercept| intercept.uri().scheme_str()) {
-            None | Some("http") => Ok(Self { address, through, insecure, clock }),
+        match http_proxy.as_ref().and_then(|intercept| intercept.uri().scheme_str()) {
+            None | Some("http") => Ok(Self { address, http_proxy, insecure, clock }),
             Some(scheme) => Err(HttpProxyError(scheme.to_owned())),
         }
     }
@@ -73,34 +73,34 @@ impl Route {
     }
 
     pub(crate) fn http_proxy(&self) -> Option<&Intercept> {
-        self.through.as_deref()
+        self.http_proxy.as_deref()
     }
 
-    /// The settings of a connection to auth as `identity`, good for any number of [`TlsRoute::open`].
-    pub(crate) fn to_auth(&self, identity: &Identity, inner: Inner) -> Result<TlsRoute, TlsError> {
+    /// Returns the route to the auth server as `identity`, for any number of connections.
+    pub(crate) fn to_auth(&self, identity: &Identity, alpn: InnerAlpn) -> Result<TlsRoute, TlsError> {
         Ok(TlsRoute {
             route: self.clone(),
-            tls: Arc::new(tls::auth(identity, self.insecure, inner, &self.clock)?),
+            tls: Arc::new(tls::auth(identity, self.insecure, alpn, &self.clock)?),
             name: tls::auth_server_name(identity.cluster())?,
-            inner,
-            other_end: "the auth server",
+            alpn,
+            peer: "the auth server",
         })
     }
 
-    /// The same for what the proxy itself serves by gRPC to those who have no certificate yet; `web` are the settings for
-    /// its web pages.
+    /// Returns the route to the join service, which the proxy serves over gRPC to clients without a certificate. `web` are
+    /// the TLS settings for its web API.
     pub(crate) fn to_join_service(&self, web: &ClientConfig) -> Result<TlsRoute, TlsError> {
         Ok(TlsRoute {
             route: self.clone(),
             tls: Arc::new(tls::join_service(web)),
             name: tls::server_name(self.address.host())?,
-            inner: Inner::Http2,
-            other_end: "the proxy's join service",
+            alpn: InnerAlpn::Http2,
+            peer: "the proxy's join service",
         })
     }
 
     async fn tcp(&self) -> io::Result<TcpStream> {
-        let Some(intercept) = &self.through else {
+        let Some(intercept) = &self.http_proxy else {
             return TcpStream::connect((self.address.host(), self.address.port())).await;
         };
         let mut http = HttpConnector::new();
@@ -113,20 +113,20 @@ impl Route {
         let stream = tunnel
             .call(destination)
             .await
-            .map_err(|error| io::Error::other(format!("the proxy of HTTPS_PROXY: {error}")))?;
+            .map_err(|error| io::Error::other(format!("the HTTP proxy of HTTPS_PROXY: {error}")))?;
         Ok(stream.into_inner())
     }
 }
 
-/// A way to auth as one identity, or to the proxy's join service as nobody.
+/// A route to the auth server as one identity, or to the proxy's join service without one.
 #[derive(Clone)]
 pub(crate) struct TlsRoute {
     route: Route,
     tls: Arc<ClientConfig>,
     name: rustls::pki_types::ServerName<'static>,
-    inner: Inner,
-    /// Who should be there.
-    other_end: &'static str,
+    alpn: InnerAlpn,
+    /// What should respond at the other end, for errors.
+    peer: &'static str,
 }
 
 impl TlsRoute {
@@ -134,18 +134,18 @@ impl TlsRoute {
         let tcp = self.route.tcp().await?;
         tcp.set_nodelay(true)?;
         let stream = TlsConnector::from(Arc::clone(&self.tls)).connect(self.name.clone(), tcp).await?;
-        let agreed = stream.get_ref().1.alpn_protocol();
-        // Both name h2; auth names no protocol at all where HTTP/1.1 follows. Anything else answered for them.
-        let expected = match self.inner {
-            Inner::Http2 => agreed == Some(b"h2"),
-            Inner::Http1 => agreed.is_none() || agreed == Some(b"http/1.1"),
+        let negotiated = stream.get_ref().1.alpn_protocol();
+        // Both servers negotiate h2. For HTTP/1.1 auth negotiates nothing. Any other result means another server responded.
+        let expected = match self.alpn {
+            InnerAlpn::Http2 => negotiated == Some(b"h2"),
+            InnerAlpn::Http1 => negotiated.is_none() || negotiated == Some(b"http/1.1"),
         };
         if expected {
             Ok(TokioIo::new(stream))
         } else {
             Err(io::Error::other(format!(
-                "the connection was not passed through to {}: does a load balancer end TLS before the Teleport proxy?",
-                self.other_end
+                "the connection did not reach {}: does a load balancer terminate TLS in front of the Teleport proxy?",
+                self.peer
             )))
         }
     }
@@ -155,27 +155,27 @@ impl TlsRoute {
 mod tests {
     use super::*;
 
-    fn proxied(address: &str, variables: &[(&str, &str)]) -> Option<String> {
+    fn http_proxy_for(address: &str, variables: &[(&str, &str)]) -> Option<String> {
         let environment = variables.iter().copied().collect();
         let route = Route::new(address.parse().unwrap(), &environment, false, Clock::system()).unwrap();
         route.http_proxy().map(|intercept| intercept.uri().to_string())
     }
 
     #[test]
-    fn the_environment_decides_about_an_http_proxy() {
+    fn the_environment_names_the_http_proxy() {
         let proxy = ("HTTPS_PROXY", "http://proxy.example:3128");
-        assert_eq!(proxied("a.example:443", &[]), None);
-        assert_eq!(proxied("a.example:443", &[proxy]).as_deref(), Some("http://proxy.example:3128/"));
-        assert_eq!(proxied("a.example:443", &[proxy, ("NO_PROXY", "a.example")]), None);
+        assert_eq!(http_proxy_for("a.example:443", &[]), None);
+        assert_eq!(http_proxy_for("a.example:443", &[proxy]).as_deref(), Some("http://proxy.example:3128/"));
+        assert_eq!(http_proxy_for("a.example:443", &[proxy, ("NO_PROXY", "a.example")]), None);
         assert_eq!(
-            proxied("a.example:443", &[("ALL_PROXY", "http://all.example:1")]).as_deref(),
+            http_proxy_for("a.example:443", &[("ALL_PROXY", "http://all.example:1")]).as_deref(),
             Some("http://all.example:1/")
         );
-        assert_eq!(proxied("127.0.0.1:443", &[proxy]), None, "loopback is never proxied");
+        assert_eq!(http_proxy_for("127.0.0.1:443", &[proxy]), None, "loopback is never proxied");
     }
 
     #[test]
-    fn a_proxy_that_cannot_be_used_is_refused() {
+    fn an_unsupported_proxy_is_refused_without_its_password() {
         let environment = [("HTTPS_PROXY", "https://user:hunter2@proxy.example")].into_iter().collect();
         let refused =
             Route::new("a.example".parse().unwrap(), &environment, false, Clock::system()).err().unwrap();

@@ -1,7 +1,7 @@
-//! TLS settings: the web PKI for the proxy's own pages, the cluster's authorities for the auth API.
+//! TLS settings: the web PKI for the proxy's web API, the cluster's CAs for the auth API.
 //!
-//! Builds rustls configurations from values; opens no socket. Reads certificate files only where
-//! `SSL_CERT_FILE`, `SSL_CERT_DIR` or the system keeps its roots.
+//! Builds rustls configurations from values and opens no socket. Reads root certificates from the files that
+//! `SSL_CERT_FILE` and `SSL_CERT_DIR` name, or from the system's store.
 
 use crate::agent::platform::hex::hex;
 use std::path::Path;
@@ -22,7 +22,7 @@ use crate::agent::credential::identity::Identity;
 use crate::agent::credential::x509;
 use crate::agent::platform::options::{Clock, Environment};
 
-/// Why TLS cannot be set up.
+/// TLS cannot be set up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TlsError {
     /// No usable root certificate was found.
@@ -30,12 +30,12 @@ pub enum TlsError {
         "no trusted root certificate found ({searched}): install the system's CA certificates or set SSL_CERT_FILE{detail}"
     )]
     NoRoots {
-        /// Where was looked.
+        /// Where root certificates were searched.
         searched: &'static str,
-        /// What reading them answered, with a leading colon, or nothing.
+        /// The first error of reading them, with a leading colon, or empty.
         detail: String,
     },
-    /// rustls refused the identity or its own defaults.
+    /// rustls refused the certificates, the key or its own defaults.
     #[error("cannot set up TLS with this identity: {0}")]
     Refused(String),
 }
@@ -46,9 +46,9 @@ impl From<rustls::Error> for TlsError {
     }
 }
 
-/// What follows ALPN's routing entry on a connection to auth.
+/// The protocol that follows the routing entry in the ALPN list of a connection to auth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Inner {
+pub(crate) enum InnerAlpn {
     Http1,
     Http2,
 }
@@ -57,7 +57,7 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
-/// TLS 1.2 and 1.3, with validity judged by the agent's clock.
+/// Returns a builder for TLS 1.2 and 1.3 that checks validity by the agent's clock.
 fn builder(clock: &Clock) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, TlsError> {
     let time: Arc<dyn TimeProvider> = Arc::new(TlsClock(clock.clone()));
     Ok(ClientConfig::builder_with_details(provider(), time).with_safe_default_protocol_versions()?)
@@ -72,7 +72,7 @@ impl TimeProvider for TlsClock {
     }
 }
 
-/// For the proxy's web pages: `/webapi/find`, joining.
+/// Returns the settings for the proxy's web API: discovery, joining.
 pub(crate) fn web(
     environment: &Environment,
     insecure: bool,
@@ -80,28 +80,28 @@ pub(crate) fn web(
 ) -> Result<ClientConfig, TlsError> {
     let builder = builder(clock)?;
     if insecure {
-        let verifier = Arc::new(TrustAnyone(provider()));
+        let verifier = Arc::new(AcceptAnyCertificate(provider()));
         return Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
     }
     Ok(builder.with_root_certificates(system_roots(environment)?).with_no_client_auth())
 }
 
-/// For requests in clear text: whoever answers by TLS after all is not believed.
-pub(crate) fn trusting_nobody(clock: &Clock) -> Result<ClientConfig, TlsError> {
+/// Returns settings that trust no certificate, for requests in clear text.
+pub(crate) fn without_roots(clock: &Clock) -> Result<ClientConfig, TlsError> {
     Ok(builder(clock)?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
-/// For the auth API as `identity`: the identity's authorities are the only roots, and only the leaf is sent
-/// (auth refuses intermediates).
+/// Returns the settings for the auth API as `identity`: the identity's CAs are the only roots, and only the leaf
+/// certificate is sent, because auth refuses intermediates.
 pub(crate) fn auth(
     identity: &Identity,
     insecure: bool,
-    inner: Inner,
+    alpn: InnerAlpn,
     clock: &Clock,
 ) -> Result<ClientConfig, TlsError> {
     let builder = builder(clock)?;
     let builder = if insecure {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(TrustAnyone(provider())))
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAnyCertificate(provider())))
     } else {
         let mut roots = RootCertStore::empty();
         for authority in &identity.certs.tls_cas {
@@ -113,39 +113,39 @@ pub(crate) fn auth(
     };
     let mut config =
         builder.with_client_auth_cert(vec![identity.user.der.clone()], identity.key.private_der())?;
-    let inner = match inner {
-        Inner::Http1 => b"http/1.1".to_vec(),
-        Inner::Http2 => b"h2".to_vec(),
+    let alpn = match alpn {
+        InnerAlpn::Http1 => b"http/1.1".to_vec(),
+        InnerAlpn::Http2 => b"h2".to_vec(),
     };
-    config.alpn_protocols = vec![auth_route(identity.cluster()).into_bytes(), inner];
+    config.alpn_protocols = vec![auth_route(identity.cluster()).into_bytes(), alpn];
     Ok(config)
 }
 
-/// For the join service of a proxy that shows the same certificate as for its web pages: `web` are the settings for those.
-/// The routing entry must come first; `h2` is what is agreed on.
+/// Returns the settings for the proxy's join service, which presents the proxy's web certificate: `web` are the settings
+/// for the web API. The routing entry must come first; `h2` is negotiated.
 pub(crate) fn join_service(web: &ClientConfig) -> ClientConfig {
     let mut config = web.clone();
     config.alpn_protocols = vec![b"teleport-proxy-grpc".to_vec(), b"h2".to_vec()];
     config
 }
 
-/// Whom to trust as a Kubernetes API server.
+/// Which certificates of a Kubernetes API server to trust.
 pub(crate) enum Trust {
-    /// These authorities, in PEM, and nobody else.
+    /// Only these CAs, in PEM.
     Authorities(String),
-    /// Whom the system trusts.
+    /// The system's root certificates.
     System,
-    /// Anyone: `insecure-skip-tls-verify`.
-    Anyone,
+    /// Any certificate: `insecure-skip-tls-verify`.
+    AnyCertificate,
 }
 
-/// What a client presents, in PEM.
+/// A client certificate and its key, in PEM.
 pub(crate) struct ClientPem {
     pub(crate) certificates: String,
     pub(crate) key: String,
 }
 
-/// For a Kubernetes API server.
+/// Returns the settings for a Kubernetes API server.
 pub(crate) fn kubernetes(
     environment: &Environment,
     trust: &Trust,
@@ -155,8 +155,8 @@ pub(crate) fn kubernetes(
     let refused = |error: &dyn std::fmt::Display| TlsError::Refused(error.to_string());
     let builder = builder(clock)?;
     let builder = match trust {
-        Trust::Anyone => {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(TrustAnyone(provider())))
+        Trust::AnyCertificate => {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAnyCertificate(provider())))
         }
         Trust::System => builder.with_root_certificates(system_roots(environment)?),
         Trust::Authorities(pem) => {
@@ -172,13 +172,13 @@ pub(crate) fn kubernetes(
     Ok(builder.with_client_auth_cert(certificates, key)?)
 }
 
-/// The ALPN entry that makes a proxy pass a connection through to the auth server of `cluster`. It must come first.
+/// Returns the ALPN entry by which a proxy routes a connection to the auth server of `cluster`. It must come first.
 fn auth_route(cluster: &str) -> String {
     format!("teleport-auth@{}.teleport.cluster.local", hex(cluster))
 }
 
-/// The name that auth's certificate is verified against. A hexadecimal name over 63 octets is no DNS label;
-/// auth's certificates carry the plain name as well.
+/// Returns the name to verify auth's certificate against. If the hexadecimal cluster name is too long for a DNS label
+/// (63 octets), the plain name is used, which auth's certificates carry as well.
 pub(crate) fn auth_server_name(cluster: &str) -> Result<ServerName<'static>, TlsError> {
     let label = hex(cluster);
     let name = if label.len() > 63 {
@@ -189,21 +189,22 @@ pub(crate) fn auth_server_name(cluster: &str) -> Result<ServerName<'static>, Tls
     server_name(&name)
 }
 
-/// The name that the certificate of a host is verified against: a DNS name, or an IP address without brackets.
+/// Returns the name to verify a host's certificate against: a DNS name, or an IP address without brackets.
 pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, TlsError> {
     ServerName::try_from(host.to_owned()).map_err(|error| TlsError::Refused(error.to_string()))
 }
 
 fn system_roots(environment: &Environment) -> Result<RootCertStore, TlsError> {
     let file = environment.get("SSL_CERT_FILE");
-    let folders = environment.get("SSL_CERT_DIR");
-    let (found, searched) = if file.is_none() && folders.is_none() {
+    let directories = environment.get("SSL_CERT_DIR");
+    let (found, searched) = if file.is_none() && directories.is_none() {
         (load_native_certs(), "the system's store")
     } else {
         let mut all = CertificateResult::default();
-        let folders = folders.into_iter().flat_map(|list| list.split(':')).map(|folder| (None, Some(folder)));
-        for (file, folder) in file.map(|file| (Some(file), None)).into_iter().chain(folders) {
-            let found = load_certs_from_paths(file.map(Path::new), folder.map(Path::new));
+        let directories =
+            directories.into_iter().flat_map(|list| list.split(':')).map(|directory| (None, Some(directory)));
+        for (file, directory) in file.map(|file| (Some(file), None)).into_iter().chain(directories) {
+            let found = load_certs_from_paths(file.map(Path::new), directory.map(Path::new));
             all.certs.extend(found.certs);
             all.errors.extend(found.errors);
         }
@@ -218,11 +219,11 @@ fn system_roots(environment: &Environment) -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
-/// `insecure: true`: any certificate will do, but the peer must hold its key.
+/// Accepts any certificate (`insecure: true`), but the peer must have its key.
 #[derive(Debug)]
-struct TrustAnyone(Arc<CryptoProvider>);
+struct AcceptAnyCertificate(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for TrustAnyone {
+impl ServerCertVerifier for AcceptAnyCertificate {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,
@@ -262,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn auth_is_named_in_hexadecimal_unless_the_label_is_too_long() {
+    fn the_name_of_auth_is_hexadecimal_unless_it_is_too_long() {
         let name = auth_server_name("lab.example").unwrap();
         assert_eq!(name.to_str(), "6c61622e6578616d706c65.teleport.cluster.local");
         let long = "a-cluster-whose-name-is-longer-than-31-octets.example";
@@ -271,10 +272,10 @@ mod tests {
     }
 
     #[test]
-    fn roots_that_are_not_there_are_named() {
+    fn missing_roots_are_an_error_unless_insecure() {
         let environment = [("SSL_CERT_FILE", "/nonexistent/roots.pem")].into_iter().collect();
-        let refused = web(&environment, false, &Clock::system()).unwrap_err().to_string();
-        assert!(refused.contains("SSL_CERT_FILE"), "{refused}");
+        let refused = web(&environment, false, &Clock::system()).unwrap_err();
+        assert!(matches!(refused, TlsError::NoRoots { searched: "SSL_CERT_FILE and SSL_CERT_DIR", .. }));
         assert!(web(&environment, true, &Clock::system()).is_ok(), "insecure needs no roots");
     }
 }

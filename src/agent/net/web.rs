@@ -1,6 +1,6 @@
-//! JSON over HTTPS: the proxy's own web pages with the web PKI, and the client that others are asked with. One I/O edge.
+//! HTTPS requests: a client for the proxy's web API, and the HTTP client for every other server.
 //!
-//! Redirects are not followed, and an answer's body is read up to a limit.
+//! Redirects are not followed, and a response's body is read up to a limit.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use crate::agent::net::tls::{self, TlsError};
 use crate::agent::platform::error_text::chain;
 use crate::agent::platform::options::Environment;
 
-const CONNECT: Duration = Duration::from_secs(10);
-const CALL: Duration = Duration::from_secs(30);
-/// A full Secret of Kubernetes is 1 MiB, and more in base64.
-const LARGEST_ANSWER: usize = 4 << 20;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// A Kubernetes Secret holds up to 1 MiB, which is more in base64.
+const MAX_BODY: usize = 4 << 20;
 
-/// A web request that got no answer.
+/// A request that got no response.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum WebError {
-    /// TLS settings.
+    /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// The connection, TLS or HTTP failed.
@@ -28,52 +28,52 @@ pub enum WebError {
     Failed(String),
 }
 
-/// An HTTP answer, whatever its status.
-pub(crate) struct Answer {
+/// An HTTP response of any status.
+pub(crate) struct HttpResponse {
     pub(crate) status: StatusCode,
     pub(crate) body: Vec<u8>,
 }
 
-/// Asks one proxy.
+/// A client for the web API of one proxy.
 #[derive(Clone)]
-pub(crate) struct Web {
+pub(crate) struct WebClient {
     client: Client,
     base: String,
     tls: rustls::ClientConfig,
 }
 
-impl Web {
+impl WebClient {
     pub(crate) fn new(route: &Route, environment: &Environment) -> Result<Self, WebError> {
         let tls = tls::web(environment, route.insecure(), route.clock())?;
         let client = client(tls.clone(), route)?;
         Ok(Self { client, base: format!("https://{}", route.address()), tls })
     }
 
-    /// Whom the pages are believed by: what else the proxy serves by its web certificate is, too.
+    /// The TLS settings for everything that the proxy serves with its web certificate.
     pub(crate) fn tls(&self) -> &rustls::ClientConfig {
         &self.tls
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Result<Answer, WebError> {
+    pub(crate) async fn get(&self, path: &str) -> Result<HttpResponse, WebError> {
         send(self.client.get(format!("{}{path}", self.base))).await
     }
 
-    /// Posts `body` as `application/json`, which the join endpoint insists on.
-    pub(crate) async fn post_json(&self, path: &str, body: Vec<u8>) -> Result<Answer, WebError> {
+    /// Posts `body` as `application/json`, which the join endpoint requires.
+    pub(crate) async fn post_json(&self, path: &str, body: Vec<u8>) -> Result<HttpResponse, WebError> {
         let request = self.client.post(format!("{}{path}", self.base));
         send(request.header(CONTENT_TYPE, "application/json").body(body)).await
     }
 }
 
-/// A client that goes this way and follows no redirects.
+/// Returns a client that uses the route's HTTP proxy and follows no redirects.
 pub(crate) fn client(tls: rustls::ClientConfig, route: &Route) -> Result<Client, WebError> {
     let failed = |error: reqwest::Error| WebError::Failed(chain(&error));
     let mut builder = Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("tbot/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(CONNECT)
-        .timeout(CALL)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(REQUEST_TIMEOUT)
         .no_proxy();
     if let Some(intercept) = route.http_proxy() {
         let mut proxy = Proxy::all(intercept.uri().to_string()).map_err(failed)?;
@@ -85,16 +85,16 @@ pub(crate) fn client(tls: rustls::ClientConfig, route: &Route) -> Result<Client,
     builder.build().map_err(failed)
 }
 
-/// One exchange; the answer is read up to the limit.
-pub(crate) async fn send(request: reqwest::RequestBuilder) -> Result<Answer, WebError> {
+/// Sends a request and reads the response's body up to the limit.
+pub(crate) async fn send(request: reqwest::RequestBuilder) -> Result<HttpResponse, WebError> {
     let failed = |error: reqwest::Error| WebError::Failed(chain(&error.without_url()));
     let mut response = request.send().await.map_err(failed)?;
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
-        if body.len() + chunk.len() > LARGEST_ANSWER {
-            return Err(WebError::Failed("the answer is larger than 4 MiB".to_owned()));
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(WebError::Failed("the response is larger than 4 MiB".to_owned()));
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status: response.status(), body })
+    Ok(HttpResponse { status: response.status(), body })
 }

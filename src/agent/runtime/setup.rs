@@ -16,7 +16,7 @@ use crate::agent::bot::storage::{Storage, StorageError};
 use crate::agent::destination::writer::{Destination, Place};
 use crate::agent::net::address::Address;
 use crate::agent::net::route::Route;
-use crate::agent::net::web::Web;
+use crate::agent::net::web::WebClient;
 use crate::agent::platform::options::{Clock, Environment, Randomness};
 use crate::agent::platform::tasks::run_blocking;
 use crate::agent::service::output::Output;
@@ -40,7 +40,7 @@ pub struct AgentOptions {
 pub(super) struct Plan {
     options: AgentOptions,
     route: Route,
-    web: Web,
+    web: WebClient,
     setting: AddressField,
     method: JoinMethod,
     token: Option<TokenSetting>,
@@ -68,7 +68,7 @@ impl Plan {
             written.parse().map_err(|error| AgentError::Address { setting: setting.name(), error })?;
         let insecure = is_on(config.insecure);
         let route = Route::new(address, &options.environment, insecure, options.clock.clone())?;
-        let web = Web::new(&route, &options.environment)?;
+        let web = WebClient::new(&route, &options.environment)?;
         let pins = onboarding.ca_path.is_some() || onboarding.ca_pins.as_ref().is_some_and(|p| !p.is_empty());
         if pins {
             tracing::warn!(

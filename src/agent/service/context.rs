@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::agent::destination::writer::Destination;
 use crate::agent::net::route::Route;
-use crate::agent::net::web::Web;
+use crate::agent::net::web::WebClient;
 use crate::agent::platform::options::Clock;
 
 /// The settings that every output has.
@@ -24,7 +24,7 @@ pub(crate) struct OutputSettings {
 /// What every output needs from the agent.
 pub(crate) struct IssueContext<'a> {
     pub(crate) route: &'a Route,
-    pub(crate) web: &'a Web,
+    pub(crate) web: &'a WebClient,
     pub(crate) clock: &'a Clock,
     /// Absolute path of the `tbot` command.
     pub(crate) command: &'a Path,

@@ -25,7 +25,7 @@ use crate::agent::credential::authority::Authority;
 use crate::agent::credential::identity::{Identity, SignedCerts};
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::net::route::{Route, TlsRoute};
-use crate::agent::net::tls::Inner;
+use crate::agent::net::tls::InnerAlpn;
 use crate::agent::platform::error_text::chain;
 pub(crate) use authority_watch::AuthorityState;
 pub(crate) use resources::Found;
@@ -97,7 +97,7 @@ impl AuthClient {
             .timeout(CALL)
             .http2_keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(CALL)
-            .connect_with_connector(Connector(route.to_auth(identity, Inner::Http2)?))
+            .connect_with_connector(Connector(route.to_auth(identity, InnerAlpn::Http2)?))
             .await
             .map_err(|error| unreachable(chain(&error)))?;
         let pong: PingResponse = unary(&channel, PING, Empty {}).await?;
@@ -105,7 +105,7 @@ impl AuthClient {
             server_major: major(&pong.server_version),
             proxy_public_addr: pong.proxy_public_addr,
         };
-        Ok(Self { channel, rest: route.to_auth(identity, Inner::Http1)?, facts })
+        Ok(Self { channel, rest: route.to_auth(identity, InnerAlpn::Http1)?, facts })
     }
 
     pub(crate) fn facts(&self) -> &ClusterFacts {

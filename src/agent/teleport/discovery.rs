@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use serde::Deserialize;
 
 use crate::agent::net::address::Address;
-use crate::agent::net::web::{Web, WebError};
+use crate::agent::net::web::{WebClient, WebError};
 use crate::agent::platform::error_text::describe_json_error;
 use crate::agent::teleport::error_body::error_message;
 use crate::agent::teleport::server_hints;
@@ -99,7 +99,7 @@ struct SshSettings {
 }
 
 pub(crate) async fn find(
-    web: &Web,
+    web: &WebClient,
     setting: AddressField,
     address: &Address,
 ) -> Result<Found, DiscoveryError> {

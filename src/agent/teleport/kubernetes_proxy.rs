@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::agent::net::address::Address;
-use crate::agent::net::web::Web;
+use crate::agent::net::web::WebClient;
 use crate::agent::platform::error_text::describe_json_error;
 use crate::agent::teleport::error_body::error_message;
 
@@ -55,7 +55,7 @@ struct SshSettings {
 
 impl KubeProxy {
     /// `ours` is named instead of the advertised web address, where that carries Kubernetes.
-    pub(crate) async fn ask(web: &Web, ours: Option<&str>) -> Result<Self, KubeProxyError> {
+    pub(crate) async fn ask(web: &WebClient, ours: Option<&str>) -> Result<Self, KubeProxyError> {
         let answer = web.get("/webapi/ping").await.map_err(|error| KubeProxyError(error.to_string()))?;
         if !answer.status.is_success() {
             let message = error_message(&answer.body);

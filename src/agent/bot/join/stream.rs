@@ -21,7 +21,7 @@ use crate::agent::bot::join_token::Token;
 use crate::agent::credential::identity::SignedCerts;
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::net::route::Route;
-use crate::agent::net::web::{Web, WebError};
+use crate::agent::net::web::{WebClient, WebError};
 use crate::agent::platform::error_text::chain;
 use crate::agent::teleport::grpc::Connector;
 use crate::agent::teleport::messages::Certs;
@@ -84,7 +84,7 @@ pub(super) struct Wish<'a> {
 /// The certificates that the cluster gives for the answer to its challenge.
 pub(super) async fn certificates(
     route: &Route,
-    web: &Web,
+    web: &WebClient,
     cloud: &Cloud,
     wish: Wish<'_>,
 ) -> Result<SignedCerts, JoinError> {
@@ -92,7 +92,12 @@ pub(super) async fn certificates(
     tokio::time::timeout(EXCHANGE, exchange).await.unwrap_or_else(|_| Err(lost("the time for it is over")))
 }
 
-async fn exchange(route: &Route, web: &Web, cloud: &Cloud, wish: Wish<'_>) -> Result<SignedCerts, JoinError> {
+async fn exchange(
+    route: &Route,
+    web: &WebClient,
+    cloud: &Cloud,
+    wish: Wish<'_>,
+) -> Result<SignedCerts, JoinError> {
     let tls = route.to_join_service(web.tls()).map_err(WebError::from);
     let connector = Connector(tls.map_err(|error| JoinError::NoAnswer { error, hint: "" })?);
     let unreachable = |error: tonic::transport::Error| lost(format!("cannot connect: {}", chain(&error)));

@@ -121,7 +121,7 @@ fn client(
     let tls = if base.scheme() == "https" {
         tls::web(environment, false, clock)?
     } else {
-        tls::trusting_nobody(clock)?
+        tls::without_roots(clock)?
     };
     web::client(tls, &route)
 }

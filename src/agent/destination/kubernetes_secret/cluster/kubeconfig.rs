@@ -129,7 +129,7 @@ impl Merged {
         let path = entry.certificate_authority.as_deref();
         let authorities = self.inline_or_file(folder, entry.certificate_authority_data.as_deref(), path)?;
         let trust = match authorities {
-            _ if entry.insecure_skip_tls_verify => Trust::Anyone,
+            _ if entry.insecure_skip_tls_verify => Trust::AnyCertificate,
             Some(authorities) => Trust::Authorities(authorities),
             None => Trust::System,
         };
