@@ -24,7 +24,7 @@ use crate::agent::net::web::WebClient;
 use crate::agent::platform::options::Clock;
 use crate::agent::platform::tasks::{run_blocking, run_to_completion};
 use crate::agent::teleport::auth_client::AuthClient;
-use crate::agent::teleport::discovery::{self, AddressField, Found};
+use crate::agent::teleport::discovery::{self, AddressField, DiscoveredCluster};
 pub use decision::JoinReason;
 use decision::{Step, decide};
 pub use error::{Cure, RenewalError};
@@ -83,7 +83,7 @@ pub(crate) struct Bot {
     pub(crate) clock: Clock,
     storage: Storage,
     onboarding: Onboarding,
-    found: OnceCell<Found>,
+    found: OnceCell<DiscoveredCluster>,
     /// What the server has issued and the disk has refused: to be saved before anything else is asked.
     unsaved: Mutex<Option<Unsaved>>,
     /// Held while the server is asked and the answer saved.
@@ -172,7 +172,7 @@ impl Bot {
         }
     }
 
-    async fn find(&self) -> Result<&Found, RenewalError> {
+    async fn find(&self) -> Result<&DiscoveredCluster, RenewalError> {
         let Onboarding { web, setting, .. } = &self.onboarding;
         let find = || async {
             let found = discovery::find(web, *setting, self.route.address()).await?;
@@ -247,7 +247,7 @@ impl Bot {
                 self.save(Arc::clone(&fresh), stored.token_hash.clone()).await?;
                 Ok(fresh)
             }
-            Err(error) if error.was_not_acted_on() => {
+            Err(error) if error.was_not_processed() => {
                 self.with_storage(Storage::forget_renewal).await?;
                 Err(error.into())
             }

@@ -120,7 +120,7 @@ proptest! {
         prop_assert!(error.to_string().contains("/proto.AuthService/Ping"), "{}", error);
         // A refusal that the server may have acted on is never taken for one that it has not.
         if matches!(Code::from_i32(code), Code::Unknown | Code::Unavailable | Code::Internal | Code::Cancelled) {
-            prop_assert!(!error.was_not_acted_on() || error.to_string().contains("have expired"));
+            prop_assert!(!error.was_not_processed() || error.to_string().contains("have expired"));
         }
     }
 }

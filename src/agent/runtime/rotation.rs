@@ -67,7 +67,7 @@ impl RunningAgent {
                     tracing::debug!(%retry, "cannot watch for rotations of authorities: {error}");
                 }
                 // Where nobody answers, the other loops say so.
-                Err(error @ (ApiError::Connect { .. } | ApiError::NoAnswer { .. })) => {
+                Err(error @ (ApiError::Connect { .. } | ApiError::NoResponse { .. })) => {
                     tracing::debug!(%retry, "cannot watch for rotations of authorities: {error}");
                 }
                 Err(error) => {
@@ -93,7 +93,7 @@ impl RunningAgent {
         let cluster = identity.cluster();
         let mut types = TYPES.to_vec();
         let for_workloads = self.outputs.iter().any(|output| output.kind.is_for_workloads());
-        if for_workloads && client.facts().server_major >= FIRST_WITH_WORKLOADS {
+        if for_workloads && client.info().server_major >= FIRST_WITH_WORKLOADS {
             types.push(WORKLOADS);
         }
         let mut watch = client.watch_authorities(&types, cluster).await?;

@@ -23,7 +23,7 @@ impl ApplicationOutput {
         let client = issuer.client_of(&unrouted).await?;
         let app = pick(ResourceKind::App, &self.name, client.find_apps(&self.name).await?)?;
         let cluster = issuer.cluster();
-        let session_id = if issuer.bot.facts().server_major <= LAST_WITH_SESSIONS {
+        let session_id = if issuer.bot.info().server_major <= LAST_WITH_SESSIONS {
             client.open_app_session(issuer.username(), &app.detail, cluster).await?
         } else {
             String::new()

@@ -70,7 +70,7 @@ fn ssh_files(
     leaves: &[String],
     set: &mut Set,
 ) -> Result<(), OutputError> {
-    let (bot, cx) = (issuer.bot.facts(), issuer.cx);
+    let (bot, cx) = (issuer.bot.info(), issuer.cx);
     let advertised = Some(bot.proxy_public_addr.as_str()).filter(|address| !address.is_empty());
     let proxy = cx.proxy_address.or(advertised).unwrap_or(&cx.fallback_proxy_address);
     let mut clusters = vec![issuer.cluster().to_owned()];

@@ -93,7 +93,7 @@ impl<'a> Issuer<'a> {
         reissuable: bool,
         route: RouteTo,
     ) -> Result<Identity, OutputError> {
-        let rsa = matches!(route, RouteTo::Database(_)) && self.bot.facts().server_major >= FIRST_WITH_SUITES;
+        let rsa = matches!(route, RouteTo::Database(_)) && self.bot.info().server_major >= FIRST_WITH_SUITES;
         // An RSA key takes long enough to hold up everything else on this thread.
         let key = if rsa { run_blocking(KeyPair::generate_rsa).await? } else { KeyPair::generate()? };
         let expires = self.cx.clock.now() + self.settings.ttl;

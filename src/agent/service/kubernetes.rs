@@ -24,7 +24,7 @@ impl KubernetesOutput {
             pick(ResourceKind::Kubernetes, &self.cluster, client.find_kubernetes(&self.cluster).await?)?;
         let identity = issuer.routed(&unrouted, false, RouteTo::Kubernetes(found.name.clone())).await?;
         let authorities = issuer.authorities().await?;
-        let proxy = KubeProxy::ask(issuer.cx.web, issuer.cx.proxy_address).await?;
+        let proxy = KubeProxy::discover(issuer.cx.web, issuer.cx.proxy_address).await?;
         let mut set = Set::of_identity(&identity, &authorities)?;
         let name = format!("{}-{}", proxy.cluster_name, found.name);
         let config = Kubeconfig {

@@ -37,7 +37,7 @@ pub(crate) struct Selector {
 
 impl KubernetesV2Output {
     pub(super) async fn set(&self, issuer: &Issuer<'_>) -> Result<Set, OutputError> {
-        let server = issuer.bot.facts().server_major;
+        let server = issuer.bot.info().server_major;
         if server < FIRST_WITH_PATHS {
             return Err(OutputError::OneKubernetes(server));
         }
@@ -51,7 +51,7 @@ impl KubernetesV2Output {
             );
         }
         let host = issuer.bot.authorities("host").await?;
-        let proxy = KubeProxy::ask(issuer.cx.web, issuer.cx.proxy_address).await?;
+        let proxy = KubeProxy::discover(issuer.cx.web, issuer.cx.proxy_address).await?;
         let root = &proxy.cluster_name;
         let clusters = found.into_iter().map(|(name, namespace)| Cluster {
             name: self.context_name.of(root, &name),

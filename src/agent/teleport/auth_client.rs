@@ -1,7 +1,6 @@
-//! The auth API as one identity: gRPC over one connection through the proxy's web port. One I/O edge.
+//! A client for the auth API as one identity: gRPC over one connection through the proxy's web port.
 //!
-//! No `version` metadata is sent: every server from 15 to 19 accepts that. No call is repeated here; who may
-//! repeat one is decided where its consequences are known.
+//! Sends no `version` metadata, which servers 15 to 19 accept. Never retries a call.
 
 mod authority_watch;
 mod host_cert;
@@ -28,15 +27,14 @@ use crate::agent::net::route::{Route, TlsRoute};
 use crate::agent::net::tls::InnerAlpn;
 use crate::agent::platform::error_text::chain;
 pub(crate) use authority_watch::AuthorityState;
-pub(crate) use resources::Found;
+pub(crate) use resources::Resource;
 pub(crate) use workload_identity::{Federation, SvidRequest, WorkloadSelector};
 
-const CONNECT: Duration = Duration::from_secs(10);
-/// Short enough that a stop, which waits for a renewal under way, ends within the usual 30 s of grace.
-const CALL: Duration = Duration::from_secs(15);
-/// How often a connection with a call under way is looked at, which matters to streams. Auth ends connections that ask
-/// more often than once a minute.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Short enough that a shutdown, which waits for a running renewal, stays within the usual grace period of 30 s.
+const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+/// The interval of keep-alive pings, which streams need. Auth closes connections that ping more than once a minute.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(75);
 
 const PING: &str = "/proto.AuthService/Ping";
 const GENERATE_USER_CERTS: &str = "/proto.AuthService/GenerateUserCerts";
@@ -44,75 +42,75 @@ const GET_CLUSTER_CA_CERT: &str = "/proto.AuthService/GetClusterCACert";
 const GET_ROLE: &str = "/proto.AuthService/GetRole";
 const GET_CERT_AUTHORITIES: &str = "/teleport.trust.v1.TrustService/GetCertAuthorities";
 
-/// What `Ping` tells of the cluster.
+/// What `Ping` reports about the cluster.
 #[derive(Clone, Debug)]
-pub(crate) struct ClusterFacts {
+pub(crate) struct ClusterInfo {
     /// `host:port` of the proxy's web address, as the cluster advertises it; may be empty.
     pub(crate) proxy_public_addr: String,
     /// 15 for `15.0.0-dev`.
     pub(crate) server_major: u32,
 }
 
-/// The bot acting with roles: what an output's certificates say.
+/// The parameters of certificates that impersonate roles.
 #[derive(Clone, Debug)]
 pub(crate) struct Impersonation {
     pub(crate) roles: Vec<String>,
     pub(crate) expires: SystemTime,
-    /// Whether the certificates may be used to get others.
+    /// Whether the certificates may be used to request others.
     pub(crate) reissuable: bool,
     pub(crate) route: RouteTo,
 }
 
-/// What a certificate leads to.
+/// What a certificate gives access to.
 #[derive(Clone, Debug)]
 pub(crate) enum RouteTo {
     /// The cluster itself.
     Cluster,
-    /// A leaf cluster, by its name.
+    /// The leaf cluster with this name.
     Leaf(String),
     App(RouteToApp),
     Database(RouteToDatabase),
-    /// A Kubernetes cluster, by its name.
+    /// The Kubernetes cluster with this name.
     Kubernetes(String),
 }
 
-/// A connection to auth that answered a `Ping`.
+/// A connection to the auth server, which has accepted the identity.
 pub(crate) struct AuthClient {
     channel: Channel,
     rest: TlsRoute,
-    facts: ClusterFacts,
+    info: ClusterInfo,
 }
 
 impl AuthClient {
-    /// Connects and pings: whoever holds a client knows that its identity is accepted.
+    /// Connects and sends a `Ping`, so that a client exists only for an accepted identity.
     pub(crate) async fn connect(route: &Route, identity: &Identity) -> Result<Self, ApiError> {
         let unreachable = |detail| ApiError::Connect {
             cluster: identity.cluster().to_owned(),
             proxy: route.address().to_string(),
             detail,
         };
-        // With a connector of our own the address only fills `:authority`, which auth ignores.
+        // The connector dials; the address only fills `:authority`, which auth ignores.
         let channel = Endpoint::from_static("http://teleport.cluster.local")
-            .connect_timeout(CONNECT)
-            .timeout(CALL)
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(CALL)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(CALL_TIMEOUT)
+            .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+            .keep_alive_timeout(CALL_TIMEOUT)
             .connect_with_connector(Connector(route.to_auth(identity, InnerAlpn::Http2)?))
             .await
             .map_err(|error| unreachable(chain(&error)))?;
-        let pong: PingResponse = unary(&channel, PING, Empty {}).await?;
-        let facts = ClusterFacts {
-            server_major: major(&pong.server_version),
-            proxy_public_addr: pong.proxy_public_addr,
+        let response: PingResponse = unary(&channel, PING, Empty {}).await?;
+        let info = ClusterInfo {
+            server_major: major(&response.server_version),
+            proxy_public_addr: response.proxy_public_addr,
         };
-        Ok(Self { channel, rest: route.to_auth(identity, InnerAlpn::Http1)?, facts })
+        Ok(Self { channel, rest: route.to_auth(identity, InnerAlpn::Http1)?, info })
     }
 
-    pub(crate) fn facts(&self) -> &ClusterFacts {
-        &self.facts
+    pub(crate) fn info(&self) -> &ClusterInfo {
+        &self.info
     }
 
-    /// The bot's own certificates for a new key: generation N is presented, N + 1 comes back.
+    /// Renews the bot's own certificates for a new key: presents generation N and returns N + 1.
     pub(crate) async fn renew(
         &self,
         key: &KeyPair,
@@ -123,30 +121,30 @@ impl AuthClient {
         self.generate(key, request, expires).await
     }
 
-    /// Certificates of the bot, named `username` in `cluster`, acting with roles.
+    /// Issues certificates for the bot's user `username` in `cluster` that impersonate roles.
     pub(crate) async fn impersonate(
         &self,
         key: &KeyPair,
         username: &str,
         cluster: &str,
-        as_whom: Impersonation,
+        impersonation: Impersonation,
     ) -> Result<SignedCerts, ApiError> {
         let mut request = UserCertsRequest {
             username: username.to_owned(),
             route_to_cluster: cluster.to_owned(),
-            role_requests: as_whom.roles,
+            role_requests: impersonation.roles,
             use_role_requests: true,
-            reissuable_role_impersonation: as_whom.reissuable,
+            reissuable_role_impersonation: impersonation.reissuable,
             ..UserCertsRequest::default()
         };
-        match as_whom.route {
+        match impersonation.route {
             RouteTo::Cluster => {}
             RouteTo::Leaf(leaf) => request.route_to_cluster = leaf,
             RouteTo::App(app) => request.route_to_app = Some(app),
             RouteTo::Database(database) => request.route_to_database = Some(database),
             RouteTo::Kubernetes(cluster) => request.kubernetes_cluster = cluster,
         }
-        self.generate(key, request, as_whom.expires).await
+        self.generate(key, request, impersonation.expires).await
     }
 
     async fn generate(
@@ -156,24 +154,24 @@ impl AuthClient {
         expires: SystemTime,
     ) -> Result<SignedCerts, ApiError> {
         let request = UserCertsRequest { expires: Some(Timestamp::from(expires)), ..request };
-        let request = request.with_keys(self.facts.server_major, key.ssh_line()?, key.public_pem());
+        let request = request.with_keys(self.info.server_major, key.ssh_line()?, key.public_pem());
         unary::<_, Certs>(&self.channel, GENERATE_USER_CERTS, request).await.map(SignedCerts::from)
     }
 
-    /// The roles that the bot's own role, named as the bot's user, lets it impersonate.
+    /// Returns the roles that the bot may impersonate. The bot's own role, which has the name of its user, lists them.
     pub(crate) async fn impersonable_roles(&self, username: &str) -> Result<Vec<String>, ApiError> {
         let role: Role = unary(&self.channel, GET_ROLE, GetRoleRequest { name: username.to_owned() }).await?;
         let allow = role.spec.and_then(|spec| spec.allow);
         Ok(allow.and_then(|allow| allow.impersonate).map(|impersonate| impersonate.roles).unwrap_or_default())
     }
 
-    /// The host CA's certificates, PEM texts joined.
+    /// Returns the host CA's certificates, concatenated in PEM.
     pub(crate) async fn host_ca_pem(&self) -> Result<String, ApiError> {
         let reply: ClusterCaCert = unary(&self.channel, GET_CLUSTER_CA_CERT, Empty {}).await?;
         Ok(String::from_utf8_lossy(&reply.tls_ca).into_owned())
     }
 
-    /// Every authority of a type (`host`, `user`, `db`): the cluster's own and those of trusted leaves.
+    /// Returns the CAs of a type (`host`, `user`, `db`): the cluster's own and those of trusted leaf clusters.
     pub(crate) async fn authorities(&self, ca_type: &str) -> Result<Vec<Authority>, ApiError> {
         let request = GetCertAuthoritiesRequest { r#type: ca_type.to_owned(), include_key: false };
         let reply: GetCertAuthoritiesResponse = unary(&self.channel, GET_CERT_AUTHORITIES, request).await?;

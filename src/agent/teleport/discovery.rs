@@ -1,20 +1,20 @@
-//! Asks a proxy who it is: `GET /webapi/find`. Everything before the first credential is learned here.
+//! Discovers a cluster through its proxy: `GET /webapi/find`, the only request before the first credential.
 
 use std::ops::RangeInclusive;
 
 use serde::Deserialize;
 
+use super::error_body::error_message;
+use super::server_hints;
+use super::server_version::major;
 use crate::agent::net::address::Address;
 use crate::agent::net::web::{WebClient, WebError};
 use crate::agent::platform::error_text::describe_json_error;
-use crate::agent::teleport::error_body::error_message;
-use crate::agent::teleport::server_hints;
-use crate::agent::teleport::server_version::major;
 
-/// The majors of Teleport whose protocol this agent knows.
-const KNOWN: RangeInclusive<u32> = 15..=19;
+/// The major versions of Teleport that this agent supports.
+const SUPPORTED: RangeInclusive<u32> = 15..=19;
 
-/// What the agent was told to talk to.
+/// The key that the address comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AddressField {
     ProxyServer,
@@ -30,55 +30,57 @@ impl AddressField {
     }
 }
 
-/// Nobody at the address answered as a Teleport proxy.
+/// The server at the address did not respond as a Teleport proxy.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{setting}: asked https://{address}/webapi/find, but {detail}; {advice}")]
+#[error("{field}: GET https://{address}/webapi/find failed: {detail}; {hint}")]
 pub struct DiscoveryError {
-    setting: &'static str,
+    field: &'static str,
     address: Address,
     detail: String,
-    advice: &'static str,
-    /// True when asking again later may help.
+    hint: &'static str,
+    /// True if a retry may help.
     pub(crate) transient: bool,
 }
 
-/// What `find` tells of the cluster.
+/// A cluster as its proxy describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct DiscoveredCluster {
     pub(crate) cluster_name: String,
     pub(crate) server_version: String,
-    /// The oldest clients that the cluster means to serve; empty when it does not say.
+    /// The oldest client version that the cluster supports; empty if it names none.
     pub(crate) min_client_version: String,
-    /// `host:port` that the proxy advertises, when it does.
+    /// `host:port` that the proxy advertises, if any.
     pub(crate) proxy_public_addr: Option<String>,
 }
 
-impl Found {
-    /// What to expect of a cluster of a version that this agent does not know; none where it knows it.
+impl DiscoveredCluster {
+    /// Returns a warning if this agent does not support the cluster's version.
     ///
-    /// Only a warning: this agent's own version does not count as Teleport's do, and servers, which are told none, check none.
+    /// It is only a warning, because servers cannot check this agent's version: the agent sends none.
     pub(crate) fn version_problem(&self) -> Option<String> {
         let Self { server_version, min_client_version, .. } = self;
-        let (oldest, newest) = KNOWN.into_inner();
-        let what = match major(server_version) {
-            // It does not say.
+        let (oldest, newest) = SUPPORTED.into_inner();
+        let problem = match major(server_version) {
+            // The version is unknown.
             0 => return None,
-            known if KNOWN.contains(&known) => return None,
+            supported if SUPPORTED.contains(&supported) => return None,
             old if old < oldest => {
-                "older than this agent knows: what fails may work after an upgrade of the cluster".to_owned()
+                "which is older than this agent supports: if something fails, upgrade the cluster".to_owned()
             }
             _ if major(min_client_version) > newest => format!(
-                "which wants clients of at least {min_client_version}, newer than this agent knows: update tbot before it is \
-                 refused"
+                "which requires clients of version {min_client_version} or newer, and is newer than this agent supports: update tbot"
             ),
-            _ => "newer than this agent knows: where joining or renewing fails, update tbot".to_owned(),
+            _ => "which is newer than this agent supports: if joining or renewing fails, update tbot"
+                .to_owned(),
         };
-        Some(format!("the cluster runs Teleport {server_version}, {what} (Teleport {oldest} to {newest})"))
+        Some(format!(
+            "the cluster runs Teleport {server_version}, {problem} (supported: {oldest} to {newest})"
+        ))
     }
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct FindResponse {
     cluster_name: String,
     server_version: String,
     #[serde(default)]
@@ -91,7 +93,7 @@ struct ProxySettings {
     ssh: SshSettings,
 }
 
-/// Despite its name this part holds the web address.
+/// Despite its name, this part holds the web address.
 #[derive(Deserialize)]
 struct SshSettings {
     #[serde(default)]
@@ -100,52 +102,50 @@ struct SshSettings {
 
 pub(crate) async fn find(
     web: &WebClient,
-    setting: AddressField,
+    field: AddressField,
     address: &Address,
-) -> Result<Found, DiscoveryError> {
-    let failed = |detail, advice, transient| DiscoveryError {
-        setting: match setting {
-            AddressField::ProxyServer => "proxy_server",
-            AddressField::AuthServer => "auth_server",
-        },
+) -> Result<DiscoveredCluster, DiscoveryError> {
+    let failed = |detail, hint, transient| DiscoveryError {
+        field: field.name(),
         address: address.clone(),
         detail,
-        advice,
+        hint,
         transient,
     };
-    let advice = match setting {
+    let hint = match field {
         AddressField::ProxyServer => {
-            "check that this is the web address of a Teleport proxy (the address of its web page)"
+            "check that this is the web address of a Teleport proxy (the address of its web UI)"
         }
         AddressField::AuthServer => {
             "joining directly at an auth server is not supported: set proxy_server to the web address of a Teleport proxy"
         }
     };
-    let answer = match web.get("/webapi/find").await {
-        Ok(answer) => answer,
-        Err(WebError::Tls(error)) => return Err(failed(error.to_string(), "mend that first", false)),
+    let response = match web.get("/webapi/find").await {
+        Ok(response) => response,
+        Err(WebError::Tls(error)) => return Err(failed(error.to_string(), "fix that first", false)),
         Err(WebError::Failed(detail)) => {
-            let advice = server_hints::to_proxy(&detail).unwrap_or(advice);
-            return Err(failed(detail, advice, true));
+            let hint = server_hints::for_proxy_connection(&detail).unwrap_or(hint);
+            return Err(failed(detail, hint, true));
         }
     };
-    if !answer.status.is_success() {
-        let detail = format!("the answer was {}: {}", answer.status, error_message(&answer.body));
-        return Err(failed(detail, advice, answer.status.is_server_error()));
+    if !response.status.is_success() {
+        let detail = format!("HTTP status {}: {}", response.status, error_message(&response.body));
+        return Err(failed(detail, hint, response.status.is_server_error()));
     }
-    parse(&answer.body).map_err(|error| {
+    parse(&response.body).map_err(|error| {
         failed(
-            format!("the answer is not that of a Teleport proxy: {}", describe_json_error(&error)),
-            advice,
+            format!("the response is not that of a Teleport proxy: {}", describe_json_error(&error)),
+            hint,
             false,
         )
     })
 }
 
-pub(crate) fn parse(body: &[u8]) -> Result<Found, serde_json::Error> {
-    let Answer { cluster_name, server_version, min_client_version, proxy } = serde_json::from_slice(body)?;
+pub(crate) fn parse(body: &[u8]) -> Result<DiscoveredCluster, serde_json::Error> {
+    let FindResponse { cluster_name, server_version, min_client_version, proxy } =
+        serde_json::from_slice(body)?;
     let proxy_public_addr = proxy.ssh.public_addr.filter(|address| !address.is_empty());
-    Ok(Found { cluster_name, server_version, min_client_version, proxy_public_addr })
+    Ok(DiscoveredCluster { cluster_name, server_version, min_client_version, proxy_public_addr })
 }
 
 #[cfg(test)]
@@ -154,7 +154,7 @@ mod tests {
     use crate::agent::recordings::recorded;
 
     #[test]
-    fn a_recorded_answer_is_understood() {
+    fn a_recorded_response_is_parsed() {
         let found = parse(recorded("webapi-find.json").as_bytes()).unwrap();
         assert_eq!(found.cluster_name, "dev.test");
         assert_eq!(found.server_version, "15.0.0-dev");
@@ -163,22 +163,19 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_is_not_known_is_said_with_what_to_do() {
+    fn an_unsupported_version_is_a_warning() {
         let found = parse(recorded("webapi-find.json").as_bytes()).unwrap();
         let problem = |server: &str, least: &str| {
             let (server_version, min_client_version) = (server.to_owned(), least.to_owned());
-            Found { server_version, min_client_version, ..found.clone() }.version_problem()
+            DiscoveredCluster { server_version, min_client_version, ..found.clone() }.version_problem()
         };
-        for known in ["15.0.0-dev", "19.4.2", "", "nightly"] {
-            assert_eq!(problem(known, "14.0.0"), None);
+        for supported in ["15.0.0-dev", "19.4.2", "", "nightly"] {
+            assert_eq!(problem(supported, "14.0.0"), None);
         }
-        for (server, least, says) in [
-            ("14.3.1", "13.0.0", "after an upgrade of the cluster"),
-            ("20.0.0", "19.0.0", "newer than this agent knows"),
-            ("21.1.0", "20.0.0-aa", "at least 20.0.0-aa"),
-        ] {
-            let said = problem(server, least).unwrap();
-            assert!(said.contains(says) && said.contains(server) && said.contains("15 to 19"), "{said}");
-        }
+        let warnings: Vec<String> = [("14.3.1", "13.0.0"), ("20.0.0", "19.0.0"), ("21.1.0", "20.0.0-aa")]
+            .iter()
+            .filter_map(|(server, least)| problem(server, least))
+            .collect();
+        insta::assert_snapshot!(warnings.join("\n"));
     }
 }

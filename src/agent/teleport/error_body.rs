@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-/// The human part of a Teleport error body, `{"error":{"message":"…"}}`; else the start of the body.
+/// Returns the message of an error body, `{"error":{"message":"…"}}`, or the start of any other body.
 pub(crate) fn error_message(body: &[u8]) -> String {
     #[derive(Deserialize)]
     struct Body {
@@ -24,7 +24,7 @@ mod tests {
     use crate::agent::recordings::recorded;
 
     #[test]
-    fn the_message_of_a_recorded_refusal_is_found() {
+    fn the_message_of_a_recorded_error_is_returned() {
         let recorded = recorded("join-refused.http");
         let (_, body) = recorded.split_once('\n').unwrap();
         assert_eq!(

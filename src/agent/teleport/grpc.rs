@@ -25,8 +25,8 @@ where
     R: Message + Default + 'static,
 {
     let mut grpc = tonic::client::Grpc::new(channel.clone());
-    let lost = |detail| ApiError::NoAnswer { method, detail };
-    grpc.ready().await.map_err(|error| lost(chain(&error)))?;
+    let no_response = |detail| ApiError::NoResponse { method, detail };
+    grpc.ready().await.map_err(|error| no_response(chain(&error)))?;
     let path = PathAndQuery::from_static(method);
     match grpc.unary(Request::new(message), path, ProstCodec::<M, R>::default()).await {
         Ok(response) => Ok(response.into_inner()),
@@ -34,7 +34,7 @@ where
     }
 }
 
-/// Opens a fresh routed connection whenever tonic wants one.
+/// Opens a new routed connection whenever tonic needs one.
 #[derive(Clone)]
 pub(crate) struct Connector(pub(crate) TlsRoute);
 

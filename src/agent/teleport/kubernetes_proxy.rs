@@ -1,30 +1,30 @@
-//! Asks a proxy where it serves Kubernetes: `GET /webapi/ping`. One I/O edge.
+//! Discovers where a proxy serves Kubernetes: `GET /webapi/ping`.
 
 use serde::Deserialize;
 
+use super::error_body::error_message;
 use crate::agent::net::address::Address;
 use crate::agent::net::web::WebClient;
 use crate::agent::platform::error_text::describe_json_error;
-use crate::agent::teleport::error_body::error_message;
 
-/// Kubernetes behind the proxy cannot be named in a kubeconfig.
+/// The Kubernetes address of the proxy cannot be discovered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("asked the proxy (/webapi/ping) where it serves Kubernetes, but {0}")]
+#[error("cannot discover where the proxy serves Kubernetes (/webapi/ping): {0}")]
 pub struct KubeProxyError(String);
 
-/// Where Kubernetes clusters are reached.
+/// The address of Kubernetes clusters behind a proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KubeProxy {
     /// The proxy's own cluster.
     pub(crate) cluster_name: String,
     /// `https://host:port`.
     pub(crate) server: String,
-    /// What to verify its certificate against, and to name in TLS: by this the proxy knows what is wanted.
+    /// The TLS server name (SNI) by which the proxy recognises Kubernetes traffic, and to verify its certificate against.
     pub(crate) tls_server_name: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct PingResponse {
     cluster_name: String,
     proxy: ProxySettings,
 }
@@ -46,7 +46,7 @@ struct KubeSettings {
     listen_addr: String,
 }
 
-/// Despite its name this part holds the web address.
+/// Despite its name, this part holds the web address.
 #[derive(Deserialize)]
 struct SshSettings {
     #[serde(default)]
@@ -54,31 +54,34 @@ struct SshSettings {
 }
 
 impl KubeProxy {
-    /// `ours` is named instead of the advertised web address, where that carries Kubernetes.
-    pub(crate) async fn ask(web: &WebClient, ours: Option<&str>) -> Result<Self, KubeProxyError> {
-        let answer = web.get("/webapi/ping").await.map_err(|error| KubeProxyError(error.to_string()))?;
-        if !answer.status.is_success() {
-            let message = error_message(&answer.body);
-            return Err(KubeProxyError(format!("the answer was {}: {message}", answer.status)));
+    /// `override_address` replaces the advertised web address if Kubernetes is served there.
+    pub(crate) async fn discover(
+        web: &WebClient,
+        override_address: Option<&str>,
+    ) -> Result<Self, KubeProxyError> {
+        let response = web.get("/webapi/ping").await.map_err(|error| KubeProxyError(error.to_string()))?;
+        if !response.status.is_success() {
+            let message = error_message(&response.body);
+            return Err(KubeProxyError(format!("HTTP status {}: {message}", response.status)));
         }
-        Self::parse(&answer.body, ours)
+        Self::parse(&response.body, override_address)
     }
 
-    pub(crate) fn parse(body: &[u8], ours: Option<&str>) -> Result<Self, KubeProxyError> {
-        let refused = |what: &str| KubeProxyError(what.to_owned());
-        let Answer { cluster_name, proxy } = serde_json::from_slice(body).map_err(|error| {
+    pub(crate) fn parse(body: &[u8], override_address: Option<&str>) -> Result<Self, KubeProxyError> {
+        let refused = |problem: &str| KubeProxyError(problem.to_owned());
+        let PingResponse { cluster_name, proxy } = serde_json::from_slice(body).map_err(|error| {
             KubeProxyError(format!(
-                "the answer is not that of a Teleport proxy: {}",
+                "the response is not that of a Teleport proxy: {}",
                 describe_json_error(&error)
             ))
         })?;
         let ProxySettings { kube, ssh, tls_routing_enabled } = proxy;
         if !kube.enabled {
-            return Err(refused("it does not serve Kubernetes: enable it on the proxy (kube_listen_addr)"));
+            return Err(refused("the proxy does not serve Kubernetes: enable it there (kube_listen_addr)"));
         }
-        let no_address = || refused("it advertises no address: set public_addr on the proxy");
+        let no_address = || refused("the proxy advertises no address: set its public_addr");
         let (address, tls_server_name) = if tls_routing_enabled {
-            let address = read(ours.unwrap_or(&ssh.public_addr)).ok_or_else(no_address)?;
+            let address = read(override_address.unwrap_or(&ssh.public_addr)).ok_or_else(no_address)?;
             let name = kubernetes_server_name(address.host());
             (address, Some(name))
         } else if let Some(address) = read(&kube.public_addr) {
@@ -96,7 +99,7 @@ fn read(address: &str) -> Option<Address> {
     address.parse().ok()
 }
 
-/// A proxy knows by this name that Kubernetes is meant; an IP address takes no prefix.
+/// Returns the SNI by which a proxy recognises Kubernetes traffic. An IP address cannot take the prefix.
 fn kubernetes_server_name(host: &str) -> String {
     let host = if host.parse::<std::net::IpAddr>().is_ok() { "teleport.cluster.local" } else { host };
     format!("kube-teleport-proxy-alpn.{host}")
@@ -108,7 +111,7 @@ mod tests {
     use crate::agent::recordings::recorded;
 
     #[test]
-    fn a_recorded_answer_is_understood() {
+    fn a_recorded_response_is_parsed() {
         let proxy = KubeProxy::parse(recorded("webapi-ping.json").as_bytes(), None).unwrap();
         let expected = KubeProxy {
             cluster_name: "dev.test".to_owned(),
@@ -122,17 +125,17 @@ mod tests {
     }
 
     #[test]
-    fn separate_listeners_have_their_own_address_and_no_name() {
+    fn a_separate_kubernetes_listener_has_its_own_address_and_no_sni() {
         let server = |kube: serde_json::Value| {
-            let mut answer: serde_json::Value = serde_json::from_str(&recorded("webapi-ping.json")).unwrap();
-            answer["proxy"]["tls_routing_enabled"] = false.into();
-            answer["proxy"]["kube"] = kube;
-            KubeProxy::parse(answer.to_string().as_bytes(), None).map(|proxy| proxy.server)
+            let mut response: serde_json::Value =
+                serde_json::from_str(&recorded("webapi-ping.json")).unwrap();
+            response["proxy"]["tls_routing_enabled"] = false.into();
+            response["proxy"]["kube"] = kube;
+            KubeProxy::parse(response.to_string().as_bytes(), None).map(|proxy| proxy.server)
         };
         let enabled = |public: &str| serde_json::json!({ "enabled": true, "public_addr": public, "listen_addr": "0.0.0.0:3026" });
         assert_eq!(server(enabled("kube.example:3026")).unwrap(), "https://kube.example:3026");
         assert_eq!(server(enabled("")).unwrap(), "https://127.0.0.1:3026");
-        let refused = server(serde_json::json!({ "enabled": false })).unwrap_err().to_string();
-        assert!(refused.contains("does not serve Kubernetes"), "{refused}");
+        assert!(server(serde_json::json!({ "enabled": false })).is_err());
     }
 }

@@ -1,7 +1,6 @@
-//! The messages of Teleport's auth API that the agent speaks, declared by hand: only the fields it uses.
+//! The messages of Teleport's auth API, declared by hand with only the fields that the agent uses.
 //!
-//! Field numbers are facts of the API (servers 15 to 19); unknown fields are skipped by the decoder. Pure
-//! data, no I/O.
+//! Field numbers are those of servers 15 to 19; the decoder skips unknown fields.
 
 pub(crate) mod resources;
 pub(crate) mod workload_identity;
@@ -25,14 +24,14 @@ pub(crate) struct PingResponse {
     pub(crate) proxy_public_addr: String,
 }
 
-/// Which public key fields a server reads depends on its version: see [`UserCertsRequest::with_keys`].
+/// Which of the public key fields a server reads depends on its version: see [`UserCertsRequest::with_keys`].
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct UserCertsRequest {
     #[prost(bytes = "vec", tag = "1")]
     pub(crate) public_key: Vec<u8>,
     #[prost(string, tag = "2")]
     pub(crate) username: String,
-    /// Mandatory: a server reads its absence as the year 1.
+    /// Required: a server takes a missing value as the year 1.
     #[prost(message, optional, tag = "3")]
     pub(crate) expires: Option<Timestamp>,
     #[prost(string, tag = "5")]
@@ -74,7 +73,7 @@ pub(crate) struct RouteToDatabase {
 pub(crate) struct RouteToApp {
     #[prost(string, tag = "1")]
     pub(crate) name: String,
-    /// Servers up to 15; newer ones make the session themselves.
+    /// Used by servers up to 15; newer ones create the session themselves.
     #[prost(string, tag = "2")]
     pub(crate) session_id: String,
     #[prost(string, tag = "3")]
@@ -84,7 +83,7 @@ pub(crate) struct RouteToApp {
 }
 
 impl UserCertsRequest {
-    /// Servers up to 16 know one key (an authorized_keys line), from 17 on two: SSH line and TLS PEM.
+    /// Sets the public keys: one key (an authorized_keys line) for servers up to 16, the SSH line and the TLS PEM from 17 on.
     pub(crate) fn with_keys(self, server_major: u32, ssh_line: String, tls_pem: String) -> Self {
         if server_major <= 16 {
             Self { public_key: ssh_line.into_bytes(), ..self }
@@ -106,7 +105,7 @@ pub(crate) struct Certs {
     pub(crate) ssh_ca_certs: Vec<Vec<u8>>,
 }
 
-/// Reply of `GetClusterCACert`: the host CA's certificates in PEM.
+/// The response of `GetClusterCACert`: the host CA's certificates in PEM.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ClusterCaCert {
     #[prost(bytes = "vec", tag = "1")]
@@ -158,7 +157,7 @@ pub(crate) struct GetCertAuthoritiesResponse {
     pub(crate) cert_authorities: Vec<CertAuthority>,
 }
 
-/// Its reply is a [`CertAuthority`] itself.
+/// The request of `GetCertAuthority`, whose response is a [`CertAuthority`].
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct GetCertAuthorityRequest {
     #[prost(string, tag = "1")]
@@ -172,7 +171,7 @@ pub(crate) struct GetCertAuthorityRequest {
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct CertAuthority {
-    /// The authority's type: `host`, `user`, `db`, `spiffe`.
+    /// The CA type: `host`, `user`, `db`, `spiffe`.
     #[prost(string, tag = "2")]
     pub(crate) sub_kind: String,
     #[prost(message, optional, tag = "5")]
@@ -207,14 +206,14 @@ pub(crate) struct CaKeySet {
     pub(crate) tls: Vec<TlsKeyPair>,
 }
 
-/// Only the public half: the agent never asks for a CA's private key.
+/// Only the public half: the agent never requests a CA's private key.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct SshKeyPair {
     #[prost(bytes = "vec", tag = "1")]
     pub(crate) public_key: Vec<u8>,
 }
 
-/// Only the certificate: the agent never asks for a CA's private key.
+/// Only the certificate: the agent never requests a CA's private key.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct TlsKeyPair {
     #[prost(bytes = "vec", tag = "1")]
@@ -285,9 +284,9 @@ mod tests {
     }
 
     #[test]
-    fn the_key_fields_follow_the_servers_version() {
-        let keyed = |major| UserCertsRequest::default().with_keys(major, "line".into(), "pem".into());
-        assert_eq!((keyed(16).public_key.len(), keyed(16).ssh_public_key.len()), (4, 0));
-        assert_eq!((keyed(17).public_key.len(), keyed(17).tls_public_key.len()), (0, 3));
+    fn the_key_fields_depend_on_the_servers_version() {
+        let with_keys = |major| UserCertsRequest::default().with_keys(major, "line".into(), "pem".into());
+        assert_eq!((with_keys(16).public_key.len(), with_keys(16).ssh_public_key.len()), (4, 0));
+        assert_eq!((with_keys(17).public_key.len(), with_keys(17).tls_public_key.len()), (0, 3));
     }
 }

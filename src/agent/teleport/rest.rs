@@ -1,4 +1,4 @@
-//! The auth API's REST remains, which servers up to 16 still need: HTTP/1.1 over the routed connection. One I/O edge.
+//! The REST calls of the auth API that servers up to 16 still need: HTTP/1.1 over the routed connection.
 
 use std::time::Duration;
 
@@ -9,23 +9,22 @@ use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use serde::{Deserialize, Serialize};
 
+use super::error_body::error_message;
 use crate::agent::net::route::TlsRoute;
-use crate::agent::platform::error_text::chain;
-use crate::agent::platform::error_text::describe_json_error;
-use crate::agent::teleport::error_body::error_message;
+use crate::agent::platform::error_text::{chain, describe_json_error};
 
-const CALL: Duration = Duration::from_secs(15);
-const LARGEST_ANSWER: usize = 4 << 20;
+const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+const MAX_BODY: usize = 4 << 20;
 const REMOTE_CLUSTERS: &str = "/v2/remoteclusters";
 const HOST_CERTS: &str = "/v2/ca/host/certs";
 
-/// A REST call that did not succeed.
+/// A REST call that failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{path} at the auth server failed: {detail}{hint}")]
 pub struct RestError {
     path: &'static str,
     detail: String,
-    /// What to check, with a leading semicolon, or nothing.
+    /// What to check, with a leading semicolon, or empty.
     hint: &'static str,
 }
 
@@ -35,9 +34,9 @@ impl RestError {
     }
 }
 
-/// What a host certificate is asked for with.
+/// The parameters of a host certificate.
 pub(crate) struct HostCert<'a> {
-    /// authorized_keys line with its newline.
+    /// The authorized_keys line with its newline.
     pub(crate) ssh_line: &'a str,
     pub(crate) principals: &'a [String],
     pub(crate) cluster: &'a str,
@@ -67,7 +66,7 @@ struct Metadata {
     name: String,
 }
 
-/// Names of the leaf clusters. A server that does not know the call any more (404) has none to tell here.
+/// Returns the names of the leaf clusters; none if the server no longer has this call (404).
 pub(crate) async fn remote_clusters(route: &TlsRoute) -> Result<Vec<String>, RestError> {
     let failed = |detail| RestError::new(REMOTE_CLUSTERS, detail);
     match exchange(route, Request::get(REMOTE_CLUSTERS), REMOTE_CLUSTERS, Bytes::new()).await? {
@@ -81,17 +80,17 @@ pub(crate) async fn remote_clusters(route: &TlsRoute) -> Result<Vec<String>, Res
     }
 }
 
-/// A host certificate, one line with its newline.
-pub(crate) async fn host_cert(route: &TlsRoute, asked: &HostCert<'_>) -> Result<String, RestError> {
+/// Returns a host certificate: one line with its newline.
+pub(crate) async fn host_cert(route: &TlsRoute, parameters: &HostCert<'_>) -> Result<String, RestError> {
     let failed = |detail| RestError::new(HOST_CERTS, detail);
     let request = HostCertRequest {
-        key: STANDARD.encode(asked.ssh_line),
+        key: STANDARD.encode(parameters.ssh_line),
         hostname: "",
         node_name: "",
-        principals: asked.principals,
-        auth_domain: asked.cluster,
+        principals: parameters.principals,
+        auth_domain: parameters.cluster,
         roles: ["Node"],
-        ttl: u64::try_from(asked.ttl.as_nanos()).unwrap_or(u64::MAX),
+        ttl: u64::try_from(parameters.ttl.as_nanos()).unwrap_or(u64::MAX),
     };
     let body = serde_json::to_vec(&request).map_err(|error| failed(error.to_string()))?;
     match exchange(route, Request::post(HOST_CERTS), HOST_CERTS, body.into()).await? {
@@ -121,8 +120,8 @@ async fn exchange(
         .header(header::CONTENT_TYPE, "application/json")
         .body(Full::new(body))
         .map_err(|error| failed(chain(&error)))?;
-    let answered = tokio::time::timeout(CALL, send(route, request)).await;
-    answered.map_err(|_| failed("no answer in time".to_owned()))?.map_err(failed)
+    let response = tokio::time::timeout(CALL_TIMEOUT, send(route, request)).await;
+    response.map_err(|_| failed("no response in time".to_owned()))?.map_err(failed)
 }
 
 async fn send(route: &TlsRoute, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), String> {
@@ -132,15 +131,15 @@ async fn send(route: &TlsRoute, request: Request<Full<Bytes>>) -> Result<(Status
     let exchange = async {
         let response = sender.send_request(request).await.map_err(|error| chain(&error))?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), LARGEST_ANSWER).collect().await;
+        let body = Limited::new(response.into_body(), MAX_BODY).collect().await;
         Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
     };
-    // The connection must be driven for the exchange to go on, and ends with it.
+    // The connection must be polled for the exchange to make progress.
     tokio::pin!(exchange);
     tokio::select! {
         biased;
-        answered = &mut exchange => answered,
-        ended = connection => match ended {
+        response = &mut exchange => response,
+        closed = connection => match closed {
             Ok(()) => exchange.await,
             Err(error) => Err(chain(&error)),
         },

@@ -1,108 +1,110 @@
-//! What to check when a server refuses, or a connection cannot be made: from the words of the one who refused, to advice
-//! that continues the sentence. Pure.
+//! Hints for refusals and failed connections: what to check, as a continuation of the error's sentence.
 
-/// Advice on a refusal of the auth server, with its leading semicolon; empty when there is none.
-pub(super) fn refused(message: &str) -> &'static str {
-    // The order matters: the general words come last.
-    const ADVICE: [(&str, &str); 10] = [
+/// Returns a hint for a refusal by the auth server, with a leading semicolon, or an empty string.
+pub(super) fn for_refusal(message: &str) -> &'static str {
+    // The order matters: general messages come last.
+    const HINTS: [(&str, &str); 10] = [
         (
             "generation mismatch",
-            "; the bot is locked now, because its certificate was used twice: remove the lock (tctl get locks), recreate the bot and configure its new token",
+            "; the bot is locked now, because its certificate was used twice: remove the lock (tctl get locks), recreate the bot, and configure its new token",
         ),
         (
             "has requested role impersonation",
-            "; the bot may act with the roles it was given only: give it these (tctl bots update --add-roles), or take them out of the output's roles",
+            "; the bot may impersonate only roles that it was given: give it these (tctl bots update --add-roles), or remove them from the output's roles",
         ),
         (
             "credentials have expired",
-            "; the server takes what was asked for to be over already: check that this machine's clock is right",
+            "; for the server, the requested expiry is in the past: check this machine's clock",
         ),
         (
             "on \"host_cert\"",
-            "; a role that the output acts with needs the rule `host_cert: [create]` (resources: [host_cert], verbs: [create])",
+            "; a role that the output impersonates needs the rule `host_cert: [create]` (resources: [host_cert], verbs: [create])",
         ),
         (
             "on \"workload_identity\"",
             "; a role of the bot needs the rule `workload_identity: [list, read]` (resources: [workload_identity], verbs: [list, read]) and workload_identity_labels",
         ),
-        ("access denied to perform action", "; a role that this bot acts with needs a rule that allows this"),
+        (
+            "access denied to perform action",
+            "; a role that this bot impersonates needs a rule that allows this",
+        ),
         (
             "client version is unsupported",
-            "; this server does not serve clients of this version: use a tbot that is made for it",
+            "; this server does not accept clients of this version: use a tbot of a matching version",
         ),
         (
             "missing a bot instance ID",
-            "; the server was upgraded past what this certificate was made for: create a new token (tctl bots instances add) and set onboarding.token",
+            "; the server was upgraded and no longer accepts this certificate: create a new token (tctl bots instances add) and set onboarding.token",
         ),
         (
             "not allowed to reissue",
-            "; this is an output's certificate, which is no bot's: check what stands in the storage folder",
+            "; this certificate belongs to an output, not to the bot: check the files in the storage directory",
         ),
         (
             "access denied",
             "; check whether the bot or its user is locked (tctl get locks) or was removed (tctl bots ls)",
         ),
     ];
-    ADVICE.iter().find(|(words, _)| message.contains(words)).map_or("", |(_, advice)| advice)
+    HINTS.iter().find(|(part, _)| message.contains(part)).map_or("", |(_, hint)| hint)
 }
 
-/// Advice on a connection to auth that failed, with its leading semicolon.
-pub(super) fn to_auth(detail: &str) -> &'static str {
-    match Cause::of(detail) {
-        Some(Cause::UnknownIssuer) => {
-            "; the auth server's certificate is of an authority that this identity does not know: where the cluster's host CA was rotated while this agent was away, join with a new token"
+/// Returns a hint for a failed connection to the auth server, with a leading semicolon.
+pub(super) fn for_auth_connection(detail: &str) -> &'static str {
+    match TlsFailure::of(detail) {
+        Some(TlsFailure::UnknownIssuer) => {
+            "; the auth server's certificate was issued by a CA that this identity does not know: if the cluster's host CA was rotated while this agent was stopped, join with a new token"
         }
-        Some(Cause::NotYetValid | Cause::Expired) => {
-            "; either the auth server's certificate is not valid now, or this machine's clock is wrong: check the clock first"
+        Some(TlsFailure::NotYetValid | TlsFailure::Expired) => {
+            "; either the auth server's certificate is not valid at this time, or this machine's clock is wrong: check the clock first"
         }
-        Some(Cause::OursUnknown) => {
-            "; the auth server does not know the authority of this identity any more: where the cluster's user CA was rotated while this agent was away, join with a new token"
+        Some(TlsFailure::ClientCaUnknown) => {
+            "; the auth server no longer knows the CA of this identity: if the cluster's user CA was rotated while this agent was stopped, join with a new token"
         }
-        Some(Cause::OursExpired) => {
-            "; the auth server takes this identity to have expired: check this machine's clock, else the agent joins again when it sees so itself"
+        Some(TlsFailure::ClientExpired) => {
+            "; for the auth server, this identity has expired: check this machine's clock; the agent joins again once its own clock agrees"
         }
-        Some(Cause::Closed) => {
-            "; the connection was closed without a word: if this stays so while the proxy is up, the auth server does not take this identity any more (where the cluster's user CA was rotated while this agent was away, join with a new token)"
+        Some(TlsFailure::Closed) => {
+            "; the connection was closed without a reason: if this continues while the proxy is up, the auth server no longer accepts this identity (if the cluster's user CA was rotated while this agent was stopped, join with a new token)"
         }
         None => {
-            "; check that the proxy is up, that it is reached without a load balancer that ends TLS, and that this machine's clock is right"
+            "; check that the proxy is up, that no load balancer in front of it terminates TLS, and that this machine's clock is right"
         }
     }
 }
 
-/// Advice on a connection to the proxy's web address that failed, where its words tell enough.
-pub(super) fn to_proxy(detail: &str) -> Option<&'static str> {
-    match Cause::of(detail)? {
-        Cause::UnknownIssuer => Some(
-            "its certificate is of an authority that this machine does not trust: name that authority's certificate in SSL_CERT_FILE, or install it",
+/// Returns a hint for a failed connection to the proxy's web address, if its error is specific enough.
+pub(super) fn for_proxy_connection(detail: &str) -> Option<&'static str> {
+    match TlsFailure::of(detail)? {
+        TlsFailure::UnknownIssuer => Some(
+            "its certificate was issued by a CA that this machine does not trust: set SSL_CERT_FILE to the CA's certificate, or install it",
         ),
-        Cause::NotYetValid | Cause::Expired => Some(
-            "either the proxy's certificate is not valid now, or this machine's clock is wrong: check the clock first",
+        TlsFailure::NotYetValid | TlsFailure::Expired => Some(
+            "either the proxy's certificate is not valid at this time, or this machine's clock is wrong: check the clock first",
         ),
-        Cause::OursUnknown | Cause::OursExpired | Cause::Closed => None,
+        TlsFailure::ClientCaUnknown | TlsFailure::ClientExpired | TlsFailure::Closed => None,
     }
 }
 
-/// What rustls's words mean: it speaks of the other side's certificate, and passes on what the other side says of ours.
+/// Why a TLS connection failed: the peer's certificate as rustls sees it, or ours as the peer's alert reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cause {
+enum TlsFailure {
     UnknownIssuer,
     NotYetValid,
     Expired,
-    OursUnknown,
-    OursExpired,
-    /// TLS 1.3 tells a client that its certificate is refused after the handshake, and the word may get lost.
+    ClientCaUnknown,
+    ClientExpired,
+    /// In TLS 1.3 the server refuses a client certificate after the handshake, and its alert may get lost.
     Closed,
 }
 
-impl Cause {
+impl TlsFailure {
     fn of(detail: &str) -> Option<Self> {
-        let has = |words: &str| detail.contains(words);
+        let has = |part: &str| detail.contains(part);
         if has("fatal alert") {
             return if has("CertificateExpired") {
-                Some(Self::OursExpired)
+                Some(Self::ClientExpired)
             } else if has("UnknownCA") || has("BadCertificate") || has("DecryptError") {
-                Some(Self::OursUnknown)
+                Some(Self::ClientCaUnknown)
             } else {
                 None
             };
@@ -126,31 +128,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_most_telling_words_decide() {
-        assert!(
-            refused(r#"access denied to perform action "create" on "host_cert""#)
-                .contains("host_cert: [create]")
-        );
-        assert!(
-            refused(r#"access denied to perform action "read" on "workload_identity""#)
-                .contains("workload_identity_labels")
-        );
-        assert!(refused(r#"access denied to perform action "read" on "role""#).contains("needs a rule"));
-        assert!(refused("access denied: client credentials have expired, please relogin.").contains("clock"));
-        assert!(refused("access denied").contains("locked"));
-        assert_eq!(refused("backend is away"), "");
+    fn the_most_specific_hint_is_chosen() {
+        let hints: Vec<&str> = [
+            r#"access denied to perform action "create" on "host_cert""#,
+            r#"access denied to perform action "read" on "workload_identity""#,
+            r#"access denied to perform action "read" on "role""#,
+            "access denied: client credentials have expired, please relogin.",
+            "access denied",
+        ]
+        .map(for_refusal)
+        .into();
+        insta::assert_snapshot!(hints.join("\n"));
+        assert_eq!(for_refusal("backend is away"), "");
     }
 
     #[test]
-    fn the_words_of_rustls_are_those_that_are_looked_for() {
+    fn errors_of_rustls_are_recognised() {
         use rustls::{AlertDescription, CertificateError, Error};
-        let peer = |error: CertificateError| Cause::of(&Error::InvalidCertificate(error).to_string());
-        assert_eq!(peer(CertificateError::UnknownIssuer), Some(Cause::UnknownIssuer));
-        assert_eq!(peer(CertificateError::NotValidYet), Some(Cause::NotYetValid));
-        assert_eq!(peer(CertificateError::Expired), Some(Cause::Expired));
-        let alert = |alert: AlertDescription| Cause::of(&Error::AlertReceived(alert).to_string());
-        assert_eq!(alert(AlertDescription::UnknownCA), Some(Cause::OursUnknown));
-        assert_eq!(alert(AlertDescription::CertificateExpired), Some(Cause::OursExpired));
+        let peer = |error: CertificateError| TlsFailure::of(&Error::InvalidCertificate(error).to_string());
+        assert_eq!(peer(CertificateError::UnknownIssuer), Some(TlsFailure::UnknownIssuer));
+        assert_eq!(peer(CertificateError::NotValidYet), Some(TlsFailure::NotYetValid));
+        assert_eq!(peer(CertificateError::Expired), Some(TlsFailure::Expired));
+        let alert = |alert: AlertDescription| TlsFailure::of(&Error::AlertReceived(alert).to_string());
+        assert_eq!(alert(AlertDescription::UnknownCA), Some(TlsFailure::ClientCaUnknown));
+        assert_eq!(alert(AlertDescription::CertificateExpired), Some(TlsFailure::ClientExpired));
         assert_eq!(alert(AlertDescription::InternalError), None);
     }
 }

@@ -1,6 +1,6 @@
 //! The version of a Teleport server.
 
-/// The major of a version such as `15.0.0-dev`; 0 when there is none, which asks for the oldest forms.
+/// Returns the major version of a string such as `15.0.0-dev`, or 0, which means the oldest protocol, if there is none.
 pub(crate) fn major(version: &str) -> u32 {
     version.trim_start_matches('v').split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0)
 }
@@ -10,7 +10,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_servers_major_is_read_from_its_version() {
+    fn the_major_version_is_parsed() {
         assert_eq!([major("15.0.0-dev"), major("v17.2.1"), major("")], [15, 17, 0]);
     }
 }

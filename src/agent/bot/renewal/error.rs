@@ -109,8 +109,8 @@ impl RenewalError {
             Self::Discovery(error) => error.transient,
             Self::Join { error, .. } => error.is_transient(),
             Self::Proof { error, .. } => error.is_transient(),
-            Self::Api(ApiError::Connect { .. } | ApiError::NoAnswer { .. }) => true,
-            Self::Api(error) => error.was_not_acted_on(),
+            Self::Api(ApiError::Connect { .. } | ApiError::NoResponse { .. }) => true,
+            Self::Api(error) => error.was_not_processed(),
             // The API server is a server, too; a disk is not expected to mend itself.
             Self::Storage(error) => error.is_transient(),
             Self::Token(_)

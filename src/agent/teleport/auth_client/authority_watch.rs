@@ -1,6 +1,7 @@
-//! Watching the cluster's certificate authorities: `WatchEvents`, a stream that says what changes, and what stands now.
+//! Watches the cluster's certificate authorities: `WatchEvents` streams changes, `GetCertAuthorities` gives the current
+//! state.
 //!
-//! The messages are declared here as in `proto`: only the fields that the agent uses.
+//! The messages declare only the fields that the agent uses, as in `messages`.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use tonic::codec::Streaming;
 use tonic::{Code, Request};
 use tonic_prost::ProstCodec;
 
-use super::{AuthClient, CALL};
+use super::{AuthClient, CALL_TIMEOUT};
 use crate::agent::credential::authority::Authority;
 use crate::agent::platform::error_text::chain;
 use crate::agent::teleport::api_error::{ApiError, from_status};
@@ -29,7 +30,7 @@ struct Watch {
     kinds: Vec<WatchKind>,
 }
 
-/// `types.WatchKind`. For authorities the filter maps a type to the cluster's name.
+/// `types.WatchKind`. For CAs, the filter maps a CA type to the cluster's name.
 #[derive(Clone, PartialEq, Message)]
 struct WatchKind {
     #[prost(string, tag = "1")]
@@ -38,7 +39,7 @@ struct WatchKind {
     filter: BTreeMap<String, String>,
 }
 
-/// `proto.Event`. The first one of a stream says only that the watch has begun.
+/// `proto.Event`. The first event of a stream only confirms that the watch has started.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Event {
     #[prost(int32, tag = "1")]
@@ -47,7 +48,7 @@ pub(crate) struct Event {
     cert_authority: Option<CertAuthority>,
 }
 
-/// Where an authority stands in a rotation, and what is trusted there.
+/// A certificate authority's rotation phase and trusted keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AuthorityState {
     /// `host`, `user`, `db` or `spiffe`.
@@ -66,11 +67,11 @@ impl AuthorityState {
     }
 }
 
-/// A watch that has begun: what changes from now on is in its stream.
+/// A watch that has started: its stream contains every change from now on.
 pub(crate) struct AuthorityWatch(Streaming<Event>);
 
 impl AuthorityWatch {
-    /// The next change; `None` when the server has ended the stream.
+    /// Returns the next change, or `None` if the server ended the stream.
     pub(crate) async fn next(&mut self) -> Result<Option<AuthorityState>, ApiError> {
         loop {
             let event = self.0.message().await.map_err(|status| from_status(WATCH_EVENTS, &status))?;
@@ -84,7 +85,7 @@ impl AuthorityWatch {
 }
 
 impl AuthClient {
-    /// Watches the authorities of these types of `cluster`. When this returns, the watch has begun.
+    /// Watches the CAs of these types of `cluster`. The watch has started when this returns.
     pub(crate) async fn watch_authorities(
         &self,
         types: &[&str],
@@ -92,22 +93,24 @@ impl AuthClient {
     ) -> Result<AuthorityWatch, ApiError> {
         let filter = types.iter().map(|ca_type| ((*ca_type).to_owned(), cluster.to_owned())).collect();
         let kinds = vec![WatchKind { kind: "cert_authority".to_owned(), filter }];
-        let lost = |detail| ApiError::NoAnswer { method: WATCH_EVENTS, detail };
+        let no_response = |detail| ApiError::NoResponse { method: WATCH_EVENTS, detail };
         let begin = async {
             let mut grpc = tonic::client::Grpc::new(self.channel.clone());
-            grpc.ready().await.map_err(|error| lost(chain(&error)))?;
+            grpc.ready().await.map_err(|error| no_response(chain(&error)))?;
             let path = PathAndQuery::from_static(WATCH_EVENTS);
             let codec = ProstCodec::<Watch, Event>::default();
-            let answered = grpc.server_streaming(Request::new(Watch { kinds }), path, codec).await;
-            let mut stream = answered.map_err(|status| from_status(WATCH_EVENTS, &status))?.into_inner();
+            let response = grpc.server_streaming(Request::new(Watch { kinds }), path, codec).await;
+            let mut stream = response.map_err(|status| from_status(WATCH_EVENTS, &status))?.into_inner();
             let first = stream.message().await.map_err(|status| from_status(WATCH_EVENTS, &status))?;
-            first.ok_or_else(|| lost("the stream ended before it began".to_owned()))?;
+            first.ok_or_else(|| no_response("the stream ended before the first event".to_owned()))?;
             Ok(AuthorityWatch(stream))
         };
-        tokio::time::timeout(CALL, begin).await.map_err(|_| lost("no answer in time".to_owned()))?
+        tokio::time::timeout(CALL_TIMEOUT, begin)
+            .await
+            .map_err(|_| no_response("no response in time".to_owned()))?
     }
 
-    /// Where the authority of a type of `cluster` stands now.
+    /// Returns the current state of the CA of one type of `cluster`.
     pub(crate) async fn authority_state(
         &self,
         ca_type: &str,
@@ -122,7 +125,7 @@ impl AuthClient {
 }
 
 impl ApiError {
-    /// The server does not know the method.
+    /// Returns true if the server does not implement the method.
     pub(crate) fn is_unimplemented(&self) -> bool {
         matches!(self, Self::Refused { code: Code::Unimplemented, .. })
     }

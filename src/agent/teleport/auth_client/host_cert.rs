@@ -1,4 +1,4 @@
-//! Certificates for SSH hosts: gRPC where the server knows it, REST before that. One I/O edge.
+//! Issues certificates for SSH hosts, by gRPC or, on servers up to 15, by REST.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::agent::teleport::rest::{self, HostCert};
 const GENERATE_HOST_CERT: &str = "/teleport.trust.v1.TrustService/GenerateHostCert";
 
 impl AuthClient {
-    /// A host certificate, one line with a newline, for the key of `ssh_line`. Servers up to 15 answer by REST only.
+    /// Returns a host certificate, one line with a newline, for the key of `ssh_line`.
     pub(crate) async fn host_cert(
         &self,
         ssh_line: &str,
@@ -19,7 +19,7 @@ impl AuthClient {
         cluster: &str,
         ttl: Duration,
     ) -> Result<String, ApiError> {
-        if self.facts.server_major >= 16 {
+        if self.info.server_major >= 16 {
             let request = GenerateHostCertRequest {
                 key: ssh_line.as_bytes().to_vec(),
                 principals: principals.to_vec(),
@@ -29,7 +29,7 @@ impl AuthClient {
             };
             match unary::<_, GenerateHostCertResponse>(&self.channel, GENERATE_HOST_CERT, request).await {
                 Err(error) if error.is_unimplemented() => {}
-                answered => return Ok(String::from_utf8_lossy(&answered?.ssh_certificate).into_owned()),
+                response => return Ok(String::from_utf8_lossy(&response?.ssh_certificate).into_owned()),
             }
         }
         let request = HostCert { ssh_line, principals, cluster, ttl };

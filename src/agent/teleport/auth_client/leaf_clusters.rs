@@ -1,4 +1,4 @@
-//! Lists the leaf clusters. One I/O edge, over the connections of [`AuthClient`].
+//! Lists the leaf clusters, by gRPC or, on servers up to 15, by REST.
 
 use super::AuthClient;
 use crate::agent::teleport::api_error::{ApiError, MAX_PAGES};
@@ -9,12 +9,12 @@ use crate::agent::teleport::rest;
 const LIST_REMOTE_CLUSTERS: &str = "/teleport.presence.v1.PresenceService/ListRemoteClusters";
 
 impl AuthClient {
-    /// Names of the leaf clusters that this identity may see. Servers up to 15 answer by REST only.
+    /// Returns the names of the leaf clusters that this identity may see.
     pub(crate) async fn remote_clusters(&self) -> Result<Vec<String>, ApiError> {
-        if self.facts.server_major >= 16 {
+        if self.info.server_major >= 16 {
             match self.list_remote_clusters().await {
                 Err(error) if error.is_unimplemented() => {}
-                answered => return answered,
+                listed => return listed,
             }
         }
         Ok(rest::remote_clusters(&self.rest).await?)

@@ -1,5 +1,4 @@
-//! Looks up applications, databases and Kubernetes clusters, and opens application sessions: what an identity may see.
-//! One I/O edge, over the connection of [`AuthClient`].
+//! Looks up applications, databases and Kubernetes clusters that an identity may see, and opens application sessions.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,25 +18,25 @@ const LIST_RESOURCES: &str = "/proto.AuthService/ListResources";
 const CREATE_APP_SESSION: &str = "/proto.AuthService/CreateAppSession";
 const GET_APP_SESSION: &str = "/proto.AuthService/GetAppSession";
 
-/// Servers refuse an answer over 4 MiB; then it is asked for in smaller pieces.
-const PAGE: i32 = 1000;
-/// Between looks for a new session, of which every server of the cluster has to hear: soon at first, then rarely.
-const FIRST_LOOK: Duration = Duration::from_millis(10);
-const LAST_LOOK: Duration = Duration::from_millis(200);
-const LOOKS: u32 = 50;
+/// The page size of the first request. Servers refuse a response over 4 MiB; then the page size is halved.
+const PAGE_SIZE: i32 = 1000;
+/// The time between polls for a new session, until every server of the cluster has seen it: short at first, then longer.
+const FIRST_POLL: Duration = Duration::from_millis(10);
+const LAST_POLL: Duration = Duration::from_millis(200);
+const MAX_POLLS: u32 = 50;
 
-/// What a cloud's name was before discovery made it unique.
+/// The label with a discovered resource's name in its cloud, before discovery made the name unique.
 const DISCOVERED_NAME: &str = "teleport.internal/discovered-name";
 
-/// A resource that was found, with what matters of its kind.
+/// A resource, and what outputs need of its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Found<T> {
+pub(crate) struct Resource<T> {
     pub(crate) name: String,
     pub(crate) discovered_name: Option<String>,
     pub(crate) detail: T,
 }
 
-impl<T> Found<T> {
+impl<T> Resource<T> {
     fn new(metadata: Option<Metadata>, detail: T) -> Option<Self> {
         let mut metadata = metadata?;
         let discovered_name = metadata.labels.remove(DISCOVERED_NAME);
@@ -46,8 +45,8 @@ impl<T> Found<T> {
 }
 
 impl AuthClient {
-    /// Applications of this name, with their public address.
-    pub(crate) async fn find_apps(&self, name: &str) -> Result<Vec<Found<String>>, ApiError> {
+    /// Returns the applications with this name, and their public addresses.
+    pub(crate) async fn find_apps(&self, name: &str) -> Result<Vec<Resource<String>>, ApiError> {
         let request = ListResourcesRequest {
             resource_type: "app_server".to_owned(),
             predicate_expression: format!("name == {}", quoted(name)),
@@ -55,13 +54,13 @@ impl AuthClient {
         };
         let app = |resource: PaginatedResource| {
             let app = resource.app_server?.spec?.app?;
-            Found::new(app.metadata, app.spec.unwrap_or_default().public_addr)
+            Resource::new(app.metadata, app.spec.unwrap_or_default().public_addr)
         };
         Ok(self.list(request).await?.into_iter().filter_map(app).collect())
     }
 
-    /// Databases of this name, and those that were discovered under it, with their protocol.
-    pub(crate) async fn find_databases(&self, name: &str) -> Result<Vec<Found<String>>, ApiError> {
+    /// Returns the databases with this name or discovered name, and their protocols.
+    pub(crate) async fn find_databases(&self, name: &str) -> Result<Vec<Resource<String>>, ApiError> {
         let request = ListResourcesRequest {
             resource_type: "db_server".to_owned(),
             predicate_expression: named_or_discovered(name),
@@ -69,36 +68,38 @@ impl AuthClient {
         };
         let database = |resource: PaginatedResource| {
             let database = resource.database_server?.spec?.database?;
-            Found::new(database.metadata, database.spec.unwrap_or_default().protocol)
+            Resource::new(database.metadata, database.spec.unwrap_or_default().protocol)
         };
         Ok(self.list(request).await?.into_iter().filter_map(database).collect())
     }
 
-    /// Kubernetes clusters of this name, and those that were discovered under it.
-    pub(crate) async fn find_kubernetes(&self, name: &str) -> Result<Vec<Found<()>>, ApiError> {
+    /// Returns the Kubernetes clusters with this name or discovered name.
+    pub(crate) async fn find_kubernetes(&self, name: &str) -> Result<Vec<Resource<()>>, ApiError> {
         let predicate_expression = named_or_discovered(name);
         self.kubernetes(ListResourcesRequest { predicate_expression, ..ListResourcesRequest::default() })
             .await
     }
 
-    /// Kubernetes clusters with all of these labels.
+    /// Returns the Kubernetes clusters with all of these labels.
     pub(crate) async fn find_labelled_kubernetes(
         &self,
         labels: &BTreeMap<String, String>,
-    ) -> Result<Vec<Found<()>>, ApiError> {
+    ) -> Result<Vec<Resource<()>>, ApiError> {
         self.kubernetes(ListResourcesRequest { labels: labels.clone(), ..ListResourcesRequest::default() })
             .await
     }
 
-    async fn kubernetes(&self, request: ListResourcesRequest) -> Result<Vec<Found<()>>, ApiError> {
+    async fn kubernetes(&self, request: ListResourcesRequest) -> Result<Vec<Resource<()>>, ApiError> {
         let request = ListResourcesRequest { resource_type: "kube_server".to_owned(), ..request };
-        let cluster =
-            |resource: PaginatedResource| Found::new(resource.kubernetes_server?.spec?.cluster?.metadata, ());
+        let cluster = |resource: PaginatedResource| {
+            Resource::new(resource.kubernetes_server?.spec?.cluster?.metadata, ())
+        };
         Ok(self.list(request).await?.into_iter().filter_map(cluster).collect())
     }
 
     async fn list(&self, request: ListResourcesRequest) -> Result<Vec<PaginatedResource>, ApiError> {
-        let mut request = ListResourcesRequest { namespace: "default".to_owned(), limit: PAGE, ..request };
+        let mut request =
+            ListResourcesRequest { namespace: "default".to_owned(), limit: PAGE_SIZE, ..request };
         let mut all = Vec::new();
         for _ in 0..MAX_PAGES {
             let reply = unary(&self.channel, LIST_RESOURCES, request.clone()).await;
@@ -107,7 +108,7 @@ impl AuthClient {
                     request.limit /= 2;
                     continue;
                 }
-                answered => answered?,
+                reply => reply?,
             };
             let is_last = page.next_key.is_empty() || page.resources.is_empty();
             all.extend(page.resources);
@@ -119,8 +120,8 @@ impl AuthClient {
         Err(ApiError::endless_list(LIST_RESOURCES))
     }
 
-    /// Opens a session for an application and waits until it can be used. Servers up to 15 want one; later ones make
-    /// it themselves when they issue the certificate.
+    /// Opens a session for an application and waits until it can be used. Servers up to 15 need this; newer ones create
+    /// the session when they issue the certificate.
     pub(crate) async fn open_app_session(
         &self,
         username: &str,
@@ -134,24 +135,24 @@ impl AuthClient {
         };
         let created: AppSessionReply = unary(&self.channel, CREATE_APP_SESSION, request).await?;
         let name = created.session.and_then(|session| session.metadata).map(|metadata| metadata.name);
-        let lost =
-            |detail: &str| ApiError::NoAnswer { method: CREATE_APP_SESSION, detail: detail.to_owned() };
+        let no_response =
+            |detail: &str| ApiError::NoResponse { method: CREATE_APP_SESSION, detail: detail.to_owned() };
         let session_id =
-            name.filter(|name| !name.is_empty()).ok_or_else(|| lost("the session has no name"))?;
-        let mut wait = FIRST_LOOK;
-        for _ in 0..LOOKS {
+            name.filter(|name| !name.is_empty()).ok_or_else(|| no_response("the session has no name"))?;
+        let mut wait = FIRST_POLL;
+        for _ in 0..MAX_POLLS {
             let request = GetAppSessionRequest { session_id: session_id.clone() };
             match unary::<_, AppSessionReply>(&self.channel, GET_APP_SESSION, request).await {
                 Ok(_) => return Ok(session_id),
                 Err(ApiError::Refused { code: Code::NotFound, .. }) => {
                     tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(LAST_LOOK);
+                    wait = (wait * 2).min(LAST_POLL);
                 }
                 Err(error) => return Err(error),
             }
         }
-        Err(lost(
-            "the new application session did not appear within 10 s; check that the cluster's servers are up and in step",
+        Err(no_response(
+            "the new application session did not appear within 10 s; check that all auth servers of the cluster are up and in sync",
         ))
     }
 }
@@ -161,9 +162,9 @@ fn named_or_discovered(name: &str) -> String {
     format!("(name == {name}) || (labels[\"{DISCOVERED_NAME}\"] == {name})")
 }
 
-/// A string of the predicate language, which is Go's.
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', r"\\").replace('"', r#"\""#))
+/// Quotes a string for the predicate language, which uses Go's syntax.
+fn quoted(value: &str) -> String {
+    format!("\"{}\"", value.replace('\\', r"\\").replace('"', r#"\""#))
 }
 
 #[cfg(test)]
@@ -171,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn predicates_are_those_of_the_go_agent_and_names_cannot_break_out() {
+    fn predicates_match_the_go_agent_and_escape_names() {
         assert_eq!(
             named_or_discovered("pg"),
             r#"(name == "pg") || (labels["teleport.internal/discovered-name"] == "pg")"#

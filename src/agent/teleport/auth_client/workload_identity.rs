@@ -1,4 +1,4 @@
-//! Workload identities: issues them, and says whom to trust. One I/O edge, over the connection of [`AuthClient`].
+//! Issues credentials for workload identities, and lists the trust domains to trust.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,10 +20,10 @@ const ISSUE_ALL: &str =
 const GET_CERT_AUTHORITY: &str = "/teleport.trust.v1.TrustService/GetCertAuthority";
 const LIST_FEDERATIONS: &str = "/teleport.machineid.v1.SPIFFEFederationService/ListSPIFFEFederations";
 
-/// A bundle may be large, and servers refuse an answer over 4 MiB.
-const PAGE: i32 = 100;
+/// Small, because bundles may be large and servers refuse a response over 4 MiB.
+const PAGE_SIZE: i32 = 100;
 
-/// Another trust domain, and its bundle (a JWKS document) where the server has it.
+/// A federated trust domain, and its bundle (a JWKS document) if the server has it.
 #[derive(Clone, Debug)]
 pub(crate) struct Federation {
     pub(crate) trust_domain: String,
@@ -40,26 +40,26 @@ impl From<SpiffeFederation> for Federation {
     }
 }
 
-/// Which workload identities.
+/// Selects workload identities.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum WorkloadSelector {
-    /// The one of this name.
+    /// The one with this name.
     Name(String),
-    /// Those with all of these labels, each with one of its values.
+    /// Those that have all of these labels, each with one of its values.
     Labels(BTreeMap<String, Vec<String>>),
 }
 
-/// What is issued for them.
+/// What to issue for the selected workload identities.
 #[derive(Clone, Debug)]
 pub(crate) enum SvidRequest {
-    /// A certificate for a key: its `SubjectPublicKeyInfo` in DER.
+    /// A certificate for a key, given as its `SubjectPublicKeyInfo` in DER.
     X509(Vec<u8>),
-    /// A token for these audiences.
+    /// A JWT for these audiences.
     Jwt(Vec<String>),
 }
 
 impl SvidRequest {
-    /// The two members of a request, of which one is there.
+    /// Returns the two fields of a request, of which exactly one is set.
     fn params(self) -> (Option<X509SvidParams>, Option<JwtSvidParams>) {
         match self {
             Self::X509(public_key) => (Some(X509SvidParams { public_key, use_issuer_overrides: true }), None),
@@ -69,7 +69,7 @@ impl SvidRequest {
 }
 
 impl AuthClient {
-    /// One credential for each workload identity that is selected and that this identity may have.
+    /// Issues one credential for each selected workload identity that this identity may use.
     pub(crate) async fn issue_svids(
         &self,
         selector: &WorkloadSelector,
@@ -103,12 +103,12 @@ impl AuthClient {
         }
     }
 
-    /// Every trust domain that the cluster federates with.
+    /// Returns every trust domain that the cluster federates with.
     pub(crate) async fn federations(&self) -> Result<Vec<Federation>, ApiError> {
         let mut all = Vec::new();
         let mut page_token = String::new();
         for _ in 0..MAX_PAGES {
-            let request = ListSpiffeFederationsRequest { page_size: PAGE, page_token };
+            let request = ListSpiffeFederationsRequest { page_size: PAGE_SIZE, page_token };
             let reply: ListSpiffeFederationsResponse =
                 unary(&self.channel, LIST_FEDERATIONS, request).await?;
             all.extend(reply.spiffe_federations.into_iter().map(Federation::from));
@@ -120,7 +120,7 @@ impl AuthClient {
         Err(ApiError::endless_list(LIST_FEDERATIONS))
     }
 
-    /// The authority of a type of one cluster; none when the answer has nothing in it.
+    /// Returns the CA of one type of a cluster, or `None` if the response is empty.
     pub(crate) async fn authority(
         &self,
         ca_type: &str,

@@ -1,5 +1,4 @@
-//! The messages of what outputs look up or ask for: applications, databases, Kubernetes clusters, application sessions,
-//! host certificates. Pure data, no I/O.
+//! Messages about applications, databases, Kubernetes clusters, application sessions and host certificates.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +31,7 @@ pub(crate) struct ListResourcesResponse {
     pub(crate) next_key: String,
 }
 
-/// One of these is set: on the wire a choice looks like this.
+/// One field is set: a `oneof` has the same encoding as separate fields.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct PaginatedResource {
     #[prost(message, optional, tag = "1")]
@@ -52,11 +51,11 @@ pub(crate) struct DatabaseServer {
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct DatabaseServerSpec {
     #[prost(message, optional, tag = "12")]
-    pub(crate) database: Option<Database>,
+    pub(crate) database: Option<DatabaseV3>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct Database {
+pub(crate) struct DatabaseV3 {
     #[prost(message, optional, tag = "4")]
     pub(crate) metadata: Option<Metadata>,
     #[prost(message, optional, tag = "5")]
@@ -129,14 +128,14 @@ pub(crate) struct GetAppSessionRequest {
     pub(crate) session_id: String,
 }
 
-/// Reply of `CreateAppSession` and `GetAppSession`. The keys inside are not read.
+/// The response of `CreateAppSession` and `GetAppSession`, without its keys.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct AppSessionReply {
     #[prost(message, optional, tag = "1")]
     pub(crate) session: Option<WebSession>,
 }
 
-/// `types.WebSessionV2`, whose name is the session's id.
+/// `types.WebSessionV2`; its name is the session ID.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct WebSession {
     #[prost(message, optional, tag = "4")]
@@ -171,7 +170,7 @@ mod tests {
     use super::*;
     use crate::agent::recordings::recorded_response;
 
-    /// The only resource of a recorded list.
+    /// Returns the only resource of a recorded list.
     fn listed(resource_type: &str) -> PaginatedResource {
         let bytes = recorded_response("/ListResources", resource_type);
         let mut reply = ListResourcesResponse::decode(bytes.as_slice()).unwrap();
@@ -195,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sessions_name_is_its_id() {
+    fn the_name_of_a_session_is_its_id() {
         let bytes = recorded_response("/CreateAppSession", "dumper");
         let session = AppSessionReply::decode(bytes.as_slice()).unwrap().session.unwrap();
         assert_eq!(session.metadata.unwrap().name.len(), 64);

@@ -1,5 +1,5 @@
-//! The messages of workload identity: `teleport.workloadidentity.v1`, and the federations of `teleport.machineid.v1`.
-//! Servers know them from 17.2.7 on. Pure data, no I/O.
+//! Messages about workload identities (`teleport.workloadidentity.v1`) and federations (`teleport.machineid.v1`), which
+//! servers support from 17.2.7 on.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use super::Metadata;
 pub(crate) struct IssueWorkloadIdentityRequest {
     #[prost(string, tag = "1")]
     pub(crate) name: String,
-    /// This or `jwt_svid_params`: on the wire a choice looks like this.
+    /// Either this or `jwt_svid_params`: a `oneof` has the same encoding as separate fields.
     #[prost(message, optional, tag = "2")]
     pub(crate) x509_svid_params: Option<X509SvidParams>,
     #[prost(message, optional, tag = "3")]
@@ -30,7 +30,7 @@ pub(crate) struct IssueWorkloadIdentityResponse {
 pub(crate) struct IssueWorkloadIdentitiesRequest {
     #[prost(message, repeated, tag = "1")]
     pub(crate) label_selectors: Vec<LabelSelector>,
-    /// This or `jwt_svid_params`: on the wire a choice looks like this.
+    /// Either this or `jwt_svid_params`: a `oneof` has the same encoding as separate fields.
     #[prost(message, optional, tag = "2")]
     pub(crate) x509_svid_params: Option<X509SvidParams>,
     #[prost(message, optional, tag = "3")]
@@ -45,7 +45,7 @@ pub(crate) struct IssueWorkloadIdentitiesResponse {
     pub(crate) credentials: Vec<Credential>,
 }
 
-/// A label with the values of which it must have one.
+/// A label and its accepted values.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub(crate) struct LabelSelector {
     #[prost(string, tag = "1")]
@@ -59,7 +59,7 @@ pub(crate) struct X509SvidParams {
     /// `SubjectPublicKeyInfo` in DER.
     #[prost(bytes = "vec", tag = "1")]
     pub(crate) public_key: Vec<u8>,
-    /// Whether the certificate may be of an issuer that the cluster's administrator set over the cluster's own.
+    /// Whether a custom issuer configured by the cluster's administrator may sign the certificate.
     #[prost(bool, tag = "2")]
     pub(crate) use_issuer_overrides: bool,
 }
@@ -70,14 +70,14 @@ pub(crate) struct JwtSvidParams {
     pub(crate) audiences: Vec<String>,
 }
 
-/// What was issued for one workload identity.
+/// The credential that was issued for one workload identity.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Credential {
     #[prost(string, tag = "4")]
     pub(crate) workload_identity_name: String,
     #[prost(string, tag = "6")]
     pub(crate) spiffe_id: String,
-    /// This or `jwt_svid`.
+    /// Either this or `jwt_svid`.
     #[prost(message, optional, tag = "7")]
     pub(crate) x509_svid: Option<X509SvidCredential>,
     #[prost(message, optional, tag = "8")]
@@ -89,12 +89,12 @@ pub(crate) struct X509SvidCredential {
     /// One certificate in DER.
     #[prost(bytes = "vec", tag = "1")]
     pub(crate) cert: Vec<u8>,
-    /// Those above it, in DER; empty unless the issuer is not the cluster's own.
+    /// The issuing certificates in DER; empty if the cluster's own CA is the issuer.
     #[prost(bytes = "vec", repeated, tag = "3")]
     pub(crate) chain: Vec<Vec<u8>>,
 }
 
-/// A token, which is a secret: prints without it.
+/// A JWT. `Debug` omits it, because it is a secret.
 #[derive(Clone, PartialEq, Eq, Message)]
 #[prost(skip_debug)]
 pub(crate) struct JwtSvidCredential {
@@ -126,7 +126,7 @@ pub(crate) struct ListSpiffeFederationsResponse {
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct SpiffeFederation {
-    /// Its name is the trust domain's.
+    /// Its name is the name of the trust domain.
     #[prost(message, optional, tag = "4")]
     pub(crate) metadata: Option<Metadata>,
     /// Absent before the server has fetched the bundle for the first time.
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_in_no_debug_output() {
+    fn debug_output_omits_the_token() {
         let jwt_svid = Some(JwtSvidCredential { jwt: "hunter2".to_owned() });
         let credential = Credential { jwt_svid, ..Credential::default() };
         let response = IssueWorkloadIdentityResponse { credential: Some(credential) };
