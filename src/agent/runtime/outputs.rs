@@ -9,13 +9,13 @@ use crate::agent::destination::writer::{Destination, Place};
 use crate::agent::platform::options::{Clock, Environment};
 use crate::agent::service::application::ApplicationOutput;
 use crate::agent::service::context::OutputSettings;
-use crate::agent::service::database::{DatabaseOutput, Format};
+use crate::agent::service::context_name::ContextName;
+use crate::agent::service::database::DatabaseOutput;
 use crate::agent::service::identity::IdentityOutput;
-use crate::agent::service::kubeconfig::ContextName;
 use crate::agent::service::kubernetes::KubernetesOutput;
-use crate::agent::service::kubernetes_v2::{KubernetesV2Output, Selector};
+use crate::agent::service::kubernetes_v2::{self, KubernetesV2Output};
 use crate::agent::service::output::{Output, OutputKind};
-use crate::agent::service::ssh_host::{SshAuthority, SshHostOutput};
+use crate::agent::service::ssh_host::SshHostOutput;
 use crate::agent::service::workload_jwt::WorkloadJwtOutput;
 use crate::agent::service::workload_x509::WorkloadX509Output;
 use crate::agent::teleport::auth_client::WorkloadSelector;
@@ -73,12 +73,7 @@ fn kind(service: &Service) -> Option<OutputKind> {
             service: database.service.as_str().to_owned(),
             database: text(database.database.as_ref()).unwrap_or_default(),
             username: text(database.username.as_ref()).unwrap_or_default(),
-            format: match database.format.unwrap_or(DatabaseFormat::Plain) {
-                DatabaseFormat::Plain => Format::Plain,
-                DatabaseFormat::Tls => Format::Tls,
-                DatabaseFormat::Mongo => Format::Mongo,
-                DatabaseFormat::Cockroach => Format::Cockroach,
-            },
+            format: database.format.unwrap_or(DatabaseFormat::Plain),
         }),
         Service::Kubernetes(kubernetes) => OutputKind::Kubernetes(KubernetesOutput {
             cluster: kubernetes.kubernetes_cluster.as_str().to_owned(),
@@ -91,10 +86,7 @@ fn kind(service: &Service) -> Option<OutputKind> {
         }),
         Service::SshHost(host) => OutputKind::SshHost(SshHostOutput {
             principals: texts(&host.principals),
-            authority: match host.ca_type.unwrap_or(SshCaType::User) {
-                SshCaType::User => SshAuthority::User,
-                SshCaType::Openssh => SshAuthority::Openssh,
-            },
+            ca_type: host.ca_type.unwrap_or(SshCaType::User),
         }),
         Service::WorkloadIdentityX509(x509) => {
             let domains = x509.trust_domains.as_deref().unwrap_or_default();
@@ -112,9 +104,9 @@ fn kind(service: &Service) -> Option<OutputKind> {
     })
 }
 
-fn selector(selector: &KubernetesSelector) -> Selector {
+fn selector(selector: &KubernetesSelector) -> kubernetes_v2::KubernetesSelector {
     let labels = selector.labels.iter().flatten();
-    Selector {
+    kubernetes_v2::KubernetesSelector {
         name: text(selector.name.as_ref()),
         labels: labels.map(|(key, value)| (key.clone(), value.as_str().to_owned())).collect(),
         namespace: text(selector.default_namespace.as_ref()),

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::agent::service::kubeconfig::ContextName;
+use crate::agent::service::context_name::ContextName;
 use crate::config::{Config, DatabaseFormat, Destination, Identifier, Service, is_on};
 use crate::support;
 

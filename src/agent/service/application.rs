@@ -1,26 +1,26 @@
-//! The `application` output: credentials that lead to one application.
+//! The `application` output: credentials for one application.
 
 use super::error::OutputError;
-use super::files::Set;
+use super::files::FileSet;
 use super::issue::Issuer;
 use super::lookup::{ResourceKind, pick};
 use crate::agent::teleport::auth_client::RouteTo;
 use crate::agent::teleport::messages::RouteToApp;
 
-/// The last version whose clients open the application's session themselves.
+/// The last server version that needs the client to open the application's session.
 const LAST_WITH_SESSIONS: u32 = 15;
 
 #[derive(Clone, Debug)]
 pub(crate) struct ApplicationOutput {
     pub(crate) name: String,
-    /// Also write `tls.crt`, `tls.key` and `tls.cas`.
+    /// Whether to write `tls.crt`, `tls.key` and `tls.cas` as well.
     pub(crate) specific_tls_naming: bool,
 }
 
 impl ApplicationOutput {
-    pub(super) async fn set(&self, issuer: &Issuer<'_>) -> Result<Set, OutputError> {
-        let unrouted = issuer.impersonated(false).await?;
-        let client = issuer.client_of(&unrouted).await?;
+    pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
+        let unrouted = issuer.impersonate(false).await?;
+        let client = issuer.connect_as(&unrouted).await?;
         let app = pick(ResourceKind::App, &self.name, client.find_apps(&self.name).await?)?;
         let cluster = issuer.cluster();
         let session_id = if issuer.bot.info().server_major <= LAST_WITH_SESSIONS {
@@ -34,12 +34,12 @@ impl ApplicationOutput {
             public_addr: app.detail,
             cluster_name: cluster.to_owned(),
         };
-        let identity = issuer.routed(&unrouted, false, RouteTo::App(route)).await?;
+        let identity = issuer.issue_for(&unrouted, false, RouteTo::App(route)).await?;
         let authorities = issuer.authorities().await?;
-        let mut set = Set::of_identity(&identity, &authorities)?;
+        let mut files = FileSet::of_identity(&identity, &authorities)?;
         if self.specific_tls_naming {
-            set.push_tls(&identity, &authorities.host);
+            files.push_tls(&identity, &authorities.host);
         }
-        Ok(set)
+        Ok(files)
     }
 }

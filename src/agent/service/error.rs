@@ -1,9 +1,8 @@
-//! Why an output could not be written. Pure.
+//! Why an output could not be written.
 
 use std::path::PathBuf;
 
 use super::lookup::LookupError;
-use super::workload_identity::WorkloadIdentityError;
 use crate::agent::credential::identity::IdentityError;
 use crate::agent::credential::keys::KeyError;
 use crate::agent::credential::ssh_cert::SshCertError;
@@ -13,69 +12,96 @@ use crate::agent::service::svid::SvidError;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::kubernetes_proxy::KubeProxyError;
 
-/// An output that could not be written. The files of the last time are still there.
+/// An output could not be written. The files of its last renewal are unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
-    /// The destination.
+    /// The destination cannot be written.
     #[error(transparent)]
     Destination(#[from] DestinationError),
-    /// A call to the auth server.
+    /// A call to the auth server failed.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// The server's certificates are not usable.
-    #[error("the certificates that the auth server issued are not usable: {0}")]
+    /// The issued certificates cannot be used.
+    #[error("the auth server issued unusable certificates: {0}")]
     Identity(#[from] IdentityError),
-    /// The server's host certificate is not usable.
-    #[error("the host certificate that the auth server issued is not usable: {0}")]
+    /// The issued host certificate cannot be used.
+    #[error("the auth server issued an unusable host certificate: {0}")]
     HostCert(#[from] SshCertError),
-    /// No key could be made.
+    /// No key could be generated.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// What the output names is not there, or is not one thing.
+    /// The resource that the output names does not exist, or is ambiguous.
     #[error(transparent)]
     Lookup(#[from] LookupError),
-    /// No workload identity, or no single one.
+    /// The output does not select exactly one workload identity that can be issued.
     #[error(transparent)]
     WorkloadIdentity(#[from] WorkloadIdentityError),
-    /// What the server issued for a workload is not usable.
-    #[error("what the auth server issued for the workload is not usable: {0}")]
+    /// The credential issued for a workload cannot be used.
+    #[error("the auth server issued an unusable credential for the workload: {0}")]
     Svid(#[from] SvidError),
-    /// An authority is not made of certificates.
-    #[error("the authority that the auth server named is not usable: {0}")]
+    /// A CA contains something other than certificates.
+    #[error("the auth server returned an unusable certificate authority: {0}")]
     Authority(X509Error),
-    /// Where Kubernetes is reached cannot be told.
+    /// The Kubernetes address of the proxy cannot be discovered.
     #[error(transparent)]
     KubeProxy(#[from] KubeProxyError),
-    /// The bot may not act with any role.
-    #[error(
-        "the bot {0} has no role to give this output: add roles to the bot (tctl bots update --add-roles)"
-    )]
+    /// The bot may not impersonate any role.
+    #[error("the bot {0} may not impersonate any role: add roles to the bot (tctl bots update --add-roles)")]
     NoRoles(String),
-    /// No such leaf cluster.
+    /// The leaf cluster does not exist, or the output's roles may not see it.
     #[error("leaf cluster \"{name}\" not found: {}", known_leaves(.known))]
     Leaf {
-        /// What was asked for.
+        /// The name in the configuration.
         name: String,
-        /// Those that the output's roles may see, sorted.
+        /// The leaf clusters that the output's roles may see, sorted.
         known: Vec<String>,
     },
-    /// The cluster would misunderstand what is written.
+    /// The cluster's proxy does not route by path.
     #[error(
-        "this cluster (Teleport {0}) takes every context of a kubernetes/v2 output for one and the same Kubernetes cluster: upgrade it to 16 or newer, or use an output of type kubernetes for each"
+        "this cluster (Teleport {0}) would route every context of a kubernetes/v2 output to the same Kubernetes cluster: upgrade it to 16 or newer, or use one kubernetes output per cluster"
     )]
     OneKubernetes(u32),
-    /// The folder's path cannot be made absolute, or is not text.
+    /// A path cannot be made absolute, is not UTF-8, or contains characters that OpenSSH cannot read.
     #[error(
-        "the path {0} cannot be written into a file that names it: use an absolute path in UTF-8 without newlines and quotation marks"
+        "the path {0} cannot be written to ssh_config or a kubeconfig: use an absolute UTF-8 path without newlines and quotation marks"
     )]
     Path(PathBuf),
 }
 
+/// An output selects no workload identity, or several, or one that cannot be issued.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WorkloadIdentityError {
+    /// The server is too old to issue workload identities.
+    #[error(
+        "this cluster (Teleport {0}) does not issue workload identities: upgrade it to 17.2.7 or newer, or remove this service"
+    )]
+    NotServed(u32),
+    /// There is no workload identity with this name.
+    #[error("workload identity \"{0}\" not found: check the name (tctl get workload_identity)")]
+    NotFound(String),
+    /// No workload identity with these labels may be issued to the bot.
+    #[error(
+        "no workload identity matches the selector: check the labels (tctl get workload_identity), and that a role of the bot has matching workload_identity_labels and the rule `workload_identity: [list, read]`"
+    )]
+    NoneSelected,
+    /// Several workload identities have these labels.
+    #[error(
+        "the selector matches several workload identities, but this output needs exactly one of {}",
+        .0.join(", ")
+    )]
+    Several(Vec<String>),
+    /// The cluster has no CA for workloads.
+    #[error(
+        "the cluster {0} has no SPIFFE CA: the credentials that it issues to workloads cannot be verified"
+    )]
+    NoAuthority(String),
+}
+
 fn known_leaves(known: &[String]) -> String {
     if known.is_empty() {
-        "no leaf cluster is visible to the output's roles; check the name (tctl get rc) and the roles' cluster_labels"
+        "the output's roles cannot see any leaf cluster; check the name (tctl get rc) and the roles' cluster_labels"
             .to_owned()
     } else {
-        format!("visible are {}", known.join(", "))
+        format!("the output's roles can see {}", known.join(", "))
     }
 }

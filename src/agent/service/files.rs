@@ -1,4 +1,4 @@
-//! The files that outputs have in common. Pure.
+//! The files that several output types write.
 
 use std::time::SystemTime;
 
@@ -8,41 +8,41 @@ use crate::agent::credential::identity::Identity;
 use crate::agent::credential::identity_file;
 use crate::agent::destination::atomic_write::NewFile;
 
-/// What an output writes, and when its credentials end.
-pub(crate) struct Set {
+/// The files of an output, which change as one set, and when its credentials expire.
+pub(crate) struct FileSet {
     pub(crate) files: Vec<NewFile>,
     pub(crate) not_after: SystemTime,
 }
 
-/// The authorities of the cluster and its leaves, by what they sign.
+/// The CAs of the cluster and its leaf clusters, by what they sign.
 pub(super) struct Authorities {
     pub(super) host: Vec<Authority>,
     pub(super) user: Vec<Authority>,
     pub(super) database: Vec<Authority>,
 }
 
-impl Set {
-    /// Key, certificates, the `identity` file and all authorities.
+impl FileSet {
+    /// Returns the key, the certificates, the `identity` file and all CAs.
     pub(super) fn of_identity(identity: &Identity, authorities: &Authorities) -> Result<Self, OutputError> {
-        let mut set = Self::of_key(identity, &authorities.host)?;
-        set.push("teleport-user-ca.crt", pems(&authorities.user));
-        set.push("teleport-database-ca.crt", pems(&authorities.database));
-        Ok(set)
+        let mut files = Self::of_key(identity, &authorities.host)?;
+        files.push("teleport-user-ca.crt", pems(&authorities.user));
+        files.push("teleport-database-ca.crt", pems(&authorities.database));
+        Ok(files)
     }
 
-    /// The same with the host authorities only.
+    /// Returns the key, the certificates, the `identity` file and the host CAs.
     pub(super) fn of_key(identity: &Identity, host: &[Authority]) -> Result<Self, OutputError> {
-        let mut set = Self { files: Vec::new(), not_after: identity.user.not_after };
-        set.push("key", identity.key.private_pem());
-        set.push("key.pub", identity.key.ssh_line()?);
-        set.push("tlscert", identity.certs.tls.as_str());
-        set.push("key-cert.pub", identity.certs.ssh.as_str());
-        set.push("teleport-host-ca.crt", pems(host));
-        set.push("identity", identity_file::write(identity, host));
-        Ok(set)
+        let mut files = Self { files: Vec::new(), not_after: identity.user.not_after };
+        files.push("key", identity.key.private_pem());
+        files.push("key.pub", identity.key.ssh_line()?);
+        files.push("tlscert", identity.certs.tls.as_str());
+        files.push("key-cert.pub", identity.certs.ssh.as_str());
+        files.push("teleport-host-ca.crt", pems(host));
+        files.push("identity", identity_file::write(identity, host));
+        Ok(files)
     }
 
-    /// `tls.key`, `tls.crt` and `tls.cas`, for clients that want them named so.
+    /// Adds `tls.key`, `tls.crt` and `tls.cas`, for clients that expect these names.
     pub(super) fn push_tls(&mut self, identity: &Identity, authorities: &[Authority]) {
         self.push("tls.key", identity.key.private_pem());
         self.push("tls.crt", identity.certs.tls.as_str());
@@ -54,7 +54,7 @@ impl Set {
     }
 }
 
-/// Certificates with nothing in between.
+/// Returns the TLS certificates of all CAs, concatenated.
 pub(super) fn pems(authorities: &[Authority]) -> String {
     authorities.iter().flat_map(|authority| &authority.tls).cloned().collect()
 }

@@ -1,9 +1,9 @@
-//! The `identity` output: credentials for the cluster or a leaf, with the files that OpenSSH wants.
+//! The `identity` output: credentials for the cluster or a leaf cluster, with the files that OpenSSH needs.
 
 use tonic::Code;
 
 use super::error::OutputError;
-use super::files::{Authorities, Set};
+use super::files::{Authorities, FileSet};
 use super::issue::Issuer;
 use super::known_hosts;
 use super::ssh_config::SshConfig;
@@ -13,7 +13,7 @@ use crate::agent::teleport::auth_client::{AuthClient, RouteTo};
 
 #[derive(Clone, Debug)]
 pub(crate) struct IdentityOutput {
-    /// The leaf cluster that the credentials are for; none for the root.
+    /// The leaf cluster that the credentials are for; `None` for the root cluster.
     pub(crate) leaf: Option<String>,
     pub(crate) allow_reissue: bool,
     /// `ssh_config: on`, the default.
@@ -21,10 +21,10 @@ pub(crate) struct IdentityOutput {
 }
 
 impl IdentityOutput {
-    pub(super) async fn set(&self, issuer: &Issuer<'_>) -> Result<Set, OutputError> {
-        let unrouted = issuer.impersonated(self.allow_reissue).await?;
+    pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
+        let unrouted = issuer.impersonate(self.allow_reissue).await?;
         let client = if self.with_ssh_config || self.leaf.is_some() {
-            Some(issuer.client_of(&unrouted).await?)
+            Some(issuer.connect_as(&unrouted).await?)
         } else {
             None
         };
@@ -32,7 +32,7 @@ impl IdentityOutput {
         let identity = match (&self.leaf, &client) {
             (Some(leaf), Some(client)) => {
                 let route = RouteTo::Leaf(leaf.clone());
-                let issued = issuer.routed(&unrouted, self.allow_reissue, route).await;
+                let issued = issuer.issue_for(&unrouted, self.allow_reissue, route).await;
                 routed = match issued {
                     Err(OutputError::Api(ApiError::Refused { code: Code::NotFound, .. })) => {
                         return Err(unknown_leaf(leaf, client).await);
@@ -44,13 +44,13 @@ impl IdentityOutput {
             _ => &unrouted.identity,
         };
         let authorities = issuer.authorities().await?;
-        let mut set = Set::of_identity(identity, &authorities)?;
+        let mut files = FileSet::of_identity(identity, &authorities)?;
         if let Some(client) = client.filter(|_| self.with_ssh_config) {
-            // Which leaves to name is a matter of what these credentials may see, not the bot.
+            // Name the leaf clusters that these credentials may see, not those that the bot may see.
             let leaves = client.remote_clusters().await?;
-            ssh_files(issuer, &authorities, &leaves, &mut set)?;
+            ssh_files(issuer, &authorities, &leaves, &mut files)?;
         }
-        Ok(set)
+        Ok(files)
     }
 }
 
@@ -68,30 +68,30 @@ fn ssh_files(
     issuer: &Issuer<'_>,
     authorities: &Authorities,
     leaves: &[String],
-    set: &mut Set,
+    files: &mut FileSet,
 ) -> Result<(), OutputError> {
-    let (bot, cx) = (issuer.bot.info(), issuer.cx);
-    let advertised = Some(bot.proxy_public_addr.as_str()).filter(|address| !address.is_empty());
+    let (cluster, cx) = (issuer.bot.info(), issuer.cx);
+    let advertised = Some(cluster.proxy_public_addr.as_str()).filter(|address| !address.is_empty());
     let proxy = cx.proxy_address.or(advertised).unwrap_or(&cx.fallback_proxy_address);
     let mut clusters = vec![issuer.cluster().to_owned()];
     clusters.extend(leaves.iter().filter(|leaf| *leaf != issuer.cluster()).cloned());
-    set.push("known_hosts", known_hosts::known_hosts(&authorities.host, &clusters, proxy));
-    if let Some(folder) = issuer.settings.destination.directory() {
-        let refused = || OutputError::Path(folder.to_owned());
-        let absolute = std::path::absolute(folder).map_err(|_| refused())?;
+    files.push("known_hosts", known_hosts::known_hosts(&authorities.host, &clusters, proxy));
+    if let Some(directory) = issuer.settings.destination.directory() {
+        let refused = || OutputError::Path(directory.to_owned());
+        let absolute = std::path::absolute(directory).map_err(|_| refused())?;
         let config = SshConfig {
-            folder: &absolute,
+            directory: &absolute,
             command: cx.command,
             proxy,
             clusters: &clusters,
-            name_rsa_algorithms: bot.server_major <= 16 && all_rsa(&authorities.host),
+            name_rsa_algorithms: cluster.server_major <= 16 && all_rsa(&authorities.host),
         };
-        set.push("ssh_config", config.render().ok_or_else(refused)?);
+        files.push("ssh_config", config.render().ok_or_else(refused)?);
     }
     Ok(())
 }
 
-/// Naming RSA algorithms keeps everything else out, so it is right only where nothing else can come.
+/// Naming RSA algorithms excludes all others, so all keys must be RSA.
 fn all_rsa(authorities: &[Authority]) -> bool {
     authorities.iter().flat_map(|authority| &authority.ssh).all(|key| key.starts_with("ssh-rsa "))
 }

@@ -1,5 +1,5 @@
-//! Issues the certificates of one output, once: first as what the bot may be, to look things up, then for what was found.
-//! Depends on the auth API; writes nothing.
+//! Issues the certificates of one output: first for the roles alone, to look up resources, then for the resource found.
+//! Writes nothing.
 
 use tokio::sync::OnceCell;
 
@@ -13,19 +13,20 @@ use crate::agent::credential::x509;
 use crate::agent::platform::tasks::run_blocking;
 use crate::agent::teleport::auth_client::{AuthClient, Impersonation, RouteTo};
 
-/// From this version on, certificates that lead to a database are for RSA keys whatever the cluster's algorithms: some
-/// databases take no other. Older clusters take what they are given.
-const FIRST_WITH_SUITES: u32 = 17;
+/// The first server version that requires RSA keys for database certificates, because some databases accept no other.
+/// Older servers certify any key.
+const FIRST_WITH_RSA_DATABASES: u32 = 17;
 
+/// Issues certificates for one output.
 pub(super) struct Issuer<'a> {
     pub(super) settings: &'a OutputSettings,
     pub(super) bot: &'a AuthClient,
     pub(super) cx: &'a IssueContext<'a>,
-    owner: &'a Identity,
+    bot_identity: &'a Identity,
     host_cas: OnceCell<Vec<String>>,
 }
 
-/// The bot acting with an output's roles.
+/// The bot impersonating an output's roles.
 pub(super) struct Impersonated {
     pub(super) identity: Identity,
     roles: Vec<String>,
@@ -35,24 +36,24 @@ impl<'a> Issuer<'a> {
     pub(super) fn new(
         settings: &'a OutputSettings,
         bot: &'a AuthClient,
-        owner: &'a Identity,
+        bot_identity: &'a Identity,
         cx: &'a IssueContext<'a>,
     ) -> Self {
-        Self { settings, bot, cx, owner, host_cas: OnceCell::new() }
+        Self { settings, bot, cx, bot_identity, host_cas: OnceCell::new() }
     }
 
-    /// The bot's user, `bot-<name>`.
+    /// Returns the bot's user name, `bot-<name>`.
     pub(super) fn username(&self) -> &str {
-        &self.owner.user.username
+        &self.bot_identity.user.username
     }
 
-    /// The root cluster.
+    /// Returns the root cluster.
     pub(super) fn cluster(&self) -> &str {
-        self.owner.cluster()
+        self.bot_identity.cluster()
     }
 
-    /// A new key with certificates for the output's roles. The server caps their lifetime.
-    pub(super) async fn impersonated(&self, reissuable: bool) -> Result<Impersonated, OutputError> {
+    /// Issues certificates for the output's roles, with a new key. The server limits their lifetime.
+    pub(super) async fn impersonate(&self, reissuable: bool) -> Result<Impersonated, OutputError> {
         let roles = match self.settings.roles.as_slice() {
             [] => self.bot.impersonable_roles(self.username()).await?,
             roles => roles.to_vec(),
@@ -64,19 +65,19 @@ impl<'a> Issuer<'a> {
         Ok(Impersonated { identity, roles })
     }
 
-    /// A further new key, with certificates for the same roles that lead to `route`.
-    pub(super) async fn routed(
+    /// Issues certificates for the same roles and for `route`, with another new key.
+    pub(super) async fn issue_for(
         &self,
-        as_whom: &Impersonated,
+        impersonated: &Impersonated,
         reissuable: bool,
         route: RouteTo,
     ) -> Result<Identity, OutputError> {
-        self.issue(&as_whom.roles, reissuable, route).await
+        self.issue(&impersonated.roles, reissuable, route).await
     }
 
-    /// A connection that sees what the output's roles may see. The bot itself sees nothing.
-    pub(super) async fn client_of(&self, as_whom: &Impersonated) -> Result<AuthClient, OutputError> {
-        Ok(AuthClient::connect(self.cx.route, &as_whom.identity).await?)
+    /// Connects with the output's roles, to look up resources. The bot itself may not see any.
+    pub(super) async fn connect_as(&self, impersonated: &Impersonated) -> Result<AuthClient, OutputError> {
+        Ok(AuthClient::connect(self.cx.route, &impersonated.identity).await?)
     }
 
     pub(super) async fn authorities(&self) -> Result<Authorities, OutputError> {
@@ -93,21 +94,22 @@ impl<'a> Issuer<'a> {
         reissuable: bool,
         route: RouteTo,
     ) -> Result<Identity, OutputError> {
-        let rsa = matches!(route, RouteTo::Database(_)) && self.bot.info().server_major >= FIRST_WITH_SUITES;
-        // An RSA key takes long enough to hold up everything else on this thread.
+        let rsa =
+            matches!(route, RouteTo::Database(_)) && self.bot.info().server_major >= FIRST_WITH_RSA_DATABASES;
+        // Generating an RSA key takes too long for an async thread.
         let key = if rsa { run_blocking(KeyPair::generate_rsa).await? } else { KeyPair::generate()? };
         let expires = self.cx.clock.now() + self.settings.ttl;
-        let as_whom = Impersonation { roles: roles.to_vec(), expires, reissuable, route };
-        let certs = self.bot.impersonate(&key, self.username(), self.cluster(), as_whom).await?;
-        // This reply holds the user CA only, which cannot verify auth; and the SSH authorities are the bot's own.
+        let impersonated = Impersonation { roles: roles.to_vec(), expires, reissuable, route };
+        let certs = self.bot.impersonate(&key, self.username(), self.cluster(), impersonated).await?;
+        // The response contains the user CA only, which cannot verify auth. The SSH CAs are those of the bot.
         let host_cas = self.host_cas.get_or_try_init(|| self.host_cas()).await?;
         let tls_cas = certs.tls_cas.into_iter().chain(host_cas.iter().cloned()).collect();
-        let certs = SignedCerts { tls_cas, ssh_cas: self.owner.certs.ssh_cas.clone(), ..certs };
+        let certs = SignedCerts { tls_cas, ssh_cas: self.bot_identity.certs.ssh_cas.clone(), ..certs };
         let identity = Identity::new(key, certs)?;
         if reissuable && identity.user.disallows_reissue {
             tracing::warn!(
                 output = %self.settings.name,
-                "allow_reissue is set, but this cluster issued credentials that cannot be used to get others: it is too old"
+                "allow_reissue is set, but this cluster is too old for it: the credentials cannot be used to request others"
             );
         }
         Ok(identity)

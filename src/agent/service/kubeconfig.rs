@@ -1,6 +1,6 @@
-//! `kubeconfig.yaml`: Kubernetes clusters behind a proxy, and the credentials for them. Pure.
+//! Renders `kubeconfig.yaml`: Kubernetes clusters behind a proxy, and the credentials for them.
 //!
-//! Written by hand in the order of the Go agent's file, because nothing here ever reads YAML.
+//! Written without a YAML library, in the key order of the Go agent's file.
 
 use std::fmt::Write as _;
 
@@ -9,86 +9,83 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::agent::credential::authority::Authority;
 use crate::agent::credential::x509;
-use crate::config;
 
-const DEFAULT_CONTEXT_NAME: &str = "{{.ClusterName}}-{{.KubeName}}";
-
-/// What stands in the file. One user reaches every cluster.
+/// The content of the file. One user is used for every cluster.
 pub(super) struct Kubeconfig {
-    /// Base64 of the PEM of the authorities that the proxy's certificate is verified against.
+    /// The CAs to verify the proxy's certificate against: PEM in base64.
     pub(super) authority_data: String,
-    /// The name to verify it against, where it is not the server's.
+    /// The name to verify it against, if it is not the server's.
     pub(super) tls_server_name: Option<String>,
-    /// The first one is current.
-    pub(super) clusters: Vec<Cluster>,
+    /// The first one is the current context.
+    pub(super) clusters: Vec<KubeconfigCluster>,
     pub(super) user: String,
-    pub(super) credentials: User,
+    pub(super) credentials: KubeconfigUser,
 }
 
-/// A cluster and its context, which share a name.
-pub(super) struct Cluster {
+/// A cluster and its context, which have the same name.
+pub(super) struct KubeconfigCluster {
     pub(super) name: String,
     /// `https://…`
     pub(super) server: String,
     pub(super) namespace: Option<String>,
 }
 
-/// How the user shows who it is.
-pub(super) enum User {
-    /// By running `command kube credentials --destination-dir=folder`.
-    Exec { command: String, folder: String },
-    /// With what stands in the file itself, in PEM.
+/// How the user authenticates.
+pub(super) enum KubeconfigUser {
+    /// Runs `command kube credentials --destination-dir=directory`.
+    Exec { command: String, directory: String },
+    /// Uses the credentials in the kubeconfig, in PEM.
     Embedded { certificate: String, key: String },
 }
 
 impl Kubeconfig {
     pub(super) fn render(&self) -> String {
-        let mut text = String::from("apiVersion: v1\n");
-        // Writing to a String cannot fail.
-        let _ = self.write(&mut text);
-        text
+        let mut yaml = String::from("apiVersion: v1\n");
+        // Writing to a `String` cannot fail.
+        let _ = self.write(&mut yaml);
+        yaml
     }
 
-    fn write(&self, text: &mut String) -> std::fmt::Result {
+    fn write(&self, yaml: &mut String) -> std::fmt::Result {
         let user = scalar(&self.user);
-        text.push_str(if self.clusters.is_empty() { "clusters: []\n" } else { "clusters:\n" });
+        yaml.push_str(if self.clusters.is_empty() { "clusters: []\n" } else { "clusters:\n" });
         for cluster in &self.clusters {
-            writeln!(text, "- cluster:\n    certificate-authority-data: {}", self.authority_data)?;
-            writeln!(text, "    server: {}", scalar(&cluster.server))?;
+            writeln!(yaml, "- cluster:\n    certificate-authority-data: {}", self.authority_data)?;
+            writeln!(yaml, "    server: {}", scalar(&cluster.server))?;
             if let Some(name) = &self.tls_server_name {
-                writeln!(text, "    tls-server-name: {}", scalar(name))?;
+                writeln!(yaml, "    tls-server-name: {}", scalar(name))?;
             }
-            writeln!(text, "  name: {}", scalar(&cluster.name))?;
+            writeln!(yaml, "  name: {}", scalar(&cluster.name))?;
         }
-        text.push_str(if self.clusters.is_empty() { "contexts: []\n" } else { "contexts:\n" });
+        yaml.push_str(if self.clusters.is_empty() { "contexts: []\n" } else { "contexts:\n" });
         for cluster in &self.clusters {
             let name = scalar(&cluster.name);
-            writeln!(text, "- context:\n    cluster: {name}")?;
+            writeln!(yaml, "- context:\n    cluster: {name}")?;
             if let Some(namespace) = &cluster.namespace {
-                writeln!(text, "    namespace: {}", scalar(namespace))?;
+                writeln!(yaml, "    namespace: {}", scalar(namespace))?;
             }
-            writeln!(text, "    user: {user}\n  name: {name}")?;
+            writeln!(yaml, "    user: {user}\n  name: {name}")?;
         }
         let current = self.clusters.first().map_or("", |cluster| &cluster.name);
-        writeln!(text, "current-context: {}\nkind: Config\npreferences: {{}}", scalar(current))?;
-        writeln!(text, "users:\n- name: {user}\n  user:")?;
+        writeln!(yaml, "current-context: {}\nkind: Config\npreferences: {{}}", scalar(current))?;
+        writeln!(yaml, "users:\n- name: {user}\n  user:")?;
         match &self.credentials {
-            User::Exec { command, folder } => {
-                let folder = scalar(&format!("--destination-dir={folder}"));
-                writeln!(text, "    exec:\n      apiVersion: client.authentication.k8s.io/v1beta1")?;
-                writeln!(text, "      args:\n      - kube\n      - credentials\n      - {folder}")?;
-                writeln!(text, "      command: {}", scalar(command))?;
-                writeln!(text, "      env: null\n      provideClusterInfo: false")
+            KubeconfigUser::Exec { command, directory } => {
+                let directory = scalar(&format!("--destination-dir={directory}"));
+                writeln!(yaml, "    exec:\n      apiVersion: client.authentication.k8s.io/v1beta1")?;
+                writeln!(yaml, "      args:\n      - kube\n      - credentials\n      - {directory}")?;
+                writeln!(yaml, "      command: {}", scalar(command))?;
+                writeln!(yaml, "      env: null\n      provideClusterInfo: false")
             }
-            User::Embedded { certificate, key } => {
-                writeln!(text, "    client-certificate-data: {}", STANDARD.encode(certificate))?;
-                writeln!(text, "    client-key-data: {}", STANDARD.encode(key))
+            KubeconfigUser::Embedded { certificate, key } => {
+                writeln!(yaml, "    client-certificate-data: {}", STANDARD.encode(certificate))?;
+                writeln!(yaml, "    client-key-data: {}", STANDARD.encode(key))
             }
         }
     }
 }
 
-/// The host authorities of the root cluster, which issued the proxy's certificate for Kubernetes: not those of leaves.
+/// Returns the root cluster's host CAs, which issued the proxy's certificate for Kubernetes, without those of leaf clusters.
 pub(super) fn authority_data(host: &[Authority], root: &str) -> String {
     let all = host.iter().flat_map(|authority| &authority.tls);
     let of_root: Vec<&str> = all
@@ -98,67 +95,21 @@ pub(super) fn authority_data(host: &[Authority], root: &str) -> String {
     STANDARD.encode(of_root.join("\n"))
 }
 
-/// A YAML scalar: plain where that cannot be misread, else in double quotes, whose escapes are those of JSON.
-fn scalar(text: &str) -> String {
+/// Returns a YAML scalar: plain if that is unambiguous, else in double quotes with JSON's escapes.
+fn scalar(value: &str) -> String {
     let ordinary = |c: char| c.is_ascii_alphanumeric() || "/._-:@=".contains(c);
-    let first = text.chars().next();
-    let is_plain = text.chars().all(ordinary)
-        && !text.ends_with(':')
-        && (first.is_some_and(|c| c.is_ascii_alphabetic() || c == '/') || text.starts_with("--"))
-        && !is_word_of_yaml(text);
-    if is_plain { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+    let first = value.chars().next();
+    let is_plain = value.chars().all(ordinary)
+        && !value.ends_with(':')
+        && (first.is_some_and(|c| c.is_ascii_alphabetic() || c == '/') || value.starts_with("--"))
+        && !is_yaml_keyword(value);
+    if is_plain { value.to_owned() } else { serde_json::Value::from(value).to_string() }
 }
 
-fn is_word_of_yaml(text: &str) -> bool {
+fn is_yaml_keyword(value: &str) -> bool {
     ["y", "n", "yes", "no", "on", "off", "true", "false", "null"]
         .iter()
-        .any(|word| text.eq_ignore_ascii_case(word))
-}
-
-/// How a context is named: text with `{{.ClusterName}}` and `{{.KubeName}}` in it, a part of Go's templates.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ContextName(Vec<Piece>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    Text(String),
-    ClusterName,
-    KubeName,
-}
-
-impl ContextName {
-    /// As a service says; `None` where that is more than is known here.
-    pub(crate) fn of_service(service: &config::KubernetesV2) -> Option<Self> {
-        let template = service.context_name_template.as_ref().map(config::Setting::as_str);
-        Self::parse(template.filter(|template| !template.is_empty()).unwrap_or(DEFAULT_CONTEXT_NAME))
-    }
-
-    /// `None` for a template that asks for more than these two.
-    pub(crate) fn parse(template: &str) -> Option<Self> {
-        let mut pieces = Vec::new();
-        let mut rest = template;
-        while let Some((text, tail)) = rest.split_once("{{") {
-            let (action, tail) = tail.split_once("}}")?;
-            pieces.push(Piece::Text(text.to_owned()));
-            pieces.push(match action.trim() {
-                ".ClusterName" => Piece::ClusterName,
-                ".KubeName" => Piece::KubeName,
-                _ => return None,
-            });
-            rest = tail;
-        }
-        pieces.push(Piece::Text(rest.to_owned()));
-        Some(Self(pieces))
-    }
-
-    pub(super) fn of(&self, root: &str, kubernetes: &str) -> String {
-        let piece = |piece: &Piece| match piece {
-            Piece::Text(text) => text.clone(),
-            Piece::ClusterName => root.to_owned(),
-            Piece::KubeName => kubernetes.to_owned(),
-        };
-        self.0.iter().map(piece).collect()
-    }
+        .any(|keyword| value.eq_ignore_ascii_case(keyword))
 }
 
 #[cfg(test)]
@@ -171,15 +122,15 @@ mod tests {
         Kubeconfig {
             authority_data: authority_data(&[recorded_host_authority()], "dev.test"),
             tls_server_name: Some("kube-teleport-proxy-alpn.teleport.cluster.local".to_owned()),
-            clusters: vec![Cluster {
+            clusters: vec![KubeconfigCluster {
                 name: name.clone(),
                 server: "https://127.0.0.1:4080".to_owned(),
                 namespace: None,
             }],
             user: name,
-            credentials: User::Exec {
+            credentials: KubeconfigUser::Exec {
                 command: "/usr/local/bin/tbot-go".to_owned(),
-                folder: "/opt/machine-id/kube".to_owned(),
+                directory: "/opt/machine-id/kube".to_owned(),
             },
         }
     }
@@ -189,26 +140,26 @@ mod tests {
     }
 
     #[test]
-    fn is_the_file_that_the_go_agent_wrote() {
+    fn the_file_is_the_recorded_one() {
         assert_eq!(recorded_config().render(), recorded("outputs/kube/kubeconfig.yaml"));
     }
 
     #[test]
-    fn a_leafs_authorities_are_left_out() {
+    fn the_cas_of_leaf_clusters_are_left_out() {
         assert_eq!(authority_data(&[recorded_host_authority()], "other.test"), "");
     }
 
     #[test]
-    fn several_clusters_share_a_user_and_odd_names_are_quoted() {
+    fn several_clusters_share_a_user_and_unusual_names_are_quoted() {
         let mut config = recorded_config();
         for (name, namespace) in [("a b: {}", Some("apps")), ("yes", None)] {
-            config.clusters.push(Cluster {
+            config.clusters.push(KubeconfigCluster {
                 name: name.to_owned(),
                 server: "https://[::1]:443/#".to_owned(),
                 namespace: namespace.map(str::to_owned),
             });
         }
-        config.credentials = User::Embedded { certificate: "c".to_owned(), key: "k".to_owned() };
+        config.credentials = KubeconfigUser::Embedded { certificate: "c".to_owned(), key: "k".to_owned() };
         let read = parsed(&config);
         assert_eq!(read["contexts"][1]["name"], "a b: {}");
         assert_eq!(read["contexts"][1]["context"]["namespace"], "apps");
@@ -219,17 +170,8 @@ mod tests {
     }
 
     #[test]
-    fn a_selector_that_finds_nothing_leaves_a_file_that_can_be_read() {
+    fn a_kubeconfig_without_clusters_is_valid() {
         let read = parsed(&Kubeconfig { clusters: Vec::new(), ..recorded_config() });
         assert_eq!((&read["contexts"], &read["current-context"]), (&serde_json::json!([]), &"".into()));
-    }
-
-    #[test]
-    fn a_context_is_named_by_a_template() {
-        let name = |template| ContextName::parse(template).map(|name| name.of("root", "eks"));
-        assert_eq!(name("{{.ClusterName}}-{{.KubeName}}").as_deref(), Some("root-eks"));
-        assert_eq!(name("k {{ .KubeName }}!").as_deref(), Some("k eks!"));
-        assert_eq!(name("{{.Labels.env}}"), None);
-        assert_eq!(name("{{.KubeName"), None);
     }
 }

@@ -1,9 +1,9 @@
-//! The `kubernetes` output: credentials that lead to one Kubernetes cluster, and a kubeconfig.
+//! The `kubernetes` output: credentials for one Kubernetes cluster, and a kubeconfig.
 
 use super::error::OutputError;
-use super::files::Set;
+use super::files::FileSet;
 use super::issue::Issuer;
-use super::kubeconfig::{Cluster, Kubeconfig, User, authority_data};
+use super::kubeconfig::{Kubeconfig, KubeconfigCluster, KubeconfigUser, authority_data};
 use super::lookup::{ResourceKind, pick};
 use crate::agent::credential::identity::Identity;
 use crate::agent::teleport::auth_client::RouteTo;
@@ -12,50 +12,51 @@ use crate::agent::teleport::kubernetes_proxy::KubeProxy;
 #[derive(Clone, Debug)]
 pub(crate) struct KubernetesOutput {
     pub(crate) cluster: String,
-    /// `disable_exec_plugin`: the kubeconfig holds the credentials instead of running `tbot kube credentials`.
+    /// Whether the kubeconfig contains the credentials instead of running `tbot kube credentials`.
     pub(crate) disable_exec_plugin: bool,
 }
 
 impl KubernetesOutput {
-    pub(super) async fn set(&self, issuer: &Issuer<'_>) -> Result<Set, OutputError> {
-        let unrouted = issuer.impersonated(false).await?;
-        let client = issuer.client_of(&unrouted).await?;
+    pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
+        let unrouted = issuer.impersonate(false).await?;
+        let client = issuer.connect_as(&unrouted).await?;
         let found =
             pick(ResourceKind::Kubernetes, &self.cluster, client.find_kubernetes(&self.cluster).await?)?;
-        let identity = issuer.routed(&unrouted, false, RouteTo::Kubernetes(found.name.clone())).await?;
+        let identity = issuer.issue_for(&unrouted, false, RouteTo::Kubernetes(found.name.clone())).await?;
         let authorities = issuer.authorities().await?;
         let proxy = KubeProxy::discover(issuer.cx.web, issuer.cx.proxy_address).await?;
-        let mut set = Set::of_identity(&identity, &authorities)?;
+        let mut files = FileSet::of_identity(&identity, &authorities)?;
         let name = format!("{}-{}", proxy.cluster_name, found.name);
         let config = Kubeconfig {
             authority_data: authority_data(&authorities.host, issuer.cluster()),
             tls_server_name: proxy.tls_server_name,
-            clusters: vec![Cluster { name: name.clone(), server: proxy.server, namespace: None }],
+            clusters: vec![KubeconfigCluster { name: name.clone(), server: proxy.server, namespace: None }],
             user: name,
-            credentials: user(issuer, &identity, self.disable_exec_plugin)?,
+            credentials: kubeconfig_user(issuer, &identity, self.disable_exec_plugin)?,
         };
-        set.push("kubeconfig.yaml", config.render());
-        Ok(set)
+        files.push("kubeconfig.yaml", config.render());
+        Ok(files)
     }
 }
 
-/// A kubeconfig that runs our own command always has fresh credentials; it needs a folder to read them from.
-pub(super) fn user(
+/// Returns the user of a kubeconfig. If possible it runs tbot, so that the credentials are always fresh; this needs a
+/// directory to read them from.
+pub(super) fn kubeconfig_user(
     issuer: &Issuer<'_>,
     identity: &Identity,
     disable_exec_plugin: bool,
-) -> Result<User, OutputError> {
-    let Some(folder) = issuer.settings.destination.directory().filter(|_| !disable_exec_plugin) else {
-        return Ok(User::Embedded {
+) -> Result<KubeconfigUser, OutputError> {
+    let Some(directory) = issuer.settings.destination.directory().filter(|_| !disable_exec_plugin) else {
+        return Ok(KubeconfigUser::Embedded {
             certificate: identity.certs.tls.clone(),
             key: identity.key.private_pem().to_owned(),
         });
     };
-    let refused = || OutputError::Path(folder.to_owned());
-    let absolute = std::path::absolute(folder).map_err(|_| refused())?;
+    let refused = || OutputError::Path(directory.to_owned());
+    let absolute = std::path::absolute(directory).map_err(|_| refused())?;
     let command = issuer.cx.command;
-    Ok(User::Exec {
+    Ok(KubeconfigUser::Exec {
         command: command.to_str().ok_or_else(|| OutputError::Path(command.to_owned()))?.to_owned(),
-        folder: absolute.to_str().ok_or_else(refused)?.to_owned(),
+        directory: absolute.to_str().ok_or_else(refused)?.to_owned(),
     })
 }

@@ -1,40 +1,39 @@
-//! Which of the resources that were found is meant: the one of exactly this name, else the only one that was discovered
-//! under it. Pure.
+//! Chooses the resource that an output names: the one with exactly this name, or the only one with this discovered name.
 
 use std::collections::BTreeMap;
 
 use crate::agent::teleport::auth_client::Resource;
 
-/// No resource, or no single one, is what an output names.
+/// An output's name matches no resource, or several.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LookupError {
-    /// Nothing of this name that the output's roles may see.
+    /// No resource that the output's roles may see has this name.
     #[error(
-        "{kind} \"{name}\" not found: check the name ({list}), and that the bot's roles allow it by their {labels}"
+        "{kind} \"{name}\" not found: check the name ({list}), and that {labels} in the bot's roles allow it"
     )]
     NotFound {
-        /// ResourceKind of resource, such as `database`.
+        /// The kind of resource, such as `database`.
         kind: &'static str,
-        /// What was asked for.
+        /// The name in the configuration.
         name: String,
-        /// How to list what there is.
+        /// The command that lists such resources.
         list: &'static str,
-        /// The role's field that decides who sees it.
+        /// The field of a role that grants access.
         labels: &'static str,
     },
-    /// Several were discovered under this name.
-    #[error("{kind} \"{name}\" could be any of {}: name one of these", .names.join(", "))]
+    /// Several resources have this discovered name.
+    #[error("{kind} \"{name}\" is ambiguous: use one of {}", .names.join(", "))]
     Several {
-        /// ResourceKind of resource, such as `database`.
+        /// The kind of resource, such as `database`.
         kind: &'static str,
-        /// What was asked for.
+        /// The name in the configuration.
         name: String,
-        /// Full names, sorted.
+        /// Their full names, sorted.
         names: Vec<String>,
     },
 }
 
-/// Kinds of resources, for messages.
+/// A kind of resource.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum ResourceKind {
     App,
@@ -43,7 +42,8 @@ pub(super) enum ResourceKind {
 }
 
 impl ResourceKind {
-    fn words(self) -> (&'static str, &'static str, &'static str) {
+    /// Returns its name, the command that lists such resources, and the field of a role that grants access.
+    fn description(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::App => ("app", "tctl apps ls", "app_labels"),
             Self::Database => ("database", "tctl db ls", "db_labels"),
@@ -52,24 +52,24 @@ impl ResourceKind {
     }
 }
 
-/// A resource is served by any number of agents, and so found any number of times.
+/// Chooses one of `found`, which lists a resource once for each agent that serves it.
 pub(super) fn pick<T>(
     kind: ResourceKind,
-    wanted: &str,
+    name: &str,
     found: Vec<Resource<T>>,
 ) -> Result<Resource<T>, LookupError> {
     let mut by_name: BTreeMap<String, Resource<T>> =
         found.into_iter().map(|found| (found.name.clone(), found)).collect();
-    if let Some(exact) = by_name.remove(wanted) {
+    if let Some(exact) = by_name.remove(name) {
         return Ok(exact);
     }
-    by_name.retain(|_, found| found.discovered_name.as_deref() == Some(wanted));
+    by_name.retain(|_, found| found.discovered_name.as_deref() == Some(name));
     let names: Vec<String> = by_name.keys().cloned().collect();
-    let (kind, list, labels) = kind.words();
+    let (kind, list, labels) = kind.description();
     match (by_name.into_values().next(), names.len()) {
         (Some(only), 1) => Ok(only),
-        (None, _) => Err(LookupError::NotFound { kind, name: wanted.to_owned(), list, labels }),
-        (Some(_), _) => Err(LookupError::Several { kind, name: wanted.to_owned(), names }),
+        (None, _) => Err(LookupError::NotFound { kind, name: name.to_owned(), list, labels }),
+        (Some(_), _) => Err(LookupError::Several { kind, name: name.to_owned(), names }),
     }
 }
 
@@ -92,15 +92,22 @@ mod tests {
     }
 
     #[test]
-    fn a_single_discovered_name_will_do_however_many_serve_it() {
+    fn a_single_discovered_name_matches_however_many_agents_serve_it() {
         assert_eq!(picked(vec![found("pg-eu", Some("pg")), found("pg-eu", Some("pg"))]).unwrap(), "pg-eu");
     }
 
     #[test]
-    fn none_and_several_say_what_to_do() {
-        let none = picked(vec![found("pgx", None)]).unwrap_err().to_string();
-        assert!(none.starts_with("database \"pg\" not found: ") && none.contains("db_labels"), "{none}");
+    fn no_match_and_several_matches_are_errors() {
+        let none = picked(vec![found("pgx", None)]).unwrap_err();
+        assert!(
+            matches!(none, LookupError::NotFound { kind: "database", labels: "db_labels", .. }),
+            "{none}"
+        );
         let several = picked(vec![found("pg-us", Some("pg")), found("pg-eu", Some("pg"))]).unwrap_err();
-        assert_eq!(several.to_string(), "database \"pg\" could be any of pg-eu, pg-us: name one of these");
+        let expected = vec!["pg-eu".to_owned(), "pg-us".to_owned()];
+        assert_eq!(
+            several,
+            LookupError::Several { kind: "database", name: "pg".to_owned(), names: expected }
+        );
     }
 }

@@ -7,7 +7,7 @@ use super::application::ApplicationOutput;
 use super::context::{IssueContext, OutputSettings};
 use super::database::DatabaseOutput;
 use super::error::OutputError;
-use super::files::Set;
+use super::files::FileSet;
 use super::identity::IdentityOutput;
 use super::issue::Issuer;
 use super::kubernetes::KubernetesOutput;
@@ -26,7 +26,7 @@ pub(crate) struct Output {
     pub(crate) kind: OutputKind,
 }
 
-/// What an output is for.
+/// The type of an output, and its own settings.
 #[derive(Clone, Debug)]
 pub(crate) enum OutputKind {
     Identity(IdentityOutput),
@@ -40,7 +40,7 @@ pub(crate) enum OutputKind {
 }
 
 impl OutputKind {
-    /// Whether it is for workloads: of the cluster's SPIFFE authority.
+    /// Returns true if the credentials are issued by the cluster's SPIFFE CA.
     pub(crate) fn is_for_workloads(&self) -> bool {
         match self {
             Self::WorkloadX509(_) | Self::WorkloadJwt(_) => true,
@@ -55,7 +55,7 @@ impl OutputKind {
 }
 
 impl Output {
-    /// Issues and writes everything; answers when the credentials end.
+    /// Issues the credentials and writes the files. Returns when the credentials expire.
     pub(crate) async fn write(
         &self,
         bot: &AuthClient,
@@ -65,15 +65,15 @@ impl Output {
         let destination = Arc::clone(&self.settings.destination);
         run_blocking(move || destination.prepare()).await?;
         let issuer = Issuer::new(&self.settings, bot, bot_identity, cx);
-        let Set { files, not_after } = match &self.kind {
-            OutputKind::Identity(kind) => kind.set(&issuer).await,
-            OutputKind::Application(kind) => kind.set(&issuer).await,
-            OutputKind::Database(kind) => kind.set(&issuer).await,
-            OutputKind::Kubernetes(kind) => kind.set(&issuer).await,
-            OutputKind::KubernetesV2(kind) => kind.set(&issuer).await,
-            OutputKind::SshHost(kind) => kind.set(&issuer).await,
-            OutputKind::WorkloadX509(kind) => kind.set(&issuer).await,
-            OutputKind::WorkloadJwt(kind) => kind.set(&issuer).await,
+        let FileSet { files, not_after } = match &self.kind {
+            OutputKind::Identity(kind) => kind.issue(&issuer).await,
+            OutputKind::Application(kind) => kind.issue(&issuer).await,
+            OutputKind::Database(kind) => kind.issue(&issuer).await,
+            OutputKind::Kubernetes(kind) => kind.issue(&issuer).await,
+            OutputKind::KubernetesV2(kind) => kind.issue(&issuer).await,
+            OutputKind::SshHost(kind) => kind.issue(&issuer).await,
+            OutputKind::WorkloadX509(kind) => kind.issue(&issuer).await,
+            OutputKind::WorkloadJwt(kind) => kind.issue(&issuer).await,
         }?;
         let destination = Arc::clone(&self.settings.destination);
         run_blocking(move || destination.write(files)).await?;

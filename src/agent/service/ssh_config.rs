@@ -1,4 +1,4 @@
-//! `ssh_config`: how OpenSSH reaches every host of every cluster through our own `proxy` command. Pure.
+//! Renders `ssh_config`, by which OpenSSH reaches every host of every cluster through the `tbot proxy` command.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,62 +8,62 @@ use super::known_hosts::host_of;
 const RSA_ALGORITHMS: &str =
     "rsa-sha2-512-cert-v01@openssh.com,rsa-sha2-256-cert-v01@openssh.com,ssh-rsa-cert-v01@openssh.com";
 
-/// What stands in the file.
+/// The content of the file.
 pub(super) struct SshConfig<'a> {
-    /// The output's folder, absolute.
-    pub(super) folder: &'a Path,
-    /// Our own command, absolute.
+    /// The output's directory, absolute.
+    pub(super) directory: &'a Path,
+    /// The `tbot` command, absolute.
     pub(super) command: &'a Path,
     /// `host:port` of the proxy.
     pub(super) proxy: &'a str,
-    /// The own cluster first, then the leaves.
+    /// The root cluster first, then the leaf clusters.
     pub(super) clusters: &'a [String],
-    /// True for old clusters, whose keys are all RSA: OpenSSH before 8.8 wants to be told.
+    /// Whether to name the RSA algorithms, which OpenSSH before 8.8 needs for old clusters with RSA keys only.
     pub(super) name_rsa_algorithms: bool,
 }
 
 impl SshConfig<'_> {
-    /// `None` when a path cannot be written so that OpenSSH reads it back: it knows no escape for these characters.
+    /// Returns `None` if a path contains a character that OpenSSH cannot escape.
     pub(super) fn render(&self) -> Option<String> {
-        let folder = plain(self.folder)?;
+        let directory = plain(self.directory)?;
         let command = plain(self.command)?;
         let host = host_of(self.proxy);
-        let mut text = format!("# Begin generated Teleport configuration for {host} by tbot\n\n");
+        let mut config = format!("# Begin generated Teleport configuration for {host} by tbot\n\n");
         for cluster in self.clusters {
-            // Writing to a String cannot fail.
-            let _ = self.block(&mut text, cluster, host, folder, command);
+            // Writing to a `String` cannot fail.
+            let _ = self.block(&mut config, cluster, host, directory, command);
         }
-        text.push_str("\n# End generated Teleport configuration\n");
-        Some(text)
+        config.push_str("\n# End generated Teleport configuration\n");
+        Some(config)
     }
 
     fn block(
         &self,
-        text: &mut String,
+        config: &mut String,
         cluster: &str,
         host: &str,
-        folder: &str,
+        directory: &str,
         command: &str,
     ) -> std::fmt::Result {
-        // OpenSSH takes %-tokens in these paths and in the command.
-        let (folder, command) = (folder.replace('%', "%%"), command.replace('%', "%%"));
-        writeln!(text, "# Common flags for all {cluster} hosts")?;
-        writeln!(text, "Host *.{cluster} {host}")?;
-        writeln!(text, "    UserKnownHostsFile \"{folder}/known_hosts\"")?;
-        writeln!(text, "    IdentityFile \"{folder}/key\"")?;
-        writeln!(text, "    CertificateFile \"{folder}/key-cert.pub\"")?;
+        // OpenSSH expands %-tokens in these paths and in the command.
+        let (directory, command) = (directory.replace('%', "%%"), command.replace('%', "%%"));
+        writeln!(config, "# Common flags for all {cluster} hosts")?;
+        writeln!(config, "Host *.{cluster} {host}")?;
+        writeln!(config, "    UserKnownHostsFile \"{directory}/known_hosts\"")?;
+        writeln!(config, "    IdentityFile \"{directory}/key\"")?;
+        writeln!(config, "    CertificateFile \"{directory}/key-cert.pub\"")?;
         if self.name_rsa_algorithms {
-            writeln!(text, "    HostKeyAlgorithms {RSA_ALGORITHMS}")?;
+            writeln!(config, "    HostKeyAlgorithms {RSA_ALGORITHMS}")?;
         }
-        writeln!(text)?;
-        writeln!(text, "# Flags for all {cluster} hosts except the proxy")?;
-        writeln!(text, "Host *.{cluster} !{host}")?;
-        writeln!(text, "    Port 3022")?;
+        writeln!(config)?;
+        writeln!(config, "# Flags for all {cluster} hosts except the proxy")?;
+        writeln!(config, "Host *.{cluster} !{host}")?;
+        writeln!(config, "    Port 3022")?;
         writeln!(
-            text,
+            config,
             "    ProxyCommand {} proxy --destination-dir={} --proxy-server={} ssh --cluster={cluster}  %r@%h:%p",
             shell_quoted(&command),
-            shell_quoted(&folder),
+            shell_quoted(&directory),
             self.proxy,
         )
     }
@@ -73,10 +73,14 @@ fn plain(path: &Path) -> Option<&str> {
     path.to_str().filter(|text| !text.contains(['"', '\n', '\r']))
 }
 
-/// OpenSSH gives the command to a shell. Ordinary paths stay readable.
-fn shell_quoted(text: &str) -> String {
+/// Quotes an argument for the shell that OpenSSH starts. Ordinary paths stay as they are.
+fn shell_quoted(argument: &str) -> String {
     let ordinary = |c: char| c.is_ascii_alphanumeric() || "/._-%+@".contains(c);
-    if text.chars().all(ordinary) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if argument.chars().all(ordinary) {
+        argument.to_owned()
+    } else {
+        format!("'{}'", argument.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]
@@ -84,9 +88,9 @@ mod tests {
     use super::*;
     use crate::agent::recordings::recorded;
 
-    fn rendered(folder: &str, name_rsa_algorithms: bool) -> Option<String> {
+    fn rendered(directory: &str, name_rsa_algorithms: bool) -> Option<String> {
         let config = SshConfig {
-            folder: Path::new(folder),
+            directory: Path::new(directory),
             command: Path::new("/usr/local/bin/tbot-go"),
             proxy: "127.0.0.1:4080",
             clusters: &["dev.test".to_owned()],
@@ -96,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn is_the_file_that_the_go_agent_wrote_but_for_our_command_line() {
+    fn the_file_is_the_recorded_one_except_for_the_command_line() {
         let ours = rendered("/opt/machine-id/identity", true).unwrap();
         let theirs = recorded("outputs/identity/ssh_config");
         let without_command = |text: &str| -> Vec<String> {
@@ -112,12 +116,12 @@ mod tests {
     }
 
     #[test]
-    fn newer_clusters_may_bring_other_keys_than_rsa() {
+    fn newer_clusters_may_use_other_keys_than_rsa() {
         assert!(!rendered("/opt/id", false).unwrap().contains("HostKeyAlgorithms"));
     }
 
     #[test]
-    fn odd_paths_are_quoted_or_refused() {
+    fn unusual_paths_are_quoted_or_refused() {
         let spaced = rendered("/opt/machine id/100%", true).unwrap();
         assert!(spaced.contains(r#"IdentityFile "/opt/machine id/100%%/key""#), "{spaced}");
         assert!(spaced.contains("--destination-dir='/opt/machine id/100%%' "), "{spaced}");

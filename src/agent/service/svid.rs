@@ -1,8 +1,7 @@
-//! What a server issued for a workload, looked at before anybody else sees it: an X.509 certificate here, a token in `jwt`.
-//! Pure: values in, a verdict out; knows no file and no server.
+//! Checks what the server issued for a workload before it is written: X.509 certificates here, JWTs in `jwt`.
 //!
-//! Whether a certificate leads to the cluster's own authority is not looked at: a cluster may have its key certified by
-//! somebody else, whose root only those know who verify.
+//! Does not verify that a certificate chains to the cluster's own CA, because an external issuer may have certified it, and
+//! only those who verify the certificate know its root.
 
 mod jwt;
 
@@ -17,39 +16,39 @@ use crate::agent::credential::x509::{self, X509Error};
 use crate::agent::teleport::messages::workload_identity::Credential;
 pub(crate) use jwt::JwtSvid;
 
-/// Others have clocks, too: so much later than ours may be what something begins with.
-const LEEWAY: Duration = Duration::from_secs(5 * 60);
+/// The accepted difference between the clocks of this machine and the server.
+const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 
-/// Why a credential for a workload cannot be used. Never says a token.
+/// A credential for a workload that cannot be used. Never contains a token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SvidError {
-    /// The answer holds something else.
-    #[error("the answer has no {0}")]
+    /// The response contains another type of credential.
+    #[error("the response contains no {0}")]
     Missing(&'static str),
-    /// A certificate is none.
+    /// A certificate cannot be parsed.
     #[error(transparent)]
     X509(#[from] X509Error),
-    /// A token is none.
+    /// A token cannot be parsed.
     #[error("the token {0}")]
     Token(&'static str),
-    /// It is not for the key that was just made.
-    #[error("the certificate is for another key than the one that was sent")]
+    /// The certificate is not for the requested key.
+    #[error("the certificate is for another key than requested")]
     OtherKey,
-    /// It says another identity than the answer.
-    #[error("it is for another SPIFFE ID than the answer says, or for none")]
+    /// The credential is for another identity than the response says.
+    #[error("its SPIFFE ID is missing or differs from the response")]
     OtherId,
-    /// It is for somebody else.
+    /// The token is not for a requested audience.
     #[error("the token is not for the audience \"{0}\"")]
     OtherAudience(String),
-    /// It is over already.
-    #[error("it has ended already: check this machine's clock, and that of the auth server")]
-    Ended,
-    /// It does not begin soon.
-    #[error("it is not valid yet: check this machine's clock, and that of the auth server")]
-    NotYet,
+    /// The credential has expired.
+    #[error("it has expired already: check the clocks of this machine and the auth server")]
+    Expired,
+    /// The credential is not valid yet.
+    #[error("it is not valid yet: check the clocks of this machine and the auth server")]
+    NotYetValid,
 }
 
-/// A certificate for a key, and those above it.
+/// A certificate and its chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct X509Svid {
     /// The leaf, then the chain, in PEM.
@@ -58,7 +57,7 @@ pub(crate) struct X509Svid {
 }
 
 impl X509Svid {
-    /// Takes what was issued for `key`.
+    /// Checks the certificate that was issued for `key`.
     pub(crate) fn new(credential: Credential, key: &KeyPair, now: SystemTime) -> Result<Self, SvidError> {
         let Credential { spiffe_id, x509_svid, .. } = credential;
         let svid = x509_svid.ok_or(SvidError::Missing("certificate"))?;
@@ -70,7 +69,7 @@ impl X509Svid {
             return Err(SvidError::OtherId);
         }
         let not_after = x509::time(leaf.validity().not_after.timestamp())?;
-        in_time(x509::time(leaf.validity().not_before.timestamp())?, not_after, now)?;
+        check_validity(x509::time(leaf.validity().not_before.timestamp())?, not_after, now)?;
         let mut certificates = pem_encode("CERTIFICATE", &svid.cert);
         for der in &svid.chain {
             x509::certificate(der)?;
@@ -80,12 +79,12 @@ impl X509Svid {
     }
 }
 
-/// `spiffe://<trust domain>/<path>`. What else it must be like is the server's to know.
-fn is_spiffe_id(text: &str) -> bool {
-    text.strip_prefix("spiffe://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+/// Returns true for `spiffe://<trust domain>/<path>`. Further rules are left to the server.
+fn is_spiffe_id(id: &str) -> bool {
+    id.strip_prefix("spiffe://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
 }
 
-/// An SVID has exactly one.
+/// Returns the URIs of a certificate. An SVID has exactly one.
 fn uris<'a>(certificate: &'a X509Certificate<'_>) -> Vec<&'a str> {
     let names = certificate.subject_alternative_name().ok().flatten();
     let names = names.into_iter().flat_map(|extension| &extension.value.general_names);
@@ -97,17 +96,17 @@ fn uris<'a>(certificate: &'a X509Certificate<'_>) -> Vec<&'a str> {
         .collect()
 }
 
-fn in_time(not_before: SystemTime, not_after: SystemTime, now: SystemTime) -> Result<(), SvidError> {
+fn check_validity(not_before: SystemTime, not_after: SystemTime, now: SystemTime) -> Result<(), SvidError> {
     if not_after <= now {
-        Err(SvidError::Ended)
-    } else if not_before > now + LEEWAY {
-        Err(SvidError::NotYet)
+        Err(SvidError::Expired)
+    } else if not_before > now + CLOCK_SKEW {
+        Err(SvidError::NotYetValid)
     } else {
         Ok(())
     }
 }
 
-/// Credentials to begin with, for tests.
+/// Valid credentials, for tests.
 #[cfg(test)]
 pub(crate) mod sample {
     use rcgen::{CertificateParams, SanType};
@@ -117,7 +116,7 @@ pub(crate) mod sample {
 
     pub(crate) const ID: &str = "spiffe://dev.test/svc/web";
 
-    /// A certificate of rcgen's times, from 1975 to 4096, for a fresh key.
+    /// Returns a certificate for a new key, valid from 1975 to 4096.
     pub(crate) fn x509(uris: &[&str]) -> (KeyPair, Credential) {
         let key = rcgen::KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_comes_out_as_leaf_and_chain() {
+    fn a_valid_certificate_is_encoded_with_its_chain() {
         let (key, credential) = x509(&[ID]);
         let svid = X509Svid::new(credential, &key, at(2026)).unwrap();
         assert_eq!(svid.certificates.matches("-----BEGIN CERTIFICATE-----\n").count(), 2);
@@ -148,13 +147,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_for_us_is_refused() {
+    fn invalid_certificates_are_refused() {
         let (key, credential) = x509(&[ID]);
         let other = KeyPair::generate().unwrap();
         let check = |credential: &Credential, key: &KeyPair, now| X509Svid::new(credential.clone(), key, now);
         assert_eq!(check(&credential, &other, at(2026)), Err(SvidError::OtherKey));
-        assert_eq!(check(&credential, &key, at(1974)), Err(SvidError::NotYet));
-        assert_eq!(check(&credential, &key, at(5000)), Err(SvidError::Ended));
+        assert_eq!(check(&credential, &key, at(1974)), Err(SvidError::NotYetValid));
+        assert_eq!(check(&credential, &key, at(5000)), Err(SvidError::Expired));
         assert_eq!(check(&Credential::default(), &key, at(2026)), Err(SvidError::Missing("certificate")));
         let other = Credential { spiffe_id: format!("{ID}/x"), ..credential.clone() };
         assert_eq!(check(&other, &key, at(2026)), Err(SvidError::OtherId));

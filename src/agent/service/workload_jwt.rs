@@ -1,7 +1,7 @@
-//! The `workload-identity-jwt` output: a token that says which workload it is, for those that it was asked for.
+//! The `workload-identity-jwt` output: a JWT that identifies a workload to the configured audiences.
 
 use super::error::OutputError;
-use super::files::Set;
+use super::files::FileSet;
 use super::issue::Issuer;
 use super::workload_identity::issue;
 use crate::agent::service::svid::JwtSvid;
@@ -16,12 +16,12 @@ pub(crate) struct WorkloadJwtOutput {
 }
 
 impl WorkloadJwtOutput {
-    pub(super) async fn set(&self, issuer: &Issuer<'_>) -> Result<Set, OutputError> {
+    pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
         let request = SvidRequest::Jwt(self.audiences.clone());
         let credential = issue(issuer, &self.selector, request).await?;
         let svid = JwtSvid::new(credential, &self.audiences, issuer.cx.clock.now())?;
-        let mut set = Set { files: Vec::new(), not_after: svid.not_after };
-        set.push("jwt_svid", svid.token);
-        Ok(set)
+        let mut files = FileSet { files: Vec::new(), not_after: svid.not_after };
+        files.push("jwt_svid", svid.token);
+        Ok(files)
     }
 }

@@ -1,11 +1,10 @@
-//! The `workload-identity-x509` output: a key, its certificate for a workload, and the authorities that verify others.
+//! The `workload-identity-x509` output: a key, its certificate for a workload, and the CAs that verify other workloads.
 
 use tonic::Code;
 
-use super::error::OutputError;
-use super::files::Set;
+use super::error::{OutputError, WorkloadIdentityError};
+use super::files::FileSet;
 use super::issue::Issuer;
-use super::workload_identity::WorkloadIdentityError;
 use super::workload_identity::issue;
 use crate::agent::credential::authority::Authority;
 use crate::agent::credential::keys::KeyPair;
@@ -19,36 +18,36 @@ use crate::agent::teleport::auth_client::{Federation, SvidRequest};
 #[derive(Clone, Debug)]
 pub(crate) struct WorkloadX509Output {
     pub(crate) selector: WorkloadSelector,
-    /// Whether those of the cluster's applications are trusted, too.
+    /// Whether to trust the CA of the cluster's application clients, too.
     pub(crate) trust_app_clients: bool,
-    /// Whether those of federated trust domains are, too.
+    /// Whether to trust the CAs of federated trust domains, too.
     pub(crate) trust_federated: bool,
 }
 
 impl WorkloadX509Output {
-    pub(super) async fn set(&self, issuer: &Issuer<'_>) -> Result<Set, OutputError> {
+    pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
         let key = KeyPair::generate()?;
         let request = SvidRequest::X509(key.spki_der().to_vec());
         let credential = issue(issuer, &self.selector, request).await?;
         let svid = X509Svid::new(credential, &key, issuer.cx.clock.now())?;
-        // Asked for afterwards, so that what has signed is among them.
-        let mut bundle = local(issuer).await?;
+        // Fetched after the certificate, so that the CA that signed it is included.
+        let mut bundle = local_cas(issuer).await?;
         if self.trust_app_clients {
-            bundle.push_str(&app_clients(issuer).await?);
+            bundle.push_str(&app_client_cas(issuer).await?);
         }
         if self.trust_federated {
-            bundle.push_str(&federated(&issuer.settings.name, issuer.bot.federations().await?));
+            bundle.push_str(&federated_cas(&issuer.settings.name, issuer.bot.federations().await?));
         }
-        let mut set = Set { files: Vec::new(), not_after: svid.not_after };
-        set.push("svid.pem", svid.certificates);
-        set.push("svid_key.pem", key.private_pem());
-        set.push("svid_bundle.pem", bundle);
-        Ok(set)
+        let mut files = FileSet { files: Vec::new(), not_after: svid.not_after };
+        files.push("svid.pem", svid.certificates);
+        files.push("svid_key.pem", key.private_pem());
+        files.push("svid_bundle.pem", bundle);
+        Ok(files)
     }
 }
 
-/// The authorities of the cluster's own trust domain in PEM.
-async fn local(issuer: &Issuer<'_>) -> Result<String, OutputError> {
+/// Returns the CAs of the cluster's own trust domain in PEM.
+async fn local_cas(issuer: &Issuer<'_>) -> Result<String, OutputError> {
     let cluster = issuer.cluster();
     let authority = issuer.bot.authority("spiffe", cluster).await?;
     let bundle = pems(authority)?;
@@ -58,14 +57,14 @@ async fn local(issuer: &Issuer<'_>) -> Result<String, OutputError> {
     Ok(bundle)
 }
 
-/// The authorities of what the cluster's applications show; none where the cluster knows no such type, as before 19.
-async fn app_clients(issuer: &Issuer<'_>) -> Result<String, OutputError> {
+/// Returns the CAs that sign client certificates for applications in PEM; empty before version 19, which added the type.
+async fn app_client_cas(issuer: &Issuer<'_>) -> Result<String, OutputError> {
     match issuer.bot.authority("app_client", issuer.cluster()).await {
         Ok(authority) => pems(authority),
         Err(ApiError::Refused { code: Code::InvalidArgument | Code::NotFound, .. }) => {
             tracing::warn!(
                 output = %issuer.settings.name,
-                "this cluster has no authority for clients of applications (app_client), so the bundle is without it"
+                "this cluster has no CA for application clients (app_client): the bundle does not contain it"
             );
             Ok(String::new())
         }
@@ -73,8 +72,8 @@ async fn app_clients(issuer: &Issuer<'_>) -> Result<String, OutputError> {
     }
 }
 
-/// Those of other trust domains, in PEM. One that cannot be read does not take the others away, nor the certificate.
-fn federated(output: &str, federations: Vec<Federation>) -> String {
+/// Returns the CAs of federated trust domains in PEM, without those that cannot be read.
+fn federated_cas(output: &str, federations: Vec<Federation>) -> String {
     let mut bundle = String::new();
     for Federation { trust_domain, bundle: document } in federations {
         let Some(document) = document else {
@@ -86,16 +85,16 @@ fn federated(output: &str, federations: Vec<Federation>) -> String {
             Err(error) => tracing::warn!(
                 output,
                 ?trust_domain,
-                "the bundle of a federated trust domain is left out, because it cannot be read: {error}"
+                "cannot read the bundle of a federated trust domain, leaving it out: {error}"
             ),
         }
     }
     bundle
 }
 
-/// What is trusted of an authority, with nothing in between.
+/// Returns the certificates of a CA, concatenated in PEM.
 fn pems(authority: Option<Authority>) -> Result<String, OutputError> {
-    let text: String = authority.into_iter().flat_map(|authority| authority.tls).collect();
-    let ders = x509::certificates(&text).map_err(OutputError::Authority)?;
+    let pem: String = authority.into_iter().flat_map(|authority| authority.tls).collect();
+    let ders = x509::certificates(&pem).map_err(OutputError::Authority)?;
     Ok(ders.iter().map(|der| pem_encode("CERTIFICATE", der)).collect())
 }

@@ -262,7 +262,7 @@ async fn what_a_server_says_wrongly_leaves_the_old_set_in_place() {
         let expected = match forgery {
             Forgery::ForAnother => matches!(refused, OutputError::Svid(SvidError::OtherKey)),
             Forgery::OtherId => matches!(refused, OutputError::Svid(SvidError::OtherId)),
-            Forgery::Ended => matches!(refused, OutputError::Svid(SvidError::Ended)),
+            Forgery::Ended => matches!(refused, OutputError::Svid(SvidError::Expired)),
             Forgery::Garbage => matches!(refused, OutputError::Svid(SvidError::X509(_))),
         };
         assert!(expected, "{forgery:?}: {refused}");

@@ -1,5 +1,4 @@
-//! A token for a workload: its form, whom it is of, whom it is for, and when it ends. Its signature is looked at by those
-//! who are shown it. Pure.
+//! Checks a JWT for a workload: its form, subject, audiences and expiry. Its signature is verified by those who receive it.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -8,10 +7,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::{SvidError, in_time, is_spiffe_id};
+use super::{SvidError, check_validity, is_spiffe_id};
 use crate::agent::teleport::messages::workload_identity::Credential;
 
-/// A token and its end. Prints without the token.
+/// A token and its expiry. `Debug` omits the token.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct JwtSvid {
     pub(crate) token: String,
@@ -19,7 +18,7 @@ pub(crate) struct JwtSvid {
 }
 
 impl JwtSvid {
-    /// Takes what was issued for these audiences.
+    /// Checks the token that was issued for these audiences.
     pub(crate) fn new(
         credential: Credential,
         audiences: &[String],
@@ -32,11 +31,11 @@ impl JwtSvid {
         if !is_spiffe_id(&spiffe_id) || sub != Some(spiffe_id.as_str()) {
             return Err(SvidError::OtherId);
         }
-        if let Some(missing) = audiences.iter().find(|audience| !is_for(&claims, audience)) {
+        if let Some(missing) = audiences.iter().find(|audience| !has_audience(&claims, audience)) {
             return Err(SvidError::OtherAudience(missing.clone()));
         }
-        let not_after = end(&claims).ok_or(SvidError::Token("does not say when it ends"))?;
-        in_time(now, not_after, now)?;
+        let not_after = expiry(&claims).ok_or(SvidError::Token("has no expiry"))?;
+        check_validity(now, not_after, now)?;
         Ok(Self { token, not_after })
     }
 }
@@ -47,25 +46,25 @@ impl fmt::Debug for JwtSvid {
     }
 }
 
-/// What a signed token says: three parts in base64url, of which the first two are maps.
+/// Returns the claims of a signed token: three parts in base64url, of which the first two are JSON objects.
 fn claims(token: &str) -> Result<Map<String, Value>, SvidError> {
     let mut parts = token.split('.').map(|part| URL_SAFE_NO_PAD.decode(part).ok());
-    let (Some(Some(head)), Some(Some(claims)), Some(Some(signature)), None) =
+    let (Some(Some(header)), Some(Some(claims)), Some(Some(signature)), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {
-        return Err(SvidError::Token("is not three parts in base64url"));
+        return Err(SvidError::Token("does not consist of three parts in base64url"));
     };
     let map = |part: &[u8]| serde_json::from_slice::<Map<String, Value>>(part);
-    let head = map(&head).map_err(|_| SvidError::Token("has no head"))?;
-    let algorithm = head.get("alg").and_then(Value::as_str);
+    let header = map(&header).map_err(|_| SvidError::Token("has no header"))?;
+    let algorithm = header.get("alg").and_then(Value::as_str);
     if signature.is_empty() || algorithm.is_none_or(|name| name.eq_ignore_ascii_case("none")) {
         return Err(SvidError::Token("is not signed"));
     }
     map(&claims).map_err(|_| SvidError::Token("has no claims"))
 }
 
-/// One audience may stand there as a text.
-fn is_for(claims: &Map<String, Value>, audience: &str) -> bool {
+/// Returns true if the token is for the audience. A single audience may be a string.
+fn has_audience(claims: &Map<String, Value>, audience: &str) -> bool {
     match claims.get("aud") {
         Some(Value::String(only)) => only == audience,
         Some(Value::Array(all)) => all.iter().any(|one| one == audience),
@@ -73,14 +72,14 @@ fn is_for(claims: &Map<String, Value>, audience: &str) -> bool {
     }
 }
 
-/// Whole seconds, or with a fraction, which is left out.
-fn end(claims: &Map<String, Value>) -> Option<SystemTime> {
+/// Returns the expiry in whole seconds; a fraction is cut off.
+fn expiry(claims: &Map<String, Value>) -> Option<SystemTime> {
     let exp = claims.get("exp")?;
-    let since = match exp.as_u64() {
+    let since_epoch = match exp.as_u64() {
         Some(seconds) => Duration::from_secs(seconds),
         None => Duration::try_from_secs_f64(exp.as_f64()?.floor()).ok()?,
     };
-    SystemTime::UNIX_EPOCH.checked_add(since)
+    SystemTime::UNIX_EPOCH.checked_add(since_epoch)
 }
 
 #[cfg(test)]
@@ -93,9 +92,9 @@ mod tests {
 
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
-    fn token(head: &Value, claims: &Value) -> String {
+    fn token(header: &Value, claims: &Value) -> String {
         let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
-        format!("{}.{}.c2ln", encode(head), encode(claims))
+        format!("{}.{}.c2ln", encode(header), encode(claims))
     }
 
     fn check(token: String) -> Result<JwtSvid, SvidError> {
@@ -105,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_taken_as_it_is_and_does_not_print() {
+    fn a_token_is_kept_unchanged_and_omitted_from_debug_output() {
         let token = token(&json!({ "alg": "ES256" }), &json!({ "sub": ID, "aud": ["b", "a"], "exp": 60.5 }));
         let svid = check(token.clone()).unwrap();
         assert_eq!((&svid.token, svid.not_after), (&token, NOW + Duration::from_secs(60)));
@@ -113,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_for_us_is_refused() {
+    fn invalid_tokens_are_refused() {
         let signed = json!({ "alg": "ES256" });
         let good = json!({ "sub": ID, "aud": ["a", "b"], "exp": 60 });
         let with = |key: &str, value: Value| {
@@ -124,9 +123,9 @@ mod tests {
         assert_eq!(with("sub", json!("spiffe://dev.test/other")), SvidError::OtherId);
         assert_eq!(with("aud", json!(["a"])), SvidError::OtherAudience("b".to_owned()));
         assert_eq!(with("aud", json!("b")), SvidError::OtherAudience("a".to_owned()));
-        assert_eq!(with("exp", json!(0)), SvidError::Ended);
+        assert_eq!(with("exp", json!(0)), SvidError::Expired);
         for never in [json!(null), json!("60"), json!(-1), json!(1e300), json!(u64::MAX)] {
-            assert_eq!(with("exp", never), SvidError::Token("does not say when it ends"));
+            assert_eq!(with("exp", never), SvidError::Token("has no expiry"));
         }
         assert_eq!(
             check(token(&json!({ "alg": "None" }), &good)).unwrap_err(),

@@ -99,7 +99,7 @@ async fn a_token_that_is_not_for_us_leaves_the_old_one_in_place() {
                 matches!(&refused, OutputError::Svid(SvidError::OtherAudience(a)) if a == "a")
             }
             Forgery::OtherId => matches!(refused, OutputError::Svid(SvidError::OtherId)),
-            Forgery::Ended => matches!(refused, OutputError::Svid(SvidError::Ended)),
+            Forgery::Ended => matches!(refused, OutputError::Svid(SvidError::Expired)),
             Forgery::Garbage => matches!(refused, OutputError::Svid(SvidError::Token(_))),
         };
         assert!(expected, "{forgery:?}: {refused}");

@@ -1,0 +1,65 @@
+//! The names of contexts in a kubeconfig.
+
+use crate::config;
+
+const DEFAULT_CONTEXT_NAME: &str = "{{.ClusterName}}-{{.KubeName}}";
+
+/// A template for context names: a Go template that may use `{{.ClusterName}}` and `{{.KubeName}}` only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ContextName(Vec<Piece>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Literal(String),
+    ClusterName,
+    KubeName,
+}
+
+impl ContextName {
+    /// Returns the template of a service, or `None` if it uses anything else.
+    pub(crate) fn of_service(service: &config::KubernetesV2) -> Option<Self> {
+        let template = service.context_name_template.as_ref().map(config::Setting::as_str);
+        Self::parse(template.filter(|template| !template.is_empty()).unwrap_or(DEFAULT_CONTEXT_NAME))
+    }
+
+    /// Parses a template, or returns `None` if it uses anything else.
+    pub(crate) fn parse(template: &str) -> Option<Self> {
+        let mut pieces = Vec::new();
+        let mut rest = template;
+        while let Some((literal, tail)) = rest.split_once("{{") {
+            let (action, tail) = tail.split_once("}}")?;
+            pieces.push(Piece::Literal(literal.to_owned()));
+            pieces.push(match action.trim() {
+                ".ClusterName" => Piece::ClusterName,
+                ".KubeName" => Piece::KubeName,
+                _ => return None,
+            });
+            rest = tail;
+        }
+        pieces.push(Piece::Literal(rest.to_owned()));
+        Some(Self(pieces))
+    }
+
+    pub(super) fn render(&self, cluster: &str, kubernetes: &str) -> String {
+        let piece = |piece: &Piece| match piece {
+            Piece::Literal(literal) => literal.clone(),
+            Piece::ClusterName => cluster.to_owned(),
+            Piece::KubeName => kubernetes.to_owned(),
+        };
+        self.0.iter().map(piece).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_may_use_two_names() {
+        let name = |template| ContextName::parse(template).map(|name| name.render("root", "eks"));
+        assert_eq!(name("{{.ClusterName}}-{{.KubeName}}").as_deref(), Some("root-eks"));
+        assert_eq!(name("k {{ .KubeName }}!").as_deref(), Some("k eks!"));
+        assert_eq!(name("{{.Labels.env}}"), None);
+        assert_eq!(name("{{.KubeName"), None);
+    }
+}
