@@ -1,61 +1,41 @@
-//! What CI checks beside the tests: format, lints, features, generated files, licences.
+//! `cargo xtask ci`: the checks that CI runs in addition to the tests: formatting, lints, features, generated files,
+//! licences.
 
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::generate::{Mode, report, root};
-use crate::{docs, generate, proto};
+use crate::generators::{GENERATORS, Mode};
+use crate::workspace::{cargo, print_line, root};
 
-/// Crates that an embedder of configuration, diagnostics and event alone must never get.
-const HEAVY: [&str; 6] = ["aws-lc-rs", "hyper", "reqwest", "rustls", "tokio", "tonic"];
+/// Crates that must not be dependencies of the library without features, which has configuration, diagnostics and the event.
+const HEAVY_CRATES: [&str; 6] = ["aws-lc-rs", "hyper", "reqwest", "rustls", "tokio", "tonic"];
 
-/// `cargo xtask ci`.
-pub(crate) fn ci() -> Result<()> {
-    cargo(&["fmt", "--all", "--check"])?;
-    cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
-    cargo(&["clippy", "--locked", "-p", "tbot", "--no-default-features", "--", "-D", "warnings"])?;
-    cargo(&[
-        "clippy",
-        "--locked",
-        "-p",
-        "tbot",
-        "--no-default-features",
-        "--features",
-        "agent",
-        "--",
-        "-D",
-        "warnings",
-    ])?;
-    step("features: the plain library has no runtime, no TLS, no gRPC");
-    stays_light()?;
-    step("cargo xtask schema --check");
-    generate::schema(Mode::Check)?;
-    step("cargo xtask docs --check");
-    docs::docs(Mode::Check)?;
-    step("cargo xtask proto --check");
-    proto::proto(Mode::Check)?;
-    cargo(&["deny", "--locked", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"])
-}
-
-fn step(what: &str) {
-    report(&format!("== {what}"));
-}
-
-fn cargo(arguments: &[&str]) -> Result<()> {
-    step(&format!("cargo {}", arguments.join(" ")));
-    let status = Command::new(env!("CARGO"))
-        .args(arguments)
-        .current_dir(root())
-        .status()
-        .with_context(|| format!("cannot run cargo {}", arguments[0]))?;
-    if !status.success() {
-        bail!("cargo {} failed", arguments.join(" "));
+pub(crate) fn run() -> Result<()> {
+    cargo_step("fmt --all --check")?;
+    cargo_step("clippy --locked --workspace --all-targets -- -D warnings")?;
+    cargo_step("clippy --locked -p tbot --no-default-features -- -D warnings")?;
+    cargo_step("clippy --locked -p tbot --no-default-features --features agent -- -D warnings")?;
+    print_step("dependencies of the library without features");
+    check_library_dependencies()?;
+    for generator in GENERATORS {
+        print_step(&format!("cargo xtask {} --check", generator.name));
+        generator.run(Mode::Check)?;
     }
-    Ok(())
+    cargo_step("deny --locked check --hide-inclusion-graph licenses bans sources")
 }
 
-fn stays_light() -> Result<()> {
+fn print_step(name: &str) {
+    print_line(&format!("== {name}"));
+}
+
+fn cargo_step(command: &str) -> Result<()> {
+    print_step(&format!("cargo {command}"));
+    cargo(&command.split(' ').collect::<Vec<_>>())
+}
+
+/// Checks that an embedder of the library without features gets no async runtime, no TLS and no gRPC.
+fn check_library_dependencies() -> Result<()> {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--locked", "-p", "tbot", "--no-default-features", "-e", "normal", "--prefix", "none"])
         .current_dir(root())
@@ -66,7 +46,7 @@ fn stays_light() -> Result<()> {
     }
     let tree = String::from_utf8_lossy(&output.stdout);
     let names = tree.lines().filter_map(|line| line.split(' ').next());
-    let heavy: Vec<&str> = names.filter(|name| HEAVY.contains(name)).collect();
+    let heavy: Vec<&str> = names.filter(|name| HEAVY_CRATES.contains(name)).collect();
     if !heavy.is_empty() {
         bail!("the library without features depends on {}", heavy.join(", "));
     }

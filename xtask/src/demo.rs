@@ -1,5 +1,6 @@
-//! The demo: a development cluster, the receiver prehog with a temporary SQLite file, and one real run of `tbot`.
-//! Everything is on loopback and in a temporary folder, and gone when it ends.
+//! `cargo xtask demo`: one run of `tbot` against a development cluster and a receiver with a temporary SQLite file.
+//!
+//! Everything listens on loopback, is written to a temporary directory, and is removed at the end.
 
 mod receiver;
 
@@ -11,54 +12,54 @@ use std::process::{Command, Output};
 use anyhow::{Context as _, Result, bail};
 use tbot_cluster::{Cluster, ClusterConfig, clock};
 
-use crate::generate::{report, root};
+use crate::workspace::{cargo, print_line};
 use receiver::Receiver;
 
-/// `cargo xtask demo`.
-pub(crate) fn demo() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     let programs = build()?;
-    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
-    // The tasks of cluster and receiver run on the runtime as long as both live.
+    let directory = tempfile::tempdir().context("cannot create a temporary directory")?;
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the async runtime")?;
+    // The tasks of the cluster and of the receiver run on the runtime until they are dropped.
     let cluster = runtime.block_on(Cluster::start(ClusterConfig::new(clock::system())))?;
     let token = cluster.add_bot("demo", &["access"])?;
-    let receiver = runtime.block_on(Receiver::start(&folder.path().join("events.db")))?;
-    let stage = Stage { programs, folder: folder.path(), receiver: receiver.address() };
-    stage.write("web-ca.pem", cluster.web_ca_pem())?;
-    stage.write("tbot.yaml", &configuration(&cluster.proxy_addr().to_string(), &token))?;
+    let receiver = runtime.block_on(Receiver::start(&directory.path().join("events.db")))?;
+    let demo = Demo { programs, directory: directory.path(), receiver_url: receiver.url() };
+    demo.write("web-ca.pem", cluster.web_ca_pem())?;
+    demo.write("tbot.yaml", &configuration(&cluster.proxy_addr().to_string(), &token))?;
 
-    title("a development cluster and a receiver of telemetry, both on loopback");
-    report(&format!("cluster   {} at {}", cluster.name(), cluster.proxy_addr()));
-    report(&format!("receiver  {}", stage.receiver));
+    print_heading("development cluster and telemetry receiver, both on loopback");
+    print_line(&format!("cluster   {} at {}", cluster.name(), cluster.proxy_addr()));
+    print_line(&format!("receiver  {}", demo.receiver_url));
 
-    title("tbot.yaml");
-    report(configuration(&cluster.proxy_addr().to_string(), "...").trim_end());
+    print_heading("tbot.yaml");
+    print_line(configuration(&cluster.proxy_addr().to_string(), "...").trim_end());
 
-    stage.run("tbot", &["validate", "tbot.yaml"])?;
-    stage.run("tbot", &["telemetry", "preview", "--oneshot", "-c", "tbot.yaml"])?;
-    stage.run("tbot", &["start", "--oneshot", "-c", "tbot.yaml"])?;
+    demo.run("tbot", &["validate", "tbot.yaml"])?;
+    demo.run("tbot", &["telemetry", "preview", "--oneshot", "-c", "tbot.yaml"])?;
+    demo.run("tbot", &["start", "--oneshot", "-c", "tbot.yaml"])?;
 
-    title("what was written");
-    list(folder.path(), folder.path())?;
+    print_heading("files written");
+    list_files(directory.path(), directory.path())?;
     let generation = cluster.generation("demo").unwrap_or_default();
-    report(&format!("\nthe cluster knows the bot in generation {generation}"));
+    print_line(&format!("\ngeneration of the bot in the cluster: {generation}"));
 
-    // What was acknowledged is in the file, and the file is free.
+    // Flushes acknowledged events to the file and unlocks it.
     runtime.block_on(receiver.stop())?;
-    let stored = stage.run("prehog", &["export", "--store", "sqlite:events.db"])?;
-    let today = today();
-    let week = ["--since", today.as_str(), "--until", today.as_str(), "--min-group", "1"];
-    let ask = ["report", "--store", "sqlite:events.db", "--format", "csv"];
-    stage.run("prehog", &[ask.as_slice(), week.as_slice()].concat())?;
-    report("\nall of it is removed now");
-    if stored.lines().count() != 1 {
-        bail!("the receiver stored {} starts, not one", stored.lines().count());
+    let starts = demo.run("prehog", &["export", "--store", "sqlite:events.db"])?;
+    let today = prehog::day::Day::of(prehog::clock::system()()).to_string();
+    demo.run(
+        "prehog",
+        &[
+            &["report", "--store", "sqlite:events.db", "--format", "csv"][..],
+            &["--since", &today, "--until", &today, "--min-group", "1"],
+        ]
+        .concat(),
+    )?;
+    print_line("\nremoving all files");
+    if starts.lines().count() != 1 {
+        bail!("the receiver stored {} starts, expected 1", starts.lines().count());
     }
     Ok(())
-}
-
-fn today() -> String {
-    prehog::day::Day::of(prehog::clock::system()()).to_string()
 }
 
 fn configuration(proxy: &str, token: &str) -> String {
@@ -72,90 +73,74 @@ fn configuration(proxy: &str, token: &str) -> String {
     )
 }
 
-/// Builds both programs; returns the folder that they are in.
+/// Builds `tbot` and `prehog`, and returns the directory of the programs.
 fn build() -> Result<PathBuf> {
-    let status = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--quiet",
-            "--locked",
-            "--package",
-            "tbot",
-            "--bin",
-            "tbot",
-            "--package",
-            "prehog",
-            "--bin",
-            "prehog",
-        ])
-        .current_dir(root())
-        .status()
-        .context("cannot run cargo build")?;
-    if !status.success() {
-        bail!("tbot and prehog do not build");
-    }
-    // This program stands beside those that were just built.
-    let here = std::env::current_exe().context("cannot tell where this program is")?;
-    Ok(here.parent().context("this program has no folder")?.to_owned())
+    let packages = ["--package", "tbot", "--bin", "tbot", "--package", "prehog", "--bin", "prehog"];
+    cargo(&[&["build", "--quiet", "--locked"][..], &packages].concat())?;
+    // Cargo builds all programs of the workspace into the directory of this one.
+    let this_program = std::env::current_exe().context("cannot determine the path of this program")?;
+    Ok(this_program.parent().context("the path of this program has no parent directory")?.to_owned())
 }
 
-struct Stage<'a> {
+struct Demo<'a> {
     programs: PathBuf,
-    folder: &'a Path,
-    receiver: String,
+    directory: &'a Path,
+    receiver_url: String,
 }
 
-impl Stage<'_> {
-    fn write(&self, name: &str, text: &str) -> Result<()> {
-        fs::write(self.folder.join(name), text).with_context(|| format!("cannot write {name}"))
+impl Demo<'_> {
+    fn write(&self, name: &str, content: &str) -> Result<()> {
+        fs::write(self.directory.join(name), content).with_context(|| format!("cannot write {name}"))
     }
 
-    /// Runs a program in the folder, with nothing of the surrounding environment, and shows what it prints. Returns what
-    /// it wrote to standard output.
+    /// Runs a program in the demo's directory, without the surrounding environment, and prints its output. Returns its
+    /// standard output.
     fn run(&self, program: &str, arguments: &[&str]) -> Result<String> {
-        title(&format!("{program} {}", arguments.join(" ")));
+        let command = format!("{program} {}", arguments.join(" "));
+        print_heading(&command);
         let file = format!("{program}{}", std::env::consts::EXE_SUFFIX);
         let Output { status, stdout, stderr } = Command::new(self.programs.join(file))
             .args(arguments)
-            .current_dir(self.folder)
+            .current_dir(self.directory)
             .env_clear()
             .env("SSL_CERT_FILE", "web-ca.pem")
-            .env("TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS", &self.receiver)
+            .env("TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS", &self.receiver_url)
             .output()
             .with_context(|| format!("cannot run {program}"))?;
-        let output = String::from_utf8_lossy(&stdout).into_owned();
-        for text in [String::from_utf8_lossy(&stderr).as_ref(), &output] {
-            if !text.trim().is_empty() {
-                report(text.trim_end());
+        let stdout = String::from_utf8_lossy(&stdout).into_owned();
+        for output in [String::from_utf8_lossy(&stderr).as_ref(), &stdout] {
+            if !output.trim().is_empty() {
+                print_line(output.trim_end());
             }
         }
         if !status.success() {
-            bail!("{program} {} ended with {status}", arguments.join(" "));
+            bail!("{command} failed: {status}");
         }
-        Ok(output)
+        Ok(stdout)
     }
 }
 
-fn title(text: &str) {
-    let (bold, plain) = if std::io::stderr().is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
-    report(&format!("\n{bold}── {text}{plain}"));
+fn print_heading(heading: &str) {
+    let (bold, reset) = if std::io::stderr().is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+    print_line(&format!("\n{bold}── {heading}{reset}"));
 }
 
-fn list(base: &Path, folder: &Path) -> Result<()> {
-    let mut entries: Vec<_> = fs::read_dir(folder)?.collect::<Result<_, _>>()?;
+/// Prints the files of the subdirectories of `base`, as far as they are below `directory`.
+fn list_files(base: &Path, directory: &Path) -> Result<()> {
+    let mut entries: Vec<_> = fs::read_dir(directory)?.collect::<Result<_, _>>()?;
     entries.sort_by_key(fs::DirEntry::path);
     for entry in entries {
         let path = entry.path();
-        // How a set of files is switched; who reads goes by the names that link into it.
+        // Generation directories and `..data` are internal. Programs open the links to them, which are listed.
         if entry.file_name().to_string_lossy().starts_with("..") {
             continue;
         }
         if path.is_dir() {
-            list(base, &path)?;
+            list_files(base, &path)?;
         } else if let Ok(name) = path.strip_prefix(base)
             && name.components().count() > 1
         {
-            report(&format!("{:>6} bytes  {}", fs::metadata(&path)?.len(), name.display()));
+            print_line(&format!("{:>6} bytes  {}", fs::metadata(&path)?.len(), name.display()));
         }
     }
     Ok(())

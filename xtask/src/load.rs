@@ -1,5 +1,6 @@
-//! `cargo xtask load`: drives a running prehog with many simulated agents, or fills a store with weeks of made-up starts
-//! for a demo. On loopback only, unless told the address of another receiver.
+//! `cargo xtask load`: sends simulated events to a running prehog, or fills a store with weeks of sample data.
+//!
+//! Connects to loopback unless `--to` names another receiver.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
@@ -13,47 +14,47 @@ use prehog::load::{Outcome, Plan, drive, submission};
 use prehog::report::Span;
 use prehog::store::StoreUrl;
 
-use crate::generate::report;
+use crate::workspace::print_line;
 
 const USAGE: &str =
     "usage: cargo xtask load [--to 127.0.0.1:8337] [--events 100000] [--connections 32] [--rate N] [--seed N]
        cargo xtask load --fill sqlite:PATH [--events 100000] [--seed N]";
 
-/// Submissions of one batch.
-const BATCH: u64 = 4000;
-const WIDTH: u64 = 40;
+/// Number of submissions that are appended to a store at once.
+const BATCH_SIZE: u64 = 4000;
+/// Width of the progress bar in characters.
+const BAR_WIDTH: u64 = 40;
 
 struct Arguments {
     plan: Plan,
+    /// The store to fill, instead of sending events to a receiver.
     fill: Option<StoreUrl>,
 }
 
-/// `cargo xtask load`.
-pub(crate) fn load(arguments: &[&str]) -> Result<()> {
-    let Arguments { plan, fill } = read(arguments)?;
+pub(crate) fn run(arguments: &[&str]) -> Result<()> {
+    let Arguments { plan, fill } = parse(arguments)?;
     if let Some(store) = fill {
         return fill_store(&store, plan);
     }
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
-    let outcome = runtime.block_on(watched(plan))?;
-    report(&format!(
-        "{} events in {:.1?}: {:.0} a second, {} not stored",
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the async runtime")?;
+    let outcome = runtime.block_on(drive_with_progress(plan))?;
+    print_line(&format!(
+        "{} events in {:.1?}: {:.0} per second, {} not stored",
         outcome.stored,
         outcome.elapsed,
         outcome.rate(),
         outcome.failed,
     ));
-    let parts = [("50", 500), ("90", 900), ("99", 990), ("99.9", 999), ("100", 1000)];
-    let parts: Vec<String> =
-        parts.iter().map(|(name, share)| format!("{name} % {:.1?}", outcome.permille(*share))).collect();
-    report(&format!("latency: {}", parts.join(", ")));
+    let percentiles = [("p50", 500), ("p90", 900), ("p99", 990), ("p99.9", 999), ("max", 1000)];
+    let latencies = percentiles.map(|(name, share)| format!("{name} {:.1?}", outcome.permille(share)));
+    print_line(&format!("latency: {}", latencies.join(", ")));
     if outcome.failed > 0 {
-        bail!("{} events were not stored; a server for tests is started with --rate-limit 0", outcome.failed);
+        bail!("{} events were not stored; start prehog with --rate-limit 0", outcome.failed);
     }
     Ok(())
 }
 
-fn read(arguments: &[&str]) -> Result<Arguments> {
+fn parse(arguments: &[&str]) -> Result<Arguments> {
     let address = SocketAddr::from(([127, 0, 0, 1], 8337));
     let mut plan = Plan { address, connections: 32, events: 100_000, rate: None, seed: 1 };
     let mut fill = None;
@@ -64,11 +65,11 @@ fn read(arguments: &[&str]) -> Result<Arguments> {
     for pair in pairs {
         let [name, value] = *pair else { bail!("{USAGE}") };
         match name {
-            "--to" => plan.address = value.parse().context("--to wants an address such as 127.0.0.1:8337")?,
-            "--events" => plan.events = value.parse().context("--events wants a number")?,
-            "--connections" => plan.connections = value.parse().context("--connections wants a number")?,
-            "--rate" => plan.rate = Some(value.parse().context("--rate wants events a second")?),
-            "--seed" => plan.seed = value.parse().context("--seed wants a number")?,
+            "--to" => plan.address = value.parse().context("--to must be an IP address and a port")?,
+            "--events" => plan.events = value.parse().context("--events must be a number")?,
+            "--connections" => plan.connections = value.parse().context("--connections must be a number")?,
+            "--rate" => plan.rate = Some(value.parse().context("--rate must be a number")?),
+            "--seed" => plan.seed = value.parse().context("--seed must be a number")?,
             "--fill" => fill = Some(value.parse::<StoreUrl>()?),
             _ => bail!("{USAGE}"),
         }
@@ -76,18 +77,19 @@ fn read(arguments: &[&str]) -> Result<Arguments> {
     Ok(Arguments { plan, fill })
 }
 
-async fn watched(plan: Plan) -> Result<Outcome> {
+async fn drive_with_progress(plan: Plan) -> Result<Outcome> {
     let done = Arc::new(AtomicU64::new(0));
     let mut ticks = tokio::time::interval(Duration::from_millis(200));
-    let driven = drive(plan, Arc::clone(&done));
-    tokio::pin!(driven);
+    let run = drive(plan, Arc::clone(&done));
+    tokio::pin!(run);
     loop {
         tokio::select! {
-            outcome = &mut driven => {
-                show(plan.events, plan.events);
-                return outcome.with_context(|| format!("cannot load {}: is prehog serving there?", plan.address));
+            outcome = &mut run => {
+                print_progress(plan.events, plan.events);
+                return outcome
+                    .with_context(|| format!("cannot send events to {}; is prehog running there?", plan.address));
             }
-            _ = ticks.tick() => show(done.load(Ordering::Relaxed), plan.events),
+            _ = ticks.tick() => print_progress(done.load(Ordering::Relaxed), plan.events),
         }
     }
 }
@@ -96,36 +98,36 @@ fn fill_store(store: &StoreUrl, plan: Plan) -> Result<()> {
     let today = Day::of(prehog::clock::system()());
     let span = Span::finished(today);
     let days: Vec<Day> = (span.first.first().0..=span.last.last().0).map(Day).collect();
-    let mut opened = store.open().with_context(|| format!("cannot open {store}"))?;
+    let mut writer = store.open().with_context(|| format!("cannot open {store}"))?;
     let mut number = 0;
     for (day, index) in days.iter().zip(1..) {
         let end = plan.events * index / days.len() as u64;
         while number < end {
-            let next = (number + BATCH).min(end);
+            let next = (number + BATCH_SIZE).min(end);
             let batch: Vec<_> = (number..next).map(|number| submission(plan.seed, number, *day)).collect();
-            opened.append(&batch)?;
+            writer.append(&batch)?;
             number = next;
-            show(number, plan.events);
+            print_progress(number, plan.events);
         }
     }
-    opened.forget_ids(today)?;
-    report(&format!(
-        "{number} made-up starts from {} to {} are in {store}",
+    writer.forget_ids(today)?;
+    print_line(&format!(
+        "added {number} sample starts from {} to {} to {store}",
         span.first.first(),
         span.last.last()
     ));
     Ok(())
 }
 
-/// A bar, where somebody sees it.
-fn show(done: u64, all: u64) {
-    let mut errors = std::io::stderr();
-    if !errors.is_terminal() {
+/// Prints a progress bar if standard error is a terminal.
+fn print_progress(done: u64, total: u64) {
+    let mut stderr = std::io::stderr();
+    if !stderr.is_terminal() {
         return;
     }
-    let filled = usize::try_from(done * WIDTH / all.max(1)).unwrap_or(0);
-    let rest = usize::try_from(WIDTH).unwrap_or(0).saturating_sub(filled);
-    let end = if done >= all { "\n" } else { "" };
-    // Nobody is left to tell where standard error is gone.
-    let _ = write!(errors, "\r[{}{}] {done} of {all}{end}", "#".repeat(filled), "-".repeat(rest));
+    let filled = usize::try_from(done * BAR_WIDTH / total.max(1)).unwrap_or(0);
+    let rest = usize::try_from(BAR_WIDTH).unwrap_or(0).saturating_sub(filled);
+    let end = if done >= total { "\n" } else { "" };
+    // If standard error is closed, there is nowhere to report it.
+    let _ = write!(stderr, "\r[{}{}] {done} of {total}{end}", "#".repeat(filled), "-".repeat(rest));
 }

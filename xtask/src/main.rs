@@ -1,25 +1,32 @@
-//! Generators and checks of this repository.
+//! Generators, checks and demos of this repository, run as `cargo xtask <command>`.
 
 mod ci;
 mod demo;
 mod docs;
-mod generate;
+mod generated;
+mod generators;
 mod load;
 mod proto;
 mod released;
+mod schema;
+mod workspace;
 
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+use generators::{GENERATORS, Mode};
+
 const USAGE: &str = "usage: cargo xtask <command>
 
-  schema [--check]   write schema/, or fail on drift and show it
-  docs [--check]     write docs/telemetry.md and docs/configuration.md, or fail on drift
-  proto [--check]    write prehog/src/wire/generated/, or fail on drift
-  load               drive a running prehog with simulated agents, or fill a store for a demo
-  demo               run tbot against a development cluster, and show what it sends and writes
-  ci                 check what CI checks beside the tests";
+  schema [--check]   generate schema/ from the Rust types
+  docs [--check]     generate docs/telemetry.md and docs/configuration.md from the schemas
+  proto [--check]    generate prehog/src/wire/generated/ from the .proto file
+  load               send simulated events to a running prehog, or fill a store with sample data
+  demo               run tbot and prehog against a development cluster and show what they do
+  ci                 run all CI checks other than the tests
+
+With --check, nothing is written: the command fails and prints a diff if a file is out of date.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -27,20 +34,21 @@ fn main() -> ExitCode {
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            generate::report(&format!("error: {error:#}"));
+            workspace::print_line(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
 fn run(arguments: &[&str]) -> Result<()> {
-    match arguments {
-        ["schema", rest @ ..] => generate::schema(generate::Mode::from_arguments(rest)?),
-        ["docs", rest @ ..] => docs::docs(generate::Mode::from_arguments(rest)?),
-        ["proto", rest @ ..] => proto::proto(generate::Mode::from_arguments(rest)?),
-        ["load", rest @ ..] => load::load(rest),
-        ["demo"] => demo::demo(),
-        ["ci"] => ci::ci(),
+    let [command, rest @ ..] = arguments else { bail!("{USAGE}") };
+    if let Some(generator) = GENERATORS.iter().find(|generator| generator.name == *command) {
+        return generator.run(Mode::from_arguments(rest)?);
+    }
+    match (*command, rest) {
+        ("load", rest) => load::run(rest),
+        ("demo", []) => demo::run(),
+        ("ci", []) => ci::run(),
         _ => bail!("{USAGE}"),
     }
 }

@@ -1,35 +1,43 @@
-//! The released versions of the event: frozen under schema/released/. What an event holds changes only with its version.
+//! The released versions of the event, frozen under `schema/released/`. The content of an event changes only with its
+//! version.
 
 use std::fs;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use crate::generate::{Generated, pretty, root};
+use crate::generated::{GeneratedFile, pretty_json};
+use crate::workspace::root;
 
-/// The file that freezes the event's present version, where there is none yet.
+/// Keywords that only explain a schema. They may change in a released version.
+const EXPLANATORY: [&str; 6] =
+    ["description", "enumDescriptions", "examples", "title", "x-reason", "x-sensitivity"];
+
+/// Returns the file that freezes the current version of the event, or `None` if that version is already frozen.
 ///
-/// Fails where a released version is missing, or where the present version is released and says something else: words may
-/// be mended, what is collected may not.
-pub(crate) fn freeze(event: &Value) -> Result<Option<Generated>> {
-    let version = event["x-version"].as_u64().context("the event's schema has no x-version")?;
-    for released in 1..=version {
-        let path = path(released);
+/// # Errors
+///
+/// Returns an error if the file of an earlier version is missing, or if the current version is frozen with other content.
+/// Explanations may change after a release; what is collected may not.
+pub(crate) fn freeze(event: &Value) -> Result<Option<GeneratedFile>> {
+    let current = event["x-version"].as_u64().context("the event schema has no x-version")?;
+    for version in 1..=current {
+        let path = path(version);
         let Ok(text) = fs::read_to_string(root().join(&path)) else {
-            if released == version {
-                return Ok(Some(Generated { path, content: pretty(event)? }));
+            if version == current {
+                return Ok(Some(GeneratedFile { path, content: pretty_json(event)? }));
             }
-            bail!("{path} is missing: a released version of the event stays");
+            bail!("{path} is missing; restore it: the schema of a released event version must be kept");
         };
-        let frozen: Value = serde_json::from_str(&text).with_context(|| format!("{path} is no JSON"))?;
-        if frozen["x-version"] != released {
-            bail!("{path} says that it is version {}", frozen["x-version"]);
+        let frozen: Value =
+            serde_json::from_str(&text).with_context(|| format!("{path} is not valid JSON"))?;
+        if frozen["x-version"] != version {
+            bail!("{path} has the x-version {}, expected {version}", frozen["x-version"]);
         }
-        if released == version && substance(&frozen) != substance(event) {
+        if version == current && without_explanations(&frozen) != without_explanations(event) {
             bail!(
-                "the event differs from its released version {version} ({path}): \
-                 raise EVENT_VERSION in src/event/declaration.rs, give what is new that `x-since`, \
-                 and run `cargo xtask schema`"
+                "the event differs from its released version {version} ({path}): raise EVENT_VERSION in \
+                 src/event/declaration.rs, set `x-since` of new properties to it, and run `cargo xtask schema`"
             );
         }
     }
@@ -40,15 +48,13 @@ fn path(version: u64) -> String {
     format!("schema/released/tbot.start.v{version}.schema.json")
 }
 
-/// A schema without the words that explain it.
-fn substance(schema: &Value) -> Value {
+fn without_explanations(schema: &Value) -> Value {
     match schema {
         Value::Object(map) => {
-            let words = ["description", "enumDescriptions", "examples", "title", "x-reason", "x-sensitivity"];
-            let substantial = map.iter().filter(|(key, _)| !words.contains(&key.as_str()));
-            Value::Object(substantial.map(|(key, value)| (key.clone(), substance(value))).collect())
+            let kept = map.iter().filter(|(key, _)| !EXPLANATORY.contains(&key.as_str()));
+            Value::Object(kept.map(|(key, value)| (key.clone(), without_explanations(value))).collect())
         }
-        Value::Array(items) => items.iter().map(substance).collect(),
+        Value::Array(items) => items.iter().map(without_explanations).collect(),
         other => other.clone(),
     }
 }
@@ -59,13 +65,13 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn words_may_be_mended_and_nothing_else() {
-        let schema = json!({ "properties": { "a": { "description": "x", "enum": ["b"], "x-since": 1 } } });
-        let mut mended = schema.clone();
-        mended["properties"]["a"]["description"] = json!("y");
-        assert_eq!(substance(&schema), substance(&mended));
-        let mut changed = schema.clone();
-        changed["properties"]["a"]["enum"] = json!(["b", "c"]);
-        assert_ne!(substance(&schema), substance(&changed));
+    fn only_explanations_of_a_released_event_may_change() {
+        let released = json!({ "properties": { "a": { "description": "x", "enum": ["b"], "x-since": 1 } } });
+        let mut reworded = released.clone();
+        reworded["properties"]["a"]["description"] = json!("y");
+        assert_eq!(without_explanations(&released), without_explanations(&reworded));
+        let mut extended = released.clone();
+        extended["properties"]["a"]["enum"] = json!(["b", "c"]);
+        assert_ne!(without_explanations(&released), without_explanations(&extended));
     }
 }

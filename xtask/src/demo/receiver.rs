@@ -1,4 +1,4 @@
-//! The receiver of the demo: prehog's own server in this process, on a port of its own.
+//! The telemetry receiver of the demo: prehog's server, run in this process on a free port.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -11,35 +11,39 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// A receiver that stores to a file.
+/// A receiver that stores events in a SQLite file.
 pub(super) struct Receiver {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
-    served: JoinHandle<Result<(), ServeError>>,
+    server: JoinHandle<Result<(), ServeError>>,
 }
 
 impl Receiver {
-    pub(super) async fn start(file: &Path) -> Result<Self> {
+    pub(super) async fn start(database: &Path) -> Result<Self> {
         let events = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on loopback")?;
         let address = events.local_addr()?;
         let (stop, stopped) = oneshot::channel();
-        let store = StoreUrl::Sqlite(file.to_owned());
-        let served = tokio::spawn(async move {
+        let store = StoreUrl::Sqlite(database.to_owned());
+        let server = tokio::spawn(async move {
             let stop = async { drop(stopped.await) };
             let listeners = Listeners { events, report: None, metrics: None };
             serve(listeners, store, Options::new(prehog::clock::system()), stop).await
         });
-        Ok(Self { address, stop, served })
+        Ok(Self { address, stop, server })
     }
 
-    pub(super) fn address(&self) -> String {
+    pub(super) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Returns when everything that was acknowledged is stored.
+    /// Stops the server, and waits until all acknowledged events are stored.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error that ended the server, if any.
     pub(super) async fn stop(self) -> Result<()> {
-        // It has failed already, and says so below, or it ends now.
+        // Fails only if the server has already ended; its result is returned below.
         let _ = self.stop.send(());
-        Ok(self.served.await.context("the receiver's task failed")??)
+        Ok(self.server.await.context("the task of the receiver panicked")??)
     }
 }

@@ -1,136 +1,142 @@
-//! docs/configuration.md: the reference of every property, and what the checks say.
+//! docs/configuration.md: the reference of all properties, flags, environment variables and diagnostics.
 
 use serde_json::Value;
 use tbot::config::schema::resolve;
-use tbot::diagnostic::{Code, Judge, Severity};
+use tbot::diagnostic::{Code, Judge};
 use tbot::support;
 
-use super::ledger::{Group, groups};
-use super::markdown::{cell, code, table};
-use super::{NOTICE, environment, text};
+use super::environment;
+use super::markdown::{GENERATED_NOTICE, cell, code, table};
+use super::sections::{Section, sections, string};
+
+/// The length of the longest default in the `default` column. Longer ones are appended to the description.
+const MAX_DEFAULT_LENGTH: usize = 26;
+
+/// The largest number of values that a table lists for an enum.
+const MAX_LISTED_VALUES: usize = 8;
 
 pub(super) fn page(config: &Value, config_v1: &Value) -> String {
-    let mut page = String::from(NOTICE);
+    let mut page = String::from(GENERATED_NOTICE);
     page += include_str!("configuration/lead.md");
-    for group in groups(config) {
-        page += &section(config, &group);
+    for section in sections(config) {
+        page += &format_section(config, &section);
     }
     page += &join_methods(config);
     page += include_str!("configuration/v1.md");
-    for group in groups(config_v1) {
-        page += &section(config_v1, &Group { heading: format!("Version 1: {}", group.heading), ..group });
+    for section in sections(config_v1) {
+        let heading = format!("Version 1: {}", section.heading);
+        page += &format_section(config_v1, &Section { heading, ..section });
     }
     page += &environment::section();
     page += &diagnostics();
     page
 }
 
-fn section(root: &Value, group: &Group<'_>) -> String {
-    let mut section = format!("\n### {}\n\n{}\n", heading(group), text(group.schema, "description"));
-    if let Some(note) = note(group) {
-        section += &format!("\n> {note}\n");
+fn format_section(root: &Value, section: &Section<'_>) -> String {
+    let heading = capitalize(&section.heading);
+    let mut page = format!("\n### {heading}\n\n{}\n", string(section.schema, "description"));
+    if let Some(note) = unsupported_note(section) {
+        page += &format!("\n> {note}\n");
     }
     let required: Vec<&str> =
-        group.schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let properties = group.schema["properties"].as_object().into_iter().flatten();
+        section.schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let properties = section.schema["properties"].as_object().into_iter().flatten();
     let rows: Vec<Vec<String>> = properties
         .map(|(key, property)| {
             let name = if required.contains(&key.as_str()) { format!("{} *", code(key)) } else { code(key) };
-            vec![name, kind(root, property), default(property), description(root, group.name, key, property)]
+            let description = description(root, section.definition, key, property);
+            vec![name, type_name(root, property), short_default(property), description]
         })
         .collect();
-    section + "\n" + &table(&["property", "type", "default", "meaning"], &rows)
+    page + "\n" + &table(&["property", "type", "default", "meaning"], &rows)
 }
 
-fn heading(group: &Group<'_>) -> String {
-    let mut letters = group.heading.chars();
+fn capitalize(heading: &str) -> String {
+    let mut letters = heading.chars();
     letters
         .next()
         .map_or_else(String::new, |letter| letter.to_uppercase().collect::<String>() + letters.as_str())
 }
 
-/// What this version does not run of a type.
-fn note(group: &Group<'_>) -> Option<String> {
-    let kind = group.schema["properties"]["type"]["const"].as_str()?;
-    let (what, runs) = if group.schema["x-access"].is_string() {
+/// Returns a note if this version of the agent does not support a service or destination type.
+fn unsupported_note(section: &Section<'_>) -> Option<String> {
+    let type_name = section.schema["properties"]["type"]["const"].as_str()?;
+    let (what, supported) = if section.schema["x-access"].is_string() {
         ("services of this type", support::SERVICES)
     } else {
         ("destinations of this type", support::DESTINATIONS)
     };
-    (!runs.contains(&kind)).then(|| {
-        format!(
-            "This version checks {what} but cannot run them: `tbot start` refuses by name, before it joins."
-        )
+    (!supported.contains(&type_name)).then(|| {
+        format!("This version validates {what} but does not support them: `tbot start` reports an error and exits before joining.")
     })
 }
 
-/// A property's type, with links to the sections of what has properties of its own.
-fn kind(root: &Value, property: &Value) -> String {
+/// Returns the type of a property as readers know it.
+fn type_name(root: &Value, property: &Value) -> String {
     if let Some(tag) = property["const"].as_str() {
         return code(tag);
     }
     let Some(schema) = resolve(root, property) else { return String::new() };
     if schema["items"].is_object() {
-        return format!("list of {}", kind(root, &schema["items"]));
+        return format!("list of {}", type_name(root, &schema["items"]));
     }
     if let Some(values) = schema["enum"].as_array() {
         let values: Vec<String> = values.iter().filter_map(Value::as_str).map(code).collect();
-        return if values.len() > 8 {
+        return if values.len() > MAX_LISTED_VALUES {
             format!("one of {}, see below", values.len())
         } else {
             values.join(", ")
         };
     }
     if schema["oneOf"].is_array() {
-        let services = schema["oneOf"].as_array().is_some_and(|branches| branches.len() > 5);
-        return if services { "service" } else { "destination" }.to_owned();
+        // The schema has two tagged unions. There are far more service types than destination types.
+        let is_service = schema["oneOf"].as_array().is_some_and(|branches| branches.len() > 5);
+        return if is_service { "service" } else { "destination" }.to_owned();
     }
     if let Some(branches) = schema["anyOf"].as_array() {
-        let kinds: Vec<String> = branches.iter().map(|branch| kind(root, branch)).collect();
-        return kinds.join(" or ");
+        let types: Vec<String> = branches.iter().map(|branch| type_name(root, branch)).collect();
+        return types.join(" or ");
     }
-    let named = |name: &str| match name {
+    let display_name = |name: &str| match name {
         "string" if schema["pattern"].is_string() => "duration",
-        "string" => "text",
+        "string" => "string",
         "boolean" => "bool",
         "integer" => "number",
-        "object" if schema["additionalProperties"].is_object() => "map of texts",
+        "object" if schema["additionalProperties"].is_object() => "map of strings",
         "object" => "map",
-        _ => "nothing",
+        _ => "null",
     };
     match &schema["type"] {
-        Value::String(name) => named(name).to_owned(),
+        Value::String(name) => display_name(name).to_owned(),
         Value::Array(names) => {
             let names = names.iter().filter_map(Value::as_str).filter(|name| *name != "null");
-            names.map(named).collect::<Vec<_>>().join(" or ")
+            names.map(display_name).collect::<Vec<_>>().join(" or ")
         }
         _ => String::new(),
     }
 }
 
-/// A default that fits a narrow column; a longer one is told with the meaning.
-fn default(property: &Value) -> String {
-    let default = any_default(property);
-    if default.len() <= WIDEST_DEFAULT { default } else { String::new() }
+/// Returns the default of a property if it fits the column.
+fn short_default(property: &Value) -> String {
+    let default = default(property);
+    if default.len() <= MAX_DEFAULT_LENGTH { default } else { String::new() }
 }
 
-const WIDEST_DEFAULT: usize = 26;
-
-fn any_default(property: &Value) -> String {
+fn default(property: &Value) -> String {
     match &property["default"] {
         Value::Null => String::new(),
-        Value::String(text) => code(text),
+        Value::String(string) => code(string),
         other => code(&other.to_string()),
     }
 }
 
 fn description(root: &Value, definition: &str, key: &str, property: &Value) -> String {
-    let mut description = cell(text(property, "description"));
+    let mut description = cell(string(property, "description"));
     if property["deprecated"] == true {
-        description += " **Superseded.**";
+        description += " **Deprecated.**";
     }
-    let default = any_default(property);
-    if default.len() > WIDEST_DEFAULT {
+    let default = default(property);
+    if default.len() > MAX_DEFAULT_LENGTH {
         description += &format!(" Default: {default}.");
     }
     if let Some(example) = property["examples"].get(0) {
@@ -139,7 +145,7 @@ fn description(root: &Value, definition: &str, key: &str, property: &Value) -> S
     }
     if let Some(values) = resolve(root, property).and_then(|schema| schema["enumDescriptions"].as_array())
         && values.len() > 1
-        && values.len() <= 8
+        && values.len() <= MAX_LISTED_VALUES
     {
         let names = resolve(root, property).map(|schema| schema["enum"].clone()).unwrap_or_default();
         for (name, meaning) in names.as_array().into_iter().flatten().zip(values) {
@@ -151,7 +157,8 @@ fn description(root: &Value, definition: &str, key: &str, property: &Value) -> S
         }
     }
     if let Some(what) = support::refused(definition, key) {
-        description += &format!(" This version does not run {what}: `tbot start` refuses it by name.");
+        description +=
+            &format!(" This version does not support {what}: `tbot start` reports an error and exits.");
     }
     description
 }
@@ -163,40 +170,40 @@ fn join_methods(config: &Value) -> String {
     let rows: Vec<Vec<String>> = names
         .zip(meanings)
         .map(|(name, meaning)| {
-            let runs = if support::JOIN_METHODS.contains(&name) { "yes" } else { "no, refused by name" };
-            vec![code(name), cell(meaning), runs.to_owned()]
+            let supported = if support::JOIN_METHODS.contains(&name) { "yes" } else { "no" };
+            vec![code(name), cell(meaning), supported.to_owned()]
         })
         .collect();
     format!(
         "\n### Join methods\n\n{}",
-        table(&["`join_method`", "how the bot proves what it is", "runs"], &rows)
+        table(&["`join_method`", "how the bot proves its identity", "supported"], &rows)
     )
 }
 
 fn diagnostics() -> String {
     let mut page = include_str!("configuration/diagnostics.md").to_owned();
-    for (judge, title, story) in [
-        (Judge::Yaml, "YAML", "Whether the file is a text with one map in it."),
+    for (judge, title, summary) in [
+        (Judge::Yaml, "YAML", "Is the file a YAML document with a map?"),
         (
             Judge::Structure,
             "Structure",
-            "Whether the map has the form that the JSON Schema says; an editor finds these, too.",
+            "Does the map match the JSON Schema? An editor that uses the schema reports these problems, too.",
         ),
         (
             Judge::Meaning,
             "Meaning",
-            "What the schema cannot say: how values fit each other, and what they lead to.",
+            "Do the values fit together? These are the rules that a schema cannot express.",
         ),
     ] {
         let rows: Vec<Vec<String>> = Code::ALL
             .iter()
             .filter(|code| code.judge() == judge)
-            .map(|found| {
-                let severity = if found.severity() == Severity::Error { "error" } else { "warning" };
-                vec![code(found.name()), severity.to_owned(), cell(found.summary())]
+            .map(|diagnostic| {
+                let severity = diagnostic.severity().name();
+                vec![code(diagnostic.name()), severity.to_owned(), cell(diagnostic.summary())]
             })
             .collect();
-        page += &format!("\n### {title}\n\n{story}\n\n{}", table(&["code", "severity", "meaning"], &rows));
+        page += &format!("\n### {title}\n\n{summary}\n\n{}", table(&["code", "severity", "meaning"], &rows));
     }
     page
 }

@@ -1,109 +1,128 @@
-//! The variables of docs/configuration.md: what each does, and whether this version reads it. Depends on `tbot::support`.
+//! The flags and environment variables in docs/configuration.md: what each does, and whether this version reads it.
 
 use tbot::support;
 
 use super::markdown::{code, table};
 
-/// Who reads a variable.
-enum Reader {
+/// The part of the agent that reads a variable.
+enum ReadBy {
     Program,
     JoinMethod(&'static str),
     Service(&'static str),
     Destination(&'static str),
-    /// A part of the Go agent that this program does not have.
-    Nobody(&'static str),
+    /// Only the Go agent reads the variable. The reason follows `no:`.
+    GoAgent(&'static str),
 }
 
-use Reader::{Destination, JoinMethod, Nobody, Program, Service};
+use ReadBy::{Destination, GoAgent, JoinMethod, Program, Service};
 
-const VARIABLES: &[(&[&str], Reader, &str)] = &[
-    (&["TBOT_CONFIG_PATH"], Program, "As `--config`."),
-    (&["TBOT_CONFIG"], Program, "As `--config-string`: the configuration itself, in base64."),
-    (&["TBOT_DEBUG"], Program, "As `--debug`, with `true`; as `--no-debug`, with `false`."),
-    (&["TELEPORT_PROXY"], Program, "As `--proxy-server`."),
-    (&["TELEPORT_AUTH_SERVER"], Program, "As `--auth-server`."),
-    (&["TELEPORT_BOT_TOKEN"], Program, "As `--token`."),
-    (
+struct Variables {
+    names: &'static [&'static str],
+    read_by: ReadBy,
+    effect: &'static str,
+}
+
+const fn row(names: &'static [&'static str], read_by: ReadBy, effect: &'static str) -> Variables {
+    Variables { names, read_by, effect }
+}
+
+const VARIABLES: &[Variables] = &[
+    row(&["TBOT_CONFIG_PATH"], Program, "Same as `--config`."),
+    row(&["TBOT_CONFIG"], Program, "Same as `--config-string`: the configuration itself, base64-encoded."),
+    row(&["TBOT_DEBUG"], Program, "`true` is the same as `--debug`, `false` the same as `--no-debug`."),
+    row(&["TELEPORT_PROXY"], Program, "Same as `--proxy-server`."),
+    row(&["TELEPORT_AUTH_SERVER"], Program, "Same as `--auth-server`."),
+    row(&["TELEPORT_BOT_TOKEN"], Program, "Same as `--token`."),
+    row(
         &["TBOT_USE_PROXY_ADDR"],
         Program,
-        "`yes`: `ssh_config` names the proxy as `proxy_server` does, not as the cluster advertises it. No effect without \
-         `proxy_server`.",
+        "`yes`: `ssh_config` contains the proxy address from `proxy_server` instead of the address that the cluster \
+         advertises. No effect without `proxy_server`.",
     ),
-    (
+    row(
         &["SSL_CERT_FILE", "SSL_CERT_DIR"],
         Program,
-        "Certificate authorities to trust for a proxy, instead of the system's; folders with `:` between them.",
+        "Certificate authorities to trust for a proxy instead of those of the system: a file, and a list of directories \
+         separated by `:`.",
     ),
-    (
+    row(
         &["HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"],
         Program,
-        "HTTP proxy to go through, and hosts to reach without it; also in lower case.",
+        "The HTTP proxy to use, and the hosts to connect to directly. The lower-case names work, too.",
     ),
-    (
+    row(
         &["TELEPORT_ANONYMOUS_TELEMETRY", "DO_NOT_TRACK"],
         Program,
-        "A say in whether telemetry is on, see [telemetry.md](telemetry.md).",
+        "Opt in to or out of telemetry, see [telemetry.md](telemetry.md).",
     ),
-    (
+    row(
         &["TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS", "_TBOT_TELEMETRY_HELPER", "_TBOT_TELEMETRY_HELPER_VERSION"],
         Program,
-        "Where the event goes, and what started the agent, see [telemetry.md](telemetry.md).",
+        "The endpoint for the telemetry event, and the program that started the agent, see [telemetry.md](telemetry.md).",
     ),
-    (&["NO_COLOR", "TERM"], Program, "No colours: where the first is set, or the second is `dumb`."),
-    (&["TBOT_REGISTRATION_SECRET"], JoinMethod("bound_keypair"), "As `--registration-secret`."),
-    (&["TBOT_BOUND_KEYPAIR_STATIC_KEY"], JoinMethod("bound_keypair"), "Static private key, PEM in base64."),
-    (
+    row(&["NO_COLOR", "TERM"], Program, "Output has no colours if `NO_COLOR` is set or `TERM` is `dumb`."),
+    row(&["TBOT_REGISTRATION_SECRET"], JoinMethod("bound_keypair"), "Same as `--registration-secret`."),
+    row(
+        &["TBOT_BOUND_KEYPAIR_STATIC_KEY"],
+        JoinMethod("bound_keypair"),
+        "The static private key: PEM, base64-encoded.",
+    ),
+    row(
         &["TBOT_GITLAB_JWT"],
         JoinMethod("gitlab"),
-        "Token of the CI job, where `onboarding.gitlab.token_env_var_name` names no other variable.",
+        "The ID token of the CI job, unless `onboarding.gitlab.token_env_var_name` names another variable.",
     ),
-    (&["CIRCLE_OIDC_TOKEN"], JoinMethod("circleci"), "Token of the CI job."),
-    (&["BITBUCKET_STEP_OIDC_TOKEN"], JoinMethod("bitbucket"), "Token of the pipeline's step."),
-    (&["ENV0_OIDC_TOKEN"], JoinMethod("env0"), "Token of the deployment."),
-    (&["SPACELIFT_OIDC_TOKEN"], JoinMethod("spacelift"), "Token of the run."),
-    (
+    row(&["CIRCLE_OIDC_TOKEN"], JoinMethod("circleci"), "The ID token of the CI job."),
+    row(&["BITBUCKET_STEP_OIDC_TOKEN"], JoinMethod("bitbucket"), "The ID token of the pipeline step."),
+    row(&["ENV0_OIDC_TOKEN"], JoinMethod("env0"), "The ID token of the deployment."),
+    row(&["SPACELIFT_OIDC_TOKEN"], JoinMethod("spacelift"), "The ID token of the run."),
+    row(
         &["TFC_WORKLOAD_IDENTITY_TOKEN"],
         JoinMethod("terraform_cloud"),
-        "Token of the run; with `onboarding.terraform.audience_tag`, the variable has `_` and the tag in upper case behind it.",
+        "The ID token of the run. If `onboarding.terraform.audience_tag` is set, `_` and the tag in upper case are appended \
+         to the name of the variable.",
     ),
-    (
+    row(
         &["ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"],
         JoinMethod("github"),
-        "Where the CI job gets its token, and what lets it in there.",
+        "The endpoint that issues the ID token of the CI job, and the credential for it.",
     ),
-    (
+    row(
         &["SYSTEM_OIDCREQUESTURI", "SYSTEM_ACCESSTOKEN"],
         JoinMethod("azure_devops"),
-        "Where the pipeline gets its token, and what lets it in there.",
+        "The endpoint that issues the ID token of the pipeline, and the credential for it.",
     ),
-    (
+    row(
         &["GCE_METADATA_HOST"],
         JoinMethod("gcp"),
-        "Host of the metadata server, where it is not 169.254.169.254; link-local, loopback or `metadata.google.internal`.",
+        "Host of the metadata server, instead of 169.254.169.254. It must be link-local, loopback or \
+         `metadata.google.internal`.",
     ),
-    (
+    row(
         &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"],
         JoinMethod("iam"),
-        "Keys of AWS; the last for temporary ones. They go before every other source.",
+        "AWS access key, with a session token if it is temporary. Takes precedence over all other credentials.",
     ),
-    (
+    row(
         &["AWS_REGION", "AWS_DEFAULT_REGION"],
         JoinMethod("iam"),
-        "Region whose STS is asked who the bot is; unset, that of the profile, else that of the EC2 instance.",
+        "Region of the STS endpoint that identifies the bot. Defaults to the region of the profile, then to that of the EC2 \
+         instance.",
     ),
-    (
+    row(
         &["AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "HOME"],
         JoinMethod("iam"),
-        "Profile with keys or a region, and the files that have it, where they are not `config` and `credentials` in `~/.aws`. \
-         Only keys in a profile are supported: no assumed role, single sign-on, web identity or process.",
+        "Profile with an access key or a region, and the files that define it, by default `~/.aws/config` and \
+         `~/.aws/credentials`. Access keys are the only supported credentials in a profile: role assumption, single sign-on, \
+         web identity and credential processes are not supported.",
     ),
-    (
+    row(
         &["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME", "AWS_ENDPOINT_URL_STS"],
         JoinMethod("iam"),
-        "Token of a pod of EKS, the role that it takes on with it, the name of that session (`tbot`), and where STS is, where it \
-         is not that of the region; https or loopback.",
+        "ID token of an EKS pod, the role to assume with it, the name of the role session (default `tbot`), and the STS \
+         endpoint (default: that of the region). The endpoint must use https or be loopback.",
     ),
-    (
+    row(
         &[
             "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
             "AWS_CONTAINER_CREDENTIALS_FULL_URI",
@@ -111,71 +130,80 @@ const VARIABLES: &[(&[&str], Reader, &str)] = &[
             "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
         ],
         JoinMethod("iam"),
-        "Where a container of ECS or EKS gets its keys, and what lets it in there; https, link-local or loopback.",
+        "The endpoint that issues the credentials of an ECS or EKS container, and the authorization for it. The endpoint must \
+         use https or be link-local or loopback.",
     ),
-    (
+    row(
         &["AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_EC2_METADATA_DISABLED"],
         JoinMethod("iam"),
-        "URL of the metadata service, where it is not `http://169.254.169.254`, link-local or loopback; `true`: it is not \
-         asked.",
+        "URL of the metadata service, instead of `http://169.254.169.254`. It must be link-local or loopback. If \
+         `AWS_EC2_METADATA_DISABLED` is `true`, the service is not used.",
     ),
-    (
+    row(
         &["AZURE_POD_IDENTITY_AUTHORITY_HOST"],
         JoinMethod("azure"),
-        "URL of the metadata service, where it is not `http://169.254.169.254`; link-local or loopback.",
+        "URL of the metadata service, instead of `http://169.254.169.254`. It must be link-local or loopback.",
     ),
-    (
+    row(
         &["KUBERNETES_TOKEN_PATH"],
         JoinMethod("kubernetes"),
-        "Path of the service account's token, where `onboarding.kubernetes.token_path` is not set.",
+        "Path of the service account token, unless `onboarding.kubernetes.token_path` is set.",
     ),
-    (&["POD_NAMESPACE"], Destination("kubernetes_secret"), "Namespace of the Secret."),
-    (&["KUBECONFIG"], Destination("kubernetes_secret"), "Kubeconfig of the cluster with the Secret."),
-    (
+    row(&["POD_NAMESPACE"], Destination("kubernetes_secret"), "Default namespace of the Secret."),
+    row(
+        &["KUBECONFIG"],
+        Destination("kubernetes_secret"),
+        "Kubeconfig of the cluster that contains the Secret.",
+    ),
+    row(
         &["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"],
         Destination("kubernetes_secret"),
-        "The cluster that the agent runs in, where there is no kubeconfig.",
+        "API server of the cluster that the agent runs in. Used if there is no kubeconfig.",
     ),
-    (
+    row(
         &["TELEPORT_NODE_NAME"],
         Service("workload-identity-api"),
         "Host of the kubelet that attests workloads.",
     ),
-    (
+    row(
         &["AWS_REGION"],
         Service("workload-identity-aws-roles-anywhere"),
-        "AWS region of what the service asks for.",
+        "AWS region of the service's requests.",
     ),
-    (&["HTTP_PROXY"], Nobody("requests in clear text"), "HTTP proxy for requests in clear text."),
-    (
+    row(
+        &["HTTP_PROXY"],
+        GoAgent("plain HTTP requests never use a proxy"),
+        "HTTP proxy for plain HTTP requests.",
+    ),
+    row(
         &["TSH"],
         Program,
-        "The `tsh` that `tbot proxy` and `tbot db` run, where it is not to be found in `PATH`.",
+        "The `tsh` program that `tbot proxy` and `tbot db` run. Defaults to `tsh` in `PATH`.",
     ),
 ];
 
 pub(super) fn section() -> String {
     let rows: Vec<Vec<String>> = VARIABLES
         .iter()
-        .map(|(names, reader, effect)| {
+        .map(|Variables { names, read_by, effect }| {
             let names: Vec<String> = names.iter().copied().map(code).collect();
-            vec![names.join(", "), (*effect).to_owned(), read(reader)]
+            vec![names.join(", "), (*effect).to_owned(), format_reader(read_by)]
         })
         .collect();
     include_str!("configuration/flags.md").to_owned() + &table(&["variable", "effect", "read"], &rows)
 }
 
-fn read(reader: &Reader) -> String {
-    let (what, name, runs) = match reader {
+fn format_reader(read_by: &ReadBy) -> String {
+    let (what, name, supported) = match read_by {
         Program => return "yes".to_owned(),
-        Nobody(what) => return format!("no: this program does not have {what}"),
+        GoAgent(reason) => return format!("no: {reason}"),
         JoinMethod(name) => ("join method", name, support::JOIN_METHODS),
         Service(name) => ("service", name, support::SERVICES),
         Destination(name) => ("destination", name, support::DESTINATIONS),
     };
-    if runs.contains(name) {
+    if supported.contains(name) {
         format!("by the {what} {}", code(name))
     } else {
-        format!("no: this version does not run the {what} {}", code(name))
+        format!("no: this version does not support the {what} {}", code(name))
     }
 }

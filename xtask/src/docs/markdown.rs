@@ -1,13 +1,20 @@
-//! Markdown that reads well as text, too.
+//! Markdown that is readable as plain text, too.
 
-/// A table whose columns are as wide as what they hold.
-pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+/// The first line of a generated page.
+pub(super) const GENERATED_NOTICE: &str =
+    "<!-- Generated from the schemas by `cargo xtask docs`; do not edit. -->\n";
+
+/// The widest cell that a column is padded to. Cells with longer prose are not aligned.
+const MAX_PADDED_WIDTH: usize = 40;
+
+/// Formats a table with aligned columns.
+pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        // Long prose is not padded: nobody aligns a paragraph.
-        cells.chain([head[column].chars().count()]).filter(|width| *width <= 40).max().unwrap_or(3).max(3)
+        let cells =
+            rows.iter().map(|row| row[column].chars().count()).chain([header[column].chars().count()]);
+        cells.filter(|width| *width <= MAX_PADDED_WIDTH).max().unwrap_or(3).max(3)
     };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
     let line = |cells: Vec<String>| {
         let last = cells.len() - 1;
         let padded = cells.iter().enumerate().map(|(column, cell)| {
@@ -16,19 +23,18 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
         });
         format!("| {} |\n", padded.collect::<Vec<_>>().join(" | "))
     };
-    let mut text = line(head.iter().map(|&cell| cell.to_owned()).collect());
-    text += &line(widths.iter().map(|_| "---".to_owned()).collect());
-    rows.iter().for_each(|row| text += &line(row.clone()));
-    text
+    let mut table = line(header.iter().map(|&cell| cell.to_owned()).collect());
+    table += &line(widths.iter().map(|_| "---".to_owned()).collect());
+    rows.iter().for_each(|row| table += &line(row.clone()));
+    table
 }
 
-/// A text as code, also where it holds backticks; what a table's cell cannot hold is escaped.
-pub(super) fn code(text: &str) -> String {
-    let text = text.replace('|', "\\|");
-    if text.is_empty() { "`\"\"`".to_owned() } else { format!("`{text}`") }
+/// Formats a string as inline code for a table cell. An empty string becomes `""`.
+pub(super) fn code(string: &str) -> String {
+    if string.is_empty() { "`\"\"`".to_owned() } else { format!("`{}`", string.replace('|', "\\|")) }
 }
 
-/// A text in a table's cell.
-pub(super) fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace('\n', " ")
+/// Escapes a string for a table cell.
+pub(super) fn cell(string: &str) -> String {
+    string.replace('|', "\\|").replace('\n', " ")
 }

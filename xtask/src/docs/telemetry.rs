@@ -1,4 +1,4 @@
-//! docs/telemetry.md: what is collected, how it travels, how to say no, and what is never collected.
+//! docs/telemetry.md: what is collected, how it is sent, how to opt in and out, and what is never collected.
 
 use std::collections::BTreeMap;
 
@@ -7,19 +7,19 @@ use serde_json::{Map, Value};
 use tbot::config::{Access, Service};
 use tbot::event::{Rule, Rules, Source, Values};
 
-use super::NOTICE;
-use super::ledger::ledger;
-use super::markdown::{cell, code, table};
+use super::collection;
+use super::markdown::{GENERATED_NOTICE, cell, code, table};
 
+/// The `distinctId` of the example request.
 const EXAMPLE_ID: &str = "6f1c8e0a-6f0e-4b53-9d0c-3f2a5f3e7b11";
 
 pub(super) fn page(event: &Value, config: &Value, config_v1: &Value) -> Result<String> {
     let rules = Rules::read(event)?;
-    let mut page = String::from(NOTICE);
+    let mut page = String::from(GENERATED_NOTICE);
     page += &format!(include_str!("telemetry/lead.md"), version = rules.version);
     page += &properties(&rules);
-    page += &values_and_sources(&rules);
-    page += &closed_values(&rules);
+    page += &sources_and_values(&rules);
+    page += &long_value_lists(&rules);
     page += &reasons(&rules);
     page += &format!(include_str!("telemetry/counting.md"), classes = classes());
     page += &request(&rules)?;
@@ -29,10 +29,10 @@ pub(super) fn page(event: &Value, config: &Value, config_v1: &Value) -> Result<S
         variable = rules.transport.endpoint_variable,
         stored = prehog::docs::stored(),
     );
-    page += &ledger(config, &rules, &[]);
-    page += "\n### Version 1\n\nA file of version 1 is converted to version 2 before anything is counted: `destinations` \
-             becomes `services`.\n";
-    page += &ledger(config_v1, &rules, &[("/destinations", "/services")]);
+    page += &collection::tables(config, &rules, &[]);
+    page += "\n### Version 1\n\nA version 1 file is converted to version 2 before anything is counted: `destinations` becomes \
+             `services`.\n";
+    page += &collection::tables(config_v1, &rules, &[("/destinations", "/services")]);
     Ok(page)
 }
 
@@ -42,7 +42,7 @@ fn properties(rules: &Rules) -> String {
         .iter()
         .map(|rule| {
             let example = rule.example.as_ref().map_or_else(String::new, |example| match example {
-                Value::String(text) => code(text),
+                Value::String(string) => code(string),
                 other => code(&other.to_string()),
             });
             let name =
@@ -50,29 +50,26 @@ fn properties(rules: &Rules) -> String {
             vec![name, cell(&rule.description), example]
         })
         .collect();
-    table(&["property", "what it is", "example"], &rows)
+    table(&["property", "description", "example"], &rows)
 }
 
-fn values_and_sources(rules: &Rules) -> String {
+fn sources_and_values(rules: &Rules) -> String {
     let rows: Vec<Vec<String>> = rules
         .properties
         .iter()
-        .map(|rule| vec![code(&rule.name), source(&rule.source), kind(&rule.values)])
+        .map(|rule| vec![code(&rule.name), source(&rule.source), values(&rule.values)])
         .collect();
-    format!(
-        "\n### Where it comes from, and which values it takes\n\n{}",
-        table(&["property", "where it comes from", "values"], &rows)
-    )
+    format!("\n### Sources and values\n\n{}", table(&["property", "source", "values"], &rows))
 }
 
-fn kind(values: &Values) -> String {
+fn values(values: &Values) -> String {
     match values {
         Values::Enum(values) if values.len() <= 2 => {
             values.iter().map(|value| code(value)).collect::<Vec<_>>().join(" or ")
         }
-        Values::Enum(values) => format!("one of {}, see below", values.len()),
-        Values::Pattern(pattern) => format!("text like {}", code(pattern.as_str())),
-        Values::Count { minimum, maximum } => format!("number from {minimum} to {maximum}"),
+        Values::Enum(values) => format!("one of {}, listed below", values.len()),
+        Values::Pattern(pattern) => format!("string that matches {}", code(pattern.as_str())),
+        Values::Count { minimum, maximum } => format!("integer from {minimum} to {maximum}"),
     }
 }
 
@@ -80,30 +77,30 @@ fn source(source: &Source) -> String {
     match source {
         Source::Config(source) => {
             let path = source.pointer.as_str().trim_start_matches('/').replace('/', ".");
-            format!("{} of the configuration", code(&path))
+            format!("configuration property {}", code(&path))
         }
         Source::Count(source) => {
             let lists: Vec<String> =
                 source.pointers.iter().map(|list| code(list.as_str().trim_start_matches('/'))).collect();
-            let of = source
+            let class = source
                 .access
-                .map_or(String::new(), |access| format!(", only those of {} access", access.name()));
-            format!("number of entries of {}{of}", lists.join(" and "))
+                .map_or(String::new(), |access| format!(" in the access class {}", code(access.name())));
+            format!("number of entries of {}{class}", lists.join(" and "))
         }
         Source::Env(source) => {
-            let rest = match (&source.unlisted, &source.beside) {
-                (Some(other), _) => format!("; what is not listed becomes {}", code(other)),
-                (_, Some(beside)) => format!("; only beside a listed {}, else left out", code(beside)),
+            let condition = match (&source.unlisted, &source.beside) {
+                (Some(other), _) => format!("; a value that is not listed becomes {}", code(other)),
+                (_, Some(required)) => format!("; omitted unless {} has a listed value", code(required)),
                 _ => String::new(),
             };
-            format!("environment variable {}{rest}", code(&source.variable))
+            format!("environment variable {}{condition}", code(&source.variable))
         }
-        Source::Build(_) => "the program itself".to_owned(),
+        Source::Build(_) => "the build".to_owned(),
     }
 }
 
-fn closed_values(rules: &Rules) -> String {
-    let mut section = String::from("\nThe longer lists of values:\n\n");
+fn long_value_lists(rules: &Rules) -> String {
+    let mut section = String::from("\nThe lists of values:\n\n");
     for rule in &rules.properties {
         if let Values::Enum(values) = &rule.values
             && values.len() > 2
@@ -121,7 +118,7 @@ fn reasons(rules: &Rules) -> String {
         .iter()
         .map(|rule| vec![code(&rule.name), cell(&rule.reason), rule.since.to_string()])
         .collect();
-    format!("\n### Why\n\n{}", table(&["property", "why it is collected", "since version"], &rows))
+    format!("\n### Reasons\n\n{}", table(&["property", "why it is collected", "since event version"], &rows))
 }
 
 fn classes() -> String {
@@ -142,31 +139,20 @@ fn request(rules: &Rules) -> Result<String> {
         .filter_map(|rule: &Rule| Some((rule.name.clone(), rule.example.clone()?)))
         .collect();
     let event = serde_json::from_value(Value::Object(example.clone()))?;
-    let body = serde_json::to_string_pretty(&tbot::event::body(rules, &event, EXAMPLE_ID))?;
+    let body = tbot::event::body(rules, &event, EXAMPLE_ID);
     let transport = &rules.transport;
-    let host = transport.endpoint.trim_start_matches("https://");
-    let compact = serde_json::to_string(&tbot::event::body(rules, &event, EXAMPLE_ID))?;
     let mut headers: BTreeMap<&str, String> =
         transport.headers.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
-    headers.insert("Content-Length", compact.len().to_string());
-    headers.insert("Host", host.to_owned());
+    headers.insert("Content-Length", serde_json::to_string(&body)?.len().to_string());
+    headers.insert("Host", transport.endpoint.trim_start_matches("https://").to_owned());
     let headers: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
     let envelope: Vec<Vec<String>> =
-        transport.envelope.iter().map(|(name, what)| vec![code(name), cell(what)]).collect();
+        transport.envelope.iter().map(|(name, meaning)| vec![code(name), cell(meaning)]).collect();
     let wire: Vec<Vec<String>> = rules
         .properties
         .iter()
         .map(|rule| {
-            let less: Vec<String> = rule.wire.minus.iter().map(|part| code(part)).collect();
-            let value = match (&rule.wire.values, less.is_empty()) {
-                (Some(values), _) => {
-                    let pairs = values.iter().map(|(from, to)| format!("{} as {}", code(from), code(to)));
-                    pairs.collect::<Vec<_>>().join(", ")
-                }
-                (None, false) => format!("less {}", less.join(", ")),
-                (None, true) => "as it is".to_owned(),
-            };
-            vec![code(&rule.name), code(&rule.wire.name), rule.wire.field.to_string(), value]
+            vec![code(&rule.name), code(&rule.wire.name), rule.wire.field.to_string(), wire_value(rule)]
         })
         .collect();
     Ok(format!(
@@ -175,8 +161,21 @@ fn request(rules: &Rules) -> Result<String> {
         method = transport.method,
         path = transport.path,
         headers = headers.concat().trim_end(),
-        body = body,
-        envelope = table(&["member", "what it is"], &envelope),
-        wire = table(&["property", "on the wire", "field", "value"], &wire),
+        body = serde_json::to_string_pretty(&body)?,
+        envelope = table(&["member", "meaning"], &envelope),
+        wire = table(&["property", "wire name", "field", "wire value"], &wire),
     ))
+}
+
+/// Describes how the value on the wire follows from the value of the property.
+fn wire_value(rule: &Rule) -> String {
+    if let Some(values) = &rule.wire.values {
+        let pairs = values.iter().map(|(from, to)| format!("{} as {}", code(from), code(to)));
+        return pairs.collect::<Vec<_>>().join(", ");
+    }
+    if rule.wire.minus.is_empty() {
+        return "unchanged".to_owned();
+    }
+    let subtracted: Vec<String> = rule.wire.minus.iter().map(|name| code(name)).collect();
+    format!("minus {}", subtracted.join(", "))
 }

@@ -1,0 +1,89 @@
+//! The tables of docs/telemetry.md that list every configuration property: collected (and into what), or never collected
+//! (and why).
+
+use serde_json::Value;
+use tbot::config::schema::{class_of, resolve};
+use tbot::config::{Access, Sensitivity};
+use tbot::event::{Rules, Source};
+
+use super::markdown::{code, table};
+use super::sections::{Section, sections};
+
+/// Returns one table per section of a configuration schema.
+///
+/// `renamed` maps pointers of this schema to those that the event's declarations use.
+pub(super) fn tables(root: &Value, rules: &Rules, renamed: &[(&str, &str)]) -> String {
+    let mut page = String::new();
+    for section in sections(root) {
+        page += &format!("\n#### {}\n\n", section.heading);
+        let properties = section.schema["properties"].as_object().into_iter().flatten();
+        let rows: Vec<Vec<String>> = properties
+            .map(|(key, property)| {
+                // A property without a class is listed as secret. The audit of the schema rejects it anyway.
+                let class = class_of(root, property).unwrap_or(Sensitivity::Secret);
+                let collection = collection(root, &section, key, class, rules, renamed);
+                vec![code(key), class.name().to_owned(), collection]
+            })
+            .collect();
+        page += &table(&["property", "class", "in the event"], &rows);
+    }
+    page
+}
+
+fn collection(
+    root: &Value,
+    section: &Section<'_>,
+    key: &str,
+    class: Sensitivity,
+    rules: &Rules,
+    renamed: &[(&str, &str)],
+) -> String {
+    let event_properties = event_properties(section, key, rules, renamed);
+    if !event_properties.is_empty() {
+        let names: Vec<String> = event_properties.iter().map(|name| code(name)).collect();
+        let how = if key == "type" { "**counted** by access class in" } else { "**collected** in" };
+        return format!("{how} {}", names.join(", "));
+    }
+    let resolved = section.schema["properties"].get(key).and_then(|property| resolve(root, property));
+    let is_listed_separately =
+        resolved.is_some_and(|schema| schema["properties"].is_object() || schema["oneOf"].is_array());
+    let reason = match class {
+        Sensitivity::Secret => "never: it gives access",
+        Sensitivity::Identifier => "never: it names a person, machine or resource",
+        Sensitivity::Location => "never: it is a path or an address",
+        _ if is_listed_separately => "never as a whole: its properties are listed separately",
+        Sensitivity::Tuning | Sensitivity::Category => "never: not needed",
+    };
+    reason.to_owned()
+}
+
+/// Returns the names of the event properties that are derived from a configuration property.
+fn event_properties(
+    section: &Section<'_>,
+    key: &str,
+    rules: &Rules,
+    renamed: &[(&str, &str)],
+) -> Vec<String> {
+    let pointer = match section.definition {
+        "Config" => format!("/{key}"),
+        "Onboarding" => format!("/onboarding/{key}"),
+        _ => String::new(),
+    };
+    let pointer = renamed.iter().find(|(from, _)| *from == pointer).map_or(pointer.as_str(), |(_, to)| *to);
+    let access = section.schema["x-access"].as_str().and_then(Access::from_name).filter(|_| key == "type");
+    let reads = |source: &Source| match source {
+        Source::Config(source) => source.pointer.as_str() == pointer,
+        Source::Count(source) => {
+            source.pointers.iter().any(|list| list.as_str() == pointer)
+                || (access.is_some() && source.access == access)
+        }
+        Source::Env(_) | Source::Build(_) => false,
+    };
+    let mut names: Vec<String> =
+        rules.properties.iter().filter(|rule| reads(&rule.source)).map(|rule| rule.name.clone()).collect();
+    // The event has no property for the class `other`: such a service counts only in the total.
+    if access == Some(Access::Other) {
+        names.push("destinations_configured".to_owned());
+    }
+    names
+}
