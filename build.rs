@@ -1,22 +1,23 @@
-//! Links the released program without its tables for unwinding, an eighth of its size: a panic prints where it happened
-//! and aborts, so nothing ever reads them.
+//! Links the release build without its unwind tables, which are an eighth of its size.
+//!
+//! In the release profile, a panic prints its location and aborts, so the tables are never read.
 
-#![expect(clippy::disallowed_methods, reason = "cargo speaks to a build script by the environment")]
+#![expect(clippy::disallowed_methods, reason = "cargo passes its settings to a build script in environment variables")]
 
 use std::env::var;
 use std::path::Path;
 use std::{fs, io};
 
-/// Both GNU's linker and LLVM's add this to the script that they have built in.
+/// A linker script that removes the tables. `INSERT` makes the GNU and LLVM linkers add it to their default script.
 const SCRIPT: &str = "SECTIONS { /DISCARD/ : { *(.eh_frame .eh_frame_hdr .gcc_except_table .gcc_except_table.*) } } INSERT AFTER .text;\n";
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
-    let is = |name: &str, wanted: &str| var(name).is_ok_and(|value| value == wanted);
-    // The profile that has `panic = "abort"`; elsewhere, panics unwind.
+    let is = |name: &str, expected: &str| var(name).is_ok_and(|value| value == expected);
+    // Only the release profile has `panic = "abort"`. In other profiles, panics unwind.
     if is("PROFILE", "release") && is("CARGO_CFG_TARGET_OS", "linux") {
-        let folder = var("OUT_DIR").map_err(io::Error::other)?;
-        let script = Path::new(&folder).join("without-unwinding.ld");
+        let directory = var("OUT_DIR").map_err(io::Error::other)?;
+        let script = Path::new(&directory).join("without-unwinding.ld");
         fs::write(&script, SCRIPT)?;
         println!("cargo::rustc-link-arg-bin=tbot=-Wl,-T,{}", script.display());
     }

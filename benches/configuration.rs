@@ -1,4 +1,4 @@
-//! How long it takes to validate a configuration and to build its event, by the number of outputs; both grow linearly.
+//! Measures validation of a configuration and building of its event, by number of outputs. Both grow linearly.
 
 use std::fmt::Write as _;
 
@@ -13,44 +13,44 @@ fn main() {
     divan::main();
 }
 
-/// A configuration with so many outputs, of four types in turn.
+/// Returns a configuration whose outputs alternate between four types.
 fn configuration(outputs: usize) -> String {
-    let mut text = String::from(
+    let mut config = String::from(
         "version: v2\nproxy_server: teleport.example.com:443\nonboarding: {join_method: token, token: abc}\nservices:\n",
     );
     for index in 0..outputs {
-        let kind = match index % 4 {
+        let service = match index % 4 {
             0 => "type: identity",
             1 => "type: application\n    app_name: grafana",
             2 => "type: database\n    service: pg\n    username: app",
             _ => "type: kubernetes\n    kubernetes_cluster: prod",
         };
         let destination = format!("{{type: directory, path: /opt/machine-id/{index}}}");
-        let _ = writeln!(text, "  - {kind}\n    destination: {destination}\n    name: output-{index}");
+        let _ = writeln!(config, "  - {service}\n    destination: {destination}\n    name: output-{index}");
     }
-    text
+    config
 }
 
-/// From bytes to the effective configuration: YAML, types, checks.
+/// From bytes to the effective configuration: YAML, types, and checks.
 #[divan::bench(args = OUTPUTS)]
 fn validate(bencher: Bencher<'_, '_>, outputs: usize) {
     let text = configuration(outputs);
     bencher.counter(ItemsCount::new(outputs)).bench(|| {
-        let text = yaml::decode(divan::black_box(text.as_bytes())).map_err(|_| "no text")?;
+        let text = yaml::decode(divan::black_box(text.as_bytes())).map_err(|_| "not valid UTF-8")?;
         load(Some(text), &[], Purpose::Start).effective.ok_or("not valid")
     });
 }
 
-/// The same file with one unknown key in each output: the schema is compiled, and explains each of them.
+/// The same file with one unknown key per output. The schema is compiled and explains each of them.
 #[divan::bench(args = [1, 10, 100])]
-fn explain(bencher: Bencher<'_, '_>, outputs: usize) {
+fn explain_unknown_keys(bencher: Bencher<'_, '_>, outputs: usize) {
     let text = configuration(outputs).replace("    name:", "    nmae:");
     bencher
         .counter(ItemsCount::new(outputs))
         .bench(|| load(Some(divan::black_box(&text)), &[], Purpose::Start).diagnostics.len());
 }
 
-/// From the effective configuration to the event and the body that carries it.
+/// From the effective configuration to the event and the body of its request.
 #[divan::bench(args = OUTPUTS)]
 fn build_event(bencher: Bencher<'_, '_>, outputs: usize) {
     let text = configuration(outputs);
@@ -63,7 +63,7 @@ fn build_event(bencher: Bencher<'_, '_>, outputs: usize) {
     });
 }
 
-/// Reading the builder's rules from the embedded schema: once a process.
+/// Reads the rules of the event from the embedded schema, which a process does once.
 #[divan::bench]
 fn read_rules() -> bool {
     Rules::embedded().is_ok()

@@ -1,4 +1,4 @@
-//! A running agent: when its outputs are there, and what it keeps in memory then.
+//! A running agent: the time until its outputs are written, and its resident memory.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,71 +8,74 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::fixture::BotDirectory;
 use crate::program::Program;
-use crate::scene::Scene;
 
-/// A thousand outputs of a development build take a minute.
-const LONGEST: Duration = Duration::from_secs(300);
+/// The longest time to wait for outputs. A development build takes a minute for a thousand outputs.
+const TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Ended when it is dropped.
+/// A `tbot start` process, killed on drop.
 pub(crate) struct Daemon {
     child: Child,
-    began: Instant,
-    folder: PathBuf,
+    started: Instant,
+    directory: PathBuf,
 }
 
 impl Daemon {
-    pub(crate) fn start(program: &Program, scene: &Scene) -> Result<Self> {
-        let began = Instant::now();
+    pub(crate) fn start(program: &Program, directory: &BotDirectory) -> Result<Self> {
+        let started = Instant::now();
         let child = Command::new(program.path())
             .args(["start", "-c", "tbot.yaml"])
-            .current_dir(scene.folder())
-            .env("SSL_CERT_FILE", scene.folder().join("ca.pem"))
+            .current_dir(directory.path())
+            .env("SSL_CERT_FILE", directory.path().join("ca.pem"))
             .stderr(Stdio::null())
             .spawn()?;
-        Ok(Self { child, began, folder: scene.folder().to_owned() })
+        Ok(Self { child, started, directory: directory.path().to_owned() })
     }
 
-    /// How long it took until the first of its outputs was there.
+    /// Waits until any output is written, and returns the time since the start of the process.
     pub(crate) fn wait_for_any(&self, outputs: usize) -> Result<Duration> {
-        self.wait(Duration::from_millis(1), || (0..outputs).any(|number| self.has_written(number)))
+        self.wait(Duration::from_millis(1), || (0..outputs).any(|index| self.has_written(index)))
     }
 
-    /// How long it took until all of them were.
+    /// Waits until all outputs are written, and returns the time since the start of the process.
     pub(crate) fn wait_for_all(&self, outputs: usize) -> Result<Duration> {
         let mut missing: Vec<usize> = (0..outputs).collect();
         self.wait(Duration::from_millis(10), || {
-            missing.retain(|number| !self.has_written(*number));
+            missing.retain(|index| !self.has_written(*index));
             missing.is_empty()
         })
     }
 
-    /// KiB of its memory that are resident.
-    pub(crate) fn resident(&self) -> Result<u64> {
+    /// Returns the resident memory of the process, in KiB.
+    pub(crate) fn resident_kib(&self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .context("/proc has no VmRSS for the daemon")?;
         Ok(line.trim().trim_end_matches(" kB").parse()?)
     }
 
     fn has_written(&self, output: usize) -> bool {
-        Path::exists(&self.folder.join(format!("out-{output}/identity")))
+        Path::exists(&self.directory.join(format!("out-{output}/identity")))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "between two looks at what it waits for")]
-    fn wait(&self, glance: Duration, mut is_so: impl FnMut() -> bool) -> Result<Duration> {
-        while !is_so() {
-            if self.began.elapsed() > LONGEST {
-                bail!("the daemon did not write its outputs within {LONGEST:?}");
+    #[expect(clippy::disallowed_methods, reason = "a benchmark polls the files of another process")]
+    fn wait(&self, poll_interval: Duration, mut condition: impl FnMut() -> bool) -> Result<Duration> {
+        while !condition() {
+            if self.started.elapsed() > TIMEOUT {
+                bail!("the daemon did not write its outputs within {TIMEOUT:?}");
             }
-            thread::sleep(glance);
+            thread::sleep(poll_interval);
         }
-        Ok(self.began.elapsed())
+        Ok(self.started.elapsed())
     }
 }
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // It has ended already, or it ends now.
+        // Fails only if the process has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! A program that is run many times to its end: how long that takes, and how much memory at most.
+//! Measures the run time and the peak memory of a program that is run many times.
 
 use std::ffi::OsString;
 use std::io::{Write as _, stdout};
@@ -11,61 +11,64 @@ use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::table::mebibytes;
 
-/// Runs of each command.
+/// The number of runs of each command.
 const RUNS: usize = 41;
 
 pub(crate) struct Program(PathBuf);
 
 impl Program {
-    /// The release build, made now, or what a person names instead.
-    pub(crate) fn ours() -> Result<Self> {
-        match named("TBOT_BENCH_PROGRAM") {
-            // Runs have folders of their own.
+    /// Returns the program to measure: the one that `TBOT_BENCH_PROGRAM` names, or a new release build.
+    pub(crate) fn under_test() -> Result<Self> {
+        match env_path("TBOT_BENCH_PROGRAM") {
+            // Each run has another working directory.
             Some(path) => Ok(Self(std::path::absolute(path)?)),
-            None => Ok(Self(release()?)),
+            None => Ok(Self(build_release()?)),
         }
     }
 
-    pub(crate) fn other() -> Option<Self> {
-        named("TBOT_BENCH_AGAINST").map(|path| Self(path.into()))
+    /// Returns the program to compare with, which `TBOT_BENCH_AGAINST` names.
+    pub(crate) fn reference() -> Option<Self> {
+        env_path("TBOT_BENCH_AGAINST").map(|path| Self(path.into()))
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Time and memory, measured in a process of its own, so that the peak of one command is not that of another.
-    pub(crate) fn measured(&self, arguments: &[&str], folder: &Path) -> Result<(String, String)> {
+    /// Runs a command repeatedly and returns its time and its peak memory, formatted for the table.
+    ///
+    /// The kernel reports the peak over all children of a process, so each command is measured by a separate process.
+    pub(crate) fn measure(&self, arguments: &[&str], directory: &Path) -> Result<(String, String)> {
         let output = Command::new(std::env::current_exe()?)
             .arg("--measure")
             .arg(&self.0)
             .args(arguments)
-            .current_dir(folder)
-            .env("SSL_CERT_FILE", folder.join("ca.pem"))
+            .current_dir(directory)
+            .env("SSL_CERT_FILE", directory.join("ca.pem"))
             .stderr(Stdio::inherit())
             .output()?;
-        let text = String::from_utf8(output.stdout)?;
+        let result = String::from_utf8(output.stdout)?;
         let (time, memory) =
-            text.trim().split_once('|').with_context(|| format!("{arguments:?} could not be measured"))?;
+            result.trim().split_once('|').with_context(|| format!("cannot measure {arguments:?}"))?;
         Ok((time.to_owned(), memory.to_owned()))
     }
 }
 
-/// What [`Program::measured`] starts.
-pub(crate) fn measure(command: &[OsString]) -> Result<()> {
-    let [program, arguments @ ..] = command else { bail!("nothing to measure") };
+/// Runs a command repeatedly and prints `<time>|<memory>`. [`Program::measure`] starts a process that calls this.
+pub(crate) fn run_measurement(command: &[OsString]) -> Result<()> {
+    let [program, arguments @ ..] = command else { bail!("no command to measure") };
     let mut times = Vec::with_capacity(RUNS);
     for _ in 0..RUNS {
-        let begin = Instant::now();
+        let started = Instant::now();
         let status = Command::new(program)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status()?;
-        times.push(begin.elapsed());
+        times.push(started.elapsed());
         if !status.success() {
-            bail!("{} ended with {status}", program.to_string_lossy());
+            bail!("{} failed: {status}", program.to_string_lossy());
         }
     }
     times.sort();
@@ -75,12 +78,12 @@ pub(crate) fn measure(command: &[OsString]) -> Result<()> {
     Ok(())
 }
 
-#[expect(clippy::disallowed_methods, reason = "how a person tells a benchmark what to measure")]
-fn named(variable: &str) -> Option<OsString> {
+#[expect(clippy::disallowed_methods, reason = "a benchmark is configured with environment variables")]
+fn env_path(variable: &str) -> Option<OsString> {
     std::env::var_os(variable)
 }
 
-fn release() -> Result<PathBuf> {
+fn build_release() -> Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let status = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--locked", "--release", "--package", "tbot", "--bin", "tbot"])
@@ -89,8 +92,8 @@ fn release() -> Result<PathBuf> {
     if !status.success() {
         bail!("the release build failed");
     }
-    // The benchmark itself lies in target/release/deps.
-    let here = std::env::current_exe()?;
-    let folder = here.parent().and_then(Path::parent).context("this program has no folder")?;
-    Ok(folder.join("tbot"))
+    // The benchmark itself is in target/release/deps.
+    let benchmark = std::env::current_exe()?;
+    let directory = benchmark.parent().and_then(Path::parent).context("cannot find target/release")?;
+    Ok(directory.join("tbot"))
 }

@@ -1,4 +1,4 @@
-//! Configurations, and the folders that they are run in.
+//! Configurations for the benchmarks, and the directories in which the agent runs.
 
 use std::fs;
 use std::path::Path;
@@ -8,14 +8,16 @@ use serde_json::{Value, json};
 use tbot_cluster::{Cluster, Resource};
 use tempfile::TempDir;
 
-/// A folder with a configuration for a new bot of a cluster, and the authority of that cluster.
-pub(crate) struct Scene(TempDir);
+/// A temporary directory with `tbot.yaml` for a new bot, and `ca.pem`, the certificate authority of its cluster's proxy.
+pub(crate) struct BotDirectory(TempDir);
 
-impl Scene {
-    /// `outputs` are services without their destinations: each has the folder `out-<number>`.
+impl BotDirectory {
+    /// Adds a bot to the cluster and writes its configuration.
+    ///
+    /// `outputs` are services without a destination. Each gets its own directory, `out-<index>`.
     pub(crate) fn new(cluster: &Cluster, bot: &str, outputs: &[Value]) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        fs::write(folder.path().join("ca.pem"), cluster.web_ca_pem())?;
+        let directory = tempfile::tempdir()?;
+        fs::write(directory.path().join("ca.pem"), cluster.web_ca_pem())?;
         for resource in [
             Resource::application("app", "app.127.0.0.1"),
             Resource::database("database", "postgres"),
@@ -23,9 +25,9 @@ impl Scene {
         ] {
             cluster.add_resource(resource);
         }
-        let services = outputs.iter().enumerate().map(|(number, service)| {
+        let services = outputs.iter().enumerate().map(|(index, service)| {
             let mut service = service.clone();
-            service["destination"] = json!({ "type": "directory", "path": format!("out-{number}") });
+            service["destination"] = json!({ "type": "directory", "path": format!("out-{index}") });
             service
         });
         let config = json!({
@@ -35,11 +37,11 @@ impl Scene {
             "storage": { "type": "directory", "path": "storage" },
             "services": services.collect::<Vec<_>>(),
         });
-        fs::write(folder.path().join("tbot.yaml"), config.to_string())?;
-        Ok(Self(folder))
+        fs::write(directory.path().join("tbot.yaml"), config.to_string())?;
+        Ok(Self(directory))
     }
 
-    pub(crate) fn folder(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 }
@@ -48,7 +50,7 @@ pub(crate) fn identity_outputs(count: usize) -> Vec<Value> {
     vec![json!({ "type": "identity" }); count]
 }
 
-/// One of each type that needs something of its own.
+/// One output of each type that issues a different kind of certificate or file.
 pub(crate) fn five_outputs() -> Vec<Value> {
     vec![
         json!({ "type": "identity" }),
@@ -59,8 +61,8 @@ pub(crate) fn five_outputs() -> Vec<Value> {
     ]
 }
 
-/// A configuration that is only read.
-pub(crate) fn ten_outputs() -> String {
+/// A configuration with ten outputs, for validation only.
+pub(crate) fn ten_outputs_config() -> String {
     let outputs: Vec<String> = (0..10)
         .map(|index| format!("  - type: application\n    app_name: app-{index}\n    destination: {{type: directory, path: /opt/{index}}}\n"))
         .collect();
