@@ -2,7 +2,10 @@
 //!
 //! In the release profile, a panic prints its location and aborts, so the tables are never read.
 
-#![expect(clippy::disallowed_methods, reason = "cargo passes its settings to a build script in environment variables")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "cargo passes its settings to a build script in environment variables"
+)]
 
 use std::env::var;
 use std::path::Path;
