@@ -9,8 +9,6 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use similar::TextDiff;
 
-use crate::workspace::print_line;
-
 /// The number of lines of each diff in an error.
 const MAX_DIFF_LINES: usize = 40;
 
@@ -21,12 +19,13 @@ pub(crate) struct GeneratedFile {
     pub(crate) content: String,
 }
 
-/// Writes the files that differ below `root`.
+/// Writes the files that differ below `root`, and returns their paths.
 ///
 /// # Errors
 ///
 /// Returns an error if a file cannot be written.
-pub(crate) fn write(root: &Path, files: &[GeneratedFile]) -> Result<()> {
+pub(crate) fn write<'a>(root: &Path, files: &'a [GeneratedFile]) -> Result<Vec<&'a str>> {
+    let mut written = Vec::new();
     for GeneratedFile { path, content } in files {
         let file = root.join(path);
         if current_content(&file) == *content {
@@ -37,9 +36,9 @@ pub(crate) fn write(root: &Path, files: &[GeneratedFile]) -> Result<()> {
                 .with_context(|| format!("cannot create the directory of {path}"))?;
         }
         fs::write(&file, content).with_context(|| format!("cannot write {path}"))?;
-        print_line(&format!("wrote {path}"));
+        written.push(path.as_str());
     }
-    Ok(())
+    Ok(written)
 }
 
 /// Checks that the files below `root` have the expected content. `command` is the command that regenerates them.
@@ -92,6 +91,14 @@ mod tests {
 
     fn page(content: &str) -> GeneratedFile {
         GeneratedFile { path: "docs/page.md".to_owned(), content: content.to_owned() }
+    }
+
+    #[test]
+    fn only_files_that_differ_are_written() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(write(root.path(), &[page("a\n")]).unwrap(), ["docs/page.md"]);
+        assert_eq!(write(root.path(), &[page("a\n")]).unwrap(), [""; 0]);
+        assert_eq!(write(root.path(), &[page("b\n")]).unwrap(), ["docs/page.md"]);
     }
 
     #[test]

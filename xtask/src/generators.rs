@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 
 use crate::generated::{GeneratedFile, check, write};
-use crate::workspace::root;
+use crate::workspace::{print_line, root};
 use crate::{docs, proto, schema};
 
 /// All generators.
@@ -49,7 +49,12 @@ impl Generator {
     /// Returns an error if generation or a write fails or, in [`Mode::Check`], if a file is out of date.
     pub(crate) fn run(&self, mode: Mode) -> Result<()> {
         match mode {
-            Mode::Write => write(&root(), &(self.generate)()?),
+            Mode::Write => {
+                for path in write(&root(), &(self.generate)()?)? {
+                    print_line(&format!("wrote {path}"));
+                }
+                Ok(())
+            }
             Mode::Check => self.check_in(&root()),
         }
     }
