@@ -19,7 +19,7 @@ pub(super) fn tables(root: &Value, rules: &Rules, renamed: &[(&str, &str)]) -> S
         let properties = section.schema["properties"].as_object().into_iter().flatten();
         let rows: Vec<Vec<String>> = properties
             .map(|(key, property)| {
-                // A property without a class is listed as secret. The audit of the schema rejects it anyway.
+                // A property without a class is treated as the most sensitive.
                 let class = class_of(root, property).unwrap_or(Sensitivity::Secret);
                 let collection = collection(root, &section, key, class, rules, renamed);
                 vec![code(key), class.name().to_owned(), collection]
@@ -30,6 +30,7 @@ pub(super) fn tables(root: &Value, rules: &Rules, renamed: &[(&str, &str)]) -> S
     page
 }
 
+/// Describes whether a property is collected, and in what or why not.
 fn collection(
     root: &Value,
     section: &Section<'_>,

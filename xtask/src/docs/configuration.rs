@@ -71,7 +71,7 @@ fn unsupported_note(section: &Section<'_>) -> Option<String> {
     })
 }
 
-/// Returns the type of a property as readers know it.
+/// Returns the type of a property in the words of the page.
 fn type_name(root: &Value, property: &Value) -> String {
     if let Some(tag) = property["const"].as_str() {
         return code(tag);
@@ -183,16 +183,16 @@ fn join_methods(config: &Value) -> String {
 fn diagnostics() -> String {
     let mut page = include_str!("configuration/diagnostics.md").to_owned();
     for (judge, title, summary) in [
-        (Judge::Yaml, "YAML", "Is the file a YAML document with a map?"),
+        (Judge::Yaml, "YAML", "The file must be a YAML document that contains a map."),
         (
             Judge::Structure,
             "Structure",
-            "Does the map match the JSON Schema? An editor that uses the schema reports these problems, too.",
+            "The map must match the JSON Schema. An editor that uses the schema reports these problems, too.",
         ),
         (
             Judge::Meaning,
             "Meaning",
-            "Do the values fit together? These are the rules that a schema cannot express.",
+            "The values must follow rules that a schema cannot express, such as how they fit together.",
         ),
     ] {
         let rows: Vec<Vec<String>> = Code::ALL
