@@ -1,15 +1,15 @@
-//! How many outputs are written at once. Depends on tokio only.
+//! Limits how many outputs are written at the same time.
 
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-/// With many outputs, the first ones are there soon, and the server is not run over.
+/// With many outputs, the first ones are ready soon and the server is not overloaded.
 const CONCURRENT_WRITES: usize = 8;
-/// Work that takes longer gives up its place, so that it hinders nobody.
+/// Work that takes longer releases its permit, so that it does not block other outputs.
 const PERMIT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// WriteLimit for work, so many at once.
+/// Permits for [`CONCURRENT_WRITES`] outputs.
 pub(crate) struct WriteLimit(Semaphore);
 
 impl WriteLimit {
@@ -17,16 +17,16 @@ impl WriteLimit {
         Self(Semaphore::new(CONCURRENT_WRITES))
     }
 
-    /// Does `work` as soon as there is a place for it; nothing of it is done, and no memory taken for it, before.
+    /// Runs `work` as soon as there is a permit. Before that, it neither starts nor allocates.
     pub(crate) async fn run<F: Future>(&self, work: impl FnOnce() -> F) -> F::Output {
-        // Never closed; without a place it would just go on.
-        let place = self.0.acquire().await.ok();
-        // Writing an output takes some 20 KiB. As a part of the caller it would take them for as long as that waits.
+        // The semaphore is never closed; if it were, the work would run without a permit.
+        let permit = self.0.acquire().await.ok();
+        // The future takes about 20 KiB. As a part of the caller, it would take them while that waits.
         let mut work = Box::pin(work());
         tokio::select! {
             biased;
             done = &mut work => return done,
-            () = tokio::time::sleep(PERMIT_TIMEOUT) => drop(place),
+            () = tokio::time::sleep(PERMIT_TIMEOUT) => drop(permit),
         }
         work.await
     }
@@ -43,40 +43,40 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn so_much_is_done_at_once_and_no_more() {
+    async fn the_number_of_concurrent_writes_is_limited() {
         let (write_limit, busy) = (Arc::new(WriteLimit::new()), Arc::new(AtomicUsize::new(0)));
         let mut all = JoinSet::new();
         for _ in 0..5 * CONCURRENT_WRITES {
             let (write_limit, busy) = (Arc::clone(&write_limit), Arc::clone(&busy));
             all.spawn(async move {
                 let work = async {
-                    let most = busy.fetch_add(1, Ordering::Relaxed) + 1;
+                    let concurrent = busy.fetch_add(1, Ordering::Relaxed) + 1;
                     sleep(Duration::from_secs(1)).await;
                     busy.fetch_sub(1, Ordering::Relaxed);
-                    most
+                    concurrent
                 };
                 write_limit.run(|| work).await
             });
         }
-        let began = Instant::now();
+        let started = Instant::now();
         let most = all.join_all().await.into_iter().max();
-        assert_eq!((most, began.elapsed()), (Some(CONCURRENT_WRITES), Duration::from_secs(5)));
+        assert_eq!((most, started.elapsed()), (Some(CONCURRENT_WRITES), Duration::from_secs(5)));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_takes_too_long_makes_room_and_is_done_all_the_same() {
+    async fn slow_work_releases_its_permit_and_still_completes() {
         let write_limit = Arc::new(WriteLimit::new());
         let mut slow = JoinSet::new();
         for _ in 0..CONCURRENT_WRITES {
             let write_limit = Arc::clone(&write_limit);
             slow.spawn(async move { write_limit.run(|| sleep(10 * PERMIT_TIMEOUT)).await });
         }
-        // They take their write_limit before this goes on.
+        // Let them take their permits.
         tokio::task::yield_now().await;
-        let began = Instant::now();
+        let started = Instant::now();
         write_limit.run(|| async {}).await;
-        assert_eq!(began.elapsed(), PERMIT_TIMEOUT);
+        assert_eq!(started.elapsed(), PERMIT_TIMEOUT);
         slow.join_all().await;
-        assert_eq!(began.elapsed(), 10 * PERMIT_TIMEOUT);
+        assert_eq!(started.elapsed(), 10 * PERMIT_TIMEOUT);
     }
 }

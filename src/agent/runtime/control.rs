@@ -1,77 +1,78 @@
-//! How a running agent is told to stop or to renew now. Depends on tokio's channels only.
+//! Controls a running agent: shutdown, and a reload, which renews everything now.
 
 use tokio::sync::watch;
 
-/// The caller's end: tells a running agent what to do. Dropping it leaves the agent running.
+/// The caller's half. Dropping it leaves the agent running.
 #[derive(Debug)]
 pub struct Control {
     shutdown: watch::Sender<bool>,
     reload: watch::Sender<()>,
 }
 
-/// The agent's end, given to [`Agent::run`](super::Agent::run) or [`Agent::run_once`](super::Agent::run_once).
+/// The agent's half, passed to [`Agent::run`](crate::agent::Agent::run) or
+/// [`Agent::run_once`](crate::agent::Agent::run_once).
 #[derive(Clone, Debug)]
 pub struct Signals {
     shutdown: watch::Receiver<bool>,
     reload: watch::Receiver<()>,
-    /// The agent's own reason to renew.
+    /// Requests of the agent itself: a CA was rotated.
     rotation: watch::Receiver<()>,
 }
 
-/// A connected pair.
+/// Returns a connected pair.
 #[must_use]
 pub fn control() -> (Control, Signals) {
-    let (shutdown, shutdown_end) = watch::channel(false);
-    let (reload, reload_end) = watch::channel(());
-    // Nobody can rotate anything yet: this end never hears of it.
+    let (shutdown, shutdown_receiver) = watch::channel(false);
+    let (reload, reload_receiver) = watch::channel(());
+    // Without a sender, this receiver never fires.
     let (_, rotation) = watch::channel(());
-    (Control { shutdown, reload }, Signals { shutdown: shutdown_end, reload: reload_end, rotation })
+    (Control { shutdown, reload }, Signals { shutdown: shutdown_receiver, reload: reload_receiver, rotation })
 }
 
 impl Control {
-    /// Ends the agent. A renewal that has been asked for is finished and saved first.
+    /// Stops the agent. A renewal that was already requested is completed and saved first.
     pub fn shutdown(&self) {
         self.shutdown.send_replace(true);
     }
 
-    /// Renews the identity and every output now. Calls that come while a renewal runs are taken as one.
+    /// Renews the identity and every output now. Calls during a renewal cause one further renewal.
     pub fn reload(&self) {
         self.reload.send_replace(());
     }
 }
 
-/// What a running agent is told.
+/// What a running agent is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
     Shutdown,
     Reload,
-    /// The cluster's authorities have changed.
+    /// A certificate authority of the cluster was rotated.
     Rotation,
 }
 
 impl Signals {
-    /// The same signals, and those of the sender: that authorities have changed.
+    /// Adds the signals of a sender, which reports rotations of CAs.
     pub(crate) fn with_rotation(self) -> (watch::Sender<()>, Self) {
         let (sender, rotation) = watch::channel(());
         (sender, Self { rotation, ..self })
     }
 
-    /// The next thing to do. A stop comes before anything else, and again each time.
+    /// Waits for the next signal. A shutdown takes precedence, and is returned again by every later call.
     pub(crate) async fn next(&mut self) -> Signal {
         let mut shutdown = self.shutdown.clone();
         tokio::select! {
             biased;
-            () = until_stopped(&mut shutdown) => Signal::Shutdown,
+            () = until_shutdown(&mut shutdown) => Signal::Shutdown,
             renewal = self.renewal() => renewal,
         }
     }
 
-    /// Comes back when the agent shall end.
+    /// Waits for a shutdown.
     pub(crate) async fn shutdown(&mut self) {
-        until_stopped(&mut self.shutdown).await;
+        until_shutdown(&mut self.shutdown).await;
     }
 
-    /// Comes back when everything shall be renewed now. Whatever said so until then is served by this one renewal.
+    /// Waits for a request to renew everything. All requests so far are answered by one renewal.
     pub(crate) async fn renewal(&mut self) -> Signal {
         let Self { reload, rotation, .. } = self;
         let signal = tokio::select! {
@@ -85,16 +86,16 @@ impl Signals {
     }
 }
 
-/// Never, when nobody can say so any more.
-async fn until_stopped(shutdown: &mut watch::Receiver<bool>) {
+/// Waits for a shutdown; forever, if the sender is gone.
+async fn until_shutdown(shutdown: &mut watch::Receiver<bool>) {
     if shutdown.wait_for(|shutdown| *shutdown).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
-/// Never, when nobody can say so any more.
-async fn until_changed(reload: &mut watch::Receiver<()>) {
-    if reload.changed().await.is_err() {
+/// Waits for a change; forever, if the sender is gone.
+async fn until_changed(requests: &mut watch::Receiver<()>) {
+    if requests.changed().await.is_err() {
         std::future::pending::<()>().await;
     }
 }
@@ -104,7 +105,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn whatever_asks_for_a_renewal_is_served_by_one() {
+    async fn several_requests_cause_one_renewal() {
         let (control, signals) = control();
         let (rotation, mut signals) = signals.with_rotation();
         for _ in 0..100 {
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reload_is_seen_by_everyone_and_only_once() {
+    async fn every_receiver_sees_a_reload_once() {
         let (control, mut first) = control();
         let mut second = first.clone();
         control.reload();

@@ -1,7 +1,7 @@
-//! The running agent: one loop keeps the bot's identity fresh, one loop an output keeps that output fresh, and one
-//! follows rotations of the cluster's authorities.
+//! Continuous mode: one loop keeps the bot's identity fresh, one loop per output keeps that output fresh, and one follows
+//! rotations of the cluster's CAs.
 //!
-//! No loop ends because of an error once the agent has an identity: it waits and tries again.
+//! Once the agent has an identity, an error never ends a loop: it waits and retries.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -17,57 +17,56 @@ use crate::agent::runtime::concurrency::WriteLimit;
 use crate::agent::runtime::control::{Signal, Signals};
 use crate::agent::runtime::error::AgentError;
 use crate::agent::runtime::health::{Health, IDENTITY, Reporter};
-use crate::agent::runtime::health_server::Listener;
+use crate::agent::runtime::health_server::HealthServer;
 use crate::agent::runtime::retry::Retry;
 use crate::agent::runtime::schedule::{self, Rounded};
 use crate::agent::service::output::Output;
 use crate::agent::teleport::auth_client::AuthClient;
 
-/// The identity that everything is asked for with; none before there is one.
-pub(super) type Current = Option<Arc<Identity>>;
+/// The identity for all requests; `None` before there is one.
+pub(super) type CurrentIdentity = Option<Arc<Identity>>;
 
 impl RunningAgent {
-    /// Runs until told to stop. Fails only while there is no identity to run with.
+    /// Runs until a shutdown. Returns an error only while there is no identity.
     pub(super) async fn run_continuously(
         self: &Arc<Self>,
         signals: Signals,
-        listener: Option<Listener>,
+        server: Option<HealthServer>,
     ) -> Result<(), AgentError> {
         let (sender, current) = watch::channel(None);
         let (rotation, signals) = signals.with_rotation();
         let health = Health::new(self.outputs.iter().map(|output| output.settings.name.as_str()));
         let write_limit = Arc::new(WriteLimit::new());
-        let mut beside = JoinSet::new();
+        let mut tasks = JoinSet::new();
         for index in 0..self.outputs.len() {
             let (agent, current, signals) = (Arc::clone(self), current.clone(), signals.clone());
             let (write_limit, reporter) = (Arc::clone(&write_limit), health.reporter(index + 1));
-            beside.spawn(async move {
+            tasks.spawn(async move {
                 if let Some(output) = agent.outputs.get(index) {
                     agent.keep_output(output, current, signals, &write_limit, &reporter).await;
                 }
             });
         }
-        beside.spawn(Arc::clone(self).follow_rotations(current, rotation));
-        if let Some(listener) = listener {
-            beside.spawn(listener.serve(Arc::clone(&health), self.bot.clock.clone()));
+        tasks.spawn(Arc::clone(self).follow_rotations(current, rotation));
+        if let Some(server) = server {
+            tasks.spawn(server.serve(Arc::clone(&health), self.bot.clock.clone()));
         }
         let ended = self.keep_identity(&sender, signals, &health.reporter(0)).await;
-        // Waited for, because the loops share the storage and its lock. A set of files under way is written to its end
-        // all the same.
-        beside.shutdown().await;
+        // Wait for the loops, because they share the storage and its lock. A file set that is being written is completed.
+        tasks.shutdown().await;
         ended
     }
 
     async fn keep_identity(
         self: &Arc<Self>,
-        sender: &watch::Sender<Current>,
+        sender: &watch::Sender<CurrentIdentity>,
         mut signals: Signals,
         reporter: &Reporter,
     ) -> Result<(), AgentError> {
         let mut retry = Retry::new(IDENTITY);
         let mut held_back = false;
         loop {
-            reporter.begins();
+            reporter.started();
             let obtained = tokio::select! {
                 biased;
                 () = signals.shutdown() => break,
@@ -83,7 +82,7 @@ impl RunningAgent {
                     let identity = Arc::clone(obtained.identity());
                     let not_after = identity.user.not_after;
                     if held_back {
-                        reporter.goes_on(not_after);
+                        reporter.has_credentials(not_after);
                         reporter.failed();
                     } else {
                         reporter.renewed(self.bot.clock.now(), not_after);
@@ -96,7 +95,7 @@ impl RunningAgent {
                     if sender.borrow().is_none() {
                         match self.bot.stored().await {
                             Some(identity) if !matches!(error, RenewalError::OtherCluster { .. }) => {
-                                reporter.goes_on(identity.user.not_after);
+                                reporter.has_credentials(identity.user.not_after);
                                 sender.send_replace(Some(identity));
                             }
                             _ if error.is_transient() => {}
@@ -104,7 +103,7 @@ impl RunningAgent {
                         }
                     }
                     held_back = false;
-                    // What does not pass by itself ends with the certificate.
+                    // An error that needs a person stops the bot when its certificate expires.
                     let level = if error.is_transient() { Level::WARN } else { Level::ERROR };
                     retry.failed(&error, level, &self.randomness)
                 }
@@ -113,13 +112,13 @@ impl RunningAgent {
                 biased;
                 signal = signals.next() => match signal {
                     Signal::Shutdown => break,
-                    Signal::Reload => tracing::info!("renewing now, as told"),
-                    Signal::Rotation => tracing::info!("renewing now, to follow the cluster's authorities"),
+                    Signal::Reload => tracing::info!("renewing now (reload requested)"),
+                    Signal::Rotation => tracing::info!("renewing now (certificate authority rotated)"),
                 },
                 () = schedule::wait(wait, &self.bot.clock) => {}
             }
         }
-        // What the server has been asked for must be saved.
+        // An identity that was requested must be saved.
         self.bot.settled().await;
         Ok(())
     }
@@ -127,7 +126,7 @@ impl RunningAgent {
     async fn keep_output(
         &self,
         output: &Output,
-        mut current: watch::Receiver<Current>,
+        mut current: watch::Receiver<CurrentIdentity>,
         mut signals: Signals,
         write_limit: &WriteLimit,
         reporter: &Reporter,
@@ -140,11 +139,11 @@ impl RunningAgent {
             let Some(identity) = identity else { return };
             let wait = if identity.is_expired(self.bot.clock.now()) {
                 reporter.failed();
-                let expired = "the bot's identity has expired; the output is written when there is a new one";
+                let expired = "the bot's identity has expired; waiting for a new one to write the output";
                 retry.failed(&expired, Level::WARN, &self.randomness)
             } else {
                 let write = || async {
-                    reporter.begins();
+                    reporter.started();
                     let client = AuthClient::connect(&self.bot.route, &identity).await?;
                     output.write(&client, &identity, &self.issue_context()).await
                 };
@@ -153,7 +152,7 @@ impl RunningAgent {
                         retry.succeeded();
                         reporter.renewed(self.bot.clock.now(), not_after);
                         let wait = self.until_renewal(output.settings.interval, not_after);
-                        tracing::info!(output = %output.settings.name, next = %Rounded(wait), "wrote");
+                        tracing::info!(output = %output.settings.name, next_renewal = %Rounded(wait), "wrote credentials");
                         wait
                     }
                     Err(error) => {
@@ -165,7 +164,7 @@ impl RunningAgent {
             tokio::select! {
                 biased;
                 _ = signals.renewal() => {}
-                // A fresh identity is worth an attempt at once, where the last one failed.
+                // After a failure, a fresh identity is worth an immediate attempt.
                 Ok(()) = current.changed(), if retry.is_failing() => {}
                 () = schedule::wait(wait, &self.bot.clock) => {}
             }

@@ -1,4 +1,4 @@
-//! What an embedder or `main` gets when the agent cannot go on. Every message says it all: nothing is left to a chain.
+//! Why an agent cannot start or stopped. Every message is complete without its sources.
 
 use crate::agent::bot::renewal::RenewalError;
 use crate::agent::bot::storage::StorageError;
@@ -11,20 +11,20 @@ use crate::agent::runtime::unsupported::Unsupported;
 use crate::agent::service::error::OutputError;
 use crate::config::JoinMethod;
 
-/// Why an agent did not start, or ended.
+/// An agent did not start, or stopped with an error.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
-    /// The configuration asks for what this version cannot do. Found before anything is joined or written.
+    /// The configuration contains parts that this version cannot run. Nothing was joined or written.
     #[error(transparent)]
     Unsupported(#[from] Unsupported),
     /// Neither `proxy_server` nor `auth_server` is set.
     #[error("no address: set proxy_server to the web address of a Teleport proxy, as host:port")]
     NoAddress,
-    /// An address that cannot be read.
-    #[error("{setting}: {error}")]
+    /// The address cannot be parsed.
+    #[error("{field}: {error}")]
     Address {
         /// `proxy_server` or `auth_server`.
-        setting: &'static str,
+        field: &'static str,
         /// What is wrong with it.
         error: AddressError,
     },
@@ -32,7 +32,9 @@ pub enum AgentError {
     #[error(transparent)]
     HttpProxy(#[from] HttpProxyError),
     /// `onboarding.join_method` is not set.
-    #[error("onboarding.join_method is not set: say how the bot joins, for example `join_method: token`")]
+    #[error(
+        "onboarding.join_method is not set: set it to how the bot joins, for example `join_method: token`"
+    )]
     NoJoinMethod,
     /// `onboarding.token` is not set, and the join method needs the name of a token.
     #[error("onboarding.token is not set: the join method {method} needs the name of a token of that method")]
@@ -40,18 +42,18 @@ pub enum AgentError {
         /// The join method.
         method: JoinMethod,
     },
-    /// TLS towards the proxy cannot be set up.
+    /// TLS for the proxy cannot be set up.
     #[error(transparent)]
     Web(#[from] WebError),
-    /// A destination cannot do what is configured.
+    /// A destination does not support its configuration.
     #[error("output {output}: {error}")]
     Destination {
         /// The output's name.
         output: String,
-        /// Why not.
+        /// The problem.
         error: DestinationError,
     },
-    /// Health cannot be served.
+    /// The health server cannot listen.
     #[error(transparent)]
     Diag(#[from] DiagError),
     /// The storage cannot be opened.
@@ -60,16 +62,16 @@ pub enum AgentError {
     /// The bot has no identity and cannot get one.
     #[error(transparent)]
     Renewal(#[from] RenewalError),
-    /// A one-shot run could not write these outputs; the others are written.
+    /// A oneshot run could not write these outputs; the others are written.
     #[error("{}", failures(.0))]
     Outputs(Vec<OutputFailure>),
-    /// A one-shot run was told to stop before it was done.
-    #[error("stopped before everything was written")]
+    /// A oneshot run was stopped before it had finished.
+    #[error("stopped before all outputs were written")]
     Interrupted,
 }
 
 impl AgentError {
-    /// True when the configuration has to change, and nothing has been joined or written.
+    /// Returns true if the configuration must change. Nothing was joined or written.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         matches!(
@@ -86,9 +88,9 @@ impl AgentError {
 /// An output that failed.
 #[derive(Debug)]
 pub struct OutputFailure {
-    /// The service's name: its own, or its type and number.
+    /// The service's name, or its type and number.
     pub name: String,
-    /// Why.
+    /// The error.
     pub error: OutputError,
 }
 

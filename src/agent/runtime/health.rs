@@ -1,45 +1,45 @@
-//! How each service of a running agent fares: its last attempts, when its credentials end, whether its loop still turns.
+//! The health of each service of a running agent: its renewals, when its credentials expire, whether its loop is stuck.
 //!
-//! Kept by the loops, read by `diag`. Pure: knows no clock, and nothing of a service but its name.
+//! Written by the loops, read by the health server. Knows nothing of a service except its name.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-/// The name of the bot's own identity, which no configured service may have.
+/// The name of the bot's own identity, which no configured service may use.
 pub(crate) const IDENTITY: &str = "identity";
-/// Every call and every wait in a loop is limited, and all of one attempt take far less than this.
-const STUCK: Duration = Duration::from_secs(10 * 60);
+/// An attempt that takes longer is stuck: all of its calls and waits have much shorter timeouts.
+const STUCK_AFTER: Duration = Duration::from_secs(10 * 60);
 
-/// What is known of one service.
+/// The state of one service.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Facts {
+pub(crate) struct ServiceState {
     pub(crate) renewals: u64,
     pub(crate) failures: u64,
     /// The last attempt failed.
     failing: bool,
-    /// When the newest credentials end.
+    /// When the newest credentials expire.
     pub(crate) expires: Option<SystemTime>,
     pub(crate) renewed_at: Option<SystemTime>,
-    /// An attempt is under way since then.
+    /// The start of the running attempt.
     busy_since: Option<Instant>,
 }
 
-/// Whether a service's credentials can be used.
+/// Whether the credentials of a service can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Status {
-    /// There are none yet.
+pub(crate) enum HealthStatus {
+    /// There are no credentials yet.
     Initializing,
-    /// There are, and the last attempt renewed them.
+    /// The credentials are valid, and the last renewal succeeded.
     Healthy,
-    /// There are, and the last attempt to renew them failed.
+    /// The credentials are valid, but the last renewal failed.
     Failing,
-    /// There are none any more.
+    /// The credentials have expired, or could not be obtained.
     Unhealthy,
 }
 
-impl Status {
+impl HealthStatus {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Initializing => "initializing",
@@ -49,27 +49,27 @@ impl Status {
         }
     }
 
-    /// Whether whoever uses the credentials can go on.
+    /// Returns true if the credentials can be used.
     pub(crate) const fn is_ready(self) -> bool {
         matches!(self, Self::Healthy | Self::Failing)
     }
 }
 
-impl Facts {
-    pub(crate) fn status(&self, now: SystemTime) -> Status {
+impl ServiceState {
+    pub(crate) fn status(&self, now: SystemTime) -> HealthStatus {
         match self.expires {
-            None if self.failing => Status::Unhealthy,
-            None => Status::Initializing,
-            Some(expires) if expires <= now => Status::Unhealthy,
-            Some(_) if self.failing => Status::Failing,
-            Some(_) => Status::Healthy,
+            None if self.failing => HealthStatus::Unhealthy,
+            None => HealthStatus::Initializing,
+            Some(expires) if expires <= now => HealthStatus::Unhealthy,
+            Some(_) if self.failing => HealthStatus::Failing,
+            Some(_) => HealthStatus::Healthy,
         }
     }
 }
 
 /// Every service, the bot's own identity first.
 #[derive(Debug)]
-pub(crate) struct Health(Vec<(String, Mutex<Facts>)>);
+pub(crate) struct Health(Vec<(String, Mutex<ServiceState>)>);
 
 impl Health {
     pub(crate) fn new<'a>(outputs: impl Iterator<Item = &'a str>) -> Arc<Self> {
@@ -77,66 +77,66 @@ impl Health {
         Arc::new(Self(names.map(|name| (name.to_owned(), Mutex::default())).collect()))
     }
 
-    pub(crate) fn services(&self) -> impl Iterator<Item = (&str, Facts)> {
-        self.0.iter().map(|(name, facts)| (name.as_str(), lock(facts).clone()))
+    pub(crate) fn services(&self) -> impl Iterator<Item = (&str, ServiceState)> {
+        self.0.iter().map(|(name, state)| (name.as_str(), lock(state).clone()))
     }
 
-    /// False when an attempt has been under way for so long that it cannot be expected to end.
+    /// Returns false if an attempt is stuck.
     pub(crate) fn is_alive(&self) -> bool {
-        let stuck = |busy: Instant| busy.elapsed() > STUCK;
-        !self.services().any(|(_, facts)| facts.busy_since.is_some_and(stuck))
+        let is_stuck = |since: Instant| since.elapsed() > STUCK_AFTER;
+        !self.services().any(|(_, state)| state.busy_since.is_some_and(is_stuck))
     }
 
-    /// What the service at `place` tells of itself: 0 is the identity, 1 the first output.
-    pub(crate) fn reporter(self: &Arc<Self>, place: usize) -> Reporter {
-        Reporter { health: Arc::clone(self), place }
+    /// Returns the reporter of a service: 0 is the identity, 1 the first output.
+    pub(crate) fn reporter(self: &Arc<Self>, index: usize) -> Reporter {
+        Reporter { health: Arc::clone(self), index }
     }
 }
 
-/// A service's way to tell how it fares.
+/// Reports the state of one service.
 #[derive(Clone, Debug)]
 pub(crate) struct Reporter {
     health: Arc<Health>,
-    place: usize,
+    index: usize,
 }
 
 impl Reporter {
-    pub(crate) fn begins(&self) {
-        self.tell(|facts| facts.busy_since = Some(Instant::now()));
+    pub(crate) fn started(&self) {
+        self.update(|state| state.busy_since = Some(Instant::now()));
     }
 
     pub(crate) fn renewed(&self, now: SystemTime, expires: SystemTime) {
-        self.tell(|facts| {
-            facts.renewals += 1;
-            facts.failing = false;
-            facts.expires = Some(expires);
-            facts.renewed_at = Some(now);
+        self.update(|state| {
+            state.renewals += 1;
+            state.failing = false;
+            state.expires = Some(expires);
+            state.renewed_at = Some(now);
         });
     }
 
-    /// There is something to go on with that was not made just now.
-    pub(crate) fn goes_on(&self, expires: SystemTime) {
-        self.tell(|facts| facts.expires = Some(expires));
+    /// Reports valid credentials that were not issued just now.
+    pub(crate) fn has_credentials(&self, expires: SystemTime) {
+        self.update(|state| state.expires = Some(expires));
     }
 
     pub(crate) fn failed(&self) {
-        self.tell(|facts| {
-            facts.failures += 1;
-            facts.failing = true;
+        self.update(|state| {
+            state.failures += 1;
+            state.failing = true;
         });
     }
 
-    fn tell(&self, what: impl FnOnce(&mut Facts)) {
-        if let Some((_, facts)) = self.health.0.get(self.place) {
-            let mut facts = lock(facts);
-            facts.busy_since = None;
-            what(&mut facts);
+    fn update(&self, change: impl FnOnce(&mut ServiceState)) {
+        if let Some((_, state)) = self.health.0.get(self.index) {
+            let mut state = lock(state);
+            state.busy_since = None;
+            change(&mut state);
         }
     }
 }
 
-fn lock(facts: &Mutex<Facts>) -> MutexGuard<'_, Facts> {
-    facts.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(state: &Mutex<ServiceState>) -> MutexGuard<'_, ServiceState> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -150,23 +150,23 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH;
         let hour = Duration::from_secs(3600);
         let status = |now| health.services().nth(1).unwrap().1.status(now);
-        assert_eq!(status(now), Status::Initializing);
+        assert_eq!(status(now), HealthStatus::Initializing);
         out.failed();
-        assert_eq!(status(now), Status::Unhealthy);
+        assert_eq!(status(now), HealthStatus::Unhealthy);
         out.renewed(now, now + hour);
-        assert_eq!(status(now), Status::Healthy);
+        assert_eq!(status(now), HealthStatus::Healthy);
         out.failed();
-        assert_eq!((status(now), status(now + hour)), (Status::Failing, Status::Unhealthy));
-        let facts = health.services().nth(1).unwrap().1;
-        assert_eq!((facts.renewals, facts.failures), (1, 2));
+        assert_eq!((status(now), status(now + hour)), (HealthStatus::Failing, HealthStatus::Unhealthy));
+        let state = health.services().nth(1).unwrap().1;
+        assert_eq!((state.renewals, state.failures), (1, 2));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_attempt_without_an_end_is_no_life() {
+    async fn an_agent_with_a_stuck_attempt_is_not_alive() {
         let health = Health::new([].into_iter());
-        health.reporter(0).begins();
+        health.reporter(0).started();
         assert!(health.is_alive());
-        tokio::time::advance(STUCK + Duration::from_secs(1)).await;
+        tokio::time::advance(STUCK_AFTER + Duration::from_secs(1)).await;
         assert!(!health.is_alive());
         health.reporter(0).failed();
         assert!(health.is_alive());

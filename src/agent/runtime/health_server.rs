@@ -1,6 +1,6 @@
-//! The diagnostics listener of `diag_addr`: `/livez`, `/readyz`, `/metrics` over HTTP/1.1. One I/O edge.
+//! The HTTP server at `diag_addr`: `/livez`, `/readyz` and `/metrics` over HTTP/1.1.
 //!
-//! It tells the names of services and how they fare, and nothing of why: that is in the log.
+//! Reports the names and states of services, but never the reason of a failure, which is in the log.
 
 use std::convert::Infallible;
 use std::io;
@@ -20,18 +20,18 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::agent::platform::options::Clock;
-use crate::agent::runtime::health::{Facts, Health, Status};
+use crate::agent::runtime::health::{Health, HealthStatus, ServiceState};
 use crate::agent::runtime::metrics;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
-/// One request and its answer take no longer.
-const EXCHANGE: Duration = Duration::from_secs(10);
-/// Further connections wait to be accepted.
-const CONNECTIONS: usize = 32;
+/// The timeout of one request and its response.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// The number of connections that are served at the same time.
+const MAX_CONNECTIONS: usize = 32;
 
-/// Why the listener cannot be set up.
+/// The server cannot listen at `diag_addr`.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on diag_addr {address}: {error}; set diag_addr to a free host:port of this machine")]
 pub struct DiagError {
@@ -39,15 +39,15 @@ pub struct DiagError {
     error: io::Error,
 }
 
-/// Listens, and serves nothing yet.
+/// A server that listens but does not serve yet.
 #[derive(Debug)]
-pub(crate) struct Listener(TcpListener);
+pub(crate) struct HealthServer(TcpListener);
 
-impl Listener {
-    /// Takes `host:port`; without a host, every address of the machine.
+impl HealthServer {
+    /// Listens at `host:port`; without a host, at every address of the machine.
     pub(crate) async fn bind(address: &str) -> Result<Self, DiagError> {
         let bound = match address.strip_prefix(':') {
-            // Where there is IPv6, this takes IPv4, too.
+            // With IPv6, this accepts IPv4 connections, too.
             Some(port) => match TcpListener::bind(format!("[::]:{port}")).await {
                 Ok(listener) => Ok(listener),
                 Err(_) => TcpListener::bind(format!("0.0.0.0:{port}")).await,
@@ -61,16 +61,16 @@ impl Listener {
         self.0.local_addr().ok()
     }
 
-    /// Serves until dropped, which ends every connection.
+    /// Serves until the future is dropped, which closes every connection.
     pub(crate) async fn serve(self, health: Arc<Health>, clock: Clock) {
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
-                accepted = self.0.accept(), if connections.len() < CONNECTIONS => match accepted {
+                accepted = self.0.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
                     Ok((stream, _)) => {
                         connections.spawn(connection(stream, Arc::clone(&health), clock.clone()));
                     }
-                    // Out of file handles, for example: going on at once would only turn in a circle.
+                    // For example out of file descriptors: retrying at once would busy-loop.
                     Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
                 },
                 Some(_) = connections.join_next() => {}
@@ -81,15 +81,15 @@ impl Listener {
 
 async fn connection(stream: TcpStream, health: Arc<Health>, clock: Clock) {
     let service = service_fn(|request: Request<hyper::body::Incoming>| {
-        let answer = answer(request.method(), request.uri().path(), &health, clock.now());
-        std::future::ready(Ok::<_, Infallible>(answer))
+        let response = handle(request.method(), request.uri().path(), &health, clock.now());
+        std::future::ready(Ok::<_, Infallible>(response))
     });
     let served = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service);
-    // However it ends, whoever asked sees it.
-    let _ = tokio::time::timeout(EXCHANGE, served).await;
+    // The client sees how it ends.
+    let _ = tokio::time::timeout(REQUEST_TIMEOUT, served).await;
 }
 
-fn answer(method: &Method, path: &str, health: &Health, now: SystemTime) -> Response<Full<Bytes>> {
+fn handle(method: &Method, path: &str, health: &Health, now: SystemTime) -> Response<Full<Bytes>> {
     if method != Method::GET && method != Method::HEAD {
         let mut refused = respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD\n".to_owned());
         refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -102,36 +102,36 @@ fn answer(method: &Method, path: &str, health: &Health, now: SystemTime) -> Resp
         "/metrics" => respond(StatusCode::OK, PROMETHEUS, metrics::render(health, now)),
         path => {
             let service = path.strip_prefix("/readyz/");
-            let facts = service.and_then(|service| health.services().find(|(name, _)| *name == service));
-            facts.map_or_else(
+            let state = service.and_then(|service| health.services().find(|(name, _)| *name == service));
+            state.map_or_else(
                 || respond(StatusCode::NOT_FOUND, TEXT, "not found\n".to_owned()),
-                |(_, facts)| report(facts.status(now).is_ready(), &of_service(&facts, now)),
+                |(_, state)| report(state.status(now).is_ready(), &service_status(&state, now)),
             )
         }
     }
 }
 
-/// Ready when every service is.
+/// Ready if every service is.
 fn readiness(health: &Health, now: SystemTime) -> Response<Full<Bytes>> {
-    let (mut services, mut overall) = (Map::new(), Status::Healthy);
-    for (name, facts) in health.services() {
-        overall = worse(overall, facts.status(now));
-        services.insert(name.to_owned(), of_service(&facts, now));
+    let (mut services, mut overall) = (Map::new(), HealthStatus::Healthy);
+    for (name, state) in health.services() {
+        overall = worse(overall, state.status(now));
+        services.insert(name.to_owned(), service_status(&state, now));
     }
     report(overall.is_ready(), &json!({ "status": overall.as_str(), "services": services }))
 }
 
-const fn worse(one: Status, other: Status) -> Status {
+const fn worse(one: HealthStatus, other: HealthStatus) -> HealthStatus {
     match (one, other) {
-        (Status::Unhealthy, _) | (_, Status::Unhealthy) => Status::Unhealthy,
-        (Status::Initializing, _) | (_, Status::Initializing) => Status::Initializing,
-        (Status::Failing, _) | (_, Status::Failing) => Status::Failing,
-        (Status::Healthy, Status::Healthy) => Status::Healthy,
+        (HealthStatus::Unhealthy, _) | (_, HealthStatus::Unhealthy) => HealthStatus::Unhealthy,
+        (HealthStatus::Initializing, _) | (_, HealthStatus::Initializing) => HealthStatus::Initializing,
+        (HealthStatus::Failing, _) | (_, HealthStatus::Failing) => HealthStatus::Failing,
+        (HealthStatus::Healthy, HealthStatus::Healthy) => HealthStatus::Healthy,
     }
 }
 
-fn of_service(facts: &Facts, now: SystemTime) -> Value {
-    json!({ "status": facts.status(now).as_str() })
+fn service_status(state: &ServiceState, now: SystemTime) -> Value {
+    json!({ "status": state.status(now).as_str() })
 }
 
 fn report(is_ready: bool, body: &Value) -> Response<Full<Bytes>> {

@@ -1,65 +1,66 @@
-//! The agent's health as Prometheus text, format version 0.0.4. Pure. Labels hold the names of services and nothing else
-//! that tells one agent from another.
+//! The agent's health in the Prometheus text format, version 0.0.4.
+//!
+//! Labels contain the names of services, and nothing else that identifies an agent.
 
 use std::fmt::Write as _;
 use std::time::SystemTime;
 
-use crate::agent::runtime::health::{Facts, Health};
+use crate::agent::runtime::health::{Health, ServiceState};
 
-/// One metric of every service: name, type, help, and its value where it has one.
+/// A metric of every service.
 struct Metric {
     name: &'static str,
-    kind: &'static str,
+    metric_type: &'static str,
     help: &'static str,
-    value: fn(&Facts, SystemTime) -> Option<u64>,
+    value: fn(&ServiceState, SystemTime) -> Option<u64>,
 }
 
 const METRICS: [Metric; 5] = [
     Metric {
         name: "tbot_renewals_total",
-        kind: "counter",
-        help: "Credentials that were issued and saved.",
-        value: |facts, _| Some(facts.renewals),
+        metric_type: "counter",
+        help: "Renewals that succeeded.",
+        value: |state, _| Some(state.renewals),
     },
     Metric {
         name: "tbot_renewal_failures_total",
-        kind: "counter",
-        help: "Attempts that ended without new credentials.",
-        value: |facts, _| Some(facts.failures),
+        metric_type: "counter",
+        help: "Renewals that failed.",
+        value: |state, _| Some(state.failures),
     },
     Metric {
         name: "tbot_renewed_timestamp_seconds",
-        kind: "gauge",
-        help: "When the newest credentials were issued, in seconds since the epoch.",
-        value: |facts, _| facts.renewed_at.map(seconds),
+        metric_type: "gauge",
+        help: "When the current credentials were issued, in seconds since the epoch.",
+        value: |state, _| state.renewed_at.map(seconds),
     },
     Metric {
         name: "tbot_expires_timestamp_seconds",
-        kind: "gauge",
-        help: "When the newest credentials end, in seconds since the epoch.",
-        value: |facts, _| facts.expires.map(seconds),
+        metric_type: "gauge",
+        help: "When the current credentials expire, in seconds since the epoch.",
+        value: |state, _| state.expires.map(seconds),
     },
     Metric {
         name: "tbot_ready",
-        kind: "gauge",
-        help: "Whether the newest credentials can be used: 1 or 0.",
-        value: |facts, now| Some(u64::from(facts.status(now).is_ready())),
+        metric_type: "gauge",
+        help: "Whether the current credentials can be used: 1 or 0.",
+        value: |state, now| Some(u64::from(state.status(now).is_ready())),
     },
 ];
 
-/// The page.
+/// Returns the page.
 pub(crate) fn render(health: &Health, now: SystemTime) -> String {
     let mut page = String::new();
-    let mut line = |text: std::fmt::Arguments<'_>| {
-        // Writing to a String cannot fail.
-        let _ = writeln!(page, "{text}");
+    let mut line = |content: std::fmt::Arguments<'_>| {
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(page, "{content}");
     };
     line(format_args!("# HELP tbot_build_info The version of tbot.\n# TYPE tbot_build_info gauge"));
     line(format_args!("tbot_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION")));
-    for Metric { name, kind, help, value } in METRICS {
-        line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
-        for (service, facts) in health.services() {
-            if let Some(value) = value(&facts, now) {
+    for Metric { name, metric_type, help, value } in METRICS {
+        line(format_args!("# HELP {name} {help}\n# TYPE {name} {metric_type}"));
+        for (service, state) in health.services() {
+            if let Some(value) = value(&state, now) {
                 line(format_args!("{name}{{service=\"{}\"}} {value}", escaped(service)));
             }
         }
@@ -71,7 +72,7 @@ fn seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// A label's value. Names of services need none of this, but who embeds the library may not check them.
+/// Escapes a label's value. The checks refuse such service names, but an embedder may skip the checks.
 fn escaped(name: &str) -> String {
     name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_metric_has_a_help_a_type_and_a_line_for_each_service_that_has_it() {
+    fn every_metric_has_a_type_and_one_line_per_service_with_a_value() {
         let health = Health::new(["a\"b"].into_iter());
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
         health.reporter(0).renewed(now, now + Duration::from_secs(60));

@@ -1,4 +1,4 @@
-//! One run: a fresh identity, every output once, a few of them at the same time, and the end. Nothing is tried twice.
+//! Oneshot mode: obtains a fresh identity and writes every output once, a few at the same time. Nothing is retried.
 
 use std::sync::Arc;
 
@@ -12,58 +12,58 @@ use crate::agent::runtime::error::{AgentError, OutputFailure};
 use crate::agent::service::error::OutputError;
 use crate::agent::teleport::auth_client::AuthClient;
 
-/// Outputs under way: each one's place in the configuration, and how it ended.
-type Writing = JoinSet<(usize, Result<(), OutputError>)>;
+/// The outputs being written: the index of each in the configuration, and its result.
+type Writes = JoinSet<(usize, Result<(), OutputError>)>;
 
 impl RunningAgent {
-    /// Joins or renews, writes every output once, and ends. When it is told to stop, it ends as soon as what the server
-    /// has been asked for is saved.
+    /// Joins or renews, writes every output once, and returns. After a shutdown it returns as soon as a requested identity
+    /// is saved.
     pub(super) async fn run_oneshot(self: &Arc<Self>, mut signals: Signals) -> Result<(), AgentError> {
-        let mut writing = Writing::new();
+        let mut writes = Writes::new();
         let ended = tokio::select! {
             biased;
-            ended = self.write_all(&mut writing) => ended,
+            ended = self.write_all(&mut writes) => ended,
             () = signals.shutdown() => Err(AgentError::Interrupted),
         };
-        // Waited for, because they share the storage and its lock.
-        writing.shutdown().await;
+        // Wait for the tasks, because they share the storage and its lock.
+        writes.shutdown().await;
         self.bot.settled().await;
         ended
     }
 
-    async fn write_all(self: &Arc<Self>, writing: &mut Writing) -> Result<(), AgentError> {
+    async fn write_all(self: &Arc<Self>, writes: &mut Writes) -> Result<(), AgentError> {
         let obtained = self.bot.obtain().await?;
         obtained.say();
         let identity = Arc::clone(obtained.identity());
-        // Even with no output to write, a run that ends well has shown that the identity is accepted.
+        // Connect even if there is no output, so that a successful run proves that the identity is accepted.
         let client = AuthClient::connect(&self.bot.route, &identity).await.map_err(RenewalError::Api)?;
         let (client, write_limit) = (Arc::new(client), Arc::new(WriteLimit::new()));
         for (index, output) in self.outputs.iter().cloned().enumerate() {
             let (agent, write_limit) = (Arc::clone(self), Arc::clone(&write_limit));
             let (client, identity) = (Arc::clone(&client), Arc::clone(&identity));
-            writing.spawn(async move {
+            writes.spawn(async move {
                 let cx = agent.issue_context();
                 let written = write_limit.run(|| output.write(&client, &identity, &cx)).await;
                 if written.is_ok() {
-                    tracing::info!(output = %output.settings.name, "wrote");
+                    tracing::info!(output = %output.settings.name, "wrote credentials");
                 }
                 (index, written.map(drop))
             });
         }
         let mut failures = Vec::new();
-        while let Some(ended) = writing.join_next().await {
+        while let Some(ended) = writes.join_next().await {
             match ended {
                 Ok((_, Ok(()))) => {}
                 Ok((index, Err(error))) => failures.push((index, error)),
-                // Nobody cancels one here, so that it is a panic.
+                // No task is cancelled here, so it panicked.
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             }
         }
-        self.failed(failures)
+        self.result(failures)
     }
 
-    /// Reports failures in the order of the configuration, whichever came first.
-    fn failed(&self, mut failures: Vec<(usize, OutputError)>) -> Result<(), AgentError> {
+    /// Returns the failures in the order of the configuration.
+    fn result(&self, mut failures: Vec<(usize, OutputError)>) -> Result<(), AgentError> {
         if failures.is_empty() {
             return Ok(());
         }

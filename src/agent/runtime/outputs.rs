@@ -24,7 +24,8 @@ use crate::config::{
     TrustDomain, WorkloadIdentitySelector, is_on,
 };
 
-/// Every service in the order in which they are numbered. A service without a name has its type and its number.
+/// Returns an output for every service, in the order of the configuration. A service without a name is named by its type
+/// and number.
 pub(super) fn outputs(
     config: &Config,
     environment: &Environment,
@@ -38,30 +39,30 @@ pub(super) fn outputs(
         let unsupported = || Unsupported::service(&pointer, service);
         let fields = service.fields();
         let lifetime = fields.lifetime();
-        let or = |own: Option<config::GoDuration>, general| {
-            own.filter(|own| !own.is_zero()).map_or(general, |own| own.to_std())
+        let or_default = |own: Option<config::GoDuration>, default| {
+            own.filter(|own| !own.is_zero()).map_or(default, |own| own.to_std())
         };
         let name = name(service, index + 1);
         let place = Place::new(fields.destination().ok_or_else(unsupported)?, environment, clock)
             .map_err(|error| AgentError::Destination { output: name.clone(), error })?;
         outputs.push(Output {
-            kind: kind(service).ok_or_else(unsupported)?,
+            kind: output_kind(service).ok_or_else(unsupported)?,
             settings: OutputSettings {
                 name,
                 destination: Arc::new(Destination::new(place)),
-                roles: texts(fields.roles()),
-                ttl: or(lifetime.credential_ttl, ttl),
-                interval: or(lifetime.renewal_interval, interval),
+                roles: strings(fields.roles()),
+                ttl: or_default(lifetime.credential_ttl, ttl),
+                interval: or_default(lifetime.renewal_interval, interval),
             },
         });
     }
     Ok(outputs)
 }
 
-fn kind(service: &Service) -> Option<OutputKind> {
+fn output_kind(service: &Service) -> Option<OutputKind> {
     Some(match service {
         Service::Identity(identity) => OutputKind::Identity(IdentityOutput {
-            leaf: text(identity.cluster.as_ref()),
+            leaf: non_empty(identity.cluster.as_ref()),
             allow_reissue: is_on(identity.allow_reissue),
             with_ssh_config: identity.ssh_config != Some(SshConfigMode::Off),
         }),
@@ -71,8 +72,8 @@ fn kind(service: &Service) -> Option<OutputKind> {
         }),
         Service::Database(database) => OutputKind::Database(DatabaseOutput {
             service: database.service.as_str().to_owned(),
-            database: text(database.database.as_ref()).unwrap_or_default(),
-            username: text(database.username.as_ref()).unwrap_or_default(),
+            database: non_empty(database.database.as_ref()).unwrap_or_default(),
+            username: non_empty(database.username.as_ref()).unwrap_or_default(),
             format: database.format.unwrap_or(DatabaseFormat::Plain),
         }),
         Service::Kubernetes(kubernetes) => OutputKind::Kubernetes(KubernetesOutput {
@@ -85,20 +86,20 @@ fn kind(service: &Service) -> Option<OutputKind> {
             context_name: ContextName::of_service(kubernetes)?,
         }),
         Service::SshHost(host) => OutputKind::SshHost(SshHostOutput {
-            principals: texts(&host.principals),
+            principals: strings(&host.principals),
             ca_type: host.ca_type.unwrap_or(SshCaType::User),
         }),
         Service::WorkloadIdentityX509(x509) => {
             let domains = x509.trust_domains.as_deref().unwrap_or_default();
             OutputKind::WorkloadX509(WorkloadX509Output {
-                selector: workloads(&x509.selector),
+                selector: workload_selector(&x509.selector),
                 trust_app_clients: domains.contains(&TrustDomain::AppClient),
                 trust_federated: is_on(x509.include_federated_trust_bundles),
             })
         }
         Service::WorkloadIdentityJwt(jwt) => OutputKind::WorkloadJwt(WorkloadJwtOutput {
-            selector: workloads(&jwt.selector),
-            audiences: jwt.audiences.iter().filter_map(|audience| text(Some(audience))).collect(),
+            selector: workload_selector(&jwt.selector),
+            audiences: jwt.audiences.iter().filter_map(|audience| non_empty(Some(audience))).collect(),
         }),
         _ => return None,
     })
@@ -107,29 +108,29 @@ fn kind(service: &Service) -> Option<OutputKind> {
 fn selector(selector: &KubernetesSelector) -> kubernetes_v2::KubernetesSelector {
     let labels = selector.labels.iter().flatten();
     kubernetes_v2::KubernetesSelector {
-        name: text(selector.name.as_ref()),
+        name: non_empty(selector.name.as_ref()),
         labels: labels.map(|(key, value)| (key.clone(), value.as_str().to_owned())).collect(),
-        namespace: text(selector.default_namespace.as_ref()),
+        namespace: non_empty(selector.default_namespace.as_ref()),
     }
 }
 
-fn workloads(selector: &WorkloadIdentitySelector) -> WorkloadSelector {
+fn workload_selector(selector: &WorkloadIdentitySelector) -> WorkloadSelector {
     let labels = selector.labels.iter().flatten();
-    text(selector.name.as_ref()).map_or_else(
-        || WorkloadSelector::Labels(labels.map(|(key, values)| (key.clone(), texts(&values.0))).collect()),
+    non_empty(selector.name.as_ref()).map_or_else(
+        || WorkloadSelector::Labels(labels.map(|(key, values)| (key.clone(), strings(&values.0))).collect()),
         WorkloadSelector::Name,
     )
 }
 
-/// A text that is set and not empty.
-fn text(identifier: Option<&Identifier>) -> Option<String> {
-    identifier.map(|text| text.as_str().to_owned()).filter(|text| !text.is_empty())
+/// Returns a string that is set and not empty.
+fn non_empty(identifier: Option<&Identifier>) -> Option<String> {
+    identifier.map(|identifier| identifier.as_str().to_owned()).filter(|value| !value.is_empty())
 }
 
-fn texts(identifiers: &[Identifier]) -> Vec<String> {
-    identifiers.iter().map(|text| text.as_str().to_owned()).collect()
+fn strings(identifiers: &[Identifier]) -> Vec<String> {
+    identifiers.iter().map(|identifier| identifier.as_str().to_owned()).collect()
 }
 
 fn name(service: &Service, number: usize) -> String {
-    text(service.fields().name()).unwrap_or_else(|| format!("{}-{number}", service.type_name()))
+    non_empty(service.fields().name()).unwrap_or_else(|| format!("{}-{number}", service.type_name()))
 }

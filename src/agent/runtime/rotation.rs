@@ -1,8 +1,8 @@
-//! Follows rotations of the cluster's certificate authorities: watches them, and has everything renewed when one changes
-//! in a way that clients have to follow.
+//! Follows rotations of the cluster's certificate authorities: watches them, and renews everything when one changes in a
+//! way that clients must follow.
 //!
-//! Whatever fails here is calm: the next renewal by schedule brings the same. After a gap in the stream, what stands now
-//! is compared with what was known, so that nothing that happened in the gap is missed.
+//! A failure here is not serious, because the next scheduled renewal has the same effect. After a gap in the stream, the
+//! current state is compared with the last known one, so that no change is missed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,66 +15,70 @@ use super::running_agent::RunningAgent;
 use crate::agent::credential::identity::Identity;
 use crate::agent::credential::x509;
 use crate::agent::platform::options::Clock;
-use crate::agent::runtime::daemon::Current;
-use crate::agent::runtime::schedule::{self, Backoff, LAST_RETRY, Rounded};
+use crate::agent::runtime::daemon::CurrentIdentity;
+use crate::agent::runtime::schedule::{self, Backoff, MAX_RETRY, Rounded};
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::auth_client::{AuthClient, AuthorityState};
 
-/// The authorities that the bot itself and most outputs depend on.
+/// The CAs that the bot itself and most outputs depend on.
 const TYPES: [&str; 3] = ["host", "user", "db"];
-/// That of outputs for workloads, which older clusters do not have.
+/// The CA of outputs for workloads, which older clusters do not have.
 const WORKLOADS: &str = "spiffe";
-/// The first version that is asked about [`WORKLOADS`].
+/// The first server version that is asked about [`WORKLOADS`].
 const FIRST_WITH_WORKLOADS: u32 = 16;
-/// A rotation changes several authorities one after the other; they are followed as one.
+/// A rotation changes several CAs one after the other; one renewal follows all changes within this time.
 const DEBOUNCE: Duration = Duration::from_secs(10);
 
 impl RunningAgent {
-    /// Watches for as long as it is polled, and tells `renew` when everything has to be renewed.
+    /// Watches for as long as it is polled, and signals `renew` when everything must be renewed.
     pub(super) async fn follow_rotations(
         self: Arc<Self>,
-        current: watch::Receiver<Current>,
+        current: watch::Receiver<CurrentIdentity>,
         renew: watch::Sender<()>,
     ) {
         let (changed, mut changes) = watch::channel(());
         tokio::join!(self.watch_authorities(current, changed), async {
-            // Ends with the watcher, which holds the sender.
+            // Ends with the watcher, which owns the sender.
             while changes.changed().await.is_ok() {
                 schedule::wait(DEBOUNCE, &self.bot.clock).await;
-                // Counts as seen: what came meanwhile is followed by this renewal, too.
+                // This renewal also follows the changes of the meantime.
                 changes.borrow_and_update();
                 renew.send_replace(());
             }
         });
     }
 
-    async fn watch_authorities(&self, mut current: watch::Receiver<Current>, changed: watch::Sender<()>) {
-        let mut known = Known::default();
+    async fn watch_authorities(
+        &self,
+        mut current: watch::Receiver<CurrentIdentity>,
+        changed: watch::Sender<()>,
+    ) {
+        let mut known = KnownStates::default();
         let mut backoff = Backoff::new();
-        let mut said = false;
+        let mut is_logged = false;
         loop {
-            let Some(identity) = valid(&mut current, &self.bot.clock).await else { return };
-            let began = Instant::now();
+            let Some(identity) = valid_identity(&mut current, &self.bot.clock).await else { return };
+            let started = Instant::now();
             let ended = self.watch_as(&identity, &mut known, &changed).await;
-            if began.elapsed() > LAST_RETRY {
+            if started.elapsed() > MAX_RETRY {
                 backoff = Backoff::new();
             }
             let wait = backoff.next(&self.randomness);
             let retry = Rounded(wait);
             match ended {
-                Ok(()) => tracing::debug!(%retry, "the watch for rotations of authorities ended"),
-                Err(error) if said => {
-                    tracing::debug!(%retry, "cannot watch for rotations of authorities: {error}");
+                Ok(()) => tracing::debug!(%retry, "the watch for CA rotations ended"),
+                Err(error) if is_logged => {
+                    tracing::debug!(%retry, "cannot watch for CA rotations: {error}");
                 }
-                // Where nobody answers, the other loops say so.
+                // If the server is unreachable, the other loops log it.
                 Err(error @ (ApiError::Connect { .. } | ApiError::NoResponse { .. })) => {
-                    tracing::debug!(%retry, "cannot watch for rotations of authorities: {error}");
+                    tracing::debug!(%retry, "cannot watch for CA rotations: {error}");
                 }
                 Err(error) => {
-                    said = true;
+                    is_logged = true;
                     tracing::info!(
                         %retry,
-                        "cannot watch for rotations of authorities, which are followed at the next renewal then: {error}"
+                        "cannot watch for CA rotations, so they are followed at the next scheduled renewal: {error}"
                     );
                 }
             }
@@ -82,11 +86,11 @@ impl RunningAgent {
         }
     }
 
-    /// One stream, to its end or to that of the certificate that it was opened with.
+    /// Watches one stream until it ends or until the certificate that opened it expires.
     async fn watch_as(
         &self,
         identity: &Identity,
-        known: &mut Known,
+        known: &mut KnownStates,
         changed: &watch::Sender<()>,
     ) -> Result<(), ApiError> {
         let client = AuthClient::connect(&self.bot.route, identity).await?;
@@ -99,7 +103,7 @@ impl RunningAgent {
         let mut watch = client.watch_authorities(&types, cluster).await?;
         for ca_type in types {
             if let Some(state) = client.authority_state(ca_type, cluster).await? {
-                known.take(state, Some(identity), changed);
+                known.update(state, Some(identity), changed);
             }
         }
         let left = identity.user.not_after.duration_since(self.bot.clock.now()).unwrap_or_default();
@@ -109,7 +113,7 @@ impl RunningAgent {
             tokio::select! {
                 () = &mut expired => return Ok(()),
                 event = watch.next() => match event? {
-                    Some(state) if state.trusted.cluster == cluster => known.take(state, None, changed),
+                    Some(state) if state.trusted.cluster == cluster => known.update(state, None, changed),
                     Some(_) => {}
                     None => return Ok(()),
                 },
@@ -118,54 +122,58 @@ impl RunningAgent {
     }
 }
 
-/// The identity, as soon as there is one that has not expired; none when there will not be any more.
-async fn valid(current: &mut watch::Receiver<Current>, clock: &Clock) -> Option<Arc<Identity>> {
-    let is_valid =
-        |current: &Current| current.as_ref().is_some_and(|identity| !identity.is_expired(clock.now()));
+/// Waits for an identity that has not expired. Returns `None` if the sender is gone.
+async fn valid_identity(
+    current: &mut watch::Receiver<CurrentIdentity>,
+    clock: &Clock,
+) -> Option<Arc<Identity>> {
+    let is_valid = |current: &CurrentIdentity| {
+        current.as_ref().is_some_and(|identity| !identity.is_expired(clock.now()))
+    };
     current.wait_for(is_valid).await.ok()?.clone()
 }
 
-/// What was last seen of each authority.
+/// The last known state of each CA.
 #[derive(Default)]
-struct Known(BTreeMap<String, AuthorityState>);
+struct KnownStates(BTreeMap<String, AuthorityState>);
 
-impl Known {
-    /// Compares with what was known, and tells when clients have to follow. At first sight `identity` tells what the
-    /// agent follows already.
-    fn take(&mut self, state: AuthorityState, identity: Option<&Identity>, changed: &watch::Sender<()>) {
-        let behind = match self.0.get(&state.ca_type) {
-            // Whoever verifies a workload must know a key before it signs, so that every change of what is trusted counts.
+impl KnownStates {
+    /// Compares a state with the last known one, and signals `changed` if clients must follow. For the first state of a
+    /// CA, `identity` shows what the agent trusts already.
+    fn update(&mut self, state: AuthorityState, identity: Option<&Identity>, changed: &watch::Sender<()>) {
+        let must_follow = match self.0.get(&state.ca_type) {
+            // A verifier of workloads must know a key before it signs, so every change of the trusted keys counts.
             Some(known) if state.ca_type == WORKLOADS => known.trusted != state.trusted,
-            Some(known) => *known != state && concerns_clients(&state.phase),
+            Some(known) => *known != state && affects_clients(&state.phase),
             None => {
-                identity.is_none_or(|identity| !trusts(identity, &state)) && concerns_clients(&state.phase)
+                identity.is_none_or(|identity| !trusts(identity, &state)) && affects_clients(&state.phase)
             }
         };
-        if behind {
+        if must_follow {
             tracing::info!(
                 authority = %state.ca_type,
                 phase = %state.phase,
                 wait = %Rounded(DEBOUNCE),
-                "an authority of the cluster is being rotated: renewing everything soon"
+                "a certificate authority of the cluster is being rotated: renewing everything soon"
             );
             changed.send_replace(());
         } else {
             tracing::debug!(
                 authority = %state.ca_type,
                 phase = %state.phase,
-                "an authority of the cluster was looked at: nothing to follow"
+                "a certificate authority of the cluster needs no renewal"
             );
         }
         self.0.insert(state.ca_type.clone(), state);
     }
 }
 
-/// `init` only announces new keys, and `update_servers` changes what servers show, which clients trust by then.
-fn concerns_clients(phase: &str) -> bool {
+/// `init` only announces new keys, and `update_servers` changes the servers' certificates, which clients already trust.
+fn affects_clients(phase: &str) -> bool {
     !matches!(phase, "" | "init" | "update_servers")
 }
 
-/// Whether the identity came with every certificate of an authority. It brings none of those for databases and workloads.
+/// Returns true if the identity contains every certificate of a CA. It never contains those for databases and workloads.
 fn trusts(identity: &Identity, state: &AuthorityState) -> bool {
     let parsed = |pem: &String| x509::certificates(pem).unwrap_or_default();
     let trusted: Vec<_> = identity.certs.tls_cas.iter().flat_map(parsed).collect();
@@ -184,20 +192,20 @@ mod tests {
         AuthorityState { ca_type: ca_type.to_owned(), phase: phase.to_owned(), trusted }
     }
 
-    /// Whether something has changed since this was last asked.
-    fn seen(changes: &mut watch::Receiver<()>) -> bool {
+    /// Returns true if there was a change since the last call.
+    fn has_changed(changes: &mut watch::Receiver<()>) -> bool {
         let changed = changes.has_changed().unwrap();
         changes.borrow_and_update();
         changed
     }
 
     #[test]
-    fn clients_follow_the_phases_that_concern_them_and_each_once() {
+    fn each_phase_that_affects_clients_is_followed_once() {
         let (changed, mut changes) = watch::channel(());
-        let mut known = Known::default();
+        let mut known = KnownStates::default();
         let mut follows = |phase, tls: &[&str]| {
-            known.take(state("db", phase, tls), None, &changed);
-            seen(&mut changes)
+            known.update(state("db", phase, tls), None, &changed);
+            has_changed(&mut changes)
         };
         assert!(!follows("", &["old"]));
         assert!(!follows("init", &["old", "new"]));
@@ -206,17 +214,17 @@ mod tests {
         assert!(!follows("update_servers", &["new", "old"]));
         assert!(follows("rollback", &["old", "new"]));
         assert!(follows("standby", &["old"]));
-        assert!(!follows("standby", &["old"]), "an authority may be put again for other reasons");
+        assert!(!follows("standby", &["old"]), "the CA may be written again for other reasons");
     }
 
     #[test]
-    fn every_change_of_what_workloads_trust_is_followed() {
+    fn every_change_of_the_workload_ca_is_followed() {
         let (changed, mut changes) = watch::channel(());
-        let mut known = Known::default();
+        let mut known = KnownStates::default();
         known.0.insert(WORKLOADS.to_owned(), state(WORKLOADS, "", &["old"]));
         let mut follows = |phase, tls: &[&str]| {
-            known.take(state(WORKLOADS, phase, tls), None, &changed);
-            seen(&mut changes)
+            known.update(state(WORKLOADS, phase, tls), None, &changed);
+            has_changed(&mut changes)
         };
         assert!(follows("init", &["old", "new"]), "it will sign soon");
         assert!(follows("update_clients", &["new", "old"]));

@@ -9,14 +9,14 @@ use crate::agent::platform::options::Randomness;
 use crate::agent::service::context::IssueContext;
 use crate::agent::service::output::Output;
 
-/// What a running agent consists of. How it runs is in `daemon` and `oneshot`.
+/// A running agent. `daemon` and `oneshot` run it.
 pub(super) struct RunningAgent {
     pub(super) bot: Arc<Bot>,
     pub(super) outputs: Vec<Output>,
     pub(super) interval: Duration,
     pub(super) randomness: Randomness,
     pub(super) command: PathBuf,
-    /// What files name as the proxy, where it is not what the cluster advertises.
+    /// The proxy address to write into files, if it is not the one that the cluster advertises.
     pub(super) proxy_address: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! When to act next: jittered intervals, capped backoff, and waiting by the wall clock. Does no I/O.
+//! When to act next: jittered intervals, exponential backoff with a limit, and waiting by the wall clock.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -8,15 +8,17 @@ use tokio::time::Instant;
 use crate::agent::platform::options::{Clock, Randomness};
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
-/// No attempt waits longer for the next one.
-pub(crate) const LAST_RETRY: Duration = Duration::from_secs(60);
-/// An interval of nothing must not become a loop that never rests.
-const SHORTEST: Duration = Duration::from_millis(50);
-/// However soon a certificate ends, the server is not asked more often than this.
-const LEAST: Duration = Duration::from_secs(1);
+/// The longest wait between two attempts.
+pub(crate) const MAX_RETRY: Duration = Duration::from_secs(60);
+/// The shortest interval, so that an interval of zero does not become a busy loop.
+const MIN_INTERVAL: Duration = Duration::from_millis(50);
+/// The shortest wait before a renewal, however soon the certificate expires.
+const MIN_WAIT: Duration = Duration::from_secs(1);
 
-/// How long to wait before renewing what ends at `not_after`: `interval` less up to a tenth, so that many agents
-/// started together drift apart; but no longer than two thirds of what is left, for servers that allow less than was asked.
+/// Returns how long to wait before renewing credentials that expire at `not_after`.
+///
+/// This is `interval` less a random part of up to a tenth, so that agents started together drift apart, but at most two
+/// thirds of the time left, because a server may issue shorter credentials than requested.
 pub(crate) fn until_renewal(
     interval: Duration,
     not_after: SystemTime,
@@ -24,12 +26,12 @@ pub(crate) fn until_renewal(
     random: &Randomness,
 ) -> Duration {
     let left = not_after.duration_since(now).unwrap_or_default();
-    let most = (left * 2 / 3).max(LEAST);
-    interval.max(SHORTEST).mul_f64(1.0 - random.next() / 10.0).min(most)
+    let longest = (left * 2 / 3).max(MIN_WAIT);
+    interval.max(MIN_INTERVAL).mul_f64(1.0 - random.next() / 10.0).min(longest)
 }
 
-/// Waits `duration`, by the wall clock or the monotonic one, whichever is over first: the wall clock goes on while a
-/// machine sleeps, and may also be set back.
+/// Waits for `duration` by the wall clock or the monotonic clock, whichever ends first: the wall clock advances while
+/// the machine is suspended, but may also be set back.
 pub(crate) async fn wait(duration: Duration, clock: &Clock) {
     let started = Instant::now();
     let due = clock.now() + duration;
@@ -44,7 +46,7 @@ pub(crate) async fn wait(duration: Duration, clock: &Clock) {
     }
 }
 
-/// Waits between attempts: one second, doubled up to a minute, each with a random part of up to one half.
+/// The waits between attempts: one second, doubled up to a minute, each shortened by a random part of up to one half.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     next: Duration,
@@ -57,12 +59,12 @@ impl Backoff {
 
     pub(crate) fn next(&mut self, random: &Randomness) -> Duration {
         let wait = self.next.mul_f64(0.5 + random.next() / 2.0);
-        self.next = (self.next * 2).min(LAST_RETRY);
+        self.next = (self.next * 2).min(MAX_RETRY);
         wait
     }
 }
 
-/// A duration for people: `200ms`, `5.9s`, `42s`, `18m40s`, `2h5m`.
+/// Displays a duration rounded: `200ms`, `5.9s`, `42s`, `18m40s`, `2h5m`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rounded(pub(crate) Duration);
 
@@ -96,18 +98,18 @@ mod tests {
     }
 
     #[test]
-    fn renewals_are_jittered_and_come_before_the_end() {
+    fn renewals_are_jittered_and_precede_the_expiry() {
         let now = SystemTime::UNIX_EPOCH;
         let hour = now + 60 * MINUTE;
         assert_eq!(until_renewal(20 * MINUTE, hour, now, &fixed(0.0)), 20 * MINUTE);
         assert_eq!(until_renewal(20 * MINUTE, hour, now, &fixed(1.0)), 18 * MINUTE);
         assert_eq!(until_renewal(20 * MINUTE, now + 15 * MINUTE, now, &fixed(0.0)), 10 * MINUTE);
-        assert_eq!(until_renewal(Duration::ZERO, hour, now, &fixed(0.0)), SHORTEST);
-        assert_eq!(until_renewal(20 * MINUTE, now, now, &fixed(0.0)), LEAST, "expired already");
+        assert_eq!(until_renewal(Duration::ZERO, hour, now, &fixed(0.0)), MIN_INTERVAL);
+        assert_eq!(until_renewal(20 * MINUTE, now, now, &fixed(0.0)), MIN_WAIT, "expired already");
     }
 
     #[test]
-    fn durations_are_rounded_for_people() {
+    fn displayed_durations_are_rounded() {
         let rounded = |millis| Rounded(Duration::from_millis(millis)).to_string();
         assert_eq!(
             [rounded(200), rounded(5918), rounded(2000), rounded(42_700)],
@@ -125,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_suspend_makes_a_wait_end_soon_after() {
+    async fn a_wait_ends_soon_after_a_suspend() {
         let seconds = Arc::new(AtomicU64::new(0));
         let shown = Arc::clone(&seconds);
         let clock = Clock::from_fn(move || {
@@ -141,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_clock_that_stands_still_does_not_stop_the_agent() {
+    async fn a_wait_ends_even_if_the_wall_clock_stops() {
         let clock = Clock::from_fn(|| SystemTime::UNIX_EPOCH);
         let started = Instant::now();
         wait(MINUTE, &clock).await;

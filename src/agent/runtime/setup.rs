@@ -1,5 +1,4 @@
-//! From the configuration to what runs: refuses, fills in defaults, opens the storage. The only reader of [`Config`]
-//! beside `unsupported`.
+//! Prepares an agent from its configuration: refuses what cannot run, applies defaults, opens the storage.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,16 +22,16 @@ use crate::agent::service::output::Output;
 use crate::agent::teleport::discovery::AddressField;
 use crate::config::{self, Config, JoinMethod, is_on};
 
-/// What [`Agent::new`](super::agent::Agent::new) needs beside the configuration.
+/// What [`Agent::new`](super::agent::Agent::new) needs in addition to the configuration.
 #[derive(Clone, Debug)]
 pub struct AgentOptions {
-    /// The variables the agent reads.
+    /// The environment variables that the agent reads.
     pub environment: Environment,
-    /// Wall-clock time.
+    /// The wall clock.
     pub clock: Clock,
-    /// Numbers for jitter.
+    /// The random numbers for jitter.
     pub randomness: Randomness,
-    /// Absolute path of the `tbot` command that `ssh_config` names in its `ProxyCommand`.
+    /// The absolute path of the `tbot` command that `ssh_config` names in its `ProxyCommand`.
     pub command: PathBuf,
 }
 
@@ -41,7 +40,7 @@ pub(super) struct Plan {
     options: AgentOptions,
     route: Route,
     web: WebClient,
-    setting: AddressField,
+    field: AddressField,
     method: JoinMethod,
     token: Option<TokenSetting>,
     prover: Option<Arc<Prover>>,
@@ -60,24 +59,24 @@ impl Plan {
         let method = onboarding.join_method.ok_or(AgentError::NoJoinMethod)?;
         let token = onboarding.token.as_ref().filter(|token| !token.is_empty());
         if token.is_none() && method != JoinMethod::Token {
-            // A stored identity spares nobody the name: it is renewed by joining again.
+            // Needed even with a stored identity, which these methods renew by joining again.
             return Err(AgentError::NoTokenName { method });
         }
-        let (setting, written) = address(config)?;
+        let (field, written) = address(config)?;
         let address: Address =
-            written.parse().map_err(|error| AgentError::Address { setting: setting.name(), error })?;
+            written.parse().map_err(|error| AgentError::Address { field: field.name(), error })?;
         let insecure = is_on(config.insecure);
         let route = Route::new(address, &options.environment, insecure, options.clock.clone())?;
         let web = WebClient::new(&route, &options.environment)?;
         let pins = onboarding.ca_path.is_some() || onboarding.ca_pins.as_ref().is_some_and(|p| !p.is_empty());
         if pins {
             tracing::warn!(
-                "ca_pins and ca_path are for joining at an auth server, and are not used with a proxy"
+                "ca_pins and ca_path apply to joining at an auth server and are ignored with a proxy"
             );
         }
-        let use_ours = options.environment.get("TBOT_USE_PROXY_ADDR") == Some("yes")
-            && setting == AddressField::ProxyServer;
-        let proxy_address = use_ours.then(|| route.address().to_string());
+        let use_configured = options.environment.get("TBOT_USE_PROXY_ADDR") == Some("yes")
+            && field == AddressField::ProxyServer;
+        let proxy_address = use_configured.then(|| route.address().to_string());
         let (ttl, interval) = (config.credential_ttl().to_std(), config.renewal_interval().to_std());
         let prover = Prover::new(method, onboarding, &options.environment, &options.clock);
         Ok(Self {
@@ -90,7 +89,7 @@ impl Plan {
             options,
             route,
             web,
-            setting,
+            field,
             ttl,
             interval,
             proxy_address,
@@ -98,7 +97,7 @@ impl Plan {
         })
     }
 
-    /// Tests the destinations, and opens and locks the storage.
+    /// Tests the destinations, opens and locks the storage.
     pub(super) async fn open(&self) -> Result<RunningAgent, AgentError> {
         for output in &self.outputs {
             let destination = Arc::clone(&output.settings.destination);
@@ -110,14 +109,14 @@ impl Plan {
             Place::Secret(secret) => Storage::secret(*secret),
             Place::Memory => {
                 if self.method == JoinMethod::Token {
-                    tracing::warn!("the bot's identity is kept in memory: every start needs a new token");
+                    tracing::warn!("the bot's identity is stored in memory: every start needs a new token");
                 }
                 Storage::memory()
             }
         };
         let onboarding = Onboarding {
             web: self.web.clone(),
-            setting: self.setting,
+            setting: self.field,
             token: self.token.clone(),
             prover: self.prover.clone(),
             ttl: self.ttl,
@@ -132,7 +131,7 @@ impl Plan {
         })
     }
 
-    /// Where to serve health, for who runs on.
+    /// Returns the address of the health server, for continuous mode.
     pub(super) fn diag_addr(&self) -> Option<&str> {
         self.diag_addr.as_deref()
     }
@@ -142,13 +141,13 @@ impl Plan {
     }
 }
 
-/// Where both are set, the proxy's is used.
+/// Returns the address to use: the proxy's, if both are set.
 fn address(config: &Config) -> Result<(AddressField, &str), AgentError> {
-    let set =
+    let is_set =
         |address: &'_ Option<config::Location>| address.as_ref().is_some_and(|address| !address.is_empty());
     match (&config.proxy_server, &config.auth_server) {
-        (Some(proxy), _) if set(&config.proxy_server) => Ok((AddressField::ProxyServer, proxy.as_str())),
-        (_, Some(auth)) if set(&config.auth_server) => Ok((AddressField::AuthServer, auth.as_str())),
+        (Some(proxy), _) if is_set(&config.proxy_server) => Ok((AddressField::ProxyServer, proxy.as_str())),
+        (_, Some(auth)) if is_set(&config.auth_server) => Ok((AddressField::AuthServer, auth.as_str())),
         _ => Err(AgentError::NoAddress),
     }
 }

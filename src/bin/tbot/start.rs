@@ -99,7 +99,7 @@ async fn agent(
             AgentError::Unsupported(parts) => {
                 let places = configuration.places();
                 let place = |pointer: &str| places.of(effective, &Pointer::from(pointer));
-                tracing::error!("{}", parts.told_by(place));
+                tracing::error!("{}", parts.message(place));
             }
             error => tracing::error!("{error}"),
         }
