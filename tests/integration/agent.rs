@@ -1,20 +1,25 @@
-//! The agent against the development cluster: real TLS, real certificates, real refusals, on loopback.
+//! Runs the agent as a library against the development cluster on loopback, with real TLS and real certificates.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
 
-mod alive;
+pub(crate) mod certificate;
 mod daemon;
+mod directory_faults;
+mod errors;
+mod fake_kube_api;
+pub(crate) mod fixture;
 mod health;
-mod hostile;
-pub(crate) mod joining;
-mod kube_api;
+pub(crate) mod http_endpoint;
+mod http_proxy;
+mod joining;
 mod kubernetes_secret;
-pub(crate) mod lab;
-mod once;
-pub(crate) mod outputs;
-mod proxy;
+mod log_capture;
+mod oneshot;
+pub(crate) mod outline;
+mod outputs;
 mod refusals;
+mod renewal_safety;
+mod resilience;
 mod rotation;
-mod safety;
 mod secrecy;
-mod workloads;
+mod workload_identity;

@@ -1,134 +1,140 @@
-//! Running agents: their schedule, outages, broken outputs, reloads, stops.
-
-use std::time::Duration;
+//! Continuous mode: schedule, reloads, outages and outputs that fail.
 
 use serde_json::json;
-use tbot_cluster::{Code, method};
+use tbot::agent::{JoinError, JoinReason};
+use tbot_cluster::{Code, Outcome, method};
+use tracing::Level;
 
-use super::lab::{BOT, Lab, listen, read, until};
+use super::errors::join_error;
+use super::fixture::{BOT, MINUTE, TestCluster, read, wait_until};
+use super::log_capture::{LogCapture, LogEvent};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn identity_and_outputs_are_renewed_on_their_own_schedule() {
-    let lab = Lab::new().await;
-    let mut slow = lab.output("slow");
+async fn identity_and_outputs_are_renewed_on_their_own_schedules() {
+    let fixture = TestCluster::new().await;
+    let mut slow = fixture.output("slow");
     slow["credential_ttl"] = json!("1h");
     slow["renewal_interval"] = json!("30m");
-    let running = lab.start(lab.config("200ms", &[lab.output("fast"), slow]));
+    let running = fixture.start(fixture.config("200ms", &[fixture.output("fast"), slow]));
 
-    let [fast, slow] = ["fast", "slow"].map(|name| lab.path(name).join("key"));
-    until("both outputs are written", || fast.exists() && slow.exists()).await;
+    let [fast, slow] = ["fast", "slow"].map(|name| fixture.path(name).join("key"));
+    wait_until("both outputs are written", || fast.exists() && slow.exists()).await;
     let [first_fast, first_slow] = [&fast, &slow].map(|key| read(key));
-    until("the fast one has a new key", || read(&fast) != first_fast).await;
-    until("the identity is renewed twice", || lab.stored_generation() >= 3).await;
+    wait_until("the fast output has a new key", || read(&fast) != first_fast).await;
+    wait_until("the identity is renewed twice", || fixture.stored_generation() >= 3).await;
     running.stop().await.unwrap();
 
-    assert_eq!(read(&slow), first_slow, "the slow one is not due for half an hour");
-    assert_eq!(Some(lab.stored_generation()), lab.cluster.generation(BOT));
-    let slow_ones =
-        lab.calls(method::GET_ROLE) - lab.calls(method::REMOTE_CLUSTERS).min(lab.calls(method::GET_ROLE));
-    assert!(slow_ones <= 1);
-    assert_eq!(lab.calls(method::JOIN), 1);
+    assert_eq!(read(&slow), first_slow, "the slow output is not due for half an hour");
+    assert_eq!(Some(fixture.stored_generation()), fixture.cluster.generation(BOT));
+    assert_eq!(fixture.call_count(method::JOIN), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reload_renews_identity_and_outputs_now() {
-    let lab = Lab::new().await;
-    let running = lab.start(lab.config("30m", &[lab.output("out")]));
-    let key = lab.path("out").join("key");
-    until("the output is written", || key.exists()).await;
-    assert_eq!(lab.cluster.generation(BOT), Some(1));
+async fn a_reload_renews_the_identity_and_outputs_immediately() {
+    let fixture = TestCluster::new().await;
+    let running = fixture.start(fixture.config("30m", &[fixture.output("out")]));
+    let key = fixture.path("out").join("key");
+    wait_until("the output is written", || key.exists()).await;
+    assert_eq!(fixture.cluster.generation(BOT), Some(1));
     let before = read(&key);
     running.control.reload();
-    until("the output is renewed", || read(&key) != before).await;
-    until("the identity is renewed", || lab.stored_generation() == 2).await;
+    wait_until("the output is renewed", || read(&key) != before).await;
+    wait_until("the identity is renewed", || fixture.stored_generation() == 2).await;
     running.stop().await.unwrap();
-    assert_eq!(lab.cluster.generation(BOT), Some(2));
+    assert_eq!(fixture.cluster.generation(BOT), Some(2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_neither_kills_an_agent_nor_locks_its_bot() {
-    let lab = Lab::new().await;
-    let running = lab.start(lab.config("100ms", &[lab.output("out")]));
-    let key = lab.path("out").join("key");
-    until("the output is written", || key.exists()).await;
+async fn an_outage_neither_ends_the_agent_nor_locks_its_bot() {
+    let fixture = TestCluster::new().await;
+    let running = fixture.start(fixture.config("100ms", &[fixture.output("out")]));
+    let key = fixture.path("out").join("key");
+    wait_until("the output is written", || key.exists()).await;
 
-    // The cluster goes down in the middle of a call, so that the agent surely notices.
-    let mut hold = lab.cluster.hold_next(method::GET_ROLE);
+    // The cluster goes down during a call, so that the agent is certain to notice.
+    let mut hold = fixture.cluster.hold_next(method::GET_ROLE);
     hold.arrived().await;
-    lab.cluster.set_down(true);
+    fixture.cluster.set_down(true);
     let before = read(&key);
-    lab.clock.advance(Duration::from_secs(60));
-    lab.cluster.set_down(false);
+    fixture.clock.advance(MINUTE);
+    fixture.cluster.set_down(false);
     hold.release();
 
-    until("the output is renewed", || read(&key) != before).await;
+    wait_until("the output is renewed", || read(&key) != before).await;
     running.stop().await.unwrap();
-    assert!(!lab.cluster.is_locked(BOT));
+    assert!(!fixture.cluster.is_locked(BOT));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_starts_in_an_outage_waits_for_its_end() {
-    let lab = Lab::new().await;
-    for asked in [method::FIND, method::JOIN] {
-        lab.cluster.fail_next(asked, Code::Unavailable, "down for maintenance");
+async fn an_agent_started_during_an_outage_waits_until_it_can_join() {
+    let fixture = TestCluster::new().await;
+    for method in [method::FIND, method::JOIN] {
+        fixture.cluster.fail_next(method, Code::Unavailable, "down for maintenance");
     }
-    let running = lab.start(lab.config("30m", &[lab.output("out")]));
-    until("the output is written", || lab.path("out").join("identity").exists()).await;
+    let running = fixture.start(fixture.config("30m", &[fixture.output("out")]));
+    wait_until("the output is written", || fixture.path("out").join("identity").exists()).await;
     running.stop().await.unwrap();
-    assert_eq!((lab.calls(method::FIND), lab.calls(method::JOIN)), (2, 2));
+    assert_eq!((fixture.call_count(method::FIND), fixture.call_count(method::JOIN)), (2, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_may_not_join_ends_at_once() {
-    let lab = Lab::new().await;
-    let mut config = lab.config("30m", &[lab.output("out")]);
+async fn an_agent_whose_join_is_refused_ends_immediately() {
+    let fixture = TestCluster::new().await;
+    let mut config = fixture.config("30m", &[fixture.output("out")]);
     config["onboarding"]["token"] = json!("unknown");
-    let refused = lab.start(config).ended().await.unwrap_err().to_string();
-    assert!(refused.contains("token expired or not found"), "{refused}");
+    let error = fixture.start(config).wait().await.unwrap_err();
+    let (JoinReason::NothingStored, JoinError::Refused { status: 403, message, .. }) = join_error(error)
+    else {
+        panic!("not a refused join")
+    };
+    let [call] = &fixture.calls(method::JOIN)[..] else { panic!("joined more than once") };
+    assert_eq!(call.outcome, Outcome::Refused(Code::PermissionDenied, message));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_output_is_tried_again_and_hinders_nobody() {
-    let lab = Lab::new().await;
-    std::fs::write(lab.path("broken"), "a file where a folder is wanted").unwrap();
-    let running = lab.start(lab.config("30m", &[lab.output("broken"), lab.output("out")]));
-    until("the other one is written", || lab.path("out").join("identity").exists()).await;
-    std::fs::remove_file(lab.path("broken")).unwrap();
-    until("the mended one is written", || lab.path("broken").join("identity").exists()).await;
+async fn an_output_that_fails_is_retried_and_does_not_stop_others() {
+    let fixture = TestCluster::new().await;
+    std::fs::write(fixture.path("broken"), "a file instead of a directory").unwrap();
+    let outputs = [fixture.output("broken"), fixture.output("out")];
+    let running = fixture.start(fixture.config("30m", &outputs));
+    wait_until("the other output is written", || fixture.path("out").join("identity").exists()).await;
+    std::fs::remove_file(fixture.path("broken")).unwrap();
+    wait_until("the repaired output is written", || fixture.path("broken").join("identity").exists()).await;
     running.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_renewal_leaves_the_agent_serving_and_never_asks_twice() {
-    let lab = Lab::new().await;
-    lab.run_once(lab.config("30m", &[])).await.unwrap();
-    lab.cluster.drop_reply(method::GENERATE_USER_CERTS);
-    let running = lab.start(lab.config("100ms", &[lab.output("out")]));
-    until("three rounds of outputs are done", || lab.calls(method::REMOTE_CLUSTERS) >= 3).await;
+async fn after_a_lost_renewal_the_agent_keeps_its_identity_and_does_not_renew_again() {
+    let fixture = TestCluster::new().await;
+    fixture.run_oneshot(fixture.config("30m", &[])).await.unwrap();
+    fixture.cluster.drop_reply(method::GENERATE_USER_CERTS);
+    let running = fixture.start(fixture.config("100ms", &[fixture.output("out")]));
+    wait_until("the output is written three times", || fixture.call_count(method::REMOTE_CLUSTERS) >= 3)
+        .await;
     running.stop().await.unwrap();
-    assert_eq!((lab.stored_generation(), lab.cluster.generation(BOT)), (1, Some(2)));
-    assert!(!lab.cluster.is_locked(BOT));
+    assert_eq!((fixture.stored_generation(), fixture.cluster.generation(BOT)), (1, Some(2)));
+    assert!(!fixture.cluster.is_locked(BOT));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_output_is_tried_again() {
-    let lab = Lab::new().await;
-    lab.cluster.fail_next(method::GET_ROLE, Code::Unknown, "backend is away");
-    let running = lab.start(lab.config("30m", &[lab.output("out")]));
-    until("the output is written", || lab.path("out").join("identity").exists()).await;
+async fn an_output_that_the_cluster_refuses_is_retried() {
+    let fixture = TestCluster::new().await;
+    fixture.cluster.fail_next(method::GET_ROLE, Code::Unknown, "backend unavailable");
+    let running = fixture.start(fixture.config("30m", &[fixture.output("out")]));
+    wait_until("the output is written", || fixture.path("out").join("identity").exists()).await;
     running.stop().await.unwrap();
-    assert_eq!(lab.calls(method::GET_ROLE), 2);
+    assert_eq!(fixture.call_count(method::GET_ROLE), 2);
 }
 
 #[tokio::test]
-async fn a_cluster_of_a_version_that_is_not_known_is_said_once() {
-    let (log, _listening) = listen();
-    let lab = Lab::of_version("14.3.1").await;
-    let running = lab.start(lab.config("30m", &[lab.output("out")]));
-    let written = |times| log.text().matches("wrote output=").count() >= times;
-    until("the output is written", || written(1)).await;
+async fn an_unknown_version_of_the_cluster_is_logged_once() {
+    let log = LogCapture::start();
+    let fixture = TestCluster::with_version("14.3.1").await;
+    let running = fixture.start(fixture.config("30m", &[fixture.output("out")]));
+    wait_until("the output is written", || log.count(LogEvent::is_write) == 1).await;
     running.control.reload();
-    until("it is written again", || written(2)).await;
+    wait_until("the output is written again", || log.count(LogEvent::is_write) == 2).await;
     running.stop().await.unwrap();
-    assert_eq!(log.text().matches("the cluster runs Teleport 14.3.1, older than").count(), 1);
+    let [warning] = &log.events(|event| event.level == Level::WARN)[..] else { panic!("{}", log.story()) };
+    assert!(warning.message.contains("14.3.1"), "{warning:?}");
 }

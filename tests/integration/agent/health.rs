@@ -1,126 +1,151 @@
-//! The diagnostics listener of a running agent, asked over HTTP.
+//! The diagnostics listener: `/livez`, `/readyz` and `/metrics` of a running agent.
 
+use std::future::Future;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tbot::agent::AgentError;
 use tbot_cluster::method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::lab::{Lab, Running, until};
+use super::fixture::{BOT, RunningAgent, TestCluster, wait_until};
 
-/// Status, headers and body.
-async fn ask(address: SocketAddr, request: &str) -> (u16, String, String) {
+/// Sends `request`, such as `GET /livez`, and returns the status, head and body of the response.
+async fn send(address: SocketAddr, request: &str) -> (u16, String, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(format!("{request} HTTP/1.1\r\nHost: health\r\n\r\n").as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
     (head[9..12].parse().unwrap(), head.to_lowercase(), body.to_owned())
 }
 
 async fn get(address: SocketAddr, path: &str) -> (u16, String) {
-    let (status, _, body) = ask(address, &format!("GET {path}")).await;
+    let (status, _, body) = send(address, &format!("GET {path}")).await;
     (status, body)
 }
 
-async fn json(address: SocketAddr, path: &str) -> (u16, Value) {
+async fn get_json(address: SocketAddr, path: &str) -> (u16, Value) {
     let (status, body) = get(address, path).await;
     (status, serde_json::from_str(&body).unwrap())
 }
 
-async fn start(lab: &Lab, outputs: &[Value]) -> (Running, SocketAddr) {
-    let mut config = lab.config("30m", outputs);
+/// The value of a metric of `service`, `None` if the page does not have it.
+async fn metric(address: SocketAddr, name: &str, service: &str) -> Option<u64> {
+    let (_, page) = get(address, "/metrics").await;
+    let prefix = format!("{name}{{service=\"{service}\"}} ");
+    page.lines().find_map(|line| line.strip_prefix(&prefix)?.parse().ok())
+}
+
+/// Repeats `poll` until it returns true. Fails the test after 20 seconds.
+async fn poll_until<F: Future<Output = bool>>(what: &str, poll: impl Fn() -> F) {
+    let waited = tokio::time::timeout(Duration::from_secs(20), async {
+        while !poll().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "timed out waiting until {what}");
+}
+
+/// Starts an agent with a diagnostics listener on a free port.
+async fn start(fixture: &TestCluster, outputs: &[Value]) -> (RunningAgent, SocketAddr) {
+    let mut config = fixture.config("30m", outputs);
     config["diag_addr"] = json!("127.0.0.1:0");
-    let running = lab.start(config);
-    until("the agent listens", || running.agent.diag_addr().is_some()).await;
+    let running = fixture.start(config);
+    wait_until("the agent listens", || running.agent.diag_addr().is_some()).await;
     let address = running.agent.diag_addr().unwrap();
     (running, address)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn health_follows_the_agent_from_its_start() {
-    let lab = Lab::new().await;
-    let mut hold = lab.cluster.hold_next(method::JOIN);
-    std::fs::write(lab.path("broken"), "a file where a folder is wanted").unwrap();
-    let (running, address) = start(&lab, &[lab.output("out"), lab.output("broken")]).await;
+async fn readiness_follows_the_agent_from_its_start() {
+    let fixture = TestCluster::new().await;
+    let mut hold = fixture.cluster.hold_next(method::JOIN);
+    std::fs::write(fixture.path("broken"), "a file instead of a directory").unwrap();
+    let outputs = [fixture.output("out"), fixture.output("broken")];
+    let (running, address) = start(&fixture, &outputs).await;
     hold.arrived().await;
     assert_eq!(get(address, "/livez").await, (200, "ok\n".to_owned()));
-    let (status, body) = json(address, "/readyz").await;
+    let (status, body) = get_json(address, "/readyz").await;
     assert_eq!((status, &body["status"]), (503, &json!("initializing")));
     hold.release();
 
-    until("the output is written", || lab.path("out").join("identity").exists()).await;
-    let settled = async {
-        for (service, status) in [("identity-1", "healthy"), ("identity-2", "unhealthy")] {
-            while json(address, &format!("/readyz/{service}")).await.1["status"] != status {
-                tokio::task::yield_now().await;
-            }
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(20), settled).await.unwrap();
-    let of = |status: &str| json!({ "status": status });
-    assert_eq!(json(address, "/readyz/identity").await, (200, of("healthy")));
-    assert_eq!(json(address, "/readyz/identity-1").await, (200, of("healthy")));
-    assert_eq!(json(address, "/readyz/identity-2").await, (503, of("unhealthy")));
-    let services =
-        json!({ "identity": of("healthy"), "identity-1": of("healthy"), "identity-2": of("unhealthy") });
-    assert_eq!(json(address, "/readyz").await, (503, json!({ "status": "unhealthy", "services": services })));
+    wait_until("the output is written", || fixture.path("out").join("identity").exists()).await;
+    for (service, status) in [("identity-1", "healthy"), ("identity-2", "unhealthy")] {
+        poll_until("the service has its status", || async move {
+            get_json(address, &format!("/readyz/{service}")).await.1["status"] == status
+        })
+        .await;
+    }
+    let service = |status: &str| json!({ "status": status });
+    assert_eq!(get_json(address, "/readyz/identity").await, (200, service("healthy")));
+    assert_eq!(get_json(address, "/readyz/identity-1").await, (200, service("healthy")));
+    assert_eq!(get_json(address, "/readyz/identity-2").await, (503, service("unhealthy")));
+    let services = json!({
+        "identity": service("healthy"),
+        "identity-1": service("healthy"),
+        "identity-2": service("unhealthy"),
+    });
+    let all = json!({ "status": "unhealthy", "services": services });
+    assert_eq!(get_json(address, "/readyz").await, (503, all));
 
-    std::fs::remove_file(lab.path("broken")).unwrap();
+    std::fs::remove_file(fixture.path("broken")).unwrap();
     running.control.reload();
-    until("the mended one is written", || lab.path("broken").join("identity").exists()).await;
+    wait_until("the repaired output is written", || fixture.path("broken").join("identity").exists()).await;
     running.stop().await.unwrap();
-    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    assert!(TcpStream::connect(address).await.is_err(), "the listener is still open");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn metrics_tell_what_happened_and_nothing_of_whom() {
-    let lab = Lab::new().await;
-    let (running, address) = start(&lab, &[lab.output("out")]).await;
-    until("the output is written", || lab.path("out").join("identity").exists()).await;
+async fn metrics_count_renewals_and_identify_nobody() {
+    let fixture = TestCluster::new().await;
+    let (running, address) = start(&fixture, &[fixture.output("out")]).await;
+    wait_until("the output is written", || fixture.path("out").join("identity").exists()).await;
     running.control.reload();
-    until("the identity is renewed", || lab.stored_generation() == 2).await;
-    let page = async {
-        loop {
-            let (status, head, page) = ask(address, "GET /metrics").await;
-            assert!(status == 200 && head.contains("content-type: text/plain; version=0.0.4"), "{head}");
-            if page.contains("tbot_renewals_total{service=\"identity\"} 2\n") {
-                return page;
-            }
-        }
-    };
-    let page = tokio::time::timeout(std::time::Duration::from_secs(20), page).await.unwrap();
-    assert!(page.contains("tbot_renewal_failures_total{service=\"identity\"} 0\n"), "{page}");
-    assert!(page.contains("tbot_expires_timestamp_seconds{service=\"identity-1\"} "), "{page}");
-    let cluster = lab.cluster.proxy_addr().to_string();
-    for identifying in [lab.cluster.name(), super::lab::BOT, &cluster, lab.path("out").to_str().unwrap()] {
-        assert!(!page.contains(identifying), "{identifying}: {page}");
+    poll_until("two renewals are counted", || async move {
+        metric(address, "tbot_renewals_total", "identity").await == Some(2)
+    })
+    .await;
+    assert_eq!(fixture.stored_generation(), 2);
+    assert_eq!(metric(address, "tbot_renewal_failures_total", "identity").await, Some(0));
+    assert!(metric(address, "tbot_expires_timestamp_seconds", "identity-1").await.is_some());
+
+    let (status, head, page) = send(address, "GET /metrics").await;
+    assert!(status == 200 && head.contains("content-type: text/plain; version=0.0.4"), "{head}");
+    let proxy = fixture.cluster.proxy_addr().to_string();
+    let out = fixture.path("out");
+    for identifier in [fixture.cluster.name(), BOT, &proxy, out.to_str().unwrap()] {
+        assert!(!page.contains(identifier), "{identifier}: {page}");
     }
     running.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_else_is_not_found() {
-    let lab = Lab::new().await;
-    let (running, address) = start(&lab, &[]).await;
+async fn other_paths_and_methods_are_not_served() {
+    let fixture = TestCluster::new().await;
+    let (running, address) = start(&fixture, &[]).await;
     for path in ["/", "/readyz/", "/readyz/nobody", "/debug/pprof/", "/metrics/"] {
         assert_eq!(get(address, path).await, (404, "not found\n".to_owned()), "{path}");
     }
-    assert_eq!(ask(address, "POST /livez").await.0, 405);
-    assert_eq!(ask(address, "HEAD /livez").await.2, "");
+    assert_eq!(send(address, "POST /livez").await.0, 405);
+    assert_eq!(send(address, "HEAD /livez").await.2, "");
     running.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_is_taken_is_named_before_anything_is_joined() {
-    let lab = Lab::new().await;
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut config = lab.config("30m", &[]);
-    config["diag_addr"] = json!(taken.local_addr().unwrap().to_string());
-    let refused = lab.start(config.clone()).ended().await.unwrap_err().to_string();
-    assert!(refused.contains("diag_addr") && refused.contains("free host:port"), "{refused}");
-    assert!(lab.cluster.requests().is_empty() && !lab.storage().exists());
-    // A run that ends by itself serves nobody.
-    lab.run_once(config).await.unwrap();
+async fn an_agent_whose_diag_addr_is_in_use_ends_before_it_joins() {
+    let fixture = TestCluster::new().await;
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap().to_string();
+    let mut config = fixture.config("30m", &[]);
+    config["diag_addr"] = json!(address);
+    let AgentError::Diag(error) = fixture.start(config.clone()).wait().await.unwrap_err() else {
+        panic!("not the listener's error")
+    };
+    assert!(error.to_string().contains(&address), "{error}");
+    assert!(fixture.cluster.requests().is_empty() && !fixture.storage().exists());
+    // Oneshot mode does not listen.
+    fixture.run_oneshot(config).await.unwrap();
 }

@@ -1,89 +1,103 @@
-//! Joining with a proof: where each method has it from, what is asked of whom, every way to have none, and that what comes
-//! back is renewed by joining again.
+//! Delegated joins: the agent presents an ID token or answers a challenge, and renews its identity by joining again.
 
-mod azure;
-pub(crate) mod endpoint;
-mod exchanges;
-mod iam;
-mod refused;
-mod streams;
+pub(super) mod azure;
+mod challenge;
+pub(super) mod iam;
+mod iam_failures;
+mod id_token_endpoints;
+mod refused_joins;
 
-use std::time::Duration;
+use std::io::ErrorKind;
 
 use serde_json::{Value, json};
-use tbot::agent::{AgentError, control};
+use tbot::agent::{AgentError, JoinReason, ProofError};
 use tbot_cluster::{Call, Issuer, method};
 
-use super::lab::{BOT, Lab, attribute, listen, read, until};
+use super::certificate::assert_not_renewable;
+use super::errors::attestation_error;
+use super::fixture::{BOT, HOUR, RunningAgent, TestCluster, read, run_oneshot, wait_until};
 
-const HOUR: Duration = Duration::from_secs(60 * 60);
-const RENEWABLE: &str = "1.3.9999.1.13";
-const GENERATION: &str = "1.3.9999.1.14";
-/// Whom GitHub and Google are asked to issue a token for.
+/// The audience of ID tokens that the agent requests for the cluster `dev.test`.
 const AUDIENCE: &str = "teleport.cluster.local";
 
-/// A cluster that takes the tokens of an issuer for `audience` as proof that somebody is the bot.
-struct Ci {
-    lab: Lab,
-    issuer: Issuer,
+/// Whether an error is the expected one.
+type ErrorCheck = fn(&ProofError) -> bool;
+
+/// A cluster with a join token `ci`, which accepts ID tokens that `issuer` issued for `audience`.
+pub(super) struct DelegatedJoin {
+    pub(super) fixture: TestCluster,
+    pub(super) issuer: Issuer,
     audience: &'static str,
 }
 
-impl Ci {
-    async fn new(audience: &'static str) -> Self {
-        let lab = Lab::new().await;
+impl DelegatedJoin {
+    pub(super) async fn new(audience: &'static str) -> Self {
+        let fixture = TestCluster::new().await;
         let issuer = Issuer::new("https://ci.example").unwrap();
-        lab.cluster.add_oidc_token(BOT, "ci", &issuer, audience).unwrap();
-        Self { lab, issuer, audience }
+        fixture.cluster.add_oidc_token(BOT, "ci", &issuer, audience).unwrap();
+        Self { fixture, issuer, audience }
     }
 
-    /// A good proof.
-    fn proof(&self) -> String {
-        self.issuer.token(self.audience, self.lab.clock.now() + HOUR).unwrap()
+    /// Returns an ID token that the cluster accepts for an hour.
+    pub(super) fn id_token(&self) -> String {
+        self.issuer.token(self.audience, self.fixture.clock.now() + HOUR).unwrap()
     }
 
-    /// One output, joined for by `join_method`, with what else `onboarding` says.
-    fn config(&self, join_method: &str, onboarding: Value) -> Value {
-        let mut config = self.lab.config("20m", &[self.lab.output("out")]);
+    /// Returns a configuration with one output, which joins with `join_method` and further keys of `onboarding`.
+    pub(super) fn config(&self, join_method: &str, onboarding: Value) -> Value {
+        let mut config = self.fixture.config("20m", &[self.fixture.output("out")]);
         config["onboarding"] = onboarding;
         config["onboarding"]["join_method"] = json!(join_method);
         config["onboarding"]["token"] = json!("ci");
         config
     }
 
-    async fn run(&self, config: Value, variables: &[(&str, &str)]) -> Result<(), AgentError> {
-        let (_control, signals) = control();
-        self.lab.agent_with(config, variables)?.run_once(signals).await
+    /// Runs an agent in oneshot mode with these environment variables.
+    pub(super) async fn run(&self, config: Value, variables: &[(&str, &str)]) -> Result<(), AgentError> {
+        run_oneshot(&self.fixture.agent_with_env(config, variables)?).await
     }
 
-    async fn refused(&self, config: Value, variables: &[(&str, &str)]) -> String {
-        self.run(config, variables).await.unwrap_err().to_string()
+    /// Starts an agent in continuous mode with these environment variables.
+    fn start(&self, config: Value, variables: &[(&str, &str)]) -> RunningAgent {
+        RunningAgent::start(self.fixture.agent_with_env(config, variables).unwrap())
     }
 
-    /// The joins that the cluster has got.
+    /// Runs an agent that has nothing to join with, and returns why.
+    async fn attestation_error(&self, config: Value, variables: &[(&str, &str)]) -> ProofError {
+        let is_first = !self.fixture.storage().join("tlscert").exists();
+        let (reason, error) = attestation_error(self.run(config, variables).await.unwrap_err());
+        let expected = if is_first { JoinReason::NothingStored } else { JoinReason::NotRenewable };
+        assert_eq!(reason, expected);
+        error
+    }
+
+    /// The joins with ID tokens that reached the cluster.
     fn joins(&self) -> Vec<Call> {
-        let mut calls = self.lab.cluster.requests();
-        calls.retain(|call| call.method == method::JOIN);
-        calls
+        self.fixture.calls(method::JOIN)
     }
 
-    /// The proofs that the cluster has got.
-    fn presented(&self) -> Vec<String> {
-        let proof = |call: Call| {
+    /// The ID tokens that were presented to the cluster.
+    fn presented_id_tokens(&self) -> Vec<String> {
+        let id_token = |call: Call| {
             let body: Value = serde_json::from_slice(&call.request).unwrap();
             assert_eq!(body["token"], "ci");
             body["id_token"].as_str().unwrap().to_owned()
         };
-        self.joins().into_iter().map(proof).collect()
+        self.joins().into_iter().map(id_token).collect()
     }
 
-    fn has_written(&self) -> bool {
-        self.lab.path("out").join("identity").exists()
+    fn has_written_output(&self) -> bool {
+        self.fixture.path("out").join("identity").exists()
     }
 }
 
+/// The parts of a JWT that are secret: its claims and its signature. The header is the same in all tokens.
+pub(super) fn signed_parts(jwt: &str) -> impl Iterator<Item = &str> {
+    jwt.split('.').skip(1)
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_variable_is_the_proof_of_most_ci_systems() {
+async fn most_ci_systems_provide_the_id_token_in_a_variable() {
     for (join_method, onboarding, variable) in [
         ("gitlab", json!({}), "TBOT_GITLAB_JWT"),
         ("gitlab", json!({ "gitlab": { "token_env_var_name": "OTHER_JWT" } }), "OTHER_JWT"),
@@ -98,154 +112,132 @@ async fn a_variable_is_the_proof_of_most_ci_systems() {
             "TFC_WORKLOAD_IDENTITY_TOKEN_TELEPORT",
         ),
     ] {
-        let ci = Ci::new("dev.test").await;
-        let config = ci.config(join_method, onboarding);
-        for empty in [&[][..], &[(variable, "")]] {
-            let refused = ci.refused(config.clone(), empty).await;
-            assert!(refused.starts_with("no identity is stored, so the agent has to join: "), "{refused}");
-            assert!(
-                refused.contains(&format!("{variable} is not set in the environment: the ")),
-                "{refused}"
-            );
+        let join = DelegatedJoin::new("dev.test").await;
+        let config = join.config(join_method, onboarding);
+        for unset in [&[][..], &[(variable, "")]] {
+            let error = join.attestation_error(config.clone(), unset).await;
+            assert!(matches!(&error, ProofError::NotSet { name, .. } if name == variable), "{error:?}");
         }
-        let refused = ci.refused(config.clone(), &[(variable, "hunter2")]).await;
-        assert!(refused.contains(&format!("{variable} holds no identity token")), "{refused}");
-        assert!(!refused.contains("hunter2"), "{refused}");
-        assert!(ci.lab.cluster.requests().is_empty(), "{join_method}: the cluster was asked without a proof");
+        let error = join.attestation_error(config.clone(), &[(variable, "hunter2")]).await;
+        assert!(matches!(&error, ProofError::Malformed { place, .. } if place == variable), "{error:?}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+        assert!(join.fixture.cluster.requests().is_empty(), "{join_method}: a request without an ID token");
 
-        let proof = ci.proof();
-        ci.run(config, &[(variable, &proof)]).await.unwrap();
-        assert_eq!(ci.presented(), [proof], "{join_method}");
-        assert!(ci.has_written());
+        let id_token = join.id_token();
+        join.run(config, &[(variable, &id_token)]).await.unwrap();
+        assert_eq!(join.presented_id_tokens(), [id_token], "{join_method}");
+        assert!(join.has_written_output());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_is_the_proof_of_a_pod() {
-    let ci = Ci::new("dev.test").await;
-    let (mounted, configured) = (ci.lab.path("mounted"), ci.lab.path("configured"));
-    let in_variable = [("KUBERNETES_TOKEN_PATH", mounted.to_str().unwrap())];
-    let plain = ci.config("kubernetes", json!({}));
-    let refused = ci.refused(plain.clone(), &in_variable).await;
-    assert!(refused.contains(mounted.to_str().unwrap()), "{refused}");
-    assert!(refused.contains("the pod needs a service account with its token mounted"), "{refused}");
-    for (content, problem) in [
-        ("", "it is empty"),
-        (" \n", "it is empty"),
-        ("hunter2\n", "three parts"),
-        (&"a".repeat(70_000), "64 KiB"),
-    ] {
+async fn a_pod_without_a_usable_service_account_token_is_refused_before_the_cluster_is_contacted() {
+    let join = DelegatedJoin::new("dev.test").await;
+    let mounted = join.fixture.path("mounted");
+    let variables = [("KUBERNETES_TOKEN_PATH", mounted.to_str().unwrap())];
+    let config = join.config("kubernetes", json!({}));
+    let error = join.attestation_error(config.clone(), &variables).await;
+    let ProofError::Unreadable { path, error, needs, .. } = &error else { panic!("{error:?}") };
+    assert_eq!((path, error.kind()), (&mounted, ErrorKind::NotFound));
+    let mut messages = vec![(*needs).to_owned()];
+    for content in ["", " \n", "hunter2\n", &"a".repeat(70_000)] {
         std::fs::write(&mounted, content).unwrap();
-        let refused = ci.refused(plain.clone(), &in_variable).await;
-        assert!(refused.contains(problem) && !refused.contains("hunter2"), "{refused}");
+        let error = join.attestation_error(config.clone(), &variables).await;
+        let ProofError::Malformed { place, problem, .. } = &error else { panic!("{error:?}") };
+        assert_eq!(place, mounted.to_str().unwrap());
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+        messages.push((*problem).to_owned());
     }
-    assert!(ci.lab.cluster.requests().is_empty());
-
-    // Read anew for each join, since somebody else keeps it fresh; what is configured goes before the environment.
-    let mut presented = Vec::new();
-    for ahead in 1..=2 {
-        let proof = ci.issuer.token("dev.test", ci.lab.clock.now() + HOUR * ahead).unwrap();
-        std::fs::write(&mounted, format!("{proof}\n")).unwrap();
-        ci.run(plain.clone(), &in_variable).await.unwrap();
-        presented.push(proof);
-    }
-    let proof = ci.issuer.token("dev.test", ci.lab.clock.now() + HOUR * 3).unwrap();
-    std::fs::write(&configured, &proof).unwrap();
-    let config = ci.config("kubernetes", json!({ "kubernetes": { "token_path": configured } }));
-    ci.run(config, &in_variable).await.unwrap();
-    presented.push(proof);
-    assert_eq!(ci.presented(), presented);
+    insta::assert_snapshot!(messages.join("\n"));
+    assert!(join.fixture.cluster.requests().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_proof_gives_is_renewed_by_joining_again_with_a_new_key() {
-    let ci = Ci::new("dev.test").await;
-    let config = ci.config("gitlab", json!({}));
-    let stored = |name: &str| ci.lab.storage().join(name);
+async fn a_service_account_token_is_read_again_for_each_join() {
+    let join = DelegatedJoin::new("dev.test").await;
+    let (mounted, configured) = (join.fixture.path("mounted"), join.fixture.path("configured"));
+    let variables = [("KUBERNETES_TOKEN_PATH", mounted.to_str().unwrap())];
+    let expiring_in = |hours| join.issuer.token("dev.test", join.fixture.clock.now() + HOUR * hours).unwrap();
+    let mut presented = Vec::new();
+    for hours in 1..=2 {
+        let id_token = expiring_in(hours);
+        std::fs::write(&mounted, format!("{id_token}\n")).unwrap();
+        join.run(join.config("kubernetes", json!({})), &variables).await.unwrap();
+        presented.push(id_token);
+    }
+    // The configuration takes precedence over the environment.
+    let id_token = expiring_in(3);
+    std::fs::write(&configured, &id_token).unwrap();
+    let config = join.config("kubernetes", json!({ "kubernetes": { "token_path": configured } }));
+    join.run(config, &variables).await.unwrap();
+    presented.push(id_token);
+    assert_eq!(join.presented_id_tokens(), presented);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_run_joins_again_with_a_new_key() {
+    let join = DelegatedJoin::new("dev.test").await;
+    let config = join.config("gitlab", json!({}));
     let mut keys = Vec::new();
     for _ in 0..2 {
-        ci.run(config.clone(), &[("TBOT_GITLAB_JWT", &ci.proof())]).await.unwrap();
-        keys.push(read(&stored("key")));
-        let tls = stored("tlscert");
-        assert_eq!((attribute(&tls, RENEWABLE), attribute(&tls, GENERATION)), (None, None));
-        assert!(!stored("renewal-pending").exists());
+        join.run(config.clone(), &[("TBOT_GITLAB_JWT", &join.id_token())]).await.unwrap();
+        keys.push(read(&join.fixture.storage().join("key")));
+        assert_not_renewable(&join.fixture.storage().join("tlscert"));
+        assert!(!join.fixture.has_renewal_note());
     }
     assert_ne!(keys[0], keys[1]);
-    assert_eq!((ci.joins().len(), ci.lab.cluster.generation(BOT)), (2, Some(0)));
+    assert_eq!((join.joins().len(), join.fixture.cluster.generation(BOT)), (2, Some(0)));
 }
 
-/// A lost answer locks nobody and uses nothing up, so that the next attempt is made by itself.
+/// A lost reply neither locks the bot nor uses up the join token, so the agent retries by itself.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_daemon_joins_again_at_each_renewal_at_a_reload_and_after_a_lost_answer() {
-    let ci = Ci::new("dev.test").await;
-    let config = ci.config("kubernetes", json!({ "kubernetes": { "token_path": ci.lab.path("jwt") } }));
-    std::fs::write(ci.lab.path("jwt"), ci.proof()).unwrap();
-    ci.lab.cluster.drop_reply(method::JOIN);
-    let running = ci.lab.start(config.clone());
-    until("an output is written", || ci.has_written()).await;
-    assert_eq!(ci.joins().len(), 2, "the lost one, and the one after it");
+async fn a_running_agent_joins_again_after_a_lost_reply_at_a_reload_and_at_each_renewal() {
+    let join = DelegatedJoin::new("dev.test").await;
+    let jwt = join.fixture.path("jwt");
+    let mut config = join.config("kubernetes", json!({ "kubernetes": { "token_path": jwt } }));
+    std::fs::write(&jwt, join.id_token()).unwrap();
+    join.fixture.cluster.drop_reply(method::JOIN);
+    let running = join.fixture.start(config.clone());
+    wait_until("the output is written", || join.has_written_output()).await;
+    assert_eq!(join.joins().len(), 2, "the lost join and the one after it");
 
-    let before = read(&ci.lab.storage().join("key"));
+    let identity_key = join.fixture.storage().join("key");
+    let before = read(&identity_key);
     running.control.reload();
-    until("the identity is new", || read(&ci.lab.storage().join("key")) != before).await;
-    assert_eq!(ci.joins().len(), 3);
+    wait_until("the identity is new", || read(&identity_key) != before).await;
+    assert_eq!(join.joins().len(), 3);
 
-    // Without a proof it goes on with what it has.
-    std::fs::remove_file(ci.lab.path("jwt")).unwrap();
-    let written = read(&ci.lab.path("out").join("key"));
-    running.control.reload();
-    until("an output is new all the same", || read(&ci.lab.path("out").join("key")) != written).await;
-    running.stop().await.unwrap();
-    assert_eq!(ci.joins().len(), 3);
-
-    std::fs::write(ci.lab.path("jwt"), ci.proof()).unwrap();
-    let mut config = config;
-    config["renewal_interval"] = json!("100ms");
-    let running = ci.lab.start(config);
-    until("it has joined three times more", || ci.joins().len() >= 6).await;
-    running.stop().await.unwrap();
-    assert!(!ci.lab.cluster.is_locked(BOT));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_running_agent_that_starts_without_a_proof_goes_on_with_what_is_stored() {
-    let ci = Ci::new("dev.test").await;
-    let jwt = ci.lab.path("jwt");
-    let config = ci.config("kubernetes", json!({ "kubernetes": { "token_path": jwt } }));
-    let refused = ci.lab.start(config.clone()).ended().await.unwrap_err().to_string();
-    assert!(refused.contains("cannot read the identity token"), "{refused}");
-
-    std::fs::write(&jwt, ci.proof()).unwrap();
-    ci.run(config.clone(), &[]).await.unwrap();
+    // Without an ID token the agent continues with the identity that it has.
     std::fs::remove_file(&jwt).unwrap();
-    std::fs::remove_dir_all(ci.lab.path("out")).unwrap();
-    let running = ci.lab.start(config);
-    until("an output is written", || ci.has_written()).await;
+    let output_key = join.fixture.path("out").join("key");
+    let before = read(&output_key);
+    running.control.reload();
+    wait_until("the output is renewed anyway", || read(&output_key) != before).await;
     running.stop().await.unwrap();
-    assert_eq!(ci.joins().len(), 1);
+    assert_eq!(join.joins().len(), 3);
+
+    std::fs::write(&jwt, join.id_token()).unwrap();
+    config["renewal_interval"] = json!("100ms");
+    let running = join.fixture.start(config);
+    wait_until("it has joined three more times", || join.joins().len() >= 6).await;
+    running.stop().await.unwrap();
+    assert!(!join.fixture.cluster.is_locked(BOT));
 }
 
-#[tokio::test]
-async fn no_proof_is_logged_whether_it_is_taken_or_refused() {
-    let (log, _listening) = listen();
-    let ci = Ci::new("dev.test").await;
-    let (good, bad) = (ci.proof(), ci.issuer.token("elsewhere", ci.lab.clock.now() + HOUR).unwrap());
-    let config = ci.config("gitlab", json!({}));
-    ci.run(config.clone(), &[("TBOT_GITLAB_JWT", &good)]).await.unwrap();
-    ci.refused(config.clone(), &[("TBOT_GITLAB_JWT", &bad)]).await;
-    ci.refused(config.clone(), &[("TBOT_GITLAB_JWT", "canary")]).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_started_without_an_id_token_needs_a_stored_identity() {
+    let join = DelegatedJoin::new("dev.test").await;
+    let jwt = join.fixture.path("jwt");
+    let config = join.config("kubernetes", json!({ "kubernetes": { "token_path": jwt } }));
+    let (_, error) = attestation_error(join.fixture.start(config.clone()).wait().await.unwrap_err());
+    assert!(matches!(&error, ProofError::Unreadable { path, .. } if *path == jwt), "{error:?}");
 
-    let endpoint =
-        endpoint::Endpoint::start(endpoint::Answer::With(200, json!({ "value": good }).to_string()));
-    let url = endpoint.url("/canary");
-    let github =
-        [("ACTIONS_ID_TOKEN_REQUEST_URL", url.as_str()), ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "canary")];
-    ci.run(ci.config("github", json!({})), &github).await.unwrap();
-
-    let text = log.text();
-    assert!(text.contains("INFO tbot::agent"), "the agent was heard");
-    assert_eq!(endpoint.asked().len(), 1);
-    for secret in [&good, &bad].into_iter().flat_map(|proof| proof.split('.').skip(1)).chain(["canary"]) {
-        assert!(!text.contains(secret), "{secret}");
-    }
+    std::fs::write(&jwt, join.id_token()).unwrap();
+    join.run(config.clone(), &[]).await.unwrap();
+    std::fs::remove_file(&jwt).unwrap();
+    std::fs::remove_dir_all(join.fixture.path("out")).unwrap();
+    let running = join.fixture.start(config);
+    wait_until("the output is written", || join.has_written_output()).await;
+    running.stop().await.unwrap();
+    assert_eq!(join.joins().len(), 1);
 }

@@ -1,187 +1,203 @@
-//! Outputs and storage in Kubernetes Secrets, against an API server on loopback.
+//! Outputs and storage in Kubernetes Secrets, against a fake API server on loopback.
+
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tbot::agent::{Agent, AgentError};
+use tbot::agent::{Agent, AgentError, ClusterError, KubeError, RenewalError};
 use tbot_cluster::method;
 
-use super::kube_api::KubeApi;
-use super::lab::{BOT, Lab};
+use super::errors::{renewal_error, secret_error};
+use super::fake_kube_api::{Credential, FakeKubeApi};
+use super::fixture::{BOT, RunningAgent, TestCluster, run_oneshot, wait_until};
 
-struct Scene {
-    lab: Lab,
-    api: KubeApi,
+struct SecretFixture {
+    teleport: TestCluster,
+    kubernetes: FakeKubeApi,
 }
 
-impl Scene {
+impl SecretFixture {
     async fn new() -> Self {
-        let scene = Self { lab: Lab::new().await, api: KubeApi::start() };
-        std::fs::write(scene.lab.path("kubeconfig"), scene.api.kubeconfig().to_string()).unwrap();
-        scene
+        let fixture = Self { teleport: TestCluster::new().await, kubernetes: FakeKubeApi::start() };
+        let kubeconfig = fixture.kubernetes.kubeconfig().to_string();
+        std::fs::write(fixture.teleport.path("kubeconfig"), kubeconfig).unwrap();
+        fixture
     }
 
-    fn secret(&self, name: &str) -> Value {
-        json!({ "type": "kubernetes_secret", "name": name, "kubeconfig_path": self.lab.path("kubeconfig") })
+    fn destination(&self, name: &str) -> Value {
+        let kubeconfig = self.teleport.path("kubeconfig");
+        json!({ "type": "kubernetes_secret", "name": name, "kubeconfig_path": kubeconfig })
     }
 
-    fn agent(&self, config: Value) -> Result<Agent, AgentError> {
-        self.lab.agent_with(config, &[("POD_NAMESPACE", "apps")])
-    }
-
-    async fn run(&self, config: Value) -> Result<(), AgentError> {
-        let (_control, signals) = tbot::agent::control();
-        self.agent(config)?.run_once(signals).await
-    }
-
-    /// One output to a Secret, and the storage in a folder.
-    fn output(&self) -> Value {
-        let mut destination = self.secret("out");
+    /// Returns a configuration with an output to the Secret `out`, and the storage in a directory.
+    fn config_with_output(&self) -> Value {
+        let mut destination = self.destination("out");
         destination["labels"] = json!({ "team": "a" });
-        self.lab.config("20m", &[json!({ "type": "identity", "destination": destination })])
+        self.teleport.config("20m", &[json!({ "type": "identity", "destination": destination })])
     }
 
-    /// No output, and the storage in a Secret.
-    fn storage(&self) -> Value {
-        let mut config = self.lab.config("20m", &[]);
-        config["storage"] = self.secret("bot");
+    /// Returns a configuration without outputs, and the storage in the Secret `bot`.
+    fn config_with_storage(&self) -> Value {
+        let mut config = self.teleport.config("20m", &[]);
+        config["storage"] = self.destination("bot");
         config
     }
 
-    fn stored(&self) -> std::collections::BTreeMap<String, String> {
-        self.api.secret("apps", "bot").unwrap()
+    fn agent(&self, config: Value) -> Result<Agent, AgentError> {
+        self.teleport.agent_with_env(config, &[("POD_NAMESPACE", "apps")])
+    }
+
+    async fn run_oneshot(&self, config: Value) -> Result<(), AgentError> {
+        run_oneshot(&self.agent(config)?).await
+    }
+
+    /// The files in the Secret that is the bot's storage.
+    fn stored(&self) -> BTreeMap<String, String> {
+        self.kubernetes.secret("apps", "bot").unwrap()
     }
 }
 
 // On one thread, as the program runs.
 #[tokio::test]
 async fn an_output_is_applied_as_one_set_after_a_dry_run() {
-    let scene = Scene::new().await;
-    scene.run(scene.output()).await.unwrap();
-    let files = scene.api.secret("apps", "out").unwrap();
+    let fixture = SecretFixture::new().await;
+    fixture.run_oneshot(fixture.config_with_output()).await.unwrap();
+    let files = fixture.kubernetes.secret("apps", "out").unwrap();
     assert!(files["identity"].starts_with(&files["key"]));
     assert!(files.contains_key("known_hosts") && !files.contains_key("ssh_config"));
-    let object = scene.api.object("apps", "out");
+    let object = fixture.kubernetes.object("apps", "out");
     assert_eq!((&object["type"], &object["metadata"]["labels"]), (&json!("Opaque"), &json!({ "team": "a" })));
-    let targets: Vec<String> = scene.api.asked().iter().map(|asked| asked.target.clone()).collect();
+    let targets: Vec<String> =
+        fixture.kubernetes.requests().into_iter().map(|request| request.target).collect();
     let path = "/api/v1/namespaces/apps/secrets/out?fieldManager=tbot&force=true";
     assert_eq!(targets, [format!("{path}&dryRun=All"), path.to_owned()]);
 
-    scene.run(scene.output()).await.unwrap();
-    assert_ne!(scene.api.secret("apps", "out").unwrap()["key"], files["key"]);
+    fixture.run_oneshot(fixture.config_with_output()).await.unwrap();
+    assert_ne!(fixture.kubernetes.secret("apps", "out").unwrap()["key"], files["key"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_context_can_be_chosen_and_present_a_certificate() {
-    let scene = Scene::new().await;
-    let mut config = scene.output();
+async fn the_configured_context_may_authenticate_with_a_certificate() {
+    let fixture = SecretFixture::new().await;
+    let mut config = fixture.config_with_output();
     config["outputs"][0]["destination"]["kubeconfig_context"] = json!("by-certificate");
     config["outputs"][0]["destination"]["namespace"] = json!("other");
-    scene.run(config).await.unwrap();
-    assert!(scene.api.secret("other", "out").is_some());
-    assert!(scene.api.asked().iter().all(|asked| asked.as_whom == "certificate"));
+    fixture.run_oneshot(config).await.unwrap();
+    assert!(fixture.kubernetes.secret("other", "out").is_some());
+    let requests = fixture.kubernetes.requests();
+    assert!(requests.iter().all(|request| request.credential == Credential::Certificate), "{requests:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_names_what_to_check_and_the_old_set_stays() {
-    let scene = Scene::new().await;
-    scene.run(scene.output()).await.unwrap();
-    let whole = scene.api.secret("apps", "out");
-    scene.api.refuse_next("PATCH", 403, "secrets \"out\" is forbidden");
-    let refused = scene.run(scene.output()).await.unwrap_err().to_string();
-    assert!(refused.contains("the Secret apps/out") && refused.contains("is forbidden"), "{refused}");
-    assert!(refused.contains("get, create and patch"), "{refused}");
-    assert_eq!(scene.api.secret("apps", "out"), whole);
+async fn a_forbidden_write_keeps_the_old_set_and_names_the_missing_permission() {
+    let fixture = SecretFixture::new().await;
+    fixture.run_oneshot(fixture.config_with_output()).await.unwrap();
+    let written = fixture.kubernetes.secret("apps", "out");
+    fixture.kubernetes.fail_next("PATCH", 403, "secrets \"out\" is forbidden");
+    let error = secret_error(fixture.run_oneshot(fixture.config_with_output()).await.unwrap_err());
+    let KubeError::Refused { status, message, .. } = &error else { panic!("{error:?}") };
+    assert_eq!((status.as_u16(), message.as_str()), (403, "secrets \"out\" is forbidden"));
+    let address = fixture.kubernetes.address.to_string();
+    insta::assert_snapshot!(error.to_string().replace(&address, "[kubernetes]"));
+    assert_eq!(fixture.kubernetes.secret("apps", "out"), written);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_namespace_or_a_cluster_nothing_is_joined() {
-    let scene = Scene::new().await;
-    let refused = scene.lab.run_once(scene.output()).await.unwrap_err().to_string();
-    assert!(refused.contains("POD_NAMESPACE"), "{refused}");
-    let mut config = scene.output();
+async fn without_a_namespace_the_agent_does_not_join() {
+    let fixture = SecretFixture::new().await;
+    let error = fixture.teleport.run_oneshot(fixture.config_with_output()).await.unwrap_err();
+    let KubeError::NoNamespace(secret) = secret_error(error) else { panic!("another error") };
+    assert_eq!(secret, "out");
+    assert!(fixture.teleport.cluster.requests().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_kubernetes_cluster_the_agent_does_not_join() {
+    let fixture = SecretFixture::new().await;
+    let mut config = fixture.config_with_output();
     config["outputs"][0]["destination"].as_object_mut().unwrap().remove("kubeconfig_path");
-    let refused = scene.run(config).await.unwrap_err().to_string();
-    assert!(refused.contains("kubeconfig_path or KUBECONFIG"), "{refused}");
-    assert!(scene.lab.cluster.requests().is_empty());
+    let error = secret_error(fixture.run_oneshot(config).await.unwrap_err());
+    assert!(matches!(error, KubeError::Cluster(ClusterError::None)), "{error:?}");
+    assert!(fixture.teleport.cluster.requests().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_not_the_kubeconfigs_gets_no_token() {
-    let scene = Scene::new().await;
-    let mut kubeconfig = scene.api.kubeconfig();
-    let other = KubeApi::start();
+async fn a_server_that_the_kubeconfig_does_not_trust_gets_no_token() {
+    let fixture = SecretFixture::new().await;
+    let mut kubeconfig = fixture.kubernetes.kubeconfig();
+    let other = FakeKubeApi::start();
     kubeconfig["clusters"][0]["cluster"]["server"] = json!(format!("https://{}", other.address));
-    std::fs::write(scene.lab.path("kubeconfig"), kubeconfig.to_string()).unwrap();
-    let refused = scene.run(scene.output()).await.unwrap_err().to_string();
-    assert!(refused.to_lowercase().contains("certificate"), "{refused}");
-    assert!(other.asked().is_empty());
+    std::fs::write(fixture.teleport.path("kubeconfig"), kubeconfig.to_string()).unwrap();
+    let error = secret_error(fixture.run_oneshot(fixture.config_with_output()).await.unwrap_err());
+    let KubeError::Failed { detail, .. } = &error else { panic!("{error:?}") };
+    assert!(detail.contains("invalid peer certificate: BadSignature"), "{detail}");
+    assert!(other.requests().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_storage_in_a_secret_is_joined_once_and_renewed_from_then_on() {
-    let scene = Scene::new().await;
+async fn an_identity_stored_in_a_secret_is_joined_once_and_then_renewed() {
+    let fixture = SecretFixture::new().await;
     for generation in [1, 2, 3] {
-        scene.run(scene.storage()).await.unwrap();
-        assert_eq!(scene.lab.cluster.generation(BOT), Some(generation));
+        fixture.run_oneshot(fixture.config_with_storage()).await.unwrap();
+        assert_eq!(fixture.teleport.cluster.generation(BOT), Some(generation));
     }
-    assert_eq!(scene.lab.calls(method::JOIN), 1);
-    let names: Vec<String> = scene.stored().into_keys().collect();
+    assert_eq!(fixture.teleport.call_count(method::JOIN), 1);
+    let names: Vec<String> = fixture.stored().into_keys().collect();
     let expected = ["key", "key-cert.pub", "key.pub", "sshcacerts", "tlscacerts", "tlscert", "tokenhash"];
-    assert_eq!(names, expected, "what the Go agent wants, and no note");
+    assert_eq!(names, expected, "the files of the Go agent, without a note");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_answer_is_noted_in_the_secret_and_never_asked_for_again() {
-    let scene = Scene::new().await;
-    scene.run(scene.storage()).await.unwrap();
-    scene.lab.cluster.drop_reply(method::GENERATE_USER_CERTS);
-    let lost = scene.run(scene.storage()).await.unwrap_err().to_string();
-    assert!(lost.contains("the entry renewal-pending of the Secret apps/bot"), "{lost}");
-    assert!(scene.stored().contains_key("renewal-pending"));
-    scene.run(scene.storage()).await.unwrap();
-    assert_eq!(scene.lab.calls(method::GENERATE_USER_CERTS), 1);
-    assert!(!scene.lab.cluster.is_locked(BOT));
+async fn a_lost_renewal_is_noted_in_the_secret_and_never_repeated() {
+    let fixture = SecretFixture::new().await;
+    fixture.run_oneshot(fixture.config_with_storage()).await.unwrap();
+    fixture.teleport.cluster.drop_reply(method::GENERATE_USER_CERTS);
+    let error = renewal_error(fixture.run_oneshot(fixture.config_with_storage()).await.unwrap_err());
+    let RenewalError::Lost { cure, .. } = &error else { panic!("{error:?}") };
+    let cure = cure.to_string();
+    assert!(cure.contains("renewal-pending") && cure.contains("apps/bot"), "{cure}");
+    assert!(fixture.stored().contains_key("renewal-pending"));
+    fixture.run_oneshot(fixture.config_with_storage()).await.unwrap();
+    assert_eq!(fixture.teleport.call_count(method::GENERATE_USER_CERTS), 1);
+    assert!(!fixture.teleport.cluster.is_locked(BOT));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_agents_on_one_secret_only_one_asks_for_a_renewal() {
-    let scene = Scene::new().await;
-    scene.run(scene.storage()).await.unwrap();
-    // Both have read the Secret; then the other one notes its renewal first.
-    let mut hold = scene.lab.cluster.hold_next(method::PING);
-    let agent = scene.agent(scene.storage()).unwrap();
-    let (_control, signals) = tbot::agent::control();
-    let run = agent.run_once(signals);
+async fn of_two_agents_with_one_secret_only_one_requests_a_renewal() {
+    let fixture = SecretFixture::new().await;
+    fixture.run_oneshot(fixture.config_with_storage()).await.unwrap();
+    // Both have read the Secret, and the other agent notes its renewal first.
+    let mut hold = fixture.teleport.cluster.hold_next(method::PING);
+    let agent = fixture.agent(fixture.config_with_storage()).unwrap();
+    let run = run_oneshot(&agent);
     tokio::pin!(run);
     tokio::select! {
         ended = &mut run => panic!("ended while it was held: {ended:?}"),
         () = hold.arrived() => {}
     }
-    scene.api.touch("apps", "bot");
+    fixture.kubernetes.touch("apps", "bot");
     hold.release();
-    let refused = run.await.unwrap_err().to_string();
-    assert!(refused.contains("is another tbot running"), "{refused}");
-    assert_eq!(scene.lab.calls(method::GENERATE_USER_CERTS), 0);
-    assert_eq!(scene.lab.cluster.generation(BOT), Some(1));
-    scene.run(scene.storage()).await.unwrap();
+    let error = secret_error(run.await.unwrap_err());
+    let KubeError::Refused { status, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(status.as_u16(), 409);
+    assert_eq!(fixture.teleport.call_count(method::GENERATE_USER_CERTS), 0);
+    assert_eq!(fixture.teleport.cluster.generation(BOT), Some(1));
+    fixture.run_oneshot(fixture.config_with_storage()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_the_secret_does_not_take_is_kept_until_it_does() {
-    let scene = Scene::new().await;
-    scene.run(scene.storage()).await.unwrap();
-    let mut hold = scene.lab.cluster.hold_next(method::GENERATE_USER_CERTS);
-    let mut config = scene.storage();
+async fn a_reply_that_the_api_server_rejects_is_kept_and_saved_later() {
+    let fixture = SecretFixture::new().await;
+    fixture.run_oneshot(fixture.config_with_storage()).await.unwrap();
+    let mut hold = fixture.teleport.cluster.hold_next(method::GENERATE_USER_CERTS);
+    let mut config = fixture.config_with_storage();
     config["renewal_interval"] = json!("30m");
-    let agent = scene.agent(config).unwrap();
-    let (control, signals) = tbot::agent::control();
-    let running = tokio::spawn(async move { agent.run(signals).await });
+    let running = RunningAgent::start(fixture.agent(config).unwrap());
     hold.arrived().await;
-    let before = scene.stored()["tlscert"].clone();
-    scene.api.refuse_next("PATCH", 503, "etcd is away");
+    let before = fixture.stored()["tlscert"].clone();
+    fixture.kubernetes.fail_next("PATCH", 503, "etcd is unavailable");
     hold.release();
-    super::lab::until("the answer is saved", || scene.stored()["tlscert"] != before).await;
-    control.shutdown();
-    running.await.unwrap().unwrap();
-    assert_eq!(scene.lab.calls(method::GENERATE_USER_CERTS), 1, "nothing was asked for again");
-    assert!(!scene.stored().contains_key("renewal-pending"));
+    wait_until("the reply is saved", || fixture.stored()["tlscert"] != before).await;
+    running.stop().await.unwrap();
+    assert_eq!(fixture.teleport.call_count(method::GENERATE_USER_CERTS), 1, "a second renewal was requested");
+    assert!(!fixture.stored().contains_key("renewal-pending"));
 }

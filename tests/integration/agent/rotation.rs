@@ -1,179 +1,200 @@
-//! Rotations of the cluster's authorities, phase by phase: a running agent's trust and files follow, without a restart.
+//! Rotations of the cluster's certificate authorities, phase by phase: a running agent updates its trust and its files
+//! without a restart.
 
 use std::path::Path;
 use std::time::Duration;
 
-use tbot_cluster::{Code, Phase, method};
+use tbot_cluster::{Cluster, Code, Phase, method};
+use tracing::Level;
 
-use super::lab::{BOT, Lab, Log, Running, listen, read, until};
+use super::fixture::{BOT, RunningAgent, SECOND, TestCluster, read, wait_until};
+use super::log_capture::{LogCapture, LogEvent};
 
-const KINDS: [&str; 3] = ["host", "user", "db"];
-/// A rotation is followed this long after it is noticed.
+const AUTHORITIES: [&str; 3] = ["host", "user", "db"];
+/// The time between a change that the agent must follow and the renewal that follows it.
 const DEBOUNCE: Duration = Duration::from_secs(10);
 
-/// An agent with one output that renews by itself only in half an hour, and watches.
-async fn watching(lab: &Lab, log: &Log) -> Running {
-    let running = lab.start(lab.config("30m", &[lab.output("out")]));
-    until("the output is written", || lab.path("out").join("identity").exists()).await;
-    // After the stream has begun, the agent looks at each authority once.
-    until("the agent watches", || noticed(log).0 == KINDS.len()).await;
+/// Starts an agent with one output that is not due for half an hour, and waits until it watches the authorities.
+async fn start_watching(fixture: &TestCluster, log: &LogCapture) -> RunningAgent {
+    let running = fixture.start(fixture.config("30m", &[fixture.output("out")]));
+    wait_until("the output is written", || fixture.path("out").join("identity").exists()).await;
+    // The agent reads the state of each authority once, after the stream of events has begun.
+    wait_until("the agent watches", || states_seen(log) == AUTHORITIES.len()).await;
     running
 }
 
-fn rotate(lab: &Lab, phase: Phase) {
-    for kind in KINDS {
-        lab.cluster.rotate(kind, phase).unwrap();
+fn rotate(fixture: &TestCluster, phase: Phase) {
+    for authority in AUTHORITIES {
+        fixture.cluster.rotate(authority, phase).unwrap();
     }
 }
 
-/// Whether every authority stands in the output as the cluster has it, and the bot's own trust too.
-fn follows(lab: &Lab) -> bool {
-    let in_file = |name: &str, kind| {
-        let path = lab.path("out").join(name);
-        path.exists() && read(&path) == lab.cluster.authority_pem(kind)
+/// Whether the output and the bot's own trust have every authority as the cluster has it.
+fn is_up_to_date(fixture: &TestCluster) -> bool {
+    let output_has = |name: &str, authority| {
+        let path = fixture.path("out").join(name);
+        path.exists() && read(&path) == fixture.cluster.authority_pem(authority)
     };
-    in_file("teleport-host-ca.crt", "host")
-        && in_file("teleport-user-ca.crt", "user")
-        && in_file("teleport-database-ca.crt", "db")
-        && trusted(&lab.storage().join("tlscacerts")) == certificates(&lab.cluster, &["user", "host"])
+    output_has("teleport-host-ca.crt", "host")
+        && output_has("teleport-user-ca.crt", "user")
+        && output_has("teleport-database-ca.crt", "db")
+        && trusted(&fixture.storage().join("tlscacerts")) == current(&fixture.cluster, &["user", "host"])
 }
 
+fn count_certificates(pem: &str) -> usize {
+    pem.matches("BEGIN CERTIFICATE").count()
+}
+
+/// The number of certificates in a file.
 fn trusted(path: &Path) -> usize {
-    read(path).matches("BEGIN CERTIFICATE").count()
+    count_certificates(&read(path))
 }
 
-fn certificates(cluster: &tbot_cluster::Cluster, kinds: &[&str]) -> usize {
-    kinds.iter().map(|kind| cluster.authority_pem(kind).matches("BEGIN CERTIFICATE").count()).sum()
+/// The number of certificates that these authorities have now.
+fn current(cluster: &Cluster, authorities: &[&str]) -> usize {
+    authorities.iter().map(|authority| count_certificates(&cluster.authority_pem(authority))).sum()
 }
 
-/// How many changes of authorities the agent has seen, and how often it has begun to follow them.
-fn noticed(log: &Log) -> (usize, usize) {
-    let text = log.text();
-    let seen = text.matches("an authority of the cluster ").count();
-    (seen, text.matches("renewing now, to follow").count())
+/// The number of authority states that the agent has seen.
+fn states_seen(log: &LogCapture) -> usize {
+    log.count(LogEvent::is_authority_state)
 }
 
-/// Takes the cluster on to `phase`, and waits until the agent has seen it. On one thread, whatever the agent does about
-/// it at once is done then.
-async fn shown(lab: &Lab, log: &Log, phase: Phase) {
-    let (seen, followed) = noticed(log);
-    rotate(lab, phase);
-    until("the agent has seen each authority", || noticed(log).0 == seen + KINDS.len()).await;
+/// The number of authority states that the agent has decided to follow, which it logs at info.
+fn states_to_follow(log: &LogCapture) -> usize {
+    log.count(|event| event.is_authority_state() && event.level == Level::INFO)
+}
+
+/// Moves all authorities to `phase` and waits until the agent has seen that.
+async fn enter_phase(fixture: &TestCluster, log: &LogCapture, phase: Phase) {
+    let seen = states_seen(log);
+    let early_renewals = log.count(LogEvent::is_early_renewal);
+    rotate(fixture, phase);
+    wait_until("the agent has seen each authority", || states_seen(log) == seen + AUTHORITIES.len()).await;
+    // There is only one thread, so this lets the agent do everything that it does immediately.
     tokio::task::yield_now().await;
-    assert_eq!(noticed(log).1, followed, "not before the rotation has settled");
+    assert_eq!(
+        log.count(LogEvent::is_early_renewal),
+        early_renewals,
+        "renewed before the rotation has settled"
+    );
 }
 
-/// Takes the cluster on to `phase`, and expects one renewal of everything that brings the agent there.
-async fn followed(lab: &Lab, log: &Log, phase: Phase) {
-    let before = lab.stored_generation();
-    shown(lab, log, phase).await;
-    lab.clock.advance(DEBOUNCE);
-    until("the agent follows", || lab.stored_generation() == before + 1 && follows(lab)).await;
-}
-
-/// Takes the cluster on to `phase`, which changes nothing for the agent.
-async fn ignored(lab: &Lab, log: &Log, phase: Phase) {
-    let rotated = || log.text().matches("is being rotated").count();
-    let before = rotated();
-    shown(lab, log, phase).await;
-    assert_eq!(rotated(), before, "{phase:?}");
-}
-
-/// What the agent has works: it renews, and is accepted, when it is told to.
-async fn works(lab: &Lab, running: &Running) {
-    let (generation, key) = (lab.stored_generation(), read(&lab.path("out").join("key")));
-    running.control.reload();
-    until("it renews", || lab.stored_generation() > generation && read(&lab.path("out").join("key")) != key)
+/// Moves all authorities to `phase` and expects a single renewal that brings the agent up to date.
+async fn expect_followed(fixture: &TestCluster, log: &LogCapture, phase: Phase) {
+    let before = fixture.stored_generation();
+    enter_phase(fixture, log, phase).await;
+    fixture.clock.advance(DEBOUNCE);
+    wait_until("the agent follows", || fixture.stored_generation() == before + 1 && is_up_to_date(fixture))
         .await;
 }
 
+/// Moves all authorities to `phase` and expects that the agent has nothing to follow.
+async fn expect_ignored(fixture: &TestCluster, log: &LogCapture, phase: Phase) {
+    let before = states_to_follow(log);
+    enter_phase(fixture, log, phase).await;
+    assert_eq!(states_to_follow(log), before, "{phase:?}");
+}
+
+/// Reloads the agent and waits until identity and output are renewed.
+async fn expect_renewal_works(fixture: &TestCluster, running: &RunningAgent) {
+    let key = fixture.path("out").join("key");
+    let (generation, old_key) = (fixture.stored_generation(), read(&key));
+    running.control.reload();
+    wait_until("identity and output are renewed", || {
+        fixture.stored_generation() > generation && read(&key) != old_key
+    })
+    .await;
+}
+
 #[tokio::test]
-async fn a_whole_rotation_is_followed_without_a_restart() {
-    let (log, _listening) = listen();
-    let lab = Lab::new().await;
-    let running = watching(&lab, &log).await;
-    let first = lab.cluster.authority_pem("host");
-    ignored(&lab, &log, Phase::Init).await;
-    followed(&lab, &log, Phase::UpdateClients).await;
-    ignored(&lab, &log, Phase::UpdateServers).await;
-    works(&lab, &running).await;
-    followed(&lab, &log, Phase::Standby).await;
-    works(&lab, &running).await;
-    assert_ne!(lab.cluster.authority_pem("host"), first);
-    assert_eq!(lab.calls(method::WATCH_EVENTS), 1, "one stream all the while");
+async fn a_complete_rotation_is_followed_without_a_restart() {
+    let log = LogCapture::start();
+    let fixture = TestCluster::new().await;
+    let running = start_watching(&fixture, &log).await;
+    let old = fixture.cluster.authority_pem("host");
+    expect_ignored(&fixture, &log, Phase::Init).await;
+    expect_followed(&fixture, &log, Phase::UpdateClients).await;
+    expect_ignored(&fixture, &log, Phase::UpdateServers).await;
+    expect_renewal_works(&fixture, &running).await;
+    expect_followed(&fixture, &log, Phase::Standby).await;
+    expect_renewal_works(&fixture, &running).await;
+    assert_ne!(fixture.cluster.authority_pem("host"), old);
+    assert_eq!(fixture.call_count(method::WATCH_EVENTS), 1, "the stream of events was reopened");
     running.stop().await.unwrap();
-    assert_eq!((lab.calls(method::JOIN), lab.cluster.is_locked(BOT)), (1, false));
+    assert_eq!((fixture.call_count(method::JOIN), fixture.cluster.is_locked(BOT)), (1, false));
 }
 
 #[tokio::test]
 async fn a_rollback_is_followed_from_every_phase() {
-    let (log, _listening) = listen();
-    let lab = Lab::new().await;
-    let running = watching(&lab, &log).await;
-    let first = KINDS.map(|kind| lab.cluster.authority_pem(kind));
+    let log = LogCapture::start();
+    let fixture = TestCluster::new().await;
+    let running = start_watching(&fixture, &log).await;
+    let old = AUTHORITIES.map(|authority| fixture.cluster.authority_pem(authority));
     let phases = [Phase::Init, Phase::UpdateClients, Phase::UpdateServers];
     for last in 1..=phases.len() {
         for phase in &phases[..last] {
             if *phase == Phase::UpdateClients {
-                followed(&lab, &log, *phase).await;
+                expect_followed(&fixture, &log, *phase).await;
             } else {
-                ignored(&lab, &log, *phase).await;
+                expect_ignored(&fixture, &log, *phase).await;
             }
         }
-        followed(&lab, &log, Phase::Rollback).await;
-        works(&lab, &running).await;
-        followed(&lab, &log, Phase::Standby).await;
-        works(&lab, &running).await;
-        assert_eq!(KINDS.map(|kind| lab.cluster.authority_pem(kind)), first);
+        expect_followed(&fixture, &log, Phase::Rollback).await;
+        expect_renewal_works(&fixture, &running).await;
+        expect_followed(&fixture, &log, Phase::Standby).await;
+        expect_renewal_works(&fixture, &running).await;
+        assert_eq!(AUTHORITIES.map(|authority| fixture.cluster.authority_pem(authority)), old);
     }
     running.stop().await.unwrap();
 }
 
 #[tokio::test]
-async fn what_happens_while_nobody_watches_is_noticed_afterwards() {
-    let (log, _listening) = listen();
-    let lab = Lab::new().await;
-    let running = watching(&lab, &log).await;
-    rotate(&lab, Phase::Init);
-    // The stream ends, and the next one cannot begin before the change has come.
-    let hold = lab.cluster.hold_next(method::WATCH_EVENTS);
-    lab.cluster.end_events();
-    lab.clock.advance(Duration::from_secs(1));
-    rotate(&lab, Phase::UpdateClients);
+async fn a_change_while_the_stream_is_interrupted_is_noticed_afterwards() {
+    let log = LogCapture::start();
+    let fixture = TestCluster::new().await;
+    let running = start_watching(&fixture, &log).await;
+    rotate(&fixture, Phase::Init);
+    // The stream ends, and the next one cannot begin before the change.
+    let hold = fixture.cluster.hold_next(method::WATCH_EVENTS);
+    fixture.cluster.end_events();
+    fixture.clock.advance(SECOND);
+    rotate(&fixture, Phase::UpdateClients);
     hold.release();
-    until("the new stream is there", || lab.calls(method::WATCH_EVENTS) == 2).await;
-    let renewed = until("the agent follows", || {
-        lab.clock.advance(Duration::from_millis(100));
-        lab.stored_generation() == 2 && follows(&lab)
-    });
-    renewed.await;
+    wait_until("the next stream has begun", || fixture.call_count(method::WATCH_EVENTS) == 2).await;
+    wait_until("the agent follows", || {
+        fixture.clock.advance(Duration::from_millis(100));
+        fixture.stored_generation() == 2 && is_up_to_date(&fixture)
+    })
+    .await;
     running.stop().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_stream_that_ends_or_is_refused_is_calm() {
-    let (log, _listening) = listen();
-    let lab = Lab::new().await;
+async fn a_refused_stream_is_logged_once_at_info_and_retried() {
+    let log = LogCapture::start();
+    let fixture = TestCluster::new().await;
     for _ in 0..3 {
-        lab.cluster.fail_next(method::WATCH_EVENTS, Code::Unimplemented, "unknown method WatchEvents");
+        fixture.cluster.fail_next(method::WATCH_EVENTS, Code::Unimplemented, "unknown method WatchEvents");
     }
-    let running = lab.start(lab.config("30m", &[lab.output("out")]));
+    let running = fixture.start(fixture.config("30m", &[fixture.output("out")]));
     let attempts = |count| {
-        let lab = &lab;
+        let fixture = &fixture;
         async move {
-            until("there is another attempt", || {
-                lab.clock.advance(Duration::from_millis(500));
-                lab.calls(method::WATCH_EVENTS) == count
+            wait_until("the agent retries", || {
+                fixture.clock.advance(Duration::from_millis(500));
+                fixture.call_count(method::WATCH_EVENTS) == count
             })
             .await;
         }
     };
     attempts(4).await;
-    lab.cluster.wait_for(method::WATCH_EVENTS, 4).await;
-    lab.cluster.end_events();
+    fixture.cluster.wait_for(method::WATCH_EVENTS, 4).await;
+    fixture.cluster.end_events();
     attempts(5).await;
     running.stop().await.unwrap();
-    let text = log.text();
-    assert!(!text.contains("WARN tbot::agent") && !text.contains("ERROR tbot::agent"), "{text}");
-    assert_eq!(text.matches("INFO tbot::agent::runtime::rotation: cannot watch").count(), 1, "{text}");
+    let warnings = log.count(|event| event.level <= Level::WARN);
+    let refusals = log.events(|event| event.level == Level::INFO && event.field("retry").is_some());
+    assert_eq!((warnings, refusals.len()), (0, 1), "{}", log.story());
+    assert!(refusals[0].message.contains("Unimplemented"), "{refusals:?}");
 }

@@ -1,27 +1,79 @@
-//! No token and no private key is in any line that any crate logs, however verbose.
+//! No credential is in any line that any crate logs, however verbose the log is.
 
-use tbot_cluster::method;
+use serde_json::json;
+use tbot_cluster::{Code, method};
+use tracing::Level;
 
-use super::lab::{Lab, listen, read};
+use super::fixture::{HOUR, TestCluster, read};
+use super::http_endpoint::{HttpEndpoint, Reply};
+use super::joining::azure::AzureVm;
+use super::joining::iam::{SECRET_ACCESS_KEY, SESSION_TOKEN, VARIABLES, cluster_with_aws_token};
+use super::joining::{DelegatedJoin, signed_parts};
+use super::log_capture::LogCapture;
+
+/// Fails the test if one of `secrets` was logged, or if the agent logged nothing.
+fn assert_not_logged<'a>(log: &LogCapture, secrets: impl IntoIterator<Item = &'a str>) {
+    let text = log.text();
+    assert_ne!(log.count_level(Level::INFO), 0, "nothing was captured");
+    for secret in secrets {
+        assert!(!text.contains(secret), "{secret}");
+    }
+}
 
 #[tokio::test]
-async fn no_token_and_no_key_is_logged() {
-    let (log, _listening) = listen();
-    let lab = Lab::new().await;
-    let mut keys = Vec::new();
-    lab.run_once(lab.config("20m", &[lab.output("out")])).await.unwrap();
-    keys.extend([lab.storage(), lab.path("out")].map(|folder| read(&folder.join("key"))));
-    lab.cluster.drop_reply(method::GENERATE_USER_CERTS);
-    lab.run_once(lab.config("20m", &[lab.output("out")])).await.unwrap_err();
-    lab.run_once(lab.config("20m", &[lab.output("out")])).await.unwrap();
-    keys.push(read(&lab.path("out").join("key")));
+async fn join_tokens_and_private_keys_are_not_logged() {
+    let log = LogCapture::start();
+    let fixture = TestCluster::new().await;
+    let config = || fixture.config("20m", &[fixture.output("out")]);
+    fixture.run_oneshot(config()).await.unwrap();
+    let mut keys = vec![read(&fixture.storage().join("key")), read(&fixture.path("out").join("key"))];
+    fixture.cluster.drop_reply(method::GENERATE_USER_CERTS);
+    fixture.run_oneshot(config()).await.unwrap_err();
+    fixture.run_oneshot(config()).await.unwrap();
+    keys.push(read(&fixture.path("out").join("key")));
 
-    let text = log.text();
-    assert!(text.contains("INFO tbot::agent") && text.contains("ERROR tbot::agent"), "the agent was heard");
-    assert!(!text.contains(&lab.token));
-    for key in keys {
-        // The first full line of the key's body.
-        let body = key.lines().nth(1).unwrap();
-        assert!(!text.contains(body), "{body}");
-    }
+    assert_ne!(log.count_level(Level::ERROR), 0, "the lost renewal was not logged");
+    // The second line of a PEM file is the first full line of the key.
+    let keys = keys.iter().map(|key| key.lines().nth(1).unwrap());
+    assert_not_logged(&log, keys.chain([fixture.token.as_str()]));
+}
+
+#[tokio::test]
+async fn id_tokens_are_not_logged_whether_the_cluster_accepts_them_or_not() {
+    let log = LogCapture::start();
+    let join = DelegatedJoin::new("dev.test").await;
+    let expires = join.fixture.clock.now() + HOUR;
+    let (accepted, refused) = (join.id_token(), join.issuer.token("elsewhere", expires).unwrap());
+    let config = join.config("gitlab", json!({}));
+    join.run(config.clone(), &[("TBOT_GITLAB_JWT", &accepted)]).await.unwrap();
+    join.run(config.clone(), &[("TBOT_GITLAB_JWT", &refused)]).await.unwrap_err();
+    join.run(config, &[("TBOT_GITLAB_JWT", "canary")]).await.unwrap_err();
+
+    let endpoint = HttpEndpoint::start(Reply::Fixed(200, json!({ "value": accepted }).to_string()));
+    let url = endpoint.url("/canary");
+    let github =
+        [("ACTIONS_ID_TOKEN_REQUEST_URL", url.as_str()), ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "canary")];
+    join.run(join.config("github", json!({})), &github).await.unwrap();
+
+    assert_eq!(endpoint.requests().len(), 1);
+    assert_not_logged(
+        &log,
+        [&accepted, &refused].into_iter().flat_map(|jwt| signed_parts(jwt)).chain(["canary"]),
+    );
+}
+
+#[tokio::test]
+async fn cloud_credentials_are_not_logged() {
+    let log = LogCapture::start();
+    let join = cluster_with_aws_token().await;
+    let config = || join.config("iam", json!({}));
+    join.run(config(), &VARIABLES).await.unwrap();
+    let repeated = SECRET_ACCESS_KEY.1;
+    join.fixture.cluster.fail_next(method::REGISTER_USING_IAM, Code::PermissionDenied, repeated);
+    join.run(config(), &VARIABLES).await.unwrap_err();
+    let vm = AzureVm::new().await;
+    vm.run(json!({})).await.unwrap();
+
+    let aws = [SECRET_ACCESS_KEY.1, SESSION_TOKEN.1];
+    assert_not_logged(&log, aws.into_iter().chain(signed_parts(&vm.access_token)));
 }

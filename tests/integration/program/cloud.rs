@@ -8,7 +8,7 @@ use serde_json::json;
 use tbot_cluster::{AwsUser, AzureMachine, Cluster, ClusterConfig, clock, method};
 
 use super::run::{Ended, Telemetry, tbot};
-use crate::agent::joining::endpoint::{Answer, Endpoint};
+use crate::agent::http_endpoint::{HttpEndpoint, Reply};
 
 /// A run of one output with this join method and a token called `cloud`.
 fn run(cluster: &Cluster, join_method: &str, variables: &[(&str, &str)]) -> Ended {
@@ -39,7 +39,7 @@ async fn an_instance_of_ec2_joins_by_its_role() {
     let keys = json!({ "AccessKeyId": user.access_key_id, "SecretAccessKey": user.secret_access_key,
         "Token": user.session_token });
     cluster.add_aws_token("robot", "cloud", user).unwrap();
-    let endpoint = Endpoint::start(Answer::by(move |asked| match asked.target.as_str() {
+    let endpoint = HttpEndpoint::start(Reply::from_fn(move |asked| match asked.target.as_str() {
         "/latest/api/token" => (200, "session".to_owned()),
         "/latest/meta-data/iam/security-credentials/" => (200, "role".to_owned()),
         "/latest/meta-data/iam/security-credentials/role" => (200, keys.to_string()),
@@ -70,7 +70,7 @@ async fn a_machine_of_azure_joins_by_its_managed_identity() {
     let ends = clock::system()() + Duration::from_secs(3600);
     let token = machine.access_token(ends).unwrap();
     let given = token.clone();
-    let endpoint = Endpoint::start(Answer::by(move |asked| {
+    let endpoint = HttpEndpoint::start(Reply::from_fn(move |asked| {
         let (path, query) = asked.target.split_once('?').unwrap_or((&asked.target, ""));
         let nonce = query.split('&').find_map(|pair| pair.strip_prefix("nonce="));
         match (path, nonce) {
@@ -86,7 +86,7 @@ async fn a_machine_of_azure_joins_by_its_managed_identity() {
     assert!(ended.has_left("out/identity"));
     assert!(token.split('.').skip(1).all(|part| !ended.stderr.contains(part)), "{}", ended.stderr);
 
-    let gone = Endpoint::start(Answer::With(404, String::new())).url("");
+    let gone = HttpEndpoint::start(Reply::Fixed(404, String::new())).url("");
     let ended = run(&cluster, "azure", &[("AZURE_POD_IDENTITY_AUTHORITY_HOST", &gone)]);
     assert_eq!(ended.status, Some(1), "{}", ended.stderr);
     assert!(ended.stderr.contains("azure works on a virtual machine of Azure"), "{}", ended.stderr);

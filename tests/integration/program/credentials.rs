@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tbot_cluster::{Cluster, ClusterConfig, Resource, clock};
 
 use super::run::{Ended, Run, Telemetry, tbot};
-use crate::agent::outputs::{kinds, recorded_kinds};
+use crate::agent::outline::{outlines, recorded_outlines};
 
 /// Says how it was run, and ends with a status of its own.
 const TSH: &str = r#"#!/bin/sh
@@ -64,7 +64,7 @@ fn with_tsh(arguments: &[&str]) -> Run {
 async fn five_outputs_are_written_in_one_run_and_their_commands_run() {
     let ended = five_outputs().await;
     for output in ["identity", "app", "db", "kube", "ssh_host"] {
-        assert_eq!(kinds(&ended.path().join(output)), recorded_kinds(output), "{output}");
+        assert_eq!(outlines(&ended.path().join(output)), recorded_outlines(output), "{output}");
     }
 
     let kube = ended.path().join("kube");

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use super::run::{Ended, Run};
 use super::scene::{BOT, Scene};
-use crate::agent::lab::read;
+use crate::agent::fixture::read;
 
 const FILES: [&str; 4] = ["key", "tlscert", "key-cert.pub", "identity"];
 

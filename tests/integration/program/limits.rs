@@ -5,7 +5,7 @@ use rustix::process::{Resource, Rlimit, Signal};
 
 use super::run::Running;
 use super::scene::Scene;
-use crate::agent::lab::{read, until};
+use crate::agent::fixture::{read, wait_until};
 
 /// While this lives, the process may not use any more of something.
 struct Without<'a> {
@@ -34,7 +34,7 @@ async fn runs_into(what: Resource, said: &str, hint: &str) {
     let scene = Scene::new().await;
     let running = scene.run(&[]).spawn();
     let key = scene.path("out").join("key");
-    until("the output is written", || key.exists()).await;
+    wait_until("the output is written", || key.exists()).await;
     let (first, stored) = (read(&key), read(&scene.path("storage").join("tlscert")));
 
     let without = Without::any_more(&running, what);
@@ -43,12 +43,12 @@ async fn runs_into(what: Resource, said: &str, hint: &str) {
         let log = running.said();
         log.lines().any(|line| line.contains(said) && line.contains(&format!("service={service} ")))
     };
-    until("identity and output have failed", || failed("identity") && failed("identity-1")).await;
+    wait_until("identity and output have failed", || failed("identity") && failed("identity-1")).await;
     assert!(running.said().contains(hint), "{}", running.said());
     assert_eq!(scene.counted(), Some(1), "nothing was asked for that could not be saved");
     assert_eq!((read(&key), read(&scene.path("storage").join("tlscert"))), (first.clone(), stored));
     drop(without);
-    until("both are renewed", || read(&key) != first && scene.stored() == Some(2)).await;
+    wait_until("both are renewed", || read(&key) != first && scene.stored() == Some(2)).await;
 
     let mut held = scene.renewals_held();
     running.signal(Signal::HUP);
@@ -60,11 +60,11 @@ async fn runs_into(what: Resource, said: &str, hint: &str) {
     let before = failures();
     let without = Without::any_more(&running, what);
     drop(held);
-    until("saving has failed", || failures() > before && scene.counted() == Some(3)).await;
+    wait_until("saving has failed", || failures() > before && scene.counted() == Some(3)).await;
     assert_eq!(scene.stored(), Some(2));
     drop(without);
-    until("the answer is saved", || scene.stored() == Some(3)).await;
-    until("the output is renewed", || read(&key) != second).await;
+    wait_until("the answer is saved", || scene.stored() == Some(3)).await;
+    wait_until("the output is renewed", || read(&key) != second).await;
 
     running.signal(Signal::TERM);
     let ended = tokio::task::block_in_place(|| running.end());

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use super::receiver::{Behaviour, Receiver};
 use super::run::{CLOSED, ENDS_AT_ONCE, Telemetry, tbot};
-use crate::agent::lab::until;
+use crate::agent::fixture::wait_until;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_file_holds_the_id_of_the_process_and_is_gone_when_it_ends() {
@@ -18,7 +18,8 @@ async fn the_file_holds_the_id_of_the_process_and_is_gone_when_it_ends() {
     let file = run.path().join("pid");
     let running = run.spawn();
     let expected = format!("{}\n", running.id());
-    until("the id is written", || std::fs::read_to_string(&file).is_ok_and(|text| text == expected)).await;
+    wait_until("the id is written", || std::fs::read_to_string(&file).is_ok_and(|text| text == expected))
+        .await;
     running.signal(Signal::TERM);
     let ended = tokio::task::block_in_place(|| running.end());
     assert!(ended.status.is_some(), "{}", ended.stderr);

@@ -7,7 +7,7 @@ use tbot_cluster::{Cluster, ClusterConfig, Hold, clock, method};
 use tempfile::TempDir;
 
 use super::run::{Run, Telemetry, tbot};
-use crate::agent::lab::generation;
+use crate::agent::certificate::generation;
 
 pub(super) const BOT: &str = "robot";
 

@@ -3,14 +3,14 @@
 use rustix::process::Signal;
 
 use super::scene::{BOT, Scene};
-use crate::agent::lab::{read, until};
+use crate::agent::fixture::{read, wait_until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_signals_leads_to_few_renewals_and_a_clean_end() {
     let scene = Scene::new().await;
     let running = scene.run(&[]).spawn();
     let key = scene.path("out").join("key");
-    until("the output is written", || key.exists()).await;
+    wait_until("the output is written", || key.exists()).await;
     let first = read(&key);
 
     let storm = || {
@@ -27,7 +27,7 @@ async fn a_storm_of_signals_leads_to_few_renewals_and_a_clean_end() {
     storm();
     drop(held);
     storm();
-    until("identity and output are renewed", || read(&key) != first && scene.stored() > Some(1)).await;
+    wait_until("identity and output are renewed", || read(&key) != first && scene.stored() > Some(1)).await;
     storm();
     running.signal(Signal::TERM);
     storm();

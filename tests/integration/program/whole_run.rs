@@ -8,7 +8,7 @@ use tbot_cluster::{Cluster, ClusterConfig, clock};
 
 use super::receiver::{Behaviour, Receiver};
 use super::run::{Run, Telemetry, tbot};
-use crate::agent::lab::until;
+use crate::agent::fixture::wait_until;
 
 /// A run of `tbot start` as a new bot of this cluster, with one output to the folder `out`.
 fn start(cluster: &Cluster, bot: &str, receiver: &Receiver, flags: &[&str]) -> Run {
@@ -55,7 +55,7 @@ async fn a_signal_ends_a_daemon_cleanly_while_the_endpoint_holds_its_connection(
         let run = start(&cluster, bot, &receiver, &[]);
         let identity = run.path().join("out/identity");
         let running = run.spawn();
-        until("the output is written", || Path::exists(&identity)).await;
+        wait_until("the output is written", || Path::exists(&identity)).await;
         tokio::task::block_in_place(|| receiver.wait_for_request());
         running.signal(signal);
         let ended = tokio::task::block_in_place(|| running.end());

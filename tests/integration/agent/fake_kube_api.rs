@@ -1,5 +1,5 @@
-//! As much of a Kubernetes API server as one Secret needs: TLS, tokens and client certificates, GET, server-side apply
-//! with dry run, versions and conflicts. On loopback, raw sockets, one request a connection.
+//! A fake Kubernetes API server on loopback that serves Secrets: TLS, bearer tokens and client certificates, GET, and
+//! server-side apply with dry run, resource versions and conflicts. Serves one request per connection.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -13,40 +13,49 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
-/// What the server lets in.
+/// The bearer token that the server accepts.
 pub(super) const TOKEN: &str = "a-service-account-token";
 
-/// One request.
+/// A request that the server received.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
+pub(super) struct KubeRequest {
     pub(super) method: String,
     /// Path and query.
     pub(super) target: String,
     pub(super) content_type: String,
-    /// As whom: `token` or `certificate`.
-    pub(super) as_whom: &'static str,
+    pub(super) credential: Credential,
     pub(super) body: Value,
 }
 
-#[derive(Default)]
-struct State {
-    /// By path.
-    secrets: BTreeMap<String, Value>,
-    version: u64,
-    asked: Vec<Asked>,
-    /// Statuses and messages for the next requests of a method that is no dry run.
-    refusals: Vec<(&'static str, u16, &'static str)>,
+/// What a request was authenticated by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Credential {
+    Token,
+    Certificate,
+    None,
 }
 
-pub(super) struct KubeApi {
+/// Error responses to come: method, status and message of each.
+type Failures = Vec<(&'static str, u16, &'static str)>;
+
+#[derive(Default)]
+struct State {
+    /// Secrets by the path of their URL.
+    secrets: BTreeMap<String, Value>,
+    resource_version: u64,
+    requests: Vec<KubeRequest>,
+    failures: Failures,
+}
+
+pub(super) struct FakeKubeApi {
     pub(super) address: SocketAddr,
-    pub(super) ca_pem: String,
-    /// A certificate that is let in, and its key.
-    pub(super) client: (String, String),
+    ca_pem: String,
+    /// PEM of a certificate that the server accepts, and of its key.
+    client: (String, String),
     state: Arc<Mutex<State>>,
 }
 
-impl KubeApi {
+impl FakeKubeApi {
     pub(super) fn start() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -81,7 +90,7 @@ impl KubeApi {
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let (tls, state) = (Arc::clone(&tls), Arc::clone(&serving));
-                // A client that hangs up or is refused by TLS is seen on its own side.
+                // A client that hangs up or fails the TLS handshake reports the error itself.
                 std::thread::spawn(move || {
                     let _ = serve(stream.unwrap(), tls, &state);
                 });
@@ -90,7 +99,7 @@ impl KubeApi {
         Self { address, ca_pem: ca.pem(), client: (client.pem(), client_key.serialize_pem()), state }
     }
 
-    /// A kubeconfig with two contexts, one a token's and one a certificate's.
+    /// A kubeconfig with the contexts `by-token`, which is the current one, and `by-certificate`.
     pub(super) fn kubeconfig(&self) -> Value {
         let data = |pem: &str| STANDARD.encode(pem);
         json!({
@@ -114,38 +123,39 @@ impl KubeApi {
         })
     }
 
-    /// What a Secret holds, decoded.
+    /// The decoded data of a Secret, `None` if it does not exist.
     pub(super) fn secret(&self, namespace: &str, name: &str) -> Option<BTreeMap<String, String>> {
         let state = self.state();
         let secret = state.secrets.get(&path(namespace, name))?;
-        let decode = |(name, text): (&String, &Value)| {
-            let bytes = STANDARD.decode(text.as_str().unwrap()).unwrap();
+        let decode = |(name, value): (&String, &Value)| {
+            let bytes = STANDARD.decode(value.as_str().unwrap()).unwrap();
             (name.clone(), String::from_utf8(bytes).unwrap())
         };
         Some(secret["data"].as_object().unwrap().iter().map(decode).collect())
     }
 
-    /// The Secret as an object.
+    /// The Secret as an API object.
     pub(super) fn object(&self, namespace: &str, name: &str) -> Value {
         self.state().secrets[&path(namespace, name)].clone()
     }
 
-    /// Changes an object behind the agent's back, as somebody with kubectl does.
+    /// Gives a Secret a new resource version, as an update by another client does.
     pub(super) fn touch(&self, namespace: &str, name: &str) {
         let mut state = self.state();
-        state.version += 1;
-        let version = state.version.to_string();
+        state.resource_version += 1;
+        let version = state.resource_version.to_string();
         state.secrets.get_mut(&path(namespace, name)).unwrap()["metadata"]["resourceVersion"] =
             version.into();
     }
 
-    pub(super) fn asked(&self) -> Vec<Asked> {
-        self.state().asked.clone()
+    /// The requests so far, in the order of arrival.
+    pub(super) fn requests(&self) -> Vec<KubeRequest> {
+        self.state().requests.clone()
     }
 
-    /// Refuses the next request of this method that is no dry run.
-    pub(super) fn refuse_next(&self, method: &'static str, status: u16, message: &'static str) {
-        self.state().refusals.push((method, status, message));
+    /// Fails the next request with this method that is not a dry run.
+    pub(super) fn fail_next(&self, method: &'static str, status: u16, message: &'static str) {
+        self.state().failures.push((method, status, message));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -174,67 +184,69 @@ fn serve(stream: TcpStream, tls: Arc<ServerConfig>, state: &Mutex<State>) -> std
     let header = |name: &str| headers.get(name).cloned().unwrap_or_default();
     let mut body = vec![0; header("content-length").parse().unwrap_or(0)];
     stream.read_exact(&mut body)?;
-    let certified = stream.get_ref().conn.peer_certificates().is_some();
-    let as_whom = match header("authorization") == format!("Bearer {TOKEN}") {
-        true => "token",
-        false if certified => "certificate",
-        false => "nobody",
+    let credential = if header("authorization") == format!("Bearer {TOKEN}") {
+        Credential::Token
+    } else if stream.get_ref().conn.peer_certificates().is_some() {
+        Credential::Certificate
+    } else {
+        Credential::None
     };
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    let asked = Asked { method, target, content_type: header("content-type"), as_whom, body };
-    let (status, answer) = state.lock().unwrap().answer(&asked);
-    let answer = answer.to_string();
+    let request = KubeRequest { method, target, content_type: header("content-type"), credential, body };
+    let (status, response) = state.lock().unwrap().respond(&request);
+    let response = response.to_string();
     let head = format!(
-        "HTTP/1.1 {status} So\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        answer.len()
+        "HTTP/1.1 {status} Status\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        response.len()
     );
     let stream = stream.get_mut();
     stream.write_all(head.as_bytes())?;
-    stream.write_all(answer.as_bytes())?;
+    stream.write_all(response.as_bytes())?;
     stream.conn.send_close_notify();
     stream.flush()
 }
 
-fn refusal(status: u16, message: impl Into<String>) -> (u16, Value) {
-    let message = message.into();
+fn failure(status: u16, message: &str) -> (u16, Value) {
     (status, json!({ "kind": "Status", "status": "Failure", "code": status, "message": message }))
 }
 
 impl State {
-    fn answer(&mut self, asked: &Asked) -> (u16, Value) {
-        self.asked.push(asked.clone());
-        let (path, query) = asked.target.split_once('?').unwrap_or((&asked.target, ""));
+    fn respond(&mut self, request: &KubeRequest) -> (u16, Value) {
+        self.requests.push(request.clone());
+        let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
         let query: Vec<&str> = query.split('&').collect();
         let dry_run = query.contains(&"dryRun=All");
-        if asked.as_whom == "nobody" {
-            return refusal(401, "Unauthorized");
+        if request.credential == Credential::None {
+            return failure(401, "Unauthorized");
         }
-        let refused = self.refusals.iter().position(|(method, ..)| *method == asked.method && !dry_run);
-        if let Some(place) = refused {
-            let (_, status, message) = self.refusals.remove(place);
-            return refusal(status, message);
+        let scripted = self.failures.iter().position(|(method, ..)| *method == request.method && !dry_run);
+        if let Some(index) = scripted {
+            let (_, status, message) = self.failures.remove(index);
+            return failure(status, message);
         }
         let old = self.secrets.get(path);
-        match asked.method.as_str() {
-            "GET" => old.map_or_else(|| refusal(404, "not found"), |secret| (200, secret.clone())),
-            "PATCH" if asked.content_type != "application/apply-patch+yaml" => refusal(415, "no apply"),
-            "PATCH" if !query.contains(&"fieldManager=tbot") => refusal(400, "who is it?"),
+        match request.method.as_str() {
+            "GET" => old.map_or_else(|| failure(404, "not found"), |secret| (200, secret.clone())),
+            "PATCH" if request.content_type != "application/apply-patch+yaml" => {
+                failure(415, "not a server-side apply")
+            }
+            "PATCH" if !query.contains(&"fieldManager=tbot") => failure(400, "fieldManager is missing"),
             "PATCH" => {
-                let metadata = &asked.body["metadata"];
-                let at = old.map(|old| old["metadata"]["resourceVersion"].clone());
-                if metadata.get("resourceVersion").is_some_and(|wanted| Some(wanted) != at.as_ref()) {
-                    return refusal(409, "the object has been modified");
+                let expected = request.body["metadata"].get("resourceVersion");
+                let actual = old.map(|old| &old["metadata"]["resourceVersion"]);
+                if expected.is_some() && expected != actual {
+                    return failure(409, "the object has been modified");
                 }
                 let status = if old.is_some() { 200 } else { 201 };
-                self.version += 1;
-                let mut secret = asked.body.clone();
-                secret["metadata"]["resourceVersion"] = self.version.to_string().into();
+                self.resource_version += 1;
+                let mut secret = request.body.clone();
+                secret["metadata"]["resourceVersion"] = self.resource_version.to_string().into();
                 if !dry_run {
                     self.secrets.insert(path.to_owned(), secret.clone());
                 }
                 (status, secret)
             }
-            other => refusal(405, other),
+            other => failure(405, other),
         }
     }
 }

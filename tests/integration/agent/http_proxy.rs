@@ -1,4 +1,4 @@
-//! Everything goes through the HTTP proxy that the environment names: web pages, gRPC, REST.
+//! With an HTTP proxy in the environment, every connection goes through it: web pages, gRPC and REST.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -7,32 +7,32 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::lab::Lab;
+use super::fixture::{TestCluster, run_oneshot};
 
-/// Request lines and Proxy-Authorization headers, in the order in which they came.
-type Heads = Arc<Mutex<Vec<String>>>;
+/// Request lines and `Proxy-Authorization` headers, in the order of arrival.
+type RequestHeads = Arc<Mutex<Vec<String>>>;
 
-/// An HTTP proxy on loopback that knows CONNECT only, and takes every name for `target`.
-async fn connect_proxy(target: SocketAddr) -> (SocketAddr, Heads) {
+/// Starts an HTTP proxy on loopback that serves only `CONNECT` and connects every host name to `target`.
+async fn connect_proxy(target: SocketAddr) -> (SocketAddr, RequestHeads) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let heads = Heads::default();
-    let seen = Arc::clone(&heads);
+    let heads = RequestHeads::default();
+    let recorded = Arc::clone(&heads);
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
-            let seen = Arc::clone(&seen);
+            let recorded = Arc::clone(&recorded);
             tokio::spawn(async move {
                 let mut client = BufReader::new(client);
                 let mut line = String::new();
                 while client.read_line(&mut line).await.unwrap() > 2 {
                     if line.starts_with("CONNECT") || line.to_lowercase().starts_with("proxy-authorization") {
-                        seen.lock().unwrap().push(line.trim().to_owned());
+                        recorded.lock().unwrap().push(line.trim().to_owned());
                     }
                     line.clear();
                 }
                 client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
                 let mut server = TcpStream::connect(target).await.unwrap();
-                // Either side may hang up whenever it likes.
+                // Either side may hang up at any time.
                 let _ = copy_bidirectional(&mut client, &mut server).await;
             });
         }
@@ -41,23 +41,21 @@ async fn connect_proxy(target: SocketAddr) -> (SocketAddr, Heads) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_connection_is_tunnelled_with_the_proxys_credentials() {
-    let lab = Lab::new().await;
-    let (proxy, heads) = connect_proxy(lab.cluster.proxy_addr()).await;
-    let mut config = lab.config("20m", &[lab.output("out")]);
-    // A name that exists behind the HTTP proxy only. The web certificate does not have it.
+async fn every_connection_is_tunnelled_with_the_http_proxys_credentials() {
+    let fixture = TestCluster::new().await;
+    let (proxy, heads) = connect_proxy(fixture.cluster.proxy_addr()).await;
+    let mut config = fixture.config("20m", &[fixture.output("out")]);
+    // Only the HTTP proxy can resolve this name, and the web certificate is not for it.
     config["proxy_server"] = json!("teleport.behind.test:443");
     config["insecure"] = json!(true);
     let url = format!("http://user:pass@{proxy}");
-    let agent = lab.agent_with(config, &[("HTTPS_PROXY", &url)]).unwrap();
-    let (_control, signals) = tbot::agent::control();
-    agent.run_once(signals).await.unwrap();
+    run_oneshot(&fixture.agent_with_env(config, &[("HTTPS_PROXY", &url)]).unwrap()).await.unwrap();
 
-    assert!(lab.path("out").join("identity").exists());
+    assert!(fixture.path("out").join("identity").exists());
     let heads = heads.lock().unwrap();
     let (connects, authorizations): (Vec<&String>, Vec<&String>) =
         heads.iter().partition(|line| line.starts_with("CONNECT"));
-    // The web pages, gRPC as the bot, gRPC and REST as the output.
+    // Web pages, gRPC as the bot, gRPC as the output, and REST as the output.
     assert!(connects.len() >= 4, "{heads:?}");
     assert!(connects.iter().all(|line| line.starts_with("CONNECT teleport.behind.test:443 ")), "{heads:?}");
     assert_eq!(authorizations.len(), connects.len(), "{heads:?}");

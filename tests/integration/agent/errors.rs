@@ -1,0 +1,80 @@
+//! Extracts the error under test from the layers of an [`AgentError`]. Each function fails the test if it is another one.
+
+use tbot::agent::{
+    AgentError, ApiError, DestinationError, FolderError, JoinError, JoinReason, KubeError, OutputError,
+    ProofError, RenewalError, StorageError,
+};
+
+/// The names of the outputs that failed.
+pub(super) fn failed_outputs(error: &AgentError) -> Vec<&str> {
+    let AgentError::Outputs(failures) = error else { panic!("{error:?}") };
+    failures.iter().map(|failure| failure.name.as_str()).collect()
+}
+
+/// Why the first output that failed could not be written.
+pub(super) fn output_error(error: AgentError) -> OutputError {
+    match error {
+        AgentError::Outputs(mut failures) => failures.remove(0).error,
+        other => panic!("not an output's error: {other:?}"),
+    }
+}
+
+/// Why the bot has no fresh identity.
+pub(super) fn renewal_error(error: AgentError) -> RenewalError {
+    match error {
+        AgentError::Renewal(error) => error,
+        other => panic!("not a renewal's error: {other:?}"),
+    }
+}
+
+/// Why a call that renews the bot's identity failed, if the server certainly did not count it.
+pub(super) fn api_error(error: AgentError) -> ApiError {
+    match renewal_error(error) {
+        RenewalError::Api(error) => error,
+        other => panic!("not an API error: {other:?}"),
+    }
+}
+
+/// Why the agent had to join, and why it could not.
+pub(super) fn join_error(error: AgentError) -> (JoinReason, JoinError) {
+    match renewal_error(error) {
+        RenewalError::Join { reason, error } => (reason, error),
+        other => panic!("not a join's error: {other:?}"),
+    }
+}
+
+/// Why the agent had to join, and why it had no attestation to join with: before it called the cluster, or to sign the
+/// cluster's challenge.
+pub(super) fn attestation_error(error: AgentError) -> (JoinReason, ProofError) {
+    match renewal_error(error) {
+        RenewalError::Proof { reason, error }
+        | RenewalError::Join { reason, error: JoinError::Proof(error) } => (reason, error),
+        other => panic!("not an attestation's error: {other:?}"),
+    }
+}
+
+/// What failed in the directory of the storage or of an output.
+pub(super) fn directory_error(error: AgentError) -> FolderError {
+    match error {
+        AgentError::Storage(StorageError::Folder(error))
+        | AgentError::Renewal(RenewalError::Storage(StorageError::Folder(error)))
+        | AgentError::Destination { error: DestinationError::Folder(error), .. } => error,
+        other => match output_error(other) {
+            OutputError::Destination(DestinationError::Folder(error)) => error,
+            other => panic!("not a directory's error: {other:?}"),
+        },
+    }
+}
+
+/// What failed with the Kubernetes Secret of the storage or of an output.
+pub(super) fn secret_error(error: AgentError) -> KubeError {
+    match error {
+        AgentError::Storage(StorageError::Secret(error))
+        | AgentError::Renewal(RenewalError::Storage(StorageError::Secret(error)))
+        | AgentError::Destination { error: DestinationError::Secret(error), .. } => error,
+        other => match output_error(other) {
+            OutputError::Destination(DestinationError::Secret(error)) => error,
+            other => panic!("not a Secret's error: {other:?}"),
+        },
+    }
+}

@@ -1,0 +1,154 @@
+//! Captures what the test's thread logs: as text, and the agent's own events with their fields.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use tracing::field::{Field, Visit};
+use tracing::subscriber::DefaultGuard;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+
+/// One event that the agent logged.
+#[derive(Clone, Debug)]
+pub(super) struct LogEvent {
+    pub(super) level: Level,
+    pub(super) message: String,
+    fields: BTreeMap<&'static str, String>,
+}
+
+impl LogEvent {
+    pub(super) fn field(&self, name: &str) -> Option<&str> {
+        self.fields.get(name).map(String::as_str)
+    }
+
+    /// An output was written.
+    pub(super) fn is_write(&self) -> bool {
+        self.level == Level::INFO && self.field("output").is_some()
+    }
+
+    /// An attempt of `service` failed and will be retried.
+    pub(super) fn is_failure_of(&self, service: &str) -> bool {
+        self.field("service") == Some(service) && self.field("retry").is_some()
+    }
+
+    /// A service succeeded after it had failed.
+    pub(super) fn is_recovery(&self) -> bool {
+        self.level == Level::INFO && self.field("service").is_some() && self.field("retry").is_none()
+    }
+
+    /// The bot's identity was issued, by a join or a renewal.
+    pub(super) fn is_new_identity(&self) -> bool {
+        self.level == Level::INFO && self.field("user").is_some()
+    }
+
+    /// A renewal begins before it is due: the only event at info that has no fields.
+    pub(super) fn is_early_renewal(&self) -> bool {
+        self.level == Level::INFO && self.fields.is_empty()
+    }
+
+    /// The agent received the state of a certificate authority.
+    pub(super) fn is_authority_state(&self) -> bool {
+        self.field("authority").is_some()
+    }
+}
+
+impl Visit for LogEvent {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let value = format!("{value:?}");
+        match field.name() {
+            "message" => self.message = value,
+            name => _ = self.fields.insert(name, value),
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.fields.insert(field.name(), value.to_owned());
+    }
+}
+
+/// Captures everything that this thread logs, at every level and by every crate, until dropped. The test must run on a
+/// single-threaded runtime.
+pub(super) struct LogCapture {
+    text: Text,
+    events: Events,
+    _guard: DefaultGuard,
+}
+
+impl LogCapture {
+    pub(super) fn start() -> Self {
+        // With a single subscriber, tracing lets the thread that reaches a log statement first decide whether it is
+        // enabled. A thread without a subscriber would disable it for this one. A second subscriber prevents that.
+        static SECOND: OnceLock<tracing::Dispatch> = OnceLock::new();
+        SECOND.get_or_init(|| tracing_subscriber::fmt().with_writer(io::sink).finish().into());
+        let (text, events) = (Text::default(), Events::default());
+        let writer = text.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(Level::TRACE)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish()
+            .with(events.clone());
+        Self { text, events, _guard: tracing::subscriber::set_default(subscriber) }
+    }
+
+    /// Everything that was logged.
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.text.0.lock().unwrap()).into_owned()
+    }
+
+    /// The agent's events so far that `matches` accepts.
+    pub(super) fn events(&self, matches: impl Fn(&LogEvent) -> bool) -> Vec<LogEvent> {
+        self.events.0.lock().unwrap().iter().filter(|event| matches(event)).cloned().collect()
+    }
+
+    pub(super) fn count(&self, matches: impl Fn(&LogEvent) -> bool) -> usize {
+        self.events(matches).len()
+    }
+
+    pub(super) fn count_level(&self, level: Level) -> usize {
+        self.count(|event| event.level == level)
+    }
+
+    /// The agent's events at info and above, one per line, for snapshots.
+    pub(super) fn story(&self) -> String {
+        let mut story = String::new();
+        for LogEvent { level, message, fields } in self.events(|event| event.level <= Level::INFO) {
+            write!(story, "{level} {message}").unwrap();
+            for (name, value) in fields {
+                write!(story, " {name}={value}").unwrap();
+            }
+            story.push('\n');
+        }
+        story
+    }
+}
+
+#[derive(Clone, Default)]
+struct Text(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Text {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[derive(Clone, Default)]
+struct Events(Arc<Mutex<Vec<LogEvent>>>);
+
+impl<S: Subscriber> Layer<S> for Events {
+    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+        if event.metadata().target().starts_with("tbot::") {
+            let level = *event.metadata().level();
+            let mut captured = LogEvent { level, message: String::new(), fields: BTreeMap::new() };
+            event.record(&mut captured);
+            self.0.lock().unwrap().push(captured);
+        }
+    }
+}

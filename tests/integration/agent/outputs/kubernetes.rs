@@ -1,0 +1,96 @@
+//! The output types `kubernetes` and `kubernetes/v2`: the contexts and credentials in their kubeconfig.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tbot::agent::{LookupError, OutputError};
+use tbot::yaml;
+
+use super::super::certificate::{attribute, subject_attribute};
+use super::super::fixture::{TestCluster, read};
+use super::super::outline::file_names;
+use super::{add_resources, cluster_with_resources, write, write_error, write_to_memory};
+
+fn kubeconfig(directory: &Path) -> Value {
+    yaml::parse(&read(&directory.join("kubeconfig.yaml"))).unwrap().value
+}
+
+/// Fails the test unless the kubeconfig contains the client certificate and key.
+fn assert_embeds_credentials(kubeconfig: &Value) {
+    let user = &kubeconfig["users"][0]["user"];
+    assert!(user["client-certificate-data"].is_string() && user["client-key-data"].is_string(), "{user}");
+    assert!(user.get("exec").is_none(), "{user}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kubeconfig_runs_tbot_to_get_credentials() {
+    let fixture = cluster_with_resources().await;
+    let service = json!({ "type": "kubernetes", "kubernetes_cluster": "prod-eu" });
+    let out = write(&fixture, &service).await;
+    let cluster = subject_attribute(&out.join("tlscert"), attribute::KUBERNETES_CLUSTER);
+    assert_eq!(cluster.as_deref(), Some("prod-eu"));
+    let config = kubeconfig(&out);
+    let exec = &config["users"][0]["user"]["exec"];
+    assert_eq!(exec["command"], "/usr/local/bin/tbot");
+    let directory = format!("--destination-dir={}", out.display());
+    assert_eq!(exec["args"], json!(["kube", "credentials", directory]));
+    let server = format!("https://{}", fixture.cluster.proxy_addr());
+    assert_eq!(config["clusters"][0]["cluster"]["server"], server);
+    assert_eq!(config["current-context"], "dev.test-prod-eu");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kubeconfig_embeds_credentials_without_the_exec_plugin_and_in_memory() {
+    let fixture = cluster_with_resources().await;
+    let mut service = json!({ "type": "kubernetes", "kubernetes_cluster": "prod-eu" });
+    let in_memory = write_to_memory(&fixture, &service).await;
+    assert_embeds_credentials(&yaml::parse(&in_memory("kubeconfig.yaml")).unwrap().value);
+
+    service["disable_exec_plugin"] = json!(true);
+    assert_embeds_credentials(&kubeconfig(&write(&fixture, &service).await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_selected_kubernetes_cluster_gets_a_context() {
+    let fixture = TestCluster::with_version("18.2.5").await;
+    add_resources(&fixture);
+    let service = json!({
+        "type": "kubernetes/v2",
+        "selectors": [
+            { "name": "dev-kube", "default_namespace": "apps" },
+            { "labels": { "env": "prod" } },
+            { "labels": { "env": "nowhere" } },
+        ],
+        "context_name_template": "{{.KubeName}}@{{.ClusterName}}",
+    });
+    let out = write(&fixture, &service).await;
+    assert_eq!(
+        file_names(&out),
+        ["identity", "key", "key-cert.pub", "key.pub", "kubeconfig.yaml", "teleport-host-ca.crt", "tlscert"]
+    );
+    let config = kubeconfig(&out);
+    let contexts = config["contexts"].as_array().unwrap();
+    let names: Vec<_> = contexts.iter().map(|context| context["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["dev-kube@dev.test", "prod-eu@dev.test", "prod-us@dev.test"]);
+    assert_eq!(contexts[0]["context"]["namespace"], "apps");
+    assert_eq!(contexts[1]["context"].get("namespace"), None);
+    assert_eq!(config["users"].as_array().unwrap().len(), 1);
+    let server = config["clusters"][1]["cluster"]["server"].as_str().unwrap();
+    assert!(server.ends_with("/v1/teleport/ZGV2LnRlc3Q/cHJvZC1ldQ"), "{server}");
+
+    let missing = json!({ "type": "kubernetes/v2", "selectors": [{ "name": "nope" }] });
+    let error = write_error(&fixture, &missing).await;
+    let OutputError::Lookup(LookupError::NotFound { name, .. }) = &error else { panic!("{error:?}") };
+    assert_eq!(name, "nope");
+}
+
+/// Before version 16, a proxy sends requests of every context to the same Kubernetes cluster.
+#[tokio::test(flavor = "multi_thread")]
+async fn several_contexts_are_refused_if_the_cluster_cannot_tell_them_apart() {
+    let fixture = cluster_with_resources().await;
+    let service = json!({ "type": "kubernetes/v2", "selectors": [{ "name": "dev-kube" }] });
+    let error = write_error(&fixture, &service).await;
+    assert!(matches!(error, OutputError::OneKubernetes(15)), "{error:?}");
+    insta::assert_snapshot!(error);
+    assert!(!fixture.path("out").join("kubeconfig.yaml").exists());
+}

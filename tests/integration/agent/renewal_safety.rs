@@ -1,0 +1,268 @@
+//! Renewals never lock the bot: lost replies, crashes, shutdowns, replies that cannot be saved, and two agents with one
+//! storage.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::json;
+use tbot::agent::{AgentError, ApiError, FolderError, JoinReason, RenewalError, StorageError};
+use tbot_cluster::{Code, method};
+use tracing::Level;
+
+use super::errors::{api_error, directory_error, join_error, renewal_error};
+use super::fixture::{BOT, HOUR, RunningAgent, TestCluster, read, run_oneshot, wait_until};
+use super::log_capture::{LogCapture, LogEvent};
+
+/// A cluster whose bot has joined.
+async fn joined() -> TestCluster {
+    let fixture = TestCluster::new().await;
+    fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap();
+    fixture
+}
+
+/// A cluster whose bot has joined and has lost the reply to its first renewal.
+async fn with_lost_renewal() -> TestCluster {
+    let fixture = joined().await;
+    fixture.cluster.drop_reply(method::GENERATE_USER_CERTS);
+    let error = renewal_error(fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap_err());
+    let RenewalError::Lost { error: ApiError::NoAnswer { .. }, cure } = &error else { panic!("{error:?}") };
+    let note = fixture.storage().join("renewal-pending");
+    assert!(cure.to_string().contains(note.to_str().unwrap()), "{cure}");
+    assert_eq!(
+        (fixture.stored_generation(), fixture.cluster.generation(BOT)),
+        (1, Some(2)),
+        "the server must have counted the renewal"
+    );
+    fixture
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_lost_reply_the_old_generation_is_never_presented_again() {
+    let fixture = with_lost_renewal().await;
+    assert!(fixture.has_renewal_note());
+    let renewals = fixture.call_count(method::GENERATE_USER_CERTS);
+
+    // The next run uses the stored identity and requests only the output's certificates.
+    fixture.run_oneshot(fixture.config("20m", &[fixture.output("out")])).await.unwrap();
+    assert!(fixture.path("out").join("identity").exists());
+    assert_eq!(fixture.call_count(method::GENERATE_USER_CERTS), renewals + 1);
+    assert!(!fixture.cluster.is_locked(BOT), "presenting generation 1 again locks the bot");
+    assert_eq!(fixture.stored_generation(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn removing_the_note_after_a_counted_renewal_locks_the_bot_and_the_error_explains_it() {
+    let fixture = with_lost_renewal().await;
+    std::fs::remove_file(fixture.storage().join("renewal-pending")).unwrap();
+    let error = fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap_err();
+    insta::assert_snapshot!(error);
+    let ApiError::Refused { code, .. } = api_error(error) else { panic!("not refused") };
+    assert_eq!(code, Code::PermissionDenied);
+    assert!(fixture.cluster.is_locked(BOT));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_token_resumes_renewals_after_a_lost_reply() {
+    let mut fixture = with_lost_renewal().await;
+    fixture.cluster.remove_bot(BOT);
+    fixture.token = fixture.cluster.add_bot(BOT, &["access"]).unwrap();
+    fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap();
+    assert!(!fixture.has_renewal_note());
+    fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap();
+    assert_eq!(fixture.stored_generation(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_identity_joins_again_instead_of_renewing() {
+    let fixture = with_lost_renewal().await;
+    fixture.clock.advance(2 * HOUR);
+    let (reason, _) = join_error(fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap_err());
+    assert_eq!(reason, JoinReason::Expired);
+    assert!(!fixture.cluster.is_locked(BOT));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_that_the_server_did_not_count_may_be_repeated() {
+    let fixture = joined().await;
+    let race = "Database comparison failed, try the request again";
+    fixture.cluster.fail_next(method::GENERATE_USER_CERTS, Code::FailedPrecondition, race);
+    let error = api_error(fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap_err());
+    let ApiError::Refused { code: Code::FailedPrecondition, message, .. } = &error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(message, race);
+    assert!(!fixture.has_renewal_note());
+    fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap();
+    assert_eq!(fixture.stored_generation(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_before_a_renewal_leaves_no_note() {
+    let fixture = joined().await;
+    fixture.cluster.set_down(true);
+    fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap_err();
+    assert!(!fixture.has_renewal_note());
+    fixture.cluster.set_down(false);
+    fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap();
+    assert_eq!(fixture.stored_generation(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_during_a_renewal_still_saves_the_reply() {
+    let fixture = joined().await;
+    let mut hold = fixture.cluster.hold_next(method::GENERATE_USER_CERTS);
+    let running = fixture.start(fixture.config("20m", &[]));
+    hold.arrived().await;
+    running.control.shutdown();
+    hold.release();
+    running.wait().await.unwrap();
+    assert_eq!((fixture.stored_generation(), fixture.cluster.generation(BOT)), (2, Some(2)));
+    assert!(!fixture.has_renewal_note());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropping_a_run_during_a_renewal_still_saves_the_reply() {
+    let fixture = joined().await;
+    let mut hold = fixture.cluster.hold_next(method::GENERATE_USER_CERTS);
+    {
+        let agent = fixture.agent(fixture.config("20m", &[])).unwrap();
+        let run = run_oneshot(&agent);
+        tokio::pin!(run);
+        tokio::select! {
+            ended = &mut run => panic!("ended while its renewal was held: {ended:?}"),
+            () = hold.arrived() => {}
+        }
+    }
+    hold.release();
+    // The storage stays locked until the renewal is saved, so the next agent to get the lock sees the saved identity.
+    let next = fixture.agent(fixture.config("20m", &[])).unwrap();
+    let run_when_unlocked = async {
+        loop {
+            match run_oneshot(&next).await {
+                Err(AgentError::Storage(StorageError::Folder(FolderError::Locked(_)))) => {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                ended => break ended,
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), run_when_unlocked)
+        .await
+        .expect("the lock is released")
+        .unwrap();
+    assert_eq!((fixture.stored_generation(), fixture.cluster.generation(BOT)), (3, Some(3)));
+}
+
+/// Makes saving an identity fail, even for root: puts a file in the place of the directory that the agent stages files in.
+fn obstruct_storage(fixture: &TestCluster) -> PathBuf {
+    let obstacle = fixture.storage().join(".tbot-staged");
+    std::fs::write(&obstacle, "").unwrap();
+    obstacle
+}
+
+/// Starts an agent whose first renewal succeeds and cannot be saved. Returns it with the file that prevents that.
+async fn start_with_unsaved_reply(fixture: &TestCluster, log: &LogCapture) -> (RunningAgent, PathBuf) {
+    fixture.run_oneshot(fixture.config("30m", &[])).await.unwrap();
+    let mut hold = fixture.cluster.hold_next(method::GENERATE_USER_CERTS);
+    let running = fixture.start(fixture.config("30m", &[]));
+    hold.arrived().await;
+    let obstacle = obstruct_storage(fixture);
+    hold.release();
+    let failed = |event: &LogEvent| event.is_failure_of("identity") && event.message.contains(".tbot-staged");
+    wait_until("saving has failed", || log.count(failed) > 0).await;
+    assert_eq!((fixture.stored_generation(), fixture.cluster.generation(BOT)), (1, Some(2)));
+    (running, obstacle)
+}
+
+/// Errors that are not about an attempt that will be retried.
+fn is_final_error(event: &LogEvent) -> bool {
+    event.level == Level::ERROR && event.field("retry").is_none()
+}
+
+#[tokio::test]
+async fn a_reply_that_cannot_be_saved_is_kept_and_saved_later() {
+    let log = LogCapture::start();
+    let fixture = TestCluster::new().await;
+    let (running, obstacle) = start_with_unsaved_reply(&fixture, &log).await;
+    std::fs::remove_file(&obstacle).unwrap();
+    wait_until("the reply is saved", || fixture.stored_generation() == 2).await;
+    running.stop().await.unwrap();
+    assert_eq!(fixture.call_count(method::GENERATE_USER_CERTS), 1, "a second renewal was requested");
+}
+
+#[tokio::test]
+async fn a_shutdown_saves_a_reply_that_could_not_be_saved_before() {
+    let log = LogCapture::start();
+    let fixture = TestCluster::new().await;
+    let (running, obstacle) = start_with_unsaved_reply(&fixture, &log).await;
+    std::fs::remove_file(&obstacle).unwrap();
+    running.stop().await.unwrap();
+    assert_eq!(fixture.stored_generation(), 2);
+    assert!(!fixture.has_renewal_note());
+    assert_eq!(log.count(is_final_error), 0, "{}", log.story());
+}
+
+#[tokio::test]
+async fn a_shutdown_that_cannot_save_a_reply_logs_that_the_identity_is_lost() {
+    let log = LogCapture::start();
+    let fixture = TestCluster::new().await;
+    let (running, _obstacle) = start_with_unsaved_reply(&fixture, &log).await;
+    running.stop().await.unwrap();
+    assert_eq!(fixture.stored_generation(), 1);
+    assert!(fixture.has_renewal_note());
+    let [lost] = &log.events(is_final_error)[..] else { panic!("{}", log.story()) };
+    insta::assert_snapshot!("lost_identity", fixture.normalize(&lost.message));
+}
+
+#[tokio::test]
+async fn a_oneshot_run_that_cannot_save_a_reply_logs_the_remedy() {
+    let log = LogCapture::start();
+    let fixture = TestCluster::new().await;
+    fixture.run_oneshot(fixture.config("30m", &[])).await.unwrap();
+    let mut hold = fixture.cluster.hold_next(method::GENERATE_USER_CERTS);
+    let agent = fixture.agent(fixture.config("30m", &[])).unwrap();
+    let run = tokio::spawn(async move { run_oneshot(&agent).await });
+    hold.arrived().await;
+    let obstacle = obstruct_storage(&fixture);
+    hold.release();
+    let error = directory_error(run.await.unwrap().unwrap_err());
+    assert!(matches!(&error, FolderError::Io { path, .. } if *path == obstacle), "{error:?}");
+    let [lost] = &log.events(is_final_error)[..] else { panic!("{}", log.story()) };
+    insta::assert_snapshot!("lost_identity", fixture.normalize(&lost.message));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_does_not_wait_for_a_proxy_that_hangs() {
+    let fixture = TestCluster::new().await;
+    let mut hold = fixture.cluster.hold_next(method::FIND);
+    let running = fixture.start(fixture.config("30m", &[fixture.output("out")]));
+    hold.arrived().await;
+    running.stop().await.unwrap();
+    assert_eq!((fixture.call_count(method::FIND), fixture.call_count(method::JOIN)), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_agents_cannot_share_a_storage() {
+    let fixture = TestCluster::new().await;
+    let running = fixture.start(fixture.config("20m", &[fixture.output("out")]));
+    wait_until("the first agent has the storage", || fixture.storage().join("tlscert").exists()).await;
+    let error = directory_error(fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap_err());
+    assert!(matches!(&error, FolderError::Locked(path) if *path == fixture.storage()), "{error:?}");
+    running.stop().await.unwrap();
+    fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_file_that_was_removed_does_not_prevent_a_renewal() {
+    let fixture = TestCluster::new().await;
+    let file = fixture.path("token");
+    std::fs::write(&file, format!("{}\n", fixture.token)).unwrap();
+    let mut config = fixture.config("20m", &[]);
+    config["onboarding"]["token"] = json!(file);
+    fixture.run_oneshot(config.clone()).await.unwrap();
+    let hash = read(&fixture.storage().join("tokenhash"));
+    std::fs::remove_file(&file).unwrap();
+    fixture.run_oneshot(config).await.unwrap();
+    assert_eq!(fixture.stored_generation(), 2);
+    assert_eq!(read(&fixture.storage().join("tokenhash")), hash);
+}
