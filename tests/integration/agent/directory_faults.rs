@@ -57,7 +57,7 @@ fn is_symlink_refusal(error: &io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::LOOP)
 }
 
-/// The path of a symbolic link that the agent does not follow. Fails the test if that is not the error.
+/// The path of a symbolic link that the agent does not follow. Fails the test if it is another error.
 fn refused_symlink(error: &FolderError) -> &Path {
     match error {
         FolderError::Io { path, error, .. } if is_symlink_refusal(error) => path,

@@ -137,7 +137,7 @@ pub(super) async fn run_oneshot(agent: &Agent) -> Result<(), AgentError> {
     agent.run_once(signals).await
 }
 
-/// An agent in continuous mode, on a task of its own.
+/// An agent in continuous mode, running on its own task.
 pub(super) struct RunningAgent {
     pub(super) control: Control,
     pub(super) agent: Arc<Agent>,
@@ -158,7 +158,7 @@ impl RunningAgent {
         self.task.await.unwrap()
     }
 
-    /// Waits until the agent ends without being asked to.
+    /// Waits until the agent ends by itself.
     pub(super) async fn wait(self) -> Result<(), AgentError> {
         self.task.await.unwrap()
     }

@@ -128,7 +128,7 @@ async fn a_database_output_has_the_files_of_its_format() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_cockroach_format_has_a_subdirectory_also_in_memory() {
+async fn the_cockroach_format_uses_a_subdirectory_on_disk_and_in_memory() {
     let fixture = cluster_with_resources().await;
     let service = json!({ "type": "database", "service": "pg", "format": "cockroach" });
     let out = write(&fixture, &service).await;

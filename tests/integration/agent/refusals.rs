@@ -193,7 +193,7 @@ async fn a_clock_that_is_behind_is_suspected_when_the_requested_certificate_has_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endless_list_is_given_up_after_1000_pages() {
+async fn an_endless_list_is_abandoned_after_1000_pages() {
     let fixture = TestCluster::new().await;
     fixture.cluster.add_resource(Resource::application("dumper", "dumper.127.0.0.1"));
     fixture.cluster.never_end_lists();

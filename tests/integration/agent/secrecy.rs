@@ -7,14 +7,14 @@ use tracing::Level;
 use super::fixture::{HOUR, TestCluster, read};
 use super::http_endpoint::{HttpEndpoint, Reply};
 use super::joining::azure::AzureVm;
-use super::joining::iam::{SECRET_ACCESS_KEY, SESSION_TOKEN, VARIABLES, cluster_with_aws_token};
+use super::joining::iam::{SECRET_ACCESS_KEY, VARIABLES, cluster_with_aws_token};
 use super::joining::{DelegatedJoin, signed_parts};
 use super::log_capture::LogCapture;
 
 /// Fails the test if one of `secrets` was logged, or if the agent logged nothing.
 fn assert_not_logged<'a>(log: &LogCapture, secrets: impl IntoIterator<Item = &'a str>) {
     let text = log.text();
-    assert_ne!(log.count_level(Level::INFO), 0, "nothing was captured");
+    assert!(text.contains("INFO tbot::agent"), "nothing was captured");
     for secret in secrets {
         assert!(!text.contains(secret), "{secret}");
     }
@@ -74,6 +74,7 @@ async fn cloud_credentials_are_not_logged() {
     let vm = AzureVm::new().await;
     vm.run(json!({})).await.unwrap();
 
-    let aws = [SECRET_ACCESS_KEY.1, SESSION_TOKEN.1];
+    // The second is the part of the session token that is in no other variable.
+    let aws = [SECRET_ACCESS_KEY.1, "session+token"];
     assert_not_logged(&log, aws.into_iter().chain(signed_parts(&vm.access_token)));
 }

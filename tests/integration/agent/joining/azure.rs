@@ -65,7 +65,7 @@ impl AzureVm {
         Self { join, metadata, access_token }
     }
 
-    /// Returns a machine whose metadata service responds with `document` instead of a document for this machine.
+    /// Returns a machine whose attested document is what `document` makes of the request and the correct document.
     async fn with_document(
         document: impl Fn(&HttpRequest, String) -> String + Send + Sync + 'static,
     ) -> Self {

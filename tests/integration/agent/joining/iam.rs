@@ -14,8 +14,7 @@ use super::{AUDIENCE, DelegatedJoin};
 
 pub(super) const ACCESS_KEY_ID: (&str, &str) = ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE");
 pub(in super::super) const SECRET_ACCESS_KEY: (&str, &str) = ("AWS_SECRET_ACCESS_KEY", "hunter2/secret+key");
-pub(in super::super) const SESSION_TOKEN: (&str, &str) =
-    ("AWS_SESSION_TOKEN", "hunter2/AKIDEXAMPLE/session+token==");
+pub(super) const SESSION_TOKEN: (&str, &str) = ("AWS_SESSION_TOKEN", "hunter2/AKIDEXAMPLE/session+token==");
 pub(super) const REGION: (&str, &str) = ("AWS_REGION", "eu-central-1");
 pub(super) const ROLE: (&str, &str) = ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/bot");
 /// Keeps tests from sending requests to the link-local address of EC2's metadata service.

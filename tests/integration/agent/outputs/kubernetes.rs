@@ -80,8 +80,8 @@ async fn each_selected_kubernetes_cluster_gets_a_context() {
 
     let missing = json!({ "type": "kubernetes/v2", "selectors": [{ "name": "nope" }] });
     let error = write_error(&fixture, &missing).await;
-    let OutputError::Lookup(LookupError::NotFound { name, .. }) = &error else { panic!("{error:?}") };
-    assert_eq!(name, "nope");
+    let OutputError::Lookup(LookupError::NotFound { kind, name, .. }) = &error else { panic!("{error:?}") };
+    assert_eq!((*kind, name.as_str()), ("kubernetes cluster", "nope"));
 }
 
 /// Before version 16, a proxy sends requests of every context to the same Kubernetes cluster.

@@ -90,7 +90,7 @@ async fn the_bundle_includes_the_clients_of_applications_if_the_cluster_has_them
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endless_list_of_federations_is_given_up_after_1000_pages() {
+async fn an_endless_list_of_federations_is_abandoned_after_1000_pages() {
     let fixture = cluster_with_workload_identity().await;
     fixture.cluster.federate("other.test", None);
     fixture.cluster.never_end_lists();
