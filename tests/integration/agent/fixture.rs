@@ -91,7 +91,7 @@ impl TestCluster {
         let roots = [("SSL_CERT_FILE", roots.to_str().unwrap())];
         let options = AgentOptions {
             environment: roots.iter().chain(variables).copied().collect(),
-            clock: Clock::from_fn(move || clock()).glanced_at(Duration::from_millis(5)),
+            clock: Clock::from_fn(move || clock()).with_poll_interval(Duration::from_millis(5)),
             randomness: Randomness::from_fn(|| 0.0),
             command: PathBuf::from("/usr/local/bin/tbot"),
         };

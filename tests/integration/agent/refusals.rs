@@ -146,7 +146,7 @@ async fn an_agent_that_missed_a_rotation_of_the_user_authority_is_not_trusted_by
     rotate_completely(&fixture, "user");
     let error = failure(&fixture, fixture.config("20m", &[])).await;
     let error = api_error(error);
-    assert!(matches!(error, ApiError::Connect { .. } | ApiError::NoAnswer { .. }), "{error:?}");
+    assert!(matches!(error, ApiError::Connect { .. } | ApiError::NoResponse { .. }), "{error:?}");
     assert!(error.to_string().contains("user CA"), "{error}");
     assert!(!fixture.has_renewal_note(), "a renewal was requested");
 }
@@ -202,7 +202,7 @@ async fn an_endless_list_is_abandoned_after_1000_pages() {
     service["app_name"] = json!("dumper");
     let error = failure(&fixture, fixture.config("20m", &[service])).await;
     insta::assert_snapshot!(error);
-    let OutputError::Api(ApiError::NoAnswer { .. }) = output_error(error) else { panic!("another error") };
+    let OutputError::Api(ApiError::NoResponse { .. }) = output_error(error) else { panic!("another error") };
     assert_eq!(fixture.call_count(method::LIST_RESOURCES), 1000);
     assert!(!fixture.path("out").join("tlscert").exists());
 }

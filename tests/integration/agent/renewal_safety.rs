@@ -25,7 +25,7 @@ async fn with_lost_renewal() -> TestCluster {
     let fixture = joined().await;
     fixture.cluster.drop_reply(method::GENERATE_USER_CERTS);
     let error = renewal_error(fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap_err());
-    let RenewalError::Lost { error: ApiError::NoAnswer { .. }, cure } = &error else { panic!("{error:?}") };
+    let RenewalError::Lost { error: ApiError::NoResponse { .. }, cure } = &error else { panic!("{error:?}") };
     let note = fixture.storage().join("renewal-pending");
     assert!(cure.to_string().contains(note.to_str().unwrap()), "{cure}");
     assert_eq!(

@@ -287,7 +287,7 @@ async fn unusable_certificates_are_not_written_and_the_old_set_stays() {
         let is_expected = match forgery {
             Forgery::ForAnother => matches!(error, OutputError::Svid(SvidError::OtherKey)),
             Forgery::OtherId => matches!(error, OutputError::Svid(SvidError::OtherId)),
-            Forgery::Ended => matches!(error, OutputError::Svid(SvidError::Ended)),
+            Forgery::Ended => matches!(error, OutputError::Svid(SvidError::Expired)),
             Forgery::Garbage => matches!(error, OutputError::Svid(SvidError::X509(_))),
         };
         assert!(is_expected, "{forgery:?}: {error:?}");

@@ -109,7 +109,7 @@ async fn an_unusable_token_is_not_written_and_the_old_one_stays() {
                 matches!(&error, OutputError::Svid(SvidError::OtherAudience(audience)) if audience == "a")
             }
             Forgery::OtherId => matches!(error, OutputError::Svid(SvidError::OtherId)),
-            Forgery::Ended => matches!(error, OutputError::Svid(SvidError::Ended)),
+            Forgery::Ended => matches!(error, OutputError::Svid(SvidError::Expired)),
             Forgery::Garbage => matches!(error, OutputError::Svid(SvidError::Token(_))),
         };
         assert!(is_expected, "{forgery:?}: {error:?}");
