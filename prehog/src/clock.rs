@@ -1,13 +1,16 @@
-//! Where time comes from: an argument. The one ambient clock of the crate is [`system`].
+//! The clock, which callers pass as an argument. [`system`] is the only place in this crate that reads the real clock.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// Tells the time.
+/// A function that returns the current time.
 pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
-/// The machine's clock.
-#[expect(clippy::disallowed_methods, reason = "the edge where the clock comes in; everything else takes one")]
+/// Returns the clock of the system.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the only place that reads the real clock; everything else takes a `Clock`"
+)]
 pub fn system() -> Clock {
     Arc::new(SystemTime::now)
 }

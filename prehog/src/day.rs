@@ -1,37 +1,36 @@
-//! Days and whole weeks in UTC: the finest time that is kept. Depends on jiff for the calendar; never reads a clock.
+//! Days and weeks in UTC. No finer time is stored. Depends on jiff for the calendar; never reads a clock.
 
 use std::fmt;
-use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::civil::Date;
 use serde::{Serialize, Serializer};
 
-const SECONDS: u64 = 24 * 60 * 60;
-/// 1970-01-01 was a Thursday, the fourth day of its week.
-const BEFORE_EPOCH: i32 = 3;
+const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
+/// The days from Monday to the weekday of 1970-01-01, a Thursday.
+const EPOCH_WEEKDAY: i32 = 3;
 
-/// A day, counted from 1970-01-01; written as `2026-11-22`.
+/// A day, as the number of days since 1970-01-01. Displayed as `2026-11-22`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Day(pub i32);
 
 impl Day {
-    /// The day of a time; the first one for a time before 1970.
+    /// Returns the day that contains a time, or 1970-01-01 for an earlier time.
     pub fn of(time: SystemTime) -> Self {
         let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Self(i32::try_from(seconds / SECONDS).unwrap_or(i32::MAX))
+        Self(i32::try_from(seconds / SECONDS_PER_DAY).unwrap_or(i32::MAX))
     }
 
-    /// The day that many days later, or earlier.
+    /// Returns the day that is `days` days later, or earlier if negative.
     #[must_use]
     pub fn plus(self, days: i32) -> Self {
         Self(self.0.saturating_add(days))
     }
 
-    /// The week that it is in.
+    /// Returns the week that contains the day.
     pub fn week(self) -> Week {
-        Week(self.0.saturating_add(BEFORE_EPOCH).div_euclid(7))
+        Week(self.0.saturating_add(EPOCH_WEEKDAY).div_euclid(7))
     }
 
     fn date(self) -> Option<Date> {
@@ -54,45 +53,46 @@ impl Serialize for Day {
     }
 }
 
-/// A text is no day.
+/// An error that occurs when parsing a [`Day`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no day: write it as 2026-11-22")]
-pub struct NoDay(String);
+#[error("`{0}` is not a date such as 2026-11-22")]
+pub struct ParseDayError(String);
 
 impl FromStr for Day {
-    type Err = NoDay;
+    type Err = ParseDayError;
 
-    fn from_str(text: &str) -> Result<Self, NoDay> {
-        let date: Date = text.parse().map_err(|_| NoDay(text.to_owned()))?;
-        let span = date.since(Date::constant(1970, 1, 1)).map_err(|_| NoDay(text.to_owned()))?;
+    fn from_str(string: &str) -> Result<Self, ParseDayError> {
+        let error = || ParseDayError(string.to_owned());
+        let date: Date = string.parse().map_err(|_| error())?;
+        let span = date.since(Date::constant(1970, 1, 1)).map_err(|_| error())?;
         Ok(Self(span.get_days()))
     }
 }
 
-/// A week from Monday to Sunday, counted from the one of 1970-01-01.
+/// A week from Monday to Sunday, as the number of weeks since the one that contains 1970-01-01.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Week(pub i32);
 
 impl Week {
-    /// Its Monday.
-    pub fn first(self) -> Day {
-        Day(self.0.saturating_mul(7).saturating_sub(BEFORE_EPOCH))
+    /// Returns the Monday.
+    pub fn first_day(self) -> Day {
+        Day(self.0.saturating_mul(7).saturating_sub(EPOCH_WEEKDAY))
     }
 
-    /// Its Sunday.
-    pub fn last(self) -> Day {
-        self.first().plus(6)
+    /// Returns the Sunday.
+    pub fn last_day(self) -> Day {
+        self.first_day().plus(6)
     }
 
-    /// The week that many weeks later, or earlier.
+    /// Returns the week that is `weeks` weeks later, or earlier if negative.
     #[must_use]
     pub fn plus(self, weeks: i32) -> Self {
         Self(self.0.saturating_add(weeks))
     }
 
-    /// Its seven days.
-    pub fn days(self) -> RangeInclusive<i32> {
-        self.first().0..=self.last().0
+    /// Returns the seven days of the week.
+    pub fn days(self) -> impl Iterator<Item = Day> {
+        (self.first_day().0..=self.last_day().0).map(Day)
     }
 }
 
@@ -102,9 +102,9 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn days_read_as_they_are_written() {
-        for text in ["1970-01-01", "1970-01-04", "2024-02-29", "2026-11-22", "1969-12-31"] {
-            assert_eq!(text.parse::<Day>().unwrap().to_string(), text);
+    fn a_day_is_displayed_as_it_is_parsed() {
+        for string in ["1970-01-01", "1970-01-04", "2024-02-29", "2026-11-22", "1969-12-31"] {
+            assert_eq!(string.parse::<Day>().unwrap().to_string(), string);
         }
         assert!("2026-02-30".parse::<Day>().is_err());
         assert!("yesterday".parse::<Day>().is_err());
@@ -112,20 +112,20 @@ mod tests {
 
     #[test]
     fn a_day_ends_at_midnight() {
-        let midnight = UNIX_EPOCH + Duration::from_secs(20_000 * SECONDS);
+        let midnight = UNIX_EPOCH + Duration::from_secs(20_000 * SECONDS_PER_DAY);
         assert_eq!(Day::of(midnight), Day(20_000));
         assert_eq!(Day::of(midnight - Duration::from_secs(1)), Day(19_999));
     }
 
     #[test]
-    fn weeks_begin_on_monday() {
+    fn a_week_begins_on_monday() {
         // 2026-11-22 is a Sunday.
         let sunday: Day = "2026-11-22".parse().unwrap();
-        assert_eq!(sunday.week().first().to_string(), "2026-11-16");
-        assert_eq!(sunday.week().last(), sunday);
+        assert_eq!(sunday.week().first_day().to_string(), "2026-11-16");
+        assert_eq!(sunday.week().last_day(), sunday);
         assert_eq!(sunday.plus(1).week(), sunday.week().plus(1));
         for day in -20..20 {
-            assert!(Day(day).week().days().contains(&day), "{day}");
+            assert!(Day(day).week().days().any(|other| other == Day(day)), "{day}");
         }
     }
 }

@@ -1,48 +1,50 @@
-//! What `docs/telemetry.md` says of a receiver: where events are stored and how long, from the constants that decide it.
-//! Pure.
+//! The section of `docs/telemetry.md` about what a receiver stores and for how long, generated from the constants that
+//! determine it. Pure.
 
-use crate::check::TIMESTAMP_TOLERANCE;
-use crate::ingest::LARGEST_BODY;
-use crate::report::WEEKS;
-use crate::server::{MIN_GROUP, RATE_LIMIT, upkeep};
-use crate::store::{DEFAULT_STORE, FOLD_WITHIN, GRACE, ID_DAYS};
+use crate::ingest::MAX_BODY;
+use crate::report::DEFAULT_WEEKS;
+use crate::server::{DEFAULT_MIN_GROUP, DEFAULT_RATE_LIMIT, retention};
+use crate::store::{DAY_END_GRACE, DEFAULT_STORE, ID_RETENTION_DAYS, MAX_FOLD_DELAY};
+use crate::validation::TIMESTAMP_TOLERANCE;
 
-/// How long after a day is over, in hours, what belongs to it goes, at the latest.
-const LATE_HOURS: u64 = (GRACE.as_secs() + upkeep::EVERY.as_secs()) / 3600;
+/// The maximum number of hours from the end of a day to the removal of its data.
+const CLEANUP_DELAY_HOURS: u64 = (DAY_END_GRACE.as_secs() + retention::CLEANUP_INTERVAL.as_secs()) / 3600;
 
-/// A section in Markdown, its title at the second level, its lines ended by a newline.
-pub fn stored() -> String {
+/// Returns the section in Markdown, with a second-level heading.
+pub fn storage_section() -> String {
     format!(
         include_str!("docs.md"),
-        largest_body = LARGEST_BODY / 1024,
+        max_body = MAX_BODY / 1024,
         tolerance = TIMESTAMP_TOLERANCE.as_secs() / 3600,
-        id_days = ID_DAYS,
-        id_hours = u64::from(ID_DAYS.unsigned_abs() + 1) * 24 + LATE_HOURS,
-        late_hours = LATE_HOURS,
-        fold_within = FOLD_WITHIN.as_secs(),
+        id_days = ID_RETENTION_DAYS,
+        id_hours = u64::from(ID_RETENTION_DAYS.unsigned_abs() + 1) * 24 + CLEANUP_DELAY_HOURS,
+        cleanup_delay_hours = CLEANUP_DELAY_HOURS,
+        fold_delay = MAX_FOLD_DELAY.as_secs(),
         default_store = DEFAULT_STORE,
-        min_group = MIN_GROUP,
-        weeks = WEEKS,
-        rate_limit = RATE_LIMIT,
+        min_group = DEFAULT_MIN_GROUP,
+        weeks = DEFAULT_WEEKS,
+        rate_limit = DEFAULT_RATE_LIMIT,
     )
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn every_number_has_its_place() {
-        let text = super::stored();
-        assert!(!text.contains(['{', '}']), "{text}");
+    fn every_number_is_in_its_unit() {
+        let section = super::storage_section();
+        assert!(!section.contains(['{', '}']), "{section}");
         for number in [
             "16 KiB",
             "24 hours",
-            "2 hours more until it is removed: at most 50 hours",
-            "within 1 s",
+            "2 hours",
+            "50 hours",
+            "1 second",
             "`sqlite:prehog.db`",
-            "fewer than 10",
-            "12 weeks",
+            "fewer than 10 starts",
+            "12 complete weeks",
+            "600 requests",
         ] {
-            assert!(text.contains(number), "{number} in {text}");
+            assert!(section.contains(number), "{number} in {section}");
         }
     }
 }

@@ -1,50 +1,49 @@
-//! The Connect service that takes events: checks each, has it stored, and answers. Depends on `check`, `store` and
-//! `metrics`. It logs nothing of a request, and keeps nothing of it but what was checked.
+//! The Connect service that receives events: validates, stores, and acknowledges each of them. Depends on `validation`,
+//! `store` and `metrics`. Never logs any part of a request, and keeps nothing but the validated event.
 
 use std::sync::Arc;
 
+use connectrpc::interceptor::{UnaryRequest, UnaryResponse};
 use connectrpc::{
     CodecFormat, CompressionRegistry, ConnectError, ConnectRpcService, ErrorCode, GzipProvider, Interceptor,
     Limits, Next, RequestContext, Response, ServiceRequest, ServiceResult,
 };
 
-use connectrpc::interceptor::{UnaryRequest, UnaryResponse};
-
-use crate::check::{Checks, Refusal, malformed};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
-use crate::store::{NotStored, Writer};
+use crate::store::{WriteError, Writer};
+use crate::validation::{EventValidator, InvalidEvent, malformed_json};
 use crate::wire::{
     SubmitTbotEventRequest, SubmitTbotEventResponse, TbotReportingService, TbotReportingServiceServer,
 };
 
-/// The largest body, before and after it is decompressed.
-pub const LARGEST_BODY: usize = 16 * 1024;
+/// The maximum size of a body, both before and after decompression.
+pub const MAX_BODY: usize = 16 * 1024;
 
-/// What takes one event.
+/// Receives events.
 pub struct Ingest {
-    /// The event's checks.
-    pub checks: Checks,
-    /// Where events go; none answers without storing, which only a benchmark wants.
+    /// Validates the events.
+    pub validator: EventValidator,
+    /// Stores the events. With `None`, events are acknowledged without being stored, for benchmarks.
     pub writer: Option<Writer>,
-    /// What is counted.
+    /// Counts the events.
     pub metrics: Arc<Metrics>,
-    /// The receiver's time.
+    /// The receiver's clock.
     pub clock: Clock,
 }
 
 impl Ingest {
-    /// The service, as a part of an HTTP server.
+    /// Converts this into a service of an HTTP server.
     pub fn service(self) -> ConnectRpcService<TbotReportingServiceServer<Self>> {
         let metrics = Arc::clone(&self.metrics);
         let limits = Limits::default()
-            .with_max_request_body_size(LARGEST_BODY)
-            .with_max_message_size(LARGEST_BODY)
-            .with_element_memory_limit(4 * LARGEST_BODY);
+            .with_max_request_body_size(MAX_BODY)
+            .with_max_message_size(MAX_BODY)
+            .with_element_memory_limit(4 * MAX_BODY);
         ConnectRpcService::new(TbotReportingServiceServer::new(self))
             .with_limits(limits)
             .with_compression(CompressionRegistry::new().register(GzipProvider::new()))
-            .with_interceptor(Refusals { metrics })
+            .with_interceptor(InvalidEvents { metrics })
     }
 }
 
@@ -54,28 +53,28 @@ impl TbotReportingService for Ingest {
         _: RequestContext,
         request: ServiceRequest<'_, SubmitTbotEventRequest>,
     ) -> ServiceResult<impl connectrpc::Encodable<SubmitTbotEventResponse> + Send + use<'a>> {
-        let submission = self.checks.check(request.view(), (self.clock)()).map_err(refused)?;
+        let submission = self.validator.validate(request.view(), (self.clock)()).map_err(invalid_argument)?;
         if let Some(writer) = &self.writer {
             writer.store(submission).await.map_err(|error| match error {
-                NotStored::Busy => ConnectError::resource_exhausted(error.to_string()),
-                NotStored::Unavailable => ConnectError::unavailable(error.to_string()),
+                WriteError::Busy => ConnectError::resource_exhausted(error.to_string()),
+                WriteError::Unavailable => ConnectError::unavailable(error.to_string()),
             })?;
         }
         Response::ok(SubmitTbotEventResponse::default())
     }
 }
 
-fn refused(refusal: Refusal) -> ConnectError {
-    ConnectError::invalid_argument(refusal.to_string()).with_source(refusal)
+fn invalid_argument(error: InvalidEvent) -> ConnectError {
+    ConnectError::invalid_argument(error.to_string()).with_source(error)
 }
 
-/// Counts what is refused, and says which field is why a message could not be read.
-struct Refusals {
+/// Counts invalid events, and adds the name of the invalid field to the error of a message that could not be parsed.
+struct InvalidEvents {
     metrics: Arc<Metrics>,
 }
 
 #[connectrpc::async_trait]
-impl Interceptor for Refusals {
+impl Interceptor for InvalidEvents {
     async fn intercept_unary(
         &self,
         request: UnaryRequest,
@@ -90,20 +89,20 @@ impl Interceptor for Refusals {
             return Err(error);
         }
         if let Some(source) = error.source_arc()
-            && let Some(refusal) = source.downcast_ref::<Refusal>()
+            && let Some(invalid) = source.downcast_ref::<InvalidEvent>()
         {
-            self.metrics.refuse(&refusal.reason);
+            self.metrics.count_invalid(&invalid.reason);
             return Err(error);
         }
-        let refusal = match format {
-            CodecFormat::Json => malformed(&body),
-            _ => Refusal {
+        let invalid = match format {
+            CodecFormat::Json => malformed_json(&body),
+            _ => InvalidEvent {
                 reason: "malformed".to_owned(),
                 field: "body".to_owned(),
-                why: "must be the protobuf of a SubmitTbotEventRequest".to_owned(),
+                requirement: "must be a SubmitTbotEventRequest in protobuf".to_owned(),
             },
         };
-        self.metrics.refuse(&refusal.reason);
-        Err(refused(refusal))
+        self.metrics.count_invalid(&invalid.reason);
+        Err(invalid_argument(invalid))
     }
 }

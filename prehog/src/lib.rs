@@ -1,24 +1,23 @@
-//! The receiver of `tbot`'s anonymous events: takes them over Connect, checks them by the event's own schema, stores
-//! them, and answers what they say.
+//! The receiver of `tbot`'s anonymous usage events: accepts them over Connect, validates them against the event's own
+//! schema, stores them, and reports on them.
 //!
-//! | part | story | may depend on | must never |
+//! | module | purpose | may depend on | must never |
 //! | --- | --- | --- | --- |
-//! | [`day`] | days and whole weeks, the finest time that is kept | jiff | read a clock |
-//! | [`start`](mod@start) | one start as it is stored, and its facets | `day`, serde | hold anything of its sender |
-//! | [`wire`] | the messages on the wire, generated | buffa, connectrpc | be edited by hand |
-//! | [`check`] | a message on the wire to a [`Start`](start::Start), or a refusal that names the field | `wire`, `tbot::event` | do I/O; know who sent it |
-//! | [`ingest`] | the Connect service: check, store, answer | `check`, `store`, `metrics` | log or keep anything of a request |
-//! | [`limits`] | how much one sender, and all together, may ask for | nothing but std | write anything down |
-//! | [`server`] | listeners, connections, timeouts, health | axum, hyper, `ingest`, `limits` | answer with what is stored on the public listener |
-//! | [`store`] | the trait, and its two stores: SQLite and ClickHouse | `start`, rusqlite, ureq | acknowledge what is not stored |
-//! | [`report`](mod@report) | weekly tallies to a report without small groups, as HTML, JSON and CSV | `start`, `day`, serde | see an event, or a group that is too small |
-//! | [`docs`] | what docs/telemetry.md says of this crate, from its constants | the constants | say what no constant decides |
-//! | [`metrics`] | counters and their text form | nothing but std | have a label that a sender chooses |
+//! | [`day`] | days and weeks; no finer time is stored | jiff | read a clock |
+//! | [`start`](mod@start) | a start as it is stored, and its facets | `day`, serde | contain anything about its sender |
+//! | [`wire`] | the generated messages of the wire protocol | buffa, connectrpc | be edited by hand |
+//! | [`validation`] | converts a message to a [`Start`](start::Start), or to an error that names the invalid field | `wire`, `start`, `tbot::event` | do I/O; know the sender |
+//! | [`ingest`] | the Connect service: validates, stores, acknowledges | `validation`, `store`, `metrics` | log or keep any other part of a request |
+//! | [`limits`] | limits per client | only std | write anything to disk |
+//! | [`server`] | listeners, connections, timeouts, health checks | axum, hyper, `ingest`, `limits` | show stored data on the public listener |
+//! | [`store`] | the trait, and the SQLite and ClickHouse stores | `start`, `metrics`, rusqlite, ureq | acknowledge an event that is not stored |
+//! | [`report`](mod@report) | builds a report without small groups from weekly counts, as HTML, JSON and CSV | `start`, `day`, `store`, serde | contain an event or a group that is too small |
+//! | [`docs`] | the section about prehog in docs/telemetry.md, from the constants | the constants | state what no constant determines |
+//! | [`metrics`] | counters and their text format | only std | have a label whose values a sender chooses |
 //!
-//! The clock is an argument. Nothing here prints, and nothing opens a connection but the ClickHouse store, and the
-//! simulated agents of the feature `load`.
+//! The clock is an argument. Nothing here prints. Only the ClickHouse store and the simulated agents of the feature `load`
+//! open connections.
 
-pub mod check;
 pub mod clock;
 pub mod day;
 pub mod docs;
@@ -31,6 +30,7 @@ pub mod report;
 pub mod server;
 pub mod start;
 pub mod store;
+pub mod validation;
 pub mod wire;
 
 pub use server::{Options, serve};

@@ -1,5 +1,6 @@
-//! How much one source may ask for: a count of requests a minute, and of connections at a time. Depends on std only, and
-//! writes nothing down: of an address it keeps a count under a hash that no other process has, for a minute.
+//! Limits per client: requests per minute, and connections or requests at a time. Depends on std only. Nothing is written
+//! to disk. For the rate, only counts are kept: in memory, for a minute, under a hash of the address with a key that is
+//! random for every process.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -9,16 +10,17 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Counters of sources. Two sources share one by accident; with so many of them that matters only in a flood.
+/// The number of rate counters. Two clients may share one by chance; with so many, that matters only in a flood.
 const COUNTERS: usize = 1 << 16;
 
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Where requests come from: an IPv4 address, or the 64 bits of an IPv6 address that one customer has.
+/// The part of a client's address that limits apply to: an IPv4 address, or the /64 network of an IPv6 address, which
+/// usually belongs to one customer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Source([u8; 8]);
+pub struct ClientNetwork([u8; 8]);
 
-impl From<IpAddr> for Source {
+impl From<IpAddr> for ClientNetwork {
     fn from(address: IpAddr) -> Self {
         let mut key = [0; 8];
         match address.to_canonical() {
@@ -29,117 +31,121 @@ impl From<IpAddr> for Source {
     }
 }
 
-/// How often each source asks, within fixed windows of a minute. Its memory does not grow.
+/// Limits the requests of each client in fixed windows of a minute. Uses a fixed amount of memory.
 pub struct RateLimit {
-    /// Requests a minute; 0 lets everything through.
-    most: u32,
+    /// Requests per minute; 0 means no limit.
+    max: u32,
     secret: RandomState,
-    begin: Instant,
+    started: Instant,
     window: AtomicU64,
     counts: Box<[AtomicU32]>,
 }
 
 impl RateLimit {
-    /// A limit of that many requests a minute; 0 for none.
-    pub fn new(most: u32) -> Self {
-        let counters = if most == 0 { 0 } else { COUNTERS };
+    /// Creates a limit of `max` requests per minute; 0 means no limit.
+    pub fn new(max: u32) -> Self {
+        let counters = if max == 0 { 0 } else { COUNTERS };
         Self {
-            most,
+            max,
             secret: RandomState::new(),
-            begin: Instant::now(),
+            started: Instant::now(),
             window: AtomicU64::new(0),
             counts: (0..counters).map(|_| AtomicU32::new(0)).collect(),
         }
     }
 
-    /// Counts one request; false where the source has had its share of this minute.
-    pub fn allows(&self, source: Source) -> bool {
-        self.allows_after(source, self.begin.elapsed())
+    /// Counts a request, and returns false if the client has exceeded its limit in this minute.
+    pub fn allows(&self, client: ClientNetwork) -> bool {
+        self.allows_after(client, self.started.elapsed())
     }
 
-    fn allows_after(&self, source: Source, elapsed: Duration) -> bool {
-        if self.most == 0 {
+    fn allows_after(&self, client: ClientNetwork, elapsed: Duration) -> bool {
+        if self.max == 0 {
             return true;
         }
         let window = elapsed.as_secs() / WINDOW.as_secs();
         if self.window.swap(window, Ordering::Relaxed) != window {
             self.counts.iter().for_each(|count| count.store(0, Ordering::Relaxed));
         }
-        let hash = self.secret.hash_one(source);
+        let hash = self.secret.hash_one(client);
         let slot = usize::try_from(hash % (COUNTERS as u64)).unwrap_or(0);
-        // Saturates: a flood does not come around to zero.
-        let more = |count: u32| (count < self.most).then_some(count + 1);
-        self.counts[slot].fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+        // The count stops at the limit, so that it never overflows.
+        let increment = |count: u32| (count < self.max).then_some(count + 1);
+        self.counts[slot].fetch_update(Ordering::Relaxed, Ordering::Relaxed, increment).is_ok()
     }
 }
 
-/// How many of something each source has at a time: connections, requests under way.
-pub struct SourceLimit {
-    most: u32,
-    held: Mutex<HashMap<Source, u32>>,
+/// Limits how many of something each client has at a time: connections or requests.
+pub struct ClientLimit {
+    max: u32,
+    permits: Mutex<HashMap<ClientNetwork, u32>>,
 }
 
-impl SourceLimit {
-    /// A limit of that many a source.
-    pub fn new(most: u32) -> Arc<Self> {
-        Arc::new(Self { most, held: Mutex::default() })
+impl ClientLimit {
+    /// Creates a limit of `max` permits per client.
+    pub fn new(max: u32) -> Arc<Self> {
+        Arc::new(Self { max, permits: Mutex::default() })
     }
 
-    /// Takes one more, until what it returns is dropped; none where the source has its share.
-    pub fn take(self: &Arc<Self>, source: Source) -> Option<Held> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = held.entry(source).or_default();
-        if *count >= self.most {
+    /// Acquires a permit, or returns `None` if the client already holds as many as it may.
+    pub fn try_acquire(self: &Arc<Self>, client: ClientNetwork) -> Option<ClientPermit> {
+        let mut permits = self.permits.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = permits.entry(client).or_default();
+        if *count >= self.max {
             return None;
         }
         *count += 1;
-        Some(Held { limit: Arc::clone(self), source })
+        Some(ClientPermit { limit: Arc::clone(self), client })
     }
 }
 
-/// One that a source has.
-pub struct Held {
-    limit: Arc<SourceLimit>,
-    source: Source,
+/// A permit of a [`ClientLimit`], released when it is dropped.
+pub struct ClientPermit {
+    limit: Arc<ClientLimit>,
+    client: ClientNetwork,
 }
 
-impl Drop for Held {
+impl Drop for ClientPermit {
     fn drop(&mut self) {
-        let mut held = self.limit.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = held.get_mut(&self.source) {
+        let mut permits = self.limit.permits.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = permits.get_mut(&self.client) {
             *count -= 1;
             if *count == 0 {
-                held.remove(&self.source);
+                permits.remove(&self.client);
             }
         }
     }
 }
 
-/// Whose forwarding header is believed.
+/// The proxies whose `X-Forwarded-For` header is trusted.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies(pub Vec<IpAddr>);
 
 impl TrustedProxies {
-    /// Whether an address is one of them.
-    pub fn contain(&self, address: IpAddr) -> bool {
+    /// Returns true if an address belongs to a trusted proxy.
+    pub fn contains(&self, address: IpAddr) -> bool {
         self.0.iter().any(|proxy| proxy.to_canonical() == address.to_canonical())
     }
 
-    /// Where a request comes from: the peer, or, where that is a trusted proxy, the last address in `X-Forwarded-For`
-    /// that is not one.
-    pub fn origin<'a>(&self, peer: IpAddr, forwarded: impl DoubleEndedIterator<Item = &'a str>) -> IpAddr {
-        if !self.contain(peer) {
+    /// Returns the address of the client that sent a request: the peer or, if the peer is a trusted proxy, the last address
+    /// in the values of `X-Forwarded-For` that is not a trusted proxy.
+    pub fn client_address<'a>(
+        &self,
+        peer: IpAddr,
+        forwarded: impl DoubleEndedIterator<Item = &'a str>,
+    ) -> IpAddr {
+        if !self.contains(peer) {
             return peer;
         }
-        let mut origin = peer;
-        for text in forwarded.rev().flat_map(|header| header.rsplit(',')) {
-            let Ok(address) = text.trim().parse::<IpAddr>() else { return origin };
-            origin = address;
-            if !self.contain(address) {
+        let mut client = peer;
+        for entry in forwarded.rev().flat_map(|header| header.rsplit(',')) {
+            let Ok(address) = entry.trim().parse::<IpAddr>() else { return client };
+            client = address;
+            if !self.contains(address) {
                 break;
             }
         }
-        origin
+        client
     }
 }
 
@@ -147,14 +153,14 @@ impl TrustedProxies {
 mod tests {
     use super::*;
 
-    fn source(text: &str) -> Source {
-        text.parse::<IpAddr>().unwrap().into()
+    fn client(address: &str) -> ClientNetwork {
+        address.parse::<IpAddr>().unwrap().into()
     }
 
     #[test]
-    fn a_source_has_its_share_of_each_minute() {
+    fn a_client_may_send_its_limit_every_minute() {
         let limit = RateLimit::new(2);
-        let (one, other) = (source("192.0.2.1"), source("192.0.2.2"));
+        let (one, other) = (client("192.0.2.1"), client("192.0.2.2"));
         let at = Duration::from_secs;
         assert!(limit.allows_after(one, at(1)) && limit.allows_after(one, at(2)));
         assert!(!limit.allows_after(one, at(59)));
@@ -164,32 +170,32 @@ mod tests {
     }
 
     #[test]
-    fn a_customer_is_one_source() {
-        assert!(source("2001:db8:1:2::1") == source("2001:db8:1:2:ffff::9"));
-        assert!(source("2001:db8:1:2::1") != source("2001:db8:1:3::1"));
-        assert!(source("::ffff:192.0.2.1") == source("192.0.2.1"));
+    fn addresses_of_one_customer_are_one_client() {
+        assert!(client("2001:db8:1:2::1") == client("2001:db8:1:2:ffff::9"));
+        assert!(client("2001:db8:1:2::1") != client("2001:db8:1:3::1"));
+        assert!(client("::ffff:192.0.2.1") == client("192.0.2.1"));
     }
 
     #[test]
-    fn connections_are_counted_while_they_are_open() {
-        let limit = SourceLimit::new(1);
-        let open = limit.take(source("192.0.2.1"));
-        assert!(open.is_some() && limit.take(source("192.0.2.1")).is_none());
-        assert!(limit.take(source("192.0.2.2")).is_some());
-        drop(open);
-        assert!(limit.take(source("192.0.2.1")).is_some());
-        assert!(limit.held.lock().unwrap().is_empty());
+    fn a_permit_counts_until_it_is_dropped() {
+        let limit = ClientLimit::new(1);
+        let permit = limit.try_acquire(client("192.0.2.1"));
+        assert!(permit.is_some() && limit.try_acquire(client("192.0.2.1")).is_none());
+        assert!(limit.try_acquire(client("192.0.2.2")).is_some());
+        drop(permit);
+        assert!(limit.try_acquire(client("192.0.2.1")).is_some());
+        assert!(limit.permits.lock().unwrap().is_empty());
     }
 
     #[test]
-    fn only_a_trusted_proxy_is_believed() {
-        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+    fn only_a_trusted_proxy_can_name_another_client() {
+        let ip = |address: &str| address.parse::<IpAddr>().unwrap();
         let proxies = TrustedProxies(vec![ip("10.0.0.1"), ip("10.0.0.2")]);
-        let origin = |peer, headers: &[&str]| proxies.origin(ip(peer), headers.iter().copied());
-        assert_eq!(origin("192.0.2.9", &["198.51.100.1"]), ip("192.0.2.9"));
-        assert_eq!(origin("10.0.0.1", &["203.0.113.7, 198.51.100.1"]), ip("198.51.100.1"));
-        assert_eq!(origin("10.0.0.1", &["198.51.100.1", "10.0.0.2"]), ip("198.51.100.1"));
-        assert_eq!(origin("10.0.0.1", &[]), ip("10.0.0.1"));
-        assert_eq!(origin("10.0.0.1", &["198.51.100.1, nonsense"]), ip("10.0.0.1"));
+        let client = |peer, headers: &[&str]| proxies.client_address(ip(peer), headers.iter().copied());
+        assert_eq!(client("192.0.2.9", &["198.51.100.1"]), ip("192.0.2.9"));
+        assert_eq!(client("10.0.0.1", &["203.0.113.7, 198.51.100.1"]), ip("198.51.100.1"));
+        assert_eq!(client("10.0.0.1", &["198.51.100.1", "10.0.0.2"]), ip("198.51.100.1"));
+        assert_eq!(client("10.0.0.1", &[]), ip("10.0.0.1"));
+        assert_eq!(client("10.0.0.1", &["198.51.100.1, nonsense"]), ip("10.0.0.1"));
     }
 }

@@ -1,18 +1,19 @@
-//! The servers: the public listener that takes events, and, where they are asked for, a listener for the report and one
-//! for the metrics. Depends on axum and hyper. TLS is the work of a reverse proxy before it.
+//! The servers: the public listener that receives events and, on request, separate listeners for the report and for the
+//! metrics. Depends on axum and hyper. TLS is left to a reverse proxy.
 //!
-//! The public listener answers `SubmitTbotEvent`, `/livez` and `/readyz`, and nothing of what is stored. Metrics are not
-//! for everybody who reads the report either: who asks for them again and again sees the second in which a start came.
+//! The public listener serves `SubmitTbotEvent`, `/livez` and `/readyz`, and shows nothing of what is stored. Metrics have
+//! their own listener because a client that polls them sees the second in which a start arrives, which readers of the
+//! report must not see.
 
+mod admission;
 mod connections;
-mod guard;
-mod pages;
-pub mod upkeep;
+mod options;
+mod readiness;
+mod report_pages;
+pub mod retention;
 
 use std::future::Future;
-use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -22,84 +23,34 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::check::{Checks, SchemaError};
-use crate::clock::Clock;
 use crate::ingest::Ingest;
-use crate::limits::{RateLimit, SourceLimit, TrustedProxies};
+use crate::limits::{ClientLimit, RateLimit};
 use crate::metrics::Metrics;
-use crate::store::{StoreError, StoreUrl, Writer};
+use crate::store::{Store, StoreError, StoreUrl, Writer};
+use crate::validation::{EventValidator, SchemaError};
+use admission::Admission;
 pub use connections::Connections;
-use guard::Guard;
-use upkeep::Readiness;
+pub use options::{DEFAULT_MIN_GROUP, DEFAULT_RATE_LIMIT, Options};
+use readiness::Readiness;
 
-/// Requests a minute that one source may make, unless told otherwise.
-pub const RATE_LIMIT: u32 = 600;
-/// The fewest starts of a group that a report shows, unless told otherwise.
-pub const MIN_GROUP: u64 = 10;
-
-/// What a server does beside taking events.
-#[derive(Clone)]
-pub struct Options {
-    /// The receiver's time.
-    pub clock: Clock,
-    /// Requests a minute that one source may make; 0 lets all through.
-    pub rate_limit: u32,
-    /// Whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: TrustedProxies,
-    /// Open connections, all together.
-    pub connections: usize,
-    /// Open connections of one source that is no trusted proxy.
-    pub connections_each: u32,
-    /// Requests under way, all together.
-    pub requests: usize,
-    /// Requests under way of one source.
-    pub requests_each: u32,
-    /// How long a head may take to arrive, and a connection may be idle.
-    pub head_timeout: Duration,
-    /// How long a request may take, from the end of its head to its answer.
-    pub request_timeout: Duration,
-    /// For how many days starts are kept; none keeps them for ever.
-    pub retain_days: Option<NonZeroU32>,
-    /// The fewest starts of a group that the report shows.
-    pub min_group: u64,
-}
-
-impl Options {
-    /// What `prehog serve` does without flags.
-    pub fn new(clock: Clock) -> Self {
-        Self {
-            clock,
-            rate_limit: RATE_LIMIT,
-            trusted_proxies: TrustedProxies::default(),
-            connections: 1024,
-            connections_each: 128,
-            requests: 512,
-            requests_each: 128,
-            head_timeout: Duration::from_secs(10),
-            request_timeout: Duration::from_secs(10),
-            retain_days: None,
-            min_group: MIN_GROUP,
-        }
-    }
-}
-
-/// A server cannot begin.
+/// The reason why a server cannot start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ServeError {
-    /// The event's schema asks for what this program does not store.
+    /// This program does not support the event's schema.
     #[error(transparent)]
     Schema(#[from] SchemaError),
-    /// The file of the store cannot be used.
+    /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The system gives no thread for the store.
-    #[error("cannot begin the store's thread: {0}")]
+    /// The system cannot start a thread for the store.
+    #[error("cannot start a thread for the store: {0}")]
     Thread(#[from] std::io::Error),
 }
 
-/// Where to listen.
+/// The sockets of a server.
 pub struct Listeners {
-    /// For events and health.
+    /// For events and health checks.
     pub events: TcpListener,
     /// For the report.
     pub report: Option<TcpListener>,
@@ -107,33 +58,35 @@ pub struct Listeners {
     pub metrics: Option<TcpListener>,
 }
 
-/// Serves until `stop` ends; then finishes what is under way, and returns when everything acknowledged is stored.
+/// Serves until `stop` completes. Then finishes pending requests, and returns when everything acknowledged is stored.
 ///
-/// A ClickHouse server that does not answer yet is no error: `/readyz` says so, and senders are told to come again.
+/// A ClickHouse server that does not respond yet is not an error: `/readyz` reports it, and senders are asked to try again
+/// later.
 ///
 /// # Errors
 ///
-/// Where the server cannot begin.
+/// Returns an error if the server cannot start.
 pub async fn serve(
     listeners: Listeners,
     store: StoreUrl,
     options: Options,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
-    let checks = Checks::new()?;
-    let metrics = Arc::new(Metrics::new(checks.reasons()));
+    let validator = EventValidator::new()?;
+    let metrics = Arc::new(Metrics::new(validator.reasons()));
     let opened = open(store.clone()).await?;
-    let (writer, thread) =
-        Writer::begin(store.clone(), opened, Arc::clone(&options.clock), Arc::clone(&metrics))?;
+    let (writer, threads) =
+        Writer::start(store.clone(), opened, Arc::clone(&options.clock), Arc::clone(&metrics))?;
     let ingest = Ingest {
-        checks,
+        validator,
         writer: Some(writer.clone()),
         metrics: Arc::clone(&metrics),
         clock: Arc::clone(&options.clock),
     };
     let (stopping, stopped) = watch::channel(());
-    let upkeep = tokio::spawn(upkeep::keep(writer.clone(), options.clone(), stopped.clone()));
-    // Each with limits of its own: whoever floods one of them does not keep others from the next.
+    let cleanup =
+        tokio::spawn(retention::clean_up_periodically(writer.clone(), options.clone(), stopped.clone()));
+    // Each listener has its own limits, so that a flood on one of them does not block the others.
     let mut serving = JoinSet::new();
     let mut listen = |listener: Option<TcpListener>, router: Router| {
         if let Some(listener) = listener {
@@ -141,64 +94,65 @@ pub async fn serve(
             serving.spawn(connections.run(listener, router, stopped.clone()));
         }
     };
-    listen(Some(listeners.events), events(ingest, Some(writer), &options));
-    listen(listeners.report, pages::router(store, &options));
-    listen(listeners.metrics, metrics_page(Arc::clone(&metrics)));
+    listen(Some(listeners.events), event_routes(ingest, Some(writer), &options));
+    listen(listeners.report, report_pages::routes(store, &options));
+    listen(listeners.metrics, metrics_routes(Arc::clone(&metrics)));
 
     stop.await;
-    // Every receiver is told, also where some have ended.
+    // Fails only if no task listens any more.
     let _ = stopping.send(());
-    // A task that ended early has nothing left to finish.
+    // A task that panicked has nothing left to finish.
     while serving.join_next().await.is_some() {}
-    upkeep.abort();
-    let _ = upkeep.await;
-    // With the last writer gone the thread writes what waits, and ends.
-    let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+    cleanup.abort();
+    let _ = cleanup.await;
+    // All writers are dropped now, so the threads write what is queued and end.
+    let _ = tokio::task::spawn_blocking(move || threads.join()).await;
     Ok(())
 }
 
-async fn open(store: StoreUrl) -> Result<Option<Box<dyn crate::store::Store>>, StoreError> {
-    let may_come = matches!(store, StoreUrl::ClickHouse(_));
+/// Opens the store. Returns `None` if it is a ClickHouse server that may become available later.
+async fn open(store: StoreUrl) -> Result<Option<Box<dyn Store>>, StoreError> {
+    let is_remote = matches!(store, StoreUrl::ClickHouse(_));
     let opened = tokio::task::spawn_blocking(move || store.open()).await;
     match opened {
         Ok(Ok(store)) => Ok(Some(store)),
-        Ok(Err(error)) if !may_come => Err(error),
+        Ok(Err(error)) if !is_remote => Err(error),
         Ok(Err(error)) => {
-            tracing::warn!(%error, "the store is not available: senders are told to come again");
+            tracing::warn!(%error, "the store is unavailable; senders are asked to try again later");
             Ok(None)
         }
         Err(_) => Ok(None),
     }
 }
 
-/// Everything the public listener answers.
-pub fn events(ingest: Ingest, writer: Option<Writer>, options: &Options) -> Router {
-    let guard = Guard {
+/// Returns the routes of the public listener.
+pub fn event_routes(ingest: Ingest, writer: Option<Writer>, options: &Options) -> Router {
+    let admission = Admission {
         metrics: Arc::clone(&ingest.metrics),
-        rate: Arc::new(RateLimit::new(options.rate_limit)),
-        proxies: options.trusted_proxies.clone(),
-        most: u64::try_from(options.requests).unwrap_or(u64::MAX),
-        each: SourceLimit::new(options.requests_each),
+        rate_limit: Arc::new(RateLimit::new(options.rate_limit)),
+        trusted_proxies: options.trusted_proxies.clone(),
+        max_requests: u64::try_from(options.max_requests).unwrap_or(u64::MAX),
+        client_limit: ClientLimit::new(options.max_requests_per_client),
         timeout: options.request_timeout,
     };
     let service = ingest.service();
     Router::new()
         .fallback_service(service)
-        .layer(axum::middleware::from_fn_with_state(guard, guard::guard))
+        .layer(axum::middleware::from_fn_with_state(admission, admission::admit))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .with_state(Readiness::new(writer))
 }
 
-async fn readyz(State(ready): State<Readiness>) -> (StatusCode, &'static str) {
-    if ready.is_ready().await {
+async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, &'static str) {
+    if readiness.is_ready().await {
         (StatusCode::OK, "ok\n")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the store is not available\n")
+        (StatusCode::SERVICE_UNAVAILABLE, "the store is unavailable\n")
     }
 }
 
-fn metrics_page(metrics: Arc<Metrics>) -> Router {
+fn metrics_routes(metrics: Arc<Metrics>) -> Router {
     let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    Router::new().route("/metrics", get(async move || (content_type, metrics.text())))
+    Router::new().route("/metrics", get(async move || (content_type, metrics.render())))
 }

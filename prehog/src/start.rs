@@ -1,21 +1,21 @@
-//! One start of an agent as it is stored, and the facets that a report counts it by. Depends on serde only.
+//! One start of an agent as it is stored, and the facets by which a report counts starts. Depends on `day` and serde.
 //!
-//! There is nothing here of who sent it, and no time finer than a day: what has no field cannot be stored.
+//! The types have no field for the sender or for a time finer than a day, so neither can be stored.
 
 use serde::{Deserialize, Serialize};
 
 use crate::day::Day;
 
-/// What stands for a join method or a helper that this version does not list.
+/// Replaces a join method or a helper that this version does not know.
 pub const OTHER: &str = "other";
-/// What stands in a report for "without a helper" and "without destinations".
+/// The facet value of starts without a helper, and of starts without destinations.
 pub const NONE: &str = "none";
-/// Separates a helper from its version in a facet's value; neither holds one.
-pub const BESIDE: char = ' ';
+/// Separates a helper from its version in a facet value. Neither of them contains it.
+pub const HELPER_VERSION_SEPARATOR: char = ' ';
 
-/// One start: the properties of the event `tbot.start`, by their names.
+/// One start: the properties of the event `tbot.start`, with the same names.
 ///
-/// `join_type` and `helper` may be `other` beside the values that the event's schema lists.
+/// `join_type` and `helper` are one of the values that the event's schema lists, or `other`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Start {
@@ -28,31 +28,31 @@ pub struct Start {
     /// The program that started the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub helper: Option<String>,
-    /// Its version.
+    /// The version of the helper.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub helper_version: Option<String>,
-    /// All destinations.
+    /// The number of all destinations.
     pub destinations_configured: u32,
-    /// Those of database access.
+    /// The number of destinations for database access.
     pub destinations_configured_database_access: u32,
-    /// Those of Kubernetes access.
+    /// The number of destinations for Kubernetes access.
     pub destinations_configured_kubernetes_access: u32,
-    /// Those of application access.
+    /// The number of destinations for application access.
     pub destinations_configured_application_access: u32,
 }
 
-/// A start that was submitted, with what tells a repeated submission.
+/// A start that was submitted, with the id that identifies repeated submissions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Submission {
-    /// The `distinct_id`: kept a day, beside the starts and not with them.
+    /// The `distinct_id`: kept for a day, separately from the starts.
     pub id: [u8; 16],
-    /// The day it arrived, by the receiver's clock.
+    /// The day of arrival, by the receiver's clock.
     pub day: Day,
-    /// What is stored.
+    /// The start to store.
     pub start: Start,
 }
 
-/// What a report counts starts by. Every start has exactly one value in each facet.
+/// A dimension by which a report counts starts. Every start has exactly one value per facet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Facet {
     /// One-shot or continuous.
@@ -61,11 +61,11 @@ pub enum Facet {
     Version,
     /// The join method.
     JoinType,
-    /// The helper, or none.
+    /// The helper, or `none`.
     Helper,
     /// The helper and its version.
     HelperVersion,
-    /// Which kinds of destinations it has.
+    /// The combination of use cases that the destinations serve.
     UseCases,
 }
 
@@ -74,7 +74,7 @@ impl Facet {
     pub const ALL: [Self; 6] =
         [Self::RunMode, Self::Version, Self::JoinType, Self::Helper, Self::HelperVersion, Self::UseCases];
 
-    /// Its name in a store; a name never changes.
+    /// Returns the name of the facet in a store. A name never changes.
     pub fn name(self) -> &'static str {
         match self {
             Self::RunMode => "run_mode",
@@ -86,13 +86,13 @@ impl Facet {
         }
     }
 
-    /// The facet of a name.
+    /// Returns the facet with a name, or `None` if there is none.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|facet| facet.name() == name)
     }
 }
 
-/// A kind of destination.
+/// The purpose of a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UseCase {
     /// Database access.
@@ -101,15 +101,15 @@ pub enum UseCase {
     Kubernetes,
     /// Application access.
     Application,
-    /// Any other, such as an identity for SSH.
+    /// Anything else, such as an identity for SSH.
     Other,
 }
 
 impl UseCase {
-    /// All kinds, in the order in which a combination names them.
+    /// All use cases, in the order in which a combination names them.
     pub const ALL: [Self; 4] = [Self::Database, Self::Kubernetes, Self::Application, Self::Other];
 
-    /// Its name in a combination, such as `database+other`.
+    /// Returns the name of the use case in a combination such as `database+other`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Database => "database",
@@ -121,14 +121,14 @@ impl UseCase {
 }
 
 impl Start {
-    /// How many destinations of a kind it has.
-    pub fn destinations(&self, case: UseCase) -> u32 {
+    /// Returns the number of destinations for a use case.
+    pub fn destinations(&self, use_case: UseCase) -> u32 {
         let [database, kubernetes, application] = [
             self.destinations_configured_database_access,
             self.destinations_configured_kubernetes_access,
             self.destinations_configured_application_access,
         ];
-        match case {
+        match use_case {
             UseCase::Database => database,
             UseCase::Kubernetes => kubernetes,
             UseCase::Application => application,
@@ -140,8 +140,8 @@ impl Start {
         }
     }
 
-    /// Its value in a facet.
-    pub fn value(&self, facet: Facet) -> String {
+    /// Returns the value of the start in a facet.
+    pub fn facet_value(&self, facet: Facet) -> String {
         match facet {
             Facet::RunMode => self.run_mode.clone(),
             Facet::Version => self.version.clone(),
@@ -150,11 +150,11 @@ impl Start {
             Facet::HelperVersion => match (&self.helper, &self.helper_version) {
                 (None, _) => NONE.to_owned(),
                 (Some(helper), None) => helper.clone(),
-                (Some(helper), Some(version)) => format!("{helper}{BESIDE}{version}"),
+                (Some(helper), Some(version)) => format!("{helper}{HELPER_VERSION_SEPARATOR}{version}"),
             },
             Facet::UseCases => {
-                let has = UseCase::ALL.into_iter().filter(|case| self.destinations(*case) > 0);
-                let names: Vec<&str> = has.map(UseCase::name).collect();
+                let present = UseCase::ALL.into_iter().filter(|use_case| self.destinations(*use_case) > 0);
+                let names: Vec<&str> = present.map(UseCase::name).collect();
                 if names.is_empty() { NONE.to_owned() } else { names.join("+") }
             }
         }
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_facet_has_one_name() {
+    fn a_facet_is_found_by_its_name() {
         for facet in Facet::ALL {
             assert_eq!(Facet::from_name(facet.name()), Some(facet));
         }
@@ -185,8 +185,8 @@ mod tests {
             destinations_configured_kubernetes_access: 0,
             destinations_configured_application_access: 1,
         };
-        let values: Vec<String> = Facet::ALL.into_iter().map(|facet| start.value(facet)).collect();
-        let wanted = [
+        let values: Vec<String> = Facet::ALL.into_iter().map(|facet| start.facet_value(facet)).collect();
+        let expected = [
             "one-shot",
             "0.1.0",
             "github",
@@ -194,14 +194,14 @@ mod tests {
             "gha:teleport-actions/auth",
             "database+application+other",
         ];
-        assert_eq!(values, wanted);
+        assert_eq!(values, expected);
         let empty = Start { destinations_configured: 0, helper: None, ..start };
         let empty = Start {
             destinations_configured_database_access: 0,
             destinations_configured_application_access: 0,
             ..empty
         };
-        assert_eq!(empty.value(Facet::UseCases), NONE);
-        assert_eq!(empty.value(Facet::Helper), NONE);
+        assert_eq!(empty.facet_value(Facet::UseCases), NONE);
+        assert_eq!(empty.facet_value(Facet::Helper), NONE);
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use prehog::day::Day;
 use prehog::load::{Outcome, Plan, drive, submission};
-use prehog::report::Span;
+use prehog::report::WeekRange;
 use prehog::store::StoreUrl;
 
 use crate::workspace::print_line;
@@ -96,8 +96,8 @@ async fn drive_with_progress(plan: Plan) -> Result<Outcome> {
 
 fn fill_store(store: &StoreUrl, plan: Plan) -> Result<()> {
     let today = Day::of(prehog::clock::system()());
-    let span = Span::finished(today);
-    let days: Vec<Day> = (span.first.first().0..=span.last.last().0).map(Day).collect();
+    let weeks = WeekRange::last_complete(today);
+    let days: Vec<Day> = weeks.days().collect();
     let mut writer = store.open().with_context(|| format!("cannot open {store}"))?;
     let mut number = 0;
     for (day, index) in days.iter().zip(1..) {
@@ -113,8 +113,8 @@ fn fill_store(store: &StoreUrl, plan: Plan) -> Result<()> {
     writer.forget_ids(today)?;
     print_line(&format!(
         "added {number} sample starts from {} to {} to {store}",
-        span.first.first(),
-        span.last.last()
+        weeks.first.first_day(),
+        weeks.last.last_day()
     ));
     Ok(())
 }

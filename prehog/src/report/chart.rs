@@ -1,33 +1,33 @@
-//! Charts as SVG: bars across for the values of a table, columns for days. Pure. Each has a title and a description for
-//! those who do not see it; the table under it says the same in numbers.
+//! SVG charts: horizontal bars for the values of a table, columns for days. Pure. Each chart has a title and a description
+//! for screen readers, and is followed by a table with the same numbers.
 
 use std::fmt::Write as _;
 
-use super::{Count, Row};
-use crate::day::Day;
+use super::model::{Count, Row};
 
-/// Pixels from one bar to the next: a line of text, and the bar under it.
-const ROW: u32 = 44;
-/// Bars of one chart; the table below has all.
-const MOST_BARS: usize = 12;
-/// Where the tallest column begins, and where all of them end.
+/// The height of a label and the bar below it, in pixels.
+const ROW_HEIGHT: u32 = 44;
+/// The maximum number of bars in a chart. The table has all values.
+const MAX_BARS: usize = 12;
+/// The vertical positions of the top of the tallest column and of the baseline, in pixels.
 const TOP: u32 = 22;
-const FOOT: u32 = 200;
-/// Dates under the columns, at most, and the days between them: whole weeks.
-const MOST_DATES: usize = 4;
-const WEEKS_4: usize = 28;
-/// Characters of a label that have room beside a number, where the page is as narrow as a telephone.
-const LABEL_CHARS: usize = 38;
+const BASELINE: u32 = 200;
+/// The maximum number of dates below the columns.
+const MAX_DATES: usize = 4;
+/// The interval between two dates is a multiple of this number of days.
+const DATE_INTERVAL: usize = 28;
+/// The maximum number of characters in a label, so that it fits next to its number on the screen of a phone.
+const MAX_LABEL_CHARS: usize = 38;
 
-/// Bars across, the largest first.
+/// Draws a horizontal bar for each of the first rows.
 pub(super) fn bars(id: &str, title: &str, rows: &[Row]) -> String {
-    let shown = &rows[..rows.len().min(MOST_BARS)];
-    let most = shown.iter().map(|row| row.starts).max().unwrap_or(0);
-    let height = u32::try_from(shown.len()).unwrap_or(0) * ROW;
-    let says: Vec<String> =
+    let shown = &rows[..rows.len().min(MAX_BARS)];
+    let max = shown.iter().map(|row| row.starts).max().unwrap_or(0);
+    let height = u32::try_from(shown.len()).unwrap_or(0) * ROW_HEIGHT;
+    let descriptions: Vec<String> =
         shown.iter().map(|row| format!("{}: {}{}", row.value, prefix(row), number(row.starts))).collect();
-    let mut svg = head(id, title, &format!("{}.", says.join(", ")), height);
-    for (row, y) in shown.iter().zip((0..).step_by(ROW as usize)) {
+    let mut svg = open_svg(id, title, &format!("{}.", descriptions.join(", ")), height);
+    for (row, y) in shown.iter().zip((0..).step_by(ROW_HEIGHT as usize)) {
         let _ = write!(
             svg,
             "<text x=\"0\" y=\"{text_y}\">{}</text><text x=\"100%\" y=\"{text_y}\" class=\"number\">{}{}</text>\
@@ -36,61 +36,61 @@ pub(super) fn bars(id: &str, title: &str, rows: &[Row]) -> String {
             prefix(row),
             number(row.starts),
             y + 22,
-            percent(row.starts, most).max(0.3),
+            percent(row.starts, max).max(0.3),
             text_y = y + 16,
         );
     }
     svg + "</svg>"
 }
 
-/// One column for each day; a day that is hidden is a mark at the foot.
-pub(super) fn columns(id: &str, title: &str, days: &[Count<Day>]) -> String {
-    let most = days.iter().filter_map(|day| day.starts).max().unwrap_or(0);
+/// Draws one column per day. A day that is hidden is a short mark on the baseline.
+pub(super) fn columns(id: &str, title: &str, days: &[Count]) -> String {
+    let max = days.iter().filter_map(|day| day.starts).max().unwrap_or(0);
     let step = 100.0 / f64::from(u32::try_from(days.len()).unwrap_or(u32::MAX).max(1));
-    let wide = step * 0.8;
-    let says = match (days.first(), days.last()) {
+    let width = step * 0.8;
+    let description = match (days.first(), days.last()) {
         (Some(first), Some(last)) => {
-            format!("From {} to {}, at most {} on a day.", first.from, last.from, number(most))
+            format!("From {} to {}, with up to {} starts per day.", first.from, last.from, number(max))
         }
         _ => String::new(),
     };
-    let mut svg = head(id, title, &says, FOOT + 30);
-    for y in [TOP, (TOP + FOOT) / 2, FOOT] {
+    let mut svg = open_svg(id, title, &description, BASELINE + 30);
+    for y in [TOP, (TOP + BASELINE) / 2, BASELINE] {
         let _ = write!(svg, "<line x1=\"0\" x2=\"100%\" y1=\"{y}\" y2=\"{y}\" class=\"grid\"/>");
     }
     for (index, day) in (0_u32..).zip(days) {
-        let (high, class, says) = match day.starts {
-            Some(starts) => (f64::from(FOOT - TOP) * percent(starts, most) / 100.0, "bar", number(starts)),
+        let (height, class, label) = match day.starts {
+            Some(starts) => (f64::from(BASELINE - TOP) * percent(starts, max) / 100.0, "bar", number(starts)),
             None => (4.0, "hidden", "hidden".to_owned()),
         };
         let _ = write!(
             svg,
-            "<rect x=\"{:.2}%\" y=\"{:.1}\" width=\"{wide:.2}%\" height=\"{high:.1}\" class=\"{class}\">\
-             <title>{}: {says}</title></rect>",
+            "<rect x=\"{:.2}%\" y=\"{:.1}\" width=\"{width:.2}%\" height=\"{height:.1}\" class=\"{class}\">\
+             <title>{}: {label}</title></rect>",
             f64::from(index) * step,
-            f64::from(FOOT) - high,
+            f64::from(BASELINE) - height,
             day.from,
         );
     }
-    // Over the columns, so that they hide none.
-    for (y, starts) in [(TOP, most), ((TOP + FOOT) / 2, most / 2)] {
+    // Drawn after the columns, so that no column covers them.
+    for (y, starts) in [(TOP, max), ((TOP + BASELINE) / 2, max / 2)] {
         let _ = write!(svg, "<text x=\"0\" y=\"{}\" class=\"level\">{}</text>", y - 5, number(starts));
     }
-    let apart = days.len().div_ceil(MOST_DATES).next_multiple_of(WEEKS_4);
-    for (index, day) in (0_u32..).zip(days).step_by(apart) {
+    let interval = days.len().div_ceil(MAX_DATES).next_multiple_of(DATE_INTERVAL);
+    for (index, day) in (0_u32..).zip(days).step_by(interval) {
         let x = f64::from(index) * step;
-        let _ = write!(svg, "<text x=\"{x:.2}%\" y=\"{}\" class=\"date\">{}</text>", FOOT + 20, day.from);
+        let _ = write!(svg, "<text x=\"{x:.2}%\" y=\"{}\" class=\"date\">{}</text>", BASELINE + 20, day.from);
     }
     svg + "</svg>"
 }
 
-/// Widths are shares of the page's, and heights are pixels: text has its size in every window.
-fn head(id: &str, title: &str, says: &str, height: u32) -> String {
+/// Opens the `svg` element. Widths are percentages and heights are pixels, so that text has the same size on every screen.
+fn open_svg(id: &str, title: &str, description: &str, height: u32) -> String {
     format!(
         "<svg height=\"{height}\" role=\"img\" aria-labelledby=\"{id}-title {id}-desc\">\
          <title id=\"{id}-title\">{}</title><desc id=\"{id}-desc\">{}</desc>",
         escape(title),
-        escape(says),
+        escape(description),
     )
 }
 
@@ -98,34 +98,34 @@ fn prefix(row: &Row) -> &'static str {
     if row.at_least { "≥ " } else { "" }
 }
 
-/// A share of a whole in percent, to a hundredth.
+/// Returns a share in percent, rounded down to two decimal places.
 fn percent(part: u64, whole: u64) -> f64 {
     let hundredths = u128::from(part) * 10_000 / u128::from(whole.max(1));
     f64::from(u32::try_from(hundredths).unwrap_or(10_000)) / 100.0
 }
 
-fn shorten(text: &str) -> String {
-    if text.chars().count() <= LABEL_CHARS {
-        return text.to_owned();
+fn shorten(label: &str) -> String {
+    if label.chars().count() <= MAX_LABEL_CHARS {
+        return label.to_owned();
     }
-    let kept: String = text.chars().take(LABEL_CHARS - 1).collect();
+    let kept: String = label.chars().take(MAX_LABEL_CHARS - 1).collect();
     kept + "…"
 }
 
-/// A number with its thousands apart.
+/// Formats a number with thousands separators.
 pub(super) fn number(number: u64) -> String {
     let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    let mut formatted = String::with_capacity(digits.len() * 4 / 3);
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
+            formatted.push(',');
         }
-        text.push(digit);
+        formatted.push(digit);
     }
-    text
+    formatted
 }
 
-/// Text that stands in HTML.
+/// Escapes a string for HTML.
 pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
@@ -135,13 +135,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_their_thousands_apart() {
-        let texts: Vec<String> = [0, 999, 1000, 1_234_567].into_iter().map(number).collect();
-        assert_eq!(texts, ["0", "999", "1,000", "1,234,567"]);
+    fn a_number_has_thousands_separators() {
+        let formatted: Vec<String> = [0, 999, 1000, 1_234_567].into_iter().map(number).collect();
+        assert_eq!(formatted, ["0", "999", "1,000", "1,234,567"]);
     }
 
     #[test]
-    fn the_largest_bar_fills_its_room() {
+    fn the_largest_bar_has_the_full_width() {
         let shares = [(5, 5), (0, 0), (1, 3), (u64::MAX / 2, u64::MAX)];
         assert_eq!(shares.map(|(part, whole)| percent(part, whole)), [100.0, 0.0, 33.33, 49.99]);
     }

@@ -1,39 +1,38 @@
-//! A report as one HTML page that stands alone: no script, nothing loaded, light or dark as the reader's system is,
-//! a table under each chart. Pure.
+//! A report as a self-contained HTML page: no scripts, no external resources, light or dark like the reader's system, and a
+//! table below each chart. Pure.
 
 use super::chart::{bars, columns, escape, number};
-use super::{Count, Report, Row, Table};
-use crate::day::Day;
+use super::model::{Count, Report, Row, Table};
 
 const STYLE: &str = include_str!("style.css");
 
 pub(super) fn page(report: &Report) -> String {
-    let fewer = format!("fewer than {}", report.min_group);
+    let fewer = format!("fewer than {} starts", report.min_group);
     let sections = [
-        days(report, &fewer),
+        days(report),
         use_cases(report),
         table(
             report,
             "combinations",
-            "Combinations",
-            "Which kinds of destinations one start has together.",
+            "Combinations of use cases",
+            "Use cases that one start serves together. “other” is anything else, such as SSH; “none” means no destinations.",
             &report.combinations,
             &fewer,
         ),
-        table(report, "run-modes", "One-shot and continuous", "How agents run.", &report.run_modes, &fewer),
         table(
             report,
-            "versions",
-            "Versions in use",
-            "Which versions of tbot started.",
-            &report.versions,
+            "run-modes",
+            "Run modes",
+            "Whether agents exit after one run (one-shot) or keep running (continuous).",
+            &report.run_modes,
             &fewer,
         ),
+        table(report, "versions", "Versions", "Versions of tbot in use.", &report.versions, &fewer),
         table(
             report,
             "join-methods",
             "Join methods",
-            "How agents prove what they are.",
+            "How agents authenticate when they join a cluster.",
             &report.join_types,
             &fewer,
         ),
@@ -41,15 +40,15 @@ pub(super) fn page(report: &Report) -> String {
             report,
             "helpers",
             "Helpers",
-            "Programs that start tbot for their users; none where nobody says so.",
+            "Programs that start tbot on behalf of a user, such as a GitHub action; “none” if no helper is reported.",
             &report.helpers,
             &fewer,
         ),
         table(
             report,
             "helper-versions",
-            "Helpers and their versions",
-            "Each helper, with its version where it gives one.",
+            "Helper versions",
+            "Each helper with its version, if one is reported.",
             &report.helper_versions,
             &fewer,
         ),
@@ -59,21 +58,25 @@ pub(super) fn page(report: &Report) -> String {
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>Machine ID starts, {since} to {until}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
-         <a class=\"skip\" href=\"#main\">Skip to the numbers</a>\n\
-         <header>\n<h1>Who starts Machine ID, and for what</h1>\n\
-         <p>{since} to {until}, whole weeks in UTC.</p>\n\
-         <p class=\"total\"><strong>{total}</strong> starts</p>\n{empty}</header>\n\
+         <title>Machine ID usage, {since} to {until}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+         <a class=\"skip\" href=\"#main\">Skip to the report</a>\n\
+         <header>\n<h1>Machine ID usage</h1>\n\
+         <p>{since} to {until} (whole weeks, UTC)</p>\n\
+         <p class=\"total\"><strong>{total}</strong> agent starts</p>\n{empty}</header>\n\
          <main id=\"main\" tabindex=\"-1\">\n{sections}\
-         <section aria-labelledby=\"notes\">\n<h2 id=\"notes\">What these numbers are</h2>\n<ul>{notes}\
-         <li>A group with {fewer} starts in a week is not shown. Where it could be told from what is shown, the next \
-         smallest groups of that week are not shown either. A number after ≥ leaves out weeks in which its group is \
-         hidden.</li></ul>\n</section>\n</main>\n</body>\n</html>\n",
+         <section aria-labelledby=\"notes\">\n<h2 id=\"notes\">How to read these numbers</h2>\n<ul>{notes}\
+         <li>To protect privacy, only groups with {min_group} or more starts in a week are shown. If the size of a hidden \
+         group could be computed from the others, the next smallest groups of that week are hidden as well. A number \
+         marked ≥ does not include the weeks in which its group is hidden.</li></ul>\n</section>\n</main>\n</body>\n</html>\n",
         since = report.since,
         until = report.until,
+        min_group = report.min_group,
         total = number(report.starts),
         empty = if report.starts == 0 {
-            format!("<p>No week has a group that can be shown: each has {fewer} starts, or none.</p>\n")
+            format!(
+                "<p class=\"empty\">Nothing to show: no week has {} or more starts.</p>\n",
+                report.min_group
+            )
         } else {
             String::new()
         },
@@ -89,8 +92,8 @@ fn section(id: &str, title: &str, lead: &str, inner: &str) -> String {
     )
 }
 
-/// A table that can be scrolled by keyboard where it is wider than the page.
-fn rows(title: &str, head: &[&str], rows: &[Vec<String>]) -> String {
+/// Renders a table, which can be scrolled with the keyboard if it is wider than the page.
+fn table_element(title: &str, head: &[&str], rows: &[Vec<String>]) -> String {
     let head: String = head.iter().map(|cell| format!("<th scope=\"col\">{}</th>", escape(cell))).collect();
     let body: String = rows
         .iter()
@@ -105,13 +108,13 @@ fn rows(title: &str, head: &[&str], rows: &[Vec<String>]) -> String {
         .collect();
     let title = escape(title);
     format!(
-        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{title}, as a table\">\n<table>\n\
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{title} (table)\">\n<table>\n\
          <caption>{title}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>\n</div>\n"
     )
 }
 
-fn days(report: &Report, fewer: &str) -> String {
-    let cell = |count: &Count<Day>| count.starts.map_or_else(|| fewer.to_owned(), number);
+fn days(report: &Report) -> String {
+    let cell = |count: &Count| count.starts.map_or_else(|| "hidden".to_owned(), number);
     let weeks: Vec<Vec<String>> = report
         .weeks
         .iter()
@@ -122,55 +125,60 @@ fn days(report: &Report, fewer: &str) -> String {
             cells
         })
         .collect();
-    let head = ["Week of", "All", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-    let chart = columns("days-chart", "Starts by day", &report.days);
-    let inner = format!("{chart}\n{}", rows("Starts by day", &head, &weeks));
-    section("days", "Starts by day", "A mark at the foot is a day that is hidden.", &inner)
+    let head = ["Week of", "Total", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+    let chart = columns("days-chart", "Starts per day", &report.days);
+    let inner = format!("{chart}\n{}", table_element("Starts per day", &head, &weeks));
+    section("days", "Starts per day", "A grey mark on the baseline is a day whose number is hidden.", &inner)
 }
 
 fn table(report: &Report, id: &str, title: &str, lead: &str, table: &Table, fewer: &str) -> String {
-    let mut cells: Vec<Vec<String>> = table.rows.iter().map(|row| value(row, report.starts)).collect();
+    let mut rows: Vec<Vec<String>> = table.rows.iter().map(|row| cells(row, report.starts)).collect();
     if table.hidden > 0 {
-        cells.push(vec![
-            format!("{fewer} in their week, or hidden with such"),
+        rows.push(vec![
+            format!("hidden ({fewer} in a week, or hidden with such a group)"),
             number(table.hidden),
             share(table.hidden, report.starts, false),
         ]);
     }
     let chart = if table.rows.is_empty() {
-        format!("<p class=\"none\">Nothing to show: every group has {} starts.</p>", escape(fewer))
+        "<p class=\"none\">Nothing to show: no group is large enough.</p>".to_owned()
     } else {
         bars(&format!("{id}-chart"), title, &table.rows)
     };
-    section(id, title, lead, &format!("{chart}\n{}", rows(title, &["Value", "Starts", "Share"], &cells)))
+    section(
+        id,
+        title,
+        lead,
+        &format!("{chart}\n{}", table_element(title, &["Value", "Starts", "Share"], &rows)),
+    )
 }
 
 fn use_cases(report: &Report) -> String {
-    let title = "Use-cases";
-    let cells: Vec<Vec<String>> = report.use_cases.iter().map(|row| value(row, report.starts)).collect();
+    let title = "Use cases";
+    let rows: Vec<Vec<String>> = report.use_cases.iter().map(|row| cells(row, report.starts)).collect();
     let inner = format!(
         "{}\n{}",
         bars("use-cases-chart", title, &report.use_cases),
-        rows(title, &["With access to", "Starts", "Share"], &cells)
+        table_element(title, &["Access to", "Starts", "Share"], &rows)
     );
     section(
         "use-cases",
         title,
-        "Starts with any destination of a kind; one start may have several kinds.",
+        "Starts with at least one destination for a use case. A start can have several use cases.",
         &inner,
     )
 }
 
-fn value(row: &Row, total: u64) -> Vec<String> {
+fn cells(row: &Row, total: u64) -> Vec<String> {
     let prefix = if row.at_least { "≥ " } else { "" };
     vec![row.value.clone(), format!("{prefix}{}", number(row.starts)), share(row.starts, total, row.at_least)]
 }
 
-/// A share in percent, to one digit.
+/// Formats a share in percent with one decimal place.
 fn share(part: u64, total: u64, at_least: bool) -> String {
     if total == 0 {
         return "–".to_owned();
     }
     let tenths = (u128::from(part) * 1000 + u128::from(total) / 2) / u128::from(total);
-    format!("{}{}.{} %", if at_least { "≥ " } else { "" }, tenths / 10, tenths % 10)
+    format!("{}{}.{}%", if at_least { "≥ " } else { "" }, tenths / 10, tenths % 10)
 }

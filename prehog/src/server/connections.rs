@@ -1,5 +1,4 @@
-//! Accepts connections, at most so many at a time and of one source, and ends those that idle or dawdle. Depends on
-//! hyper and the limits.
+//! Accepts connections, limited in total and per client, and closes idle and slow ones. Depends on hyper and the limits.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -21,204 +20,208 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
-use super::Options;
-use super::guard::Peer;
-use crate::limits::{Held, Source, SourceLimit, TrustedProxies};
-use crate::metrics::{Metrics, Turned};
+use super::admission::Peer;
+use super::options::Options;
+use crate::limits::{ClientLimit, ClientNetwork, ClientPermit, TrustedProxies};
+use crate::metrics::{Limit, Metrics};
 
-/// Connections over the limit that are told so, at a time; the ones over that are closed without a word.
-const TOLD: usize = 64;
-/// How long it may take to tell one.
-const TELLING: Duration = Duration::from_secs(2);
-/// How long a connection lives; a sender opens another one.
-const LONGEST_LIFE: Duration = Duration::from_secs(300);
-/// How long what is under way may take when a connection has lived that long: longer than any request may.
-const LAST_REQUEST: Duration = Duration::from_secs(30);
-/// How long what is under way may take when the server stops.
-const LAST_CALL: Duration = Duration::from_secs(5);
-/// The largest head, and what is read ahead of a connection.
-const READ_AHEAD: usize = 32 * 1024;
-/// Requests at a time on one HTTP/2 connection.
-const STREAMS: u32 = 32;
+/// How many rejected connections get an error response at a time. Further ones are closed without a response.
+const MAX_REJECTIONS: usize = 64;
+/// How long sending an error response to a rejected connection may take.
+const REJECTION_TIMEOUT: Duration = Duration::from_secs(2);
+/// The maximum lifetime of a connection. The client then opens another one.
+const MAX_LIFETIME: Duration = Duration::from_secs(300);
+/// How long pending requests may take at the end of the lifetime of a connection; longer than the timeout of a request.
+const LIFETIME_GRACE: Duration = Duration::from_secs(30);
+/// How long pending requests may take when the server stops.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+/// The size of the read buffer of a connection, and so the maximum size of a request header.
+const BUFFER_SIZE: usize = 32 * 1024;
+/// The maximum number of concurrent requests on an HTTP/2 connection.
+const MAX_STREAMS: u32 = 32;
 
-/// Accepts and serves the connections of a listener, within its limits.
+/// Accepts and serves the connections of a listener, within limits.
 #[derive(Clone)]
 pub struct Connections {
-    all: Arc<Semaphore>,
-    each: Arc<SourceLimit>,
-    told: Arc<Semaphore>,
-    proxies: TrustedProxies,
-    head_timeout: Duration,
+    limit: Arc<Semaphore>,
+    client_limit: Arc<ClientLimit>,
+    rejections: Arc<Semaphore>,
+    trusted_proxies: TrustedProxies,
+    header_timeout: Duration,
     metrics: Arc<Metrics>,
 }
 
-/// A connection's place, free again when it is dropped.
-struct Place {
-    _all: OwnedSemaphorePermit,
-    _each: Option<Held>,
+/// The permit of an open connection, released when it is dropped.
+struct ConnectionPermit {
+    _permit: OwnedSemaphorePermit,
+    _client_permit: Option<ClientPermit>,
     metrics: Arc<Metrics>,
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.metrics.connections.down();
+        self.metrics.connections.decrement();
     }
 }
 
 impl Connections {
-    /// The limits of these options.
+    /// Creates the limits from the options.
     pub fn new(options: &Options, metrics: Arc<Metrics>) -> Self {
         Self {
-            all: Arc::new(Semaphore::new(options.connections)),
-            each: SourceLimit::new(options.connections_each),
-            told: Arc::new(Semaphore::new(TOLD)),
-            proxies: options.trusted_proxies.clone(),
-            head_timeout: options.head_timeout,
+            limit: Arc::new(Semaphore::new(options.max_connections)),
+            client_limit: ClientLimit::new(options.max_connections_per_client),
+            rejections: Arc::new(Semaphore::new(MAX_REJECTIONS)),
+            trusted_proxies: options.trusted_proxies.clone(),
+            header_timeout: options.header_timeout,
             metrics,
         }
     }
 
-    /// Serves connections until it is told to stop and those that are open have ended, or were cut off.
+    /// Serves connections until `stop` changes. Then waits until the open connections have ended, and closes those that
+    /// take too long.
     pub async fn run(self, listener: TcpListener, router: Router, mut stop: watch::Receiver<()>) {
-        let mut open = JoinSet::new();
+        let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                Some(_) = open.join_next() => continue,
+                Some(_) = connections.join_next() => continue,
                 _ = stop.changed() => break,
             };
             match accepted {
-                Ok((stream, peer)) => match self.place(peer) {
-                    Some(place) => {
-                        let served = serve(stream, peer, router.clone(), self.head_timeout, stop.clone());
-                        open.spawn(async move {
+                Ok((stream, peer)) => match self.try_acquire(peer) {
+                    Some(permit) => {
+                        let served = serve(stream, peer, router.clone(), self.header_timeout, stop.clone());
+                        connections.spawn(async move {
                             served.await;
-                            drop(place);
+                            drop(permit);
                         });
                     }
                     None => {
-                        self.metrics.turn(Turned::Connections);
-                        self.tell(stream);
+                        self.metrics.count_rejected(Limit::Connections);
+                        self.reject(stream);
                     }
                 },
-                // Out of files, most likely: some are free when connections end.
+                // Most likely the process has no free file descriptor until another connection ends.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         }
         drop(listener);
-        let _ = tokio::time::timeout(LAST_CALL, async { while open.join_next().await.is_some() {} }).await;
-        // What takes longer than that is cut off.
-        open.shutdown().await;
+        let ended = async { while connections.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(SHUTDOWN_GRACE, ended).await;
+        // Closes those that took too long.
+        connections.shutdown().await;
     }
 
-    fn place(&self, peer: SocketAddr) -> Option<Place> {
-        let all = Arc::clone(&self.all).try_acquire_owned().ok()?;
-        let each = match self.proxies.contain(peer.ip()) {
+    fn try_acquire(&self, peer: SocketAddr) -> Option<ConnectionPermit> {
+        let permit = Arc::clone(&self.limit).try_acquire_owned().ok()?;
+        let client_permit = match self.trusted_proxies.contains(peer.ip()) {
             true => None,
-            false => Some(self.each.take(Source::from(peer.ip()))?),
+            false => Some(self.client_limit.try_acquire(ClientNetwork::from(peer.ip()))?),
         };
-        self.metrics.connections.up();
-        Some(Place { _all: all, _each: each, metrics: Arc::clone(&self.metrics) })
+        self.metrics.connections.increment();
+        let metrics = Arc::clone(&self.metrics);
+        Some(ConnectionPermit { _permit: permit, _client_permit: client_permit, metrics })
     }
 
-    /// Tells a connection that there is no place for it.
-    fn tell(&self, stream: TcpStream) {
-        let Ok(permit) = Arc::clone(&self.told).try_acquire_owned() else { return };
+    /// Responds to a request on a connection over the limit with an error.
+    fn reject(&self, stream: TcpStream) {
+        let Ok(permit) = Arc::clone(&self.rejections).try_acquire_owned() else { return };
         let service = service_fn(|request: Request<Incoming>| async move {
             let error = ConnectError::resource_exhausted("too many connections; try again later");
-            let mut answer = error.into_http_response(request.headers()).into_response();
-            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            Ok::<_, Infallible>(answer)
+            let mut response = error.into_http_response(request.headers()).into_response();
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            Ok::<_, Infallible>(response)
         });
-        let connection = builder(TELLING).serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection =
+            builder(REJECTION_TIMEOUT).serve_connection(TokioIo::new(stream), service).into_owned();
         tokio::spawn(async move {
-            // One that fails is the sender's to open again, as below.
-            let _ = tokio::time::timeout(TELLING, connection).await;
+            // Errors are ignored, as in `serve`.
+            let _ = tokio::time::timeout(REJECTION_TIMEOUT, connection).await;
             drop(permit);
         });
     }
 }
 
-/// Serves a connection until it ends, idles for too long, has lived for long enough, or the server stops. The last two let
-/// what is under way come to its end.
+/// Serves a connection until it ends, is idle for too long, reaches its maximum lifetime, or the server stops. In the last
+/// two cases, pending requests are finished first.
 async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
-    head_timeout: Duration,
+    header_timeout: Duration,
     mut stop: watch::Receiver<()>,
 ) {
-    // Answers are small and whole; without it they still arrive.
+    // Only an optimisation for small responses.
     let _ = stream.set_nodelay(true);
-    let (requests, mut under_way) = watch::channel(0_usize);
+    let (requests, mut pending) = watch::channel(0_usize);
     let requests = Arc::new(requests);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer.ip()));
-        let request = router.clone().oneshot(request.map(Body::new));
-        let under_way = UnderWay::begin(&requests);
+        let response = router.clone().oneshot(request.map(Body::new));
+        let counted = PendingRequest::new(&requests);
         async move {
-            let answer = request.await;
-            drop(under_way);
-            answer
+            let response = response.await;
+            drop(counted);
+            response
         }
     });
-    // A connection that fails is the sender's to open again; nothing of it is logged.
-    let builder = builder(head_timeout);
+    // Errors of a connection are not logged: they could contain something about the client, which can connect again.
+    let builder = builder(header_timeout);
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     tokio::select! {
         _ = &mut connection => return,
-        () = idle(&mut under_way, head_timeout) => return,
-        () = tokio::time::sleep(LONGEST_LIFE) => {}
+        () = wait_until_idle(&mut pending, header_timeout) => return,
+        () = tokio::time::sleep(MAX_LIFETIME) => {}
         _ = stop.changed() => {}
     }
     connection.as_mut().graceful_shutdown();
-    // Cut off sooner where the server stops.
-    let _ = tokio::time::timeout(LAST_REQUEST, connection).await;
+    // If the server stops, `Connections::run` ends this earlier.
+    let _ = tokio::time::timeout(LIFETIME_GRACE, connection).await;
 }
 
-/// Returns when no request was under way for so long. A connection of HTTP/1.1 is closed by then; one that sent nothing at
-/// all, or speaks HTTP/2 and answers pings, is not.
-async fn idle(under_way: &mut watch::Receiver<usize>, patience: Duration) {
+/// Waits until no request has been pending for `timeout`. hyper itself closes idle HTTP/1.1 connections, but neither those
+/// that never sent anything nor HTTP/2 connections that respond to pings.
+async fn wait_until_idle(pending: &mut watch::Receiver<usize>, timeout: Duration) {
     loop {
-        let none = under_way.wait_for(|requests| *requests == 0).await.is_ok();
-        match tokio::time::timeout(patience, under_way.changed()).await {
+        let is_idle = pending.wait_for(|requests| *requests == 0).await.is_ok();
+        match tokio::time::timeout(timeout, pending.changed()).await {
             Err(_) => return,
-            Ok(Ok(())) if none => {}
-            // Nobody serves any more: the connection is ending by itself.
+            Ok(Ok(())) if is_idle => {}
+            // The service is dropped, so the connection is about to end.
             Ok(_) => std::future::pending().await,
         }
     }
 }
 
-/// A request under way, until it is dropped.
-struct UnderWay(Arc<watch::Sender<usize>>);
+/// Counts a request as pending until it is dropped.
+struct PendingRequest(Arc<watch::Sender<usize>>);
 
-impl UnderWay {
-    fn begin(requests: &Arc<watch::Sender<usize>>) -> Self {
+impl PendingRequest {
+    fn new(requests: &Arc<watch::Sender<usize>>) -> Self {
         requests.send_modify(|requests| *requests += 1);
         Self(Arc::clone(requests))
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for PendingRequest {
     fn drop(&mut self) {
         self.0.send_modify(|requests| *requests -= 1);
     }
 }
 
-fn builder(head_timeout: Duration) -> auto::Builder<TokioExecutor> {
+fn builder(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(head_timeout).max_buf_size(READ_AHEAD);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(header_timeout).max_buf_size(BUFFER_SIZE);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
-        .initial_stream_window_size(u32::try_from(READ_AHEAD).unwrap_or(u32::MAX))
-        .initial_connection_window_size(2 * u32::try_from(READ_AHEAD).unwrap_or(u32::MAX))
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(u32::try_from(BUFFER_SIZE).unwrap_or(u32::MAX))
+        .initial_connection_window_size(2 * u32::try_from(BUFFER_SIZE).unwrap_or(u32::MAX))
         .max_header_list_size(16 * 1024)
-        .max_send_buf_size(READ_AHEAD)
-        .keep_alive_interval(head_timeout)
-        .keep_alive_timeout(head_timeout);
+        .max_send_buf_size(BUFFER_SIZE)
+        .keep_alive_interval(header_timeout)
+        .keep_alive_timeout(header_timeout);
     builder
 }

@@ -1,24 +1,25 @@
-//! The store for those who outgrow one machine: a ClickHouse server, over its HTTP interface. Depends on ureq.
+//! The store for more events than one machine can handle: a ClickHouse server, accessed over its HTTP interface. Depends
+//! on ureq.
 //!
-//! An insert is idempotent by `distinct_id`: rows with the same one become one. A day that is over is *folded*: counted
-//! by start into a table that knows no ids, after which the ids of the day before it are dropped. Every step may be
-//! repeated, by this process or another one, and gives the same. `append` returns when the insert has returned; what
-//! that promises is up to the server's settings (`fsync_after_insert`, replication with `insert_quorum`).
+//! Inserts are idempotent by `distinct_id`: rows with the same id are merged into one. A complete day is *folded*: its
+//! starts are counted into a table without ids, and then the ids of the previous day are dropped. Every step can be
+//! repeated, by this process or another one, with the same result. `append` returns when the insert has returned; how
+//! durable the rows are then depends on the server's settings (`fsync_after_insert`, replication with `insert_quorum`).
 
 mod http;
-mod statements;
+mod sql;
 
 use std::io::BufRead as _;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{ID_DAYS, Sink, Store, StoreError, Tally};
+use super::backend::{ID_RETENTION_DAYS, Sink, Store, StoreError, Tally};
 use crate::day::{Day, Week};
 use crate::start::{Facet, Start, Submission};
 use http::Http;
 
-/// The migrations, in order. Each statement of them may be run again.
+/// The migrations, in order. All of them run on every start, so each statement must be repeatable.
 const MIGRATIONS: [&str; 1] = [include_str!("migrations/clickhouse/0001-starts.sql")];
 
 /// A server and a database in it.
@@ -27,11 +28,11 @@ pub struct ClickHouse {
 }
 
 impl ClickHouse {
-    /// Connects, and makes the database and its tables where there are none.
+    /// Connects to a server, and creates the database and its tables if they do not exist.
     ///
     /// # Errors
     ///
-    /// Where the server does not answer or refuses.
+    /// Returns an error if the server does not respond or rejects a statement.
     pub fn open(url: &url::Url) -> Result<Self, StoreError> {
         let http = Http::new(url);
         http.create_database()?;
@@ -41,8 +42,8 @@ impl ClickHouse {
         Ok(Self { http })
     }
 
-    /// The last day that is folded; the day before all others where none is.
-    fn folded(&self) -> Result<Day, StoreError> {
+    /// Returns the last day that is folded, or 1970-01-01 if there is none.
+    fn last_folded_day(&self) -> Result<Day, StoreError> {
         let row: Vec<Map<String, Value>> = self.http.rows("SELECT toUInt16(max(day)) AS day FROM folded")?;
         let day = row.first().map_or(Ok(0), |row| number(row, "day"))?;
         Ok(Day(i32::try_from(day).unwrap_or(0)))
@@ -72,22 +73,22 @@ impl Store for ClickHouse {
         self.http.insert("recent", rows)
     }
 
-    /// Days are folded when they are over, by `forget_ids`.
+    /// Does nothing: `forget_ids` folds complete days.
     fn fold(&mut self) -> Result<u64, StoreError> {
         Ok(0)
     }
 
     fn tally(&mut self, first: Week, last: Week, floor: u64) -> Result<Tally, StoreError> {
-        let all = statements::all_starts(first.first(), last.last(), self.folded()?);
+        let all = sql::all_starts(first.first_day(), last.last_day(), self.last_folded_day()?);
         let mut tally = Tally::default();
-        for row in self.http.rows::<Map<String, Value>>(&statements::by_day(&all))? {
+        for row in self.http.rows::<Map<String, Value>>(&sql::by_day(&all))? {
             let day = day_of(&row, "day")?;
             tally.weeks.entry(day.week()).or_default().days.insert(day, number(&row, "total")?);
         }
         for facet in Facet::ALL {
-            for row in self.http.rows::<Map<String, Value>>(&statements::by_facet(&all, facet, floor))? {
+            for row in self.http.rows::<Map<String, Value>>(&sql::by_facet(&all, facet, floor))? {
                 let week = tally.weeks.entry(day_of(&row, "week")?.week()).or_default();
-                let value = row.get("value").and_then(Value::as_str).ok_or_else(|| foreign("value"))?;
+                let value = row.get("value").and_then(Value::as_str).ok_or_else(|| malformed("value"))?;
                 week.facets.entry(facet).or_default().insert(value.to_owned(), number(&row, "total")?);
             }
         }
@@ -95,43 +96,43 @@ impl Store for ClickHouse {
     }
 
     fn export(&mut self, first: Day, last: Day, sink: &mut Sink<'_>) -> Result<(), StoreError> {
-        let all = statements::all_starts(first, last, self.folded()?);
-        for line in self.http.query(&statements::by_start(&all))?.lines() {
+        let all = sql::all_starts(first, last, self.last_folded_day()?);
+        for line in self.http.query(&sql::by_start(&all))?.lines() {
             let line = line.map_err(|error| StoreError::Unreachable(error.to_string()))?;
-            let row: Map<String, Value> = serde_json::from_str(&line).map_err(|_| foreign("starts"))?;
-            let start = Stored::deserialize(Value::Object(row.clone())).map_err(|_| foreign("starts"))?;
+            let row: Map<String, Value> = serde_json::from_str(&line).map_err(|_| malformed("starts"))?;
+            let start = StartRow::deserialize(Value::Object(row.clone())).map_err(|_| malformed("starts"))?;
             sink(day_of(&row, "day")?, &start.into(), number(&row, "total")?)?;
         }
         Ok(())
     }
 
-    fn retain(&mut self, first: Day) -> Result<u64, StoreError> {
-        let all = statements::all_starts(Day(0), first.plus(-1), self.folded()?);
-        let mut gone = 0;
-        for row in self.http.rows::<Map<String, Value>>(&statements::by_day(&all))? {
-            gone += number(&row, "total")?;
+    fn remove_before(&mut self, first: Day) -> Result<u64, StoreError> {
+        let all = sql::all_starts(Day(0), first.plus(-1), self.last_folded_day()?);
+        let mut removed = 0;
+        for row in self.http.rows::<Map<String, Value>>(&sql::by_day(&all))? {
+            removed += number(&row, "total")?;
         }
         for table in ["starts", "recent"] {
             let days = format!("SELECT DISTINCT day FROM {table} WHERE day < toDate('{first}')");
             for row in self.http.rows::<Map<String, Value>>(&days)? {
-                self.http.run(&statements::drop_day(table, day_of(&row, "day")?))?;
+                self.http.run(&sql::drop_day(table, day_of(&row, "day")?))?;
             }
         }
-        Ok(gone)
+        Ok(removed)
     }
 
     fn forget_ids(&mut self, today: Day) -> Result<(), StoreError> {
-        let folded = self.folded()?;
+        let last_folded = self.last_folded_day()?;
         let days = format!("SELECT DISTINCT day FROM recent WHERE day < toDate('{today}') ORDER BY day");
         let rows: Vec<Map<String, Value>> = self.http.rows(&days)?;
         let days: Vec<Day> = rows.iter().map(|row| day_of(row, "day")).collect::<Result<_, _>>()?;
-        for day in days.iter().filter(|day| **day > folded) {
-            self.http.run(&statements::fold(*day))?;
+        for day in days.iter().filter(|day| **day > last_folded) {
+            self.http.run(&sql::fold(*day))?;
             self.http.run(&format!("INSERT INTO folded SELECT toDate('{day}') AS day"))?;
         }
-        // Only now: a day is folded without what was there on the day before it.
-        for day in days.iter().filter(|day| **day < today.plus(-ID_DAYS)) {
-            self.http.run(&statements::drop_day("recent", *day))?;
+        // Only after folding, which compares the ids of a day with those of the day before.
+        for day in days.iter().filter(|day| **day < today.plus(-ID_RETENTION_DAYS)) {
+            self.http.run(&sql::drop_day("recent", *day))?;
         }
         Ok(())
     }
@@ -141,9 +142,9 @@ impl Store for ClickHouse {
     }
 }
 
-/// A start as its columns name it.
+/// A start, with the names of the columns.
 #[derive(Deserialize)]
-struct Stored {
+struct StartRow {
     run_mode: String,
     version: String,
     join_type: String,
@@ -155,37 +156,37 @@ struct Stored {
     destinations_application: u32,
 }
 
-impl From<Stored> for Start {
-    fn from(stored: Stored) -> Self {
-        let some = |text: String| (!text.is_empty()).then_some(text);
+impl From<StartRow> for Start {
+    fn from(row: StartRow) -> Self {
+        let non_empty = |string: String| (!string.is_empty()).then_some(string);
         Self {
-            run_mode: stored.run_mode,
-            version: stored.version,
-            join_type: stored.join_type,
-            helper: some(stored.helper),
-            helper_version: some(stored.helper_version),
-            destinations_configured: stored.destinations,
-            destinations_configured_database_access: stored.destinations_database,
-            destinations_configured_kubernetes_access: stored.destinations_kubernetes,
-            destinations_configured_application_access: stored.destinations_application,
+            run_mode: row.run_mode,
+            version: row.version,
+            join_type: row.join_type,
+            helper: non_empty(row.helper),
+            helper_version: non_empty(row.helper_version),
+            destinations_configured: row.destinations,
+            destinations_configured_database_access: row.destinations_database,
+            destinations_configured_kubernetes_access: row.destinations_kubernetes,
+            destinations_configured_application_access: row.destinations_application,
         }
     }
 }
 
-/// A number that is written as one, or as a text where it has 64 bits.
+/// Reads a number. ClickHouse writes 64-bit numbers as strings.
 fn number(row: &Map<String, Value>, name: &str) -> Result<u64, StoreError> {
-    let value = row.get(name).ok_or_else(|| foreign(name))?;
-    let number = value.as_u64().or_else(|| value.as_str().and_then(|text| text.parse().ok()));
-    number.ok_or_else(|| foreign(name))
+    let value = row.get(name).ok_or_else(|| malformed(name))?;
+    let number = value.as_u64().or_else(|| value.as_str().and_then(|digits| digits.parse().ok()));
+    number.ok_or_else(|| malformed(name))
 }
 
 fn day_of(row: &Map<String, Value>, name: &str) -> Result<Day, StoreError> {
-    let text = row.get(name).and_then(Value::as_str).ok_or_else(|| foreign(name))?;
-    text.parse().map_err(|_| foreign(name))
+    let value = row.get(name).and_then(Value::as_str).ok_or_else(|| malformed(name))?;
+    value.parse().map_err(|_| malformed(name))
 }
 
-fn foreign(name: &str) -> StoreError {
-    StoreError::Foreign(format!("`{name}` is not as it was written"))
+fn malformed(name: &str) -> StoreError {
+    StoreError::UnexpectedData(format!("malformed value of `{name}`"))
 }
 
 fn hex(id: &[u8; 16]) -> String {

@@ -1,81 +1,71 @@
-//! The embedded store: a SQLite file, and another one beside it for what just arrived, both in WAL mode with a full sync.
-//! Depends on rusqlite.
+//! The embedded store: a SQLite file and a second one, the inbox, for submissions that just arrived. Both use WAL mode and
+//! sync every commit. Depends on rusqlite.
 //!
-//! `append` writes a batch to the inbox: when it returns, the batch is on disk. Folding takes what is there, thousands at
-//! a time, finds repetitions and counts the rest. The commit that counts an epoch of the inbox also says that it is
-//! counted: whoever is killed in between, and however many processes fold the same file, everything counts once. A reader
-//! folds first, so that nothing is missing from what it reads. Whatever is removed is overwritten in the files.
+//! `append` writes a batch to the inbox; when it returns, the batch is on disk. Folding takes thousands of submissions from
+//! the inbox, finds repetitions and counts the rest. The transaction that counts an epoch of the inbox also records that
+//! the epoch is counted. Therefore, everything counts once, even if a process is killed in between or several processes fold the
+//! same file. Reading folds first, so that no submission is missing from a result. Removed data is overwritten in the files.
 
+mod connection;
 mod fold;
 mod ids;
 mod inbox;
 
 use std::path::Path;
-use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 
-use super::{FOLD, ID_DAYS, Sink, Store, StoreError, Tally};
+use super::backend::{FOLD_BATCH, Sink, Store, StoreError, Tally};
 use crate::day::{Day, Week};
 use crate::start::{Facet, Start, Submission};
+use connection::{connect, count_from_sql, count_to_sql, migrate, truncate_log};
 use inbox::Inbox;
 
-/// The migrations, in order; `user_version` in the file counts those that are done.
+/// The migrations, in order. `user_version` in the file is the number of those that are applied.
 const MIGRATIONS: [&str; 2] =
     [include_str!("migrations/sqlite/0001-starts.sql"), include_str!("migrations/sqlite/0002-inbox.sql")];
 
-/// What is added to the file's name for the one of the inbox.
-const INBOX: &str = ".inbox";
+/// Appended to the name of the file for the name of the inbox.
+const INBOX_SUFFIX: &str = ".inbox";
 
-/// How often to look again whether another one who writes to the same file is done, and how long to wait in between.
-/// Most take less than a millisecond; it is given up after four seconds or so.
-const LOOKS: i32 = 4000;
-const SHORT: Duration = Duration::from_micros(100);
-const LONG: Duration = Duration::from_millis(1);
-/// How many times that is soon.
-const SOON: i32 = 50;
+/// How many submissions the inbox may hold before `append` itself folds them. Reached if no process folds, or if more
+/// submissions arrive than can be counted.
+const INBOX_LIMIT: i64 = 4 * FOLD_BATCH as i64;
 
-/// How much the inbox may hold before nothing more is stored until it is folded: where nobody folds, or more comes than
-/// can be counted.
-const FULLEST: i64 = 4 * FOLD as i64;
-
-/// Pages in the log beside a file at which a commit moves them into it: some milliseconds of work.
-const LOG_PAGES: u32 = 4000;
-
-/// An open file, and its inbox.
+/// An open file and its inbox.
 pub struct Sqlite {
     connection: Connection,
     inbox: Inbox,
-    /// How much the inbox had when it was last written to.
-    arrived: i64,
-    /// Repetitions that were found and not told yet.
+    /// How many submissions the current epoch of the inbox had after the last write.
+    inbox_len: i64,
+    /// Repetitions that were found but not yet returned by `fold`.
     repeated: u64,
 }
 
 impl Sqlite {
-    /// Opens a file, which is made where there is none.
+    /// Opens a file, or creates it if it does not exist.
     ///
     /// # Errors
     ///
-    /// Where it cannot be opened or brought up to date, or a newer version of this program wrote it.
+    /// Returns an error if the file cannot be opened or migrated, or was written by a newer version of this program.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let mut connection = connect(path)?;
         migrate(&mut connection, &MIGRATIONS)?;
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(INBOX);
-        let inbox = Inbox::open(Path::new(&beside), folded(&connection)?)?;
-        Ok(Self { connection, inbox, arrived: 0, repeated: 0 })
+        let mut inbox_path = path.as_os_str().to_owned();
+        inbox_path.push(INBOX_SUFFIX);
+        let inbox = Inbox::open(Path::new(&inbox_path), last_folded_epoch(&connection)?)?;
+        Ok(Self { connection, inbox, inbox_len: 0, repeated: 0 })
     }
 
     /// Counts everything that is in the inbox.
     fn fold_all(&mut self) -> Result<(), StoreError> {
-        // What somebody left who was killed, and then what arrived since.
+        // At most two rounds: first an epoch that a killed process left behind, then what arrived since.
         while !self.inbox.is_empty()? {
-            // One at a time, of all processes.
+            // The lock of this transaction lets only one process fold at a time.
             let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let folded = folded(&transaction)?;
-            let Some(closed) = self.inbox.close(folded)? else { break };
-            if closed.epoch > folded {
+            let last_folded = last_folded_epoch(&transaction)?;
+            let Some(closed) = self.inbox.close(last_folded)? else { break };
+            if closed.epoch > last_folded {
                 let repeated = fold::fold(&transaction, self.inbox.read(closed)?)?;
                 transaction.execute("UPDATE folded SET epoch = ?1", params![closed.epoch])?;
                 transaction.commit()?;
@@ -84,7 +74,7 @@ impl Sqlite {
                 transaction.rollback()?;
             }
             self.inbox.clear(closed)?;
-            if !closed.is_left {
+            if !closed.is_leftover {
                 break;
             }
         }
@@ -92,68 +82,17 @@ impl Sqlite {
     }
 }
 
-fn connect(path: &Path) -> Result<Connection, StoreError> {
-    let flags =
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_handler(Some(wait_for_others))?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "secure_delete", "ON")?;
-    connection.pragma_update(None, "cache_size", -8192)?;
-    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
-    connection.set_prepared_statement_cache_capacity(32);
-    Ok(connection)
-}
-
-/// SQLite's own way to wait doubles what it waits, up to a tenth of a second: too long for who has a sender waiting.
-#[expect(clippy::disallowed_methods, reason = "SQLite asks how long to wait, in a thread of the store's own")]
-fn wait_for_others(looked: i32) -> bool {
-    std::thread::sleep(if looked < SOON { SHORT } else { LONG });
-    looked < LOOKS
-}
-
-fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), StoreError> {
-    let done = |connection: &Connection| {
-        connection.pragma_query_value(None, "user_version", |row| row.get::<_, usize>(0))
-    };
-    let known = migrations.len();
-    if done(connection)? == known {
-        return Ok(());
-    }
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let version = done(&transaction)?;
-    if version > known {
-        return Err(StoreError::Foreign(format!("its version is {version}, and this program knows {known}")));
-    }
-    for migration in migrations.iter().skip(version) {
-        transaction.execute_batch(migration)?;
-    }
-    transaction.pragma_update(None, "user_version", known)?;
-    Ok(transaction.commit()?)
-}
-
-/// The last epoch of the inbox that is counted.
-fn folded(connection: &Connection) -> Result<i64, StoreError> {
+/// Returns the last epoch of the inbox that is counted.
+fn last_folded_epoch(connection: &Connection) -> Result<i64, StoreError> {
     Ok(connection.prepare_cached("SELECT epoch FROM folded")?.query_row([], |row| row.get(0))?)
-}
-
-/// Moves everything into the file and empties the log beside it, where removed things would live on. Where somebody reads
-/// the log for longer than one waits, that is left to the next time.
-fn truncate_log(connection: &Connection) -> Result<(), StoreError> {
-    let is_busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-    if is_busy {
-        tracing::warn!("somebody reads the store for long: what was removed is overwritten later");
-    }
-    Ok(())
 }
 
 impl Store for Sqlite {
     fn append(&mut self, batch: &[Submission]) -> Result<(), StoreError> {
-        if self.arrived >= FULLEST {
+        if self.inbox_len >= INBOX_LIMIT {
             self.fold_all()?;
         }
-        self.arrived = self.inbox.write(batch)?;
+        self.inbox_len = self.inbox.append(batch)?;
         Ok(())
     }
 
@@ -164,28 +103,28 @@ impl Store for Sqlite {
 
     fn tally(&mut self, first: Week, last: Week, floor: u64) -> Result<Tally, StoreError> {
         self.fold_all()?;
-        // One snapshot for all of it.
+        // Both queries see the same snapshot.
         let transaction = self.connection.transaction()?;
         let mut tally = Tally::default();
-        let range = (first.first().0, last.last().0);
+        let (first, last) = (first.first_day().0, last.last_day().0);
         let mut days = transaction.prepare_cached(
             "SELECT day, SUM(starts) FROM tallies WHERE day BETWEEN ?1 AND ?2 AND facet = 'run_mode' GROUP BY day",
         )?;
-        let mut rows = days.query(params![range.0, range.1])?;
+        let mut rows = days.query(params![first, last])?;
         while let Some(row) = rows.next()? {
             let day = Day(row.get(0)?);
-            tally.weeks.entry(day.week()).or_default().days.insert(day, count(row.get(1)?));
+            tally.weeks.entry(day.week()).or_default().days.insert(day, count_from_sql(row.get(1)?));
         }
         let mut values = transaction.prepare_cached(
             "SELECT (day + 3) / 7, facet, value, SUM(starts) AS total FROM tallies WHERE day BETWEEN ?1 AND ?2
              GROUP BY 1, 2, 3 HAVING total >= ?3",
         )?;
-        let mut rows = values.query(params![range.0, range.1, number(floor)])?;
+        let mut rows = values.query(params![first, last, count_to_sql(floor)])?;
         while let Some(row) = rows.next()? {
             let name: String = row.get(1)?;
-            let facet = Facet::from_name(&name).ok_or(StoreError::Foreign(name))?;
+            let facet = Facet::from_name(&name).ok_or(StoreError::UnexpectedData(name))?;
             let week = tally.weeks.entry(Week(row.get(0)?)).or_default();
-            week.facets.entry(facet).or_default().insert(row.get(2)?, count(row.get(3)?));
+            week.facets.entry(facet).or_default().insert(row.get(2)?, count_from_sql(row.get(3)?));
         }
         Ok(tally)
     }
@@ -198,28 +137,28 @@ impl Store for Sqlite {
              FROM starts WHERE day BETWEEN ?1 AND ?2 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10",
         )?;
         let mut rows = statement.query(params![first.0, last.0])?;
-        let some = |text: String| (!text.is_empty()).then_some(text);
+        let non_empty = |string: String| (!string.is_empty()).then_some(string);
         while let Some(row) = rows.next()? {
             let start = Start {
                 run_mode: row.get(1)?,
                 version: row.get(2)?,
                 join_type: row.get(3)?,
-                helper: some(row.get(4)?),
-                helper_version: some(row.get(5)?),
+                helper: non_empty(row.get(4)?),
+                helper_version: non_empty(row.get(5)?),
                 destinations_configured: row.get(6)?,
                 destinations_configured_database_access: row.get(7)?,
                 destinations_configured_kubernetes_access: row.get(8)?,
                 destinations_configured_application_access: row.get(9)?,
             };
-            sink(Day(row.get(0)?), &start, count(row.get(10)?))?;
+            sink(Day(row.get(0)?), &start, count_from_sql(row.get(10)?))?;
         }
         Ok(())
     }
 
-    fn retain(&mut self, first: Day) -> Result<u64, StoreError> {
+    fn remove_before(&mut self, first: Day) -> Result<u64, StoreError> {
         self.fold_all()?;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let gone: i64 = transaction.query_row(
+        let removed: i64 = transaction.query_row(
             "SELECT COALESCE(SUM(starts), 0) FROM starts WHERE day < ?1",
             params![first.0],
             |row| row.get(0),
@@ -228,7 +167,7 @@ impl Store for Sqlite {
         transaction.execute("DELETE FROM tallies WHERE day < ?1", params![first.0])?;
         transaction.commit()?;
         truncate_log(&self.connection)?;
-        Ok(count(gone))
+        Ok(count_from_sql(removed))
     }
 
     fn forget_ids(&mut self, today: Day) -> Result<(), StoreError> {
@@ -236,24 +175,16 @@ impl Store for Sqlite {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         ids::forget(&transaction, today)?;
         transaction.commit()?;
-        // Whether or not any went: folding has removed some since.
+        // Even if no id was removed here: folding removes expired ids as well.
         truncate_log(&self.connection)?;
         self.inbox.truncate_log()
     }
 
     fn probe(&mut self) -> Result<(), StoreError> {
-        // Takes the lock that writing takes, and finds out whether the file is read-only.
+        // Takes the write lock, and fails if the file is read-only.
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute("UPDATE ids_of SET day = day WHERE parity = 0", [])?;
         transaction.rollback()?;
         self.inbox.probe()
     }
-}
-
-fn number(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-fn count(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(0)
 }

@@ -1,5 +1,6 @@
-//! The one thread that writes: gathers what waits into a batch, has the store make it durable, and only then answers
-//! each of them. What nobody waits for is the keeper's. Depends on the store and the metrics.
+//! The thread that writes submissions: collects those that wait into a batch, makes the batch durable, and only then
+//! responds to each caller. Work that no caller waits for is left to the maintenance thread. Depends on the store and the
+//! metrics.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,226 +10,183 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::keeper::{Chore, Keeper};
-use super::{FOLD, LARGEST_BATCH, Store, StoreError, StoreUrl};
+use super::backend::{FOLD_BATCH, MAX_BATCH, Store};
+use super::maintenance::{Maintenance, MaintenanceTask};
+use super::reopening::ReopeningStore;
+use super::url::StoreUrl;
 use crate::clock::Clock;
 use crate::day::Day;
 use crate::metrics::Metrics;
 use crate::start::Submission;
 
-/// How many submissions wait for the store, at most.
-const LONGEST_QUEUE: usize = 4096;
+/// The maximum number of submissions that wait for the store.
+const WRITE_QUEUE: usize = 4096;
 
-/// How many chores wait for the keeper, at most; one that finds no place is asked for again later.
-const CHORES: usize = 64;
+/// The maximum number of tasks that wait for the maintenance thread. A task that does not fit is requested again later.
+const TASK_QUEUE: usize = 64;
 
-/// Hands submissions to the writing thread. Its threads end when the last of these is gone and everything is written.
+/// Hands submissions to the writer thread. The threads end when the last clone is dropped and everything is written.
 #[derive(Clone)]
 pub struct Writer {
-    queue: SyncSender<Job>,
-    keeper: SyncSender<Chore>,
+    writes: SyncSender<Write>,
+    tasks: SyncSender<MaintenanceTask>,
 }
 
 /// The threads of a [`Writer`].
-pub struct Threads(thread::JoinHandle<()>, thread::JoinHandle<()>);
+pub struct WriterThreads {
+    writer: thread::JoinHandle<()>,
+    maintenance: thread::JoinHandle<()>,
+}
 
-impl Threads {
+impl WriterThreads {
     /// Waits until everything is written and folded.
     pub fn join(self) {
         // A thread that panicked has nothing left to write.
-        let _ = self.0.join();
-        let _ = self.1.join();
+        let _ = self.writer.join();
+        let _ = self.maintenance.join();
     }
 }
 
-/// Something is not known to be stored.
+/// The reason why a submission may not be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotStored {
+pub enum WriteError {
     /// The store failed.
-    #[error("the store is not available; try again later")]
+    #[error("the store is unavailable; try again later")]
     Unavailable,
-    /// More is waiting than the store keeps up with.
-    #[error("more is waiting than the store keeps up with; try again later")]
+    /// The queue of submissions is full.
+    #[error("too many events are waiting for the store; try again later")]
     Busy,
 }
 
-/// A submission, and where it goes back to with what became of it: who made it frees it. Many small things that one thread
-/// makes and another one frees cost both of them.
-type Job = (Submission, oneshot::Sender<(Result<(), NotStored>, Submission)>);
+/// A submission, and the channel for the result. The submission is sent back with the result, because freeing many small
+/// allocations on another thread than the one that made them is slow for both threads.
+type Write = (Submission, oneshot::Sender<(Result<(), WriteError>, Submission)>);
 
 impl Writer {
-    /// Begins the threads. A store that cannot be opened now is opened when there is something to store.
+    /// Starts the threads. If `store` is `None`, the store is opened when it is first needed.
     ///
     /// # Errors
     ///
-    /// Where the system gives no thread.
-    pub fn begin(
+    /// Returns an error if the system cannot start a thread.
+    pub fn start(
         url: StoreUrl,
         store: Option<Box<dyn Store>>,
         clock: Clock,
         metrics: Arc<Metrics>,
-    ) -> std::io::Result<(Self, Threads)> {
-        let (queue, jobs) = mpsc::sync_channel(LONGEST_QUEUE);
-        let (keeper, chores) = mpsc::sync_channel(CHORES);
-        metrics.store_is_up(store.is_some());
-        let is_told = Arc::new(AtomicBool::new(false));
-        let work = Work {
-            store: Opened::new(
+    ) -> std::io::Result<(Self, WriterThreads)> {
+        let (writes, queued_writes) = mpsc::sync_channel(WRITE_QUEUE);
+        let (tasks, queued_tasks) = mpsc::sync_channel(TASK_QUEUE);
+        metrics.set_store_up(store.is_some());
+        let fold_requested = Arc::new(AtomicBool::new(false));
+        let writer = WriterThread {
+            store: ReopeningStore::new(
                 url.clone(),
                 store,
-                "the store is not available: senders are told to come again",
+                "the store is unavailable; senders are asked to try again later",
             ),
             metrics: Arc::clone(&metrics),
-            keeper: keeper.clone(),
-            is_told: Arc::clone(&is_told),
+            tasks: tasks.clone(),
+            fold_requested: Arc::clone(&fold_requested),
             unfolded: 0,
         };
-        let keep = Keeper {
-            store: Opened::new(url, None, "the store cannot be kept in order: it is tried again"),
+        let maintenance = Maintenance {
+            store: ReopeningStore::new(url, None, "maintenance of the store failed; it is retried"),
             clock,
             metrics,
-            is_told,
-            // A killed process may have left something.
-            fold_by: Some(Instant::now()),
+            fold_requested,
+            // An earlier process may have been killed before it folded everything.
+            fold_deadline: Some(Instant::now()),
         };
-        let writing = thread::Builder::new().name("store".to_owned()).spawn(move || work.run(&jobs))?;
-        let keeping = thread::Builder::new().name("keeper".to_owned()).spawn(move || keep.run(&chores))?;
-        Ok((Self { queue, keeper }, Threads(writing, keeping)))
+        let writer =
+            thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run(&queued_writes))?;
+        let maintenance = thread::Builder::new()
+            .name("maintenance".to_owned())
+            .spawn(move || maintenance.run(&queued_tasks))?;
+        Ok((Self { writes, tasks }, WriterThreads { writer, maintenance }))
     }
 
-    /// Stores a submission; returns when it is durable.
+    /// Stores a submission and returns when it is durable.
     ///
     /// # Errors
     ///
-    /// Where it may not be durable. It may have been stored all the same: the sender's next try is then a repetition.
-    pub async fn store(&self, submission: Submission) -> Result<(), NotStored> {
-        let (answer, answered) = oneshot::channel();
-        self.queue.try_send((submission, answer)).map_err(|error| match error {
-            TrySendError::Full(_) => NotStored::Busy,
-            TrySendError::Disconnected(_) => NotStored::Unavailable,
+    /// Returns an error if the submission may not be durable. It may still have been stored; a retry of the sender is
+    /// then detected as a repetition.
+    pub async fn store(&self, submission: Submission) -> Result<(), WriteError> {
+        let (sender, result) = oneshot::channel();
+        self.writes.try_send((submission, sender)).map_err(|error| match error {
+            TrySendError::Full(_) => WriteError::Busy,
+            TrySendError::Disconnected(_) => WriteError::Unavailable,
         })?;
-        answered.await.map_or(Err(NotStored::Unavailable), |(stored, _)| stored)
+        result.await.map_or(Err(WriteError::Unavailable), |(result, _)| result)
     }
 
-    /// Removes ids that are no longer kept and, where a day is given, what is older. Not answered: where there is no
-    /// place in the queue or the store fails, it is done the next time.
-    pub fn clean(&self, first: Option<Day>) {
-        let _ = self.keeper.try_send(Chore::Clean(first));
+    /// Requests the removal of expired ids and, if a day is given, of all starts before it. Returns immediately. If the
+    /// queue is full or the store fails, nothing is removed until the next request.
+    pub fn request_cleanup(&self, first: Option<Day>) {
+        let _ = self.tasks.try_send(MaintenanceTask::RemoveExpired(first));
     }
 
-    /// Whether the store can be written to.
+    /// Returns true if the store is writable.
     pub async fn probe(&self) -> bool {
-        let (answer, answered) = oneshot::channel();
-        self.keeper.try_send(Chore::Probe(answer)).is_ok() && answered.await.unwrap_or(false)
+        let (sender, result) = oneshot::channel();
+        self.tasks.try_send(MaintenanceTask::Probe(sender)).is_ok() && result.await.unwrap_or(false)
     }
 }
 
-struct Work {
-    store: Opened,
+struct WriterThread {
+    store: ReopeningStore,
     metrics: Arc<Metrics>,
-    keeper: SyncSender<Chore>,
-    /// Whether the keeper knows of something to fold.
-    is_told: Arc<AtomicBool>,
-    /// How much was stored since it was last told to fold at once.
+    tasks: SyncSender<MaintenanceTask>,
+    /// Whether the maintenance thread already knows that there are submissions to fold.
+    fold_requested: Arc<AtomicBool>,
+    /// How many submissions were stored since the last [`MaintenanceTask::FoldNow`].
     unfolded: usize,
 }
 
-impl Work {
-    fn run(mut self, jobs: &Receiver<Job>) {
+impl WriterThread {
+    fn run(mut self, queued: &Receiver<Write>) {
         let mut batch = Vec::new();
-        let mut answers = Vec::new();
-        while let Ok(first) = jobs.recv() {
-            for (submission, answer) in std::iter::once(first).chain(jobs.try_iter().take(LARGEST_BATCH - 1))
-            {
+        let mut senders = Vec::new();
+        while let Ok(first) = queued.recv() {
+            for (submission, sender) in std::iter::once(first).chain(queued.try_iter().take(MAX_BATCH - 1)) {
                 batch.push(submission);
-                answers.push(answer);
+                senders.push(sender);
             }
-            let stored = self.append(&batch);
+            let result = self.append(&batch);
             let count = batch.len();
-            for (answer, submission) in answers.drain(..).zip(batch.drain(..)) {
-                // A sender that has gone away needs no answer.
-                let _ = answer.send((stored, submission));
+            for (sender, submission) in senders.drain(..).zip(batch.drain(..)) {
+                // The caller may have stopped waiting.
+                let _ = sender.send((result, submission));
             }
-            if stored.is_ok() {
-                self.tell_keeper(count);
+            if result.is_ok() {
+                self.request_fold(count);
             }
         }
     }
 
-    fn append(&mut self, batch: &[Submission]) -> Result<(), NotStored> {
-        let begun = Instant::now();
-        let stored = self.store.attempt(|store| store.append(batch));
-        self.metrics.batch(begun.elapsed(), stored.is_some());
-        let (count, done) = match stored {
+    fn append(&mut self, batch: &[Submission]) -> Result<(), WriteError> {
+        let started = Instant::now();
+        let appended = self.store.run_logged(|store| store.append(batch));
+        self.metrics.record_batch(started.elapsed(), appended.is_some());
+        let (counter, result) = match appended {
             Some(()) => (&self.metrics.stored, Ok(())),
-            None => (&self.metrics.unavailable, Err(NotStored::Unavailable)),
+            None => (&self.metrics.unavailable, Err(WriteError::Unavailable)),
         };
-        count.add(u64::try_from(batch.len()).unwrap_or(u64::MAX));
-        done
+        counter.add(u64::try_from(batch.len()).unwrap_or(u64::MAX));
+        result
     }
 
-    /// Says only what is new: being told wakes the keeper. Where its queue is full, it has enough to do.
-    fn tell_keeper(&mut self, count: usize) {
+    /// Requests a fold, but only if that is news: every task wakes the maintenance thread. A task that does not fit into
+    /// the queue is dropped, because the thread is busy enough.
+    fn request_fold(&mut self, count: usize) {
         self.unfolded += count;
-        if self.unfolded >= FOLD {
+        if self.unfolded >= FOLD_BATCH {
             self.unfolded = 0;
-            let _ = self.keeper.try_send(Chore::Fold);
-        } else if !self.is_told.swap(true, Ordering::AcqRel) && self.keeper.try_send(Chore::Arrived).is_err()
+            let _ = self.tasks.try_send(MaintenanceTask::FoldNow);
+        } else if !self.fold_requested.swap(true, Ordering::AcqRel)
+            && self.tasks.try_send(MaintenanceTask::FoldSoon).is_err()
         {
-            self.is_told.store(false, Ordering::Release);
+            self.fold_requested.store(false, Ordering::Release);
         }
-    }
-}
-
-/// A store that is opened where it is not.
-pub(super) struct Opened {
-    url: StoreUrl,
-    store: Option<Box<dyn Store>>,
-    /// What it means that it fails.
-    trouble: &'static str,
-    /// Whether the last thing it did failed: said once in the log, and once when it is over.
-    down: bool,
-}
-
-impl Opened {
-    fn new(url: StoreUrl, store: Option<Box<dyn Store>>, trouble: &'static str) -> Self {
-        Self { url, store, trouble, down: false }
-    }
-
-    /// Does something with the store; says in the log when that begins to fail, and when it is over.
-    pub(super) fn attempt<T>(
-        &mut self,
-        work: impl FnOnce(&mut dyn Store) -> Result<T, StoreError>,
-    ) -> Option<T> {
-        match self.run(work) {
-            Ok(done) => {
-                if self.down {
-                    tracing::info!("over: {}", self.trouble);
-                }
-                self.down = false;
-                Some(done)
-            }
-            Err(error) => {
-                if !self.down {
-                    tracing::warn!(%error, "{}", self.trouble);
-                }
-                self.down = true;
-                None
-            }
-        }
-    }
-
-    /// Does something with the store. One that fails is opened anew the next time.
-    pub(super) fn run<T>(
-        &mut self,
-        work: impl FnOnce(&mut dyn Store) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let mut store = match self.store.take() {
-            Some(store) => store,
-            None => self.url.open()?,
-        };
-        let done = work(&mut *store)?;
-        self.store = Some(store);
-        Ok(done)
     }
 }

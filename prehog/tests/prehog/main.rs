@@ -1,12 +1,17 @@
-//! The receiver as a whole, on loopback and in temporary folders.
+//! Integration tests of the receiver, on loopback and in temporary directories.
+//!
+//! Tests that need a ClickHouse server or chromium are ignored by default. Run them by name:
+//!
+//! - `.ci/clickhouse cargo test -p prehog --test prehog -- --ignored on_clickhouse`
+//! - `cargo test -p prehog --test prehog -- --ignored in_a_browser`
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests, which end a test that cannot go on")]
+#![expect(clippy::unwrap_used, reason = "a panic in a helper fails the test")]
 
 mod abuse;
 mod browser;
 mod commands;
 mod crash;
-mod lab;
+mod fixture;
 mod outage;
 mod privacy;
 mod reports;

@@ -1,4 +1,5 @@
-//! Nothing of a sender is stored or logged: canaries in every place that a sender has, then a search of all that is left.
+//! Nothing about a sender is stored or logged: sends canaries in every part of a request, then searches everything that the
+//! receiver has written.
 
 use std::fs;
 use std::path::Path;
@@ -8,33 +9,33 @@ use prehog::start::{Start, Submission};
 use prehog::store::StoreUrl;
 use serde_json::json;
 
-use crate::lab::{PATH, Program, body, client, id};
+use crate::fixture::{SUBMIT_PATH, ServeProcess, body, client, stored, uuid};
 
-/// Every file of a folder, as text.
-pub(crate) fn everything(folder: &Path) -> String {
-    let mut text = String::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        text += &String::from_utf8_lossy(&fs::read(entry.unwrap().path()).unwrap());
+/// Returns the contents of all files in a directory.
+pub(crate) fn contents(directory: &Path) -> String {
+    let mut contents = String::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        contents += &String::from_utf8_lossy(&fs::read(entry.unwrap().path()).unwrap());
     }
-    text
+    contents
 }
 
 #[tokio::test]
 async fn canaries_are_neither_stored_nor_logged() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let flags = ["--trusted-proxy", "127.0.0.1", "--log-format", "json", "--metrics-listen", "127.0.0.1:0"];
-    let mut program = Program::start(folder.path(), &flags);
-    let url = format!("http://{}{PATH}?canary-query=1", program.address);
-    let mut bodies = vec![body(&id(7)), body("canary-id"), json!({ "canary-key": "canary-value" })];
+    let mut process = ServeProcess::start(directory.path(), &flags);
+    let url = format!("http://{}{SUBMIT_PATH}?canary-query=1", process.address);
+    let mut bodies = vec![body(&uuid(7)), body("canary-id"), json!({ "canary-key": "canary-value" })];
     for field in ["version", "joinType", "helper", "helperVersion", "region"] {
-        let mut sent = body(&id(8 + bodies.len() as u64));
-        sent["start"]["helper"] = "gha:teleport-actions/auth".into();
-        sent["start"][field] = format!("canary-{field}").into();
-        bodies.push(sent);
+        let mut event = body(&uuid(8 + bodies.len() as u64));
+        event["start"]["helper"] = "gha:teleport-actions/auth".into();
+        event["start"][field] = format!("canary-{field}").into();
+        bodies.push(event);
     }
     bodies.push("{ canary-broken".into());
-    let mut answers = Vec::new();
-    for sent in &bodies {
+    let mut statuses = Vec::new();
+    for body in &bodies {
         let request = client()
             .post(&url)
             .header("Content-Type", "application/json")
@@ -45,29 +46,28 @@ async fn canaries_are_neither_stored_nor_logged() {
             .header("Cookie", "canary-cookie")
             .header("Authorization", "Bearer canary-token")
             .header("X-Request-Id", "canary-request");
-        answers.push(request.body(sent.to_string()).send().await.unwrap().status().as_u16());
+        statuses.push(request.body(body.to_string()).send().await.unwrap().status().as_u16());
     }
-    // Some of it is stored, some refused.
-    assert!(answers.contains(&200) && answers.contains(&400), "{answers:?}");
-    let port = client();
-    let address = program.wait_for_address("showing the metrics");
-    let metrics = port.get(format!("http://{address}/metrics")).send().await.unwrap();
+    // Some events are stored, and some are rejected.
+    assert!(statuses.contains(&200) && statuses.contains(&400), "{statuses:?}");
+    let address = process.wait_for_address("serving metrics");
+    let metrics = client().get(format!("http://{address}/metrics")).send().await.unwrap();
     let metrics = metrics.text().await.unwrap();
-    let log = program.log();
-    let left = everything(folder.path()) + &log + &metrics;
-    assert!(left.contains("github"), "nothing was stored, so nothing was tested");
+    let log = process.log();
+    let written = contents(directory.path()) + &log + &metrics;
+    assert!(written.contains("github"), "no event was stored, so the test is void");
     for canary in ["canary", "203.0.113.77", "user-agent", "x-forwarded"] {
-        assert!(!left.to_lowercase().contains(canary), "{canary} is left behind");
+        assert!(!written.to_lowercase().contains(canary), "{canary} was written");
     }
-    assert!(!log.contains(&id(7)) && !metrics.contains(&id(7)));
+    assert!(!log.contains(&uuid(7)) && !metrics.contains(&uuid(7)));
 }
 
-/// A day later every id is gone from every byte of the store, and its start is still counted: also where the journal
-/// and the tables had many pages, where another process read meanwhile, and where the store was never folded.
+/// After a day, no byte of the store contains an id any more, but its start is still counted. This also holds if the log and
+/// the tables have many pages, if another connection reads in between, and if the store was not folded.
 #[test]
-fn ids_are_gone_after_a_day() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = StoreUrl::Sqlite(folder.path().join("events.db"));
+fn ids_are_removed_after_a_day() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = StoreUrl::Sqlite(directory.path().join("events.db"));
     let day = Day(20_000);
     let batch = |day| -> Vec<Submission> {
         let id = |number: u16| [b"canary-of-16-b".as_slice(), &number.to_be_bytes()].concat();
@@ -76,23 +76,23 @@ fn ids_are_gone_after_a_day() {
             .collect()
     };
     let mut opened = store.open().unwrap();
-    let counted = || crate::lab::stored(&store).iter().map(|(_, _, count)| count).sum::<u64>();
+    let counted = || stored(&store).iter().map(|(_, _, count)| count).sum::<u64>();
     for (part, is_folded) in batch(day).chunks(250).zip([true, false, false, true].into_iter().cycle()) {
         opened.append(part).unwrap();
         if is_folded {
             opened.fold().unwrap();
         }
     }
-    assert!(everything(folder.path()).contains("canary-of-16-b"));
+    assert!(contents(directory.path()).contains("canary-of-16-b"));
     opened.forget_ids(day.plus(1)).unwrap();
     assert_eq!(counted(), 3000);
-    // A repetition on the next day is one still.
+    // On the next day, they are still repetitions.
     opened.append(&batch(day.plus(1))).unwrap();
     assert_eq!(opened.fold().unwrap(), 3000);
-    // In the journal when its day ends.
+    // Ids in the inbox at the end of their day.
     opened.append(&batch(day.plus(1))[..100]).unwrap();
     opened.forget_ids(day.plus(3)).unwrap();
-    assert!(!everything(folder.path()).contains("canary-of-16-b"));
+    assert!(!contents(directory.path()).contains("canary-of-16-b"));
     assert_eq!(counted(), 3000);
 }
 

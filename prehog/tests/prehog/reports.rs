@@ -1,14 +1,14 @@
-//! The report: the page on its own listener, its forms, and nothing in it of a group that is too small.
+//! The report: the page on its own listener, all formats, and the suppression of small groups.
 
 use prehog::day::{Day, Week};
-use prehog::report::{Format, NOTES, Span, make};
+use prehog::report::{Format, NOTES, Report, WeekRange};
 use prehog::start::{Start, Submission};
 use prehog::store::{Store, StoreUrl};
 use serde_json::Value;
 
-use crate::lab::{Receiver, noon};
+use crate::fixture::{SUBMIT_PATH, TestReceiver, noon};
 
-/// The last week that is over at noon.
+/// Returns the last complete week at the time of the tests.
 fn last_week() -> Week {
     Day::of(noon()).week().plus(-1)
 }
@@ -35,24 +35,24 @@ fn fill(store: &mut dyn Store, day: Day, version: &str, join_type: &str, from: u
     store.append(&batch).unwrap();
 }
 
-fn sample(store: &StoreUrl) {
+fn store_sample(store: &StoreUrl) {
     let mut store = store.open().unwrap();
-    let day = last_week().first();
+    let day = last_week().first_day();
     fill(&mut *store, day, "0.1.0", "github", 0, 500);
     fill(&mut *store, day.plus(1), "0.2.0", "token", 1000, 20);
     fill(&mut *store, day.plus(1), "7.7.7", "spacelift", 2000, 3);
-    // The week before has only a few.
+    // The week before has only a few starts.
     fill(&mut *store, day.plus(-2), "9.9.9", "tpm", 3000, 9);
 }
 
 #[tokio::test]
-async fn the_page_is_served_on_its_own_listener() {
-    let receiver = Receiver::start().await;
-    sample(&receiver.store);
+async fn the_report_is_served_on_its_own_listener() {
+    let receiver = TestReceiver::start().await;
+    store_sample(&receiver.store);
     let (status, page) = receiver.get_report("/").await;
     assert_eq!(status, 200);
     assert!(page.starts_with("<!doctype html>") && page.contains("github"));
-    // Nothing is loaded and nothing runs.
+    // No external resources and no scripts.
     for word in ["http://", "https://", "<script", "src=", "@import", "url("] {
         assert!(!page.contains(word), "{word}");
     }
@@ -63,62 +63,67 @@ async fn the_page_is_served_on_its_own_listener() {
     let report: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(report["starts"], 523);
     assert_eq!(receiver.get_report("/report.csv").await.1.lines().next(), Some("table,value,starts,note"));
-    // No event is taken there.
-    assert_eq!(receiver.get_report(crate::lab::PATH).await.0, 404);
+    // This listener does not receive events.
+    assert_eq!(receiver.get_report(SUBMIT_PATH).await.0, 404);
     receiver.stop().await;
 }
 
 #[test]
-fn a_small_group_is_in_no_form_of_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = StoreUrl::Sqlite(folder.path().join("events.db"));
-    sample(&store);
-    let span = Span::finished(Day::of(noon()));
-    let report = make(&mut *store.open().unwrap(), span, 10).unwrap();
+fn a_small_group_is_in_no_format() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = StoreUrl::Sqlite(directory.path().join("events.db"));
+    store_sample(&store);
+    let weeks = WeekRange::last_complete(Day::of(noon()));
+    let report = Report::from_store(&mut *store.open().unwrap(), weeks, 10).unwrap();
     for format in [Format::Html, Format::Json, Format::Csv] {
-        let text = report.render(format);
+        let rendered = report.render(format);
         for small in ["7.7.7", "spacelift", "9.9.9", "tpm"] {
-            assert!(!text.contains(small), "{small} in {format:?}");
+            assert!(!rendered.contains(small), "{small} in {format:?}");
         }
     }
-    // 3 of one version took the 20 of another with them.
+    // The version with 20 starts is hidden because of the one with 3.
     assert_eq!(report.versions.rows.len(), 1);
     assert_eq!((report.versions.rows[0].starts, report.versions.hidden), (500, 23));
     assert!(report.weeks.iter().filter_map(|week| week.starts).eq([523]));
 }
 
-/// Whatever two spans are compared, their difference is what the weeks between them show by themselves.
+/// The difference of two reports is what the weeks by which they differ show on their own.
 #[test]
-fn shifting_the_weeks_isolates_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = StoreUrl::Sqlite(folder.path().join("events.db"));
+fn comparing_reports_reveals_no_small_group() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = StoreUrl::Sqlite(directory.path().join("events.db"));
     let mut opened = store.open().unwrap();
     let first = Week(2000);
     for week in 0..4_u32 {
-        let day = first.plus(i32::try_from(week).unwrap()).first();
+        let day = first.plus(i32::try_from(week).unwrap()).first_day();
         fill(&mut *opened, day, "0.1.0", "github", week * 10_000, 100);
-        // Large over all weeks, small in the last one.
+        // Large in all weeks together, but small in the last one.
         let rare = if week == 3 { 2 } else { 30 };
         fill(&mut *opened, day, "0.2.0", "tpm", week * 10_000 + 5000, rare);
     }
-    let mut of = |from: i32, to: i32| {
-        let report = make(&mut *opened, Span { first: first.plus(from), last: first.plus(to) }, 10).unwrap();
+    let mut starts = |from: i32, to: i32| {
+        let report =
+            Report::from_store(&mut *opened, WeekRange { first: first.plus(from), last: first.plus(to) }, 10)
+                .unwrap();
         report.join_types.rows.iter().find(|row| row.value == "tpm").map_or(0, |row| row.starts)
     };
-    assert_eq!(of(0, 2), 90);
-    assert_eq!(of(0, 3) - of(0, 2), 0);
-    assert_eq!(of(3, 3), 0);
+    assert_eq!(starts(0, 2), 90);
+    assert_eq!(starts(0, 3) - starts(0, 2), 0);
+    assert_eq!(starts(3, 3), 0);
 }
 
 #[test]
-fn an_empty_store_has_a_report() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = StoreUrl::Sqlite(folder.path().join("events.db"));
+fn a_report_without_enough_starts_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = StoreUrl::Sqlite(directory.path().join("events.db"));
     for starts in [0, 1] {
-        fill(&mut *store.open().unwrap(), last_week().first(), "0.1.0", "tpm", 0, starts);
-        let report = make(&mut *store.open().unwrap(), Span::finished(Day::of(noon())), 10).unwrap();
+        fill(&mut *store.open().unwrap(), last_week().first_day(), "0.1.0", "tpm", 0, starts);
+        let weeks = WeekRange::last_complete(Day::of(noon()));
+        let report = Report::from_store(&mut *store.open().unwrap(), weeks, 10).unwrap();
         assert_eq!(report.starts, 0);
         let page = report.render(Format::Html);
-        assert!(page.contains("No week has a group that can be shown") && !page.contains("tpm"));
+        assert!(
+            page.contains("<strong>0</strong>") && page.contains("class=\"empty\"") && !page.contains("tpm")
+        );
     }
 }

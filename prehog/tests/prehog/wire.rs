@@ -1,12 +1,15 @@
-//! The wire: what agents send is stored as the event's schema has it, and what does not fit is refused by its field.
+//! The wire protocol: valid events are stored with the properties of the event's schema, and invalid ones are rejected with
+//! the name of the field.
 
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
-use crate::lab::{PATH, Receiver, body, client, client_builder, id, noon, refusal, still};
+use crate::fixture::{
+    SUBMIT_PATH, TestReceiver, body, client, client_builder, connect_error, fixed_clock, noon, uuid,
+};
 use prehog::Options;
 
-/// What the Go agent sent, byte for byte, and when.
+/// Requests of the Go agent, byte for byte.
 const RECORDING: &str = include_str!("../recordings/telemetry-tbot-start.json");
 
 fn bytes(hex: &str) -> Vec<u8> {
@@ -14,27 +17,27 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn the_go_agents_own_request_is_stored() {
+async fn recorded_requests_of_the_go_agent_are_stored() {
     let recorded: Vec<Value> = serde_json::from_str(RECORDING).unwrap();
-    // The recorded timestamps are of 2026-11-22.
-    let clock = still(noon() + std::time::Duration::from_secs(4 * 86_400));
-    let receiver = Receiver::start_with(Options { rate_limit: 0, ..Options::new(clock) }).await;
+    // The recorded timestamps are from 2026-11-22.
+    let clock = fixed_clock(noon() + std::time::Duration::from_secs(4 * 86_400));
+    let receiver = TestReceiver::start_with(Options { rate_limit: 0, ..Options::new(clock) }).await;
     for request in &recorded {
-        let mut sent = crate::lab::client().post(receiver.url(request["path"].as_str().unwrap()));
+        let mut submit = client().post(receiver.url(request["path"].as_str().unwrap()));
         for (name, value) in request["headers"].as_object().unwrap() {
             if !["Host", "Transfer-Encoding"].contains(&name.as_str()) {
-                sent = sent.header(name, value.as_str().unwrap());
+                submit = submit.header(name, value.as_str().unwrap());
             }
         }
-        let answer = sent.body(bytes(request["body"].as_str().unwrap())).send().await.unwrap();
-        assert_eq!(answer.status(), 200);
-        assert_eq!(answer.headers()["content-type"], "application/proto");
-        assert!(answer.bytes().await.unwrap().is_empty());
+        let response = submit.body(bytes(request["body"].as_str().unwrap())).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "application/proto");
+        assert!(response.bytes().await.unwrap().is_empty());
     }
     let stored = receiver.stored();
     let helpers: Vec<_> = stored.iter().map(|(_, start, _)| start["helper"].as_str()).collect();
     assert_eq!(helpers, [Some("gha:teleport-actions/auth"), None]);
-    let wanted = json!({
+    let expected = json!({
         "run_mode": "one-shot",
         "version": "15.0.0-dev",
         "join_type": "github",
@@ -45,52 +48,53 @@ async fn the_go_agents_own_request_is_stored() {
         "destinations_configured_kubernetes_access": 2,
         "destinations_configured_application_access": 1,
     });
-    assert_eq!(stored[0].1, wanted);
+    assert_eq!(stored[0].1, expected);
     receiver.stop().await;
 }
 
 #[tokio::test]
-async fn our_own_agents_body_is_stored() {
+async fn the_request_of_this_agent_is_stored() {
     let rules = tbot::event::Rules::embedded().unwrap();
     let event: Value =
         rules.properties.iter().map(|rule| (rule.name.clone(), rule.example.clone().unwrap())).collect();
     let start = serde_json::from_value(event.clone()).unwrap();
-    let receiver = Receiver::start().await;
-    let answer = receiver.submit(&tbot::event::body(&rules, &start, &id(1))).await;
-    assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (200, "{}"));
+    let receiver = TestReceiver::start().await;
+    let response = receiver.submit(&tbot::event::body(&rules, &start, &uuid(1))).await;
+    assert_eq!((response.status().as_u16(), response.text().await.unwrap().as_str()), (200, "{}"));
     assert_eq!(receiver.stored(), [("2026-11-18".to_owned(), event, 1)]);
     receiver.stop().await;
 }
 
-/// gRPC over HTTP/2 without TLS, and gRPC-Web over HTTP/1.1: the message in a frame, and the status behind the answer.
+/// gRPC over HTTP/2 without TLS, and gRPC-Web over HTTP/1.1.
 #[tokio::test]
-async fn grpc_is_understood() {
+async fn grpc_and_grpc_web_are_supported() {
     let recorded: Vec<Value> = serde_json::from_str(RECORDING).unwrap();
-    let clock = still(noon() + std::time::Duration::from_secs(4 * 86_400));
-    let receiver = Receiver::start_with(Options { rate_limit: 0, ..Options::new(clock) }).await;
+    let clock = fixed_clock(noon() + std::time::Duration::from_secs(4 * 86_400));
+    let receiver = TestReceiver::start_with(Options { rate_limit: 0, ..Options::new(clock) }).await;
     let message = bytes(recorded[0]["body"].as_str().unwrap());
     let grpc = client_builder().http2_prior_knowledge().build().unwrap();
     for (client, content_type) in [(grpc, "application/grpc"), (client(), "application/grpc-web+proto")] {
         for (message, expected) in [(message.as_slice(), "0"), (b"", "3")] {
             let length = u32::try_from(message.len()).unwrap().to_be_bytes();
-            let request = client.post(receiver.url(PATH)).header("Content-Type", content_type);
+            let request = client.post(receiver.url(SUBMIT_PATH)).header("Content-Type", content_type);
             let request = request.header("TE", "trailers").body([&[0], &length[..], message].concat());
             assert_eq!(grpc_status(request.send().await.unwrap()).await, expected, "{content_type}");
         }
     }
-    // The same event twice.
+    // Both requests had the same event.
     assert_eq!(receiver.stored().iter().map(|(_, _, count)| count).sum::<u64>(), 1);
     receiver.stop().await;
 }
 
-/// In the head, where there is no message; else in trailers, which gRPC-Web sends as a last frame.
-async fn grpc_status(answer: reqwest::Response) -> String {
+/// Returns the gRPC status: from the headers if the response has no message, otherwise from the trailers, which gRPC-Web sends
+/// in the last frame of the body.
+async fn grpc_status(response: reqwest::Response) -> String {
     let status = |headers: &http::HeaderMap| Some(headers.get("grpc-status")?.to_str().unwrap().to_owned());
-    if let Some(status) = status(answer.headers()) {
+    if let Some(status) = status(response.headers()) {
         return status;
     }
     let mut frames = String::new();
-    let mut body = http::Response::<reqwest::Body>::from(answer).into_body();
+    let mut body = http::Response::<reqwest::Body>::from(response).into_body();
     while let Some(frame) = body.frame().await {
         match frame.unwrap().into_data() {
             Ok(data) => frames += &String::from_utf8_lossy(&data),
@@ -103,25 +107,25 @@ async fn grpc_status(answer: reqwest::Response) -> String {
 
 #[tokio::test]
 async fn a_repeated_submission_is_stored_once() {
-    let receiver = Receiver::start().await;
+    let receiver = TestReceiver::start().await;
     for _ in 0..3 {
-        assert_eq!(receiver.submit(&body(&id(1))).await.status(), 200);
+        assert_eq!(receiver.submit(&body(&uuid(1))).await.status(), 200);
     }
-    assert_eq!(receiver.submit(&body(&id(2))).await.status(), 200);
-    // Found out by the receiver itself, before anybody else reads the store.
-    receiver.wait_for("prehog_repeated_total", |found| found == 2).await;
+    assert_eq!(receiver.submit(&body(&uuid(2))).await.status(), 200);
+    // The receiver itself must find them, so wait before reading the store, which folds.
+    receiver.wait_for("prehog_repeated_total", |repeated| repeated == 2).await;
     assert_eq!(receiver.stored()[0].2, 2);
     receiver.stop().await;
 }
 
 #[tokio::test]
-async fn what_is_not_listed_becomes_other() {
-    let receiver = Receiver::start().await;
-    let mut sent = body(&id(1));
-    sent["start"]["joinType"] = "quantum".into();
-    sent["start"]["helper"] = "/home/me/start.sh".into();
-    sent["start"]["helperVersion"] = "of my own".into();
-    assert_eq!(receiver.submit(&sent).await.status(), 200);
+async fn an_unknown_join_method_or_helper_becomes_other() {
+    let receiver = TestReceiver::start().await;
+    let mut event = body(&uuid(1));
+    event["start"]["joinType"] = "quantum".into();
+    event["start"]["helper"] = "/home/me/start.sh".into();
+    event["start"]["helperVersion"] = "of my own".into();
+    assert_eq!(receiver.submit(&event).await.status(), 200);
     let stored = &receiver.stored()[0].1;
     assert_eq!((&stored["join_type"], &stored["helper"]), (&json!("other"), &json!("other")));
     assert!(stored.get("helper_version").is_none());
@@ -129,14 +133,14 @@ async fn what_is_not_listed_becomes_other() {
 }
 
 #[tokio::test]
-async fn newer_and_older_events_are_taken() {
-    let receiver = Receiver::start().await;
-    let mut newer = body(&id(1));
+async fn events_of_newer_and_older_agents_are_stored() {
+    let receiver = TestReceiver::start().await;
+    let mut newer = body(&uuid(1));
     newer["start"]["region"] = "eu".into();
     newer["tenant"] = json!({ "name": "somebody" });
     assert_eq!(receiver.submit(&newer).await.status(), 200);
     let older = json!({
-        "distinctId": id(2),
+        "distinctId": uuid(2),
         "start": { "runMode": 1, "version": "0.1.0", "joinType": "token" },
     });
     assert_eq!(receiver.submit(&older).await.status(), 200);
@@ -146,26 +150,25 @@ async fn newer_and_older_events_are_taken() {
     receiver.stop().await;
 }
 
-/// In protobuf, too: field 15 of the request, field 20 of the start.
+/// Field 15 of the request, and field 20 of the start.
 #[tokio::test]
 async fn unknown_protobuf_fields_are_dropped() {
-    let receiver = Receiver::start().await;
+    let receiver = TestReceiver::start().await;
     let start = [&[8, 2, 18, 5][..], b"0.1.0", &[26, 5], b"token", &[0xA2, 1, 6], b"canary"].concat();
-    let id = id(1);
+    let id = uuid(1);
     let request =
         [&[10, 36], id.as_bytes(), &[26, u8::try_from(start.len()).unwrap()], &start, &[0x7A, 6], b"canary"]
             .concat();
-    let sent =
-        crate::lab::client().post(receiver.url(crate::lab::PATH)).header("Content-Type", "application/proto");
-    assert_eq!(sent.body(request).send().await.unwrap().status(), 200);
+    let submit = client().post(receiver.url(SUBMIT_PATH)).header("Content-Type", "application/proto");
+    assert_eq!(submit.body(request).send().await.unwrap().status(), 200);
     assert_eq!(receiver.stored()[0].1["join_type"], "token");
-    let folder = receiver.stop().await;
-    assert!(!crate::privacy::everything(folder.path()).contains("canary"));
+    let directory = receiver.stop().await;
+    assert!(!crate::privacy::contents(directory.path()).contains("canary"));
 }
 
 #[tokio::test]
-async fn what_does_not_fit_is_refused_by_its_field_and_counted() {
-    let receiver = Receiver::start().await;
+async fn an_invalid_field_is_named_and_counted() {
+    let receiver = TestReceiver::start().await;
     let cases = [
         ("/distinctId", json!("6f1c8e0a-6f0e-1b53-9d0c-3f2a5f3e7b11"), "distinctId", "distinct_id"),
         ("/distinctId", json!(7), "distinctId", "malformed"),
@@ -193,16 +196,16 @@ async fn what_does_not_fit_is_refused_by_its_field_and_counted() {
         ("/start/destinationsKubernetes", json!(1.5), "start.destinationsKubernetes", "malformed"),
     ];
     for (pointer, value, field, reason) in cases {
-        let mut sent = body(&id(1));
-        sent["timestamp"] = "2026-11-18T00:00:00Z".into();
-        sent["start"]["helper"] = "gha:teleport-actions/auth".into();
+        let mut event = body(&uuid(1));
+        event["timestamp"] = "2026-11-18T00:00:00Z".into();
+        event["start"]["helper"] = "gha:teleport-actions/auth".into();
         for name in ["helperVersion", "destinationsKubernetes"] {
-            sent["start"][name] = Value::Null;
+            event["start"][name] = Value::Null;
         }
-        *sent.pointer_mut(pointer).unwrap() = value.clone();
+        *event.pointer_mut(pointer).unwrap() = value.clone();
         let metric = format!("prehog_refused_total{{reason=\"{reason}\"}}");
         let before = receiver.metric(&metric).await;
-        let (status, code, message) = refusal(receiver.submit(&sent).await).await;
+        let (status, code, message) = connect_error(receiver.submit(&event).await).await;
         assert_eq!((status, code.as_str()), (400, "invalid_argument"), "{pointer} {value}");
         assert!(message.starts_with(&format!("{field}: ")), "{pointer} {value}: {message}");
         assert_eq!(receiver.metric(&metric).await, before + 1, "{pointer} {value}");
@@ -212,8 +215,8 @@ async fn what_does_not_fit_is_refused_by_its_field_and_counted() {
 }
 
 #[tokio::test]
-async fn the_public_listener_answers_ingest_and_health_only() {
-    let receiver = Receiver::start().await;
+async fn the_public_listener_serves_only_ingest_and_health() {
+    let receiver = TestReceiver::start().await;
     assert_eq!(receiver.get("/livez").await.0, 200);
     assert_eq!(receiver.get("/readyz").await, (200, "ok\n".to_owned()));
     for path in [
@@ -224,21 +227,21 @@ async fn the_public_listener_answers_ingest_and_health_only() {
         "/index.html",
         "/prehog.v1alpha.TbotReportingService/Other",
     ] {
-        let (status, text) = receiver.get(path).await;
-        assert!(status >= 400, "{path}: {status} {text}");
+        let (status, body) = receiver.get(path).await;
+        assert!(status >= 400, "{path}: {status} {body}");
     }
     receiver.stop().await;
 }
 
 #[tokio::test]
-async fn the_report_and_the_metrics_have_a_listener_each() {
-    let receiver = Receiver::start().await;
+async fn the_report_and_the_metrics_have_separate_listeners() {
+    let receiver = TestReceiver::start().await;
     assert_eq!(receiver.get_report("/").await.0, 200);
-    let (status, text) = receiver.get_metrics("/metrics").await;
+    let (status, metrics) = receiver.get_metrics("/metrics").await;
     assert_eq!(status, 200);
-    assert!(text.contains("prehog_events_total{result=\"stored\"} 0\n"), "{text}");
+    assert!(metrics.contains("prehog_events_total{result=\"stored\"} 0\n"), "{metrics}");
     assert_eq!(receiver.get_report("/metrics").await.0, 404);
-    for path in ["/", "/livez", PATH] {
+    for path in ["/", "/livez", SUBMIT_PATH] {
         assert_eq!(receiver.get_metrics(path).await.0, 404, "{path}");
     }
     receiver.stop().await;

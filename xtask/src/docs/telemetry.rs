@@ -27,7 +27,7 @@ pub(super) fn page(event: &Value, config: &Value, config_v1: &Value) -> Result<S
         include_str!("telemetry/rest.md"),
         endpoint = rules.transport.endpoint,
         variable = rules.transport.endpoint_variable,
-        stored = prehog::docs::stored(),
+        stored = prehog::docs::storage_section(),
     );
     page += &collection::tables(config, &rules, &[]);
     page += "\n### Version 1\n\nA version 1 file is converted to version 2 before anything is counted: `destinations` becomes \

@@ -1,4 +1,4 @@
-//! The command line: what the user may write. Depends on clap alone.
+//! The command line. Depends on clap, and on the types and defaults of the library.
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
@@ -7,19 +7,19 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use prehog::day::Day;
 use prehog::store::StoreUrl;
 
-/// Receives the anonymous events of tbot, stores them, and reports on them.
+/// Receives anonymous usage events of tbot, stores them, and reports on them
 #[derive(Parser)]
 #[command(name = "prehog", version)]
 #[command(subcommand_required = true, arg_required_else_help = true, next_line_help = true)]
 pub(crate) struct Cli {
-    /// Form of the log, text or json
-    #[arg(long, global = true, value_name = "FORM", default_value = "text", hide_possible_values = true)]
+    /// Format of the log: text or json
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     pub(crate) log_format: LogFormat,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// Form of the log.
+/// The format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
     Text,
@@ -28,80 +28,81 @@ pub(crate) enum LogFormat {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Receive events
-    Serve(Box<Serve>),
-    /// Say what was received
-    Report(Report),
-    /// Remove what is older than some days
-    Retain(Retain),
-    /// Write every start as a line of JSON
-    Export(Export),
+    /// Receive and store events
+    Serve(Box<ServeArgs>),
+    /// Print the usage report
+    Report(ReportArgs),
+    /// Remove old starts
+    Retain(RetainArgs),
+    /// Export starts as JSON lines
+    Export(ExportArgs),
 }
 
-/// Which store.
+/// The store of a command.
 #[derive(Args)]
-pub(crate) struct StoreArgument {
-    /// sqlite:PATH, or
+pub(crate) struct StoreArgs {
+    /// Store of the events: sqlite:PATH or
     /// clickhouse:http://HOST:8123/DATABASE
     #[arg(long, value_name = "URL", verbatim_doc_comment, default_value = prehog::store::DEFAULT_STORE)]
     pub(crate) store: StoreUrl,
 }
 
 #[derive(Args)]
-pub(crate) struct Serve {
+pub(crate) struct ServeArgs {
     #[command(flatten)]
-    pub(crate) store: StoreArgument,
-    /// Where to receive events
+    pub(crate) store: StoreArgs,
+    /// Address to receive events on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8337")]
     pub(crate) listen: SocketAddr,
-    /// Where to show the report; nowhere unless given
+    /// Address to serve the report on [default: not served]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) report_listen: Option<SocketAddr>,
-    /// Where to show the metrics; nowhere unless given
+    /// Address to serve metrics on [default: not served]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) metrics_listen: Option<SocketAddr>,
-    /// Show no group with fewer starts
-    #[arg(long, value_name = "N", default_value_t = prehog::server::MIN_GROUP)]
+    /// Hide groups with fewer than N starts in a week
+    #[arg(long, value_name = "N", default_value_t = prehog::server::DEFAULT_MIN_GROUP)]
     pub(crate) min_group: u64,
-    /// Remove starts before they are older than N days, 7 or more
-    #[arg(long, value_name = "N", value_parser = week_or_more)]
+    /// Keep starts for at most N days (7 or more)
+    /// [default: keep them forever]
+    #[arg(long, value_name = "N", value_parser = parse_retention, verbatim_doc_comment)]
     pub(crate) retain_days: Option<NonZeroU32>,
-    /// Requests a minute from one address; 0 for any number
-    #[arg(long, value_name = "N", default_value_t = prehog::server::RATE_LIMIT)]
+    /// Requests per minute and client; 0 for no limit
+    #[arg(long, value_name = "N", default_value_t = prehog::server::DEFAULT_RATE_LIMIT)]
     pub(crate) rate_limit: u32,
-    /// Address of a proxy whose X-Forwarded-For is believed;
-    /// may be repeated
+    /// Address of a proxy whose X-Forwarded-For is trusted;
+    /// can be repeated
     #[arg(long = "trusted-proxy", value_name = "ADDRESS", verbatim_doc_comment)]
     pub(crate) trusted_proxies: Vec<IpAddr>,
-    /// Connections at a time
+    /// Maximum number of open connections
     #[arg(long, value_name = "N", default_value_t = 1024)]
     pub(crate) max_connections: usize,
-    /// Requests at a time
+    /// Maximum number of concurrent requests
     #[arg(long, value_name = "N", default_value_t = 512)]
     pub(crate) max_requests: usize,
 }
 
 #[derive(Args)]
-pub(crate) struct Report {
+pub(crate) struct ReportArgs {
     #[command(flatten)]
-    pub(crate) store: StoreArgument,
-    /// html, json or csv
-    #[arg(long, value_name = "FORM", default_value = "html", hide_possible_values = true)]
+    pub(crate) store: StoreArgs,
+    /// Format of the report: html, json or csv
+    #[arg(long, value_name = "FORMAT", default_value = "html", hide_possible_values = true)]
     pub(crate) format: ReportFormat,
-    /// First day, rounded to its whole week
-    /// [default: 12 weeks before the last finished one ends]
-    #[arg(long, value_name = "DAY", verbatim_doc_comment)]
+    /// First day, extended to its whole week
+    /// [default: start of the last 12 complete weeks]
+    #[arg(long, value_name = "DATE", verbatim_doc_comment)]
     pub(crate) since: Option<Day>,
-    /// Last day, rounded to its whole week
-    /// [default: the end of the last finished week]
-    #[arg(long, value_name = "DAY", verbatim_doc_comment)]
+    /// Last day, extended to its whole week
+    /// [default: end of the last complete week]
+    #[arg(long, value_name = "DATE", verbatim_doc_comment)]
     pub(crate) until: Option<Day>,
-    /// Show no group with fewer starts
-    #[arg(long, value_name = "N", default_value_t = prehog::server::MIN_GROUP)]
+    /// Hide groups with fewer than N starts in a week
+    #[arg(long, value_name = "N", default_value_t = prehog::server::DEFAULT_MIN_GROUP)]
     pub(crate) min_group: u64,
 }
 
-/// Form of a report.
+/// The format of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ReportFormat {
     Html,
@@ -110,29 +111,33 @@ pub(crate) enum ReportFormat {
 }
 
 #[derive(Args)]
-pub(crate) struct Retain {
+pub(crate) struct RetainArgs {
     #[command(flatten)]
-    pub(crate) store: StoreArgument,
-    /// Keep no start that is older than N days, 7 or more
-    #[arg(long, value_name = "N", value_parser = week_or_more)]
+    pub(crate) store: StoreArgs,
+    /// Keep starts for at most N days (7 or more)
+    #[arg(long, value_name = "N", value_parser = parse_retention)]
     pub(crate) days: NonZeroU32,
 }
 
-/// Starts go by whole weeks: of fewer days than a week has, what came today could be gone in an hour.
-fn week_or_more(text: &str) -> Result<NonZeroU32, String> {
-    let days: NonZeroU32 = text.parse().map_err(|_| "not a number of days".to_owned())?;
-    if days.get() < 7 { Err("at least 7, because starts go by whole weeks".to_owned()) } else { Ok(days) }
+/// Parses a number of days of at least 7. Starts are removed in whole weeks, so with fewer days, starts of today could be
+/// removed within the hour.
+fn parse_retention(days: &str) -> Result<NonZeroU32, String> {
+    let days: NonZeroU32 = days.parse().map_err(|_| "not a number of days".to_owned())?;
+    if days.get() < 7 {
+        return Err("must be at least 7, because starts are removed in whole weeks".to_owned());
+    }
+    Ok(days)
 }
 
 #[derive(Args)]
-pub(crate) struct Export {
+pub(crate) struct ExportArgs {
     #[command(flatten)]
-    pub(crate) store: StoreArgument,
-    /// First day
-    #[arg(long, value_name = "DAY")]
+    pub(crate) store: StoreArgs,
+    /// First day [default: the first one in the store]
+    #[arg(long, value_name = "DATE")]
     pub(crate) since: Option<Day>,
-    /// Last day
-    #[arg(long, value_name = "DAY")]
+    /// Last day [default: the last one in the store]
+    #[arg(long, value_name = "DATE")]
     pub(crate) until: Option<Day>,
 }
 
@@ -146,18 +151,18 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    fn check_help(command: &mut clap::Command) {
+    fn assert_width(command: &mut clap::Command) {
         let (short, long) = (command.render_help(), command.render_long_help());
         for line in format!("{short}\n{long}").lines() {
             assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
         }
-        command.get_subcommands_mut().for_each(check_help);
+        command.get_subcommands_mut().for_each(assert_width);
     }
 
     #[test]
-    fn help_has_80_columns() {
+    fn help_fits_into_80_columns() {
         let mut command = Cli::command();
         command.build();
-        check_help(&mut command);
+        assert_width(&mut command);
     }
 }

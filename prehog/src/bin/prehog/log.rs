@@ -1,5 +1,5 @@
-//! The log: one line an event on standard error. Only what this program itself says: libraries log addresses, so they
-//! are silent, whatever the level.
+//! The log: one line per event on standard error. Only this program's own events are logged, at any level, because those of
+//! libraries contain addresses.
 
 use std::io;
 
@@ -13,14 +13,15 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::cli::LogFormat;
 
-pub(crate) fn begin(format: LogFormat) -> anyhow::Result<()> {
-    let own = Targets::new().with_target("prehog", Level::INFO);
+/// Installs the log of the process.
+pub(crate) fn init(format: LogFormat) -> anyhow::Result<()> {
+    let own_events = Targets::new().with_target("prehog", Level::INFO);
     let layer = fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(false);
-    let begun = match format {
-        LogFormat::Text => tracing_subscriber::registry().with(layer.with_filter(own)).try_init(),
-        LogFormat::Json => {
-            tracing_subscriber::registry().with(layer.json().flatten_event(true).with_filter(own)).try_init()
-        }
+    let installed = match format {
+        LogFormat::Text => tracing_subscriber::registry().with(layer.with_filter(own_events)).try_init(),
+        LogFormat::Json => tracing_subscriber::registry()
+            .with(layer.json().flatten_event(true).with_filter(own_events))
+            .try_init(),
     };
-    begun.context("cannot begin the log")
+    installed.context("cannot start logging")
 }

@@ -1,4 +1,4 @@
-//! `prehog serve`: listens, and serves until a signal.
+//! `prehog serve`: receives events until a signal arrives.
 
 use std::net::SocketAddr;
 
@@ -6,35 +6,35 @@ use anyhow::Context as _;
 use prehog::clock::Clock;
 use prehog::limits::TrustedProxies;
 use prehog::server::Listeners;
-use prehog::{Options, serve as serve_until};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::Serve;
+use crate::cli::ServeArgs;
 
-pub(crate) fn serve(arguments: Serve, clock: Clock) -> anyhow::Result<()> {
+/// Runs the server, and returns when it has stopped.
+pub(crate) fn serve(args: ServeArgs, clock: Clock) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start the runtime")?;
-    let served = runtime.block_on(run(arguments, clock));
-    // A report that nobody waits for any more: everything acknowledged is stored.
+    let served = runtime.block_on(run(args, clock));
+    // Everything acknowledged is stored. Only a report that no reader waits for may still be running.
     runtime.shutdown_background();
     served
 }
 
-async fn run(arguments: Serve, clock: Clock) -> anyhow::Result<()> {
-    let store = arguments.store.store;
-    let events = listen(arguments.listen).await?;
+async fn run(args: ServeArgs, clock: Clock) -> anyhow::Result<()> {
+    let store = args.store.store;
+    let events = listen(args.listen).await?;
     tracing::info!(address = %events.local_addr()?, %store, "receiving events");
-    let report = listen_where_asked(arguments.report_listen, "showing the report").await?;
-    let metrics = listen_where_asked(arguments.metrics_listen, "showing the metrics").await?;
-    let options = Options {
-        rate_limit: arguments.rate_limit,
-        trusted_proxies: TrustedProxies(arguments.trusted_proxies),
-        connections: arguments.max_connections,
-        requests: arguments.max_requests,
-        retain_days: arguments.retain_days,
-        min_group: arguments.min_group,
-        ..Options::new(clock)
+    let report = listen_if_set(args.report_listen, "serving the report").await?;
+    let metrics = listen_if_set(args.metrics_listen, "serving metrics").await?;
+    let options = prehog::Options {
+        rate_limit: args.rate_limit,
+        trusted_proxies: TrustedProxies(args.trusted_proxies),
+        max_connections: args.max_connections,
+        max_requests: args.max_requests,
+        retain_days: args.retain_days,
+        min_group: args.min_group,
+        ..prehog::Options::new(clock)
     };
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let stop = async move {
@@ -42,19 +42,19 @@ async fn run(arguments: Serve, clock: Clock) -> anyhow::Result<()> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!("stopping");
+        tracing::info!("shutting down");
     };
-    Ok(serve_until(Listeners { events, report, metrics }, store, options, stop).await?)
+    Ok(prehog::serve(Listeners { events, report, metrics }, store, options, stop).await?)
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
 
-/// Listens where an address is given, and says for what.
-async fn listen_where_asked(address: Option<SocketAddr>, what: &str) -> anyhow::Result<Option<TcpListener>> {
+/// Listens on an address if it is set, and logs `message` with the address.
+async fn listen_if_set(address: Option<SocketAddr>, message: &str) -> anyhow::Result<Option<TcpListener>> {
     let Some(address) = address else { return Ok(None) };
     let listener = listen(address).await?;
-    tracing::info!(address = %listener.local_addr()?, "{what}");
+    tracing::info!(address = %listener.local_addr()?, "{message}");
     Ok(Some(listener))
 }

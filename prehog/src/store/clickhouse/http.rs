@@ -1,32 +1,35 @@
-//! ClickHouse's HTTP interface: one request a statement. Depends on ureq, without TLS and without a proxy.
+//! A client of ClickHouse's HTTP interface: one request per statement. Depends on ureq, without TLS and without a proxy.
 
 use std::io::{BufReader, Read};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use crate::store::StoreError;
+use crate::store::backend::StoreError;
 
-/// How long a statement may take; a report over everything is the longest.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a server may take to accept a connection, and to answer an insert.
-const SHORT: Duration = Duration::from_secs(5);
-/// The server closes a connection that is idle for 3 seconds.
-const IDLE: Duration = Duration::from_secs(2);
-/// How much of an error's text is kept.
-const LONGEST_ERROR: usize = 300;
+/// The timeout of a statement. A report over all data takes the longest.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(60);
+/// The timeout of establishing a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The timeout of an insert. A sender waits for it.
+const INSERT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an idle connection is reused. The server closes it after 3 seconds.
+const MAX_IDLE: Duration = Duration::from_secs(2);
+/// The maximum length of an error message, in characters.
+const MAX_ERROR_LEN: usize = 300;
 
 pub(super) struct Http {
     agent: ureq::Agent,
     base: String,
     database: String,
-    user: Option<(String, String)>,
+    /// The name and the password.
+    credentials: Option<(String, String)>,
 }
 
 impl Http {
     pub(super) fn new(url: &url::Url) -> Self {
-        let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
-        let user = (!url.username().is_empty())
+        let decode = |part: &str| percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned();
+        let credentials = (!url.username().is_empty())
             .then(|| (decode(url.username()), decode(url.password().unwrap_or_default())));
         let database = url.path().trim_matches('/');
         let host = url.host_str().unwrap_or_default();
@@ -35,55 +38,48 @@ impl Http {
             .http_status_as_error(false)
             .proxy(None)
             .max_redirects(0)
-            .max_idle_age(IDLE)
-            .timeout_connect(Some(SHORT))
-            .timeout_global(Some(PATIENCE))
+            .max_idle_age(MAX_IDLE)
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_global(Some(QUERY_TIMEOUT))
             .build()
             .new_agent();
         Self {
             agent,
             base: format!("http://{host}:{port}/"),
             database: if database.is_empty() { "default".to_owned() } else { database.to_owned() },
-            user,
+            credentials,
         }
     }
 
     pub(super) fn create_database(&self) -> Result<(), StoreError> {
         let statement = format!("CREATE DATABASE IF NOT EXISTS {}", self.database);
-        self.send("default", "", statement, SHORT).map(drop)
+        self.send("default", "", statement, INSERT_TIMEOUT).map(drop)
     }
 
-    /// Runs a statement for its effect.
+    /// Runs a statement and discards its result.
     pub(super) fn run(&self, statement: &str) -> Result<(), StoreError> {
-        let mut answer = self.query(statement)?;
-        // What it says is of no interest, but that it has come to its end is.
-        std::io::copy(&mut answer, &mut std::io::sink())
-            .map_err(|error| StoreError::Unreachable(error.to_string()))?;
-        Ok(())
+        read_to_end(self.query(statement)?)
     }
 
-    /// Inserts rows of JSON, one a line.
+    /// Inserts rows, given as one JSON object per line.
     pub(super) fn insert(&self, table: &str, rows: String) -> Result<(), StoreError> {
         let statement = format!("INSERT INTO {table} FORMAT JSONEachRow");
-        let mut answer = self.send(&self.database, &statement, rows, SHORT)?;
-        std::io::copy(&mut answer, &mut std::io::sink())
-            .map_err(|error| StoreError::Unreachable(error.to_string()))?;
-        Ok(())
+        read_to_end(self.send(&self.database, &statement, rows, INSERT_TIMEOUT)?)
     }
 
-    /// Runs a query, and gives its answer: one JSON object a line.
+    /// Runs a query and returns its result: one JSON object per line.
     pub(super) fn query(&self, statement: &str) -> Result<BufReader<impl Read + use<>>, StoreError> {
         let is_query = statement.trim_start().starts_with("SELECT");
         let format = if is_query { " FORMAT JSONEachRow" } else { "" };
-        self.send(&self.database, "", format!("{statement}{format}"), PATIENCE).map(BufReader::new)
+        self.send(&self.database, "", format!("{statement}{format}"), QUERY_TIMEOUT).map(BufReader::new)
     }
 
-    /// All rows of a query.
+    /// Runs a query and returns all of its rows.
     pub(super) fn rows<T: DeserializeOwned>(&self, statement: &str) -> Result<Vec<T>, StoreError> {
         let rows = serde_json::Deserializer::from_reader(self.query(statement)?).into_iter::<T>();
         rows.collect::<Result<_, _>>().map_err(|error| match error.is_io() {
             true => StoreError::Unreachable(error.to_string()),
-            false => StoreError::Foreign(error.to_string()),
+            false => StoreError::UnexpectedData(error.to_string()),
         })
     }
 
@@ -92,34 +88,41 @@ impl Http {
         database: &str,
         statement: &str,
         body: String,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<impl Read + use<>, StoreError> {
         let mut request = self
             .agent
             .post(&self.base)
             .query("database", database)
-            // The answer comes whole or as an error: without this, an error may follow half of an answer.
+            // Without this, an error may follow half of a result.
             .query("wait_end_of_query", "1")
             .config()
-            .timeout_global(Some(patience))
+            .timeout_global(Some(timeout))
             .build();
         if !statement.is_empty() {
             request = request.query("query", statement);
         }
-        if let Some((user, password)) = &self.user {
+        if let Some((user, password)) = &self.credentials {
             request = request.header("X-ClickHouse-User", user).header("X-ClickHouse-Key", password);
         }
-        let answer = request.send(body).map_err(|error| StoreError::Unreachable(error.to_string()))?;
-        let status = answer.status();
-        let mut body = answer.into_body().into_reader();
+        let response = request.send(body).map_err(|error| StoreError::Unreachable(error.to_string()))?;
+        let status = response.status();
+        let mut body = response.into_body().into_reader();
         if status.is_success() {
             return Ok(body);
         }
-        let mut text = String::new();
-        // A text that is cut off says enough.
-        let _ = body.by_ref().take(4096).read_to_string(&mut text);
-        // The server's message names the statement's place; a row that it quotes must not reach a log.
-        let text = text.split("(at row").next().unwrap_or_default().trim();
-        Err(StoreError::Refused(text.chars().take(LONGEST_ERROR).collect()))
+        let mut message = String::new();
+        // If reading fails, the beginning of the message is enough.
+        let _ = body.by_ref().take(4096).read_to_string(&mut message);
+        // The message may quote a row, which must not be logged.
+        let message = message.split("(at row").next().unwrap_or_default().trim();
+        Err(StoreError::Rejected(message.chars().take(MAX_ERROR_LEN).collect()))
     }
+}
+
+/// Reads a response to its end: only then has the statement succeeded.
+fn read_to_end(mut response: impl Read) -> Result<(), StoreError> {
+    std::io::copy(&mut response, &mut std::io::sink())
+        .map_err(|error| StoreError::Unreachable(error.to_string()))?;
+    Ok(())
 }

@@ -1,45 +1,48 @@
-//! Folding: counts what arrived, each id once. Depends on rusqlite and the inbox. All of it happens in the caller's
-//! transaction or none of it.
+//! Folding: counts submissions, each id once. Depends on rusqlite and the inbox. Everything happens in the caller's
+//! transaction.
 
 use std::collections::HashMap;
 
 use rusqlite::{Connection, params};
 
-use super::inbox::Arrived;
-use super::{StoreError, ids, number};
+use super::connection::count_to_sql;
+use super::ids;
+use super::inbox::Contents;
 use crate::day::Day;
 use crate::start::{Facet, Start};
+use crate::store::backend::StoreError;
 
-/// Counts what arrived. Returns how many of it were repetitions.
-pub(super) fn fold(connection: &Connection, arrived: Arrived) -> Result<u64, StoreError> {
-    let Arrived { mut submissions, starts } = arrived;
-    // In the order of the ids' tables: neighbours are on one page. Of two with the same id the first one stays first.
+/// Counts the contents of an epoch. Returns how many of the submissions were repetitions.
+pub(super) fn fold(connection: &Connection, contents: Contents) -> Result<u64, StoreError> {
+    let Contents { mut submissions, starts } = contents;
+    // Sorted like the tables of ids, so that consecutive ids are on the same page. The sort is stable: of two submissions
+    // with the same id, the first one counts.
     submissions.sort_by_key(|(day, id, _)| (*day, *id));
     let mut counts: HashMap<(Day, usize), u64> = HashMap::new();
     let mut repeated = 0;
-    for of_day in submissions.chunk_by(|one, next| one.0 == next.0) {
-        let Some((day, ..)) = of_day.first() else { continue };
-        ids::turn_to(connection, *day)?;
-        // The other table may hold a day long gone: an id that is in it is a repetition nevertheless.
+    for same_day in submissions.chunk_by(|one, next| one.0 == next.0) {
+        let Some((day, ..)) = same_day.first() else { continue };
+        ids::prepare_table(connection, *day)?;
+        // The other table may still hold the ids of a day long ago. An id that is found there is a repetition, too.
         let (table, other) = ids::tables(*day);
-        let mut note = connection.prepare_cached(&format!(
+        let mut insert_new = connection.prepare_cached(&format!(
             "INSERT OR IGNORE INTO {table} (id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM {other} WHERE id = ?1)"
         ))?;
-        let mut note_again =
+        let mut insert_repeated =
             connection.prepare_cached(&format!("INSERT OR IGNORE INTO {table} (id) VALUES (?1)"))?;
-        for (day, id, place) in of_day {
-            if note.execute(params![id])? == 1 {
-                *counts.entry((*day, *place)).or_default() += 1;
+        for (day, id, index) in same_day {
+            if insert_new.execute(params![id])? == 1 {
+                *counts.entry((*day, *index)).or_default() += 1;
             } else {
                 repeated += 1;
-                // So that who repeats it tomorrow repeats it, too.
-                note_again.execute(params![id])?;
+                // So that it is still a repetition if it arrives again tomorrow.
+                insert_repeated.execute(params![id])?;
             }
         }
     }
     let counts: Vec<(Day, &Start, u64)> = counts
         .into_iter()
-        .filter_map(|((day, place), count)| Some((day, starts.get(place)?, count)))
+        .filter_map(|((day, index), count)| Some((day, starts.get(index)?, count)))
         .collect();
     add_starts(connection, &counts)?;
     add_tallies(connection, &counts)?;
@@ -63,7 +66,7 @@ fn add_starts(connection: &Connection, counts: &[(Day, &Start, u64)]) -> Result<
             start.destinations_configured_database_access,
             start.destinations_configured_kubernetes_access,
             start.destinations_configured_application_access,
-            number(*count),
+            count_to_sql(*count),
         ])?;
     }
     Ok(())
@@ -73,7 +76,7 @@ fn add_tallies(connection: &Connection, counts: &[(Day, &Start, u64)]) -> Result
     let mut tallies: HashMap<(Day, Facet, String), u64> = HashMap::new();
     for (day, start, count) in counts {
         for facet in Facet::ALL {
-            *tallies.entry((*day, facet, start.value(facet))).or_default() += count;
+            *tallies.entry((*day, facet, start.facet_value(facet))).or_default() += count;
         }
     }
     let mut statement = connection.prepare_cached(
@@ -81,7 +84,7 @@ fn add_tallies(connection: &Connection, counts: &[(Day, &Start, u64)]) -> Result
          ON CONFLICT DO UPDATE SET starts = starts + excluded.starts",
     )?;
     for ((day, facet, value), count) in &tallies {
-        statement.execute(params![day.0, facet.name(), value, number(*count)])?;
+        statement.execute(params![day.0, facet.name(), value, count_to_sql(*count)])?;
     }
     Ok(())
 }

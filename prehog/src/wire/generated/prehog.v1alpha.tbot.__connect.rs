@@ -46,7 +46,7 @@ pub const TBOT_REPORTING_SERVICE_SUBMIT_TBOT_EVENT_SPEC: ::connectrpc::Spec = ::
         ::connectrpc::StreamType::Unary,
     )
     .with_idempotency_level(::connectrpc::IdempotencyLevel::Unknown);
-/// Receives what `tbot` reports anonymously.
+/// Receives the anonymous usage events of `tbot`.
 ///
 /// # Implementing handlers
 ///
@@ -97,7 +97,7 @@ pub const TBOT_REPORTING_SERVICE_SUBMIT_TBOT_EVENT_SPEC: ::connectrpc::Spec = ::
 /// example` doc.
 #[allow(clippy::type_complexity)]
 pub trait TbotReportingService: Send + Sync + 'static {
-    /// Submits one event. Submitting the same again, by its distinct_id, changes nothing.
+    /// Submits an event. Submitting an event with the same distinct_id again has no effect.
     ///
     /// `'a` lets the response body borrow from `&self` (e.g. server-resident state).
     ///

@@ -4,7 +4,7 @@
 pub mod submit_tbot_event_request {
     #[allow(unused_imports)]
     use super::*;
-    /// Which event.
+    /// The event.
     #[derive(Clone, PartialEq, Debug)]
     pub enum Event {
         Start(::buffa::alloc::boxed::Box<super::super::super::TbotStartEvent>),

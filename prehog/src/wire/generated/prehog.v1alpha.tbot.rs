@@ -6,11 +6,11 @@
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(i32)]
 pub enum RunMode {
-    /// Not said; refused.
+    /// Invalid: every event must have a run mode.
     RUN_MODE_UNSPECIFIED = 0i32,
-    /// It writes its outputs once and ends.
+    /// The agent writes its outputs once and exits.
     RUN_MODE_ONE_SHOT = 1i32,
-    /// It keeps running and renews its outputs.
+    /// The agent keeps running and renews its outputs.
     RUN_MODE_DAEMON = 2i32,
 }
 impl RunMode {
@@ -148,12 +148,12 @@ impl ::buffa::Enumeration for RunMode {
         &[Self::RUN_MODE_UNSPECIFIED, Self::RUN_MODE_ONE_SHOT, Self::RUN_MODE_DAEMON]
     }
 }
-/// One event and its envelope.
+/// An event and its envelope.
 #[derive(Clone, PartialEq, Default)]
 #[derive(::serde::Serialize)]
 #[serde(default)]
 pub struct SubmitTbotEventRequest {
-    /// A UUID v4, fresh for every start.
+    /// A new UUID v4 for every start.
     ///
     /// Field 1: `distinct_id`
     #[serde(
@@ -163,7 +163,7 @@ pub struct SubmitTbotEventRequest {
         skip_serializing_if = "::buffa::json_helpers::skip_if::is_empty_str"
     )]
     pub distinct_id: ::buffa::alloc::string::String,
-    /// When it happened, by the sender's clock: checked and dropped.
+    /// The time of the event by the sender's clock. Validated, but not stored.
     ///
     /// Field 2: `timestamp`
     #[serde(
@@ -584,12 +584,12 @@ pub const __SUBMIT_TBOT_EVENT_RESPONSE_JSON_ANY: ::buffa::type_registry::JsonAny
     from_json: ::buffa::type_registry::any_from_json::<SubmitTbotEventResponse>,
     is_wkt: false,
 };
-/// One start of an agent.
+/// The start of an agent.
 #[derive(Clone, PartialEq, Default)]
 #[derive(::serde::Serialize, ::serde::Deserialize)]
 #[serde(default)]
 pub struct TbotStartEvent {
-    /// How it runs.
+    /// How the agent runs.
     ///
     /// Field 1: `run_mode`
     #[serde(
@@ -608,7 +608,7 @@ pub struct TbotStartEvent {
         skip_serializing_if = "::buffa::json_helpers::skip_if::is_empty_str"
     )]
     pub version: ::buffa::alloc::string::String,
-    /// The join method configured.
+    /// The configured join method.
     ///
     /// Field 3: `join_type`
     #[serde(
@@ -618,7 +618,7 @@ pub struct TbotStartEvent {
         skip_serializing_if = "::buffa::json_helpers::skip_if::is_empty_str"
     )]
     pub join_type: ::buffa::alloc::string::String,
-    /// The program that started it, if one says so.
+    /// The program that started the agent, if it identifies itself.
     ///
     /// Field 4: `helper`
     #[serde(
@@ -627,7 +627,7 @@ pub struct TbotStartEvent {
         skip_serializing_if = "::buffa::json_helpers::skip_if::is_empty_str"
     )]
     pub helper: ::buffa::alloc::string::String,
-    /// That program's version.
+    /// The version of that program.
     ///
     /// Field 5: `helper_version`
     #[serde(
@@ -637,7 +637,7 @@ pub struct TbotStartEvent {
         skip_serializing_if = "::buffa::json_helpers::skip_if::is_empty_str"
     )]
     pub helper_version: ::buffa::alloc::string::String,
-    /// Destinations in none of the classes below.
+    /// The number of destinations that the counts below do not include.
     ///
     /// Field 6: `destinations_other`
     #[serde(
@@ -647,7 +647,7 @@ pub struct TbotStartEvent {
         skip_serializing_if = "::buffa::json_helpers::skip_if::is_zero_i32"
     )]
     pub destinations_other: i32,
-    /// Destinations of database access.
+    /// The number of destinations for database access.
     ///
     /// Field 7: `destinations_database`
     #[serde(
@@ -657,7 +657,7 @@ pub struct TbotStartEvent {
         skip_serializing_if = "::buffa::json_helpers::skip_if::is_zero_i32"
     )]
     pub destinations_database: i32,
-    /// Destinations of Kubernetes access.
+    /// The number of destinations for Kubernetes access.
     ///
     /// Field 8: `destinations_kubernetes`
     #[serde(
@@ -667,7 +667,7 @@ pub struct TbotStartEvent {
         skip_serializing_if = "::buffa::json_helpers::skip_if::is_zero_i32"
     )]
     pub destinations_kubernetes: i32,
-    /// Destinations of application access.
+    /// The number of destinations for application access.
     ///
     /// Field 9: `destinations_application`
     #[serde(

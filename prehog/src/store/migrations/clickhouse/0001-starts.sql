@@ -1,4 +1,4 @@
--- What arrived lately, with the distinct_id that tells a repeated submission. Plain types, right for 18.16 and current.
+-- Recent submissions, with the distinct_id that identifies repetitions. Only types that 18.16 and current versions share.
 CREATE TABLE IF NOT EXISTS recent (
     day Date,
     id String,
@@ -13,8 +13,8 @@ CREATE TABLE IF NOT EXISTS recent (
     destinations_application UInt32
 ) ENGINE = ReplacingMergeTree() PARTITION BY day ORDER BY (day, id);
 
--- How often each start happened on each day that is over. Its key is the whole start, so that folding a day of recent
--- into it twice gives the same as doing it once.
+-- How often each start happened on each complete day. The key is the whole start, so that folding a day of `recent` twice
+-- has the same result as folding it once.
 CREATE TABLE IF NOT EXISTS starts (
     day Date,
     run_mode String,
@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS starts (
     destinations_database, destinations_kubernetes, destinations_application
 );
 
--- Up to which day recent is folded into starts.
+-- The days of `recent` that are folded into `starts`.
 CREATE TABLE IF NOT EXISTS folded (
     day Date
 ) ENGINE = ReplacingMergeTree() ORDER BY day

@@ -1,4 +1,4 @@
--- How often each start happened on each day. The key is the whole start: there is nothing by which two alike differ.
+-- How often each start happened on each day. The key is the whole start, so nothing distinguishes two equal starts.
 CREATE TABLE starts (
     day INTEGER NOT NULL,
     run_mode TEXT NOT NULL,
@@ -17,7 +17,7 @@ CREATE TABLE starts (
     )
 ) WITHOUT ROWID, STRICT;
 
--- The same by facet, kept as starts arrive: what a report reads.
+-- The same counts by facet, updated as starts arrive. Reports read this table.
 CREATE TABLE tallies (
     day INTEGER NOT NULL,
     facet TEXT NOT NULL,
@@ -26,7 +26,8 @@ CREATE TABLE tallies (
     PRIMARY KEY (day, facet, value)
 ) WITHOUT ROWID, STRICT;
 
--- The distinct_ids of two days, one table for the even and one for the odd day: emptying a table leaves no trace in it.
+-- The distinct_ids of two days, in one table for the even day and one for the odd day. Emptying a whole table leaves no removed
+-- data in it.
 CREATE TABLE ids_even (id BLOB PRIMARY KEY) WITHOUT ROWID, STRICT;
 CREATE TABLE ids_odd (id BLOB PRIMARY KEY) WITHOUT ROWID, STRICT;
 CREATE TABLE ids_of (parity INTEGER PRIMARY KEY, day INTEGER NOT NULL) STRICT;

@@ -1,4 +1,4 @@
--- Which of the inbox's epochs is the last one that is counted here: written with what it adds to the tables above, so that
--- none is counted twice.
+-- The last epoch of the inbox that is counted here. It is updated in the same transaction as the counts, so that no epoch is
+-- counted twice.
 CREATE TABLE folded (epoch INTEGER NOT NULL) STRICT;
 INSERT INTO folded (epoch) VALUES (0);

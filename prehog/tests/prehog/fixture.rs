@@ -1,4 +1,4 @@
-//! What the tests share: events to send, a server in this process, the program as a process of its own.
+//! Shared fixtures: events to send, a server in this process, and `prehog serve` as a separate process.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -18,25 +18,25 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-pub(crate) const PATH: &str = "/prehog.v1alpha.TbotReportingService/SubmitTbotEvent";
+pub(crate) const SUBMIT_PATH: &str = "/prehog.v1alpha.TbotReportingService/SubmitTbotEvent";
 
-/// 2026-11-18, a Wednesday, at noon.
+/// Noon of 2026-11-18, a Wednesday.
 pub(crate) fn noon() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_795_003_200)
 }
 
-/// A clock that stands still.
-pub(crate) fn still(time: SystemTime) -> Clock {
+/// Returns a clock that always returns the same time.
+pub(crate) fn fixed_clock(time: SystemTime) -> Clock {
     std::sync::Arc::new(move || time)
 }
 
-/// The UUID v4 of a number.
-pub(crate) fn id(number: u64) -> String {
+/// Returns a UUID v4 that contains a number.
+pub(crate) fn uuid(number: u64) -> String {
     let (high, low) = (number >> 48, number & 0xFFFF_FFFF_FFFF);
     format!("{high:08x}-0000-4000-8000-{low:012x}")
 }
 
-/// The body that submits a start.
+/// Returns a request body that submits a start.
 pub(crate) fn body(id: &str) -> Value {
     json!({
         "distinctId": id,
@@ -50,45 +50,45 @@ pub(crate) fn body(id: &str) -> Value {
     })
 }
 
-/// A receiver in this process, with a store of its own.
-pub(crate) struct Receiver {
+/// A receiver in this process, with its own store.
+pub(crate) struct TestReceiver {
     pub(crate) address: SocketAddr,
     pub(crate) report: SocketAddr,
     metrics: SocketAddr,
     pub(crate) store: StoreUrl,
-    pub(crate) folder: TempDir,
+    pub(crate) directory: TempDir,
     client: Client,
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
 }
 
-impl Receiver {
+impl TestReceiver {
     pub(crate) async fn start() -> Self {
-        Self::start_with(Options { rate_limit: 0, ..Options::new(still(noon())) }).await
+        Self::start_with(Options { rate_limit: 0, ..Options::new(fixed_clock(noon())) }).await
     }
 
     pub(crate) async fn start_with(options: Options) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = StoreUrl::Sqlite(folder.path().join("events.db"));
-        Self::start_on(folder, store, options).await
+        let directory = tempfile::tempdir().unwrap();
+        let store = StoreUrl::Sqlite(directory.path().join("events.db"));
+        Self::start_on(directory, store, options).await
     }
 
-    pub(crate) async fn start_on(folder: TempDir, store: StoreUrl, options: Options) -> Self {
+    pub(crate) async fn start_on(directory: TempDir, store: StoreUrl, options: Options) -> Self {
         let listen = || async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             (listener.local_addr().unwrap(), listener)
         };
-        let ((address, events), (report, of_report), (metrics, of_metrics)) =
+        let ((address, events), (report, report_listener), (metrics, metrics_listener)) =
             (listen().await, listen().await, listen().await);
         let (stop, stopped) = oneshot::channel::<()>();
-        let listeners = Listeners { events, report: Some(of_report), metrics: Some(of_metrics) };
+        let listeners = Listeners { events, report: Some(report_listener), metrics: Some(metrics_listener) };
         let url = store.clone();
         let served = tokio::spawn(async move {
             let stop = async move { drop(stopped.await) };
             serve(listeners, url, options, stop).await.unwrap();
         });
-        let receiver = Self { address, report, metrics, store, folder, client: client(), stop, served };
-        // An answer, whichever it is, means that it has begun, and has its tables where it has a file.
+        let receiver = Self { address, report, metrics, store, directory, client: client(), stop, served };
+        // Any response means that the server has started, and that a SQLite store has its tables.
         receiver.get("/readyz").await;
         receiver
     }
@@ -114,43 +114,45 @@ impl Receiver {
     }
 
     async fn get_from(&self, address: SocketAddr, path: &str) -> (u16, String) {
-        let answer = self.client.get(format!("http://{address}{path}")).send().await.unwrap();
-        (answer.status().as_u16(), answer.text().await.unwrap())
+        let response = self.client.get(format!("http://{address}{path}")).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
     }
 
-    /// A metric's value.
+    /// Returns the value of a metric.
     pub(crate) async fn metric(&self, name: &str) -> u64 {
         let (_, text) = self.get_metrics("/metrics").await;
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("no metric {name} in\n{text}")).parse().unwrap()
     }
 
-    /// Waits until a metric is as wanted. A minute means never.
-    pub(crate) async fn wait_for(&self, name: &str, wanted: impl Fn(u64) -> bool) {
+    /// Waits until a metric has an expected value, for at most a minute.
+    pub(crate) async fn wait_for(&self, name: &str, is_expected: impl Fn(u64) -> bool) {
         let wait = async {
-            while !wanted(self.metric(name).await) {
+            while !is_expected(self.metric(name).await) {
                 tokio::task::yield_now().await;
             }
         };
         let done = tokio::time::timeout(Duration::from_secs(60), wait).await;
-        assert!(done.is_ok(), "{name} stays {}", self.metric(name).await);
+        assert!(done.is_ok(), "{name} is still {}", self.metric(name).await);
     }
 
-    /// Everything that is stored: lines of the day, the start and how often.
+    /// Returns everything that is stored: the day, the start, and how often it happened.
     pub(crate) fn stored(&self) -> Vec<(String, Value, u64)> {
         stored(&self.store)
     }
 
+    /// Stops the server, and returns the directory of its store.
     pub(crate) async fn stop(self) -> TempDir {
         self.stop.send(()).unwrap();
         self.served.await.unwrap();
-        self.folder
+        self.directory
     }
 }
 
-/// A client of plain HTTP. Where the whole workspace is built, its TLS is the agent's, which brings no provider.
+/// Returns a builder of plain HTTP clients. If the whole workspace is built, reqwest has the TLS features of the agent, which
+/// need a default crypto provider.
 pub(crate) fn client_builder() -> ClientBuilder {
-    // Installed already by another test, or by this one.
+    // Fails if another test has already installed it.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     Client::builder().no_proxy()
 }
@@ -160,11 +162,12 @@ pub(crate) fn client() -> Client {
 }
 
 pub(crate) async fn submit(client: &Client, address: SocketAddr, body: &Value) -> Response {
-    let request = client.post(format!("http://{address}{PATH}"));
+    let request = client.post(format!("http://{address}{SUBMIT_PATH}"));
     let request = request.header("Content-Type", "application/json").header("Connect-Protocol-Version", "1");
     request.body(body.to_string()).send().await.unwrap()
 }
 
+/// Returns everything that is in a store: the day, the start, and how often it happened.
 pub(crate) fn stored(store: &StoreUrl) -> Vec<(String, Value, u64)> {
     let mut all = Vec::new();
     let mut sink = |day: prehog::day::Day, start: &prehog::start::Start, count| {
@@ -176,90 +179,90 @@ pub(crate) fn stored(store: &StoreUrl) -> Vec<(String, Value, u64)> {
     all
 }
 
-/// Sets the permissions of a file or a folder.
-pub(crate) fn permit(path: &Path, mode: u32) {
+/// Sets the permissions of a file or a directory.
+pub(crate) fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// The code and the message of a Connect error.
-pub(crate) async fn refusal(answer: Response) -> (u16, String, String) {
-    let status = answer.status().as_u16();
-    let error: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
-    let text = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
-    (status, text("code"), text("message"))
+/// Returns the HTTP status, the code and the message of a Connect error.
+pub(crate) async fn connect_error(response: Response) -> (u16, String, String) {
+    let status = response.status().as_u16();
+    let error: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+    let field = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
+    (status, field("code"), field("message"))
 }
 
-/// `prehog serve` as a process, which does not outlive the test.
-pub(crate) struct Program {
+/// `prehog serve` as a separate process, which is killed at the end of the test.
+pub(crate) struct ServeProcess {
     child: Child,
     pub(crate) address: SocketAddr,
     log: PathBuf,
 }
 
-impl Program {
-    /// Starts it, and waits until its log names the address that it listens on.
-    pub(crate) fn start(folder: &Path, flags: &[&str]) -> Self {
-        Self::run(Command::new(env!("CARGO_BIN_EXE_prehog")), folder, flags)
+impl ServeProcess {
+    /// Starts the program, and waits until its log contains the address that it listens on.
+    pub(crate) fn start(directory: &Path, flags: &[&str]) -> Self {
+        Self::run(Command::new(env!("CARGO_BIN_EXE_prehog")), directory, flags)
     }
 
-    /// The same, with a limit on the size of every file that it writes, in bytes.
-    pub(crate) fn start_with_room(folder: &Path, bytes: u64) -> Self {
+    /// Like `start`, with a limit on the size of every file that the program writes, in bytes.
+    pub(crate) fn start_with_file_size_limit(directory: &Path, bytes: u64) -> Self {
         let mut shell = Command::new("sh");
-        // Without the signal, a write beyond the limit fails as one on a full disk does.
+        // With the signal ignored, a write beyond the limit fails like one on a full disk.
         let script = format!("trap '' XFSZ; ulimit -S -f {}; exec \"$0\" \"$@\"", bytes / 512);
         shell.args(["-c", &script, env!("CARGO_BIN_EXE_prehog")]);
-        Self::run(shell, folder, &[])
+        Self::run(shell, directory, &[])
     }
 
-    /// The same, as somebody whom the permissions of files bind. The folder is theirs, too.
-    pub(crate) fn start_bound(folder: &Path) -> Self {
-        permit(folder, 0o777);
+    /// Like `start`, as a user other than root, who is subject to file permissions. The directory becomes writable for all.
+    pub(crate) fn start_unprivileged(directory: &Path) -> Self {
+        set_mode(directory, 0o777);
         if !rustix::process::geteuid().is_root() {
-            return Self::start(folder, &[]);
+            return Self::start(directory, &[]);
         }
-        // Where the build is may be closed to others.
-        let program = folder.join("prehog");
+        // The user may have no access to the build directory.
+        let program = directory.join("prehog");
         fs::copy(env!("CARGO_BIN_EXE_prehog"), &program).unwrap();
         let mut nobody = Command::new("setpriv");
         nobody.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(program);
-        Self::run(nobody, folder, &[])
+        Self::run(nobody, directory, &[])
     }
 
-    fn run(mut command: Command, folder: &Path, flags: &[&str]) -> Self {
-        let log = folder.join("log");
+    fn run(mut command: Command, directory: &Path, flags: &[&str]) -> Self {
+        let log = directory.join("log");
         let child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--store", "sqlite:events.db", "--rate-limit", "0"])
             .args(flags)
-            .current_dir(folder)
+            .current_dir(directory)
             .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(fs::File::create(&log).unwrap())
             .spawn()
             .unwrap();
-        let mut program = Self { child, address: ([127, 0, 0, 1], 0).into(), log };
-        program.address = program.wait_for_address("receiving events");
-        program
+        let mut process = Self { child, address: ([127, 0, 0, 1], 0).into(), log };
+        process.address = process.wait_for_address("receiving events");
+        process
     }
 
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
     }
 
-    /// Where it does that, by its log.
-    pub(crate) fn wait_for_address(&mut self, what: &str) -> SocketAddr {
+    /// Waits until a message is logged, and returns the address that is logged with it.
+    pub(crate) fn wait_for_address(&mut self, message: &str) -> SocketAddr {
         const HOST: &str = "127.0.0.1:";
-        let begun = std::time::Instant::now();
+        let started = std::time::Instant::now();
         loop {
             let log = self.log();
-            if let Some(line) = log.split_inclusive('\n').find(|line| line.contains(what))
+            if let Some(line) = log.split_inclusive('\n').find(|line| line.contains(message))
                 && let Some((_, rest)) = line.split_once(HOST)
                 && let Some(end) = rest.find(|char: char| !char.is_ascii_digit())
             {
                 return format!("{HOST}{}", &rest[..end]).parse().unwrap();
             }
-            assert!(self.child.try_wait().unwrap().is_none(), "it ended: {log}");
-            assert!(begun.elapsed() < Duration::from_secs(20), "it says nothing: {log}");
+            assert!(self.child.try_wait().unwrap().is_none(), "prehog exited: {log}");
+            assert!(started.elapsed() < Duration::from_secs(20), "`{message}` was not logged: {log}");
             std::thread::yield_now();
         }
     }
@@ -268,16 +271,16 @@ impl Program {
         self.child.id()
     }
 
-    /// SIGKILL, in the middle of whatever it does.
+    /// Sends SIGKILL and waits for the end of the process.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 }
 
-impl Drop for Program {
+impl Drop for ServeProcess {
     fn drop(&mut self) {
-        // It has ended already, or it ends now.
+        // Fails only if it has already exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,35 +1,34 @@
-//! A report as CSV, one row a number: of which table, of which value, how many, and whether that is all. Pure.
+//! A report as CSV. Each row has a table, a value, its number of starts, and a note if the number is incomplete. Pure.
 
-use super::{Report, Row, Table};
+use super::model::{Report, Row, Table};
 
-/// Columns of each row.
-const HEAD: &str = "table,value,starts,note\n";
+const HEADER: &str = "table,value,starts,note\n";
 
 pub(super) fn csv(report: &Report) -> String {
-    let mut text = String::from(HEAD);
-    let fewer = format!("fewer than {}", report.min_group);
+    let mut csv = String::from(HEADER);
+    let hidden = format!("fewer than {} in a week, or hidden with such a group", report.min_group);
     let mut row = |table: &str, value: &str, starts: Option<u64>, note: &str| {
         let starts = starts.map_or_else(String::new, |starts| starts.to_string());
-        text += &format!("{},{},{},{}\n", cell(table), cell(value), starts, cell(note));
+        csv += &format!("{},{},{},{}\n", cell(table), cell(value), starts, cell(note));
     };
     row("starts", &format!("{} to {}", report.since, report.until), Some(report.starts), "");
     for (name, counts) in [("week", &report.weeks), ("day", &report.days)] {
         for count in counts {
-            let note = if count.starts.is_some() { "" } else { &fewer };
+            let note = if count.starts.is_some() { "" } else { "hidden" };
             row(name, &count.from.to_string(), count.starts, note);
         }
     }
     for (name, table) in tables(report) {
         table.rows.iter().for_each(|value| row(name, &value.value, Some(value.starts), note(value)));
         if table.hidden > 0 {
-            row(name, "(hidden)", Some(table.hidden), &format!("{fewer} each, or hidden with such"));
+            row(name, "(hidden)", Some(table.hidden), &hidden);
         }
     }
     report.use_cases.iter().for_each(|value| row("use_case", &value.value, Some(value.starts), note(value)));
-    text
+    csv
 }
 
-/// The report's tables, by name.
+/// Returns the tables of a report and their names.
 fn tables(report: &Report) -> [(&'static str, &Table); 6] {
     [
         ("run_mode", &report.run_modes),
@@ -45,9 +44,10 @@ fn note(row: &Row) -> &'static str {
     if row.at_least { "at least" } else { "" }
 }
 
-/// What stands in a report is from closed sets; a cell still never ends early or begins a formula.
-fn cell(text: &str) -> String {
-    let safe = text.strip_prefix(['=', '+', '-', '@']).unwrap_or(text);
+/// Quotes a cell if necessary, and prevents a spreadsheet from evaluating it as a formula. All values come from closed sets,
+/// so this is only a precaution.
+fn cell(value: &str) -> String {
+    let safe = value.strip_prefix(['=', '+', '-', '@']).unwrap_or(value);
     if safe.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", safe.replace('"', "\"\""))
     } else {

@@ -1,5 +1,5 @@
-//! The statements, in the SQL that ClickHouse 18.16 and current versions share. Pure. What is put into them is days,
-//! numbers and names of this program: never a text that was received.
+//! SQL statements that work with ClickHouse 18.16 and current versions. Pure. They are built from days, numbers and names
+//! that this program defines, never from received strings.
 
 use crate::day::Day;
 use crate::start::Facet;
@@ -7,18 +7,18 @@ use crate::start::Facet;
 const COLUMNS: &str = "run_mode, version, join_type, helper, helper_version, destinations, destinations_database, \
                        destinations_kubernetes, destinations_application";
 
-/// Of a repeated submission only the first day counts.
-const FIRST: &str = "(id, day) NOT IN (SELECT id, day + 1 FROM recent)";
+/// Selects submissions whose id did not arrive on the day before: a repeated submission counts on its first day only.
+const NOT_REPEATED: &str = "(id, day) NOT IN (SELECT id, day + 1 FROM recent)";
 
-/// Every start of these days once, however far folding has come.
-pub(super) fn all_starts(first: Day, last: Day, folded: Day) -> String {
+/// Selects every start of these days once, whether it is folded or not.
+pub(super) fn all_starts(first: Day, last: Day, last_folded: Day) -> String {
     let (first, last) = (Day(first.0.max(0)), Day(last.0.max(0)));
     let range = format!("day >= toDate('{first}') AND day <= toDate('{last}')");
     format!(
-        "SELECT day, {COLUMNS}, starts FROM starts FINAL WHERE {range} AND day <= toDate('{folded}') \
+        "SELECT day, {COLUMNS}, starts FROM starts FINAL WHERE {range} AND day <= toDate('{last_folded}') \
          UNION ALL \
          SELECT day, {COLUMNS}, toUInt64(1) AS starts FROM recent FINAL \
-         WHERE {range} AND day > toDate('{folded}') AND {FIRST}"
+         WHERE {range} AND day > toDate('{last_folded}') AND {NOT_REPEATED}"
     )
 }
 
@@ -27,7 +27,7 @@ pub(super) fn by_day(all: &str) -> String {
 }
 
 pub(super) fn by_facet(all: &str, facet: Facet, floor: u64) -> String {
-    let value = value(facet);
+    let value = facet_value(facet);
     format!(
         "SELECT toMonday(day) AS week, {value} AS value, sum(starts) AS total FROM ({all}) \
          GROUP BY week, value HAVING total >= {floor}"
@@ -40,12 +40,12 @@ pub(super) fn by_start(all: &str) -> String {
     )
 }
 
-/// Counts a day of `recent` by start. The day is over, so that it gives the same rows whenever it is run; but for one that
-/// another receiver has counted meanwhile, whose day before may be gone already.
+/// Counts the starts of a complete day of `recent`. Running it twice inserts the same rows, so that is harmless. It skips a
+/// day that another receiver has folded in the meantime, because the ids of the day before may already be dropped.
 pub(super) fn fold(day: Day) -> String {
     format!(
         "INSERT INTO starts SELECT day, {COLUMNS}, count() AS starts FROM recent FINAL \
-         WHERE day = toDate('{day}') AND day > (SELECT max(day) FROM folded) AND {FIRST} GROUP BY day, {COLUMNS}"
+         WHERE day = toDate('{day}') AND day > (SELECT max(day) FROM folded) AND {NOT_REPEATED} GROUP BY day, {COLUMNS}"
     )
 }
 
@@ -53,8 +53,8 @@ pub(super) fn drop_day(table: &str, day: Day) -> String {
     format!("ALTER TABLE {table} DROP PARTITION ID '{}'", day.to_string().replace('-', ""))
 }
 
-/// The same values that [`crate::start::Start::value`] gives.
-fn value(facet: Facet) -> &'static str {
+/// Computes the same value as [`Start::facet_value`](crate::start::Start::facet_value).
+fn facet_value(facet: Facet) -> &'static str {
     match facet {
         Facet::RunMode => "run_mode",
         Facet::Version => "version",

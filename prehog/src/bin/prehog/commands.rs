@@ -1,0 +1,67 @@
+//! The commands that work on an existing store: `prehog report`, `prehog export` and `prehog retain`.
+
+use std::io::Write;
+
+use anyhow::{Context as _, bail, ensure};
+use prehog::clock::Clock;
+use prehog::day::Day;
+use prehog::report::{Format, Report, WeekRange};
+use prehog::server::retention::first_retained_day;
+use prehog::start::Start;
+use prehog::store::{Store, StoreUrl, first_open_day};
+use serde::Serialize;
+
+use crate::cli::{ExportArgs, ReportArgs, ReportFormat, RetainArgs};
+
+/// Opens a store, but does not create it.
+fn open_existing(store: &StoreUrl) -> anyhow::Result<Box<dyn Store>> {
+    ensure!(!store.is_missing(), "{store} does not exist; pass the same --store as to `prehog serve`");
+    store.open().with_context(|| format!("cannot open {store}"))
+}
+
+/// `prehog report`: writes a report.
+pub(crate) fn report(args: &ReportArgs, clock: &Clock, output: &mut dyn Write) -> anyhow::Result<()> {
+    let default = WeekRange::last_complete(first_open_day(clock()));
+    let since = args.since.unwrap_or(default.first_day());
+    let until = args.until.unwrap_or(default.last_day());
+    let Some(weeks) = WeekRange::containing(since, until) else {
+        bail!("--since {since} is after --until {until}")
+    };
+    let format = match args.format {
+        ReportFormat::Html => Format::Html,
+        ReportFormat::Json => Format::Json,
+        ReportFormat::Csv => Format::Csv,
+    };
+    let mut store = open_existing(&args.store.store)?;
+    let report = Report::from_store(&mut *store, weeks, args.min_group)?;
+    Ok(output.write_all(report.render(format).as_bytes())?)
+}
+
+/// One line of an export.
+#[derive(Serialize)]
+struct ExportLine<'a> {
+    day: Day,
+    starts: u64,
+    event: &'a Start,
+}
+
+/// `prehog export`: writes every start as a line of JSON.
+pub(crate) fn export(args: &ExportArgs, output: &mut dyn Write) -> anyhow::Result<()> {
+    let mut store = open_existing(&args.store.store)?;
+    // By default, every day that any store supports.
+    let since = args.since.unwrap_or(Day(0));
+    let until = args.until.unwrap_or(Day(i32::from(u16::MAX)));
+    let mut write = |day, event: &Start, starts| {
+        serde_json::to_writer(&mut *output, &ExportLine { day, starts, event })?;
+        output.write_all(b"\n")
+    };
+    Ok(store.export(since, until, &mut write)?)
+}
+
+/// `prehog retain`: removes old starts.
+pub(crate) fn retain(args: &RetainArgs, clock: &Clock, output: &mut dyn Write) -> anyhow::Result<()> {
+    let mut store = open_existing(&args.store.store)?;
+    let first = first_retained_day(Day::of(clock()), args.days);
+    let removed = store.remove_before(first)?;
+    Ok(writeln!(output, "removed {removed} starts from before {first}")?)
+}

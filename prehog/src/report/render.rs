@@ -1,0 +1,40 @@
+//! The formats of a report. Pure.
+
+use super::model::Report;
+use super::{csv, html};
+
+/// The format of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A self-contained page.
+    Html,
+    /// A JSON object.
+    Json,
+    /// One row per number.
+    Csv,
+}
+
+impl Format {
+    /// Returns the media type of the format.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Html => "text/html; charset=utf-8",
+            Self::Json => "application/json",
+            Self::Csv => "text/csv; charset=utf-8",
+        }
+    }
+}
+
+impl Report {
+    /// Renders the report.
+    pub fn render(&self, format: Format) -> String {
+        match format {
+            Format::Html => html::page(self),
+            // Serialising numbers, strings and lists does not fail.
+            Format::Json => {
+                serde_json::to_string_pretty(self).map_or_else(|_| String::new(), |json| json + "\n")
+            }
+            Format::Csv => csv::csv(self),
+        }
+    }
+}

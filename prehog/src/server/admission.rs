@@ -1,0 +1,88 @@
+//! Admission of requests before their body is read: the rate of the client, the number of concurrent requests, and a
+//! deadline. Depends on axum and the limits.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::HeaderName;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use connectrpc::ConnectError;
+
+use crate::limits::{ClientLimit, ClientNetwork, RateLimit, TrustedProxies};
+use crate::metrics::{Limit, Metrics};
+
+const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The peer address of a connection. [`admit`] removes it from the request, so that no handler sees it.
+#[derive(Clone, Copy)]
+pub(super) struct Peer(pub(super) IpAddr);
+
+/// The limits that every request must pass.
+#[derive(Clone)]
+pub(super) struct Admission {
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) rate_limit: Arc<RateLimit>,
+    pub(super) trusted_proxies: TrustedProxies,
+    pub(super) max_requests: u64,
+    pub(super) client_limit: Arc<ClientLimit>,
+    pub(super) timeout: Duration,
+}
+
+/// Middleware that passes on the requests within the limits, and rejects the others.
+pub(super) async fn admit(State(admission): State<Admission>, mut request: Request, next: Next) -> Response {
+    let peer = request.extensions_mut().remove::<Peer>();
+    let mut permit = None;
+    if let Some(Peer(peer)) = peer {
+        let forwarded = request.headers().get_all(&FORWARDED).iter();
+        let forwarded = forwarded.map(|header| header.to_str().unwrap_or_default());
+        let client = ClientNetwork::from(admission.trusted_proxies.client_address(peer, forwarded));
+        if !admission.rate_limit.allows(client) {
+            let message = "too many requests from your address; try again in a minute";
+            return admission.reject(Limit::Rate, message, &request);
+        }
+        permit = admission.client_limit.try_acquire(client);
+        if permit.is_none() {
+            let message = "too many concurrent requests from your address";
+            return admission.reject(Limit::Requests, message, &request);
+        }
+    }
+    let counted = CountedRequest::new(&admission.metrics);
+    if admission.metrics.requests.get() > admission.max_requests {
+        let message = "too many concurrent requests; try again later";
+        return admission.reject(Limit::Requests, message, &request);
+    }
+    let headers = request.headers().clone();
+    let response = tokio::time::timeout(admission.timeout, next.run(request)).await;
+    drop((counted, permit));
+    response.unwrap_or_else(|_| {
+        admission.metrics.count_rejected(Limit::Timeout);
+        let error = ConnectError::unavailable("the request did not arrive or could not be stored in time");
+        error.into_http_response(&headers).into_response()
+    })
+}
+
+impl Admission {
+    fn reject(&self, limit: Limit, message: &str, request: &Request) -> Response {
+        self.metrics.count_rejected(limit);
+        ConnectError::resource_exhausted(message).into_http_response(request.headers()).into_response()
+    }
+}
+
+/// Counts a request as in progress until it is dropped, which also happens if the client disconnects.
+struct CountedRequest(Arc<Metrics>);
+
+impl CountedRequest {
+    fn new(metrics: &Arc<Metrics>) -> Self {
+        metrics.requests.increment();
+        Self(Arc::clone(metrics))
+    }
+}
+
+impl Drop for CountedRequest {
+    fn drop(&mut self) {
+        self.0.requests.decrement();
+    }
+}

@@ -1,0 +1,58 @@
+//! The options of a server and their defaults.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::limits::TrustedProxies;
+
+/// The default limit of requests per minute and client.
+pub const DEFAULT_RATE_LIMIT: u32 = 600;
+/// The default minimum number of starts of a group in a report.
+pub const DEFAULT_MIN_GROUP: u64 = 10;
+
+/// The limits and settings of a server.
+#[derive(Clone)]
+pub struct Options {
+    /// The receiver's clock.
+    pub clock: Clock,
+    /// Requests per minute and client; 0 means no limit.
+    pub rate_limit: u32,
+    /// The proxies whose `X-Forwarded-For` header is trusted.
+    pub trusted_proxies: TrustedProxies,
+    /// Open connections of all clients.
+    pub max_connections: usize,
+    /// Open connections of one client; trusted proxies are exempt.
+    pub max_connections_per_client: u32,
+    /// Concurrent requests of all clients.
+    pub max_requests: usize,
+    /// Concurrent requests of one client.
+    pub max_requests_per_client: u32,
+    /// How long the header of a request may take to arrive, and how long a connection may be idle.
+    pub header_timeout: Duration,
+    /// How long a request may take from the end of its header to its response.
+    pub request_timeout: Duration,
+    /// For how many days starts are kept; `None` keeps them forever.
+    pub retain_days: Option<NonZeroU32>,
+    /// The minimum number of starts of a group in the report. Smaller groups are hidden.
+    pub min_group: u64,
+}
+
+impl Options {
+    /// Returns the defaults of `prehog serve`.
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            rate_limit: DEFAULT_RATE_LIMIT,
+            trusted_proxies: TrustedProxies::default(),
+            max_connections: 1024,
+            max_connections_per_client: 128,
+            max_requests: 512,
+            max_requests_per_client: 128,
+            header_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(10),
+            retain_days: None,
+            min_group: DEFAULT_MIN_GROUP,
+        }
+    }
+}

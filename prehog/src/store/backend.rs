@@ -1,0 +1,131 @@
+//! The interface that every store implements. Depends on `start` and `day`.
+
+use std::collections::BTreeMap;
+
+use crate::day::{Day, Week};
+use crate::start::{Facet, Start, Submission};
+
+/// For how many days after the day of its arrival a `distinct_id` is kept.
+pub const ID_RETENTION_DAYS: i32 = 1;
+
+/// The maximum number of submissions in one call of [`Store::append`].
+pub const MAX_BATCH: usize = 4096;
+
+/// How many submissions are folded together under load: enough that most pages of the store that one submission changes
+/// are changed by others as well.
+pub const FOLD_BATCH: usize = 65_536;
+
+/// Stores starts. All methods block, and any of them may fail and be retried.
+pub trait Store: Send {
+    /// Stores a batch and returns when it is durable. A submission whose id was already stored on its day or on the day
+    /// before is not counted again.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if any part of the batch may not be durable. The same batch can then be appended again.
+    fn append(&mut self, batch: &[Submission]) -> Result<(), StoreError>;
+
+    /// Folds appended submissions into the counts. No sender waits for this, and it can run concurrently with `append` on
+    /// another instance. It is most efficient with about [`FOLD_BATCH`] submissions.
+    ///
+    /// Returns how many repeated submissions were found since the last call, by this method or any other one; always 0 if
+    /// the store cannot tell.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if folding is not possible now. Nothing is lost.
+    fn fold(&mut self) -> Result<u64, StoreError>;
+
+    /// Counts the starts of these weeks, without values that have fewer than `floor` starts in a week.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the store cannot be read.
+    fn tally(&mut self, first: Week, last: Week, floor: u64) -> Result<Tally, StoreError>;
+
+    /// Passes every distinct start of these days to `sink`, in order, with the number of times that it happened on its
+    /// day.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the store cannot be read or `sink` fails.
+    fn export(&mut self, first: Day, last: Day, sink: &mut Sink<'_>) -> Result<(), StoreError>;
+
+    /// Removes the starts of all days before `first`, and returns how many starts that were.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if some of them may not be removed.
+    fn remove_before(&mut self, first: Day) -> Result<u64, StoreError>;
+
+    /// Removes expired ids. Afterwards, no start of a day before `today` may be appended.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if some of them may not be removed.
+    fn forget_ids(&mut self, today: Day) -> Result<(), StoreError>;
+
+    /// Checks that the store responds and is writable.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if it does not respond or is not writable.
+    fn probe(&mut self) -> Result<(), StoreError>;
+}
+
+/// Receives the exported starts: the day, the start, and how often it happened.
+pub type Sink<'a> = dyn FnMut(Day, &Start, u64) -> std::io::Result<()> + 'a;
+
+/// An error of a store. Contains no part of an event.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// SQLite failed.
+    #[error("the SQLite store failed: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The ClickHouse server is unreachable, or its response was cut off.
+    #[error("the ClickHouse server does not respond: {0}")]
+    Unreachable(String),
+    /// The ClickHouse server rejected a statement.
+    #[error("the ClickHouse server rejected a statement: {0}")]
+    Rejected(String),
+    /// The store was written by a newer version of this program.
+    #[error(
+        "the store has schema version {found}, but this version of prehog supports only up to {supported}"
+    )]
+    NewerVersion {
+        /// The version of the store's schema.
+        found: usize,
+        /// The newest version that this program supports.
+        supported: usize,
+    },
+    /// The store contains data that this program did not write.
+    #[error("the store contains unexpected data: {0}")]
+    UnexpectedData(String),
+    /// The export cannot be written.
+    #[error("cannot write the export: {0}")]
+    Export(#[from] std::io::Error),
+}
+
+/// The numbers of starts in some weeks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// The weeks that have any starts.
+    pub weeks: BTreeMap<Week, WeekTally>,
+}
+
+/// The numbers of starts in one week.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WeekTally {
+    /// Starts per day; only days that have any.
+    pub days: BTreeMap<Day, u64>,
+    /// Starts per value of each facet; only values that have at least the tally's floor of starts.
+    pub facets: BTreeMap<Facet, BTreeMap<String, u64>>,
+}
+
+impl WeekTally {
+    /// Returns the number of starts in the week.
+    pub fn total(&self) -> u64 {
+        self.days.values().sum()
+    }
+}

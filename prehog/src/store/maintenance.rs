@@ -1,0 +1,113 @@
+//! The thread that maintains the store, so that no submission waits for it: folds submissions, removes expired data, and
+//! probes whether the store is writable. Depends on the store and the metrics.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::oneshot;
+
+use super::reopening::ReopeningStore;
+use crate::clock::Clock;
+use crate::day::Day;
+use crate::metrics::Metrics;
+
+/// The longest time that a submission waits to be folded if there are too few for a full batch.
+pub const MAX_FOLD_DELAY: Duration = Duration::from_secs(1);
+
+/// How long after midnight a day counts as complete. By then everything accepted on that day is stored, including
+/// submissions of other receivers whose clocks differ.
+pub const DAY_END_GRACE: Duration = Duration::from_secs(60 * 60);
+
+/// Returns the first day that may still get new starts. All earlier days are complete.
+pub fn first_open_day(now: SystemTime) -> Day {
+    Day::of(now.checked_sub(DAY_END_GRACE).unwrap_or(now))
+}
+
+/// The nice value of the maintenance thread. On a busy processor it gets about a tenth of a full share; with much less, it
+/// would never finish on a busy machine.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
+
+/// A request to the maintenance thread.
+pub(super) enum MaintenanceTask {
+    /// Fold within [`MAX_FOLD_DELAY`], because there are new submissions.
+    FoldSoon,
+    /// Fold now, because there are enough submissions for a full batch.
+    FoldNow,
+    /// Remove expired ids and, if a day is given, all starts before it.
+    RemoveExpired(Option<Day>),
+    /// Report whether the store is writable.
+    Probe(oneshot::Sender<bool>),
+}
+
+/// The state of the maintenance thread.
+pub(super) struct Maintenance {
+    pub(super) store: ReopeningStore,
+    pub(super) clock: Clock,
+    pub(super) metrics: Arc<Metrics>,
+    /// Whether [`MaintenanceTask::FoldSoon`] was sent since the last fold.
+    pub(super) fold_requested: Arc<AtomicBool>,
+    /// When to fold next.
+    pub(super) fold_deadline: Option<Instant>,
+}
+
+impl Maintenance {
+    /// Runs until all senders of tasks are dropped, then folds once more.
+    pub(super) fn run(mut self, tasks: &Receiver<MaintenanceTask>) {
+        lower_priority();
+        loop {
+            let task = match self.fold_deadline.map(|by| by.saturating_duration_since(Instant::now())) {
+                None => tasks.recv().map_err(RecvTimeoutError::from),
+                // An overdue fold goes first, however many tasks are queued.
+                Some(Duration::ZERO) => Err(RecvTimeoutError::Timeout),
+                Some(left) => tasks.recv_timeout(left),
+            };
+            match task {
+                Ok(MaintenanceTask::FoldSoon) => {
+                    self.fold_deadline.get_or_insert_with(|| Instant::now() + MAX_FOLD_DELAY);
+                }
+                Ok(MaintenanceTask::FoldNow) | Err(RecvTimeoutError::Timeout) => self.fold(),
+                Ok(MaintenanceTask::RemoveExpired(first)) => self.remove_expired(first),
+                Ok(MaintenanceTask::Probe(response)) => {
+                    // Not `run_logged`: a successful probe does not mean that the other tasks succeed again. The caller
+                    // may have stopped waiting.
+                    let _ = response.send(self.store.run(|store| store.probe()).is_ok());
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        self.fold();
+    }
+
+    fn fold(&mut self) {
+        // Reset first: a submission that arrives during the fold may miss it, and must request another one.
+        self.fold_requested.store(false, Ordering::Release);
+        self.fold_deadline = None;
+        let folded = self.store.run_logged(|store| store.fold());
+        self.metrics.set_maintenance_up(folded.is_some());
+        match folded {
+            Some(repeated) => self.metrics.repeated.add(repeated),
+            None => self.fold_deadline = Some(Instant::now() + MAX_FOLD_DELAY),
+        }
+    }
+
+    fn remove_expired(&mut self, first: Option<Day>) {
+        let today = first_open_day((self.clock)());
+        self.store.run_logged(|store| store.forget_ids(today));
+        if let Some(first) = first
+            && let Some(starts) = self.store.run_logged(|store| store.remove_before(first))
+            && starts > 0
+        {
+            tracing::info!(starts, before = %first, "removed starts older than the retention period");
+        }
+    }
+}
+
+/// Gives the threads that senders wait for precedence over the calling thread.
+fn lower_priority() {
+    // If the system does not allow it, the thread keeps the same priority. On Linux, `None` means the calling thread.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, NICE);
+}

@@ -1,0 +1,131 @@
+//! The URL that names a store, and how to open it. Depends on the two stores.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::backend::{Store, StoreError};
+use super::clickhouse::ClickHouse;
+use super::sqlite::Sqlite;
+
+/// The store that is used by default.
+pub const DEFAULT_STORE: &str = "sqlite:prehog.db";
+
+/// The URL of a store: `sqlite:PATH` or `clickhouse:http://[USER[:PASSWORD]@]HOST:PORT/DATABASE`.
+#[derive(Clone, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// The path of a SQLite file.
+    Sqlite(PathBuf),
+    /// The address of a ClickHouse server's HTTP interface.
+    ClickHouse(url::Url),
+}
+
+/// An error that occurs when parsing the URL of a store.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseStoreUrlError {
+    /// The scheme is neither `sqlite:` nor `clickhouse:`, or the path is empty.
+    #[error("not the URL of a store: write sqlite:PATH or clickhouse:http://HOST:8123/DATABASE")]
+    UnknownScheme,
+    /// The address after `clickhouse:` cannot be used.
+    #[error("invalid address of a ClickHouse server: {0}; write clickhouse:http://HOST:8123/DATABASE")]
+    InvalidAddress(&'static str),
+}
+
+impl FromStr for StoreUrl {
+    type Err = ParseStoreUrlError;
+
+    fn from_str(string: &str) -> Result<Self, ParseStoreUrlError> {
+        if let Some(path) = string.strip_prefix("sqlite:") {
+            let is_empty = path.is_empty();
+            return if is_empty {
+                Err(ParseStoreUrlError::UnknownScheme)
+            } else {
+                Ok(Self::Sqlite(path.into()))
+            };
+        }
+        let address = string.strip_prefix("clickhouse:").ok_or(ParseStoreUrlError::UnknownScheme)?;
+        let url: url::Url = address.parse().map_err(|_| ParseStoreUrlError::InvalidAddress("not a URL"))?;
+        if url.scheme() != "http" || url.host_str().is_none() {
+            return Err(ParseStoreUrlError::InvalidAddress(
+                "it must start with http://, and TLS needs a tunnel or a proxy",
+            ));
+        }
+        let database = url.path().trim_matches('/');
+        let is_plain = database.chars().all(|char| char.is_ascii_alphanumeric() || char == '_');
+        if !is_plain || database.starts_with(|first: char| first.is_ascii_digit()) {
+            return Err(ParseStoreUrlError::InvalidAddress(
+                "the name of the database may contain only letters, digits and _, and not start with a digit",
+            ));
+        }
+        Ok(Self::ClickHouse(url))
+    }
+}
+
+/// Omits the user and the password.
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::ClickHouse(url) => {
+                let (host, path) = (url.host_str().unwrap_or_default(), url.path());
+                let port = url.port_or_known_default().unwrap_or_default();
+                write!(f, "clickhouse:http://{host}:{port}{path}")
+            }
+        }
+    }
+}
+
+/// Omits the user and the password.
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl StoreUrl {
+    /// Returns true if this is a file that does not exist. Commands that only read check this, because [`open`](Self::open)
+    /// would create an empty store.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Sqlite(path) if !path.exists())
+    }
+
+    /// Opens the store and applies pending migrations.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the store cannot be opened or was written by a newer version of this program.
+    pub fn open(&self) -> Result<Box<dyn Store>, StoreError> {
+        Ok(match self {
+            Self::Sqlite(path) => Box::new(Sqlite::open(path)?),
+            Self::ClickHouse(url) => Box::new(ClickHouse::open(url)?),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_shows_no_password() {
+        let sqlite: StoreUrl = "sqlite:/var/lib/prehog/events.db".parse().unwrap();
+        assert_eq!(sqlite.to_string(), "sqlite:/var/lib/prehog/events.db");
+        let clickhouse: StoreUrl = "clickhouse:http://me:hunter2@127.0.0.1:8123/prehog".parse().unwrap();
+        assert_eq!(format!("{clickhouse} {clickhouse:?}").matches("hunter2").count(), 0);
+    }
+
+    #[test]
+    fn an_invalid_url_is_rejected() {
+        for string in [
+            "",
+            "sqlite:",
+            "postgres://x",
+            "clickhouse:https://x/y",
+            "clickhouse:http://x/a;b",
+            "clickhouse:http://x/1a",
+            "clickhouse:x",
+        ] {
+            assert!(string.parse::<StoreUrl>().is_err(), "{string}");
+        }
+    }
+}
