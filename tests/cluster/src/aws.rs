@@ -1,6 +1,6 @@
-//! A user of AWS, and what a cluster checks of a request that one has signed for it: its form, the challenge, and, in place of
-//! STS, which a real cluster asks, the signature. Depends on aws-lc-rs. Source: AWS's "Signature Version 4"; protocol facts,
-//! section 2.6.
+//! An AWS user, and the verification of a `GetCallerIdentity` request that it has signed: the form, the challenge and
+//! the signature. A real cluster sends the request to STS, which verifies the signature. See "Signature Version 4" in
+//! the documentation of AWS.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,9 +9,9 @@ use aws_lc_rs::{digest, hmac};
 use crate::keys::hex;
 
 const BODY: &str = "Action=GetCallerIdentity&Version=2011-06-15";
-/// STS takes a request no longer.
-const GOOD_FOR: Duration = Duration::from_secs(15 * 60);
-/// Some of the hosts that a real cluster lets a request be for.
+/// STS rejects older requests.
+const MAX_AGE: Duration = Duration::from_secs(15 * 60);
+/// Some of the hosts that a real cluster accepts in a request.
 const HOSTS: [&str; 6] = [
     "sts.amazonaws.com",
     "sts.eu-central-1.amazonaws.com",
@@ -21,121 +21,174 @@ const HOSTS: [&str; 6] = [
     "sts.cn-north-1.amazonaws.com.cn",
 ];
 
-/// Who signs, with its secret.
+/// The credentials of an AWS user or role.
 #[derive(Clone, Debug)]
 pub struct AwsUser {
     pub access_key_id: String,
     pub secret_access_key: String,
-    /// Of a role that was taken on.
+    /// Present if the credentials are temporary, such as those of an assumed role.
     pub session_token: Option<String>,
 }
 
-/// A request, taken apart.
-struct Parts<'a> {
-    /// By name, as they came.
+/// The reason why a signed request is rejected. It never contains the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum StsRequestError {
+    #[error("is not valid UTF-8")]
+    Utf8,
+    #[error("has malformed headers")]
+    MalformedHeaders,
+    #[error("is not POST /")]
+    RequestLine,
+    #[error("lacks a required header or repeats it")]
+    HeaderCount,
+    #[error("is for an unknown host")]
+    Host,
+    #[error("has the wrong challenge")]
+    Challenge,
+    #[error("has an unexpected body")]
+    Body,
+    #[error("does not accept JSON")]
+    Accept,
+    #[error("has no signature of version 4")]
+    NoSignature,
+    #[error("does not sign the host and the challenge")]
+    UnsignedHeader,
+    #[error("has another session token")]
+    SessionToken,
+    #[error("has no valid date")]
+    Date,
+    #[error("is expired or dated in the future")]
+    Age,
+    #[error("is signed for another region")]
+    Region,
+    #[error("is not signed by a user that the token allows")]
+    Signature,
+}
+
+/// A parsed HTTP/1.1 request.
+struct HttpRequest<'a> {
+    /// Names and values as received.
     headers: Vec<(&'a str, &'a str)>,
     body: &'a str,
 }
 
-impl<'a> Parts<'a> {
-    fn of(request: &'a [u8]) -> Result<Self, &'static str> {
-        let text = std::str::from_utf8(request).map_err(|_| "is not text")?;
-        let (head, body) = text.split_once("\r\n\r\n").ok_or("has no end of its headers")?;
+impl<'a> HttpRequest<'a> {
+    fn parse(request: &'a [u8]) -> Result<Self, StsRequestError> {
+        let request = std::str::from_utf8(request).map_err(|_| StsRequestError::Utf8)?;
+        let (head, body) = request.split_once("\r\n\r\n").ok_or(StsRequestError::MalformedHeaders)?;
         let mut lines = head.split("\r\n");
         if lines.next() != Some("POST / HTTP/1.1") {
-            return Err("is not POST /");
+            return Err(StsRequestError::RequestLine);
         }
-        let headers = lines.map(|line| line.split_once(": ").ok_or("has a line that is no header"));
+        let headers = lines.map(|line| line.split_once(": ").ok_or(StsRequestError::MalformedHeaders));
         Ok(Self { headers: headers.collect::<Result<_, _>>()?, body })
     }
 
-    /// The one header of this name.
-    fn header(&self, wanted: &str) -> Option<&'a str> {
-        let mut all = self.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
-        let found = all.next()?;
-        all.next().is_none().then_some(found.1)
+    /// Returns the value of a header, or `None` if it is missing or repeated.
+    fn header(&self, name: &str) -> Option<&'a str> {
+        let mut matching = self.headers.iter().filter(|(header, _)| header.eq_ignore_ascii_case(name));
+        let (_, value) = matching.next()?;
+        matching.next().is_none().then_some(value)
     }
 }
 
 impl AwsUser {
-    /// What is wrong with a request, that should be signed by this user and carry the challenge. It is not repeated.
-    pub(crate) fn check(&self, request: &[u8], challenge: &str, now: SystemTime) -> Result<(), &'static str> {
-        let parts = Parts::of(request)?;
-        let header = |name| parts.header(name).ok_or("has not each header once");
+    /// Verifies that a request is signed by this user and contains the challenge.
+    pub(crate) fn verify(
+        &self,
+        request: &[u8],
+        challenge: &str,
+        now: SystemTime,
+    ) -> Result<(), StsRequestError> {
+        let request = HttpRequest::parse(request)?;
+        let header = |name| request.header(name).ok_or(StsRequestError::HeaderCount);
         let host = header("host")?;
         if !HOSTS.contains(&host) {
-            return Err("is for an unknown host");
+            return Err(StsRequestError::Host);
         }
         if header("x-teleport-challenge")? != challenge {
-            return Err("has another challenge");
+            return Err(StsRequestError::Challenge);
         }
-        if parts.body != BODY || header("content-length")? != BODY.len().to_string() {
-            return Err("has another body");
+        if request.body != BODY || header("content-length")? != BODY.len().to_string() {
+            return Err(StsRequestError::Body);
         }
         if header("accept")? != "application/json" {
-            return Err("does not ask for JSON");
+            return Err(StsRequestError::Accept);
         }
-        let signed = Signed::of(header("authorization")?).ok_or("has no signature of version 4")?;
-        if !signed.headers.contains(&"x-teleport-challenge") || !signed.headers.contains(&"host") {
-            return Err("has a challenge that is not signed");
+        let authorization =
+            Authorization::parse(header("authorization")?).ok_or(StsRequestError::NoSignature)?;
+        let is_signed = |name| authorization.signed_headers.contains(&name);
+        if !is_signed("x-teleport-challenge") || !is_signed("host") {
+            return Err(StsRequestError::UnsignedHeader);
         }
-        if parts.header("x-amz-security-token") != self.session_token.as_deref() {
-            return Err("has another session token");
+        if request.header("x-amz-security-token") != self.session_token.as_deref() {
+            return Err(StsRequestError::SessionToken);
         }
         let date = header("x-amz-date")?;
-        let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", date);
-        let time = time.and_then(|time| time.to_zoned(jiff::tz::TimeZone::UTC)).map_err(|_| "has no date")?;
+        let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", date)
+            .and_then(|time| time.to_zoned(jiff::tz::TimeZone::UTC))
+            .map_err(|_| StsRequestError::Date)?;
         let time = SystemTime::from(time.timestamp());
-        let apart = now.duration_since(time).or_else(|_| time.duration_since(now)).unwrap_or_default();
-        if apart > GOOD_FOR || !date.starts_with(signed.day) {
-            return Err("is of another time");
+        let distance = now.duration_since(time).or_else(|_| time.duration_since(now)).unwrap_or_default();
+        if distance > MAX_AGE || !date.starts_with(authorization.day) {
+            return Err(StsRequestError::Age);
         }
-        if !host.starts_with(&format!("sts.{}.", signed.region)) && host != "sts.amazonaws.com" {
-            return Err("is signed for another region");
+        if !host.starts_with(&format!("sts.{}.", authorization.region)) && host != "sts.amazonaws.com" {
+            return Err(StsRequestError::Region);
         }
-        if signed.id != self.access_key_id || self.signature(&parts, &signed, date)? != signed.signature {
-            return Err("is not signed by a user that the token allows");
+        if authorization.access_key_id != self.access_key_id
+            || self.signature(&request, &authorization, date)? != authorization.signature
+        {
+            return Err(StsRequestError::Signature);
         }
         Ok(())
     }
 
-    fn signature(&self, parts: &Parts<'_>, signed: &Signed<'_>, date: &str) -> Result<String, &'static str> {
+    /// Computes the signature that this user would give to a request.
+    fn signature(
+        &self,
+        request: &HttpRequest<'_>,
+        authorization: &Authorization<'_>,
+        date: &str,
+    ) -> Result<String, StsRequestError> {
+        let Authorization { day, region, signed_headers, .. } = authorization;
         let mut canonical = "POST\n/\n\n".to_owned();
-        for name in &signed.headers {
-            let value = parts.header(name).ok_or("has a signed header that is not there")?;
+        for name in signed_headers {
+            let value = request.header(name).ok_or(StsRequestError::HeaderCount)?;
             canonical.push_str(&format!("{name}:{}\n", value.trim()));
         }
-        canonical.push_str(&format!("\n{}\n{}", signed.headers.join(";"), sha256(parts.body)));
-        let Signed { day, region, .. } = signed;
-        let text =
+        canonical.push_str(&format!("\n{}\n{}", signed_headers.join(";"), sha256(request.body)));
+        let string_to_sign =
             format!("AWS4-HMAC-SHA256\n{date}\n{day}/{region}/sts/aws4_request\n{}", sha256(&canonical));
         let mut key = format!("AWS4{}", self.secret_access_key).into_bytes();
-        for part in [*day, *region, "sts", "aws4_request", text.as_str()] {
-            let with = hmac::Key::new(hmac::HMAC_SHA256, &key);
-            key = hmac::sign(&with, part.as_bytes()).as_ref().to_vec();
+        for message in [*day, *region, "sts", "aws4_request", string_to_sign.as_str()] {
+            let hmac_key = hmac::Key::new(hmac::HMAC_SHA256, &key);
+            key = hmac::sign(&hmac_key, message.as_bytes()).as_ref().to_vec();
         }
         Ok(hex(&key))
     }
 }
 
-/// What `Authorization` says.
-struct Signed<'a> {
-    id: &'a str,
+/// The parsed `Authorization` header.
+struct Authorization<'a> {
+    access_key_id: &'a str,
     day: &'a str,
     region: &'a str,
-    headers: Vec<&'a str>,
+    signed_headers: Vec<&'a str>,
     signature: &'a str,
 }
 
-impl<'a> Signed<'a> {
-    fn of(authorization: &'a str) -> Option<Self> {
-        let mut parts = authorization.strip_prefix("AWS4-HMAC-SHA256 ")?.split(", ");
+impl<'a> Authorization<'a> {
+    fn parse(header: &'a str) -> Option<Self> {
+        let mut parts = header.strip_prefix("AWS4-HMAC-SHA256 ")?.split(", ");
         let credential = parts.next()?.strip_prefix("Credential=")?;
-        let headers = parts.next()?.strip_prefix("SignedHeaders=")?.split(';').collect();
+        let signed_headers = parts.next()?.strip_prefix("SignedHeaders=")?.split(';').collect();
         let signature = parts.next()?.strip_prefix("Signature=")?;
         let scope: Vec<&str> = credential.split('/').collect();
         match *scope.as_slice() {
-            [id, day, region, "sts", "aws4_request"] => Some(Self { id, day, region, headers, signature }),
+            [access_key_id, day, region, "sts", "aws4_request"] => {
+                Some(Self { access_key_id, day, region, signed_headers, signature })
+            }
             _ => None,
         }
     }
@@ -151,7 +204,7 @@ mod tests {
 
     use super::*;
 
-    /// Signed by botocore, with these headers.
+    /// Signed by botocore with these headers.
     const SIGNED: &str = "POST / HTTP/1.1\r\n\
         Host: sts.eu-central-1.amazonaws.com\r\n\
         Accept: application/json\r\n\
@@ -163,36 +216,36 @@ mod tests {
         SignedHeaders=accept;content-length;content-type;host;x-amz-date;x-teleport-challenge, \
         Signature=6dee8c78dd4346b8d689359177cea16247987f5b8779dfdd95b1576acf8ee17b\r\n\r\n\
         Action=GetCallerIdentity&Version=2011-06-15";
+    const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
-    fn check(request: &str, secret: &str, seconds_later: u64) -> Result<(), &'static str> {
+    fn verify(request: &str, secret: &str, seconds_later: u64) -> Result<(), StsRequestError> {
         let user = AwsUser {
             access_key_id: "AKIDEXAMPLE".to_owned(),
             secret_access_key: secret.to_owned(),
             session_token: None,
         };
         let now = UNIX_EPOCH + Duration::from_secs(1_767_323_045 + seconds_later);
-        user.check(request.as_bytes(), "0ezlc3usTAkXeZTcfOazUq0BGrRaKmb4EwODk8U7J5A", now)
+        user.verify(request.as_bytes(), "0ezlc3usTAkXeZTcfOazUq0BGrRaKmb4EwODk8U7J5A", now)
     }
 
     #[test]
-    fn only_the_user_s_own_request_with_the_challenge_is_taken_while_it_is_good() {
-        let secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
-        assert_eq!(check(SIGNED, secret, 0), Ok(()));
-        assert_eq!(check(SIGNED, "another", 0), Err("is not signed by a user that the token allows"));
-        assert_eq!(check(SIGNED, secret, 3600), Err("is of another time"));
-        for (from, to, says) in [
-            ("POST / ", "GET / ", "is not POST /"),
-            ("POST / ", "POST /a ", "is not POST /"),
-            ("Host: sts.eu-central-1.", "Host: sts.evil.", "is for an unknown host"),
-            ("Host: sts.eu-central-1.", "Host: sts.us-east-1.", "is signed for another region"),
-            ("0ezlc3", "0ezlc4", "has another challenge"),
-            (";x-teleport-challenge", "", "has a challenge that is not signed"),
-            ("2011-06-15", "2011-06-16", "has another body"),
-            ("Host:", "Host: a\r\nHost:", "has not each header once"),
-            ("charset=utf-8", "charset=utf-9", "is not signed by a user that the token allows"),
-            ("\r\n\r\n", "\r\nX-Amz-Security-Token: a\r\n\r\n", "has another session token"),
+    fn only_recent_requests_of_the_user_with_the_challenge_are_accepted() {
+        assert_eq!(verify(SIGNED, SECRET, 0), Ok(()));
+        assert_eq!(verify(SIGNED, "another", 0), Err(StsRequestError::Signature));
+        assert_eq!(verify(SIGNED, SECRET, 3600), Err(StsRequestError::Age));
+        for (from, to, error) in [
+            ("POST / ", "GET / ", StsRequestError::RequestLine),
+            ("POST / ", "POST /a ", StsRequestError::RequestLine),
+            ("Host: sts.eu-central-1.", "Host: sts.evil.", StsRequestError::Host),
+            ("Host: sts.eu-central-1.", "Host: sts.us-east-1.", StsRequestError::Region),
+            ("0ezlc3", "0ezlc4", StsRequestError::Challenge),
+            (";x-teleport-challenge", "", StsRequestError::UnsignedHeader),
+            ("2011-06-15", "2011-06-16", StsRequestError::Body),
+            ("Host:", "Host: a\r\nHost:", StsRequestError::HeaderCount),
+            ("charset=utf-8", "charset=utf-9", StsRequestError::Signature),
+            ("\r\n\r\n", "\r\nX-Amz-Security-Token: a\r\n\r\n", StsRequestError::SessionToken),
         ] {
-            assert_eq!(check(&SIGNED.replace(from, to), secret, 0), Err(says), "{from}");
+            assert_eq!(verify(&SIGNED.replace(from, to), SECRET, 0), Err(error), "{from}");
         }
     }
 }

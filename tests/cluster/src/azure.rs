@@ -1,7 +1,7 @@
-//! A machine of Azure: what its metadata service says of it, and what a cluster checks of that. Depends on [`crate::oidc`].
+//! An Azure virtual machine: the documents that its metadata service returns, and their verification by a cluster.
 //!
-//! The document is signed as an identity token is, with the nonce for an audience, where Azure's is in PKCS #7: the agent
-//! reads neither. The machine that the access token is for is not looked up.
+//! The attested document is a JWT with the nonce as its audience, whereas Azure signs it with PKCS #7; agents do not
+//! parse it. The cluster does not look up the machine that the access token belongs to.
 
 use std::time::SystemTime;
 
@@ -9,56 +9,79 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::error::Error;
-use crate::oidc::{Issuer, Trusted};
+use crate::oidc::{IdTokenError, OidcIssuer, TrustedIssuer};
 
-/// Whom access tokens are for.
+/// The audience of access tokens.
 const RESOURCE: &str = "https://management.azure.com/";
 
-/// What vouches for a machine.
-pub struct AzureMachine(Issuer);
+/// A virtual machine, with the key that signs its documents.
+pub struct AzureMachine(OidcIssuer);
+
+/// The reason why the documents of a machine are rejected. It never contains them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum AzureError {
+    #[error("the attested document is malformed")]
+    Malformed,
+    #[error("the attested document is not in PKCS #7")]
+    Encoding,
+    #[error("the attested document, verified with the challenge for an audience, {0}")]
+    Document(IdTokenError),
+    #[error("the access token {0}")]
+    AccessToken(IdTokenError),
+}
 
 impl AzureMachine {
-    /// A machine that is vouched for by a fresh key.
+    /// Creates a machine with a new key.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the key cannot be generated.
     pub fn new() -> Result<Self, Error> {
-        Issuer::new("https://sts.windows.test/tenant").map(Self)
+        OidcIssuer::new("https://sts.windows.test/tenant").map(Self)
     }
 
-    /// The attested document with this nonce, good until `expires`.
-    pub fn document(&self, nonce: &str, expires: SystemTime) -> Result<String, Error> {
+    /// Returns the attested document with `nonce`, valid until `expires`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the document cannot be signed.
+    pub fn attested_document(&self, nonce: &str, expires: SystemTime) -> Result<String, Error> {
         Ok(json!({ "encoding": "pkcs7", "signature": self.0.token(nonce, expires)? }).to_string())
     }
 
-    /// An access token of its managed identity, good until `expires`.
+    /// Returns an access token of the machine's managed identity, valid until `expires`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the token cannot be signed.
     pub fn access_token(&self, expires: SystemTime) -> Result<String, Error> {
         self.0.token(RESOURCE, expires)
+    }
+
+    /// Verifies that an attested document for `challenge` and an access token belong to this machine.
+    pub(crate) fn verify(
+        &self,
+        document: &[u8],
+        access_token: &str,
+        challenge: &str,
+        now: SystemTime,
+    ) -> Result<(), AzureError> {
+        let document: AttestedDocument =
+            serde_json::from_slice(document).map_err(|_| AzureError::Malformed)?;
+        if document.encoding != "pkcs7" {
+            return Err(AzureError::Encoding);
+        }
+        TrustedIssuer::new(&self.0, challenge)
+            .verify(&document.signature, now)
+            .map_err(AzureError::Document)?;
+        TrustedIssuer::new(&self.0, RESOURCE).verify(access_token, now).map_err(AzureError::AccessToken)
     }
 }
 
 #[derive(Deserialize)]
-struct Document {
+struct AttestedDocument {
     encoding: String,
     signature: String,
-}
-
-/// What is wrong with what a machine has sent, which should be `machine` and know the challenge. It is not repeated.
-pub(crate) fn check(
-    machine: &AzureMachine,
-    (document, access_token): (&[u8], &str),
-    challenge: &str,
-    now: SystemTime,
-) -> Result<(), String> {
-    let document: Document =
-        serde_json::from_slice(document).map_err(|_| "the attested document is not one".to_owned())?;
-    if document.encoding != "pkcs7" {
-        return Err("the attested document is of another encoding".to_owned());
-    }
-    let AzureMachine(issuer) = machine;
-    Trusted::new(issuer, challenge)
-        .check(&document.signature, now)
-        .map_err(|problem| format!("the attested document, with the challenge for an audience, {problem}"))?;
-    Trusted::new(issuer, RESOURCE)
-        .check(access_token, now)
-        .map_err(|problem| format!("the access token {problem}"))
 }
 
 #[cfg(test)]
@@ -68,21 +91,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_machine_s_own_document_for_the_challenge_is_taken() {
+    fn only_documents_of_the_machine_for_the_challenge_are_accepted() {
         let hour = UNIX_EPOCH + Duration::from_secs(3600);
         let (machine, other) = (AzureMachine::new().unwrap(), AzureMachine::new().unwrap());
-        let said = |by: &AzureMachine, nonce: &str| {
-            (by.document(nonce, hour).unwrap(), by.access_token(hour).unwrap())
+        let document = |by: &AzureMachine, nonce: &str| by.attested_document(nonce, hour).unwrap();
+        let token = |by: &AzureMachine| by.access_token(hour).unwrap();
+        let verify = |document: String, token: String| {
+            machine.verify(document.as_bytes(), &token, "nonce", UNIX_EPOCH)
         };
-        let check = |(document, token): &(String, String)| {
-            check(&machine, (document.as_bytes(), token), "nonce", UNIX_EPOCH)
-        };
-        assert_eq!(check(&said(&machine, "nonce")), Ok(()));
-        let refused = |said: &(String, String)| check(said).unwrap_err();
-        assert!(refused(&said(&machine, "another")).contains("is for another audience"));
-        assert!(refused(&said(&other, "nonce")).contains("is not signed by the issuer"));
-        let mixed = (said(&machine, "nonce").0, said(&other, "nonce").1);
-        assert!(refused(&mixed).contains("the access token is not signed"));
-        assert!(refused(&("{}".to_owned(), String::new())).contains("is not one"));
+        assert_eq!(verify(document(&machine, "nonce"), token(&machine)), Ok(()));
+        for (document, token, error) in [
+            (document(&machine, "another"), token(&machine), AzureError::Document(IdTokenError::Audience)),
+            (document(&other, "nonce"), token(&other), AzureError::Document(IdTokenError::Signature)),
+            (document(&machine, "nonce"), token(&other), AzureError::AccessToken(IdTokenError::Signature)),
+            ("{}".to_owned(), String::new(), AzureError::Malformed),
+        ] {
+            assert_eq!(verify(document, token), Err(error));
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Where the cluster's time comes from: an argument. The one ambient clock of the crate is [`system`].
+//! The clock of the cluster. It is always passed in; only [`system`] reads the system clock.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,20 +7,23 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
 
-/// Tells the time. Validity of certificates, expiry of tokens and the check of client certificates all follow it.
+/// Returns the current time.
 pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
-/// The machine's clock.
-#[expect(clippy::disallowed_methods, reason = "the edge where a clock comes in; everything else takes one")]
+/// Returns the system clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the only reader of the system clock; everything else takes a `Clock`"
+)]
 pub fn system() -> Clock {
     Arc::new(SystemTime::now)
 }
 
-/// A clock that a test moves by hand on top of another one.
+/// A clock that a test can move relative to another clock.
 #[derive(Clone)]
 pub struct MovableClock {
     base: Clock,
-    /// How far it is ahead, and how far it was set back.
+    /// The sum of all moves forward and the sum of all moves back.
     moved: Arc<Mutex<(Duration, Duration)>>,
 }
 
@@ -29,34 +32,34 @@ impl MovableClock {
         Self { base, moved: Arc::default() }
     }
 
-    /// Moves this clock, and every [`Clock`] taken from it, forward.
+    /// Moves this clock, and every [`Clock`] obtained from it, forward.
     pub fn advance(&self, by: Duration) {
         self.moved.lock().unwrap_or_else(PoisonError::into_inner).0 += by;
     }
 
-    /// Sets it, and every [`Clock`] taken from it, back.
+    /// Moves this clock, and every [`Clock`] obtained from it, back.
     pub fn set_back(&self, by: Duration) {
         self.moved.lock().unwrap_or_else(PoisonError::into_inner).1 += by;
     }
 
     pub fn now(&self) -> SystemTime {
-        let (ahead, back) = *self.moved.lock().unwrap_or_else(PoisonError::into_inner);
-        (self.base)() + ahead - back
+        let (forward, back) = *self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.base)() + forward - back
     }
 
-    /// The clock to hand to a `ClusterConfig`.
+    /// Returns this clock as a [`Clock`], for a `ClusterConfig`.
     pub fn clock(&self) -> Clock {
         let this = self.clone();
         Arc::new(move || this.now())
     }
 }
 
-/// Seconds since the epoch; certificates know nothing finer.
+/// Returns the seconds since the epoch, the resolution of certificates.
 pub(crate) fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// The same clock for rustls, so that a client certificate expires when the cluster's time says so.
+/// A [`Clock`] for rustls, so that client certificates expire by the cluster's clock.
 pub(crate) struct TlsClock(pub(crate) Clock);
 
 impl fmt::Debug for TlsClock {

@@ -1,53 +1,71 @@
-//! The two ways in which something goes wrong: the cluster itself cannot work ([`Error`]), or it refuses a caller
-//! ([`Failure`]), which is what a Teleport server would say.
+//! The two kinds of error: the cluster itself fails ([`Error`]), or it refuses a request as a Teleport server would
+//! ([`ApiError`]).
 
 use http::StatusCode;
 use tonic::{Code, Status};
 
-/// Why a cluster could not start, or could not make a certificate.
+use crate::phase::Phase;
+
+/// The cluster could not start, change its state or issue a certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("could not listen on {addr}: {source}")]
     Listen { addr: std::net::SocketAddr, source: std::io::Error },
     #[error("could not set up TLS: {0}")]
     Tls(#[from] rustls::Error),
-    #[error("could not verify clients: {0}")]
+    #[error("could not set up client verification: {0}")]
     Verifier(#[from] rustls::server::VerifierBuilderError),
-    #[error("could not encode a certificate: {0}")]
+    #[error("could not encode or decode a certificate: {0}")]
     Der(#[from] x509_cert::der::Error),
-    #[error("could not make an SSH certificate: {0}")]
+    #[error("could not process an SSH key or certificate: {0}")]
     Ssh(#[from] ssh_key::Error),
     #[error("the crypto library failed to {0}")]
     Crypto(&'static str),
-    #[error("bot {0:?} exists already, remove it first")]
+    /// An authority has no key for this type of certificate or token.
+    #[error("the certificate authority has no {0} key")]
+    MissingKey(&'static str),
+    #[error("bot {0:?} already exists; remove it first")]
     BotExists(String),
-    #[error("there is no bot {0:?}, add it first")]
-    NoSuchBot(String),
-    #[error("there is no authority {0:?} to rotate: name host, user, db or spiffe")]
-    NoSuchAuthority(String),
+    #[error("bot {0:?} does not exist; add it first")]
+    BotNotFound(String),
+    #[error("authority {0:?} cannot be rotated; use host, user, db, openssh or spiffe")]
+    AuthorityNotFound(String),
     #[error("a rotation cannot go from {from:?} to {to:?}")]
-    Rotation { from: Option<crate::Phase>, to: crate::Phase },
+    InvalidPhase { from: Option<Phase>, to: Phase },
 }
 
-/// A refusal, as Teleport words it. The code is gRPC's; over HTTP it becomes the status that means the same.
+/// A refusal of a request, as a Teleport server words it. The code is a gRPC code; over HTTP it becomes the
+/// corresponding status.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code:?}: {message}")]
-pub struct Failure {
+pub struct ApiError {
     pub code: Code,
     pub message: String,
 }
 
-impl Failure {
+impl ApiError {
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
 
-    /// Code 7 without any hint: what a locked bot and a stranger both get.
-    pub(crate) fn access_denied() -> Self {
-        Self::new(Code::PermissionDenied, "access denied")
+    pub(crate) fn invalid_argument(message: impl Into<String>) -> Self {
+        Self::new(Code::InvalidArgument, message)
     }
 
-    /// The HTTP status of the same kind of error (protocol facts, sections 2.3 and 4.3).
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(Code::NotFound, message)
+    }
+
+    pub(crate) fn permission_denied(message: impl Into<String>) -> Self {
+        Self::new(Code::PermissionDenied, message)
+    }
+
+    /// Permission denied without details: the reply to both locked bots and unknown users.
+    pub(crate) fn access_denied() -> Self {
+        Self::permission_denied("access denied")
+    }
+
+    /// Returns the HTTP status that corresponds to the code.
     pub fn http_status(&self) -> StatusCode {
         match self.code {
             Code::InvalidArgument => StatusCode::BAD_REQUEST,
@@ -63,14 +81,14 @@ impl Failure {
     }
 }
 
-impl From<Failure> for Status {
-    fn from(failure: Failure) -> Self {
-        Self::new(failure.code, failure.message)
+impl From<ApiError> for Status {
+    fn from(error: ApiError) -> Self {
+        Self::new(error.code, error.message)
     }
 }
 
-/// A certificate that cannot be made is the cluster's own fault.
-impl From<Error> for Failure {
+/// A certificate that cannot be issued is an internal error of the cluster.
+impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         Self::new(Code::Internal, error.to_string())
     }

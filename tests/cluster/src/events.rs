@@ -1,58 +1,59 @@
-//! `WatchEvents`, for one kind of resource: certificate authorities. Depends on tokio's channels; the rules for what an
-//! authority looks like are in [`crate::auth`]. Source: protocol facts, section 4.6.
+//! `WatchEvents` for the only resource that the cluster supports: certificate authorities.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::{Code, Status};
+use tonic::Status;
 
-use crate::error::Failure;
+use crate::error::ApiError;
 use crate::proto::{CertAuthority, Event, Watch, WatchStatus};
 
 const CERT_AUTHORITY: &str = "cert_authority";
+/// The event type of a created or updated resource.
 const PUT: i32 = 1;
 
-/// What a watcher reads.
-pub(crate) type Stream = UnboundedReceiverStream<Result<Event, Status>>;
+/// The response to a watch request.
+pub(crate) type EventStream = UnboundedReceiverStream<Result<Event, Status>>;
 
 struct Watcher {
-    /// Type of authority to the cluster's name.
+    /// The cluster name by type of authority.
     filter: BTreeMap<String, String>,
     events: UnboundedSender<Result<Event, Status>>,
 }
 
-/// Everybody who watches.
+/// The clients that watch certificate authorities.
 #[derive(Default)]
-pub(crate) struct Events(Mutex<Vec<Watcher>>);
+pub(crate) struct Watchers(Mutex<Vec<Watcher>>);
 
-impl Events {
-    /// A new watcher. Its first event says that the watch has begun.
-    pub(crate) fn watch(&self, request: &Watch) -> Result<Stream, Failure> {
+impl Watchers {
+    /// Adds a watcher. Its first event reports that the watch has begun.
+    pub(crate) fn watch(&self, request: &Watch) -> Result<EventStream, ApiError> {
         let [kind] = request.kinds.as_slice() else {
-            return Err(Failure::new(Code::InvalidArgument, "the development cluster watches one kind"));
+            let message = "the development cluster supports exactly one kind per watch";
+            return Err(ApiError::invalid_argument(message));
         };
         if kind.kind != CERT_AUTHORITY || kind.load_secrets {
-            return Err(Failure::access_denied());
+            return Err(ApiError::access_denied());
         }
         let (events, stream) = unbounded_channel();
-        // The receiver is right here, so it cannot be gone.
+        // Cannot fail: the receiver still exists.
         let _ = events.send(Ok(Event { watch_status: Some(WatchStatus {}), ..Event::default() }));
         self.watchers().push(Watcher { filter: kind.filter.clone(), events });
         Ok(UnboundedReceiverStream::new(stream))
     }
 
-    /// Tells everybody whose filter takes it; who does not listen any more is forgotten.
-    pub(crate) fn put(&self, cluster: &str, authority: &CertAuthority) {
+    /// Sends an authority to the watchers whose filter matches it, and removes those that have disconnected.
+    pub(crate) fn notify(&self, cluster: &str, authority: &CertAuthority) {
         self.watchers().retain(|watcher| {
-            let wanted = watcher.filter.get(&authority.sub_kind).is_some_and(|name| name == cluster);
+            let matches = watcher.filter.get(&authority.sub_kind).is_some_and(|name| name == cluster);
             let event = Event { r#type: PUT, cert_authority: Some(authority.clone()), ..Event::default() };
-            if wanted { watcher.events.send(Ok(event)).is_ok() } else { !watcher.events.is_closed() }
+            if matches { watcher.events.send(Ok(event)).is_ok() } else { !watcher.events.is_closed() }
         });
     }
 
-    /// Ends every stream, as a server does that restarts in good order.
+    /// Ends every stream with status OK, as a server does when it restarts gracefully.
     pub(crate) fn end(&self) {
         self.watchers().clear();
     }

@@ -1,68 +1,71 @@
-//! Faults that a test scripts: refuse the next call, hold it, lose its reply, be down. Depends on no protocol; the
-//! server asks it at fixed points of every call.
+//! Scripted faults: refuse the next call, hold it, drop its reply, or take the cluster down. Independent of
+//! protocols; the server consults this module at fixed points of every call.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{oneshot, watch};
 
-use crate::error::Failure;
+use crate::error::ApiError;
 
-/// What happens to one call, taken in the order in which the faults were scripted.
+/// A fault of one call. Faults are applied in the order in which they were scripted.
 enum Fault {
-    Fail(Failure),
+    Fail(ApiError),
     Hold { arrived: oneshot::Sender<()>, released: oneshot::Receiver<()> },
     DropReply,
     Stream(StreamFault),
 }
 
-/// What a stream that begins with a challenge does wrong.
+/// A fault of a stream that begins with a challenge.
 #[derive(Clone, Debug)]
 pub enum StreamFault {
-    /// It gives this challenge.
+    /// The cluster sends this challenge.
     Challenge(String),
-    /// It ends in good order before its challenge.
-    EndAtOnce,
-    /// It ends in good order after the answer to its challenge, which it does nothing about.
-    EndAfterChallenge,
+    /// The stream ends with status OK before the challenge.
+    EndImmediately,
+    /// The stream ends with status OK after the client's response to the challenge, on which the cluster does not act.
+    EndWithoutCertificates,
 }
 
-/// A call that [`hold_next`](crate::Cluster::hold_next) stops before the cluster acts on it. Dropping this lets it go on.
+/// A call that [`hold_next`](crate::Cluster::hold_next) stops before the cluster acts on it. Dropping this releases it.
 #[derive(Debug)]
-#[must_use = "a hold that is dropped lets the call go on"]
-pub struct Hold {
+#[must_use = "dropping this releases the call"]
+pub struct HeldCall {
     arrived: Option<oneshot::Receiver<()>>,
     release: oneshot::Sender<()>,
 }
 
-impl Hold {
-    /// Returns when the call is there and waits. At once when it has been seen before, or when the cluster is gone.
+impl HeldCall {
+    /// Waits until the call has arrived. Returns immediately if an earlier wait has completed, or if the cluster has
+    /// been dropped.
     pub async fn arrived(&mut self) {
         if let Some(arrived) = self.arrived.take() {
             let _ = arrived.await;
         }
     }
 
-    /// Returns when the caller has hung up and the call is taken back. Never, while it waits.
+    /// Waits until the client has disconnected, which cancels the call.
     pub async fn abandoned(&mut self) {
         self.release.closed().await;
     }
 
-    /// Lets the call go on, as dropping does.
+    /// Releases the call, as dropping does.
     pub fn release(self) {}
 }
 
-/// How a call goes on after [`Faults::before`].
-pub(crate) enum Verdict {
-    Answer,
-    Refuse(Failure),
-    /// Act on it, then cut the connection instead of answering.
-    Lose,
-    /// Where it is no such stream, this is as [`Verdict::Answer`].
-    Stream(StreamFault),
+/// How to process a call, as returned by [`Faults::before_call`].
+pub(crate) enum CallAction {
+    Process,
+    Refuse(ApiError),
+    /// Process the call, then close the connection instead of replying.
+    DropReply,
+    /// For methods that do not begin with a challenge, the same as [`CallAction::Process`].
+    BreakStream(StreamFault),
 }
 
+/// The faults that are in effect or still to be applied.
 pub(crate) struct Faults {
+    /// By method.
     scripted: Mutex<BTreeMap<String, VecDeque<Fault>>>,
     down: watch::Sender<bool>,
 }
@@ -72,22 +75,22 @@ impl Faults {
         Self { scripted: Mutex::default(), down: watch::Sender::new(false) }
     }
 
-    pub(crate) fn fail_next(&self, method: &str, failure: Failure) {
-        self.script(method, Fault::Fail(failure));
+    pub(crate) fn fail_next(&self, method: &str, error: ApiError) {
+        self.script(method, Fault::Fail(error));
     }
 
-    pub(crate) fn hold_next(&self, method: &str) -> Hold {
+    pub(crate) fn hold_next(&self, method: &str) -> HeldCall {
         let (arrived_tx, arrived) = oneshot::channel();
         let (release, released) = oneshot::channel();
         self.script(method, Fault::Hold { arrived: arrived_tx, released });
-        Hold { arrived: Some(arrived), release }
+        HeldCall { arrived: Some(arrived), release }
     }
 
-    pub(crate) fn drop_reply(&self, method: &str) {
+    pub(crate) fn drop_next_reply(&self, method: &str) {
         self.script(method, Fault::DropReply);
     }
 
-    pub(crate) fn spoil_stream(&self, method: &str, fault: StreamFault) {
+    pub(crate) fn break_next_stream(&self, method: &str, fault: StreamFault) {
         self.script(method, Fault::Stream(fault));
     }
 
@@ -95,23 +98,23 @@ impl Faults {
         self.down.send_replace(down);
     }
 
-    /// Whether the cluster is down, now and from now on.
-    pub(crate) fn down(&self) -> watch::Receiver<bool> {
+    /// Returns a channel that holds whether the cluster is down.
+    pub(crate) fn watch_down(&self) -> watch::Receiver<bool> {
         self.down.subscribe()
     }
 
-    /// Waits as long as a scripted hold says; then tells what becomes of the call.
-    pub(crate) async fn before(&self, method: &str) -> Verdict {
+    /// Takes the next fault of `method`. If it is a hold, waits until it is released.
+    pub(crate) async fn before_call(&self, method: &str) -> CallAction {
         let fault = self.scripted().get_mut(method).and_then(VecDeque::pop_front);
         match fault {
-            None => Verdict::Answer,
-            Some(Fault::Fail(failure)) => Verdict::Refuse(failure),
-            Some(Fault::DropReply) => Verdict::Lose,
-            Some(Fault::Stream(fault)) => Verdict::Stream(fault),
+            None => CallAction::Process,
+            Some(Fault::Fail(error)) => CallAction::Refuse(error),
+            Some(Fault::DropReply) => CallAction::DropReply,
+            Some(Fault::Stream(fault)) => CallAction::BreakStream(fault),
             Some(Fault::Hold { arrived, released }) => {
                 let _ = arrived.send(());
                 let _ = released.await;
-                Verdict::Answer
+                CallAction::Process
             }
         }
     }

@@ -1,5 +1,5 @@
-//! Who a certificate speaks for: what Teleport writes into both certificates of a user, and reads back from one.
-//! Depends on [`crate::x509`] for names; decides nothing.
+//! The identity that Teleport encodes in both certificates of a user, and reads back from the X.509 certificate of a
+//! client. Makes no access decisions.
 
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
@@ -8,21 +8,18 @@ use x509_cert::name::Name;
 
 use crate::error::Error;
 use crate::proto::{RouteToApp, RouteToDatabase};
-use crate::x509::{NameBuilder, values};
+use crate::x509::{COMMON_NAME, NameBuilder, ORGANIZATION, attribute_values};
 
-/// The login that every user certificate carries, so that no principal list is empty.
+/// A login in every user certificate, so that no list of principals is empty.
 pub(crate) const INTERNAL_JOIN: &str = "-teleport-internal-join";
-/// A bot has no traits; this is how the server writes that.
+/// The encoded traits of a bot, which are empty.
 pub(crate) const TRAITS: &str = r#"{"logins":null}"#;
-/// The server demands nothing of how private keys are kept.
+/// The private key policy that allows private keys in files.
 pub(crate) const KEY_POLICY: &str = "none";
 
-const CN: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 const LOCALITY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.7");
 const STREET: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.9");
-const ORGANIZATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
 const POSTAL_CODE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.17");
-const SERIAL_NUMBER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.5");
 const KUBE_GROUPS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.9999.1.2");
 const KUBE_CLUSTER: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.9999.1.3");
 const APP_SESSION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.9999.1.4");
@@ -42,27 +39,28 @@ const DB_USERS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.9999.2.6");
 const IMPERSONATOR: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.9999.2.7");
 const DISALLOW_REISSUE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.9999.2.9");
 
-/// Which of the two kinds of certificate it is.
-pub(crate) enum Standing {
-    /// The bot's own: renewable with a counter that catches copies, or, of a join with a proof, neither.
+/// The holder of a certificate.
+pub(crate) enum CertHolder {
+    /// The bot itself. The certificate is renewable if it has a generation, which reveals copies; after a join with an
+    /// attestation it has none.
     Bot { generation: Option<u64> },
-    /// An output's: cannot ask for further certificates.
-    Impersonated { by: String, reissuable: bool },
+    /// An output of a bot, with impersonated roles. It cannot request certificates unless it is reissuable.
+    Output { bot_user: String, reissuable: bool },
 }
 
-/// What it leads to, beyond a cluster.
+/// The application and the database that a certificate is routed to.
 #[derive(Default)]
 pub(crate) struct Routes {
     pub(crate) app: Option<RouteToApp>,
     pub(crate) database: Option<RouteToDatabase>,
 }
 
-/// What a new certificate says about its holder.
+/// The content of a user certificate.
 pub(crate) struct Identity {
     /// `bot-<name>`.
     pub(crate) username: String,
     pub(crate) roles: Vec<String>,
-    /// SSH principals, the same list as the X.509 localities. Never empty.
+    /// The SSH principals and, in the X.509 certificate, the localities. Never empty.
     pub(crate) principals: Vec<String>,
     pub(crate) route_to_cluster: String,
     pub(crate) kubernetes_cluster: Option<String>,
@@ -70,93 +68,79 @@ pub(crate) struct Identity {
     pub(crate) db_names: Vec<String>,
     pub(crate) db_users: Vec<String>,
     pub(crate) routes: Routes,
-    pub(crate) standing: Standing,
+    pub(crate) holder: CertHolder,
 }
 
 impl Identity {
-    /// The X.509 subject, in the recorded order of attributes. `cluster` is the one that issues.
+    /// Returns the X.509 subject with its attributes in the recorded order. `cluster` is the issuing cluster.
     pub(crate) fn subject(&self, cluster: &str) -> Result<Name, Error> {
         let name = NameBuilder::default()
-            .all(LOCALITY, &self.principals)?
-            .all(STREET, &[&self.route_to_cluster])?
-            .all(POSTAL_CODE, &[TRAITS])?
-            .all(ORGANIZATION, &self.roles)?
-            .all(CN, &[&self.username])?
-            .each(KUBE_GROUPS, &self.kubernetes_groups)?
-            .each(KUBE_CLUSTER, self.kubernetes_cluster.as_slice())?;
+            .one_rdn(LOCALITY, &self.principals)?
+            .one_rdn(STREET, &[&self.route_to_cluster])?
+            .one_rdn(POSTAL_CODE, &[TRAITS])?
+            .one_rdn(ORGANIZATION, &self.roles)?
+            .one_rdn(COMMON_NAME, &[&self.username])?
+            .rdn_per_value(KUBE_GROUPS, &self.kubernetes_groups)?
+            .rdn_per_value(KUBE_CLUSTER, self.kubernetes_cluster.as_slice())?;
         let name = match &self.routes.app {
             None => name,
             Some(app) => name
-                .all(APP_SESSION, set(&app.session_id))?
-                .all(APP_PUBLIC_ADDR, set(&app.public_addr))?
-                .all(APP_CLUSTER, set(&app.cluster_name))?
-                .all(APP_NAME, set(&app.name))?,
+                .one_rdn(APP_SESSION, non_empty(&app.session_id))?
+                .one_rdn(APP_PUBLIC_ADDR, non_empty(&app.public_addr))?
+                .one_rdn(APP_CLUSTER, non_empty(&app.cluster_name))?
+                .one_rdn(APP_NAME, non_empty(&app.name))?,
         };
-        let name = match &self.standing {
-            Standing::Bot { generation: Some(generation) } => name
-                .all(RENEWABLE, &["true"])?
-                .all(TELEPORT_CLUSTER, &[cluster])?
-                .all(GENERATION, &[generation.to_string()])?,
-            Standing::Bot { generation: None } => name.all(TELEPORT_CLUSTER, &[cluster])?,
-            Standing::Impersonated { by, reissuable } => {
-                let name = name.all(TELEPORT_CLUSTER, &[cluster])?;
+        let name = match &self.holder {
+            CertHolder::Bot { generation: Some(generation) } => name
+                .one_rdn(RENEWABLE, &["true"])?
+                .one_rdn(TELEPORT_CLUSTER, &[cluster])?
+                .one_rdn(GENERATION, &[generation.to_string()])?,
+            CertHolder::Bot { generation: None } => name.one_rdn(TELEPORT_CLUSTER, &[cluster])?,
+            CertHolder::Output { bot_user, reissuable } => {
+                let name = name.one_rdn(TELEPORT_CLUSTER, &[cluster])?;
                 let name = match &self.routes.database {
                     None => name,
                     Some(database) => name
-                        .all(DB_SERVICE, set(&database.service_name))?
-                        .all(DB_PROTOCOL, set(&database.protocol))?
-                        .all(DB_USER, set(&database.username))?
-                        .all(DB_NAME, set(&database.database))?,
+                        .one_rdn(DB_SERVICE, non_empty(&database.service_name))?
+                        .one_rdn(DB_PROTOCOL, non_empty(&database.protocol))?
+                        .one_rdn(DB_USER, non_empty(&database.username))?
+                        .one_rdn(DB_NAME, non_empty(&database.database))?,
                 };
                 let name = name
-                    .each(DB_NAMES, &self.db_names)?
-                    .each(DB_USERS, &self.db_users)?
-                    .all(IMPERSONATOR, &[by])?;
-                if *reissuable { name } else { name.all(DISALLOW_REISSUE, &["true"])? }
+                    .rdn_per_value(DB_NAMES, &self.db_names)?
+                    .rdn_per_value(DB_USERS, &self.db_users)?
+                    .one_rdn(IMPERSONATOR, &[bot_user])?;
+                if *reissuable { name } else { name.one_rdn(DISALLOW_REISSUE, &["true"])? }
             }
         };
-        Ok(name.all(PRIVATE_KEY_POLICY, &[KEY_POLICY])?.build())
+        Ok(name.one_rdn(PRIVATE_KEY_POLICY, &[KEY_POLICY])?.build())
     }
 }
 
-/// A text as the values of an attribute: none when it is empty.
-fn set(text: &String) -> &[String] {
-    if text.is_empty() { &[] } else { std::slice::from_ref(text) }
+/// Returns a slice with `value`, or an empty one if the string is empty.
+fn non_empty(value: &String) -> &[String] {
+    if value.is_empty() { &[] } else { std::slice::from_ref(value) }
 }
 
-/// The name of an authority: authorities of one cluster differ in the serial number alone.
-pub(crate) fn authority_name(cluster: &str, serial: [u8; 16]) -> Result<Name, Error> {
-    Ok(NameBuilder::default()
-        .all(ORGANIZATION, &[cluster])?
-        .all(CN, &[cluster])?
-        .all(SERIAL_NUMBER, &[u128::from_be_bytes(serial).to_string()])?
-        .build())
-}
-
-/// A plain name, for the certificates of servers.
-pub(crate) fn common_name(cn: &str) -> Result<Name, Error> {
-    Ok(NameBuilder::default().all(CN, &[cn])?.build())
-}
-
-/// What the auth server reads of a verified client certificate.
+/// The client of the auth server, as read from its verified certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Caller {
     pub(crate) username: String,
     pub(crate) roles: Vec<String>,
-    /// Present on renewable certificates only.
+    /// Present in renewable certificates only.
     pub(crate) generation: Option<u64>,
     pub(crate) disallow_reissue: bool,
 }
 
 impl Caller {
-    /// Reads a certificate that TLS has verified.
+    /// Reads a certificate that rustls has verified.
     pub(crate) fn from_der(der: &[u8]) -> Result<Self, Error> {
         let subject = Certificate::from_der(der)?.tbs_certificate.subject;
-        let one = |oid| values(&subject, oid).next().map(str::to_owned);
+        let one = |oid| attribute_values(&subject, oid).next().map(str::to_owned);
         let renewable = one(RENEWABLE).is_some_and(|value| value == "true");
         Ok(Self {
-            username: one(CN).unwrap_or_default(),
-            roles: values(&subject, ORGANIZATION).map(str::to_owned).collect(),
+            username: one(COMMON_NAME).unwrap_or_default(),
+            roles: attribute_values(&subject, ORGANIZATION).map(str::to_owned).collect(),
             generation: one(GENERATION).filter(|_| renewable).and_then(|value| value.parse().ok()),
             disallow_reissue: one(DISALLOW_REISSUE).is_some_and(|value| value == "true"),
         })

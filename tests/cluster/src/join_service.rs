@@ -1,10 +1,10 @@
-//! `proto.JoinService`, as the proxy serves it: a challenge, one request, certificates. Depends on tonic and on [`crate::issue`].
-//! Source: protocol facts, section 2.5.
+//! `proto.JoinService`, the proxy's gRPC service for joins with a challenge. The cluster sends a challenge, the client
+//! sends one request, and the cluster sends certificates.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
@@ -18,180 +18,180 @@ use tonic::server::{Grpc, StreamingService};
 use tonic::{Code, Status, Streaming};
 use tonic_prost::ProstCodec;
 
-use crate::error::Error;
-use crate::faults::{StreamFault, Verdict};
-use crate::issue::{Join, Proof};
-use crate::log::Outcome;
+use crate::call_log::Outcome;
+use crate::connection::Connection;
+use crate::error::{ApiError, Error};
+use crate::faults::{CallAction, StreamFault};
+use crate::join_request::{Attestation, JoinRequest};
+use crate::keys::random;
+use crate::method;
 use crate::proto::{
     Certs, RegisterResponse, RegisterUsingAzureMethodRequest, RegisterUsingIamMethodRequest,
     RegisterUsingTokenRequest,
 };
-use crate::server::Peer;
-use crate::{Failure, Shared, method};
+use crate::shared::Shared;
 
-/// A call that is in the log, and what becomes of it.
-pub(crate) struct Opened {
-    pub(crate) place: usize,
-    pub(crate) verdict: Verdict,
+/// A call that has been logged, and how to process it.
+pub(crate) struct LoggedCall {
+    /// The index in the call log.
+    pub(crate) index: usize,
+    pub(crate) action: CallAction,
 }
 
-/// Serves one stream. What becomes of it is logged when it ends.
-pub(crate) async fn answer(
+/// Serves one stream. The outcome is logged when the stream ends.
+pub(crate) async fn serve(
     shared: Arc<Shared>,
-    peer: Arc<Peer>,
-    opened: Opened,
+    connection: Arc<Connection>,
+    call: LoggedCall,
     request: Request<Incoming>,
 ) -> Response<Body> {
     match request.uri().path() {
         method::REGISTER_USING_IAM => {
-            serve::<RegisterUsingIamMethodRequest>(shared, peer, opened, request).await
+            serve_method::<RegisterUsingIamMethodRequest>(shared, connection, call, request).await
         }
         method::REGISTER_USING_AZURE => {
-            serve::<RegisterUsingAzureMethodRequest>(shared, peer, opened, request).await
+            serve_method::<RegisterUsingAzureMethodRequest>(shared, connection, call, request).await
         }
         path => {
-            let text = format!("the development cluster does not serve {path}");
-            shared.log.end(opened.place, Outcome::Refused(Code::Unimplemented, text.clone()));
-            Status::unimplemented(text).into_http()
+            let message = format!("the development cluster does not serve {path}");
+            shared.log.end(call.index, Outcome::Refused(Code::Unimplemented, message.clone()));
+            Status::unimplemented(message).into_http()
         }
     }
 }
 
-/// A request of one of the methods.
-trait Register: Message + Default + std::fmt::Debug + 'static {
-    /// A new challenge, as the method spells it.
+/// The request of a join method.
+trait RegisterRequest: Message + Default + std::fmt::Debug + 'static {
+    /// Returns a new challenge in the encoding of the method.
     fn challenge() -> Result<String, Error>;
-    fn common(&mut self) -> RegisterUsingTokenRequest;
-    fn proof<'a>(&'a self, challenge: &'a str) -> Proof<'a>;
+    /// Takes the part of the request that all methods have.
+    fn take_common(&mut self) -> RegisterUsingTokenRequest;
+    fn attestation<'a>(&'a self, challenge: &'a str) -> Attestation<'a>;
 }
 
-impl Register for RegisterUsingIamMethodRequest {
+impl RegisterRequest for RegisterUsingIamMethodRequest {
     fn challenge() -> Result<String, Error> {
         random::<32>().map(|bytes| BASE64_STANDARD_NO_PAD.encode(bytes))
     }
 
-    fn common(&mut self) -> RegisterUsingTokenRequest {
+    fn take_common(&mut self) -> RegisterUsingTokenRequest {
         self.register_using_token_request.take().unwrap_or_default()
     }
 
-    fn proof<'a>(&'a self, challenge: &'a str) -> Proof<'a> {
-        Proof::Aws { request: &self.sts_identity_request, challenge }
+    fn attestation<'a>(&'a self, challenge: &'a str) -> Attestation<'a> {
+        Attestation::Aws { request: &self.sts_identity_request, challenge }
     }
 }
 
-impl Register for RegisterUsingAzureMethodRequest {
+impl RegisterRequest for RegisterUsingAzureMethodRequest {
     fn challenge() -> Result<String, Error> {
         random::<24>().map(|bytes| BASE64_URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    fn common(&mut self) -> RegisterUsingTokenRequest {
+    fn take_common(&mut self) -> RegisterUsingTokenRequest {
         self.register_using_token_request.take().unwrap_or_default()
     }
 
-    fn proof<'a>(&'a self, challenge: &'a str) -> Proof<'a> {
-        Proof::Azure { document: &self.attested_data, access_token: &self.access_token, challenge }
+    fn attestation<'a>(&'a self, challenge: &'a str) -> Attestation<'a> {
+        Attestation::Azure { document: &self.attested_data, access_token: &self.access_token, challenge }
     }
 }
 
-fn random<const N: usize>() -> Result<[u8; N], Error> {
-    let mut bytes = [0; N];
-    rand::fill(&mut bytes).map_err(|_| Error::Crypto("find a challenge"))?;
-    Ok(bytes)
-}
-
-async fn serve<Q: Register>(
+async fn serve_method<R: RegisterRequest>(
     shared: Arc<Shared>,
-    peer: Arc<Peer>,
-    opened: Opened,
+    connection: Arc<Connection>,
+    call: LoggedCall,
     request: Request<Incoming>,
 ) -> Response<Body> {
-    let exchange = Exchange(Some((shared, peer, opened)), std::marker::PhantomData::<Q>);
-    Grpc::new(ProstCodec::<RegisterResponse, Q>::new()).streaming(exchange, request).await
+    let service = JoinStream(Some((shared, connection, call)), PhantomData::<R>);
+    Grpc::new(ProstCodec::<RegisterResponse, R>::new()).streaming(service, request).await
 }
 
-type Answers = Sender<Result<RegisterResponse, Status>>;
+type Responses = Sender<Result<RegisterResponse, Status>>;
 
-struct Exchange<Q>(Option<(Arc<Shared>, Arc<Peer>, Opened)>, std::marker::PhantomData<Q>);
+/// The tonic service for one stream.
+struct JoinStream<R>(Option<(Arc<Shared>, Arc<Connection>, LoggedCall)>, PhantomData<R>);
 
-impl<Q: Register> StreamingService<Q> for Exchange<Q> {
+impl<R: RegisterRequest> StreamingService<R> for JoinStream<R> {
     type Response = RegisterResponse;
     type ResponseStream = ReceiverStream<Result<RegisterResponse, Status>>;
     type Future = std::future::Ready<Result<tonic::Response<Self::ResponseStream>, Status>>;
 
-    fn call(&mut self, request: tonic::Request<Streaming<Q>>) -> Self::Future {
-        let (answers, stream) = channel(1);
-        if let Some((shared, peer, opened)) = self.0.take() {
-            tokio::spawn(talk(shared, peer, opened, request.into_inner(), answers));
+    fn call(&mut self, request: tonic::Request<Streaming<R>>) -> Self::Future {
+        let (responses, stream) = channel(1);
+        if let Some((shared, connection, call)) = self.0.take() {
+            tokio::spawn(run(shared, connection, call, request.into_inner(), responses));
         }
         std::future::ready(Ok(tonic::Response::new(ReceiverStream::new(stream))))
     }
 }
 
-/// One exchange to its end. A caller that is gone ends it, too.
-async fn talk<Q: Register>(
+/// Runs a stream to completion and logs its outcome. A client that disconnects ends the stream as well.
+async fn run<R: RegisterRequest>(
     shared: Arc<Shared>,
-    peer: Arc<Peer>,
-    Opened { place, verdict }: Opened,
-    mut requests: Streaming<Q>,
-    answers: Answers,
+    connection: Arc<Connection>,
+    LoggedCall { index, action }: LoggedCall,
+    mut requests: Streaming<R>,
+    responses: Responses,
 ) {
-    let joined = match &verdict {
-        Verdict::Stream(StreamFault::EndAtOnce) => Ok(None),
-        Verdict::Refuse(failure) => {
-            let asked = exchange(&shared, place, &verdict, &mut requests, &answers).await;
-            asked.and(Err(failure.clone()))
+    let result = match &action {
+        CallAction::BreakStream(StreamFault::EndImmediately) => Ok(None),
+        CallAction::Refuse(error) => {
+            let result = exchange(&shared, index, &action, &mut requests, &responses).await;
+            result.and(Err(error.clone()))
         }
-        _ => exchange(&shared, place, &verdict, &mut requests, &answers).await,
+        _ => exchange(&shared, index, &action, &mut requests, &responses).await,
     };
-    if matches!(verdict, Verdict::Lose) {
-        shared.log.end(place, Outcome::ReplyLost);
-        peer.cut.notify_one();
+    if matches!(action, CallAction::DropReply) {
+        shared.log.end(index, Outcome::ReplyDropped);
+        connection.abort.notify_one();
         return;
     }
-    let (outcome, answer) = match joined {
-        Ok(None) => (Outcome::ReplyLost, None),
+    let (outcome, response) = match result {
+        Ok(None) => (Outcome::ReplyDropped, None),
         Ok(Some(certs)) => {
-            let certs = RegisterResponse { certs: Some(certs), ..RegisterResponse::default() };
-            (Outcome::Answered, Some(Ok(certs)))
+            let response = RegisterResponse { certs: Some(certs), ..RegisterResponse::default() };
+            (Outcome::Succeeded, Some(Ok(response)))
         }
-        Err(failure) => (Outcome::Refused(failure.code, failure.message.clone()), Some(Err(failure.into()))),
+        Err(error) => (Outcome::Refused(error.code, error.message.clone()), Some(Err(error.into()))),
     };
-    shared.log.end(place, outcome);
-    if let Some(answer) = answer {
-        let _ = answers.send(answer).await;
+    shared.log.end(index, outcome);
+    if let Some(response) = response {
+        let _ = responses.send(response).await;
     }
 }
 
-/// The certificates; none where the stream is to end without.
-async fn exchange<Q: Register>(
+/// Sends the challenge, receives the request and lets the bot join. Returns `None` if the stream is to end without
+/// certificates.
+async fn exchange<R: RegisterRequest>(
     shared: &Shared,
-    place: usize,
-    verdict: &Verdict,
-    requests: &mut Streaming<Q>,
-    answers: &Answers,
-) -> Result<Option<Certs>, Failure> {
-    let challenge = match verdict {
-        Verdict::Stream(StreamFault::Challenge(text)) => text.clone(),
-        _ => Q::challenge()?,
+    index: usize,
+    action: &CallAction,
+    requests: &mut Streaming<R>,
+    responses: &Responses,
+) -> Result<Option<Certs>, ApiError> {
+    let challenge = match action {
+        CallAction::BreakStream(StreamFault::Challenge(challenge)) => challenge.clone(),
+        _ => R::challenge()?,
     };
-    let first = RegisterResponse { challenge: challenge.clone(), ..RegisterResponse::default() };
-    let _ = answers.send(Ok(first)).await;
-    let gone = || Failure::new(Code::Cancelled, "the caller is gone");
-    let mut request = requests.message().await.ok().flatten().ok_or_else(gone)?;
-    shared.log.received(place, Bytes::from(request.encode_to_vec()), format!("{request:?}"));
-    if matches!(verdict, Verdict::Stream(StreamFault::EndAfterChallenge) | Verdict::Refuse(_)) {
+    let response = RegisterResponse { challenge: challenge.clone(), ..RegisterResponse::default() };
+    let _ = responses.send(Ok(response)).await;
+    let disconnected = || ApiError::new(Code::Cancelled, "the client has disconnected");
+    let mut request = requests.message().await.ok().flatten().ok_or_else(disconnected)?;
+    shared.log.set_request(index, Bytes::from(request.encode_to_vec()), format!("{request:?}"));
+    if matches!(action, CallAction::BreakStream(StreamFault::EndWithoutCertificates) | CallAction::Refuse(_))
+    {
         return Ok(None);
     }
-    let common = request.common();
+    let common = request.take_common();
     if common.token.is_empty() || common.role != "Bot" {
-        return Err(Failure::new(Code::InvalidArgument, "missing parameter Token, or a role other than Bot"));
+        return Err(ApiError::invalid_argument("missing parameter Token, or a role other than Bot"));
     }
     let expires = common.expires.map(SystemTime::try_from).transpose();
-    let expires =
-        expires.map_err(|_| Failure::new(Code::InvalidArgument, "expires: not a time of this world"))?;
-    let join = Join {
+    let expires = expires.map_err(|_| ApiError::invalid_argument("expires: out of range"))?;
+    let join = JoinRequest {
         token: &common.token,
-        proof: request.proof(&challenge),
+        attestation: request.attestation(&challenge),
         host: &common.node_name,
         ssh_key: &common.public_ssh_key,
         expires,

@@ -1,5 +1,4 @@
-//! A P-256 key that signs tokens (JWS, ES256), and its public half in the forms that others want. Depends on aws-lc-rs; knows
-//! no claims.
+//! Signs JWTs with a P-256 key (ES256) and encodes its public key as PEM and JWK. Knows nothing about claims.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::encoding::AsDer as _;
@@ -12,6 +11,7 @@ use x509_cert::der::pem::{LineEnding, encode_string};
 
 use crate::error::Error;
 
+/// A P-256 key that signs JWTs.
 pub(crate) struct JwtKey(EcdsaKeyPair);
 
 impl JwtKey {
@@ -20,37 +20,37 @@ impl JwtKey {
         key.map(Self).map_err(|_| Error::Crypto("generate a P-256 key"))
     }
 
-    /// A token that says so and is signed under this key, which `kid` names where it is given.
+    /// Returns a signed token with these claims. The header contains `kid` if it is given.
     pub(crate) fn sign(&self, kid: Option<&str>, claims: &Value) -> Result<String, Error> {
         let encode = |part: &Value| BASE64_URL_SAFE_NO_PAD.encode(part.to_string());
-        let mut head = json!({ "alg": "ES256", "typ": "JWT" });
+        let mut header = json!({ "alg": "ES256", "typ": "JWT" });
         if let Some(kid) = kid {
-            head["kid"] = kid.into();
+            header["kid"] = kid.into();
         }
-        let signed = format!("{}.{}", encode(&head), encode(claims));
+        let signed = format!("{}.{}", encode(&header), encode(claims));
         let signature = self.0.sign(&SystemRandom::new(), signed.as_bytes());
         let signature = signature.map_err(|_| Error::Crypto("sign a token"))?;
         Ok(format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature)))
     }
 
-    /// The uncompressed point.
+    /// Returns the public key as an uncompressed point.
     pub(crate) fn public_point(&self) -> &[u8] {
         self.0.public_key().as_ref()
     }
 
-    /// `PUBLIC KEY` in PEM.
+    /// Returns the public key as a PEM block `PUBLIC KEY`.
     pub(crate) fn public_pem(&self) -> Result<String, Error> {
         let der = self.0.public_key().as_der().map_err(|_| Error::Crypto("encode a P-256 public key"))?;
         Ok(encode_string("PUBLIC KEY", LineEnding::LF, der.as_ref()).map_err(x509_cert::der::Error::from)?)
     }
 
-    /// A name that follows from the key.
-    pub(crate) fn id(&self) -> String {
+    /// Returns the key id: the base64url SHA-256 digest of the public key.
+    pub(crate) fn key_id(&self) -> String {
         BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, self.public_point()))
     }
 }
 
-/// The members of a JWK that hold an uncompressed point of P-256.
+/// Returns the JWK of a P-256 public key that is given as an uncompressed point.
 pub(crate) fn jwk(point: &[u8]) -> Value {
     let encode = |part: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(part);
     let (x, y) = point.get(1..).unwrap_or_default().split_at_checked(32).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Keys: the P-256 keys that sign and serve, and the public keys of callers in either of their spellings.
-//! Depends on aws-lc-rs and the DER types; knows no certificate.
+//! Generates P-256 keys for signing and for TLS servers, and parses the public keys of clients, which come as
+//! authorized_keys lines or PEM. Knows nothing about certificates.
 
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
@@ -7,7 +7,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair
 use ssh_key::public::{EcdsaPublicKey, KeyData};
 use x509_cert::der::asn1::{BitString, Null, SequenceOf, UintRef};
 use x509_cert::der::oid::ObjectIdentifier;
-use x509_cert::der::{Any, Decode as _, Encode as _, pem};
+use x509_cert::der::{Any, Decode as _, Encode as _, pem as der_pem};
 use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 
 use crate::error::Error;
@@ -17,14 +17,14 @@ const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
-/// Random bytes from the crypto provider.
+/// Returns random bytes from the crypto library.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], Error> {
     let mut bytes = [0; N];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| Error::Crypto("draw random bytes"))?;
+    SystemRandom::new().fill(&mut bytes).map_err(|_| Error::Crypto("generate random bytes"))?;
     Ok(bytes)
 }
 
-/// Lower-case hex, as tokens and server names spell bytes.
+/// Encodes bytes in lower-case hex, as in join tokens and server names.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -49,7 +49,7 @@ impl TlsKey {
         Ok(SubjectPublicKeyInfoOwned::from_der(der.as_ref())?)
     }
 
-    /// An ASN.1 ECDSA signature over SHA-256.
+    /// Returns an ECDSA signature over the SHA-256 digest of `message`, in ASN.1 encoding.
     pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
         let signature =
             self.0.sign(&SystemRandom::new(), message).map_err(|_| Error::Crypto("sign a certificate"))?;
@@ -57,13 +57,13 @@ impl TlsKey {
     }
 }
 
-/// A SubjectPublicKeyInfo for the same key that an authorized_keys line holds: RSA, ECDSA P-256 or Ed25519.
-pub(crate) fn spki_of_ssh(key: &KeyData) -> Result<SubjectPublicKeyInfoOwned, Error> {
+/// Converts an SSH public key (RSA, ECDSA P-256 or Ed25519) to a SubjectPublicKeyInfo.
+pub(crate) fn spki_from_ssh(key: &KeyData) -> Result<SubjectPublicKeyInfoOwned, Error> {
     let (oid, parameters, bits) = match key {
         KeyData::Rsa(rsa) => {
             let positive = |int: &ssh_key::Mpint| int.as_positive_bytes().unwrap_or_default().to_vec();
             let (n, e) = (positive(&rsa.n), positive(&rsa.e));
-            // PKCS#1: a sequence of two integers.
+            // An RSAPublicKey of PKCS#1 is a sequence of two integers.
             let mut pair = SequenceOf::<UintRef<'_>, 2>::new();
             pair.add(UintRef::new(&n)?)?;
             pair.add(UintRef::new(&e)?)?;
@@ -79,10 +79,10 @@ pub(crate) fn spki_of_ssh(key: &KeyData) -> Result<SubjectPublicKeyInfoOwned, Er
     Ok(SubjectPublicKeyInfoOwned { algorithm, subject_public_key: BitString::from_bytes(&bits)? })
 }
 
-/// A SubjectPublicKeyInfo from PEM. Teleport takes it under the label `PUBLIC KEY`, and under `RSA PUBLIC KEY` either
-/// as PKCS#1 or, mislabelled, as itself.
-pub(crate) fn spki_of_pem(text: &[u8]) -> Result<SubjectPublicKeyInfoOwned, Error> {
-    let (label, der) = pem::decode_vec(text).map_err(x509_cert::der::Error::from)?;
+/// Parses a PEM public key. Like Teleport, accepts a SubjectPublicKeyInfo under the label `PUBLIC KEY`, and either
+/// PKCS#1 or a mislabelled SubjectPublicKeyInfo under `RSA PUBLIC KEY`.
+pub(crate) fn spki_from_pem(pem: &[u8]) -> Result<SubjectPublicKeyInfoOwned, Error> {
+    let (label, der) = der_pem::decode_vec(pem).map_err(x509_cert::der::Error::from)?;
     match SubjectPublicKeyInfoOwned::from_der(&der) {
         Err(_) if label == "RSA PUBLIC KEY" => Ok(SubjectPublicKeyInfoOwned {
             algorithm: AlgorithmIdentifierOwned { oid: RSA, parameters: Some(Any::encode_from(&Null)?) },
@@ -92,7 +92,7 @@ pub(crate) fn spki_of_pem(text: &[u8]) -> Result<SubjectPublicKeyInfoOwned, Erro
     }
 }
 
-/// A random UUID, version 4.
+/// Returns a random UUID (version 4).
 pub(crate) fn uuid() -> Result<String, Error> {
     let mut bytes: [u8; 16] = random()?;
     bytes[6] = bytes[6] & 0x0f | 0x40;

@@ -1,7 +1,7 @@
-//! A development cluster by hand: starts one with one bot, prints how to reach it, and runs until interrupted.
+//! Runs a development cluster with one bot from the command line until interrupted, and prints how to reach it.
 //!
 //! ```text
-//! cargo run -p tbot-cluster -- <file to write the web CA to>
+//! cargo run -p tbot-cluster -- <file for the web CA>
 //! ```
 
 use std::io::Write as _;
@@ -13,7 +13,7 @@ use tbot_cluster::{Cluster, ClusterConfig, clock};
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let ca_file = std::env::args_os().nth(1).filter(|name| !name.to_string_lossy().starts_with('-'));
-    let ca_file = PathBuf::from(ca_file.context("usage: tbot-cluster <file to write the web CA to>")?);
+    let ca_file = PathBuf::from(ca_file.context("usage: tbot-cluster <file for the web CA>")?);
     let cluster = Cluster::start(ClusterConfig::new(clock::system())).await?;
     let token = cluster.add_bot("robot", &["access"])?;
     std::fs::write(&ca_file, cluster.web_ca_pem())

@@ -1,18 +1,20 @@
-//! The names of what the cluster serves, as its log and its faults know them.
+//! The names of the methods that the cluster serves, as used by its call log and its faults.
 
-/// `GET /webapi/find`, with or without `/v1` before it.
+/// `GET /webapi/find`, with or without the prefix `/v1`.
 pub const FIND: &str = "GET /webapi/find";
-/// `GET /webapi/ping`, with or without `/v1` before it.
+/// `GET /webapi/ping`, with or without the prefix `/v1`.
 pub const WEB_PING: &str = "GET /webapi/ping";
-/// `POST /webapi/host/credentials`, with or without `/v1` before it.
+/// `POST /webapi/host/credentials`, with or without the prefix `/v1`.
 pub const JOIN: &str = "POST /webapi/host/credentials";
 
-/// Streams in which the cluster speaks first.
+/// A bidirectional stream that begins with a challenge from the cluster.
 pub const REGISTER_USING_IAM: &str = "/proto.JoinService/RegisterUsingIAMMethod";
+/// A bidirectional stream that begins with a challenge from the cluster.
 pub const REGISTER_USING_AZURE: &str = "/proto.JoinService/RegisterUsingAzureMethod";
 
-/// REST on auth.
+/// Part of the auth server's REST API.
 pub const REMOTE_CLUSTERS: &str = "GET /v2/remoteclusters";
+/// Part of the auth server's REST API.
 pub const HOST_CERTS: &str = "POST /v2/ca/host/certs";
 
 pub const PING: &str = "/proto.AuthService/Ping";
@@ -24,7 +26,7 @@ pub const CREATE_APP_SESSION: &str = "/proto.AuthService/CreateAppSession";
 pub const GET_APP_SESSION: &str = "/proto.AuthService/GetAppSession";
 pub const GET_CERT_AUTHORITIES: &str = "/teleport.trust.v1.TrustService/GetCertAuthorities";
 pub const GET_CERT_AUTHORITY: &str = "/teleport.trust.v1.TrustService/GetCertAuthority";
-/// A stream of events.
+/// A server stream.
 pub const WATCH_EVENTS: &str = "/proto.AuthService/WatchEvents";
 
 pub const ISSUE_WORKLOAD_IDENTITY: &str =
@@ -34,7 +36,7 @@ pub const ISSUE_WORKLOAD_IDENTITIES: &str =
 pub const LIST_SPIFFE_FEDERATIONS: &str =
     "/teleport.machineid.v1.SPIFFEFederationService/ListSPIFFEFederations";
 
-/// The name of a web request: its verb and path without the version prefix.
-pub(crate) fn of_web(request: &str) -> String {
+/// Returns the method of a web request, given as `VERB /path`: the same without the version prefix.
+pub(crate) fn from_web_request(request: &str) -> String {
     request.replacen(" /v1/webapi/", " /webapi/", 1)
 }

@@ -1,18 +1,15 @@
-//! What is registered with the cluster: applications, databases, Kubernetes clusters. Finds them by the predicates that
-//! agents are known to send; nothing is behind them. Depends on [`crate::proto`]; knows no caller.
-//! Source: protocol facts, section 4.6.
+//! The applications, databases and Kubernetes clusters that are registered with the cluster. Finds them by the
+//! predicates that agents are known to send. No servers run behind them. Makes no access decisions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tonic::Code;
-
-use crate::error::Failure;
+use crate::error::ApiError;
 use crate::proto::ListResourcesRequest;
 
-/// What a cloud's name was before discovery made it unique.
-pub const DISCOVERED_NAME: &str = "teleport.internal/discovered-name";
+/// The label with the name that a resource has in its cloud, from before discovery made it unique.
+pub const DISCOVERED_NAME_LABEL: &str = "teleport.internal/discovered-name";
 
-/// Something that certificates can lead to.
+/// A resource that certificates can be routed to.
 #[derive(Clone, Debug)]
 pub struct Resource {
     pub name: String,
@@ -20,7 +17,7 @@ pub struct Resource {
     pub kind: ResourceKind,
 }
 
-/// Its kind, and what only that kind has.
+/// The kind of a resource, with the properties that are specific to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResourceKind {
     Application { public_addr: String },
@@ -51,7 +48,7 @@ impl Resource {
         self
     }
 
-    /// The type by which it is listed.
+    /// Returns the resource type in list requests.
     fn type_name(&self) -> &'static str {
         match self.kind {
             ResourceKind::Application { .. } => "app_server",
@@ -61,11 +58,11 @@ impl Resource {
     }
 }
 
-/// All of them, in the order of registration.
+/// The registered resources in the order of registration.
 #[derive(Debug, Default)]
 pub(crate) struct Resources {
     all: Vec<Resource>,
-    /// Whether every page says that another one follows.
+    /// Whether every page claims that another one follows.
     pub(crate) is_endless: bool,
 }
 
@@ -74,27 +71,30 @@ impl Resources {
         self.all.push(resource);
     }
 
-    /// Names of the Kubernetes clusters.
-    pub(crate) fn kubernetes(&self) -> BTreeSet<&str> {
+    /// Returns the names of the Kubernetes clusters.
+    pub(crate) fn kubernetes_names(&self) -> BTreeSet<&str> {
         let all = self.all.iter().filter(|resource| resource.kind == ResourceKind::Kubernetes);
         all.map(|resource| resource.name.as_str()).collect()
     }
 
-    /// One page of what a request asks for, and the key of the next one.
-    pub(crate) fn page(&self, request: &ListResourcesRequest) -> Result<(Vec<Resource>, String), Failure> {
-        let known = ["app_server", "db_server", "kube_server"];
-        if !known.contains(&request.resource_type.as_str()) {
-            return Err(bad(format!("resource type {:?} is not supported", request.resource_type)));
+    /// Returns the requested page and the key of the next one, which is empty after the last page.
+    pub(crate) fn page(&self, request: &ListResourcesRequest) -> Result<(Vec<Resource>, String), ApiError> {
+        let supported = ["app_server", "db_server", "kube_server"];
+        if !supported.contains(&request.resource_type.as_str()) {
+            return Err(ApiError::invalid_argument(format!(
+                "resource type {:?} is not supported",
+                request.resource_type
+            )));
         }
         let predicate = Predicate::parse(&request.predicate_expression)?;
         let matching = self.all.iter().filter(|resource| {
             resource.type_name() == request.resource_type
-                && predicate.holds(resource)
+                && predicate.matches(resource)
                 && request.labels.iter().all(|(key, value)| resource.labels.get(key) == Some(value))
         });
-        let start = if request.start_key.is_empty() { 0 } else { place(&request.start_key)? };
+        let start = if request.start_key.is_empty() { 0 } else { parse_start_key(&request.start_key)? };
         let limit = usize::try_from(request.limit).ok().filter(|limit| *limit > 0);
-        let limit = limit.ok_or_else(|| bad("nonpositive parameter limit"))?;
+        let limit = limit.ok_or_else(|| ApiError::invalid_argument("nonpositive parameter limit"))?;
         let all: Vec<_> = matching.skip(start).cloned().collect();
         let next = match (self.is_endless, all.len() > limit) {
             (true, _) => start.to_string(),
@@ -105,15 +105,12 @@ impl Resources {
     }
 }
 
-fn place(key: &str) -> Result<usize, Failure> {
-    key.parse().map_err(|_| bad("unknown start key"))
+fn parse_start_key(key: &str) -> Result<usize, ApiError> {
+    key.parse().map_err(|_| ApiError::invalid_argument("unknown start key"))
 }
 
-fn bad(message: impl Into<String>) -> Failure {
-    Failure::new(Code::InvalidArgument, message)
-}
-
-/// The part of the predicate language that agents use: `name == "x"`, `labels["k"] == "x"`, in parentheses, with `||`.
+/// A predicate, in the part of the predicate language that agents use: `name == "x"` and `labels["k"] == "x"`,
+/// optionally in parentheses and combined with `||`. An empty predicate matches every resource.
 #[derive(Debug, PartialEq, Eq)]
 struct Predicate(Vec<Term>);
 
@@ -124,27 +121,26 @@ enum Term {
 }
 
 impl Predicate {
-    fn parse(text: &str) -> Result<Self, Failure> {
+    fn parse(text: &str) -> Result<Self, ApiError> {
         if text.is_empty() {
             return Ok(Self(Vec::new()));
         }
-        let refused = || bad(format!("failed to parse predicate expression {text:?}"));
+        let invalid = || ApiError::invalid_argument(format!("failed to parse predicate expression {text:?}"));
         let mut terms = Vec::new();
         let mut rest = text;
         loop {
             let (inside, in_parentheses) = rest.strip_prefix('(').map_or((rest, false), |rest| (rest, true));
-            let (term, tail) = Term::parse(inside).ok_or_else(refused)?;
+            let (term, tail) = Term::parse(inside).ok_or_else(invalid)?;
             terms.push(term);
-            let tail = if in_parentheses { tail.strip_prefix(')').ok_or_else(refused)? } else { tail };
+            let tail = if in_parentheses { tail.strip_prefix(')').ok_or_else(invalid)? } else { tail };
             if tail.is_empty() {
                 return Ok(Self(terms));
             }
-            rest = tail.strip_prefix(" || ").ok_or_else(refused)?;
+            rest = tail.strip_prefix(" || ").ok_or_else(invalid)?;
         }
     }
 
-    /// No predicate holds for everything.
-    fn holds(&self, resource: &Resource) -> bool {
+    fn matches(&self, resource: &Resource) -> bool {
         self.0.is_empty()
             || self.0.iter().any(|term| match term {
                 Term::Name(name) => resource.name == *name,
@@ -156,22 +152,22 @@ impl Predicate {
 impl Term {
     fn parse(text: &str) -> Option<(Self, &str)> {
         if let Some(rest) = text.strip_prefix("name == ") {
-            let (name, rest) = string(rest)?;
+            let (name, rest) = parse_string(rest)?;
             return Some((Self::Name(name), rest));
         }
-        let (key, rest) = string(text.strip_prefix("labels[")?)?;
-        let (value, rest) = string(rest.strip_prefix("] == ")?)?;
+        let (key, rest) = parse_string(text.strip_prefix("labels[")?)?;
+        let (value, rest) = parse_string(rest.strip_prefix("] == ")?)?;
         Some((Self::Label(key, value), rest))
     }
 }
 
-/// A quoted string, and what comes after it.
-fn string(text: &str) -> Option<(String, &str)> {
+/// Parses a quoted string. Returns it with the rest of the input.
+fn parse_string(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut characters = text.strip_prefix('"')?.char_indices();
-    while let Some((at, character)) = characters.next() {
+    while let Some((index, character)) = characters.next() {
         match character {
-            '"' => return Some((value, &text[at + 2..])),
+            '"' => return Some((value, &text[index + 2..])),
             '\\' => value.push(characters.next()?.1),
             other => value.push(other),
         }
@@ -184,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn predicates_of_agents_are_understood_and_others_refused() {
+    fn predicates_of_agents_are_parsed_and_others_rejected() {
         let parse = |text: &str| Predicate::parse(text).ok().map(|predicate| predicate.0);
         assert_eq!(parse(r#"name == "a\"\\b""#), Some(vec![Term::Name(r#"a"\b"#.to_owned())]));
         assert_eq!(

@@ -1,5 +1,5 @@
-//! The one port: accepts, routes by ClientHello, and takes every call through the same stations: log, faults, answer,
-//! log. Depends on hyper and tokio; the answers are elsewhere.
+//! Serves the cluster's one port: accepts connections, selects the server by ClientHello, and takes every call
+//! through the same steps: log it, apply faults, process it, and log the outcome. Other modules process the calls.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -19,76 +19,69 @@ use serde::Serialize as _;
 use serde_json::ser::{PrettyFormatter, Serializer};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_rustls::LazyConfigAcceptor;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use crate::faults::Verdict;
+use crate::call_log::{Call, Outcome};
+use crate::connection::Connection;
+use crate::error::ApiError;
+use crate::faults::CallAction;
 use crate::identity::Caller;
-use crate::join_service::{self, Opened};
-use crate::log::{Call, Outcome};
-use crate::tls::Route;
-use crate::{Failure, Shared, auth, method};
+use crate::join_service::{self, LoggedCall};
+use crate::shared::Shared;
+use crate::tls::Backend;
+use crate::{auth_service, method};
 
-/// The proxy reads no longer body.
-const MAX_BODY: usize = 10 * 1024 * 1024;
-/// Before the message of a gRPC body: one byte of flags, four of length.
-const GRPC_PREFIX: usize = 5;
+/// The maximum size of a request body.
+const MAX_BODY_LEN: usize = 10 * 1024 * 1024;
+/// The length of the prefix of a gRPC message: one byte of flags and four of length.
+const GRPC_PREFIX_LEN: usize = 5;
 
-/// What is known of a connection before its first request.
-pub(crate) struct Peer {
-    addr: SocketAddr,
-    route: Route,
-    /// The client certificate, when it is one that auth accepts.
-    caller: Result<Caller, Failure>,
-    /// Ends the connection without an answer.
-    pub(crate) cut: Notify,
-}
-
-/// Accepts until dropped. Every connection lives inside this future, so dropping it closes them all.
+/// Accepts connections until dropped. This future owns every connection, so dropping it closes them all.
 pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((socket, addr)) = accepted else { continue };
-                // Answers are small: without this each one waits for the client's delayed acknowledgement. A connection
-                // that it fails on is slower, and no worse.
+                // Replies are small; without this, each one waits for the client's delayed acknowledgement. A failure
+                // only makes the connection slower.
                 let _ = socket.set_nodelay(true);
-                connections.spawn(connection(shared.clone(), socket, addr));
+                connections.spawn(serve_while_up(shared.clone(), socket, addr));
             }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn connection(shared: Arc<Shared>, socket: TcpStream, addr: SocketAddr) {
-    let mut down = shared.faults.down();
+/// Serves a connection until it ends or the cluster goes down.
+async fn serve_while_up(shared: Arc<Shared>, socket: TcpStream, addr: SocketAddr) {
+    let mut down = shared.faults.watch_down();
     tokio::select! {
-        // Asked first: while the cluster is down, not even a ClientHello is read.
+        // Polled first, so that not even a ClientHello is read while the cluster is down.
         biased;
         _ = down.wait_for(|down| *down) => {}
-        _ = talk(shared, socket, addr) => {}
+        _ = serve_connection(shared, socket, addr) => {}
     }
 }
 
-/// Serves one connection. It ends in silence however it ends: the client sees its side of it.
-async fn talk(shared: Arc<Shared>, socket: TcpStream, addr: SocketAddr) -> Option<()> {
+/// Serves a connection until it ends. Errors are ignored, because the client sees them as well.
+async fn serve_connection(shared: Arc<Shared>, socket: TcpStream, addr: SocketAddr) -> Option<()> {
     let start = LazyConfigAcceptor::new(Acceptor::default(), socket).await.ok()?;
-    let (route, config) = shared.tls().route(&start.client_hello())?;
+    let (backend, config) = shared.tls().select(&start.client_hello())?;
     let stream = start.into_stream(config).await.ok()?;
-    let caller = caller(stream.get_ref().1.peer_certificates().unwrap_or_default());
-    let peer = Arc::new(Peer { addr, route, caller, cut: Notify::new() });
+    let client_chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let connection = Arc::new(Connection::new(addr, backend, client_chain));
     let service = {
-        let peer = peer.clone();
+        let connection = connection.clone();
         service_fn(move |request| {
-            let (shared, peer) = (shared.clone(), peer.clone());
+            let (shared, connection) = (shared.clone(), connection.clone());
             async move {
-                Ok::<_, Infallible>(match peer.route {
-                    Route::Join => join_station(shared, peer, request).await,
-                    Route::Web | Route::Auth => station(&shared, &peer, request).await,
+                Ok::<_, Infallible>(match connection.backend {
+                    Backend::Join => serve_join_stream(shared, connection, request).await,
+                    Backend::Web | Backend::Auth => serve_call(&shared, &connection, request).await,
                 })
             }
         })
@@ -96,112 +89,108 @@ async fn talk(shared: Arc<Shared>, socket: TcpStream, addr: SocketAddr) -> Optio
     let server = auto::Builder::new(TokioExecutor::new());
     tokio::select! {
         _ = server.serve_connection(TokioIo::new(stream), service) => {}
-        () = peer.cut.notified() => {}
+        () = connection.abort.notified() => {}
     }
     Some(())
 }
 
-/// Auth takes a leaf and nothing else.
-fn caller(chain: &[rustls::pki_types::CertificateDer<'_>]) -> Result<Caller, Failure> {
-    match chain {
-        [leaf] => Ok(Caller::from_der(leaf)?),
-        [] => Err(Failure::access_denied()),
-        _ => {
-            let text = "access denied: intermediaries are not supported";
-            Err(Failure::new(Code::PermissionDenied, text))
-        }
-    }
-}
-
-/// How an answer, and above all a refusal, is spelled.
+/// The protocol of a call, which determines how its response is encoded.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Dialect {
+enum Protocol {
     Http,
     Grpc,
 }
 
-/// Takes one stream, whose messages come as it goes, through the same stations.
-async fn join_station(shared: Arc<Shared>, peer: Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
+/// Serves a stream of the join service, whose messages arrive after the call has been logged.
+async fn serve_join_stream(
+    shared: Arc<Shared>,
+    connection: Arc<Connection>,
+    request: Request<Incoming>,
+) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let call = entry(&peer, Dialect::Grpc, &parts, &Bytes::new());
+    let call = log_entry(&connection, Protocol::Grpc, &parts, &Bytes::new());
     let method = call.method.clone();
-    let place = shared.log.begin(call);
-    let verdict = shared.faults.before(&method).await;
-    join_service::answer(shared, peer, Opened { place, verdict }, Request::from_parts(parts, body)).await
+    let index = shared.log.begin(call);
+    let action = shared.faults.before_call(&method).await;
+    let call = LoggedCall { index, action };
+    join_service::serve(shared, connection, call, Request::from_parts(parts, body)).await
 }
 
-/// Takes one call through its stations.
-async fn station(shared: &Shared, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
+/// Serves a call: logs it, applies faults, processes it and logs the outcome.
+async fn serve_call(shared: &Shared, connection: &Connection, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let dialect = dialect(&parts);
-    let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
-        return http_failure(&Failure::new(Code::InvalidArgument, "http: request body too large"));
+    let protocol = protocol(&parts);
+    let Ok(body) = Limited::new(body, MAX_BODY_LEN).collect().await else {
+        return http_error(&ApiError::invalid_argument("http: request body too large"));
     };
     let body = body.to_bytes();
-    let call = entry(peer, dialect, &parts, &body);
+    let call = log_entry(connection, protocol, &parts, &body);
     let method = call.method.clone();
-    let place = shared.log.begin(call);
-    let verdict = shared.faults.before(&method).await;
-    let response = match &verdict {
-        Verdict::Refuse(failure) => refuse(dialect, failure),
-        Verdict::Answer | Verdict::Lose | Verdict::Stream(_) => {
-            answer(shared, peer, dialect, &method, parts, body).await
+    let index = shared.log.begin(call);
+    let action = shared.faults.before_call(&method).await;
+    let response = match &action {
+        CallAction::Refuse(error) => refuse(protocol, error),
+        CallAction::Process | CallAction::DropReply | CallAction::BreakStream(_) => {
+            process(shared, connection, protocol, &method, parts, body).await
         }
     };
-    if matches!(verdict, Verdict::Lose) {
-        shared.log.end(place, Outcome::ReplyLost);
-        peer.cut.notify_one();
+    if matches!(action, CallAction::DropReply) {
+        shared.log.end(index, Outcome::ReplyDropped);
+        connection.abort.notify_one();
         return std::future::pending().await;
     }
-    shared.log.end(place, outcome(&response));
+    shared.log.end(index, outcome(&response));
     response
 }
 
-fn dialect(parts: &Parts) -> Dialect {
+fn protocol(parts: &Parts) -> Protocol {
     let content_type = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    if content_type.starts_with(b"application/grpc") { Dialect::Grpc } else { Dialect::Http }
+    if content_type.starts_with(b"application/grpc") { Protocol::Grpc } else { Protocol::Http }
 }
 
-/// The log's entry for a call.
-fn entry(peer: &Peer, dialect: Dialect, parts: &Parts, body: &Bytes) -> Call {
+/// Returns the log entry of a call.
+fn log_entry(connection: &Connection, protocol: Protocol, parts: &Parts, body: &Bytes) -> Call {
     let path = parts.uri.path().to_owned();
-    let method = match (dialect, peer.route) {
-        (Dialect::Grpc, _) => path.clone(),
-        (Dialect::Http, Route::Auth) => format!("{} {path}", parts.method),
-        (Dialect::Http, Route::Web | Route::Join) => method::of_web(&format!("{} {path}", parts.method)),
+    let method = match (protocol, connection.backend) {
+        (Protocol::Grpc, _) => path.clone(),
+        (Protocol::Http, Backend::Auth) => format!("{} {path}", parts.method),
+        (Protocol::Http, Backend::Web | Backend::Join) => {
+            method::from_web_request(&format!("{} {path}", parts.method))
+        }
     };
-    let (request, summary) = match dialect {
-        Dialect::Grpc => {
-            let message = body.slice(GRPC_PREFIX.min(body.len())..);
-            let summary = auth::summary(&path, &message);
+    let (request, summary) = match protocol {
+        Protocol::Grpc => {
+            let message = body.slice(GRPC_PREFIX_LEN.min(body.len())..);
+            let summary = auth_service::summary(&path, &message);
             (message, summary)
         }
-        Dialect::Http => (body.clone(), String::from_utf8_lossy(body).into_owned()),
+        Protocol::Http => (body.clone(), String::from_utf8_lossy(body).into_owned()),
     };
-    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let to_string = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     Call {
         method,
         path,
-        user: peer.caller.as_ref().ok().map(|caller| caller.username.clone()),
+        user: connection.caller.as_ref().ok().map(|caller| caller.username.clone()),
         summary,
         request,
-        headers: parts.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+        headers: parts.headers.iter().map(|(name, value)| (name.to_string(), to_string(value))).collect(),
         outcome: Outcome::Pending,
     }
 }
 
-async fn answer(
+/// Processes a call and returns its response.
+async fn process(
     shared: &Shared,
-    peer: &Peer,
-    dialect: Dialect,
+    connection: &Connection,
+    protocol: Protocol,
     method: &str,
     parts: Parts,
     body: Bytes,
 ) -> Response<Body> {
-    match (peer.route, dialect) {
-        (Route::Web | Route::Join, Dialect::Http) => http(web(shared, method, &parts, &body)),
-        // The web server knows no gRPC; this is what made the Go agent's first calls fail (recorded).
-        (Route::Web | Route::Join, Dialect::Grpc) => {
+    match (connection.backend, protocol) {
+        (Backend::Web | Backend::Join, Protocol::Http) => http_response(web(shared, method, &parts, &body)),
+        // The web server does not support gRPC. As recorded, this is how the Go agent's first calls fail.
+        (Backend::Web | Backend::Join, Protocol::Grpc) => {
             let mut response = Response::new(Body::new(Full::from("access denied")));
             *response.status_mut() = StatusCode::FORBIDDEN;
             response
@@ -209,79 +198,81 @@ async fn answer(
                 .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
             response
         }
-        (Route::Auth, dialect) => {
-            let admitted = peer.caller.clone().and_then(|caller| {
+        (Backend::Auth, protocol) => {
+            let admitted = connection.caller.clone().and_then(|caller| {
                 shared.state().admit(&caller.username)?;
                 Ok(caller)
             });
-            match (admitted, dialect) {
-                (Err(failure), dialect) => refuse(dialect, &failure),
-                (Ok(caller), Dialect::Http) => http(rest(shared, &caller, method, &body)),
-                (Ok(caller), Dialect::Grpc) => {
+            match (admitted, protocol) {
+                (Err(error), protocol) => refuse(protocol, &error),
+                (Ok(caller), Protocol::Http) => http_response(rest(shared, &caller, method, &body)),
+                (Ok(caller), Protocol::Grpc) => {
                     let request = Request::from_parts(parts, Full::new(body));
-                    auth::answer(shared, &caller, peer.addr, request).await
+                    auth_service::serve(shared, &caller, connection.peer_addr, request).await
                 }
             }
         }
     }
 }
 
-fn web(shared: &Shared, method: &str, parts: &Parts, body: &[u8]) -> Result<Value, Failure> {
+fn web(shared: &Shared, method: &str, parts: &Parts, body: &[u8]) -> Result<Value, ApiError> {
     match method {
         method::FIND => Ok(shared.find()),
         method::WEB_PING => Ok(shared.web_ping()),
         method::JOIN => shared.web_join(&parts.headers, body),
-        _ => Err(Failure::new(Code::NotFound, format!("{method} is not found"))),
+        _ => Err(ApiError::not_found(format!("{method} is not found"))),
     }
 }
 
-/// The REST half of auth, or what is left of it.
-fn rest(shared: &Shared, caller: &Caller, method: &str, body: &[u8]) -> Result<Value, Failure> {
+/// Serves the auth server's REST API, of which Teleport retains a few calls.
+fn rest(shared: &Shared, caller: &Caller, method: &str, body: &[u8]) -> Result<Value, ApiError> {
     match method {
         method::REMOTE_CLUSTERS => Ok(shared.remote_clusters()),
         method::HOST_CERTS => shared.host_cert(caller, body),
-        _ => Err(Failure::new(Code::NotFound, format!("{method} is not found"))),
+        _ => Err(ApiError::not_found(format!("{method} is not found"))),
     }
 }
 
-fn http(result: Result<Value, Failure>) -> Response<Body> {
+fn http_response(result: Result<Value, ApiError>) -> Response<Body> {
     match result {
         Ok(value) => json_response(StatusCode::OK, value.to_string()),
-        Err(failure) => http_failure(&failure),
+        Err(error) => http_error(&error),
     }
 }
 
-fn refuse(dialect: Dialect, failure: &Failure) -> Response<Body> {
-    match dialect {
-        Dialect::Http => http_failure(failure),
-        Dialect::Grpc => Status::from(failure.clone()).into_http(),
+fn refuse(protocol: Protocol, error: &ApiError) -> Response<Body> {
+    match protocol {
+        Protocol::Http => http_error(error),
+        Protocol::Grpc => Status::from(error.clone()).into_http(),
     }
 }
 
-/// A refusal over HTTP, indented with four spaces like the recorded one. The outcome for the log rides along.
-fn http_failure(failure: &Failure) -> Response<Body> {
-    let value = json!({ "error": { "message": failure.message } });
-    let mut text = Vec::new();
-    let mut serializer = Serializer::with_formatter(&mut text, PrettyFormatter::with_indent(b"    "));
-    let text = match value.serialize(&mut serializer) {
-        Ok(()) => String::from_utf8_lossy(&text).into_owned(),
+/// Returns a refusal over HTTP, indented with four spaces as recorded. The response carries `error` as an extension,
+/// from which the log takes the outcome.
+fn http_error(error: &ApiError) -> Response<Body> {
+    let value = json!({ "error": { "message": error.message } });
+    let mut body = Vec::new();
+    let mut serializer = Serializer::with_formatter(&mut body, PrettyFormatter::with_indent(b"    "));
+    let body = match value.serialize(&mut serializer) {
+        Ok(()) => String::from_utf8_lossy(&body).into_owned(),
         Err(_) => value.to_string(),
     };
-    let mut response = json_response(failure.http_status(), text);
-    response.extensions_mut().insert(failure.clone());
+    let mut response = json_response(error.http_status(), body);
+    response.extensions_mut().insert(error.clone());
     response
 }
 
-fn json_response(status: StatusCode, text: String) -> Response<Body> {
-    let mut response = Response::new(Body::new(Full::from(text)));
+fn json_response(status: StatusCode, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::new(Full::from(body)));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
+/// Returns the outcome that a response represents.
 fn outcome(response: &Response<Body>) -> Outcome {
-    if let Some(failure) = response.extensions().get::<Failure>() {
-        return Outcome::Refused(failure.code, failure.message.clone());
+    if let Some(error) = response.extensions().get::<ApiError>() {
+        return Outcome::Refused(error.code, error.message.clone());
     }
     match Status::from_header_map(response.headers()) {
         Some(status) if status.code() != Code::Ok => {
@@ -290,6 +281,6 @@ fn outcome(response: &Response<Body>) -> Outcome {
         _ if response.status() != StatusCode::OK => {
             Outcome::Refused(Code::PermissionDenied, response.status().to_string())
         }
-        _ => Outcome::Answered,
+        _ => Outcome::Succeeded,
     }
 }

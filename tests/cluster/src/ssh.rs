@@ -1,4 +1,5 @@
-//! SSH certificates: of users, the same identity as the X.509 one, as extensions; and of hosts. Depends on ssh-key; decides nothing.
+//! Signs SSH certificates. Those of users encode the same identity as the X.509 certificate, as extensions; those of
+//! hosts name the cluster. Makes no access decisions.
 
 use std::time::SystemTime;
 
@@ -10,29 +11,29 @@ use ssh_key::{Algorithm, PrivateKey};
 
 use crate::clock::unix_seconds;
 use crate::error::Error;
-use crate::identity::{Identity, KEY_POLICY, Standing, TRAITS};
+use crate::identity::{CertHolder, Identity, KEY_POLICY, TRAITS};
 use crate::keys::random;
 
-/// An Ed25519 key that signs SSH certificates, as newer servers have it.
+/// An Ed25519 key that signs SSH certificates, as on newer servers.
 pub(crate) struct SshKey {
     key: PrivateKey,
-    line: String,
+    public_line: String,
 }
 
 impl SshKey {
     pub(crate) fn generate() -> Result<Self, Error> {
         let key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519)?;
-        let line = key.public_key().to_openssh()? + "\n";
-        Ok(Self { key, line })
+        let public_line = key.public_key().to_openssh()? + "\n";
+        Ok(Self { key, public_line })
     }
 
-    /// The authorized_keys line, with its newline and no comment.
+    /// Returns the public key as an authorized_keys line, with a newline and without a comment.
     pub(crate) fn public_line(&self) -> &str {
-        &self.line
+        &self.public_line
     }
 
-    /// A certificate line, with its newline, that says of `key` what `identity` says.
-    pub(crate) fn certify(
+    /// Returns a user certificate for `key`, as a line with its newline.
+    pub(crate) fn certify_user(
         &self,
         key: KeyData,
         identity: &Identity,
@@ -52,13 +53,13 @@ impl SshKey {
             .extension("teleport-roles", roles)?
             .extension("teleport-route-to-cluster", &identity.route_to_cluster)?
             .extension("teleport-traits", TRAITS)?;
-        match &identity.standing {
-            Standing::Bot { generation: None } => {}
-            Standing::Bot { generation: Some(generation) } => {
+        match &identity.holder {
+            CertHolder::Bot { generation: None } => {}
+            CertHolder::Bot { generation: Some(generation) } => {
                 builder.extension("renewable", "")?.extension("generation", generation.to_string())?;
             }
-            Standing::Impersonated { by, reissuable } => {
-                builder.extension("impersonator", by)?;
+            CertHolder::Output { bot_user, reissuable } => {
+                builder.extension("impersonator", bot_user)?;
                 if !reissuable {
                     builder.extension("disallow-reissue", "")?;
                 }
@@ -67,7 +68,8 @@ impl SshKey {
         Ok(builder.sign(&self.key)?.to_openssh()? + "\n")
     }
 
-    /// A certificate line, with its newline, of a host of `cluster`. The key id is empty (recorded).
+    /// Returns a host certificate for a node of `cluster`, as a line with its newline. As recorded, the key id is
+    /// empty.
     pub(crate) fn certify_host(
         &self,
         key: KeyData,

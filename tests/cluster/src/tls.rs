@@ -1,5 +1,5 @@
-//! One port, two servers: the ClientHello decides between the proxy's web server and the auth server behind it.
-//! Depends on rustls; knows no request. Sources: protocol facts, sections 4.1, 4.2 and 9.
+//! Selects the server of a connection by its ClientHello: the proxy's web server, the proxy's join service or the auth
+//! server all listen on one port. Knows nothing about requests.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -9,37 +9,39 @@ use rustls::pki_types::CertificateDer;
 use rustls::server::{ClientHello, NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 
-use crate::ca::{AUTH_NAME, Authorities, ServerKey, TlsAuthority};
+use crate::authorities::{AUTH_NAME, Authorities};
 use crate::clock::{Clock, TlsClock};
 use crate::error::Error;
 use crate::keys::hex;
+use crate::tls_authority::{ServerKey, TlsAuthority};
 
-/// A DNS label cannot be longer, so the hex of a long cluster name is no server name.
-const MAX_LABEL: usize = 63;
+/// The maximum length of a DNS label. The hex of a long cluster name exceeds it and cannot be used as a server name.
+const MAX_LABEL_LEN: usize = 63;
 
-/// What the first ALPN entry is for the proxy's own gRPC.
+/// The first ALPN entry of a connection to the proxy's own gRPC server.
 const JOIN_PROTOCOL: &[u8] = b"teleport-proxy-grpc";
 
-/// Which server a connection asked for.
+/// The server that a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Route {
+pub(crate) enum Backend {
+    /// The proxy's web server.
     Web,
-    /// What the proxy itself serves by gRPC, to everybody.
+    /// The proxy's gRPC server for joins, which requires no client certificate.
     Join,
     Auth,
 }
 
-/// The TLS of both servers.
-pub(crate) struct Tls {
+/// The TLS configurations of all servers.
+pub(crate) struct TlsConfigs {
     web: Arc<ServerConfig>,
     join: Arc<ServerConfig>,
-    grpc: Arc<ServerConfig>,
-    rest: Arc<ServerConfig>,
-    /// What the first ALPN entry must be to reach auth.
+    auth_grpc: Arc<ServerConfig>,
+    auth_rest: Arc<ServerConfig>,
+    /// The first ALPN entry of a connection to the auth server.
     auth_protocol: Vec<u8>,
 }
 
-impl Tls {
+impl TlsConfigs {
     pub(crate) fn new(cluster: &str, authorities: &Authorities, clock: &Clock) -> Result<Self, Error> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let loopback = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
@@ -48,11 +50,10 @@ impl Tls {
 
         let label = hex(cluster.as_bytes());
         let mut names = vec![AUTH_NAME.to_owned(), format!("*.{AUTH_NAME}")];
-        if label.len() <= MAX_LABEL {
+        if label.len() <= MAX_LABEL_LEN {
             names.push(format!("{label}.{AUTH_NAME}"));
         }
-        let serving = authorities.host.serving.tls.as_ref();
-        let serving = serving.ok_or(Error::Crypto("find the host authority's TLS key"))?;
+        let serving = authorities.host.serving.tls()?;
         let auth_key = || server_key(serving, names.clone(), &[]);
 
         let clients = || Some(authorities.user.trusted_tls().map(TlsAuthority::der).collect());
@@ -63,33 +64,35 @@ impl Tls {
         join.alpn_protocols = vec![b"h2".to_vec()];
         let mut grpc = config(&provider, clock, clients(), auth_key()?)?;
         grpc.alpn_protocols = vec![b"h2".to_vec()];
-        // Auth knows only `h2`; towards a client that does not offer it, it pretends to know no ALPN at all.
+        // The auth server supports only `h2`; with a client that does not offer it, no protocol is negotiated.
         let rest = config(&provider, clock, clients(), auth_key()?)?;
         Ok(Self {
             web: Arc::new(web),
             join: Arc::new(join),
-            grpc: Arc::new(grpc),
-            rest: Arc::new(rest),
+            auth_grpc: Arc::new(grpc),
+            auth_rest: Arc::new(rest),
             auth_protocol: format!("teleport-auth@{label}.{AUTH_NAME}").into_bytes(),
         })
     }
 
-    /// The server for a connection, or none when it names the auth server of another cluster.
-    pub(crate) fn route(&self, hello: &ClientHello<'_>) -> Option<(Route, Arc<ServerConfig>)> {
+    /// Returns the server for a connection, or `None` if the client asks for another cluster's auth server.
+    pub(crate) fn select(&self, hello: &ClientHello<'_>) -> Option<(Backend, Arc<ServerConfig>)> {
         let offered: Vec<&[u8]> = hello.alpn().into_iter().flatten().collect();
         match offered.first() {
             Some(first) if *first == self.auth_protocol => {
-                let config = if offered.contains(&b"h2".as_slice()) { &self.grpc } else { &self.rest };
-                Some((Route::Auth, config.clone()))
+                let config =
+                    if offered.contains(&b"h2".as_slice()) { &self.auth_grpc } else { &self.auth_rest };
+                Some((Backend::Auth, config.clone()))
             }
             Some(first) if first.starts_with(b"teleport-auth@") => None,
-            Some(first) if *first == JOIN_PROTOCOL => Some((Route::Join, self.join.clone())),
-            _ => Some((Route::Web, self.web.clone())),
+            Some(first) if *first == JOIN_PROTOCOL => Some((Backend::Join, self.join.clone())),
+            _ => Some((Backend::Web, self.web.clone())),
         }
     }
 }
 
-/// A server's TLS; with `clients`, a client certificate of one of these authorities is required.
+/// Returns the TLS configuration of a server. If `clients` is given, clients need a certificate of one of these
+/// authorities.
 fn config(
     provider: &Arc<CryptoProvider>,
     clock: &Clock,
@@ -111,7 +114,7 @@ fn config(
         }
     };
     let mut config = builder.with_single_cert(vec![server.certificate], server.key)?;
-    // A resumed session is not verified again, so a certificate that has expired meanwhile would go on working.
+    // A resumed session is not verified again, so a certificate would be accepted after its expiry.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)

@@ -1,5 +1,5 @@
-//! What the proxy serves to everybody: discovery and the join. Depends on serde and on [`crate::issue`].
-//! Sources: protocol facts, sections 1.2, 2.1 and 2.3; recordings `webapi-*.json`, `first-join.json`, `join-refused.http`.
+//! The proxy's web API: discovery and the join with a secret token or an ID token. Follows the recordings
+//! `webapi-*.json`, `first-join.json` and `join-refused.http`.
 
 use std::time::SystemTime;
 
@@ -9,27 +9,27 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tonic::Code;
 
-use crate::issue::{Join, Proof};
+use crate::error::ApiError;
+use crate::join_request::{Attestation, JoinRequest};
 use crate::proto::Certs;
-use crate::{Failure, Shared};
+use crate::shared::Shared;
 
-/// The body of a join. Keys that matter to no bot are not read; every key may be missing or null.
+/// The body of a join request. Keys that bots do not use are ignored; every key may be missing or null.
 #[derive(Debug, Deserialize)]
-struct JoinRequest {
+struct JoinBody {
     node_name: Option<String>,
     role: Option<String>,
     token: Option<String>,
     id_token: Option<String>,
-    /// Base64 of an authorized_keys line.
+    /// An authorized_keys line in base64.
     public_ssh_key: Option<String>,
     /// RFC 3339.
     expires: Option<String>,
 }
 
 impl Shared {
-    /// `GET /webapi/find`: cheap, and says nothing of authentication.
+    /// Serves `GET /webapi/find`, which does not include the authentication settings.
     pub(crate) fn find(&self) -> Value {
         self.discovery(&json!({
             "type": "",
@@ -41,7 +41,7 @@ impl Shared {
         }))
     }
 
-    /// `GET /webapi/ping`: the same, with authentication filled in.
+    /// Serves `GET /webapi/ping`: the same with the authentication settings.
     pub(crate) fn web_ping(&self) -> Value {
         self.discovery(&json!({
             "type": "local",
@@ -80,44 +80,43 @@ impl Shared {
         })
     }
 
-    /// `POST /webapi/host/credentials`.
-    pub(crate) fn web_join(&self, headers: &HeaderMap, body: &[u8]) -> Result<Value, Failure> {
+    /// Serves `POST /webapi/host/credentials`.
+    pub(crate) fn web_join(&self, headers: &HeaderMap, body: &[u8]) -> Result<Value, ApiError> {
         let content_type =
             headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if content_type.split(';').next().map(str::trim) != Some("application/json") {
-            return Err(bad("invalid request"));
+            return Err(ApiError::invalid_argument("invalid request"));
         }
-        let request: JoinRequest =
-            serde_json::from_slice(body).map_err(|error| bad(format!("request: {error}")))?;
+        let request: JoinBody = serde_json::from_slice(body)
+            .map_err(|error| ApiError::invalid_argument(format!("request: {error}")))?;
         let token = request.token.as_deref().unwrap_or_default();
         if token.is_empty() {
-            return Err(bad("missing parameter Token"));
+            return Err(ApiError::invalid_argument("missing parameter Token"));
         }
         let host = request.node_name.as_deref().unwrap_or_default();
         let role = request.role.as_deref().unwrap_or_default();
         if role != "Bot" {
-            let text =
-                format!("{host:?} can not join the cluster with role {role:?}, tokens are for bots here");
-            return Err(Failure::new(Code::PermissionDenied, text));
+            return Err(ApiError::permission_denied(format!(
+                "{host:?} can not join the cluster with role {role:?}, only bots can join the development cluster"
+            )));
         }
         let ssh_key = request.public_ssh_key.unwrap_or_default();
-        let ssh_key =
-            BASE64_STANDARD.decode(ssh_key).map_err(|error| bad(format!("public_ssh_key: {error}")))?;
-        let expires = request.expires.map(|text| text.parse::<jiff::Timestamp>()).transpose();
-        let expires = expires.map_err(|error| bad(format!("expires: {error}")))?.map(SystemTime::from);
-        let proof = request.id_token.as_deref().filter(|text| !text.is_empty());
-        let proof = proof.map_or(Proof::None, Proof::IdToken);
-        let certs = self.join(&Join { token, proof, host, ssh_key: &ssh_key, expires })?;
-        Ok(reply(&certs))
+        let ssh_key = BASE64_STANDARD
+            .decode(ssh_key)
+            .map_err(|error| ApiError::invalid_argument(format!("public_ssh_key: {error}")))?;
+        let expires = request.expires.map(|time| time.parse::<jiff::Timestamp>()).transpose();
+        let expires = expires
+            .map_err(|error| ApiError::invalid_argument(format!("expires: {error}")))?
+            .map(SystemTime::from);
+        let id_token = request.id_token.as_deref().filter(|token| !token.is_empty());
+        let attestation = id_token.map_or(Attestation::None, Attestation::IdToken);
+        let certs = self.join(&JoinRequest { token, attestation, host, ssh_key: &ssh_key, expires })?;
+        Ok(to_json(&certs))
     }
 }
 
-fn bad(message: impl Into<String>) -> Failure {
-    Failure::new(Code::InvalidArgument, message)
-}
-
-/// [`Certs`] as the web spells them: every piece in base64.
-fn reply(certs: &Certs) -> Value {
+/// Encodes [`Certs`] as JSON, with every certificate and key in base64.
+fn to_json(certs: &Certs) -> Value {
     let one = |bytes: &Vec<u8>| BASE64_STANDARD.encode(bytes);
     let all = |list: &[Vec<u8>]| list.iter().map(one).collect::<Vec<_>>();
     json!({

@@ -1,8 +1,8 @@
-//! X.509: names with several values in one relative name, extensions, signing. Depends on the DER types and
-//! [`crate::keys`]; knows certificates, not who may have one.
+//! Builds and signs X.509 certificates, including names with several values in one relative distinguished name (RDN).
+//! Makes no access decisions.
 
 use std::net::IpAddr;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use x509_cert::attr::AttributeTypeAndValue;
@@ -26,18 +26,26 @@ use crate::clock::unix_seconds;
 use crate::error::Error;
 use crate::keys::{TlsKey, random};
 
+pub(crate) const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+pub(crate) const SERIAL_NUMBER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.5");
+pub(crate) const ORGANIZATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
+
 const ECDSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
 const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
 const CLIENT_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2");
 
-/// Builds a name, one relative name a call.
+/// Builds a distinguished name from RDNs.
 #[derive(Default)]
 pub(crate) struct NameBuilder(Vec<RelativeDistinguishedName>);
 
 impl NameBuilder {
-    /// One relative name that holds every value; nothing when there are none. DER sorts the values of a set, so their
-    /// order is lost, as it is on a real cluster.
-    pub(crate) fn all<S: AsRef<str>>(mut self, oid: ObjectIdentifier, values: &[S]) -> Result<Self, Error> {
+    /// Appends one RDN with all `values`, or nothing if there are none. DER sorts the values of a set, so their order
+    /// is lost, as on a real cluster.
+    pub(crate) fn one_rdn<S: AsRef<str>>(
+        mut self,
+        oid: ObjectIdentifier,
+        values: &[S],
+    ) -> Result<Self, Error> {
         let mut set = SetOfVec::new();
         for value in values {
             set.insert(AttributeTypeAndValue { oid, value: directory_string(value.as_ref())? })?;
@@ -48,9 +56,13 @@ impl NameBuilder {
         Ok(self)
     }
 
-    /// One relative name a value: how Teleport writes the attributes of its own.
-    pub(crate) fn each<S: AsRef<str>>(self, oid: ObjectIdentifier, values: &[S]) -> Result<Self, Error> {
-        values.iter().try_fold(self, |name, value| name.all(oid, std::slice::from_ref(value)))
+    /// Appends one RDN per value, as Teleport does for its own attributes.
+    pub(crate) fn rdn_per_value<S: AsRef<str>>(
+        self,
+        oid: ObjectIdentifier,
+        values: &[S],
+    ) -> Result<Self, Error> {
+        values.iter().try_fold(self, |name, value| name.one_rdn(oid, std::slice::from_ref(value)))
     }
 
     pub(crate) fn build(self) -> Name {
@@ -58,7 +70,7 @@ impl NameBuilder {
     }
 }
 
-/// PrintableString where the characters allow it, UTF8String otherwise: what Go writes, and so what clients have seen.
+/// Encodes a value as a PrintableString if its characters allow it and as a UTF8String otherwise, as Go does.
 fn directory_string(value: &str) -> Result<Any, Error> {
     Ok(match PrintableStringRef::new(value) {
         Ok(printable) => Any::encode_from(&printable)?,
@@ -66,8 +78,8 @@ fn directory_string(value: &str) -> Result<Any, Error> {
     })
 }
 
-/// Every value of an attribute of a name, in the name's order.
-pub(crate) fn values(name: &Name, oid: ObjectIdentifier) -> impl Iterator<Item = &str> {
+/// Returns the values of the attribute `oid` in order.
+pub(crate) fn attribute_values(name: &Name, oid: ObjectIdentifier) -> impl Iterator<Item = &str> {
     name.0
         .iter()
         .flat_map(|rdn| rdn.0.iter())
@@ -75,7 +87,7 @@ pub(crate) fn values(name: &Name, oid: ObjectIdentifier) -> impl Iterator<Item =
         .filter_map(|attribute| std::str::from_utf8(attribute.value.value()).ok())
 }
 
-/// What a certificate is for, which decides its extensions.
+/// The purpose of a certificate, which determines its extensions.
 pub(crate) enum Profile {
     Authority,
     User,
@@ -85,12 +97,12 @@ pub(crate) enum Profile {
     },
     /// An X.509 SVID.
     Workload {
-        id: String,
+        spiffe_id: String,
     },
 }
 
-/// Everything that a certificate says, before anybody signs it.
-pub(crate) struct Request {
+/// The content of a certificate to be signed.
+pub(crate) struct CertRequest {
     pub(crate) subject: Name,
     pub(crate) key: SubjectPublicKeyInfoOwned,
     pub(crate) not_before: SystemTime,
@@ -99,8 +111,8 @@ pub(crate) struct Request {
     pub(crate) serial: [u8; 16],
 }
 
-impl Request {
-    /// With a random serial number.
+impl CertRequest {
+    /// Creates a request with a random serial number.
     pub(crate) fn new(
         subject: Name,
         key: SubjectPublicKeyInfoOwned,
@@ -114,8 +126,8 @@ impl Request {
     }
 }
 
-/// Signs `request` in the name of `issuer`.
-pub(crate) fn sign(issuer: &Name, key: &TlsKey, request: Request) -> Result<Certificate, Error> {
+/// Signs `request` with `key`. `issuer` is the name of the key's owner.
+pub(crate) fn sign(issuer: &Name, key: &TlsKey, request: CertRequest) -> Result<Certificate, Error> {
     let algorithm = AlgorithmIdentifierOwned { oid: ECDSA_SHA256, parameters: None };
     let extensions = extensions(&request, &key.spki()?)?;
     let tbs_certificate = TbsCertificate {
@@ -139,12 +151,12 @@ pub(crate) fn pem(certificate: &Certificate) -> Result<String, Error> {
 }
 
 fn time(time: SystemTime) -> Result<Time, Error> {
-    let at = DateTime::from_unix_duration(std::time::Duration::from_secs(unix_seconds(time)))?;
-    Ok(Time::try_from(SystemTime::from(at))?)
+    let whole_seconds = DateTime::from_unix_duration(Duration::from_secs(unix_seconds(time)))?;
+    Ok(Time::try_from(SystemTime::from(whole_seconds))?)
 }
 
-/// The extensions of Teleport's own certificates, in their order (recorded, outputs/ and storage/).
-fn extensions(request: &Request, issuer: &SubjectPublicKeyInfoOwned) -> Result<Vec<Extension>, Error> {
+/// Returns the extensions of Teleport's own certificates, in the order of the recordings `outputs/` and `storage/`.
+fn extensions(request: &CertRequest, issuer: &SubjectPublicKeyInfoOwned) -> Result<Vec<Extension>, Error> {
     let usage = KeyUsages::DigitalSignature | KeyUsages::KeyEncipherment;
     let constraints = |ca| BasicConstraints { ca, path_len_constraint: None };
     let authority = AuthorityKeyIdentifier {
@@ -167,10 +179,10 @@ fn extensions(request: &Request, issuer: &SubjectPublicKeyInfoOwned) -> Result<V
             extension(false, &authority)?,
         ],
     };
-    if let Profile::Workload { id } = &request.profile {
-        let id = GeneralName::UniformResourceIdentifier(Ia5String::new(id)?);
-        // Nothing else says whose it is: it has no subject.
-        list.push(extension(true, &SubjectAltName(vec![id]))?);
+    if let Profile::Workload { spiffe_id } = &request.profile {
+        let uri = GeneralName::UniformResourceIdentifier(Ia5String::new(spiffe_id)?);
+        // Critical, because the subject is empty (RFC 5280, 4.2.1.6).
+        list.push(extension(true, &SubjectAltName(vec![uri]))?);
     }
     if let Profile::Server { dns, addresses } = &request.profile {
         let mut names = Vec::new();
@@ -193,7 +205,7 @@ fn extension<T: AssociatedOid + Encode>(critical: bool, value: &T) -> Result<Ext
     Ok(Extension { extn_id: T::OID, critical, extn_value: OctetString::new(value.to_der()?)? })
 }
 
-/// SHA-1 of the key's bits: not a signature, only the conventional name of a key (RFC 5280, 4.2.1.2).
+/// Returns the conventional key identifier: the SHA-1 digest of the key's bits (RFC 5280, 4.2.1.2).
 fn key_id(key: &SubjectPublicKeyInfoOwned) -> Result<OctetString, Error> {
     let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, key.subject_public_key.raw_bytes());
     Ok(OctetString::new(hash.as_ref())?)

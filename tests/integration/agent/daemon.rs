@@ -107,7 +107,7 @@ async fn an_output_that_fails_is_retried_and_does_not_stop_others() {
 async fn after_a_lost_renewal_the_agent_keeps_its_identity_and_does_not_renew_again() {
     let fixture = TestCluster::new().await;
     fixture.run_oneshot(fixture.config("30m", &[])).await.unwrap();
-    fixture.cluster.drop_reply(method::GENERATE_USER_CERTS);
+    fixture.cluster.drop_next_reply(method::GENERATE_USER_CERTS);
     let running = fixture.start(fixture.config("100ms", &[fixture.output("out")]));
     wait_until("the output is written three times", || fixture.call_count(method::REMOTE_CLUSTERS) >= 3)
         .await;

@@ -207,7 +207,7 @@ fn serve(stream: TcpStream, tls: Arc<ServerConfig>, state: &Mutex<State>) -> std
 }
 
 fn failure(status: u16, message: &str) -> (u16, Value) {
-    (status, json!({ "kind": "Status", "status": "Failure", "code": status, "message": message }))
+    (status, json!({ "kind": "Status", "status": "ApiError", "code": status, "message": message }))
 }
 
 impl State {

@@ -11,7 +11,7 @@ use std::io::ErrorKind;
 
 use serde_json::{Value, json};
 use tbot::agent::{AgentError, JoinReason, ProofError};
-use tbot_cluster::{Call, Issuer, method};
+use tbot_cluster::{Call, OidcIssuer, method};
 
 use super::certificate::assert_not_renewable;
 use super::errors::attestation_error;
@@ -26,14 +26,14 @@ type ErrorCheck = fn(&ProofError) -> bool;
 /// A cluster with a join token `ci`, which accepts ID tokens that `issuer` issued for `audience`.
 pub(super) struct DelegatedJoin {
     pub(super) fixture: TestCluster,
-    pub(super) issuer: Issuer,
+    pub(super) issuer: OidcIssuer,
     audience: &'static str,
 }
 
 impl DelegatedJoin {
     pub(super) async fn new(audience: &'static str) -> Self {
         let fixture = TestCluster::new().await;
-        let issuer = Issuer::new("https://ci.example").unwrap();
+        let issuer = OidcIssuer::new("https://ci.example").unwrap();
         fixture.cluster.add_oidc_token(BOT, "ci", &issuer, audience).unwrap();
         Self { fixture, issuer, audience }
     }
@@ -196,7 +196,7 @@ async fn a_running_agent_joins_again_after_a_lost_reply_at_a_reload_and_at_each_
     let jwt = join.fixture.path("jwt");
     let mut config = join.config("kubernetes", json!({ "kubernetes": { "token_path": jwt } }));
     std::fs::write(&jwt, join.id_token()).unwrap();
-    join.fixture.cluster.drop_reply(method::JOIN);
+    join.fixture.cluster.drop_next_reply(method::JOIN);
     let running = join.fixture.start(config.clone());
     wait_until("the output is written", || join.has_written_output()).await;
     assert_eq!(join.joins().len(), 2, "the lost join and the one after it");

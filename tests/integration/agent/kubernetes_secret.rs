@@ -150,7 +150,7 @@ async fn an_identity_stored_in_a_secret_is_joined_once_and_then_renewed() {
 async fn a_lost_renewal_is_noted_in_the_secret_and_never_repeated() {
     let fixture = SecretFixture::new().await;
     fixture.run_oneshot(fixture.config_with_storage()).await.unwrap();
-    fixture.teleport.cluster.drop_reply(method::GENERATE_USER_CERTS);
+    fixture.teleport.cluster.drop_next_reply(method::GENERATE_USER_CERTS);
     let error = renewal_error(fixture.run_oneshot(fixture.config_with_storage()).await.unwrap_err());
     let RenewalError::Lost { cure, .. } = &error else { panic!("{error:?}") };
     let cure = cure.to_string();

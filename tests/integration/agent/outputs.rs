@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use tbot::agent::{AgentError, IdentityFile, OutputError};
-use tbot_cluster::{Code, DISCOVERED_NAME, Resource, method, proto};
+use tbot_cluster::{Code, DISCOVERED_NAME_LABEL, Resource, method, proto};
 
 use super::certificate::{attribute, roles, subject_attribute, with_certificate};
 use super::errors::output_error;
@@ -26,11 +26,12 @@ fn add_resources(fixture: &TestCluster) {
     let cluster = &fixture.cluster;
     cluster.add_resource(Resource::application("dumper", "dumper.127.0.0.1"));
     cluster.add_resource(Resource::database("pg", "postgres"));
-    cluster.add_resource(Resource::database("mongo-eu", "mongodb").with_label(DISCOVERED_NAME, "mongo"));
+    cluster
+        .add_resource(Resource::database("mongo-eu", "mongodb").with_label(DISCOVERED_NAME_LABEL, "mongo"));
     for (name, env) in [("dev-kube", "dev"), ("prod-eu", "prod"), ("prod-us", "prod")] {
         cluster.add_resource(Resource::kubernetes(name).with_label("env", env));
     }
-    cluster.add_leaf("leaf.test").unwrap();
+    cluster.add_leaf_cluster("leaf.test").unwrap();
 }
 
 /// Returns `service` with the directory `name` as its destination.

@@ -196,7 +196,7 @@ async fn a_clock_that_is_behind_is_suspected_when_the_requested_certificate_has_
 async fn an_endless_list_is_abandoned_after_1000_pages() {
     let fixture = TestCluster::new().await;
     fixture.cluster.add_resource(Resource::application("dumper", "dumper.127.0.0.1"));
-    fixture.cluster.never_end_lists();
+    fixture.cluster.make_lists_endless();
     let mut service = fixture.output("out");
     service["type"] = json!("application");
     service["app_name"] = json!("dumper");

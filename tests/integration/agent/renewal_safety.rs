@@ -23,7 +23,7 @@ async fn joined() -> TestCluster {
 /// A cluster whose bot has joined and has lost the reply to its first renewal.
 async fn with_lost_renewal() -> TestCluster {
     let fixture = joined().await;
-    fixture.cluster.drop_reply(method::GENERATE_USER_CERTS);
+    fixture.cluster.drop_next_reply(method::GENERATE_USER_CERTS);
     let error = renewal_error(fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap_err());
     let RenewalError::Lost { error: ApiError::NoResponse { .. }, cure } = &error else { panic!("{error:?}") };
     let note = fixture.storage().join("renewal-pending");

@@ -157,7 +157,7 @@ async fn a_change_while_the_stream_is_interrupted_is_noticed_afterwards() {
     rotate(&fixture, Phase::Init);
     // The stream ends, and the next one cannot begin before the change.
     let hold = fixture.cluster.hold_next(method::WATCH_EVENTS);
-    fixture.cluster.end_events();
+    fixture.cluster.end_event_streams();
     fixture.clock.advance(SECOND);
     rotate(&fixture, Phase::UpdateClients);
     hold.release();
@@ -190,7 +190,7 @@ async fn a_refused_stream_is_logged_once_at_info_and_retried() {
     };
     attempts(4).await;
     fixture.cluster.wait_for(method::WATCH_EVENTS, 4).await;
-    fixture.cluster.end_events();
+    fixture.cluster.end_event_streams();
     attempts(5).await;
     running.stop().await.unwrap();
     let warnings = log.count(|event| event.level <= Level::WARN);

@@ -239,7 +239,7 @@ async fn a_selector_must_match_exactly_one_workload_identity() {
 async fn a_missing_permission_is_reported_with_the_rule_that_grants_it() {
     let fixture = cluster_with_workload_identity().await;
     for role in ["access", "deploy"] {
-        fixture.cluster.set_role(Role { workload_identities: false, ..Role::new(role) });
+        fixture.cluster.set_role(Role { allow_workload_identities: false, ..Role::new(role) });
     }
     let error = write_error(&fixture, x509_output(&fixture, &by_name())).await;
     let OutputError::Api(ApiError::Refused { code, hint, .. }) = &error else { panic!("{error:?}") };
@@ -281,13 +281,13 @@ async fn unusable_certificates_are_not_written_and_the_old_set_stays() {
     let out = fixture.path("out");
     let set = || ["svid.pem", "svid_key.pem", "svid_bundle.pem"].map(|name| read(&out.join(name)));
     let written = set();
-    for forgery in [Forgery::ForAnother, Forgery::OtherId, Forgery::Ended, Forgery::Garbage] {
-        fixture.cluster.set_workload_identity(web().forged(forgery));
+    for forgery in [Forgery::WrongRecipient, Forgery::WrongSpiffeId, Forgery::Expired, Forgery::Garbage] {
+        fixture.cluster.set_workload_identity(web().with_forgery(forgery));
         let error = write_error(&fixture, output.clone()).await;
         let is_expected = match forgery {
-            Forgery::ForAnother => matches!(error, OutputError::Svid(SvidError::OtherKey)),
-            Forgery::OtherId => matches!(error, OutputError::Svid(SvidError::OtherId)),
-            Forgery::Ended => matches!(error, OutputError::Svid(SvidError::Expired)),
+            Forgery::WrongRecipient => matches!(error, OutputError::Svid(SvidError::OtherKey)),
+            Forgery::WrongSpiffeId => matches!(error, OutputError::Svid(SvidError::OtherId)),
+            Forgery::Expired => matches!(error, OutputError::Svid(SvidError::Expired)),
             Forgery::Garbage => matches!(error, OutputError::Svid(SvidError::X509(_))),
         };
         assert!(is_expected, "{forgery:?}: {error:?}");

@@ -76,7 +76,9 @@ async fn a_machine_of_azure_joins_by_its_managed_identity() {
         match (path, nonce) {
             ("/metadata/versions", _) => (200, json!({ "apiVersions": ["2023-07-01"] }).to_string()),
             ("/metadata/identity/oauth2/token", _) => (200, json!({ "access_token": given }).to_string()),
-            ("/metadata/attested/document", Some(nonce)) => (200, machine.document(nonce, ends).unwrap()),
+            ("/metadata/attested/document", Some(nonce)) => {
+                (200, machine.attested_document(nonce, ends).unwrap())
+            }
             _ => (404, String::new()),
         }
     }));

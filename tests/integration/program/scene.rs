@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::json;
-use tbot_cluster::{Cluster, ClusterConfig, Hold, clock, method};
+use tbot_cluster::{Cluster, ClusterConfig, HeldCall, clock, method};
 use tempfile::TempDir;
 
 use super::run::{Run, Telemetry, tbot};
@@ -49,7 +49,7 @@ impl Scene {
     }
 
     /// Holds the next renewal of the identity and that of the output, which ask in the same words and in any order.
-    pub(super) fn renewals_held(&self) -> [Hold; 2] {
+    pub(super) fn renewals_held(&self) -> [HeldCall; 2] {
         [method::GENERATE_USER_CERTS; 2].map(|method| self.cluster.hold_next(method))
     }
 

@@ -1,11 +1,11 @@
-//! The messages about what is behind a cluster: applications, databases, Kubernetes clusters, application sessions.
+//! The messages for applications, databases, Kubernetes clusters and application sessions.
 
 use std::collections::BTreeMap;
 
 use prost::Message;
 use prost_types::Timestamp;
 
-use super::Metadata;
+use super::auth_service::Metadata;
 
 /// `proto.ListResourcesRequest`.
 #[derive(Clone, PartialEq, Message)]
@@ -56,7 +56,7 @@ pub struct ListResourcesResponse {
     pub next_key: String,
 }
 
-/// `proto.PaginatedResource`: one of these.
+/// `proto.PaginatedResource`. Exactly one field is set.
 #[derive(Clone, PartialEq, Message)]
 pub struct PaginatedResource {
     #[prost(message, optional, tag = "1")]
@@ -225,7 +225,7 @@ pub struct AppSessionReply {
     pub session: Option<WebSession>,
 }
 
-/// `types.WebSessionV2`. Its name is the session's id.
+/// `types.WebSessionV2`. The id of the session is the name in its metadata.
 #[derive(Clone, PartialEq, Message)]
 pub struct WebSession {
     #[prost(string, tag = "1")]
@@ -240,7 +240,7 @@ pub struct WebSession {
     pub spec: Option<WebSessionSpec>,
 }
 
-/// `types.WebSessionSpecV2`, without the keys that a real session holds.
+/// `types.WebSessionSpecV2`, without the keys of a real session.
 #[derive(Clone, PartialEq, Message)]
 pub struct WebSessionSpec {
     #[prost(string, tag = "1")]

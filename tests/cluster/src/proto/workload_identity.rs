@@ -1,14 +1,16 @@
-//! The messages of workload identity, of servers from 17.2 on: `teleport.workloadidentity.v1` and the federations of
-//! `teleport.machineid.v1`. Depends on prost alone. Source: protocol facts of newer servers, sections 9.1 and 9.3.
+//! The messages for workload identities, which servers have from 17.2 on: `teleport.workloadidentity.v1`, and the
+//! federations of `teleport.machineid.v1`.
 
 use prost::Message;
 use prost_types::{Duration, Timestamp};
+
+use super::auth_service::Metadata;
 
 #[derive(Clone, PartialEq, Message)]
 pub struct IssueWorkloadIdentityRequest {
     #[prost(string, tag = "1")]
     pub name: String,
-    /// This or `jwt_svid_params`.
+    /// Either this or `jwt_svid_params` is set.
     #[prost(message, optional, tag = "2")]
     pub x509_svid_params: Option<X509SvidParams>,
     #[prost(message, optional, tag = "3")]
@@ -27,7 +29,7 @@ pub struct IssueWorkloadIdentityResponse {
 pub struct IssueWorkloadIdentitiesRequest {
     #[prost(message, repeated, tag = "1")]
     pub label_selectors: Vec<LabelSelector>,
-    /// This or `jwt_svid_params`.
+    /// Either this or `jwt_svid_params` is set.
     #[prost(message, optional, tag = "2")]
     pub x509_svid_params: Option<X509SvidParams>,
     #[prost(message, optional, tag = "3")]
@@ -52,7 +54,7 @@ pub struct LabelSelector {
 
 #[derive(Clone, PartialEq, Message)]
 pub struct X509SvidParams {
-    /// `SubjectPublicKeyInfo` in DER.
+    /// A SubjectPublicKeyInfo in DER.
     #[prost(bytes = "vec", tag = "1")]
     pub public_key: Vec<u8>,
     #[prost(bool, tag = "2")]
@@ -77,7 +79,7 @@ pub struct Credential {
     pub workload_identity_revision: String,
     #[prost(string, tag = "6")]
     pub spiffe_id: String,
-    /// This or `jwt_svid`.
+    /// Either this or `jwt_svid` is set.
     #[prost(message, optional, tag = "7")]
     pub x509_svid: Option<X509SvidCredential>,
     #[prost(message, optional, tag = "8")]
@@ -86,12 +88,12 @@ pub struct Credential {
 
 #[derive(Clone, PartialEq, Message)]
 pub struct X509SvidCredential {
-    /// DER.
+    /// In DER.
     #[prost(bytes = "vec", tag = "1")]
     pub cert: Vec<u8>,
     #[prost(string, tag = "2")]
     pub serial_number: String,
-    /// DER each.
+    /// Intermediate certificates, each in DER.
     #[prost(bytes = "vec", repeated, tag = "3")]
     pub chain: Vec<Vec<u8>>,
 }
@@ -127,8 +129,8 @@ pub struct SpiffeFederation {
     #[prost(string, tag = "3")]
     pub version: String,
     #[prost(message, optional, tag = "4")]
-    pub metadata: Option<super::Metadata>,
-    /// Absent before the server has fetched the bundle for the first time.
+    pub metadata: Option<Metadata>,
+    /// Missing until the server has fetched the bundle for the first time.
     #[prost(message, optional, tag = "6")]
     pub status: Option<SpiffeFederationStatus>,
 }

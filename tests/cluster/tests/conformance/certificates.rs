@@ -1,5 +1,5 @@
-//! What a certificate says, in a form in which a recorded one and ours can be equal: everything but keys, numbers,
-//! times and the made-up login.
+//! Parses certificates into a form for comparing them with recorded ones: without keys, serial numbers, times and
+//! random logins.
 
 use ssh_key::Certificate as SshCertificate;
 use x509_cert::Certificate;
@@ -8,18 +8,20 @@ use x509_cert::name::Name;
 
 use tbot_cluster::proto::Certs;
 
-/// A name as a list of sets of (attribute, string type, value).
+/// A name as a list of RDNs, each a set of (attribute, string type, value).
 type Rdns = Vec<Vec<(String, String, String)>>;
 
 #[derive(Debug, PartialEq)]
 pub(crate) struct X509 {
     issuer: Rdns,
     subject: Rdns,
-    /// Identifier, criticality, and the value where it does not name a key.
+    /// Object identifier, criticality, and the value unless it identifies a key.
     extensions: Vec<(String, bool, Option<Vec<u8>>)>,
+    /// The validity.
     pub(crate) seconds: u64,
 }
 
+/// The extensions that identify a key.
 const KEY_IDENTIFIERS: [&str; 2] = ["2.5.29.14", "2.5.29.35"];
 
 pub(crate) fn parse(pem: &[u8]) -> Certificate {
@@ -47,14 +49,14 @@ fn rdns(name: &Name) -> Rdns {
     let attribute = |attribute: &x509_cert::attr::AttributeTypeAndValue| {
         let value = String::from_utf8(attribute.value.value().to_vec()).unwrap();
         let value =
-            if attribute.oid.to_string() == "2.5.4.5" { "<serial>".to_owned() } else { masked(&value) };
+            if attribute.oid.to_string() == "2.5.4.5" { "<serial>".to_owned() } else { redact_login(&value) };
         (attribute.oid.to_string(), attribute.value.tag().to_string(), value)
     };
     name.0.iter().map(|rdn| rdn.0.iter().map(attribute).collect()).collect()
 }
 
-/// Without the random part of a login that nobody has.
-fn masked(value: &str) -> String {
+/// Replaces the random part of a login that does not exist.
+fn redact_login(value: &str) -> String {
     match value.strip_prefix("-teleport-nologin-") {
         Some(uuid) if uuid.len() == 36 => "-teleport-nologin-<uuid>".to_owned(),
         _ => value.to_owned(),
@@ -75,7 +77,10 @@ pub(crate) struct Ssh {
 
 pub(crate) fn ssh(line: &[u8]) -> Ssh {
     let line = std::str::from_utf8(line).unwrap();
-    assert!(line.ends_with('\n') && line.matches(' ').count() == 1, "one line without a comment: {line:?}");
+    assert!(
+        line.ends_with('\n') && line.matches(' ').count() == 1,
+        "must be one line without a comment: {line:?}"
+    );
     let certificate = SshCertificate::from_openssh(line.trim()).unwrap();
     let options = |map: &ssh_key::certificate::OptionsMap| {
         map.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
@@ -85,14 +90,14 @@ pub(crate) fn ssh(line: &[u8]) -> Ssh {
         kind: format!("{:?}", certificate.cert_type()),
         key_id: certificate.key_id().to_owned(),
         serial: certificate.serial(),
-        principals: certificate.valid_principals().iter().map(|principal| masked(principal)).collect(),
+        principals: certificate.valid_principals().iter().map(|principal| redact_login(principal)).collect(),
         critical: options(certificate.critical_options()),
         extensions: options(certificate.extensions()),
         seconds: certificate.valid_before() - certificate.valid_after(),
     }
 }
 
-/// Which authorities a reply carries, by whose certificate the leaf names as its issuer.
+/// Returns the authorities in a reply, each with whether it is the issuer of the reply's X.509 certificate.
 pub(crate) fn authorities(certs: &Certs) -> Vec<(bool, X509)> {
     let issuer = parse(&certs.tls).tbs_certificate.issuer.to_der().unwrap();
     let one = |pem: &Vec<u8>| {
@@ -102,7 +107,7 @@ pub(crate) fn authorities(certs: &Certs) -> Vec<(bool, X509)> {
     certs.tls_ca_certs.iter().map(one).collect()
 }
 
-/// Which of a reply's SSH authorities signed its SSH certificate.
+/// Returns for each SSH authority in a reply whether it signed the reply's SSH certificate.
 pub(crate) fn ssh_signers(certs: &Certs) -> Vec<bool> {
     let line = std::str::from_utf8(&certs.ssh).unwrap();
     let certificate = SshCertificate::from_openssh(line.trim()).unwrap();

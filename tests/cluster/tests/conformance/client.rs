@@ -1,7 +1,6 @@
-//! A client with real TLS that trusts nothing but what it was given: the web CA, then what the join returned.
+//! A client with real TLS. It trusts the web CA only, and after a join the authorities that the join returned.
 
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
@@ -16,8 +15,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, Serve
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 use ssh_key::public::{EcdsaPublicKey, Ed25519PublicKey, KeyData};
-use tbot_cluster::proto::Certs;
-use tbot_cluster::{Clock, Cluster, clock, method};
+use tbot_cluster::proto::{Certs, UserCertsRequest};
+use tbot_cluster::{Cluster, method};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -25,19 +24,12 @@ use tonic::Status;
 
 use crate::recording;
 
-/// A clock that stands still at a whole second of today, so that validity comes out exact.
-pub(crate) fn frozen_clock() -> Clock {
-    let since_epoch = (clock::system())().duration_since(UNIX_EPOCH).unwrap();
-    let now = UNIX_EPOCH + Duration::from_secs(since_epoch.as_secs());
-    Arc::new(move || now)
-}
-
 pub(crate) type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A key pair of a caller.
+/// A key pair.
 pub(crate) struct Key {
     pub(crate) private: PrivateKeyDer<'static>,
-    /// The authorized_keys line, with its newline.
+    /// The public key as an authorized_keys line with its newline.
     pub(crate) line: String,
 }
 
@@ -54,7 +46,7 @@ impl Key {
         Self::new(pair.to_pkcs8v1().unwrap().as_ref(), KeyData::Ed25519(public))
     }
 
-    /// The RSA key of the recorded agent.
+    /// Returns the RSA key of the recorded agent.
     pub(crate) fn recorded_rsa() -> Self {
         let private = PrivateKeyDer::from_pem_slice(recording::text("storage/key").as_bytes()).unwrap();
         Self { private, line: recording::text("storage/key.pub") }
@@ -66,13 +58,13 @@ impl Key {
     }
 }
 
-/// A key with the certificates that were issued for it.
+/// A key and the certificates that were issued for it.
 pub(crate) struct Bot {
     pub(crate) key: Key,
     pub(crate) certs: Certs,
 }
 
-/// The body of a join with nothing unusual in it.
+/// Returns the body of a valid join request.
 pub(crate) fn join_body(token: &str, key: &Key) -> Value {
     json!({
         "role": "Bot",
@@ -81,7 +73,7 @@ pub(crate) fn join_body(token: &str, key: &Key) -> Value {
     })
 }
 
-/// Joins, and expects to get in.
+/// Joins successfully.
 pub(crate) async fn join(cluster: &Cluster, token: &str, key: Key) -> Bot {
     let (status, _, body) = post_join(cluster, &join_body(token, &key)).await;
     assert_eq!(status, StatusCode::OK, "{body}");
@@ -100,7 +92,7 @@ pub(crate) async fn get(cluster: &Cluster, path: &str) -> (StatusCode, HeaderMap
     web(cluster, Request::get(path).body(Full::default()).unwrap()).await.unwrap()
 }
 
-/// One request to the web server, verified against the web CA.
+/// Sends a request to the web server, which must present a certificate of the web CA.
 pub(crate) async fn web(
     cluster: &Cluster,
     request: Request<Full<Bytes>>,
@@ -110,7 +102,7 @@ pub(crate) async fn web(
     http1(tls, request).await
 }
 
-/// One HTTP/1.1 request on a connection of its own.
+/// Sends an HTTP/1.1 request over a new connection.
 pub(crate) async fn http1(
     tls: TlsStream<TcpStream>,
     mut request: Request<Full<Bytes>>,
@@ -123,7 +115,7 @@ pub(crate) async fn http1(
     Ok((parts.status, parts.headers, String::from_utf8(body.to_vec())?))
 }
 
-/// TLS to the cluster's one port.
+/// Establishes a TLS connection to the cluster.
 pub(crate) async fn connect(
     cluster: &Cluster,
     name: &str,
@@ -149,13 +141,14 @@ pub(crate) async fn connect(
     Ok(TlsConnector::from(Arc::new(config)).connect(name, socket).await?)
 }
 
-/// The hex that stands for a cluster in server names.
+/// Returns the server name of a cluster's auth server, which contains the cluster's name in hex.
 pub(crate) fn hex_name(cluster: &str) -> String {
     let hex: String = cluster.bytes().map(|byte| format!("{byte:02x}")).collect();
     format!("{hex}.teleport.cluster.local")
 }
 
-/// TLS to auth, as `bot`, offering `protocol` behind the routing token. `extra` certificates follow the leaf.
+/// Establishes a TLS connection of `bot` to the auth server, offering the auth server's ALPN entry followed by
+/// `protocol`. The certificates `extra` follow the leaf.
 pub(crate) async fn connect_auth(
     cluster: &Cluster,
     bot: &Bot,
@@ -170,10 +163,10 @@ pub(crate) async fn connect_auth(
     connect(cluster, &name, &bot.certs.tls_ca_certs, identity, &[alpn.as_bytes(), protocol]).await
 }
 
-/// A connection to auth that speaks gRPC, with the framing done by hand so that recorded bytes go out as they are.
+/// A gRPC connection to the auth server. Frames messages itself, so that recorded bytes are sent unchanged.
 pub(crate) struct Grpc {
     sender: hyper::client::conn::http2::SendRequest<Full<Bytes>>,
-    /// The `version` metadata; the recorded agent's unless a test changes it.
+    /// The metadata `version`, by default the recorded agent's.
     pub(crate) version: &'static str,
 }
 
@@ -190,7 +183,7 @@ impl Grpc {
         Ok(Self { sender, version: "15.0.0-dev" })
     }
 
-    /// Calls with the bytes of one message, and returns those of the reply.
+    /// Calls a method with the bytes of a message, and returns the bytes of the response.
     pub(crate) async fn raw(&mut self, method: &str, message: &[u8]) -> Result<Bytes, Status> {
         let length = u32::try_from(message.len()).unwrap().to_be_bytes();
         let body: Vec<u8> = [&[0], &length[..], message].concat();
@@ -200,15 +193,15 @@ impl Grpc {
             .header("version", self.version)
             .body(Full::from(body))
             .unwrap();
-        let lost = |error: hyper::Error| Status::unavailable(error.to_string());
-        let response = self.sender.send_request(request).await.map_err(lost)?;
+        let unavailable = |error: hyper::Error| Status::unavailable(error.to_string());
+        let response = self.sender.send_request(request).await.map_err(unavailable)?;
         if response.status() != StatusCode::OK {
             return Err(Status::unknown(response.status().to_string()));
         }
         if let Some(status) = Status::from_header_map(response.headers()) {
             return Err(status);
         }
-        let body = response.into_body().collect().await.map_err(lost)?;
+        let body = response.into_body().collect().await.map_err(unavailable)?;
         let status = body.trailers().and_then(Status::from_header_map).unwrap();
         if status.code() != tonic::Code::Ok {
             return Err(status);
@@ -224,11 +217,8 @@ impl Grpc {
         Ok(R::decode(self.raw(method, &message.encode_to_vec()).await?).unwrap())
     }
 
-    /// `GenerateUserCerts`, which most rules are about.
-    pub(crate) async fn user_certs(
-        &mut self,
-        request: &tbot_cluster::proto::UserCertsRequest,
-    ) -> Result<Certs, Status> {
+    /// Calls `GenerateUserCerts`.
+    pub(crate) async fn user_certs(&mut self, request: &UserCertsRequest) -> Result<Certs, Status> {
         self.call(method::GENERATE_USER_CERTS, request).await
     }
 }

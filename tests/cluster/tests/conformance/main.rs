@@ -1,15 +1,19 @@
-//! Holds the development cluster against recordings of a real server, and against the rules that were observed on one.
+//! Compares the development cluster with recordings of a real server and with rules that were observed on one. Refusals
+//! are worded as on a real server, which inline snapshots check.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what helps a test fails as the test does")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic in a helper fails the test")]
 
-mod access;
+mod authorities;
 mod certificates;
 mod client;
 mod faults;
+mod fixture;
+mod issuance;
+mod joining;
+mod message_tree;
 mod messages;
 mod recording;
 mod replay;
-mod rotation;
-mod rules;
-mod wire;
+mod resources;
+mod transport;
 mod workload_identity;

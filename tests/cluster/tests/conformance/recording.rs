@@ -1,4 +1,4 @@
-//! Reads the recordings of a real server.
+//! Reads the recordings of a real server (`tests/recordings`).
 
 use std::path::PathBuf;
 
@@ -9,9 +9,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use tbot_cluster::proto::Certs;
 
-/// One recorded call. The HTTP join has no hex and no error.
+/// A recorded call. The HTTP join has no hex and no error.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Recorded {
+pub(crate) struct RecordedCall {
     pub(crate) method: String,
     pub(crate) request: Value,
     pub(crate) response: Value,
@@ -23,7 +23,7 @@ pub(crate) struct Recorded {
     pub(crate) error: String,
 }
 
-impl Recorded {
+impl RecordedCall {
     pub(crate) fn request_bytes(&self) -> Vec<u8> {
         unhex(&self.request_hex)
     }
@@ -33,8 +33,8 @@ impl Recorded {
     }
 }
 
-fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+fn unhex(hex: &str) -> Vec<u8> {
+    (0..hex.len()).step_by(2).map(|index| u8::from_str_radix(&hex[index..index + 2], 16).unwrap()).collect()
 }
 
 fn path(name: &str) -> PathBuf {
@@ -49,28 +49,29 @@ pub(crate) fn json(name: &str) -> Value {
     serde_json::from_str(&text(name)).unwrap()
 }
 
-/// The calls of one start of the agent. Those that failed because the Go agent tried the wrong server first are left out.
-pub(crate) fn calls(name: &str) -> Vec<Recorded> {
-    let mut calls: Vec<Recorded> = serde_json::from_str(&text(name)).unwrap();
+/// Returns the successful calls of one start of the agent. The failed ones are left out, because the Go agent tries the
+/// wrong server first.
+pub(crate) fn calls(name: &str) -> Vec<RecordedCall> {
+    let mut calls: Vec<RecordedCall> = serde_json::from_str(&text(name)).unwrap();
     calls.retain(|call| call.error.is_empty());
-    assert!(calls.len() > 10, "{name} has lost its calls");
+    assert!(calls.len() > 10, "{name} lacks calls");
     calls
 }
 
-/// The first call of `method` that the server refused.
-pub(crate) fn refused(name: &str, method: &str) -> Recorded {
-    let calls: Vec<Recorded> = serde_json::from_str(&text(name)).unwrap();
+/// Returns the first call of `method` that the server refused.
+pub(crate) fn refused_call(name: &str, method: &str) -> RecordedCall {
+    let calls: Vec<RecordedCall> = serde_json::from_str(&text(name)).unwrap();
     calls.into_iter().find(|call| call.method == method && !call.error.is_empty()).unwrap()
 }
 
-/// The calls of both starts.
-pub(crate) fn all_calls() -> Vec<Recorded> {
+/// Returns the successful calls of both starts.
+pub(crate) fn all_calls() -> Vec<RecordedCall> {
     let mut calls = calls("first-join.json");
     calls.extend(self::calls("restart-renewal.json"));
     calls
 }
 
-/// The certificates in a join's JSON.
+/// Parses the certificates in the JSON response of a join.
 pub(crate) fn join_certs(response: &Value) -> Certs {
     let one = |value: &Value| BASE64_STANDARD.decode(value.as_str().unwrap()).unwrap();
     let all = |value: &Value| value.as_array().unwrap().iter().map(one).collect();
@@ -82,7 +83,7 @@ pub(crate) fn join_certs(response: &Value) -> Certs {
     }
 }
 
-/// The replies that carry the bot's certificates: of the join, of the renewal.
+/// The bot's certificates in the replies of the join and the renewal.
 pub(crate) struct RecordedCerts {
     pub(crate) joined: Certs,
     pub(crate) renewed: Certs,

@@ -54,7 +54,7 @@ impl AzureVm {
                 _ if query.get("api-version").map(String::as_str) != Some("2023-07-01") => {
                     (400, String::new())
                 }
-                ATTESTED_DOCUMENT => (200, machine.document(&query["nonce"], expires).unwrap()),
+                ATTESTED_DOCUMENT => (200, machine.attested_document(&query["nonce"], expires).unwrap()),
                 ACCESS_TOKEN => {
                     (200, json!({ "access_token": served_token, "token_type": "Bearer" }).to_string())
                 }
@@ -188,9 +188,10 @@ async fn a_document_for_an_earlier_challenge_is_refused() {
 async fn a_document_of_another_machine_is_refused() {
     let other = AzureMachine::new().unwrap();
     let expires = clock::system()() + HOUR;
-    let vm =
-        AzureVm::with_document(move |request, _| other.document(&query(request)["nonce"], expires).unwrap())
-            .await;
+    let vm = AzureVm::with_document(move |request, _| {
+        other.attested_document(&query(request)["nonce"], expires).unwrap()
+    })
+    .await;
     insta::assert_snapshot!(declined(&vm).await);
 }
 

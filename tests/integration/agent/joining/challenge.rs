@@ -25,15 +25,15 @@ async fn a_stream_that_ends_early_or_has_an_unusable_challenge_is_reported() {
     let malformed: fn(&JoinError) -> bool = |error| matches!(error, JoinError::Malformed(_));
     let challenge = |challenge: &str| StreamFault::Challenge(challenge.to_owned());
     let cases = [
-        (StreamFault::EndAtOnce, ended, false),
-        (StreamFault::EndAfterChallenge, ended, true),
+        (StreamFault::EndImmediately, ended, false),
+        (StreamFault::EndWithoutCertificates, ended, true),
         (challenge(""), malformed, false),
         (challenge("a\r\nHost: hunter2"), malformed, false),
         (challenge(&"a".repeat(129)), malformed, false),
     ];
     let mut messages = Vec::new();
     for (fault, is_expected, is_answered) in cases {
-        join.fixture.cluster.spoil_stream(method::REGISTER_USING_IAM, fault);
+        join.fixture.cluster.break_next_stream(method::REGISTER_USING_IAM, fault);
         let error = join.run(join.config("iam", json!({})), &VARIABLES).await.unwrap_err();
         let error = first_join_error(error);
         assert!(is_expected(&error), "{error:?}");
@@ -51,7 +51,7 @@ async fn a_stream_that_ends_early_or_has_an_unusable_challenge_is_reported() {
 async fn a_message_over_the_size_limit_is_not_read() {
     let join = cluster_with_aws_token().await;
     let fault = StreamFault::Challenge("a".repeat(2 << 20));
-    join.fixture.cluster.spoil_stream(method::REGISTER_USING_IAM, fault);
+    join.fixture.cluster.break_next_stream(method::REGISTER_USING_IAM, fault);
     let error = join.run(join.config("iam", json!({})), &VARIABLES).await.unwrap_err();
     let JoinError::Declined { code, message, .. } = first_join_error(error) else { panic!("another error") };
     // tonic's code and words for a message over its limit.
@@ -110,9 +110,9 @@ async fn each_code_of_a_refusal_has_its_hint_and_is_not_retried() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_agent_survives_failed_exchanges_and_joins_again_at_each_renewal() {
     let join = cluster_with_aws_token().await;
-    join.fixture.cluster.drop_reply(method::REGISTER_USING_IAM);
+    join.fixture.cluster.drop_next_reply(method::REGISTER_USING_IAM);
     join.fixture.cluster.fail_next(method::REGISTER_USING_IAM, Code::Unavailable, "auth is unavailable");
-    join.fixture.cluster.spoil_stream(method::REGISTER_USING_IAM, StreamFault::EndAfterChallenge);
+    join.fixture.cluster.break_next_stream(method::REGISTER_USING_IAM, StreamFault::EndWithoutCertificates);
     let mut config = join.config("iam", json!({}));
     config["renewal_interval"] = json!("100ms");
     let running = join.start(config, &VARIABLES);

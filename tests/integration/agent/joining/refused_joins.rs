@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tbot::agent::{AgentError, JoinError, JoinReason};
 use tbot::config::JoinMethod;
-use tbot_cluster::{Code, Issuer, method};
+use tbot_cluster::{Code, OidcIssuer, method};
 
 use super::super::errors::join_error;
 use super::super::fixture::{BOT, HOUR};
@@ -22,7 +22,7 @@ fn refusal(error: AgentError) -> (String, String) {
 async fn an_id_token_that_the_cluster_does_not_accept_is_explained_and_not_repeated() {
     let join = DelegatedJoin::new("dev.test").await;
     let now = join.fixture.clock.now();
-    let other_issuer = Issuer::new("https://ci.example").unwrap();
+    let other_issuer = OidcIssuer::new("https://ci.example").unwrap();
     let mut rendered = Vec::new();
     for id_token in [
         join.issuer.token("elsewhere", now + HOUR).unwrap(),

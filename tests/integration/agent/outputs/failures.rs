@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tbot::agent::{ApiError, LookupError, OutputError};
-use tbot_cluster::{Code, DISCOVERED_NAME, Resource, Role};
+use tbot_cluster::{Code, DISCOVERED_NAME_LABEL, Resource, Role};
 
 use super::{cluster_with_resources, write_error};
 
@@ -26,7 +26,7 @@ async fn a_missing_resource_is_reported_with_its_type_and_name() {
 async fn an_ambiguous_discovered_name_is_reported_with_the_candidates() {
     let fixture = cluster_with_resources().await;
     for name in ["pg-b", "pg-a"] {
-        let database = Resource::database(name, "postgres").with_label(DISCOVERED_NAME, "orders");
+        let database = Resource::database(name, "postgres").with_label(DISCOVERED_NAME_LABEL, "orders");
         fixture.cluster.add_resource(database);
     }
     let error = write_error(&fixture, &json!({ "type": "database", "service": "orders" })).await;
@@ -47,7 +47,7 @@ async fn a_missing_leaf_cluster_is_reported_with_the_visible_ones() {
 async fn a_host_certificate_without_permission_is_reported_with_the_rule_that_allows_it() {
     let fixture = cluster_with_resources().await;
     for role in ["access", "deploy"] {
-        fixture.cluster.set_role(Role { host_cert: false, ..Role::new(role) });
+        fixture.cluster.set_role(Role { allow_host_certs: false, ..Role::new(role) });
     }
     let error = write_error(&fixture, &json!({ "type": "ssh_host", "principals": ["a"] })).await;
     assert!(matches!(error, OutputError::Api(ApiError::Rest(_))), "{error:?}");

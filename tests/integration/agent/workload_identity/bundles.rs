@@ -93,7 +93,7 @@ async fn the_bundle_includes_the_clients_of_applications_if_the_cluster_has_them
 async fn an_endless_list_of_federations_is_abandoned_after_1000_pages() {
     let fixture = cluster_with_workload_identity().await;
     fixture.cluster.federate("other.test", None);
-    fixture.cluster.never_end_lists();
+    fixture.cluster.make_lists_endless();
     let mut output = x509_output(&fixture, &by_name());
     output["include_federated_trust_bundles"] = json!(true);
     let error = write_error(&fixture, output).await;

@@ -52,7 +52,7 @@ async fn a_token_verifies_and_has_the_configured_audiences() {
         let directory = fixture.path("token");
         assert_eq!(file_names(&directory), ["jwt_svid"]);
         let token = read(&directory.join("jwt_svid"));
-        let keys = fixture.cluster.spiffe_token_keys().unwrap();
+        let keys = fixture.cluster.spiffe_jwt_keys().unwrap();
         let claims = verified_claims(&token, &keys).expect("signed by the cluster");
         assert_eq!((&claims["sub"], &claims["aud"]), (&json!(SPIFFE_ID), &json!(["https://a.test", "b"])));
         let expires = Duration::from_secs(claims["exp"].as_u64().unwrap());
@@ -69,7 +69,7 @@ async fn a_token_is_replaced_when_the_signing_key_is_rotated_and_is_never_logged
     let path = fixture.path("token").join("jwt_svid");
     let states_seen = || log.count(LogEvent::is_authority_state);
     wait_until("the agent watches", || path.exists() && states_seen() == WATCHED_AUTHORITIES).await;
-    let (first, old_keys) = (read(&path), fixture.cluster.spiffe_token_keys().unwrap());
+    let (first, old_keys) = (read(&path), fixture.cluster.spiffe_jwt_keys().unwrap());
     assert!(verified_claims(&first, &old_keys).is_some());
     for phase in [Phase::Init, Phase::UpdateClients] {
         fixture.cluster.rotate("spiffe", phase).unwrap();
@@ -80,7 +80,7 @@ async fn a_token_is_replaced_when_the_signing_key_is_rotated_and_is_never_logged
     })
     .await;
     let second = read(&path);
-    assert!(verified_claims(&second, &fixture.cluster.spiffe_token_keys().unwrap()).is_some());
+    assert!(verified_claims(&second, &fixture.cluster.spiffe_jwt_keys().unwrap()).is_some());
     running.stop().await.unwrap();
     let writes = log.events(LogEvent::is_write);
     assert!(
@@ -101,15 +101,15 @@ async fn an_unusable_token_is_not_written_and_the_old_one_stays() {
     fixture.run_oneshot(fixture.config("20m", std::slice::from_ref(&output))).await.unwrap();
     let path = fixture.path("token").join("jwt_svid");
     let written = read(&path);
-    for forgery in [Forgery::ForAnother, Forgery::OtherId, Forgery::Ended, Forgery::Garbage] {
-        fixture.cluster.set_workload_identity(web().forged(forgery));
+    for forgery in [Forgery::WrongRecipient, Forgery::WrongSpiffeId, Forgery::Expired, Forgery::Garbage] {
+        fixture.cluster.set_workload_identity(web().with_forgery(forgery));
         let error = write_error(&fixture, output.clone()).await;
         let is_expected = match forgery {
-            Forgery::ForAnother => {
+            Forgery::WrongRecipient => {
                 matches!(&error, OutputError::Svid(SvidError::OtherAudience(audience)) if audience == "a")
             }
-            Forgery::OtherId => matches!(error, OutputError::Svid(SvidError::OtherId)),
-            Forgery::Ended => matches!(error, OutputError::Svid(SvidError::Expired)),
+            Forgery::WrongSpiffeId => matches!(error, OutputError::Svid(SvidError::OtherId)),
+            Forgery::Expired => matches!(error, OutputError::Svid(SvidError::Expired)),
             Forgery::Garbage => matches!(error, OutputError::Svid(SvidError::Token(_))),
         };
         assert!(is_expected, "{forgery:?}: {error:?}");

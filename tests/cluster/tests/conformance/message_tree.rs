@@ -1,52 +1,53 @@
-//! Protobuf without a schema: a message as a tree of numbered fields, so that recorded bytes can be compared with ours
-//! without trusting the declarations under test. Which paths are messages is told, because the wire does not say.
+//! Parses protobuf without a schema into a tree of numbered fields, so that recorded bytes can be compared with ours
+//! independently of the declarations under test. The caller specifies which fields are messages, because the encoding
+//! does not distinguish them from bytes.
 
 use std::collections::BTreeSet;
 
 use prost::bytes::Buf as _;
 use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint};
 
-/// One message.
+/// A message: the path, number and value of each field.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Tree(Vec<(String, u32, Value)>);
+pub(crate) struct MessageTree(Vec<(String, u32, Value)>);
 
 #[derive(Debug, PartialEq)]
 enum Value {
     Varint(u64),
     Bytes(Vec<u8>),
-    Message(Tree),
+    Message(MessageTree),
 }
 
-impl Tree {
-    /// Reads `bytes`. `messages` are the paths of fields that are messages, such as `5.2.14`.
+impl MessageTree {
+    /// Parses a message. `messages` are the paths of the fields that are messages, such as `5.2.14`.
     pub(crate) fn parse(bytes: &[u8], messages: &[&str]) -> Self {
-        Self::at(bytes, messages, "")
+        Self::parse_at(bytes, messages, "")
     }
 
-    fn at(mut bytes: &[u8], messages: &[&str], above: &str) -> Self {
+    fn parse_at(mut bytes: &[u8], messages: &[&str], parent: &str) -> Self {
         let mut fields = Vec::new();
         while !bytes.is_empty() {
             let (number, wire_type) = decode_key(&mut bytes).unwrap();
-            let path = if above.is_empty() { number.to_string() } else { format!("{above}.{number}") };
+            let path = if parent.is_empty() { number.to_string() } else { format!("{parent}.{number}") };
             let value = match wire_type {
                 WireType::Varint => Value::Varint(decode_varint(&mut bytes).unwrap()),
                 WireType::LengthDelimited => {
                     let length = usize::try_from(decode_varint(&mut bytes).unwrap()).unwrap();
                     let content = bytes.copy_to_bytes(length);
                     if messages.contains(&path.as_str()) {
-                        Value::Message(Self::at(&content, messages, &path))
+                        Value::Message(Self::parse_at(&content, messages, &path))
                     } else {
                         Value::Bytes(content.to_vec())
                     }
                 }
-                other => panic!("no recorded message has {other:?}, field {path}"),
+                other => panic!("unexpected wire type {other:?} of field {path}"),
             };
             fields.push((path, number, value));
         }
         Self(fields)
     }
 
-    /// The path of every field that is there.
+    /// Returns the paths of all fields that are present.
     pub(crate) fn paths(&self) -> BTreeSet<String> {
         let mut paths = BTreeSet::new();
         for (path, _, value) in &self.0 {
@@ -58,7 +59,7 @@ impl Tree {
         paths
     }
 
-    /// The same message without the fields at `paths`.
+    /// Returns the message without the fields at `paths`.
     pub(crate) fn without(mut self, paths: &BTreeSet<String>) -> Self {
         self.0.retain(|(path, ..)| !paths.contains(path));
         for (_, _, value) in &mut self.0 {

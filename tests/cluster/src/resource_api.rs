@@ -1,14 +1,12 @@
-//! The calls about what is behind the cluster: lists of resources, application sessions, host certificates. Puts
-//! [`crate::resources`], [`crate::state`] and [`crate::ca`] together. Sources: protocol facts, section 4.6; recordings.
+//! Serves the calls for resources: lists of applications, databases and Kubernetes clusters, application sessions,
+//! and leaf clusters. Follows the recordings.
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use serde::Deserialize;
 use serde_json::{Value, json};
-use tonic::Code;
 
+use crate::authorities::MAX_TTL;
+use crate::error::ApiError;
 use crate::identity::Caller;
 use crate::keys::{hex, random};
 use crate::proto::{
@@ -18,41 +16,22 @@ use crate::proto::{
     PaginatedResource, WebSession, WebSessionSpec,
 };
 use crate::resources::{Resource, ResourceKind};
-use crate::state::MAX_TTL;
-use crate::{Failure, SERVER_VERSION, Shared};
+use crate::shared::{SERVER_VERSION, Shared};
+use crate::state::AppSession;
 
-/// How long the agents behind resources promise to be there.
+/// The time until the heartbeat of a resource's agent expires.
 const HEARTBEAT: Duration = Duration::from_secs(10 * 60);
-/// Where all of them run.
+/// The host name of these agents.
 const HOSTNAME: &str = "dev";
 
-/// An application session that was made.
-#[derive(Clone, Debug)]
-pub(crate) struct AppSession {
-    user: String,
-    /// The cache of a real server has not heard of a session at once, so the first look finds nothing.
-    seen: bool,
-}
-
-/// The body of `POST /v2/ca/host/certs`.
-#[derive(Debug, Deserialize)]
-struct HostCertRequest {
-    /// Base64 of an authorized_keys line.
-    key: String,
-    principals: Vec<String>,
-    auth_domain: String,
-    roles: Vec<String>,
-    /// Nanoseconds.
-    ttl: u64,
-}
-
 impl Shared {
-    /// A bot's own role has no labels, so it sees nothing; those it takes on see everything.
+    /// Lists resources. A bot's own role matches no labels, so it lists nothing; the roles that it impersonates match
+    /// all.
     pub(crate) fn list_resources(
         &self,
         caller: &Caller,
         request: &ListResourcesRequest,
-    ) -> Result<ListResourcesResponse, Failure> {
+    ) -> Result<ListResourcesResponse, ApiError> {
         let state = self.state();
         let (resources, next_key) = state.resources.page(request)?;
         if !caller.roles.iter().any(|role| state.role(role).is_some()) {
@@ -60,12 +39,13 @@ impl Shared {
         }
         drop(state);
         Ok(ListResourcesResponse {
-            resources: resources.into_iter().map(|resource| self.server_of(resource)).collect(),
+            resources: resources.into_iter().map(|resource| self.resource_server(resource)).collect(),
             next_key,
         })
     }
 
-    fn server_of(&self, resource: Resource) -> PaginatedResource {
+    /// Returns the message for a resource: a server of its kind that contains it.
+    fn resource_server(&self, resource: Resource) -> PaginatedResource {
         let inner = Metadata {
             name: resource.name.clone(),
             namespace: "default".to_owned(),
@@ -80,7 +60,7 @@ impl Shared {
             ResourceKind::Application { public_addr } => {
                 let spec = AppSpec { uri: "http://127.0.0.1:9".to_owned(), public_addr };
                 let app = App { kind: "app".into(), version: v3(), metadata: Some(inner), spec: Some(spec) };
-                // Recorded: of the three kinds, this one alone has no revision.
+                // As recorded, only this kind has no revision.
                 let metadata = Metadata { revision: String::new(), ..outer };
                 let spec = AppServerSpec { version, hostname, host_id, app: Some(app) };
                 let server = AppServer {
@@ -119,38 +99,38 @@ impl Shared {
         }
     }
 
-    /// Whether there is such an application is not asked here.
+    /// Creates a session without checking that the application exists.
     pub(crate) fn create_app_session(
         &self,
         caller: &Caller,
         request: &CreateAppSessionRequest,
-    ) -> Result<AppSessionReply, Failure> {
+    ) -> Result<AppSessionReply, ApiError> {
         if request.username != caller.username {
-            return Err(Failure::access_denied());
+            return Err(ApiError::access_denied());
         }
         let id = hex(&random::<32>()?);
-        let session = AppSession { user: caller.username.clone(), seen: false };
+        let session = AppSession { user: caller.username.clone(), was_requested: false };
         self.state().app_sessions.insert(id.clone(), session.clone());
-        Ok(self.session(&id, &session))
+        Ok(self.session_reply(&id, &session))
     }
 
     pub(crate) fn get_app_session(
         &self,
         caller: &Caller,
         request: &GetAppSessionRequest,
-    ) -> Result<AppSessionReply, Failure> {
+    ) -> Result<AppSessionReply, ApiError> {
         let id = &request.session_id;
         let mut state = self.state();
         let session = state.app_sessions.get_mut(id).filter(|session| session.user == caller.username);
         if let Some(session) = session
-            && std::mem::replace(&mut session.seen, true)
+            && std::mem::replace(&mut session.was_requested, true)
         {
-            return Ok(self.session(id, session));
+            return Ok(self.session_reply(id, session));
         }
-        Err(Failure::new(Code::NotFound, format!("key \"/apps/sessions/{id}\" is not found")))
+        Err(ApiError::not_found(format!("key \"/apps/sessions/{id}\" is not found")))
     }
 
-    fn session(&self, id: &str, session: &AppSession) -> AppSessionReply {
+    fn session_reply(&self, id: &str, session: &AppSession) -> AppSessionReply {
         let expires = Some(((self.clock)() + MAX_TTL).into());
         let metadata =
             Metadata { name: id.to_owned(), namespace: "default".to_owned(), expires, ..Metadata::default() };
@@ -165,7 +145,7 @@ impl Shared {
         }
     }
 
-    /// `GET /v2/remoteclusters`: every role may see every leaf.
+    /// Serves `GET /v2/remoteclusters`. Every role may list every leaf cluster.
     pub(crate) fn remote_clusters(&self) -> Value {
         let leaf = |name: &String| {
             json!({
@@ -176,33 +156,5 @@ impl Shared {
             })
         };
         self.state().leaves.keys().map(leaf).collect()
-    }
-
-    /// `POST /v2/ca/host/certs`: a JSON string with one certificate line.
-    pub(crate) fn host_cert(&self, caller: &Caller, body: &[u8]) -> Result<Value, Failure> {
-        let bad = |message: String| Failure::new(Code::InvalidArgument, message);
-        let request: HostCertRequest =
-            serde_json::from_slice(body).map_err(|error| bad(format!("request: {error}")))?;
-        let has_rule = {
-            let state = self.state();
-            caller.roles.iter().filter_map(|role| state.role(role)).any(|role| role.host_cert)
-        };
-        if !has_rule {
-            let text = r#"access denied to perform action "create" on "host_cert""#;
-            return Err(Failure::new(Code::PermissionDenied, text));
-        }
-        if request.roles != ["Node"] {
-            return Err(bad(format!(
-                "exactly one system role is wanted, and it is Node, not {:?}",
-                request.roles
-            )));
-        }
-        if request.auth_domain != self.name {
-            return Err(bad(format!("{:?} is not this cluster", request.auth_domain)));
-        }
-        let key = BASE64_STANDARD.decode(request.key).map_err(|error| bad(format!("key: {error}")))?;
-        let now = (self.clock)();
-        let validity = (now, now + Duration::from_nanos(request.ttl));
-        Ok(self.authorities().host_cert(&self.name, &key, &request.principals, validity)?.into())
     }
 }

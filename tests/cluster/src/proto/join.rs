@@ -1,9 +1,9 @@
-//! The messages of `proto.JoinService`: joins by answering a challenge. Depends on prost alone.
+//! The messages of `proto.JoinService`, for joins with a challenge.
 
 use prost::Message;
 use prost_types::Timestamp;
 
-use super::Certs;
+use super::auth_service::Certs;
 
 /// `types.RegisterUsingTokenRequest`.
 #[derive(Clone, PartialEq, Message)]
@@ -22,7 +22,7 @@ pub struct RegisterUsingTokenRequest {
     pub dns_names: Vec<String>,
     #[prost(bytes = "vec", tag = "7")]
     pub public_tls_key: Vec<u8>,
-    /// One authorized_keys line.
+    /// An authorized_keys line.
     #[prost(bytes = "vec", tag = "8")]
     pub public_ssh_key: Vec<u8>,
     #[prost(string, tag = "9")]
@@ -40,7 +40,7 @@ pub struct RegisterUsingTokenRequest {
 pub struct RegisterUsingIamMethodRequest {
     #[prost(message, optional, tag = "1")]
     pub register_using_token_request: Option<RegisterUsingTokenRequest>,
-    /// A signed request as it stands on the wire of HTTP/1.1.
+    /// A signed request in the format of HTTP/1.1.
     #[prost(bytes = "vec", tag = "2")]
     pub sts_identity_request: Vec<u8>,
 }
@@ -56,7 +56,8 @@ pub struct RegisterUsingAzureMethodRequest {
     pub access_token: String,
 }
 
-/// `proto.RegisterUsingIAMMethodResponse` and `proto.RegisterUsingAzureMethodResponse`: a challenge, then certificates.
+/// `proto.RegisterUsingIAMMethodResponse` and `proto.RegisterUsingAzureMethodResponse`. The first response of a stream
+/// contains the challenge, the second the certificates.
 #[derive(Clone, PartialEq, Message)]
 pub struct RegisterResponse {
     #[prost(string, tag = "1")]

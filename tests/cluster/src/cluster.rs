@@ -1,0 +1,343 @@
+//! The public API of the development cluster: start one, configure what it knows, script faults, and inspect its calls.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::UNIX_EPOCH;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tonic::Code;
+
+use crate::authorities::Authorities;
+use crate::aws::AwsUser;
+use crate::azure::AzureMachine;
+use crate::call_log::{Call, CallLog};
+use crate::clock::Clock;
+use crate::error::{ApiError, Error};
+use crate::events::Watchers;
+use crate::faults::{Faults, HeldCall, StreamFault};
+use crate::join_request::TokenMethod;
+use crate::jwt::JwtKey;
+use crate::oidc::{OidcIssuer, TrustedIssuer};
+use crate::phase::Phase;
+use crate::resources::Resource;
+use crate::role::Role;
+use crate::shared::{SERVER_VERSION, Shared};
+use crate::state::State;
+use crate::tls::TlsConfigs;
+use crate::tls_authority::TlsAuthority;
+use crate::workload_identity::WorkloadIdentity;
+use crate::{keys, server};
+
+/// The settings of a [`Cluster`].
+#[derive(Clone)]
+pub struct ClusterConfig {
+    pub cluster_name: String,
+    /// The clock that certificate validity, token expiry and the verification of client certificates follow.
+    pub clock: Clock,
+    /// The version that the cluster reports. Regardless of it, the cluster serves the calls of [`SERVER_VERSION`] and
+    /// answers newer ones with code 12 (unimplemented), except those for workload identities from version 17 on.
+    pub server_version: String,
+    /// The address to listen on, on loopback. Port 0 selects a free port.
+    pub listen: SocketAddr,
+}
+
+impl ClusterConfig {
+    /// Returns the settings of a cluster named `dev.test` without any resources, on a free port of 127.0.0.1.
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            cluster_name: "dev.test".to_owned(),
+            clock,
+            server_version: SERVER_VERSION.to_owned(),
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+        }
+    }
+}
+
+/// A running cluster. Dropping it closes the port and every connection.
+pub struct Cluster {
+    shared: Arc<Shared>,
+    server: JoinHandle<()>,
+}
+
+impl Cluster {
+    /// Starts a cluster on the current tokio runtime. The cluster accepts connections when this returns.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the address cannot be bound or a key or certificate cannot be generated.
+    pub async fn start(config: ClusterConfig) -> Result<Self, Error> {
+        let listen_error = |source| Error::Listen { addr: config.listen, source };
+        let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
+        let addr = listener.local_addr().map_err(listen_error)?;
+        let now = (config.clock)();
+        let authorities = Authorities::generate(&config.cluster_name, now)?;
+        let tls = TlsConfigs::new(&config.cluster_name, &authorities, &config.clock)?;
+        let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let shared = Arc::new(Shared {
+            name: config.cluster_name,
+            clock: config.clock,
+            server_version: config.server_version,
+            addr,
+            tls: Mutex::new(tls.into()),
+            web_ca_pem: authorities.web.pem().to_owned(),
+            authorities: Mutex::new(authorities),
+            watchers: Watchers::default(),
+            state: Mutex::new(State::default()),
+            faults: Faults::new(),
+            log: CallLog::new(),
+            id: i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX),
+            revision: keys::uuid()?,
+        });
+        let server = tokio::spawn(server::serve(shared.clone(), listener));
+        Ok(Self { shared, server })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// Returns the proxy's web address, for `proxy_server` in a configuration.
+    pub fn proxy_addr(&self) -> SocketAddr {
+        self.shared.addr
+    }
+
+    /// Returns the PEM certificate of the authority that issued the web certificate, for the file that `SSL_CERT_FILE`
+    /// names.
+    pub fn web_ca_pem(&self) -> &str {
+        &self.shared.web_ca_pem
+    }
+}
+
+/// Bots, join tokens and roles.
+impl Cluster {
+    /// Adds a bot that may impersonate `roles`, and returns its join token, which works once and within an hour. Roles
+    /// that [`Cluster::set_role`] has not defined are created with [`Role::new`].
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the bot exists.
+    pub fn add_bot(&self, name: &str, roles: &[&str]) -> Result<String, Error> {
+        self.shared.state().add_bot(name, roles, (self.shared.clock)())
+    }
+
+    /// Adds another single-use token for a bot. As on a real server, a bot that has already joined cannot join again
+    /// with it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the bot does not exist.
+    pub fn add_token(&self, bot: &str) -> Result<String, Error> {
+        self.shared.state().add_single_use_token(bot, (self.shared.clock)())
+    }
+
+    /// Adds the join token `name` for a bot. Every join with it needs an ID token of `issuer` for `audience`. It can be
+    /// used any number of times; the certificates are not renewable and have no generation.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the bot does not exist.
+    pub fn add_oidc_token(
+        &self,
+        bot: &str,
+        name: &str,
+        issuer: &OidcIssuer,
+        audience: &str,
+    ) -> Result<(), Error> {
+        let method = TokenMethod::Oidc(TrustedIssuer::new(issuer, audience));
+        self.shared.state().add_token(bot, name, method)
+    }
+
+    /// Like [`Cluster::add_oidc_token`], for the join method `iam`: every join needs a request signed by `user`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the bot does not exist.
+    pub fn add_aws_token(&self, bot: &str, name: &str, user: AwsUser) -> Result<(), Error> {
+        self.shared.state().add_token(bot, name, TokenMethod::Aws(user))
+    }
+
+    /// Like [`Cluster::add_oidc_token`], for the join method `azure`: every join needs documents of
+    /// `machine`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the bot does not exist.
+    pub fn add_azure_token(&self, bot: &str, name: &str, machine: Arc<AzureMachine>) -> Result<(), Error> {
+        self.shared.state().add_token(bot, name, TokenMethod::Azure(machine))
+    }
+
+    /// Removes a bot and its tokens. The cluster stops accepting its certificates.
+    pub fn remove_bot(&self, name: &str) {
+        self.shared.state().remove_bot(name);
+    }
+
+    /// Defines or replaces a role.
+    pub fn set_role(&self, role: Role) {
+        self.shared.state().set_role(role);
+    }
+
+    /// Returns the generation of a bot: 0 until it joins with a single-use token, then 1, incremented by every renewal.
+    /// `None` if there is no such bot.
+    pub fn generation(&self, bot: &str) -> Option<u64> {
+        self.shared.state().generation(bot)
+    }
+
+    /// Whether a bot is locked. Nothing unlocks a bot.
+    pub fn is_locked(&self, bot: &str) -> bool {
+        self.shared.state().is_locked(bot)
+    }
+}
+
+/// Resources, leaf clusters and workload identities.
+impl Cluster {
+    /// Registers an application, a database or a Kubernetes cluster. As on a real server, every certificate names a
+    /// Kubernetes cluster once one is registered.
+    pub fn add_resource(&self, resource: Resource) {
+        self.shared.state().resources.add(resource);
+    }
+
+    /// Makes every page of resources or federations point to another one, which no real server does.
+    pub fn make_lists_endless(&self) {
+        self.shared.state().resources.is_endless = true;
+    }
+
+    /// Adds a leaf cluster, to which certificates can be routed. No server runs there.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a key or certificate cannot be generated.
+    pub fn add_leaf_cluster(&self, name: &str) -> Result<(), Error> {
+        let authorities = Authorities::generate(name, (self.shared.clock)())?;
+        self.shared.state().leaves.insert(name.to_owned(), Arc::new(authorities));
+        Ok(())
+    }
+
+    /// Adds or replaces a workload identity. A cluster that reports a version before 17 does not serve them.
+    pub fn set_workload_identity(&self, identity: WorkloadIdentity) {
+        self.shared.state().workloads.insert(identity.name.clone(), identity);
+    }
+
+    /// Federates with another trust domain. `bundle` is its JWKS document, or `None` if it has not been fetched yet.
+    pub fn federate(&self, trust_domain: &str, bundle: Option<String>) {
+        self.shared.state().federations.insert(trust_domain.to_owned(), bundle);
+    }
+
+    /// Returns this cluster's SPIFFE bundle, which other trust domains federate with: a JWKS document.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a key cannot be encoded.
+    pub fn spiffe_bundle(&self) -> Result<String, Error> {
+        self.shared.spiffe_bundle()
+    }
+
+    /// Returns the public keys that verify JWT SVIDs as concatenated PEM blocks, the signing key first.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a key cannot be encoded.
+    pub fn spiffe_jwt_keys(&self) -> Result<String, Error> {
+        self.shared
+            .authorities()
+            .spiffe
+            .trusted()
+            .filter_map(|keys| keys.jwt.as_ref())
+            .map(JwtKey::public_pem)
+            .collect()
+    }
+
+    /// Creates an issuer override: an external root certifies the key that signs X.509 SVIDs. Returns the root's PEM
+    /// certificate. Requests that do not ask for overrides are issued as before.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a key or certificate cannot be generated.
+    pub fn override_spiffe_issuer(&self) -> Result<String, Error> {
+        self.shared.authorities().override_spiffe_issuer((self.shared.clock)())
+    }
+}
+
+/// Certificate authorities and their rotation.
+impl Cluster {
+    /// Moves the authority `kind` (`host`, `user`, `db`, `openssh` or `spiffe`) to `phase` of its rotation. New
+    /// connections use the certificates and trust of that phase, and watchers receive an event.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no such authority, if `phase` cannot follow the current phase, or if a key or
+    /// certificate cannot be generated.
+    pub fn rotate(&self, kind: &str, phase: Phase) -> Result<(), Error> {
+        let Shared { name, clock, watchers, .. } = &*self.shared;
+        let tls = {
+            let mut authorities = self.shared.authorities();
+            authorities.rotate(kind, phase, clock())?;
+            TlsConfigs::new(name, &authorities, clock)?
+        };
+        self.shared.set_tls(tls);
+        let authority = self.shared.public_authority(name, &self.shared.authorities(), kind);
+        if let Some(authority) = authority {
+            watchers.notify(name, &authority);
+        }
+        Ok(())
+    }
+
+    /// Returns the trusted certificates of the authority `kind` as concatenated PEM blocks, the signing one first.
+    /// Empty if there is no such authority.
+    pub fn authority_pem(&self, kind: &str) -> String {
+        let authorities = self.shared.authorities();
+        let authority = authorities.of_kind(kind).into_iter();
+        authority.flat_map(|authority| authority.trusted_tls()).map(TlsAuthority::pem).collect()
+    }
+
+    /// Ends every event stream with status OK.
+    pub fn end_event_streams(&self) {
+        self.shared.watchers.end();
+    }
+}
+
+/// Calls and faults.
+impl Cluster {
+    /// Returns every call so far in the order of arrival.
+    pub fn requests(&self) -> Vec<Call> {
+        self.shared.log.calls()
+    }
+
+    /// Waits until `count` calls of `method` have completed, and returns all completed calls of that method.
+    pub async fn wait_for(&self, method: &str, count: usize) -> Vec<Call> {
+        self.shared.log.wait_for(method, count).await
+    }
+
+    /// Refuses the next call of `method` with `code` (over HTTP, with the corresponding status) without acting on it.
+    pub fn fail_next(&self, method: &str, code: Code, message: &str) {
+        self.shared.faults.fail_next(method, ApiError::new(code, message));
+    }
+
+    /// Holds the next call of `method`, before the cluster acts on it, until the returned [`HeldCall`] is dropped. A
+    /// caller that disconnects meanwhile cancels its call.
+    pub fn hold_next(&self, method: &str) -> HeldCall {
+        self.shared.faults.hold_next(method)
+    }
+
+    /// Acts on the next call of `method`, then closes the connection instead of replying.
+    pub fn drop_next_reply(&self, method: &str) {
+        self.shared.faults.drop_next_reply(method);
+    }
+
+    /// Applies `fault` to the next stream of `method`, which must be a method that begins with a challenge.
+    pub fn break_next_stream(&self, method: &str, fault: StreamFault) {
+        self.shared.faults.break_next_stream(method, fault);
+    }
+
+    /// Takes the cluster down or brings it back up. While it is down, it closes existing connections, and new ones
+    /// before reading anything from them. Its state is kept.
+    pub fn set_down(&self, down: bool) {
+        self.shared.faults.set_down(down);
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}

@@ -1,0 +1,35 @@
+//! A client's connection to one of the servers.
+
+use std::net::SocketAddr;
+
+use rustls::pki_types::CertificateDer;
+use tokio::sync::Notify;
+
+use crate::error::ApiError;
+use crate::identity::Caller;
+use crate::tls::Backend;
+
+/// An established TLS connection.
+pub(crate) struct Connection {
+    pub(crate) peer_addr: SocketAddr,
+    pub(crate) backend: Backend,
+    /// The client, or the reason why its certificate is not accepted.
+    pub(crate) caller: Result<Caller, ApiError>,
+    /// Closes the connection without a reply.
+    pub(crate) abort: Notify,
+}
+
+impl Connection {
+    pub(crate) fn new(peer_addr: SocketAddr, backend: Backend, client_chain: &[CertificateDer<'_>]) -> Self {
+        Self { peer_addr, backend, caller: caller(client_chain), abort: Notify::new() }
+    }
+}
+
+/// Reads a client's certificate chain. The auth server accepts only chains of one certificate.
+fn caller(chain: &[CertificateDer<'_>]) -> Result<Caller, ApiError> {
+    match chain {
+        [leaf] => Ok(Caller::from_der(leaf)?),
+        [] => Err(ApiError::access_denied()),
+        _ => Err(ApiError::permission_denied("access denied: intermediaries are not supported")),
+    }
+}

@@ -1,0 +1,217 @@
+//! Issues certificates for joins, renewals, outputs and hosts. Applies the rules of [`crate::state`] with the
+//! authorities of [`crate::authorities`]; independent of transports.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use prost_types::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::authorities::SubjectKeys;
+use crate::authority::Authority;
+use crate::error::{ApiError, Error};
+use crate::identity::{Caller, CertHolder, INTERNAL_JOIN, Identity, Routes};
+use crate::join_request::JoinRequest;
+use crate::keys::uuid;
+use crate::proto::{Certs, UserCertsRequest};
+use crate::role::Role;
+use crate::shared::Shared;
+use crate::state::CertGrant;
+
+/// The body of `POST /v2/ca/host/certs`.
+#[derive(Debug, Deserialize)]
+struct HostCertRequest {
+    /// An authorized_keys line in base64.
+    key: String,
+    principals: Vec<String>,
+    auth_domain: String,
+    roles: Vec<String>,
+    /// In nanoseconds.
+    ttl: u64,
+}
+
+impl Shared {
+    /// Lets a bot join and issues its certificates.
+    pub(crate) fn join(&self, request: &JoinRequest<'_>) -> Result<Certs, ApiError> {
+        let keys = subject_keys(request.ssh_key, None)?;
+        let now = (self.clock)();
+        let grant = self.state().join(request, now)?;
+        self.bot_certs(grant, keys, now)
+    }
+
+    /// Serves `GenerateUserCerts`: issues the certificates of an output if there are role requests, and renews the
+    /// bot's identity otherwise.
+    pub(crate) fn user_certs(&self, caller: &Caller, request: &UserCertsRequest) -> Result<Certs, ApiError> {
+        if caller.disallow_reissue {
+            let message = "identity is not allowed to reissue certificates";
+            return Err(ApiError::permission_denied(message));
+        }
+        if request.username != caller.username {
+            return Err(ApiError::access_denied());
+        }
+        let non_empty = |key: &'_ Vec<u8>| (!key.is_empty()).then(|| key.clone());
+        let ssh_key = non_empty(&request.ssh_public_key).unwrap_or_else(|| request.public_key.clone());
+        let keys = subject_keys(&ssh_key, non_empty(&request.tls_public_key).as_deref())?;
+        let now = (self.clock)();
+        // A real server reads a missing time as the year 1, which has passed as well.
+        let expires = request.expires.and_then(system_time).unwrap_or(UNIX_EPOCH);
+        if request.use_role_requests {
+            self.output_certs(caller, request, keys, (now, expires))
+        } else {
+            let grant = self.state().renew(&caller.username, caller.generation, expires, now)?;
+            self.bot_certs(grant, keys, now)
+        }
+    }
+
+    fn bot_certs(&self, grant: CertGrant, keys: SubjectKeys, now: SystemTime) -> Result<Certs, ApiError> {
+        let identity = Identity {
+            roles: vec![grant.user.clone()],
+            username: grant.user,
+            principals: principals(BTreeSet::new())?,
+            route_to_cluster: self.name.clone(),
+            kubernetes_cluster: self.kubernetes_cluster("")?,
+            routes: Routes::default(),
+            kubernetes_groups: Vec::new(),
+            db_names: Vec::new(),
+            db_users: Vec::new(),
+            holder: CertHolder::Bot { generation: grant.generation },
+        };
+        let mut certs = self.certs(&identity, keys, (now, grant.not_after))?;
+        // A bot also has to verify servers, so its reply includes the host CA.
+        add_trusted_keys(&mut certs, &self.authorities().host);
+        Ok(certs)
+    }
+
+    fn output_certs(
+        &self,
+        caller: &Caller,
+        request: &UserCertsRequest,
+        keys: SubjectKeys,
+        (now, expires): (SystemTime, SystemTime),
+    ) -> Result<Certs, ApiError> {
+        let route = &request.route_to_cluster;
+        let is_local = route.is_empty() || *route == self.name;
+        if !is_local && !self.state().leaves.contains_key(route) {
+            return Err(ApiError::not_found(format!("remote cluster {route:?} is not found")));
+        }
+        // The Kubernetes clusters of a leaf cluster are unknown here.
+        let kubernetes_cluster =
+            if is_local { self.kubernetes_cluster(&request.kubernetes_cluster)? } else { None };
+        let state = self.state();
+        let not_after = state.impersonate(&caller.username, &request.role_requests, expires, now)?;
+        let roles: Vec<_> = request.role_requests.iter().filter_map(|role| state.role(role)).collect();
+        let union = |field: fn(&Role) -> &Vec<String>| -> BTreeSet<String> {
+            roles.iter().flat_map(|role| field(role)).cloned().collect()
+        };
+        let identity = Identity {
+            username: caller.username.clone(),
+            roles: request.role_requests.clone(),
+            principals: principals(union(|role| &role.logins))?,
+            route_to_cluster: if is_local { self.name.clone() } else { route.clone() },
+            kubernetes_cluster,
+            kubernetes_groups: union(|role| &role.kubernetes_groups).into_iter().collect(),
+            db_names: union(|role| &role.db_names).into_iter().collect(),
+            db_users: union(|role| &role.db_users).into_iter().collect(),
+            routes: Routes {
+                app: request.route_to_app.clone().filter(|route| !route.name.is_empty()),
+                database: request.route_to_database.clone().filter(|route| !route.service_name.is_empty()),
+            },
+            holder: CertHolder::Output {
+                bot_user: caller.username.clone(),
+                reissuable: request.reissuable_role_impersonation,
+            },
+        };
+        self.certs(&identity, keys, (now, not_after))
+    }
+
+    /// Serves `POST /v2/ca/host/certs`: returns a JSON string with a certificate line.
+    pub(crate) fn host_cert(&self, caller: &Caller, body: &[u8]) -> Result<Value, ApiError> {
+        let request: HostCertRequest = serde_json::from_slice(body)
+            .map_err(|error| ApiError::invalid_argument(format!("request: {error}")))?;
+        let is_allowed = {
+            let state = self.state();
+            caller.roles.iter().filter_map(|role| state.role(role)).any(|role| role.allow_host_certs)
+        };
+        if !is_allowed {
+            let message = r#"access denied to perform action "create" on "host_cert""#;
+            return Err(ApiError::permission_denied(message));
+        }
+        if request.roles != ["Node"] {
+            return Err(ApiError::invalid_argument(format!(
+                "roles must be exactly [\"Node\"], not {:?}",
+                request.roles
+            )));
+        }
+        if request.auth_domain != self.name {
+            return Err(ApiError::invalid_argument(format!("{:?} is not this cluster", request.auth_domain)));
+        }
+        let key = BASE64_STANDARD
+            .decode(request.key)
+            .map_err(|error| ApiError::invalid_argument(format!("key: {error}")))?;
+        let now = (self.clock)();
+        let validity = (now, now + Duration::from_nanos(request.ttl));
+        Ok(self.authorities().host_cert(&self.name, &key, &request.principals, validity)?.into())
+    }
+
+    fn certs(
+        &self,
+        identity: &Identity,
+        keys: SubjectKeys,
+        times: (SystemTime, SystemTime),
+    ) -> Result<Certs, ApiError> {
+        let authorities = self.authorities();
+        let pair = authorities.user_certs(&self.name, identity, keys, times)?;
+        let mut certs = Certs { ssh: pair.ssh.into(), tls: pair.tls.into(), ..Certs::default() };
+        add_trusted_keys(&mut certs, &authorities.user);
+        Ok(certs)
+    }
+
+    /// Returns the Kubernetes cluster for a certificate: the requested one, or the one with the name of this cluster,
+    /// or the first by name. As on a real server, this applies to every certificate, whatever it is for.
+    fn kubernetes_cluster(&self, requested: &str) -> Result<Option<String>, ApiError> {
+        let state = self.state();
+        let known = state.resources.kubernetes_names();
+        if requested.is_empty() {
+            let default = known.get(self.name.as_str()).or_else(|| known.first());
+            return Ok(default.map(|name| (*name).to_owned()));
+        }
+        if !known.contains(requested) {
+            return Err(ApiError::invalid_argument(format!(
+                "kubernetes cluster {requested:?} is not registered in this teleport cluster; registered are {known:?}"
+            )));
+        }
+        Ok(Some(requested.to_owned()))
+    }
+}
+
+/// Adds the trusted keys of `authority` to a reply.
+fn add_trusted_keys(certs: &mut Certs, authority: &Authority) {
+    for keys in authority.trusted() {
+        certs.tls_ca_certs.extend(keys.tls.as_ref().map(|tls| tls.pem().into()));
+        certs.ssh_ca_certs.extend(keys.ssh.as_ref().map(|ssh| ssh.public_line().into()));
+    }
+}
+
+/// Returns the principals for these logins. An SSH certificate without principals would be valid for every login, so if
+/// there are no logins, a random one is used that does not exist anywhere.
+fn principals(logins: BTreeSet<String>) -> Result<Vec<String>, Error> {
+    let mut principals: Vec<_> = logins.into_iter().collect();
+    if principals.is_empty() {
+        principals.push(format!("-teleport-nologin-{}", uuid()?));
+    }
+    principals.push(INTERNAL_JOIN.to_owned());
+    Ok(principals)
+}
+
+fn subject_keys(ssh: &[u8], tls: Option<&[u8]>) -> Result<SubjectKeys, ApiError> {
+    SubjectKeys::parse(ssh, tls)
+        .map_err(|error| ApiError::invalid_argument(format!("failed to parse public key: {error}")))
+}
+
+fn system_time(timestamp: Timestamp) -> Option<SystemTime> {
+    let seconds = u64::try_from(timestamp.seconds).ok()?;
+    Some(UNIX_EPOCH + Duration::new(seconds, u32::try_from(timestamp.nanos).ok()?))
+}

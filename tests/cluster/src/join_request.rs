@@ -1,0 +1,81 @@
+//! Join requests, and the verification of their attestation against the join method of their token.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::aws::{AwsUser, StsRequestError};
+use crate::azure::{AzureError, AzureMachine};
+use crate::oidc::{IdTokenError, TrustedIssuer};
+
+/// A decoded join request.
+pub(crate) struct JoinRequest<'a> {
+    pub(crate) token: &'a str,
+    pub(crate) attestation: Attestation<'a>,
+    /// The host name that the client reports; bots leave it empty.
+    pub(crate) host: &'a str,
+    /// An authorized_keys line. As in version 15, the separate key for the X.509 certificate is ignored for bots.
+    pub(crate) ssh_key: &'a [u8],
+    pub(crate) expires: Option<SystemTime>,
+}
+
+/// The evidence of where the client runs, for tokens that are not secret.
+#[derive(Clone, Copy)]
+pub(crate) enum Attestation<'a> {
+    None,
+    IdToken(&'a str),
+    Aws { request: &'a [u8], challenge: &'a str },
+    Azure { document: &'a [u8], access_token: &'a str, challenge: &'a str },
+}
+
+/// The join method of a token, and what it accepts.
+pub(crate) enum TokenMethod {
+    /// A secret token that can be used once, until it expires.
+    SingleUse { expires: SystemTime },
+    /// ID tokens of this issuer.
+    Oidc(TrustedIssuer),
+    /// Requests signed by this user.
+    Aws(AwsUser),
+    /// Documents of this machine.
+    Azure(Arc<AzureMachine>),
+}
+
+/// The reason why a join is denied.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum JoinDenied {
+    #[error("token expired or not found")]
+    UnknownToken,
+    #[error("the token is for another join method")]
+    OtherMethod,
+    #[error("the identity token {0}")]
+    IdToken(IdTokenError),
+    #[error("the request to STS {0}")]
+    Aws(StsRequestError),
+    #[error("{0}")]
+    Azure(AzureError),
+}
+
+impl TokenMethod {
+    /// Verifies that `attestation` satisfies this method.
+    pub(crate) fn verify(&self, attestation: Attestation<'_>, now: SystemTime) -> Result<(), JoinDenied> {
+        match (self, attestation) {
+            (Self::SingleUse { expires }, Attestation::None | Attestation::IdToken(_)) => {
+                if *expires > now {
+                    Ok(())
+                } else {
+                    Err(JoinDenied::UnknownToken)
+                }
+            }
+            (Self::Oidc(issuer), Attestation::IdToken(token)) => {
+                issuer.verify(token, now).map_err(JoinDenied::IdToken)
+            }
+            (Self::Oidc(_), Attestation::None) => Err(JoinDenied::IdToken(IdTokenError::NotSigned)),
+            (Self::Aws(user), Attestation::Aws { request, challenge }) => {
+                user.verify(request, challenge, now).map_err(JoinDenied::Aws)
+            }
+            (Self::Azure(machine), Attestation::Azure { document, access_token, challenge }) => {
+                machine.verify(document, access_token, challenge, now).map_err(JoinDenied::Azure)
+            }
+            _ => Err(JoinDenied::OtherMethod),
+        }
+    }
+}

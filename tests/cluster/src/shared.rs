@@ -1,0 +1,72 @@
+//! The state that all connections of a cluster share. The modules that serve calls extend [`Shared`] with their
+//! methods.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::authorities::Authorities;
+use crate::call_log::CallLog;
+use crate::clock::Clock;
+use crate::events::Watchers;
+use crate::faults::Faults;
+use crate::proto::Metadata;
+use crate::state::State;
+use crate::tls::TlsConfigs;
+
+/// The version that a cluster reports by default: that of the recordings.
+pub const SERVER_VERSION: &str = "15.0.0-dev";
+
+/// Everything that a call may need.
+pub(crate) struct Shared {
+    pub(crate) name: String,
+    pub(crate) clock: Clock,
+    pub(crate) server_version: String,
+    /// The address of the one port.
+    pub(crate) addr: SocketAddr,
+    pub(crate) authorities: Mutex<Authorities>,
+    /// Replaced at each step of a rotation.
+    pub(crate) tls: Mutex<Arc<TlsConfigs>>,
+    pub(crate) web_ca_pem: String,
+    pub(crate) watchers: Watchers,
+    pub(crate) state: Mutex<State>,
+    pub(crate) faults: Faults,
+    pub(crate) log: CallLog,
+    /// The `id` of every resource: the start of the cluster in nanoseconds since the epoch.
+    pub(crate) id: i64,
+    /// The `revision` of every resource.
+    pub(crate) revision: String,
+}
+
+impl Shared {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn authorities(&self) -> MutexGuard<'_, Authorities> {
+        self.authorities.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn tls(&self) -> Arc<TlsConfigs> {
+        self.tls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_tls(&self, tls: TlsConfigs) {
+        *self.tls.lock().unwrap_or_else(PoisonError::into_inner) = tls.into();
+    }
+
+    /// The major version that the cluster reports: 18 for `18.2.5`.
+    pub(crate) fn major_version(&self) -> u32 {
+        self.server_version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or_default()
+    }
+
+    /// The metadata of a resource. All resources are as old as the cluster, so they share its id and revision.
+    pub(crate) fn metadata(&self, name: &str) -> Metadata {
+        Metadata {
+            name: name.to_owned(),
+            namespace: "default".to_owned(),
+            id: self.id,
+            revision: self.revision.clone(),
+            ..Metadata::default()
+        }
+    }
+}
