@@ -1,7 +1,7 @@
-//! A program that embeds the agent: it reads a configuration, runs it once, and ends.
+//! Embeds the agent in another program: reads a configuration, writes all outputs once, and exits.
 //!
-//! The library has no code that can send telemetry, so an embedder sends none, whatever its configuration or
-//! environment say. Run it with `cargo run --example embed -- tbot.yaml`.
+//! The library has no code that can send telemetry, so a program that embeds it sends none, whatever its configuration
+//! and environment are. Run it with `cargo run --example embed -- tbot.yaml`.
 
 use std::error::Error;
 use std::fs;
@@ -12,8 +12,8 @@ use tbot::config::{Purpose, load};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args().nth(1).ok_or("usage: embed <tbot.yaml>")?;
-    let text = fs::read_to_string(&path)?;
-    let loaded = load(Some(&text), &[], Purpose::Start);
+    let yaml = fs::read_to_string(&path)?;
+    let loaded = load(Some(&yaml), &[], Purpose::Start);
     let effective =
         loaded.effective.ok_or_else(|| format!("{path} is not valid: {:?}", loaded.diagnostics))?;
 

@@ -1,4 +1,4 @@
-//! Integration tests, one binary.
+//! All integration tests, in one binary.
 
 mod agent;
 mod embed;

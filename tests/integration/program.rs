@@ -1,25 +1,25 @@
-//! The program as a process: what it prints, how it ends, what it sends.
+//! The program as a process: what it prints, how it exits, and what it sends.
 
-#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+#![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
 
+mod bot_fixture;
 mod cloud;
 mod command_line;
 mod configure;
 mod consent;
+mod crash;
 mod credentials;
 mod environment;
-mod killed;
+mod fake_server;
+mod fixture;
 mod limits;
 mod pid_file;
 mod preview;
-mod receiver;
-mod run;
-mod scene;
 mod services;
 mod signals;
-mod silence;
 mod submission;
+mod system_calls;
+mod telemetry_and_agent;
 mod unsupported;
 mod validate;
-mod whole_run;
-mod workloads;
+mod workload_identity;

@@ -1,7 +1,6 @@
-//! The command line: what the user may write, and nothing of what it means. Depends on clap alone, which reads neither
-//! the environment nor the arguments of the process by itself.
+//! The command line: its commands and flags, parsed by clap. Reads no environment variable.
 //!
-//! Names and short forms are those of Teleport's `tbot`. Help has 80 columns; a test holds it to that.
+//! Flags have the names and short forms of Teleport's `tbot`. Help is at most 80 columns wide, which a test checks.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,64 +8,64 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit::Failure;
-use crate::service::Asked;
+use crate::service_args::ServiceArgs;
 
 /// Machine ID agent for Teleport.
 ///
 /// Joins a Teleport cluster as a bot, writes short-lived credentials for other
-/// programs, and keeps them fresh.
+/// programs, and renews them before they expire.
 #[derive(Parser)]
 #[command(name = "tbot", version, verbatim_doc_comment)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
-#[command(after_help = "Exit status: 0 done, 1 failed at run time, 2 wrong usage or a file that cannot
-be read, 3 invalid configuration.")]
+#[command(after_help = "Exit status: 0 success, 1 runtime failure, 2 wrong usage or unreadable file,
+3 invalid configuration.")]
 pub(crate) struct Cli {
     #[command(flatten)]
-    pub(crate) global: Global,
+    pub(crate) global: GlobalArgs,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// Reads a command line, the program's name first.
+/// Parses a command line, which starts with the name of the program.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Failure> {
     Ok(Cli::try_parse_from(arguments)?)
 }
 
-/// Flags that may stand before or after the command.
+/// Flags that are accepted before and after the command.
 #[derive(Args)]
 #[command(next_help_heading = "Global options")]
-pub(crate) struct Global {
+pub(crate) struct GlobalArgs {
     /// Configuration file [env: TBOT_CONFIG_PATH]
     #[arg(short, long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Configuration itself, in base64 [env: TBOT_CONFIG]
+    /// Base64-encoded configuration [env: TBOT_CONFIG]
     #[arg(long, global = true, value_name = "BASE64", hide = true)]
     pub(crate) config_string: Option<String>,
-    /// Log more [env: TBOT_DEBUG]
+    /// Enable debug logging [env: TBOT_DEBUG]
     #[arg(short, long, global = true, overrides_with = "no_debug")]
     pub(crate) debug: bool,
     #[arg(long, global = true, hide = true, overrides_with = "debug")]
     pub(crate) no_debug: bool,
-    /// Use FIPS 140 validated cryptography only
+    /// Use only FIPS 140 validated cryptography
     #[arg(long, global = true, overrides_with = "no_fips")]
     pub(crate) fips: bool,
     #[arg(long, global = true, hide = true, overrides_with = "fips")]
     pub(crate) no_fips: bool,
-    /// Take any certificate of a proxy (for tests)
+    /// Accept any proxy certificate (testing only)
     #[arg(long, global = true, overrides_with = "no_insecure")]
     pub(crate) insecure: bool,
     #[arg(long, global = true, hide = true, overrides_with = "insecure")]
     pub(crate) no_insecure: bool,
-    /// Form of the log: text, json
-    #[arg(long, global = true, value_name = "FORM", default_value = "text", hide_possible_values = true)]
+    /// Log format: text or json
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     pub(crate) log_format: LogFormat,
-    /// Send one anonymous event at each start;
-    /// `tbot telemetry explain` says what it holds
+    /// Send one anonymous usage event per start;
+    /// see `tbot telemetry explain`
     #[arg(long, global = true, verbatim_doc_comment)]
     pub(crate) anonymous_telemetry_opt_in: bool,
 }
 
-/// Form of the log.
+/// The format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
     Text,
@@ -76,175 +75,174 @@ pub(crate) enum LogFormat {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Join the cluster, write credentials and keep them fresh
-    Start(Box<Run>),
+    Start(Box<RunArgs>),
     /// Run `tsh proxy` with the credentials of an output
-    Proxy(Wrapped),
+    Proxy(TshArgs),
     /// Run `tsh db` with the credentials of an output
-    Db(Wrapped),
-    /// What a kubeconfig that tbot has written runs
+    Db(TshArgs),
+    /// Commands for kubeconfig files that tbot has written
     #[command(hide = true)]
     Kube {
         #[command(subcommand)]
         command: KubeCommand,
     },
-    /// Print the configuration that flags make; reads no file
-    Configure(Box<Configure>),
-    /// Convert a file of version 1 to version 2
-    Migrate(Migrate),
+    /// Print a configuration built from flags
+    Configure(Box<ConfigureArgs>),
+    /// Convert a version 1 configuration file to version 2
+    Migrate(MigrateArgs),
     /// Check configuration files
-    Validate(Validate),
+    Validate(ValidateArgs),
     /// Print a JSON Schema
-    Schema(Schema),
-    /// Show whether anonymous telemetry is on, and what it sends
-    Telemetry(Telemetry),
+    Schema(SchemaArgs),
+    /// Show whether anonymous telemetry is on and what it sends
+    Telemetry(TelemetryArgs),
     /// Print the version
     Version,
 }
 
 #[derive(Args)]
-pub(crate) struct Configure {
+pub(crate) struct ConfigureArgs {
     #[command(flatten)]
-    pub(crate) written: Written,
+    pub(crate) output: OutputFileArgs,
     #[command(flatten)]
-    pub(crate) run: Run,
+    pub(crate) run: RunArgs,
 }
 
 #[derive(Args)]
-pub(crate) struct Migrate {
+pub(crate) struct MigrateArgs {
     #[command(flatten)]
-    pub(crate) written: Written,
+    pub(crate) output: OutputFileArgs,
 }
 
-/// Where a configuration is written.
+/// Where to write a configuration.
 #[derive(Args)]
-pub(crate) struct Written {
-    /// File to write instead of standard output
-    #[arg(short, long, global = true, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
+pub(crate) struct OutputFileArgs {
+    /// Write to this file, not to standard output
+    #[arg(id = "output", short, long = "output", global = true, value_name = "FILE")]
+    pub(crate) path: Option<PathBuf>,
 }
 
-/// What is run: single fields of the configuration, and a service besides those of the file.
+/// Overrides of single properties, and optionally one service in addition to those of the file.
 #[derive(Args)]
 #[command(
     subcommand_value_name = "SERVICE",
     subcommand_help_heading = "Services",
     disable_help_subcommand = true
 )]
-pub(crate) struct Run {
-    /// Write one identity into this directory,
-    /// and no other service
+pub(crate) struct RunArgs {
+    /// Write one identity to this directory instead
+    /// of running the services of the file
     #[arg(long, value_name = "DIR", verbatim_doc_comment)]
     pub(crate) destination_dir: Option<String>,
     #[command(flatten)]
-    pub(crate) settings: Settings,
+    pub(crate) bot: BotArgs,
     #[command(subcommand)]
-    pub(crate) service: Option<Asked>,
+    pub(crate) service: Option<ServiceArgs>,
 }
 
-/// Flags that override single fields of the configuration.
+/// Flags that override single properties of the configuration.
 #[derive(Args)]
-#[command(next_help_heading = "Options of the bot")]
-pub(crate) struct Settings {
-    /// Web address of a proxy, as host:port [env: TELEPORT_PROXY]
+#[command(next_help_heading = "Bot options")]
+pub(crate) struct BotArgs {
+    /// Proxy address (HOST:PORT) [env: TELEPORT_PROXY]
     #[arg(long, global = true, value_name = "ADDRESS")]
     pub(crate) proxy_server: Option<String>,
-    /// Address of an auth server [env: TELEPORT_AUTH_SERVER]
+    /// Auth server address (HOST:PORT) [env: TELEPORT_AUTH_SERVER]
     #[arg(short, long, global = true, value_name = "ADDRESS")]
     pub(crate) auth_server: Option<String>,
-    /// Join token, or absolute path of a file that holds it
+    /// Join token, or absolute path of a file that contains it
     /// [env: TELEPORT_BOT_TOKEN]
     #[arg(long, global = true, value_name = "TOKEN", verbatim_doc_comment)]
     pub(crate) token: Option<String>,
-    /// How the bot joins, such as token or github
+    /// Join method, such as token or github
     #[arg(long, global = true, value_name = "METHOD")]
     pub(crate) join_method: Option<String>,
-    /// Address, join method and token in one:
+    /// Address, join method and token in one URI:
     /// tbot+proxy+METHOD://TOKEN@HOST:PORT
     #[arg(long, global = true, value_name = "URI", verbatim_doc_comment)]
     pub(crate) join_uri: Option<String>,
-    /// Pin of the auth server's authority; may be repeated
+    /// CA pin of the auth server; repeatable
     #[arg(long = "ca-pin", global = true, value_name = "PIN")]
     pub(crate) ca_pins: Vec<String>,
-    /// Registration secret of the join method bound_keypair
+    /// Registration secret for the bound_keypair join method
     #[arg(long, global = true, value_name = "SECRET")]
     pub(crate) registration_secret: Option<String>,
-    /// File that holds the registration secret
+    /// File that contains the registration secret
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) registration_secret_path: Option<String>,
-    /// File that holds a static key for bound_keypair
+    /// File that contains a static key for bound_keypair
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) static_key_path: Option<String>,
-    /// Where the bot keeps its identity: a directory,
+    /// Where to store the bot's identity: a directory,
     /// memory:// or kubernetes-secret:///NAME
     #[arg(long, global = true, value_name = "URI", visible_alias = "data-dir", verbatim_doc_comment)]
     pub(crate) storage: Option<String>,
-    /// How long credentials live, such as 1h
+    /// Lifetime of credentials, such as 1h
     #[arg(long, global = true, value_name = "DURATION", visible_alias = "credential-ttl")]
     pub(crate) certificate_ttl: Option<String>,
-    /// How often credentials are renewed, such as 20m
+    /// How often to renew credentials, such as 20m
     #[arg(long, global = true, value_name = "DURATION")]
     pub(crate) renewal_interval: Option<String>,
-    /// Write all outputs once and end
+    /// Write all outputs once, then exit
     #[arg(long, global = true, overrides_with = "no_oneshot")]
     pub(crate) oneshot: bool,
     #[arg(long, global = true, hide = true, overrides_with = "oneshot")]
     pub(crate) no_oneshot: bool,
-    /// The bot is a scoped one
+    /// Run as a scoped bot
     #[arg(long, global = true, overrides_with = "no_scoped")]
     pub(crate) scoped: bool,
     #[arg(long, global = true, hide = true, overrides_with = "scoped")]
     pub(crate) no_scoped: bool,
-    /// Where to serve health and metrics, as host:port
+    /// Listen address for health checks and metrics (HOST:PORT)
     #[arg(long, global = true, value_name = "ADDRESS")]
     pub(crate) diag_addr: Option<String>,
-    /// File that holds the process's id while it runs
+    /// Write the process ID to this file while running
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) pid_file: Option<PathBuf>,
 }
 
 /// Flags of the commands that run `tsh`.
 #[derive(Args)]
-#[command(after_help = "TSH names the tsh to run, where it is not found in PATH.")]
-pub(crate) struct Wrapped {
-    /// Directory that an output writes to
+#[command(after_help = "If tsh is not in PATH, set TSH to its path.")]
+pub(crate) struct TshArgs {
+    /// Directory of the output to use
     #[arg(long, value_name = "DIR")]
     pub(crate) destination_dir: PathBuf,
-    /// Web address of a proxy, as host:port
-    /// [env: TELEPORT_PROXY]
-    #[arg(long, value_name = "ADDRESS", alias = "proxy", verbatim_doc_comment)]
+    /// Proxy address (HOST:PORT) [env: TELEPORT_PROXY]
+    #[arg(long, value_name = "ADDRESS", alias = "proxy")]
     pub(crate) proxy_server: Option<String>,
-    /// Cluster to reach
+    /// Cluster to connect to
     #[arg(long, value_name = "NAME")]
     pub(crate) cluster: Option<String>,
-    /// What to pass on to tsh, behind `--` where it begins with -
+    /// Arguments for tsh; put -- before them if they start with -
     #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) arguments: Vec<OsString>,
 }
 
 #[derive(Subcommand)]
 pub(crate) enum KubeCommand {
-    /// Print an output's certificate and key for kubectl
+    /// Print the certificate and key of an output for kubectl
     Credentials {
-        /// Directory that an output writes to
+        /// Directory of the output to use
         #[arg(long, value_name = "DIR")]
         destination_dir: PathBuf,
     },
 }
 
 #[derive(Args)]
-pub(crate) struct Validate {
-    /// Files to check; - is standard input
+pub(crate) struct ValidateArgs {
+    /// Files to check; - reads standard input
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// human, json or github
-    #[arg(long, value_name = "FORM", default_value = "human", hide_possible_values = true)]
+    /// Output format: human, json or github
+    #[arg(long, value_name = "FORMAT", default_value = "human", hide_possible_values = true)]
     pub(crate) format: ReportFormat,
-    /// Let warnings fail, too
+    /// Treat warnings as errors
     #[arg(long)]
     pub(crate) strict: bool,
 }
 
-/// Form of a report.
+/// The format of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ReportFormat {
     Human,
@@ -253,13 +251,13 @@ pub(crate) enum ReportFormat {
 }
 
 #[derive(Args)]
-pub(crate) struct Schema {
-    /// config, config-v1 or event
-    #[arg(value_name = "WHICH", hide_possible_values = true)]
-    pub(crate) which: SchemaName,
+pub(crate) struct SchemaArgs {
+    /// Schema to print: config, config-v1 or event
+    #[arg(value_name = "SCHEMA", hide_possible_values = true)]
+    pub(crate) name: SchemaName,
 }
 
-/// A schema that this program embeds.
+/// An embedded schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SchemaName {
     Config,
@@ -269,22 +267,22 @@ pub(crate) enum SchemaName {
 
 #[derive(Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
-pub(crate) struct Telemetry {
+pub(crate) struct TelemetryArgs {
     #[command(subcommand)]
     pub(crate) command: TelemetryCommand,
 }
 
 #[derive(Subcommand)]
 pub(crate) enum TelemetryCommand {
-    /// Say whether `tbot start` with the same flags would send
-    /// the event, and which input decides
+    /// Show whether `tbot start` with the same flags would
+    /// send the event, and which inputs decide
     #[command(verbatim_doc_comment)]
-    Status(Box<Run>),
-    /// Show the whole request that `tbot start` with the same
-    /// flags would send; sends nothing
+    Status(Box<RunArgs>),
+    /// Show the request that `tbot start` with the same flags
+    /// would send, without sending it
     #[command(verbatim_doc_comment)]
-    Preview(Box<Run>),
-    /// Print the documentation of the event
+    Preview(Box<RunArgs>),
+    /// Print the telemetry documentation
     Explain,
 }
 
@@ -298,33 +296,33 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    fn check_help(command: &mut clap::Command) {
+    fn assert_help_fits(command: &mut clap::Command) {
         for help in [command.render_help(), command.render_long_help()] {
             for line in help.to_string().lines() {
                 assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
             }
         }
-        command.get_subcommands_mut().for_each(check_help);
+        command.get_subcommands_mut().for_each(assert_help_fits);
     }
 
     #[test]
-    fn help_has_80_columns() {
+    fn help_fits_into_80_columns() {
         let mut command = Cli::command();
         command.build();
-        check_help(&mut command);
+        assert_help_fits(&mut command);
     }
 
     #[test]
-    fn what_ssh_config_runs_is_understood() {
+    fn the_proxy_command_of_a_written_ssh_config_is_parsed() {
         let line = "tbot proxy --destination-dir=/out --proxy-server=a:443 ssh --cluster=c  root@h:22";
         let cli = parse(line.split_whitespace().map(OsString::from)).unwrap();
-        let Command::Proxy(wrapped) = cli.command else { panic!("proxy") };
-        assert_eq!(wrapped.arguments, ["ssh", "--cluster=c", "root@h:22"]);
-        assert_eq!((wrapped.cluster, wrapped.proxy_server.as_deref()), (None, Some("a:443")));
+        let Command::Proxy(args) = cli.command else { panic!("not `tbot proxy`") };
+        assert_eq!(args.arguments, ["ssh", "--cluster=c", "root@h:22"]);
+        assert_eq!((args.cluster, args.proxy_server.as_deref()), (None, Some("a:443")));
     }
 
     #[test]
-    fn global_flags_stand_before_or_after_the_command() {
+    fn global_flags_are_accepted_before_and_after_the_command() {
         for line in [
             "tbot --anonymous-telemetry-opt-in -c a.yaml start",
             "tbot start --anonymous-telemetry-opt-in -c a.yaml",

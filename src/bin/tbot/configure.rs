@@ -1,50 +1,69 @@
-//! `tbot configure`: prints the configuration that flags and environment make, as `tbot start` would run it. Reads no file,
-//! and writes one only after everything was checked.
+//! `tbot configure` and `tbot migrate`: print a configuration that they build from flags, or convert from version 1.
+//!
+//! The output is exactly what `tbot start` would run. A file is written only after all checks have passed.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 
 use serde_json::Value;
+use tbot::diagnostic::{Code, Format};
 use tbot::yaml;
 
-use crate::World;
-use crate::cli::{Configure, Global, Written};
-use crate::configuration::Configuration;
+use crate::cli::{ConfigureArgs, GlobalArgs, MigrateArgs, OutputFileArgs};
+use crate::configuration::{Configuration, render, report_invalid};
+use crate::context::Context;
 use crate::exit::Failure;
-use crate::telemetry::refuse;
 
+/// `tbot configure`: prints the configuration that flags and environment variables make up. Reads no file.
 pub(crate) fn configure(
-    global: &Global,
-    arguments: &Configure,
-    world: &mut World<'_>,
+    global: &GlobalArgs,
+    args: &ConfigureArgs,
+    cx: &mut Context<'_>,
 ) -> Result<(), Failure> {
     if global.config.is_some() || global.config_string.is_some() {
-        let message = "`tbot configure` reads no configuration: leave out --config and --config-string";
+        let message = "`tbot configure` does not read a configuration: remove --config or --config-string";
         return Err(Failure::Usage(message.to_owned()));
     }
-    let configuration = Configuration::of_flags(global, &arguments.run, &world.environment)?;
-    let Some(effective) = configuration.effective() else { return refuse(configuration, world) };
+    let configuration = Configuration::from_flags(global, &args.run, &cx.environment)?;
+    let Some(effective) = configuration.effective() else { return report_invalid(configuration, cx) };
     let mut value = effective.value().clone();
     if let Some(map) = value.as_object_mut() {
-        // What it says stands at its places already, and beside them it would contradict them.
+        // The address, join method and token of the URI have keys of their own, with which it would conflict.
         map.shift_remove("join_uri");
     }
-    write("configure", &value, &arguments.written, world)
+    write_yaml("configure", &value, &args.output, cx)
 }
 
-/// Writes a configuration with a first line that says which command wrote it. A new file is for its owner alone: it may
-/// hold a token.
-pub(crate) fn write(
+/// `tbot migrate`: prints a version 1 file as version 2, the way `tbot start` reads it. Comments are lost.
+pub(crate) fn migrate(global: &GlobalArgs, args: &MigrateArgs, cx: &mut Context<'_>) -> Result<(), Failure> {
+    let (path, configuration) = Configuration::from_named_file(global, cx)?;
+    if args.output.path.as_ref() == Some(&path) {
+        let message = "--output is the file to convert: choose another path";
+        return Err(Failure::Usage(message.to_owned()));
+    }
+    let Some(effective) = configuration.effective() else { return report_invalid(configuration, cx) };
+    if !configuration.has(Code::Version1) {
+        return Err(Failure::Usage(format!("{} is already version 2", path.display())));
+    }
+    write_yaml("migrate", effective.value(), &args.output, cx)?;
+    cx.stdout.flush()?;
+    let report = render(&[configuration], Format::Human, cx.colour.stderr);
+    writeln!(cx.stderr, "{}\ncomments were not copied to the new file", report.text)?;
+    Ok(())
+}
+
+/// Writes a configuration, with a first line that names the command that wrote it. A new file is readable only by its
+/// owner, because it may contain a token.
+fn write_yaml(
     command: &str,
     value: &Value,
-    to: &Written,
-    world: &mut World<'_>,
+    output: &OutputFileArgs,
+    cx: &mut Context<'_>,
 ) -> Result<(), Failure> {
-    let yaml = yaml::emit(value)?;
-    let text = format!("# Written by `tbot {command}`.\n{yaml}");
-    let Some(path) = &to.output else { return Ok(world.output.write_all(text.as_bytes())?) };
+    let yaml = format!("# Written by `tbot {command}`.\n{}", yaml::emit(value)?);
+    let Some(path) = &output.path else { return Ok(cx.stdout.write_all(yaml.as_bytes())?) };
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(text.as_bytes()))
+    file.and_then(|mut file| file.write_all(yaml.as_bytes()))
         .map_err(|source| Failure::Unwritable { name: path.display().to_string(), source })
 }

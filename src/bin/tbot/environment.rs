@@ -1,15 +1,15 @@
-//! The environment variables of this process, gathered once and passed on. The only place of the binary that reads them.
+//! The environment variables of this process. Nothing else in the binary reads them.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
-/// Environment variables as they were when the process started. An empty one counts as unset.
+/// The environment variables as they were when the process started. An empty variable counts as unset.
 #[derive(Clone, Default)]
 pub(crate) struct Environment(BTreeMap<OsString, OsString>);
 
-/// A variable is set to what is not UTF-8, where text is wanted.
+/// A variable that must be UTF-8 is not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the environment variable {0} is not UTF-8: set it to text, or unset it")]
+#[error("environment variable {0} is not valid UTF-8: correct it or unset it")]
 pub(crate) struct NotUtf8(pub(crate) String);
 
 impl Environment {
@@ -17,30 +17,38 @@ impl Environment {
         Self(std::env::vars_os().collect())
     }
 
-    /// The value of a variable as it is.
-    pub(crate) fn raw(&self, name: &str) -> Option<&OsStr> {
+    /// Returns the value of a variable, which may not be UTF-8.
+    pub(crate) fn var_os(&self, name: &str) -> Option<&OsStr> {
         self.0.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
     }
 
-    /// The value of a variable that is a text.
-    pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, NotUtf8> {
-        let value = self.raw(name).map(|value| value.to_str().ok_or_else(|| NotUtf8(name.to_owned())));
-        value.transpose()
+    /// Returns the value of a variable that must be UTF-8.
+    pub(crate) fn var(&self, name: &str) -> Result<Option<&str>, NotUtf8> {
+        self.var_os(name).map(|value| value.to_str().ok_or_else(|| NotUtf8(name.to_owned()))).transpose()
     }
 
-    /// All variables that are text, for the agent.
-    pub(crate) fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+    /// Returns the first of these variables that is set, such as `HTTPS_PROXY` before `https_proxy`.
+    pub(crate) fn first_var(&self, names: &[&str]) -> Result<Option<&str>, NotUtf8> {
+        names.iter().find_map(|name| self.var(name).transpose()).transpose()
+    }
+
+    /// Iterates over the variables that are UTF-8.
+    pub(crate) fn utf8_vars(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)))
-    }
-
-    /// The first of several variables that is set: `HTTPS_PROXY`, else `https_proxy`.
-    pub(crate) fn first_of(&self, names: &[&str]) -> Result<Option<&str>, NotUtf8> {
-        names.iter().find_map(|name| self.text(name).transpose()).transpose()
     }
 }
 
 impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
         Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+/// Parses a boolean like Go's `strconv.ParseBool`, which Teleport's programs use for their variables.
+pub(crate) fn parse_bool(value: &str) -> Option<bool> {
+    match value {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+        _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! How a run ends: every failure there is, and the one function that maps it to an exit status.
+//! How a run ends: every way it can fail, and the one function that maps a failure to an exit status.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -9,12 +9,11 @@ use tbot::yaml::EmitError;
 
 use crate::environment::NotUtf8;
 
-/// The exit status of a run.
+/// The exit status of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Status {
-    /// Done.
-    Done = 0,
+pub(crate) enum ExitStatus {
+    Success = 0,
     /// Failed at run time.
     Failed = 1,
     /// Wrong usage, or a file that cannot be read.
@@ -23,52 +22,48 @@ pub(crate) enum Status {
     Invalid = 3,
 }
 
-/// Why a run did not do what it was asked for.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// Clap's own message, or its help.
+    /// An error from clap, or its help, which is an error to clap as well.
     #[error("{0}")]
     CommandLine(#[from] clap::Error),
-    /// A flag or a variable that makes no sense.
+    /// A flag or variable has a value that cannot be used.
     #[error("{0}")]
     Usage(String),
-    /// A variable that is not UTF-8.
     #[error(transparent)]
     Variable(#[from] NotUtf8),
-    /// A file that cannot be read.
     #[error("cannot read {name}: {source}")]
     Unreadable { name: String, source: io::Error },
-    /// A file that is no identity file.
+    /// The file is not a valid identity file.
     #[error("{}: {error}", .path.display())]
     Identity { path: PathBuf, error: IdentityFileError },
-    /// `tsh` cannot be run.
-    #[error("cannot run {program}: {error}; install Teleport's tsh, or set TSH to its path")]
+    #[error("cannot run {program}: {error}; install tsh, or set TSH to its path")]
     Tsh { program: String, error: io::Error },
-    /// A file that cannot be written.
     #[error("cannot write {name}: {source}")]
     Unwritable { name: String, source: io::Error },
-    /// A configuration that YAML cannot say.
+    /// The configuration has a value that YAML cannot represent.
     #[error(transparent)]
     Emit(#[from] EmitError),
-    /// What has been said already.
+    /// The failure has already been reported to the user.
     #[error("failed")]
-    Reported(Status),
-    /// Standard output or standard error cannot be written.
+    Reported(ExitStatus),
+    /// Writing to standard output or standard error failed.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
-    /// Something that this build is made of does not fit together.
+    /// A part of the program itself is broken, such as the embedded declarations of the event.
     #[error("this build of tbot is broken: {0}")]
     Build(String),
-    /// The system refuses what every process needs.
+    /// The system refused something that every process needs.
     #[error("cannot set up the process: {0}")]
     Process(io::Error),
 }
 
 impl Failure {
-    const fn status(&self) -> Status {
+    const fn status(&self) -> ExitStatus {
         match self {
             Self::CommandLine(_) | Self::Usage(_) | Self::Variable(_) | Self::Unreadable { .. } => {
-                Status::Usage
+                ExitStatus::Usage
             }
             Self::Reported(status) => *status,
             Self::Identity { .. }
@@ -77,38 +72,42 @@ impl Failure {
             | Self::Build(_)
             | Self::Process(_)
             | Self::Unwritable { .. }
-            | Self::Emit(_) => Status::Failed,
+            | Self::Emit(_) => ExitStatus::Failed,
         }
     }
 }
 
-/// Ends a run: says on `output` or `errors` what has not been said, and gives the exit status.
-pub(crate) fn end(ended: Result<(), Failure>, output: &mut dyn Write, errors: &mut dyn Write) -> ExitCode {
-    let status = match ended.and_then(|()| Ok(output.flush()?)) {
-        Ok(()) => Status::Done,
-        Err(failure) => say(&failure, output, errors),
+/// Flushes the output, reports the failure unless that has been done, and returns the exit status.
+pub(crate) fn finish(
+    result: Result<(), Failure>,
+    stdout: &mut dyn Write,
+    stderr: &mut dyn Write,
+) -> ExitCode {
+    let status = match result.and_then(|()| Ok(stdout.flush()?)) {
+        Ok(()) => ExitStatus::Success,
+        Err(failure) => report(&failure, stdout, stderr),
     };
     ExitCode::from(status as u8)
 }
 
-/// Where not even this can be written, the status still tells.
-fn say(failure: &Failure, output: &mut dyn Write, errors: &mut dyn Write) -> Status {
+/// Reports a failure. Errors in writing the report are ignored: the exit status still signals the failure.
+fn report(failure: &Failure, stdout: &mut dyn Write, stderr: &mut dyn Write) -> ExitStatus {
     match failure {
-        // Help and version are errors to clap.
+        // clap returns help and version as errors.
         Failure::CommandLine(help) if !help.use_stderr() => {
-            let _ = write!(output, "{help}").and_then(|()| output.flush());
-            return Status::Done;
+            let _ = write!(stdout, "{help}").and_then(|()| stdout.flush());
+            return ExitStatus::Success;
         }
-        // Whoever reads the output has seen enough.
-        Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return Status::Done,
+        // The reader closed the pipe (`tbot schema config | head`), which is not a failure.
+        Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return ExitStatus::Success,
         Failure::Reported(_) => {
-            let _ = output.flush();
+            let _ = stdout.flush();
         }
         Failure::CommandLine(error) => {
-            let _ = write!(errors, "{error}");
+            let _ = write!(stderr, "{error}");
         }
         failure => {
-            let _ = output.flush().and_then(|()| writeln!(errors, "error: {failure}"));
+            let _ = stdout.flush().and_then(|()| writeln!(stderr, "error: {failure}"));
         }
     }
     failure.status()
@@ -118,26 +117,29 @@ fn say(failure: &Failure, output: &mut dyn Write, errors: &mut dyn Write) -> Sta
 mod tests {
     use super::*;
 
-    fn said(failure: &Failure) -> (Status, String) {
-        let (mut output, mut errors) = (Vec::new(), Vec::new());
-        let status = say(failure, &mut output, &mut errors);
-        assert_eq!(output, b"");
-        (status, String::from_utf8(errors).unwrap())
+    fn reported(failure: &Failure) -> (ExitStatus, String) {
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let status = report(failure, &mut stdout, &mut stderr);
+        assert_eq!(stdout, b"");
+        (status, String::from_utf8(stderr).unwrap())
     }
 
     #[test]
-    fn every_kind_of_failure_has_its_status_and_is_said_once() {
+    fn every_failure_has_its_status_and_is_reported_once() {
         let io = io::Error::from;
         let unreadable =
             Failure::Unreadable { name: "tbot.yaml".to_owned(), source: io(io::ErrorKind::NotFound) };
         assert_eq!(
-            said(&unreadable),
-            (Status::Usage, "error: cannot read tbot.yaml: entity not found\n".to_owned())
+            reported(&unreadable),
+            (ExitStatus::Usage, "error: cannot read tbot.yaml: entity not found\n".to_owned())
         );
-        assert_eq!(said(&Failure::Usage("no".to_owned())), (Status::Usage, "error: no\n".to_owned()));
-        assert_eq!(said(&Failure::Variable(NotUtf8("X".to_owned()))).0, Status::Usage);
-        assert_eq!(said(&Failure::Reported(Status::Invalid)), (Status::Invalid, String::new()));
-        assert_eq!(said(&Failure::Output(io(io::ErrorKind::StorageFull))).0, Status::Failed);
-        assert_eq!(said(&Failure::Output(io(io::ErrorKind::BrokenPipe))), (Status::Done, String::new()));
+        assert_eq!(reported(&Failure::Usage("no".to_owned())), (ExitStatus::Usage, "error: no\n".to_owned()));
+        assert_eq!(reported(&Failure::Variable(NotUtf8("X".to_owned()))).0, ExitStatus::Usage);
+        assert_eq!(reported(&Failure::Reported(ExitStatus::Invalid)), (ExitStatus::Invalid, String::new()));
+        assert_eq!(reported(&Failure::Output(io(io::ErrorKind::StorageFull))).0, ExitStatus::Failed);
+        assert_eq!(
+            reported(&Failure::Output(io(io::ErrorKind::BrokenPipe))),
+            (ExitStatus::Success, String::new())
+        );
     }
 }

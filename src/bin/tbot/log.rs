@@ -1,4 +1,5 @@
-//! The log: one line an event on standard error, as text or JSON. Only what this program itself says; libraries are silent.
+//! The log: one line per event on standard error, as text or JSON. Only this program's own events are logged, none of its
+//! dependencies'.
 
 use std::io;
 
@@ -12,17 +13,17 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::cli::LogFormat;
 use crate::exit::Failure;
 
-/// Begins the log; once a process.
-pub(crate) fn begin(format: LogFormat, verbose: bool) -> Result<(), Failure> {
-    let level = if verbose { Level::DEBUG } else { Level::INFO };
-    // Dependencies log addresses, and at their lower levels whole requests.
-    let own = Targets::new().with_target("tbot", level);
+/// Installs the global log subscriber. Must be called at most once per process.
+pub(crate) fn init(format: LogFormat, debug: bool) -> Result<(), Failure> {
+    let level = if debug { Level::DEBUG } else { Level::INFO };
+    // Dependencies log addresses and, at debug and trace, whole requests.
+    let own_events = Targets::new().with_target("tbot", level);
     let layer = fmt::layer().with_writer(io::stderr).with_target(false);
-    let begun = match format {
-        LogFormat::Text => tracing_subscriber::registry().with(layer.with_filter(own)).try_init(),
-        LogFormat::Json => {
-            tracing_subscriber::registry().with(layer.json().flatten_event(true).with_filter(own)).try_init()
-        }
+    let result = match format {
+        LogFormat::Text => tracing_subscriber::registry().with(layer.with_filter(own_events)).try_init(),
+        LogFormat::Json => tracing_subscriber::registry()
+            .with(layer.json().flatten_event(true).with_filter(own_events))
+            .try_init(),
     };
-    begun.map_err(|error| Failure::Build(error.to_string()))
+    result.map_err(|error| Failure::Build(error.to_string()))
 }

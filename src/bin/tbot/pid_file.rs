@@ -1,39 +1,39 @@
-//! `--pid-file`: a file that holds the process's id while it runs. Touches that file only.
+//! `--pid-file`: a file that contains the process ID while the program runs.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The file, written; dropping this removes it.
+/// A written PID file. Dropping it removes the file.
 pub(crate) struct PidFile {
     path: PathBuf,
-    text: String,
+    contents: String,
 }
 
-/// The file cannot be written.
+/// The PID file cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write the pid file {}: {source}; nothing was joined: name another with --pid-file, or make this one writable", path.display())]
-pub(crate) struct NotWritten {
+#[error("cannot write the PID file {}: {source}; tbot has not joined the cluster: make the file writable, or choose another with --pid-file", path.display())]
+pub(crate) struct PidFileError {
     path: PathBuf,
     source: io::Error,
 }
 
 impl PidFile {
-    /// Writes the id, a decimal number and a line feed, over what the file held before.
-    pub(crate) fn write(path: &Path, process_id: u32) -> Result<Self, NotWritten> {
-        let text = format!("{process_id}\n");
-        fs::write(path, &text).map_err(|source| NotWritten { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), text })
+    /// Writes the process ID, in decimal and followed by a line feed, replacing what the file contained.
+    pub(crate) fn write(path: &Path, process_id: u32) -> Result<Self, PidFileError> {
+        let contents = format!("{process_id}\n");
+        fs::write(path, &contents).map_err(|source| PidFileError { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), contents })
     }
 }
 
 impl Drop for PidFile {
-    /// Where another process has written its own id by now, the file is that one's.
+    /// Keeps the file if another process has replaced the ID with its own.
     fn drop(&mut self) {
-        let ours = || Ok(fs::read_to_string(&self.path)? == self.text);
-        let removed = ours().and_then(|ours| if ours { fs::remove_file(&self.path) } else { Ok(()) });
+        let is_ours = || Ok(fs::read_to_string(&self.path)? == self.contents);
+        let removed = is_ours().and_then(|ours| if ours { fs::remove_file(&self.path) } else { Ok(()) });
         if let Err(error) = removed {
-            tracing::warn!("cannot remove the pid file {}: {error}", self.path.display());
+            tracing::warn!("cannot remove the PID file {}: {error}", self.path.display());
         }
     }
 }

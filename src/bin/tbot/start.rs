@@ -1,60 +1,58 @@
-//! `tbot start`: configuration, log, consent, then telemetry and the agent side by side, until the agent ends or a signal
-//! ends it. The exit status is the agent's alone.
+//! `tbot start`: loads the configuration, starts the log, decides about telemetry, then runs the agent until it ends or a
+//! signal ends it. Telemetry is submitted concurrently and never affects the exit status.
 
-use std::io;
 use std::path::Path;
 
-use tbot::agent::{Agent, AgentError, AgentOptions, Clock, Control, Randomness, Signals, control};
+use tbot::agent::{Agent, AgentError, AgentOptions, Clock, Randomness, Signals, control};
 use tbot::config::{Effective, Input, Purpose, is_on};
 use tbot::diagnostic::Severity;
 use tbot::event::{Provenance, Rules, Verdict};
 use tbot::pointer::Pointer;
 use tokio::runtime::Builder;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::World;
-use crate::cli::{Global, LogFormat, Run};
-use crate::configuration::Configuration;
-use crate::consent::Decision;
-use crate::exit::{Failure, Status};
+use crate::cli::{GlobalArgs, LogFormat, RunArgs};
+use crate::configuration::{Configuration, report_invalid};
+use crate::context::Context;
+use crate::exit::{ExitStatus, Failure};
 use crate::log;
 use crate::pid_file::PidFile;
-use crate::request::{Request, describe};
-use crate::submit::Submission;
-use crate::telemetry::{PUBLIC_PAGE, decide, refuse};
+use crate::signals::SignalForwarder;
+use crate::telemetry::{ConsentDecision, PUBLIC_PAGE, Submission, TelemetryRequest};
 
-pub(crate) fn start(global: &Global, arguments: &Run, world: &mut World<'_>) -> Result<(), Failure> {
-    let configuration = Configuration::of_run(global, arguments, Purpose::Start, world)?;
+pub(crate) fn start(global: &GlobalArgs, args: &RunArgs, cx: &mut Context<'_>) -> Result<(), Failure> {
+    let configuration = Configuration::for_run(global, args, Purpose::Start, cx)?;
     if configuration.effective().is_none() && global.log_format == LogFormat::Text {
-        return refuse(configuration, world);
+        return report_invalid(configuration, cx);
     }
-    let verbose = configuration.effective().is_some_and(|effective| is_on(effective.config().debug));
-    log::begin(global.log_format, verbose)?;
+    let debug = configuration.effective().is_some_and(|effective| is_on(effective.config().debug));
+    log::init(global.log_format, debug)?;
     log_diagnostics(&configuration);
-    let Some(effective) = configuration.effective() else { return Err(Failure::Reported(Status::Invalid)) };
-    log_replaced(&configuration);
+    let Some(effective) = configuration.effective() else {
+        return Err(Failure::Reported(ExitStatus::Invalid));
+    };
+    log_overridden(&configuration);
 
-    let decision = decide(global, &configuration, world);
-    announce(&decision);
-    let request = if decision.on { request(effective, world)? } else { None };
+    let decision = ConsentDecision::for_run(global, effective, &cx.environment);
+    log_decision(&decision);
+    let request = if decision.on { telemetry_request(effective, cx)? } else { None };
     let options = AgentOptions {
-        environment: world.environment.texts().collect(),
+        environment: cx.environment.utf8_vars().collect(),
         clock: Clock::system(),
         randomness: Randomness::system(),
-        command: (world.program)().map_err(Failure::Process)?,
+        command: (cx.current_exe)().map_err(Failure::Process)?,
     };
 
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::Process)?;
-    let pid_file = arguments.settings.pid_file.as_deref().map(|path| (path, world.process_id));
-    let ended = runtime.block_on(run(request, pid_file, &configuration, effective, options));
-    // A look-up of a name may hang in a thread of its own; that must not keep the program.
+    let pid_file = args.bot.pid_file.as_deref().map(|path| (path, cx.process_id));
+    let result = runtime.block_on(run(request, pid_file, &configuration, effective, options));
+    // A DNS look-up may hang in a thread of its own; it must not keep the program from exiting.
     runtime.shutdown_background();
-    ended
+    result
 }
 
 async fn run(
-    request: Option<Request>,
+    request: Option<TelemetryRequest>,
     pid_file: Option<(&Path, u32)>,
     configuration: &Configuration,
     effective: &Effective,
@@ -62,109 +60,76 @@ async fn run(
 ) -> Result<(), Failure> {
     let (control, signals) = control();
     let (stopping, mut stop) = watch::channel(false);
-    let heard = Heard::new().map_err(Failure::Process)?;
-    tokio::spawn(heard.pass_on(control, stopping));
+    let forwarder = SignalForwarder::install().map_err(Failure::Process)?;
+    tokio::spawn(forwarder.forward(control, stopping));
 
-    let submission = request.map(Submission::begin);
-    // Lets the submission begin before anything is refused.
+    let submission = request.map(Submission::start);
+    // Lets the submission start before the agent can reject the configuration.
     tokio::task::yield_now().await;
     let pid_file = pid_file.map(|(path, id)| PidFile::write(path, id)).transpose();
-    let ended = match &pid_file {
-        Ok(_) => agent(configuration, effective, options, signals).await,
+    let result = match &pid_file {
+        Ok(_) => run_agent(configuration, effective, options, signals).await,
         Err(error) => {
             tracing::error!("{error}");
-            Err(Failure::Reported(Status::Failed))
+            Err(Failure::Reported(ExitStatus::Failed))
         }
     };
     if let Some(submission) = submission {
-        submission.end(async move { _ = stop.wait_for(|stopping| *stopping).await }).await;
+        submission.finish(async move { _ = stop.wait_for(|stopping| *stopping).await }).await;
     }
-    ended
+    result
 }
 
-/// Runs the agent, and says why where it fails.
-async fn agent(
+/// Runs the agent, and logs the reason if it fails.
+async fn run_agent(
     configuration: &Configuration,
     effective: &Effective,
     options: AgentOptions,
     signals: Signals,
 ) -> Result<(), Failure> {
-    let ended = match Agent::new(effective.config(), options) {
+    let result = match Agent::new(effective.config(), options) {
         Ok(agent) if effective.config().is_oneshot() => agent.run_once(signals).await,
         Ok(agent) => agent.run(signals).await,
         Err(error) => Err(error),
     };
-    ended.map_err(|error| {
+    result.map_err(|error| {
         match &error {
             AgentError::Unsupported(parts) => {
-                let places = configuration.places();
-                let place = |pointer: &str| places.of(effective, &Pointer::from(pointer));
-                tracing::error!("{}", parts.message(place));
+                let origins = configuration.origins();
+                let origin = |pointer: &str| origins.describe(effective, &Pointer::from(pointer));
+                tracing::error!("{}", parts.message(origin));
             }
             error => tracing::error!("{error}"),
         }
-        Failure::Reported(if error.is_configuration() { Status::Invalid } else { Status::Failed })
+        let status = if error.is_configuration() { ExitStatus::Invalid } else { ExitStatus::Failed };
+        Failure::Reported(status)
     })
 }
 
-/// The signals that this program acts on; from here on they no longer end it by themselves.
-struct Heard {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-    user: Signal,
-}
-
-impl Heard {
-    fn new() -> io::Result<Self> {
-        // A write beyond the limit for the size of files is an error like any other then, and not the end.
-        drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-            user: signal(SignalKind::user_defined1())?,
-        })
-    }
-
-    /// SIGINT and SIGTERM end the agent and every wait; SIGHUP and SIGUSR1 renew now.
-    async fn pass_on(mut self, control: Control, stopping: watch::Sender<bool>) {
-        loop {
-            tokio::select! {
-                _ = self.interrupt.recv() => {}
-                _ = self.terminate.recv() => {}
-                _ = self.hangup.recv() => { control.reload(); continue }
-                _ = self.user.recv() => { control.reload(); continue }
-            }
-            control.shutdown();
-            stopping.send_replace(true);
-        }
-    }
-}
-
-/// The one line about telemetry that every start has.
-fn announce(decision: &Decision) {
-    let what = if decision.on { "one tbot.start event is sent" } else { "nothing is sent" };
+/// Logs, at every start, whether telemetry is on and why.
+fn log_decision(decision: &ConsentDecision) {
+    let effect = if decision.on { "this start sends one tbot.start event" } else { "nothing is sent" };
     tracing::info!(
-        "anonymous telemetry is {decision}; {what}; see `tbot telemetry explain` or {PUBLIC_PAGE}"
+        "anonymous telemetry is {decision}: {effect}; see `tbot telemetry explain` or {PUBLIC_PAGE}"
     );
 }
 
-/// The request that submits this start. Where there cannot be one, that is a warning and no more.
-fn request(effective: &Effective, world: &World<'_>) -> Result<Option<Request>, Failure> {
+/// Builds the request that submits this start. If that fails, logs a warning and returns `None`.
+fn telemetry_request(effective: &Effective, cx: &Context<'_>) -> Result<Option<TelemetryRequest>, Failure> {
     let rules = Rules::embedded().map_err(|error| Failure::Build(error.to_string()))?;
-    let (request, built) = match describe(&rules, effective, &world.environment, &(world.distinct_id)()) {
-        Ok(described) => described,
-        Err(error) => {
-            tracing::warn!("anonymous telemetry was not sent: {error}");
-            return Ok(None);
-        }
-    };
-    for property in &built.properties {
+    let (request, event) =
+        match TelemetryRequest::build(&rules, effective, &cx.environment, &(cx.new_distinct_id)()) {
+            Ok(built) => built,
+            Err(error) => {
+                tracing::warn!("anonymous telemetry was not sent: {error}");
+                return Ok(None);
+            }
+        };
+    for property in &event.properties {
         if let Provenance::Env { variable, verdict: Verdict::Unlisted } = &property.provenance {
             tracing::debug!(
-                "the value of {variable} is not sent, as it is none of the listed ones; to list one, add it to the \
-                 declarations of the event and raise the event's version"
+                "the value of {variable} is not sent because the event does not list it; to list a value, add it to \
+                 the declarations of the event and raise the event's version"
             );
         }
     }
@@ -172,7 +137,7 @@ fn request(effective: &Effective, world: &World<'_>) -> Result<Option<Request>, 
 }
 
 fn log_diagnostics(configuration: &Configuration) {
-    for (diagnostic, place) in configuration.located() {
+    for (diagnostic, place) in configuration.located_diagnostics() {
         let code = diagnostic.code.name();
         let help = diagnostic.help.as_deref().unwrap_or_default();
         match diagnostic.severity {
@@ -182,12 +147,12 @@ fn log_diagnostics(configuration: &Configuration) {
     }
 }
 
-/// A flag was just written; a variable may come from far away.
-fn log_replaced(configuration: &Configuration) {
-    for (input, place) in configuration.replaced() {
+/// Logs what overrides the file. The user has just typed a flag, but may not know that a variable is set.
+fn log_overridden(configuration: &Configuration) {
+    for (input, overridden) in configuration.overridden() {
         match input {
-            Input::Flag(_) | Input::Command(_) => tracing::info!("{input} replaces {place}"),
-            Input::Variable(_) | Input::JoinUri => tracing::warn!("{input} replaces {place}"),
+            Input::Flag(_) | Input::Command(_) => tracing::info!("{input} overrides {overridden}"),
+            Input::Variable(_) | Input::JoinUri => tracing::warn!("{input} overrides {overridden}"),
         }
     }
 }

@@ -1,40 +1,40 @@
-//! `tbot validate`: checks files, each by itself, and reports on standard output. Touches no network.
+//! `tbot validate`: checks files one by one and reports on standard output. Uses no network.
 
 use tbot::diagnostic::Format;
 
-use crate::World;
-use crate::cli::{ReportFormat, Validate};
-use crate::configuration::{Configuration, render_all};
-use crate::exit::{Failure, Status};
+use crate::cli::{ReportFormat, ValidateArgs};
+use crate::configuration::{Configuration, render};
+use crate::context::Context;
+use crate::exit::{ExitStatus, Failure};
 
-pub(crate) fn validate(arguments: &Validate, world: &mut World<'_>) -> Result<(), Failure> {
+pub(crate) fn validate(args: &ValidateArgs, cx: &mut Context<'_>) -> Result<(), Failure> {
     let mut configurations = Vec::new();
     let mut unreadable = false;
-    for path in &arguments.files {
-        match Configuration::of_file(path, world.input) {
+    for path in &args.files {
+        match Configuration::from_file(path, cx.stdin) {
             Ok(configuration) => configurations.push(configuration),
-            // The others are checked all the same.
+            // The remaining files are still checked.
             Err(failure) => {
                 unreadable = true;
-                writeln!(world.errors, "error: {failure}")?;
+                writeln!(cx.stderr, "error: {failure}")?;
             }
         }
     }
-    let format = match arguments.format {
+    let format = match args.format {
         ReportFormat::Human => Format::Human,
         ReportFormat::Json => Format::Json,
         ReportFormat::Github => Format::Github,
     };
-    let rendered = render_all(&configurations, format, world.colour.output);
-    world.output.write_all(rendered.text.as_bytes())?;
+    let report = render(&configurations, format, cx.colour.stdout);
+    cx.stdout.write_all(report.text.as_bytes())?;
     if format == Format::Human && !configurations.is_empty() {
-        let gap = if rendered.text.is_empty() { "" } else { "\n" };
-        writeln!(world.output, "{gap}{}", rendered.summary)?;
+        let gap = if report.text.is_empty() { "" } else { "\n" };
+        writeln!(cx.stdout, "{gap}{}", report.summary)?;
     }
-    let invalid = rendered.errors > 0 || (arguments.strict && rendered.warnings > 0);
+    let invalid = report.errors > 0 || (args.strict && report.warnings > 0);
     match (unreadable, invalid) {
-        (true, _) => Err(Failure::Reported(Status::Usage)),
-        (false, true) => Err(Failure::Reported(Status::Invalid)),
+        (true, _) => Err(Failure::Reported(ExitStatus::Usage)),
+        (false, true) => Err(Failure::Reported(ExitStatus::Invalid)),
         (false, false) => Ok(()),
     }
 }

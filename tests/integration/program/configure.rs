@@ -1,10 +1,10 @@
-//! `tbot configure` and `tbot migrate`: what they print is what starts, and a file is written only after all checks.
+//! `tbot configure` and `tbot migrate`: their output is what `tbot start` runs, and a file is written only after all checks.
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::run::{Ended, Telemetry, tbot};
+use super::fixture::{Finished, Telemetry, tbot};
 
-const FLAGS: [&str; 12] = [
+const CONFIGURE: [&str; 12] = [
     "configure",
     "kubernetes/v2",
     "--destination",
@@ -19,7 +19,7 @@ const FLAGS: [&str; 12] = [
     "30m",
 ];
 
-const OLD: &str = "\
+const VERSION_1: &str = "\
 # gone
 auth_server: auth.example:3025
 onboarding: {join_method: token, token: 'null'}
@@ -28,73 +28,93 @@ destinations:
   - {directory: /opt/machine-id}
 ";
 
-fn is_valid(yaml: &str) {
-    let ended = tbot(Telemetry::Nowhere, &["validate", "--strict", "-"]).input(yaml).end();
-    assert_eq!(ended.status, Some(0), "{yaml}\n{}", ended.stdout);
+fn assert_valid(yaml: &str) {
+    let finished = tbot(Telemetry::ClosedPort, &["validate", "--strict", "-"]).stdin(yaml).run();
+    assert_eq!(finished.status, Some(0), "{yaml}\n{}", finished.stdout);
 }
 
-fn failed(ended: &Ended, status: i32, said: &str) {
-    assert_eq!((ended.status, ended.stdout.as_str()), (Some(status), ""), "{}", ended.stderr);
-    assert!(ended.stderr.contains(said), "{}", ended.stderr);
-}
-
-#[test]
-fn what_is_printed_is_what_the_flags_start() {
-    // A file that is named elsewhere is not read.
-    let ended = tbot(Telemetry::Nowhere, &FLAGS).env("TBOT_CONFIG_PATH", "missing.yaml").end();
-    assert_eq!((ended.status, ended.stderr.as_str()), (Some(0), ""));
-    is_valid(&ended.stdout);
-    insta::assert_snapshot!(ended.stdout);
+/// Asserts that a run failed with this status and printed no configuration.
+fn assert_failed(finished: &Finished, status: i32) {
+    assert_eq!((finished.status, finished.stdout.as_str()), (Some(status), ""), "{}", finished.stderr);
 }
 
 #[test]
-fn a_file_is_for_its_owner_alone_and_written_only_after_all_checks() {
-    let to_file = [&FLAGS[..], &["-o", "tbot.yaml"]].concat();
-    let ended = tbot(Telemetry::Nowhere, &to_file).end();
-    assert_eq!((ended.status, ended.stdout.as_str(), ended.stderr.as_str()), (Some(0), "", ""));
-    assert_eq!(ended.left("tbot.yaml"), tbot(Telemetry::Nowhere, &FLAGS).end().stdout);
-    assert_eq!(ended.metadata("tbot.yaml").permissions().mode() & 0o777, 0o600);
+fn the_flags_become_a_valid_configuration() {
+    // `tbot configure` reads no file, not even one that the environment names.
+    let finished = tbot(Telemetry::ClosedPort, &CONFIGURE).env("TBOT_CONFIG_PATH", "missing.yaml").run();
+    assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), ""));
+    assert_valid(&finished.stdout);
+    insta::assert_snapshot!(finished.stdout);
+}
 
-    for (wrong, status, said) in [
-        (&["--renewal-interval", "1d"][..], 3, "--renewal-interval"),
-        (&["-c", "old.yaml"], 2, "`tbot configure` reads no configuration"),
+#[test]
+fn a_file_is_private_and_written_only_after_all_checks() {
+    let to_file = [&CONFIGURE[..], &["-o", "tbot.yaml"]].concat();
+    let finished = tbot(Telemetry::ClosedPort, &to_file).run();
+    assert_eq!((finished.status, finished.stdout.as_str(), finished.stderr.as_str()), (Some(0), "", ""));
+    let printed = tbot(Telemetry::ClosedPort, &CONFIGURE).run().stdout;
+    assert_eq!(finished.read_file("tbot.yaml"), printed);
+    assert_eq!(finished.metadata("tbot.yaml").permissions().mode() & 0o777, 0o600);
+
+    let with_invalid_interval = [&to_file[..], &["--renewal-interval", "1d"]].concat();
+    let finished = tbot(Telemetry::ClosedPort, &with_invalid_interval).file("tbot.yaml", "mine").run();
+    assert_failed(&finished, 3);
+    assert_eq!(finished.diagnostic_codes(), ["error[invalid-format]"]);
+    assert_eq!(finished.read_file("tbot.yaml"), "mine");
+
+    let with_file = [&to_file[..], &["-c", "old.yaml"]].concat();
+    let finished = tbot(Telemetry::ClosedPort, &with_file).file("tbot.yaml", "mine").run();
+    assert_failed(&finished, 2);
+    insta::assert_snapshot!(finished.stderr, @"error: `tbot configure` does not read a configuration: remove --config or --config-string");
+    assert_eq!(finished.read_file("tbot.yaml"), "mine");
+
+    let finished = tbot(Telemetry::ClosedPort, &["configure", "noop", "-o", "new.yaml"]).run();
+    assert_failed(&finished, 3);
+    assert_eq!(finished.diagnostic_codes(), ["error[missing-address]", "error[missing-join-method]"]);
+    assert!(!finished.has_file("new.yaml"));
+
+    let to_missing_directory = [&CONFIGURE[..], &["-o", "missing/tbot.yaml"]].concat();
+    let finished = tbot(Telemetry::ClosedPort, &to_missing_directory).run();
+    assert_failed(&finished, 1);
+    insta::assert_snapshot!(finished.stderr, @"error: cannot write missing/tbot.yaml: No such file or directory (os error 2)");
+}
+
+#[test]
+fn version_1_is_migrated_with_a_note_about_lost_comments() {
+    let finished =
+        tbot(Telemetry::ClosedPort, &["migrate", "-c", "old.yaml"]).file("old.yaml", VERSION_1).run();
+    assert_eq!(finished.status, Some(0), "{}", finished.stderr);
+    assert_valid(&finished.stdout);
+    insta::assert_snapshot!(finished.stdout);
+    assert_eq!(finished.diagnostic_codes(), ["warning[version-1]"]);
+    insta::assert_snapshot!(finished.stderr.lines().last().unwrap(), @"comments were not copied to the new file");
+}
+
+#[test]
+fn a_failed_migration_writes_nothing() {
+    let mut reasons = Vec::new();
+    for (file, arguments) in [
+        (VERSION_1, &["-c", "old.yaml", "-o", "old.yaml"][..]),
+        (VERSION_1, &[]),
+        ("version: v2\n", &["-c", "old.yaml"]),
     ] {
-        let ended = tbot(Telemetry::Nowhere, &[&to_file[..], wrong].concat()).file("tbot.yaml", "mine").end();
-        failed(&ended, status, said);
-        assert_eq!(ended.left("tbot.yaml"), "mine");
+        let arguments = [&["migrate"], arguments].concat();
+        let finished = tbot(Telemetry::ClosedPort, &arguments).file("old.yaml", file).run();
+        assert_failed(&finished, 2);
+        assert_eq!(finished.read_file("old.yaml"), file);
+        reasons.push(finished.stderr);
     }
-    let ended = tbot(Telemetry::Nowhere, &["configure", "noop", "-o", "new.yaml"]).end();
-    failed(&ended, 3, "error[missing-address]");
-    assert!(!ended.has_left("new.yaml"));
-    let ended = tbot(Telemetry::Nowhere, &[&FLAGS[..], &["-o", "missing/tbot.yaml"]].concat()).end();
-    failed(&ended, 1, "cannot write missing/tbot.yaml: No such file or directory");
-}
+    insta::assert_snapshot!(reasons.concat(), @r"
+    error: --output is the file to convert: choose another path
+    error: no file to convert: set --config
+    error: old.yaml is already version 2
+    ");
 
-#[test]
-fn version_1_becomes_version_2_and_the_loss_of_comments_is_said() {
-    let ended = tbot(Telemetry::Nowhere, &["migrate", "-c", "old.yaml"]).file("old.yaml", OLD).end();
-    assert_eq!(ended.status, Some(0), "{}", ended.stderr);
-    assert!(
-        ended.stderr.ends_with("the comments of the old file are not in the new one\n"),
-        "{}",
-        ended.stderr
-    );
-    is_valid(&ended.stdout);
-    insta::assert_snapshot!(ended.stdout);
-}
-
-#[test]
-fn what_cannot_be_converted_is_said_and_nothing_is_written() {
-    for (file, arguments, status, said) in [
-        (OLD, &["-c", "old.yaml", "-o", "old.yaml"][..], 2, "--output is the file to convert"),
-        (OLD, &[], 2, "no file to convert: name it with --config"),
-        ("version: v2\n", &["-c", "old.yaml"], 2, "old.yaml is of version 2 already"),
-        ("version: v1\ndestinations: [{}]\n", &["-c", "old.yaml", "-o", "new.yaml"], 3, "error["),
-    ] {
-        let ended =
-            tbot(Telemetry::Nowhere, &[&["migrate"], arguments].concat()).file("old.yaml", file).end();
-        failed(&ended, status, said);
-        assert_eq!(ended.left("old.yaml"), file);
-        assert!(!ended.has_left("new.yaml"));
-    }
+    let invalid = "version: v1\ndestinations: [{}]\n";
+    let arguments = ["migrate", "-c", "old.yaml", "-o", "new.yaml"];
+    let finished = tbot(Telemetry::ClosedPort, &arguments).file("old.yaml", invalid).run();
+    assert_failed(&finished, 3);
+    assert_eq!(finished.diagnostic_codes(), ["warning[version-1]", "error[invalid-v1]"]);
+    assert_eq!(finished.read_file("old.yaml"), invalid);
+    assert!(!finished.has_file("new.yaml"));
 }

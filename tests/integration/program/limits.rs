@@ -1,84 +1,93 @@
-//! A process that may write no more, or open no more: what is there stays whole, nothing is asked that could not be
-//! saved, what has been asked is kept until it can be, and everything works again as soon as there is room.
+//! A process at its limit for file sizes or open files: its files stay intact, it requests no renewal that it could not
+//! save, keeps a renewed identity until it can save it, and recovers as soon as the limit is raised.
 
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, Signal};
 
-use super::run::Running;
-use super::scene::Scene;
+use super::bot_fixture::BotFixture;
+use super::fixture::Running;
 use crate::agent::fixture::{read, wait_until};
 
-/// While this lives, the process may not use any more of something.
-struct Without<'a> {
+/// Keeps a resource limit of the process at zero until it is dropped.
+struct ExhaustedLimit<'a> {
     running: &'a Running,
-    what: Resource,
+    resource: Resource,
     before: Rlimit,
 }
 
-impl<'a> Without<'a> {
-    fn any_more(running: &'a Running, what: Resource) -> Self {
-        // Only what may be raised again: the process has inherited ours.
-        let before = rustix::process::getrlimit(what);
-        running.limit(what, Rlimit { current: Some(0), ..before });
-        Self { running, what, before }
+impl<'a> ExhaustedLimit<'a> {
+    fn set(running: &'a Running, resource: Resource) -> Self {
+        // The process has inherited the limits of the test. Only the soft limit is lowered, so that it can be restored.
+        let before = rustix::process::getrlimit(resource);
+        running.set_limit(resource, Rlimit { current: Some(0), ..before });
+        Self { running, resource, before }
     }
 }
 
-impl Drop for Without<'_> {
+impl Drop for ExhaustedLimit<'_> {
     fn drop(&mut self) {
-        self.running.limit(self.what, self.before);
+        self.running.set_limit(self.resource, self.before);
     }
 }
 
-/// An agent that runs into a limit twice: before a renewal is asked for, and between the answer and its save.
-async fn runs_into(what: Resource, said: &str, hint: &str) {
-    let scene = Scene::new().await;
-    let running = scene.run(&[]).spawn();
-    let key = scene.path("out").join("key");
+/// Runs an agent into a limit twice: before a renewal is requested, and between its response and saving it. The log must
+/// contain the error of the system and the command that raises the limit.
+async fn assert_survives(resource: Resource, errno: Errno, remedy: &str) {
+    let fixture = BotFixture::new().await;
+    let running = fixture.start(&[]).spawn();
+    let key = fixture.path("out").join("key");
+    let stored_certificate = fixture.path("storage").join("tlscert");
     wait_until("the output is written", || key.exists()).await;
-    let (first, stored) = (read(&key), read(&scene.path("storage").join("tlscert")));
+    let (first_key, first_certificate) = (read(&key), read(&stored_certificate));
+    let error = std::io::Error::from(errno).to_string();
 
-    let without = Without::any_more(&running, what);
+    let limit = ExhaustedLimit::set(&running, resource);
     running.signal(Signal::USR1);
-    let failed = |service: &str| {
-        let log = running.said();
-        log.lines().any(|line| line.contains(said) && line.contains(&format!("service={service} ")))
+    let has_failed = |service: &str| {
+        let service = format!("service={service} ");
+        running.stderr().lines().any(|line| line.contains(&error) && line.contains(&service))
     };
-    wait_until("identity and output have failed", || failed("identity") && failed("identity-1")).await;
-    assert!(running.said().contains(hint), "{}", running.said());
-    assert_eq!(scene.counted(), Some(1), "nothing was asked for that could not be saved");
-    assert_eq!((read(&key), read(&scene.path("storage").join("tlscert"))), (first.clone(), stored));
-    drop(without);
-    wait_until("both are renewed", || read(&key) != first && scene.stored() == Some(2)).await;
+    wait_until("identity and output have failed", || has_failed("identity") && has_failed("identity-1"))
+        .await;
+    assert!(running.stderr().contains(remedy), "{}", running.stderr());
+    assert_eq!(fixture.cluster_generation(), Some(1), "no renewal was requested that could not be saved");
+    assert_eq!((read(&key), read(&stored_certificate)), (first_key.clone(), first_certificate));
+    drop(limit);
+    wait_until("both are renewed", || read(&key) != first_key && fixture.stored_generation() == Some(2))
+        .await;
 
-    let mut held = scene.renewals_held();
+    let mut held_renewals = fixture.hold_renewals();
     running.signal(Signal::HUP);
-    for hold in &mut held {
-        hold.arrived().await;
+    for renewal in &mut held_renewals {
+        renewal.arrived().await;
     }
-    let second = read(&key);
-    let failures = || running.said().lines().filter(|line| line.contains(said)).count();
-    let before = failures();
-    let without = Without::any_more(&running, what);
-    drop(held);
-    wait_until("saving has failed", || failures() > before && scene.counted() == Some(3)).await;
-    assert_eq!(scene.stored(), Some(2));
-    drop(without);
-    wait_until("the answer is saved", || scene.stored() == Some(3)).await;
-    wait_until("the output is renewed", || read(&key) != second).await;
+    let second_key = read(&key);
+    let failures = || running.stderr().lines().filter(|line| line.contains(&error)).count();
+    let failures_before = failures();
+    let limit = ExhaustedLimit::set(&running, resource);
+    drop(held_renewals);
+    wait_until("saving has failed", || {
+        failures() > failures_before && fixture.cluster_generation() == Some(3)
+    })
+    .await;
+    assert_eq!(fixture.stored_generation(), Some(2));
+    drop(limit);
+    wait_until("the renewed identity is saved", || fixture.stored_generation() == Some(3)).await;
+    wait_until("the output is renewed", || read(&key) != second_key).await;
 
     running.signal(Signal::TERM);
-    let ended = tokio::task::block_in_place(|| running.end());
-    assert_eq!(ended.status, Some(0), "{}", ended.stderr);
-    assert_eq!(scene.counted(), Some(3), "nothing was asked for twice: {}", ended.stderr);
-    assert!(!scene.path("storage").join("renewal-pending").exists());
+    let finished = tokio::task::block_in_place(|| running.wait());
+    assert_eq!(finished.status, Some(0), "{}", finished.stderr);
+    assert_eq!(fixture.cluster_generation(), Some(3), "no renewal was repeated: {}", finished.stderr);
+    assert!(!fixture.has_pending_renewal());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_limit_for_the_size_of_files_is_survived() {
-    runs_into(Resource::Fsize, "File too large", "ulimit -f").await;
+async fn the_agent_survives_a_file_size_limit() {
+    assert_survives(Resource::Fsize, Errno::FBIG, "ulimit -f").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_limit_for_open_files_is_survived() {
-    runs_into(Resource::Nofile, "Too many open files", "ulimit -n").await;
+async fn the_agent_survives_a_limit_of_open_files() {
+    assert_survives(Resource::Nofile, Errno::MFILE, "ulimit -n").await;
 }

@@ -1,48 +1,51 @@
-//! `--pid-file`: written while the program runs, gone after its end, and refused where it cannot be written.
-
-use std::path::Path;
+//! `--pid-file`: written while the program runs, removed when it exits. A start that cannot write it is refused.
 
 use rustix::process::Signal;
 
-use super::receiver::{Behaviour, Receiver};
-use super::run::{CLOSED, ENDS_AT_ONCE, Telemetry, tbot};
+use super::fake_server::{Behaviour, FakeServer};
+use super::fixture::{CLOSED_PORT, FAILING_START, Telemetry, tbot};
 use crate::agent::fixture::wait_until;
 
+/// The arguments of a start with this server as the cluster's proxy.
+fn start_with_proxy(address: &str) -> [&str; 11] {
+    FAILING_START.map(|argument| if argument == CLOSED_PORT { address } else { argument })
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn the_file_holds_the_id_of_the_process_and_is_gone_when_it_ends() {
-    // A proxy that never answers keeps the program until the signal.
-    let proxy = Receiver::new(Behaviour::Silence);
-    let address = proxy.url().replace("http://", "");
-    let arguments = ENDS_AT_ONCE.map(|argument| if argument == CLOSED { &address } else { argument });
-    let run = tbot(Telemetry::Nowhere, &[&arguments[..], &["--pid-file", "pid"]].concat()).file("pid", "old");
+async fn the_file_contains_the_process_id_until_the_program_exits() {
+    // The proxy never responds, so the program runs until the signal.
+    let proxy = FakeServer::new(Behaviour::Silence);
+    let address = proxy.address();
+    let arguments = [&start_with_proxy(&address)[..], &["--pid-file", "pid"]].concat();
+    let run = tbot(Telemetry::ClosedPort, &arguments).file("pid", "old");
     let file = run.path().join("pid");
     let running = run.spawn();
     let expected = format!("{}\n", running.id());
-    wait_until("the id is written", || std::fs::read_to_string(&file).is_ok_and(|text| text == expected))
+    wait_until("the file is written", || std::fs::read_to_string(&file).is_ok_and(|pid| pid == expected))
         .await;
     running.signal(Signal::TERM);
-    let ended = tokio::task::block_in_place(|| running.end());
-    assert!(ended.status.is_some(), "{}", ended.stderr);
-    assert!(!Path::exists(&file));
+    let finished = tokio::task::block_in_place(|| running.wait());
+    assert!(finished.status.is_some(), "{}", finished.stderr);
+    assert!(!finished.has_file("pid"));
 }
 
 #[test]
-fn a_failed_run_leaves_no_file() {
-    let ended = tbot(Telemetry::Nowhere, &[&ENDS_AT_ONCE[..], &["--pid-file", "pid"]].concat()).end();
-    assert_eq!(ended.status, Some(1), "{}", ended.stderr);
-    assert!(!ended.has_left("pid"));
+fn a_failed_run_removes_the_file() {
+    let arguments = [&FAILING_START[..], &["--pid-file", "pid"]].concat();
+    let finished = tbot(Telemetry::ClosedPort, &arguments).run();
+    assert_eq!(finished.status, Some(1), "{}", finished.stderr);
+    assert!(!finished.has_file("pid"));
 }
 
 #[test]
-fn a_file_that_cannot_be_written_refuses_the_start_and_nothing_is_joined() {
-    let (proxy, telemetry) = (Receiver::ok(), Receiver::ok());
-    let address = proxy.url().replace("http://", "");
-    let arguments = ENDS_AT_ONCE.map(|argument| if argument == CLOSED { &address } else { argument });
+fn a_file_that_cannot_be_written_prevents_the_join() {
+    let (proxy, telemetry) = (FakeServer::ok(), FakeServer::ok());
     let flags = ["--pid-file", "missing/pid", "--anonymous-telemetry-opt-in"];
-    let ended = tbot(Telemetry::To(&telemetry), &[&arguments[..], &flags].concat()).end();
-    assert_eq!(ended.status, Some(1), "{}", ended.stderr);
-    let said = "cannot write the pid file missing/pid: No such file or directory";
-    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    let address = proxy.address();
+    let arguments = [&start_with_proxy(&address)[..], &flags].concat();
+    let finished = tbot(Telemetry::Server(&telemetry), &arguments).run();
+    assert_eq!(finished.status, Some(1), "{}", finished.stderr);
+    insta::assert_snapshot!(finished.log_at("ERROR").join("\n"), @"cannot write the PID file missing/pid: No such file or directory (os error 2); tbot has not joined the cluster: make the file writable, or choose another with --pid-file");
     assert_eq!((proxy.connections(), telemetry.requests().len()), (0, 1));
-    assert!(!ended.has_left("storage"));
+    assert!(!finished.has_file("storage"));
 }

@@ -1,7 +1,9 @@
-//! The preview and the request that is sent: the same bytes. And where the properties come from.
+//! `tbot telemetry preview` shows the request that is sent, and where its properties come from. Also `status` and `explain`.
 
-use super::receiver::Receiver;
-use super::run::{CLOSED, ENDS_AT_ONCE, Ended, Telemetry, tbot};
+use std::collections::BTreeMap;
+
+use super::fake_server::FakeServer;
+use super::fixture::{CLOSED_PORT, FAILING_START, Finished, Telemetry, tbot};
 
 const CONFIG: &str = "\
 version: v2
@@ -18,93 +20,108 @@ outputs:
     destination: {type: directory, path: kube}
 ";
 
-/// The body that a preview shows.
-pub(crate) fn body_of(preview: &Ended) -> &str {
+/// Returns the body of the request in a preview.
+pub(crate) fn body_of(preview: &Finished) -> &str {
     preview.stdout.lines().find(|line| line.starts_with('{')).unwrap()
 }
 
-/// A preview with what is different at every run replaced.
-fn normal(preview: &Ended) -> String {
+/// Returns the properties of the event in a preview, as a map from name to value and origin.
+pub(crate) fn properties_of(preview: &Finished) -> BTreeMap<&str, (&str, &str)> {
+    assert_eq!(preview.status, Some(0), "{}", preview.stderr);
+    let lines: Vec<&str> = preview.stdout.lines().collect();
+    let properties = lines.windows(2).filter_map(|pair| {
+        let (name, value) = pair[0].split_once(" = ")?;
+        Some((name, (value, pair[1].strip_prefix("    ")?)))
+    });
+    properties.collect()
+}
+
+/// Replaces the parts of a preview that vary.
+fn normalised(preview: &Finished) -> String {
     let body: serde_json::Value = serde_json::from_str(body_of(preview)).unwrap();
     let stdout = preview.stdout.replace(body["distinctId"].as_str().unwrap(), "[UUID]");
     stdout.replace(env!("CARGO_PKG_VERSION"), "[VERSION]")
 }
 
 #[test]
-fn a_preview_shows_the_whole_request_and_where_everything_comes_from() {
-    let ended = tbot(
+fn a_preview_shows_the_whole_request_and_the_origin_of_every_property() {
+    let finished = tbot(
         Telemetry::Default,
-        &["telemetry", "preview", "-c", "tbot.yaml", "--no-oneshot", "--proxy-server", CLOSED],
+        &["telemetry", "preview", "-c", "tbot.yaml", "--no-oneshot", "--proxy-server", CLOSED_PORT],
     )
     .file("tbot.yaml", CONFIG)
     .env("_TBOT_TELEMETRY_HELPER", "gha:teleport-actions/auth-k8s")
     .env("_TBOT_TELEMETRY_HELPER_VERSION", "v1.2.3; echo secret")
-    .end();
-    assert_eq!(ended.status, Some(0), "{}", ended.stderr);
-    insta::assert_snapshot!(normal(&ended));
+    .run();
+    assert_eq!(finished.status, Some(0), "{}", finished.stderr);
+    insta::assert_snapshot!(normalised(&finished));
 }
 
 #[test]
-fn a_preview_while_off_says_so_and_shows_the_same() {
-    let ended = tbot(
+fn a_preview_works_while_telemetry_is_off() {
+    let finished = tbot(
         Telemetry::Default,
         &["telemetry", "preview", "--join-uri", "tbot+proxy+token://a-token@127.0.0.1:1", "--oneshot"],
     )
     .env("DO_NOT_TRACK", "1")
     .env("_TBOT_TELEMETRY_HELPER", "my own script")
     .env("_TBOT_TELEMETRY_HELPER_VERSION", "1.2.3")
-    .end();
-    assert_eq!(ended.status, Some(0), "{}", ended.stderr);
-    assert!(!ended.stdout.contains("my own script") && !ended.stdout.contains("a-token"), "{}", ended.stdout);
-    insta::assert_snapshot!(normal(&ended));
+    .run();
+    assert_eq!(finished.status, Some(0), "{}", finished.stderr);
+    assert!(
+        !finished.stdout.contains("my own script") && !finished.stdout.contains("a-token"),
+        "{}",
+        finished.stdout
+    );
+    insta::assert_snapshot!(normalised(&finished));
 }
 
 #[test]
-fn the_request_that_is_previewed_is_the_one_that_is_sent() {
-    let receiver = Receiver::ok();
-    let flags = [&ENDS_AT_ONCE[1..], &["--anonymous-telemetry-opt-in"]].concat();
-    let run = |command: &[&str]| tbot(Telemetry::To(&receiver), &[command, &flags].concat()).end();
+fn the_previewed_request_is_sent_unchanged() {
+    let server = FakeServer::ok();
+    let flags = [&FAILING_START[1..], &["--anonymous-telemetry-opt-in"]].concat();
+    let run = |command: &[&str]| tbot(Telemetry::Server(&server), &[command, &flags].concat()).run();
     let preview = run(&["telemetry", "preview"]);
     run(&["start"]);
 
     let mut lines = preview.stdout.lines().skip_while(|line| !line.starts_with("POST "));
-    let path = lines.next().unwrap().replace(&receiver.url(), "");
+    let path = lines.next().unwrap().replace(&server.url(), "");
     let mut headers: Vec<&str> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
     headers.sort_unstable();
-    let sent = receiver.requests().remove(0);
-    assert_eq!(sent.line, format!("{path} HTTP/1.1"));
+    let sent = server.requests().remove(0);
+    assert_eq!(sent.request_line, format!("{path} HTTP/1.1"));
     assert_eq!(sent.headers, headers);
     assert_eq!(sent.body.len(), body_of(&preview).len());
 }
 
 #[test]
-fn an_address_of_which_nothing_may_be_shown_is_masked() {
-    let address = format!("http://{CLOSED}/base?key=hunter2#hunter3");
-    let ended = tbot(
+fn secrets_in_the_address_of_the_endpoint_are_not_shown() {
+    let address = format!("http://{CLOSED_PORT}/base?key=hunter2#hunter3");
+    let finished = tbot(
         Telemetry::Address(&address),
-        &["telemetry", "preview", "--join-method", "github", "--proxy-server", CLOSED],
+        &["telemetry", "preview", "--join-method", "github", "--proxy-server", CLOSED_PORT],
     )
-    .end();
-    let line = ended.stdout.lines().find(|line| line.starts_with("POST ")).unwrap();
+    .run();
+    let line = finished.stdout.lines().find(|line| line.starts_with("POST ")).unwrap();
     let path = "prehog.v1alpha.TbotReportingService/SubmitTbotEvent";
-    assert_eq!(line, format!("POST http://{CLOSED}/base/{path}?..."));
-    assert!(!ended.stdout.contains("hunter"), "{}", ended.stdout);
+    assert_eq!(line, format!("POST http://{CLOSED_PORT}/base/{path}?..."));
+    assert!(!finished.stdout.contains("hunter"), "{}", finished.stdout);
 }
 
 #[test]
 fn status_lists_every_input() {
-    let ended = tbot(Telemetry::Default, &["telemetry", "status", "-c", "tbot.yaml"])
+    let finished = tbot(Telemetry::Default, &["telemetry", "status", "-c", "tbot.yaml"])
         .file("tbot.yaml", CONFIG)
         .env("TELEPORT_ANONYMOUS_TELEMETRY", "perhaps")
         .env("DO_NOT_TRACK", "0")
-        .end();
-    assert_eq!(ended.status, Some(0), "{}", ended.stderr);
-    insta::assert_snapshot!(ended.stdout);
+        .run();
+    assert_eq!(finished.status, Some(0), "{}", finished.stderr);
+    insta::assert_snapshot!(finished.stdout);
 }
 
 #[test]
-fn explain_prints_the_page_of_this_version() {
-    let ended = tbot(Telemetry::Default, &["telemetry", "explain"]).end();
+fn explain_prints_the_documentation_of_this_version() {
+    let finished = tbot(Telemetry::Default, &["telemetry", "explain"]).run();
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/telemetry.md")).unwrap();
-    assert_eq!((ended.status, ended.stdout), (Some(0), page));
+    assert_eq!((finished.status, finished.stdout), (Some(0), page));
 }

@@ -1,183 +1,190 @@
-//! Endpoints that fail in every way: the run ends as it would without them, with one warning that holds no secret.
+//! Endpoints that fail in every way: the run ends as it would without telemetry, with one warning that contains no secret.
 
-use super::receiver::{Behaviour, Receiver};
-use super::run::{CLOSED, ENDS_AT_ONCE, Ended, Telemetry, tbot};
+use super::fake_server::{Behaviour, FakeServer};
+use super::fixture::{CLOSED_PORT, FAILING_START, Finished, Telemetry, tbot};
 
-fn run(telemetry: Telemetry<'_>) -> Ended {
-    tbot(telemetry, &[&ENDS_AT_ONCE[..], &["--anonymous-telemetry-opt-in"]].concat()).end()
+fn run(telemetry: Telemetry<'_>) -> Finished {
+    tbot(telemetry, &[&FAILING_START[..], &["--anonymous-telemetry-opt-in"]].concat()).run()
 }
 
-/// The one warning of a run that failed at the proxy, as it always does, and not at telemetry.
-fn warning(ended: &Ended) -> &str {
-    assert_eq!(ended.status, Some(1), "{}", ended.stderr);
-    match ended.telemetry_warnings().as_slice() {
+/// Returns the one warning about telemetry. The run itself must have failed as it does without telemetry.
+fn warning(finished: &Finished) -> &str {
+    assert_eq!(finished.status, Some(1), "{}", finished.stderr);
+    match finished.telemetry_warnings().as_slice() {
         [one] => one,
-        others => panic!("{others:?}\n{}", ended.stderr),
+        others => panic!("{others:?}\n{}", finished.stderr),
     }
 }
 
-/// The reason in the one warning.
-fn reason<'a>(ended: &'a Ended, address: &str) -> &'a str {
-    let warning = warning(ended);
+/// Returns the reason in the one warning, which must name the address of the endpoint.
+fn reason<'a>(finished: &'a Finished, address: &str) -> &'a str {
+    let warning = warning(finished);
     let path = "prehog.v1alpha.TbotReportingService/SubmitTbotEvent";
-    let head = format!("anonymous telemetry was not sent to {address}/{path}: ");
-    warning.strip_prefix(&head).unwrap_or_else(|| panic!("{warning}"))
+    let prefix = format!("anonymous telemetry was not sent to {address}/{path}: ");
+    warning.strip_prefix(&prefix).unwrap_or_else(|| panic!("{warning}"))
 }
 
 #[test]
-fn nobody_listens() {
-    let ended = run(Telemetry::Nowhere);
-    assert_eq!(reason(&ended, &format!("http://{CLOSED}")), "Connection refused (os error 111)");
+fn nothing_listens_on_the_port() {
+    let finished = run(Telemetry::ClosedPort);
+    insta::assert_snapshot!(reason(&finished, &format!("http://{CLOSED_PORT}")), @"Connection refused (os error 111)");
 }
 
 #[test]
-fn the_name_does_not_exist() {
+fn the_name_of_the_endpoint_does_not_exist() {
     let address = "https://does-not-exist.invalid";
-    let arguments = [&ENDS_AT_ONCE[..], &["--anonymous-telemetry-opt-in"]].concat();
-    let ended = tbot(Telemetry::Address(address), &arguments).resolving().end();
-    // A resolver may say so, or say nothing in time.
-    assert!(!reason(&ended, address).is_empty());
+    let arguments = [&FAILING_START[..], &["--anonymous-telemetry-opt-in"]].concat();
+    let finished = tbot(Telemetry::Address(address), &arguments).without_proxy().run();
+    // The resolver may report that, or not respond in time.
+    assert!(!reason(&finished, address).is_empty());
 }
 
 #[test]
-fn the_server_speaks_no_tls() {
-    let receiver = Receiver::new(Behaviour::Plain);
-    let ended = run(Telemetry::Address(&receiver.https_url()));
-    let reason = reason(&ended, &receiver.https_url());
-    assert!(reason.contains("InvalidContentType"), "{reason}");
-    assert_eq!(receiver.connections(), 1, "one attempt");
+fn the_server_does_not_speak_tls() {
+    let server = FakeServer::new(Behaviour::NoTls);
+    let finished = run(Telemetry::Address(&server.https_url()));
+    insta::assert_snapshot!(reason(&finished, &server.https_url()), @"received corrupt message of type InvalidContentType");
+    assert_eq!(server.connections(), 1, "one attempt");
 }
 
 #[test]
-fn an_endpoint_that_never_answers_does_not_keep_the_program() {
-    let receiver = Receiver::new(Behaviour::Silence);
-    let ended = run(Telemetry::To(&receiver));
-    assert_eq!(receiver.let_go(), 0, "the program ended while the endpoint still held the connection");
-    assert_eq!(reason(&ended, &receiver.url()), "the program ended before there was an answer");
-    assert_eq!((receiver.connections(), receiver.requests().len()), (1, 1));
+fn an_endpoint_that_never_responds_does_not_delay_the_exit() {
+    let server = FakeServer::new(Behaviour::Silence);
+    let finished = run(Telemetry::Server(&server));
+    assert_eq!(server.closed_connections(), 0, "the endpoint still had the connection open");
+    insta::assert_snapshot!(reason(&finished, &server.url()), @"the program exited before the endpoint responded");
+    assert_eq!((server.connections(), server.requests().len()), (1, 1));
 }
 
 #[test]
-fn an_endpoint_that_answers_byte_by_byte_does_not_keep_the_program() {
-    let receiver = Receiver::new(Behaviour::Drip);
-    let ended = run(Telemetry::To(&receiver));
-    assert_eq!(reason(&ended, &receiver.url()), "the program ended before there was an answer");
-    assert_eq!(receiver.connections(), 1);
+fn an_endpoint_that_responds_byte_by_byte_does_not_delay_the_exit() {
+    let server = FakeServer::new(Behaviour::Drip);
+    let finished = run(Telemetry::Server(&server));
+    insta::assert_snapshot!(reason(&finished, &server.url()), @"the program exited before the endpoint responded");
+    assert_eq!(server.connections(), 1);
 }
 
 #[test]
-fn an_error_is_named_by_its_status_and_its_code_alone() {
-    for (body, said) in [
-        ("", "the answer was 500 Internal Server Error"),
-        ("<h1>hunter2</h1>", "the answer was 500 Internal Server Error"),
-        (r#"{"code":"hunter2","message":"hunter2"}"#, "the answer was 500 Internal Server Error"),
-        (
-            r#"{"code":"unavailable","message":"hunter2"}"#,
-            "the answer was 500 Internal Server Error (unavailable)",
-        ),
+fn an_error_response_is_described_only_by_its_status_and_known_code() {
+    let mut reasons = Vec::new();
+    for body in [
+        "",
+        "<h1>hunter2</h1>",
+        r#"{"code":"hunter2","message":"hunter2"}"#,
+        r#"{"code":"unavailable","message":"hunter2"}"#,
     ] {
-        let receiver = Receiver::new(Behaviour::answer("500 hunter2", body));
-        let ended = run(Telemetry::To(&receiver));
-        assert_eq!(reason(&ended, &receiver.url()), said);
-        assert_eq!(receiver.connections(), 1, "no retry");
-        assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
+        let server = FakeServer::new(Behaviour::respond("500 hunter2", body));
+        let finished = run(Telemetry::Server(&server));
+        reasons.push(reason(&finished, &server.url()).to_owned());
+        assert_eq!(server.connections(), 1, "no retry");
+        assert!(!finished.stderr.contains("hunter2"), "{}", finished.stderr);
     }
+    insta::assert_snapshot!(reasons.join("\n"), @r"
+    the endpoint responded with 500 Internal Server Error
+    the endpoint responded with 500 Internal Server Error
+    the endpoint responded with 500 Internal Server Error
+    the endpoint responded with 500 Internal Server Error (unavailable)
+    ");
 }
 
 #[test]
 fn a_redirect_is_an_error_and_is_not_followed() {
-    let elsewhere = Receiver::ok();
-    let receiver = Receiver::new(Behaviour::redirect(&elsewhere));
-    let ended = run(Telemetry::To(&receiver));
-    assert_eq!(reason(&ended, &receiver.url()), "the answer was 307 Temporary Redirect");
-    assert_eq!((receiver.connections(), elsewhere.connections()), (1, 0));
+    let elsewhere = FakeServer::ok();
+    let server = FakeServer::new(Behaviour::redirect(&elsewhere));
+    let finished = run(Telemetry::Server(&server));
+    insta::assert_snapshot!(reason(&finished, &server.url()), @"the endpoint responded with 307 Temporary Redirect");
+    assert_eq!((server.connections(), elsewhere.connections()), (1, 0));
 }
 
 #[test]
-fn an_endless_answer_is_not_read() {
+fn an_endless_response_is_not_read() {
     for status in ["200 OK", "500 Internal Server Error"] {
-        let receiver = Receiver::new(Behaviour::Flood { status });
-        let ended = run(Telemetry::To(&receiver));
+        let server = FakeServer::new(Behaviour::Flood { status });
+        let finished = run(Telemetry::Server(&server));
         assert!(
-            receiver.flooded() < 64 << 20,
-            "what the kernel buffers, and no more: {}",
-            receiver.flooded()
+            server.bytes_flooded() < 64 << 20,
+            "read more than the kernel buffers: {}",
+            server.bytes_flooded()
         );
         if status == "200 OK" {
-            assert_eq!(ended.telemetry_warnings(), [""; 0], "it has arrived");
+            assert_eq!(finished.telemetry_warnings(), [""; 0], "the event has arrived");
         } else {
-            assert_eq!(reason(&ended, &receiver.url()), "the answer was 500 Internal Server Error");
+            insta::assert_snapshot!(reason(&finished, &server.url()), @"the endpoint responded with 500 Internal Server Error");
         }
     }
 }
 
 #[test]
-fn an_answer_that_is_no_http_is_an_error() {
-    let receiver = Receiver::new(Behaviour::Garbage);
-    let ended = run(Telemetry::To(&receiver));
-    assert_eq!(reason(&ended, &receiver.url()), "invalid HTTP version parsed");
+fn a_response_that_is_not_http_is_an_error() {
+    let server = FakeServer::new(Behaviour::Garbage);
+    let finished = run(Telemetry::Server(&server));
+    insta::assert_snapshot!(reason(&finished, &server.url()), @"invalid HTTP version parsed");
 }
 
 #[test]
-fn an_answer_of_200_is_taken_whatever_is_in_it() {
-    let receiver = Receiver::new(Behaviour::answer("200 OK", "is this a telephone?"));
-    assert_eq!(run(Telemetry::To(&receiver)).telemetry_warnings(), [""; 0]);
+fn a_response_with_status_200_is_accepted_whatever_its_body() {
+    let server = FakeServer::new(Behaviour::respond("200 OK", "is this a telephone?"));
+    assert_eq!(run(Telemetry::Server(&server)).telemetry_warnings(), [""; 0]);
 }
 
 #[test]
-fn an_address_that_is_refused_is_one_warning_without_it() {
+fn an_unusable_address_causes_one_warning_that_does_not_show_it() {
+    let mut warnings = Vec::new();
     for address in
         ["http://does-not-exist.invalid/hunter2", "https://hunter2:hunter3@does-not-exist.invalid", "hunter2"]
     {
-        let ended = run(Telemetry::Address(address));
-        let said = warning(&ended);
-        assert!(
-            said.starts_with("anonymous telemetry was not sent: TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS "),
-            "{said}"
-        );
-        assert!(!ended.stderr.contains("hunter"), "{}", ended.stderr);
+        let finished = run(Telemetry::Address(address));
+        warnings.push(warning(&finished).to_owned());
+        assert!(!finished.stderr.contains("hunter"), "{}", finished.stderr);
     }
+    insta::assert_snapshot!(warnings.join("\n"), @r"
+    anonymous telemetry was not sent: TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS must be an https URL, or an http URL of this machine: set it to https://HOST
+    anonymous telemetry was not sent: TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS contains a user name or password, which would add a header to the request: remove it
+    anonymous telemetry was not sent: TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS is not a URL: set it to https://HOST, or unset it
+    ");
 }
 
 #[test]
-fn no_secret_of_an_address_is_in_a_warning() {
-    let ended = run(Telemetry::Address(&format!("http://{CLOSED}?key=hunter2")));
-    assert!(warning(&ended).contains("SubmitTbotEvent?...: "), "{}", ended.stderr);
-    assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
+fn a_warning_does_not_show_the_query_of_the_address() {
+    let finished = run(Telemetry::Address(&format!("http://{CLOSED_PORT}?key=hunter2")));
+    insta::assert_snapshot!(warning(&finished), @"anonymous telemetry was not sent to http://127.0.0.1:1/prehog.v1alpha.TbotReportingService/SubmitTbotEvent?...: Connection refused (os error 111)");
+    assert!(!finished.stderr.contains("hunter2"), "{}", finished.stderr);
 }
 
 #[test]
-fn the_environment_s_proxy_is_used_and_its_secrets_stay_with_it() {
+fn the_proxy_of_the_environment_is_used_and_its_credentials_are_not_shown() {
     let address = "https://does-not-exist.invalid";
-    let proxy = Receiver::new(Behaviour::answer("403 Forbidden", ""));
+    let proxy = FakeServer::new(Behaviour::respond("403 Forbidden", ""));
     let run = |command: &[&str]| {
-        let flags = [&ENDS_AT_ONCE[1..], &["--anonymous-telemetry-opt-in"]].concat();
-        tbot(Telemetry::Address(address), &[command, &flags].concat()).through(&proxy, "robot:hunter2").end()
+        let flags = [&FAILING_START[1..], &["--anonymous-telemetry-opt-in"]].concat();
+        tbot(Telemetry::Address(address), &[command, &flags].concat())
+            .with_proxy(&proxy, "robot:hunter2")
+            .run()
     };
     let preview = run(&["telemetry", "preview"]);
-    let shown = format!("it goes through the proxy {}\n", proxy.url().replace("://", "://...@"));
-    assert!(preview.stdout.contains(&shown), "{}", preview.stdout);
+    let redacted = proxy.url().replace("://", "://...@");
+    assert!(preview.stdout.lines().any(|line| line.ends_with(&redacted)), "{}", preview.stdout);
     assert_eq!(proxy.connections(), 0);
 
-    let ended = run(&["start"]);
-    reason(&ended, address);
-    let asked = proxy.requests().remove(0);
-    assert_eq!(asked.line, "CONNECT does-not-exist.invalid:443 HTTP/1.1");
+    let finished = run(&["start"]);
+    reason(&finished, address);
+    let received = proxy.requests().remove(0);
+    assert_eq!(received.request_line, "CONNECT does-not-exist.invalid:443 HTTP/1.1");
     let authorization = "Proxy-Authorization: Basic cm9ib3Q6aHVudGVyMg==";
-    assert!(asked.headers.iter().any(|header| header.eq_ignore_ascii_case(authorization)), "{asked:?}");
+    assert!(received.headers.iter().any(|header| header.eq_ignore_ascii_case(authorization)), "{received:?}");
     assert_eq!(proxy.connections(), 1);
-    for said in [preview.stdout, ended.stderr] {
-        assert!(!said.contains("hunter2") && !said.contains("cm9ib3Q6aHVudGVyMg"), "{said}");
+    for output in [preview.stdout, finished.stderr] {
+        assert!(!output.contains("hunter2") && !output.contains("cm9ib3Q6aHVudGVyMg"), "{output}");
     }
 }
 
 #[test]
-fn a_log_in_json_says_the_same() {
-    let receiver = Receiver::new(Behaviour::answer("503 Service Unavailable", ""));
+fn the_json_log_has_the_same_events() {
+    let server = FakeServer::new(Behaviour::respond("503 Service Unavailable", ""));
     let flags = ["--anonymous-telemetry-opt-in", "--log-format", "json"];
-    let ended = tbot(Telemetry::To(&receiver), &[&ENDS_AT_ONCE[..], &flags].concat()).end();
-    let lines = ended.stderr.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let about: Vec<_> = lines.filter(|line| line.to_string().contains("telemetry")).collect();
-    let levels: Vec<_> = about.iter().map(|line| line["level"].as_str().unwrap()).collect();
-    assert_eq!(levels, ["INFO", "WARN"], "{}", ended.stderr);
+    let finished = tbot(Telemetry::Server(&server), &[&FAILING_START[..], &flags].concat()).run();
+    let lines = finished.stderr.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let events: Vec<_> = lines.filter(|line| line.to_string().contains("telemetry")).collect();
+    let levels: Vec<_> = events.iter().map(|line| line["level"].as_str().unwrap()).collect();
+    assert_eq!(levels, ["INFO", "WARN"], "{}", finished.stderr);
 }

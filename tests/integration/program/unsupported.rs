@@ -1,8 +1,8 @@
-//! What is valid and this version cannot run: refused by name with status 3, with nothing joined or written, and counted all
-//! the same.
+//! A valid configuration that this version cannot run: refused with status 3 before anything is joined or written, with all
+//! unsupported parts named. The telemetry event is sent nevertheless.
 
-use super::receiver::Receiver;
-use super::run::{ENDS_AT_ONCE, Telemetry, tbot};
+use super::fake_server::FakeServer;
+use super::fixture::{FAILING_START, Finished, Telemetry, tbot};
 
 const FILE: &str = "\
 version: v2
@@ -14,26 +14,35 @@ services:
     delegation_session_id: a
 ";
 
+/// Asserts that a start was refused, with one error that names these parts.
+fn assert_refused(finished: &Finished, parts: &[&str]) {
+    assert_eq!((finished.status, finished.stdout.as_str()), (Some(3), ""), "{}", finished.stderr);
+    let [error] = finished.log_at("ERROR")[..] else { panic!("{}", finished.stderr) };
+    for part in parts {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    for directory in ["storage", "out", "svid"] {
+        assert!(!finished.has_file(directory), "{directory} was written");
+    }
+}
+
 #[test]
-fn every_part_that_cannot_be_run_is_named_and_the_event_is_sent_where_that_is_wanted() {
+fn all_unsupported_parts_are_named_and_the_event_is_sent_with_consent() {
     for (consent, requests) in [(&["--anonymous-telemetry-opt-in"][..], 1), (&[], 0)] {
-        let (proxy, telemetry) = (Receiver::ok(), Receiver::ok());
-        let address = proxy.url().replace("http://", "");
+        let (proxy, telemetry) = (FakeServer::ok(), FakeServer::ok());
+        let address = proxy.address();
         let arguments = ["start", "-c", "tbot.yaml", "--oneshot", "--proxy-server", &address];
         let arguments = [&arguments[..], consent].concat();
-        let ended = tbot(Telemetry::To(&telemetry), &arguments).file("tbot.yaml", FILE).end();
+        let finished = tbot(Telemetry::Server(&telemetry), &arguments).file("tbot.yaml", FILE).run();
 
-        assert_eq!((ended.status, ended.stdout.as_str()), (Some(3), ""), "{}", ended.stderr);
-        let refusal = "this version of tbot cannot run join method tpm (at tbot.yaml:2), the service type beams/vnet \
-                       (at tbot.yaml:6); nothing was joined or written";
-        assert!(ended.stderr.contains(refusal), "{}", ended.stderr);
-        assert_eq!(proxy.connections(), 0, "something was joined");
-        for folder in ["storage", "out"] {
-            assert!(!ended.has_left(folder), "{folder} was written");
-        }
-        let sent = telemetry.requests();
-        assert_eq!((telemetry.connections(), sent.len()), (requests, requests), "{}", ended.stderr);
-        for request in sent {
+        assert_refused(
+            &finished,
+            &["join method tpm", "tbot.yaml:2", "service type beams/vnet", "tbot.yaml:6"],
+        );
+        assert_eq!(proxy.connections(), 0, "the agent connected to the cluster");
+        let received = telemetry.requests();
+        assert_eq!((telemetry.connections(), received.len()), (requests, requests), "{}", finished.stderr);
+        for request in received {
             let event: serde_json::Value = serde_json::from_str(&request.body).unwrap();
             let event = &event["start"];
             assert_eq!((&event["joinType"], &event["runMode"]), (&"tpm".into(), &"RUN_MODE_ONE_SHOT".into()));
@@ -43,23 +52,15 @@ fn every_part_that_cannot_be_run_is_named_and_the_event_is_sent_where_that_is_wa
 }
 
 #[test]
-fn what_a_flag_asks_for_is_named_by_the_flag() {
-    let mut arguments = ENDS_AT_ONCE;
-    arguments[3] = "tpm";
-    let ended = tbot(Telemetry::Nowhere, &arguments).end();
-    assert_eq!(ended.status, Some(3), "{}", ended.stderr);
-    assert!(ended.stderr.contains("join method tpm (at flag --join-method)"), "{}", ended.stderr);
+fn a_part_that_comes_from_a_flag_is_named_with_the_flag() {
+    let arguments = FAILING_START.map(|argument| if argument == "token" { "tpm" } else { argument });
+    let finished = tbot(Telemetry::ClosedPort, &arguments).run();
+    assert_refused(&finished, &["join method tpm", "flag --join-method"]);
 }
 
 #[test]
-fn the_service_of_a_command_is_refused_as_one_of_the_file_is() {
+fn a_service_that_comes_from_a_command_is_named_with_the_command() {
     let service = ["spiffe-svid", "--svid-path", "/a", "--destination", "svid"];
-    let ended = tbot(Telemetry::Nowhere, &[&ENDS_AT_ONCE[..10], &service].concat()).end();
-    assert_eq!(ended.status, Some(3), "{}", ended.stderr);
-    assert!(
-        ended.stderr.contains("the service type spiffe-svid (at command spiffe-svid)"),
-        "{}",
-        ended.stderr
-    );
-    assert!(!ended.has_left("storage") && !ended.has_left("svid"));
+    let finished = tbot(Telemetry::ClosedPort, &[&FAILING_START[..10], &service].concat()).run();
+    assert_refused(&finished, &["service type spiffe-svid", "command spiffe-svid"]);
 }

@@ -1,60 +1,70 @@
-//! `tbot validate`: several files, standard input, formats, statuses. What is wrong in a file is the library's tests' matter.
+//! `tbot validate`: several files, standard input, formats and exit statuses. The library's tests cover the diagnostics.
 
-use super::run::{Telemetry, tbot};
+use serde_json::Value;
 
-const GOOD: &str = "version: v2\n";
-const BAD: &str = "version: v2\nonbording: {}\n";
-const OLD: &str = "version: v2\ncertificate_ttl: 1h\n";
+use super::fixture::{Finished, Telemetry, tbot};
 
-#[test]
-fn a_good_file_is_0() {
-    let ended = tbot(Telemetry::Nowhere, &["validate", "good.yaml"]).file("good.yaml", GOOD).end();
-    assert_eq!(ended.status, Some(0));
-    assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("no problems in good.yaml\n", ""));
+const VALID: &str = "version: v2\n";
+const INVALID: &str = "version: v2\nonbording: {}\n";
+const DEPRECATED: &str = "version: v2\ncertificate_ttl: 1h\n";
+
+/// The diagnostics of a run with `--format json`, each as its code, file and line.
+fn diagnostics(finished: &Finished) -> Vec<(String, String, Option<u64>)> {
+    let report: Value = serde_json::from_str(&finished.stdout).unwrap();
+    let diagnostics = report["diagnostics"].as_array().unwrap().iter();
+    let string = |value: &Value| value.as_str().unwrap().to_owned();
+    diagnostics.map(|one| (string(&one["code"]), string(&one["file"]), one["line"].as_u64())).collect()
 }
 
 #[test]
-fn a_bad_file_is_3_in_every_format() {
+fn a_valid_file_exits_with_0() {
+    let finished = tbot(Telemetry::ClosedPort, &["validate", "good.yaml"]).file("good.yaml", VALID).run();
+    assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), ""));
+    insta::assert_snapshot!(finished.stdout, @"no problems in good.yaml");
+}
+
+#[test]
+fn an_invalid_file_exits_with_3_in_every_format() {
     for format in ["human", "json", "github"] {
-        let ended = tbot(Telemetry::Nowhere, &["validate", "--format", format, "good.yaml", "bad.yaml"])
-            .file("good.yaml", GOOD)
-            .file("bad.yaml", BAD)
-            .end();
-        assert_eq!((ended.status, ended.stderr.as_str()), (Some(3), ""));
-        insta::assert_snapshot!(format, ended.stdout);
+        let finished =
+            tbot(Telemetry::ClosedPort, &["validate", "--format", format, "good.yaml", "bad.yaml"])
+                .file("good.yaml", VALID)
+                .file("bad.yaml", INVALID)
+                .run();
+        assert_eq!((finished.status, finished.stderr.as_str()), (Some(3), ""));
+        insta::assert_snapshot!(format, finished.stdout);
     }
 }
 
 #[test]
-fn a_warning_fails_only_where_that_is_asked_for() {
-    for (arguments, status) in
-        [(&["validate", "old.yaml"][..], 0), (&["validate", "--strict", "old.yaml"], 3)]
-    {
-        let ended = tbot(Telemetry::Nowhere, arguments).file("old.yaml", OLD).end();
-        assert_eq!(ended.status, Some(status), "{}", ended.stdout);
-        assert!(ended.stdout.contains("warning[deprecated]"), "{}", ended.stdout);
+fn a_warning_fails_only_with_strict() {
+    for (flags, status) in [(&[][..], 0), (&["--strict"], 3)] {
+        let arguments = [&["validate", "--format", "json", "old.yaml"], flags].concat();
+        let finished = tbot(Telemetry::ClosedPort, &arguments).file("old.yaml", DEPRECATED).run();
+        assert_eq!(finished.status, Some(status), "{}", finished.stdout);
+        assert_eq!(diagnostics(&finished), [("deprecated".to_owned(), "old.yaml".to_owned(), Some(2))]);
     }
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_2_and_the_others_are_checked() {
-    let ended =
-        tbot(Telemetry::Nowhere, &["validate", "missing.yaml", "bad.yaml"]).file("bad.yaml", BAD).end();
-    assert_eq!(ended.status, Some(2));
-    assert!(ended.stderr.starts_with("error: cannot read missing.yaml: No such file"), "{}", ended.stderr);
-    assert!(ended.stdout.contains("error[unknown-key]"), "{}", ended.stdout);
+fn an_unreadable_file_exits_with_2_and_the_others_are_checked() {
+    let arguments = ["validate", "--format", "json", "missing.yaml", "bad.yaml"];
+    let finished = tbot(Telemetry::ClosedPort, &arguments).file("bad.yaml", INVALID).run();
+    assert_eq!(finished.status, Some(2));
+    insta::assert_snapshot!(finished.stderr, @"error: cannot read missing.yaml: No such file or directory (os error 2)");
+    assert_eq!(diagnostics(&finished), [("unknown-key".to_owned(), "bad.yaml".to_owned(), Some(2))]);
 }
 
 #[test]
-fn standard_input_is_a_file() {
-    let ended = tbot(Telemetry::Nowhere, &["validate", "-"]).input(BAD).end();
-    assert_eq!(ended.status, Some(3));
-    assert!(ended.stdout.contains("--> standard input:2:1"), "{}", ended.stdout);
+fn a_dash_reads_standard_input() {
+    let finished = tbot(Telemetry::ClosedPort, &["validate", "--format", "json", "-"]).stdin(INVALID).run();
+    assert_eq!(finished.status, Some(3));
+    assert_eq!(diagnostics(&finished), [("unknown-key".to_owned(), "standard input".to_owned(), Some(2))]);
 }
 
 #[test]
-fn what_is_no_text_is_invalid_and_not_unreadable() {
-    let ended = tbot(Telemetry::Nowhere, &["validate", "-"]).input([0xff; 8]).end();
-    assert_eq!(ended.status, Some(3), "{}", ended.stderr);
-    assert!(ended.stdout.contains("error[not-utf8]"), "{}", ended.stdout);
+fn a_file_that_is_not_utf8_is_invalid_rather_than_unreadable() {
+    let finished = tbot(Telemetry::ClosedPort, &["validate", "--format", "json", "-"]).stdin([0xff; 8]).run();
+    assert_eq!(finished.status, Some(3), "{}", finished.stderr);
+    assert_eq!(diagnostics(&finished).remove(0).0, "not-utf8");
 }

@@ -1,4 +1,4 @@
-//! A cluster, a bot with one output, and folders that every run of the program shares.
+//! A cluster, a bot with one output, and directories that all runs of the program share.
 
 use std::path::PathBuf;
 
@@ -6,30 +6,31 @@ use serde_json::json;
 use tbot_cluster::{Cluster, ClusterConfig, HeldCall, clock, method};
 use tempfile::TempDir;
 
-use super::run::{Run, Telemetry, tbot};
+use super::fixture::{Run, Telemetry, tbot};
 use crate::agent::certificate::generation;
 
 pub(super) const BOT: &str = "robot";
 
-pub(super) struct Scene {
+pub(super) struct BotFixture {
     pub(super) cluster: Cluster,
     root: TempDir,
 }
 
-impl Scene {
+impl BotFixture {
     pub(super) async fn new() -> Self {
         let cluster = Cluster::start(ClusterConfig::new(clock::system())).await.unwrap();
-        let scene = Self { cluster, root: tempfile::tempdir().unwrap() };
-        std::fs::write(scene.path("web-ca.pem"), scene.cluster.web_ca_pem()).unwrap();
-        scene.with_a_new_bot();
-        scene
+        let fixture = Self { cluster, root: tempfile::tempdir().unwrap() };
+        std::fs::write(fixture.path("web-ca.pem"), fixture.cluster.web_ca_pem()).unwrap();
+        fixture.recreate_bot();
+        fixture
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.root.path().join(name)
     }
 
-    pub(super) fn with_a_new_bot(&self) {
+    /// Replaces the bot by a new one of the same name, and puts its join token into the configuration.
+    pub(super) fn recreate_bot(&self) {
         self.cluster.remove_bot(BOT);
         let config = json!({
             "version": "v2",
@@ -41,26 +42,31 @@ impl Scene {
         std::fs::write(self.path("tbot.yaml"), config.to_string()).unwrap();
     }
 
-    /// A run of the program, which renews and goes on unless the flags say otherwise.
-    pub(super) fn run(&self, flags: &[&str]) -> Run {
+    /// Prepares a `tbot start`, which runs continuously unless the flags say otherwise.
+    pub(super) fn start(&self, flags: &[&str]) -> Run {
         let config = self.path("tbot.yaml");
-        tbot(Telemetry::Nowhere, &[&["start", "-c", config.to_str().unwrap()], flags].concat())
+        tbot(Telemetry::ClosedPort, &[&["start", "-c", config.to_str().unwrap()], flags].concat())
             .env("SSL_CERT_FILE", self.path("web-ca.pem"))
     }
 
-    /// Holds the next renewal of the identity and that of the output, which ask in the same words and in any order.
-    pub(super) fn renewals_held(&self) -> [HeldCall; 2] {
+    /// Holds the next two renewals, which are that of the identity and that of the output, in either order.
+    pub(super) fn hold_renewals(&self) -> [HeldCall; 2] {
         [method::GENERATE_USER_CERTS; 2].map(|method| self.cluster.hold_next(method))
     }
 
-    /// The generation that is stored; none before the bot has joined.
-    pub(super) fn stored(&self) -> Option<u64> {
+    /// The generation in the storage, or `None` before the bot has joined.
+    pub(super) fn stored_generation(&self) -> Option<u64> {
         let tlscert = self.path("storage").join("tlscert");
         tlscert.exists().then(|| generation(&tlscert))
     }
 
-    /// The generation that the cluster has counted.
-    pub(super) fn counted(&self) -> Option<u64> {
+    /// The generation that the cluster expects.
+    pub(super) fn cluster_generation(&self) -> Option<u64> {
         self.cluster.generation(BOT)
+    }
+
+    /// Whether the storage notes a renewal whose response has not been saved.
+    pub(super) fn has_pending_renewal(&self) -> bool {
+        self.path("storage").join("renewal-pending").exists()
     }
 }

@@ -1,4 +1,4 @@
-//! Where the event goes, and through which proxy. Pure: it resolves no name and opens no socket.
+//! Chooses the endpoint that receives the event, and the proxy to reach it. Pure: resolves no name and opens no socket.
 
 use std::fmt;
 
@@ -9,37 +9,37 @@ use url::{Host, Position, Url};
 
 use crate::environment::{Environment, NotUtf8};
 
-/// A receiver's address, and the way to it.
+/// The URL to send the event to, and the proxy to use.
 #[derive(Clone)]
-pub(crate) struct Endpoint {
+pub(crate) struct TelemetryEndpoint {
     url: Url,
     proxy: Option<Intercept>,
 }
 
-/// Why nothing can be sent to an address. Never holds the address: it may be a secret in whole.
+/// Why an address cannot be used. Contains the name of the variable, never the address, all of which may be secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum EndpointError {
     #[error(transparent)]
     NotUtf8(#[from] NotUtf8),
-    #[error("{0} is no URL: write https://HOST, or unset it")]
+    #[error("{0} is not a URL: set it to https://HOST, or unset it")]
     NotUrl(String),
-    #[error("{0} is neither an https URL nor an http URL of this machine: write https://HOST")]
+    #[error("{0} must be an https URL, or an http URL of this machine: set it to https://HOST")]
     NotSecure(String),
-    #[error("{0} holds a user name or a password, which would travel as a further header: remove them")]
-    UserInformation(String),
+    #[error("{0} contains a user name or password, which would add a header to the request: remove it")]
+    UserInfo(String),
 }
 
-impl Endpoint {
-    /// The declared endpoint, or the one of the variable that replaces it; an empty variable replaces nothing.
+impl TelemetryEndpoint {
+    /// Returns the endpoint that the environment variable names, or the declared one if that is unset.
     pub(crate) fn choose(transport: &Transport, environment: &Environment) -> Result<Self, EndpointError> {
         let variable = transport.endpoint_variable.as_str();
-        let address = environment.text(variable)?.unwrap_or(&transport.endpoint);
+        let address = environment.var(variable)?.unwrap_or(&transport.endpoint);
         let mut url = Url::parse(address).map_err(|_| EndpointError::NotUrl(variable.to_owned()))?;
         if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
             return Err(EndpointError::NotSecure(variable.to_owned()));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(EndpointError::UserInformation(variable.to_owned()));
+            return Err(EndpointError::UserInfo(variable.to_owned()));
         }
         let path = format!("{}{}", url.path().trim_end_matches('/'), transport.path);
         url.set_path(&path);
@@ -61,8 +61,8 @@ impl Endpoint {
         self.proxy.as_ref()
     }
 
-    /// The proxy without its secrets.
-    pub(crate) fn masked_proxy(&self) -> Option<String> {
+    /// The URL of the proxy, without its credentials.
+    pub(crate) fn redacted_proxy(&self) -> Option<String> {
         let proxy = self.proxy.as_ref()?;
         let has_user = proxy.basic_auth().is_some() || proxy.raw_auth().is_some();
         let user = if has_user { "...@" } else { "" };
@@ -72,16 +72,16 @@ impl Endpoint {
     }
 }
 
-/// The address without its secrets: `https://example.com/path?...`.
-impl fmt::Display for Endpoint {
+/// Displays the URL without its query, which may contain secrets: `https://example.com/path?...`.
+impl fmt::Display for TelemetryEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.url[..Position::AfterPath])?;
         f.write_str(if self.url.query().is_some() { "?..." } else { "" })
     }
 }
 
-/// Whether a URL names this machine by its address, or by the one name that stands for it.
-pub(crate) fn is_loopback(url: &Url) -> bool {
+/// Whether the host of a URL is a loopback address or `localhost`.
+fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
@@ -90,15 +90,16 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// The proxy of the environment, as for the agent: never for this machine.
+/// Finds the proxy that the environment configures, by the same rules as the agent. This machine is never reached
+/// through a proxy.
 fn proxy(url: &Url, environment: &Environment) -> Result<Option<Intercept>, NotUtf8> {
     if is_loopback(url) {
         return Ok(None);
     }
     let matcher = Matcher::builder()
-        .all(environment.first_of(&["ALL_PROXY", "all_proxy"])?.unwrap_or_default())
-        .https(environment.first_of(&["HTTPS_PROXY", "https_proxy"])?.unwrap_or_default())
-        .no(environment.first_of(&["NO_PROXY", "no_proxy"])?.unwrap_or_default())
+        .all(environment.first_var(&["ALL_PROXY", "all_proxy"])?.unwrap_or_default())
+        .https(environment.first_var(&["HTTPS_PROXY", "https_proxy"])?.unwrap_or_default())
+        .no(environment.first_var(&["NO_PROXY", "no_proxy"])?.unwrap_or_default())
         .build();
     Ok(url.as_str().parse::<Uri>().ok().and_then(|uri| matcher.intercept(&uri)))
 }
@@ -111,12 +112,12 @@ mod tests {
     const ADDRESS: &str = "TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS";
     const PATH: &str = "/prehog.v1alpha.TbotReportingService/SubmitTbotEvent";
 
-    fn choose(variables: &[(&str, &str)]) -> Result<Endpoint, EndpointError> {
+    fn choose(variables: &[(&str, &str)]) -> Result<TelemetryEndpoint, EndpointError> {
         let rules = Rules::embedded().unwrap();
-        Endpoint::choose(&rules.transport, &variables.iter().copied().collect())
+        TelemetryEndpoint::choose(&rules.transport, &variables.iter().copied().collect())
     }
 
-    fn refused(address: &str) -> EndpointError {
+    fn rejected(address: &str) -> EndpointError {
         choose(&[(ADDRESS, address)]).err().unwrap()
     }
 
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn https_only_unless_it_is_this_machine() {
+    fn only_this_machine_may_be_reached_without_tls() {
         for address in [
             "http://other.example",
             "http://localhost.other.example",
@@ -149,39 +150,43 @@ mod tests {
             "file:///tmp/x",
             "data:,x",
         ] {
-            assert_eq!(refused(address), EndpointError::NotSecure(ADDRESS.to_owned()), "{address}");
+            assert_eq!(rejected(address), EndpointError::NotSecure(ADDRESS.to_owned()), "{address}");
         }
         for address in ["other.example", "//other.example", "https://", "https://a b"] {
-            assert_eq!(refused(address), EndpointError::NotUrl(ADDRESS.to_owned()), "{address}");
+            assert_eq!(rejected(address), EndpointError::NotUrl(ADDRESS.to_owned()), "{address}");
         }
     }
 
     #[test]
-    fn no_secret_of_an_address_is_shown() {
-        let user = refused("https://user:hunter2@other.example");
-        assert_eq!(user, EndpointError::UserInformation(ADDRESS.to_owned()));
-        assert!(!user.to_string().contains("hunter2"));
+    fn secrets_in_an_address_are_not_shown() {
+        let user = rejected("https://user:hunter2@other.example");
+        assert_eq!(user, EndpointError::UserInfo(ADDRESS.to_owned()));
+        assert!(!user.to_string().contains("hunter2"), "{user}");
         let query = choose(&[(ADDRESS, "https://other.example/?key=hunter2")]).unwrap();
         assert_eq!(query.to_string(), format!("https://other.example{PATH}?..."));
-        assert_eq!(query.url().query(), Some("key=hunter2"), "it is sent, though");
+        assert_eq!(query.url().query(), Some("key=hunter2"), "the query is still sent");
     }
 
     #[test]
-    fn the_host_header_has_the_port_only_where_it_is_not_the_usual_one() {
+    fn the_host_header_omits_the_default_port() {
         let host = |address| choose(&[(ADDRESS, address)]).unwrap().host().to_owned();
         assert_eq!(host("https://other.example:443"), "other.example");
         assert_eq!(host("https://other.example:8443"), "other.example:8443");
     }
 
     #[test]
-    fn the_environment_decides_about_a_proxy() {
-        let proxy = |variables: &[(&str, &str)]| choose(variables).unwrap().masked_proxy();
+    fn the_proxy_comes_from_the_environment() {
+        let proxy = |variables: &[(&str, &str)]| choose(variables).unwrap().redacted_proxy();
         let https = ("HTTPS_PROXY", "http://user:hunter2@proxy.example:3128");
         assert_eq!(proxy(&[]), None);
         assert_eq!(proxy(&[https]).as_deref(), Some("http://...@proxy.example:3128"));
         assert_eq!(proxy(&[https, ("NO_PROXY", "teleportinfra.sh")]), None);
         assert_eq!(proxy(&[https, (ADDRESS, "http://127.0.0.1:1")]), None, "never for this machine");
         assert_eq!(proxy(&[("all_proxy", "proxy.example:1")]).as_deref(), Some("http://proxy.example:1"));
-        assert_eq!(proxy(&[("HTTP_PROXY", "http://proxy.example:1")]), None, "that is for http");
+        assert_eq!(
+            proxy(&[("HTTP_PROXY", "http://proxy.example:1")]),
+            None,
+            "HTTP_PROXY applies only to http"
+        );
     }
 }

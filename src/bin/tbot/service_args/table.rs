@@ -1,38 +1,44 @@
-//! The table of commands that stand for a service: one row a flag, with the place in the service that it fills.
+//! The table of service commands: their flags, and the property that each flag sets.
 //!
-//! Names are those of Teleport's `tbot`; `tests/integration/program/services.rs` holds every row to the configuration.
+//! The names are those of Teleport's `tbot`. A test in the parent module checks every row against the configuration.
 
-use super::{Flag, Kind, Need, ServiceCommand};
+use super::command::{Flag, Requirement, ServiceCommand};
+use super::value::FlagType;
 
-/// The command that bare `tbot start` is.
+/// The command that `tbot start` runs if none is given.
 pub(super) const LEGACY: &str = "legacy";
 
-/// Where the readers of a destination are.
+/// The prefix of pointers to the readers of a destination.
 pub(super) const READERS: &str = "/destination/readers/";
 
-const fn flag(name: &'static str, value: &'static str, place: &'static str, help: &'static str) -> Flag {
-    Flag { name, value, place, kind: Kind::Text, need: Need::Optional, help }
+const fn flag(
+    name: &'static str,
+    value_name: &'static str,
+    pointer: &'static str,
+    help: &'static str,
+) -> Flag {
+    Flag { name, value_name, pointer, flag_type: FlagType::String, requirement: Requirement::Optional, help }
 }
 
 macro_rules! switch {
-    ($name:literal, $place:literal, $help:literal $(,)?) => {
-        flag($name, "", $place, $help).of(Kind::Switch(concat!("no-", $name)))
+    ($name:literal, $pointer:literal, $help:literal $(,)?) => {
+        flag($name, "", $pointer, $help).with_type(FlagType::Switch(concat!("no-", $name)))
     };
 }
 
 impl Flag {
-    const fn of(mut self, kind: Kind) -> Self {
-        self.kind = kind;
+    const fn with_type(mut self, flag_type: FlagType) -> Self {
+        self.flag_type = flag_type;
         self
     }
 
-    const fn need(mut self, need: Need) -> Self {
-        self.need = need;
+    const fn with_requirement(mut self, requirement: Requirement) -> Self {
+        self.requirement = requirement;
         self
     }
 
     const fn required(self) -> Self {
-        self.need(Need::Required)
+        self.with_requirement(Requirement::Required)
     }
 }
 
@@ -43,40 +49,42 @@ const DESTINATION: &[Flag] = &[
         "/destination",
         "Where to write: a directory,\nmemory:// or kubernetes-secret:///NAME",
     )
-    .of(Kind::Destination)
+    .with_type(FlagType::Destination)
     .required(),
-    flag("reader-user", "USER", "/destination/readers/-/user", "User who may read it; repeatable"),
-    flag("reader-group", "GROUP", "/destination/readers/-/group", "Group that may read it; repeatable"),
+    flag("reader-user", "USER", "/destination/readers/-/user", "User with read access; repeatable"),
+    flag("reader-group", "GROUP", "/destination/readers/-/group", "Group with read access; repeatable"),
 ];
 
 const SELECTOR: &[Flag] = &[
-    flag("name-selector", "NAME", "/selector/name", "Workload identity of this name").need(Need::One),
+    flag("name-selector", "NAME", "/selector/name", "Workload identity with this name")
+        .with_requirement(Requirement::ExactlyOne),
     flag(
         "label-selector",
         "LABELS",
         "/selector/labels",
-        "Those with all of these labels,\nas NAME=VALUE,...",
+        "Workload identities with all these labels,\nas NAME=VALUE,...",
     )
-    .of(Kind::LabelLists)
-    .need(Need::One),
+    .with_type(FlagType::LabelLists)
+    .with_requirement(Requirement::ExactlyOne),
 ];
 
-const LISTEN: Flag = flag("listen", "URI", "/listen", "Address: tcp://HOST:PORT or unix:///PATH").required();
+const LISTEN: Flag =
+    flag("listen", "URI", "/listen", "Listen address: tcp://HOST:PORT or unix:///PATH").required();
 
-const APP: Flag = flag("app", "NAME", "/app_name", "Application to reach").required();
+const APP: Flag = flag("app", "NAME", "/app_name", "Application to connect to").required();
 
 const FEDERATED: Flag = switch!(
     "include-federated-trust-bundles",
     "/include_federated_trust_bundles",
-    "Write federated trust bundles, too",
+    "Also write federated trust bundles",
 );
 
 const NO_EXEC_PLUGIN: Flag =
-    switch!("disable-exec-plugin", "/disable_exec_plugin", "Write the credentials into the kubeconfig");
+    switch!("disable-exec-plugin", "/disable_exec_plugin", "Put the credentials into the kubeconfig");
 
-/// A database's coordinates, which these commands require even where the file need not have them.
+/// Flags that select a database. They are required here, although their properties are optional in the file.
 const DATABASE: &[Flag] = &[
-    flag("service", "NAME", "/service", "Database service to reach").required(),
+    flag("service", "NAME", "/service", "Database service to connect to").required(),
     flag("username", "NAME", "/username", "Database user to connect as").required(),
     flag("database", "NAME", "/database", "Database to connect to").required(),
 ];
@@ -85,16 +93,16 @@ const fn row(name: &'static str, about: &'static str, flags: &'static [&'static 
     ServiceCommand { name, alias: None, about, service: Some(name), flags }
 }
 
-/// Every command, in the order of the help.
+/// All commands, in the order of the help.
 pub(super) const COMMANDS: &[ServiceCommand] = &[
     row(
         "identity",
-        "Add credentials for tsh, OpenSSH, API",
+        "Add an identity for tsh and SSH clients",
         &[
             DESTINATION,
             &[
-                flag("cluster", "NAME", "/cluster", "Leaf cluster that the credentials are for"),
-                switch!("allow-reissue", "/allow_reissue", "Let the credentials be used to get others"),
+                flag("cluster", "NAME", "/cluster", "Leaf cluster to issue the credentials for"),
+                switch!("allow-reissue", "/allow_reissue", "Allow using the identity to obtain others"),
             ],
         ],
     ),
@@ -108,30 +116,30 @@ pub(super) const COMMANDS: &[ServiceCommand] = &[
                 switch!(
                     "specific-tls-extensions",
                     "/specific_tls_naming",
-                    "Write tls.crt, tls.key and tls.cas, too",
+                    "Also write tls.crt, tls.key and tls.cas",
                 ),
             ],
         ],
     ),
-    row("application-tunnel", "Add a listener for one application", &[&[LISTEN, APP]]),
-    row("application-proxy", "Add an HTTP proxy for applications", &[&[LISTEN]]),
+    row("application-tunnel", "Add a local tunnel to an application", &[&[LISTEN, APP]]),
+    row("application-proxy", "Add a local HTTP proxy to applications", &[&[LISTEN]]),
     row(
         "database",
         "Add credentials for a database",
         &[
             DESTINATION,
             DATABASE,
-            &[flag("format", "FORMAT", "/format", "Form of the files: tls, mongo or cockroach")],
+            &[flag("format", "FORMAT", "/format", "File format: tls, mongo or cockroach")],
         ],
     ),
-    row("database-tunnel", "Add a listener for one database", &[&[LISTEN], DATABASE]),
+    row("database-tunnel", "Add a local tunnel to a database", &[&[LISTEN], DATABASE]),
     row(
         "kubernetes",
         "Add a kubeconfig for one cluster",
         &[
             DESTINATION,
             &[
-                flag("kubernetes-cluster", "NAME", "/kubernetes_cluster", "Kubernetes cluster to reach")
+                flag("kubernetes-cluster", "NAME", "/kubernetes_cluster", "Kubernetes cluster to connect to")
                     .required(),
                 NO_EXEC_PLUGIN,
             ],
@@ -149,17 +157,17 @@ pub(super) const COMMANDS: &[ServiceCommand] = &[
                         "name-selector",
                         "NAME",
                         "/selectors/-/name",
-                        "Kubernetes cluster to reach; repeatable",
+                        "Kubernetes cluster to connect to; repeatable",
                     )
-                    .need(Need::OneOrMore),
+                    .with_requirement(Requirement::AtLeastOne),
                     flag(
                         "label-selector",
                         "LABELS",
                         "/selectors/-/labels",
                         "Kubernetes clusters with these labels,\nas NAME=VALUE,...; repeatable",
                     )
-                    .of(Kind::Labels)
-                    .need(Need::OneOrMore),
+                    .with_type(FlagType::Labels)
+                    .with_requirement(Requirement::AtLeastOne),
                     NO_EXEC_PLUGIN,
                 ],
             ],
@@ -167,20 +175,20 @@ pub(super) const COMMANDS: &[ServiceCommand] = &[
     },
     row(
         "ssh-multiplexer",
-        "Add a multiplexer of SSH connections",
+        "Add an SSH connection multiplexer",
         &[
             DESTINATION,
             &[
                 switch!(
                     "enable-resumption",
                     "/enable_resumption",
-                    "Resume connections, which is the default;\n--no-enable-resumption does not",
+                    "Resume connections (default);\nturn off with --no-enable-resumption",
                 ),
                 flag(
                     "proxy-command",
                     "WORD",
                     "/proxy_command/-",
-                    "Word of the command that ssh runs;\nrepeatable",
+                    "One word of the command for ssh to run;\nrepeatable",
                 ),
                 flag("proxy-templates-path", "FILE", "/proxy_templates_path", "File with proxy templates"),
             ],
@@ -196,15 +204,15 @@ pub(super) const COMMANDS: &[ServiceCommand] = &[
             &[flag("audience", "NAME", "/audiences/-", "Audience of the token; repeatable").required()],
         ],
     ),
-    row("workload-identity-api", "Add a listener for the Workload API", &[SELECTOR, &[LISTEN]]),
+    row("workload-identity-api", "Add a SPIFFE Workload API endpoint", &[SELECTOR, &[LISTEN]]),
     row(
         "workload-identity-aws-roles-anywhere",
-        "Add credentials of AWS Roles Anywhere",
+        "Add AWS Roles Anywhere credentials",
         &[
             DESTINATION,
             SELECTOR,
             &[
-                flag("role-arn", "ARN", "/role_arn", "Role to act in").required(),
+                flag("role-arn", "ARN", "/role_arn", "Role to assume").required(),
                 flag("profile-arn", "ARN", "/profile_arn", "Roles Anywhere profile").required(),
                 flag("trust-anchor-arn", "ARN", "/trust_anchor_arn", "Roles Anywhere trust anchor")
                     .required(),
@@ -213,44 +221,44 @@ pub(super) const COMMANDS: &[ServiceCommand] = &[
                     "session-duration",
                     "DURATION",
                     "/session_duration",
-                    "How long a session is, such as 6h",
+                    "Lifetime of a session, such as 6h",
                 ),
                 flag(
                     "session-renewal-interval",
                     "DURATION",
                     "/session_renewal_interval",
-                    "How often it is renewed, such as 1h",
+                    "How often to renew the session, such as 1h",
                 ),
             ],
         ],
     ),
     row(
         "spiffe-svid",
-        "Add an X.509 SVID by path (superseded)",
+        "Add an X.509 SVID by path (deprecated)",
         &[
             DESTINATION,
             &[
                 flag("svid-path", "PATH", "/svid/path", "Path of the SPIFFE ID, such as /svc/foo").required(),
-                flag("svid-hint", "TEXT", "/svid/hint", "Hint that tells SVIDs apart"),
-                flag("dns-san", "NAME", "/svid/sans/dns/-", "DNS name to certify; repeatable"),
-                flag("ip-san", "ADDRESS", "/svid/sans/ip/-", "IP address to certify; repeatable"),
+                flag("svid-hint", "HINT", "/svid/hint", "Hint to distinguish this SVID from others"),
+                flag("dns-san", "NAME", "/svid/sans/dns/-", "DNS SAN; repeatable"),
+                flag("ip-san", "ADDRESS", "/svid/sans/ip/-", "IP SAN; repeatable"),
                 FEDERATED,
             ],
         ],
     ),
-    ServiceCommand { service: None, ..row("noop", "Add nothing", &[]) },
+    ServiceCommand { service: None, ..row("noop", "Add no service", &[]) },
     ServiceCommand {
         service: None,
         ..row(
             LEGACY,
-            "What `tbot start` does without a service",
+            "Same as `tbot start` without a service",
             &[&[flag(
                 "destination-dir",
                 "DIR",
                 "/services",
-                "Write one identity into this directory,\nand no other service",
+                "Write one identity to this directory instead\nof running the services of the file",
             )
-            .of(Kind::OneIdentity)]],
+            .with_type(FlagType::OneIdentity)]],
         )
     },
 ];

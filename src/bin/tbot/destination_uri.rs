@@ -2,30 +2,30 @@
 
 use serde_json::{Value, json};
 
-/// Why a text is no destination.
+/// Why a string is not a valid destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum InvalidStorage {
-    #[error("it is empty: write a directory's path, memory:// or kubernetes-secret:///NAME")]
+pub(crate) enum DestinationUriError {
+    #[error("empty destination: use a directory, memory:// or kubernetes-secret:///NAME")]
     Empty,
-    #[error("a file: destination is on this machine: write file:///PATH")]
-    NotLocal,
-    #[error("memory has neither host nor path: write memory://")]
-    NotPlain,
+    #[error("a file: destination cannot have a host: use file:///PATH")]
+    FileHost,
+    #[error("a memory: destination has no host or path: use memory://")]
+    NotPlainMemory,
     #[error(
-        "a Kubernetes Secret needs a name: write kubernetes-secret:///NAME or kubernetes-secret://NAMESPACE/NAME"
+        "a Kubernetes Secret needs a name: use kubernetes-secret:///NAME or kubernetes-secret://NAMESPACE/NAME"
     )]
-    NoName,
-    #[error("unknown kind of destination: write a directory's path, memory:// or kubernetes-secret:///NAME")]
+    NoSecretName,
+    #[error("unknown destination type: use a directory, memory:// or kubernetes-secret:///NAME")]
     UnknownScheme,
 }
 
-/// The destination as the configuration writes it.
-pub(crate) fn parse(uri: &str) -> Result<Value, InvalidStorage> {
+/// Parses a destination into the form that it has in the configuration.
+pub(crate) fn parse(uri: &str) -> Result<Value, DestinationUriError> {
     if uri.is_empty() {
-        return Err(InvalidStorage::Empty);
+        return Err(DestinationUriError::Empty);
     }
     let directory = |path: &str| match path {
-        "" => Err(InvalidStorage::Empty),
+        "" => Err(DestinationUriError::Empty),
         path => Ok(json!({ "type": "directory", "path": path })),
     };
     let Some((scheme, rest)) = uri.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) else {
@@ -33,28 +33,28 @@ pub(crate) fn parse(uri: &str) -> Result<Value, InvalidStorage> {
     };
     let (host, path) = match rest.strip_prefix("//") {
         None => ("", rest),
-        Some(rest) => rest.find('/').map_or((rest, ""), |at| rest.split_at(at)),
+        Some(rest) => rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash)),
     };
     match scheme {
         "file" if host.is_empty() => directory(path),
-        "file" => Err(InvalidStorage::NotLocal),
+        "file" => Err(DestinationUriError::FileHost),
         "memory" if host.is_empty() && path.is_empty() => Ok(json!({ "type": "memory" })),
-        "memory" => Err(InvalidStorage::NotPlain),
+        "memory" => Err(DestinationUriError::NotPlainMemory),
         "kubernetes-secret" => match (host, path.trim_start_matches('/')) {
-            (_, "") => Err(InvalidStorage::NoName),
+            (_, "") => Err(DestinationUriError::NoSecretName),
             ("", name) => Ok(json!({ "type": "kubernetes_secret", "name": name })),
             (namespace, name) => {
                 Ok(json!({ "type": "kubernetes_secret", "name": name, "namespace": namespace }))
             }
         },
-        _ => Err(InvalidStorage::UnknownScheme),
+        _ => Err(DestinationUriError::UnknownScheme),
     }
 }
 
-/// What stands before the colon of a URI (RFC 3986); a path with a colon in it begins otherwise, as `./a:b`.
-fn is_scheme(text: &str) -> bool {
-    text.starts_with(|first: char| first.is_ascii_alphabetic())
-        && text.chars().all(|found| found.is_ascii_alphanumeric() || matches!(found, '+' | '-' | '.'))
+/// Whether the part before the first colon is a URI scheme (RFC 3986). It is not in a path such as `./a:b`.
+fn is_scheme(prefix: &str) -> bool {
+    prefix.starts_with(|first: char| first.is_ascii_alphabetic())
+        && prefix.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
 }
 
 #[cfg(test)]
@@ -85,17 +85,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_destination_says_why() {
-        for (uri, why) in [
-            ("", InvalidStorage::Empty),
-            ("file://", InvalidStorage::Empty),
-            ("file://host/path", InvalidStorage::NotLocal),
-            ("memory://host", InvalidStorage::NotPlain),
-            ("memory:///path", InvalidStorage::NotPlain),
-            ("kubernetes-secret://ns", InvalidStorage::NoName),
-            ("s3://bucket/path", InvalidStorage::UnknownScheme),
+    fn an_invalid_destination_has_a_specific_error() {
+        for (uri, error) in [
+            ("", DestinationUriError::Empty),
+            ("file://", DestinationUriError::Empty),
+            ("file://host/path", DestinationUriError::FileHost),
+            ("memory://host", DestinationUriError::NotPlainMemory),
+            ("memory:///path", DestinationUriError::NotPlainMemory),
+            ("kubernetes-secret://ns", DestinationUriError::NoSecretName),
+            ("s3://bucket/path", DestinationUriError::UnknownScheme),
         ] {
-            assert_eq!(parse(uri), Err(why), "{uri}");
+            assert_eq!(parse(uri), Err(error), "{uri}");
         }
     }
 }

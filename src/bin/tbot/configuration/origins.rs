@@ -1,0 +1,59 @@
+//! Describes, for messages, where the values of a configuration come from.
+
+use tbot::config::{Effective, Input, Origin, Override};
+use tbot::pointer::Pointer;
+use tbot::yaml::Positions;
+
+use super::Configuration;
+
+/// Describes where values come from. Parses the YAML once, when it is created.
+pub(crate) struct OriginDescriber<'a> {
+    configuration: &'a Configuration,
+    positions: Positions<'a>,
+}
+
+impl Configuration {
+    /// Returns a describer for values of the effective configuration.
+    pub(crate) fn origins(&self) -> OriginDescriber<'_> {
+        OriginDescriber { configuration: self, positions: Positions::of(&self.yaml) }
+    }
+
+    /// Returns each input that overrides a value of the file, with that value's key and line.
+    pub(crate) fn overridden(&self) -> Vec<(&Input, String)> {
+        if self.overrides.is_empty() || self.yaml.is_empty() {
+            return Vec::new();
+        }
+        let positions = Positions::of(&self.yaml);
+        let overridden = |by: &Override| {
+            let pointer = by.pointer().as_str();
+            let span = positions.key(pointer).or_else(|| positions.value(pointer))?;
+            let key = pointer.trim_start_matches('/').replace('/', ".");
+            Some(format!("{key} in {}:{}", self.name, span.start.line))
+        };
+        self.overrides.iter().filter_map(|by| Some((by.input(), overridden(by)?))).collect()
+    }
+}
+
+impl OriginDescriber<'_> {
+    /// Describes where a value of the effective configuration comes from, such as `tbot.yaml:4` or `flag --oneshot`. A
+    /// list may come from several places.
+    pub(crate) fn describe(&self, effective: &Effective, pointer: &Pointer) -> String {
+        let origins = effective.origins();
+        let in_file = match origins.of(pointer) {
+            Origin::File(pointer) => pointer,
+            Origin::Input(Input::Flag(name)) => return format!("flag {name}"),
+            Origin::Input(Input::Variable(name)) => return format!("variable {name}"),
+            Origin::Input(command @ Input::Command(_)) => return command.to_string(),
+            Origin::Input(Input::JoinUri) => match origins.of(&Pointer::root().key("join_uri")) {
+                Origin::Input(input) => return format!("join URI in {input}"),
+                Origin::File(pointer) => pointer,
+            },
+        };
+        let (name, in_file) = (&self.configuration.name, in_file.as_str());
+        let line = self.positions.key(in_file).or_else(|| self.positions.value(in_file));
+        let line = line.map(|span| format!("{name}:{}", span.start.line));
+        let appended_by = origins.entries(pointer).map(Input::to_string);
+        let places: Vec<String> = line.into_iter().chain(appended_by).collect();
+        if places.is_empty() { name.clone() } else { places.join(" and ") }
+    }
+}

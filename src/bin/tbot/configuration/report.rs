@@ -1,0 +1,78 @@
+//! Reports the diagnostics of configurations: as text for people and programs, or one by one for the log.
+
+use tbot::diagnostic::{self, Diagnostic, Disclosure, Format, Place, Report, Severity, Source, summary};
+
+use super::Configuration;
+use crate::context::Context;
+use crate::exit::{ExitStatus, Failure};
+
+/// The rendered diagnostics of one or more configurations.
+pub(crate) struct RenderedReport {
+    pub(crate) text: String,
+    /// The number of errors and warnings, in one line.
+    pub(crate) summary: String,
+    pub(crate) errors: usize,
+    pub(crate) warnings: usize,
+}
+
+/// Renders all diagnostics, in the order of the configurations. Only [`Format::Human`] is ever coloured.
+pub(crate) fn render(configurations: &[Configuration], format: Format, colour: bool) -> RenderedReport {
+    let disclosures: Vec<Box<dyn Disclosure>> = configurations
+        .iter()
+        .map(|configuration| -> Box<dyn Disclosure> {
+            // Without diagnostics nothing is shown, so the schema need not be parsed.
+            match configuration.loaded.diagnostics.is_empty() {
+                true => Box::new(|_: &str| None),
+                false => Box::new(configuration.loaded.disclosure()),
+            }
+        })
+        .collect();
+    let sources: Vec<Source<'_>> = configurations
+        .iter()
+        .zip(&disclosures)
+        .map(|(configuration, disclosure)| {
+            Source::new(&configuration.name, &configuration.yaml, disclosure.as_ref())
+        })
+        .collect();
+    let reports: Vec<Report<'_>> = configurations
+        .iter()
+        .zip(&sources)
+        .map(|(configuration, source)| Report::new(source, configuration.loaded.diagnostics.clone()))
+        .collect();
+    let count = |severity| reports.iter().map(|report| report.count(severity)).sum();
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = diagnostic::render(&mut text, format, colour, &reports);
+    RenderedReport {
+        text,
+        summary: summary(&reports),
+        errors: count(Severity::Error),
+        warnings: count(Severity::Warning),
+    }
+}
+
+/// Reports an invalid configuration on standard error, and fails.
+pub(crate) fn report_invalid(configuration: Configuration, cx: &mut Context<'_>) -> Result<(), Failure> {
+    let report = render(&[configuration], Format::Human, cx.colour.stderr);
+    cx.stdout.flush()?;
+    writeln!(cx.stderr, "{}\nerror: {}", report.text, report.summary)?;
+    Err(Failure::Reported(ExitStatus::Invalid))
+}
+
+impl Configuration {
+    /// Returns every diagnostic with its location, such as `tbot.yaml:4:3` or `--join-method`.
+    pub(crate) fn located_diagnostics(&self) -> Vec<(&Diagnostic, String)> {
+        if self.loaded.diagnostics.is_empty() {
+            return Vec::new();
+        }
+        // No part of the YAML is shown here.
+        let disclosure = |_: &str| None;
+        let source = Source::new(&self.name, &self.yaml, &disclosure);
+        let locate = |diagnostic: &Diagnostic| match (&diagnostic.place, source.locate(&diagnostic.place)) {
+            (Place::Input(input), _) => input.clone(),
+            (_, Some(span)) => format!("{}:{}:{}", self.name, span.start.line, span.start.column),
+            (_, None) => self.name.clone(),
+        };
+        self.loaded.diagnostics.iter().map(|diagnostic| (diagnostic, locate(diagnostic))).collect()
+    }
+}

@@ -1,0 +1,40 @@
+//! Everything ambient that a command may use (environment, standard streams, randomness), passed as one argument.
+
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+use crate::environment::Environment;
+
+/// The version of this program, as `tbot version` and the telemetry event report it.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The environment of a command: variables, standard streams, and what it may query about the process.
+pub(crate) struct Context<'a> {
+    pub(crate) environment: Environment,
+    pub(crate) stdin: &'a mut dyn Read,
+    pub(crate) stdout: &'a mut dyn Write,
+    pub(crate) stderr: &'a mut dyn Write,
+    pub(crate) colour: Colour,
+    /// Generates a new UUID v4, in hyphenated form.
+    pub(crate) new_distinct_id: fn() -> String,
+    pub(crate) process_id: u32,
+    /// Returns the path of this program.
+    pub(crate) current_exe: fn() -> io::Result<PathBuf>,
+}
+
+/// Whether output to each standard stream is coloured.
+#[derive(Clone, Copy)]
+pub(crate) struct Colour {
+    pub(crate) stdout: bool,
+    pub(crate) stderr: bool,
+}
+
+impl Colour {
+    /// Enables colour for streams that are terminals, unless `NO_COLOR` is set (<https://no-color.org>) or the terminal
+    /// cannot show it.
+    pub(crate) fn new(environment: &Environment, stdout_is_terminal: bool, stderr_is_terminal: bool) -> Self {
+        let plain = environment.var_os("NO_COLOR").is_some()
+            || environment.var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+        Self { stdout: stdout_is_terminal && !plain, stderr: stderr_is_terminal && !plain }
+    }
+}

@@ -1,0 +1,109 @@
+//! Commands that use the credentials in an output's directory: `tbot kube credentials`, `tbot proxy` and `tbot db`.
+//!
+//! Each run reads the output's `identity` file again, so renewed credentials are used from the next run on.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use tbot::agent::{Clock, IdentityFile};
+
+use crate::cli::{GlobalArgs, KubeCommand, TshArgs};
+use crate::context::Context;
+use crate::exit::Failure;
+
+/// `tbot kube credentials`, which `kubectl` runs as the exec plugin of a kubeconfig that tbot wrote.
+pub(crate) fn kube(command: &KubeCommand, cx: &mut Context<'_>) -> Result<(), Failure> {
+    let KubeCommand::Credentials { destination_dir } = command;
+    let identity = read_identity(destination_dir)?;
+    Ok(writeln!(cx.stdout, "{}", identity.exec_credential(&Clock::system()))?)
+}
+
+/// A `tsh` command that `tbot` runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TshCommand {
+    Proxy,
+    Db,
+}
+
+/// Variables that tell `tsh` where the files are that it would otherwise obtain by logging in.
+const VIRTUAL_PATHS: [(&str, &str); 6] = [
+    ("TSH_VIRTUAL_PATH_KEY", "key"),
+    ("TSH_VIRTUAL_PATH_DB", "tlscert"),
+    ("TSH_VIRTUAL_PATH_APP", "tlscert"),
+    ("TSH_VIRTUAL_PATH_CA_USER", "teleport-user-ca.crt"),
+    ("TSH_VIRTUAL_PATH_CA_HOST", "teleport-host-ca.crt"),
+    ("TSH_VIRTUAL_PATH_CA_DB", "teleport-database-ca.crt"),
+];
+
+/// Replaces this process with `tsh`, so that signals, input and exit status are those of `tsh`.
+///
+/// # Errors
+///
+/// Returns only if `tsh` cannot be run.
+pub(crate) fn exec_tsh(
+    command: TshCommand,
+    global: &GlobalArgs,
+    args: &TshArgs,
+    cx: &Context<'_>,
+) -> Result<(), Failure> {
+    let program = cx.environment.var_os("TSH").unwrap_or_else(|| "tsh".as_ref()).to_owned();
+    let proxy = match &args.proxy_server {
+        Some(proxy) => proxy.clone(),
+        None => cx.environment.var("TELEPORT_PROXY")?.map(str::to_owned).ok_or_else(|| {
+            Failure::Usage("no proxy address: set --proxy-server or TELEPORT_PROXY".to_owned())
+        })?,
+    };
+    let directory = &args.destination_dir;
+    // Read even if no value from it is needed: our error for a missing or broken file is clearer than that of tsh.
+    let identity = read_identity(directory)?;
+    let cluster = match (&args.cluster, command) {
+        (Some(cluster), _) => Some(cluster.clone()),
+        (None, TshCommand::Db) if !has_cluster_flag(&args.arguments) => {
+            identity.route_to_cluster().map(str::to_owned)
+        }
+        (None, _) => None,
+    };
+    let error = Command::new(&program)
+        .args(tsh_arguments(command, global.debug, directory, &proxy, cluster.as_deref()))
+        .args(&args.arguments)
+        .envs(VIRTUAL_PATHS.map(|(name, file)| (name, directory.join(file))))
+        .exec();
+    Err(Failure::Tsh { program: Path::new(&program).display().to_string(), error })
+}
+
+fn read_identity(directory: &Path) -> Result<IdentityFile, Failure> {
+    let path = directory.join("identity");
+    let contents = fs::read_to_string(&path)
+        .map_err(|source| Failure::Unreadable { name: path.display().to_string(), source })?;
+    IdentityFile::parse(&contents).map_err(|error| Failure::Identity { path, error })
+}
+
+fn has_cluster_flag(arguments: &[OsString]) -> bool {
+    let mut arguments = arguments.iter().filter_map(|argument| argument.to_str());
+    arguments.any(|argument| argument == "--cluster" || argument.starts_with("--cluster="))
+}
+
+fn tsh_arguments(
+    command: TshCommand,
+    debug: bool,
+    directory: &Path,
+    proxy: &str,
+    cluster: Option<&str>,
+) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = Vec::new();
+    if debug {
+        arguments.push("-d".into());
+    }
+    arguments.push("-i".into());
+    arguments.push(directory.join("identity").into());
+    arguments.push(match command {
+        TshCommand::Proxy => "proxy".into(),
+        TshCommand::Db => "db".into(),
+    });
+    arguments.push(format!("--proxy={proxy}").into());
+    arguments.extend(cluster.map(|cluster| OsString::from(format!("--cluster={cluster}"))));
+    arguments
+}

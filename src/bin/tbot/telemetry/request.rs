@@ -1,0 +1,56 @@
+//! The one telemetry request. It is built here both for the preview and for sending, so that the two cannot differ. Pure.
+
+use tbot::config::Effective;
+use tbot::event::{self, BuildError, Built, Facts, Rules};
+
+use super::endpoint::{EndpointError, TelemetryEndpoint};
+use crate::context::VERSION;
+use crate::environment::Environment;
+
+/// A header that the HTTP client derives from the URL.
+pub(crate) const HOST: &str = "Host";
+
+/// A header that the HTTP client derives from the body.
+pub(crate) const CONTENT_LENGTH: &str = "Content-Length";
+
+/// The request that submits an event, with all its headers.
+pub(crate) struct TelemetryRequest {
+    pub(crate) method: String,
+    pub(crate) endpoint: TelemetryEndpoint,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Why the request cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RequestError {
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    #[error("cannot serialise the event: {0}")]
+    Body(#[from] serde_json::Error),
+}
+
+impl TelemetryRequest {
+    /// Builds the event of a start, and the request that submits it.
+    pub(crate) fn build(
+        rules: &Rules,
+        effective: &Effective,
+        environment: &Environment,
+        distinct_id: &str,
+    ) -> Result<(Self, Built), RequestError> {
+        let endpoint = TelemetryEndpoint::choose(&rules.transport, environment)?;
+        // A value that is not UTF-8 is not a listed value, and is treated like any other unlisted one.
+        let variable =
+            |name: &str| environment.var_os(name).map(|value| value.to_string_lossy().into_owned());
+        let facts = Facts { version: VERSION, environment: &variable };
+        let built = event::build(rules, effective.value(), facts)?;
+        let body = serde_json::to_vec(&event::body(rules, &built.event, distinct_id))?;
+
+        let mut headers = vec![(HOST.to_owned(), endpoint.host().to_owned())];
+        headers.extend(rules.transport.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+        headers.push((CONTENT_LENGTH.to_owned(), body.len().to_string()));
+        Ok((Self { method: rules.transport.method.clone(), endpoint, headers, body }, built))
+    }
+}

@@ -1,0 +1,234 @@
+//! Sends the telemetry request: one attempt, limited in time and in how much of the response is read, without cookies,
+//! redirects or retries. The outcome is logged in one line and never affects the agent. Nothing else in telemetry does I/O.
+
+use std::error::Error;
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder, Method, Proxy, Response, StatusCode, retry};
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::Value;
+use tokio::task::JoinHandle;
+
+use super::request::{CONTENT_LENGTH, HOST, TelemetryRequest};
+
+/// The time limit for connecting.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The time limit for the whole request.
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the program waits, before it exits, for a submission in progress.
+const EXIT_TIMEOUT: Duration = Duration::from_millis(500);
+/// How many bytes of an error response are read.
+const MAX_ERROR_BODY: usize = 4096;
+
+/// The error codes of the Connect protocol. Nothing else from the body of an error response is ever logged.
+const CONNECT_CODES: [&str; 16] = [
+    "canceled",
+    "unknown",
+    "invalid_argument",
+    "deadline_exceeded",
+    "not_found",
+    "already_exists",
+    "permission_denied",
+    "resource_exhausted",
+    "failed_precondition",
+    "aborted",
+    "out_of_range",
+    "unimplemented",
+    "internal",
+    "unavailable",
+    "data_loss",
+    "unauthenticated",
+];
+
+/// Why the event was not sent.
+#[derive(Debug, thiserror::Error)]
+enum SubmitError {
+    #[error("cannot set up the HTTP client: {0}")]
+    Setup(String),
+    #[error("the request timed out")]
+    Timeout,
+    #[error("{0}")]
+    Transport(String),
+    #[error("the endpoint responded with {status}{}", code.map(|code| format!(" ({code})")).unwrap_or_default())]
+    Response { status: StatusCode, code: Option<&'static str> },
+}
+
+impl From<reqwest::Error> for SubmitError {
+    fn from(error: reqwest::Error) -> Self {
+        if error.is_timeout() {
+            return Self::Timeout;
+        }
+        // The innermost cause is the most specific and, unlike the outermost, never contains the address.
+        let mut cause: &dyn Error = &error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        if cause.is::<reqwest::Error>() {
+            return Self::Transport(error.without_url().to_string());
+        }
+        Self::Transport(cause.to_string())
+    }
+}
+
+/// A submission in progress.
+pub(crate) struct Submission {
+    task: JoinHandle<()>,
+    address: String,
+}
+
+impl Submission {
+    /// Starts sending, concurrently with the other tasks of the runtime.
+    pub(crate) fn start(request: TelemetryRequest) -> Self {
+        let address = request.endpoint.to_string();
+        let to = address.clone();
+        let task = tokio::spawn(async move {
+            match submit(request).await {
+                Ok(()) => tracing::debug!("anonymous telemetry was sent to {to}"),
+                Err(error) => tracing::warn!("anonymous telemetry was not sent to {to}: {error}"),
+            }
+        });
+        Self { task, address }
+    }
+
+    /// Waits for the submission to complete, for at most [`EXIT_TIMEOUT`] or until `stop`.
+    pub(crate) async fn finish(mut self, stop: impl Future<Output = ()>) {
+        let completed = tokio::select! {
+            biased;
+            _ = &mut self.task => true,
+            () = stop => false,
+            () = tokio::time::sleep(EXIT_TIMEOUT) => false,
+        };
+        if !completed {
+            self.task.abort();
+            tracing::warn!(
+                "anonymous telemetry was not sent to {}: the program exited before the endpoint responded",
+                self.address
+            );
+        }
+    }
+}
+
+async fn submit(request: TelemetryRequest) -> Result<(), SubmitError> {
+    let method = Method::from_bytes(request.method.as_bytes())
+        .map_err(|error| SubmitError::Setup(error.to_string()))?;
+    // Reading the root certificates blocks, which must not delay the agent.
+    let (request, client) =
+        tokio::task::spawn_blocking(|| build_client(&request).map(|client| (request, client)))
+            .await
+            .map_err(|error| SubmitError::Setup(error.to_string()))??;
+    let mut builder = client.request(method, request.endpoint.url().clone()).body(request.body);
+    for (name, value) in &request.headers {
+        // The client derives these two from the URL and the body.
+        if name != HOST && name != CONTENT_LENGTH {
+            builder = builder.header(name, value);
+        }
+    }
+    let response = builder.send().await?;
+    match response.status() {
+        StatusCode::OK => Ok(()),
+        status => Err(SubmitError::Response { status, code: connect_code(response).await }),
+    }
+}
+
+/// Returns the code of an error response, if it is a known one.
+async fn connect_code(mut response: Response) -> Option<&'static str> {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_ERROR_BODY {
+            return None;
+        }
+    }
+    let body: Value = serde_json::from_slice(&body).ok()?;
+    let received = body.get("code")?.as_str()?;
+    CONNECT_CODES.into_iter().find(|code| *code == received)
+}
+
+fn build_client(request: &TelemetryRequest) -> Result<Client, SubmitError> {
+    let endpoint = &request.endpoint;
+    let mut builder = Client::builder()
+        .tls_backend_preconfigured(tls_config(endpoint.url().scheme() == "https")?)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(TOTAL_TIMEOUT)
+        .redirect(Policy::none())
+        .retry(retry::never())
+        .referer(false)
+        .http1_only()
+        .http1_title_case_headers()
+        .pool_max_idle_per_host(0)
+        // The proxy was chosen together with the endpoint; reqwest must not choose another from the environment.
+        .no_proxy();
+    builder = pin_localhost(builder);
+    if let Some(intercept) = endpoint.proxy() {
+        let mut proxy = Proxy::all(intercept.uri().to_string())?;
+        if let Some(authorization) = intercept.basic_auth() {
+            proxy = proxy.custom_http_auth(authorization.clone());
+        }
+        builder = builder.proxy(proxy);
+    }
+    Ok(builder.build()?)
+}
+
+/// Resolves `localhost` to this machine whatever a resolver says, because it may be reached without TLS.
+fn pin_localhost(builder: ClientBuilder) -> ClientBuilder {
+    let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    builder.resolve_to_addrs("localhost", &loopback.map(|address| SocketAddr::new(address, 0)))
+}
+
+fn tls_config(is_https: bool) -> Result<ClientConfig, SubmitError> {
+    let mut roots = RootCertStore::empty();
+    if is_https {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if roots.is_empty() {
+            let message =
+                "no root certificates found: install the system's CA certificates or set SSL_CERT_FILE";
+            return Err(SubmitError::Setup(message.to_owned()));
+        }
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| SubmitError::Setup(error.to_string()))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn submission_taking(time: Duration) -> Submission {
+        Submission { task: tokio::spawn(tokio::time::sleep(time)), address: "https://example.com".to_owned() }
+    }
+
+    /// Returns how long `finish` takes on the paused clock.
+    async fn time_to_finish(submission: Submission, stop: impl Future<Output = ()>) -> Duration {
+        let start = Instant::now();
+        submission.finish(stop).await;
+        start.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn finish_waits_for_a_submission_up_to_the_timeout() {
+        let quick = Duration::from_millis(20);
+        assert_eq!(time_to_finish(submission_taking(quick), pending()).await, quick);
+        assert_eq!(time_to_finish(submission_taking(Duration::MAX), pending()).await, EXIT_TIMEOUT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_signal_ends_the_wait() {
+        assert_eq!(time_to_finish(submission_taking(Duration::MAX), ready(())).await, Duration::ZERO);
+        let signal = Duration::from_millis(100);
+        assert_eq!(
+            time_to_finish(submission_taking(Duration::MAX), tokio::time::sleep(signal)).await,
+            signal
+        );
+    }
+}

@@ -1,0 +1,318 @@
+//! Runs the program as a process, with an environment and a directory of its own. A test has to choose where telemetry
+//! goes, and the fixture makes sure that it never leaves this machine.
+
+use std::ffi::OsStr;
+use std::io::{Read as _, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::thread::JoinHandle;
+
+use regex::Regex;
+use rustix::process::{Pid, Resource, Rlimit, Signal};
+use tbot_cluster::Cluster;
+use tempfile::TempDir;
+use url::{Host, Url};
+
+use super::fake_server::FakeServer;
+
+/// A port that nothing listens on.
+pub(crate) const CLOSED_PORT: &str = "127.0.0.1:1";
+
+/// A run that fails quickly, before joining: nothing listens on the proxy's address.
+pub(crate) const FAILING_START: [&str; 11] = [
+    "start",
+    "--oneshot",
+    "--join-method",
+    "token",
+    "--token",
+    "a-token",
+    "--proxy-server",
+    CLOSED_PORT,
+    "--storage",
+    "storage",
+    "--destination-dir=out",
+];
+
+const TELEMETRY_ADDRESS: &str = "TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS";
+const HTTPS_PROXY: &str = "HTTPS_PROXY";
+
+/// Returns the path of the program under test.
+///
+/// This is the binary that Cargo has built for these tests, unless the environment variable `TBOT_TEST_PROGRAM` names
+/// another. It is for builds that differ from the one of the tests: `.ci/run` runs this test binary a second time against
+/// the release binary, which is optimised and aborts on a panic.
+fn program() -> PathBuf {
+    #[expect(clippy::disallowed_methods, reason = "chooses the program under test, which no test injects")]
+    match std::env::var_os("TBOT_TEST_PROGRAM") {
+        // Every run has a working directory of its own, so a relative path has to be resolved here.
+        Some(path) => std::fs::canonicalize(path).unwrap(),
+        None => PathBuf::from(env!("CARGO_BIN_EXE_tbot")),
+    }
+}
+
+/// Where telemetry goes.
+#[derive(Clone, Copy)]
+pub(crate) enum Telemetry<'a> {
+    /// To a server of the test.
+    Server(&'a FakeServer),
+    /// To an address of this machine, or a name that never resolves.
+    Address(&'a str),
+    /// To a closed port.
+    ClosedPort,
+    /// To the default endpoint. Allowed only for commands that send nothing.
+    Default,
+}
+
+/// A run of the program that has not been started.
+pub(crate) struct Run {
+    command: Command,
+    directory: TempDir,
+    stdin: Vec<u8>,
+}
+
+/// Prepares a run of the program with these arguments, in a new directory.
+pub(crate) fn tbot(telemetry: Telemetry<'_>, arguments: &[&str]) -> Run {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = Command::new(program());
+    // Help and usage errors show the name of the program, whatever its file is called.
+    command.arg0("tbot").args(arguments).current_dir(directory.path()).env_clear();
+    let address = match telemetry {
+        Telemetry::Server(server) => server.url(),
+        Telemetry::Address(address) => address.to_owned(),
+        Telemetry::ClosedPort => format!("http://{CLOSED_PORT}"),
+        Telemetry::Default => {
+            assert_eq!(arguments.first(), Some(&"telemetry"), "this may send to the default endpoint");
+            String::new()
+        }
+    };
+    assert!(address.is_empty() || stays_on_this_machine(&address), "this may leave the machine: {address}");
+    command.env(TELEMETRY_ADDRESS, address);
+    // A second safeguard: a request to another machine ends at a closed port.
+    command.env(HTTPS_PROXY, format!("http://{CLOSED_PORT}"));
+    Run { command, directory, stdin: Vec::new() }
+}
+
+fn stays_on_this_machine(address: &str) -> bool {
+    match Url::parse(address).ok().as_ref().and_then(Url::host) {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name.ends_with(".invalid"),
+        // Nothing can be sent to an address that is not a URL.
+        None => true,
+    }
+}
+
+impl Run {
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        assert!(![TELEMETRY_ADDRESS, HTTPS_PROXY].contains(&name), "{name} is reserved for the fixture");
+        self.command.env(name, value);
+        self
+    }
+
+    pub(crate) fn envs(self, variables: &[(&str, &str)]) -> Self {
+        variables.iter().fold(self, |run, (name, value)| run.env(name, value))
+    }
+
+    /// Removes the safeguard proxy, so that the program itself resolves the (nonexistent) name of the endpoint.
+    pub(crate) fn without_proxy(mut self) -> Self {
+        let addresses = self.command.get_envs().filter(|(name, _)| *name == TELEMETRY_ADDRESS);
+        let address = addresses.filter_map(|(_, value)| value?.to_str()).next().unwrap();
+        assert!(address.ends_with(".invalid"), "this may leave the machine: {address}");
+        self.command.env_remove(HTTPS_PROXY);
+        self
+    }
+
+    /// Sends telemetry through this proxy. `user` is `NAME:PASSWORD`.
+    pub(crate) fn with_proxy(mut self, proxy: &FakeServer, user: &str) -> Self {
+        self.command.env(HTTPS_PROXY, proxy.url().replace("://", &format!("://{user}@")));
+        self
+    }
+
+    /// Makes the program trust the certificate of this cluster's proxy.
+    pub(crate) fn trusting(self, cluster: &Cluster) -> Self {
+        let ca_file = self.path().join("web-ca.pem");
+        self.file("web-ca.pem", cluster.web_ca_pem()).env("SSL_CERT_FILE", ca_file)
+    }
+
+    /// Runs the program under `strace`, which writes its file and network system calls to the file `trace`.
+    pub(crate) fn with_strace(mut self) -> Self {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-qq", "-o", "trace", "-e", "trace=network,open,openat", "--"]);
+        command.arg(self.command.get_program()).args(self.command.get_args());
+        command.current_dir(self.directory.path()).env_clear();
+        // For finding strace itself.
+        command.env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        for (name, value) in self.command.get_envs() {
+            if let Some(value) = value {
+                command.env(name, value);
+            }
+        }
+        self.command = command;
+        self
+    }
+
+    /// Writes a file to the directory.
+    pub(crate) fn file(self, name: &str, contents: impl AsRef<[u8]>) -> Self {
+        std::fs::write(self.directory.path().join(name), contents).unwrap();
+        self
+    }
+
+    pub(crate) fn stdin(mut self, stdin: impl Into<Vec<u8>>) -> Self {
+        self.stdin = stdin.into();
+        self
+    }
+
+    /// The working directory.
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Starts the program and returns at once.
+    pub(crate) fn spawn(mut self) -> Running {
+        let mut child =
+            self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // Fails if the program exits without reading it.
+        let _ = child.stdin.take().unwrap().write_all(&self.stdin);
+        let stderr = Arc::<Mutex<Vec<u8>>>::default();
+        let (mut pipe, buffer) = (child.stderr.take().unwrap(), Arc::clone(&stderr));
+        let stderr_reader = std::thread::spawn(move || {
+            let mut chunk = [0; 4096];
+            while let Ok(length @ 1..) = pipe.read(&mut chunk) {
+                buffer.lock().unwrap().extend_from_slice(&chunk[..length]);
+            }
+        });
+        Running { child, stderr, stderr_reader, directory: self.directory }
+    }
+
+    /// Runs the program to completion.
+    pub(crate) fn run(self) -> Finished {
+        self.spawn().wait()
+    }
+
+    /// Runs the program to completion, while other tasks of the test continue.
+    pub(crate) fn run_blocking(self) -> Finished {
+        tokio::task::block_in_place(|| self.run())
+    }
+}
+
+/// A running program.
+pub(crate) struct Running {
+    child: Child,
+    stderr: Arc<Mutex<Vec<u8>>>,
+    stderr_reader: JoinHandle<()>,
+    directory: TempDir,
+}
+
+impl Running {
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// The standard error output so far.
+    pub(crate) fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.stderr.lock().unwrap()).into_owned()
+    }
+
+    /// Changes a resource limit of the process.
+    pub(crate) fn set_limit(&self, resource: Resource, limit: Rlimit) {
+        rustix::process::prlimit(Some(Pid::from_child(&self.child)), resource, limit).unwrap();
+    }
+
+    pub(crate) fn wait(self) -> Finished {
+        let Output { status, stdout, .. } = self.child.wait_with_output().unwrap();
+        self.stderr_reader.join().unwrap();
+        let stderr = std::mem::take(&mut *self.stderr.lock().unwrap());
+        let normalise = |bytes: Vec<u8>| {
+            String::from_utf8(bytes).unwrap().replace(self.directory.path().to_str().unwrap(), "[DIR]")
+        };
+        Finished {
+            status: status.code(),
+            stdout: normalise(stdout),
+            stderr: normalise(stderr),
+            directory: self.directory,
+        }
+    }
+}
+
+/// A finished run. In its output, `[DIR]` replaces the path of its directory.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    /// The exit status; `None` if a signal killed the process.
+    pub(crate) status: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    directory: TempDir,
+}
+
+impl Finished {
+    /// The working directory.
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Reads a file in the directory.
+    pub(crate) fn read_file(&self, name: &str) -> String {
+        std::fs::read_to_string(self.directory.path().join(name)).unwrap()
+    }
+
+    pub(crate) fn metadata(&self, name: &str) -> std::fs::Metadata {
+        std::fs::metadata(self.directory.path().join(name)).unwrap()
+    }
+
+    /// Whether the directory contains a file or directory of this name.
+    pub(crate) fn has_file(&self, name: &str) -> bool {
+        self.directory.path().join(name).exists()
+    }
+
+    /// The codes of the diagnostics on standard error, with their severities, such as `error[unknown-key]`.
+    pub(crate) fn diagnostic_codes(&self) -> Vec<&str> {
+        static CODE: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new(r"(?m)^(error|warning)\[[a-z0-9-]+\]").unwrap());
+        CODE.find_iter(&self.stderr).map(|code| code.as_str()).collect()
+    }
+
+    /// The lines of the log without their timestamps, such as `WARN message`.
+    pub(crate) fn log(&self) -> Vec<&str> {
+        static TIMESTAMP: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^\d{4}-\S+Z +").unwrap());
+        let messages = self.stderr.lines().filter_map(|line| Some(&line[TIMESTAMP.find(line)?.end()..]));
+        messages.collect()
+    }
+
+    /// The messages of the log at this level, such as `WARN`.
+    pub(crate) fn log_at(&self, level: &str) -> Vec<&str> {
+        let messages = self.log().into_iter().filter_map(|line| line.strip_prefix(level)?.strip_prefix(' '));
+        messages.collect()
+    }
+
+    /// The warnings about telemetry.
+    pub(crate) fn telemetry_warnings(&self) -> Vec<&str> {
+        self.log_at("WARN").into_iter().filter(|message| message.contains("telemetry")).collect()
+    }
+
+    /// The lines of the log about telemetry.
+    pub(crate) fn telemetry_log(&self) -> Vec<&str> {
+        self.log().into_iter().filter(|line| line.to_lowercase().contains("telemetry")).collect()
+    }
+}
+
+#[test]
+fn only_the_fixture_runs_the_program() {
+    let mut directories = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration")];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension() == Some(OsStr::new("rs")) && !path.ends_with("program/fixture.rs") {
+                let source = std::fs::read_to_string(&path).unwrap();
+                assert!(!source.contains("CARGO_BIN_EXE"), "{}: use fixture::tbot", path.display());
+            }
+        }
+    }
+}

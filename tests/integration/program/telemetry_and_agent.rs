@@ -1,0 +1,61 @@
+//! Telemetry next to an agent that succeeds: a misbehaving endpoint affects neither a oneshot run nor the shutdown of a
+//! continuous one.
+
+use std::path::Path;
+
+use rustix::process::Signal;
+use serde_json::json;
+use tbot_cluster::{Cluster, ClusterConfig, clock};
+
+use super::fake_server::{Behaviour, FakeServer};
+use super::fixture::{Run, Telemetry, tbot};
+use crate::agent::fixture::wait_until;
+
+/// Prepares a `tbot start` as a new bot of this cluster, with one output to the directory `out`.
+fn start(cluster: &Cluster, bot: &str, telemetry: &FakeServer, flags: &[&str]) -> Run {
+    let config = json!({
+        "version": "v2",
+        "proxy_server": cluster.proxy_addr().to_string(),
+        "onboarding": { "join_method": "token", "token": cluster.add_bot(bot, &["access"]).unwrap() },
+        "storage": { "type": "directory", "path": "storage" },
+        "services": [{ "type": "identity", "destination": { "type": "directory", "path": "out" } }],
+        "anonymous_telemetry_opt_in": true,
+    });
+    let arguments = [&["start", "-c", "tbot.yaml"][..], flags].concat();
+    tbot(Telemetry::Server(telemetry), &arguments).file("tbot.yaml", config.to_string()).trusting(cluster)
+}
+
+async fn start_cluster() -> Cluster {
+    Cluster::start(ClusterConfig::new(clock::system())).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_oneshot_run_succeeds_whatever_the_endpoint_does() {
+    let cluster = start_cluster().await;
+    for (bot, behaviour, warnings) in
+        [("ok", Behaviour::ok(), 0), ("silence", Behaviour::Silence, 1), ("garbage", Behaviour::Garbage, 1)]
+    {
+        let telemetry = FakeServer::new(behaviour);
+        let finished = start(&cluster, bot, &telemetry, &["--oneshot"]).run_blocking();
+        assert_eq!(finished.status, Some(0), "{}", finished.stderr);
+        assert_eq!(finished.telemetry_warnings().len(), warnings, "{}", finished.stderr);
+        assert_eq!(telemetry.requests().len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_shuts_the_agent_down_while_the_endpoint_keeps_its_connection_open() {
+    let cluster = start_cluster().await;
+    for (bot, signal) in [("term", Signal::TERM), ("int", Signal::INT)] {
+        let telemetry = FakeServer::new(Behaviour::Silence);
+        let run = start(&cluster, bot, &telemetry, &[]);
+        let identity = run.path().join("out/identity");
+        let running = run.spawn();
+        wait_until("the output is written", || Path::exists(&identity)).await;
+        tokio::task::block_in_place(|| telemetry.wait_for_request());
+        running.signal(signal);
+        let finished = tokio::task::block_in_place(|| running.wait());
+        assert_eq!(finished.status, Some(0), "{}", finished.stderr);
+        assert_eq!(telemetry.closed_connections(), 0);
+    }
+}
