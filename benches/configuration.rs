@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use divan::{Bencher, counter::ItemsCount};
 use tbot::config::{Purpose, load};
-use tbot::event::{Facts, Rules, body, build};
+use tbot::event::{BuildContext, Rules, build, request_body};
 use tbot::yaml;
 
 const OUTPUTS: [usize; 4] = [1, 10, 100, 10_000];
@@ -57,9 +57,9 @@ fn build_event(bencher: Bencher<'_, '_>, outputs: usize) {
     let Some(effective) = load(Some(&text), &[], Purpose::Start).effective else { return };
     let Ok(rules) = Rules::embedded() else { return };
     bencher.counter(ItemsCount::new(outputs)).bench(|| {
-        let facts = Facts { version: "0.1.0", environment: &|_| None };
-        let built = build(&rules, divan::black_box(effective.value()), facts).ok()?;
-        Some(body(&rules, &built.event, "00000000-0000-4000-8000-000000000000"))
+        let context = BuildContext { version: "0.1.0", environment: &|_| None };
+        let built = build(&rules, divan::black_box(effective.value()), context).ok()?;
+        Some(request_body(&rules, &built.event, "00000000-0000-4000-8000-000000000000"))
     });
 }
 

@@ -1,24 +1,27 @@
-//! Diagnostics: what is wrong in a configuration, where, and what to do; rendered for people, programs and GitHub. Depends
-//! on `yaml` for positions. Must never print, and knows no key: it asks a [`Disclosure`] what may be shown.
+//! Diagnostics: what is wrong in a configuration, where, and how to fix it, rendered for people, programs and GitHub. Depends
+//! on `yaml` for positions. Never prints, and knows no property: a [`Disclosure`] decides what may be shown.
 //!
-//! A diagnostic names a place and carries no text of the file but what its author put into the message; excerpts are made,
-//! and masked, when it is rendered.
+//! A diagnostic refers to a target and contains nothing from the file except what its author put into the message. Excerpts
+//! of the file are created, and masked, when it is rendered.
 
 mod code;
 mod excerpt;
 mod github;
 mod human;
 mod json;
+mod render;
 mod report;
-mod source;
+mod source_file;
 mod suggest;
+mod terminal;
 
 #[cfg(test)]
 mod tests;
 
-pub use code::{Code, Judge, Severity};
-pub use report::{Format, Report, render, summary};
-pub use source::{Disclosure, Source, Visibility};
+pub use code::{Code, Phase, Severity};
+pub use render::{ReportFormat, render, summary};
+pub use report::Report;
+pub use source_file::{Disclosure, SourceFile, Visibility};
 pub use suggest::suggest;
 
 pub use crate::yaml::display_key;
@@ -26,70 +29,71 @@ pub use crate::yaml::display_key;
 use crate::pointer::Pointer;
 use crate::yaml::{Problem, ProblemKind, Span};
 
-/// What a diagnostic is about.
+/// What a diagnostic refers to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum Target {
     /// The key of the value at this pointer.
     Key(Pointer),
     /// The value at this pointer.
     Value(Pointer),
-    /// A range of the text.
+    /// A range of the file.
     Span(Span),
-    /// A flag or an environment variable, as the user writes it: `--join-method`, `TELEPORT_PROXY`.
-    Input(String),
+    /// A flag, environment variable or command that overrides the file, as the user writes it: `--join-method`,
+    /// `TELEPORT_PROXY`.
+    Override(String),
     /// The file as a whole.
     File,
 }
 
-impl Place {
-    /// The pointer, if the place has one.
+impl Target {
+    /// Returns the pointer of a key or value.
     #[must_use]
     pub const fn pointer(&self) -> Option<&Pointer> {
         match self {
             Self::Key(pointer) | Self::Value(pointer) => Some(pointer),
-            Self::Span(_) | Self::Input(_) | Self::File => None,
+            Self::Span(_) | Self::Override(_) | Self::File => None,
         }
     }
 }
 
-/// One thing that is wrong.
+/// A single finding about a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Diagnostic {
-    /// What kind of thing.
+    /// The kind of finding.
     pub code: Code,
-    /// How bad it is.
+    /// How serious it is.
     pub severity: Severity,
-    /// What is wrong: lower case, no full stop, never a value that may be a secret.
+    /// What is wrong: lower case, without full stop, and never a value that may be a secret.
     pub message: String,
-    /// What to do, in the same style.
+    /// What the user can do about it, in the same style.
     pub help: Option<String>,
-    /// Where it is.
-    pub place: Place,
-    /// Another place it is about, and what is there.
-    pub related: Option<(String, Place)>,
+    /// What it refers to.
+    pub target: Target,
+    /// A second target that the finding involves, and a description of it.
+    pub related: Option<(String, Target)>,
 }
 
 impl Diagnostic {
-    /// A diagnostic of the code's own severity.
-    pub fn new(code: Code, place: Place, message: impl Into<String>) -> Self {
-        Self { code, severity: code.severity(), message: message.into(), help: None, place, related: None }
+    /// Creates a diagnostic with the default severity of its code.
+    pub fn new(code: Code, target: Target, message: impl Into<String>) -> Self {
+        Self { code, severity: code.severity(), message: message.into(), help: None, target, related: None }
     }
 
-    /// With what to do.
+    /// Sets what the user can do about it.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// With another place, and what is there.
+    /// Sets a second target and its description.
     #[must_use]
-    pub fn with_related(mut self, what: impl Into<String>, place: Place) -> Self {
-        self.related = Some((what.into(), place));
+    pub fn with_related(mut self, description: impl Into<String>, target: Target) -> Self {
+        self.related = Some((description.into(), target));
         self
     }
 
-    /// With another severity than the code's.
+    /// Overrides the default severity of the code.
     #[must_use]
     pub const fn with_severity(mut self, severity: Severity) -> Self {
         self.severity = severity;
@@ -120,11 +124,11 @@ impl From<ProblemKind> for Code {
 
 impl From<Problem> for Diagnostic {
     fn from(problem: Problem) -> Self {
-        let place = problem.span.map_or(Place::File, Place::Span);
-        let mut diagnostic = Self::new(problem.kind.into(), place, problem.message);
+        let target = problem.span.map_or(Target::File, Target::Span);
+        let mut diagnostic = Self::new(problem.kind.into(), target, problem.message);
         diagnostic.help = problem.help;
         diagnostic.related =
-            problem.related.map(|span| ("the first one is here".to_owned(), Place::Span(span)));
+            problem.related.map(|span| ("first defined here".to_owned(), Target::Span(span)));
         diagnostic
     }
 }

@@ -1,31 +1,22 @@
-//! The `tbot.start` event: one declaration a property, and a pure builder that executes them.
+//! The `tbot.start` event: one declaration per property, and a pure builder that executes the declarations.
 //!
-//! Depends on the effective configuration's *value*, serde and schemars. It does no I/O, knows no tokio, and reads
-//! configuration only where a declaration's `x-source` points.
+//! Depends on the *value* of the effective configuration, serde and schemars. Performs no I/O, does not use tokio, and reads
+//! the configuration only at the pointers in the `x-source` keywords.
 //!
-//! A reviewer reads one file, [`declaration`](TbotStart): from it come `schema/tbot.start.schema.json`, and from that
-//! file the builder's rules, the preview's provenance, the wire, the docs page and a receiver's check.
+//! A reviewer needs to read only one file, the [declarations](TbotStart). `schema/tbot.start.schema.json` is generated from
+//! them, and the builder's rules, the preview's provenance, the request body, the documentation and the checks of a receiver
+//! are all derived from that schema.
 
 mod audit;
 mod builder;
 mod declaration;
+mod request_body;
 mod rules;
 mod vocabulary;
-mod wire;
 
 pub use audit::audit;
-pub use builder::{BuildError, Built, Facts, Property, Provenance, Verdict, build};
-pub use declaration::{EVENT_VERSION, Helper, RunMode, TbotStart};
-pub use rules::{Rule, Rules, RulesError, Transport, Values};
-pub use vocabulary::{BuildFact, Source, Wire};
-pub use wire::body;
-
-use serde_json::Value;
-
-/// The JSON Schema (2020-12) of the event, as it is embedded in this program.
-pub const SCHEMA: &str = include_str!("../schema/tbot.start.schema.json");
-
-/// Generates the schema of the event from its declarations.
-pub fn generate() -> Value {
-    crate::config::schema::generate_root::<TbotStart>("tbot.start.schema.json", "tbot.start")
-}
+pub use builder::{BuildContext, BuildError, BuiltEvent, EnvOutcome, EventProperty, Provenance, build};
+pub use declaration::{EVENT_VERSION, Helper, RunMode, TbotStart, generate_schema};
+pub use request_body::request_body;
+pub use rules::{Rule, Rules, RulesError, SCHEMA, Transport, ValueSet};
+pub use vocabulary::{BuildFact, PropertySource, WireMapping};

@@ -1,7 +1,7 @@
-//! Machine ID agent for Teleport: configuration, telemetry event, agent.
+//! The Machine ID agent for Teleport: its configuration, the agent itself, and its telemetry event.
 //!
 //! The library validates `tbot.yaml` ([`config`]) and, with the `agent` feature, joins a cluster and keeps credentials
-//! fresh. It builds the `tbot.start` event ([`event`]) but has no code that can send it: only the binary does.
+//! up to date. It builds the `tbot.start` event ([`event`]) but contains no code that can send it: only the binary does.
 
 #[cfg(feature = "agent")]
 pub mod agent;

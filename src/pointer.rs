@@ -1,35 +1,36 @@
-//! JSON pointers (RFC 6901): how every part of the program names a place in a configuration. Depends on nothing and knows
-//! neither YAML nor the schema.
+//! JSON pointers (RFC 6901), which the whole program uses to refer to values of a configuration. Depends on nothing and
+//! knows neither YAML nor the schema.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// A JSON pointer. The root is the empty pointer; every step is `/` and a token in which `~` is `~0` and `/` is `~1`.
+/// A JSON pointer: empty for the whole document, otherwise a `/` before each token. Within a token, `~` is written as
+/// `~0` and `/` as `~1`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pointer(String);
 
 impl Pointer {
-    /// The pointer to the whole document.
+    /// Returns the pointer to the whole document.
     #[must_use]
     pub const fn root() -> Self {
         Self(String::new())
     }
 
-    /// Steps to the value of `key`, which is escaped here.
+    /// Appends `key`, escaping it.
     pub fn push_key(&mut self, key: &str) -> &mut Self {
         self.0.push('/');
         self.0.push_str(&escape(key));
         self
     }
 
-    /// Steps to the item at `index`, from 0.
+    /// Appends a list index, counted from 0.
     pub fn push_index(&mut self, index: usize) -> &mut Self {
         self.0.push('/');
         self.0.push_str(&index.to_string());
         self
     }
 
-    /// A copy, one step further to `key`.
+    /// Returns a copy with `key` appended.
     #[must_use]
     pub fn key(&self, key: &str) -> Self {
         let mut next = self.clone();
@@ -37,7 +38,7 @@ impl Pointer {
         next
     }
 
-    /// A copy, one step further to the item at `index`, from 0.
+    /// Returns a copy with a list index appended, counted from 0.
     #[must_use]
     pub fn index(&self, index: usize) -> Self {
         let mut next = self.clone();
@@ -45,47 +46,47 @@ impl Pointer {
         next
     }
 
-    /// The pointer one step up, or nothing for the root.
+    /// Returns the pointer without its last token, or `None` for the root.
     #[must_use]
     pub fn parent(&self) -> Option<Self> {
         self.0.rfind('/').map(|at| Self(self.0[..at].to_owned()))
     }
 
-    /// The last token, unescaped, or nothing for the root.
+    /// Returns the last token, unescaped, or `None` for the root.
     #[must_use]
     pub fn last(&self) -> Option<Cow<'_, str>> {
         self.0.rfind('/').map(|at| unescape(&self.0[at + 1..]))
     }
 
-    /// Whether this is the whole document.
+    /// Returns whether this points to the whole document.
     #[must_use]
     pub const fn is_root(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The pointer as it is written.
+    /// Returns the pointer in its escaped form.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The tokens from the root on, unescaped.
+    /// Iterates over the tokens, starting at the root, unescaped.
     pub fn tokens(&self) -> impl Iterator<Item = Cow<'_, str>> {
         tokens(&self.0)
     }
 }
 
-/// Takes a pointer that is already escaped, such as one that the `jsonschema` crate reports.
+/// Wraps a pointer that is already escaped, such as one that the `jsonschema` crate reports.
 impl From<&str> for Pointer {
-    fn from(written: &str) -> Self {
-        Self(written.to_owned())
+    fn from(escaped: &str) -> Self {
+        Self(escaped.to_owned())
     }
 }
 
-/// Takes a pointer that is already escaped.
+/// Wraps a pointer that is already escaped.
 impl From<String> for Pointer {
-    fn from(written: String) -> Self {
-        Self(written)
+    fn from(escaped: String) -> Self {
+        Self(escaped)
     }
 }
 
@@ -101,7 +102,7 @@ impl fmt::Display for Pointer {
     }
 }
 
-/// The tokens of a written pointer, unescaped. A leading part without `/` is skipped: it names nothing.
+/// Iterates over the tokens of an escaped pointer, unescaped. Text before the first `/` is skipped.
 pub(crate) fn tokens(pointer: &str) -> impl Iterator<Item = Cow<'_, str>> {
     pointer.split('/').skip(1).map(unescape)
 }
@@ -127,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_escape_what_the_tokens_give_back() {
+    fn tokens_are_escaped_and_unescaped() {
         let pointer = Pointer::root().key("a/b").index(3).key("~1").key("");
         assert_eq!(pointer.as_str(), "/a~1b/3/~01/");
         assert_eq!(pointer.tokens().collect::<Vec<_>>(), ["a/b", "3", "~1", ""]);
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_root_has_no_parent_and_no_token() {
+    fn the_root_has_neither_parent_nor_tokens() {
         assert_eq!(Pointer::root().key("a").parent(), Some(Pointer::root()));
         assert_eq!(Pointer::root().parent(), None);
         assert_eq!(Pointer::root().last(), None);

@@ -1,10 +1,9 @@
-//! What this version of the agent runs, of all that its configuration can say. Depends on nothing.
+//! Lists which parts of the configuration this version of the agent can run. Depends on nothing.
 //!
-//! The schema accepts the whole format, so that a file can be checked and an event built for it. What is not in here is
-//! refused at start, by name, before anything is joined; docs/configuration.md says so at its place. The lists of what
-//! is refused shrink to none.
+//! The schema accepts the whole format, so that any file can be validated and its event built. `tbot start` names every
+//! part that is not supported and exits before it joins; docs/configuration.md marks these parts.
 
-/// The service types that run.
+/// The supported service types.
 pub const SERVICES: &[&str] = &[
     "identity",
     "application",
@@ -16,10 +15,10 @@ pub const SERVICES: &[&str] = &[
     "workload-identity-jwt",
 ];
 
-/// The destination types that run.
+/// The supported destination types.
 pub const DESTINATIONS: &[&str] = &["directory", "kubernetes_secret", "memory"];
 
-/// The join methods that run.
+/// The supported join methods.
 pub const JOIN_METHODS: &[&str] = &[
     "token",
     "azure",
@@ -36,9 +35,9 @@ pub const JOIN_METHODS: &[&str] = &[
     "terraform_cloud",
 ];
 
-/// Properties of what runs that do not, by the schema's definition (`Config` is the root) and name, and what they would
-/// give. A switch is refused where it is on.
-pub const REFUSED: &[(&str, &str, &str)] = &[
+/// Unsupported properties of otherwise supported types: the schema definition (`Config` is the root), the property, and
+/// the feature that it configures. A boolean is unsupported only when it is true.
+pub const UNSUPPORTED_PROPERTIES: &[(&str, &str, &str)] = &[
     ("Config", "scoped", "scoped bots"),
     ("Config", "fips", "FIPS mode"),
     ("Identity", "delegation_session_id", "credentials for a delegation session"),
@@ -47,7 +46,10 @@ pub const REFUSED: &[(&str, &str, &str)] = &[
     ("KubernetesV2", "relay_server", "a relay"),
 ];
 
-/// What a property would give, where it is refused.
-pub fn refused(definition: &str, property: &str) -> Option<&'static str> {
-    REFUSED.iter().find(|(of, name, _)| (*of, *name) == (definition, property)).map(|(_, _, what)| *what)
+/// Returns the feature that a property configures, if this version does not support it.
+pub fn unsupported_property(definition: &str, property: &str) -> Option<&'static str> {
+    UNSUPPORTED_PROPERTIES
+        .iter()
+        .find(|(of, name, _)| (*of, *name) == (definition, property))
+        .map(|(_, _, feature)| *feature)
 }

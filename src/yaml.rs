@@ -1,14 +1,15 @@
-//! YAML: from bytes to text, to a value, and, when there is something to show, to positions. The only user of the YAML
-//! crates (serde_yaml for values, saphyr-parser for positions); must never know what a configuration looks like.
+//! Reads YAML: decodes bytes, parses a value, and, when there is something to show, finds positions. The only user of the
+//! YAML crates (serde_yaml for values, saphyr-parser for positions). Knows nothing about the schema of a configuration.
 //!
-//! A file from anywhere gets an answer in bounded time and memory: the constants below are the bounds. Nothing here panics,
-//! and no message holds a value of the file.
+//! Any file, even a malformed or malicious one, is handled in bounded time and memory: the `MAX_` constants are the bounds.
+//! Nothing here panics, and no message contains a value of the file.
 
 mod build;
 mod extent;
+mod line_index;
 mod positions;
 mod problem;
-mod text;
+mod scalar;
 mod tree;
 mod value;
 
@@ -17,147 +18,140 @@ mod tests;
 
 use serde_json::Value;
 
-pub use positions::{Leaf, Positions, Role};
-pub use problem::{Problem, ProblemKind, display_key};
-pub use text::{Mark, Span};
+use line_index::LineIndex;
+use value::ValueError;
 
-/// The largest file, in bytes; also the most bytes of text that its aliases may expand to. An output takes some 150 bytes.
-pub const MAX_BYTES: usize = 4 << 20;
+pub use line_index::{Span, TextPosition};
+pub use positions::{Leaf, LeafRole, Positions};
+pub use problem::{MAX_BYTES, MAX_DEPTH, MAX_NODES, MAX_PROBLEMS, Problem, ProblemKind, display_key};
 
-/// The most values in a file, aliases expanded. An output takes some 10.
-pub const MAX_NODES: usize = 500_000;
-
-/// The deepest nesting of lists and maps. A configuration needs less than ten.
-pub const MAX_DEPTH: usize = 64;
-
-/// The most problems that are told of one file. A file with more has one cause for them.
-pub const MAX_PROBLEMS: usize = 1_000;
-
-/// A text's first document.
+/// The first document of a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parsed {
-    /// A map, its keys in the order of the text; merged ones (`<<`) behind the map's own.
+    /// A map with its keys in the order of the file. Merged keys (`<<`) come after the map's own.
     pub value: Value,
-    /// Whether there are further documents. They are not read.
+    /// Whether the file contains further documents, which are not read.
     pub documents_ignored: bool,
 }
 
-/// The text of a file: UTF-8, without the byte order mark if it has one.
+/// Decodes a file as UTF-8 and strips the byte order mark, if present.
 ///
 /// # Errors
 ///
-/// [`TooLarge`](ProblemKind::TooLarge) beyond [`MAX_BYTES`], [`Binary`](ProblemKind::Binary) for what holds a NUL, and
-/// [`NotUtf8`](ProblemKind::NotUtf8).
-#[expect(clippy::result_large_err, reason = "made at most once a file")]
+/// Returns [`TooLarge`](ProblemKind::TooLarge) if the file exceeds [`MAX_BYTES`], [`Binary`](ProblemKind::Binary) if it
+/// contains a NUL, and [`NotUtf8`](ProblemKind::NotUtf8) if it is not UTF-8.
+#[expect(clippy::result_large_err, reason = "returned at most once per file")]
 pub fn decode(bytes: &[u8]) -> Result<&str, Problem> {
     if bytes.len() > MAX_BYTES {
-        let message = format!("{} bytes, which is more than the limit of 4 MiB", bytes.len());
         return Err(Problem::new(
             ProblemKind::TooLarge,
-            message,
-            "check the path, or split the services over several agents",
+            format!("the file has {} bytes; the limit is {} MiB", bytes.len(), MAX_BYTES >> 20),
+            "check the path, or split the services across several agents",
         ));
     }
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        return Err(Problem::new(ProblemKind::NotUtf8, "UTF-16, not UTF-8", "save the file as UTF-8"));
+        let message = "the file is UTF-16, not UTF-8";
+        return Err(Problem::new(ProblemKind::NotUtf8, message, "save the file as UTF-8"));
     }
     if bytes.contains(&0) {
-        return Err(Problem::of(ProblemKind::Binary));
+        return Err(ProblemKind::Binary.into());
     }
     match std::str::from_utf8(bytes) {
         Ok(text) => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
         Err(error) => {
             let line = 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
-            Err(Problem::new(
-                ProblemKind::NotUtf8,
-                format!("not UTF-8 in line {line}"),
-                "save the file as UTF-8",
-            ))
+            let message = format!("invalid UTF-8 on line {line}");
+            Err(Problem::new(ProblemKind::NotUtf8, message, "save the file as UTF-8"))
         }
     }
 }
 
-/// The value of the first document of a text that [`decode`] gave.
+/// Parses the first document of a text returned by [`decode`].
 ///
-/// Aliases and merges (`<<`, a list of maps too) are resolved; a map's own key wins over a merged one.
+/// Aliases and merges (`<<`, also with a list of maps) are resolved. A map's own key takes precedence over a merged one.
 ///
 /// # Errors
 ///
-/// Everything that is wrong as YAML, up to [`MAX_PROBLEMS`], in the order of the text; never an empty list.
+/// Returns the YAML problems in the order of the file, up to [`MAX_PROBLEMS`]; never an empty list.
 pub fn parse(text: &str) -> Result<Parsed, Vec<Problem>> {
-    if let Some(problem) = refused_character(text) {
+    if let Some(problem) = disallowed_character(text) {
         return Err(vec![problem]);
     }
-    if needs_events(text) {
-        let positions = Positions::of(text);
+    if needs_event_parser(text) {
+        let positions = Positions::parse(text);
         if positions.has_problems() {
             return Err(positions.into_problems());
         }
     }
-    let (kind, said, character) = match value::first(text) {
+    let error = match value::parse_first_document(text) {
         Ok((value @ Value::Object(_), false)) => return Ok(Parsed { value, documents_ignored: false }),
         Ok((value @ Value::Object(_), true)) => {
-            // What follows is a document, or it is a map's line that does not belong to the map.
-            let positions = Positions::of(text);
+            // The rest is either another document or a line that does not belong to the map.
+            let positions = Positions::parse(text);
             if positions.has_problems() {
                 return Err(positions.into_problems());
             }
             return Ok(Parsed { value, documents_ignored: true });
         }
-        Ok((Value::Null, _)) => (Some(ProblemKind::Empty), String::new(), None),
-        Ok(_) => (Some(ProblemKind::RootNotMap), String::new(), None),
-        Err(refused) => (refused.kind, refused.said, refused.character),
+        Ok((Value::Null, _)) => ProblemKind::Empty.into(),
+        Ok(_) => ProblemKind::RootNotMap.into(),
+        Err(error) => error,
     };
-    Err(explain(text, kind, &said, character))
+    Err(collect_problems(text, &error))
 }
 
-/// The text of a map, which [`parse`] reads as that map again. Ends with a line feed.
+/// Writes a map as YAML that [`parse`] reads back as the same map. Ends with a line feed.
 ///
 /// # Errors
 ///
-/// Where no such text is known: for what is no map, and for a map with the key `<<`, which reads as a merge.
+/// Returns an error if there is no such YAML: for a value that is not a map, and for a map with the key `<<`, which would
+/// be read as a merge.
 pub fn emit(value: &Value) -> Result<String, EmitError> {
     let text = serde_yaml::to_string(value)?;
     match parse(&text) {
         Ok(parsed) if parsed.value == *value => Ok(text),
-        _ => Err(EmitError::Different),
+        _ => Err(EmitError::Ambiguous),
     }
 }
 
-/// A value has no text.
+/// A value cannot be written as YAML.
 #[derive(Debug, thiserror::Error)]
 pub enum EmitError {
-    /// The YAML crate refuses it.
+    /// The YAML crate failed.
     #[error("the configuration cannot be written as YAML: {0}")]
-    Refused(#[from] serde_yaml::Error),
-    /// The text would read as another value.
-    #[error("the configuration would read as another one from YAML: rename the key `<<`, if it has one")]
-    Different,
+    Serialize(#[from] serde_yaml::Error),
+    /// The YAML would be read as a different value.
+    #[error("the configuration would change when written as YAML: if it has the key `<<`, rename that key")]
+    Ambiguous,
 }
 
-/// Every problem of a text that has no value, with its place.
-fn explain(text: &str, kind: Option<ProblemKind>, said: &str, character: Option<usize>) -> Vec<Problem> {
-    let positions = Positions::of(text);
-    let at = character.map(|number| positions.character(number));
-    let problem = match kind {
-        Some(ProblemKind::Empty) => return vec![Problem::of(ProblemKind::Empty)],
+/// Returns every problem of a text that has no value, with its position.
+fn collect_problems(text: &str, error: &ValueError) -> Vec<Problem> {
+    let positions = Positions::parse(text);
+    let span = error.character.map(|number| positions.char_span(number));
+    let problem = match error.kind {
+        Some(ProblemKind::Empty) => return vec![ProblemKind::Empty.into()],
         Some(ProblemKind::RootNotMap) => {
-            let problem = Problem::of(ProblemKind::RootNotMap);
-            positions.root().map_or(problem.clone(), |root| problem.at(root))
+            Problem::from(ProblemKind::RootNotMap).with_span(positions.root_span())
         }
-        Some(kind) => with_span(Problem::of(kind), at),
-        // The aliases' limits are the YAML crate's, and so is their name.
-        None if said.contains("repetition limit") => Problem::of(ProblemKind::TooManyNodes),
-        None if said.contains("recursion limit") => with_span(Problem::of(ProblemKind::TooDeep), at),
-        None => with_span(problem::syntax(said), at),
+        Some(kind) => Problem::from(kind).with_span(span),
+        // The YAML crate has its own limits, which its message names.
+        None if error.parser_message.contains("repetition limit") => ProblemKind::TooManyNodes.into(),
+        None if error.parser_message.contains("recursion limit") => {
+            Problem::from(ProblemKind::TooDeep).with_span(span)
+        }
+        None => {
+            let found = error.character.and_then(|number| text.chars().nth(number));
+            Problem::syntax(&error.parser_message, found).with_span(span)
+        }
     };
-    // The events show every problem where the value shows one. But what they do not show is still a problem, and where
-    // both refuse the grammar, one knows better what is wrong, and the one that looks less far ahead where it is.
+    // The event parser finds all problems, while the value parser stops at the first, but may find one that the event parser
+    // misses. If both report a syntax error, the value parser describes it better, and the earlier position is more exact.
     let mut problems = positions.into_problems();
     match problems.iter_mut().find(|other| other.kind == problem.kind) {
         Some(other) if other.kind == ProblemKind::Syntax => {
             let span = other.span.min(problem.span).or(other.span);
-            *other = with_span(problem, span);
+            *other = problem.with_span(span);
         }
         Some(_) => {}
         None => problems.push(problem),
@@ -165,29 +159,23 @@ fn explain(text: &str, kind: Option<ProblemKind>, said: &str, character: Option<
     problems
 }
 
-fn with_span(problem: Problem, span: Option<Span>) -> Problem {
-    match span {
-        Some(span) => problem.at(span),
-        None => problem,
-    }
-}
-
-/// Whether a text has something that only the events show, or that would cost the value too much: a tag, an anchor, or so
-/// many indicators that there may be too many values or too many levels. For such a text both parsers have to agree.
-fn needs_events(text: &str) -> bool {
-    // A value stands behind an indicator or a bracket.
+/// Returns whether the text must pass the event parser before the value parser. This is the case if it contains a tag or an
+/// anchor, whose problems only the event parser finds, or enough indicators that it may exceed a limit, which the value
+/// parser would take too long to reach.
+fn needs_event_parser(text: &str) -> bool {
+    // Every value follows an indicator or a bracket.
     let is_indicator = |byte: &u8| b"-:,?[{".contains(byte);
     text.contains(['&', '!'])
-        || most_open_brackets(text) > MAX_DEPTH
+        || max_open_brackets(text) > MAX_DEPTH
         || text.as_bytes().iter().filter(|byte| is_indicator(byte)).count() > MAX_NODES / 2
 }
 
-/// At least as many brackets as can be open at once. libyaml takes quadratic time for deeply nested ones, so it must not see
-/// them; most files have few, each closed in its own line.
-fn most_open_brackets(text: &str) -> usize {
-    let (mut before, mut most) = (0, 0);
+/// Returns an upper bound for the number of brackets that are open at once. libyaml takes quadratic time for deeply nested
+/// brackets, so it must not see them. Most files have few, each closed on its own line.
+fn max_open_brackets(text: &str) -> usize {
+    let (mut before, mut max) = (0, 0);
     for line in text.split('\n') {
-        // A bracket in quotes or in a comment closes nothing.
+        // A bracket in quotes or in a comment does not close anything.
         let may_close = !line.contains(['"', '\'', '#']);
         let mut open = 0_usize;
         for byte in line.bytes() {
@@ -196,24 +184,23 @@ fn most_open_brackets(text: &str) -> usize {
                 b']' | b'}' if may_close => open = open.saturating_sub(1),
                 _ => {}
             }
-            most = most.max(before + open);
+            max = max.max(before + open);
         }
         before += open;
     }
-    most
+    max
 }
 
-/// The first character that YAML does not allow, or that only one of the two parsers takes for a line's end.
-fn refused_character(text: &str) -> Option<Problem> {
+/// Returns a problem for the first character that YAML does not allow, or that only one of the two parsers treats as a line
+/// break.
+fn disallowed_character(text: &str) -> Option<Problem> {
     let allowed = |found: char| {
         matches!(found, '\t' | '\n' | '\r' | ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
             && !matches!(found, '\u{2028}' | '\u{2029}' | '\u{feff}')
     };
     let (at, found) = text.char_indices().find(|(_, found)| !allowed(*found))?;
-    let span = text::Index::of(text).char_at(at);
-    let message = format!("the character U+{:04X} is not allowed", u32::from(found));
-    Some(
-        Problem::new(ProblemKind::Syntax, message, "remove it, or write it as an escape in double quotes")
-            .at(span),
-    )
+    let span = LineIndex::new(text).char_at(at);
+    let message = format!("character U+{:04X} is not allowed", u32::from(found));
+    let help = "remove it, or write it as an escape in double quotes";
+    Some(Problem::new(ProblemKind::Syntax, message, help).with_span(span))
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use buffa::Enumeration as _;
-use tbot::event::{Rule, Rules, RulesError, Source, Values};
+use tbot::event::{PropertySource, Rule, Rules, RulesError, ValueSet};
 
 use crate::day::Day;
 use crate::start::{OTHER, Start, Submission};
@@ -170,10 +170,10 @@ fn string(rule: &Rule, value: &str) -> Result<Option<String>, InvalidEvent> {
         return if rule.required { Err(invalid(rule, "must be present")) } else { Ok(None) };
     }
     match &rule.values {
-        values if values.contain(value) => Ok(Some(value.to_owned())),
-        Values::Enum(_) => Ok(Some(OTHER.to_owned())),
-        Values::Pattern(pattern) => Err(invalid(rule, &format!("must match {}", pattern.as_str()))),
-        Values::Count { .. } => Err(invalid(rule, "must be a number")),
+        values if values.contains(value) => Ok(Some(value.to_owned())),
+        ValueSet::Enum(_) => Ok(Some(OTHER.to_owned())),
+        ValueSet::Pattern(pattern) => Err(invalid(rule, &format!("must match {}", pattern.as_str()))),
+        ValueSet::Count { .. } => Err(invalid(rule, "must be a number")),
     }
 }
 
@@ -189,7 +189,7 @@ fn count(rule: &Rule, event: &TbotStartEventView<'_>, field: u32) -> Result<u32,
 
 fn bounded(rule: &Rule, number: u64) -> Result<u32, InvalidEvent> {
     match rule.values {
-        Values::Count { minimum, maximum } if (minimum..=maximum).contains(&number) => {
+        ValueSet::Count { minimum, maximum } if (minimum..=maximum).contains(&number) => {
             u32::try_from(number).map_err(|_| out_of_bounds(rule))
         }
         _ => Err(out_of_bounds(rule)),
@@ -198,10 +198,10 @@ fn bounded(rule: &Rule, number: u64) -> Result<u32, InvalidEvent> {
 
 fn out_of_bounds(rule: &Rule) -> InvalidEvent {
     match (&rule.values, rule.wire.minus.is_empty()) {
-        (Values::Count { minimum, maximum }, true) => {
+        (ValueSet::Count { minimum, maximum }, true) => {
             invalid(rule, &format!("must be from {minimum} to {maximum}"))
         }
-        (Values::Count { minimum, maximum }, false) => invalid(
+        (ValueSet::Count { minimum, maximum }, false) => invalid(
             rule,
             &format!("must be from {minimum} to {maximum}, including the sum with the other counts"),
         ),
@@ -211,7 +211,7 @@ fn out_of_bounds(rule: &Rule) -> InvalidEvent {
 
 /// Returns true if a property is used only together with a known value of another one.
 fn needs_known_companion(rule: &Rule) -> bool {
-    matches!(&rule.source, Source::Env(source) if source.beside.is_some())
+    matches!(&rule.source, PropertySource::Env(source) if source.requires.is_some())
 }
 
 fn invalid(rule: &Rule, requirement: &str) -> InvalidEvent {

@@ -15,7 +15,7 @@ mod workload_identity;
 use serde_json::Value;
 
 use super::{Config, Service};
-use crate::diagnostic::{Code, Diagnostic, Place};
+use crate::diagnostic::{Code, Diagnostic, Target};
 use crate::pointer::Pointer;
 
 /// What a configuration is for.
@@ -70,7 +70,7 @@ impl Findings<'_> {
 
     /// A finding about the value at a place.
     fn at(&mut self, code: Code, place: Pointer, message: impl Into<String>, help: impl Into<String>) {
-        self.report(Diagnostic::new(code, Place::Value(place), message).with_help(help));
+        self.report(Diagnostic::new(code, Target::Value(place), message).with_help(help));
     }
 
     /// Reports a text that is needed and empty.
@@ -94,7 +94,7 @@ impl Findings<'_> {
     /// between levels.
     fn exclusive(&mut self, place: &Pointer, names: (&str, &str), there: (bool, bool)) {
         if there == (true, true) {
-            let below = |name: &str| Place::Key(name.split('.').fold(place.clone(), |at, key| at.key(key)));
+            let below = |name: &str| Target::Key(name.split('.').fold(place.clone(), |at, key| at.key(key)));
             let message = format!("`{}` and `{}` exclude each other", names.0, names.1);
             self.report(
                 Diagnostic::new(Code::MutuallyExclusive, below(names.0), message)
@@ -105,7 +105,7 @@ impl Findings<'_> {
     }
 
     /// Reports something that has a successor.
-    fn deprecated(&mut self, place: Place, what: &str, successor: &str) {
+    fn deprecated(&mut self, place: Target, what: &str, successor: &str) {
         self.report(Diagnostic::new(Code::Deprecated, place, what).with_help(successor));
     }
 }

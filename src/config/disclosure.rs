@@ -69,7 +69,7 @@ impl Disclosure for FileDisclosure {
         })
     }
 
-    fn names_property(&self, name: &str) -> bool {
+    fn is_property_name(&self, name: &str) -> bool {
         self.names.contains(name)
     }
 }

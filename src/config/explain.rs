@@ -11,7 +11,7 @@ use super::hints::{self, quoted};
 use super::schema::{FormatVersion, branch_of, locate, resolve};
 use super::v1::ConfigV1;
 use super::{Config, strict};
-use crate::diagnostic::{Code, Diagnostic, Place, display_key, suggest};
+use crate::diagnostic::{Code, Diagnostic, Target, display_key, suggest};
 use crate::pointer::Pointer;
 
 /// Whether the types accept a value, and if not, every way in which it violates the schema of its version.
@@ -153,7 +153,7 @@ impl Violation<'_> {
     }
 
     fn at_value(&self, code: Code, message: String) -> Diagnostic {
-        Diagnostic::new(code, Place::Value(self.at.clone()), message)
+        Diagnostic::new(code, Target::Value(self.at.clone()), message)
     }
 
     /// The schema of the value in question, behind its references.
@@ -179,7 +179,7 @@ impl Violation<'_> {
         let tag = self.value.pointer(self.at.as_str()).and_then(|map| map.get("type")?.as_str());
         let help = hints::for_key(self.schema, self.value, &self.at, self.object(), tag, key);
         let message = format!("unknown key `{}`", display_key(key));
-        Diagnostic::new(Code::UnknownKey, Place::Key(self.at.key(key)), message).with_help(help)
+        Diagnostic::new(Code::UnknownKey, Target::Key(self.at.key(key)), message).with_help(help)
     }
 
     /// Nothing where the key is there, but mistyped: that is said already.

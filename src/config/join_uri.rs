@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::JoinMethod;
-use crate::diagnostic::{Code, Diagnostic, Place, suggest};
+use crate::diagnostic::{Code, Diagnostic, Target, suggest};
 use crate::pointer::Pointer;
 
 const FORM: &str = "write `tbot+proxy+METHOD://TOKEN@HOST:PORT`, or `tbot+auth+...` for an auth server";
@@ -26,7 +26,7 @@ pub(super) fn expand(config: &Value, found: &mut Vec<Diagnostic>) -> Vec<(Pointe
     let Some(text) = config.get("join_uri").and_then(Value::as_str).filter(|text| !text.is_empty()) else {
         return Vec::new();
     };
-    let place = Place::Value(Pointer::root().key("join_uri"));
+    let place = Target::Value(Pointer::root().key("join_uri"));
     let uri = match parse(text) {
         Ok(uri) => uri,
         Err((message, help)) => {
@@ -72,7 +72,7 @@ pub(super) fn expand(config: &Value, found: &mut Vec<Diagnostic>) -> Vec<(Pointe
     let conflicts = conflicts.into_iter().map(|pointer| {
         let key = pointer.as_str().trim_start_matches('/').replace('/', ".");
         let message = format!("`{key}` stands beside `join_uri`, which says where and how to join");
-        Diagnostic::new(Code::JoinUriConflict, Place::Value(pointer), message)
+        Diagnostic::new(Code::JoinUriConflict, Target::Value(pointer), message)
             .with_related("the join URI is here", place.clone())
             .with_help("remove one of them")
     });

@@ -14,7 +14,7 @@ use super::provenance::{Input, Origin, Origins};
 use super::schema::FormatVersion;
 use super::v1::{self, ConfigV1};
 use super::{Config, strict};
-use crate::diagnostic::{Code, Diagnostic, Place, Severity};
+use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;
 use crate::yaml;
 
@@ -77,7 +77,7 @@ pub fn load(text: Option<&str>, overrides: &[Override], purpose: Purpose) -> Loa
                 if parsed.documents_ignored {
                     let message = "only the first YAML document is read, and there are more";
                     loaded.report(
-                        Diagnostic::new(Code::DocumentsIgnored, Place::File, message)
+                        Diagnostic::new(Code::DocumentsIgnored, Target::File, message)
                             .with_help("remove what follows the second `---`"),
                     );
                 }
@@ -105,12 +105,14 @@ impl Loaded {
     /// that thing, mistyped.
     fn report_meaning(&mut self, found: Vec<Diagnostic>, origins: &Origins) {
         let unknown = self.diagnostics.iter().filter(|diagnostic| diagnostic.code == Code::UnknownKey);
-        let misspelled: HashSet<Place> =
-            unknown.filter_map(|diagnostic| diagnostic.place.pointer()?.parent()).map(Place::Value).collect();
+        let misspelled: HashSet<Target> = unknown
+            .filter_map(|diagnostic| diagnostic.target.pointer()?.parent())
+            .map(Target::Value)
+            .collect();
         let found = found.into_iter().map(|diagnostic| relocate(diagnostic, origins));
         self.diagnostics.extend(found.filter(|diagnostic| {
             !matches!(diagnostic.code, Code::ExactlyOne | Code::InvalidV1)
-                || !misspelled.contains(&diagnostic.place)
+                || !misspelled.contains(&diagnostic.target)
         }));
     }
 
@@ -141,7 +143,7 @@ impl Loaded {
                     (message, "write `version: v2` as the first line")
                 };
                 self.report(
-                    Diagnostic::new(Code::MissingVersion, Place::Key(Pointer::root().key(key)), message)
+                    Diagnostic::new(Code::MissingVersion, Target::Key(Pointer::root().key(key)), message)
                         .with_help(help),
                 );
                 if let Some(map) = self.file.as_object_mut() {
@@ -155,7 +157,7 @@ impl Loaded {
     fn unknown_version(&mut self, message: String) {
         self.version = FormatVersion::V2;
         self.report(
-            Diagnostic::new(Code::UnknownVersion, Place::Value(Pointer::root().key("version")), message)
+            Diagnostic::new(Code::UnknownVersion, Target::Value(Pointer::root().key("version")), message)
                 .with_help("write `version: v2`"),
         );
     }
@@ -192,7 +194,7 @@ impl Loaded {
         let config = self.typed::<ConfigV1>(FormatVersion::V1, &mut file, &mut kept)?;
         let message = "this file is of version 1, and is read as the version 2 that it converts to";
         self.report(
-            Diagnostic::new(Code::Version1, Place::Value(Pointer::root().key("version")), message)
+            Diagnostic::new(Code::Version1, Target::Value(Pointer::root().key("version")), message)
                 .with_help("write `version: v2`, and `services` with a `type` each for `destinations`"),
         );
         // What was left out of a list has moved what follows it.
@@ -225,12 +227,12 @@ impl Loaded {
             // The schema and the types accept the same, which a property test shows; this says so if they ever do not.
             self.report(Diagnostic::new(
                 Code::WrongType,
-                Place::File,
+                Target::File,
                 "a value has another type than its property",
             ));
             return None;
         }
-        let wrong: Vec<Place> = violations.iter().map(|violation| violation.place.clone()).collect();
+        let wrong: Vec<Target> = violations.iter().map(|violation| violation.target.clone()).collect();
         self.diagnostics.extend(violations.into_iter().map(|violation| relocate(violation, origins)));
         leave_out(value, &wrong, origins);
         strict::from_value(value).ok()
@@ -239,39 +241,39 @@ impl Loaded {
 
 /// Names the place that the user wrote instead of the place in the effective configuration.
 fn relocate(mut diagnostic: Diagnostic, origins: &Origins) -> Diagnostic {
-    let place = |place: Place| match place {
-        Place::Key(pointer) => match origins.of(&pointer) {
-            Origin::File(pointer) => Place::Key(pointer),
+    let place = |place: Target| match place {
+        Target::Key(pointer) => match origins.of(&pointer) {
+            Origin::File(pointer) => Target::Key(pointer),
             Origin::Input(input) => input_place(&input, origins),
         },
-        Place::Value(pointer) => match origins.of(&pointer) {
-            Origin::File(pointer) => Place::Value(pointer),
+        Target::Value(pointer) => match origins.of(&pointer) {
+            Origin::File(pointer) => Target::Value(pointer),
             Origin::Input(input) => input_place(&input, origins),
         },
         other => other,
     };
-    diagnostic.place = place(diagnostic.place);
+    diagnostic.target = place(diagnostic.target);
     diagnostic.related = diagnostic.related.map(|(what, related)| (what, place(related)));
     diagnostic
 }
 
-fn input_place(input: &Input, origins: &Origins) -> Place {
+fn input_place(input: &Input, origins: &Origins) -> Target {
     let join_uri = Pointer::root().key("join_uri");
     match (input, origins.of(&join_uri)) {
-        (Input::JoinUri, Origin::File(join_uri)) => Place::Value(join_uri),
-        (Input::JoinUri, Origin::Input(input)) => Place::Input(input.to_string()),
-        (input, _) => Place::Input(input.to_string()),
+        (Input::JoinUri, Origin::File(join_uri)) => Target::Value(join_uri),
+        (Input::JoinUri, Origin::Input(input)) => Target::Override(input.to_string()),
+        (input, _) => Target::Override(input.to_string()),
     }
 }
 
 /// Takes what is wrong out of a value, as little as will do: an unknown key alone, of a list the entry with the wrong part,
 /// else the wrong value. Places of what is left are noted in the origins where they changed.
-fn leave_out(value: &mut Value, wrong: &[Place], origins: &mut Origins) {
+fn leave_out(value: &mut Value, wrong: &[Target], origins: &mut Origins) {
     let mut entries: Vec<(String, usize)> = Vec::new();
     for place in wrong {
         let (pointer, is_key) = match place {
-            Place::Key(pointer) => (pointer, true),
-            Place::Value(pointer) => (pointer, false),
+            Target::Key(pointer) => (pointer, true),
+            Target::Value(pointer) => (pointer, false),
             _ => continue,
         };
         let tokens: Vec<String> = pointer.tokens().map(std::borrow::Cow::into_owned).collect();

@@ -1,10 +1,11 @@
-//! Diagnostics as GitHub's workflow commands, one a line:
+//! Writes diagnostics as GitHub workflow commands, one per line:
 //! <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>. Depends on `report`.
 
 use std::fmt;
 
+use super::Target;
 use super::report::Report;
-use super::{Place, human};
+use super::terminal::sanitize;
 
 pub(super) fn write(out: &mut dyn fmt::Write, reports: &[Report<'_>]) -> fmt::Result {
     for report in reports {
@@ -12,9 +13,9 @@ pub(super) fn write(out: &mut dyn fmt::Write, reports: &[Report<'_>]) -> fmt::Re
             let diagnostic = &located.diagnostic;
             write!(out, "::{} ", diagnostic.severity)?;
             let mut message = String::new();
-            match &diagnostic.place {
-                Place::Input(input) => message = format!("{input}: "),
-                _ => write!(out, "file={},", property(report.source().name()))?,
+            match &diagnostic.target {
+                Target::Override(name) => message = format!("{name}: "),
+                _ => write!(out, "file={},", escape_property(report.source().name()))?,
             }
             if let Some(span) = located.span {
                 write!(out, "line={},col={},", span.start.line, span.start.column)?;
@@ -25,16 +26,16 @@ pub(super) fn write(out: &mut dyn fmt::Write, reports: &[Report<'_>]) -> fmt::Re
                 message.push_str("\nhelp: ");
                 message.push_str(help);
             }
-            writeln!(out, "title={}::{}", property(diagnostic.code.name()), data(&message))?;
+            writeln!(out, "title={}::{}", escape_property(diagnostic.code.name()), escape_data(&message))?;
         }
     }
     Ok(())
 }
 
-fn data(text: &str) -> String {
-    human::clean(text).replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+fn escape_data(text: &str) -> String {
+    sanitize(text).replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
-fn property(text: &str) -> String {
-    data(text).replace(':', "%3A").replace(',', "%2C")
+fn escape_property(text: &str) -> String {
+    escape_data(text).replace(':', "%3A").replace(',', "%2C")
 }

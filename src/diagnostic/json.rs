@@ -1,20 +1,24 @@
-//! Diagnostics for programs: one JSON object. Depends on `report`, and on `yaml` for which keys may be shown. Its keys are a
-//! contract: none goes away or changes its meaning; lines and columns are from 1, columns in characters, the end exclusive;
-//! what is unknown or may not be shown is null.
+//! Writes diagnostics for programs, as one JSON object. Depends on `report`, and on `yaml` for which keys may be shown.
+//!
+//! The keys of the object are a contract: none is ever removed or changes its meaning. Lines and columns start at 1, columns
+//! count characters, and ends are exclusive. Anything unknown or hidden is null.
 
 use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::report::{Located, Report};
-use super::{Place, Severity, Source};
+use super::Target;
+use super::code::Severity;
+use super::report::{LocatedDiagnostic, Report};
+use super::source_file::SourceFile;
 use crate::pointer::Pointer;
 use crate::yaml::{Span, display_key};
 
 pub(super) fn write(out: &mut dyn fmt::Write, reports: &[Report<'_>]) -> fmt::Result {
     let mut diagnostics = Vec::new();
     for report in reports {
-        diagnostics.extend(report.located().iter().map(|located| one(report.source(), located)));
+        diagnostics
+            .extend(report.located().iter().map(|located| diagnostic_object(report.source(), located)));
     }
     let count = |severity| reports.iter().map(|report| report.count(severity)).sum::<usize>();
     let run = json!({
@@ -25,7 +29,7 @@ pub(super) fn write(out: &mut dyn fmt::Write, reports: &[Report<'_>]) -> fmt::Re
     writeln!(out, "{run:#}")
 }
 
-fn one(source: &Source<'_>, located: &Located) -> Value {
+fn diagnostic_object(source: &SourceFile<'_>, located: &LocatedDiagnostic) -> Value {
     let diagnostic = &located.diagnostic;
     let mut value = json!({
         "code": diagnostic.code.name(),
@@ -33,21 +37,21 @@ fn one(source: &Source<'_>, located: &Located) -> Value {
         "message": diagnostic.message,
         "help": diagnostic.help,
     });
-    put_place(&mut value, source, &diagnostic.place, located.span);
+    insert_target(&mut value, source, &diagnostic.target, located.span);
     value["related"] = match &diagnostic.related {
         None => Value::Null,
-        Some((message, place)) => {
+        Some((message, target)) => {
             let mut related = json!({ "message": message });
-            put_place(&mut related, source, place, source.locate(place));
+            insert_target(&mut related, source, target, source.locate(target));
             related
         }
     };
     value
 }
 
-fn put_place(value: &mut Value, source: &Source<'_>, place: &Place, span: Option<Span>) {
-    let input = match place {
-        Place::Input(input) => Some(input.as_str()),
+fn insert_target(value: &mut Value, source: &SourceFile<'_>, target: &Target, span: Option<Span>) {
+    let input = match target {
+        Target::Override(name) => Some(name.as_str()),
         _ => None,
     };
     value["file"] = json!(input.is_none().then_some(source.name()));
@@ -55,9 +59,9 @@ fn put_place(value: &mut Value, source: &Source<'_>, place: &Place, span: Option
     value["column"] = json!(span.map(|span| span.start.column));
     value["end_line"] = json!(span.map(|span| span.end.line));
     value["end_column"] = json!(span.map(|span| span.end.column));
-    // A key that is not shown is not shown as a part of a pointer either.
+    // A key that must not be shown must not appear in a pointer either.
     let may_show = |pointer: &&Pointer| pointer.tokens().all(|key| display_key(&key) == key);
-    value["pointer"] = json!(place.pointer().filter(may_show).map(|pointer| pointer.as_str()));
-    // A flag or an environment variable; then there is no file.
+    value["pointer"] = json!(target.pointer().filter(may_show).map(|pointer| pointer.as_str()));
+    // A flag, environment variable or command, in which case `file` is null.
     value["input"] = json!(input);
 }

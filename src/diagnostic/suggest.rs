@@ -1,24 +1,25 @@
-//! The closest of the right words for a wrong one. Depends on strsim.
+//! Suggests a known name for a mistyped one. Depends on strsim.
 
 use std::borrow::Cow;
 
-/// The candidate closest to `word`, if one is close enough to be what was meant. The first of equally close ones is taken.
+/// Returns the candidate closest to `word`, if one is close enough to be a likely correction. Of equally close candidates,
+/// the first one wins.
 ///
-/// Case, and `-` for `_`, make no difference; beyond that, one edit (a missing, additional or wrong letter, or two swapped
-/// ones) is allowed in a word of up to five letters, and one more for every three further letters.
+/// Ignores case, and treats `-` like `_`. Beyond that, a word of three to five letters may differ by one edit (a missing,
+/// extra, wrong or swapped letter), plus one edit for every three further letters.
 #[must_use]
 pub fn suggest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
-    // A name is short. What is longer is no mistyped name, and would cost quadratic time.
-    const LONGEST: usize = 64;
-    if word.len() > LONGEST {
+    // A longer word is not a mistyped name, and comparing it would take quadratic time.
+    const MAX_LENGTH: usize = 64;
+    if word.len() > MAX_LENGTH {
         return None;
     }
-    let wanted = fold(word);
-    let length = wanted.chars().count();
+    let folded = fold(word);
+    let length = folded.chars().count();
     let allowed = if length < 3 { 0 } else { 1 + length.saturating_sub(3) / 3 };
     candidates
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&wanted, &fold(candidate)), candidate))
+        .map(|candidate| (strsim::damerau_levenshtein(&folded, &fold(candidate)), candidate))
         .filter(|(distance, candidate)| *distance <= allowed && *candidate != word)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -40,8 +41,8 @@ mod tests {
         ["token", "join_method", "renewal_interval", "ca_pins", "ca_path", "kubernetes/v2"];
 
     #[test]
-    fn a_slip_finds_its_word() {
-        for (word, meant) in [
+    fn a_mistyped_name_is_corrected() {
+        for (word, expected) in [
             ("tokn", "token"),
             ("Token", "token"),
             ("tkoen", "token"),
@@ -51,12 +52,12 @@ mod tests {
             ("ca_pin", "ca_pins"),
             ("kubernetes-v2", "kubernetes/v2"),
         ] {
-            assert_eq!(suggest(word, NAMES), Some(meant), "{word}");
+            assert_eq!(suggest(word, NAMES), Some(expected), "{word}");
         }
     }
 
     #[test]
-    fn another_word_finds_nothing() {
+    fn a_different_word_has_no_suggestion() {
         for word in ["", "x", "to", "password", "destination", "token_of_the_bot"] {
             assert_eq!(suggest(word, NAMES), None, "{word}");
         }

@@ -1,14 +1,14 @@
-//! What a diagnostic looks like, and what never shows up in one.
+//! Tests the rendered diagnostics, and that they never contain a secret.
 
 mod canary;
 
 use super::*;
 use crate::yaml;
 
-/// Shows a few scalars and knows a few names, as a schema would.
-struct Known;
+/// A disclosure for a fixed set of scalars and property names, as a schema would define.
+struct FixedDisclosure;
 
-impl Disclosure for Known {
+impl Disclosure for FixedDisclosure {
     fn visibility(&self, pointer: &str) -> Option<Visibility> {
         match pointer {
             "/version" | "/debug" | "/renewal_interval" | "/storage/type" | "/storage/path" | "/note"
@@ -18,30 +18,30 @@ impl Disclosure for Known {
         }
     }
 
-    fn names_property(&self, name: &str) -> bool {
+    fn is_property_name(&self, name: &str) -> bool {
         matches!(name, "version" | "onboarding" | "token" | "join_method" | "storage" | "path")
     }
 }
 
-fn rendered(format: Format, text: &str, diagnostics: Vec<Diagnostic>) -> String {
-    let source = Source::new("tbot.yaml", text, &Known);
+fn rendered(format: ReportFormat, text: &str, diagnostics: Vec<Diagnostic>) -> String {
+    let source = SourceFile::new("tbot.yaml", text, &FixedDisclosure);
     let mut out = String::new();
     render(&mut out, format, false, &[Report::new(&source, diagnostics)]).unwrap();
     out
 }
 
 fn human(text: &str, diagnostics: Vec<Diagnostic>) -> String {
-    rendered(Format::Human, text, diagnostics)
+    rendered(ReportFormat::Human, text, diagnostics)
 }
 
-/// The problems of a text, as a person sees them.
+/// Renders the YAML problems of a text for a terminal.
 fn problems(text: &str) -> String {
     let problems = yaml::parse(text).expect_err(text);
     human(text, problems.into_iter().map(Diagnostic::from).collect())
 }
 
 fn at_value(pointer: &str) -> Diagnostic {
-    Diagnostic::new(Code::WrongType, Place::Value(pointer.into()), "wrong")
+    Diagnostic::new(Code::WrongType, Target::Value(pointer.into()), "wrong")
 }
 
 const FILE: &str = "\
@@ -56,34 +56,34 @@ services:
 
 fn several() -> Vec<Diagnostic> {
     vec![
-        Diagnostic::new(Code::UnknownVersion, Place::Input("TELEPORT_PROXY".into()), "not an address"),
-        Diagnostic::new(Code::UnknownKey, Place::Key("/onboarding/tokn".into()), "unknown key `tokn`")
+        Diagnostic::new(Code::UnknownVersion, Target::Override("TELEPORT_PROXY".into()), "not an address"),
+        Diagnostic::new(Code::UnknownKey, Target::Key("/onboarding/tokn".into()), "unknown key `tokn`")
             .with_help("did you mean `token`?"),
         Diagnostic::new(
             Code::UnknownValue,
-            Place::Value("/storage/type".into()),
+            Target::Value("/storage/type".into()),
             "100% unknown, is it?\nno: \u{1b}[31m",
         )
         .with_severity(Severity::Warning)
-        .with_related("the other one is here", Place::Key("/version".into())),
+        .with_related("the other one is here", Target::Key("/version".into())),
         Diagnostic::new(
             Code::MissingKey,
-            Place::Value("/services/0/destination".into()),
+            Target::Value("/services/0/destination".into()),
             "missing key `destination`",
         ),
-        Diagnostic::new(Code::MissingKey, Place::Value("/nothing/at/all".into()), "missing key `nothing`"),
-        Diagnostic::new(Code::UnknownKey, Place::Key("/onboarding/tokn".into()), "unknown key `tokn`")
+        Diagnostic::new(Code::MissingKey, Target::Value("/nothing/at/all".into()), "missing key `nothing`"),
+        Diagnostic::new(Code::UnknownKey, Target::Key("/onboarding/tokn".into()), "unknown key `tokn`")
             .with_help("did you mean `token`?"),
     ]
 }
 
 #[test]
-fn people_get_excerpts() {
+fn human_format_shows_excerpts() {
     insta::assert_snapshot!(human(FILE, several()));
 }
 
 #[test]
-fn the_ends_of_lines_make_no_difference() {
+fn line_endings_do_not_change_the_output() {
     for end in ["\r\n", "\r"] {
         assert_eq!(human(&FILE.replace('\n', end), several()), human(FILE, several()), "{end:?}");
     }
@@ -92,22 +92,22 @@ fn the_ends_of_lines_make_no_difference() {
 }
 
 #[test]
-fn programs_get_one_object() {
-    insta::assert_snapshot!(rendered(Format::Json, FILE, several()));
+fn json_format_is_one_object() {
+    insta::assert_snapshot!(rendered(ReportFormat::Json, FILE, several()));
 }
 
 #[test]
-fn github_gets_a_command_a_line() {
-    insta::assert_snapshot!(rendered(Format::Github, FILE, several()));
+fn github_format_is_one_command_per_line() {
+    insta::assert_snapshot!(rendered(ReportFormat::Github, FILE, several()));
 }
 
 #[test]
-fn colours_are_put_around_the_same_text() {
-    let source = Source::new("tbot.yaml", FILE, &Known);
+fn colours_do_not_change_the_text() {
+    let source = SourceFile::new("tbot.yaml", FILE, &FixedDisclosure);
     let reports = [Report::new(&source, several())];
     let (mut plain, mut coloured) = (String::new(), String::new());
-    render(&mut plain, Format::Human, false, &reports).unwrap();
-    render(&mut coloured, Format::Human, true, &reports).unwrap();
+    render(&mut plain, ReportFormat::Human, false, &reports).unwrap();
+    render(&mut coloured, ReportFormat::Human, true, &reports).unwrap();
     assert!(!plain.contains('\u{1b}'));
     let mut stripped = String::new();
     for (number, part) in coloured.split("\u{1b}[").enumerate() {
@@ -117,8 +117,8 @@ fn colours_are_put_around_the_same_text() {
 }
 
 #[test]
-fn a_summary_counts_what_there_is() {
-    let source = Source::new("tbot.yaml", FILE, &Known);
+fn a_summary_counts_errors_and_warnings() {
+    let source = SourceFile::new("tbot.yaml", FILE, &FixedDisclosure);
     let warning = |pointer: &str| at_value(pointer).with_severity(Severity::Warning);
     let of = |diagnostics| summary(&[Report::new(&source, diagnostics)]);
     assert_eq!(of(vec![]), "no problems in tbot.yaml");
@@ -130,12 +130,13 @@ fn a_summary_counts_what_there_is() {
 }
 
 #[test]
-fn a_program_gets_the_diagnostics_of_all_files() {
-    let (one, other) = (Source::new("a.yaml", FILE, &Known), Source::new("b.yaml", "", &Known));
+fn json_format_contains_the_diagnostics_of_all_files() {
+    let (one, other) =
+        (SourceFile::new("a.yaml", FILE, &FixedDisclosure), SourceFile::new("b.yaml", "", &FixedDisclosure));
     let empty = Diagnostic::from(yaml::parse("").unwrap_err().remove(0));
     let reports = [Report::new(&one, vec![at_value("/version")]), Report::new(&other, vec![empty])];
     let mut out = String::new();
-    render(&mut out, Format::Json, false, &reports).unwrap();
+    render(&mut out, ReportFormat::Json, false, &reports).unwrap();
     let value: serde_json::Value = serde_json::from_str(&out).unwrap();
     let files: Vec<_> =
         value["diagnostics"].as_array().unwrap().iter().map(|one| one["file"].as_str()).collect();
@@ -144,7 +145,7 @@ fn a_program_gets_the_diagnostics_of_all_files() {
 }
 
 #[test]
-fn grammar_is_shown_without_the_words() {
+fn excerpts_of_syntax_errors_hide_all_values() {
     let texts = [
         "version: v2\nonboarding:\n  token: abc: def\n",
         "onboarding:\n  token: \"abc\n  join_method: token\n",
@@ -159,7 +160,7 @@ fn grammar_is_shown_without_the_words() {
 }
 
 #[test]
-fn shapes_of_values_are_underlined() {
+fn values_of_every_style_are_underlined() {
     let text = "\
 version: 'v2' # c
 note: |  # c
@@ -201,7 +202,7 @@ y: *a
 }
 
 #[test]
-fn a_long_line_is_cut_around_the_place() {
+fn a_long_line_is_truncated_around_the_underline() {
     let many: Vec<String> = (0..5000).map(|number| format!("k{number}: {number}")).collect();
     let flow = format!("{{{}, debug: true}}", many.join(", "));
     let long = format!("version: {}\n", "v".repeat(3000));
@@ -215,7 +216,7 @@ fn a_long_line_is_cut_around_the_place() {
 }
 
 #[test]
-fn many_diagnostics_of_one_long_line_take_linear_time() {
+fn many_diagnostics_on_one_long_line_take_linear_time() {
     let many: Vec<String> = (0..20_000).map(|number| format!("k{number}: {number}")).collect();
     let text = format!("{{{}}}", many.join(", "));
     let all = (0..20_000).map(|number| at_value(&format!("/k{number}"))).collect();
@@ -223,15 +224,15 @@ fn many_diagnostics_of_one_long_line_take_linear_time() {
 }
 
 #[test]
-fn a_place_that_the_text_does_not_have_is_no_reason_to_panic() {
-    let mark = |byte, line, column| yaml::Mark { byte, line, column };
+fn a_span_outside_the_text_does_not_panic() {
+    let at = |byte, line, column| yaml::TextPosition { byte, line, column };
     for span in [
-        yaml::Span { start: mark(1000, 100, 1), end: mark(1001, 100, 2) },
-        yaml::Span { start: mark(1, 1, 2), end: mark(0, 1, 1) },
-        yaml::Span { start: mark(usize::MAX, 1, usize::MAX), end: mark(usize::MAX, 0, 0) },
-        yaml::Span { start: mark(0, 0, 0), end: mark(0, 0, 0) },
+        yaml::Span { start: at(1000, 100, 1), end: at(1001, 100, 2) },
+        yaml::Span { start: at(1, 1, 2), end: at(0, 1, 1) },
+        yaml::Span { start: at(usize::MAX, 1, usize::MAX), end: at(usize::MAX, 0, 0) },
+        yaml::Span { start: at(0, 0, 0), end: at(0, 0, 0) },
     ] {
-        let one = || vec![Diagnostic::new(Code::YamlSyntax, Place::Span(span), "m")];
+        let one = || vec![Diagnostic::new(Code::YamlSyntax, Target::Span(span), "m")];
         for text in ["", "é: é\n", "a: 'b"] {
             assert!(human(text, one()).starts_with("error[yaml-syntax]: m\n"));
         }

@@ -1,38 +1,38 @@
-//! Builds the event by executing its declarations: from the effective configuration's value and a few facts, to a
-//! [`TbotStart`] and where each of its properties came from. Pure.
+//! Builds an event by executing its declarations: turns the value of the effective configuration, the version and the
+//! environment into a [`TbotStart`] and the provenance of each property. Pure.
 
 use serde_json::{Map, Value};
 
 use super::declaration::TbotStart;
-use super::rules::{Rule, Rules, Values};
-use super::vocabulary::{BuildFact, ConfigSource, CountSource, EnvSource, Source};
+use super::rules::{Rule, Rules, ValueSet};
+use super::vocabulary::{BuildFact, ConfigSource, CountSource, EnvSource, PropertySource};
 use crate::config::Access;
 use crate::pointer::Pointer;
 
-/// What the builder knows beside the configuration.
+/// The builder's inputs in addition to the configuration.
 #[derive(Clone, Copy)]
-pub struct Facts<'a> {
-    /// The program's version.
+pub struct BuildContext<'a> {
+    /// The version of the program.
     pub version: &'a str,
-    /// The value of an environment variable; asked only for those that a declaration names.
+    /// Returns the value of an environment variable. Called only for variables that a declaration names.
     pub environment: &'a dyn Fn(&str) -> Option<String>,
 }
 
-/// An event, and where its properties came from.
+/// An event and the provenance of its properties.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Built {
+pub struct BuiltEvent {
     /// The event.
     pub event: TbotStart,
-    /// One entry for each declaration, in their order: also for those that set nothing.
-    pub properties: Vec<Property>,
+    /// One entry per declaration, in the same order, including properties that were omitted.
+    pub properties: Vec<EventProperty>,
 }
 
-/// One property of an event.
+/// A property of an event.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Property {
-    /// Its name.
+pub struct EventProperty {
+    /// The name of the property.
     pub name: String,
-    /// Its value; none where it is left out.
+    /// The value; `None` if the property was omitted.
     pub value: Option<Value>,
     /// Where the value came from.
     pub provenance: Provenance,
@@ -41,126 +41,127 @@ pub struct Property {
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Provenance {
-    /// From these places of the effective configuration; those that are not there are not listed.
+    /// From these values of the effective configuration. Missing ones are not listed.
     Config(Vec<Pointer>),
-    /// From nothing: the configuration does not have any of these places.
+    /// From a default, if any, because the configuration has none of these values.
     Absent(Vec<Pointer>),
     /// From an environment variable.
     Env {
-        /// Its name.
+        /// The name of the variable.
         variable: String,
-        /// What became of its value.
-        verdict: Verdict,
+        /// What happened to its value.
+        outcome: EnvOutcome,
     },
     /// From the build.
     Build,
 }
 
-/// What became of an environment variable's value.
+/// What happened to the value of an environment variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// There is none.
+pub enum EnvOutcome {
+    /// The variable is not set, or empty.
     Unset,
-    /// It is in the closed set and sent as it is.
+    /// The value is in the closed set and sent unchanged.
     Listed,
-    /// It is not in the closed set; what is sent in its place, if anything, says so and no more.
+    /// The value is not in the closed set. It is replaced by a value that says only that, or omitted.
     Unlisted,
-    /// The property beside which it would be sent is not a listed value.
-    Alone,
+    /// The value is omitted because the property that it requires does not have a listed value.
+    MissingCompanion,
 }
 
-/// The configuration does not give what an event must have.
+/// An event cannot be built from the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {
     /// A required property has no value.
-    #[error("the event needs `{property}`, which the configuration does not give")]
+    #[error("the event requires `{property}`, which the configuration does not provide")]
     Missing {
-        /// Its name.
+        /// The name of the property.
         property: String,
     },
     /// A value is outside its property's closed set.
-    #[error("the event's `{property}` would leave its closed set")]
-    Open {
-        /// Its name.
+    #[error("the value of `{property}` is outside its closed set")]
+    OutsideClosedSet {
+        /// The name of the property.
         property: String,
     },
 }
 
-/// Builds the event of one start.
+/// Builds the event for one start.
 ///
 /// # Errors
 ///
-/// Where a required property has no value, or a value is not in its property's closed set. Neither happens with a
-/// configuration that is valid for starting.
-pub fn build(rules: &Rules, config: &Value, facts: Facts<'_>) -> Result<Built, BuildError> {
+/// Returns an error if a required property has no value, or a value is outside its property's closed set. Neither happens
+/// with a configuration that is valid for `tbot start`.
+pub fn build(rules: &Rules, config: &Value, context: BuildContext<'_>) -> Result<BuiltEvent, BuildError> {
     let mut event = Map::with_capacity(rules.properties.len());
     let mut properties = Vec::with_capacity(rules.properties.len());
     for rule in &rules.properties {
-        let (value, provenance) = execute(rules, rule, config, facts, &event);
+        let (value, provenance) = build_property(rules, rule, config, context, &event);
         if let Some(value) = &value {
-            if !fits(&rule.values, value) {
-                return Err(BuildError::Open { property: rule.name.clone() });
+            if !is_allowed(&rule.values, value) {
+                return Err(BuildError::OutsideClosedSet { property: rule.name.clone() });
             }
             event.insert(rule.name.clone(), value.clone());
         } else if rule.required {
             return Err(BuildError::Missing { property: rule.name.clone() });
         }
-        properties.push(Property { name: rule.name.clone(), value, provenance });
+        properties.push(EventProperty { name: rule.name.clone(), value, provenance });
     }
     let event = serde_json::from_value(Value::Object(event))
-        .map_err(|error| BuildError::Open { property: error.to_string() })?;
-    Ok(Built { event, properties })
+        .map_err(|error| BuildError::OutsideClosedSet { property: error.to_string() })?;
+    Ok(BuiltEvent { event, properties })
 }
 
-fn execute(
+fn build_property(
     rules: &Rules,
     rule: &Rule,
     config: &Value,
-    facts: Facts<'_>,
+    context: BuildContext<'_>,
     built: &Map<String, Value>,
 ) -> (Option<Value>, Provenance) {
     match &rule.source {
-        Source::Config(source) => from_config(source, config),
-        Source::Count(source) => count(source, config),
-        Source::Env(source) => from_environment(rules, rule, source, facts, built),
-        Source::Build(source) => match source.fact {
-            BuildFact::Version => (Some(Value::from(facts.version)), Provenance::Build),
+        PropertySource::Config(source) => from_config(source, config),
+        PropertySource::Count(source) => count_entries(source, config),
+        PropertySource::Env(source) => from_environment(rules, rule, source, context, built),
+        PropertySource::Build(source) => match source.fact {
+            BuildFact::Version => (Some(Value::from(context.version)), Provenance::Build),
         },
     }
 }
 
 fn from_config(source: &ConfigSource, config: &Value) -> (Option<Value>, Provenance) {
     let found = config.pointer(source.pointer.as_str()).filter(|value| !value.is_null());
-    let place = vec![source.pointer.clone()];
-    let provenance = if found.is_some() { Provenance::Config(place) } else { Provenance::Absent(place) };
+    let pointers = vec![source.pointer.clone()];
+    let provenance =
+        if found.is_some() { Provenance::Config(pointers) } else { Provenance::Absent(pointers) };
     let value = found.or(source.absent.as_ref()).map(|value| match (&source.values, value) {
         (None, value) => value.clone(),
-        // A value that the table does not have stays null, which no closed set has.
-        (Some(table), Value::String(text)) => {
-            table.get(text).map_or(Value::Null, |mapped| mapped.as_str().into())
+        // A value that is not in the mapping becomes null, which is in no closed set.
+        (Some(mapping), Value::String(text)) => {
+            mapping.get(text).map_or(Value::Null, |mapped| mapped.as_str().into())
         }
-        (Some(table), value) => {
-            table.get(&value.to_string()).map_or(Value::Null, |mapped| mapped.as_str().into())
+        (Some(mapping), value) => {
+            mapping.get(&value.to_string()).map_or(Value::Null, |mapped| mapped.as_str().into())
         }
     });
     (value, provenance)
 }
 
-fn count(source: &CountSource, config: &Value) -> (Option<Value>, Provenance) {
+fn count_entries(source: &CountSource, config: &Value) -> (Option<Value>, Provenance) {
     let mut total = 0_usize;
-    let mut places = Vec::new();
+    let mut found = Vec::new();
     for pointer in &source.pointers {
         let Some(entries) = config.pointer(pointer.as_str()).and_then(Value::as_array) else { continue };
-        places.push(pointer.clone());
+        found.push(pointer.clone());
         total += match source.access {
             None => entries.len(),
             Some(access) => entries.iter().filter(|entry| access_of(entry) == Some(access)).count(),
         };
     }
-    let provenance = if places.is_empty() {
+    let provenance = if found.is_empty() {
         Provenance::Absent(source.pointers.clone())
     } else {
-        Provenance::Config(places)
+        Provenance::Config(found)
     };
     (Some(Value::from(total)), provenance)
 }
@@ -173,39 +174,39 @@ fn from_environment(
     rules: &Rules,
     rule: &Rule,
     source: &EnvSource,
-    facts: Facts<'_>,
+    context: BuildContext<'_>,
     built: &Map<String, Value>,
 ) -> (Option<Value>, Provenance) {
-    let provenance = |verdict| Provenance::Env { variable: source.variable.clone(), verdict };
-    let Some(text) = (facts.environment)(&source.variable).filter(|text| !text.is_empty()) else {
-        return (None, provenance(Verdict::Unset));
+    let provenance = |outcome| Provenance::Env { variable: source.variable.clone(), outcome };
+    let Some(text) = (context.environment)(&source.variable).filter(|text| !text.is_empty()) else {
+        return (None, provenance(EnvOutcome::Unset));
     };
-    if source.beside.as_deref().is_some_and(|name| !is_listed(rules, name, built)) {
-        return (None, provenance(Verdict::Alone));
+    if source.requires.as_deref().is_some_and(|name| !is_listed(rules, name, built)) {
+        return (None, provenance(EnvOutcome::MissingCompanion));
     }
-    // The value that stands for all others names none of them.
-    if rule.values.contain(&text) && source.unlisted.as_ref() != Some(&text) {
-        (Some(Value::from(text)), provenance(Verdict::Listed))
+    // The replacement for unlisted values does not itself count as listed.
+    if rule.values.contains(&text) && source.unlisted.as_ref() != Some(&text) {
+        (Some(Value::from(text)), provenance(EnvOutcome::Listed))
     } else {
-        (source.unlisted.as_deref().map(Value::from), provenance(Verdict::Unlisted))
+        (source.unlisted.as_deref().map(Value::from), provenance(EnvOutcome::Unlisted))
     }
 }
 
-/// Whether a property that was built before holds one of its listed values.
+/// Returns whether an already built property has a listed value.
 fn is_listed(rules: &Rules, name: &str, built: &Map<String, Value>) -> bool {
     let unlisted =
         rules.properties.iter().find(|rule| rule.name == name).and_then(|rule| match &rule.source {
-            Source::Env(source) => source.unlisted.as_deref(),
+            PropertySource::Env(source) => source.unlisted.as_deref(),
             _ => None,
         });
     built.get(name).is_some_and(|value| value.as_str() != unlisted)
 }
 
-fn fits(values: &Values, value: &Value) -> bool {
+fn is_allowed(values: &ValueSet, value: &Value) -> bool {
     match values {
-        Values::Count { minimum, maximum } => {
+        ValueSet::Count { minimum, maximum } => {
             value.as_u64().is_some_and(|number| (*minimum..=*maximum).contains(&number))
         }
-        closed => value.as_str().is_some_and(|text| closed.contain(text)),
+        strings => value.as_str().is_some_and(|text| strings.contains(text)),
     }
 }

@@ -1,17 +1,19 @@
-//! The declarations of the `tbot.start` event: each property once, with its type and closed values, where it comes from
-//! (`x-source`), why it is collected (`x-reason`), since which version of the event (`x-since`), and its place on the
-//! wire (`x-wire`). Depends on serde and schemars only.
+//! Declares the `tbot.start` event: each property once, with its type and closed set of values, its source (`x-source`), the
+//! reason for collecting it (`x-reason`), the first version of the event with it (`x-since`), and its representation on the
+//! wire (`x-wire`). Depends on serde and schemars, and on `config` for join methods.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::config::JoinMethod;
 use crate::config::closed::string_enum;
+use crate::config::schema::generate_root;
 
-/// The version of the event. Raise it with every change of what the event holds.
+/// The version of the event. Increment it with every change to the contents of the event.
 pub const EVENT_VERSION: u32 = 1;
 
-/// One start of `tbot`, anonymously: how it runs, how it joins, and how many destinations of which kind it has.
+/// An anonymous record of one start of `tbot`: how it runs, how it joins, and how many destinations of each kind it has.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend(
@@ -34,7 +36,7 @@ pub const EVENT_VERSION: u32 = 1;
     },
 ))]
 pub struct TbotStart {
-    /// Whether the agent writes its outputs once and ends, or keeps running and renews them.
+    /// Whether the agent writes its outputs once and exits, or keeps running and renews them.
     #[schemars(example = &"continuous")]
     #[schemars(extend(
         "x-source" = {
@@ -42,7 +44,7 @@ pub struct TbotStart {
             "absent": false,
             "values": { "true": "one-shot", "false": "continuous" },
         },
-        "x-reason" = "Tells CI jobs from long-running machines, which need different things of renewal and start-up.",
+        "x-reason" = "Distinguishes CI jobs from long-running machines, whose requirements for renewal and start-up differ.",
         "x-since" = 1,
         "x-wire" = {
             "field": 1,
@@ -56,51 +58,51 @@ pub struct TbotStart {
     #[schemars(example = &"0.1.0", regex(pattern = r"^[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}(-(alpha|beta|rc|dev)(\.[0-9]{1,4})?)?$"))]
     #[schemars(extend(
         "x-source" = { "build": "version" },
-        "x-reason" = "Tells which versions are in use, and so which may be dropped and whether fixes arrive.",
+        "x-reason" = "Shows which versions are in use, and therefore which can be dropped and whether fixes are adopted.",
         "x-since" = 1,
         "x-wire" = { "field": 2, "name": "version" },
     ))]
     version: String,
 
-    /// The join method that is configured, whether in the file, by a flag or variable, or in the join URI.
+    /// The configured join method, whether from the file, a flag, a variable or the join URI.
     #[schemars(example = &"github")]
     #[schemars(extend(
         "x-source" = { "config": "/onboarding/join_method" },
-        "x-reason" = "Tells which platforms machines join from, and so which join methods deserve work.",
+        "x-reason" = "Shows which platforms machines join from, and therefore which join methods deserve work.",
         "x-since" = 1,
         "x-wire" = { "field": 3, "name": "joinType" },
     ))]
     join_type: JoinMethod,
 
-    /// The program that starts `tbot` for its user, where one says that it does: a listed one by its name, any other as
-    /// `other`.
+    /// The program that starts `tbot` on behalf of the user, if it identifies itself: a listed one by its name, any other
+    /// one as `other`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Helper", example = &"gha:teleport-actions/auth")]
     #[schemars(extend(
         "x-source" = { "env": "_TBOT_TELEMETRY_HELPER", "unlisted": "other" },
-        "x-reason" = "Tells how many starts come through an integration that we maintain, and through which.",
+        "x-reason" = "Shows how many starts come from an integration that we maintain, and from which one.",
         "x-since" = 1,
         "x-wire" = { "field": 4, "name": "helper" },
     ))]
     helper: Option<Helper>,
 
-    /// The version of that program, where it is a listed one and its version has this form.
+    /// The version of that program, if the program is a listed one and its version has this format.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", example = &"v1.2.3", regex(pattern = r"^v?[0-9]{1,4}(\.[0-9]{1,4}){0,2}$"))]
     #[schemars(extend(
         "x-source" = { "env": "_TBOT_TELEMETRY_HELPER_VERSION", "beside": "helper" },
-        "x-reason" = "Tells which versions of our integrations are in use.",
+        "x-reason" = "Shows which versions of our integrations are in use.",
         "x-since" = 1,
         "x-wire" = { "field": 5, "name": "helperVersion" },
     ))]
     helper_version: Option<String>,
 
-    /// How many entries `services` and `outputs` have together. The wire carries those that are in none of the three
+    /// The total number of entries in `services` and `outputs`. The wire carries only those that are in none of the three
     /// classes below.
     #[schemars(example = 4, range(min = 0, max = 2_147_483_647))]
     #[schemars(extend(
         "x-source" = { "count": ["/services", "/outputs"] },
-        "x-reason" = "Tells how much one agent does.",
+        "x-reason" = "Shows how many destinations a single agent serves.",
         "x-since" = 1,
         "x-wire" = {
             "field": 6,
@@ -114,31 +116,31 @@ pub struct TbotStart {
     ))]
     destinations_configured: u32,
 
-    /// How many of them give database access.
+    /// The number of these entries that provide database access.
     #[schemars(example = 1, range(min = 0, max = 2_147_483_647))]
     #[schemars(extend(
         "x-source" = { "count": ["/services", "/outputs"], "access": "database" },
-        "x-reason" = "Tells how far Machine ID is used for databases.",
+        "x-reason" = "Shows how widely Machine ID is used for databases.",
         "x-since" = 1,
         "x-wire" = { "field": 7, "name": "destinationsDatabase" },
     ))]
     destinations_configured_database_access: u32,
 
-    /// How many of them give Kubernetes access.
+    /// The number of these entries that provide Kubernetes access.
     #[schemars(example = 1, range(min = 0, max = 2_147_483_647))]
     #[schemars(extend(
         "x-source" = { "count": ["/services", "/outputs"], "access": "kubernetes" },
-        "x-reason" = "Tells how far Machine ID is used for Kubernetes.",
+        "x-reason" = "Shows how widely Machine ID is used for Kubernetes.",
         "x-since" = 1,
         "x-wire" = { "field": 8, "name": "destinationsKubernetes" },
     ))]
     destinations_configured_kubernetes_access: u32,
 
-    /// How many of them give application access.
+    /// The number of these entries that provide application access.
     #[schemars(example = 1, range(min = 0, max = 2_147_483_647))]
     #[schemars(extend(
         "x-source" = { "count": ["/services", "/outputs"], "access": "application" },
-        "x-reason" = "Tells how far Machine ID is used for applications.",
+        "x-reason" = "Shows how widely Machine ID is used for applications.",
         "x-since" = 1,
         "x-wire" = { "field": 9, "name": "destinationsApplication" },
     ))]
@@ -146,9 +148,9 @@ pub struct TbotStart {
 }
 
 string_enum! {
-    /// Whether the agent ends or keeps running.
+    /// Whether the agent exits or keeps running.
     pub enum RunMode {
-        /// It writes its outputs once and ends.
+        /// It writes its outputs once and exits.
         OneShot = "one-shot",
         /// It keeps running and renews its outputs.
         Continuous = "continuous",
@@ -156,7 +158,8 @@ string_enum! {
 }
 
 string_enum! {
-    /// A program that starts `tbot` for its user. To list another, add a row here and raise the event's version.
+    // To list another program, add a row here and increment EVENT_VERSION.
+    /// A program that starts `tbot` on behalf of the user.
     pub enum Helper {
         /// The GitHub action `teleport-actions/auth`.
         Auth = "gha:teleport-actions/auth",
@@ -164,7 +167,12 @@ string_enum! {
         AuthK8s = "gha:teleport-actions/auth-k8s",
         /// The GitHub action `teleport-actions/auth-application`.
         AuthApplication = "gha:teleport-actions/auth-application",
-        /// Any other; its name is not sent.
+        /// Any other program. Its name is not sent.
         Other = "other",
     }
+}
+
+/// Generates the schema of the event from its declaration.
+pub fn generate_schema() -> Value {
+    generate_root::<TbotStart>("tbot.start.schema.json", "tbot.start")
 }

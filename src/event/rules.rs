@@ -1,4 +1,4 @@
-//! The builder's rules, read from the event's schema. Depends on the vocabulary, regex and serde only.
+//! Reads the rules for building an event from its schema. Depends on the vocabulary, regex and serde.
 
 use std::collections::BTreeMap;
 
@@ -6,61 +6,64 @@ use regex::Regex;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::vocabulary::{Source, Wire};
+use super::vocabulary::{PropertySource, WireMapping};
 
-/// What the event's schema says, in the form that the builder executes.
+/// The JSON Schema (2020-12) of the event, embedded in this program.
+pub const SCHEMA: &str = include_str!("../../schema/tbot.start.schema.json");
+
+/// The contents of the event's schema, in the form that the builder executes.
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// The version of the event.
     pub version: u32,
-    /// How the event travels.
+    /// How the event is sent.
     pub transport: Transport,
-    /// One rule a property, in the order of the schema.
+    /// One rule per property, in the order of the schema.
     pub properties: Vec<Rule>,
 }
 
-/// What the schema says of one property.
+/// The rule for one property.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    /// Its name.
+    /// The name of the property.
     pub name: String,
-    /// What it means.
+    /// What the property means.
     pub description: String,
-    /// Which values it takes.
-    pub values: Values,
-    /// Whether an event without it is no event.
+    /// The values that the property accepts.
+    pub values: ValueSet,
+    /// Whether every event has the property.
     pub required: bool,
-    /// Where it comes from.
-    pub source: Source,
-    /// Why it is collected.
+    /// Where the value comes from.
+    pub source: PropertySource,
+    /// Why the property is collected.
     pub reason: String,
-    /// The first version of the event that has it.
+    /// The first version of the event with this property.
     pub since: u32,
-    /// Its place on the wire.
-    pub wire: Wire,
+    /// How the property is represented on the wire.
+    pub wire: WireMapping,
     /// An example value.
     pub example: Option<Value>,
 }
 
-/// The values of a property; a closed set each.
+/// The closed set of values of a property.
 #[derive(Clone, Debug)]
-pub enum Values {
-    /// One of these.
+pub enum ValueSet {
+    /// One of these strings.
     Enum(Vec<String>),
-    /// A text that matches.
+    /// A string that matches the pattern.
     Pattern(Regex),
-    /// A whole number between these, both included.
+    /// An integer within these bounds.
     Count {
-        /// The smallest.
+        /// The minimum, inclusive.
         minimum: u64,
-        /// The largest.
+        /// The maximum, inclusive.
         maximum: u64,
     },
 }
 
-impl Values {
-    /// Whether a text is one of the values.
-    pub fn contain(&self, text: &str) -> bool {
+impl ValueSet {
+    /// Returns whether a string is in the set.
+    pub fn contains(&self, text: &str) -> bool {
         match self {
             Self::Enum(values) => values.iter().any(|value| value == text),
             Self::Pattern(pattern) => pattern.is_match(text),
@@ -69,30 +72,30 @@ impl Values {
     }
 }
 
-/// How the event travels: the `x-transport` of its schema.
+/// How the event is sent: the `x-transport` of its schema.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Transport {
-    /// HTTP method.
+    /// The HTTP method.
     pub method: String,
-    /// Where it goes unless the variable says otherwise: scheme and host.
+    /// The default endpoint: scheme and host.
     pub endpoint: String,
-    /// The environment variable that replaces the endpoint.
+    /// The environment variable that overrides the endpoint.
     pub endpoint_variable: String,
-    /// Path of the request.
+    /// The path of the request.
     pub path: String,
-    /// Every header that is set, beside the ones that HTTP itself needs (`Host`, `Content-Length`).
+    /// All headers, except those that HTTP itself requires (`Host`, `Content-Length`).
     pub headers: BTreeMap<String, String>,
-    /// What surrounds the event in the body, and why.
+    /// The members of the body, including the event, and their descriptions.
     pub envelope: BTreeMap<String, String>,
 }
 
-/// The schema of the event does not say what the builder needs.
+/// The schema of the event lacks something that the builder needs.
 #[derive(Debug, thiserror::Error)]
-#[error("the event's schema is not usable at {place}: {why}")]
+#[error("invalid event schema at {pointer}: {problem}")]
 pub struct RulesError {
-    place: String,
-    why: String,
+    pointer: String,
+    problem: String,
 }
 
 impl Rules {
@@ -100,10 +103,10 @@ impl Rules {
     ///
     /// # Errors
     ///
-    /// Only where the embedded schema was not generated from the declarations.
+    /// Returns an error only if the embedded schema was not generated from the declarations.
     pub fn embedded() -> Result<Self, RulesError> {
-        let schema = serde_json::from_str(super::SCHEMA)
-            .map_err(|error| RulesError { place: "/".to_owned(), why: error.to_string() })?;
+        let schema = serde_json::from_str(SCHEMA)
+            .map_err(|error| RulesError { pointer: "/".to_owned(), problem: error.to_string() })?;
         Self::read(&schema)
     }
 
@@ -111,10 +114,14 @@ impl Rules {
     ///
     /// # Errors
     ///
-    /// Where the schema is open, or a property lacks a closed set of values or one of its `x-` keywords.
+    /// Returns an error if the schema is not closed, or a property lacks a closed set of values or one of its `x-`
+    /// keywords.
     pub fn read(schema: &Value) -> Result<Self, RulesError> {
         if schema["additionalProperties"] != Value::Bool(false) {
-            return Err(RulesError { place: "/".to_owned(), why: "it is not closed".to_owned() });
+            return Err(RulesError {
+                pointer: "/".to_owned(),
+                problem: "the schema is not closed".to_owned(),
+            });
         }
         let required: Vec<&str> =
             schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -131,14 +138,14 @@ impl Rules {
 
 impl Rule {
     fn read(root: &Value, name: &str, property: &Value, required: bool) -> Result<Self, RulesError> {
-        let place = format!("/properties/{name}");
+        let pointer = format!("/properties/{name}");
         Ok(Self {
-            values: values(root, &place, property)?,
-            description: keyword(property, &place, "description")?,
-            source: keyword(property, &place, "x-source")?,
-            reason: keyword(property, &place, "x-reason")?,
-            since: keyword(property, &place, "x-since")?,
-            wire: keyword(property, &place, "x-wire")?,
+            values: value_set(root, &pointer, property)?,
+            description: keyword(property, &pointer, "description")?,
+            source: keyword(property, &pointer, "x-source")?,
+            reason: keyword(property, &pointer, "x-reason")?,
+            since: keyword(property, &pointer, "x-since")?,
+            wire: keyword(property, &pointer, "x-wire")?,
             example: property["examples"].get(0).cloned(),
             name: name.to_owned(),
             required,
@@ -146,29 +153,30 @@ impl Rule {
     }
 }
 
-fn keyword<'de, T: Deserialize<'de>>(schema: &'de Value, place: &str, name: &str) -> Result<T, RulesError> {
-    let fail = |why: String| RulesError { place: format!("{place}/{name}"), why };
-    T::deserialize(schema.get(name).ok_or_else(|| fail("it is missing".to_owned()))?)
+fn keyword<'de, T: Deserialize<'de>>(schema: &'de Value, pointer: &str, name: &str) -> Result<T, RulesError> {
+    let fail = |problem: String| RulesError { pointer: format!("{pointer}/{name}"), problem };
+    T::deserialize(schema.get(name).ok_or_else(|| fail("missing keyword".to_owned()))?)
         .map_err(|error| fail(error.to_string()))
 }
 
-fn values(root: &Value, place: &str, property: &Value) -> Result<Values, RulesError> {
-    let referred = property["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
-    let schema = referred.and_then(|pointer| root.pointer(pointer)).unwrap_or(property);
+fn value_set(root: &Value, pointer: &str, property: &Value) -> Result<ValueSet, RulesError> {
+    let target = property["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
+    let schema = target.and_then(|target| root.pointer(target)).unwrap_or(property);
     if let Some(values) = schema["enum"].as_array() {
-        return Ok(Values::Enum(values.iter().filter_map(Value::as_str).map(str::to_owned).collect()));
+        return Ok(ValueSet::Enum(values.iter().filter_map(Value::as_str).map(str::to_owned).collect()));
     }
     if let Some(pattern) = schema["pattern"].as_str() {
         let regex = Regex::new(pattern);
         return regex
-            .map(Values::Pattern)
-            .map_err(|error| RulesError { place: place.to_owned(), why: error.to_string() });
+            .map(ValueSet::Pattern)
+            .map_err(|error| RulesError { pointer: pointer.to_owned(), problem: error.to_string() });
     }
     match (schema["minimum"].as_u64(), schema["maximum"].as_u64()) {
-        (Some(minimum), Some(maximum)) => Ok(Values::Count { minimum, maximum }),
+        (Some(minimum), Some(maximum)) => Ok(ValueSet::Count { minimum, maximum }),
         _ => Err(RulesError {
-            place: place.to_owned(),
-            why: "its values are not closed: neither an enum, nor a pattern, nor a bounded number".to_owned(),
+            pointer: pointer.to_owned(),
+            problem: "the set of values is not closed: neither an enum, nor a pattern, nor a bounded number"
+                .to_owned(),
         }),
     }
 }

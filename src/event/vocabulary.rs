@@ -1,6 +1,6 @@
-//! The closed vocabulary of the declarations' keywords `x-source` and `x-wire`. Depends on serde only.
+//! The closed vocabulary of the keywords `x-source` and `x-wire`. Depends on serde, and on `config` for access classes.
 //!
-//! What is not in here cannot be said by a declaration: in particular there is no source that copies a free text.
+//! A declaration cannot express anything else. In particular, no source copies free-form text.
 
 use std::collections::BTreeMap;
 
@@ -11,90 +11,91 @@ use serde_json::Value;
 use crate::config::Access;
 use crate::pointer::Pointer;
 
-/// Where a property comes from: its `x-source`. Told apart by the one key that only it has.
+/// The source of a property: its `x-source`. The variants are distinguished by a key that only they have.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Source {
-    /// One value of the effective configuration.
+pub enum PropertySource {
+    /// A value of the effective configuration.
     Config(ConfigSource),
-    /// How many entries lists of the effective configuration have.
+    /// The number of entries in lists of the effective configuration.
     Count(CountSource),
-    /// An environment variable, as far as it holds a value of the property's closed set.
+    /// An environment variable, if its value is in the property's closed set.
     Env(EnvSource),
-    /// A fact of the build.
+    /// A fact about the build.
     Build(BuildSource),
 }
 
-/// One value of the effective configuration.
+/// A value of the effective configuration.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConfigSource {
-    /// Where the value stands.
+    /// The pointer to the value.
     #[serde(rename = "config", deserialize_with = "pointer")]
     pub pointer: Pointer,
-    /// What stands for a value that is not there; without it, the property is left out.
+    /// The default for a missing value. Without a default, the property is omitted.
     pub absent: Option<Value>,
-    /// What each value becomes; without it, the value itself, which must be in the property's closed set.
+    /// Maps the value to one in the property's closed set. Without a mapping, the value itself must be in the set.
     pub values: Option<BTreeMap<String, String>>,
 }
 
-/// How many entries lists of the effective configuration have.
+/// The number of entries in lists of the effective configuration.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CountSource {
-    /// The lists.
+    /// The pointers to the lists.
     #[serde(rename = "count", deserialize_with = "pointers")]
     pub pointers: Vec<Pointer>,
-    /// Only entries whose type has this `x-access`.
+    /// Counts only entries whose type has this `x-access`.
     #[serde(default, deserialize_with = "access")]
     pub access: Option<Access>,
 }
 
-/// An environment variable, as far as it holds a value of the property's closed set.
+/// An environment variable, if its value is in the property's closed set.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EnvSource {
-    /// Its name.
+    /// The name of the variable.
     #[serde(rename = "env")]
     pub variable: String,
-    /// What stands for a value outside the set; without it, the property is left out.
+    /// Replaces a value outside the set. Without a replacement, the property is omitted.
     pub unlisted: Option<String>,
-    /// The property beside which alone this one is sent, and only where that one is a listed value.
-    pub beside: Option<String>,
+    /// Another property that this one requires: this one is sent only if that one has a listed value.
+    #[serde(rename = "beside")]
+    pub requires: Option<String>,
 }
 
-/// A fact of the build.
+/// A fact about the build.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BuildSource {
-    /// Which fact.
+    /// The fact.
     #[serde(rename = "build")]
     pub fact: BuildFact,
 }
 
-/// A fact of the build.
+/// The facts about the build that an event may contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BuildFact {
-    /// The program's version.
+    /// The version of the program.
     Version,
 }
 
-/// A property's place on the wire: its `x-wire`.
+/// How a property is represented on the wire: its `x-wire`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Wire {
-    /// Number of the protobuf field.
+pub struct WireMapping {
+    /// The number of the protobuf field.
     pub field: u32,
-    /// Name in Connect JSON.
+    /// The name in Connect JSON.
     pub name: String,
-    /// What each value becomes; without it, the value itself.
+    /// Maps each value to its name on the wire. Without a mapping, the value itself is sent.
     pub values: Option<BTreeMap<String, String>>,
-    /// Properties whose counts are subtracted.
+    /// The properties whose counts are subtracted.
     #[serde(default)]
     pub minus: Vec<String>,
 }
 
-impl<'de> Deserialize<'de> for Source {
+impl<'de> Deserialize<'de> for PropertySource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let source = Value::deserialize(deserializer)?;
         let has = |key| source.get(key).is_some();
@@ -103,7 +104,11 @@ impl<'de> Deserialize<'de> for Source {
             (false, true, false, false) => serde_json::from_value(source).map(Self::Count),
             (false, false, true, false) => serde_json::from_value(source).map(Self::Env),
             (false, false, false, true) => serde_json::from_value(source).map(Self::Build),
-            _ => return Err(D::Error::custom("x-source has exactly one of config, count, env and build")),
+            _ => {
+                return Err(D::Error::custom(
+                    "x-source must have exactly one of config, count, env and build",
+                ));
+            }
         };
         read.map_err(D::Error::custom)
     }
@@ -120,5 +125,5 @@ fn pointers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Pointer>, 
 fn access<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Access>, D::Error> {
     let name = String::deserialize(deserializer)?;
     let access = Access::from_name(&name);
-    access.map(Some).ok_or_else(|| D::Error::custom(format_args!("`{name}` is no x-access")))
+    access.map(Some).ok_or_else(|| D::Error::custom(format_args!("`{name}` is not a valid x-access")))
 }

@@ -1,4 +1,5 @@
-//! Builds a [`Tree`] from saphyr-parser's events, and tells what is wrong on the way. Never recurses; never makes more than `MAX_NODES` nodes and `MAX_PROBLEMS` problems.
+//! Builds a [`Tree`] from saphyr-parser's events and collects problems. Never recurses, and never creates more than
+//! `MAX_NODES` nodes or `MAX_PROBLEMS` problems.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -6,17 +7,16 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 
 use super::extent::{
-    anchor_name, behind_bracket, behind_indicator, behind_properties, is_property_end, scalar_length,
-    skip_blank,
+    anchor_name, end_of_brackets, is_property_end, scalar_length, skip_blank, skip_indicators,
+    skip_properties,
 };
-use super::problem::{Problem, ProblemKind, duplicate, syntax};
-use super::text::Index;
-use super::tree::{Id, Kind, Node, Step, Tree};
-use super::value::{MERGE, Plain, plain};
-use super::{MAX_DEPTH, MAX_NODES, MAX_PROBLEMS};
+use super::line_index::LineIndex;
+use super::problem::{MAX_DEPTH, MAX_NODES, MAX_PROBLEMS, Problem, ProblemKind};
+use super::scalar::{MERGE_KEY, ScalarType, plain_scalar_type};
+use super::tree::{Node, NodeId, NodeKind, Slot, Tree};
 
-/// Reads the events of the first document.
-pub(crate) fn build<'a>(index: &Index<'a>) -> Tree<'a> {
+/// Builds the tree of the first document.
+pub(crate) fn build<'a>(index: &LineIndex<'a>) -> Tree<'a> {
     let mut builder = Builder::new(index);
     let mut parser = Parser::new_from_str(index.text());
     loop {
@@ -25,18 +25,18 @@ pub(crate) fn build<'a>(index: &Index<'a>) -> Tree<'a> {
             Some(Ok((event, span))) => {
                 let start = index.byte_of_char(span.start.index());
                 let end = index.byte_of_char(span.end.index());
-                if let Err(Stop(kind, at)) = builder.take(event, start, end.max(start)) {
-                    builder.stop(Problem::of(kind).at(index.char_at(at)));
+                if let Err(LimitReached { kind, byte }) = builder.push_event(event, start, end.max(start)) {
+                    builder.stop(Problem::from(kind).with_span(index.char_at(byte)));
                     break;
                 }
             }
             Some(Err(error)) => {
-                let at = index.char_at(index.byte_of_char(error.marker().index()));
+                let byte = index.byte_of_char(error.marker().index());
                 let problem = match error.info().contains("recursion limit") {
-                    true => Problem::of(ProblemKind::TooDeep),
-                    false => syntax(error.info()),
+                    true => Problem::from(ProblemKind::TooDeep),
+                    false => Problem::syntax(error.info(), index.text()[byte..].chars().next()),
                 };
-                builder.stop(problem.at(at));
+                builder.stop(problem.with_span(index.char_at(byte)));
                 break;
             }
         }
@@ -44,38 +44,48 @@ pub(crate) fn build<'a>(index: &Index<'a>) -> Tree<'a> {
     builder.tree
 }
 
-/// A limit is reached, at this byte.
-struct Stop(ProblemKind, usize);
+/// A limit was reached at this byte.
+struct LimitReached {
+    kind: ProblemKind,
+    byte: usize,
+}
 
-/// A list or a map that is not closed yet.
-struct Open {
-    id: Id,
-    /// The key that waits for its value.
-    key: Option<Id>,
-    /// Opened by a bracket, and so closed by one.
+/// A list or map that is not closed yet.
+struct OpenNode {
+    id: NodeId,
+    /// The key that has no value yet.
+    key: Option<NodeId>,
+    /// Whether a bracket opened it, so that a bracket closes it.
     bracket: bool,
 }
 
 struct Builder<'i, 'a> {
-    index: &'i Index<'a>,
+    index: &'i LineIndex<'a>,
     tree: Tree<'a>,
-    open: Vec<Open>,
-    /// From saphyr's number of an anchor to its node.
-    anchors: HashMap<usize, Id>,
-    names: HashMap<&'a str, (usize, usize)>,
-    /// Behind the last token that is not empty.
+    open: Vec<OpenNode>,
+    /// Maps saphyr-parser's number of an anchor to its node.
+    anchors: HashMap<usize, NodeId>,
+    /// Maps the name of an anchor to its latest position.
+    anchor_names: HashMap<&'a str, (usize, usize)>,
+    /// The end of the last non-empty token.
     last: usize,
 }
 
 impl<'i, 'a> Builder<'i, 'a> {
-    fn new(index: &'i Index<'a>) -> Self {
-        let tree = Tree { nodes: Vec::new(), keys: HashMap::new(), problems: Vec::new(), broken: false };
-        Self { index, tree, open: Vec::new(), anchors: HashMap::new(), names: HashMap::new(), last: 0 }
+    fn new(index: &'i LineIndex<'a>) -> Self {
+        Self {
+            index,
+            tree: Tree::default(),
+            open: Vec::new(),
+            anchors: HashMap::new(),
+            anchor_names: HashMap::new(),
+            last: 0,
+        }
     }
 
     fn stop(&mut self, problem: Problem) {
         self.tree.problems.push(problem);
-        self.tree.broken = true;
+        self.tree.incomplete = true;
         while let Some(open) = self.open.pop() {
             self.close(&open, self.last);
         }
@@ -83,37 +93,37 @@ impl<'i, 'a> Builder<'i, 'a> {
 
     fn report(&mut self, kind: ProblemKind, start: usize, end: usize) {
         let span = self.index.span(start, end);
-        self.tell(Problem::of(kind).at(span));
+        self.push_problem(Problem::from(kind).with_span(span));
     }
 
-    fn tell(&mut self, problem: Problem) {
+    fn push_problem(&mut self, problem: Problem) {
         if self.tree.problems.len() < MAX_PROBLEMS {
             self.tree.problems.push(problem);
         }
     }
 
-    fn take(&mut self, event: Event<'a>, start: usize, end: usize) -> Result<(), Stop> {
+    fn push_event(&mut self, event: Event<'a>, start: usize, end: usize) -> Result<(), LimitReached> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 self.scalar(text, style, anchor, tag.as_deref(), start, end)
             }
             Event::Alias(anchor) => {
                 let target = self.anchors.get(&anchor).copied();
-                self.add(Kind::Alias(target), start, end, false).map(drop)
+                self.add(NodeKind::Alias(target), start, end, false).map(drop)
             }
             Event::SequenceStart(anchor, tag) => {
                 self.check_tag(tag.as_deref(), "seq", start);
-                self.start(Kind::Sequence(Vec::new()), anchor, tag.is_some(), start, end)
+                self.open(NodeKind::Sequence(Vec::new()), anchor, tag.is_some(), start, end)
             }
             Event::MappingStart(anchor, tag) => {
                 self.check_tag(tag.as_deref(), "map", start);
-                let kind = Kind::Mapping { entries: Vec::new(), merges: Vec::new() };
-                self.start(kind, anchor, tag.is_some(), start, end)
+                let kind = NodeKind::Mapping { entries: Vec::new(), merges: Vec::new() };
+                self.open(kind, anchor, tag.is_some(), start, end)
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 if let Some(open) = self.open.pop() {
                     let end = if open.bracket {
-                        behind_bracket(self.index.text(), self.last, end)
+                        end_of_brackets(self.index.text(), self.last, end)
                     } else {
                         self.last
                     };
@@ -137,157 +147,166 @@ impl<'i, 'a> Builder<'i, 'a> {
         tag: Option<&Tag>,
         start: usize,
         end: usize,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), LimitReached> {
         self.check_tag(tag, "str", start);
         let is_plain = style == ScalarStyle::Plain;
         let has_properties = anchor != 0 || tag.is_some();
         let (from, to) = if is_plain && text.is_empty() && !has_properties {
-            let at = behind_indicator(self.index.text(), self.last, start);
+            let at = skip_indicators(self.index.text(), self.last, start);
             (at, at)
         } else {
             let mut from =
-                if has_properties { behind_properties(self.index.text(), start, end) } else { start };
+                if has_properties { skip_properties(self.index.text(), start, end) } else { start };
             if !has_properties && matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
-                // The event starts behind the `|`.
-                from = skip_blank(self.index.text(), behind_indicator(self.index.text(), self.last, start))
+                // The event starts after the `|` or `>`.
+                from = skip_blank(self.index.text(), skip_indicators(self.index.text(), self.last, start))
                     .min(start);
             }
             (from, from + scalar_length(&self.index.text()[from..end.max(from)]))
         };
-        let meaning = if is_plain && tag.is_none() { plain(&text) } else { Plain::String };
-        let id = self.add(Kind::Scalar(text), from, to, anchor != 0)?;
-        self.anchor(anchor, id, start, from);
-        match (self.tree.nodes[id as usize].step, meaning) {
-            (Step::Key, Plain::String) => self.key(id),
-            (Step::Key, _) => self.report(ProblemKind::KeyNotString, from, to),
-            (_, Plain::NotFinite) => self.report(ProblemKind::NotFinite, from, to),
+        let scalar_type =
+            if is_plain && tag.is_none() { plain_scalar_type(&text) } else { ScalarType::String };
+        let id = self.add(NodeKind::Scalar(text), from, to, anchor != 0)?;
+        self.record_anchor(anchor, id, start, from);
+        match (self.tree.nodes[id as usize].slot, scalar_type) {
+            (Slot::Key, ScalarType::String) => self.index_key(id),
+            (Slot::Key, _) => self.report(ProblemKind::KeyNotString, from, to),
+            (_, ScalarType::NotFinite) => self.report(ProblemKind::NotFinite, from, to),
             _ => {}
         }
         Ok(())
     }
 
-    /// Puts a key into the index, unless it is there.
-    fn key(&mut self, id: Id) {
+    /// Adds a key to the index, or reports it as a duplicate.
+    fn index_key(&mut self, id: NodeId) {
         let node = &self.tree.nodes[id as usize];
-        let (Kind::Scalar(text), Some(map)) = (&node.kind, node.parent) else { return };
-        let Kind::Mapping { entries, .. } = &self.tree.nodes[map as usize].kind else { return };
-        let slot = (map, text.clone());
-        match self.tree.keys.get(&slot) {
+        let (NodeKind::Scalar(text), Some(map)) = (&node.kind, node.parent) else { return };
+        let NodeKind::Mapping { entries, .. } = &self.tree.nodes[map as usize].kind else { return };
+        let map_and_key = (map, text.clone());
+        match self.tree.keys.get(&map_and_key) {
             None => {
-                self.tree.keys.insert(slot, entries.len());
+                self.tree.keys.insert(map_and_key, entries.len());
             }
             Some(first) => {
                 let Some(first) = entries.get(*first).map(|(key, _)| &self.tree.nodes[*key as usize]) else {
                     return;
                 };
-                let problem = duplicate(text)
-                    .at(self.index.span(node.start, node.end))
-                    .beside(self.index.span(first.start, first.end));
-                self.tell(problem);
+                let problem = Problem::duplicate_key(text)
+                    .with_span(self.index.span(node.start, node.end))
+                    .with_related(self.index.span(first.start, first.end));
+                self.push_problem(problem);
             }
         }
     }
 
-    fn start(
+    fn open(
         &mut self,
-        kind: Kind<'a>,
+        kind: NodeKind<'a>,
         anchor: usize,
         tagged: bool,
         start: usize,
         end: usize,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), LimitReached> {
         let text = self.index.text();
         let from = match anchor != 0 || tagged {
-            true => behind_properties(text, start, text.len()),
+            true => skip_properties(text, start, text.len()),
             false => start,
         };
         if self.open.len() == MAX_DEPTH {
-            return Err(Stop(ProblemKind::TooDeep, from));
+            return Err(LimitReached { kind: ProblemKind::TooDeep, byte: from });
         }
         let bracket = text[from..].starts_with(['[', '{']) && (from < end || anchor != 0 || tagged);
         let id = self.add(kind, from, from, anchor != 0)?;
-        self.anchor(anchor, id, start, from);
-        if self.tree.nodes[id as usize].step == Step::Key {
+        self.record_anchor(anchor, id, start, from);
+        if self.tree.nodes[id as usize].slot == Slot::Key {
             self.report(ProblemKind::KeyNotString, from, from + 1);
         }
         if bracket {
             self.last = from + 1;
         }
-        self.open.push(Open { id, key: None, bracket });
+        self.open.push(OpenNode { id, key: None, bracket });
         Ok(())
     }
 
-    fn close(&mut self, open: &Open, end: usize) {
+    fn close(&mut self, open: &OpenNode, end: usize) {
         let node = &mut self.tree.nodes[open.id as usize];
         node.end = end.max(node.start);
         self.last = self.last.max(node.end);
     }
 
-    /// Adds a node below the innermost open one.
-    fn add(&mut self, kind: Kind<'a>, start: usize, end: usize, anchored: bool) -> Result<Id, Stop> {
-        let id = match Id::try_from(self.tree.nodes.len()) {
+    /// Adds a node as a child of the innermost open one.
+    fn add(
+        &mut self,
+        kind: NodeKind<'a>,
+        start: usize,
+        end: usize,
+        anchored: bool,
+    ) -> Result<NodeId, LimitReached> {
+        let id = match NodeId::try_from(self.tree.nodes.len()) {
             Ok(id) if self.tree.nodes.len() < MAX_NODES => id,
-            _ => return Err(Stop(ProblemKind::TooManyNodes, start)),
+            _ => return Err(LimitReached { kind: ProblemKind::TooManyNodes, byte: start }),
         };
-        let is_alias = matches!(kind, Kind::Alias(_));
+        let is_alias = matches!(kind, NodeKind::Alias(_));
         let parent = self.open.last().map(|open| open.id);
         let anchored = anchored || parent.is_some_and(|parent| self.tree.nodes[parent as usize].anchored);
-        let step = self.hang(id);
-        self.tree.nodes.push(Node { kind, parent, step, start, end, anchored });
+        let slot = self.attach(id);
+        self.tree.nodes.push(Node { kind, parent, slot, start, end, anchored });
         self.last = self.last.max(end);
-        if is_alias && step == Step::Key {
+        if is_alias && slot == Slot::Key {
             self.report(ProblemKind::KeyNotString, start, end);
         }
-        if let (Step::Value(key), Some(map)) = (step, parent) {
-            self.merge(map, key, id);
+        if let (Slot::Value(key), Some(map)) = (slot, parent) {
+            self.record_merge(map, key, id);
         }
         Ok(id)
     }
 
-    /// Hangs the node `id`, which is about to be added, on the innermost open node.
-    fn hang(&mut self, id: Id) -> Step {
-        let Some(open) = self.open.last_mut() else { return Step::Root };
+    /// Attaches the node `id`, which is about to be added, to the innermost open node.
+    fn attach(&mut self, id: NodeId) -> Slot {
+        let Some(open) = self.open.last_mut() else { return Slot::Root };
         match &mut self.tree.nodes[open.id as usize].kind {
-            Kind::Sequence(items) => {
+            NodeKind::Sequence(items) => {
                 items.push(id);
-                Step::Item(items.len() - 1)
+                Slot::Item(items.len() - 1)
             }
-            Kind::Mapping { entries, .. } => match open.key.take() {
+            NodeKind::Mapping { entries, .. } => match open.key.take() {
                 None => {
                     open.key = Some(id);
-                    Step::Key
+                    Slot::Key
                 }
                 Some(key) => {
                     entries.push((key, id));
-                    Step::Value(key)
+                    Slot::Value(key)
                 }
             },
-            Kind::Scalar(_) | Kind::Alias(_) => Step::Root,
+            NodeKind::Scalar(_) | NodeKind::Alias(_) => Slot::Root,
         }
     }
 
-    /// Notes `value` when `key` is `<<`.
-    fn merge(&mut self, map: Id, key: Id, value: Id) {
-        if !matches!(&self.tree.nodes[key as usize].kind, Kind::Scalar(text) if text == MERGE) {
+    /// Records `value` as merged if `key` is `<<`.
+    fn record_merge(&mut self, map: NodeId, key: NodeId, value: NodeId) {
+        if !matches!(&self.tree.nodes[key as usize].kind, NodeKind::Scalar(text) if text == MERGE_KEY) {
             return;
         }
-        if let Kind::Mapping { merges, .. } = &mut self.tree.nodes[map as usize].kind {
+        if let NodeKind::Mapping { merges, .. } = &mut self.tree.nodes[map as usize].kind {
             merges.push(value);
         }
     }
 
-    fn anchor(&mut self, anchor: usize, id: Id, start: usize, end: usize) {
+    fn record_anchor(&mut self, anchor: usize, id: NodeId, start: usize, end: usize) {
         if anchor == 0 {
             return;
         }
         self.anchors.insert(anchor, id);
         let Some((from, to)) = anchor_name(self.index.text(), start, end) else { return };
-        // serde_yaml can take one anchor for another once a name is given again.
-        if let Some((first_from, first_to)) = self.names.insert(&self.index.text()[from..to], (from, to)) {
-            let problem = Problem::of(ProblemKind::AnchorRedefined)
-                .at(self.index.span(from, to))
-                .beside(self.index.span(first_from, first_to));
-            self.tell(problem);
+        // serde_yaml can resolve an alias to the wrong anchor once a name is reused.
+        if let Some((first_from, first_to)) =
+            self.anchor_names.insert(&self.index.text()[from..to], (from, to))
+        {
+            let problem = Problem::from(ProblemKind::AnchorRedefined)
+                .with_span(self.index.span(from, to))
+                .with_related(self.index.span(first_from, first_to));
+            self.push_problem(problem);
         }
     }
 

@@ -1,8 +1,8 @@
-//! Where a node really starts and ends in the text, which saphyr-parser's events do not always say. Pure: a text and places
-//! in bytes in, places out.
+//! Finds where a node starts and ends in the text, because the spans of saphyr-parser's events are not always exact. Pure;
+//! all positions are in bytes.
 
-/// Where the content starts behind anchor and tag, before `end`.
-pub(super) fn behind_properties(text: &str, start: usize, end: usize) -> usize {
+/// Returns the start of the content after anchor and tag, at most `end`.
+pub(super) fn skip_properties(text: &str, start: usize, end: usize) -> usize {
     let text = &text[..end];
     let mut at = skip_blank(text, start);
     while text[at..].starts_with(['&', '!']) {
@@ -12,9 +12,9 @@ pub(super) fn behind_properties(text: &str, start: usize, end: usize) -> usize {
     at
 }
 
-/// Where the list or map that the innermost bracket opened ends. `last` is behind the last token that is not empty; `end`
-/// is what the event says, which can be too early.
-pub(super) fn behind_bracket(text: &str, last: usize, end: usize) -> usize {
+/// Returns the end of the list or map that the innermost bracket opened. `last` is the end of the last non-empty token.
+/// `end` is the end of the event, which can be too early.
+pub(super) fn end_of_brackets(text: &str, last: usize, end: usize) -> usize {
     let mut at = skip_blank(text, last);
     if text[at..].starts_with(',') {
         at = skip_blank(text, at + 1);
@@ -22,11 +22,12 @@ pub(super) fn behind_bracket(text: &str, last: usize, end: usize) -> usize {
     if text[at..].starts_with([']', '}']) { at + 1 } else { end }
 }
 
-/// Where a value that is not written would stand: behind the last indicator between `last`, as above, and `limit`.
-pub(super) fn behind_indicator(text: &str, last: usize, limit: usize) -> usize {
+/// Returns the position of an omitted value: after the last indicator between `last`, the end of the last non-empty token,
+/// and `limit`.
+pub(super) fn skip_indicators(text: &str, last: usize, limit: usize) -> usize {
     let mut found = last;
     let mut at = skip_blank(text, found);
-    // At the limit itself only the `:` is ours: a `-` there starts the next item.
+    // At the limit itself, only a `:` belongs to this value: a `-` there starts the next item.
     while at < limit && text[at..].starts_with(['-', '?']) || at <= limit && text[at..].starts_with(':') {
         found = at + 1;
         at = skip_blank(text, found);
@@ -34,7 +35,7 @@ pub(super) fn behind_indicator(text: &str, last: usize, limit: usize) -> usize {
     found
 }
 
-/// How long the scalar at the start of `text` is. An event of a quoted one ends behind the comment that follows it.
+/// Returns the length of the scalar at the start of `text`. The event of a quoted scalar includes the comment after it.
 pub(super) fn scalar_length(text: &str) -> usize {
     let mut chars = text.char_indices().skip(1).peekable();
     match text.chars().next() {
@@ -59,7 +60,7 @@ pub(super) fn scalar_length(text: &str) -> usize {
     text.trim_end().len()
 }
 
-/// The anchor's name among the properties in `start..end`, without the `&`.
+/// Returns the range of the anchor's name, without the `&`, among the properties in `start..end`.
 pub(super) fn anchor_name(text: &str, start: usize, end: usize) -> Option<(usize, usize)> {
     let mut at = skip_blank(text, start);
     while at < end {
@@ -72,7 +73,7 @@ pub(super) fn anchor_name(text: &str, start: usize, end: usize) -> Option<(usize
     None
 }
 
-/// Behind white space and comments.
+/// Returns the position after white space and comments.
 pub(super) fn skip_blank(text: &str, mut at: usize) -> usize {
     loop {
         at = text.len() - text[at..].trim_start_matches([' ', '\t', '\n', '\r']).len();

@@ -1,54 +1,68 @@
-//! What can be wrong with a text as YAML. Depends on `text`. A message is always ours: the YAML crates' own messages
-//! may carry what stands in the file, and that may be a secret.
+//! Describes the YAML problems of a file: the limits, the kinds of problems, and their messages. Depends on `line_index` and
+//! `scalar`. Never uses the messages of the YAML crates, which may quote values of the file and thus secrets.
 
-use super::text::Span;
-use super::value::MERGE;
+use super::line_index::Span;
+use super::scalar::MERGE_KEY;
 
-/// The kinds of problems. Each stops the file from being read; none depends on what a configuration looks like.
+/// The maximum size of a file, and of all strings after alias expansion, in bytes. An output takes about 150 bytes.
+pub const MAX_BYTES: usize = 4 << 20;
+
+/// The maximum number of values in a file after alias expansion. An output takes about 10.
+pub const MAX_NODES: usize = 500_000;
+
+/// The maximum nesting depth of lists and maps. A configuration needs fewer than ten levels.
+pub const MAX_DEPTH: usize = 64;
+
+/// The maximum number of problems reported for one file, not counting the one that stops the parser. A file with more has
+/// a common cause for them.
+pub const MAX_PROBLEMS: usize = 1_000;
+
+/// The kind of a YAML problem. Each problem prevents the file from being read, and none depends on the schema of a
+/// configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ProblemKind {
     /// The bytes are not UTF-8.
     NotUtf8,
-    /// The bytes are no text at all.
+    /// The file is not a text file.
     Binary,
-    /// The file is larger than [`MAX_BYTES`](super::MAX_BYTES), or its aliases expand beyond that.
+    /// The file is larger than [`MAX_BYTES`], or its aliases expand beyond that.
     TooLarge,
-    /// Lists and maps are nested deeper than [`MAX_DEPTH`](super::MAX_DEPTH).
+    /// Lists and maps are nested deeper than [`MAX_DEPTH`].
     TooDeep,
-    /// There are more values than [`MAX_NODES`](super::MAX_NODES), aliases expanded.
+    /// The file contains more values than [`MAX_NODES`] after alias expansion.
     TooManyNodes,
-    /// There is nothing in the file, or nothing but comments.
+    /// The file is empty or contains only comments.
     Empty,
     /// The document is not a map.
     RootNotMap,
-    /// The text does not follow YAML's grammar.
+    /// The file does not follow the YAML grammar.
     Syntax,
-    /// A key stands twice in one map.
+    /// A map contains the same key twice.
     DuplicateKey,
-    /// A key is a number, a bool, a null, a list, a map or an alias.
+    /// A key is a number, a boolean, null, a list, a map or an alias.
     KeyNotString,
     /// A value has a tag such as `!x`.
     Tag,
-    /// A number is infinite or not a number.
+    /// A number is infinite or NaN.
     NotFinite,
     /// `<<` has a value that cannot be merged.
     Merge,
-    /// One anchor's name is given twice.
+    /// Two anchors have the same name.
     AnchorRedefined,
 }
 
-/// One problem, and where it is.
+/// A problem and its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// What kind of problem.
+    /// The kind of the problem.
     pub kind: ProblemKind,
-    /// What is wrong, without anything from the file but the names of keys.
+    /// What is wrong. Contains nothing from the file except names of keys.
     pub message: String,
-    /// What to do, where there is something to do.
+    /// What the user can do about it, if known.
     pub help: Option<String>,
-    /// Where, unless it is the file as a whole.
+    /// The position; `None` for the file as a whole.
     pub span: Option<Span>,
-    /// The other place it is about, such as the first of two equal keys.
+    /// A second position that the problem involves, such as the first of two equal keys.
     pub related: Option<Span>,
 }
 
@@ -58,154 +72,160 @@ impl Problem {
         Self { kind, message: message.into(), help, span: None, related: None }
     }
 
-    pub(crate) fn at(mut self, span: Span) -> Self {
-        self.span = Some(span);
+    /// Sets the position, if it is known.
+    pub(crate) fn with_span(mut self, span: impl Into<Option<Span>>) -> Self {
+        self.span = span.into().or(self.span);
         self
     }
 
-    pub(crate) fn beside(mut self, related: Span) -> Self {
+    pub(crate) fn with_related(mut self, related: Span) -> Self {
         self.related = Some(related);
         self
     }
 
-    /// The problem of `kind`, in words that fit any file.
-    pub(crate) fn of(kind: ProblemKind) -> Self {
-        let (message, help) = match kind {
-            ProblemKind::NotUtf8 => ("not UTF-8", "save the file as UTF-8"),
-            ProblemKind::Binary => {
-                ("not a text file", "check the path: a configuration is YAML, as UTF-8 text")
-            }
-            ProblemKind::TooLarge => {
-                ("more than 4 MiB, aliases expanded", "split the services over several agents")
-            }
+    /// Returns the problem of a key that occurs twice in one map.
+    pub(crate) fn duplicate_key(key: &str) -> Self {
+        let help = match key {
+            MERGE_KEY => "merge several maps with a list: `<<: [*one, *other]`",
+            _ => "remove one of the two",
+        };
+        Self::new(ProblemKind::DuplicateKey, format!("duplicate key `{}`", display_key(key)), help)
+    }
+
+    /// Translates a syntax error of a YAML crate. `found` is the character at which the parser stopped.
+    ///
+    /// The result contains nothing of `parser_message`, which may quote the file.
+    pub(crate) fn syntax(parser_message: &str, found: Option<char>) -> Self {
+        let is_known = |pattern: &str| parser_message.contains(pattern);
+        let (message, help) = if is_known(RESERVED_CHARACTER) && found == Some('\t') {
+            ("tab used for indentation", "use spaces")
+        } else {
+            let known = SYNTAX.iter().find(|(pattern, ..)| is_known(pattern));
+            known.map_or(("invalid YAML", ""), |(_, message, help)| (*message, *help))
+        };
+        Self::new(ProblemKind::Syntax, message, help)
+    }
+}
+
+/// Creates a problem with a general message, without details of the file.
+impl From<ProblemKind> for Problem {
+    fn from(kind: ProblemKind) -> Self {
+        let (message, help): (String, &str) = match kind {
+            ProblemKind::NotUtf8 => ("the file is not UTF-8".into(), "save the file as UTF-8"),
+            ProblemKind::Binary => (
+                "the file is not a text file".into(),
+                "check the path; the configuration must be YAML in UTF-8",
+            ),
+            ProblemKind::TooLarge => (
+                format!("more than {} MiB after alias expansion", MAX_BYTES >> 20),
+                "split the services across several agents",
+            ),
             ProblemKind::TooDeep => {
-                ("nested deeper than 64 levels", "check the brackets and the indentation")
+                (format!("more than {MAX_DEPTH} nesting levels"), "check brackets and indentation")
             }
             ProblemKind::TooManyNodes => (
-                "more than 500000 values, aliases expanded",
-                "write fewer aliases, or split the services over several agents",
+                format!("more than {MAX_NODES} values after alias expansion"),
+                "use fewer aliases, or split the services across several agents",
             ),
-            ProblemKind::Empty => ("no configuration in this file", "start with `version: v2`"),
+            ProblemKind::Empty => ("the file contains no configuration".into(), "start with `version: v2`"),
             ProblemKind::RootNotMap => {
-                ("the configuration is not a map", "write `key: value` lines, such as `version: v2`")
+                ("the configuration is not a map".into(), "write `key: value` lines, such as `version: v2`")
             }
-            ProblemKind::Syntax => ("not valid YAML", ""),
-            ProblemKind::DuplicateKey => ("a key stands twice in one map", "remove one of the two"),
-            ProblemKind::KeyNotString => ("a key that is not a string", "write the key in quotes"),
-            ProblemKind::Tag => ("a tag is not supported here", "remove the `!` and what follows it"),
-            ProblemKind::NotFinite => {
-                ("a number that is not finite", "write a finite number, or quotes around a text")
+            ProblemKind::Syntax => ("invalid YAML".into(), ""),
+            ProblemKind::DuplicateKey => ("duplicate key".into(), "remove one of the two"),
+            ProblemKind::KeyNotString => ("key is not a string".into(), "put the key in quotes"),
+            ProblemKind::Tag => {
+                ("YAML tags are not supported".into(), "remove the tag, which starts with `!`")
             }
+            ProblemKind::NotFinite => (
+                "number is not finite".into(),
+                "write a finite number, or put quotes around the value to make it a string",
+            ),
             ProblemKind::Merge => (
-                "`<<` can merge only a map, or a list of maps",
-                "write an alias of a map, such as `<<: *defaults`",
+                "`<<` can merge only a map or a list of maps".into(),
+                "use an alias of a map, such as `<<: *defaults`",
             ),
             ProblemKind::AnchorRedefined => {
-                ("this anchor's name is already taken", "give each anchor a name of its own")
+                ("duplicate anchor name".into(), "give each anchor a unique name")
             }
         };
         Self::new(kind, message, help)
     }
 }
 
-/// The problem of a key that stands twice.
-pub(crate) fn duplicate(key: &str) -> Problem {
-    let message = format!("key `{}` stands twice in one map", display_key(key));
-    let help = match key {
-        MERGE => "merge several maps as a list: `<<: [*one, *other]`",
-        _ => "remove one of the two",
-    };
-    Problem::new(ProblemKind::DuplicateKey, message, help)
-}
-
-/// A key as it may be shown: as it is, or `...` where it does not look like a name. A key can be a slip of the space in
-/// `token:secret`.
+/// Returns a key as it may be displayed: unchanged, or `...` if it does not look like a name.
+///
+/// A key can contain a secret by mistake, as in `token:secret`, where the space after the `:` is missing.
 #[must_use]
 pub fn display_key(key: &str) -> &str {
-    let is_part = |found: char| found.is_ascii_alphanumeric() || "_-./*<".contains(found);
-    if (1..=64).contains(&key.len()) && key.chars().all(is_part) { key } else { "..." }
+    let is_name_char = |found: char| found.is_ascii_alphanumeric() || "_-./*<".contains(found);
+    if (1..=64).contains(&key.len()) && key.chars().all(is_name_char) { key } else { "..." }
 }
 
-/// What a YAML crate said about a text that does not follow the grammar, in our words. Nothing of `said` is taken over.
-pub(crate) fn syntax(said: &str) -> Problem {
-    let known = SYNTAX.iter().find(|(pattern, ..)| said.contains(pattern));
-    let (message, help) = known.map_or(("this is not valid YAML", ""), |(_, message, help)| (message, help));
-    Problem::new(ProblemKind::Syntax, message, help)
-}
+/// Part of the parsers' message about a character that cannot start a value, which includes a tab before a key.
+const RESERVED_CHARACTER: &str = "cannot start any token";
 
-/// From a part of what libyaml or saphyr says to our message and our help. The first that fits is taken.
+/// Maps part of a message of libyaml or saphyr-parser to our message and help. The first match wins.
 const SYNTAX: &[(&str, &str, &str)] = &[
     (
         "mapping values are not allowed",
-        "a `:` cannot stand here",
-        "start the keys of one map in one column, put a space behind a key's `:`, and quotes around a value that holds `: `",
+        "unexpected `:`",
+        "align the keys of a map; put a space after the `:`, and quotes around a value that contains `: `",
     ),
     (
         "sequence entries are not allowed",
-        "a `- ` cannot stand here",
-        "put each item on a line of its own, in the column of its neighbours",
+        "unexpected `- `",
+        "put each item on its own line, aligned with the other items",
     ),
-    ("tab", "a tab cannot indent", "indent with spaces"),
+    ("tab", "tab used for indentation", "use spaces"),
     (
         "while scanning a quoted scalar",
-        "a quoted text is not closed as it should be",
-        "close the quotes; a `\\` in double quotes needs to be `\\\\`",
+        "quoted string is not closed",
+        "close the quotes; write `\\\\` for a `\\` in double quotes",
     ),
-    ("unexpected end of stream", "the file ends inside of a quoted text", "close the quotes"),
-    ("escape", "an unknown escape in double quotes", "write `\\\\` for a `\\`, or use single quotes"),
-    (
-        "cannot start any token",
-        "no value can start with this character",
-        "put quotes around the value; indent with spaces, never with tabs",
-    ),
+    ("unexpected end of stream", "the file ends inside a quoted string", "close the quotes"),
+    ("escape", "unknown escape sequence in double quotes", "write `\\\\` for a `\\`, or use single quotes"),
+    (RESERVED_CHARACTER, "value starts with a reserved character", "put quotes around the value"),
     (
         "expected ','",
-        "a `[` list or a `{` map is not closed, or a `,` is missing",
-        "close each bracket, put a `,` between the items",
+        "`[` or `{` is not closed, or a `,` is missing",
+        "close each bracket, and put a `,` between the items",
     ),
-    (
-        "flow",
-        "a `[` list or a `{` map is not written as it should be",
-        "close each bracket, put a `,` between the items",
-    ),
-    ("expected ':'", "a `:` is missing behind a key", "write `key: value`, with a space behind the `:`"),
+    ("flow", "malformed `[...]` list or `{...}` map", "close each bracket, and put a `,` between the items"),
+    ("expected ':'", "missing `:` after a key", "write `key: value`, with a space after the `:`"),
     (
         "did not find expected key",
-        "a key should stand here",
-        "start the keys of one map in one column; put quotes around a value that starts with a special character",
+        "expected a key",
+        "align the keys of a map; put quotes around a value that starts with a special character",
     ),
-    ("expected '-'", "a `- ` should stand here", "start the items of one list in one column"),
+    ("expected '-'", "expected `- `", "align the items of a list"),
     (
         "unknown anchor",
-        "an alias whose anchor is not defined above",
-        "put quotes around a value that starts with `*`",
+        "alias of an anchor that is not defined above",
+        "define the anchor first, or put quotes around a value that starts with `*`",
     ),
     (
         "while scanning an anchor",
-        "an anchor or an alias without a name",
+        "anchor or alias without a name",
         "put quotes around a value that starts with `&` or `*`",
     ),
     (
         "while scanning an alias",
-        "an anchor or an alias without a name",
+        "anchor or alias without a name",
         "put quotes around a value that starts with `&` or `*`",
     ),
-    (
-        "block scalar",
-        "a text block after `|` or `>` is not written as it should be",
-        "indent each of its lines with spaces",
-    ),
+    ("block scalar", "malformed block after `|` or `>`", "indent each line of the block with spaces"),
     (
         "directive",
-        "a `%` line is not supported here",
+        "unsupported `%` directive",
         "remove the line, or put quotes around a value that starts with `%`",
     ),
-    ("tag", "a tag is not written as it should be", "put quotes around a value that starts with `!`"),
+    ("tag", "malformed tag", "put quotes around a value that starts with `!`"),
+    ("expected <document start>", "this line does not belong to the map above it", "align the keys of a map"),
     (
-        "expected <document start>",
-        "this does not belong to the map above it",
-        "start the keys of one map in one column",
+        "node content",
+        "missing value, or a value that starts with a special character",
+        "put quotes around the value",
     ),
-    ("node content", "a value is missing, or starts with a special character", "put quotes around the value"),
-    ("indent", "the indentation does not fit", "start the keys of one map in one column"),
+    ("indent", "inconsistent indentation", "align the keys of a map"),
 ];

@@ -1,7 +1,7 @@
-//! What a text becomes, and what is said about one that becomes nothing.
+//! Tests parsed values, positions, and the problems of invalid files.
 
-mod hostile;
-mod trees;
+mod malformed_input;
+mod round_trip;
 
 use serde_json::json;
 
@@ -11,10 +11,10 @@ fn value(text: &str) -> Value {
     parse(text).unwrap_or_else(|problems| panic!("{text:?}: {problems:?}")).value
 }
 
-/// What is wrong, a line a problem: where, the kind, the other place, the message, the help.
-fn wrong(text: &str) -> String {
+/// Lists the problems of a text, one per line: position, kind, related position, message, help.
+fn problems_of(text: &str) -> String {
     let problems = parse(text).expect_err(text);
-    let place = |span: Option<Span>| match span {
+    let show = |span: Option<Span>| match span {
         None => "file".to_owned(),
         Some(Span { start, end }) if start.line == end.line => {
             format!("{}:{}-{}", start.line, start.column, end.column)
@@ -22,9 +22,9 @@ fn wrong(text: &str) -> String {
         Some(Span { start, end }) => format!("{}:{}-{}:{}", start.line, start.column, end.line, end.column),
     };
     let line = |problem: &Problem| {
-        let related = problem.related.map(|span| format!(" (and {})", place(Some(span)))).unwrap_or_default();
+        let related = problem.related.map(|span| format!(" (and {})", show(Some(span)))).unwrap_or_default();
         let help = problem.help.as_deref().unwrap_or("-");
-        format!("{} {:?}{related}: {}; {help}", place(problem.span), problem.kind, problem.message)
+        format!("{} {:?}{related}: {}; {help}", show(problem.span), problem.kind, problem.message)
     };
     problems.iter().map(line).collect::<Vec<_>>().join("\n")
 }
@@ -34,7 +34,7 @@ fn kinds(text: &str) -> Vec<ProblemKind> {
 }
 
 #[test]
-fn scalars_keep_the_type_that_yaml_1_2_gives_them() {
+fn plain_scalars_have_their_yaml_1_2_types() {
     let text = "\
 a: 00012
 b: yes
@@ -76,7 +76,7 @@ fn keys_keep_their_order() {
 }
 
 #[test]
-fn aliases_and_merges_are_resolved_and_own_keys_win() {
+fn aliases_and_merges_are_resolved_and_own_keys_take_precedence() {
     let text = "\
 base: &base {type: memory, path: /a}
 other: &other {path: /b, extra: 1}
@@ -101,7 +101,7 @@ four:
             "four": {"path": "/d", "extra": 1},
         })
     );
-    let positions = Positions::of(text);
+    let positions = Positions::parse(text);
     let at = |span: Option<Span>| span.map(|span| &text[span.start.byte..span.end.byte]);
     let line = |span: Option<Span>| span.map(|span| span.start.line);
     assert_eq!(at(positions.value("/one/path")), Some("/a"));
@@ -116,25 +116,17 @@ four:
 }
 
 #[test]
-fn tags_of_the_core_schema_that_change_nothing_are_read() {
+fn redundant_core_schema_tags_are_accepted() {
     assert_eq!(value("a: !!str 12\nb: !!map {c: !!seq [1]}\n"), json!({"a": "12", "b": {"c": [1]}}));
 }
 
 #[test]
-fn the_limits_in_the_messages_are_the_limits() {
-    let says = |kind, limit: String| assert!(Problem::of(kind).message.contains(&limit), "{kind:?} {limit}");
-    says(ProblemKind::TooLarge, format!("{} MiB", MAX_BYTES >> 20));
-    says(ProblemKind::TooDeep, format!("{MAX_DEPTH} levels"));
-    says(ProblemKind::TooManyNodes, format!("{MAX_NODES} values"));
-}
-
-#[test]
-fn a_key_that_is_no_name_is_not_repeated() {
+fn a_key_that_does_not_look_like_a_name_is_not_shown() {
     assert_eq!(display_key("app.kubernetes.io/name"), "app.kubernetes.io/name");
     for key in ["token:abc", "a b", "", "\u{1b}[31m", &"k".repeat(65)] {
         assert_eq!(display_key(key), "...");
     }
-    assert!(!wrong("{token:abc: 1, token:abc: 2}").contains("abc"));
+    assert!(!problems_of("{token:abc: 1, token:abc: 2}").contains("abc"));
 }
 
 #[test]
@@ -150,18 +142,19 @@ fn only_the_first_document_is_read() {
 }
 
 #[test]
-fn bytes_are_told_apart() {
+fn decode_rejects_everything_except_utf8() {
     assert_eq!(decode(b"\xef\xbb\xbfa: 1"), Ok("a: 1"));
-    let kind = |bytes: &[u8]| decode(bytes).expect_err("refused").kind;
+    let kind = |bytes: &[u8]| decode(bytes).expect_err("rejected").kind;
     assert_eq!(kind(b"\xff\xfea\0"), ProblemKind::NotUtf8);
     assert_eq!(kind(b"\x7fELF\x02\x01\x01\0\0"), ProblemKind::Binary);
     assert_eq!(kind(b"a: \xe9\n"), ProblemKind::NotUtf8);
     assert_eq!(kind(&vec![b' '; MAX_BYTES + 1]), ProblemKind::TooLarge);
-    assert!(decode(b"a: 1\nb: \xe9\n").expect_err("refused").message.contains("line 2"));
+    let problem = decode(b"a: 1\nb: \xe9\n").expect_err("rejected");
+    insta::assert_snapshot!(problem.message, @"invalid UTF-8 on line 2");
 }
 
 #[test]
-fn nothing_and_something_else_are_told_apart() {
+fn an_empty_file_differs_from_a_root_that_is_not_a_map() {
     for text in ["", "\n\n", "# only a comment\n", "---\n", "--- # c\n...\n", "null\n", "~"] {
         assert_eq!(kinds(text), [ProblemKind::Empty], "{text:?}");
     }
@@ -172,7 +165,7 @@ fn nothing_and_something_else_are_told_apart() {
 }
 
 #[test]
-fn all_problems_that_leave_the_grammar_alone_are_found_at_once() {
+fn all_problems_of_a_file_with_valid_syntax_are_reported() {
     let text = "\
 a: 1
 b: {x: 1, y: 2, x: 3}
@@ -188,18 +181,18 @@ e: &n 2
 <<: {f: 1}
 *n : 4
 ";
-    insta::assert_snapshot!(wrong(text));
+    insta::assert_snapshot!(problems_of(text));
 }
 
 #[test]
-fn a_merge_of_something_else_is_a_problem() {
+fn only_maps_can_be_merged() {
     for text in ["a: 1\n<<: 5\n", "<<:\n", "<<: [{a: 1}, b]\n", "<<: {<<: x}\n"] {
         assert_eq!(kinds(text), [ProblemKind::Merge], "{text:?}");
     }
 }
 
 #[test]
-fn errors_of_grammar_are_in_our_words() {
+fn syntax_errors_have_our_own_messages() {
     let texts = [
         "a: b: c\n",
         "a: 'b\n",
@@ -243,14 +236,14 @@ fn errors_of_grammar_are_in_our_words() {
         .iter()
         .map(|text| match parse(text) {
             Ok(parsed) => format!("{text:?}\n  fine: {}", parsed.value),
-            Err(_) => format!("{text:?}\n  {}", wrong(text).replace('\n', "\n  ")),
+            Err(_) => format!("{text:?}\n  {}", problems_of(text).replace('\n', "\n  ")),
         })
         .collect();
     insta::assert_snapshot!(lines.join("\n"));
 }
 
 #[test]
-fn positions_are_those_of_the_text() {
+fn keys_and_values_have_positions() {
     let text = "\
 # comment
 a: &x !!str  one # c
@@ -269,7 +262,7 @@ d:
 é: {\"q r\": , s}
 e: *x
 ";
-    let positions = Positions::of(text);
+    let positions = Positions::parse(text);
     let mut out = String::new();
     for pointer in [
         "", "/a", "/b", "/b/0", "/b/1", "/b/2", "/b/2/k", "/b/3", "/b/3/0", "/b/3/1", "/b/3/1/m", "/c", "/d",
@@ -298,9 +291,9 @@ e: *x
 }
 
 #[test]
-fn positions_hold_what_came_before_an_error() {
-    let positions = Positions::of("a: 1\nb:\n  - x\n  - \"y\nc: 2\n");
-    assert!(positions.broken());
+fn positions_before_a_syntax_error_are_known() {
+    let positions = Positions::parse("a: 1\nb:\n  - x\n  - \"y\nc: 2\n");
+    assert!(positions.is_incomplete());
     assert_eq!(positions.value("/b/0").map(|span| span.start.line), Some(3));
     assert_eq!(positions.value("/c"), None);
 }

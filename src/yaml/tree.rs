@@ -1,61 +1,61 @@
-//! A text's first document as an arena of nodes that know where they stand, and what is wrong in it. Depends on
-//! nothing but the problems that it holds; `build` makes it.
+//! The first document of a file as an arena of nodes with positions, and the problems found in it. Depends on `problem`;
+//! built by `build`.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::problem::Problem;
 
-/// A node's place in the arena.
-pub(crate) type Id = u32;
+/// The index of a node in the arena.
+pub(crate) type NodeId = u32;
 
-/// How a node hangs on its parent.
+/// The slot of its parent that a node fills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// It is the document.
+pub(crate) enum Slot {
+    /// The node is the document.
     Root,
-    /// It is the item at this index.
+    /// The node is the list item at this index.
     Item(usize),
-    /// It is a key.
+    /// The node is a key of a map.
     Key,
-    /// It is the value of this key.
-    Value(Id),
+    /// The node is the value of this key.
+    Value(NodeId),
 }
 
 #[derive(Debug)]
-pub(crate) enum Kind<'a> {
+pub(crate) enum NodeKind<'a> {
     Scalar(Cow<'a, str>),
-    /// Names the node that it stands for, unless that is unknown.
-    Alias(Option<Id>),
-    Sequence(Vec<Id>),
+    /// An alias of this node; `None` if the anchor is unknown.
+    Alias(Option<NodeId>),
+    Sequence(Vec<NodeId>),
     Mapping {
-        entries: Vec<(Id, Id)>,
+        entries: Vec<(NodeId, NodeId)>,
         /// The values of `<<`.
-        merges: Vec<Id>,
+        merges: Vec<NodeId>,
     },
 }
 
 #[derive(Debug)]
 pub(crate) struct Node<'a> {
-    pub(crate) kind: Kind<'a>,
-    pub(crate) parent: Option<Id>,
-    pub(crate) step: Step,
-    /// In bytes, without anchor and tag.
+    pub(crate) kind: NodeKind<'a>,
+    pub(crate) parent: Option<NodeId>,
+    pub(crate) slot: Slot,
+    /// Start in bytes, after anchor and tag.
     pub(crate) start: usize,
-    /// In bytes; before the white space that follows.
+    /// End in bytes, before trailing white space.
     pub(crate) end: usize,
-    /// Whether this node, or one around it, has an anchor: then it has more pointers than one.
+    /// Whether this node or one of its ancestors has an anchor, so that it may have more than one pointer.
     pub(crate) anchored: bool,
 }
 
-/// The arena, in the order of the text.
-#[derive(Debug)]
+/// The arena, in the order of the file.
+#[derive(Debug, Default)]
 pub(crate) struct Tree<'a> {
     pub(crate) nodes: Vec<Node<'a>>,
-    /// From a map and a key to the entry's place in the map. The first of two equal keys is here.
-    pub(crate) keys: HashMap<(Id, Cow<'a, str>), usize>,
-    /// Everything that is wrong, in the order of the text. A syntax error is the last one: nothing is known behind it.
+    /// Maps a map and a key to the index in the map's entries. Of equal keys, the first one is indexed.
+    pub(crate) keys: HashMap<(NodeId, Cow<'a, str>), usize>,
+    /// All problems, in the order of the file. A syntax error is always the last one, because parsing stops there.
     pub(crate) problems: Vec<Problem>,
-    /// Whether the end of the document was not reached.
-    pub(crate) broken: bool,
+    /// Whether parsing stopped before the end of the document.
+    pub(crate) incomplete: bool,
 }

@@ -1,5 +1,5 @@
-//! From text to `serde_json::Value`: one visitor over serde_yaml's deserializer, with a budget that bounds what aliases can
-//! expand to. Depends on serde_yaml, which also decides what a plain scalar is. Gives no positions.
+//! Parses text into a `serde_json::Value` with a visitor over serde_yaml's deserializer and a budget that limits alias
+//! expansion. Depends on `problem` and `scalar`. Does not record positions.
 
 use std::cell::Cell;
 use std::fmt;
@@ -8,85 +8,67 @@ use serde::de::{self, DeserializeSeed, EnumAccess, MapAccess, SeqAccess, Visitor
 use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
-use super::problem::ProblemKind;
-use super::{MAX_BYTES, MAX_DEPTH, MAX_NODES};
+use super::problem::{MAX_BYTES, MAX_DEPTH, MAX_NODES, ProblemKind};
+use super::scalar::MERGE_KEY;
 
-/// The key whose value is merged into its map.
-pub(crate) const MERGE: &str = "<<";
-
-/// Why there is no value.
-pub(crate) struct Refused {
-    /// What this module refused, or nothing where the YAML crate did.
+/// A document could not be parsed into a value.
+pub(crate) struct ValueError {
+    /// The problem that this module found; `None` if the YAML crate reported the error.
     pub(crate) kind: Option<ProblemKind>,
-    /// What the YAML crate says. May hold values of the file: only to be compared with what is known.
-    pub(crate) said: String,
-    /// The character, from 0, where it stopped, if it knows.
+    /// The YAML crate's message. It may quote values of the file, so compare it with known messages but never show it.
+    pub(crate) parser_message: String,
+    /// The character, counted from 0, at which the YAML crate stopped, if known.
     pub(crate) character: Option<usize>,
 }
 
-/// The first document of `text`, and whether another one follows.
-pub(crate) fn first(text: &str) -> Result<(Value, bool), Refused> {
+impl From<ProblemKind> for ValueError {
+    fn from(kind: ProblemKind) -> Self {
+        Self { kind: Some(kind), parser_message: String::new(), character: None }
+    }
+}
+
+/// Parses the first document of `text`. Also returns whether another one follows.
+pub(crate) fn parse_first_document(text: &str) -> Result<(Value, bool), ValueError> {
     let budget =
-        Budget { nodes: Cell::new(MAX_NODES), bytes: Cell::new(MAX_BYTES), refused: Cell::new(None) };
+        Budget { nodes: Cell::new(MAX_NODES), bytes: Cell::new(MAX_BYTES), problem: Cell::new(None) };
     let mut documents = serde_yaml::Deserializer::from_str(text);
     let Some(document) = documents.next() else {
-        return Err(Refused { kind: Some(ProblemKind::Empty), said: String::new(), character: None });
+        return Err(ProblemKind::Empty.into());
     };
     match (Seed { budget: &budget, depth: 0 }).deserialize(document) {
         Ok(value) => Ok((value, documents.next().is_some())),
-        Err(error) => Err(Refused {
-            kind: budget.refused.get(),
+        Err(error) => Err(ValueError {
+            kind: budget.problem.get(),
             character: error.location().map(|location| location.index()),
-            said: error.to_string(),
+            parser_message: error.to_string(),
         }),
     }
 }
 
-/// What a plain scalar stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Plain {
-    Null,
-    Bool,
-    Number,
-    NotFinite,
-    String,
-}
-
-/// What the plain scalar `text` stands for, by the rules that [`first`] follows.
-pub(crate) fn plain(text: &str) -> Plain {
-    match text {
-        "" | "~" | "null" | "Null" | "NULL" => Plain::Null,
-        "true" | "True" | "TRUE" | "false" | "False" | "FALSE" => Plain::Bool,
-        _ => match text.parse::<serde_yaml::Number>() {
-            Ok(number) if number.is_finite() => Plain::Number,
-            Ok(_) => Plain::NotFinite,
-            Err(_) => Plain::String,
-        },
-    }
-}
-
-/// What may still be built, shared by all levels.
+/// The remaining numbers of nodes and bytes, shared by all nesting levels.
 struct Budget {
     nodes: Cell<usize>,
     bytes: Cell<usize>,
-    refused: Cell<Option<ProblemKind>>,
+    /// The problem that stopped the deserializer, whose own error type cannot carry it.
+    problem: Cell<Option<ProblemKind>>,
 }
 
 impl Budget {
-    fn refuse<E: de::Error>(&self, kind: ProblemKind) -> E {
-        self.refused.set(Some(kind));
-        E::custom("refused")
+    /// Records the problem and returns a placeholder error, which stops the deserializer.
+    fn fail<E: de::Error>(&self, kind: ProblemKind) -> E {
+        self.problem.set(Some(kind));
+        E::custom("rejected")
     }
 
-    fn node<E: de::Error>(&self) -> Result<(), E> {
-        let left = self.nodes.get().checked_sub(1).ok_or_else(|| self.refuse(ProblemKind::TooManyNodes))?;
+    fn spend_node<E: de::Error>(&self) -> Result<(), E> {
+        let left = self.nodes.get().checked_sub(1).ok_or_else(|| self.fail(ProblemKind::TooManyNodes))?;
         self.nodes.set(left);
         Ok(())
     }
 
-    fn text<E: de::Error>(&self, text: &str) -> Result<String, E> {
+    fn copy_string<E: de::Error>(&self, text: &str) -> Result<String, E> {
         let left =
-            self.bytes.get().checked_sub(text.len()).ok_or_else(|| self.refuse(ProblemKind::TooLarge))?;
+            self.bytes.get().checked_sub(text.len()).ok_or_else(|| self.fail(ProblemKind::TooLarge))?;
         self.bytes.set(left);
         Ok(text.to_owned())
     }
@@ -100,10 +82,10 @@ struct Seed<'b> {
 }
 
 impl Seed<'_> {
-    /// The seed of what is inside.
+    /// Returns the seed for the contents of a list or map.
     fn inner<E: de::Error>(self) -> Result<Self, E> {
         if self.depth == MAX_DEPTH {
-            return Err(self.budget.refuse(ProblemKind::TooDeep));
+            return Err(self.budget.fail(ProblemKind::TooDeep));
         }
         Ok(Self { depth: self.depth + 1, ..self })
     }
@@ -113,7 +95,7 @@ impl<'de> DeserializeSeed<'de> for Seed<'_> {
     type Value = Value;
 
     fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        self.budget.node()?;
+        self.budget.spend_node()?;
         deserializer.deserialize_any(self)
     }
 }
@@ -129,9 +111,9 @@ impl<'de> Visitor<'de> for Seed<'_> {
         Ok(Value::Null)
     }
 
-    /// The deserializer's word for a file without any document.
+    /// Called for a file without any document.
     fn visit_none<E: de::Error>(self) -> Result<Value, E> {
-        Err(self.budget.refuse(ProblemKind::Empty))
+        Err(self.budget.fail(ProblemKind::Empty))
     }
 
     fn visit_bool<E: de::Error>(self, value: bool) -> Result<Value, E> {
@@ -146,8 +128,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         Ok(Value::Number(value.into()))
     }
 
-    // JSON numbers end at 64 bits. What is larger loses digits, as it does in every JSON reader; nothing in a
-    // configuration is that large.
+    // A JSON number has at most 64 bits. Larger ones lose precision, as in any JSON parser; a configuration has none.
     fn visit_i128<E: de::Error>(self, value: i128) -> Result<Value, E> {
         self.visit_f64(value as f64)
     }
@@ -157,11 +138,11 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| self.budget.refuse(ProblemKind::NotFinite))
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| self.budget.fail(ProblemKind::NotFinite))
     }
 
     fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
-        self.budget.text(value).map(Value::String)
+        self.budget.copy_string(value).map(Value::String)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
@@ -178,30 +159,30 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let mut map = Map::new();
         let mut merge = None;
         while let Some(key) = entries.next_key_seed(KeySeed(self.budget))? {
-            if key == MERGE {
+            if key == MERGE_KEY {
                 let value = entries.next_value_seed(inner)?;
                 if merge.replace(value).is_some() {
-                    return Err(self.budget.refuse(ProblemKind::DuplicateKey));
+                    return Err(self.budget.fail(ProblemKind::DuplicateKey));
                 }
                 continue;
             }
             match map.entry(key) {
-                Entry::Occupied(_) => return Err(self.budget.refuse(ProblemKind::DuplicateKey)),
+                Entry::Occupied(_) => return Err(self.budget.fail(ProblemKind::DuplicateKey)),
                 Entry::Vacant(entry) => entry.insert(entries.next_value_seed(inner)?),
             };
         }
         if let Some(value) = merge {
-            merge_into(&mut map, value).map_err(|kind| self.budget.refuse(kind))?;
+            merge_into(&mut map, value).map_err(|kind| self.budget.fail(kind))?;
         }
         Ok(Value::Object(map))
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, _tagged: A) -> Result<Value, A::Error> {
-        Err(self.budget.refuse(ProblemKind::Tag))
+        Err(self.budget.fail(ProblemKind::Tag))
     }
 }
 
-/// Adds what `map` does not have yet. Of a list of maps, an earlier one wins.
+/// Adds the keys that `map` does not have yet. In a list of maps, the earlier one takes precedence.
 fn merge_into(map: &mut Map<String, Value>, value: Value) -> Result<(), ProblemKind> {
     let sources = match value {
         Value::Array(items) => items,
@@ -225,14 +206,14 @@ impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
     type Value = String;
 
     fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
-        // Decided here, and not by `deserialize_str`, because that would take the number 1 for the text "1".
+        // Not `deserialize_str`, because that would accept the number 1 as the string "1".
         let seed = Seed { budget: self.0, depth: MAX_DEPTH };
         match deserializer.deserialize_any(seed) {
             Ok(Value::String(key)) => Ok(key),
-            Ok(_) => Err(self.0.refuse(ProblemKind::KeyNotString)),
+            Ok(_) => Err(self.0.fail(ProblemKind::KeyNotString)),
             Err(error) => {
-                if self.0.refused.get() == Some(ProblemKind::TooDeep) {
-                    self.0.refused.set(Some(ProblemKind::KeyNotString));
+                if self.0.problem.get() == Some(ProblemKind::TooDeep) {
+                    self.0.problem.set(Some(ProblemKind::KeyNotString));
                 }
                 Err(error)
             }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value;
 use tbot::config::{FormatVersion, Purpose, load, structure};
-use tbot::diagnostic::{Format, Severity};
+use tbot::diagnostic::{ReportFormat, Severity};
 
 use crate::cases::said;
 use crate::values::{any_text, fitting, mutated};
@@ -65,7 +65,7 @@ fn what_is_no_map_is_refused_by_both() {
 
 /// Loads a text and renders what is found in every format; `said` asserts that it is usable exactly without an error.
 fn loads(text: &str) -> Result<(), TestCaseError> {
-    for format in [Format::Human, Format::Json, Format::Github] {
+    for format in [ReportFormat::Human, ReportFormat::Json, ReportFormat::Github] {
         said(text.as_bytes(), Purpose::Start, format);
     }
     Ok(())

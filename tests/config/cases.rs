@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tbot::config::{Purpose, load};
-use tbot::diagnostic::{Code, Diagnostic, Format, Report, Severity, Source, render, summary};
+use tbot::diagnostic::{Code, Diagnostic, Report, ReportFormat, Severity, SourceFile, render, summary};
 use tbot::yaml;
 
 /// Cases whose rendering for programs and for GitHub is kept too.
@@ -12,27 +12,27 @@ const OTHER_FORMATS: [&str; 4] =
     ["destination-twice", "join-uri-conflict", "top-level-unknown-key", "version-1-templates"];
 
 /// What a run says of one file, its bytes as they are on disk.
-pub(crate) fn said(bytes: &[u8], purpose: Purpose, format: Format) -> String {
+pub(crate) fn said(bytes: &[u8], purpose: Purpose, format: ReportFormat) -> String {
     let (text, loaded) = match yaml::decode(bytes) {
         Ok(text) => (text, load(Some(text), &[], purpose)),
         Err(problem) => {
             let nothing = |_: &str| None;
-            let source = Source::new("tbot.yaml", "", &nothing);
+            let source = SourceFile::new("tbot.yaml", "", &nothing);
             return shown(&source, vec![Diagnostic::from(problem)], format);
         }
     };
     let disclosure = loaded.disclosure();
     let has_errors = loaded.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     assert_eq!(loaded.effective.is_none(), has_errors, "usable exactly without an error");
-    shown(&Source::new("tbot.yaml", text, &disclosure), loaded.diagnostics, format)
+    shown(&SourceFile::new("tbot.yaml", text, &disclosure), loaded.diagnostics, format)
 }
 
-fn shown<'a>(source: &'a Source<'a>, diagnostics: Vec<Diagnostic>, format: Format) -> String {
+fn shown<'a>(source: &'a SourceFile<'a>, diagnostics: Vec<Diagnostic>, format: ReportFormat) -> String {
     let report = Report::new(source, diagnostics);
     let reports = [report];
     let mut out = String::new();
     render(&mut out, format, false, &reports).unwrap();
-    if format == Format::Human {
+    if format == ReportFormat::Human {
         let gap = if out.is_empty() { "" } else { "\n" };
         out.push_str(gap);
         out.push_str(&summary(&reports));
@@ -60,10 +60,10 @@ fn every_case() {
         settings.remove_input_file();
         settings.set_omit_expression(true);
         settings.bind(|| {
-            insta::assert_snapshot!("human", said(&bytes, purpose, Format::Human));
+            insta::assert_snapshot!("human", said(&bytes, purpose, ReportFormat::Human));
             if OTHER_FORMATS.contains(&name) {
-                insta::assert_snapshot!("json", said(&bytes, purpose, Format::Json));
-                insta::assert_snapshot!("github", said(&bytes, purpose, Format::Github));
+                insta::assert_snapshot!("json", said(&bytes, purpose, ReportFormat::Json));
+                insta::assert_snapshot!("github", said(&bytes, purpose, ReportFormat::Github));
             }
         });
     });

@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 
 use tbot::config::{Purpose, load};
-use tbot::diagnostic::Format;
+use tbot::diagnostic::ReportFormat;
 use tbot::yaml::{self, MAX_BYTES};
 
 use crate::cases::said;
 
 fn said_of(text: &str) -> String {
-    said(text.as_bytes(), Purpose::Validate, Format::Human)
+    said(text.as_bytes(), Purpose::Validate, ReportFormat::Human)
 }
 
 /// A file with as many outputs, each of these lines with its own number for `N`.

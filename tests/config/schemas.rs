@@ -195,7 +195,7 @@ fn every_deprecated_property_and_type_has_a_warning() {
         .diagnostics
         .into_iter()
         .filter(|found| found.code == Code::Deprecated && found.help.is_some())
-        .filter_map(|found| found.place.pointer().cloned())
+        .filter_map(|found| found.target.pointer().cloned())
         .collect();
     let (_, value) = fixture(FormatVersion::V2);
     let mut deprecated = 0;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 use tbot::config::{FormatVersion, Purpose};
-use tbot::diagnostic::Format;
+use tbot::diagnostic::ReportFormat;
 
 use crate::agreement::run;
 use crate::cases::said;
@@ -73,7 +73,7 @@ fn takes_a_word(pointer: &str) -> bool {
 }
 
 fn is_silent(text: &str) -> Result<(), TestCaseError> {
-    for format in [Format::Human, Format::Json, Format::Github] {
+    for format in [ReportFormat::Human, ReportFormat::Json, ReportFormat::Github] {
         let said = said(text.as_bytes(), Purpose::Start, format);
         prop_assert!(!said.contains(CANARY), "{:?} of\n{}\nsays\n{}", format, text, said);
     }

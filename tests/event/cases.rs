@@ -1,5 +1,5 @@
-//! Case folders: `tbot.yaml` and, where there is one, `environment`; the snapshot is the event, where each of its
-//! properties came from, and the body that carries it.
+//! Tests one event per case directory with a `tbot.yaml` and, optionally, an `environment`. The snapshot contains the value
+//! and provenance of each property, and the request body.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,9 +7,9 @@ use std::fs;
 use std::path::Path;
 
 use tbot::config::{Purpose, load};
-use tbot::event::{Built, Facts, Provenance, Rules, body, build};
+use tbot::event::{BuildContext, BuiltEvent, Provenance, Rules, build, request_body};
 
-const ID: &str = "00000000-0000-4000-8000-000000000000";
+const DISTINCT_ID: &str = "00000000-0000-4000-8000-000000000000";
 
 #[test]
 fn cases() {
@@ -19,27 +19,27 @@ fn cases() {
         let effective = loaded.effective.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
         let environment = environment(file.parent().unwrap());
         let rules = Rules::embedded().unwrap();
-        let facts = Facts { version: "1.2.3", environment: &|name| environment.get(name).cloned() };
-        let built = build(&rules, effective.value(), facts).unwrap();
-        let sent = serde_json::to_string_pretty(&body(&rules, &built.event, ID)).unwrap();
-        insta::assert_snapshot!(format!("{}\n{sent}", describe(&built)));
+        let context = BuildContext { version: "1.2.3", environment: &|name| environment.get(name).cloned() };
+        let built = build(&rules, effective.value(), context).unwrap();
+        let body = serde_json::to_string_pretty(&request_body(&rules, &built.event, DISTINCT_ID)).unwrap();
+        insta::assert_snapshot!(format!("{}\n{body}", describe(&built)));
     });
 }
 
-fn environment(folder: &Path) -> BTreeMap<String, String> {
-    let text = fs::read_to_string(folder.join("environment")).unwrap_or_default();
+fn environment(directory: &Path) -> BTreeMap<String, String> {
+    let text = fs::read_to_string(directory.join("environment")).unwrap_or_default();
     let pairs = text.lines().filter_map(|line| line.split_once('='));
     pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-fn describe(built: &Built) -> String {
+fn describe(built: &BuiltEvent) -> String {
     let mut lines = String::new();
     for property in &built.properties {
-        let value = property.value.as_ref().map_or("(left out)".to_owned(), ToString::to_string);
+        let value = property.value.as_ref().map_or("(omitted)".to_owned(), ToString::to_string);
         let origin = match &property.provenance {
             Provenance::Config(pointers) => join(pointers),
-            Provenance::Absent(pointers) => format!("nothing at {}", join(pointers)),
-            Provenance::Env { variable, verdict } => format!("{variable}: {verdict:?}"),
+            Provenance::Absent(pointers) => format!("no value at {}", join(pointers)),
+            Provenance::Env { variable, outcome } => format!("{variable}: {outcome:?}"),
             Provenance::Build => "the build".to_owned(),
         };
         writeln!(lines, "{} = {value} from {origin}", property.name).unwrap();

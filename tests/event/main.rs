@@ -1,7 +1,7 @@
-//! The event, from a configuration and an environment to the body that would be sent.
+//! Tests the event, from a configuration and an environment to the request body.
 
-#![expect(clippy::unwrap_used, reason = "a test says what broke by panicking")]
+#![expect(clippy::unwrap_used, reason = "a failing test panics")]
 
 mod cases;
-mod closed;
+mod closed_values;
 mod declarations;

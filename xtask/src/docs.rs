@@ -15,7 +15,7 @@ use crate::generated::GeneratedFile;
 pub(crate) fn generate() -> Result<Vec<GeneratedFile>> {
     let config = tbot::config::schema::generate();
     let config_v1 = tbot::config::schema::generate_v1();
-    let event = tbot::event::generate();
+    let event = tbot::event::generate_schema();
     let telemetry = telemetry::page(&event, &config, &config_v1)?;
     let configuration = configuration::page(&config, &config_v1);
     Ok(vec![

@@ -83,7 +83,7 @@ impl FoundParts {
     /// Adds the unsupported properties of one definition; each comes with whether it is set, or on.
     fn properties(&mut self, at: &str, definition: &str, properties: &[(&str, bool)]) {
         for (property, is_set) in properties {
-            if let Some(what) = support::refused(definition, property).filter(|_| *is_set) {
+            if let Some(what) = support::unsupported_property(definition, property).filter(|_| *is_set) {
                 self.push(&format!("{at}/{property}"), what.to_owned());
             }
         }
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn every_listed_property_is_refused_if_it_is_set() {
-        for (definition, property, what) in support::REFUSED {
+        for (definition, property, what) in support::UNSUPPORTED_PROPERTIES {
             let value = match *property {
                 "scoped" | "fips" => serde_json::json!(true),
                 _ => serde_json::json!("a"),

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 
 use serde_json::Value;
-use tbot::diagnostic::{Code, Format};
+use tbot::diagnostic::{Code, ReportFormat};
 use tbot::yaml;
 
 use crate::cli::{ConfigureArgs, GlobalArgs, MigrateArgs, OutputFileArgs};
@@ -48,7 +48,7 @@ pub(crate) fn migrate(global: &GlobalArgs, args: &MigrateArgs, cx: &mut Context<
     }
     write_yaml("migrate", effective.value(), &args.output, cx)?;
     cx.stdout.flush()?;
-    let report = render(&[configuration], Format::Human, cx.colour.stderr);
+    let report = render(&[configuration], ReportFormat::Human, cx.colour.stderr);
     writeln!(cx.stderr, "{}\ncomments were not copied to the new file", report.text)?;
     Ok(())
 }

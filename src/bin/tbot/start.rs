@@ -6,7 +6,7 @@ use std::path::Path;
 use tbot::agent::{Agent, AgentError, AgentOptions, Clock, Randomness, Signals, control};
 use tbot::config::{Effective, Input, Purpose, is_on};
 use tbot::diagnostic::Severity;
-use tbot::event::{Provenance, Rules, Verdict};
+use tbot::event::{EnvOutcome, Provenance, Rules};
 use tbot::pointer::Pointer;
 use tokio::runtime::Builder;
 use tokio::sync::watch;
@@ -126,7 +126,7 @@ fn telemetry_request(effective: &Effective, cx: &Context<'_>) -> Result<Option<T
             }
         };
     for property in &event.properties {
-        if let Provenance::Env { variable, verdict: Verdict::Unlisted } = &property.provenance {
+        if let Provenance::Env { variable, outcome: EnvOutcome::Unlisted } = &property.provenance {
             tracing::debug!(
                 "the value of {variable} is not sent because the event does not list it; to list a value, add it to \
                  the declarations of the event and raise the event's version"

@@ -1,8 +1,8 @@
 //! `tbot validate`: checks files one by one and reports on standard output. Uses no network.
 
-use tbot::diagnostic::Format;
+use tbot::diagnostic::ReportFormat;
 
-use crate::cli::{ReportFormat, ValidateArgs};
+use crate::cli::{self, ValidateArgs};
 use crate::configuration::{Configuration, render};
 use crate::context::Context;
 use crate::exit::{ExitStatus, Failure};
@@ -21,13 +21,13 @@ pub(crate) fn validate(args: &ValidateArgs, cx: &mut Context<'_>) -> Result<(), 
         }
     }
     let format = match args.format {
-        ReportFormat::Human => Format::Human,
-        ReportFormat::Json => Format::Json,
-        ReportFormat::Github => Format::Github,
+        cli::ReportFormat::Human => ReportFormat::Human,
+        cli::ReportFormat::Json => ReportFormat::Json,
+        cli::ReportFormat::Github => ReportFormat::Github,
     };
     let report = render(&configurations, format, cx.colour.stdout);
     cx.stdout.write_all(report.text.as_bytes())?;
-    if format == Format::Human && !configurations.is_empty() {
+    if format == ReportFormat::Human && !configurations.is_empty() {
         let gap = if report.text.is_empty() { "" } else { "\n" };
         writeln!(cx.stdout, "{gap}{}", report.summary)?;
     }

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 
 use super::{Findings, indexed};
 use crate::config::{AclMode, Config, DEFAULT_STORAGE_PATH, Destination, Service, SymlinkMode};
-use crate::diagnostic::{Code, Diagnostic, Place};
+use crate::diagnostic::{Code, Diagnostic, Target};
 use crate::pointer::Pointer;
 
 pub(super) fn check(destination: &Destination, place: &Pointer, findings: &mut Findings<'_>) {
@@ -96,10 +96,10 @@ pub(super) fn check_collisions(config: &Config, findings: &mut Findings<'_>) {
             Entry::Occupied(entry) => findings.report(
                 Diagnostic::new(
                     Code::SameDestination,
-                    Place::Value(place),
+                    Target::Value(place),
                     "another one writes here, too, and they overwrite each other's files",
                 )
-                .with_related("it is this one", Place::Value(entry.get().clone()))
+                .with_related("it is this one", Target::Value(entry.get().clone()))
                 .with_help(format!("give each its own `{key}`")),
             ),
         }

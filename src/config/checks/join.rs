@@ -2,7 +2,7 @@
 
 use super::{Findings, Purpose};
 use crate::config::{Config, Destination, JoinMethod, Location, Onboarding, is_on};
-use crate::diagnostic::{Code, Diagnostic, Place, Severity};
+use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;
 
 pub(super) fn check(config: &Config, purpose: Purpose, findings: &mut Findings<'_>) {
@@ -29,7 +29,7 @@ fn addresses(config: &Config, purpose: Purpose, findings: &mut Findings<'_>) {
             "remove `auth_server`",
         ),
         (None, None) if purpose == Purpose::Start => findings.report(
-            Diagnostic::new(Code::MissingAddress, Place::File, "no address to connect to")
+            Diagnostic::new(Code::MissingAddress, Target::File, "no address to connect to")
                 .with_help("write `proxy_server: <host>:443`, or give `--proxy-server` or `TELEPORT_PROXY`"),
         ),
         _ => {}
@@ -49,7 +49,7 @@ fn addresses(config: &Config, purpose: Purpose, findings: &mut Findings<'_>) {
                 },
             ),
             Port::Other => findings.report(
-                Diagnostic::new(Code::InvalidAddress, Place::Value(place), "the port is not a number")
+                Diagnostic::new(Code::InvalidAddress, Target::Value(place), "the port is not a number")
                     .with_severity(Severity::Warning)
                     .with_help("write `<host>:<port>`, with a port from 1 to 65535"),
             ),
@@ -103,7 +103,7 @@ fn method(config: &Config, onboarding: &Onboarding, purpose: Purpose, findings: 
     let place = Pointer::root().key("onboarding");
     let Some(method) = onboarding.join_method else {
         if purpose == Purpose::Start {
-            let place = if config.onboarding.is_some() { Place::Key(place) } else { Place::File };
+            let place = if config.onboarding.is_some() { Target::Key(place) } else { Target::File };
             findings.report(
                 Diagnostic::new(Code::MissingJoinMethod, place, "no join method").with_help(
                     "write `onboarding: {join_method: token, token: ...}`, or give `--join-method`",
@@ -132,7 +132,7 @@ fn method(config: &Config, onboarding: &Onboarding, purpose: Purpose, findings: 
         if there && !used(block) {
             let message = format!("`join_method: {method}` does not use this block");
             findings.report(
-                Diagnostic::new(Code::UnusedBlock, Place::Key(place.key(block)), message)
+                Diagnostic::new(Code::UnusedBlock, Target::Key(place.key(block)), message)
                     .with_help("remove the block, or correct `join_method`"),
             );
         }
@@ -180,7 +180,7 @@ fn blocks(onboarding: &Onboarding, findings: &mut Findings<'_>) {
         );
         if bound.static_key_path.is_some() {
             findings.deprecated(
-                Place::Key(place.key("static_key_path")),
+                Target::Key(place.key("static_key_path")),
                 "`static_key_path` is another spelling of `static_private_key_path`",
                 "write `static_private_key_path`",
             );

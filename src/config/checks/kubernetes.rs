@@ -2,7 +2,7 @@
 
 use super::{Findings, text};
 use crate::config::{KubernetesArgoCd, KubernetesSelector, KubernetesV2, is_on};
-use crate::diagnostic::{Code, Diagnostic, Place};
+use crate::diagnostic::{Code, Diagnostic, Target};
 use crate::pointer::Pointer;
 
 /// The variables of a context's or cluster's name.
@@ -52,7 +52,7 @@ pub(super) fn check_argo_cd(argo: &KubernetesArgoCd, place: &Pointer, findings: 
         findings.report(
             Diagnostic::new(
                 Code::RequiresOther,
-                Place::Key(place.key("cluster_resources")),
+                Target::Key(place.key("cluster_resources")),
                 "`cluster_resources` goes only with `namespaces`",
             )
             .with_help("write `namespaces`, or remove it: without `namespaces` everything may be managed"),

@@ -2,7 +2,7 @@
 
 use super::Findings;
 use crate::config::{Config, GoDuration, Service};
-use crate::diagnostic::{Code, Diagnostic, Place, Severity};
+use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;
 
 /// The longest that a cluster lets credentials live.
@@ -17,7 +17,7 @@ pub(super) fn check_top_level(config: &Config, findings: &mut Findings<'_>) {
         } else {
             "`certificate_ttl` is another spelling of `credential_ttl`"
         };
-        findings.deprecated(Place::Key(root.key("certificate_ttl")), what, "write `credential_ttl`");
+        findings.deprecated(Target::Key(root.key("certificate_ttl")), what, "write `credential_ttl`");
     }
     let ttl_key =
         if config.credential_ttl.is_some_and(|ttl| !ttl.is_zero()) || config.certificate_ttl.is_none() {
@@ -79,7 +79,7 @@ fn incomplete(place: &Pointer, there: &str, missing: &str, findings: &mut Findin
     findings.report(
         Diagnostic::new(
             Code::IncompleteLifetime,
-            Place::Key(place.key(there)),
+            Target::Key(place.key(there)),
             format!("`{there}` is there without `{missing}`"),
         )
         .with_help("write both, or neither to take those of the top level"),
@@ -116,7 +116,7 @@ impl Resolved {
             let place = if ttl_is_written { ttl_place.clone() } else { interval_place };
             let message = format!("credentials live {ttl}, but are renewed only every {interval}");
             findings.report(
-                Diagnostic::new(Code::TtlBelowInterval, Place::Value(place), message)
+                Diagnostic::new(Code::TtlBelowInterval, Target::Value(place), message)
                     .with_severity(severity)
                     .with_help("write a `renewal_interval` of at most half the `credential_ttl`"),
             );
@@ -124,7 +124,7 @@ impl Resolved {
         if ttl > LONGEST && !self.long {
             let message = format!("credentials would live {ttl}; the cluster allows {LONGEST}");
             findings.report(
-                Diagnostic::new(Code::TtlTooLong, Place::Value(ttl_place), message)
+                Diagnostic::new(Code::TtlTooLong, Target::Value(ttl_place), message)
                     .with_severity(severity)
                     .with_help("write at most `24h`"),
             );

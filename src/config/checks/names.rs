@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{Findings, indexed};
 use crate::config::Config;
-use crate::diagnostic::{Code, Diagnostic, Place};
+use crate::diagnostic::{Code, Diagnostic, Target};
 use crate::pointer::Pointer;
 
 /// Names of the agent's own services.
@@ -53,8 +53,8 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
                     "a service without a name gets this one"
                 };
                 findings.report(
-                    Diagnostic::new(Code::DuplicateName, Place::Value(at), what)
-                        .with_related("it is this one", Place::Value(related))
+                    Diagnostic::new(Code::DuplicateName, Target::Value(at), what)
+                        .with_related("it is this one", Target::Value(related))
                         .with_help("give each service its own name"),
                 );
             }

@@ -2,7 +2,7 @@
 
 use super::Findings;
 use crate::config::{Service, is_on};
-use crate::diagnostic::{Code, Diagnostic, Place};
+use crate::diagnostic::{Code, Diagnostic, Target};
 use crate::pointer::Pointer;
 
 pub(super) fn check(service: &Service, place: &Pointer, findings: &mut Findings<'_>) {
@@ -19,7 +19,7 @@ pub(super) fn check(service: &Service, place: &Pointer, findings: &mut Findings<
             for (key, there) in fields {
                 if there {
                     let message = format!("a scoped bot cannot use `{key}`");
-                    let place = Place::Key(place.key(key));
+                    let place = Target::Key(place.key(key));
                     findings.report(
                         Diagnostic::new(Code::NotScoped, place, message)
                             .with_help("remove it, or `scoped: true`"),

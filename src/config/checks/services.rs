@@ -5,7 +5,7 @@ use crate::config::{
     BeamsVnet, Database, DatabaseFormat, Destination, Identifier, Location, Service, SpiffeSvid,
     SpiffeWorkloadApi, SvidSans,
 };
-use crate::diagnostic::{Code, Diagnostic, Place, Severity};
+use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;
 
 pub(super) fn check(service: &Service, place: &Pointer, findings: &mut Findings<'_>) {
@@ -105,7 +105,7 @@ fn listen(address: &Location, place: &Pointer, findings: &mut Findings<'_>) {
         findings.report(
             Diagnostic::new(
                 Code::InvalidAddress,
-                Place::Value(place.key("listen")),
+                Target::Value(place.key("listen")),
                 "only a TCP address or a Unix socket can be listened at",
             )
             .with_severity(Severity::Warning)
@@ -147,14 +147,14 @@ fn exclude_roles(
 fn superseded(service: &Service, place: &Pointer, findings: &mut Findings<'_>) {
     if !service.fields().roles().is_empty() {
         findings.deprecated(
-            Place::Key(place.key("roles")),
+            Target::Key(place.key("roles")),
             "newer servers do not let a service take fewer roles than its bot",
             "give the bot only these roles, and remove `roles`",
         );
     }
     if service.fields().has_certificate_ttl() {
         findings.deprecated(
-            Place::Key(place.key("certificate_ttl")),
+            Target::Key(place.key("certificate_ttl")),
             "`certificate_ttl` is another spelling of `credential_ttl`",
             "write `credential_ttl`",
         );
@@ -165,7 +165,7 @@ fn superseded(service: &Service, place: &Pointer, findings: &mut Findings<'_>) {
         _ => return,
     };
     let what = format!("newer agents do not have `{}`", service.type_name());
-    findings.deprecated(Place::Value(place.key("type")), &what, successor);
+    findings.deprecated(Target::Value(place.key("type")), &what, successor);
 }
 
 fn check_database(database: &Database, place: &Pointer, findings: &mut Findings<'_>) {
@@ -210,7 +210,7 @@ fn check_svid(service: &SpiffeSvid, place: &Pointer, findings: &mut Findings<'_>
     }
     if service.svid.jwts.is_some() {
         findings.deprecated(
-            Place::Key(place.key("svid").key("jwts")),
+            Target::Key(place.key("svid").key("jwts")),
             "`jwts` stands beside `svid`, not in it",
             "move it one level up",
         );

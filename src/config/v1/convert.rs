@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{ConfigV1, DestinationV1, DirectoryV1, MemoryV1, TemplateBlockV1, TemplateName, TemplateV1};
-use crate::diagnostic::{Code, Diagnostic, Place, Severity};
+use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;
 
 /// A configuration of version 1 as one of version 2.
@@ -81,7 +81,7 @@ impl Converted {
 
     fn report(&mut self, place: Pointer, message: impl Into<String>, help: &str) {
         self.diagnostics
-            .push(Diagnostic::new(Code::InvalidV1, Place::Value(place), message).with_help(help.to_owned()));
+            .push(Diagnostic::new(Code::InvalidV1, Target::Value(place), message).with_help(help.to_owned()));
     }
 
     fn destination(
@@ -224,7 +224,7 @@ impl Converted {
         if v1.cluster.as_ref().is_some_and(|cluster| !cluster.is_empty()) && !matches!(kind, Kind::Identity) {
             let message = format!("`cluster` is not used for {}", kind.noun());
             self.diagnostics.push(
-                Diagnostic::new(Code::InvalidV1, Place::Key(from.key("cluster")), message)
+                Diagnostic::new(Code::InvalidV1, Target::Key(from.key("cluster")), message)
                     .with_severity(Severity::Warning)
                     .with_help("remove it: only an identity can be for a leaf cluster"),
             );

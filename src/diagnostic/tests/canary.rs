@@ -1,11 +1,11 @@
-//! A secret, placed wherever people place them, in files that are right, wrong and broken: it is in no output.
+//! Tests that a secret never appears in the output, wherever it is in a valid, invalid or malformed file.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::yaml::Positions;
 
-/// Lines in which `@` is the secret. It is no key of its own, and no value of a key whose value may be shown.
+/// Lines in which `@` is the secret. It is never a whole key, and never the value of a key whose value may be shown.
 const LINES: &[&str] = &[
     "token: @",
     "tokn: @",
@@ -63,7 +63,7 @@ fn text() -> impl Strategy<Value = String> {
     let line = (0..4_usize, prop::sample::select(LINES))
         .prop_map(|(level, line)| format!("{:1$}{line}", "", level * 2));
     let line = prop_oneof![3 => prop::sample::select(LINES).prop_map(str::to_owned), 2 => line];
-    // The text of a visible block may be shown, so that only a comment can follow it.
+    // A visible block extends to the end of the file unless only a comment follows, so it comes last.
     let last = prop::sample::select(&["", "\nnote: |  # @\n  fine\n# @"][..]);
     (prop::collection::vec(line, 1..8), last).prop_map(|(lines, last)| lines.join("\n") + last)
 }
@@ -72,21 +72,21 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn no_output_has_any_part_of_a_secret(template in text(), secret in "[QZXJK]{8}") {
+    fn no_output_contains_any_part_of_a_secret(template in text(), secret in "[QZXJK]{8}") {
         let text = template.replace('@', &secret);
-        let source = Source::new("tbot.yaml", &text, &Known);
+        let source = SourceFile::new("tbot.yaml", &text, &FixedDisclosure);
         let mut diagnostics: Vec<Diagnostic> =
             yaml::parse(&text).err().into_iter().flatten().map(Diagnostic::from).collect();
-        // Not only where something is wrong: everywhere, because anything could be.
-        let positions = Positions::of(&text);
+        // Add a diagnostic at every position, because a check could report any of them.
+        let positions = Positions::parse(&text);
         for (start, _) in text.char_indices() {
             for end in [start, (start + 3).min(text.len()), text.len()] {
-                let place = Place::Span(positions.span(start, end));
-                diagnostics.push(Diagnostic::new(Code::WrongType, place, "wrong"));
+                let target = Target::Span(positions.span(start, end));
+                diagnostics.push(Diagnostic::new(Code::WrongType, target, "wrong"));
             }
         }
         let reports = [Report::new(&source, diagnostics)];
-        for format in [Format::Human, Format::Json, Format::Github] {
+        for format in [ReportFormat::Human, ReportFormat::Json, ReportFormat::Github] {
             let mut out = String::new();
             render(&mut out, format, false, &reports).unwrap();
             for part in secret.as_bytes().windows(2) {

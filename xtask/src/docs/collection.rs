@@ -4,7 +4,7 @@
 use serde_json::Value;
 use tbot::config::schema::{class_of, resolve};
 use tbot::config::{Access, Sensitivity};
-use tbot::event::{Rules, Source};
+use tbot::event::{PropertySource, Rules};
 
 use super::markdown::{code, table};
 use super::sections::{Section, sections};
@@ -72,13 +72,13 @@ fn event_properties(
     };
     let pointer = renamed.iter().find(|(from, _)| *from == pointer).map_or(pointer.as_str(), |(_, to)| *to);
     let access = section.schema["x-access"].as_str().and_then(Access::from_name).filter(|_| key == "type");
-    let reads = |source: &Source| match source {
-        Source::Config(source) => source.pointer.as_str() == pointer,
-        Source::Count(source) => {
+    let reads = |source: &PropertySource| match source {
+        PropertySource::Config(source) => source.pointer.as_str() == pointer,
+        PropertySource::Count(source) => {
             source.pointers.iter().any(|list| list.as_str() == pointer)
                 || (access.is_some() && source.access == access)
         }
-        Source::Env(_) | Source::Build(_) => false,
+        PropertySource::Env(_) | PropertySource::Build(_) => false,
     };
     let mut names: Vec<String> =
         rules.properties.iter().filter(|rule| reads(&rule.source)).map(|rule| rule.name.clone()).collect();

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use tbot::config::schema::resolve;
-use tbot::diagnostic::{Code, Judge};
+use tbot::diagnostic::{Code, Phase};
 use tbot::support;
 
 use super::environment;
@@ -156,7 +156,7 @@ fn description(root: &Value, definition: &str, key: &str, property: &Value) -> S
             );
         }
     }
-    if let Some(what) = support::refused(definition, key) {
+    if let Some(what) = support::unsupported_property(definition, key) {
         description +=
             &format!(" This version does not support {what}: `tbot start` reports an error and exits.");
     }
@@ -183,21 +183,21 @@ fn join_methods(config: &Value) -> String {
 fn diagnostics() -> String {
     let mut page = include_str!("configuration/diagnostics.md").to_owned();
     for (judge, title, summary) in [
-        (Judge::Yaml, "YAML", "The file must be a YAML document that contains a map."),
+        (Phase::Yaml, "YAML", "The file must be a YAML document that contains a map."),
         (
-            Judge::Structure,
+            Phase::Structure,
             "Structure",
             "The map must match the JSON Schema. An editor that uses the schema reports these problems, too.",
         ),
         (
-            Judge::Meaning,
+            Phase::Meaning,
             "Meaning",
             "The values must follow rules that a schema cannot express, such as how they fit together.",
         ),
     ] {
         let rows: Vec<Vec<String>> = Code::ALL
             .iter()
-            .filter(|code| code.judge() == judge)
+            .filter(|code| code.phase() == judge)
             .map(|diagnostic| {
                 let severity = diagnostic.severity().name();
                 vec![code(diagnostic.name()), severity.to_owned(), cell(diagnostic.summary())]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde_json::{Map, Value};
 use tbot::config::{Access, Service};
-use tbot::event::{Rule, Rules, Source, Values};
+use tbot::event::{PropertySource, Rule, Rules, ValueSet};
 
 use super::collection;
 use super::markdown::{GENERATED_NOTICE, cell, code, table};
@@ -62,24 +62,24 @@ fn sources_and_values(rules: &Rules) -> String {
     format!("\n### Sources and values\n\n{}", table(&["property", "source", "values"], &rows))
 }
 
-fn values(values: &Values) -> String {
+fn values(values: &ValueSet) -> String {
     match values {
-        Values::Enum(values) if values.len() <= 2 => {
+        ValueSet::Enum(values) if values.len() <= 2 => {
             values.iter().map(|value| code(value)).collect::<Vec<_>>().join(" or ")
         }
-        Values::Enum(values) => format!("one of {}, listed below", values.len()),
-        Values::Pattern(pattern) => format!("string that matches {}", code(pattern.as_str())),
-        Values::Count { minimum, maximum } => format!("integer from {minimum} to {maximum}"),
+        ValueSet::Enum(values) => format!("one of {}, listed below", values.len()),
+        ValueSet::Pattern(pattern) => format!("string that matches {}", code(pattern.as_str())),
+        ValueSet::Count { minimum, maximum } => format!("integer from {minimum} to {maximum}"),
     }
 }
 
-fn source(source: &Source) -> String {
+fn source(source: &PropertySource) -> String {
     match source {
-        Source::Config(source) => {
+        PropertySource::Config(source) => {
             let path = source.pointer.as_str().trim_start_matches('/').replace('/', ".");
             format!("configuration property {}", code(&path))
         }
-        Source::Count(source) => {
+        PropertySource::Count(source) => {
             let lists: Vec<String> =
                 source.pointers.iter().map(|list| code(list.as_str().trim_start_matches('/'))).collect();
             let class = source
@@ -87,22 +87,22 @@ fn source(source: &Source) -> String {
                 .map_or(String::new(), |access| format!(" in the access class {}", code(access.name())));
             format!("number of entries of {}{class}", lists.join(" and "))
         }
-        Source::Env(source) => {
-            let condition = match (&source.unlisted, &source.beside) {
+        PropertySource::Env(source) => {
+            let condition = match (&source.unlisted, &source.requires) {
                 (Some(other), _) => format!("; a value that is not listed becomes {}", code(other)),
                 (_, Some(required)) => format!("; omitted unless {} has a listed value", code(required)),
                 _ => String::new(),
             };
             format!("environment variable {}{condition}", code(&source.variable))
         }
-        Source::Build(_) => "the build".to_owned(),
+        PropertySource::Build(_) => "the build".to_owned(),
     }
 }
 
 fn long_value_lists(rules: &Rules) -> String {
     let mut section = String::from("\nThe lists of values:\n\n");
     for rule in &rules.properties {
-        if let Values::Enum(values) = &rule.values
+        if let ValueSet::Enum(values) = &rule.values
             && values.len() > 2
         {
             let values: Vec<String> = values.iter().map(|value| code(value)).collect();
@@ -139,7 +139,7 @@ fn request(rules: &Rules) -> Result<String> {
         .filter_map(|rule: &Rule| Some((rule.name.clone(), rule.example.clone()?)))
         .collect();
     let event = serde_json::from_value(Value::Object(example.clone()))?;
-    let body = tbot::event::body(rules, &event, EXAMPLE_ID);
+    let body = tbot::event::request_body(rules, &event, EXAMPLE_ID);
     let transport = &rules.transport;
     let mut headers: BTreeMap<&str, String> =
         transport.headers.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();

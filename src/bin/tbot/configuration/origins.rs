@@ -15,7 +15,7 @@ pub(crate) struct OriginDescriber<'a> {
 impl Configuration {
     /// Returns a describer for values of the effective configuration.
     pub(crate) fn origins(&self) -> OriginDescriber<'_> {
-        OriginDescriber { configuration: self, positions: Positions::of(&self.yaml) }
+        OriginDescriber { configuration: self, positions: Positions::parse(&self.yaml) }
     }
 
     /// Returns each input that overrides a value of the file, with that value's key and line.
@@ -23,7 +23,7 @@ impl Configuration {
         if self.overrides.is_empty() || self.yaml.is_empty() {
             return Vec::new();
         }
-        let positions = Positions::of(&self.yaml);
+        let positions = Positions::parse(&self.yaml);
         let overridden = |by: &Override| {
             let pointer = by.pointer().as_str();
             let span = positions.key(pointer).or_else(|| positions.value(pointer))?;

@@ -1,6 +1,8 @@
 //! Reports the diagnostics of configurations: as text for people and programs, or one by one for the log.
 
-use tbot::diagnostic::{self, Diagnostic, Disclosure, Format, Place, Report, Severity, Source, summary};
+use tbot::diagnostic::{
+    self, Diagnostic, Disclosure, Report, ReportFormat, Severity, SourceFile, Target, summary,
+};
 
 use super::Configuration;
 use crate::context::Context;
@@ -15,8 +17,8 @@ pub(crate) struct RenderedReport {
     pub(crate) warnings: usize,
 }
 
-/// Renders all diagnostics, in the order of the configurations. Only [`Format::Human`] is ever coloured.
-pub(crate) fn render(configurations: &[Configuration], format: Format, colour: bool) -> RenderedReport {
+/// Renders all diagnostics, in the order of the configurations. Only [`ReportFormat::Human`] is ever coloured.
+pub(crate) fn render(configurations: &[Configuration], format: ReportFormat, colour: bool) -> RenderedReport {
     let disclosures: Vec<Box<dyn Disclosure>> = configurations
         .iter()
         .map(|configuration| -> Box<dyn Disclosure> {
@@ -27,11 +29,11 @@ pub(crate) fn render(configurations: &[Configuration], format: Format, colour: b
             }
         })
         .collect();
-    let sources: Vec<Source<'_>> = configurations
+    let sources: Vec<SourceFile<'_>> = configurations
         .iter()
         .zip(&disclosures)
         .map(|(configuration, disclosure)| {
-            Source::new(&configuration.name, &configuration.yaml, disclosure.as_ref())
+            SourceFile::new(&configuration.name, &configuration.yaml, disclosure.as_ref())
         })
         .collect();
     let reports: Vec<Report<'_>> = configurations
@@ -53,7 +55,7 @@ pub(crate) fn render(configurations: &[Configuration], format: Format, colour: b
 
 /// Reports an invalid configuration on standard error, and fails.
 pub(crate) fn report_invalid(configuration: Configuration, cx: &mut Context<'_>) -> Result<(), Failure> {
-    let report = render(&[configuration], Format::Human, cx.colour.stderr);
+    let report = render(&[configuration], ReportFormat::Human, cx.colour.stderr);
     cx.stdout.flush()?;
     writeln!(cx.stderr, "{}\nerror: {}", report.text, report.summary)?;
     Err(Failure::Reported(ExitStatus::Invalid))
@@ -67,9 +69,9 @@ impl Configuration {
         }
         // No part of the YAML is shown here.
         let disclosure = |_: &str| None;
-        let source = Source::new(&self.name, &self.yaml, &disclosure);
-        let locate = |diagnostic: &Diagnostic| match (&diagnostic.place, source.locate(&diagnostic.place)) {
-            (Place::Input(input), _) => input.clone(),
+        let source = SourceFile::new(&self.name, &self.yaml, &disclosure);
+        let locate = |diagnostic: &Diagnostic| match (&diagnostic.target, source.locate(&diagnostic.target)) {
+            (Target::Override(input), _) => input.clone(),
             (_, Some(span)) => format!("{}:{}:{}", self.name, span.start.line, span.start.column),
             (_, None) => self.name.clone(),
         };

@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use tbot::config::{Effective, Purpose};
-use tbot::event::{Built, Property, Provenance, Rules, Verdict};
+use tbot::event::{BuiltEvent, EnvOutcome, EventProperty, Provenance, Rules};
 use tbot::pointer::Pointer;
 
 use super::consent::ConsentDecision;
@@ -56,13 +56,13 @@ fn write_request(request: &TelemetryRequest, stdout: &mut dyn Write) -> Result<(
 }
 
 fn write_properties(
-    event: &Built,
+    event: &BuiltEvent,
     effective: &Effective,
     origins: &OriginDescriber<'_>,
     stdout: &mut dyn Write,
 ) -> Result<(), Failure> {
     writeln!(stdout, "properties of the event, and where their values come from:\n")?;
-    for Property { name, value, provenance } in &event.properties {
+    for EventProperty { name, value, provenance } in &event.properties {
         match value {
             None => writeln!(stdout, "{name} is omitted")?,
             Some(serde_json::Value::String(string)) => writeln!(stdout, "{name} = {string}")?,
@@ -90,11 +90,11 @@ fn describe_provenance(
             let keys: Vec<_> = pointers.iter().map(key).collect();
             format!("default (no {})", keys.join(", no "))
         }
-        Provenance::Env { variable, verdict } => match verdict {
-            Verdict::Unset => format!("{variable} (not set)"),
-            Verdict::Listed => variable.clone(),
-            Verdict::Unlisted => format!("{variable} (not sent: not a listed value)"),
-            Verdict::Alone => format!("{variable} (not sent without a listed helper)"),
+        Provenance::Env { variable, outcome } => match outcome {
+            EnvOutcome::Unset => format!("{variable} (not set)"),
+            EnvOutcome::Listed => variable.clone(),
+            EnvOutcome::Unlisted => format!("{variable} (not sent: not a listed value)"),
+            EnvOutcome::MissingCompanion => format!("{variable} (not sent without a listed helper)"),
         },
         Provenance::Build => "this build".to_owned(),
     }

@@ -1,7 +1,7 @@
 //! The one telemetry request. It is built here both for the preview and for sending, so that the two cannot differ. Pure.
 
 use tbot::config::Effective;
-use tbot::event::{self, BuildError, Built, Facts, Rules};
+use tbot::event::{self, BuildContext, BuildError, BuiltEvent, Rules};
 
 use super::endpoint::{EndpointError, TelemetryEndpoint};
 use crate::context::VERSION;
@@ -39,14 +39,14 @@ impl TelemetryRequest {
         effective: &Effective,
         environment: &Environment,
         distinct_id: &str,
-    ) -> Result<(Self, Built), RequestError> {
+    ) -> Result<(Self, BuiltEvent), RequestError> {
         let endpoint = TelemetryEndpoint::choose(&rules.transport, environment)?;
         // A value that is not UTF-8 is not a listed value, and is treated like any other unlisted one.
         let variable =
             |name: &str| environment.var_os(name).map(|value| value.to_string_lossy().into_owned());
-        let facts = Facts { version: VERSION, environment: &variable };
-        let built = event::build(rules, effective.value(), facts)?;
-        let body = serde_json::to_vec(&event::body(rules, &built.event, distinct_id))?;
+        let context = BuildContext { version: VERSION, environment: &variable };
+        let built = event::build(rules, effective.value(), context)?;
+        let body = serde_json::to_vec(&event::request_body(rules, &built.event, distinct_id))?;
 
         let mut headers = vec![(HOST.to_owned(), endpoint.host().to_owned())];
         headers.extend(rules.transport.headers.iter().map(|(name, value)| (name.clone(), value.clone())));

@@ -1,4 +1,4 @@
-//! Files that nobody wrote to configure anything: an answer, in bounded time and memory.
+//! Tests that malformed and malicious files are handled in bounded time and memory.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Every pointer of a value.
+/// Returns every pointer of a value.
 pub(super) fn pointers(value: &Value) -> Vec<crate::pointer::Pointer> {
     let mut open = vec![(crate::pointer::Pointer::root(), value)];
     let mut all = Vec::new();
@@ -23,16 +23,17 @@ pub(super) fn pointers(value: &Value) -> Vec<crate::pointer::Pointer> {
     all
 }
 
-/// Whatever the text is: no panic, no empty list of problems, no place outside of the text.
-fn check(text: &str) -> Result<(), TestCaseError> {
-    let positions = Positions::of(text);
+/// Checks that parsing any text does not panic, and returns either a value whose positions are known or at least one problem,
+/// each with a position inside the text.
+fn check_any_text(text: &str) -> Result<(), TestCaseError> {
+    let positions = Positions::parse(text);
     match parse(text) {
         Ok(parsed) => {
             prop_assert!(parsed.value.is_object());
-            if !positions.broken() {
+            if !positions.is_incomplete() {
                 for pointer in pointers(&parsed.value) {
                     let span = positions.value(pointer.as_str());
-                    prop_assert!(span.is_some(), "{} of {:?} is nowhere", pointer, text);
+                    prop_assert!(span.is_some(), "{} of {:?} has no position", pointer, text);
                 }
             }
         }
@@ -50,35 +51,35 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn any_bytes_get_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn any_bytes_are_handled(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         if let Ok(text) = decode(&bytes) {
-            check(text)?;
+            check_any_text(text)?;
         }
     }
 
     #[test]
-    fn any_text_gets_an_answer(text in ".{0,200}") {
-        check(&text)?;
+    fn any_text_is_handled(text in ".{0,200}") {
+        check_any_text(&text)?;
     }
 
     #[test]
-    fn anything_like_yaml_gets_an_answer(text in "([ab<:*&!|>'\"%@?#,\\-\\[\\]{}~0.é]|[ab]: |- |\n|\n  | ){0,60}") {
-        check(&text)?;
+    fn any_yaml_like_text_is_handled(text in "([ab<:*&!|>'\"%@?#,\\-\\[\\]{}~0.é]|[ab]: |- |\n|\n  | ){0,60}") {
+        check_any_text(&text)?;
     }
 
     #[test]
-    fn lines_like_yaml_get_an_answer(
+    fn any_yaml_like_lines_are_handled(
         lines in proptest::collection::vec(
             "( {0,4})(- |)(a|b|<<|\"c\"|\\? |):( [0-2]| &x| \\*x| !t| \\| *| >-| '| \"|) ?(x|\\[|\\{a: |\\]|\\}|) ?(# c|)",
             0..12,
         ),
     ) {
-        check(&lines.join("\n"))?;
+        check_any_text(&lines.join("\n"))?;
     }
 }
 
 #[test]
-fn an_alias_bomb_is_refused() {
+fn an_alias_bomb_is_rejected() {
     let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let _ = writeln!(text, "a{level}: &a{level} [{}]", format!("*a{}, ", level - 1).repeat(10));
@@ -87,7 +88,7 @@ fn an_alias_bomb_is_refused() {
 }
 
 #[test]
-fn an_alias_bomb_of_merges_is_refused() {
+fn an_alias_bomb_of_merges_is_rejected() {
     let mut text = "a0: &a0 {k: x}\n".to_owned();
     for level in 1..12 {
         let _ = writeln!(
@@ -100,22 +101,22 @@ fn an_alias_bomb_of_merges_is_refused() {
 }
 
 #[test]
-fn an_alias_bomb_of_one_long_text_is_refused() {
+fn an_alias_bomb_of_a_long_string_is_rejected() {
     let text = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), "*a, ".repeat(1000));
     assert_eq!(kinds(&text), [ProblemKind::TooLarge]);
 }
 
 #[test]
-fn an_alias_of_what_is_around_it_is_refused() {
+fn a_recursive_alias_is_rejected() {
     assert_eq!(kinds("a: &a {b: *a}\n"), [ProblemKind::TooDeep]);
     assert_eq!(kinds("a: &a {<<: *a}\n"), [ProblemKind::TooDeep]);
-    let positions = Positions::of("a: &a {<<: *a, b: 1}\n");
+    let positions = Positions::parse("a: &a {<<: *a, b: 1}\n");
     assert_eq!(positions.value("/a/c"), None);
     assert!(positions.value("/a/b").is_some());
 }
 
 #[test]
-fn deep_nesting_is_refused_soon() {
+fn deep_nesting_is_rejected_quickly() {
     for (text, kind) in [
         ("{a: ".repeat(MAX_BYTES / 4), ProblemKind::TooDeep),
         (format!("a: {}", "[".repeat(1 << 20)), ProblemKind::TooDeep),
@@ -131,20 +132,20 @@ fn deep_nesting_is_refused_soon() {
 }
 
 #[test]
-fn brackets_that_only_seem_to_close_are_counted() {
-    assert_eq!(most_open_brackets("a: [x, {y: z}]\nb: [[1], [2]]\nc: x]]]\n"), 2);
-    assert_eq!(most_open_brackets(&"- [ # ]\n".repeat(3)), 3);
-    assert_eq!(most_open_brackets(&"- [ ']',\n".repeat(3)), 3);
-    assert_eq!(most_open_brackets("[[\n]]\n[[\n"), 4);
+fn brackets_in_quotes_and_comments_do_not_count_as_closed() {
+    assert_eq!(max_open_brackets("a: [x, {y: z}]\nb: [[1], [2]]\nc: x]]]\n"), 2);
+    assert_eq!(max_open_brackets(&"- [ # ]\n".repeat(3)), 3);
+    assert_eq!(max_open_brackets(&"- [ ']',\n".repeat(3)), 3);
+    assert_eq!(max_open_brackets("[[\n]]\n[[\n"), 4);
 }
 
 #[test]
-fn problems_without_end_are_told_up_to_a_limit() {
+fn the_number_of_reported_problems_is_limited() {
     assert_eq!(kinds(&"a: 1\n".repeat(5000)).len(), MAX_PROBLEMS);
 }
 
 #[test]
-fn ten_thousand_outputs_are_read() {
+fn ten_thousand_outputs_are_parsed() {
     let mut text = "version: v2\noutputs:\n".to_owned();
     for number in 0..10_000 {
         let _ = writeln!(
@@ -155,7 +156,7 @@ fn ten_thousand_outputs_are_read() {
     }
     let parsed = value(decode(text.as_bytes()).unwrap());
     assert_eq!(parsed["outputs"].as_array().map(Vec::len), Some(10_000));
-    let positions = Positions::of(&text);
+    let positions = Positions::parse(&text);
     assert_eq!(
         positions.value("/outputs/9999/destination/path").map(|span| span.start.line),
         Some(2 + 60_000 - 1)

@@ -1,16 +1,16 @@
-//! Generated trees, written in every style: the value comes back, and every pointer leads to its own text.
+//! Writes generated trees in every YAML style, and tests that parsing returns the same value and the right positions.
 
 use proptest::prelude::*;
 use serde_json::{Map, Number};
 
-use super::hostile::pointers;
+use super::malformed_input::pointers;
 use super::*;
 
 #[derive(Debug, Clone)]
 enum Tree {
-    /// How it is written, and what it is.
+    /// A scalar in the syntax of the file, and its value.
     Scalar(String, Value),
-    /// The lines of a text block.
+    /// The lines of a `|-` block.
     Block(Vec<String>),
     List(bool, Vec<Self>),
     Map(bool, Vec<(String, Self)>),
@@ -56,7 +56,7 @@ impl Tree {
         }
     }
 
-    /// Behind a `:` or a `-`, with the space or the line break that it needs.
+    /// Writes the tree after a `:` or a `-`, with the separating space or line break.
     fn write(&self, indent: usize, out: &mut String) {
         let next = format!("\n{:indent$}", "");
         match self {
@@ -113,7 +113,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
-    fn every_pointer_leads_to_its_own_text(root in map(tree())) {
+    fn every_pointer_has_the_position_of_its_value(root in map(tree())) {
         let mut text = "---".to_owned();
         root.write(0, &mut text);
         let expected = root.value();
@@ -121,13 +121,13 @@ proptest! {
         prop_assert!(parsed.is_ok(), "{text}\n{parsed:?}");
         prop_assert_eq!(&value(&text), &expected, "{}", text);
 
-        let positions = Positions::of(&text);
+        let positions = Positions::parse(&text);
         for pointer in pointers(&expected) {
             let Some(span) = positions.value(pointer.as_str()) else {
-                return Err(TestCaseError::fail(format!("{pointer} is nowhere in\n{text}")));
+                return Err(TestCaseError::fail(format!("{pointer} has no position in\n{text}")));
             };
             let slice = &text[span.start.byte..span.end.byte];
-            // The slice starts in the middle of a line; the lines that follow it are indented as they were.
+            // The slice starts in the middle of a line: restore its column, so that the following lines stay aligned.
             let alone = format!("x:\n  {:width$}{}", "", slice.replace('\n', "\n  "), width = span.start.column - 1);
             let alone = if slice.starts_with('|') { format!("x: {slice}") } else { alone };
             let found = parse(&alone).map(|parsed| parsed.value["x"].clone());

@@ -1,20 +1,20 @@
-//! The event as it travels: the body of the Connect JSON request, by the declarations' `x-wire`. Pure.
+//! Writes an event as the body of the Connect JSON request, following the `x-wire` keywords. Pure.
 
 use serde_json::{Map, Value};
 
 use super::declaration::TbotStart;
 use super::rules::Rules;
 
-/// The body of the request that submits an event under a `distinct_id` (a UUID v4 in its hyphenated form).
+/// Returns the body of the request that submits an event. `distinct_id` is a UUID v4 in its hyphenated form.
 ///
-/// Keys stand in the order of the declarations, so that the same event always gives the same bytes.
-pub fn body(rules: &Rules, event: &TbotStart, distinct_id: &str) -> Value {
+/// Keys are in the order of the declarations, so that equal events always have equal bodies.
+pub fn request_body(rules: &Rules, event: &TbotStart, distinct_id: &str) -> Value {
     let event = serde_json::to_value(event).unwrap_or_default();
     let mut start = Map::new();
     for rule in &rules.properties {
         let Some(value) = event.get(&rule.name) else { continue };
         let value = match (&rule.wire.values, value.as_str()) {
-            (Some(table), Some(text)) => table.get(text).map_or(Value::Null, |name| name.as_str().into()),
+            (Some(mapping), Some(text)) => mapping.get(text).map_or(Value::Null, |name| name.as_str().into()),
             _ if !rule.wire.minus.is_empty() => subtract(&event, value, &rule.wire.minus),
             _ => value.clone(),
         };
@@ -26,6 +26,7 @@ pub fn body(rules: &Rules, event: &TbotStart, distinct_id: &str) -> Value {
     Value::Object(body)
 }
 
+/// Subtracts the counts of the properties named `parts` from `total`.
 fn subtract(event: &Value, total: &Value, parts: &[String]) -> Value {
     let count = |value: &Value| value.as_u64().unwrap_or(0);
     let parts: u64 = parts.iter().map(|part| count(&event[part.as_str()])).sum();
