@@ -40,10 +40,10 @@ pub const JOIN_METHODS: &[&str] = &[
 pub const UNSUPPORTED_PROPERTIES: &[(&str, &str, &str)] = &[
     ("Config", "scoped", "scoped bots"),
     ("Config", "fips", "FIPS mode"),
-    ("Identity", "delegation_session_id", "credentials for a delegation session"),
-    ("Application", "delegation_session_id", "credentials for a delegation session"),
-    ("Kubernetes", "delegation_session_id", "credentials for a delegation session"),
-    ("KubernetesV2", "relay_server", "a relay"),
+    ("IdentityService", "delegation_session_id", "credentials for a delegation session"),
+    ("ApplicationService", "delegation_session_id", "credentials for a delegation session"),
+    ("KubernetesService", "delegation_session_id", "credentials for a delegation session"),
+    ("KubernetesV2Service", "relay_server", "a relay"),
 ];
 
 /// Returns the feature that a property configures, if this version does not support it.

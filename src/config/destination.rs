@@ -1,15 +1,15 @@
-//! Where credentials are written: `directory`, `memory`, `kubernetes_secret`. Depends on the configuration's scalars.
+//! Destinations: where credentials are written. Depends on the scalar types.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::closed::{string_enum, tagged_union};
+use super::closed_types::{string_enum, tagged_union};
 use super::scalar::{Identifier, Location, Principal};
 
 tagged_union! {
-    /// Where credentials are written. There is no default `type`.
+    /// Where credentials are written. `type` is required.
     pub enum Destination {
         "directory" => Directory(Directory),
         "memory" => Memory(Memory),
@@ -17,79 +17,82 @@ tagged_union! {
     }
 }
 
-/// A folder on disk; created with mode 0700 at start, files have mode 0600.
+/// A directory on disk. The agent creates it at start with mode 0700, and creates files in it with mode 0600.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Directory {
-    /// Path of the folder. Taken literally: neither `~` nor `${VAR}` is expanded.
+    /// The path of the directory. Taken literally: neither `~` nor `${VAR}` is expanded.
     #[schemars(example = "/opt/machine-id")]
     pub path: Location,
-    /// What to do about symbolic links in the path.
+    /// How to treat symbolic links in the path.
     #[schemars(extend("default" = "try-secure"))]
     pub symlinks: Option<SymlinkMode>,
-    /// What to do about access control lists.
+    /// Whether to check and manage access control lists (ACLs). Defaults to `off` on platforms other than Linux.
     #[schemars(extend("default" = "try"))]
     pub acls: Option<AclMode>,
-    /// Users and groups that may read the files, kept up by access control lists.
+    /// The users and groups that may read the files. The agent grants them access with ACLs, and removes the access of
+    /// everyone else except the owner.
     #[schemars(extend("x-sensitivity" = "tuning"))]
     pub readers: Option<Vec<Reader>>,
 }
 
 string_enum! {
-    /// What to do about symbolic links in a destination's path.
+    /// How to treat symbolic links in the path of a directory.
     #[sensitivity = Tuning]
     pub enum SymlinkMode {
-        /// Follow them.
+        /// Follow symbolic links.
         Insecure = "insecure",
-        /// Refuse them where the platform can (Linux 5.6 and later), else follow them and say so.
+        /// Reject symbolic links if the platform supports it (Linux 5.6 or later); otherwise log a warning and follow
+        /// them.
         TrySecure = "try-secure",
-        /// Refuse them; an error where the platform cannot.
+        /// Reject symbolic links; fail if the platform does not support it.
         Secure = "secure",
     }
 }
 
 string_enum! {
-    /// What to do about access control lists.
+    /// Whether to check and manage access control lists (ACLs).
     #[sensitivity = Tuning]
     pub enum AclMode {
-        /// Leave them alone.
+        /// Do not check or change ACLs, so that `readers` have no effect.
         Off = "off",
-        /// Use them where the platform can (Linux), else say so.
+        /// Manage ACLs if the platform supports them (Linux); otherwise log a warning.
         Try = "try",
-        /// Use them; an error where the platform cannot.
+        /// Manage ACLs; fail if the platform does not support them.
         Required = "required",
     }
 }
 
-/// Who may read a destination's files: exactly one of `user` and `group`.
+/// A user or group that may read a destination's files. Exactly one of `user` and `group` must be set.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "tuning"))]
 pub struct Reader {
-    /// A user's name or UID.
+    /// The name or UID of a user.
     pub user: Option<Principal>,
-    /// A group's name or GID.
+    /// The name or GID of a group.
     pub group: Option<Principal>,
 }
 
-/// The agent's memory; lost when it ends.
+/// The memory of the agent. Its contents are lost when the agent exits.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Memory {}
 
-/// A Kubernetes Secret, one entry a file.
+/// A Kubernetes Secret with one entry per file.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KubernetesSecret {
-    /// Name of the Secret.
+    /// The name of the Secret.
     pub name: Identifier,
-    /// Namespace of the Secret; unset, the environment's `POD_NAMESPACE`.
+    /// The namespace of the Secret. If unset, the environment variable `POD_NAMESPACE` is used.
     pub namespace: Option<Identifier>,
-    /// Labels of the Secret; they replace what it has.
+    /// The labels of the Secret. They replace all labels that it has.
     #[schemars(extend("x-sensitivity" = "tuning"))]
     pub labels: Option<BTreeMap<String, Identifier>>,
-    /// Path of a kubeconfig; unset, the environment's `KUBECONFIG`, else the cluster that the agent runs in.
+    /// The path of a kubeconfig file. If unset, the file in the environment variable `KUBECONFIG` is used, and without
+    /// it the cluster that the agent runs in.
     pub kubeconfig_path: Option<Location>,
-    /// Context of the kubeconfig; unset, its current one.
+    /// The kubeconfig context to use. If unset, the current context is used.
     pub kubeconfig_context: Option<Identifier>,
 }

@@ -1,4 +1,4 @@
-//! Durations in Go's notation, as `tbot.yaml` has them. Depends on serde and schemars only.
+//! Durations in Go's notation, as written in `tbot.yaml`. Depends only on serde and schemars.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,39 +8,39 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer};
 
-/// What [`GoDuration`] accepts, as an ECMA 262 regular expression: empty (zero), or Go's notation.
-pub(super) const PATTERN: &str = r"^$|^[-+]?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$";
+/// The strings that [`GoDuration`] accepts, as an ECMA 262 regular expression: empty (zero), or Go's notation.
+const PATTERN: &str = r"^$|^[-+]?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$";
 
-/// A duration in Go's notation: `90s`, `1h30m`, `1.5h`, `-5m`. Empty means zero, and zero means the default.
+/// A duration in Go's notation: `90s`, `1h30m`, `1.5h`, `-5m`. An empty string means zero, and zero means the default.
 ///
-/// Nanoseconds in 64 bits, as in Go; what does not fit is held at the bounds (292 years).
+/// Stored as 64-bit nanoseconds, as in Go. Values out of range (292 years) are clamped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GoDuration {
     nanoseconds: i64,
 }
 
-/// The text is not a duration in Go's notation.
+/// The string is not a duration in Go's notation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a duration such as `90s`, `20m` or `1h30m`")]
 pub struct InvalidDuration;
 
 impl GoDuration {
-    /// A duration of whole seconds.
+    /// Creates a duration of whole seconds.
     pub const fn from_secs(seconds: i64) -> Self {
         Self { nanoseconds: seconds.saturating_mul(1_000_000_000) }
     }
 
-    /// Whether this is zero, which everywhere means: use the default.
+    /// Returns whether the duration is zero, which always means "use the default".
     pub const fn is_zero(self) -> bool {
         self.nanoseconds == 0
     }
 
-    /// Whether this lies before zero.
+    /// Returns whether the duration is less than zero.
     pub const fn is_negative(self) -> bool {
         self.nanoseconds < 0
     }
 
-    /// The same span, or zero where it is negative.
+    /// Converts to a [`Duration`]. A negative duration becomes zero.
     pub const fn to_std(self) -> Duration {
         if self.nanoseconds < 0 {
             Duration::ZERO
@@ -53,12 +53,12 @@ impl GoDuration {
 impl FromStr for GoDuration {
     type Err = InvalidDuration;
 
-    fn from_str(text: &str) -> Result<Self, InvalidDuration> {
-        let (sign, mut rest) = match text.as_bytes().first() {
+    fn from_str(value: &str) -> Result<Self, InvalidDuration> {
+        let (sign, mut rest) = match value.as_bytes().first() {
             None => return Ok(Self::default()),
-            Some(b'-') => (-1, &text[1..]),
-            Some(b'+') => (1, &text[1..]),
-            Some(_) => (1, text),
+            Some(b'-') => (-1, &value[1..]),
+            Some(b'+') => (1, &value[1..]),
+            Some(_) => (1, value),
         };
         if rest == "0" {
             return Ok(Self::default());
@@ -68,7 +68,7 @@ impl FromStr for GoDuration {
         }
         let mut total: i128 = 0;
         while !rest.is_empty() {
-            let (amount, after) = term(rest)?;
+            let (amount, after) = parse_term(rest)?;
             total = total.saturating_add(amount);
             rest = after;
         }
@@ -77,8 +77,8 @@ impl FromStr for GoDuration {
     }
 }
 
-/// One number with its unit, in nanoseconds, and what follows it.
-fn term(text: &str) -> Result<(i128, &str), InvalidDuration> {
+/// Parses one number with its unit. Returns nanoseconds and the rest of the string.
+fn parse_term(value: &str) -> Result<(i128, &str), InvalidDuration> {
     const UNITS: [(&str, i128); 8] = [
         ("ns", 1),
         ("us", 1_000),
@@ -90,9 +90,9 @@ fn term(text: &str) -> Result<(i128, &str), InvalidDuration> {
         ("h", 3_600_000_000_000),
     ];
 
-    let (whole, rest) = digits(text);
+    let (whole, rest) = split_digits(value);
     let (fraction, rest) = match rest.strip_prefix('.') {
-        Some(rest) => digits(rest),
+        Some(rest) => split_digits(rest),
         None => ("", rest),
     };
     if whole.is_empty() && fraction.is_empty() {
@@ -108,21 +108,22 @@ fn term(text: &str) -> Result<(i128, &str), InvalidDuration> {
         amount = amount.saturating_mul(10).saturating_add(i128::from(digit - b'0')).min(i128::from(u64::MAX));
     }
     amount = amount.saturating_mul(*unit);
-    // A unit has at most 13 significant decimal places below it; what lies beyond is under a nanosecond.
-    let mut place = 1;
+    // An hour is 3.6e12 nanoseconds, so decimal places after the 13th are below a nanosecond in every unit.
+    let mut divisor = 1;
     for digit in fraction.bytes().take(13) {
-        place *= 10;
-        amount = amount.saturating_add(i128::from(digit - b'0') * unit / place);
+        divisor *= 10;
+        amount = amount.saturating_add(i128::from(digit - b'0') * unit / divisor);
     }
     Ok((amount, rest))
 }
 
-fn digits(text: &str) -> (&str, &str) {
-    text.split_at(text.bytes().take_while(u8::is_ascii_digit).count())
+/// Splits a string after its leading digits.
+fn split_digits(value: &str) -> (&str, &str) {
+    value.split_at(value.bytes().take_while(u8::is_ascii_digit).count())
 }
 
 impl fmt::Display for GoDuration {
-    /// Go's canonical form: `1h0m0s`, `20m0s`, `1.5s`.
+    /// Formats the duration in Go's canonical form: `1h0m0s`, `20m0s`, `1.5s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_zero() {
             return f.write_str("0s");
@@ -149,7 +150,7 @@ impl fmt::Display for GoDuration {
     }
 }
 
-/// `value / scale` in decimal, without trailing zeros.
+/// Formats `value / scale` in decimal, without trailing zeros.
 fn decimal(value: u64, scale: u64) -> String {
     let (whole, fraction) = (value / scale, value % scale);
     if fraction == 0 {
@@ -173,7 +174,8 @@ impl JsonSchema for GoDuration {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "description": "A duration in Go's notation, such as `90s`, `20m` or `1h30m`; empty or zero means the default.",
+            "description": "A duration in Go's notation, such as `90s`, `20m` or `1h30m`. \
+                            An empty or zero duration means the default.",
             "pattern": PATTERN,
             "x-sensitivity": "tuning",
         })
@@ -184,12 +186,12 @@ impl JsonSchema for GoDuration {
 mod tests {
     use super::*;
 
-    fn nanoseconds(text: &str) -> Option<i64> {
-        text.parse::<GoDuration>().ok().map(|duration| duration.nanoseconds)
+    fn nanoseconds(value: &str) -> Option<i64> {
+        value.parse::<GoDuration>().ok().map(|duration| duration.nanoseconds)
     }
 
     #[test]
-    fn reads_what_go_reads() {
+    fn durations_parse_as_in_go() {
         assert_eq!(nanoseconds("1h30m"), Some(5_400_000_000_000));
         assert_eq!(nanoseconds("1.5h"), Some(5_400_000_000_000));
         assert_eq!(nanoseconds("-5m"), Some(-300_000_000_000));
@@ -199,14 +201,14 @@ mod tests {
         assert_eq!(nanoseconds(""), Some(0));
         assert_eq!(nanoseconds("+0"), Some(0));
         assert_eq!(nanoseconds("99999999999999999999h"), Some(i64::MAX));
-        for wrong in ["60", "1d", "1H", "1h 30m", "h", ".s", "-", "1h30", "s1", " 1s"] {
-            assert_eq!(nanoseconds(wrong), None, "{wrong}");
+        for invalid in ["60", "1d", "1H", "1h 30m", "h", ".s", "-", "1h30", "s1", " 1s"] {
+            assert_eq!(nanoseconds(invalid), None, "{invalid}");
         }
     }
 
     #[test]
-    fn prints_what_go_prints() {
-        for (text, printed) in [
+    fn durations_print_as_in_go() {
+        for (value, printed) in [
             ("60m", "1h0m0s"),
             ("90s", "1m30s"),
             ("1500ms", "1.5s"),
@@ -215,7 +217,7 @@ mod tests {
             ("0s", "0s"),
         ] {
             assert_eq!(
-                text.parse::<GoDuration>().map(|duration| duration.to_string()).as_deref(),
+                value.parse::<GoDuration>().map(|duration| duration.to_string()).as_deref(),
                 Ok(printed)
             );
         }

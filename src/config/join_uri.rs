@@ -1,144 +1,154 @@
-//! The join URI: `tbot+proxy+METHOD://TOKEN[:PARAMETER]@HOST:PORT`, one text for address, join method and token. Pure.
+//! The join URI: address, join method and join token in one string, `tbot+proxy+METHOD://TOKEN[:PARAMETER]@HOST:PORT`.
+//! Depends on `diagnostic`.
 //!
-//! No message repeats any of it but the kind and the method: the rest is a secret.
+//! No message repeats any part of it except the join method: the rest is a secret.
 
 use serde_json::{Value, json};
 use url::Url;
 
-use super::JoinMethod;
+use super::onboarding::JoinMethod;
 use crate::diagnostic::{Code, Diagnostic, Target, suggest};
 use crate::pointer::Pointer;
 
 const FORM: &str = "write `tbot+proxy+METHOD://TOKEN@HOST:PORT`, or `tbot+auth+...` for an auth server";
 
-/// What a join URI says.
+/// A parsed join URI.
 struct JoinUri {
-    server: &'static str,
+    /// The key of the address: `proxy_server` or `auth_server`.
+    address_key: &'static str,
+    address: String,
     method: JoinMethod,
     token: String,
     parameter: Option<String>,
-    address: String,
 }
 
-/// The values that a configuration's join URI gives, each with its place. Reports a join URI that is none, and all that
-/// says something else.
-pub(super) fn expand(config: &Value, found: &mut Vec<Diagnostic>) -> Vec<(Pointer, Value)> {
-    let Some(text) = config.get("join_uri").and_then(Value::as_str).filter(|text| !text.is_empty()) else {
+/// Returns the values that the join URI of a configuration sets, each with its pointer. Reports a join URI that is
+/// invalid, and properties that conflict with it; returns nothing in both cases.
+pub(super) fn expand(config: &Value, diagnostics: &mut Vec<Diagnostic>) -> Vec<(Pointer, Value)> {
+    let Some(uri) = config.get("join_uri").and_then(Value::as_str).filter(|uri| !uri.is_empty()) else {
         return Vec::new();
     };
-    let place = Target::Value(Pointer::root().key("join_uri"));
-    let uri = match parse(text) {
+    let uri_place = Target::Value(Pointer::root().key("join_uri"));
+    let uri = match parse(uri) {
         Ok(uri) => uri,
         Err((message, help)) => {
-            found.push(Diagnostic::new(Code::InvalidJoinUri, place, message).with_help(help));
+            diagnostics.push(Diagnostic::new(Code::InvalidJoinUri, uri_place, message).with_help(help));
             return Vec::new();
         }
     };
 
-    let mut given = vec![
-        (Pointer::root().key(uri.server), json!(uri.address)),
+    let mut values = vec![
+        (Pointer::root().key(uri.address_key), json!(uri.address)),
         (Pointer::from("/onboarding/join_method"), json!(uri.method.as_str())),
         (Pointer::from("/onboarding/token"), json!(uri.token)),
     ];
     if let Some(parameter) = uri.parameter {
-        match parameter_place(uri.method) {
-            Some(pointer) => given.push((pointer, json!(parameter))),
-            None => found.push(
+        match parameter_pointer(uri.method) {
+            Some(pointer) => values.push((pointer, json!(parameter))),
+            None => diagnostics.push(
                 Diagnostic::new(
                     Code::UnusedBlock,
-                    place.clone(),
+                    uri_place.clone(),
                     format!("the join URI has a parameter, which `{}` does not use", uri.method),
                 )
-                .with_help("remove the `:` and what stands between it and `@`"),
+                .with_help("remove the parameter: the `:` and everything up to the `@`"),
             ),
         }
     }
 
-    let set = |pointer: &str| {
+    let configured = |pointer: &str| {
         let value = config.pointer(pointer).filter(|value| !value.is_null() && **value != json!(""));
         value.map(|value| (Pointer::from(pointer), value))
     };
-    // An address or a token beside a join URI is a conflict even where it is the same one.
+    // An address or a token conflicts with a join URI even if both have the same value.
     let mut conflicts: Vec<Pointer> = ["/auth_server", "/proxy_server", "/onboarding/token"]
         .into_iter()
-        .filter_map(|pointer| set(pointer).map(|(pointer, _)| pointer))
+        .filter_map(|pointer| configured(pointer).map(|(pointer, _)| pointer))
         .collect();
-    for (pointer, value) in &given {
-        if !conflicts.contains(pointer) && set(pointer.as_str()).is_some_and(|(_, present)| present != value)
-        {
+    for (pointer, value) in &values {
+        let is_different = configured(pointer.as_str()).is_some_and(|(_, present)| present != value);
+        if is_different && !conflicts.contains(pointer) {
             conflicts.push(pointer.clone());
         }
     }
-    let conflicts = conflicts.into_iter().map(|pointer| {
+    if !conflicts.is_empty() {
+        values.clear();
+    }
+    diagnostics.extend(conflicts.into_iter().map(|pointer| {
         let key = pointer.as_str().trim_start_matches('/').replace('/', ".");
-        let message = format!("`{key}` stands beside `join_uri`, which says where and how to join");
+        let contained = if pointer.as_str().ends_with("_server") { "an address" } else { "it" };
+        let message = format!("`{key}` conflicts with `join_uri`, which already contains {contained}");
         Diagnostic::new(Code::JoinUriConflict, Target::Value(pointer), message)
-            .with_related("the join URI is here", place.clone())
+            .with_related("`join_uri` is set here", uri_place.clone())
             .with_help("remove one of them")
-    });
-    let before = found.len();
-    found.extend(conflicts);
-    if found.len() > before { Vec::new() } else { given }
+    }));
+    values
 }
 
-fn parameter_place(method: JoinMethod) -> Option<Pointer> {
-    let place = match method {
+/// Returns the property that the parameter of a join URI sets, if the join method has one.
+fn parameter_pointer(method: JoinMethod) -> Option<Pointer> {
+    let pointer = match method {
         JoinMethod::Azure => "/onboarding/azure/client_id",
         JoinMethod::TerraformCloud => "/onboarding/terraform/audience_tag",
         JoinMethod::Gitlab => "/onboarding/gitlab/token_env_var_name",
         JoinMethod::BoundKeypair => "/onboarding/bound_keypair/registration_secret",
         _ => return None,
     };
-    Some(Pointer::from(place))
+    Some(Pointer::from(pointer))
 }
 
-fn parse(text: &str) -> Result<JoinUri, (String, String)> {
-    let form = |message: &str| (message.to_owned(), FORM.to_owned());
-    let (scheme, rest) = text.split_once("://").ok_or_else(|| form("the join URI has no `://`"))?;
+/// Parses a join URI.
+///
+/// # Errors
+///
+/// Returns a message and a hint if the URI is invalid.
+fn parse(uri: &str) -> Result<JoinUri, (String, String)> {
+    let malformed = |message: &str| (message.to_owned(), FORM.to_owned());
+    let (scheme, rest) = uri.split_once("://").ok_or_else(|| malformed("the join URI has no `://`"))?;
     let parts: Vec<&str> = scheme.split('+').collect();
-    let ["tbot", kind, method] = parts.as_slice() else {
-        return Err(form("the join URI's scheme is not of the form `tbot+proxy+METHOD`"));
+    let ["tbot", server, method] = parts.as_slice() else {
+        return Err(malformed("the scheme of the join URI is not of the form `tbot+proxy+METHOD`"));
     };
-    let server = match *kind {
+    let address_key = match *server {
         "proxy" => "proxy_server",
         "auth" => "auth_server",
-        _ => return Err(form("the join URI's second word is neither `proxy` nor `auth`")),
+        _ => return Err(malformed("the second part of the join URI's scheme is neither `proxy` nor `auth`")),
     };
     let method = join_method(method).ok_or_else(|| {
         let mut known = JoinMethod::ALL.iter().map(|method| method.as_str());
         let help = (known.clone().find(|known| known == method))
             .or_else(|| suggest(&method.replace('-', "_"), known.by_ref()))
             .map_or_else(|| FORM.to_owned(), |close| format!("did you mean `{}`?", close.replace('_', "-")));
-        ("the join URI's join method is not known".to_owned(), help)
+        ("the join URI has an unknown join method".to_owned(), help)
     })?;
-    // The scheme is not one that the URL standard gives a host to, so read the rest as one that it does.
-    let url = Url::parse(&format!("tbot://{rest}")).map_err(|_| form("the join URI is no URI"))?;
+    // The scheme is already parsed; `url` only has to split the rest.
+    let url =
+        Url::parse(&format!("tbot://{rest}")).map_err(|_| malformed("the join URI is not a valid URI"))?;
     if url.username().is_empty() {
-        return Err(form("the join URI has no token before an `@`"));
+        return Err(malformed("the join URI has no token before the `@`"));
     }
     let Some(host) = url.host_str().filter(|host| !host.is_empty()) else {
-        return Err(form("the join URI has no host"));
+        return Err(malformed("the join URI has no host"));
     };
     let address = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
     Ok(JoinUri {
-        server,
+        address_key,
+        address,
         method,
         token: decode(url.username()),
         parameter: url.password().map(decode),
-        address,
     })
 }
 
-/// A join method as a URI has it: with dashes, or without any.
-fn join_method(text: &str) -> Option<JoinMethod> {
-    let fold = |name: &str| name.replace(['_', '-'], "");
-    let spelled = |method: &&JoinMethod| {
+/// Returns the join method with a name as spelled in a URI: with `-` instead of `_`, or without separators.
+fn join_method(spelled: &str) -> Option<JoinMethod> {
+    let is_spelling = |method: &&JoinMethod| {
         let name = method.as_str();
-        text == name.replace('_', "-") || text == fold(name)
+        spelled == name.replace('_', "-") || spelled == name.replace('_', "")
     };
-    JoinMethod::ALL.iter().find(spelled).copied()
+    JoinMethod::ALL.iter().find(is_spelling).copied()
 }
 
-fn decode(text: &str) -> String {
-    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+fn decode(encoded: &str) -> String {
+    percent_encoding::percent_decode_str(encoded).decode_utf8_lossy().into_owned()
 }

@@ -1,116 +1,117 @@
-//! From a text and what overrides it to the effective configuration: YAML, version, overrides, join URI, structure,
-//! meaning. Depends on every other part of the configuration; pure.
+//! Loads the effective configuration from the contents of a file and its overrides, in this order: YAML, version,
+//! overrides, join URI, structure, meaning. Depends on every other part of the configuration.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
 use super::checks::{self, Purpose};
 use super::disclosure::FileDisclosure;
 use super::explain::explain;
-use super::join_uri;
 use super::overrides::Override;
-use super::provenance::{Input, Origin, Origins};
+use super::provenance::{Origin, Origins, OverrideSource};
+use super::prune::remove_invalid;
 use super::schema::FormatVersion;
-use super::v1::{self, ConfigV1};
-use super::{Config, strict};
-use crate::diagnostic::{Code, Diagnostic, Severity, Target};
+use super::v1::ConfigV1;
+use super::v2::Config;
+use super::{convert_v1, join_uri, strict};
+use crate::diagnostic::{Code, Diagnostic, Severity, Target, display_key};
 use crate::pointer::Pointer;
 use crate::yaml;
 
-/// A configuration with everything merged that has a say in it: the file, flags, variables, the join URI.
+/// The effective configuration: the file, merged with the overrides and the join URI.
 #[derive(Clone, Debug)]
-pub struct Effective {
+pub struct EffectiveConfig {
     config: Config,
     value: Value,
     origins: Origins,
 }
 
-impl Effective {
-    /// The configuration, for the agent.
+impl EffectiveConfig {
+    /// Returns the typed configuration, for the agent.
     pub const fn config(&self) -> &Config {
         &self.config
     }
 
-    /// The same as a value of version 2, for the event's declarations.
+    /// Returns the same configuration as a value in version 2 of the format, for the event's declarations.
     pub const fn value(&self) -> &Value {
         &self.value
     }
 
-    /// Where its values came from.
+    /// Returns where the values came from.
     pub const fn origins(&self) -> &Origins {
         &self.origins
     }
 }
 
-/// What became of a text.
+/// The result of loading a configuration.
 #[derive(Clone, Debug)]
-pub struct Loaded {
-    /// The effective configuration; none exactly where there are errors.
-    pub effective: Option<Effective>,
-    /// What is wrong or worth saying, in no order. Places are those of the file.
+pub struct LoadOutcome {
+    /// The effective configuration, or `None` if any of the diagnostics is an error.
+    pub effective: Option<EffectiveConfig>,
+    /// Everything that was found, in no particular order. Places refer to the file.
     pub diagnostics: Vec<Diagnostic>,
     file: Value,
     version: FormatVersion,
 }
 
-impl Loaded {
-    /// What of the file may be shown in excerpts.
+impl LoadOutcome {
+    /// Returns what excerpts of the file may show.
     pub fn disclosure(&self) -> FileDisclosure {
         FileDisclosure::new(self.version.schema(), self.file.clone())
     }
 }
 
-/// Loads a configuration from a file's text, where there is one, and what overrides it.
+/// Loads the effective configuration from the contents of a file, if there is one, and the overrides.
 ///
-/// Reports all that is wrong: what is wrong in structure is left out, and the rest is checked for its meaning.
-pub fn load(text: Option<&str>, overrides: &[Override], purpose: Purpose) -> Loaded {
-    let mut loaded = Loaded {
+/// Reports all problems at once: parts with an invalid structure are removed, and the rest is checked for its meaning.
+pub fn load(yaml: Option<&str>, overrides: &[Override], purpose: Purpose) -> LoadOutcome {
+    let mut outcome = LoadOutcome {
         effective: None,
         diagnostics: Vec::new(),
         file: json!({ "version": "v2" }),
         version: FormatVersion::V2,
     };
-    if let Some(text) = text {
-        match yaml::parse(text) {
+    if let Some(yaml) = yaml {
+        match yaml::parse(yaml) {
             Ok(parsed) => {
                 if parsed.documents_ignored {
-                    let message = "only the first YAML document is read, and there are more";
-                    loaded.report(
+                    let message = "the file has several YAML documents; only the first is used";
+                    outcome.report(
                         Diagnostic::new(Code::DocumentsIgnored, Target::File, message)
-                            .with_help("remove what follows the second `---`"),
+                            .with_help("remove the other documents"),
                     );
                 }
-                loaded.file = parsed.value;
+                outcome.file = parsed.value;
             }
             Err(problems) => {
-                loaded.file = Value::Null;
-                loaded.diagnostics.extend(problems.into_iter().map(Diagnostic::from));
-                return loaded;
+                outcome.file = Value::Null;
+                outcome.diagnostics.extend(problems.into_iter().map(Diagnostic::from));
+                return outcome;
             }
         }
     }
-    let Some(version) = loaded.dispatch() else { return loaded };
-    loaded.version = version;
-    loaded.merge(overrides, purpose);
-    loaded
+    let Some(version) = outcome.format_version() else { return outcome };
+    outcome.version = version;
+    outcome.merge(overrides, purpose);
+    outcome
 }
 
-impl Loaded {
+impl LoadOutcome {
     fn report(&mut self, diagnostic: Diagnostic) {
         self.diagnostics.push(diagnostic);
     }
 
-    /// Reports what the checks found; but not that something is missing from a map that has an unknown key, which may be
-    /// that thing, mistyped.
-    fn report_meaning(&mut self, found: Vec<Diagnostic>, origins: &Origins) {
-        let unknown = self.diagnostics.iter().filter(|diagnostic| diagnostic.code == Code::UnknownKey);
-        let misspelled: HashSet<Target> = unknown
+    /// Reports the diagnostics of the checks, except that a property is missing from a map with an unknown key: that
+    /// key may be a misspelling of the property.
+    fn report_checks(&mut self, diagnostics: Vec<Diagnostic>, origins: &Origins) {
+        let unknown_keys = self.diagnostics.iter().filter(|diagnostic| diagnostic.code == Code::UnknownKey);
+        let misspelled: HashSet<Target> = unknown_keys
             .filter_map(|diagnostic| diagnostic.target.pointer()?.parent())
             .map(Target::Value)
             .collect();
-        let found = found.into_iter().map(|diagnostic| relocate(diagnostic, origins));
-        self.diagnostics.extend(found.filter(|diagnostic| {
+        let located = diagnostics.into_iter().map(|diagnostic| relocate(diagnostic, origins));
+        self.diagnostics.extend(located.filter(|diagnostic| {
             !matches!(diagnostic.code, Code::ExactlyOne | Code::InvalidV1)
                 || !misspelled.contains(&diagnostic.target)
         }));
@@ -120,26 +121,29 @@ impl Loaded {
         self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
-    /// Tells the version of the file; a file that names none and has what only version 2 has is read as that.
-    fn dispatch(&mut self) -> Option<FormatVersion> {
+    /// Determines the format version of the file. A file without a version that has keys of version 2 is reported, and
+    /// then read as version 2.
+    fn format_version(&mut self) -> Option<FormatVersion> {
         match self.file.get("version") {
             Some(Value::String(version)) if version == "v2" => Some(FormatVersion::V2),
             Some(Value::String(version)) if !matches!(version.as_str(), "" | "v1") => {
-                let message = format!("version `{}` is not known", crate::diagnostic::display_key(version));
-                self.unknown_version(message);
+                let message = format!("unknown version `{}`", display_key(version));
+                self.report_version(message);
                 None
             }
             Some(Value::Number(_) | Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
-                self.unknown_version("the version is not a text".to_owned());
+                self.report_version("the version is not a string".to_owned());
                 None
             }
             Some(Value::String(_) | Value::Null) | None => {
-                let newer = ["services", "outputs"].into_iter().find(|key| self.file.get(key).is_some());
-                let Some(key) = newer else { return Some(FormatVersion::V1) };
+                let version_2_key =
+                    ["services", "outputs"].into_iter().find(|key| self.file.get(key).is_some());
+                let Some(key) = version_2_key else { return Some(FormatVersion::V1) };
                 let (message, help) = if self.file.get("version").is_some() {
                     (format!("version 1 has no `{key}`"), "write `version: v2`")
                 } else {
-                    let message = format!("a file without `version` is of version 1, which has no `{key}`");
+                    let message =
+                        format!("a file without `version` is read as version 1, which has no `{key}`");
                     (message, "write `version: v2` as the first line")
                 };
                 self.report(
@@ -154,7 +158,7 @@ impl Loaded {
         }
     }
 
-    fn unknown_version(&mut self, message: String) {
+    fn report_version(&mut self, message: String) {
         self.version = FormatVersion::V2;
         self.report(
             Diagnostic::new(Code::UnknownVersion, Target::Value(Pointer::root().key("version")), message)
@@ -171,49 +175,53 @@ impl Loaded {
                 None => return,
             },
         };
-        for one in overrides {
-            one.apply(&mut value, &mut origins);
+        for value_override in overrides {
+            value_override.apply(&mut value, &mut origins);
         }
-        let mut found = Vec::new();
-        for (pointer, given) in join_uri::expand(&value, &mut found) {
-            Override::new(pointer, given, Input::JoinUri).apply(&mut value, &mut origins);
+        let mut diagnostics = Vec::new();
+        for (pointer, set) in join_uri::expand(&value, &mut diagnostics) {
+            Override::new(pointer, set, OverrideSource::JoinUri).apply(&mut value, &mut origins);
         }
-        let Some(config) = self.typed::<Config>(FormatVersion::V2, &mut value, &mut origins) else { return };
-        // What was left out may be what start would miss.
+        let Some(config) = self.deserialize::<Config>(FormatVersion::V2, &mut value, &mut origins) else {
+            return;
+        };
+        // A property that `start` requires may be in a part that was removed.
         let purpose = if self.has_errors() { Purpose::Validate } else { purpose };
-        checks::check(&config, &value, purpose, &mut found);
-        self.report_meaning(found, &origins);
+        checks::check(&config, &value, purpose, &mut diagnostics);
+        self.report_checks(diagnostics, &origins);
         if !self.has_errors() {
-            self.effective = Some(Effective { config, value, origins });
+            self.effective = Some(EffectiveConfig { config, value, origins });
         }
     }
 
     fn convert(&mut self, origins: &mut Origins) -> Option<Value> {
         let mut file = self.file.clone();
-        let mut kept = Origins::default();
-        let config = self.typed::<ConfigV1>(FormatVersion::V1, &mut file, &mut kept)?;
-        let message = "this file is of version 1, and is read as the version 2 that it converts to";
+        let mut file_origins = Origins::default();
+        let config = self.deserialize::<ConfigV1>(FormatVersion::V1, &mut file, &mut file_origins)?;
+        let message = "this file uses version 1 of the format; it is converted to version 2 when read";
         self.report(
             Diagnostic::new(Code::Version1, Target::Value(Pointer::root().key("version")), message)
-                .with_help("write `version: v2`, and `services` with a `type` each for `destinations`"),
+                .with_help(
+                    "write `version: v2`, and replace `destinations` with `services`, each with a `type`",
+                ),
         );
-        // What was left out of a list has moved what follows it.
-        let converted = v1::convert(&file, &config);
-        self.report_meaning(converted.diagnostics, &kept);
+        let converted = convert_v1::convert(&file, &config);
+        self.report_checks(converted.diagnostics, &file_origins);
+        // Removing an invalid entry of a list has moved the entries after it.
         origins.moved = converted
             .moved
             .into_iter()
-            .map(|(to, from)| match kept.of(&from) {
-                Origin::File(from) => (to, from),
-                Origin::Input(_) => (to, from),
+            .map(|(to, from)| match file_origins.of(&from) {
+                Origin::File(original) => (to, original),
+                Origin::Override(_) => (to, from),
             })
             .collect();
         Some(converted.value)
     }
 
-    /// Reads a value as its type. What does not fit is reported and taken out of the value; none where even the rest does
-    /// not fit.
-    fn typed<T: serde::de::DeserializeOwned>(
+    /// Deserializes a value. Invalid parts are reported and removed from the value. Returns `None` if the rest is still
+    /// invalid.
+    fn deserialize<T: serde::de::DeserializeOwned>(
         &mut self,
         version: FormatVersion,
         value: &mut Value,
@@ -224,106 +232,41 @@ impl Loaded {
         }
         let violations = explain(version, value);
         if violations.is_empty() {
-            // The schema and the types accept the same, which a property test shows; this says so if they ever do not.
-            self.report(Diagnostic::new(
-                Code::WrongType,
-                Target::File,
-                "a value has another type than its property",
-            ));
+            // Unreachable as long as the schema and the types agree, which a property test verifies.
+            self.report(Diagnostic::new(Code::WrongType, Target::File, "a value has the wrong type"));
             return None;
         }
-        let wrong: Vec<Target> = violations.iter().map(|violation| violation.target.clone()).collect();
+        let invalid: Vec<Target> = violations.iter().map(|violation| violation.target.clone()).collect();
         self.diagnostics.extend(violations.into_iter().map(|violation| relocate(violation, origins)));
-        leave_out(value, &wrong, origins);
+        remove_invalid(value, &invalid, origins);
         strict::from_value(value).ok()
     }
 }
 
-/// Names the place that the user wrote instead of the place in the effective configuration.
+/// Replaces the targets of a diagnostic, which refer to the effective configuration, with what the user wrote.
 fn relocate(mut diagnostic: Diagnostic, origins: &Origins) -> Diagnostic {
-    let place = |place: Target| match place {
+    let original = |target: Target| match target {
         Target::Key(pointer) => match origins.of(&pointer) {
             Origin::File(pointer) => Target::Key(pointer),
-            Origin::Input(input) => input_place(&input, origins),
+            Origin::Override(source) => override_target(&source, origins),
         },
         Target::Value(pointer) => match origins.of(&pointer) {
             Origin::File(pointer) => Target::Value(pointer),
-            Origin::Input(input) => input_place(&input, origins),
+            Origin::Override(source) => override_target(&source, origins),
         },
         other => other,
     };
-    diagnostic.target = place(diagnostic.target);
-    diagnostic.related = diagnostic.related.map(|(what, related)| (what, place(related)));
+    diagnostic.target = original(diagnostic.target);
+    diagnostic.related = diagnostic.related.map(|(label, related)| (label, original(related)));
     diagnostic
 }
 
-fn input_place(input: &Input, origins: &Origins) -> Target {
+/// Returns the location of a value that does not come from its own property in the file.
+fn override_target(source: &OverrideSource, origins: &Origins) -> Target {
     let join_uri = Pointer::root().key("join_uri");
-    match (input, origins.of(&join_uri)) {
-        (Input::JoinUri, Origin::File(join_uri)) => Target::Value(join_uri),
-        (Input::JoinUri, Origin::Input(input)) => Target::Override(input.to_string()),
-        (input, _) => Target::Override(input.to_string()),
-    }
-}
-
-/// Takes what is wrong out of a value, as little as will do: an unknown key alone, of a list the entry with the wrong part,
-/// else the wrong value. Places of what is left are noted in the origins where they changed.
-fn leave_out(value: &mut Value, wrong: &[Target], origins: &mut Origins) {
-    let mut entries: Vec<(String, usize)> = Vec::new();
-    for place in wrong {
-        let (pointer, is_key) = match place {
-            Target::Key(pointer) => (pointer, true),
-            Target::Value(pointer) => (pointer, false),
-            _ => continue,
-        };
-        let tokens: Vec<String> = pointer.tokens().map(std::borrow::Cow::into_owned).collect();
-        match tokens.as_slice() {
-            _ if is_key => remove(value, pointer),
-            [list, index, ..] if matches!(list.as_str(), "services" | "outputs" | "destinations") => {
-                if let Ok(index) = index.parse() {
-                    entries.push((list.clone(), index));
-                }
-            }
-            [storage, ..] if storage == "storage" => remove(value, &Pointer::root().key("storage")),
-            _ => remove(value, pointer),
-        }
-    }
-    for list in ["services", "outputs", "destinations"] {
-        let dropped: BTreeSet<usize> =
-            entries.iter().filter(|(of, _)| of == list).map(|(_, index)| *index).collect();
-        if dropped.is_empty() {
-            continue;
-        }
-        let Some(Value::Array(items)) = value.get_mut(list) else { continue };
-        let place = Pointer::root().key(list);
-        let mut kept = Vec::with_capacity(items.len());
-        for (index, item) in std::mem::take(items).into_iter().enumerate() {
-            let old = place.index(index);
-            if dropped.contains(&index) {
-                origins.forget_inputs(&old);
-                continue;
-            }
-            let new = place.index(kept.len());
-            if new != old {
-                if let Origin::File(old) = origins.of(&old) {
-                    origins.moved.push((new.clone(), old));
-                }
-                origins.move_inputs(&old, &new);
-            }
-            kept.push(item);
-        }
-        *items = kept;
-    }
-}
-
-fn remove(value: &mut Value, pointer: &Pointer) {
-    let (Some(parent), Some(last)) = (pointer.parent(), pointer.last()) else { return };
-    match value.pointer_mut(parent.as_str()) {
-        Some(Value::Object(map)) => {
-            map.shift_remove(last.as_ref());
-        }
-        // An item of a list takes the list with it: its siblings keep their places.
-        Some(Value::Array(_)) => remove(value, &parent),
-        _ => {}
+    match (source, origins.of(&join_uri)) {
+        (OverrideSource::JoinUri, Origin::File(join_uri)) => Target::Value(join_uri),
+        (OverrideSource::JoinUri, Origin::Override(source)) => Target::Override(source.to_string()),
+        (source, _) => Target::Override(source.to_string()),
     }
 }

@@ -1,149 +1,150 @@
-//! How the bot joins: `onboarding`, the join methods and their blocks. Depends on the configuration's scalars.
+//! `onboarding`: how the bot joins the cluster, with the settings of each join method. Depends on the scalar types.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::closed::string_enum;
+use super::closed_types::string_enum;
 use super::duration::GoDuration;
 use super::scalar::{Identifier, Location, Secret, Setting};
 
-/// How the bot proves to the cluster what it is.
+/// How the bot joins the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "tuning"))]
 pub struct Onboarding {
-    /// The join token, or its name where the method makes it no secret. An absolute path is a file that holds the
-    /// token, read when joining; anything else is taken literally.
+    /// The join token, or the name of the join token if the join method does not treat it as a secret. An absolute path
+    /// is the path of a file that contains the token, read when the bot joins; any other value is the token itself.
     #[schemars(example = "/var/lib/teleport/bot-token")]
     pub token: Option<Secret>,
-    /// How the bot proves what it is. Needed to start.
+    /// The method with which the bot proves its identity when it joins. Required to start.
     pub join_method: Option<JoinMethod>,
-    /// Pins of the cluster's certificate authorities, for joining directly at an auth server.
+    /// Pins of the cluster's certificate authorities, used when the bot joins through an auth server.
     #[schemars(extend("examples" = [["sha256:7e12c17c20d9cb504bbcb3f0236be3f446861f1396dcbb44425fe28ec1c108f1"]]))]
     #[schemars(extend("x-sensitivity" = "tuning"))]
     pub ca_pins: Option<Vec<Identifier>>,
-    /// Path of a PEM file with the certificate authority of an auth server.
+    /// The path of a PEM file with the certificate authority of the auth server.
     pub ca_path: Option<Location>,
-    /// What `join_method: azure` needs.
-    pub azure: Option<Azure>,
-    /// What `join_method: terraform_cloud` needs.
-    pub terraform: Option<Terraform>,
-    /// What `join_method: gitlab` needs.
-    pub gitlab: Option<Gitlab>,
-    /// What `join_method: bound_keypair` needs.
-    pub bound_keypair: Option<BoundKeypair>,
-    /// What `join_method: kubernetes` needs.
+    /// Settings of `join_method: azure`.
+    pub azure: Option<AzureJoin>,
+    /// Settings of `join_method: terraform_cloud`.
+    pub terraform: Option<TerraformJoin>,
+    /// Settings of `join_method: gitlab`.
+    pub gitlab: Option<GitlabJoin>,
+    /// Settings of `join_method: bound_keypair`.
+    pub bound_keypair: Option<BoundKeypairJoin>,
+    /// Settings of `join_method: kubernetes`.
     pub kubernetes: Option<KubernetesJoin>,
-    /// What `join_method: generic_oidc` needs.
-    pub generic_oidc: Option<GenericOidc>,
+    /// Settings of `join_method: generic_oidc`.
+    pub generic_oidc: Option<GenericOidcJoin>,
 }
 
 string_enum! {
-    /// How the bot proves to the cluster what it is.
+    /// The method with which the bot proves its identity when it joins.
     #[sensitivity = Category]
     pub enum JoinMethod {
-        /// A token that works once; the identity is then renewed.
+        /// A single-use join token. Afterwards the bot renews its identity.
         Token = "token",
-        /// Azure's instance metadata and managed identities.
+        /// The instance metadata and managed identities of Azure virtual machines.
         Azure = "azure",
-        /// Azure DevOps pipelines.
+        /// The ID token of an Azure DevOps pipeline.
         AzureDevops = "azure_devops",
-        /// Bitbucket pipelines.
+        /// The ID token of a Bitbucket pipeline.
         Bitbucket = "bitbucket",
         /// A key pair that the cluster binds to the bot.
         BoundKeypair = "bound_keypair",
-        /// CircleCI jobs.
+        /// The ID token of a CircleCI job.
         Circleci = "circleci",
-        /// env0 deployments.
+        /// The ID token of an env0 deployment.
         Env0 = "env0",
-        /// Google Cloud's instance metadata.
+        /// The instance metadata of Google Cloud.
         Gcp = "gcp",
-        /// Any issuer of OpenID Connect tokens.
+        /// An ID token from any OpenID Connect issuer.
         GenericOidc = "generic_oidc",
-        /// GitHub Actions.
+        /// The ID token of a GitHub Actions job.
         Github = "github",
-        /// GitLab CI/CD.
+        /// The ID token of a GitLab CI/CD job.
         Gitlab = "gitlab",
-        /// AWS IAM.
+        /// AWS IAM credentials.
         Iam = "iam",
-        /// Kubernetes service accounts.
+        /// The token of a Kubernetes service account.
         Kubernetes = "kubernetes",
-        /// Oracle Cloud instances.
+        /// The instance credentials of Oracle Cloud.
         Oracle = "oracle",
-        /// Spacelift runs.
+        /// The ID token of a Spacelift run.
         Spacelift = "spacelift",
-        /// HCP Terraform runs.
+        /// The ID token of an HCP Terraform run.
         TerraformCloud = "terraform_cloud",
-        /// A trusted platform module.
+        /// A trusted platform module (TPM).
         Tpm = "tpm",
     }
 }
 
-/// What `join_method: azure` needs.
+/// Settings of `join_method: azure`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "tuning"))]
-pub struct Azure {
-    /// Client id of the managed identity to use, where a machine has several.
+pub struct AzureJoin {
+    /// The client ID of the managed identity to use if the virtual machine has more than one.
     pub client_id: Option<Identifier>,
 }
 
-/// What `join_method: terraform_cloud` needs.
+/// Settings of `join_method: terraform_cloud`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "tuning"))]
-pub struct Terraform {
-    /// Which of the run's tokens to use: the tag in `TFC_WORKLOAD_IDENTITY_TOKEN_<TAG>`.
+pub struct TerraformJoin {
+    /// The tag of the run's ID token to use: `TAG` selects the environment variable `TFC_WORKLOAD_IDENTITY_TOKEN_TAG`.
     pub audience_tag: Option<Identifier>,
 }
 
-/// What `join_method: gitlab` needs.
+/// Settings of `join_method: gitlab`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "tuning"))]
-pub struct Gitlab {
-    /// Name of the environment variable that holds the job's token.
+pub struct GitlabJoin {
+    /// The name of the environment variable that contains the job's ID token.
     #[schemars(extend("default" = "TBOT_GITLAB_JWT"))]
     pub token_env_var_name: Option<Setting>,
 }
 
-/// What `join_method: bound_keypair` needs.
+/// Settings of `join_method: bound_keypair`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "tuning"))]
-pub struct BoundKeypair {
-    /// Secret that binds the key pair when the bot joins for the first time. Taken literally; unset, the environment's
-    /// `TBOT_REGISTRATION_SECRET`.
+pub struct BoundKeypairJoin {
+    /// The secret that registers the key pair when the bot joins for the first time. Never read as a path. If unset,
+    /// the environment variable `TBOT_REGISTRATION_SECRET` is used.
     pub registration_secret: Option<Secret>,
-    /// Path of a file that holds that secret.
+    /// The path of a file that contains the registration secret. Conflicts with `registration_secret`.
     pub registration_secret_path: Option<Location>,
-    /// Path of a private key that the cluster knows; unset, the environment's `TBOT_BOUND_KEYPAIR_STATIC_KEY`.
+    /// The path of a private key whose public key is registered with the cluster. If unset, the environment variable
+    /// `TBOT_BOUND_KEYPAIR_STATIC_KEY` is used.
     pub static_private_key_path: Option<Location>,
-    /// Another spelling of `static_private_key_path`.
+    /// Another name of `static_private_key_path`.
     #[schemars(extend("deprecated" = true))]
     pub static_key_path: Option<Location>,
 }
 
-/// What `join_method: kubernetes` needs.
+/// Settings of `join_method: kubernetes`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "tuning"))]
 pub struct KubernetesJoin {
-    /// Path of the service account's token; unset, the environment's `KUBERNETES_TOKEN_PATH`.
+    /// The path of the service account token. If unset, the environment variable `KUBERNETES_TOKEN_PATH` is used.
     #[schemars(extend("default" = "/var/run/secrets/kubernetes.io/serviceaccount/token"))]
     pub token_path: Option<Location>,
 }
 
-/// What `join_method: generic_oidc` needs: `env` or `command`.
+/// Settings of `join_method: generic_oidc`. Exactly one of `env` and `command` must be set.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "tuning"))]
-pub struct GenericOidc {
-    /// Name of the environment variable that holds a token.
+pub struct GenericOidcJoin {
+    /// The name of the environment variable that contains the ID token.
     pub env: Option<Setting>,
-    /// Program and arguments that print a token.
+    /// The program, with its arguments, that prints the ID token.
     #[schemars(extend("x-sensitivity" = "tuning"))]
     pub command: Option<Vec<Identifier>>,
-    /// How long the command may take.
+    /// The time after which the command is stopped.
     pub timeout: Option<GoDuration>,
 }

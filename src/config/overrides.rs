@@ -1,118 +1,118 @@
-//! What flags and environment variables put into a configuration: values with their places, and who says each. Depends on
-//! `provenance`; pure.
+//! Overrides: values that flags, environment variables and commands set in a configuration. Depends on `provenance`.
 
 use serde_json::{Value, json};
 
-use super::provenance::{Input, Origins};
+use super::provenance::{Origins, OverrideSource};
 use crate::pointer::Pointer;
 
-/// A value that something outside the file puts into the configuration: a flag, a variable, or a command with its flags.
+/// A value that a flag, an environment variable, or a command with its flags sets in the configuration.
 ///
-/// It replaces what the file has at its place, and nothing else. A place that ends in `-` is behind the last entry of a
-/// list, as in JSON Patch (RFC 6902): `/services/-` appends.
+/// It replaces the value at its pointer and nothing else. A pointer that ends in `-` appends to a list, as in JSON
+/// Patch (RFC 6902): `/services/-` appends a service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Override {
     pointer: Pointer,
     value: Value,
-    input: Input,
-    /// Places inside the value that others than `input` gave.
-    parts: Vec<(Pointer, Input)>,
+    source: OverrideSource,
+    /// Pointers into `value` whose value came from another source than `source`.
+    parts: Vec<(Pointer, OverrideSource)>,
 }
 
 impl Override {
-    /// A value for a place of version 2, and who says so.
-    pub const fn new(pointer: Pointer, value: Value, input: Input) -> Self {
-        Self { pointer, value, input, parts: Vec::new() }
+    /// Creates an override of the value at a pointer into version 2 of the format.
+    pub const fn new(pointer: Pointer, value: Value, source: OverrideSource) -> Self {
+        Self { pointer, value, source, parts: Vec::new() }
     }
 
-    /// The place, as in version 2.
+    /// Returns the pointer, into version 2 of the format.
     pub const fn pointer(&self) -> &Pointer {
         &self.pointer
     }
 
-    /// The value, with all its parts.
+    /// Returns the value, including its parts.
     pub const fn value(&self) -> &Value {
         &self.value
     }
 
-    /// Who says so.
-    pub const fn input(&self) -> &Input {
-        &self.input
+    /// Returns the source of the value.
+    pub const fn source(&self) -> &OverrideSource {
+        &self.source
     }
 
-    /// Puts a part into the value, with the maps and lists on the way there, and notes who says it. Its place is relative
-    /// to the value, and may append, too.
-    pub fn put(&mut self, pointer: &Pointer, value: Value, input: Input) {
-        if let Some(place) = put(&mut self.value, pointer, value) {
-            self.parts.push((place, input));
+    /// Sets a part of the value, whose source may be another one. The pointer is relative to the value and may append.
+    /// Missing maps and lists are created.
+    pub fn set_part(&mut self, pointer: &Pointer, value: Value, source: OverrideSource) {
+        if let Some(part) = set(&mut self.value, pointer, value) {
+            self.parts.push((part, source));
         }
     }
 
-    /// Puts the value into a configuration, and notes where it came from.
+    /// Applies the override to a configuration and records the source.
     ///
-    /// Nothing is appended to what is no list: the structure of the file is wrong then, and that is what to report.
+    /// Does nothing if it would append to a value that is not a list: that file has an error in its structure, which is
+    /// reported instead.
     pub(super) fn apply(&self, config: &mut Value, origins: &mut Origins) {
-        let Some(place) = put(config, &self.pointer, self.value.clone()) else { return };
-        for (part, input) in &self.parts {
-            origins.inputs.push((Pointer::from(format!("{place}{part}")), input.clone()));
+        let Some(pointer) = set(config, &self.pointer, self.value.clone()) else { return };
+        for (part, source) in &self.parts {
+            origins.overridden.push((Pointer::from(format!("{pointer}{part}")), source.clone()));
         }
-        origins.inputs.push((place, self.input.clone()));
+        origins.overridden.push((pointer, self.source.clone()));
     }
 }
 
-/// Puts a value at a place, with the maps and lists on the way there, and tells the place with the index of what was
-/// appended. None where there is something to append to that is no list.
-pub(super) fn put(value: &mut Value, pointer: &Pointer, new: Value) -> Option<Pointer> {
-    let mut place = Pointer::root();
-    let mut at = value;
+/// Sets the value at a pointer, and creates missing maps and lists. Returns the pointer with the index of the appended
+/// entry in place of `-`, or `None` if it would append to a value that is not a list.
+fn set(root: &mut Value, pointer: &Pointer, new: Value) -> Option<Pointer> {
+    let mut resolved = Pointer::root();
+    let mut current = root;
     for token in pointer.tokens() {
         if token == "-" {
-            if at.is_null() {
-                *at = json!([]);
+            if current.is_null() {
+                *current = json!([]);
             }
-            let list = at.as_array_mut()?;
-            place.push_index(list.len());
+            let list = current.as_array_mut()?;
+            resolved.push_index(list.len());
             list.push(Value::Null);
-            at = list.last_mut()?;
+            current = list.last_mut()?;
         } else {
-            if !at.is_object() {
-                *at = json!({});
+            if !current.is_object() {
+                *current = json!({});
             }
-            place.push_key(&token);
-            at = at.as_object_mut()?.entry(token.into_owned()).or_insert(Value::Null);
+            resolved.push_key(&token);
+            current = current.as_object_mut()?.entry(token.into_owned()).or_insert(Value::Null);
         }
     }
-    *at = new;
-    Some(place)
+    *current = new;
+    Some(resolved)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Origin;
+    use crate::config::provenance::Origin;
 
-    fn flag(name: &str) -> Input {
-        Input::Flag(name.to_owned())
+    fn flag(name: &str) -> OverrideSource {
+        OverrideSource::Flag(name.to_owned())
     }
 
     fn service() -> Override {
-        let command = Input::Command("identity".to_owned());
+        let command = OverrideSource::Command("identity".to_owned());
         let mut service = Override::new(Pointer::from("/services/-"), json!({ "type": "identity" }), command);
-        service.put(&Pointer::from("/destination"), json!({ "type": "memory" }), flag("--destination"));
-        service.put(&Pointer::from("/destination/readers/-/user"), json!("a"), flag("--reader-user"));
-        service.put(&Pointer::from("/destination/readers/-/group"), json!("b"), flag("--reader-group"));
+        service.set_part(&Pointer::from("/destination"), json!({ "type": "memory" }), flag("--destination"));
+        service.set_part(&Pointer::from("/destination/readers/-/user"), json!("a"), flag("--reader-user"));
+        service.set_part(&Pointer::from("/destination/readers/-/group"), json!("b"), flag("--reader-group"));
         service
     }
 
     #[test]
-    fn parts_are_built_on_the_way() {
+    fn setting_a_part_creates_missing_maps_and_lists() {
         let readers = json!([{ "user": "a" }, { "group": "b" }]);
         let expected = json!({ "type": "identity", "destination": { "type": "memory", "readers": readers } });
         assert_eq!(service().value(), &expected);
     }
 
     #[test]
-    fn what_is_appended_follows_the_file_and_every_part_names_its_flag() {
+    fn an_appended_service_follows_those_of_the_file_and_each_part_has_its_own_source() {
         for (file, index) in [
             (json!({}), 0),
             (json!({ "services": null }), 0),
@@ -122,22 +122,24 @@ mod tests {
             service().apply(&mut value, &mut origins);
             let services = value["services"].as_array().unwrap();
             assert_eq!((services.len(), &services[index]), (index + 1, service().value()));
-            for (place, expected) in [
+            for (part, expected) in [
                 ("", "command identity"),
                 ("/type", "command identity"),
                 ("/destination/type", "--destination"),
                 ("/destination/readers/0/user", "--reader-user"),
                 ("/destination/readers/1/group", "--reader-group"),
             ] {
-                let place = Pointer::from(format!("/services/{index}{place}"));
-                let Origin::Input(input) = origins.of(&place) else { panic!("{place} is the file's") };
-                assert_eq!(input.to_string(), expected, "{place}");
+                let pointer = Pointer::from(format!("/services/{index}{part}"));
+                let Origin::Override(source) = origins.of(&pointer) else {
+                    panic!("{pointer} comes from the file")
+                };
+                assert_eq!(source.to_string(), expected, "{pointer}");
             }
         }
     }
 
     #[test]
-    fn nothing_is_appended_to_what_is_no_list() {
+    fn appending_to_a_value_that_is_not_a_list_does_nothing() {
         let (mut value, mut origins) = (json!({ "services": "none" }), Origins::default());
         service().apply(&mut value, &mut origins);
         assert_eq!((value, origins), (json!({ "services": "none" }), Origins::default()));

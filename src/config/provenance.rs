@@ -1,23 +1,23 @@
-//! Where each value of the effective configuration came from. Pure.
+//! Records where each value of the effective configuration came from. Depends only on pointers.
 
 use std::fmt;
 
 use crate::pointer::Pointer;
 
-/// Something outside the file that gave a value.
+/// The source of a value that does not come from its own property in the file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Input {
-    /// A flag, as the user writes it: `--join-method`.
+pub enum OverrideSource {
+    /// A flag as the user writes it, such as `--join-method`.
     Flag(String),
-    /// An environment variable: `TELEPORT_PROXY`.
+    /// An environment variable, such as `TELEPORT_PROXY`.
     Variable(String),
-    /// A command that stands for a service of its name: `identity`.
+    /// A command that adds a service of the same name, such as `identity`.
     Command(String),
-    /// The join URI of the file, a flag or a variable.
+    /// The join URI, which itself comes from the file, a flag or a variable.
     JoinUri,
 }
 
-impl fmt::Display for Input {
+impl fmt::Display for OverrideSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flag(name) | Self::Variable(name) => f.write_str(name),
@@ -27,30 +27,30 @@ impl fmt::Display for Input {
     }
 }
 
-/// Where the values of an effective configuration came from.
+/// The origins of the values of an effective configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Origins {
-    /// Places of version 2 that another place of the file gave, by a conversion from version 1.
+    /// Pointers into the effective configuration whose value is at another pointer in the file, each with that pointer.
     pub(super) moved: Vec<(Pointer, Pointer)>,
-    /// Places that something outside the file gave.
-    pub(super) inputs: Vec<(Pointer, Input)>,
+    /// Pointers into the effective configuration whose value was overridden, each with the source.
+    pub(super) overridden: Vec<(Pointer, OverrideSource)>,
 }
 
-/// Where one value came from.
+/// The origin of one value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// From this place of the file, as the file has it.
+    /// The property at this pointer in the file.
     File(Pointer),
-    /// From outside the file.
-    Input(Input),
+    /// A source other than the property's own value in the file.
+    Override(OverrideSource),
 }
 
 impl Origins {
-    /// Where the value at a place of the effective configuration came from: the nearest place at or above it that is known
-    /// to have moved, else the same place of the file.
+    /// Returns the origin of the value at a pointer into the effective configuration. If nothing is recorded for the
+    /// pointer, the nearest recorded ancestor determines the origin; without one, it is the same pointer in the file.
     pub fn of(&self, pointer: &Pointer) -> Origin {
-        if let Some(input) = nearest(&self.inputs, pointer) {
-            return Origin::Input(input.0.clone());
+        if let Some((source, _)) = nearest(&self.overridden, pointer) {
+            return Origin::Override(source.clone());
         }
         match nearest(&self.moved, pointer) {
             None => Origin::File(pointer.clone()),
@@ -58,41 +58,41 @@ impl Origins {
         }
     }
 
-    /// The inputs that gave entries of the value at a place, where not all of it.
-    pub fn entries(&self, pointer: &Pointer) -> impl Iterator<Item = &Input> {
-        self.inputs
+    /// Returns the sources that overrode individual entries of the list or map at a pointer.
+    pub fn entry_sources(&self, pointer: &Pointer) -> impl Iterator<Item = &OverrideSource> {
+        self.overridden
             .iter()
-            .filter(|(place, _)| place.parent().as_ref() == Some(pointer))
-            .map(|(_, input)| input)
+            .filter(|(overridden, _)| overridden.parent().as_ref() == Some(pointer))
+            .map(|(_, source)| source)
     }
 
-    /// Forgets the inputs at and below a place whose value is no more.
-    pub(super) fn forget_inputs(&mut self, gone: &Pointer) {
-        self.inputs.retain(|(place, _)| below(place, gone).is_none());
+    /// Forgets the overrides at and below a pointer whose value has been removed.
+    pub(super) fn forget_overrides(&mut self, removed: &Pointer) {
+        self.overridden.retain(|(pointer, _)| strip_ancestor(pointer, removed).is_none());
     }
 
-    /// Moves the inputs at and below a place along with its value.
-    pub(super) fn move_inputs(&mut self, from: &Pointer, to: &Pointer) {
-        for (place, _) in &mut self.inputs {
-            if let Some(rest) = below(place, from) {
-                *place = Pointer::from(format!("{to}{rest}"));
+    /// Moves the overrides at and below a pointer along with the value.
+    pub(super) fn move_overrides(&mut self, from: &Pointer, to: &Pointer) {
+        for (pointer, _) in &mut self.overridden {
+            if let Some(rest) = strip_ancestor(pointer, from) {
+                *pointer = Pointer::from(format!("{to}{rest}"));
             }
         }
     }
 }
 
-/// What of a pointer lies below a place that is at or above it.
-fn below<'p>(pointer: &'p Pointer, place: &Pointer) -> Option<&'p str> {
-    let rest = pointer.as_str().strip_prefix(place.as_str())?;
+/// Returns the rest of a pointer after an ancestor, or `None` if it is neither the same pointer nor an ancestor.
+fn strip_ancestor<'p>(pointer: &'p Pointer, ancestor: &Pointer) -> Option<&'p str> {
+    let rest = pointer.as_str().strip_prefix(ancestor.as_str())?;
     (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
-/// The entry whose place is the longest prefix of a pointer, and what of the pointer lies below it.
+/// Returns the entry of the nearest ancestor of a pointer (or of the pointer itself), with the rest of the pointer.
 fn nearest<'a, 'p, T>(entries: &'a [(Pointer, T)], pointer: &'p Pointer) -> Option<(&'a T, &'p str)> {
-    // Of several entries for one place, the last one is what the value came to be.
+    // Of several entries for one pointer, the last one is in effect.
     entries
         .iter()
         .rev()
-        .filter_map(|(place, entry)| Some((entry, below(pointer, place)?)))
+        .filter_map(|(ancestor, entry)| Some((entry, strip_ancestor(pointer, ancestor)?)))
         .min_by_key(|(_, rest)| rest.len())
 }

@@ -1,5 +1,5 @@
-//! The scalars of a configuration: strings, switches and numbers whose Rust type carries their `x-sensitivity`.
-//! Depends on serde and schemars only.
+//! Scalar types of the configuration: strings, booleans and integers. The type of a property determines its
+//! `x-sensitivity`. Depends only on serde and schemars.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,28 +7,28 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
-/// What a configuration property may reveal; the `x-sensitivity` of its schema.
+/// The sensitivity class of a configuration property: the `x-sensitivity` of its schema.
 ///
-/// Only a [`Category`](Sensitivity::Category) may become part of the telemetry event.
+/// Only properties of class [`Category`](Sensitivity::Category) may be a source of the telemetry event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sensitivity {
-    /// Gives access: a token, a registration secret. Masked everywhere.
+    /// A value that grants access, such as a join token or a registration secret. Redacted everywhere.
     Secret,
-    /// Names a person, a machine or a resource of theirs. Masked in excerpts.
+    /// The name of a person, a machine or a resource. Redacted in excerpts.
     Identifier,
-    /// Says where something is: a path, an address.
+    /// A path or an address.
     Location,
-    /// Adjusts how something is done: a duration, a switch.
+    /// A value that adjusts behaviour, such as a duration or a boolean.
     Tuning,
-    /// One of a closed set that this program defines, or how many of them.
+    /// One of a closed set of values that this program defines, or a count of such values.
     Category,
 }
 
 impl Sensitivity {
-    /// Every class, most sensitive first.
+    /// All classes, the most sensitive first.
     pub const ALL: [Self; 5] = [Self::Secret, Self::Identifier, Self::Location, Self::Tuning, Self::Category];
 
-    /// The value of `x-sensitivity`.
+    /// Returns the name of the class in `x-sensitivity`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Secret => "secret",
@@ -39,33 +39,33 @@ impl Sensitivity {
         }
     }
 
-    /// The class that a schema's `x-sensitivity` names.
+    /// Returns the class with the given name in `x-sensitivity`.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|class| class.name() == name)
     }
 }
 
-macro_rules! text {
+macro_rules! string {
     ($(#[$doc:meta])* $name:ident, $class:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
         pub struct $name(String);
 
         impl $name {
-            /// The text as it stands in the configuration.
+            /// Returns the string as it is written in the configuration.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
 
-            /// Whether nothing was written.
+            /// Returns whether the string is empty.
             pub fn is_empty(&self) -> bool {
                 self.0.is_empty()
             }
         }
 
         impl From<&str> for $name {
-            fn from(text: &str) -> Self {
-                Self(text.to_owned())
+            fn from(value: &str) -> Self {
+                Self(value.to_owned())
             }
         }
 
@@ -91,20 +91,20 @@ macro_rules! text {
     };
 }
 
-text!(
-    /// A text that gives access. Prints as `...`.
+string!(
+    /// A string that grants access. Its `Debug` output is `...`.
     Secret, Secret
 );
-text!(
-    /// A text that names somebody or something: a cluster, a resource, a principal. Prints as `...`.
+string!(
+    /// The name of a person or thing, such as a cluster, a resource or a principal. Its `Debug` output is `...`.
     Identifier, Identifier
 );
-text!(
+string!(
     /// A path or an address.
     Location, Location
 );
-text!(
-    /// A text that adjusts how something is done.
+string!(
+    /// A string that adjusts behaviour.
     Setting, Tuning
 );
 
@@ -132,23 +132,23 @@ impl fmt::Debug for Setting {
     }
 }
 
-/// A boolean that adjusts how something is done; `true` or `false`, nothing else.
+/// A boolean that adjusts behaviour. Only `true` and `false` are accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, JsonSchema)]
 #[serde(transparent)]
 #[schemars(inline, extend("x-sensitivity" = "tuning"))]
 pub struct Switch(pub bool);
 
-/// Whether an optional switch is on; unset is off.
+/// Returns whether a switch is on. An unset switch is off.
 pub fn is_on(switch: Option<Switch>) -> bool {
     switch.is_some_and(|switch| switch.0)
 }
 
-/// The user or group name, or the numeric UID or GID, of a reader. Prints as `...`.
+/// The name or numeric ID of a user or group. Its `Debug` output is `...`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Principal(String);
 
 impl Principal {
-    /// The name, or the number in decimal.
+    /// Returns the name, or the numeric ID in decimal.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -168,24 +168,24 @@ impl<'de> Deserialize<'de> for Principal {
             type Value = Principal;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a name or a numeric id")
+                f.write_str("a name or a numeric ID")
             }
 
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Principal, E> {
-                Ok(Principal(text.to_owned()))
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Principal, E> {
+                Ok(Principal(name.to_owned()))
             }
 
             fn visit_u64<E: de::Error>(self, id: u64) -> Result<Principal, E> {
                 match u32::try_from(id) {
                     Ok(id) => Ok(Principal(id.to_string())),
-                    Err(_) => Err(E::custom("a numeric id has 32 bits")),
+                    Err(_) => Err(E::custom("a numeric ID must fit in 32 bits")),
                 }
             }
 
             fn visit_f64<E: de::Error>(self, id: f64) -> Result<Principal, E> {
                 match integral(id) {
                     Some(id) if (0..=i64::from(u32::MAX)).contains(&id) => Ok(Principal(id.to_string())),
-                    _ => Err(E::custom("a numeric id is a whole number of 32 bits")),
+                    _ => Err(E::custom("a numeric ID must be a whole number that fits in 32 bits")),
                 }
             }
         }
@@ -220,10 +220,10 @@ macro_rules! integer {
         pub struct $name(i64);
 
         impl $name {
-            /// The smallest and the largest value.
+            /// The accepted values.
             pub const RANGE: std::ops::RangeInclusive<i64> = $minimum..=$maximum;
 
-            /// The number.
+            /// Returns the number.
             pub const fn get(self) -> i64 {
                 self.0
             }
@@ -257,21 +257,21 @@ macro_rules! integer {
 }
 
 integer!(
-    /// A TCP port; 0 means unset.
+    /// A TCP port. Zero means unset.
     Port, 0, 65_535
 );
 integer!(
-    /// A number that the operating system gives: a user, group or process id.
-    Number, 0, 4_294_967_295
+    /// An ID that the operating system assigns: a user, group or process ID.
+    SystemId, 0, 4_294_967_295
 );
 integer!(
-    /// A size in bytes; -1 means unlimited. The upper bound is what a JSON number holds exactly.
+    /// A limit in bytes. -1 means unlimited. The upper bound is the largest integer that a JSON number holds exactly.
     ByteLimit, -1, 9_007_199_254_740_991
 );
 
-/// A number without a fractional part, as an integer. JSON Schema, like YAML, holds `1.0` for an integer.
+/// Returns a number without a fractional part as an integer. JSON Schema, like YAML, treats `1.0` as an integer.
 fn integral(number: f64) -> Option<i64> {
-    #[expect(clippy::cast_possible_truncation, reason = "the range is checked before")]
+    #[expect(clippy::cast_possible_truncation, reason = "the range is checked first")]
     (number.fract() == 0.0 && number.abs() < 9.2e18).then_some(number as i64)
 }
 
@@ -280,7 +280,7 @@ struct IntegerVisitor {
 }
 
 impl IntegerVisitor {
-    fn check<E: de::Error>(&self, number: Option<i64>) -> Result<i64, E> {
+    fn in_range<E: de::Error>(&self, number: Option<i64>) -> Result<i64, E> {
         match number {
             Some(number) if self.range.contains(&number) => Ok(number),
             _ => Err(E::custom(format_args!(
@@ -300,14 +300,14 @@ impl Visitor<'_> for IntegerVisitor {
     }
 
     fn visit_i64<E: de::Error>(self, number: i64) -> Result<i64, E> {
-        self.check(Some(number))
+        self.in_range(Some(number))
     }
 
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<i64, E> {
-        self.check(i64::try_from(number).ok())
+        self.in_range(i64::try_from(number).ok())
     }
 
     fn visit_f64<E: de::Error>(self, number: f64) -> Result<i64, E> {
-        self.check(integral(number))
+        self.in_range(integral(number))
     }
 }

@@ -1,7 +1,7 @@
-//! A deserializer over `serde_json::Value` that takes a type at its word. Depends on serde only.
+//! A strict deserializer for `serde_json::Value`. Depends only on serde.
 //!
-//! serde's own is generous: a struct may come as a sequence, a unit variant as a one-key map. The JSON Schema knows no
-//! such forms, and the schema and the types must accept exactly the same.
+//! serde_json's own deserializer is lenient: it accepts a sequence for a struct, and a one-key map for a unit variant.
+//! The JSON Schema does not describe these forms, and the schema and the types must accept exactly the same values.
 
 use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{
@@ -9,12 +9,12 @@ use serde::de::{
 };
 use serde_json::{Error, Value};
 
-/// Reads a `T` from a value.
+/// Deserializes a `T` from a value.
 pub(super) fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
     T::deserialize(Strict(value))
 }
 
-/// Reads a `T` from a map of which `tag` was already looked at.
+/// Deserializes a `T` from a map, without the entry `tag` that selected `T`.
 pub(super) fn from_tagged<T: DeserializeOwned>(
     mut map: serde_json::Map<String, Value>,
     tag: &str,
@@ -27,8 +27,8 @@ pub(super) fn from_tagged<T: DeserializeOwned>(
 struct Strict<'a>(&'a Value);
 
 impl Strict<'_> {
-    fn refuse<'de, V: Visitor<'de>>(self, visitor: &V) -> Error {
-        let found = match self.0 {
+    fn invalid_type<'de, V: Visitor<'de>>(self, visitor: &V) -> Error {
+        let unexpected = match self.0 {
             Value::Null => Unexpected::Unit,
             Value::Bool(value) => Unexpected::Bool(*value),
             Value::Number(_) => Unexpected::Other("a number"),
@@ -36,7 +36,7 @@ impl Strict<'_> {
             Value::Array(_) => Unexpected::Seq,
             Value::Object(_) => Unexpected::Map,
         };
-        Error::invalid_type(found, visitor)
+        Error::invalid_type(unexpected, visitor)
     }
 }
 
@@ -59,25 +59,25 @@ impl<'de> Deserializer<'de> for Strict<'_> {
                 (Some(number), _, _) => visitor.visit_u64(number),
                 (_, Some(number), _) => visitor.visit_i64(number),
                 (_, _, Some(number)) => visitor.visit_f64(number),
-                _ => Err(self.refuse(&visitor)),
+                _ => Err(self.invalid_type(&visitor)),
             },
-            Value::String(text) => visitor.visit_str(text),
+            Value::String(string) => visitor.visit_str(string),
             Value::Array(items) => {
                 let mut items = SeqDeserializer::new(items.iter().map(Strict));
-                let read = visitor.visit_seq(&mut items)?;
+                let result = visitor.visit_seq(&mut items)?;
                 items.end()?;
-                Ok(read)
+                Ok(result)
             }
             Value::Object(_) => self.deserialize_map(visitor),
         }
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let Value::Object(map) = self.0 else { return Err(self.refuse(&visitor)) };
+        let Value::Object(map) = self.0 else { return Err(self.invalid_type(&visitor)) };
         let mut entries = MapDeserializer::new(map.iter().map(|(key, value)| (key.as_str(), Strict(value))));
-        let read = visitor.visit_map(&mut entries)?;
+        let result = visitor.visit_map(&mut entries)?;
         entries.end()?;
-        Ok(read)
+        Ok(result)
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -110,8 +110,8 @@ impl<'de> Deserializer<'de> for Strict<'_> {
     }
 }
 
-/// A map as it stands, for types that look at its tag before they know what they are.
-pub(super) fn map<'de, D: Deserializer<'de>>(
+/// Deserializes a map without interpreting it, for types that are selected by one of its entries.
+pub(super) fn untyped_map<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<serde_json::Map<String, Value>, D::Error> {
     serde_json::Map::deserialize(deserializer)

@@ -1,107 +1,106 @@
-//! Version 1 of the configuration: its types, and its conversion to version 2. Depends on the configuration's types.
+//! The types of version 1 of the configuration format. Depends on the types that both versions share.
 //!
-//! A file of version 1 has `destinations` whose kind is told by which keys are there. It is judged as what it is, with
-//! diagnostics at its own places, and becomes a value of version 2.
-
-mod convert;
+//! A file in version 1 has `destinations`, whose keys determine what is written. It is checked against its own schema,
+//! with diagnostics that refer to the file, and then converted to version 2.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_json::Value;
 
-pub(super) use convert::convert;
-
-use super::closed::string_enum;
+use super::closed_types::string_enum;
 use super::destination::{AclMode, SymlinkMode};
+use super::duration::GoDuration;
 use super::onboarding::Onboarding;
 use super::scalar::{Identifier, Location, Switch};
 use super::service::Roles;
-use super::{GoDuration, strict};
+use super::strict;
+use super::v2::DEFAULT_STORAGE_PATH;
 
-/// Configuration of `tbot`, version 1 of the format: superseded by version 2, still read.
+/// Configuration of `tbot`, the Machine ID agent for Teleport, in version 1 of the format. Superseded by version 2, but
+/// still accepted.
 #[derive(Clone, Debug, PartialEq, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfigV1 {
-    /// Version of the format; a file without one is of version 1.
+    /// The version of the configuration format. A file without a version is in version 1.
     pub version: Option<VersionV1>,
-    /// How the bot proves to the cluster what it is.
+    /// How the bot joins the cluster.
     pub onboarding: Option<Onboarding>,
-    /// Where the bot keeps its own identity.
-    #[schemars(extend("default" = {"directory": super::DEFAULT_STORAGE_PATH}))]
+    /// Where the bot stores its own identity.
+    #[schemars(extend("default" = {"directory": DEFAULT_STORAGE_PATH}))]
     pub storage: Option<StorageV1>,
-    /// What the bot writes, and where.
+    /// The outputs that the bot writes.
     #[schemars(extend("x-sensitivity" = "category"))]
     pub destinations: Option<Vec<DestinationV1>>,
-    /// Whether the log is verbose.
+    /// Enables debug logging.
     #[schemars(extend("default" = false))]
     pub debug: Option<Switch>,
-    /// Address of a proxy or an auth server, as `host:port`.
+    /// The address of a proxy or an auth server, as `host:port`.
     #[schemars(example = "teleport.example.com:443")]
     pub auth_server: Option<Location>,
-    /// How long credentials live.
+    /// The lifetime of credentials.
     #[schemars(extend("default" = "1h"))]
     pub certificate_ttl: Option<GoDuration>,
-    /// How often credentials are renewed; not in one-shot mode.
+    /// The time between renewals of credentials. Ignored in oneshot mode.
     #[schemars(extend("default" = "20m"))]
     pub renewal_interval: Option<GoDuration>,
-    /// Whether the agent writes everything once and ends.
+    /// Writes all outputs once and then exits, instead of running continuously.
     #[schemars(extend("default" = false, "x-sensitivity" = "category"))]
     pub oneshot: Option<bool>,
-    /// Whether only FIPS 140 validated cryptography may be used; needs a build of that kind.
+    /// Restricts cryptography to FIPS 140 validated modules. Requires a FIPS build.
     #[schemars(extend("default" = false))]
     pub fips: Option<Switch>,
-    /// Where to serve health and metrics, as `host:port`; unset, nowhere.
+    /// The address on which to serve health checks and metrics, as `host:port`. If unset, they are not served.
     #[schemars(example = "127.0.0.1:3001")]
     pub diag_addr: Option<Location>,
-    /// Whether one anonymous `tbot.start` event is sent at each start. docs/telemetry.md says what it holds.
+    /// Opts in to anonymous usage telemetry: one `tbot.start` event at each start. Its contents are documented in
+    /// docs/telemetry.md.
     #[schemars(extend("default" = false, "x-sensitivity" = "tuning"))]
     pub anonymous_telemetry_opt_in: Option<bool>,
 }
 
 string_enum! {
-    /// Version of the format.
+    /// The version of the configuration format.
     #[sensitivity = Category]
     pub enum VersionV1 {
-        /// The version that has `destinations`; the same as none.
+        /// Version 1, which has `destinations`.
         V1 = "v1",
-        /// The same as none.
+        /// The same as no version, which means version 1.
         Unset = "",
     }
 }
 
-/// Where the bot keeps its own identity: exactly one of `directory` and `memory`.
+/// Where the bot stores its own identity. Exactly one of `directory` and `memory` must be set.
 #[derive(Clone, Debug, Default, PartialEq, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "tuning"))]
 pub struct StorageV1 {
-    /// A folder: its path, or a map with `path`.
+    /// A directory on disk, as its path or as a map with `path`.
     pub directory: Option<DirectoryV1>,
-    /// The agent's memory: `true` or an empty map.
+    /// The memory of the agent, as `true` or as an empty map.
     pub memory: Option<MemoryV1>,
 }
 
-/// What the bot writes, and where: exactly one of `directory` and `memory`, and at most one of `app`, `database`,
-/// `kubernetes_cluster` and the template `ssh_host_cert`.
+/// An output and where to write it. Exactly one of `directory` and `memory` must be set, and at most one of `app`,
+/// `database`, `kubernetes_cluster` and the template `ssh_host_cert`.
 #[derive(Clone, Debug, Default, PartialEq, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "category"))]
 pub struct DestinationV1 {
-    /// A folder: its path, or a map with `path`.
+    /// A directory on disk, as its path or as a map with `path`.
     pub directory: Option<DirectoryV1>,
-    /// The agent's memory: `true` or an empty map.
+    /// The memory of the agent, as `true` or as an empty map.
     pub memory: Option<MemoryV1>,
-    /// Templates of files to write.
+    /// The templates of the files to write.
     #[schemars(extend("x-sensitivity" = "tuning"))]
     pub configs: Option<Vec<TemplateV1>>,
-    /// Roles to impersonate.
     pub roles: Option<Roles>,
-    /// Leaf cluster that the credentials are for.
+    /// The leaf cluster for which to issue credentials.
     pub cluster: Option<Identifier>,
-    /// Name of the application that the credentials are for.
+    /// The name of the application for which to issue credentials.
     pub app: Option<Identifier>,
-    /// The database that the credentials are for.
+    /// The database for which to issue credentials.
     pub database: Option<DatabaseV1>,
-    /// Name of the Kubernetes cluster that the credentials are for.
+    /// The name of the Kubernetes cluster for which to issue credentials.
     pub kubernetes_cluster: Option<Identifier>,
 }
 
@@ -110,40 +109,40 @@ pub struct DestinationV1 {
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "tuning"))]
 pub struct DatabaseV1 {
-    /// Name of the database service in the cluster.
+    /// The name of the database service in the cluster.
     pub service: Option<Identifier>,
-    /// Name of the database on its server.
+    /// The name of the database on the database server.
     pub database: Option<Identifier>,
-    /// User to log in as.
+    /// The database user to log in as.
     pub username: Option<Identifier>,
 }
 
-/// A folder, in its long form.
+/// A directory on disk, in the long form.
 #[derive(Clone, Debug, Default, PartialEq, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "tuning"))]
 pub struct DirectoryBlockV1 {
-    /// Path of the folder.
+    /// The path of the directory.
     pub path: Option<Location>,
-    /// What to do about symbolic links in the path.
+    /// How to treat symbolic links in the path.
     #[schemars(extend("default" = "try-secure"))]
     pub symlinks: Option<SymlinkMode>,
-    /// What to do about access control lists.
+    /// Whether to check and manage access control lists (ACLs). Defaults to `off` on platforms other than Linux.
     #[schemars(extend("default" = "try"))]
     pub acls: Option<AclMode>,
 }
 
-/// No options.
+/// A map without options.
 #[derive(Clone, Debug, Default, PartialEq, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "tuning"))]
 pub struct NoOptions {}
 
 string_enum! {
-    /// A template of files to write.
+    /// A template of the files to write.
     #[sensitivity = Tuning]
     pub enum TemplateName {
-        /// The certificate authorities.
+        /// The certificate authorities of the cluster.
         TlsCas = "tls_cas",
         /// `tls.crt`, `tls.key`, `tls.cas`.
         Tls = "tls",
@@ -157,17 +156,17 @@ string_enum! {
         Kubernetes = "kubernetes",
         /// `mongo.crt`, `mongo.cas`.
         Mongo = "mongo",
-        /// CockroachDB's names.
+        /// The certificates under the file names that CockroachDB expects.
         Cockroach = "cockroach",
     }
 }
 
-/// A template with options: a map with one key.
+/// A template with options, written as a map with one key.
 #[derive(Clone, Debug, Default, PartialEq, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "tuning"))]
 pub struct TemplateBlockV1 {
-    /// The certificate authorities.
+    /// The certificate authorities of the cluster.
     pub tls_cas: Option<NoOptions>,
     /// `tls.crt`, `tls.key`, `tls.cas`.
     pub tls: Option<NoOptions>,
@@ -181,27 +180,30 @@ pub struct TemplateBlockV1 {
     pub kubernetes: Option<NoOptions>,
     /// `mongo.crt`, `mongo.cas`.
     pub mongo: Option<NoOptions>,
-    /// CockroachDB's names.
+    /// The certificates under the file names that CockroachDB expects.
     pub cockroach: Option<NoOptions>,
 }
 
-/// What a host certificate is for.
+/// Options of the template `ssh_host_cert`.
 #[derive(Clone, Debug, Default, PartialEq, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "tuning"))]
 pub struct SshHostCertV1 {
-    /// Host names; at least one.
+    /// The host names for which the certificate is valid. At least one is required.
     #[schemars(extend("x-sensitivity" = "tuning"))]
     pub principals: Option<Vec<Identifier>>,
 }
 
-/// A type that has a short form beside its map.
-macro_rules! short_or_map {
-    ($(#[$doc:meta])* enum $name:ident { $short_variant:ident($short:ty), $map_variant:ident($map:ty) }, $is_short:pat) => {
+/// Declares a type that can be written as a scalar or as a map.
+macro_rules! scalar_or_map {
+    (
+        $(#[$doc:meta])*
+        enum $name:ident { $scalar_variant:ident($scalar:ty), $map_variant:ident($map:ty) }, $scalar_pattern:pat
+    ) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq)]
         pub enum $name {
-            $short_variant($short),
+            $scalar_variant($scalar),
             $map_variant($map),
         }
 
@@ -209,7 +211,7 @@ macro_rules! short_or_map {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let value = Value::deserialize(deserializer)?;
                 match value {
-                    $is_short => strict::from_value(&value).map(Self::$short_variant),
+                    $scalar_pattern => strict::from_value(&value).map(Self::$scalar_variant),
                     _ => strict::from_value(&value).map(Self::$map_variant),
                 }
                 .map_err(D::Error::custom)
@@ -223,7 +225,7 @@ macro_rules! short_or_map {
 
             fn json_schema(generator: &mut SchemaGenerator) -> Schema {
                 json_schema!({
-                    "anyOf": [generator.subschema_for::<$short>(), generator.subschema_for::<$map>()],
+                    "anyOf": [generator.subschema_for::<$scalar>(), generator.subschema_for::<$map>()],
                     "x-sensitivity": "location",
                 })
             }
@@ -231,17 +233,17 @@ macro_rules! short_or_map {
     };
 }
 
-short_or_map! {
-    /// A folder: its path, or a map with `path`.
+scalar_or_map! {
+    /// A directory on disk, as its path or as a map with `path`.
     enum DirectoryV1 { Path(Location), Block(DirectoryBlockV1) }, Value::String(_)
 }
 
-short_or_map! {
-    /// The agent's memory: `true`, or an empty map.
+scalar_or_map! {
+    /// The memory of the agent, as `true` or as an empty map.
     enum MemoryV1 { Flag(Switch), Block(NoOptions) }, Value::Bool(_)
 }
 
-short_or_map! {
-    /// A template by its name, or as a map with one key.
+scalar_or_map! {
+    /// A template, as its name or as a map with one key.
     enum TemplateV1 { Name(TemplateName), Block(TemplateBlockV1) }, Value::String(_)
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::declaration::TbotStart;
 use super::rules::{Rule, Rules, ValueSet};
 use super::vocabulary::{BuildFact, ConfigSource, CountSource, EnvSource, PropertySource};
-use crate::config::Access;
+use crate::config::AccessClass;
 use crate::pointer::Pointer;
 
 /// The builder's inputs in addition to the configuration.
@@ -166,8 +166,8 @@ fn count_entries(source: &CountSource, config: &Value) -> (Option<Value>, Proven
     (Some(Value::from(total)), provenance)
 }
 
-fn access_of(entry: &Value) -> Option<Access> {
-    entry.get("type").and_then(Value::as_str).and_then(Access::of)
+fn access_of(entry: &Value) -> Option<AccessClass> {
+    entry.get("type").and_then(Value::as_str).and_then(AccessClass::of_type)
 }
 
 fn from_environment(

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::JoinMethod;
-use crate::config::closed::string_enum;
+use crate::config::closed_types::string_enum;
 use crate::config::schema::generate_root;
 
 /// The version of the event. Increment it with every change to the contents of the event.

@@ -8,7 +8,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::config::Access;
+use crate::config::AccessClass;
 use crate::pointer::Pointer;
 
 /// The source of a property: its `x-source`. The variants are distinguished by a key that only they have.
@@ -46,7 +46,7 @@ pub struct CountSource {
     pub pointers: Vec<Pointer>,
     /// Counts only entries whose type has this `x-access`.
     #[serde(default, deserialize_with = "access")]
-    pub access: Option<Access>,
+    pub access: Option<AccessClass>,
 }
 
 /// An environment variable, if its value is in the property's closed set.
@@ -122,8 +122,8 @@ fn pointers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Pointer>, 
     Ok(Vec::<String>::deserialize(deserializer)?.into_iter().map(Pointer::from).collect())
 }
 
-fn access<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Access>, D::Error> {
+fn access<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<AccessClass>, D::Error> {
     let name = String::deserialize(deserializer)?;
-    let access = Access::from_name(&name);
+    let access = AccessClass::from_name(&name);
     access.map(Some).ok_or_else(|| D::Error::custom(format_args!("`{name}` is not a valid x-access")))
 }

@@ -1,17 +1,17 @@
-//! The JSON Schema and the types accept exactly the same, and whatever is refused is explained.
+//! The JSON Schema and the types accept exactly the same values, and every rejection is explained.
 
 use std::cell::Cell;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value;
-use tbot::config::{FormatVersion, Purpose, load, structure};
+use tbot::config::{FormatVersion, Purpose, check_structure, load};
 use tbot::diagnostic::{ReportFormat, Severity};
 
-use crate::cases::said;
-use crate::values::{any_text, fitting, mutated};
+use crate::cases::load_and_render;
+use crate::values::{any_string, mutated_values, valid_values};
 
-/// Runs a property over so many cases.
+/// Tests a property with the given number of random cases.
 pub(crate) fn run<S: Strategy>(
     cases: u32,
     strategy: &S,
@@ -21,77 +21,79 @@ pub(crate) fn run<S: Strategy>(
     runner.run(strategy, test).unwrap_or_else(|failure| panic!("{failure}"));
 }
 
-fn agrees(version: FormatVersion) {
+fn assert_agreement(version: FormatVersion) {
     let schema = version.schema();
     let validator = jsonschema::validator_for(schema).unwrap();
-    let (accepted, refused) = (Cell::new(0), Cell::new(0));
-    let judge = |value: Value| {
-        let by_types = structure(version, &value);
-        let count = if by_types.is_ok() { &accepted } else { &refused };
+    let (accepted, rejected) = (Cell::new(0), Cell::new(0));
+    let compare = |value: Value| {
+        let by_types = check_structure(version, &value);
+        let count = if by_types.is_ok() { &accepted } else { &rejected };
         count.set(count.get() + 1);
         prop_assert_eq!(by_types.is_ok(), validator.is_valid(&value), "types (left) and schema (right)");
         if let Err(violations) = by_types {
-            prop_assert!(!violations.is_empty(), "refused without a reason");
+            prop_assert!(!violations.is_empty(), "rejected without a diagnostic");
         }
         Ok(())
     };
-    run(500, &fitting(schema, schema, any_text), |value| {
-        prop_assert!(validator.is_valid(&value), "made to fit");
-        judge(value)
+    run(500, &valid_values(schema, schema, any_string), |value| {
+        prop_assert!(validator.is_valid(&value), "generated to be valid");
+        compare(value)
     });
     accepted.set(0);
-    run(1500, &mutated(schema, any_text), judge);
-    assert!(accepted.get() > 100 && refused.get() > 100, "accepted {accepted:?}, refused {refused:?}");
+    run(1500, &mutated_values(schema, any_string), compare);
+    assert!(accepted.get() > 100 && rejected.get() > 100, "accepted {accepted:?}, rejected {rejected:?}");
 }
 
 #[test]
 fn types_and_schema_agree_on_version_1() {
-    agrees(FormatVersion::V1);
+    assert_agreement(FormatVersion::V1);
 }
 
 #[test]
 fn types_and_schema_agree_on_version_2() {
-    agrees(FormatVersion::V2);
+    assert_agreement(FormatVersion::V2);
 }
 
 #[test]
-fn what_is_no_map_is_refused_by_both() {
+fn both_reject_a_value_that_is_not_a_map() {
     for version in [FormatVersion::V1, FormatVersion::V2] {
         for value in [Value::Null, Value::from(1), Value::from("v2"), Value::from(vec!["v2"])] {
-            assert!(!structure(version, &value).unwrap_err().is_empty());
+            assert!(!check_structure(version, &value).unwrap_err().is_empty());
         }
     }
 }
 
-/// Loads a text and renders what is found in every format; `said` asserts that it is usable exactly without an error.
-fn loads(text: &str) -> Result<(), TestCaseError> {
+/// Loads a file and renders its report in every format.
+fn loads(contents: &str) -> Result<(), TestCaseError> {
     for format in [ReportFormat::Human, ReportFormat::Json, ReportFormat::Github] {
-        said(text.as_bytes(), Purpose::Start, format);
+        load_and_render(contents.as_bytes(), Purpose::Start, format);
     }
     Ok(())
 }
 
 #[test]
-fn any_text_gets_an_answer() {
-    run(300, &".{0,200}", |text| loads(&text));
+fn any_string_loads_or_is_reported() {
+    run(300, &".{0,200}", |contents| loads(&contents));
     run(
         300,
         &"((version|token|onboarding|services|- type|identity|v2|[ \\-:\n\\[\\]{}&*!|>#'\"?,]){1}){0,60}",
-        |text| loads(&text),
+        |contents| loads(&contents),
     );
 }
 
 #[test]
-fn any_value_gets_an_answer() {
+fn any_value_loads_or_is_reported() {
     for version in [FormatVersion::V1, FormatVersion::V2] {
-        run(100, &mutated(version.schema(), any_text), |value| {
-            let text = serde_yaml::to_string(&value).unwrap();
-            loads(&text)?;
-            let loaded = load(Some(&text), &[], Purpose::Validate);
-            let is_error = |found: &tbot::diagnostic::Diagnostic| found.severity == Severity::Error;
-            if version == FormatVersion::V2 && value["version"] == "v2" && structure(version, &value).is_err()
+        run(100, &mutated_values(version.schema(), any_string), |value| {
+            let contents = serde_yaml::to_string(&value).unwrap();
+            loads(&contents)?;
+            let outcome = load(Some(&contents), &[], Purpose::Validate);
+            let is_error = |diagnostic: &tbot::diagnostic::Diagnostic| diagnostic.severity == Severity::Error;
+            if version == FormatVersion::V2
+                && value["version"] == "v2"
+                && check_structure(version, &value).is_err()
             {
-                prop_assert!(loaded.diagnostics.iter().any(is_error));
+                prop_assert!(outcome.diagnostics.iter().any(is_error));
             }
             Ok(())
         });

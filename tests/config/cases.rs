@@ -1,4 +1,5 @@
-//! What is said of a file: a folder a case under `tests/cases/validate`, its name the rule, its snapshots beside it.
+//! The diagnostics of a file. Each directory under `tests/cases/validate` is one case: it is named after the rule, and
+//! contains a file and the snapshots of its report.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,50 +8,60 @@ use tbot::config::{Purpose, load};
 use tbot::diagnostic::{Code, Diagnostic, Report, ReportFormat, Severity, SourceFile, render, summary};
 use tbot::yaml;
 
-/// Cases whose rendering for programs and for GitHub is kept too.
+/// The cases that also have snapshots of the JSON and GitHub formats.
 const OTHER_FORMATS: [&str; 4] =
-    ["destination-twice", "join-uri-conflict", "top-level-unknown-key", "version-1-templates"];
+    ["destination-shared", "join-uri-conflict", "top-level-unknown-key", "version-1-templates"];
 
-/// What a run says of one file, its bytes as they are on disk.
-pub(crate) fn said(bytes: &[u8], purpose: Purpose, format: ReportFormat) -> String {
-    let (text, loaded) = match yaml::decode(bytes) {
+/// Loads a file with the given contents and renders its report. Asserts that there is an effective configuration
+/// exactly if there is no error.
+pub(crate) fn load_and_render(bytes: &[u8], purpose: Purpose, format: ReportFormat) -> String {
+    let (text, outcome) = match yaml::decode(bytes) {
         Ok(text) => (text, load(Some(text), &[], purpose)),
         Err(problem) => {
-            let nothing = |_: &str| None;
-            let source = SourceFile::new("tbot.yaml", "", &nothing);
-            return shown(&source, vec![Diagnostic::from(problem)], format);
+            let hide_all = |_: &str| None;
+            let source = SourceFile::new("tbot.yaml", "", &hide_all);
+            return render_report(&source, vec![Diagnostic::from(problem)], format);
         }
     };
-    let disclosure = loaded.disclosure();
-    let has_errors = loaded.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-    assert_eq!(loaded.effective.is_none(), has_errors, "usable exactly without an error");
-    shown(&SourceFile::new("tbot.yaml", text, &disclosure), loaded.diagnostics, format)
+    let disclosure = outcome.disclosure();
+    let has_errors = outcome.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+    assert_eq!(
+        outcome.effective.is_none(),
+        has_errors,
+        "an effective configuration exactly if there is no error"
+    );
+    render_report(&SourceFile::new("tbot.yaml", text, &disclosure), outcome.diagnostics, format)
 }
 
-fn shown<'a>(source: &'a SourceFile<'a>, diagnostics: Vec<Diagnostic>, format: ReportFormat) -> String {
+fn render_report<'a>(
+    source: &'a SourceFile<'a>,
+    diagnostics: Vec<Diagnostic>,
+    format: ReportFormat,
+) -> String {
     let report = Report::new(source, diagnostics);
     let reports = [report];
     let mut out = String::new();
     render(&mut out, format, false, &reports).unwrap();
     if format == ReportFormat::Human {
-        let gap = if out.is_empty() { "" } else { "\n" };
-        out.push_str(gap);
+        if !out.is_empty() {
+            out.push('\n');
+        }
         out.push_str(&summary(&reports));
         out.push('\n');
     }
     out
 }
 
-fn folder() -> PathBuf {
+fn cases_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/validate")
 }
 
 #[test]
-fn every_case() {
+fn every_case_matches_its_snapshots() {
     insta::glob!("../cases/validate", "*/tbot.yaml", |path| {
         let case = path.parent().unwrap();
         let name = case.file_name().unwrap().to_str().unwrap();
-        // A rule of `tbot start` alone says so in its name.
+        // The name of a case for a rule that applies only to `tbot start` begins with `start-`.
         let purpose = if name.starts_with("start-") { Purpose::Start } else { Purpose::Validate };
         let bytes = fs::read(path).unwrap();
         let mut settings = insta::Settings::clone_current();
@@ -60,25 +71,27 @@ fn every_case() {
         settings.remove_input_file();
         settings.set_omit_expression(true);
         settings.bind(|| {
-            insta::assert_snapshot!("human", said(&bytes, purpose, ReportFormat::Human));
+            insta::assert_snapshot!("human", load_and_render(&bytes, purpose, ReportFormat::Human));
             if OTHER_FORMATS.contains(&name) {
-                insta::assert_snapshot!("json", said(&bytes, purpose, ReportFormat::Json));
-                insta::assert_snapshot!("github", said(&bytes, purpose, ReportFormat::Github));
+                insta::assert_snapshot!("json", load_and_render(&bytes, purpose, ReportFormat::Json));
+                insta::assert_snapshot!("github", load_and_render(&bytes, purpose, ReportFormat::Github));
             }
         });
     });
     for name in OTHER_FORMATS {
-        assert!(folder().join(name).is_dir(), "{name} is no case");
+        assert!(cases_directory().join(name).is_dir(), "there is no case {name}");
     }
 }
 
 #[test]
-fn every_code_is_in_a_snapshot() {
+fn every_code_has_a_case() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let cases = fs::read_dir(folder()).unwrap().map(|case| case.unwrap().path().join("human.snap"));
-    let hostile = fs::read_dir(root.join("tests/config/snapshots")).unwrap().map(|file| file.unwrap().path());
-    let shown: Vec<String> = cases.chain(hostile).map(|path| fs::read_to_string(path).unwrap()).collect();
-    let is_shown = |code: &&Code| shown.iter().any(|text| text.contains(&format!("[{code}]: ")));
+    let cases = fs::read_dir(cases_directory()).unwrap().map(|case| case.unwrap().path().join("human.snap"));
+    let malformed =
+        fs::read_dir(root.join("tests/config/snapshots")).unwrap().map(|file| file.unwrap().path());
+    let snapshots: Vec<String> =
+        cases.chain(malformed).map(|path| fs::read_to_string(path).unwrap()).collect();
+    let is_shown = |code: &&Code| snapshots.iter().any(|snapshot| snapshot.contains(&format!("[{code}]: ")));
     let missing: Vec<&Code> = Code::ALL.iter().filter(|code| !is_shown(code)).collect();
-    assert!(missing.is_empty(), "no case shows {missing:?}");
+    assert!(missing.is_empty(), "no case has the codes {missing:?}");
 }

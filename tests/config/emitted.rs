@@ -1,17 +1,17 @@
-//! What is written as YAML reads as the same value: whatever a configuration holds, and words that YAML has meanings for.
+//! Emitted YAML parses as the same value: for any configuration, and for words that have a special meaning in YAML.
 
 use proptest::prelude::*;
 use serde_json::json;
 use tbot::config::FormatVersion;
-use tbot::yaml;
+use tbot::yaml::{self, EmitError};
 
 use crate::agreement::run;
-use crate::values::{any_text, fitting};
+use crate::values::{any_string, valid_values};
 
 #[test]
-fn a_configuration_reads_as_it_was_before_it_was_written() {
+fn an_emitted_configuration_parses_as_the_same_value() {
     let schema = FormatVersion::V2.schema();
-    run(200, &fitting(schema, schema, any_text), |value| {
+    run(200, &valid_values(schema, schema, any_string), |value| {
         let text = yaml::emit(&value).map_err(|error| TestCaseError::fail(error.to_string()))?;
         let parsed =
             yaml::parse(&text).map_err(|problems| TestCaseError::fail(format!("{problems:?}\n{text}")))?;
@@ -22,7 +22,7 @@ fn a_configuration_reads_as_it_was_before_it_was_written() {
 }
 
 #[test]
-fn texts_that_yaml_has_other_meanings_for_stay_texts() {
+fn strings_with_a_special_meaning_in_yaml_remain_strings() {
     let words =
         ["on", "yes", "null", "~", "", "0001", "0x1f", "1e3", ".inf", "1:20", "true", "2026-01-01", "- a"];
     let more = [
@@ -36,9 +36,8 @@ fn texts_that_yaml_has_other_meanings_for_stay_texts() {
 }
 
 #[test]
-fn what_would_read_as_something_else_is_refused() {
+fn a_value_that_would_parse_differently_is_rejected() {
     for value in [json!({ "<<": { "a": 1 } }), json!(["a"]), json!(null)] {
-        let error = yaml::emit(&value).unwrap_err();
-        assert!(matches!(error, yaml::EmitError::Ambiguous), "{error}");
+        assert!(matches!(yaml::emit(&value), Err(EmitError::Ambiguous)), "{value}");
     }
 }

@@ -1,4 +1,5 @@
-//! The configuration from outside: what is said of a file, and that types and schema agree. Needs no feature.
+//! Tests of the configuration through the public API: the diagnostics of a file, and the agreement of types and schema.
+//! Requires no feature.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -6,7 +7,7 @@ mod agreement;
 mod cases;
 mod durations;
 mod emitted;
-mod hostile;
+mod malformed_input;
 mod schemas;
 mod secrets;
 mod values;

@@ -1,27 +1,29 @@
-//! The schemas themselves: that they are schemas, say everything that is derived from them, and keep their promises.
+//! The schemas themselves: they are valid, describe and classify every property, and agree with the checks and
+//! defaults.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use tbot::config::{Config, FormatVersion, Purpose, load, schema, structure};
+use tbot::config::{Config, FormatVersion, Purpose, check_structure, load, schema};
 use tbot::diagnostic::Code;
 use tbot::pointer::Pointer;
 
 const VERSIONS: [FormatVersion; 2] = [FormatVersion::V1, FormatVersion::V2];
 
-/// Every property of a schema: its definition (`Config` is the root), name and schema.
+/// Returns every property of a schema, with the name of its definition (`Config` for the root), its name and its
+/// schema.
 fn properties(root: &Value) -> Vec<(&str, &str, &Value)> {
     let definitions = root["$defs"].as_object().unwrap();
     let all = definitions.iter().map(|(name, object)| (name.as_str(), object)).chain([("Config", root)]);
-    let mut found = Vec::new();
+    let mut properties = Vec::new();
     for (definition, object) in all {
         for (name, property) in object["properties"].as_object().into_iter().flatten() {
-            found.push((definition, name.as_str(), property));
+            properties.push((definition, name.as_str(), property));
         }
     }
-    found
+    properties
 }
 
 #[test]
@@ -37,11 +39,11 @@ fn every_property_is_described_and_classified() {
     for version in VERSIONS {
         let root = version.schema();
         for (definition, name, property) in properties(root) {
-            let described = [Some(property), schema::resolve(root, property)];
-            let is_described = described
+            let schemas = [Some(property), schema::resolve(root, property)];
+            let is_described = schemas
                 .into_iter()
                 .flatten()
-                .any(|place| place["description"].as_str().is_some_and(|text| text.ends_with('.')));
+                .any(|schema| schema["description"].as_str().is_some_and(|text| text.ends_with('.')));
             assert!(is_described, "{definition}.{name} has no description");
             assert!(schema::class_of(root, property).is_some(), "{definition}.{name} has no x-sensitivity");
         }
@@ -60,7 +62,7 @@ fn every_service_has_an_access_class() {
 }
 
 #[test]
-fn defaults_are_those_of_the_accessors() {
+fn defaults_in_the_schema_match_the_accessors() {
     let root = FormatVersion::V2.schema();
     let minimal = load(Some("version: v2\n"), &[], Purpose::Validate).effective.unwrap();
     let config: &Config = minimal.config();
@@ -69,13 +71,13 @@ fn defaults_are_those_of_the_accessors() {
     assert_eq!(duration("credential_ttl"), Ok(config.credential_ttl()));
     assert_eq!(duration("renewal_interval"), Ok(config.renewal_interval()));
     assert_eq!(default("oneshot"), config.is_oneshot());
-    let written = json!({ "version": "v2", "storage": default("storage") });
-    let written = load(Some(&written.to_string()), &[], Purpose::Validate).effective.unwrap();
-    assert_eq!(written.config().storage, Some(config.storage()));
+    let explicit = json!({ "version": "v2", "storage": default("storage") });
+    let explicit = load(Some(&explicit.to_string()), &[], Purpose::Validate).effective.unwrap();
+    assert_eq!(explicit.config().storage, Some(config.storage()));
 }
 
 #[test]
-fn every_default_and_example_fits_its_property() {
+fn every_default_and_example_is_valid() {
     for version in VERSIONS {
         let root = version.schema();
         for (definition, name, property) in properties(root) {
@@ -89,39 +91,46 @@ fn every_default_and_example_fits_its_property() {
     }
 }
 
-/// The fixture of a version: every property of its schema once or more.
+/// Returns the fixture of a format version, which has every property of its schema at least once.
 fn fixture(version: FormatVersion) -> (String, Value) {
     let name = match version {
         FormatVersion::V1 => "version-1-all-fields",
         FormatVersion::V2 => "all-fields",
     };
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/validate").join(name);
-    let text = fs::read_to_string(folder.join("tbot.yaml")).unwrap();
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/validate").join(name);
+    let text = fs::read_to_string(directory.join("tbot.yaml")).unwrap();
     let value = serde_yaml::from_str(&text).unwrap();
     (text, value)
 }
 
-/// Notes the properties, values and types of a schema that a value uses, as `definition.property` and `schema = value`.
-fn used(root: &Value, schema: &Value, value: &Value, found: &mut BTreeSet<String>) {
+/// Collects the properties and enum values of a schema that a value uses, as `definition.property` and `definition =
+/// value`.
+fn collect_used(root: &Value, schema: &Value, value: &Value, found: &mut BTreeSet<String>) {
     if let Some(reference) = schema["$ref"].as_str() {
         let definition = reference.rsplit('/').next().unwrap();
-        return used_in(root, root.pointer(&reference[1..]).unwrap(), definition, value, found);
+        return collect_used_in(root, root.pointer(&reference[1..]).unwrap(), definition, value, found);
     }
     for union in ["oneOf", "anyOf"] {
         for branch in schema[union].as_array().into_iter().flatten() {
             let mut own = branch.clone();
             own["$defs"] = root["$defs"].clone();
             if jsonschema::is_valid(&own, value) {
-                return used(root, branch, value, found);
+                return collect_used(root, branch, value, found);
             }
         }
     }
-    used_in(root, schema, "Config", value, found);
+    collect_used_in(root, schema, "Config", value, found);
 }
 
-fn used_in(root: &Value, schema: &Value, definition: &str, value: &Value, found: &mut BTreeSet<String>) {
+fn collect_used_in(
+    root: &Value,
+    schema: &Value,
+    definition: &str,
+    value: &Value,
+    found: &mut BTreeSet<String>,
+) {
     if schema["oneOf"].is_array() || schema["anyOf"].is_array() {
-        return used(root, schema, value, found);
+        return collect_used(root, schema, value, found);
     }
     if schema["enum"].is_array() {
         found.insert(format!("{definition} = {value}"));
@@ -132,38 +141,40 @@ fn used_in(root: &Value, schema: &Value, definition: &str, value: &Value, found:
                 match schema["properties"].get(key) {
                     Some(property) => {
                         found.insert(format!("{definition}.{key}"));
-                        used(root, property, value, found);
+                        collect_used(root, property, value, found);
                     }
-                    None => used(root, &schema["additionalProperties"], value, found),
+                    None => collect_used(root, &schema["additionalProperties"], value, found),
                 }
             }
         }
-        Value::Array(items) => items.iter().for_each(|item| used(root, &schema["items"], item, found)),
+        Value::Array(items) => {
+            items.iter().for_each(|item| collect_used(root, &schema["items"], item, found));
+        }
         _ => {}
     }
 }
 
 #[test]
-fn the_fixtures_use_everything_once() {
+fn the_fixtures_use_every_property_and_value() {
     for version in VERSIONS {
         let root = version.schema();
         let (text, value) = fixture(version);
         assert!(load(Some(&text), &[], Purpose::Start).effective.is_some(), "{version:?} has errors");
-        let mut found = BTreeSet::new();
-        used_in(root, root, "Config", &value, &mut found);
+        let mut used = BTreeSet::new();
+        collect_used_in(root, root, "Config", &value, &mut used);
 
-        let mut wanted: BTreeSet<String> =
+        let mut expected: BTreeSet<String> =
             properties(root).iter().map(|(definition, name, _)| format!("{definition}.{name}")).collect();
         for (definition, schema) in root["$defs"].as_object().unwrap() {
             let values = schema["enum"].as_array().into_iter().flatten();
-            wanted.extend(values.map(|value| format!("{definition} = {value}")));
+            expected.extend(values.map(|value| format!("{definition} = {value}")));
         }
-        // A file has one version and one join method; the test below tries the others.
-        wanted.retain(|one| !["Version", "JoinMethod"].iter().any(|kind| one.starts_with(kind)));
-        // A storage of version 1 has only one of its properties, and this template needs options.
-        wanted
+        // A file has only one version and one join method. The test below covers the others.
+        expected.retain(|one| !["Version", "JoinMethod"].iter().any(|kind| one.starts_with(kind)));
+        // A storage in version 1 can have only one of its two properties, and this template requires options.
+        expected
             .retain(|one| !["StorageV1.memory", "TemplateName = \"ssh_host_cert\""].contains(&one.as_str()));
-        let missing: Vec<&String> = wanted.difference(&found).collect();
+        let missing: Vec<&String> = expected.difference(&used).collect();
         assert!(missing.is_empty(), "the fixture of {version:?} lacks {missing:#?}");
     }
 }
@@ -175,11 +186,11 @@ fn every_version_and_join_method_is_accepted() {
         let mut value = json!({ "version": "v2" });
         for name in root["$defs"]["JoinMethod"]["enum"].as_array().unwrap() {
             value["onboarding"] = json!({ "join_method": name });
-            for written in root["$defs"].as_object().unwrap() {
-                if written.0.starts_with("Version") {
-                    for written in written.1["enum"].as_array().unwrap() {
-                        value["version"] = written.clone();
-                        assert_eq!(structure(version, &value), Ok(()), "{value}");
+            for (definition, schema) in root["$defs"].as_object().unwrap() {
+                if definition.starts_with("Version") {
+                    for version_name in schema["enum"].as_array().unwrap() {
+                        value["version"] = version_name.clone();
+                        assert_eq!(check_structure(version, &value), Ok(()), "{value}");
                     }
                 }
             }
@@ -194,13 +205,13 @@ fn every_deprecated_property_and_type_has_a_warning() {
     let warned: BTreeSet<Pointer> = load(Some(&text), &[], Purpose::Validate)
         .diagnostics
         .into_iter()
-        .filter(|found| found.code == Code::Deprecated && found.help.is_some())
-        .filter_map(|found| found.target.pointer().cloned())
+        .filter(|diagnostic| diagnostic.code == Code::Deprecated && diagnostic.help.is_some())
+        .filter_map(|diagnostic| diagnostic.target.pointer().cloned())
         .collect();
     let (_, value) = fixture(FormatVersion::V2);
     let mut deprecated = 0;
-    for place in crate::values::pointers(&value) {
-        let pointer = Pointer::from(place.as_str());
+    for pointer in crate::values::pointers(&value) {
+        let pointer = Pointer::from(pointer.as_str());
         let Some(parent) = pointer.parent() else { continue };
         let Some(property) = schema::locate(root, &value, &pointer) else { continue };
         let is_type = pointer.last().as_deref() == Some("type");
@@ -209,13 +220,14 @@ fn every_deprecated_property_and_type_has_a_warning() {
             let branches = union["oneOf"].as_array().into_iter().flatten();
             branches.filter_map(|branch| schema::resolve(root, branch)).any(|branch| {
                 branch["deprecated"] == true
-                    && branch["properties"]["type"]["const"] == value.pointer(&place).unwrap().clone()
+                    && branch["properties"]["type"]["const"]
+                        == value.pointer(pointer.as_str()).unwrap().clone()
             })
         });
         if property["deprecated"] == true || type_is_deprecated {
             deprecated += 1;
-            assert!(warned.contains(&pointer), "{pointer} is deprecated, and nothing says so");
+            assert!(warned.contains(&pointer), "{pointer} is deprecated, but is not reported");
         }
     }
-    assert!(deprecated >= 30, "the fixture has only {deprecated}");
+    assert!(deprecated >= 30, "the fixture has only {deprecated} deprecated properties");
 }

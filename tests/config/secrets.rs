@@ -1,4 +1,4 @@
-//! Nothing that is a secret, or may be one, is shown: not in a message, not in an excerpt, in no format.
+//! Nothing that is or could be a secret appears in a report: neither in a message nor in an excerpt, in any format.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -8,15 +8,15 @@ use tbot::config::{FormatVersion, Purpose};
 use tbot::diagnostic::ReportFormat;
 
 use crate::agreement::run;
-use crate::cases::said;
-use crate::values::{any_text, fitting, mutated, pointers};
+use crate::cases::load_and_render;
+use crate::values::{any_string, mutated_values, pointers, valid_values};
 
 const CANARY: &str = "hunter2";
 
-/// Texts of which the sensitive ones hold the canary, in every form that a check looks at.
+/// Strings that contain the canary if the class is sensitive, in every form that a check examines.
 fn with_canaries(class: &str) -> BoxedStrategy<String> {
     if !matches!(class, "secret" | "identifier") {
-        return any_text(class);
+        return any_string(class);
     }
     select(vec![
         "hunter2",
@@ -42,10 +42,10 @@ fn with_canaries(class: &str) -> BoxedStrategy<String> {
     .boxed()
 }
 
-/// Puts the canary where a scalar does not belong: under an unknown key, in a key without its space, in place of a map or
-/// a list.
+/// Writes the canary where a scalar does not belong: under an unknown key, in a key without a space after the colon, or
+/// in place of a map or list.
 fn misplace(value: &mut Value, places: &[(Index, u8)]) {
-    for (index, way) in places {
+    for (index, variant) in places {
         let pointers = pointers(value);
         let containers: Vec<&String> = pointers
             .iter()
@@ -55,53 +55,61 @@ fn misplace(value: &mut Value, places: &[(Index, u8)]) {
             return;
         }
         let pointer = (*index.get(&containers)).clone();
-        let Some(at) = value.pointer_mut(&pointer) else { continue };
-        match (way, &mut *at) {
+        let Some(target) = value.pointer_mut(&pointer) else { continue };
+        match (variant, &mut *target) {
             (0, Value::Object(map)) => drop(map.insert("pasword".to_owned(), json!(CANARY))),
             (1, Value::Object(map)) => drop(map.insert(format!("token:{CANARY}"), Value::Null)),
             (2, Value::Object(map)) => drop(map.insert("widget".to_owned(), json!({ "secret": [CANARY] }))),
-            _ if pointer.is_empty() || takes_a_word(&pointer) => {}
-            _ => *at = json!(CANARY),
+            _ if pointer.is_empty() || accepts_a_word(&pointer) => {}
+            _ => *target = json!(CANARY),
         }
     }
 }
 
-/// Lists and maps in place of which a path may stand, or in which a word of a closed set: those are shown.
-fn takes_a_word(pointer: &str) -> bool {
+/// Returns whether a list or map can be written as a path, or contains words of a closed set. These are not secret, so
+/// they are shown.
+fn accepts_a_word(pointer: &str) -> bool {
     pointer.contains("/configs")
         || ["/trust_domains", "/directory", "/memory"].iter().any(|key| pointer.ends_with(key))
 }
 
-fn is_silent(text: &str) -> Result<(), TestCaseError> {
+fn does_not_reveal_canary(contents: &str) -> Result<(), TestCaseError> {
     for format in [ReportFormat::Human, ReportFormat::Json, ReportFormat::Github] {
-        let said = said(text.as_bytes(), Purpose::Start, format);
-        prop_assert!(!said.contains(CANARY), "{:?} of\n{}\nsays\n{}", format, text, said);
+        let report = load_and_render(contents.as_bytes(), Purpose::Start, format);
+        prop_assert!(!report.contains(CANARY), "the {:?} report of\n{}\nis\n{}", format, contents, report);
     }
     Ok(())
 }
 
-fn written(value: &Value, as_json: bool) -> String {
+fn serialize(value: &Value, as_json: bool) -> String {
     if as_json { serde_json::to_string_pretty(value).unwrap() } else { serde_yaml::to_string(value).unwrap() }
 }
 
 #[test]
-fn no_diagnostic_shows_a_secret() {
+fn no_report_reveals_a_secret() {
     for version in [FormatVersion::V1, FormatVersion::V2] {
         let schema = version.schema();
         let places = vec((any::<Index>(), 0_u8..4), 0..3);
-        let misplaced = (fitting(schema, schema, with_canaries), places).prop_map(|(mut value, places)| {
-            misplace(&mut value, &places);
-            value
+        let misplaced =
+            (valid_values(schema, schema, with_canaries), places).prop_map(|(mut value, places)| {
+                misplace(&mut value, &places);
+                value
+            });
+        run(150, &(misplaced, any::<bool>()), |(value, as_json)| {
+            does_not_reveal_canary(&serialize(&value, as_json))
         });
-        run(150, &(misplaced, any::<bool>()), |(value, as_json)| is_silent(&written(&value, as_json)));
-        // Names of keys are shown, and a change may make a key of a text; so these look like no name.
-        let broken = mutated(schema, |class| with_canaries(class).prop_map(|text| text + " !").boxed());
-        run(150, &(broken, any::<bool>()), |(value, as_json)| is_silent(&written(&value, as_json)));
+        // Keys are shown if they look like names, and a mutation can turn a string into a key. The suffix prevents
+        // that.
+        let broken =
+            mutated_values(schema, |class| with_canaries(class).prop_map(|text| text + " !").boxed());
+        run(150, &(broken, any::<bool>()), |(value, as_json)| {
+            does_not_reveal_canary(&serialize(&value, as_json))
+        });
     }
 }
 
 #[test]
-fn no_syntax_error_shows_a_secret() {
+fn no_syntax_error_reveals_a_secret() {
     for text in [
         "version: v2\nonboarding:\n  token: hunter2: more\n",
         "version: v2\nonboarding:\n  token: \"hunter2\n",
@@ -113,6 +121,6 @@ fn no_syntax_error_shows_a_secret() {
         "hunter2",
         "- hunter2\n",
     ] {
-        is_silent(text).unwrap();
+        does_not_reveal_canary(text).unwrap();
     }
 }

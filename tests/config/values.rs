@@ -1,15 +1,15 @@
-//! Values made from a schema by walking it: some that fit, and the same with something broken in them.
+//! Generates values from a schema: valid ones, and mutations of them.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 
-/// What stands for a text; given the class of its property, `secret` for example.
-pub(crate) type Texts = fn(&str) -> BoxedStrategy<String>;
+/// Generates the strings of a property, given its sensitivity class, such as `secret`.
+pub(crate) type Strings = fn(&str) -> BoxedStrategy<String>;
 
-/// Texts of all kinds, none of them secret.
-pub(crate) fn any_text(_class: &str) -> BoxedStrategy<String> {
+/// Generates strings of many forms, none of them secret.
+pub(crate) fn any_string(_class: &str) -> BoxedStrategy<String> {
     prop_oneof![
         4 => "[a-z/.:$~{}0-9 -]{0,12}",
         1 => select(vec!["", "true", "null", "1", "~", "é", "/opt/machine-id", "host.example.com:443"])
@@ -18,21 +18,21 @@ pub(crate) fn any_text(_class: &str) -> BoxedStrategy<String> {
     .boxed()
 }
 
-/// Values that fit a schema.
-pub(crate) fn fitting(root: &Value, schema: &Value, texts: Texts) -> BoxedStrategy<Value> {
-    Walk { root, texts }.value(schema, "")
+/// Generates values that are valid according to a schema.
+pub(crate) fn valid_values(root: &Value, schema: &Value, strings: Strings) -> BoxedStrategy<Value> {
+    Generator { root, strings }.value(schema, "")
 }
 
-/// Values of which about half fit: up to three things are changed in each.
-pub(crate) fn mutated(root: &Value, texts: Texts) -> BoxedStrategy<Value> {
-    let changes = vec((any::<Index>(), change()), 0..3);
-    (fitting(root, root, texts), changes)
-        .prop_map(|(mut value, changes)| {
-            for (index, change) in changes {
+/// Generates values of which about half are valid: each has up to two mutations.
+pub(crate) fn mutated_values(root: &Value, strings: Strings) -> BoxedStrategy<Value> {
+    let mutations = vec((any::<Index>(), mutation()), 0..3);
+    (valid_values(root, root, strings), mutations)
+        .prop_map(|(mut value, mutations)| {
+            for (index, mutation) in mutations {
                 let pointers = pointers(&value);
                 let pointer = index.get(&pointers);
-                if let Some(at) = value.pointer_mut(pointer) {
-                    change.make(at);
+                if let Some(target) = value.pointer_mut(pointer) {
+                    mutation.apply(target);
                 }
             }
             value
@@ -40,7 +40,7 @@ pub(crate) fn mutated(root: &Value, texts: Texts) -> BoxedStrategy<Value> {
         .boxed()
 }
 
-/// The pointers of all values in a value, itself first.
+/// Returns the pointers to all values in a value, beginning with the value itself.
 pub(crate) fn pointers(value: &Value) -> Vec<String> {
     fn visit(value: &Value, at: &str, found: &mut Vec<String>) {
         found.push(at.to_owned());
@@ -63,12 +63,12 @@ pub(crate) fn pointers(value: &Value) -> Vec<String> {
     found
 }
 
-struct Walk<'a> {
+struct Generator<'a> {
     root: &'a Value,
-    texts: Texts,
+    strings: Strings,
 }
 
-impl Walk<'_> {
+impl Generator<'_> {
     fn value(&self, schema: &Value, outer: &str) -> BoxedStrategy<Value> {
         let class = schema["x-sensitivity"].as_str().unwrap_or(outer);
         if let Some(reference) = schema["$ref"].as_str() {
@@ -89,10 +89,10 @@ impl Walk<'_> {
         let names = match &schema["type"] {
             Value::String(name) => vec![name.as_str()],
             Value::Array(names) => names.iter().map(|name| name.as_str().unwrap()).collect(),
-            other => panic!("a schema of no type: {other} in {schema}"),
+            other => panic!("unsupported type {other} in {schema}"),
         };
-        let kinds: Vec<_> = names.into_iter().map(|name| self.of_type(name, schema, class)).collect();
-        proptest::strategy::Union::new(kinds).boxed()
+        let strategies: Vec<_> = names.into_iter().map(|name| self.of_type(name, schema, class)).collect();
+        proptest::strategy::Union::new(strategies).boxed()
     }
 
     fn of_type(&self, name: &str, schema: &Value, class: &str) -> BoxedStrategy<Value> {
@@ -100,23 +100,20 @@ impl Walk<'_> {
             "null" => Just(Value::Null).boxed(),
             "boolean" => any::<bool>().prop_map(Value::Bool).boxed(),
             "string" if schema["pattern"].is_string() => durations().prop_map(Value::String).boxed(),
-            "string" => (self.texts)(class).prop_map(Value::String).boxed(),
+            "string" => (self.strings)(class).prop_map(Value::String).boxed(),
             "integer" => {
                 let (from, to) = (schema["minimum"].as_i64().unwrap(), schema["maximum"].as_i64().unwrap());
                 let number = prop_oneof![Just(from), Just(to), from..=to];
                 (number, any::<bool>())
                     .prop_map(|(number, as_float)| {
-                        #[expect(
-                            clippy::cast_precision_loss,
-                            reason = "bounds are within what a double holds"
-                        )]
+                        #[expect(clippy::cast_precision_loss, reason = "the bounds are exact in a double")]
                         if as_float { json!(number as f64) } else { json!(number) }
                     })
                     .boxed()
             }
             "array" => vec(self.value(&schema["items"], "identifier"), 0..4).prop_map(Value::Array).boxed(),
             "object" => self.object(schema),
-            other => panic!("a type that the walk does not know: {other}"),
+            other => panic!("unsupported type {other}"),
         }
     }
 
@@ -146,7 +143,7 @@ impl Walk<'_> {
     }
 }
 
-/// Durations, right ones and nearly right ones that are refused.
+/// Generates valid durations.
 pub(crate) fn durations() -> BoxedStrategy<String> {
     prop_oneof![
         Just(String::new()),
@@ -155,8 +152,8 @@ pub(crate) fn durations() -> BoxedStrategy<String> {
     .boxed()
 }
 
-/// Texts that look like durations, few of which are.
-pub(crate) fn odd_durations() -> BoxedStrategy<String> {
+/// Generates strings that resemble durations, many of them invalid.
+pub(crate) fn near_durations() -> BoxedStrategy<String> {
     prop_oneof![
         durations(),
         "[-+ 0-9.nuµμmshdH]{0,8}",
@@ -166,15 +163,15 @@ pub(crate) fn odd_durations() -> BoxedStrategy<String> {
 }
 
 #[derive(Clone, Debug)]
-enum Change {
-    To(Value),
-    Wrap,
-    UnwrapToKey,
-    UnknownKey(String, Value),
-    Remove(Index),
+enum Mutation {
+    Replace(Value),
+    WrapInList,
+    SwapForm,
+    AddKey(String, Value),
+    RemoveKey(Index),
 }
 
-fn change() -> impl Strategy<Value = Change> {
+fn mutation() -> impl Strategy<Value = Mutation> {
     let numbers = vec![
         json!(0),
         json!(-1),
@@ -196,8 +193,8 @@ fn change() -> impl Strategy<Value = Change> {
         Just(Value::Null),
         any::<bool>().prop_map(Value::Bool),
         select(numbers),
-        odd_durations().prop_map(Value::String),
-        any_text("").prop_map(Value::String),
+        near_durations().prop_map(Value::String),
+        any_string("").prop_map(Value::String),
         select(vec!["v1", "v2", "", "token", "directory", "identity", "on", "user", "off"])
             .prop_map(|text| json!(text)),
         Just(json!([])),
@@ -206,29 +203,29 @@ fn change() -> impl Strategy<Value = Change> {
         Just(json!({ "type": "memory" })),
     ];
     prop_oneof![
-        4 => scalars.clone().prop_map(Change::To),
-        1 => Just(Change::Wrap),
-        1 => Just(Change::UnwrapToKey),
-        2 => ("[a-z_]{1,8}|token|type|name|path", scalars).prop_map(|(key, value)| Change::UnknownKey(key, value)),
-        2 => any::<Index>().prop_map(Change::Remove),
+        4 => scalars.clone().prop_map(Mutation::Replace),
+        1 => Just(Mutation::WrapInList),
+        1 => Just(Mutation::SwapForm),
+        2 => ("[a-z_]{1,8}|token|type|name|path", scalars).prop_map(|(key, value)| Mutation::AddKey(key, value)),
+        2 => any::<Index>().prop_map(Mutation::RemoveKey),
     ]
 }
 
-impl Change {
-    fn make(self, at: &mut Value) {
-        match (self, &mut *at) {
-            (Self::To(value), at) => *at = value,
-            (Self::UnknownKey(key, value), Value::Object(map)) => {
+impl Mutation {
+    fn apply(self, target: &mut Value) {
+        match (self, &mut *target) {
+            (Self::Replace(value), target) => *target = value,
+            (Self::AddKey(key, value), Value::Object(map)) => {
                 map.insert(key, value);
             }
-            (Self::Remove(index), Value::Object(map)) if !map.is_empty() => {
+            (Self::RemoveKey(index), Value::Object(map)) if !map.is_empty() => {
                 let key = map.keys().nth(index.index(map.len())).cloned().unwrap();
                 map.shift_remove(&key);
             }
-            // serde's own deserializers take a one-key map for an enum, and a list for a struct.
-            (Self::UnwrapToKey, Value::String(text)) => *at = json!({ text.clone(): null }),
-            (Self::UnwrapToKey, Value::Object(map)) => *at = Value::Array(map.values().cloned().collect()),
-            (_, at) => *at = Value::Array(vec![std::mem::take(at)]),
+            // Forms that serde's own deserializers accept: a one-key map for an enum, and a list for a struct.
+            (Self::SwapForm, Value::String(string)) => *target = json!({ string.clone(): null }),
+            (Self::SwapForm, Value::Object(map)) => *target = Value::Array(map.values().cloned().collect()),
+            (_, target) => *target = Value::Array(vec![std::mem::take(target)]),
         }
     }
 }

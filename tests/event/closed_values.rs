@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tbot::config::{Access, JoinMethod, Purpose, Sensitivity, Service, load, schema};
+use tbot::config::{AccessClass, JoinMethod, Purpose, Sensitivity, Service, load, schema};
 use tbot::event::{BuildContext, Rules, build, generate_schema};
 
 const CONFIG: &str =
@@ -102,8 +102,8 @@ fn every_service_type_counts_only_in_its_access_class() {
         config["services"] = json!([{ "type": type_name }]);
         let event = event_of(&config, &|_| None);
         assert_eq!(event["destinations_configured"], 1, "{type_name}");
-        for access in [Access::Application, Access::Database, Access::Kubernetes] {
-            let expected = u32::from(Access::of(type_name) == Some(access));
+        for access in [AccessClass::Application, AccessClass::Database, AccessClass::Kubernetes] {
+            let expected = u32::from(AccessClass::of_type(type_name) == Some(access));
             let counted = &event[format!("destinations_configured_{}_access", access.name())];
             assert_eq!(*counted, expected, "{type_name}");
         }
@@ -160,7 +160,7 @@ proptest! {
         config["outputs"] = list(&outputs).into();
         let event = event_of(&config, &|_| None);
         prop_assert_eq!(&event["destinations_configured"], services.len() + outputs.len());
-        let database = services.iter().chain(&outputs).filter(|type_name| Access::of(type_name) == Some(Access::Database)).count();
+        let database = services.iter().chain(&outputs).filter(|type_name| AccessClass::of_type(type_name) == Some(AccessClass::Database)).count();
         prop_assert_eq!(&event["destinations_configured_database_access"], database);
     }
 }

@@ -95,13 +95,21 @@ impl FoundParts {
             return;
         }
         match service {
-            Service::Identity(identity) => self.delegation(at, "Identity", &identity.delegation_session_id),
-            Service::Application(app) => self.delegation(at, "Application", &app.delegation_session_id),
+            Service::Identity(identity) => {
+                self.delegation(at, "IdentityService", &identity.delegation_session_id);
+            }
+            Service::Application(app) => {
+                self.delegation(at, "ApplicationService", &app.delegation_session_id);
+            }
             Service::Kubernetes(kubernetes) => {
-                self.delegation(at, "Kubernetes", &kubernetes.delegation_session_id);
+                self.delegation(at, "KubernetesService", &kubernetes.delegation_session_id);
             }
             Service::KubernetesV2(kubernetes) => {
-                self.properties(at, "KubernetesV2", &[("relay_server", kubernetes.relay_server.is_some())]);
+                self.properties(
+                    at,
+                    "KubernetesV2Service",
+                    &[("relay_server", kubernetes.relay_server.is_some())],
+                );
                 if ContextName::of_service(kubernetes).is_none() {
                     let what = "a context name template with more than .ClusterName and .KubeName".to_owned();
                     self.push(&format!("{at}/context_name_template"), what);
@@ -206,10 +214,10 @@ mod tests {
             });
             let at = match *definition {
                 "Config" => "",
-                "Identity" => "/services/0",
-                "Application" => "/services/1",
-                "Kubernetes" => "/services/2",
-                "KubernetesV2" => "/services/3",
+                "IdentityService" => "/services/0",
+                "ApplicationService" => "/services/1",
+                "KubernetesService" => "/services/2",
+                "KubernetesV2Service" => "/services/3",
                 other => panic!("no configuration with a {other} here yet"),
             };
             config.pointer_mut(at).unwrap()[property] = value;

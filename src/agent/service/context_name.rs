@@ -17,7 +17,7 @@ enum Piece {
 
 impl ContextName {
     /// Returns the template of a service, or `None` if it uses anything else.
-    pub(crate) fn of_service(service: &config::KubernetesV2) -> Option<Self> {
+    pub(crate) fn of_service(service: &config::KubernetesV2Service) -> Option<Self> {
         let template = service.context_name_template.as_ref().map(config::Setting::as_str);
         Self::parse(template.filter(|template| !template.is_empty()).unwrap_or(DEFAULT_CONTEXT_NAME))
     }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tbot::config::{self, Effective, Loaded, Override, Purpose};
+use tbot::config::{self, EffectiveConfig, LoadOutcome, Override, Purpose};
 use tbot::diagnostic::Code;
 use tbot::yaml;
 
@@ -29,7 +29,7 @@ pub(crate) struct Configuration {
     name: String,
     yaml: String,
     overrides: Vec<Override>,
-    loaded: Loaded,
+    loaded: LoadOutcome,
 }
 
 /// Where the YAML comes from.
@@ -123,7 +123,7 @@ impl Configuration {
     }
 
     /// Returns the effective configuration, or `None` if the configuration is invalid.
-    pub(crate) const fn effective(&self) -> Option<&Effective> {
+    pub(crate) const fn effective(&self) -> Option<&EffectiveConfig> {
         self.loaded.effective.as_ref()
     }
 }

@@ -1,7 +1,7 @@
 //! Overrides of the configuration by flags and environment variables. A flag takes precedence over its variable. Pure.
 
 use serde_json::{Value, json};
-use tbot::config::{Input, Override};
+use tbot::config::{Override, OverrideSource};
 use tbot::pointer::Pointer;
 
 use crate::cli::{GlobalArgs, RunArgs};
@@ -46,12 +46,16 @@ pub(crate) fn overrides(
         overrides.string(flag, value.as_deref(), variable, pointer)?;
     }
     if !bot.ca_pins.is_empty() {
-        overrides.push(json!(bot.ca_pins), Input::Flag("--ca-pin".to_owned()), onboarding("ca_pins"));
+        overrides.push(
+            json!(bot.ca_pins),
+            OverrideSource::Flag("--ca-pin".to_owned()),
+            onboarding("ca_pins"),
+        );
     }
     if let Some(uri) = &bot.storage {
         let storage =
             destination_uri::parse(uri).map_err(|error| Failure::Usage(format!("--storage: {error}")))?;
-        overrides.push(storage, Input::Flag("--storage".to_owned()), "/storage".to_owned());
+        overrides.push(storage, OverrideSource::Flag("--storage".to_owned()), "/storage".to_owned());
     }
     if let Some(path) = &args.destination_dir {
         if let Some(service) = args.service.as_ref().filter(|service| !service.is_legacy()) {
@@ -60,7 +64,7 @@ pub(crate) fn overrides(
                 service.name()
             )));
         }
-        let flag = Input::Flag("--destination-dir".to_owned());
+        let flag = OverrideSource::Flag("--destination-dir".to_owned());
         overrides.push(one_identity(path), flag, "/services".to_owned());
     }
     if let Some(service) = &args.service {
@@ -80,7 +84,7 @@ struct OverrideBuilder<'a> {
 }
 
 impl OverrideBuilder<'_> {
-    fn push(&mut self, value: Value, input: Input, pointer: String) {
+    fn push(&mut self, value: Value, input: OverrideSource, pointer: String) {
         self.overrides.push(Override::new(Pointer::from(pointer), value, input));
     }
 
@@ -93,11 +97,11 @@ impl OverrideBuilder<'_> {
         pointer: String,
     ) -> Result<(), Failure> {
         if let Some(value) = value {
-            self.push(json!(value), Input::Flag(flag.to_owned()), pointer);
+            self.push(json!(value), OverrideSource::Flag(flag.to_owned()), pointer);
         } else if let Some(variable) = variable
             && let Some(value) = self.environment.var(variable)?
         {
-            self.push(json!(value), Input::Variable(variable.to_owned()), pointer);
+            self.push(json!(value), OverrideSource::Variable(variable.to_owned()), pointer);
         }
         Ok(())
     }
@@ -106,16 +110,16 @@ impl OverrideBuilder<'_> {
     fn switch(&mut self, field: &str, on: bool, off: bool, variable: Option<&str>) -> Result<(), Failure> {
         let pointer = format!("/{field}");
         if off {
-            self.push(json!(false), Input::Flag(format!("--no-{field}")), pointer);
+            self.push(json!(false), OverrideSource::Flag(format!("--no-{field}")), pointer);
         } else if on {
-            self.push(json!(true), Input::Flag(format!("--{field}")), pointer);
+            self.push(json!(true), OverrideSource::Flag(format!("--{field}")), pointer);
         } else if let Some(variable) = variable
             && let Some(value) = self.environment.var(variable)?
         {
             let value = parse_bool(value).ok_or_else(|| {
                 Failure::Usage(format!("{variable} is not a boolean: set it to true or false, or unset it"))
             })?;
-            self.push(json!(value), Input::Variable(variable.to_owned()), pointer);
+            self.push(json!(value), OverrideSource::Variable(variable.to_owned()), pointer);
         }
         Ok(())
     }
@@ -134,7 +138,7 @@ mod tests {
         let overrides = overrides(&cli.global, &run, &variables.iter().copied().collect())?;
         Ok(overrides
             .into_iter()
-            .map(|one| (one.pointer().to_string(), one.value().clone(), one.input().to_string()))
+            .map(|one| (one.pointer().to_string(), one.value().clone(), one.source().to_string()))
             .collect())
     }
 

@@ -8,7 +8,7 @@ mod value;
 
 use clap::{ArgMatches, Command, FromArgMatches, Subcommand};
 use serde_json::{Value, json};
-use tbot::config::{Input, Override};
+use tbot::config::{Override, OverrideSource};
 use tbot::pointer::Pointer;
 
 pub(crate) use value::one_identity;
@@ -117,7 +117,7 @@ impl ServiceArgs {
     /// Returns an error if the value of a flag cannot be parsed, or if a flag does not apply to the destination.
     pub(crate) fn overrides(&self) -> Result<Vec<Override>, Failure> {
         let Some(service) = self.command.service else { return self.top_level_overrides() };
-        let command = Input::Command(self.command.name.to_owned());
+        let command = OverrideSource::Command(self.command.name.to_owned());
         let mut added = Override::new(Pointer::from("/services/-"), json!({ "type": service }), command);
         for given in &self.flags {
             let is_reader = given.flag.pointer.starts_with(table::READERS);
@@ -126,7 +126,11 @@ impl ServiceArgs {
                 return Err(Failure::Usage(message));
             }
             for value in given.to_json()? {
-                added.put(&Pointer::from(given.flag.pointer), value, Input::Flag(given.written()));
+                added.set_part(
+                    &Pointer::from(given.flag.pointer),
+                    value,
+                    OverrideSource::Flag(given.written()),
+                );
             }
         }
         Ok(vec![added])
@@ -138,7 +142,7 @@ impl ServiceArgs {
         for given in &self.flags {
             for value in given.to_json()? {
                 let pointer = Pointer::from(given.flag.pointer);
-                overrides.push(Override::new(pointer, value, Input::Flag(given.written())));
+                overrides.push(Override::new(pointer, value, OverrideSource::Flag(given.written())));
             }
         }
         Ok(overrides)

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use tbot::agent::{Agent, AgentError, AgentOptions, Clock, Randomness, Signals, control};
-use tbot::config::{Effective, Input, Purpose, is_on};
+use tbot::config::{EffectiveConfig, OverrideSource, Purpose, is_on};
 use tbot::diagnostic::Severity;
 use tbot::event::{EnvOutcome, Provenance, Rules};
 use tbot::pointer::Pointer;
@@ -55,7 +55,7 @@ async fn run(
     request: Option<TelemetryRequest>,
     pid_file: Option<(&Path, u32)>,
     configuration: &Configuration,
-    effective: &Effective,
+    effective: &EffectiveConfig,
     options: AgentOptions,
 ) -> Result<(), Failure> {
     let (control, signals) = control();
@@ -83,7 +83,7 @@ async fn run(
 /// Runs the agent, and logs the reason if it fails.
 async fn run_agent(
     configuration: &Configuration,
-    effective: &Effective,
+    effective: &EffectiveConfig,
     options: AgentOptions,
     signals: Signals,
 ) -> Result<(), Failure> {
@@ -115,7 +115,10 @@ fn log_decision(decision: &ConsentDecision) {
 }
 
 /// Builds the request that submits this start. If that fails, logs a warning and returns `None`.
-fn telemetry_request(effective: &Effective, cx: &Context<'_>) -> Result<Option<TelemetryRequest>, Failure> {
+fn telemetry_request(
+    effective: &EffectiveConfig,
+    cx: &Context<'_>,
+) -> Result<Option<TelemetryRequest>, Failure> {
     let rules = Rules::embedded().map_err(|error| Failure::Build(error.to_string()))?;
     let (request, event) =
         match TelemetryRequest::build(&rules, effective, &cx.environment, &(cx.new_distinct_id)()) {
@@ -151,8 +154,12 @@ fn log_diagnostics(configuration: &Configuration) {
 fn log_overridden(configuration: &Configuration) {
     for (input, overridden) in configuration.overridden() {
         match input {
-            Input::Flag(_) | Input::Command(_) => tracing::info!("{input} overrides {overridden}"),
-            Input::Variable(_) | Input::JoinUri => tracing::warn!("{input} overrides {overridden}"),
+            OverrideSource::Flag(_) | OverrideSource::Command(_) => {
+                tracing::info!("{input} overrides {overridden}")
+            }
+            OverrideSource::Variable(_) | OverrideSource::JoinUri => {
+                tracing::warn!("{input} overrides {overridden}")
+            }
         }
     }
 }

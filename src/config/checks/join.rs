@@ -1,55 +1,60 @@
-//! How the bot finds the cluster and joins it: addresses, `onboarding`, certificate authorities.
+//! Checks how the bot connects to the cluster and joins it: addresses, `onboarding`, certificate authorities.
 
-use super::{Findings, Purpose};
-use crate::config::{Config, Destination, JoinMethod, Location, Onboarding, is_on};
+use super::findings::{Findings, Purpose};
+use crate::config::destination::Destination;
+use crate::config::onboarding::{JoinMethod, Onboarding};
+use crate::config::scalar::{Location, is_on};
+use crate::config::v2::Config;
 use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;
 
 pub(super) fn check(config: &Config, purpose: Purpose, findings: &mut Findings<'_>) {
-    let none = Onboarding::default();
-    let onboarding = config.onboarding.as_ref().unwrap_or(&none);
-    addresses(config, purpose, findings);
-    certificate_authorities(config, onboarding, findings);
-    method(config, onboarding, purpose, findings);
-    blocks(onboarding, findings);
+    let empty = Onboarding::default();
+    let onboarding = config.onboarding.as_ref().unwrap_or(&empty);
+    check_addresses(config, purpose, findings);
+    check_certificate_authorities(config, onboarding, findings);
+    check_join_method(config, onboarding, purpose, findings);
+    check_token(onboarding, findings);
+    check_bound_keypair(onboarding, findings);
+    check_generic_oidc(onboarding, findings);
 }
 
-fn written(address: Option<&Location>) -> Option<&str> {
-    address.map(Location::as_str).filter(|address| !address.is_empty())
+fn nonempty(value: Option<&Location>) -> Option<&str> {
+    value.map(Location::as_str).filter(|value| !value.is_empty())
 }
 
-fn addresses(config: &Config, purpose: Purpose, findings: &mut Findings<'_>) {
-    let proxy = written(config.proxy_server.as_ref());
-    let auth = written(config.auth_server.as_ref());
+fn check_addresses(config: &Config, purpose: Purpose, findings: &mut Findings<'_>) {
+    let proxy = nonempty(config.proxy_server.as_ref());
+    let auth = nonempty(config.auth_server.as_ref());
     match (proxy, auth) {
-        (Some(_), Some(_)) => findings.at(
+        (Some(_), Some(_)) => findings.report_value(
             Code::BothAddresses,
             Pointer::root().key("auth_server"),
-            "`proxy_server` is there, too, and is the one that is used",
+            "`auth_server` is ignored because `proxy_server` is set",
             "remove `auth_server`",
         ),
         (None, None) if purpose == Purpose::Start => findings.report(
-            Diagnostic::new(Code::MissingAddress, Target::File, "no address to connect to")
-                .with_help("write `proxy_server: <host>:443`, or give `--proxy-server` or `TELEPORT_PROXY`"),
+            Diagnostic::new(Code::MissingAddress, Target::File, "no address of a proxy or auth server")
+                .with_help("write `proxy_server: <host>:443`, or set `--proxy-server` or `TELEPORT_PROXY`"),
         ),
         _ => {}
     }
     for (key, address) in [("proxy_server", proxy), ("auth_server", auth)] {
         let Some(address) = address else { continue };
-        let place = Pointer::root().key(key);
-        match port(address) {
-            Port::Number => {}
-            Port::None => findings.at(
+        let pointer = Pointer::root().key(key);
+        match AddressPort::of(address) {
+            AddressPort::Valid => {}
+            AddressPort::Missing => findings.report_value(
                 Code::AddressWithoutPort,
-                place,
-                "no port in this address; 443 is tried",
+                pointer,
+                "address has no port; assuming 443",
                 match address.contains(':') && !address.contains("://") {
                     true => "write `[<IPv6 address>]:<port>`",
                     false => "write `<host>:<port>`",
                 },
             ),
-            Port::Other => findings.report(
-                Diagnostic::new(Code::InvalidAddress, Target::Value(place), "the port is not a number")
+            AddressPort::Invalid => findings.report(
+                Diagnostic::new(Code::InvalidAddress, Target::Value(pointer), "address has an invalid port")
                     .with_severity(Severity::Warning)
                     .with_help("write `<host>:<port>`, with a port from 1 to 65535"),
             ),
@@ -57,62 +62,70 @@ fn addresses(config: &Config, purpose: Purpose, findings: &mut Findings<'_>) {
     }
 }
 
-/// What stands where an address has its port.
-enum Port {
-    Number,
-    None,
-    Other,
+/// The port of an address.
+enum AddressPort {
+    Valid,
+    Missing,
+    Invalid,
 }
 
-fn port(address: &str) -> Port {
-    let authority = address.split_once("://").map_or(address, |(_, rest)| rest);
-    let authority = authority.split('/').next().unwrap_or(authority);
-    // An IPv6 address without brackets has no place for a port.
-    if authority.parse::<std::net::Ipv6Addr>().is_ok() {
-        return Port::None;
-    }
-    let after_host = authority.rsplit_once(']').map_or(authority, |(_, after)| after);
-    match after_host.rsplit_once(':') {
-        None => Port::None,
-        Some((_, port)) if port.parse::<u16>().is_ok_and(|port| port != 0) => Port::Number,
-        Some(_) => Port::Other,
+impl AddressPort {
+    fn of(address: &str) -> Self {
+        let authority = address.split_once("://").map_or(address, |(_, rest)| rest);
+        let authority = authority.split('/').next().unwrap_or(authority);
+        // An IPv6 address without brackets cannot have a port.
+        if authority.parse::<std::net::Ipv6Addr>().is_ok() {
+            return Self::Missing;
+        }
+        let after_host = authority.rsplit_once(']').map_or(authority, |(_, after)| after);
+        match after_host.rsplit_once(':') {
+            None => Self::Missing,
+            Some((_, port)) if port.parse::<u16>().is_ok_and(|port| port != 0) => Self::Valid,
+            Some(_) => Self::Invalid,
+        }
     }
 }
 
-fn certificate_authorities(config: &Config, onboarding: &Onboarding, findings: &mut Findings<'_>) {
-    let pins = onboarding.ca_pins.as_ref().is_some_and(|pins| !pins.is_empty());
-    let path = written(onboarding.ca_path.as_ref()).is_some();
+fn check_certificate_authorities(config: &Config, onboarding: &Onboarding, findings: &mut Findings<'_>) {
+    let has_pins = onboarding.ca_pins.as_ref().is_some_and(|pins| !pins.is_empty());
+    let has_path = nonempty(onboarding.ca_path.as_ref()).is_some();
     let insecure = is_on(config.insecure);
-    let place = Pointer::root();
-    findings.exclusive(&place, ("onboarding.ca_pins", "insecure"), (pins, insecure));
-    findings.exclusive(&place, ("onboarding.ca_path", "insecure"), (path, insecure));
+    let pointer = Pointer::root();
+    findings.exclude_both(&pointer, ("onboarding.ca_pins", "insecure"), (has_pins, insecure));
+    findings.exclude_both(&pointer, ("onboarding.ca_path", "insecure"), (has_path, insecure));
     if !insecure {
-        findings.exclusive(&place, ("onboarding.ca_path", "onboarding.ca_pins"), (path, pins));
+        findings.exclude_both(&pointer, ("onboarding.ca_path", "onboarding.ca_pins"), (has_path, has_pins));
     }
     if insecure {
-        findings.at(
+        findings.report_value(
             Code::InsecureConnection,
             Pointer::root().key("insecure"),
-            "any certificate of the proxy or auth server is accepted",
-            "for tests only; else remove it and make the certificate's authority known to the system",
+            "any certificate from the proxy or auth server is accepted",
+            "use it for testing only; otherwise remove it, and add the certificate authority to the system's \
+             trust store",
         );
     }
 }
 
-fn method(config: &Config, onboarding: &Onboarding, purpose: Purpose, findings: &mut Findings<'_>) {
-    let place = Pointer::root().key("onboarding");
+fn check_join_method(
+    config: &Config,
+    onboarding: &Onboarding,
+    purpose: Purpose,
+    findings: &mut Findings<'_>,
+) {
+    let pointer = Pointer::root().key("onboarding");
     let Some(method) = onboarding.join_method else {
         if purpose == Purpose::Start {
-            let place = if config.onboarding.is_some() { Target::Key(place) } else { Target::File };
+            let pointer = if config.onboarding.is_some() { Target::Key(pointer) } else { Target::File };
             findings.report(
-                Diagnostic::new(Code::MissingJoinMethod, place, "no join method").with_help(
-                    "write `onboarding: {join_method: token, token: ...}`, or give `--join-method`",
+                Diagnostic::new(Code::MissingJoinMethod, pointer, "no join method").with_help(
+                    "write `onboarding: {join_method: token, token: ...}`, or set `--join-method`",
                 ),
             );
         }
         return;
     };
-    let used = |block: &str| match block {
+    let is_used = |block: &str| match block {
         "azure" => method == JoinMethod::Azure,
         "terraform" => method == JoinMethod::TerraformCloud,
         "gitlab" => method == JoinMethod::Gitlab,
@@ -128,12 +141,12 @@ fn method(config: &Config, onboarding: &Onboarding, purpose: Purpose, findings: 
         ("kubernetes", onboarding.kubernetes.is_some()),
         ("generic_oidc", onboarding.generic_oidc.is_some()),
     ];
-    for (block, there) in blocks {
-        if there && !used(block) {
+    for (block, is_set) in blocks {
+        if is_set && !is_used(block) {
             let message = format!("`join_method: {method}` does not use this block");
             findings.report(
-                Diagnostic::new(Code::UnusedBlock, Target::Key(place.key(block)), message)
-                    .with_help("remove the block, or correct `join_method`"),
+                Diagnostic::new(Code::UnusedBlock, Target::Key(pointer.key(block)), message)
+                    .with_help("remove the block, or change `join_method`"),
             );
         }
     }
@@ -141,68 +154,70 @@ fn method(config: &Config, onboarding: &Onboarding, purpose: Purpose, findings: 
         && !config.is_oneshot()
         && matches!(config.storage, Some(Destination::Memory(_)))
     {
-        findings.at(
+        findings.report_value(
             Code::StorageInMemory,
             Pointer::root().key("storage"),
-            "the identity is lost when the agent ends, and a join token works only once",
+            "the identity is lost when the agent exits, and a join token can be used only once",
             "write `storage: {type: directory, path: ...}`",
         );
     }
 }
 
-fn blocks(onboarding: &Onboarding, findings: &mut Findings<'_>) {
-    let place = Pointer::root().key("onboarding");
+/// Reports a token that looks like a path, although only an absolute path is read as a file.
+fn check_token(onboarding: &Onboarding, findings: &mut Findings<'_>) {
     if let Some(token) = &onboarding.token {
-        let text = token.as_str();
-        let like_a_path = !text.starts_with('/')
-            && (text.starts_with("./")
-                || text.starts_with("../")
-                || text.starts_with('~')
-                || text.contains('/'));
-        if like_a_path {
-            findings.at(
+        let token = token.as_str();
+        if !token.starts_with('/') && (token.starts_with('~') || token.contains('/')) {
+            findings.report_value(
                 Code::RelativeTokenPath,
-                place.key("token"),
-                "this looks like a file's path, but is taken for the token itself",
+                Pointer::from("/onboarding/token"),
+                "this looks like a path, but only an absolute path is read as a file",
                 "write an absolute path if the token is in a file",
             );
         }
     }
+}
+
+fn check_bound_keypair(onboarding: &Onboarding, findings: &mut Findings<'_>) {
     if let Some(bound) = &onboarding.bound_keypair {
-        let place = place.key("bound_keypair");
-        findings.exclusive(
-            &place,
+        let pointer = Pointer::from("/onboarding/bound_keypair");
+        findings.exclude_both(
+            &pointer,
             ("registration_secret", "registration_secret_path"),
             (
                 bound.registration_secret.as_ref().is_some_and(|secret| !secret.is_empty()),
-                written(bound.registration_secret_path.as_ref()).is_some(),
+                nonempty(bound.registration_secret_path.as_ref()).is_some(),
             ),
         );
         if bound.static_key_path.is_some() {
             findings.deprecated(
-                Target::Key(place.key("static_key_path")),
-                "`static_key_path` is another spelling of `static_private_key_path`",
+                Target::Key(pointer.key("static_key_path")),
+                "`static_key_path` is another name of `static_private_key_path`",
                 "write `static_private_key_path`",
             );
-            findings.exclusive(
-                &place,
+            findings.exclude_both(
+                &pointer,
                 ("static_key_path", "static_private_key_path"),
                 (
-                    written(bound.static_key_path.as_ref()).is_some(),
-                    written(bound.static_private_key_path.as_ref()).is_some(),
+                    nonempty(bound.static_key_path.as_ref()).is_some(),
+                    nonempty(bound.static_private_key_path.as_ref()).is_some(),
                 ),
             );
         }
     }
+}
+
+fn check_generic_oidc(onboarding: &Onboarding, findings: &mut Findings<'_>) {
     if let Some(oidc) = &onboarding.generic_oidc {
-        let command = oidc.command.as_ref().is_some_and(|command| !command.is_empty());
-        let env = oidc.env.as_ref().is_some_and(|env| !env.is_empty());
-        findings.exactly_one(&place.key("generic_oidc"), ("env", "command"), (env, command));
+        let pointer = Pointer::from("/onboarding/generic_oidc");
+        let has_command = oidc.command.as_ref().is_some_and(|command| !command.is_empty());
+        let has_env = oidc.env.as_ref().is_some_and(|env| !env.is_empty());
+        findings.require_exactly_one(&pointer, ("env", "command"), (has_env, has_command));
         if oidc.timeout.is_some_and(|timeout| timeout.is_negative()) {
-            findings.at(
+            findings.report_value(
                 Code::NegativeDuration,
-                place.key("generic_oidc").key("timeout"),
-                "a command cannot take a negative time",
+                pointer.key("timeout"),
+                "`timeout` is negative",
                 "write a positive duration",
             );
         }

@@ -1,50 +1,52 @@
-//! Kubernetes access: selectors, templates, Argo CD.
+//! Checks the services for Kubernetes access: selectors, templates, Argo CD.
 
-use super::{Findings, text};
-use crate::config::{KubernetesArgoCd, KubernetesSelector, KubernetesV2, is_on};
+use super::findings::Findings;
+use super::formats;
+use crate::config::scalar::is_on;
+use crate::config::service::{KubernetesArgoCdService, KubernetesSelector, KubernetesV2Service};
 use crate::diagnostic::{Code, Diagnostic, Target};
 use crate::pointer::Pointer;
 
-/// The variables of a context's or cluster's name.
+/// The variables of the templates for context and cluster names.
 const VARIABLES: [&str; 3] = ["ClusterName", "KubeName", "Labels"];
 
-pub(super) fn check_v2(kubernetes: &KubernetesV2, place: &Pointer, findings: &mut Findings<'_>) {
-    selectors(&kubernetes.selectors, place, findings);
+pub(super) fn check_v2(kubernetes: &KubernetesV2Service, pointer: &Pointer, findings: &mut Findings<'_>) {
+    check_selectors(&kubernetes.selectors, pointer, findings);
     if let Some(template) = &kubernetes.context_name_template {
-        check_template(template.as_str(), place.key("context_name_template"), findings);
+        check_template(template.as_str(), pointer.key("context_name_template"), findings);
     }
 }
 
-pub(super) fn check_argo_cd(argo: &KubernetesArgoCd, place: &Pointer, findings: &mut Findings<'_>) {
-    selectors(&argo.selectors, place, findings);
+pub(super) fn check_argo_cd(argo: &KubernetesArgoCdService, pointer: &Pointer, findings: &mut Findings<'_>) {
+    check_selectors(&argo.selectors, pointer, findings);
     if let Some(template) = &argo.cluster_name_template {
-        check_template(template.as_str(), place.key("cluster_name_template"), findings);
+        check_template(template.as_str(), pointer.key("cluster_name_template"), findings);
     }
     for (key, templates) in
         [("secret_labels", &argo.secret_labels), ("secret_annotations", &argo.secret_annotations)]
     {
         for (name, template) in templates.iter().flatten() {
-            check_template(template.as_str(), place.key(key).key(name), findings);
+            check_template(template.as_str(), pointer.key(key).key(name), findings);
         }
     }
     if let Some(prefix) = &argo.secret_name_prefix
         && !prefix.is_empty()
-        && !text::is_dns_prefix(prefix.as_str())
+        && !formats::is_dns_prefix(prefix.as_str())
     {
-        findings.at(
+        findings.report_value(
             Code::InvalidKubernetesName,
-            place.key("secret_name_prefix"),
-            "no Kubernetes name can begin with this",
-            "write lower-case letters, digits, `-` and `.`, with a letter or digit first",
+            pointer.key("secret_name_prefix"),
+            "not a valid prefix of a Kubernetes name",
+            "use lowercase letters, digits, `-` and `.`, and begin with a letter or digit",
         );
     }
     for (index, namespace) in argo.namespaces.iter().flatten().enumerate() {
-        if !text::is_dns_label(namespace.as_str()) {
-            findings.at(
+        if !formats::is_dns_label(namespace.as_str()) {
+            findings.report_value(
                 Code::InvalidKubernetesName,
-                place.key("namespaces").index(index),
-                "no Kubernetes namespace can have this name",
-                "write lower-case letters, digits and `-`, with a letter or digit first and last",
+                pointer.key("namespaces").index(index),
+                "not a valid name of a Kubernetes namespace",
+                "use lowercase letters, digits and `-`, and begin and end with a letter or digit",
             );
         }
     }
@@ -52,33 +54,38 @@ pub(super) fn check_argo_cd(argo: &KubernetesArgoCd, place: &Pointer, findings: 
         findings.report(
             Diagnostic::new(
                 Code::RequiresOther,
-                Target::Key(place.key("cluster_resources")),
-                "`cluster_resources` goes only with `namespaces`",
+                Target::Key(pointer.key("cluster_resources")),
+                "`cluster_resources` requires `namespaces`",
             )
-            .with_help("write `namespaces`, or remove it: without `namespaces` everything may be managed"),
+            .with_help("set `namespaces`, or remove `cluster_resources`: without `namespaces`, everything is managed"),
         );
     }
 }
 
-fn selectors(selectors: &[KubernetesSelector], place: &Pointer, findings: &mut Findings<'_>) {
-    let place = place.key("selectors");
+fn check_selectors(selectors: &[KubernetesSelector], pointer: &Pointer, findings: &mut Findings<'_>) {
+    let pointer = pointer.key("selectors");
     if selectors.is_empty() {
-        findings.at(
+        findings.report_value(
             Code::EmptyValue,
-            place.clone(),
-            "no selector, so no Kubernetes cluster would ever be found",
+            pointer.clone(),
+            "without a selector, no Kubernetes cluster matches",
             "write at least one entry with `name` or `labels`",
         );
     }
     for (index, selector) in selectors.iter().enumerate() {
-        let name = selector.name.as_ref().is_some_and(|name| !name.is_empty());
-        let labels = selector.labels.as_ref().is_some_and(|labels| !labels.is_empty());
-        findings.exactly_one(&place.index(index), ("name", "labels"), (name, labels));
+        let has_name = selector.name.as_ref().is_some_and(|name| !name.is_empty());
+        let has_labels = selector.labels.as_ref().is_some_and(|labels| !labels.is_empty());
+        findings.require_exactly_one(&pointer.index(index), ("name", "labels"), (has_name, has_labels));
     }
 }
 
-fn check_template(template: &str, place: Pointer, findings: &mut Findings<'_>) {
-    if let Some(mistake) = text::template_mistake(template, &VARIABLES) {
-        findings.at(Code::InvalidTemplate, place, mistake, "such as `{{.ClusterName}}-{{.KubeName}}`");
+fn check_template(template: &str, pointer: Pointer, findings: &mut Findings<'_>) {
+    if let Some(problem) = formats::template_problem(template, &VARIABLES) {
+        findings.report_value(
+            Code::InvalidTemplate,
+            pointer,
+            problem,
+            "write a template such as `{{.ClusterName}}-{{.KubeName}}`",
+        );
     }
 }

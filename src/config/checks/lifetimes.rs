@@ -1,23 +1,25 @@
-//! How long credentials live and how often they are renewed.
+//! Checks the lifetime of credentials and the time between renewals.
 
-use super::Findings;
-use crate::config::{Config, GoDuration, Service};
+use super::findings::Findings;
+use crate::config::duration::GoDuration;
+use crate::config::service::Service;
+use crate::config::v2::Config;
 use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;
 
-/// The longest that a cluster lets credentials live.
-const LONGEST: GoDuration = GoDuration::from_secs(24 * 60 * 60);
+/// The longest lifetime that a cluster allows.
+const MAX_TTL: GoDuration = GoDuration::from_secs(24 * 60 * 60);
 
 pub(super) fn check_top_level(config: &Config, findings: &mut Findings<'_>) {
     let root = Pointer::root();
     if config.certificate_ttl.is_some() {
-        let unused = config.credential_ttl.is_some_and(|ttl| !ttl.is_zero());
-        let what = if unused {
-            "`certificate_ttl` is another spelling of `credential_ttl`, which is there, too, and wins"
+        let is_ignored = config.credential_ttl.is_some_and(|ttl| !ttl.is_zero());
+        let message = if is_ignored {
+            "`certificate_ttl` is ignored because `credential_ttl`, its newer name, is set"
         } else {
-            "`certificate_ttl` is another spelling of `credential_ttl`"
+            "`certificate_ttl` is the older name of `credential_ttl`"
         };
-        findings.deprecated(Target::Key(root.key("certificate_ttl")), what, "write `credential_ttl`");
+        findings.deprecated(Target::Key(root.key("certificate_ttl")), message, "use `credential_ttl`");
     }
     let ttl_key =
         if config.credential_ttl.is_some_and(|ttl| !ttl.is_zero()) || config.certificate_ttl.is_none() {
@@ -25,13 +27,13 @@ pub(super) fn check_top_level(config: &Config, findings: &mut Findings<'_>) {
         } else {
             "certificate_ttl"
         };
-    let lifetime = Resolved {
+    let lifetime = EffectiveLifetime {
         ttl: (config.credential_ttl(), root.key(ttl_key)),
         interval: (config.renewal_interval(), root.key("renewal_interval")),
         oneshot: config.is_oneshot(),
-        long: false,
+        may_exceed_max: false,
     };
-    // The defaults fit each other, so where something does not fit, one of the two is in the file.
+    // The defaults are consistent, so if a check fails, the file sets at least one of the two.
     lifetime.check(
         Severity::Warning,
         config.credential_ttl.is_some() || config.certificate_ttl.is_some(),
@@ -42,89 +44,93 @@ pub(super) fn check_top_level(config: &Config, findings: &mut Findings<'_>) {
 pub(super) fn check_service(
     config: &Config,
     service: &Service,
-    place: &Pointer,
+    pointer: &Pointer,
     findings: &mut Findings<'_>,
 ) {
     let lifetime = service.fields().lifetime();
     let ttl_key = service.fields().ttl_key();
-    let place = match service {
-        Service::ApplicationProxy(_) => place.key("credential_lifetime"),
-        _ => place.clone(),
+    let pointer = match service {
+        Service::ApplicationProxy(_) => pointer.key("credential_lifetime"),
+        _ => pointer.clone(),
     };
     let ttl = lifetime.credential_ttl.filter(|ttl| !ttl.is_zero());
     let interval = lifetime.renewal_interval.filter(|interval| !interval.is_zero());
     match (ttl, interval) {
         (None, None) => {}
         (Some(ttl), Some(interval)) => {
-            let long = matches!(
+            let may_exceed_max = matches!(
                 service,
                 Service::WorkloadIdentityX509(_)
                     | Service::WorkloadIdentityJwt(_)
                     | Service::WorkloadIdentityApi(_)
             );
-            let lifetime = Resolved {
-                ttl: (ttl, place.key(ttl_key)),
-                interval: (interval, place.key("renewal_interval")),
+            let lifetime = EffectiveLifetime {
+                ttl: (ttl, pointer.key(ttl_key)),
+                interval: (interval, pointer.key("renewal_interval")),
                 oneshot: config.is_oneshot(),
-                long,
+                may_exceed_max,
             };
             lifetime.check(Severity::Error, true, findings);
         }
-        (Some(_), None) => incomplete(&place, ttl_key, "renewal_interval", findings),
-        (None, Some(_)) => incomplete(&place, "renewal_interval", "credential_ttl", findings),
+        (Some(_), None) => report_incomplete(&pointer, ttl_key, "renewal_interval", findings),
+        (None, Some(_)) => report_incomplete(&pointer, "renewal_interval", "credential_ttl", findings),
     }
 }
 
-fn incomplete(place: &Pointer, there: &str, missing: &str, findings: &mut Findings<'_>) {
+fn report_incomplete(pointer: &Pointer, present: &str, missing: &str, findings: &mut Findings<'_>) {
     findings.report(
         Diagnostic::new(
             Code::IncompleteLifetime,
-            Target::Key(place.key(there)),
-            format!("`{there}` is there without `{missing}`"),
+            Target::Key(pointer.key(present)),
+            format!("`{present}` is set without `{missing}`"),
         )
-        .with_help("write both, or neither to take those of the top level"),
+        .with_help("set both, or neither to use the top-level values"),
     );
 }
 
-struct Resolved {
+/// A lifetime with the pointers of its parts.
+struct EffectiveLifetime {
     ttl: (GoDuration, Pointer),
     interval: (GoDuration, Pointer),
     oneshot: bool,
-    /// Whether the cluster lets these credentials live longer than others.
-    long: bool,
+    /// Whether the cluster allows these credentials to live longer than [`MAX_TTL`].
+    may_exceed_max: bool,
 }
 
-impl Resolved {
-    fn check(self, severity: Severity, ttl_is_written: bool, findings: &mut Findings<'_>) {
-        let (ttl, ttl_place) = self.ttl;
-        let (interval, interval_place) = self.interval;
-        let mut negative = false;
-        for (duration, place, what) in [
-            (ttl, &ttl_place, "credentials cannot live"),
-            (interval, &interval_place, "credentials cannot be renewed after"),
+impl EffectiveLifetime {
+    fn check(self, severity: Severity, ttl_is_set: bool, findings: &mut Findings<'_>) {
+        let (ttl, ttl_pointer) = self.ttl;
+        let (interval, interval_pointer) = self.interval;
+        for (duration, pointer, what) in [
+            (ttl, &ttl_pointer, "the lifetime of credentials"),
+            (interval, &interval_pointer, "the renewal interval"),
         ] {
             if duration.is_negative() {
-                negative = true;
-                let message = format!("{what} a negative time");
-                findings.at(Code::NegativeDuration, place.clone(), message, "write a positive duration");
+                let message = format!("{what} cannot be negative");
+                findings.report_value(
+                    Code::NegativeDuration,
+                    pointer.clone(),
+                    message,
+                    "write a positive duration",
+                );
             }
         }
-        if negative {
+        if ttl.is_negative() || interval.is_negative() {
             return;
         }
         if ttl < interval && !self.oneshot {
-            let place = if ttl_is_written { ttl_place.clone() } else { interval_place };
-            let message = format!("credentials live {ttl}, but are renewed only every {interval}");
+            let pointer = if ttl_is_set { ttl_pointer.clone() } else { interval_pointer };
+            let message = format!("credentials expire after {ttl}, but are renewed only every {interval}");
             findings.report(
-                Diagnostic::new(Code::TtlBelowInterval, Target::Value(place), message)
+                Diagnostic::new(Code::TtlBelowInterval, Target::Value(pointer), message)
                     .with_severity(severity)
-                    .with_help("write a `renewal_interval` of at most half the `credential_ttl`"),
+                    .with_help("set `renewal_interval` to at most half of `credential_ttl`"),
             );
         }
-        if ttl > LONGEST && !self.long {
-            let message = format!("credentials would live {ttl}; the cluster allows {LONGEST}");
+        if ttl > MAX_TTL && !self.may_exceed_max {
+            let message = format!("a lifetime of {ttl} exceeds the maximum of {MAX_TTL} that clusters allow");
             findings.report(
-                Diagnostic::new(Code::TtlTooLong, Target::Value(ttl_place), message)
+                Diagnostic::new(Code::TtlTooLong, Target::Value(ttl_pointer), message)
                     .with_severity(severity)
                     .with_help("write at most `24h`"),
             );

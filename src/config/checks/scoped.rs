@@ -1,11 +1,12 @@
-//! What a scoped bot can run.
+//! Checks that a scoped bot supports a service.
 
-use super::Findings;
-use crate::config::{Service, is_on};
+use super::findings::Findings;
+use crate::config::scalar::is_on;
+use crate::config::service::Service;
 use crate::diagnostic::{Code, Diagnostic, Target};
 use crate::pointer::Pointer;
 
-pub(super) fn check(service: &Service, place: &Pointer, findings: &mut Findings<'_>) {
+pub(super) fn check(service: &Service, pointer: &Pointer, findings: &mut Findings<'_>) {
     match service {
         Service::Identity(identity) => {
             let fields = [
@@ -16,13 +17,12 @@ pub(super) fn check(service: &Service, place: &Pointer, findings: &mut Findings<
                     identity.delegation_session_id.as_ref().is_some_and(|id| !id.is_empty()),
                 ),
             ];
-            for (key, there) in fields {
-                if there {
-                    let message = format!("a scoped bot cannot use `{key}`");
-                    let place = Target::Key(place.key(key));
+            for (key, is_set) in fields {
+                if is_set {
+                    let message = format!("a scoped bot does not support `{key}`");
                     findings.report(
-                        Diagnostic::new(Code::NotScoped, place, message)
-                            .with_help("remove it, or `scoped: true`"),
+                        Diagnostic::new(Code::NotScoped, Target::Key(pointer.key(key)), message)
+                            .with_help("remove it, or remove `scoped: true`"),
                     );
                 }
             }
@@ -30,11 +30,11 @@ pub(super) fn check(service: &Service, place: &Pointer, findings: &mut Findings<
         Service::WorkloadIdentityX509(_)
         | Service::WorkloadIdentityJwt(_)
         | Service::WorkloadIdentityApi(_) => {}
-        other => findings.at(
+        other => findings.report_value(
             Code::NotScoped,
-            place.key("type"),
-            format!("a scoped bot cannot run `{}`", other.type_name()),
-            "a scoped bot can run `identity`, `workload-identity-x509`, `workload-identity-jwt` and \
+            pointer.key("type"),
+            format!("a scoped bot does not support `{}`", other.type_name()),
+            "a scoped bot supports `identity`, `workload-identity-x509`, `workload-identity-jwt` and \
              `workload-identity-api`",
         ),
     }

@@ -1,75 +1,82 @@
-//! What each type of service must say.
+//! Checks each service according to its type.
 
-use super::{Findings, destinations, kubernetes, text, workload_identity};
-use crate::config::{
-    BeamsVnet, Database, DatabaseFormat, Destination, Identifier, Location, Service, SpiffeSvid,
-    SpiffeWorkloadApi, SvidSans,
+use super::findings::Findings;
+use super::{destinations, formats, kubernetes, workload_identity};
+use crate::config::destination::Destination;
+use crate::config::scalar::{Identifier, Location};
+use crate::config::service::{
+    BeamsVnetService, DatabaseFormat, DatabaseService, Service, SpiffeSvidService, SpiffeWorkloadApiService,
+    SvidSans,
 };
 use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;
 
-pub(super) fn check(service: &Service, place: &Pointer, findings: &mut Findings<'_>) {
+pub(super) fn check(service: &Service, pointer: &Pointer, findings: &mut Findings<'_>) {
     match service {
         Service::Identity(_) => {}
         Service::KeyAgent(agent) => {
-            directory_only(&agent.destination, service, place, findings);
-            exclude_roles(agent.delegation_session_id.as_ref(), service, place, findings);
+            require_directory(&agent.destination, service, pointer, findings);
+            exclude_roles_and_session(agent.delegation_session_id.as_ref(), service, pointer, findings);
         }
         Service::Application(application) => {
-            findings.not_empty(place, "app_name", application.app_name.as_str());
+            findings.require_nonempty(pointer, "app_name", application.app_name.as_str());
         }
         Service::ApplicationTunnel(tunnel) => {
-            listen(&tunnel.listen, place, findings);
-            findings.not_empty(place, "app_name", tunnel.app_name.as_str());
+            check_listen(&tunnel.listen, pointer, findings);
+            findings.require_nonempty(pointer, "app_name", tunnel.app_name.as_str());
         }
-        Service::ApplicationProxy(proxy) => listen(&proxy.listen, place, findings),
-        Service::Database(database) => check_database(database, place, findings),
+        Service::ApplicationProxy(proxy) => check_listen(&proxy.listen, pointer, findings),
+        Service::Database(database) => check_database(database, pointer, findings),
         Service::DatabaseTunnel(tunnel) => {
-            listen(&tunnel.listen, place, findings);
-            findings.not_empty(place, "service", tunnel.service.as_str());
-            findings.not_empty(place, "database", tunnel.database.as_str());
-            findings.not_empty(place, "username", tunnel.username.as_str());
+            check_listen(&tunnel.listen, pointer, findings);
+            findings.require_nonempty(pointer, "service", tunnel.service.as_str());
+            findings.require_nonempty(pointer, "database", tunnel.database.as_str());
+            findings.require_nonempty(pointer, "username", tunnel.username.as_str());
         }
         Service::Kubernetes(kubernetes) => {
-            findings.not_empty(place, "kubernetes_cluster", kubernetes.kubernetes_cluster.as_str());
-            exclude_roles(kubernetes.delegation_session_id.as_ref(), service, place, findings);
+            findings.require_nonempty(pointer, "kubernetes_cluster", kubernetes.kubernetes_cluster.as_str());
+            exclude_roles_and_session(kubernetes.delegation_session_id.as_ref(), service, pointer, findings);
         }
-        Service::KubernetesV2(kubernetes) => kubernetes::check_v2(kubernetes, place, findings),
-        Service::KubernetesArgoCd(argo) => kubernetes::check_argo_cd(argo, place, findings),
+        Service::KubernetesV2(kubernetes) => kubernetes::check_v2(kubernetes, pointer, findings),
+        Service::KubernetesArgoCd(argo) => kubernetes::check_argo_cd(argo, pointer, findings),
         Service::SshHost(host) => {
             if host.principals.iter().all(|principal| principal.is_empty()) {
-                findings.at(
+                findings.report_value(
                     Code::EmptyValue,
-                    place.key("principals"),
-                    "a host certificate needs at least one principal",
-                    "write the host's names: `principals: [<host name>]`",
+                    pointer.key("principals"),
+                    "a host certificate requires at least one principal",
+                    "write the names of the host: `principals: [<host name>]`",
                 );
             }
         }
         Service::SshMultiplexer(multiplexer) => {
-            directory_only(&multiplexer.destination, service, place, findings);
+            require_directory(&multiplexer.destination, service, pointer, findings);
         }
-        Service::WorkloadIdentityX509(x509) => workload_identity::selector(&x509.selector, place, findings),
-        Service::WorkloadIdentityJwt(jwt) => workload_identity::check_jwt(jwt, place, findings),
+        Service::WorkloadIdentityX509(x509) => {
+            workload_identity::check_selector(&x509.selector, pointer, findings);
+        }
+        Service::WorkloadIdentityJwt(jwt) => workload_identity::check_jwt(jwt, pointer, findings),
         Service::WorkloadIdentityApi(api) => {
-            listen(&api.listen, place, findings);
-            workload_identity::selector(&api.selector, place, findings);
-            workload_identity::attestors(api.attestors.as_ref(), place, findings);
+            check_listen(&api.listen, pointer, findings);
+            workload_identity::check_selector(&api.selector, pointer, findings);
+            workload_identity::check_attestors(api.attestors.as_ref(), pointer, findings);
         }
-        Service::WorkloadIdentityAwsRolesAnywhere(aws) => workload_identity::check_aws(aws, place, findings),
-        Service::BeamsVnet(vnet) => check_vnet(vnet, place, findings),
-        Service::SpiffeSvid(svid) => check_svid(svid, place, findings),
-        Service::SpiffeWorkloadApi(api) => check_workload_api(api, place, findings),
+        Service::WorkloadIdentityAwsRolesAnywhere(aws) => {
+            workload_identity::check_aws(aws, pointer, findings);
+        }
+        Service::BeamsVnet(vnet) => check_vnet(vnet, pointer, findings),
+        Service::SpiffeSvid(svid) => check_svid(svid, pointer, findings),
+        Service::SpiffeWorkloadApi(api) => check_workload_api(api, pointer, findings),
     }
     if let Some(destination) = service.fields().destination() {
-        destinations::check(destination, &place.key("destination"), findings);
+        destinations::check(destination, &pointer.key("destination"), findings);
     }
-    superseded(service, place, findings);
+    check_deprecated(service, pointer, findings);
 }
 
-/// Types that need a running agent.
-pub(super) fn check_oneshot(service: &Service, place: &Pointer, findings: &mut Findings<'_>) {
-    let lasting = matches!(
+/// Reports types that require a continuously running agent.
+pub(super) fn check_oneshot(service: &Service, pointer: &Pointer, findings: &mut Findings<'_>) {
+    let needs_continuous_mode = matches!(
         service,
         Service::ApplicationTunnel(_)
             | Service::ApplicationProxy(_)
@@ -80,33 +87,33 @@ pub(super) fn check_oneshot(service: &Service, place: &Pointer, findings: &mut F
             | Service::SpiffeWorkloadApi(_)
             | Service::BeamsVnet(_)
     );
-    if lasting {
-        findings.at(
+    if needs_continuous_mode {
+        findings.report_value(
             Code::NotInOneshot,
-            place.key("type"),
-            format!("`{}` does nothing in one-shot mode", service.type_name()),
-            "remove it, or `oneshot: true`",
+            pointer.key("type"),
+            format!("`{}` has no effect in oneshot mode", service.type_name()),
+            "remove it, or remove `oneshot: true`",
         );
     }
 }
 
-fn listen(address: &Location, place: &Pointer, findings: &mut Findings<'_>) {
+fn check_listen(address: &Location, pointer: &Pointer, findings: &mut Findings<'_>) {
     if address.is_empty() {
-        findings.not_empty(place, "listen", "");
-    } else if !text::is_url(address.as_str()) {
-        findings.at(
+        findings.require_nonempty(pointer, "listen", "");
+    } else if !formats::is_url(address.as_str()) {
+        findings.report_value(
             Code::InvalidAddress,
-            place.key("listen"),
-            "not a URL to listen at",
+            pointer.key("listen"),
+            "not a valid address to listen on",
             "write `tcp://<ip>:<port>` or `unix:///<path>`",
         );
     } else if !["tcp://", "unix://"].iter().any(|scheme| address.as_str().starts_with(scheme)) {
-        // The Go agent loads it, and fails when it listens.
+        // Only a warning, because the Go agent also loads such a file; it fails when it starts to listen.
         findings.report(
             Diagnostic::new(
                 Code::InvalidAddress,
-                Target::Value(place.key("listen")),
-                "only a TCP address or a Unix socket can be listened at",
+                Target::Value(pointer.key("listen")),
+                "the agent can listen only on a TCP address or a Unix socket",
             )
             .with_severity(Severity::Warning)
             .with_help("write `tcp://<ip>:<port>` or `unix:///<path>`"),
@@ -114,143 +121,154 @@ fn listen(address: &Location, place: &Pointer, findings: &mut Findings<'_>) {
     }
 }
 
-fn directory_only(
+fn require_directory(
     destination: &Destination,
     service: &Service,
-    place: &Pointer,
+    pointer: &Pointer,
     findings: &mut Findings<'_>,
 ) {
     match destination {
-        // For these two `check` below does not see it: it is no destination of files.
-        Destination::Directory(_) => destinations::check(destination, &place.key("destination"), findings),
-        other => findings.at(
+        // `check` does not do this for the two types that only create a socket, because `fields` has no destination for them.
+        Destination::Directory(_) => destinations::check(destination, &pointer.key("destination"), findings),
+        other => findings.report_value(
             Code::UnsupportedDestination,
-            place.key("destination").key("type"),
-            format!("`{}` cannot write to `{}`", service.type_name(), other.type_name()),
+            pointer.key("destination").key("type"),
+            format!(
+                "`{}` does not support a destination of type `{}`",
+                service.type_name(),
+                other.type_name()
+            ),
             "write `type: directory`",
         ),
     }
 }
 
-fn exclude_roles(
+fn exclude_roles_and_session(
     session: Option<&Identifier>,
     service: &Service,
-    place: &Pointer,
+    pointer: &Pointer,
     findings: &mut Findings<'_>,
 ) {
-    let roles = !service.fields().roles().is_empty();
-    let session = session.is_some_and(|session| !session.is_empty());
-    findings.exclusive(place, ("roles", "delegation_session_id"), (roles, session));
+    let has_roles = !service.fields().roles().is_empty();
+    let has_session = session.is_some_and(|session| !session.is_empty());
+    findings.exclude_both(pointer, ("roles", "delegation_session_id"), (has_roles, has_session));
 }
 
-/// Types and properties that have a successor.
-fn superseded(service: &Service, place: &Pointer, findings: &mut Findings<'_>) {
+/// Reports deprecated types and properties.
+fn check_deprecated(service: &Service, pointer: &Pointer, findings: &mut Findings<'_>) {
     if !service.fields().roles().is_empty() {
         findings.deprecated(
-            Target::Key(place.key("roles")),
-            "newer servers do not let a service take fewer roles than its bot",
-            "give the bot only these roles, and remove `roles`",
+            Target::Key(pointer.key("roles")),
+            "newer servers do not let a service request only some of the bot's roles",
+            "remove `roles`, and give the bot only these roles",
         );
     }
     if service.fields().has_certificate_ttl() {
         findings.deprecated(
-            Target::Key(place.key("certificate_ttl")),
-            "`certificate_ttl` is another spelling of `credential_ttl`",
-            "write `credential_ttl`",
+            Target::Key(pointer.key("certificate_ttl")),
+            "`certificate_ttl` is the older name of `credential_ttl`",
+            "use `credential_ttl`",
         );
     }
     let successor = match service {
-        Service::SpiffeSvid(_) => "write `workload-identity-x509`, or `workload-identity-jwt` for its `jwts`",
-        Service::SpiffeWorkloadApi(_) => "write `workload-identity-api`",
+        Service::SpiffeSvid(_) => {
+            "use `workload-identity-x509`, and `workload-identity-jwt` instead of `jwts`"
+        }
+        Service::SpiffeWorkloadApi(_) => "use `workload-identity-api`",
         _ => return,
     };
-    let what = format!("newer agents do not have `{}`", service.type_name());
-    findings.deprecated(Target::Value(place.key("type")), &what, successor);
+    let message = format!("newer versions of Teleport do not support `{}`", service.type_name());
+    findings.deprecated(Target::Value(pointer.key("type")), &message, successor);
 }
 
-fn check_database(database: &Database, place: &Pointer, findings: &mut Findings<'_>) {
-    findings.not_empty(place, "service", database.service.as_str());
+fn check_database(database: &DatabaseService, pointer: &Pointer, findings: &mut Findings<'_>) {
+    findings.require_nonempty(pointer, "service", database.service.as_str());
     if database.format == Some(DatabaseFormat::Cockroach)
         && matches!(database.destination, Destination::KubernetesSecret(_))
     {
-        findings.at(
+        findings.report_value(
             Code::UnsupportedDestination,
-            place.key("format"),
-            "`format: cockroach` writes into a folder of its own, which a Kubernetes Secret does not have",
-            "write `type: directory`, or another `format`",
+            pointer.key("format"),
+            "`format: cockroach` writes to a subdirectory, which a Kubernetes Secret cannot have",
+            "use `type: directory`, or a different `format`",
         );
     }
 }
 
-fn check_vnet(vnet: &BeamsVnet, place: &Pointer, findings: &mut Findings<'_>) {
-    findings.not_empty(place, "delegation_session_id", vnet.delegation_session_id.as_str());
+fn check_vnet(vnet: &BeamsVnetService, pointer: &Pointer, findings: &mut Findings<'_>) {
+    findings.require_nonempty(pointer, "delegation_session_id", vnet.delegation_session_id.as_str());
     for (index, server) in vnet.upstream_nameservers.iter().flatten().enumerate() {
-        if !text::is_socket_address(server.as_str()) {
-            findings.at(
+        if !formats::is_socket_address(server.as_str()) {
+            findings.report_value(
                 Code::InvalidAddress,
-                place.key("upstream_nameservers").index(index),
-                "a name server is not of the form `ip:port`",
-                "write an address and a port, not a name: `192.0.2.53:53`",
+                pointer.key("upstream_nameservers").index(index),
+                "not a valid name server address",
+                "write an IP address and a port, such as `192.0.2.53:53`",
             );
         }
     }
 }
 
-fn check_svid(service: &SpiffeSvid, place: &Pointer, findings: &mut Findings<'_>) {
-    let svid_place = place.key("svid");
-    svid_path(service.svid.path.as_str(), &svid_place, findings);
-    sans(service.svid.sans.as_ref(), &svid_place, findings);
-    let nested = [(&service.svid.jwts, svid_place), (&service.jwts, place.clone())];
-    for (jwts, place) in nested {
+fn check_svid(service: &SpiffeSvidService, pointer: &Pointer, findings: &mut Findings<'_>) {
+    let svid_pointer = pointer.key("svid");
+    check_svid_path(service.svid.path.as_str(), &svid_pointer, findings);
+    check_sans(service.svid.sans.as_ref(), &svid_pointer, findings);
+    let nested = [(&service.svid.jwts, svid_pointer), (&service.jwts, pointer.clone())];
+    for (jwts, pointer) in nested {
         for (index, jwt) in jwts.iter().flatten().enumerate() {
-            let place = place.key("jwts").index(index);
-            findings.not_empty(&place, "audience", jwt.audience.as_str());
-            findings.not_empty(&place, "file_name", jwt.file_name.as_str());
+            let pointer = pointer.key("jwts").index(index);
+            findings.require_nonempty(&pointer, "audience", jwt.audience.as_str());
+            findings.require_nonempty(&pointer, "file_name", jwt.file_name.as_str());
         }
     }
     if service.svid.jwts.is_some() {
         findings.deprecated(
-            Target::Key(place.key("svid").key("jwts")),
-            "`jwts` stands beside `svid`, not in it",
-            "move it one level up",
+            Target::Key(pointer.key("svid").key("jwts")),
+            "`jwts` belongs to the service, not to `svid`",
+            "move it up one level, next to `svid`",
         );
     }
 }
 
-fn check_workload_api(api: &SpiffeWorkloadApi, place: &Pointer, findings: &mut Findings<'_>) {
-    listen(&api.listen, place, findings);
+fn check_workload_api(api: &SpiffeWorkloadApiService, pointer: &Pointer, findings: &mut Findings<'_>) {
+    check_listen(&api.listen, pointer, findings);
     if api.svids.is_empty() {
-        findings.at(Code::EmptyValue, place.key("svids"), "`svids` is empty", "write at least one SVID");
+        findings.report_value(
+            Code::EmptyValue,
+            pointer.key("svids"),
+            "`svids` is empty",
+            "write at least one SVID",
+        );
     }
     for (index, svid) in api.svids.iter().enumerate() {
-        let place = place.key("svids").index(index);
-        svid_path(svid.path.as_str(), &place, findings);
-        sans(svid.sans.as_ref(), &place, findings);
+        let pointer = pointer.key("svids").index(index);
+        check_svid_path(svid.path.as_str(), &pointer, findings);
+        check_sans(svid.sans.as_ref(), &pointer, findings);
     }
-    workload_identity::attestors(api.attestors.as_ref(), place, findings);
+    workload_identity::check_attestors(api.attestors.as_ref(), pointer, findings);
 }
 
-fn svid_path(path: &str, place: &Pointer, findings: &mut Findings<'_>) {
+fn check_svid_path(path: &str, pointer: &Pointer, findings: &mut Findings<'_>) {
     if path.is_empty() {
-        findings.not_empty(place, "path", path);
+        findings.require_nonempty(pointer, "path", path);
     } else if !path.starts_with('/') {
-        findings.at(
+        findings.report_value(
             Code::InvalidAddress,
-            place.key("path"),
-            "an SVID's path begins with `/`",
-            "write the `/`",
+            pointer.key("path"),
+            "the path of an SVID must begin with `/`",
+            "add the leading `/`",
         );
     }
 }
 
-fn sans(sans: Option<&SvidSans>, place: &Pointer, findings: &mut Findings<'_>) {
+fn check_sans(sans: Option<&SvidSans>, pointer: &Pointer, findings: &mut Findings<'_>) {
     for (index, ip) in sans.iter().flat_map(|sans| sans.ip.iter().flatten()).enumerate() {
         if ip.as_str().parse::<std::net::IpAddr>().is_err() {
-            findings.at(
+            findings.report_value(
                 Code::InvalidAddress,
-                place.key("sans").key("ip").index(index),
+                pointer.key("sans").key("ip").index(index),
                 "not an IP address",
-                "write names under `dns`",
+                "write an IP address here, and names under `dns`",
             );
         }
     }

@@ -1,53 +1,55 @@
-//! Workload identity: selectors, attestors, AWS Roles Anywhere.
+//! Checks the services for workload identity: selectors, attestors, AWS Roles Anywhere.
 
-use super::{Findings, text};
-use crate::config::{
-    Attestors, GoDuration, Identifier, Kubelet, Location, Port, WorkloadIdentityAwsRolesAnywhere,
-    WorkloadIdentityJwt, WorkloadIdentitySelector, is_on,
+use super::findings::Findings;
+use super::formats;
+use crate::config::duration::GoDuration;
+use crate::config::scalar::{Identifier, Location, Port, is_on};
+use crate::config::service::{
+    Attestors, AwsRolesAnywhereService, Kubelet, WorkloadIdentityJwtService, WorkloadIdentitySelector,
 };
 use crate::diagnostic::Code;
 use crate::pointer::Pointer;
 
-/// The longest AWS session.
-const LONGEST_SESSION: GoDuration = GoDuration::from_secs(12 * 60 * 60);
-const DEFAULT_SESSION: GoDuration = GoDuration::from_secs(6 * 60 * 60);
-const DEFAULT_SESSION_RENEWAL: GoDuration = GoDuration::from_secs(60 * 60);
+/// The longest lifetime of an AWS session.
+const MAX_SESSION_DURATION: GoDuration = GoDuration::from_secs(12 * 60 * 60);
+const DEFAULT_SESSION_DURATION: GoDuration = GoDuration::from_secs(6 * 60 * 60);
+const DEFAULT_SESSION_RENEWAL_INTERVAL: GoDuration = GoDuration::from_secs(60 * 60);
 
-pub(super) fn selector(selector: &WorkloadIdentitySelector, place: &Pointer, findings: &mut Findings<'_>) {
-    let place = place.key("selector");
-    let name = selector.name.as_ref().is_some_and(|name| !name.is_empty());
-    let labels = selector.labels.as_ref().is_some_and(|labels| !labels.is_empty());
-    findings.exactly_one(&place, ("name", "labels"), (name, labels));
+pub(super) fn check_selector(
+    selector: &WorkloadIdentitySelector,
+    pointer: &Pointer,
+    findings: &mut Findings<'_>,
+) {
+    let pointer = pointer.key("selector");
+    let has_name = selector.name.as_ref().is_some_and(|name| !name.is_empty());
+    let has_labels = selector.labels.as_ref().is_some_and(|labels| !labels.is_empty());
+    findings.require_exactly_one(&pointer, ("name", "labels"), (has_name, has_labels));
     for (label, values) in selector.labels.iter().flatten() {
         if values.0.is_empty() {
-            findings.at(
+            findings.report_value(
                 Code::EmptyValue,
-                place.key("labels").key(label),
-                "a label without an accepted value selects nothing",
+                pointer.key("labels").key(label),
+                "a label without accepted values matches nothing",
                 "write a list with at least one value",
             );
         }
     }
 }
 
-pub(super) fn check_jwt(jwt: &WorkloadIdentityJwt, place: &Pointer, findings: &mut Findings<'_>) {
-    selector(&jwt.selector, place, findings);
+pub(super) fn check_jwt(jwt: &WorkloadIdentityJwtService, pointer: &Pointer, findings: &mut Findings<'_>) {
+    check_selector(&jwt.selector, pointer, findings);
     if jwt.audiences.iter().all(Identifier::is_empty) {
-        findings.at(
+        findings.report_value(
             Code::EmptyValue,
-            place.key("audiences"),
-            "a token needs at least one audience",
-            "write `audiences: [<who the token is for>]`",
+            pointer.key("audiences"),
+            "a token requires at least one audience",
+            "write `audiences: [<recipient of the token>]`",
         );
     }
 }
 
-pub(super) fn check_aws(
-    aws: &WorkloadIdentityAwsRolesAnywhere,
-    place: &Pointer,
-    findings: &mut Findings<'_>,
-) {
-    selector(&aws.selector, place, findings);
+pub(super) fn check_aws(aws: &AwsRolesAnywhereService, pointer: &Pointer, findings: &mut Findings<'_>) {
+    check_selector(&aws.selector, pointer, findings);
     let arns = [
         ("role_arn", &aws.role_arn),
         ("profile_arn", &aws.profile_arn),
@@ -55,124 +57,129 @@ pub(super) fn check_aws(
     ];
     for (key, arn) in arns {
         if arn.is_empty() {
-            findings.not_empty(place, key, "");
-        } else if !text::is_arn(arn.as_str()) {
-            findings.at(
+            findings.require_nonempty(pointer, key, "");
+        } else if !formats::is_arn(arn.as_str()) {
+            findings.report_value(
                 Code::InvalidArn,
-                place.key(key),
-                "not an Amazon resource name",
+                pointer.key(key),
+                "not a valid Amazon resource name (ARN)",
                 "write `arn:aws:<service>:<region>:<account>:<resource>`",
             );
         }
     }
     if let Some(region) = &aws.region
         && !region.is_empty()
-        && !text::is_aws_region(region.as_str())
+        && !formats::is_aws_region(region.as_str())
     {
-        findings.at(Code::InvalidArn, place.key("region"), "not an AWS region", "such as `eu-central-1`");
+        findings.report_value(
+            Code::InvalidArn,
+            pointer.key("region"),
+            "not a valid AWS region",
+            "write a region such as `eu-central-1`",
+        );
     }
 
-    let set =
-        |duration: Option<GoDuration>, default| duration.filter(|set| !set.is_zero()).unwrap_or(default);
-    let duration = set(aws.session_duration, DEFAULT_SESSION);
-    let interval = set(aws.session_renewal_interval, DEFAULT_SESSION_RENEWAL);
-    let written = [("session_duration", duration), ("session_renewal_interval", interval)];
-    let negative: Vec<_> = written.into_iter().filter(|(_, duration)| duration.is_negative()).collect();
-    for (key, _) in &negative {
-        let message = "an AWS session cannot live, or be renewed after, a negative time";
-        findings.at(Code::NegativeDuration, place.key(key), message, "write a positive duration");
+    let or_default = |configured: Option<GoDuration>, default| {
+        configured.filter(|duration| !duration.is_zero()).unwrap_or(default)
+    };
+    let duration = or_default(aws.session_duration, DEFAULT_SESSION_DURATION);
+    let interval = or_default(aws.session_renewal_interval, DEFAULT_SESSION_RENEWAL_INTERVAL);
+    let durations = [("session_duration", duration), ("session_renewal_interval", interval)];
+    for (key, _) in durations.iter().filter(|(_, duration)| duration.is_negative()) {
+        let message = format!("`{key}` cannot be negative");
+        findings.report_value(Code::NegativeDuration, pointer.key(key), message, "write a positive duration");
     }
-    if !negative.is_empty() {
+    if duration.is_negative() || interval.is_negative() {
         return;
     }
-    let at = if aws.session_duration.is_some() { "session_duration" } else { "session_renewal_interval" };
-    if duration > LONGEST_SESSION {
-        findings.at(
+    let key = if aws.session_duration.is_some() { "session_duration" } else { "session_renewal_interval" };
+    if duration > MAX_SESSION_DURATION {
+        findings.report_value(
             Code::SessionTooLong,
-            place.key("session_duration"),
-            format!("an AWS session lives at most 12h, not {duration}"),
+            pointer.key("session_duration"),
+            format!("an AWS session of {duration} exceeds the maximum of {MAX_SESSION_DURATION}"),
             "write at most `12h`",
         );
     }
     if interval >= duration {
-        findings.at(
+        findings.report_value(
             Code::SessionTooLong,
-            place.key(at),
-            format!("an AWS session lives {duration}, but is renewed only every {interval}"),
-            "write a `session_renewal_interval` below the `session_duration`; unset, they are 1h and 6h",
+            pointer.key(key),
+            format!("the AWS session expires after {duration}, but is renewed only every {interval}"),
+            "set `session_renewal_interval` (default 1h) to less than `session_duration` (default 6h)",
         );
     }
 }
 
-pub(super) fn attestors(attestors: Option<&Attestors>, place: &Pointer, findings: &mut Findings<'_>) {
+pub(super) fn check_attestors(attestors: Option<&Attestors>, pointer: &Pointer, findings: &mut Findings<'_>) {
     let Some(attestors) = attestors else { return };
-    let place = place.key("attestors");
+    let pointer = pointer.key("attestors");
     if let Some(kubernetes) = attestors.kubernetes.as_ref().filter(|block| is_on(block.enabled)) {
-        check_kubelet(kubernetes.kubelet.as_ref(), &place.key("kubernetes").key("kubelet"), findings);
+        check_kubelet(kubernetes.kubelet.as_ref(), &pointer.key("kubernetes").key("kubelet"), findings);
     }
     if let Some(docker) = attestors.docker.as_ref().filter(|block| is_on(block.enabled))
         && let Some(addr) = docker.addr.as_ref().filter(|addr| !addr.is_empty())
     {
-        socket(addr, place.key("docker").key("addr"), findings);
+        check_unix_socket(addr, pointer.key("docker").key("addr"), findings);
     }
     if let Some(podman) = attestors.podman.as_ref().filter(|block| is_on(block.enabled)) {
         match podman.addr.as_ref().filter(|addr| !addr.is_empty()) {
-            Some(addr) => socket(addr, place.key("podman").key("addr"), findings),
-            None => findings.at(
+            Some(addr) => check_unix_socket(addr, pointer.key("podman").key("addr"), findings),
+            None => findings.report_value(
                 Code::EmptyValue,
-                place.key("podman"),
-                "the address of Podman's socket is missing",
+                pointer.key("podman"),
+                "`addr` is missing, which an enabled Podman attestor requires",
                 "write `addr: unix:///run/podman/podman.sock`",
             ),
         }
     }
     if let Some(sigstore) = attestors.sigstore.as_ref().filter(|block| is_on(block.enabled)) {
-        let place = place.key("sigstore");
+        let pointer = pointer.key("sigstore");
         for (index, registry) in sigstore.additional_registries.iter().flatten().enumerate() {
-            if !registry.host.as_ref().is_some_and(|host| text::is_registry(host.as_str())) {
-                findings.at(
+            if !registry.host.as_ref().is_some_and(|host| formats::is_registry(host.as_str())) {
+                findings.report_value(
                     Code::InvalidAddress,
-                    place.key("additional_registries").index(index),
-                    "not a registry's host",
-                    "write `host: <name>`, with `:<port>` where it has one",
+                    pointer.key("additional_registries").index(index),
+                    "not a valid registry host",
+                    "write `host: <name>` or `host: <name>:<port>`",
                 );
             }
         }
         for (index, network) in sigstore.allowed_private_network_prefixes.iter().flatten().enumerate() {
-            if !text::is_network(network.as_str()) {
-                findings.at(
+            if !formats::is_network(network.as_str()) {
+                findings.report_value(
                     Code::InvalidAddress,
-                    place.key("allowed_private_network_prefixes").index(index),
-                    "not a network in CIDR notation",
-                    "such as `10.0.0.0/8`",
+                    pointer.key("allowed_private_network_prefixes").index(index),
+                    "not a valid network in CIDR notation",
+                    "write a network such as `10.0.0.0/8`",
                 );
             }
         }
     }
 }
 
-fn check_kubelet(kubelet: Option<&Kubelet>, place: &Pointer, findings: &mut Findings<'_>) {
+fn check_kubelet(kubelet: Option<&Kubelet>, pointer: &Pointer, findings: &mut Findings<'_>) {
     let Some(kubelet) = kubelet else { return };
-    let set = |port: Option<Port>| port.is_some_and(|port| port.get() != 0);
-    findings.exclusive(
-        place,
+    let is_set = |port: Option<Port>| port.is_some_and(|port| port.get() != 0);
+    findings.exclude_both(
+        pointer,
         ("read_only_port", "secure_port"),
-        (set(kubelet.read_only_port), set(kubelet.secure_port)),
+        (is_set(kubelet.read_only_port), is_set(kubelet.secure_port)),
     );
 }
 
-fn socket(addr: &Location, place: Pointer, findings: &mut Findings<'_>) {
+fn check_unix_socket(addr: &Location, pointer: Pointer, findings: &mut Findings<'_>) {
     match addr.as_str().strip_prefix("unix://") {
-        None => findings.at(
+        None => findings.report_value(
             Code::InvalidAddress,
-            place,
-            "only a Unix socket will do",
+            pointer,
+            "not the address of a Unix socket",
             "write `unix:///<path>`, with three slashes",
         ),
-        Some(path) if !path.starts_with('/') => findings.at(
+        Some(path) if !path.starts_with('/') => findings.report_value(
             Code::InvalidAddress,
-            place,
-            "a slash is missing: what follows `unix://` is taken for a host",
+            pointer,
+            "a slash is missing: the part after `unix://` is interpreted as a host",
             "write `unix:///<path>`, with three slashes",
         ),
         Some(_) => {}

@@ -1,22 +1,23 @@
-//! Outputs that write credentials for one kind of access: `identity`, `application`, `database`, and `identity/key-agent`.
+//! Credentials for the cluster, an application or a database: `identity`, `identity/key-agent`, `application`,
+//! `database`.
 
-use super::service;
-use crate::config::closed::string_enum;
-use crate::config::{Identifier, Roles, Switch};
+use super::common::{Roles, service};
+use crate::config::closed_types::string_enum;
+use crate::config::scalar::{Identifier, Switch};
 
 service! {
     output
-    /// Credentials to reach the cluster with `tsh`, `tctl`, OpenSSH or the API.
-    pub struct Identity {
-        /// Leaf cluster that the credentials are for; unset, the root cluster.
+    /// Credentials for accessing the cluster with `tsh`, `tctl`, OpenSSH or the API.
+    pub struct IdentityService {
+        /// The leaf cluster for which to issue credentials. If unset, the root cluster is used.
         pub cluster: Option<Identifier>,
-        /// Whether `ssh_config` and `known_hosts` are written, for a directory.
+        /// Whether to write `ssh_config` and `known_hosts`. They are written only to a directory.
         #[schemars(extend("default" = "on"))]
         pub ssh_config: Option<SshConfigMode>,
-        /// Whether the credentials may be used to get others.
+        /// Allows the credentials to be used to request further credentials.
         #[schemars(extend("default" = false))]
         pub allow_reissue: Option<Switch>,
-        /// Session of a human user to act for.
+        /// The ID of a user's session on whose behalf the bot acts.
         pub delegation_session_id: Option<Identifier>,
         pub roles: Option<Roles>,
     }
@@ -24,28 +25,28 @@ service! {
 }
 
 string_enum! {
-    /// Whether an identity output writes `ssh_config` and `known_hosts`.
+    /// Whether an `identity` service writes `ssh_config` and `known_hosts`.
     #[sensitivity = Tuning]
     pub enum SshConfigMode {
         /// Write them.
         On = "on",
-        /// Leave them out.
+        /// Do not write them.
         Off = "off",
     }
 }
 
 service! {
     lifetime
-    /// An SSH agent that holds the bot's credentials, reached by a socket in a directory.
-    pub struct KeyAgent {
-        /// Directory of the socket; no other destination will do.
-        pub destination: crate::config::Destination,
-        /// Leaf cluster that the credentials are for; unset, the root cluster.
+    /// An SSH agent that holds the bot's credentials, available on a socket in a directory.
+    pub struct KeyAgentService {
+        /// The directory in which to create the socket. Must be of `type: directory`.
+        pub destination: crate::config::destination::Destination,
+        /// The leaf cluster for which to issue credentials. If unset, the root cluster is used.
         pub cluster: Option<Identifier>,
-        /// Whether the credentials may be used to get others.
+        /// Allows the credentials to be used to request further credentials.
         #[schemars(extend("default" = false))]
         pub allow_reissue: Option<Switch>,
-        /// Session of a human user to act for. Excludes `roles`.
+        /// The ID of a user's session on whose behalf the bot acts. Conflicts with `roles`.
         pub delegation_session_id: Option<Identifier>,
         pub roles: Option<Roles>,
     }
@@ -54,14 +55,14 @@ service! {
 
 service! {
     output
-    /// Credentials for one application.
-    pub struct Application {
-        /// Name of the application.
+    /// Credentials for accessing one application.
+    pub struct ApplicationService {
+        /// The name of the application.
         pub app_name: Identifier,
-        /// Whether `tls.crt`, `tls.key` and `tls.cas` are written too.
+        /// Also writes the credentials as `tls.crt`, `tls.key` and `tls.cas`.
         #[schemars(extend("default" = false))]
         pub specific_tls_naming: Option<Switch>,
-        /// Session of a human user to act for.
+        /// The ID of a user's session on whose behalf the bot acts.
         pub delegation_session_id: Option<Identifier>,
         pub roles: Option<Roles>,
     }
@@ -70,15 +71,15 @@ service! {
 
 service! {
     output
-    /// Credentials for one database.
-    pub struct Database {
-        /// Name of the database service in the cluster.
+    /// Credentials for accessing one database.
+    pub struct DatabaseService {
+        /// The name of the database service in the cluster.
         pub service: Identifier,
-        /// Name of the database on its server.
+        /// The name of the database on the database server.
         pub database: Option<Identifier>,
-        /// User to log in as.
+        /// The database user to log in as.
         pub username: Option<Identifier>,
-        /// Which further files are written, for clients that want them named so.
+        /// The additional files to write, for clients that expect specific file names.
         pub format: Option<DatabaseFormat>,
         pub roles: Option<Roles>,
     }
@@ -86,10 +87,10 @@ service! {
 }
 
 string_enum! {
-    /// Which further files a database output writes.
+    /// The additional files that a `database` service writes.
     #[sensitivity = Tuning]
     pub enum DatabaseFormat {
-        /// None.
+        /// No additional files.
         Plain = "",
         /// `tls.crt`, `tls.key`, `tls.cas`.
         Tls = "tls",

@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::service;
-use crate::config::{Identifier, Location, Roles, Setting, Switch};
+use super::common::{Roles, service};
+use crate::config::scalar::{Identifier, Location, Setting, Switch};
 
 service! {
     output
     /// A kubeconfig for one Kubernetes cluster.
-    pub struct Kubernetes {
-        /// Name of the Kubernetes cluster.
+    pub struct KubernetesService {
+        /// The name of the Kubernetes cluster.
         pub kubernetes_cluster: Identifier,
-        /// Whether the kubeconfig holds the certificate itself instead of running `tbot kube credentials`.
+        /// Embeds the certificate in the kubeconfig instead of running `tbot kube credentials` as an exec plugin.
         #[schemars(extend("default" = false))]
         pub disable_exec_plugin: Option<Switch>,
-        /// Session of a human user to act for. Excludes `roles`.
+        /// The ID of a user's session on whose behalf the bot acts. Conflicts with `roles`.
         pub delegation_session_id: Option<Identifier>,
         pub roles: Option<Roles>,
     }
@@ -26,66 +26,67 @@ service! {
 
 service! {
     output
-    /// A kubeconfig with a context for each Kubernetes cluster that a selector finds. Needs Teleport 16 or newer: the proxy
-    /// has to tell the clusters apart by the path of a request.
-    pub struct KubernetesV2 {
-        /// Which Kubernetes clusters; at least one selector.
+    /// A kubeconfig with one context for each Kubernetes cluster that a selector matches. Requires Teleport 16 or
+    /// later, whose proxy selects the Kubernetes cluster by request path.
+    pub struct KubernetesV2Service {
+        /// The selectors that choose the Kubernetes clusters. At least one is required.
         #[schemars(extend("x-sensitivity" = "tuning"))]
         pub selectors: Vec<KubernetesSelector>,
-        /// Whether the kubeconfig holds the certificate itself instead of running `tbot kube credentials`.
+        /// Embeds the certificate in the kubeconfig instead of running `tbot kube credentials` as an exec plugin.
         #[schemars(extend("default" = false))]
         pub disable_exec_plugin: Option<Switch>,
-        /// Go template of a context's name. `tbot start` takes `{{.ClusterName}}` and `{{.KubeName}}` in it, and refuses by
-        /// name what asks for more.
+        /// The Go template for context names. `tbot start` supports only `{{.ClusterName}}` and `{{.KubeName}}` in it
+        /// and exits if the template uses anything else.
         #[schemars(extend("default" = "{{.ClusterName}}-{{.KubeName}}"))]
         pub context_name_template: Option<Setting>,
-        /// Address of a relay, as `host` or `host:port`.
+        /// The address of a relay, as `host` or `host:port`.
         pub relay_server: Option<Location>,
     }
 }
 
 service! {
     lifetime
-    /// Secrets that declare Kubernetes clusters to Argo CD, written into the cluster that the agent runs in.
-    pub struct KubernetesArgoCd {
-        /// Which Kubernetes clusters; at least one selector.
+    /// Secrets that register Kubernetes clusters with Argo CD, written to the cluster in which the agent runs.
+    pub struct KubernetesArgoCdService {
+        /// The selectors that choose the Kubernetes clusters. At least one is required.
         #[schemars(extend("x-sensitivity" = "tuning"))]
         pub selectors: Vec<KubernetesSelector>,
-        /// Namespace of the Secrets; unset, the environment's `POD_NAMESPACE`, else `default`.
+        /// The namespace of the Secrets. If unset, the environment variable `POD_NAMESPACE` is used, and without it
+        /// `default`.
         pub secret_namespace: Option<Identifier>,
-        /// What the Secrets' names begin with.
+        /// The prefix of the names of the Secrets.
         #[schemars(extend("default" = "teleport.argocd-cluster"))]
         pub secret_name_prefix: Option<Identifier>,
-        /// Labels of the Secrets; the values are Go templates.
+        /// Labels to add to the Secrets. The values are Go templates.
         #[schemars(extend("x-sensitivity" = "tuning"))]
         pub secret_labels: Option<BTreeMap<String, Identifier>>,
-        /// Annotations of the Secrets; the values are Go templates.
+        /// Annotations to add to the Secrets. The values are Go templates.
         #[schemars(extend("x-sensitivity" = "tuning"))]
         pub secret_annotations: Option<BTreeMap<String, Identifier>>,
-        /// Argo CD project that the clusters belong to.
+        /// The Argo CD project to which the clusters belong.
         pub project: Option<Identifier>,
-        /// Namespaces that Argo CD may manage; unset, all.
+        /// The namespaces that Argo CD may manage. If unset, it may manage all namespaces.
         #[schemars(extend("x-sensitivity" = "tuning"))]
         pub namespaces: Option<Vec<Identifier>>,
-        /// Whether Argo CD may manage what belongs to no namespace. Goes with `namespaces`.
+        /// Allows Argo CD to manage cluster-scoped resources. Requires `namespaces`.
         #[schemars(extend("default" = false))]
         pub cluster_resources: Option<Switch>,
-        /// Go template of a cluster's name.
+        /// The Go template for cluster names in Argo CD.
         #[schemars(extend("default" = "{{.ClusterName}}-{{.KubeName}}"))]
         pub cluster_name_template: Option<Setting>,
     }
 }
 
-/// Which Kubernetes clusters: exactly one of `name` and `labels`.
+/// A selector of Kubernetes clusters. Exactly one of `name` and `labels` must be set.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "tuning"))]
 pub struct KubernetesSelector {
-    /// The cluster with exactly this name.
+    /// The exact name of a Kubernetes cluster.
     pub name: Option<Identifier>,
-    /// The clusters with all of these labels.
+    /// The labels of Kubernetes clusters. A cluster matches if it has all of them.
     #[schemars(extend("x-sensitivity" = "tuning"))]
     pub labels: Option<BTreeMap<String, Identifier>>,
-    /// Namespace of the contexts.
+    /// The default namespace of the contexts for these clusters.
     pub default_namespace: Option<Identifier>,
 }

@@ -1,46 +1,47 @@
-//! SPIFFE before workload identity: `spiffe-svid` and `spiffe-workload-api`, accepted and superseded.
+//! The predecessors of workload identity: `spiffe-svid` and `spiffe-workload-api`, still accepted but deprecated.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Attestors, service};
-use crate::config::scalar::Number;
-use crate::config::{GoDuration, Identifier, Location, Switch};
+use super::attestation::Attestors;
+use super::common::service;
+use crate::config::duration::GoDuration;
+use crate::config::scalar::{Identifier, Location, Switch, SystemId};
 
 service! {
     output
-    /// An X.509 SVID by path; superseded by `workload-identity-x509` and `workload-identity-jwt`.
+    /// An X.509 SVID for a SPIFFE path. Deprecated: use `workload-identity-x509` and `workload-identity-jwt` instead.
     #[schemars(extend("deprecated" = true))]
-    pub struct SpiffeSvid {
-        /// Which SVID.
+    pub struct SpiffeSvidService {
+        /// The SVID to request.
         pub svid: Svid,
-        /// JWT SVIDs to write too.
+        /// JWT SVIDs to write in addition to the X.509 SVID.
         #[schemars(extend("x-sensitivity" = "tuning"))]
         pub jwts: Option<Vec<SvidJwt>>,
-        /// Whether the bundle holds the roots of federated trust domains too.
+        /// Adds the root certificates of federated trust domains to the bundle.
         #[schemars(extend("default" = false))]
         pub include_federated_trust_bundles: Option<Switch>,
     }
 }
 
-/// An SVID, by its path.
+/// An SVID, identified by its SPIFFE path.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "tuning"))]
 pub struct Svid {
-    /// Path within the trust domain; begins with `/`.
+    /// The path of the SPIFFE ID within the trust domain. Must begin with `/`.
     #[schemars(example = "/svc/foo")]
     pub path: Identifier,
-    /// Hint for workloads that get several SVIDs.
+    /// A hint that helps workloads with several SVIDs to tell them apart.
     pub hint: Option<Identifier>,
-    /// Subject alternative names.
+    /// The subject alternative names of the SVID.
     pub sans: Option<SvidSans>,
-    /// Another place of the service's own `jwts`.
+    /// An alternative location of the service's `jwts`.
     #[schemars(extend("deprecated" = true, "x-sensitivity" = "tuning"))]
     pub jwts: Option<Vec<SvidJwt>>,
 }
 
-/// Subject alternative names of an SVID.
+/// The subject alternative names of an SVID.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "tuning"))]
@@ -53,85 +54,86 @@ pub struct SvidSans {
     pub ip: Option<Vec<Identifier>>,
 }
 
-/// A JWT SVID and the file it is written to.
+/// A JWT SVID and the file to which it is written.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "tuning"))]
 pub struct SvidJwt {
-    /// Audience of the token.
+    /// The audience of the token.
     pub audience: Identifier,
-    /// Name of the file.
+    /// The name of the file to which the token is written.
     pub file_name: Location,
 }
 
 service! {
     lifetime
-    /// A SPIFFE Workload API by rules; superseded by `workload-identity-api`.
+    /// A SPIFFE Workload API that issues SVIDs according to rules. Deprecated: use `workload-identity-api` instead.
     #[schemars(extend("deprecated" = true))]
-    pub struct SpiffeWorkloadApi {
-        /// Where to listen.
+    pub struct SpiffeWorkloadApiService {
+        /// The address to listen on, as `tcp://ip:port` or `unix:///path`.
         #[schemars(example = "unix:///opt/machine-id/workload.sock")]
         pub listen: Location,
-        /// SVIDs and who gets them; at least one.
+        /// The SVIDs to issue, each with the rules for receiving it. At least one is required.
         #[schemars(extend("x-sensitivity" = "tuning"))]
-        pub svids: Vec<SvidRequest>,
-        /// How long JWT SVIDs live.
+        pub svids: Vec<WorkloadApiSvid>,
+        /// The lifetime of JWT SVIDs.
         pub jwt_svid_ttl: Option<GoDuration>,
-        /// How processes are attested.
+        /// How the agent attests the processes that connect.
         pub attestors: Option<Attestors>,
     }
 }
 
-/// An SVID and who gets it.
+/// An SVID that a SPIFFE Workload API issues, and the rules for receiving it.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "tuning"))]
-pub struct SvidRequest {
-    /// Path within the trust domain; begins with `/`.
+pub struct WorkloadApiSvid {
+    /// The path of the SPIFFE ID within the trust domain. Must begin with `/`.
     #[schemars(example = "/svc/foo")]
     pub path: Identifier,
-    /// Hint for workloads that get several SVIDs.
+    /// A hint that helps workloads with several SVIDs to tell them apart.
     pub hint: Option<Identifier>,
-    /// Subject alternative names.
+    /// The subject alternative names of the SVID.
     pub sans: Option<SvidSans>,
-    /// Who gets it, one of these; unset, every process.
+    /// The rules for receiving the SVID. A process receives it if it matches at least one rule. If unset, every process
+    /// receives it.
     #[schemars(extend("x-sensitivity" = "tuning"))]
     pub rules: Option<Vec<SvidRule>>,
 }
 
-/// A process that matches all that is written here.
+/// A rule for receiving an SVID. A process matches if it meets all of the conditions.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "tuning"))]
 pub struct SvidRule {
-    /// What the operating system knows of it.
+    /// Conditions on the attributes that the operating system reports for the process.
     pub unix: Option<UnixRule>,
-    /// What Kubernetes knows of it.
+    /// Conditions on the attributes that Kubernetes reports for the process.
     pub kubernetes: Option<KubernetesRule>,
 }
 
-/// What the operating system knows of a process.
+/// Conditions on the attributes that the operating system reports for a process.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "tuning"))]
 pub struct UnixRule {
-    /// Its user id.
-    pub uid: Option<Number>,
-    /// Its process id.
-    pub pid: Option<Number>,
-    /// Its group id.
-    pub gid: Option<Number>,
+    /// The user ID of the process.
+    pub uid: Option<SystemId>,
+    /// The process ID.
+    pub pid: Option<SystemId>,
+    /// The group ID of the process.
+    pub gid: Option<SystemId>,
 }
 
-/// What Kubernetes knows of a process.
+/// Conditions on the attributes that Kubernetes reports for a process.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "tuning"))]
 pub struct KubernetesRule {
-    /// Namespace of its pod.
+    /// The namespace of the pod.
     pub namespace: Option<Identifier>,
-    /// Service account of its pod.
+    /// The service account of the pod.
     pub service_account: Option<Identifier>,
-    /// Name of its pod.
+    /// The name of the pod.
     pub pod_name: Option<Identifier>,
 }

@@ -1,18 +1,18 @@
 //! SSH: `ssh_host` and `ssh-multiplexer`.
 
-use super::service;
-use crate::config::closed::string_enum;
-use crate::config::{Identifier, Location, Roles, Switch};
+use super::common::{Roles, service};
+use crate::config::closed_types::string_enum;
+use crate::config::scalar::{Identifier, Location, Switch};
 
 service! {
     output
     /// A host key and certificate for an OpenSSH server.
-    pub struct SshHost {
-        /// Host names that the certificate is for; at least one.
+    pub struct SshHostService {
+        /// The host names for which the certificate is valid. At least one is required.
         #[schemars(extend("x-sensitivity" = "tuning"))]
         #[schemars(extend("examples" = [["nodename.my.domain"]]))]
         pub principals: Vec<Identifier>,
-        /// Which certificate authority's keys are written for the server to trust.
+        /// The certificate authority that the server is to trust. Its public keys are written next to the certificate.
         #[schemars(extend("default" = "user"))]
         pub ca_type: Option<SshCaType>,
         pub roles: Option<Roles>,
@@ -21,33 +21,34 @@ service! {
 }
 
 string_enum! {
-    /// A certificate authority that an OpenSSH server may trust.
+    /// A certificate authority that an OpenSSH server can trust.
     #[sensitivity = Tuning]
     pub enum SshCaType {
-        /// The one of users' certificates.
+        /// The certificate authority that issues user certificates.
         User = "user",
-        /// The one that the cluster uses towards OpenSSH servers.
+        /// The certificate authority with which the cluster authenticates to OpenSSH servers.
         Openssh = "openssh",
     }
 }
 
 service! {
     lifetime
-    /// A socket that carries many SSH connections over few, for a directory; not in one-shot mode.
-    pub struct SshMultiplexer {
-        /// Directory of the socket and its configuration; no other destination will do.
-        pub destination: crate::config::Destination,
-        /// Whether connections are resumed when they break.
+    /// A socket that multiplexes many SSH connections over a few connections to the cluster. Not available in oneshot
+    /// mode.
+    pub struct SshMultiplexerService {
+        /// The directory in which to create the socket and its configuration. Must be of `type: directory`.
+        pub destination: crate::config::destination::Destination,
+        /// Resumes connections that are interrupted.
         #[schemars(extend("default" = true))]
         pub enable_resumption: Option<Switch>,
-        /// Program and arguments of the `ProxyCommand`; unset, this program.
+        /// The program, with its arguments, to use as the SSH `ProxyCommand`. If unset, this program is used.
         #[schemars(extend("x-sensitivity" = "tuning"))]
         pub proxy_command: Option<Vec<Location>>,
-        /// Path of a file with proxy templates.
+        /// The path of a file with proxy templates.
         pub proxy_templates_path: Option<Location>,
-        /// Address of a relay, as `host` or `host:port`.
+        /// The address of a relay, as `host` or `host:port`.
         pub relay_server: Option<Location>,
-        /// Session of a human user to act for.
+        /// The ID of a user's session on whose behalf the bot acts.
         pub delegation_session_id: Option<Identifier>,
     }
 }

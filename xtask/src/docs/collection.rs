@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use tbot::config::schema::{class_of, resolve};
-use tbot::config::{Access, Sensitivity};
+use tbot::config::{AccessClass, Sensitivity};
 use tbot::event::{PropertySource, Rules};
 
 use super::markdown::{code, table};
@@ -71,7 +71,8 @@ fn event_properties(
         _ => String::new(),
     };
     let pointer = renamed.iter().find(|(from, _)| *from == pointer).map_or(pointer.as_str(), |(_, to)| *to);
-    let access = section.schema["x-access"].as_str().and_then(Access::from_name).filter(|_| key == "type");
+    let access =
+        section.schema["x-access"].as_str().and_then(AccessClass::from_name).filter(|_| key == "type");
     let reads = |source: &PropertySource| match source {
         PropertySource::Config(source) => source.pointer.as_str() == pointer,
         PropertySource::Count(source) => {
@@ -83,7 +84,7 @@ fn event_properties(
     let mut names: Vec<String> =
         rules.properties.iter().filter(|rule| reads(&rule.source)).map(|rule| rule.name.clone()).collect();
     // The event has no property for the class `other`: such a service counts only in the total.
-    if access == Some(Access::Other) {
+    if access == Some(AccessClass::Other) {
         names.push("destinations_configured".to_owned());
     }
     names

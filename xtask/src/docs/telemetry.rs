@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use serde_json::{Map, Value};
-use tbot::config::{Access, Service};
+use tbot::config::{AccessClass, Service};
 use tbot::event::{PropertySource, Rule, Rules, ValueSet};
 
 use super::collection;
@@ -122,10 +122,10 @@ fn reasons(rules: &Rules) -> String {
 }
 
 fn classes() -> String {
-    let rows: Vec<Vec<String>> = Access::ALL
+    let rows: Vec<Vec<String>> = AccessClass::ALL
         .iter()
         .map(|access| {
-            let types = Service::TYPES.iter().filter(|name| Access::of(name) == Some(*access));
+            let types = Service::TYPES.iter().filter(|name| AccessClass::of_type(name) == Some(*access));
             vec![access.name().to_owned(), types.map(|name| code(name)).collect::<Vec<_>>().join(", ")]
         })
         .collect();

@@ -1,6 +1,6 @@
 //! Describes, for messages, where the values of a configuration come from.
 
-use tbot::config::{Effective, Input, Origin, Override};
+use tbot::config::{EffectiveConfig, Origin, Override, OverrideSource};
 use tbot::pointer::Pointer;
 use tbot::yaml::Positions;
 
@@ -19,7 +19,7 @@ impl Configuration {
     }
 
     /// Returns each input that overrides a value of the file, with that value's key and line.
-    pub(crate) fn overridden(&self) -> Vec<(&Input, String)> {
+    pub(crate) fn overridden(&self) -> Vec<(&OverrideSource, String)> {
         if self.overrides.is_empty() || self.yaml.is_empty() {
             return Vec::new();
         }
@@ -30,29 +30,29 @@ impl Configuration {
             let key = pointer.trim_start_matches('/').replace('/', ".");
             Some(format!("{key} in {}:{}", self.name, span.start.line))
         };
-        self.overrides.iter().filter_map(|by| Some((by.input(), overridden(by)?))).collect()
+        self.overrides.iter().filter_map(|by| Some((by.source(), overridden(by)?))).collect()
     }
 }
 
 impl OriginDescriber<'_> {
     /// Describes where a value of the effective configuration comes from, such as `tbot.yaml:4` or `flag --oneshot`. A
     /// list may come from several places.
-    pub(crate) fn describe(&self, effective: &Effective, pointer: &Pointer) -> String {
+    pub(crate) fn describe(&self, effective: &EffectiveConfig, pointer: &Pointer) -> String {
         let origins = effective.origins();
         let in_file = match origins.of(pointer) {
             Origin::File(pointer) => pointer,
-            Origin::Input(Input::Flag(name)) => return format!("flag {name}"),
-            Origin::Input(Input::Variable(name)) => return format!("variable {name}"),
-            Origin::Input(command @ Input::Command(_)) => return command.to_string(),
-            Origin::Input(Input::JoinUri) => match origins.of(&Pointer::root().key("join_uri")) {
-                Origin::Input(input) => return format!("join URI in {input}"),
+            Origin::Override(OverrideSource::Flag(name)) => return format!("flag {name}"),
+            Origin::Override(OverrideSource::Variable(name)) => return format!("variable {name}"),
+            Origin::Override(command @ OverrideSource::Command(_)) => return command.to_string(),
+            Origin::Override(OverrideSource::JoinUri) => match origins.of(&Pointer::root().key("join_uri")) {
+                Origin::Override(input) => return format!("join URI in {input}"),
                 Origin::File(pointer) => pointer,
             },
         };
         let (name, in_file) = (&self.configuration.name, in_file.as_str());
         let line = self.positions.key(in_file).or_else(|| self.positions.value(in_file));
         let line = line.map(|span| format!("{name}:{}", span.start.line));
-        let appended_by = origins.entries(pointer).map(Input::to_string);
+        let appended_by = origins.entry_sources(pointer).map(OverrideSource::to_string);
         let places: Vec<String> = line.into_iter().chain(appended_by).collect();
         if places.is_empty() { name.clone() } else { places.join(" and ") }
     }

@@ -5,7 +5,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 
-use tbot::config::Effective;
+use tbot::config::EffectiveConfig;
 
 use crate::cli::GlobalArgs;
 use crate::environment::{Environment, parse_bool};
@@ -85,7 +85,11 @@ pub(crate) struct ConsentDecision {
 
 impl ConsentDecision {
     /// Decides for a run with these flags, this configuration and this environment.
-    pub(crate) fn for_run(global: &GlobalArgs, effective: &Effective, environment: &Environment) -> Self {
+    pub(crate) fn for_run(
+        global: &GlobalArgs,
+        effective: &EffectiveConfig,
+        environment: &Environment,
+    ) -> Self {
         Self::new(&ConsentValues {
             flag: global.anonymous_telemetry_opt_in,
             configuration: effective.config().anonymous_telemetry_opt_in,

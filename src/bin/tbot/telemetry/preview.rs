@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use tbot::config::{Effective, Purpose};
+use tbot::config::{EffectiveConfig, Purpose};
 use tbot::event::{BuiltEvent, EnvOutcome, EventProperty, Provenance, Rules};
 use tbot::pointer::Pointer;
 
@@ -57,7 +57,7 @@ fn write_request(request: &TelemetryRequest, stdout: &mut dyn Write) -> Result<(
 
 fn write_properties(
     event: &BuiltEvent,
-    effective: &Effective,
+    effective: &EffectiveConfig,
     origins: &OriginDescriber<'_>,
     stdout: &mut dyn Write,
 ) -> Result<(), Failure> {
@@ -75,7 +75,7 @@ fn write_properties(
 
 fn describe_provenance(
     provenance: &Provenance,
-    effective: &Effective,
+    effective: &EffectiveConfig,
     origins: &OriginDescriber<'_>,
 ) -> String {
     let key = |pointer: &Pointer| pointer.as_str().trim_start_matches('/').replace('/', ".");

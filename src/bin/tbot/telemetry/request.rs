@@ -1,6 +1,6 @@
 //! The one telemetry request. It is built here both for the preview and for sending, so that the two cannot differ. Pure.
 
-use tbot::config::Effective;
+use tbot::config::EffectiveConfig;
 use tbot::event::{self, BuildContext, BuildError, BuiltEvent, Rules};
 
 use super::endpoint::{EndpointError, TelemetryEndpoint};
@@ -36,7 +36,7 @@ impl TelemetryRequest {
     /// Builds the event of a start, and the request that submits it.
     pub(crate) fn build(
         rules: &Rules,
-        effective: &Effective,
+        effective: &EffectiveConfig,
         environment: &Environment,
         distinct_id: &str,
     ) -> Result<(Self, BuiltEvent), RequestError> {

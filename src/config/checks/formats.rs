@@ -1,0 +1,94 @@
+//! Recognises string formats: URLs, addresses, names, templates.
+
+use std::net::{IpAddr, SocketAddr};
+
+use url::Url;
+
+/// Returns whether a string is a URL.
+pub(super) fn is_url(string: &str) -> bool {
+    Url::parse(string).is_ok()
+}
+
+/// Returns whether a string is of the form `ip:port`.
+pub(super) fn is_socket_address(string: &str) -> bool {
+    string.parse::<SocketAddr>().is_ok()
+}
+
+/// Returns whether a string is a network in CIDR notation.
+pub(super) fn is_network(string: &str) -> bool {
+    let Some((address, bits)) = string.split_once('/') else { return false };
+    let (Ok(address), Ok(bits)) = (address.parse::<IpAddr>(), bits.parse::<u8>()) else { return false };
+    bits <= if address.is_ipv4() { 32 } else { 128 }
+}
+
+/// Returns whether a string is an Amazon resource name: `arn:partition:service:region:account:resource`.
+pub(super) fn is_arn(string: &str) -> bool {
+    let parts: Vec<&str> = string.splitn(6, ':').collect();
+    matches!(parts.as_slice(), ["arn", partition, service, _, _, resource]
+        if !partition.is_empty() && !service.is_empty() && !resource.is_empty())
+}
+
+/// Returns whether a string has the form of an AWS region: `eu-central-1`, `us-gov-west-1`.
+pub(super) fn is_aws_region(string: &str) -> bool {
+    let parts: Vec<&str> = string.split('-').collect();
+    let [words @ .., number] = parts.as_slice() else { return false };
+    words.len() >= 2
+        && words.iter().all(|word| !word.is_empty() && word.bytes().all(|letter| letter.is_ascii_lowercase()))
+        && !number.is_empty()
+        && number.bytes().all(|letter| letter.is_ascii_digit())
+}
+
+/// Returns whether a string is a DNS label (RFC 1123), as Kubernetes requires for the name of a namespace.
+pub(super) fn is_dns_label(string: &str) -> bool {
+    let is_alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    string.len() <= 63
+        && string.bytes().next().is_some_and(is_alphanumeric)
+        && string.bytes().last().is_some_and(is_alphanumeric)
+        && string.bytes().all(|byte| is_alphanumeric(byte) || byte == b'-')
+}
+
+/// Returns whether a string can begin a DNS subdomain, as Kubernetes requires for the name of a Secret.
+pub(super) fn is_dns_prefix(string: &str) -> bool {
+    let is_alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    string.len() <= 253
+        && string.bytes().next().is_some_and(is_alphanumeric)
+        && string.bytes().all(|byte| is_alphanumeric(byte) || matches!(byte, b'-' | b'.'))
+        && !string.contains("..")
+}
+
+/// Returns whether a string is the host of a registry, optionally with a port.
+pub(super) fn is_registry(string: &str) -> bool {
+    !string.trim().is_empty()
+        && !string.contains(['/', ' ', '@'])
+        && Url::parse(&format!("https://{string}")).is_ok_and(|url| url.has_host())
+}
+
+/// Describes what is wrong with a Go template whose actions may only use the given variables. Returns `None` if it is
+/// valid.
+pub(super) fn template_problem(template: &str, variables: &[&str]) -> Option<String> {
+    let mut rest = template;
+    while let Some((_, after)) = rest.split_once("{{") {
+        let Some((action, after)) = after.split_once("}}") else {
+            return Some("`{{` is not closed by `}}`".to_owned());
+        };
+        let action = action.trim_start_matches("- ").trim_end_matches(" -").trim();
+        let is_comment = action.starts_with("/*") && action.ends_with("*/");
+        let name = action.strip_prefix('.').map(|name| name.split(['.', ' ', '|']).next().unwrap_or(name));
+        match name {
+            _ if is_comment => {}
+            _ if action.is_empty() => return Some("`{{ }}` is empty".to_owned()),
+            Some(name) if variables.contains(&name) => {}
+            Some(_) => {
+                return Some(format!("unknown variable; valid variables: {}", quoted_variables(variables)));
+            }
+            // Functions and control structures are checked when the template is executed.
+            None => {}
+        }
+        rest = after;
+    }
+    None
+}
+
+fn quoted_variables(variables: &[&str]) -> String {
+    variables.iter().map(|name| format!("`.{name}`")).collect::<Vec<_>>().join(", ")
+}

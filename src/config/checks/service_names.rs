@@ -1,0 +1,88 @@
+//! Checks the names of services: valid characters, reserved names, and that each name is unique, including generated
+//! names.
+
+use std::collections::HashMap;
+
+use super::findings::{Findings, services_with_pointers};
+use crate::config::v2::Config;
+use crate::diagnostic::{Code, Diagnostic, Target};
+use crate::pointer::Pointer;
+
+/// The names of the agent's internal services.
+const RESERVED: [&str; 5] =
+    ["ca-rotation", "crl-cache", "heartbeat", "identity", "spiffe-trust-bundle-cache"];
+
+const fn is_allowed(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-' | b'+')
+}
+
+/// Returns the name of a service without a configured name: its type and its number among all services of that type,
+/// counted from 1.
+fn generated_name(type_name: &str, number: usize) -> String {
+    let type_name: String = type_name
+        .chars()
+        .map(|letter| if u8::try_from(letter).is_ok_and(is_allowed) { letter } else { '-' })
+        .collect();
+    format!("{type_name}-{number}")
+}
+
+pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    let mut names: HashMap<String, (Pointer, bool)> = HashMap::new();
+    for (pointer, service) in services_with_pointers(config) {
+        let count = counts.entry(service.type_name()).or_default();
+        *count += 1;
+        let configured = service.fields().name().filter(|name| !name.is_empty());
+        let (name, name_pointer) = match configured {
+            Some(name) => (name.as_str().to_owned(), pointer.key("name")),
+            None => (generated_name(service.type_name(), *count), pointer),
+        };
+        let is_configured = configured.is_some();
+        if is_configured && !check_name(&name, &name_pointer, findings) {
+            continue;
+        }
+        match names.get(&name) {
+            None => {
+                names.insert(name, (name_pointer, is_configured));
+            }
+            Some((other, other_is_configured)) => {
+                // Report the configured name, because only that one can be changed.
+                let (pointer, related) =
+                    if is_configured { (name_pointer, other.clone()) } else { (other.clone(), name_pointer) };
+                let message = if is_configured && *other_is_configured {
+                    "another service has the same name"
+                } else {
+                    "a service without a `name` gets the same generated name"
+                };
+                findings.report(
+                    Diagnostic::new(Code::DuplicateName, Target::Value(pointer), message)
+                        .with_related("the other service is here", Target::Value(related))
+                        .with_help("use a different name for each service"),
+                );
+            }
+        }
+    }
+}
+
+/// Reports a name that is not allowed. Returns whether it is allowed.
+fn check_name(name: &str, pointer: &Pointer, findings: &mut Findings<'_>) -> bool {
+    if !name.bytes().all(is_allowed) {
+        findings.report_value(
+            Code::InvalidName,
+            pointer.clone(),
+            "the name contains invalid characters",
+            "use only `a-z`, `0-9`, `_`, `-` and `+`",
+        );
+        return false;
+    }
+    if RESERVED.contains(&name) {
+        findings.report_value(
+            Code::InvalidName,
+            pointer.clone(),
+            "the name is reserved for an internal service of the agent",
+            "use a different name",
+        );
+        return false;
+    }
+    true
+}

@@ -1,0 +1,186 @@
+//! Macros that declare closed sets of values: enums of strings, and unions of maps selected by `type`.
+//!
+//! serde's derived enums accept more than a string (a unit variant may also be a one-key map), and they offer no list
+//! of their values. These macros accept exactly the values that the generated JSON Schema accepts, and list them in
+//! `ALL` or `TYPES`.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+/// Declares an enum whose values are strings.
+macro_rules! string_enum {
+    (
+        $(#[doc = $doc:literal])*
+        $(#[sensitivity = $class:ident])?
+        pub enum $name:ident {
+            $($(#[doc = $variant_doc:literal])* $variant:ident = $value:literal,)+
+        }
+    ) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name {
+            $($(#[doc = $variant_doc])* $variant,)+
+        }
+
+        impl $name {
+            /// All values, in the order of the schema.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// Returns the value as it is written in the configuration.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $value,)+
+                }
+            }
+
+            /// Returns the value that is written as `name`.
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name {
+                    $($value => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let name = String::deserialize(deserializer)?;
+                Self::from_name(&name)
+                    .ok_or_else(|| serde::de::Error::unknown_variant(&name, &[$($value,)+]))
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "type": "string",
+                    "description": concat!($($doc, "\n",)*).trim(),
+                    "enum": [$($value,)+],
+                    "enumDescriptions": [$(concat!($($variant_doc, "\n",)*).trim(),)+],
+                    $("x-sensitivity": crate::config::Sensitivity::$class.name(),)?
+                })
+            }
+        }
+    };
+}
+
+/// Declares an enum of maps that are selected by their `type`. Each row names the type, its variant, the struct with
+/// the other entries of the map, and additional keywords for the type's schema (such as `x-access` for services).
+macro_rules! tagged_union {
+    (
+        $(#[$doc:meta])*
+        pub enum $name:ident {
+            $($value:literal => $variant:ident($body:ty) $({ $($key:literal: $extra:expr),* })?,)+
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum $name {
+            $(
+                #[doc = concat!("`type: ", $value, "`")]
+                $variant($body),
+            )+
+        }
+
+        impl $name {
+            /// All values of `type`, in the order of the schema.
+            pub const TYPES: &'static [&'static str] = &[$($value,)+];
+
+            /// Returns the `type`.
+            pub const fn type_name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => $value,)+
+                }
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                use serde::de::Error as _;
+                let map = crate::config::strict::untyped_map(deserializer)?;
+                match map.get("type").and_then(serde_json::Value::as_str) {
+                    $(Some($value) => crate::config::strict::from_tagged(map, "type")
+                        .map(Self::$variant)
+                        .map_err(D::Error::custom),)+
+                    Some(other) => Err(D::Error::unknown_variant(other, Self::TYPES)),
+                    None => Err(D::Error::missing_field("type")),
+                }
+            }
+        }
+
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                let branches = vec![$(
+                    crate::config::closed_types::tagged_branch::<$body>(
+                        generator,
+                        $value,
+                        &[$($(($key, $extra),)*)?],
+                    ),
+                )+];
+                schemars::json_schema!({ "oneOf": branches, "x-sensitivity": "category" })
+            }
+        }
+    };
+}
+
+/// Adds the schema of one branch of a tagged union to `$defs`: the schema of the body, with `type` as an additional
+/// property. Returns a reference to it.
+pub(super) fn tagged_branch<T: JsonSchema>(
+    generator: &mut SchemaGenerator,
+    type_name: &str,
+    extra: &[(&str, &str)],
+) -> Schema {
+    let name = T::schema_name().into_owned();
+    let mut body = T::json_schema(generator);
+    let object = body.ensure_object();
+
+    let mut properties = Map::new();
+    properties.insert(
+        "type".to_owned(),
+        json!({
+            "const": type_name,
+            "description": "The type, which determines the other properties.",
+            "x-sensitivity": "category",
+        }),
+    );
+    if let Some(Value::Object(own)) = object.remove("properties") {
+        properties.extend(own);
+    }
+    let mut required = vec![json!("type")];
+    if let Some(Value::Array(own)) = object.remove("required") {
+        required.extend(own);
+    }
+    for (key, value) in extra {
+        object.insert((*key).to_owned(), json!(value));
+    }
+    object.insert("type".to_owned(), json!("object"));
+    object.insert("properties".to_owned(), Value::Object(properties));
+    object.insert("required".to_owned(), Value::Array(required));
+    object.insert("additionalProperties".to_owned(), json!(false));
+    object.insert("x-sensitivity".to_owned(), json!("category"));
+    generator.definitions_mut().insert(name.clone(), body.into());
+    Schema::new_ref(format!("#/$defs/{name}"))
+}
+
+pub(crate) use string_enum;
+pub(super) use tagged_union;

@@ -1,0 +1,113 @@
+//! Finds the schema of a property, by pointer alone or together with an instance. Depends only on serde_json and the
+//! sensitivity classes.
+
+use serde_json::{Value, json};
+
+use crate::config::scalar::Sensitivity;
+use crate::pointer::Pointer;
+
+/// Returns the sensitivity class of the property at a pointer such as `/onboarding/join_method`, or `None` if there is
+/// no such property. Needs no instance, so a pointer cannot lead into a list.
+pub fn property_class(schema: &Value, pointer: &Pointer) -> Option<Sensitivity> {
+    let mut current = schema;
+    for token in pointer.tokens() {
+        current = resolve(schema, current)?.get("properties")?.get(token.as_ref())?;
+    }
+    class_of(schema, current)
+}
+
+/// Returns the sensitivity class of a property's schema: its own, or that of the schema to which it refers.
+pub fn class_of(root: &Value, schema: &Value) -> Option<Sensitivity> {
+    let own = schema.get("x-sensitivity");
+    let class = own.or_else(|| resolve(root, schema)?.get("x-sensitivity"))?;
+    Sensitivity::from_name(class.as_str()?)
+}
+
+/// Follows references, ignoring the alternative `null`. Returns the schema itself if it refers to no other.
+pub fn resolve<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a Value> {
+    let mut current = schema;
+    loop {
+        if let Some(branches) = current.get("anyOf").and_then(Value::as_array) {
+            current = branches.iter().find(|branch| branch.get("type") != Some(&json!("null")))?;
+        } else if let Some(reference) = current.get("$ref").and_then(Value::as_str) {
+            current = root.pointer(reference.strip_prefix('#')?)?;
+        } else {
+            return Some(current);
+        }
+    }
+}
+
+/// Returns the schema of the value at a pointer of an instance, as its parent refers to it. The instance selects the
+/// branches of unions on the way. Returns `None` if the schema does not define the value.
+pub fn locate<'a>(root: &'a Value, instance: &Value, pointer: &Pointer) -> Option<&'a Value> {
+    let (mut schema, mut value) = (root, instance);
+    for token in pointer.tokens() {
+        let branch = select_branch(root, schema, value)
+            .or_else(|| first_branch(root, schema).filter(|_| token == "type"))?;
+        (schema, value) = match value {
+            Value::Object(map) => {
+                let property = branch.get("properties").and_then(|properties| properties.get(token.as_ref()));
+                let additional = branch.get("additionalProperties").filter(|schema| schema.is_object());
+                (property.or(additional)?, map.get(token.as_ref())?)
+            }
+            Value::Array(items) => (branch.get("items")?, items.get(token.parse::<usize>().ok()?)?),
+            _ => return None,
+        };
+    }
+    Some(schema)
+}
+
+/// Like [`locate`], but follows references and selects the branch of the last union, too.
+pub(in crate::config) fn locate_branch<'a>(
+    root: &'a Value,
+    instance: &Value,
+    pointer: &Pointer,
+) -> Option<&'a Value> {
+    select_branch(root, locate(root, instance, pointer)?, instance.pointer(pointer.as_str())?)
+}
+
+/// Follows references, and selects the branch of each union that the instance belongs to.
+fn select_branch<'a>(root: &'a Value, schema: &'a Value, instance: &Value) -> Option<&'a Value> {
+    let mut current = schema;
+    loop {
+        if let Some(branches) = current.get("oneOf").and_then(Value::as_array) {
+            let type_name = instance.get("type")?;
+            let has_type = |branch: &&Value| {
+                resolve(root, branch)
+                    .is_some_and(|branch| branch["properties"]["type"]["const"] == *type_name)
+            };
+            current = branches.iter().find(has_type)?;
+        } else if let Some(branches) = current.get("anyOf").and_then(Value::as_array) {
+            let accepts_type =
+                |branch: &&Value| resolve(root, branch).is_some_and(|branch| is_of_type(branch, instance));
+            let is_not_null = |branch: &&Value| branch["type"] != "null";
+            current = branches.iter().find(accepts_type).or_else(|| branches.iter().find(is_not_null))?;
+        } else if let Some(reference) = current.get("$ref").and_then(Value::as_str) {
+            current = root.pointer(reference.strip_prefix('#')?)?;
+        } else {
+            return Some(current);
+        }
+    }
+}
+
+/// Returns the first branch of a union of maps. Every branch has the property `type`, so this one describes it even if
+/// the instance has no valid `type`.
+fn first_branch<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a Value> {
+    resolve(root, resolve(root, schema)?.get("oneOf")?.get(0)?)
+}
+
+fn is_of_type(schema: &Value, instance: &Value) -> bool {
+    let name = match instance {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let declared = schema.get("type");
+    // A union of maps declares no type.
+    declared.map_or(name == "object", |declared| {
+        declared == name || declared.as_array().is_some_and(|names| names.contains(&json!(name)))
+    })
+}

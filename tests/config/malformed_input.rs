@@ -1,0 +1,88 @@
+//! Malformed and oversized files. Each is reported clearly, in bounded time and memory.
+
+use std::fmt::Write as _;
+
+use tbot::config::{Purpose, load};
+use tbot::diagnostic::ReportFormat;
+use tbot::yaml::{self, MAX_BYTES};
+
+use crate::cases::load_and_render;
+
+fn rendered_report(contents: &str) -> String {
+    load_and_render(contents.as_bytes(), Purpose::Validate, ReportFormat::Human)
+}
+
+/// Returns a file with `count` outputs. Each is the line `output`, with `N` replaced by its number.
+fn file_with_outputs(count: usize, output: &str) -> String {
+    let mut text = "version: v2\noutputs:\n".to_owned();
+    for number in 0..count {
+        writeln!(text, "{}", output.replace('N', &number.to_string())).unwrap();
+    }
+    text
+}
+
+#[test]
+fn ten_megabytes() {
+    let text = format!("version: v2\n{}", "# padding\n".repeat(1 << 20));
+    insta::assert_snapshot!("ten_megabytes", rendered_report(&text));
+}
+
+#[test]
+fn ten_thousand_outputs() {
+    let text =
+        file_with_outputs(10_000, "  - {type: identity, destination: {type: directory, path: /opt/N}}");
+    let loaded = load(yaml::decode(text.as_bytes()).ok(), &[], Purpose::Validate);
+    assert_eq!(loaded.diagnostics, []);
+    assert_eq!(loaded.effective.unwrap().config().services().count(), 10_000);
+}
+
+#[test]
+fn ten_thousand_invalid_outputs() {
+    // The first has one structural error per output. In the second, every output has the destination and the name of
+    // the first one.
+    for (output, expected) in [
+        ("  - {type: identity, cluser: N, destination: {type: memory}}", 10_000),
+        ("  - {type: identity, name: same, destination: {type: directory, path: /opt}}", 2 * 9_999),
+    ] {
+        let outcome = load(Some(&file_with_outputs(10_000, output)), &[], Purpose::Validate);
+        assert_eq!(outcome.diagnostics.len(), expected);
+        // The report grows in proportion to the number of outputs.
+        let report_len = |count| rendered_report(&file_with_outputs(count, output)).len();
+        let (few, many) = (report_len(50), report_len(500));
+        assert!(many < 11 * few, "{few} bytes for 50, {many} for 500");
+    }
+}
+
+#[test]
+fn too_many_values() {
+    let text = format!("version: v2\nservices: [{}]\n", "1,".repeat(yaml::MAX_NODES + 1));
+    assert!(text.len() < MAX_BYTES);
+    insta::assert_snapshot!("too_many_values", rendered_report(&text));
+}
+
+#[test]
+fn aliases_of_aliases() {
+    let mut text = "version: v2\na0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..12 {
+        let inner = format!("*a{}, ", level - 1).repeat(10);
+        writeln!(text, "a{level}: &a{level} [{}]", inner.trim_end_matches(", ")).unwrap();
+    }
+    insta::assert_snapshot!("aliases_of_aliases", rendered_report(&text));
+}
+
+#[test]
+fn a_long_line() {
+    let text = format!("version: v2\nproxy_server: {}\nwidget: 1\n", "a".repeat(1 << 20));
+    insta::assert_snapshot!("a_long_line", rendered_report(&text));
+}
+
+#[test]
+fn a_long_key() {
+    let text = format!("version: v2\n{}: 1\n", "a".repeat(1000));
+    insta::assert_snapshot!("a_long_key", rendered_report(&text));
+}
+
+#[test]
+fn unclosed_brackets() {
+    insta::assert_snapshot!("unclosed_brackets", rendered_report(&"[".repeat(1 << 20)));
+}
