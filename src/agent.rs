@@ -50,10 +50,10 @@ mod runtime;
 mod service;
 mod teleport;
 
-pub use bot::join::JoinError;
-pub use bot::join::attestation::ProofError;
-pub use bot::join_token::TokenError;
-pub use bot::renewal::{Cure, JoinReason, RenewalError};
+pub use bot::join::attestation::AttestationError;
+pub use bot::join::{JoinError, JoinHint};
+pub use bot::join_token::JoinTokenError;
+pub use bot::renewal::{JoinReason, Remedy, RenewalError};
 pub use bot::storage::StorageError;
 pub use credential::identity::IdentityError;
 pub use credential::identity_file::{IdentityFile, IdentityFileError};

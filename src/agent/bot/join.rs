@@ -1,18 +1,18 @@
-//! Joins: `POST /v1/webapi/host/credentials` at the proxy, or, where a challenge has to be answered, [`stream`]. One call,
-//! never repeated here.
+//! Joins the cluster: with `POST /v1/webapi/host/credentials` at the proxy, or through [`join_service`] if the join
+//! method responds to a challenge. Each call sends one request and never repeats it.
 //!
-//! With the method `token`, the token is a secret that works once, and what comes back is renewed (see `renewal`). Every
-//! other method has a token that is a mere name, and a proof beside it: [`method`] says where each has it from, [`attestation`] gets
-//! it. What comes back is not renewable and not counted, so that the bot joins anew each time, with a new
-//! key and a new proof, and nothing is noted on disk before. That locks nobody, but for a bot that has joined with the
-//! method `token` before: servers of version 15 take it for a stolen copy.
+//! With the join method `token`, the token is a single-use secret, and the certificates can be renewed (see `renewal`).
+//! With every other method, the token is only a name, and an [`attestation`] accompanies it. The certificates are then
+//! not renewable and have no generation: the bot joins again for each renewal, with a new key and a new attestation, and
+//! without a marker in its storage. This cannot lock the bot, unless it joined with the method `token` before: servers
+//! of version 15 then treat it as a stolen copy.
 //!
-//! The call is made without a client certificate, as version 15 does it. From version 17 on, servers keep a record of
-//! each bot instance, and take such a join for a new one; the records go when their certificates have ended.
+//! As in version 15 of the Go agent, the request presents no client certificate. Servers from version 17 on keep a record
+//! of each bot instance, and treat such a join as a new instance. They delete the record when its certificates expire.
 
 pub(crate) mod attestation;
-mod method;
-mod stream;
+mod error;
+mod join_service;
 
 use std::time::SystemTime;
 
@@ -20,94 +20,22 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
-use tonic::Code;
 
-use crate::agent::bot::join_token::Token;
-use crate::agent::credential::identity::{Identity, IdentityError, SignedCerts};
-use crate::agent::credential::keys::{KeyError, KeyPair};
+use crate::agent::bot::join_token::JoinToken;
+use crate::agent::credential::identity::{Identity, SignedCerts};
+use crate::agent::credential::keys::KeyPair;
 use crate::agent::net::route::Route;
-use crate::agent::net::web::{WebClient, WebError};
+use crate::agent::net::web::WebClient;
 use crate::agent::platform::error_text::describe_json_error;
 use crate::agent::teleport::error_body::error_message;
 use attestation::Jwt;
-use attestation::ProofError;
-pub(crate) use attestation::{Proof, Prover};
-use stream::Wish;
+pub(crate) use attestation::{Attestation, Attestor};
+pub use error::{JoinError, JoinHint};
+use join_service::CertRequest;
 
 const PATH: &str = "/v1/webapi/host/credentials";
 
-/// A join that did not succeed.
-#[derive(Debug, thiserror::Error)]
-pub enum JoinError {
-    /// The proxy was not reached, or its answer was lost. A token that works once and was accepted is used up.
-    #[error("joining got no answer from the proxy: {error}{hint}")]
-    NoAnswer {
-        /// What happened.
-        error: WebError,
-        /// What it may have led to, with a leading semicolon, or nothing.
-        hint: &'static str,
-    },
-    /// The server said no.
-    #[error("the cluster refused to let this agent join: {message} (HTTP {status}){hint}")]
-    Refused {
-        /// HTTP status.
-        status: u16,
-        /// The server's message, as it came. It names no token.
-        message: String,
-        /// What to check, with a leading semicolon, or nothing.
-        hint: &'static str,
-    },
-    /// The server said no to the answer to its challenge, or before it.
-    #[error("the cluster refused to let this agent join: {message} ({code:?}){hint}")]
-    Declined {
-        /// gRPC status code.
-        code: Code,
-        /// The server's message, without what it was sent.
-        message: String,
-        /// What to check, with a leading semicolon, or nothing.
-        hint: &'static str,
-    },
-    /// There is nothing to answer the server's challenge with.
-    #[error(transparent)]
-    Proof(#[from] ProofError),
-    /// The server said yes, but what it sent is no identity.
-    #[error("the cluster's answer to the join is no usable identity: {0}")]
-    Answer(#[from] IdentityError),
-    /// The answer is not of the known form.
-    #[error("the cluster's answer to the join is not understood: {0}")]
-    Malformed(String),
-    /// No key could be made.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-}
-
-impl JoinError {
-    /// True when the server or a load balancer may answer differently later, and the token is not known to be used.
-    pub(crate) fn is_transient(&self) -> bool {
-        match self {
-            Self::NoAnswer { error: WebError::Failed(_), .. } => true,
-            Self::Refused { status, .. } => *status == 429 || *status >= 500,
-            // What a server has no code for is mostly trouble behind it.
-            Self::Declined { code, .. } => matches!(
-                code,
-                Code::Unknown
-                    | Code::Internal
-                    | Code::Aborted
-                    | Code::Cancelled
-                    | Code::DeadlineExceeded
-                    | Code::ResourceExhausted
-                    | Code::Unavailable
-            ),
-            Self::Proof(error) => error.is_transient(),
-            Self::NoAnswer { error: WebError::Tls(_), .. }
-            | Self::Answer(_)
-            | Self::Malformed(_)
-            | Self::Key(_) => false,
-        }
-    }
-}
-
-/// Every key that the Go agent sends; `null` where a bot has nothing to say.
+/// All keys that the Go agent sends. Those that do not apply to a bot are `null` or empty.
 #[derive(Serialize)]
 struct Request<'a> {
     #[serde(rename = "hostID")]
@@ -133,21 +61,23 @@ struct Response {
     ssh_ca_certs: Vec<String>,
 }
 
-/// Joins with a fresh key. `expires` is when the certificates shall end; the server may choose earlier. Without a proof,
-/// the token is used up.
+/// Joins with a fresh key.
+///
+/// `expires` is the requested expiry of the certificates. The server may choose an earlier one. A join without an
+/// attestation uses up the token.
 pub(crate) async fn join(
     route: &Route,
     web: &WebClient,
-    token: &Token,
-    proof: Option<&Proof>,
+    token: &JoinToken,
+    attestation: Option<&Attestation>,
     expires: SystemTime,
 ) -> Result<Identity, JoinError> {
     let key = KeyPair::generate()?;
-    let certs = match proof {
+    let certs = match attestation {
         None => post(web, &key, token, None, expires).await?,
-        Some(Proof::IdToken(id_token)) => post(web, &key, token, Some(id_token), expires).await?,
-        Some(Proof::Cloud(cloud)) => {
-            stream::certificates(route, web, cloud, Wish { token, key: &key, expires }).await?
+        Some(Attestation::IdToken(id_token)) => post(web, &key, token, Some(id_token), expires).await?,
+        Some(Attestation::Cloud(cloud)) => {
+            join_service::join(route, web, cloud, CertRequest { token, key: &key, expires }).await?
         }
     };
     Ok(Identity::new(key, certs)?)
@@ -156,45 +86,54 @@ pub(crate) async fn join(
 async fn post(
     web: &WebClient,
     key: &KeyPair,
-    token: &Token,
-    proof: Option<&Jwt>,
+    token: &JoinToken,
+    id_token: Option<&Jwt>,
     expires: SystemTime,
 ) -> Result<SignedCerts, JoinError> {
-    let answer = web.post_json(PATH, request(key, token, proof, expires)?).await;
-    let answer = answer.map_err(|error| JoinError::NoAnswer { error, hint: hint_on_no_answer(proof) })?;
-    if answer.status.is_success() {
-        return certificates(&answer.body);
+    let response = web.post_json(PATH, request_body(key, token, id_token, expires)?).await;
+    let response = response.map_err(|error| {
+        let hint = if id_token.is_some() { JoinHint::None } else { JoinHint::TokenMayBeUsed };
+        JoinError::NoResponse { error, hint }
+    })?;
+    if response.status.is_success() {
+        return parse_response(&response.body);
     }
-    let message = refusal(&answer.body, token, proof);
-    let is_denied = matches!(answer.status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND);
-    let hint = if proof.is_some() { hint_on_proof(is_denied, &message) } else { hint(&message) };
-    Err(JoinError::Refused { status: answer.status.as_u16(), hint, message })
-}
-
-/// What the server says no with. A proxy on the way may send back what it got, so that what gives access is taken out
-/// first: the token, or the proof of one that is a mere name. (A short name, taken out of a proof, would leave pieces.)
-fn refusal(body: &[u8], token: &Token, proof: Option<&Jwt>) -> String {
-    let text = String::from_utf8_lossy(body);
-    let text = match proof {
-        Some(proof) => proof.taken_out_of(&text),
-        None => text.replace(token.expose(), "..."),
+    let message = refusal_message(&response.body, token, id_token);
+    let is_denied = matches!(response.status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND);
+    let hint = match id_token {
+        Some(_) => JoinHint::for_attestation(is_denied, &message),
+        None => JoinHint::for_token(&message),
     };
-    error_message(text.as_bytes())
+    Err(JoinError::Refused { status: response.status.as_u16(), hint, message })
 }
 
-pub(crate) fn certificates(body: &[u8]) -> Result<SignedCerts, JoinError> {
-    let malformed = |error| JoinError::Malformed(describe_json_error(&error));
+/// Returns the message of a refusal. An intermediary may echo the request, so the secret in it is redacted first.
+///
+/// With an ID token, only that is redacted. The join token is then a name and not secret, and replacing a short name could
+/// split the ID token into pieces that are no longer recognized.
+fn refusal_message(body: &[u8], token: &JoinToken, id_token: Option<&Jwt>) -> String {
+    let message = String::from_utf8_lossy(body);
+    let message = match id_token {
+        Some(id_token) => id_token.redact(&message),
+        None => message.replace(token.expose(), "..."),
+    };
+    error_message(message.as_bytes())
+}
+
+/// Parses the body of a successful response.
+pub(crate) fn parse_response(body: &[u8]) -> Result<SignedCerts, JoinError> {
+    let malformed = |error| JoinError::MalformedResponse(describe_json_error(&error));
     serde_json::from_slice::<Response>(body).map_err(malformed)?.decode()
 }
 
-fn request(
+fn request_body(
     key: &KeyPair,
-    token: &Token,
-    proof: Option<&Jwt>,
+    token: &JoinToken,
+    id_token: Option<&Jwt>,
     expires: SystemTime,
 ) -> Result<Vec<u8>, JoinError> {
     let expires =
-        jiff::Timestamp::try_from(expires).map_err(|error| JoinError::Malformed(error.to_string()))?;
+        jiff::Timestamp::try_from(expires).map_err(|error| JoinError::InvalidRequest(error.to_string()))?;
     let request = Request {
         host_id: "",
         node_name: "",
@@ -206,67 +145,32 @@ fn request(
         public_ssh_key: STANDARD.encode(key.ssh_line()?),
         remote_addr: "",
         ec2_id: None,
-        id_token: proof.map(Jwt::expose).unwrap_or_default(),
+        id_token: id_token.map(Jwt::expose).unwrap_or_default(),
         expires: expires.to_string(),
     };
-    serde_json::to_vec(&request).map_err(|error| JoinError::Malformed(error.to_string()))
+    serde_json::to_vec(&request).map_err(|error| JoinError::InvalidRequest(error.to_string()))
 }
 
 impl Response {
     fn decode(self) -> Result<SignedCerts, JoinError> {
-        let text = |encoded: &String| {
-            let bytes = STANDARD.decode(encoded).map_err(|error| JoinError::Malformed(error.to_string()))?;
-            String::from_utf8(bytes).map_err(|error| JoinError::Malformed(error.to_string()))
+        let decode = |encoded: &String| {
+            let malformed = |error: &dyn std::error::Error| JoinError::MalformedResponse(error.to_string());
+            let bytes = STANDARD.decode(encoded).map_err(|error| malformed(&error))?;
+            String::from_utf8(bytes).map_err(|error| malformed(&error))
         };
         Ok(SignedCerts {
-            tls: text(&self.tls)?,
-            ssh: text(&self.ssh)?,
-            tls_cas: self.tls_ca_certs.iter().map(text).collect::<Result<_, _>>()?,
-            ssh_cas: self.ssh_ca_certs.iter().map(text).collect::<Result<_, _>>()?,
+            tls: decode(&self.tls)?,
+            ssh: decode(&self.ssh)?,
+            tls_cas: self.tls_ca_certs.iter().map(decode).collect::<Result<_, _>>()?,
+            ssh_cas: self.ssh_ca_certs.iter().map(decode).collect::<Result<_, _>>()?,
         })
-    }
-}
-
-fn hint_on_no_answer(proof: Option<&Jwt>) -> &'static str {
-    match proof {
-        Some(_) => "",
-        None => {
-            "; if the next attempt says that the token is unknown, the lost one used it up: create a new token"
-        }
-    }
-}
-
-/// Servers word this in many ways; they all come down to the token's own definition.
-fn hint_on_proof(is_denied: bool, message: &str) -> &'static str {
-    if message.contains("generation mismatch") {
-        "; this bot has joined with a token before, and is locked now that it joins in another way: remove the lock (tctl get locks), and make another bot for this join method"
-    } else if message.ends_with("access denied") {
-        "; check whether the bot or its user is locked (tctl get locks) or was removed (tctl bots ls)"
-    } else if message.contains("sts api returned") {
-        "; AWS does not take what this agent has signed: check its keys, and this machine's clock"
-    } else if message.contains("unknown STS host") {
-        "; set AWS_REGION to a region whose STS this server knows"
-    } else if is_denied {
-        "; check (tctl get tokens) that onboarding.token names a token of this join method, whose rules allow where this agent runs"
-    } else {
-        ""
-    }
-}
-
-fn hint(message: &str) -> &'static str {
-    if message.contains("token expired or not found") {
-        "; a token works once and not for long: create a new one (tctl bots add, or tctl bots instances add) and set onboarding.token"
-    } else if message.contains("has already been issued a renewable certificate") {
-        "; this server lets a bot join once: remove the bot, create it anew, and set onboarding.token"
-    } else {
-        ""
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::bot::join_token::TokenSetting;
+    use crate::agent::bot::join_token::JoinTokenSource;
     use crate::agent::platform::options::Clock;
     use crate::agent::recordings::recorded;
     use crate::config::JoinMethod;
@@ -276,56 +180,59 @@ mod tests {
         calls[0].clone()
     }
 
+    fn token(value: &str) -> JoinToken {
+        JoinTokenSource::new(value).resolve().unwrap()
+    }
+
     #[test]
     fn the_request_has_the_recorded_keys() {
-        let token = TokenSetting::new("hunter2").resolve().unwrap();
-        let body = request(&KeyPair::generate().unwrap(), &token, None, SystemTime::UNIX_EPOCH).unwrap();
-        let ours: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let body = request_body(&key, &token("hunter2"), None, SystemTime::UNIX_EPOCH).unwrap();
+        let request: serde_json::Value = serde_json::from_slice(&body).unwrap();
         let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-        assert_eq!(keys(&ours), keys(&recorded_join()["request"]));
-        assert_eq!(ours["expires"], "1970-01-01T00:00:00Z");
+        assert_eq!(keys(&request), keys(&recorded_join()["request"]));
+        assert_eq!(request["expires"], "1970-01-01T00:00:00Z");
     }
 
     #[test]
     fn the_recorded_response_is_decoded() {
-        let certs = certificates(recorded_join()["response"].to_string().as_bytes()).unwrap();
+        let certs = parse_response(recorded_join()["response"].to_string().as_bytes()).unwrap();
         assert!(certs.ssh.starts_with("ssh-rsa-cert-v01@openssh.com "));
         assert_eq!((certs.tls_cas.len(), certs.ssh_cas.len()), (2, 2));
     }
 
     #[test]
-    fn an_answer_that_repeats_the_token_is_not_repeated() {
-        let token = TokenSetting::new("hunter2").resolve().unwrap();
-        // Wherever the message is cut off, nothing of the token is left.
-        for before in 280..300 {
-            let message =
-                refusal(format!("{}hunter2 is what you sent", "x".repeat(before)).as_bytes(), &token, None);
+    fn a_refusal_does_not_repeat_the_token() {
+        // The token crosses the length at which messages are cut off.
+        for padding in 280..300 {
+            let body = format!("{}hunter2 is what you sent", "x".repeat(padding));
+            let message = refusal_message(body.as_bytes(), &token("hunter2"), None);
             assert!(!message.contains("hun"), "{message}");
-        }
-        let body = br#"{"ssh": "", "tls": "", "ssh_ca_certs": [], "tls_ca_certs": "hunter2"}"#;
-        let refused = certificates(body).unwrap_err().to_string();
-        assert!(refused.contains("line 1") && !refused.contains("hunter2"), "{refused}");
-    }
-
-    /// Letters of a token's name may stand in a proof; the name is no secret, the proof is.
-    #[tokio::test]
-    async fn an_answer_that_repeats_the_proof_is_not_repeated_whatever_the_token_is_called() {
-        let onboarding = serde_json::from_value(serde_json::json!({})).unwrap();
-        let environment = [("CIRCLE_OIDC_TOKEN", "head.hunter1.hunter2")].into_iter().collect();
-        let prover = Prover::new(JoinMethod::Circleci, &onboarding, &environment, &Clock::system()).unwrap();
-        let Proof::IdToken(proof) = prover.prove().await.unwrap() else { panic!("another proof") };
-        for name in ["u", "nt", "head", "hunter1"] {
-            let token = TokenSetting::new(name).resolve().unwrap();
-            let said = refusal(b"head.hunter1.hunter2 is refused: hunter1", &token, Some(&proof));
-            assert_eq!(said, "... is refused: ...", "{name}");
         }
     }
 
     #[test]
-    fn a_used_token_is_explained() {
-        assert!(
-            hint("\"\" can not join the cluster with role \"Bot\", token expired or not found")
-                .contains("new one")
-        );
+    fn the_error_for_a_malformed_response_does_not_repeat_it() {
+        let body = br#"{"ssh": "", "tls": "", "ssh_ca_certs": [], "tls_ca_certs": "hunter2"}"#;
+        let error = parse_response(body).unwrap_err();
+        assert!(matches!(error, JoinError::MalformedResponse(_)), "{error}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+
+    /// The token's name may be a part of the ID token. The name is not secret, the ID token is.
+    #[tokio::test]
+    async fn a_refusal_does_not_repeat_the_id_token_whatever_the_tokens_name_is() {
+        let onboarding = serde_json::from_value(serde_json::json!({})).unwrap();
+        let environment = [("CIRCLE_OIDC_TOKEN", "head.hunter1.hunter2")].into_iter().collect();
+        let attestor =
+            Attestor::new(JoinMethod::Circleci, &onboarding, &environment, &Clock::system()).unwrap();
+        let Attestation::IdToken(id_token) = attestor.attest().await.unwrap() else {
+            panic!("not an ID token");
+        };
+        for name in ["u", "nt", "head", "hunter1"] {
+            let body = b"head.hunter1.hunter2 is refused: hunter1";
+            let message = refusal_message(body, &token(name), Some(&id_token));
+            assert_eq!(message, "... is refused: ...", "{name}");
+        }
     }
 }

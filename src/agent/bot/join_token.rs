@@ -1,4 +1,4 @@
-//! The join token: a name that is a secret, given in the configuration or in a file. One I/O edge.
+//! The join token, which the configuration contains or names a file for.
 
 use std::fmt;
 use std::io;
@@ -6,74 +6,75 @@ use std::path::{Path, PathBuf};
 
 use crate::agent::platform::hex::sha256_hex;
 
-/// A token that cannot be read.
+/// A join token that cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum TokenError {
-    /// The file that `onboarding.token` names.
+pub enum JoinTokenError {
+    /// The file cannot be read.
     #[error(
-        "cannot read the join token from {path}: {error}; onboarding.token names this file, because it is an absolute path"
+        "cannot read the join token from {path}: {error}; onboarding.token is an absolute path, so it names a file"
     )]
     Unreadable {
-        /// The file.
+        /// The file that `onboarding.token` names.
         path: PathBuf,
-        /// What the system answered.
+        /// The error of the operating system.
         error: io::Error,
     },
-    /// The file is there, and says nothing.
+    /// The file is empty, or contains only whitespace.
     #[error("the join token file {path} is empty")]
     Empty {
-        /// The file.
+        /// The file that `onboarding.token` names.
         path: PathBuf,
     },
 }
 
-/// The value of `onboarding.token`. An absolute path means the file's content, read whenever it is needed.
+/// The value of `onboarding.token`: a token, or the absolute path of a file that contains it.
 #[derive(Clone)]
-pub(crate) struct TokenSetting(String);
+pub(crate) struct JoinTokenSource(String);
 
-/// A token's value. Prints as `...`.
+/// A join token. Its `Debug` output does not contain the token.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Token(String);
+pub(crate) struct JoinToken(String);
 
-impl TokenSetting {
+impl JoinTokenSource {
     pub(crate) fn new(value: impl Into<String>) -> Self {
         Self(value.into())
     }
 
-    pub(crate) fn resolve(&self) -> Result<Token, TokenError> {
+    /// Returns the token. Reads the file anew on each call.
+    pub(crate) fn resolve(&self) -> Result<JoinToken, JoinTokenError> {
         let path = Path::new(&self.0);
         if !path.is_absolute() {
-            return Ok(Token(self.0.clone()));
+            return Ok(JoinToken(self.0.clone()));
         }
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| TokenError::Unreadable { path: path.to_owned(), error })?;
-        match text.trim() {
-            "" => Err(TokenError::Empty { path: path.to_owned() }),
-            token => Ok(Token(token.to_owned())),
+        let content = std::fs::read_to_string(path)
+            .map_err(|error| JoinTokenError::Unreadable { path: path.to_owned(), error })?;
+        match content.trim() {
+            "" => Err(JoinTokenError::Empty { path: path.to_owned() }),
+            token => Ok(JoinToken(token.to_owned())),
         }
     }
 }
 
-impl Token {
+impl JoinToken {
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Lower-case hexadecimal SHA-256, as `tokenhash` holds it.
+    /// Returns the lower-case hexadecimal SHA-256 of the token, which the storage keeps in `tokenhash`.
     pub(crate) fn hash(&self) -> String {
         sha256_hex(self.0.as_bytes())
     }
 }
 
-impl fmt::Debug for Token {
+impl fmt::Debug for JoinToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(...)")
+        f.write_str("JoinToken(...)")
     }
 }
 
-impl fmt::Debug for TokenSetting {
+impl fmt::Debug for JoinTokenSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TokenSetting(...)")
+        f.write_str("JoinTokenSource(...)")
     }
 }
 
@@ -83,29 +84,30 @@ mod tests {
     use crate::agent::recordings::recorded;
 
     #[test]
-    fn the_hash_is_the_one_that_the_go_agent_wrote() {
-        // The token stands in the recorded join, its hash in the recorded storage.
+    fn the_hash_equals_that_of_the_go_agent() {
+        // The recorded join contains the token, the recorded storage its hash.
         let calls: serde_json::Value = serde_json::from_str(&recorded("first-join.json")).unwrap();
-        let token = TokenSetting::new(calls[0]["request"]["token"].as_str().unwrap()).resolve().unwrap();
+        let token = calls[0]["request"]["token"].as_str().unwrap();
+        let token = JoinTokenSource::new(token).resolve().unwrap();
         assert_eq!(token.hash(), recorded("storage/tokenhash"));
     }
 
     #[test]
-    fn an_absolute_path_is_a_file_and_a_relative_one_is_a_token() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("token");
-        let setting = TokenSetting::new(path.to_str().unwrap());
-        assert!(matches!(setting.resolve(), Err(TokenError::Unreadable { .. })));
+    fn an_absolute_path_names_a_file_and_a_relative_path_is_a_token() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("token");
+        let source = JoinTokenSource::new(path.to_str().unwrap());
+        assert!(matches!(source.resolve(), Err(JoinTokenError::Unreadable { .. })));
         std::fs::write(&path, " \n").unwrap();
-        assert!(matches!(setting.resolve(), Err(TokenError::Empty { .. })));
+        assert!(matches!(source.resolve(), Err(JoinTokenError::Empty { .. })));
         std::fs::write(&path, "abc\n").unwrap();
-        assert_eq!(setting.resolve().unwrap().expose(), "abc");
-        assert_eq!(TokenSetting::new("some/token").resolve().unwrap().expose(), "some/token");
+        assert_eq!(source.resolve().unwrap().expose(), "abc");
+        assert_eq!(JoinTokenSource::new("some/token").resolve().unwrap().expose(), "some/token");
     }
 
     #[test]
-    fn a_token_never_prints() {
-        let setting = TokenSetting::new("hunter2");
-        assert!(!format!("{setting:?} {:?}", setting.resolve().unwrap()).contains("hunter2"));
+    fn a_token_is_hidden_in_debug_output() {
+        let source = JoinTokenSource::new("hunter2");
+        assert!(!format!("{source:?} {:?}", source.resolve().unwrap()).contains("hunter2"));
     }
 }

@@ -1,10 +1,14 @@
-//! The bot's own identity: joins or renews, and saves before anything uses it.
+//! Obtains the bot's own identity: joins or renews, and saves the identity before anything uses it.
 //!
-//! A server counts renewals, and locks the bot for ever when an old count is presented. Hence three rules, held here:
-//! that a renewal is asked for is noted on disk first; what comes back is on disk before anyone sees it; a renewal
-//! whose answer is unknown is never asked for again with the same certificate.
+//! A server increments the generation at each renewal, and locks the bot forever if an old generation is presented.
+//! Three rules prevent that:
 //!
-//! Certificates of a join with a proof are not counted: they are renewed by joining again, which may be repeated freely.
+//! 1. Before it requests a renewal, the agent stores a marker.
+//! 2. A new identity is in the storage before anything else sees it.
+//! 3. If the response to a renewal is lost, the agent never requests another renewal with the same certificate.
+//!
+//! Certificates of a join with an attestation have no generation. They are renewed by joining again, which can be
+//! repeated without risk.
 
 mod decision;
 mod error;
@@ -14,9 +18,9 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
-use crate::agent::bot::join::{self, Proof, Prover};
-use crate::agent::bot::join_token::{Token, TokenSetting};
-use crate::agent::bot::storage::{Storage, StorageError, Stored};
+use crate::agent::bot::join::{self, Attestation, Attestor};
+use crate::agent::bot::join_token::{JoinToken, JoinTokenSource};
+use crate::agent::bot::storage::{Storage, StorageError, StoredIdentity};
 use crate::agent::credential::identity::Identity;
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::net::route::Route;
@@ -26,54 +30,61 @@ use crate::agent::platform::tasks::{run_blocking, run_to_completion};
 use crate::agent::teleport::auth_client::AuthClient;
 use crate::agent::teleport::discovery::{self, AddressField, DiscoveredCluster};
 pub use decision::JoinReason;
-use decision::{Step, decide};
-pub use error::{Cure, RenewalError};
+use decision::{RenewalStep, decide};
+pub use error::{Remedy, RenewalError};
 
-/// An identity that may be used, and how it came.
+/// A usable identity, and how the agent obtained it.
 #[derive(Clone, Debug)]
-pub(crate) enum Obtained {
+pub(crate) enum ObtainedIdentity {
     Joined(Arc<Identity>, JoinReason),
     Renewed(Arc<Identity>),
-    /// Not fresh: an earlier renewal's answer is lost.
-    HeldBack(Arc<Identity>, Cure),
+    /// The stored identity, which is not renewed because the response to an earlier renewal was lost.
+    RenewalSuspended(Arc<Identity>, Remedy),
 }
 
-impl Obtained {
+impl ObtainedIdentity {
     pub(crate) fn identity(&self) -> &Arc<Identity> {
         match self {
-            Self::Joined(identity, _) | Self::Renewed(identity) | Self::HeldBack(identity, _) => identity,
+            Self::Joined(identity, _) | Self::Renewed(identity) | Self::RenewalSuspended(identity, _) => {
+                identity
+            }
         }
     }
 
-    /// Tells the log.
-    pub(crate) fn say(&self) {
+    pub(crate) fn log(&self) {
         let user = &self.identity().user;
-        // Absent, and not said, where nothing is counted.
+        // `None`, and not logged, for a certificate that has no generation.
         let generation = user.generation;
         match self {
             Self::Joined(_, reason) => {
-                tracing::info!(user = %user.username, cluster = %user.cluster, generation, "joined, because {reason}");
+                tracing::info!(user = %user.username, cluster = %user.cluster, generation, "joined the cluster ({reason})");
             }
             Self::Renewed(_) => {
                 tracing::info!(user = %user.username, cluster = %user.cluster, generation, "renewed the bot's identity");
             }
-            Self::HeldBack(_, cure) => {
-                tracing::error!(user = %user.username, generation, "a renewal was asked for and its answer is lost: {cure}");
+            Self::RenewalSuspended(_, remedy) => {
+                tracing::error!(
+                    user = %user.username,
+                    generation,
+                    "renewal suspended, because the response to an earlier renewal was lost: {remedy}"
+                );
             }
         }
     }
 }
 
-/// An identity and the hash of its token.
-type Unsaved = (Arc<Identity>, String);
+/// An identity, and the hash of the token that it was joined with.
+type UnsavedIdentity = (Arc<Identity>, String);
 
 /// How the bot joins.
-pub(crate) struct Onboarding {
+pub(crate) struct JoinSettings {
     pub(crate) web: WebClient,
-    pub(crate) setting: AddressField,
-    pub(crate) token: Option<TokenSetting>,
-    /// None for the method `token`.
-    pub(crate) prover: Option<Arc<Prover>>,
+    /// The configuration key of the proxy's address.
+    pub(crate) address_field: AddressField,
+    pub(crate) token: Option<JoinTokenSource>,
+    /// `None` for the join method `token`.
+    pub(crate) attestor: Option<Arc<Attestor>>,
+    /// The requested lifetime of certificates.
     pub(crate) ttl: Duration,
 }
 
@@ -82,45 +93,48 @@ pub(crate) struct Bot {
     pub(crate) route: Route,
     pub(crate) clock: Clock,
     storage: Storage,
-    onboarding: Onboarding,
-    found: OnceCell<DiscoveredCluster>,
-    /// What the server has issued and the disk has refused: to be saved before anything else is asked.
-    unsaved: Mutex<Option<Unsaved>>,
-    /// Held while the server is asked and the answer saved.
-    busy: Arc<tokio::sync::Mutex<()>>,
+    join_settings: JoinSettings,
+    discovered: OnceCell<DiscoveredCluster>,
+    /// An identity that the server issued and the storage has not accepted. It must be saved before the next request.
+    unsaved: Mutex<Option<UnsavedIdentity>>,
+    /// Locked from before a request to the server until its response is saved.
+    in_flight: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Bot {
-    pub(crate) fn new(storage: Storage, route: Route, onboarding: Onboarding, clock: Clock) -> Self {
+    pub(crate) fn new(storage: Storage, route: Route, join_settings: JoinSettings, clock: Clock) -> Self {
         Self {
             route,
             clock,
             storage,
-            onboarding,
-            found: OnceCell::new(),
+            join_settings,
+            discovered: OnceCell::new(),
             unsaved: Mutex::new(None),
-            busy: Arc::default(),
+            in_flight: Arc::default(),
         }
     }
 
-    /// `host:port` of the proxy: as it advertised itself when it was found, else as it was dialled.
+    /// Returns `host:port` of the proxy: the public address that it advertised, if any, else the configured address.
     pub(crate) fn proxy_address(&self) -> String {
-        let advertised = self.found.get().and_then(|found| found.proxy_public_addr.clone());
+        let advertised = self.discovered.get().and_then(|found| found.proxy_public_addr.clone());
         advertised.unwrap_or_else(|| self.route.address().to_string())
     }
 
-    /// The proxy's web pages.
+    /// Returns the client for the proxy's web API.
     pub(crate) fn web(&self) -> &WebClient {
-        &self.onboarding.web
+        &self.join_settings.web
     }
 
-    /// Joins or renews, whichever is due. May be dropped at any time: what the server is asked for is finished and saved
-    /// all the same, and [`settled`](Self::settled) waits for that.
-    pub(crate) async fn obtain(self: &Arc<Self>) -> Result<Obtained, RenewalError> {
-        if let Some((identity, hash)) = self.unsaved() {
-            let unsaved = Arc::clone(&identity);
-            self.finished(|bot| async move { bot.save(unsaved, hash).await }).await?;
-            return Ok(Obtained::Renewed(identity));
+    /// Joins or renews, and returns the saved identity.
+    ///
+    /// The returned future may be dropped at any time. A request that was sent is still completed and its response saved;
+    /// [`flush`](Self::flush) waits for that.
+    pub(crate) async fn obtain(self: &Arc<Self>) -> Result<ObtainedIdentity, RenewalError> {
+        let unsaved = self.lock_unsaved().clone();
+        if let Some((identity, token_hash)) = unsaved {
+            let to_save = Arc::clone(&identity);
+            self.run_to_completion(|bot| async move { bot.save(to_save, token_hash).await }).await?;
+            return Ok(ObtainedIdentity::Renewed(identity));
         }
         let stored = self.with_storage(|storage| {
             storage.test_write()?;
@@ -128,103 +142,103 @@ impl Bot {
         });
         let stored = stored.await?;
         let cluster = stored.as_ref().map(|stored| stored.identity.cluster().to_owned());
-        let token = self.onboarding.token.as_ref().map(TokenSetting::resolve);
-        let hash = token.as_ref().and_then(|token| token.as_ref().ok()).map(Token::hash);
-        let step = decide(stored, hash.as_deref(), self.clock.now());
-        // Before the cluster is asked anything: whoever has no proof need not bother it.
-        let proof = match &step {
-            Step::Join(reason) => self.prove(*reason).await?,
-            Step::Renew(_) | Step::HoldBack(_) => None,
+        let token = self.join_settings.token.as_ref().map(JoinTokenSource::resolve);
+        let token_hash = token.as_ref().and_then(|token| token.as_ref().ok()).map(JoinToken::hash);
+        let step = decide(stored, token_hash.as_deref(), self.clock.now());
+        // Before any request to the cluster, which is pointless without an attestation.
+        let attestation = match &step {
+            RenewalStep::Join(reason) => self.attest(*reason).await?,
+            RenewalStep::Renew(_) | RenewalStep::Suspend(_) => None,
         };
-        let found = self.find().await?;
-        if let Some(stored) = cluster.filter(|cluster| *cluster != found.cluster_name) {
-            let (found, proxy) = (found.cluster_name.clone(), self.route.address().clone());
-            return Err(RenewalError::OtherCluster { stored, found, proxy });
+        let discovered = self.discover().await?;
+        if let Some(stored) = cluster.filter(|cluster| *cluster != discovered.cluster_name) {
+            let (served, proxy) = (discovered.cluster_name.clone(), self.route.address().clone());
+            return Err(RenewalError::OtherCluster { stored, served, proxy });
         }
         match step {
-            Step::HoldBack(stored) => Ok(Obtained::HeldBack(stored.identity, self.cure())),
-            Step::Renew(stored) => self.renew_with(stored).await,
-            Step::Join(reason) => {
+            RenewalStep::Suspend(stored) => {
+                Ok(ObtainedIdentity::RenewalSuspended(stored.identity, self.remedy()))
+            }
+            RenewalStep::Renew(stored) => {
+                // Connecting also sends a ping. If the server is unreachable or the bot is locked, this fails before the
+                // marker is stored.
+                let client = AuthClient::connect(&self.route, &stored.identity).await?;
+                let renewed = self.run_to_completion(|bot| async move { bot.renew(&client, &stored).await });
+                Ok(ObtainedIdentity::Renewed(renewed.await?))
+            }
+            RenewalStep::Join(reason) => {
                 let token = token.ok_or(RenewalError::NoToken(reason))??;
                 let joined =
-                    self.finished(|bot| async move { bot.join(&token, proof, reason).await }).await?;
-                Ok(Obtained::Joined(joined, reason))
+                    self.run_to_completion(|bot| async move { bot.join(&token, attestation, reason).await });
+                Ok(ObtainedIdentity::Joined(joined.await?, reason))
             }
         }
     }
 
-    /// The stored identity while it is valid, to go on with when a fresh one cannot be had.
+    /// Returns the stored identity if it has not expired, to use while no fresh one can be obtained.
     pub(crate) async fn stored(self: &Arc<Self>) -> Option<Arc<Identity>> {
         let stored = self.with_storage(Storage::load).await.ok().flatten()?;
         (!stored.identity.is_expired(self.clock.now())).then_some(stored.identity)
     }
 
-    /// Waits for a join or renewal that is under way. What the disk has refused gets a last chance: it is lost otherwise.
-    pub(crate) async fn settled(self: &Arc<Self>) {
-        let _busy = self.busy.lock().await;
-        if let Some((identity, hash)) = self.unsaved()
-            && let Err(error) = self.save(identity, hash).await
+    /// Waits for a join or renewal in flight. Then tries a last time to save an identity that could not be saved, which is
+    /// lost otherwise.
+    pub(crate) async fn flush(self: &Arc<Self>) {
+        let _in_flight = self.in_flight.lock().await;
+        let unsaved = self.lock_unsaved().clone();
+        if let Some((identity, token_hash)) = unsaved
+            && let Err(error) = self.save(identity, token_hash).await
         {
             tracing::error!(
                 "the bot's new identity is lost, because it cannot be saved: {error}; {}",
-                self.cure()
+                self.remedy()
             );
         }
     }
 
-    async fn find(&self) -> Result<&DiscoveredCluster, RenewalError> {
-        let Onboarding { web, setting, .. } = &self.onboarding;
-        let find = || async {
-            let found = discovery::find(web, *setting, self.route.address()).await?;
-            if let Some(problem) = found.version_problem() {
+    async fn discover(&self) -> Result<&DiscoveredCluster, RenewalError> {
+        let JoinSettings { web, address_field, .. } = &self.join_settings;
+        let discover = || async {
+            let discovered = discovery::find(web, *address_field, self.route.address()).await?;
+            if let Some(problem) = discovered.version_problem() {
                 tracing::warn!("{problem}");
             }
-            Ok::<_, RenewalError>(found)
+            Ok::<_, RenewalError>(discovered)
         };
-        self.found.get_or_try_init(find).await
+        self.discovered.get_or_try_init(discover).await
     }
 
-    /// What joins by its method beside the token.
-    async fn prove(&self, reason: JoinReason) -> Result<Option<Proof>, RenewalError> {
-        match &self.onboarding.prover {
-            None => Ok(None),
-            Some(prover) => {
-                let proof = prover.prove().await;
-                proof.map(Some).map_err(|error| RenewalError::Proof { reason, error })
-            }
-        }
+    /// Obtains the attestation to join with, if the join method uses one.
+    async fn attest(&self, reason: JoinReason) -> Result<Option<Attestation>, RenewalError> {
+        let Some(attestor) = &self.join_settings.attestor else { return Ok(None) };
+        let attestation = attestor.attest().await;
+        attestation.map(Some).map_err(|error| RenewalError::Attestation { reason, error })
     }
 
-    /// Runs what must be finished. It counts as under way from before it begins until it has ended.
-    async fn finished<F, T>(self: &Arc<Self>, work: impl FnOnce(Arc<Self>) -> F) -> T
+    /// Runs `work` to completion, even if the returned future is dropped. Holds `in_flight` meanwhile.
+    async fn run_to_completion<F, T>(self: &Arc<Self>, work: impl FnOnce(Arc<Self>) -> F) -> T
     where
         F: Future<Output = T> + Send + 'static,
         T: Send + 'static,
     {
-        let busy = Arc::clone(&self.busy).lock_owned().await;
+        let in_flight = Arc::clone(&self.in_flight).lock_owned().await;
         let work = work(Arc::clone(self));
         run_to_completion(async move {
-            let _busy = busy;
+            let _in_flight = in_flight;
             work.await
         })
         .await
     }
 
-    async fn renew_with(self: &Arc<Self>, stored: Stored) -> Result<Obtained, RenewalError> {
-        // Connected and pinged before anything is noted: an unreachable or locked-out server costs nothing.
-        let client = AuthClient::connect(&self.route, &stored.identity).await?;
-        let renewed = self.finished(|bot| async move { bot.renew(&client, &stored).await }).await?;
-        Ok(Obtained::Renewed(renewed))
-    }
-
     async fn join(
         self: &Arc<Self>,
-        token: &Token,
-        proof: Option<Proof>,
+        token: &JoinToken,
+        attestation: Option<Attestation>,
         reason: JoinReason,
     ) -> Result<Arc<Identity>, RenewalError> {
-        let Onboarding { web, ttl, .. } = &self.onboarding;
-        let joined = join::join(&self.route, web, token, proof.as_ref(), self.clock.now() + *ttl).await;
+        let JoinSettings { web, ttl, .. } = &self.join_settings;
+        let expires = self.clock.now() + *ttl;
+        let joined = join::join(&self.route, web, token, attestation.as_ref(), expires).await;
         let identity = Arc::new(joined.map_err(|error| RenewalError::Join { reason, error })?);
         self.save(Arc::clone(&identity), token.hash()).await?;
         Ok(identity)
@@ -233,46 +247,42 @@ impl Bot {
     async fn renew(
         self: &Arc<Self>,
         client: &AuthClient,
-        stored: &Stored,
+        stored: &StoredIdentity,
     ) -> Result<Arc<Identity>, RenewalError> {
         let old = &stored.identity;
         let key = KeyPair::generate()?;
         let presented = Arc::clone(old);
-        self.with_storage(move |storage| storage.note_renewal(&presented)).await?;
-        match client.renew(&key, &old.user.username, self.clock.now() + self.onboarding.ttl).await {
+        self.with_storage(move |storage| storage.mark_renewal_pending(&presented)).await?;
+        match client.renew(&key, &old.user.username, self.clock.now() + self.join_settings.ttl).await {
             Ok(certs) => {
-                let fresh = Identity::new(key, certs)
-                    .map_err(|error| RenewalError::Answer { error, cure: self.cure() })?;
-                let fresh = Arc::new(fresh);
-                self.save(Arc::clone(&fresh), stored.token_hash.clone()).await?;
-                Ok(fresh)
+                let renewed = Identity::new(key, certs)
+                    .map_err(|error| RenewalError::InvalidIdentity { error, remedy: self.remedy() })?;
+                let renewed = Arc::new(renewed);
+                self.save(Arc::clone(&renewed), stored.token_hash.clone()).await?;
+                Ok(renewed)
             }
             Err(error) if error.was_not_processed() => {
-                self.with_storage(Storage::forget_renewal).await?;
+                self.with_storage(Storage::clear_renewal_pending).await?;
                 Err(error.into())
             }
             Err(error) if error.is_generation_mismatch() => Err(error.into()),
-            Err(error) => Err(RenewalError::Lost { error, cure: self.cure() }),
+            Err(error) => Err(RenewalError::ResponseLost { error, remedy: self.remedy() }),
         }
     }
 
-    async fn save(self: &Arc<Self>, identity: Arc<Identity>, hash: String) -> Result<(), RenewalError> {
-        *self.unsaved_here() = Some((Arc::clone(&identity), hash.clone()));
-        self.with_storage(move |storage| storage.save(&identity, &hash)).await?;
-        *self.unsaved_here() = None;
+    async fn save(self: &Arc<Self>, identity: Arc<Identity>, token_hash: String) -> Result<(), RenewalError> {
+        *self.lock_unsaved() = Some((Arc::clone(&identity), token_hash.clone()));
+        self.with_storage(move |storage| storage.save(&identity, &token_hash)).await?;
+        *self.lock_unsaved() = None;
         Ok(())
     }
 
-    fn unsaved(&self) -> Option<Unsaved> {
-        self.unsaved_here().clone()
-    }
-
-    fn unsaved_here(&self) -> MutexGuard<'_, Option<Unsaved>> {
+    fn lock_unsaved(&self) -> MutexGuard<'_, Option<UnsavedIdentity>> {
         self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn cure(&self) -> Cure {
-        Cure(self.storage.pending_note())
+    fn remedy(&self) -> Remedy {
+        Remedy { marker: self.storage.renewal_marker_location() }
     }
 
     async fn with_storage<T: Send + 'static>(

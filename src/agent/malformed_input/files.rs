@@ -96,7 +96,7 @@ proptest! {
         damages in damages(),
     ) {
         let root = recorded_folder("storage");
-        let storage = Storage::directory(Directory::at(root.path())).unwrap();
+        let storage = Storage::open_directory(Directory::at(root.path())).unwrap();
         let path = root.path().join(name);
         let whole = std::fs::read(&path).unwrap_or_default();
         std::fs::write(&path, spoilt(&whole, &damages)).unwrap();

@@ -39,7 +39,7 @@ fn refused_or_kept(certs: SignedCerts) -> Result<(), TestCaseError> {
         Err(error) => return assert_telling(&error),
     };
     let root = tempfile::tempdir().unwrap();
-    let storage = Storage::directory(Directory::at(root.path())).unwrap();
+    let storage = Storage::open_directory(Directory::at(root.path())).unwrap();
     storage.save(&identity.into(), "hash").unwrap();
     let Some(loaded) = storage.load().unwrap() else {
         return Err(TestCaseError::fail("saved, and not there any more"));
@@ -71,7 +71,7 @@ proptest! {
     fn the_answer_to_a_join_is_an_identity_or_refused(damages in damages()) {
         let calls: serde_json::Value = serde_json::from_str(&recorded("first-join.json")).unwrap();
         let body = spoilt(calls[0]["response"].to_string().as_bytes(), &damages);
-        match join::certificates(&body) {
+        match join::parse_response(&body) {
             Err(error) => assert_telling(&error)?,
             Ok(certs) => refused_or_kept(certs)?,
         }

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tracing::Level;
 
 use super::running_agent::RunningAgent;
-use crate::agent::bot::renewal::{Obtained, RenewalError};
+use crate::agent::bot::renewal::{ObtainedIdentity, RenewalError};
 use crate::agent::credential::identity::Identity;
 use crate::agent::runtime::concurrency::WriteLimit;
 use crate::agent::runtime::control::{Signal, Signals};
@@ -75,9 +75,12 @@ impl RunningAgent {
             let wait = match obtained {
                 Ok(obtained) => {
                     retry.succeeded();
-                    let said = std::mem::replace(&mut held_back, matches!(obtained, Obtained::HeldBack(..)));
+                    let said = std::mem::replace(
+                        &mut held_back,
+                        matches!(obtained, ObtainedIdentity::RenewalSuspended(..)),
+                    );
                     if !(said && held_back) {
-                        obtained.say();
+                        obtained.log();
                     }
                     let identity = Arc::clone(obtained.identity());
                     let not_after = identity.user.not_after;
@@ -119,7 +122,7 @@ impl RunningAgent {
             }
         }
         // An identity that was requested must be saved.
-        self.bot.settled().await;
+        self.bot.flush().await;
         Ok(())
     }
 

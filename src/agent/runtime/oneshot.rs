@@ -27,13 +27,13 @@ impl RunningAgent {
         };
         // Wait for the tasks, because they share the storage and its lock.
         writes.shutdown().await;
-        self.bot.settled().await;
+        self.bot.flush().await;
         ended
     }
 
     async fn write_all(self: &Arc<Self>, writes: &mut Writes) -> Result<(), AgentError> {
         let obtained = self.bot.obtain().await?;
-        obtained.say();
+        obtained.log();
         let identity = Arc::clone(obtained.identity());
         // Connect even if there is no output, so that a successful run proves that the identity is accepted.
         let client = AuthClient::connect(&self.bot.route, &identity).await.map_err(RenewalError::Api)?;

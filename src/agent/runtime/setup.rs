@@ -8,9 +8,9 @@ use super::error::AgentError;
 use super::outputs::outputs;
 use super::running_agent::RunningAgent;
 use super::unsupported::Unsupported;
-use crate::agent::bot::join::Prover;
-use crate::agent::bot::join_token::TokenSetting;
-use crate::agent::bot::renewal::{Bot, Onboarding};
+use crate::agent::bot::join::Attestor;
+use crate::agent::bot::join_token::JoinTokenSource;
+use crate::agent::bot::renewal::{Bot, JoinSettings};
 use crate::agent::bot::storage::{Storage, StorageError};
 use crate::agent::destination::writer::{Destination, Place};
 use crate::agent::net::address::Address;
@@ -42,8 +42,8 @@ pub(super) struct Plan {
     web: WebClient,
     field: AddressField,
     method: JoinMethod,
-    token: Option<TokenSetting>,
-    prover: Option<Arc<Prover>>,
+    token: Option<JoinTokenSource>,
+    attestor: Option<Arc<Attestor>>,
     storage: Place,
     outputs: Vec<Output>,
     ttl: Duration,
@@ -78,11 +78,11 @@ impl Plan {
             && field == AddressField::ProxyServer;
         let proxy_address = use_configured.then(|| route.address().to_string());
         let (ttl, interval) = (config.credential_ttl().to_std(), config.renewal_interval().to_std());
-        let prover = Prover::new(method, onboarding, &options.environment, &options.clock);
+        let attestor = Attestor::new(method, onboarding, &options.environment, &options.clock);
         Ok(Self {
             method,
-            prover: prover.map(Arc::new),
-            token: token.map(|token| TokenSetting::new(token.as_str())),
+            attestor: attestor.map(Arc::new),
+            token: token.map(|token| JoinTokenSource::new(token.as_str())),
             storage: Place::new(&config.storage(), &options.environment, &options.clock)
                 .map_err(StorageError::from)?,
             outputs: outputs(config, &options.environment, &options.clock, ttl, interval)?,
@@ -105,7 +105,7 @@ impl Plan {
             run_blocking(move || destination.test()).await.map_err(failed)?;
         }
         let storage = match self.storage.clone() {
-            Place::Directory(directory) => run_blocking(move || Storage::directory(directory)).await?,
+            Place::Directory(directory) => run_blocking(move || Storage::open_directory(directory)).await?,
             Place::Secret(secret) => Storage::secret(*secret),
             Place::Memory => {
                 if self.method == JoinMethod::Token {
@@ -114,15 +114,15 @@ impl Plan {
                 Storage::memory()
             }
         };
-        let onboarding = Onboarding {
+        let join_settings = JoinSettings {
             web: self.web.clone(),
-            setting: self.field,
+            address_field: self.field,
             token: self.token.clone(),
-            prover: self.prover.clone(),
+            attestor: self.attestor.clone(),
             ttl: self.ttl,
         };
         Ok(RunningAgent {
-            bot: Arc::new(Bot::new(storage, self.route.clone(), onboarding, self.options.clock.clone())),
+            bot: Arc::new(Bot::new(storage, self.route.clone(), join_settings, self.options.clock.clone())),
             outputs: self.outputs.clone(),
             interval: self.interval,
             randomness: self.options.randomness.clone(),

@@ -1,8 +1,8 @@
 //! Extracts the error under test from the layers of an [`AgentError`]. Each function fails the test if it is another one.
 
 use tbot::agent::{
-    AgentError, ApiError, DestinationError, FolderError, JoinError, JoinReason, KubeError, OutputError,
-    ProofError, RenewalError, StorageError,
+    AgentError, ApiError, AttestationError, DestinationError, FolderError, JoinError, JoinReason, KubeError,
+    OutputError, RenewalError, StorageError,
 };
 
 /// The names of the outputs that failed.
@@ -45,10 +45,10 @@ pub(super) fn join_error(error: AgentError) -> (JoinReason, JoinError) {
 
 /// Why the agent had to join, and why it had no attestation to join with: before it called the cluster, or to sign the
 /// cluster's challenge.
-pub(super) fn attestation_error(error: AgentError) -> (JoinReason, ProofError) {
+pub(super) fn attestation_error(error: AgentError) -> (JoinReason, AttestationError) {
     match renewal_error(error) {
-        RenewalError::Proof { reason, error }
-        | RenewalError::Join { reason, error: JoinError::Proof(error) } => (reason, error),
+        RenewalError::Attestation { reason, error }
+        | RenewalError::Join { reason, error: JoinError::Attestation(error) } => (reason, error),
         other => panic!("not an attestation's error: {other:?}"),
     }
 }
@@ -56,8 +56,8 @@ pub(super) fn attestation_error(error: AgentError) -> (JoinReason, ProofError) {
 /// What failed in the directory of the storage or of an output.
 pub(super) fn directory_error(error: AgentError) -> FolderError {
     match error {
-        AgentError::Storage(StorageError::Folder(error))
-        | AgentError::Renewal(RenewalError::Storage(StorageError::Folder(error)))
+        AgentError::Storage(StorageError::Directory(error))
+        | AgentError::Renewal(RenewalError::Storage(StorageError::Directory(error)))
         | AgentError::Destination { error: DestinationError::Folder(error), .. } => error,
         other => match output_error(other) {
             OutputError::Destination(DestinationError::Folder(error)) => error,

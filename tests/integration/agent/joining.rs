@@ -10,7 +10,7 @@ mod refused_joins;
 use std::io::ErrorKind;
 
 use serde_json::{Value, json};
-use tbot::agent::{AgentError, JoinReason, ProofError};
+use tbot::agent::{AgentError, AttestationError, JoinReason};
 use tbot_cluster::{Call, OidcIssuer, method};
 
 use super::certificate::assert_not_renewable;
@@ -21,7 +21,7 @@ use super::fixture::{BOT, HOUR, RunningAgent, TestCluster, read, run_oneshot, wa
 const AUDIENCE: &str = "teleport.cluster.local";
 
 /// Whether an error is the expected one.
-type ErrorCheck = fn(&ProofError) -> bool;
+type ErrorCheck = fn(&AttestationError) -> bool;
 
 /// A cluster with a join token `ci`, which accepts ID tokens that `issuer` issued for `audience`.
 pub(super) struct DelegatedJoin {
@@ -63,7 +63,7 @@ impl DelegatedJoin {
     }
 
     /// Runs an agent that has nothing to join with, and returns why.
-    async fn attestation_error(&self, config: Value, variables: &[(&str, &str)]) -> ProofError {
+    async fn attestation_error(&self, config: Value, variables: &[(&str, &str)]) -> AttestationError {
         let is_first = !self.fixture.storage().join("tlscert").exists();
         let (reason, error) = attestation_error(self.run(config, variables).await.unwrap_err());
         let expected = if is_first { JoinReason::NothingStored } else { JoinReason::NotRenewable };
@@ -116,10 +116,16 @@ async fn most_ci_systems_provide_the_id_token_in_a_variable() {
         let config = join.config(join_method, onboarding);
         for unset in [&[][..], &[(variable, "")]] {
             let error = join.attestation_error(config.clone(), unset).await;
-            assert!(matches!(&error, ProofError::NotSet { name, .. } if name == variable), "{error:?}");
+            assert!(
+                matches!(&error, AttestationError::NotSet { variable, .. } if variable == variable),
+                "{error:?}"
+            );
         }
         let error = join.attestation_error(config.clone(), &[(variable, "hunter2")]).await;
-        assert!(matches!(&error, ProofError::Malformed { place, .. } if place == variable), "{error:?}");
+        assert!(
+            matches!(&error, AttestationError::Malformed { location, .. } if location == variable),
+            "{error:?}"
+        );
         assert!(!error.to_string().contains("hunter2"), "{error}");
         assert!(join.fixture.cluster.requests().is_empty(), "{join_method}: a request without an ID token");
 
@@ -137,14 +143,14 @@ async fn a_pod_without_a_usable_service_account_token_is_refused_before_the_clus
     let variables = [("KUBERNETES_TOKEN_PATH", mounted.to_str().unwrap())];
     let config = join.config("kubernetes", json!({}));
     let error = join.attestation_error(config.clone(), &variables).await;
-    let ProofError::Unreadable { path, error, needs, .. } = &error else { panic!("{error:?}") };
+    let AttestationError::Unreadable { path, error, hint, .. } = &error else { panic!("{error:?}") };
     assert_eq!((path, error.kind()), (&mounted, ErrorKind::NotFound));
-    let mut messages = vec![(*needs).to_owned()];
+    let mut messages = vec![(*hint).to_owned()];
     for content in ["", " \n", "hunter2\n", &"a".repeat(70_000)] {
         std::fs::write(&mounted, content).unwrap();
         let error = join.attestation_error(config.clone(), &variables).await;
-        let ProofError::Malformed { place, problem, .. } = &error else { panic!("{error:?}") };
-        assert_eq!(place, mounted.to_str().unwrap());
+        let AttestationError::Malformed { location, problem, .. } = &error else { panic!("{error:?}") };
+        assert_eq!(location, mounted.to_str().unwrap());
         assert!(!error.to_string().contains("hunter2"), "{error}");
         messages.push((*problem).to_owned());
     }
@@ -230,7 +236,7 @@ async fn an_agent_started_without_an_id_token_needs_a_stored_identity() {
     let jwt = join.fixture.path("jwt");
     let config = join.config("kubernetes", json!({ "kubernetes": { "token_path": jwt } }));
     let (_, error) = attestation_error(join.fixture.start(config.clone()).wait().await.unwrap_err());
-    assert!(matches!(&error, ProofError::Unreadable { path, .. } if *path == jwt), "{error:?}");
+    assert!(matches!(&error, AttestationError::Unreadable { path, .. } if *path == jwt), "{error:?}");
 
     std::fs::write(&jwt, join.id_token()).unwrap();
     join.run(config.clone(), &[]).await.unwrap();

@@ -152,9 +152,9 @@ async fn a_lost_renewal_is_noted_in_the_secret_and_never_repeated() {
     fixture.run_oneshot(fixture.config_with_storage()).await.unwrap();
     fixture.teleport.cluster.drop_next_reply(method::GENERATE_USER_CERTS);
     let error = renewal_error(fixture.run_oneshot(fixture.config_with_storage()).await.unwrap_err());
-    let RenewalError::Lost { cure, .. } = &error else { panic!("{error:?}") };
-    let cure = cure.to_string();
-    assert!(cure.contains("renewal-pending") && cure.contains("apps/bot"), "{cure}");
+    let RenewalError::ResponseLost { remedy, .. } = &error else { panic!("{error:?}") };
+    let remedy = remedy.to_string();
+    assert!(remedy.contains("renewal-pending") && remedy.contains("apps/bot"), "{remedy}");
     assert!(fixture.stored().contains_key("renewal-pending"));
     fixture.run_oneshot(fixture.config_with_storage()).await.unwrap();
     assert_eq!(fixture.teleport.call_count(method::GENERATE_USER_CERTS), 1);

@@ -254,6 +254,6 @@ async fn an_identity_of_another_cluster_is_not_used() {
     let mut config = fixture.config("20m", &[]);
     config["proxy_server"] = json!(other.proxy_addr().to_string());
     let error = renewal_error(fixture.run_oneshot(config).await.unwrap_err());
-    let RenewalError::OtherCluster { stored, found, .. } = &error else { panic!("{error:?}") };
-    assert_eq!((stored.as_str(), found.as_str()), ("dev.test", "other.test"));
+    let RenewalError::OtherCluster { stored, served, .. } = &error else { panic!("{error:?}") };
+    assert_eq!((stored.as_str(), served.as_str()), ("dev.test", "other.test"));
 }

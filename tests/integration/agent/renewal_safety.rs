@@ -25,9 +25,11 @@ async fn with_lost_renewal() -> TestCluster {
     let fixture = joined().await;
     fixture.cluster.drop_next_reply(method::GENERATE_USER_CERTS);
     let error = renewal_error(fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap_err());
-    let RenewalError::Lost { error: ApiError::NoResponse { .. }, cure } = &error else { panic!("{error:?}") };
+    let RenewalError::ResponseLost { error: ApiError::NoResponse { .. }, remedy } = &error else {
+        panic!("{error:?}")
+    };
     let note = fixture.storage().join("renewal-pending");
-    assert!(cure.to_string().contains(note.to_str().unwrap()), "{cure}");
+    assert!(remedy.to_string().contains(note.to_str().unwrap()), "{remedy}");
     assert_eq!(
         (fixture.stored_generation(), fixture.cluster.generation(BOT)),
         (1, Some(2)),
@@ -139,7 +141,7 @@ async fn dropping_a_run_during_a_renewal_still_saves_the_reply() {
     let run_when_unlocked = async {
         loop {
             match run_oneshot(&next).await {
-                Err(AgentError::Storage(StorageError::Folder(FolderError::Locked(_)))) => {
+                Err(AgentError::Storage(StorageError::Directory(FolderError::Locked(_)))) => {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 ended => break ended,

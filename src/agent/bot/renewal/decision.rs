@@ -1,61 +1,63 @@
-//! Whether to join, to renew, or to leave an identity alone. Pure.
+//! Decides whether to join, to renew, or to keep an identity as it is. Pure.
 
 use std::fmt;
 use std::time::SystemTime;
 
-use crate::agent::bot::storage::Stored;
+use crate::agent::bot::storage::StoredIdentity;
 
-/// Why an agent joins instead of renewing.
+/// Why the agent joins instead of renewing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JoinReason {
-    /// The storage holds no identity.
+    /// The storage contains no identity.
     NothingStored,
-    /// The configured token is not the one that the stored identity was joined with.
+    /// The stored identity was joined with another token than the configured one.
     OtherToken,
     /// The stored identity has expired.
     Expired,
-    /// The stored identity was joined with a proof, and cannot be renewed.
+    /// The stored identity was joined with an attestation, and cannot be renewed.
     NotRenewable,
 }
 
 impl fmt::Display for JoinReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NothingStored => "no identity is stored",
-            Self::OtherToken => {
-                "the configured token is not the one that the stored identity was joined with"
-            }
+            Self::NothingStored => "no stored identity",
+            Self::OtherToken => "the stored identity was joined with another token than the configured one",
             Self::Expired => {
-                "the stored identity has expired (if this seems wrong, check this machine's clock)"
+                "the stored identity has expired; if this is unexpected, check this machine's clock"
             }
-            Self::NotRenewable => "the stored identity is of a kind that is renewed by joining again",
+            Self::NotRenewable => "the stored identity is renewed by joining again",
         })
     }
 }
 
-/// What to do about the identity.
+/// The next step to obtain a fresh identity.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum RenewalStep {
     Join(JoinReason),
-    Renew(Stored),
-    /// An earlier renewal's answer is lost: asking again would lock the bot.
-    HoldBack(Stored),
+    Renew(StoredIdentity),
+    /// Keep the stored identity: the response to an earlier renewal was lost, and another renewal would lock the bot.
+    Suspend(StoredIdentity),
 }
 
-/// Decides from what is stored, the hash of the configured token (none when it cannot be read), and the time.
-pub(super) fn decide(stored: Option<Stored>, token_hash: Option<&str>, now: SystemTime) -> Step {
-    let Some(stored) = stored else { return Step::Join(JoinReason::NothingStored) };
-    let joined_with_another = token_hash.is_some_and(|hash| hash != stored.token_hash);
-    if joined_with_another {
-        Step::Join(JoinReason::OtherToken)
+/// Decides on the next step. `token_hash` is that of the configured token, or `None` if the token cannot be read.
+pub(super) fn decide(
+    stored: Option<StoredIdentity>,
+    token_hash: Option<&str>,
+    now: SystemTime,
+) -> RenewalStep {
+    let Some(stored) = stored else { return RenewalStep::Join(JoinReason::NothingStored) };
+    let has_other_token = token_hash.is_some_and(|hash| hash != stored.token_hash);
+    if has_other_token {
+        RenewalStep::Join(JoinReason::OtherToken)
     } else if stored.identity.is_expired(now) {
-        Step::Join(JoinReason::Expired)
+        RenewalStep::Join(JoinReason::Expired)
     } else if stored.renewal_pending {
-        Step::HoldBack(stored)
+        RenewalStep::Suspend(stored)
     } else if stored.identity.user.renewable {
-        Step::Renew(stored)
+        RenewalStep::Renew(stored)
     } else {
-        Step::Join(JoinReason::NotRenewable)
+        RenewalStep::Join(JoinReason::NotRenewable)
     }
 }
 
@@ -69,31 +71,31 @@ mod tests {
     use crate::agent::recordings::recorded_folder;
 
     #[test]
-    fn what_is_stored_decides_between_joining_renewing_and_holding_back() {
-        let root = recorded_folder("storage");
-        let stored = Storage::directory(Directory::at(root.path())).unwrap().load().unwrap().unwrap();
-        let end = stored.identity.user.not_after;
-        let before = end - Duration::from_secs(1);
-        let pending = Stored { renewal_pending: true, ..stored.clone() };
-        let decided =
-            |stored: Option<&Stored>, hash: Option<&str>, now| match decide(stored.cloned(), hash, now) {
-                Step::Join(reason) => Err(reason),
-                Step::Renew(_) => Ok("renew"),
-                Step::HoldBack(_) => Ok("hold back"),
-            };
+    fn the_stored_identity_decides_between_join_renewal_and_suspension() {
+        let directory = recorded_folder("storage");
+        let storage = Storage::open_directory(Directory::at(directory.path())).unwrap();
+        let stored = storage.load().unwrap().unwrap();
+        let expiry = stored.identity.user.not_after;
+        let before = expiry - Duration::from_secs(1);
+        let pending = StoredIdentity { renewal_pending: true, ..stored.clone() };
+        let step = |stored: Option<&StoredIdentity>, hash: Option<&str>, now| match decide(
+            stored.cloned(),
+            hash,
+            now,
+        ) {
+            RenewalStep::Join(reason) => Err(reason),
+            RenewalStep::Renew(_) => Ok("renew"),
+            RenewalStep::Suspend(_) => Ok("suspend"),
+        };
         let same = Some(stored.token_hash.as_str());
 
-        assert_eq!(decided(None, None, before), Err(JoinReason::NothingStored));
-        assert_eq!(decided(Some(&stored), same, before), Ok("renew"));
-        assert_eq!(
-            decided(Some(&stored), None, before),
-            Ok("renew"),
-            "a token file that is gone changes nothing"
-        );
-        assert_eq!(decided(Some(&stored), Some("other"), before), Err(JoinReason::OtherToken));
-        assert_eq!(decided(Some(&stored), same, end), Err(JoinReason::Expired));
-        assert_eq!(decided(Some(&pending), same, before), Ok("hold back"));
-        assert_eq!(decided(Some(&pending), Some("other"), before), Err(JoinReason::OtherToken));
-        assert_eq!(decided(Some(&pending), same, end), Err(JoinReason::Expired));
+        assert_eq!(step(None, None, before), Err(JoinReason::NothingStored));
+        assert_eq!(step(Some(&stored), same, before), Ok("renew"));
+        assert_eq!(step(Some(&stored), None, before), Ok("renew"), "an unreadable token changes nothing");
+        assert_eq!(step(Some(&stored), Some("other"), before), Err(JoinReason::OtherToken));
+        assert_eq!(step(Some(&stored), same, expiry), Err(JoinReason::Expired));
+        assert_eq!(step(Some(&pending), same, before), Ok("suspend"));
+        assert_eq!(step(Some(&pending), Some("other"), before), Err(JoinReason::OtherToken));
+        assert_eq!(step(Some(&pending), same, expiry), Err(JoinReason::Expired));
     }
 }

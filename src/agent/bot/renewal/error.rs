@@ -1,11 +1,11 @@
-//! Why the bot has no fresh identity, and what mends a lost one. Pure.
+//! Why the bot has no fresh identity, and what to do after a lost renewal. Pure.
 
 use std::fmt;
 
 use super::decision::JoinReason;
 use crate::agent::bot::join::JoinError;
-use crate::agent::bot::join::attestation::ProofError;
-use crate::agent::bot::join_token::TokenError;
+use crate::agent::bot::join::attestation::AttestationError;
+use crate::agent::bot::join_token::JoinTokenError;
 use crate::agent::bot::storage::StorageError;
 use crate::agent::credential::identity::IdentityError;
 use crate::agent::credential::keys::KeyError;
@@ -13,89 +13,95 @@ use crate::agent::net::address::Address;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::discovery::DiscoveryError;
 
-/// The bot has no fresh identity.
+/// The agent cannot obtain a fresh identity for the bot.
 #[derive(Debug, thiserror::Error)]
 pub enum RenewalError {
-    /// Nobody answered as a proxy.
+    /// The proxy cannot be discovered.
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
-    /// The storage.
+    /// The storage cannot be read or written.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The token.
+    /// The join token cannot be read.
     #[error(transparent)]
-    Token(#[from] TokenError),
-    /// There is nothing to join with.
+    JoinToken(#[from] JoinTokenError),
+    /// The agent must join, and no join token is configured.
     #[error(
-        "{0}, so the agent has to join, but onboarding.token is not set: create a token (tctl bots add) and set it"
+        "cannot join the cluster ({0}): onboarding.token is not set; create a token (tctl bots add) and set it"
     )]
     NoToken(JoinReason),
-    /// There is nothing to prove with what this agent is.
-    #[error("{reason}, so the agent has to join: {error}")]
-    Proof {
-        /// Why it joins.
+    /// The agent must join, and cannot obtain the attestation.
+    #[error("cannot join the cluster ({reason}): {error}")]
+    Attestation {
+        /// Why the agent joins.
         reason: JoinReason,
-        /// What is missing.
-        error: ProofError,
+        /// Why there is no attestation.
+        error: AttestationError,
     },
-    /// Joining.
-    #[error("{reason}, so the agent has to join: {error}")]
+    /// The agent must join, and the join failed.
+    #[error("cannot join the cluster ({reason}): {error}")]
     Join {
-        /// Why it joins.
+        /// Why the agent joins.
         reason: JoinReason,
-        /// What came of it.
+        /// Why the join failed.
         error: JoinError,
     },
-    /// The storage was written for another cluster.
+    /// The stored identity belongs to another cluster.
     #[error(
-        "the stored identity is of cluster {stored}, but {proxy} serves {found}: check the address, or use another storage"
+        "the stored identity belongs to cluster {stored}, but {proxy} serves {served}: check the address, or use another storage"
     )]
     OtherCluster {
-        /// Cluster of the stored identity.
+        /// The cluster of the stored identity.
         stored: String,
-        /// Cluster that the proxy serves.
-        found: String,
+        /// The cluster that the proxy serves.
+        served: String,
         /// The proxy.
         proxy: Address,
     },
-    /// The server could not be asked, or said no.
+    /// The auth server cannot be reached, or refused the renewal.
     #[error("cannot renew the bot's identity: {0}")]
     Api(#[from] ApiError),
-    /// The answer to a renewal is lost: the count may have gone up.
-    #[error("a renewal was asked for, and whether it counted is not known: {error}; {cure}")]
-    Lost {
-        /// What happened.
+    /// The response to a renewal was lost, so the server may have incremented the generation.
+    #[error("a renewal was requested, and it is unknown whether the server performed it: {error}; {remedy}")]
+    ResponseLost {
+        /// What went wrong.
         error: ApiError,
         /// What to do.
-        cure: Cure,
+        remedy: Remedy,
     },
-    /// The server renewed, but what it sent is no identity.
-    #[error("the auth server's answer to a renewal is not usable: {error}; {cure}")]
-    Answer {
-        /// What is wrong with it.
+    /// The server renewed the identity, but its response does not contain a usable identity.
+    #[error("the auth server's response to a renewal does not contain a usable identity: {error}; {remedy}")]
+    InvalidIdentity {
+        /// What is wrong with the response.
         error: IdentityError,
         /// What to do.
-        cure: Cure,
+        remedy: Remedy,
     },
-    /// No key could be made.
+    /// The agent cannot generate a key.
     #[error(transparent)]
     Key(#[from] KeyError),
 }
 
-/// What mends a lost renewal. One text for the log and for errors.
+/// What to do after a lost renewal. Used in the log and in errors.
 #[derive(Clone, Debug)]
-pub struct Cure(pub(super) Option<String>);
+pub struct Remedy {
+    /// The location of the marker of the pending renewal, if there is one.
+    pub(super) marker: Option<String>,
+}
 
-impl fmt::Display for Cure {
+impl fmt::Display for Remedy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "the agent does not renew this certificate again, because the server would lock the bot; it goes on with it \
-             until it ends. Create a new token (tctl bots instances add; before Teleport 17 remove the bot and create it \
-             anew) and set onboarding.token",
+            "the agent uses this certificate until it expires, and does not renew it again, because the server would lock \
+             the bot. Create a new token (tctl bots instances add; before Teleport 17, remove and recreate the bot) and \
+             set onboarding.token",
         )?;
-        match &self.0 {
-            Some(note) => {
-                write!(f, "; or, if the request certainly never arrived, remove {note} and renew")
+        match &self.marker {
+            Some(marker) => {
+                write!(
+                    f,
+                    "; or, if the request certainly never reached the server, remove {marker} and renew"
+                )
             }
             None => Ok(()),
         }
@@ -103,21 +109,21 @@ impl fmt::Display for Cure {
 }
 
 impl RenewalError {
-    /// True when trying again may help by itself: an outage, not a refusal.
+    /// Returns whether a retry may succeed without any change by the operator: after an outage, not after a refusal.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Discovery(error) => error.transient,
             Self::Join { error, .. } => error.is_transient(),
-            Self::Proof { error, .. } => error.is_transient(),
+            Self::Attestation { error, .. } => error.is_transient(),
             Self::Api(ApiError::Connect { .. } | ApiError::NoResponse { .. }) => true,
             Self::Api(error) => error.was_not_processed(),
-            // The API server is a server, too; a disk is not expected to mend itself.
+            // A Kubernetes API server may recover by itself, unlike a disk.
             Self::Storage(error) => error.is_transient(),
-            Self::Token(_)
+            Self::JoinToken(_)
             | Self::NoToken(_)
             | Self::OtherCluster { .. }
-            | Self::Lost { .. }
-            | Self::Answer { .. }
+            | Self::ResponseLost { .. }
+            | Self::InvalidIdentity { .. }
             | Self::Key(_) => false,
         }
     }

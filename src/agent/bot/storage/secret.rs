@@ -1,45 +1,45 @@
-//! The bot's identity in a Kubernetes Secret: the same files and the same note as in a folder. One I/O edge, through
-//! `kube`.
+//! Stores the bot's identity in a Kubernetes Secret, with the same files and the same marker as in a directory.
 //!
-//! There is no lock. But the note is written only where nobody has changed the Secret since it was read, so that of two
-//! agents only one asks for a renewal; and the answer is saved and the note removed in one request.
+//! There is no lock. Instead, the marker is written only if the Secret has not changed since it was read, so that only
+//! one of two agents requests a renewal. The new identity replaces the old one and its marker in one request.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::PENDING;
+use super::format::RENEWAL_MARKER;
 use crate::agent::destination::kubernetes_secret::{Content, KubeError, Secret};
 
-/// A Secret, and what it held when it was last read or written.
+/// A Secret, and its content when it was last read or written.
 #[derive(Debug)]
 pub(crate) struct SecretStorage {
     secret: Secret,
-    known: Mutex<Content>,
-    /// A note could not be written for sure. Nothing was asked then, so that it says nothing if it is there all the same.
-    note_is_void: AtomicBool,
+    last_seen: Mutex<Content>,
+    /// A request to change the marker failed. The Secret may contain a marker although the server performed no renewal.
+    marker_is_void: AtomicBool,
 }
 
 impl SecretStorage {
     pub(crate) fn new(secret: Secret) -> Self {
-        Self { secret, known: Mutex::default(), note_is_void: AtomicBool::new(false) }
+        Self { secret, last_seen: Mutex::default(), marker_is_void: AtomicBool::new(false) }
     }
 
-    /// The entry whose removal says that a noted renewal never reached the server.
-    pub(crate) fn pending(&self) -> String {
-        format!("the entry {PENDING} of {}", self.secret.name())
+    /// Names the marker, for a message.
+    pub(crate) fn renewal_marker_location(&self) -> String {
+        format!("the entry {RENEWAL_MARKER} of {}", self.secret.name())
     }
 
-    pub(crate) fn place(&self) -> String {
+    /// Names the Secret, for a message.
+    pub(crate) fn location(&self) -> String {
         self.secret.name().to_string()
     }
 
     pub(crate) fn load(&self) -> Result<BTreeMap<String, Vec<u8>>, KubeError> {
         let content = self.secret.read()?.unwrap_or_default();
-        *self.known() = content.clone();
+        *self.lock_last_seen() = content.clone();
         let mut files = content.files;
-        if self.note_is_void.load(Ordering::Relaxed) {
-            files.remove(PENDING);
+        if self.marker_is_void.load(Ordering::Relaxed) {
+            files.remove(RENEWAL_MARKER);
         }
         Ok(files)
     }
@@ -48,35 +48,35 @@ impl SecretStorage {
         self.secret.test_write()
     }
 
-    /// Replaces everything, the note included.
+    /// Replaces the whole content, including the marker.
     pub(crate) fn save(&self, files: BTreeMap<String, Vec<u8>>) -> Result<(), KubeError> {
         let version = self.secret.write(&files, None)?;
-        *self.known() = Content { files, version };
-        self.note_is_void.store(false, Ordering::Relaxed);
+        *self.lock_last_seen() = Content { files, version };
+        self.marker_is_void.store(false, Ordering::Relaxed);
         Ok(())
     }
 
-    pub(crate) fn note(&self, note: String) -> Result<(), KubeError> {
-        self.change(|files| files.insert(PENDING.to_owned(), note.into_bytes()))
+    pub(crate) fn write_marker(&self, marker: String) -> Result<(), KubeError> {
+        self.update(|files| files.insert(RENEWAL_MARKER.to_owned(), marker.into_bytes()))
     }
 
-    pub(crate) fn forget(&self) -> Result<(), KubeError> {
-        self.change(|files| files.remove(PENDING))
+    pub(crate) fn remove_marker(&self) -> Result<(), KubeError> {
+        self.update(|files| files.remove(RENEWAL_MARKER))
     }
 
-    /// Changes the note, where the Secret still is what it was when it was last seen. Until that is known to have
-    /// worked, no note holds.
-    fn change<T>(&self, change: impl FnOnce(&mut BTreeMap<String, Vec<u8>>) -> T) -> Result<(), KubeError> {
-        let Content { mut files, version } = self.known().clone();
+    /// Changes the marker if the Secret has not changed since it was last seen. If the request fails, a marker in the
+    /// Secret is void until the next successful request.
+    fn update<T>(&self, change: impl FnOnce(&mut BTreeMap<String, Vec<u8>>) -> T) -> Result<(), KubeError> {
+        let Content { mut files, version } = self.lock_last_seen().clone();
         change(&mut files);
-        self.note_is_void.store(true, Ordering::Relaxed);
+        self.marker_is_void.store(true, Ordering::Relaxed);
         let version = self.secret.write(&files, Some(&version))?;
-        *self.known() = Content { files, version };
-        self.note_is_void.store(false, Ordering::Relaxed);
+        *self.lock_last_seen() = Content { files, version };
+        self.marker_is_void.store(false, Ordering::Relaxed);
         Ok(())
     }
 
-    fn known(&self) -> MutexGuard<'_, Content> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_last_seen(&self) -> MutexGuard<'_, Content> {
+        self.last_seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
-use tbot::agent::{AgentError, JoinError, ProofError};
+use tbot::agent::{AgentError, AttestationError, JoinError};
 use tbot_cluster::proto::RegisterUsingAzureMethodRequest;
 use tbot_cluster::{AzureMachine, Code, clock, method};
 use url::Url;
@@ -137,8 +137,8 @@ async fn a_running_agent_joins_again_at_each_renewal() {
 /// One case per request of the exchange. The responses contain `hunter2`, which must not be in the error.
 #[tokio::test(flavor = "multi_thread")]
 async fn unusable_responses_of_the_metadata_service_are_reported_without_their_content() {
-    let refused: ErrorCheck = |error| matches!(error, ProofError::Refused { .. });
-    let malformed: ErrorCheck = |error| matches!(error, ProofError::Malformed { .. });
+    let refused: ErrorCheck = |error| matches!(error, AttestationError::Refused { .. });
+    let malformed: ErrorCheck = |error| matches!(error, AttestationError::Malformed { .. });
     let too_large = "x".repeat(70_000);
     let cases = [
         (VERSIONS, 500, "hunter2", refused),
@@ -160,7 +160,7 @@ async fn unusable_responses_of_the_metadata_service_are_reported_without_their_c
         .await;
         let (_, error) = attestation_error(vm.run(json!({})).await.unwrap_err());
         assert!(is_expected(&error), "{path}: {error:?}");
-        if let ProofError::Refused { status: reported, .. } = &error {
+        if let AttestationError::Refused { status: reported, .. } = &error {
             assert_eq!(reported.as_u16(), status);
         }
         let message = error.to_string();
@@ -198,7 +198,7 @@ async fn a_document_of_another_machine_is_refused() {
 /// Runs an agent whose join the cluster declines, and returns the message.
 async fn declined(vm: &AzureVm) -> String {
     let (_, error) = join_error(vm.run(json!({})).await.unwrap_err());
-    assert!(matches!(&error, JoinError::Declined { code: Code::PermissionDenied, .. }), "{error:?}");
+    assert!(matches!(&error, JoinError::ChallengeRefused { code: Code::PermissionDenied, .. }), "{error:?}");
     error.to_string()
 }
 
@@ -208,7 +208,10 @@ async fn a_metadata_service_that_is_not_link_local_or_on_loopback_gets_no_reques
     for url in ["http://hunter2.example", "https://127.0.0.1:1", "127.0.0.1:1", "http://127.0.0.1:1/hunter2"]
     {
         let error = join.attestation_error(join.config("azure", json!({})), &[(METADATA_URL, url)]).await;
-        assert!(matches!(&error, ProofError::Address { name: METADATA_URL, .. }), "{error:?}");
+        assert!(
+            matches!(&error, AttestationError::InvalidAddress { variable: METADATA_URL, .. }),
+            "{error:?}"
+        );
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
     assert!(join.fixture.cluster.requests().is_empty());

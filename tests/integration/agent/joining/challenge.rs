@@ -21,8 +21,8 @@ fn first_join_error(error: AgentError) -> JoinError {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_ends_early_or_has_an_unusable_challenge_is_reported() {
     let join = cluster_with_aws_token().await;
-    let ended: fn(&JoinError) -> bool = |error| matches!(error, JoinError::NoAnswer { .. });
-    let malformed: fn(&JoinError) -> bool = |error| matches!(error, JoinError::Malformed(_));
+    let ended: fn(&JoinError) -> bool = |error| matches!(error, JoinError::NoResponse { .. });
+    let malformed: fn(&JoinError) -> bool = |error| matches!(error, JoinError::MalformedResponse(_));
     let challenge = |challenge: &str| StreamFault::Challenge(challenge.to_owned());
     let cases = [
         (StreamFault::EndImmediately, ended, false),
@@ -53,7 +53,9 @@ async fn a_message_over_the_size_limit_is_not_read() {
     let fault = StreamFault::Challenge("a".repeat(2 << 20));
     join.fixture.cluster.break_next_stream(method::REGISTER_USING_IAM, fault);
     let error = join.run(join.config("iam", json!({})), &VARIABLES).await.unwrap_err();
-    let JoinError::Declined { code, message, .. } = first_join_error(error) else { panic!("another error") };
+    let JoinError::ChallengeRefused { code, message, .. } = first_join_error(error) else {
+        panic!("another error")
+    };
     // tonic's code and words for a message over its limit.
     assert_eq!(code, Code::OutOfRange);
     assert!(message.contains("message length too large") && message.len() < 200, "{message}");
@@ -81,7 +83,7 @@ async fn an_azure_access_token_is_redacted_in_the_clusters_message() {
 /// The code and message of a join that the cluster declined.
 fn declined(error: AgentError) -> (Code, String) {
     match first_join_error(error) {
-        JoinError::Declined { code, message, .. } => (code, message),
+        JoinError::ChallengeRefused { code, message, .. } => (code, message),
         other => panic!("{other:?}"),
     }
 }
@@ -132,5 +134,5 @@ async fn a_cluster_that_never_responds_runs_into_a_timeout() {
     let waited = start.elapsed().as_secs();
     assert!((20..60).contains(&waited), "{waited}");
     let error = first_join_error(error);
-    assert!(matches!(error, JoinError::NoAnswer { .. }), "{error:?}");
+    assert!(matches!(error, JoinError::NoResponse { .. }), "{error:?}");
 }

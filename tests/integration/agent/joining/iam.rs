@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use serde_json::json;
-use tbot::agent::ProofError;
+use tbot::agent::AttestationError;
 use tbot_cluster::proto::RegisterUsingIamMethodRequest;
 use tbot_cluster::{AwsUser, method};
 
@@ -187,8 +187,8 @@ async fn a_pod_assumes_its_role_with_its_web_identity_token() {
     ];
     std::fs::write(&file, "hunter2").unwrap();
     let error = join.attestation_error(join.config("iam", json!({})), &variables).await;
-    let ProofError::Malformed { place, .. } = &error else { panic!("{error:?}") };
-    assert_eq!(place, file.to_str().unwrap());
+    let AttestationError::Malformed { location, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(location, file.to_str().unwrap());
     assert!(!error.to_string().contains("hunter2"), "{error}");
 
     std::fs::write(&file, "hunter1.hunter2.hunter3\n").unwrap();
@@ -211,13 +211,16 @@ async fn a_pod_assumes_its_role_with_its_web_identity_token() {
 
     sts.set_reply(Reply::Fixed(403, "hunter2".to_owned()));
     let error = join.attestation_error(join.config("iam", json!({})), &variables).await;
-    let ProofError::Refused { status, needs, .. } = &error else { panic!("{error:?}") };
-    assert!(status.as_u16() == 403 && needs.contains("AWS_ROLE_ARN"), "{error:?}");
+    let AttestationError::Refused { status, hint, .. } = &error else { panic!("{error:?}") };
+    assert!(status.as_u16() == 403 && hint.contains("AWS_ROLE_ARN"), "{error:?}");
     assert!(!error.to_string().contains("hunter2"), "{error}");
 
     let variables = [&variables[..], &[("AWS_ENDPOINT_URL_STS", "http://a.example")]].concat();
     let error = join.attestation_error(join.config("iam", json!({})), &variables).await;
-    assert!(matches!(error, ProofError::Address { name: "AWS_ENDPOINT_URL_STS", .. }), "{error:?}");
+    assert!(
+        matches!(error, AttestationError::InvalidAddress { variable: "AWS_ENDPOINT_URL_STS", .. }),
+        "{error:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -236,6 +239,6 @@ async fn a_profile_provides_credentials_and_a_region() {
     assert_eq!(join_requests(&join).len(), 1);
     // The profile `default` does not exist.
     let error = join.attestation_error(join.config("iam", json!({})), &[home, NO_EC2]).await;
-    assert!(matches!(error, ProofError::Missing { .. }), "{error:?}");
+    assert!(matches!(error, AttestationError::Missing { .. }), "{error:?}");
     assert_eq!(join_requests(&join).len(), 1);
 }

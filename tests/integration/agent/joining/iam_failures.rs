@@ -1,7 +1,7 @@
 //! The join method `iam`: missing or unusable AWS credentials, and signed requests that the cluster refuses.
 
 use serde_json::json;
-use tbot::agent::{AgentError, JoinError, ProofError};
+use tbot::agent::{AgentError, AttestationError, JoinError};
 use tbot_cluster::Code;
 
 use super::super::errors::join_error;
@@ -17,32 +17,37 @@ use super::{AUDIENCE, DelegatedJoin, ErrorCheck};
 async fn missing_credentials_and_regions_are_reported_before_the_cluster_is_contacted() {
     let join = cluster_with_aws_token().await;
     let cases: [(&[(&str, &str)], ErrorCheck); 9] = [
-        (&[NO_EC2], |error| matches!(error, ProofError::Missing { .. })),
-        (&[ACCESS_KEY_ID, SECRET_ACCESS_KEY, NO_EC2], |error| matches!(error, ProofError::Missing { .. })),
+        (&[NO_EC2], |error| matches!(error, AttestationError::Missing { .. })),
+        (&[ACCESS_KEY_ID, SECRET_ACCESS_KEY, NO_EC2], |error| {
+            matches!(error, AttestationError::Missing { .. })
+        }),
         (
             &[ACCESS_KEY_ID, REGION, NO_EC2],
-            |error| matches!(error, ProofError::NotSet { name, .. } if name == SECRET_ACCESS_KEY.0),
+            |error| matches!(error, AttestationError::NotSet { variable, .. } if variable == SECRET_ACCESS_KEY.0),
         ),
         (&[(EC2_URL, "http://hunter2.example")], |error| {
-            matches!(error, ProofError::Address { name: EC2_URL, .. })
+            matches!(error, AttestationError::InvalidAddress { variable: EC2_URL, .. })
         }),
         (
             &[("AWS_WEB_IDENTITY_TOKEN_FILE", "/a"), REGION, NO_EC2],
-            |error| matches!(error, ProofError::NotSet { name, .. } if name == ROLE.0),
+            |error| matches!(error, AttestationError::NotSet { variable, .. } if variable == ROLE.0),
         ),
         (&[("AWS_WEB_IDENTITY_TOKEN_FILE", "/a"), ROLE, NO_EC2], |error| {
-            matches!(error, ProofError::Missing { .. })
+            matches!(error, AttestationError::Missing { .. })
         }),
         (
             &[("AWS_WEB_IDENTITY_TOKEN_FILE", "/nonexistent/a"), ROLE, REGION, NO_EC2],
-            |error| matches!(error, ProofError::Unreadable { path, .. } if path.as_os_str() == "/nonexistent/a"),
+            |error| matches!(error, AttestationError::Unreadable { path, .. } if path.as_os_str() == "/nonexistent/a"),
         ),
         (
             &[("AWS_PROFILE", "a"), NO_EC2],
-            |error| matches!(error, ProofError::Malformed { place, .. } if place.contains("'a'")),
+            |error| matches!(error, AttestationError::Malformed { location, .. } if location.contains("'a'")),
         ),
         (&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://hunter2.example"), NO_EC2], |error| {
-            matches!(error, ProofError::Address { name: "AWS_CONTAINER_CREDENTIALS_FULL_URI", .. })
+            matches!(
+                error,
+                AttestationError::InvalidAddress { variable: "AWS_CONTAINER_CREDENTIALS_FULL_URI", .. }
+            )
         }),
     ];
     let mut messages = Vec::new();
@@ -60,9 +65,9 @@ async fn missing_credentials_and_regions_are_reported_before_the_cluster_is_cont
 #[tokio::test(flavor = "multi_thread")]
 async fn unusable_responses_of_ec2_are_reported_without_their_content() {
     let join = cluster_with_aws_token().await;
-    let refused: ErrorCheck = |error| matches!(error, ProofError::Refused { .. });
-    let malformed: ErrorCheck = |error| matches!(error, ProofError::Malformed { .. });
-    let missing: ErrorCheck = |error| matches!(error, ProofError::Missing { .. });
+    let refused: ErrorCheck = |error| matches!(error, AttestationError::Refused { .. });
+    let malformed: ErrorCheck = |error| matches!(error, AttestationError::Malformed { .. });
+    let missing: ErrorCheck = |error| matches!(error, AttestationError::Missing { .. });
     let mut messages = Vec::new();
     for (target, status, body, is_expected) in [
         (EC2_TOKEN, 403, "hunter2", refused),
@@ -88,7 +93,7 @@ async fn unusable_responses_of_ec2_are_reported_without_their_content() {
         let variables = [(EC2_URL, &*endpoint.url(""))];
         let error = join.attestation_error(join.config("iam", json!({})), &variables).await;
         assert!(is_expected(&error), "{target} {status}: {error:?}");
-        if let ProofError::Refused { status: reported, .. } = &error {
+        if let AttestationError::Refused { status: reported, .. } = &error {
             assert_eq!(reported.as_u16(), status);
         }
         let message = error.to_string();
@@ -102,7 +107,7 @@ async fn unusable_responses_of_ec2_are_reported_without_their_content() {
 /// Returns the rendering of a join that the cluster declined because it did not accept what was presented.
 fn declined(error: AgentError) -> String {
     let (_, error) = join_error(error);
-    assert!(matches!(error, JoinError::Declined { code: Code::PermissionDenied, .. }), "{error:?}");
+    assert!(matches!(error, JoinError::ChallengeRefused { code: Code::PermissionDenied, .. }), "{error:?}");
     error.to_string()
 }
 

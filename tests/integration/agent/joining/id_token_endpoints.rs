@@ -1,7 +1,7 @@
 //! Join methods that request an ID token over HTTP: GitHub, Google and Azure DevOps.
 
 use serde_json::json;
-use tbot::agent::{AgentError, ProofError};
+use tbot::agent::{AgentError, AttestationError};
 
 use super::super::errors::attestation_error;
 use super::super::fixture::{RunningAgent, wait_until};
@@ -121,8 +121,8 @@ async fn a_missing_variable_is_reported_with_what_the_job_needs() {
             let mut others = borrowed(&variables);
             others.retain(|(name, _)| name != missing);
             let error = join.attestation_error(join.config(method.name, json!({})), &others).await;
-            let ProofError::NotSet { name, needs } = &error else { panic!("{error:?}") };
-            assert!(name == missing && needs.contains(setting), "{error:?}");
+            let AttestationError::NotSet { variable, hint } = &error else { panic!("{error:?}") };
+            assert!(variable == missing && hint.contains(setting), "{error:?}");
         }
     }
     assert!(endpoint.requests().is_empty() && join.fixture.cluster.requests().is_empty());
@@ -132,9 +132,9 @@ async fn a_missing_variable_is_reported_with_what_the_job_needs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_response_without_an_id_token_is_reported_without_its_content() {
     let join = DelegatedJoin::new(AUDIENCE).await;
-    let refused: ErrorCheck = |error| matches!(error, ProofError::Refused { .. });
-    let malformed: ErrorCheck = |error| matches!(error, ProofError::Malformed { .. });
-    let no_answer: ErrorCheck = |error| matches!(error, ProofError::NoAnswer { .. });
+    let refused: ErrorCheck = |error| matches!(error, AttestationError::Refused { .. });
+    let malformed: ErrorCheck = |error| matches!(error, AttestationError::Malformed { .. });
+    let no_answer: ErrorCheck = |error| matches!(error, AttestationError::NoResponse { .. });
     let mut messages = Vec::new();
     for (status, body, is_expected) in [
         (401, "hunter2", refused),
@@ -150,7 +150,7 @@ async fn a_response_without_an_id_token_is_reported_without_its_content() {
             let endpoint = HttpEndpoint::start(Reply::Fixed(status, body.to_owned()));
             let (_, error) = attestation_error(method.run(&join, &endpoint).await.unwrap_err());
             assert!(is_expected(&error), "{}: {error:?}", method.name);
-            if let ProofError::Refused { status: reported, .. } = &error {
+            if let AttestationError::Refused { status: reported, .. } = &error {
                 assert_eq!(reported.as_u16(), status, "{}", method.name);
             }
             let message = error.to_string();
@@ -183,7 +183,10 @@ async fn no_request_is_sent_in_clear_text_to_another_machine() {
         ("gcp", [("GCE_METADATA_HOST", "hunter2.example"), ("UNUSED", "")]),
     ] {
         let error = join.attestation_error(join.config(join_method, json!({})), &variables).await;
-        assert!(matches!(&error, ProofError::Address { name, .. } if *name == variables[0].0), "{error:?}");
+        assert!(
+            matches!(&error, AttestationError::InvalidAddress { variable, .. } if *variable == variables[0].0),
+            "{error:?}"
+        );
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
     assert!(join.fixture.cluster.requests().is_empty());
@@ -199,7 +202,7 @@ async fn an_endpoint_that_never_responds_runs_into_a_timeout() {
         let (_, error) = attestation_error(method.run(&join, &endpoint).await.unwrap_err());
         let waited = start.elapsed().as_secs();
         assert!((5..60).contains(&waited), "{waited}");
-        let ProofError::NoAnswer { host, .. } = &error else { panic!("{error:?}") };
+        let AttestationError::NoResponse { host, .. } = &error else { panic!("{error:?}") };
         assert_eq!(*host, endpoint.address.to_string());
     }
     assert!(join.fixture.cluster.requests().is_empty());
@@ -221,9 +224,9 @@ async fn an_agent_ends_if_the_endpoint_refuses_its_first_request() {
     let join = DelegatedJoin::new(AUDIENCE).await;
     let endpoint = HttpEndpoint::start(Reply::Fixed(403, String::new()));
     let (_, error) = attestation_error(GITHUB.start(&join, &endpoint).wait().await.unwrap_err());
-    let ProofError::Refused { status, needs, .. } = &error else { panic!("{error:?}") };
+    let AttestationError::Refused { status, hint, .. } = &error else { panic!("{error:?}") };
     assert_eq!(status.as_u16(), 403);
-    assert!(needs.contains("`permissions: id-token: write`"), "{needs}");
+    assert!(hint.contains("`permissions: id-token: write`"), "{hint}");
 }
 
 /// The HTTP proxy sees only a `CONNECT` request. The bearer token is for the server at the end of the tunnel.
@@ -238,7 +241,7 @@ async fn https_requests_are_tunnelled_through_the_environments_http_proxy() {
     ];
     let error = join.attestation_error(join.config("github", json!({})), &variables).await;
     assert!(
-        matches!(&error, ProofError::NoAnswer { host, .. } if host == "ci.example.test:443"),
+        matches!(&error, AttestationError::NoResponse { host, .. } if host == "ci.example.test:443"),
         "{error:?}"
     );
     assert!(!error.to_string().contains("hunter2"), "{error}");

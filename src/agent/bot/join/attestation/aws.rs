@@ -1,49 +1,44 @@
-//! The proof of AWS: a request to STS that this agent signs and the cluster sends, to see who signed it. Finds keys and a region
-//! where the SDKs of AWS do, in their order: environment, web identity, profile, container, EC2. Source: protocol facts,
-//! section 2.6.
+//! The attestation of AWS: a request to STS (`GetCallerIdentity`) that the agent signs, and that the cluster sends to
+//! learn who signed it. Source: protocol facts, section 2.6.
 //!
-//! What the SDKs know of profiles beyond keys (SSO, assumed roles, processes) is refused by name where it is configured:
-//! whoever set it up does not mean the next source in the row, which is another identity.
+//! Looks for credentials and a region in the same sources and the same order as the AWS SDKs: environment, web identity,
+//! profile, container, EC2. If a profile uses a feature that is not supported here (SSO, assumed roles, processes), the
+//! agent returns an error that names it. It does not continue with the next source, because that would be a different
+//! identity from the one that the operator configured.
 
-mod keys;
-mod machine;
+mod container;
+mod credentials;
+mod ec2;
 mod profile;
+mod region;
 mod sigv4;
 mod web_identity;
 
 use std::time::SystemTime;
 
-use super::{Challenge, ProofError, Wanted};
+use super::challenge::Challenge;
+use super::error::AttestationError;
 use crate::agent::platform::options::{Clock, Environment};
 use crate::agent::platform::tasks::run_blocking;
-use keys::{Keys, Region};
-use machine::Ec2;
+use credentials::{AWS_CREDENTIALS, AwsCredentials};
+use ec2::Ec2Metadata;
 use profile::Profile;
+use region::{AWS_REGION, Region};
 use web_identity::WebIdentity;
 
-const KEYS: Wanted = Wanted {
-    what: "AWS credentials",
-    needs: "onboarding.join_method iam needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, a profile with \
-            keys, or the role of an EC2 instance, an ECS task or an EKS pod (for a container on EC2, the instance's metadata \
-            needs a hop limit of 2)",
-};
-
-const REGION: Wanted = Wanted {
-    what: "AWS region",
-    needs: "onboarding.join_method iam needs AWS_REGION in the environment, a profile with a region, or an EC2 instance",
-};
-
-/// Who signs, and for which region's STS.
-pub(crate) struct Aws {
-    keys: Keys,
+/// The credentials that sign the request, and the region whose STS receives it.
+pub(crate) struct AwsAttestation {
+    credentials: AwsCredentials,
     region: Region,
 }
 
-impl Aws {
-    pub(super) async fn find(environment: &Environment, clock: &Clock) -> Result<Self, ProofError> {
-        let (keys, region) = (environment_keys(environment)?, environment_region(environment)?);
-        // Who needs nothing of a profile does not care whether it can be read.
-        let profile = if keys.is_some() && region.is_some() {
+impl AwsAttestation {
+    /// Finds credentials and a region.
+    pub(super) async fn new(environment: &Environment, clock: &Clock) -> Result<Self, AttestationError> {
+        let credentials = credentials_from_environment(environment)?;
+        let region = region_from_environment(environment)?;
+        // An unreadable profile does not matter if nothing is needed from it.
+        let profile = if credentials.is_some() && region.is_some() {
             Profile::default()
         } else {
             let environment = environment.clone();
@@ -51,98 +46,106 @@ impl Aws {
         };
         let region = region.map_or_else(|| profile.region(), |region| Ok(Some(region)))?;
         let mut ec2 = None;
-        let keys = if let Some(keys) = keys {
-            keys
-        } else if let Some(web_identity) = WebIdentity::new(environment)? {
-            let region = region.as_ref().ok_or_else(|| REGION.missing())?;
-            web_identity.keys(region, environment, clock).await?
-        } else if let Some(keys) = profile.keys()? {
-            keys
-        } else if let Some(keys) = machine::container_keys(environment, clock).await? {
-            keys
+        let credentials = if let Some(credentials) = credentials {
+            credentials
+        } else if let Some(web_identity) = WebIdentity::from_environment(environment)? {
+            let region = region.as_ref().ok_or_else(|| AWS_REGION.missing())?;
+            web_identity.credentials(region, environment, clock).await?
+        } else if let Some(credentials) = profile.credentials()? {
+            credentials
+        } else if let Some(credentials) = container::credentials(environment, clock).await? {
+            credentials
         } else {
-            ec2.insert(Ec2::open(environment, clock, KEYS).await?).keys().await?
+            ec2.insert(Ec2Metadata::open(environment, clock, AWS_CREDENTIALS).await?).credentials().await?
         };
         let region = match region {
             Some(region) => region,
             None => {
                 let ec2 = match ec2 {
                     Some(ec2) => ec2,
-                    None => Ec2::open(environment, clock, REGION).await?,
+                    None => Ec2Metadata::open(environment, clock, AWS_REGION).await?,
                 };
                 ec2.region().await?
             }
         };
-        Ok(Self { keys, region })
+        Ok(Self { credentials, region })
     }
 
-    /// The signed request, as it stands on the wire.
+    /// Returns the signed request in HTTP/1.1 wire format.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if `now` is outside the range of the calendar.
     pub(crate) fn sts_request(&self, challenge: &Challenge, now: SystemTime) -> Result<String, jiff::Error> {
-        sigv4::get_caller_identity(challenge, &self.region, &self.keys, now)
+        sigv4::get_caller_identity(challenge, &self.region, &self.credentials, now)
     }
 
-    /// What gives access, or names who has it.
+    /// Returns every value to redact in messages: the secrets, and the access key id, which identifies their owner.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
-        self.keys.all()
+        self.credentials.values()
     }
 }
 
-fn environment_keys(environment: &Environment) -> Result<Option<Keys>, ProofError> {
-    let (id, secret) = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
-    match (environment.get(id), environment.get(secret)) {
-        (Some(key), Some(secret)) => {
-            Keys::new(key, secret, environment.get("AWS_SESSION_TOKEN"), id).map(Some)
+fn credentials_from_environment(
+    environment: &Environment,
+) -> Result<Option<AwsCredentials>, AttestationError> {
+    let (id_variable, secret_variable) = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
+    match (environment.get(id_variable), environment.get(secret_variable)) {
+        (Some(id), Some(secret)) => {
+            AwsCredentials::new(id, secret, environment.get("AWS_SESSION_TOKEN"), id_variable).map(Some)
         }
         (None, None) => Ok(None),
-        (Some(_), None) => Err(not_set(secret)),
-        (None, Some(_)) => Err(not_set(id)),
+        (Some(_), None) => Err(not_set(secret_variable)),
+        (None, Some(_)) => Err(not_set(id_variable)),
     }
 }
 
-fn not_set(name: &str) -> ProofError {
-    let needs = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are set together, or neither";
-    ProofError::NotSet { name: name.to_owned(), needs }
+fn not_set(variable: &str) -> AttestationError {
+    let hint = "set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither";
+    AttestationError::NotSet { variable: variable.to_owned(), hint }
 }
 
-fn environment_region(environment: &Environment) -> Result<Option<Region>, ProofError> {
+fn region_from_environment(environment: &Environment) -> Result<Option<Region>, AttestationError> {
     let name = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find(|name| environment.get(name).is_some());
-    name.and_then(|name| Some(Region::new(environment.get(name)?, name))).transpose()
+    name.and_then(|name| Some(Region::parse(environment.get(name)?, name))).transpose()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn keys(variables: &[(&str, &str)]) -> Result<Option<String>, String> {
-        let environment = variables.iter().copied().collect();
-        let keys = environment_keys(&environment).map_err(|error| error.to_string())?;
-        Ok(keys.map(|keys| keys.all().collect::<Vec<_>>().join(" ")))
-    }
-
     #[test]
-    fn the_environment_gives_a_whole_key_or_none() {
+    fn the_environment_must_provide_a_complete_access_key_or_none() {
+        let credentials = |variables: &[(&str, &str)]| {
+            let found = credentials_from_environment(&variables.iter().copied().collect());
+            found.map(|found| found.map(|found| found.values().collect::<Vec<_>>().join(" ")))
+        };
         let (id, secret) = (("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "hunter2"));
         let token = ("AWS_SESSION_TOKEN", "session");
-        assert_eq!(keys(&[]), Ok(None));
-        assert_eq!(keys(&[token]), Ok(None));
-        assert_eq!(keys(&[id, secret]).unwrap().unwrap(), "AKID hunter2");
-        assert_eq!(keys(&[id, secret, token]).unwrap().unwrap(), "AKID hunter2 session");
-        assert!(keys(&[id]).unwrap_err().starts_with("AWS_SECRET_ACCESS_KEY is not set"));
-        let refused = keys(&[secret]).unwrap_err();
-        assert!(refused.starts_with("AWS_ACCESS_KEY_ID is not set") && !refused.contains("hunter2"));
+        assert_eq!(credentials(&[]).unwrap(), None);
+        assert_eq!(credentials(&[token]).unwrap(), None);
+        assert_eq!(credentials(&[id, secret]).unwrap().unwrap(), "AKID hunter2");
+        assert_eq!(credentials(&[id, secret, token]).unwrap().unwrap(), "AKID hunter2 session");
+        for (set, missing) in [(id, secret), (secret, id)] {
+            let error = credentials(&[set]).unwrap_err();
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+            let AttestationError::NotSet { variable, .. } = error else { panic!("{error}") };
+            assert_eq!(variable, missing.0);
+        }
     }
 
     #[test]
-    fn the_first_region_that_is_set_is_taken() {
+    fn aws_region_takes_precedence_over_aws_default_region() {
         let region = |variables: &[(&str, &str)]| {
-            let environment = variables.iter().copied().collect();
-            environment_region(&environment).map(|region| region.map(|r| r.as_str().to_owned()))
+            let region = region_from_environment(&variables.iter().copied().collect());
+            region.map(|region| region.map(|region| region.as_str().to_owned()))
         };
         let (first, second) = (("AWS_REGION", "eu-west-1"), ("AWS_DEFAULT_REGION", "us-east-1"));
         assert_eq!(region(&[]).unwrap(), None);
         assert_eq!(region(&[second]).unwrap().as_deref(), Some("us-east-1"));
         assert_eq!(region(&[first, second]).unwrap().as_deref(), Some("eu-west-1"));
-        let refused = region(&[("AWS_REGION", "a.example/")]).unwrap_err().to_string();
-        assert!(refused.starts_with("AWS_REGION holds no AWS region: "), "{refused}");
+        let error = region(&[("AWS_REGION", "a.example/")]).unwrap_err();
+        let AttestationError::Malformed { location, .. } = error else { panic!("{error}") };
+        assert_eq!(location, "AWS_REGION");
     }
 }

@@ -1,25 +1,29 @@
-//! What a cluster wants to see signed, so that nobody's old answer is good again. Pure.
+//! The challenge that an attestation must contain, so that an old attestation cannot be replayed. Pure.
 
-/// More than any challenge has, in bytes: Teleport's are 32 and 43.
-const LONGEST: usize = 128;
+/// The maximum length of a challenge, in bytes. Teleport's challenges have 32 or 43.
+const MAX_LENGTH: usize = 128;
 
-/// A challenge in base64, of either alphabet. It comes from who is not yet trusted with anything, and ends up in a header
-/// that this agent signs and in a query that it asks: hence nothing else is taken for one.
+/// A challenge, in either base64 alphabet.
+///
+/// The agent copies it into a header that it signs and into a query string, before the cluster has proved anything about
+/// itself. Other characters are therefore refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Challenge(String);
 
 impl Challenge {
-    /// The error says what is wrong with it.
-    pub(in crate::agent::bot::join) fn new(text: String) -> Result<Self, &'static str> {
-        let in_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/-_=".contains(&byte);
-        if text.is_empty() {
+    /// # Errors
+    ///
+    /// Returns what is wrong with `challenge`.
+    pub(crate) fn new(challenge: String) -> Result<Self, &'static str> {
+        let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/-_=".contains(&byte);
+        if challenge.is_empty() {
             Err("its challenge is empty")
-        } else if text.len() > LONGEST {
+        } else if challenge.len() > MAX_LENGTH {
             Err("its challenge is longer than 128 bytes")
-        } else if !text.bytes().all(in_base64) {
+        } else if !challenge.bytes().all(is_base64) {
             Err("its challenge is not in base64")
         } else {
-            Ok(Self(text))
+            Ok(Self(challenge))
         }
     }
 
@@ -33,12 +37,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_but_base64_is_taken_for_a_challenge() {
-        for good in ["0ezlc3usTAkXeZTcfOazUq0BGrRaKmb4EwODk8U7J5A", "a+/=", "a-_"] {
-            assert_eq!(Challenge::new(good.to_owned()).unwrap().as_str(), good);
+    fn only_base64_is_accepted() {
+        for valid in ["0ezlc3usTAkXeZTcfOazUq0BGrRaKmb4EwODk8U7J5A", "a+/=", "a-_"] {
+            assert_eq!(Challenge::new(valid.to_owned()).unwrap().as_str(), valid);
         }
-        for bad in ["", "a b", "a\r\nHost: b", "a;b", "é", &"a".repeat(LONGEST + 1)] {
-            assert!(Challenge::new(bad.to_owned()).is_err(), "{bad}");
+        for invalid in ["", "a b", "a\r\nHost: b", "a;b", "é", &"a".repeat(MAX_LENGTH + 1)] {
+            assert!(Challenge::new(invalid.to_owned()).is_err(), "{invalid}");
         }
     }
 }

@@ -1,39 +1,46 @@
-//! A JWT in its compact form, as identity tokens are. Pure: what is in it is for the server to judge.
+//! The compact form of a JWT, which ID tokens have. Checks the form only: the auth server verifies signature and claims.
 
 use std::fmt;
 
-use super::{LARGEST, ProofError};
+use super::error::{AttestationError, MAX_BYTES, RequestContext, TOO_LARGE};
 
-/// A JWT in its compact form. Prints as `...`.
+const EMPTY: &str = "it is empty";
+const NOT_COMPACT: &str = "a JWT has three base64url parts, separated by dots";
+
+/// A JWT in compact form. Its `Debug` output does not contain the token.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Jwt(String);
 
 impl Jwt {
-    /// What `place` gave for the `what` that was wanted, without the space around it.
-    pub(super) fn new(text: &str, what: &'static str, place: impl fmt::Display) -> Result<Self, ProofError> {
+    /// Parses `text`, which may have whitespace around it. `location` says in an error where `text` comes from.
+    pub(super) fn parse(
+        text: &str,
+        context: RequestContext,
+        location: impl fmt::Display,
+    ) -> Result<Self, AttestationError> {
         let text = text.trim();
-        let part = |part: &str| {
+        let is_base64url = |part: &str| {
             !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
         };
         let problem = if text.is_empty() {
-            "it is empty"
-        } else if text.len() > LARGEST {
-            "it is longer than 64 KiB"
-        } else if text.split('.').count() != 3 || !text.split('.').all(part) {
-            "a JWT has three parts in base64url, with dots between them"
+            EMPTY
+        } else if text.len() > MAX_BYTES {
+            TOO_LARGE
+        } else if text.split('.').count() != 3 || !text.split('.').all(is_base64url) {
+            NOT_COMPACT
         } else {
             return Ok(Self(text.to_owned()));
         };
-        Err(ProofError::Malformed { what, place: place.to_string(), problem })
+        Err(context.malformed(location.to_string(), problem))
     }
 
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 
-    /// `text` without what gives access: neither the whole nor, where only that was repeated, its claims or signature.
-    pub(in crate::agent::bot::join) fn taken_out_of(&self, text: &str) -> String {
-        self.0.split('.').fold(text.replace(&self.0, "..."), |text, part| text.replace(part, "..."))
+    /// Replaces the token in `message` with `...`, and also each of its parts, in case only those are repeated.
+    pub(crate) fn redact(&self, message: &str) -> String {
+        self.0.split('.').fold(message.replace(&self.0, "..."), |message, part| message.replace(part, "..."))
     }
 }
 
@@ -47,24 +54,36 @@ impl fmt::Debug for Jwt {
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_the_form_of_a_jwt_is_taken() {
-        let new = |text: &str| Jwt::new(text, "identity token", "it");
-        let refused = |text: &str| new(text).unwrap_err().to_string();
-        assert!(refused(" \n").contains("it is empty"));
-        assert!(refused(&format!("a.b.{}", "c".repeat(LARGEST))).contains("64 KiB"));
-        for text in ["hunter2", "a.b", "a..c", "a.b.c.d", "a.b c.d", "<html>.a.b"] {
-            let refused = refused(text);
-            assert!(refused.contains("three parts") && !refused.contains(text), "{refused}");
-        }
-        assert_eq!(new("\ta-1.b_2.c3\r\n").unwrap().expose(), "a-1.b_2.c3");
+    fn parse(text: &str) -> Result<Jwt, AttestationError> {
+        Jwt::parse(text, RequestContext::id_token(""), "it")
     }
 
     #[test]
-    fn a_jwt_never_prints_and_is_taken_out_of_what_repeats_it() {
-        let jwt = Jwt::new("head.hunter1.hunter2", "identity token", "it").unwrap();
+    fn only_the_compact_form_is_accepted_and_errors_do_not_repeat_the_value() {
+        let too_large = format!("a.b.{}", "c".repeat(MAX_BYTES));
+        for (text, expected) in [
+            (" \n", EMPTY),
+            (&too_large, TOO_LARGE),
+            ("hunter2", NOT_COMPACT),
+            ("a.b", NOT_COMPACT),
+            ("a..c", NOT_COMPACT),
+            ("a.b.c.d", NOT_COMPACT),
+            ("a.b c.d", NOT_COMPACT),
+            ("<html>.a.b", NOT_COMPACT),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(!error.to_string().contains(text), "{error}");
+            let AttestationError::Malformed { problem, .. } = error else { panic!("{error}") };
+            assert_eq!(problem, expected, "{text}");
+        }
+        assert_eq!(parse("\ta-1.b_2.c3\r\n").unwrap().expose(), "a-1.b_2.c3");
+    }
+
+    #[test]
+    fn a_jwt_is_hidden_in_debug_output_and_redacted_in_messages() {
+        let jwt = parse("head.hunter1.hunter2").unwrap();
         assert!(!format!("{jwt:?}").contains("hunter"));
-        let said = jwt.taken_out_of("got head.hunter1.hunter2, of which hunter1 says it, and hunter2 signs");
-        assert_eq!(said, "got ..., of which ... says it, and ... signs");
+        let redacted = jwt.redact("got head.hunter1.hunter2 with claims hunter1 and signature hunter2");
+        assert_eq!(redacted, "got ... with claims ... and signature ...");
     }
 }

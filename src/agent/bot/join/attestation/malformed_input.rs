@@ -1,5 +1,5 @@
-//! Whatever the environment, a profile or the cluster says, no secret is in an error, and nothing that is accepted adds a
-//! line to the request that is signed. Tests only.
+//! Damaged environment variables, profiles and challenges: errors never contain a secret, and no accepted value adds a
+//! line to the signed request. Tests only.
 
 use proptest::prelude::*;
 
@@ -9,22 +9,22 @@ use crate::agent::malformed_input::{CASES, damages, spoilt};
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 const TOKEN: &str = "IQoJb3JpZ2luX2VjEXAMPLE//session+token==";
 
-/// What is found with these variables; nobody is asked anything.
-fn prove(variables: &[(&str, &str)]) -> Result<Aws, String> {
-    let off = ("AWS_EC2_METADATA_DISABLED", "true");
-    let environment = variables.iter().copied().chain([off]).collect();
+/// Obtains an AWS attestation from these variables only, without any request.
+fn attest(variables: &[(&str, &str)]) -> Result<AwsAttestation, String> {
+    let no_ec2 = ("AWS_EC2_METADATA_DISABLED", "true");
+    let environment = variables.iter().copied().chain([no_ec2]).collect();
     let onboarding = Onboarding::default();
-    let prover = Prover::new(JoinMethod::Iam, &onboarding, &environment, &Clock::system()).unwrap();
+    let attestor = Attestor::new(JoinMethod::Iam, &onboarding, &environment, &Clock::system()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    match runtime.block_on(prover.prove()) {
-        Ok(Proof::Cloud(Cloud::Aws(aws))) => Ok(aws),
-        Ok(_) => panic!("another proof"),
+    match runtime.block_on(attestor.attest()) {
+        Ok(Attestation::Cloud(CloudAttestation::Aws(aws))) => Ok(aws),
+        Ok(_) => panic!("not an AWS attestation"),
         Err(error) => Err(error.to_string()),
     }
 }
 
-/// The request has the lines that it always has, and says what the challenge is.
-fn assert_whole(aws: &Aws, challenge: &Challenge) -> Result<(), TestCaseError> {
+/// Asserts that the signed request has exactly the expected lines, one of which is the challenge.
+fn assert_well_formed(aws: &AwsAttestation, challenge: &Challenge) -> Result<(), TestCaseError> {
     let request = aws.sts_request(challenge, std::time::UNIX_EPOCH).unwrap();
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
     prop_assert_eq!(body, "Action=GetCallerIdentity&Version=2011-06-15");
@@ -48,7 +48,7 @@ fn assert_whole(aws: &Aws, challenge: &Challenge) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn assert_keeps_secrets(error: &str) -> Result<(), TestCaseError> {
+fn assert_contains_no_secret(error: &str) -> Result<(), TestCaseError> {
     for part in [SECRET, TOKEN].iter().flat_map(|secret| secret.as_bytes().chunks_exact(8)) {
         prop_assert!(!error.contains(std::str::from_utf8(part).unwrap()), "{error}");
     }
@@ -60,39 +60,40 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(CASES))]
 
     #[test]
-    fn a_profile_is_read_or_refused(of_config in damages(), of_credentials in damages()) {
+    fn a_damaged_profile_is_read_or_refused(config_damages in damages(), credentials_damages in damages()) {
         let home = tempfile::tempdir().unwrap();
-        let folder = home.path().join(".aws");
-        std::fs::create_dir(&folder).unwrap();
+        let directory = home.path().join(".aws");
+        std::fs::create_dir(&directory).unwrap();
         let config = "[default]\nregion = eu-central-1\n[profile a]\nrole_arn = b\n";
-        let keys = format!(
+        let credentials = format!(
             "[default]\naws_access_key_id = AKID\naws_secret_access_key = {SECRET}\naws_session_token = {TOKEN}\n"
         );
-        std::fs::write(folder.join("config"), spoilt(config.as_bytes(), &of_config)).unwrap();
-        std::fs::write(folder.join("credentials"), spoilt(keys.as_bytes(), &of_credentials)).unwrap();
-        match prove(&[("HOME", home.path().to_str().unwrap())]) {
-            Ok(aws) => assert_whole(&aws, &Challenge::new("a+b/c".to_owned()).unwrap())?,
-            Err(error) => assert_keeps_secrets(&error)?,
+        std::fs::write(directory.join("config"), spoilt(config.as_bytes(), &config_damages)).unwrap();
+        let credentials = spoilt(credentials.as_bytes(), &credentials_damages);
+        std::fs::write(directory.join("credentials"), credentials).unwrap();
+        match attest(&[("HOME", home.path().to_str().unwrap())]) {
+            Ok(aws) => assert_well_formed(&aws, &Challenge::new("a+b/c".to_owned()).unwrap())?,
+            Err(error) => assert_contains_no_secret(&error)?,
         }
     }
 
     #[test]
-    fn the_environment_is_taken_or_refused(
+    fn damaged_environment_variables_are_accepted_or_refused(
         id in damages(), secret in damages(), token in damages(), region in damages(), challenge in ".{0,40}",
     ) {
-        let spoil = |text: &str, damages: &[_]| {
-            String::from_utf8_lossy(&spoilt(text.as_bytes(), damages)).into_owned()
+        let damaged = |value: &str, damages: &[_]| {
+            String::from_utf8_lossy(&spoilt(value.as_bytes(), damages)).into_owned()
         };
-        let found = prove(&[
-            ("AWS_ACCESS_KEY_ID", &spoil("AKIDEXAMPLE", &id)),
-            ("AWS_SECRET_ACCESS_KEY", &spoil(SECRET, &secret)),
-            ("AWS_SESSION_TOKEN", &spoil(TOKEN, &token)),
-            ("AWS_REGION", &spoil("eu-central-1", &region)),
+        let attested = attest(&[
+            ("AWS_ACCESS_KEY_ID", &damaged("AKIDEXAMPLE", &id)),
+            ("AWS_SECRET_ACCESS_KEY", &damaged(SECRET, &secret)),
+            ("AWS_SESSION_TOKEN", &damaged(TOKEN, &token)),
+            ("AWS_REGION", &damaged("eu-central-1", &region)),
         ]);
         let challenge = Challenge::new(challenge).or_else(|_| Challenge::new("a+b/c".to_owned())).unwrap();
-        match found {
-            Ok(aws) => assert_whole(&aws, &challenge)?,
-            Err(error) => assert_keeps_secrets(&error)?,
+        match attested {
+            Ok(aws) => assert_well_formed(&aws, &challenge)?,
+            Err(error) => assert_contains_no_secret(&error)?,
         }
     }
 }

@@ -1,128 +1,137 @@
-//! One profile of AWS's shared files, `~/.aws/config` and `~/.aws/credentials`: its keys and its region. One I/O edge.
+//! One profile of AWS's shared files, `~/.aws/config` and `~/.aws/credentials`: its access key and its region.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::super::{LARGEST, ProofError, file};
-use super::keys::{Keys, Region};
-use super::{KEYS, REGION};
+use super::credentials::{AWS_CREDENTIALS, AwsCredentials};
+use super::region::{AWS_REGION, Region};
+use crate::agent::bot::join::attestation::error::{AttestationError, MAX_BYTES, RequestContext, TOO_LARGE};
+use crate::agent::bot::join::attestation::local::read_file_blocking;
 use crate::agent::platform::options::Environment;
 
-/// What a profile may say instead of keys, and what it would make of it.
-const OTHERS: [(&str, &str); 7] = [
+/// A file that cannot be read may contain either.
+const CREDENTIALS_AND_REGION: RequestContext =
+    RequestContext { what: "AWS credentials and region", hint: AWS_REGION.hint };
+
+/// Properties that configure credentials in another form than an access key, and the name of that form.
+const UNSUPPORTED: [(&str, &str); 7] = [
     ("role_arn", "an assumed role"),
     ("credential_process", "a process"),
     ("credential_source", "another source"),
     ("web_identity_token_file", "a web identity"),
     ("sso_session", "a single sign-on"),
     ("sso_start_url", "a single sign-on"),
-    ("login_session", "a login of the console"),
+    ("login_session", "a console login"),
 ];
 
-/// The properties of the profile, of both files: those of the credentials file go before.
+const NO_SUCH_PROFILE: &str = "neither AWS's config file nor its credentials file defines this profile";
+const INCOMPLETE_KEY: &str = "set both aws_access_key_id and aws_secret_access_key, or neither";
+
+/// The properties of a profile in both files. Those in the credentials file take precedence.
 #[derive(Default)]
 pub(super) struct Profile {
-    /// For errors: `profile 'default'`.
-    place: String,
+    /// Such as `profile 'default'`, for errors.
+    location: String,
     properties: BTreeMap<String, String>,
 }
 
 impl Profile {
-    /// The profile that the environment names. A file that is not there says nothing, unless a variable names it. Blocks.
-    pub(super) fn read(environment: &Environment) -> Result<Self, ProofError> {
-        let named = environment.first_of(&["AWS_PROFILE", "AWS_DEFAULT_PROFILE"]);
-        let name = named.unwrap_or("default");
-        let config = text(environment, "AWS_CONFIG_FILE", "config")?;
-        let credentials = text(environment, "AWS_SHARED_CREDENTIALS_FILE", "credentials")?;
-        let in_config = section(&config, |header| {
+    /// Reads the profile that the environment selects. Blocks.
+    ///
+    /// A missing file counts as empty, unless the environment names it.
+    pub(super) fn read(environment: &Environment) -> Result<Self, AttestationError> {
+        let selected = environment.first_of(&["AWS_PROFILE", "AWS_DEFAULT_PROFILE"]);
+        let name = selected.unwrap_or("default");
+        let config = read_shared_file(environment, "AWS_CONFIG_FILE", "config")?;
+        let credentials = read_shared_file(environment, "AWS_SHARED_CREDENTIALS_FILE", "credentials")?;
+        let in_config = parse_section(&config, |header| {
             header.strip_prefix("profile ").map(str::trim) == Some(name)
                 || (name == "default" && header == name)
         });
-        let in_credentials = section(&credentials, |header| header == name);
-        let place = format!("profile '{name}'");
-        if named.is_some() && in_config.is_none() && in_credentials.is_none() {
-            return Err(KEYS.malformed(place, "neither AWS's config file nor its credentials file has it"));
+        let in_credentials = parse_section(&credentials, |header| header == name);
+        let location = format!("profile '{name}'");
+        if selected.is_some() && in_config.is_none() && in_credentials.is_none() {
+            return Err(AWS_CREDENTIALS.malformed(location, NO_SUCH_PROFILE));
         }
         let mut properties = in_config.unwrap_or_default();
         properties.extend(in_credentials.unwrap_or_default());
-        Ok(Self { place, properties })
+        Ok(Self { location, properties })
     }
 
-    pub(super) fn keys(&self) -> Result<Option<Keys>, ProofError> {
+    /// Returns the credentials of the profile, or `None` if it configures none.
+    pub(super) fn credentials(&self) -> Result<Option<AwsCredentials>, AttestationError> {
         let get = |name: &str| self.properties.get(name).map(String::as_str);
-        // An assumed role goes before the keys that it is assumed with.
-        let other = OTHERS.iter().find(|(name, _)| self.properties.contains_key(*name));
-        let keys = (get("aws_access_key_id"), get("aws_secret_access_key"));
-        match (keys, other) {
-            ((Some(id), Some(secret)), other) if other.is_none_or(|(name, _)| *name != "role_arn") => {
-                Keys::new(id, secret, get("aws_session_token"), &self.place).map(Some)
+        let unsupported = UNSUPPORTED.iter().find(|(name, _)| self.properties.contains_key(*name));
+        match (get("aws_access_key_id"), get("aws_secret_access_key"), unsupported) {
+            // An assumed role takes precedence over the access key that it is assumed with.
+            (Some(id), Some(secret), other) if other.is_none_or(|(name, _)| *name != "role_arn") => {
+                AwsCredentials::new(id, secret, get("aws_session_token"), &self.location).map(Some)
             }
-            (_, Some((_, source_name))) => Err(ProofError::Unsupported {
-                place: self.place.clone(),
-                what: KEYS.what,
-                source_name,
-                needs: KEYS.needs,
+            (_, _, Some((_, mechanism))) => Err(AttestationError::Unsupported {
+                location: self.location.clone(),
+                what: AWS_CREDENTIALS.what,
+                mechanism,
+                hint: AWS_CREDENTIALS.hint,
             }),
-            ((None, None), None) => Ok(None),
-            (_, None) => {
-                let problem = "aws_access_key_id and aws_secret_access_key are set together, or neither";
-                Err(KEYS.malformed(self.place.clone(), problem))
-            }
+            (None, None, None) => Ok(None),
+            (_, _, None) => Err(AWS_CREDENTIALS.malformed(self.location.clone(), INCOMPLETE_KEY)),
         }
     }
 
-    pub(super) fn region(&self) -> Result<Option<Region>, ProofError> {
+    pub(super) fn region(&self) -> Result<Option<Region>, AttestationError> {
         let region = self.properties.get("region");
-        region.map(|region| Region::new(region, &self.place)).transpose()
+        region.map(|region| Region::parse(region, &self.location)).transpose()
     }
 }
 
-/// The text of a shared file: of that in `variable`, else of that in the home folder.
-fn text(environment: &Environment, variable: &str, name: &str) -> Result<String, ProofError> {
-    let named = environment.get(variable).map(PathBuf::from);
-    let is_named = named.is_some();
-    let usual = || environment.get("HOME").map(|home| Path::new(home).join(".aws").join(name));
-    let Some(path) = named.or_else(usual) else { return Ok(String::new()) };
-    match file::text(&path) {
-        Ok(text) if text.len() > LARGEST => {
-            Err(KEYS.malformed(path.display().to_string(), "it is longer than 64 KiB"))
+/// Reads the shared file at the path in `variable`, else `~/.aws/{name}`. If the latter is missing, it counts as empty.
+fn read_shared_file(
+    environment: &Environment,
+    variable: &str,
+    name: &str,
+) -> Result<String, AttestationError> {
+    let configured = environment.get(variable).map(PathBuf::from);
+    let is_configured = configured.is_some();
+    let default = || environment.get("HOME").map(|home| Path::new(home).join(".aws").join(name));
+    let Some(path) = configured.or_else(default) else { return Ok(String::new()) };
+    match read_file_blocking(&path) {
+        Ok(content) if content.len() > MAX_BYTES => {
+            Err(AWS_CREDENTIALS.malformed(path.display().to_string(), TOO_LARGE))
         }
-        Ok(text) => Ok(text),
-        Err(error) if error.kind() == ErrorKind::NotFound && !is_named => Ok(String::new()),
-        Err(error) => Err(REGION_OR_KEYS.unreadable(path, error)),
+        Ok(content) => Ok(content),
+        Err(error) if error.kind() == ErrorKind::NotFound && !is_configured => Ok(String::new()),
+        Err(error) => Err(CREDENTIALS_AND_REGION.unreadable(path, error)),
     }
 }
 
-/// A file that cannot be read may have held either.
-const REGION_OR_KEYS: super::Wanted =
-    super::Wanted { what: "AWS credentials and region", needs: REGION.needs };
-
-/// The properties of the sections whose header, without brackets, is wanted; none where there is no such section. Lines that
-/// are indented belong to the property before them, and none of those matters here.
-fn section(text: &str, wanted: impl Fn(&str) -> bool) -> Option<BTreeMap<String, String>> {
-    let mut found: Option<BTreeMap<String, String>> = None;
-    let mut is_wanted = false;
-    for line in text.lines() {
+/// Returns the properties of all sections whose header, without brackets, matches; `None` if there is no such section.
+///
+/// Skips indented lines: they continue the property before them, and the agent uses no property that spans lines.
+fn parse_section(content: &str, matches: impl Fn(&str) -> bool) -> Option<BTreeMap<String, String>> {
+    let mut properties: Option<BTreeMap<String, String>> = None;
+    let mut is_in_section = false;
+    for line in content.lines() {
         if line.starts_with(['#', ';', ' ', '\t']) {
             continue;
         }
         if let Some(header) = line.strip_prefix('[') {
             let header = header.split(']').next().unwrap_or_default();
-            is_wanted = wanted(header.trim());
-            if is_wanted {
-                found.get_or_insert_default();
+            is_in_section = matches(header.trim());
+            if is_in_section {
+                properties.get_or_insert_default();
             }
-        } else if let (true, Some(found), Some((name, value))) = (is_wanted, &mut found, line.split_once('='))
+        } else if let (true, Some(properties), Some((name, value))) =
+            (is_in_section, &mut properties, line.split_once('='))
         {
             let value = value.split(" #").next().unwrap_or_default();
             let value = value.split(" ;").next().unwrap_or_default().trim();
             if !value.is_empty() {
-                found.insert(name.trim().to_lowercase(), value.to_owned());
+                properties.insert(name.trim().to_lowercase(), value.to_owned());
             }
         }
     }
-    found
+    properties
 }
 
 #[cfg(test)]
@@ -165,61 +174,66 @@ aws_secret_access_key = hunter3
 aws_access_key_id = AKID
 ";
 
-    fn read(name: Option<&str>) -> Result<(Option<String>, Option<String>), String> {
-        let folder = tempfile::tempdir().unwrap();
-        let home = folder.path().join(".aws");
-        std::fs::create_dir(&home).unwrap();
-        std::fs::write(home.join("config"), CONFIG).unwrap();
-        std::fs::write(home.join("credentials"), CREDENTIALS).unwrap();
-        let mut variables = vec![("HOME", folder.path().to_str().unwrap())];
+    /// The values of a profile's credentials, joined by spaces, and its region.
+    fn read(name: Option<&str>) -> Result<(Option<String>, Option<String>), AttestationError> {
+        let home = tempfile::tempdir().unwrap();
+        let directory = home.path().join(".aws");
+        std::fs::create_dir(&directory).unwrap();
+        std::fs::write(directory.join("config"), CONFIG).unwrap();
+        std::fs::write(directory.join("credentials"), CREDENTIALS).unwrap();
+        let mut variables = vec![("HOME", home.path().to_str().unwrap())];
         variables.extend(name.map(|name| ("AWS_PROFILE", name)));
-        let profile = Profile::read(&variables.into_iter().collect()).map_err(|error| error.to_string())?;
-        let keys = profile.keys().map_err(|error| error.to_string())?;
-        let region = profile.region().map_err(|error| error.to_string())?;
+        let profile = Profile::read(&variables.into_iter().collect())?;
+        let (credentials, region) = (profile.credentials()?, profile.region()?);
         Ok((
-            keys.map(|keys| keys.all().collect::<Vec<_>>().join(" ")),
+            credentials.map(|credentials| credentials.values().collect::<Vec<_>>().join(" ")),
             region.map(|region| region.as_str().to_owned()),
         ))
     }
 
     #[test]
-    fn a_profile_is_put_together_from_both_files() {
+    fn a_profile_combines_both_files() {
         let some = |text: &str| Some(text.to_owned());
         let default = (some("AKID hunter1 session"), some("eu-central-1"));
-        assert_eq!(read(None), Ok(default.clone()));
-        assert_eq!(read(Some("default")), Ok(default));
-        assert_eq!(read(Some("deploy")), Ok((some("OFCREDENTIALS hunter3"), some("us-east-1"))));
+        assert_eq!(read(None).unwrap(), default);
+        assert_eq!(read(Some("default")).unwrap(), default);
+        assert_eq!(read(Some("deploy")).unwrap(), (some("OFCREDENTIALS hunter3"), some("us-east-1")));
     }
 
     #[test]
-    fn what_is_not_supported_or_not_there_is_said_by_name() {
-        for (name, says) in [
-            (
-                "sso",
-                "profile 'sso' has the AWS credentials come from a single sign-on, which this version does not support",
-            ),
+    fn an_unsupported_incomplete_or_missing_profile_is_refused_by_name() {
+        for (name, expected) in [
+            ("sso", "a single sign-on"),
             ("assumed", "an assumed role"),
             ("process", "a process"),
-            ("half", "are set together, or neither"),
-            ("odd", "neither AWS's config file nor its credentials file has it"),
-            ("elsewhere", "neither AWS's config file nor its credentials file has it"),
+            ("half", INCOMPLETE_KEY),
+            ("odd", NO_SUCH_PROFILE),
+            ("elsewhere", NO_SUCH_PROFILE),
         ] {
-            let refused = read(Some(name)).unwrap_err();
-            assert!(refused.contains(says) && refused.contains(name), "{refused}");
-            assert!(!refused.contains("hunter") && !refused.contains("AKID"), "{refused}");
+            let error = read(Some(name)).unwrap_err();
+            let message = error.to_string();
+            assert!(!message.contains("hunter") && !message.contains("AKID"), "{message}");
+            let (location, reason) = match error {
+                AttestationError::Unsupported { location, mechanism, .. } => (location, mechanism),
+                AttestationError::Malformed { location, problem, .. } => (location, problem),
+                other => panic!("{other}"),
+            };
+            assert_eq!((location, reason), (format!("profile '{name}'"), expected));
         }
     }
 
     #[test]
-    fn a_file_has_to_be_there_where_a_variable_names_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let home = ("HOME", folder.path().to_str().unwrap());
+    fn a_missing_file_is_an_error_only_if_a_variable_names_it() {
+        let home = tempfile::tempdir().unwrap();
+        let home = ("HOME", home.path().to_str().unwrap());
         assert!(Profile::read(&[home].into_iter().collect()).is_ok());
         assert!(Profile::read(&Environment::default()).is_ok());
         for variable in ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"] {
-            let named = [home, (variable, "/nonexistent/file")].into_iter().collect();
-            let refused = Profile::read(&named).err().unwrap().to_string();
-            assert!(refused.contains("cannot read the AWS credentials and region from /nonexistent/file"));
+            let environment = [home, (variable, "/nonexistent/file")].into_iter().collect();
+            let Err(AttestationError::Unreadable { path, .. }) = Profile::read(&environment) else {
+                panic!("{variable} names a missing file");
+            };
+            assert_eq!(path, Path::new("/nonexistent/file"));
         }
     }
 }

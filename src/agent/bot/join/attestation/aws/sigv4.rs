@@ -1,5 +1,6 @@
-//! AWS's signature, version 4, of the one request that STS answers with who has signed it. Pure: the same arguments give the same
-//! bytes. Source: AWS's "Signature Version 4" and the form that Teleport's auth server takes (protocol facts, section 2.6).
+//! Signs the STS request `GetCallerIdentity` with AWS Signature Version 4. Pure: the same arguments give the same bytes.
+//! Source: AWS's documentation of Signature Version 4, and the form that Teleport's auth server accepts (protocol facts,
+//! section 2.6).
 
 use std::fmt::Write as _;
 use std::time::SystemTime;
@@ -8,30 +9,31 @@ use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, Tag, sign};
 use jiff::Timestamp;
 
-use super::super::Challenge;
-use super::keys::{Keys, Region};
+use super::credentials::AwsCredentials;
+use super::region::Region;
+use crate::agent::bot::join::attestation::challenge::Challenge;
 use crate::agent::platform::hex::hex;
 
-/// The auth server compares it byte by byte.
+/// The auth server requires exactly these bytes.
 const BODY: &str = "Action=GetCallerIdentity&Version=2011-06-15";
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
-/// `POST /` to the STS of `region`, signed with `keys` at `now`, as it stands on the wire of HTTP/1.1. Every header but the
-/// signature's own is signed, and the challenge above all.
+/// Returns a `POST /` to the STS of `region`, signed with `credentials` at `now`, in HTTP/1.1 wire format. Signs every
+/// header except `authorization`, including the one that contains the challenge.
 ///
 /// # Errors
 ///
-/// A clock that is outside of all calendars.
+/// Returns an error if `now` is outside the range of the calendar.
 pub(super) fn get_caller_identity(
     challenge: &Challenge,
     region: &Region,
-    keys: &Keys,
+    credentials: &AwsCredentials,
     now: SystemTime,
 ) -> Result<String, jiff::Error> {
     let now = Timestamp::try_from(now)?.strftime("%Y%m%dT%H%M%SZ").to_string();
     let date = now.get(..8).unwrap_or_default();
     let (host, length) = (region.sts_host(), BODY.len().to_string());
-    // In the order of their names, as they have to be signed.
+    // Sorted by name, as the signature requires.
     let mut headers = vec![
         ("accept", "application/json"),
         ("content-length", &length),
@@ -39,7 +41,7 @@ pub(super) fn get_caller_identity(
         ("host", &host),
         ("x-amz-date", &now),
     ];
-    headers.extend(keys.session_token().map(|token| ("x-amz-security-token", token)));
+    headers.extend(credentials.session_token().map(|token| ("x-amz-security-token", token)));
     headers.push(("x-teleport-challenge", challenge.as_str()));
 
     let names: Vec<&str> = headers.iter().map(|(name, _)| *name).collect();
@@ -54,24 +56,26 @@ pub(super) fn get_caller_identity(
     let canonical = format!("POST\n/\n\n{}\n{names}\n{}", lines(":", "\n"), sha256(BODY));
     let scope = format!("{date}/{}/sts/aws4_request", region.as_str());
     let to_sign = format!("{ALGORITHM}\n{now}\n{scope}\n{}", sha256(&canonical));
-    let signature = hex(hmac(signing_key(keys, date, region), &to_sign));
-    let authorization =
-        format!("{ALGORITHM} Credential={}/{scope}, SignedHeaders={names}, Signature={signature}", keys.id());
+    let signature = hex(hmac(signing_key(credentials, date, region), &to_sign));
+    let authorization = format!(
+        "{ALGORITHM} Credential={}/{scope}, SignedHeaders={names}, Signature={signature}",
+        credentials.id()
+    );
     Ok(format!("POST / HTTP/1.1\r\n{}authorization: {authorization}\r\n\r\n{BODY}", lines(": ", "\r\n")))
 }
 
-fn signing_key(keys: &Keys, date: &str, region: &Region) -> Tag {
-    let secret = Key::new(HMAC_SHA256, format!("AWS4{}", keys.secret()).as_bytes());
-    let dated = sign(&secret, date.as_bytes());
-    [region.as_str(), "sts", "aws4_request"].into_iter().fold(dated, hmac)
+fn signing_key(credentials: &AwsCredentials, date: &str, region: &Region) -> Tag {
+    let secret = Key::new(HMAC_SHA256, format!("AWS4{}", credentials.secret()).as_bytes());
+    let date_key = sign(&secret, date.as_bytes());
+    [region.as_str(), "sts", "aws4_request"].into_iter().fold(date_key, hmac)
 }
 
-fn hmac(key: Tag, text: &str) -> Tag {
-    sign(&Key::new(HMAC_SHA256, key.as_ref()), text.as_bytes())
+fn hmac(key: Tag, message: &str) -> Tag {
+    sign(&Key::new(HMAC_SHA256, key.as_ref()), message.as_bytes())
 }
 
-fn sha256(text: &str) -> String {
-    hex(digest(&SHA256, text.as_bytes()))
+fn sha256(message: &str) -> String {
+    hex(digest(&SHA256, message.as_bytes()))
 }
 
 #[cfg(test)]
@@ -85,15 +89,16 @@ mod tests {
     const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
     fn signed(region: &str, id: &str, token: Option<&str>, challenge: &str) -> String {
-        let keys = Keys::new(id, SECRET, token, "it").ok().unwrap();
-        let region = Region::new(region, "it").unwrap();
+        let credentials = AwsCredentials::new(id, SECRET, token, "it").ok().unwrap();
+        let region = Region::parse(region, "it").unwrap();
         let challenge = Challenge::new(challenge.to_owned()).unwrap();
-        get_caller_identity(&challenge, &region, &keys, UNIX_EPOCH + Duration::from_secs(NOW)).unwrap()
+        let now = UNIX_EPOCH + Duration::from_secs(NOW);
+        get_caller_identity(&challenge, &region, &credentials, now).unwrap()
     }
 
-    /// The signatures are those of botocore 1.43 for the same headers, keys and time.
+    /// The expected signature is that of botocore 1.43 for the same headers, credentials and time.
     #[test]
-    fn the_bytes_are_those_that_another_implementation_signs() {
+    fn the_signed_request_equals_that_of_another_implementation() {
         let request =
             signed("eu-central-1", "AKIDEXAMPLE", None, "0ezlc3usTAkXeZTcfOazUq0BGrRaKmb4EwODk8U7J5A");
         assert_eq!(

@@ -1,4 +1,5 @@
-//! The keys of a role that is taken on with somebody else's identity token, as a pod of EKS does: one request to STS. One I/O edge.
+//! The credentials of a role that is assumed with an ID token (a web identity), as pods on EKS do. Sends one request to
+//! STS.
 
 use std::path::PathBuf;
 
@@ -6,95 +7,98 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use serde::Deserialize;
 use url::form_urlencoded::Serializer;
 
-use super::super::metadata_client::{Asked, Way, address};
-use super::super::{Jwt, ProofError, Wanted, file};
-use super::KEYS;
-use super::keys::{Keys, Region};
+use super::credentials::{AWS_CREDENTIALS, AwsCredentials};
+use super::region::Region;
+use crate::agent::bot::join::attestation::endpoint_url::parse_credential_url;
+use crate::agent::bot::join::attestation::error::{AttestationError, RequestContext};
+use crate::agent::bot::join::attestation::local;
+use crate::agent::bot::join::attestation::metadata_client::{MetadataClient, ProxyPolicy};
 use crate::agent::platform::options::{Clock, Environment};
 
 const TOKEN_FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
 const ROLE: &str = "AWS_ROLE_ARN";
-const SESSION: &str = "AWS_ROLE_SESSION_NAME";
-const ENDPOINT: &str = "AWS_ENDPOINT_URL_STS";
+const SESSION_NAME: &str = "AWS_ROLE_SESSION_NAME";
+const STS_ENDPOINT: &str = "AWS_ENDPOINT_URL_STS";
 
-const ROLE_KEYS: Wanted = Wanted {
-    what: KEYS.what,
-    needs: "the role of AWS_ROLE_ARN has to trust the issuer of the token in AWS_WEB_IDENTITY_TOKEN_FILE, and its subject",
-};
+const TRUST_HINT: &str = "the role in AWS_ROLE_ARN must trust the issuer and the subject of the token in \
+                          AWS_WEB_IDENTITY_TOKEN_FILE";
+const ROLE_CREDENTIALS: RequestContext = RequestContext { what: AWS_CREDENTIALS.what, hint: TRUST_HINT };
 
-/// What the environment says of it.
+/// The environment's settings for assuming a role with an ID token.
 pub(super) struct WebIdentity {
     token_file: PathBuf,
     role: String,
-    session: String,
+    session_name: String,
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct StsResponse {
     #[serde(rename = "AssumeRoleWithWebIdentityResponse")]
-    response: AnswerResponse,
+    response: AssumeRoleResponse,
 }
 
 #[derive(Deserialize)]
-struct AnswerResponse {
+struct AssumeRoleResponse {
     #[serde(rename = "AssumeRoleWithWebIdentityResult")]
-    result: AnswerResult,
+    result: AssumeRoleResult,
 }
 
 #[derive(Deserialize)]
-struct AnswerResult {
+struct AssumeRoleResult {
     #[serde(rename = "Credentials")]
-    credentials: Credentials,
+    credentials: StsCredentials,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Credentials {
+struct StsCredentials {
     access_key_id: String,
     secret_access_key: String,
     session_token: String,
 }
 
 impl WebIdentity {
-    /// None where the environment names no token.
-    pub(super) fn new(environment: &Environment) -> Result<Option<Self>, ProofError> {
+    /// Returns `None` if the environment names no token file.
+    pub(super) fn from_environment(environment: &Environment) -> Result<Option<Self>, AttestationError> {
         let Some(token_file) = environment.get(TOKEN_FILE) else { return Ok(None) };
-        let needs = "AWS_WEB_IDENTITY_TOKEN_FILE is for a role";
-        let role =
-            environment.get(ROLE).ok_or_else(|| ProofError::NotSet { name: ROLE.to_owned(), needs })?;
-        let session = environment.get(SESSION).unwrap_or("tbot");
-        Ok(Some(Self { token_file: token_file.into(), role: role.to_owned(), session: session.to_owned() }))
+        let hint = "AWS_WEB_IDENTITY_TOKEN_FILE is set, and needs a role to assume";
+        let not_set = || AttestationError::NotSet { variable: ROLE.to_owned(), hint };
+        let role = environment.get(ROLE).ok_or_else(not_set)?.to_owned();
+        let session_name = environment.get(SESSION_NAME).unwrap_or("tbot").to_owned();
+        Ok(Some(Self { token_file: token_file.into(), role, session_name }))
     }
 
-    /// The role's keys, as the STS of `region` gives them.
-    pub(super) async fn keys(
+    /// Requests the role's credentials from the STS of `region`.
+    pub(super) async fn credentials(
         self,
         region: &Region,
         environment: &Environment,
         clock: &Clock,
-    ) -> Result<Keys, ProofError> {
-        let Self { token_file, role, session } = self;
-        let text = file::read(&token_file, ROLE_KEYS).await?;
-        let token = Jwt::new(&text, "identity token", token_file.display())?;
-        let usual = format!("https://{}/", region.sts_host());
-        let url = address(environment.get(ENDPOINT).unwrap_or(&usual));
-        let url = url.map_err(|problem| ProofError::Address { name: ENDPOINT, problem })?;
-        let asked = Asked::new(url, Way::World, environment, clock, ROLE_KEYS)?;
+    ) -> Result<AwsCredentials, AttestationError> {
+        let Self { token_file, role, session_name } = self;
+        let token = local::id_token_from_file(token_file, TRUST_HINT).await?;
+        let default_endpoint = format!("https://{}/", region.sts_host());
+        let url = parse_credential_url(environment.get(STS_ENDPOINT).unwrap_or(&default_endpoint));
+        let url =
+            url.map_err(|problem| AttestationError::InvalidAddress { variable: STS_ENDPOINT, problem })?;
+        let proxy_policy = ProxyPolicy::FromEnvironment;
+        let client = MetadataClient::new(url, proxy_policy, environment, clock, ROLE_CREDENTIALS)?;
         let body = Serializer::new(String::new())
             .append_pair("Action", "AssumeRoleWithWebIdentity")
             .append_pair("Version", "2011-06-15")
             .append_pair("RoleArn", &role)
-            .append_pair("RoleSessionName", &session)
+            .append_pair("RoleSessionName", &session_name)
             .append_pair("WebIdentityToken", token.expose())
             .finish();
-        let request = asked
-            .client()
-            .post(asked.base().clone())
+        let request = client
+            .http()
+            .post(client.base().clone())
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(ACCEPT, "application/json")
             .body(body);
-        let Answer { response } = asked.send_for(request, ROLE_KEYS).await?;
-        let Credentials { access_key_id, secret_access_key, session_token } = response.result.credentials;
-        Keys::new(&access_key_id, &secret_access_key, Some(&session_token), &asked.place())
+        let StsResponse { response } = client.send_for_json(request, ROLE_CREDENTIALS).await?;
+        let StsCredentials { access_key_id, secret_access_key, session_token } = response.result.credentials;
+        let location = client.response_location();
+        AwsCredentials::new(&access_key_id, &secret_access_key, Some(&session_token), &location)
     }
 }

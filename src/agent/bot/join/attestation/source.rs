@@ -1,0 +1,156 @@
+//! Where each join method gets its attestation from: one table, with the hint to show if the source is missing. Pure.
+//! Source: protocol facts, section 2.4.
+
+use std::path::PathBuf;
+
+use reqwest::Method;
+
+use super::id_token_request::{IdTokenRequest, TokenEndpoint, TokenResponse};
+use crate::config::{JoinMethod, Onboarding};
+
+/// Where an attestation comes from.
+pub(super) enum AttestationSource {
+    /// An ID token in an environment variable.
+    Variable { name: String, hint: &'static str },
+    /// An ID token in a file: the configured `path`, else the path in `variable`, else `default`.
+    File { path: Option<PathBuf>, variable: &'static str, default: &'static str, hint: &'static str },
+    /// An ID token that a server issues over HTTP.
+    Request(&'static IdTokenRequest),
+    /// AWS credentials, from the environment, a profile, a container or an EC2 instance.
+    Aws,
+    /// An Azure virtual machine. `client_id` selects one of several managed identities.
+    Azure { client_id: Option<String> },
+}
+
+/// The audience for which GitHub and Google issue the token. With other issuers, the job's own definition sets it.
+const AUDIENCE: (&str, &str) = ("audience", "teleport.cluster.local");
+
+static GITHUB: IdTokenRequest = IdTokenRequest {
+    http_method: Method::GET,
+    endpoint: TokenEndpoint::Variable("ACTIONS_ID_TOKEN_REQUEST_URL"),
+    query: &[AUDIENCE],
+    bearer_variable: Some("ACTIONS_ID_TOKEN_REQUEST_TOKEN"),
+    headers: &[("accept", "application/json; api-version=2.0"), ("content-type", "application/json")],
+    response: TokenResponse::JsonField("value"),
+    hint: "the job needs `permissions: id-token: write`",
+};
+
+static GCP: IdTokenRequest = IdTokenRequest {
+    http_method: Method::GET,
+    endpoint: TokenEndpoint::Metadata {
+        variable: "GCE_METADATA_HOST",
+        default: "169.254.169.254",
+        path: "/computeMetadata/v1/instance/service-accounts/default/identity",
+    },
+    query: &[AUDIENCE, ("format", "full"), ("licenses", "FALSE")],
+    bearer_variable: None,
+    headers: &[("metadata-flavor", "Google")],
+    response: TokenResponse::Body,
+    hint: "the join method gcp works only on a Google Cloud machine that has a service account",
+};
+
+static AZURE_DEVOPS: IdTokenRequest = IdTokenRequest {
+    http_method: Method::POST,
+    endpoint: TokenEndpoint::Variable("SYSTEM_OIDCREQUESTURI"),
+    query: &[("api-version", "7.1")],
+    bearer_variable: Some("SYSTEM_ACCESSTOKEN"),
+    headers: &[("content-type", "application/json")],
+    response: TokenResponse::JsonField("oidcToken"),
+    hint: "the pipeline step needs `env: SYSTEM_ACCESSTOKEN: $(System.AccessToken)`",
+};
+
+impl AttestationSource {
+    /// Returns the source for `method`. `None` for `token`, whose token is itself the secret, and for methods that this
+    /// version does not support.
+    pub(super) fn for_method(method: JoinMethod, onboarding: &Onboarding) -> Option<Self> {
+        let non_empty = |value: Option<&str>| value.filter(|value| !value.is_empty()).map(str::to_owned);
+        let variable = |name: &str, hint| Some(Self::Variable { name: name.to_owned(), hint });
+        match method {
+            JoinMethod::Github => Some(Self::Request(&GITHUB)),
+            JoinMethod::Gcp => Some(Self::Request(&GCP)),
+            JoinMethod::AzureDevops => Some(Self::Request(&AZURE_DEVOPS)),
+            JoinMethod::Gitlab => {
+                let name = onboarding.gitlab.as_ref().and_then(|gitlab| gitlab.token_env_var_name.as_ref());
+                let name = non_empty(name.map(|name| name.as_str()));
+                variable(
+                    name.as_deref().unwrap_or("TBOT_GITLAB_JWT"),
+                    "the job must define an ID token with this name under `id_tokens`, with the cluster's name as `aud`",
+                )
+            }
+            JoinMethod::Circleci => {
+                variable("CIRCLE_OIDC_TOKEN", "the join method circleci works only in a CircleCI job")
+            }
+            JoinMethod::Spacelift => {
+                variable("SPACELIFT_OIDC_TOKEN", "the join method spacelift works only in a Spacelift run")
+            }
+            JoinMethod::Env0 => {
+                variable("ENV0_OIDC_TOKEN", "the env0 organization must enable OIDC for its deployments")
+            }
+            JoinMethod::Bitbucket => {
+                variable("BITBUCKET_STEP_OIDC_TOKEN", "the pipeline step needs `oidc: true`")
+            }
+            JoinMethod::TerraformCloud => {
+                let tag = onboarding.terraform.as_ref().and_then(|terraform| terraform.audience_tag.as_ref());
+                let suffix =
+                    non_empty(tag.map(|tag| tag.as_str())).map(|tag| format!("_{}", tag.to_uppercase()));
+                variable(
+                    &format!("TFC_WORKLOAD_IDENTITY_TOKEN{}", suffix.unwrap_or_default()),
+                    "the workspace must request the token with an audience, and onboarding.terraform.audience_tag must be \
+                     the tag of that audience",
+                )
+            }
+            JoinMethod::Kubernetes => {
+                let path = onboarding.kubernetes.as_ref().and_then(|block| block.token_path.as_ref());
+                Some(Self::File {
+                    path: non_empty(path.map(|path| path.as_str())).map(PathBuf::from),
+                    variable: "KUBERNETES_TOKEN_PATH",
+                    default: "/var/run/secrets/kubernetes.io/serviceaccount/token",
+                    hint: "the pod needs a service account whose token is mounted",
+                })
+            }
+            JoinMethod::Iam => Some(Self::Aws),
+            JoinMethod::Azure => {
+                let client_id = onboarding.azure.as_ref().and_then(|azure| azure.client_id.as_ref());
+                Some(Self::Azure { client_id: non_empty(client_id.map(|id| id.as_str())) })
+            }
+            JoinMethod::Token
+            | JoinMethod::BoundKeypair
+            | JoinMethod::GenericOidc
+            | JoinMethod::Oracle
+            | JoinMethod::Tpm => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::support;
+
+    #[test]
+    fn the_methods_with_a_source_are_those_documented_as_supported() {
+        for method in JoinMethod::ALL {
+            let has_source = AttestationSource::for_method(*method, &Onboarding::default()).is_some();
+            let is_supported = *method == JoinMethod::Token || has_source;
+            assert_eq!(is_supported, support::JOIN_METHODS.contains(&method.as_str()), "{method}");
+        }
+    }
+
+    #[test]
+    fn the_configuration_selects_the_variable() {
+        let name = |method, onboarding: serde_json::Value| {
+            let onboarding = serde_json::from_value(onboarding).unwrap();
+            match AttestationSource::for_method(method, &onboarding) {
+                Some(AttestationSource::Variable { name, .. }) => name,
+                _ => panic!("{method} does not read a variable"),
+            }
+        };
+        let gitlab = |name: &str| serde_json::json!({ "gitlab": { "token_env_var_name": name } });
+        assert_eq!(name(JoinMethod::Gitlab, gitlab("JWT")), "JWT");
+        assert_eq!(name(JoinMethod::Gitlab, gitlab("")), "TBOT_GITLAB_JWT");
+        let terraform = |tag: &str| serde_json::json!({ "terraform": { "audience_tag": tag } });
+        assert_eq!(name(JoinMethod::TerraformCloud, terraform("")), "TFC_WORKLOAD_IDENTITY_TOKEN");
+        let tagged = name(JoinMethod::TerraformCloud, terraform("teleport"));
+        assert_eq!(tagged.strip_prefix("TFC_WORKLOAD_IDENTITY_TOKEN"), Some("_TELEPORT"));
+    }
+}

@@ -1,0 +1,37 @@
+//! Why the storage cannot be used. Pure.
+
+use crate::agent::credential::identity::IdentityError;
+use crate::agent::destination::directory::FolderError;
+use crate::agent::destination::kubernetes_secret::KubeError;
+use crate::agent::destination::writer::DestinationError;
+
+/// The bot's storage cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// A directory operation failed.
+    #[error(transparent)]
+    Directory(#[from] FolderError),
+    /// A request for a Kubernetes Secret failed.
+    #[error("the storage: {0}")]
+    Secret(#[from] KubeError),
+    /// The configuration of the directory or the Secret cannot be used.
+    #[error("the storage: {0}")]
+    Destination(#[from] DestinationError),
+    /// The stored files are damaged, or belong to different identities.
+    #[error(
+        "the identity stored in {location} is damaged: {error}; restore its files, or remove them and join with a new token"
+    )]
+    Damaged {
+        /// The directory or the Secret.
+        location: String,
+        /// What is wrong with the files.
+        error: IdentityError,
+    },
+}
+
+impl StorageError {
+    /// Returns whether a retry may succeed without any change by the operator.
+    pub(crate) fn is_transient(&self) -> bool {
+        matches!(self, Self::Secret(error) if error.is_transient())
+    }
+}
