@@ -17,8 +17,9 @@ const SCRIPT: &str = "SECTIONS { /DISCARD/ : { *(.eh_frame .eh_frame_hdr .gcc_ex
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     let is = |name: &str, expected: &str| var(name).is_ok_and(|value| value == expected);
-    // Only the release profile has `panic = "abort"`. In other profiles, panics unwind.
-    if is("PROFILE", "release") && is("CARGO_CFG_TARGET_OS", "linux") {
+    // Only the release profile has `panic = "abort"`. The bench profile, for which PROFILE is `release` as well, unwinds and
+    // differs in its optimisation level.
+    if is("PROFILE", "release") && is("OPT_LEVEL", "z") && is("CARGO_CFG_TARGET_OS", "linux") {
         let directory = var("OUT_DIR").map_err(io::Error::other)?;
         let script = Path::new(&directory).join("without-unwinding.ld");
         fs::write(&script, SCRIPT)?;

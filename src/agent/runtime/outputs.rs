@@ -13,7 +13,7 @@ use crate::agent::service::context_name::ContextName;
 use crate::agent::service::database::DatabaseOutput;
 use crate::agent::service::identity::IdentityOutput;
 use crate::agent::service::kubernetes::KubernetesOutput;
-use crate::agent::service::kubernetes_v2::{self, KubernetesV2Output};
+use crate::agent::service::kubernetes_v2::{ClusterSelector, KubernetesV2Output};
 use crate::agent::service::output::{Output, OutputKind};
 use crate::agent::service::ssh_host::SshHostOutput;
 use crate::agent::service::workload_jwt::WorkloadJwtOutput;
@@ -105,9 +105,9 @@ fn output_kind(service: &Service) -> Option<OutputKind> {
     })
 }
 
-fn selector(selector: &KubernetesSelector) -> kubernetes_v2::KubernetesSelector {
+fn selector(selector: &KubernetesSelector) -> ClusterSelector {
     let labels = selector.labels.iter().flatten();
-    kubernetes_v2::KubernetesSelector {
+    ClusterSelector {
         name: non_empty(selector.name.as_ref()),
         labels: labels.map(|(key, value)| (key.clone(), value.as_str().to_owned())).collect(),
         namespace: non_empty(selector.default_namespace.as_ref()),

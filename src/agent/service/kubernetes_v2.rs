@@ -21,14 +21,14 @@ const FIRST_WITH_PATHS: u32 = 16;
 
 #[derive(Clone, Debug)]
 pub(crate) struct KubernetesV2Output {
-    pub(crate) selectors: Vec<KubernetesSelector>,
+    pub(crate) selectors: Vec<ClusterSelector>,
     pub(crate) disable_exec_plugin: bool,
     pub(crate) context_name: ContextName,
 }
 
 /// Selects Kubernetes clusters, and sets the namespace of their contexts.
 #[derive(Clone, Debug)]
-pub(crate) struct KubernetesSelector {
+pub(crate) struct ClusterSelector {
     /// The name of one cluster, which must exist.
     pub(crate) name: Option<String>,
     /// The labels of any number of clusters.

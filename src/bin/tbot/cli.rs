@@ -236,7 +236,7 @@ pub(crate) struct ValidateArgs {
     pub(crate) files: Vec<PathBuf>,
     /// Output format: human, json or github
     #[arg(long, value_name = "FORMAT", default_value = "human", hide_possible_values = true)]
-    pub(crate) format: ReportFormat,
+    pub(crate) format: FormatArg,
     /// Treat warnings as errors
     #[arg(long)]
     pub(crate) strict: bool,
@@ -244,7 +244,7 @@ pub(crate) struct ValidateArgs {
 
 /// The format of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ReportFormat {
+pub(crate) enum FormatArg {
     Human,
     Json,
     Github,

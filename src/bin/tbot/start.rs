@@ -155,10 +155,10 @@ fn log_overridden(configuration: &Configuration) {
     for (input, overridden) in configuration.overridden() {
         match input {
             OverrideSource::Flag(_) | OverrideSource::Command(_) => {
-                tracing::info!("{input} overrides {overridden}")
+                tracing::info!("{input} overrides {overridden}");
             }
             OverrideSource::Variable(_) | OverrideSource::JoinUri => {
-                tracing::warn!("{input} overrides {overridden}")
+                tracing::warn!("{input} overrides {overridden}");
             }
         }
     }

@@ -21,9 +21,9 @@ pub(crate) fn validate(args: &ValidateArgs, cx: &mut Context<'_>) -> Result<(), 
         }
     }
     let format = match args.format {
-        cli::ReportFormat::Human => ReportFormat::Human,
-        cli::ReportFormat::Json => ReportFormat::Json,
-        cli::ReportFormat::Github => ReportFormat::Github,
+        cli::FormatArg::Human => ReportFormat::Human,
+        cli::FormatArg::Json => ReportFormat::Json,
+        cli::FormatArg::Github => ReportFormat::Github,
     };
     let report = render(&configurations, format, cx.colour.stdout);
     cx.stdout.write_all(report.text.as_bytes())?;

@@ -22,6 +22,12 @@ use super::bot_fixture::{BOT, BotFixture};
 use super::fixture::{Finished, Run};
 use crate::agent::fixture::read;
 
+/// How often the program is killed. Set `TBOT_TEST_KILLS=500` for a longer run.
+#[expect(clippy::disallowed_methods, reason = "a setting of the test run")]
+fn kills() -> u32 {
+    std::env::var("TBOT_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(20)
+}
+
 const FILES: [&str; 4] = ["key", "tlscert", "key-cert.pub", "identity"];
 
 /// The outcomes of the rounds.
@@ -161,12 +167,6 @@ async fn kill_repeatedly(rounds: u32) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twenty_kills_leave_consistent_files_and_do_not_lock_the_bot() {
-    kill_repeatedly(20).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes minutes: cargo test --test integration five_hundred -- --ignored --nocapture"]
-async fn five_hundred_kills_leave_consistent_files_and_do_not_lock_the_bot() {
-    kill_repeatedly(500).await;
+async fn kills_leave_consistent_files_and_do_not_lock_the_bot() {
+    kill_repeatedly(kills()).await;
 }
