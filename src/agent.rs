@@ -60,15 +60,18 @@ pub use credential::identity_file::{IdentityFile, IdentityFileError};
 pub use credential::keys::KeyError;
 pub use credential::ssh_cert::SshCertError;
 pub use credential::x509::X509Error;
-pub use destination::directory::FolderError;
-pub use destination::kubernetes_secret::{ClusterError, KubeError, SecretName, SecretRequest};
+pub use destination::directory::{DirectoryError, Obstacle};
+pub use destination::kubernetes_secret::{
+    KubeconfigProblem, KubernetesClusterError, KubernetesSecretError, SecretName, SecretRequest,
+};
+pub use destination::posix_acl::AclProblem;
 pub use destination::readers::ReaderError;
 pub use destination::writer::DestinationError;
 pub use net::address::{Address, AddressError};
 pub use net::route::HttpProxyError;
 pub use net::tls::TlsError;
 pub use net::web::WebError;
-pub use platform::options::{Clock, Environment, Randomness};
+pub use platform::{Clock, Environment, Randomness};
 pub use runtime::agent::Agent;
 pub use runtime::control::{Control, Signals, control};
 pub use runtime::error::{AgentError, OutputFailure};

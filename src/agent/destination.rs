@@ -1,6 +1,6 @@
 //! Where files go: directories, whose files change as one set, Kubernetes Secrets, and memory.
 //!
-//! May import `net` and the layers below it, and the configuration of destinations; does not know what is in a file.
+//! May import `net` and the layers below it, and the configuration of destinations. Does not know what is in a file.
 
 pub(crate) mod atomic_write;
 pub(crate) mod directory;
@@ -10,4 +10,5 @@ pub(crate) mod kubernetes_secret;
 pub(crate) mod permissions;
 pub(crate) mod posix_acl;
 pub(crate) mod readers;
+pub(crate) mod staging;
 pub(crate) mod writer;

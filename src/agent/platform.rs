@@ -3,7 +3,13 @@
 //!
 //! May import nothing else of the agent.
 
+mod clock;
+mod environment;
 pub(crate) mod error_text;
 pub(crate) mod hex;
-pub(crate) mod options;
+mod randomness;
 pub(crate) mod tasks;
+
+pub use clock::Clock;
+pub use environment::Environment;
+pub use randomness::Randomness;

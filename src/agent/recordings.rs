@@ -1,16 +1,16 @@
-//! Files that a real Teleport 15 server and its Go agent left, for unit tests.
+//! Recordings of a real Teleport 15 cluster and its Go agent, for unit tests.
 
 use crate::agent::credential::authority::Authority;
 
-/// The text of a file under `tests/recordings/teleport-15`.
+/// Returns the content of a file in `tests/recordings/teleport-15`.
 pub(crate) fn recorded(name: &str) -> String {
     let path = format!("{}/tests/recordings/teleport-15/{name}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The cluster's host authority.
+/// Returns the host CA of the recorded cluster.
 pub(crate) fn recorded_host_authority() -> Authority {
-    // The second of the stored authorities is the host's.
+    // The second stored SSH CA is the host CA.
     let keys = recorded("storage/sshcacerts");
     Authority {
         cluster: "dev.test".to_owned(),
@@ -19,7 +19,7 @@ pub(crate) fn recorded_host_authority() -> Authority {
     }
 }
 
-/// Response bytes of the first recorded call of `method` whose request text contains `request`.
+/// Returns the response to the first successful recorded call of `method` whose request contains `request`.
 pub(crate) fn recorded_response(method: &str, request: &str) -> Vec<u8> {
     let calls: Vec<serde_json::Value> = serde_json::from_str(&recorded("restart-renewal.json")).unwrap();
     let call = calls
@@ -34,8 +34,8 @@ pub(crate) fn recorded_response(method: &str, request: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }
 
-/// A copy of a recorded folder, to be worked on.
-pub(crate) fn recorded_folder(name: &str) -> tempfile::TempDir {
+/// Returns a temporary copy of a recorded directory, which the test may change.
+pub(crate) fn copy_recorded_directory(name: &str) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
     let source = format!("{}/tests/recordings/teleport-15/{name}", env!("CARGO_MANIFEST_DIR"));
     for entry in std::fs::read_dir(&source).unwrap_or_else(|error| panic!("{source}: {error}")) {

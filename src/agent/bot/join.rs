@@ -171,7 +171,7 @@ impl Response {
 mod tests {
     use super::*;
     use crate::agent::bot::join_token::JoinTokenSource;
-    use crate::agent::platform::options::Clock;
+    use crate::agent::platform::Clock;
     use crate::agent::recordings::recorded;
     use crate::config::JoinMethod;
 

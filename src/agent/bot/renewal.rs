@@ -25,7 +25,7 @@ use crate::agent::credential::identity::Identity;
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::net::route::Route;
 use crate::agent::net::web::WebClient;
-use crate::agent::platform::options::Clock;
+use crate::agent::platform::Clock;
 use crate::agent::platform::tasks::{run_blocking, run_to_completion};
 use crate::agent::teleport::auth_client::AuthClient;
 use crate::agent::teleport::discovery::{self, AddressField, DiscoveredCluster};

@@ -7,11 +7,11 @@ mod secret;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::agent::credential::identity::Identity;
-use crate::agent::destination::atomic_write::Recovered;
-use crate::agent::destination::directory::{Folder, Lock};
-use crate::agent::destination::kubernetes_secret::{self, Secret};
-use crate::agent::destination::readers::Access;
-use crate::agent::destination::writer::Directory;
+use crate::agent::destination::atomic_write::Recovery;
+use crate::agent::destination::directory::{DirectoryHandle, StorageLock};
+use crate::agent::destination::kubernetes_secret::SecretClient;
+use crate::agent::destination::readers::ReaderAccess;
+use crate::agent::destination::writer::DirectoryTarget;
 pub use error::StorageError;
 pub(crate) use format::StoredIdentity;
 use format::{RENEWAL_MARKER, encode, fingerprint, parse};
@@ -24,9 +24,9 @@ const REQUIRED_SPACE: usize = 64 << 10;
 #[derive(Debug)]
 pub(crate) enum Storage {
     Directory {
-        directory: Folder,
-        access: Access,
-        _lock: Lock,
+        directory: DirectoryHandle,
+        access: ReaderAccess,
+        _lock: StorageLock,
     },
     Secret(SecretStorage),
     /// Lost when the process ends.
@@ -35,20 +35,20 @@ pub(crate) enum Storage {
 
 impl Storage {
     /// Opens and locks a directory, and completes or rolls back a save that a crash interrupted.
-    pub(crate) fn open_directory(config: Directory) -> Result<Self, StorageError> {
+    pub(crate) fn open_directory(config: DirectoryTarget) -> Result<Self, StorageError> {
         let path = config.path.as_path();
         let directory = config.open()?;
         directory.test_write()?;
-        let lock = directory.lock()?;
+        let lock = directory.lock_storage()?;
         if let Some(problem) = config.test_access()? {
             tracing::warn!(storage = %path.display(), "{problem}");
         }
         match directory.recover()? {
-            Recovered::Nothing => {}
-            Recovered::RolledBack => {
+            Recovery::NotNeeded => {}
+            Recovery::RolledBack => {
                 tracing::warn!(storage = %path.display(), "rolled back an incompletely saved identity");
             }
-            Recovered::Completed => {
+            Recovery::Completed => {
                 tracing::warn!(storage = %path.display(), "completed an interrupted save of the identity");
             }
         }
@@ -56,7 +56,7 @@ impl Storage {
     }
 
     /// Uses a Secret. Sends no request yet.
-    pub(crate) fn secret(secret: Secret) -> Self {
+    pub(crate) fn secret(secret: SecretClient) -> Self {
         Self::Secret(SecretStorage::new(secret))
     }
 
@@ -92,7 +92,7 @@ impl Storage {
     /// Tests whether a new identity could be saved. If a renewal succeeds and its response cannot be saved, it is lost.
     pub(crate) fn test_write(&self) -> Result<(), StorageError> {
         match self {
-            Self::Directory { directory, .. } => Ok(directory.test_room(REQUIRED_SPACE)?),
+            Self::Directory { directory, .. } => Ok(directory.test_space(REQUIRED_SPACE)?),
             Self::Secret(secret) => Ok(secret.test_write()?),
             Self::Memory(_) => Ok(()),
         }
@@ -103,13 +103,11 @@ impl Storage {
         match self {
             Self::Directory { directory, access, .. } => {
                 // Saving the identity matters more than granting readers access to it.
-                let grant = access.grant().map(|(grant, _)| grant.at_will()).unwrap_or_default();
+                let grant = access.resolve().map(|(grant, _)| grant.best_effort()).unwrap_or_default();
                 directory.commit(&encode(identity, token_hash)?, &grant)?;
-                Ok(directory.remove_mark(RENEWAL_MARKER)?)
+                Ok(directory.remove_note(RENEWAL_MARKER)?)
             }
-            Self::Secret(secret) => {
-                Ok(secret.save(kubernetes_secret::content(encode(identity, token_hash)?))?)
-            }
+            Self::Secret(secret) => Ok(secret.save(encode(identity, token_hash)?.into_iter().collect())?),
             Self::Memory(stored) => {
                 let identity = Arc::clone(identity);
                 let token_hash = token_hash.to_owned();
@@ -123,11 +121,11 @@ impl Storage {
     pub(crate) fn mark_renewal_pending(&self, identity: &Identity) -> Result<(), StorageError> {
         match self {
             Self::Directory { directory, .. } => {
-                let written = directory.write_mark(RENEWAL_MARKER, fingerprint(identity).as_bytes());
+                let written = directory.write_note(RENEWAL_MARKER, fingerprint(identity).as_bytes());
                 if written.is_err() {
                     // No renewal will be requested, so a partially written marker must not suspend renewals. If it
                     // cannot be removed either, the next attempt fails in the same way.
-                    let _ = directory.remove_mark(RENEWAL_MARKER);
+                    let _ = directory.remove_note(RENEWAL_MARKER);
                 }
                 Ok(written?)
             }
@@ -144,7 +142,7 @@ impl Storage {
     /// Removes the marker, because the server certainly did not perform the renewal.
     pub(crate) fn clear_renewal_pending(&self) -> Result<(), StorageError> {
         match self {
-            Self::Directory { directory, .. } => Ok(directory.remove_mark(RENEWAL_MARKER)?),
+            Self::Directory { directory, .. } => Ok(directory.remove_note(RENEWAL_MARKER)?),
             Self::Secret(secret) => Ok(secret.remove_marker()?),
             Self::Memory(stored) => {
                 if let Some(stored) = lock(stored).as_mut() {
@@ -167,10 +165,10 @@ mod tests {
 
     use super::format::{KEY, KEY_PUB, SSH_CAS, SSH_CERT, TLS_CAS, TLS_CERT, TOKEN_HASH};
     use super::*;
-    use crate::agent::recordings::{recorded, recorded_folder};
+    use crate::agent::recordings::{copy_recorded_directory, recorded};
 
     fn open(path: &Path) -> Storage {
-        Storage::open_directory(Directory::at(path)).unwrap()
+        Storage::open_directory(DirectoryTarget::with_defaults(path)).unwrap()
     }
 
     fn load(storage: &Storage) -> StoredIdentity {
@@ -179,7 +177,7 @@ mod tests {
 
     #[test]
     fn the_go_agents_storage_is_read_and_written_back_unchanged() {
-        let directory = recorded_folder("storage");
+        let directory = copy_recorded_directory("storage");
         let storage = open(directory.path());
         let stored = load(&storage);
         assert_eq!(stored.identity.user.generation, Some(2));
@@ -195,7 +193,7 @@ mod tests {
 
     #[test]
     fn an_incomplete_identity_is_none_and_a_mixed_one_is_damaged() {
-        let directory = recorded_folder("storage");
+        let directory = copy_recorded_directory("storage");
         let storage = open(directory.path());
         std::fs::write(directory.path().join(TLS_CAS), "").unwrap();
         assert!(storage.load().unwrap().is_none());
@@ -206,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_pending_renewal_outlives_the_process_until_another_identity_is_stored() {
-        let directory = recorded_folder("storage");
+        let directory = copy_recorded_directory("storage");
         let storage = open(directory.path());
         storage.mark_renewal_pending(&load(&storage).identity).unwrap();
         drop(storage);
@@ -229,7 +227,7 @@ mod tests {
 
     #[test]
     fn memory_keeps_the_identity_and_the_pending_renewal() {
-        let directory = recorded_folder("storage");
+        let directory = copy_recorded_directory("storage");
         let stored = load(&open(directory.path()));
         let memory = Storage::memory();
         assert!(memory.load().unwrap().is_none());

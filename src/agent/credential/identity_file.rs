@@ -7,7 +7,7 @@ use serde_json::json;
 use super::authority::Authority;
 use super::identity::Identity;
 use super::x509::{UserCert, X509Error};
-use crate::agent::platform::options::Clock;
+use crate::agent::platform::Clock;
 
 /// How much earlier than the real expiry a program is told to fetch new credentials.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(60);

@@ -1,106 +1,80 @@
-//! Changes several files as one set, so that a crash or a power cut leaves all old or all new. One I/O edge.
+//! Replaces several files as one set: after a crash or a power cut, either all old or all new files are in place.
 //!
-//! 1. The new files are written into the folder `.tbot-staged`, each fsynced, then the folder.
-//! 2. `.tbot-staged` is renamed to `.tbot-commit`, and the parent fsynced. This is the moment that counts.
-//! 3. Each file is renamed out to its place, the parent is fsynced, and `.tbot-commit` removed.
+//! 1. The new files are written into the directory `.tbot-staged`, and each file and the directory are fsynced.
+//! 2. `.tbot-staged` is renamed to `.tbot-commit`, and the parent is fsynced. This commits the set.
+//! 3. Each file is renamed to its final path, the parent is fsynced, and `.tbot-commit` is removed.
 //!
-//! [`recover`](Folder::recover) rolls back what stopped before 2 and completes what stopped after it.
+//! [`recover`](DirectoryHandle::recover) rolls back a set that was interrupted before step 2, and completes one that was
+//! interrupted after it.
 
-use std::fs::File;
-use std::io::{self, Write as _};
-use std::os::fd::OwnedFd;
-
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::agent::destination::directory::{Folder, FolderError, tree};
-use crate::agent::destination::permissions::Grant;
+use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, tree};
+use crate::agent::destination::permissions::ReaderGrant;
+use crate::agent::destination::staging::NewFile;
 
 const STAGED: &str = ".tbot-staged";
 const COMMIT: &str = ".tbot-commit";
 
-/// A file of a set: its name in the folder, with at most one sub-folder (`cockroach/node.key`), and its content.
-pub(crate) type NewFile = (String, Vec<u8>);
-
-/// What [`Folder::recover`] found and did.
+/// What [`DirectoryHandle::recover`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Recovered {
-    Nothing,
-    /// A set was staged but never counted: gone, the old files hold.
+pub(crate) enum Recovery {
+    /// No set was interrupted.
+    NotNeeded,
+    /// A set was staged but not committed: it was removed, and the old files remain.
     RolledBack,
-    /// A set counted, but was not in place everywhere: it is now.
+    /// A set was committed, but not every file was at its final path: now all are.
     Completed,
 }
 
-impl Folder {
-    /// Replaces these files by new ones, as one set. A file that is there keeps its mode, group and access list; a new
-    /// one has mode 0600.
-    pub(crate) fn commit(&self, files: &[NewFile], grant: &Grant) -> Result<(), FolderError> {
-        let _alone = self.alone()?;
-        self.put_in_order()?;
-        grant.folder(&self.fd).map_err(|error| self.failed("let readers into", ".", error.into()))?;
-        self.make_folder(STAGED)?;
-        let staged = self.open_inner(STAGED)?;
-        for (name, content) in files {
-            self.stage(&staged, STAGED, name, content, grant)?;
-        }
-        tree::sync(&staged).map_err(|error| self.failed("make durable", STAGED, error.into()))?;
-        rustix::fs::renameat(&self.fd, STAGED, &self.fd, COMMIT)
-            .map_err(|error| self.failed("rename", STAGED, error.into()))?;
-        self.sync()?;
-        self.complete(grant)
-    }
-
-    /// Puts the folder in order after a crash. Cheap when there is nothing to do.
-    pub(crate) fn recover(&self) -> Result<Recovered, FolderError> {
-        let _alone = self.alone()?;
-        self.put_in_order()
-    }
-
-    pub(super) fn put_in_order(&self) -> Result<Recovered, FolderError> {
-        if self.has_folder(COMMIT)? {
-            self.complete(&Grant::default())?;
-            return Ok(Recovered::Completed);
-        }
-        if self.has_folder(STAGED)? {
-            self.remove_folder(STAGED)?;
-            return Ok(Recovered::RolledBack);
-        }
-        Ok(Recovered::Nothing)
-    }
-
-    /// Writes one file of a set into the new folder `inner`, with the rights of the file that it replaces.
-    pub(super) fn stage(
-        &self,
-        inner: &OwnedFd,
-        inner_name: &str,
-        name: &str,
-        content: &[u8],
-        grant: &Grant,
-    ) -> Result<(), FolderError> {
-        let failed = |error: io::Error| self.failed("write", &format!("{inner_name}/{name}"), error);
-        let old = self.rights_of(name)?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = tree::at(inner, name, true, |folder, file| {
-            rustix::fs::openat(folder, file, flags, Mode::RUSR | Mode::WUSR)
-        });
-        let fd = fd.map_err(|error| failed(error.into()))?;
+impl DirectoryHandle {
+    /// Replaces these files as one set. A replaced file keeps its mode, group and ACL; a new one has mode 0600.
+    pub(crate) fn commit(&self, files: &[NewFile], grant: &ReaderGrant) -> Result<(), DirectoryError> {
+        let _lock = self.lock_for_update()?;
+        self.recover_locked()?;
         grant
-            .file(&fd, old.as_ref())
-            .map_err(|error| self.failed("give its readers access to", name, error.into()))?;
-        let mut file = File::from(fd);
-        file.write_all(content).and_then(|()| file.sync_all()).map_err(failed)
+            .apply_to_directory(&self.fd)
+            .map_err(|error| self.io_error("give readers access to", ".", error))?;
+        self.create_subdirectory(STAGED)?;
+        let staged = self.open_own_subdirectory(STAGED)?;
+        for (name, content) in files {
+            self.stage_file(&staged, STAGED, name, content, grant)?;
+        }
+        tree::sync(&staged).map_err(|error| self.io_error("sync", STAGED, error))?;
+        rustix::fs::renameat(&self.fd, STAGED, &self.fd, COMMIT)
+            .map_err(|error| self.io_error("rename", STAGED, error))?;
+        self.sync()?;
+        self.complete_commit(grant)
     }
 
-    /// Renames what counts to its place, and removes what is empty then.
-    fn complete(&self, grant: &Grant) -> Result<(), FolderError> {
-        let commit = self.open_inner(COMMIT)?;
-        for name in tree::files(&commit).map_err(|error| self.failed("list", COMMIT, error.into()))? {
-            let failed = |error: Errno| self.failed("put in place", &name, error.into());
-            let moved = tree::at(&commit, &name, false, |from, file| {
-                tree::at(&self.fd, &name, true, |to, _| {
+    /// Rolls back or completes a set that a crash interrupted. Cheap if there is none.
+    pub(crate) fn recover(&self) -> Result<Recovery, DirectoryError> {
+        let _lock = self.lock_for_update()?;
+        self.recover_locked()
+    }
+
+    /// Does the work of [`recover`](Self::recover) for a caller that holds the lock.
+    pub(super) fn recover_locked(&self) -> Result<Recovery, DirectoryError> {
+        if self.is_directory(COMMIT)? {
+            self.complete_commit(&ReaderGrant::default())?;
+            return Ok(Recovery::Completed);
+        }
+        if self.is_directory(STAGED)? {
+            self.remove_tree(STAGED)?;
+            return Ok(Recovery::RolledBack);
+        }
+        Ok(Recovery::NotNeeded)
+    }
+
+    /// Renames the committed files to their final paths, and removes the empty commit directory.
+    fn complete_commit(&self, grant: &ReaderGrant) -> Result<(), DirectoryError> {
+        let commit = self.open_own_subdirectory(COMMIT)?;
+        for name in tree::files(&commit).map_err(|error| self.io_error("list", COMMIT, error))? {
+            let failed = |error: Errno| self.io_error("move into place", &name, error);
+            let moved = tree::with_parent(&commit, &name, false, |from, file| {
+                tree::with_parent(&self.fd, &name, true, |to, _| {
                     if tree::split(&name).0.is_some() {
-                        grant.folder(to)?;
+                        grant.apply_to_directory(to)?;
                     }
                     rustix::fs::renameat(from, file, to, file)?;
                     rustix::fs::fsync(to)
@@ -109,29 +83,7 @@ impl Folder {
             moved.map_err(failed)?;
         }
         self.sync()?;
-        self.remove_folder(COMMIT)
-    }
-
-    /// Removes a folder that is the agent's own, with all that is in it.
-    pub(super) fn remove_folder(&self, inner: &str) -> Result<(), FolderError> {
-        tree::remove(&self.fd, inner).map_err(|error| self.failed("remove", inner, error.into()))?;
-        self.sync()
-    }
-
-    /// Makes a folder that must not be there yet, with mode 0700.
-    pub(super) fn make_folder(&self, inner: &str) -> Result<(), FolderError> {
-        rustix::fs::mkdirat(&self.fd, inner, Mode::RWXU)
-            .map_err(|error| self.failed("make the folder", inner, error.into()))
-    }
-
-    /// Opens a folder that only this agent can have made.
-    pub(super) fn open_inner(&self, inner: &str) -> Result<OwnedFd, FolderError> {
-        let failed = |error: Errno| self.failed("open", inner, error.into());
-        let fd = tree::open(&self.fd, inner).map_err(failed)?;
-        if rustix::fs::fstat(&fd).map_err(failed)?.st_uid == rustix::process::geteuid().as_raw() {
-            return Ok(fd);
-        }
-        Err(FolderError::NotOurs { path: self.path().join(inner), what: "another user's folder" })
+        self.remove_tree(COMMIT)
     }
 }
 
@@ -144,96 +96,96 @@ mod tests {
     use super::*;
     use crate::config::SymlinkMode;
 
-    fn files(generation: &str) -> Vec<NewFile> {
-        ["key", "tlscert"].map(|name| (name.to_owned(), format!("{name} {generation}").into_bytes())).to_vec()
+    fn files(version: &str) -> Vec<NewFile> {
+        ["key", "tlscert"].map(|name| (name.to_owned(), format!("{name} {version}").into_bytes())).to_vec()
     }
 
-    fn open(path: &Path) -> Folder {
-        Folder::open(path, SymlinkMode::TrySecure).unwrap()
+    fn open(path: &Path) -> DirectoryHandle {
+        DirectoryHandle::open(path, SymlinkMode::TrySecure).unwrap()
     }
 
-    fn commit(folder: &Folder, generation: &str) {
-        folder.commit(&files(generation), &Grant::default()).unwrap();
+    fn commit(directory: &DirectoryHandle, version: &str) {
+        directory.commit(&files(version), &ReaderGrant::default()).unwrap();
     }
 
-    fn generation(folder: &Folder) -> [String; 2] {
-        ["key", "tlscert"].map(|name| String::from_utf8(folder.read(name).unwrap().unwrap()).unwrap())
+    fn contents(directory: &DirectoryHandle) -> [String; 2] {
+        ["key", "tlscert"].map(|name| String::from_utf8(directory.read(name).unwrap().unwrap()).unwrap())
     }
 
     #[test]
-    fn a_set_replaces_the_one_before_and_leaves_nothing_else() {
+    fn a_set_replaces_the_previous_one_and_leaves_nothing_else() {
         let root = tempfile::tempdir().unwrap();
-        let folder = open(root.path());
-        commit(&folder, "1");
-        commit(&folder, "2");
-        assert_eq!(generation(&folder), ["key 2", "tlscert 2"]);
+        let directory = open(root.path());
+        commit(&directory, "1");
+        commit(&directory, "2");
+        assert_eq!(contents(&directory), ["key 2", "tlscert 2"]);
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 3, "with .tbot-lock");
     }
 
     #[test]
-    fn two_writers_of_one_folder_do_not_mix_their_sets() {
+    fn two_writers_of_one_directory_do_not_mix_their_sets() {
         let root = tempfile::tempdir().unwrap();
         std::thread::scope(|scope| {
             for writer in ["a", "b"] {
-                let folder = open(root.path());
+                let directory = open(root.path());
                 scope.spawn(move || {
                     for round in 0..20 {
-                        commit(&folder, &format!("{writer}{round}"));
+                        commit(&directory, &format!("{writer}{round}"));
                     }
                 });
             }
         });
-        let [key, cert] = generation(&open(root.path()));
+        let [key, cert] = contents(&open(root.path()));
         assert_eq!(key.strip_prefix("key "), cert.strip_prefix("tlscert "));
     }
 
     #[test]
-    fn modes_that_somebody_set_are_kept() {
+    fn a_mode_that_somebody_set_is_kept() {
         let root = tempfile::tempdir().unwrap();
-        let folder = open(root.path());
-        commit(&folder, "1");
+        let directory = open(root.path());
+        commit(&directory, "1");
         let mode = |name: &str| fs::metadata(root.path().join(name)).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode("key"), 0o600);
         fs::set_permissions(root.path().join("key"), fs::Permissions::from_mode(0o640)).unwrap();
-        commit(&folder, "2");
+        commit(&directory, "2");
         assert_eq!((mode("key"), mode("tlscert")), (0o640, 0o600));
     }
 
     #[test]
-    fn what_stopped_before_it_counted_is_rolled_back() {
+    fn a_set_interrupted_before_the_commit_is_rolled_back() {
         let root = tempfile::tempdir().unwrap();
-        let folder = open(root.path());
-        commit(&folder, "1");
+        let directory = open(root.path());
+        commit(&directory, "1");
         // As after a crash in step 1: one of two files is staged.
         fs::create_dir(root.path().join(STAGED)).unwrap();
         fs::write(root.path().join(STAGED).join("key"), "key 2").unwrap();
-        assert_eq!(folder.recover().unwrap(), Recovered::RolledBack);
-        assert_eq!(generation(&folder), ["key 1", "tlscert 1"]);
-        assert_eq!(folder.recover().unwrap(), Recovered::Nothing);
+        assert_eq!(directory.recover().unwrap(), Recovery::RolledBack);
+        assert_eq!(contents(&directory), ["key 1", "tlscert 1"]);
+        assert_eq!(directory.recover().unwrap(), Recovery::NotNeeded);
     }
 
     #[test]
-    fn what_stopped_after_it_counted_is_completed() {
+    fn a_set_interrupted_after_the_commit_is_completed() {
         let root = tempfile::tempdir().unwrap();
-        let folder = open(root.path());
-        commit(&folder, "1");
-        // As after a crash in step 3: `key` is in its place, `tlscert` is not.
+        let directory = open(root.path());
+        commit(&directory, "1");
+        // As after a crash in step 3: `key` is at its final path, `tlscert` is not.
         fs::create_dir(root.path().join(COMMIT)).unwrap();
         fs::write(root.path().join("key"), "key 2").unwrap();
         fs::write(root.path().join(COMMIT).join("tlscert"), "tlscert 2").unwrap();
-        assert_eq!(folder.recover().unwrap(), Recovered::Completed);
-        assert_eq!(generation(&folder), ["key 2", "tlscert 2"]);
-        assert_eq!(folder.recover().unwrap(), Recovered::Nothing);
+        assert_eq!(directory.recover().unwrap(), Recovery::Completed);
+        assert_eq!(contents(&directory), ["key 2", "tlscert 2"]);
+        assert_eq!(directory.recover().unwrap(), Recovery::NotNeeded);
     }
 
     #[test]
-    fn a_sub_folder_goes_with_its_set() {
+    fn a_subdirectory_is_replaced_with_its_set() {
         let root = tempfile::tempdir().unwrap();
-        let folder = open(root.path());
-        for generation in ["1", "2"] {
-            let mut files = files(generation);
-            files.push(("cockroach/node.key".to_owned(), generation.as_bytes().to_vec()));
-            folder.commit(&files, &Grant::default()).unwrap();
+        let directory = open(root.path());
+        for version in ["1", "2"] {
+            let mut files = files(version);
+            files.push(("cockroach/node.key".to_owned(), version.as_bytes().to_vec()));
+            directory.commit(&files, &ReaderGrant::default()).unwrap();
         }
         assert_eq!(fs::read_to_string(root.path().join("cockroach/node.key")).unwrap(), "2");
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 4, "with .tbot-lock");

@@ -1,10 +1,11 @@
-//! A folder that is held open: every file is reached through it, whatever becomes of the path. One I/O edge.
+//! A directory that is held open: every file is accessed through its descriptor, even if the path changes meanwhile.
 //!
-//! Symbolic links are refused in the whole path (`symlinks: secure`, and `try-secure` where the kernel can) once,
-//! when the folder is opened; from then on names are taken from the open folder and links are never followed.
+//! Symbolic links are refused in the whole path (`symlinks: secure`, and `try-secure` if the kernel can) once, when the
+//! directory is opened. After that, names are resolved relative to the descriptor, and links are never followed.
 
+mod create;
+mod error;
 mod lock;
-mod open;
 pub(in crate::agent) mod tree;
 
 use std::fs::File;
@@ -12,72 +13,50 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use crate::agent::destination::permissions::Grant;
+pub use error::{DirectoryError, Obstacle};
+
+use crate::agent::destination::permissions::ReaderGrant;
 use crate::config::SymlinkMode;
 
-/// An empty file, written before each renewal to see that writing works.
+/// An empty file that tests, before each request to the server, whether files can be written. Not removed afterwards.
 const WRITE_TEST: &str = ".write-test";
-const LOCK: &str = "lock";
+/// The file that the Go agent locks, too.
+const STORAGE_LOCK_FILE: &str = "lock";
 
-/// Work in a folder that failed.
-#[derive(Debug, thiserror::Error)]
-pub enum FolderError {
-    /// A system call.
-    #[error("cannot {doing} {path}: {error}{hint}")]
-    Io {
-        /// What was tried, as a verb.
-        doing: &'static str,
-        /// Folder or file.
-        path: PathBuf,
-        /// What the system answered.
-        error: io::Error,
-        /// What to check, with a leading semicolon, or nothing.
-        hint: &'static str,
-    },
-    /// Another agent works with this folder.
-    #[error(
-        "the storage {0} is locked: is another tbot running? two agents with one identity would lock the bot"
-    )]
-    Locked(PathBuf),
-    /// Something lies where the agent keeps what is its own.
-    #[error("{path} is {what}, which this agent did not make: remove it, or use another folder")]
-    NotOurs {
-        /// Where it lies.
-        path: PathBuf,
-        /// What it is.
-        what: &'static str,
-    },
-}
-
-/// An open folder.
+/// An open directory.
 #[derive(Debug)]
-pub(crate) struct Folder {
+pub(crate) struct DirectoryHandle {
     pub(super) fd: OwnedFd,
-    pub(super) path: PathBuf,
+    path: PathBuf,
 }
 
-/// The lock on a storage folder, held until dropped.
+/// The lock on a storage directory, held until dropped.
 #[derive(Debug)]
-pub(crate) struct Lock(#[expect(dead_code, reason = "closing the file releases the lock")] OwnedFd);
+pub(crate) struct StorageLock(#[expect(dead_code, reason = "closing the file releases the lock")] OwnedFd);
 
-impl Folder {
-    /// Opens `path`, and makes it and its parents with mode 0700 where they are not there.
-    pub(crate) fn open(path: &Path, symlinks: SymlinkMode) -> Result<Self, FolderError> {
+impl DirectoryHandle {
+    /// Opens the directory `path`. Creates it and its parents with mode 0700 if they are missing.
+    pub(crate) fn open(path: &Path, symlinks: SymlinkMode) -> Result<Self, DirectoryError> {
         let failed = |error: Errno| {
             let hint = match error {
                 Errno::LOOP => {
-                    "; a symbolic link is in the path: name the real one, or set symlinks: insecure"
+                    "; the path contains a symbolic link: use the real path, or set symlinks: insecure"
                 }
-                Errno::ACCESS => "; check the owner and mode of the folder and its parents",
-                Errno::NOTDIR => "; something on the way is no folder",
+                Errno::ACCESS => "; check the owner and mode of the directory and its parents",
+                Errno::NOTDIR => "; a component of the path is not a directory",
                 _ => "",
             };
-            FolderError::Io { doing: "open the folder", path: path.to_owned(), error: error.into(), hint }
+            DirectoryError::Io {
+                operation: "open the directory",
+                path: path.to_owned(),
+                error: error.into(),
+                hint,
+            }
         };
-        let fd = open::open_or_make(path, symlinks).map_err(failed)?;
+        let fd = create::open_or_create(path, symlinks).map_err(failed)?;
         Ok(Self { fd, path: path.to_owned() })
     }
 
@@ -85,121 +64,170 @@ impl Folder {
         &self.path
     }
 
-    /// A file's content; `None` when there is no such file.
-    pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, FolderError> {
+    /// Returns the content of a file, or `None` if there is no such file.
+    pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, DirectoryError> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
             Ok(fd) => fd,
             Err(Errno::NOENT) => return Ok(None),
-            Err(error) => return Err(self.failed("read", name, error.into())),
+            Err(error) => return Err(self.io_error("read", name, error)),
         };
         let mut content = Vec::new();
-        File::from(fd).read_to_end(&mut content).map_err(|error| self.failed("read", name, error))?;
+        File::from(fd).read_to_end(&mut content).map_err(|error| self.io_error("read", name, error))?;
         Ok(Some(content))
     }
 
-    /// Writes one file in place and makes it durable: for marks, whose content is all or nothing anyway.
-    pub(crate) fn write_mark(&self, name: &str, content: &[u8]) -> Result<(), FolderError> {
-        let failed = |error| self.failed("write", name, error);
-        let mut file = self.create(name, OFlags::TRUNC).map_err(|error| failed(error.into()))?;
-        file.write_all(content).and_then(|()| file.sync_all()).map_err(failed)?;
+    /// Writes one file in place and fsyncs it. Only for notes, whose reader checks the whole content: a crash may leave a
+    /// part of it.
+    pub(crate) fn write_note(&self, name: &str, content: &[u8]) -> Result<(), DirectoryError> {
+        let mut file = self.create_file(name, OFlags::TRUNC, "write")?;
+        file.write_all(content)
+            .and_then(|()| file.sync_all())
+            .map_err(|error| self.io_error("write", name, error))?;
         self.sync()
     }
 
-    /// Removes a file durably; one that is not there is no error.
-    pub(crate) fn remove_mark(&self, name: &str) -> Result<(), FolderError> {
+    /// Removes a file durably. A missing file is not an error.
+    pub(crate) fn remove_note(&self, name: &str) -> Result<(), DirectoryError> {
         match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
             Ok(()) => self.sync(),
             Err(Errno::NOENT) => Ok(()),
-            Err(error) => Err(self.failed("remove", name, error.into())),
+            Err(error) => Err(self.io_error("remove", name, error)),
         }
     }
 
-    /// Sees whether files can be written here.
-    pub(crate) fn test_write(&self) -> Result<(), FolderError> {
-        self.create(WRITE_TEST, OFlags::TRUNC)
-            .map(drop)
-            .map_err(|error| self.failed("write the test file", WRITE_TEST, error.into()))
+    /// Tests whether files can be written here.
+    pub(crate) fn test_write(&self) -> Result<(), DirectoryError> {
+        self.create_file(WRITE_TEST, OFlags::TRUNC, "write the test file").map(drop)
     }
 
-    /// Sees whether this many bytes could be written here, and takes them back.
-    pub(crate) fn test_room(&self, bytes: usize) -> Result<(), FolderError> {
-        let failed = |error| self.failed("write the test file", WRITE_TEST, error);
-        let mut file = self.create(WRITE_TEST, OFlags::TRUNC).map_err(|error| failed(error.into()))?;
+    /// Tests whether this many bytes could be written here, and frees them again.
+    pub(crate) fn test_space(&self, bytes: usize) -> Result<(), DirectoryError> {
+        const OPERATION: &str = "write the test file";
+        let mut file = self.create_file(WRITE_TEST, OFlags::TRUNC, OPERATION)?;
         let written = file.write_all(&vec![0; bytes]);
-        // The Go agent's file is empty, and so is ours, whatever happened.
-        file.set_len(0).and(written).map_err(failed)
+        // Emptied even after a failed write: the Go agent's test file is empty, too.
+        file.set_len(0).and(written).map_err(|error| self.io_error(OPERATION, WRITE_TEST, error))
     }
 
-    /// True when the folder belongs to the user that the agent runs as.
-    pub(crate) fn is_ours(&self) -> Result<bool, FolderError> {
-        let stat = rustix::fs::fstat(&self.fd).map_err(|error| self.failed("look at", ".", error.into()))?;
-        Ok(stat.st_uid == rustix::process::geteuid().as_raw())
+    /// Tests whether readers can be given access to files here.
+    pub(crate) fn test_acl(&self, grant: &ReaderGrant) -> Result<(), DirectoryError> {
+        const OPERATION: &str = "give readers access to";
+        let file = self.create_file(WRITE_TEST, OFlags::TRUNC, OPERATION)?;
+        grant.test(&file.into()).map_err(|error| self.io_error(OPERATION, WRITE_TEST, error))
     }
 
-    /// Sees whether readers can be given access here.
-    pub(crate) fn test_access(&self, grant: &Grant) -> Result<(), FolderError> {
-        let failed = |error: Errno| self.failed("give readers access to", WRITE_TEST, error.into());
-        let file = self.create(WRITE_TEST, OFlags::TRUNC).map_err(failed)?;
-        grant.test(&file.into()).map_err(failed)
+    /// Returns true if the directory belongs to the user that the agent runs as.
+    pub(crate) fn is_owned_by_agent(&self) -> Result<bool, DirectoryError> {
+        Ok(self.stat()?.st_uid == rustix::process::geteuid().as_raw())
     }
 
-    /// Takes the lock that the Go agent takes as well: `flock(2)`, exclusive, on the file `lock`.
-    pub(crate) fn lock(&self) -> Result<Lock, FolderError> {
-        let file =
-            self.create(LOCK, OFlags::empty()).map_err(|error| self.failed("open", LOCK, error.into()))?;
+    /// Takes the lock that the Go agent takes, too: an exclusive `flock(2)` on the file `lock`.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`DirectoryError::Locked`] if another agent holds it.
+    pub(crate) fn lock_storage(&self) -> Result<StorageLock, DirectoryError> {
+        let file = self.create_file(STORAGE_LOCK_FILE, OFlags::empty(), "open")?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Lock(file.into())),
-            Err(Errno::WOULDBLOCK) => Err(FolderError::Locked(self.path.clone())),
-            Err(error) => Err(self.failed("lock", LOCK, error.into())),
+            Ok(()) => Ok(StorageLock(file.into())),
+            Err(Errno::WOULDBLOCK) => Err(DirectoryError::Locked(self.path.clone())),
+            Err(error) => Err(self.io_error("lock", STORAGE_LOCK_FILE, error)),
         }
     }
 
-    /// Makes names durable: what was renamed, created or removed here.
-    pub(crate) fn sync(&self) -> Result<(), FolderError> {
-        rustix::fs::fsync(&self.fd).map_err(|error| FolderError::Io {
-            doing: "make durable",
+    /// Makes created, renamed and removed names durable.
+    pub(crate) fn sync(&self) -> Result<(), DirectoryError> {
+        rustix::fs::fsync(&self.fd).map_err(|error| DirectoryError::Io {
+            operation: "sync",
             path: self.path.clone(),
             error: error.into(),
             hint: "",
         })
     }
 
-    /// What a name in this folder is; links are not followed.
-    pub(super) fn kind(&self, name: &str) -> Result<Option<FileType>, FolderError> {
-        tree::kind(&self.fd, name).map_err(|error| self.failed("look at", name, error.into()))
+    pub(super) fn stat(&self) -> Result<Stat, DirectoryError> {
+        rustix::fs::fstat(&self.fd).map_err(|error| self.io_error("inspect", ".", error))
     }
 
-    /// True when `name` is a folder.
-    pub(super) fn has_folder(&self, name: &str) -> Result<bool, FolderError> {
-        Ok(self.kind(name)? == Some(FileType::Directory))
+    /// Returns the type of the entry `name`, or `None` if there is no such entry. Does not follow links.
+    pub(super) fn file_type(&self, name: &str) -> Result<Option<FileType>, DirectoryError> {
+        tree::file_type(&self.fd, name).map_err(|error| self.io_error("inspect", name, error))
     }
 
-    fn create(&self, name: &str, extra: OFlags) -> Result<File, Errno> {
-        create(&self.fd, name, extra)
+    pub(super) fn is_directory(&self, name: &str) -> Result<bool, DirectoryError> {
+        Ok(self.file_type(name)? == Some(FileType::Directory))
     }
 
-    pub(super) fn failed(&self, doing: &'static str, name: &str, error: io::Error) -> FolderError {
-        let hint = match Errno::from_io_error(&error) {
-            Some(Errno::LOOP) => "; it is a symbolic link, which is never followed here: remove it",
-            Some(Errno::ACCESS | Errno::PERM) => "; check the owner and mode of the folder and the file",
-            Some(Errno::NOSPC) => "; the disk is full",
-            Some(Errno::DQUOT) => "; this user's share of the disk is full",
-            Some(Errno::FBIG) => {
-                "; this process may not write files of this size: raise its limit (ulimit -f)"
-            }
-            Some(Errno::MFILE) => "; this process may not open more files: raise its limit (ulimit -n)",
-            Some(Errno::NOTSUP) => "; the file system does not know this",
-            _ => "",
+    /// Creates a subdirectory with mode 0700. An existing entry of this name is an error.
+    pub(super) fn create_subdirectory(&self, name: &str) -> Result<(), DirectoryError> {
+        rustix::fs::mkdirat(&self.fd, name, Mode::RWXU)
+            .map_err(|error| self.io_error("create the directory", name, error))
+    }
+
+    /// Opens a subdirectory that only the agent may have created. Refuses another user's.
+    pub(super) fn open_own_subdirectory(&self, name: &str) -> Result<OwnedFd, DirectoryError> {
+        let failed = |error: Errno| self.io_error("open", name, error);
+        let fd = tree::open(&self.fd, name).map_err(failed)?;
+        if rustix::fs::fstat(&fd).map_err(failed)?.st_uid == rustix::process::geteuid().as_raw() {
+            return Ok(fd);
+        }
+        Err(self.obstructed(name, Obstacle::ForeignDirectory))
+    }
+
+    /// Removes an entry, and everything in it if it is a directory, durably.
+    pub(super) fn remove_tree(&self, name: &str) -> Result<(), DirectoryError> {
+        tree::remove(&self.fd, name).map_err(|error| self.io_error("remove", name, error))?;
+        self.sync()
+    }
+
+    /// Returns an error unless `file`, opened as `name`, is a regular file with a single link and one of these owners:
+    /// writing to any other file could change something outside the directory, or disclose a key.
+    pub(super) fn refuse_foreign_file(
+        &self,
+        name: &str,
+        file: &Stat,
+        owners: &[u32],
+    ) -> Result<(), DirectoryError> {
+        let obstacle = if FileType::from_raw_mode(file.st_mode) != FileType::RegularFile {
+            Obstacle::SpecialFile
+        } else if file.st_nlink != 1 {
+            Obstacle::HardLinkedFile
+        } else if !owners.contains(&file.st_uid) {
+            Obstacle::ForeignFile
+        } else {
+            return Ok(());
         };
-        FolderError::Io { doing, path: self.path.join(name), error, hint }
+        Err(self.obstructed(name, obstacle))
+    }
+
+    pub(super) fn obstructed(&self, name: &str, obstacle: Obstacle) -> DirectoryError {
+        DirectoryError::Obstructed { path: self.path.join(name), obstacle }
+    }
+
+    pub(super) fn io_error(
+        &self,
+        operation: &'static str,
+        name: &str,
+        error: impl Into<io::Error>,
+    ) -> DirectoryError {
+        DirectoryError::io(operation, self.path.join(name), error.into())
+    }
+
+    fn create_file(
+        &self,
+        name: &str,
+        extra: OFlags,
+        operation: &'static str,
+    ) -> Result<File, DirectoryError> {
+        create_file(&self.fd, name, extra).map_err(|error| self.io_error(operation, name, error))
     }
 }
 
-/// Opens a file to write to it; a new one has mode 0600.
-pub(super) fn create(folder: &OwnedFd, name: &str, extra: OFlags) -> Result<File, Errno> {
+/// Opens a file for writing, without following links. Creates it with mode 0600 if it is missing.
+pub(super) fn create_file(directory: &OwnedFd, name: &str, extra: OFlags) -> Result<File, Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | extra;
-    rustix::fs::openat(folder, name, flags, Mode::RUSR | Mode::WUSR).map(File::from)
+    rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR).map(File::from)
 }
 
 #[cfg(test)]
@@ -209,48 +237,55 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_are_made_private_and_files_too() {
+    fn directories_and_files_are_created_private() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("a/b");
-        let folder = Folder::open(&path, SymlinkMode::Secure).unwrap();
-        folder.test_write().unwrap();
+        let directory = DirectoryHandle::open(&path, SymlinkMode::Secure).unwrap();
+        directory.test_write().unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&path), 0o700);
         assert_eq!(mode(&path.join(WRITE_TEST)), 0o600);
-        assert_eq!(folder.read("nothing").unwrap(), None);
+        assert_eq!(directory.read("missing").unwrap(), None);
     }
 
     #[test]
-    fn links_in_the_path_are_followed_only_when_told_so() {
+    fn links_in_the_path_are_followed_only_if_insecure() {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("real")).unwrap();
         let linked = root.path().join("link");
         symlink(root.path().join("real"), &linked).unwrap();
         for mode in [SymlinkMode::Secure, SymlinkMode::TrySecure] {
-            let refused = Folder::open(&linked, mode).unwrap_err().to_string();
-            assert!(refused.contains("symbolic link"), "{refused}");
+            match DirectoryHandle::open(&linked, mode).unwrap_err() {
+                DirectoryError::Io { path, error, hint, .. } => {
+                    assert_eq!(path, linked);
+                    assert_eq!(Errno::from_io_error(&error), Some(Errno::LOOP));
+                    assert!(!hint.is_empty());
+                }
+                error => panic!("{error}"),
+            }
         }
-        Folder::open(&linked, SymlinkMode::Insecure).unwrap();
+        DirectoryHandle::open(&linked, SymlinkMode::Insecure).unwrap();
     }
 
     #[test]
     fn a_file_that_is_a_link_is_never_followed() {
         let root = tempfile::tempdir().unwrap();
-        let folder = Folder::open(root.path(), SymlinkMode::Insecure).unwrap();
+        let directory = DirectoryHandle::open(root.path(), SymlinkMode::Insecure).unwrap();
         std::fs::write(root.path().join("target"), "secret").unwrap();
         symlink(root.path().join("target"), root.path().join("key")).unwrap();
-        assert!(folder.read("key").is_err());
-        assert!(folder.write_mark("key", b"x").is_err());
+        assert!(directory.read("key").is_err());
+        assert!(directory.write_note("key", b"x").is_err());
         assert_eq!(std::fs::read_to_string(root.path().join("target")).unwrap(), "secret");
     }
 
     #[test]
-    fn two_agents_cannot_hold_one_storage() {
+    fn only_one_agent_can_lock_a_storage() {
         let root = tempfile::tempdir().unwrap();
-        let [first, second] = [0, 1].map(|_| Folder::open(root.path(), SymlinkMode::TrySecure).unwrap());
-        let held = first.lock().unwrap();
-        assert!(matches!(second.lock(), Err(FolderError::Locked(_))));
-        drop(held);
-        second.lock().unwrap();
+        let [first, second] =
+            [0, 1].map(|_| DirectoryHandle::open(root.path(), SymlinkMode::TrySecure).unwrap());
+        let lock = first.lock_storage().unwrap();
+        assert!(matches!(second.lock_storage(), Err(DirectoryError::Locked(path)) if path == root.path()));
+        drop(lock);
+        second.lock_storage().unwrap();
     }
 }

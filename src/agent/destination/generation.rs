@@ -1,349 +1,296 @@
-//! An output's files as one set that is switched at once: a folder a generation, and one link. One I/O edge.
+//! Replaces an output's files as one set at a single moment: one directory per generation, and one link to the current
+//! generation.
 //!
 //! ```text
-//! identity ─► ..data/identity        what others open: links that stay
+//! identity ─► ..data/identity        what other programs open: links that stay
 //! key ─► ..data/key
 //! ..data ─► ..7                      the one link that is switched
 //! ..7/identity, ..7/key              a generation: complete before anything points to it, never changed afterwards
 //! ```
 //!
-//! Who resolves `..data` once, or opens one file, sees one generation, at any moment and after a power cut. The layout is
-//! that of volumes in Kubernetes, so what watches those can watch these.
+//! A program that resolves `..data` once, or opens a single file, sees one generation, at any moment and after a power
+//! cut. The layout is that of Kubernetes volumes, so programs that watch those can watch these.
 //!
-//! 1. Plain files of the same names, as an earlier version or the Go agent leaves them, become a generation of their
-//!    own first: it is switched to, and they turn into links. Nothing changes for a reader, at no moment.
-//! 2. The next generation is written: new files, and hard links to what the set does not replace. All is fsynced.
-//! 3. `..data_tmp` is made to point to it, and renamed to `..data`. This is the moment that counts. It is made durable.
+//! 1. Plain files of the same names, as left by an earlier version or the Go agent, are first migrated to a generation
+//!    of the same content: `..data` points to it, and the files are replaced by links. Readers see no change.
+//! 2. The next generation is written: new files, and hard links to the files that the set does not replace. Everything
+//!    is fsynced.
+//! 3. The link `..data_tmp` to the new generation is created and renamed to `..data`. This commits the set; it is fsynced.
 //! 4. The old generation is removed.
 //!
-//! A crash before 3 leaves a folder that nothing points to, and one after it the old generation; both are swept away
-//! at the next start.
+//! A crash before step 3 leaves a directory that nothing points to; a crash after it leaves the old generation. Both are
+//! removed at the next start.
+
+mod layout;
 
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 
-use crate::agent::destination::atomic_write::NewFile;
-use crate::agent::destination::directory::{Folder, FolderError, tree};
-use crate::agent::destination::permissions::{Grant, Rights};
+use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, Obstacle, tree};
+use crate::agent::destination::permissions::{Permissions, ReaderGrant};
+use crate::agent::destination::staging::NewFile;
+use layout::{CURRENT, generation_name, generation_number};
 
-const CURRENT: &str = "..data";
-const SWITCH: &str = "..data_tmp";
-/// What takes a visible name's place, before it does.
-const VISIBLE: &str = "..link_tmp";
-/// A plain sub-folder that has become a generation's.
-const REPLACED: &str = "..replaced_tmp";
+/// The new link to a generation, before it replaces [`CURRENT`].
+const CURRENT_TMP: &str = "..data_tmp";
+/// The new link, file or subdirectory for a visible name, before it replaces the old one.
+const VISIBLE_TMP: &str = "..link_tmp";
+/// A plain subdirectory that was migrated, until it is removed.
+const MIGRATED_TMP: &str = "..replaced_tmp";
 
-/// The number of a generation.
-type Number = u64;
+impl DirectoryHandle {
+    /// Replaces these files as one set. Other files of the current generation are carried over to the next. A replaced
+    /// file keeps its mode, group and ACL; a new one has mode 0600.
+    pub(crate) fn write_generation(
+        &self,
+        files: &[NewFile],
+        grant: &ReaderGrant,
+    ) -> Result<(), DirectoryError> {
+        let _lock = self.lock_for_update()?;
+        self.recover_locked()?;
+        self.remove_stale()?;
+        grant
+            .apply_to_directory(&self.fd)
+            .map_err(|error| self.io_error("give readers access to", ".", error))?;
+        let names: BTreeSet<&str> = files.iter().map(|(name, _)| tree::top_level(name)).collect();
+        self.migrate_plain_files(&names)?;
 
-impl Folder {
-    /// Replaces these files by new ones, as one set. Other files of the current generation go on into the next. A file
-    /// keeps its mode, group and access list; a new one has mode 0600.
-    pub(crate) fn switch(&self, files: &[NewFile], grant: &Grant) -> Result<(), FolderError> {
-        let _alone = self.alone()?;
-        self.put_in_order()?;
-        self.sweep()?;
-        grant.folder(&self.fd).map_err(|error| self.failed("let readers into", ".", error.into()))?;
-        let names: BTreeSet<&str> = files.iter().map(|(name, _)| tree::top(name)).collect();
-        self.adopt(&names)?;
-
-        let old = self.current()?;
-        let next = old.map_or(1, |old| old + 1);
-        let generation = self.new_generation(next)?;
+        let old = self.current_generation()?;
+        let next = next_number(old);
+        let generation = self.create_generation(next)?;
         for (name, content) in files {
-            self.stage(&generation, &folder_of(next), name, content, grant)?;
+            self.stage_file(&generation, &generation_name(next), name, content, grant)?;
         }
         if let Some(old) = old {
             let replaced: BTreeSet<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
-            let old = self.open_inner(&folder_of(old))?;
+            let old = self.open_own_subdirectory(&generation_name(old))?;
             self.carry_over(&old, &generation, |name| !replaced.contains(name))?;
         }
         self.finish_generation(&generation, next)?;
-        for name in names {
-            if self.kind(name)?.is_none() {
-                self.link(name)?;
+        self.restore_links(names)?;
+        self.sync()?;
+        self.switch_to(next)?;
+        old.map_or(Ok(()), |old| self.remove_tree(&generation_name(old)))
+    }
+
+    /// Removes what a crash left, and restores missing links.
+    pub(crate) fn recover_generations(&self) -> Result<(), DirectoryError> {
+        let _lock = self.lock_for_update()?;
+        self.remove_stale()?;
+        let Some(generation) = self.open_current_generation()? else { return Ok(()) };
+        let names = self.visible_names(&generation)?;
+        self.restore_links(names.iter().map(String::as_str))
+    }
+
+    /// Turns links back into plain files of the same content, for `symlinks: secure` and for file systems without links.
+    pub(crate) fn restore_plain_files(&self) -> Result<(), DirectoryError> {
+        let _lock = self.lock_for_update()?;
+        self.remove_stale()?;
+        let Some(number) = self.current_generation()? else { return Ok(()) };
+        let generation = self.open_own_subdirectory(&generation_name(number))?;
+        for name in self.visible_names(&generation)? {
+            if self.is_own_link(&name)? {
+                self.restore_plain_file(&generation, &name)
+                    .map_err(|error| self.io_error("replace the link", &name, error))?;
             }
         }
         self.sync()?;
-        self.point_to(next)?;
-        old.map_or(Ok(()), |old| self.remove_folder(&folder_of(old)))
+        self.remove_tree(CURRENT)?;
+        self.remove_tree(&generation_name(number))
     }
 
-    /// Removes what a crash left, and restores links that are missing.
-    pub(crate) fn recover_generations(&self) -> Result<(), FolderError> {
-        let _alone = self.alone()?;
-        self.sweep()?;
-        let Some(number) = self.current()? else { return Ok(()) };
-        for name in self.names_of(&self.open_inner(&folder_of(number))?)? {
-            if self.kind(&name)?.is_none() {
-                self.link(&name)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Turns links back into plain files of the same content, for `symlinks: secure` and for who refuses links.
-    pub(crate) fn leave_generations(&self) -> Result<(), FolderError> {
-        let _alone = self.alone()?;
-        self.sweep()?;
-        let Some(number) = self.current()? else { return Ok(()) };
-        let generation = self.open_inner(&folder_of(number))?;
-        for name in self.names_of(&generation)? {
-            if self.is_our_link(&name)? {
-                self.replace_link(&generation, &name)
-                    .map_err(|error| self.failed("turn into a plain file", &name, error.into()))?;
-            }
-        }
-        self.sync()?;
-        tree::remove(&self.fd, CURRENT).map_err(|error| self.failed("remove", CURRENT, error.into()))?;
-        self.sync()?;
-        self.remove_folder(&folder_of(number))
-    }
-
-    /// True where sets can be switched: there is one already, or the file system has symbolic and hard links.
-    pub(crate) fn has_links(&self) -> Result<bool, FolderError> {
-        if self.kind(CURRENT)?.is_some() {
+    /// Returns true if generations can be used: there is one already, or the file system has symbolic and hard links.
+    pub(crate) fn supports_links(&self) -> Result<bool, DirectoryError> {
+        if self.file_type(CURRENT)?.is_some() {
             return Ok(true);
         }
-        let _alone = self.alone()?;
-        let probe = || {
-            rustix::fs::symlinkat(CURRENT, &self.fd, VISIBLE)?;
-            rustix::fs::linkat(&self.fd, VISIBLE, &self.fd, SWITCH, AtFlags::empty())
+        let _lock = self.lock_for_update()?;
+        let create_links = || {
+            rustix::fs::symlinkat(CURRENT, &self.fd, VISIBLE_TMP)?;
+            rustix::fs::linkat(&self.fd, VISIBLE_TMP, &self.fd, CURRENT_TMP, AtFlags::empty())
         };
         let remove = |name| tree::remove(&self.fd, name);
-        let linked = remove(VISIBLE).and_then(|()| remove(SWITCH)).and_then(|()| probe());
-        for left in [VISIBLE, SWITCH] {
-            remove(left).map_err(|error| self.failed("remove", left, error.into()))?;
+        let created = remove(VISIBLE_TMP).and_then(|()| remove(CURRENT_TMP)).and_then(|()| create_links());
+        for name in [VISIBLE_TMP, CURRENT_TMP] {
+            remove(name).map_err(|error| self.io_error("remove", name, error))?;
         }
-        match linked {
+        match created {
             Ok(()) => Ok(true),
             Err(Errno::PERM | Errno::NOTSUP | Errno::NOSYS) => Ok(false),
-            Err(error) => Err(self.failed("make a link", VISIBLE, error.into())),
+            Err(error) => Err(self.io_error("create the link", VISIBLE_TMP, error)),
         }
     }
 
-    /// Who may read the file that a name leads to. Refuses links and other things that the agent did not put there.
-    pub(super) fn rights_of(&self, name: &str) -> Result<Option<Rights>, FolderError> {
-        let top = tree::top(name);
-        let failed = |error: Errno| self.failed("look at", name, error.into());
-        let inner = match self.kind(top)? {
-            None => return Ok(None),
-            Some(FileType::RegularFile | FileType::Directory) => None,
-            Some(FileType::Symlink) if self.is_our_link(top)? => match self.current()? {
-                Some(number) => Some(self.open_inner(&folder_of(number))?),
-                None => return Ok(None),
-            },
-            Some(kind) => return Err(self.foreign(top, kind)),
-        };
-        // Not waiting: it may have become a pipe by now.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = tree::at(inner.as_ref().unwrap_or(&self.fd), name, false, |folder, file| {
-            rustix::fs::openat(folder, file, flags, Mode::empty())
-        });
-        match file {
-            Ok(file) => Rights::of(&file).map(Some).map_err(failed),
-            Err(Errno::NOENT) => Ok(None),
-            Err(error) => Err(failed(error)),
-        }
-    }
-
-    /// The generation that is pointed to.
-    fn current(&self) -> Result<Option<Number>, FolderError> {
-        match self.kind(CURRENT)? {
-            None => Ok(None),
-            Some(FileType::Symlink) => {
-                let number = self.target(CURRENT)?.as_deref().and_then(number_of);
-                number.map(Some).ok_or_else(|| self.foreign(CURRENT, FileType::Symlink))
-            }
-            Some(kind) => Err(self.foreign(CURRENT, kind)),
-        }
-    }
-
-    /// Removes generations that nothing points to, and links that were not renamed to their place.
-    fn sweep(&self) -> Result<(), FolderError> {
-        let current = self.current()?;
-        let entries = tree::entries(&self.fd).map_err(|error| self.failed("list", ".", error.into()))?;
-        for (name, kind) in entries {
-            let is_old = number_of(&name).is_some_and(|number| Some(number) != current);
-            if !is_old && ![SWITCH, VISIBLE, REPLACED].contains(&name.as_str()) {
+    /// Removes generations that nothing points to, and temporary entries that were not renamed.
+    fn remove_stale(&self) -> Result<(), DirectoryError> {
+        let current = self.current_generation()?;
+        let entries = tree::entries(&self.fd).map_err(|error| self.io_error("list", ".", error))?;
+        for (name, file_type) in entries {
+            let is_old = generation_number(&name).is_some_and(|number| Some(number) != current);
+            if !is_old && ![CURRENT_TMP, VISIBLE_TMP, MIGRATED_TMP].contains(&name.as_str()) {
                 continue;
             }
-            if kind == FileType::Directory {
-                drop(self.open_inner(&name)?);
+            if file_type == FileType::Directory {
+                // Only to check the owner.
+                self.open_own_subdirectory(&name)?;
             }
-            self.remove_folder(&name)?;
+            self.remove_tree(&name)?;
         }
         Ok(())
     }
 
-    /// Makes plain files with these names a generation, with the content that they have.
-    fn adopt(&self, names: &BTreeSet<&str>) -> Result<(), FolderError> {
+    /// Turns plain files and subdirectories with these names into a generation of the same content, and links to it.
+    fn migrate_plain_files(&self, names: &BTreeSet<&str>) -> Result<(), DirectoryError> {
         let mut plain = BTreeSet::new();
         for name in names {
-            match self.kind(name)? {
+            match self.file_type(name)? {
                 None => {}
                 Some(FileType::RegularFile | FileType::Directory) => {
                     plain.insert(*name);
                 }
-                Some(FileType::Symlink) if self.is_our_link(name)? => {}
-                Some(kind) => return Err(self.foreign(name, kind)),
+                Some(FileType::Symlink) if self.is_own_link(name)? => {}
+                Some(file_type) => return Err(self.obstructed(name, Obstacle::of_type(file_type))),
             }
         }
         if plain.is_empty() {
             return Ok(());
         }
-        let old = self.current()?;
-        let next = old.map_or(1, |old| old + 1);
-        let generation = self.new_generation(next)?;
+        let old = self.current_generation()?;
+        let next = next_number(old);
+        let generation = self.create_generation(next)?;
         for name in &plain {
-            self.link_into(&generation, name)
-                .map_err(|error| self.failed("take over", name, error.into()))?;
+            self.link_into(&generation, name).map_err(|error| self.io_error("migrate", name, error))?;
         }
         if let Some(old) = old {
-            let old = self.open_inner(&folder_of(old))?;
-            self.carry_over(&old, &generation, |name| !plain.contains(tree::top(name)))?;
+            let old = self.open_own_subdirectory(&generation_name(old))?;
+            self.carry_over(&old, &generation, |name| !plain.contains(tree::top_level(name)))?;
         }
         self.finish_generation(&generation, next)?;
         self.sync()?;
-        self.point_to(next)?;
+        self.switch_to(next)?;
         for name in plain {
-            if self.has_folder(name)? {
-                rustix::fs::renameat(&self.fd, name, &self.fd, REPLACED)
-                    .map_err(|error| self.failed("rename", name, error.into()))?;
+            // A link can be renamed over a file, but not over a directory.
+            if self.is_directory(name)? {
+                rustix::fs::renameat(&self.fd, name, &self.fd, MIGRATED_TMP)
+                    .map_err(|error| self.io_error("rename", name, error))?;
             }
-            self.link(name)?;
+            self.link_visible(name)?;
         }
         self.sync()?;
-        tree::remove(&self.fd, REPLACED).map_err(|error| self.failed("remove", REPLACED, error.into()))?;
-        old.map_or(Ok(()), |old| self.remove_folder(&folder_of(old)))
+        tree::remove(&self.fd, MIGRATED_TMP).map_err(|error| self.io_error("remove", MIGRATED_TMP, error))?;
+        old.map_or(Ok(()), |old| self.remove_tree(&generation_name(old)))
     }
 
+    /// Hard-links a plain file, or every file of a plain subdirectory, into a generation.
     fn link_into(&self, generation: &OwnedFd, name: &str) -> Result<(), Errno> {
-        if tree::kind(&self.fd, name)? != Some(FileType::Directory) {
-            return tree::link(&self.fd, name, generation, name);
+        if tree::file_type(&self.fd, name)? != Some(FileType::Directory) {
+            return tree::hard_link(&self.fd, name, generation, name);
         }
-        let folder = tree::open(&self.fd, name)?;
-        let copy = tree::open_or_make(generation, name)?;
-        for (file, kind) in tree::entries(&folder)? {
-            // What cannot be taken over whole is not taken over.
-            if kind != FileType::RegularFile {
+        let directory = tree::open(&self.fd, name)?;
+        let copy = tree::open_or_create(generation, name)?;
+        for (file, file_type) in tree::entries(&directory)? {
+            // The subdirectory is removed afterwards, so nothing in it may be left out.
+            if file_type != FileType::RegularFile {
                 return Err(Errno::NOTEMPTY);
             }
-            tree::link(&folder, &file, &copy, &file)?;
+            tree::hard_link(&directory, &file, &copy, &file)?;
         }
-        Rights::of(&folder)?.keep(&copy)
+        Permissions::read(&directory)?.apply_to(&copy)
     }
 
-    /// Gives the next generation what the old one has and `wanted` names.
+    /// Hard-links the files of the old generation that `is_kept` selects into the next one.
     fn carry_over(
         &self,
         old: &OwnedFd,
         next: &OwnedFd,
-        wanted: impl Fn(&str) -> bool,
-    ) -> Result<(), FolderError> {
+        is_kept: impl Fn(&str) -> bool,
+    ) -> Result<(), DirectoryError> {
         let carry = || {
-            for name in tree::files(old)?.iter().filter(|name| wanted(name)) {
-                tree::link(old, name, next, name)?;
+            for name in tree::files(old)?.iter().filter(|name| is_kept(name)) {
+                tree::hard_link(old, name, next, name)?;
             }
             Ok(())
         };
-        carry().map_err(|error: Errno| self.failed("keep the files of", CURRENT, error.into()))
+        carry().map_err(|error: Errno| self.io_error("carry over the files of", CURRENT, error))
     }
 
-    fn new_generation(&self, number: Number) -> Result<OwnedFd, FolderError> {
-        let name = folder_of(number);
-        self.make_folder(&name)?;
-        self.open_inner(&name)
+    fn create_generation(&self, number: u64) -> Result<OwnedFd, DirectoryError> {
+        let name = generation_name(number);
+        self.create_subdirectory(&name)?;
+        self.open_own_subdirectory(&name)
     }
 
-    /// Lets into the generation who is let into the folder, and makes it durable.
-    fn finish_generation(&self, generation: &OwnedFd, number: Number) -> Result<(), FolderError> {
+    /// Gives the generation and its subdirectories the permissions of the directory, and fsyncs them.
+    fn finish_generation(&self, generation: &OwnedFd, number: u64) -> Result<(), DirectoryError> {
         let finish = || {
-            let around = Rights::of(&self.fd)?;
-            for (name, kind) in tree::entries(generation)? {
-                if kind == FileType::Directory {
-                    around.keep(&tree::open(generation, &name)?)?;
+            let permissions = Permissions::read(&self.fd)?;
+            for (name, file_type) in tree::entries(generation)? {
+                if file_type == FileType::Directory {
+                    permissions.apply_to(&tree::open(generation, &name)?)?;
                 }
             }
-            around.keep(generation)?;
+            permissions.apply_to(generation)?;
             tree::sync(generation)
         };
-        finish().map_err(|error: Errno| self.failed("make durable", &folder_of(number), error.into()))
+        finish().map_err(|error: Errno| self.io_error("sync", &generation_name(number), error))
     }
 
-    /// Switches the one link, durably.
-    fn point_to(&self, number: Number) -> Result<(), FolderError> {
-        self.place_link(&folder_of(number), SWITCH, CURRENT)?;
+    /// Makes a generation the current one, durably.
+    fn switch_to(&self, number: u64) -> Result<(), DirectoryError> {
+        self.replace_with_link(CURRENT, CURRENT_TMP, &generation_name(number))?;
         self.sync()
     }
 
-    /// Makes a visible name a link into whatever generation is current; in place of what was there.
-    fn link(&self, name: &str) -> Result<(), FolderError> {
-        self.place_link(&format!("{CURRENT}/{name}"), VISIBLE, name)
+    /// Creates the links for those of these visible names that are missing.
+    fn restore_links<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<(), DirectoryError> {
+        for name in names {
+            if self.file_type(name)?.is_none() {
+                self.link_visible(name)?;
+            }
+        }
+        Ok(())
     }
 
-    fn place_link(&self, target: &str, temporary: &str, name: &str) -> Result<(), FolderError> {
+    /// Makes a visible name a link into the current generation, whichever that is, replacing a file.
+    fn link_visible(&self, name: &str) -> Result<(), DirectoryError> {
+        self.replace_with_link(name, VISIBLE_TMP, &format!("{CURRENT}/{name}"))
+    }
+
+    fn replace_with_link(&self, name: &str, temporary: &str, target: &str) -> Result<(), DirectoryError> {
         rustix::fs::symlinkat(target, &self.fd, temporary)
             .and_then(|()| rustix::fs::renameat(&self.fd, temporary, &self.fd, name))
-            .map_err(|error| self.failed("make the link", name, error.into()))
+            .map_err(|error| self.io_error("create the link", name, error))
     }
 
-    fn replace_link(&self, generation: &OwnedFd, name: &str) -> Result<(), Errno> {
-        if tree::kind(generation, name)? != Some(FileType::Directory) {
-            tree::link(generation, name, &self.fd, VISIBLE)?;
-            return rustix::fs::renameat(&self.fd, VISIBLE, &self.fd, name);
+    /// Replaces a visible link by the file or subdirectory that it leads to.
+    fn restore_plain_file(&self, generation: &OwnedFd, name: &str) -> Result<(), Errno> {
+        if tree::file_type(generation, name)? != Some(FileType::Directory) {
+            tree::hard_link(generation, name, &self.fd, VISIBLE_TMP)?;
+            return rustix::fs::renameat(&self.fd, VISIBLE_TMP, &self.fd, name);
         }
-        let folder = tree::open(generation, name)?;
-        let copy = tree::open_or_make(&self.fd, VISIBLE)?;
-        for file in tree::files(&folder)? {
-            tree::link(&folder, &file, &copy, &file)?;
+        let directory = tree::open(generation, name)?;
+        let copy = tree::open_or_create(&self.fd, VISIBLE_TMP)?;
+        for file in tree::files(&directory)? {
+            tree::hard_link(&directory, &file, &copy, &file)?;
         }
-        Rights::of(&folder)?.keep(&copy)?;
+        Permissions::read(&directory)?.apply_to(&copy)?;
         rustix::fs::fsync(&copy)?;
-        // A folder cannot be renamed over a link.
+        // A directory cannot be renamed over a link.
         tree::remove(&self.fd, name)?;
-        rustix::fs::renameat(&self.fd, VISIBLE, &self.fd, name)
+        rustix::fs::renameat(&self.fd, VISIBLE_TMP, &self.fd, name)
     }
 
-    fn is_our_link(&self, name: &str) -> Result<bool, FolderError> {
-        Ok(self.target(name)?.is_some_and(|target| target == format!("{CURRENT}/{name}")))
-    }
-
-    fn target(&self, name: &str) -> Result<Option<String>, FolderError> {
-        match rustix::fs::readlinkat(&self.fd, name, Vec::new()) {
-            Ok(target) => Ok(target.into_string().ok()),
-            Err(Errno::INVAL | Errno::NOENT) => Ok(None),
-            Err(error) => Err(self.failed("look at", name, error.into())),
-        }
-    }
-
-    fn names_of(&self, generation: &OwnedFd) -> Result<BTreeSet<String>, FolderError> {
-        let files = tree::files(generation).map_err(|error| self.failed("list", CURRENT, error.into()))?;
-        Ok(files.iter().map(|name| tree::top(name).to_owned()).collect())
-    }
-
-    fn foreign(&self, name: &str, kind: FileType) -> FolderError {
-        let what = match kind {
-            FileType::Symlink => "a symbolic link",
-            FileType::Directory => "a folder",
-            FileType::RegularFile => "a file",
-            _ => "neither a file nor a folder",
-        };
-        FolderError::NotOurs { path: self.path().join(name), what }
+    fn visible_names(&self, generation: &OwnedFd) -> Result<BTreeSet<String>, DirectoryError> {
+        let files = tree::files(generation).map_err(|error| self.io_error("list", CURRENT, error))?;
+        Ok(files.iter().map(|name| tree::top_level(name).to_owned()).collect())
     }
 }
 
-fn folder_of(number: Number) -> String {
-    format!("..{number}")
-}
-
-fn number_of(folder: &str) -> Option<Number> {
-    let number: Number = folder.strip_prefix("..")?.parse().ok()?;
-    // One spelling each: no sign, no zeros in front.
-    (folder_of(number) == folder).then_some(number)
+fn next_number(current: Option<u64>) -> u64 {
+    current.map_or(1, |current| current + 1)
 }
 
 #[cfg(test)]

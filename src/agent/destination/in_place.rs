@@ -1,107 +1,100 @@
-//! Writes files where they are, for folders that somebody else prepared: another owner's, or with another owner's files
-//! (`tbot init`). One I/O edge.
+//! Overwrites files in place, in directories that somebody else prepared: the directory or some of its files belong to
+//! another user (as after the Go agent's `tbot init`).
 //!
-//! Replacing such a file would lose its owner, and with it its readers. Writing in place keeps them, at a price: who
-//! reads in the middle of a renewal may see files of two generations, and a crash may leave them.
+//! Replacing such a file would lose its owner, and with the owner its readers. Writing in place keeps them, but a program
+//! that reads during a renewal may see files of two generations, and a crash may leave them.
 
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
-use rustix::fs::{AtFlags, FileType, OFlags, Stat};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::agent::destination::atomic_write::NewFile;
-use crate::agent::destination::directory::{Folder, FolderError, tree};
-use crate::agent::destination::posix_acl::AccessList;
+use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, create_file, tree};
+use crate::agent::destination::posix_acl::{Acl, AclProblem};
+use crate::agent::destination::staging::NewFile;
 
-impl Folder {
-    /// True when the folder or one of the files is another user's.
-    pub(crate) fn takes_only_writing_in_place(&self, files: &[NewFile]) -> Result<bool, FolderError> {
-        let me = rustix::process::geteuid().as_raw();
-        if self.stat()?.st_uid != me {
+impl DirectoryHandle {
+    /// Returns true if the directory or one of the files belongs to another user.
+    pub(crate) fn requires_in_place_writing(&self, files: &[NewFile]) -> Result<bool, DirectoryError> {
+        let agent = rustix::process::geteuid().as_raw();
+        if self.stat()?.st_uid != agent {
             return Ok(true);
         }
         for (name, _) in files {
-            let stat = tree::at(&self.fd, name, false, |folder, file| {
-                rustix::fs::statat(folder, file, AtFlags::SYMLINK_NOFOLLOW)
+            let stat = tree::with_parent(&self.fd, name, false, |directory, file| {
+                rustix::fs::statat(directory, file, AtFlags::SYMLINK_NOFOLLOW)
             });
             match stat {
-                Ok(stat) if stat.st_uid != me => return Ok(true),
-                // A sub-folder that is a link, or none yet, holds nobody's files.
+                Ok(stat) if stat.st_uid != agent => return Ok(true),
+                // If the subdirectory is missing or a link, there is no such file yet.
                 Ok(_) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
-                Err(error) => return Err(self.failed("look at", name, error.into())),
+                Err(error) => return Err(self.io_error("inspect", name, error)),
             }
         }
         Ok(false)
     }
 
-    /// Writes each file over what it held, and makes it durable. All are opened before the first is changed.
-    pub(crate) fn write_in_place(&self, files: &[NewFile]) -> Result<(), FolderError> {
-        let folder = self.stat()?;
-        let opened = files.iter().map(|(name, content)| Ok((name, content, self.open_old(name, &folder)?)));
-        for (name, content, mut file) in opened.collect::<Result<Vec<_>, FolderError>>()? {
-            // Over the old content rather than after emptying the file: a disk that is full takes nothing away then.
+    /// Overwrites and fsyncs each file. All files are opened before the first one is changed.
+    pub(crate) fn write_in_place(&self, files: &[NewFile]) -> Result<(), DirectoryError> {
+        let owner = self.stat()?.st_uid;
+        let opened =
+            files.iter().map(|(name, content)| Ok((name, content, self.open_for_overwrite(name, owner)?)));
+        for (name, content, mut file) in opened.collect::<Result<Vec<_>, DirectoryError>>()? {
+            // Truncated only afterwards, so that a full disk does not destroy the old content.
             let written = file
                 .rewind()
                 .and_then(|()| file.write_all(content))
                 .and_then(|()| file.set_len(content.len().try_into().unwrap_or(u64::MAX)))
                 .and_then(|()| file.sync_all());
-            written.map_err(|error| self.failed("write", name, error))?;
+            written.map_err(|error| self.io_error("write", name, error))?;
         }
         self.sync()
     }
 
-    /// What is wrong with the access lists of the folder and of these files.
-    pub(crate) fn access_problem(&self, files: &[NewFile]) -> Result<Option<String>, FolderError> {
-        if let Some(problem) = problem(&self.fd).map_err(|error| self.failed("look at", ".", error.into()))? {
-            return Ok(Some(format!("{}: {problem}", self.path().display())));
+    /// Returns the first problem with the ACLs of the directory and of these files, and its path.
+    pub(crate) fn find_acl_problem(
+        &self,
+        files: &[NewFile],
+    ) -> Result<Option<(PathBuf, AclProblem)>, DirectoryError> {
+        let problem = acl_problem(&self.fd).map_err(|error| self.io_error("inspect", ".", error))?;
+        if let Some(problem) = problem {
+            return Ok(Some((self.path().to_owned(), problem)));
         }
         for (name, _) in files {
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            let file = tree::at(&self.fd, name, false, |folder, file| {
-                rustix::fs::openat(folder, file, flags, rustix::fs::Mode::empty())
+            let file = tree::with_parent(&self.fd, name, false, |directory, file| {
+                rustix::fs::openat(directory, file, flags, Mode::empty())
             });
-            match file.and_then(|file| problem(&file)) {
-                Ok(Some(problem)) => {
-                    return Ok(Some(format!("{}: {problem}", self.path().join(name).display())));
-                }
+            match file.and_then(|file| acl_problem(&file)) {
+                Ok(Some(problem)) => return Ok(Some((self.path().join(name), problem))),
                 Ok(None) | Err(Errno::NOENT) => {}
-                Err(error) => return Err(self.failed("look at", name, error.into())),
+                Err(error) => return Err(self.io_error("inspect", name, error)),
             }
         }
         Ok(None)
     }
 
-    /// Opens a file to write over it; makes it where it is not there. Refuses what may be another file than it seems.
-    fn open_old(&self, name: &str, folder: &Stat) -> Result<File, FolderError> {
-        let opened = tree::at(&self.fd, name, true, |fd, file| {
-            crate::agent::destination::directory::create(fd, file, OFlags::NONBLOCK)
+    /// Opens a file for overwriting, and creates it if it is missing. Refuses everything but a regular
+    /// file with a single link that belongs to the agent, root or the directory's owner.
+    fn open_for_overwrite(&self, name: &str, directory_owner: u32) -> Result<File, DirectoryError> {
+        let opened = tree::with_parent(&self.fd, name, true, |directory, file| {
+            create_file(directory, file, OFlags::NONBLOCK)
         });
-        let file = opened.map_err(|error| self.failed("write", name, error.into()))?;
-        let stat = rustix::fs::fstat(&file).map_err(|error| self.failed("look at", name, error.into()))?;
-        let me = rustix::process::geteuid().as_raw();
-        let what = if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            "no file"
-        } else if stat.st_nlink != 1 {
-            "a file with a second name elsewhere"
-        } else if ![me, folder.st_uid, 0].contains(&stat.st_uid) {
-            "a file of a user who owns neither the folder nor the agent"
-        } else {
-            return Ok(file);
-        };
-        Err(FolderError::NotOurs { path: self.path().join(name), what })
-    }
-
-    fn stat(&self) -> Result<Stat, FolderError> {
-        rustix::fs::fstat(&self.fd).map_err(|error| self.failed("look at", ".", error.into()))
+        let file = opened.map_err(|error| self.io_error("write", name, error))?;
+        let stat = rustix::fs::fstat(&file).map_err(|error| self.io_error("inspect", name, error))?;
+        let agent = rustix::process::geteuid().as_raw();
+        self.refuse_foreign_file(name, &stat, &[agent, directory_owner, 0])?;
+        Ok(file)
     }
 }
 
-fn problem(file: &OwnedFd) -> Result<Option<&'static str>, Errno> {
-    match AccessList::read(file)? {
-        Some(list) => Ok(list.problem()),
-        None if rustix::fs::fstat(file)?.st_mode & 0o077 != 0 => Ok(Some("others than its owner may use it")),
+fn acl_problem(file: &OwnedFd) -> Result<Option<AclProblem>, Errno> {
+    match Acl::read(file)? {
+        Some(acl) => Ok(acl.problem()),
+        None if rustix::fs::fstat(file)?.st_mode & 0o077 != 0 => Ok(Some(AclProblem::OthersHaveAccess)),
         None => Ok(None),
     }
 }
@@ -119,14 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn files_stay_the_same_files() {
+    fn files_keep_their_inodes() {
         let root = tempfile::tempdir().unwrap();
-        let folder = Folder::open(root.path(), SymlinkMode::TrySecure).unwrap();
-        assert!(!folder.takes_only_writing_in_place(&files("")).unwrap(), "all is ours");
-        folder.write_in_place(&files("a long text")).unwrap();
+        let directory = DirectoryHandle::open(root.path(), SymlinkMode::TrySecure).unwrap();
+        assert!(!directory.requires_in_place_writing(&files("")).unwrap(), "the agent owns everything");
+        directory.write_in_place(&files("a long string")).unwrap();
         let inode = || fs::metadata(root.path().join("key")).unwrap().ino();
         let before = inode();
-        folder.write_in_place(&files("short")).unwrap();
+        directory.write_in_place(&files("short")).unwrap();
         assert_eq!(inode(), before);
         for (name, content) in files("short") {
             assert_eq!(fs::read(root.path().join(name)).unwrap(), content);
@@ -134,19 +127,19 @@ mod tests {
     }
 
     #[test]
-    fn a_file_with_a_second_name_and_a_link_are_refused_and_nothing_is_written() {
+    fn hard_and_symbolic_links_are_refused_and_nothing_is_written() {
         let root = tempfile::tempdir().unwrap();
         let [victim, out] = ["victim", "out"].map(|name| root.path().join(name));
         fs::write(&victim, "whole").unwrap();
         fs::create_dir(&out).unwrap();
-        let folder = Folder::open(&out, SymlinkMode::TrySecure).unwrap();
+        let directory = DirectoryHandle::open(&out, SymlinkMode::TrySecure).unwrap();
         let planted = out.join("cockroach/node.key");
         fs::create_dir(out.join("cockroach")).unwrap();
         for plant in [fs::hard_link::<_, &std::path::Path>, symlink] {
             plant(&victim, planted.as_path()).unwrap();
-            folder.write_in_place(&files("secret")).unwrap_err();
+            directory.write_in_place(&files("secret")).unwrap_err();
             assert_eq!(fs::read_to_string(&victim).unwrap(), "whole");
-            assert_eq!(fs::read_to_string(out.join("key")).unwrap(), "", "opened, and not written");
+            assert_eq!(fs::read_to_string(out.join("key")).unwrap(), "", "opened, but not written");
             fs::remove_file(&planted).unwrap();
         }
     }

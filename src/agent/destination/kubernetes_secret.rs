@@ -1,12 +1,14 @@
-//! A Secret in a Kubernetes cluster: read, and replaced by server-side apply. One I/O edge, plain REST.
+//! Reads a Kubernetes Secret over REST, and replaces it by server-side apply.
 //!
-//! The whole set is one request, so that whoever reads the Secret sees one generation. The cluster, its authorities and
-//! the credentials are read anew for each request: they are renewed under way.
+//! A set of files is written by one request, so a client that reads the Secret sees one generation. The cluster's address,
+//! its CAs and the credentials are read again for each request, because they are renewed while the agent runs.
 
 mod cluster;
+mod error;
+mod kubeconfig;
+mod parameters;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -17,113 +19,41 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 
-pub use cluster::ClusterError;
-use cluster::{Cluster, Source};
+use cluster::{ClusterConfig, ClusterConnection};
+pub use error::{KubernetesSecretError, SecretName, SecretRequest};
+pub use parameters::{KubeconfigProblem, KubernetesClusterError};
 
-use crate::agent::destination::atomic_write::NewFile;
 use crate::agent::net::web::{self, WebError};
-use crate::agent::platform::options::{Clock, Environment};
+use crate::agent::platform::{Clock, Environment};
 use crate::config;
 
-/// Who is said to own what is applied; the Go agent's name, so that either can go on with the other's Secret.
+/// The field manager of server-side apply. It is the Go agent's, so that either agent can update the other's Secret.
 const FIELD_MANAGER: &str = "tbot";
-/// A pod that is told to end has half a minute, all in all.
-const CALL: Duration = Duration::from_secs(10);
+/// A pod has 30 s to terminate by default, and a request must not use up all of it.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A Secret that could not be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum KubeError {
-    /// The cluster and how to get there.
-    #[error(transparent)]
-    Cluster(#[from] ClusterError),
-    /// No namespace is configured, and the environment has none.
-    #[error(
-        "the Secret {0} has no namespace: set namespace, or POD_NAMESPACE in the environment (fieldRef: metadata.namespace)"
-    )]
-    NoNamespace(String),
-    /// The files do not go into a Secret.
-    #[error("{secret} cannot hold {file}: a Secret has no sub-folders; use a directory for this output")]
-    SubFolder {
-        /// The Secret.
-        secret: SecretName,
-        /// The file.
-        file: String,
-    },
-    /// No answer, or none that can be read.
-    #[error("{request}: {detail}")]
-    Failed {
-        /// What was asked of whom.
-        request: Box<SecretRequest>,
-        /// What happened.
-        detail: String,
-    },
-    /// The API server said no.
-    #[error("{request}: {status}: {message}{hint}")]
-    Refused {
-        /// What was asked of whom.
-        request: Box<SecretRequest>,
-        /// HTTP status.
-        status: StatusCode,
-        /// The server's words.
-        message: String,
-        /// What to check, with a leading semicolon, or nothing.
-        hint: &'static str,
-    },
-    /// The system gives no handles for a connection.
-    #[error("cannot get ready to ask a Kubernetes cluster: {0}")]
-    Runtime(std::io::Error),
-}
-
-/// `namespace/name`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecretName {
-    namespace: String,
-    name: String,
-}
-
-impl fmt::Display for SecretName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the Secret {}/{}", self.namespace, self.name)
-    }
-}
-
-/// A request about a Secret, for errors.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecretRequest {
-    method: &'static str,
-    secret: SecretName,
-    /// Base address of the API server.
-    server: String,
-}
-
-impl fmt::Display for SecretRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} at {}", self.method, self.secret, self.server)
-    }
-}
-
-/// A Secret, as it is configured. Cheap to clone.
+/// Reads and writes one configured Secret. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Secret {
+pub(crate) struct SecretClient {
     name: SecretName,
     labels: BTreeMap<String, String>,
-    source: Source,
+    cluster: ClusterConfig,
     environment: Environment,
     clock: Clock,
 }
 
-/// What a Secret holds.
+/// The content of a Secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Content {
+pub(crate) struct SecretContent {
     pub(crate) files: BTreeMap<String, Vec<u8>>,
-    /// Of this content; whoever sends it along replaces this content or none.
+    /// The `resourceVersion` of this content. A write that names it fails if the content has changed since.
     pub(crate) version: String,
 }
 
-/// Whether what is applied is kept.
+/// Whether the API server keeps what is applied.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Apply {
-    Keep,
+enum ApplyMode {
+    Persist,
     DryRun,
 }
 
@@ -141,24 +71,24 @@ struct Metadata {
     resource_version: String,
 }
 
-impl Secret {
-    /// Settles where the Secret is. Reads nothing but the environment that it is given.
+impl SecretClient {
+    /// Performs no I/O.
     pub(crate) fn new(
         secret: &config::KubernetesSecret,
         environment: &Environment,
         clock: &Clock,
-    ) -> Result<Self, KubeError> {
+    ) -> Result<Self, KubernetesSecretError> {
         let name = secret.name.as_str().to_owned();
         let configured = secret.namespace.as_ref().map(|namespace| namespace.as_str());
         let namespace = configured.filter(|namespace| !namespace.is_empty());
         let Some(namespace) = namespace.or_else(|| environment.get("POD_NAMESPACE")) else {
-            return Err(KubeError::NoNamespace(name));
+            return Err(KubernetesSecretError::NoNamespace(name));
         };
         let labels = secret.labels.iter().flatten();
         Ok(Self {
             name: SecretName { namespace: namespace.to_owned(), name },
             labels: labels.map(|(label, value)| (label.clone(), value.as_str().to_owned())).collect(),
-            source: Source::new(secret, environment)?,
+            cluster: ClusterConfig::new(secret, environment)?,
             environment: environment.clone(),
             clock: clock.clone(),
         })
@@ -168,41 +98,47 @@ impl Secret {
         &self.name
     }
 
-    /// What it holds; none where there is no such Secret.
-    pub(crate) fn read(&self) -> Result<Option<Content>, KubeError> {
+    /// Returns the content, or `None` if there is no such Secret.
+    pub(crate) fn read(&self) -> Result<Option<SecretContent>, KubernetesSecretError> {
         let (status, object) = self.request(Method::GET, "", Vec::new())?;
         let Some(object) = object else { return Ok(None) };
-        let decode = |(name, text): (String, String)| Some((name, STANDARD.decode(text).ok()?));
+        let decode = |(name, data): (String, String)| Some((name, STANDARD.decode(data).ok()?));
         let files = object.data.unwrap_or_default().into_iter().map(decode).collect::<Option<_>>();
         let files =
             files.ok_or_else(|| self.failed("GET", format!("{status}, but its data is not base64")))?;
-        Ok(Some(Content { files, version: object.metadata.resource_version }))
+        Ok(Some(SecretContent { files, version: object.metadata.resource_version }))
     }
 
-    /// Sees whether it could be written: the server checks everything and keeps nothing.
-    pub(crate) fn test_write(&self) -> Result<(), KubeError> {
-        self.apply(&BTreeMap::new(), None, Apply::DryRun).map(drop)
+    /// Tests whether the Secret can be written: the server performs every check and changes nothing.
+    pub(crate) fn test_write(&self) -> Result<(), KubernetesSecretError> {
+        self.apply(&BTreeMap::new(), None, ApplyMode::DryRun).map(drop)
     }
 
-    /// Replaces what this agent wrote before by these files, at once. With a version, only where it still is the
-    /// Secret's. Answers the new version.
+    /// Replaces everything that the agent wrote before with these files, and returns the new version.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if `version` is given and the Secret has another version by now.
     pub(crate) fn write(
         &self,
         files: &BTreeMap<String, Vec<u8>>,
         version: Option<&str>,
-    ) -> Result<String, KubeError> {
+    ) -> Result<String, KubernetesSecretError> {
         if let Some(file) = files.keys().find(|file| file.contains('/')) {
-            return Err(KubeError::SubFolder { secret: self.name.clone(), file: file.clone() });
+            return Err(KubernetesSecretError::Subdirectory {
+                secret: self.name.clone(),
+                file: file.clone(),
+            });
         }
-        self.apply(files, version, Apply::Keep)
+        self.apply(files, version, ApplyMode::Persist)
     }
 
     fn apply(
         &self,
         files: &BTreeMap<String, Vec<u8>>,
         version: Option<&str>,
-        apply: Apply,
-    ) -> Result<String, KubeError> {
+        mode: ApplyMode,
+    ) -> Result<String, KubernetesSecretError> {
         let data: BTreeMap<_, _> =
             files.iter().map(|(name, content)| (name, STANDARD.encode(content))).collect();
         let mut object = json!({
@@ -215,8 +151,8 @@ impl Secret {
         if let Some(version) = version {
             object["metadata"]["resourceVersion"] = version.into();
         }
-        // Forced, because a Secret that somebody made by hand is taken over on purpose.
-        let dry_run = if apply == Apply::DryRun { "&dryRun=All" } else { "" };
+        // Forced, so that the agent takes over a Secret that somebody created by hand.
+        let dry_run = if mode == ApplyMode::DryRun { "&dryRun=All" } else { "" };
         let query = format!("?fieldManager={FIELD_MANAGER}&force=true{dry_run}");
         match self.request(Method::PATCH, &query, object.to_string().into_bytes())? {
             (_, Some(object)) => Ok(object.metadata.resource_version),
@@ -224,89 +160,69 @@ impl Secret {
         }
     }
 
-    /// One request, waited for where blocking is allowed. No object where there is none (404 to GET).
+    /// Sends one request and blocks until the response has arrived. Returns no object if a GET finds none (404).
     ///
-    /// It has a runtime of its own, so that an agent that ends while a set is under way lets it come to its end.
+    /// Uses a separate runtime, so that a write that is in progress completes while the agent shuts down.
     fn request(
         &self,
         method: Method,
         query: &str,
         body: Vec<u8>,
-    ) -> Result<(StatusCode, Option<Object>), KubeError> {
+    ) -> Result<(StatusCode, Option<Object>), KubernetesSecretError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
-        let runtime = runtime.map_err(KubeError::Runtime)?;
+        let runtime = runtime.map_err(KubernetesSecretError::Runtime)?;
         let verb = if method == Method::GET { "GET" } else { "PATCH" };
-        let cluster = Cluster::read(&self.source, &self.environment, &self.clock)?;
-        let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+        let cluster = ClusterConnection::new(&self.cluster, &self.environment, &self.clock)?;
+        let encode = |segment| utf8_percent_encode(segment, NON_ALPHANUMERIC);
         let SecretName { namespace, name } = &self.name;
         let url = format!(
             "{}/api/v1/namespaces/{}/secrets/{}{query}",
             cluster.server,
-            encoded(namespace),
-            encoded(name)
+            encode(namespace),
+            encode(name)
         );
-        let mut request = cluster.client.request(method, url).timeout(CALL);
+        let mut request = cluster.client.request(method, url).timeout(REQUEST_TIMEOUT);
         if let Some(token) = &cluster.token {
             request = request.header(AUTHORIZATION, token.header());
         }
         if !body.is_empty() {
-            // JSON is YAML; this type is what makes a PATCH an apply.
+            // JSON is valid YAML; this content type makes a PATCH a server-side apply.
             request = request.header(CONTENT_TYPE, "application/apply-patch+yaml").body(body);
         }
         let failed = |detail| self.failed_at(verb, &cluster.server, detail);
-        let answer =
+        let response =
             runtime.block_on(web::send(request)).map_err(|error: WebError| failed(error.to_string()))?;
-        match answer.status {
+        match response.status {
             StatusCode::OK | StatusCode::CREATED => {
-                let object = serde_json::from_slice(&answer.body)
-                    .map_err(|_| failed(format!("{}, but no object of Kubernetes", answer.status)))?;
-                Ok((answer.status, Some(object)))
+                let object = serde_json::from_slice(&response.body).map_err(|_| {
+                    failed(format!("{}, but the body is not a Kubernetes object", response.status))
+                })?;
+                Ok((response.status, Some(object)))
             }
-            StatusCode::NOT_FOUND if verb == "GET" => Ok((answer.status, None)),
-            status => Err(KubeError::Refused {
-                request: self.asked(verb, &cluster.server),
+            StatusCode::NOT_FOUND if verb == "GET" => Ok((response.status, None)),
+            status => Err(KubernetesSecretError::Refused {
+                request: self.describe(verb, &cluster.server),
                 status,
-                message: message(&answer.body),
-                hint: hint(status),
+                message: error_message(&response.body),
             }),
         }
     }
 
-    fn failed(&self, method: &'static str, detail: String) -> KubeError {
+    fn failed(&self, method: &'static str, detail: String) -> KubernetesSecretError {
         self.failed_at(method, "the API server", detail)
     }
 
-    fn failed_at(&self, method: &'static str, server: &str, detail: String) -> KubeError {
-        KubeError::Failed { request: self.asked(method, server), detail }
+    fn failed_at(&self, method: &'static str, server: &str, detail: String) -> KubernetesSecretError {
+        KubernetesSecretError::Failed { request: self.describe(method, server), detail }
     }
 
-    fn asked(&self, method: &'static str, server: &str) -> Box<SecretRequest> {
+    fn describe(&self, method: &'static str, server: &str) -> Box<SecretRequest> {
         Box::new(SecretRequest { method, secret: self.name.clone(), server: server.to_owned() })
     }
 }
 
-impl KubeError {
-    /// True when trying again may help by itself: an outage, or somebody else who changed the Secret in between.
-    pub(crate) fn is_transient(&self) -> bool {
-        match self {
-            Self::Failed { .. } => true,
-            Self::Refused { status, .. } => {
-                *status == StatusCode::CONFLICT
-                    || *status == StatusCode::TOO_MANY_REQUESTS
-                    || status.is_server_error()
-            }
-            Self::Cluster(_) | Self::NoNamespace(_) | Self::SubFolder { .. } | Self::Runtime(_) => false,
-        }
-    }
-}
-
-/// Files as a Secret takes them.
-pub(crate) fn content(files: Vec<NewFile>) -> BTreeMap<String, Vec<u8>> {
-    files.into_iter().collect()
-}
-
-/// What the API server says is wrong: `Status.message`, or the start of whatever came.
-fn message(body: &[u8]) -> String {
+/// Returns the message of the `Status` object that the API server sent, or the start of any other body.
+fn error_message(body: &[u8]) -> String {
     #[derive(Deserialize)]
     struct Status {
         message: String,
@@ -314,17 +230,5 @@ fn message(body: &[u8]) -> String {
     match serde_json::from_slice::<Status>(body) {
         Ok(status) => status.message,
         Err(_) => String::from_utf8_lossy(body).trim().chars().take(300).collect(),
-    }
-}
-
-fn hint(status: StatusCode) -> &'static str {
-    match status {
-        StatusCode::UNAUTHORIZED => "; check the token or certificate that the agent presents",
-        StatusCode::FORBIDDEN => {
-            "; a role must let the agent get, create and patch secrets in this namespace"
-        }
-        StatusCode::NOT_FOUND => "; check that the namespace exists",
-        StatusCode::CONFLICT => "; somebody else changes it: is another tbot running?",
-        _ => "",
     }
 }

@@ -1,5 +1,6 @@
-//! Who may read what is written: what somebody set on the old file is kept, or the configured readers are given access.
-//! One I/O edge, on files that are open already.
+//! Permissions of new files: those of the file that is replaced, or an ACL for the configured readers.
+//!
+//! Works on open files only.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -8,93 +9,95 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{Gid, Mode, Stat};
 use rustix::io::Errno;
 
-use crate::agent::destination::posix_acl::{AccessList, ReaderId};
+use crate::agent::destination::posix_acl::{Acl, ReaderId};
 
-/// What a renewal does not change about a file or folder.
-pub(super) struct Rights {
+/// The group, mode and ACL of a file or directory, which a renewal keeps.
+pub(super) struct Permissions {
     stat: Stat,
-    list: Option<AccessList>,
+    acl: Option<Acl>,
 }
 
-impl Rights {
-    pub(super) fn of(file: &OwnedFd) -> Result<Self, Errno> {
-        Ok(Self { stat: rustix::fs::fstat(file)?, list: AccessList::read(file)? })
+impl Permissions {
+    pub(super) fn read(file: &OwnedFd) -> Result<Self, Errno> {
+        Ok(Self { stat: rustix::fs::fstat(file)?, acl: Acl::read(file)? })
     }
 
-    /// Gives a new file what the old one had. A group or a list that cannot be given is no reason to fail: then fewer
-    /// may read, never more.
-    pub(super) fn keep(&self, file: &OwnedFd) -> Result<(), Errno> {
-        let given = rustix::fs::fchown(file, None, Some(Gid::from_raw(self.stat.st_gid))).is_ok();
-        if let Some(list) = &self.list
-            && given
-            && list.write(file).is_ok()
+    /// Gives these permissions to a new file.
+    ///
+    /// A group or an ACL that cannot be set is not an error: the new file then has fewer permissions than the old one, never
+    /// more.
+    pub(super) fn apply_to(&self, file: &OwnedFd) -> Result<(), Errno> {
+        let has_group = rustix::fs::fchown(file, None, Some(Gid::from_raw(self.stat.st_gid))).is_ok();
+        if let Some(acl) = &self.acl
+            && has_group
+            && acl.write(file).is_ok()
         {
             return Ok(());
         }
-        // With a list, the mode's middle bits are the list's mask, not the group's.
-        let all =
-            if given && self.list.is_none() { Mode::RWXU | Mode::RWXG | Mode::RWXO } else { Mode::RWXU };
-        rustix::fs::fchmod(file, Mode::from_raw_mode(self.stat.st_mode) & all)
+        // If the old file has an ACL, the group bits of its mode are the ACL's mask, not the group's permissions.
+        let applicable =
+            if has_group && self.acl.is_none() { Mode::RWXU | Mode::RWXG | Mode::RWXO } else { Mode::RWXU };
+        rustix::fs::fchmod(file, Mode::from_raw_mode(self.stat.st_mode) & applicable)
     }
 }
 
-/// The configured readers, for one change of a set.
+/// Access for the configured readers to the files of one set.
 #[derive(Debug, Default)]
-pub(crate) struct Grant {
+pub(crate) struct ReaderGrant {
     readers: BTreeSet<ReaderId>,
-    /// `acls: required`.
+    /// Fail if access cannot be given: `acls: required`.
     required: bool,
-    refused: Cell<Option<Errno>>,
+    failure: Cell<Option<Errno>>,
 }
 
-impl Grant {
+impl ReaderGrant {
     pub(crate) fn new(readers: BTreeSet<ReaderId>, required: bool) -> Self {
-        Self { readers, required, refused: Cell::new(None) }
+        Self { readers, required, failure: Cell::new(None) }
     }
 
-    /// The same, but a reader that cannot be given access is no reason to fail.
-    pub(crate) fn at_will(self) -> Self {
+    /// Returns a grant that never fails a write.
+    pub(crate) fn best_effort(self) -> Self {
         Self { required: false, ..self }
     }
 
-    /// Why the readers could not be given access, where that is no reason to fail.
-    pub(crate) fn refused(&self) -> Option<Errno> {
-        self.refused.get()
+    /// Returns the last error that did not fail a write, because access is not required.
+    pub(crate) fn failure(&self) -> Option<Errno> {
+        self.failure.get()
     }
 
-    /// Settles who may read a new file.
-    pub(super) fn file(&self, file: &OwnedFd, old: Option<&Rights>) -> Result<(), Errno> {
-        if self.give(|readers| AccessList::of_file(readers).write(file))? {
+    /// Sets the permissions of a new file: the readers' ACL, or the permissions of the file that it replaces.
+    pub(super) fn apply_to_file(&self, file: &OwnedFd, replaced: Option<&Permissions>) -> Result<(), Errno> {
+        if self.apply(|readers| Acl::for_file(readers).write(file))? {
             return Ok(());
         }
-        old.map_or(Ok(()), |old| old.keep(file))
+        replaced.map_or(Ok(()), |replaced| replaced.apply_to(file))
     }
 
-    /// Lets the readers into a folder that is there already.
-    pub(super) fn folder(&self, folder: &OwnedFd) -> Result<(), Errno> {
-        let add = |readers: &BTreeSet<ReaderId>| {
-            let Rights { stat, list } = Rights::of(folder)?;
-            let wanted = AccessList::of_folder(&stat, list.clone(), readers);
-            if list.as_ref() == Some(&wanted) { Ok(()) } else { wanted.write(folder) }
+    /// Lets the readers list and enter an existing directory.
+    pub(super) fn apply_to_directory(&self, directory: &OwnedFd) -> Result<(), Errno> {
+        let add_readers = |readers: &BTreeSet<ReaderId>| {
+            let Permissions { stat, acl } = Permissions::read(directory)?;
+            let extended = Acl::for_directory(&stat, acl.clone(), readers);
+            if acl.as_ref() == Some(&extended) { Ok(()) } else { extended.write(directory) }
         };
-        self.give(add).map(drop)
+        self.apply(add_readers).map(drop)
     }
 
-    /// Sees whether a file can have a list at all.
+    /// Tests whether `file` can have an ACL at all.
     pub(super) fn test(&self, file: &OwnedFd) -> Result<(), Errno> {
-        AccessList::of_file(&self.readers).write(file)
+        Acl::for_file(&self.readers).write(file)
     }
 
-    /// True when the readers have access.
-    fn give(&self, give: impl FnOnce(&BTreeSet<ReaderId>) -> Result<(), Errno>) -> Result<bool, Errno> {
+    /// Returns true if the readers have access.
+    fn apply(&self, apply: impl FnOnce(&BTreeSet<ReaderId>) -> Result<(), Errno>) -> Result<bool, Errno> {
         if self.readers.is_empty() {
             return Ok(false);
         }
-        match give(&self.readers) {
+        match apply(&self.readers) {
             Ok(()) => Ok(true),
             Err(error) if self.required => Err(error),
             Err(error) => {
-                self.refused.set(Some(error));
+                self.failure.set(Some(error));
                 Ok(false)
             }
         }

@@ -1,7 +1,7 @@
-//! POSIX access control lists, as Linux keeps them beside a file (`system.posix_acl_access`): read, written, encoded.
-//! One I/O edge, on files that are open already.
+//! Reads and writes POSIX access control lists (ACLs), which Linux keeps in the extended attribute
+//! `system.posix_acl_access`. Works on open files only.
 //!
-//! The form is stable: a version of 4 bytes, which is 2, then 8 bytes an entry: tag, permissions, id; little endian.
+//! The encoding is stable and little endian: the version 2 in 4 bytes, then 8 bytes per entry: tag, permissions, id.
 
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
@@ -10,152 +10,172 @@ use rustix::fs::Stat;
 use rustix::io::Errno;
 
 const VERSION: u32 = 2;
-/// The id of an entry that needs none.
+/// The id of an entry that applies to no particular user or group.
 const NO_ID: u32 = u32::MAX;
 const READ: u16 = 4;
 const WRITE: u16 = 2;
 const SEARCH: u16 = 1;
 
-/// Whom an entry is about. The order is that in which Linux wants the entries.
+/// Whom an entry applies to, in the order that Linux requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Who {
+enum Tag {
     Owner,
     User(u32),
     OwningGroup,
     Group(u32),
-    /// The most that users, groups and the owning group may do.
+    /// Limits the permissions of users, groups and the owning group.
     Mask,
     Others,
 }
 
-/// A user or a group that may read.
+/// The numeric id of a user or group that may read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ReaderId {
     User(u32),
     Group(u32),
 }
 
-/// Entries in the order that Linux wants, each with its permissions.
+/// An ACL: entries in the order that Linux requires, each with its permissions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct AccessList(Vec<(Who, u16)>);
+pub(crate) struct Acl(Vec<(Tag, u16)>);
 
-impl AccessList {
-    /// For a file: its owner reads and writes, the readers read, nobody else does anything.
-    pub(crate) fn of_file(readers: &BTreeSet<ReaderId>) -> Self {
-        let owner = [(Who::Owner, READ | WRITE), (Who::OwningGroup, 0), (Who::Others, 0)];
-        Self::sorted(owner.into(), readers, READ)
+/// Why an ACL is not one that `tbot init` sets for the agent and one reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AclProblem {
+    /// Users other than the owner and the named users have permissions.
+    #[error("it is accessible to other users")]
+    OthersHaveAccess,
+    /// A group has permissions.
+    #[error("it is accessible to a group")]
+    GroupHasAccess,
+    /// Only the owner has permissions.
+    #[error("its ACL names no user")]
+    NoUser,
+    /// More than two users have permissions.
+    #[error("its ACL names more users than the agent and one reader")]
+    TooManyUsers,
+}
+
+impl Acl {
+    /// Returns the ACL of a file that its owner may read and write, the readers may read, and nobody else may access.
+    pub(crate) fn for_file(readers: &BTreeSet<ReaderId>) -> Self {
+        let owner = [(Tag::Owner, READ | WRITE), (Tag::OwningGroup, 0), (Tag::Others, 0)];
+        Self::with_readers(owner.into(), readers, READ)
     }
 
-    /// For a folder: what it has, and the readers may list and enter it.
-    pub(crate) fn of_folder(stat: &Stat, list: Option<Self>, readers: &BTreeSet<ReaderId>) -> Self {
+    /// Returns the ACL of a directory, or the one that its mode amounts to, extended so that the readers may list and
+    /// enter the directory.
+    pub(crate) fn for_directory(stat: &Stat, acl: Option<Self>, readers: &BTreeSet<ReaderId>) -> Self {
         let bits = |shift: u32| u16::try_from(stat.st_mode >> shift & 7).unwrap_or(0);
-        let of_mode = || vec![(Who::Owner, bits(6)), (Who::OwningGroup, bits(3)), (Who::Others, bits(0))];
-        Self::sorted(list.map_or_else(of_mode, |list| list.0), readers, READ | SEARCH)
+        let from_mode = || vec![(Tag::Owner, bits(6)), (Tag::OwningGroup, bits(3)), (Tag::Others, bits(0))];
+        Self::with_readers(acl.map_or_else(from_mode, |acl| acl.0), readers, READ | SEARCH)
     }
 
-    fn sorted(mut entries: Vec<(Who, u16)>, readers: &BTreeSet<ReaderId>, may: u16) -> Self {
+    fn with_readers(mut entries: Vec<(Tag, u16)>, readers: &BTreeSet<ReaderId>, permissions: u16) -> Self {
         for reader in readers {
-            let who = match *reader {
-                ReaderId::User(id) => Who::User(id),
-                ReaderId::Group(id) => Who::Group(id),
+            let tag = match *reader {
+                ReaderId::User(id) => Tag::User(id),
+                ReaderId::Group(id) => Tag::Group(id),
             };
-            entries.retain(|(other, _)| *other != who);
-            entries.push((who, may));
+            entries.retain(|(other, _)| *other != tag);
+            entries.push((tag, permissions));
         }
-        entries.retain(|(who, _)| *who != Who::Mask);
-        let masked = |who: &Who| matches!(who, Who::User(_) | Who::Group(_) | Who::OwningGroup);
-        let mask = entries.iter().filter(|(who, _)| masked(who)).fold(0, |mask, (_, may)| mask | may);
-        entries.push((Who::Mask, mask));
+        entries.retain(|(tag, _)| *tag != Tag::Mask);
+        let is_masked = |tag: &Tag| matches!(tag, Tag::User(_) | Tag::Group(_) | Tag::OwningGroup);
+        let masked = entries.iter().filter(|(tag, _)| is_masked(tag));
+        let mask = masked.fold(0, |mask, (_, permissions)| mask | permissions);
+        entries.push((Tag::Mask, mask));
         entries.sort_unstable();
         Self(entries)
     }
 
-    /// What is wrong with the list of something that somebody prepared for the agent and one reader (`tbot init`): it
-    /// may name two users, and give nothing to groups and others.
-    pub(crate) fn problem(&self) -> Option<&'static str> {
-        let may = |of: Who| self.0.iter().any(|(who, may)| *who == of && *may != 0);
-        if may(Who::Others) {
-            return Some("others than its users may use it");
+    /// Checks the ACL of a file or directory that was prepared for the agent and one reader (`tbot init`): it may name two
+    /// users, and must give nothing to groups and others.
+    pub(crate) fn problem(&self) -> Option<AclProblem> {
+        let has_access = |of: Tag| self.0.iter().any(|(tag, permissions)| *tag == of && *permissions != 0);
+        if has_access(Tag::Others) {
+            return Some(AclProblem::OthersHaveAccess);
         }
-        if may(Who::OwningGroup) || self.0.iter().any(|(who, _)| matches!(who, Who::Group(_))) {
-            return Some("a group may use it");
+        if has_access(Tag::OwningGroup) || self.0.iter().any(|(tag, _)| matches!(tag, Tag::Group(_))) {
+            return Some(AclProblem::GroupHasAccess);
         }
-        match self.0.iter().filter(|(who, _)| matches!(who, Who::User(_))).count() {
-            0 => Some("its access list names no user"),
+        match self.0.iter().filter(|(tag, _)| matches!(tag, Tag::User(_))).count() {
+            0 => Some(AclProblem::NoUser),
             1 | 2 => None,
-            _ => Some("its access list names more users than the agent and one reader"),
+            _ => Some(AclProblem::TooManyUsers),
         }
     }
 
     fn encode(&self) -> Vec<u8> {
         let mut bytes = VERSION.to_le_bytes().to_vec();
-        for (who, may) in &self.0 {
-            let (tag, id): (u16, u32) = match *who {
-                Who::Owner => (0x01, NO_ID),
-                Who::User(id) => (0x02, id),
-                Who::OwningGroup => (0x04, NO_ID),
-                Who::Group(id) => (0x08, id),
-                Who::Mask => (0x10, NO_ID),
-                Who::Others => (0x20, NO_ID),
+        for (tag, permissions) in &self.0 {
+            let (tag, id): (u16, u32) = match *tag {
+                Tag::Owner => (0x01, NO_ID),
+                Tag::User(id) => (0x02, id),
+                Tag::OwningGroup => (0x04, NO_ID),
+                Tag::Group(id) => (0x08, id),
+                Tag::Mask => (0x10, NO_ID),
+                Tag::Others => (0x20, NO_ID),
             };
             bytes.extend(tag.to_le_bytes());
-            bytes.extend(may.to_le_bytes());
+            bytes.extend(permissions.to_le_bytes());
             bytes.extend(id.to_le_bytes());
         }
         bytes
     }
 
-    /// `None` for what is no list of this version.
+    /// Returns `None` if the bytes are not an ACL of this version.
     fn decode(bytes: &[u8]) -> Option<Self> {
         let (version, entries) = bytes.split_first_chunk()?;
         if u32::from_le_bytes(*version) != VERSION || entries.len() % 8 != 0 {
             return None;
         }
         let entry = |entry: &[u8]| {
-            let [tag, tag_high, may, may_high, id @ ..]: [u8; 8] = entry.try_into().ok()?;
+            let [tag, tag_high, permissions, permissions_high, id @ ..]: [u8; 8] = entry.try_into().ok()?;
             let id = u32::from_le_bytes(id);
-            let who = match u16::from_le_bytes([tag, tag_high]) {
-                0x01 => Who::Owner,
-                0x02 => Who::User(id),
-                0x04 => Who::OwningGroup,
-                0x08 => Who::Group(id),
-                0x10 => Who::Mask,
-                0x20 => Who::Others,
+            let tag = match u16::from_le_bytes([tag, tag_high]) {
+                0x01 => Tag::Owner,
+                0x02 => Tag::User(id),
+                0x04 => Tag::OwningGroup,
+                0x08 => Tag::Group(id),
+                0x10 => Tag::Mask,
+                0x20 => Tag::Others,
                 _ => return None,
             };
-            Some((who, u16::from_le_bytes([may, may_high])))
+            Some((tag, u16::from_le_bytes([permissions, permissions_high])))
         };
         entries.chunks_exact(8).map(entry).collect::<Option<_>>().map(Self)
     }
 
-    /// The list of an open file or folder; none where it has only a mode, or its file system knows no lists.
+    /// Returns the ACL of an open file or directory, or `None` if it has only a mode or its file system has no ACLs.
     pub(crate) fn read(file: &OwnedFd) -> Result<Option<Self>, Errno> {
-        match attribute::read(file) {
+        match xattr::read(file) {
             Ok(bytes) => Self::decode(&bytes).map(Some).ok_or(Errno::INVAL),
             Err(Errno::NODATA | Errno::NOTSUP) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Gives an open file or folder this list, and with it the mode that follows from it.
+    /// Sets the ACL of an open file or directory, and the mode that follows from it.
     pub(crate) fn write(&self, file: &OwnedFd) -> Result<(), Errno> {
-        attribute::write(file, &self.encode())
+        xattr::write(file, &self.encode())
     }
 }
 
 #[cfg(target_os = "linux")]
-mod attribute {
+mod xattr {
     use std::os::fd::OwnedFd;
 
     use rustix::fs::XattrFlags;
     use rustix::io::Errno;
 
     const NAME: &str = "system.posix_acl_access";
-    /// The most that Linux lets an attribute be.
-    const LARGEST: usize = 64 << 10;
+    /// The largest attribute that Linux allows.
+    const MAX_LEN: usize = 64 << 10;
 
     pub(super) fn read(file: &OwnedFd) -> Result<Vec<u8>, Errno> {
-        // Nearly every list fits into this; whether there is one at all is asked most often.
+        // Large enough for nearly every ACL; most files have none.
         let mut bytes = vec![0; 256];
         loop {
             match rustix::fs::fgetxattr(file, NAME, &mut bytes[..]) {
@@ -163,19 +183,19 @@ mod attribute {
                     bytes.truncate(length);
                     return Ok(bytes);
                 }
-                Err(Errno::RANGE) if bytes.len() < LARGEST => bytes.resize(LARGEST, 0),
+                Err(Errno::RANGE) if bytes.len() < MAX_LEN => bytes.resize(MAX_LEN, 0),
                 Err(error) => return Err(error),
             }
         }
     }
 
-    pub(super) fn write(file: &OwnedFd, list: &[u8]) -> Result<(), Errno> {
-        rustix::fs::fsetxattr(file, NAME, list, XattrFlags::empty())
+    pub(super) fn write(file: &OwnedFd, acl: &[u8]) -> Result<(), Errno> {
+        rustix::fs::fsetxattr(file, NAME, acl, XattrFlags::empty())
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-mod attribute {
+mod xattr {
     use std::os::fd::OwnedFd;
 
     use rustix::io::Errno;
@@ -203,49 +223,53 @@ mod tests {
         32, 0, 0, 0, 255, 255, 255, 255,
     ];
 
-    fn list(readers: &[ReaderId]) -> AccessList {
-        AccessList::of_file(&readers.iter().copied().collect())
+    fn acl(readers: &[ReaderId]) -> Acl {
+        Acl::for_file(&readers.iter().copied().collect())
     }
 
     #[test]
-    fn a_list_is_what_linux_wants_in_the_order_it_wants() {
-        assert_eq!(list(&[ReaderId::User(1)]).encode(), ONE_READER);
-        let many = list(&[ReaderId::Group(7), ReaderId::User(9), ReaderId::User(1)]);
-        let who: Vec<Who> = many.0.iter().map(|(who, _)| *who).collect();
-        use Who::{Group, Mask, Others, Owner, OwningGroup, User};
-        assert_eq!(who, [Owner, User(1), User(9), OwningGroup, Group(7), Mask, Others]);
-        assert_eq!(AccessList::decode(&many.encode()), Some(many));
+    fn entries_are_encoded_in_the_order_that_linux_requires() {
+        assert_eq!(acl(&[ReaderId::User(1)]).encode(), ONE_READER);
+        let many = acl(&[ReaderId::Group(7), ReaderId::User(9), ReaderId::User(1)]);
+        let tags: Vec<Tag> = many.0.iter().map(|(tag, _)| *tag).collect();
+        use Tag::{Group, Mask, Others, Owner, OwningGroup, User};
+        assert_eq!(tags, [Owner, User(1), User(9), OwningGroup, Group(7), Mask, Others]);
+        assert_eq!(Acl::decode(&many.encode()), Some(many));
     }
 
     #[test]
-    fn what_is_no_list_is_refused() {
+    fn malformed_acls_are_refused() {
         for bytes in [&b""[..], &ONE_READER[..43], &[3, 0, 0, 0], &[2, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0]] {
-            assert_eq!(AccessList::decode(bytes), None, "{bytes:?}");
+            assert_eq!(Acl::decode(bytes), None, "{bytes:?}");
         }
     }
 
     #[test]
-    fn a_folder_keeps_what_it_has() {
+    fn a_directory_keeps_its_entries() {
         let root = tempfile::tempdir().unwrap();
-        let folder: OwnedFd = std::fs::File::open(root.path()).unwrap().into();
-        let mut stat = rustix::fs::fstat(&folder).unwrap();
+        let directory: OwnedFd = std::fs::File::open(root.path()).unwrap().into();
+        let mut stat = rustix::fs::fstat(&directory).unwrap();
         stat.st_mode = 0o40750;
-        let first = AccessList::of_folder(&stat, None, &[ReaderId::User(1)].into());
-        let both = AccessList::of_folder(&stat, Some(first), &[ReaderId::Group(2)].into());
-        use Who::{Group, Mask, Others, Owner, OwningGroup, User};
+        let first = Acl::for_directory(&stat, None, &[ReaderId::User(1)].into());
+        let both = Acl::for_directory(&stat, Some(first), &[ReaderId::Group(2)].into());
+        use Tag::{Group, Mask, Others, Owner, OwningGroup, User};
         let expected = [(Owner, 7), (User(1), 5), (OwningGroup, 5), (Group(2), 5), (Mask, 5), (Others, 0)];
         assert_eq!(both.0, expected);
     }
 
     #[test]
-    fn a_prepared_list_may_name_the_agent_and_one_reader() {
+    fn a_prepared_acl_may_name_the_agent_and_one_reader() {
         use ReaderId::{Group, User};
-        assert_eq!(list(&[User(1)]).problem(), None);
-        assert_eq!(list(&[User(1), User(2)]).problem(), None);
-        for wrong in [list(&[]), list(&[User(1), User(2), User(3)]), list(&[User(1), Group(2)])] {
-            assert!(wrong.problem().is_some(), "{wrong:?}");
+        for (readers, problem) in [
+            (&[User(1)][..], None),
+            (&[User(1), User(2)], None),
+            (&[], Some(AclProblem::NoUser)),
+            (&[User(1), User(2), User(3)], Some(AclProblem::TooManyUsers)),
+            (&[User(1), Group(2)], Some(AclProblem::GroupHasAccess)),
+        ] {
+            assert_eq!(acl(readers).problem(), problem, "{readers:?}");
         }
-        let open = AccessList::decode(&[2, 0, 0, 0, 32, 0, 4, 0, 255, 255, 255, 255]).unwrap();
-        assert_eq!(open.problem(), Some("others than its users may use it"));
+        let open = Acl::decode(&[2, 0, 0, 0, 32, 0, 4, 0, 255, 255, 255, 255]).unwrap();
+        assert_eq!(open.problem(), Some(AclProblem::OthersHaveAccess));
     }
 }

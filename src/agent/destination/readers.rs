@@ -1,13 +1,13 @@
-//! Who is to read a folder's files: names of users and groups, looked up as the system knows them. One I/O edge.
+//! Resolves the configured readers of a directory to user and group ids.
 
-use crate::agent::destination::permissions::Grant;
+use crate::agent::destination::permissions::ReaderGrant;
 use crate::agent::destination::posix_acl::ReaderId;
 use crate::config::{self, AclMode};
 
-/// A reader that cannot be given access.
+/// A configured reader that cannot be given access.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReaderError {
-    /// The system does not know the name.
+    /// The system has no user or group of this name.
     #[error("readers: there is no {kind} {name} on this machine: create it, or name another")]
     Unknown {
         /// `user` or `group`.
@@ -15,44 +15,44 @@ pub enum ReaderError {
         /// The name or number.
         name: String,
     },
-    /// The look-up failed.
+    /// The user or group database could not be read.
     #[error("readers: cannot look up the {kind} {name}: {error}")]
-    LookUp {
+    Lookup {
         /// `user` or `group`.
         kind: &'static str,
         /// The name or number.
         name: String,
-        /// What the system answered.
+        /// The error of the lookup.
         error: String,
     },
 }
 
-/// A folder's `acls` and `readers`.
+/// The `acls` and `readers` of a configured directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Access {
+pub(crate) struct ReaderAccess {
     pub(crate) mode: AclMode,
-    readers: Vec<Reader>,
+    readers: Vec<ReaderName>,
 }
 
+/// The name or number of a reader.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Reader {
+enum ReaderName {
     User(String),
     Group(String),
 }
 
-impl Access {
+impl ReaderAccess {
     pub(crate) fn new(directory: &config::Directory) -> Self {
         let readers = directory.readers.iter().flatten().flat_map(|reader| {
-            let user = reader.user.as_ref().map(|user| Reader::User(user.as_str().to_owned()));
-            user.into_iter()
-                .chain(reader.group.as_ref().map(|group| Reader::Group(group.as_str().to_owned())))
+            let user = reader.user.as_ref().map(|user| ReaderName::User(user.as_str().to_owned()));
+            let group = reader.group.as_ref().map(|group| ReaderName::Group(group.as_str().to_owned()));
+            user.into_iter().chain(group)
         });
         let mode =
             directory.acls.unwrap_or(if cfg!(target_os = "linux") { AclMode::Try } else { AclMode::Off });
         Self { mode, readers: readers.collect() }
     }
 
-    /// True where somebody is to be given access.
     pub(crate) fn has_readers(&self) -> bool {
         !self.readers.is_empty()
     }
@@ -61,46 +61,46 @@ impl Access {
         self.mode == AclMode::Required
     }
 
-    /// Looks everybody up. With `acls: try`, who is not known is left out, and the first of them is told beside.
-    pub(crate) fn grant(&self) -> Result<(Grant, Option<ReaderError>), ReaderError> {
+    /// Resolves all readers. With `acls: try`, unknown readers are left out, and the first error is returned next to the
+    /// grant.
+    ///
+    /// # Errors
+    ///
+    /// Returns the first error if `acls` is `required`.
+    pub(crate) fn resolve(&self) -> Result<(ReaderGrant, Option<ReaderError>), ReaderError> {
         if self.mode == AclMode::Off {
-            return Ok((Grant::default(), None));
+            return Ok((ReaderGrant::default(), None));
         }
-        let mut unknown = None;
-        let mut known = std::collections::BTreeSet::new();
+        let mut first_error = None;
+        let mut ids = std::collections::BTreeSet::new();
         for reader in &self.readers {
-            match reader.id() {
+            match reader.resolve() {
                 Ok(id) => {
-                    known.insert(id);
+                    ids.insert(id);
                 }
                 Err(error) if self.is_required() => return Err(error),
-                Err(error) => unknown = unknown.or(Some(error)),
+                Err(error) => first_error = first_error.or(Some(error)),
             }
         }
-        Ok((Grant::new(known, self.is_required()), unknown))
+        Ok((ReaderGrant::new(ids, self.is_required()), first_error))
     }
 }
 
-impl Reader {
-    /// A name goes before a number of the same spelling.
-    fn id(&self) -> Result<ReaderId, ReaderError> {
+impl ReaderName {
+    /// Returns the id of the user or group. A name takes precedence over an id that is spelled the same.
+    fn resolve(&self) -> Result<ReaderId, ReaderError> {
         use nix::unistd::{Group, User};
-        let (kind, name, found) = match self {
+        let (kind, name, id) = match self {
             Self::User(name) => {
-                let found = User::from_name(name).map(|user| user.map(|user| user.uid.as_raw()));
-                ("user", name, found)
+                ("user", name, User::from_name(name).map(|user| user.map(|user| user.uid.as_raw())))
             }
             Self::Group(name) => {
-                let found = Group::from_name(name).map(|group| group.map(|group| group.gid.as_raw()));
-                ("group", name, found)
+                ("group", name, Group::from_name(name).map(|group| group.map(|group| group.gid.as_raw())))
             }
         };
-        let found = found.map_err(|error| ReaderError::LookUp {
-            kind,
-            name: name.clone(),
-            error: error.to_string(),
-        })?;
-        let id = found
+        let id =
+            id.map_err(|error| ReaderError::Lookup { kind, name: name.clone(), error: error.to_string() })?;
+        let id = id
             .or_else(|| name.parse().ok())
             .ok_or_else(|| ReaderError::Unknown { kind, name: name.clone() })?;
         Ok(match self {
@@ -114,26 +114,29 @@ impl Reader {
 mod tests {
     use super::*;
 
-    fn access(acls: &str, readers: &serde_json::Value) -> Access {
+    fn access(acls: &str, readers: &serde_json::Value) -> ReaderAccess {
         let directory = serde_json::json!({ "path": "/out", "acls": acls, "readers": readers });
-        Access::new(&serde_json::from_value(directory).unwrap())
+        ReaderAccess::new(&serde_json::from_value(directory).unwrap())
+    }
+
+    fn unknown(kind: &'static str) -> ReaderError {
+        ReaderError::Unknown { kind, name: "nobody-of-this-name".to_owned() }
     }
 
     #[test]
-    fn names_and_numbers_are_looked_up() {
-        assert_eq!(Reader::User("root".to_owned()).id(), Ok(ReaderId::User(0)));
-        assert_eq!(Reader::Group("54321".to_owned()).id(), Ok(ReaderId::Group(54321)));
-        let refused = Reader::User("nobody-of-this-name".to_owned()).id().unwrap_err().to_string();
-        assert!(refused.contains("no user nobody-of-this-name"), "{refused}");
+    fn names_and_numbers_are_resolved() {
+        assert_eq!(ReaderName::User("root".to_owned()).resolve(), Ok(ReaderId::User(0)));
+        assert_eq!(ReaderName::Group("54321".to_owned()).resolve(), Ok(ReaderId::Group(54321)));
+        assert_eq!(ReaderName::User("nobody-of-this-name".to_owned()).resolve(), Err(unknown("user")));
     }
 
     #[test]
-    fn an_unknown_reader_fails_only_where_lists_are_required() {
+    fn an_unknown_reader_is_an_error_only_if_acls_are_required() {
         let readers = serde_json::json!([{ "user": "root" }, { "group": "nobody-of-this-name" }]);
-        assert!(access("required", &readers).grant().is_err());
-        let (_, unknown) = access("try", &readers).grant().unwrap();
-        assert!(unknown.is_some());
-        let (_, unknown) = access("off", &readers).grant().unwrap();
-        assert_eq!(unknown, None, "nobody is looked up");
+        assert_eq!(access("required", &readers).resolve().unwrap_err(), unknown("group"));
+        let (_, error) = access("try", &readers).resolve().unwrap();
+        assert_eq!(error, Some(unknown("group")));
+        let (_, error) = access("off", &readers).resolve().unwrap();
+        assert_eq!(error, None, "no reader is looked up");
     }
 }

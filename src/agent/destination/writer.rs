@@ -1,136 +1,147 @@
-//! Where an output's files go: a folder, memory, or a Kubernetes Secret. Takes a set of named files and knows nothing of
-//! what is in them. Chooses how a folder's set changes; the I/O itself is in `generation`, `durable`, `in_place`, `kube`.
+//! Writes the files of an output to its destination: a directory, a Kubernetes Secret, or memory.
+//!
+//! Chooses how the files of a directory are replaced; `generation`, `atomic_write`, `in_place` and `kubernetes_secret` do
+//! the I/O. Knows nothing of what is in the files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::agent::destination::atomic_write::NewFile;
-use crate::agent::destination::directory::{Folder, FolderError};
-use crate::agent::destination::kubernetes_secret::{self, KubeError, Secret};
-use crate::agent::destination::permissions::Grant;
-use crate::agent::destination::readers::{Access, ReaderError};
-use crate::agent::platform::options::{Clock, Environment};
+use crate::agent::destination::directory::{DirectoryError, DirectoryHandle};
+use crate::agent::destination::kubernetes_secret::{KubernetesSecretError, SecretClient};
+use crate::agent::destination::permissions::ReaderGrant;
+use crate::agent::destination::posix_acl::AclProblem;
+use crate::agent::destination::readers::{ReaderAccess, ReaderError};
+use crate::agent::destination::staging::NewFile;
+use crate::agent::platform::{Clock, Environment};
 use crate::config::{self, AclMode, SymlinkMode};
 
-/// A destination that cannot take files.
+/// A destination cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum DestinationError {
-    /// A folder.
+    /// The directory or one of its files cannot be used.
     #[error(transparent)]
-    Folder(#[from] FolderError),
-    /// A reader of a folder.
+    Directory(#[from] DirectoryError),
+    /// A configured reader cannot be given access.
     #[error(transparent)]
     Reader(#[from] ReaderError),
-    /// A Kubernetes Secret.
+    /// The Kubernetes Secret cannot be used.
     #[error(transparent)]
-    Secret(#[from] KubeError),
-    /// `acls: required`, and lists are not as they must be.
-    #[error("{0}; set the access lists anew (tbot init), or set acls: try")]
-    Access(String),
+    Secret(#[from] KubernetesSecretError),
+    /// A directory of another user has an ACL that `acls: required` does not allow.
+    #[error("{path}: {problem}; set its ACLs again (tbot init), or set acls: try")]
+    Acl {
+        /// The directory or file.
+        path: PathBuf,
+        /// What is wrong with its ACL.
+        problem: AclProblem,
+    },
 }
 
-/// Where to write, before anything is opened.
+/// Where to write. Nothing is opened yet.
 #[derive(Clone, Debug)]
-pub(crate) enum Place {
-    Directory(Directory),
+pub(crate) enum WriteTarget {
+    Directory(DirectoryTarget),
     Memory,
-    Secret(Box<Secret>),
+    Secret(Box<SecretClient>),
 }
 
-/// A folder, as it is configured.
+/// A configured directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Directory {
+pub(crate) struct DirectoryTarget {
     pub(crate) path: PathBuf,
     pub(crate) symlinks: SymlinkMode,
-    pub(crate) access: Access,
+    pub(crate) access: ReaderAccess,
 }
 
-/// An output's files. Prints without their content, which holds keys.
-pub(crate) struct Destination {
-    place: Place,
+/// Writes the files of one output. `Debug` prints nothing of their content.
+pub(crate) struct DestinationWriter {
+    target: WriteTarget,
     memory: Mutex<BTreeMap<String, Vec<u8>>>,
-    /// What the log has been told already.
-    said: Mutex<BTreeSet<String>>,
+    /// Messages that were logged already.
+    logged: Mutex<BTreeSet<String>>,
 }
 
-impl Place {
-    /// Reads nothing but the environment that it is given.
+impl WriteTarget {
+    /// Performs no I/O.
     pub(crate) fn new(
         destination: &config::Destination,
         environment: &Environment,
         clock: &Clock,
     ) -> Result<Self, DestinationError> {
         Ok(match destination {
-            config::Destination::Directory(directory) => Self::Directory(Directory::new(directory)),
+            config::Destination::Directory(directory) => Self::Directory(DirectoryTarget::new(directory)),
             config::Destination::Memory(_) => Self::Memory,
             config::Destination::KubernetesSecret(secret) => {
-                Self::Secret(Box::new(Secret::new(secret, environment, clock)?))
+                Self::Secret(Box::new(SecretClient::new(secret, environment, clock)?))
             }
         })
     }
 }
 
-impl Directory {
+impl DirectoryTarget {
     pub(crate) fn new(directory: &config::Directory) -> Self {
         Self {
             path: PathBuf::from(directory.path.as_str()),
             symlinks: directory.symlinks.unwrap_or(SymlinkMode::TrySecure),
-            access: Access::new(directory),
+            access: ReaderAccess::new(directory),
         }
     }
 
-    /// A folder with the default settings.
+    /// Returns a directory with default settings.
     #[cfg(test)]
-    pub(crate) fn at(path: &Path) -> Self {
+    pub(crate) fn with_defaults(path: &Path) -> Self {
         let directory = serde_json::json!({ "path": path });
         Self::new(&serde_json::from_value(directory).unwrap())
     }
 
-    pub(crate) fn open(&self) -> Result<Folder, FolderError> {
-        Folder::open(&self.path, self.symlinks)
+    pub(crate) fn open(&self) -> Result<DirectoryHandle, DirectoryError> {
+        DirectoryHandle::open(&self.path, self.symlinks)
     }
 
-    /// Sees whether access lists work here and every reader is known. Fails only with `acls: required`; with `try` it
-    /// answers what does not work.
+    /// Tests whether ACLs work here and every reader is known. With `acls: try`, returns what does not work.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error only if `acls` is `required`.
     pub(crate) fn test_access(&self) -> Result<Option<DestinationError>, DestinationError> {
         if self.access.mode == AclMode::Off || !(self.access.has_readers() || self.access.is_required()) {
             return Ok(None);
         }
         let test = || {
-            let (grant, unknown) = self.access.grant()?;
-            let folder = self.open()?;
-            if folder.is_ours()? {
-                folder.test_access(&grant)?;
+            let (grant, unknown) = self.access.resolve()?;
+            let directory = self.open()?;
+            if directory.is_owned_by_agent()? {
+                directory.test_acl(&grant)?;
             }
             Ok(unknown.map(DestinationError::from))
         };
         match test() {
             Err(error) if !self.access.is_required() => Ok(Some(error)),
-            tested => tested,
+            result => result,
         }
     }
 }
 
-impl Destination {
-    pub(crate) fn new(place: Place) -> Self {
-        Self { place, memory: Mutex::default(), said: Mutex::default() }
+impl DestinationWriter {
+    pub(crate) fn new(target: WriteTarget) -> Self {
+        Self { target, memory: Mutex::default(), logged: Mutex::default() }
     }
 
-    /// The folder, for files that name their neighbours.
+    /// Returns the path of the directory, or `None` for another destination. For files that refer to each other by path.
     pub(crate) fn directory(&self) -> Option<&Path> {
-        match &self.place {
-            Place::Directory(directory) => Some(&directory.path),
-            Place::Memory | Place::Secret(_) => None,
+        match &self.target {
+            WriteTarget::Directory(directory) => Some(&directory.path),
+            WriteTarget::Memory | WriteTarget::Secret(_) => None,
         }
     }
 
-    /// At the start: sees whether the agent could do at all what is configured.
+    /// Tests at startup whether readers can be given access.
     pub(crate) fn test(&self) -> Result<(), DestinationError> {
-        let Place::Directory(directory) = &self.place else { return Ok(()) };
+        let WriteTarget::Directory(directory) = &self.target else { return Ok(()) };
         if directory.access.mode == AclMode::Off && directory.access.has_readers() {
-            self.say_once("acls is off, so that the readers are not given access");
+            self.log_once("readers are not given access, because acls is off");
         }
         if let Some(problem) = directory.test_access()? {
             self.warn_once(problem);
@@ -138,131 +149,137 @@ impl Destination {
         Ok(())
     }
 
-    /// Puts in order what a crash left, and sees whether the files could be written, so that nothing is asked of the
-    /// server in vain.
+    /// Recovers from a crash, and tests whether files can be written, before anything is requested from the server.
     pub(crate) fn prepare(&self) -> Result<(), DestinationError> {
-        let directory = match &self.place {
-            Place::Directory(directory) => directory,
-            Place::Secret(secret) => return Ok(secret.test_write()?),
-            Place::Memory => return Ok(()),
+        let target = match &self.target {
+            WriteTarget::Directory(target) => target,
+            WriteTarget::Secret(secret) => return Ok(secret.test_write()?),
+            WriteTarget::Memory => return Ok(()),
         };
-        let folder = directory.open()?;
-        if folder.is_ours()? {
-            folder.recover()?;
-            folder.recover_generations()?;
+        let directory = target.open()?;
+        if directory.is_owned_by_agent()? {
+            directory.recover()?;
+            directory.recover_generations()?;
         }
-        Ok(folder.test_write()?)
+        Ok(directory.test_write()?)
     }
 
-    /// Writes the set. A folder is opened anew each time: it may have been replaced or mounted since.
+    /// Writes the files as one set. A directory is opened each time, because it may have been replaced or mounted since.
     pub(crate) fn write(&self, files: Vec<NewFile>) -> Result<(), DestinationError> {
-        match &self.place {
-            Place::Directory(directory) => self.write_to_folder(directory, &files),
-            Place::Secret(secret) => {
-                secret.write(&kubernetes_secret::content(files), None)?;
+        match &self.target {
+            WriteTarget::Directory(target) => self.write_to_directory(target, &files),
+            WriteTarget::Secret(secret) => {
+                secret.write(&files.into_iter().collect(), None)?;
                 Ok(())
             }
-            Place::Memory => {
-                *held(&self.memory) = files.into_iter().collect();
+            WriteTarget::Memory => {
+                *lock(&self.memory) = files.into_iter().collect();
                 Ok(())
             }
         }
     }
 
-    /// A file's content, where the destination is memory.
-    pub(crate) fn in_memory(&self, name: &str) -> Option<Vec<u8>> {
-        held(&self.memory).get(name).cloned()
+    /// Returns the content of a file if the destination is memory.
+    pub(crate) fn read_from_memory(&self, name: &str) -> Option<Vec<u8>> {
+        lock(&self.memory).get(name).cloned()
     }
 
-    fn write_to_folder(&self, directory: &Directory, files: &[NewFile]) -> Result<(), DestinationError> {
-        let folder = directory.open()?;
-        if folder.takes_only_writing_in_place(files)? {
-            self.say_once(
-                "files are written in place, because the folder or a file is another user's: who reads during a \
-                 renewal may see files of two generations",
+    fn write_to_directory(
+        &self,
+        target: &DirectoryTarget,
+        files: &[NewFile],
+    ) -> Result<(), DestinationError> {
+        let directory = target.open()?;
+        if directory.requires_in_place_writing(files)? {
+            self.log_once(
+                "writing files in place, because the directory or a file belongs to another user; a program that reads \
+                 during a renewal may see files of two generations",
             );
-            self.check_access(directory, &folder, files)?;
-            return Ok(folder.write_in_place(files)?);
+            self.check_acls(target, &directory, files)?;
+            return Ok(directory.write_in_place(files)?);
         }
-        let (grant, unknown) = directory.access.grant()?;
+        let (grant, unknown) = target.access.resolve()?;
         if let Some(unknown) = unknown {
             self.warn_once(unknown);
         }
-        self.replace(directory, &folder, files, &grant)?;
-        if let Some(error) = grant.refused() {
-            self.warn_once(format!("the readers could not be given access: {error}"));
+        self.replace_files(target, &directory, files, &grant)?;
+        if let Some(error) = grant.failure() {
+            self.warn_once(format!("cannot give the readers access: {error}"));
         }
         Ok(())
     }
 
-    fn replace(
+    fn replace_files(
         &self,
-        directory: &Directory,
-        folder: &Folder,
+        target: &DirectoryTarget,
+        directory: &DirectoryHandle,
         files: &[NewFile],
-        grant: &Grant,
-    ) -> Result<(), FolderError> {
-        let why = if directory.symlinks == SymlinkMode::Secure {
+        grant: &ReaderGrant,
+    ) -> Result<(), DirectoryError> {
+        let reason = if target.symlinks == SymlinkMode::Secure {
             "symlinks is secure"
-        } else if folder.has_links()? {
-            return folder.switch(files, grant);
+        } else if directory.supports_links()? {
+            return directory.write_generation(files, grant);
         } else {
-            "the file system has no links"
+            "the file system does not support links"
         };
-        self.say_once(&format!(
-            "files are replaced one after the other, because {why}: who reads during a renewal may see files of two \
-             generations"
+        self.log_once(&format!(
+            "replacing files one after the other, because {reason}; a program that reads during a renewal may see files of \
+             two generations"
         ));
-        folder.leave_generations()?;
-        folder.commit(files, grant)
+        directory.restore_plain_files()?;
+        directory.commit(files, grant)
     }
 
-    /// Somebody else prepared this folder; its lists are theirs, and only looked at.
-    fn check_access(
+    /// Checks the ACLs of a directory that another user prepared, which the agent does not change.
+    fn check_acls(
         &self,
-        directory: &Directory,
-        folder: &Folder,
+        target: &DirectoryTarget,
+        directory: &DirectoryHandle,
         files: &[NewFile],
     ) -> Result<(), DestinationError> {
-        if directory.access.mode == AclMode::Off {
+        if target.access.mode == AclMode::Off {
             return Ok(());
         }
-        match folder.access_problem(files)? {
-            None => Ok(()),
-            Some(problem) if directory.access.is_required() => Err(DestinationError::Access(problem)),
-            Some(problem) => {
-                self.warn_once(problem);
+        match directory.find_acl_problem(files)? {
+            Some((path, problem)) if target.access.is_required() => {
+                Err(DestinationError::Acl { path, problem })
+            }
+            Some((path, problem)) => {
+                self.warn_once(format!("{}: {problem}", path.display()));
                 Ok(())
             }
+            None => Ok(()),
         }
     }
 
-    fn say_once(&self, what: &str) {
-        if held(&self.said).insert(what.to_owned()) {
-            tracing::info!(destination = ?self.place_name(), "{what}");
+    fn log_once(&self, message: &str) {
+        if lock(&self.logged).insert(message.to_owned()) {
+            tracing::info!(destination = ?self.name(), "{message}");
         }
     }
 
     fn warn_once(&self, problem: impl fmt::Display) {
         let problem = problem.to_string();
-        if held(&self.said).insert(problem.clone()) {
-            tracing::warn!(destination = ?self.place_name(), "{problem}");
+        if lock(&self.logged).insert(problem.clone()) {
+            tracing::warn!(destination = ?self.name(), "{problem}");
         }
     }
 
-    fn place_name(&self) -> &Path {
+    /// Returns the destination for log lines, which only directories have.
+    fn name(&self) -> &Path {
         self.directory().unwrap_or_else(|| Path::new("memory"))
     }
 }
 
-fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A poisoned lock only says that another thread ended while it held a value that is still whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Every value is replaced in one step, so it is whole even if another thread panicked.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl fmt::Debug for Destination {
+impl fmt::Debug for DestinationWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.place, f)
+        fmt::Debug::fmt(&self.target, f)
     }
 }
 

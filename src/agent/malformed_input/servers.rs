@@ -1,10 +1,10 @@
-//! Answers of servers: what a proxy's pages say, the answer to a join, messages and refusals of the auth API.
+//! Malformed responses of servers: the proxy's web API, the response to a join, messages and errors of the auth API.
 
 use proptest::prelude::*;
 use prost::Message as _;
 use tonic::{Code, Status};
 
-use super::{CASES, assert_telling, damages, spoilt};
+use super::{CASES, check_error, mutate, mutations};
 use crate::agent::bot::join;
 use crate::agent::bot::storage::Storage;
 use crate::agent::credential::authority::Authority;
@@ -12,7 +12,7 @@ use crate::agent::credential::identity::{Identity, SignedCerts};
 use crate::agent::credential::identity_file;
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::credential::x509;
-use crate::agent::destination::writer::Directory;
+use crate::agent::destination::writer::DirectoryTarget;
 use crate::agent::platform::error_text::describe_json_error;
 use crate::agent::recordings::{recorded, recorded_response};
 use crate::agent::teleport::api_error::from_status;
@@ -27,22 +27,23 @@ use crate::agent::teleport::messages::{
 };
 use crate::agent::teleport::server_version::major;
 
-fn certs_as_recorded() -> SignedCerts {
+fn recorded_certs() -> SignedCerts {
     Certs::decode(recorded_response("/GenerateUserCerts", "").as_slice()).unwrap().into()
 }
 
-/// An identity that is accepted can be saved, loaded and used: its generation counts.
-fn refused_or_kept(certs: SignedCerts) -> Result<(), TestCaseError> {
+/// Checks that certificates are refused, or can be saved, loaded and written: the server has counted their generation, so
+/// an accepted identity must not be lost.
+fn check_certs(certs: SignedCerts) -> Result<(), TestCaseError> {
     let key = KeyPair::from_pem(&recorded("storage/key")).unwrap();
     let identity = match Identity::new(key, certs) {
         Ok(identity) => identity,
-        Err(error) => return assert_telling(&error),
+        Err(error) => return check_error(&error),
     };
     let root = tempfile::tempdir().unwrap();
-    let storage = Storage::open_directory(Directory::at(root.path())).unwrap();
+    let storage = Storage::open_directory(DirectoryTarget::with_defaults(root.path())).unwrap();
     storage.save(&identity.into(), "hash").unwrap();
     let Some(loaded) = storage.load().unwrap() else {
-        return Err(TestCaseError::fail("saved, and not there any more"));
+        return Err(TestCaseError::fail("the saved identity cannot be loaded"));
     };
     let written = identity_file::write(&loaded.identity, &[]);
     prop_assert!(identity_file::IdentityFile::parse(&written).is_ok());
@@ -53,35 +54,35 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(CASES))]
 
     #[test]
-    fn a_proxys_pages_are_understood_or_refused(damages in damages()) {
-        if let Err(error) = discovery::parse(&spoilt(recorded("webapi-find.json").as_bytes(), &damages)) {
+    fn discovery_responses_are_parsed_or_refused(mutations in mutations()) {
+        if let Err(error) = discovery::parse(&mutate(recorded("webapi-find.json").as_bytes(), &mutations)) {
             prop_assert!(!describe_json_error(&error).is_empty());
         }
-        if let Err(error) = KubeProxy::parse(&spoilt(recorded("webapi-ping.json").as_bytes(), &damages), None) {
-            assert_telling(&error)?;
+        if let Err(error) = KubeProxy::parse(&mutate(recorded("webapi-ping.json").as_bytes(), &mutations), None) {
+            check_error(&error)?;
         }
     }
 
     #[test]
-    fn what_a_proxy_says_instead_is_cut_short(body in prop::collection::vec(any::<u8>(), 0..2000)) {
+    fn an_error_page_is_truncated(body in prop::collection::vec(any::<u8>(), 0..2000)) {
         prop_assert!(error_message(&body).chars().count() <= 300);
     }
 
     #[test]
-    fn the_answer_to_a_join_is_an_identity_or_refused(damages in damages()) {
+    fn the_response_to_a_join_is_an_identity_or_refused(mutations in mutations()) {
         let calls: serde_json::Value = serde_json::from_str(&recorded("first-join.json")).unwrap();
-        let body = spoilt(calls[0]["response"].to_string().as_bytes(), &damages);
+        let body = mutate(calls[0]["response"].to_string().as_bytes(), &mutations);
         match join::parse_response(&body) {
-            Err(error) => assert_telling(&error)?,
-            Ok(certs) => refused_or_kept(certs)?,
+            Err(error) => check_error(&error)?,
+            Ok(certs) => check_certs(certs)?,
         }
     }
 
     #[test]
-    fn the_answer_to_a_renewal_is_an_identity_or_refused(damages in damages()) {
-        let bytes = spoilt(&recorded_response("/GenerateUserCerts", ""), &damages);
+    fn the_response_to_a_renewal_is_an_identity_or_refused(mutations in mutations()) {
+        let bytes = mutate(&recorded_response("/GenerateUserCerts", ""), &mutations);
         if let Ok(certs) = Certs::decode(bytes.as_slice()) {
-            refused_or_kept(certs.into())?;
+            check_certs(certs.into())?;
         }
     }
 
@@ -90,21 +91,21 @@ proptest! {
         method in prop::sample::select(
             &["/Ping", "/GetRole", "/GetClusterCACert", "/GetCertAuthorities", "/ListResources", "/CreateAppSession"][..],
         ),
-        damages in damages(),
+        mutations in mutations(),
     ) {
-        let bytes = spoilt(&recorded_response(method, ""), &damages);
-        // What is decoded is used as the agent uses it; a message of another type is no more than a spoilt one.
-        if let Ok(pong) = PingResponse::decode(bytes.as_slice()) {
-            let _ = major(&pong.server_version);
+        let bytes = mutate(&recorded_response(method, ""), &mutations);
+        // Decoded messages are used as the agent uses them. Decoding them as another type is just one more mutation.
+        if let Ok(ping) = PingResponse::decode(bytes.as_slice()) {
+            let _ = major(&ping.server_version);
         }
-        if let Ok(reply) = ClusterCaCert::decode(bytes.as_slice()) {
-            let _ = x509::certificates(&String::from_utf8_lossy(&reply.tls_ca));
+        if let Ok(response) = ClusterCaCert::decode(bytes.as_slice()) {
+            let _ = x509::certificates(&String::from_utf8_lossy(&response.tls_ca));
         }
-        if let Ok(reply) = GetCertAuthoritiesResponse::decode(bytes.as_slice()) {
-            let specs = reply.cert_authorities.into_iter().filter_map(|authority| authority.spec);
+        if let Ok(response) = GetCertAuthoritiesResponse::decode(bytes.as_slice()) {
+            let specs = response.cert_authorities.into_iter().filter_map(|authority| authority.spec);
             let authorities: Vec<_> = specs.map(Authority::from).collect();
             let key = KeyPair::from_pem(&recorded("storage/key")).unwrap();
-            let identity = Identity::new(key, certs_as_recorded()).unwrap();
+            let identity = Identity::new(key, recorded_certs()).unwrap();
             prop_assert!(!identity_file::write(&identity, &authorities).is_empty());
         }
         let _ = Role::decode(bytes.as_slice());
@@ -115,10 +116,10 @@ proptest! {
     }
 
     #[test]
-    fn a_refusal_is_an_error_that_names_the_method(code in 1..20_i32, message in "\\PC{0,40}|[\\x00-\\x7f]{0,20}") {
+    fn an_error_of_the_api_names_the_method(code in 1..20_i32, message in "\\PC{0,40}|[\\x00-\\x7f]{0,20}") {
         let error = from_status("/proto.AuthService/Ping", &Status::new(Code::from_i32(code), message));
         prop_assert!(error.to_string().contains("/proto.AuthService/Ping"), "{}", error);
-        // A refusal that the server may have acted on is never taken for one that it has not.
+        // If the server may have processed the request, the error must not claim that it has not.
         if matches!(Code::from_i32(code), Code::Unknown | Code::Unavailable | Code::Internal | Code::Cancelled) {
             prop_assert!(!error.was_not_processed() || error.to_string().contains("have expired"));
         }

@@ -17,7 +17,7 @@ use tower_service::Service as _;
 use crate::agent::credential::identity::Identity;
 use crate::agent::net::address::Address;
 use crate::agent::net::tls::{self, InnerAlpn, TlsError};
-use crate::agent::platform::options::{Clock, Environment};
+use crate::agent::platform::{Clock, Environment};
 
 /// The environment names an HTTP proxy that cannot be used. Reported before the first request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

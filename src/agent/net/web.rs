@@ -9,8 +9,8 @@ use reqwest::{Client, Proxy, StatusCode};
 
 use crate::agent::net::route::Route;
 use crate::agent::net::tls::{self, TlsError};
+use crate::agent::platform::Environment;
 use crate::agent::platform::error_text::chain;
-use crate::agent::platform::options::Environment;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);

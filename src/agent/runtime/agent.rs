@@ -64,6 +64,6 @@ impl Agent {
     /// Returns a file of an output whose destination is memory. `output` is its index in `services` followed by `outputs`.
     #[must_use]
     pub fn in_memory(&self, output: usize, file: &str) -> Option<Vec<u8>> {
-        self.plan.destination(output)?.in_memory(file)
+        self.plan.destination(output)?.read_from_memory(file)
     }
 }

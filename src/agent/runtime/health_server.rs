@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::agent::platform::options::Clock;
+use crate::agent::platform::Clock;
 use crate::agent::runtime::health::{Health, HealthStatus, ServiceState};
 use crate::agent::runtime::metrics;
 

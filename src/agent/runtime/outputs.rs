@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::error::AgentError;
 use super::unsupported::Unsupported;
-use crate::agent::destination::writer::{Destination, Place};
-use crate::agent::platform::options::{Clock, Environment};
+use crate::agent::destination::writer::{DestinationWriter, WriteTarget};
+use crate::agent::platform::{Clock, Environment};
 use crate::agent::service::application::ApplicationOutput;
 use crate::agent::service::context::OutputSettings;
 use crate::agent::service::context_name::ContextName;
@@ -43,13 +43,13 @@ pub(super) fn outputs(
             own.filter(|own| !own.is_zero()).map_or(default, |own| own.to_std())
         };
         let name = name(service, index + 1);
-        let place = Place::new(fields.destination().ok_or_else(unsupported)?, environment, clock)
+        let place = WriteTarget::new(fields.destination().ok_or_else(unsupported)?, environment, clock)
             .map_err(|error| AgentError::Destination { output: name.clone(), error })?;
         outputs.push(Output {
             kind: output_kind(service).ok_or_else(unsupported)?,
             settings: OutputSettings {
                 name,
-                destination: Arc::new(Destination::new(place)),
+                destination: Arc::new(DestinationWriter::new(place)),
                 roles: strings(fields.roles()),
                 ttl: or_default(lifetime.credential_ttl, ttl),
                 interval: or_default(lifetime.renewal_interval, interval),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing::Level;
 
-use crate::agent::platform::options::Randomness;
+use crate::agent::platform::Randomness;
 use crate::agent::runtime::schedule::{Backoff, Rounded};
 
 /// The number of distinct errors that are logged, so that an error whose text always differs does not fill the log.

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::running_agent::RunningAgent;
 use crate::agent::credential::identity::Identity;
 use crate::agent::credential::x509;
-use crate::agent::platform::options::Clock;
+use crate::agent::platform::Clock;
 use crate::agent::runtime::daemon::CurrentIdentity;
 use crate::agent::runtime::schedule::{self, Backoff, MAX_RETRY, Rounded};
 use crate::agent::teleport::api_error::ApiError;

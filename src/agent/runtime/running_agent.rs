@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::agent::bot::renewal::Bot;
-use crate::agent::platform::options::Randomness;
+use crate::agent::platform::Randomness;
 use crate::agent::service::context::IssueContext;
 use crate::agent::service::output::Output;
 

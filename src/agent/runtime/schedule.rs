@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use crate::agent::platform::options::{Clock, Randomness};
+use crate::agent::platform::{Clock, Randomness};
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// The longest wait between two attempts.

@@ -12,12 +12,12 @@ use crate::agent::bot::join::Attestor;
 use crate::agent::bot::join_token::JoinTokenSource;
 use crate::agent::bot::renewal::{Bot, JoinSettings};
 use crate::agent::bot::storage::{Storage, StorageError};
-use crate::agent::destination::writer::{Destination, Place};
+use crate::agent::destination::writer::{DestinationWriter, WriteTarget};
 use crate::agent::net::address::Address;
 use crate::agent::net::route::Route;
 use crate::agent::net::web::WebClient;
-use crate::agent::platform::options::{Clock, Environment, Randomness};
 use crate::agent::platform::tasks::run_blocking;
+use crate::agent::platform::{Clock, Environment, Randomness};
 use crate::agent::service::output::Output;
 use crate::agent::teleport::discovery::AddressField;
 use crate::config::{self, Config, JoinMethod, is_on};
@@ -44,7 +44,7 @@ pub(super) struct Plan {
     method: JoinMethod,
     token: Option<JoinTokenSource>,
     attestor: Option<Arc<Attestor>>,
-    storage: Place,
+    storage: WriteTarget,
     outputs: Vec<Output>,
     ttl: Duration,
     interval: Duration,
@@ -83,7 +83,7 @@ impl Plan {
             method,
             attestor: attestor.map(Arc::new),
             token: token.map(|token| JoinTokenSource::new(token.as_str())),
-            storage: Place::new(&config.storage(), &options.environment, &options.clock)
+            storage: WriteTarget::new(&config.storage(), &options.environment, &options.clock)
                 .map_err(StorageError::from)?,
             outputs: outputs(config, &options.environment, &options.clock, ttl, interval)?,
             options,
@@ -105,9 +105,11 @@ impl Plan {
             run_blocking(move || destination.test()).await.map_err(failed)?;
         }
         let storage = match self.storage.clone() {
-            Place::Directory(directory) => run_blocking(move || Storage::open_directory(directory)).await?,
-            Place::Secret(secret) => Storage::secret(*secret),
-            Place::Memory => {
+            WriteTarget::Directory(directory) => {
+                run_blocking(move || Storage::open_directory(directory)).await?
+            }
+            WriteTarget::Secret(secret) => Storage::secret(*secret),
+            WriteTarget::Memory => {
                 if self.method == JoinMethod::Token {
                     tracing::warn!("the bot's identity is stored in memory: every start needs a new token");
                 }
@@ -136,7 +138,7 @@ impl Plan {
         self.diag_addr.as_deref()
     }
 
-    pub(super) fn destination(&self, output: usize) -> Option<&Destination> {
+    pub(super) fn destination(&self, output: usize) -> Option<&DestinationWriter> {
         self.outputs.get(output).map(|output| output.settings.destination.as_ref())
     }
 }

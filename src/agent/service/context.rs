@@ -4,17 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::agent::destination::writer::Destination;
+use crate::agent::destination::writer::DestinationWriter;
 use crate::agent::net::route::Route;
 use crate::agent::net::web::WebClient;
-use crate::agent::platform::options::Clock;
+use crate::agent::platform::Clock;
 
 /// The settings that every output has.
 #[derive(Clone, Debug)]
 pub(crate) struct OutputSettings {
     /// The service's name, for logs and errors.
     pub(crate) name: String,
-    pub(crate) destination: Arc<Destination>,
+    pub(crate) destination: Arc<DestinationWriter>,
     /// Roles to impersonate; if empty, all roles that the bot may impersonate.
     pub(crate) roles: Vec<String>,
     pub(crate) ttl: Duration,

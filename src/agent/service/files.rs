@@ -6,7 +6,7 @@ use super::error::OutputError;
 use crate::agent::credential::authority::Authority;
 use crate::agent::credential::identity::Identity;
 use crate::agent::credential::identity_file;
-use crate::agent::destination::atomic_write::NewFile;
+use crate::agent::destination::staging::NewFile;
 
 /// The files of an output, which change as one set, and when its credentials expire.
 pub(crate) struct FileSet {

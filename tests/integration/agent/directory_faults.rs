@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 use serde_json::json;
-use tbot::agent::{AgentError, FolderError};
+use tbot::agent::{AgentError, DirectoryError};
 use tbot_cluster::method;
 
 use super::errors::{directory_error, failed_outputs};
@@ -30,7 +30,7 @@ async fn a_parent_replaced_by_a_symlink_is_refused_and_nothing_is_written_behind
     symlink(&elsewhere, fixture.path("up")).unwrap();
 
     let error = directory_error(fixture.run_oneshot(config()).await.unwrap_err());
-    let FolderError::Io { path, error, .. } = &error else { panic!("{error:?}") };
+    let DirectoryError::Io { path, error, .. } = &error else { panic!("{error:?}") };
     assert!(*path == fixture.path("up/out") && is_symlink_refusal(error), "{path:?}: {error:?}");
     assert!(is_empty(&elsewhere), "not even a directory was created");
     assert_eq!(read(&fixture.path("moved/out/identity")), written);
@@ -58,10 +58,10 @@ fn is_symlink_refusal(error: &io::Error) -> bool {
 }
 
 /// The path of a symbolic link that the agent does not follow. Fails the test if it is another error.
-fn refused_symlink(error: &FolderError) -> &Path {
+fn refused_symlink(error: &DirectoryError) -> &Path {
     match error {
-        FolderError::Io { path, error, .. } if is_symlink_refusal(error) => path,
-        FolderError::NotOurs { path, .. } => path,
+        DirectoryError::Io { path, error, .. } if is_symlink_refusal(error) => path,
+        DirectoryError::Obstructed { path, .. } => path,
         other => panic!("{other:?}"),
     }
 }
@@ -108,7 +108,7 @@ async fn an_unwritable_directory_keeps_its_files_and_does_not_stop_other_outputs
     let error = fixture.run_oneshot(config()).await.unwrap_err();
     assert_eq!(failed_outputs(&error), ["identity-1"]);
     let error = directory_error(error);
-    assert!(matches!(&error, FolderError::Io { path, .. } if *path == write_test), "{error:?}");
+    assert!(matches!(&error, DirectoryError::Io { path, .. } if *path == write_test), "{error:?}");
     assert_eq!(read(&out.join("identity")), written);
     assert_ne!(read(&other.join("identity")), other_written);
 }
@@ -149,7 +149,7 @@ mod needs_root {
         let error = fixture.run_oneshot(config()).await.unwrap_err();
         drop(immutable);
         assert_eq!(failed_outputs(&error), ["identity-1"]);
-        let FolderError::Io { error, .. } = directory_error(error) else {
+        let DirectoryError::Io { error, .. } = directory_error(error) else {
             panic!("not a system call's error")
         };
         assert_eq!(error.kind(), ErrorKind::PermissionDenied);
@@ -192,7 +192,7 @@ mod needs_root {
     /// Fails the test if the error is anything but a full disk.
     fn assert_disk_full(error: AgentError) {
         let error = directory_error(error);
-        let FolderError::Io { error, .. } = &error else { panic!("{error:?}") };
+        let DirectoryError::Io { error, .. } = &error else { panic!("{error:?}") };
         assert_eq!(error.kind(), ErrorKind::StorageFull);
     }
 

@@ -1,8 +1,8 @@
 //! Extracts the error under test from the layers of an [`AgentError`]. Each function fails the test if it is another one.
 
 use tbot::agent::{
-    AgentError, ApiError, AttestationError, DestinationError, FolderError, JoinError, JoinReason, KubeError,
-    OutputError, RenewalError, StorageError,
+    AgentError, ApiError, AttestationError, DestinationError, DirectoryError, JoinError, JoinReason,
+    KubernetesSecretError, OutputError, RenewalError, StorageError,
 };
 
 /// The names of the outputs that failed.
@@ -54,20 +54,20 @@ pub(super) fn attestation_error(error: AgentError) -> (JoinReason, AttestationEr
 }
 
 /// What failed in the directory of the storage or of an output.
-pub(super) fn directory_error(error: AgentError) -> FolderError {
+pub(super) fn directory_error(error: AgentError) -> DirectoryError {
     match error {
         AgentError::Storage(StorageError::Directory(error))
         | AgentError::Renewal(RenewalError::Storage(StorageError::Directory(error)))
-        | AgentError::Destination { error: DestinationError::Folder(error), .. } => error,
+        | AgentError::Destination { error: DestinationError::Directory(error), .. } => error,
         other => match output_error(other) {
-            OutputError::Destination(DestinationError::Folder(error)) => error,
+            OutputError::Destination(DestinationError::Directory(error)) => error,
             other => panic!("not a directory's error: {other:?}"),
         },
     }
 }
 
 /// What failed with the Kubernetes Secret of the storage or of an output.
-pub(super) fn secret_error(error: AgentError) -> KubeError {
+pub(super) fn secret_error(error: AgentError) -> KubernetesSecretError {
     match error {
         AgentError::Storage(StorageError::Secret(error))
         | AgentError::Renewal(RenewalError::Storage(StorageError::Secret(error)))

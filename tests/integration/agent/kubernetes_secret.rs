@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tbot::agent::{Agent, AgentError, ClusterError, KubeError, RenewalError};
+use tbot::agent::{Agent, AgentError, KubernetesClusterError, KubernetesSecretError, RenewalError};
 use tbot_cluster::method;
 
 use super::errors::{renewal_error, secret_error};
@@ -94,7 +94,7 @@ async fn a_forbidden_write_keeps_the_old_set_and_names_the_missing_permission() 
     let written = fixture.kubernetes.secret("apps", "out");
     fixture.kubernetes.fail_next("PATCH", 403, "secrets \"out\" is forbidden");
     let error = secret_error(fixture.run_oneshot(fixture.config_with_output()).await.unwrap_err());
-    let KubeError::Refused { status, message, .. } = &error else { panic!("{error:?}") };
+    let KubernetesSecretError::Refused { status, message, .. } = &error else { panic!("{error:?}") };
     assert_eq!((status.as_u16(), message.as_str()), (403, "secrets \"out\" is forbidden"));
     let address = fixture.kubernetes.address.to_string();
     insta::assert_snapshot!(error.to_string().replace(&address, "[kubernetes]"));
@@ -105,7 +105,7 @@ async fn a_forbidden_write_keeps_the_old_set_and_names_the_missing_permission() 
 async fn without_a_namespace_the_agent_does_not_join() {
     let fixture = SecretFixture::new().await;
     let error = fixture.teleport.run_oneshot(fixture.config_with_output()).await.unwrap_err();
-    let KubeError::NoNamespace(secret) = secret_error(error) else { panic!("another error") };
+    let KubernetesSecretError::NoNamespace(secret) = secret_error(error) else { panic!("another error") };
     assert_eq!(secret, "out");
     assert!(fixture.teleport.cluster.requests().is_empty());
 }
@@ -116,7 +116,10 @@ async fn without_a_kubernetes_cluster_the_agent_does_not_join() {
     let mut config = fixture.config_with_output();
     config["outputs"][0]["destination"].as_object_mut().unwrap().remove("kubeconfig_path");
     let error = secret_error(fixture.run_oneshot(config).await.unwrap_err());
-    assert!(matches!(error, KubeError::Cluster(ClusterError::None)), "{error:?}");
+    assert!(
+        matches!(error, KubernetesSecretError::Cluster(KubernetesClusterError::NotConfigured)),
+        "{error:?}"
+    );
     assert!(fixture.teleport.cluster.requests().is_empty());
 }
 
@@ -128,7 +131,7 @@ async fn a_server_that_the_kubeconfig_does_not_trust_gets_no_token() {
     kubeconfig["clusters"][0]["cluster"]["server"] = json!(format!("https://{}", other.address));
     std::fs::write(fixture.teleport.path("kubeconfig"), kubeconfig.to_string()).unwrap();
     let error = secret_error(fixture.run_oneshot(fixture.config_with_output()).await.unwrap_err());
-    let KubeError::Failed { detail, .. } = &error else { panic!("{error:?}") };
+    let KubernetesSecretError::Failed { detail, .. } = &error else { panic!("{error:?}") };
     assert!(detail.contains("invalid peer certificate: BadSignature"), "{detail}");
     assert!(other.requests().is_empty());
 }
@@ -177,7 +180,7 @@ async fn of_two_agents_with_one_secret_only_one_requests_a_renewal() {
     fixture.kubernetes.touch("apps", "bot");
     hold.release();
     let error = secret_error(run.await.unwrap_err());
-    let KubeError::Refused { status, .. } = &error else { panic!("{error:?}") };
+    let KubernetesSecretError::Refused { status, .. } = &error else { panic!("{error:?}") };
     assert_eq!(status.as_u16(), 409);
     assert_eq!(fixture.teleport.call_count(method::GENERATE_USER_CERTS), 0);
     assert_eq!(fixture.teleport.cluster.generation(BOT), Some(1));

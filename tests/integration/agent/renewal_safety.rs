@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
-use tbot::agent::{AgentError, ApiError, FolderError, JoinReason, RenewalError, StorageError};
+use tbot::agent::{AgentError, ApiError, DirectoryError, JoinReason, RenewalError, StorageError};
 use tbot_cluster::{Code, method};
 use tracing::Level;
 
@@ -141,7 +141,7 @@ async fn dropping_a_run_during_a_renewal_still_saves_the_reply() {
     let run_when_unlocked = async {
         loop {
             match run_oneshot(&next).await {
-                Err(AgentError::Storage(StorageError::Directory(FolderError::Locked(_)))) => {
+                Err(AgentError::Storage(StorageError::Directory(DirectoryError::Locked(_)))) => {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 ended => break ended,
@@ -228,7 +228,7 @@ async fn a_oneshot_run_that_cannot_save_a_reply_logs_the_remedy() {
     let obstacle = obstruct_storage(&fixture);
     hold.release();
     let error = directory_error(run.await.unwrap().unwrap_err());
-    assert!(matches!(&error, FolderError::Io { path, .. } if *path == obstacle), "{error:?}");
+    assert!(matches!(&error, DirectoryError::Io { path, .. } if *path == obstacle), "{error:?}");
     let [lost] = &log.events(is_final_error)[..] else { panic!("{}", log.story()) };
     insta::assert_snapshot!("lost_identity", fixture.normalize(&lost.message));
 }
@@ -249,7 +249,7 @@ async fn two_agents_cannot_share_a_storage() {
     let running = fixture.start(fixture.config("20m", &[fixture.output("out")]));
     wait_until("the first agent has the storage", || fixture.storage().join("tlscert").exists()).await;
     let error = directory_error(fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap_err());
-    assert!(matches!(&error, FolderError::Locked(path) if *path == fixture.storage()), "{error:?}");
+    assert!(matches!(&error, DirectoryError::Locked(path) if *path == fixture.storage()), "{error:?}");
     running.stop().await.unwrap();
     fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap();
 }

@@ -17,7 +17,7 @@ mod malformed_input;
 mod metadata_client;
 mod source;
 
-use crate::agent::platform::options::{Clock, Environment};
+use crate::agent::platform::{Clock, Environment};
 use crate::config::{JoinMethod, Onboarding};
 use aws::AwsAttestation;
 use azure::AzureAttestation;

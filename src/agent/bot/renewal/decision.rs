@@ -67,13 +67,13 @@ mod tests {
 
     use super::*;
     use crate::agent::bot::storage::Storage;
-    use crate::agent::destination::writer::Directory;
-    use crate::agent::recordings::recorded_folder;
+    use crate::agent::destination::writer::DirectoryTarget;
+    use crate::agent::recordings::copy_recorded_directory;
 
     #[test]
     fn the_stored_identity_decides_between_join_renewal_and_suspension() {
-        let directory = recorded_folder("storage");
-        let storage = Storage::open_directory(Directory::at(directory.path())).unwrap();
+        let directory = copy_recorded_directory("storage");
+        let storage = Storage::open_directory(DirectoryTarget::with_defaults(directory.path())).unwrap();
         let stored = storage.load().unwrap().unwrap();
         let expiry = stored.identity.user.not_after;
         let before = expiry - Duration::from_secs(1);

@@ -1,8 +1,8 @@
 //! Why the storage cannot be used. Pure.
 
 use crate::agent::credential::identity::IdentityError;
-use crate::agent::destination::directory::FolderError;
-use crate::agent::destination::kubernetes_secret::KubeError;
+use crate::agent::destination::directory::DirectoryError;
+use crate::agent::destination::kubernetes_secret::KubernetesSecretError;
 use crate::agent::destination::writer::DestinationError;
 
 /// The bot's storage cannot be read or written.
@@ -10,10 +10,10 @@ use crate::agent::destination::writer::DestinationError;
 pub enum StorageError {
     /// A directory operation failed.
     #[error(transparent)]
-    Directory(#[from] FolderError),
+    Directory(#[from] DirectoryError),
     /// A request for a Kubernetes Secret failed.
     #[error("the storage: {0}")]
-    Secret(#[from] KubeError),
+    Secret(#[from] KubernetesSecretError),
     /// The configuration of the directory or the Secret cannot be used.
     #[error("the storage: {0}")]
     Destination(#[from] DestinationError),

@@ -19,8 +19,8 @@ use std::sync::Arc;
 use super::error::StorageError;
 use crate::agent::credential::identity::{CA_SEPARATOR, Identity, IdentityError, SignedCerts};
 use crate::agent::credential::keys::KeyPair;
-use crate::agent::destination::atomic_write::NewFile;
-use crate::agent::destination::directory::FolderError;
+use crate::agent::destination::directory::DirectoryError;
+use crate::agent::destination::staging::NewFile;
 use crate::agent::platform::hex::sha256_hex;
 
 pub(super) const KEY: &str = "key";
@@ -93,8 +93,8 @@ pub(super) fn fingerprint(identity: &Identity) -> String {
 /// Returns the files of `identity`, without a marker.
 pub(super) fn encode(identity: &Identity, token_hash: &str) -> Result<Vec<NewFile>, StorageError> {
     let certs = &identity.certs;
-    let key_pub = identity.key.ssh_line().map_err(|error| FolderError::Io {
-        doing: "encode",
+    let key_pub = identity.key.ssh_line().map_err(|error| DirectoryError::Io {
+        operation: "encode",
         path: KEY_PUB.into(),
         error: std::io::Error::other(error),
         hint: "",

@@ -8,19 +8,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::format::RENEWAL_MARKER;
-use crate::agent::destination::kubernetes_secret::{Content, KubeError, Secret};
+use crate::agent::destination::kubernetes_secret::{KubernetesSecretError, SecretClient, SecretContent};
 
 /// A Secret, and its content when it was last read or written.
 #[derive(Debug)]
 pub(crate) struct SecretStorage {
-    secret: Secret,
-    last_seen: Mutex<Content>,
+    secret: SecretClient,
+    last_seen: Mutex<SecretContent>,
     /// A request to change the marker failed. The Secret may contain a marker although the server performed no renewal.
     marker_is_void: AtomicBool,
 }
 
 impl SecretStorage {
-    pub(crate) fn new(secret: Secret) -> Self {
+    pub(crate) fn new(secret: SecretClient) -> Self {
         Self { secret, last_seen: Mutex::default(), marker_is_void: AtomicBool::new(false) }
     }
 
@@ -34,7 +34,7 @@ impl SecretStorage {
         self.secret.name().to_string()
     }
 
-    pub(crate) fn load(&self) -> Result<BTreeMap<String, Vec<u8>>, KubeError> {
+    pub(crate) fn load(&self) -> Result<BTreeMap<String, Vec<u8>>, KubernetesSecretError> {
         let content = self.secret.read()?.unwrap_or_default();
         *self.lock_last_seen() = content.clone();
         let mut files = content.files;
@@ -44,39 +44,42 @@ impl SecretStorage {
         Ok(files)
     }
 
-    pub(crate) fn test_write(&self) -> Result<(), KubeError> {
+    pub(crate) fn test_write(&self) -> Result<(), KubernetesSecretError> {
         self.secret.test_write()
     }
 
     /// Replaces the whole content, including the marker.
-    pub(crate) fn save(&self, files: BTreeMap<String, Vec<u8>>) -> Result<(), KubeError> {
+    pub(crate) fn save(&self, files: BTreeMap<String, Vec<u8>>) -> Result<(), KubernetesSecretError> {
         let version = self.secret.write(&files, None)?;
-        *self.lock_last_seen() = Content { files, version };
+        *self.lock_last_seen() = SecretContent { files, version };
         self.marker_is_void.store(false, Ordering::Relaxed);
         Ok(())
     }
 
-    pub(crate) fn write_marker(&self, marker: String) -> Result<(), KubeError> {
+    pub(crate) fn write_marker(&self, marker: String) -> Result<(), KubernetesSecretError> {
         self.update(|files| files.insert(RENEWAL_MARKER.to_owned(), marker.into_bytes()))
     }
 
-    pub(crate) fn remove_marker(&self) -> Result<(), KubeError> {
+    pub(crate) fn remove_marker(&self) -> Result<(), KubernetesSecretError> {
         self.update(|files| files.remove(RENEWAL_MARKER))
     }
 
     /// Changes the marker if the Secret has not changed since it was last seen. If the request fails, a marker in the
     /// Secret is void until the next successful request.
-    fn update<T>(&self, change: impl FnOnce(&mut BTreeMap<String, Vec<u8>>) -> T) -> Result<(), KubeError> {
-        let Content { mut files, version } = self.lock_last_seen().clone();
+    fn update<T>(
+        &self,
+        change: impl FnOnce(&mut BTreeMap<String, Vec<u8>>) -> T,
+    ) -> Result<(), KubernetesSecretError> {
+        let SecretContent { mut files, version } = self.lock_last_seen().clone();
         change(&mut files);
         self.marker_is_void.store(true, Ordering::Relaxed);
         let version = self.secret.write(&files, Some(&version))?;
-        *self.lock_last_seen() = Content { files, version };
+        *self.lock_last_seen() = SecretContent { files, version };
         self.marker_is_void.store(false, Ordering::Relaxed);
         Ok(())
     }
 
-    fn lock_last_seen(&self) -> MutexGuard<'_, Content> {
+    fn lock_last_seen(&self) -> MutexGuard<'_, SecretContent> {
         self.last_seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,60 +1,52 @@
-//! Who changes a folder does it alone: a lock on a file that nobody else may open. One I/O edge.
+//! Serialises changes to a directory with an exclusive lock on a private file.
 //!
-//! Not on the folder itself, and not on a file that is there for readers: `flock(2)` asks for no right but to have
-//! opened something, so that a reader could hold it for ever and stop every renewal.
+//! The lock is neither on the directory itself nor on a file that readers may open: `flock(2)` needs no permission beyond
+//! an open descriptor, so a reader could hold it forever and block every renewal.
 
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
+use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{Folder, FolderError};
+use super::{DirectoryError, DirectoryHandle};
 
-/// Empty, and never removed: of two that lock a file, one could hold what the other has just replaced.
-const TURN: &str = ".tbot-lock";
+/// Empty, and never removed: otherwise two processes could each lock a different file of this name.
+const LOCK_FILE: &str = ".tbot-lock";
 
-/// The right to change a folder, until dropped.
+/// The exclusive lock for changes to a directory, held until dropped.
 #[derive(Debug)]
-#[must_use = "whoever drops this is not alone any more"]
-pub(in crate::agent) struct Alone(
+#[must_use = "dropping it releases the lock"]
+pub(in crate::agent) struct DirectoryLock(
     #[expect(dead_code, reason = "closing the file releases the lock")] OwnedFd,
 );
 
-impl Folder {
-    /// Waits until nobody else changes a set here: two outputs may name one folder, and so may two agents. A file system
-    /// that has no locks leaves it to its users not to do that.
-    pub(in crate::agent) fn alone(&self) -> Result<Alone, FolderError> {
-        let file = self.private(TURN)?;
+impl DirectoryHandle {
+    /// Waits until no other output or agent changes files here, and keeps them out until the lock is dropped.
+    ///
+    /// If the file system does not support locks, the directory is changed without one.
+    pub(in crate::agent) fn lock_for_update(&self) -> Result<DirectoryLock, DirectoryError> {
+        let file = self.open_private(LOCK_FILE)?;
         if let Err(error) = rustix::fs::flock(&file, FlockOperation::LockExclusive) {
-            tracing::debug!(folder = %self.path().display(), "cannot lock {TURN}: {error}");
+            tracing::debug!(directory = %self.path().display(), "cannot lock {LOCK_FILE}: {error}");
         }
-        Ok(Alone(file))
+        Ok(DirectoryLock(file))
     }
 
-    /// Opens a file that only its owner may open, and makes it where it is not there. Refuses what somebody else has put
-    /// there.
-    fn private(&self, name: &str) -> Result<OwnedFd, FolderError> {
-        // Not waiting: it may be a pipe. To write, because a network file system locks nothing else.
+    /// Opens a file that only its owner may open, and creates it if it is missing. Refuses a file that somebody else has
+    /// planted.
+    fn open_private(&self, name: &str) -> Result<OwnedFd, DirectoryError> {
+        // Opened without blocking, because it may be a pipe, and for writing, because NFS requires that for a lock.
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let only_ours = Mode::RUSR | Mode::WUSR;
-        let failed = |doing| move |error: Errno| self.failed(doing, name, error.into());
-        let file = rustix::fs::openat(&self.fd, name, flags, only_ours).map_err(failed("open"))?;
-        let stat = rustix::fs::fstat(&file).map_err(failed("look at"))?;
-        let folder = rustix::fs::fstat(&self.fd).map_err(failed("look at"))?;
-        let me = rustix::process::geteuid().as_raw();
-        let what = if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            "no file"
-        } else if stat.st_nlink != 1 {
-            "a file with a second name elsewhere"
-        } else if ![me, folder.st_uid].contains(&stat.st_uid) {
-            "a file of a user who owns neither the folder nor the agent"
-        } else {
-            if Mode::from_raw_mode(stat.st_mode) != only_ours {
-                rustix::fs::fchmod(&file, only_ours).map_err(failed("make private"))?;
-            }
-            return Ok(file);
-        };
-        Err(FolderError::NotOurs { path: self.path.join(name), what })
+        let owner_only = Mode::RUSR | Mode::WUSR;
+        let failed = |operation| move |error: Errno| self.io_error(operation, name, error);
+        let file = rustix::fs::openat(&self.fd, name, flags, owner_only).map_err(failed("open"))?;
+        let stat = rustix::fs::fstat(&file).map_err(failed("inspect"))?;
+        let agent = rustix::process::geteuid().as_raw();
+        self.refuse_foreign_file(name, &stat, &[agent, self.stat()?.st_uid])?;
+        if Mode::from_raw_mode(stat.st_mode) != owner_only {
+            rustix::fs::fchmod(&file, owner_only).map_err(failed("restrict the mode of"))?;
+        }
+        Ok(file)
     }
 }
 
@@ -66,62 +58,69 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::agent::destination::directory::Obstacle;
     use crate::config::SymlinkMode;
 
-    fn open(path: &Path) -> Folder {
-        Folder::open(path, SymlinkMode::TrySecure).unwrap()
+    fn open(path: &Path) -> DirectoryHandle {
+        DirectoryHandle::open(path, SymlinkMode::TrySecure).unwrap()
     }
 
-    fn is_free(path: &Path) -> bool {
-        let other = File::open(path.join(TURN)).unwrap();
+    fn is_unlocked(path: &Path) -> bool {
+        let other = File::open(path.join(LOCK_FILE)).unwrap();
         rustix::fs::flock(&other, FlockOperation::NonBlockingLockExclusive).is_ok()
     }
 
     #[test]
-    fn only_one_at_a_time_is_alone() {
+    fn the_lock_is_exclusive_until_dropped() {
         let root = tempfile::tempdir().unwrap();
-        let alone = open(root.path()).alone().unwrap();
-        assert!(!is_free(root.path()));
-        drop(alone);
-        assert!(is_free(root.path()));
+        let lock = open(root.path()).lock_for_update().unwrap();
+        assert!(!is_unlocked(root.path()));
+        drop(lock);
+        assert!(is_unlocked(root.path()));
     }
 
     #[test]
-    fn who_may_only_read_the_folder_cannot_hold_anything_up() {
+    fn a_reader_cannot_block_a_renewal() {
         let root = tempfile::tempdir().unwrap();
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let reader = File::open(root.path()).unwrap();
         rustix::fs::flock(&reader, FlockOperation::NonBlockingLockExclusive).unwrap();
-        drop(open(root.path()).alone().unwrap());
-        let mode = || fs::metadata(root.path().join(TURN)).unwrap().permissions().mode() & 0o777;
+        drop(open(root.path()).lock_for_update().unwrap());
+        let mode = || fs::metadata(root.path().join(LOCK_FILE)).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(), 0o600);
-        fs::set_permissions(root.path().join(TURN), fs::Permissions::from_mode(0o644)).unwrap();
-        drop(open(root.path()).alone().unwrap());
+        fs::set_permissions(root.path().join(LOCK_FILE), fs::Permissions::from_mode(0o644)).unwrap();
+        drop(open(root.path()).lock_for_update().unwrap());
         assert_eq!(mode(), 0o600);
     }
 
     #[test]
-    fn what_somebody_else_put_there_is_refused() {
+    fn a_planted_lock_file_is_refused() {
         let root = tempfile::tempdir().unwrap();
-        let [victim, turn] = ["victim", TURN].map(|name| root.path().join(name));
+        let [victim, lock_file] = ["victim", LOCK_FILE].map(|name| root.path().join(name));
         fs::write(&victim, "whole").unwrap();
-        let refused = |planted: &str| {
-            let refused = open(root.path()).alone().unwrap_err().to_string();
-            assert!(refused.contains(TURN) && refused.contains(planted), "{refused}");
-            let _ = fs::remove_file(&turn).or_else(|_| fs::remove_dir(&turn));
+        let refused = || {
+            let error = open(root.path()).lock_for_update().unwrap_err();
+            let _ = fs::remove_file(&lock_file).or_else(|_| fs::remove_dir(&lock_file));
+            match error {
+                DirectoryError::Obstructed { path, obstacle } if path == lock_file => Ok(obstacle),
+                DirectoryError::Io { operation: "open", path, error, .. } if path == lock_file => {
+                    Err(Errno::from_io_error(&error).unwrap())
+                }
+                error => panic!("{error:?}"),
+            }
         };
-        symlink(&victim, &turn).unwrap();
-        refused("symbolic link");
-        fs::hard_link(&victim, &turn).unwrap();
-        refused("a second name");
-        rustix::fs::mkfifoat(rustix::fs::CWD, &turn, Mode::RWXU).unwrap();
-        refused("no file");
-        fs::create_dir(&turn).unwrap();
-        refused("cannot open");
-        let socket = UnixListener::bind(&turn).unwrap();
-        refused("cannot open");
+        symlink(&victim, &lock_file).unwrap();
+        assert_eq!(refused(), Err(Errno::LOOP));
+        fs::hard_link(&victim, &lock_file).unwrap();
+        assert_eq!(refused(), Ok(Obstacle::HardLinkedFile));
+        rustix::fs::mkfifoat(rustix::fs::CWD, &lock_file, Mode::RWXU).unwrap();
+        assert_eq!(refused(), Ok(Obstacle::SpecialFile));
+        fs::create_dir(&lock_file).unwrap();
+        assert_eq!(refused(), Err(Errno::ISDIR));
+        let socket = UnixListener::bind(&lock_file).unwrap();
+        assert_eq!(refused(), Err(Errno::NXIO));
         drop(socket);
         assert_eq!(fs::read_to_string(&victim).unwrap(), "whole");
-        drop(open(root.path()).alone().unwrap());
+        drop(open(root.path()).lock_for_update().unwrap());
     }
 }

@@ -1,57 +1,55 @@
-//! What lies in an open folder, one level of sub-folders deep. Names only: no path is resolved, no link is followed.
-//! One I/O edge; uses nothing of the agent.
+//! Operations on the entries of an open directory, at most one subdirectory deep.
+//!
+//! Everything is relative to a descriptor, and links are never followed. Depends on nothing else of the agent.
 
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-/// A name and what it is.
-pub(in crate::agent) type Entry = (String, FileType);
-
-/// `cockroach/node.key` is `node.key` in `cockroach`.
+/// Splits `cockroach/node.key` into the subdirectory `cockroach`, if there is one, and the file name `node.key`.
 pub(in crate::agent) fn split(name: &str) -> (Option<&str>, &str) {
-    name.split_once('/').map_or((None, name), |(folder, file)| (Some(folder), file))
+    name.split_once('/').map_or((None, name), |(subdirectory, file)| (Some(subdirectory), file))
 }
 
-/// What is seen of a file in the folder itself: its own name, or its sub-folder's.
-pub(in crate::agent) fn top(name: &str) -> &str {
+/// Returns the entry of the directory that a file is reached by: its own name, or its subdirectory's.
+pub(in crate::agent) fn top_level(name: &str) -> &str {
     split(name).0.unwrap_or(name)
 }
 
-/// Opens a folder in a folder.
-pub(in crate::agent) fn open(folder: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
+/// Opens a subdirectory.
+pub(in crate::agent) fn open(directory: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(folder, name, flags, Mode::empty())
+    rustix::fs::openat(directory, name, flags, Mode::empty())
 }
 
-/// Opens a folder in a folder, and makes it with mode 0700 where it is not there.
-pub(in crate::agent) fn open_or_make(folder: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
-    match rustix::fs::mkdirat(folder, name, Mode::RWXU) {
-        Ok(()) | Err(Errno::EXIST) => open(folder, name),
+/// Opens a subdirectory, and creates it with mode 0700 if it is missing.
+pub(in crate::agent) fn open_or_create(directory: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
+    match rustix::fs::mkdirat(directory, name, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => open(directory, name),
         Err(error) => Err(error),
     }
 }
 
-/// What a name is, where it is there.
-pub(in crate::agent) fn kind(folder: &OwnedFd, name: &str) -> Result<Option<FileType>, Errno> {
-    match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+/// Returns the type of an entry, or `None` if there is no such entry.
+pub(in crate::agent) fn file_type(directory: &OwnedFd, name: &str) -> Result<Option<FileType>, Errno> {
+    match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
         Err(Errno::NOENT) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// Everything in a folder. Names that are not UTF-8 are nobody's here and left out.
-pub(in crate::agent) fn entries(folder: &OwnedFd) -> Result<Vec<Entry>, Errno> {
+/// Returns the name and type of every entry. Skips names that are not UTF-8, because the agent never writes such names.
+pub(in crate::agent) fn entries(directory: &OwnedFd) -> Result<Vec<(String, FileType)>, Errno> {
     let mut entries = Vec::new();
-    for entry in Dir::read_from(folder)? {
+    for entry in Dir::read_from(directory)? {
         let entry = entry?;
         match entry.file_name().to_str() {
             Ok("." | "..") | Err(_) => {}
             Ok(name) => {
-                if let Some(kind) = kind(folder, name)? {
-                    entries.push((name.to_owned(), kind));
+                if let Some(file_type) = file_type(directory, name)? {
+                    entries.push((name.to_owned(), file_type));
                 }
             }
         }
@@ -59,15 +57,15 @@ pub(in crate::agent) fn entries(folder: &OwnedFd) -> Result<Vec<Entry>, Errno> {
     Ok(entries)
 }
 
-/// The regular files in a folder and its sub-folders, in the form that [`split`] reads.
-pub(in crate::agent) fn files(folder: &OwnedFd) -> Result<Vec<String>, Errno> {
+/// Returns the regular files in a directory and its subdirectories, with names as [`split`] expects them.
+pub(in crate::agent) fn files(directory: &OwnedFd) -> Result<Vec<String>, Errno> {
     let mut files = Vec::new();
-    for (name, kind) in entries(folder)? {
-        match kind {
+    for (name, file_type) in entries(directory)? {
+        match file_type {
             FileType::RegularFile => files.push(name),
             FileType::Directory => {
-                let inner = entries(&open(folder, &name)?)?.into_iter();
-                let inner = inner.filter(|(_, kind)| *kind == FileType::RegularFile);
+                let inner = entries(&open(directory, &name)?)?.into_iter();
+                let inner = inner.filter(|(_, file_type)| *file_type == FileType::RegularFile);
                 files.extend(inner.map(|(file, _)| format!("{name}/{file}")));
             }
             _ => {}
@@ -76,43 +74,51 @@ pub(in crate::agent) fn files(folder: &OwnedFd) -> Result<Vec<String>, Errno> {
     Ok(files)
 }
 
-/// Runs `work` with the folder that holds a file and the file's name in it; makes the sub-folder where `make` says so.
-pub(in crate::agent) fn at<T>(
-    folder: &OwnedFd,
+/// Calls `work` with the directory that contains the file `name`, and the file's name in it. A missing subdirectory is
+/// an error, or created if `create` is true.
+pub(in crate::agent) fn with_parent<T>(
+    directory: &OwnedFd,
     name: &str,
-    make: bool,
+    create: bool,
     work: impl FnOnce(&OwnedFd, &str) -> Result<T, Errno>,
 ) -> Result<T, Errno> {
     match split(name) {
-        (None, file) => work(folder, file),
-        (Some(sub), file) if make => work(&open_or_make(folder, sub)?, file),
-        (Some(sub), file) => work(&open(folder, sub)?, file),
+        (None, file) => work(directory, file),
+        (Some(subdirectory), file) if create => work(&open_or_create(directory, subdirectory)?, file),
+        (Some(subdirectory), file) => work(&open(directory, subdirectory)?, file),
     }
 }
 
-/// A second name for a file, in another folder: the same content, owner, mode and access list.
-pub(in crate::agent) fn link(from: &OwnedFd, name: &str, to: &OwnedFd, new_name: &str) -> Result<(), Errno> {
-    at(from, name, false, |from, name| {
-        at(to, new_name, true, |to, new_name| rustix::fs::linkat(from, name, to, new_name, AtFlags::empty()))
+/// Creates a hard link to a file in another directory: the same content, owner, mode and ACL.
+pub(in crate::agent) fn hard_link(
+    from: &OwnedFd,
+    name: &str,
+    to: &OwnedFd,
+    new_name: &str,
+) -> Result<(), Errno> {
+    with_parent(from, name, false, |from, name| {
+        with_parent(to, new_name, true, |to, new_name| {
+            rustix::fs::linkat(from, name, to, new_name, AtFlags::empty())
+        })
     })
 }
 
-/// Makes the names in the sub-folders durable, and then those in the folder.
-pub(in crate::agent) fn sync(folder: &OwnedFd) -> Result<(), Errno> {
-    for (name, kind) in entries(folder)? {
-        if kind == FileType::Directory {
-            rustix::fs::fsync(open(folder, &name)?)?;
+/// Fsyncs the subdirectories, then the directory.
+pub(in crate::agent) fn sync(directory: &OwnedFd) -> Result<(), Errno> {
+    for (name, file_type) in entries(directory)? {
+        if file_type == FileType::Directory {
+            rustix::fs::fsync(open(directory, &name)?)?;
         }
     }
-    rustix::fs::fsync(folder)
+    rustix::fs::fsync(directory)
 }
 
-/// Removes a name; for a folder, all that is in it. What is not there is no error.
-pub(in crate::agent) fn remove(folder: &OwnedFd, name: &str) -> Result<(), Errno> {
-    let flags = match kind(folder, name)? {
+/// Removes an entry, and everything in it if it is a directory. A missing entry is not an error.
+pub(in crate::agent) fn remove(directory: &OwnedFd, name: &str) -> Result<(), Errno> {
+    let flags = match file_type(directory, name)? {
         None => return Ok(()),
         Some(FileType::Directory) => {
-            let inner = open(folder, name)?;
+            let inner = open(directory, name)?;
             for (name, _) in entries(&inner)? {
                 remove(&inner, &name)?;
             }
@@ -120,5 +126,5 @@ pub(in crate::agent) fn remove(folder: &OwnedFd, name: &str) -> Result<(), Errno
         }
         Some(_) => AtFlags::empty(),
     };
-    rustix::fs::unlinkat(folder, name, flags)
+    rustix::fs::unlinkat(directory, name, flags)
 }

@@ -7,24 +7,28 @@ use crate::config::SymlinkMode;
 
 const NAMES: [&str; 3] = ["key", "tlscert", "cockroach/node.key"];
 
-fn files(generation: &str) -> Vec<NewFile> {
-    NAMES.map(|name| (name.to_owned(), generation.as_bytes().to_vec())).to_vec()
+fn files(content: &str) -> Vec<NewFile> {
+    NAMES.map(|name| (name.to_owned(), content.as_bytes().to_vec())).to_vec()
 }
 
-fn open(path: &Path) -> Folder {
-    Folder::open(path, SymlinkMode::TrySecure).unwrap()
+fn open(path: &Path) -> DirectoryHandle {
+    DirectoryHandle::open(path, SymlinkMode::TrySecure).unwrap()
 }
 
-fn switch(path: &Path, generation: &str) {
-    open(path).switch(&files(generation), &Grant::default()).unwrap();
+fn write_generation(path: &Path, content: &str) {
+    open(path).write_generation(&files(content), &ReaderGrant::default()).unwrap();
 }
 
-fn seen(path: &Path) -> [String; 3] {
+fn write_plain_files(path: &Path, content: &str) {
+    open(path).commit(&files(content), &ReaderGrant::default()).unwrap();
+}
+
+fn contents(path: &Path) -> [String; 3] {
     NAMES.map(|name| fs::read_to_string(path.join(name)).unwrap())
 }
 
-/// What lies in a folder, but for the file that whoever changes it locks.
-fn names(path: &Path) -> Vec<String> {
+/// The sorted entries of a directory, without the lock file.
+fn entries(path: &Path) -> Vec<String> {
     let entries = fs::read_dir(path).unwrap();
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.retain(|name| name != ".tbot-lock");
@@ -32,128 +36,128 @@ fn names(path: &Path) -> Vec<String> {
     names
 }
 
-fn plain(path: &Path, generation: &str) {
-    open(path).commit(&files(generation), &Grant::default()).unwrap();
-}
-
 fn is_link(path: &Path) -> bool {
     fs::symlink_metadata(path).unwrap().is_symlink()
 }
 
 #[test]
-fn one_link_is_switched_and_the_old_generation_is_gone() {
+fn the_link_is_switched_and_the_old_generation_is_removed() {
     let root = tempfile::tempdir().unwrap();
-    switch(root.path(), "1");
+    write_generation(root.path(), "1");
     let resolved = open(&root.path().join("..1"));
-    switch(root.path(), "2");
-    assert_eq!(seen(root.path()), ["2"; 3]);
-    assert_eq!(names(root.path()), ["..2", "..data", "cockroach", "key", "tlscert"]);
+    write_generation(root.path(), "2");
+    assert_eq!(contents(root.path()), ["2"; 3]);
+    assert_eq!(entries(root.path()), ["..2", "..data", "cockroach", "key", "tlscert"]);
     assert_eq!(fs::read_link(root.path().join("..data")).unwrap(), Path::new("..2"));
-    assert_eq!(resolved.read("key").unwrap(), None, "who resolved the old one never sees another's files");
+    assert_eq!(resolved.read("key").unwrap(), None, "a resolved generation never shows another one's files");
 }
 
 #[test]
-fn files_that_a_set_does_not_replace_go_on() {
+fn files_that_a_set_does_not_replace_are_carried_over() {
     let root = tempfile::tempdir().unwrap();
-    switch(root.path(), "1");
+    write_generation(root.path(), "1");
     let other = vec![("ssh_host".to_owned(), b"2".to_vec()), ("key".to_owned(), b"2".to_vec())];
-    open(root.path()).switch(&other, &Grant::default()).unwrap();
-    assert_eq!(seen(root.path()), ["2", "1", "1"]);
+    open(root.path()).write_generation(&other, &ReaderGrant::default()).unwrap();
+    assert_eq!(contents(root.path()), ["2", "1", "1"]);
     assert_eq!(fs::read_to_string(root.path().join("ssh_host")).unwrap(), "2");
 }
 
 #[test]
-fn plain_files_become_a_set_and_back_and_nothing_else_is_touched() {
+fn plain_files_are_migrated_and_restored_and_other_files_stay_untouched() {
     let root = tempfile::tempdir().unwrap();
-    plain(root.path(), "1");
+    write_plain_files(root.path(), "1");
     fs::write(root.path().join("notes"), "mine").unwrap();
     fs::set_permissions(root.path().join("key"), fs::Permissions::from_mode(0o640)).unwrap();
 
-    let folder = open(root.path());
-    folder.adopt(&["key", "tlscert", "cockroach"].into()).unwrap();
-    assert_eq!(seen(root.path()), ["1"; 3], "taking over changes nothing for a reader");
+    let directory = open(root.path());
+    directory.migrate_plain_files(&["key", "tlscert", "cockroach"].into()).unwrap();
+    assert_eq!(contents(root.path()), ["1"; 3], "readers see no change");
     assert!(["key", "tlscert", "cockroach"].iter().all(|name| is_link(&root.path().join(name))));
-    switch(root.path(), "2");
-    assert_eq!(seen(root.path()), ["2"; 3]);
+    write_generation(root.path(), "2");
+    assert_eq!(contents(root.path()), ["2"; 3]);
     assert_eq!(fs::metadata(root.path().join("key")).unwrap().mode() & 0o777, 0o640);
 
-    folder.leave_generations().unwrap();
-    assert_eq!(seen(root.path()), ["2"; 3], "leaving changes nothing for a reader");
-    assert_eq!(names(root.path()), ["cockroach", "key", "notes", "tlscert"]);
-    assert!(!names(root.path()).iter().any(|name| is_link(&root.path().join(name))));
+    directory.restore_plain_files().unwrap();
+    assert_eq!(contents(root.path()), ["2"; 3], "readers see no change");
+    assert_eq!(entries(root.path()), ["cockroach", "key", "notes", "tlscert"]);
+    assert!(!entries(root.path()).iter().any(|name| is_link(&root.path().join(name))));
     assert_eq!(fs::metadata(root.path().join("key")).unwrap().mode() & 0o777, 0o640);
     assert_eq!(fs::read_to_string(root.path().join("notes")).unwrap(), "mine");
 }
 
 #[test]
-fn a_plain_file_that_somebody_put_over_a_link_wins_until_the_next_set() {
+fn a_plain_file_that_replaced_a_link_stays_until_the_next_set() {
     let root = tempfile::tempdir().unwrap();
-    switch(root.path(), "1");
+    write_generation(root.path(), "1");
     fs::remove_file(root.path().join("key")).unwrap();
     fs::write(root.path().join("key"), "theirs").unwrap();
     open(root.path()).recover_generations().unwrap();
-    assert_eq!(seen(root.path()), ["theirs", "1", "1"]);
-    switch(root.path(), "2");
-    assert_eq!(seen(root.path()), ["2"; 3]);
+    assert_eq!(contents(root.path()), ["theirs", "1", "1"]);
+    write_generation(root.path(), "2");
+    assert_eq!(contents(root.path()), ["2"; 3]);
 }
 
 #[test]
-fn what_a_crash_left_is_swept_away_and_links_are_restored() {
+fn recovery_removes_what_a_crash_left_and_restores_links() {
     let root = tempfile::tempdir().unwrap();
-    switch(root.path(), "1");
+    write_generation(root.path(), "1");
     fs::create_dir(root.path().join("..2")).unwrap();
     fs::write(root.path().join("..2/key"), "2").unwrap();
     symlink("..2", root.path().join("..data_tmp")).unwrap();
     fs::remove_file(root.path().join("key")).unwrap();
     open(root.path()).recover_generations().unwrap();
-    assert_eq!(names(root.path()), ["..1", "..data", "cockroach", "key", "tlscert"]);
-    assert_eq!(seen(root.path()), ["1"; 3]);
+    assert_eq!(entries(root.path()), ["..1", "..data", "cockroach", "key", "tlscert"]);
+    assert_eq!(contents(root.path()), ["1"; 3]);
 }
 
 #[test]
-fn who_may_enter_the_folder_may_enter_the_generation() {
+fn a_generation_has_the_mode_of_its_directory() {
     let root = tempfile::tempdir().unwrap();
     fs::set_permissions(root.path(), fs::Permissions::from_mode(0o750)).unwrap();
-    switch(root.path(), "1");
-    for folder in ["..1", "..1/cockroach"] {
-        assert_eq!(fs::metadata(root.path().join(folder)).unwrap().mode() & 0o777, 0o750, "{folder}");
+    write_generation(root.path(), "1");
+    for directory in ["..1", "..1/cockroach"] {
+        assert_eq!(fs::metadata(root.path().join(directory)).unwrap().mode() & 0o777, 0o750, "{directory}");
     }
     assert_eq!(fs::metadata(root.path().join("key")).unwrap().mode() & 0o777, 0o600);
 }
 
 #[test]
-fn links_that_lead_elsewhere_are_refused_and_left_alone() {
+fn links_that_lead_elsewhere_are_refused_and_not_written_through() {
     for planted in ["key", "..data", "cockroach"] {
         let root = tempfile::tempdir().unwrap();
-        let [folder, elsewhere] = ["out", "elsewhere"].map(|name| root.path().join(name));
-        fs::create_dir(&folder).unwrap();
+        let [directory, elsewhere] = ["out", "elsewhere"].map(|name| root.path().join(name));
+        fs::create_dir(&directory).unwrap();
         fs::create_dir(&elsewhere).unwrap();
-        symlink(&elsewhere, folder.join(planted)).unwrap();
-        for refused in [
-            open(&folder).switch(&files("1"), &Grant::default()),
-            open(&folder).commit(&files("1"), &Grant::default()),
+        symlink(&elsewhere, directory.join(planted)).unwrap();
+        for result in [
+            open(&directory).write_generation(&files("1"), &ReaderGrant::default()),
+            open(&directory).commit(&files("1"), &ReaderGrant::default()),
         ] {
-            // A plain set has no use for `..data`.
-            if planted != "..data" || refused.is_err() {
-                let refused = refused.unwrap_err().to_string();
-                assert!(refused.contains("a symbolic link, which this agent did not make"), "{refused}");
+            // `commit` does not use `..data`.
+            if planted != "..data" || result.is_err() {
+                match result.unwrap_err() {
+                    DirectoryError::Obstructed { path, obstacle: Obstacle::SymbolicLink } => {
+                        assert_eq!(path, directory.join(planted));
+                    }
+                    error => panic!("{error:?}"),
+                }
             }
         }
-        assert_eq!(names(&elsewhere), [""; 0], "{planted}");
+        assert_eq!(entries(&elsewhere), [""; 0], "{planted}");
     }
 }
 
 #[test]
-fn a_planted_generation_is_not_written_into() {
+fn a_planted_generation_is_not_written_to() {
     let root = tempfile::tempdir().unwrap();
-    let [folder, elsewhere] = ["out", "elsewhere"].map(|name| root.path().join(name));
-    fs::create_dir(&folder).unwrap();
+    let [directory, elsewhere] = ["out", "elsewhere"].map(|name| root.path().join(name));
+    fs::create_dir(&directory).unwrap();
     fs::create_dir(&elsewhere).unwrap();
     for planted in ["..1", "..data_tmp", "..link_tmp"] {
-        symlink(&elsewhere, folder.join(planted)).unwrap();
+        symlink(&elsewhere, directory.join(planted)).unwrap();
     }
-    switch(&folder, "1");
-    assert_eq!(names(&elsewhere), [""; 0]);
-    assert_eq!(seen(&folder), ["1"; 3]);
-    assert!(!is_link(&folder.join("..1")));
+    write_generation(&directory, "1");
+    assert_eq!(entries(&elsewhere), [""; 0]);
+    assert_eq!(contents(&directory), ["1"; 3]);
+    assert!(!is_link(&directory.join("..1")));
 }

@@ -1,108 +1,62 @@
-//! Which Kubernetes cluster, and as whom: from a kubeconfig, or from where a pod finds its own. Reads files, opens no
-//! socket.
+//! Determines the Kubernetes cluster and how to authenticate to it: from a kubeconfig, or as a pod of the cluster.
+//!
+//! Reads files, but opens no connection.
 
-mod kubeconfig;
-
-use crate::agent::net::address::is_loopback_url;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use reqwest::Client;
 use url::Url;
 
-use crate::agent::net::address::Address;
-use crate::agent::net::route::{HttpProxyError, Route};
-use crate::agent::net::tls::{self, ClientPem, Trust};
+use super::kubeconfig::MergedKubeconfig;
+use super::parameters::{ClusterCredentials, ConnectionParameters, KubernetesClusterError, read_file};
+use crate::agent::net::address::{Address, is_loopback_url};
+use crate::agent::net::route::Route;
+use crate::agent::net::tls::{self, Trust};
 use crate::agent::net::web;
-use crate::agent::platform::options::{Clock, Environment};
+use crate::agent::platform::{Clock, Environment};
 use crate::config;
-use kubeconfig::Merged;
 
-/// Where a pod finds the authorities of its cluster and its own token.
+/// The directory where a pod finds the CAs of its cluster and its own token.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/// A cluster that cannot be asked.
-#[derive(Debug, thiserror::Error)]
-pub enum ClusterError {
-    /// Nothing says which cluster.
-    #[error(
-        "no Kubernetes cluster: set kubeconfig_path or KUBECONFIG, or run in a pod (KUBERNETES_SERVICE_HOST is not set)"
-    )]
-    None,
-    /// A file.
-    #[error("cannot read {path}: {error}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system answered.
-        error: std::io::Error,
-    },
-    /// A kubeconfig that says nothing usable.
-    #[error("kubeconfig {path}: {problem}")]
-    Kubeconfig {
-        /// The file, or the list of files.
-        path: String,
-        /// What is wrong, and what to do.
-        problem: String,
-    },
-    /// The environment's proxy.
-    #[error(transparent)]
-    Proxy(#[from] HttpProxyError),
-    /// TLS.
-    #[error("TLS to the Kubernetes cluster: {0}")]
-    Tls(String),
-}
-
-/// What says which cluster.
+/// Where the address of the cluster and the credentials for it are configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum ClusterConfig {
     Kubeconfig { files: Vec<PathBuf>, context: Option<String> },
-    Pod { host: String, port: String, folder: PathBuf },
+    InCluster { host: String, port: String, service_account: PathBuf },
 }
 
-/// What a request is made with, before TLS is set up.
-struct Found {
-    server: String,
-    trust: Trust,
-    login: Login,
-}
+/// A bearer token. `Debug` does not print it.
+pub(super) struct BearerToken(String);
 
-/// As whom: either, both, or nobody.
-#[derive(Default)]
-struct Login {
-    certificate: Option<ClientPem>,
-    token: Option<String>,
-}
-
-/// A token; prints as `...`.
-pub(super) struct Token(String);
-
-/// A cluster that can be asked now.
-pub(super) struct Cluster {
-    /// Base address, without a slash at the end.
+/// An HTTP client for the API server of a cluster.
+pub(super) struct ClusterConnection {
+    /// The base URL, without a trailing slash.
     pub(super) server: String,
-    pub(super) token: Option<Token>,
+    pub(super) token: Option<BearerToken>,
     pub(super) client: Client,
 }
 
-impl Token {
+impl BearerToken {
+    /// Returns the value of the `Authorization` header.
     pub(super) fn header(&self) -> String {
         format!("Bearer {}", self.0)
     }
 }
 
-impl fmt::Debug for Token {
+impl fmt::Debug for BearerToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(...)")
+        f.write_str("BearerToken(...)")
     }
 }
 
-impl Source {
-    /// The configuration goes before the environment, and a kubeconfig before the pod's own cluster.
+impl ClusterConfig {
+    /// The configuration takes precedence over the environment, and a kubeconfig over the pod's own cluster.
     pub(super) fn new(
         secret: &config::KubernetesSecret,
         environment: &Environment,
-    ) -> Result<Self, ClusterError> {
+    ) -> Result<Self, KubernetesClusterError> {
         let path = secret.kubeconfig_path.as_ref().map(|path| path.as_str()).filter(|path| !path.is_empty());
         let files = match (path, environment.get("KUBECONFIG")) {
             (Some(path), _) => vec![PathBuf::from(path)],
@@ -115,48 +69,56 @@ impl Source {
             let context = secret.kubeconfig_context.as_ref().map(|context| context.as_str().to_owned());
             return Ok(Self::Kubeconfig { files, context: context.filter(|context| !context.is_empty()) });
         }
-        let host = environment.get("KUBERNETES_SERVICE_HOST").ok_or(ClusterError::None)?.to_owned();
-        let port = environment.get("KUBERNETES_SERVICE_PORT").unwrap_or("443").to_owned();
-        Ok(Self::Pod { host, port, folder: SERVICE_ACCOUNT.into() })
+        let host = environment.get("KUBERNETES_SERVICE_HOST").ok_or(KubernetesClusterError::NotConfigured)?;
+        let port = environment.get("KUBERNETES_SERVICE_PORT").unwrap_or("443");
+        Ok(Self::InCluster {
+            host: host.to_owned(),
+            port: port.to_owned(),
+            service_account: SERVICE_ACCOUNT.into(),
+        })
+    }
+
+    fn parameters(&self) -> Result<ConnectionParameters, KubernetesClusterError> {
+        match self {
+            Self::InCluster { host, port, service_account } => {
+                let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+                let trust = Trust::Authorities(read_file(&service_account.join("ca.crt"))?);
+                let token = Some(read_file(&service_account.join("token"))?);
+                let credentials = ClusterCredentials { token, ..ClusterCredentials::default() };
+                Ok(ConnectionParameters { server: format!("https://{host}:{port}"), trust, credentials })
+            }
+            Self::Kubeconfig { files, context } => {
+                MergedKubeconfig::read(files)?.parameters(context.as_deref())
+            }
+        }
     }
 }
 
-impl Cluster {
-    pub(super) fn read(
-        source: &Source,
+impl ClusterConnection {
+    /// Reads the address and credentials, and sets up TLS. Does not connect.
+    pub(super) fn new(
+        config: &ClusterConfig,
         environment: &Environment,
         clock: &Clock,
-    ) -> Result<Self, ClusterError> {
-        let Found { server, trust, login } = match source {
-            Source::Pod { host, port, folder } => {
-                let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-                let trust = Trust::Authorities(text(&folder.join("ca.crt"))?);
-                let token = Some(text(&folder.join("token"))?);
-                let login = Login { token, ..Login::default() };
-                Found { server: format!("https://{host}:{port}"), trust, login }
-            }
-            Source::Kubeconfig { files, context } => Merged::read(files)?.choose(context.as_deref())?,
-        };
-        let failed = |problem: &str| ClusterError::Tls(format!("{server}: {problem}"));
-        let url = Url::parse(&server).map_err(|_| failed("this is no address"))?;
+    ) -> Result<Self, KubernetesClusterError> {
+        let ConnectionParameters { server, trust, credentials } = config.parameters()?;
+        let invalid = || KubernetesClusterError::InvalidServer(server.clone());
+        let url = Url::parse(&server).map_err(|_| invalid())?;
         if url.scheme() != "https" && !is_loopback_url(&url) {
-            return Err(failed("credentials go over https only, except on this machine"));
+            return Err(KubernetesClusterError::Plaintext(server));
         }
-        let tls = tls::kubernetes(environment, &trust, login.certificate, clock)
-            .map_err(|error| ClusterError::Tls(error.to_string()))?;
-        let host = url.host_str().ok_or_else(|| failed("the address has no host"))?;
+        let tls = tls::kubernetes(environment, &trust, credentials.certificate, clock)
+            .map_err(|error| KubernetesClusterError::Tls(error.to_string()))?;
+        let host = url.host_str().ok_or_else(invalid)?;
         let address: Address = format!("{host}:{}", url.port_or_known_default().unwrap_or(443))
             .parse()
-            .map_err(|_| failed("the address has no host"))?;
+            .map_err(|_| invalid())?;
         let route = Route::new(address, environment, false, clock.clone())?;
-        let client = web::client(tls, &route).map_err(|error| ClusterError::Tls(error.to_string()))?;
-        let token = login.token.map(|token| Token(token.trim().to_owned()));
+        let client =
+            web::client(tls, &route).map_err(|error| KubernetesClusterError::Tls(error.to_string()))?;
+        let token = credentials.token.map(|token| BearerToken(token.trim().to_owned()));
         Ok(Self { server: server.trim_end_matches('/').to_owned(), token, client })
     }
-}
-
-fn text(path: &Path) -> Result<String, ClusterError> {
-    std::fs::read_to_string(path).map_err(|error| ClusterError::File { path: path.to_owned(), error })
 }
 
 #[cfg(test)]

@@ -18,8 +18,8 @@ use std::time::SystemTime;
 
 use super::challenge::Challenge;
 use super::error::AttestationError;
-use crate::agent::platform::options::{Clock, Environment};
 use crate::agent::platform::tasks::run_blocking;
+use crate::agent::platform::{Clock, Environment};
 use credentials::{AWS_CREDENTIALS, AwsCredentials};
 use ec2::Ec2Metadata;
 use profile::Profile;

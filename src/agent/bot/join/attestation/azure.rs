@@ -9,7 +9,7 @@ use super::endpoint_url::parse_metadata_url;
 use super::error::{AttestationError, MAX_BYTES, RequestContext, TOO_LARGE};
 use super::jwt::Jwt;
 use super::metadata_client::{MetadataClient, ProxyPolicy};
-use crate::agent::platform::options::{Clock, Environment};
+use crate::agent::platform::{Clock, Environment};
 
 /// The variable from which the Azure SDKs take another address of the metadata service.
 const ENDPOINT: &str = "AZURE_POD_IDENTITY_AUTHORITY_HOST";

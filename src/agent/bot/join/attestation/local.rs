@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{AttestationError, MAX_BYTES, RequestContext};
 use super::jwt::Jwt;
-use crate::agent::platform::options::Environment;
+use crate::agent::platform::Environment;
 use crate::agent::platform::tasks::run_blocking;
 
 /// Returns the ID token in the environment variable `name`. `hint` says how the variable gets set.

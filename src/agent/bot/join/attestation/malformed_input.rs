@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::agent::malformed_input::{CASES, damages, spoilt};
+use crate::agent::malformed_input::{CASES, mutate, mutations};
 
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 const TOKEN: &str = "IQoJb3JpZ2luX2VjEXAMPLE//session+token==";
@@ -60,7 +60,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(CASES))]
 
     #[test]
-    fn a_damaged_profile_is_read_or_refused(config_damages in damages(), credentials_damages in damages()) {
+    fn a_damaged_profile_is_read_or_refused(config_damages in mutations(), credentials_damages in mutations()) {
         let home = tempfile::tempdir().unwrap();
         let directory = home.path().join(".aws");
         std::fs::create_dir(&directory).unwrap();
@@ -68,8 +68,8 @@ proptest! {
         let credentials = format!(
             "[default]\naws_access_key_id = AKID\naws_secret_access_key = {SECRET}\naws_session_token = {TOKEN}\n"
         );
-        std::fs::write(directory.join("config"), spoilt(config.as_bytes(), &config_damages)).unwrap();
-        let credentials = spoilt(credentials.as_bytes(), &credentials_damages);
+        std::fs::write(directory.join("config"), mutate(config.as_bytes(), &config_damages)).unwrap();
+        let credentials = mutate(credentials.as_bytes(), &credentials_damages);
         std::fs::write(directory.join("credentials"), credentials).unwrap();
         match attest(&[("HOME", home.path().to_str().unwrap())]) {
             Ok(aws) => assert_well_formed(&aws, &Challenge::new("a+b/c".to_owned()).unwrap())?,
@@ -79,10 +79,10 @@ proptest! {
 
     #[test]
     fn damaged_environment_variables_are_accepted_or_refused(
-        id in damages(), secret in damages(), token in damages(), region in damages(), challenge in ".{0,40}",
+        id in mutations(), secret in mutations(), token in mutations(), region in mutations(), challenge in ".{0,40}",
     ) {
-        let damaged = |value: &str, damages: &[_]| {
-            String::from_utf8_lossy(&spoilt(value.as_bytes(), damages)).into_owned()
+        let damaged = |value: &str, mutations: &[_]| {
+            String::from_utf8_lossy(&mutate(value.as_bytes(), mutations)).into_owned()
         };
         let attested = attest(&[
             ("AWS_ACCESS_KEY_ID", &damaged("AKIDEXAMPLE", &id)),

@@ -11,7 +11,7 @@ use crate::agent::net::address::Address;
 use crate::agent::net::route::Route;
 use crate::agent::net::tls;
 use crate::agent::net::web::{self, WebError};
-use crate::agent::platform::options::{Clock, Environment};
+use crate::agent::platform::{Clock, Environment};
 
 /// Whether requests go through an HTTP proxy.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use crate::agent::bot::join::attestation::endpoint_url::parse_container_url;
 use crate::agent::bot::join::attestation::error::AttestationError;
 use crate::agent::bot::join::attestation::local;
 use crate::agent::bot::join::attestation::metadata_client::{MetadataClient, ProxyPolicy, secret_header};
-use crate::agent::platform::options::{Clock, Environment};
+use crate::agent::platform::{Clock, Environment};
 
 const RELATIVE_URI: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
 const FULL_URI: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";

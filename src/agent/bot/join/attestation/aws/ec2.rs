@@ -9,7 +9,7 @@ use super::region::{AWS_REGION, Region};
 use crate::agent::bot::join::attestation::endpoint_url::parse_metadata_url;
 use crate::agent::bot::join::attestation::error::{AttestationError, RequestContext};
 use crate::agent::bot::join::attestation::metadata_client::{MetadataClient, ProxyPolicy, secret_header};
-use crate::agent::platform::options::{Clock, Environment};
+use crate::agent::platform::{Clock, Environment};
 
 const ENDPOINT: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
 const DEFAULT_ENDPOINT: &str = "http://169.254.169.254";

@@ -8,7 +8,7 @@ use super::credentials::{AWS_CREDENTIALS, AwsCredentials};
 use super::region::{AWS_REGION, Region};
 use crate::agent::bot::join::attestation::error::{AttestationError, MAX_BYTES, RequestContext, TOO_LARGE};
 use crate::agent::bot::join::attestation::local::read_file_blocking;
-use crate::agent::platform::options::Environment;
+use crate::agent::platform::Environment;
 
 /// A file that cannot be read may contain either.
 const CREDENTIALS_AND_REGION: RequestContext =

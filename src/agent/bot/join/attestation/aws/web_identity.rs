@@ -13,7 +13,7 @@ use crate::agent::bot::join::attestation::endpoint_url::parse_credential_url;
 use crate::agent::bot::join::attestation::error::{AttestationError, RequestContext};
 use crate::agent::bot::join::attestation::local;
 use crate::agent::bot::join::attestation::metadata_client::{MetadataClient, ProxyPolicy};
-use crate::agent::platform::options::{Clock, Environment};
+use crate::agent::platform::{Clock, Environment};
 
 const TOKEN_FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
 const ROLE: &str = "AWS_ROLE_ARN";

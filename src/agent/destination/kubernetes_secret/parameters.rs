@@ -1,0 +1,112 @@
+//! What a connection to a Kubernetes cluster needs, and why it may be unavailable.
+
+use std::path::{Path, PathBuf};
+
+use crate::agent::net::route::HttpProxyError;
+use crate::agent::net::tls::{ClientPem, Trust};
+
+/// A Kubernetes cluster cannot be determined, or its credentials cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KubernetesClusterError {
+    /// Neither the configuration nor the environment names a cluster.
+    #[error(
+        "no Kubernetes cluster: set kubeconfig_path or KUBECONFIG, or run in a pod (KUBERNETES_SERVICE_HOST is not set)"
+    )]
+    NotConfigured,
+    /// A file cannot be read.
+    #[error("cannot read {path}: {error}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The error of the system call.
+        error: std::io::Error,
+    },
+    /// A kubeconfig cannot be used.
+    #[error("kubeconfig {path}: {problem}")]
+    Kubeconfig {
+        /// The file, or the list of files.
+        path: String,
+        /// What is wrong.
+        problem: KubeconfigProblem,
+    },
+    /// The address of the API server is not a URL with a host.
+    #[error("the address of the Kubernetes API server is not a URL: {0}")]
+    InvalidServer(String),
+    /// The API server is neither `https` nor on this machine.
+    #[error("{0}: credentials are sent only over https, or to this machine; use an https address")]
+    Plaintext(String),
+    /// An HTTP proxy in the environment cannot be used.
+    #[error(transparent)]
+    Proxy(#[from] HttpProxyError),
+    /// TLS cannot be set up.
+    #[error("TLS to the Kubernetes cluster: {0}")]
+    Tls(String),
+}
+
+/// Why a kubeconfig cannot be used. Contains nothing of its credentials.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KubeconfigProblem {
+    /// The file is not YAML.
+    #[error("not YAML")]
+    NotYaml,
+    /// The file is YAML, but not of the expected structure.
+    #[error("not a kubeconfig")]
+    NotKubeconfig,
+    /// Neither the configuration nor the file selects a context.
+    #[error("no current-context: set it, or kubeconfig_context")]
+    NoCurrentContext,
+    /// A context, cluster or user that is referred to is missing.
+    #[error("no {kind} {name}")]
+    Missing {
+        /// `context`, `cluster` or `user`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A cluster without an address.
+    #[error("cluster {0} has no server")]
+    NoServer(String),
+    /// A setting of a cluster that the agent does not support.
+    #[error("cluster {cluster}: {key} is not supported: remove it")]
+    UnsupportedConnection {
+        /// The name of the cluster.
+        cluster: String,
+        /// The setting.
+        key: &'static str,
+    },
+    /// A login method that the agent does not support.
+    #[error("user {user}: {key} is not supported: use a token or a client certificate")]
+    UnsupportedLogin {
+        /// The name of the user.
+        user: String,
+        /// The setting.
+        key: &'static str,
+    },
+    /// A user with a client certificate but no key, or the reverse.
+    #[error("user {0} has only one of client certificate and key: set both, or a token")]
+    IncompleteCertificate(String),
+    /// Embedded data that cannot be decoded.
+    #[error("a value of a key that ends in -data is not PEM in base64")]
+    InvalidData,
+}
+
+/// What a connection needs, before TLS is set up.
+pub(super) struct ConnectionParameters {
+    /// The base URL of the API server.
+    pub(super) server: String,
+    pub(super) trust: Trust,
+    pub(super) credentials: ClusterCredentials,
+}
+
+/// How the agent authenticates to the API server. Both, one or none may be present.
+#[derive(Default)]
+pub(super) struct ClusterCredentials {
+    pub(super) certificate: Option<ClientPem>,
+    pub(super) token: Option<String>,
+}
+
+pub(super) fn read_file(path: &Path) -> Result<String, KubernetesClusterError> {
+    std::fs::read_to_string(path)
+        .map_err(|error| KubernetesClusterError::File { path: path.to_owned(), error })
+}

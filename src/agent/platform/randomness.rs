@@ -1,0 +1,32 @@
+//! Random numbers for jitter, passed in as an argument.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A source of random numbers for jitter, uniform in 0.0 to 1.0. Never used for secrets.
+#[derive(Clone)]
+pub struct Randomness(Arc<dyn Fn() -> f64 + Send + Sync>);
+
+impl Randomness {
+    /// Returns the system's random generator. If it fails, every number is 0.5, which means no jitter.
+    #[must_use]
+    pub fn system() -> Self {
+        Self(Arc::new(|| getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))))
+    }
+
+    /// Returns randomness that calls `next` for a number in 0.0 to 1.0.
+    #[must_use]
+    pub fn from_fn(next: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
+        Self(Arc::new(next))
+    }
+
+    pub(crate) fn next(&self) -> f64 {
+        (self.0)().clamp(0.0, 1.0)
+    }
+}
+
+impl fmt::Debug for Randomness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Randomness")
+    }
+}
