@@ -37,6 +37,15 @@
 //!
 //! Tokens, attestations and private keys appear in no log line and in no error.
 
+/// What the program shares with the agent to reach its telemetry endpoint. Not part of the public API.
+#[doc(hidden)]
+pub mod http {
+    pub use super::net::address::is_loopback_url;
+    pub use super::net::http_proxy::HttpProxy;
+    pub use super::net::tls::{web as web_tls, without_roots as no_tls};
+    pub use super::net::web::client_builder;
+}
+
 mod bot;
 mod credential;
 mod destination;
@@ -71,7 +80,7 @@ pub use net::address::{Address, AddressError};
 pub use net::route::HttpProxyError;
 pub use net::tls::TlsError;
 pub use net::web::WebError;
-pub use platform::{Clock, Environment, Randomness};
+pub use platform::{Clock, Environment, NotUtf8, Randomness};
 pub use runtime::agent::Agent;
 pub use runtime::control::{Control, Signals, control};
 pub use runtime::error::{AgentError, OutputFailure};

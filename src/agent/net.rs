@@ -3,6 +3,7 @@
 //! May import `credential` and `platform`; knows nothing of Teleport's APIs. Never retries.
 
 pub(crate) mod address;
+pub(crate) mod http_proxy;
 pub(crate) mod route;
 pub(crate) mod tls;
 pub(crate) mod web;

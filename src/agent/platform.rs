@@ -11,5 +11,5 @@ mod randomness;
 pub(crate) mod tasks;
 
 pub use clock::Clock;
-pub use environment::Environment;
+pub use environment::{Environment, NotUtf8};
 pub use randomness::Randomness;

@@ -1,7 +1,6 @@
 //! Addresses: `host:port` as people write it, and loopback.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 
 use url::{Host, Url};
@@ -36,11 +35,6 @@ impl Address {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
-    }
-
-    /// Returns true for 127.0.0.0/8, `::1` and `localhost`.
-    pub(crate) fn is_loopback(&self) -> bool {
-        self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 }
 
@@ -77,8 +71,9 @@ impl fmt::Display for Address {
     }
 }
 
-/// Returns true if a request to `url` stays on this machine.
-pub(crate) fn is_loopback_url(url: &Url) -> bool {
+/// Returns true if a request to `url` stays on this machine: 127.0.0.0/8, `::1` and `localhost`.
+#[must_use]
+pub fn is_loopback_url(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),

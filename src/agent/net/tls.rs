@@ -72,12 +72,12 @@ impl TimeProvider for TlsClock {
     }
 }
 
-/// Returns the settings for the proxy's web API: discovery, joining.
-pub(crate) fn web(
-    environment: &Environment,
-    insecure: bool,
-    clock: &Clock,
-) -> Result<ClientConfig, TlsError> {
+/// Returns the settings for servers that the web PKI certifies, such as the proxy's web API.
+///
+/// # Errors
+///
+/// Returns an error if there are no root certificates, unless `insecure`.
+pub fn web(environment: &Environment, insecure: bool, clock: &Clock) -> Result<ClientConfig, TlsError> {
     let builder = builder(clock)?;
     if insecure {
         let verifier = Arc::new(AcceptAnyCertificate(provider()));
@@ -87,7 +87,11 @@ pub(crate) fn web(
 }
 
 /// Returns settings that trust no certificate, for requests in clear text.
-pub(crate) fn without_roots(clock: &Clock) -> Result<ClientConfig, TlsError> {
+///
+/// # Errors
+///
+/// Returns an error if rustls refuses its own defaults.
+pub fn without_roots(clock: &Clock) -> Result<ClientConfig, TlsError> {
     Ok(builder(clock)?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 

@@ -5,10 +5,11 @@
 use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client, Proxy, StatusCode};
+use reqwest::{Client, ClientBuilder, Proxy, StatusCode};
 
-use crate::agent::net::route::Route;
-use crate::agent::net::tls::{self, TlsError};
+use super::http_proxy::HttpProxy;
+use super::route::Route;
+use super::tls::{self, TlsError};
 use crate::agent::platform::Environment;
 use crate::agent::platform::error_text::chain;
 
@@ -68,21 +69,35 @@ impl WebClient {
 /// Returns a client that uses the route's HTTP proxy and follows no redirects.
 pub(crate) fn client(tls: rustls::ClientConfig, route: &Route) -> Result<Client, WebError> {
     let failed = |error: reqwest::Error| WebError::Failed(chain(&error));
-    let mut builder = Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(reqwest::redirect::Policy::none())
+    client_builder(tls, route.http_proxy())
+        .map_err(failed)?
         .user_agent(concat!("tbot/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(REQUEST_TIMEOUT)
+        .build()
+        .map_err(failed)
+}
+
+/// Returns a builder of clients that use this HTTP proxy, or none, and follow no redirects.
+///
+/// # Errors
+///
+/// Returns an error if the proxy's URL cannot be used.
+pub fn client_builder(
+    tls: rustls::ClientConfig,
+    http_proxy: Option<&HttpProxy>,
+) -> Result<ClientBuilder, reqwest::Error> {
+    // Without a proxy from the caller, reqwest must not choose one from the environment.
+    let builder = Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(reqwest::redirect::Policy::none())
         .no_proxy();
-    if let Some(intercept) = route.http_proxy() {
-        let mut proxy = Proxy::all(intercept.uri().to_string()).map_err(failed)?;
-        if let Some(authorization) = intercept.basic_auth() {
-            proxy = proxy.custom_http_auth(authorization.clone());
-        }
-        builder = builder.proxy(proxy);
+    let Some(http_proxy) = http_proxy else { return Ok(builder) };
+    let mut proxy = Proxy::all(http_proxy.uri().to_string())?;
+    if let Some(authorization) = http_proxy.intercept().basic_auth() {
+        proxy = proxy.custom_http_auth(authorization.clone());
     }
-    builder.build().map_err(failed)
+    Ok(builder.proxy(proxy))
 }
 
 /// Sends a request and reads the response's body up to the limit.

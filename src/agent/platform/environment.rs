@@ -1,8 +1,9 @@
-//! The environment variables that the agent reads, passed in as an argument.
+//! The environment variables that the agent and the program read, passed in as an argument.
 //!
 //! The only module that reads the environment of the process, and only if the caller asks for it.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 
 /// The environment variables that the agent sees.
@@ -11,30 +12,48 @@ use std::fmt;
 /// `NO_PROXY` (each also in lower case), `TBOT_USE_PROXY_ADDR`, and those that the configured join method and destinations
 /// need; docs/configuration.md lists all of them. An empty variable counts as unset.
 #[derive(Clone, Default)]
-pub struct Environment(BTreeMap<String, String>);
+pub struct Environment(BTreeMap<OsString, OsString>);
+
+/// A variable that must be UTF-8 is not.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("environment variable {0} is not valid UTF-8: correct it or unset it")]
+pub struct NotUtf8(String);
 
 impl Environment {
-    /// Returns the environment of this process, without variables that are not UTF-8.
+    /// Returns the environment of this process.
     #[must_use]
     pub fn of_process() -> Self {
-        std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect()
+        Self(std::env::vars_os().collect())
+    }
+
+    /// Returns the value of `name`, unless it is unset, empty or not UTF-8.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.get_os(name).and_then(OsStr::to_str)
+    }
+
+    /// Returns the value of `name`, which may not be UTF-8, unless it is unset or empty.
+    #[must_use]
+    pub fn get_os(&self, name: &str) -> Option<&OsStr> {
+        self.0.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
     }
 
     /// Returns the value of `name`, unless it is unset or empty.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the value is not UTF-8.
+    pub fn get_utf8(&self, name: &str) -> Result<Option<&str>, NotUtf8> {
+        self.get_os(name).map(|value| value.to_str().ok_or_else(|| NotUtf8(name.to_owned()))).transpose()
     }
 
     /// Returns the first of `names` that is set: `HTTPS_PROXY`, else `https_proxy`.
-    pub(crate) fn first_of(&self, names: &[&str]) -> Option<&str> {
-        names.iter().find_map(|name| self.get(name))
+    pub(crate) fn first_of(&self, names: &[&str]) -> Result<Option<&str>, NotUtf8> {
+        names.iter().find_map(|name| self.get_utf8(name).transpose()).transpose()
     }
 }
 
-impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
+impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
         Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }

@@ -19,9 +19,9 @@ pub(crate) use report::{render, report_invalid};
 
 use crate::cli::{GlobalArgs, RunArgs};
 use crate::context::Context;
-use crate::environment::Environment;
 use crate::exit::Failure;
 use crate::overrides::overrides;
+use tbot::agent::Environment;
 
 /// A configuration, loaded from a file, a variable or flags alone. It may be invalid.
 pub(crate) struct Configuration {
@@ -141,7 +141,7 @@ fn yaml_source(global: &GlobalArgs, environment: &Environment) -> Result<YamlSou
         }
         (None, None) => {}
     }
-    match (environment.var_os(PATH), environment.var(BASE64)?) {
+    match (environment.get_os(PATH), environment.get_utf8(BASE64)?) {
         (Some(_), Some(_)) => conflict(PATH, BASE64),
         (Some(path), None) => Ok(YamlSource::File(PathBuf::from(path))),
         (None, Some(encoded)) => Ok(YamlSource::Base64 { encoded: encoded.to_owned(), input: BASE64 }),

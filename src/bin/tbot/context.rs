@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
-use crate::environment::Environment;
+use tbot::agent::Environment;
 
 /// The version of this program, as `tbot version` and the telemetry event report it.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -33,8 +33,17 @@ impl Colour {
     /// Enables colour for streams that are terminals, unless `NO_COLOR` is set (<https://no-color.org>) or the terminal
     /// cannot show it.
     pub(crate) fn new(environment: &Environment, stdout_is_terminal: bool, stderr_is_terminal: bool) -> Self {
-        let plain = environment.var_os("NO_COLOR").is_some()
-            || environment.var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+        let plain = environment.get_os("NO_COLOR").is_some()
+            || environment.get_os("TERM").is_some_and(|terminal| terminal == "dumb");
         Self { stdout: stdout_is_terminal && !plain, stderr: stderr_is_terminal && !plain }
+    }
+}
+
+/// Parses a boolean like Go's `strconv.ParseBool`, which Teleport's programs use for their variables.
+pub(crate) fn parse_bool(value: &str) -> Option<bool> {
+    match value {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+        _ => None,
     }
 }

@@ -4,10 +4,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use tbot::agent::IdentityFileError;
+use tbot::agent::{IdentityFileError, NotUtf8};
 use tbot::yaml::EmitError;
-
-use crate::environment::NotUtf8;
 
 /// The exit status of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +113,11 @@ fn report(failure: &Failure, stdout: &mut dyn Write, stderr: &mut dyn Write) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    use tbot::agent::Environment;
+
     use super::*;
 
     fn reported(failure: &Failure) -> (ExitStatus, String) {
@@ -126,6 +129,8 @@ mod tests {
 
     #[test]
     fn every_failure_has_its_status_and_is_reported_once() {
+        let environment: Environment = [("X", OsStr::from_bytes(b"\xff"))].into_iter().collect();
+        let not_utf8 = environment.get_utf8("X").unwrap_err();
         let io = io::Error::from;
         let unreadable =
             Failure::Unreadable { name: "tbot.yaml".to_owned(), source: io(io::ErrorKind::NotFound) };
@@ -134,7 +139,7 @@ mod tests {
             (ExitStatus::Usage, "error: cannot read tbot.yaml: entity not found\n".to_owned())
         );
         assert_eq!(reported(&Failure::Usage("no".to_owned())), (ExitStatus::Usage, "error: no\n".to_owned()));
-        assert_eq!(reported(&Failure::Variable(NotUtf8("X".to_owned()))).0, ExitStatus::Usage);
+        assert_eq!(reported(&Failure::Variable(not_utf8)).0, ExitStatus::Usage);
         assert_eq!(reported(&Failure::Reported(ExitStatus::Invalid)), (ExitStatus::Invalid, String::new()));
         assert_eq!(reported(&Failure::Output(io(io::ErrorKind::StorageFull))).0, ExitStatus::Failed);
         assert_eq!(

@@ -8,7 +8,6 @@ mod configuration;
 mod configure;
 mod context;
 mod destination_uri;
-mod environment;
 mod exit;
 mod log;
 mod output_commands;
@@ -27,9 +26,9 @@ use std::process::ExitCode;
 
 use cli::Command;
 use context::{Colour, Context, VERSION};
-use environment::Environment;
 use exit::Failure;
 use output_commands::TshCommand;
+use tbot::agent::Environment;
 
 fn main() -> ExitCode {
     let environment = Environment::of_process();

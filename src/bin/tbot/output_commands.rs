@@ -49,10 +49,10 @@ pub(crate) fn exec_tsh(
     args: &TshArgs,
     cx: &Context<'_>,
 ) -> Result<(), Failure> {
-    let program = cx.environment.var_os("TSH").unwrap_or_else(|| "tsh".as_ref()).to_owned();
+    let program = cx.environment.get_os("TSH").unwrap_or_else(|| "tsh".as_ref()).to_owned();
     let proxy = match &args.proxy_server {
         Some(proxy) => proxy.clone(),
-        None => cx.environment.var("TELEPORT_PROXY")?.map(str::to_owned).ok_or_else(|| {
+        None => cx.environment.get_utf8("TELEPORT_PROXY")?.map(str::to_owned).ok_or_else(|| {
             Failure::Usage("no proxy address: set --proxy-server or TELEPORT_PROXY".to_owned())
         })?,
     };

@@ -5,10 +5,11 @@ use tbot::config::{Override, OverrideSource};
 use tbot::pointer::Pointer;
 
 use crate::cli::{GlobalArgs, RunArgs};
+use crate::context::parse_bool;
 use crate::destination_uri;
-use crate::environment::{Environment, parse_bool};
 use crate::exit::Failure;
 use crate::service_args::one_identity;
+use tbot::agent::Environment;
 
 /// Returns all overrides that the flags and variables make up.
 ///
@@ -99,7 +100,7 @@ impl OverrideBuilder<'_> {
         if let Some(value) = value {
             self.push(json!(value), OverrideSource::Flag(flag.to_owned()), pointer);
         } else if let Some(variable) = variable
-            && let Some(value) = self.environment.var(variable)?
+            && let Some(value) = self.environment.get_utf8(variable)?
         {
             self.push(json!(value), OverrideSource::Variable(variable.to_owned()), pointer);
         }
@@ -114,7 +115,7 @@ impl OverrideBuilder<'_> {
         } else if on {
             self.push(json!(true), OverrideSource::Flag(format!("--{field}")), pointer);
         } else if let Some(variable) = variable
-            && let Some(value) = self.environment.var(variable)?
+            && let Some(value) = self.environment.get_utf8(variable)?
         {
             let value = parse_bool(value).ok_or_else(|| {
                 Failure::Usage(format!("{variable} is not a boolean: set it to true or false, or unset it"))

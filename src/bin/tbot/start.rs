@@ -37,7 +37,7 @@ pub(crate) fn start(global: &GlobalArgs, args: &RunArgs, cx: &mut Context<'_>) -
     log_decision(&decision);
     let request = if decision.on { telemetry_request(effective, cx)? } else { None };
     let options = AgentOptions {
-        environment: cx.environment.utf8_vars().collect(),
+        environment: cx.environment.clone(),
         clock: Clock::system(),
         randomness: Randomness::system(),
         command: (cx.current_exe)().map_err(Failure::Process)?,
@@ -63,7 +63,7 @@ async fn run(
     let forwarder = SignalForwarder::install().map_err(Failure::Process)?;
     tokio::spawn(forwarder.forward(control, stopping));
 
-    let submission = request.map(Submission::start);
+    let submission = request.map(|request| Submission::start(request, options.environment.clone()));
     // Lets the submission start before the agent can reject the configuration.
     tokio::task::yield_now().await;
     let pid_file = pid_file.map(|(path, id)| PidFile::write(path, id)).transpose();

@@ -8,7 +8,8 @@ use std::fmt;
 use tbot::config::EffectiveConfig;
 
 use crate::cli::GlobalArgs;
-use crate::environment::{Environment, parse_bool};
+use crate::context::parse_bool;
+use tbot::agent::Environment;
 
 /// Set to a true value, this variable says yes; set to anything else, it says no.
 const TELEPORT_ANONYMOUS_TELEMETRY: &str = "TELEPORT_ANONYMOUS_TELEMETRY";
@@ -93,8 +94,8 @@ impl ConsentDecision {
         Self::new(&ConsentValues {
             flag: global.anonymous_telemetry_opt_in,
             configuration: effective.config().anonymous_telemetry_opt_in,
-            variable: environment.var_os(TELEPORT_ANONYMOUS_TELEMETRY),
-            do_not_track: environment.var_os(DO_NOT_TRACK),
+            variable: environment.get_os(TELEPORT_ANONYMOUS_TELEMETRY),
+            do_not_track: environment.get_os(DO_NOT_TRACK),
         })
     }
 

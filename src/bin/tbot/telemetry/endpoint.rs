@@ -2,18 +2,16 @@
 
 use std::fmt;
 
-use http::Uri;
-use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use tbot::agent::http::{HttpProxy, is_loopback_url};
+use tbot::agent::{Environment, NotUtf8};
 use tbot::event::Transport;
-use url::{Host, Position, Url};
-
-use crate::environment::{Environment, NotUtf8};
+use url::{Position, Url};
 
 /// The URL to send the event to, and the proxy to use.
 #[derive(Clone)]
 pub(crate) struct TelemetryEndpoint {
     url: Url,
-    proxy: Option<Intercept>,
+    proxy: Option<HttpProxy>,
 }
 
 /// Why an address cannot be used. Contains the name of the variable, never the address, all of which may be secret.
@@ -33,9 +31,9 @@ impl TelemetryEndpoint {
     /// Returns the endpoint that the environment variable names, or the declared one if that is unset.
     pub(crate) fn choose(transport: &Transport, environment: &Environment) -> Result<Self, EndpointError> {
         let variable = transport.endpoint_variable.as_str();
-        let address = environment.var(variable)?.unwrap_or(&transport.endpoint);
+        let address = environment.get_utf8(variable)?.unwrap_or(&transport.endpoint);
         let mut url = Url::parse(address).map_err(|_| EndpointError::NotUrl(variable.to_owned()))?;
-        if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
+        if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback_url(&url)) {
             return Err(EndpointError::NotSecure(variable.to_owned()));
         }
         if !url.username().is_empty() || url.password().is_some() {
@@ -44,7 +42,7 @@ impl TelemetryEndpoint {
         let path = format!("{}{}", url.path().trim_end_matches('/'), transport.path);
         url.set_path(&path);
         url.set_fragment(None);
-        let proxy = proxy(&url, environment)?;
+        let proxy = HttpProxy::for_url(&url, environment)?;
         Ok(Self { url, proxy })
     }
 
@@ -57,18 +55,9 @@ impl TelemetryEndpoint {
         &self.url[Position::BeforeHost..Position::AfterPort]
     }
 
-    pub(crate) const fn proxy(&self) -> Option<&Intercept> {
+    /// The HTTP proxy to use.
+    pub(crate) const fn proxy(&self) -> Option<&HttpProxy> {
         self.proxy.as_ref()
-    }
-
-    /// The URL of the proxy, without its credentials.
-    pub(crate) fn redacted_proxy(&self) -> Option<String> {
-        let proxy = self.proxy.as_ref()?;
-        let has_user = proxy.basic_auth().is_some() || proxy.raw_auth().is_some();
-        let user = if has_user { "...@" } else { "" };
-        let scheme = proxy.uri().scheme_str().unwrap_or("http");
-        let host = proxy.uri().authority().map_or("", |authority| authority.as_str());
-        Some(format!("{scheme}://{user}{host}"))
     }
 }
 
@@ -78,30 +67,6 @@ impl fmt::Display for TelemetryEndpoint {
         f.write_str(&self.url[..Position::AfterPath])?;
         f.write_str(if self.url.query().is_some() { "?..." } else { "" })
     }
-}
-
-/// Whether the host of a URL is a loopback address or `localhost`.
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
-}
-
-/// Finds the proxy that the environment configures, by the same rules as the agent. This machine is never reached
-/// through a proxy.
-fn proxy(url: &Url, environment: &Environment) -> Result<Option<Intercept>, NotUtf8> {
-    if is_loopback(url) {
-        return Ok(None);
-    }
-    let matcher = Matcher::builder()
-        .all(environment.first_var(&["ALL_PROXY", "all_proxy"])?.unwrap_or_default())
-        .https(environment.first_var(&["HTTPS_PROXY", "https_proxy"])?.unwrap_or_default())
-        .no(environment.first_var(&["NO_PROXY", "no_proxy"])?.unwrap_or_default())
-        .build();
-    Ok(url.as_str().parse::<Uri>().ok().and_then(|uri| matcher.intercept(&uri)))
 }
 
 #[cfg(test)]
@@ -176,7 +141,7 @@ mod tests {
 
     #[test]
     fn the_proxy_comes_from_the_environment() {
-        let proxy = |variables: &[(&str, &str)]| choose(variables).unwrap().redacted_proxy();
+        let proxy = |variables: &[(&str, &str)]| choose(variables).unwrap().proxy().map(HttpProxy::to_string);
         let https = ("HTTPS_PROXY", "http://user:hunter2@proxy.example:3128");
         assert_eq!(proxy(&[]), None);
         assert_eq!(proxy(&[https]).as_deref(), Some("http://...@proxy.example:3128"));

@@ -48,7 +48,7 @@ fn write_request(request: &TelemetryRequest, stdout: &mut dyn Write) -> Result<(
     writeln!(stdout)?;
     stdout.write_all(&request.body)?;
     writeln!(stdout, "\n")?;
-    match request.endpoint.redacted_proxy() {
+    match request.endpoint.proxy() {
         Some(proxy) => writeln!(stdout, "sent through the proxy {proxy}")?,
         None => writeln!(stdout, "sent directly, not through a proxy")?,
     }

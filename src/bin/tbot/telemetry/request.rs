@@ -5,7 +5,7 @@ use tbot::event::{self, BuildContext, BuildError, BuiltEvent, Rules};
 
 use super::endpoint::{EndpointError, TelemetryEndpoint};
 use crate::context::VERSION;
-use crate::environment::Environment;
+use tbot::agent::Environment;
 
 /// A header that the HTTP client derives from the URL.
 pub(crate) const HOST: &str = "Host";
@@ -43,7 +43,7 @@ impl TelemetryRequest {
         let endpoint = TelemetryEndpoint::choose(&rules.transport, environment)?;
         // A value that is not UTF-8 is not a listed value, and is treated like any other unlisted one.
         let variable =
-            |name: &str| environment.var_os(name).map(|value| value.to_string_lossy().into_owned());
+            |name: &str| environment.get_os(name).map(|value| value.to_string_lossy().into_owned());
         let context = BuildContext { version: VERSION, environment: &variable };
         let built = event::build(rules, effective.value(), context)?;
         let body = serde_json::to_vec(&event::request_body(rules, &built.event, distinct_id))?;

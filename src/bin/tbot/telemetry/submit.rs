@@ -4,13 +4,12 @@
 use std::error::Error;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder, Method, Proxy, Response, StatusCode, retry};
-use rustls::{ClientConfig, RootCertStore};
+use reqwest::{Client, ClientBuilder, Method, Response, StatusCode, retry};
 use serde_json::Value;
+use tbot::agent::http::{client_builder, no_tls, web_tls};
+use tbot::agent::{Clock, Environment, TlsError};
 use tokio::task::JoinHandle;
 
 use super::request::{CONTENT_LENGTH, HOST, TelemetryRequest};
@@ -49,6 +48,8 @@ const CONNECT_CODES: [&str; 16] = [
 enum SubmitError {
     #[error("cannot set up the HTTP client: {0}")]
     Setup(String),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("the request timed out")]
     Timeout,
     #[error("{0}")]
@@ -82,11 +83,11 @@ pub(crate) struct Submission {
 
 impl Submission {
     /// Starts sending, concurrently with the other tasks of the runtime.
-    pub(crate) fn start(request: TelemetryRequest) -> Self {
+    pub(crate) fn start(request: TelemetryRequest, environment: Environment) -> Self {
         let address = request.endpoint.to_string();
         let to = address.clone();
         let task = tokio::spawn(async move {
-            match submit(request).await {
+            match submit(request, environment).await {
                 Ok(()) => tracing::debug!("anonymous telemetry was sent to {to}"),
                 Err(error) => tracing::warn!("anonymous telemetry was not sent to {to}: {error}"),
             }
@@ -112,14 +113,15 @@ impl Submission {
     }
 }
 
-async fn submit(request: TelemetryRequest) -> Result<(), SubmitError> {
+async fn submit(request: TelemetryRequest, environment: Environment) -> Result<(), SubmitError> {
     let method = Method::from_bytes(request.method.as_bytes())
         .map_err(|error| SubmitError::Setup(error.to_string()))?;
     // Reading the root certificates blocks, which must not delay the agent.
-    let (request, client) =
-        tokio::task::spawn_blocking(|| build_client(&request).map(|client| (request, client)))
-            .await
-            .map_err(|error| SubmitError::Setup(error.to_string()))??;
+    let (request, client) = tokio::task::spawn_blocking(move || {
+        build_client(&request, &environment).map(|client| (request, client))
+    })
+    .await
+    .map_err(|error| SubmitError::Setup(error.to_string()))??;
     let mut builder = client.request(method, request.endpoint.url().clone()).body(request.body);
     for (name, value) in &request.headers {
         // The client derives these two from the URL and the body.
@@ -148,52 +150,28 @@ async fn connect_code(mut response: Response) -> Option<&'static str> {
     CONNECT_CODES.into_iter().find(|code| *code == received)
 }
 
-fn build_client(request: &TelemetryRequest) -> Result<Client, SubmitError> {
+fn build_client(request: &TelemetryRequest, environment: &Environment) -> Result<Client, SubmitError> {
     let endpoint = &request.endpoint;
-    let mut builder = Client::builder()
-        .tls_backend_preconfigured(tls_config(endpoint.url().scheme() == "https")?)
+    let clock = Clock::system();
+    let tls = match endpoint.url().scheme() {
+        "https" => web_tls(environment, false, &clock),
+        _ => no_tls(&clock),
+    };
+    let builder = client_builder(tls?, endpoint.proxy())?
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(TOTAL_TIMEOUT)
-        .redirect(Policy::none())
         .retry(retry::never())
         .referer(false)
         .http1_only()
         .http1_title_case_headers()
-        .pool_max_idle_per_host(0)
-        // The proxy was chosen together with the endpoint; reqwest must not choose another from the environment.
-        .no_proxy();
-    builder = pin_localhost(builder);
-    if let Some(intercept) = endpoint.proxy() {
-        let mut proxy = Proxy::all(intercept.uri().to_string())?;
-        if let Some(authorization) = intercept.basic_auth() {
-            proxy = proxy.custom_http_auth(authorization.clone());
-        }
-        builder = builder.proxy(proxy);
-    }
-    Ok(builder.build()?)
+        .pool_max_idle_per_host(0);
+    Ok(pin_localhost(builder).build()?)
 }
 
 /// Resolves `localhost` to this machine whatever a resolver says, because it may be reached without TLS.
 fn pin_localhost(builder: ClientBuilder) -> ClientBuilder {
     let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
     builder.resolve_to_addrs("localhost", &loopback.map(|address| SocketAddr::new(address, 0)))
-}
-
-fn tls_config(is_https: bool) -> Result<ClientConfig, SubmitError> {
-    let mut roots = RootCertStore::empty();
-    if is_https {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if roots.is_empty() {
-            let message =
-                "no root certificates found: install the system's CA certificates or set SSL_CERT_FILE";
-            return Err(SubmitError::Setup(message.to_owned()));
-        }
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| SubmitError::Setup(error.to_string()))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 #[cfg(test)]

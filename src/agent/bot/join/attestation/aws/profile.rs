@@ -41,7 +41,7 @@ impl Profile {
     ///
     /// A missing file counts as empty, unless the environment names it.
     pub(super) fn read(environment: &Environment) -> Result<Self, AttestationError> {
-        let selected = environment.first_of(&["AWS_PROFILE", "AWS_DEFAULT_PROFILE"]);
+        let selected = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"].iter().find_map(|name| environment.get(name));
         let name = selected.unwrap_or("default");
         let config = read_shared_file(environment, "AWS_CONFIG_FILE", "config")?;
         let credentials = read_shared_file(environment, "AWS_SHARED_CREDENTIALS_FILE", "credentials")?;
