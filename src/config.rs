@@ -2,7 +2,7 @@
 //! files.
 //!
 //! May depend on `yaml`, `diagnostic` and `pointer`. Performs no I/O: it never reads a file, the environment or a
-//! clock, and it knows neither tokio nor `event`.
+//! clock, and it uses neither tokio nor `event`.
 
 mod checks;
 pub(crate) mod closed_types;

@@ -1,7 +1,8 @@
 //! Diagnostics: what is wrong in a configuration, where, and how to fix it, rendered for people, programs and GitHub. Depends
-//! on `yaml` for positions. Never prints, and knows no property: a [`Disclosure`] decides what may be shown.
+//! on `yaml` for positions. Never prints, and does not know the properties of the configuration: a [`Disclosure`]
+//! decides what may be shown.
 //!
-//! A diagnostic refers to a target and contains nothing from the file except what its author put into the message. Excerpts
+//! A diagnostic refers to a target and contains nothing from the file except what a check put into the message. Excerpts
 //! of the file are created, and masked, when it is rendered.
 
 mod code;
@@ -63,7 +64,7 @@ pub struct Diagnostic {
     pub code: Code,
     /// How serious it is.
     pub severity: Severity,
-    /// What is wrong: lower case, without full stop, and never a value that may be a secret.
+    /// What is wrong: in lower case, without a full stop, and never a value that may be a secret.
     pub message: String,
     /// What the user can do about it, in the same style.
     pub help: Option<String>,

@@ -23,8 +23,8 @@ use crate::pointer::Pointer;
 pub use findings::Purpose;
 use findings::{Findings, services_with_pointers};
 
-/// Reports every finding about a configuration. `value` is the same configuration as a value. Places refer to version 2
-/// of the format.
+/// Reports every finding about a configuration. `value` is the same configuration as a value. Pointers refer to version
+/// 2 of the format.
 pub(super) fn check(config: &Config, value: &Value, purpose: Purpose, diagnostics: &mut Vec<Diagnostic>) {
     let mut findings = Findings::new(diagnostics);
     join::check(config, purpose, &mut findings);

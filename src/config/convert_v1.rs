@@ -13,7 +13,7 @@ pub(super) struct Converted {
     pub(super) value: Value,
     /// Pointers into version 2, each with the pointer into version 1 from which its value comes.
     pub(super) moved: Vec<(Pointer, Pointer)>,
-    /// The parts that could not be converted. Places refer to version 1.
+    /// The parts that could not be converted. Pointers refer to version 1.
     pub(super) diagnostics: Vec<Diagnostic>,
 }
 

@@ -42,8 +42,7 @@ string_enum! {
     pub enum SymlinkMode {
         /// Follow symbolic links.
         Insecure = "insecure",
-        /// Reject symbolic links if the platform supports it (Linux 5.6 or later); otherwise log a warning and follow
-        /// them.
+        /// Reject symbolic links if the platform supports it (Linux 5.6 or later); otherwise warn and follow them.
         TrySecure = "try-secure",
         /// Reject symbolic links; fail if the platform does not support it.
         Secure = "secure",
@@ -87,11 +86,11 @@ pub struct KubernetesSecret {
     pub name: Identifier,
     /// The namespace of the Secret. If unset, the environment variable `POD_NAMESPACE` is used.
     pub namespace: Option<Identifier>,
-    /// The labels of the Secret. They replace all labels that it has.
+    /// The labels of the Secret. They replace all existing labels.
     #[schemars(extend("x-sensitivity" = "tuning"))]
     pub labels: Option<BTreeMap<String, Identifier>>,
-    /// The path of a kubeconfig file. If unset, the file in the environment variable `KUBECONFIG` is used, and without
-    /// it the cluster that the agent runs in.
+    /// The path of a kubeconfig file. If unset, the path in the environment variable `KUBECONFIG` is used; if that is
+    /// unset, too, the cluster that the agent runs in is used.
     pub kubeconfig_path: Option<Location>,
     /// The kubeconfig context to use. If unset, the current context is used.
     pub kubeconfig_context: Option<Identifier>,

@@ -40,7 +40,7 @@ pub(super) fn explain(version: FormatVersion, value: &Value) -> Vec<Diagnostic> 
     diagnostics
 }
 
-/// A violation of the schema by the part `instance`, at `pointer`, of `value`.
+/// A violation of the schema. `instance` is the part of `value` that violates it, and `pointer` points to that part.
 struct Violation<'a> {
     schema: &'a Value,
     value: &'a Value,
@@ -85,9 +85,10 @@ impl Violation<'_> {
                     ),
                 );
             }
-            other => diagnostics.push(
-                self.at_value(Code::WrongType, format!("violates `{}` of the JSON Schema", other.keyword())),
-            ),
+            other => diagnostics.push(self.at_value(
+                Code::WrongType,
+                format!("violates the keyword `{}` of the JSON Schema", other.keyword()),
+            )),
         }
     }
 
@@ -101,8 +102,8 @@ impl Violation<'_> {
         schema.and_then(|schema| resolve(self.schema, schema)).cloned().unwrap_or_default()
     }
 
-    /// Returns the schema of the instance, which is a map, down to the branch of a union. `None` if its `type` is
-    /// unknown.
+    /// Returns the schema of the instance, which must be a map. In a union, this is the branch that the instance's `type`
+    /// selects, or `None` if the `type` is unknown.
     fn map_schema(&self) -> Option<&Value> {
         locate_branch(self.schema, self.value, &self.pointer)
     }
@@ -141,7 +142,7 @@ impl Violation<'_> {
         if key == "type" && !types.is_empty() {
             let is_version_1 = self.instance.get("directory").is_some_and(Value::is_string);
             return Some(diagnostic.with_help(if is_version_1 {
-                "write `type: directory` and `path: ...`; a path under `directory` is the form of version 1"
+                "write `type: directory` and `path: ...`; `directory: <path>` is the form of version 1"
                     .to_owned()
             } else {
                 format!("write `type: ...` with one of {}", quoted_list(&types))

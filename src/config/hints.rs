@@ -1,4 +1,4 @@
-//! Hints for unknown keys and values: a similar name, a place or type where the key is valid, or the valid choices.
+//! Hints for unknown keys and values: a similar name, a block or type in which the key is valid, or the valid choices.
 //! Depends on `schema` and `diagnostic`.
 
 use serde_json::Value;
@@ -27,7 +27,7 @@ pub(super) fn for_unknown_key(
     let blocks = map_schema.map_or_else(Vec::new, |schema| blocks_with(root, schema, key));
     if let [(block, name)] = blocks.as_slice() {
         if *name == key {
-            return format!("it belongs under `{block}`");
+            return format!("move it under `{block}`");
         }
         return format!("did you mean `{name}` under `{block}`?");
     }
@@ -37,7 +37,7 @@ pub(super) fn for_unknown_key(
         return format!("this key belongs to {}; valid keys here: {}", types.join(", "), quoted_list(&known));
     }
     if known.is_empty() {
-        return "remove it; this map has no keys".to_owned();
+        return "remove it; no key is valid here".to_owned();
     }
     format!("valid keys here: {}", quoted_list(&known))
 }
@@ -84,7 +84,7 @@ pub(super) fn quoted_list(names: &[&str]) -> String {
 const NOT_IN_VERSION_1: &str = "version 1 does not have this key; to use version 2, write `version: v2`, and \
                                 `services` instead of `destinations`";
 
-/// Returns the hint for a mistake that is common enough to have its own.
+/// Returns the hint for a common mistake that has its own hint.
 fn known_mistake(key: &str, type_name: Option<&str>, pointer: &Pointer, root: &Value) -> Option<String> {
     let is_lifetime = matches!(key, "credential_ttl" | "certificate_ttl" | "renewal_interval");
     let is_version_1 = root["properties"]["destinations"].is_object();

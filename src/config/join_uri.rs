@@ -10,7 +10,8 @@ use super::onboarding::JoinMethod;
 use crate::diagnostic::{Code, Diagnostic, Target, suggest};
 use crate::pointer::Pointer;
 
-const FORM: &str = "write `tbot+proxy+METHOD://TOKEN@HOST:PORT`, or `tbot+auth+...` for an auth server";
+const EXPECTED_FORM: &str =
+    "write `tbot+proxy+METHOD://TOKEN@HOST:PORT`, or `tbot+auth+...` for an auth server";
 
 /// A parsed join URI.
 struct JoinUri {
@@ -28,11 +29,11 @@ pub(super) fn expand(config: &Value, diagnostics: &mut Vec<Diagnostic>) -> Vec<(
     let Some(uri) = config.get("join_uri").and_then(Value::as_str).filter(|uri| !uri.is_empty()) else {
         return Vec::new();
     };
-    let uri_place = Target::Value(Pointer::root().key("join_uri"));
+    let uri_target = Target::Value(Pointer::root().key("join_uri"));
     let uri = match parse(uri) {
         Ok(uri) => uri,
         Err((message, help)) => {
-            diagnostics.push(Diagnostic::new(Code::InvalidJoinUri, uri_place, message).with_help(help));
+            diagnostics.push(Diagnostic::new(Code::InvalidJoinUri, uri_target, message).with_help(help));
             return Vec::new();
         }
     };
@@ -48,7 +49,7 @@ pub(super) fn expand(config: &Value, diagnostics: &mut Vec<Diagnostic>) -> Vec<(
             None => diagnostics.push(
                 Diagnostic::new(
                     Code::UnusedBlock,
-                    uri_place.clone(),
+                    uri_target.clone(),
                     format!("the join URI has a parameter, which `{}` does not use", uri.method),
                 )
                 .with_help("remove the parameter: the `:` and everything up to the `@`"),
@@ -79,7 +80,7 @@ pub(super) fn expand(config: &Value, diagnostics: &mut Vec<Diagnostic>) -> Vec<(
         let contained = if pointer.as_str().ends_with("_server") { "an address" } else { "it" };
         let message = format!("`{key}` conflicts with `join_uri`, which already contains {contained}");
         Diagnostic::new(Code::JoinUriConflict, Target::Value(pointer), message)
-            .with_related("`join_uri` is set here", uri_place.clone())
+            .with_related("`join_uri` is set here", uri_target.clone())
             .with_help("remove one of them")
     }));
     values
@@ -103,7 +104,7 @@ fn parameter_pointer(method: JoinMethod) -> Option<Pointer> {
 ///
 /// Returns a message and a hint if the URI is invalid.
 fn parse(uri: &str) -> Result<JoinUri, (String, String)> {
-    let malformed = |message: &str| (message.to_owned(), FORM.to_owned());
+    let malformed = |message: &str| (message.to_owned(), EXPECTED_FORM.to_owned());
     let (scheme, rest) = uri.split_once("://").ok_or_else(|| malformed("the join URI has no `://`"))?;
     let parts: Vec<&str> = scheme.split('+').collect();
     let ["tbot", server, method] = parts.as_slice() else {
@@ -118,7 +119,10 @@ fn parse(uri: &str) -> Result<JoinUri, (String, String)> {
         let mut known = JoinMethod::ALL.iter().map(|method| method.as_str());
         let help = (known.clone().find(|known| known == method))
             .or_else(|| suggest(&method.replace('-', "_"), known.by_ref()))
-            .map_or_else(|| FORM.to_owned(), |close| format!("did you mean `{}`?", close.replace('_', "-")));
+            .map_or_else(
+                || EXPECTED_FORM.to_owned(),
+                |close| format!("did you mean `{}`?", close.replace('_', "-")),
+            );
         ("the join URI has an unknown join method".to_owned(), help)
     })?;
     // The scheme is already parsed; `url` only has to split the rest.

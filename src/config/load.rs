@@ -49,7 +49,7 @@ impl EffectiveConfig {
 pub struct LoadOutcome {
     /// The effective configuration, or `None` if any of the diagnostics is an error.
     pub effective: Option<EffectiveConfig>,
-    /// Everything that was found, in no particular order. Places refer to the file.
+    /// All diagnostics, in no particular order. Pointers refer to the file.
     pub diagnostics: Vec<Diagnostic>,
     file: Value,
     version: FormatVersion,
@@ -102,8 +102,8 @@ impl LoadOutcome {
         self.diagnostics.push(diagnostic);
     }
 
-    /// Reports the diagnostics of the checks, except that a property is missing from a map with an unknown key: that
-    /// key may be a misspelling of the property.
+    /// Reports the diagnostics of the checks. Omits that a property is missing if its map has an unknown key, which may
+    /// be a misspelling of the property.
     fn report_checks(&mut self, diagnostics: Vec<Diagnostic>, origins: &Origins) {
         let unknown_keys = self.diagnostics.iter().filter(|diagnostic| diagnostic.code == Code::UnknownKey);
         let misspelled: HashSet<Target> = unknown_keys
@@ -132,7 +132,7 @@ impl LoadOutcome {
                 None
             }
             Some(Value::Number(_) | Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
-                self.report_version("the version is not a string".to_owned());
+                self.report_version("`version` is not a string".to_owned());
                 None
             }
             Some(Value::String(_) | Value::Null) | None => {
@@ -243,7 +243,7 @@ impl LoadOutcome {
     }
 }
 
-/// Replaces the targets of a diagnostic, which refer to the effective configuration, with what the user wrote.
+/// Replaces the targets of a diagnostic in the effective configuration with those in what the user wrote.
 fn relocate(mut diagnostic: Diagnostic, origins: &Origins) -> Diagnostic {
     let original = |target: Target| match target {
         Target::Key(pointer) => match origins.of(&pointer) {
@@ -261,7 +261,7 @@ fn relocate(mut diagnostic: Diagnostic, origins: &Origins) -> Diagnostic {
     diagnostic
 }
 
-/// Returns the location of a value that does not come from its own property in the file.
+/// Returns the target for a value that does not come from its own property in the file.
 fn override_target(source: &OverrideSource, origins: &Origins) -> Target {
     let join_uri = Pointer::root().key("join_uri");
     match (source, origins.of(&join_uri)) {

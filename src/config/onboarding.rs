@@ -12,8 +12,8 @@ use super::scalar::{Identifier, Location, Secret, Setting};
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "tuning"))]
 pub struct Onboarding {
-    /// The join token, or the name of the join token if the join method does not treat it as a secret. An absolute path
-    /// is the path of a file that contains the token, read when the bot joins; any other value is the token itself.
+    /// The join token. It is a secret for `join_method: token`, and a name for the other methods. An absolute path is
+    /// read as a file that contains the token, when the bot joins; any other value is the token itself.
     #[schemars(example = "/var/lib/teleport/bot-token")]
     pub token: Option<Secret>,
     /// The method with which the bot proves its identity when it joins. Required to start.
@@ -42,7 +42,7 @@ string_enum! {
     /// The method with which the bot proves its identity when it joins.
     #[sensitivity = Category]
     pub enum JoinMethod {
-        /// A single-use join token. Afterwards the bot renews its identity.
+        /// A single-use join token. After joining, the bot renews its identity.
         Token = "token",
         /// The instance metadata and managed identities of Azure virtual machines.
         Azure = "azure",
@@ -120,7 +120,7 @@ pub struct BoundKeypairJoin {
     /// The path of a private key whose public key is registered with the cluster. If unset, the environment variable
     /// `TBOT_BOUND_KEYPAIR_STATIC_KEY` is used.
     pub static_private_key_path: Option<Location>,
-    /// Another name of `static_private_key_path`.
+    /// Another name for `static_private_key_path`.
     #[schemars(extend("deprecated" = true))]
     pub static_key_path: Option<Location>,
 }
@@ -142,7 +142,7 @@ pub struct KubernetesJoin {
 pub struct GenericOidcJoin {
     /// The name of the environment variable that contains the ID token.
     pub env: Option<Setting>,
-    /// The program, with its arguments, that prints the ID token.
+    /// The command that prints the ID token: a program and its arguments.
     #[schemars(extend("x-sensitivity" = "tuning"))]
     pub command: Option<Vec<Identifier>>,
     /// The time after which the command is stopped.

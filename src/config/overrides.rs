@@ -14,7 +14,7 @@ pub struct Override {
     pointer: Pointer,
     value: Value,
     source: OverrideSource,
-    /// Pointers into `value` whose value came from another source than `source`.
+    /// Pointers into `value` whose value came from a source other than `source`.
     parts: Vec<(Pointer, OverrideSource)>,
 }
 
@@ -39,7 +39,7 @@ impl Override {
         &self.source
     }
 
-    /// Sets a part of the value, whose source may be another one. The pointer is relative to the value and may append.
+    /// Sets a part of the value, which may have a different source. The pointer is relative to the value and may append.
     /// Missing maps and lists are created.
     pub fn set_part(&mut self, pointer: &Pointer, value: Value, source: OverrideSource) {
         if let Some(part) = set(&mut self.value, pointer, value) {

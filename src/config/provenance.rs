@@ -81,7 +81,7 @@ impl Origins {
     }
 }
 
-/// Returns the rest of a pointer after an ancestor, or `None` if it is neither the same pointer nor an ancestor.
+/// Returns the part of `pointer` after `ancestor`, or `None` if `ancestor` is neither an ancestor nor the same pointer.
 fn strip_ancestor<'p>(pointer: &'p Pointer, ancestor: &Pointer) -> Option<&'p str> {
     let rest = pointer.as_str().strip_prefix(ancestor.as_str())?;
     (rest.is_empty() || rest.starts_with('/')).then_some(rest)

@@ -9,12 +9,13 @@ use super::provenance::{Origin, Origins};
 use crate::diagnostic::Target;
 use crate::pointer::Pointer;
 
-/// Lists from which only the entry that contains an invalid part is removed.
+/// Lists from which an entry with an invalid part is removed as a whole.
 const LISTS: [&str; 3] = ["services", "outputs", "destinations"];
 
-/// Removes what is invalid from a value, and as little else as possible: an unknown key alone, otherwise the entry of
-/// `services`, `outputs` or `destinations` or the whole `storage` that contains the invalid part, otherwise the invalid
-/// value. Records in `origins` the pointers that change.
+/// Removes the invalid parts of a value, and as little else as possible.
+///
+/// An unknown key is removed alone. An invalid value within `storage` or an entry of a list in [`LISTS`] is removed with
+/// the whole `storage` or entry. Any other invalid value is removed alone. Pointers that change are recorded in `origins`.
 pub(super) fn remove_invalid(value: &mut Value, invalid: &[Target], origins: &mut Origins) {
     let mut entries: Vec<(String, usize)> = Vec::new();
     for target in invalid {

@@ -64,7 +64,7 @@ string_enum! {
     pub enum VersionV1 {
         /// Version 1, which has `destinations`.
         V1 = "v1",
-        /// The same as no version, which means version 1.
+        /// An empty string, which means version 1.
         Unset = "",
     }
 }

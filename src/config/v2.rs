@@ -33,7 +33,7 @@ pub struct Config {
     /// The services that the bot runs and the outputs that it writes.
     #[schemars(extend("x-sensitivity" = "category"))]
     pub services: Option<Vec<Service>>,
-    /// The older name of `services`. Accepts the same entries, which are numbered after those of `services`.
+    /// The old name of `services`. Accepts the same entries, which are numbered after those of `services`.
     #[schemars(extend("x-sensitivity" = "category"))]
     pub outputs: Option<Vec<Service>>,
     /// Enables debug logging.
@@ -51,13 +51,13 @@ pub struct Config {
     /// The lifetime of credentials. A service can override it.
     #[schemars(extend("default" = "1h"))]
     pub credential_ttl: Option<GoDuration>,
-    /// The older name of `credential_ttl`, which takes precedence if both are set.
+    /// The old name of `credential_ttl`, which takes precedence if both are set.
     #[schemars(extend("deprecated" = true))]
     pub certificate_ttl: Option<GoDuration>,
     /// The time between renewals of credentials. A service can override it. Ignored in oneshot mode.
     #[schemars(extend("default" = "20m"))]
     pub renewal_interval: Option<GoDuration>,
-    /// The clock skew between this machine and the cluster that application and database tunnels tolerate.
+    /// The clock skew that application and database tunnels tolerate between this machine and the cluster.
     #[schemars(extend("default" = "1m"))]
     pub leeway: Option<GoDuration>,
     /// Writes all outputs once and then exits, instead of running continuously.

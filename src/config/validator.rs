@@ -23,7 +23,7 @@ fn build(schema: &Value) -> Option<Validator> {
     jsonschema::options().build(&discriminate(schema, schema)).ok()
 }
 
-/// Replaces every union in a schema by conditions that first select one branch and then apply only that branch.
+/// Replaces every union in a schema with conditions that first select one branch and then apply only that branch.
 ///
 /// For a plain `oneOf` or `anyOf`, a validator can only report that no branch matches, with the violations of all
 /// branches.

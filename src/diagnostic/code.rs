@@ -42,7 +42,7 @@ pub enum Phase {
 
 macro_rules! codes {
     ($($variant:ident $name:literal $severity:ident $phase:ident $summary:literal;)+) => {
-        /// The kind of a finding, which people can search for and programs can filter by.
+        /// Identifies a kind of finding. People can search for it, and programs can filter by it.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Code {
             $(#[doc = $summary] $variant,)+
@@ -94,48 +94,48 @@ codes! {
     NumberNotFinite  "number-not-finite" Error   Yaml      "A number is infinite or NaN.";
     YamlMerge        "yaml-merge"        Error   Yaml      "The value of `<<` is neither a map nor a list of maps.";
     AnchorRedefined  "anchor-redefined"  Error   Yaml      "Two anchors have the same name.";
-    DocumentsIgnored "documents-ignored" Warning Yaml      "The file contains further YAML documents, which are ignored.";
-    UnknownKey       "unknown-key"       Error   Structure "There is no property of this name here.";
+    DocumentsIgnored "documents-ignored" Warning Yaml      "The file contains more than one YAML document; only the first is used.";
+    UnknownKey       "unknown-key"       Error   Structure "The map has no property with this name.";
     MissingKey       "missing-key"       Error   Structure "A required property is missing.";
     WrongType        "wrong-type"        Error   Structure "A value has the wrong type for its property.";
     UnknownValue     "unknown-value"     Error   Structure "A value is not one of those that its property accepts.";
     InvalidFormat    "invalid-format"    Error   Structure "A string does not have the format that its property requires, such as a duration.";
-    UnknownVersion   "unknown-version"   Error   Structure "The `version` of the configuration is not known.";
-    MissingVersion   "missing-version"   Error   Structure "A file without `version` is read as version 1, which has neither `services` nor `outputs`.";
+    UnknownVersion   "unknown-version"   Error   Structure "The value of `version` is not a known format version.";
+    MissingVersion   "missing-version"   Error   Structure "The file has `services` or `outputs`, but not `version: v2`, which they require.";
     InvalidV1        "invalid-v1"        Error   Meaning   "A destination of version 1 cannot be converted to version 2.";
     EmptyValue       "empty-value"       Error   Meaning   "A required string or list is empty.";
-    ExactlyOne       "exactly-one"       Error   Meaning   "Exactly one of several properties must be set, but none or more than one is.";
-    MutuallyExclusive "mutually-exclusive" Error Meaning   "Properties that exclude each other are set together.";
+    ExactlyOne       "exactly-one"       Error   Meaning   "Exactly one of two properties must be set, but neither or both are.";
+    MutuallyExclusive "mutually-exclusive" Error Meaning   "Two mutually exclusive properties are both set.";
     RequiresOther    "requires-other"    Error   Meaning   "A property requires another one, which is missing.";
     IncompleteLifetime "incomplete-lifetime" Error Meaning "A service sets only one of `credential_ttl` and `renewal_interval`.";
-    NegativeDuration "negative-duration" Error   Meaning   "A duration is negative but must not be.";
-    TtlBelowInterval "ttl-below-interval" Error  Meaning   "Credentials expire before they are renewed. A warning at the top level.";
-    TtlTooLong       "ttl-too-long"      Error   Meaning   "Credentials would live longer than the cluster allows (24h). A warning at the top level.";
-    SessionTooLong   "session-too-long"  Error   Meaning   "An AWS session would last longer than 12h, or not longer than its renewal interval.";
-    NotScoped        "not-scoped"        Error   Meaning   "A scoped bot cannot run a service of this type, or not with this property.";
+    NegativeDuration "negative-duration" Error   Meaning   "A lifetime, an interval or a timeout is negative.";
+    TtlBelowInterval "ttl-below-interval" Error  Meaning   "Credentials expire before they are renewed. Only a warning for the top-level values.";
+    TtlTooLong       "ttl-too-long"      Error   Meaning   "Credentials would live longer than the cluster allows (24h). Only a warning for the top-level values.";
+    SessionTooLong   "session-too-long"  Error   Meaning   "An AWS session would last longer than 12h, or expire before it is renewed.";
+    NotScoped        "not-scoped"        Error   Meaning   "A scoped bot does not support this service type or property.";
     UnsupportedDestination "unsupported-destination" Error Meaning "A service cannot write to a destination of this type.";
     InvalidName      "invalid-name"      Error   Meaning   "A service name is reserved, or contains characters other than `a-z`, `0-9`, `_`, `-` and `+`.";
     DuplicateName    "duplicate-name"    Error   Meaning   "Two services have the same name, whether configured or generated.";
     InvalidAddress   "invalid-address"   Error   Meaning   "A value is not a valid URL, address or network.";
     InvalidArn       "invalid-arn"       Error   Meaning   "A value is not a valid ARN or AWS region.";
     InvalidTemplate  "invalid-template"  Error   Meaning   "A template cannot be parsed, or uses an unknown variable.";
-    InvalidKubernetesName "invalid-kubernetes-name" Error Meaning "A value is not a valid name in Kubernetes.";
+    InvalidKubernetesName "invalid-kubernetes-name" Error Meaning "A value is not a valid Kubernetes name.";
     InvalidJoinUri   "invalid-join-uri"  Error   Meaning   "The join URI does not have the form `tbot+proxy+METHOD://TOKEN@HOST:PORT`.";
     JoinUriConflict  "join-uri-conflict" Error   Meaning   "The join URI and another property contradict each other.";
     MissingJoinMethod "missing-join-method" Error Meaning  "The agent cannot start without a join method.";
     MissingAddress   "missing-address"   Error   Meaning   "The agent cannot start without the address of a proxy or an auth server.";
     Version1         "version-1"         Warning Meaning   "The file uses version 1; it is converted to version 2.";
     Deprecated       "deprecated"        Warning Meaning   "A property, value or type has been replaced by another one.";
-    NotExpanded      "not-expanded"      Warning Meaning   "A path contains `${...}` or starts with `~`, which is not expanded.";
+    NotExpanded      "not-expanded"      Warning Meaning   "A value contains `${...}` or `$NAME`, or starts with `~`, none of which is expanded.";
     AddressWithoutPort "address-without-port" Warning Meaning "An address has no port; 443 is assumed.";
     BothAddresses    "both-addresses"    Warning Meaning   "Both `proxy_server` and `auth_server` are set; `proxy_server` is used.";
     SameDestination  "same-destination"  Warning Meaning   "Two outputs, or an output and the storage, write to the same destination.";
     UnusedBlock      "unused-block"      Warning Meaning   "A block belongs to a join method other than the configured one.";
     RelativeTokenPath "relative-token-path" Warning Meaning "A token looks like a file path, but only an absolute path is read as a file.";
-    WeakerThanPlatform "weaker-than-platform" Warning Meaning "`symlinks` or `acls` is set to less protection than this platform offers.";
-    InsecureConnection "insecure-connection" Warning Meaning "`insecure: true` accepts any certificate of the proxy or auth server.";
+    WeakerThanPlatform "weaker-than-platform" Warning Meaning "`symlinks` or `acls` gives less protection than this platform offers.";
+    InsecureConnection "insecure-connection" Warning Meaning "`insecure: true` accepts any certificate from the proxy or auth server.";
     StorageInMemory  "storage-in-memory" Warning Meaning   "The join token can be used only once, but the identity is lost when the agent exits.";
-    NotInOneshot     "not-in-oneshot"    Warning Meaning   "A service of this type does nothing in one-shot mode.";
+    NotInOneshot     "not-in-oneshot"    Warning Meaning   "A service of this type has no effect in oneshot mode.";
 }
 
 impl fmt::Display for Code {
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(names.len(), Code::ALL.len());
         for name in names {
             assert!(name.split('-').all(|word| !word.is_empty()), "{name}");
-            assert!(name.chars().all(|found| matches!(found, 'a'..='z' | '0'..='9' | '-')), "{name}");
+            assert!(name.chars().all(|letter| matches!(letter, 'a'..='z' | '0'..='9' | '-')), "{name}");
         }
     }
 

@@ -101,7 +101,7 @@ impl Line<'_> {
         part
     }
 
-    /// Fills the line if a syntax error makes the leaves unreliable: shows white space, a known key at the start, and the
+    /// Fills the line if a syntax error makes the leaves unreliable: shows whitespace, a known key at the start, and the
     /// single punctuation character that the error points to.
     fn mask_unparsed(
         &mut self,
@@ -127,9 +127,9 @@ impl Line<'_> {
         }
         let mut hidden = at;
         while at < window.end {
-            let Some(found) = self.text[at..].chars().next() else { break };
-            let next = at + found.len_utf8();
-            if found.is_whitespace() || (at == focus && found.is_ascii_punctuation()) {
+            let Some(character) = self.text[at..].chars().next() else { break };
+            let next = at + character.len_utf8();
+            if character.is_whitespace() || (at == focus && character.is_ascii_punctuation()) {
                 self.hide(hidden..at);
                 self.show(at..next);
                 hidden = next;
@@ -139,15 +139,15 @@ impl Line<'_> {
         self.hide(hidden..window.end);
     }
 
-    /// Adds the text between two leaves: shows white space and indicators, hides anchors and tags, drops a comment.
+    /// Adds the text between two leaves: shows whitespace and indicators, hides anchors and tags, drops a comment.
     fn push_separators(&mut self, range: Range<usize>) {
         let mut at = range.start;
         while at < range.end {
             let rest = &self.text[at..range.end];
-            let blank = rest.len() - rest.trim_start().len();
-            let mark = rest[blank..].len() - rest[blank..].trim_start_matches(is_indicator).len();
-            self.show(at..at + blank + mark);
-            at += blank + mark;
+            let spaces = rest.len() - rest.trim_start().len();
+            let indicators = rest[spaces..].len() - rest[spaces..].trim_start_matches(is_indicator).len();
+            self.show(at..at + spaces + indicators);
+            at += spaces + indicators;
             let rest = &self.text[at..range.end];
             if rest.starts_with('#') {
                 // The comment extends to the end of the line.
@@ -160,16 +160,16 @@ impl Line<'_> {
     }
 
     fn show(&mut self, range: Range<usize>) {
-        for (offset, found) in self.text[range.clone()].char_indices() {
-            let bytes = range.start + offset..range.start + offset + found.len_utf8();
-            match found {
+        for (offset, character) in self.text[range.clone()].char_indices() {
+            let bytes = range.start + offset..range.start + offset + character.len_utf8();
+            match character {
                 '\t' => self.cells.extend((0..4).map(|_| Cell { shown: ' ', bytes: bytes.clone() })),
-                _ => self.cells.push(Cell { shown: printable(found), bytes }),
+                _ => self.cells.push(Cell { shown: printable(character), bytes }),
             }
         }
     }
 
-    /// Adds the leading white space, then the mask for the rest.
+    /// Adds the leading whitespace, then the mask for the rest.
     fn hide(&mut self, range: Range<usize>) {
         let text = &self.text[range.clone()];
         let start = range.start + text.len() - text.trim_start_matches([' ', '\t']).len();
@@ -233,6 +233,6 @@ fn may_show(disclosure: &dyn Disclosure, positions: &Positions<'_>, leaf: &Leaf<
     }
 }
 
-const fn is_indicator(found: char) -> bool {
-    matches!(found, '-' | ':' | ',' | '[' | ']' | '{' | '}' | '?')
+const fn is_indicator(character: char) -> bool {
+    matches!(character, '-' | ':' | ',' | '[' | ']' | '{' | '}' | '?')
 }

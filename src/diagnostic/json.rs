@@ -1,6 +1,6 @@
-//! Writes diagnostics for programs, as one JSON object. Depends on `report`, and on `yaml` for which keys may be shown.
+//! Writes diagnostics for programs, as one JSON object. Depends on `report`, and on `yaml` to decide which keys may be shown.
 //!
-//! The keys of the object are a contract: none is ever removed or changes its meaning. Lines and columns start at 1, columns
+//! The keys of the object are stable: no key is ever removed or changes its meaning. Lines and columns start at 1, columns
 //! count characters, and ends are exclusive. Anything unknown or hidden is null.
 
 use std::fmt;
@@ -21,12 +21,12 @@ pub(super) fn write(out: &mut dyn fmt::Write, reports: &[Report<'_>]) -> fmt::Re
             .extend(report.located().iter().map(|located| diagnostic_object(report.source(), located)));
     }
     let count = |severity| reports.iter().map(|report| report.count(severity)).sum::<usize>();
-    let run = json!({
+    let object = json!({
         "diagnostics": diagnostics,
         "errors": count(Severity::Error),
         "warnings": count(Severity::Warning),
     });
-    writeln!(out, "{run:#}")
+    writeln!(out, "{object:#}")
 }
 
 fn diagnostic_object(source: &SourceFile<'_>, located: &LocatedDiagnostic) -> Value {

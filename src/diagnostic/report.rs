@@ -1,4 +1,4 @@
-//! A file and its diagnostics, in the order of the file. Depends on `source_file`.
+//! A file and its diagnostics, sorted by position. Depends on `source_file`.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use super::source_file::SourceFile;
 use super::{Diagnostic, Target};
 use crate::yaml::Span;
 
-/// A file and its diagnostics.
+/// A file and its diagnostics, sorted by position.
 pub struct Report<'a> {
     source: &'a SourceFile<'a>,
     located: Vec<LocatedDiagnostic>,
@@ -20,9 +20,8 @@ pub(super) struct LocatedDiagnostic {
 }
 
 impl<'a> Report<'a> {
-    /// Sorts the diagnostics by position: first those of the file as a whole, last those of overrides.
-    ///
-    /// Removes duplicates, which also arise if aliases give one position several pointers.
+    /// Sorts the diagnostics by position, after those of the file as a whole and before those of overrides. Removes
+    /// duplicates, such as those of an aliased value, to which several pointers lead.
     #[must_use]
     pub fn new(source: &'a SourceFile<'a>, diagnostics: Vec<Diagnostic>) -> Self {
         let mut seen = HashSet::new();
@@ -49,7 +48,7 @@ impl<'a> Report<'a> {
 
     /// Iterates over the diagnostics, in order.
     pub fn diagnostics(&self) -> impl ExactSizeIterator<Item = &Diagnostic> {
-        self.located.iter().map(|one| &one.diagnostic)
+        self.located.iter().map(|located| &located.diagnostic)
     }
 
     /// Returns the number of diagnostics of a severity.

@@ -17,13 +17,13 @@ pub enum Visibility {
 
 /// Decides which parts of a file may be shown. Keys are shown by default; scalars only if this allows it.
 ///
-/// Implemented for functions from a JSON pointer to a visibility, for which no name is the name of a property.
+/// A function from a JSON pointer to a visibility implements this; it treats no name as a property name.
 pub trait Disclosure {
     /// Returns whether the scalar at the JSON pointer may be shown. `None` if it is unknown, in which case it is hidden.
     fn visibility(&self, pointer: &str) -> Option<Visibility>;
 
-    /// Returns whether the keys of the map at the JSON pointer may be shown. False for a map in the position of a secret,
-    /// since its keys may be part of the secret.
+    /// Returns whether the keys of the map at the JSON pointer may be shown. False for a map in place of a secret,
+    /// because its keys may be part of the secret.
     fn shows_keys(&self, _pointer: &str) -> bool {
         true
     }
@@ -51,7 +51,7 @@ pub struct SourceFile<'a> {
 }
 
 impl<'a> SourceFile<'a> {
-    /// Creates a source file. `name` is shown as it is. `text` is the result of [`yaml::decode`](crate::yaml::decode), or
+    /// Creates a source file. `name` appears in the output. `text` is the result of [`yaml::decode`](crate::yaml::decode), or
     /// empty if decoding failed.
     #[must_use]
     pub fn new(name: &'a str, text: &'a str, disclosure: &'a dyn Disclosure) -> Self {

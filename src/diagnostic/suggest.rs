@@ -26,7 +26,7 @@ pub fn suggest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
 }
 
 fn fold(word: &str) -> Cow<'_, str> {
-    if word.contains(|found: char| found == '-' || found.is_ascii_uppercase()) {
+    if word.contains(|letter: char| letter == '-' || letter.is_ascii_uppercase()) {
         Cow::Owned(word.replace('-', "_").to_ascii_lowercase())
     } else {
         Cow::Borrowed(word)

@@ -34,8 +34,8 @@ fn human(text: &str, diagnostics: Vec<Diagnostic>) -> String {
     rendered(ReportFormat::Human, text, diagnostics)
 }
 
-/// Renders the YAML problems of a text for a terminal.
-fn problems(text: &str) -> String {
+/// Renders the YAML problems of a file for a terminal.
+fn rendered_problems(text: &str) -> String {
     let problems = yaml::parse(text).expect_err(text);
     human(text, problems.into_iter().map(Diagnostic::from).collect())
 }
@@ -54,7 +54,7 @@ services:
   - type: identity
 ";
 
-fn several() -> Vec<Diagnostic> {
+fn sample_diagnostics() -> Vec<Diagnostic> {
     vec![
         Diagnostic::new(Code::UnknownVersion, Target::Override("TELEPORT_PROXY".into()), "not an address"),
         Diagnostic::new(Code::UnknownKey, Target::Key("/onboarding/tokn".into()), "unknown key `tokn`")
@@ -79,32 +79,36 @@ fn several() -> Vec<Diagnostic> {
 
 #[test]
 fn human_format_shows_excerpts() {
-    insta::assert_snapshot!(human(FILE, several()));
+    insta::assert_snapshot!(human(FILE, sample_diagnostics()));
 }
 
 #[test]
 fn line_endings_do_not_change_the_output() {
     for end in ["\r\n", "\r"] {
-        assert_eq!(human(&FILE.replace('\n', end), several()), human(FILE, several()), "{end:?}");
+        assert_eq!(
+            human(&FILE.replace('\n', end), sample_diagnostics()),
+            human(FILE, sample_diagnostics()),
+            "{end:?}"
+        );
     }
     let broken = "a: 1\nb: \"x\n  y\nc: 2\n";
-    assert_eq!(problems(&broken.replace('\n', "\r\n")), problems(broken));
+    assert_eq!(rendered_problems(&broken.replace('\n', "\r\n")), rendered_problems(broken));
 }
 
 #[test]
 fn json_format_is_one_object() {
-    insta::assert_snapshot!(rendered(ReportFormat::Json, FILE, several()));
+    insta::assert_snapshot!(rendered(ReportFormat::Json, FILE, sample_diagnostics()));
 }
 
 #[test]
 fn github_format_is_one_command_per_line() {
-    insta::assert_snapshot!(rendered(ReportFormat::Github, FILE, several()));
+    insta::assert_snapshot!(rendered(ReportFormat::Github, FILE, sample_diagnostics()));
 }
 
 #[test]
 fn colours_do_not_change_the_text() {
     let source = SourceFile::new("tbot.yaml", FILE, &FixedDisclosure);
-    let reports = [Report::new(&source, several())];
+    let reports = [Report::new(&source, sample_diagnostics())];
     let (mut plain, mut coloured) = (String::new(), String::new());
     render(&mut plain, ReportFormat::Human, false, &reports).unwrap();
     render(&mut coloured, ReportFormat::Human, true, &reports).unwrap();
@@ -124,8 +128,8 @@ fn a_summary_counts_errors_and_warnings() {
     assert_eq!(of(vec![]), "no problems in tbot.yaml");
     assert_eq!(of(vec![at_value("/version")]), "1 error in tbot.yaml");
     assert_eq!(of(vec![warning("/version"), warning("/debug")]), "2 warnings in tbot.yaml");
-    assert_eq!(of(several()), "4 errors and 1 warning in tbot.yaml");
-    let two = [Report::new(&source, several()), Report::new(&source, vec![])];
+    assert_eq!(of(sample_diagnostics()), "4 errors and 1 warning in tbot.yaml");
+    let two = [Report::new(&source, sample_diagnostics()), Report::new(&source, vec![])];
     assert_eq!(summary(&two), "4 errors and 1 warning in 2 files");
 }
 
@@ -155,7 +159,7 @@ fn excerpts_of_syntax_errors_hide_all_values() {
         "- - token: @abc\n",
         "a: 1\na: 2\nb: [1, {c: .inf}]\n1: !x y\n",
     ];
-    let all: Vec<String> = texts.iter().map(|text| problems(text)).collect();
+    let all: Vec<String> = texts.iter().map(|text| rendered_problems(text)).collect();
     insta::assert_snapshot!(all.join("==========\n"));
 }
 

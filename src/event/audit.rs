@@ -11,7 +11,7 @@ use crate::config::Sensitivity;
 use crate::config::schema::property_class;
 use crate::pointer::Pointer;
 
-/// Returns all violations of the telemetry rules by an event's schema; empty if there are none.
+/// Returns every violation of the telemetry rules in an event's schema. Empty if there are none.
 ///
 /// - Every property has a closed set of values, a source, a reason, a version and a representation on the wire.
 /// - A source in the configuration is a property of class `category`. Nothing else may leave the machine.

@@ -13,7 +13,7 @@ use crate::config::schema::generate_root;
 /// The version of the event. Increment it with every change to the contents of the event.
 pub const EVENT_VERSION: u32 = 1;
 
-/// An anonymous record of one start of `tbot`: how it runs, how it joins, and how many destinations of each kind it has.
+/// An anonymous record of one start of `tbot`: how it runs, how it joins, and how many destinations of each access class it has.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend(
@@ -58,7 +58,7 @@ pub struct TbotStart {
     #[schemars(example = &"0.1.0", regex(pattern = r"^[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}(-(alpha|beta|rc|dev)(\.[0-9]{1,4})?)?$"))]
     #[schemars(extend(
         "x-source" = { "build": "version" },
-        "x-reason" = "Shows which versions are in use, and therefore which can be dropped and whether fixes are adopted.",
+        "x-reason" = "Shows which versions are in use: which of them can be dropped, and whether fixes are adopted.",
         "x-since" = 1,
         "x-wire" = { "field": 2, "name": "version" },
     ))]
@@ -68,14 +68,13 @@ pub struct TbotStart {
     #[schemars(example = &"github")]
     #[schemars(extend(
         "x-source" = { "config": "/onboarding/join_method" },
-        "x-reason" = "Shows which platforms machines join from, and therefore which join methods deserve work.",
+        "x-reason" = "Shows from which platforms machines join, and so which join methods to work on.",
         "x-since" = 1,
         "x-wire" = { "field": 3, "name": "joinType" },
     ))]
     join_type: JoinMethod,
 
-    /// The program that starts `tbot` on behalf of the user, if it identifies itself: a listed one by its name, any other
-    /// one as `other`.
+    /// The program that started `tbot`, if it identifies itself: its name if it is listed, otherwise `other`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Helper", example = &"gha:teleport-actions/auth")]
     #[schemars(extend(
@@ -86,7 +85,7 @@ pub struct TbotStart {
     ))]
     helper: Option<Helper>,
 
-    /// The version of that program, if the program is a listed one and its version has this format.
+    /// The version of that program, if the program is listed and the version has the expected format.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", example = &"v1.2.3", regex(pattern = r"^v?[0-9]{1,4}(\.[0-9]{1,4}){0,2}$"))]
     #[schemars(extend(
@@ -97,8 +96,8 @@ pub struct TbotStart {
     ))]
     helper_version: Option<String>,
 
-    /// The total number of entries in `services` and `outputs`. The wire carries only those that are in none of the three
-    /// classes below.
+    /// The total number of entries in `services` and `outputs`. The request contains only the number of those that are in
+    /// none of the three access classes below.
     #[schemars(example = 4, range(min = 0, max = 2_147_483_647))]
     #[schemars(extend(
         "x-source" = { "count": ["/services", "/outputs"] },

@@ -12,7 +12,7 @@ use crate::cases::load_and_render;
 use crate::values::{any_string, mutated_values, valid_values};
 
 /// Tests a property with the given number of random cases.
-pub(crate) fn run<S: Strategy>(
+pub(crate) fn test_property<S: Strategy>(
     cases: u32,
     strategy: &S,
     test: impl Fn(S::Value) -> Result<(), TestCaseError>,
@@ -35,12 +35,12 @@ fn assert_agreement(version: FormatVersion) {
         }
         Ok(())
     };
-    run(500, &valid_values(schema, schema, any_string), |value| {
+    test_property(500, &valid_values(schema, schema, any_string), |value| {
         prop_assert!(validator.is_valid(&value), "generated to be valid");
         compare(value)
     });
     accepted.set(0);
-    run(1500, &mutated_values(schema, any_string), compare);
+    test_property(1500, &mutated_values(schema, any_string), compare);
     assert!(accepted.get() > 100 && rejected.get() > 100, "accepted {accepted:?}, rejected {rejected:?}");
 }
 
@@ -64,7 +64,7 @@ fn both_reject_a_value_that_is_not_a_map() {
 }
 
 /// Loads a file and renders its report in every format.
-fn loads(contents: &str) -> Result<(), TestCaseError> {
+fn renders_in_every_format(contents: &str) -> Result<(), TestCaseError> {
     for format in [ReportFormat::Human, ReportFormat::Json, ReportFormat::Github] {
         load_and_render(contents.as_bytes(), Purpose::Start, format);
     }
@@ -73,20 +73,20 @@ fn loads(contents: &str) -> Result<(), TestCaseError> {
 
 #[test]
 fn any_string_loads_or_is_reported() {
-    run(300, &".{0,200}", |contents| loads(&contents));
-    run(
+    test_property(300, &".{0,200}", |contents| renders_in_every_format(&contents));
+    test_property(
         300,
         &"((version|token|onboarding|services|- type|identity|v2|[ \\-:\n\\[\\]{}&*!|>#'\"?,]){1}){0,60}",
-        |contents| loads(&contents),
+        |contents| renders_in_every_format(&contents),
     );
 }
 
 #[test]
 fn any_value_loads_or_is_reported() {
     for version in [FormatVersion::V1, FormatVersion::V2] {
-        run(100, &mutated_values(version.schema(), any_string), |value| {
+        test_property(100, &mutated_values(version.schema(), any_string), |value| {
             let contents = serde_yaml::to_string(&value).unwrap();
-            loads(&contents)?;
+            renders_in_every_format(&contents)?;
             let outcome = load(Some(&contents), &[], Purpose::Validate);
             let is_error = |diagnostic: &tbot::diagnostic::Diagnostic| diagnostic.severity == Severity::Error;
             if version == FormatVersion::V2

@@ -4,14 +4,14 @@
 use proptest::prelude::*;
 use tbot::config::{FormatVersion, GoDuration};
 
-use crate::agreement::run;
+use crate::agreement::test_property;
 use crate::values::near_durations;
 
 #[test]
 fn pattern_and_parser_accept_the_same_strings() {
     let schema = &FormatVersion::V2.schema()["$defs"]["GoDuration"];
     let validator = jsonschema::validator_for(schema).unwrap();
-    run(5000, &near_durations(), |string| {
+    test_property(5000, &near_durations(), |string| {
         let parsed = string.parse::<GoDuration>();
         prop_assert_eq!(parsed.is_ok(), validator.is_valid(&string.clone().into()), "{:?}", string);
         if let Ok(duration) = parsed {

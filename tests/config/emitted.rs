@@ -5,13 +5,13 @@ use serde_json::json;
 use tbot::config::FormatVersion;
 use tbot::yaml::{self, EmitError};
 
-use crate::agreement::run;
+use crate::agreement::test_property;
 use crate::values::{any_string, valid_values};
 
 #[test]
 fn an_emitted_configuration_parses_as_the_same_value() {
     let schema = FormatVersion::V2.schema();
-    run(200, &valid_values(schema, schema, any_string), |value| {
+    test_property(200, &valid_values(schema, schema, any_string), |value| {
         let text = yaml::emit(&value).map_err(|error| TestCaseError::fail(error.to_string()))?;
         let parsed =
             yaml::parse(&text).map_err(|problems| TestCaseError::fail(format!("{problems:?}\n{text}")))?;

@@ -22,13 +22,13 @@ fn file_with_outputs(count: usize, output: &str) -> String {
 }
 
 #[test]
-fn ten_megabytes() {
+fn a_file_of_ten_megabytes_is_rejected() {
     let text = format!("version: v2\n{}", "# padding\n".repeat(1 << 20));
     insta::assert_snapshot!("ten_megabytes", rendered_report(&text));
 }
 
 #[test]
-fn ten_thousand_outputs() {
+fn ten_thousand_outputs_are_accepted() {
     let text =
         file_with_outputs(10_000, "  - {type: identity, destination: {type: directory, path: /opt/N}}");
     let loaded = load(yaml::decode(text.as_bytes()).ok(), &[], Purpose::Validate);
@@ -37,7 +37,7 @@ fn ten_thousand_outputs() {
 }
 
 #[test]
-fn ten_thousand_invalid_outputs() {
+fn ten_thousand_invalid_outputs_are_all_reported() {
     // The first has one structural error per output. In the second, every output has the destination and the name of
     // the first one.
     for (output, expected) in [
@@ -54,14 +54,14 @@ fn ten_thousand_invalid_outputs() {
 }
 
 #[test]
-fn too_many_values() {
+fn a_file_with_too_many_values_is_rejected() {
     let text = format!("version: v2\nservices: [{}]\n", "1,".repeat(yaml::MAX_NODES + 1));
     assert!(text.len() < MAX_BYTES);
     insta::assert_snapshot!("too_many_values", rendered_report(&text));
 }
 
 #[test]
-fn aliases_of_aliases() {
+fn exponential_aliases_are_rejected() {
     let mut text = "version: v2\na0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let inner = format!("*a{}, ", level - 1).repeat(10);
@@ -71,18 +71,18 @@ fn aliases_of_aliases() {
 }
 
 #[test]
-fn a_long_line() {
+fn a_long_line_is_truncated_in_the_report() {
     let text = format!("version: v2\nproxy_server: {}\nwidget: 1\n", "a".repeat(1 << 20));
     insta::assert_snapshot!("a_long_line", rendered_report(&text));
 }
 
 #[test]
-fn a_long_key() {
+fn a_long_key_is_hidden_in_the_report() {
     let text = format!("version: v2\n{}: 1\n", "a".repeat(1000));
     insta::assert_snapshot!("a_long_key", rendered_report(&text));
 }
 
 #[test]
-fn unclosed_brackets() {
+fn a_million_unclosed_brackets_are_rejected() {
     insta::assert_snapshot!("unclosed_brackets", rendered_report(&"[".repeat(1 << 20)));
 }

@@ -170,10 +170,11 @@ fn the_fixtures_use_every_property_and_value() {
             expected.extend(values.map(|value| format!("{definition} = {value}")));
         }
         // A file has only one version and one join method. The test below covers the others.
-        expected.retain(|one| !["Version", "JoinMethod"].iter().any(|kind| one.starts_with(kind)));
+        expected.retain(|item| !["Version", "JoinMethod"].iter().any(|prefix| item.starts_with(prefix)));
         // A storage in version 1 can have only one of its two properties, and this template requires options.
-        expected
-            .retain(|one| !["StorageV1.memory", "TemplateName = \"ssh_host_cert\""].contains(&one.as_str()));
+        expected.retain(|item| {
+            !["StorageV1.memory", "TemplateName = \"ssh_host_cert\""].contains(&item.as_str())
+        });
         let missing: Vec<&String> = expected.difference(&used).collect();
         assert!(missing.is_empty(), "the fixture of {version:?} lacks {missing:#?}");
     }

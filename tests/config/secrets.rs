@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tbot::config::{FormatVersion, Purpose};
 use tbot::diagnostic::ReportFormat;
 
-use crate::agreement::run;
+use crate::agreement::test_property;
 use crate::cases::load_and_render;
 use crate::values::{any_string, mutated_values, pointers, valid_values};
 
@@ -44,12 +44,14 @@ fn with_canaries(class: &str) -> BoxedStrategy<String> {
 
 /// Writes the canary where a scalar does not belong: under an unknown key, in a key without a space after the colon, or
 /// in place of a map or list.
-fn misplace(value: &mut Value, places: &[(Index, u8)]) {
-    for (index, variant) in places {
+fn misplace(value: &mut Value, misplacements: &[(Index, u8)]) {
+    for (index, variant) in misplacements {
         let pointers = pointers(value);
         let containers: Vec<&String> = pointers
             .iter()
-            .filter(|at| value.pointer(at).is_some_and(|at| at.is_object() || at.is_array()))
+            .filter(|pointer| {
+                value.pointer(pointer).is_some_and(|found| found.is_object() || found.is_array())
+            })
             .collect();
         if containers.is_empty() {
             return;
@@ -89,20 +91,21 @@ fn serialize(value: &Value, as_json: bool) -> String {
 fn no_report_reveals_a_secret() {
     for version in [FormatVersion::V1, FormatVersion::V2] {
         let schema = version.schema();
-        let places = vec((any::<Index>(), 0_u8..4), 0..3);
-        let misplaced =
-            (valid_values(schema, schema, with_canaries), places).prop_map(|(mut value, places)| {
-                misplace(&mut value, &places);
+        let misplacements = vec((any::<Index>(), 0_u8..4), 0..3);
+        let misplaced = (valid_values(schema, schema, with_canaries), misplacements).prop_map(
+            |(mut value, misplacements)| {
+                misplace(&mut value, &misplacements);
                 value
-            });
-        run(150, &(misplaced, any::<bool>()), |(value, as_json)| {
+            },
+        );
+        test_property(150, &(misplaced, any::<bool>()), |(value, as_json)| {
             does_not_reveal_canary(&serialize(&value, as_json))
         });
-        // Keys are shown if they look like names, and a mutation can turn a string into a key. The suffix prevents
-        // that.
+        // Keys that look like names are shown, and a mutation can turn a string into a key. With the suffix, such a key
+        // does not look like a name.
         let broken =
             mutated_values(schema, |class| with_canaries(class).prop_map(|text| text + " !").boxed());
-        run(150, &(broken, any::<bool>()), |(value, as_json)| {
+        test_property(150, &(broken, any::<bool>()), |(value, as_json)| {
             does_not_reveal_canary(&serialize(&value, as_json))
         });
     }

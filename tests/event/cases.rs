@@ -1,5 +1,5 @@
-//! Tests one event per case directory with a `tbot.yaml` and, optionally, an `environment`. The snapshot contains the value
-//! and provenance of each property, and the request body.
+//! Builds one event for each directory under `tests/cases/event`, from its `tbot.yaml` and its optional `environment`. The
+//! snapshot contains the value and provenance of each property, and the request body.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use tbot::event::{BuildContext, BuiltEvent, Provenance, Rules, build, request_bo
 const DISTINCT_ID: &str = "00000000-0000-4000-8000-000000000000";
 
 #[test]
-fn cases() {
+fn every_case_matches_its_snapshot() {
     insta::glob!("../cases/event", "*/tbot.yaml", |file| {
         let text = fs::read_to_string(file).unwrap();
         let loaded = load(Some(&text), &[], Purpose::Start);
@@ -22,7 +22,7 @@ fn cases() {
         let context = BuildContext { version: "1.2.3", environment: &|name| environment.get(name).cloned() };
         let built = build(&rules, effective.value(), context).unwrap();
         let body = serde_json::to_string_pretty(&request_body(&rules, &built.event, DISTINCT_ID)).unwrap();
-        insta::assert_snapshot!(format!("{}\n{body}", describe(&built)));
+        insta::assert_snapshot!("cases", format!("{}\n{body}", describe(&built)));
     });
 }
 

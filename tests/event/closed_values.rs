@@ -18,16 +18,16 @@ fn effective_value(text: &str) -> Value {
     load(Some(text), &[], Purpose::Start).effective.unwrap().value().clone()
 }
 
-/// Sets each property of the configuration that no declaration maps, at every depth, to a canary.
+/// Sets each property of the configuration that no declaration reads, at every depth, to a canary.
 #[test]
 fn properties_without_a_declaration_do_not_change_the_event() {
     let root = schema::generate();
-    let mapped = ["/onboarding/join_method", "/oneshot", "/services", "/outputs"];
+    let declared = ["/onboarding/join_method", "/oneshot", "/services", "/outputs"];
     let plain = effective_value(CONFIG);
     let expected = event_of(&plain, &|_| None);
     let mut tried = 0;
     visit_properties(&root, &root, "", &mut |pointer| {
-        if mapped.contains(&pointer) {
+        if declared.contains(&pointer) {
             return;
         }
         for canary in [json!("one-shot"), json!("canary"), json!(true), json!(7), json!(["canary"])] {

@@ -15,7 +15,7 @@ fn the_embedded_schema_is_up_to_date() {
 }
 
 #[test]
-fn the_event_has_the_nine_required_properties() {
+fn the_event_has_exactly_nine_properties() {
     let names: Vec<String> =
         Rules::embedded().unwrap().properties.into_iter().map(|rule| rule.name).collect();
     assert_eq!(

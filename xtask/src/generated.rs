@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_diff_is_cut() {
+    fn a_long_diff_is_truncated() {
         let lines: String = (0..100).map(|number| format!("{number}\n")).collect();
         assert_eq!(short_diff("page.md", "", &lines).lines().count(), MAX_DIFF_LINES + 1);
     }

@@ -1,4 +1,4 @@
-//! The released versions of the event, frozen under `schema/released/`. The content of an event changes only with its
+//! The released versions of the event, frozen under `schema/released/`. A change of the event requires a new
 //! version.
 
 use std::fs;
@@ -36,7 +36,7 @@ pub(crate) fn freeze(event: &Value) -> Result<Option<GeneratedFile>> {
         }
         if version == current && without_explanations(&frozen) != without_explanations(event) {
             bail!(
-                "the event differs from its released version {version} ({path}): raise EVENT_VERSION in \
+                "the event differs from its released version {version} ({path}): increment EVENT_VERSION in \
                  src/event/declaration.rs, set `x-since` of new properties to it, and run `cargo xtask schema`"
             );
         }

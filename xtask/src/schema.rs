@@ -9,7 +9,7 @@ use crate::released::freeze;
 ///
 /// # Errors
 ///
-/// Returns an error if a declaration of the event breaks the rules of telemetry, or if a released version of the event has
+/// Returns an error if a declaration of the event violates the telemetry rules, or if a released version of the event has
 /// changed.
 pub(crate) fn generate() -> Result<Vec<GeneratedFile>> {
     let config = tbot::config::schema::generate();
@@ -17,7 +17,7 @@ pub(crate) fn generate() -> Result<Vec<GeneratedFile>> {
     let event = tbot::event::generate_schema();
     let violations = tbot::event::audit(&event, &config);
     if !violations.is_empty() {
-        bail!("the declarations of the event break the rules of telemetry:\n  {}", violations.join("\n  "));
+        bail!("the declarations of the event violate the telemetry rules:\n  {}", violations.join("\n  "));
     }
     let mut files = vec![
         GeneratedFile { path: "schema/tbot.schema.json".to_owned(), content: pretty_json(&config)? },

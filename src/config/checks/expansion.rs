@@ -64,14 +64,14 @@ fn visit(value: &Value, pointer: &mut Pointer, findings: &mut Findings<'_>) {
     }
 }
 
-/// Returns the part of a string that looks as if it were expanded, with advice on what to write instead.
+/// Returns the part of a string that looks as if it were expanded, with a hint on what to write instead.
 fn apparent_expansion(key: &str, string: &str) -> Option<(&'static str, &'static str)> {
     let is_path = PATH_KEYS.contains(&key);
     if !is_path && !OTHER_KEYS.contains(&key) {
         return None;
     }
     let help = match key {
-        "token" => "write the token itself, or the absolute path of a file that holds it",
+        "token" => "write the token itself, or the absolute path of a file that contains it",
         _ if is_path => "write the full path",
         _ => "write the full value",
     };

@@ -56,7 +56,7 @@ impl<'a> Findings<'a> {
         }
     }
 
-    /// Reports that not exactly one of two properties is set.
+    /// Reports two properties unless exactly one of them is set.
     pub(super) fn require_exactly_one(
         &mut self,
         parent: &Pointer,
@@ -71,8 +71,8 @@ impl<'a> Findings<'a> {
         self.report_value(Code::ExactlyOne, parent.clone(), message, "set exactly one of them");
     }
 
-    /// Reports that two properties that exclude each other are both set. Their paths are relative to `parent`, with `.`
-    /// between keys.
+    /// Reports two mutually exclusive properties if both are set. Their paths are relative to `parent`, with `.` between
+    /// keys.
     pub(super) fn exclude_both(&mut self, parent: &Pointer, paths: (&str, &str), are_set: (bool, bool)) {
         if are_set == (true, true) {
             let key = |path: &str| Target::Key(path.split('.').fold(parent.clone(), |at, key| at.key(key)));

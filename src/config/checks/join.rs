@@ -34,7 +34,7 @@ fn check_addresses(config: &Config, purpose: Purpose, findings: &mut Findings<'_
             "remove `auth_server`",
         ),
         (None, None) if purpose == Purpose::Start => findings.report(
-            Diagnostic::new(Code::MissingAddress, Target::File, "no address of a proxy or auth server")
+            Diagnostic::new(Code::MissingAddress, Target::File, "no proxy or auth server address is set")
                 .with_help("write `proxy_server: <host>:443`, or set `--proxy-server` or `TELEPORT_PROXY`"),
         ),
         _ => {}
@@ -118,7 +118,7 @@ fn check_join_method(
         if purpose == Purpose::Start {
             let pointer = if config.onboarding.is_some() { Target::Key(pointer) } else { Target::File };
             findings.report(
-                Diagnostic::new(Code::MissingJoinMethod, pointer, "no join method").with_help(
+                Diagnostic::new(Code::MissingJoinMethod, pointer, "no join method is set").with_help(
                     "write `onboarding: {join_method: token, token: ...}`, or set `--join-method`",
                 ),
             );
@@ -192,7 +192,7 @@ fn check_bound_keypair(onboarding: &Onboarding, findings: &mut Findings<'_>) {
         if bound.static_key_path.is_some() {
             findings.deprecated(
                 Target::Key(pointer.key("static_key_path")),
-                "`static_key_path` is another name of `static_private_key_path`",
+                "`static_key_path` is another name for `static_private_key_path`",
                 "write `static_private_key_path`",
             );
             findings.exclude_both(
@@ -217,7 +217,7 @@ fn check_generic_oidc(onboarding: &Onboarding, findings: &mut Findings<'_>) {
             findings.report_value(
                 Code::NegativeDuration,
                 pointer.key("timeout"),
-                "`timeout` is negative",
+                "`timeout` cannot be negative",
                 "write a positive duration",
             );
         }

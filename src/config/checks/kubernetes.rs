@@ -45,7 +45,7 @@ pub(super) fn check_argo_cd(argo: &KubernetesArgoCdService, pointer: &Pointer, f
             findings.report_value(
                 Code::InvalidKubernetesName,
                 pointer.key("namespaces").index(index),
-                "not a valid name of a Kubernetes namespace",
+                "not a valid Kubernetes namespace",
                 "use lowercase letters, digits and `-`, and begin and end with a letter or digit",
             );
         }

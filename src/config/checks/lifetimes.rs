@@ -15,9 +15,9 @@ pub(super) fn check_top_level(config: &Config, findings: &mut Findings<'_>) {
     if config.certificate_ttl.is_some() {
         let is_ignored = config.credential_ttl.is_some_and(|ttl| !ttl.is_zero());
         let message = if is_ignored {
-            "`certificate_ttl` is ignored because `credential_ttl`, its newer name, is set"
+            "`certificate_ttl` is ignored because `credential_ttl`, its new name, is set"
         } else {
-            "`certificate_ttl` is the older name of `credential_ttl`"
+            "`certificate_ttl` is the old name of `credential_ttl`"
         };
         findings.deprecated(Target::Key(root.key("certificate_ttl")), message, "use `credential_ttl`");
     }
@@ -88,7 +88,7 @@ fn report_incomplete(pointer: &Pointer, present: &str, missing: &str, findings: 
     );
 }
 
-/// A lifetime with the pointers of its parts.
+/// A lifetime and a renewal interval, each with its pointer.
 struct EffectiveLifetime {
     ttl: (GoDuration, Pointer),
     interval: (GoDuration, Pointer),

@@ -52,7 +52,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
                 let message = if is_configured && *other_is_configured {
                     "another service has the same name"
                 } else {
-                    "a service without a `name` gets the same generated name"
+                    "this is also the generated name of another service"
                 };
                 findings.report(
                     Diagnostic::new(Code::DuplicateName, Target::Value(pointer), message)

@@ -74,7 +74,7 @@ pub(super) fn check(service: &Service, pointer: &Pointer, findings: &mut Finding
     check_deprecated(service, pointer, findings);
 }
 
-/// Reports types that require a continuously running agent.
+/// Reports service types that have no effect in oneshot mode.
 pub(super) fn check_oneshot(service: &Service, pointer: &Pointer, findings: &mut Findings<'_>) {
     let needs_continuous_mode = matches!(
         service,
@@ -166,7 +166,7 @@ fn check_deprecated(service: &Service, pointer: &Pointer, findings: &mut Finding
     if service.fields().has_certificate_ttl() {
         findings.deprecated(
             Target::Key(pointer.key("certificate_ttl")),
-            "`certificate_ttl` is the older name of `credential_ttl`",
+            "`certificate_ttl` is the old name of `credential_ttl`",
             "use `credential_ttl`",
         );
     }

@@ -128,7 +128,7 @@ pub(super) fn check_attestors(attestors: Option<&Attestors>, pointer: &Pointer, 
             None => findings.report_value(
                 Code::EmptyValue,
                 pointer.key("podman"),
-                "`addr` is missing, which an enabled Podman attestor requires",
+                "an enabled Podman attestor requires `addr`",
                 "write `addr: unix:///run/podman/podman.sock`",
             ),
         }

@@ -32,14 +32,19 @@ pub(crate) fn generate_root<T: JsonSchema>(id: &str, title: &str) -> Value {
     root
 }
 
-/// Replaces line breaks in descriptions by spaces: they come from doc comments, where they have no meaning.
+/// Replaces line breaks in descriptions with spaces: they come from doc comments, where they have no meaning.
 fn join_description_lines(schema: &mut Value) {
     match schema {
         Value::Object(map) => {
             for (key, value) in map {
                 match value {
                     Value::String(description) if key == "description" => {
-                        *description = description.replace('\n', " ");
+                        *description = join_lines(description);
+                    }
+                    Value::Array(descriptions) if key == "enumDescriptions" => {
+                        for description in descriptions {
+                            *description = json!(join_lines(description.as_str().unwrap_or_default()));
+                        }
                     }
                     other => join_description_lines(other),
                 }
@@ -48,4 +53,8 @@ fn join_description_lines(schema: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(join_description_lines),
         _ => {}
     }
+}
+
+fn join_lines(description: &str) -> String {
+    description.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }

@@ -37,8 +37,8 @@ pub fn resolve<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a Value> {
     }
 }
 
-/// Returns the schema of the value at a pointer of an instance, as its parent refers to it. The instance selects the
-/// branches of unions on the way. Returns `None` if the schema does not define the value.
+/// Returns the schema of the value at a pointer of an instance, without following its own reference. The instance
+/// selects the branches of the unions above it. Returns `None` if the schema does not define the value.
 pub fn locate<'a>(root: &'a Value, instance: &Value, pointer: &Pointer) -> Option<&'a Value> {
     let (mut schema, mut value) = (root, instance);
     for token in pointer.tokens() {

@@ -10,7 +10,7 @@ use crate::config::scalar::{ByteLimit, Location, Port, Switch};
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "tuning"))]
 pub struct Attestors {
-    /// Attests the processes of pods by asking the kubelet.
+    /// Attests the processes of pods by querying the kubelet.
     pub kubernetes: Option<KubernetesAttestor>,
     /// Attests the processes of Docker containers.
     pub docker: Option<DockerAttestor>,
@@ -24,7 +24,7 @@ pub struct Attestors {
     pub unix: Option<UnixAttestor>,
 }
 
-/// Attests the processes of pods by asking the kubelet.
+/// Attests the processes of pods by querying the kubelet.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "tuning"))]

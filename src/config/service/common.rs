@@ -30,7 +30,7 @@ pub trait ServiceFields {
         false
     }
 
-    /// Returns the key from which the lifetime's TTL comes.
+    /// Returns the key that sets the lifetime: `credential_ttl`, or the deprecated `certificate_ttl`.
     fn ttl_key(&self) -> &'static str {
         "credential_ttl"
     }
@@ -41,15 +41,15 @@ pub trait ServiceFields {
     }
 }
 
-/// The lifetime of credentials and the time between their renewals. Both must be set, or neither.
+/// The lifetime of credentials and the time between their renewals. Set both, or neither to use the top-level values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "tuning"))]
 pub struct CredentialLifetime {
-    /// The lifetime of the service's credentials. If unset, the top-level value applies.
+    /// The lifetime of the credentials.
     #[schemars(example = "1h")]
     pub credential_ttl: Option<GoDuration>,
-    /// The time between renewals of the service's credentials. If unset, the top-level value applies.
+    /// The time between renewals.
     #[schemars(example = "20m")]
     pub renewal_interval: Option<GoDuration>,
 }
@@ -90,18 +90,17 @@ macro_rules! service {
         $(#[$meta])*
         pub struct $name {
             $($body)*
-            /// The name of the service in logs and health checks. May contain `a-z`, `0-9`, `_`, `-` and `+`. If unset,
-            /// a name is generated from the type and a number, such as `identity-1`.
+            /// The name in logs and health checks. Allowed characters: `a-z`, `0-9`, `_`, `-` and `+`. If unset, it is
+            /// generated, such as `identity-1`.
             pub name: Option<crate::config::scalar::Identifier>,
-            /// The lifetime of the service's credentials. Must be set together with `renewal_interval`; if both are
-            /// unset, the top-level values apply.
+            /// The lifetime of the credentials. Set both this and `renewal_interval`, or neither to use the top-level
+            /// values.
             #[schemars(example = "1h")]
             pub credential_ttl: Option<crate::config::duration::GoDuration>,
-            /// The older name of `credential_ttl`.
+            /// The old name of `credential_ttl`.
             #[schemars(extend("deprecated" = true))]
             pub certificate_ttl: Option<crate::config::duration::GoDuration>,
-            /// The time between renewals of the service's credentials. Must be set together with `credential_ttl`; if
-            /// both are unset, the top-level values apply.
+            /// The time between renewals. Set both this and `credential_ttl`, or neither to use the top-level values.
             #[schemars(example = "20m")]
             pub renewal_interval: Option<crate::config::duration::GoDuration>,
         }

@@ -17,7 +17,7 @@ service! {
         /// Allows the credentials to be used to request further credentials.
         #[schemars(extend("default" = false))]
         pub allow_reissue: Option<Switch>,
-        /// The ID of a user's session on whose behalf the bot acts.
+        /// The ID of a delegation session. The bot acts on behalf of its user.
         pub delegation_session_id: Option<Identifier>,
         pub roles: Option<Roles>,
     }
@@ -37,7 +37,7 @@ string_enum! {
 
 service! {
     lifetime
-    /// An SSH agent that holds the bot's credentials, available on a socket in a directory.
+    /// An SSH agent with the bot's credentials that listens on a socket in a directory.
     pub struct KeyAgentService {
         /// The directory in which to create the socket. Must be of `type: directory`.
         pub destination: crate::config::destination::Destination,
@@ -46,7 +46,7 @@ service! {
         /// Allows the credentials to be used to request further credentials.
         #[schemars(extend("default" = false))]
         pub allow_reissue: Option<Switch>,
-        /// The ID of a user's session on whose behalf the bot acts. Conflicts with `roles`.
+        /// The ID of a delegation session. The bot acts on behalf of its user. Conflicts with `roles`.
         pub delegation_session_id: Option<Identifier>,
         pub roles: Option<Roles>,
     }
@@ -62,7 +62,7 @@ service! {
         /// Also writes the credentials as `tls.crt`, `tls.key` and `tls.cas`.
         #[schemars(extend("default" = false))]
         pub specific_tls_naming: Option<Switch>,
-        /// The ID of a user's session on whose behalf the bot acts.
+        /// The ID of a delegation session. The bot acts on behalf of its user.
         pub delegation_session_id: Option<Identifier>,
         pub roles: Option<Roles>,
     }

@@ -17,7 +17,7 @@ service! {
         /// Embeds the certificate in the kubeconfig instead of running `tbot kube credentials` as an exec plugin.
         #[schemars(extend("default" = false))]
         pub disable_exec_plugin: Option<Switch>,
-        /// The ID of a user's session on whose behalf the bot acts. Conflicts with `roles`.
+        /// The ID of a delegation session. The bot acts on behalf of its user. Conflicts with `roles`.
         pub delegation_session_id: Option<Identifier>,
         pub roles: Option<Roles>,
     }
@@ -27,7 +27,7 @@ service! {
 service! {
     output
     /// A kubeconfig with one context for each Kubernetes cluster that a selector matches. Requires Teleport 16 or
-    /// later, whose proxy selects the Kubernetes cluster by request path.
+    /// later: the proxy selects the Kubernetes cluster by the path of the request.
     pub struct KubernetesV2Service {
         /// The selectors that choose the Kubernetes clusters. At least one is required.
         #[schemars(extend("x-sensitivity" = "tuning"))]
@@ -35,8 +35,8 @@ service! {
         /// Embeds the certificate in the kubeconfig instead of running `tbot kube credentials` as an exec plugin.
         #[schemars(extend("default" = false))]
         pub disable_exec_plugin: Option<Switch>,
-        /// The Go template for context names. `tbot start` supports only `{{.ClusterName}}` and `{{.KubeName}}` in it
-        /// and exits if the template uses anything else.
+        /// The Go template for context names. `tbot start` supports only `{{.ClusterName}}` and `{{.KubeName}}` in it,
+        /// and reports an error for anything else.
         #[schemars(extend("default" = "{{.ClusterName}}-{{.KubeName}}"))]
         pub context_name_template: Option<Setting>,
         /// The address of a relay, as `host` or `host:port`.
@@ -46,13 +46,13 @@ service! {
 
 service! {
     lifetime
-    /// Secrets that register Kubernetes clusters with Argo CD, written to the cluster in which the agent runs.
+    /// Secrets that register Kubernetes clusters with Argo CD, written to the Kubernetes cluster in which the agent runs.
     pub struct KubernetesArgoCdService {
         /// The selectors that choose the Kubernetes clusters. At least one is required.
         #[schemars(extend("x-sensitivity" = "tuning"))]
         pub selectors: Vec<KubernetesSelector>,
-        /// The namespace of the Secrets. If unset, the environment variable `POD_NAMESPACE` is used, and without it
-        /// `default`.
+        /// The namespace of the Secrets. If unset, the environment variable `POD_NAMESPACE` is used; if that is unset,
+        /// too, `default` is used.
         pub secret_namespace: Option<Identifier>,
         /// The prefix of the names of the Secrets.
         #[schemars(extend("default" = "teleport.argocd-cluster"))]

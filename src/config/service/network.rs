@@ -16,7 +16,7 @@ service! {
         pub listen: Location,
         /// The name of the application.
         pub app_name: Identifier,
-        /// The ID of a user's session on whose behalf the bot acts.
+        /// The ID of a delegation session. The bot acts on behalf of its user.
         pub delegation_session_id: Option<Identifier>,
         pub roles: Option<Roles>,
     }
@@ -48,13 +48,13 @@ pub struct ApplicationProxyService {
     /// The address to listen on, as `tcp://ip:port` or `unix:///path`.
     #[schemars(example = "tcp://127.0.0.1:8080")]
     pub listen: Location,
-    /// The ID of a user's session on whose behalf the bot acts.
+    /// The ID of a delegation session. The bot acts on behalf of its user.
     pub delegation_session_id: Option<Identifier>,
     /// The lifetime of the service's credentials. Unlike other types, this one nests `credential_ttl` and
     /// `renewal_interval` in this map.
     pub credential_lifetime: Option<CredentialLifetime>,
-    /// The name of the service in logs and health checks. May contain `a-z`, `0-9`, `_`, `-` and `+`. If unset, a name
-    /// is generated from the type and a number, such as `application-proxy-1`.
+    /// The name in logs and health checks. Allowed characters: `a-z`, `0-9`, `_`, `-` and `+`. If unset, it is
+    /// generated, such as `application-proxy-1`.
     pub name: Option<Identifier>,
 }
 
@@ -70,11 +70,12 @@ impl ServiceFields for ApplicationProxyService {
 
 service! {
     lifetime
-    /// A virtual network through which local programs reach everything that a user's session may reach.
+    /// A virtual network through which local programs reach everything that a delegation session gives access to.
     pub struct BeamsVnetService {
-        /// The ID of a user's session on whose behalf the bot acts.
+        /// The ID of a delegation session. The bot acts on behalf of its user.
         pub delegation_session_id: Identifier,
-        /// The name servers that resolve all other names, as `ip:port`. If unset, those in `/etc/resolv.conf` are used.
+        /// The name servers for names outside the virtual network, as `ip:port`. If unset, those in `/etc/resolv.conf`
+        /// are used.
         #[schemars(extend("x-sensitivity" = "tuning"))]
         #[schemars(extend("examples" = [["192.0.2.53:53"]]))]
         pub upstream_nameservers: Option<Vec<Location>>,

@@ -36,7 +36,7 @@ pub struct Svid {
     pub hint: Option<Identifier>,
     /// The subject alternative names of the SVID.
     pub sans: Option<SvidSans>,
-    /// An alternative location of the service's `jwts`.
+    /// An alternative location for the service's `jwts`.
     #[schemars(extend("deprecated" = true, "x-sensitivity" = "tuning"))]
     pub jwts: Option<Vec<SvidJwt>>,
 }

@@ -12,7 +12,7 @@ service! {
         #[schemars(extend("x-sensitivity" = "tuning"))]
         #[schemars(extend("examples" = [["nodename.my.domain"]]))]
         pub principals: Vec<Identifier>,
-        /// The certificate authority that the server is to trust. Its public keys are written next to the certificate.
+        /// The certificate authority that the server must trust. Its public keys are written next to the certificate.
         #[schemars(extend("default" = "user"))]
         pub ca_type: Option<SshCaType>,
         pub roles: Option<Roles>,
@@ -41,14 +41,14 @@ service! {
         /// Resumes connections that are interrupted.
         #[schemars(extend("default" = true))]
         pub enable_resumption: Option<Switch>,
-        /// The program, with its arguments, to use as the SSH `ProxyCommand`. If unset, this program is used.
+        /// The command to use as the SSH `ProxyCommand`: a program and its arguments. If unset, `tbot` is used.
         #[schemars(extend("x-sensitivity" = "tuning"))]
         pub proxy_command: Option<Vec<Location>>,
         /// The path of a file with proxy templates.
         pub proxy_templates_path: Option<Location>,
         /// The address of a relay, as `host` or `host:port`.
         pub relay_server: Option<Location>,
-        /// The ID of a user's session on whose behalf the bot acts.
+        /// The ID of a delegation session. The bot acts on behalf of its user.
         pub delegation_session_id: Option<Identifier>,
     }
 }

@@ -91,8 +91,8 @@ pub struct AwsRolesAnywhereService {
     pub overwrite_credential_file: Option<Switch>,
     /// The destination to which the files are written.
     pub destination: Destination,
-    /// The name of the service in logs and health checks. May contain `a-z`, `0-9`, `_`, `-` and `+`. If unset, a name
-    /// is generated from the type and a number, such as `workload-identity-aws-roles-anywhere-1`.
+    /// The name in logs and health checks. Allowed characters: `a-z`, `0-9`, `_`, `-` and `+`. If unset, it is
+    /// generated, such as `workload-identity-aws-roles-anywhere-1`.
     pub name: Option<Identifier>,
 }
 

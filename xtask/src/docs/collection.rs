@@ -1,5 +1,5 @@
-//! The tables of docs/telemetry.md that list every configuration property: collected (and into what), or never collected
-//! (and why).
+//! The tables of docs/telemetry.md that list every configuration property: in which property of the event it is collected,
+//! or why it is never collected.
 
 use serde_json::Value;
 use tbot::config::schema::{class_of, resolve};
@@ -7,25 +7,32 @@ use tbot::config::{AccessClass, Sensitivity};
 use tbot::event::{PropertySource, Rules};
 
 use super::markdown::{code, table};
-use super::sections::{Section, sections};
+use super::sections::Section;
 
-/// Returns one table per section of a configuration schema.
+/// Returns one table per section of a configuration schema. Properties with the same class and the same result share a
+/// row.
 ///
 /// `renamed` maps pointers of this schema to those that the event's declarations use.
-pub(super) fn tables(root: &Value, rules: &Rules, renamed: &[(&str, &str)]) -> String {
+pub(super) fn tables<'a>(
+    root: &Value,
+    sections: impl IntoIterator<Item = Section<'a>>,
+    rules: &Rules,
+    renamed: &[(&str, &str)],
+) -> String {
     let mut page = String::new();
-    for section in sections(root) {
+    for section in sections {
         page += &format!("\n#### {}\n\n", section.heading);
-        let properties = section.schema["properties"].as_object().into_iter().flatten();
-        let rows: Vec<Vec<String>> = properties
-            .map(|(key, property)| {
-                // A property without a class is treated as the most sensitive.
-                let class = class_of(root, property).unwrap_or(Sensitivity::Secret);
-                let collection = collection(root, &section, key, class, rules, renamed);
-                vec![code(key), class.name().to_owned(), collection]
-            })
-            .collect();
-        page += &table(&["property", "class", "in the event"], &rows);
+        let mut rows: Vec<Vec<String>> = Vec::new();
+        for (key, property) in section.schema["properties"].as_object().into_iter().flatten() {
+            // A property without a class is treated as the most sensitive.
+            let class = class_of(root, property).unwrap_or(Sensitivity::Secret);
+            let collection = collection(root, &section, key, class, rules, renamed);
+            match rows.iter_mut().find(|row| row[1] == class.name() && row[2] == collection) {
+                Some(row) => row[0] += &format!(", {}", code(key)),
+                None => rows.push(vec![code(key), class.name().to_owned(), collection]),
+            }
+        }
+        page += &table(&["properties", "class", "in the event"], &rows);
     }
     page
 }

@@ -7,7 +7,7 @@ use tbot::support;
 
 use super::environment;
 use super::markdown::{GENERATED_NOTICE, cell, code, table};
-use super::sections::{Section, sections, string};
+use super::sections::{Section, is_shared, sections, string};
 
 /// The length of the longest default in the `default` column. Longer ones are appended to the description.
 const MAX_DEFAULT_LENGTH: usize = 26;
@@ -24,6 +24,9 @@ pub(super) fn page(config: &Value, config_v1: &Value) -> String {
     page += &join_methods(config);
     page += include_str!("configuration/v1.md");
     for section in sections(config_v1) {
+        if is_shared(config, config_v1, section.definition) {
+            continue;
+        }
         let heading = format!("Version 1: {}", section.heading);
         page += &format_section(config_v1, &Section { heading, ..section });
     }
@@ -71,7 +74,7 @@ fn unsupported_note(section: &Section<'_>) -> Option<String> {
     })
 }
 
-/// Returns the type of a property in the words of the page.
+/// Returns the name of a property's type, as shown on the page.
 fn type_name(root: &Value, property: &Value) -> String {
     if let Some(tag) = property["const"].as_str() {
         return code(tag);
@@ -182,7 +185,7 @@ fn join_methods(config: &Value) -> String {
 
 fn diagnostics() -> String {
     let mut page = include_str!("configuration/diagnostics.md").to_owned();
-    for (judge, title, summary) in [
+    for (phase, title, summary) in [
         (Phase::Yaml, "YAML", "The file must be a YAML document that contains a map."),
         (
             Phase::Structure,
@@ -197,7 +200,7 @@ fn diagnostics() -> String {
     ] {
         let rows: Vec<Vec<String>> = Code::ALL
             .iter()
-            .filter(|code| code.phase() == judge)
+            .filter(|code| code.phase() == phase)
             .map(|diagnostic| {
                 let severity = diagnostic.severity().name();
                 vec![code(diagnostic.name()), severity.to_owned(), cell(diagnostic.summary())]

@@ -1,4 +1,4 @@
-//! The flags and environment variables in docs/configuration.md: what each does, and whether this version reads it.
+//! The flags and environment variables in docs/configuration.md: what each does, and which part of the agent reads it.
 
 use tbot::support;
 
@@ -10,7 +10,7 @@ enum ReadBy {
     JoinMethod(&'static str),
     Service(&'static str),
     Destination(&'static str),
-    /// Only the Go agent reads the variable. The reason follows `no:`.
+    /// Only the Go agent reads the variable, for this reason.
     GoAgent(&'static str),
 }
 
@@ -187,23 +187,23 @@ pub(super) fn section() -> String {
         .iter()
         .map(|Variables { names, read_by, effect }| {
             let names: Vec<String> = names.iter().copied().map(code).collect();
-            vec![names.join(", "), (*effect).to_owned(), format_reader(read_by)]
+            vec![names.join(", "), (*effect).to_owned(), format_read_by(read_by)]
         })
         .collect();
-    include_str!("configuration/flags.md").to_owned() + &table(&["variable", "effect", "read"], &rows)
+    include_str!("configuration/flags.md").to_owned() + &table(&["variable", "effect", "read by"], &rows)
 }
 
-fn format_reader(read_by: &ReadBy) -> String {
+fn format_read_by(read_by: &ReadBy) -> String {
     let (what, name, supported) = match read_by {
-        Program => return "yes".to_owned(),
-        GoAgent(reason) => return format!("no: {reason}"),
+        Program => return "`tbot`".to_owned(),
+        GoAgent(reason) => return format!("only the Go agent: {reason}"),
         JoinMethod(name) => ("join method", name, support::JOIN_METHODS),
         Service(name) => ("service", name, support::SERVICES),
         Destination(name) => ("destination", name, support::DESTINATIONS),
     };
     if supported.contains(name) {
-        format!("by the {what} {}", code(name))
+        format!("{what} {}", code(name))
     } else {
-        format!("no: this version does not support the {what} {}", code(name))
+        format!("nothing: the {what} {} is not supported", code(name))
     }
 }

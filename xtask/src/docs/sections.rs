@@ -4,22 +4,38 @@ use serde_json::Value;
 
 /// A definition of a schema that has properties.
 pub(super) struct Section<'a> {
-    /// A title for readers: the type or the path of properties that leads to the definition.
+    /// The title of the section: the type, or the path of properties that leads to the definition.
     pub(super) heading: String,
     /// The name in `$defs`, or `Config` for the root.
     pub(super) definition: &'a str,
     pub(super) schema: &'a Value,
 }
 
-/// Returns the definitions of a schema that have properties: the root first, then in the order of `$defs`.
+/// Returns the definitions of a schema that have properties: the root first, then in the order of `$defs`, except that
+/// the definitions within a service or destination type follow the type.
 pub(super) fn sections(root: &Value) -> Vec<Section<'_>> {
     let mut sections = vec![Section { heading: "Top level".to_owned(), definition: "Config", schema: root }];
+    // In `$defs`, the definitions within a type come before the type.
+    let mut within_next_type = Vec::new();
     for (definition, schema) in root["$defs"].as_object().into_iter().flatten() {
-        if schema["properties"].as_object().is_some_and(|properties| !properties.is_empty()) {
-            sections.push(Section { heading: heading(root, definition, schema), definition, schema });
+        if schema["properties"].as_object().is_none_or(serde_json::Map::is_empty) {
+            continue;
+        }
+        let section = Section { heading: heading(root, definition, schema), definition, schema };
+        if section.heading.contains(": ") {
+            within_next_type.push(section);
+        } else {
+            sections.push(section);
+            sections.append(&mut within_next_type);
         }
     }
+    sections.append(&mut within_next_type);
     sections
+}
+
+/// Returns whether version 1 has the same definition as version 2.
+pub(super) fn is_shared(config: &Value, config_v1: &Value, definition: &str) -> bool {
+    config["$defs"].get(definition).is_some_and(|schema| *schema == config_v1["$defs"][definition])
 }
 
 /// Returns a string member of a schema, or an empty string if there is none.

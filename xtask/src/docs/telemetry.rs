@@ -9,6 +9,7 @@ use tbot::event::{PropertySource, Rule, Rules, ValueSet};
 
 use super::collection;
 use super::markdown::{GENERATED_NOTICE, cell, code, table};
+use super::sections::{is_shared, sections};
 
 /// The `distinctId` of the example request.
 const EXAMPLE_ID: &str = "6f1c8e0a-6f0e-4b53-9d0c-3f2a5f3e7b11";
@@ -29,10 +30,12 @@ pub(super) fn page(event: &Value, config: &Value, config_v1: &Value) -> Result<S
         variable = rules.transport.endpoint_variable,
         stored = prehog::docs::storage_section(),
     );
-    page += &collection::tables(config, &rules, &[]);
+    page += &collection::tables(config, sections(config), &rules, &[]);
     page += "\n### Version 1\n\nA version 1 file is converted to version 2 before anything is counted: `destinations` becomes \
-             `services`.\n";
-    page += &collection::tables(config_v1, &rules, &[("/destinations", "/services")]);
+             `services`.\n`onboarding` is the same as in version 2.\n";
+    let only_v1 =
+        sections(config_v1).into_iter().filter(|section| !is_shared(config, config_v1, section.definition));
+    page += &collection::tables(config_v1, only_v1, &rules, &[("/destinations", "/services")]);
     Ok(page)
 }
 
