@@ -1,4 +1,4 @@
-//! Links the release build without its unwind tables, which are an eighth of its size.
+//! Links the release build without unwind tables, which would make up an eighth of its size.
 //!
 //! In the release profile, a panic prints its location and aborts, so the tables are never read.
 
@@ -18,7 +18,7 @@ fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     let is = |name: &str, expected: &str| var(name).is_ok_and(|value| value == expected);
     // Only the release profile has `panic = "abort"`. The bench profile, for which PROFILE is `release` as well, unwinds and
-    // differs in its optimisation level.
+    // differs in its optimization level.
     if is("PROFILE", "release") && is("OPT_LEVEL", "z") && is("CARGO_CFG_TARGET_OS", "linux") {
         let directory = var("OUT_DIR").map_err(io::Error::other)?;
         let script = Path::new(&directory).join("without-unwinding.ld");

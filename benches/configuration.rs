@@ -1,4 +1,5 @@
-//! Measures validation of a configuration and building of its event, by number of outputs. Both grow linearly.
+//! Measures how long it takes to validate a configuration and to build its event, by number of outputs. Both grow
+//! linearly.
 
 use std::fmt::Write as _;
 

@@ -1,7 +1,7 @@
 //! Embeds the agent in another program: reads a configuration, writes all outputs once, and exits.
 //!
 //! The library has no code that can send telemetry, so a program that embeds it sends none, whatever its configuration
-//! and environment are. Run it with `cargo run --example embed -- tbot.yaml`.
+//! and environment say. Run it with `cargo run --example embed -- tbot.yaml`.
 
 use std::error::Error;
 use std::fs;

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use tbot_cluster::{Cluster, Resource};
 use tempfile::TempDir;
 
-/// A temporary directory with `tbot.yaml` for a new bot, and `ca.pem`, the certificate authority of its cluster's proxy.
+/// A temporary directory with `tbot.yaml` for a new bot, and `ca.pem`, the authority that issued the web certificate of
+/// its cluster's proxy.
 pub(crate) struct BotDirectory(TempDir);
 
 impl BotDirectory {
@@ -50,7 +51,7 @@ pub(crate) fn identity_outputs(count: usize) -> Vec<Value> {
     vec![json!({ "type": "identity" }); count]
 }
 
-/// One output of each type that issues a different kind of certificate or file.
+/// Five outputs, each of a type that writes other certificates and files.
 pub(crate) fn five_outputs() -> Vec<Value> {
     vec![
         json!({ "type": "identity" }),

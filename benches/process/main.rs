@@ -31,7 +31,7 @@ fn main() -> Result<()> {
     {
         return program::run_measurement(command);
     }
-    // `cargo test --benches` also runs this program, without `--bench`. It only needs to build then.
+    // `cargo test --benches` runs this program without `--bench`, only to check that it builds.
     if !arguments.iter().any(|argument| argument == "--bench") {
         return Ok(());
     }

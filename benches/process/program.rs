@@ -20,7 +20,7 @@ impl Program {
     /// Returns the program to measure: the one that `TBOT_BENCH_PROGRAM` names, or a new release build.
     pub(crate) fn under_test() -> Result<Self> {
         match env_path("TBOT_BENCH_PROGRAM") {
-            // Each run has another working directory.
+            // The program runs in other working directories.
             Some(path) => Ok(Self(std::path::absolute(path)?)),
             None => Ok(Self(build_release()?)),
         }

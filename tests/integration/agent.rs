@@ -1,6 +1,6 @@
 //! Runs the agent as a library against the development cluster on loopback, with real TLS and real certificates.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic in a helper fails the test")]
 
 pub(crate) mod certificate;
 mod daemon;

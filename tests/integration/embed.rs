@@ -1,7 +1,7 @@
 //! The library cannot send telemetry: even with consent from every input, a program that embeds it connects only to the
 //! cluster.
 
-#![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
+#![expect(clippy::unwrap_used, reason = "a panic in a helper fails the test")]
 
 use std::io::ErrorKind;
 use std::net::TcpListener;
@@ -35,7 +35,7 @@ fn build_example() -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_embedder_sends_nothing() {
+async fn a_program_that_embeds_the_library_sends_no_telemetry() {
     let directory = tempfile::tempdir().unwrap();
     let cluster = Cluster::start(ClusterConfig::new(clock::system())).await.unwrap();
     let token = cluster.add_bot("embedded", &["access"]).unwrap();

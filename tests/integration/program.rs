@@ -1,6 +1,6 @@
 //! The program as a process: what it prints, how it exits, and what it sends.
 
-#![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
+#![expect(clippy::unwrap_used, reason = "a panic in a helper fails the test")]
 
 mod bot_fixture;
 mod cloud;

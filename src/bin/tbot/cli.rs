@@ -17,7 +17,7 @@ use crate::service_args::ServiceArgs;
 #[derive(Parser)]
 #[command(name = "tbot", version, verbatim_doc_comment)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
-#[command(after_help = "Exit status: 0 success, 1 runtime failure, 2 wrong usage or unreadable file,
+#[command(after_help = "Exit status: 0 success, 1 runtime failure, 2 usage error or unreadable file,
 3 invalid configuration.")]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -74,7 +74,7 @@ pub(crate) enum LogFormat {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Join the cluster, write credentials and keep them fresh
+    /// Join the cluster, write credentials and keep renewing them
     Start(Box<RunArgs>),
     /// Run `tsh proxy` with the credentials of an output
     Proxy(TshArgs),

@@ -117,7 +117,7 @@ impl Configuration {
         Self { name, yaml, overrides, loaded }
     }
 
-    /// Whether there is a diagnostic with this code.
+    /// Returns whether there is a diagnostic with this code.
     pub(crate) fn has(&self, code: Code) -> bool {
         self.loaded.diagnostics.iter().any(|diagnostic| diagnostic.code == code)
     }
@@ -128,7 +128,8 @@ impl Configuration {
     }
 }
 
-/// Finds the configuration: flags take precedence over variables, and two flags or two variables conflict.
+/// Determines the source of the configuration: flags take precedence over variables, and two flags or two variables
+/// conflict.
 fn yaml_source(global: &GlobalArgs, environment: &Environment) -> Result<YamlSource, Failure> {
     const PATH: &str = "TBOT_CONFIG_PATH";
     const BASE64: &str = "TBOT_CONFIG";

@@ -1,4 +1,4 @@
-//! `tbot configure` and `tbot migrate`: print a configuration that they build from flags, or convert from version 1.
+//! `tbot configure` prints a configuration built from flags; `tbot migrate` prints a version 1 configuration as version 2.
 //!
 //! The output is exactly what `tbot start` would run. A file is written only after all checks have passed.
 
@@ -15,7 +15,7 @@ use crate::configuration::{Configuration, render, report_invalid};
 use crate::context::Context;
 use crate::exit::Failure;
 
-/// `tbot configure`: prints the configuration that flags and environment variables make up. Reads no file.
+/// `tbot configure`: prints the configuration that results from flags and environment variables. Reads no file.
 pub(crate) fn configure(
     global: &GlobalArgs,
     args: &ConfigureArgs,
@@ -29,13 +29,13 @@ pub(crate) fn configure(
     let Some(effective) = configuration.effective() else { return report_invalid(configuration, cx) };
     let mut value = effective.value().clone();
     if let Some(map) = value.as_object_mut() {
-        // The address, join method and token of the URI have keys of their own, with which it would conflict.
+        // The value also has the keys that the URI sets (address, join method and token), which would conflict with it.
         map.shift_remove("join_uri");
     }
     write_yaml("configure", &value, &args.output, cx)
 }
 
-/// `tbot migrate`: prints a version 1 file as version 2, the way `tbot start` reads it. Comments are lost.
+/// `tbot migrate`: prints a version 1 file as version 2, exactly as `tbot start` converts it. Comments are lost.
 pub(crate) fn migrate(global: &GlobalArgs, args: &MigrateArgs, cx: &mut Context<'_>) -> Result<(), Failure> {
     let (path, configuration) = Configuration::from_named_file(global, cx)?;
     if args.output.path.as_ref() == Some(&path) {

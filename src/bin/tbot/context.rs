@@ -1,4 +1,4 @@
-//! Everything ambient that a command may use (environment, standard streams, randomness), passed as one argument.
+//! What a command uses of its process (environment, standard streams, randomness), passed as one argument.
 
 use std::io::{self, Read, Write};
 use std::path::PathBuf;

@@ -51,7 +51,7 @@ pub(crate) fn parse(uri: &str) -> Result<Value, DestinationUriError> {
     }
 }
 
-/// Whether the part before the first colon is a URI scheme (RFC 3986). It is not in a path such as `./a:b`.
+/// Whether the part before the first colon is a URI scheme (RFC 3986). In a path such as `./a:b`, it is not one.
 fn is_scheme(prefix: &str) -> bool {
     prefix.starts_with(|first: char| first.is_ascii_alphabetic())
         && prefix.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_of_a_directory() {
+    fn every_form_of_a_directory_is_parsed() {
         for (uri, path) in [
             ("/abs", "/abs"),
             ("rel", "rel"),
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_and_secrets() {
+    fn memory_and_secrets_are_parsed() {
         let secret = json!({ "type": "kubernetes_secret", "name": "bot" });
         assert_eq!(parse("memory://"), Ok(json!({ "type": "memory" })));
         assert_eq!(parse("kubernetes-secret:///bot"), Ok(secret));

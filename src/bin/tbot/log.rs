@@ -1,5 +1,5 @@
-//! The log: one line per event on standard error, as text or JSON. Only this program's own events are logged, none of its
-//! dependencies'.
+//! The log: one line per event on standard error, as text or JSON. Only the events of this program are logged, not
+//! those of its dependencies.
 
 use std::io;
 

@@ -1,6 +1,6 @@
 //! `tbot`: the command line, environment, telemetry, logs and exit status around the library.
 //!
-//! `main` gathers everything ambient (arguments, environment, standard streams, randomness) and passes it on. Only this
+//! `main` collects the arguments, the environment, the standard streams and randomness, and passes them on. Only this
 //! program can send telemetry; the library has no code for it.
 
 mod cli;

@@ -1,6 +1,6 @@
 //! Commands that use the credentials in an output's directory: `tbot kube credentials`, `tbot proxy` and `tbot db`.
 //!
-//! Each run reads the output's `identity` file again, so renewed credentials are used from the next run on.
+//! Each run reads the output's `identity` file again, so it always uses the newest credentials.
 
 use std::ffi::OsString;
 use std::fs;
@@ -28,7 +28,7 @@ pub(crate) enum TshCommand {
     Db,
 }
 
-/// Variables that tell `tsh` where the files are that it would otherwise obtain by logging in.
+/// Variables with the paths of files that `tsh` would otherwise obtain by logging in.
 const VIRTUAL_PATHS: [(&str, &str); 6] = [
     ("TSH_VIRTUAL_PATH_KEY", "key"),
     ("TSH_VIRTUAL_PATH_DB", "tlscert"),
@@ -57,7 +57,7 @@ pub(crate) fn exec_tsh(
         })?,
     };
     let directory = &args.destination_dir;
-    // Read even if no value from it is needed: our error for a missing or broken file is clearer than that of tsh.
+    // Read even if no value from it is needed: our error for a missing or broken file is clearer than the one of tsh.
     let identity = read_identity(directory)?;
     let cluster = match (&args.cluster, command) {
         (Some(cluster), _) => Some(cluster.clone()),

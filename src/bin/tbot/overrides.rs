@@ -11,7 +11,7 @@ use crate::exit::Failure;
 use crate::service_args::one_identity;
 use tbot::agent::Environment;
 
-/// Returns all overrides that the flags and variables make up.
+/// Returns the overrides from all flags and variables.
 ///
 /// # Errors
 ///
@@ -61,7 +61,8 @@ pub(crate) fn overrides(
     if let Some(path) = &args.destination_dir {
         if let Some(service) = args.service.as_ref().filter(|service| !service.is_legacy()) {
             return Err(Failure::Usage(format!(
-                "--destination-dir replaces all services by one identity: remove it, or remove {}",
+                "--destination-dir conflicts with the command {0}, because it replaces all services with one identity: remove \
+                 --destination-dir or {0}",
                 service.name()
             )));
         }
@@ -107,7 +108,7 @@ impl OverrideBuilder<'_> {
         Ok(())
     }
 
-    /// Adds a boolean at the top level, set by `--FIELD` and `--no-FIELD` or a variable.
+    /// Adds a top-level boolean, which `--FIELD`, `--no-FIELD` or a variable sets.
     fn switch(&mut self, field: &str, on: bool, off: bool, variable: Option<&str>) -> Result<(), Failure> {
         let pointer = format!("/{field}");
         if off {

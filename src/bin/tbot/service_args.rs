@@ -45,7 +45,7 @@ impl GivenFlag {
         Some(Self { flag, value: value? })
     }
 
-    /// The flag as the user has written it, such as `--no-enable-resumption`.
+    /// Returns the flag as the user has written it, such as `--no-enable-resumption`.
     fn written(&self) -> String {
         match (&self.value, self.flag.flag_type) {
             (FlagValue::Switch(false), FlagType::Switch(negated)) => format!("--{negated}"),
@@ -122,7 +122,7 @@ impl ServiceArgs {
         for given in &self.flags {
             let is_reader = given.flag.pointer.starts_with(table::READERS);
             if is_reader && added.value()["destination"]["type"] != "directory" {
-                let message = format!("{}: only directories have readers: remove this flag", given.written());
+                let message = format!("{} is only valid for a directory: remove it", given.written());
                 return Err(Failure::Usage(message));
             }
             for value in given.to_json()? {
@@ -136,7 +136,7 @@ impl ServiceArgs {
         Ok(vec![added])
     }
 
-    /// The overrides of a command that adds no service: one per flag.
+    /// Returns the overrides of a command that adds no service: one per flag.
     fn top_level_overrides(&self) -> Result<Vec<Override>, Failure> {
         let mut overrides = Vec::new();
         for given in &self.flags {
@@ -222,15 +222,15 @@ mod tests {
     }
 
     #[test]
-    fn only_directories_have_readers() {
+    fn a_reader_flag_for_another_destination_is_an_error() {
         let errors = [
             "--destination memory:// --reader-user a",
             "--reader-group a --destination kubernetes-secret:///a",
         ]
         .map(|flags| parse(&format!("identity {flags}")).overrides().unwrap_err().to_string());
         insta::assert_snapshot!(errors.join("\n"), @r"
-        --reader-user: only directories have readers: remove this flag
-        --reader-group: only directories have readers: remove this flag
+        --reader-user is only valid for a directory: remove it
+        --reader-group is only valid for a directory: remove it
         ");
     }
 }

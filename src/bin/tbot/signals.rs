@@ -27,7 +27,8 @@ impl SignalForwarder {
         })
     }
 
-    /// Forwards signals forever. A shutdown also sets `stopping`, which ends every other wait.
+    /// Forwards signals forever. A shutdown also sets `stopping`, which ends the wait for the
+    /// telemetry submission.
     pub(crate) async fn forward(mut self, control: Control, stopping: watch::Sender<bool>) {
         loop {
             tokio::select! {

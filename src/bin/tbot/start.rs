@@ -1,5 +1,5 @@
-//! `tbot start`: loads the configuration, starts the log, decides about telemetry, then runs the agent until it ends or a
-//! signal ends it. Telemetry is submitted concurrently and never affects the exit status.
+//! `tbot start`: loads the configuration, starts the log, decides about telemetry, then runs the agent until it ends or
+//! is shut down by a signal. Telemetry is submitted concurrently and never affects the exit status.
 
 use std::path::Path;
 
@@ -46,7 +46,7 @@ pub(crate) fn start(global: &GlobalArgs, args: &RunArgs, cx: &mut Context<'_>) -
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::Process)?;
     let pid_file = args.bot.pid_file.as_deref().map(|path| (path, cx.process_id));
     let result = runtime.block_on(run(request, pid_file, &configuration, effective, options));
-    // A DNS look-up may hang in a thread of its own; it must not keep the program from exiting.
+    // A DNS lookup may still block another thread; it must not keep the program from exiting.
     runtime.shutdown_background();
     result
 }
@@ -140,17 +140,17 @@ fn telemetry_request(
 }
 
 fn log_diagnostics(configuration: &Configuration) {
-    for (diagnostic, place) in configuration.located_diagnostics() {
+    for (diagnostic, location) in configuration.located_diagnostics() {
         let code = diagnostic.code.name();
         let help = diagnostic.help.as_deref().unwrap_or_default();
         match diagnostic.severity {
-            Severity::Error => tracing::error!(place, code, help, "{}", diagnostic.message),
-            Severity::Warning => tracing::warn!(place, code, help, "{}", diagnostic.message),
+            Severity::Error => tracing::error!(place = location, code, help, "{}", diagnostic.message),
+            Severity::Warning => tracing::warn!(place = location, code, help, "{}", diagnostic.message),
         }
     }
 }
 
-/// Logs what overrides the file. The user has just typed a flag, but may not know that a variable is set.
+/// Logs what overrides the file. A variable is a warning, because the user may not know that it is set.
 fn log_overridden(configuration: &Configuration) {
     for (input, overridden) in configuration.overridden() {
         match input {

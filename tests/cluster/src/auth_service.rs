@@ -60,7 +60,7 @@ pub(crate) async fn serve(
     }
 }
 
-/// Formats the request of a call in one line, for the log.
+/// Formats the request of a call in one line, for the call log.
 pub(crate) fn summary(path: &str, message: &[u8]) -> String {
     fn decode<M: Message + Default + Debug>(message: &[u8]) -> String {
         M::decode(message).map_or_else(|error| error.to_string(), |message| format!("{message:?}"))

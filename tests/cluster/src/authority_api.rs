@@ -56,7 +56,7 @@ impl Shared {
         Ok(authority)
     }
 
-    /// Returns an authority as a reply, or refuses it as a server does.
+    /// Returns an authority as a response, or the error with which a server refuses the request.
     fn authority(
         &self,
         cluster: &str,

@@ -1,6 +1,6 @@
-//! An AWS user, and the verification of a `GetCallerIdentity` request that it has signed: the form, the challenge and
-//! the signature. A real cluster sends the request to STS, which verifies the signature. See "Signature Version 4" in
-//! the documentation of AWS.
+//! An AWS user, and the verification of a `GetCallerIdentity` request that the user has signed: its form, challenge and
+//! signature. A real cluster sends the request to STS, which verifies the signature. See "Signature Version 4" in the
+//! documentation of AWS.
 
 use std::time::{Duration, SystemTime};
 

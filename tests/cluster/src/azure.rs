@@ -1,6 +1,6 @@
 //! An Azure virtual machine: the documents that its metadata service returns, and their verification by a cluster.
 //!
-//! The attested document is a JWT with the nonce as its audience, whereas Azure signs it with PKCS #7; agents do not
+//! The attested document is a JWT with the nonce as its audience. Azure signs it with PKCS #7 instead, but agents do not
 //! parse it. The cluster does not look up the machine that the access token belongs to.
 
 use std::time::SystemTime;
@@ -24,7 +24,7 @@ pub(crate) enum AzureError {
     Malformed,
     #[error("the attested document is not in PKCS #7")]
     Encoding,
-    #[error("the attested document, verified with the challenge for an audience, {0}")]
+    #[error("the attested document, whose audience must be the challenge, {0}")]
     Document(IdTokenError),
     #[error("the access token {0}")]
     AccessToken(IdTokenError),

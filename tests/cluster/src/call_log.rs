@@ -16,7 +16,8 @@ pub struct Call {
     pub path: String,
     /// The user of the client certificate, or `None` if there is no accepted certificate.
     pub user: Option<String>,
-    /// The decoded request in one line, for humans. Nothing is redacted, because the secrets are worthless.
+    /// The decoded request in one line, for readers of a test's output. Nothing is redacted, because the secrets are
+    /// worthless.
     pub summary: String,
     /// The body of an HTTP request, or the protobuf message of a gRPC request.
     pub request: Bytes,
@@ -44,8 +45,8 @@ pub enum Outcome {
     Succeeded,
     /// Over HTTP, the code is the gRPC code that corresponds to the status.
     Refused(Code, String),
-    /// A scripted fault dropped the reply, or ended the stream without certificates.
-    ReplyDropped,
+    /// A scripted fault dropped the response, or ended the stream without certificates.
+    ResponseDropped,
 }
 
 /// The calls in the order of arrival.

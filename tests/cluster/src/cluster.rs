@@ -1,4 +1,5 @@
-//! The public API of the development cluster: start one, configure what it knows, script faults, and inspect its calls.
+//! The public API of the development cluster: starting one, adding bots and resources, scripting faults, and inspecting
+//! calls.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -36,7 +37,7 @@ pub struct ClusterConfig {
     /// The clock that certificate validity, token expiry and the verification of client certificates follow.
     pub clock: Clock,
     /// The version that the cluster reports. Regardless of it, the cluster serves the calls of [`SERVER_VERSION`] and
-    /// answers newer ones with code 12 (unimplemented), except those for workload identities from version 17 on.
+    /// refuses newer ones with code 12 (unimplemented), except those for workload identities from version 17 on.
     pub server_version: String,
     /// The address to listen on, on loopback. Port 0 selects a free port.
     pub listen: SocketAddr,
@@ -197,7 +198,7 @@ impl Cluster {
         self.shared.state().resources.add(resource);
     }
 
-    /// Makes every page of resources or federations point to another one, which no real server does.
+    /// Makes every page of resources or federations claim that another one follows, which no real server does.
     pub fn make_lists_endless(&self) {
         self.shared.state().resources.is_endless = true;
     }
@@ -308,20 +309,20 @@ impl Cluster {
         self.shared.log.wait_for(method, count).await
     }
 
-    /// Refuses the next call of `method` with `code` (over HTTP, with the corresponding status) without acting on it.
+    /// Refuses the next call of `method` with `code` (over HTTP, with the corresponding status) without processing it.
     pub fn fail_next(&self, method: &str, code: Code, message: &str) {
         self.shared.faults.fail_next(method, ApiError::new(code, message));
     }
 
-    /// Holds the next call of `method`, before the cluster acts on it, until the returned [`HeldCall`] is dropped. A
-    /// caller that disconnects meanwhile cancels its call.
+    /// Holds the next call of `method`, before the cluster processes it, until the returned [`HeldCall`] is dropped. A
+    /// caller that disconnects in the meantime cancels its call.
     pub fn hold_next(&self, method: &str) -> HeldCall {
         self.shared.faults.hold_next(method)
     }
 
-    /// Acts on the next call of `method`, then closes the connection instead of replying.
-    pub fn drop_next_reply(&self, method: &str) {
-        self.shared.faults.drop_next_reply(method);
+    /// Processes the next call of `method`, then closes the connection instead of responding.
+    pub fn drop_next_response(&self, method: &str) {
+        self.shared.faults.drop_next_response(method);
     }
 
     /// Applies `fault` to the next stream of `method`, which must be a method that begins with a challenge.
@@ -329,8 +330,8 @@ impl Cluster {
         self.shared.faults.break_next_stream(method, fault);
     }
 
-    /// Takes the cluster down or brings it back up. While it is down, it closes existing connections, and new ones
-    /// before reading anything from them. Its state is kept.
+    /// Takes the cluster down or brings it back up. It keeps its state. While it is down, it has no connections: it
+    /// closes those that exist, and each new one before reading anything from it.
     pub fn set_down(&self, down: bool) {
         self.shared.faults.set_down(down);
     }

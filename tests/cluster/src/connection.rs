@@ -15,7 +15,7 @@ pub(crate) struct Connection {
     pub(crate) backend: Backend,
     /// The client, or the reason why its certificate is not accepted.
     pub(crate) caller: Result<Caller, ApiError>,
-    /// Closes the connection without a reply.
+    /// Closes the connection without a response.
     pub(crate) abort: Notify,
 }
 

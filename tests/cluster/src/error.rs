@@ -1,4 +1,4 @@
-//! The two kinds of error: the cluster itself fails ([`Error`]), or it refuses a request as a Teleport server would
+//! The two types of error: the cluster itself fails ([`Error`]), or it refuses a request as a Teleport server would
 //! ([`ApiError`]).
 
 use http::StatusCode;
@@ -60,7 +60,7 @@ impl ApiError {
         Self::new(Code::PermissionDenied, message)
     }
 
-    /// Permission denied without details: the reply to both locked bots and unknown users.
+    /// Permission denied without details: the response to both locked bots and unknown users.
     pub(crate) fn access_denied() -> Self {
         Self::permission_denied("access denied")
     }

@@ -1,4 +1,4 @@
-//! Scripted faults: refuse the next call, hold it, drop its reply, or take the cluster down. Independent of
+//! Scripted faults: refuse the next call, hold it, drop its response, or take the cluster down. Independent of
 //! protocols; the server consults this module at fixed points of every call.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -12,7 +12,7 @@ use crate::error::ApiError;
 enum Fault {
     Fail(ApiError),
     Hold { arrived: oneshot::Sender<()>, released: oneshot::Receiver<()> },
-    DropReply,
+    DropResponse,
     Stream(StreamFault),
 }
 
@@ -23,11 +23,12 @@ pub enum StreamFault {
     Challenge(String),
     /// The stream ends with status OK before the challenge.
     EndImmediately,
-    /// The stream ends with status OK after the client's response to the challenge, on which the cluster does not act.
+    /// The stream ends with status OK after the client's response to the challenge, which the cluster does not process.
     EndWithoutCertificates,
 }
 
-/// A call that [`hold_next`](crate::Cluster::hold_next) stops before the cluster acts on it. Dropping this releases it.
+/// A call that [`hold_next`](crate::Cluster::hold_next) stops before the cluster processes it. Dropping this releases
+/// it.
 #[derive(Debug)]
 #[must_use = "dropping this releases the call"]
 pub struct HeldCall {
@@ -57,9 +58,9 @@ impl HeldCall {
 pub(crate) enum CallAction {
     Process,
     Refuse(ApiError),
-    /// Process the call, then close the connection instead of replying.
-    DropReply,
-    /// For methods that do not begin with a challenge, the same as [`CallAction::Process`].
+    /// Process the call, then close the connection instead of responding.
+    DropResponse,
+    /// Break the stream. For methods that do not begin with a challenge, the same as [`CallAction::Process`].
     BreakStream(StreamFault),
 }
 
@@ -86,8 +87,8 @@ impl Faults {
         HeldCall { arrived: Some(arrived), release }
     }
 
-    pub(crate) fn drop_next_reply(&self, method: &str) {
-        self.script(method, Fault::DropReply);
+    pub(crate) fn drop_next_response(&self, method: &str) {
+        self.script(method, Fault::DropResponse);
     }
 
     pub(crate) fn break_next_stream(&self, method: &str, fault: StreamFault) {
@@ -109,7 +110,7 @@ impl Faults {
         match fault {
             None => CallAction::Process,
             Some(Fault::Fail(error)) => CallAction::Refuse(error),
-            Some(Fault::DropReply) => CallAction::DropReply,
+            Some(Fault::DropResponse) => CallAction::DropResponse,
             Some(Fault::Stream(fault)) => CallAction::BreakStream(fault),
             Some(Fault::Hold { arrived, released }) => {
                 let _ = arrived.send(());

@@ -80,7 +80,7 @@ impl Shared {
             holder: CertHolder::Bot { generation: grant.generation },
         };
         let mut certs = self.certs(&identity, keys, (now, grant.not_after))?;
-        // A bot also has to verify servers, so its reply includes the host CA.
+        // A bot also has to verify servers, so its response includes the host CA.
         add_trusted_keys(&mut certs, &self.authorities().host);
         Ok(certs)
     }
@@ -187,7 +187,7 @@ impl Shared {
     }
 }
 
-/// Adds the trusted keys of `authority` to a reply.
+/// Adds the trusted keys of `authority` to a response.
 fn add_trusted_keys(certs: &mut Certs, authority: &Authority) {
     for keys in authority.trusted() {
         certs.tls_ca_certs.extend(keys.tls.as_ref().map(|tls| tls.pem().into()));

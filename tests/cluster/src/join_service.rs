@@ -142,13 +142,13 @@ async fn run<R: RegisterRequest>(
         }
         _ => exchange(&shared, index, &action, &mut requests, &responses).await,
     };
-    if matches!(action, CallAction::DropReply) {
-        shared.log.end(index, Outcome::ReplyDropped);
+    if matches!(action, CallAction::DropResponse) {
+        shared.log.end(index, Outcome::ResponseDropped);
         connection.abort.notify_one();
         return;
     }
     let (outcome, response) = match result {
-        Ok(None) => (Outcome::ReplyDropped, None),
+        Ok(None) => (Outcome::ResponseDropped, None),
         Ok(Some(certs)) => {
             let response = RegisterResponse { certs: Some(certs), ..RegisterResponse::default() };
             (Outcome::Succeeded, Some(Ok(response)))
@@ -161,8 +161,8 @@ async fn run<R: RegisterRequest>(
     }
 }
 
-/// Sends the challenge, receives the request and lets the bot join. Returns `None` if the stream is to end without
-/// certificates.
+/// Sends the challenge, receives the request and lets the bot join. Returns `None` if a scripted fault ends the stream
+/// without certificates.
 async fn exchange<R: RegisterRequest>(
     shared: &Shared,
     index: usize,

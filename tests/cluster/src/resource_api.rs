@@ -25,8 +25,8 @@ const HEARTBEAT: Duration = Duration::from_secs(10 * 60);
 const HOSTNAME: &str = "dev";
 
 impl Shared {
-    /// Lists resources. A bot's own role matches no labels, so it lists nothing; the roles that it impersonates match
-    /// all.
+    /// Lists resources. A bot's own role matches no labels, so with it the list is empty; the roles that the bot
+    /// impersonates match all labels.
     pub(crate) fn list_resources(
         &self,
         caller: &Caller,

@@ -1,4 +1,4 @@
-//! The applications, databases and Kubernetes clusters that are registered with the cluster. Finds them by the
+//! The applications, databases and Kubernetes clusters that are registered with the cluster, and their selection by the
 //! predicates that agents are known to send. No servers run behind them. Makes no access decisions.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -22,7 +22,8 @@ pub struct Role {
 
 impl Role {
     /// Returns the role of the recordings: logins `root` and `ubuntu`, the Kubernetes group `system:masters`, all
-    /// databases, host certificates. It also allows workload identities, which the recorded server did not have.
+    /// databases, host certificates. It also allows workload identities, which the recorded server did not
+    /// support.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),

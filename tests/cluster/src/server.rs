@@ -46,7 +46,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((socket, addr)) = accepted else { continue };
-                // Replies are small; without this, each one waits for the client's delayed acknowledgement. A failure
+                // Responses are small; without this, each one waits for the client's delayed acknowledgement. A failure
                 // only makes the connection slower.
                 let _ = socket.set_nodelay(true);
                 connections.spawn(serve_while_up(shared.clone(), socket, addr));
@@ -130,12 +130,12 @@ async fn serve_call(shared: &Shared, connection: &Connection, request: Request<I
     let action = shared.faults.before_call(&method).await;
     let response = match &action {
         CallAction::Refuse(error) => refuse(protocol, error),
-        CallAction::Process | CallAction::DropReply | CallAction::BreakStream(_) => {
+        CallAction::Process | CallAction::DropResponse | CallAction::BreakStream(_) => {
             process(shared, connection, protocol, &method, parts, body).await
         }
     };
-    if matches!(action, CallAction::DropReply) {
-        shared.log.end(index, Outcome::ReplyDropped);
+    if matches!(action, CallAction::DropResponse) {
+        shared.log.end(index, Outcome::ResponseDropped);
         connection.abort.notify_one();
         return std::future::pending().await;
     }

@@ -62,7 +62,7 @@ pub(crate) struct CertGrant {
     pub(crate) not_after: SystemTime,
 }
 
-/// The state of a cluster. Bots are stored under their plain name; as callers they are named `bot-<name>`.
+/// The state of a cluster. Bots are stored under their plain name; their user name in certificates is `bot-<name>`.
 #[derive(Default)]
 pub(crate) struct State {
     bots: BTreeMap<String, Bot>,

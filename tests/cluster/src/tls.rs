@@ -1,5 +1,5 @@
-//! Selects the server of a connection by its ClientHello: the proxy's web server, the proxy's join service or the auth
-//! server all listen on one port. Knows nothing about requests.
+//! Selects the server of a connection by its ClientHello, because the proxy's web server, the proxy's join service and the
+//! auth server all listen on one port. Knows nothing about requests.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;

@@ -15,7 +15,7 @@ use crate::x509::{self, COMMON_NAME, CertRequest, NameBuilder, ORGANIZATION, Pro
 /// Certificates become valid a minute before they are issued, so that clients whose clock is slightly behind accept
 /// them.
 pub(crate) const BACKDATE: Duration = Duration::from_secs(60);
-/// The validity of authorities, and of servers so that no test has to renew them.
+/// The validity of certificates of authorities and servers: long enough that no test has to renew them.
 const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// The X.509 half of a certificate authority.
@@ -99,7 +99,7 @@ impl TlsAuthority {
         Ok(CrossSigned { name, der: root.sign(request)?.to_der()?.into() })
     }
 
-    /// Signs with the name of `issuer` instead of its own.
+    /// Signs under the name of `issuer` instead of the name of this authority.
     pub(crate) fn sign_as(&self, issuer: &CrossSigned, request: CertRequest) -> Result<Certificate, Error> {
         x509::sign(&issuer.name, &self.key, request)
     }

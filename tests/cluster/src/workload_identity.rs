@@ -14,7 +14,7 @@ pub struct WorkloadIdentity {
     /// The path of the SPIFFE ID, with the leading slash.
     pub path: String,
     pub max_ttl: Duration,
-    /// The defect of the issued SVIDs, if they are to have one.
+    /// The defect of the issued SVIDs, or `None` if they are correct.
     pub forgery: Option<Forgery>,
 }
 
@@ -53,7 +53,8 @@ impl WorkloadIdentity {
         Self { forgery: Some(forgery), ..self }
     }
 
-    /// Whether all selectors match. The value `*` matches any value; the key `*` matches even without any labels.
+    /// Whether all selectors match. The value `*` matches any value. The key `*` with the value `*` matches even
+    /// an identity without labels.
     pub(crate) fn is_selected(&self, selectors: &[LabelSelector]) -> bool {
         let matches_any = |values: &[String]| values.iter().any(|value| value == "*");
         selectors.iter().all(|LabelSelector { key, values }| match self.labels.get(key) {

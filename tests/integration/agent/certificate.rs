@@ -53,7 +53,7 @@ pub(crate) fn generation(path: &Path) -> u64 {
     subject_attribute(path, attribute::GENERATION).expect("a generation").parse().unwrap()
 }
 
-/// Fails the test if the certificate is renewable or counted, as only one from a join with a `token` may be.
+/// Fails the test if the certificate is renewable or has a generation, which only joins with a secret token may issue.
 pub(super) fn assert_not_renewable(path: &Path) {
     for oid in [attribute::RENEWABLE, attribute::GENERATION] {
         assert_eq!(subject_attribute(path, oid), None, "{oid}");

@@ -107,7 +107,7 @@ async fn an_output_that_fails_is_retried_and_does_not_stop_others() {
 async fn after_a_lost_renewal_the_agent_keeps_its_identity_and_does_not_renew_again() {
     let fixture = TestCluster::new().await;
     fixture.run_oneshot(fixture.config("30m", &[])).await.unwrap();
-    fixture.cluster.drop_next_reply(method::GENERATE_USER_CERTS);
+    fixture.cluster.drop_next_response(method::GENERATE_USER_CERTS);
     let running = fixture.start(fixture.config("100ms", &[fixture.output("out")]));
     wait_until("the output is written three times", || fixture.call_count(method::REMOTE_CLUSTERS) >= 3)
         .await;
@@ -135,6 +135,8 @@ async fn an_unknown_version_of_the_cluster_is_logged_once() {
     running.control.reload();
     wait_until("the output is written again", || log.count(LogEvent::is_write) == 2).await;
     running.stop().await.unwrap();
-    let [warning] = &log.events(|event| event.level == Level::WARN)[..] else { panic!("{}", log.story()) };
+    let [warning] = &log.events(|event| event.level == Level::WARN)[..] else {
+        panic!("{}", log.transcript())
+    };
     assert!(warning.message.contains("14.3.1"), "{warning:?}");
 }

@@ -1,5 +1,5 @@
-//! Directories that were tampered with, and disks that take no more data: the agent refuses, writes nothing elsewhere, and
-//! leaves the files of the last run intact.
+//! Directories that were tampered with, and full disks: the agent reports an error, writes nothing elsewhere, and leaves the
+//! files of the last run intact.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -37,7 +37,7 @@ async fn a_parent_replaced_by_a_symlink_is_refused_and_nothing_is_written_behind
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn symlinks_in_the_place_of_an_outputs_files_are_refused_and_not_followed() {
+async fn symlinks_with_the_names_of_an_outputs_files_are_refused_and_not_followed() {
     for planted in ["identity", "..data", ".write-test", ".tbot-lock"] {
         let fixture = TestCluster::new().await;
         let [out, target] = ["out", "target"].map(|name| fixture.path(name));
@@ -57,7 +57,7 @@ fn is_symlink_refusal(error: &io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::LOOP)
 }
 
-/// The path of a symbolic link that the agent does not follow. Fails the test if it is another error.
+/// Returns the path of the symbolic link that the agent refused. Fails the test if the error is a different one.
 fn refused_symlink(error: &DirectoryError) -> &Path {
     match error {
         DirectoryError::Io { path, error, .. } if is_symlink_refusal(error) => path,
@@ -67,7 +67,7 @@ fn refused_symlink(error: &DirectoryError) -> &Path {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn symlinks_in_the_place_of_temporary_files_are_not_followed() {
+async fn symlinks_with_the_names_of_temporary_files_are_not_followed() {
     let fixture = TestCluster::new().await;
     let [out, elsewhere] = ["out", "elsewhere"].map(|name| fixture.path(name));
     fs::create_dir(&out).unwrap();
@@ -173,7 +173,7 @@ mod needs_root {
             Self(path)
         }
 
-        /// Fills the disk except for `free` bytes, and returns the file that takes up the rest.
+        /// Fills the disk except for `free` bytes, and returns the file that takes up the space.
         fn fill(&self, free: u64) -> PathBuf {
             let ballast = self.0.join("ballast");
             fs::write(&ballast, vec![0; 1 << 20]).unwrap_err();
@@ -189,7 +189,7 @@ mod needs_root {
         }
     }
 
-    /// Fails the test if the error is anything but a full disk.
+    /// Fails the test unless the error is a full disk.
     fn assert_disk_full(error: AgentError) {
         let error = directory_error(error);
         let DirectoryError::Io { error, .. } = &error else { panic!("{error:?}") };

@@ -1,4 +1,5 @@
-//! Extracts the error under test from the layers of an [`AgentError`]. Each function fails the test if it is another one.
+//! Extracts the error under test from the layers of an [`AgentError`]. Each function fails the test if
+//! the error is a different one.
 
 use tbot::agent::{
     AgentError, ApiError, AttestationError, DestinationError, DirectoryError, JoinError, JoinReason,
@@ -19,7 +20,7 @@ pub(super) fn output_error(error: AgentError) -> OutputError {
     }
 }
 
-/// Why the bot has no fresh identity.
+/// Why the bot's identity was neither renewed nor obtained by joining.
 pub(super) fn renewal_error(error: AgentError) -> RenewalError {
     match error {
         AgentError::Renewal(error) => error,
@@ -27,7 +28,7 @@ pub(super) fn renewal_error(error: AgentError) -> RenewalError {
     }
 }
 
-/// Why a call that renews the bot's identity failed, if the server certainly did not count it.
+/// Why a renewal of the bot's identity failed, if the server certainly did not count it.
 pub(super) fn api_error(error: AgentError) -> ApiError {
     match renewal_error(error) {
         RenewalError::Api(error) => error,
@@ -43,7 +44,7 @@ pub(super) fn join_error(error: AgentError) -> (JoinReason, JoinError) {
     }
 }
 
-/// Why the agent had to join, and why it had no attestation to join with: before it called the cluster, or to sign the
+/// Why the agent had to join, and why it could not obtain an attestation, either before it called the cluster or for the
 /// cluster's challenge.
 pub(super) fn attestation_error(error: AgentError) -> (JoinReason, AttestationError) {
     match renewal_error(error) {

@@ -27,7 +27,7 @@ pub(super) struct KubeRequest {
     pub(super) body: Value,
 }
 
-/// What a request was authenticated by.
+/// How a request was authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Credential {
     Token,
@@ -35,7 +35,7 @@ pub(super) enum Credential {
     None,
 }
 
-/// Error responses to come: method, status and message of each.
+/// Scripted error responses: the method, status and message of each.
 type Failures = Vec<(&'static str, u16, &'static str)>;
 
 #[derive(Default)]
@@ -123,7 +123,7 @@ impl FakeKubeApi {
         })
     }
 
-    /// The decoded data of a Secret, `None` if it does not exist.
+    /// The decoded data of a Secret, or `None` if it does not exist.
     pub(super) fn secret(&self, namespace: &str, name: &str) -> Option<BTreeMap<String, String>> {
         let state = self.state();
         let secret = state.secrets.get(&path(namespace, name))?;
@@ -207,7 +207,7 @@ fn serve(stream: TcpStream, tls: Arc<ServerConfig>, state: &Mutex<State>) -> std
 }
 
 fn failure(status: u16, message: &str) -> (u16, Value) {
-    (status, json!({ "kind": "Status", "status": "ApiError", "code": status, "message": message }))
+    (status, json!({ "kind": "Status", "status": "Failure", "code": status, "message": message }))
 }
 
 impl State {

@@ -53,8 +53,8 @@ impl TestCluster {
         self.path("storage")
     }
 
-    /// Whether the storage has a note that a renewal is pending.
-    pub(super) fn has_renewal_note(&self) -> bool {
+    /// Whether the storage has the marker of a pending renewal.
+    pub(super) fn has_renewal_marker(&self) -> bool {
         self.storage().join("renewal-pending").exists()
     }
 
@@ -124,7 +124,7 @@ impl TestCluster {
         generation(&self.storage().join("tlscert"))
     }
 
-    /// Replaces what differs between runs, the proxy's address and the temporary directory, for snapshots.
+    /// Replaces the parts of a message that differ between runs: the proxy's address and the temporary directory.
     pub(super) fn normalize(&self, text: &str) -> String {
         text.replace(&self.cluster.proxy_addr().to_string(), "[proxy]")
             .replace(self.root.path().to_str().unwrap(), "[dir]")
@@ -168,7 +168,8 @@ pub(crate) fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Polls `condition` until it holds. Fails the test after 20 seconds; `what` completes "timed out waiting until".
+/// Polls `condition` until it holds. Fails the test after 20 seconds; `what` completes the message
+/// "timed out waiting until".
 pub(crate) async fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let waited = tokio::time::timeout(Duration::from_secs(20), async {
         while !condition() {

@@ -1,4 +1,4 @@
-//! The diagnostics listener: `/livez`, `/readyz` and `/metrics` of a running agent.
+//! The health server: `/livez`, `/readyz` and `/metrics` of a running agent.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -32,7 +32,7 @@ async fn get_json(address: SocketAddr, path: &str) -> (u16, Value) {
     (status, serde_json::from_str(&body).unwrap())
 }
 
-/// The value of a metric of `service`, `None` if the page does not have it.
+/// The value of a metric of `service`, or `None` if the page does not contain it.
 async fn metric(address: SocketAddr, name: &str, service: &str) -> Option<u64> {
     let (_, page) = get(address, "/metrics").await;
     let prefix = format!("{name}{{service=\"{service}\"}} ");
@@ -49,7 +49,7 @@ async fn poll_until<F: Future<Output = bool>>(what: &str, poll: impl Fn() -> F) 
     assert!(waited.await.is_ok(), "timed out waiting until {what}");
 }
 
-/// Starts an agent with a diagnostics listener on a free port.
+/// Starts an agent with a health server on a free port.
 async fn start(fixture: &TestCluster, outputs: &[Value]) -> (RunningAgent, SocketAddr) {
     let mut config = fixture.config("30m", outputs);
     config["diag_addr"] = json!("127.0.0.1:0");
@@ -95,11 +95,11 @@ async fn readiness_follows_the_agent_from_its_start() {
     running.control.reload();
     wait_until("the repaired output is written", || fixture.path("broken").join("identity").exists()).await;
     running.stop().await.unwrap();
-    assert!(TcpStream::connect(address).await.is_err(), "the listener is still open");
+    assert!(TcpStream::connect(address).await.is_err(), "the health server still listens");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn metrics_count_renewals_and_identify_nobody() {
+async fn metrics_count_renewals_and_contain_no_identifiers() {
     let fixture = TestCluster::new().await;
     let (running, address) = start(&fixture, &[fixture.output("out")]).await;
     wait_until("the output is written", || fixture.path("out").join("identity").exists()).await;
@@ -142,7 +142,7 @@ async fn an_agent_whose_diag_addr_is_in_use_ends_before_it_joins() {
     let mut config = fixture.config("30m", &[]);
     config["diag_addr"] = json!(address);
     let AgentError::Diag(error) = fixture.start(config.clone()).wait().await.unwrap_err() else {
-        panic!("not the listener's error")
+        panic!("not the health server's error")
     };
     assert!(error.to_string().contains(&address), "{error}");
     assert!(fixture.cluster.requests().is_empty() && !fixture.storage().exists());

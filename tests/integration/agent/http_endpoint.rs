@@ -1,4 +1,4 @@
-//! A scripted HTTP endpoint on loopback, in the place of a CI system's token endpoint or a cloud's metadata service. Serves
+//! A scripted HTTP endpoint on loopback, used in place of a CI system's token endpoint or a cloud's metadata service. Serves
 //! one request per connection.
 
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ impl HttpRequest {
 
 /// What the endpoint does with a request.
 #[derive(Clone)]
-pub(crate) enum Reply {
+pub(crate) enum ScriptedResponse {
     /// Responds with this status and body.
     Fixed(u16, String),
     /// Never responds, and keeps the connection open.
@@ -37,7 +37,7 @@ pub(crate) enum Reply {
 
 type Handler = Arc<dyn Fn(&HttpRequest) -> (u16, String) + Send + Sync>;
 
-impl Reply {
+impl ScriptedResponse {
     pub(crate) fn from_fn(handler: impl Fn(&HttpRequest) -> (u16, String) + Send + Sync + 'static) -> Self {
         Self::Computed(Arc::new(handler))
     }
@@ -45,28 +45,28 @@ impl Reply {
 
 pub(crate) struct HttpEndpoint {
     pub(crate) address: SocketAddr,
-    reply: Arc<Mutex<Reply>>,
+    response: Arc<Mutex<ScriptedResponse>>,
     requests: Arc<Mutex<Vec<HttpRequest>>>,
 }
 
 impl HttpEndpoint {
-    pub(crate) fn start(reply: Reply) -> Self {
+    pub(crate) fn start(response: ScriptedResponse) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let endpoint = Self { address, reply: Arc::new(Mutex::new(reply)), requests: Arc::default() };
-        let (reply, requests) = (Arc::clone(&endpoint.reply), Arc::clone(&endpoint.requests));
+        let endpoint = Self { address, response: Arc::new(Mutex::new(response)), requests: Arc::default() };
+        let (response, requests) = (Arc::clone(&endpoint.response), Arc::clone(&endpoint.requests));
         std::thread::spawn(move || {
-            let mut unanswered = Vec::new();
+            let mut kept_open = Vec::new();
             for stream in listener.incoming().flatten() {
                 // A client that hangs up reports the error itself, so errors are ignored here.
                 let Ok(request) = read_request(&stream) else { continue };
                 requests.lock().unwrap().push(request.clone());
-                let reply = reply.lock().unwrap().clone();
-                let (status, body) = match reply {
-                    Reply::Fixed(status, body) => (status, body),
-                    Reply::Computed(handler) => handler(&request),
-                    Reply::Never => {
-                        unanswered.push(stream);
+                let response = response.lock().unwrap().clone();
+                let (status, body) = match response {
+                    ScriptedResponse::Fixed(status, body) => (status, body),
+                    ScriptedResponse::Computed(handler) => handler(&request),
+                    ScriptedResponse::Never => {
+                        kept_open.push(stream);
                         continue;
                     }
                 };
@@ -76,9 +76,9 @@ impl HttpEndpoint {
         endpoint
     }
 
-    /// Sets the reply to requests from now on.
-    pub(crate) fn set_reply(&self, reply: Reply) {
-        *self.reply.lock().unwrap() = reply;
+    /// Sets the response to requests from now on.
+    pub(crate) fn set_response(&self, response: ScriptedResponse) {
+        *self.response.lock().unwrap() = response;
     }
 
     /// The requests so far, in the order of arrival.

@@ -1,4 +1,4 @@
-//! Delegated joins: the agent presents an ID token or answers a challenge, and renews its identity by joining again.
+//! Delegated joins: the agent presents an ID token or signs a challenge, and renews its identity by joining again.
 
 pub(super) mod azure;
 mod challenge;
@@ -62,7 +62,7 @@ impl DelegatedJoin {
         RunningAgent::start(self.fixture.agent_with_env(config, variables).unwrap())
     }
 
-    /// Runs an agent that has nothing to join with, and returns why.
+    /// Runs an agent that cannot obtain an attestation, and returns the reason.
     async fn attestation_error(&self, config: Value, variables: &[(&str, &str)]) -> AttestationError {
         let is_first = !self.fixture.storage().join("tlscert").exists();
         let (reason, error) = attestation_error(self.run(config, variables).await.unwrap_err());
@@ -117,7 +117,7 @@ async fn most_ci_systems_provide_the_id_token_in_a_variable() {
         for unset in [&[][..], &[(variable, "")]] {
             let error = join.attestation_error(config.clone(), unset).await;
             assert!(
-                matches!(&error, AttestationError::NotSet { variable, .. } if variable == variable),
+                matches!(&error, AttestationError::NotSet { variable: missing, .. } if missing == variable),
                 "{error:?}"
             );
         }
@@ -189,20 +189,20 @@ async fn each_run_joins_again_with_a_new_key() {
         join.run(config.clone(), &[("TBOT_GITLAB_JWT", &join.id_token())]).await.unwrap();
         keys.push(read(&join.fixture.storage().join("key")));
         assert_not_renewable(&join.fixture.storage().join("tlscert"));
-        assert!(!join.fixture.has_renewal_note());
+        assert!(!join.fixture.has_renewal_marker());
     }
     assert_ne!(keys[0], keys[1]);
     assert_eq!((join.joins().len(), join.fixture.cluster.generation(BOT)), (2, Some(0)));
 }
 
-/// A lost reply neither locks the bot nor uses up the join token, so the agent retries by itself.
+/// A lost response neither locks the bot nor uses up the join token, so the agent retries by itself.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_running_agent_joins_again_after_a_lost_reply_at_a_reload_and_at_each_renewal() {
+async fn a_running_agent_joins_again_after_a_lost_response_at_a_reload_and_at_each_renewal() {
     let join = DelegatedJoin::new("dev.test").await;
     let jwt = join.fixture.path("jwt");
     let mut config = join.config("kubernetes", json!({ "kubernetes": { "token_path": jwt } }));
     std::fs::write(&jwt, join.id_token()).unwrap();
-    join.fixture.cluster.drop_next_reply(method::JOIN);
+    join.fixture.cluster.drop_next_response(method::JOIN);
     let running = join.fixture.start(config.clone());
     wait_until("the output is written", || join.has_written_output()).await;
     assert_eq!(join.joins().len(), 2, "the lost join and the one after it");

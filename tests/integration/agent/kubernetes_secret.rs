@@ -28,14 +28,14 @@ impl SecretFixture {
         json!({ "type": "kubernetes_secret", "name": name, "kubeconfig_path": kubeconfig })
     }
 
-    /// Returns a configuration with an output to the Secret `out`, and the storage in a directory.
+    /// Returns a configuration with an output to the Secret `out`, and a directory as the storage.
     fn config_with_output(&self) -> Value {
         let mut destination = self.destination("out");
         destination["labels"] = json!({ "team": "a" });
         self.teleport.config("20m", &[json!({ "type": "identity", "destination": destination })])
     }
 
-    /// Returns a configuration without outputs, and the storage in the Secret `bot`.
+    /// Returns a configuration without outputs, and with the Secret `bot` as the storage.
     fn config_with_storage(&self) -> Value {
         let mut config = self.teleport.config("20m", &[]);
         config["storage"] = self.destination("bot");
@@ -56,7 +56,7 @@ impl SecretFixture {
     }
 }
 
-// On one thread, as the program runs.
+// On one thread, like the program.
 #[tokio::test]
 async fn an_output_is_applied_as_one_set_after_a_dry_run() {
     let fixture = SecretFixture::new().await;
@@ -146,14 +146,14 @@ async fn an_identity_stored_in_a_secret_is_joined_once_and_then_renewed() {
     assert_eq!(fixture.teleport.call_count(method::JOIN), 1);
     let names: Vec<String> = fixture.stored().into_keys().collect();
     let expected = ["key", "key-cert.pub", "key.pub", "sshcacerts", "tlscacerts", "tlscert", "tokenhash"];
-    assert_eq!(names, expected, "the files of the Go agent, without a note");
+    assert_eq!(names, expected, "the files of the Go agent, without the marker of a pending renewal");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_renewal_is_noted_in_the_secret_and_never_repeated() {
+async fn a_lost_renewal_is_marked_in_the_secret_and_never_repeated() {
     let fixture = SecretFixture::new().await;
     fixture.run_oneshot(fixture.config_with_storage()).await.unwrap();
-    fixture.teleport.cluster.drop_next_reply(method::GENERATE_USER_CERTS);
+    fixture.teleport.cluster.drop_next_response(method::GENERATE_USER_CERTS);
     let error = renewal_error(fixture.run_oneshot(fixture.config_with_storage()).await.unwrap_err());
     let RenewalError::ResponseLost { remedy, .. } = &error else { panic!("{error:?}") };
     let remedy = remedy.to_string();
@@ -168,7 +168,7 @@ async fn a_lost_renewal_is_noted_in_the_secret_and_never_repeated() {
 async fn of_two_agents_with_one_secret_only_one_requests_a_renewal() {
     let fixture = SecretFixture::new().await;
     fixture.run_oneshot(fixture.config_with_storage()).await.unwrap();
-    // Both have read the Secret, and the other agent notes its renewal first.
+    // Both agents have read the Secret, and the other one writes its renewal marker first.
     let mut hold = fixture.teleport.cluster.hold_next(method::PING);
     let agent = fixture.agent(fixture.config_with_storage()).unwrap();
     let run = run_oneshot(&agent);
@@ -188,7 +188,7 @@ async fn of_two_agents_with_one_secret_only_one_requests_a_renewal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reply_that_the_api_server_rejects_is_kept_and_saved_later() {
+async fn a_response_that_the_api_server_rejects_is_kept_and_saved_later() {
     let fixture = SecretFixture::new().await;
     fixture.run_oneshot(fixture.config_with_storage()).await.unwrap();
     let mut hold = fixture.teleport.cluster.hold_next(method::GENERATE_USER_CERTS);
@@ -199,7 +199,7 @@ async fn a_reply_that_the_api_server_rejects_is_kept_and_saved_later() {
     let before = fixture.stored()["tlscert"].clone();
     fixture.kubernetes.fail_next("PATCH", 503, "etcd is unavailable");
     hold.release();
-    wait_until("the reply is saved", || fixture.stored()["tlscert"] != before).await;
+    wait_until("the response is saved", || fixture.stored()["tlscert"] != before).await;
     running.stop().await.unwrap();
     assert_eq!(fixture.teleport.call_count(method::GENERATE_USER_CERTS), 1, "a second renewal was requested");
     assert!(!fixture.stored().contains_key("renewal-pending"));

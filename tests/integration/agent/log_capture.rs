@@ -1,4 +1,4 @@
-//! Captures what the test's thread logs: as text, and the agent's own events with their fields.
+//! Captures what the test's thread logs: everything as text, and the agent's own events with their fields.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -23,32 +23,32 @@ impl LogEvent {
         self.fields.get(name).map(String::as_str)
     }
 
-    /// An output was written.
+    /// Whether the event says that an output was written.
     pub(super) fn is_write(&self) -> bool {
         self.level == Level::INFO && self.field("output").is_some()
     }
 
-    /// An attempt of `service` failed and will be retried.
+    /// Whether the event says that an attempt of `service` failed and will be retried.
     pub(super) fn is_failure_of(&self, service: &str) -> bool {
         self.field("service") == Some(service) && self.field("retry").is_some()
     }
 
-    /// A service succeeded after it had failed.
+    /// Whether the event says that a service succeeded after it had failed.
     pub(super) fn is_recovery(&self) -> bool {
         self.level == Level::INFO && self.field("service").is_some() && self.field("retry").is_none()
     }
 
-    /// The bot's identity was issued, by a join or a renewal.
+    /// Whether the event says that the bot's identity was issued, by a join or a renewal.
     pub(super) fn is_new_identity(&self) -> bool {
         self.level == Level::INFO && self.field("user").is_some()
     }
 
-    /// A renewal begins before it is due: the only event at info that has no fields.
+    /// Whether the event says that a renewal begins before it is due. No other event at info is without fields.
     pub(super) fn is_early_renewal(&self) -> bool {
         self.level == Level::INFO && self.fields.is_empty()
     }
 
-    /// The agent received the state of a certificate authority.
+    /// Whether the event says that the agent received the state of a certificate authority.
     pub(super) fn is_authority_state(&self) -> bool {
         self.field("authority").is_some()
     }
@@ -112,16 +112,16 @@ impl LogCapture {
     }
 
     /// The agent's events at info and above, one per line, for snapshots.
-    pub(super) fn story(&self) -> String {
-        let mut story = String::new();
+    pub(super) fn transcript(&self) -> String {
+        let mut transcript = String::new();
         for LogEvent { level, message, fields } in self.events(|event| event.level <= Level::INFO) {
-            write!(story, "{level} {message}").unwrap();
+            write!(transcript, "{level} {message}").unwrap();
             for (name, value) in fields {
-                write!(story, " {name}={value}").unwrap();
+                write!(transcript, " {name}={value}").unwrap();
             }
-            story.push('\n');
+            transcript.push('\n');
         }
-        story
+        transcript
     }
 }
 

@@ -84,7 +84,7 @@ async fn the_first_run_joins_and_writes_every_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn openssh_and_openssl_accept_the_files_as_belonging_together() {
+async fn openssh_and_openssl_accept_the_files_and_their_keys_match() {
     let fixture = TestCluster::new().await;
     fixture.run_oneshot(fixture.config("20m", &[fixture.output("out")])).await.unwrap();
     let out = fixture.path("out");
@@ -118,7 +118,7 @@ async fn later_runs_renew_the_stored_identity() {
     }
     assert_eq!(fixture.call_count(method::JOIN), 1);
     assert!(!fixture.cluster.is_locked(BOT));
-    assert!(!fixture.has_renewal_note());
+    assert!(!fixture.has_renewal_marker());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,5 @@
-//! Outlines of credential files: what a file contains, without the values that differ in each run. Compares our files with
-//! those that the Go agent wrote, which are in `tests/recordings`.
+//! Outlines of credential files: what a file contains, without the values that differ between runs. With them, tests compare
+//! our files with those that the Go agent wrote, which are in `tests/recordings`.
 
 use std::collections::BTreeMap;
 use std::path::Path;

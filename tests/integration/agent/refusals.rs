@@ -148,7 +148,7 @@ async fn an_agent_that_missed_a_rotation_of_the_user_authority_is_not_trusted_by
     let error = api_error(error);
     assert!(matches!(error, ApiError::Connect { .. } | ApiError::NoResponse { .. }), "{error:?}");
     assert!(error.to_string().contains("user CA"), "{error}");
-    assert!(!fixture.has_renewal_note(), "a renewal was requested");
+    assert!(!fixture.has_renewal_marker(), "a renewal was requested");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -189,7 +189,7 @@ async fn a_clock_that_is_behind_is_suspected_when_the_requested_certificate_has_
     let error = failure(&fixture, fixture.config("20m", &[])).await;
     insta::assert_snapshot!(error);
     assert_eq!(refusal(api_error(error)), (Code::PermissionDenied, expired.to_owned()));
-    assert!(!fixture.has_renewal_note(), "the server has not counted this renewal");
+    assert!(!fixture.has_renewal_marker(), "the server has not counted this renewal");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! Renewals never lock the bot: lost replies, crashes, shutdowns, replies that cannot be saved, and two agents with one
+//! Renewals never lock the bot: lost responses, crashes, shutdowns, responses that cannot be saved, and two agents with one
 //! storage.
 
 use std::path::PathBuf;
@@ -20,16 +20,16 @@ async fn joined() -> TestCluster {
     fixture
 }
 
-/// A cluster whose bot has joined and has lost the reply to its first renewal.
+/// A cluster whose bot has joined and has lost the response to its first renewal.
 async fn with_lost_renewal() -> TestCluster {
     let fixture = joined().await;
-    fixture.cluster.drop_next_reply(method::GENERATE_USER_CERTS);
+    fixture.cluster.drop_next_response(method::GENERATE_USER_CERTS);
     let error = renewal_error(fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap_err());
     let RenewalError::ResponseLost { error: ApiError::NoResponse { .. }, remedy } = &error else {
         panic!("{error:?}")
     };
-    let note = fixture.storage().join("renewal-pending");
-    assert!(remedy.to_string().contains(note.to_str().unwrap()), "{remedy}");
+    let marker = fixture.storage().join("renewal-pending");
+    assert!(remedy.to_string().contains(marker.to_str().unwrap()), "{remedy}");
     assert_eq!(
         (fixture.stored_generation(), fixture.cluster.generation(BOT)),
         (1, Some(2)),
@@ -39,9 +39,9 @@ async fn with_lost_renewal() -> TestCluster {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_lost_reply_the_old_generation_is_never_presented_again() {
+async fn after_a_lost_response_the_old_generation_is_never_presented_again() {
     let fixture = with_lost_renewal().await;
-    assert!(fixture.has_renewal_note());
+    assert!(fixture.has_renewal_marker());
     let renewals = fixture.call_count(method::GENERATE_USER_CERTS);
 
     // The next run uses the stored identity and requests only the output's certificates.
@@ -53,7 +53,7 @@ async fn after_a_lost_reply_the_old_generation_is_never_presented_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn removing_the_note_after_a_counted_renewal_locks_the_bot_and_the_error_explains_it() {
+async fn removing_the_marker_after_a_counted_renewal_locks_the_bot_and_the_error_explains_it() {
     let fixture = with_lost_renewal().await;
     std::fs::remove_file(fixture.storage().join("renewal-pending")).unwrap();
     let error = fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap_err();
@@ -64,12 +64,12 @@ async fn removing_the_note_after_a_counted_renewal_locks_the_bot_and_the_error_e
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_token_resumes_renewals_after_a_lost_reply() {
+async fn a_new_token_resumes_renewals_after_a_lost_response() {
     let mut fixture = with_lost_renewal().await;
     fixture.cluster.remove_bot(BOT);
     fixture.token = fixture.cluster.add_bot(BOT, &["access"]).unwrap();
     fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap();
-    assert!(!fixture.has_renewal_note());
+    assert!(!fixture.has_renewal_marker());
     fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap();
     assert_eq!(fixture.stored_generation(), 2);
 }
@@ -93,24 +93,24 @@ async fn a_renewal_that_the_server_did_not_count_may_be_repeated() {
         panic!("{error:?}")
     };
     assert_eq!(message, race);
-    assert!(!fixture.has_renewal_note());
+    assert!(!fixture.has_renewal_marker());
     fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap();
     assert_eq!(fixture.stored_generation(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_before_a_renewal_leaves_no_note() {
+async fn an_outage_before_a_renewal_leaves_no_marker() {
     let fixture = joined().await;
     fixture.cluster.set_down(true);
     fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap_err();
-    assert!(!fixture.has_renewal_note());
+    assert!(!fixture.has_renewal_marker());
     fixture.cluster.set_down(false);
     fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap();
     assert_eq!(fixture.stored_generation(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shutdown_during_a_renewal_still_saves_the_reply() {
+async fn a_shutdown_during_a_renewal_still_saves_the_response() {
     let fixture = joined().await;
     let mut hold = fixture.cluster.hold_next(method::GENERATE_USER_CERTS);
     let running = fixture.start(fixture.config("20m", &[]));
@@ -119,11 +119,11 @@ async fn a_shutdown_during_a_renewal_still_saves_the_reply() {
     hold.release();
     running.wait().await.unwrap();
     assert_eq!((fixture.stored_generation(), fixture.cluster.generation(BOT)), (2, Some(2)));
-    assert!(!fixture.has_renewal_note());
+    assert!(!fixture.has_renewal_marker());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dropping_a_run_during_a_renewal_still_saves_the_reply() {
+async fn dropping_a_run_during_a_renewal_still_saves_the_response() {
     let fixture = joined().await;
     let mut hold = fixture.cluster.hold_next(method::GENERATE_USER_CERTS);
     {
@@ -155,15 +155,15 @@ async fn dropping_a_run_during_a_renewal_still_saves_the_reply() {
     assert_eq!((fixture.stored_generation(), fixture.cluster.generation(BOT)), (3, Some(3)));
 }
 
-/// Makes saving an identity fail, even for root: puts a file in the place of the directory that the agent stages files in.
+/// Makes saving an identity fail, even for root, with a file that has the name of the directory in which the agent stages files.
 fn obstruct_storage(fixture: &TestCluster) -> PathBuf {
     let obstacle = fixture.storage().join(".tbot-staged");
     std::fs::write(&obstacle, "").unwrap();
     obstacle
 }
 
-/// Starts an agent whose first renewal succeeds and cannot be saved. Returns it with the file that prevents that.
-async fn start_with_unsaved_reply(fixture: &TestCluster, log: &LogCapture) -> (RunningAgent, PathBuf) {
+/// Starts an agent whose first renewal succeeds but cannot be saved. Returns the agent and the file that prevents saving.
+async fn start_with_unsaved_response(fixture: &TestCluster, log: &LogCapture) -> (RunningAgent, PathBuf) {
     fixture.run_oneshot(fixture.config("30m", &[])).await.unwrap();
     let mut hold = fixture.cluster.hold_next(method::GENERATE_USER_CERTS);
     let running = fixture.start(fixture.config("30m", &[]));
@@ -176,48 +176,48 @@ async fn start_with_unsaved_reply(fixture: &TestCluster, log: &LogCapture) -> (R
     (running, obstacle)
 }
 
-/// Errors that are not about an attempt that will be retried.
+/// Whether the event is an error about something that will not be retried.
 fn is_final_error(event: &LogEvent) -> bool {
     event.level == Level::ERROR && event.field("retry").is_none()
 }
 
 #[tokio::test]
-async fn a_reply_that_cannot_be_saved_is_kept_and_saved_later() {
+async fn a_response_that_cannot_be_saved_is_kept_and_saved_later() {
     let log = LogCapture::start();
     let fixture = TestCluster::new().await;
-    let (running, obstacle) = start_with_unsaved_reply(&fixture, &log).await;
+    let (running, obstacle) = start_with_unsaved_response(&fixture, &log).await;
     std::fs::remove_file(&obstacle).unwrap();
-    wait_until("the reply is saved", || fixture.stored_generation() == 2).await;
+    wait_until("the response is saved", || fixture.stored_generation() == 2).await;
     running.stop().await.unwrap();
     assert_eq!(fixture.call_count(method::GENERATE_USER_CERTS), 1, "a second renewal was requested");
 }
 
 #[tokio::test]
-async fn a_shutdown_saves_a_reply_that_could_not_be_saved_before() {
+async fn a_shutdown_saves_a_response_that_could_not_be_saved_before() {
     let log = LogCapture::start();
     let fixture = TestCluster::new().await;
-    let (running, obstacle) = start_with_unsaved_reply(&fixture, &log).await;
+    let (running, obstacle) = start_with_unsaved_response(&fixture, &log).await;
     std::fs::remove_file(&obstacle).unwrap();
     running.stop().await.unwrap();
     assert_eq!(fixture.stored_generation(), 2);
-    assert!(!fixture.has_renewal_note());
-    assert_eq!(log.count(is_final_error), 0, "{}", log.story());
+    assert!(!fixture.has_renewal_marker());
+    assert_eq!(log.count(is_final_error), 0, "{}", log.transcript());
 }
 
 #[tokio::test]
-async fn a_shutdown_that_cannot_save_a_reply_logs_that_the_identity_is_lost() {
+async fn a_shutdown_that_cannot_save_a_response_logs_that_the_identity_is_lost() {
     let log = LogCapture::start();
     let fixture = TestCluster::new().await;
-    let (running, _obstacle) = start_with_unsaved_reply(&fixture, &log).await;
+    let (running, _obstacle) = start_with_unsaved_response(&fixture, &log).await;
     running.stop().await.unwrap();
     assert_eq!(fixture.stored_generation(), 1);
-    assert!(fixture.has_renewal_note());
-    let [lost] = &log.events(is_final_error)[..] else { panic!("{}", log.story()) };
+    assert!(fixture.has_renewal_marker());
+    let [lost] = &log.events(is_final_error)[..] else { panic!("{}", log.transcript()) };
     insta::assert_snapshot!("lost_identity", fixture.normalize(&lost.message));
 }
 
 #[tokio::test]
-async fn a_oneshot_run_that_cannot_save_a_reply_logs_the_remedy() {
+async fn a_oneshot_run_that_cannot_save_a_response_logs_the_remedy() {
     let log = LogCapture::start();
     let fixture = TestCluster::new().await;
     fixture.run_oneshot(fixture.config("30m", &[])).await.unwrap();
@@ -229,7 +229,7 @@ async fn a_oneshot_run_that_cannot_save_a_reply_logs_the_remedy() {
     hold.release();
     let error = directory_error(run.await.unwrap().unwrap_err());
     assert!(matches!(&error, DirectoryError::Io { path, .. } if *path == obstacle), "{error:?}");
-    let [lost] = &log.events(is_final_error)[..] else { panic!("{}", log.story()) };
+    let [lost] = &log.events(is_final_error)[..] else { panic!("{}", log.transcript()) };
     insta::assert_snapshot!("lost_identity", fixture.normalize(&lost.message));
 }
 

@@ -28,7 +28,7 @@ async fn a_clock_that_is_set_back_delays_no_renewal() {
     let key = fixture.path("out").join("key");
     wait_until("the output is written", || key.exists()).await;
     let first = read(&key);
-    // Certificates are backdated by more than this, so they stay valid. It is far more than the interval.
+    // More than the interval, but less than certificates are backdated by, so they stay valid.
     fixture.clock.set_back(50 * SECOND);
     wait_until("both are renewed", || read(&key) != first && fixture.stored_generation() >= 2).await;
     running.stop().await.unwrap();
@@ -49,10 +49,10 @@ async fn an_outage_at_the_start_and_its_end_are_logged_once() {
     fixture.clock.advance(MINUTE);
     wait_until("the output is written", || fixture.path("out").join("identity").exists()).await;
     running.stop().await.unwrap();
-    assert_eq!(log.count_level(Level::ERROR), 0, "{}", log.story());
+    assert_eq!(log.count_level(Level::ERROR), 0, "{}", log.transcript());
     let warnings = log.events(|event| event.level == Level::WARN);
-    assert!(warnings.len() == 1 && warnings[0].is_failure_of("identity"), "{}", log.story());
-    assert_eq!(log.count(LogEvent::is_recovery), 1, "{}", log.story());
+    assert!(warnings.len() == 1 && warnings[0].is_failure_of("identity"), "{}", log.transcript());
+    assert_eq!(log.count(LogEvent::is_recovery), 1, "{}", log.transcript());
 }
 
 #[tokio::test]
@@ -90,7 +90,7 @@ async fn after_the_identity_expired_a_new_token_is_enough_to_recover() {
     })
     .await;
     running.stop().await.unwrap();
-    assert_eq!(log.count_level(Level::ERROR), 1, "{}", log.story());
+    assert_eq!(log.count_level(Level::ERROR), 1, "{}", log.transcript());
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn a_burst_of_reloads_during_a_renewal_causes_one_more_renewal() {
     hold.release();
     wait_until("two renewals are done", || log.count(LogEvent::is_new_identity) == 3).await;
     // There is only one thread, so the agent has already checked for further signals when this event is seen.
-    insta::assert_snapshot!(log.story());
+    insta::assert_snapshot!(log.transcript());
     running.stop().await.unwrap();
     assert_eq!((fixture.stored_generation(), fixture.cluster.generation(BOT)), (3, Some(3)));
 }

@@ -29,7 +29,7 @@ fn rotate(fixture: &TestCluster, phase: Phase) {
     }
 }
 
-/// Whether the output and the bot's own trust have every authority as the cluster has it.
+/// Whether the output and the bot's identity have the same authorities as the cluster.
 fn is_up_to_date(fixture: &TestCluster) -> bool {
     let output_has = |name: &str, authority| {
         let path = fixture.path("out").join(name);
@@ -65,7 +65,7 @@ fn states_to_follow(log: &LogCapture) -> usize {
     log.count(|event| event.is_authority_state() && event.level == Level::INFO)
 }
 
-/// Moves all authorities to `phase` and waits until the agent has seen that.
+/// Moves all authorities to `phase` and waits until the agent has seen the change.
 async fn enter_phase(fixture: &TestCluster, log: &LogCapture, phase: Phase) {
     let seen = states_seen(log);
     let early_renewals = log.count(LogEvent::is_early_renewal);
@@ -195,6 +195,6 @@ async fn a_refused_stream_is_logged_once_at_info_and_retried() {
     running.stop().await.unwrap();
     let warnings = log.count(|event| event.level <= Level::WARN);
     let refusals = log.events(|event| event.level == Level::INFO && event.field("retry").is_some());
-    assert_eq!((warnings, refusals.len()), (0, 1), "{}", log.story());
+    assert_eq!((warnings, refusals.len()), (0, 1), "{}", log.transcript());
     assert!(refusals[0].message.contains("Unimplemented"), "{refusals:?}");
 }

@@ -1,11 +1,11 @@
-//! No credential is in any line that any crate logs, however verbose the log is.
+//! No crate logs a credential, even at the most verbose level.
 
 use serde_json::json;
 use tbot_cluster::{Code, method};
 use tracing::Level;
 
 use super::fixture::{HOUR, TestCluster, read};
-use super::http_endpoint::{HttpEndpoint, Reply};
+use super::http_endpoint::{HttpEndpoint, ScriptedResponse};
 use super::joining::azure::AzureVm;
 use super::joining::iam::{SECRET_ACCESS_KEY, VARIABLES, cluster_with_aws_token};
 use super::joining::{DelegatedJoin, signed_parts};
@@ -27,7 +27,7 @@ async fn join_tokens_and_private_keys_are_not_logged() {
     let config = || fixture.config("20m", &[fixture.output("out")]);
     fixture.run_oneshot(config()).await.unwrap();
     let mut keys = vec![read(&fixture.storage().join("key")), read(&fixture.path("out").join("key"))];
-    fixture.cluster.drop_next_reply(method::GENERATE_USER_CERTS);
+    fixture.cluster.drop_next_response(method::GENERATE_USER_CERTS);
     fixture.run_oneshot(config()).await.unwrap_err();
     fixture.run_oneshot(config()).await.unwrap();
     keys.push(read(&fixture.path("out").join("key")));
@@ -49,7 +49,8 @@ async fn id_tokens_are_not_logged_whether_the_cluster_accepts_them_or_not() {
     join.run(config.clone(), &[("TBOT_GITLAB_JWT", &refused)]).await.unwrap_err();
     join.run(config, &[("TBOT_GITLAB_JWT", "canary")]).await.unwrap_err();
 
-    let endpoint = HttpEndpoint::start(Reply::Fixed(200, json!({ "value": accepted }).to_string()));
+    let endpoint =
+        HttpEndpoint::start(ScriptedResponse::Fixed(200, json!({ "value": accepted }).to_string()));
     let url = endpoint.url("/canary");
     let github =
         [("ACTIONS_ID_TOKEN_REQUEST_URL", url.as_str()), ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "canary")];
@@ -74,7 +75,7 @@ async fn cloud_credentials_are_not_logged() {
     let vm = AzureVm::new().await;
     vm.run(json!({})).await.unwrap();
 
-    // The second is the part of the session token that is in no other variable.
+    // The second is the part of the session token that no other variable contains.
     let aws = [SECRET_ACCESS_KEY.1, "session+token"];
     assert_not_logged(&log, aws.into_iter().chain(signed_parts(&vm.access_token)));
 }

@@ -1,5 +1,5 @@
 //! Workload identity outputs: certificates and tokens that verify, follow rotations of their authority, and are not written
-//! if the server issues something else than was requested.
+//! if the server issues something other than what was requested.
 
 mod bundles;
 mod jwt;
@@ -53,7 +53,7 @@ fn x509_output(fixture: &TestCluster, selector: &Value) -> Value {
     })
 }
 
-/// Runs the agent with one output and returns why that cannot be written.
+/// Runs the agent with one output and returns why the output cannot be written.
 async fn write_error(fixture: &TestCluster, output: Value) -> OutputError {
     output_error(fixture.run_oneshot(fixture.config("20m", &[output])).await.unwrap_err())
 }

@@ -29,7 +29,7 @@ impl BotFixture {
         self.root.path().join(name)
     }
 
-    /// Replaces the bot by a new one of the same name, and puts its join token into the configuration.
+    /// Replaces the bot with a new one of the same name, and puts its join token into the configuration.
     pub(super) fn recreate_bot(&self) {
         self.cluster.remove_bot(BOT);
         let config = json!({
@@ -49,7 +49,7 @@ impl BotFixture {
             .env("SSL_CERT_FILE", self.path("web-ca.pem"))
     }
 
-    /// Holds the next two renewals, which are that of the identity and that of the output, in either order.
+    /// Holds the next two renewals: those of the identity and of the output, in either order.
     pub(super) fn hold_renewals(&self) -> [HeldCall; 2] {
         [method::GENERATE_USER_CERTS; 2].map(|method| self.cluster.hold_next(method))
     }
@@ -65,7 +65,7 @@ impl BotFixture {
         self.cluster.generation(BOT)
     }
 
-    /// Whether the storage notes a renewal whose response has not been saved.
+    /// Whether the storage has the marker of a renewal whose response has not been saved.
     pub(super) fn has_pending_renewal(&self) -> bool {
         self.path("storage").join("renewal-pending").exists()
     }

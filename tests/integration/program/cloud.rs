@@ -1,5 +1,5 @@
-//! Joining on a cloud machine, with credentials from its metadata service. Without them, the program exits and names what
-//! is missing.
+//! Joining on a cloud machine, with credentials from its metadata service. Without them, the program exits with an error
+//! that names what is missing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde_json::json;
 use tbot_cluster::{AwsUser, AzureMachine, Cluster, ClusterConfig, clock, method};
 
 use super::fixture::{Finished, Telemetry, tbot};
-use crate::agent::http_endpoint::{HttpEndpoint, Reply};
+use crate::agent::http_endpoint::{HttpEndpoint, ScriptedResponse};
 
 /// Runs the program with one output, this join method and the join token `cloud`.
 fn run(cluster: &Cluster, join_method: &str, variables: &[(&str, &str)]) -> Finished {
@@ -44,13 +44,14 @@ async fn an_ec2_instance_joins_with_its_role() {
     let keys = json!({ "AccessKeyId": user.access_key_id, "SecretAccessKey": user.secret_access_key,
         "Token": user.session_token });
     cluster.add_aws_token("robot", "cloud", user).unwrap();
-    let metadata = HttpEndpoint::start(Reply::from_fn(move |request| match request.target.as_str() {
-        "/latest/api/token" => (200, "session".to_owned()),
-        "/latest/meta-data/iam/security-credentials/" => (200, "role".to_owned()),
-        "/latest/meta-data/iam/security-credentials/role" => (200, keys.to_string()),
-        "/latest/meta-data/placement/region" => (200, "eu-central-1".to_owned()),
-        _ => (404, String::new()),
-    }));
+    let metadata =
+        HttpEndpoint::start(ScriptedResponse::from_fn(move |request| match request.target.as_str() {
+            "/latest/api/token" => (200, "session".to_owned()),
+            "/latest/meta-data/iam/security-credentials/" => (200, "role".to_owned()),
+            "/latest/meta-data/iam/security-credentials/role" => (200, keys.to_string()),
+            "/latest/meta-data/placement/region" => (200, "eu-central-1".to_owned()),
+            _ => (404, String::new()),
+        }));
     let url = metadata.url("");
     let finished = run(&cluster, "iam", &[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url)]);
     assert_eq!(finished.status, Some(0), "{}", finished.stderr);
@@ -71,7 +72,7 @@ async fn an_azure_virtual_machine_joins_with_its_managed_identity() {
     let expires = clock::system()() + Duration::from_secs(3600);
     let access_token = machine.access_token(expires).unwrap();
     let served_token = access_token.clone();
-    let metadata = HttpEndpoint::start(Reply::from_fn(move |request| {
+    let metadata = HttpEndpoint::start(ScriptedResponse::from_fn(move |request| {
         let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
         let nonce = query.split('&').find_map(|pair| pair.strip_prefix("nonce="));
         match (path, nonce) {
@@ -93,7 +94,7 @@ async fn an_azure_virtual_machine_joins_with_its_managed_identity() {
         assert!(!finished.stderr.contains(secret), "{}", finished.stderr);
     }
 
-    let without_metadata = HttpEndpoint::start(Reply::Fixed(404, String::new())).url("");
+    let without_metadata = HttpEndpoint::start(ScriptedResponse::Fixed(404, String::new())).url("");
     let finished = run(&cluster, "azure", &[("AZURE_POD_IDENTITY_AUTHORITY_HOST", &without_metadata)]);
     assert_not_joined(&finished, "azure");
 }

@@ -1,4 +1,4 @@
-//! Kills the program (SIGKILL) at many moments of a renewal, while a reader keeps reading its output.
+//! Kills the program (SIGKILL) at many different moments of a run, while a reader keeps reading its output.
 //!
 //! At any moment, the files of an output belong to one set, every key matches its certificate, and the next start renews.
 //! The exception is a kill between a renewal request and saving its response: then the agent serves with its old
@@ -69,7 +69,7 @@ impl BotFixture {
         assert!(finished.log_at("ERROR").iter().any(names_remedy), "{}", finished.stderr);
         assert_eq!(self.cluster_generation(), generation, "the old generation was not presented again");
         self.run_oneshot();
-        assert_eq!(self.cluster_generation(), generation, "nor by the next start");
+        assert_eq!(self.cluster_generation(), generation, "the next start did not present it either");
         if self.stored_generation() == generation {
             counts.suspended_needlessly += 1;
             std::fs::remove_file(pending).unwrap();
@@ -129,7 +129,7 @@ async fn read_continuously(out: PathBuf, mut stop: watch::Receiver<bool>) -> u32
             assert_consistent(&set);
             sets += 1;
         }
-        // The file that contains both, opened by path as a client does.
+        // The file that contains both the key and the certificate, opened by path as a client opens it.
         let identity = read(&out.join("identity"));
         assert_eq!(
             public_key(&identity),
@@ -150,7 +150,7 @@ async fn kill_repeatedly(rounds: u32) {
 
     let mut counts = Counts::default();
     for round in 0..rounds {
-        // Spreads the kills over the whole run, each at a different moment.
+        // Spreads the kills evenly over the duration of a run, with an offset that differs between rounds.
         let fraction = (f64::from(round) + f64::from(round * 7919 % 101) / 101.0) / f64::from(rounds);
         let running = fixture.oneshot().spawn();
         tokio::time::sleep(run_time.mul_f64(fraction)).await;

@@ -39,7 +39,7 @@ fn every_variable_in_the_source_is_documented() {
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let source = std::fs::read_to_string(&path).unwrap();
                 let names = variable.captures_iter(&source).map(|captures| captures[1].to_owned());
-                // Variables of the build, values of the event, and variables that are set for tsh.
+                // Not read by the program: variables of the build, values of the event, and variables that it sets for tsh.
                 let others = ["CARGO_", "RUN_MODE_", "TSH_VIRTUAL_PATH_"];
                 found.extend(names.filter(|name| !others.iter().any(|other| name.starts_with(other))));
             }
@@ -68,7 +68,7 @@ fn a_variable_overrides_only_its_own_property() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tbot_use_proxy_addr_replaces_the_advertised_address_by_the_configured_one() {
+async fn tbot_use_proxy_addr_replaces_the_advertised_address_with_the_configured_one() {
     let cluster = Cluster::start(ClusterConfig::new(clock::system())).await.unwrap();
     let advertised = cluster.proxy_addr().to_string();
     let configured = format!("localhost:{}", cluster.proxy_addr().port());

@@ -1,5 +1,5 @@
-//! An HTTP server on loopback, built on raw sockets, that a test can make misbehave. It serves as telemetry endpoint and
-//! as proxy.
+//! An HTTP server on loopback, built on raw sockets, that a test can make misbehave. It serves as a telemetry endpoint and
+//! as a proxy.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

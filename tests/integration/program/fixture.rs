@@ -1,5 +1,5 @@
-//! Runs the program as a process, with an environment and a directory of its own. A test has to choose where telemetry
-//! goes, and the fixture makes sure that it never leaves this machine.
+//! Runs the program as a process, with its own environment and directory. A test has to choose where telemetry goes, and
+//! the fixture makes sure that it never leaves this machine.
 
 use std::ffi::OsStr;
 use std::io::{Read as _, Write as _};
@@ -41,12 +41,11 @@ const HTTPS_PROXY: &str = "HTTPS_PROXY";
 /// Returns the path of the program under test.
 ///
 /// This is the binary that Cargo has built for these tests, unless the environment variable `TBOT_TEST_PROGRAM` names
-/// another. It is for builds that differ from the one of the tests: `.ci/run` runs this test binary a second time against
-/// the release binary, which is optimised and aborts on a panic.
+/// another: `.ci/run` runs these tests a second time against the release binary, which is optimized and aborts on a panic.
 fn program() -> PathBuf {
     #[expect(clippy::disallowed_methods, reason = "chooses the program under test, which no test injects")]
     match std::env::var_os("TBOT_TEST_PROGRAM") {
-        // Every run has a working directory of its own, so a relative path has to be resolved here.
+        // Every run has its own working directory, so a relative path has to be resolved here.
         Some(path) => std::fs::canonicalize(path).unwrap(),
         None => PathBuf::from(env!("CARGO_BIN_EXE_tbot")),
     }
@@ -142,7 +141,7 @@ impl Run {
         command.args(["-f", "-qq", "-o", "trace", "-e", "trace=network,open,openat", "--"]);
         command.arg(self.command.get_program()).args(self.command.get_args());
         command.current_dir(self.directory.path()).env_clear();
-        // For finding strace itself.
+        // Needed to find strace itself.
         command.env("PATH", "/usr/local/bin:/usr/bin:/bin");
         for (name, value) in self.command.get_envs() {
             if let Some(value) = value {
@@ -228,13 +227,13 @@ impl Running {
         let Output { status, stdout, .. } = self.child.wait_with_output().unwrap();
         self.stderr_reader.join().unwrap();
         let stderr = std::mem::take(&mut *self.stderr.lock().unwrap());
-        let normalise = |bytes: Vec<u8>| {
+        let normalize = |bytes: Vec<u8>| {
             String::from_utf8(bytes).unwrap().replace(self.directory.path().to_str().unwrap(), "[DIR]")
         };
         Finished {
             status: status.code(),
-            stdout: normalise(stdout),
-            stderr: normalise(stderr),
+            stdout: normalize(stdout),
+            stderr: normalize(stderr),
             directory: self.directory,
         }
     }

@@ -1,5 +1,5 @@
-//! A process at its limit for file sizes or open files: its files stay intact, it requests no renewal that it could not
-//! save, keeps a renewed identity until it can save it, and recovers as soon as the limit is raised.
+//! Resource limits on file sizes and open files. A process that hits its limit keeps its files intact, requests no renewal
+//! that it could not save, keeps a renewed identity until it can save it, and recovers as soon as the limit is raised.
 
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, Signal};
@@ -30,7 +30,7 @@ impl Drop for ExhaustedLimit<'_> {
     }
 }
 
-/// Runs an agent into a limit twice: before a renewal is requested, and between its response and saving it. The log must
+/// Lets an agent hit a limit twice: before it requests a renewal, and when it saves the response. The log must
 /// contain the error of the system and the command that raises the limit.
 async fn assert_survives(resource: Resource, errno: Errno, remedy: &str) {
     let fixture = BotFixture::new().await;
@@ -88,6 +88,6 @@ async fn the_agent_survives_a_file_size_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_agent_survives_a_limit_of_open_files() {
+async fn the_agent_survives_a_limit_on_open_files() {
     assert_survives(Resource::Nofile, Errno::MFILE, "ulimit -n").await;
 }

@@ -1,4 +1,4 @@
-//! `--pid-file`: written while the program runs, removed when it exits. A start that cannot write it is refused.
+//! `--pid-file`: written while the program runs, removed when it exits. If it cannot be written, the start fails.
 
 use rustix::process::Signal;
 

@@ -37,7 +37,7 @@ pub(crate) fn properties_of(preview: &Finished) -> BTreeMap<&str, (&str, &str)> 
 }
 
 /// Replaces the parts of a preview that vary.
-fn normalised(preview: &Finished) -> String {
+fn normalized(preview: &Finished) -> String {
     let body: serde_json::Value = serde_json::from_str(body_of(preview)).unwrap();
     let stdout = preview.stdout.replace(body["distinctId"].as_str().unwrap(), "[UUID]");
     stdout.replace(env!("CARGO_PKG_VERSION"), "[VERSION]")
@@ -54,7 +54,7 @@ fn a_preview_shows_the_whole_request_and_the_origin_of_every_property() {
     .env("_TBOT_TELEMETRY_HELPER_VERSION", "v1.2.3; echo secret")
     .run();
     assert_eq!(finished.status, Some(0), "{}", finished.stderr);
-    insta::assert_snapshot!(normalised(&finished));
+    insta::assert_snapshot!(normalized(&finished));
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn a_preview_works_while_telemetry_is_off() {
         "{}",
         finished.stdout
     );
-    insta::assert_snapshot!(normalised(&finished));
+    insta::assert_snapshot!(normalized(&finished));
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn legacy_replaces_the_services_of_the_file_but_not_its_outputs() {
     }
     let finished = preview(FILE, &["--destination-dir", "out", "identity", "--destination", "out"]);
     assert_eq!(finished.status, Some(2));
-    insta::assert_snapshot!(finished.stderr, @"error: --destination-dir replaces all services by one identity: remove it, or remove identity");
+    insta::assert_snapshot!(finished.stderr, @"error: --destination-dir conflicts with the command identity, because it replaces all services with one identity: remove --destination-dir or identity");
 }
 
 #[test]

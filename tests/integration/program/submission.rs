@@ -25,13 +25,13 @@ fn reason<'a>(finished: &'a Finished, address: &str) -> &'a str {
 }
 
 #[test]
-fn nothing_listens_on_the_port() {
+fn a_refused_connection_causes_a_warning() {
     let finished = run(Telemetry::ClosedPort);
     insta::assert_snapshot!(reason(&finished, &format!("http://{CLOSED_PORT}")), @"Connection refused (os error 111)");
 }
 
 #[test]
-fn the_name_of_the_endpoint_does_not_exist() {
+fn a_host_name_that_does_not_exist_causes_a_warning() {
     let address = "https://does-not-exist.invalid";
     let arguments = [&FAILING_START[..], &["--anonymous-telemetry-opt-in"]].concat();
     let finished = tbot(Telemetry::Address(address), &arguments).without_proxy().run();
@@ -40,7 +40,7 @@ fn the_name_of_the_endpoint_does_not_exist() {
 }
 
 #[test]
-fn the_server_does_not_speak_tls() {
+fn a_server_that_does_not_speak_tls_causes_a_warning() {
     let server = FakeServer::new(Behaviour::NoTls);
     let finished = run(Telemetry::Address(&server.https_url()));
     insta::assert_snapshot!(reason(&finished, &server.https_url()), @"received corrupt message of type InvalidContentType");
@@ -115,7 +115,7 @@ fn an_endless_response_is_not_read() {
 }
 
 #[test]
-fn a_response_that_is_not_http_is_an_error() {
+fn a_response_that_is_not_http_causes_a_warning() {
     let server = FakeServer::new(Behaviour::Garbage);
     let finished = run(Telemetry::Server(&server));
     insta::assert_snapshot!(reason(&finished, &server.url()), @"invalid HTTP version parsed");

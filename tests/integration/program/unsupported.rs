@@ -1,5 +1,5 @@
 //! A valid configuration that this version cannot run: refused with status 3 before anything is joined or written, with all
-//! unsupported parts named. The telemetry event is sent nevertheless.
+//! unsupported parts named. The telemetry event is still sent.
 
 use super::fake_server::FakeServer;
 use super::fixture::{FAILING_START, Finished, Telemetry, tbot};

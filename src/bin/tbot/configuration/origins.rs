@@ -36,7 +36,7 @@ impl Configuration {
 
 impl OriginDescriber<'_> {
     /// Describes where a value of the effective configuration comes from, such as `tbot.yaml:4` or `flag --oneshot`. A
-    /// list may come from several places.
+    /// list may come from several sources.
     pub(crate) fn describe(&self, effective: &EffectiveConfig, pointer: &Pointer) -> String {
         let origins = effective.origins();
         let in_file = match origins.of(pointer) {
@@ -53,7 +53,7 @@ impl OriginDescriber<'_> {
         let line = self.positions.key(in_file).or_else(|| self.positions.value(in_file));
         let line = line.map(|span| format!("{name}:{}", span.start.line));
         let appended_by = origins.entry_sources(pointer).map(OverrideSource::to_string);
-        let places: Vec<String> = line.into_iter().chain(appended_by).collect();
-        if places.is_empty() { name.clone() } else { places.join(" and ") }
+        let sources: Vec<String> = line.into_iter().chain(appended_by).collect();
+        if sources.is_empty() { name.clone() } else { sources.join(" and ") }
     }
 }

@@ -57,7 +57,7 @@ pub(crate) fn render(configurations: &[Configuration], format: ReportFormat, col
 pub(crate) fn report_invalid(configuration: Configuration, cx: &mut Context<'_>) -> Result<(), Failure> {
     let report = render(&[configuration], ReportFormat::Human, cx.colour.stderr);
     cx.stdout.flush()?;
-    writeln!(cx.stderr, "{}\nerror: {}", report.text, report.summary)?;
+    writeln!(cx.stderr, "{}\nerror: invalid configuration: {}", report.text, report.summary)?;
     Err(Failure::Reported(ExitStatus::Invalid))
 }
 

@@ -1,4 +1,4 @@
-//! A service command and its flags, and how they are presented to clap. Knows no particular service.
+//! A service command and its flags, and how clap parses and displays them. Independent of particular services.
 
 use clap::{Arg, ArgAction, ArgGroup, Command};
 

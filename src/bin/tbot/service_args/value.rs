@@ -4,11 +4,11 @@ use serde_json::{Map, Value, json};
 
 use crate::destination_uri;
 
-/// The type of a flag's value, which decides what it becomes in the configuration.
+/// The type of a flag's value, which determines how it is converted.
 #[derive(Clone, Copy)]
 pub(super) enum FlagType {
     String,
-    /// A boolean: `--flag` turns it on, and this flag, hidden from the help, turns it off (`no-flag`).
+    /// A boolean. The flag sets it to true; the flag with this name, which is hidden from the help, sets it to false.
     Switch(&'static str),
     /// A destination in its short form.
     Destination,
@@ -25,7 +25,7 @@ impl FlagType {
     ///
     /// # Errors
     ///
-    /// Returns what is wrong with the value, without repeating it.
+    /// Returns a message that says what is wrong with the value and does not contain it.
     pub(super) fn parse(self, value: &str) -> Result<Value, String> {
         match self {
             Self::String | Self::Switch(_) => Ok(json!(value)),

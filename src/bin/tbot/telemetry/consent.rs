@@ -11,10 +11,10 @@ use crate::cli::GlobalArgs;
 use crate::context::parse_bool;
 use tbot::agent::Environment;
 
-/// Set to a true value, this variable says yes; set to anything else, it says no.
+/// This variable says yes if it is set to a true value, and no if it is set to anything else.
 const TELEPORT_ANONYMOUS_TELEMETRY: &str = "TELEPORT_ANONYMOUS_TELEMETRY";
 
-/// Set to anything but `0` or `false`, this variable says no (<https://consoledonottrack.com>).
+/// This variable says no if it is set to anything but `0` or `false` (<https://consoledonottrack.com>).
 const DO_NOT_TRACK: &str = "DO_NOT_TRACK";
 
 /// An input of the decision.

@@ -1,4 +1,4 @@
-//! Chooses the endpoint that receives the event, and the proxy to reach it. Pure: resolves no name and opens no socket.
+//! Chooses the endpoint that receives the event, and the proxy to reach it. Pure: neither resolves names nor opens sockets.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub(crate) struct TelemetryEndpoint {
     proxy: Option<HttpProxy>,
 }
 
-/// Why an address cannot be used. Contains the name of the variable, never the address, all of which may be secret.
+/// Why an address cannot be used. Names the variable but never the address, any part of which may be secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum EndpointError {
     #[error(transparent)]

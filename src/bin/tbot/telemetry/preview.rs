@@ -1,5 +1,5 @@
 //! `tbot telemetry preview`: shows the whole request that a start would send, and where each property of the event comes
-//! from. Opens no socket, and works while telemetry is off.
+//! from. Opens no socket, and works even if telemetry is off.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! The one telemetry request. It is built here both for the preview and for sending, so that the two cannot differ. Pure.
+//! Builds the telemetry request, both for the preview and for sending, so that the two cannot differ. Pure.
 
 use tbot::config::EffectiveConfig;
 use tbot::event::{self, BuildContext, BuildError, BuiltEvent, Rules};
@@ -28,7 +28,7 @@ pub(crate) enum RequestError {
     Endpoint(#[from] EndpointError),
     #[error(transparent)]
     Build(#[from] BuildError),
-    #[error("cannot serialise the event: {0}")]
+    #[error("cannot serialize the event: {0}")]
     Body(#[from] serde_json::Error),
 }
 

@@ -168,7 +168,7 @@ fn build_client(request: &TelemetryRequest, environment: &Environment) -> Result
     Ok(pin_localhost(builder).build()?)
 }
 
-/// Resolves `localhost` to this machine whatever a resolver says, because it may be reached without TLS.
+/// Resolves `localhost` to this machine, whatever a DNS resolver returns, because requests to it may be sent without TLS.
 fn pin_localhost(builder: ClientBuilder) -> ClientBuilder {
     let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
     builder.resolve_to_addrs("localhost", &loopback.map(|address| SocketAddr::new(address, 0)))

@@ -20,7 +20,7 @@ async fn join_as(cluster: &Cluster, name: &str) -> Bot {
     join(cluster, &token, Key::p256()).await
 }
 
-/// Whether `bot` can connect to the auth server and gets a reply.
+/// Whether `bot` can connect to the auth server and call it.
 async fn works(cluster: &Cluster, bot: &Bot) -> bool {
     match Grpc::connect(cluster, bot).await {
         Ok(mut grpc) => grpc.call::<PingResponse>(method::PING, &Empty {}).await.is_ok(),
@@ -38,16 +38,16 @@ async fn unknown_authorities_and_private_keys_are_refused() {
         (by_kind("jwt"), Code::Unimplemented),
         (with_key, Code::PermissionDenied),
     ] {
-        let reply = grpc.call::<GetCertAuthoritiesResponse>(method::GET_CERT_AUTHORITIES, &request).await;
-        assert_eq!(refusal(reply).code, code, "{request:?}");
+        let response = grpc.call::<GetCertAuthoritiesResponse>(method::GET_CERT_AUTHORITIES, &request).await;
+        assert_eq!(refusal(response).code, code, "{request:?}");
     }
     let elsewhere = GetCertAuthorityRequest {
         r#type: "host".to_owned(),
         domain: "elsewhere".to_owned(),
         include_key: false,
     };
-    let reply = grpc.call::<CertAuthority>(method::GET_CERT_AUTHORITY, &elsewhere).await;
-    assert_eq!(refusal(reply).code, Code::NotFound);
+    let response = grpc.call::<CertAuthority>(method::GET_CERT_AUTHORITY, &elsewhere).await;
+    assert_eq!(refusal(response).code, Code::NotFound);
 }
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn certificates_work_after_a_rotation_only_if_reissued_during_it() {
     assert!(works(&cluster, &early).await && works(&cluster, &late).await);
 
     cluster.rotate("host", Phase::UpdateServers).unwrap();
-    assert!(!works(&cluster, &early).await, "it does not trust the new server certificates");
+    assert!(!works(&cluster, &early).await, "the bot does not trust the new server certificates");
     cluster.rotate("user", Phase::UpdateServers).unwrap();
     for kind in ["host", "user"] {
         cluster.rotate(kind, Phase::Standby).unwrap();

@@ -97,7 +97,7 @@ pub(crate) fn ssh(line: &[u8]) -> Ssh {
     }
 }
 
-/// Returns the authorities in a reply, each with whether it is the issuer of the reply's X.509 certificate.
+/// Returns the authorities in a response, each with a flag that says whether it issued the response's X.509 certificate.
 pub(crate) fn authorities(certs: &Certs) -> Vec<(bool, X509)> {
     let issuer = parse(&certs.tls).tbs_certificate.issuer.to_der().unwrap();
     let one = |pem: &Vec<u8>| {
@@ -107,7 +107,7 @@ pub(crate) fn authorities(certs: &Certs) -> Vec<(bool, X509)> {
     certs.tls_ca_certs.iter().map(one).collect()
 }
 
-/// Returns for each SSH authority in a reply whether it signed the reply's SSH certificate.
+/// Returns, for each SSH authority in a response, whether it signed the response's SSH certificate.
 pub(crate) fn ssh_signers(certs: &Certs) -> Vec<bool> {
     let line = std::str::from_utf8(&certs.ssh).unwrap();
     let certificate = SshCertificate::from_openssh(line.trim()).unwrap();

@@ -1,4 +1,4 @@
-//! A client with real TLS. It trusts the web CA only, and after a join the authorities that the join returned.
+//! A client with real TLS. Before a join it trusts only the web CA, and after it the authorities that the join returned.
 
 use std::sync::Arc;
 

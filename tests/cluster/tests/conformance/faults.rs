@@ -52,14 +52,14 @@ async fn a_scripted_failure_affects_one_call_and_changes_nothing() {
 async fn a_held_call_waits_until_it_is_released() {
     let (cluster, _, mut grpc) = join_robot().await;
     let mut held = cluster.hold_next(method::PING);
-    let mut reply = std::pin::pin!(ping(&mut grpc));
+    let mut response = std::pin::pin!(ping(&mut grpc));
     tokio::select! {
-        early = &mut reply => panic!("a held call must not complete: {early:?}"),
+        early = &mut response => panic!("a held call must not complete: {early:?}"),
         () = held.arrived() => {}
     }
     assert_eq!(cluster.requests().last().unwrap().outcome, Outcome::Pending);
     held.release();
-    reply.await.unwrap();
+    response.await.unwrap();
 }
 
 #[tokio::test]
@@ -79,15 +79,15 @@ async fn a_client_that_disconnects_cancels_a_held_call() {
 }
 
 #[tokio::test]
-async fn a_dropped_reply_does_not_undo_the_call() {
+async fn a_dropped_response_does_not_undo_the_call() {
     let (cluster, bot, mut grpc) = join_robot().await;
-    cluster.drop_next_reply(method::PING);
+    cluster.drop_next_response(method::PING);
     assert_eq!(ping(&mut grpc).await.unwrap_err().code(), Code::Unavailable);
-    assert_eq!(cluster.requests().last().unwrap().outcome, Outcome::ReplyDropped);
+    assert_eq!(cluster.requests().last().unwrap().outcome, Outcome::ResponseDropped);
     ping(&mut Grpc::connect(&cluster, &bot).await.unwrap()).await.unwrap();
 
     let token = cluster.add_bot("unlucky", &["access"]).unwrap();
-    cluster.drop_next_reply(method::JOIN);
+    cluster.drop_next_response(method::JOIN);
     let request = http::Request::post("/webapi/host/credentials").header("content-type", "application/json");
     let body = join_body(&token, &Key::p256()).to_string().into();
     assert!(client::web(&cluster, request.body(body).unwrap()).await.is_err());

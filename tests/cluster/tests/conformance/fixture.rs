@@ -1,4 +1,4 @@
-//! Clusters with a frozen clock, the requests of a bot and the refusals that it gets.
+//! Clusters with a frozen clock, the requests of a bot, and the refusals that it receives.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -62,7 +62,7 @@ impl Fixture {
         output_request(USER, "access", key, self.clock.now())
     }
 
-    /// Returns the bot with certificates of its role instead of its own.
+    /// Returns the bot with the certificates of an output, which have the role `access`.
     pub(crate) async fn impersonate(&self) -> Bot {
         let key = Key::p256();
         let request = self.output(&key);
@@ -90,7 +90,7 @@ pub(crate) fn output_request(user: &str, role: &str, key: &Key, now: SystemTime)
 /// Requests the certificates of an output, and returns a client that uses them.
 pub(crate) async fn impersonate(cluster: &Cluster, bot: &Bot, key: Key, request: &UserCertsRequest) -> Bot {
     let mut certs = Grpc::connect(cluster, bot).await.unwrap().user_certs(request).await.unwrap();
-    // Replies for outputs do not include the host CA.
+    // Responses for outputs do not include the host CA.
     certs.tls_ca_certs.clone_from(&bot.certs.tls_ca_certs);
     Bot { key, certs }
 }
@@ -108,7 +108,7 @@ impl std::fmt::Display for Refusal {
     }
 }
 
-/// Returns the refusal of a call that must not succeed.
+/// Returns the refusal of a call. Fails the test if the call succeeded.
 pub(crate) fn refusal<T>(result: Result<T, tonic::Status>) -> Refusal {
     let status = result.err().expect("the call must be refused");
     Refusal { code: status.code(), message: status.message().to_owned() }

@@ -130,7 +130,7 @@ async fn an_output_reads_its_roles_but_cannot_request_certificates() {
     let request = fixture.output(&key);
     let certs = fixture.grpc.user_certs(&request).await.unwrap();
     let mut output = Bot { key, certs };
-    // The reply contains only the user CA. The host CA is known from the join.
+    // The response contains only the user CA. The host CA is known from the join.
     assert_eq!(output.certs.tls_ca_certs.len(), 1);
     let ca: ClusterCaCert = fixture.grpc.call(method::GET_CLUSTER_CA_CERT, &Empty {}).await.unwrap();
     output.certs.tls_ca_certs.push(ca.tls_ca);

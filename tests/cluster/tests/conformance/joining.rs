@@ -1,4 +1,4 @@
-//! Who may join, how often, and what a join request must contain.
+//! The rules for joining: which tokens are accepted and how often, and what a join request must contain.
 
 use http::{Request, StatusCode};
 use serde_json::json;

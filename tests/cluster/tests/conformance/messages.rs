@@ -1,5 +1,5 @@
-//! Decodes every recorded message with our declarations and encodes it again. The result must be the same except for
-//! the undeclared fields, which are listed here.
+//! Decodes every recorded message with our declarations and encodes it again. The result must be the same, except for the
+//! fields that we do not declare, which are listed here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -89,8 +89,8 @@ const SESSION: FieldPaths = FieldPaths {
     undeclared: &["1.5.2", "1.5.3", "1.5.4", "1.5.5", "1.5.6", "1.5.8"],
 };
 
-/// Returns the fields of the reply to `method`.
-pub(crate) fn reply_fields(method: &str) -> FieldPaths {
+/// Returns the fields of the response to `method`.
+pub(crate) fn response_fields(method: &str) -> FieldPaths {
     match method {
         method::PING => PING,
         method::GET_ROLE => ROLE,
@@ -106,31 +106,33 @@ fn reencode<M: Message + Default>(bytes: &[u8]) -> Vec<u8> {
     M::decode(bytes).unwrap().encode_to_vec()
 }
 
-/// Reencodes a request and reply of `method`, and returns them with the fields of the request. `None` if the cluster
+/// Reencodes a request and response of `method`, and returns them with the fields of the request. `None` if the cluster
 /// does not serve the method.
-fn reencode_call(method: &str, request: &[u8], reply: &[u8]) -> Option<(FieldPaths, Vec<u8>, Vec<u8>)> {
+fn reencode_call(method: &str, request: &[u8], response: &[u8]) -> Option<(FieldPaths, Vec<u8>, Vec<u8>)> {
     Some(match method {
-        method::PING => (FLAT, reencode::<Empty>(request), reencode::<PingResponse>(reply)),
+        method::PING => (FLAT, reencode::<Empty>(request), reencode::<PingResponse>(response)),
         method::GENERATE_USER_CERTS => {
-            (CERTS_REQUEST, reencode::<UserCertsRequest>(request), reencode::<Certs>(reply))
+            (CERTS_REQUEST, reencode::<UserCertsRequest>(request), reencode::<Certs>(response))
         }
-        method::GET_CLUSTER_CA_CERT => (FLAT, reencode::<Empty>(request), reencode::<ClusterCaCert>(reply)),
-        method::GET_ROLE => (FLAT, reencode::<GetRoleRequest>(request), reencode::<RoleV6>(reply)),
+        method::GET_CLUSTER_CA_CERT => {
+            (FLAT, reencode::<Empty>(request), reencode::<ClusterCaCert>(response))
+        }
+        method::GET_ROLE => (FLAT, reencode::<GetRoleRequest>(request), reencode::<RoleV6>(response)),
         method::GET_CERT_AUTHORITIES => (
             FLAT,
             reencode::<GetCertAuthoritiesRequest>(request),
-            reencode::<GetCertAuthoritiesResponse>(reply),
+            reencode::<GetCertAuthoritiesResponse>(response),
         ),
         method::GET_CERT_AUTHORITY => {
-            (FLAT, reencode::<GetCertAuthorityRequest>(request), reencode::<CertAuthority>(reply))
+            (FLAT, reencode::<GetCertAuthorityRequest>(request), reencode::<CertAuthority>(response))
         }
         method::LIST_RESOURCES => (
             LIST_REQUEST,
             reencode::<ListResourcesRequest>(request),
-            reencode::<ListResourcesResponse>(reply),
+            reencode::<ListResourcesResponse>(response),
         ),
         method::CREATE_APP_SESSION => {
-            (FLAT, reencode::<CreateAppSessionRequest>(request), reencode::<AppSessionReply>(reply))
+            (FLAT, reencode::<CreateAppSessionRequest>(request), reencode::<AppSessionReply>(response))
         }
         _ => return None,
     })
@@ -154,8 +156,9 @@ fn recorded_messages_survive_decoding_and_encoding() {
     let mut lost: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     for call in all_calls().iter().filter(|call| !call.method.starts_with("POST ")) {
-        let (request, reply) = (call.request_bytes(), call.response_bytes());
-        let Some((request_fields, our_request, our_reply)) = reencode_call(&call.method, &request, &reply)
+        let (request, response) = (call.request_bytes(), call.response_bytes());
+        let Some((request_fields, our_request, our_response)) =
+            reencode_call(&call.method, &request, &response)
         else {
             panic!("{} is recorded but not served", call.method);
         };
@@ -163,18 +166,18 @@ fn recorded_messages_survive_decoding_and_encoding() {
         let mut lost_request = BTreeSet::new();
         compare(&call.method, &request, &our_request, &request_fields, &mut lost_request);
         assert!(lost_request.is_empty(), "{} loses {lost_request:?} in its request", call.method);
-        let fields = reply_fields(&call.method);
-        compare(&call.method, &reply, &our_reply, &fields, lost);
+        let fields = response_fields(&call.method);
+        compare(&call.method, &response, &our_response, &fields, lost);
         // Apart from undeclared fields, the encoding is identical to the server's.
         let undeclared = fields.undeclared.iter().map(|path| (*path).to_owned()).collect();
-        let declared = MessageTree::parse(&reply, fields.messages).without(&undeclared);
-        assert_eq!(our_reply, declared.encode(), "{}", call.method);
+        let declared = MessageTree::parse(&response, fields.messages).without(&undeclared);
+        assert_eq!(our_response, declared.encode(), "{}", call.method);
         seen.insert(call.method.clone());
     }
     assert_eq!(seen.len(), 8, "every served method must be recorded: {seen:?}");
     for (method, lost) in lost {
         let undeclared: BTreeSet<String> =
-            reply_fields(&method).undeclared.iter().map(|path| (*path).to_owned()).collect();
+            response_fields(&method).undeclared.iter().map(|path| (*path).to_owned()).collect();
         assert_eq!(lost, undeclared, "{method}: the list of undeclared fields must be exact");
     }
 }

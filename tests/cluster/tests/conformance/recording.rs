@@ -83,7 +83,7 @@ pub(crate) fn join_certs(response: &Value) -> Certs {
     }
 }
 
-/// The bot's certificates in the replies of the join and the renewal.
+/// The bot's certificates in the responses of the join and the renewal.
 pub(crate) struct RecordedCerts {
     pub(crate) joined: Certs,
     pub(crate) renewed: Certs,

@@ -1,5 +1,5 @@
-//! Replays the recorded agent's calls against our cluster with real TLS. The replies must match the recorded ones in
-//! their fields, certificates, authorities, refusals and JSON.
+//! Replays the recorded agent's calls against the development cluster with real TLS. The responses must match the recorded
+//! ones in their fields, certificates, authorities, refusals and JSON.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::certificates::{authorities, ssh, ssh_signers, x509};
 use crate::client::{self, Bot, Grpc, Key};
 use crate::fixture::{self, HOUR, frozen_clock};
 use crate::message_tree::MessageTree;
-use crate::messages::reply_fields;
+use crate::messages::response_fields;
 use crate::recording::{self, calls};
 
 /// Starts a cluster with the resources and the bot of the recorded one, and returns the bot's token.
@@ -27,7 +27,7 @@ async fn recorded_cluster(clock: Clock) -> (Cluster, String) {
     (cluster, token)
 }
 
-/// Asserts that the certificates of a reply match the recorded ones, except for keys and times.
+/// Asserts that the certificates of a response match the recorded ones, except for keys and times.
 fn assert_certs_match(what: &str, recorded: &Certs, ours: &Certs) {
     assert_eq!(x509(&ours.tls), x509(&recorded.tls), "{what}: X.509");
     assert_eq!(ssh(&ours.ssh), ssh(&recorded.ssh), "{what}: SSH");
@@ -37,7 +37,7 @@ fn assert_certs_match(what: &str, recorded: &Certs, ours: &Certs) {
 
 /// Replays the join, the calls of the first start, the renewal and the calls of the second start.
 #[tokio::test]
-async fn replies_match_the_recorded_starts() {
+async fn responses_match_the_recorded_starts() {
     let clock = frozen_clock();
     let (cluster, token) = recorded_cluster(clock.clone()).await;
     let recorded = recording::certs();
@@ -50,10 +50,10 @@ async fn replies_match_the_recorded_starts() {
     let (status, headers, text) = client::post_join(&cluster, &body).await;
     assert_eq!(status, 200, "{text}");
     assert_eq!(headers["content-type"], "application/json");
-    let reply: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(shape(&reply), shape(&first[0].response), "join");
+    let response: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(shape(&response), shape(&first[0].response), "join");
     // The recorded public key was sent, so the recorded private key belongs to the certificates.
-    let mut bot = Bot { key: Key::recorded_rsa(), certs: recording::join_certs(&reply) };
+    let mut bot = Bot { key: Key::recorded_rsa(), certs: recording::join_certs(&response) };
     assert_certs_match("join", &recorded.joined, &bot.certs);
     assert_eq!(cluster.generation("robot3"), Some(1));
 
@@ -85,14 +85,14 @@ async fn replay(cluster: &Cluster, clock: &Clock, bot: &mut Bot, name: &str) {
         // Only impersonated roles can list resources, not the bot's own role.
         let needs_role = [method::LIST_RESOURCES, method::CREATE_APP_SESSION].contains(&call.method.as_str());
         let grpc_of_call = if needs_role { &mut output_grpc } else { &mut grpc };
-        let reply = grpc_of_call.raw(&call.method, &message).await.unwrap();
-        let fields = reply_fields(&call.method);
+        let response = grpc_of_call.raw(&call.method, &message).await.unwrap();
+        let fields = response_fields(&call.method);
         let undeclared = fields.undeclared.iter().map(|path| (*path).to_owned()).collect();
         let recorded_paths =
             MessageTree::parse(&call.response_bytes(), fields.messages).without(&undeclared).paths();
-        assert_eq!(MessageTree::parse(&reply, fields.messages).paths(), recorded_paths, "{}", call.method);
+        assert_eq!(MessageTree::parse(&response, fields.messages).paths(), recorded_paths, "{}", call.method);
         if call.method == method::GENERATE_USER_CERTS {
-            let certs = Certs::decode(reply).unwrap();
+            let certs = Certs::decode(response).unwrap();
             if UserCertsRequest::decode(message.as_slice()).unwrap().use_role_requests {
                 assert_certs_match(
                     "output",

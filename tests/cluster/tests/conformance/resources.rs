@@ -24,12 +24,12 @@ async fn list_databases(
     request: &ListResourcesRequest,
 ) -> Result<Vec<String>, tonic::Status> {
     let mut grpc = Grpc::connect(&fixture.cluster, client).await.unwrap();
-    let reply: ListResourcesResponse = grpc.call(method::LIST_RESOURCES, request).await?;
+    let response: ListResourcesResponse = grpc.call(method::LIST_RESOURCES, request).await?;
     let name = |resource: PaginatedResource| {
         let database = resource.database_server?.spec?.database?;
         Some(database.metadata?.name)
     };
-    Ok(reply.resources.into_iter().filter_map(name).collect())
+    Ok(response.resources.into_iter().filter_map(name).collect())
 }
 
 fn databases(predicate: &str) -> ListResourcesRequest {

@@ -77,8 +77,8 @@ async fn a_client_version_must_be_semver() {
 #[tokio::test]
 async fn unknown_methods_are_unimplemented_and_logged() {
     let Fixture { cluster, mut grpc, .. } = Fixture::new().await;
-    let reply = grpc.call::<Empty>("/proto.AuthService/GetUser", &Empty {}).await;
-    assert_eq!(refusal(reply).code, Code::Unimplemented);
+    let response = grpc.call::<Empty>("/proto.AuthService/GetUser", &Empty {}).await;
+    assert_eq!(refusal(response).code, Code::Unimplemented);
     assert_eq!(cluster.requests().last().unwrap().method, "/proto.AuthService/GetUser");
 }
 

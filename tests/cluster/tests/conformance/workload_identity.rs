@@ -1,4 +1,4 @@
-//! Workload identities: who may use them, which requests are refused, and what is issued.
+//! Workload identities: the permissions that they need, which requests are refused, and what is issued.
 
 use std::time::UNIX_EPOCH;
 
@@ -51,9 +51,9 @@ impl WorkloadFixture {
     }
 
     async fn issue(&mut self, request: &IssueWorkloadIdentityRequest) -> Result<Credential, Status> {
-        let reply =
+        let response =
             self.call::<IssueWorkloadIdentityResponse>(method::ISSUE_WORKLOAD_IDENTITY, request).await?;
-        Ok(reply.credential.unwrap())
+        Ok(response.credential.unwrap())
     }
 
     /// Returns the names of the workload identities with these labels.
@@ -68,8 +68,8 @@ impl WorkloadFixture {
             ..IssueWorkloadIdentitiesRequest::default()
         };
         let method = method::ISSUE_WORKLOAD_IDENTITIES;
-        let reply = self.call::<IssueWorkloadIdentitiesResponse>(method, &request).await?;
-        Ok(reply.credentials.into_iter().map(|credential| credential.workload_identity_name).collect())
+        let response = self.call::<IssueWorkloadIdentitiesResponse>(method, &request).await?;
+        Ok(response.credentials.into_iter().map(|credential| credential.workload_identity_name).collect())
     }
 
     async fn call<R: Message + Default>(

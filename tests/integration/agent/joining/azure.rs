@@ -12,7 +12,7 @@ use url::Url;
 use super::super::certificate::assert_not_renewable;
 use super::super::errors::{attestation_error, join_error};
 use super::super::fixture::{BOT, HOUR, wait_until};
-use super::super::http_endpoint::{HttpEndpoint, HttpRequest, Reply};
+use super::super::http_endpoint::{HttpEndpoint, HttpRequest, ScriptedResponse};
 use super::{AUDIENCE, DelegatedJoin, ErrorCheck};
 
 /// The variable that names the metadata service.
@@ -33,7 +33,7 @@ impl AzureVm {
         Self::with_responses(|_, response| response).await
     }
 
-    /// Returns a machine whose metadata service responds with what `replace` makes of the correct status and body.
+    /// Returns a machine whose metadata service passes the correct status and body through `replace`.
     async fn with_responses(
         replace: impl Fn(&HttpRequest, (u16, String)) -> (u16, String) + Send + Sync + 'static,
     ) -> Self {
@@ -43,7 +43,7 @@ impl AzureVm {
         let expires = join.fixture.clock.now() + HOUR;
         let access_token = machine.access_token(expires).unwrap();
         let served_token = access_token.clone();
-        let metadata = HttpEndpoint::start(Reply::from_fn(move |request| {
+        let metadata = HttpEndpoint::start(ScriptedResponse::from_fn(move |request| {
             let query = query(request);
             let path = request.target.split('?').next().unwrap();
             let response = match path {
@@ -65,7 +65,7 @@ impl AzureVm {
         Self { join, metadata, access_token }
     }
 
-    /// Returns a machine whose attested document is what `document` makes of the request and the correct document.
+    /// Returns a machine whose metadata service passes the correct attested document through `document`.
     async fn with_document(
         document: impl Fn(&HttpRequest, String) -> String + Send + Sync + 'static,
     ) -> Self {
@@ -104,7 +104,7 @@ async fn each_join_presents_an_access_token_and_a_document_for_its_challenge() {
     vm.run(json!({ "client_id": "an-identity" })).await.unwrap();
     assert!(vm.join.has_written_output() && vm.join.joins().is_empty(), "joined through the web API");
     assert_not_renewable(&vm.join.fixture.storage().join("tlscert"));
-    assert!(!vm.join.fixture.has_renewal_note());
+    assert!(!vm.join.fixture.has_renewal_marker());
 
     let tokens = vm.queries(ACCESS_TOKEN);
     assert!(tokens.iter().all(|query| query["resource"] == "https://management.azure.com/"));

@@ -32,7 +32,7 @@ async fn a_stream_that_ends_early_or_has_an_unusable_challenge_is_reported() {
         (challenge(&"a".repeat(129)), malformed, false),
     ];
     let mut messages = Vec::new();
-    for (fault, is_expected, is_answered) in cases {
+    for (fault, is_expected, is_signed) in cases {
         join.fixture.cluster.break_next_stream(method::REGISTER_USING_IAM, fault);
         let error = join.run(join.config("iam", json!({})), &VARIABLES).await.unwrap_err();
         let error = first_join_error(error);
@@ -40,7 +40,7 @@ async fn a_stream_that_ends_early_or_has_an_unusable_challenge_is_reported() {
         let message = error.to_string();
         assert!(SECRETS.iter().all(|secret| !message.contains(secret)), "{message}");
         let calls = join.fixture.cluster.requests();
-        assert_eq!(!calls.last().unwrap().request.is_empty(), is_answered, "{message}");
+        assert_eq!(!calls.last().unwrap().request.is_empty(), is_signed, "{message}");
         messages.push(message);
     }
     insta::assert_snapshot!(messages.join("\n"));
@@ -56,7 +56,7 @@ async fn a_message_over_the_size_limit_is_not_read() {
     let JoinError::ChallengeRefused { code, message, .. } = first_join_error(error) else {
         panic!("another error")
     };
-    // tonic's code and words for a message over its limit.
+    // The code and wording of tonic for a message over its limit.
     assert_eq!(code, Code::OutOfRange);
     assert!(message.contains("message length too large") && message.len() < 200, "{message}");
 }
@@ -112,7 +112,7 @@ async fn each_code_of_a_refusal_has_its_hint_and_is_not_retried() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_agent_survives_failed_exchanges_and_joins_again_at_each_renewal() {
     let join = cluster_with_aws_token().await;
-    join.fixture.cluster.drop_next_reply(method::REGISTER_USING_IAM);
+    join.fixture.cluster.drop_next_response(method::REGISTER_USING_IAM);
     join.fixture.cluster.fail_next(method::REGISTER_USING_IAM, Code::Unavailable, "auth is unavailable");
     join.fixture.cluster.break_next_stream(method::REGISTER_USING_IAM, StreamFault::EndWithoutCertificates);
     let mut config = join.config("iam", json!({}));

@@ -1,4 +1,4 @@
-//! The join method `iam`: the sources of AWS credentials and of a region, and joins with requests signed with them.
+//! The join method `iam`: where AWS credentials and the region come from, and joins with requests that they sign.
 
 use std::time::SystemTime;
 
@@ -9,7 +9,7 @@ use tbot_cluster::{AwsUser, method};
 
 use super::super::certificate::assert_not_renewable;
 use super::super::fixture::{BOT, read};
-use super::super::http_endpoint::{HttpEndpoint, HttpRequest, Reply};
+use super::super::http_endpoint::{HttpEndpoint, HttpRequest, ScriptedResponse};
 use super::{AUDIENCE, DelegatedJoin};
 
 pub(super) const ACCESS_KEY_ID: (&str, &str) = ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE");
@@ -86,7 +86,7 @@ async fn each_run_joins_with_the_credentials_in_the_environment() {
         join.run(config.clone(), &VARIABLES).await.unwrap();
         keys.push(read(&join.fixture.storage().join("key")));
         assert_not_renewable(&join.fixture.storage().join("tlscert"));
-        assert!(!join.fixture.has_renewal_note());
+        assert!(!join.fixture.has_renewal_marker());
     }
     assert_ne!(keys[0], keys[1]);
     assert!(join.has_written_output() && join.joins().is_empty(), "joined through the web API");
@@ -123,7 +123,7 @@ async fn a_users_credentials_have_no_session_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ec2_instance_provides_credentials_of_its_role_and_its_region() {
     let join = cluster_with_aws_token().await;
-    let ec2 = HttpEndpoint::start(Reply::from_fn(ec2));
+    let ec2 = HttpEndpoint::start(ScriptedResponse::from_fn(ec2));
     let url = ec2.url("");
     let metadata = (EC2_URL, url.as_str());
     let targets_from = |first: usize| -> Vec<String> {
@@ -149,7 +149,7 @@ async fn an_ec2_instance_provides_credentials_of_its_role_and_its_region() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_containers_authorization_token_is_sent_to_its_credentials_endpoint() {
     let join = cluster_with_aws_token().await;
-    let endpoint = HttpEndpoint::start(Reply::Fixed(200, credentials_document()));
+    let endpoint = HttpEndpoint::start(ScriptedResponse::Fixed(200, credentials_document()));
     let (url, file) = (endpoint.url("/v1/credentials"), join.fixture.path("token"));
     std::fs::write(&file, "hunter2-file\n").unwrap();
     let full = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", url.as_str());
@@ -176,7 +176,7 @@ async fn a_pod_assumes_its_role_with_its_web_identity_token() {
     });
     let response = json!({ "AssumeRoleWithWebIdentityResponse":
         { "AssumeRoleWithWebIdentityResult": { "Credentials": credentials } } });
-    let sts = HttpEndpoint::start(Reply::Fixed(200, response.to_string()));
+    let sts = HttpEndpoint::start(ScriptedResponse::Fixed(200, response.to_string()));
     let (url, file) = (sts.url("/"), join.fixture.path("jwt"));
     let variables = [
         ("AWS_WEB_IDENTITY_TOKEN_FILE", file.to_str().unwrap()),
@@ -209,7 +209,7 @@ async fn a_pod_assumes_its_role_with_its_web_identity_token() {
     );
     assert_eq!(join_requests(&join).len(), 1);
 
-    sts.set_reply(Reply::Fixed(403, "hunter2".to_owned()));
+    sts.set_response(ScriptedResponse::Fixed(403, "hunter2".to_owned()));
     let error = join.attestation_error(join.config("iam", json!({})), &variables).await;
     let AttestationError::Refused { status, hint, .. } = &error else { panic!("{error:?}") };
     assert!(status.as_u16() == 403 && hint.contains("AWS_ROLE_ARN"), "{error:?}");

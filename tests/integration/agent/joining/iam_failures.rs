@@ -6,7 +6,7 @@ use tbot_cluster::Code;
 
 use super::super::errors::join_error;
 use super::super::fixture::BOT;
-use super::super::http_endpoint::{HttpEndpoint, Reply};
+use super::super::http_endpoint::{HttpEndpoint, ScriptedResponse};
 use super::iam::{
     ACCESS_KEY_ID, EC2_CREDENTIALS, EC2_REGION, EC2_ROLES, EC2_TOKEN, EC2_URL, NO_EC2, REGION, ROLE,
     SECRET_ACCESS_KEY, SESSION_TOKEN, VARIABLES, cluster_with_aws_token, ec2, user,
@@ -87,7 +87,7 @@ async fn unusable_responses_of_ec2_are_reported_without_their_content() {
         (EC2_REGION, 404, "hunter2", refused),
         (EC2_REGION, 200, "hunter2.example/", malformed),
     ] {
-        let endpoint = HttpEndpoint::start(Reply::from_fn(move |request| {
+        let endpoint = HttpEndpoint::start(ScriptedResponse::from_fn(move |request| {
             if request.target == target { (status, body.to_owned()) } else { ec2(request) }
         }));
         let variables = [(EC2_URL, &*endpoint.url(""))];
@@ -104,7 +104,7 @@ async fn unusable_responses_of_ec2_are_reported_without_their_content() {
     assert!(join.fixture.cluster.requests().is_empty());
 }
 
-/// Returns the rendering of a join that the cluster declined because it did not accept what was presented.
+/// Returns the message of a join that the cluster refused because it did not accept the signed request or the token.
 fn declined(error: AgentError) -> String {
     let (_, error) = join_error(error);
     assert!(matches!(error, JoinError::ChallengeRefused { code: Code::PermissionDenied, .. }), "{error:?}");

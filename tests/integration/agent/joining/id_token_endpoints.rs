@@ -5,7 +5,7 @@ use tbot::agent::{AgentError, AttestationError};
 
 use super::super::errors::attestation_error;
 use super::super::fixture::{RunningAgent, wait_until};
-use super::super::http_endpoint::{HttpEndpoint, Reply};
+use super::super::http_endpoint::{HttpEndpoint, ScriptedResponse};
 use super::{AUDIENCE, DelegatedJoin, ErrorCheck};
 
 /// A join method whose ID token comes from an endpoint.
@@ -66,7 +66,7 @@ impl Method {
 async fn join_once(method: &Method, audience: &'static str) -> HttpEndpoint {
     let join = DelegatedJoin::new(audience).await;
     let id_token = join.id_token();
-    let endpoint = HttpEndpoint::start(Reply::Fixed(200, (method.response)(&id_token)));
+    let endpoint = HttpEndpoint::start(ScriptedResponse::Fixed(200, (method.response)(&id_token)));
     method.run(&join, &endpoint).await.unwrap();
     assert_eq!(join.presented_id_tokens(), [id_token]);
     endpoint
@@ -111,7 +111,7 @@ async fn azure_devops_issues_an_id_token_for_a_post_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_variable_is_reported_with_what_the_job_needs() {
     let join = DelegatedJoin::new(AUDIENCE).await;
-    let endpoint = HttpEndpoint::start(Reply::Never);
+    let endpoint = HttpEndpoint::start(ScriptedResponse::Never);
     for (method, setting) in [
         (GITHUB, "`permissions: id-token: write`"),
         (AZURE_DEVOPS, "`env: SYSTEM_ACCESSTOKEN: $(System.AccessToken)`"),
@@ -134,7 +134,7 @@ async fn a_response_without_an_id_token_is_reported_without_its_content() {
     let join = DelegatedJoin::new(AUDIENCE).await;
     let refused: ErrorCheck = |error| matches!(error, AttestationError::Refused { .. });
     let malformed: ErrorCheck = |error| matches!(error, AttestationError::Malformed { .. });
-    let no_answer: ErrorCheck = |error| matches!(error, AttestationError::NoResponse { .. });
+    let no_response: ErrorCheck = |error| matches!(error, AttestationError::NoResponse { .. });
     let mut messages = Vec::new();
     for (status, body, is_expected) in [
         (401, "hunter2", refused),
@@ -144,10 +144,10 @@ async fn a_response_without_an_id_token_is_reported_without_its_content() {
         (200, "<html>hunter2</html>", malformed),
         (200, r#"{"value": 7, "oidcToken": ["hunter2"]}"#, malformed),
         (200, r#"{"value": "hunter2", "oidcToken": "hunter2"}"#, malformed),
-        (200, &"x".repeat(5 << 20), no_answer),
+        (200, &"x".repeat(5 << 20), no_response),
     ] {
         for method in [GITHUB, GCP, AZURE_DEVOPS] {
-            let endpoint = HttpEndpoint::start(Reply::Fixed(status, body.to_owned()));
+            let endpoint = HttpEndpoint::start(ScriptedResponse::Fixed(status, body.to_owned()));
             let (_, error) = attestation_error(method.run(&join, &endpoint).await.unwrap_err());
             assert!(is_expected(&error), "{}: {error:?}", method.name);
             if let AttestationError::Refused { status: reported, .. } = &error {
@@ -197,7 +197,7 @@ async fn no_request_is_sent_in_clear_text_to_another_machine() {
 async fn an_endpoint_that_never_responds_runs_into_a_timeout() {
     let join = DelegatedJoin::new(AUDIENCE).await;
     for method in [GITHUB, GCP, AZURE_DEVOPS] {
-        let endpoint = HttpEndpoint::start(Reply::Never);
+        let endpoint = HttpEndpoint::start(ScriptedResponse::Never);
         let start = tokio::time::Instant::now();
         let (_, error) = attestation_error(method.run(&join, &endpoint).await.unwrap_err());
         let waited = start.elapsed().as_secs();
@@ -211,10 +211,10 @@ async fn an_endpoint_that_never_responds_runs_into_a_timeout() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_agent_retries_after_an_outage_of_the_endpoint() {
     let join = DelegatedJoin::new(AUDIENCE).await;
-    let endpoint = HttpEndpoint::start(Reply::Fixed(503, String::new()));
+    let endpoint = HttpEndpoint::start(ScriptedResponse::Fixed(503, String::new()));
     let running = GITHUB.start(&join, &endpoint);
     wait_until("a request has failed", || !endpoint.requests().is_empty()).await;
-    endpoint.set_reply(Reply::Fixed(200, (GITHUB.response)(&join.id_token())));
+    endpoint.set_response(ScriptedResponse::Fixed(200, (GITHUB.response)(&join.id_token())));
     wait_until("the output is written", || join.has_written_output()).await;
     running.stop().await.unwrap();
 }
@@ -222,7 +222,7 @@ async fn a_running_agent_retries_after_an_outage_of_the_endpoint() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_ends_if_the_endpoint_refuses_its_first_request() {
     let join = DelegatedJoin::new(AUDIENCE).await;
-    let endpoint = HttpEndpoint::start(Reply::Fixed(403, String::new()));
+    let endpoint = HttpEndpoint::start(ScriptedResponse::Fixed(403, String::new()));
     let (_, error) = attestation_error(GITHUB.start(&join, &endpoint).wait().await.unwrap_err());
     let AttestationError::Refused { status, hint, .. } = &error else { panic!("{error:?}") };
     assert_eq!(status.as_u16(), 403);
@@ -233,7 +233,7 @@ async fn an_agent_ends_if_the_endpoint_refuses_its_first_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn https_requests_are_tunnelled_through_the_environments_http_proxy() {
     let join = DelegatedJoin::new(AUDIENCE).await;
-    let proxy = HttpEndpoint::start(Reply::Fixed(407, String::new()));
+    let proxy = HttpEndpoint::start(ScriptedResponse::Fixed(407, String::new()));
     let variables = [
         ("HTTPS_PROXY", &*proxy.url("")),
         ("ACTIONS_ID_TOKEN_REQUEST_URL", "https://ci.example.test/hunter2"),
@@ -253,7 +253,7 @@ async fn https_requests_are_tunnelled_through_the_environments_http_proxy() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shutdown_does_not_wait_for_an_id_token() {
     let join = DelegatedJoin::new(AUDIENCE).await;
-    let endpoint = HttpEndpoint::start(Reply::Never);
+    let endpoint = HttpEndpoint::start(ScriptedResponse::Never);
     let running = GCP.start(&join, &endpoint);
     wait_until("the metadata server has a request", || !endpoint.requests().is_empty()).await;
     running.stop().await.unwrap();

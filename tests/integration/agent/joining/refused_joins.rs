@@ -65,7 +65,7 @@ async fn a_missing_token_name_is_refused_before_the_cluster_is_contacted() {
     assert!(join.fixture.cluster.requests().is_empty() && !join.fixture.storage().exists());
 }
 
-/// The hint for a join token that works once would be wrong here.
+/// The hint for a single-use join token would be wrong here.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_token_name_is_not_reported_as_a_used_token() {
     let join = DelegatedJoin::new("dev.test").await;

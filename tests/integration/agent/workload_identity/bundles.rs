@@ -63,9 +63,11 @@ async fn an_unusable_federated_bundle_is_omitted_with_a_warning() {
     let mut output = x509_output(&fixture, &by_name());
     output["include_federated_trust_bundles"] = json!(true);
     fixture.run_oneshot(fixture.config("20m", &[output])).await.unwrap();
-    let [warning] = &log.events(|event| event.level == Level::WARN)[..] else { panic!("{}", log.story()) };
+    let [warning] = &log.events(|event| event.level == Level::WARN)[..] else {
+        panic!("{}", log.transcript())
+    };
     assert_eq!(warning.field("trust_domain"), Some("\"broken.test\""));
-    assert!(!log.text().contains("hunter2"), "{}", log.story());
+    assert!(!log.text().contains("hunter2"), "{}", log.transcript());
 }
 
 /// The type of authority `app_client` exists from version 19 on. Older clusters cause one warning.
@@ -84,8 +86,12 @@ async fn the_bundle_includes_the_clients_of_applications_if_the_cluster_has_them
         }
         assert_eq!(certificates(&read(&fixture.path("out").join("svid_bundle.pem"))), expected);
         let warnings = log.events(|event| event.level == Level::WARN);
-        assert_eq!(warnings.len(), usize::from(!is_known), "{}", log.story());
-        assert!(warnings.iter().all(|warning| warning.message.contains("app_client")), "{}", log.story());
+        assert_eq!(warnings.len(), usize::from(!is_known), "{}", log.transcript());
+        assert!(
+            warnings.iter().all(|warning| warning.message.contains("app_client")),
+            "{}",
+            log.transcript()
+        );
     }
 }
 

@@ -86,7 +86,7 @@ async fn a_token_is_replaced_when_the_signing_key_is_rotated_and_is_never_logged
     assert!(
         writes.iter().any(|write| write.field("output") == Some("workload-identity-jwt-1")),
         "{}",
-        log.story()
+        log.transcript()
     );
     let text = log.text();
     for part in [&first, &second].iter().flat_map(|token| token.split('.').skip(1)) {
