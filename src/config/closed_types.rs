@@ -137,29 +137,64 @@ macro_rules! tagged_union {
                         &[$($(($key, $extra),)*)?],
                     ),
                 )+];
-                schemars::json_schema!({ "oneOf": branches, "x-sensitivity": "category" })
+                crate::config::closed_types::union_schema(branches)
             }
         }
     };
 }
 
+/// One branch of a tagged union.
+pub(super) struct TaggedBranch {
+    type_name: &'static str,
+    description: Value,
+    reference: Value,
+}
+
+/// Returns the schema of a tagged union. It selects one branch by `type`, so that a validator reports the violations of
+/// that branch only, and an editor completes its properties.
+pub(super) fn union_schema(branches: Vec<TaggedBranch>) -> Schema {
+    let names: Vec<&str> = branches.iter().map(|branch| branch.type_name).collect();
+    let descriptions: Vec<Value> = branches.iter().map(|branch| branch.description.clone()).collect();
+    let conditions = branches.into_iter().map(|TaggedBranch { type_name, reference, .. }| {
+        json!({
+            "if": { "required": ["type"], "properties": { "type": { "const": type_name } } },
+            "then": reference,
+        })
+    });
+    schemars::json_schema!({
+        "type": "object",
+        "required": ["type"],
+        "properties": {
+            "type": {
+                "description": "The type, which determines the other properties.",
+                "enum": names,
+                "enumDescriptions": descriptions,
+                "x-sensitivity": "category",
+            },
+        },
+        "allOf": conditions.collect::<Vec<_>>(),
+        "x-sensitivity": "category",
+    })
+}
+
 /// Adds the schema of one branch of a tagged union to `$defs`: the schema of the body, with `type` as an additional
-/// property. Returns a reference to it.
+/// property.
 pub(super) fn tagged_branch<T: JsonSchema>(
     generator: &mut SchemaGenerator,
-    type_name: &str,
+    type_name: &'static str,
     extra: &[(&str, &str)],
-) -> Schema {
+) -> TaggedBranch {
     let name = T::schema_name().into_owned();
     let mut body = T::json_schema(generator);
     let object = body.ensure_object();
+    let description = object.get("description").cloned().unwrap_or_default();
 
     let mut properties = Map::new();
     properties.insert(
         "type".to_owned(),
         json!({
             "const": type_name,
-            "description": "The type, which determines the other properties.",
+            "description": description,
             "x-sensitivity": "category",
         }),
     );
@@ -179,7 +214,7 @@ pub(super) fn tagged_branch<T: JsonSchema>(
     object.insert("additionalProperties".to_owned(), json!(false));
     object.insert("x-sensitivity".to_owned(), json!("category"));
     generator.definitions_mut().insert(name.clone(), body.into());
-    Schema::new_ref(format!("#/$defs/{name}"))
+    TaggedBranch { type_name, description, reference: json!({ "$ref": format!("#/$defs/{name}") }) }
 }
 
 pub(crate) use string_enum;

@@ -43,6 +43,7 @@ fn accepts_scalar(schema: &Value) -> bool {
     let is_scalar = |name: &Value| matches!(name.as_str(), Some("string" | "boolean" | "integer" | "number"));
     let declared = &schema["type"];
     schema.get("const").is_some()
+        || schema.get("enum").is_some()
         || is_scalar(declared)
         || declared.as_array().is_some_and(|names| names.iter().any(is_scalar))
 }

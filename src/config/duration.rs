@@ -177,6 +177,7 @@ impl JsonSchema for GoDuration {
             "description": "A duration in Go's notation, such as `90s`, `20m` or `1h30m`. \
                             An empty or zero duration means the default.",
             "pattern": PATTERN,
+            "patternErrorMessage": "write a number and a unit without a space, such as `90s`, `20m` or `1h30m`",
             "x-sensitivity": "tuning",
         })
     }

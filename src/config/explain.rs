@@ -5,7 +5,7 @@ use jsonschema::error::ValidationErrorKind;
 use serde_json::{Map, Value, json};
 
 use super::hints::{self, quoted_list};
-use super::schema::{FormatVersion, locate, locate_branch, resolve};
+use super::schema::{FormatVersion, locate, locate_branch, resolve, union_branches};
 use super::strict;
 use super::v1::ConfigV1;
 use super::v2::Config;
@@ -162,9 +162,7 @@ impl Violation<'_> {
     fn type_names(&self) -> Vec<&str> {
         let union =
             locate(self.schema, self.value, &self.pointer).and_then(|union| resolve(self.schema, union));
-        let branches = union.and_then(|union| union["oneOf"].as_array());
-        let branches = branches.into_iter().flatten().filter_map(|branch| resolve(self.schema, branch));
-        branches.filter_map(|branch| branch["properties"]["type"]["const"].as_str()).collect()
+        union.into_iter().flat_map(|union| union_branches(self.schema, union)).map(|(name, _)| name).collect()
     }
 
     fn wrong_type(&self) -> Diagnostic {
@@ -180,8 +178,7 @@ impl Violation<'_> {
     fn help_for_wrong_type(&self, schema: &Value) -> Option<String> {
         let key = self.key();
         let accepts = |name: &str| {
-            (name == "object" && schema["oneOf"].is_array())
-                || schema["type"] == name
+            schema["type"] == name
                 || schema["type"].as_array().is_some_and(|types| types.contains(&json!(name)))
         };
         let options: Vec<&str> =

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::schema::{locate, resolve};
+use super::schema::{locate, resolve, union_branches};
 use crate::diagnostic::suggest;
 use crate::pointer::Pointer;
 
@@ -118,8 +118,7 @@ fn blocks_with<'a>(root: &'a Value, map_schema: &'a Value, key: &str) -> Vec<(&'
     blocks
         .filter_map(|(block, schema)| {
             let schema = resolve(root, schema)?;
-            let branches = schema["oneOf"].as_array().into_iter().flatten();
-            let maps = branches.filter_map(|branch| resolve(root, branch)).chain([schema]);
+            let maps = union_branches(root, schema).map(|(_, branch)| branch).chain([schema]);
             let known: Vec<&str> = maps.flat_map(|map| property_names(Some(map))).collect();
             let exact = known.iter().find(|name| **name == key && key != "type").copied();
             exact.or_else(|| suggest(key, known)).map(|name| (block.as_str(), name))
@@ -130,10 +129,6 @@ fn blocks_with<'a>(root: &'a Value, map_schema: &'a Value, key: &str) -> Vec<(&'
 /// Returns the types in the union at a pointer that have a property with this name.
 fn types_with<'a>(root: &'a Value, value: &Value, pointer: &Pointer, key: &str) -> Vec<&'a str> {
     let union = locate(root, value, pointer).and_then(|union| resolve(root, union));
-    let branches = union.and_then(|union| union["oneOf"].as_array()).into_iter().flatten();
-    branches
-        .filter_map(|branch| resolve(root, branch))
-        .filter(|branch| branch["properties"].get(key).is_some())
-        .filter_map(|branch| branch["properties"]["type"]["const"].as_str())
-        .collect()
+    let branches = union.into_iter().flat_map(|union| union_branches(root, union));
+    branches.filter(|(_, branch)| branch["properties"].get(key).is_some()).map(|(name, _)| name).collect()
 }

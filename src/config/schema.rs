@@ -8,4 +8,4 @@ pub use embedded::{CONFIG, CONFIG_V1, FormatVersion};
 pub(crate) use generate::generate_root;
 pub use generate::{generate, generate_v1};
 pub(super) use lookup::locate_branch;
-pub use lookup::{class_of, locate, property_class, resolve};
+pub use lookup::{class_of, is_union, locate, property_class, resolve, union_branches};

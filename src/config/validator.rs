@@ -23,18 +23,14 @@ fn build(schema: &Value) -> Option<Validator> {
     jsonschema::options().build(&discriminate(schema, schema)).ok()
 }
 
-/// Replaces every union in a schema with conditions that first select one branch and then apply only that branch.
+/// Replaces every `anyOf` in a schema with conditions that first select one branch and then apply only that branch.
 ///
-/// For a plain `oneOf` or `anyOf`, a validator can only report that no branch matches, with the violations of all
-/// branches.
+/// For a plain `anyOf`, a validator can only report that no branch matches, with the violations of all branches.
 fn discriminate(root: &Value, schema: &Value) -> Value {
     match schema {
         Value::Object(map) => {
             let mut result: Map<String, Value> =
                 map.iter().map(|(key, value)| (key.clone(), discriminate(root, value))).collect();
-            if let Some(Value::Array(branches)) = result.shift_remove("oneOf") {
-                result.insert("allOf".to_owned(), select_by_type_name(root, branches));
-            }
             if let Some(Value::Array(branches)) = result.shift_remove("anyOf") {
                 result.insert("allOf".to_owned(), json!([select_by_json_type(root, &branches)]));
             }
@@ -43,25 +39,6 @@ fn discriminate(root: &Value, schema: &Value) -> Value {
         Value::Array(items) => items.iter().map(|item| discriminate(root, item)).collect(),
         other => other.clone(),
     }
-}
-
-/// Selects a branch of a union of maps by the entry `type`.
-fn select_by_type_name(root: &Value, branches: Vec<Value>) -> Value {
-    let type_name =
-        |branch: &Value| resolve(root, branch).map(|branch| branch["properties"]["type"]["const"].clone());
-    let type_names: Vec<Value> = branches.iter().filter_map(type_name).collect();
-    let mut conditions = vec![json!({
-        "type": "object",
-        "required": ["type"],
-        "properties": { "type": { "enum": type_names } },
-    })];
-    for (type_name, branch) in type_names.into_iter().zip(branches) {
-        conditions.push(json!({
-            "if": { "type": "object", "required": ["type"], "properties": { "type": { "const": type_name } } },
-            "then": branch,
-        }));
-    }
-    Value::Array(conditions)
 }
 
 /// Selects a branch of a union by JSON type. `null` is checked first, so that any other value is validated against the

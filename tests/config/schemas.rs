@@ -53,10 +53,10 @@ fn every_property_is_described_and_classified() {
 #[test]
 fn every_service_has_an_access_class() {
     let root = FormatVersion::V2.schema();
-    let branches = root["$defs"]["Service"]["oneOf"].as_array().unwrap();
+    let branches: Vec<_> = schema::union_branches(root, &root["$defs"]["Service"]).collect();
     assert!(branches.len() >= 19);
-    for branch in branches {
-        let access = schema::resolve(root, branch).unwrap()["x-access"].as_str().unwrap();
+    for (_, branch) in branches {
+        let access = branch["x-access"].as_str().unwrap();
         assert!(["application", "database", "kubernetes", "other"].contains(&access), "{access}");
     }
 }
@@ -110,13 +110,16 @@ fn collect_used(root: &Value, schema: &Value, value: &Value, found: &mut BTreeSe
         let definition = reference.rsplit('/').next().unwrap();
         return collect_used_in(root, root.pointer(&reference[1..]).unwrap(), definition, value, found);
     }
-    for union in ["oneOf", "anyOf"] {
-        for branch in schema[union].as_array().into_iter().flatten() {
-            let mut own = branch.clone();
-            own["$defs"] = root["$defs"].clone();
-            if jsonschema::is_valid(&own, value) {
-                return collect_used(root, branch, value, found);
-            }
+    for branch in schema["anyOf"].as_array().into_iter().flatten() {
+        let mut own = branch.clone();
+        own["$defs"] = root["$defs"].clone();
+        if jsonschema::is_valid(&own, value) {
+            return collect_used(root, branch, value, found);
+        }
+    }
+    for condition in schema["allOf"].as_array().into_iter().flatten() {
+        if condition["if"]["properties"]["type"]["const"] == value["type"] {
+            return collect_used(root, &condition["then"], value, found);
         }
     }
     collect_used_in(root, schema, "Config", value, found);
@@ -129,7 +132,7 @@ fn collect_used_in(
     value: &Value,
     found: &mut BTreeSet<String>,
 ) {
-    if schema["oneOf"].is_array() || schema["anyOf"].is_array() {
+    if schema["allOf"].is_array() || schema["anyOf"].is_array() {
         return collect_used(root, schema, value, found);
     }
     if schema["enum"].is_array() {
@@ -163,8 +166,11 @@ fn the_fixtures_use_every_property_and_value() {
         let mut used = BTreeSet::new();
         collect_used_in(root, root, "Config", &value, &mut used);
 
+        // A union has no properties of its own; each of its types declares `type` as well.
+        let is_union = |definition: &str| schema::is_union(&root["$defs"][definition]);
+        let own = properties(root).into_iter().filter(|(definition, ..)| !is_union(definition));
         let mut expected: BTreeSet<String> =
-            properties(root).iter().map(|(definition, name, _)| format!("{definition}.{name}")).collect();
+            own.map(|(definition, name, _)| format!("{definition}.{name}")).collect();
         for (definition, schema) in root["$defs"].as_object().unwrap() {
             let values = schema["enum"].as_array().into_iter().flatten();
             expected.extend(values.map(|value| format!("{definition} = {value}")));
@@ -218,12 +224,9 @@ fn every_deprecated_property_and_type_has_a_warning() {
         let is_type = pointer.last().as_deref() == Some("type");
         let branch = is_type.then(|| schema::locate(root, &value, &parent)).flatten();
         let type_is_deprecated = branch.and_then(|union| schema::resolve(root, union)).is_some_and(|union| {
-            let branches = union["oneOf"].as_array().into_iter().flatten();
-            branches.filter_map(|branch| schema::resolve(root, branch)).any(|branch| {
-                branch["deprecated"] == true
-                    && branch["properties"]["type"]["const"]
-                        == value.pointer(pointer.as_str()).unwrap().clone()
-            })
+            let type_name = value.pointer(pointer.as_str()).and_then(Value::as_str);
+            schema::union_branches(root, union)
+                .any(|(name, branch)| Some(name) == type_name && branch["deprecated"] == true)
         });
         if property["deprecated"] == true || type_is_deprecated {
             deprecated += 1;

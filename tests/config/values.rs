@@ -74,11 +74,11 @@ impl Generator<'_> {
         if let Some(reference) = schema["$ref"].as_str() {
             return self.value(self.root.pointer(&reference[1..]).unwrap(), class);
         }
-        for union in ["oneOf", "anyOf"] {
-            if let Some(branches) = schema[union].as_array() {
-                let branches: Vec<_> = branches.iter().map(|branch| self.value(branch, class)).collect();
-                return proptest::strategy::Union::new(branches).boxed();
-            }
+        let conditions = schema["allOf"].as_array().into_iter().flatten().map(|condition| &condition["then"]);
+        let branches = schema["anyOf"].as_array().into_iter().flatten().chain(conditions);
+        let branches: Vec<_> = branches.map(|branch| self.value(branch, class)).collect();
+        if !branches.is_empty() {
+            return proptest::strategy::Union::new(branches).boxed();
         }
         if let Some(constant) = schema.get("const") {
             return Just(constant.clone()).boxed();

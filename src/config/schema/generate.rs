@@ -1,5 +1,7 @@
 //! Generates the JSON Schemas from the configuration types. Depends on schemars and the types.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -9,12 +11,12 @@ use crate::config::v2::Config;
 
 /// Generates the JSON Schema of version 1 of the configuration format.
 pub fn generate_v1() -> Value {
-    generate_root::<ConfigV1>("tbot-v1.schema.json", "tbot.yaml, version 1")
+    generate_config::<ConfigV1>("urn:tbot:config:1", "tbot.yaml, version 1")
 }
 
 /// Generates the JSON Schema of version 2 of the configuration format.
 pub fn generate() -> Value {
-    generate_root::<Config>("tbot.schema.json", "tbot.yaml, version 2")
+    generate_config::<Config>("urn:tbot:config:2", "tbot.yaml, version 2")
 }
 
 /// Generates the JSON Schema of a root type, with the given `$id` and `title`.
@@ -30,6 +32,50 @@ pub(crate) fn generate_root<T: JsonSchema>(id: &str, title: &str) -> Value {
     let mut root = Value::Object(root);
     join_description_lines(&mut root);
     root
+}
+
+fn generate_config<T: JsonSchema>(id: &str, title: &str) -> Value {
+    let mut root = generate_root::<T>(id, title);
+    prefer_property_descriptions(&mut root);
+    root
+}
+
+/// Turns the description of a definition into a comment if every property that refers to the definition has its own
+/// description: editors would show the one of the definition instead.
+fn prefer_property_descriptions(root: &mut Value) {
+    let mut described = BTreeMap::new();
+    collect_references(root, false, &mut described);
+    let Some(Value::Object(definitions)) = root.get_mut("$defs") else { return };
+    for (name, definition) in definitions {
+        if described.get(name) == Some(&true)
+            && let Some(definition) = definition.as_object_mut()
+            && let Some(description) = definition.shift_remove("description")
+        {
+            definition.insert("$comment".to_owned(), description);
+        }
+    }
+}
+
+/// Records for every definition whether all references to it have a description.
+fn collect_references(schema: &Value, is_described: bool, described: &mut BTreeMap<String, bool>) {
+    match schema {
+        Value::Object(map) => {
+            let is_described = is_described || map.get("description").is_some_and(Value::is_string);
+            if let Some(name) =
+                map.get("$ref").and_then(Value::as_str).and_then(|id| id.strip_prefix("#/$defs/"))
+            {
+                *described.entry(name.to_owned()).or_insert(true) &= is_described;
+            }
+            for (key, value) in map {
+                // Only the alternatives of a property are described by its description.
+                collect_references(value, is_described && key == "anyOf", described);
+            }
+        }
+        Value::Array(items) => {
+            items.iter().for_each(|item| collect_references(item, is_described, described))
+        }
+        _ => {}
+    }
 }
 
 /// Replaces line breaks in descriptions with spaces: they come from doc comments, where they have no meaning.

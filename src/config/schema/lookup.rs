@@ -42,8 +42,9 @@ pub fn resolve<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a Value> {
 pub fn locate<'a>(root: &'a Value, instance: &Value, pointer: &Pointer) -> Option<&'a Value> {
     let (mut schema, mut value) = (root, instance);
     for token in pointer.tokens() {
+        // Without a valid `type`, the union itself describes that entry.
         let branch = select_branch(root, schema, value)
-            .or_else(|| first_branch(root, schema).filter(|_| token == "type"))?;
+            .or_else(|| resolve(root, schema).filter(|_| token == "type"))?;
         (schema, value) = match value {
             Value::Object(map) => {
                 let property = branch.get("properties").and_then(|properties| properties.get(token.as_ref()));
@@ -70,13 +71,9 @@ pub(in crate::config) fn locate_branch<'a>(
 fn select_branch<'a>(root: &'a Value, schema: &'a Value, instance: &Value) -> Option<&'a Value> {
     let mut current = schema;
     loop {
-        if let Some(branches) = current.get("oneOf").and_then(Value::as_array) {
-            let type_name = instance.get("type")?;
-            let has_type = |branch: &&Value| {
-                resolve(root, branch)
-                    .is_some_and(|branch| branch["properties"]["type"]["const"] == *type_name)
-            };
-            current = branches.iter().find(has_type)?;
+        if is_union(current) {
+            let type_name = instance.get("type")?.as_str()?;
+            current = union_branches(root, current).find(|(name, _)| *name == type_name)?.1;
         } else if let Some(branches) = current.get("anyOf").and_then(Value::as_array) {
             let accepts_type =
                 |branch: &&Value| resolve(root, branch).is_some_and(|branch| is_of_type(branch, instance));
@@ -90,10 +87,18 @@ fn select_branch<'a>(root: &'a Value, schema: &'a Value, instance: &Value) -> Op
     }
 }
 
-/// Returns the first branch of a union of maps. Every branch has the property `type`, so this one describes it even if
-/// the instance has no valid `type`.
-fn first_branch<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a Value> {
-    resolve(root, resolve(root, schema)?.get("oneOf")?.get(0)?)
+/// Returns true for the schema of a union of maps, which are selected by their `type`.
+pub fn is_union(schema: &Value) -> bool {
+    schema.get("allOf").is_some()
+}
+
+/// Returns the branches of a union of maps: each `type` with the schema of its maps. Empty for any other schema.
+pub fn union_branches<'a>(root: &'a Value, schema: &'a Value) -> impl Iterator<Item = (&'a str, &'a Value)> {
+    let conditions = schema.get("allOf").and_then(Value::as_array).into_iter().flatten();
+    conditions.filter_map(|condition| {
+        let type_name = condition["if"]["properties"]["type"]["const"].as_str()?;
+        Some((type_name, resolve(root, &condition["then"])?))
+    })
 }
 
 fn is_of_type(schema: &Value, instance: &Value) -> bool {
@@ -105,9 +110,6 @@ fn is_of_type(schema: &Value, instance: &Value) -> bool {
         Value::Array(_) => "array",
         Value::Object(_) => "object",
     };
-    let declared = schema.get("type");
-    // A union of maps declares no type.
-    declared.map_or(name == "object", |declared| {
-        declared == name || declared.as_array().is_some_and(|names| names.contains(&json!(name)))
-    })
+    let declared = &schema["type"];
+    declared == name || declared.as_array().is_some_and(|names| names.contains(&json!(name)))
 }

@@ -53,8 +53,7 @@ fn collection(
         return format!("{how} {}", names.join(", "));
     }
     let resolved = section.schema["properties"].get(key).and_then(|property| resolve(root, property));
-    let is_listed_separately =
-        resolved.is_some_and(|schema| schema["properties"].is_object() || schema["oneOf"].is_array());
+    let is_listed_separately = resolved.is_some_and(|schema| schema["properties"].is_object());
     let reason = match class {
         Sensitivity::Secret => "never: it gives access",
         Sensitivity::Identifier => "never: it names a person, machine or resource",

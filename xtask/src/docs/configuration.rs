@@ -1,7 +1,7 @@
 //! docs/configuration.md: the reference of all properties, flags, environment variables and diagnostics.
 
 use serde_json::Value;
-use tbot::config::schema::resolve;
+use tbot::config::schema::{is_union, resolve, union_branches};
 use tbot::diagnostic::{Code, Phase};
 use tbot::support;
 
@@ -37,7 +37,7 @@ pub(super) fn page(config: &Value, config_v1: &Value) -> String {
 
 fn format_section(root: &Value, section: &Section<'_>) -> String {
     let heading = capitalize(&section.heading);
-    let mut page = format!("\n### {heading}\n\n{}\n", string(section.schema, "description"));
+    let mut page = format!("\n### {heading}\n\n{}\n", definition_description(section.schema));
     if let Some(note) = unsupported_note(section) {
         page += &format!("\n> {note}\n");
     }
@@ -59,6 +59,12 @@ fn capitalize(heading: &str) -> String {
     letters
         .next()
         .map_or_else(String::new, |letter| letter.to_uppercase().collect::<String>() + letters.as_str())
+}
+
+/// Returns the description of a definition, which is a comment if every property that refers to it has its own.
+fn definition_description(schema: &Value) -> &str {
+    let key = if schema.get("description").is_some() { "description" } else { "$comment" };
+    string(schema, key)
 }
 
 /// Returns a note if this version of the agent does not support a service or destination type.
@@ -91,9 +97,9 @@ fn type_name(root: &Value, property: &Value) -> String {
             values.join(", ")
         };
     }
-    if schema["oneOf"].is_array() {
+    if is_union(schema) {
         // The schema has two tagged unions. There are far more service types than destination types.
-        let is_service = schema["oneOf"].as_array().is_some_and(|branches| branches.len() > 5);
+        let is_service = union_branches(root, schema).count() > 5;
         return if is_service { "service" } else { "destination" }.to_owned();
     }
     if let Some(branches) = schema["anyOf"].as_array() {
@@ -134,7 +140,14 @@ fn default(property: &Value) -> String {
 }
 
 fn description(root: &Value, definition: &str, key: &str, property: &Value) -> String {
-    let mut description = cell(string(property, "description"));
+    // The description of a `type` is that of its section.
+    let is_type = property.get("const").is_some();
+    let text = if is_type {
+        "The type, which determines the other properties."
+    } else {
+        string(property, "description")
+    };
+    let mut description = cell(text);
     if property["deprecated"] == true {
         description += " **Deprecated.**";
     }

@@ -1,6 +1,7 @@
 //! The sections of a schema: one per definition that has properties.
 
 use serde_json::Value;
+use tbot::config::schema::is_union;
 
 /// A definition of a schema that has properties.
 pub(super) struct Section<'a> {
@@ -18,7 +19,10 @@ pub(super) fn sections(root: &Value) -> Vec<Section<'_>> {
     // In `$defs`, the definitions within a type come before the type.
     let mut within_next_type = Vec::new();
     for (definition, schema) in root["$defs"].as_object().into_iter().flatten() {
-        if schema["properties"].as_object().is_none_or(serde_json::Map::is_empty) {
+        let has_properties =
+            schema["properties"].as_object().is_some_and(|properties| !properties.is_empty());
+        // Every type of a union has a section of its own.
+        if !has_properties || is_union(schema) {
             continue;
         }
         let section = Section { heading: heading(root, definition, schema), definition, schema };
