@@ -157,7 +157,11 @@ pub(super) fn union_schema(branches: Vec<TaggedBranch>) -> Schema {
     let descriptions: Vec<Value> = branches.iter().map(|branch| branch.description.clone()).collect();
     let conditions = branches.into_iter().map(|TaggedBranch { type_name, reference, .. }| {
         json!({
-            "if": { "required": ["type"], "properties": { "type": { "const": type_name } } },
+            "if": {
+                "type": "object",
+                "required": ["type"],
+                "properties": { "type": { "const": type_name } },
+            },
             "then": reference,
         })
     });

@@ -235,3 +235,40 @@ fn every_deprecated_property_and_type_has_a_warning() {
     }
     assert!(deprecated >= 30, "the fixture has only {deprecated} deprecated properties");
 }
+
+/// For validators of others, which report what the schema says: one mistake must not drown in the violations of every
+/// type of service.
+#[test]
+fn a_plain_validator_reports_the_mistake_and_little_else() {
+    let validator = jsonschema::validator_for(FormatVersion::V2.schema()).unwrap();
+    let destination = json!({ "type": "memory" });
+    for (entry, mistake, keyword) in [
+        (json!({ "type": "identiy", "destination": destination }), "/services/0/type", "enum"),
+        (json!({ "destination": destination }), "/services/0", "required"),
+        (json!({ "type": "identity" }), "/services/0", "required"),
+        (json!({ "type": "database", "destination": destination }), "/services/0", "required"),
+        (
+            json!({ "type": "identity", "destination": destination, "ttl": 1 }),
+            "/services/0",
+            "additionalProperties",
+        ),
+        (
+            json!({ "type": "identity", "destination": { "type": "dir" } }),
+            "/services/0/destination/type",
+            "enum",
+        ),
+        (
+            json!({ "type": "identity", "destination": { "type": "directory" } }),
+            "/services/0/destination",
+            "required",
+        ),
+        (json!("identity"), "/services/0", "type"),
+    ] {
+        let config = json!({ "version": "v2", "services": [entry] });
+        let errors: Vec<(String, String)> = validator
+            .iter_errors(&config)
+            .map(|error| (error.instance_path().to_string(), error.kind().keyword().to_owned()))
+            .collect();
+        assert_eq!(errors, [(mistake.to_owned(), keyword.to_owned())], "{config}");
+    }
+}
