@@ -1,4 +1,4 @@
-//! The bot's own identity: joins the cluster, renews the identity, and stores it before anything uses it.
+//! Joins the cluster, renews the bot's identity, and stores each new identity before anything uses it.
 //!
 //! May import `destination`, `teleport` and the layers below them, but never a service.
 

@@ -1,6 +1,7 @@
-//! Where files go: directories, whose files change as one set, Kubernetes Secrets, and memory.
+//! Writes file sets to destinations: directories, Kubernetes Secrets, and memory.
 //!
-//! May import `net` and the layers below it, and the configuration of destinations. Does not know what is in a file.
+//! May import `net` and the layers below it, and the configuration of destinations. Never interprets the content of a
+//! file.
 
 pub(crate) mod atomic_write;
 pub(crate) mod directory;

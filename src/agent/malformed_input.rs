@@ -1,7 +1,7 @@
-//! Property tests: malformed files and responses lead to an error that says what is wrong, never to a panic, and the error
-//! contains no secret.
+//! Property tests: malformed files and responses lead to an error that says what is wrong, never to a panic, and the
+//! error contains no secret.
 //!
-//! The tests start from recordings and mutate them at random.
+//! The tests mutate recordings at random.
 
 mod files;
 mod servers;
@@ -12,7 +12,7 @@ use proptest::sample::Index;
 
 use crate::agent::recordings::recorded;
 
-/// The number of cases per property. All properties together take a second or two.
+/// The number of cases per property. The tests of all properties together take a second or two.
 pub(super) const CASES: u32 = 200;
 
 /// A random change to a sequence of bytes.
@@ -25,6 +25,7 @@ pub(super) enum Mutation {
     Repeat(Index, Index),
 }
 
+/// Generates one random mutation.
 fn mutation() -> impl Strategy<Value = Mutation> {
     let at = any::<Index>;
     prop_oneof![
@@ -36,6 +37,7 @@ fn mutation() -> impl Strategy<Value = Mutation> {
     ]
 }
 
+/// Generates one to three random mutations.
 pub(super) fn mutations() -> impl Strategy<Value = Vec<Mutation>> {
     prop::collection::vec(mutation(), 1..4)
 }
@@ -75,7 +77,7 @@ fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Checks that an error has a message of one line, and contains nothing of the recorded keys.
+/// Checks that the message of an error is a single line, and that the error contains no part of the recorded keys.
 fn check_error(error: &dyn std::error::Error) -> Result<(), TestCaseError> {
     for message in [error.to_string(), format!("{error:?}")] {
         prop_assert!(!message.is_empty());

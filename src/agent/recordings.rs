@@ -1,4 +1,4 @@
-//! Recordings of a real Teleport 15 cluster and its Go agent, for unit tests.
+//! Reads recordings of a real Teleport 15 cluster and its Go agent, for unit tests.
 
 use crate::agent::credential::authority::Authority;
 
@@ -31,7 +31,7 @@ pub(crate) fn recorded_response(method: &str, request: &str) -> Vec<u8> {
         })
         .unwrap_or_else(|| panic!("no recorded {method}"));
     let hex = call["response_hex"].as_str().unwrap();
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    (0..hex.len()).step_by(2).map(|start| u8::from_str_radix(&hex[start..start + 2], 16).unwrap()).collect()
 }
 
 /// Returns a temporary copy of a recorded directory, which the test may change.

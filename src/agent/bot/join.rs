@@ -1,14 +1,15 @@
-//! Joins the cluster: with `POST /v1/webapi/host/credentials` at the proxy, or through [`join_service`] if the join
-//! method responds to a challenge. Each call sends one request and never repeats it.
+//! Joins the cluster: with a `POST` to `/v1/webapi/host/credentials` of the proxy, or through [`join_service`] if the
+//! join method responds to a challenge. Each call makes one attempt and never repeats it.
 //!
 //! With the join method `token`, the token is a single-use secret, and the certificates can be renewed (see `renewal`).
 //! With every other method, the token is only a name, and an [`attestation`] accompanies it. The certificates are then
-//! not renewable and have no generation: the bot joins again for each renewal, with a new key and a new attestation, and
-//! without a marker in its storage. This cannot lock the bot, unless it joined with the method `token` before: servers
-//! of version 15 then treat it as a stolen copy.
+//! not renewable and have no generation: for each renewal, the bot joins again with a new key and a new attestation,
+//! and without a renewal marker in its storage. This cannot lock the bot, unless it joined with the method `token`
+//! before: servers of version 15 then treat it as a stolen copy.
 //!
-//! As in version 15 of the Go agent, the request presents no client certificate. Servers from version 17 on keep a record
-//! of each bot instance, and treat such a join as a new instance. They delete the record when its certificates expire.
+//! As in version 15 of the Go agent, the request presents no client certificate. Servers from version 17 on keep a
+//! record of each bot instance, and treat such a join as a new instance. They delete the record when its certificates
+//! expire.
 
 pub(crate) mod attestation;
 mod error;
@@ -35,7 +36,8 @@ use join_service::CertRequest;
 
 const PATH: &str = "/v1/webapi/host/credentials";
 
-/// All keys that the Go agent sends. Those that do not apply to a bot are `null` or empty.
+/// The body of a request. Contains all fields that the Go agent sends; those that do not apply to a bot are `null` or
+/// empty.
 #[derive(Serialize)]
 struct Request<'a> {
     #[serde(rename = "hostID")]
@@ -109,8 +111,8 @@ async fn post(
 
 /// Returns the message of a refusal. An intermediary may echo the request, so the secret in it is redacted first.
 ///
-/// With an ID token, only that is redacted. The join token is then a name and not secret, and replacing a short name could
-/// split the ID token into pieces that are no longer recognized.
+/// If there is an ID token, only the ID token is redacted. The join token is then a name and not secret, and replacing
+/// a short name could split the ID token into parts that are no longer recognized.
 fn refusal_message(body: &[u8], token: &JoinToken, id_token: Option<&Jwt>) -> String {
     let message = String::from_utf8_lossy(body);
     let message = match id_token {
@@ -185,12 +187,13 @@ mod tests {
     }
 
     #[test]
-    fn the_request_has_the_recorded_keys() {
+    fn the_request_has_the_same_fields_as_the_recorded_one() {
         let key = KeyPair::generate().unwrap();
         let body = request_body(&key, &token("hunter2"), None, SystemTime::UNIX_EPOCH).unwrap();
         let request: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-        assert_eq!(keys(&request), keys(&recorded_join()["request"]));
+        let fields =
+            |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(fields(&request), fields(&recorded_join()["request"]));
         assert_eq!(request["expires"], "1970-01-01T00:00:00Z");
     }
 
@@ -203,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_refusal_does_not_repeat_the_token() {
-        // The token crosses the length at which messages are cut off.
+        // The padding moves the token across the length at which messages are truncated.
         for padding in 280..300 {
             let body = format!("{}hunter2 is what you sent", "x".repeat(padding));
             let message = refusal_message(body.as_bytes(), &token("hunter2"), None);
@@ -219,9 +222,9 @@ mod tests {
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
 
-    /// The token's name may be a part of the ID token. The name is not secret, the ID token is.
+    /// The name of the join token may be a part of the ID token. The name is not secret; the ID token is.
     #[tokio::test]
-    async fn a_refusal_does_not_repeat_the_id_token_whatever_the_tokens_name_is() {
+    async fn the_id_token_is_redacted_even_if_it_contains_the_name_of_the_join_token() {
         let onboarding = serde_json::from_value(serde_json::json!({})).unwrap();
         let environment = [("CIRCLE_OIDC_TOKEN", "head.hunter1.hunter2")].into_iter().collect();
         let attestor =

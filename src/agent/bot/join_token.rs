@@ -1,4 +1,4 @@
-//! The join token, which the configuration contains or names a file for.
+//! Reads the join token from the configuration, or from the file that the configuration names.
 
 use std::fmt;
 use std::io;
@@ -40,7 +40,7 @@ impl JoinTokenSource {
         Self(value.into())
     }
 
-    /// Returns the token. Reads the file anew on each call.
+    /// Returns the token. If it is in a file, reads the file on each call.
     pub(crate) fn resolve(&self) -> Result<JoinToken, JoinTokenError> {
         let path = Path::new(&self.0);
         if !path.is_absolute() {

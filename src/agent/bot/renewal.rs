@@ -3,8 +3,8 @@
 //! A server increments the generation at each renewal, and locks the bot forever if an old generation is presented.
 //! Three rules prevent that:
 //!
-//! 1. Before it requests a renewal, the agent stores a marker.
-//! 2. A new identity is in the storage before anything else sees it.
+//! 1. Before it requests a renewal, the agent stores the renewal marker.
+//! 2. A new identity is saved before anything uses it.
 //! 3. If the response to a renewal is lost, the agent never requests another renewal with the same certificate.
 //!
 //! Certificates of a join with an attestation have no generation. They are renewed by joining again, which can be
@@ -38,7 +38,7 @@ pub use error::{Remedy, RenewalError};
 pub(crate) enum ObtainedIdentity {
     Joined(Arc<Identity>, JoinReason),
     Renewed(Arc<Identity>),
-    /// The stored identity, which is not renewed because the response to an earlier renewal was lost.
+    /// The stored identity, which is not renewed, because the response to an earlier renewal was lost.
     RenewalSuspended(Arc<Identity>, Remedy),
 }
 
@@ -53,7 +53,7 @@ impl ObtainedIdentity {
 
     pub(crate) fn log(&self) {
         let user = &self.identity().user;
-        // `None`, and not logged, for a certificate that has no generation.
+        // `None`, and therefore not logged, if the certificate has no generation.
         let generation = user.generation;
         match self {
             Self::Joined(_, reason) => {
@@ -73,10 +73,10 @@ impl ObtainedIdentity {
     }
 }
 
-/// An identity, and the hash of the token that it was joined with.
+/// An identity, and the hash of the token that it was obtained with.
 type UnsavedIdentity = (Arc<Identity>, String);
 
-/// How the bot joins.
+/// The settings that a join needs.
 pub(crate) struct JoinSettings {
     pub(crate) web: WebClient,
     /// The configuration key of the proxy's address.
@@ -88,14 +88,14 @@ pub(crate) struct JoinSettings {
     pub(crate) ttl: Duration,
 }
 
-/// Keeps the bot's identity fresh.
+/// Obtains the bot's identity, and saves it in the storage.
 pub(crate) struct Bot {
     pub(crate) route: Route,
     pub(crate) clock: Clock,
     storage: Storage,
     join_settings: JoinSettings,
     discovered: OnceCell<DiscoveredCluster>,
-    /// An identity that the server issued and the storage has not accepted. It must be saved before the next request.
+    /// An identity that the server issued and that is not saved yet. It must be saved before the next request.
     unsaved: Mutex<Option<UnsavedIdentity>>,
     /// Locked from before a request to the server until its response is saved.
     in_flight: Arc<tokio::sync::Mutex<()>>,
@@ -114,9 +114,9 @@ impl Bot {
         }
     }
 
-    /// Returns `host:port` of the proxy: the public address that it advertised, if any, else the configured address.
+    /// Returns `host:port` of the proxy: the public address that it advertises, if any, else the configured address.
     pub(crate) fn proxy_address(&self) -> String {
-        let advertised = self.discovered.get().and_then(|found| found.proxy_public_addr.clone());
+        let advertised = self.discovered.get().and_then(|cluster| cluster.proxy_public_addr.clone());
         advertised.unwrap_or_else(|| self.route.address().to_string())
     }
 
@@ -127,8 +127,8 @@ impl Bot {
 
     /// Joins or renews, and returns the saved identity.
     ///
-    /// The returned future may be dropped at any time. A request that was sent is still completed and its response saved;
-    /// [`flush`](Self::flush) waits for that.
+    /// The returned future may be dropped at any time. A request that was sent is completed anyway, and its response is
+    /// saved; [`flush`](Self::flush) waits for that.
     pub(crate) async fn obtain(self: &Arc<Self>) -> Result<ObtainedIdentity, RenewalError> {
         let unsaved = self.lock_unsaved().clone();
         if let Some((identity, token_hash)) = unsaved {
@@ -141,17 +141,17 @@ impl Bot {
             storage.load()
         });
         let stored = stored.await?;
-        let cluster = stored.as_ref().map(|stored| stored.identity.cluster().to_owned());
+        let stored_cluster = stored.as_ref().map(|stored| stored.identity.cluster().to_owned());
         let token = self.join_settings.token.as_ref().map(JoinTokenSource::resolve);
         let token_hash = token.as_ref().and_then(|token| token.as_ref().ok()).map(JoinToken::hash);
         let step = decide(stored, token_hash.as_deref(), self.clock.now());
-        // Before any request to the cluster, which is pointless without an attestation.
+        // Obtained before any request to the cluster, because joining is impossible without it.
         let attestation = match &step {
             RenewalStep::Join(reason) => self.attest(*reason).await?,
             RenewalStep::Renew(_) | RenewalStep::Suspend(_) => None,
         };
         let discovered = self.discover().await?;
-        if let Some(stored) = cluster.filter(|cluster| *cluster != discovered.cluster_name) {
+        if let Some(stored) = stored_cluster.filter(|cluster| *cluster != discovered.cluster_name) {
             let (served, proxy) = (discovered.cluster_name.clone(), self.route.address().clone());
             return Err(RenewalError::OtherCluster { stored, served, proxy });
         }
@@ -160,8 +160,8 @@ impl Bot {
                 Ok(ObtainedIdentity::RenewalSuspended(stored.identity, self.remedy()))
             }
             RenewalStep::Renew(stored) => {
-                // Connecting also sends a ping. If the server is unreachable or the bot is locked, this fails before the
-                // marker is stored.
+                // Connecting also sends a ping. If the server is unreachable or the bot is locked, this fails before
+                // the marker is stored.
                 let client = AuthClient::connect(&self.route, &stored.identity).await?;
                 let renewed = self.run_to_completion(|bot| async move { bot.renew(&client, &stored).await });
                 Ok(ObtainedIdentity::Renewed(renewed.await?))
@@ -175,14 +175,14 @@ impl Bot {
         }
     }
 
-    /// Returns the stored identity if it has not expired, to use while no fresh one can be obtained.
+    /// Returns the stored identity if it has not expired, for use while no fresh one can be obtained.
     pub(crate) async fn stored(self: &Arc<Self>) -> Option<Arc<Identity>> {
         let stored = self.with_storage(Storage::load).await.ok().flatten()?;
         (!stored.identity.is_expired(self.clock.now())).then_some(stored.identity)
     }
 
-    /// Waits for a join or renewal in flight. Then tries a last time to save an identity that could not be saved, which is
-    /// lost otherwise.
+    /// Waits until a join or renewal in progress has ended. Then makes a last attempt to save an identity that could
+    /// not be saved before: if it fails, the identity is lost.
     pub(crate) async fn flush(self: &Arc<Self>) {
         let _in_flight = self.in_flight.lock().await;
         let unsaved = self.lock_unsaved().clone();
@@ -251,8 +251,8 @@ impl Bot {
     ) -> Result<Arc<Identity>, RenewalError> {
         let old = &stored.identity;
         let key = KeyPair::generate()?;
-        let presented = Arc::clone(old);
-        self.with_storage(move |storage| storage.mark_renewal_pending(&presented)).await?;
+        let to_mark = Arc::clone(old);
+        self.with_storage(move |storage| storage.mark_renewal_pending(&to_mark)).await?;
         match client.renew(&key, &old.user.username, self.clock.now() + self.join_settings.ttl).await {
             Ok(certs) => {
                 let renewed = Identity::new(key, certs)

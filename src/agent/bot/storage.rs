@@ -1,4 +1,4 @@
-//! Stores the bot's own identity: in a directory, a Kubernetes Secret, or memory. `format` describes the files.
+//! Stores the bot's own identity in a directory, a Kubernetes Secret, or memory. `format` describes the files.
 
 mod error;
 mod format;
@@ -17,7 +17,7 @@ pub(crate) use format::StoredIdentity;
 use format::{RENEWAL_MARKER, encode, fingerprint, parse};
 use secret::SecretStorage;
 
-/// More space than a new identity needs for its files and directories, in bytes.
+/// The free space to require before a renewal, in bytes: more than a new identity needs for its files and directories.
 const REQUIRED_SPACE: usize = 64 << 10;
 
 /// The storage of the bot's identity.
@@ -55,7 +55,7 @@ impl Storage {
         Ok(Self::Directory { directory, access: config.access, _lock: lock })
     }
 
-    /// Uses a Secret. Sends no request yet.
+    /// Creates a storage in a Secret. Sends no request.
     pub(crate) fn secret(secret: SecretClient) -> Self {
         Self::Secret(SecretStorage::new(secret))
     }
@@ -64,7 +64,8 @@ impl Storage {
         Self::Memory(Mutex::new(None))
     }
 
-    /// Names what an operator removes to declare that a pending renewal never reached the server. `None` for memory.
+    /// Returns the location of the renewal marker, which the operator may remove if a pending renewal never reached the
+    /// server. `None` for memory.
     pub(crate) fn renewal_marker_location(&self) -> Option<String> {
         match self {
             Self::Directory { directory, .. } => {
@@ -89,7 +90,8 @@ impl Storage {
         }
     }
 
-    /// Tests whether a new identity could be saved. If a renewal succeeds and its response cannot be saved, it is lost.
+    /// Tests whether a new identity could be saved. If a renewal succeeds and its response cannot be saved, the new
+    /// identity is lost.
     pub(crate) fn test_write(&self) -> Result<(), StorageError> {
         match self {
             Self::Directory { directory, .. } => Ok(directory.test_space(REQUIRED_SPACE)?),
@@ -98,14 +100,14 @@ impl Storage {
         }
     }
 
-    /// Saves `identity` durably, and removes the marker of a pending renewal. On success, the identity may be used.
+    /// Saves `identity` durably, and removes the renewal marker. The identity must not be used before this succeeds.
     pub(crate) fn save(&self, identity: &Arc<Identity>, token_hash: &str) -> Result<(), StorageError> {
         match self {
             Self::Directory { directory, access, .. } => {
                 // Saving the identity matters more than granting readers access to it.
                 let grant = access.resolve().map(|(grant, _)| grant.best_effort()).unwrap_or_default();
                 directory.commit(&encode(identity, token_hash)?, &grant)?;
-                Ok(directory.remove_note(RENEWAL_MARKER)?)
+                Ok(directory.remove_marker(RENEWAL_MARKER)?)
             }
             Self::Secret(secret) => Ok(secret.save(encode(identity, token_hash)?.into_iter().collect())?),
             Self::Memory(stored) => {
@@ -117,15 +119,15 @@ impl Storage {
         }
     }
 
-    /// Stores the marker, durably, that a renewal with `identity` is about to be requested.
+    /// Stores the renewal marker durably, before a renewal with `identity` is requested.
     pub(crate) fn mark_renewal_pending(&self, identity: &Identity) -> Result<(), StorageError> {
         match self {
             Self::Directory { directory, .. } => {
-                let written = directory.write_note(RENEWAL_MARKER, fingerprint(identity).as_bytes());
+                let written = directory.write_marker(RENEWAL_MARKER, fingerprint(identity).as_bytes());
                 if written.is_err() {
                     // No renewal will be requested, so a partially written marker must not suspend renewals. If it
                     // cannot be removed either, the next attempt fails in the same way.
-                    let _ = directory.remove_note(RENEWAL_MARKER);
+                    let _ = directory.remove_marker(RENEWAL_MARKER);
                 }
                 Ok(written?)
             }
@@ -139,10 +141,10 @@ impl Storage {
         }
     }
 
-    /// Removes the marker, because the server certainly did not perform the renewal.
+    /// Removes the renewal marker, after a renewal that the server certainly did not perform.
     pub(crate) fn clear_renewal_pending(&self) -> Result<(), StorageError> {
         match self {
-            Self::Directory { directory, .. } => Ok(directory.remove_note(RENEWAL_MARKER)?),
+            Self::Directory { directory, .. } => Ok(directory.remove_marker(RENEWAL_MARKER)?),
             Self::Secret(secret) => Ok(secret.remove_marker()?),
             Self::Memory(stored) => {
                 if let Some(stored) = lock(stored).as_mut() {
@@ -155,7 +157,8 @@ impl Storage {
 }
 
 fn lock(stored: &Mutex<Option<StoredIdentity>>) -> MutexGuard<'_, Option<StoredIdentity>> {
-    // Every change is a single assignment, so the value is valid even if another thread panicked with the lock.
+    // Every change is a single assignment, so the value is valid even if another thread panicked while it held the
+    // lock.
     stored.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -192,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn an_incomplete_identity_is_none_and_a_mixed_one_is_damaged() {
+    fn an_incomplete_identity_is_ignored_and_one_with_a_wrong_key_is_an_error() {
         let directory = copy_recorded_directory("storage");
         let storage = open(directory.path());
         std::fs::write(directory.path().join(TLS_CAS), "").unwrap();
@@ -215,9 +218,10 @@ mod tests {
         storage.clear_renewal_pending().unwrap();
         assert!(!load(&storage).renewal_pending);
 
-        // The marker of another certificate has no effect (the Go agent may have renewed since), nor has a partial one.
-        for void in ["00", ""] {
-            std::fs::write(directory.path().join(RENEWAL_MARKER), void).unwrap();
+        // The marker of another certificate has no effect (the Go agent may have renewed since), nor does a partial
+        // one.
+        for ineffective in ["00", ""] {
+            std::fs::write(directory.path().join(RENEWAL_MARKER), ineffective).unwrap();
             assert!(!load(&storage).renewal_pending);
         }
         storage.mark_renewal_pending(&stored.identity).unwrap();
@@ -233,7 +237,7 @@ mod tests {
         assert!(memory.load().unwrap().is_none());
         memory.save(&stored.identity, "hash").unwrap();
         memory.mark_renewal_pending(&stored.identity).unwrap();
-        let kept = load(&memory);
-        assert_eq!((kept.token_hash.as_str(), kept.renewal_pending), ("hash", true));
+        let loaded = load(&memory);
+        assert_eq!((loaded.token_hash.as_str(), loaded.renewal_pending), ("hash", true));
     }
 }

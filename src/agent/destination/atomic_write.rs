@@ -1,11 +1,11 @@
-//! Replaces several files as one set: after a crash or a power cut, either all old or all new files are in place.
+//! Replaces several files as one set: after a crash or a power failure, either all old or all new files are present.
 //!
 //! 1. The new files are written into the directory `.tbot-staged`, and each file and the directory are fsynced.
 //! 2. `.tbot-staged` is renamed to `.tbot-commit`, and the parent is fsynced. This commits the set.
 //! 3. Each file is renamed to its final path, the parent is fsynced, and `.tbot-commit` is removed.
 //!
-//! [`recover`](DirectoryHandle::recover) rolls back a set that was interrupted before step 2, and completes one that was
-//! interrupted after it.
+//! [`recover`](DirectoryHandle::recover) rolls back a set that was interrupted before step 2, and completes one that
+//! was interrupted after it.
 
 use rustix::io::Errno;
 
@@ -23,7 +23,7 @@ pub(crate) enum Recovery {
     NotNeeded,
     /// A set was staged but not committed: it was removed, and the old files remain.
     RolledBack,
-    /// A set was committed, but not every file was at its final path: now all are.
+    /// A set was committed, but not every file was at its final path: the other files were moved there.
     Completed,
 }
 
@@ -47,7 +47,7 @@ impl DirectoryHandle {
         self.complete_commit(grant)
     }
 
-    /// Rolls back or completes a set that a crash interrupted. Cheap if there is none.
+    /// Rolls back or completes a set that a crash interrupted. Cheap if there is no such set.
     pub(crate) fn recover(&self) -> Result<Recovery, DirectoryError> {
         let _lock = self.lock_for_update()?;
         self.recover_locked()
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mode_that_somebody_set_is_kept() {
+    fn a_mode_that_a_user_set_is_kept() {
         let root = tempfile::tempdir().unwrap();
         let directory = open(root.path());
         commit(&directory, "1");

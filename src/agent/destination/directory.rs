@@ -1,7 +1,8 @@
-//! A directory that is held open: every file is accessed through its descriptor, even if the path changes meanwhile.
+//! Opens a directory and accesses its files relative to the descriptor, so that later changes of the path have no
+//! effect.
 //!
-//! Symbolic links are refused in the whole path (`symlinks: secure`, and `try-secure` if the kernel can) once, when the
-//! directory is opened. After that, names are resolved relative to the descriptor, and links are never followed.
+//! Symbolic links in the path are refused only when the directory is opened (`symlinks: secure`, and `try-secure` if
+//! the kernel supports it). After that, names are resolved relative to the descriptor, and links are never followed.
 
 mod create;
 mod error;
@@ -21,9 +22,10 @@ pub use error::{DirectoryError, Obstacle};
 use crate::agent::destination::permissions::ReaderGrant;
 use crate::config::SymlinkMode;
 
-/// An empty file that tests, before each request to the server, whether files can be written. Not removed afterwards.
+/// An empty file that the agent opens for writing before it requests credentials, to test whether files can be written.
+/// It is never removed.
 const WRITE_TEST: &str = ".write-test";
-/// The file that the Go agent locks, too.
+/// The file that both this agent and the Go agent lock.
 const STORAGE_LOCK_FILE: &str = "lock";
 
 /// An open directory.
@@ -77,9 +79,9 @@ impl DirectoryHandle {
         Ok(Some(content))
     }
 
-    /// Writes one file in place and fsyncs it. Only for notes, whose reader checks the whole content: a crash may leave a
-    /// part of it.
-    pub(crate) fn write_note(&self, name: &str, content: &[u8]) -> Result<(), DirectoryError> {
+    /// Writes a marker file in place and fsyncs it. A crash may leave a part of the content, so the code that reads a
+    /// marker must compare the whole content.
+    pub(crate) fn write_marker(&self, name: &str, content: &[u8]) -> Result<(), DirectoryError> {
         let mut file = self.create_file(name, OFlags::TRUNC, "write")?;
         file.write_all(content)
             .and_then(|()| file.sync_all())
@@ -87,8 +89,8 @@ impl DirectoryHandle {
         self.sync()
     }
 
-    /// Removes a file durably. A missing file is not an error.
-    pub(crate) fn remove_note(&self, name: &str) -> Result<(), DirectoryError> {
+    /// Removes a marker file durably. A missing file is not an error.
+    pub(crate) fn remove_marker(&self, name: &str) -> Result<(), DirectoryError> {
         match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
             Ok(()) => self.sync(),
             Err(Errno::NOENT) => Ok(()),
@@ -101,7 +103,7 @@ impl DirectoryHandle {
         self.create_file(WRITE_TEST, OFlags::TRUNC, "write the test file").map(drop)
     }
 
-    /// Tests whether this many bytes could be written here, and frees them again.
+    /// Tests whether this many bytes can be written here, and frees them again.
     pub(crate) fn test_space(&self, bytes: usize) -> Result<(), DirectoryError> {
         const OPERATION: &str = "write the test file";
         let mut file = self.create_file(WRITE_TEST, OFlags::TRUNC, OPERATION)?;
@@ -122,7 +124,7 @@ impl DirectoryHandle {
         Ok(self.stat()?.st_uid == rustix::process::geteuid().as_raw())
     }
 
-    /// Takes the lock that the Go agent takes, too: an exclusive `flock(2)` on the file `lock`.
+    /// Takes an exclusive `flock(2)` on the file `lock`, as the Go agent does.
     ///
     /// # Errors
     ///
@@ -136,7 +138,7 @@ impl DirectoryHandle {
         }
     }
 
-    /// Makes created, renamed and removed names durable.
+    /// Fsyncs the directory, which makes created, renamed and removed entries durable.
     pub(crate) fn sync(&self) -> Result<(), DirectoryError> {
         rustix::fs::fsync(&self.fd).map_err(|error| DirectoryError::Io {
             operation: "sync",
@@ -165,7 +167,7 @@ impl DirectoryHandle {
             .map_err(|error| self.io_error("create the directory", name, error))
     }
 
-    /// Opens a subdirectory that only the agent may have created. Refuses another user's.
+    /// Opens a subdirectory that the agent has created. Refuses one that belongs to another user.
     pub(super) fn open_own_subdirectory(&self, name: &str) -> Result<OwnedFd, DirectoryError> {
         let failed = |error: Errno| self.io_error("open", name, error);
         let fd = tree::open(&self.fd, name).map_err(failed)?;
@@ -217,16 +219,16 @@ impl DirectoryHandle {
     fn create_file(
         &self,
         name: &str,
-        extra: OFlags,
+        extra_flags: OFlags,
         operation: &'static str,
     ) -> Result<File, DirectoryError> {
-        create_file(&self.fd, name, extra).map_err(|error| self.io_error(operation, name, error))
+        create_file(&self.fd, name, extra_flags).map_err(|error| self.io_error(operation, name, error))
     }
 }
 
 /// Opens a file for writing, without following links. Creates it with mode 0600 if it is missing.
-pub(super) fn create_file(directory: &OwnedFd, name: &str, extra: OFlags) -> Result<File, Errno> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | extra;
+pub(super) fn create_file(directory: &OwnedFd, name: &str, extra_flags: OFlags) -> Result<File, Errno> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | extra_flags;
     rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR).map(File::from)
 }
 
@@ -237,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn directories_and_files_are_created_private() {
+    fn new_directories_and_files_are_accessible_only_to_their_owner() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("a/b");
         let directory = DirectoryHandle::open(&path, SymlinkMode::Secure).unwrap();
@@ -274,7 +276,7 @@ mod tests {
         std::fs::write(root.path().join("target"), "secret").unwrap();
         symlink(root.path().join("target"), root.path().join("key")).unwrap();
         assert!(directory.read("key").is_err());
-        assert!(directory.write_note("key", b"x").is_err());
+        assert!(directory.write_marker("key", b"x").is_err());
         assert_eq!(std::fs::read_to_string(root.path().join("target")).unwrap(), "secret");
     }
 

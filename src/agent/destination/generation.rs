@@ -1,25 +1,27 @@
-//! Replaces an output's files as one set at a single moment: one directory per generation, and one link to the current
-//! generation.
+//! Replaces a file set at a single moment: each version of the set has its own generation directory, and one link leads
+//! to the current one.
 //!
 //! ```text
-//! identity ─► ..data/identity        what other programs open: links that stay
+//! identity ─► ..data/identity        the names that other programs open; these links stay
 //! key ─► ..data/key
-//! ..data ─► ..7                      the one link that is switched
-//! ..7/identity, ..7/key              a generation: complete before anything points to it, never changed afterwards
+//! ..data ─► ..7                      the link that is switched
+//! ..7/identity, ..7/key              a generation directory: complete before any link leads to it, then unchanged
 //! ```
 //!
-//! A program that resolves `..data` once, or opens a single file, sees one generation, at any moment and after a power
-//! cut. The layout is that of Kubernetes volumes, so programs that watch those can watch these.
+//! A program that resolves `..data` once, or opens a single file, sees one version of the set, at any moment and after
+//! a power failure. Kubernetes uses the same layout for volumes, so programs that watch such volumes also work here.
 //!
 //! 1. Plain files of the same names, as left by an earlier version or the Go agent, are first migrated to a generation
-//!    of the same content: `..data` points to it, and the files are replaced by links. Readers see no change.
-//! 2. The next generation is written: new files, and hard links to the files that the set does not replace. Everything
+//!    directory with the same content: `..data` leads to it, and the files are replaced by links. Readers see no
+//!    change.
+//! 2. The next generation directory is written: new files, and hard links to the files that the set does not replace.
+//!    Everything is fsynced.
+//! 3. The link `..data_tmp` to the new directory is created and renamed to `..data`. This commits the set. The rename
 //!    is fsynced.
-//! 3. The link `..data_tmp` to the new generation is created and renamed to `..data`. This commits the set; it is fsynced.
-//! 4. The old generation is removed.
+//! 4. The old generation directory is removed.
 //!
-//! A crash before step 3 leaves a directory that nothing points to; a crash after it leaves the old generation. Both are
-//! removed at the next start.
+//! A crash before step 3 leaves a directory that no link leads to; a crash after it leaves the old generation
+//! directory. Both are removed at the next start.
 
 mod layout;
 
@@ -32,19 +34,19 @@ use rustix::io::Errno;
 use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, Obstacle, tree};
 use crate::agent::destination::permissions::{Permissions, ReaderGrant};
 use crate::agent::destination::staging::NewFile;
-use layout::{CURRENT, generation_name, generation_number};
+use layout::{CURRENT, directory_name, directory_number};
 
-/// The new link to a generation, before it replaces [`CURRENT`].
+/// The new link to a generation directory, before it replaces [`CURRENT`].
 const CURRENT_TMP: &str = "..data_tmp";
 /// The new link, file or subdirectory for a visible name, before it replaces the old one.
 const VISIBLE_TMP: &str = "..link_tmp";
-/// A plain subdirectory that was migrated, until it is removed.
+/// The temporary name of a plain subdirectory that was migrated, until it is removed.
 const MIGRATED_TMP: &str = "..replaced_tmp";
 
 impl DirectoryHandle {
-    /// Replaces these files as one set. Other files of the current generation are carried over to the next. A replaced
-    /// file keeps its mode, group and ACL; a new one has mode 0600.
-    pub(crate) fn write_generation(
+    /// Replaces these files as one set. Carries over the other files of the current generation directory to the next
+    /// one. A replaced file keeps its mode, group and ACL; a new one has mode 0600.
+    pub(crate) fn write_generation_directory(
         &self,
         files: &[NewFile],
         grant: &ReaderGrant,
@@ -58,51 +60,53 @@ impl DirectoryHandle {
         let names: BTreeSet<&str> = files.iter().map(|(name, _)| tree::top_level(name)).collect();
         self.migrate_plain_files(&names)?;
 
-        let old = self.current_generation()?;
-        let next = next_number(old);
-        let generation = self.create_generation(next)?;
+        let old_number = self.current_generation_number()?;
+        let number = next_number(old_number);
+        let next = self.create_generation_directory(number)?;
         for (name, content) in files {
-            self.stage_file(&generation, &generation_name(next), name, content, grant)?;
+            self.stage_file(&next, &directory_name(number), name, content, grant)?;
         }
-        if let Some(old) = old {
+        if let Some(old_number) = old_number {
             let replaced: BTreeSet<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
-            let old = self.open_own_subdirectory(&generation_name(old))?;
-            self.carry_over(&old, &generation, |name| !replaced.contains(name))?;
+            let old = self.open_own_subdirectory(&directory_name(old_number))?;
+            self.carry_over(&old, &next, |name| !replaced.contains(name))?;
         }
-        self.finish_generation(&generation, next)?;
+        self.finish_generation_directory(&next, number)?;
         self.restore_links(names)?;
         self.sync()?;
-        self.switch_to(next)?;
-        old.map_or(Ok(()), |old| self.remove_tree(&generation_name(old)))
+        self.switch_to(number)?;
+        old_number.map_or(Ok(()), |number| self.remove_tree(&directory_name(number)))
     }
 
     /// Removes what a crash left, and restores missing links.
-    pub(crate) fn recover_generations(&self) -> Result<(), DirectoryError> {
+    pub(crate) fn recover_generation_directories(&self) -> Result<(), DirectoryError> {
         let _lock = self.lock_for_update()?;
         self.remove_stale()?;
-        let Some(generation) = self.open_current_generation()? else { return Ok(()) };
-        let names = self.visible_names(&generation)?;
+        let Some(current) = self.open_current_generation_directory()? else { return Ok(()) };
+        let names = self.visible_names(&current)?;
         self.restore_links(names.iter().map(String::as_str))
     }
 
-    /// Turns links back into plain files of the same content, for `symlinks: secure` and for file systems without links.
+    /// Replaces the links with plain files of the same content, for `symlinks: secure` and for file systems without
+    /// links.
     pub(crate) fn restore_plain_files(&self) -> Result<(), DirectoryError> {
         let _lock = self.lock_for_update()?;
         self.remove_stale()?;
-        let Some(number) = self.current_generation()? else { return Ok(()) };
-        let generation = self.open_own_subdirectory(&generation_name(number))?;
-        for name in self.visible_names(&generation)? {
+        let Some(number) = self.current_generation_number()? else { return Ok(()) };
+        let current = self.open_own_subdirectory(&directory_name(number))?;
+        for name in self.visible_names(&current)? {
             if self.is_own_link(&name)? {
-                self.restore_plain_file(&generation, &name)
+                self.restore_plain_file(&current, &name)
                     .map_err(|error| self.io_error("replace the link", &name, error))?;
             }
         }
         self.sync()?;
         self.remove_tree(CURRENT)?;
-        self.remove_tree(&generation_name(number))
+        self.remove_tree(&directory_name(number))
     }
 
-    /// Returns true if generations can be used: there is one already, or the file system has symbolic and hard links.
+    /// Returns true if generation directories can be used: there is one already, or the file system supports symbolic
+    /// links and hard links.
     pub(crate) fn supports_links(&self) -> Result<bool, DirectoryError> {
         if self.file_type(CURRENT)?.is_some() {
             return Ok(true);
@@ -124,17 +128,17 @@ impl DirectoryHandle {
         }
     }
 
-    /// Removes generations that nothing points to, and temporary entries that were not renamed.
+    /// Removes generation directories that no link leads to, and temporary entries that were not renamed.
     fn remove_stale(&self) -> Result<(), DirectoryError> {
-        let current = self.current_generation()?;
+        let current = self.current_generation_number()?;
         let entries = tree::entries(&self.fd).map_err(|error| self.io_error("list", ".", error))?;
         for (name, file_type) in entries {
-            let is_old = generation_number(&name).is_some_and(|number| Some(number) != current);
-            if !is_old && ![CURRENT_TMP, VISIBLE_TMP, MIGRATED_TMP].contains(&name.as_str()) {
+            let is_stale = directory_number(&name).is_some_and(|number| Some(number) != current);
+            if !is_stale && ![CURRENT_TMP, VISIBLE_TMP, MIGRATED_TMP].contains(&name.as_str()) {
                 continue;
             }
             if file_type == FileType::Directory {
-                // Only to check the owner.
+                // Opened only to check the owner.
                 self.open_own_subdirectory(&name)?;
             }
             self.remove_tree(&name)?;
@@ -142,7 +146,8 @@ impl DirectoryHandle {
         Ok(())
     }
 
-    /// Turns plain files and subdirectories with these names into a generation of the same content, and links to it.
+    /// Moves plain files and subdirectories with these names into a generation directory with the same content, and
+    /// replaces them with links to it.
     fn migrate_plain_files(&self, names: &BTreeSet<&str>) -> Result<(), DirectoryError> {
         let mut plain = BTreeSet::new();
         for name in names {
@@ -158,19 +163,19 @@ impl DirectoryHandle {
         if plain.is_empty() {
             return Ok(());
         }
-        let old = self.current_generation()?;
-        let next = next_number(old);
-        let generation = self.create_generation(next)?;
+        let old_number = self.current_generation_number()?;
+        let number = next_number(old_number);
+        let next = self.create_generation_directory(number)?;
         for name in &plain {
-            self.link_into(&generation, name).map_err(|error| self.io_error("migrate", name, error))?;
+            self.link_into(&next, name).map_err(|error| self.io_error("migrate", name, error))?;
         }
-        if let Some(old) = old {
-            let old = self.open_own_subdirectory(&generation_name(old))?;
-            self.carry_over(&old, &generation, |name| !plain.contains(tree::top_level(name)))?;
+        if let Some(old_number) = old_number {
+            let old = self.open_own_subdirectory(&directory_name(old_number))?;
+            self.carry_over(&old, &next, |name| !plain.contains(tree::top_level(name)))?;
         }
-        self.finish_generation(&generation, next)?;
+        self.finish_generation_directory(&next, number)?;
         self.sync()?;
-        self.switch_to(next)?;
+        self.switch_to(number)?;
         for name in plain {
             // A link can be renamed over a file, but not over a directory.
             if self.is_directory(name)? {
@@ -181,16 +186,16 @@ impl DirectoryHandle {
         }
         self.sync()?;
         tree::remove(&self.fd, MIGRATED_TMP).map_err(|error| self.io_error("remove", MIGRATED_TMP, error))?;
-        old.map_or(Ok(()), |old| self.remove_tree(&generation_name(old)))
+        old_number.map_or(Ok(()), |number| self.remove_tree(&directory_name(number)))
     }
 
-    /// Hard-links a plain file, or every file of a plain subdirectory, into a generation.
-    fn link_into(&self, generation: &OwnedFd, name: &str) -> Result<(), Errno> {
+    /// Hard-links a plain file, or every file of a plain subdirectory, into the next generation directory.
+    fn link_into(&self, next: &OwnedFd, name: &str) -> Result<(), Errno> {
         if tree::file_type(&self.fd, name)? != Some(FileType::Directory) {
-            return tree::hard_link(&self.fd, name, generation, name);
+            return tree::hard_link(&self.fd, name, next, name);
         }
         let directory = tree::open(&self.fd, name)?;
-        let copy = tree::open_or_create(generation, name)?;
+        let copy = tree::open_or_create(next, name)?;
         for (file, file_type) in tree::entries(&directory)? {
             // The subdirectory is removed afterwards, so nothing in it may be left out.
             if file_type != FileType::RegularFile {
@@ -201,7 +206,7 @@ impl DirectoryHandle {
         Permissions::read(&directory)?.apply_to(&copy)
     }
 
-    /// Hard-links the files of the old generation that `is_kept` selects into the next one.
+    /// Hard-links the files of the old generation directory that `is_kept` selects into the next one.
     fn carry_over(
         &self,
         old: &OwnedFd,
@@ -217,34 +222,35 @@ impl DirectoryHandle {
         carry().map_err(|error: Errno| self.io_error("carry over the files of", CURRENT, error))
     }
 
-    fn create_generation(&self, number: u64) -> Result<OwnedFd, DirectoryError> {
-        let name = generation_name(number);
+    fn create_generation_directory(&self, number: u64) -> Result<OwnedFd, DirectoryError> {
+        let name = directory_name(number);
         self.create_subdirectory(&name)?;
         self.open_own_subdirectory(&name)
     }
 
-    /// Gives the generation and its subdirectories the permissions of the directory, and fsyncs them.
-    fn finish_generation(&self, generation: &OwnedFd, number: u64) -> Result<(), DirectoryError> {
+    /// Gives the next generation directory and its subdirectories the permissions of the directory that contains it,
+    /// and fsyncs them.
+    fn finish_generation_directory(&self, next: &OwnedFd, number: u64) -> Result<(), DirectoryError> {
         let finish = || {
             let permissions = Permissions::read(&self.fd)?;
-            for (name, file_type) in tree::entries(generation)? {
+            for (name, file_type) in tree::entries(next)? {
                 if file_type == FileType::Directory {
-                    permissions.apply_to(&tree::open(generation, &name)?)?;
+                    permissions.apply_to(&tree::open(next, &name)?)?;
                 }
             }
-            permissions.apply_to(generation)?;
-            tree::sync(generation)
+            permissions.apply_to(next)?;
+            tree::sync(next)
         };
-        finish().map_err(|error: Errno| self.io_error("sync", &generation_name(number), error))
+        finish().map_err(|error: Errno| self.io_error("sync", &directory_name(number), error))
     }
 
-    /// Makes a generation the current one, durably.
+    /// Makes a generation directory the current one, durably.
     fn switch_to(&self, number: u64) -> Result<(), DirectoryError> {
-        self.replace_with_link(CURRENT, CURRENT_TMP, &generation_name(number))?;
+        self.replace_with_link(CURRENT, CURRENT_TMP, &directory_name(number))?;
         self.sync()
     }
 
-    /// Creates the links for those of these visible names that are missing.
+    /// Creates a link for each of these visible names that is missing.
     fn restore_links<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<(), DirectoryError> {
         for name in names {
             if self.file_type(name)?.is_none() {
@@ -254,7 +260,8 @@ impl DirectoryHandle {
         Ok(())
     }
 
-    /// Makes a visible name a link into the current generation, whichever that is, replacing a file.
+    /// Creates the link for a visible name, which always leads into the current generation directory. Replaces a file
+    /// of this name.
     fn link_visible(&self, name: &str) -> Result<(), DirectoryError> {
         self.replace_with_link(name, VISIBLE_TMP, &format!("{CURRENT}/{name}"))
     }
@@ -265,13 +272,13 @@ impl DirectoryHandle {
             .map_err(|error| self.io_error("create the link", name, error))
     }
 
-    /// Replaces a visible link by the file or subdirectory that it leads to.
-    fn restore_plain_file(&self, generation: &OwnedFd, name: &str) -> Result<(), Errno> {
-        if tree::file_type(generation, name)? != Some(FileType::Directory) {
-            tree::hard_link(generation, name, &self.fd, VISIBLE_TMP)?;
+    /// Replaces a visible link with the file or subdirectory that it leads to.
+    fn restore_plain_file(&self, current: &OwnedFd, name: &str) -> Result<(), Errno> {
+        if tree::file_type(current, name)? != Some(FileType::Directory) {
+            tree::hard_link(current, name, &self.fd, VISIBLE_TMP)?;
             return rustix::fs::renameat(&self.fd, VISIBLE_TMP, &self.fd, name);
         }
-        let directory = tree::open(generation, name)?;
+        let directory = tree::open(current, name)?;
         let copy = tree::open_or_create(&self.fd, VISIBLE_TMP)?;
         for file in tree::files(&directory)? {
             tree::hard_link(&directory, &file, &copy, &file)?;
@@ -283,14 +290,15 @@ impl DirectoryHandle {
         rustix::fs::renameat(&self.fd, VISIBLE_TMP, &self.fd, name)
     }
 
-    fn visible_names(&self, generation: &OwnedFd) -> Result<BTreeSet<String>, DirectoryError> {
-        let files = tree::files(generation).map_err(|error| self.io_error("list", CURRENT, error))?;
+    /// Returns the names of the files and subdirectories in the current generation directory.
+    fn visible_names(&self, current: &OwnedFd) -> Result<BTreeSet<String>, DirectoryError> {
+        let files = tree::files(current).map_err(|error| self.io_error("list", CURRENT, error))?;
         Ok(files.iter().map(|name| tree::top_level(name).to_owned()).collect())
     }
 }
 
-fn next_number(current: Option<u64>) -> u64 {
-    current.map_or(1, |current| current + 1)
+fn next_number(old: Option<u64>) -> u64 {
+    old.map_or(1, |old| old + 1)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! Overwrites files in place, in directories that somebody else prepared: the directory or some of its files belong to
-//! another user (as after the Go agent's `tbot init`).
+//! Overwrites files in place, in directories that another user prepared: the directory or some of its files do not
+//! belong to the agent's user (as after the Go agent's `tbot init`).
 //!
-//! Replacing such a file would lose its owner, and with the owner its readers. Writing in place keeps them, but a program
-//! that reads during a renewal may see files of two generations, and a crash may leave them.
+//! Replacing such a file would lose its owner, and with the owner its readers. Writing in place keeps them, but a
+//! program that reads during a renewal may see files of two versions of the set, and a crash may leave them like that.
 
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
@@ -29,7 +29,7 @@ impl DirectoryHandle {
             });
             match stat {
                 Ok(stat) if stat.st_uid != agent => return Ok(true),
-                // If the subdirectory is missing or a link, there is no such file yet.
+                // There is no such file yet, or its subdirectory is missing or a link.
                 Ok(_) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
                 Err(error) => return Err(self.io_error("inspect", name, error)),
             }
@@ -43,7 +43,7 @@ impl DirectoryHandle {
         let opened =
             files.iter().map(|(name, content)| Ok((name, content, self.open_for_overwrite(name, owner)?)));
         for (name, content, mut file) in opened.collect::<Result<Vec<_>, DirectoryError>>()? {
-            // Truncated only afterwards, so that a full disk does not destroy the old content.
+            // Truncated only after writing, so that a full disk does not destroy the old content.
             let written = file
                 .rewind()
                 .and_then(|()| file.write_all(content))
@@ -77,8 +77,8 @@ impl DirectoryHandle {
         Ok(None)
     }
 
-    /// Opens a file for overwriting, and creates it if it is missing. Refuses everything but a regular
-    /// file with a single link that belongs to the agent, root or the directory's owner.
+    /// Opens a file for overwriting, and creates it if it is missing. Refuses everything but a regular file with a
+    /// single link that belongs to the agent's user, root or the owner of the directory.
     fn open_for_overwrite(&self, name: &str, directory_owner: u32) -> Result<File, DirectoryError> {
         let opened = tree::with_parent(&self.fd, name, true, |directory, file| {
             create_file(directory, file, OFlags::NONBLOCK)

@@ -1,7 +1,8 @@
-//! Reads a Kubernetes Secret over REST, and replaces it by server-side apply.
+//! Reads a Kubernetes Secret over REST, and replaces it with server-side apply.
 //!
-//! A set of files is written by one request, so a client that reads the Secret sees one generation. The cluster's address,
-//! its CAs and the credentials are read again for each request, because they are renewed while the agent runs.
+//! A file set is written with one request, so a client that reads the Secret sees one version of the set. The cluster's
+//! address, its CAs and the credentials are read again for each request, because they may be renewed while the agent
+//! runs.
 
 mod cluster;
 mod error;
@@ -50,7 +51,7 @@ pub(crate) struct SecretContent {
     pub(crate) version: String,
 }
 
-/// Whether the API server keeps what is applied.
+/// Whether the API server stores the applied object.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ApplyMode {
     Persist,
@@ -72,7 +73,7 @@ struct Metadata {
 }
 
 impl SecretClient {
-    /// Performs no I/O.
+    /// Creates a client for a configured Secret. Performs no I/O.
     pub(crate) fn new(
         secret: &config::KubernetesSecret,
         environment: &Environment,
@@ -109,7 +110,7 @@ impl SecretClient {
         Ok(Some(SecretContent { files, version: object.metadata.resource_version }))
     }
 
-    /// Tests whether the Secret can be written: the server performs every check and changes nothing.
+    /// Tests whether the Secret can be written, with a dry run: the server performs every check and changes nothing.
     pub(crate) fn test_write(&self) -> Result<(), KubernetesSecretError> {
         self.apply(&BTreeMap::new(), None, ApplyMode::DryRun).map(drop)
     }
@@ -118,7 +119,7 @@ impl SecretClient {
     ///
     /// # Errors
     ///
-    /// Returns an error if `version` is given and the Secret has another version by now.
+    /// Returns an error if `version` is given and is no longer the version of the Secret.
     pub(crate) fn write(
         &self,
         files: &BTreeMap<String, Vec<u8>>,
@@ -151,7 +152,7 @@ impl SecretClient {
         if let Some(version) = version {
             object["metadata"]["resourceVersion"] = version.into();
         }
-        // Forced, so that the agent takes over a Secret that somebody created by hand.
+        // Forced, so that the agent takes over a Secret that a user created by hand.
         let dry_run = if mode == ApplyMode::DryRun { "&dryRun=All" } else { "" };
         let query = format!("?fieldManager={FIELD_MANAGER}&force=true{dry_run}");
         match self.request(Method::PATCH, &query, object.to_string().into_bytes())? {
@@ -160,7 +161,7 @@ impl SecretClient {
         }
     }
 
-    /// Sends one request and blocks until the response has arrived. Returns no object if a GET finds none (404).
+    /// Sends one request and blocks until the response has arrived. Returns no object if a `GET` gets a 404.
     ///
     /// Uses a separate runtime, so that a write that is in progress completes while the agent shuts down.
     fn request(

@@ -1,6 +1,6 @@
-//! Permissions of new files: those of the file that is replaced, or an ACL for the configured readers.
+//! Sets the permissions of new files: those of the file that is replaced, or an ACL for the configured readers.
 //!
-//! Works on open files only.
+//! Works only on open files.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -24,8 +24,8 @@ impl Permissions {
 
     /// Gives these permissions to a new file.
     ///
-    /// A group or an ACL that cannot be set is not an error: the new file then has fewer permissions than the old one, never
-    /// more.
+    /// A group or an ACL that cannot be set is not an error: the new file then has fewer permissions than the old one,
+    /// never more.
     pub(super) fn apply_to(&self, file: &OwnedFd) -> Result<(), Errno> {
         let has_group = rustix::fs::fchown(file, None, Some(Gid::from_raw(self.stat.st_gid))).is_ok();
         if let Some(acl) = &self.acl
@@ -41,11 +41,11 @@ impl Permissions {
     }
 }
 
-/// Access for the configured readers to the files of one set.
+/// Gives the configured readers access to the files of one set.
 #[derive(Debug, Default)]
 pub(crate) struct ReaderGrant {
     readers: BTreeSet<ReaderId>,
-    /// Fail if access cannot be given: `acls: required`.
+    /// Whether a write fails if access cannot be given (`acls: required`).
     required: bool,
     failure: Cell<Option<Errno>>,
 }
@@ -60,7 +60,7 @@ impl ReaderGrant {
         Self { required: false, ..self }
     }
 
-    /// Returns the last error that did not fail a write, because access is not required.
+    /// Returns the last error that was ignored because access is not required.
     pub(crate) fn failure(&self) -> Option<Errno> {
         self.failure.get()
     }
@@ -88,7 +88,7 @@ impl ReaderGrant {
         Acl::for_file(&self.readers).write(file)
     }
 
-    /// Returns true if the readers have access.
+    /// Calls `apply` with the readers, if there are any. Returns true if they have access afterwards.
     fn apply(&self, apply: impl FnOnce(&BTreeSet<ReaderId>) -> Result<(), Errno>) -> Result<bool, Errno> {
         if self.readers.is_empty() {
             return Ok(false);

@@ -1,5 +1,5 @@
 //! Reads and writes POSIX access control lists (ACLs), which Linux keeps in the extended attribute
-//! `system.posix_acl_access`. Works on open files only.
+//! `system.posix_acl_access`. Works only on open files.
 //!
 //! The encoding is stable and little endian: the version 2 in 4 bytes, then 8 bytes per entry: tag, permissions, id.
 
@@ -16,7 +16,7 @@ const READ: u16 = 4;
 const WRITE: u16 = 2;
 const SEARCH: u16 = 1;
 
-/// Whom an entry applies to, in the order that Linux requires.
+/// The users or groups that an entry applies to, in the order that Linux requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Tag {
     Owner,
@@ -39,7 +39,7 @@ pub(crate) enum ReaderId {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Acl(Vec<(Tag, u16)>);
 
-/// Why an ACL is not one that `tbot init` sets for the agent and one reader.
+/// A problem with an ACL that must give access only to the agent and one reader, as `tbot init` sets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AclProblem {
@@ -64,11 +64,13 @@ impl Acl {
         Self::with_readers(owner.into(), readers, READ)
     }
 
-    /// Returns the ACL of a directory, or the one that its mode amounts to, extended so that the readers may list and
-    /// enter the directory.
+    /// Returns the ACL of a directory, or the equivalent of its mode if it has no ACL, extended so that the readers may
+    /// list and enter the directory.
     pub(crate) fn for_directory(stat: &Stat, acl: Option<Self>, readers: &BTreeSet<ReaderId>) -> Self {
-        let bits = |shift: u32| u16::try_from(stat.st_mode >> shift & 7).unwrap_or(0);
-        let from_mode = || vec![(Tag::Owner, bits(6)), (Tag::OwningGroup, bits(3)), (Tag::Others, bits(0))];
+        let mode_bits = |shift: u32| u16::try_from(stat.st_mode >> shift & 7).unwrap_or(0);
+        let from_mode = || {
+            vec![(Tag::Owner, mode_bits(6)), (Tag::OwningGroup, mode_bits(3)), (Tag::Others, mode_bits(0))]
+        };
         Self::with_readers(acl.map_or_else(from_mode, |acl| acl.0), readers, READ | SEARCH)
     }
 
@@ -90,10 +92,11 @@ impl Acl {
         Self(entries)
     }
 
-    /// Checks the ACL of a file or directory that was prepared for the agent and one reader (`tbot init`): it may name two
-    /// users, and must give nothing to groups and others.
+    /// Checks the ACL of a file or directory that was prepared for the agent and one reader (`tbot init`): it may name
+    /// two users, and must not give access to groups or others.
     pub(crate) fn problem(&self) -> Option<AclProblem> {
-        let has_access = |of: Tag| self.0.iter().any(|(tag, permissions)| *tag == of && *permissions != 0);
+        let has_access =
+            |expected: Tag| self.0.iter().any(|(tag, permissions)| *tag == expected && *permissions != 0);
         if has_access(Tag::Others) {
             return Some(AclProblem::OthersHaveAccess);
         }
@@ -157,7 +160,7 @@ impl Acl {
         }
     }
 
-    /// Sets the ACL of an open file or directory, and the mode that follows from it.
+    /// Sets the ACL of an open file or directory, which also sets the corresponding mode.
     pub(crate) fn write(&self, file: &OwnedFd) -> Result<(), Errno> {
         xattr::write(file, &self.encode())
     }

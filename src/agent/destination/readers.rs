@@ -8,18 +8,18 @@ use crate::config::{self, AclMode};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReaderError {
     /// The system has no user or group of this name.
-    #[error("readers: there is no {kind} {name} on this machine: create it, or name another")]
+    #[error("readers: there is no {user_or_group} {name} on this machine: create it, or name another")]
     Unknown {
         /// `user` or `group`.
-        kind: &'static str,
+        user_or_group: &'static str,
         /// The name or number.
         name: String,
     },
     /// The user or group database could not be read.
-    #[error("readers: cannot look up the {kind} {name}: {error}")]
+    #[error("readers: cannot look up the {user_or_group} {name}: {error}")]
     Lookup {
         /// `user` or `group`.
-        kind: &'static str,
+        user_or_group: &'static str,
         /// The name or number.
         name: String,
         /// The error of the lookup.
@@ -61,12 +61,12 @@ impl ReaderAccess {
         self.mode == AclMode::Required
     }
 
-    /// Resolves all readers. With `acls: try`, unknown readers are left out, and the first error is returned next to the
-    /// grant.
+    /// Resolves all readers. With `acls: try`, readers that cannot be resolved are skipped, and the first error is
+    /// returned together with the grant.
     ///
     /// # Errors
     ///
-    /// Returns the first error if `acls` is `required`.
+    /// Returns the first error, but only if `acls` is `required`.
     pub(crate) fn resolve(&self) -> Result<(ReaderGrant, Option<ReaderError>), ReaderError> {
         if self.mode == AclMode::Off {
             return Ok((ReaderGrant::default(), None));
@@ -87,10 +87,10 @@ impl ReaderAccess {
 }
 
 impl ReaderName {
-    /// Returns the id of the user or group. A name takes precedence over an id that is spelled the same.
+    /// Returns the id of the user or group. A number is an id only if no user or group has it as its name.
     fn resolve(&self) -> Result<ReaderId, ReaderError> {
         use nix::unistd::{Group, User};
-        let (kind, name, id) = match self {
+        let (user_or_group, name, id) = match self {
             Self::User(name) => {
                 ("user", name, User::from_name(name).map(|user| user.map(|user| user.uid.as_raw())))
             }
@@ -98,11 +98,14 @@ impl ReaderName {
                 ("group", name, Group::from_name(name).map(|group| group.map(|group| group.gid.as_raw())))
             }
         };
-        let id =
-            id.map_err(|error| ReaderError::Lookup { kind, name: name.clone(), error: error.to_string() })?;
+        let id = id.map_err(|error| ReaderError::Lookup {
+            user_or_group,
+            name: name.clone(),
+            error: error.to_string(),
+        })?;
         let id = id
             .or_else(|| name.parse().ok())
-            .ok_or_else(|| ReaderError::Unknown { kind, name: name.clone() })?;
+            .ok_or_else(|| ReaderError::Unknown { user_or_group, name: name.clone() })?;
         Ok(match self {
             Self::User(_) => ReaderId::User(id),
             Self::Group(_) => ReaderId::Group(id),
@@ -119,8 +122,8 @@ mod tests {
         ReaderAccess::new(&serde_json::from_value(directory).unwrap())
     }
 
-    fn unknown(kind: &'static str) -> ReaderError {
-        ReaderError::Unknown { kind, name: "nobody-of-this-name".to_owned() }
+    fn unknown(user_or_group: &'static str) -> ReaderError {
+        ReaderError::Unknown { user_or_group, name: "nobody-of-this-name".to_owned() }
     }
 
     #[test]
@@ -137,6 +140,6 @@ mod tests {
         let (_, error) = access("try", &readers).resolve().unwrap();
         assert_eq!(error, Some(unknown("group")));
         let (_, error) = access("off", &readers).resolve().unwrap();
-        assert_eq!(error, None, "no reader is looked up");
+        assert_eq!(error, None, "no reader is resolved");
     }
 }

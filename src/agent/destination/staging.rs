@@ -14,7 +14,7 @@ use crate::agent::destination::permissions::{Permissions, ReaderGrant};
 pub(crate) type NewFile = (String, Vec<u8>);
 
 impl DirectoryHandle {
-    /// Writes one file of a set into the new subdirectory `staging`, which is called `staging_name`.
+    /// Writes one file of a set into the new subdirectory `staging`, whose name is `staging_name`.
     pub(super) fn stage_file(
         &self,
         staging: &OwnedFd,
@@ -39,26 +39,27 @@ impl DirectoryHandle {
             .map_err(|error| self.io_error("write", &path, error))
     }
 
-    /// Returns the permissions of the file that `name` leads to, or `None` if there is no such file. Refuses links and
-    /// special files that the agent did not create.
+    /// Returns the permissions of the file that `name` resolves to, or `None` if there is no such file. Refuses links
+    /// and special files that the agent did not create.
     fn permissions_of(&self, name: &str) -> Result<Option<Permissions>, DirectoryError> {
         let top = tree::top_level(name);
         let failed = |error: Errno| self.io_error("inspect", name, error);
-        let generation = match self.file_type(top)? {
+        let current = match self.file_type(top)? {
             None => return Ok(None),
             Some(FileType::RegularFile | FileType::Directory) => None,
-            Some(FileType::Symlink) if self.is_own_link(top)? => match self.open_current_generation()? {
-                Some(generation) => Some(generation),
-                None => return Ok(None),
-            },
+            Some(FileType::Symlink) if self.is_own_link(top)? => {
+                match self.open_current_generation_directory()? {
+                    Some(current) => Some(current),
+                    None => return Ok(None),
+                }
+            }
             Some(file_type) => return Err(self.obstructed(top, Obstacle::of_type(file_type))),
         };
         // Opened without blocking: it may have become a pipe by now.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file =
-            tree::with_parent(generation.as_ref().unwrap_or(&self.fd), name, false, |directory, file| {
-                rustix::fs::openat(directory, file, flags, Mode::empty())
-            });
+        let file = tree::with_parent(current.as_ref().unwrap_or(&self.fd), name, false, |directory, file| {
+            rustix::fs::openat(directory, file, flags, Mode::empty())
+        });
         match file {
             Ok(file) => Permissions::read(&file).map(Some).map_err(failed),
             Err(Errno::NOENT) => Ok(None),

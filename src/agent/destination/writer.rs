@@ -1,7 +1,7 @@
 //! Writes the files of an output to its destination: a directory, a Kubernetes Secret, or memory.
 //!
-//! Chooses how the files of a directory are replaced; `generation`, `atomic_write`, `in_place` and `kubernetes_secret` do
-//! the I/O. Knows nothing of what is in the files.
+//! Chooses how the files of a directory are replaced; `generation`, `atomic_write`, `in_place` and `kubernetes_secret`
+//! do the I/O. Never interprets the content of the files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -39,7 +39,7 @@ pub enum DestinationError {
     },
 }
 
-/// Where to write. Nothing is opened yet.
+/// A configured destination, which is not open yet.
 #[derive(Clone, Debug)]
 pub(crate) enum WriteTarget {
     Directory(DirectoryTarget),
@@ -55,16 +55,16 @@ pub(crate) struct DirectoryTarget {
     pub(crate) access: ReaderAccess,
 }
 
-/// Writes the files of one output. `Debug` prints nothing of their content.
+/// Writes the files of one output. Its `Debug` output does not contain the files.
 pub(crate) struct DestinationWriter {
     target: WriteTarget,
     memory: Mutex<BTreeMap<String, Vec<u8>>>,
-    /// Messages that were logged already.
+    /// The messages that were logged already and are not repeated.
     logged: Mutex<BTreeSet<String>>,
 }
 
 impl WriteTarget {
-    /// Performs no I/O.
+    /// Creates the target of a configured destination. Performs no I/O.
     pub(crate) fn new(
         destination: &config::Destination,
         environment: &Environment,
@@ -100,7 +100,8 @@ impl DirectoryTarget {
         DirectoryHandle::open(&self.path, self.symlinks)
     }
 
-    /// Tests whether ACLs work here and every reader is known. With `acls: try`, returns what does not work.
+    /// Tests whether ACLs work here and every reader is known. With `acls: try`, returns the problem instead of an
+    /// error.
     ///
     /// # Errors
     ///
@@ -110,12 +111,12 @@ impl DirectoryTarget {
             return Ok(None);
         }
         let test = || {
-            let (grant, unknown) = self.access.resolve()?;
+            let (grant, unknown_reader) = self.access.resolve()?;
             let directory = self.open()?;
             if directory.is_owned_by_agent()? {
                 directory.test_acl(&grant)?;
             }
-            Ok(unknown.map(DestinationError::from))
+            Ok(unknown_reader.map(DestinationError::from))
         };
         match test() {
             Err(error) if !self.access.is_required() => Ok(Some(error)),
@@ -129,7 +130,8 @@ impl DestinationWriter {
         Self { target, memory: Mutex::default(), logged: Mutex::default() }
     }
 
-    /// Returns the path of the directory, or `None` for another destination. For files that refer to each other by path.
+    /// Returns the path of the directory, or `None` for another destination. For files that refer to each other by
+    /// path.
     pub(crate) fn directory(&self) -> Option<&Path> {
         match &self.target {
             WriteTarget::Directory(directory) => Some(&directory.path),
@@ -141,7 +143,7 @@ impl DestinationWriter {
     pub(crate) fn test(&self) -> Result<(), DestinationError> {
         let WriteTarget::Directory(directory) = &self.target else { return Ok(()) };
         if directory.access.mode == AclMode::Off && directory.access.has_readers() {
-            self.log_once("readers are not given access, because acls is off");
+            self.log_once("the readers get no access, because acls is off");
         }
         if let Some(problem) = directory.test_access()? {
             self.warn_once(problem);
@@ -149,7 +151,7 @@ impl DestinationWriter {
         Ok(())
     }
 
-    /// Recovers from a crash, and tests whether files can be written, before anything is requested from the server.
+    /// Recovers from a crash, and tests whether files can be written. To be called before credentials are requested.
     pub(crate) fn prepare(&self) -> Result<(), DestinationError> {
         let target = match &self.target {
             WriteTarget::Directory(target) => target,
@@ -159,12 +161,13 @@ impl DestinationWriter {
         let directory = target.open()?;
         if directory.is_owned_by_agent()? {
             directory.recover()?;
-            directory.recover_generations()?;
+            directory.recover_generation_directories()?;
         }
         Ok(directory.test_write()?)
     }
 
-    /// Writes the files as one set. A directory is opened each time, because it may have been replaced or mounted since.
+    /// Writes the files as one set. A directory is opened each time, because it may have been replaced or mounted
+    /// since.
     pub(crate) fn write(&self, files: Vec<NewFile>) -> Result<(), DestinationError> {
         match &self.target {
             WriteTarget::Directory(target) => self.write_to_directory(target, &files),
@@ -193,14 +196,14 @@ impl DestinationWriter {
         if directory.requires_in_place_writing(files)? {
             self.log_once(
                 "writing files in place, because the directory or a file belongs to another user; a program that reads \
-                 during a renewal may see files of two generations",
+                 during a renewal may see files of two versions",
             );
             self.check_acls(target, &directory, files)?;
             return Ok(directory.write_in_place(files)?);
         }
-        let (grant, unknown) = target.access.resolve()?;
-        if let Some(unknown) = unknown {
-            self.warn_once(unknown);
+        let (grant, unknown_reader) = target.access.resolve()?;
+        if let Some(error) = unknown_reader {
+            self.warn_once(error);
         }
         self.replace_files(target, &directory, files, &grant)?;
         if let Some(error) = grant.failure() {
@@ -219,13 +222,13 @@ impl DestinationWriter {
         let reason = if target.symlinks == SymlinkMode::Secure {
             "symlinks is secure"
         } else if directory.supports_links()? {
-            return directory.write_generation(files, grant);
+            return directory.write_generation_directory(files, grant);
         } else {
             "the file system does not support links"
         };
         self.log_once(&format!(
             "replacing files one after the other, because {reason}; a program that reads during a renewal may see files of \
-             two generations"
+             two versions"
         ));
         directory.restore_plain_files()?;
         directory.commit(files, grant)
@@ -266,7 +269,7 @@ impl DestinationWriter {
         }
     }
 
-    /// Returns the destination for log lines, which only directories have.
+    /// Returns the path of the directory, for log lines. Other destinations log nothing.
     fn name(&self) -> &Path {
         self.directory().unwrap_or_else(|| Path::new("memory"))
     }

@@ -1,4 +1,4 @@
-//! Malformed files: keys and certificates in PEM, SSH certificates, the `identity` file, the storage.
+//! Malformed files: keys and certificates in PEM, SSH certificates, the file `identity`, and the bot's storage.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,9 +17,10 @@ use crate::agent::destination::writer::DirectoryTarget;
 use crate::agent::platform::Clock;
 use crate::agent::recordings::{copy_recorded_directory, recorded};
 
-/// Mutates the PEM text, or only the bytes that it encodes, so that the mutation gets past the PEM decoder.
-fn mutate_pem(pem: &str, mutations: &[Mutation], decoded: bool) -> String {
-    if !decoded {
+/// Mutates the PEM string, or if `decode_first` is true, only the bytes that it encodes, so that the PEM decoder
+/// accepts the result.
+fn mutate_pem(pem: &str, mutations: &[Mutation], decode_first: bool) -> String {
+    if !decode_first {
         return lossy(&mutate(pem.as_bytes(), mutations));
     }
     let label = pem.lines().next().unwrap().trim_matches('-').trim_start_matches("BEGIN ");
@@ -27,9 +28,9 @@ fn mutate_pem(pem: &str, mutations: &[Mutation], decoded: bool) -> String {
     pem_encode(label, &mutate(&STANDARD.decode(body).unwrap(), mutations))
 }
 
-/// Mutates the line, or only the bytes that its base64 encodes.
-fn mutate_ssh_line(line: &str, mutations: &[Mutation], decoded: bool) -> String {
-    if !decoded {
+/// Mutates the line, or if `decode_first` is true, only the bytes that its base64 encodes.
+fn mutate_ssh_line(line: &str, mutations: &[Mutation], decode_first: bool) -> String {
+    if !decode_first {
         return lossy(&mutate(line.as_bytes(), mutations));
     }
     let mut words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
@@ -41,8 +42,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(CASES))]
 
     #[test]
-    fn a_private_key_is_read_or_refused(mutations in mutations(), decoded: bool) {
-        let pem = mutate_pem(&recorded("storage/key"), &mutations, decoded);
+    fn a_private_key_is_read_or_refused(mutations in mutations(), decode_first: bool) {
+        let pem = mutate_pem(&recorded("storage/key"), &mutations, decode_first);
         match KeyPair::from_pem(&pem) {
             Ok(key) => prop_assert!(key.ssh_line().is_ok()),
             Err(error) => {
@@ -53,8 +54,8 @@ proptest! {
     }
 
     #[test]
-    fn a_certificate_is_read_or_refused(mutations in mutations(), decoded: bool) {
-        let pem = mutate_pem(&recorded("storage/tlscert"), &mutations, decoded);
+    fn a_certificate_is_read_or_refused(mutations in mutations(), decode_first: bool) {
+        let pem = mutate_pem(&recorded("storage/tlscert"), &mutations, decode_first);
         let _ = x509::subject_common_name(&pem);
         if let Err(error) = UserCert::from_pem(&pem) {
             check_error(&error)?;
@@ -63,9 +64,9 @@ proptest! {
     }
 
     #[test]
-    fn an_ssh_certificate_is_read_or_refused(mutations in mutations(), decoded: bool, is_host: bool) {
+    fn an_ssh_certificate_is_read_or_refused(mutations in mutations(), decode_first: bool, is_host: bool) {
         let name = if is_host { "outputs/ssh_host/ssh_host-cert.pub" } else { "storage/key-cert.pub" };
-        let line = mutate_ssh_line(&recorded(name), &mutations, decoded);
+        let line = mutate_ssh_line(&recorded(name), &mutations, decode_first);
         let key = KeyPair::from_pem(&recorded("outputs/ssh_host/ssh_host")).unwrap();
         let errors = [ssh_cert::certified_key(&line).err(), ssh_cert::host_certificate_expiry(&line, key.ssh_key()).err()];
         for error in errors.into_iter().flatten() {

@@ -1,4 +1,5 @@
-//! Malformed responses of servers: the proxy's web API, the response to a join, messages and errors of the auth API.
+//! Malformed responses of servers: those of the proxy's web API, the response to a join, and messages and errors of the
+//! auth API.
 
 use proptest::prelude::*;
 use prost::Message as _;
@@ -31,8 +32,8 @@ fn recorded_certs() -> SignedCerts {
     Certs::decode(recorded_response("/GenerateUserCerts", "").as_slice()).unwrap().into()
 }
 
-/// Checks that certificates are refused, or can be saved, loaded and written: the server has counted their generation, so
-/// an accepted identity must not be lost.
+/// Checks that certificates are refused, or can be saved, loaded and written: the server has incremented the
+/// generation, so an accepted identity must not be lost.
 fn check_certs(certs: SignedCerts) -> Result<(), TestCaseError> {
     let key = KeyPair::from_pem(&recorded("storage/key")).unwrap();
     let identity = match Identity::new(key, certs) {
@@ -94,7 +95,8 @@ proptest! {
         mutations in mutations(),
     ) {
         let bytes = mutate(&recorded_response(method, ""), &mutations);
-        // Decoded messages are used as the agent uses them. Decoding them as another type is just one more mutation.
+        // Each message is decoded as every type, not only as its own: a wrong type is just one more mutation. Decoded
+        // messages are then used as the agent uses them.
         if let Ok(ping) = PingResponse::decode(bytes.as_slice()) {
             let _ = major(&ping.server_version);
         }

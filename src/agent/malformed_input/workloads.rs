@@ -1,5 +1,5 @@
-//! Malformed responses about workload identities: certificates, tokens, bundles of other trust domains, and the messages
-//! that contain them.
+//! Malformed responses about workload identities: certificates, tokens, bundles of other trust domains, and the
+//! messages that contain them.
 
 use std::time::{Duration, SystemTime};
 
@@ -48,8 +48,8 @@ fn check_certificate(credential: Credential, key: &KeyPair) -> Result<(), TestCa
     match X509Svid::new(credential, key, now()) {
         Err(error) => check_error(&error),
         Ok(svid) => {
-            let all = x509::certificates(&svid.certificates).unwrap();
-            let leaf = x509::certificate(&all[0]).unwrap();
+            let chain = x509::certificates(&svid.certificates).unwrap();
+            let leaf = x509::certificate(&chain[0]).unwrap();
             prop_assert_eq!(leaf.public_key().raw, key.spki_der());
             prop_assert!(id.starts_with("spiffe://") && svid.not_after > now());
             Ok(())
@@ -118,20 +118,20 @@ proptest! {
     }
 
     #[test]
-    fn messages_about_workloads_are_decoded_or_refused(mutations in mutations(), which in 0..4) {
+    fn messages_about_workloads_are_decoded_or_refused(mutations in mutations(), message_type in 0..4) {
         let (key, credential) = sample::x509(&[sample::ID]);
         let status = Some(SpiffeFederationStatus { current_bundle: "{}".to_owned() });
         let federation = SpiffeFederation { status, ..SpiffeFederation::default() };
-        let original = match which {
+        let original = match message_type {
             0 => IssueWorkloadIdentityResponse { credential: Some(credential) }.encode_to_vec(),
             1 => IssueWorkloadIdentitiesResponse { credentials: vec![credential; 2] }.encode_to_vec(),
             2 => ListSpiffeFederationsResponse { spiffe_federations: vec![federation], ..Default::default() }.encode_to_vec(),
             _ => jwt_credential(token(b"{}", b"{}")).encode_to_vec(),
         };
         let bytes = mutate(&original, &mutations);
-        let one = IssueWorkloadIdentityResponse::decode(bytes.as_slice()).ok().and_then(|response| response.credential);
+        let single = IssueWorkloadIdentityResponse::decode(bytes.as_slice()).ok().and_then(|response| response.credential);
         let several = IssueWorkloadIdentitiesResponse::decode(bytes.as_slice()).unwrap_or_default().credentials;
-        for credential in one.into_iter().chain(several) {
+        for credential in single.into_iter().chain(several) {
             check_certificate(credential.clone(), &key)?;
             check_token(credential)?;
         }
@@ -145,12 +145,12 @@ proptest! {
 }
 
 #[test]
-fn the_originals_are_accepted() {
+fn the_samples_are_accepted_without_mutations() {
     let (key, credential) = sample::x509(&[sample::ID]);
     assert!(X509Svid::new(credential, &key, now()).is_ok());
     let claims = json!({ "sub": sample::ID, "aud": ["a"], "exp": 1_u64 << 40 }).to_string();
-    let good = jwt_credential(token(br#"{"alg":"ES256"}"#, claims.as_bytes()));
-    assert!(JwtSvid::new(good, &audiences(), now()).is_ok());
+    let valid = jwt_credential(token(br#"{"alg":"ES256"}"#, claims.as_bytes()));
+    assert!(JwtSvid::new(valid, &audiences(), now()).is_ok());
     let malformed = jwt_credential("a.b.c".to_owned());
     assert!(matches!(JwtSvid::new(malformed, &audiences(), now()), Err(SvidError::Token(_))));
 }

@@ -1,4 +1,4 @@
-//! Why a join failed, and what the operator can do about it. Pure.
+//! Errors from joining, and hints for the operator. Pure.
 
 use std::fmt;
 
@@ -58,13 +58,13 @@ pub enum JoinError {
 }
 
 impl JoinError {
-    /// Returns whether a retry may succeed: the server or a load balancer may respond differently later, and the token is
-    /// not known to be used up.
+    /// Returns whether a retry may succeed: the server or a load balancer may respond differently later, and the token
+    /// is not known to be used up.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::NoResponse { error: WebError::Failed(_), .. } => true,
             Self::Refused { status, .. } => *status == 429 || *status >= 500,
-            // Servers mostly use `Unknown` for failures behind them.
+            // Servers use `Unknown` mostly for failures of their backends.
             Self::ChallengeRefused { code, .. } => matches!(
                 code,
                 Code::Unknown
@@ -85,10 +85,11 @@ impl JoinError {
     }
 }
 
-/// What the operator can do about a failed join. Displayed after the error, so it starts with a semicolon unless empty.
+/// What the operator can do about a failed join. Displayed after the error, so its message starts with a semicolon,
+/// unless it is empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JoinHint {
-    /// No advice.
+    /// No hint.
     None,
     /// The lost request may have used up the token.
     TokenMayBeUsed,
@@ -96,7 +97,7 @@ pub enum JoinHint {
     TokenUsedOrExpired,
     /// The server lets a bot join only once.
     BotMayJoinOnce,
-    /// The bot joined with a token before, and the server takes the new join for a copy of the bot.
+    /// The bot joined with a token before, and the server mistakes the new join for that of a stolen copy.
     LockedByJoinMethodChange,
     /// The bot or its user is locked, or was removed.
     LockedOrRemoved,
@@ -106,7 +107,7 @@ pub enum JoinHint {
     UnknownStsHost,
     /// The token's definition does not match the attestation.
     TokenDoesNotMatch,
-    /// The server no longer supports this protocol.
+    /// The server does not support the protocol that the agent joins with.
     UnsupportedProtocol,
 }
 
@@ -122,7 +123,7 @@ impl JoinHint {
         }
     }
 
-    /// Returns the hint for a refused join with an attestation. `is_denied` is whether the status denies access.
+    /// Returns the hint for a refused join with an attestation. `is_denied` says whether the status denies access.
     ///
     /// Servers have many messages for an attestation that the token's definition does not allow. They share one hint.
     pub(super) fn for_attestation(is_denied: bool, message: &str) -> Self {
@@ -172,7 +173,8 @@ impl fmt::Display for JoinHint {
                  rules allow the environment in which this agent runs"
             }
             Self::UnsupportedProtocol => {
-                "; this cluster no longer supports this way of joining: use a tbot version made for it"
+                "; this cluster does not support the protocol that this agent joins with: use a tbot version that \
+                 matches the cluster"
             }
         })
     }
@@ -183,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_used_token_gets_a_hint() {
+    fn the_hint_for_a_secret_token_depends_on_the_message() {
         for (message, hint) in [
             (
                 "\"\" can not join the cluster with role \"Bot\", token expired or not found",

@@ -10,11 +10,11 @@ use crate::agent::bot::storage::StoredIdentity;
 pub enum JoinReason {
     /// The storage contains no identity.
     NothingStored,
-    /// The stored identity was joined with another token than the configured one.
+    /// The stored identity was obtained with a different token than the configured one.
     OtherToken,
     /// The stored identity has expired.
     Expired,
-    /// The stored identity was joined with an attestation, and cannot be renewed.
+    /// The stored identity was obtained with an attestation, and is not renewable.
     NotRenewable,
 }
 
@@ -22,7 +22,9 @@ impl fmt::Display for JoinReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NothingStored => "no stored identity",
-            Self::OtherToken => "the stored identity was joined with another token than the configured one",
+            Self::OtherToken => {
+                "the stored identity was obtained with a different token than the configured one"
+            }
             Self::Expired => {
                 "the stored identity has expired; if this is unexpected, check this machine's clock"
             }
@@ -40,7 +42,7 @@ pub(super) enum RenewalStep {
     Suspend(StoredIdentity),
 }
 
-/// Decides on the next step. `token_hash` is that of the configured token, or `None` if the token cannot be read.
+/// Decides on the next step. `token_hash` is the hash of the configured token, or `None` if the token cannot be read.
 pub(super) fn decide(
     stored: Option<StoredIdentity>,
     token_hash: Option<&str>,
@@ -71,7 +73,7 @@ mod tests {
     use crate::agent::recordings::copy_recorded_directory;
 
     #[test]
-    fn the_stored_identity_decides_between_join_renewal_and_suspension() {
+    fn the_step_depends_on_the_stored_identity_the_token_and_the_time() {
         let directory = copy_recorded_directory("storage");
         let storage = Storage::open_directory(DirectoryTarget::with_defaults(directory.path())).unwrap();
         let stored = storage.load().unwrap().unwrap();
@@ -87,15 +89,15 @@ mod tests {
             RenewalStep::Renew(_) => Ok("renew"),
             RenewalStep::Suspend(_) => Ok("suspend"),
         };
-        let same = Some(stored.token_hash.as_str());
+        let same_token = Some(stored.token_hash.as_str());
 
         assert_eq!(step(None, None, before), Err(JoinReason::NothingStored));
-        assert_eq!(step(Some(&stored), same, before), Ok("renew"));
+        assert_eq!(step(Some(&stored), same_token, before), Ok("renew"));
         assert_eq!(step(Some(&stored), None, before), Ok("renew"), "an unreadable token changes nothing");
         assert_eq!(step(Some(&stored), Some("other"), before), Err(JoinReason::OtherToken));
-        assert_eq!(step(Some(&stored), same, expiry), Err(JoinReason::Expired));
-        assert_eq!(step(Some(&pending), same, before), Ok("suspend"));
+        assert_eq!(step(Some(&stored), same_token, expiry), Err(JoinReason::Expired));
+        assert_eq!(step(Some(&pending), same_token, before), Ok("suspend"));
         assert_eq!(step(Some(&pending), Some("other"), before), Err(JoinReason::OtherToken));
-        assert_eq!(step(Some(&pending), same, expiry), Err(JoinReason::Expired));
+        assert_eq!(step(Some(&pending), same_token, expiry), Err(JoinReason::Expired));
     }
 }

@@ -1,4 +1,4 @@
-//! Why the bot has no fresh identity, and what to do after a lost renewal. Pure.
+//! Errors from joining and renewing, and what to do after a lost renewal. Pure.
 
 use std::fmt;
 
@@ -35,7 +35,7 @@ pub enum RenewalError {
     Attestation {
         /// Why the agent joins.
         reason: JoinReason,
-        /// Why there is no attestation.
+        /// Why the attestation cannot be obtained.
         error: AttestationError,
     },
     /// The agent must join, and the join failed.
@@ -85,7 +85,7 @@ pub enum RenewalError {
 /// What to do after a lost renewal. Used in the log and in errors.
 #[derive(Clone, Debug)]
 pub struct Remedy {
-    /// The location of the marker of the pending renewal, if there is one.
+    /// The location of the renewal marker, if the storage has one.
     pub(super) marker: Option<String>,
 }
 
@@ -100,7 +100,7 @@ impl fmt::Display for Remedy {
             Some(marker) => {
                 write!(
                     f,
-                    "; or, if the request certainly never reached the server, remove {marker} and renew"
+                    "; or, if you are sure that the request never reached the server, remove {marker} and renew"
                 )
             }
             None => Ok(()),

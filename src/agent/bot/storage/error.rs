@@ -1,4 +1,4 @@
-//! Why the storage cannot be used. Pure.
+//! Errors from reading and writing the bot's storage. Pure.
 
 use crate::agent::credential::identity::IdentityError;
 use crate::agent::destination::directory::DirectoryError;
@@ -12,10 +12,10 @@ pub enum StorageError {
     #[error(transparent)]
     Directory(#[from] DirectoryError),
     /// A request for a Kubernetes Secret failed.
-    #[error("the storage: {0}")]
+    #[error("cannot use the storage: {0}")]
     Secret(#[from] KubernetesSecretError),
     /// The configuration of the directory or the Secret cannot be used.
-    #[error("the storage: {0}")]
+    #[error("cannot use the storage: {0}")]
     Destination(#[from] DestinationError),
     /// The stored files are damaged, or belong to different identities.
     #[error(

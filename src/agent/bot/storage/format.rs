@@ -5,14 +5,14 @@
 //! | `key`, `key.pub` | private key in PEM, public key as an SSH line |
 //! | `tlscert`, `key-cert.pub` | TLS certificate in PEM, SSH certificate as a line |
 //! | `tlscacerts`, `sshcacerts` | CAs, separated by one `$` |
-//! | `tokenhash` | hexadecimal SHA-256 of the token that the identity was joined with |
+//! | `tokenhash` | hexadecimal SHA-256 of the token that the identity was obtained with |
 //! | `.write-test`, `lock`, `.tbot-lock` | empty |
-//! | `renewal-pending` | only this agent: the marker of a requested renewal whose response is not saved |
+//! | `renewal-pending` | the renewal marker, written only by this agent: a renewal was requested, and its response is not saved |
 //!
-//! A server increments the generation at each renewal, and locks the bot if an old generation is presented again. The
-//! agent therefore stores the marker before it requests a renewal. The marker names the certificate that the request
-//! presents, so it has no effect once another certificate is stored. The Go agent does not know the marker: it must not
-//! take over a storage that contains one.
+//! The auth server increments the generation at each renewal, and locks the bot if an old generation is presented
+//! again. The agent therefore stores the marker before it requests a renewal. The marker names the certificate that the
+//! request presents, so it has no effect once another certificate is stored. The Go agent does not know the marker: it
+//! must not take over a storage that contains one.
 
 use std::sync::Arc;
 
@@ -32,10 +32,10 @@ const OLD_SSH_CERT: &str = "sshcert";
 pub(super) const TLS_CAS: &str = "tlscacerts";
 pub(super) const SSH_CAS: &str = "sshcacerts";
 pub(super) const TOKEN_HASH: &str = "tokenhash";
-/// The file that marks a renewal as pending.
+/// The name of the renewal marker.
 pub(super) const RENEWAL_MARKER: &str = "renewal-pending";
 
-/// An identity, as it is stored.
+/// An identity, and what is stored with it.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredIdentity {
     pub(crate) identity: Arc<Identity>,
@@ -85,12 +85,12 @@ pub(super) fn parse(
     Ok(Some(StoredIdentity { identity: identity.into(), token_hash, renewal_pending }))
 }
 
-/// Returns the content of the marker for a renewal with `identity`.
+/// Returns the content of the renewal marker for a renewal with `identity`.
 pub(super) fn fingerprint(identity: &Identity) -> String {
     sha256_hex(&identity.user.der)
 }
 
-/// Returns the files of `identity`, without a marker.
+/// Returns the files of `identity`, without the renewal marker.
 pub(super) fn encode(identity: &Identity, token_hash: &str) -> Result<Vec<NewFile>, StorageError> {
     let certs = &identity.certs;
     let key_pub = identity.key.ssh_line().map_err(|error| DirectoryError::Io {

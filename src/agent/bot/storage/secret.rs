@@ -15,21 +15,22 @@ use crate::agent::destination::kubernetes_secret::{KubernetesSecretError, Secret
 pub(crate) struct SecretStorage {
     secret: SecretClient,
     last_seen: Mutex<SecretContent>,
-    /// A request to change the marker failed. The Secret may contain a marker although the server performed no renewal.
-    marker_is_void: AtomicBool,
+    /// A request to change the marker failed, so the Secret may contain a marker although the auth server performed no
+    /// renewal.
+    ignore_marker: AtomicBool,
 }
 
 impl SecretStorage {
     pub(crate) fn new(secret: SecretClient) -> Self {
-        Self { secret, last_seen: Mutex::default(), marker_is_void: AtomicBool::new(false) }
+        Self { secret, last_seen: Mutex::default(), ignore_marker: AtomicBool::new(false) }
     }
 
-    /// Names the marker, for a message.
+    /// Returns the location of the renewal marker, for messages.
     pub(crate) fn renewal_marker_location(&self) -> String {
         format!("the entry {RENEWAL_MARKER} of {}", self.secret.name())
     }
 
-    /// Names the Secret, for a message.
+    /// Returns the name of the Secret, for messages.
     pub(crate) fn location(&self) -> String {
         self.secret.name().to_string()
     }
@@ -38,7 +39,7 @@ impl SecretStorage {
         let content = self.secret.read()?.unwrap_or_default();
         *self.lock_last_seen() = content.clone();
         let mut files = content.files;
-        if self.marker_is_void.load(Ordering::Relaxed) {
+        if self.ignore_marker.load(Ordering::Relaxed) {
             files.remove(RENEWAL_MARKER);
         }
         Ok(files)
@@ -52,7 +53,7 @@ impl SecretStorage {
     pub(crate) fn save(&self, files: BTreeMap<String, Vec<u8>>) -> Result<(), KubernetesSecretError> {
         let version = self.secret.write(&files, None)?;
         *self.lock_last_seen() = SecretContent { files, version };
-        self.marker_is_void.store(false, Ordering::Relaxed);
+        self.ignore_marker.store(false, Ordering::Relaxed);
         Ok(())
     }
 
@@ -65,17 +66,17 @@ impl SecretStorage {
     }
 
     /// Changes the marker if the Secret has not changed since it was last seen. If the request fails, a marker in the
-    /// Secret is void until the next successful request.
+    /// Secret is ignored until the next request that succeeds.
     fn update<T>(
         &self,
         change: impl FnOnce(&mut BTreeMap<String, Vec<u8>>) -> T,
     ) -> Result<(), KubernetesSecretError> {
         let SecretContent { mut files, version } = self.lock_last_seen().clone();
         change(&mut files);
-        self.marker_is_void.store(true, Ordering::Relaxed);
+        self.ignore_marker.store(true, Ordering::Relaxed);
         let version = self.secret.write(&files, Some(&version))?;
         *self.lock_last_seen() = SecretContent { files, version };
-        self.marker_is_void.store(false, Ordering::Relaxed);
+        self.ignore_marker.store(false, Ordering::Relaxed);
         Ok(())
     }
 

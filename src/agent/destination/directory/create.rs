@@ -1,5 +1,5 @@
-//! Opens a directory and creates missing components of its path, without following a symbolic link that must not be
-//! followed.
+//! Opens a directory and creates missing components of its path, without following symbolic links that `symlinks`
+//! refuses.
 //!
 //! Depends on nothing else of the agent.
 

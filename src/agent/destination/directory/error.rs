@@ -1,4 +1,4 @@
-//! Errors about a directory and its files.
+//! Errors from opening a directory and accessing its files.
 
 use std::io;
 use std::path::PathBuf;
@@ -23,7 +23,8 @@ pub enum DirectoryError {
     },
     /// Another agent uses this storage directory.
     #[error(
-        "the storage {0} is locked: is another tbot running? stop it, because two agents with one identity would lock the bot"
+        "the storage {0} is locked: is another tbot running? stop it, because the server locks a bot whose identity is used \
+         by two agents"
     )]
     Locked(PathBuf),
     /// Something that the agent did not create is in the way of its files.
@@ -31,7 +32,7 @@ pub enum DirectoryError {
     Obstructed {
         /// The path of the obstacle.
         path: PathBuf,
-        /// What is there.
+        /// What is at the path.
         obstacle: Obstacle,
     },
 }

@@ -1,7 +1,7 @@
 //! Serialises changes to a directory with an exclusive lock on a private file.
 //!
-//! The lock is neither on the directory itself nor on a file that readers may open: `flock(2)` needs no permission beyond
-//! an open descriptor, so a reader could hold it forever and block every renewal.
+//! The lock is neither on the directory itself nor on a file that readers may open: `flock(2)` needs no permission
+//! beyond an open descriptor, so a reader could hold it forever and block every renewal.
 
 use std::os::fd::OwnedFd;
 
@@ -32,8 +32,8 @@ impl DirectoryHandle {
         Ok(DirectoryLock(file))
     }
 
-    /// Opens a file that only its owner may open, and creates it if it is missing. Refuses a file that somebody else has
-    /// planted.
+    /// Opens a file that only its owner may open, and creates it if it is missing. Refuses a file that another
+    /// user has planted.
     fn open_private(&self, name: &str) -> Result<OwnedFd, DirectoryError> {
         // Opened without blocking, because it may be a pipe, and for writing, because NFS requires that for a lock.
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;

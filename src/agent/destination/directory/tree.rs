@@ -1,4 +1,4 @@
-//! Operations on the entries of an open directory, at most one subdirectory deep.
+//! Reads, links, syncs and removes the entries of an open directory, at most one subdirectory deep.
 //!
 //! Everything is relative to a descriptor, and links are never followed. Depends on nothing else of the agent.
 
@@ -12,7 +12,7 @@ pub(in crate::agent) fn split(name: &str) -> (Option<&str>, &str) {
     name.split_once('/').map_or((None, name), |(subdirectory, file)| (Some(subdirectory), file))
 }
 
-/// Returns the entry of the directory that a file is reached by: its own name, or its subdirectory's.
+/// Returns the first component of a file's name: its subdirectory if it has one, else the name itself.
 pub(in crate::agent) fn top_level(name: &str) -> &str {
     split(name).0.unwrap_or(name)
 }
@@ -74,8 +74,8 @@ pub(in crate::agent) fn files(directory: &OwnedFd) -> Result<Vec<String>, Errno>
     Ok(files)
 }
 
-/// Calls `work` with the directory that contains the file `name`, and the file's name in it. A missing subdirectory is
-/// an error, or created if `create` is true.
+/// Calls `work` with the directory that contains the file `name`, and with the file's name in that directory. A missing
+/// subdirectory is created if `create` is true, and an error otherwise.
 pub(in crate::agent) fn with_parent<T>(
     directory: &OwnedFd,
     name: &str,
@@ -89,7 +89,7 @@ pub(in crate::agent) fn with_parent<T>(
     }
 }
 
-/// Creates a hard link to a file in another directory: the same content, owner, mode and ACL.
+/// Creates a hard link in `to` to a file in `from`. Both names share content, owner, mode and ACL.
 pub(in crate::agent) fn hard_link(
     from: &OwnedFd,
     name: &str,

@@ -1,4 +1,4 @@
-//! Names of generation directories, and the links that lead to the current one.
+//! Names generation directories, and resolves the links that lead to the current one.
 
 use std::os::fd::OwnedFd;
 
@@ -7,43 +7,46 @@ use rustix::io::Errno;
 
 use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, Obstacle};
 
-/// The link to the current generation.
+/// The link to the current generation directory.
 pub(super) const CURRENT: &str = "..data";
 
-pub(super) fn generation_name(number: u64) -> String {
+/// Returns the name of a generation directory.
+pub(super) fn directory_name(number: u64) -> String {
     format!("..{number}")
 }
 
-/// Returns the number in a generation directory's name, or `None` for any other name.
-pub(super) fn generation_number(name: &str) -> Option<u64> {
+/// Returns the number in the name of a generation directory, or `None` for any other name.
+pub(super) fn directory_number(name: &str) -> Option<u64> {
     let number = name.strip_prefix("..")?.parse().ok()?;
     // `parse` accepts a sign and leading zeros, which the agent never writes.
-    (generation_name(number) == name).then_some(number)
+    (directory_name(number) == name).then_some(number)
 }
 
 impl DirectoryHandle {
-    /// Returns the number of the current generation, or `None` if the directory has no generations.
-    pub(super) fn current_generation(&self) -> Result<Option<u64>, DirectoryError> {
+    /// Returns the number of the current generation directory, or `None` if there is none.
+    pub(super) fn current_generation_number(&self) -> Result<Option<u64>, DirectoryError> {
         let obstructed = |file_type| self.obstructed(CURRENT, Obstacle::of_type(file_type));
         match self.file_type(CURRENT)? {
             None => Ok(None),
             Some(FileType::Symlink) => {
-                let number = self.link_target(CURRENT)?.as_deref().and_then(generation_number);
+                let number = self.link_target(CURRENT)?.as_deref().and_then(directory_number);
                 number.map(Some).ok_or_else(|| obstructed(FileType::Symlink))
             }
             Some(file_type) => Err(obstructed(file_type)),
         }
     }
 
-    pub(in crate::agent::destination) fn open_current_generation(
+    /// Opens the current generation directory. Returns `None` if there is none.
+    pub(in crate::agent::destination) fn open_current_generation_directory(
         &self,
     ) -> Result<Option<OwnedFd>, DirectoryError> {
-        self.current_generation()?
-            .map(|number| self.open_own_subdirectory(&generation_name(number)))
+        self.current_generation_number()?
+            .map(|number| self.open_own_subdirectory(&directory_name(number)))
             .transpose()
     }
 
-    /// Returns true if `name` is a link to the file or subdirectory of that name in the current generation.
+    /// Returns true if `name` is a link to the file or subdirectory of that name in the current generation
+    /// directory.
     pub(in crate::agent::destination) fn is_own_link(&self, name: &str) -> Result<bool, DirectoryError> {
         Ok(self.link_target(name)?.is_some_and(|target| target == format!("{CURRENT}/{name}")))
     }

@@ -15,8 +15,8 @@ fn open(path: &Path) -> DirectoryHandle {
     DirectoryHandle::open(path, SymlinkMode::TrySecure).unwrap()
 }
 
-fn write_generation(path: &Path, content: &str) {
-    open(path).write_generation(&files(content), &ReaderGrant::default()).unwrap();
+fn write_set(path: &Path, content: &str) {
+    open(path).write_generation_directory(&files(content), &ReaderGrant::default()).unwrap();
 }
 
 fn write_plain_files(path: &Path, content: &str) {
@@ -27,7 +27,7 @@ fn contents(path: &Path) -> [String; 3] {
     NAMES.map(|name| fs::read_to_string(path.join(name)).unwrap())
 }
 
-/// The sorted entries of a directory, without the lock file.
+/// Returns the sorted entries of a directory, without the lock file.
 fn entries(path: &Path) -> Vec<String> {
     let entries = fs::read_dir(path).unwrap();
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -41,23 +41,27 @@ fn is_link(path: &Path) -> bool {
 }
 
 #[test]
-fn the_link_is_switched_and_the_old_generation_is_removed() {
+fn the_link_is_switched_and_the_old_generation_directory_is_removed() {
     let root = tempfile::tempdir().unwrap();
-    write_generation(root.path(), "1");
+    write_set(root.path(), "1");
     let resolved = open(&root.path().join("..1"));
-    write_generation(root.path(), "2");
+    write_set(root.path(), "2");
     assert_eq!(contents(root.path()), ["2"; 3]);
     assert_eq!(entries(root.path()), ["..2", "..data", "cockroach", "key", "tlscert"]);
     assert_eq!(fs::read_link(root.path().join("..data")).unwrap(), Path::new("..2"));
-    assert_eq!(resolved.read("key").unwrap(), None, "a resolved generation never shows another one's files");
+    assert_eq!(
+        resolved.read("key").unwrap(),
+        None,
+        "a resolved directory never shows the files of another version"
+    );
 }
 
 #[test]
 fn files_that_a_set_does_not_replace_are_carried_over() {
     let root = tempfile::tempdir().unwrap();
-    write_generation(root.path(), "1");
+    write_set(root.path(), "1");
     let other = vec![("ssh_host".to_owned(), b"2".to_vec()), ("key".to_owned(), b"2".to_vec())];
-    open(root.path()).write_generation(&other, &ReaderGrant::default()).unwrap();
+    open(root.path()).write_generation_directory(&other, &ReaderGrant::default()).unwrap();
     assert_eq!(contents(root.path()), ["2", "1", "1"]);
     assert_eq!(fs::read_to_string(root.path().join("ssh_host")).unwrap(), "2");
 }
@@ -73,7 +77,7 @@ fn plain_files_are_migrated_and_restored_and_other_files_stay_untouched() {
     directory.migrate_plain_files(&["key", "tlscert", "cockroach"].into()).unwrap();
     assert_eq!(contents(root.path()), ["1"; 3], "readers see no change");
     assert!(["key", "tlscert", "cockroach"].iter().all(|name| is_link(&root.path().join(name))));
-    write_generation(root.path(), "2");
+    write_set(root.path(), "2");
     assert_eq!(contents(root.path()), ["2"; 3]);
     assert_eq!(fs::metadata(root.path().join("key")).unwrap().mode() & 0o777, 0o640);
 
@@ -88,33 +92,33 @@ fn plain_files_are_migrated_and_restored_and_other_files_stay_untouched() {
 #[test]
 fn a_plain_file_that_replaced_a_link_stays_until_the_next_set() {
     let root = tempfile::tempdir().unwrap();
-    write_generation(root.path(), "1");
+    write_set(root.path(), "1");
     fs::remove_file(root.path().join("key")).unwrap();
     fs::write(root.path().join("key"), "theirs").unwrap();
-    open(root.path()).recover_generations().unwrap();
+    open(root.path()).recover_generation_directories().unwrap();
     assert_eq!(contents(root.path()), ["theirs", "1", "1"]);
-    write_generation(root.path(), "2");
+    write_set(root.path(), "2");
     assert_eq!(contents(root.path()), ["2"; 3]);
 }
 
 #[test]
 fn recovery_removes_what_a_crash_left_and_restores_links() {
     let root = tempfile::tempdir().unwrap();
-    write_generation(root.path(), "1");
+    write_set(root.path(), "1");
     fs::create_dir(root.path().join("..2")).unwrap();
     fs::write(root.path().join("..2/key"), "2").unwrap();
     symlink("..2", root.path().join("..data_tmp")).unwrap();
     fs::remove_file(root.path().join("key")).unwrap();
-    open(root.path()).recover_generations().unwrap();
+    open(root.path()).recover_generation_directories().unwrap();
     assert_eq!(entries(root.path()), ["..1", "..data", "cockroach", "key", "tlscert"]);
     assert_eq!(contents(root.path()), ["1"; 3]);
 }
 
 #[test]
-fn a_generation_has_the_mode_of_its_directory() {
+fn a_generation_directory_has_the_mode_of_the_directory_that_contains_it() {
     let root = tempfile::tempdir().unwrap();
     fs::set_permissions(root.path(), fs::Permissions::from_mode(0o750)).unwrap();
-    write_generation(root.path(), "1");
+    write_set(root.path(), "1");
     for directory in ["..1", "..1/cockroach"] {
         assert_eq!(fs::metadata(root.path().join(directory)).unwrap().mode() & 0o777, 0o750, "{directory}");
     }
@@ -130,7 +134,7 @@ fn links_that_lead_elsewhere_are_refused_and_not_written_through() {
         fs::create_dir(&elsewhere).unwrap();
         symlink(&elsewhere, directory.join(planted)).unwrap();
         for result in [
-            open(&directory).write_generation(&files("1"), &ReaderGrant::default()),
+            open(&directory).write_generation_directory(&files("1"), &ReaderGrant::default()),
             open(&directory).commit(&files("1"), &ReaderGrant::default()),
         ] {
             // `commit` does not use `..data`.
@@ -148,7 +152,7 @@ fn links_that_lead_elsewhere_are_refused_and_not_written_through() {
 }
 
 #[test]
-fn a_planted_generation_is_not_written_to() {
+fn a_planted_generation_directory_is_not_written_to() {
     let root = tempfile::tempdir().unwrap();
     let [directory, elsewhere] = ["out", "elsewhere"].map(|name| root.path().join(name));
     fs::create_dir(&directory).unwrap();
@@ -156,7 +160,7 @@ fn a_planted_generation_is_not_written_to() {
     for planted in ["..1", "..data_tmp", "..link_tmp"] {
         symlink(&elsewhere, directory.join(planted)).unwrap();
     }
-    write_generation(&directory, "1");
+    write_set(&directory, "1");
     assert_eq!(entries(&elsewhere), [""; 0]);
     assert_eq!(contents(&directory), ["1"; 3]);
     assert!(!is_link(&directory.join("..1")));

@@ -1,4 +1,5 @@
-//! Determines the Kubernetes cluster and how to authenticate to it: from a kubeconfig, or as a pod of the cluster.
+//! Determines the Kubernetes cluster and how to authenticate to it: from a kubeconfig, or from the service account of
+//! the pod that the agent runs in.
 //!
 //! Reads files, but opens no connection.
 
@@ -20,14 +21,14 @@ use crate::config;
 /// The directory where a pod finds the CAs of its cluster and its own token.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/// Where the address of the cluster and the credentials for it are configured.
+/// The source of the cluster's address and of the credentials for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ClusterConfig {
     Kubeconfig { files: Vec<PathBuf>, context: Option<String> },
     InCluster { host: String, port: String, service_account: PathBuf },
 }
 
-/// A bearer token. `Debug` does not print it.
+/// A bearer token. Its `Debug` output does not contain the token.
 pub(super) struct BearerToken(String);
 
 /// An HTTP client for the API server of a cluster.
@@ -52,7 +53,8 @@ impl fmt::Debug for BearerToken {
 }
 
 impl ClusterConfig {
-    /// The configuration takes precedence over the environment, and a kubeconfig over the pod's own cluster.
+    /// Selects the source. The configuration takes precedence over the environment, and a kubeconfig over the pod's own
+    /// cluster.
     pub(super) fn new(
         secret: &config::KubernetesSecret,
         environment: &Environment,

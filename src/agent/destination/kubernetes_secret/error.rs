@@ -1,4 +1,4 @@
-//! Errors about a Kubernetes Secret.
+//! Errors from reading and writing a Kubernetes Secret.
 
 use std::fmt;
 
@@ -18,7 +18,9 @@ pub enum KubernetesSecretError {
     )]
     NoNamespace(String),
     /// The output writes into a subdirectory, which a Secret cannot represent.
-    #[error("{secret} cannot hold {file}: a Secret has no subdirectories; use a directory for this output")]
+    #[error(
+        "{secret} cannot contain {file}: a Secret has no subdirectories; use a directory for this output"
+    )]
     Subdirectory {
         /// The Secret.
         secret: SecretName,
@@ -49,7 +51,7 @@ pub enum KubernetesSecretError {
 }
 
 impl KubernetesSecretError {
-    /// Returns true if a retry may succeed: after an outage, or if somebody else changed the Secret at the same time.
+    /// Returns true if a retry may succeed: after an outage, or if another client changed the Secret at the same time.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Failed { .. } => true,
@@ -76,7 +78,7 @@ impl fmt::Display for SecretName {
     }
 }
 
-/// Describes a request about a Secret, for errors.
+/// Describes a request for a Secret, for errors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretRequest {
     pub(super) method: &'static str,
@@ -87,7 +89,7 @@ pub struct SecretRequest {
 
 impl fmt::Display for SecretRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} at {}", self.method, self.secret, self.server)
+        write!(f, "{} of {} at {}", self.method, self.secret, self.server)
     }
 }
 
@@ -99,7 +101,7 @@ fn hint(status: StatusCode) -> &'static str {
             "; give the agent a role that can get, create and patch secrets in this namespace"
         }
         StatusCode::NOT_FOUND => "; check that the namespace exists",
-        StatusCode::CONFLICT => "; another client changes it at the same time: is another tbot running?",
+        StatusCode::CONFLICT => "; another client changed it at the same time: is another tbot running?",
         _ => "",
     }
 }

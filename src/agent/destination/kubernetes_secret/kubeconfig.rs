@@ -1,6 +1,6 @@
 //! Reads a kubeconfig, or a list of them, and resolves one of its contexts.
 //!
-//! Login methods that run another program (`exec`) and deprecated ones are errors that name them.
+//! Refuses login methods that run another program (`exec`) or are deprecated, with an error that names the method.
 
 use std::path::{Path, PathBuf};
 
@@ -18,10 +18,10 @@ use crate::yaml;
 /// One or more kubeconfig files, merged. Of two entries with the same name, the first one is used.
 #[derive(Default)]
 pub(super) struct MergedKubeconfig {
-    /// The paths of all files, for errors.
-    path: String,
+    /// The paths of all files, joined by colons, for errors.
+    paths: String,
     current_context: Option<String>,
-    /// Each with the directory that its relative paths are relative to.
+    /// Each with the directory that its relative paths start from.
     clusters: Vec<(PathBuf, Named<ClusterEntry>)>,
     users: Vec<(PathBuf, Named<UserEntry>)>,
     contexts: Vec<Named<ContextEntry>>,
@@ -80,11 +80,11 @@ struct UserEntry {
 impl MergedKubeconfig {
     pub(super) fn read(files: &[PathBuf]) -> Result<Self, KubernetesClusterError> {
         let paths: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
-        let mut merged = Self { path: paths.join(":"), ..Self::default() };
+        let mut merged = Self { paths: paths.join(":"), ..Self::default() };
         for path in files {
             let file = match read_file(path) {
                 Ok(content) => parse(path, &content)?,
-                // As kubectl does: files of a list may be missing.
+                // Like kubectl, which allows files of a list to be missing.
                 Err(_) if files.len() > 1 && !path.exists() => continue,
                 Err(error) => return Err(error),
             };
@@ -101,7 +101,7 @@ impl MergedKubeconfig {
         Ok(merged)
     }
 
-    /// Returns what a connection needs in `context`, or in the current context.
+    /// Returns the connection parameters of `context`, or of the current context.
     pub(super) fn parameters(
         &self,
         context: Option<&str>,
@@ -109,8 +109,8 @@ impl MergedKubeconfig {
         let context = context
             .or(self.current_context.as_deref())
             .ok_or_else(|| self.error(KubeconfigProblem::NoCurrentContext))?;
-        let missing = |kind: &'static str, name: &str| {
-            self.error(KubeconfigProblem::Missing { kind, name: name.to_owned() })
+        let missing = |entry_type: &'static str, name: &str| {
+            self.error(KubeconfigProblem::Missing { entry_type, name: name.to_owned() })
         };
         let entry = self.contexts.iter().find(|entry| entry.name == context);
         let context = &entry.ok_or_else(|| missing("context", context))?.entry;
@@ -200,7 +200,7 @@ impl MergedKubeconfig {
     }
 
     fn error(&self, problem: KubeconfigProblem) -> KubernetesClusterError {
-        KubernetesClusterError::Kubeconfig { path: self.path.clone(), problem }
+        KubernetesClusterError::Kubeconfig { path: self.paths.clone(), problem }
     }
 }
 

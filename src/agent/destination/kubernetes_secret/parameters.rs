@@ -1,4 +1,5 @@
-//! What a connection to a Kubernetes cluster needs, and why it may be unavailable.
+//! The parameters of a connection to a Kubernetes cluster, and the errors that occur while they are
+//! determined.
 
 use std::path::{Path, PathBuf};
 
@@ -39,11 +40,11 @@ pub enum KubernetesClusterError {
     #[error(transparent)]
     Proxy(#[from] HttpProxyError),
     /// TLS cannot be set up.
-    #[error("TLS to the Kubernetes cluster: {0}")]
+    #[error("cannot set up TLS to the Kubernetes cluster: {0}")]
     Tls(String),
 }
 
-/// Why a kubeconfig cannot be used. Contains nothing of its credentials.
+/// A problem with a kubeconfig. Never contains a credential.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KubeconfigProblem {
@@ -56,11 +57,11 @@ pub enum KubeconfigProblem {
     /// Neither the configuration nor the file selects a context.
     #[error("no current-context: set it, or kubeconfig_context")]
     NoCurrentContext,
-    /// A context, cluster or user that is referred to is missing.
-    #[error("no {kind} {name}")]
+    /// The selected context, or the cluster or user that it names, is missing.
+    #[error("no {entry_type} {name}")]
     Missing {
         /// `context`, `cluster` or `user`.
-        kind: &'static str,
+        entry_type: &'static str,
         /// The name.
         name: String,
     },
@@ -87,11 +88,11 @@ pub enum KubeconfigProblem {
     #[error("user {0} has only one of client certificate and key: set both, or a token")]
     IncompleteCertificate(String),
     /// Embedded data that cannot be decoded.
-    #[error("a value of a key that ends in -data is not PEM in base64")]
+    #[error("the value of a key that ends in -data is not base64-encoded PEM")]
     InvalidData,
 }
 
-/// What a connection needs, before TLS is set up.
+/// The parameters of a connection, before TLS is set up.
 pub(super) struct ConnectionParameters {
     /// The base URL of the API server.
     pub(super) server: String,
@@ -99,7 +100,7 @@ pub(super) struct ConnectionParameters {
     pub(super) credentials: ClusterCredentials,
 }
 
-/// How the agent authenticates to the API server. Both, one or none may be present.
+/// How the agent authenticates to the API server. Either, both or neither may be present.
 #[derive(Default)]
 pub(super) struct ClusterCredentials {
     pub(super) certificate: Option<ClientPem>,

@@ -104,7 +104,7 @@ fn acls_of_another_users_directory_are_checked_if_required() {
     writer(root.path(), &json!({ "acls": "try" })).write(files("1")).unwrap();
 }
 
-/// Sets an ACL as a user would do by hand, and returns it.
+/// Sets an ACL, as a user would with `setfacl`, and returns it.
 fn set_acl(path: &Path, reader: u32) -> Acl {
     let file = fs::File::open(path).unwrap().into();
     let acl = Acl::for_file(&[ReaderId::User(reader)].into());
@@ -118,7 +118,7 @@ fn acl(path: &Path) -> Option<Acl> {
 
 #[test]
 #[ignore = "needs a file system with POSIX ACLs"]
-fn an_acl_that_somebody_set_is_kept_however_files_are_replaced() {
+fn an_acl_that_a_user_set_is_kept_however_files_are_replaced() {
     for symlinks in ["try-secure", "secure"] {
         let root = tempfile::tempdir().unwrap();
         let writer = writer(root.path(), &json!({ "symlinks": symlinks }));
@@ -147,9 +147,9 @@ fn after_every_renewal_exactly_the_readers_have_access_to_every_file() {
         for file in ["key", "cockroach/node.key"] {
             assert_eq!(acl(&path.join(file)).as_ref(), Some(&expected), "{file}");
         }
-        let of_directory = acl(&path).unwrap();
+        let directory_acl = acl(&path).unwrap();
         for inner in ["..data/", "..data/cockroach"] {
-            assert_eq!(acl(&path.join(inner)).as_ref(), Some(&of_directory), "{inner}");
+            assert_eq!(acl(&path.join(inner)).as_ref(), Some(&directory_acl), "{inner}");
         }
     }
 }
@@ -171,7 +171,7 @@ fn a_reader_can_read_a_key_and_another_user_cannot() {
 }
 
 #[test]
-fn an_unknown_reader_is_an_error_if_acls_are_required_and_left_out_otherwise() {
+fn an_unknown_reader_is_an_error_if_acls_are_required_and_is_skipped_otherwise() {
     let root = tempfile::tempdir().unwrap();
     let readers = json!([{ "user": "nobody-of-this-name" }]);
     let settings = |acls: &str| json!({ "acls": acls, "readers": readers });
@@ -181,8 +181,8 @@ fn an_unknown_reader_is_an_error_if_acls_are_required_and_left_out_otherwise() {
     ] {
         assert!(matches!(result, Err(DestinationError::Reader(ReaderError::Unknown { .. }))), "{result:?}");
     }
-    let lenient = writer(root.path(), &settings("try"));
-    lenient.test().unwrap();
-    write(&lenient, "1");
+    let optional = writer(root.path(), &settings("try"));
+    optional.test().unwrap();
+    write(&optional, "1");
     assert_eq!(key(root.path()), "1");
 }

@@ -1,10 +1,10 @@
-//! The attestation of AWS: a request to STS (`GetCallerIdentity`) that the agent signs, and that the cluster sends to
-//! learn who signed it. Source: protocol facts, section 2.6.
+//! Creates the attestation of AWS: a request to STS (`GetCallerIdentity`) that the agent signs. The cluster sends it to
+//! STS to learn who signed it.
 //!
-//! Looks for credentials and a region in the same sources and the same order as the AWS SDKs: environment, web identity,
-//! profile, container, EC2. If a profile uses a feature that is not supported here (SSO, assumed roles, processes), the
-//! agent returns an error that names it. It does not continue with the next source, because that would be a different
-//! identity from the one that the operator configured.
+//! Looks for credentials and a region in the same sources and the same order as the AWS SDKs: environment, web
+//! identity, profile, container, EC2. If a profile uses a feature that is not supported here (SSO, assumed roles,
+//! processes), the agent returns an error that names it. It does not continue with the next source, because that would
+//! be a different identity from the one that the operator configured.
 
 mod container;
 mod credentials;
@@ -37,7 +37,7 @@ impl AwsAttestation {
     pub(super) async fn new(environment: &Environment, clock: &Clock) -> Result<Self, AttestationError> {
         let credentials = credentials_from_environment(environment)?;
         let region = region_from_environment(environment)?;
-        // An unreadable profile does not matter if nothing is needed from it.
+        // Not read if nothing is needed from it, so that an unreadable profile does not matter.
         let profile = if credentials.is_some() && region.is_some() {
             Profile::default()
         } else {
@@ -75,9 +75,9 @@ impl AwsAttestation {
     ///
     /// # Errors
     ///
-    /// Returns an error if `now` is outside the range of the calendar.
+    /// Returns an error if `now` is outside the range of [`jiff::Timestamp`].
     pub(crate) fn sts_request(&self, challenge: &Challenge, now: SystemTime) -> Result<String, jiff::Error> {
-        sigv4::get_caller_identity(challenge, &self.region, &self.credentials, now)
+        sigv4::sign_get_caller_identity(challenge, &self.region, &self.credentials, now)
     }
 
     /// Returns every value to redact in messages: the secrets, and the access key id, which identifies their owner.
@@ -117,8 +117,9 @@ mod tests {
     #[test]
     fn the_environment_must_provide_a_complete_access_key_or_none() {
         let credentials = |variables: &[(&str, &str)]| {
-            let found = credentials_from_environment(&variables.iter().copied().collect());
-            found.map(|found| found.map(|found| found.values().collect::<Vec<_>>().join(" ")))
+            let credentials = credentials_from_environment(&variables.iter().copied().collect());
+            credentials
+                .map(|option| option.map(|credentials| credentials.values().collect::<Vec<_>>().join(" ")))
         };
         let (id, secret) = (("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "hunter2"));
         let token = ("AWS_SESSION_TOKEN", "session");

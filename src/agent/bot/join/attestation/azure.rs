@@ -1,6 +1,6 @@
-//! The attestation of an Azure virtual machine: a document that identifies the machine, contains the cluster's challenge
-//! and is signed by Azure; and an access token of the machine's managed identity. Both come from the instance metadata
-//! service (IMDS). Source: protocol facts, section 2.7.
+//! Obtains the attestation of an Azure virtual machine from the instance metadata service (IMDS): a document, signed by
+//! Azure, that identifies the machine and contains the cluster's challenge, and an access token of the machine's
+//! managed identity.
 
 use serde::Deserialize;
 
@@ -11,16 +11,16 @@ use super::jwt::Jwt;
 use super::metadata_client::{MetadataClient, ProxyPolicy};
 use crate::agent::platform::{Clock, Environment};
 
-/// The variable from which the Azure SDKs take another address of the metadata service.
+/// The variable with which the Azure SDKs override the address of the metadata service.
 const ENDPOINT: &str = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
 const DEFAULT_ENDPOINT: &str = "http://169.254.169.254";
 /// The first API version whose documents contain a nonce.
 const MIN_API_VERSION: &str = "2019-06-04";
-/// The audience of the access token. The cluster asks this API about the machine.
+/// The audience of the access token. The cluster queries this API about the machine.
 const RESOURCE: &str = "https://management.azure.com/";
 
 const API_VERSION: RequestContext = RequestContext {
-    what: "version of Azure's metadata service",
+    what: "API version of Azure's metadata service",
     hint: "onboarding.join_method azure works only on an Azure virtual machine",
 };
 const DOCUMENT: RequestContext = RequestContext { what: "attested document", hint: API_VERSION.hint };
@@ -48,7 +48,7 @@ struct AccessTokenResponse {
     access_token: String,
 }
 
-/// The only field that the agent checks. The cluster verifies the rest.
+/// The attested document, with the only field that the agent checks. The cluster verifies the rest.
 #[derive(Deserialize)]
 struct Document {
     signature: String,
@@ -68,7 +68,7 @@ impl AzureAttestation {
             client.send_for_json(request(&client, "versions", &[("format", "json")]), API_VERSION).await?;
         let newest = versions.api_versions.into_iter().next_back();
         let newest = newest.filter(|version| version.as_str() >= MIN_API_VERSION);
-        let too_old = || client.malformed(API_VERSION, "the newest must be 2019-06-04 or later");
+        let too_old = || client.malformed(API_VERSION, "the newest version must be 2019-06-04 or later");
         let api_version = newest.ok_or_else(too_old)?;
         let mut query = vec![("api-version", api_version.as_str()), ("resource", RESOURCE)];
         query.extend(client_id.map(|id| ("client_id", id)));
@@ -87,7 +87,8 @@ impl AzureAttestation {
         if body.len() > MAX_BYTES {
             return Err(self.client.malformed(DOCUMENT, TOO_LARGE));
         }
-        let is_signed = serde_json::from_slice::<Document>(&body).is_ok_and(|d| !d.signature.is_empty());
+        let is_signed =
+            serde_json::from_slice::<Document>(&body).is_ok_and(|document| !document.signature.is_empty());
         if is_signed { Ok(body) } else { Err(self.client.malformed(DOCUMENT, "it is not signed")) }
     }
 

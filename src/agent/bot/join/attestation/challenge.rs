@@ -1,16 +1,18 @@
-//! The challenge that an attestation must contain, so that an old attestation cannot be replayed. Pure.
+//! Validates the challenge that an attestation must contain, so that an old attestation cannot be replayed. Pure.
 
-/// The maximum length of a challenge, in bytes. Teleport's challenges have 32 or 43.
+/// The maximum length of a challenge, in bytes. Teleport's challenges have 32 or 43 bytes.
 const MAX_LENGTH: usize = 128;
 
 /// A challenge, in either base64 alphabet.
 ///
-/// The agent copies it into a header that it signs and into a query string, before the cluster has proved anything about
-/// itself. Other characters are therefore refused.
+/// The agent copies it into a header that it signs and into a query string, before the cluster has proved its
+/// identity. Other characters are therefore refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Challenge(String);
 
 impl Challenge {
+    /// Validates a challenge.
+    ///
     /// # Errors
     ///
     /// Returns what is wrong with `challenge`.

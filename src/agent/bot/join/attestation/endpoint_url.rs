@@ -1,7 +1,7 @@
 //! Decides which URLs the agent sends a token to, or accepts a token from. Pure.
 //!
-//! Credentials travel over https only. Metadata servers use plain http, so they must be on the machine's own link. Plain
-//! http to loopback is always accepted. Errors are the `problem` of an
+//! Credentials travel over https only. Metadata servers use plain http, so they must be on the machine's own link.
+//! Plain http to loopback is always accepted. Errors are messages for the `problem` of an
 //! [`AttestationError`](super::error::AttestationError).
 
 use url::{Host, Url};
@@ -11,8 +11,8 @@ use crate::agent::net::address::is_loopback_url;
 const NOT_A_URL: &str = "it is not a URL";
 
 /// Parses a URL to which a credential may be sent.
-pub(super) fn parse_credential_url(text: &str) -> Result<Url, &'static str> {
-    let url = Url::parse(text).map_err(|_| NOT_A_URL)?;
+pub(super) fn parse_credential_url(value: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(value).map_err(|_| NOT_A_URL)?;
     match url.scheme() {
         "https" => Ok(url),
         "http" if is_loopback_url(&url) => Ok(url),
@@ -21,8 +21,8 @@ pub(super) fn parse_credential_url(text: &str) -> Result<Url, &'static str> {
 }
 
 /// Parses a container credential endpoint: any https URL, or an http URL on the machine's own link.
-pub(super) fn parse_container_url(text: &str) -> Result<Url, &'static str> {
-    let url = Url::parse(text).map_err(|_| NOT_A_URL)?;
+pub(super) fn parse_container_url(value: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(value).map_err(|_| NOT_A_URL)?;
     match url.scheme() {
         "https" => Ok(url),
         "http" => require_own_link(url),
@@ -40,8 +40,8 @@ pub(super) fn metadata_url_from_host(host: &str, path: &str) -> Result<Url, &'st
 }
 
 /// Parses the base URL of a metadata server.
-pub(super) fn parse_metadata_url(text: &str) -> Result<Url, &'static str> {
-    let url = Url::parse(text).map_err(|_| NOT_A_URL)?;
+pub(super) fn parse_metadata_url(value: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(value).map_err(|_| NOT_A_URL)?;
     if url.scheme() != "http" || url.path() != "/" || !has_only_host_and_path(&url) {
         return Err("expected http:// and a host with an optional port");
     }

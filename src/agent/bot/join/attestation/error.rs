@@ -1,4 +1,4 @@
-//! Why an attestation cannot be obtained, and the context that such errors share. Pure.
+//! Errors from obtaining an attestation, and the context that they share. Pure.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,13 +7,14 @@ use reqwest::StatusCode;
 
 use crate::agent::net::web::WebError;
 
-/// The limit for an ID token, for a file that is read, and for a signed document, in bytes. Real ones are far smaller.
+/// The maximum size of an ID token, of a file that is read, and of a signed document, in bytes. Real ones are far
+/// smaller.
 pub(super) const MAX_BYTES: usize = 64 << 10;
 
 /// The problem of a value that exceeds [`MAX_BYTES`].
 pub(super) const TOO_LARGE: &str = "it is larger than 64 KiB";
 
-/// An attestation that cannot be obtained.
+/// An attestation cannot be obtained.
 #[derive(Debug, thiserror::Error)]
 pub enum AttestationError {
     /// An environment variable is not set.
@@ -100,7 +101,7 @@ pub enum AttestationError {
     },
 }
 
-/// What the agent is trying to obtain, and what to do if that fails. The errors of one lookup share these two.
+/// What the agent is trying to obtain, and what to do if that fails. All errors of one lookup share both.
 #[derive(Clone, Copy)]
 pub(super) struct RequestContext {
     pub(super) what: &'static str,

@@ -26,6 +26,7 @@ pub(super) struct IdTokenRequest {
     pub(super) hint: &'static str,
 }
 
+/// The endpoint that issues an ID token.
 pub(super) enum TokenEndpoint {
     /// The URL in this environment variable.
     Variable(&'static str),
@@ -33,6 +34,7 @@ pub(super) enum TokenEndpoint {
     Metadata { variable: &'static str, default: &'static str, path: &'static str },
 }
 
+/// The form of the response.
 pub(super) enum TokenResponse {
     /// A JSON object that contains the token in this field.
     JsonField(&'static str),
@@ -41,6 +43,7 @@ pub(super) enum TokenResponse {
 }
 
 impl IdTokenRequest {
+    /// Sends the request and returns the ID token.
     pub(super) async fn send(
         &self,
         environment: &Environment,

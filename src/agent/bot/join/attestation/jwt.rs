@@ -1,4 +1,5 @@
-//! The compact form of a JWT, which ID tokens have. Checks the form only: the auth server verifies signature and claims.
+//! Parses a JWT in compact form, such as an ID token. Checks only the form: the auth server verifies signature and
+//! claims.
 
 use std::fmt;
 
@@ -12,24 +13,24 @@ const NOT_COMPACT: &str = "a JWT has three base64url parts, separated by dots";
 pub(crate) struct Jwt(String);
 
 impl Jwt {
-    /// Parses `text`, which may have whitespace around it. `location` says in an error where `text` comes from.
+    /// Parses `value`, which may have whitespace around it. `location` says in an error where `value` comes from.
     pub(super) fn parse(
-        text: &str,
+        value: &str,
         context: RequestContext,
         location: impl fmt::Display,
     ) -> Result<Self, AttestationError> {
-        let text = text.trim();
+        let value = value.trim();
         let is_base64url = |part: &str| {
             !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
         };
-        let problem = if text.is_empty() {
+        let problem = if value.is_empty() {
             EMPTY
-        } else if text.len() > MAX_BYTES {
+        } else if value.len() > MAX_BYTES {
             TOO_LARGE
-        } else if text.split('.').count() != 3 || !text.split('.').all(is_base64url) {
+        } else if value.split('.').count() != 3 || !value.split('.').all(is_base64url) {
             NOT_COMPACT
         } else {
-            return Ok(Self(text.to_owned()));
+            return Ok(Self(value.to_owned()));
         };
         Err(context.malformed(location.to_string(), problem))
     }
@@ -38,7 +39,7 @@ impl Jwt {
         &self.0
     }
 
-    /// Replaces the token in `message` with `...`, and also each of its parts, in case only those are repeated.
+    /// Replaces the token in `message` with `...`, and each of its parts, which may appear alone.
     pub(crate) fn redact(&self, message: &str) -> String {
         self.0.split('.').fold(message.replace(&self.0, "..."), |message, part| message.replace(part, "..."))
     }
@@ -54,14 +55,14 @@ impl fmt::Debug for Jwt {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<Jwt, AttestationError> {
-        Jwt::parse(text, RequestContext::id_token(""), "it")
+    fn parse(value: &str) -> Result<Jwt, AttestationError> {
+        Jwt::parse(value, RequestContext::id_token(""), "test")
     }
 
     #[test]
     fn only_the_compact_form_is_accepted_and_errors_do_not_repeat_the_value() {
         let too_large = format!("a.b.{}", "c".repeat(MAX_BYTES));
-        for (text, expected) in [
+        for (value, expected) in [
             (" \n", EMPTY),
             (&too_large, TOO_LARGE),
             ("hunter2", NOT_COMPACT),
@@ -71,10 +72,10 @@ mod tests {
             ("a.b c.d", NOT_COMPACT),
             ("<html>.a.b", NOT_COMPACT),
         ] {
-            let error = parse(text).unwrap_err();
-            assert!(!error.to_string().contains(text), "{error}");
+            let error = parse(value).unwrap_err();
+            assert!(!error.to_string().contains(value), "{error}");
             let AttestationError::Malformed { problem, .. } = error else { panic!("{error}") };
-            assert_eq!(problem, expected, "{text}");
+            assert_eq!(problem, expected, "{value}");
         }
         assert_eq!(parse("\ta-1.b_2.c3\r\n").unwrap().expose(), "a-1.b_2.c3");
     }

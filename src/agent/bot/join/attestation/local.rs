@@ -10,7 +10,7 @@ use super::jwt::Jwt;
 use crate::agent::platform::Environment;
 use crate::agent::platform::tasks::run_blocking;
 
-/// Returns the ID token in the environment variable `name`. `hint` says how the variable gets set.
+/// Returns the ID token in the environment variable `name`. `hint` says how to have the variable set.
 pub(super) fn id_token_from_variable(
     environment: &Environment,
     name: &str,
@@ -20,7 +20,7 @@ pub(super) fn id_token_from_variable(
     Jwt::parse(environment.get(name).ok_or_else(not_set)?, RequestContext::id_token(hint), name)
 }
 
-/// Returns the ID token in the file at `path`. `hint` says how the file gets there.
+/// Returns the ID token in the file at `path`. `hint` says how to have the file created.
 pub(super) async fn id_token_from_file(path: PathBuf, hint: &'static str) -> Result<Jwt, AttestationError> {
     let context = RequestContext::id_token(hint);
     Jwt::parse(&read_file(&path, context).await?, context, path.display())

@@ -1,5 +1,5 @@
-//! Damaged environment variables, profiles and challenges: errors never contain a secret, and no accepted value adds a
-//! line to the signed request. Tests only.
+//! Property tests with damaged environment variables, profiles and challenges: errors never contain a secret, and no
+//! accepted value adds a line to the signed request.
 
 use proptest::prelude::*;
 
@@ -11,8 +11,8 @@ const TOKEN: &str = "IQoJb3JpZ2luX2VjEXAMPLE//session+token==";
 
 /// Obtains an AWS attestation from these variables only, without any request.
 fn attest(variables: &[(&str, &str)]) -> Result<AwsAttestation, String> {
-    let no_ec2 = ("AWS_EC2_METADATA_DISABLED", "true");
-    let environment = variables.iter().copied().chain([no_ec2]).collect();
+    let without_ec2 = ("AWS_EC2_METADATA_DISABLED", "true");
+    let environment = variables.iter().copied().chain([without_ec2]).collect();
     let onboarding = Onboarding::default();
     let attestor = Attestor::new(JoinMethod::Iam, &onboarding, &environment, &Clock::system()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -60,7 +60,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(CASES))]
 
     #[test]
-    fn a_damaged_profile_is_read_or_refused(config_damages in mutations(), credentials_damages in mutations()) {
+    fn a_damaged_profile_is_read_or_refused(config_mutations in mutations(), credentials_mutations in mutations()) {
         let home = tempfile::tempdir().unwrap();
         let directory = home.path().join(".aws");
         std::fs::create_dir(&directory).unwrap();
@@ -68,8 +68,8 @@ proptest! {
         let credentials = format!(
             "[default]\naws_access_key_id = AKID\naws_secret_access_key = {SECRET}\naws_session_token = {TOKEN}\n"
         );
-        std::fs::write(directory.join("config"), mutate(config.as_bytes(), &config_damages)).unwrap();
-        let credentials = mutate(credentials.as_bytes(), &credentials_damages);
+        std::fs::write(directory.join("config"), mutate(config.as_bytes(), &config_mutations)).unwrap();
+        let credentials = mutate(credentials.as_bytes(), &credentials_mutations);
         std::fs::write(directory.join("credentials"), credentials).unwrap();
         match attest(&[("HOME", home.path().to_str().unwrap())]) {
             Ok(aws) => assert_well_formed(&aws, &Challenge::new("a+b/c".to_owned()).unwrap())?,
@@ -84,14 +84,14 @@ proptest! {
         let damaged = |value: &str, mutations: &[_]| {
             String::from_utf8_lossy(&mutate(value.as_bytes(), mutations)).into_owned()
         };
-        let attested = attest(&[
+        let attestation = attest(&[
             ("AWS_ACCESS_KEY_ID", &damaged("AKIDEXAMPLE", &id)),
             ("AWS_SECRET_ACCESS_KEY", &damaged(SECRET, &secret)),
             ("AWS_SESSION_TOKEN", &damaged(TOKEN, &token)),
             ("AWS_REGION", &damaged("eu-central-1", &region)),
         ]);
         let challenge = Challenge::new(challenge).or_else(|_| Challenge::new("a+b/c".to_owned())).unwrap();
-        match attested {
+        match attestation {
             Ok(aws) => assert_well_formed(&aws, &challenge)?,
             Err(error) => assert_contains_no_secret(&error)?,
         }

@@ -1,5 +1,5 @@
-//! An HTTP client for one server that issues an attestation or a part of one: a CI system, a cloud's metadata server, or
-//! AWS STS. Follows no redirects. [`endpoint_url`](super::endpoint_url) decides which URLs are acceptable.
+//! Sends HTTP requests to a server that issues an attestation or a part of one: a CI system, a cloud's metadata server,
+//! or AWS STS. Follows no redirects. [`endpoint_url`](super::endpoint_url) decides which URLs are acceptable.
 
 use reqwest::RequestBuilder;
 use reqwest::header::HeaderValue;
@@ -18,11 +18,11 @@ use crate::agent::platform::{Clock, Environment};
 pub(super) enum ProxyPolicy {
     /// Uses the HTTP proxy that the environment configures, if any.
     FromEnvironment,
-    /// Uses no proxy. For metadata servers, which must be reached on the machine's own link.
+    /// Uses no proxy. For metadata servers, which must be on the machine's own link.
     Direct,
 }
 
-/// The problem of a JSON response that lacks a field, or has a field of another type.
+/// The problem of a JSON response in which a field is missing or has the wrong type.
 pub(super) const UNEXPECTED_JSON: &str = "it is not the expected JSON object";
 
 /// An HTTP client for one server. Over https it accepts only certificates that the system trusts.
@@ -34,7 +34,7 @@ pub(crate) struct MetadataClient {
 }
 
 impl MetadataClient {
-    /// Creates a client for the server of `base`. An error carries `context`.
+    /// Creates a client for the server of `base`. `context` is for errors.
     pub(super) fn new(
         base: Url,
         proxy_policy: ProxyPolicy,
@@ -99,7 +99,7 @@ impl MetadataClient {
         })
     }
 
-    /// Names a response of this server as the location of a value, for errors.
+    /// Returns the location of a value in a response of this server, for errors.
     pub(super) fn response_location(&self) -> String {
         format!("the response from {}", self.host)
     }
@@ -131,7 +131,8 @@ fn http_client(
     web::client(tls, &route)
 }
 
-/// Returns `value` as a header that HTTP logs leave out. `location` says in an error where `value` comes from.
+/// Returns a header value that is marked as sensitive, so that logs omit it. `location` says in an error where `value`
+/// comes from.
 pub(super) fn secret_header(
     value: &str,
     context: RequestContext,

@@ -1,5 +1,4 @@
-//! Where each join method gets its attestation from: one table, with the hint to show if the source is missing. Pure.
-//! Source: protocol facts, section 2.4.
+//! Maps each join method to the source of its attestation, and to the hint to show if that source is missing. Pure.
 
 use std::path::PathBuf;
 
@@ -8,7 +7,7 @@ use reqwest::Method;
 use super::id_token_request::{IdTokenRequest, TokenEndpoint, TokenResponse};
 use crate::config::{JoinMethod, Onboarding};
 
-/// Where an attestation comes from.
+/// The source of an attestation.
 pub(super) enum AttestationSource {
     /// An ID token in an environment variable.
     Variable { name: String, hint: &'static str },
@@ -22,7 +21,7 @@ pub(super) enum AttestationSource {
     Azure { client_id: Option<String> },
 }
 
-/// The audience for which GitHub and Google issue the token. With other issuers, the job's own definition sets it.
+/// The audience to request from GitHub and Google. With other issuers, the definition of the job sets the audience.
 const AUDIENCE: (&str, &str) = ("audience", "teleport.cluster.local");
 
 static GITHUB: IdTokenRequest = IdTokenRequest {
@@ -60,7 +59,7 @@ static AZURE_DEVOPS: IdTokenRequest = IdTokenRequest {
 };
 
 impl AttestationSource {
-    /// Returns the source for `method`. `None` for `token`, whose token is itself the secret, and for methods that this
+    /// Returns the source for `method`, or `None` for `token`, which uses no attestation, and for methods that this
     /// version does not support.
     pub(super) fn for_method(method: JoinMethod, onboarding: &Onboarding) -> Option<Self> {
         let non_empty = |value: Option<&str>| value.filter(|value| !value.is_empty()).map(str::to_owned);
@@ -100,7 +99,8 @@ impl AttestationSource {
                 )
             }
             JoinMethod::Kubernetes => {
-                let path = onboarding.kubernetes.as_ref().and_then(|block| block.token_path.as_ref());
+                let path =
+                    onboarding.kubernetes.as_ref().and_then(|kubernetes| kubernetes.token_path.as_ref());
                 Some(Self::File {
                     path: non_empty(path.map(|path| path.as_str())).map(PathBuf::from),
                     variable: "KUBERNETES_TOKEN_PATH",

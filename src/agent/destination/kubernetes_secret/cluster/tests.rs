@@ -84,7 +84,7 @@ fn an_unsupported_login_is_refused_and_named() {
 #[test]
 fn an_error_names_a_missing_context_but_no_secret() {
     let missing = parameters(&kubeconfig(&json!({ "token": "hunter2" })), Some("other"));
-    let expected = KubeconfigProblem::Missing { kind: "context", name: "other".to_owned() };
+    let expected = KubeconfigProblem::Missing { entry_type: "context", name: "other".to_owned() };
     assert_eq!(problem(missing), expected);
     for malformed in ["token: hunter2: [", "clusters: hunter2"] {
         let error = parameters(malformed, None).err().unwrap();

@@ -1,4 +1,4 @@
-//! The credentials of a container's role (ECS, EKS), from the endpoint that the environment names.
+//! Obtains the credentials of a container's role (ECS, EKS) from the endpoint that the environment names.
 
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use url::Url;
@@ -14,7 +14,7 @@ const RELATIVE_URI: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
 const FULL_URI: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
 const TOKEN: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN";
 const TOKEN_FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
-/// The host of [`RELATIVE_URI`].
+/// The server of [`RELATIVE_URI`].
 const ECS: &str = "http://169.254.170.2";
 
 /// Returns the credentials of the container's role, or `None` if the environment names no container endpoint.

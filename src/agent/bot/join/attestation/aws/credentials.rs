@@ -1,4 +1,4 @@
-//! AWS credentials, restricted to characters that are safe in the headers of a request. Pure.
+//! Validates AWS credentials: accepts only characters that are safe in the headers of a request. Pure.
 
 use serde::Deserialize;
 
@@ -33,8 +33,8 @@ pub(super) struct CredentialsResponse {
 }
 
 impl AwsCredentials {
-    /// Checks that id and session token are safe in headers of the signed request. `location` says in an error where the
-    /// credentials come from.
+    /// Creates credentials that are safe in the headers of the signed request. `location` says in an error where they
+    /// come from.
     pub(super) fn new(
         id: &str,
         secret: &str,
@@ -98,12 +98,12 @@ mod tests {
             ("AKID", "hunter2", Some("hünter2"), INVALID_SECRET),
             ("AKID", &"hunter2".repeat(10_000), None, CREDENTIALS_TOO_LARGE),
         ] {
-            let error = AwsCredentials::new(id, secret, token, "it").err().unwrap();
+            let error = AwsCredentials::new(id, secret, token, "test").err().unwrap();
             assert!(!error.to_string().contains("unter2"), "{error}");
             let AttestationError::Malformed { what, location, problem } = error else { panic!("{error}") };
-            assert_eq!((what, location.as_str(), problem), (AWS_CREDENTIALS.what, "it", expected));
+            assert_eq!((what, location.as_str(), problem), (AWS_CREDENTIALS.what, "test", expected));
         }
-        let credentials = AwsCredentials::new(" AKID\n", "a/b+c", Some(""), "it").ok().unwrap();
+        let credentials = AwsCredentials::new(" AKID\n", "a/b+c", Some(""), "test").ok().unwrap();
         assert_eq!(credentials.values().collect::<Vec<_>>(), ["AKID", "a/b+c"]);
     }
 }

@@ -1,5 +1,5 @@
-//! The credentials of an EC2 instance's role, and the instance's region. Uses only version 2 of the instance metadata
-//! service (IMDSv2).
+//! Obtains the credentials of an EC2 instance's role, and the instance's region. Uses only version 2 of the instance
+//! metadata service (IMDSv2).
 
 use reqwest::header::{CONTENT_LENGTH, HeaderValue};
 use url::Url;

@@ -1,4 +1,4 @@
-//! One profile of AWS's shared files, `~/.aws/config` and `~/.aws/credentials`: its access key and its region.
+//! Reads an access key and a region from a profile in AWS's shared files, `~/.aws/config` and `~/.aws/credentials`.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -10,18 +10,18 @@ use crate::agent::bot::join::attestation::error::{AttestationError, MAX_BYTES, R
 use crate::agent::bot::join::attestation::local::read_file_blocking;
 use crate::agent::platform::Environment;
 
-/// A file that cannot be read may contain either.
+/// The context of a file that cannot be read: it may contain either.
 const CREDENTIALS_AND_REGION: RequestContext =
     RequestContext { what: "AWS credentials and region", hint: AWS_REGION.hint };
 
-/// Properties that configure credentials in another form than an access key, and the name of that form.
+/// Properties that configure credentials in a form other than an access key, and the name of that form.
 const UNSUPPORTED: [(&str, &str); 7] = [
     ("role_arn", "an assumed role"),
     ("credential_process", "a process"),
     ("credential_source", "another source"),
     ("web_identity_token_file", "a web identity"),
-    ("sso_session", "a single sign-on"),
-    ("sso_start_url", "a single sign-on"),
+    ("sso_session", "single sign-on"),
+    ("sso_start_url", "single sign-on"),
     ("login_session", "a console login"),
 ];
 
@@ -31,7 +31,7 @@ const INCOMPLETE_KEY: &str = "set both aws_access_key_id and aws_secret_access_k
 /// The properties of a profile in both files. Those in the credentials file take precedence.
 #[derive(Default)]
 pub(super) struct Profile {
-    /// Such as `profile 'default'`, for errors.
+    /// The name, such as `profile 'default'`, for errors.
     location: String,
     properties: BTreeMap<String, String>,
 }
@@ -65,7 +65,9 @@ impl Profile {
         let unsupported = UNSUPPORTED.iter().find(|(name, _)| self.properties.contains_key(*name));
         match (get("aws_access_key_id"), get("aws_secret_access_key"), unsupported) {
             // An assumed role takes precedence over the access key that it is assumed with.
-            (Some(id), Some(secret), other) if other.is_none_or(|(name, _)| *name != "role_arn") => {
+            (Some(id), Some(secret), unsupported)
+                if unsupported.is_none_or(|(name, _)| *name != "role_arn") =>
+            {
                 AwsCredentials::new(id, secret, get("aws_session_token"), &self.location).map(Some)
             }
             (_, _, Some((_, mechanism))) => Err(AttestationError::Unsupported {
@@ -105,7 +107,8 @@ fn read_shared_file(
     }
 }
 
-/// Returns the properties of all sections whose header, without brackets, matches; `None` if there is no such section.
+/// Returns the properties of all sections whose header (without brackets) matches, or `None` if there is no such
+/// section.
 ///
 /// Skips indented lines: they continue the property before them, and the agent uses no property that spans lines.
 fn parse_section(content: &str, matches: impl Fn(&str) -> bool) -> Option<BTreeMap<String, String>> {
@@ -174,7 +177,7 @@ aws_secret_access_key = hunter3
 aws_access_key_id = AKID
 ";
 
-    /// The values of a profile's credentials, joined by spaces, and its region.
+    /// Returns the values of a profile's credentials, joined by spaces, and its region.
     fn read(name: Option<&str>) -> Result<(Option<String>, Option<String>), AttestationError> {
         let home = tempfile::tempdir().unwrap();
         let directory = home.path().join(".aws");
@@ -193,7 +196,7 @@ aws_access_key_id = AKID
 
     #[test]
     fn a_profile_combines_both_files() {
-        let some = |text: &str| Some(text.to_owned());
+        let some = |value: &str| Some(value.to_owned());
         let default = (some("AKID hunter1 session"), some("eu-central-1"));
         assert_eq!(read(None).unwrap(), default);
         assert_eq!(read(Some("default")).unwrap(), default);
@@ -201,9 +204,9 @@ aws_access_key_id = AKID
     }
 
     #[test]
-    fn an_unsupported_incomplete_or_missing_profile_is_refused_by_name() {
+    fn the_error_names_an_unsupported_incomplete_or_missing_profile() {
         for (name, expected) in [
-            ("sso", "a single sign-on"),
+            ("sso", "single sign-on"),
             ("assumed", "an assumed role"),
             ("process", "a process"),
             ("half", INCOMPLETE_KEY),

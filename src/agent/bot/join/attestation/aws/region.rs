@@ -1,4 +1,4 @@
-//! AWS regions and the hosts of their STS. Pure.
+//! Validates the names of AWS regions, and returns the hosts of their STS. Pure.
 
 use crate::agent::bot::join::attestation::error::{AttestationError, RequestContext};
 
@@ -11,7 +11,8 @@ pub(super) const AWS_REGION: RequestContext = RequestContext {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Region(String);
 
-/// The domains of regions outside amazonaws.com, by the prefix of the region's name. Source: AWS's list of partitions.
+/// The domains of regions that are not in `amazonaws.com`, by the prefix of the region's name. Source: AWS's list of
+/// partitions.
 const DOMAINS: [(&str, &str); 6] = [
     ("cn-", "amazonaws.com.cn"),
     ("eusc-", "amazonaws.eu"),
@@ -22,7 +23,7 @@ const DOMAINS: [(&str, &str); 6] = [
 ];
 
 impl Region {
-    /// `location` says in an error where `name` comes from.
+    /// Parses the name of a region. `location` says in an error where `name` comes from.
     pub(super) fn parse(name: &str, location: &str) -> Result<Self, AttestationError> {
         let name = name.trim();
         let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -57,15 +58,15 @@ mod tests {
             ("us-isob-east-1", "sts.us-isob-east-1.sc2s.sgov.gov"),
             ("eusc-de-east-1", "sts.eusc-de-east-1.amazonaws.eu"),
         ] {
-            assert_eq!(Region::parse(region, "it").unwrap().sts_host(), host);
+            assert_eq!(Region::parse(region, "test").unwrap().sts_host(), host);
         }
     }
 
     #[test]
     fn a_region_cannot_change_the_host_or_add_a_header() {
         for invalid in ["", "eu central", "a.example", "EU-CENTRAL-1", "a/b", "a\r\nb", "a:1"] {
-            assert!(Region::parse(invalid, "it").is_err(), "{invalid}");
+            assert!(Region::parse(invalid, "test").is_err(), "{invalid}");
         }
-        assert_eq!(Region::parse("a\r\n", "it").unwrap().as_str(), "a");
+        assert_eq!(Region::parse("a\r\n", "test").unwrap().as_str(), "a");
     }
 }

@@ -1,6 +1,5 @@
-//! Signs the STS request `GetCallerIdentity` with AWS Signature Version 4. Pure: the same arguments give the same bytes.
-//! Source: AWS's documentation of Signature Version 4, and the form that Teleport's auth server accepts (protocol facts,
-//! section 2.6).
+//! Signs the STS request `GetCallerIdentity` with AWS Signature Version 4. Pure: the same arguments give the same
+//! bytes. Source: AWS's documentation of Signature Version 4, and the form that Teleport's auth server accepts.
 
 use std::fmt::Write as _;
 use std::time::SystemTime;
@@ -23,8 +22,8 @@ const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 ///
 /// # Errors
 ///
-/// Returns an error if `now` is outside the range of the calendar.
-pub(super) fn get_caller_identity(
+/// Returns an error if `now` is outside the range of [`Timestamp`].
+pub(super) fn sign_get_caller_identity(
     challenge: &Challenge,
     region: &Region,
     credentials: &AwsCredentials,
@@ -89,16 +88,16 @@ mod tests {
     const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
     fn signed(region: &str, id: &str, token: Option<&str>, challenge: &str) -> String {
-        let credentials = AwsCredentials::new(id, SECRET, token, "it").ok().unwrap();
-        let region = Region::parse(region, "it").unwrap();
+        let credentials = AwsCredentials::new(id, SECRET, token, "test").ok().unwrap();
+        let region = Region::parse(region, "test").unwrap();
         let challenge = Challenge::new(challenge.to_owned()).unwrap();
         let now = UNIX_EPOCH + Duration::from_secs(NOW);
-        get_caller_identity(&challenge, &region, &credentials, now).unwrap()
+        sign_get_caller_identity(&challenge, &region, &credentials, now).unwrap()
     }
 
     /// The expected signature is that of botocore 1.43 for the same headers, credentials and time.
     #[test]
-    fn the_signed_request_equals_that_of_another_implementation() {
+    fn the_signature_equals_that_of_another_implementation() {
         let request =
             signed("eu-central-1", "AKIDEXAMPLE", None, "0ezlc3usTAkXeZTcfOazUq0BGrRaKmb4EwODk8U7J5A");
         assert_eq!(

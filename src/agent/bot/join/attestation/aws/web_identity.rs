@@ -1,5 +1,5 @@
-//! The credentials of a role that is assumed with an ID token (a web identity), as pods on EKS do. Sends one request to
-//! STS.
+//! Obtains the credentials of a role by assuming it with an ID token (a web identity), as pods on EKS do. Sends one
+//! request to STS.
 
 use std::path::PathBuf;
 
@@ -58,10 +58,10 @@ struct StsCredentials {
 }
 
 impl WebIdentity {
-    /// Returns `None` if the environment names no token file.
+    /// Reads the settings, or returns `None` if the environment names no token file.
     pub(super) fn from_environment(environment: &Environment) -> Result<Option<Self>, AttestationError> {
         let Some(token_file) = environment.get(TOKEN_FILE) else { return Ok(None) };
-        let hint = "AWS_WEB_IDENTITY_TOKEN_FILE is set, and needs a role to assume";
+        let hint = "AWS_WEB_IDENTITY_TOKEN_FILE is set, which requires a role to assume";
         let not_set = || AttestationError::NotSet { variable: ROLE.to_owned(), hint };
         let role = environment.get(ROLE).ok_or_else(not_set)?.to_owned();
         let session_name = environment.get(SESSION_NAME).unwrap_or("tbot").to_owned();
