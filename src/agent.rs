@@ -1,7 +1,8 @@
 //! The agent: joins a Teleport cluster as a bot, keeps the bot's identity fresh, and writes credentials for other programs.
 //!
-//! The agent reads the typed [`Config`](crate::config::Config); everything else it needs comes in as [`AgentOptions`].
-//! It never sends telemetry, does not know the event, and never prints: it reports through [`tracing`] and errors.
+//! The agent reads the typed [`Config`](crate::config::Config); everything else it needs is passed in as
+//! [`AgentOptions`]. It never sends telemetry, does not know the event, and never prints: it reports through
+//! [`tracing`] and errors.
 //!
 //! ```text
 //! configuration ─ refuse what this version cannot run ─ open and lock the storage
@@ -15,7 +16,7 @@
 //!
 //! # Layers
 //!
-//! Each directory is a layer and imports only from layers below it; a test of the workspace holds this.
+//! Each directory is a layer and imports only from layers below it; a test in `xtask/tests/layers/` enforces this.
 //!
 //! | layer | what it does |
 //! | --- | --- |
@@ -23,26 +24,26 @@
 //! | `service` | what the agent delivers: one file per service type, and the formats of their files |
 //! | `bot` | the bot's own identity: join, renewal, storage |
 //! | `destination` | where files go: directories, Kubernetes Secrets, memory |
-//! | `teleport` | Teleport's APIs: discovery, auth API, messages, hints about refusals |
+//! | `teleport` | Teleport's APIs: discovery, auth API, messages, hints for refused requests |
 //! | `net` | addresses, routes, TLS, HTTP |
 //! | `credential` | keys, certificates, identities, trust bundles |
-//! | `platform` | environment, clock, randomness, tasks, error text |
+//! | `platform` | environment, clock, randomness, tasks, formatting of errors |
 //!
 //! # Log levels
 //!
-//! - **error**: a person has to act, or the bot stops working when its certificate expires.
-//! - **warn**: something failed; the agent continues and retries. The same message is logged once, then at debug.
-//! - **info**: joined, renewed, wrote, reload requested; one line each.
+//! - **error**: someone must act, or the bot stops working when its certificate expires.
+//! - **warn**: something failed; the agent continues and retries. A repeated message is logged at debug.
+//! - **info**: one line for each join, renewal, written output, and reload.
 //! - **debug**: repetitions and details.
 //!
 //! Tokens, attestations and private keys appear in no log line and in no error.
 
-/// What the program shares with the agent to reach its telemetry endpoint. Not part of the public API.
+/// HTTP code of the agent with which the program reaches the telemetry endpoint. Not part of the public API.
 #[doc(hidden)]
 pub mod http {
     pub use super::net::address::is_loopback_url;
     pub use super::net::http_proxy::HttpProxy;
-    pub use super::net::tls::{web as web_tls, without_roots as no_tls};
+    pub use super::net::tls::{web as web_tls, without_roots as tls_without_roots};
     pub use super::net::web::client_builder;
 }
 
@@ -84,7 +85,7 @@ pub use platform::{Clock, Environment, NotUtf8, Randomness};
 pub use runtime::agent::Agent;
 pub use runtime::control::{Control, Signals, control};
 pub use runtime::error::{AgentError, OutputFailure};
-pub use runtime::health_server::DiagError;
+pub use runtime::health_server::HealthServerError;
 pub use runtime::setup::AgentOptions;
 pub use runtime::unsupported::{Part, Unsupported};
 pub use service::error::{OutputError, WorkloadIdentityError};

@@ -1,7 +1,7 @@
 //! Credentials as values: keys, X.509 and SSH certificates, the bot's identity, identity files, trust bundles.
 //!
-//! Pure except for the random numbers that new keys need. May import `platform`; knows no file, no server and no
-//! configuration.
+//! Pure except for the random numbers that new keys need: accesses neither files nor servers, and does not know the
+//! configuration. May import `platform`.
 
 pub(crate) mod authority;
 pub(crate) mod identity;

@@ -1,6 +1,6 @@
-//! Reaching other machines: addresses, the route through an HTTP proxy, TLS, and HTTP with limits.
+//! Connects to other machines: addresses, the route through an HTTP proxy, TLS, and HTTP with limits.
 //!
-//! May import `credential` and `platform`; knows nothing of Teleport's APIs. Never retries.
+//! May import `credential` and `platform`; does not know Teleport's APIs. Never retries.
 
 pub(crate) mod address;
 pub(crate) mod http_proxy;

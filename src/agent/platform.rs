@@ -1,7 +1,7 @@
-//! The lowest layer: what the agent takes from its process (environment, clock, randomness, tasks), and how errors become
-//! text.
+//! The lowest layer: the agent's access to its process (environment, clock, randomness, tasks), and the formatting of
+//! errors.
 //!
-//! May import nothing else of the agent.
+//! Must not import any other layer.
 
 mod clock;
 mod environment;

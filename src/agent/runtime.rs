@@ -1,6 +1,7 @@
-//! Runs the agent: turns the configuration into services, keeps the identity and every output fresh, reports health.
+//! Runs the agent: turns the configuration into services, keeps the identity and every output fresh, and reports
+//! health.
 //!
-//! The top layer: may import every other layer, and nothing imports it.
+//! The top layer: may import every other layer, and no layer imports it.
 
 pub(crate) mod agent;
 pub(crate) mod concurrency;

@@ -1,4 +1,5 @@
-//! What the agent delivers: one file per service type, what they share, and the formats of their files.
+//! The services that the agent delivers: one file per service type, code that they share, and the formats of their
+//! files.
 //!
 //! May import `teleport`, `destination` and the layers below them. Does not decide when a service runs.
 

@@ -1,7 +1,8 @@
-//! Teleport's APIs as a client sees them: the proxy's web API, the auth API over gRPC and REST, its messages, and hints
-//! about refusals.
+//! Clients for Teleport's APIs: the proxy's web API, and the auth API over gRPC and REST, with its messages and hints
+//! for refused requests.
 //!
-//! May import `net`, `credential` and `platform`. Never retries a request: that is decided where the consequences are known.
+//! May import `net`, `credential` and `platform`. Never retries a request, because only the caller knows the
+//! consequences.
 
 pub(crate) mod api_error;
 pub(crate) mod auth_client;

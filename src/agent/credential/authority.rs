@@ -1,11 +1,12 @@
-//! The public part of a cluster's certificate authority.
+//! The public part of a CA.
 
-/// The trusted keys of a certificate authority: the active ones, then those additionally trusted during a rotation.
+/// The trusted keys of a CA: the active ones, then those additionally trusted during a rotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Authority {
+    /// The name of the CA's cluster.
     pub(crate) cluster: String,
-    /// authorized_keys lines without a newline.
+    /// Lines in authorized_keys format, without a newline.
     pub(crate) ssh: Vec<String>,
-    /// PEM certificates.
+    /// Certificates in PEM.
     pub(crate) tls: Vec<String>,
 }

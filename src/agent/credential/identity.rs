@@ -1,7 +1,7 @@
-//! An identity: one key, its TLS and SSH certificates, and the certificate authorities to trust.
+//! An identity: one key, its TLS and SSH certificates, and the CAs to trust.
 //!
-//! An identity is checked when it is made: the certificates belong to the key, the cluster is known, and there are CAs.
-//! Nothing unchecked is ever saved or used.
+//! An identity is checked when it is created: the certificates belong to the key, they name the cluster, and there are
+//! CAs. Nothing unchecked is ever saved or used.
 
 use std::time::SystemTime;
 
@@ -9,37 +9,37 @@ use super::keys::{KeyError, KeyPair};
 use super::ssh_cert::{self, SshCertError};
 use super::x509::{self, UserCert, X509Error};
 
-/// Separates certificate authorities in one file; part of the storage format.
+/// Separates CAs in one file; part of the storage format.
 pub(crate) const CA_SEPARATOR: &str = "$";
 
-/// A key and certificates that do not form an identity.
+/// The key and the certificates do not form an identity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
-    /// The private key.
+    /// The private key cannot be used.
     #[error("private key: {0}")]
     Key(#[from] KeyError),
-    /// The TLS certificate or a certificate authority.
+    /// The TLS certificate or a CA cannot be used.
     #[error("TLS certificate: {0}")]
     X509(#[from] X509Error),
-    /// The SSH certificate.
+    /// The SSH certificate cannot be used.
     #[error("SSH certificate: {0}")]
     Ssh(#[from] SshCertError),
-    /// A certificate belongs to another key: the files are of two generations, or the server certified another key.
+    /// A certificate belongs to another key: the files come from two generations, or the server certified another key.
     #[error("the {0} certificate belongs to another key")]
     OtherKey(&'static str),
-    /// There are no certificate authorities, so that nothing could be verified and the stored identity could not be loaded.
-    #[error("no {0} certificate authority")]
+    /// There is no CA, so no server could be verified, and the identity could not be loaded again once stored.
+    #[error("no {0} CA")]
     NoAuthority(&'static str),
 }
 
-/// Certificates that the server issued, by a join or by gRPC.
+/// Certificates that the server issued, in the response to a join or over gRPC.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SignedCerts {
     /// The leaf certificate in PEM.
     pub(crate) tls: String,
-    /// One certificate line with a newline.
+    /// One line in OpenSSH format, with a newline.
     pub(crate) ssh: String,
-    /// One PEM certificate per entry.
+    /// One certificate in PEM per entry.
     pub(crate) tls_cas: Vec<String>,
     /// One authorized_keys line per entry.
     pub(crate) ssh_cas: Vec<String>,
@@ -62,24 +62,24 @@ impl Identity {
         if ssh_cert::certified_key(&certs.ssh)? != *key.ssh_key() {
             return Err(IdentityError::OtherKey("SSH"));
         }
-        let mut authorities = 0;
-        for authority in &certs.tls_cas {
-            // The separator of stored CAs is not a character of PEM.
-            if authority.contains(CA_SEPARATOR) {
+        let mut tls_ca_count = 0;
+        for ca in &certs.tls_cas {
+            // PEM never contains the separator of stored CAs.
+            if ca.contains(CA_SEPARATOR) {
                 return Err(X509Error::NotX509.into());
             }
-            authorities += x509::certificates(authority)?.len();
+            tls_ca_count += x509::certificates(ca)?.len();
         }
-        if authorities == 0 {
+        if tls_ca_count == 0 {
             return Err(IdentityError::NoAuthority("TLS"));
         }
-        if certs.ssh_cas.iter().all(|authority| authority.trim().is_empty()) {
+        if certs.ssh_cas.iter().all(|ca| ca.trim().is_empty()) {
             return Err(IdentityError::NoAuthority("SSH"));
         }
         Ok(Self { key, certs, user })
     }
 
-    /// Returns the root cluster, which issued the TLS certificate.
+    /// Returns the name of the root cluster, which issued the TLS certificate.
     pub(crate) fn cluster(&self) -> &str {
         &self.user.cluster
     }
@@ -112,15 +112,15 @@ mod tests {
 
     #[test]
     fn certificates_of_another_key_are_refused() {
-        let mixed = Identity::new(KeyPair::generate().unwrap(), certs()).unwrap_err();
-        assert_eq!(mixed, IdentityError::OtherKey("TLS"));
+        let refused = Identity::new(KeyPair::generate().unwrap(), certs()).unwrap_err();
+        assert_eq!(refused, IdentityError::OtherKey("TLS"));
         let other = SignedCerts { ssh: recorded("outputs/identity/key-cert.pub"), ..certs() };
-        let mixed = Identity::new(KeyPair::from_pem(&recorded("storage/key")).unwrap(), other).unwrap_err();
-        assert_eq!(mixed, IdentityError::OtherKey("SSH"));
+        let refused = Identity::new(KeyPair::from_pem(&recorded("storage/key")).unwrap(), other).unwrap_err();
+        assert_eq!(refused, IdentityError::OtherKey("SSH"));
     }
 
     #[test]
-    fn an_identity_needs_certificate_authorities() {
+    fn an_identity_needs_cas_of_both_types() {
         let refused =
             |certs| Identity::new(KeyPair::from_pem(&recorded("storage/key")).unwrap(), certs).unwrap_err();
         for none in [vec![], vec![String::new()]] {
@@ -128,7 +128,7 @@ mod tests {
             assert_eq!(refused(tls), IdentityError::NoAuthority("TLS"));
             assert_eq!(refused(SignedCerts { ssh_cas: none, ..certs() }), IdentityError::NoAuthority("SSH"));
         }
-        let joined = SignedCerts { tls_cas: vec![recorded("storage/tlscacerts")], ..certs() };
-        assert_eq!(refused(joined), IdentityError::X509(X509Error::NotX509));
+        let unsplit = SignedCerts { tls_cas: vec![recorded("storage/tlscacerts")], ..certs() };
+        assert_eq!(refused(unsplit), IdentityError::X509(X509Error::NotX509));
     }
 }

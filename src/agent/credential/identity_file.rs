@@ -9,27 +9,29 @@ use super::identity::Identity;
 use super::x509::{UserCert, X509Error};
 use crate::agent::platform::Clock;
 
-/// How much earlier than the real expiry a program is told to fetch new credentials.
+/// How long before the real expiry `kubectl` should run the credential plugin again.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(60);
 
-/// Returns the content: private key, SSH certificate, TLS certificate, every cluster's SSH CAs, every TLS CA.
-pub(crate) fn write(identity: &Identity, host: &[Authority]) -> String {
+/// Returns the content of the file: private key, SSH certificate, TLS certificate, every cluster's SSH host CAs, then
+/// their TLS CAs.
+pub(crate) fn render(identity: &Identity, host_cas: &[Authority]) -> String {
     let mut content = String::new();
     push(&mut content, identity.key.private_pem());
     push(&mut content, &identity.certs.ssh);
     push(&mut content, &identity.certs.tls);
-    for authority in host {
-        for key in &authority.ssh {
-            let cluster = &authority.cluster;
+    for ca in host_cas {
+        for key in &ca.ssh {
+            let cluster = &ca.cluster;
             push(&mut content, &format!("@cert-authority {cluster},*.{cluster} {key} type=host"));
         }
     }
-    for certificate in host.iter().flat_map(|authority| &authority.tls) {
+    for certificate in host_cas.iter().flat_map(|ca| &ca.tls) {
         push(&mut content, certificate);
     }
     content
 }
 
+/// Appends a block, with a final newline.
 fn push(content: &mut String, block: &str) {
     content.push_str(block);
     if !block.ends_with('\n') {
@@ -37,18 +39,18 @@ fn push(content: &mut String, block: &str) {
     }
 }
 
-/// A file that is not an identity file. Contains nothing of the file.
+/// The file is not an `identity` file. The error contains no part of the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityFileError {
     /// The private key or the TLS certificate is missing; they are expected in this order.
     #[error("not an identity file: it has no {0}; was it written by tbot?")]
     Missing(&'static str),
     /// The certificate cannot be used.
-    #[error("not an identity file of Teleport: {0}")]
+    #[error("not a Teleport identity file: {0}")]
     X509(#[from] X509Error),
 }
 
-/// The credentials of an `identity` file. `Debug` prints nothing of them.
+/// The credentials of an `identity` file. `Debug` omits them.
 pub struct IdentityFile {
     key: String,
     certificate: String,
@@ -61,8 +63,8 @@ impl IdentityFile {
     /// # Errors
     ///
     /// Returns an error if one of the two is missing, or if the certificate was not issued by Teleport.
-    pub fn parse(text: &str) -> Result<Self, IdentityFileError> {
-        let mut blocks = pem_blocks(text);
+    pub fn parse(content: &str) -> Result<Self, IdentityFileError> {
+        let mut blocks = pem_blocks(content);
         let mut next = |what, label: &str| {
             let block =
                 blocks.next().filter(|block| block.lines().next().is_some_and(|line| line.contains(label)));
@@ -74,14 +76,15 @@ impl IdentityFile {
         Ok(Self { key, certificate, user })
     }
 
-    /// Returns the cluster that the credentials route to, if they name one.
+    /// Returns the name of the cluster that the credentials route to, if they contain one.
     #[must_use]
     pub fn route_to_cluster(&self) -> Option<&str> {
         self.user.route_to_cluster.as_deref().filter(|cluster| !cluster.is_empty())
     }
 
     /// Returns the `ExecCredential` that `kubectl` expects from a credential plugin, as one line of JSON
-    /// (`client.authentication.k8s.io/v1beta1`). The expiry is one minute early while more than a minute is left.
+    /// (`client.authentication.k8s.io/v1beta1`). The expiry is stated one minute early, unless less than a minute is
+    /// left.
     #[must_use]
     pub fn exec_credential(&self, clock: &Clock) -> String {
         let not_after = self.user.not_after;
@@ -108,9 +111,9 @@ impl std::fmt::Debug for IdentityFile {
     }
 }
 
-/// Returns the PEM blocks, each with a final newline.
-fn pem_blocks(text: &str) -> impl Iterator<Item = String> + '_ {
-    let mut lines = text.lines().map(str::trim);
+/// Returns the PEM blocks in `content`, each with a final newline.
+fn pem_blocks(content: &str) -> impl Iterator<Item = String> + '_ {
+    let mut lines = content.lines().map(str::trim);
     std::iter::from_fn(move || {
         let mut block = String::new();
         for line in lines.by_ref() {
@@ -134,7 +137,7 @@ mod tests {
     use crate::agent::recordings::{recorded, recorded_host_authority};
 
     #[test]
-    fn is_the_file_that_the_go_agent_wrote() {
+    fn the_file_matches_the_recording() {
         let certs = SignedCerts {
             tls: recorded("outputs/identity/tlscert"),
             ssh: recorded("outputs/identity/key-cert.pub"),
@@ -143,11 +146,11 @@ mod tests {
         };
         let key = KeyPair::from_pem(&recorded("outputs/identity/key")).unwrap();
         let identity = Identity::new(key, certs).unwrap();
-        assert_eq!(write(&identity, &[recorded_host_authority()]), recorded("outputs/identity/identity"));
+        assert_eq!(render(&identity, &[recorded_host_authority()]), recorded("outputs/identity/identity"));
     }
 
     #[test]
-    fn the_go_agents_file_gives_a_credential_that_ends_a_minute_early() {
+    fn the_exec_credential_of_a_recorded_file_expires_a_minute_early() {
         let file = IdentityFile::parse(&recorded("outputs/kube/identity")).unwrap();
         assert_eq!(file.route_to_cluster(), Some("dev.test"));
         assert_eq!(format!("{file:?}"), "IdentityFile(...)");
@@ -171,14 +174,14 @@ mod tests {
     }
 
     #[test]
-    fn an_error_about_a_file_names_what_is_missing_and_nothing_of_its_content() {
+    fn an_error_names_the_part_that_is_missing() {
         let (key, cert) = (recorded("outputs/kube/key"), recorded("outputs/kube/tlscert"));
-        for (text, missing) in [
+        for (content, missing) in [
             ("hunter2".to_owned(), "private key"),
             (key.clone(), "TLS certificate"),
             (format!("{cert}{key}"), "private key"),
         ] {
-            assert_eq!(IdentityFile::parse(&text).unwrap_err(), IdentityFileError::Missing(missing));
+            assert_eq!(IdentityFile::parse(&content).unwrap_err(), IdentityFileError::Missing(missing));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Key pairs: generates ECDSA P-256 and RSA keys, reads keys of the Go agent (RSA in PKCS#1 or PKCS#8), and encodes both
-//! halves.
+//! Generates ECDSA P-256 and RSA key pairs, reads private keys, also those of the Go agent (RSA in PKCS#1 or PKCS#8),
+//! and encodes both halves of a pair.
 //!
 //! A private key never appears in `Debug` output or in an error.
 
@@ -18,7 +18,7 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::pem::pem_encode;
 
-/// A key that cannot be generated or read. Contains nothing of the key.
+/// A key cannot be generated or read. The error contains no part of the key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// The random generator or aws-lc failed.
@@ -52,7 +52,7 @@ impl KeyPair {
         Self::new(pem, der.into())
     }
 
-    /// Generates an RSA key of 2048 bits. Takes 0.1 s or longer: call it on a blocking thread.
+    /// Generates an RSA key of 2048 bits. Takes 0.1 s or longer, so call it on a blocking thread.
     pub(crate) fn generate_rsa() -> Result<Self, KeyError> {
         let key = rsa::KeyPair::generate(KeySize::Rsa2048).map_err(|_| KeyError::Generate)?;
         let document: Pkcs8V1Der<'_> = key.as_der().map_err(|_| KeyError::Generate)?;
@@ -61,7 +61,7 @@ impl KeyPair {
         Self::new(pem, der.into())
     }
 
-    /// Reads a private key in PEM, and keeps the PEM as it is.
+    /// Reads a private key in PEM, and keeps the PEM unchanged.
     pub(crate) fn from_pem(pem: &str) -> Result<Self, KeyError> {
         let der = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| KeyError::NotPem)?;
         Self::new(pem.to_owned(), der)
@@ -89,7 +89,7 @@ impl KeyPair {
         &self.spki_der
     }
 
-    /// Returns the `PUBLIC KEY` in PEM, as `public_tls_key` and field 23 of `UserCertsRequest` expect it.
+    /// Returns the public key in PEM (`PUBLIC KEY`), for `public_tls_key` of a join and field 23 of `UserCertsRequest`.
     pub(crate) fn public_pem(&self) -> String {
         pem_encode("PUBLIC KEY", &self.spki_der)
     }
@@ -112,7 +112,7 @@ impl fmt::Debug for KeyPair {
     }
 }
 
-/// The object identifier of Ed25519, which x509-parser does not parse.
+/// The object identifier of Ed25519; x509-parser does not parse keys of this type.
 const ED25519: &str = "1.3.101.112";
 
 fn ssh_from_spki(der: &[u8]) -> Option<ssh_key::PublicKey> {

@@ -1,4 +1,4 @@
-//! PEM encoding.
+//! Encodes PEM.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

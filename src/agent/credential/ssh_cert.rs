@@ -1,4 +1,4 @@
-//! Reads what the agent needs from Teleport's OpenSSH certificates.
+//! Reads the properties of Teleport's OpenSSH certificates that the agent needs.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,13 +6,13 @@ use ssh_key::Certificate;
 use ssh_key::certificate::CertType;
 use ssh_key::public::KeyData;
 
-/// An SSH certificate that cannot be used.
+/// An SSH certificate cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SshCertError {
     /// The input is not one OpenSSH certificate line.
     #[error("not an OpenSSH certificate line")]
     NotACertificate,
-    /// There is no principal. Servers name at least `-teleport-internal-join`.
+    /// There is no principal. Teleport's certificates have at least `-teleport-internal-join`.
     #[error("the SSH certificate has no principal")]
     NoPrincipal,
     /// The extension that names the cluster is missing.
@@ -20,7 +20,7 @@ pub enum SshCertError {
         "the SSH certificate has no `{ROUTE_TO_CLUSTER}` extension: it was not issued by a Teleport cluster"
     )]
     NoCluster,
-    /// A host certificate was requested, and this is a user certificate.
+    /// A host certificate was requested, but this is a user certificate.
     #[error("the SSH certificate is not a host certificate")]
     NotHost,
     /// The server certified another key.
@@ -61,7 +61,7 @@ mod tests {
     use crate::agent::recordings::recorded;
 
     #[test]
-    fn reads_the_bot_certificate_of_a_real_server() {
+    fn a_recorded_bot_certificate_is_read() {
         let key = certified_key(&recorded("storage/key-cert.pub")).unwrap();
         let line = ssh_key::PublicKey::new(key, "").to_openssh().unwrap();
         assert_eq!(line, recorded("storage/key.pub").trim());
@@ -70,15 +70,15 @@ mod tests {
     #[test]
     fn only_a_host_certificate_for_the_key_is_accepted() {
         let key = KeyPair::from_pem(&recorded("outputs/ssh_host/ssh_host")).unwrap();
-        let of_host = recorded("outputs/ssh_host/ssh_host-cert.pub");
-        let end = host_certificate_expiry(&of_host, key.ssh_key()).unwrap();
-        let end = end.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        let host_cert = recorded("outputs/ssh_host/ssh_host-cert.pub");
+        let expiry = host_certificate_expiry(&host_cert, key.ssh_key()).unwrap();
+        let expiry = expiry.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
         assert_eq!(
-            jiff::Timestamp::new(end.try_into().unwrap(), 0).unwrap().to_string(),
+            jiff::Timestamp::new(expiry.try_into().unwrap(), 0).unwrap().to_string(),
             "2026-11-22T15:49:14Z"
         );
         let refused = |line: &str, key: &KeyPair| host_certificate_expiry(line, key.ssh_key()).unwrap_err();
-        assert_eq!(refused(&of_host, &KeyPair::generate().unwrap()), SshCertError::OtherKey);
+        assert_eq!(refused(&host_cert, &KeyPair::generate().unwrap()), SshCertError::OtherKey);
         assert_eq!(refused(&recorded("storage/key-cert.pub"), &key), SshCertError::NotHost);
     }
 

@@ -1,4 +1,4 @@
-//! The SPIFFE trust bundle of another trust domain: a JWKS document, of which the X.509 CAs are read.
+//! Reads the X.509 CAs of another trust domain from its SPIFFE trust bundle, which is a JWKS document.
 //!
 //! Each CA is one key with use `x509-svid` and one certificate in `x5c`. Keys with other uses are ignored.
 
@@ -8,14 +8,14 @@ use serde::Deserialize;
 
 use super::x509::certificate;
 
-/// A bundle that cannot be read. Contains nothing of the bundle.
+/// A bundle cannot be read. The error contains no part of the bundle.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TrustBundleError {
     /// The document is not JSON, or not a JWKS.
     #[error("not a JWKS document")]
     NotJwks,
-    /// A key with use `x509-svid` does not hold exactly one certificate.
-    #[error("key {0} has use x509-svid but does not hold exactly one certificate")]
+    /// A key with use `x509-svid` does not have exactly one certificate.
+    #[error("key {0} has the use x509-svid, but not exactly one certificate")]
     NoCertificate(usize),
 }
 
@@ -36,10 +36,12 @@ pub(crate) fn x509_authorities(document: &str) -> Result<Vec<Vec<u8>>, TrustBund
     let document: Document = serde_json::from_str(document).map_err(|_| TrustBundleError::NotJwks)?;
     let keys = document.keys.unwrap_or_default().into_iter().enumerate();
     let for_x509 = keys.filter(|(_, key)| key.usage.as_deref() == Some("x509-svid"));
-    for_x509.map(|(index, key)| authority(&key).ok_or(TrustBundleError::NoCertificate(index + 1))).collect()
+    for_x509
+        .map(|(index, key)| ca_certificate(&key).ok_or(TrustBundleError::NoCertificate(index + 1)))
+        .collect()
 }
 
-fn authority(key: &Key) -> Option<Vec<u8>> {
+fn ca_certificate(key: &Key) -> Option<Vec<u8>> {
     let [base64] = key.x5c.as_deref()? else { return None };
     let der = STANDARD.decode(base64).ok()?;
     certificate(&der).ok()?;
@@ -54,7 +56,7 @@ mod tests {
     use crate::agent::service::svid::sample;
 
     #[test]
-    fn authorities_are_read_and_other_keys_are_not() {
+    fn only_keys_for_x509_are_read() {
         let der = sample::x509(&[sample::ID]).1.x509_svid.unwrap().cert;
         let x5c = json!([STANDARD.encode(&der)]);
         let bundle = json!({
@@ -69,13 +71,15 @@ mod tests {
         for none in ["{}", r#"{"keys":null}"#, r#"{"keys":[]}"#] {
             assert_eq!(x509_authorities(none), Ok(vec![]));
         }
-        for text in ["", "[", "null", r#"{"keys":7}"#, r#"{"keys":[7]}"#] {
-            assert_eq!(x509_authorities(text), Err(TrustBundleError::NotJwks), "{text}");
+        for document in ["", "[", "null", r#"{"keys":7}"#, r#"{"keys":[7]}"#] {
+            assert_eq!(x509_authorities(document), Err(TrustBundleError::NotJwks), "{document}");
         }
-        let mut longer = der;
-        longer.push(0);
-        let longer = json!([STANDARD.encode(&longer)]);
-        for x5c in [json!([]), json!([x5c[0], x5c[0]]), json!(["!"]), json!(["AAAA"]), longer, json!(null)] {
+        let mut trailing_byte = der;
+        trailing_byte.push(0);
+        let trailing_byte = json!([STANDARD.encode(&trailing_byte)]);
+        for x5c in
+            [json!([]), json!([x5c[0], x5c[0]]), json!(["!"]), json!(["AAAA"]), trailing_byte, json!(null)]
+        {
             let bundle = json!({ "keys": [{ "use": "x509-svid", "x5c": x5c }] }).to_string();
             assert_eq!(x509_authorities(&bundle), Err(TrustBundleError::NoCertificate(1)), "{bundle}");
         }

@@ -1,8 +1,8 @@
-//! Reads what the agent needs from Teleport's X.509 certificates.
+//! Reads the properties of Teleport's X.509 certificates that the agent needs.
 //!
 //! Teleport stores a user's attributes in the subject: roles in O, the user name in CN, and custom attributes under
-//! `1.3.9999`. Of these the agent reads the renewable flag (`1.13`), the generation (`1.14`), and whether reissuing is
-//! disallowed (`2.9`).
+//! `1.3.9999`. Of the custom ones, the agent reads the renewable flag (`1.13`), the generation (`1.14`), and whether
+//! reissuing is disallowed (`2.9`).
 
 use std::time::{Duration, SystemTime};
 
@@ -14,10 +14,10 @@ use x509_parser::x509::X509Name;
 const RENEWABLE: &str = "1.3.9999.1.13";
 const GENERATION: &str = "1.3.9999.1.14";
 const DISALLOW_REISSUE: &str = "1.3.9999.2.9";
-/// `street`: the cluster that the certificate routes to.
+/// The `street` attribute: the cluster that the certificate routes to.
 const ROUTE_TO_CLUSTER: &str = "2.5.4.9";
 
-/// A certificate that cannot be used.
+/// A certificate cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum X509Error {
     /// The number of PEM blocks of type `CERTIFICATE` is not one.
@@ -35,13 +35,14 @@ pub enum X509Error {
 #[derive(Clone, Debug)]
 pub(crate) struct UserCert {
     pub(crate) der: CertificateDer<'static>,
-    /// Subject CN, `bot-<name>`.
+    /// The CN of the subject, `bot-<name>`.
     pub(crate) username: String,
-    /// Issuer O: the cluster that issued the certificate.
+    /// The O of the issuer: the name of the cluster that issued the certificate.
     pub(crate) cluster: String,
     pub(crate) not_after: SystemTime,
     pub(crate) spki_der: Vec<u8>,
-    /// True for the join method `token`: renewed with `GenerateUserCerts` instead of joining again.
+    /// True for the join method `token`: the certificate is renewed with `GenerateUserCerts` instead of by joining
+    /// again.
     pub(crate) renewable: bool,
     pub(crate) generation: Option<u64>,
     /// True for certificates that impersonate roles, unless reissuing was requested.
@@ -52,11 +53,9 @@ pub(crate) struct UserCert {
 
 impl UserCert {
     pub(crate) fn from_pem(pem: &str) -> Result<Self, X509Error> {
-        let mut all = certificates(pem)?;
-        let (Some(der), true) = (all.pop(), all.is_empty()) else {
-            return Err(X509Error::Count(all.len()));
-        };
-        let (_, cert) = X509Certificate::from_der(&der).map_err(|_| X509Error::NotX509)?;
+        let all = certificates(pem)?;
+        let [der] = all.as_slice() else { return Err(X509Error::Count(all.len())) };
+        let (_, cert) = X509Certificate::from_der(der).map_err(|_| X509Error::NotX509)?;
         Ok(Self {
             username: common_name(cert.subject()).ok_or(X509Error::Missing("CN in its subject"))?,
             cluster: organization(cert.issuer()).ok_or(X509Error::Missing("O in its issuer"))?,
@@ -71,7 +70,7 @@ impl UserCert {
     }
 }
 
-/// Parses one certificate in DER without trailing data.
+/// Parses one certificate in DER, which must not have trailing data.
 pub(crate) fn certificate(der: &[u8]) -> Result<X509Certificate<'_>, X509Error> {
     match X509Certificate::from_der(der) {
         Ok(([], certificate)) => Ok(certificate),
@@ -85,7 +84,7 @@ pub(crate) fn time(seconds: i64) -> Result<SystemTime, X509Error> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).ok_or(X509Error::NotX509)
 }
 
-/// Returns the certificates of a PEM string in order.
+/// Returns the certificates in a PEM string, in order.
 pub(crate) fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, X509Error> {
     CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().map_err(|_| X509Error::NotX509)
 }
@@ -108,8 +107,8 @@ fn organization(name: &X509Name<'_>) -> Option<String> {
 }
 
 fn attribute(name: &X509Name<'_>, id: &str) -> Option<String> {
-    let found = name.iter_attributes().find(|attribute| attribute.attr_type().to_id_string() == id)?;
-    found.as_str().ok().map(str::to_owned)
+    let attribute = name.iter_attributes().find(|attribute| attribute.attr_type().to_id_string() == id)?;
+    attribute.as_str().ok().map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -118,7 +117,7 @@ mod tests {
     use crate::agent::recordings::recorded;
 
     #[test]
-    fn reads_the_bot_certificate_of_a_real_server() {
+    fn a_recorded_bot_certificate_is_read() {
         let cert = UserCert::from_pem(&recorded("storage/tlscert")).unwrap();
         assert_eq!(cert.username, "bot-robot3");
         assert_eq!(cert.cluster, "dev.test");
@@ -140,6 +139,6 @@ mod tests {
     fn anything_but_one_certificate_is_refused() {
         assert_eq!(UserCert::from_pem("").unwrap_err(), X509Error::Count(0));
         let two = recorded("storage/tlscert").repeat(2);
-        assert!(matches!(UserCert::from_pem(&two), Err(X509Error::Count(_))));
+        assert_eq!(UserCert::from_pem(&two).unwrap_err(), X509Error::Count(2));
     }
 }

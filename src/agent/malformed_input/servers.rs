@@ -46,7 +46,7 @@ fn check_certs(certs: SignedCerts) -> Result<(), TestCaseError> {
     let Some(loaded) = storage.load().unwrap() else {
         return Err(TestCaseError::fail("the saved identity cannot be loaded"));
     };
-    let written = identity_file::write(&loaded.identity, &[]);
+    let written = identity_file::render(&loaded.identity, &[]);
     prop_assert!(identity_file::IdentityFile::parse(&written).is_ok());
     Ok(())
 }
@@ -108,7 +108,7 @@ proptest! {
             let authorities: Vec<_> = specs.map(Authority::from).collect();
             let key = KeyPair::from_pem(&recorded("storage/key")).unwrap();
             let identity = Identity::new(key, recorded_certs()).unwrap();
-            prop_assert!(!identity_file::write(&identity, &authorities).is_empty());
+            prop_assert!(!identity_file::render(&identity, &authorities).is_empty());
         }
         let _ = Role::decode(bytes.as_slice());
         let _ = ListRemoteClustersResponse::decode(bytes.as_slice());

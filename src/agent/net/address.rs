@@ -1,11 +1,11 @@
-//! Addresses: `host:port` as people write it, and loopback.
+//! Parses addresses of the form `host:port`, and recognises URLs on loopback.
 
 use std::fmt;
 use std::str::FromStr;
 
 use url::{Host, Url};
 
-/// The port of a proxy address without a port.
+/// The port that an address without a port means.
 const DEFAULT_PROXY_PORT: u16 = 443;
 
 /// A host (a name, or an IP address without brackets) and a port.
@@ -15,7 +15,7 @@ pub struct Address {
     port: u16,
 }
 
-/// A string that is not an address.
+/// The string is not an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is not an address: write host:port, for example teleport.example.com:443")]
 pub struct AddressError(String);
@@ -42,11 +42,11 @@ impl Address {
 impl FromStr for Address {
     type Err = AddressError;
 
-    fn from_str(written: &str) -> Result<Self, AddressError> {
-        let refused = || AddressError(written.to_owned());
-        let rest = ["tcp://", "http://", "https://"].iter().find_map(|scheme| written.strip_prefix(scheme));
-        let rest = rest.unwrap_or(written).trim_end_matches('/');
-        let parsed = url::Url::parse(&format!("tbot://{rest}")).map_err(|_| refused())?;
+    fn from_str(input: &str) -> Result<Self, AddressError> {
+        let invalid = || AddressError(input.to_owned());
+        let rest = ["tcp://", "http://", "https://"].iter().find_map(|scheme| input.strip_prefix(scheme));
+        let rest = rest.unwrap_or(input).trim_end_matches('/');
+        let parsed = Url::parse(&format!("tbot://{rest}")).map_err(|_| invalid())?;
         let has_only_host_and_port = parsed.username().is_empty()
             && parsed.password().is_none()
             && matches!(parsed.path(), "" | "/")
@@ -55,7 +55,7 @@ impl FromStr for Address {
         let host = parsed
             .host_str()
             .filter(|host| has_only_host_and_port && !host.is_empty())
-            .ok_or_else(refused)?;
+            .ok_or_else(invalid)?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         Ok(Self { host, port: parsed.port().unwrap_or(DEFAULT_PROXY_PORT) })
     }
@@ -71,7 +71,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// Returns true if a request to `url` stays on this machine: 127.0.0.0/8, `::1` and `localhost`.
+/// Returns true if the host of `url` is this machine: 127.0.0.0/8, `::1` or `localhost`.
 #[must_use]
 pub fn is_loopback_url(url: &Url) -> bool {
     match url.host() {
@@ -88,21 +88,21 @@ mod tests {
 
     #[test]
     fn an_address_may_have_a_scheme_and_lack_a_port() {
-        for (written, read) in [
+        for (input, expected) in [
             ("teleport.example.com:3080", "teleport.example.com:3080"),
             ("teleport.example.com", "teleport.example.com:443"),
             ("https://teleport.example.com:443/", "teleport.example.com:443"),
             ("127.0.0.1:4080", "127.0.0.1:4080"),
             ("[::1]:3080", "[::1]:3080"),
         ] {
-            assert_eq!(written.parse::<Address>().unwrap().to_string(), read, "{written}");
+            assert_eq!(input.parse::<Address>().unwrap().to_string(), expected, "{input}");
         }
     }
 
     #[test]
     fn anything_but_a_host_and_a_port_is_refused() {
-        for written in ["", ":443", "host:port", "user@host:1", "host/path", "host:1?x"] {
-            assert!(written.parse::<Address>().is_err(), "{written}");
+        for input in ["", ":443", "host:port", "user@host:1", "host/path", "host:1?x"] {
+            assert!(input.parse::<Address>().is_err(), "{input}");
         }
     }
 }

@@ -14,8 +14,8 @@ use crate::agent::platform::{Environment, NotUtf8};
 pub struct HttpProxy(Intercept);
 
 impl HttpProxy {
-    /// Returns the proxy for a URL: HTTPS_PROXY (or ALL_PROXY), unless NO_PROXY names the host or the host is loopback,
-    /// as for Go programs.
+    /// Returns the proxy for a URL, or `None` for a direct connection. As in Go programs, this is HTTPS_PROXY (or
+    /// ALL_PROXY), unless NO_PROXY names the host or the host is loopback.
     ///
     /// # Errors
     ///
@@ -24,11 +24,11 @@ impl HttpProxy {
         if is_loopback_url(url) {
             return Ok(None);
         }
-        let value = |names: &[&str]| Ok(environment.first_of(names)?.unwrap_or_default().to_owned());
+        let first_set = |names: &[&str]| Ok(environment.first_of(names)?.unwrap_or_default().to_owned());
         let matcher = Matcher::builder()
-            .all(value(&["ALL_PROXY", "all_proxy"])?)
-            .https(value(&["HTTPS_PROXY", "https_proxy"])?)
-            .no(value(&["NO_PROXY", "no_proxy"])?)
+            .all(first_set(&["ALL_PROXY", "all_proxy"])?)
+            .https(first_set(&["HTTPS_PROXY", "https_proxy"])?)
+            .no(first_set(&["NO_PROXY", "no_proxy"])?)
             .build();
         Ok(url.as_str().parse::<Uri>().ok().and_then(|uri| matcher.intercept(&uri)).map(Self))
     }

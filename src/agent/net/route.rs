@@ -1,4 +1,4 @@
-//! The route to the cluster: TCP, through an HTTP proxy if HTTPS_PROXY names one, then TLS.
+//! The route to a server: TCP, through an HTTP proxy if HTTPS_PROXY names one, then TLS.
 
 use std::io;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::tls::{self, InnerAlpn, TlsError};
 use crate::agent::credential::identity::Identity;
 use crate::agent::platform::{Clock, Environment, NotUtf8};
 
-/// The environment names an HTTP proxy that cannot be used. Reported before the first request.
+/// The environment names an HTTP proxy that cannot be used. This is reported before the first request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HttpProxyError {
     /// A variable is not UTF-8.
@@ -27,7 +27,7 @@ pub enum HttpProxyError {
     NotUtf8(#[from] NotUtf8),
     /// The proxy's scheme is not `http`.
     #[error(
-        "HTTPS_PROXY or ALL_PROXY names a proxy with scheme {0}, but only http:// proxies are supported: set one, or add the cluster's host to NO_PROXY"
+        "HTTPS_PROXY or ALL_PROXY names a proxy with the scheme {0}, but only http:// proxies are supported: use one, or add the cluster's host to NO_PROXY"
     )]
     Scheme(String),
 }
@@ -42,7 +42,7 @@ pub(crate) struct Route {
 }
 
 impl Route {
-    /// Uses HTTPS_PROXY (or ALL_PROXY) unless NO_PROXY names the host or the host is loopback, as Go programs do.
+    /// Returns the route to `address`, through the HTTP proxy that [`HttpProxy::for_url`] returns, if any.
     pub(crate) fn new(
         address: Address,
         environment: &Environment,
@@ -76,30 +76,30 @@ impl Route {
         self.http_proxy.as_deref()
     }
 
-    /// Returns the route to the auth server as `identity`, for any number of connections.
+    /// Returns the route to the auth server for connections as `identity`.
     pub(crate) fn to_auth(&self, identity: &Identity, alpn: InnerAlpn) -> Result<TlsRoute, TlsError> {
         Ok(TlsRoute {
             route: self.clone(),
             tls: Arc::new(tls::auth(identity, self.insecure, alpn, &self.clock)?),
-            name: tls::auth_server_name(identity.cluster())?,
+            server_name: tls::auth_server_name(identity.cluster())?,
             alpn,
             peer: "the auth server",
         })
     }
 
-    /// Returns the route to the join service, which the proxy serves over gRPC to clients without a certificate. `web` are
-    /// the TLS settings for its web API.
+    /// Returns the route to the join service, which the proxy serves over gRPC to clients without a certificate. `web`
+    /// is the TLS configuration for its web API.
     pub(crate) fn to_join_service(&self, web: &ClientConfig) -> Result<TlsRoute, TlsError> {
         Ok(TlsRoute {
             route: self.clone(),
             tls: Arc::new(tls::join_service(web)),
-            name: tls::server_name(self.address.host())?,
+            server_name: tls::server_name(self.address.host())?,
             alpn: InnerAlpn::Http2,
             peer: "the proxy's join service",
         })
     }
 
-    async fn tcp(&self) -> io::Result<TcpStream> {
+    async fn connect_tcp(&self) -> io::Result<TcpStream> {
         let Some(http_proxy) = &self.http_proxy else {
             return TcpStream::connect((self.address.host(), self.address.port())).await;
         };
@@ -114,7 +114,7 @@ impl Route {
         let stream = tunnel
             .call(destination)
             .await
-            .map_err(|error| io::Error::other(format!("the HTTP proxy of HTTPS_PROXY: {error}")))?;
+            .map_err(|error| io::Error::other(format!("cannot connect through the HTTP proxy: {error}")))?;
         Ok(stream.into_inner())
     }
 }
@@ -124,24 +124,26 @@ impl Route {
 pub(crate) struct TlsRoute {
     route: Route,
     tls: Arc<ClientConfig>,
-    name: rustls::pki_types::ServerName<'static>,
+    server_name: rustls::pki_types::ServerName<'static>,
     alpn: InnerAlpn,
-    /// What should respond at the other end, for errors.
+    /// The server that should respond, for error messages.
     peer: &'static str,
 }
 
 impl TlsRoute {
+    /// Opens a new connection, and checks that the expected server responds.
     pub(crate) async fn open(&self) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
-        let tcp = self.route.tcp().await?;
+        let tcp = self.route.connect_tcp().await?;
         tcp.set_nodelay(true)?;
-        let stream = TlsConnector::from(Arc::clone(&self.tls)).connect(self.name.clone(), tcp).await?;
+        let stream = TlsConnector::from(Arc::clone(&self.tls)).connect(self.server_name.clone(), tcp).await?;
         let negotiated = stream.get_ref().1.alpn_protocol();
-        // Both servers negotiate h2. For HTTP/1.1 auth negotiates nothing. Any other result means another server responded.
-        let expected = match self.alpn {
+        // Both servers negotiate h2. For HTTP/1.1, the auth server negotiates nothing. With any other result, a
+        // different server has responded.
+        let is_expected = match self.alpn {
             InnerAlpn::Http2 => negotiated == Some(b"h2"),
             InnerAlpn::Http1 => negotiated.is_none() || negotiated == Some(b"http/1.1"),
         };
-        if expected {
+        if is_expected {
             Ok(TokioIo::new(stream))
         } else {
             Err(io::Error::other(format!(

@@ -1,9 +1,8 @@
-//! TLS settings: the web PKI for the proxy's web API, the cluster's CAs for the auth API.
+//! Builds TLS configurations: with the web PKI for the proxy's web API, with the cluster's CAs for the auth API.
 //!
-//! Builds rustls configurations from values and opens no socket. Reads root certificates from the files that
-//! `SSL_CERT_FILE` and `SSL_CERT_DIR` name, or from the system's store.
+//! Opens no socket. Reads root certificates from the files that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, or from the
+//! system's store.
 
-use crate::agent::platform::hex::hex;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -20,6 +19,7 @@ use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_
 
 use crate::agent::credential::identity::Identity;
 use crate::agent::credential::x509;
+use crate::agent::platform::hex::hex;
 use crate::agent::platform::{Clock, Environment};
 
 /// TLS cannot be set up.
@@ -30,13 +30,13 @@ pub enum TlsError {
         "no trusted root certificate found ({searched}): install the system's CA certificates or set SSL_CERT_FILE{detail}"
     )]
     NoRoots {
-        /// Where root certificates were searched.
+        /// Where the agent searched for root certificates.
         searched: &'static str,
-        /// The first error of reading them, with a leading colon, or empty.
+        /// The first error from reading them, with a leading colon, or empty.
         detail: String,
     },
-    /// rustls refused the certificates, the key or its own defaults.
-    #[error("cannot set up TLS with this identity: {0}")]
+    /// rustls refused the certificates, the key, the server's name or its own defaults.
+    #[error("cannot set up TLS: {0}")]
     Refused(String),
 }
 
@@ -46,7 +46,7 @@ impl From<rustls::Error> for TlsError {
     }
 }
 
-/// The protocol that follows the routing entry in the ALPN list of a connection to auth.
+/// The protocol that follows the routing entry in the ALPN list of a connection to the auth server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum InnerAlpn {
     Http1,
@@ -72,7 +72,7 @@ impl TimeProvider for TlsClock {
     }
 }
 
-/// Returns the settings for servers that the web PKI certifies, such as the proxy's web API.
+/// Returns the configuration for servers with certificates of the web PKI, such as the proxy's web API.
 ///
 /// # Errors
 ///
@@ -86,7 +86,7 @@ pub fn web(environment: &Environment, insecure: bool, clock: &Clock) -> Result<C
     Ok(builder.with_root_certificates(system_roots(environment)?).with_no_client_auth())
 }
 
-/// Returns settings that trust no certificate, for requests in clear text.
+/// Returns a configuration that trusts no certificate, for requests in clear text.
 ///
 /// # Errors
 ///
@@ -95,8 +95,8 @@ pub fn without_roots(clock: &Clock) -> Result<ClientConfig, TlsError> {
     Ok(builder(clock)?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
-/// Returns the settings for the auth API as `identity`: the identity's CAs are the only roots, and only the leaf
-/// certificate is sent, because auth refuses intermediates.
+/// Returns the configuration for the auth API as `identity`: the identity's CAs are the only roots, and only the leaf
+/// certificate is sent, because the auth server refuses intermediates.
 pub(crate) fn auth(
     identity: &Identity,
     insecure: bool,
@@ -108,9 +108,8 @@ pub(crate) fn auth(
         builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAnyCertificate(provider())))
     } else {
         let mut roots = RootCertStore::empty();
-        for authority in &identity.certs.tls_cas {
-            let parsed =
-                x509::certificates(authority).map_err(|error| TlsError::Refused(error.to_string()))?;
+        for ca in &identity.certs.tls_cas {
+            let parsed = x509::certificates(ca).map_err(|error| TlsError::Refused(error.to_string()))?;
             roots.add_parsable_certificates(parsed);
         }
         builder.with_root_certificates(roots)
@@ -125,15 +124,15 @@ pub(crate) fn auth(
     Ok(config)
 }
 
-/// Returns the settings for the proxy's join service, which presents the proxy's web certificate: `web` are the settings
-/// for the web API. The routing entry must come first; `h2` is negotiated.
+/// Returns the configuration for the proxy's join service, which presents the proxy's web certificate; `web` is the
+/// configuration for the web API. The routing entry must come first; `h2` is negotiated.
 pub(crate) fn join_service(web: &ClientConfig) -> ClientConfig {
     let mut config = web.clone();
     config.alpn_protocols = vec![b"teleport-proxy-grpc".to_vec(), b"h2".to_vec()];
     config
 }
 
-/// Which certificates of a Kubernetes API server to trust.
+/// The root certificates to verify a Kubernetes API server with.
 pub(crate) enum Trust {
     /// Only these CAs, in PEM.
     Authorities(String),
@@ -149,7 +148,7 @@ pub(crate) struct ClientPem {
     pub(crate) key: String,
 }
 
-/// Returns the settings for a Kubernetes API server.
+/// Returns the configuration for a Kubernetes API server.
 pub(crate) fn kubernetes(
     environment: &Environment,
     trust: &Trust,
@@ -181,8 +180,8 @@ fn auth_route(cluster: &str) -> String {
     format!("teleport-auth@{}.teleport.cluster.local", hex(cluster))
 }
 
-/// Returns the name to verify auth's certificate against. If the hexadecimal cluster name is too long for a DNS label
-/// (63 octets), the plain name is used, which auth's certificates carry as well.
+/// Returns the name to verify the auth server's certificate against. If the hexadecimal cluster name is too long for a
+/// DNS label (63 octets), this is the plain name, which the auth server's certificates contain as well.
 pub(crate) fn auth_server_name(cluster: &str) -> Result<ServerName<'static>, TlsError> {
     let label = hex(cluster);
     let name = if label.len() > 63 {
@@ -201,29 +200,29 @@ pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, TlsError> {
 fn system_roots(environment: &Environment) -> Result<RootCertStore, TlsError> {
     let file = environment.get("SSL_CERT_FILE");
     let directories = environment.get("SSL_CERT_DIR");
-    let (found, searched) = if file.is_none() && directories.is_none() {
+    let (loaded, searched) = if file.is_none() && directories.is_none() {
         (load_native_certs(), "the system's store")
     } else {
         let mut all = CertificateResult::default();
         let directories =
             directories.into_iter().flat_map(|list| list.split(':')).map(|directory| (None, Some(directory)));
         for (file, directory) in file.map(|file| (Some(file), None)).into_iter().chain(directories) {
-            let found = load_certs_from_paths(file.map(Path::new), directory.map(Path::new));
-            all.certs.extend(found.certs);
-            all.errors.extend(found.errors);
+            let one = load_certs_from_paths(file.map(Path::new), directory.map(Path::new));
+            all.certs.extend(one.certs);
+            all.errors.extend(one.errors);
         }
         (all, "SSL_CERT_FILE and SSL_CERT_DIR")
     };
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(found.certs);
+    roots.add_parsable_certificates(loaded.certs);
     if roots.is_empty() {
-        let detail = found.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
+        let detail = loaded.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
         return Err(TlsError::NoRoots { searched, detail });
     }
     Ok(roots)
 }
 
-/// Accepts any certificate (`insecure: true`), but the peer must have its key.
+/// Accepts any certificate (`insecure: true`), but the peer must prove that it has the certificate's key.
 #[derive(Debug)]
 struct AcceptAnyCertificate(Arc<CryptoProvider>);
 
@@ -267,7 +266,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_of_auth_is_hexadecimal_unless_it_is_too_long() {
+    fn the_auth_server_name_is_hexadecimal_unless_too_long() {
         let name = auth_server_name("lab.example").unwrap();
         assert_eq!(name.to_str(), "6c61622e6578616d706c65.teleport.cluster.local");
         let long = "a-cluster-whose-name-is-longer-than-31-octets.example";

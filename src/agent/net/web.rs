@@ -1,4 +1,4 @@
-//! HTTPS requests: a client for the proxy's web API, and the HTTP client for every other server.
+//! Sends HTTP requests: a client for the proxy's web API, and the HTTP client for every other server.
 //!
 //! Redirects are not followed, and a response's body is read up to a limit.
 
@@ -15,16 +15,16 @@ use crate::agent::platform::error_text::chain;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// A Kubernetes Secret holds up to 1 MiB, which is more in base64.
+/// The largest response. A Kubernetes Secret contains up to 1 MiB, and more in base64.
 const MAX_BODY: usize = 4 << 20;
 
-/// A request that got no response.
+/// A request failed without a usable response.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum WebError {
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The connection, TLS or HTTP failed.
+    /// The connection, TLS or HTTP failed, or the response was too large.
     #[error("{0}")]
     Failed(String),
 }
@@ -39,7 +39,7 @@ pub(crate) struct HttpResponse {
 #[derive(Clone)]
 pub(crate) struct WebClient {
     client: Client,
-    base: String,
+    base_url: String,
     tls: rustls::ClientConfig,
 }
 
@@ -47,21 +47,21 @@ impl WebClient {
     pub(crate) fn new(route: &Route, environment: &Environment) -> Result<Self, WebError> {
         let tls = tls::web(environment, route.insecure(), route.clock())?;
         let client = client(tls.clone(), route)?;
-        Ok(Self { client, base: format!("https://{}", route.address()), tls })
+        Ok(Self { client, base_url: format!("https://{}", route.address()), tls })
     }
 
-    /// The TLS settings for everything that the proxy serves with its web certificate.
+    /// Returns the TLS configuration for everything that the proxy serves with its web certificate.
     pub(crate) fn tls(&self) -> &rustls::ClientConfig {
         &self.tls
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<HttpResponse, WebError> {
-        send(self.client.get(format!("{}{path}", self.base))).await
+        send(self.client.get(format!("{}{path}", self.base_url))).await
     }
 
     /// Posts `body` as `application/json`, which the join endpoint requires.
     pub(crate) async fn post_json(&self, path: &str, body: Vec<u8>) -> Result<HttpResponse, WebError> {
-        let request = self.client.post(format!("{}{path}", self.base));
+        let request = self.client.post(format!("{}{path}", self.base_url));
         send(request.header(CONTENT_TYPE, "application/json").body(body)).await
     }
 }

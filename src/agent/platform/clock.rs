@@ -1,15 +1,15 @@
 //! The wall clock, passed in as an argument.
 //!
-//! The only module that reads the system clock, and only if the caller asks for it.
+//! This is the only module that reads the system clock, and only through [`Clock::system`].
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// The longest delay of a renewal after the machine was suspended.
+/// The default poll interval. A renewal that falls due while the machine is suspended is delayed by at most this long.
 const POLL_INTERVAL: Duration = Duration::from_secs(15);
 
-/// The wall clock: decides whether a certificate has expired and when the next renewal is due.
+/// The wall clock, which decides whether a certificate has expired and when the next renewal is due.
 #[derive(Clone)]
 pub struct Clock {
     now: Arc<dyn Fn() -> SystemTime + Send + Sync>,
@@ -19,7 +19,7 @@ pub struct Clock {
 impl Clock {
     /// Returns the system clock.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "the one place where a caller asks for the ambient clock")]
+    #[expect(clippy::disallowed_methods, reason = "everything else takes a `Clock`")]
     pub fn system() -> Self {
         Self::from_fn(SystemTime::now)
     }
@@ -30,7 +30,7 @@ impl Clock {
         Self { now: Arc::new(now), poll_interval: POLL_INTERVAL }
     }
 
-    /// Sets how often a waiting task checks the clock (15 s by default), so that it notices a jump of the time.
+    /// Sets how often a waiting task checks the clock (15 s by default), so that it notices when the time jumps.
     #[must_use]
     pub fn with_poll_interval(self, poll_interval: Duration) -> Self {
         Self { poll_interval, ..self }

@@ -1,6 +1,6 @@
 //! The environment variables that the agent and the program read, passed in as an argument.
 //!
-//! The only module that reads the environment of the process, and only if the caller asks for it.
+//! This is the only module that reads the environment of the process, and only through [`Environment::of_process`].
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -14,7 +14,7 @@ use std::fmt;
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<OsString, OsString>);
 
-/// A variable that must be UTF-8 is not.
+/// An environment variable whose value must be UTF-8, but is not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("environment variable {0} is not valid UTF-8: correct it or unset it")]
 pub struct NotUtf8(String);
@@ -32,7 +32,7 @@ impl Environment {
         self.get_os(name).and_then(OsStr::to_str)
     }
 
-    /// Returns the value of `name`, which may not be UTF-8, unless it is unset or empty.
+    /// Returns the value of `name`, whether UTF-8 or not, unless it is unset or empty.
     #[must_use]
     pub fn get_os(&self, name: &str) -> Option<&OsStr> {
         self.0.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
@@ -47,7 +47,7 @@ impl Environment {
         self.get_os(name).map(|value| value.to_str().ok_or_else(|| NotUtf8(name.to_owned()))).transpose()
     }
 
-    /// Returns the first of `names` that is set: `HTTPS_PROXY`, else `https_proxy`.
+    /// Returns the value of the first variable of `names` that is set: for example `HTTPS_PROXY`, else `https_proxy`.
     pub(crate) fn first_of(&self, names: &[&str]) -> Result<Option<&str>, NotUtf8> {
         names.iter().find_map(|name| self.get_utf8(name).transpose()).transpose()
     }

@@ -3,18 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// A source of random numbers for jitter, uniform in 0.0 to 1.0. Never used for secrets.
+/// A source of random numbers for jitter, uniformly distributed from 0.0 to 1.0. Never used for secrets.
 #[derive(Clone)]
 pub struct Randomness(Arc<dyn Fn() -> f64 + Send + Sync>);
 
 impl Randomness {
-    /// Returns the system's random generator. If it fails, every number is 0.5, which means no jitter.
+    /// Returns the system's random generator. If it fails, it returns 0.5.
     #[must_use]
     pub fn system() -> Self {
         Self(Arc::new(|| getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))))
     }
 
-    /// Returns randomness that calls `next` for a number in 0.0 to 1.0.
+    /// Returns a source that calls `next` for each number and clamps it to 0.0 to 1.0.
     #[must_use]
     pub fn from_fn(next: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
         Self(Arc::new(next))

@@ -4,7 +4,7 @@ use tokio::task::{JoinError, JoinHandle};
 
 /// Runs blocking work, such as file I/O, on tokio's blocking threads.
 pub(crate) async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    output(tokio::task::spawn_blocking(work).await).await
+    output_or_panic(tokio::task::spawn_blocking(work).await).await
 }
 
 /// Runs `work` to completion, even if the caller's future is dropped.
@@ -12,14 +12,15 @@ pub(crate) async fn run_to_completion<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> T {
     let task: JoinHandle<T> = tokio::spawn(work);
-    output(task.await).await
+    output_or_panic(task.await).await
 }
 
-async fn output<T>(joined: Result<T, JoinError>) -> T {
+/// Returns the output of a task, or resumes its panic.
+async fn output_or_panic<T>(joined: Result<T, JoinError>) -> T {
     match joined.map_err(JoinError::try_into_panic) {
         Ok(output) => output,
         Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        // Only a runtime that shuts down cancels such a task, and then nothing polls this future.
+        // Such a task is cancelled only when the runtime shuts down, and then nothing polls this future.
         Err(Err(_)) => std::future::pending().await,
     }
 }

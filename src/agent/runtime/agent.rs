@@ -1,4 +1,4 @@
-//! The public agent: created from a configuration, then run once or until it is stopped.
+//! The agent's public interface: an agent is created from a configuration, then runs once or until it is stopped.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -20,8 +20,9 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// Returns [`AgentError::Unsupported`] with everything that this version cannot run. Other errors are a missing or
-    /// invalid address, a missing join method or token name, and missing root certificates. Nothing was joined or written.
+    /// Returns [`AgentError::Unsupported`] with everything that this version cannot run. Returns another error if the
+    /// address, the join method or the token name is missing or invalid, or if there are no root certificates. After an
+    /// error, the agent has neither joined nor written anything.
     pub fn new(config: &Config, options: AgentOptions) -> Result<Self, AgentError> {
         Plan::new(config, options).map(|plan| Self { plan, diag_addr: OnceLock::new() })
     }
@@ -30,7 +31,7 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// Returns the first error. Errors of outputs are returned together, after all other outputs are written.
+    /// Returns the first error. Errors of outputs are returned together, after all other outputs have been written.
     pub async fn run_once(&self, signals: Signals) -> Result<(), AgentError> {
         let agent = Arc::new(self.plan.open().await?);
         agent.run_oneshot(signals).await
@@ -40,8 +41,9 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// Returns an error only at the start: if `diag_addr` is in use, if the storage cannot be opened, or if there is no
-    /// stored identity and the cluster refuses to issue one. An outage is not an error; the agent retries.
+    /// Returns an error only at the start: if `diag_addr` is in use, if a destination or the storage cannot be used, or
+    /// if there is no stored identity and the cluster refuses to issue one. An outage is not an error; the agent
+    /// retries.
     pub async fn run(&self, signals: Signals) -> Result<(), AgentError> {
         let server = match self.plan.diag_addr() {
             Some(address) => Some(HealthServer::bind(address).await?),
@@ -55,13 +57,14 @@ impl Agent {
         agent.run_continuously(signals, server).await
     }
 
-    /// Returns the address at which a running agent serves its health; `None` before it listens, or without `diag_addr`.
+    /// Returns the address of a running agent's health server; `None` before it listens, or if `diag_addr` is not set.
     #[must_use]
     pub fn diag_addr(&self) -> Option<SocketAddr> {
         self.diag_addr.get().copied()
     }
 
-    /// Returns a file of an output whose destination is memory. `output` is its index in `services` followed by `outputs`.
+    /// Returns a file of an output whose destination is memory. `output` is the index in the list of `services`,
+    /// followed by `outputs`.
     #[must_use]
     pub fn in_memory(&self, output: usize, file: &str) -> Option<Vec<u8>> {
         self.plan.destination(output)?.read_from_memory(file)

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-/// With many outputs, the first ones are ready soon and the server is not overloaded.
+/// The limit. With many outputs, it lets the first ones finish early and does not overload the server.
 const CONCURRENT_WRITES: usize = 8;
-/// Work that takes longer releases its permit, so that it does not block other outputs.
+/// Work that takes longer than this releases its permit, so that it does not block other outputs.
 const PERMIT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Permits for [`CONCURRENT_WRITES`] outputs.
+/// Limits concurrent writes to [`CONCURRENT_WRITES`] outputs.
 pub(crate) struct WriteLimit(Semaphore);
 
 impl WriteLimit {
@@ -17,15 +17,16 @@ impl WriteLimit {
         Self(Semaphore::new(CONCURRENT_WRITES))
     }
 
-    /// Runs `work` as soon as there is a permit. Before that, it neither starts nor allocates.
+    /// Runs `work` as soon as a permit is available. Before that, it neither starts nor allocates.
     pub(crate) async fn run<F: Future>(&self, work: impl FnOnce() -> F) -> F::Output {
         // The semaphore is never closed; if it were, the work would run without a permit.
         let permit = self.0.acquire().await.ok();
-        // The future takes about 20 KiB. As a part of the caller, it would take them while that waits.
+        // Boxed, because the future takes about 20 KiB, which the caller's future would otherwise occupy while it
+        // waits.
         let mut work = Box::pin(work());
         tokio::select! {
             biased;
-            done = &mut work => return done,
+            output = &mut work => return output,
             () = tokio::time::sleep(PERMIT_TIMEOUT) => drop(permit),
         }
         work.await
@@ -44,23 +45,23 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_number_of_concurrent_writes_is_limited() {
-        let (write_limit, busy) = (Arc::new(WriteLimit::new()), Arc::new(AtomicUsize::new(0)));
-        let mut all = JoinSet::new();
+        let (write_limit, running) = (Arc::new(WriteLimit::new()), Arc::new(AtomicUsize::new(0)));
+        let mut tasks = JoinSet::new();
         for _ in 0..5 * CONCURRENT_WRITES {
-            let (write_limit, busy) = (Arc::clone(&write_limit), Arc::clone(&busy));
-            all.spawn(async move {
+            let (write_limit, running) = (Arc::clone(&write_limit), Arc::clone(&running));
+            tasks.spawn(async move {
                 let work = async {
-                    let concurrent = busy.fetch_add(1, Ordering::Relaxed) + 1;
+                    let concurrent = running.fetch_add(1, Ordering::Relaxed) + 1;
                     sleep(Duration::from_secs(1)).await;
-                    busy.fetch_sub(1, Ordering::Relaxed);
+                    running.fetch_sub(1, Ordering::Relaxed);
                     concurrent
                 };
                 write_limit.run(|| work).await
             });
         }
         let started = Instant::now();
-        let most = all.join_all().await.into_iter().max();
-        assert_eq!((most, started.elapsed()), (Some(CONCURRENT_WRITES), Duration::from_secs(5)));
+        let max = tasks.join_all().await.into_iter().max();
+        assert_eq!((max, started.elapsed()), (Some(CONCURRENT_WRITES), Duration::from_secs(5)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,25 +1,25 @@
-//! Controls a running agent: shutdown, and a reload, which renews everything now.
+//! Controls a running agent: shutdown and reload.
 
 use tokio::sync::watch;
 
-/// The caller's half. Dropping it leaves the agent running.
+/// The caller's half of a control channel. Dropping it leaves the agent running.
 #[derive(Debug)]
 pub struct Control {
     shutdown: watch::Sender<bool>,
     reload: watch::Sender<()>,
 }
 
-/// The agent's half, passed to [`Agent::run`](crate::agent::Agent::run) or
+/// The agent's half of a control channel, passed to [`Agent::run`](crate::agent::Agent::run) or
 /// [`Agent::run_once`](crate::agent::Agent::run_once).
 #[derive(Clone, Debug)]
 pub struct Signals {
     shutdown: watch::Receiver<bool>,
     reload: watch::Receiver<()>,
-    /// Requests of the agent itself: a CA was rotated.
+    /// Sent by the agent itself when a CA was rotated.
     rotation: watch::Receiver<()>,
 }
 
-/// Returns a connected pair.
+/// Returns the two halves of a new control channel.
 #[must_use]
 pub fn control() -> (Control, Signals) {
     let (shutdown, shutdown_receiver) = watch::channel(false);
@@ -30,7 +30,7 @@ pub fn control() -> (Control, Signals) {
 }
 
 impl Control {
-    /// Stops the agent. A renewal that was already requested is completed and saved first.
+    /// Stops the agent, after it has completed and saved a renewal that was already requested.
     pub fn shutdown(&self) {
         self.shutdown.send_replace(true);
     }
@@ -41,17 +41,18 @@ impl Control {
     }
 }
 
-/// What a running agent is asked to do.
+/// A request to a running agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
     Shutdown,
+    /// Renew everything now, on request.
     Reload,
-    /// A certificate authority of the cluster was rotated.
+    /// Renew everything now, because a CA of the cluster was rotated.
     Rotation,
 }
 
 impl Signals {
-    /// Adds the signals of a sender, which reports rotations of CAs.
+    /// Returns a sender for rotations of CAs, and the signals that receive from it.
     pub(crate) fn with_rotation(self) -> (watch::Sender<()>, Self) {
         let (sender, rotation) = watch::channel(());
         (sender, Self { rotation, ..self })
@@ -63,7 +64,7 @@ impl Signals {
         tokio::select! {
             biased;
             () = until_shutdown(&mut shutdown) => Signal::Shutdown,
-            renewal = self.renewal() => renewal,
+            signal = self.renewal() => signal,
         }
     }
 
@@ -72,7 +73,7 @@ impl Signals {
         until_shutdown(&mut self.shutdown).await;
     }
 
-    /// Waits for a request to renew everything. All requests so far are answered by one renewal.
+    /// Waits for a request to renew everything. One renewal serves all requests so far.
     pub(crate) async fn renewal(&mut self) -> Signal {
         let Self { reload, rotation, .. } = self;
         let signal = tokio::select! {
@@ -86,14 +87,14 @@ impl Signals {
     }
 }
 
-/// Waits for a shutdown; forever, if the sender is gone.
+/// Waits for a shutdown, or forever if the sender was dropped.
 async fn until_shutdown(shutdown: &mut watch::Receiver<bool>) {
     if shutdown.wait_for(|shutdown| *shutdown).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
-/// Waits for a change; forever, if the sender is gone.
+/// Waits for a change, or forever if the sender was dropped.
 async fn until_changed(requests: &mut watch::Receiver<()>) {
     if requests.changed().await.is_err() {
         std::future::pending::<()>().await;

@@ -1,7 +1,7 @@
-//! Continuous mode: one loop keeps the bot's identity fresh, one loop per output keeps that output fresh, and one follows
-//! rotations of the cluster's CAs.
+//! Continuous mode: one loop keeps the bot's identity fresh, one loop per output keeps the output fresh, and one loop
+//! follows rotations of the cluster's CAs.
 //!
-//! Once the agent has an identity, an error never ends a loop: it waits and retries.
+//! Once the agent has an identity, no error ends a loop; the loop waits and retries.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -10,20 +10,20 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::Level;
 
+use super::concurrency::WriteLimit;
+use super::control::{Signal, Signals};
+use super::error::AgentError;
+use super::health::{Health, IDENTITY, Reporter};
+use super::health_server::HealthServer;
+use super::retry::Retry;
 use super::running_agent::RunningAgent;
+use super::schedule::{self, Rounded};
 use crate::agent::bot::renewal::{ObtainedIdentity, RenewalError};
 use crate::agent::credential::identity::Identity;
-use crate::agent::runtime::concurrency::WriteLimit;
-use crate::agent::runtime::control::{Signal, Signals};
-use crate::agent::runtime::error::AgentError;
-use crate::agent::runtime::health::{Health, IDENTITY, Reporter};
-use crate::agent::runtime::health_server::HealthServer;
-use crate::agent::runtime::retry::Retry;
-use crate::agent::runtime::schedule::{self, Rounded};
 use crate::agent::service::output::Output;
 use crate::agent::teleport::auth_client::AuthClient;
 
-/// The identity for all requests; `None` before there is one.
+/// The identity for all requests; `None` until there is one.
 pub(super) type CurrentIdentity = Option<Arc<Identity>>;
 
 impl RunningAgent {
@@ -43,7 +43,7 @@ impl RunningAgent {
             let (write_limit, reporter) = (Arc::clone(&write_limit), health.reporter(index + 1));
             tasks.spawn(async move {
                 if let Some(output) = agent.outputs.get(index) {
-                    agent.keep_output(output, current, signals, &write_limit, &reporter).await;
+                    agent.keep_output_fresh(output, current, signals, &write_limit, &reporter).await;
                 }
             });
         }
@@ -51,20 +51,21 @@ impl RunningAgent {
         if let Some(server) = server {
             tasks.spawn(server.serve(Arc::clone(&health), self.bot.clock.clone()));
         }
-        let ended = self.keep_identity(&sender, signals, &health.reporter(0)).await;
-        // Wait for the loops, because they share the storage and its lock. A file set that is being written is completed.
+        let result = self.keep_identity_fresh(&sender, signals, &health.reporter(0)).await;
+        // Wait for the other loops, because they share the storage and its lock. A file set that is being written is
+        // completed.
         tasks.shutdown().await;
-        ended
+        result
     }
 
-    async fn keep_identity(
+    async fn keep_identity_fresh(
         self: &Arc<Self>,
         sender: &watch::Sender<CurrentIdentity>,
         mut signals: Signals,
         reporter: &Reporter,
     ) -> Result<(), AgentError> {
         let mut retry = Retry::new(IDENTITY);
-        let mut held_back = false;
+        let mut is_suspended = false;
         loop {
             reporter.started();
             let obtained = tokio::select! {
@@ -75,16 +76,14 @@ impl RunningAgent {
             let wait = match obtained {
                 Ok(obtained) => {
                     retry.succeeded();
-                    let said = std::mem::replace(
-                        &mut held_back,
-                        matches!(obtained, ObtainedIdentity::RenewalSuspended(..)),
-                    );
-                    if !(said && held_back) {
+                    let was_suspended = is_suspended;
+                    is_suspended = matches!(obtained, ObtainedIdentity::RenewalSuspended(..));
+                    if !(was_suspended && is_suspended) {
                         obtained.log();
                     }
                     let identity = Arc::clone(obtained.identity());
                     let not_after = identity.user.not_after;
-                    if held_back {
+                    if is_suspended {
                         reporter.has_credentials(not_after);
                         reporter.failed();
                     } else {
@@ -105,8 +104,8 @@ impl RunningAgent {
                             _ => return Err(error.into()),
                         }
                     }
-                    held_back = false;
-                    // An error that needs a person stops the bot when its certificate expires.
+                    is_suspended = false;
+                    // Unless someone fixes a permanent error, the bot stops working when its certificate expires.
                     let level = if error.is_transient() { Level::WARN } else { Level::ERROR };
                     retry.failed(&error, level, &self.randomness)
                 }
@@ -116,17 +115,17 @@ impl RunningAgent {
                 signal = signals.next() => match signal {
                     Signal::Shutdown => break,
                     Signal::Reload => tracing::info!("renewing now (reload requested)"),
-                    Signal::Rotation => tracing::info!("renewing now (certificate authority rotated)"),
+                    Signal::Rotation => tracing::info!("renewing now (CA rotated)"),
                 },
                 () = schedule::wait(wait, &self.bot.clock) => {}
             }
         }
-        // An identity that was requested must be saved.
+        // If an identity was requested, it must be saved.
         self.bot.flush().await;
         Ok(())
     }
 
-    async fn keep_output(
+    async fn keep_output_fresh(
         &self,
         output: &Output,
         mut current: watch::Receiver<CurrentIdentity>,
@@ -142,7 +141,8 @@ impl RunningAgent {
             let Some(identity) = identity else { return };
             let wait = if identity.is_expired(self.bot.clock.now()) {
                 reporter.failed();
-                let expired = "the bot's identity has expired; waiting for a new one to write the output";
+                let expired =
+                    "the bot's identity has expired: waiting for a new one before writing the output";
                 retry.failed(&expired, Level::WARN, &self.randomness)
             } else {
                 let write = || async {
@@ -167,7 +167,7 @@ impl RunningAgent {
             tokio::select! {
                 biased;
                 _ = signals.renewal() => {}
-                // After a failure, a fresh identity is worth an immediate attempt.
+                // After a failure, a new identity is a reason to retry immediately.
                 Ok(()) = current.changed(), if retry.is_failing() => {}
                 () = schedule::wait(wait, &self.bot.clock) => {}
             }

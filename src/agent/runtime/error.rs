@@ -1,13 +1,13 @@
-//! Why an agent cannot start or stopped. Every message is complete without its sources.
+//! The reasons why an agent does not start, or stops with an error. Every message is complete without its sources.
 
+use super::health_server::HealthServerError;
+use super::unsupported::Unsupported;
 use crate::agent::bot::renewal::RenewalError;
 use crate::agent::bot::storage::StorageError;
 use crate::agent::destination::writer::DestinationError;
 use crate::agent::net::address::AddressError;
 use crate::agent::net::route::HttpProxyError;
 use crate::agent::net::web::WebError;
-use crate::agent::runtime::health_server::DiagError;
-use crate::agent::runtime::unsupported::Unsupported;
 use crate::agent::service::error::OutputError;
 use crate::config::JoinMethod;
 
@@ -25,27 +25,27 @@ pub enum AgentError {
     Address {
         /// `proxy_server` or `auth_server`.
         field: &'static str,
-        /// What is wrong with it.
+        /// The problem.
         error: AddressError,
     },
     /// The environment names an HTTP proxy that cannot be used.
     #[error(transparent)]
     HttpProxy(#[from] HttpProxyError),
     /// `onboarding.join_method` is not set.
-    #[error(
-        "onboarding.join_method is not set: set it to how the bot joins, for example `join_method: token`"
-    )]
+    #[error("onboarding.join_method is not set: choose how the bot joins, for example `join_method: token`")]
     NoJoinMethod,
-    /// `onboarding.token` is not set, and the join method needs the name of a token.
-    #[error("onboarding.token is not set: the join method {method} needs the name of a token of that method")]
+    /// `onboarding.token` is not set, and the join method needs the name of a join token.
+    #[error(
+        "onboarding.token is not set: the join method {method} needs the name of a join token for that method"
+    )]
     NoTokenName {
         /// The join method.
         method: JoinMethod,
     },
-    /// TLS for the proxy cannot be set up.
+    /// TLS to the proxy cannot be set up.
     #[error(transparent)]
     Web(#[from] WebError),
-    /// A destination does not support its configuration.
+    /// A destination does not support what its configuration requires.
     #[error("output {output}: {error}")]
     Destination {
         /// The output's name.
@@ -55,23 +55,23 @@ pub enum AgentError {
     },
     /// The health server cannot listen.
     #[error(transparent)]
-    Diag(#[from] DiagError),
+    HealthServer(#[from] HealthServerError),
     /// The storage cannot be opened.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The bot has no identity and cannot get one.
+    /// The bot has no identity and cannot obtain one.
     #[error(transparent)]
     Renewal(#[from] RenewalError),
-    /// A oneshot run could not write these outputs; the others are written.
+    /// Oneshot mode could not write these outputs; it has written the others.
     #[error("{}", failures(.0))]
     Outputs(Vec<OutputFailure>),
-    /// A oneshot run was stopped before it had finished.
+    /// Oneshot mode was stopped before all outputs were written.
     #[error("stopped before all outputs were written")]
     Interrupted,
 }
 
 impl AgentError {
-    /// Returns true if the configuration must change. Nothing was joined or written.
+    /// Returns true if the configuration must change. The agent has neither joined nor written anything.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         matches!(
@@ -95,6 +95,6 @@ pub struct OutputFailure {
 }
 
 fn failures(failures: &[OutputFailure]) -> String {
-    let each = failures.iter().map(|failure| format!("output {}: {}", failure.name, failure.error));
-    each.collect::<Vec<_>>().join("; ")
+    let messages = failures.iter().map(|failure| format!("output {}: {}", failure.name, failure.error));
+    messages.collect::<Vec<_>>().join("; ")
 }

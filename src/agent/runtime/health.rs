@@ -1,15 +1,16 @@
-//! The health of each service of a running agent: its renewals, when its credentials expire, whether its loop is stuck.
+//! The health of each service of a running agent: its renewals, when its credentials expire, and whether an attempt is
+//! stuck.
 //!
-//! Written by the loops, read by the health server. Knows nothing of a service except its name.
+//! The loops write it, the health server reads it. It knows nothing about a service except its name.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-/// The name of the bot's own identity, which no configured service may use.
+/// The name under which the bot's own identity is reported. No configured service may use it.
 pub(crate) const IDENTITY: &str = "identity";
-/// An attempt that takes longer is stuck: all of its calls and waits have much shorter timeouts.
+/// An attempt that takes longer than this is stuck: all of its calls and waits have much shorter timeouts.
 const STUCK_AFTER: Duration = Duration::from_secs(10 * 60);
 
 /// The state of one service.
@@ -17,12 +18,12 @@ const STUCK_AFTER: Duration = Duration::from_secs(10 * 60);
 pub(crate) struct ServiceState {
     pub(crate) renewals: u64,
     pub(crate) failures: u64,
-    /// The last attempt failed.
+    /// Whether the last attempt failed.
     failing: bool,
     /// When the newest credentials expire.
     pub(crate) expires: Option<SystemTime>,
     pub(crate) renewed_at: Option<SystemTime>,
-    /// The start of the running attempt.
+    /// When the running attempt started.
     busy_since: Option<Instant>,
 }
 
@@ -67,7 +68,7 @@ impl ServiceState {
     }
 }
 
-/// Every service, the bot's own identity first.
+/// The names and states of all services, with the bot's own identity first.
 #[derive(Debug)]
 pub(crate) struct Health(Vec<(String, Mutex<ServiceState>)>);
 
@@ -93,7 +94,7 @@ impl Health {
     }
 }
 
-/// Reports the state of one service.
+/// Updates the state of one service.
 #[derive(Clone, Debug)]
 pub(crate) struct Reporter {
     health: Arc<Health>,

@@ -1,6 +1,6 @@
-//! The HTTP server at `diag_addr`: `/livez`, `/readyz` and `/metrics` over HTTP/1.1.
+//! Serves the agent's health at `diag_addr`: `/livez`, `/readyz` and `/metrics` over HTTP/1.1.
 //!
-//! Reports the names and states of services, but never the reason of a failure, which is in the log.
+//! Reports the names and states of services, but never the reason for a failure, which is in the log.
 
 use std::convert::Infallible;
 use std::io;
@@ -19,9 +19,9 @@ use serde_json::{Map, Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use super::health::{Health, HealthStatus, ServiceState};
+use super::metrics;
 use crate::agent::platform::Clock;
-use crate::agent::runtime::health::{Health, HealthStatus, ServiceState};
-use crate::agent::runtime::metrics;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -34,7 +34,7 @@ const MAX_CONNECTIONS: usize = 32;
 /// The server cannot listen at `diag_addr`.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on diag_addr {address}: {error}; set diag_addr to a free host:port of this machine")]
-pub struct DiagError {
+pub struct HealthServerError {
     address: String,
     error: io::Error,
 }
@@ -44,17 +44,17 @@ pub struct DiagError {
 pub(crate) struct HealthServer(TcpListener);
 
 impl HealthServer {
-    /// Listens at `host:port`; without a host, at every address of the machine.
-    pub(crate) async fn bind(address: &str) -> Result<Self, DiagError> {
-        let bound = match address.strip_prefix(':') {
-            // With IPv6, this accepts IPv4 connections, too.
+    /// Listens on `host:port`, or on all addresses of the machine if the host is missing.
+    pub(crate) async fn bind(address: &str) -> Result<Self, HealthServerError> {
+        let listener = match address.strip_prefix(':') {
+            // If the machine has IPv6, this also accepts IPv4 connections.
             Some(port) => match TcpListener::bind(format!("[::]:{port}")).await {
                 Ok(listener) => Ok(listener),
                 Err(_) => TcpListener::bind(format!("0.0.0.0:{port}")).await,
             },
             None => TcpListener::bind(address).await,
         };
-        bound.map(Self).map_err(|error| DiagError { address: address.to_owned(), error })
+        listener.map(Self).map_err(|error| HealthServerError { address: address.to_owned(), error })
     }
 
     pub(crate) fn address(&self) -> Option<SocketAddr> {
@@ -70,7 +70,7 @@ impl HealthServer {
                     Ok((stream, _)) => {
                         connections.spawn(connection(stream, Arc::clone(&health), clock.clone()));
                     }
-                    // For example out of file descriptors: retrying at once would busy-loop.
+                    // The process may be out of file descriptors. Retrying at once would be a busy loop.
                     Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
                 },
                 Some(_) = connections.join_next() => {}
@@ -85,7 +85,7 @@ async fn connection(stream: TcpStream, health: Arc<Health>, clock: Clock) {
         std::future::ready(Ok::<_, Infallible>(response))
     });
     let served = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service);
-    // The client sees how it ends.
+    // The client notices an error or a timeout.
     let _ = tokio::time::timeout(REQUEST_TIMEOUT, served).await;
 }
 
@@ -111,7 +111,7 @@ fn handle(method: &Method, path: &str, health: &Health, now: SystemTime) -> Resp
     }
 }
 
-/// Ready if every service is.
+/// Returns the overall status, which is ready if every service is ready.
 fn readiness(health: &Health, now: SystemTime) -> Response<Full<Bytes>> {
     let (mut services, mut overall) = (Map::new(), HealthStatus::Healthy);
     for (name, state) in health.services() {

@@ -1,13 +1,13 @@
-//! The agent's health in the Prometheus text format, version 0.0.4.
+//! Renders the agent's health in the Prometheus text format, version 0.0.4.
 //!
-//! Labels contain the names of services, and nothing else that identifies an agent.
+//! Labels contain the names of services, but nothing else that identifies an agent.
 
 use std::fmt::Write as _;
 use std::time::SystemTime;
 
-use crate::agent::runtime::health::{Health, ServiceState};
+use super::health::{Health, ServiceState};
 
-/// A metric of every service.
+/// A metric that has one value per service.
 struct Metric {
     name: &'static str,
     metric_type: &'static str,
@@ -48,7 +48,7 @@ const METRICS: [Metric; 5] = [
     },
 ];
 
-/// Returns the page.
+/// Returns the response to `/metrics`.
 pub(crate) fn render(health: &Health, now: SystemTime) -> String {
     let mut page = String::new();
     let mut line = |content: std::fmt::Arguments<'_>| {
@@ -61,7 +61,7 @@ pub(crate) fn render(health: &Health, now: SystemTime) -> String {
         line(format_args!("# HELP {name} {help}\n# TYPE {name} {metric_type}"));
         for (service, state) in health.services() {
             if let Some(value) = value(&state, now) {
-                line(format_args!("{name}{{service=\"{}\"}} {value}", escaped(service)));
+                line(format_args!("{name}{{service=\"{}\"}} {value}", escape(service)));
             }
         }
     }
@@ -72,8 +72,8 @@ fn seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// Escapes a label's value. The checks refuse such service names, but an embedder may skip the checks.
-fn escaped(name: &str) -> String {
+/// Escapes the value of a label. The checks refuse service names that need this, but an embedder may skip the checks.
+fn escape(name: &str) -> String {
     name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 

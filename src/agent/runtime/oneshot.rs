@@ -1,34 +1,34 @@
-//! Oneshot mode: obtains a fresh identity and writes every output once, a few at the same time. Nothing is retried.
+//! Oneshot mode: obtains a fresh identity and writes every output once, several at a time. Nothing is retried.
 
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
+use super::concurrency::WriteLimit;
+use super::control::Signals;
+use super::error::{AgentError, OutputFailure};
 use super::running_agent::RunningAgent;
 use crate::agent::bot::renewal::RenewalError;
-use crate::agent::runtime::concurrency::WriteLimit;
-use crate::agent::runtime::control::Signals;
-use crate::agent::runtime::error::{AgentError, OutputFailure};
 use crate::agent::service::error::OutputError;
 use crate::agent::teleport::auth_client::AuthClient;
 
-/// The outputs being written: the index of each in the configuration, and its result.
+/// The tasks that write the outputs. Each returns the index of its output in the configuration, and the result.
 type Writes = JoinSet<(usize, Result<(), OutputError>)>;
 
 impl RunningAgent {
-    /// Joins or renews, writes every output once, and returns. After a shutdown it returns as soon as a requested identity
-    /// is saved.
+    /// Joins or renews, writes every output once, and returns. After a shutdown, it returns as soon as an identity that
+    /// was already requested is saved.
     pub(super) async fn run_oneshot(self: &Arc<Self>, mut signals: Signals) -> Result<(), AgentError> {
         let mut writes = Writes::new();
-        let ended = tokio::select! {
+        let result = tokio::select! {
             biased;
-            ended = self.write_all(&mut writes) => ended,
+            result = self.write_all(&mut writes) => result,
             () = signals.shutdown() => Err(AgentError::Interrupted),
         };
         // Wait for the tasks, because they share the storage and its lock.
         writes.shutdown().await;
         self.bot.flush().await;
-        ended
+        result
     }
 
     async fn write_all(self: &Arc<Self>, writes: &mut Writes) -> Result<(), AgentError> {
@@ -42,28 +42,28 @@ impl RunningAgent {
             let (agent, write_limit) = (Arc::clone(self), Arc::clone(&write_limit));
             let (client, identity) = (Arc::clone(&client), Arc::clone(&identity));
             writes.spawn(async move {
-                let cx = agent.issue_context();
-                let written = write_limit.run(|| output.write(&client, &identity, &cx)).await;
-                if written.is_ok() {
+                let context = agent.issue_context();
+                let result = write_limit.run(|| output.write(&client, &identity, &context)).await;
+                if result.is_ok() {
                     tracing::info!(output = %output.settings.name, "wrote credentials");
                 }
-                (index, written.map(drop))
+                (index, result.map(drop))
             });
         }
         let mut failures = Vec::new();
-        while let Some(ended) = writes.join_next().await {
-            match ended {
+        while let Some(joined) = writes.join_next().await {
+            match joined {
                 Ok((_, Ok(()))) => {}
                 Ok((index, Err(error))) => failures.push((index, error)),
-                // No task is cancelled here, so it panicked.
+                // Tasks are not cancelled before this point, so this one panicked.
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             }
         }
-        self.result(failures)
+        self.result_of(failures)
     }
 
-    /// Returns the failures in the order of the configuration.
-    fn result(&self, mut failures: Vec<(usize, OutputError)>) -> Result<(), AgentError> {
+    /// Returns an error with the failures, in the order of the configuration, unless there is none.
+    fn result_of(&self, mut failures: Vec<(usize, OutputError)>) -> Result<(), AgentError> {
         if failures.is_empty() {
             return Ok(());
         }

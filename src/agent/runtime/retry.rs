@@ -1,4 +1,4 @@
-//! Logs failing attempts: each distinct error once, repetitions at debug, and the recovery.
+//! Schedules retries and logs failed attempts: each distinct error once, repetitions at debug, and the recovery.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use tracing::Level;
 
+use super::schedule::{Backoff, Rounded};
 use crate::agent::platform::Randomness;
-use crate::agent::runtime::schedule::{Backoff, Rounded};
 
-/// The number of distinct errors that are logged, so that an error whose text always differs does not fill the log.
+/// The number of distinct errors that are logged, so that an error whose message always differs does not fill the log.
 const MAX_LOGGED: usize = 8;
 
-/// The attempts of one service.
+/// The state of one service's attempts.
 pub(crate) struct Retry {
     service: String,
     backoff: Backoff,

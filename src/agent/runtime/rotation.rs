@@ -1,5 +1,5 @@
-//! Follows rotations of the cluster's certificate authorities: watches them, and renews everything when one changes in a
-//! way that clients must follow.
+//! Follows rotations of the cluster's CAs: watches the CAs, and renews everything when one changes in a way that
+//! clients must follow.
 //!
 //! A failure here is not serious, because the next scheduled renewal has the same effect. After a gap in the stream, the
 //! current state is compared with the last known one, so that no change is missed.
@@ -11,26 +11,26 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::daemon::CurrentIdentity;
 use super::running_agent::RunningAgent;
+use super::schedule::{self, Backoff, MAX_BACKOFF, Rounded};
 use crate::agent::credential::identity::Identity;
 use crate::agent::credential::x509;
 use crate::agent::platform::Clock;
-use crate::agent::runtime::daemon::CurrentIdentity;
-use crate::agent::runtime::schedule::{self, Backoff, MAX_RETRY, Rounded};
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::auth_client::{AuthClient, AuthorityState};
 
-/// The CAs that the bot itself and most outputs depend on.
-const TYPES: [&str; 3] = ["host", "user", "db"];
-/// The CA of outputs for workloads, which older clusters do not have.
-const WORKLOADS: &str = "spiffe";
-/// The first server version that is asked about [`WORKLOADS`].
-const FIRST_WITH_WORKLOADS: u32 = 16;
+/// The types of the CAs that the bot itself and most outputs depend on.
+const CA_TYPES: [&str; 3] = ["host", "user", "db"];
+/// The type of the CA that issues credentials to workloads. Older clusters do not have it.
+const WORKLOAD_CA: &str = "spiffe";
+/// The first server version from which the agent requests [`WORKLOAD_CA`].
+const FIRST_WITH_WORKLOAD_CA: u32 = 16;
 /// A rotation changes several CAs one after the other; one renewal follows all changes within this time.
 const DEBOUNCE: Duration = Duration::from_secs(10);
 
 impl RunningAgent {
-    /// Watches for as long as it is polled, and signals `renew` when everything must be renewed.
+    /// Watches the CAs until dropped, and signals `renew` when everything must be renewed.
     pub(super) async fn follow_rotations(
         self: Arc<Self>,
         current: watch::Receiver<CurrentIdentity>,
@@ -38,10 +38,10 @@ impl RunningAgent {
     ) {
         let (changed, mut changes) = watch::channel(());
         tokio::join!(self.watch_authorities(current, changed), async {
-            // Ends with the watcher, which owns the sender.
+            // Ends together with the watch, which owns the sender.
             while changes.changed().await.is_ok() {
                 schedule::wait(DEBOUNCE, &self.bot.clock).await;
-                // This renewal also follows the changes of the meantime.
+                // The renewal also covers the changes that arrived in the meantime.
                 changes.borrow_and_update();
                 renew.send_replace(());
             }
@@ -59,18 +59,18 @@ impl RunningAgent {
         loop {
             let Some(identity) = valid_identity(&mut current, &self.bot.clock).await else { return };
             let started = Instant::now();
-            let ended = self.watch_as(&identity, &mut known, &changed).await;
-            if started.elapsed() > MAX_RETRY {
+            let result = self.watch_as(&identity, &mut known, &changed).await;
+            if started.elapsed() > MAX_BACKOFF {
                 backoff = Backoff::new();
             }
             let wait = backoff.next(&self.randomness);
             let retry = Rounded(wait);
-            match ended {
+            match result {
                 Ok(()) => tracing::debug!(%retry, "the watch for CA rotations ended"),
                 Err(error) if is_logged => {
                     tracing::debug!(%retry, "cannot watch for CA rotations: {error}");
                 }
-                // If the server is unreachable, the other loops log it.
+                // The other loops log that the server cannot be reached.
                 Err(error @ (ApiError::Connect { .. } | ApiError::NoResponse { .. })) => {
                     tracing::debug!(%retry, "cannot watch for CA rotations: {error}");
                 }
@@ -78,7 +78,7 @@ impl RunningAgent {
                     is_logged = true;
                     tracing::info!(
                         %retry,
-                        "cannot watch for CA rotations, so they are followed at the next scheduled renewal: {error}"
+                        "cannot watch for CA rotations, so scheduled renewals must follow them: {error}"
                     );
                 }
             }
@@ -95,10 +95,10 @@ impl RunningAgent {
     ) -> Result<(), ApiError> {
         let client = AuthClient::connect(&self.bot.route, identity).await?;
         let cluster = identity.cluster();
-        let mut types = TYPES.to_vec();
+        let mut types = CA_TYPES.to_vec();
         let for_workloads = self.outputs.iter().any(|output| output.kind.is_for_workloads());
-        if for_workloads && client.info().server_major >= FIRST_WITH_WORKLOADS {
-            types.push(WORKLOADS);
+        if for_workloads && client.info().server_major >= FIRST_WITH_WORKLOAD_CA {
+            types.push(WORKLOAD_CA);
         }
         let mut watch = client.watch_authorities(&types, cluster).await?;
         for ca_type in types {
@@ -122,7 +122,7 @@ impl RunningAgent {
     }
 }
 
-/// Waits for an identity that has not expired. Returns `None` if the sender is gone.
+/// Waits for an identity that has not expired. Returns `None` if the sender was dropped.
 async fn valid_identity(
     current: &mut watch::Receiver<CurrentIdentity>,
     clock: &Clock,
@@ -138,12 +138,13 @@ async fn valid_identity(
 struct KnownStates(BTreeMap<String, AuthorityState>);
 
 impl KnownStates {
-    /// Compares a state with the last known one, and signals `changed` if clients must follow. For the first state of a
-    /// CA, `identity` shows what the agent trusts already.
+    /// Compares a state with the last known one, and signals `changed` if clients must follow the change. The first
+    /// state of a CA is compared with what `identity` already trusts.
     fn update(&mut self, state: AuthorityState, identity: Option<&Identity>, changed: &watch::Sender<()>) {
         let must_follow = match self.0.get(&state.ca_type) {
-            // A verifier of workloads must know a key before it signs, so every change of the trusted keys counts.
-            Some(known) if state.ca_type == WORKLOADS => known.trusted != state.trusted,
+            // Programs that verify workloads must trust a key before it signs, so every change of the trusted keys
+            // counts.
+            Some(known) if state.ca_type == WORKLOAD_CA => known.trusted != state.trusted,
             Some(known) => *known != state && affects_clients(&state.phase),
             None => {
                 identity.is_none_or(|identity| !trusts(identity, &state)) && affects_clients(&state.phase)
@@ -154,30 +155,31 @@ impl KnownStates {
                 authority = %state.ca_type,
                 phase = %state.phase,
                 wait = %Rounded(DEBOUNCE),
-                "a certificate authority of the cluster is being rotated: renewing everything soon"
+                "a CA of the cluster is being rotated: renewing everything soon"
             );
             changed.send_replace(());
         } else {
             tracing::debug!(
                 authority = %state.ca_type,
                 phase = %state.phase,
-                "a certificate authority of the cluster needs no renewal"
+                "the state of this CA requires no renewal"
             );
         }
         self.0.insert(state.ca_type.clone(), state);
     }
 }
 
-/// `init` only announces new keys, and `update_servers` changes the servers' certificates, which clients already trust.
+/// Returns true if clients must follow a change to this phase. `init` only announces new keys, and `update_servers`
+/// changes the servers' certificates, which clients already trust.
 fn affects_clients(phase: &str) -> bool {
     !matches!(phase, "" | "init" | "update_servers")
 }
 
-/// Returns true if the identity contains every certificate of a CA. It never contains those for databases and workloads.
+/// Returns true if the identity contains every certificate of a CA, or if it never contains this type of CA.
 fn trusts(identity: &Identity, state: &AuthorityState) -> bool {
     let parsed = |pem: &String| x509::certificates(pem).unwrap_or_default();
     let trusted: Vec<_> = identity.certs.tls_cas.iter().flat_map(parsed).collect();
-    matches!(state.ca_type.as_str(), "db" | WORKLOADS)
+    matches!(state.ca_type.as_str(), "db" | WORKLOAD_CA)
         || state.trusted.tls.iter().flat_map(parsed).all(|der| trusted.contains(&der))
 }
 
@@ -221,9 +223,9 @@ mod tests {
     fn every_change_of_the_workload_ca_is_followed() {
         let (changed, mut changes) = watch::channel(());
         let mut known = KnownStates::default();
-        known.0.insert(WORKLOADS.to_owned(), state(WORKLOADS, "", &["old"]));
+        known.0.insert(WORKLOAD_CA.to_owned(), state(WORKLOAD_CA, "", &["old"]));
         let mut follows = |phase, tls: &[&str]| {
-            known.update(state(WORKLOADS, phase, tls), None, &changed);
+            known.update(state(WORKLOAD_CA, phase, tls), None, &changed);
             has_changed(&mut changes)
         };
         assert!(follows("init", &["old", "new"]), "it will sign soon");

@@ -1,4 +1,4 @@
-//! The parts of a running agent that its loops share.
+//! The state of a running agent, which its loops share.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::agent::platform::Randomness;
 use crate::agent::service::context::IssueContext;
 use crate::agent::service::output::Output;
 
-/// A running agent. `daemon` and `oneshot` run it.
+/// A running agent. The modules `daemon` and `oneshot` implement its two modes.
 pub(super) struct RunningAgent {
     pub(super) bot: Arc<Bot>,
     pub(super) outputs: Vec<Output>,

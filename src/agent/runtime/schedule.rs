@@ -1,4 +1,4 @@
-//! When to act next: jittered intervals, exponential backoff with a limit, and waiting by the wall clock.
+//! Decides when to act next: jittered intervals, exponential backoff with a limit, and waiting by the wall clock.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -7,9 +7,9 @@ use tokio::time::Instant;
 
 use crate::agent::platform::{Clock, Randomness};
 
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-/// The longest wait between two attempts.
-pub(crate) const MAX_RETRY: Duration = Duration::from_secs(60);
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+/// The longest wait between two failed attempts.
+pub(crate) const MAX_BACKOFF: Duration = Duration::from_secs(60);
 /// The shortest interval, so that an interval of zero does not become a busy loop.
 const MIN_INTERVAL: Duration = Duration::from_millis(50);
 /// The shortest wait before a renewal, however soon the certificate expires.
@@ -17,16 +17,17 @@ const MIN_WAIT: Duration = Duration::from_secs(1);
 
 /// Returns how long to wait before renewing credentials that expire at `not_after`.
 ///
-/// This is `interval` less a random part of up to a tenth, so that agents started together drift apart, but at most two
-/// thirds of the time left, because a server may issue shorter credentials than requested.
+/// This is `interval` minus a random part of up to a tenth, so that agents started together drift apart, but at most
+/// two thirds of the remaining lifetime, because the server may issue credentials with a shorter lifetime than
+/// requested.
 pub(crate) fn until_renewal(
     interval: Duration,
     not_after: SystemTime,
     now: SystemTime,
     random: &Randomness,
 ) -> Duration {
-    let left = not_after.duration_since(now).unwrap_or_default();
-    let longest = (left * 2 / 3).max(MIN_WAIT);
+    let remaining = not_after.duration_since(now).unwrap_or_default();
+    let longest = (remaining * 2 / 3).max(MIN_WAIT);
     interval.max(MIN_INTERVAL).mul_f64(1.0 - random.next() / 10.0).min(longest)
 }
 
@@ -38,15 +39,16 @@ pub(crate) async fn wait(duration: Duration, clock: &Clock) {
     loop {
         let by_wall = due.duration_since(clock.now()).unwrap_or_default();
         let by_monotonic = duration.saturating_sub(started.elapsed());
-        let left = by_wall.min(by_monotonic);
-        if left.is_zero() {
+        let remaining = by_wall.min(by_monotonic);
+        if remaining.is_zero() {
             return;
         }
-        tokio::time::sleep(left.min(clock.poll_interval())).await;
+        tokio::time::sleep(remaining.min(clock.poll_interval())).await;
     }
 }
 
-/// The waits between attempts: one second, doubled up to a minute, each shortened by a random part of up to one half.
+/// The waits between failed attempts: one second, doubled up to a minute, each shortened by a random part of up to a
+/// half.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     next: Duration,
@@ -54,12 +56,12 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     pub(crate) fn new() -> Self {
-        Self { next: FIRST_RETRY }
+        Self { next: FIRST_BACKOFF }
     }
 
     pub(crate) fn next(&mut self, random: &Randomness) -> Duration {
         let wait = self.next.mul_f64(0.5 + random.next() / 2.0);
-        self.next = (self.next * 2).min(MAX_RETRY);
+        self.next = (self.next * 2).min(MAX_BACKOFF);
         wait
     }
 }
@@ -129,10 +131,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_wait_ends_soon_after_a_suspend() {
         let seconds = Arc::new(AtomicU64::new(0));
-        let shown = Arc::clone(&seconds);
-        let clock = Clock::from_fn(move || {
-            SystemTime::UNIX_EPOCH + Duration::from_secs(shown.load(Ordering::Relaxed))
-        });
+        let now = Arc::clone(&seconds);
+        let clock =
+            Clock::from_fn(move || SystemTime::UNIX_EPOCH + Duration::from_secs(now.load(Ordering::Relaxed)));
         let started = Instant::now();
         let waiting = tokio::spawn(async move { wait(20 * MINUTE, &clock).await });
         tokio::time::sleep(MINUTE).await;

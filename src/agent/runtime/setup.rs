@@ -1,4 +1,5 @@
-//! Prepares an agent from its configuration: refuses what cannot run, applies defaults, opens the storage.
+//! Prepares an agent from its configuration: refuses what this version cannot run, applies defaults, and opens the
+//! storage.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::agent::service::output::Output;
 use crate::agent::teleport::discovery::AddressField;
 use crate::config::{self, Config, JoinMethod, is_on};
 
-/// What [`Agent::new`](super::agent::Agent::new) needs in addition to the configuration.
+/// The arguments of [`Agent::new`](super::agent::Agent::new) besides the configuration.
 #[derive(Clone, Debug)]
 pub struct AgentOptions {
     /// The environment variables that the agent reads.
@@ -31,16 +32,17 @@ pub struct AgentOptions {
     pub clock: Clock,
     /// The random numbers for jitter.
     pub randomness: Randomness,
-    /// The absolute path of the `tbot` command that `ssh_config` names in its `ProxyCommand`.
+    /// The absolute path of the `tbot` command, for the `ProxyCommand` in `ssh_config` and the credential plugin in
+    /// kubeconfigs.
     pub command: PathBuf,
 }
 
-/// A configuration that can be run.
+/// A configuration that this version can run.
 pub(super) struct Plan {
     options: AgentOptions,
     route: Route,
     web: WebClient,
-    field: AddressField,
+    address_field: AddressField,
     method: JoinMethod,
     token: Option<JoinTokenSource>,
     attestor: Option<Arc<Attestor>>,
@@ -59,23 +61,23 @@ impl Plan {
         let method = onboarding.join_method.ok_or(AgentError::NoJoinMethod)?;
         let token = onboarding.token.as_ref().filter(|token| !token.is_empty());
         if token.is_none() && method != JoinMethod::Token {
-            // Needed even with a stored identity, which these methods renew by joining again.
+            // Needed even with a stored identity, which these join methods renew by joining again.
             return Err(AgentError::NoTokenName { method });
         }
-        let (field, written) = address(config)?;
+        let (address_field, address) = address(config)?;
         let address: Address =
-            written.parse().map_err(|error| AgentError::Address { field: field.name(), error })?;
+            address.parse().map_err(|error| AgentError::Address { field: address_field.name(), error })?;
         let insecure = is_on(config.insecure);
         let route = Route::new(address, &options.environment, insecure, options.clock.clone())?;
         let web = WebClient::new(&route, &options.environment)?;
-        let pins = onboarding.ca_path.is_some() || onboarding.ca_pins.as_ref().is_some_and(|p| !p.is_empty());
-        if pins {
+        let has_pins = onboarding.ca_pins.as_ref().is_some_and(|pins| !pins.is_empty());
+        if has_pins || onboarding.ca_path.is_some() {
             tracing::warn!(
-                "ca_pins and ca_path apply to joining at an auth server and are ignored with a proxy"
+                "ca_pins and ca_path are ignored, because they apply only to joining directly at an auth server"
             );
         }
         let use_configured = options.environment.get("TBOT_USE_PROXY_ADDR") == Some("yes")
-            && field == AddressField::ProxyServer;
+            && address_field == AddressField::ProxyServer;
         let proxy_address = use_configured.then(|| route.address().to_string());
         let (ttl, interval) = (config.credential_ttl().to_std(), config.renewal_interval().to_std());
         let attestor = Attestor::new(method, onboarding, &options.environment, &options.clock);
@@ -89,15 +91,19 @@ impl Plan {
             options,
             route,
             web,
-            field,
+            address_field,
             ttl,
             interval,
             proxy_address,
-            diag_addr: config.diag_addr.as_ref().filter(|a| !a.is_empty()).map(|a| a.as_str().to_owned()),
+            diag_addr: config
+                .diag_addr
+                .as_ref()
+                .filter(|address| !address.is_empty())
+                .map(|address| address.as_str().to_owned()),
         })
     }
 
-    /// Tests the destinations, opens and locks the storage.
+    /// Tests the destinations, then opens and locks the storage.
     pub(super) async fn open(&self) -> Result<RunningAgent, AgentError> {
         for output in &self.outputs {
             let destination = Arc::clone(&output.settings.destination);
@@ -111,14 +117,16 @@ impl Plan {
             WriteTarget::Secret(secret) => Storage::secret(*secret),
             WriteTarget::Memory => {
                 if self.method == JoinMethod::Token {
-                    tracing::warn!("the bot's identity is stored in memory: every start needs a new token");
+                    tracing::warn!(
+                        "the bot's identity is stored in memory: every start needs a new join token"
+                    );
                 }
                 Storage::memory()
             }
         };
         let join_settings = JoinSettings {
             web: self.web.clone(),
-            address_field: self.field,
+            address_field: self.address_field,
             token: self.token.clone(),
             attestor: self.attestor.clone(),
             ttl: self.ttl,
@@ -143,10 +151,10 @@ impl Plan {
     }
 }
 
-/// Returns the address to use: the proxy's, if both are set.
+/// Returns the key and the value of the address to use: the proxy's, if both are set.
 fn address(config: &Config) -> Result<(AddressField, &str), AgentError> {
     let is_set =
-        |address: &'_ Option<config::Location>| address.as_ref().is_some_and(|address| !address.is_empty());
+        |address: &Option<config::Location>| address.as_ref().is_some_and(|address| !address.is_empty());
     match (&config.proxy_server, &config.auth_server) {
         (Some(proxy), _) if is_set(&config.proxy_server) => Ok((AddressField::ProxyServer, proxy.as_str())),
         (_, Some(auth)) if is_set(&config.auth_server) => Ok((AddressField::AuthServer, auth.as_str())),

@@ -7,7 +7,7 @@ use super::lookup::{ResourceKind, pick};
 use crate::agent::teleport::auth_client::RouteTo;
 use crate::agent::teleport::messages::RouteToApp;
 
-/// The last server version that needs the client to open the application's session.
+/// The last server version on which the client must open the application's session.
 const LAST_WITH_SESSIONS: u32 = 15;
 
 #[derive(Clone, Debug)]
@@ -19,11 +19,11 @@ pub(crate) struct ApplicationOutput {
 
 impl ApplicationOutput {
     pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
-        let unrouted = issuer.impersonate(false).await?;
-        let client = issuer.connect_as(&unrouted).await?;
+        let impersonated = issuer.impersonate(false).await?;
+        let client = issuer.connect_as(&impersonated).await?;
         let app = pick(ResourceKind::App, &self.name, client.find_apps(&self.name).await?)?;
         let cluster = issuer.cluster();
-        let session_id = if issuer.bot.info().server_major <= LAST_WITH_SESSIONS {
+        let session_id = if issuer.bot_client.info().server_major <= LAST_WITH_SESSIONS {
             client.open_app_session(issuer.username(), &app.detail, cluster).await?
         } else {
             String::new()
@@ -34,9 +34,9 @@ impl ApplicationOutput {
             public_addr: app.detail,
             cluster_name: cluster.to_owned(),
         };
-        let identity = issuer.issue_for(&unrouted, false, RouteTo::App(route)).await?;
+        let identity = issuer.issue_for(&impersonated, false, RouteTo::App(route)).await?;
         let authorities = issuer.authorities().await?;
-        let mut files = FileSet::of_identity(&identity, &authorities)?;
+        let mut files = FileSet::with_all_cas(&identity, &authorities)?;
         if self.specific_tls_naming {
             files.push_tls(&identity, &authorities.host);
         }

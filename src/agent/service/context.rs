@@ -1,4 +1,4 @@
-//! What issuing an output's credentials depends on: the output's settings and the agent's context.
+//! The inputs for issuing the credentials of an output: the output's settings and the agent's context.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,15 +21,15 @@ pub(crate) struct OutputSettings {
     pub(crate) interval: Duration,
 }
 
-/// What every output needs from the agent.
+/// The parts of the agent that outputs need.
 pub(crate) struct IssueContext<'a> {
     pub(crate) route: &'a Route,
     pub(crate) web: &'a WebClient,
     pub(crate) clock: &'a Clock,
-    /// Absolute path of the `tbot` command.
+    /// The absolute path of the `tbot` command.
     pub(crate) command: &'a Path,
-    /// `host:port` to write into files instead of the address that the cluster advertises.
+    /// The proxy address (`host:port`) to write into files instead of the one that the cluster advertises.
     pub(crate) proxy_address: Option<&'a str>,
-    /// `host:port` to write into files if the cluster advertises no address.
+    /// The proxy address (`host:port`) to write into files if the cluster advertises none.
     pub(crate) fallback_proxy_address: String,
 }

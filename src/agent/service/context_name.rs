@@ -1,4 +1,4 @@
-//! The names of contexts in a kubeconfig.
+//! Templates for the names of kubeconfig contexts.
 
 use crate::config;
 
@@ -16,13 +16,14 @@ enum Piece {
 }
 
 impl ContextName {
-    /// Returns the template of a service, or `None` if it uses anything else.
+    /// Returns the template of a service, or the default template. Returns `None` if the template uses anything but the
+    /// two names.
     pub(crate) fn of_service(service: &config::KubernetesV2Service) -> Option<Self> {
         let template = service.context_name_template.as_ref().map(config::Setting::as_str);
         Self::parse(template.filter(|template| !template.is_empty()).unwrap_or(DEFAULT_CONTEXT_NAME))
     }
 
-    /// Parses a template, or returns `None` if it uses anything else.
+    /// Parses a template. Returns `None` if it uses anything but the two names.
     pub(crate) fn parse(template: &str) -> Option<Self> {
         let mut pieces = Vec::new();
         let mut rest = template;
@@ -55,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_template_may_use_two_names() {
+    fn a_template_may_use_the_two_names_only() {
         let name = |template| ContextName::parse(template).map(|name| name.render("root", "eks"));
         assert_eq!(name("{{.ClusterName}}-{{.KubeName}}").as_deref(), Some("root-eks"));
         assert_eq!(name("k {{ .KubeName }}!").as_deref(), Some("k eks!"));

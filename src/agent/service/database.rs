@@ -1,7 +1,7 @@
-//! The `database` output: credentials for one database, in the files that its clients expect.
+//! The `database` output: credentials for one database, in the files that database clients expect.
 
 use super::error::OutputError;
-use super::files::{FileSet, pems};
+use super::files::{FileSet, ca_pem};
 use super::issue::Issuer;
 use super::lookup::{ResourceKind, pick};
 use crate::agent::teleport::auth_client::RouteTo;
@@ -11,40 +11,41 @@ use crate::config::DatabaseFormat;
 #[derive(Clone, Debug)]
 pub(crate) struct DatabaseOutput {
     pub(crate) service: String,
-    /// May be empty: then the client names the database.
+    /// May be empty; then the client chooses the database.
     pub(crate) database: String,
-    /// May be empty: then the client names the user.
+    /// May be empty; then the client chooses the user.
     pub(crate) username: String,
     pub(crate) format: DatabaseFormat,
 }
 
 impl DatabaseOutput {
     pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
-        let unrouted = issuer.impersonate(false).await?;
-        let client = issuer.connect_as(&unrouted).await?;
-        let found = pick(ResourceKind::Database, &self.service, client.find_databases(&self.service).await?)?;
-        let route = self.route(found.name, found.detail, &issuer.settings.name);
-        let identity = issuer.issue_for(&unrouted, false, RouteTo::Database(route)).await?;
+        let impersonated = issuer.impersonate(false).await?;
+        let client = issuer.connect_as(&impersonated).await?;
+        let database =
+            pick(ResourceKind::Database, &self.service, client.find_databases(&self.service).await?)?;
+        let route = self.route(database.name, database.detail, &issuer.settings.name);
+        let identity = issuer.issue_for(&impersonated, false, RouteTo::Database(route)).await?;
         let authorities = issuer.authorities().await?;
-        let mut files = FileSet::of_identity(&identity, &authorities)?;
+        let mut files = FileSet::with_all_cas(&identity, &authorities)?;
         let (key, leaf) = (identity.key.private_pem(), identity.certs.tls.as_str());
         match self.format {
             DatabaseFormat::Plain => {}
             DatabaseFormat::Tls => files.push_tls(&identity, &authorities.host),
             DatabaseFormat::Mongo => {
                 files.push("mongo.crt", format!("{leaf}{key}"));
-                files.push("mongo.cas", pems(&authorities.database));
+                files.push("mongo.cas", ca_pem(&authorities.database));
             }
             DatabaseFormat::Cockroach => {
                 files.push("cockroach/node.key", key);
                 files.push("cockroach/node.crt", leaf);
-                files.push("cockroach/ca.crt", pems(&authorities.database));
+                files.push("cockroach/ca.crt", ca_pem(&authorities.database));
             }
         }
         Ok(files)
     }
 
-    /// Returns the route. Redis has a default user; MongoDB always needs a user.
+    /// Returns the route to the database. Redis has a default user; a missing user for MongoDB is logged as a warning.
     fn route(&self, service_name: String, protocol: String, output: &str) -> RouteToDatabase {
         let mut username = self.username.clone();
         if username.is_empty() && protocol == "redis" {

@@ -1,14 +1,14 @@
-//! Why an output could not be written.
+//! The reasons why an output could not be written.
 
 use std::path::PathBuf;
 
 use super::lookup::LookupError;
+use super::svid::SvidError;
 use crate::agent::credential::identity::IdentityError;
 use crate::agent::credential::keys::KeyError;
 use crate::agent::credential::ssh_cert::SshCertError;
 use crate::agent::credential::x509::X509Error;
 use crate::agent::destination::writer::DestinationError;
-use crate::agent::service::svid::SvidError;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::kubernetes_proxy::KubeProxyError;
 
@@ -40,7 +40,7 @@ pub enum OutputError {
     #[error("the auth server issued an unusable credential for the workload: {0}")]
     Svid(#[from] SvidError),
     /// A CA contains something other than certificates.
-    #[error("the auth server returned an unusable certificate authority: {0}")]
+    #[error("the auth server returned an unusable CA: {0}")]
     Authority(X509Error),
     /// The Kubernetes address of the proxy cannot be discovered.
     #[error(transparent)]
@@ -49,21 +49,21 @@ pub enum OutputError {
     #[error("the bot {0} may not impersonate any role: add roles to the bot (tctl bots update --add-roles)")]
     NoRoles(String),
     /// The leaf cluster does not exist, or the output's roles may not see it.
-    #[error("leaf cluster \"{name}\" not found: {}", known_leaves(.known))]
-    Leaf {
+    #[error("leaf cluster \"{name}\" not found: {}", describe_visible(.visible))]
+    LeafNotFound {
         /// The name in the configuration.
         name: String,
         /// The leaf clusters that the output's roles may see, sorted.
-        known: Vec<String>,
+        visible: Vec<String>,
     },
     /// The cluster's proxy does not route by path.
     #[error(
-        "this cluster (Teleport {0}) would route every context of a kubernetes/v2 output to the same Kubernetes cluster: upgrade it to 16 or newer, or use one kubernetes output per cluster"
+        "this cluster (Teleport {0}) would route every context of a kubernetes/v2 output to the same Kubernetes cluster: upgrade Teleport to 16 or newer, or use one kubernetes output per Kubernetes cluster"
     )]
-    OneKubernetes(u32),
+    NoPathRouting(u32),
     /// A path cannot be made absolute, is not UTF-8, or contains characters that OpenSSH cannot read.
     #[error(
-        "the path {0} cannot be written to ssh_config or a kubeconfig: use an absolute UTF-8 path without newlines and quotation marks"
+        "the path {0} cannot be written to ssh_config or a kubeconfig: use an absolute UTF-8 path without newlines or quotation marks"
     )]
     Path(PathBuf),
 }
@@ -73,13 +73,13 @@ pub enum OutputError {
 pub enum WorkloadIdentityError {
     /// The server is too old to issue workload identities.
     #[error(
-        "this cluster (Teleport {0}) does not issue workload identities: upgrade it to 17.2.7 or newer, or remove this service"
+        "this cluster (Teleport {0}) does not issue workload identities: upgrade Teleport to 17.2.7 or newer, or remove this service"
     )]
     NotServed(u32),
     /// There is no workload identity with this name.
     #[error("workload identity \"{0}\" not found: check the name (tctl get workload_identity)")]
     NotFound(String),
-    /// No workload identity with these labels may be issued to the bot.
+    /// There is no workload identity with these labels that may be issued to the bot.
     #[error(
         "no workload identity matches the selector: check the labels (tctl get workload_identity), and that a role of the bot has matching workload_identity_labels and the rule `workload_identity: [list, read]`"
     )]
@@ -89,7 +89,7 @@ pub enum WorkloadIdentityError {
         "the selector matches several workload identities, but this output needs exactly one of {}",
         .0.join(", ")
     )]
-    Several(Vec<String>),
+    Ambiguous(Vec<String>),
     /// The cluster has no CA for workloads.
     #[error(
         "the cluster {0} has no SPIFFE CA: the credentials that it issues to workloads cannot be verified"
@@ -97,11 +97,11 @@ pub enum WorkloadIdentityError {
     NoAuthority(String),
 }
 
-fn known_leaves(known: &[String]) -> String {
-    if known.is_empty() {
+fn describe_visible(leaf_clusters: &[String]) -> String {
+    if leaf_clusters.is_empty() {
         "the output's roles cannot see any leaf cluster; check the name (tctl get rc) and the roles' cluster_labels"
             .to_owned()
     } else {
-        format!("the output's roles can see {}", known.join(", "))
+        format!("the output's roles can see {}", leaf_clusters.join(", "))
     }
 }

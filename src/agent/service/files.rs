@@ -1,4 +1,4 @@
-//! The files that several output types write.
+//! The set of files that an output writes, and the files that several output types share.
 
 use std::time::SystemTime;
 
@@ -22,31 +22,31 @@ pub(super) struct Authorities {
 }
 
 impl FileSet {
-    /// Returns the key, the certificates, the `identity` file and all CAs.
-    pub(super) fn of_identity(identity: &Identity, authorities: &Authorities) -> Result<Self, OutputError> {
-        let mut files = Self::of_key(identity, &authorities.host)?;
-        files.push("teleport-user-ca.crt", pems(&authorities.user));
-        files.push("teleport-database-ca.crt", pems(&authorities.database));
+    /// Creates a set with the key, the certificates, the `identity` file and all CAs.
+    pub(super) fn with_all_cas(identity: &Identity, authorities: &Authorities) -> Result<Self, OutputError> {
+        let mut files = Self::with_host_cas(identity, &authorities.host)?;
+        files.push("teleport-user-ca.crt", ca_pem(&authorities.user));
+        files.push("teleport-database-ca.crt", ca_pem(&authorities.database));
         Ok(files)
     }
 
-    /// Returns the key, the certificates, the `identity` file and the host CAs.
-    pub(super) fn of_key(identity: &Identity, host: &[Authority]) -> Result<Self, OutputError> {
+    /// Creates a set with the key, the certificates, the `identity` file and the host CAs.
+    pub(super) fn with_host_cas(identity: &Identity, host_cas: &[Authority]) -> Result<Self, OutputError> {
         let mut files = Self { files: Vec::new(), not_after: identity.user.not_after };
         files.push("key", identity.key.private_pem());
         files.push("key.pub", identity.key.ssh_line()?);
         files.push("tlscert", identity.certs.tls.as_str());
         files.push("key-cert.pub", identity.certs.ssh.as_str());
-        files.push("teleport-host-ca.crt", pems(host));
-        files.push("identity", identity_file::write(identity, host));
+        files.push("teleport-host-ca.crt", ca_pem(host_cas));
+        files.push("identity", identity_file::render(identity, host_cas));
         Ok(files)
     }
 
     /// Adds `tls.key`, `tls.crt` and `tls.cas`, for clients that expect these names.
-    pub(super) fn push_tls(&mut self, identity: &Identity, authorities: &[Authority]) {
+    pub(super) fn push_tls(&mut self, identity: &Identity, host_cas: &[Authority]) {
         self.push("tls.key", identity.key.private_pem());
         self.push("tls.crt", identity.certs.tls.as_str());
-        self.push("tls.cas", pems(authorities));
+        self.push("tls.cas", ca_pem(host_cas));
     }
 
     pub(super) fn push(&mut self, name: &str, content: impl Into<String>) {
@@ -54,7 +54,7 @@ impl FileSet {
     }
 }
 
-/// Returns the TLS certificates of all CAs, concatenated.
-pub(super) fn pems(authorities: &[Authority]) -> String {
-    authorities.iter().flat_map(|authority| &authority.tls).cloned().collect()
+/// Returns the TLS certificates of these CAs, concatenated in PEM.
+pub(super) fn ca_pem(authorities: &[Authority]) -> String {
+    authorities.iter().flat_map(|ca| &ca.tls).cloned().collect()
 }

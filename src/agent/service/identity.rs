@@ -22,9 +22,9 @@ pub(crate) struct IdentityOutput {
 
 impl IdentityOutput {
     pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
-        let unrouted = issuer.impersonate(self.allow_reissue).await?;
+        let impersonated = issuer.impersonate(self.allow_reissue).await?;
         let client = if self.with_ssh_config || self.leaf.is_some() {
-            Some(issuer.connect_as(&unrouted).await?)
+            Some(issuer.connect_as(&impersonated).await?)
         } else {
             None
         };
@@ -32,66 +32,67 @@ impl IdentityOutput {
         let identity = match (&self.leaf, &client) {
             (Some(leaf), Some(client)) => {
                 let route = RouteTo::Leaf(leaf.clone());
-                let issued = issuer.issue_for(&unrouted, self.allow_reissue, route).await;
-                routed = match issued {
+                routed = match issuer.issue_for(&impersonated, self.allow_reissue, route).await {
                     Err(OutputError::Api(ApiError::Refused { code: Code::NotFound, .. })) => {
-                        return Err(unknown_leaf(leaf, client).await);
+                        return Err(leaf_not_found(leaf, client).await);
                     }
-                    issued => issued?,
+                    result => result?,
                 };
                 &routed
             }
-            _ => &unrouted.identity,
+            _ => &impersonated.identity,
         };
         let authorities = issuer.authorities().await?;
-        let mut files = FileSet::of_identity(identity, &authorities)?;
+        let mut files = FileSet::with_all_cas(identity, &authorities)?;
         if let Some(client) = client.filter(|_| self.with_ssh_config) {
-            // Name the leaf clusters that these credentials may see, not those that the bot may see.
-            let leaves = client.remote_clusters().await?;
-            ssh_files(issuer, &authorities, &leaves, &mut files)?;
+            // List the leaf clusters that these credentials may see, not those that the bot may see.
+            let leaf_clusters = client.leaf_clusters().await?;
+            push_ssh_files(issuer, &authorities, &leaf_clusters, &mut files)?;
         }
         Ok(files)
     }
 }
 
-async fn unknown_leaf(name: &str, client: &AuthClient) -> OutputError {
-    match client.remote_clusters().await {
-        Ok(mut known) => {
-            known.sort();
-            OutputError::Leaf { name: name.to_owned(), known }
+async fn leaf_not_found(name: &str, client: &AuthClient) -> OutputError {
+    match client.leaf_clusters().await {
+        Ok(mut visible) => {
+            visible.sort();
+            OutputError::LeafNotFound { name: name.to_owned(), visible }
         }
         Err(error) => error.into(),
     }
 }
 
-fn ssh_files(
+/// Adds `known_hosts` and, if the destination is a directory, `ssh_config`.
+fn push_ssh_files(
     issuer: &Issuer<'_>,
     authorities: &Authorities,
-    leaves: &[String],
+    leaf_clusters: &[String],
     files: &mut FileSet,
 ) -> Result<(), OutputError> {
-    let (cluster, cx) = (issuer.bot.info(), issuer.cx);
+    let (cluster, context) = (issuer.bot_client.info(), issuer.context);
     let advertised = Some(cluster.proxy_public_addr.as_str()).filter(|address| !address.is_empty());
-    let proxy = cx.proxy_address.or(advertised).unwrap_or(&cx.fallback_proxy_address);
+    let proxy = context.proxy_address.or(advertised).unwrap_or(&context.fallback_proxy_address);
     let mut clusters = vec![issuer.cluster().to_owned()];
-    clusters.extend(leaves.iter().filter(|leaf| *leaf != issuer.cluster()).cloned());
+    clusters.extend(leaf_clusters.iter().filter(|leaf| *leaf != issuer.cluster()).cloned());
     files.push("known_hosts", known_hosts::known_hosts(&authorities.host, &clusters, proxy));
     if let Some(directory) = issuer.settings.destination.directory() {
-        let refused = || OutputError::Path(directory.to_owned());
-        let absolute = std::path::absolute(directory).map_err(|_| refused())?;
+        let unusable = || OutputError::Path(directory.to_owned());
+        let absolute = std::path::absolute(directory).map_err(|_| unusable())?;
         let config = SshConfig {
             directory: &absolute,
-            command: cx.command,
+            command: context.command,
             proxy,
             clusters: &clusters,
             name_rsa_algorithms: cluster.server_major <= 16 && all_rsa(&authorities.host),
         };
-        files.push("ssh_config", config.render().ok_or_else(refused)?);
+        files.push("ssh_config", config.render().ok_or_else(unusable)?);
     }
     Ok(())
 }
 
-/// Naming RSA algorithms excludes all others, so all keys must be RSA.
+/// Returns true if all keys are RSA keys. Only then may `ssh_config` name the RSA algorithms, because this excludes all
+/// others.
 fn all_rsa(authorities: &[Authority]) -> bool {
-    authorities.iter().flat_map(|authority| &authority.ssh).all(|key| key.starts_with("ssh-rsa "))
+    authorities.iter().flat_map(|ca| &ca.ssh).all(|key| key.starts_with("ssh-rsa "))
 }

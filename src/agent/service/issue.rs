@@ -1,4 +1,4 @@
-//! Issues the certificates of one output: first for the roles alone, to look up resources, then for the resource found.
+//! Issues the certificates of one output: first for the roles alone, to look up the resource, then for that resource.
 //! Writes nothing.
 
 use tokio::sync::OnceCell;
@@ -20,13 +20,14 @@ const FIRST_WITH_RSA_DATABASES: u32 = 17;
 /// Issues certificates for one output.
 pub(super) struct Issuer<'a> {
     pub(super) settings: &'a OutputSettings,
-    pub(super) bot: &'a AuthClient,
-    pub(super) cx: &'a IssueContext<'a>,
+    /// The connection of the bot itself.
+    pub(super) bot_client: &'a AuthClient,
+    pub(super) context: &'a IssueContext<'a>,
     bot_identity: &'a Identity,
     host_cas: OnceCell<Vec<String>>,
 }
 
-/// The bot impersonating an output's roles.
+/// An identity with which the bot impersonates an output's roles.
 pub(super) struct Impersonated {
     pub(super) identity: Identity,
     roles: Vec<String>,
@@ -35,11 +36,11 @@ pub(super) struct Impersonated {
 impl<'a> Issuer<'a> {
     pub(super) fn new(
         settings: &'a OutputSettings,
-        bot: &'a AuthClient,
+        bot_client: &'a AuthClient,
         bot_identity: &'a Identity,
-        cx: &'a IssueContext<'a>,
+        context: &'a IssueContext<'a>,
     ) -> Self {
-        Self { settings, bot, cx, bot_identity, host_cas: OnceCell::new() }
+        Self { settings, bot_client, context, bot_identity, host_cas: OnceCell::new() }
     }
 
     /// Returns the bot's user name, `bot-<name>`.
@@ -47,7 +48,7 @@ impl<'a> Issuer<'a> {
         &self.bot_identity.user.username
     }
 
-    /// Returns the root cluster.
+    /// Returns the name of the root cluster.
     pub(super) fn cluster(&self) -> &str {
         self.bot_identity.cluster()
     }
@@ -55,7 +56,7 @@ impl<'a> Issuer<'a> {
     /// Issues certificates for the output's roles, with a new key. The server limits their lifetime.
     pub(super) async fn impersonate(&self, reissuable: bool) -> Result<Impersonated, OutputError> {
         let roles = match self.settings.roles.as_slice() {
-            [] => self.bot.impersonable_roles(self.username()).await?,
+            [] => self.bot_client.impersonable_roles(self.username()).await?,
             roles => roles.to_vec(),
         };
         if roles.is_empty() {
@@ -75,16 +76,17 @@ impl<'a> Issuer<'a> {
         self.issue(&impersonated.roles, reissuable, route).await
     }
 
-    /// Connects with the output's roles, to look up resources. The bot itself may not see any.
+    /// Connects with the output's roles, to look up resources, because the bot itself cannot see any.
     pub(super) async fn connect_as(&self, impersonated: &Impersonated) -> Result<AuthClient, OutputError> {
-        Ok(AuthClient::connect(self.cx.route, &impersonated.identity).await?)
+        Ok(AuthClient::connect(self.context.route, &impersonated.identity).await?)
     }
 
+    /// Returns the CAs that most outputs write.
     pub(super) async fn authorities(&self) -> Result<Authorities, OutputError> {
         Ok(Authorities {
-            host: self.bot.authorities("host").await?,
-            user: self.bot.authorities("user").await?,
-            database: self.bot.authorities("db").await?,
+            host: self.bot_client.authorities("host").await?,
+            user: self.bot_client.authorities("user").await?,
+            database: self.bot_client.authorities("db").await?,
         })
     }
 
@@ -94,14 +96,15 @@ impl<'a> Issuer<'a> {
         reissuable: bool,
         route: RouteTo,
     ) -> Result<Identity, OutputError> {
-        let rsa =
-            matches!(route, RouteTo::Database(_)) && self.bot.info().server_major >= FIRST_WITH_RSA_DATABASES;
+        let needs_rsa = matches!(route, RouteTo::Database(_))
+            && self.bot_client.info().server_major >= FIRST_WITH_RSA_DATABASES;
         // Generating an RSA key takes too long for an async thread.
-        let key = if rsa { run_blocking(KeyPair::generate_rsa).await? } else { KeyPair::generate()? };
-        let expires = self.cx.clock.now() + self.settings.ttl;
-        let impersonated = Impersonation { roles: roles.to_vec(), expires, reissuable, route };
-        let certs = self.bot.impersonate(&key, self.username(), self.cluster(), impersonated).await?;
-        // The response contains the user CA only, which cannot verify auth. The SSH CAs are those of the bot.
+        let key = if needs_rsa { run_blocking(KeyPair::generate_rsa).await? } else { KeyPair::generate()? };
+        let expires = self.context.clock.now() + self.settings.ttl;
+        let impersonation = Impersonation { roles: roles.to_vec(), expires, reissuable, route };
+        let certs = self.bot_client.impersonate(&key, self.username(), self.cluster(), impersonation).await?;
+        // The response contains only the user CA, which cannot verify the auth server. The SSH CAs are those of the
+        // bot.
         let host_cas = self.host_cas.get_or_try_init(|| self.host_cas()).await?;
         let tls_cas = certs.tls_cas.into_iter().chain(host_cas.iter().cloned()).collect();
         let certs = SignedCerts { tls_cas, ssh_cas: self.bot_identity.certs.ssh_cas.clone(), ..certs };
@@ -115,9 +118,10 @@ impl<'a> Issuer<'a> {
         Ok(identity)
     }
 
+    /// Returns the TLS certificates of the cluster's host CA, one per entry.
     async fn host_cas(&self) -> Result<Vec<String>, OutputError> {
-        let pem = self.bot.host_ca_pem().await?;
-        let all = x509::certificates(&pem).map_err(IdentityError::from)?;
-        Ok(all.iter().map(|der| pem_encode("CERTIFICATE", der)).collect())
+        let pem = self.bot_client.host_ca_pem().await?;
+        let ders = x509::certificates(&pem).map_err(IdentityError::from)?;
+        Ok(ders.iter().map(|der| pem_encode("CERTIFICATE", der)).collect())
     }
 }

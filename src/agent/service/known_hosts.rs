@@ -1,14 +1,14 @@
-//! Renders `known_hosts`: which CAs OpenSSH trusts for which hosts.
+//! Renders `known_hosts`, which tells OpenSSH which CAs to trust for which hosts.
 
 use crate::agent::credential::authority::Authority;
 
 /// Returns one line per trusted key of each cluster's host CA, in the order of `clusters`.
-pub(super) fn known_hosts(host: &[Authority], clusters: &[String], proxy: &str) -> String {
+pub(super) fn known_hosts(host_cas: &[Authority], clusters: &[String], proxy: &str) -> String {
     let proxy_host = host_of(proxy);
     let mut lines = String::new();
     for cluster in clusters {
-        for authority in host.iter().filter(|authority| authority.cluster == *cluster) {
-            for key in &authority.ssh {
+        for ca in host_cas.iter().filter(|ca| ca.cluster == *cluster) {
+            for key in &ca.ssh {
                 lines.push_str(&format!(
                     "@cert-authority {proxy_host},{cluster},*.{cluster} {key} type=host\n"
                 ));
@@ -30,17 +30,17 @@ mod tests {
     use crate::agent::recordings::{recorded, recorded_host_authority};
 
     #[test]
-    fn the_file_is_the_recorded_one() {
-        let ours = known_hosts(&[recorded_host_authority()], &["dev.test".to_owned()], "127.0.0.1:4080");
-        assert_eq!(ours, recorded("outputs/identity/known_hosts"));
+    fn the_file_matches_the_recording() {
+        let file = known_hosts(&[recorded_host_authority()], &["dev.test".to_owned()], "127.0.0.1:4080");
+        assert_eq!(file, recorded("outputs/identity/known_hosts"));
     }
 
     #[test]
     fn only_the_given_clusters_are_listed() {
         let leaf = |name: &str| Authority { cluster: name.to_owned(), ..recorded_host_authority() };
         let all = [recorded_host_authority(), leaf("hidden.test"), leaf("leaf.test")];
-        let ours = known_hosts(&all, &["dev.test".to_owned(), "leaf.test".to_owned()], "[::1]:3080");
-        assert_eq!(ours.lines().count(), 2);
-        assert!(ours.contains("\n@cert-authority ::1,leaf.test,*.leaf.test ssh-rsa "), "{ours}");
+        let file = known_hosts(&all, &["dev.test".to_owned(), "leaf.test".to_owned()], "[::1]:3080");
+        assert_eq!(file.lines().count(), 2);
+        assert!(file.contains("\n@cert-authority ::1,leaf.test,*.leaf.test ssh-rsa "), "{file}");
     }
 }

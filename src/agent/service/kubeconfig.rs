@@ -1,6 +1,6 @@
 //! Renders `kubeconfig.yaml`: Kubernetes clusters behind a proxy, and the credentials for them.
 //!
-//! Written without a YAML library, in the key order of the Go agent's file.
+//! Does not use a YAML library, so that the keys have the order of the Go agent's file.
 
 use std::fmt::Write as _;
 
@@ -10,13 +10,13 @@ use base64::engine::general_purpose::STANDARD;
 use crate::agent::credential::authority::Authority;
 use crate::agent::credential::x509;
 
-/// The content of the file. One user is used for every cluster.
+/// The content of the file. All clusters share one user.
 pub(super) struct Kubeconfig {
     /// The CAs to verify the proxy's certificate against: PEM in base64.
     pub(super) authority_data: String,
-    /// The name to verify it against, if it is not the server's.
+    /// The name to verify it against, if this is not the host of `server`.
     pub(super) tls_server_name: Option<String>,
-    /// The first one is the current context.
+    /// The clusters; the context of the first one is the current context.
     pub(super) clusters: Vec<KubeconfigCluster>,
     pub(super) user: String,
     pub(super) credentials: KubeconfigUser,
@@ -85,9 +85,10 @@ impl Kubeconfig {
     }
 }
 
-/// Returns the root cluster's host CAs, which issued the proxy's certificate for Kubernetes, without those of leaf clusters.
-pub(super) fn authority_data(host: &[Authority], root: &str) -> String {
-    let all = host.iter().flat_map(|authority| &authority.tls);
+/// Returns the root cluster's host CAs, in PEM and base64, because one of them issued the proxy's certificate for
+/// Kubernetes. Omits those of leaf clusters.
+pub(super) fn authority_data(host_cas: &[Authority], root: &str) -> String {
+    let all = host_cas.iter().flat_map(|ca| &ca.tls);
     let of_root: Vec<&str> = all
         .filter(|pem| x509::subject_common_name(pem).as_deref() == Some(root))
         .map(String::as_str)
@@ -95,7 +96,7 @@ pub(super) fn authority_data(host: &[Authority], root: &str) -> String {
     STANDARD.encode(of_root.join("\n"))
 }
 
-/// Returns a YAML scalar: plain if that is unambiguous, else in double quotes with JSON's escapes.
+/// Returns a YAML scalar: plain if this is unambiguous, else in double quotes with JSON's escapes.
 fn scalar(value: &str) -> String {
     let ordinary = |c: char| c.is_ascii_alphanumeric() || "/._-:@=".contains(c);
     let first = value.chars().next();
@@ -140,12 +141,12 @@ mod tests {
     }
 
     #[test]
-    fn the_file_is_the_recorded_one() {
+    fn the_file_matches_the_recording() {
         assert_eq!(recorded_config().render(), recorded("outputs/kube/kubeconfig.yaml"));
     }
 
     #[test]
-    fn the_cas_of_leaf_clusters_are_left_out() {
+    fn the_cas_of_leaf_clusters_are_omitted() {
         assert_eq!(authority_data(&[recorded_host_authority()], "other.test"), "");
     }
 

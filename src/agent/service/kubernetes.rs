@@ -18,15 +18,16 @@ pub(crate) struct KubernetesOutput {
 
 impl KubernetesOutput {
     pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
-        let unrouted = issuer.impersonate(false).await?;
-        let client = issuer.connect_as(&unrouted).await?;
-        let found =
+        let impersonated = issuer.impersonate(false).await?;
+        let client = issuer.connect_as(&impersonated).await?;
+        let cluster =
             pick(ResourceKind::Kubernetes, &self.cluster, client.find_kubernetes(&self.cluster).await?)?;
-        let identity = issuer.issue_for(&unrouted, false, RouteTo::Kubernetes(found.name.clone())).await?;
+        let identity =
+            issuer.issue_for(&impersonated, false, RouteTo::Kubernetes(cluster.name.clone())).await?;
         let authorities = issuer.authorities().await?;
-        let proxy = KubeProxy::discover(issuer.cx.web, issuer.cx.proxy_address).await?;
-        let mut files = FileSet::of_identity(&identity, &authorities)?;
-        let name = format!("{}-{}", proxy.cluster_name, found.name);
+        let proxy = KubeProxy::discover(issuer.context.web, issuer.context.proxy_address).await?;
+        let mut files = FileSet::with_all_cas(&identity, &authorities)?;
+        let name = format!("{}-{}", proxy.cluster_name, cluster.name);
         let config = Kubeconfig {
             authority_data: authority_data(&authorities.host, issuer.cluster()),
             tls_server_name: proxy.tls_server_name,
@@ -39,8 +40,8 @@ impl KubernetesOutput {
     }
 }
 
-/// Returns the user of a kubeconfig. If possible it runs tbot, so that the credentials are always fresh; this needs a
-/// directory to read them from.
+/// Returns how the user of a kubeconfig authenticates: by running tbot, so that the credentials are always fresh, or
+/// with embedded credentials if the plugin is disabled or there is no directory to read them from.
 pub(super) fn kubeconfig_user(
     issuer: &Issuer<'_>,
     identity: &Identity,
@@ -52,11 +53,11 @@ pub(super) fn kubeconfig_user(
             key: identity.key.private_pem().to_owned(),
         });
     };
-    let refused = || OutputError::Path(directory.to_owned());
-    let absolute = std::path::absolute(directory).map_err(|_| refused())?;
-    let command = issuer.cx.command;
+    let unusable = || OutputError::Path(directory.to_owned());
+    let absolute = std::path::absolute(directory).map_err(|_| unusable())?;
+    let command = issuer.context.command;
     Ok(KubeconfigUser::Exec {
         command: command.to_str().ok_or_else(|| OutputError::Path(command.to_owned()))?.to_owned(),
-        directory: absolute.to_str().ok_or_else(refused)?.to_owned(),
+        directory: absolute.to_str().ok_or_else(unusable)?.to_owned(),
     })
 }

@@ -16,8 +16,8 @@ use super::lookup::{ResourceKind, pick};
 use crate::agent::teleport::auth_client::AuthClient;
 use crate::agent::teleport::kubernetes_proxy::KubeProxy;
 
-/// The first version whose proxy routes by path. A proxy of version 15 ignores the path and routes by the certificate.
-const FIRST_WITH_PATHS: u32 = 16;
+/// The first server version that routes by path. A proxy of version 15 ignores the path and routes by the certificate.
+const FIRST_WITH_PATH_ROUTING: u32 = 16;
 
 #[derive(Clone, Debug)]
 pub(crate) struct KubernetesV2Output {
@@ -38,30 +38,30 @@ pub(crate) struct ClusterSelector {
 
 impl KubernetesV2Output {
     pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
-        let server = issuer.bot.info().server_major;
-        if server < FIRST_WITH_PATHS {
-            return Err(OutputError::OneKubernetes(server));
+        let server_major = issuer.bot_client.info().server_major;
+        if server_major < FIRST_WITH_PATH_ROUTING {
+            return Err(OutputError::NoPathRouting(server_major));
         }
         let impersonated = issuer.impersonate(false).await?;
         let client = issuer.connect_as(&impersonated).await?;
-        let found = self.find(&client).await?;
-        if found.is_empty() {
+        let selected = self.select(&client).await?;
+        if selected.is_empty() {
             tracing::warn!(
                 output = %issuer.settings.name,
-                "no Kubernetes cluster matches a selector: the kubeconfig has no context"
+                "no Kubernetes cluster matches the selectors: the kubeconfig contains no context"
             );
         }
-        let host = issuer.bot.authorities("host").await?;
-        let proxy = KubeProxy::discover(issuer.cx.web, issuer.cx.proxy_address).await?;
+        let host_cas = issuer.bot_client.authorities("host").await?;
+        let proxy = KubeProxy::discover(issuer.context.web, issuer.context.proxy_address).await?;
         let root = &proxy.cluster_name;
-        let clusters = found.into_iter().map(|(name, namespace)| KubeconfigCluster {
+        let clusters = selected.into_iter().map(|(name, namespace)| KubeconfigCluster {
             name: self.context_name.render(root, &name),
-            server: format!("{}{}", proxy.server, path(root, &name)),
+            server: format!("{}{}", proxy.server, cluster_path(root, &name)),
             namespace,
         });
-        let mut files = FileSet::of_key(&impersonated.identity, &host)?;
+        let mut files = FileSet::with_host_cas(&impersonated.identity, &host_cas)?;
         let config = Kubeconfig {
-            authority_data: authority_data(&host, issuer.cluster()),
+            authority_data: authority_data(&host_cas, issuer.cluster()),
             clusters: clusters.collect(),
             user: root.clone(),
             credentials: kubeconfig_user(issuer, &impersonated.identity, self.disable_exec_plugin)?,
@@ -71,10 +71,10 @@ impl KubernetesV2Output {
         Ok(files)
     }
 
-    /// Returns each cluster once, with the namespace of the first selector that matches it.
-    async fn find(&self, client: &AuthClient) -> Result<Vec<(String, Option<String>)>, OutputError> {
+    /// Returns the name of each selected cluster once, with the namespace of the first selector that matches it.
+    async fn select(&self, client: &AuthClient) -> Result<Vec<(String, Option<String>)>, OutputError> {
         let mut seen = BTreeSet::new();
-        let mut all = Vec::new();
+        let mut selected = Vec::new();
         for selector in &self.selectors {
             let names: BTreeSet<String> = match &selector.name {
                 Some(name) => {
@@ -83,21 +83,21 @@ impl KubernetesV2Output {
                 }
                 None => {
                     let found = client.find_labelled_kubernetes(&selector.labels).await?;
-                    found.into_iter().map(|found| found.name).collect()
+                    found.into_iter().map(|cluster| cluster.name).collect()
                 }
             };
             for name in names {
                 if seen.insert(name.clone()) {
-                    all.push((name, selector.namespace.clone()));
+                    selected.push((name, selector.namespace.clone()));
                 }
             }
         }
-        Ok(all)
+        Ok(selected)
     }
 }
 
 /// Returns the path by which a proxy routes to one Kubernetes cluster.
-fn path(root: &str, cluster: &str) -> String {
+fn cluster_path(root: &str, cluster: &str) -> String {
     format!("/v1/teleport/{}/{}", URL_SAFE_NO_PAD.encode(root), URL_SAFE_NO_PAD.encode(cluster))
 }
 
@@ -105,6 +105,6 @@ fn path(root: &str, cluster: &str) -> String {
 mod tests {
     #[test]
     fn the_path_encodes_both_clusters() {
-        assert_eq!(super::path("dev.test", "eks?"), "/v1/teleport/ZGV2LnRlc3Q/ZWtzPw");
+        assert_eq!(super::cluster_path("dev.test", "eks?"), "/v1/teleport/ZGV2LnRlc3Q/ZWtzPw");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::agent::teleport::auth_client::Resource;
 
-/// An output's name matches no resource, or several.
+/// The name in an output matches no resource, or several.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LookupError {
     /// No resource that the output's roles may see has this name.
@@ -23,7 +23,7 @@ pub enum LookupError {
     },
     /// Several resources have this discovered name.
     #[error("{kind} \"{name}\" is ambiguous: use one of {}", .names.join(", "))]
-    Several {
+    Ambiguous {
         /// The kind of resource, such as `database`.
         kind: &'static str,
         /// The name in the configuration.
@@ -52,24 +52,24 @@ impl ResourceKind {
     }
 }
 
-/// Chooses one of `found`, which lists a resource once for each agent that serves it.
+/// Chooses one of `resources`, which contains a resource once for each server that offers it.
 pub(super) fn pick<T>(
     kind: ResourceKind,
     name: &str,
-    found: Vec<Resource<T>>,
+    resources: Vec<Resource<T>>,
 ) -> Result<Resource<T>, LookupError> {
     let mut by_name: BTreeMap<String, Resource<T>> =
-        found.into_iter().map(|found| (found.name.clone(), found)).collect();
+        resources.into_iter().map(|resource| (resource.name.clone(), resource)).collect();
     if let Some(exact) = by_name.remove(name) {
         return Ok(exact);
     }
-    by_name.retain(|_, found| found.discovered_name.as_deref() == Some(name));
+    by_name.retain(|_, resource| resource.discovered_name.as_deref() == Some(name));
     let names: Vec<String> = by_name.keys().cloned().collect();
     let (kind, list, labels) = kind.description();
     match (by_name.into_values().next(), names.len()) {
         (Some(only), 1) => Ok(only),
         (None, _) => Err(LookupError::NotFound { kind, name: name.to_owned(), list, labels }),
-        (Some(_), _) => Err(LookupError::Several { kind, name: name.to_owned(), names }),
+        (Some(_), _) => Err(LookupError::Ambiguous { kind, name: name.to_owned(), names }),
     }
 }
 
@@ -77,37 +77,41 @@ pub(super) fn pick<T>(
 mod tests {
     use super::*;
 
-    fn found(name: &str, discovered: Option<&str>) -> Resource<()> {
+    fn resource(name: &str, discovered: Option<&str>) -> Resource<()> {
         Resource { name: name.to_owned(), discovered_name: discovered.map(str::to_owned), detail: () }
     }
 
-    fn picked(found: Vec<Resource<()>>) -> Result<String, LookupError> {
-        pick(ResourceKind::Database, "pg", found).map(|found| found.name)
+    fn pick_pg(resources: Vec<Resource<()>>) -> Result<String, LookupError> {
+        pick(ResourceKind::Database, "pg", resources).map(|resource| resource.name)
     }
 
     #[test]
-    fn an_exact_name_wins_over_discovered_ones() {
-        let all = vec![found("pg-eu", Some("pg")), found("pg", None), found("pg", None)];
-        assert_eq!(picked(all).unwrap(), "pg");
+    fn an_exact_name_takes_precedence_over_discovered_names() {
+        let all = vec![resource("pg-eu", Some("pg")), resource("pg", None), resource("pg", None)];
+        assert_eq!(pick_pg(all).unwrap(), "pg");
     }
 
     #[test]
-    fn a_single_discovered_name_matches_however_many_agents_serve_it() {
-        assert_eq!(picked(vec![found("pg-eu", Some("pg")), found("pg-eu", Some("pg"))]).unwrap(), "pg-eu");
+    fn a_resource_that_several_servers_offer_is_not_ambiguous() {
+        assert_eq!(
+            pick_pg(vec![resource("pg-eu", Some("pg")), resource("pg-eu", Some("pg"))]).unwrap(),
+            "pg-eu"
+        );
     }
 
     #[test]
     fn no_match_and_several_matches_are_errors() {
-        let none = picked(vec![found("pgx", None)]).unwrap_err();
+        let none = pick_pg(vec![resource("pgx", None)]).unwrap_err();
         assert!(
             matches!(none, LookupError::NotFound { kind: "database", labels: "db_labels", .. }),
             "{none}"
         );
-        let several = picked(vec![found("pg-us", Some("pg")), found("pg-eu", Some("pg"))]).unwrap_err();
+        let several =
+            pick_pg(vec![resource("pg-us", Some("pg")), resource("pg-eu", Some("pg"))]).unwrap_err();
         let expected = vec!["pg-eu".to_owned(), "pg-us".to_owned()];
         assert_eq!(
             several,
-            LookupError::Several { kind: "database", name: "pg".to_owned(), names: expected }
+            LookupError::Ambiguous { kind: "database", name: "pg".to_owned(), names: expected }
         );
     }
 }

@@ -19,7 +19,7 @@ use crate::agent::credential::identity::Identity;
 use crate::agent::platform::tasks::run_blocking;
 use crate::agent::teleport::auth_client::AuthClient;
 
-/// An output, ready to be written any number of times.
+/// An output, which can be written any number of times.
 #[derive(Clone, Debug)]
 pub(crate) struct Output {
     pub(crate) settings: OutputSettings,
@@ -58,22 +58,22 @@ impl Output {
     /// Issues the credentials and writes the files. Returns when the credentials expire.
     pub(crate) async fn write(
         &self,
-        bot: &AuthClient,
+        bot_client: &AuthClient,
         bot_identity: &Identity,
-        cx: &IssueContext<'_>,
+        context: &IssueContext<'_>,
     ) -> Result<SystemTime, OutputError> {
         let destination = Arc::clone(&self.settings.destination);
         run_blocking(move || destination.prepare()).await?;
-        let issuer = Issuer::new(&self.settings, bot, bot_identity, cx);
+        let issuer = Issuer::new(&self.settings, bot_client, bot_identity, context);
         let FileSet { files, not_after } = match &self.kind {
-            OutputKind::Identity(kind) => kind.issue(&issuer).await,
-            OutputKind::Application(kind) => kind.issue(&issuer).await,
-            OutputKind::Database(kind) => kind.issue(&issuer).await,
-            OutputKind::Kubernetes(kind) => kind.issue(&issuer).await,
-            OutputKind::KubernetesV2(kind) => kind.issue(&issuer).await,
-            OutputKind::SshHost(kind) => kind.issue(&issuer).await,
-            OutputKind::WorkloadX509(kind) => kind.issue(&issuer).await,
-            OutputKind::WorkloadJwt(kind) => kind.issue(&issuer).await,
+            OutputKind::Identity(output) => output.issue(&issuer).await,
+            OutputKind::Application(output) => output.issue(&issuer).await,
+            OutputKind::Database(output) => output.issue(&issuer).await,
+            OutputKind::Kubernetes(output) => output.issue(&issuer).await,
+            OutputKind::KubernetesV2(output) => output.issue(&issuer).await,
+            OutputKind::SshHost(output) => output.issue(&issuer).await,
+            OutputKind::WorkloadX509(output) => output.issue(&issuer).await,
+            OutputKind::WorkloadJwt(output) => output.issue(&issuer).await,
         }?;
         let destination = Arc::clone(&self.settings.destination);
         run_blocking(move || destination.write(files)).await?;

@@ -1,4 +1,4 @@
-//! Renders `ssh_config`, by which OpenSSH reaches every host of every cluster through the `tbot proxy` command.
+//! Renders `ssh_config`, with which OpenSSH reaches every host of every cluster through the `tbot proxy` command.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -10,34 +10,34 @@ const RSA_ALGORITHMS: &str =
 
 /// The content of the file.
 pub(super) struct SshConfig<'a> {
-    /// The output's directory, absolute.
+    /// The absolute path of the output's directory.
     pub(super) directory: &'a Path,
-    /// The `tbot` command, absolute.
+    /// The absolute path of the `tbot` command.
     pub(super) command: &'a Path,
-    /// `host:port` of the proxy.
+    /// The address (`host:port`) of the proxy.
     pub(super) proxy: &'a str,
-    /// The root cluster first, then the leaf clusters.
+    /// The names of the root cluster, then of the leaf clusters.
     pub(super) clusters: &'a [String],
-    /// Whether to name the RSA algorithms, which OpenSSH before 8.8 needs for old clusters with RSA keys only.
+    /// Whether to name the RSA algorithms, which OpenSSH before 8.8 needs for old clusters that have only RSA keys.
     pub(super) name_rsa_algorithms: bool,
 }
 
 impl SshConfig<'_> {
-    /// Returns `None` if a path contains a character that OpenSSH cannot escape.
+    /// Returns the content, or `None` if a path is not UTF-8 or contains a character that OpenSSH cannot escape.
     pub(super) fn render(&self) -> Option<String> {
-        let directory = plain(self.directory)?;
-        let command = plain(self.command)?;
+        let directory = quotable(self.directory)?;
+        let command = quotable(self.command)?;
         let host = host_of(self.proxy);
         let mut config = format!("# Begin generated Teleport configuration for {host} by tbot\n\n");
         for cluster in self.clusters {
             // Writing to a `String` cannot fail.
-            let _ = self.block(&mut config, cluster, host, directory, command);
+            let _ = self.write_cluster(&mut config, cluster, host, directory, command);
         }
         config.push_str("\n# End generated Teleport configuration\n");
         Some(config)
     }
 
-    fn block(
+    fn write_cluster(
         &self,
         config: &mut String,
         cluster: &str,
@@ -62,19 +62,20 @@ impl SshConfig<'_> {
         writeln!(
             config,
             "    ProxyCommand {} proxy --destination-dir={} --proxy-server={} ssh --cluster={cluster}  %r@%h:%p",
-            shell_quoted(&command),
-            shell_quoted(&directory),
+            shell_quote(&command),
+            shell_quote(&directory),
             self.proxy,
         )
     }
 }
 
-fn plain(path: &Path) -> Option<&str> {
-    path.to_str().filter(|text| !text.contains(['"', '\n', '\r']))
+/// Returns the path as a string, unless it cannot be written between double quotes.
+fn quotable(path: &Path) -> Option<&str> {
+    path.to_str().filter(|path| !path.contains(['"', '\n', '\r']))
 }
 
-/// Quotes an argument for the shell that OpenSSH starts. Ordinary paths stay as they are.
-fn shell_quoted(argument: &str) -> String {
+/// Quotes an argument for the shell that OpenSSH starts, unless it consists of ordinary characters.
+fn shell_quote(argument: &str) -> String {
     let ordinary = |c: char| c.is_ascii_alphanumeric() || "/._-%+@".contains(c);
     if argument.chars().all(ordinary) {
         argument.to_owned()
@@ -88,7 +89,7 @@ mod tests {
     use super::*;
     use crate::agent::recordings::recorded;
 
-    fn rendered(directory: &str, name_rsa_algorithms: bool) -> Option<String> {
+    fn render(directory: &str, name_rsa_algorithms: bool) -> Option<String> {
         let config = SshConfig {
             directory: Path::new(directory),
             command: Path::new("/usr/local/bin/tbot-go"),
@@ -100,14 +101,14 @@ mod tests {
     }
 
     #[test]
-    fn the_file_is_the_recorded_one_except_for_the_command_line() {
-        let ours = rendered("/opt/machine-id/identity", true).unwrap();
-        let theirs = recorded("outputs/identity/ssh_config");
-        let without_command = |text: &str| -> Vec<String> {
-            text.lines().filter(|line| !line.contains("ProxyCommand")).map(str::to_owned).collect()
+    fn the_file_matches_the_recording_except_for_the_command() {
+        let file = render("/opt/machine-id/identity", true).unwrap();
+        let recording = recorded("outputs/identity/ssh_config");
+        let without_command = |file: &str| -> Vec<String> {
+            file.lines().filter(|line| !line.contains("ProxyCommand")).map(str::to_owned).collect()
         };
-        assert_eq!(without_command(&ours), without_command(&theirs));
-        let command = ours.lines().find(|line| line.contains("ProxyCommand")).unwrap();
+        assert_eq!(without_command(&file), without_command(&recording));
+        let command = file.lines().find(|line| line.contains("ProxyCommand")).unwrap();
         assert_eq!(
             command,
             "    ProxyCommand /usr/local/bin/tbot-go proxy --destination-dir=/opt/machine-id/identity \
@@ -116,15 +117,15 @@ mod tests {
     }
 
     #[test]
-    fn newer_clusters_may_use_other_keys_than_rsa() {
-        assert!(!rendered("/opt/id", false).unwrap().contains("HostKeyAlgorithms"));
+    fn rsa_algorithms_are_named_only_if_requested() {
+        assert!(!render("/opt/id", false).unwrap().contains("HostKeyAlgorithms"));
     }
 
     #[test]
     fn unusual_paths_are_quoted_or_refused() {
-        let spaced = rendered("/opt/machine id/100%", true).unwrap();
-        assert!(spaced.contains(r#"IdentityFile "/opt/machine id/100%%/key""#), "{spaced}");
-        assert!(spaced.contains("--destination-dir='/opt/machine id/100%%' "), "{spaced}");
-        assert_eq!(rendered("/opt/\"", true), None);
+        let file = render("/opt/machine id/100%", true).unwrap();
+        assert!(file.contains(r#"IdentityFile "/opt/machine id/100%%/key""#), "{file}");
+        assert!(file.contains("--destination-dir='/opt/machine id/100%%' "), "{file}");
+        assert_eq!(render("/opt/\"", true), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The `ssh_host` output: a host key and certificate for an OpenSSH server, and the CAs that it must trust.
+//! The `ssh_host` output: a host key and certificate for an OpenSSH server, and the user CAs that it must trust.
 
 use url::form_urlencoded;
 
@@ -25,7 +25,7 @@ impl SshHostOutput {
         let (cluster, ttl) = (issuer.cluster(), issuer.settings.ttl);
         let certificate = client.host_cert(&key.ssh_line()?, &self.principals, cluster, ttl).await?;
         let not_after = ssh_cert::host_certificate_expiry(&certificate, key.ssh_key())?;
-        let authorities = issuer.bot.authorities(self.ca_type.as_str()).await?;
+        let authorities = issuer.bot_client.authorities(self.ca_type.as_str()).await?;
         let mut files = FileSet { files: Vec::new(), not_after };
         files.push("ssh_host", key.private_pem());
         files.push("ssh_host-cert.pub", certificate);
@@ -40,7 +40,7 @@ fn trusted_keys(authorities: &[Authority], cluster: &str, ca_type: SshCaType) ->
         .append_pair("clustername", cluster)
         .append_pair("type", ca_type.as_str())
         .finish();
-    let keys = authorities.iter().filter(|authority| authority.cluster == cluster).flat_map(|ca| &ca.ssh);
+    let keys = authorities.iter().filter(|ca| ca.cluster == cluster).flat_map(|ca| &ca.ssh);
     keys.map(|key| format!("{key} {comment}\n")).collect()
 }
 
@@ -50,15 +50,15 @@ mod tests {
     use crate::agent::recordings::recorded;
 
     #[test]
-    fn the_trusted_keys_are_the_recorded_file() {
-        let theirs = recorded("outputs/ssh_host/ssh_host-user-ca.pub");
-        let key = theirs.rsplit_once(' ').unwrap().0.to_owned();
+    fn the_trusted_keys_match_the_recording() {
+        let recording = recorded("outputs/ssh_host/ssh_host-user-ca.pub");
+        let key = recording.rsplit_once(' ').unwrap().0.to_owned();
         let authority = |cluster: &str| Authority {
             cluster: cluster.to_owned(),
             ssh: vec![key.clone()],
             tls: Vec::new(),
         };
         let all = [authority("leaf.test"), authority("dev.test")];
-        assert_eq!(trusted_keys(&all, "dev.test", SshCaType::User), theirs);
+        assert_eq!(trusted_keys(&all, "dev.test", SshCaType::User), recording);
     }
 }

@@ -1,7 +1,8 @@
-//! Checks what the server issued for a workload before it is written: X.509 certificates here, JWTs in `jwt`.
+//! Checks the credentials that the server issued for a workload before they are written: X.509 certificates here, JWTs
+//! in `jwt`.
 //!
-//! Does not verify that a certificate chains to the cluster's own CA, because an external issuer may have certified it, and
-//! only those who verify the certificate know its root.
+//! Does not verify that a certificate chains to the cluster's own CA, because an external CA may have issued it, whose
+//! root only the programs that verify the certificate know.
 
 mod jwt;
 
@@ -19,10 +20,10 @@ pub(crate) use jwt::JwtSvid;
 /// The accepted difference between the clocks of this machine and the server.
 const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 
-/// A credential for a workload that cannot be used. Never contains a token.
+/// A credential for a workload cannot be used. The error never contains a token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SvidError {
-    /// The response contains another type of credential.
+    /// The response does not contain the requested type of credential.
     #[error("the response contains no {0}")]
     Missing(&'static str),
     /// A certificate cannot be parsed.
@@ -34,7 +35,7 @@ pub enum SvidError {
     /// The certificate is not for the requested key.
     #[error("the certificate is for another key than requested")]
     OtherKey,
-    /// The credential is for another identity than the response says.
+    /// The credential's SPIFFE ID is missing, or is not the one in the response.
     #[error("its SPIFFE ID is missing or differs from the response")]
     OtherId,
     /// The token is not for a requested audience.
@@ -79,12 +80,12 @@ impl X509Svid {
     }
 }
 
-/// Returns true for `spiffe://<trust domain>/<path>`. Further rules are left to the server.
+/// Returns true if the ID has a trust domain: `spiffe://<trust domain>/<path>`. The server enforces all other rules.
 fn is_spiffe_id(id: &str) -> bool {
     id.strip_prefix("spiffe://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
 }
 
-/// Returns the URIs of a certificate. An SVID has exactly one.
+/// Returns the URIs in the subject alternative name of a certificate. An SVID has exactly one.
 fn uris<'a>(certificate: &'a X509Certificate<'_>) -> Vec<&'a str> {
     let names = certificate.subject_alternative_name().ok().flatten();
     let names = names.into_iter().flat_map(|extension| &extension.value.general_names);
@@ -106,7 +107,7 @@ fn check_validity(not_before: SystemTime, not_after: SystemTime, now: SystemTime
     }
 }
 
-/// Valid credentials, for tests.
+/// Sample credentials, for tests.
 #[cfg(test)]
 pub(crate) mod sample {
     use rcgen::{CertificateParams, SanType};
@@ -164,8 +165,8 @@ mod tests {
             }
             assert_eq!(check(&credential, &key, at(2026)), Err(SvidError::OtherId), "{uris:?}");
         }
-        let mut longer = credential;
-        longer.x509_svid.as_mut().unwrap().cert.push(0);
-        assert_eq!(check(&longer, &key, at(2026)), Err(X509Error::NotX509.into()));
+        let mut trailing_byte = credential;
+        trailing_byte.x509_svid.as_mut().unwrap().cert.push(0);
+        assert_eq!(check(&trailing_byte, &key, at(2026)), Err(X509Error::NotX509.into()));
     }
 }

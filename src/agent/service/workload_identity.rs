@@ -5,11 +5,10 @@ use tonic::Code;
 use super::error::{OutputError, WorkloadIdentityError};
 use super::issue::Issuer;
 use crate::agent::teleport::api_error::ApiError;
-use crate::agent::teleport::auth_client::SvidRequest;
-use crate::agent::teleport::auth_client::WorkloadSelector;
+use crate::agent::teleport::auth_client::{SvidRequest, WorkloadSelector};
 use crate::agent::teleport::messages::workload_identity::Credential;
 
-/// How many workload identities an error names.
+/// The number of workload identities that an error lists.
 const MAX_NAMED: usize = 10;
 
 /// Issues the credential of the one workload identity that the output selects, with the output's roles.
@@ -23,7 +22,7 @@ pub(super) async fn issue(
     let issued = client.issue_svids(selector, request, issuer.settings.ttl).await;
     let issued = match (issued, selector) {
         (Err(error), _) if error.is_unimplemented() => {
-            return Err(WorkloadIdentityError::NotServed(issuer.bot.info().server_major).into());
+            return Err(WorkloadIdentityError::NotServed(issuer.bot_client.info().server_major).into());
         }
         (Err(ApiError::Refused { code: Code::NotFound, .. }), WorkloadSelector::Name(name)) => {
             return Err(WorkloadIdentityError::NotFound(name.clone()).into());
@@ -41,15 +40,16 @@ fn exactly_one(issued: Vec<Credential>) -> Result<Credential, WorkloadIdentityEr
         (None, _) => Err(WorkloadIdentityError::NoneSelected),
         (Some(first), _) => {
             // Names come from the server and must not break a line of the log.
-            let named = |one: Credential| {
-                format!("{}:{}", one.workload_identity_name.escape_debug(), one.spiffe_id.escape_debug())
+            let name = |credential: Credential| {
+                let Credential { workload_identity_name, spiffe_id, .. } = credential;
+                format!("{}:{}", workload_identity_name.escape_debug(), spiffe_id.escape_debug())
             };
             let mut names: Vec<String> =
-                std::iter::once(first).chain(issued).take(MAX_NAMED).map(named).collect();
+                std::iter::once(first).chain(issued).take(MAX_NAMED).map(name).collect();
             if count > MAX_NAMED {
                 names.push(format!("{} more", count - MAX_NAMED));
             }
-            Err(WorkloadIdentityError::Several(names))
+            Err(WorkloadIdentityError::Ambiguous(names))
         }
     }
 }
@@ -70,9 +70,15 @@ mod tests {
     fn anything_but_one_credential_is_an_error() {
         assert_eq!(exactly_one(vec![credential("a")]).unwrap(), credential("a"));
         assert_eq!(exactly_one(vec![]), Err(WorkloadIdentityError::NoneSelected));
-        let several = exactly_one(vec![credential("a"), credential("b\n")]).unwrap_err().to_string();
-        assert!(several.ends_with(r"one of a:spiffe://dev.test/a, b\n:spiffe://dev.test/b\n"), "{several}");
-        let many = exactly_one(vec![credential("a"); 12]).unwrap_err().to_string();
-        assert!(many.ends_with("a:spiffe://dev.test/a, 2 more"), "{many}");
+        let ambiguous = |names: &[&str]| {
+            Err(WorkloadIdentityError::Ambiguous(names.iter().map(|name| (*name).to_owned()).collect()))
+        };
+        assert_eq!(
+            exactly_one(vec![credential("a"), credential("b\n")]),
+            ambiguous(&["a:spiffe://dev.test/a", r"b\n:spiffe://dev.test/b\n"])
+        );
+        let mut names = ["a:spiffe://dev.test/a"; MAX_NAMED + 1];
+        names[MAX_NAMED] = "2 more";
+        assert_eq!(exactly_one(vec![credential("a"); MAX_NAMED + 2]), ambiguous(&names));
     }
 }

@@ -3,15 +3,14 @@
 use super::error::OutputError;
 use super::files::FileSet;
 use super::issue::Issuer;
+use super::svid::JwtSvid;
 use super::workload_identity::issue;
-use crate::agent::service::svid::JwtSvid;
-use crate::agent::teleport::auth_client::SvidRequest;
-use crate::agent::teleport::auth_client::WorkloadSelector;
+use crate::agent::teleport::auth_client::{SvidRequest, WorkloadSelector};
 
 #[derive(Clone, Debug)]
 pub(crate) struct WorkloadJwtOutput {
     pub(crate) selector: WorkloadSelector,
-    /// At least one.
+    /// At least one audience.
     pub(crate) audiences: Vec<String>,
 }
 
@@ -19,7 +18,7 @@ impl WorkloadJwtOutput {
     pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
         let request = SvidRequest::Jwt(self.audiences.clone());
         let credential = issue(issuer, &self.selector, request).await?;
-        let svid = JwtSvid::new(credential, &self.audiences, issuer.cx.clock.now())?;
+        let svid = JwtSvid::new(credential, &self.audiences, issuer.context.clock.now())?;
         let mut files = FileSet { files: Vec::new(), not_after: svid.not_after };
         files.push("jwt_svid", svid.token);
         Ok(files)

@@ -5,22 +5,21 @@ use tonic::Code;
 use super::error::{OutputError, WorkloadIdentityError};
 use super::files::FileSet;
 use super::issue::Issuer;
+use super::svid::X509Svid;
 use super::workload_identity::issue;
 use crate::agent::credential::authority::Authority;
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::credential::pem::pem_encode;
 use crate::agent::credential::{trust_bundle, x509};
-use crate::agent::service::svid::X509Svid;
 use crate::agent::teleport::api_error::ApiError;
-use crate::agent::teleport::auth_client::WorkloadSelector;
-use crate::agent::teleport::auth_client::{Federation, SvidRequest};
+use crate::agent::teleport::auth_client::{Federation, SvidRequest, WorkloadSelector};
 
 #[derive(Clone, Debug)]
 pub(crate) struct WorkloadX509Output {
     pub(crate) selector: WorkloadSelector,
-    /// Whether to trust the CA of the cluster's application clients, too.
+    /// Whether to also trust the CA that signs client certificates for applications.
     pub(crate) trust_app_clients: bool,
-    /// Whether to trust the CAs of federated trust domains, too.
+    /// Whether to also trust the CAs of federated trust domains.
     pub(crate) trust_federated: bool,
 }
 
@@ -29,14 +28,14 @@ impl WorkloadX509Output {
         let key = KeyPair::generate()?;
         let request = SvidRequest::X509(key.spki_der().to_vec());
         let credential = issue(issuer, &self.selector, request).await?;
-        let svid = X509Svid::new(credential, &key, issuer.cx.clock.now())?;
+        let svid = X509Svid::new(credential, &key, issuer.context.clock.now())?;
         // Fetched after the certificate, so that the CA that signed it is included.
         let mut bundle = local_cas(issuer).await?;
         if self.trust_app_clients {
             bundle.push_str(&app_client_cas(issuer).await?);
         }
         if self.trust_federated {
-            bundle.push_str(&federated_cas(&issuer.settings.name, issuer.bot.federations().await?));
+            bundle.push_str(&federated_cas(&issuer.settings.name, issuer.bot_client.federations().await?));
         }
         let mut files = FileSet { files: Vec::new(), not_after: svid.not_after };
         files.push("svid.pem", svid.certificates);
@@ -46,21 +45,22 @@ impl WorkloadX509Output {
     }
 }
 
-/// Returns the CAs of the cluster's own trust domain in PEM.
+/// Returns the CAs of the cluster's own trust domain, in PEM.
 async fn local_cas(issuer: &Issuer<'_>) -> Result<String, OutputError> {
     let cluster = issuer.cluster();
-    let authority = issuer.bot.authority("spiffe", cluster).await?;
-    let bundle = pems(authority)?;
+    let authority = issuer.bot_client.authority("spiffe", cluster).await?;
+    let bundle = ca_pem(authority)?;
     if bundle.is_empty() {
         return Err(WorkloadIdentityError::NoAuthority(cluster.to_owned()).into());
     }
     Ok(bundle)
 }
 
-/// Returns the CAs that sign client certificates for applications in PEM; empty before version 19, which added the type.
+/// Returns the CAs that sign client certificates for applications, in PEM; empty before Teleport 19, which added this
+/// type.
 async fn app_client_cas(issuer: &Issuer<'_>) -> Result<String, OutputError> {
-    match issuer.bot.authority("app_client", issuer.cluster()).await {
-        Ok(authority) => pems(authority),
+    match issuer.bot_client.authority("app_client", issuer.cluster()).await {
+        Ok(authority) => ca_pem(authority),
         Err(ApiError::Refused { code: Code::InvalidArgument | Code::NotFound, .. }) => {
             tracing::warn!(
                 output = %issuer.settings.name,
@@ -72,7 +72,7 @@ async fn app_client_cas(issuer: &Issuer<'_>) -> Result<String, OutputError> {
     }
 }
 
-/// Returns the CAs of federated trust domains in PEM, without those that cannot be read.
+/// Returns the CAs of federated trust domains, in PEM, without those that cannot be read.
 fn federated_cas(output: &str, federations: Vec<Federation>) -> String {
     let mut bundle = String::new();
     for Federation { trust_domain, bundle: document } in federations {
@@ -85,7 +85,7 @@ fn federated_cas(output: &str, federations: Vec<Federation>) -> String {
             Err(error) => tracing::warn!(
                 output,
                 ?trust_domain,
-                "cannot read the bundle of a federated trust domain, leaving it out: {error}"
+                "cannot read the bundle of a federated trust domain, so its CAs are not trusted: {error}"
             ),
         }
     }
@@ -93,7 +93,7 @@ fn federated_cas(output: &str, federations: Vec<Federation>) -> String {
 }
 
 /// Returns the certificates of a CA, concatenated in PEM.
-fn pems(authority: Option<Authority>) -> Result<String, OutputError> {
+fn ca_pem(authority: Option<Authority>) -> Result<String, OutputError> {
     let pem: String = authority.into_iter().flat_map(|authority| authority.tls).collect();
     let ders = x509::certificates(&pem).map_err(OutputError::Authority)?;
     Ok(ders.iter().map(|der| pem_encode("CERTIFICATE", der)).collect())

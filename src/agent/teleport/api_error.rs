@@ -10,10 +10,10 @@ use crate::agent::credential::keys::KeyError;
 use crate::agent::net::tls::TlsError;
 use crate::agent::platform::error_text::chain;
 
-/// The number of pages after which a list of a server counts as endless.
+/// The number of pages after which a list from the server counts as endless.
 pub(crate) const MAX_PAGES: usize = 1000;
 
-/// A call to the auth API that failed.
+/// A call to the auth API failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ApiError {
     /// The auth server cannot be reached.
@@ -41,7 +41,7 @@ pub enum ApiError {
         /// What to check, with a leading semicolon, or empty.
         hint: &'static str,
     },
-    /// The connection ended, or the call timed out, before a response: the server may or may not have acted.
+    /// The connection ended, or the call timed out, before a response: the server may or may not have acted on it.
     #[error(
         "no response from the auth server to {method}: {detail}{}",
         server_hints::for_auth_connection(detail)
@@ -65,7 +65,7 @@ pub enum ApiError {
 
 impl ApiError {
     pub(crate) fn endless_list(method: &'static str) -> Self {
-        Self::NoResponse { method, detail: format!("its list does not end after {MAX_PAGES} pages") }
+        Self::NoResponse { method, detail: format!("the list does not end after {MAX_PAGES} pages") }
     }
 
     /// Returns true if the certificate's generation is not the one that the server has stored: the bot is locked.
@@ -73,9 +73,9 @@ impl ApiError {
         matches!(self, Self::Refused { message, .. } if message.contains("generation mismatch"))
     }
 
-    /// Returns true if the server certainly did not act on the call: it never received it, or refused it before it counted
-    /// the generation. That is so for the codes rate limit (8), lost race (9), unknown method (12) and missing
-    /// authentication (16).
+    /// Returns true if the server certainly did not act on the call: it never received it, or refused it before it
+    /// incremented the generation. This is true for the codes 8 (rate limit), 9 (lost race), 12 (unknown method) and 16
+    /// (missing authentication).
     pub(crate) fn was_not_processed(&self) -> bool {
         match self {
             Self::Refused { code, message, .. } => {
@@ -86,7 +86,8 @@ impl ApiError {
                         | Code::Unimplemented
                         | Code::Unauthenticated
                 );
-                // The server also checks a requested expiry in the past first; a slow clock here causes it.
+                // The server also refuses a requested expiry in the past first, which a slow clock on this machine
+                // causes.
                 is_early_refusal || message.contains("client credentials have expired")
             }
             Self::Connect { .. } | Self::Tls(_) | Self::Key(_) => true,
@@ -95,12 +96,14 @@ impl ApiError {
     }
 }
 
-/// Converts a gRPC status. A status with a source was made by the local connection; others come from the server.
+/// Converts a gRPC status. A status with a source was created by the local connection; all others come from the server.
 pub(crate) fn from_status(method: &'static str, status: &Status) -> ApiError {
-    let local = status.source().map(chain);
-    let is_lost = matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded | Code::Unavailable);
-    if local.is_some() || is_lost {
-        return ApiError::NoResponse { method, detail: local.unwrap_or_else(|| status.message().to_owned()) };
+    let local_error = status.source().map(chain);
+    let is_connection_lost =
+        matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded | Code::Unavailable);
+    if local_error.is_some() || is_connection_lost {
+        let detail = local_error.unwrap_or_else(|| status.message().to_owned());
+        return ApiError::NoResponse { method, detail };
     }
     let message = status.message().to_owned();
     let hint = server_hints::for_refusal(&message);

@@ -1,6 +1,6 @@
 //! A client for the auth API as one identity: gRPC over one connection through the proxy's web port.
 //!
-//! Sends no `version` metadata, which servers 15 to 19 accept. Never retries a call.
+//! Sends no `version` metadata; servers 15 to 19 accept that. Never retries a call.
 
 mod authority_watch;
 mod host_cert;
@@ -33,7 +33,8 @@ pub(crate) use workload_identity::{Federation, SvidRequest, WorkloadSelector};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Short enough that a shutdown, which waits for a running renewal, stays within the usual grace period of 30 s.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
-/// The interval of keep-alive pings, which streams need. Auth closes connections that ping more than once a minute.
+/// The interval of keep-alive pings, which streams need. The auth server closes connections that ping more than once a
+/// minute.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(75);
 
 const PING: &str = "/proto.AuthService/Ping";
@@ -42,12 +43,12 @@ const GET_CLUSTER_CA_CERT: &str = "/proto.AuthService/GetClusterCACert";
 const GET_ROLE: &str = "/proto.AuthService/GetRole";
 const GET_CERT_AUTHORITIES: &str = "/teleport.trust.v1.TrustService/GetCertAuthorities";
 
-/// What `Ping` reports about the cluster.
+/// Information about the cluster, from the response to `Ping`.
 #[derive(Clone, Debug)]
 pub(crate) struct ClusterInfo {
-    /// `host:port` of the proxy's web address, as the cluster advertises it; may be empty.
+    /// The proxy's web address (`host:port`) that the cluster advertises; may be empty.
     pub(crate) proxy_public_addr: String,
-    /// 15 for `15.0.0-dev`.
+    /// The major version of the auth server: 15 for `15.0.0-dev`.
     pub(crate) server_major: u32,
 }
 
@@ -61,7 +62,7 @@ pub(crate) struct Impersonation {
     pub(crate) route: RouteTo,
 }
 
-/// What a certificate gives access to.
+/// The resource that a certificate gives access to.
 #[derive(Clone, Debug)]
 pub(crate) enum RouteTo {
     /// The cluster itself.
@@ -82,14 +83,14 @@ pub(crate) struct AuthClient {
 }
 
 impl AuthClient {
-    /// Connects and sends a `Ping`, so that a client exists only for an accepted identity.
+    /// Connects and sends a `Ping`, so that a client exists only if the server has accepted the identity.
     pub(crate) async fn connect(route: &Route, identity: &Identity) -> Result<Self, ApiError> {
         let unreachable = |detail| ApiError::Connect {
             cluster: identity.cluster().to_owned(),
             proxy: route.address().to_string(),
             detail,
         };
-        // The connector dials; the address only fills `:authority`, which auth ignores.
+        // The connector opens the connection; the address only fills `:authority`, which the auth server ignores.
         let channel = Endpoint::from_static("http://teleport.cluster.local")
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(CALL_TIMEOUT)
@@ -110,7 +111,7 @@ impl AuthClient {
         &self.info
     }
 
-    /// Renews the bot's own certificates for a new key: presents generation N and returns N + 1.
+    /// Renews the bot's own certificates for a new key: presents generation N and receives generation N + 1.
     pub(crate) async fn renew(
         &self,
         key: &KeyPair,
@@ -167,15 +168,16 @@ impl AuthClient {
 
     /// Returns the host CA's certificates, concatenated in PEM.
     pub(crate) async fn host_ca_pem(&self) -> Result<String, ApiError> {
-        let reply: ClusterCaCert = unary(&self.channel, GET_CLUSTER_CA_CERT, Empty {}).await?;
-        Ok(String::from_utf8_lossy(&reply.tls_ca).into_owned())
+        let response: ClusterCaCert = unary(&self.channel, GET_CLUSTER_CA_CERT, Empty {}).await?;
+        Ok(String::from_utf8_lossy(&response.tls_ca).into_owned())
     }
 
     /// Returns the CAs of a type (`host`, `user`, `db`): the cluster's own and those of trusted leaf clusters.
     pub(crate) async fn authorities(&self, ca_type: &str) -> Result<Vec<Authority>, ApiError> {
         let request = GetCertAuthoritiesRequest { r#type: ca_type.to_owned(), include_key: false };
-        let reply: GetCertAuthoritiesResponse = unary(&self.channel, GET_CERT_AUTHORITIES, request).await?;
-        Ok(reply
+        let response: GetCertAuthoritiesResponse =
+            unary(&self.channel, GET_CERT_AUTHORITIES, request).await?;
+        Ok(response
             .cert_authorities
             .into_iter()
             .filter_map(|authority| authority.spec)

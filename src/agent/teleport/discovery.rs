@@ -12,9 +12,9 @@ use crate::agent::net::web::{WebClient, WebError};
 use crate::agent::platform::error_text::describe_json_error;
 
 /// The major versions of Teleport that this agent supports.
-const SUPPORTED: RangeInclusive<u32> = 15..=19;
+const SUPPORTED_VERSIONS: RangeInclusive<u32> = 15..=19;
 
-/// The key that the address comes from.
+/// The configuration key that the address comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AddressField {
     ProxyServer,
@@ -30,7 +30,7 @@ impl AddressField {
     }
 }
 
-/// The server at the address did not respond as a Teleport proxy.
+/// The server at the address cannot be reached, or did not respond like a Teleport proxy.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{field}: GET https://{address}/webapi/find failed: {detail}; {hint}")]
 pub struct DiscoveryError {
@@ -47,24 +47,24 @@ pub struct DiscoveryError {
 pub(crate) struct DiscoveredCluster {
     pub(crate) cluster_name: String,
     pub(crate) server_version: String,
-    /// The oldest client version that the cluster supports; empty if it names none.
+    /// The oldest client version that the cluster supports; may be empty.
     pub(crate) min_client_version: String,
-    /// `host:port` that the proxy advertises, if any.
+    /// The address (`host:port`) that the proxy advertises, if any.
     pub(crate) proxy_public_addr: Option<String>,
 }
 
 impl DiscoveredCluster {
     /// Returns a warning if this agent does not support the cluster's version.
     ///
-    /// It is only a warning, because servers cannot check this agent's version: the agent sends none.
+    /// This is only a warning, because servers do not check the version of this agent, which sends none.
     pub(crate) fn version_problem(&self) -> Option<String> {
         let Self { server_version, min_client_version, .. } = self;
-        let (oldest, newest) = SUPPORTED.into_inner();
+        let (oldest, newest) = SUPPORTED_VERSIONS.into_inner();
         let problem = match major(server_version) {
             // The version is unknown.
             0 => return None,
-            supported if SUPPORTED.contains(&supported) => return None,
-            old if old < oldest => {
+            version if SUPPORTED_VERSIONS.contains(&version) => return None,
+            version if version < oldest => {
                 "which is older than this agent supports: if something fails, upgrade the cluster".to_owned()
             }
             _ if major(min_client_version) > newest => format!(
@@ -93,13 +93,14 @@ struct ProxySettings {
     ssh: SshSettings,
 }
 
-/// Despite its name, this part holds the web address.
+/// Despite its name, this object contains the web address.
 #[derive(Deserialize)]
 struct SshSettings {
     #[serde(default)]
     public_addr: Option<String>,
 }
 
+/// Requests the description of the cluster from the proxy.
 pub(crate) async fn find(
     web: &WebClient,
     field: AddressField,
@@ -122,7 +123,9 @@ pub(crate) async fn find(
     };
     let response = match web.get("/webapi/find").await {
         Ok(response) => response,
-        Err(WebError::Tls(error)) => return Err(failed(error.to_string(), "fix that first", false)),
+        Err(WebError::Tls(error)) => {
+            return Err(failed(error.to_string(), "nothing was sent to the proxy", false));
+        }
         Err(WebError::Failed(detail)) => {
             let hint = server_hints::for_proxy_connection(&detail).unwrap_or(hint);
             return Err(failed(detail, hint, true));
@@ -155,26 +158,26 @@ mod tests {
 
     #[test]
     fn a_recorded_response_is_parsed() {
-        let found = parse(recorded("webapi-find.json").as_bytes()).unwrap();
-        assert_eq!(found.cluster_name, "dev.test");
-        assert_eq!(found.server_version, "15.0.0-dev");
-        assert_eq!(found.min_client_version, "14.0.0");
-        assert_eq!(found.proxy_public_addr.as_deref(), Some("127.0.0.1:4080"));
+        let cluster = parse(recorded("webapi-find.json").as_bytes()).unwrap();
+        assert_eq!(cluster.cluster_name, "dev.test");
+        assert_eq!(cluster.server_version, "15.0.0-dev");
+        assert_eq!(cluster.min_client_version, "14.0.0");
+        assert_eq!(cluster.proxy_public_addr.as_deref(), Some("127.0.0.1:4080"));
     }
 
     #[test]
     fn an_unsupported_version_is_a_warning() {
-        let found = parse(recorded("webapi-find.json").as_bytes()).unwrap();
-        let problem = |server: &str, least: &str| {
-            let (server_version, min_client_version) = (server.to_owned(), least.to_owned());
-            DiscoveredCluster { server_version, min_client_version, ..found.clone() }.version_problem()
+        let cluster = parse(recorded("webapi-find.json").as_bytes()).unwrap();
+        let problem = |server: &str, min_client: &str| {
+            let (server_version, min_client_version) = (server.to_owned(), min_client.to_owned());
+            DiscoveredCluster { server_version, min_client_version, ..cluster.clone() }.version_problem()
         };
         for supported in ["15.0.0-dev", "19.4.2", "", "nightly"] {
             assert_eq!(problem(supported, "14.0.0"), None);
         }
         let warnings: Vec<String> = [("14.3.1", "13.0.0"), ("20.0.0", "19.0.0"), ("21.1.0", "20.0.0-aa")]
             .iter()
-            .filter_map(|(server, least)| problem(server, least))
+            .filter_map(|(server, min_client)| problem(server, min_client))
             .collect();
         insta::assert_snapshot!(warnings.join("\n"));
     }

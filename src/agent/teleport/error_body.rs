@@ -1,4 +1,4 @@
-//! The error bodies of Teleport's web API.
+//! Reads the error bodies of Teleport's HTTP APIs.
 
 use serde::Deserialize;
 

@@ -1,4 +1,4 @@
-//! gRPC over a routed connection: the connector for tonic, and one unary call.
+//! Makes gRPC calls over a routed connection: unary calls, and the connector for tonic.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,6 +19,7 @@ use super::api_error::{ApiError, from_status};
 use crate::agent::net::route::TlsRoute;
 use crate::agent::platform::error_text::chain;
 
+/// Makes one unary call. `method` is the full name of the method.
 pub(crate) async fn unary<M, R>(channel: &Channel, method: &'static str, message: M) -> Result<R, ApiError>
 where
     M: Message + 'static,

@@ -12,14 +12,15 @@ use crate::agent::platform::error_text::describe_json_error;
 #[error("cannot discover where the proxy serves Kubernetes (/webapi/ping): {0}")]
 pub struct KubeProxyError(String);
 
-/// The address of Kubernetes clusters behind a proxy.
+/// How clients reach the Kubernetes clusters behind a proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KubeProxy {
-    /// The proxy's own cluster.
+    /// The name of the proxy's own cluster.
     pub(crate) cluster_name: String,
     /// `https://host:port`.
     pub(crate) server: String,
-    /// The TLS server name (SNI) by which the proxy recognises Kubernetes traffic, and to verify its certificate against.
+    /// The TLS server name (SNI) by which the proxy recognises Kubernetes traffic, and which its certificate must
+    /// contain.
     pub(crate) tls_server_name: Option<String>,
 }
 
@@ -46,7 +47,7 @@ struct KubeSettings {
     listen_addr: String,
 }
 
-/// Despite its name, this part holds the web address.
+/// Despite its name, this object contains the web address.
 #[derive(Deserialize)]
 struct SshSettings {
     #[serde(default)]
@@ -54,7 +55,8 @@ struct SshSettings {
 }
 
 impl KubeProxy {
-    /// `override_address` replaces the advertised web address if Kubernetes is served there.
+    /// Requests the address from the proxy. `override_address` replaces the advertised web address if the proxy serves
+    /// Kubernetes there.
     pub(crate) async fn discover(
         web: &WebClient,
         override_address: Option<&str>,
@@ -68,7 +70,7 @@ impl KubeProxy {
     }
 
     pub(crate) fn parse(body: &[u8], override_address: Option<&str>) -> Result<Self, KubeProxyError> {
-        let refused = |problem: &str| KubeProxyError(problem.to_owned());
+        let unusable = |problem: &str| KubeProxyError(problem.to_owned());
         let PingResponse { cluster_name, proxy } = serde_json::from_slice(body).map_err(|error| {
             KubeProxyError(format!(
                 "the response is not that of a Teleport proxy: {}",
@@ -77,25 +79,26 @@ impl KubeProxy {
         })?;
         let ProxySettings { kube, ssh, tls_routing_enabled } = proxy;
         if !kube.enabled {
-            return Err(refused("the proxy does not serve Kubernetes: enable it there (kube_listen_addr)"));
+            return Err(unusable("the proxy does not serve Kubernetes: enable it there (kube_listen_addr)"));
         }
-        let no_address = || refused("the proxy advertises no address: set its public_addr");
+        let no_address = || unusable("the proxy advertises no address: set its public_addr");
         let (address, tls_server_name) = if tls_routing_enabled {
-            let address = read(override_address.unwrap_or(&ssh.public_addr)).ok_or_else(no_address)?;
+            let address =
+                parse_address(override_address.unwrap_or(&ssh.public_addr)).ok_or_else(no_address)?;
             let name = kubernetes_server_name(address.host());
             (address, Some(name))
-        } else if let Some(address) = read(&kube.public_addr) {
+        } else if let Some(address) = parse_address(&kube.public_addr) {
             (address, None)
         } else {
-            let host = read(&ssh.public_addr).ok_or_else(no_address)?;
-            let port = read(&kube.listen_addr).ok_or_else(no_address)?;
-            (Address::new(host.host(), port.port()), None)
+            let web = parse_address(&ssh.public_addr).ok_or_else(no_address)?;
+            let listener = parse_address(&kube.listen_addr).ok_or_else(no_address)?;
+            (Address::new(web.host(), listener.port()), None)
         };
         Ok(Self { cluster_name, server: format!("https://{address}"), tls_server_name })
     }
 }
 
-fn read(address: &str) -> Option<Address> {
+fn parse_address(address: &str) -> Option<Address> {
     address.parse().ok()
 }
 
@@ -119,9 +122,10 @@ mod tests {
             tls_server_name: Some("kube-teleport-proxy-alpn.teleport.cluster.local".to_owned()),
         };
         assert_eq!(proxy, expected);
-        let named = KubeProxy::parse(recorded("webapi-ping.json").as_bytes(), Some("t.example:443")).unwrap();
-        assert_eq!(named.server, "https://t.example:443");
-        assert_eq!(named.tls_server_name.as_deref(), Some("kube-teleport-proxy-alpn.t.example"));
+        let overridden =
+            KubeProxy::parse(recorded("webapi-ping.json").as_bytes(), Some("t.example:443")).unwrap();
+        assert_eq!(overridden.server, "https://t.example:443");
+        assert_eq!(overridden.tls_server_name.as_deref(), Some("kube-teleport-proxy-alpn.t.example"));
     }
 
     #[test]

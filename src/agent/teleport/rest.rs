@@ -1,4 +1,4 @@
-//! The REST calls of the auth API that servers up to 16 still need: HTTP/1.1 over the routed connection.
+//! The REST calls of the auth API that servers up to 16 still need: HTTP/1.1 over a routed connection.
 
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ const MAX_BODY: usize = 4 << 20;
 const REMOTE_CLUSTERS: &str = "/v2/remoteclusters";
 const HOST_CERTS: &str = "/v2/ca/host/certs";
 
-/// A REST call that failed.
+/// A REST call failed.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{path} at the auth server failed: {detail}{hint}")]
+#[error("the request {path} to the auth server failed: {detail}{hint}")]
 pub struct RestError {
     path: &'static str,
     detail: String,
@@ -36,7 +36,7 @@ impl RestError {
 
 /// The parameters of a host certificate.
 pub(crate) struct HostCert<'a> {
-    /// The authorized_keys line with its newline.
+    /// The public key: a line in authorized_keys format, with a newline.
     pub(crate) ssh_line: &'a str,
     pub(crate) principals: &'a [String],
     pub(crate) cluster: &'a str,
@@ -45,7 +45,7 @@ pub(crate) struct HostCert<'a> {
 
 #[derive(Serialize)]
 struct HostCertRequest<'a> {
-    /// Base64 of the authorized_keys line.
+    /// The authorized_keys line in base64.
     key: String,
     hostname: &'static str,
     node_name: &'static str,
@@ -66,21 +66,22 @@ struct Metadata {
     name: String,
 }
 
-/// Returns the names of the leaf clusters; none if the server no longer has this call (404).
-pub(crate) async fn remote_clusters(route: &TlsRoute) -> Result<Vec<String>, RestError> {
+/// Returns the names of the leaf clusters; none if the server does not have this call any more (404).
+pub(crate) async fn leaf_clusters(route: &TlsRoute) -> Result<Vec<String>, RestError> {
     let failed = |detail| RestError::new(REMOTE_CLUSTERS, detail);
     match exchange(route, Request::get(REMOTE_CLUSTERS), REMOTE_CLUSTERS, Bytes::new()).await? {
         (StatusCode::NOT_FOUND, _) => Ok(Vec::new()),
         (StatusCode::OK, body) => {
-            let clusters: Vec<RemoteCluster> = serde_json::from_slice(&body)
-                .map_err(|error| failed(format!("not the expected JSON: {}", describe_json_error(&error))))?;
+            let clusters: Vec<RemoteCluster> = serde_json::from_slice(&body).map_err(|error| {
+                failed(format!("the response is not the expected JSON: {}", describe_json_error(&error)))
+            })?;
             Ok(clusters.into_iter().map(|cluster| cluster.metadata.name).collect())
         }
-        (other, body) => Err(failed(format!("{other}: {}", error_message(&body)))),
+        (status, body) => Err(failed(format!("{status}: {}", error_message(&body)))),
     }
 }
 
-/// Returns a host certificate: one line with its newline.
+/// Issues a host certificate: one line with a newline.
 pub(crate) async fn host_cert(route: &TlsRoute, parameters: &HostCert<'_>) -> Result<String, RestError> {
     let failed = |detail| RestError::new(HOST_CERTS, detail);
     let request = HostCertRequest {
@@ -94,8 +95,9 @@ pub(crate) async fn host_cert(route: &TlsRoute, parameters: &HostCert<'_>) -> Re
     };
     let body = serde_json::to_vec(&request).map_err(|error| failed(error.to_string()))?;
     match exchange(route, Request::post(HOST_CERTS), HOST_CERTS, body.into()).await? {
-        (StatusCode::OK, body) => serde_json::from_slice(&body)
-            .map_err(|error| failed(format!("not the expected JSON: {}", describe_json_error(&error)))),
+        (StatusCode::OK, body) => serde_json::from_slice(&body).map_err(|error| {
+            failed(format!("the response is not the expected JSON: {}", describe_json_error(&error)))
+        }),
         (status, body) => {
             let message = error_message(&body);
             let hint = if message.contains("\"host_cert\"") {
@@ -121,7 +123,7 @@ async fn exchange(
         .body(Full::new(body))
         .map_err(|error| failed(chain(&error)))?;
     let response = tokio::time::timeout(CALL_TIMEOUT, send(route, request)).await;
-    response.map_err(|_| failed("no response in time".to_owned()))?.map_err(failed)
+    response.map_err(|_| failed("no response within 15 s".to_owned()))?.map_err(failed)
 }
 
 async fn send(route: &TlsRoute, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), String> {
@@ -134,7 +136,7 @@ async fn send(route: &TlsRoute, request: Request<Full<Bytes>>) -> Result<(Status
         let body = Limited::new(response.into_body(), MAX_BODY).collect().await;
         Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
     };
-    // The connection must be polled for the exchange to make progress.
+    // The exchange makes progress only while the connection is polled.
     tokio::pin!(exchange);
     tokio::select! {
         biased;

@@ -1,8 +1,8 @@
-//! Hints for refusals and failed connections: what to check, as a continuation of the error's sentence.
+//! Hints for refused requests and failed connections. A hint continues the sentence of the error.
 
-/// Returns a hint for a refusal by the auth server, with a leading semicolon, or an empty string.
+/// Returns a hint for a request that the auth server refused, with a leading semicolon, or an empty string.
 pub(super) fn for_refusal(message: &str) -> &'static str {
-    // The order matters: general messages come last.
+    // The order matters: the most general messages come last.
     const HINTS: [(&str, &str); 10] = [
         (
             "generation mismatch",
@@ -14,7 +14,7 @@ pub(super) fn for_refusal(message: &str) -> &'static str {
         ),
         (
             "credentials have expired",
-            "; for the server, the requested expiry is in the past: check this machine's clock",
+            "; by the server's clock, the requested expiry is in the past: check this machine's clock",
         ),
         (
             "on \"host_cert\"",
@@ -50,7 +50,7 @@ pub(super) fn for_refusal(message: &str) -> &'static str {
 
 /// Returns a hint for a failed connection to the auth server, with a leading semicolon.
 pub(super) fn for_auth_connection(detail: &str) -> &'static str {
-    match TlsFailure::of(detail) {
+    match TlsFailure::from_message(detail) {
         Some(TlsFailure::UnknownIssuer) => {
             "; the auth server's certificate was issued by a CA that this identity does not know: if the cluster's host CA was rotated while this agent was stopped, join with a new token"
         }
@@ -61,7 +61,7 @@ pub(super) fn for_auth_connection(detail: &str) -> &'static str {
             "; the auth server no longer knows the CA of this identity: if the cluster's user CA was rotated while this agent was stopped, join with a new token"
         }
         Some(TlsFailure::ClientExpired) => {
-            "; for the auth server, this identity has expired: check this machine's clock; the agent joins again once its own clock agrees"
+            "; by the auth server's clock, this identity has expired: check this machine's clock (the agent joins again when the identity has also expired by that clock)"
         }
         Some(TlsFailure::Closed) => {
             "; the connection was closed without a reason: if this continues while the proxy is up, the auth server no longer accepts this identity (if the cluster's user CA was rotated while this agent was stopped, join with a new token)"
@@ -74,7 +74,7 @@ pub(super) fn for_auth_connection(detail: &str) -> &'static str {
 
 /// Returns a hint for a failed connection to the proxy's web address, if its error is specific enough.
 pub(super) fn for_proxy_connection(detail: &str) -> Option<&'static str> {
-    match TlsFailure::of(detail)? {
+    match TlsFailure::from_message(detail)? {
         TlsFailure::UnknownIssuer => Some(
             "its certificate was issued by a CA that this machine does not trust: set SSL_CERT_FILE to the CA's certificate, or install it",
         ),
@@ -85,7 +85,7 @@ pub(super) fn for_proxy_connection(detail: &str) -> Option<&'static str> {
     }
 }
 
-/// Why a TLS connection failed: the peer's certificate as rustls sees it, or ours as the peer's alert reports it.
+/// Why a TLS connection failed: rustls refused the server's certificate, or the server refused the client's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TlsFailure {
     UnknownIssuer,
@@ -93,13 +93,15 @@ enum TlsFailure {
     Expired,
     ClientCaUnknown,
     ClientExpired,
-    /// In TLS 1.3 the server refuses a client certificate after the handshake, and its alert may get lost.
+    /// The server closed the connection. In TLS 1.3, it refuses a client certificate after the handshake, and its alert
+    /// may get lost.
     Closed,
 }
 
 impl TlsFailure {
-    fn of(detail: &str) -> Option<Self> {
-        let has = |part: &str| detail.contains(part);
+    /// Recognises the failure in the message of an error.
+    fn from_message(message: &str) -> Option<Self> {
+        let has = |part: &str| message.contains(part);
         if has("fatal alert") {
             return if has("CertificateExpired") {
                 Some(Self::ClientExpired)
@@ -139,17 +141,19 @@ mod tests {
         .map(for_refusal)
         .into();
         insta::assert_snapshot!(hints.join("\n"));
-        assert_eq!(for_refusal("backend is away"), "");
+        assert_eq!(for_refusal("backend unavailable"), "");
     }
 
     #[test]
     fn errors_of_rustls_are_recognised() {
         use rustls::{AlertDescription, CertificateError, Error};
-        let peer = |error: CertificateError| TlsFailure::of(&Error::InvalidCertificate(error).to_string());
+        let peer =
+            |error: CertificateError| TlsFailure::from_message(&Error::InvalidCertificate(error).to_string());
         assert_eq!(peer(CertificateError::UnknownIssuer), Some(TlsFailure::UnknownIssuer));
         assert_eq!(peer(CertificateError::NotValidYet), Some(TlsFailure::NotYetValid));
         assert_eq!(peer(CertificateError::Expired), Some(TlsFailure::Expired));
-        let alert = |alert: AlertDescription| TlsFailure::of(&Error::AlertReceived(alert).to_string());
+        let alert =
+            |alert: AlertDescription| TlsFailure::from_message(&Error::AlertReceived(alert).to_string());
         assert_eq!(alert(AlertDescription::UnknownCA), Some(TlsFailure::ClientCaUnknown));
         assert_eq!(alert(AlertDescription::CertificateExpired), Some(TlsFailure::ClientExpired));
         assert_eq!(alert(AlertDescription::InternalError), None);

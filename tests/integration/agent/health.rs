@@ -141,7 +141,7 @@ async fn an_agent_whose_diag_addr_is_in_use_ends_before_it_joins() {
     let address = other.local_addr().unwrap().to_string();
     let mut config = fixture.config("30m", &[]);
     config["diag_addr"] = json!(address);
-    let AgentError::Diag(error) = fixture.start(config.clone()).wait().await.unwrap_err() else {
+    let AgentError::HealthServer(error) = fixture.start(config.clone()).wait().await.unwrap_err() else {
         panic!("not the health server's error")
     };
     assert!(error.to_string().contains(&address), "{error}");

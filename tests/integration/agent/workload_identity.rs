@@ -226,7 +226,7 @@ async fn a_selector_must_match_exactly_one_workload_identity() {
     let several = vec!["api:spiffe://dev.test/svc/api".to_owned(), format!("web:{SPIFFE_ID}")];
     for (selector, expected) in [
         (json!({ "name": "nope" }), WorkloadIdentityError::NotFound("nope".to_owned())),
-        (json!({ "labels": { "env": ["prod"] } }), WorkloadIdentityError::Several(several)),
+        (json!({ "labels": { "env": ["prod"] } }), WorkloadIdentityError::Ambiguous(several)),
         (json!({ "labels": { "env": ["test"] } }), WorkloadIdentityError::NoneSelected),
     ] {
         let error = write_error(&fixture, x509_output(&fixture, &selector)).await;

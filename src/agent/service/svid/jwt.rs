@@ -1,4 +1,4 @@
-//! Checks a JWT for a workload: its form, subject, audiences and expiry. Its signature is verified by those who receive it.
+//! Checks a JWT for a workload: its form, subject, audiences and expiry. Its recipients verify the signature.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::{SvidError, check_validity, is_spiffe_id};
 use crate::agent::teleport::messages::workload_identity::Credential;
 
-/// A token and its expiry. `Debug` omits the token.
+/// A JWT and its expiry. `Debug` omits the token.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct JwtSvid {
     pub(crate) token: String,
@@ -54,25 +54,25 @@ fn claims(token: &str) -> Result<Map<String, Value>, SvidError> {
     else {
         return Err(SvidError::Token("does not consist of three parts in base64url"));
     };
-    let map = |part: &[u8]| serde_json::from_slice::<Map<String, Value>>(part);
-    let header = map(&header).map_err(|_| SvidError::Token("has no header"))?;
+    let object = |part: &[u8]| serde_json::from_slice::<Map<String, Value>>(part);
+    let header = object(&header).map_err(|_| SvidError::Token("has no header"))?;
     let algorithm = header.get("alg").and_then(Value::as_str);
     if signature.is_empty() || algorithm.is_none_or(|name| name.eq_ignore_ascii_case("none")) {
         return Err(SvidError::Token("is not signed"));
     }
-    map(&claims).map_err(|_| SvidError::Token("has no claims"))
+    object(&claims).map_err(|_| SvidError::Token("has no claims"))
 }
 
-/// Returns true if the token is for the audience. A single audience may be a string.
+/// Returns true if the token is for the audience. `aud` is a string or a list of strings.
 fn has_audience(claims: &Map<String, Value>, audience: &str) -> bool {
     match claims.get("aud") {
-        Some(Value::String(only)) => only == audience,
-        Some(Value::Array(all)) => all.iter().any(|one| one == audience),
+        Some(Value::String(value)) => value == audience,
+        Some(Value::Array(values)) => values.iter().any(|value| value == audience),
         _ => false,
     }
 }
 
-/// Returns the expiry in whole seconds; a fraction is cut off.
+/// Returns the expiry, rounded down to whole seconds.
 fn expiry(claims: &Map<String, Value>) -> Option<SystemTime> {
     let exp = claims.get("exp")?;
     let since_epoch = match exp.as_u64() {
@@ -124,17 +124,17 @@ mod tests {
         assert_eq!(with("aud", json!(["a"])), SvidError::OtherAudience("b".to_owned()));
         assert_eq!(with("aud", json!("b")), SvidError::OtherAudience("a".to_owned()));
         assert_eq!(with("exp", json!(0)), SvidError::Expired);
-        for never in [json!(null), json!("60"), json!(-1), json!(1e300), json!(u64::MAX)] {
-            assert_eq!(with("exp", never), SvidError::Token("has no expiry"));
+        for exp in [json!(null), json!("60"), json!(-1), json!(1e300), json!(u64::MAX)] {
+            assert_eq!(with("exp", exp), SvidError::Token("has no expiry"));
         }
         assert_eq!(
             check(token(&json!({ "alg": "None" }), &good)).unwrap_err(),
             SvidError::Token("is not signed")
         );
-        for shape in
+        for malformed in
             ["", "a.b", "e30.e30.", "e30.e30.c2ln", "e30.e30.c2ln.c2ln", "e30.W10.c2ln", "e30=.e30.c2ln"]
         {
-            assert!(matches!(check(shape.to_owned()), Err(SvidError::Token(_))), "{shape}");
+            assert!(matches!(check(malformed.to_owned()), Err(SvidError::Token(_))), "{malformed}");
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::agent::teleport::rest::{self, HostCert};
 const GENERATE_HOST_CERT: &str = "/teleport.trust.v1.TrustService/GenerateHostCert";
 
 impl AuthClient {
-    /// Returns a host certificate, one line with a newline, for the key of `ssh_line`.
+    /// Issues a host certificate, one line with a newline, for the key in `ssh_line`.
     pub(crate) async fn host_cert(
         &self,
         ssh_line: &str,

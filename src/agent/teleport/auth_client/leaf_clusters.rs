@@ -10,30 +10,30 @@ const LIST_REMOTE_CLUSTERS: &str = "/teleport.presence.v1.PresenceService/ListRe
 
 impl AuthClient {
     /// Returns the names of the leaf clusters that this identity may see.
-    pub(crate) async fn remote_clusters(&self) -> Result<Vec<String>, ApiError> {
+    pub(crate) async fn leaf_clusters(&self) -> Result<Vec<String>, ApiError> {
         if self.info.server_major >= 16 {
-            match self.list_remote_clusters().await {
+            match self.list_leaf_clusters().await {
                 Err(error) if error.is_unimplemented() => {}
-                listed => return listed,
+                result => return result,
             }
         }
-        Ok(rest::remote_clusters(&self.rest).await?)
+        Ok(rest::leaf_clusters(&self.rest).await?)
     }
 
-    async fn list_remote_clusters(&self) -> Result<Vec<String>, ApiError> {
+    async fn list_leaf_clusters(&self) -> Result<Vec<String>, ApiError> {
         let mut names = Vec::new();
         let mut page_token = String::new();
         for _ in 0..MAX_PAGES {
             let request = ListRemoteClustersRequest { page_size: 1000, page_token };
-            let reply: ListRemoteClustersResponse =
+            let response: ListRemoteClustersResponse =
                 unary(&self.channel, LIST_REMOTE_CLUSTERS, request).await?;
-            let page = reply.remote_clusters.into_iter().filter_map(|cluster| cluster.metadata);
-            let before = names.len();
+            let page = response.remote_clusters.into_iter().filter_map(|cluster| cluster.metadata);
+            let count_before = names.len();
             names.extend(page.map(|metadata| metadata.name));
-            if reply.next_page_token.is_empty() || names.len() == before {
+            if response.next_page_token.is_empty() || names.len() == count_before {
                 return Ok(names);
             }
-            page_token = reply.next_page_token;
+            page_token = response.next_page_token;
         }
         Err(ApiError::endless_list(LIST_REMOTE_CLUSTERS))
     }

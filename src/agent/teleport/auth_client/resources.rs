@@ -18,17 +18,21 @@ const LIST_RESOURCES: &str = "/proto.AuthService/ListResources";
 const CREATE_APP_SESSION: &str = "/proto.AuthService/CreateAppSession";
 const GET_APP_SESSION: &str = "/proto.AuthService/GetAppSession";
 
-/// The page size of the first request. Servers refuse a response over 4 MiB; then the page size is halved.
+/// The page size of the first request. If a server refuses a response because it exceeds 4 MiB, the page size is
+/// halved.
 const PAGE_SIZE: i32 = 1000;
-/// The time between polls for a new session, until every server of the cluster has seen it: short at first, then longer.
-const FIRST_POLL: Duration = Duration::from_millis(10);
-const LAST_POLL: Duration = Duration::from_millis(200);
+/// How often to poll for a new session, which other auth servers see with a delay. The interval doubles up to the
+/// maximum.
+const FIRST_POLL_INTERVAL: Duration = Duration::from_millis(10);
+const MAX_POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// Together, these polls take about 10 s.
 const MAX_POLLS: u32 = 50;
 
-/// The label with a discovered resource's name in its cloud, before discovery made the name unique.
+/// The label that contains the name of a discovered resource in its cloud. Discovery may have made the resource's own
+/// name longer, so that it is unique.
 const DISCOVERED_NAME: &str = "teleport.internal/discovered-name";
 
-/// A resource, and what outputs need of its kind.
+/// A resource, with the detail that outputs need of this type of resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Resource<T> {
     pub(crate) name: String,
@@ -49,7 +53,7 @@ impl AuthClient {
     pub(crate) async fn find_apps(&self, name: &str) -> Result<Vec<Resource<String>>, ApiError> {
         let request = ListResourcesRequest {
             resource_type: "app_server".to_owned(),
-            predicate_expression: format!("name == {}", quoted(name)),
+            predicate_expression: format!("name == {}", quote(name)),
             ..ListResourcesRequest::default()
         };
         let app = |resource: PaginatedResource| {
@@ -63,7 +67,7 @@ impl AuthClient {
     pub(crate) async fn find_databases(&self, name: &str) -> Result<Vec<Resource<String>>, ApiError> {
         let request = ListResourcesRequest {
             resource_type: "db_server".to_owned(),
-            predicate_expression: named_or_discovered(name),
+            predicate_expression: name_predicate(name),
             ..ListResourcesRequest::default()
         };
         let database = |resource: PaginatedResource| {
@@ -75,8 +79,8 @@ impl AuthClient {
 
     /// Returns the Kubernetes clusters with this name or discovered name.
     pub(crate) async fn find_kubernetes(&self, name: &str) -> Result<Vec<Resource<()>>, ApiError> {
-        let predicate_expression = named_or_discovered(name);
-        self.kubernetes(ListResourcesRequest { predicate_expression, ..ListResourcesRequest::default() })
+        let predicate_expression = name_predicate(name);
+        self.list_kubernetes(ListResourcesRequest { predicate_expression, ..ListResourcesRequest::default() })
             .await
     }
 
@@ -85,11 +89,14 @@ impl AuthClient {
         &self,
         labels: &BTreeMap<String, String>,
     ) -> Result<Vec<Resource<()>>, ApiError> {
-        self.kubernetes(ListResourcesRequest { labels: labels.clone(), ..ListResourcesRequest::default() })
-            .await
+        self.list_kubernetes(ListResourcesRequest {
+            labels: labels.clone(),
+            ..ListResourcesRequest::default()
+        })
+        .await
     }
 
-    async fn kubernetes(&self, request: ListResourcesRequest) -> Result<Vec<Resource<()>>, ApiError> {
+    async fn list_kubernetes(&self, request: ListResourcesRequest) -> Result<Vec<Resource<()>>, ApiError> {
         let request = ListResourcesRequest { resource_type: "kube_server".to_owned(), ..request };
         let cluster = |resource: PaginatedResource| {
             Resource::new(resource.kubernetes_server?.spec?.cluster?.metadata, ())
@@ -102,13 +109,13 @@ impl AuthClient {
             ListResourcesRequest { namespace: "default".to_owned(), limit: PAGE_SIZE, ..request };
         let mut all = Vec::new();
         for _ in 0..MAX_PAGES {
-            let reply = unary(&self.channel, LIST_RESOURCES, request.clone()).await;
-            let page: ListResourcesResponse = match reply {
+            let response = unary(&self.channel, LIST_RESOURCES, request.clone()).await;
+            let page: ListResourcesResponse = match response {
                 Err(ApiError::Refused { code: Code::ResourceExhausted, .. }) if request.limit > 1 => {
                     request.limit /= 2;
                     continue;
                 }
-                reply => reply?,
+                response => response?,
             };
             let is_last = page.next_key.is_empty() || page.resources.is_empty();
             all.extend(page.resources);
@@ -139,14 +146,14 @@ impl AuthClient {
             |detail: &str| ApiError::NoResponse { method: CREATE_APP_SESSION, detail: detail.to_owned() };
         let session_id =
             name.filter(|name| !name.is_empty()).ok_or_else(|| no_response("the session has no name"))?;
-        let mut wait = FIRST_POLL;
+        let mut interval = FIRST_POLL_INTERVAL;
         for _ in 0..MAX_POLLS {
             let request = GetAppSessionRequest { session_id: session_id.clone() };
             match unary::<_, AppSessionReply>(&self.channel, GET_APP_SESSION, request).await {
                 Ok(_) => return Ok(session_id),
                 Err(ApiError::Refused { code: Code::NotFound, .. }) => {
-                    tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(LAST_POLL);
+                    tokio::time::sleep(interval).await;
+                    interval = (interval * 2).min(MAX_POLL_INTERVAL);
                 }
                 Err(error) => return Err(error),
             }
@@ -157,13 +164,14 @@ impl AuthClient {
     }
 }
 
-fn named_or_discovered(name: &str) -> String {
-    let name = quoted(name);
+/// Returns the predicate for resources with this name or discovered name.
+fn name_predicate(name: &str) -> String {
+    let name = quote(name);
     format!("(name == {name}) || (labels[\"{DISCOVERED_NAME}\"] == {name})")
 }
 
-/// Quotes a string for the predicate language, which uses Go's syntax.
-fn quoted(value: &str) -> String {
+/// Quotes a string for the server's predicate language, in Go's syntax.
+fn quote(value: &str) -> String {
     format!("\"{}\"", value.replace('\\', r"\\").replace('"', r#"\""#))
 }
 
@@ -174,9 +182,9 @@ mod tests {
     #[test]
     fn predicates_match_the_go_agent_and_escape_names() {
         assert_eq!(
-            named_or_discovered("pg"),
+            name_predicate("pg"),
             r#"(name == "pg") || (labels["teleport.internal/discovered-name"] == "pg")"#
         );
-        assert_eq!(quoted(r#"a" || "\"#), r#""a\" || \"\\""#);
+        assert_eq!(quote(r#"a" || "\"#), r#""a\" || \"\\""#);
     }
 }

@@ -1,4 +1,4 @@
-//! Issues credentials for workload identities, and lists the trust domains to trust.
+//! Issues credentials for workload identities, and returns the CAs and the federated trust domains that verify them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -49,10 +49,10 @@ pub(crate) enum WorkloadSelector {
     Labels(BTreeMap<String, Vec<String>>),
 }
 
-/// What to issue for the selected workload identities.
+/// The credential to issue for each selected workload identity.
 #[derive(Clone, Debug)]
 pub(crate) enum SvidRequest {
-    /// A certificate for a key, given as its `SubjectPublicKeyInfo` in DER.
+    /// A certificate for the key with this `SubjectPublicKeyInfo` in DER.
     X509(Vec<u8>),
     /// A JWT for these audiences.
     Jwt(Vec<String>),
@@ -83,22 +83,24 @@ impl AuthClient {
                 let name = name.clone();
                 let request =
                     IssueWorkloadIdentityRequest { name, x509_svid_params, jwt_svid_params, requested_ttl };
-                let reply: IssueWorkloadIdentityResponse = unary(&self.channel, ISSUE_ONE, request).await?;
-                Ok(reply.credential.into_iter().collect())
+                let response: IssueWorkloadIdentityResponse =
+                    unary(&self.channel, ISSUE_ONE, request).await?;
+                Ok(response.credential.into_iter().collect())
             }
             WorkloadSelector::Labels(labels) => {
-                let selector = |(key, values): (&String, &Vec<String>)| LabelSelector {
+                let label_selector = |(key, values): (&String, &Vec<String>)| LabelSelector {
                     key: key.clone(),
                     values: values.clone(),
                 };
                 let request = IssueWorkloadIdentitiesRequest {
-                    label_selectors: labels.iter().map(selector).collect(),
+                    label_selectors: labels.iter().map(label_selector).collect(),
                     x509_svid_params,
                     jwt_svid_params,
                     requested_ttl,
                 };
-                let reply: IssueWorkloadIdentitiesResponse = unary(&self.channel, ISSUE_ALL, request).await?;
-                Ok(reply.credentials)
+                let response: IssueWorkloadIdentitiesResponse =
+                    unary(&self.channel, ISSUE_ALL, request).await?;
+                Ok(response.credentials)
             }
         }
     }
@@ -109,18 +111,18 @@ impl AuthClient {
         let mut page_token = String::new();
         for _ in 0..MAX_PAGES {
             let request = ListSpiffeFederationsRequest { page_size: PAGE_SIZE, page_token };
-            let reply: ListSpiffeFederationsResponse =
+            let response: ListSpiffeFederationsResponse =
                 unary(&self.channel, LIST_FEDERATIONS, request).await?;
-            all.extend(reply.spiffe_federations.into_iter().map(Federation::from));
-            if reply.next_page_token.is_empty() {
+            all.extend(response.spiffe_federations.into_iter().map(Federation::from));
+            if response.next_page_token.is_empty() {
                 return Ok(all);
             }
-            page_token = reply.next_page_token;
+            page_token = response.next_page_token;
         }
         Err(ApiError::endless_list(LIST_FEDERATIONS))
     }
 
-    /// Returns the CA of one type of a cluster, or `None` if the response is empty.
+    /// Returns the cluster's CA of a type, or `None` if the response is empty.
     pub(crate) async fn authority(
         &self,
         ca_type: &str,
@@ -131,7 +133,7 @@ impl AuthClient {
             domain: cluster.to_owned(),
             include_key: false,
         };
-        let reply: CertAuthority = unary(&self.channel, GET_CERT_AUTHORITY, request).await?;
-        Ok(reply.spec.map(Authority::from))
+        let response: CertAuthority = unary(&self.channel, GET_CERT_AUTHORITY, request).await?;
+        Ok(response.spec.map(Authority::from))
     }
 }

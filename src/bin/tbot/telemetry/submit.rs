@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use reqwest::{Client, ClientBuilder, Method, Response, StatusCode, retry};
 use serde_json::Value;
-use tbot::agent::http::{client_builder, no_tls, web_tls};
+use tbot::agent::http::{client_builder, tls_without_roots, web_tls};
 use tbot::agent::{Clock, Environment, TlsError};
 use tokio::task::JoinHandle;
 
@@ -155,7 +155,7 @@ fn build_client(request: &TelemetryRequest, environment: &Environment) -> Result
     let clock = Clock::system();
     let tls = match endpoint.url().scheme() {
         "https" => web_tls(environment, false, &clock),
-        _ => no_tls(&clock),
+        _ => tls_without_roots(&clock),
     };
     let builder = client_builder(tls?, endpoint.proxy())?
         .connect_timeout(CONNECT_TIMEOUT)

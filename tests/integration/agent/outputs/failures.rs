@@ -30,7 +30,7 @@ async fn an_ambiguous_discovered_name_is_reported_with_the_candidates() {
         fixture.cluster.add_resource(database);
     }
     let error = write_error(&fixture, &json!({ "type": "database", "service": "orders" })).await;
-    let OutputError::Lookup(LookupError::Several { name, names, .. }) = &error else { panic!("{error:?}") };
+    let OutputError::Lookup(LookupError::Ambiguous { name, names, .. }) = &error else { panic!("{error:?}") };
     assert_eq!((name.as_str(), names.join(" ")), ("orders", "pg-a pg-b".to_owned()));
 }
 
@@ -38,8 +38,8 @@ async fn an_ambiguous_discovered_name_is_reported_with_the_candidates() {
 async fn a_missing_leaf_cluster_is_reported_with_the_visible_ones() {
     let fixture = cluster_with_resources().await;
     let error = write_error(&fixture, &json!({ "type": "identity", "cluster": "lief.test" })).await;
-    let OutputError::Leaf { name, known } = &error else { panic!("{error:?}") };
-    assert_eq!((name.as_str(), known.join(" ")), ("lief.test", "leaf.test".to_owned()));
+    let OutputError::LeafNotFound { name, visible } = &error else { panic!("{error:?}") };
+    assert_eq!((name.as_str(), visible.join(" ")), ("lief.test", "leaf.test".to_owned()));
     insta::assert_snapshot!(error);
 }
 

@@ -90,7 +90,7 @@ async fn several_contexts_are_refused_if_the_cluster_cannot_tell_them_apart() {
     let fixture = cluster_with_resources().await;
     let service = json!({ "type": "kubernetes/v2", "selectors": [{ "name": "dev-kube" }] });
     let error = write_error(&fixture, &service).await;
-    assert!(matches!(error, OutputError::OneKubernetes(15)), "{error:?}");
+    assert!(matches!(error, OutputError::NoPathRouting(15)), "{error:?}");
     insta::assert_snapshot!(error);
     assert!(!fixture.path("out").join("kubeconfig.yaml").exists());
 }
