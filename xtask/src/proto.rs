@@ -1,44 +1,41 @@
-//! `cargo xtask proto`: Rust code of the messages and the service that prehog speaks, from their `.proto` file.
+//! `cargo xtask proto`: Rust code of the messages that prehog speaks and of those of Teleport's APIs, from their `.proto`
+//! files.
 //!
-//! Neither `protoc` nor `buf` is needed: protox compiles the file to a descriptor set, from which connectrpc generates code.
+//! Neither `protoc` nor `buf` is needed: protox compiles the files to descriptors, from which code is generated.
+
+mod prehog;
+mod teleport;
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
 use crate::generated::GeneratedFile;
-use crate::workspace::root;
 
-/// The directory that imports are relative to.
-const INCLUDE: &str = "prehog/proto";
-const PROTO_FILE: &str = "prehog/v1alpha/tbot.proto";
-const OUTPUT: &str = "prehog/src/wire/generated";
-
-/// Returns the files of `prehog/src/wire/generated/`. Intermediate files are written to a temporary directory.
+/// Returns all generated files. Intermediate files are written to a temporary directory.
 pub(crate) fn generate() -> Result<Vec<GeneratedFile>> {
+    let mut files = generate_in_directory(prehog::OUTPUT, prehog::generate)?;
+    files.extend(generate_in_directory(teleport::AGENT_OUTPUT, teleport::generate_for_agent)?);
+    files.extend(generate_in_directory(teleport::CLUSTER_OUTPUT, teleport::generate_for_cluster)?);
+    Ok(files)
+}
+
+/// Returns the files that `generate` writes to an empty directory, as files of the directory `output` of the repository.
+fn generate_in_directory(
+    output: &str,
+    generate: impl FnOnce(&Path) -> Result<()>,
+) -> Result<Vec<GeneratedFile>> {
     let directory = tempfile::tempdir().context("cannot create a temporary directory")?;
-    let descriptors = directory.path().join("descriptors");
-    let mut compiler = protox::Compiler::new([root().join(INCLUDE)])?;
-    compiler.include_imports(true).include_source_info(true).open_file(PROTO_FILE)?;
-    fs::write(&descriptors, compiler.encode_file_descriptor_set())
-        .context("cannot write the descriptor set")?;
-    let output = directory.path().join("generated");
-    fs::create_dir(&output).context("cannot create the directory for the generated code")?;
-    connectrpc_build::Config::new()
-        .descriptor_set(&descriptors)
-        .files(&[PROTO_FILE])
-        .out_dir(&output)
-        .emit_rerun_directives(false)
-        .emit_register_fn(false)
-        .gate_client_feature(true)
-        .include_file("mod.rs")
-        .compile()?;
+    generate(directory.path())?;
     let mut files = Vec::new();
-    for entry in fs::read_dir(&output)? {
+    for entry in fs::read_dir(directory.path())? {
         let entry = entry?;
         let content = fs::read_to_string(entry.path()).context("cannot read the generated code")?;
-        let path = format!("{OUTPUT}/{}", entry.file_name().to_string_lossy());
-        files.push(GeneratedFile { path, content });
+        files.push(GeneratedFile {
+            path: format!("{output}/{}", entry.file_name().to_string_lossy()),
+            content,
+        });
     }
     files.sort_by(|left, right| left.path.cmp(&right.path));
     Ok(files)

@@ -20,11 +20,9 @@ use crate::agent::teleport::api_error::from_status;
 use crate::agent::teleport::discovery;
 use crate::agent::teleport::error_body::error_message;
 use crate::agent::teleport::kubernetes_proxy::KubeProxy;
-use crate::agent::teleport::messages::resources::{
-    AppSessionReply, GenerateHostCertResponse, ListResourcesResponse,
-};
 use crate::agent::teleport::messages::{
-    Certs, ClusterCaCert, GetCertAuthoritiesResponse, ListRemoteClustersResponse, PingResponse, Role,
+    Certs, CreateAppSessionResponse, GenerateHostCertResponse, GetCertAuthoritiesResponse,
+    GetClusterCaCertResponse, ListRemoteClustersResponse, ListResourcesResponse, PingResponse, RoleV6,
 };
 use crate::agent::teleport::server_version::major;
 
@@ -100,20 +98,20 @@ proptest! {
         if let Ok(ping) = PingResponse::decode(bytes.as_slice()) {
             let _ = major(&ping.server_version);
         }
-        if let Ok(response) = ClusterCaCert::decode(bytes.as_slice()) {
+        if let Ok(response) = GetClusterCaCertResponse::decode(bytes.as_slice()) {
             let _ = x509::certificates(&String::from_utf8_lossy(&response.tls_ca));
         }
         if let Ok(response) = GetCertAuthoritiesResponse::decode(bytes.as_slice()) {
-            let specs = response.cert_authorities.into_iter().filter_map(|authority| authority.spec);
+            let specs = response.cert_authorities_v2.into_iter().filter_map(|authority| authority.spec);
             let authorities: Vec<_> = specs.map(Authority::from).collect();
             let key = KeyPair::from_pem(&recorded("storage/key")).unwrap();
             let identity = Identity::new(key, recorded_certs()).unwrap();
             prop_assert!(!identity_file::render(&identity, &authorities).is_empty());
         }
-        let _ = Role::decode(bytes.as_slice());
+        let _ = RoleV6::decode(bytes.as_slice());
         let _ = ListRemoteClustersResponse::decode(bytes.as_slice());
         let _ = ListResourcesResponse::decode(bytes.as_slice());
-        let _ = AppSessionReply::decode(bytes.as_slice());
+        let _ = CreateAppSessionResponse::decode(bytes.as_slice());
         let _ = GenerateHostCertResponse::decode(bytes.as_slice());
     }
 

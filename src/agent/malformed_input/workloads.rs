@@ -15,10 +15,9 @@ use crate::agent::credential::trust_bundle;
 use crate::agent::credential::x509;
 use crate::agent::service::svid::{JwtSvid, SvidError, X509Svid, sample};
 use crate::agent::teleport::auth_client::Federation;
-use crate::agent::teleport::messages::CertAuthority;
-use crate::agent::teleport::messages::workload_identity::{
-    Credential, IssueWorkloadIdentitiesResponse, IssueWorkloadIdentityResponse, JwtSvidCredential,
-    ListSpiffeFederationsResponse, SpiffeFederation, SpiffeFederationStatus,
+use crate::agent::teleport::messages::{
+    CertAuthorityV2, Credential, IssueWorkloadIdentitiesResponse, IssueWorkloadIdentityResponse,
+    JwtSvidCredential, ListSpiffeFederationsResponse, SpiffeFederation, SpiffeFederationStatus,
 };
 
 /// A signature that is not verified. It must not appear in errors.
@@ -140,7 +139,7 @@ proptest! {
             prop_assert_ne!(federation.bundle.as_deref(), Some(""));
             let _ = federation.bundle.map(|bundle| trust_bundle::x509_authorities(&bundle));
         }
-        let _ = CertAuthority::decode(bytes.as_slice());
+        let _ = CertAuthorityV2::decode(bytes.as_slice());
     }
 }
 

@@ -14,7 +14,7 @@ use x509_parser::prelude::X509Certificate;
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::credential::pem::pem_encode;
 use crate::agent::credential::x509::{self, X509Error};
-use crate::agent::teleport::messages::workload_identity::Credential;
+use crate::agent::teleport::messages::Credential;
 pub(crate) use jwt::JwtSvid;
 
 /// The accepted difference between the clocks of this machine and the server.
@@ -113,7 +113,7 @@ pub(crate) mod sample {
     use rcgen::{CertificateParams, SanType};
 
     use super::*;
-    use crate::agent::teleport::messages::workload_identity::X509SvidCredential;
+    use crate::agent::teleport::messages::X509SvidCredential;
 
     pub(crate) const ID: &str = "spiffe://dev.test/svc/web";
 

@@ -6,7 +6,7 @@ use super::error::{OutputError, WorkloadIdentityError};
 use super::issue::Issuer;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::auth_client::{SvidRequest, WorkloadSelector};
-use crate::agent::teleport::messages::workload_identity::Credential;
+use crate::agent::teleport::messages::Credential;
 
 /// The number of workload identities that an error lists.
 const MAX_NAMED: usize = 10;

@@ -16,8 +16,8 @@ use tonic::transport::{Channel, Endpoint};
 use super::api_error::ApiError;
 use super::grpc::{Connector, unary};
 use super::messages::{
-    Certs, ClusterCaCert, Empty, GetCertAuthoritiesRequest, GetCertAuthoritiesResponse, GetRoleRequest,
-    PingResponse, Role, RouteToApp, RouteToDatabase, UserCertsRequest,
+    Certs, GetCertAuthoritiesRequest, GetCertAuthoritiesResponse, GetClusterCaCertResponse, GetRoleRequest,
+    PingRequest, PingResponse, RoleV6, RouteToApp, RouteToDatabase, UserCertsRequest,
 };
 use super::server_version::major;
 use crate::agent::credential::authority::Authority;
@@ -99,7 +99,7 @@ impl AuthClient {
             .connect_with_connector(Connector(route.to_auth(identity, InnerAlpn::Http2)?))
             .await
             .map_err(|error| unreachable(chain(&error)))?;
-        let response: PingResponse = unary(&channel, PING, Empty {}).await?;
+        let response: PingResponse = unary(&channel, PING, PingRequest {}).await?;
         let info = ClusterInfo {
             server_major: major(&response.server_version),
             proxy_public_addr: response.proxy_public_addr,
@@ -161,14 +161,15 @@ impl AuthClient {
 
     /// Returns the roles that the bot may impersonate. The bot's own role, which has the name of its user, lists them.
     pub(crate) async fn impersonable_roles(&self, username: &str) -> Result<Vec<String>, ApiError> {
-        let role: Role = unary(&self.channel, GET_ROLE, GetRoleRequest { name: username.to_owned() }).await?;
+        let role: RoleV6 =
+            unary(&self.channel, GET_ROLE, GetRoleRequest { name: username.to_owned() }).await?;
         let allow = role.spec.and_then(|spec| spec.allow);
         Ok(allow.and_then(|allow| allow.impersonate).map(|impersonate| impersonate.roles).unwrap_or_default())
     }
 
     /// Returns the host CA's certificates, concatenated in PEM.
     pub(crate) async fn host_ca_pem(&self) -> Result<String, ApiError> {
-        let response: ClusterCaCert = unary(&self.channel, GET_CLUSTER_CA_CERT, Empty {}).await?;
+        let response: GetClusterCaCertResponse = unary(&self.channel, GET_CLUSTER_CA_CERT, ()).await?;
         Ok(String::from_utf8_lossy(&response.tls_ca).into_owned())
     }
 
@@ -178,7 +179,7 @@ impl AuthClient {
         let response: GetCertAuthoritiesResponse =
             unary(&self.channel, GET_CERT_AUTHORITIES, request).await?;
         Ok(response
-            .cert_authorities
+            .cert_authorities_v2
             .into_iter()
             .filter_map(|authority| authority.spec)
             .map(Authority::from)

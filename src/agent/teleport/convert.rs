@@ -1,6 +1,6 @@
 //! Conversions from the auth API's messages to credentials.
 
-use super::messages::{CertAuthoritySpec, Certs};
+use super::messages::{CertAuthoritySpecV2, Certs};
 use crate::agent::credential::authority::Authority;
 use crate::agent::credential::identity::SignedCerts;
 
@@ -16,8 +16,8 @@ impl From<Certs> for SignedCerts {
     }
 }
 
-impl From<CertAuthoritySpec> for Authority {
-    fn from(spec: CertAuthoritySpec) -> Self {
+impl From<CertAuthoritySpecV2> for Authority {
+    fn from(spec: CertAuthoritySpecV2) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         let sets = [spec.active_keys, spec.additional_trusted_keys];
         let (mut ssh, mut tls) = (Vec::new(), Vec::new());

@@ -72,7 +72,7 @@ fn collect_references(schema: &Value, is_described: bool, described: &mut BTreeM
             }
         }
         Value::Array(items) => {
-            items.iter().for_each(|item| collect_references(item, is_described, described))
+            items.iter().for_each(|item| collect_references(item, is_described, described));
         }
         _ => {}
     }

@@ -19,10 +19,10 @@ use crate::events::EventStream;
 use crate::identity::Caller;
 use crate::method;
 use crate::proto::{
-    CreateAppSessionRequest, Empty, Event, Features, GetAppSessionRequest, GetCertAuthoritiesRequest,
+    CreateAppSessionRequest, Event, Features, GetAppSessionRequest, GetCertAuthoritiesRequest,
     GetCertAuthorityRequest, GetRoleRequest, ImpersonateConditions, IssueWorkloadIdentitiesRequest,
-    IssueWorkloadIdentityRequest, ListResourcesRequest, ListSpiffeFederationsRequest, PingResponse,
-    RoleConditions, RoleSpec, RoleV6, UserCertsRequest, Watch,
+    IssueWorkloadIdentityRequest, ListResourcesRequest, ListSpiffeFederationsRequest, PingRequest,
+    PingResponse, RoleConditions, RoleSpecV6, RoleV6, UserCertsRequest, Watch,
 };
 use crate::shared::Shared;
 
@@ -35,9 +35,9 @@ pub(crate) async fn serve(
 ) -> Response<Body> {
     let version = request.headers().get("version").map(|value| value.to_str().unwrap_or_default().to_owned());
     match request.uri().path() {
-        method::PING => unary(request, |_: Empty| Ok(shared.ping(peer_addr))).await,
+        method::PING => unary(request, |_: PingRequest| Ok(shared.ping(peer_addr))).await,
         method::GENERATE_USER_CERTS => unary(request, |request| shared.user_certs(caller, &request)).await,
-        method::GET_CLUSTER_CA_CERT => unary(request, |_: Empty| Ok(shared.cluster_ca())).await,
+        method::GET_CLUSTER_CA_CERT => unary(request, |(): ()| Ok(shared.cluster_ca())).await,
         method::GET_ROLE => unary(request, |request| shared.role(caller, version.as_deref(), &request)).await,
         method::GET_CERT_AUTHORITIES => unary(request, |request| shared.cert_authorities(&request)).await,
         method::GET_CERT_AUTHORITY => unary(request, |request| shared.cert_authority(&request)).await,
@@ -174,7 +174,7 @@ impl Shared {
             sub_kind: String::new(),
             version: "v7".to_owned(),
             metadata: Some(metadata),
-            spec: Some(RoleSpec {
+            spec: Some(RoleSpecV6 {
                 allow: Some(RoleConditions { impersonate }),
                 deny: Some(RoleConditions::default()),
             }),

@@ -8,8 +8,8 @@ use crate::authorities::Authorities;
 use crate::authority::AuthorityKeys;
 use crate::error::ApiError;
 use crate::proto::{
-    CaKeySet, CertAuthority, CertAuthoritySpec, ClusterCaCert, GetCertAuthoritiesRequest,
-    GetCertAuthoritiesResponse, GetCertAuthorityRequest, JwtKeyPair, SshKeyPair, TlsKeyPair,
+    CaKeySet, CertAuthoritySpecV2, CertAuthorityV2, GetCertAuthoritiesRequest, GetCertAuthoritiesResponse,
+    GetCertAuthorityRequest, GetClusterCaCertResponse, JwtKeyPair, SshKeyPair, TlsKeyPair,
 };
 use crate::shared::Shared;
 use crate::tls_authority::TlsAuthority;
@@ -20,9 +20,9 @@ const FIRST_WITH_APP_CLIENT: u32 = 19;
 const UNSUPPORTED: [&str; 3] = ["jwt", "saml_idp", "oidc_idp"];
 
 impl Shared {
-    pub(crate) fn cluster_ca(&self) -> ClusterCaCert {
+    pub(crate) fn cluster_ca(&self) -> GetClusterCaCertResponse {
         let authorities = self.authorities();
-        ClusterCaCert {
+        GetClusterCaCertResponse {
             tls_ca: authorities.host.trusted_tls().map(TlsAuthority::pem).collect::<String>().into(),
         }
     }
@@ -44,7 +44,7 @@ impl Shared {
     pub(crate) fn cert_authority(
         &self,
         request: &GetCertAuthorityRequest,
-    ) -> Result<CertAuthority, ApiError> {
+    ) -> Result<CertAuthorityV2, ApiError> {
         let leaf = self.state().leaves.get(&request.domain).cloned();
         let own = self.authorities();
         let authorities = leaf.as_deref().unwrap_or(&own);
@@ -63,7 +63,7 @@ impl Shared {
         authorities: &Authorities,
         kind: &str,
         include_key: bool,
-    ) -> Result<CertAuthority, ApiError> {
+    ) -> Result<CertAuthorityV2, ApiError> {
         if include_key {
             return Err(ApiError::access_denied());
         }
@@ -84,14 +84,14 @@ impl Shared {
         cluster: &str,
         authorities: &Authorities,
         kind: &str,
-    ) -> Option<CertAuthority> {
+    ) -> Option<CertAuthorityV2> {
         let authority = authorities.of_kind(kind)?;
-        Some(CertAuthority {
+        Some(CertAuthorityV2 {
             kind: "cert_authority".to_owned(),
             sub_kind: kind.to_owned(),
             version: "v2".to_owned(),
             metadata: Some(self.metadata(cluster)),
-            spec: Some(CertAuthoritySpec {
+            spec: Some(CertAuthoritySpecV2 {
                 r#type: kind.to_owned(),
                 cluster_name: cluster.to_owned(),
                 rotation: authority.rotation(),

@@ -16,8 +16,7 @@ pub struct Call {
     pub path: String,
     /// The user of the client certificate, or `None` if there is no accepted certificate.
     pub user: Option<String>,
-    /// The decoded request in one line, for readers of a test's output. Nothing is redacted, because the secrets are
-    /// worthless.
+    /// The decoded request in one line, for humans. Messages that contain a secret are shown by name only.
     pub summary: String,
     /// The body of an HTTP request, or the protobuf message of a gRPC request.
     pub request: Bytes,

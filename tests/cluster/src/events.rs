@@ -8,11 +8,9 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::Status;
 
 use crate::error::ApiError;
-use crate::proto::{CertAuthority, Event, Watch, WatchStatus};
+use crate::proto::{CertAuthorityV2, Event, Operation, Watch, WatchStatusV1};
 
 const CERT_AUTHORITY: &str = "cert_authority";
-/// The event type of a created or updated resource.
-const PUT: i32 = 1;
 
 /// The response to a watch request.
 pub(crate) type EventStream = UnboundedReceiverStream<Result<Event, Status>>;
@@ -39,16 +37,20 @@ impl Watchers {
         }
         let (events, stream) = unbounded_channel();
         // Cannot fail: the receiver still exists.
-        let _ = events.send(Ok(Event { watch_status: Some(WatchStatus {}), ..Event::default() }));
+        let _ = events.send(Ok(Event { watch_status: Some(WatchStatusV1 {}), ..Event::default() }));
         self.watchers().push(Watcher { filter: kind.filter.clone(), events });
         Ok(UnboundedReceiverStream::new(stream))
     }
 
     /// Sends an authority to the watchers whose filter matches it, and removes those that have disconnected.
-    pub(crate) fn notify(&self, cluster: &str, authority: &CertAuthority) {
+    pub(crate) fn notify(&self, cluster: &str, authority: &CertAuthorityV2) {
         self.watchers().retain(|watcher| {
             let matches = watcher.filter.get(&authority.sub_kind).is_some_and(|name| name == cluster);
-            let event = Event { r#type: PUT, cert_authority: Some(authority.clone()), ..Event::default() };
+            let event = Event {
+                r#type: Operation::Put.into(),
+                cert_authority: Some(authority.clone()),
+                ..Event::default()
+            };
             if matches { watcher.events.send(Ok(event)).is_ok() } else { !watcher.events.is_closed() }
         });
     }

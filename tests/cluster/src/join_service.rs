@@ -26,10 +26,13 @@ use crate::join_request::{Attestation, JoinRequest};
 use crate::keys::random;
 use crate::method;
 use crate::proto::{
-    Certs, RegisterResponse, RegisterUsingAzureMethodRequest, RegisterUsingIamMethodRequest,
+    Certs, RegisterUsingAzureMethodRequest, RegisterUsingIamMethodRequest, RegisterUsingIamMethodResponse,
     RegisterUsingTokenRequest,
 };
 use crate::shared::Shared;
+
+/// The response of both methods, which have the same fields.
+type RegisterResponse = RegisterUsingIamMethodResponse;
 
 /// A call that has been logged, and how to process it.
 pub(crate) struct LoggedCall {

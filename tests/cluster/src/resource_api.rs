@@ -10,10 +10,10 @@ use crate::error::ApiError;
 use crate::identity::Caller;
 use crate::keys::{hex, random};
 use crate::proto::{
-    App, AppServer, AppServerSpec, AppSessionReply, AppSpec, CreateAppSessionRequest, Database,
-    DatabaseServer, DatabaseServerSpec, DatabaseSpec, GetAppSessionRequest, KubernetesCluster,
-    KubernetesServer, KubernetesServerSpec, ListResourcesRequest, ListResourcesResponse, Metadata,
-    PaginatedResource, WebSession, WebSessionSpec,
+    AppServerSpecV3, AppServerV3, AppSpecV3, AppV3, CreateAppSessionRequest, CreateAppSessionResponse,
+    DatabaseServerSpecV3, DatabaseServerV3, DatabaseSpecV3, DatabaseV3, GetAppSessionRequest,
+    GetAppSessionResponse, KubernetesClusterV3, KubernetesServerSpecV3, KubernetesServerV3,
+    ListResourcesRequest, ListResourcesResponse, Metadata, PaginatedResource, WebSessionSpecV2, WebSessionV2,
 };
 use crate::resources::{Resource, ResourceKind};
 use crate::shared::{SERVER_VERSION, Shared};
@@ -58,12 +58,13 @@ impl Shared {
         let (hostname, host_id) = (HOSTNAME.to_owned(), self.revision.clone());
         match resource.kind {
             ResourceKind::Application { public_addr } => {
-                let spec = AppSpec { uri: "http://127.0.0.1:9".to_owned(), public_addr };
-                let app = App { kind: "app".into(), version: v3(), metadata: Some(inner), spec: Some(spec) };
+                let spec = AppSpecV3 { uri: "http://127.0.0.1:9".to_owned(), public_addr };
+                let app =
+                    AppV3 { kind: "app".into(), version: v3(), metadata: Some(inner), spec: Some(spec) };
                 // As recorded, only this kind has no revision.
                 let metadata = Metadata { revision: String::new(), ..outer };
-                let spec = AppServerSpec { version, hostname, host_id, app: Some(app) };
-                let server = AppServer {
+                let spec = AppServerSpecV3 { version, hostname, host_id, app: Some(app) };
+                let server = AppServerV3 {
                     kind: "app_server".into(),
                     version: v3(),
                     metadata: Some(metadata),
@@ -72,11 +73,11 @@ impl Shared {
                 PaginatedResource { app_server: Some(server), ..PaginatedResource::default() }
             }
             ResourceKind::Database { protocol } => {
-                let spec = DatabaseSpec { protocol, uri: "127.0.0.1:9".to_owned() };
+                let spec = DatabaseSpecV3 { protocol, uri: "127.0.0.1:9".to_owned() };
                 let database =
-                    Database { kind: "db".into(), version: v3(), metadata: Some(inner), spec: Some(spec) };
-                let spec = DatabaseServerSpec { version, hostname, host_id, database: Some(database) };
-                let server = DatabaseServer {
+                    DatabaseV3 { kind: "db".into(), version: v3(), metadata: Some(inner), spec: Some(spec) };
+                let spec = DatabaseServerSpecV3 { version, hostname, host_id, database: Some(database) };
+                let server = DatabaseServerV3 {
                     kind: "db_server".into(),
                     version: v3(),
                     metadata: Some(outer),
@@ -86,9 +87,9 @@ impl Shared {
             }
             ResourceKind::Kubernetes => {
                 let cluster =
-                    KubernetesCluster { kind: "kube_cluster".into(), version: v3(), metadata: Some(inner) };
-                let spec = KubernetesServerSpec { version, hostname, host_id, cluster: Some(cluster) };
-                let server = KubernetesServer {
+                    KubernetesClusterV3 { kind: "kube_cluster".into(), version: v3(), metadata: Some(inner) };
+                let spec = KubernetesServerSpecV3 { version, hostname, host_id, cluster: Some(cluster) };
+                let server = KubernetesServerV3 {
                     kind: "kube_server".into(),
                     version: v3(),
                     metadata: Some(outer),
@@ -104,44 +105,42 @@ impl Shared {
         &self,
         caller: &Caller,
         request: &CreateAppSessionRequest,
-    ) -> Result<AppSessionReply, ApiError> {
+    ) -> Result<CreateAppSessionResponse, ApiError> {
         if request.username != caller.username {
             return Err(ApiError::access_denied());
         }
         let id = hex(&random::<32>()?);
         let session = AppSession { user: caller.username.clone(), was_requested: false };
         self.state().app_sessions.insert(id.clone(), session.clone());
-        Ok(self.session_reply(&id, &session))
+        Ok(CreateAppSessionResponse { session: Some(self.session_message(&id, &session)) })
     }
 
     pub(crate) fn get_app_session(
         &self,
         caller: &Caller,
         request: &GetAppSessionRequest,
-    ) -> Result<AppSessionReply, ApiError> {
+    ) -> Result<GetAppSessionResponse, ApiError> {
         let id = &request.session_id;
         let mut state = self.state();
         let session = state.app_sessions.get_mut(id).filter(|session| session.user == caller.username);
         if let Some(session) = session
             && std::mem::replace(&mut session.was_requested, true)
         {
-            return Ok(self.session_reply(id, session));
+            return Ok(GetAppSessionResponse { session: Some(self.session_message(id, session)) });
         }
         Err(ApiError::not_found(format!("key \"/apps/sessions/{id}\" is not found")))
     }
 
-    fn session_reply(&self, id: &str, session: &AppSession) -> AppSessionReply {
+    fn session_message(&self, id: &str, session: &AppSession) -> WebSessionV2 {
         let expires = Some(((self.clock)() + MAX_TTL).into());
         let metadata =
             Metadata { name: id.to_owned(), namespace: "default".to_owned(), expires, ..Metadata::default() };
-        AppSessionReply {
-            session: Some(WebSession {
-                kind: "web_session".to_owned(),
-                sub_kind: "app_session".to_owned(),
-                version: "v2".to_owned(),
-                metadata: Some(metadata),
-                spec: Some(WebSessionSpec { user: session.user.clone(), expires }),
-            }),
+        WebSessionV2 {
+            kind: "web_session".to_owned(),
+            sub_kind: "app_session".to_owned(),
+            version: "v2".to_owned(),
+            metadata: Some(metadata),
+            spec: Some(WebSessionSpecV2 { user: session.user.clone(), expires }),
         }
     }
 

@@ -18,8 +18,8 @@ use crate::keys::{TlsKey, uuid};
 use crate::proto::{
     Credential, IssueWorkloadIdentitiesRequest, IssueWorkloadIdentitiesResponse,
     IssueWorkloadIdentityRequest, IssueWorkloadIdentityResponse, JwtSvidCredential, JwtSvidParams,
-    ListSpiffeFederationsRequest, ListSpiffeFederationsResponse, Metadata, SpiffeFederation,
-    SpiffeFederationStatus, X509SvidCredential, X509SvidParams,
+    ListSpiffeFederationsRequest, ListSpiffeFederationsResponse, SpiffeFederation, SpiffeFederationStatus,
+    X509SvidCredential, X509SvidParams, header,
 };
 use crate::shared::Shared;
 use crate::workload_identity::{Forgery, WorkloadIdentity};
@@ -117,7 +117,7 @@ impl Shared {
         let page = rest.by_ref().take(size).map(|(name, bundle)| SpiffeFederation {
             kind: "spiffe_federation".to_owned(),
             version: "v1".to_owned(),
-            metadata: Some(Metadata { name: name.clone(), ..Metadata::default() }),
+            metadata: Some(header::v1::Metadata { name: name.clone() }),
             status: bundle.clone().map(|current_bundle| SpiffeFederationStatus { current_bundle }),
         });
         let spiffe_federations = page.collect();

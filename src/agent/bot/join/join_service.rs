@@ -6,7 +6,6 @@ use std::error::Error as _;
 use std::time::{Duration, SystemTime};
 
 use http::uri::PathAndQuery;
-use prost::Message;
 use prost_types::Timestamp;
 use tokio::sync::mpsc;
 use tonic::codec::Streaming;
@@ -24,7 +23,9 @@ use crate::agent::net::route::Route;
 use crate::agent::net::web::{WebClient, WebError};
 use crate::agent::platform::error_text::chain;
 use crate::agent::teleport::grpc::Connector;
-use crate::agent::teleport::messages::Certs;
+use crate::agent::teleport::messages::{
+    RegisterUsingAzureMethodRequest, RegisterUsingAzureMethodResponse, RegisterUsingTokenRequest,
+};
 
 const IAM: &str = "/proto.JoinService/RegisterUsingIAMMethod";
 const AZURE: &str = "/proto.JoinService/RegisterUsingAzureMethod";
@@ -36,45 +37,11 @@ const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(25);
 /// The maximum size of a message, in bytes: many times the size of two certificates and the cluster's CAs.
 const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
-/// `proto.RegisterUsingIAMMethodRequest` and `proto.RegisterUsingAzureMethodRequest`. The types of their first two fields
-/// are the same.
-#[derive(Clone, PartialEq, Message)]
-struct RegisterRequest {
-    #[prost(message, optional, tag = "1")]
-    register_using_token_request: Option<RegisterUsingTokenRequest>,
-    /// `sts_identity_request`, or `attested_data`.
-    #[prost(bytes = "vec", tag = "2")]
-    attestation: Vec<u8>,
-    /// Azure only.
-    #[prost(string, tag = "3")]
-    access_token: String,
-}
-
-/// `types.RegisterUsingTokenRequest`, without the fields that do not apply to a bot.
-#[derive(Clone, PartialEq, Message)]
-struct RegisterUsingTokenRequest {
-    #[prost(string, tag = "3")]
-    role: String,
-    #[prost(string, tag = "4")]
-    token: String,
-    /// PEM.
-    #[prost(bytes = "vec", tag = "7")]
-    public_tls_key: Vec<u8>,
-    /// A line in the format of `authorized_keys`.
-    #[prost(bytes = "vec", tag = "8")]
-    public_ssh_key: Vec<u8>,
-    #[prost(message, optional, tag = "12")]
-    expires: Option<Timestamp>,
-}
-
-/// `proto.RegisterUsingIAMMethodResponse` and `proto.RegisterUsingAzureMethodResponse`, which have the same fields.
-#[derive(Clone, PartialEq, Message)]
-struct RegisterResponse {
-    #[prost(string, tag = "1")]
-    challenge: String,
-    #[prost(message, optional, tag = "2")]
-    certs: Option<Certs>,
-}
+/// The request of both methods, so that the exchange is compiled only once. The message of the IAM method has the same
+/// encoding without the access token; its `sts_identity_request` corresponds to `attested_data`.
+type RegisterRequest = RegisterUsingAzureMethodRequest;
+/// The response of both methods, which have the same fields.
+type RegisterResponse = RegisterUsingAzureMethodResponse;
 
 /// The certificates that a join requests: for which key, with which token, and their expiry.
 pub(super) struct CertRequest<'a> {
@@ -128,7 +95,7 @@ async fn exchange(
     let challenge =
         Challenge::new(challenge).map_err(|problem| JoinError::MalformedResponse(problem.to_owned()))?;
     let request = sign_challenge(cloud, &challenge, cert_request, route.clock().now()).await?;
-    secrets.extend(request.aws_signature());
+    secrets.extend(aws_signature(&request));
     // If the server has closed the stream, the next receive returns the reason.
     let _ = sender.send(request).await;
     let response = receive(&mut stream, &secrets, "before its certificates").await?;
@@ -136,12 +103,10 @@ async fn exchange(
     Ok(response.certs.ok_or_else(no_certs)?.into())
 }
 
-impl RegisterRequest {
-    /// Returns the signature of the STS request, which is as good as the credentials while it is valid.
-    fn aws_signature(&self) -> Option<String> {
-        let (_, rest) = std::str::from_utf8(&self.attestation).ok()?.split_once("Signature=")?;
-        Some(rest.split('\r').next()?.to_owned())
-    }
+/// Returns the signature of the STS request, which is as good as the credentials while it is valid.
+fn aws_signature(request: &RegisterRequest) -> Option<String> {
+    let (_, rest) = std::str::from_utf8(&request.attested_data).ok()?.split_once("Signature=")?;
+    Some(rest.split('\r').next()?.to_owned())
 }
 
 impl CloudAttestation {
@@ -173,7 +138,7 @@ async fn sign_challenge(
         public_ssh_key: cert_request.key.ssh_line()?.into_bytes(),
         expires: None,
     };
-    let (attestation, access_token) = match cloud {
+    let (attested_data, access_token) = match cloud {
         CloudAttestation::Aws(aws) => {
             common.expires = Some(Timestamp::from(cert_request.expires));
             let signed = aws
@@ -186,7 +151,7 @@ async fn sign_challenge(
             (azure.document(challenge).await?, azure.access_token().expose().to_owned())
         }
     };
-    Ok(RegisterRequest { register_using_token_request: Some(common), attestation, access_token })
+    Ok(RegisterRequest { register_using_token_request: Some(common), attested_data, access_token })
 }
 
 /// Receives the next message. `when` says in an error at which point the server ended the stream.
@@ -222,7 +187,12 @@ fn join_error(status: &Status, secrets: &[String]) -> JoinError {
 
 #[cfg(test)]
 mod tests {
+    use prost::Message as _;
+
     use super::*;
+    use crate::agent::teleport::messages::{
+        Certs, RegisterUsingIamMethodRequest, RegisterUsingIamMethodResponse,
+    };
 
     #[test]
     fn secrets_are_redacted_in_a_refusal() {
@@ -232,6 +202,25 @@ mod tests {
         assert!(!error.is_transient());
         let JoinError::ChallengeRefused { code, message, .. } = error else { panic!("{error}") };
         assert_eq!((code, message.as_str()), (Code::PermissionDenied, "got ... and ..."));
+    }
+
+    #[test]
+    fn a_request_has_the_encoding_of_the_iam_method() {
+        let common = Some(RegisterUsingTokenRequest { role: "Bot".to_owned(), ..Default::default() });
+        let (signed, access_token) = (b"POST / HTTP/1.1".to_vec(), String::new());
+        let iam = RegisterUsingIamMethodRequest {
+            register_using_token_request: common.clone(),
+            sts_identity_request: signed.clone(),
+        };
+        let ours =
+            RegisterRequest { register_using_token_request: common, attested_data: signed, access_token };
+        assert_eq!(ours.encode_to_vec(), iam.encode_to_vec());
+        let response = RegisterUsingIamMethodResponse {
+            challenge: "challenge".to_owned(),
+            certs: Some(Certs { tls: b"certificate".to_vec(), ..Certs::default() }),
+        };
+        let ours = RegisterResponse::decode(response.encode_to_vec().as_slice()).unwrap();
+        assert_eq!((ours.challenge, ours.certs), (response.challenge, response.certs));
     }
 
     #[test]

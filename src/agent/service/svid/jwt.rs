@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 use super::{SvidError, check_validity, is_spiffe_id};
-use crate::agent::teleport::messages::workload_identity::Credential;
+use crate::agent::teleport::messages::Credential;
 
 /// A JWT and its expiry. `Debug` omits the token.
 #[derive(Clone, PartialEq, Eq)]
@@ -88,7 +88,7 @@ mod tests {
 
     use super::*;
     use crate::agent::service::svid::sample::ID;
-    use crate::agent::teleport::messages::workload_identity::JwtSvidCredential;
+    use crate::agent::teleport::messages::JwtSvidCredential;
 
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 

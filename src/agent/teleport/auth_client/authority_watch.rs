@@ -1,12 +1,7 @@
 //! Watches the cluster's certificate authorities: `WatchEvents` streams changes, `GetCertAuthorities` gives the current
 //! state.
-//!
-//! The messages declare only the fields that the agent uses, as in `messages`.
-
-use std::collections::BTreeMap;
 
 use http::uri::PathAndQuery;
-use prost::Message;
 use tonic::codec::Streaming;
 use tonic::{Code, Request};
 use tonic_prost::ProstCodec;
@@ -17,36 +12,11 @@ use crate::agent::platform::error_text::chain;
 use crate::agent::teleport::api_error::{ApiError, from_status};
 use crate::agent::teleport::grpc::unary;
 use crate::agent::teleport::messages::{
-    CertAuthority, GetCertAuthoritiesRequest, GetCertAuthoritiesResponse,
+    CertAuthorityV2, Event, GetCertAuthoritiesRequest, GetCertAuthoritiesResponse, Operation, Watch,
+    WatchKind,
 };
 
 const WATCH_EVENTS: &str = "/proto.AuthService/WatchEvents";
-const PUT: i32 = 1;
-
-/// `proto.Watch`.
-#[derive(Clone, PartialEq, Message)]
-struct Watch {
-    #[prost(message, repeated, tag = "1")]
-    kinds: Vec<WatchKind>,
-}
-
-/// `types.WatchKind`. For CAs, the filter maps a CA type to the cluster's name.
-#[derive(Clone, PartialEq, Message)]
-struct WatchKind {
-    #[prost(string, tag = "1")]
-    kind: String,
-    #[prost(btree_map = "string, string", tag = "4")]
-    filter: BTreeMap<String, String>,
-}
-
-/// `proto.Event`. The first event of a stream only confirms that the watch has started.
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct Event {
-    #[prost(int32, tag = "1")]
-    r#type: i32,
-    #[prost(message, optional, tag = "3")]
-    cert_authority: Option<CertAuthority>,
-}
 
 /// A certificate authority's rotation phase and trusted keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,8 +29,8 @@ pub(crate) struct AuthorityState {
 }
 
 impl AuthorityState {
-    fn new(authority: CertAuthority) -> Option<Self> {
-        let CertAuthority { sub_kind: ca_type, spec } = authority;
+    fn new(authority: CertAuthorityV2) -> Option<Self> {
+        let CertAuthorityV2 { sub_kind: ca_type, spec } = authority;
         let mut spec = spec?;
         let phase = spec.rotation.take().map(|rotation| rotation.phase).unwrap_or_default();
         Some(Self { ca_type, phase, trusted: spec.into() })
@@ -76,7 +46,8 @@ impl AuthorityWatch {
         loop {
             let event = self.0.message().await.map_err(|status| from_status(WATCH_EVENTS, &status))?;
             let Some(event) = event else { return Ok(None) };
-            let changed = event.cert_authority.filter(|_| event.r#type == PUT);
+            let is_put = event.r#type() == Operation::Put;
+            let changed = event.cert_authority.filter(|_| is_put);
             if let Some(state) = changed.and_then(AuthorityState::new) {
                 return Ok(Some(state));
             }
@@ -119,7 +90,7 @@ impl AuthClient {
         let request = GetCertAuthoritiesRequest { r#type: ca_type.to_owned(), include_key: false };
         let reply: GetCertAuthoritiesResponse =
             unary(&self.channel, super::GET_CERT_AUTHORITIES, request).await?;
-        let states = reply.cert_authorities.into_iter().filter_map(AuthorityState::new);
+        let states = reply.cert_authorities_v2.into_iter().filter_map(AuthorityState::new);
         Ok(states.into_iter().find(|state| state.trusted.cluster == cluster))
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::AuthClient;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::grpc::unary;
-use crate::agent::teleport::messages::resources::{GenerateHostCertRequest, GenerateHostCertResponse};
+use crate::agent::teleport::messages::{GenerateHostCertRequest, GenerateHostCertResponse};
 use crate::agent::teleport::rest::{self, HostCert};
 
 const GENERATE_HOST_CERT: &str = "/teleport.trust.v1.TrustService/GenerateHostCert";

@@ -8,10 +8,9 @@ use tonic::Code;
 use super::AuthClient;
 use crate::agent::teleport::api_error::{ApiError, MAX_PAGES};
 use crate::agent::teleport::grpc::unary;
-use crate::agent::teleport::messages::Metadata;
-use crate::agent::teleport::messages::resources::{
-    AppSessionReply, CreateAppSessionRequest, GetAppSessionRequest, ListResourcesRequest,
-    ListResourcesResponse, PaginatedResource,
+use crate::agent::teleport::messages::{
+    CreateAppSessionRequest, CreateAppSessionResponse, GetAppSessionRequest, GetAppSessionResponse,
+    ListResourcesRequest, ListResourcesResponse, Metadata, PaginatedResource,
 };
 
 const LIST_RESOURCES: &str = "/proto.AuthService/ListResources";
@@ -140,7 +139,7 @@ impl AuthClient {
             public_addr: public_addr.to_owned(),
             cluster_name: cluster.to_owned(),
         };
-        let created: AppSessionReply = unary(&self.channel, CREATE_APP_SESSION, request).await?;
+        let created: CreateAppSessionResponse = unary(&self.channel, CREATE_APP_SESSION, request).await?;
         let name = created.session.and_then(|session| session.metadata).map(|metadata| metadata.name);
         let no_response =
             |detail: &str| ApiError::NoResponse { method: CREATE_APP_SESSION, detail: detail.to_owned() };
@@ -149,7 +148,7 @@ impl AuthClient {
         let mut interval = FIRST_POLL_INTERVAL;
         for _ in 0..MAX_POLLS {
             let request = GetAppSessionRequest { session_id: session_id.clone() };
-            match unary::<_, AppSessionReply>(&self.channel, GET_APP_SESSION, request).await {
+            match unary::<_, GetAppSessionResponse>(&self.channel, GET_APP_SESSION, request).await {
                 Ok(_) => return Ok(session_id),
                 Err(ApiError::Refused { code: Code::NotFound, .. }) => {
                     tokio::time::sleep(interval).await;

@@ -7,12 +7,12 @@ use super::AuthClient;
 use crate::agent::credential::authority::Authority;
 use crate::agent::teleport::api_error::{ApiError, MAX_PAGES};
 use crate::agent::teleport::grpc::unary;
-use crate::agent::teleport::messages::workload_identity::{
-    Credential, IssueWorkloadIdentitiesRequest, IssueWorkloadIdentitiesResponse,
-    IssueWorkloadIdentityRequest, IssueWorkloadIdentityResponse, JwtSvidParams, LabelSelector,
-    ListSpiffeFederationsRequest, ListSpiffeFederationsResponse, SpiffeFederation, X509SvidParams,
+use crate::agent::teleport::messages::{
+    CertAuthorityV2, Credential, GetCertAuthorityRequest, IssueWorkloadIdentitiesRequest,
+    IssueWorkloadIdentitiesResponse, IssueWorkloadIdentityRequest, IssueWorkloadIdentityResponse,
+    JwtSvidParams, LabelSelector, ListSpiffeFederationsRequest, ListSpiffeFederationsResponse,
+    SpiffeFederation, X509SvidParams,
 };
-use crate::agent::teleport::messages::{CertAuthority, GetCertAuthorityRequest};
 
 const ISSUE_ONE: &str = "/teleport.workloadidentity.v1.WorkloadIdentityIssuanceService/IssueWorkloadIdentity";
 const ISSUE_ALL: &str =
@@ -133,7 +133,7 @@ impl AuthClient {
             domain: cluster.to_owned(),
             include_key: false,
         };
-        let response: CertAuthority = unary(&self.channel, GET_CERT_AUTHORITY, request).await?;
+        let response: CertAuthorityV2 = unary(&self.channel, GET_CERT_AUTHORITY, request).await?;
         Ok(response.spec.map(Authority::from))
     }
 }

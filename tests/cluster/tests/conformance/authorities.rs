@@ -3,8 +3,8 @@
 
 use prost::Message as _;
 use tbot_cluster::proto::{
-    CertAuthority, Empty, Event, GetCertAuthoritiesRequest, GetCertAuthoritiesResponse,
-    GetCertAuthorityRequest, PingResponse, Watch, WatchKind, WatchStatus,
+    CertAuthorityV2, Event, GetCertAuthoritiesRequest, GetCertAuthoritiesResponse, GetCertAuthorityRequest,
+    PingRequest, PingResponse, Watch, WatchKind, WatchStatusV1,
 };
 use tbot_cluster::{Cluster, ClusterConfig, Code, Error, Phase, clock, method};
 
@@ -23,7 +23,7 @@ async fn join_as(cluster: &Cluster, name: &str) -> Bot {
 /// Whether `bot` can connect to the auth server and call it.
 async fn works(cluster: &Cluster, bot: &Bot) -> bool {
     match Grpc::connect(cluster, bot).await {
-        Ok(mut grpc) => grpc.call::<PingResponse>(method::PING, &Empty {}).await.is_ok(),
+        Ok(mut grpc) => grpc.call::<PingResponse>(method::PING, &PingRequest {}).await.is_ok(),
         Err(_) => false,
     }
 }
@@ -46,7 +46,7 @@ async fn unknown_authorities_and_private_keys_are_refused() {
         domain: "elsewhere".to_owned(),
         include_key: false,
     };
-    let response = grpc.call::<CertAuthority>(method::GET_CERT_AUTHORITY, &elsewhere).await;
+    let response = grpc.call::<CertAuthorityV2>(method::GET_CERT_AUTHORITY, &elsewhere).await;
     assert_eq!(refusal(response).code, Code::NotFound);
 }
 
@@ -117,7 +117,7 @@ async fn a_watcher_receives_only_the_authorities_that_match_its_filter() {
         cluster.end_event_streams();
     });
     let stream = stream.unwrap();
-    let begun = Event { watch_status: Some(WatchStatus {}), ..Event::default() }.encode_to_vec();
+    let begun = Event { watch_status: Some(WatchStatusV1 {}), ..Event::default() }.encode_to_vec();
     let (first, rest) = stream.split_at(begun.len());
     assert_eq!(first, begun);
     let event = Event::decode(&rest[5..]).expect("the stream must contain exactly one more message");

@@ -1,6 +1,6 @@
 //! The faults that tests of an agent can script.
 
-use tbot_cluster::proto::{Empty, PingResponse};
+use tbot_cluster::proto::{PingRequest, PingResponse};
 use tbot_cluster::{Cluster, ClusterConfig, Code, Outcome, clock, method};
 
 use crate::client::{self, Bot, Grpc, Key, get, join, join_body, post_join};
@@ -14,7 +14,7 @@ async fn start_cluster() -> (Cluster, String) {
 }
 
 async fn ping(grpc: &mut Grpc) -> Result<PingResponse, tonic::Status> {
-    grpc.call(method::PING, &Empty {}).await
+    grpc.call(method::PING, &PingRequest {}).await
 }
 
 async fn join_robot() -> (Cluster, Bot, Grpc) {

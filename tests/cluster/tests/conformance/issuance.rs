@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use prost_types::Timestamp;
-use tbot_cluster::proto::{ClusterCaCert, Empty, GetRoleRequest, PingResponse, RoleV6};
+use tbot_cluster::proto::{GetClusterCaCertResponse, GetRoleRequest, PingRequest, PingResponse, RoleV6};
 use tbot_cluster::{Code, Outcome, Role, method};
 use x509_cert::der::EncodePem as _;
 use x509_cert::der::pem::LineEnding;
@@ -44,7 +44,7 @@ async fn an_old_generation_locks_the_bot_permanently() {
     let mut grpc = Grpc::connect(&fixture.cluster, &bot).await.unwrap();
     let renewal = refusal(grpc.user_certs(&renewal).await);
     insta::assert_snapshot!(renewal, @"PermissionDenied: access denied");
-    let ping = refusal(grpc.call::<PingResponse>(method::PING, &Empty {}).await);
+    let ping = refusal(grpc.call::<PingResponse>(method::PING, &PingRequest {}).await);
     assert_eq!(ping, renewal);
     assert_eq!(fixture.cluster.generation("robot"), Some(2));
 }
@@ -132,11 +132,11 @@ async fn an_output_reads_its_roles_but_cannot_request_certificates() {
     let mut output = Bot { key, certs };
     // The response contains only the user CA. The host CA is known from the join.
     assert_eq!(output.certs.tls_ca_certs.len(), 1);
-    let ca: ClusterCaCert = fixture.grpc.call(method::GET_CLUSTER_CA_CERT, &Empty {}).await.unwrap();
+    let ca: GetClusterCaCertResponse = fixture.grpc.call(method::GET_CLUSTER_CA_CERT, &()).await.unwrap();
     output.certs.tls_ca_certs.push(ca.tls_ca);
 
     let mut grpc = Grpc::connect(&fixture.cluster, &output).await.unwrap();
-    let _: PingResponse = grpc.call(method::PING, &Empty {}).await.unwrap();
+    let _: PingResponse = grpc.call(method::PING, &PingRequest {}).await.unwrap();
     let output_refusal = refusal(grpc.user_certs(&fixture.output(&output.key)).await);
     insta::assert_snapshot!(
         output_refusal,

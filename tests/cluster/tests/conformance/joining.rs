@@ -2,7 +2,7 @@
 
 use http::{Request, StatusCode};
 use serde_json::json;
-use tbot_cluster::proto::{Empty, PingResponse};
+use tbot_cluster::proto::{PingRequest, PingResponse};
 use tbot_cluster::{Code, OidcIssuer, method};
 
 use crate::certificates::{parse, ssh_signers};
@@ -40,7 +40,7 @@ async fn a_bot_that_has_joined_must_be_recreated_to_join_again() {
     );
 
     cluster.remove_bot("robot");
-    let ping = grpc.call::<PingResponse>(method::PING, &Empty {}).await;
+    let ping = grpc.call::<PingResponse>(method::PING, &PingRequest {}).await;
     insta::assert_snapshot!(refusal(ping), @"PermissionDenied: access denied");
     let token = cluster.add_bot("robot", &["access"]).unwrap();
     join(&cluster, &token, Key::p256()).await;
@@ -143,7 +143,7 @@ async fn every_type_of_key_gets_both_certificates_and_can_call_auth() {
         let token = cluster.add_bot(name, &["access"]).unwrap();
         let bot = join(&cluster, &token, key).await;
         let mut grpc = Grpc::connect(&cluster, &bot).await.unwrap();
-        let ping: PingResponse = grpc.call(method::PING, &Empty {}).await.unwrap();
+        let ping: PingResponse = grpc.call(method::PING, &PingRequest {}).await.unwrap();
         assert_eq!(ping.proxy_public_addr, cluster.proxy_addr().to_string());
         let request = renewal_request(&format!("bot-{name}"), &bot.key, clock.now());
         let certs = grpc.user_certs(&request).await.unwrap();

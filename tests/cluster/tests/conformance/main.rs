@@ -16,4 +16,5 @@ mod recording;
 mod replay;
 mod resources;
 mod transport;
+mod unrecorded;
 mod workload_identity;

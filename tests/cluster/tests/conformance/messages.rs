@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use prost::Message;
 use tbot_cluster::method;
 use tbot_cluster::proto::{
-    AppSessionReply, CertAuthority, Certs, ClusterCaCert, CreateAppSessionRequest, Empty,
-    GetCertAuthoritiesRequest, GetCertAuthoritiesResponse, GetCertAuthorityRequest, GetRoleRequest,
-    ListResourcesRequest, ListResourcesResponse, PingResponse, RoleV6, UserCertsRequest,
+    CertAuthorityV2, Certs, CreateAppSessionRequest, CreateAppSessionResponse, GetCertAuthoritiesRequest,
+    GetCertAuthoritiesResponse, GetCertAuthorityRequest, GetClusterCaCertResponse, GetRoleRequest,
+    ListResourcesRequest, ListResourcesResponse, PingRequest, PingResponse, RoleV6, UserCertsRequest,
 };
 
 use crate::message_tree::MessageTree;
@@ -110,12 +110,12 @@ fn reencode<M: Message + Default>(bytes: &[u8]) -> Vec<u8> {
 /// does not serve the method.
 fn reencode_call(method: &str, request: &[u8], response: &[u8]) -> Option<(FieldPaths, Vec<u8>, Vec<u8>)> {
     Some(match method {
-        method::PING => (FLAT, reencode::<Empty>(request), reencode::<PingResponse>(response)),
+        method::PING => (FLAT, reencode::<PingRequest>(request), reencode::<PingResponse>(response)),
         method::GENERATE_USER_CERTS => {
             (CERTS_REQUEST, reencode::<UserCertsRequest>(request), reencode::<Certs>(response))
         }
         method::GET_CLUSTER_CA_CERT => {
-            (FLAT, reencode::<Empty>(request), reencode::<ClusterCaCert>(response))
+            (FLAT, reencode::<()>(request), reencode::<GetClusterCaCertResponse>(response))
         }
         method::GET_ROLE => (FLAT, reencode::<GetRoleRequest>(request), reencode::<RoleV6>(response)),
         method::GET_CERT_AUTHORITIES => (
@@ -124,16 +124,18 @@ fn reencode_call(method: &str, request: &[u8], response: &[u8]) -> Option<(Field
             reencode::<GetCertAuthoritiesResponse>(response),
         ),
         method::GET_CERT_AUTHORITY => {
-            (FLAT, reencode::<GetCertAuthorityRequest>(request), reencode::<CertAuthority>(response))
+            (FLAT, reencode::<GetCertAuthorityRequest>(request), reencode::<CertAuthorityV2>(response))
         }
         method::LIST_RESOURCES => (
             LIST_REQUEST,
             reencode::<ListResourcesRequest>(request),
             reencode::<ListResourcesResponse>(response),
         ),
-        method::CREATE_APP_SESSION => {
-            (FLAT, reencode::<CreateAppSessionRequest>(request), reencode::<AppSessionReply>(response))
-        }
+        method::CREATE_APP_SESSION => (
+            FLAT,
+            reencode::<CreateAppSessionRequest>(request),
+            reencode::<CreateAppSessionResponse>(response),
+        ),
         _ => return None,
     })
 }

@@ -5,9 +5,9 @@ use base64::prelude::BASE64_STANDARD;
 use http::{Request, StatusCode};
 use serde_json::json;
 use tbot_cluster::proto::{
-    AppSessionReply, CreateAppSessionRequest, GetAppSessionRequest, GetCertAuthoritiesRequest,
-    GetCertAuthoritiesResponse, ListResourcesRequest, ListResourcesResponse, PaginatedResource,
-    UserCertsRequest,
+    CreateAppSessionRequest, CreateAppSessionResponse, GetAppSessionRequest, GetAppSessionResponse,
+    GetCertAuthoritiesRequest, GetCertAuthoritiesResponse, ListResourcesRequest, ListResourcesResponse,
+    PaginatedResource, UserCertsRequest,
 };
 use tbot_cluster::{Code, DISCOVERED_NAME_LABEL, Resource, Role, method};
 use x509_cert::name::Name;
@@ -78,21 +78,23 @@ async fn a_new_application_session_is_not_found_at_first_as_recorded() {
         public_addr: "dumper.127.0.0.1".to_owned(),
         cluster_name: "dev.test".to_owned(),
     };
-    let other_user = grpc.call::<AppSessionReply>(method::CREATE_APP_SESSION, &session("bot-other")).await;
+    let other_user =
+        grpc.call::<CreateAppSessionResponse>(method::CREATE_APP_SESSION, &session("bot-other")).await;
     assert_eq!(refusal(other_user).code, Code::PermissionDenied);
-    let created: AppSessionReply = grpc.call(method::CREATE_APP_SESSION, &session(USER)).await.unwrap();
+    let created: CreateAppSessionResponse =
+        grpc.call(method::CREATE_APP_SESSION, &session(USER)).await.unwrap();
     let session_id = created.session.unwrap().metadata.unwrap().name;
     assert_eq!(session_id.len(), 64);
 
     let request = GetAppSessionRequest { session_id: session_id.clone() };
-    let first = grpc.call::<AppSessionReply>(method::GET_APP_SESSION, &request).await.unwrap_err();
+    let first = grpc.call::<GetAppSessionResponse>(method::GET_APP_SESSION, &request).await.unwrap_err();
     let recorded = recording::refused_call("first-join.json", method::GET_APP_SESSION);
     let recorded_id = recorded.request["session_id"].as_str().unwrap().to_owned();
     assert_eq!(
         (first.code(), first.message()),
         (Code::NotFound, &*recorded.error.replace(&recorded_id, &session_id))
     );
-    let second: AppSessionReply = grpc.call(method::GET_APP_SESSION, &request).await.unwrap();
+    let second: GetAppSessionResponse = grpc.call(method::GET_APP_SESSION, &request).await.unwrap();
     assert_eq!(second.session.unwrap().spec.unwrap().user, USER);
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{Request, StatusCode};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use tbot_cluster::proto::{Empty, GetRoleRequest, PingResponse, RoleV6};
+use tbot_cluster::proto::{GetRoleRequest, PingRequest, PingResponse, RoleV6};
 use tbot_cluster::{Cluster, ClusterConfig, Code, method};
 
 use crate::client::{self, Grpc, Key, connect, connect_auth, get, hex_name, http1, join};
@@ -21,12 +21,15 @@ async fn auth_requires_a_single_valid_certificate() {
     let anonymous = connect(&cluster, &name, &bot.certs.tls_ca_certs, None, &alpn).await.unwrap();
     // With TLS 1.3, the client learns of the missing certificate only after the handshake.
     let mut grpc = Grpc::over(anonymous).await.unwrap();
-    assert_eq!(refusal(grpc.call::<PingResponse>(method::PING, &Empty {}).await).code, Code::Unavailable);
+    assert_eq!(
+        refusal(grpc.call::<PingResponse>(method::PING, &PingRequest {}).await).code,
+        Code::Unavailable
+    );
 
     let chain = connect_auth(&cluster, &bot, &bot.certs.tls_ca_certs[..1], b"h2").await.unwrap();
     let mut grpc = Grpc::over(chain).await.unwrap();
     insta::assert_snapshot!(
-        refusal(grpc.call::<PingResponse>(method::PING, &Empty {}).await),
+        refusal(grpc.call::<PingResponse>(method::PING, &PingRequest {}).await),
         @"PermissionDenied: access denied: intermediaries are not supported"
     );
 
@@ -36,7 +39,10 @@ async fn auth_requires_a_single_valid_certificate() {
 
     clock.advance(HOUR + Duration::from_secs(1));
     let mut grpc = Grpc::connect(&cluster, &bot).await.unwrap();
-    assert_eq!(refusal(grpc.call::<PingResponse>(method::PING, &Empty {}).await).code, Code::Unavailable);
+    assert_eq!(
+        refusal(grpc.call::<PingResponse>(method::PING, &PingRequest {}).await).code,
+        Code::Unavailable
+    );
 }
 
 #[tokio::test]
@@ -71,13 +77,13 @@ async fn a_client_version_must_be_semver() {
         refusal(grpc.call::<RoleV6>(method::GET_ROLE, &request).await),
         @"InvalidArgument: unrecognized client version: fifteen is not a valid semver"
     );
-    let _: PingResponse = grpc.call(method::PING, &Empty {}).await.unwrap();
+    let _: PingResponse = grpc.call(method::PING, &PingRequest {}).await.unwrap();
 }
 
 #[tokio::test]
 async fn unknown_methods_are_unimplemented_and_logged() {
     let Fixture { cluster, mut grpc, .. } = Fixture::new().await;
-    let response = grpc.call::<Empty>("/proto.AuthService/GetUser", &Empty {}).await;
+    let response = grpc.call::<()>("/proto.AuthService/GetUser", &()).await;
     assert_eq!(refusal(response).code, Code::Unimplemented);
     assert_eq!(cluster.requests().last().unwrap().method, "/proto.AuthService/GetUser");
 }
@@ -95,7 +101,8 @@ async fn a_cluster_name_too_long_for_a_server_name_works() {
     let alpn = [alpn.as_bytes(), b"h2"];
     let roots = &bot.certs.tls_ca_certs;
     let tls = connect(&cluster, "teleport.cluster.local", roots, identity, &alpn).await.unwrap();
-    let ping: PingResponse = Grpc::over(tls).await.unwrap().call(method::PING, &Empty {}).await.unwrap();
+    let ping: PingResponse =
+        Grpc::over(tls).await.unwrap().call(method::PING, &PingRequest {}).await.unwrap();
     assert_eq!(ping.cluster_name, cluster.name());
 }
 

@@ -1,0 +1,250 @@
+//! Compares the messages and fields that were not recorded with bytes that are written by hand here. The agent and the
+//! cluster share their declarations, so no other test finds a wrong field number in them. Source: protocol facts.
+
+use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint};
+use prost_types::{Duration, Timestamp};
+use tbot_cluster::proto::{
+    CaKeySet, CertAuthoritySpecV2, CertAuthorityV2, Certs, Credential, Event, GenerateHostCertRequest,
+    GenerateHostCertResponse, GetAppSessionRequest, GetAppSessionResponse, IssueWorkloadIdentitiesRequest,
+    IssueWorkloadIdentitiesResponse, IssueWorkloadIdentityRequest, IssueWorkloadIdentityResponse, JwtKeyPair,
+    JwtSvidCredential, JwtSvidParams, LabelSelector, ListRemoteClustersRequest, ListRemoteClustersResponse,
+    ListSpiffeFederationsRequest, ListSpiffeFederationsResponse, Metadata, Operation,
+    RegisterUsingAzureMethodRequest, RegisterUsingAzureMethodResponse, RegisterUsingIamMethodRequest,
+    RegisterUsingIamMethodResponse, RegisterUsingTokenRequest, RemoteClusterV3, Rotation, SpiffeFederation,
+    SpiffeFederationStatus, UserCertsRequest, Watch, WatchKind, WatchStatusV1, WebSessionV2,
+    X509SvidCredential, X509SvidParams, header,
+};
+
+/// Encodes a string, bytes or a message, whose fields are joined.
+fn bytes<T: AsRef<[u8]>>(number: u32, content: T) -> Vec<u8> {
+    let mut field = Vec::new();
+    encode_key(number, WireType::LengthDelimited, &mut field);
+    encode_varint(content.as_ref().len() as u64, &mut field);
+    field.extend(content.as_ref());
+    field
+}
+
+/// Encodes a boolean, an integer or a value of an enum.
+fn varint(number: u32, value: u64) -> Vec<u8> {
+    let mut field = Vec::new();
+    encode_key(number, WireType::Varint, &mut field);
+    encode_varint(value, &mut field);
+    field
+}
+
+/// Encodes a message with these fields.
+fn message(number: u32, fields: &[Vec<u8>]) -> Vec<u8> {
+    bytes(number, fields.concat())
+}
+
+#[track_caller]
+fn assert_encoding(message: &impl Message, fields: &[Vec<u8>]) {
+    assert_eq!(message.encode_to_vec(), fields.concat());
+}
+
+fn text(value: &str) -> String {
+    value.to_owned()
+}
+
+fn named(name: &str) -> Option<Metadata> {
+    Some(Metadata { name: text(name), ..Metadata::default() })
+}
+
+#[test]
+fn join_messages_are_encoded_as_documented() {
+    let common = RegisterUsingTokenRequest {
+        host_id: text("host"),
+        node_name: text("node"),
+        role: text("Bot"),
+        token: text("token"),
+        additional_principals: vec![text("principal")],
+        dns_names: vec![text("dns")],
+        public_tls_key: b"tls".to_vec(),
+        public_ssh_key: b"ssh".to_vec(),
+        remote_addr: text("addr"),
+        ec2_identity_document: b"document".to_vec(),
+        id_token: text("jwt"),
+        expires: Some(Timestamp { seconds: 7, nanos: 0 }),
+    };
+    let common_fields = message(
+        1,
+        &[
+            bytes(1, "host"),
+            bytes(2, "node"),
+            bytes(3, "Bot"),
+            bytes(4, "token"),
+            bytes(5, "principal"),
+            bytes(6, "dns"),
+            bytes(7, "tls"),
+            bytes(8, "ssh"),
+            bytes(9, "addr"),
+            bytes(10, "document"),
+            bytes(11, "jwt"),
+            bytes(12, varint(1, 7)),
+        ],
+    );
+    let iam = RegisterUsingIamMethodRequest {
+        register_using_token_request: Some(common.clone()),
+        sts_identity_request: b"sts".to_vec(),
+    };
+    assert_encoding(&iam, &[common_fields.clone(), bytes(2, "sts")]);
+    let azure = RegisterUsingAzureMethodRequest {
+        register_using_token_request: Some(common),
+        attested_data: b"attested".to_vec(),
+        access_token: text("access"),
+    };
+    assert_encoding(&azure, &[common_fields, bytes(2, "attested"), bytes(3, "access")]);
+
+    let certs = Some(Certs { tls: b"tls".to_vec(), ..Certs::default() });
+    let fields = [bytes(1, "challenge"), message(2, &[bytes(2, "tls")])];
+    let response = RegisterUsingIamMethodResponse { challenge: text("challenge"), certs: certs.clone() };
+    assert_encoding(&response, &fields);
+    assert_encoding(&RegisterUsingAzureMethodResponse { challenge: text("challenge"), certs }, &fields);
+}
+
+#[test]
+fn fields_for_newer_servers_and_for_rotations_are_encoded_as_documented() {
+    let request = UserCertsRequest {
+        ssh_public_key: b"ssh".to_vec(),
+        tls_public_key: b"tls".to_vec(),
+        reissuable_role_impersonation: true,
+        ..UserCertsRequest::default()
+    };
+    assert_encoding(&request, &[bytes(22, "ssh"), bytes(23, "tls"), varint(27, 1)]);
+    let spec = CertAuthoritySpecV2 {
+        rotation: Some(Rotation { state: text("state"), phase: text("phase"), mode: text("mode") }),
+        active_keys: Some(CaKeySet {
+            jwt: vec![JwtKeyPair { public_key: b"jwt".to_vec() }],
+            ..CaKeySet::default()
+        }),
+        ..CertAuthoritySpecV2::default()
+    };
+    let rotation = message(8, &[bytes(1, "state"), bytes(2, "phase"), bytes(3, "mode")]);
+    assert_encoding(&spec, &[rotation, message(11, &[message(3, &[bytes(1, "jwt")])])]);
+}
+
+#[test]
+fn watch_messages_are_encoded_as_documented() {
+    let filter = [(text("host"), text("cluster"))].into();
+    let kind = WatchKind { kind: text("cert_authority"), load_secrets: true, filter };
+    let filter = message(4, &[bytes(1, "host"), bytes(2, "cluster")]);
+    assert_encoding(
+        &Watch { kinds: vec![kind] },
+        &[message(1, &[bytes(1, "cert_authority"), varint(2, 1), filter])],
+    );
+    let event = Event {
+        r#type: Operation::Put.into(),
+        cert_authority: Some(CertAuthorityV2 { sub_kind: text("host"), ..CertAuthorityV2::default() }),
+        watch_status: Some(WatchStatusV1 {}),
+    };
+    assert_encoding(&event, &[varint(1, 1), message(3, &[bytes(2, "host")]), message(43, &[])]);
+    assert_encoding(&Event { r#type: Operation::Init.into(), ..Event::default() }, &[]);
+    assert_encoding(&Event { r#type: Operation::Delete.into(), ..Event::default() }, &[varint(1, 2)]);
+}
+
+#[test]
+fn session_host_certificate_and_leaf_cluster_messages_are_encoded_as_documented() {
+    assert_encoding(&GetAppSessionRequest { session_id: text("id") }, &[bytes(1, "id")]);
+    let session = Some(WebSessionV2 { metadata: named("id"), ..WebSessionV2::default() });
+    assert_encoding(&GetAppSessionResponse { session }, &[message(1, &[message(4, &[bytes(1, "id")])])]);
+
+    let request = GenerateHostCertRequest {
+        key: b"key".to_vec(),
+        principals: vec![text("principal")],
+        cluster_name: text("cluster"),
+        role: text("Node"),
+        ttl: Some(Duration { seconds: 7, nanos: 0 }),
+    };
+    let names = [bytes(4, "principal"), bytes(5, "cluster"), bytes(6, "Node")].concat();
+    assert_encoding(&request, &[bytes(1, "key"), names, message(7, &[varint(1, 7)])]);
+    assert_encoding(&GenerateHostCertResponse { ssh_certificate: b"ssh".to_vec() }, &[bytes(1, "ssh")]);
+
+    let request = ListRemoteClustersRequest { page_size: 7, page_token: text("token") };
+    assert_encoding(&request, &[varint(1, 7), bytes(2, "token")]);
+    let response = ListRemoteClustersResponse {
+        remote_clusters: vec![RemoteClusterV3 { metadata: named("leaf") }],
+        next_page_token: text("next"),
+    };
+    assert_encoding(&response, &[message(1, &[message(4, &[bytes(1, "leaf")])]), bytes(2, "next")]);
+}
+
+#[test]
+fn workload_identity_requests_are_encoded_as_documented() {
+    let x509_svid_params = Some(X509SvidParams { public_key: b"key".to_vec(), use_issuer_overrides: true });
+    let jwt_svid_params = Some(JwtSvidParams { audiences: vec![text("audience")] });
+    let requested_ttl = Some(Duration { seconds: 7, nanos: 0 });
+    let params = [
+        message(2, &[bytes(1, "key"), varint(2, 1)]),
+        message(3, &[bytes(1, "audience")]),
+        message(5, &[varint(1, 7)]),
+    ]
+    .concat();
+    let one = IssueWorkloadIdentityRequest {
+        name: text("name"),
+        x509_svid_params: x509_svid_params.clone(),
+        jwt_svid_params: jwt_svid_params.clone(),
+        requested_ttl,
+    };
+    assert_encoding(&one, &[bytes(1, "name"), params.clone()]);
+    let several = IssueWorkloadIdentitiesRequest {
+        label_selectors: vec![LabelSelector { key: text("key"), values: vec![text("value")] }],
+        x509_svid_params,
+        jwt_svid_params,
+        requested_ttl,
+    };
+    assert_encoding(&several, &[message(1, &[bytes(1, "key"), bytes(2, "value")]), params]);
+}
+
+#[test]
+fn workload_identity_credentials_are_encoded_as_documented() {
+    let credential = Credential {
+        ttl: Some(Duration { seconds: 7, nanos: 0 }),
+        expires_at: Some(Timestamp { seconds: 8, nanos: 0 }),
+        workload_identity_name: text("name"),
+        workload_identity_revision: text("revision"),
+        spiffe_id: text("id"),
+        x509_svid: Some(X509SvidCredential {
+            cert: b"cert".to_vec(),
+            serial_number: text("serial"),
+            chain: vec![b"issuer".to_vec()],
+        }),
+        jwt_svid: Some(JwtSvidCredential { jwt: text("jwt"), jti: text("jti") }),
+    };
+    let fields = message(
+        1,
+        &[
+            message(1, &[varint(1, 7)]),
+            message(2, &[varint(1, 8)]),
+            bytes(4, "name"),
+            bytes(5, "revision"),
+            bytes(6, "id"),
+            message(7, &[bytes(1, "cert"), bytes(2, "serial"), bytes(3, "issuer")]),
+            message(8, &[bytes(1, "jwt"), bytes(2, "jti")]),
+        ],
+    );
+    let one = IssueWorkloadIdentityResponse { credential: Some(credential.clone()) };
+    assert_encoding(&one, std::slice::from_ref(&fields));
+    assert_encoding(&IssueWorkloadIdentitiesResponse { credentials: vec![credential] }, &[fields]);
+}
+
+#[test]
+fn federation_messages_are_encoded_as_documented() {
+    let request = ListSpiffeFederationsRequest { page_size: 7, page_token: text("token") };
+    assert_encoding(&request, &[varint(1, 7), bytes(2, "token")]);
+    let federation = SpiffeFederation {
+        kind: text("kind"),
+        version: text("version"),
+        metadata: Some(header::v1::Metadata { name: text("name") }),
+        status: Some(SpiffeFederationStatus { current_bundle: text("bundle") }),
+    };
+    let response =
+        ListSpiffeFederationsResponse { spiffe_federations: vec![federation], next_page_token: text("next") };
+    let fields = [
+        bytes(1, "kind"),
+        bytes(3, "version"),
+        message(4, &[bytes(1, "name")]),
+        message(6, &[bytes(1, "bundle")]),
+    ];
+    assert_encoding(&response, &[message(1, &fields), bytes(2, "next")]);
+}
