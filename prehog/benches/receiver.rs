@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use prehog::day::Day;
 use prehog::ingest::Ingest;
-use prehog::load::{Outcome, Plan, drive, submission};
+use prehog::load::{Agents, Outcome, Plan, drive};
 use prehog::metrics::Metrics;
 use prehog::report::{Format, Report, WeekRange};
 use prehog::server::{Connections, Listeners, event_routes};
@@ -177,12 +177,13 @@ fn seed(store: &mut dyn Store, weeks: WeekRange, from: u64, to: u64) -> Result<(
     const BATCH: u64 = 20_000;
     let days: Vec<Day> = weeks.days().collect();
     let each = (to - from).div_ceil(days.len() as u64);
+    let agents = Agents::new(5)?;
     let mut number = from;
     for day in days {
         let end = (number + each).min(to);
         while number < end {
             let next = (number + BATCH).min(end);
-            let batch: Vec<_> = (number..next).map(|number| submission(5, number, day)).collect();
+            let batch: Vec<_> = (number..next).map(|number| agents.submission(number, day)).collect();
             store.append(&batch)?;
             store.fold()?;
             number = next;

@@ -1,9 +1,12 @@
-//! The section of `docs/telemetry.md` about what a receiver stores and for how long, generated from the constants that
-//! determine it. Pure.
+//! The section of `docs/telemetry.md` about what a receiver stores and for how long, generated from the constants and the
+//! declarations that determine it. Pure.
 
 use crate::ingest::MAX_BODY;
+use crate::property::Property;
 use crate::report::DEFAULT_WEEKS;
+use crate::schema::EventSchema;
 use crate::server::{DEFAULT_MIN_GROUP, DEFAULT_RATE_LIMIT, retention};
+use crate::start::OTHER;
 use crate::store::{DAY_END_GRACE, DEFAULT_STORE, ID_RETENTION_DAYS, MAX_FOLD_DELAY};
 use crate::validation::TIMESTAMP_TOLERANCE;
 
@@ -11,9 +14,13 @@ use crate::validation::TIMESTAMP_TOLERANCE;
 const CLEANUP_DELAY_HOURS: u64 = (DAY_END_GRACE.as_secs() + retention::CLEANUP_INTERVAL.as_secs()) / 3600;
 
 /// Returns the section in Markdown, with a second-level heading.
-pub fn storage_section() -> String {
+pub fn storage_section(schema: &EventSchema) -> String {
+    let open = schema.properties.iter().filter(|property| property.accepts_unknown()).map(Property::name);
+    let open: Vec<String> = open.map(|name| format!("`{name}`")).collect();
     format!(
         include_str!("docs.md"),
+        other = OTHER,
+        open_properties = open.join(" or "),
         max_body = MAX_BODY / 1024,
         tolerance = TIMESTAMP_TOLERANCE.as_secs() / 3600,
         id_days = ID_RETENTION_DAYS,
@@ -31,7 +38,7 @@ pub fn storage_section() -> String {
 mod tests {
     #[test]
     fn every_number_is_in_its_unit() {
-        let section = super::storage_section();
+        let section = super::storage_section(crate::schema::EventSchema::embedded().unwrap());
         assert!(!section.contains(['{', '}']), "{section}");
         for number in [
             "16 KiB",

@@ -10,9 +10,10 @@ use connectrpc::{
 };
 
 use crate::clock::Clock;
+use crate::malformed::JsonFields;
 use crate::metrics::Metrics;
 use crate::store::{WriteError, Writer};
-use crate::validation::{EventValidator, InvalidEvent, malformed_json};
+use crate::validation::{EventValidator, InvalidEvent};
 use crate::wire::{
     SubmitTbotEventRequest, SubmitTbotEventResponse, TbotReportingService, TbotReportingServiceServer,
 };
@@ -40,10 +41,11 @@ impl Ingest {
             .with_max_request_body_size(MAX_BODY)
             .with_max_message_size(MAX_BODY)
             .with_element_memory_limit(4 * MAX_BODY);
+        let json_fields = JsonFields::new(self.validator.schema());
         ConnectRpcService::new(TbotReportingServiceServer::new(self))
             .with_limits(limits)
             .with_compression(CompressionRegistry::new().register(GzipProvider::new()))
-            .with_interceptor(InvalidEvents { metrics })
+            .with_interceptor(InvalidEvents { metrics, json_fields })
     }
 }
 
@@ -71,6 +73,7 @@ fn invalid_argument(error: InvalidEvent) -> ConnectError {
 /// Counts invalid events, and adds the name of the invalid field to the error of a message that could not be parsed.
 struct InvalidEvents {
     metrics: Arc<Metrics>,
+    json_fields: JsonFields,
 }
 
 #[connectrpc::async_trait]
@@ -95,12 +98,8 @@ impl Interceptor for InvalidEvents {
             return Err(error);
         }
         let invalid = match format {
-            CodecFormat::Json => malformed_json(&body),
-            _ => InvalidEvent {
-                reason: "malformed".to_owned(),
-                field: "body".to_owned(),
-                requirement: "must be a SubmitTbotEventRequest in protobuf".to_owned(),
-            },
+            CodecFormat::Json => self.json_fields.explain(&body),
+            _ => InvalidEvent::malformed("body", "must be a SubmitTbotEventRequest in protobuf"),
         };
         self.metrics.count_invalid(&invalid.reason);
         Err(invalid_argument(invalid))

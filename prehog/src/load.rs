@@ -1,53 +1,31 @@
 //! Simulated agents, for benchmarks, `cargo xtask load` and demo data. Only with the feature `load`, which no deployed
-//! program enables. Depends on tokio and `start`. Connects to the address in the [`Plan`].
+//! program enables. Depends on tokio and `schema`. Connects to the address in the [`Plan`].
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
+use tbot::event::ValueSet;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::day::Day;
-use crate::start::{Start, Submission, UseCase};
+use crate::property::Property;
+use crate::schema::{EventSchema, SchemaError};
+use crate::start::{PropertyValue, Start, Submission};
 
 const SUBMIT_PATH: &str = "/prehog.v1alpha.TbotReportingService/SubmitTbotEvent";
 /// The maximum size of a response, including its header.
 const MAX_RESPONSE: usize = 4096;
 
-// The values of the simulated agents and their shares in percent. They are invented, not measured.
-const VERSIONS: [(&str, u64); 8] = [
-    ("0.1.0", 30),
-    ("0.1.1", 25),
-    ("0.2.0", 15),
-    ("15.0.0", 10),
-    ("15.0.1", 8),
-    ("15.1.0", 6),
-    ("16.0.0-rc.1", 4),
-    ("0.3.0-dev", 2),
-];
-const JOIN_METHODS: [(&str, u64); 8] = [
-    ("github", 38),
-    ("kubernetes", 20),
-    ("iam", 12),
-    ("token", 11),
-    ("gitlab", 9),
-    ("circleci", 5),
-    ("azure", 4),
-    ("tpm", 1),
-];
-const HELPERS: [(&str, u64); 5] = [
-    ("", 62),
-    ("gha:teleport-actions/auth", 20),
-    ("gha:teleport-actions/auth-k8s", 10),
-    ("gha:teleport-actions/auth-application", 5),
-    ("other", 3),
-];
-const HELPER_VERSIONS: [(&str, u64); 3] = [("v2", 60), ("v1", 30), ("v1.0.4", 10)];
+/// The percentage of agents that have an optional property.
+const OPTIONAL_PERCENT: u64 = 40;
+/// The percentage of agents that have destinations of a counted kind.
+const COUNT_PERCENT: u64 = 25;
 
 /// A pseudorandom number generator (SplitMix64). The same seed gives the same numbers.
 struct SplitMix64(u64);
@@ -60,83 +38,128 @@ impl SplitMix64 {
         mixed ^ (mixed >> 31)
     }
 
-    /// Picks a value with the probability of its share.
-    fn weighted(&mut self, shares: &[(&str, u64)]) -> String {
-        let mut remaining = self.next() % shares.iter().map(|(_, share)| share).sum::<u64>().max(1);
-        for (value, share) in shares {
-            if remaining < *share {
-                return (*value).to_owned();
-            }
-            remaining -= share;
+    fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.next() % u64::try_from(bound.max(1)).unwrap_or(u64::MAX)).unwrap_or(0)
+    }
+
+    /// Returns a number below `bound`. Small numbers are more likely.
+    fn skewed(&mut self, bound: usize) -> usize {
+        self.below(bound).min(self.below(bound)).min(self.below(bound))
+    }
+
+    fn percent(&mut self, percent: u64) -> bool {
+        self.next() % 100 < percent
+    }
+}
+
+/// The simulated agents of a seed. Their values are invented from the declarations of the event, not measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Agents {
+    schema: &'static EventSchema,
+    seed: u64,
+}
+
+impl Agents {
+    /// Creates the agents of a seed.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if this program does not support the event's schema.
+    pub fn new(seed: u64) -> Result<Self, SchemaError> {
+        Ok(Self { schema: EventSchema::embedded()?, seed })
+    }
+
+    /// Returns the submission of the agent with a number on a day.
+    pub fn submission(&self, number: u64, day: Day) -> Submission {
+        Submission { id: self.id(number), day, start: self.start(number) }
+    }
+
+    /// Returns the start of the agent with a number.
+    fn start(&self, number: u64) -> Start {
+        let mut random = SplitMix64(self.seed ^ number.wrapping_mul(0xD1B5_4A32_D192_ED03));
+        let properties = &self.schema.properties;
+        let mut values: Vec<PropertyValue> = Vec::with_capacity(properties.len());
+        for property in properties {
+            let is_present = match property.requires {
+                Some(required) if properties[required].is_listed(&values[required]) => {
+                    random.percent(100 - OPTIONAL_PERCENT)
+                }
+                Some(_) => false,
+                None => property.rule.required || random.percent(OPTIONAL_PERCENT),
+            };
+            let value =
+                if is_present { random_value(property, &mut random) } else { property.default_value() };
+            values.push(value);
         }
-        String::new()
+        for (index, property) in properties.iter().enumerate() {
+            let parts = property.parts.iter().map(|part| values[*part].as_count());
+            let sum = parts.chain([values[index].as_count()]).fold(0, u32::saturating_add);
+            if !property.parts.is_empty() {
+                values[index] = PropertyValue::Count(sum);
+            }
+        }
+        Start(values.into())
     }
 
-    /// Returns a number from 1 to 4 in `percent` percent of the cases, and 0 otherwise.
-    fn few(&mut self, percent: u64) -> u32 {
-        if self.next() % 100 < percent { u32::try_from(self.next() % 4).unwrap_or(0) + 1 } else { 0 }
+    /// Returns the `distinct_id` of the agent with a number.
+    fn id(&self, number: u64) -> [u8; 16] {
+        let mut random = SplitMix64(self.seed.rotate_left(32) ^ number);
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&random.next().to_be_bytes());
+        id[8..].copy_from_slice(&random.next().to_be_bytes());
+        id[6] = id[6] & 0x0F | 0x40;
+        id[8] = id[8] & 0x3F | 0x80;
+        id
+    }
+
+    /// Returns the request body of the agent with a number.
+    pub fn body(&self, number: u64) -> String {
+        let (start, id) = (self.start(number), self.id(number));
+        let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        let id = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-");
+        let mut fields = Map::with_capacity(start.0.len());
+        for (property, value) in self.schema.properties.iter().zip(&start.0) {
+            let wire = &property.rule.wire;
+            let value = match value {
+                PropertyValue::Absent => continue,
+                PropertyValue::Text(text) => match wire.values.as_ref().and_then(|names| names.get(text)) {
+                    Some(name) => Value::from(name.as_str()),
+                    None => Value::from(text.as_str()),
+                },
+                PropertyValue::Count(total) => {
+                    let parts = property.parts.iter().map(|part| start.0[*part].as_count());
+                    Value::from(total - parts.sum::<u32>())
+                }
+            };
+            fields.insert(wire.name.clone(), value);
+        }
+        json!({ "distinctId": id, "start": fields }).to_string()
     }
 }
 
-/// Returns the start of the agent with a number, among the agents of a seed.
-pub fn start(seed: u64, number: u64) -> Start {
-    let mut random = SplitMix64(seed ^ number.wrapping_mul(0xD1B5_4A32_D192_ED03));
-    let helper = Some(random.weighted(&HELPERS)).filter(|helper| !helper.is_empty());
-    let is_known = helper.as_deref().is_some_and(|helper| helper != "other");
-    let helper_version = is_known.then(|| random.weighted(&HELPER_VERSIONS));
-    let run_mode =
-        if random.next() % 100 < if helper.is_some() { 97 } else { 35 } { "one-shot" } else { "continuous" };
-    let (database, kubernetes, application) = (random.few(18), random.few(30), random.few(12));
-    Start {
-        run_mode: run_mode.to_owned(),
-        version: random.weighted(&VERSIONS),
-        join_type: random.weighted(&JOIN_METHODS),
-        helper,
-        helper_version,
-        destinations_configured: database + kubernetes + application + random.few(70),
-        destinations_configured_database_access: database,
-        destinations_configured_kubernetes_access: kubernetes,
-        destinations_configured_application_access: application,
+/// Returns a value from the closed set of a property.
+fn random_value(property: &Property, random: &mut SplitMix64) -> PropertyValue {
+    match &property.rule.values {
+        ValueSet::Enum(values) => {
+            let value = values.get(random.skewed(values.len()));
+            value.map_or(PropertyValue::Absent, |value| PropertyValue::Text(value.clone()))
+        }
+        // The example, with another last digit if that matches as well.
+        ValueSet::Pattern(pattern) => {
+            let example = property.rule.example.as_ref().and_then(Value::as_str).unwrap_or_default();
+            let digit = random.skewed(8).to_string();
+            let mut text = example.to_owned();
+            if let Some(last) = example.rfind(|letter: char| letter.is_ascii_digit()) {
+                text.replace_range(last..=last, &digit);
+            }
+            PropertyValue::Text(if pattern.is_match(&text) { text } else { example.to_owned() })
+        }
+        ValueSet::Count { minimum, maximum } => {
+            let is_few = random.percent(COUNT_PERCENT);
+            let count = if is_few { 1 + u64::try_from(random.below(4)).unwrap_or(0) } else { 0 };
+            PropertyValue::Count(u32::try_from(count.clamp(*minimum, *maximum)).unwrap_or(u32::MAX))
+        }
     }
-}
-
-/// Returns the `distinct_id` of the agent with a number, among the agents of a seed.
-fn id(seed: u64, number: u64) -> [u8; 16] {
-    let mut random = SplitMix64(seed.rotate_left(32) ^ number);
-    let mut id = [0; 16];
-    id[..8].copy_from_slice(&random.next().to_be_bytes());
-    id[8..].copy_from_slice(&random.next().to_be_bytes());
-    id[6] = id[6] & 0x0F | 0x40;
-    id[8] = id[8] & 0x3F | 0x80;
-    id
-}
-
-/// Returns the submission of an agent on a day.
-pub fn submission(seed: u64, number: u64, day: Day) -> Submission {
-    Submission { id: id(seed, number), day, start: start(seed, number) }
-}
-
-/// Returns the request body of an agent.
-pub fn body(seed: u64, number: u64) -> String {
-    let (start, id) = (start(seed, number), id(seed, number));
-    let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-    let id = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-");
-    let mode = if start.run_mode == "one-shot" { "RUN_MODE_ONE_SHOT" } else { "RUN_MODE_DAEMON" };
-    let body = json!({
-        "distinctId": id,
-        "start": {
-            "runMode": mode,
-            "version": start.version,
-            "joinType": start.join_type,
-            "helper": start.helper,
-            "helperVersion": start.helper_version,
-            "destinationsOther": start.destinations(UseCase::Other),
-            "destinationsDatabase": start.destinations(UseCase::Database),
-            "destinationsKubernetes": start.destinations(UseCase::Kubernetes),
-            "destinationsApplication": start.destinations(UseCase::Application),
-        },
-    });
-    body.to_string()
 }
 
 /// The load to put on a receiver.
@@ -185,12 +208,13 @@ impl Outcome {
 ///
 /// # Errors
 ///
-/// Returns an error if a connection cannot be opened or breaks.
+/// Returns an error if a connection cannot be opened or breaks, or if this program does not support the event's schema.
 pub async fn drive(plan: Plan, done: Arc<AtomicU64>) -> std::io::Result<Outcome> {
+    let agents = Agents::new(plan.seed).map_err(std::io::Error::other)?;
     let started = Instant::now();
     let mut senders = JoinSet::new();
     for sender in 0..plan.connections {
-        senders.spawn(send(plan, sender, started, Arc::clone(&done)));
+        senders.spawn(send(plan, agents, sender, started, Arc::clone(&done)));
     }
     let mut outcome = Outcome::default();
     while let Some(sent) = senders.join_next().await {
@@ -204,14 +228,20 @@ pub async fn drive(plan: Plan, done: Arc<AtomicU64>) -> std::io::Result<Outcome>
     Ok(outcome)
 }
 
-async fn send(plan: Plan, sender: u64, started: Instant, done: Arc<AtomicU64>) -> std::io::Result<Outcome> {
+async fn send(
+    plan: Plan,
+    agents: Agents,
+    sender: u64,
+    started: Instant,
+    done: Arc<AtomicU64>,
+) -> std::io::Result<Outcome> {
     let mut stream = TcpStream::connect(plan.address).await?;
     stream.set_nodelay(true)?;
     let mut outcome = Outcome::default();
     let mut buffer = vec![0; MAX_RESPONSE];
     let mut number = sender;
     while number < plan.events {
-        let body = body(plan.seed, number);
+        let body = agents.body(number);
         let request = format!(
             "POST {SUBMIT_PATH} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nConnect-Protocol-Version: 1\r\n\
              Content-Length: {}\r\n\r\n{body}",
@@ -274,22 +304,34 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_agents() {
-        assert_eq!(body(1, 7), body(1, 7));
-        assert_ne!(id(1, 7), id(2, 7));
-        assert_ne!(id(1, 7), id(1, 8));
+        let (one, same, other) = (Agents::new(1).unwrap(), Agents::new(1).unwrap(), Agents::new(2).unwrap());
+        assert_eq!(one.body(7), same.body(7));
+        assert_ne!(one.id(7), other.id(7));
+        assert_ne!(one.id(7), one.id(8));
     }
 
     #[test]
     fn simulated_events_are_valid() {
         let validator = crate::validation::EventValidator::new().unwrap();
+        let agents = Agents::new(3).unwrap();
         for number in 0..200 {
             let request: crate::wire::SubmitTbotEventRequest =
-                serde_json::from_str(&body(3, number)).unwrap();
+                serde_json::from_str(&agents.body(number)).unwrap();
             let bytes = buffa::Message::encode_to_vec(&request);
             let view =
                 <crate::wire::SubmitTbotEventRequestView<'_> as buffa::MessageView<'_>>::decode_view(&bytes);
             let validated = validator.validate(&view.unwrap(), std::time::UNIX_EPOCH).unwrap();
-            assert_eq!(validated, submission(3, number, Day(0)));
+            assert_eq!(validated, agents.submission(number, Day(0)));
+        }
+    }
+
+    #[test]
+    fn simulated_agents_use_the_values_of_every_property() {
+        let agents = Agents::new(4).unwrap();
+        let starts: Vec<Start> = (0..2000).map(|number| agents.start(number)).collect();
+        for (index, property) in agents.schema.properties.iter().enumerate() {
+            let values: std::collections::BTreeSet<_> = starts.iter().map(|start| &start.0[index]).collect();
+            assert!(values.len() > 1, "{}: {values:?}", property.name());
         }
     }
 }

@@ -8,6 +8,7 @@
 mod backend;
 mod clickhouse;
 mod maintenance;
+mod migrations;
 mod reopening;
 mod sqlite;
 mod url;

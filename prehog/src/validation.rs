@@ -1,26 +1,29 @@
 //! Validates a message and converts it to a start that can be stored, or to an error that names the invalid field. Pure:
-//! uses the event's own schema (`tbot::event::Rules`), does no I/O, and knows nothing about the sender.
+//! follows the event's own schema, does no I/O, and knows nothing about the sender.
 //!
-//! Events carry no version, only properties. An older agent may omit some: an absent optional property is `None`, an absent
-//! count is 0, and any other absent property makes the event invalid. A newer agent may send more: unknown fields are dropped
-//! unread; an unknown join method or helper becomes `other`; an unknown run mode or type of event makes the event invalid.
+//! Events carry no version, only properties. An older agent may omit some: an absent optional property and one that was added
+//! after the first version of the event are stored as absent, an absent count is 0, and any other absent property makes the
+//! event invalid. A newer agent may send more: unknown fields are dropped unread; an unknown value of a property becomes
+//! `other`, unless the property is an enum on the wire, which makes the event invalid like an unknown type of event.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use buffa::Enumeration as _;
-use tbot::event::{PropertySource, Rule, Rules, RulesError, ValueSet};
+use tbot::event::ValueSet;
 
 use crate::day::Day;
-use crate::start::{OTHER, Start, Submission};
-use crate::wire::{SubmitTbotEventRequestView, TbotStartEventView, start_event};
+use crate::property::Property;
+use crate::schema::{EventSchema, SchemaError};
+use crate::start::{OTHER, PropertyValue, Start, Submission};
+use crate::wire::{SubmitTbotEventRequestView, TbotStartEventView, WireValue, start_event, start_fields};
 
 /// The maximum difference between the timestamp of an event and the receiver's clock.
 pub const TIMESTAMP_TOLERANCE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The reasons for which an event is invalid, in addition to its properties: the fields of the envelope, and a body that is
 /// not a valid message.
-pub const ENVELOPE_REASONS: [&str; 4] = ["distinct_id", "timestamp", "event", "malformed"];
+pub const ENVELOPE_REASONS: [&str; 4] = ["distinct_id", "timestamp", "event", MALFORMED];
+
+const MALFORMED: &str = "malformed";
 
 /// An error that names the invalid field of an event. Contains no part of the event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,22 +37,37 @@ pub struct InvalidEvent {
     pub requirement: String,
 }
 
-/// Validates events against the version of the schema that is built into this program.
-#[derive(Clone, Debug)]
-pub struct EventValidator {
-    rules: Rules,
-    run_modes: BTreeMap<i32, String>,
+impl InvalidEvent {
+    /// Returns the error of a body that is not a valid message because of a field, or `body` if there is no such field.
+    pub(crate) fn malformed(field: &str, requirement: &str) -> Self {
+        Self::envelope(MALFORMED, field, requirement)
+    }
+
+    fn envelope(reason: &str, field: &str, requirement: &str) -> Self {
+        Self { reason: reason.to_owned(), field: field.to_owned(), requirement: requirement.to_owned() }
+    }
+
+    fn property(property: &Property, requirement: &str) -> Self {
+        Self {
+            reason: property.name().to_owned(),
+            field: format!("start.{}", property.rule.wire.name),
+            requirement: requirement.to_owned(),
+        }
+    }
+
+    fn out_of_bounds(property: &Property) -> Self {
+        let ValueSet::Count { minimum, maximum } = property.rule.values else {
+            return Self::property(property, "must not be a number");
+        };
+        let sum = if property.parts.is_empty() { "" } else { ", including the sum with the other counts" };
+        Self::property(property, &format!("must be from {minimum} to {maximum}{sum}"))
+    }
 }
 
-/// An error that occurs if this receiver does not support the event's schema.
-#[derive(Debug, thiserror::Error)]
-pub enum SchemaError {
-    /// The schema itself is invalid.
-    #[error(transparent)]
-    Rules(#[from] RulesError),
-    /// [`Start`] has no field for a property.
-    #[error("the property `{0}` of the event has no field in `Start`")]
-    UnknownProperty(String),
+/// Validates events against the version of the schema that is built into this program.
+#[derive(Clone, Copy, Debug)]
+pub struct EventValidator {
+    schema: &'static EventSchema,
 }
 
 impl EventValidator {
@@ -57,32 +75,19 @@ impl EventValidator {
     ///
     /// # Errors
     ///
-    /// Returns an error if the schema has a property for which [`Start`] has no field.
+    /// Returns an error if this receiver does not support the schema.
     pub fn new() -> Result<Self, SchemaError> {
-        let rules = Rules::embedded()?;
-        let mut run_modes = BTreeMap::new();
-        for rule in &rules.properties {
-            if !(1..=9).contains(&rule.wire.field) {
-                return Err(SchemaError::UnknownProperty(rule.name.clone()));
-            }
-            for (value, name) in rule.wire.values.iter().flatten() {
-                let mode = crate::wire::RunMode::from_proto_name(name)
-                    .ok_or_else(|| SchemaError::UnknownProperty(rule.name.clone()))?;
-                run_modes.insert(mode.to_i32(), value.clone());
-            }
-        }
-        Ok(Self { rules, run_modes })
+        Ok(Self { schema: EventSchema::embedded()? })
     }
 
-    /// Returns the rules of the schema.
-    pub fn rules(&self) -> &Rules {
-        &self.rules
+    /// Returns the schema that events are validated against.
+    pub fn schema(&self) -> &'static EventSchema {
+        self.schema
     }
 
     /// Returns every reason for which an event can be invalid, for the metrics.
     pub fn reasons(&self) -> Vec<String> {
-        let properties = self.rules.properties.iter().map(|rule| rule.name.clone());
-        ENVELOPE_REASONS.iter().map(|name| (*name).to_owned()).chain(properties).collect()
+        ENVELOPE_REASONS.into_iter().chain(self.schema.names()).map(str::to_owned).collect()
     }
 
     /// Validates a message that was received at `now`.
@@ -95,151 +100,103 @@ impl EventValidator {
         request: &SubmitTbotEventRequestView<'_>,
         now: SystemTime,
     ) -> Result<Submission, InvalidEvent> {
-        let id = uuid_v4(request.distinct_id)
-            .ok_or_else(|| invalid_envelope("distinct_id", "distinctId", "must be a hyphenated UUID v4"))?;
+        let id = uuid_v4(request.distinct_id).ok_or_else(|| {
+            InvalidEvent::envelope("distinct_id", "distinctId", "must be a hyphenated UUID v4")
+        })?;
         if let Some(timestamp) = request.timestamp.as_option()
             && !is_close(timestamp.seconds, timestamp.nanos, now)
         {
             let requirement = "must be absent, or within 24 hours of the current time";
-            return Err(invalid_envelope("timestamp", "timestamp", requirement));
+            return Err(InvalidEvent::envelope("timestamp", "timestamp", requirement));
         }
-        let Some(event) = start_event(request) else {
-            return Err(invalid_envelope(
-                "event",
-                "start",
-                "must be present; it is the only supported event",
-            ));
-        };
+        let event = start_event(request).ok_or_else(|| {
+            InvalidEvent::envelope("event", "start", "must be present; it is the only supported event")
+        })?;
         Ok(Submission { id, day: Day::of(now), start: self.start(event)? })
     }
 
     fn start(&self, event: &TbotStartEventView<'_>) -> Result<Start, InvalidEvent> {
-        let mut start = Start {
-            run_mode: String::new(),
-            version: String::new(),
-            join_type: String::new(),
-            helper: None,
-            helper_version: None,
-            destinations_configured: 0,
-            destinations_configured_database_access: 0,
-            destinations_configured_kubernetes_access: 0,
-            destinations_configured_application_access: 0,
-        };
-        for rule in &self.rules.properties {
-            match rule.wire.field {
-                1 => start.run_mode = self.run_mode(rule, event.run_mode.to_i32())?,
-                2 => start.version = string(rule, event.version)?.unwrap_or_default(),
-                3 => start.join_type = string(rule, event.join_type)?.unwrap_or_default(),
-                4 => start.helper = string(rule, event.helper)?,
-                5 => {
-                    let is_known = start.helper.as_deref().is_some_and(|helper| helper != OTHER);
-                    if is_known || !needs_known_companion(rule) {
-                        start.helper_version = string(rule, event.helper_version)?;
-                    }
-                }
-                6 => start.destinations_configured = self.total(rule, event)?,
-                7 => start.destinations_configured_database_access = count(rule, event, 7)?,
-                8 => start.destinations_configured_kubernetes_access = count(rule, event, 8)?,
-                9 => start.destinations_configured_application_access = count(rule, event, 9)?,
-                _ => return Err(invalid(rule, "is not supported")),
+        let fields = start_fields(event);
+        let properties = &self.schema.properties;
+        let mut values = Vec::with_capacity(properties.len());
+        for (property, field) in properties.iter().zip(&fields) {
+            let is_wanted = property.requires.is_none_or(|required| {
+                // A required property is declared first, so that its value is known.
+                properties[required].is_listed(&values[required])
+            });
+            values.push(match field {
+                _ if !is_wanted => property.default_value(),
+                WireValue::Enum(number) => enum_value(property, *number)?,
+                WireValue::String(string) => string_value(property, string)?,
+                WireValue::Count(number) => self.count_value(property, *number, &fields)?,
+            });
+        }
+        Ok(Start(values.into()))
+    }
+
+    /// Validates a count. A count that is sent without its parts is stored as the sum with these parts, and must be within its
+    /// bounds.
+    fn count_value(
+        &self,
+        property: &Property,
+        number: i32,
+        fields: &[WireValue<'_>],
+    ) -> Result<PropertyValue, InvalidEvent> {
+        let mut total = bounded(property, i64::from(number))?;
+        for part in &property.parts {
+            if let (Some(part), Some(WireValue::Count(number))) =
+                (self.schema.properties.get(*part), fields.get(*part))
+            {
+                total += bounded(part, i64::from(*number))?;
             }
         }
-        Ok(start)
-    }
-
-    fn run_mode(&self, rule: &Rule, number: i32) -> Result<String, InvalidEvent> {
-        self.run_modes.get(&number).cloned().ok_or_else(|| {
-            let names: Vec<&str> = rule.wire.values.iter().flatten().map(|(_, name)| name.as_str()).collect();
-            invalid(rule, &format!("must be one of {}", names.join(", ")))
-        })
-    }
-
-    /// Returns the sum of a count that is sent without its parts and of these parts. The sum must be within the bounds.
-    fn total(&self, rule: &Rule, event: &TbotStartEventView<'_>) -> Result<u32, InvalidEvent> {
-        let mut total = u64::from(count(rule, event, rule.wire.field)?);
-        for part in self.rules.properties.iter().filter(|part| rule.wire.minus.contains(&part.name)) {
-            total += u64::from(count(part, event, part.wire.field)?);
-        }
-        bounded(rule, total)
+        let total = u32::try_from(bounded(property, total)?);
+        total.map(PropertyValue::Count).map_err(|_| InvalidEvent::out_of_bounds(property))
     }
 }
 
-/// Validates a string against its closed set of values. Returns `None` if it is absent.
-fn string(rule: &Rule, value: &str) -> Result<Option<String>, InvalidEvent> {
-    if value.is_empty() {
-        return if rule.required { Err(invalid(rule, "must be present")) } else { Ok(None) };
+/// Validates the number of an enum on the wire: the position of the value in the set, from 1 on, or 0 if it is absent.
+fn enum_value(property: &Property, number: i32) -> Result<PropertyValue, InvalidEvent> {
+    if number == 0 && !property.is_always_sent() {
+        return Ok(PropertyValue::Absent);
     }
-    match &rule.values {
-        values if values.contains(value) => Ok(Some(value.to_owned())),
-        ValueSet::Enum(_) => Ok(Some(OTHER.to_owned())),
-        ValueSet::Pattern(pattern) => Err(invalid(rule, &format!("must match {}", pattern.as_str()))),
-        ValueSet::Count { .. } => Err(invalid(rule, "must be a number")),
-    }
-}
-
-fn count(rule: &Rule, event: &TbotStartEventView<'_>, field: u32) -> Result<u32, InvalidEvent> {
-    let number = match field {
-        6 => event.destinations_other,
-        7 => event.destinations_database,
-        8 => event.destinations_kubernetes,
-        _ => event.destinations_application,
+    let position = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
+    let value = match &property.rule.values {
+        ValueSet::Enum(values) => position.and_then(|position| values.get(position)),
+        ValueSet::Pattern(_) | ValueSet::Count { .. } => None,
     };
-    bounded(rule, u64::try_from(number).map_err(|_| out_of_bounds(rule))?)
+    value.map(|value| PropertyValue::Text(value.clone())).ok_or_else(|| {
+        let names: Vec<&str> =
+            property.rule.wire.values.iter().flatten().map(|(_, name)| name.as_str()).collect();
+        InvalidEvent::property(property, &format!("must be one of {}", names.join(", ")))
+    })
 }
 
-fn bounded(rule: &Rule, number: u64) -> Result<u32, InvalidEvent> {
-    match rule.values {
-        ValueSet::Count { minimum, maximum } if (minimum..=maximum).contains(&number) => {
-            u32::try_from(number).map_err(|_| out_of_bounds(rule))
+/// Validates a string against its closed set of values.
+fn string_value(property: &Property, string: &str) -> Result<PropertyValue, InvalidEvent> {
+    let text = |text: &str| Ok(PropertyValue::Text(text.to_owned()));
+    match &property.rule.values {
+        _ if string.is_empty() && property.is_always_sent() => {
+            Err(InvalidEvent::property(property, "must be present"))
         }
-        _ => Err(out_of_bounds(rule)),
+        _ if string.is_empty() => Ok(PropertyValue::Absent),
+        values if values.contains(string) => text(string),
+        ValueSet::Enum(_) => text(OTHER),
+        ValueSet::Pattern(pattern) => {
+            Err(InvalidEvent::property(property, &format!("must match {}", pattern.as_str())))
+        }
+        ValueSet::Count { .. } => Err(InvalidEvent::property(property, "must be a number")),
     }
 }
 
-fn out_of_bounds(rule: &Rule) -> InvalidEvent {
-    match (&rule.values, rule.wire.minus.is_empty()) {
-        (ValueSet::Count { minimum, maximum }, true) => {
-            invalid(rule, &format!("must be from {minimum} to {maximum}"))
+fn bounded(property: &Property, number: i64) -> Result<i64, InvalidEvent> {
+    match property.rule.values {
+        ValueSet::Count { minimum, maximum }
+            if u64::try_from(number).is_ok_and(|number| (minimum..=maximum).contains(&number)) =>
+        {
+            Ok(number)
         }
-        (ValueSet::Count { minimum, maximum }, false) => invalid(
-            rule,
-            &format!("must be from {minimum} to {maximum}, including the sum with the other counts"),
-        ),
-        _ => invalid(rule, "must be a number"),
-    }
-}
-
-/// Returns true if a property is used only together with a known value of another one.
-fn needs_known_companion(rule: &Rule) -> bool {
-    matches!(&rule.source, PropertySource::Env(source) if source.requires.is_some())
-}
-
-fn invalid(rule: &Rule, requirement: &str) -> InvalidEvent {
-    InvalidEvent {
-        reason: rule.name.clone(),
-        field: format!("start.{}", rule.wire.name),
-        requirement: requirement.to_owned(),
-    }
-}
-
-fn invalid_envelope(reason: &str, field: &str, requirement: &str) -> InvalidEvent {
-    InvalidEvent { reason: reason.to_owned(), field: field.to_owned(), requirement: requirement.to_owned() }
-}
-
-/// Finds the field because of which a JSON body could not be parsed.
-pub fn malformed_json(body: &[u8]) -> InvalidEvent {
-    let Ok(value) = serde_json::from_slice::<serde_json::Value>(body) else {
-        return invalid_envelope("malformed", "body", "must be a JSON object");
-    };
-    let mismatch = crate::wire::FIELDS
-        .iter()
-        .find(|(pointer, json_type)| value.pointer(pointer).is_some_and(|value| !json_type.accepts(value)));
-    match mismatch {
-        Some((pointer, json_type)) => {
-            let field = pointer.trim_start_matches('/').replace('/', ".");
-            invalid_envelope("malformed", &field, &format!("must be {}", json_type.description()))
-        }
-        None => invalid_envelope("malformed", "body", "must be a SubmitTbotEventRequest in Connect JSON"),
+        _ => Err(InvalidEvent::out_of_bounds(property)),
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use prehog::day::Day;
-use prehog::load::{Outcome, Plan, drive, submission};
+use prehog::load::{Agents, Outcome, Plan, drive};
 use prehog::report::WeekRange;
 use prehog::store::StoreUrl;
 
@@ -99,12 +99,13 @@ fn fill_store(store: &StoreUrl, plan: Plan) -> Result<()> {
     let weeks = WeekRange::last_complete(today);
     let days: Vec<Day> = weeks.days().collect();
     let mut writer = store.open().with_context(|| format!("cannot open {store}"))?;
+    let agents = Agents::new(plan.seed)?;
     let mut number = 0;
     for (day, index) in days.iter().zip(1..) {
         let end = plan.events * index / days.len() as u64;
         while number < end {
             let next = (number + BATCH_SIZE).min(end);
-            let batch: Vec<_> = (number..next).map(|number| submission(plan.seed, number, *day)).collect();
+            let batch: Vec<_> = (number..next).map(|number| agents.submission(number, *day)).collect();
             writer.append(&batch)?;
             number = next;
             print_progress(number, plan.events);

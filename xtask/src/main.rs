@@ -21,7 +21,7 @@ const USAGE: &str = "usage: cargo xtask <command>
 
   schema [--check]   generate schema/ from the Rust types
   docs [--check]     generate docs/telemetry.md and docs/configuration.md from the schemas
-  proto [--check]    generate the Rust code of the protobuf messages of prehog and of Teleport's APIs
+  proto [--check]    generate prehog's .proto file from the event, and Rust code from all .proto files
   load               send simulated events to a running prehog, or fill a store with sample data
   demo               run tbot and prehog against a development cluster and show what they do
   ci                 run all CI checks other than the tests

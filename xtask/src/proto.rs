@@ -1,5 +1,5 @@
-//! `cargo xtask proto`: Rust code of the messages that prehog speaks and of those of Teleport's APIs, from their `.proto`
-//! files.
+//! `cargo xtask proto`: prehog's `.proto` file, from the declarations of the event, and the Rust code of its messages and of
+//! those of Teleport's APIs, from their `.proto` files.
 //!
 //! Neither `protoc` nor `buf` is needed: protox compiles the files to descriptors, from which code is generated.
 
@@ -15,9 +15,14 @@ use crate::generated::GeneratedFile;
 
 /// Returns all generated files. Intermediate files are written to a temporary directory.
 pub(crate) fn generate() -> Result<Vec<GeneratedFile>> {
-    let mut files = generate_in_directory(prehog::OUTPUT, prehog::generate)?;
+    let proto = prehog::proto_file()?;
+    let mut files =
+        generate_in_directory(prehog::OUTPUT, |directory| prehog::generate(&proto.content, directory))?;
+    files.push(proto);
+    files.push(prehog::field_reader()?);
     files.extend(generate_in_directory(teleport::AGENT_OUTPUT, teleport::generate_for_agent)?);
     files.extend(generate_in_directory(teleport::CLUSTER_OUTPUT, teleport::generate_for_cluster)?);
+    files.sort_by(|left, right| left.path.cmp(&right.path));
     Ok(files)
 }
 
@@ -37,6 +42,5 @@ fn generate_in_directory(
             content,
         });
     }
-    files.sort_by(|left, right| left.path.cmp(&right.path));
     Ok(files)
 }

@@ -1,6 +1,7 @@
-//! The released versions of the event, frozen under `schema/released/`. A change of the event requires a new
-//! version.
+//! The released versions of the event, frozen under `schema/released/`. The content of an event changes only with its
+//! version, and the representation of a property on the wire never changes.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Context as _, Result, bail};
@@ -17,8 +18,9 @@ const EXPLANATORY: [&str; 6] =
 ///
 /// # Errors
 ///
-/// Returns an error if the file of an earlier version is missing, or if the current version is frozen with other content.
-/// Explanations may change after a release; what is collected may not.
+/// Returns an error if the file of an earlier version is missing, if the current version is frozen with other content, or if
+/// the event cannot be read by receivers of an earlier version. Explanations may change after a release; what is collected
+/// may not.
 pub(crate) fn freeze(event: &Value) -> Result<Option<GeneratedFile>> {
     let current = event["x-version"].as_u64().context("the event schema has no x-version")?;
     for version in 1..=current {
@@ -34,6 +36,13 @@ pub(crate) fn freeze(event: &Value) -> Result<Option<GeneratedFile>> {
         if frozen["x-version"] != version {
             bail!("{path} has the x-version {}, expected {version}", frozen["x-version"]);
         }
+        let conflicts = wire_conflicts(&frozen, event);
+        if !conflicts.is_empty() {
+            bail!(
+                "the event is not compatible with its released version {version} ({path}): {}",
+                conflicts.join("; ")
+            );
+        }
         if version == current && without_explanations(&frozen) != without_explanations(event) {
             bail!(
                 "the event differs from its released version {version} ({path}): increment EVENT_VERSION in \
@@ -46,6 +55,44 @@ pub(crate) fn freeze(event: &Value) -> Result<Option<GeneratedFile>> {
 
 fn path(version: u64) -> String {
     format!("schema/released/tbot.start.v{version}.schema.json")
+}
+
+/// Returns what receivers of a released version of the event would misread: a property with another representation on the
+/// wire, a field of a removed property that another property uses, or an enum whose values have other numbers.
+fn wire_conflicts(released: &Value, event: &Value) -> Vec<String> {
+    let properties = |schema: &Value| schema["properties"].as_object().cloned().unwrap_or_default();
+    let current = properties(event);
+    let fields: BTreeMap<u64, &String> = current
+        .iter()
+        .filter_map(|(name, property)| Some((property["x-wire"]["field"].as_u64()?, name)))
+        .collect();
+    let mut conflicts = Vec::new();
+    for (name, before) in properties(released) {
+        if let Some(now) = current.get(&name) {
+            let (wire_before, wire_now) = (&before["x-wire"], &now["x-wire"]);
+            let is_kept = ["field", "name", "minus"].into_iter().all(|key| wire_before[key] == wire_now[key]);
+            let names = wire_before["values"].as_object();
+            let are_names_kept =
+                names.into_iter().flatten().all(|(value, name)| wire_now["values"][value] == *name);
+            if !is_kept || !are_names_kept {
+                conflicts.push(format!("the x-wire of `{name}` changed"));
+            }
+            if names.is_some() && !enum_values(event, now).starts_with(&enum_values(released, &before)) {
+                conflicts.push(format!(
+                    "new values of `{name}` must come last, because their order gives their number"
+                ));
+            }
+        } else if let Some(other) = before["x-wire"]["field"].as_u64().and_then(|field| fields.get(&field)) {
+            conflicts.push(format!("`{other}` has the wire field of `{name}`, which was removed"));
+        }
+    }
+    conflicts
+}
+
+fn enum_values(schema: &Value, property: &Value) -> Vec<Value> {
+    let reference = property["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
+    let definition = reference.and_then(|pointer| schema.pointer(pointer)).unwrap_or(property);
+    definition["enum"].as_array().cloned().unwrap_or_default()
 }
 
 fn without_explanations(schema: &Value) -> Value {
@@ -73,5 +120,34 @@ mod tests {
         let mut extended = released.clone();
         extended["properties"]["a"]["enum"] = json!(["b", "c"]);
         assert_ne!(without_explanations(&released), without_explanations(&extended));
+    }
+    #[test]
+    fn the_wire_stays_compatible_with_released_versions() {
+        let released = json!({ "properties": {
+            "a": { "enum": ["x", "y"], "x-wire": { "field": 1, "name": "a", "values": { "x": "X", "y": "Y" } } },
+            "b": { "x-wire": { "field": 2, "name": "b" } },
+        } });
+        let conflicts = |change: &dyn Fn(&mut Value)| {
+            let mut event = released.clone();
+            change(&mut event["properties"]);
+            wire_conflicts(&released, &event).len()
+        };
+        let compatible: [&dyn Fn(&mut Value); 3] = [
+            &|event| event["c"] = json!({ "x-wire": { "field": 3, "name": "c" } }),
+            &|event| event["a"]["enum"] = json!(["x", "y", "z"]),
+            &|event| drop(event.as_object_mut().unwrap().remove("b")),
+        ];
+        let incompatible: [&dyn Fn(&mut Value); 5] = [
+            &|event| event["b"]["x-wire"]["field"] = json!(3),
+            &|event| event["b"]["x-wire"]["minus"] = json!(["a"]),
+            &|event| event["a"]["x-wire"]["values"]["x"] = json!("Z"),
+            &|event| event["a"]["enum"] = json!(["x", "z", "y"]),
+            &|event| {
+                event.as_object_mut().unwrap().remove("b");
+                event["c"] = json!({ "x-wire": { "field": 2, "name": "c" } });
+            },
+        ];
+        assert!(compatible.iter().all(|change| conflicts(change) == 0));
+        assert!(incompatible.iter().all(|change| conflicts(change) == 1));
     }
 }

@@ -1,6 +1,6 @@
 //! A report as CSV. Each row has a table, a value, its number of starts, and a note if the number is incomplete. Pure.
 
-use super::model::{Report, Row, Table};
+use super::model::{Report, Row};
 
 const HEADER: &str = "table,value,starts,note\n";
 
@@ -18,7 +18,8 @@ pub(super) fn csv(report: &Report) -> String {
             row(name, &count.from.to_string(), count.starts, note);
         }
     }
-    for (name, table) in tables(report) {
+    let tables = report.tables.iter().map(|table| (table.name.as_str(), &table.table));
+    for (name, table) in tables.chain([("combination", &report.combinations)]) {
         table.rows.iter().for_each(|value| row(name, &value.value, Some(value.starts), note(value)));
         if table.hidden > 0 {
             row(name, "(hidden)", Some(table.hidden), &hidden);
@@ -26,18 +27,6 @@ pub(super) fn csv(report: &Report) -> String {
     }
     report.use_cases.iter().for_each(|value| row("use_case", &value.value, Some(value.starts), note(value)));
     csv
-}
-
-/// Returns the tables of a report and their names.
-fn tables(report: &Report) -> [(&'static str, &Table); 6] {
-    [
-        ("run_mode", &report.run_modes),
-        ("version", &report.versions),
-        ("join_type", &report.join_types),
-        ("helper", &report.helpers),
-        ("helper_version", &report.helper_versions),
-        ("combination", &report.combinations),
-    ]
 }
 
 fn note(row: &Row) -> &'static str {

@@ -2,57 +2,23 @@
 //! table below each chart. Pure.
 
 use super::chart::{bars, columns, escape, number};
-use super::model::{Count, Report, Row, Table};
+use super::model::{Count, FacetTable, Report, Row, Table};
 
 const STYLE: &str = include_str!("style.css");
 
 pub(super) fn page(report: &Report) -> String {
-    let fewer = format!("fewer than {} starts", report.min_group);
-    let sections = [
-        days(report),
-        use_cases(report),
-        table(
-            report,
-            "combinations",
-            "Combinations of use cases",
-            "Use cases that one start serves together. “other” is anything else, such as SSH; “none” means no destinations.",
-            &report.combinations,
-            &fewer,
-        ),
-        table(
-            report,
-            "run-modes",
-            "Run modes",
-            "Whether agents exit after one run (one-shot) or keep running (continuous).",
-            &report.run_modes,
-            &fewer,
-        ),
-        table(report, "versions", "Versions", "Versions of tbot in use.", &report.versions, &fewer),
-        table(
-            report,
-            "join-methods",
-            "Join methods",
-            "How agents authenticate when they join a cluster.",
-            &report.join_types,
-            &fewer,
-        ),
-        table(
-            report,
-            "helpers",
-            "Helpers",
-            "Programs that start tbot on behalf of a user, such as a GitHub action; “none” if no helper is reported.",
-            &report.helpers,
-            &fewer,
-        ),
-        table(
-            report,
-            "helper-versions",
-            "Helper versions",
-            "Each helper with its version, if one is reported.",
-            &report.helper_versions,
-            &fewer,
-        ),
-    ];
+    let combinations = table(
+        report,
+        "combinations",
+        "Combinations of use cases",
+        "Use cases that one start serves together. “other” is anything else, such as SSH; “none” means no destinations.",
+        &report.combinations,
+    );
+    let facets = report.tables.iter().map(|FacetTable { key, description, table: numbers, .. }| {
+        table(report, &key.replace('_', "-"), &title(key), description, numbers)
+    });
+    let sections: String =
+        [days(report), use_cases(report), combinations].into_iter().chain(facets).collect();
     let notes: String = report.notes.iter().map(|note| format!("<li>{}</li>", escape(note))).collect();
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -80,15 +46,32 @@ pub(super) fn page(report: &Report) -> String {
         } else {
             String::new()
         },
-        sections = sections.concat(),
     )
+}
+
+/// Converts a name in snake case to a title.
+fn title(name: &str) -> String {
+    let words = name.replace('_', " ");
+    let mut letters = words.chars();
+    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
+}
+
+/// Renders text in Markdown, of which only code in backticks is supported.
+fn inline(markdown: &str) -> String {
+    let parts = markdown.split('`').enumerate();
+    parts
+        .map(|(index, part)| match index % 2 {
+            0 => escape(part),
+            _ => format!("<code>{}</code>", escape(part)),
+        })
+        .collect()
 }
 
 fn section(id: &str, title: &str, lead: &str, inner: &str) -> String {
     format!(
         "<section aria-labelledby=\"{id}\">\n<h2 id=\"{id}\">{}</h2>\n<p>{}</p>\n{inner}</section>\n",
         escape(title),
-        escape(lead),
+        inline(lead),
     )
 }
 
@@ -131,11 +114,11 @@ fn days(report: &Report) -> String {
     section("days", "Starts per day", "A grey mark on the baseline is a day whose number is hidden.", &inner)
 }
 
-fn table(report: &Report, id: &str, title: &str, lead: &str, table: &Table, fewer: &str) -> String {
+fn table(report: &Report, id: &str, title: &str, lead: &str, table: &Table) -> String {
     let mut rows: Vec<Vec<String>> = table.rows.iter().map(|row| cells(row, report.starts)).collect();
     if table.hidden > 0 {
         rows.push(vec![
-            format!("hidden ({fewer} in a week, or hidden with such a group)"),
+            format!("hidden (fewer than {} starts in a week, or hidden with such a group)", report.min_group),
             number(table.hidden),
             share(table.hidden, report.starts, false),
         ]);

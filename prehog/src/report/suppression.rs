@@ -3,8 +3,8 @@
 //! Every week is a set of tables, each of which divides the same starts: by day, by run mode, by version and so on. In each
 //! table, values with fewer starts than the minimum are hidden. So that they cannot be computed by subtracting the shown
 //! values from the total, the hidden starts of a table must reach the minimum together; otherwise, the smallest shown values
-//! are hidden as well until they do. A week with fewer starts than the minimum is hidden altogether. The versions of a helper
-//! divide the starts of that helper in the same way.
+//! are hidden as well until they do. A week with fewer starts than the minimum is hidden altogether. A property that requires
+//! another one, such as the version of a helper, divides the starts of each of its values in the same way.
 //!
 //! A report over any range of weeks is computed from these tables alone, and a complete week does not change. So comparing
 //! reports over different ranges reveals only what the tables of the single weeks show.
@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 
 use crate::day::{Day, Week};
-use crate::start::{Facet, HELPER_VERSION_SEPARATOR};
+use crate::facet::{Facet, FacetId, FacetValue, PAIR_SEPARATOR};
 use crate::store::{Tally, WeekTally};
 
 /// The counts that may be shown.
@@ -27,7 +27,7 @@ pub(super) struct PublishedTally {
 pub(super) struct PublishedWeek {
     pub(super) total: u64,
     pub(super) days: PublishedTable<Day>,
-    pub(super) facets: BTreeMap<Facet, PublishedTable<String>>,
+    pub(super) facets: BTreeMap<FacetId, PublishedTable<String>>,
 }
 
 /// The counts of a table that may be shown.
@@ -56,41 +56,41 @@ impl<K: Ord + Clone> PublishedTable<K> {
 }
 
 /// Hides the weeks, and the values in each week, that have fewer than `floor` starts.
-pub(super) fn hide_small_groups(tally: &Tally, floor: u64) -> PublishedTally {
+pub(super) fn hide_small_groups(tally: &Tally, facets: &[Facet], floor: u64) -> PublishedTally {
     let large = tally.weeks.iter().filter(|(_, week)| week.total() >= floor);
-    PublishedTally { weeks: large.map(|(week, tally)| (*week, publish_week(tally, floor))).collect() }
+    PublishedTally { weeks: large.map(|(week, tally)| (*week, publish_week(tally, facets, floor))).collect() }
 }
 
-fn publish_week(tally: &WeekTally, floor: u64) -> PublishedWeek {
+fn publish_week(tally: &WeekTally, facets: &[Facet], floor: u64) -> PublishedWeek {
     let total = tally.total();
     let empty = BTreeMap::new();
-    let values = |facet| tally.facets.get(&facet).unwrap_or(&empty);
-    let mut facets: BTreeMap<Facet, PublishedTable<String>> = Facet::ALL
-        .into_iter()
-        .filter(|facet| *facet != Facet::HelperVersion)
-        .map(|facet| (facet, PublishedTable::new(total, values(facet), floor)))
-        .collect();
-    let versions = facets
-        .get(&Facet::Helper)
-        .map(|helpers| publish_helper_versions(helpers, values(Facet::HelperVersion), floor));
-    if let Some(versions) = versions {
-        facets.insert(Facet::HelperVersion, versions);
+    let mut published: BTreeMap<FacetId, PublishedTable<String>> = BTreeMap::new();
+    for (index, facet) in facets.iter().enumerate() {
+        let values = tally.facets.get(&FacetId(index)).unwrap_or(&empty);
+        let required = match &facet.value {
+            FacetValue::Pair { required_facet, .. } => published.get(required_facet),
+            FacetValue::Text(_) | FacetValue::Range(_) | FacetValue::UseCases(_) => None,
+        };
+        let table = match required {
+            Some(required) => publish_pairs(required, values, floor),
+            None => PublishedTable::new(total, values, floor),
+        };
+        published.insert(FacetId(index), table);
     }
-    PublishedWeek { total, days: PublishedTable::new(total, &tally.days, floor), facets }
+    PublishedWeek { total, days: PublishedTable::new(total, &tally.days, floor), facets: published }
 }
 
-/// Publishes the versions of the helpers that are shown.
-fn publish_helper_versions(
-    helpers: &PublishedTable<String>,
-    versions: &BTreeMap<String, u64>,
+/// Publishes the pairs whose first value is shown in the table `required`.
+fn publish_pairs(
+    required: &PublishedTable<String>,
+    pairs: &BTreeMap<String, u64>,
     floor: u64,
 ) -> PublishedTable<String> {
-    let mut all = PublishedTable { shown: BTreeMap::new(), hidden: helpers.hidden };
-    for (helper, starts) in &helpers.shown {
-        let of_helper =
-            versions.iter().filter(|(value, _)| value.split(HELPER_VERSION_SEPARATOR).next() == Some(helper));
-        let of_helper = of_helper.map(|(value, starts)| (value.clone(), *starts)).collect();
-        let table = PublishedTable::new(*starts, &of_helper, floor);
+    let mut all = PublishedTable { shown: BTreeMap::new(), hidden: required.hidden };
+    for (first, starts) in &required.shown {
+        let same_first = pairs.iter().filter(|(pair, _)| pair.split(PAIR_SEPARATOR).next() == Some(first));
+        let same_first = same_first.map(|(pair, starts)| (pair.clone(), *starts)).collect();
+        let table = PublishedTable::new(*starts, &same_first, floor);
         all.hidden += table.hidden;
         all.shown.extend(table.shown);
     }
@@ -169,17 +169,17 @@ mod tests {
             let day = week.first_day();
             tally.weeks.insert(week, WeekTally { days: [(day, starts)].into(), facets: BTreeMap::new() });
         }
-        let published = hide_small_groups(&tally, 10);
+        let published = hide_small_groups(&tally, &[], 10);
         assert_eq!(published.weeks.keys().collect::<Vec<_>>(), [&Week(11)]);
     }
 
     #[test]
-    fn the_versions_of_a_helper_divide_its_starts() {
-        let helpers =
+    fn pairs_divide_the_starts_of_their_first_value() {
+        let required =
             PublishedTable { shown: [("x".to_owned(), 30), ("none".to_owned(), 50)].into(), hidden: 12 };
         let values = [("x v1".to_owned(), 28), ("y v1".to_owned(), 12), ("none".to_owned(), 50)].into();
-        let table = publish_helper_versions(&helpers, &values, 10);
-        // `x v1` is hidden because the other versions of `x` have only 2 starts. `y` is already hidden as a helper.
+        let table = publish_pairs(&required, &values, 10);
+        // `x v1` is hidden because the other versions of `x` have only 2 starts. `y` is already hidden.
         assert_eq!(table.shown, [("none".to_owned(), 50)].into());
         assert_eq!(table.hidden, 12 + 30);
     }

@@ -1,9 +1,11 @@
-//! The interface that every store implements. Depends on `start` and `day`.
+//! The interface that every store implements. Depends on `start`, `schema` and `day`.
 
 use std::collections::BTreeMap;
 
 use crate::day::{Day, Week};
-use crate::start::{Facet, Start, Submission};
+use crate::facet::FacetId;
+use crate::schema::{ParseStartError, SchemaError};
+use crate::start::{Start, Submission};
 
 /// For how many days after the day of its arrival a `distinct_id` is kept.
 pub const ID_RETENTION_DAYS: i32 = 1;
@@ -80,6 +82,9 @@ pub type Sink<'a> = dyn FnMut(Day, &Start, u64) -> std::io::Result<()> + 'a;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
+    /// This program does not support the event's schema.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
     /// SQLite failed.
     #[error("the SQLite store failed: {0}")]
     Sqlite(#[from] rusqlite::Error),
@@ -107,6 +112,12 @@ pub enum StoreError {
     Export(#[from] std::io::Error),
 }
 
+impl From<ParseStartError> for StoreError {
+    fn from(error: ParseStartError) -> Self {
+        Self::UnexpectedData(error.to_string())
+    }
+}
+
 /// The numbers of starts in some weeks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -120,7 +131,7 @@ pub struct WeekTally {
     /// Starts per day; only days that have any.
     pub days: BTreeMap<Day, u64>,
     /// Starts per value of each facet; only values that have at least the tally's floor of starts.
-    pub facets: BTreeMap<Facet, BTreeMap<String, u64>>,
+    pub facets: BTreeMap<FacetId, BTreeMap<String, u64>>,
 }
 
 impl WeekTally {

@@ -9,22 +9,32 @@
 mod http;
 mod sql;
 
+use std::collections::BTreeMap;
 use std::io::BufRead as _;
 
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::backend::{ID_RETENTION_DAYS, Sink, Store, StoreError, Tally};
+use super::migrations;
 use crate::day::{Day, Week};
-use crate::start::{Facet, Start, Submission};
+use crate::facet::FacetId;
+use crate::schema::EventSchema;
+use crate::start::{PropertyValue, Submission};
 use http::Http;
+use sql::Sql;
 
-/// The migrations, in order. All of them run on every start, so each statement must be repeatable.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/clickhouse/0001-starts.sql")];
+/// The table of submissions of the last days.
+const RECENT: &str = "recent";
+/// The table of counted starts.
+const STARTS: &str = "starts";
 
 /// A server and a database in it.
 pub struct ClickHouse {
+    schema: &'static EventSchema,
     http: Http,
+    sql: Sql,
+    /// The columns of `recent` to which the properties are written, in the order of the properties.
+    recent_columns: Vec<String>,
 }
 
 impl ClickHouse {
@@ -34,12 +44,15 @@ impl ClickHouse {
     ///
     /// Returns an error if the server does not respond or rejects a statement.
     pub fn open(url: &url::Url) -> Result<Self, StoreError> {
+        let schema = EventSchema::embedded()?;
         let http = Http::new(url);
         http.create_database()?;
-        for statement in MIGRATIONS.iter().flat_map(|migration| migration.split(';')) {
-            http.run(statement)?;
+        for migration in migrations::CLICKHOUSE {
+            migrate(&http, migration)?;
         }
-        Ok(Self { http })
+        let columns = columns(&http)?;
+        let sql = Sql::new(schema, &writable_columns(schema, &columns, STARTS));
+        Ok(Self { schema, http, sql, recent_columns: writable_columns(schema, &columns, RECENT) })
     }
 
     /// Returns the last day that is folded, or 1970-01-01 if there is none.
@@ -54,23 +67,21 @@ impl Store for ClickHouse {
     fn append(&mut self, batch: &[Submission]) -> Result<(), StoreError> {
         let mut rows = String::with_capacity(batch.len() * 320);
         for Submission { id, day, start } in batch {
-            let row = json!({
-                "day": day,
-                "id": hex(id),
-                "run_mode": start.run_mode,
-                "version": start.version,
-                "join_type": start.join_type,
-                "helper": start.helper.as_deref().unwrap_or_default(),
-                "helper_version": start.helper_version.as_deref().unwrap_or_default(),
-                "destinations": start.destinations_configured,
-                "destinations_database": start.destinations_configured_database_access,
-                "destinations_kubernetes": start.destinations_configured_kubernetes_access,
-                "destinations_application": start.destinations_configured_application_access,
-            });
-            rows += &row.to_string();
+            let mut row = Map::with_capacity(self.recent_columns.len() + 2);
+            row.insert("day".to_owned(), day.to_string().into());
+            row.insert("id".to_owned(), hex(id).into());
+            for (column, value) in self.recent_columns.iter().zip(&start.0) {
+                let value = match value {
+                    PropertyValue::Count(count) => Value::from(*count),
+                    // An absent value is stored as an empty string.
+                    text => Value::from(text.as_str()),
+                };
+                row.insert(column.clone(), value);
+            }
+            rows += &Value::Object(row).to_string();
             rows.push('\n');
         }
-        self.http.insert("recent", rows)
+        self.http.insert(RECENT, rows)
     }
 
     /// Does nothing: `forget_ids` folds complete days.
@@ -79,40 +90,43 @@ impl Store for ClickHouse {
     }
 
     fn tally(&mut self, first: Week, last: Week, floor: u64) -> Result<Tally, StoreError> {
-        let all = sql::all_starts(first.first_day(), last.last_day(), self.last_folded_day()?);
+        let all = self.sql.all_starts(first.first_day(), last.last_day(), self.last_folded_day()?);
         let mut tally = Tally::default();
         for row in self.http.rows::<Map<String, Value>>(&sql::by_day(&all))? {
             let day = day_of(&row, "day")?;
             tally.weeks.entry(day.week()).or_default().days.insert(day, number(&row, "total")?);
         }
-        for facet in Facet::ALL {
-            for row in self.http.rows::<Map<String, Value>>(&sql::by_facet(&all, facet, floor))? {
+        for (index, facet) in self.schema.facets.iter().enumerate() {
+            for row in self.http.rows::<Map<String, Value>>(&self.sql.by_facet(&all, facet, floor))? {
                 let week = tally.weeks.entry(day_of(&row, "week")?.week()).or_default();
                 let value = row.get("value").and_then(Value::as_str).ok_or_else(|| malformed("value"))?;
-                week.facets.entry(facet).or_default().insert(value.to_owned(), number(&row, "total")?);
+                week.facets
+                    .entry(FacetId(index))
+                    .or_default()
+                    .insert(value.to_owned(), number(&row, "total")?);
             }
         }
         Ok(tally)
     }
 
     fn export(&mut self, first: Day, last: Day, sink: &mut Sink<'_>) -> Result<(), StoreError> {
-        let all = sql::all_starts(first, last, self.last_folded_day()?);
-        for line in self.http.query(&sql::by_start(&all))?.lines() {
+        let all = self.sql.all_starts(first, last, self.last_folded_day()?);
+        for line in self.http.query(&self.sql.by_start(&all))?.lines() {
             let line = line.map_err(|error| StoreError::Unreachable(error.to_string()))?;
             let row: Map<String, Value> = serde_json::from_str(&line).map_err(|_| malformed("starts"))?;
-            let start = StartRow::deserialize(Value::Object(row.clone())).map_err(|_| malformed("starts"))?;
-            sink(day_of(&row, "day")?, &start.into(), number(&row, "total")?)?;
+            let start = self.schema.start_from_named(&row)?;
+            sink(day_of(&row, "day")?, &start, number(&row, "total")?)?;
         }
         Ok(())
     }
 
     fn remove_before(&mut self, first: Day) -> Result<u64, StoreError> {
-        let all = sql::all_starts(Day(0), first.plus(-1), self.last_folded_day()?);
+        let all = self.sql.all_starts(Day(0), first.plus(-1), self.last_folded_day()?);
         let mut removed = 0;
         for row in self.http.rows::<Map<String, Value>>(&sql::by_day(&all))? {
             removed += number(&row, "total")?;
         }
-        for table in ["starts", "recent"] {
+        for table in [STARTS, RECENT] {
             let days = format!("SELECT DISTINCT day FROM {table} WHERE day < toDate('{first}')");
             for row in self.http.rows::<Map<String, Value>>(&days)? {
                 self.http.run(&sql::drop_day(table, day_of(&row, "day")?))?;
@@ -127,12 +141,12 @@ impl Store for ClickHouse {
         let rows: Vec<Map<String, Value>> = self.http.rows(&days)?;
         let days: Vec<Day> = rows.iter().map(|row| day_of(row, "day")).collect::<Result<_, _>>()?;
         for day in days.iter().filter(|day| **day > last_folded) {
-            self.http.run(&sql::fold(*day))?;
+            self.http.run(&self.sql.fold(*day))?;
             self.http.run(&format!("INSERT INTO folded SELECT toDate('{day}') AS day"))?;
         }
         // Only after folding, which compares the ids of a day with those of the day before.
         for day in days.iter().filter(|day| **day < today.plus(-ID_RETENTION_DAYS)) {
-            self.http.run(&sql::drop_day("recent", *day))?;
+            self.http.run(&sql::drop_day(RECENT, *day))?;
         }
         Ok(())
     }
@@ -142,35 +156,52 @@ impl Store for ClickHouse {
     }
 }
 
-/// A start, with the names of the columns.
-#[derive(Deserialize)]
-struct StartRow {
-    run_mode: String,
-    version: String,
-    join_type: String,
-    helper: String,
-    helper_version: String,
-    destinations: u32,
-    destinations_database: u32,
-    destinations_kubernetes: u32,
-    destinations_application: u32,
-}
+/// The columns of the tables: by table and name, the column that the name is an alias of, if any.
+type Columns = BTreeMap<(String, String), Option<String>>;
 
-impl From<StartRow> for Start {
-    fn from(row: StartRow) -> Self {
-        let non_empty = |string: String| (!string.is_empty()).then_some(string);
-        Self {
-            run_mode: row.run_mode,
-            version: row.version,
-            join_type: row.join_type,
-            helper: non_empty(row.helper),
-            helper_version: non_empty(row.helper_version),
-            destinations_configured: row.destinations,
-            destinations_configured_database_access: row.destinations_database,
-            destinations_configured_kubernetes_access: row.destinations_kubernetes,
-            destinations_configured_application_access: row.destinations_application,
+/// Runs the statements of a migration. All migrations run on every start: a statement that creates a table is repeatable, and
+/// one that adds a column is skipped if the table already has it, because not all versions know `ADD COLUMN IF NOT EXISTS`.
+fn migrate(http: &Http, migration: &str) -> Result<(), StoreError> {
+    let existing = columns(http)?;
+    for statement in migration.split(';') {
+        let lines = statement.lines().filter(|line| !line.trim_start().starts_with("--"));
+        let words: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
+        let is_applied = match words.as_slice() {
+            [] => true,
+            ["ALTER", "TABLE", table, "ADD", "COLUMN", column, ..] => {
+                existing.contains_key(&((*table).to_owned(), (*column).to_owned()))
+            }
+            _ => false,
+        };
+        if !is_applied {
+            http.run(statement)?;
         }
     }
+    Ok(())
+}
+
+fn columns(http: &Http) -> Result<Columns, StoreError> {
+    let rows: Vec<Map<String, Value>> = http.rows(
+        "SELECT table, name, default_kind, default_expression FROM system.columns WHERE database = currentDatabase()",
+    )?;
+    let parse = |row: &Map<String, Value>| {
+        let text = |name: &str| {
+            row.get(name).and_then(Value::as_str).map(str::to_owned).ok_or_else(|| malformed(name))
+        };
+        let is_alias = text("default_kind")? == "ALIAS";
+        let alias_of = if is_alias { Some(text("default_expression")?) } else { None };
+        Ok(((text("table")?, text("name")?), alias_of))
+    };
+    rows.iter().map(parse).collect()
+}
+
+/// Returns the columns of a table to which the properties are written: an alias can only be read.
+fn writable_columns(schema: &EventSchema, columns: &Columns, table: &str) -> Vec<String> {
+    let column = |name: &str| {
+        let alias_of = columns.get(&(table.to_owned(), name.to_owned())).cloned().flatten();
+        alias_of.unwrap_or_else(|| name.to_owned())
+    };
+    schema.names().into_iter().map(column).collect()
 }
 
 /// Reads a number. ClickHouse writes 64-bit numbers as strings.

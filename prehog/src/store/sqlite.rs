@@ -10,20 +10,20 @@ mod connection;
 mod fold;
 mod ids;
 mod inbox;
+mod starts;
+mod tallies;
 
 use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::backend::{FOLD_BATCH, Sink, Store, StoreError, Tally};
+use super::migrations;
 use crate::day::{Day, Week};
-use crate::start::{Facet, Start, Submission};
-use connection::{connect, count_from_sql, count_to_sql, migrate, truncate_log};
+use crate::schema::EventSchema;
+use crate::start::Submission;
+use connection::{connect, count_from_sql, migrate, truncate_log};
 use inbox::Inbox;
-
-/// The migrations, in order. `user_version` in the file is the number of those that are applied.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("migrations/sqlite/0001-starts.sql"), include_str!("migrations/sqlite/0002-inbox.sql")];
 
 /// Appended to the name of the file for the name of the inbox.
 const INBOX_SUFFIX: &str = ".inbox";
@@ -34,6 +34,7 @@ const INBOX_LIMIT: i64 = 4 * FOLD_BATCH as i64;
 
 /// An open file and its inbox.
 pub struct Sqlite {
+    schema: &'static EventSchema,
     connection: Connection,
     inbox: Inbox,
     /// How many submissions the current epoch of the inbox had after the last write.
@@ -49,12 +50,14 @@ impl Sqlite {
     ///
     /// Returns an error if the file cannot be opened or migrated, or was written by a newer version of this program.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let schema = EventSchema::embedded()?;
         let mut connection = connect(path)?;
-        migrate(&mut connection, &MIGRATIONS)?;
+        // Starts that were counted before a facet existed have a value in that facet, too.
+        migrate(&mut connection, &migrations::SQLITE, |connection| tallies::rebuild(connection, schema))?;
         let mut inbox_path = path.as_os_str().to_owned();
         inbox_path.push(INBOX_SUFFIX);
-        let inbox = Inbox::open(Path::new(&inbox_path), last_folded_epoch(&connection)?)?;
-        Ok(Self { connection, inbox, inbox_len: 0, repeated: 0 })
+        let inbox = Inbox::open(schema, Path::new(&inbox_path), last_folded_epoch(&connection)?)?;
+        Ok(Self { schema, connection, inbox, inbox_len: 0, repeated: 0 })
     }
 
     /// Counts everything that is in the inbox.
@@ -66,7 +69,7 @@ impl Sqlite {
             let last_folded = last_folded_epoch(&transaction)?;
             let Some(closed) = self.inbox.close(last_folded)? else { break };
             if closed.epoch > last_folded {
-                let repeated = fold::fold(&transaction, self.inbox.read(closed)?)?;
+                let repeated = fold::fold(&transaction, self.schema, self.inbox.read(closed)?)?;
                 transaction.execute("UPDATE folded SET epoch = ?1", params![closed.epoch])?;
                 transaction.commit()?;
                 self.repeated += repeated;
@@ -103,56 +106,14 @@ impl Store for Sqlite {
 
     fn tally(&mut self, first: Week, last: Week, floor: u64) -> Result<Tally, StoreError> {
         self.fold_all()?;
-        // Both queries see the same snapshot.
+        // All queries see the same snapshot.
         let transaction = self.connection.transaction()?;
-        let mut tally = Tally::default();
-        let (first, last) = (first.first_day().0, last.last_day().0);
-        let mut days = transaction.prepare_cached(
-            "SELECT day, SUM(starts) FROM tallies WHERE day BETWEEN ?1 AND ?2 AND facet = 'run_mode' GROUP BY day",
-        )?;
-        let mut rows = days.query(params![first, last])?;
-        while let Some(row) = rows.next()? {
-            let day = Day(row.get(0)?);
-            tally.weeks.entry(day.week()).or_default().days.insert(day, count_from_sql(row.get(1)?));
-        }
-        let mut values = transaction.prepare_cached(
-            "SELECT (day + 3) / 7, facet, value, SUM(starts) AS total FROM tallies WHERE day BETWEEN ?1 AND ?2
-             GROUP BY 1, 2, 3 HAVING total >= ?3",
-        )?;
-        let mut rows = values.query(params![first, last, count_to_sql(floor)])?;
-        while let Some(row) = rows.next()? {
-            let name: String = row.get(1)?;
-            let facet = Facet::from_name(&name).ok_or(StoreError::UnexpectedData(name))?;
-            let week = tally.weeks.entry(Week(row.get(0)?)).or_default();
-            week.facets.entry(facet).or_default().insert(row.get(2)?, count_from_sql(row.get(3)?));
-        }
-        Ok(tally)
+        tallies::read(&transaction, self.schema, (first, last), floor)
     }
 
     fn export(&mut self, first: Day, last: Day, sink: &mut Sink<'_>) -> Result<(), StoreError> {
         self.fold_all()?;
-        let mut statement = self.connection.prepare(
-            "SELECT day, run_mode, version, join_type, helper, helper_version, destinations, destinations_database,
-                 destinations_kubernetes, destinations_application, starts
-             FROM starts WHERE day BETWEEN ?1 AND ?2 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10",
-        )?;
-        let mut rows = statement.query(params![first.0, last.0])?;
-        let non_empty = |string: String| (!string.is_empty()).then_some(string);
-        while let Some(row) = rows.next()? {
-            let start = Start {
-                run_mode: row.get(1)?,
-                version: row.get(2)?,
-                join_type: row.get(3)?,
-                helper: non_empty(row.get(4)?),
-                helper_version: non_empty(row.get(5)?),
-                destinations_configured: row.get(6)?,
-                destinations_configured_database_access: row.get(7)?,
-                destinations_configured_kubernetes_access: row.get(8)?,
-                destinations_configured_application_access: row.get(9)?,
-            };
-            sink(Day(row.get(0)?), &start, count_from_sql(row.get(10)?))?;
-        }
-        Ok(())
+        starts::for_each(&self.connection, self.schema, first, last, sink)
     }
 
     fn remove_before(&mut self, first: Day) -> Result<u64, StoreError> {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use prehog::day::Day;
-use prehog::load::submission;
+use prehog::load::Agents;
 use prehog::store::StoreUrl;
 use serde_json::Value;
 
@@ -27,8 +27,9 @@ fn stdout(output: &Output) -> &str {
 /// Stores 200 starts in 2020, which is older than any retention period here, and 300 in a week of 2025.
 fn fill(directory: &Path) {
     let mut store = StoreUrl::Sqlite(directory.join("events.db")).open().unwrap();
+    let agents = Agents::new(1).unwrap();
     for (first, count, day) in [(0, 200, Day(18_300)), (200, 300, Day(20_303))] {
-        let batch: Vec<_> = (first..first + count).map(|number| submission(1, number, day)).collect();
+        let batch: Vec<_> = (first..first + count).map(|number| agents.submission(number, day)).collect();
         store.append(&batch).unwrap();
     }
 }

@@ -8,7 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prehog::clock::Clock;
+use prehog::schema::EventSchema;
 use prehog::server::Listeners;
+use prehog::start::Start;
 use prehog::store::StoreUrl;
 use prehog::{Options, serve};
 use reqwest::{Client, ClientBuilder, Response};
@@ -48,6 +50,18 @@ pub(crate) fn body(id: &str) -> Value {
             "destinationsDatabase": 2,
         },
     })
+}
+
+/// Returns the schema of the event.
+pub(crate) fn schema() -> &'static EventSchema {
+    EventSchema::embedded().unwrap()
+}
+
+/// Returns a start with these properties. The other ones are absent, or 0 if they are counts.
+pub(crate) fn start(properties: Value) -> Start {
+    let Value::Object(properties) = properties else { panic!("not an object: {properties}") };
+    assert!(properties.keys().all(|name| schema().names().contains(&name.as_str())), "{properties:?}");
+    schema().start_from_named(&properties).unwrap()
 }
 
 /// A receiver in this process, with its own store.
@@ -170,11 +184,11 @@ pub(crate) async fn submit(client: &Client, address: SocketAddr, body: &Value) -
 /// Returns everything that is in a store: the day, the start, and how often it happened.
 pub(crate) fn stored(store: &StoreUrl) -> Vec<(String, Value, u64)> {
     let mut all = Vec::new();
-    let mut sink = |day: prehog::day::Day, start: &prehog::start::Start, count| {
-        all.push((day.to_string(), serde_json::to_value(start).unwrap(), count));
+    let mut sink = |day: prehog::day::Day, start: &Start, count| {
+        all.push((day.to_string(), Value::Object(schema().named_values(start)), count));
         Ok(())
     };
-    let (first, last) = (prehog::day::Day(0), prehog::day::Day(40_000));
+    let (first, last) = (prehog::day::Day(0), prehog::day::Day(i32::from(u16::MAX)));
     store.open().unwrap().export(first, last, &mut sink).unwrap();
     all
 }

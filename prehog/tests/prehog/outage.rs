@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use prehog::Options;
 use prehog::day::Day;
-use prehog::load::submission;
+use prehog::load::Agents;
 use prehog::start::Submission;
 use prehog::store::StoreUrl;
 use rusqlite::Connection;
@@ -80,7 +80,8 @@ async fn events_that_cannot_be_counted_yet_are_stored() {
 }
 
 fn batch(numbers: std::ops::Range<u64>) -> Vec<Submission> {
-    numbers.map(|number| submission(1, number, Day(20_000))).collect()
+    let agents = Agents::new(1).unwrap();
+    numbers.map(|number| agents.submission(number, Day(20_000))).collect()
 }
 
 #[test]

@@ -5,11 +5,11 @@ use std::fs;
 use std::path::Path;
 
 use prehog::day::Day;
-use prehog::start::{Start, Submission};
+use prehog::start::Submission;
 use prehog::store::StoreUrl;
 use serde_json::json;
 
-use crate::fixture::{SUBMIT_PATH, ServeProcess, body, client, stored, uuid};
+use crate::fixture::{SUBMIT_PATH, ServeProcess, body, client, start, stored, uuid};
 
 /// Returns the contents of all files in a directory.
 pub(crate) fn contents(directory: &Path) -> String {
@@ -69,10 +69,11 @@ fn ids_are_removed_after_a_day() {
     let directory = tempfile::tempdir().unwrap();
     let store = StoreUrl::Sqlite(directory.path().join("events.db"));
     let day = Day(20_000);
+    let start = start(json!({ "run_mode": "continuous", "version": "0.1.0", "join_type": "token" }));
     let batch = |day| -> Vec<Submission> {
         let id = |number: u16| [b"canary-of-16-b".as_slice(), &number.to_be_bytes()].concat();
         (0..3000)
-            .map(|number| Submission { id: id(number).try_into().unwrap(), day, start: start() })
+            .map(|number| Submission { id: id(number).try_into().unwrap(), day, start: start.clone() })
             .collect()
     };
     let mut opened = store.open().unwrap();
@@ -94,18 +95,4 @@ fn ids_are_removed_after_a_day() {
     opened.forget_ids(day.plus(3)).unwrap();
     assert!(!contents(directory.path()).contains("canary-of-16-b"));
     assert_eq!(counted(), 3000);
-}
-
-fn start() -> Start {
-    Start {
-        run_mode: "continuous".to_owned(),
-        version: "0.1.0".to_owned(),
-        join_type: "token".to_owned(),
-        helper: None,
-        helper_version: None,
-        destinations_configured: 0,
-        destinations_configured_database_access: 0,
-        destinations_configured_kubernetes_access: 0,
-        destinations_configured_application_access: 0,
-    }
 }

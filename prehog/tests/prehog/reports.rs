@@ -2,11 +2,11 @@
 
 use prehog::day::{Day, Week};
 use prehog::report::{Format, NOTES, Report, WeekRange};
-use prehog::start::{Start, Submission};
+use prehog::start::Submission;
 use prehog::store::{Store, StoreUrl};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::fixture::{SUBMIT_PATH, TestReceiver, noon};
+use crate::fixture::{SUBMIT_PATH, TestReceiver, noon, start};
 
 /// Returns the last complete week at the time of the tests.
 fn last_week() -> Week {
@@ -14,17 +14,13 @@ fn last_week() -> Week {
 }
 
 fn fill(store: &mut dyn Store, day: Day, version: &str, join_type: &str, from: u32, count: u32) {
-    let start = Start {
-        run_mode: "one-shot".to_owned(),
-        version: version.to_owned(),
-        join_type: join_type.to_owned(),
-        helper: None,
-        helper_version: None,
-        destinations_configured: 2,
-        destinations_configured_database_access: 1,
-        destinations_configured_kubernetes_access: 0,
-        destinations_configured_application_access: 0,
-    };
+    let start = start(json!({
+        "run_mode": "one-shot",
+        "version": version,
+        "join_type": join_type,
+        "destinations_configured": 2,
+        "destinations_configured_database_access": 1,
+    }));
     let batch: Vec<Submission> = (from..from + count)
         .map(|number| {
             let mut id = [0; 16];
@@ -82,8 +78,9 @@ fn a_small_group_is_in_no_format() {
         }
     }
     // The version with 20 starts is hidden because of the one with 3.
-    assert_eq!(report.versions.rows.len(), 1);
-    assert_eq!((report.versions.rows[0].starts, report.versions.hidden), (500, 23));
+    let versions = report.table("version").unwrap();
+    assert_eq!(versions.rows.len(), 1);
+    assert_eq!((versions.rows[0].starts, versions.hidden), (500, 23));
     assert!(report.weeks.iter().filter_map(|week| week.starts).eq([523]));
 }
 
@@ -105,7 +102,13 @@ fn comparing_reports_reveals_no_small_group() {
         let report =
             Report::from_store(&mut *opened, WeekRange { first: first.plus(from), last: first.plus(to) }, 10)
                 .unwrap();
-        report.join_types.rows.iter().find(|row| row.value == "tpm").map_or(0, |row| row.starts)
+        report
+            .table("join_type")
+            .unwrap()
+            .rows
+            .iter()
+            .find(|row| row.value == "tpm")
+            .map_or(0, |row| row.starts)
     };
     assert_eq!(starts(0, 2), 90);
     assert_eq!(starts(0, 3) - starts(0, 2), 0);

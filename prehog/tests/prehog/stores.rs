@@ -5,11 +5,13 @@
 use std::collections::BTreeMap;
 
 use prehog::day::{Day, Week};
+use prehog::facet::FacetId;
 use prehog::report::{Format, Report, WeekRange};
-use prehog::start::{Facet, Start, Submission};
+use prehog::start::{PropertyValue, Start, Submission};
 use prehog::store::{Store, StoreError, StoreUrl, WeekTally};
+use serde_json::json;
 
-use crate::fixture::stored;
+use crate::fixture::{schema, start, stored};
 
 /// A Monday.
 const MONDAY: Day = Day(20_409);
@@ -55,6 +57,7 @@ test_on_every_store!(
     appended_starts_are_exported,
     forgetting_ids_repeatedly_keeps_the_starts,
     starts_before_a_day_are_removed,
+    starts_that_differ_in_one_property_are_counted_separately,
 );
 
 fn sqlite_in(directory: &tempfile::TempDir) -> StoreUrl {
@@ -80,21 +83,21 @@ fn submission(number: u32, day: Day) -> Submission {
     let mut id = *b"\0\0\0\0\0\0\x40\0\x80\0\0\0\0\0\0\0";
     id[12..].copy_from_slice(&number.to_be_bytes());
     let pick = |values: &[&str], by: u32| (*values)[(number / by) as usize % values.len()].to_owned();
-    let helper =
-        Some(pick(&["", "gha:teleport-actions/auth", "other"], 1)).filter(|helper| !helper.is_empty());
-    let is_known = helper.as_deref() == Some("gha:teleport-actions/auth");
+    let helper = pick(&["", "gha:teleport-actions/auth", "other"], 1);
+    let helper_version =
+        if helper == "gha:teleport-actions/auth" { pick(&["v1", "v1.2.3"], 3) } else { String::new() };
     let (database, kubernetes, application) = (number % 2, number / 2 % 3, number / 6 % 2);
-    let start = Start {
-        run_mode: pick(&["one-shot", "continuous"], 1),
-        version: pick(&["0.1.0", "0.2.0", "15.0.0-dev"], 7),
-        join_type: pick(&["github", "token", "other", "kubernetes"], 5),
-        helper_version: Some(pick(&["v1", "v1.2.3"], 3)).filter(|_| is_known),
-        helper,
-        destinations_configured: database + kubernetes + application + number / 12 % 2,
-        destinations_configured_database_access: database,
-        destinations_configured_kubernetes_access: kubernetes,
-        destinations_configured_application_access: application,
-    };
+    let start = start(json!({
+        "run_mode": pick(&["one-shot", "continuous"], 1),
+        "version": pick(&["0.1.0", "0.2.0", "15.0.0-dev"], 7),
+        "join_type": pick(&["github", "token", "other", "kubernetes"], 5),
+        "helper": helper,
+        "helper_version": helper_version,
+        "destinations_configured": database + kubernetes + application + number / 12 % 2,
+        "destinations_configured_database_access": database,
+        "destinations_configured_kubernetes_access": kubernetes,
+        "destinations_configured_application_access": application,
+    }));
     Submission { id, day, start }
 }
 
@@ -111,7 +114,7 @@ fn expected(all: &[Submission]) -> Vec<(String, serde_json::Value, u64)> {
     sorted(
         counts
             .into_iter()
-            .map(|((day, start), count)| (day.to_string(), serde_json::to_value(start).unwrap(), count)),
+            .map(|((day, start), count)| (day.to_string(), schema().named_values(&start).into(), count)),
     )
 }
 
@@ -148,10 +151,10 @@ fn a_tally_counts_each_facet(url: &StoreUrl) {
     let all = [batch(0..300, MONDAY), batch(300..340, MONDAY.plus(8))].concat();
     store.append(&all).unwrap();
     for floor in [1, 30] {
-        let mut counts: BTreeMap<(Week, Facet, String), u64> = BTreeMap::new();
+        let mut counts: BTreeMap<(Week, FacetId, String), u64> = BTreeMap::new();
         for Submission { day, start, .. } in &all {
-            for facet in Facet::ALL {
-                *counts.entry((day.week(), facet, start.facet_value(facet))).or_default() += 1;
+            for (id, facet) in schema().facets.iter().enumerate() {
+                *counts.entry((day.week(), FacetId(id), facet.value_of(start))).or_default() += 1;
             }
         }
         counts.retain(|_, count| *count >= floor);
@@ -227,6 +230,28 @@ fn starts_before_a_day_are_removed(url: &StoreUrl) {
     assert_eq!(total(&mut *store, MONDAY.week()), 60);
 }
 
+/// For every property, also after folding.
+fn starts_that_differ_in_one_property_are_counted_separately(url: &StoreUrl) {
+    let mut store = url.open().unwrap();
+    let empty = start(json!({}));
+    let mut starts = vec![empty.clone()];
+    for index in 0..schema().properties.len() {
+        let mut other = empty.clone();
+        other.0[index] = match other.0[index] {
+            PropertyValue::Count(_) => PropertyValue::Count(1),
+            _ => PropertyValue::Text("other".to_owned()),
+        };
+        starts.push(other);
+    }
+    let all: Vec<Submission> =
+        (0..).zip(starts).map(|(number, start)| Submission { start, ..submission(number, MONDAY) }).collect();
+    store.append(&all).unwrap();
+    for today in [0, 1, 5] {
+        store.forget_ids(MONDAY.plus(today)).unwrap();
+        assert_eq!(sorted(stored(url)), expected(&all), "{today} days later");
+    }
+}
+
 fn a_report_counts_all_starts(url: &StoreUrl) {
     rendered_reports(url);
 }
@@ -248,6 +273,59 @@ fn rendered_reports(url: &StoreUrl) -> Vec<(u64, String, String)> {
         (min_group, report.render(Format::Json), report.render(Format::Html))
     };
     [1, 10, 40].into_iter().map(render).collect()
+}
+
+/// The files as version 2 of the schema had them, with starts that are counted and starts that are still in the inbox.
+#[test]
+fn a_file_of_an_older_version_is_upgraded() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = sqlite_in(&directory);
+    let file = rusqlite::Connection::open(directory.path().join("events.db")).unwrap();
+    file.execute_batch(include_str!("../../src/store/migrations/sqlite/0001-starts.sql")).unwrap();
+    file.execute_batch(include_str!("../../src/store/migrations/sqlite/0002-inbox.sql")).unwrap();
+    file.execute_batch(&format!(
+        "INSERT INTO starts VALUES ({0}, 'one-shot', '0.1.0', 'github', 'gha:teleport-actions/auth', 'v1', 4, 1, 2, 0, 30);
+         INSERT INTO starts VALUES ({0}, 'continuous', '0.1.0', 'token', '', '', 0, 0, 0, 0, 12);
+         INSERT INTO tallies VALUES ({0}, 'run_mode', 'one-shot', 30), ({0}, 'run_mode', 'continuous', 12);
+         PRAGMA user_version = 2;",
+        MONDAY.0
+    ))
+    .unwrap();
+    let inbox = rusqlite::Connection::open(directory.path().join("events.db.inbox")).unwrap();
+    inbox.execute_batch(include_str!("../../src/store/migrations/inbox/0001-arrivals.sql")).unwrap();
+    let starts = "[\"one-shot\",\"0.1.0\",\"github\",\"gha:teleport-actions/auth\",\"v1\",4,1,2,0]\n\
+                [\"continuous\",\"0.2.0\",\"iam\",null,null,1,0,0,1]\n";
+    let ids = [[1_u8; 16], [2; 16]].concat();
+    inbox.execute("UPDATE current SET epoch = 1", []).unwrap();
+    inbox
+        .execute("INSERT INTO arrived_odd VALUES (2, ?1, ?2, ?3)", rusqlite::params![MONDAY.0, ids, starts])
+        .unwrap();
+    inbox.pragma_update(None, "user_version", 1).unwrap();
+    drop((file, inbox));
+
+    let mut store = url.open().unwrap();
+    let tally = store.tally(MONDAY.week(), MONDAY.week(), 1).unwrap();
+    let week = &tally.weeks[&MONDAY.week()];
+    let facet = |name: &str| week.facets[&schema().facet(name).unwrap()].clone();
+    let counts = |counts: &[(&str, u64)]| -> BTreeMap<String, u64> {
+        counts.iter().map(|(value, count)| ((*value).to_owned(), *count)).collect()
+    };
+    assert_eq!(facet("run_mode"), counts(&[("continuous", 13), ("one-shot", 31)]));
+    let use_cases = [("application", 1), ("database+kubernetes+other", 31), ("none", 12)];
+    assert_eq!(facet("use_cases"), counts(&use_cases));
+    assert_eq!(facet("destinations_configured"), counts(&[("0", 12), ("1", 1), ("3 to 5", 31)]));
+    let event = json!({
+        "run_mode": "one-shot",
+        "version": "0.1.0",
+        "join_type": "github",
+        "helper": "gha:teleport-actions/auth",
+        "helper_version": "v1",
+        "destinations_configured": 4,
+        "destinations_configured_database_access": 1,
+        "destinations_configured_kubernetes_access": 2,
+    });
+    let event: serde_json::Value = schema().named_values(&start(event)).into();
+    assert!(stored(&url).contains(&(MONDAY.to_string(), event, 31)), "{:?}", stored(&url));
 }
 
 #[test]

@@ -87,11 +87,18 @@ fn event_properties(
         }
         PropertySource::Env(_) | PropertySource::Build(_) => false,
     };
-    let mut names: Vec<String> =
-        rules.properties.iter().filter(|rule| reads(&rule.source)).map(|rule| rule.name.clone()).collect();
-    // The event has no property for the class `other`: such a service counts only in the total.
-    if access == Some(AccessClass::Other) {
-        names.push("destinations_configured".to_owned());
+    let names = |reads: &dyn Fn(&PropertySource) -> bool| -> Vec<String> {
+        rules.properties.iter().filter(|rule| reads(&rule.source)).map(|rule| rule.name.clone()).collect()
+    };
+    let read_by = names(&reads);
+    if access.is_some() && read_by.is_empty() {
+        // A service in a class without a count of its own counts only in the total.
+        return names(&is_total);
     }
-    names
+    read_by
+}
+
+/// Returns true if a property counts all entries of its lists.
+pub(super) fn is_total(source: &PropertySource) -> bool {
+    matches!(source, PropertySource::Count(source) if source.access.is_none())
 }

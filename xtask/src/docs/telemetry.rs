@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use prehog::schema::EventSchema;
 use serde_json::{Map, Value};
 use tbot::config::{AccessClass, Service};
 use tbot::event::{PropertySource, Rule, Rules, ValueSet};
@@ -22,13 +23,13 @@ pub(super) fn page(event: &Value, config: &Value, config_v1: &Value) -> Result<S
     page += &sources_and_values(&rules);
     page += &long_value_lists(&rules);
     page += &reasons(&rules);
-    page += &format!(include_str!("telemetry/counting.md"), classes = classes());
+    page += &format!(include_str!("telemetry/counting.md"), total = totals(&rules), classes = classes());
     page += &request(&rules)?;
     page += &format!(
         include_str!("telemetry/rest.md"),
         endpoint = rules.transport.endpoint,
         variable = rules.transport.endpoint_variable,
-        stored = prehog::docs::storage_section(),
+        stored = prehog::docs::storage_section(&EventSchema::new(&rules)?),
     );
     page += &collection::tables(config, sections(config), &rules, &[]);
     page += "\n### Version 1\n\nA version 1 file is converted to version 2 before anything is counted: `destinations` becomes \
@@ -122,6 +123,12 @@ fn reasons(rules: &Rules) -> String {
         .map(|rule| vec![code(&rule.name), cell(&rule.reason), rule.since.to_string()])
         .collect();
     format!("\n### Reasons\n\n{}", table(&["property", "why it is collected", "since event version"], &rows))
+}
+
+/// Returns the properties that count all destinations.
+fn totals(rules: &Rules) -> String {
+    let totals = rules.properties.iter().filter(|rule| collection::is_total(&rule.source));
+    totals.map(|rule| code(&rule.name)).collect::<Vec<_>>().join(" and ")
 }
 
 fn classes() -> String {

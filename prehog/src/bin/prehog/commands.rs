@@ -6,10 +6,12 @@ use anyhow::{Context as _, bail, ensure};
 use prehog::clock::Clock;
 use prehog::day::Day;
 use prehog::report::{Format, Report, WeekRange};
+use prehog::schema::EventSchema;
 use prehog::server::retention::first_retained_day;
 use prehog::start::Start;
 use prehog::store::{Store, StoreUrl, first_open_day};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::cli::{ExportArgs, ReportArgs, ReportFormat, RetainArgs};
 
@@ -39,19 +41,21 @@ pub(crate) fn report(args: &ReportArgs, clock: &Clock, output: &mut dyn Write) -
 
 /// One line of an export.
 #[derive(Serialize)]
-struct ExportLine<'a> {
+struct ExportLine {
     day: Day,
     starts: u64,
-    event: &'a Start,
+    event: Map<String, Value>,
 }
 
 /// `prehog export`: writes every start as a line of JSON.
 pub(crate) fn export(args: &ExportArgs, output: &mut dyn Write) -> anyhow::Result<()> {
     let mut store = open_existing(&args.store.store)?;
-    // By default, every day that any store supports.
+    // By default, every day that a store can contain.
     let since = args.since.unwrap_or(Day(0));
     let until = args.until.unwrap_or(Day(i32::from(u16::MAX)));
-    let mut write = |day, event: &Start, starts| {
+    let schema = EventSchema::embedded()?;
+    let mut write = |day, start: &Start, starts| {
+        let event = schema.named_values(start);
         serde_json::to_writer(&mut *output, &ExportLine { day, starts, event })?;
         output.write_all(b"\n")
     };

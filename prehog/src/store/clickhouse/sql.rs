@@ -2,74 +2,113 @@
 //! that this program defines, never from received strings.
 
 use crate::day::Day;
-use crate::start::Facet;
-
-const COLUMNS: &str = "run_mode, version, join_type, helper, helper_version, destinations, destinations_database, \
-                       destinations_kubernetes, destinations_application";
+use crate::facet::{Facet, FacetValue, NONE, PAIR_SEPARATOR, RANGES, USE_CASE_SEPARATOR, UseCases};
+use crate::schema::EventSchema;
+use crate::start::OTHER;
 
 /// Selects submissions whose id did not arrive on the day before: a repeated submission counts on its first day only.
 const NOT_REPEATED: &str = "(id, day) NOT IN (SELECT id, day + 1 FROM recent)";
 
-/// Selects every start of these days once, whether it is folded or not.
-pub(super) fn all_starts(first: Day, last: Day, last_folded: Day) -> String {
-    let (first, last) = (Day(first.0.max(0)), Day(last.0.max(0)));
-    let range = format!("day >= toDate('{first}') AND day <= toDate('{last}')");
-    format!(
-        "SELECT day, {COLUMNS}, starts FROM starts FINAL WHERE {range} AND day <= toDate('{last_folded}') \
-         UNION ALL \
-         SELECT day, {COLUMNS}, toUInt64(1) AS starts FROM recent FINAL \
-         WHERE {range} AND day > toDate('{last_folded}') AND {NOT_REPEATED}"
-    )
+/// The last day that all versions of ClickHouse support: 2105-12-31.
+const LAST_DAY: i32 = 49_672;
+
+/// Builds the statements that contain properties.
+pub(super) struct Sql {
+    /// The names of the properties, in order.
+    names: Vec<String>,
+    /// The names, separated by commas, as columns that are read.
+    properties: String,
+    /// The columns of `starts` to which the properties are written, separated by commas.
+    starts_columns: String,
 }
 
+impl Sql {
+    pub(super) fn new(schema: &EventSchema, starts_columns: &[String]) -> Self {
+        let names: Vec<String> = schema.names().into_iter().map(str::to_owned).collect();
+        Self { properties: names.join(", "), names, starts_columns: starts_columns.join(", ") }
+    }
+
+    /// Selects every start of these days once, whether it is folded or not.
+    pub(super) fn all_starts(&self, first: Day, last: Day, last_folded: Day) -> String {
+        let [first, last] = [first, last].map(|day| Day(day.0.clamp(0, LAST_DAY)));
+        let range = format!("day >= toDate('{first}') AND day <= toDate('{last}')");
+        let properties = &self.properties;
+        format!(
+            "SELECT day, {properties}, starts FROM starts FINAL WHERE {range} AND day <= toDate('{last_folded}') \
+             UNION ALL \
+             SELECT day, {properties}, toUInt64(1) AS starts FROM recent FINAL \
+             WHERE {range} AND day > toDate('{last_folded}') AND {NOT_REPEATED}"
+        )
+    }
+
+    /// Counts the starts with each value of a facet.
+    pub(super) fn by_facet(&self, all: &str, facet: &Facet, floor: u64) -> String {
+        let value = self.facet_value(&facet.value);
+        format!(
+            "SELECT toMonday(day) AS week, {value} AS value, sum(starts) AS total FROM ({all}) \
+             GROUP BY week, value HAVING total >= {floor}"
+        )
+    }
+
+    pub(super) fn by_start(&self, all: &str) -> String {
+        let properties = &self.properties;
+        format!(
+            "SELECT day, {properties}, sum(starts) AS total FROM ({all}) GROUP BY day, {properties} \
+             ORDER BY day, {properties}"
+        )
+    }
+
+    /// Counts the starts of a complete day of `recent`. Running it twice inserts the same rows, so that is harmless. It skips a
+    /// day that another receiver has folded in the meantime, because the ids of the day before may already be dropped.
+    pub(super) fn fold(&self, day: Day) -> String {
+        let Self { properties, starts_columns, .. } = self;
+        format!(
+            "INSERT INTO starts (day, {starts_columns}, starts) SELECT day, {properties}, count() AS starts FROM recent FINAL \
+             WHERE day = toDate('{day}') AND day > (SELECT max(day) FROM folded) AND {NOT_REPEATED} \
+             GROUP BY day, {properties}"
+        )
+    }
+
+    /// Computes the same value as [`Facet::value_of`].
+    fn facet_value(&self, value: &FacetValue) -> String {
+        let name = |property: usize| self.names.get(property).map_or("''", String::as_str);
+        match value {
+            FacetValue::Text(property) => format!("if({0} = '', '{NONE}', {0})", name(*property)),
+            FacetValue::Pair { required, property, .. } => format!(
+                "if({0} = '', '{NONE}', if({1} = '', {0}, concat({0}, '{PAIR_SEPARATOR}', {1})))",
+                name(*required),
+                name(*property)
+            ),
+            FacetValue::Range(property) => {
+                let count = name(*property);
+                let ranges = RANGES.iter().rev();
+                let ranges: String =
+                    ranges.map(|(first, range)| format!("{count} >= {first}, '{range}', ")).collect();
+                format!("multiIf({ranges}'{NONE}')")
+            }
+            FacetValue::UseCases(UseCases { total, classes, .. }) => {
+                let counts: Vec<&str> = classes.iter().map(|(_, property)| name(*property)).collect();
+                let classes: String = classes
+                    .iter()
+                    .map(|(class, property)| format!("if({} > 0, '{class}', ''), ", name(*property)))
+                    .collect();
+                format!(
+                    "arrayStringConcat(arrayFilter(name -> name != '', [{classes}\
+                     if({total} > {sum}, '{OTHER}', if({total} = 0 AND {sum} = 0, '{NONE}', ''))]), \
+                     '{USE_CASE_SEPARATOR}')",
+                    total = name(*total),
+                    sum = counts.join(" + "),
+                )
+            }
+        }
+    }
+}
+
+/// Counts the starts of each day.
 pub(super) fn by_day(all: &str) -> String {
     format!("SELECT day, sum(starts) AS total FROM ({all}) GROUP BY day ORDER BY day")
 }
 
-pub(super) fn by_facet(all: &str, facet: Facet, floor: u64) -> String {
-    let value = facet_value(facet);
-    format!(
-        "SELECT toMonday(day) AS week, {value} AS value, sum(starts) AS total FROM ({all}) \
-         GROUP BY week, value HAVING total >= {floor}"
-    )
-}
-
-pub(super) fn by_start(all: &str) -> String {
-    format!(
-        "SELECT day, {COLUMNS}, sum(starts) AS total FROM ({all}) GROUP BY day, {COLUMNS} ORDER BY day, {COLUMNS}"
-    )
-}
-
-/// Counts the starts of a complete day of `recent`. Running it twice inserts the same rows, so that is harmless. It skips a
-/// day that another receiver has folded in the meantime, because the ids of the day before may already be dropped.
-pub(super) fn fold(day: Day) -> String {
-    format!(
-        "INSERT INTO starts SELECT day, {COLUMNS}, count() AS starts FROM recent FINAL \
-         WHERE day = toDate('{day}') AND day > (SELECT max(day) FROM folded) AND {NOT_REPEATED} GROUP BY day, {COLUMNS}"
-    )
-}
-
 pub(super) fn drop_day(table: &str, day: Day) -> String {
     format!("ALTER TABLE {table} DROP PARTITION ID '{}'", day.to_string().replace('-', ""))
-}
-
-/// Computes the same value as [`Start::facet_value`](crate::start::Start::facet_value).
-fn facet_value(facet: Facet) -> &'static str {
-    match facet {
-        Facet::RunMode => "run_mode",
-        Facet::Version => "version",
-        Facet::JoinType => "join_type",
-        Facet::Helper => "if(helper = '', 'none', helper)",
-        Facet::HelperVersion => {
-            "if(helper = '', 'none', if(helper_version = '', helper, concat(helper, ' ', helper_version)))"
-        }
-        Facet::UseCases => {
-            "if(destinations = 0, 'none', arrayStringConcat(arrayFilter(name -> name != '', [\
-             if(destinations_database > 0, 'database', ''), \
-             if(destinations_kubernetes > 0, 'kubernetes', ''), \
-             if(destinations_application > 0, 'application', ''), \
-             if(destinations > destinations_database + destinations_kubernetes + destinations_application, \
-             'other', '')]), '+'))"
-        }
-    }
 }

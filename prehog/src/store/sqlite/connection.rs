@@ -42,8 +42,13 @@ fn wait_while_busy(retries: i32) -> bool {
     retries < BUSY_RETRIES
 }
 
-/// Applies the migrations that the file does not have yet.
-pub(super) fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), StoreError> {
+/// Applies the migrations that the file does not have yet. `user_version` in the file is the number of those that it has.
+/// `upgrade` runs afterwards, in the same transaction, if the file may already have data.
+pub(super) fn migrate(
+    connection: &mut Connection,
+    migrations: &[&str],
+    upgrade: impl FnOnce(&Connection) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let version = |connection: &Connection| {
         connection.pragma_query_value(None, "user_version", |row| row.get::<_, usize>(0))
     };
@@ -58,6 +63,9 @@ pub(super) fn migrate(connection: &mut Connection, migrations: &[&str]) -> Resul
     }
     for migration in migrations.iter().skip(found) {
         transaction.execute_batch(migration)?;
+    }
+    if found > 0 && found < supported {
+        upgrade(&transaction)?;
     }
     transaction.pragma_update(None, "user_version", supported)?;
     Ok(transaction.commit()?)

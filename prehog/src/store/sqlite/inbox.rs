@@ -12,10 +12,10 @@ use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::connection::{connect, migrate, truncate_log};
 use crate::day::Day;
-use crate::start::{Start, Submission};
+use crate::schema::EventSchema;
+use crate::start::{PropertyValue, Start, Submission};
 use crate::store::backend::StoreError;
-
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/inbox/0001-arrivals.sql")];
+use crate::store::migrations;
 
 /// The length of an id in bytes.
 const ID_LEN: usize = 16;
@@ -26,6 +26,7 @@ const START_CAPACITY: usize = 96;
 /// An open inbox.
 pub(super) struct Inbox {
     connection: Connection,
+    encoding: StartEncoding,
 }
 
 /// An epoch to which no more submissions are appended.
@@ -47,9 +48,9 @@ pub(super) struct Contents {
 
 impl Inbox {
     /// Opens the file, or creates it if it does not exist. `last_folded` is the last epoch that is counted.
-    pub(super) fn open(path: &Path, last_folded: i64) -> Result<Self, StoreError> {
+    pub(super) fn open(schema: &EventSchema, path: &Path, last_folded: i64) -> Result<Self, StoreError> {
         let mut connection = connect(path)?;
-        migrate(&mut connection, &MIGRATIONS)?;
+        migrate(&mut connection, &migrations::INBOX, |_| Ok(()))?;
         if current_epoch(&connection)? <= last_folded {
             // The file is new, or was replaced by an old copy. The submissions in it were counted long ago.
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -60,7 +61,7 @@ impl Inbox {
             }
             transaction.commit()?;
         }
-        Ok(Self { connection })
+        Ok(Self { connection, encoding: StartEncoding::new(schema) })
     }
 
     /// Appends submissions to the current epoch and returns when they are on disk. Returns how many submissions the epoch
@@ -79,7 +80,7 @@ impl Inbox {
             let mut starts = Vec::with_capacity(same_day.len() * START_CAPACITY);
             for submission in same_day {
                 ids.extend(submission.id);
-                encode_start(&mut starts, &submission.start)?;
+                self.encoding.encode(&mut starts, &submission.start)?;
             }
             // Lossless, because JSON is UTF-8.
             let starts = String::from_utf8_lossy(&starts);
@@ -140,7 +141,7 @@ impl Inbox {
                 let index = match indices.get(line) {
                     Some(index) => *index,
                     None => {
-                        contents.starts.push(decode_start(line)?);
+                        contents.starts.push(self.encoding.decode(line)?);
                         indices.insert(line.to_owned(), contents.starts.len() - 1);
                         contents.starts.len() - 1
                     }
@@ -199,43 +200,75 @@ fn is_epoch_empty(connection: &Connection, epoch: i64) -> Result<bool, StoreErro
     Ok(!connection.prepare_cached(&format!("SELECT 1 FROM {} LIMIT 1", table(epoch)))?.exists([])?)
 }
 
-/// Appends a start as one line: a JSON array in the order of the fields.
-fn encode_start(lines: &mut Vec<u8>, start: &Start) -> Result<(), StoreError> {
-    let fields = (
-        &start.run_mode,
-        &start.version,
-        &start.join_type,
-        &start.helper,
-        &start.helper_version,
-        start.destinations_configured,
-        start.destinations_configured_database_access,
-        start.destinations_configured_kubernetes_access,
-        start.destinations_configured_application_access,
-    );
-    // Writing to memory does not fail.
-    serde_json::to_writer(&mut *lines, &fields).map_err(|_| unexpected_data())?;
-    lines.push(b'\n');
-    Ok(())
+/// The representation of a start as one line: a JSON array of its values, in the order in which the properties were added to
+/// the event. A line that an earlier version wrote lacks the properties that were added since.
+struct StartEncoding {
+    /// The index and the default value of each property, in the order of the values in a line.
+    order: Vec<(usize, PropertyValue)>,
 }
 
-fn decode_start(line: &str) -> Result<Start, StoreError> {
-    type Fields = (String, String, String, Option<String>, Option<String>, u32, u32, u32, u32);
-    let fields: Fields = serde_json::from_str(line).map_err(|_| unexpected_data())?;
-    let (run_mode, version, join_type, helper, helper_version, all, database, kubernetes, application) =
-        fields;
-    Ok(Start {
-        run_mode,
-        version,
-        join_type,
-        helper,
-        helper_version,
-        destinations_configured: all,
-        destinations_configured_database_access: database,
-        destinations_configured_kubernetes_access: kubernetes,
-        destinations_configured_application_access: application,
-    })
+impl StartEncoding {
+    fn new(schema: &EventSchema) -> Self {
+        let mut order: Vec<_> = schema.properties.iter().enumerate().collect();
+        // The sort is stable: properties of the same version stay in the order of their declarations.
+        order.sort_by_key(|(_, property)| property.rule.since);
+        Self { order: order.into_iter().map(|(index, property)| (index, property.default_value())).collect() }
+    }
+
+    /// Appends a line.
+    fn encode(&self, lines: &mut Vec<u8>, start: &Start) -> Result<(), StoreError> {
+        let values: Option<Vec<&PropertyValue>> =
+            self.order.iter().map(|(index, _)| start.0.get(*index)).collect();
+        // Writing to memory does not fail.
+        serde_json::to_writer(&mut *lines, &values.ok_or_else(unexpected_data)?)
+            .map_err(|_| unexpected_data())?;
+        lines.push(b'\n');
+        Ok(())
+    }
+
+    fn decode(&self, line: &str) -> Result<Start, StoreError> {
+        let found: Vec<PropertyValue> = serde_json::from_str(line).map_err(|_| unexpected_data())?;
+        if found.len() > self.order.len() {
+            return Err(unexpected_data());
+        }
+        let mut values = vec![PropertyValue::Absent; self.order.len()];
+        let mut found = found.into_iter();
+        for (index, default) in &self.order {
+            let value = found.next().unwrap_or_else(|| default.clone());
+            let is_count = |value: &PropertyValue| matches!(value, PropertyValue::Count(_));
+            if is_count(&value) != is_count(default) {
+                return Err(unexpected_data());
+            }
+            values[*index] = value;
+        }
+        Ok(Start(values.into()))
+    }
 }
 
 fn unexpected_data() -> StoreError {
     StoreError::UnexpectedData("the inbox has malformed rows".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::tests::extended_schema;
+
+    #[test]
+    fn a_line_of_an_earlier_version_lacks_only_new_properties() {
+        let (before, after) = (EventSchema::embedded().unwrap(), extended_schema());
+        let mut start = Start(before.properties.iter().map(|property| property.default_value()).collect());
+        start.0[0] = PropertyValue::Text("one-shot".to_owned());
+        let mut line = Vec::new();
+        StartEncoding::new(before).encode(&mut line, &start).unwrap();
+        let line = String::from_utf8(line).unwrap();
+        assert_eq!(StartEncoding::new(before).decode(line.trim_end()).unwrap(), start);
+        let decoded = StartEncoding::new(&after).decode(line.trim_end()).unwrap();
+        assert_eq!(after.named_values(&decoded)["run_mode"], "one-shot");
+        assert_eq!(after.named_values(&decoded)["new_count"], 0);
+        // A line of a later version cannot be read.
+        let mut line = Vec::new();
+        StartEncoding::new(&after).encode(&mut line, &decoded).unwrap();
+        assert!(StartEncoding::new(before).decode(std::str::from_utf8(&line).unwrap().trim_end()).is_err());
+    }
 }

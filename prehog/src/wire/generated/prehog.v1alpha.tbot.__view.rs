@@ -662,39 +662,40 @@ impl ::serde::Serialize for SubmitTbotEventResponseOwnedView {
 /// The start of an agent.
 #[derive(Clone, Debug, Default)]
 pub struct TbotStartEventView<'a> {
-    /// How the agent runs.
+    /// Whether the agent writes its outputs once and exits, or keeps running and renews them.
     ///
     /// Field 1: `run_mode`
     pub run_mode: ::buffa::EnumValue<super::super::RunMode>,
-    /// The agent's version.
+    /// The version of `tbot`.
     ///
     /// Field 2: `version`
     pub version: &'a str,
-    /// The configured join method.
+    /// The configured join method, whether from the file, a flag, a variable or the join URI.
     ///
     /// Field 3: `join_type`
     pub join_type: &'a str,
-    /// The program that started the agent, if it identifies itself.
+    /// The program that started `tbot`, if it identifies itself: its name if it is listed, otherwise `other`.
     ///
     /// Field 4: `helper`
     pub helper: &'a str,
-    /// The version of that program.
+    /// The version of that program, if the program is listed and the version has the expected format.
     ///
     /// Field 5: `helper_version`
     pub helper_version: &'a str,
-    /// The number of destinations that the counts below do not include.
+    /// The total number of entries in `services` and `outputs`. The request contains only the number of those that
+    /// are in none of the three access classes below.
     ///
     /// Field 6: `destinations_other`
     pub destinations_other: i32,
-    /// The number of destinations for database access.
+    /// The number of these entries that provide database access.
     ///
     /// Field 7: `destinations_database`
     pub destinations_database: i32,
-    /// The number of destinations for Kubernetes access.
+    /// The number of these entries that provide Kubernetes access.
     ///
     /// Field 8: `destinations_kubernetes`
     pub destinations_kubernetes: i32,
-    /// The number of destinations for application access.
+    /// The number of these entries that provide application access.
     ///
     /// Field 9: `destinations_application`
     pub destinations_application: i32,
@@ -1078,63 +1079,64 @@ impl TbotStartEventOwnedView {
     pub fn into_bytes(self) -> ::buffa::bytes::Bytes {
         self.0.into_bytes()
     }
-    /// How the agent runs.
+    /// Whether the agent writes its outputs once and exits, or keeps running and renews them.
     ///
     /// Field 1: `run_mode`
     #[must_use]
     pub fn run_mode(&self) -> ::buffa::EnumValue<super::super::RunMode> {
         self.0.reborrow().run_mode
     }
-    /// The agent's version.
+    /// The version of `tbot`.
     ///
     /// Field 2: `version`
     #[must_use]
     pub fn version(&self) -> &'_ str {
         self.0.reborrow().version
     }
-    /// The configured join method.
+    /// The configured join method, whether from the file, a flag, a variable or the join URI.
     ///
     /// Field 3: `join_type`
     #[must_use]
     pub fn join_type(&self) -> &'_ str {
         self.0.reborrow().join_type
     }
-    /// The program that started the agent, if it identifies itself.
+    /// The program that started `tbot`, if it identifies itself: its name if it is listed, otherwise `other`.
     ///
     /// Field 4: `helper`
     #[must_use]
     pub fn helper(&self) -> &'_ str {
         self.0.reborrow().helper
     }
-    /// The version of that program.
+    /// The version of that program, if the program is listed and the version has the expected format.
     ///
     /// Field 5: `helper_version`
     #[must_use]
     pub fn helper_version(&self) -> &'_ str {
         self.0.reborrow().helper_version
     }
-    /// The number of destinations that the counts below do not include.
+    /// The total number of entries in `services` and `outputs`. The request contains only the number of those that
+    /// are in none of the three access classes below.
     ///
     /// Field 6: `destinations_other`
     #[must_use]
     pub fn destinations_other(&self) -> i32 {
         self.0.reborrow().destinations_other
     }
-    /// The number of destinations for database access.
+    /// The number of these entries that provide database access.
     ///
     /// Field 7: `destinations_database`
     #[must_use]
     pub fn destinations_database(&self) -> i32 {
         self.0.reborrow().destinations_database
     }
-    /// The number of destinations for Kubernetes access.
+    /// The number of these entries that provide Kubernetes access.
     ///
     /// Field 8: `destinations_kubernetes`
     #[must_use]
     pub fn destinations_kubernetes(&self) -> i32 {
         self.0.reborrow().destinations_kubernetes
     }
-    /// The number of destinations for application access.
+    /// The number of these entries that provide application access.
     ///
     /// Field 9: `destinations_application`
     #[must_use]

@@ -1,0 +1,114 @@
+//! Finds the field because of which a JSON body could not be parsed. Pure.
+
+use serde_json::Value;
+use tbot::event::{Rule, ValueSet};
+
+use crate::property::Property;
+use crate::schema::EventSchema;
+use crate::validation::InvalidEvent;
+
+/// The fields of a request that are read.
+#[derive(Clone, Debug)]
+pub(crate) struct JsonFields {
+    /// The JSON pointer and the type of each field. An object precedes its fields.
+    fields: Vec<(String, JsonType)>,
+}
+
+/// The type of a field in Connect JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum JsonType {
+    String,
+    /// A 32-bit integer, as a number or as a string of digits, and its bounds.
+    Count {
+        minimum: u64,
+        maximum: u64,
+    },
+    /// One of these names, or its number. The name of the number 0 can be parsed, but is not a value.
+    Enum {
+        names: Vec<String>,
+        unspecified: String,
+    },
+    /// A time in RFC 3339 format.
+    Time,
+    Object,
+}
+
+impl JsonFields {
+    /// Derives the fields from the schema.
+    pub(crate) fn new(schema: &EventSchema) -> Self {
+        let envelope = [
+            ("", JsonType::Object),
+            ("/distinctId", JsonType::String),
+            ("/timestamp", JsonType::Time),
+            ("/start", JsonType::Object),
+        ];
+        let envelope = envelope.into_iter().map(|(pointer, json_type)| (pointer.to_owned(), json_type));
+        let properties = schema
+            .properties
+            .iter()
+            .map(|property| (format!("/start/{}", property.rule.wire.name), JsonType::of(property)));
+        Self { fields: envelope.chain(properties).collect() }
+    }
+
+    /// Returns an error that names the field because of which `body` could not be parsed.
+    pub(crate) fn explain(&self, body: &[u8]) -> InvalidEvent {
+        let Ok(value) = serde_json::from_slice::<Value>(body) else {
+            return InvalidEvent::malformed("body", "must be a JSON object");
+        };
+        let mut fields = self.fields.iter();
+        let mismatch = fields.find(|(pointer, json_type)| {
+            value.pointer(pointer).is_some_and(|value| !json_type.accepts(value))
+        });
+        match mismatch {
+            Some((pointer, json_type)) => {
+                let field = pointer.trim_start_matches('/').replace('/', ".");
+                InvalidEvent::malformed(&field, &format!("must be {}", json_type.description()))
+            }
+            None => InvalidEvent::malformed("body", "must be a SubmitTbotEventRequest in Connect JSON"),
+        }
+    }
+}
+
+impl JsonType {
+    fn of(property: &Property) -> Self {
+        let Rule { values, wire, .. } = &property.rule;
+        match (values, &wire.values) {
+            (ValueSet::Count { minimum, maximum }, _) => Self::Count { minimum: *minimum, maximum: *maximum },
+            (ValueSet::Enum(values), Some(names)) => {
+                let names = values.iter().filter_map(|value| names.get(value)).cloned().collect();
+                Self::Enum { names, unspecified: property.unspecified_name() }
+            }
+            (ValueSet::Enum(_) | ValueSet::Pattern(_), _) => Self::String,
+        }
+    }
+
+    /// Describes the type for an error message.
+    fn description(&self) -> String {
+        match self {
+            Self::String => "a string".to_owned(),
+            Self::Count { minimum, maximum } => format!("an integer from {minimum} to {maximum}"),
+            Self::Enum { names, .. } => names.join(" or "),
+            Self::Time => "a time such as 2026-11-22T00:00:00Z".to_owned(),
+            Self::Object => "an object".to_owned(),
+        }
+    }
+
+    /// Returns true if the type of a value can be parsed. Null is the same as an absent field.
+    fn accepts(&self, value: &Value) -> bool {
+        match (self, value) {
+            (_, Value::Null) => true,
+            (Self::String, value) => value.is_string(),
+            (Self::Object, value) => value.is_object(),
+            (Self::Time, value) => value.as_str().is_some_and(|time| time.parse::<jiff::Timestamp>().is_ok()),
+            (Self::Count { .. }, Value::String(digits)) => digits.parse::<i32>().is_ok(),
+            (Self::Count { .. }, value) => value.as_f64().is_some_and(|number| {
+                number.fract() == 0.0 && (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&number)
+            }),
+            (Self::Enum { names, unspecified }, Value::String(name)) => {
+                names.contains(name) || name == unspecified
+            }
+            // Any number can be parsed; the validation rejects one that is not in the enum.
+            (Self::Enum { .. }, value) => value.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The table `starts`: how often each start happened on each day. It has a column for each property, with the name of the
+//! property. Depends on rusqlite.
+
+use rusqlite::types::{ToSql, ToSqlOutput};
+use rusqlite::{Connection, Row, params};
+
+use super::connection::{count_from_sql, count_to_sql};
+use crate::day::Day;
+use crate::property::Property;
+use crate::schema::EventSchema;
+use crate::start::{PropertyValue, Start};
+use crate::store::backend::{Sink, StoreError};
+
+/// An absent value is stored as an empty string.
+impl ToSql for PropertyValue {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Self::Absent => "".into(),
+            Self::Text(text) => text.as_str().into(),
+            Self::Count(count) => (*count).into(),
+        })
+    }
+}
+
+/// Adds to the number of times that starts happened.
+pub(super) fn add(
+    connection: &Connection,
+    schema: &EventSchema,
+    counts: &[(Day, &Start, u64)],
+) -> Result<(), StoreError> {
+    let parameters: String = (0..schema.properties.len()).map(|_| ", ?").collect();
+    let mut statement = connection.prepare_cached(&format!(
+        "INSERT INTO starts (day, {}, starts) VALUES (?{parameters}, ?)
+         ON CONFLICT DO UPDATE SET starts = starts + excluded.starts",
+        schema.names().join(", "),
+    ))?;
+    for (day, start, count) in counts {
+        let (day, count) = (day.0, count_to_sql(*count));
+        let values = start.0.iter().map(|value| value as &dyn ToSql);
+        let row: Vec<&dyn ToSql> =
+            std::iter::once(&day as &dyn ToSql).chain(values).chain([&count as _]).collect();
+        statement.execute(row.as_slice())?;
+    }
+    Ok(())
+}
+
+/// Passes every start of these days to `sink`, in order.
+pub(super) fn for_each(
+    connection: &Connection,
+    schema: &EventSchema,
+    first: Day,
+    last: Day,
+    sink: &mut Sink<'_>,
+) -> Result<(), StoreError> {
+    let names = schema.names().join(", ");
+    let mut statement = connection.prepare(&format!(
+        "SELECT day, starts, {names} FROM starts WHERE day BETWEEN ?1 AND ?2 ORDER BY day, {names}"
+    ))?;
+    let mut rows = statement.query(params![first.0, last.0])?;
+    while let Some(row) = rows.next()? {
+        let values = (2..).zip(&schema.properties).map(|(column, property)| value(row, column, property));
+        let start = Start(values.collect::<Result<_, _>>()?);
+        sink(Day(row.get(0)?), &start, count_from_sql(row.get(1)?))?;
+    }
+    Ok(())
+}
+
+fn value(row: &Row<'_>, column: usize, property: &Property) -> rusqlite::Result<PropertyValue> {
+    if property.is_count() {
+        return row.get(column).map(PropertyValue::Count);
+    }
+    let text: String = row.get(column)?;
+    Ok(if text.is_empty() { PropertyValue::Absent } else { PropertyValue::Text(text) })
+}

@@ -1,0 +1,93 @@
+//! The table `tallies`: how many starts have each value of each facet on each day. Depends on rusqlite.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, params};
+
+use super::connection::{count_from_sql, count_to_sql};
+use super::starts;
+use crate::day::{Day, Week};
+use crate::schema::EventSchema;
+use crate::start::Start;
+use crate::store::backend::{StoreError, Tally};
+
+/// Reads the counts of these weeks, without values that have fewer than `floor` starts in a week.
+pub(super) fn read(
+    connection: &Connection,
+    schema: &EventSchema,
+    (first, last): (Week, Week),
+    floor: u64,
+) -> Result<Tally, StoreError> {
+    let mut tally = Tally::default();
+    let (first, last) = (first.first_day().0, last.last_day().0);
+    // Every start has one value in each facet, so any facet counts all starts of a day.
+    let any_facet = schema.facets.first().map(|facet| &facet.name);
+    let mut days = connection.prepare_cached(
+        "SELECT day, SUM(starts) FROM tallies WHERE day BETWEEN ?1 AND ?2 AND facet = ?3 GROUP BY day",
+    )?;
+    let mut rows = days.query(params![first, last, any_facet])?;
+    while let Some(row) = rows.next()? {
+        let day = Day(row.get(0)?);
+        tally.weeks.entry(day.week()).or_default().days.insert(day, count_from_sql(row.get(1)?));
+    }
+    let mut values = connection.prepare_cached(
+        "SELECT (day + 3) / 7, facet, value, SUM(starts) AS total FROM tallies WHERE day BETWEEN ?1 AND ?2
+         GROUP BY 1, 2, 3 HAVING total >= ?3",
+    )?;
+    let mut rows = values.query(params![first, last, count_to_sql(floor)])?;
+    while let Some(row) = rows.next()? {
+        let name: String = row.get(1)?;
+        let facet = schema.facet(&name).ok_or(StoreError::UnexpectedData(name))?;
+        let week = tally.weeks.entry(Week(row.get(0)?)).or_default();
+        week.facets.entry(facet).or_default().insert(row.get(2)?, count_from_sql(row.get(3)?));
+    }
+    Ok(tally)
+}
+
+/// Adds starts to the counts of their values.
+pub(super) fn add(
+    connection: &Connection,
+    schema: &EventSchema,
+    counts: &[(Day, &Start, u64)],
+) -> Result<(), StoreError> {
+    let mut tallies = Tallies::default();
+    for (day, start, count) in counts {
+        tallies.count(schema, *day, start, *count);
+    }
+    tallies.write(connection, schema)
+}
+
+/// Counts all starts again.
+pub(super) fn rebuild(connection: &Connection, schema: &EventSchema) -> Result<(), StoreError> {
+    connection.execute("DELETE FROM tallies", [])?;
+    let mut tallies = Tallies::default();
+    starts::for_each(connection, schema, Day(i32::MIN), Day(i32::MAX), &mut |day, start, count| {
+        tallies.count(schema, day, start, count);
+        Ok(())
+    })?;
+    tallies.write(connection, schema)
+}
+
+/// The number of starts by day, index of the facet, and value.
+#[derive(Default)]
+struct Tallies(HashMap<(Day, usize, String), u64>);
+
+impl Tallies {
+    fn count(&mut self, schema: &EventSchema, day: Day, start: &Start, count: u64) {
+        for (index, facet) in schema.facets.iter().enumerate() {
+            *self.0.entry((day, index, facet.value_of(start))).or_default() += count;
+        }
+    }
+
+    fn write(&self, connection: &Connection, schema: &EventSchema) -> Result<(), StoreError> {
+        let mut statement = connection.prepare_cached(
+            "INSERT INTO tallies (day, facet, value, starts) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET starts = starts + excluded.starts",
+        )?;
+        for ((day, facet, value), count) in &self.0 {
+            let facet = schema.facets.get(*facet).map(|facet| &facet.name);
+            statement.execute(params![day.0, facet, value, count_to_sql(*count)])?;
+        }
+        Ok(())
+    }
+}
