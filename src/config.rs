@@ -12,6 +12,7 @@ mod disclosure;
 mod duration;
 mod explain;
 mod hints;
+mod join_settings;
 mod join_uri;
 mod load;
 mod onboarding;
@@ -22,20 +23,22 @@ mod scalar;
 pub mod schema;
 mod service;
 mod strict;
+mod support;
 pub mod v1;
 mod v2;
 mod validator;
+mod variables;
 
 pub use checks::Purpose;
 pub use destination::{AclMode, Destination, Directory, KubernetesSecret, Memory, Reader, SymlinkMode};
 pub use disclosure::FileDisclosure;
 pub use duration::{GoDuration, InvalidDuration};
 pub use explain::check_structure;
-pub use load::{EffectiveConfig, LoadOutcome, load};
-pub use onboarding::{
-    AzureJoin, BoundKeypairJoin, GenericOidcJoin, GitlabJoin, JoinMethod, KubernetesJoin, Onboarding,
-    TerraformJoin,
+pub use join_settings::{
+    AzureJoin, BoundKeypairJoin, GenericOidcJoin, GitlabJoin, KubernetesJoin, TerraformJoin,
 };
+pub use load::{EffectiveConfig, LoadOutcome, load};
+pub use onboarding::{JoinMethod, Onboarding, SupportedJoinMethod};
 pub use overrides::Override;
 pub use provenance::{Origin, Origins, OverrideSource};
 pub use scalar::{
@@ -43,4 +46,6 @@ pub use scalar::{
 };
 pub use schema::FormatVersion;
 pub use service::*;
+pub use support::UnsupportedProperty;
 pub use v2::{Config, DEFAULT_CREDENTIAL_TTL, DEFAULT_RENEWAL_INTERVAL, DEFAULT_STORAGE_PATH, VersionV2};
+pub use variables::EnvironmentVariables;

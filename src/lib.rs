@@ -10,5 +10,4 @@ pub mod config;
 pub mod diagnostic;
 pub mod event;
 pub mod pointer;
-pub mod support;
 pub mod yaml;

@@ -7,13 +7,47 @@ use serde::Deserialize;
 
 use super::closed_types::{string_enum, tagged_union};
 use super::scalar::{Identifier, Location, Principal};
+use super::variables::{EnvironmentVariables, variables};
 
-tagged_union! {
-    /// Where credentials are written. `type` is required.
-    pub enum Destination {
-        "directory" => Directory(Directory),
-        "memory" => Memory(Memory),
-        "kubernetes_secret" => KubernetesSecret(KubernetesSecret),
+/// Declares `Destination` from the table of destination types. A row that lacks one of the facts does not compile. Neither
+/// does the agent if it cannot write to one of the types.
+macro_rules! destinations {
+    ($(
+        $name:literal => $variant:ident($body:ty) {
+            variables: $variables:expr,
+        }
+    )+) => {
+        tagged_union! {
+            /// Where credentials are written. `type` is required.
+            pub enum Destination {
+                $($name => $variant($body),)+
+            }
+        }
+
+        impl Destination {
+            /// The environment variables that only one type reads, with the name of the type.
+            pub const VARIABLES: &'static [(&'static str, &'static [EnvironmentVariables])] =
+                &[$(($name, $variables),)+];
+        }
+    };
+}
+
+destinations! {
+    "directory" => Directory(Directory) {
+        variables: &[],
+    }
+    "memory" => Memory(Memory) {
+        variables: &[],
+    }
+    "kubernetes_secret" => KubernetesSecret(KubernetesSecret) {
+        variables: &[
+            variables(&["POD_NAMESPACE"], "Default namespace of the Secret."),
+            variables(&["KUBECONFIG"], "Kubeconfig of the cluster that contains the Secret."),
+            variables(
+                &["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"],
+                "API server of the cluster that the agent runs in. Used if there is no kubeconfig.",
+            ),
+        ],
     }
 }
 

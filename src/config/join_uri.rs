@@ -44,8 +44,8 @@ pub(super) fn expand(config: &Value, diagnostics: &mut Vec<Diagnostic>) -> Vec<(
         (Pointer::from("/onboarding/token"), json!(uri.token)),
     ];
     if let Some(parameter) = uri.parameter {
-        match parameter_pointer(uri.method) {
-            Some(pointer) => values.push((pointer, json!(parameter))),
+        match uri.method.uri_parameter() {
+            Some(pointer) => values.push((Pointer::from(pointer), json!(parameter))),
             None => diagnostics.push(
                 Diagnostic::new(
                     Code::UnusedBlock,
@@ -84,18 +84,6 @@ pub(super) fn expand(config: &Value, diagnostics: &mut Vec<Diagnostic>) -> Vec<(
             .with_help("remove one of them")
     }));
     values
-}
-
-/// Returns the property that the parameter of a join URI sets, if the join method has one.
-fn parameter_pointer(method: JoinMethod) -> Option<Pointer> {
-    let pointer = match method {
-        JoinMethod::Azure => "/onboarding/azure/client_id",
-        JoinMethod::TerraformCloud => "/onboarding/terraform/audience_tag",
-        JoinMethod::Gitlab => "/onboarding/gitlab/token_env_var_name",
-        JoinMethod::BoundKeypair => "/onboarding/bound_keypair/registration_secret",
-        _ => return None,
-    };
-    Some(Pointer::from(pointer))
 }
 
 /// Parses a join URI.

@@ -2,108 +2,359 @@
 //! on the scalar types and on destinations.
 
 mod attestation;
+mod command;
 mod common;
 mod credentials;
+mod flags;
 mod kubernetes;
 mod network;
+mod service_type;
 mod spiffe;
 mod ssh;
 mod workload_identity;
 
 pub use attestation::*;
+pub use command::{FlagType, Requirement, ServiceCommand, ServiceFlag};
 pub use common::{CredentialLifetime, Roles, ServiceFields};
 pub use credentials::*;
 pub use kubernetes::*;
 pub use network::*;
+pub use service_type::{AccessClass, DestinationUse, ServiceType};
 pub use spiffe::*;
 pub use ssh::*;
 pub use workload_identity::*;
 
 use super::closed_types::tagged_union;
+use super::support::UnsupportedProperty;
+use super::variables::variables;
+use command::{command, flag, switch};
+use flags::{APP, DATABASE, DESTINATION, FEDERATED, LISTEN, NO_EXEC_PLUGIN, SELECTOR};
+use service_type::services;
 
-/// The class of access that a service type provides: the `x-access` of its schema, and the class under which telemetry
-/// counts it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AccessClass {
-    /// Application access.
-    Application,
-    /// Database access.
-    Database,
-    /// Kubernetes access.
-    Kubernetes,
-    /// Any other access.
-    Other,
-}
-
-impl AccessClass {
-    /// All classes.
-    pub const ALL: [Self; 4] = [Self::Application, Self::Database, Self::Kubernetes, Self::Other];
-
-    /// Returns the name of the class in `x-access`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Application => "application",
-            Self::Database => "database",
-            Self::Kubernetes => "kubernetes",
-            Self::Other => "other",
-        }
-    }
-
-    /// Returns the class with the given name in `x-access`.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|class| class.name() == name)
-    }
-}
-
-/// Declares `Service` from the table of service types. A row without an access class does not compile.
-macro_rules! services {
-    ($($type_name:literal => $variant:ident($body:ty), $access:ident;)+) => {
-        tagged_union! {
-            /// An entry of `services` or `outputs`.
-            pub enum Service {
-                $($type_name => $variant($body) { "x-access": AccessClass::$access.name() },)+
-            }
-        }
-
-        impl AccessClass {
-            /// Returns the class of a service type, or `None` if the type is unknown.
-            pub fn of_type(type_name: &str) -> Option<Self> {
-                match type_name {
-                    $($type_name => Some(Self::$access),)+
-                    _ => None,
-                }
-            }
-        }
-
-        impl Service {
-            /// Returns the fields that service types share.
-            pub fn fields(&self) -> &dyn ServiceFields {
-                match self {
-                    $(Self::$variant(body) => body,)+
-                }
-            }
-        }
-    };
-}
-
+// The columns are the fields of `ServiceType`. The commands and their flags have the names of Teleport's `tbot`.
 services! {
-    "identity" => Identity(IdentityService), Other;
-    "identity/key-agent" => KeyAgent(KeyAgentService), Other;
-    "application" => Application(ApplicationService), Application;
-    "application-tunnel" => ApplicationTunnel(ApplicationTunnelService), Application;
-    "application-proxy" => ApplicationProxy(ApplicationProxyService), Application;
-    "database" => Database(DatabaseService), Database;
-    "database-tunnel" => DatabaseTunnel(DatabaseTunnelService), Database;
-    "kubernetes" => Kubernetes(KubernetesService), Kubernetes;
-    "kubernetes/v2" => KubernetesV2(KubernetesV2Service), Kubernetes;
-    "kubernetes/argo-cd" => KubernetesArgoCd(KubernetesArgoCdService), Kubernetes;
-    "ssh_host" => SshHost(SshHostService), Other;
-    "ssh-multiplexer" => SshMultiplexer(SshMultiplexerService), Other;
-    "workload-identity-x509" => WorkloadIdentityX509(WorkloadIdentityX509Service), Other;
-    "workload-identity-jwt" => WorkloadIdentityJwt(WorkloadIdentityJwtService), Other;
-    "workload-identity-api" => WorkloadIdentityApi(WorkloadIdentityApiService), Other;
-    "workload-identity-aws-roles-anywhere" => WorkloadIdentityAwsRolesAnywhere(AwsRolesAnywhereService), Other;
-    "beams/vnet" => BeamsVnet(BeamsVnetService), Other;
-    "spiffe-svid" => SpiffeSvid(SpiffeSvidService), Other;
-    "spiffe-workload-api" => SpiffeWorkloadApi(SpiffeWorkloadApiService), Other;
+    "identity" => Identity(IdentityService) {
+        supported: true,
+        access: Other,
+        oneshot: true,
+        long_lived: false,
+        scoped: true,
+        destination: Files,
+        successor: None,
+        variables: &[],
+        command: Some(command("Add an identity for tsh and SSH clients", &[
+            DESTINATION,
+            &[
+                flag("cluster", "NAME", "/cluster", "Leaf cluster to issue the credentials for"),
+                switch!("allow-reissue", "/allow_reissue", "Allow using the identity to obtain others"),
+            ],
+        ])),
+    }
+    "identity/key-agent" => KeyAgent(KeyAgentService) {
+        supported: false,
+        access: Other,
+        oneshot: false,
+        long_lived: false,
+        scoped: false,
+        destination: Socket,
+        successor: None,
+        variables: &[],
+        command: None,
+    }
+    "application" => Application(ApplicationService) {
+        supported: true,
+        access: Application,
+        oneshot: true,
+        long_lived: false,
+        scoped: false,
+        destination: Files,
+        successor: None,
+        variables: &[],
+        command: Some(command("Add credentials for an application", &[
+            DESTINATION,
+            &[
+                APP,
+                switch!(
+                    "specific-tls-extensions",
+                    "/specific_tls_naming",
+                    "Also write tls.crt, tls.key and tls.cas",
+                ),
+            ],
+        ])),
+    }
+    "application-tunnel" => ApplicationTunnel(ApplicationTunnelService) {
+        supported: false,
+        access: Application,
+        oneshot: false,
+        long_lived: false,
+        scoped: false,
+        destination: None,
+        successor: None,
+        variables: &[],
+        command: Some(command("Add a local tunnel to an application", &[&[LISTEN, APP]])),
+    }
+    "application-proxy" => ApplicationProxy(ApplicationProxyService) {
+        supported: false,
+        access: Application,
+        oneshot: false,
+        long_lived: false,
+        scoped: false,
+        destination: None,
+        successor: None,
+        variables: &[],
+        command: Some(command("Add a local HTTP proxy to applications", &[&[LISTEN]])),
+    }
+    "database" => Database(DatabaseService) {
+        supported: true,
+        access: Database,
+        oneshot: true,
+        long_lived: false,
+        scoped: false,
+        destination: Files,
+        successor: None,
+        variables: &[],
+        command: Some(command("Add credentials for a database", &[
+            DESTINATION,
+            DATABASE,
+            &[flag("format", "FORMAT", "/format", "File format: tls, mongo or cockroach")],
+        ])),
+    }
+    "database-tunnel" => DatabaseTunnel(DatabaseTunnelService) {
+        supported: false,
+        access: Database,
+        oneshot: false,
+        long_lived: false,
+        scoped: false,
+        destination: None,
+        successor: None,
+        variables: &[],
+        command: Some(command("Add a local tunnel to a database", &[&[LISTEN], DATABASE])),
+    }
+    "kubernetes" => Kubernetes(KubernetesService) {
+        supported: true,
+        access: Kubernetes,
+        oneshot: true,
+        long_lived: false,
+        scoped: false,
+        destination: Files,
+        successor: None,
+        variables: &[],
+        command: Some(command("Add a kubeconfig for one cluster", &[
+            DESTINATION,
+            &[
+                flag("kubernetes-cluster", "NAME", "/kubernetes_cluster", "Kubernetes cluster to connect to")
+                    .required(),
+                NO_EXEC_PLUGIN,
+            ],
+        ])),
+    }
+    "kubernetes/v2" => KubernetesV2(KubernetesV2Service) {
+        supported: true,
+        access: Kubernetes,
+        oneshot: true,
+        long_lived: false,
+        scoped: false,
+        destination: Files,
+        successor: None,
+        variables: &[],
+        command: Some(command("Add a kubeconfig for several clusters", &[
+            DESTINATION,
+            &[
+                flag(
+                    "name-selector",
+                    "NAME",
+                    "/selectors/-/name",
+                    "Kubernetes cluster to connect to; repeatable",
+                )
+                .with_requirement(Requirement::AtLeastOne),
+                flag(
+                    "label-selector",
+                    "LABELS",
+                    "/selectors/-/labels",
+                    "Kubernetes clusters with these labels,\nas NAME=VALUE,...; repeatable",
+                )
+                .with_type(FlagType::Labels)
+                .with_requirement(Requirement::AtLeastOne),
+                NO_EXEC_PLUGIN,
+            ],
+        ])
+        .with_alias("k8s/v2")),
+    }
+    "kubernetes/argo-cd" => KubernetesArgoCd(KubernetesArgoCdService) {
+        supported: false,
+        access: Kubernetes,
+        oneshot: true,
+        long_lived: false,
+        scoped: false,
+        destination: None,
+        successor: None,
+        variables: &[],
+        command: None,
+    }
+    "ssh_host" => SshHost(SshHostService) {
+        supported: true,
+        access: Other,
+        oneshot: true,
+        long_lived: false,
+        scoped: false,
+        destination: Files,
+        successor: None,
+        variables: &[],
+        command: None,
+    }
+    "ssh-multiplexer" => SshMultiplexer(SshMultiplexerService) {
+        supported: false,
+        access: Other,
+        oneshot: false,
+        long_lived: false,
+        scoped: false,
+        destination: Socket,
+        successor: None,
+        variables: &[],
+        command: Some(command("Add an SSH connection multiplexer", &[
+            DESTINATION,
+            &[
+                switch!(
+                    "enable-resumption",
+                    "/enable_resumption",
+                    "Resume connections (default);\nturn off with --no-enable-resumption",
+                ),
+                flag(
+                    "proxy-command",
+                    "WORD",
+                    "/proxy_command/-",
+                    "One word of the command for ssh to run;\nrepeatable",
+                ),
+                flag("proxy-templates-path", "FILE", "/proxy_templates_path", "File with proxy templates"),
+            ],
+        ])),
+    }
+    "workload-identity-x509" => WorkloadIdentityX509(WorkloadIdentityX509Service) {
+        supported: true,
+        access: Other,
+        oneshot: true,
+        long_lived: true,
+        scoped: true,
+        destination: Files,
+        successor: None,
+        variables: &[],
+        command: Some(command("Add an X.509 SVID", &[DESTINATION, SELECTOR, &[FEDERATED]])),
+    }
+    "workload-identity-jwt" => WorkloadIdentityJwt(WorkloadIdentityJwtService) {
+        supported: true,
+        access: Other,
+        oneshot: true,
+        long_lived: true,
+        scoped: true,
+        destination: Files,
+        successor: None,
+        variables: &[],
+        command: Some(command("Add a JWT SVID", &[
+            DESTINATION,
+            SELECTOR,
+            &[flag("audience", "NAME", "/audiences/-", "Audience of the token; repeatable").required()],
+        ])),
+    }
+    "workload-identity-api" => WorkloadIdentityApi(WorkloadIdentityApiService) {
+        supported: false,
+        access: Other,
+        oneshot: false,
+        long_lived: true,
+        scoped: true,
+        destination: None,
+        successor: None,
+        variables: &[variables(&["TELEPORT_NODE_NAME"], "Host of the kubelet that attests workloads.")],
+        command: Some(command("Add a SPIFFE Workload API endpoint", &[SELECTOR, &[LISTEN]])),
+    }
+    "workload-identity-aws-roles-anywhere" => WorkloadIdentityAwsRolesAnywhere(AwsRolesAnywhereService) {
+        supported: false,
+        access: Other,
+        oneshot: true,
+        long_lived: false,
+        scoped: false,
+        destination: Files,
+        successor: None,
+        variables: &[variables(&["AWS_REGION"], "AWS region of the service's requests.")],
+        command: Some(command("Add AWS Roles Anywhere credentials", &[
+            DESTINATION,
+            SELECTOR,
+            &[
+                flag("role-arn", "ARN", "/role_arn", "Role to assume").required(),
+                flag("profile-arn", "ARN", "/profile_arn", "Roles Anywhere profile").required(),
+                flag("trust-anchor-arn", "ARN", "/trust_anchor_arn", "Roles Anywhere trust anchor").required(),
+                flag("region", "REGION", "/region", "AWS region"),
+                flag("session-duration", "DURATION", "/session_duration", "Lifetime of a session, such as 6h"),
+                flag(
+                    "session-renewal-interval",
+                    "DURATION",
+                    "/session_renewal_interval",
+                    "How often to renew the session, such as 1h",
+                ),
+            ],
+        ])),
+    }
+    "beams/vnet" => BeamsVnet(BeamsVnetService) {
+        supported: false,
+        access: Other,
+        oneshot: false,
+        long_lived: false,
+        scoped: false,
+        destination: None,
+        successor: None,
+        variables: &[],
+        command: None,
+    }
+    "spiffe-svid" => SpiffeSvid(SpiffeSvidService) {
+        supported: false,
+        access: Other,
+        oneshot: true,
+        long_lived: false,
+        scoped: false,
+        destination: Files,
+        successor: Some("use `workload-identity-x509`, and `workload-identity-jwt` instead of `jwts`"),
+        variables: &[],
+        command: Some(command("Add an X.509 SVID by path (deprecated)", &[
+            DESTINATION,
+            &[
+                flag("svid-path", "PATH", "/svid/path", "Path of the SPIFFE ID, such as /svc/foo").required(),
+                flag("svid-hint", "HINT", "/svid/hint", "Hint to distinguish this SVID from others"),
+                flag("dns-san", "NAME", "/svid/sans/dns/-", "DNS SAN; repeatable"),
+                flag("ip-san", "ADDRESS", "/svid/sans/ip/-", "IP SAN; repeatable"),
+                FEDERATED,
+            ],
+        ])),
+    }
+    "spiffe-workload-api" => SpiffeWorkloadApi(SpiffeWorkloadApiService) {
+        supported: false,
+        access: Other,
+        oneshot: false,
+        long_lived: false,
+        scoped: false,
+        destination: None,
+        successor: Some("use `workload-identity-api`"),
+        variables: &[],
+        command: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::schema;
+
+    #[test]
+    fn every_row_agrees_with_the_schema_of_its_type() {
+        let root = schema::generate();
+        for branch in root["$defs"].as_object().unwrap().values() {
+            let Some(service_type) =
+                branch["properties"]["type"]["const"].as_str().and_then(ServiceType::from_name)
+            else {
+                continue;
+            };
+            let name = service_type.name;
+            let has_destination = branch["properties"].get("destination").is_some();
+            assert_eq!(has_destination, service_type.destination != DestinationUse::None, "{name}");
+            assert_eq!(branch["deprecated"] == true, service_type.successor.is_some(), "{name}");
+        }
+    }
 }

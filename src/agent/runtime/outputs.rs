@@ -20,8 +20,8 @@ use crate::agent::service::workload_jwt::WorkloadJwtOutput;
 use crate::agent::service::workload_x509::WorkloadX509Output;
 use crate::agent::teleport::auth_client::WorkloadSelector;
 use crate::config::{
-    self, Config, DatabaseFormat, Identifier, KubernetesSelector, Service, SshCaType, SshConfigMode,
-    TrustDomain, WorkloadIdentitySelector, is_on,
+    self, Config, DatabaseFormat, Destination, Identifier, KubernetesSelector, Service, SshCaType,
+    SshConfigMode, SupportedService, TrustDomain, WorkloadIdentitySelector, is_on,
 };
 
 /// Returns an output for every service, in the order of the configuration. A service without a name is named by its type
@@ -37,19 +37,20 @@ pub(super) fn outputs(
     for (index, service) in config.services().enumerate() {
         let pointer = format!("/services/{index}");
         let unsupported = || Unsupported::service(&pointer, service);
+        let (kind, destination) = service.supported().and_then(output_kind).ok_or_else(unsupported)?;
         let fields = service.fields();
         let lifetime = fields.lifetime();
         let or_default = |own: Option<config::GoDuration>, default| {
             own.filter(|own| !own.is_zero()).map_or(default, |own| own.to_std())
         };
         let name = name(service, index + 1);
-        let place = WriteTarget::new(fields.destination().ok_or_else(unsupported)?, environment, clock)
+        let target = WriteTarget::new(destination, environment, clock)
             .map_err(|error| AgentError::Destination { output: name.clone(), error })?;
         outputs.push(Output {
-            kind: output_kind(service).ok_or_else(unsupported)?,
+            kind,
             settings: OutputSettings {
                 name,
-                destination: Arc::new(DestinationWriter::new(place)),
+                destination: Arc::new(DestinationWriter::new(target)),
                 roles: strings(fields.roles()),
                 ttl: or_default(lifetime.credential_ttl, ttl),
                 interval: or_default(lifetime.renewal_interval, interval),
@@ -59,49 +60,72 @@ pub(super) fn outputs(
     Ok(outputs)
 }
 
-fn output_kind(service: &Service) -> Option<OutputKind> {
+/// Returns what to write, and where. `None` if the service uses something that [`Unsupported::check`] refuses.
+fn output_kind(service: SupportedService<'_>) -> Option<(OutputKind, &Destination)> {
     Some(match service {
-        Service::Identity(identity) => OutputKind::Identity(IdentityOutput {
-            leaf: non_empty(identity.cluster.as_ref()),
-            allow_reissue: is_on(identity.allow_reissue),
-            with_ssh_config: identity.ssh_config != Some(SshConfigMode::Off),
-        }),
-        Service::Application(application) => OutputKind::Application(ApplicationOutput {
-            name: application.app_name.as_str().to_owned(),
-            specific_tls_naming: is_on(application.specific_tls_naming),
-        }),
-        Service::Database(database) => OutputKind::Database(DatabaseOutput {
-            service: database.service.as_str().to_owned(),
-            database: non_empty(database.database.as_ref()).unwrap_or_default(),
-            username: non_empty(database.username.as_ref()).unwrap_or_default(),
-            format: database.format.unwrap_or(DatabaseFormat::Plain),
-        }),
-        Service::Kubernetes(kubernetes) => OutputKind::Kubernetes(KubernetesOutput {
-            cluster: kubernetes.kubernetes_cluster.as_str().to_owned(),
-            disable_exec_plugin: is_on(kubernetes.disable_exec_plugin),
-        }),
-        Service::KubernetesV2(kubernetes) => OutputKind::KubernetesV2(KubernetesV2Output {
-            selectors: kubernetes.selectors.iter().map(selector).collect(),
-            disable_exec_plugin: is_on(kubernetes.disable_exec_plugin),
-            context_name: ContextName::of_service(kubernetes)?,
-        }),
-        Service::SshHost(host) => OutputKind::SshHost(SshHostOutput {
-            principals: strings(&host.principals),
-            ca_type: host.ca_type.unwrap_or(SshCaType::User),
-        }),
-        Service::WorkloadIdentityX509(x509) => {
+        SupportedService::Identity(identity) => {
+            let kind = OutputKind::Identity(IdentityOutput {
+                leaf: non_empty(identity.cluster.as_ref()),
+                allow_reissue: is_on(identity.allow_reissue),
+                with_ssh_config: identity.ssh_config != Some(SshConfigMode::Off),
+            });
+            (kind, &identity.destination)
+        }
+        SupportedService::Application(application) => {
+            let kind = OutputKind::Application(ApplicationOutput {
+                name: application.app_name.as_str().to_owned(),
+                specific_tls_naming: is_on(application.specific_tls_naming),
+            });
+            (kind, &application.destination)
+        }
+        SupportedService::Database(database) => {
+            let kind = OutputKind::Database(DatabaseOutput {
+                service: database.service.as_str().to_owned(),
+                database: non_empty(database.database.as_ref()).unwrap_or_default(),
+                username: non_empty(database.username.as_ref()).unwrap_or_default(),
+                format: database.format.unwrap_or(DatabaseFormat::Plain),
+            });
+            (kind, &database.destination)
+        }
+        SupportedService::Kubernetes(kubernetes) => {
+            let kind = OutputKind::Kubernetes(KubernetesOutput {
+                cluster: kubernetes.kubernetes_cluster.as_str().to_owned(),
+                disable_exec_plugin: is_on(kubernetes.disable_exec_plugin),
+            });
+            (kind, &kubernetes.destination)
+        }
+        SupportedService::KubernetesV2(kubernetes) => {
+            let kind = OutputKind::KubernetesV2(KubernetesV2Output {
+                selectors: kubernetes.selectors.iter().map(selector).collect(),
+                disable_exec_plugin: is_on(kubernetes.disable_exec_plugin),
+                context_name: ContextName::of_service(kubernetes)?,
+            });
+            (kind, &kubernetes.destination)
+        }
+        SupportedService::SshHost(host) => {
+            let kind = OutputKind::SshHost(SshHostOutput {
+                principals: strings(&host.principals),
+                ca_type: host.ca_type.unwrap_or(SshCaType::User),
+            });
+            (kind, &host.destination)
+        }
+        SupportedService::WorkloadIdentityX509(x509) => {
             let domains = x509.trust_domains.as_deref().unwrap_or_default();
-            OutputKind::WorkloadX509(WorkloadX509Output {
+            let kind = OutputKind::WorkloadX509(WorkloadX509Output {
                 selector: workload_selector(&x509.selector),
                 trust_app_clients: domains.contains(&TrustDomain::AppClient),
                 trust_federated: is_on(x509.include_federated_trust_bundles),
-            })
+            });
+            (kind, &x509.destination)
         }
-        Service::WorkloadIdentityJwt(jwt) => OutputKind::WorkloadJwt(WorkloadJwtOutput {
-            selector: workload_selector(&jwt.selector),
-            audiences: jwt.audiences.iter().filter_map(|audience| non_empty(Some(audience))).collect(),
-        }),
-        _ => return None,
+        SupportedService::WorkloadIdentityJwt(jwt) => {
+            let audiences = jwt.audiences.iter().filter_map(|audience| non_empty(Some(audience)));
+            let kind = OutputKind::WorkloadJwt(WorkloadJwtOutput {
+                selector: workload_selector(&jwt.selector),
+                audiences: audiences.collect(),
+            });
+            (kind, &jwt.destination)
+        }
     })
 }
 

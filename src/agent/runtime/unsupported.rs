@@ -1,12 +1,12 @@
 //! Finds the parts of a valid configuration that this version cannot run, before anything is joined.
 //!
-//! [`support`] lists them, for this module and for the documentation.
+//! The configuration declares them: see [`Service::supported`], [`JoinMethod::supported`](crate::config::JoinMethod::supported)
+//! and [`Config::unsupported_properties`].
 
 use std::fmt;
 
 use crate::agent::service::context_name::ContextName;
-use crate::config::{Config, DatabaseFormat, Destination, Identifier, Service, is_on};
-use crate::support;
+use crate::config::{Config, DatabaseFormat, Destination, Service, SupportedService, UnsupportedProperty};
 
 /// The parts of a configuration that this version cannot run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,27 +47,19 @@ impl Unsupported {
         }])
     }
 
-    pub(crate) fn destination(pointer: &str, destination: &Destination) -> Self {
-        let what = format!("the destination type {}", destination.type_name());
-        Self(vec![Part { pointer: pointer.to_owned(), what }])
-    }
-
     /// Returns an error with everything that cannot run.
     pub(crate) fn check(config: &Config) -> Result<(), Self> {
         let mut found = FoundParts(Vec::new());
         let method = config.onboarding.as_ref().and_then(|onboarding| onboarding.join_method);
-        if let Some(method) = method.filter(|method| !support::JOIN_METHODS.contains(&method.as_str())) {
+        if let Some(method) = method.filter(|method| method.supported().is_none()) {
             found.push("/onboarding/join_method", format!("join method {method}"));
-        }
-        if let Some(storage) = &config.storage {
-            found.destination("/storage", storage);
         }
         for (list, services) in [("/services", &config.services), ("/outputs", &config.outputs)] {
             for (index, service) in services.iter().flatten().enumerate() {
                 found.service(&format!("{list}/{index}"), service);
             }
         }
-        found.properties("", "Config", &[("scoped", is_on(config.scoped)), ("fips", is_on(config.fips))]);
+        found.properties("", config.unsupported_properties());
         if found.0.is_empty() { Ok(()) } else { Err(Self(found.0)) }
     }
 }
@@ -80,63 +72,40 @@ impl FoundParts {
         self.0.push(Part { pointer: pointer.to_owned(), what });
     }
 
-    /// Adds the unsupported properties of one definition; each comes with whether it is set, or on.
-    fn properties(&mut self, at: &str, definition: &str, properties: &[(&str, bool)]) {
-        for (property, is_set) in properties {
-            if let Some(what) = support::unsupported_property(definition, property).filter(|_| *is_set) {
-                self.push(&format!("{at}/{property}"), what.to_owned());
-            }
+    fn properties(&mut self, at: &str, properties: Vec<UnsupportedProperty>) {
+        for UnsupportedProperty { name, feature } in properties {
+            self.push(&format!("{at}/{name}"), feature.to_owned());
         }
     }
 
     fn service(&mut self, at: &str, service: &Service) {
-        if !support::SERVICES.contains(&service.type_name()) {
+        let Some(supported) = service.supported() else {
             self.0.extend(Unsupported::service(at, service).0);
             return;
-        }
-        match service {
-            Service::Identity(identity) => {
-                self.delegation(at, "IdentityService", &identity.delegation_session_id);
-            }
-            Service::Application(app) => {
-                self.delegation(at, "ApplicationService", &app.delegation_session_id);
-            }
-            Service::Kubernetes(kubernetes) => {
-                self.delegation(at, "KubernetesService", &kubernetes.delegation_session_id);
-            }
-            Service::KubernetesV2(kubernetes) => {
-                self.properties(
-                    at,
-                    "KubernetesV2Service",
-                    &[("relay_server", kubernetes.relay_server.is_some())],
-                );
+        };
+        self.properties(at, service.unsupported_properties());
+        match supported {
+            SupportedService::KubernetesV2(kubernetes) => {
                 if ContextName::of_service(kubernetes).is_none() {
                     let what = "a context name template with more than .ClusterName and .KubeName".to_owned();
                     self.push(&format!("{at}/context_name_template"), what);
                 }
             }
-            Service::Database(database)
+            SupportedService::Database(database) => {
                 if database.format == Some(DatabaseFormat::Cockroach)
-                    && matches!(database.destination, Destination::KubernetesSecret(_)) =>
-            {
-                let what =
-                    "the database format cockroach in a Kubernetes Secret, which has no subdirectories";
-                self.push(&format!("{at}/format"), what.to_owned());
+                    && matches!(database.destination, Destination::KubernetesSecret(_))
+                {
+                    let what =
+                        "the database format cockroach in a Kubernetes Secret, which has no subdirectories";
+                    self.push(&format!("{at}/format"), what.to_owned());
+                }
             }
-            _ => {}
-        }
-        if let Some(destination) = service.fields().destination() {
-            self.destination(&format!("{at}/destination"), destination);
-        }
-    }
-
-    fn delegation(&mut self, at: &str, definition: &str, session: &Option<Identifier>) {
-        self.properties(at, definition, &[("delegation_session_id", session.is_some())]);
-    }
-
-    fn destination(&mut self, at: &str, destination: &Destination) {
-        if !support::DESTINATIONS.contains(&destination.type_name()) {
-            self.0.extend(Unsupported::destination(at, destination).0);
+            SupportedService::Identity(_)
+            | SupportedService::Application(_)
+            | SupportedService::Kubernetes(_)
+            | SupportedService::SshHost(_)
+            | SupportedService::WorkloadIdentityX509(_)
+            | SupportedService::WorkloadIdentityJwt(_) => {}
         }
     }
 }
@@ -197,36 +166,43 @@ mod tests {
     }
 
     #[test]
-    fn every_listed_property_is_refused_if_it_is_set() {
-        for (definition, property, what) in support::UNSUPPORTED_PROPERTIES {
-            let value = match *property {
-                "scoped" | "fips" => serde_json::json!(true),
-                _ => serde_json::json!("a"),
-            };
-            let mut config = serde_json::json!({
+    fn unsupported_properties_are_refused_if_they_are_set() {
+        let service = |mut service: serde_json::Value, property: &str| {
+            service["destination"] = serde_json::json!({ "type": "memory" });
+            service[property] = serde_json::json!("a");
+            service
+        };
+        let config = |switch: bool| {
+            serde_json::json!({
                 "version": "v2",
                 "services": [
-                    { "type": "identity", "destination": { "type": "directory", "path": "/out" } },
-                    { "type": "application", "app_name": "a", "destination": { "type": "memory" } },
-                    { "type": "kubernetes", "kubernetes_cluster": "a", "destination": { "type": "memory" } },
-                    { "type": "kubernetes/v2", "selectors": [{ "name": "a" }], "destination": { "type": "memory" } },
+                    service(serde_json::json!({ "type": "identity" }), "delegation_session_id"),
+                    service(serde_json::json!({ "type": "application", "app_name": "a" }), "delegation_session_id"),
+                    service(
+                        serde_json::json!({ "type": "kubernetes", "kubernetes_cluster": "a" }),
+                        "delegation_session_id",
+                    ),
+                    service(
+                        serde_json::json!({ "type": "kubernetes/v2", "selectors": [{ "name": "a" }] }),
+                        "relay_server",
+                    ),
                 ],
-            });
-            let at = match *definition {
-                "Config" => "",
-                "IdentityService" => "/services/0",
-                "ApplicationService" => "/services/1",
-                "KubernetesService" => "/services/2",
-                "KubernetesV2Service" => "/services/3",
-                other => panic!("no configuration with a {other} here yet"),
-            };
-            config.pointer_mut(at).unwrap()[property] = value;
-            let refused = check(config).unwrap_err();
-            assert_eq!(
-                refused.parts(),
-                [Part { pointer: format!("{at}/{property}"), what: (*what).to_owned() }]
-            );
-        }
+                "scoped": switch,
+                "fips": switch,
+            })
+        };
+        let refused = |switch| {
+            let refused = check(config(switch)).unwrap_err();
+            refused.parts().iter().map(|part| format!("{}: {}", part.pointer, part.what)).collect::<Vec<_>>()
+        };
+        let services = [
+            "/services/0/delegation_session_id: credentials for a delegation session",
+            "/services/1/delegation_session_id: credentials for a delegation session",
+            "/services/2/delegation_session_id: credentials for a delegation session",
+            "/services/3/relay_server: a relay",
+        ];
+        assert_eq!(refused(false), services);
+        assert_eq!(refused(true), [&services[..], &["/scoped: scoped bots", "/fips: FIPS mode"]].concat());
     }
 
     #[test]

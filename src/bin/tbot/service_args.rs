@@ -1,30 +1,32 @@
 //! Service commands: `tbot start identity --destination /out` adds an `identity` to the services of the file.
 //!
-//! Parses the command line according to [`table`], and makes the service an override of the configuration.
+//! Parses the command line according to the table of service types, and makes the service an override of the
+//! configuration.
 
 mod command;
-mod table;
 mod value;
 
 use clap::{ArgMatches, Command, FromArgMatches, Subcommand};
 use serde_json::{Value, json};
-use tbot::config::{Override, OverrideSource};
+use tbot::config::{FlagType, Override, OverrideSource, ServiceFlag};
 use tbot::pointer::Pointer;
 
 pub(crate) use value::one_identity;
 
 use crate::exit::Failure;
-use command::{Flag, ServiceCommand};
-use value::FlagType;
+use command::{LEGACY, NamedCommand, commands};
+
+/// The prefix of pointers to the readers of a destination.
+const READERS: &str = "/destination/readers/";
 
 /// A service command with the flags that the user has given.
 pub(crate) struct ServiceArgs {
-    command: &'static ServiceCommand,
+    command: NamedCommand,
     flags: Vec<GivenFlag>,
 }
 
 struct GivenFlag {
-    flag: &'static Flag,
+    flag: &'static ServiceFlag,
     value: FlagValue,
 }
 
@@ -34,7 +36,7 @@ enum FlagValue {
 }
 
 impl GivenFlag {
-    fn from_matches(flag: &'static Flag, matches: &ArgMatches) -> Option<Self> {
+    fn from_matches(flag: &'static ServiceFlag, matches: &ArgMatches) -> Option<Self> {
         let value = if let FlagType::Switch(negated) = flag.flag_type {
             let on = matches.get_flag(flag.name);
             (on || matches.get_flag(negated)).then_some(FlagValue::Switch(on))
@@ -57,7 +59,7 @@ impl GivenFlag {
         match &self.value {
             FlagValue::Switch(on) => Ok(vec![json!(on)]),
             FlagValue::Strings(strings) => {
-                let values = strings.iter().map(|string| self.flag.flag_type.parse(string));
+                let values = strings.iter().map(|string| value::parse(self.flag.flag_type, string));
                 values
                     .collect::<Result<_, _>>()
                     .map_err(|error| Failure::Usage(format!("--{}: {error}", self.flag.name)))
@@ -70,7 +72,7 @@ impl FromArgMatches for ServiceArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let missing = || clap::Error::new(clap::error::ErrorKind::MissingSubcommand);
         let (name, matches) = matches.subcommand().ok_or_else(missing)?;
-        let command = table::COMMANDS.iter().find(|command| command.name == name).ok_or_else(missing)?;
+        let command = commands().find(|command| command.name == name).ok_or_else(missing)?;
         let flags = command.flags().filter_map(|flag| GivenFlag::from_matches(flag, matches)).collect();
         Ok(Self { command, flags })
     }
@@ -87,7 +89,7 @@ impl Subcommand for ServiceArgs {
             telemetry @ ("status" | "preview") => format!("telemetry {telemetry}"),
             other => other.to_owned(),
         };
-        command.subcommands(table::COMMANDS.iter().map(|service| service.build(&parent)))
+        command.subcommands(commands().map(|command| command.build(&parent)))
     }
 
     fn augment_subcommands_for_update(command: Command) -> Command {
@@ -95,7 +97,7 @@ impl Subcommand for ServiceArgs {
     }
 
     fn has_subcommand(name: &str) -> bool {
-        table::COMMANDS.iter().any(|command| command.name == name)
+        commands().any(|command| command.name == name)
     }
 }
 
@@ -107,7 +109,7 @@ impl ServiceArgs {
 
     /// Whether this is `legacy`, the command that `tbot start` runs if none is given.
     pub(crate) fn is_legacy(&self) -> bool {
-        self.name() == table::LEGACY
+        self.name() == LEGACY
     }
 
     /// Returns what the command adds to the configuration.
@@ -116,11 +118,14 @@ impl ServiceArgs {
     ///
     /// Returns an error if the value of a flag cannot be parsed, or if a flag does not apply to the destination.
     pub(crate) fn overrides(&self) -> Result<Vec<Override>, Failure> {
-        let Some(service) = self.command.service else { return self.top_level_overrides() };
-        let command = OverrideSource::Command(self.command.name.to_owned());
-        let mut added = Override::new(Pointer::from("/services/-"), json!({ "type": service }), command);
+        if !self.command.adds_service {
+            return Ok(self.legacy_overrides());
+        }
+        let name = self.name();
+        let command = OverrideSource::Command(name.to_owned());
+        let mut added = Override::new(Pointer::from("/services/-"), json!({ "type": name }), command);
         for given in &self.flags {
-            let is_reader = given.flag.pointer.starts_with(table::READERS);
+            let is_reader = given.flag.pointer.starts_with(READERS);
             if is_reader && added.value()["destination"]["type"] != "directory" {
                 let message = format!("{} is only valid for a directory: remove it", given.written());
                 return Err(Failure::Usage(message));
@@ -136,16 +141,18 @@ impl ServiceArgs {
         Ok(vec![added])
     }
 
-    /// Returns the overrides of a command that adds no service: one per flag.
-    fn top_level_overrides(&self) -> Result<Vec<Override>, Failure> {
+    /// Returns the overrides of `legacy`, whose flag is a directory for one identity.
+    fn legacy_overrides(&self) -> Vec<Override> {
         let mut overrides = Vec::new();
         for given in &self.flags {
-            for value in given.to_json()? {
-                let pointer = Pointer::from(given.flag.pointer);
-                overrides.push(Override::new(pointer, value, OverrideSource::Flag(given.written())));
+            if let FlagValue::Strings(directories) = &given.value {
+                overrides.extend(directories.iter().map(|directory| {
+                    let pointer = Pointer::from(given.flag.pointer);
+                    Override::new(pointer, one_identity(directory), OverrideSource::Flag(given.written()))
+                }));
             }
         }
-        Ok(overrides)
+        overrides
     }
 }
 
@@ -213,8 +220,8 @@ mod tests {
         }
         insta::assert_json_snapshot!(services);
         // All commands with a destination share the reader flags, so a few lines cover them.
-        let is_reader = |flag: &Flag| flag.pointer.starts_with(table::READERS);
-        for command in table::COMMANDS {
+        let is_reader = |flag: &ServiceFlag| flag.pointer.starts_with(READERS);
+        for command in commands() {
             for flag in command.flags().filter(|flag| !is_reader(flag)) {
                 assert!(tested.contains(&(command.name, flag.name)), "{} --{}", command.name, flag.name);
             }

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 
 use super::findings::{Findings, services_with_pointers};
 use crate::config::destination::{AclMode, Destination, SymlinkMode};
-use crate::config::service::Service;
+use crate::config::service::DestinationUse;
 use crate::config::v2::{Config, DEFAULT_STORAGE_PATH};
 use crate::diagnostic::{Code, Diagnostic, Target};
 use crate::pointer::Pointer;
@@ -71,10 +71,8 @@ pub(super) fn check_shared(config: &Config, findings: &mut Findings<'_>) {
         first_use.insert(("path", DEFAULT_STORAGE_PATH), storage_pointer.clone());
     }
     let storage = config.storage.iter().map(|storage| (storage_pointer.clone(), storage));
-    let outputs = services_with_pointers(config).filter(|(_, service)| {
-        // These only create sockets, whose names differ from those of all other files.
-        !matches!(service, Service::SshMultiplexer(_) | Service::KeyAgent(_))
-    });
+    let outputs = services_with_pointers(config)
+        .filter(|(_, service)| service.service_type().destination == DestinationUse::Files);
     let outputs = outputs.filter_map(|(pointer, service)| {
         service.fields().destination().map(|destination| (pointer.key("destination"), destination))
     });

@@ -1,89 +1,65 @@
-//! Checks for paths and other strings that look as if they contain a variable or a `~`, which are not expanded.
+//! Checks for paths and other strings that look as if they contain a variable or a `~`, which are not expanded. The
+//! sensitivity class of a property, which its type determines, decides what is checked.
 
 use serde_json::Value;
 
 use super::findings::Findings;
+use crate::config::scalar::Sensitivity;
+use crate::config::schema::{FormatVersion, class_of, locate};
 use crate::diagnostic::Code;
 use crate::pointer::Pointer;
 
-/// Keys whose value is a path, at any level of the configuration.
-const PATH_KEYS: [&str; 10] = [
-    "path",
-    "ca_path",
-    "registration_secret_path",
-    "static_private_key_path",
-    "static_key_path",
-    "token_path",
-    "kubeconfig_path",
-    "proxy_templates_path",
-    "credentials_path",
-    "artifact_name",
-];
-
-/// Keys of other strings in which users may expect an expansion.
-const OTHER_KEYS: [&str; 9] = [
-    "token",
-    "registration_secret",
-    "join_uri",
-    "proxy_server",
-    "auth_server",
-    "relay_server",
-    "diag_addr",
-    "listen",
-    "addr",
-];
-
 pub(super) fn check(value: &Value, findings: &mut Findings<'_>) {
-    visit(value, &mut Pointer::root(), findings);
+    visit(value, value, &Pointer::root(), findings);
 }
 
-fn visit(value: &Value, pointer: &mut Pointer, findings: &mut Findings<'_>) {
-    match value {
+/// Checks the properties of `part`, which is the part of the configuration at `pointer`. Ignores the strings in lists,
+/// because programs that do expand variables may run those, such as `proxy_command`.
+fn visit(config: &Value, part: &Value, pointer: &Pointer, findings: &mut Findings<'_>) {
+    match part {
         Value::Object(map) => {
             for (key, value) in map {
-                match value {
-                    Value::String(string) => {
-                        if let Some((what, help)) = apparent_expansion(key, string) {
-                            let message = format!("{what} is not expanded but used literally");
-                            findings.report_value(Code::NotExpanded, pointer.key(key), message, help);
-                        }
-                    }
-                    Value::Object(_) | Value::Array(_) => visit(value, &mut pointer.key(key), findings),
-                    _ => {}
+                let pointer = pointer.key(key);
+                let Some(string) = value.as_str() else {
+                    visit(config, value, &pointer, findings);
+                    continue;
+                };
+                // Most strings contain none of these, so the class is rarely looked up.
+                if string.starts_with('~') || string.contains('$') {
+                    check_string(config, string, pointer, findings);
                 }
             }
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                if item.is_object() {
-                    visit(item, &mut pointer.index(index), findings);
-                }
+                visit(config, item, &pointer.index(index), findings);
             }
         }
         _ => {}
     }
 }
 
-/// Returns the part of a string that looks as if it were expanded, with a hint on what to write instead.
-fn apparent_expansion(key: &str, string: &str) -> Option<(&'static str, &'static str)> {
-    let is_path = PATH_KEYS.contains(&key);
-    if !is_path && !OTHER_KEYS.contains(&key) {
-        return None;
-    }
-    let help = match key {
-        "token" => "write the token itself, or the absolute path of a file that contains it",
-        _ if is_path => "write the full path",
-        _ => "write the full value",
-    };
-    // A secret may contain a `$` before a letter by chance, but a path hardly ever does.
+fn check_string(config: &Value, string: &str, pointer: Pointer, findings: &mut Findings<'_>) {
+    let schema = FormatVersion::V2.schema();
+    let class = locate(schema, config, &pointer).and_then(|property| class_of(schema, property));
     let is_name = |rest: &str| rest.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_');
-    if is_path && string.starts_with('~') {
-        Some(("`~`", help))
-    } else if string.contains("${") {
-        Some(("`${...}`", help))
-    } else if is_path && string.split('$').skip(1).any(is_name) {
-        Some(("`$NAME`", help))
+    let (what, help) = match class {
+        Some(Sensitivity::Location) if string.starts_with('~') => ("`~`", "write the full path"),
+        Some(Sensitivity::Location | Sensitivity::Secret) if string.contains("${") => {
+            ("`${...}`", "write the full value")
+        }
+        // A secret may contain a `$` before a letter by chance, but a path or an address hardly ever does.
+        Some(Sensitivity::Location) if string.split('$').skip(1).any(is_name) => {
+            ("`$NAME`", "write the full value")
+        }
+        _ => return,
+    };
+    let is_token = pointer == Pointer::from("/onboarding/token");
+    let help = if is_token {
+        "write the token itself, or the absolute path of a file that contains it"
     } else {
-        None
-    }
+        help
+    };
+    let message = format!("{what} is not expanded but used literally");
+    findings.report_value(Code::NotExpanded, pointer, message, help);
 }

@@ -125,24 +125,8 @@ fn check_join_method(
         }
         return;
     };
-    let is_used = |block: &str| match block {
-        "azure" => method == JoinMethod::Azure,
-        "terraform" => method == JoinMethod::TerraformCloud,
-        "gitlab" => method == JoinMethod::Gitlab,
-        "bound_keypair" => method == JoinMethod::BoundKeypair,
-        "kubernetes" => method == JoinMethod::Kubernetes,
-        _ => method == JoinMethod::GenericOidc,
-    };
-    let blocks = [
-        ("azure", onboarding.azure.is_some()),
-        ("terraform", onboarding.terraform.is_some()),
-        ("gitlab", onboarding.gitlab.is_some()),
-        ("bound_keypair", onboarding.bound_keypair.is_some()),
-        ("kubernetes", onboarding.kubernetes.is_some()),
-        ("generic_oidc", onboarding.generic_oidc.is_some()),
-    ];
-    for (block, is_set) in blocks {
-        if is_set && !is_used(block) {
+    for block in onboarding.settings_keys() {
+        if method.settings_key() != Some(block) {
             let message = format!("`join_method: {method}` does not use this block");
             findings.report(
                 Diagnostic::new(Code::UnusedBlock, Target::Key(pointer.key(block)), message)

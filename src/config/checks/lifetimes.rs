@@ -49,26 +49,17 @@ pub(super) fn check_service(
 ) {
     let lifetime = service.fields().lifetime();
     let ttl_key = service.fields().ttl_key();
-    let pointer = match service {
-        Service::ApplicationProxy(_) => pointer.key("credential_lifetime"),
-        _ => pointer.clone(),
-    };
+    let pointer = service.fields().lifetime_key().map_or_else(|| pointer.clone(), |key| pointer.key(key));
     let ttl = lifetime.credential_ttl.filter(|ttl| !ttl.is_zero());
     let interval = lifetime.renewal_interval.filter(|interval| !interval.is_zero());
     match (ttl, interval) {
         (None, None) => {}
         (Some(ttl), Some(interval)) => {
-            let may_exceed_max = matches!(
-                service,
-                Service::WorkloadIdentityX509(_)
-                    | Service::WorkloadIdentityJwt(_)
-                    | Service::WorkloadIdentityApi(_)
-            );
             let lifetime = EffectiveLifetime {
                 ttl: (ttl, pointer.key(ttl_key)),
                 interval: (interval, pointer.key("renewal_interval")),
                 oneshot: config.is_oneshot(),
-                may_exceed_max,
+                may_exceed_max: service.service_type().long_lived,
             };
             lifetime.check(Severity::Error, true, findings);
         }

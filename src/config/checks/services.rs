@@ -5,17 +5,16 @@ use super::{destinations, formats, kubernetes, workload_identity};
 use crate::config::destination::Destination;
 use crate::config::scalar::{Identifier, Location};
 use crate::config::service::{
-    BeamsVnetService, DatabaseFormat, DatabaseService, Service, SpiffeSvidService, SpiffeWorkloadApiService,
-    SvidSans,
+    BeamsVnetService, DatabaseFormat, DatabaseService, DestinationUse, Service, SpiffeSvidService,
+    SpiffeWorkloadApiService, SvidSans,
 };
 use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;
 
 pub(super) fn check(service: &Service, pointer: &Pointer, findings: &mut Findings<'_>) {
     match service {
-        Service::Identity(_) => {}
+        Service::Identity(_) | Service::SshMultiplexer(_) => {}
         Service::KeyAgent(agent) => {
-            require_directory(&agent.destination, service, pointer, findings);
             exclude_roles_and_session(agent.delegation_session_id.as_ref(), service, pointer, findings);
         }
         Service::Application(application) => {
@@ -49,9 +48,6 @@ pub(super) fn check(service: &Service, pointer: &Pointer, findings: &mut Finding
                 );
             }
         }
-        Service::SshMultiplexer(multiplexer) => {
-            require_directory(&multiplexer.destination, service, pointer, findings);
-        }
         Service::WorkloadIdentityX509(x509) => {
             workload_identity::check_selector(&x509.selector, pointer, findings);
         }
@@ -69,25 +65,14 @@ pub(super) fn check(service: &Service, pointer: &Pointer, findings: &mut Finding
         Service::SpiffeWorkloadApi(api) => check_workload_api(api, pointer, findings),
     }
     if let Some(destination) = service.fields().destination() {
-        destinations::check(destination, &pointer.key("destination"), findings);
+        check_destination(destination, service, pointer, findings);
     }
     check_deprecated(service, pointer, findings);
 }
 
 /// Reports service types that have no effect in oneshot mode.
 pub(super) fn check_oneshot(service: &Service, pointer: &Pointer, findings: &mut Findings<'_>) {
-    let needs_continuous_mode = matches!(
-        service,
-        Service::ApplicationTunnel(_)
-            | Service::ApplicationProxy(_)
-            | Service::DatabaseTunnel(_)
-            | Service::SshMultiplexer(_)
-            | Service::KeyAgent(_)
-            | Service::WorkloadIdentityApi(_)
-            | Service::SpiffeWorkloadApi(_)
-            | Service::BeamsVnet(_)
-    );
-    if needs_continuous_mode {
+    if !service.service_type().oneshot {
         findings.report_value(
             Code::NotInOneshot,
             pointer.key("type"),
@@ -121,25 +106,26 @@ fn check_listen(address: &Location, pointer: &Pointer, findings: &mut Findings<'
     }
 }
 
-fn require_directory(
+fn check_destination(
     destination: &Destination,
     service: &Service,
     pointer: &Pointer,
     findings: &mut Findings<'_>,
 ) {
-    match destination {
-        // `check` does not do this for the two types that only create a socket, because `fields` has no destination for them.
-        Destination::Directory(_) => destinations::check(destination, &pointer.key("destination"), findings),
-        other => findings.report_value(
+    let needs_directory = service.service_type().destination == DestinationUse::Socket;
+    if needs_directory && !matches!(destination, Destination::Directory(_)) {
+        findings.report_value(
             Code::UnsupportedDestination,
             pointer.key("destination").key("type"),
             format!(
                 "`{}` does not support a destination of type `{}`",
                 service.type_name(),
-                other.type_name()
+                destination.type_name()
             ),
             "write `type: directory`",
-        ),
+        );
+    } else {
+        destinations::check(destination, &pointer.key("destination"), findings);
     }
 }
 
@@ -170,13 +156,7 @@ fn check_deprecated(service: &Service, pointer: &Pointer, findings: &mut Finding
             "use `credential_ttl`",
         );
     }
-    let successor = match service {
-        Service::SpiffeSvid(_) => {
-            "use `workload-identity-x509`, and `workload-identity-jwt` instead of `jwts`"
-        }
-        Service::SpiffeWorkloadApi(_) => "use `workload-identity-api`",
-        _ => return,
-    };
+    let Some(successor) = service.service_type().successor else { return };
     let message = format!("newer versions of Teleport do not support `{}`", service.type_name());
     findings.deprecated(Target::Value(pointer.key("type")), &message, successor);
 }

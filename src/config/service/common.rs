@@ -35,6 +35,11 @@ pub trait ServiceFields {
         "credential_ttl"
     }
 
+    /// Returns the key of the map that contains the lifetime, or `None` if the service itself contains it.
+    fn lifetime_key(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Returns the roles to impersonate. Empty if none are set.
     fn roles(&self) -> &[Identifier] {
         &[]
@@ -64,11 +69,11 @@ pub struct Roles(pub Vec<Identifier>);
 /// Declares the struct of a service type, with the fields that its family shares.
 ///
 /// `lifetime` adds `name`, `credential_ttl`, `certificate_ttl` and `renewal_interval`; `output` adds `destination` to
-/// these. `roles` after the struct means that the struct has a `roles` field.
+/// these. `socket` is `lifetime` for a struct with its own `destination`. `roles` after the struct means that the struct has a `roles` field.
 macro_rules! service {
-    (output $(#[$meta:meta])* pub struct $name:ident { $($body:tt)* } $($roles:ident)?) => {
+    (output $(#[$($meta:tt)*])* pub struct $name:ident { $($body:tt)* } $($roles:ident)?) => {
         service! {
-            @declare $(#[$meta])* pub struct $name {
+            @declare $(#[$($meta)*])* pub struct $name {
                 $($body)*
                 /// The destination to which the files are written.
                 pub destination: crate::config::destination::Destination,
@@ -81,14 +86,24 @@ macro_rules! service {
             $($roles)?
         }
     };
-    (lifetime $(#[$meta:meta])* pub struct $name:ident { $($body:tt)* } $($roles:ident)?) => {
-        service! { @declare $(#[$meta])* pub struct $name { $($body)* } {} $($roles)? }
+    (socket $(#[$($meta:tt)*])* pub struct $name:ident { $($body:tt)* } $($roles:ident)?) => {
+        service! {
+            @declare $(#[$($meta)*])* pub struct $name { $($body)* }
+            {
+                fn destination(&self) -> Option<&crate::config::destination::Destination> {
+                    Some(&self.destination)
+                }
+            }
+            $($roles)?
+        }
     };
-    (@declare $(#[$meta:meta])* pub struct $name:ident { $($body:tt)* } { $($methods:tt)* } $($roles:ident)?) => {
-        #[derive(Clone, Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
-        #[serde(deny_unknown_fields)]
-        $(#[$meta])*
-        pub struct $name {
+    (lifetime $(#[$($meta:tt)*])* pub struct $name:ident { $($body:tt)* } $($roles:ident)?) => {
+        service! { @declare $(#[$($meta)*])* pub struct $name { $($body)* } {} $($roles)? }
+    };
+    (@declare $(#[$($meta:tt)*])* pub struct $name:ident { $($body:tt)* } { $($methods:tt)* } $($roles:ident)?) => {
+        crate::config::support::map! {
+            $(#[$($meta)*])*
+            pub struct $name {
             $($body)*
             /// The name in logs and health checks. Allowed characters: `a-z`, `0-9`, `_`, `-` and `+`. If unset, it is
             /// generated, such as `identity-1`.
@@ -103,6 +118,7 @@ macro_rules! service {
             /// The time between renewals. Set both this and `credential_ttl`, or neither to use the top-level values.
             #[schemars(example = "20m")]
             pub renewal_interval: Option<crate::config::duration::GoDuration>,
+        }
         }
 
         impl crate::config::service::common::ServiceFields for $name {

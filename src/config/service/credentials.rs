@@ -18,6 +18,7 @@ service! {
         #[schemars(extend("default" = false))]
         pub allow_reissue: Option<Switch>,
         /// The ID of a delegation session. The bot acts on behalf of its user.
+        #[unsupported = "credentials for a delegation session"]
         pub delegation_session_id: Option<Identifier>,
         pub roles: Option<Roles>,
     }
@@ -36,7 +37,7 @@ string_enum! {
 }
 
 service! {
-    lifetime
+    socket
     /// An SSH agent with the bot's credentials that listens on a socket in a directory.
     pub struct KeyAgentService {
         /// The directory in which to create the socket. Must be of `type: directory`.
@@ -63,6 +64,7 @@ service! {
         #[schemars(extend("default" = false))]
         pub specific_tls_naming: Option<Switch>,
         /// The ID of a delegation session. The bot acts on behalf of its user.
+        #[unsupported = "credentials for a delegation session"]
         pub delegation_session_id: Option<Identifier>,
         pub roles: Option<Roles>,
     }

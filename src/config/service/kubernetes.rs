@@ -18,6 +18,7 @@ service! {
         #[schemars(extend("default" = false))]
         pub disable_exec_plugin: Option<Switch>,
         /// The ID of a delegation session. The bot acts on behalf of its user. Conflicts with `roles`.
+        #[unsupported = "credentials for a delegation session"]
         pub delegation_session_id: Option<Identifier>,
         pub roles: Option<Roles>,
     }
@@ -40,6 +41,7 @@ service! {
         #[schemars(extend("default" = "{{.ClusterName}}-{{.KubeName}}"))]
         pub context_name_template: Option<Setting>,
         /// The address of a relay, as `host` or `host:port`.
+        #[unsupported = "a relay"]
         pub relay_server: Option<Location>,
     }
 }

@@ -1,11 +1,9 @@
 //! Local network access for clients without credentials: `application-tunnel`, `application-proxy`, `database-tunnel`,
 //! `beams/vnet`.
 
-use schemars::JsonSchema;
-use serde::Deserialize;
-
 use super::common::{CredentialLifetime, Roles, ServiceFields, service};
 use crate::config::scalar::{Identifier, Location};
+use crate::config::support::map;
 
 service! {
     lifetime
@@ -41,21 +39,21 @@ service! {
     roles
 }
 
-/// An HTTP proxy for all applications. Not available in oneshot mode.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ApplicationProxyService {
-    /// The address to listen on, as `tcp://ip:port` or `unix:///path`.
-    #[schemars(example = "tcp://127.0.0.1:8080")]
-    pub listen: Location,
-    /// The ID of a delegation session. The bot acts on behalf of its user.
-    pub delegation_session_id: Option<Identifier>,
-    /// The lifetime of the service's credentials. Unlike other types, this one nests `credential_ttl` and
-    /// `renewal_interval` in this map.
-    pub credential_lifetime: Option<CredentialLifetime>,
-    /// The name in logs and health checks. Allowed characters: `a-z`, `0-9`, `_`, `-` and `+`. If unset, it is
-    /// generated, such as `application-proxy-1`.
-    pub name: Option<Identifier>,
+map! {
+    /// An HTTP proxy for all applications. Not available in oneshot mode.
+    pub struct ApplicationProxyService {
+        /// The address to listen on, as `tcp://ip:port` or `unix:///path`.
+        #[schemars(example = "tcp://127.0.0.1:8080")]
+        pub listen: Location,
+        /// The ID of a delegation session. The bot acts on behalf of its user.
+        pub delegation_session_id: Option<Identifier>,
+        /// The lifetime of the service's credentials. Unlike other types, this one nests `credential_ttl` and
+        /// `renewal_interval` in this map.
+        pub credential_lifetime: Option<CredentialLifetime>,
+        /// The name in logs and health checks. Allowed characters: `a-z`, `0-9`, `_`, `-` and `+`. If unset, it is
+        /// generated, such as `application-proxy-1`.
+        pub name: Option<Identifier>,
+    }
 }
 
 impl ServiceFields for ApplicationProxyService {
@@ -65,6 +63,10 @@ impl ServiceFields for ApplicationProxyService {
 
     fn lifetime(&self) -> CredentialLifetime {
         self.credential_lifetime.unwrap_or_default()
+    }
+
+    fn lifetime_key(&self) -> Option<&'static str> {
+        Some("credential_lifetime")
     }
 }
 

@@ -32,7 +32,7 @@ string_enum! {
 }
 
 service! {
-    lifetime
+    socket
     /// A socket that multiplexes many SSH connections over a few connections to the cluster. Not available in oneshot
     /// mode.
     pub struct SshMultiplexerService {

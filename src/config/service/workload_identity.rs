@@ -11,6 +11,7 @@ use crate::config::closed_types::string_enum;
 use crate::config::destination::Destination;
 use crate::config::duration::GoDuration;
 use crate::config::scalar::{Identifier, Location, Switch};
+use crate::config::support::map;
 
 service! {
     output
@@ -58,42 +59,42 @@ service! {
     }
 }
 
-/// Credentials of AWS IAM Roles Anywhere. They are renewed at `session_renewal_interval`, independently of the
-/// top-level `renewal_interval`.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AwsRolesAnywhereService {
-    /// The workload identity with which to authenticate to AWS.
-    pub selector: WorkloadIdentitySelector,
-    /// The ARN of the role to assume.
-    pub role_arn: Identifier,
-    /// The ARN of the Roles Anywhere profile.
-    pub profile_arn: Identifier,
-    /// The ARN of the trust anchor.
-    pub trust_anchor_arn: Identifier,
-    /// The AWS region. If unset, the environment variable `AWS_REGION` or the AWS configuration is used.
-    #[schemars(example = "eu-central-1")]
-    pub region: Option<Location>,
-    /// The lifetime of the AWS session, at most 12h.
-    #[schemars(extend("default" = "6h"))]
-    pub session_duration: Option<GoDuration>,
-    /// The time between renewals of the AWS session. Must be less than `session_duration`.
-    #[schemars(extend("default" = "1h"))]
-    pub session_renewal_interval: Option<GoDuration>,
-    /// The name of the profile in the credentials file.
-    #[schemars(extend("default" = "default"))]
-    pub credential_profile_name: Option<Identifier>,
-    /// The name of the credentials file.
-    #[schemars(extend("default" = "aws_credentials"))]
-    pub artifact_name: Option<Location>,
-    /// Overwrites the credentials file, which removes its other profiles.
-    #[schemars(extend("default" = false))]
-    pub overwrite_credential_file: Option<Switch>,
-    /// The destination to which the files are written.
-    pub destination: Destination,
-    /// The name in logs and health checks. Allowed characters: `a-z`, `0-9`, `_`, `-` and `+`. If unset, it is
-    /// generated, such as `workload-identity-aws-roles-anywhere-1`.
-    pub name: Option<Identifier>,
+map! {
+    /// Credentials of AWS IAM Roles Anywhere. They are renewed at `session_renewal_interval`, independently of the
+    /// top-level `renewal_interval`.
+    pub struct AwsRolesAnywhereService {
+        /// The workload identity with which to authenticate to AWS.
+        pub selector: WorkloadIdentitySelector,
+        /// The ARN of the role to assume.
+        pub role_arn: Identifier,
+        /// The ARN of the Roles Anywhere profile.
+        pub profile_arn: Identifier,
+        /// The ARN of the trust anchor.
+        pub trust_anchor_arn: Identifier,
+        /// The AWS region. If unset, the environment variable `AWS_REGION` or the AWS configuration is used.
+        #[schemars(example = "eu-central-1")]
+        pub region: Option<Location>,
+        /// The lifetime of the AWS session, at most 12h.
+        #[schemars(extend("default" = "6h"))]
+        pub session_duration: Option<GoDuration>,
+        /// The time between renewals of the AWS session. Must be less than `session_duration`.
+        #[schemars(extend("default" = "1h"))]
+        pub session_renewal_interval: Option<GoDuration>,
+        /// The name of the profile in the credentials file.
+        #[schemars(extend("default" = "default"))]
+        pub credential_profile_name: Option<Identifier>,
+        /// The name of the credentials file.
+        #[schemars(extend("default" = "aws_credentials"))]
+        pub artifact_name: Option<Location>,
+        /// Overwrites the credentials file, which removes its other profiles.
+        #[schemars(extend("default" = false))]
+        pub overwrite_credential_file: Option<Switch>,
+        /// The destination to which the files are written.
+        pub destination: Destination,
+        /// The name in logs and health checks. Allowed characters: `a-z`, `0-9`, `_`, `-` and `+`. If unset, it is
+        /// generated, such as `workload-identity-aws-roles-anywhere-1`.
+        pub name: Option<Identifier>,
+    }
 }
 
 impl ServiceFields for AwsRolesAnywhereService {

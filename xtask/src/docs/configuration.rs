@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 use tbot::config::schema::{is_union, resolve, union_branches};
+use tbot::config::{Config, JoinMethod, ServiceType};
 use tbot::diagnostic::{Code, Phase};
-use tbot::support;
 
 use super::environment;
 use super::markdown::{GENERATED_NOTICE, cell, code, table};
@@ -21,6 +21,7 @@ pub(super) fn page(config: &Value, config_v1: &Value) -> String {
     for section in sections(config) {
         page += &format_section(config, &section);
     }
+    page += &service_types();
     page += &join_methods(config);
     page += include_str!("configuration/v1.md");
     for section in sections(config_v1) {
@@ -67,17 +68,13 @@ fn definition_description(schema: &Value) -> &str {
     string(schema, key)
 }
 
-/// Returns a note if this version of the agent does not support a service or destination type.
-fn unsupported_note(section: &Section<'_>) -> Option<String> {
-    let type_name = section.schema["properties"]["type"]["const"].as_str()?;
-    let (what, supported) = if section.schema["x-access"].is_string() {
-        ("services of this type", support::SERVICES)
-    } else {
-        ("destinations of this type", support::DESTINATIONS)
-    };
-    (!supported.contains(&type_name)).then(|| {
-        format!("This version validates {what} but does not support them: `tbot start` reports an error and exits before joining.")
-    })
+/// Returns a note if this version of the agent does not support a service type.
+fn unsupported_note(section: &Section<'_>) -> Option<&'static str> {
+    let service_type = ServiceType::from_name(section.schema["properties"]["type"]["const"].as_str()?)?;
+    (!service_type.supported).then_some(
+        "This version validates services of this type but does not support them: `tbot start` reports an error and exits \
+         before joining.",
+    )
 }
 
 /// Returns the name of a property's type, as shown on the page.
@@ -172,11 +169,33 @@ fn description(root: &Value, definition: &str, key: &str, property: &Value) -> S
             );
         }
     }
-    if let Some(what) = support::unsupported_property(definition, key) {
+    if let Some(what) = Config::unsupported_feature(definition, key) {
         description +=
             &format!(" This version does not support {what}: `tbot start` reports an error and exits.");
     }
     description
+}
+
+fn service_types() -> String {
+    let yes_or_no = |fact: bool| if fact { "yes" } else { "no" }.to_owned();
+    let row = |service_type: &ServiceType| {
+        vec![
+            code(service_type.name),
+            yes_or_no(service_type.supported),
+            yes_or_no(service_type.oneshot),
+            yes_or_no(service_type.scoped),
+            yes_or_no(service_type.long_lived),
+            yes_or_no(service_type.command.is_some()),
+        ]
+    };
+    let rows: Vec<Vec<String>> = ServiceType::ALL.iter().map(row).collect();
+    let columns = ["`type`", "supported", "oneshot mode", "scoped bots", "longer than 24h", "command"];
+    format!(
+        "\n### Service types\n\nWhether this version supports a type, whether it has an effect in oneshot mode, whether scoped bots can use it, \
+         whether clusters allow its credentials to live longer than 24h, and whether flags can add it: `tbot start TYPE`, \
+         `tbot configure TYPE`.\n\n{}",
+        table(&columns, &rows)
+    )
 }
 
 fn join_methods(config: &Value) -> String {
@@ -186,7 +205,8 @@ fn join_methods(config: &Value) -> String {
     let rows: Vec<Vec<String>> = names
         .zip(meanings)
         .map(|(name, meaning)| {
-            let supported = if support::JOIN_METHODS.contains(&name) { "yes" } else { "no" };
+            let supported = JoinMethod::from_name(name).and_then(JoinMethod::supported);
+            let supported = if supported.is_some() { "yes" } else { "no" };
             vec![code(name), cell(meaning), supported.to_owned()]
         })
         .collect();

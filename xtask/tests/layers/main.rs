@@ -22,10 +22,9 @@ const LIBRARY: Rules<'_> = &[
     ("pointer", &[]),
     ("yaml", &["pointer"]),
     ("diagnostic", &["pointer", "yaml"]),
-    ("support", &[]),
-    ("config", &["diagnostic", "pointer", "support", "yaml"]),
-    ("event", &["config", "pointer", "support"]),
-    ("agent", &["config", "diagnostic", "pointer", "support", "yaml"]),
+    ("config", &["diagnostic", "pointer", "yaml"]),
+    ("event", &["config", "pointer"]),
+    ("agent", &["config", "diagnostic", "pointer", "yaml"]),
 ];
 
 /// The layers of the agent, lowest first.

@@ -48,14 +48,14 @@ pub(crate) struct Attestor {
 }
 
 impl Attestor {
-    /// Returns `None` if `method` uses no attestation.
+    /// Returns `None` if `method` uses no attestation or is not supported.
     pub(crate) fn new(
         method: JoinMethod,
         onboarding: &Onboarding,
         environment: &Environment,
         clock: &Clock,
     ) -> Option<Self> {
-        let source = AttestationSource::for_method(method, onboarding)?;
+        let source = AttestationSource::for_method(method.supported()?, onboarding)?;
         Some(Self { source, environment: environment.clone(), clock: clock.clone() })
     }
 

@@ -1,72 +1,72 @@
-//! A service command and its flags, and how clap parses and displays them. Independent of particular services.
+//! The service commands and their flags, and how clap parses and displays them. Independent of particular services.
 
 use clap::{Arg, ArgAction, ArgGroup, Command};
+use tbot::config::{FlagType, Requirement, ServiceCommand, ServiceFlag, ServiceType};
 
-use super::value::FlagType;
+/// The command that `tbot start` runs if none is given.
+pub(super) const LEGACY: &str = "legacy";
 
-/// A command that adds a service.
-pub(super) struct ServiceCommand {
+/// A command of `tbot start` and `tbot configure`.
+#[derive(Clone, Copy)]
+pub(super) struct NamedCommand {
     pub(super) name: &'static str,
-    pub(super) alias: Option<&'static str>,
-    pub(super) about: &'static str,
-    /// The type of the service to add. If `None`, the pointers of the flags refer to the configuration itself.
-    pub(super) service: Option<&'static str>,
-    pub(super) flags: &'static [&'static [Flag]],
+    /// Whether it adds a service of the type with its name. If not, the pointers of the flags refer to the configuration
+    /// itself.
+    pub(super) adds_service: bool,
+    command: &'static ServiceCommand,
 }
 
-/// A flag of a service command.
-pub(super) struct Flag {
-    /// The name, without dashes.
-    pub(super) name: &'static str,
-    /// The placeholder for the value in the help.
-    pub(super) value_name: &'static str,
-    /// The JSON pointer, within the service, of the property that the flag sets. A pointer with a `-` (the end of a list)
-    /// makes the flag repeatable.
-    pub(super) pointer: &'static str,
-    pub(super) flag_type: FlagType,
-    pub(super) requirement: Requirement,
-    pub(super) help: &'static str,
+const NOOP_COMMAND: ServiceCommand = ServiceCommand { about: "Add no service", alias: None, flags: &[] };
+
+const LEGACY_COMMAND: ServiceCommand = ServiceCommand {
+    about: "Same as `tbot start` without a service",
+    alias: None,
+    flags: &[&[ServiceFlag {
+        name: "destination-dir",
+        value_name: "DIR",
+        pointer: "/services",
+        flag_type: FlagType::String,
+        requirement: Requirement::Optional,
+        help: "Write one identity to this directory instead\nof running the services of the file",
+    }]],
+};
+
+/// Returns all commands, in the order of the help: those of the service types, and two that add no service.
+pub(super) fn commands() -> impl Iterator<Item = NamedCommand> {
+    let services = ServiceType::ALL.iter().filter_map(|service_type| {
+        let command = service_type.command.as_ref()?;
+        Some(NamedCommand { name: service_type.name, adds_service: true, command })
+    });
+    let others = [("noop", &NOOP_COMMAND), (LEGACY, &LEGACY_COMMAND)];
+    services.chain(others.map(|(name, command)| NamedCommand { name, adds_service: false, command }))
 }
 
-/// Whether a flag must be given.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Requirement {
-    Optional,
-    Required,
-    /// At least one of the flags with this requirement must be given.
-    AtLeastOne,
-    /// Exactly one of the flags with this requirement must be given.
-    ExactlyOne,
+fn is_repeatable(flag: &ServiceFlag) -> bool {
+    flag.pointer.split('/').any(|token| token == "-")
 }
 
-impl Flag {
-    fn is_repeatable(&self) -> bool {
-        self.pointer.split('/').any(|token| token == "-")
+fn args(flag: &'static ServiceFlag) -> Vec<Arg> {
+    let arg = Arg::new(flag.name).long(flag.name).help(flag.help);
+    if let FlagType::Switch(negated) = flag.flag_type {
+        let negation = Arg::new(negated).long(negated).hide(true).action(ArgAction::SetTrue);
+        return vec![
+            arg.action(ArgAction::SetTrue).overrides_with(negated),
+            negation.overrides_with(flag.name),
+        ];
     }
-
-    fn args(&'static self) -> Vec<Arg> {
-        let arg = Arg::new(self.name).long(self.name).help(self.help);
-        if let FlagType::Switch(negated) = self.flag_type {
-            let negation = Arg::new(negated).long(negated).hide(true).action(ArgAction::SetTrue);
-            return vec![
-                arg.action(ArgAction::SetTrue).overrides_with(negated),
-                negation.overrides_with(self.name),
-            ];
-        }
-        let action = if self.is_repeatable() { ArgAction::Append } else { ArgAction::Set };
-        let required = self.requirement == Requirement::Required;
-        vec![arg.value_name(self.value_name).action(action).required(required)]
-    }
+    let action = if is_repeatable(flag) { ArgAction::Append } else { ArgAction::Set };
+    let required = flag.requirement == Requirement::Required;
+    vec![arg.value_name(flag.value_name).action(action).required(required)]
 }
 
-impl ServiceCommand {
-    pub(super) fn flags(&self) -> impl Iterator<Item = &'static Flag> + use<> {
-        self.flags.iter().copied().flatten()
+impl NamedCommand {
+    pub(super) fn flags(&self) -> impl Iterator<Item = &'static ServiceFlag> + use<> {
+        self.command.flags.iter().copied().flatten()
     }
 
     /// Builds the clap command. `parent` is the command that it belongs to, such as `start`.
-    pub(super) fn build(&'static self, parent: &str) -> Command {
-        let mut command = Command::new(self.name).about(self.about).aliases(self.alias);
+    pub(super) fn build(&self, parent: &str) -> Command {
+        let mut command = Command::new(self.name).about(self.command.about).aliases(self.command.alias);
         for (requirement, id) in
             [(Requirement::AtLeastOne, "at least one"), (Requirement::ExactlyOne, "exactly one")]
         {
@@ -77,7 +77,7 @@ impl ServiceCommand {
                 command = command.group(group.multiple(requirement == Requirement::AtLeastOne));
             }
         }
-        command.override_usage(self.usage(parent)).args(self.flags().flat_map(Flag::args))
+        command.override_usage(self.usage(parent)).args(self.flags().flat_map(args))
     }
 
     /// Returns the usage with all required flags, wrapped at 80 columns. clap would put it on one line.

@@ -1,39 +1,21 @@
 //! Converts the value of a service flag into a value of the configuration. Pure.
 
 use serde_json::{Map, Value, json};
+use tbot::config::FlagType;
 
 use crate::destination_uri;
 
-/// The type of a flag's value, which determines how it is converted.
-#[derive(Clone, Copy)]
-pub(super) enum FlagType {
-    String,
-    /// A boolean. The flag sets it to true; the flag with this name, which is hidden from the help, sets it to false.
-    Switch(&'static str),
-    /// A destination in its short form.
-    Destination,
-    /// `k=v,k2=v2`, as a map of strings.
-    Labels,
-    /// `k=v,k2=v2`, as a map of lists with one string each.
-    LabelLists,
-    /// A directory, as a list of services with one identity.
-    OneIdentity,
-}
-
-impl FlagType {
-    /// Parses the value of a flag.
-    ///
-    /// # Errors
-    ///
-    /// Returns a message that says what is wrong with the value and does not contain it.
-    pub(super) fn parse(self, value: &str) -> Result<Value, String> {
-        match self {
-            Self::String | Self::Switch(_) => Ok(json!(value)),
-            Self::Destination => destination_uri::parse(value).map_err(|error| error.to_string()),
-            Self::Labels => parse_labels(value, |value| json!(value)),
-            Self::LabelLists => parse_labels(value, |value| json!([value])),
-            Self::OneIdentity => Ok(one_identity(value)),
-        }
+/// Parses the value of a flag.
+///
+/// # Errors
+///
+/// Returns a message that says what is wrong with the value and does not contain it.
+pub(super) fn parse(flag_type: FlagType, value: &str) -> Result<Value, String> {
+    match flag_type {
+        FlagType::String | FlagType::Switch(_) => Ok(json!(value)),
+        FlagType::Destination => destination_uri::parse(value).map_err(|error| error.to_string()),
+        FlagType::Labels => parse_labels(value, |value| json!(value)),
+        FlagType::LabelLists => parse_labels(value, |value| json!([value])),
     }
 }
 
@@ -63,10 +45,10 @@ mod tests {
 
     #[test]
     fn labels_become_a_map() {
-        assert_eq!(FlagType::Labels.parse("a=b, c = d=e,f="), Ok(json!({ "a": "b", "c": "d=e", "f": "" })));
-        assert_eq!(FlagType::LabelLists.parse("*=*"), Ok(json!({ "*": ["*"] })));
+        assert_eq!(parse(FlagType::Labels, "a=b, c = d=e,f="), Ok(json!({ "a": "b", "c": "d=e", "f": "" })));
+        assert_eq!(parse(FlagType::LabelLists, "*=*"), Ok(json!({ "*": ["*"] })));
         for invalid in ["", "a", "=b", "a=b,", "a=b,a=c"] {
-            assert!(FlagType::Labels.parse(invalid).is_err(), "{invalid}");
+            assert!(parse(FlagType::Labels, invalid).is_err(), "{invalid}");
         }
     }
 }
