@@ -1,17 +1,23 @@
-//! Reads YAML: decodes bytes, parses a value, and, when there is something to show, finds positions. The only user of the
-//! YAML crates (serde_yaml for values, saphyr-parser for positions). Knows nothing about the schema of a configuration.
+//! Reads and writes YAML. One pass of one parser over the text finds values, positions and all problems of the first
+//! document. [`parse`] keeps the value; [`Positions`] repeats the pass when there is something to show, so that nobody else
+//! has to keep the positions in memory.
 //!
-//! Any file, even a malformed or malicious one, is handled in bounded time and memory: the `MAX_` constants are the bounds.
-//! Nothing here panics, and no message contains a value of the file.
+//! May depend on saphyr-parser for reading, serde_yaml for writing, and `pointer`. The only part of the program that does.
+//! Must never know the schema of a configuration, panic, or put a value of the file into a message. Any file, even a
+//! malformed or malicious one, is handled in bounded time and memory: the `MAX_` constants are the bounds.
+//!
+//! What is accepted, and as which value, is what the Go agent accepts, whose library is a port of libyaml. A test compares
+//! the reader with serde_yaml, another port, and lists each difference with its reason.
 
-mod build;
 mod extent;
+mod lenient_input;
 mod line_index;
 mod positions;
 mod problem;
+mod reader;
 mod scalar;
+mod syntax_error;
 mod tree;
-mod value;
 
 #[cfg(test)]
 mod tests;
@@ -19,7 +25,8 @@ mod tests;
 use serde_json::Value;
 
 use line_index::LineIndex;
-use value::ValueError;
+use reader::read;
+use tree::{NodeKind, take_value};
 
 pub use line_index::{Span, TextPosition};
 pub use positions::{Leaf, LeafRole, Positions};
@@ -77,27 +84,20 @@ pub fn parse(text: &str) -> Result<Parsed, Vec<Problem>> {
     if let Some(problem) = disallowed_character(text) {
         return Err(vec![problem]);
     }
-    if needs_event_parser(text) {
-        let positions = Positions::parse(text);
-        if positions.has_problems() {
-            return Err(positions.into_problems());
-        }
+    let index = LineIndex::new(text);
+    let mut tree = read(&index);
+    if !tree.problems.is_empty() {
+        return Err(tree.problems);
     }
-    let error = match value::parse_first_document(text) {
-        Ok((value @ Value::Object(_), false)) => return Ok(Parsed { value, documents_ignored: false }),
-        Ok((value @ Value::Object(_), true)) => {
-            // The rest is either another document or a line that does not belong to the map.
-            let positions = Positions::parse(text);
-            if positions.has_problems() {
-                return Err(positions.into_problems());
-            }
-            return Ok(Parsed { value, documents_ignored: true });
-        }
-        Ok((Value::Null, _)) => ProblemKind::Empty.into(),
-        Ok(_) => ProblemKind::RootNotMap.into(),
-        Err(error) => error,
-    };
-    Err(collect_problems(text, &error))
+    match tree.node(0).map(|root| &root.kind) {
+        None | Some(NodeKind::Null) => return Err(vec![ProblemKind::Empty.into()]),
+        Some(NodeKind::Mapping) => {}
+        Some(_) => return Err(vec![Problem::from(ProblemKind::RootNotMap).with_span(tree.span(0, &index))]),
+    }
+    match take_value(&mut tree) {
+        Ok(value) => Ok(Parsed { value, documents_ignored: tree.documents_ignored }),
+        Err((kind, node)) => Err(vec![Problem::from(kind).with_span(tree.span(node, &index))]),
+    }
 }
 
 /// Writes a map as YAML that [`parse`] reads back as the same map. Ends with a line feed.
@@ -125,73 +125,7 @@ pub enum EmitError {
     Ambiguous,
 }
 
-/// Returns every problem of a text that has no value, with its position.
-fn collect_problems(text: &str, error: &ValueError) -> Vec<Problem> {
-    let positions = Positions::parse(text);
-    let span = error.character.map(|number| positions.char_span(number));
-    let problem = match error.kind {
-        Some(ProblemKind::Empty) => return vec![ProblemKind::Empty.into()],
-        Some(ProblemKind::RootNotMap) => {
-            Problem::from(ProblemKind::RootNotMap).with_span(positions.root_span())
-        }
-        Some(kind) => Problem::from(kind).with_span(span),
-        // The YAML crate has its own limits, which its message names.
-        None if error.parser_message.contains("repetition limit") => ProblemKind::TooManyNodes.into(),
-        None if error.parser_message.contains("recursion limit") => {
-            Problem::from(ProblemKind::TooDeep).with_span(span)
-        }
-        None => {
-            let found = error.character.and_then(|number| text.chars().nth(number));
-            Problem::syntax(&error.parser_message, found).with_span(span)
-        }
-    };
-    // The event parser finds all problems, while the value parser stops at the first, but may find one that the event parser
-    // misses. If both report a syntax error, the value parser describes it better, and the earlier position is more exact.
-    let mut problems = positions.into_problems();
-    match problems.iter_mut().find(|other| other.kind == problem.kind) {
-        Some(other) if other.kind == ProblemKind::Syntax => {
-            let span = other.span.min(problem.span).or(other.span);
-            *other = problem.with_span(span);
-        }
-        Some(_) => {}
-        None => problems.push(problem),
-    }
-    problems
-}
-
-/// Returns whether the text must pass the event parser before the value parser. This is the case if it contains a tag or an
-/// anchor, whose problems only the event parser finds, or enough indicators that it may exceed a limit, which the value
-/// parser would take too long to reach.
-fn needs_event_parser(text: &str) -> bool {
-    // Every value follows an indicator or a bracket.
-    let is_indicator = |byte: &u8| b"-:,?[{".contains(byte);
-    text.contains(['&', '!'])
-        || max_open_brackets(text) > MAX_DEPTH
-        || text.as_bytes().iter().filter(|byte| is_indicator(byte)).count() > MAX_NODES / 2
-}
-
-/// Returns an upper bound for the number of brackets that are open at once. libyaml takes quadratic time for deeply nested
-/// brackets, so it must not see them. Most files have few, each closed on its own line.
-fn max_open_brackets(text: &str) -> usize {
-    let (mut before, mut max) = (0, 0);
-    for line in text.split('\n') {
-        // A bracket in quotes or in a comment does not close anything.
-        let may_close = !line.contains(['"', '\'', '#']);
-        let mut open = 0_usize;
-        for byte in line.bytes() {
-            match byte {
-                b'[' | b'{' => open += 1,
-                b']' | b'}' if may_close => open = open.saturating_sub(1),
-                _ => {}
-            }
-            max = max.max(before + open);
-        }
-        before += open;
-    }
-    max
-}
-
-/// Returns a problem for the first character that YAML does not allow, or that only one of the two parsers treats as a line
+/// Returns a problem for the first character that YAML does not allow, or that only some versions of YAML treat as a line
 /// break.
 fn disallowed_character(text: &str) -> Option<Problem> {
     let allowed = |found: char| {

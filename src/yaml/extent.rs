@@ -60,19 +60,6 @@ pub(super) fn scalar_length(text: &str) -> usize {
     text.trim_end().len()
 }
 
-/// Returns the range of the anchor's name, without the `&`, among the properties in `start..end`.
-pub(super) fn anchor_name(text: &str, start: usize, end: usize) -> Option<(usize, usize)> {
-    let mut at = skip_blank(text, start);
-    while at < end {
-        let length = text[at..].find(is_property_end).unwrap_or(text.len() - at);
-        if text[at..].starts_with('&') {
-            return Some((at + 1, at + length));
-        }
-        at = skip_blank(text, at + length.max(1));
-    }
-    None
-}
-
 /// Returns the position after white space and comments.
 pub(super) fn skip_blank(text: &str, mut at: usize) -> usize {
     loop {

@@ -1,12 +1,11 @@
-//! Finds the positions of values in a file by JSON pointer. Depends on `tree` and `build`. Requires a second parse, so it is
+//! Finds the positions of values in a file by JSON pointer. Depends on `tree` and `reader`. Reads the file again, so it is
 //! created only when there is something to show.
 
-use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use super::build::build;
 use super::line_index::{LineIndex, Span};
-use super::problem::Problem;
+use super::problem::MERGE_KEY;
+use super::reader::read;
 use super::tree::{Node, NodeId, NodeKind, Slot, Tree};
 use crate::pointer::{Pointer, tokens};
 
@@ -15,6 +14,8 @@ use crate::pointer::{Pointer, tokens};
 pub struct Positions<'a> {
     index: LineIndex<'a>,
     tree: Tree<'a>,
+    /// The values of maps and the items of lists, by parent and key or index. Of equal keys, the first one is indexed.
+    children: HashMap<(NodeId, String), NodeId>,
     /// Scalars and aliases, in the order of the file. They do not overlap.
     leaves: Vec<NodeId>,
 }
@@ -49,10 +50,18 @@ impl<'a> Positions<'a> {
     #[must_use]
     pub fn parse(text: &'a str) -> Self {
         let index = LineIndex::new(text);
-        let tree = build(&index);
-        let is_leaf = |node: &Node<'_>| matches!(node.kind, NodeKind::Scalar(_) | NodeKind::Alias(_));
-        let leaves = (0..).zip(&tree.nodes).filter(|(_, node)| is_leaf(node)).map(|(id, _)| id).collect();
-        Self { index, tree, leaves }
+        let tree = read(&index);
+        let mut children = HashMap::new();
+        let mut leaves = Vec::new();
+        for (id, node) in (0..).zip(&tree.nodes) {
+            if let (Some(parent), Some(token)) = (node.parent, tree.token(id)) {
+                children.entry((parent, token.into_owned())).or_insert(id);
+            }
+            if !matches!(node.kind, NodeKind::Sequence | NodeKind::Mapping) {
+                leaves.push(id);
+            }
+        }
+        Self { index, tree, children, leaves }
     }
 
     /// Returns the span of the key of the value at `pointer`; `None` for a list item, or if there is no such value.
@@ -69,7 +78,7 @@ impl<'a> Positions<'a> {
     /// Returns the span of the value at `pointer`. For an alias, this is the span of the anchored value.
     #[must_use]
     pub fn value(&self, pointer: &str) -> Option<Span> {
-        let node = self.node(self.resolve(self.find(pointer)?))?;
+        let node = self.node(self.tree.resolve(self.find(pointer)?))?;
         Some(self.index.span(node.start, node.end))
     }
 
@@ -87,17 +96,15 @@ impl<'a> Positions<'a> {
 
     /// Iterates over the leaves that overlap the bytes `start..end`, in order.
     pub fn leaves(&self, start: usize, end: usize) -> impl Iterator<Item = Leaf<'_>> {
-        let ends = |id: &NodeId| self.node(*id).map_or(0, |node| node.end);
-        let first = self.leaves.partition_point(|id| ends(id) <= start);
+        let first = self.leaves.partition_point(|id| self.end(*id) <= start);
         self.leaves[first..].iter().map_while(move |id| self.leaf(*id).filter(|leaf| leaf.start < end))
     }
 
     /// Returns the end of the last leaf that ends at or before the byte `at`, or 0.
     #[must_use]
     pub fn end_before(&self, at: usize) -> usize {
-        let ends = |id: &NodeId| self.node(*id).map_or(0, |node| node.end);
-        let next = self.leaves.partition_point(|id| ends(id) <= at);
-        next.checked_sub(1).and_then(|last| self.leaves.get(last)).map_or(0, ends)
+        let next = self.leaves.partition_point(|id| self.end(*id) <= at);
+        next.checked_sub(1).and_then(|last| self.leaves.get(last)).map_or(0, |id| self.end(*id))
     }
 
     /// Returns the pointer of a leaf where it is written; `None` for a key, or inside a key that is a list or map.
@@ -113,22 +120,13 @@ impl<'a> Positions<'a> {
     }
 
     fn pointer_of(&self, id: NodeId) -> Option<Pointer> {
-        let mut path = Vec::new();
-        let mut node = self.node(id)?;
-        loop {
-            match node.slot {
-                Slot::Root => break,
-                Slot::Key => return None,
-                Slot::Item(index) => path.push(Cow::Owned(index.to_string())),
-                Slot::Value(key) => match &self.node(key)?.kind {
-                    NodeKind::Scalar(text) => path.push(Cow::Borrowed(text.as_ref())),
-                    _ => return None,
-                },
-            }
-            node = self.node(node.parent?)?;
+        let (mut tokens, mut node) = (Vec::new(), (id, self.node(id)?));
+        while let Some(parent) = node.1.parent {
+            tokens.push(self.tree.token(node.0)?);
+            node = (parent, self.node(parent)?);
         }
         let mut pointer = Pointer::root();
-        for token in path.iter().rev() {
+        for token in tokens.iter().rev() {
             pointer.push_key(token);
         }
         Some(pointer)
@@ -140,80 +138,54 @@ impl<'a> Positions<'a> {
         self.tree.incomplete
     }
 
-    pub(super) fn into_problems(self) -> Vec<Problem> {
-        self.tree.problems
-    }
-
-    pub(super) fn has_problems(&self) -> bool {
-        !self.tree.problems.is_empty()
-    }
-
-    /// Returns the span of a character, counted from 0.
-    pub(super) fn char_span(&self, number: usize) -> Span {
-        self.index.char_at(self.index.byte_of_char(number))
-    }
-
-    /// Returns the span of the whole document.
-    pub(super) fn root_span(&self) -> Option<Span> {
-        self.tree.nodes.first().map(|node| self.index.span(node.start, node.end))
+    fn end(&self, id: NodeId) -> usize {
+        self.node(id).map_or(0, |node| node.end)
     }
 
     fn node(&self, id: NodeId) -> Option<&Node<'a>> {
-        self.tree.nodes.get(id as usize)
+        self.tree.node(id)
     }
 
     fn leaf(&self, id: NodeId) -> Option<Leaf<'_>> {
         let node = self.node(id)?;
         let role = match (&node.kind, node.slot) {
             (NodeKind::Alias(_), _) => LeafRole::Alias,
-            (NodeKind::Scalar(text), Slot::Key) => LeafRole::Key(text),
+            (NodeKind::String(text), Slot::Key) => LeafRole::Key(text),
+            (_, Slot::Key) => LeafRole::Key(&self.index.text()[node.start..node.end]),
             _ => LeafRole::Value,
         };
         Some(Leaf { start: node.start, end: node.end, role, anchored: node.anchored, id })
     }
 
-    /// Returns the target of an alias, or the node itself.
-    fn resolve(&self, id: NodeId) -> NodeId {
-        match self.node(id).map(|node| &node.kind) {
-            Some(NodeKind::Alias(Some(target))) => *target,
-            _ => id,
-        }
-    }
-
     /// Returns the value at the pointer, which may be an alias.
     fn find(&self, pointer: &str) -> Option<NodeId> {
-        let mut at = 0;
-        for token in tokens(pointer) {
-            let id = self.resolve(at);
-            at = match &self.node(id)?.kind {
-                NodeKind::Sequence(items) => *items.get(token.parse::<usize>().ok()?)?,
-                NodeKind::Mapping { .. } => self.entry(id, &token)?,
-                NodeKind::Scalar(_) | NodeKind::Alias(_) => return None,
-            };
-        }
-        self.node(at).map(|_| at)
+        let root = self.node(0).map(|_| 0);
+        tokens(pointer).try_fold(root?, |parent, token| self.child(parent, &token))
     }
 
-    /// Returns the value of `key` in a map: the map's own, or else the first merged one.
-    fn entry(&self, map: NodeId, key: &str) -> Option<NodeId> {
-        let mut open = vec![map];
+    /// Returns the item of a list, or the value of a key in a map: the map's own, or else the first merged one.
+    fn child(&self, parent: NodeId, token: &str) -> Option<NodeId> {
+        let mut open = vec![parent];
         // A map can be merged into itself, through an alias of one of its ancestors.
         let mut seen = HashSet::new();
         while let Some(id) = open.pop() {
-            let id = self.resolve(id);
+            let id = self.tree.resolve(id);
             if !seen.insert(id) {
                 continue;
             }
-            match &self.node(id)?.kind {
-                NodeKind::Mapping { entries, merges } => {
-                    if let Some(at) = self.tree.keys.get(&(id, Cow::Borrowed(key))) {
-                        return entries.get(*at).map(|(_, value)| *value);
-                    }
-                    open.extend(merges.iter().rev());
+            match self.node(id)?.kind {
+                // A list of maps that is the value of `<<`.
+                NodeKind::Sequence if id != self.tree.resolve(parent) => {
+                    let first = open.len();
+                    open.extend(self.tree.children(id));
+                    open[first..].reverse();
                 }
-                // A list of maps is allowed only as the value of `<<`.
-                NodeKind::Sequence(items) if id != map => open.extend(items.iter().rev()),
-                _ => {}
+                _ => {
+                    if let Some(child) = self.children.get(&(id, token.to_owned())) {
+                        return Some(*child);
+                    }
+                    open.extend(self.children.get(&(id, MERGE_KEY.to_owned())));
+                }
             }
         }
         None

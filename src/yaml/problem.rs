@@ -1,8 +1,10 @@
-//! Describes the YAML problems of a file: the limits, the kinds of problems, and their messages. Depends on `line_index` and
-//! `scalar`. Never uses the messages of the YAML crates, which may quote values of the file and thus secrets.
+//! Describes the YAML problems of a file: the limits, the kinds of problems, and their messages. Depends on `line_index`.
+//! Never uses the messages of the YAML crates, which may quote values of the file and thus secrets.
 
 use super::line_index::Span;
-use super::scalar::MERGE_KEY;
+
+/// The key whose value is merged into its map.
+pub(crate) const MERGE_KEY: &str = "<<";
 
 /// The maximum size of a file, and of all strings after alias expansion, in bytes. An output takes about 150 bytes.
 pub const MAX_BYTES: usize = 4 << 20;
@@ -78,8 +80,8 @@ impl Problem {
         self
     }
 
-    pub(crate) fn with_related(mut self, related: Span) -> Self {
-        self.related = Some(related);
+    pub(crate) fn with_related(mut self, related: impl Into<Option<Span>>) -> Self {
+        self.related = related.into();
         self
     }
 
@@ -90,20 +92,6 @@ impl Problem {
             _ => "remove one of the two",
         };
         Self::new(ProblemKind::DuplicateKey, format!("duplicate key `{}`", display_key(key)), help)
-    }
-
-    /// Translates a syntax error of a YAML crate. `found` is the character at which the parser stopped.
-    ///
-    /// The result contains nothing of `parser_message`, which may quote the file.
-    pub(crate) fn syntax(parser_message: &str, found: Option<char>) -> Self {
-        let is_known = |pattern: &str| parser_message.contains(pattern);
-        let (message, help) = if is_known(RESERVED_CHARACTER) && found == Some('\t') {
-            ("tab used for indentation", "use spaces")
-        } else {
-            let known = SYNTAX.iter().find(|(pattern, ..)| is_known(pattern));
-            known.map_or(("invalid YAML", ""), |(_, message, help)| (*message, *help))
-        };
-        Self::new(ProblemKind::Syntax, message, help)
     }
 }
 
@@ -161,71 +149,3 @@ pub fn display_key(key: &str) -> &str {
     let is_name_char = |found: char| found.is_ascii_alphanumeric() || "_-./*<".contains(found);
     if (1..=64).contains(&key.len()) && key.chars().all(is_name_char) { key } else { "..." }
 }
-
-/// Part of the parsers' message about a character that cannot start a value, which includes a tab before a key.
-const RESERVED_CHARACTER: &str = "cannot start any token";
-
-/// Maps part of a message of libyaml or saphyr-parser to our message and help. The first match wins.
-const SYNTAX: &[(&str, &str, &str)] = &[
-    (
-        "mapping values are not allowed",
-        "unexpected `:`",
-        "align the keys of a map; put a space after the `:`, and quotes around a value that contains `: `",
-    ),
-    (
-        "sequence entries are not allowed",
-        "unexpected `- `",
-        "put each item on its own line, aligned with the other items",
-    ),
-    ("tab", "tab used for indentation", "use spaces"),
-    (
-        "while scanning a quoted scalar",
-        "quoted string is not closed",
-        "close the quotes; write `\\\\` for a `\\` in double quotes",
-    ),
-    ("unexpected end of stream", "the file ends inside a quoted string", "close the quotes"),
-    ("escape", "unknown escape sequence in double quotes", "write `\\\\` for a `\\`, or use single quotes"),
-    (RESERVED_CHARACTER, "value starts with a reserved character", "put quotes around the value"),
-    (
-        "expected ','",
-        "`[` or `{` is not closed, or a `,` is missing",
-        "close each bracket, and put a `,` between the items",
-    ),
-    ("flow", "malformed `[...]` list or `{...}` map", "close each bracket, and put a `,` between the items"),
-    ("expected ':'", "missing `:` after a key", "write `key: value`, with a space after the `:`"),
-    (
-        "did not find expected key",
-        "expected a key",
-        "align the keys of a map; put quotes around a value that starts with a special character",
-    ),
-    ("expected '-'", "expected `- `", "align the items of a list"),
-    (
-        "unknown anchor",
-        "alias of an anchor that is not defined above",
-        "define the anchor first, or put quotes around a value that starts with `*`",
-    ),
-    (
-        "while scanning an anchor",
-        "anchor or alias without a name",
-        "put quotes around a value that starts with `&` or `*`",
-    ),
-    (
-        "while scanning an alias",
-        "anchor or alias without a name",
-        "put quotes around a value that starts with `&` or `*`",
-    ),
-    ("block scalar", "malformed block after `|` or `>`", "indent each line of the block with spaces"),
-    (
-        "directive",
-        "unsupported `%` directive",
-        "remove the line, or put quotes around a value that starts with `%`",
-    ),
-    ("tag", "malformed tag", "put quotes around a value that starts with `!`"),
-    ("expected <document start>", "this line does not belong to the map above it", "align the keys of a map"),
-    (
-        "node content",
-        "missing value, or a value that starts with a special character",
-        "put quotes around the value",
-    ),
-    ("indent", "inconsistent indentation", "align the keys of a map"),
-];

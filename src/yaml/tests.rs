@@ -1,5 +1,6 @@
 //! Tests parsed values, positions, and the problems of invalid files.
 
+mod agreement;
 mod malformed_input;
 mod round_trip;
 
@@ -231,6 +232,23 @@ fn syntax_errors_have_our_own_messages() {
         "a:b\nc: d\n",
         "a: !t\n",
         "a: &x\n  b: 1\n x: 1\n",
+        "a: 1\n\tb: 2\n",
+        "a:\n  \tb: 1\n",
+        "a:\n \t- b\n",
+        "a:\n  - b: 1\n  - \tc: 1\n",
+        "a: 1\n<<<<<<< HEAD\nb: 1\n=======\nb: 2\n>>>>>>> main\n",
+        "a:\n  - b: 1\n=======\n  - b: 2\n",
+        "a:\n  b:c\n  d: 1\n",
+        "a: 1\nb:2\n",
+        "a:\n  - b:c\n    # d\n\n    e: 1\n",
+        "a:\n  - http://b\n  c: 1\n",
+        "a: {b:[c]}\n",
+        "a:\n  b: [\n    c\n]\n",
+        "a:\n  b: 'c\n  d'\n",
+        "a: [- b]\n",
+        "a: b # c\n  d\n",
+        "a: [b]#c\n",
+        "a: 1\n... b\n",
     ];
     let lines: Vec<String> = texts
         .iter()

@@ -23,6 +23,17 @@ pub(super) fn pointers(value: &Value) -> Vec<crate::pointer::Pointer> {
     all
 }
 
+/// Generates text with many characters that have a meaning in YAML.
+pub(super) fn yaml_like_text() -> impl Strategy<Value = String> {
+    "([ab<:*&!|>'\"%@?#,\\-\\[\\]{}~0.é]|[ab]: |- |\n|\n  | ){0,60}"
+}
+
+/// Generates lines that look like those of a configuration.
+pub(super) fn yaml_like_lines() -> impl Strategy<Value = String> {
+    let line = "( {0,4})(- |)(a|b|<<|\"c\"|\\? |):( [0-2]| &x| \\*x| !t| \\| *| >-| '| \"|) ?(x|\\[|\\{a: |\\]|\\}|) ?(# c|)";
+    proptest::collection::vec(line, 0..12).prop_map(|lines| lines.join("\n"))
+}
+
 /// Checks that parsing any text does not panic, and returns either a value whose positions are known or at least one problem,
 /// each with a position inside the text.
 fn check_any_text(text: &str) -> Result<(), TestCaseError> {
@@ -63,18 +74,13 @@ proptest! {
     }
 
     #[test]
-    fn any_yaml_like_text_is_handled(text in "([ab<:*&!|>'\"%@?#,\\-\\[\\]{}~0.é]|[ab]: |- |\n|\n  | ){0,60}") {
+    fn any_yaml_like_text_is_handled(text in yaml_like_text()) {
         check_any_text(&text)?;
     }
 
     #[test]
-    fn any_yaml_like_lines_are_handled(
-        lines in proptest::collection::vec(
-            "( {0,4})(- |)(a|b|<<|\"c\"|\\? |):( [0-2]| &x| \\*x| !t| \\| *| >-| '| \"|) ?(x|\\[|\\{a: |\\]|\\}|) ?(# c|)",
-            0..12,
-        ),
-    ) {
-        check_any_text(&lines.join("\n"))?;
+    fn any_yaml_like_lines_are_handled(text in yaml_like_lines()) {
+        check_any_text(&text)?;
     }
 }
 
@@ -129,14 +135,6 @@ fn deep_nesting_is_rejected_quickly() {
     }
     let deepest = format!("a: {}1{}", "[".repeat(MAX_DEPTH - 1), "]".repeat(MAX_DEPTH - 1));
     assert!(value(&deepest)["a"].is_array());
-}
-
-#[test]
-fn brackets_in_quotes_and_comments_do_not_count_as_closed() {
-    assert_eq!(max_open_brackets("a: [x, {y: z}]\nb: [[1], [2]]\nc: x]]]\n"), 2);
-    assert_eq!(max_open_brackets(&"- [ # ]\n".repeat(3)), 3);
-    assert_eq!(max_open_brackets(&"- [ ']',\n".repeat(3)), 3);
-    assert_eq!(max_open_brackets("[[\n]]\n[[\n"), 4);
 }
 
 #[test]

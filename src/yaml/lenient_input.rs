@@ -1,0 +1,66 @@
+//! Feeds a text to saphyr-parser, which then accepts two common forms that YAML 1.2 forbids but libyaml, and so the Go agent,
+//! accepts: a tab after a `:`, and lines in brackets that are not indented. Depends on saphyr-parser only.
+
+use saphyr_parser::input::SkipTabs;
+use saphyr_parser::{Input, StrInput};
+
+pub(super) struct LenientInput<'a> {
+    text: StrInput<'a>,
+    /// The last character that the parser consumed.
+    last: char,
+    /// The number of open brackets.
+    brackets: usize,
+}
+
+impl<'a> LenientInput<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text: StrInput::new(text), last: ' ', brackets: 0 }
+    }
+}
+
+#[rustfmt::skip]
+impl Input for LenientInput<'_> {
+    /// Called between tokens, and within tokens only if the difference between a space and a line break does not matter.
+    ///
+    /// In brackets, a line break between tokens becomes a space. The next line then counts as part of the line before, whose
+    /// indentation is sufficient.
+    fn look_ch(&mut self) -> char {
+        match self.text.look_ch() {
+            '\r' | '\n' if self.brackets > 0 => ' ',
+            found => found,
+        }
+    }
+
+    /// Called after certain indicators, among them each bracket.
+    ///
+    /// Reports a space next to each tab. The parser requires one only between a `:` and a letter.
+    fn skip_ws_to_eol(&mut self, skip_tabs: SkipTabs) -> (usize, Result<SkipTabs, &'static str>) {
+        match self.last {
+            '[' | '{' => self.brackets += 1,
+            ']' | '}' => self.brackets = self.brackets.saturating_sub(1),
+            _ => {}
+        }
+        self.last = ' ';
+        let (count, found) = self.text.skip_ws_to_eol(skip_tabs);
+        (count, found.map(|found| SkipTabs::Result(found.found_tabs(), true)))
+    }
+
+    fn skip(&mut self) {
+        self.last = self.text.peek();
+        self.text.skip();
+    }
+
+    fn skip_while_non_breakz(&mut self) -> usize {
+        self.text.skip_while_non_breakz()
+    }
+
+    fn lookahead(&mut self, count: usize) { self.text.lookahead(count); }
+    fn buflen(&self) -> usize { self.text.buflen() }
+    fn bufmaxlen(&self) -> usize { self.text.bufmaxlen() }
+    fn raw_read_ch(&mut self) -> char { self.text.raw_read_ch() }
+    fn raw_read_non_breakz_ch(&mut self) -> Option<char> { self.text.raw_read_non_breakz_ch() }
+    fn skip_n(&mut self, count: usize) { self.text.skip_n(count); }
+    fn peek(&self) -> char { self.text.peek() }
+    fn peek_nth(&self, n: usize) -> char { self.text.peek_nth(n) }
+    fn peek_opt(&self) -> Option<char> { self.text.peek_opt() }
+}

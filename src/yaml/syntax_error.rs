@@ -1,0 +1,180 @@
+//! Describes a syntax error: the message, the help, and the position at which a user would look for it, which can be before
+//! the position at which the parser noticed it. Depends on `line_index` and `problem`. Never uses the parser's message itself,
+//! which may quote values of the file and thus secrets.
+
+use super::line_index::LineIndex;
+use super::problem::{Problem, ProblemKind};
+
+/// Translates a syntax error of saphyr-parser, noticed at `byte`.
+pub(crate) fn describe_syntax_error(parser_message: &str, index: &LineIndex<'_>, byte: usize) -> Problem {
+    if parser_message.contains("recursion limit") {
+        return Problem::from(ProblemKind::TooDeep).with_span(index.char_at(byte));
+    }
+    let error = SyntaxError { parser_message, index, byte };
+    let (byte, message, help) = error
+        .conflict_marker()
+        .or_else(|| error.tab())
+        .or_else(|| error.missing_colon())
+        .unwrap_or_else(|| error.other());
+    Problem::new(ProblemKind::Syntax, message, help).with_span(index.char_at(byte))
+}
+
+/// The message and help for a tab in the indentation.
+pub(crate) const TAB: (&str, &str) = ("tab used for indentation", "use spaces");
+
+/// The byte, message and help of a problem.
+type Description = (usize, &'static str, &'static str);
+
+struct SyntaxError<'e, 'a> {
+    parser_message: &'e str,
+    index: &'e LineIndex<'a>,
+    byte: usize,
+}
+
+impl<'a> SyntaxError<'_, 'a> {
+    fn is(&self, pattern: &str) -> bool {
+        self.parser_message.contains(pattern)
+    }
+
+    /// Returns a line, counted from 1, and the byte at which it starts.
+    fn line(&self, line: usize) -> Option<(usize, &'a str)> {
+        self.index.line(line).map(|(start, end)| (start, &self.index.text()[start..end]))
+    }
+
+    /// Iterates backwards over the lines up to the error that are not empty and not only a comment, with the bytes at which
+    /// their contents start.
+    fn lines_before(&self) -> impl Iterator<Item = (usize, &'a str)> {
+        let last = self.index.position(self.byte).line;
+        let lines = (1..=last).rev().filter_map(|line| self.line(line));
+        let contents = lines.map(|(start, line)| (start + line.len() - line.trim_start().len(), line.trim()));
+        contents.filter(|(start, line)| *start <= self.byte && !line.is_empty() && !line.starts_with('#'))
+    }
+
+    /// Finds a marker of an unresolved git conflict.
+    fn conflict_marker(&self) -> Option<Description> {
+        let markers = ["<<<<<<< ", "||||||| ", "=======", ">>>>>>> "];
+        let is_marker = |line: &str| markers.iter().any(|marker| line.starts_with(marker));
+        let (at, _) = self.lines_before().filter(|(_, line)| is_marker(line)).last()?;
+        Some((at, "unresolved git conflict", "keep one version, and remove the lines that git added"))
+    }
+
+    /// Finds the tab that the parser complains about at the value before or at the key after it.
+    fn tab(&self) -> Option<Description> {
+        let first = self.is("tab").then(|| self.index.position(self.byte).line)?;
+        let mut lines = (first..).map_while(|line| self.line(line));
+        let is_blank = |before: &str| before.trim_matches([' ', '\t']).is_empty();
+        let tab = |(start, line): (usize, &str)| {
+            line.find('\t').filter(|tab| is_blank(&line[..*tab])).map(|tab| start + tab)
+        };
+        Some((lines.find_map(tab).unwrap_or(self.byte), TAB.0, TAB.1))
+    }
+
+    /// Finds a key without a `:`, or without a space after it. The parser takes it for a value that continues on the next
+    /// line, and notices the error there.
+    fn missing_colon(&self) -> Option<Description> {
+        let help = "write `key: value`, with a space after the `:`";
+        let is_required = self.is("simple key");
+        if !is_required && !self.is("mapping values are not allowed") {
+            return None;
+        }
+        let mut lines = self.lines_before().filter(|(start, _)| *start < self.byte);
+        if !is_required
+            && lines.next().is_none_or(|(start, _)| self.index.text()[start..self.byte].contains(':'))
+        {
+            return None;
+        }
+        let (start, line) = lines.next()?;
+        let is_name = |key: &str| key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        match line.trim_start_matches(['-', ' ']).split_once(':') {
+            Some((name, value)) if is_name(name) && !value.is_empty() && !value.starts_with([' ', '/']) => {
+                Some((start + line.len() - value.len() - 1, "missing space after `:`", help))
+            }
+            _ => is_required.then_some((start, "missing `:` after a key", help)),
+        }
+    }
+
+    fn other(&self) -> Description {
+        let (mut byte, mut parser_message) = (self.byte, self.parser_message);
+        let mut before = self.lines_before().filter(|(start, _)| *start < byte);
+        if self.is("<document start>")
+            && let Some((start, line)) = before.next()
+            && line.starts_with('%')
+        {
+            (byte, parser_message) = (start, "directive");
+        } else if self.is("invalid indentation") && self.index.text()[byte..].starts_with([']', '}']) {
+            return (byte, "closing bracket is not indented", "align it with the key, or indent it more");
+        } else if self.is("expected key") {
+            // The parser reports an item of a list after its `- `.
+            let item = self.index.text()[..byte].trim_end_matches(' ').strip_suffix('-');
+            byte = item.map_or(byte, str::len);
+        }
+        let known = SYNTAX.iter().find(|(pattern, ..)| parser_message.contains(pattern));
+        known.map_or((byte, "invalid YAML", ""), |(_, message, help)| (byte, message, help))
+    }
+}
+
+/// Maps part of a message of saphyr-parser to our message and help. The first match wins.
+const SYNTAX: &[(&str, &str, &str)] = &[
+    (
+        "mapping values are not allowed",
+        "unexpected `:`",
+        "align the keys of a map; put a space after the `:`, and quotes around a value that contains `: `",
+    ),
+    ("':' may not precede", "missing space after `:`", "write `key: value`, with a space after the `:`"),
+    ("'-' must be followed", "tab after `-`", "use spaces"),
+    ("sequence entries", "unexpected `- `", "put each item on its own line, aligned with the other items"),
+    ("only valid inside a block", "unexpected `-`", BRACKETS),
+    ("cannot start with '-'", "unexpected `-`", BRACKETS),
+    ("misplaced bracket", "closing bracket without an opening one", "put quotes around the value"),
+    (
+        "in quoted scalar",
+        "quoted string is not closed, or its next line is not indented",
+        "close the quotes, or indent each line of the string more than its key",
+    ),
+    (
+        "scanning a quoted",
+        "quoted string is not closed",
+        "close the quotes; write `\\\\` for a `\\` in double quotes",
+    ),
+    ("trailing content after", "text after the closing quote", "put quotes around the whole value"),
+    (
+        "parsing a quoted",
+        "unknown escape sequence in double quotes",
+        "write `\\\\` for a `\\`, or use single quotes",
+    ),
+    ("unexpected character", "value starts with a reserved character", "put quotes around the value"),
+    ("placement of ':'", "`[` or `{` is not closed, or a `,` is missing", BRACKETS),
+    ("invalid indentation", "`[` or `{` is not closed, or a `,` is missing", BRACKETS),
+    ("expected ','", "`[` or `{` is not closed, or a `,` is missing", BRACKETS),
+    (
+        "comment intercepting",
+        "value continues after a comment",
+        "align the keys; put a value with ` #` in quotes",
+    ),
+    ("comments must", "missing space before `#`", "put a space before a comment, or quotes around the value"),
+    ("expected key", "expected a key", "align the keys; quote a value that starts with a special character"),
+    ("expected '-'", "expected `- `", "align the items of a list"),
+    ("unknown anchor", "alias of an undefined anchor", "define it above, or quote a value with a `*`"),
+    (
+        "an anchor or",
+        "anchor or alias without a name",
+        "put quotes around a value that starts with `&` or `*`",
+    ),
+    ("block scalar", "malformed block after `|` or `>`", "indent each line of the block with spaces"),
+    (
+        "directive",
+        "unsupported `%` directive",
+        "remove the line, or put quotes around a value that starts with `%`",
+    ),
+    ("tag", "malformed tag", "put quotes around a value that starts with `!`"),
+    ("handle wasn't declared", "malformed tag", "put quotes around a value that starts with `!`"),
+    ("<document start>", "this line does not belong to the map above it", "align the keys of a map"),
+    ("document end marker", "text after `...`, which ends the document", "remove the line"),
+    (
+        "node content",
+        "missing value, or a value that starts with a special character",
+        "put quotes around the value",
+    ),
+];
+
+const BRACKETS: &str = "close each bracket, and put a `,` between the items";
