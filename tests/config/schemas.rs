@@ -27,6 +27,14 @@ fn properties(root: &Value) -> Vec<(&str, &str, &Value)> {
 }
 
 #[test]
+fn the_embedded_schemas_are_up_to_date() {
+    let generated = [(FormatVersion::V1, schema::generate_v1()), (FormatVersion::V2, schema::generate())];
+    for (version, schema) in generated {
+        assert!(*version.schema() == schema, "{version:?} is out of date: run `cargo xtask schema`");
+    }
+}
+
+#[test]
 fn schemas_are_valid_2020_12() {
     for version in VERSIONS {
         assert_eq!(version.schema()["$schema"], "https://json-schema.org/draft/2020-12/schema");
