@@ -15,13 +15,19 @@ use crate::generated::GeneratedFile;
 
 /// Returns all generated files. Intermediate files are written to a temporary directory.
 pub(crate) fn generate() -> Result<Vec<GeneratedFile>> {
-    let proto = prehog::proto_file()?;
+    let event_schema = prehog::event_schema()?;
+    let proto = prehog::proto_file(&event_schema)?;
     let mut files =
         generate_in_directory(prehog::OUTPUT, |directory| prehog::generate(&proto.content, directory))?;
     files.push(proto);
-    files.push(prehog::field_reader()?);
-    files.extend(generate_in_directory(teleport::AGENT_OUTPUT, teleport::generate_for_agent)?);
-    files.extend(generate_in_directory(teleport::CLUSTER_OUTPUT, teleport::generate_for_cluster)?);
+    files.push(prehog::field_reader(&event_schema));
+    let teleport_apis = teleport::compile()?;
+    files.extend(generate_in_directory(teleport::AGENT_OUTPUT, |directory| {
+        teleport::generate_for_agent(&teleport_apis, directory)
+    })?);
+    files.extend(generate_in_directory(teleport::CLUSTER_OUTPUT, |directory| {
+        teleport::generate_for_cluster(&teleport_apis, directory)
+    })?);
     files.sort_by(|left, right| left.path.cmp(&right.path));
     Ok(files)
 }

@@ -19,17 +19,18 @@ pub(super) const OUTPUT: &str = "prehog/src/wire/generated";
 const FIELD_READER: &str = "prehog/src/wire/start_fields.rs";
 
 /// Returns the `.proto` file.
-pub(super) fn proto_file() -> Result<GeneratedFile> {
-    let content = messages::proto_file(&event_schema()?)?;
+pub(super) fn proto_file(schema: &EventSchema) -> Result<GeneratedFile> {
+    let content = messages::proto_file(schema)?;
     Ok(GeneratedFile { path: format!("{PROTO_DIRECTORY}/{PROTO_FILE}"), content })
 }
 
 /// Returns the function that reads the fields of the event's message.
-pub(super) fn field_reader() -> Result<GeneratedFile> {
-    Ok(GeneratedFile { path: FIELD_READER.to_owned(), content: messages::field_reader(&event_schema()?) })
+pub(super) fn field_reader(schema: &EventSchema) -> GeneratedFile {
+    GeneratedFile { path: FIELD_READER.to_owned(), content: messages::field_reader(schema) }
 }
 
-fn event_schema() -> Result<EventSchema> {
+/// Returns the schema of the event, from its Rust types.
+pub(super) fn event_schema() -> Result<EventSchema> {
     Ok(EventSchema::new(&Rules::read(&tbot::event::generate_schema())?)?)
 }
 

@@ -28,8 +28,7 @@ const FIELD: i32 = 2;
 const SKIP_DEBUG: &str = "#[prost(skip_debug)]\npub struct ";
 
 /// Writes the agent's code to `directory`: one file per package, and `mod.rs` that includes them.
-pub(super) fn generate_for_agent(directory: &Path) -> Result<()> {
-    let compiler = compile()?;
+pub(super) fn generate_for_agent(compiler: &Compiler, directory: &Path) -> Result<()> {
     let pool = compiler.descriptor_pool();
     let mut descriptors = compiler.file_descriptor_set();
     for file in &mut descriptors.file {
@@ -39,12 +38,12 @@ pub(super) fn generate_for_agent(directory: &Path) -> Result<()> {
 }
 
 /// Writes the development cluster's code to `directory`.
-pub(super) fn generate_for_cluster(directory: &Path) -> Result<()> {
-    let compiler = compile()?;
+pub(super) fn generate_for_cluster(compiler: &Compiler, directory: &Path) -> Result<()> {
     generate(&compiler.descriptor_pool(), compiler.file_descriptor_set(), directory)
 }
 
-fn compile() -> Result<Compiler> {
+/// Compiles the `.proto` files.
+pub(super) fn compile() -> Result<Compiler> {
     let include = root().join(INCLUDE);
     let mut proto_files = Vec::new();
     for entry in fs::read_dir(&include).with_context(|| format!("cannot read {INCLUDE}"))? {

@@ -3,6 +3,7 @@
 use ::prehog::property::Property;
 use ::prehog::schema::EventSchema;
 use anyhow::{Result, bail, ensure};
+use heck::{ToLowerCamelCase as _, ToUpperCamelCase as _};
 use tbot::event::ValueSet;
 
 /// The service, the envelope, and placeholders for what follows from the declarations.
@@ -21,7 +22,7 @@ pub(super) fn proto_file(schema: &EventSchema) -> Result<String> {
     for property in properties {
         let name = property.proto_name();
         ensure!(
-            lower_camel_case(&name) == property.rule.wire.name,
+            name.to_lower_camel_case() == property.rule.wire.name,
             "the wire name of `{}` is not in lower camel case",
             property.name()
         );
@@ -32,7 +33,7 @@ pub(super) fn proto_file(schema: &EventSchema) -> Result<String> {
             }
             ValueSet::Enum(values) if property.rule.wire.values.is_some() => {
                 enums += &enum_type(property, values)?;
-                upper_camel_case(&name)
+                name.to_upper_camel_case()
             }
             ValueSet::Enum(_) | ValueSet::Pattern(_) => "string".to_owned(),
         };
@@ -45,7 +46,7 @@ pub(super) fn proto_file(schema: &EventSchema) -> Result<String> {
 /// Returns an enum whose values have the order of the property's set of values.
 fn enum_type(property: &Property, values: &[String]) -> Result<String> {
     let name = property.proto_name();
-    let mut text = format!("\n// The values of {name}.\nenum {} {{\n", upper_camel_case(&name));
+    let mut text = format!("\n// The values of {name}.\nenum {} {{\n", name.to_upper_camel_case());
     text += &format!("  // The event does not have the property.\n  {} = 0;\n", property.unspecified_name());
     for (value, number) in values.iter().zip(1..) {
         let names = property.rule.wire.values.as_ref();
@@ -103,25 +104,4 @@ fn comment(description: &str, indent: &str) -> String {
         }
     }
     lines.iter().map(|line| format!("{indent}// {line}\n")).collect()
-}
-
-fn upper_camel_case(snake_case: &str) -> String {
-    let words = snake_case.split('_');
-    words
-        .map(|word| {
-            let mut letters = word.chars();
-            letters
-                .next()
-                .map(|first| first.to_ascii_uppercase())
-                .into_iter()
-                .chain(letters)
-                .collect::<String>()
-        })
-        .collect()
-}
-
-fn lower_camel_case(snake_case: &str) -> String {
-    let name = upper_camel_case(snake_case);
-    let mut letters = name.chars();
-    letters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(letters).collect()
 }
