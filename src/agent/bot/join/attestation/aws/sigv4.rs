@@ -4,14 +4,13 @@
 use std::fmt::Write as _;
 use std::time::SystemTime;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, Tag, sign};
 use jiff::Timestamp;
 
 use super::credentials::AwsCredentials;
 use super::region::Region;
 use crate::agent::bot::join::attestation::challenge::Challenge;
-use crate::agent::platform::hex::hex;
+use crate::agent::platform::hex::{hex, sha256_hex};
 
 /// The auth server requires exactly these bytes.
 const BODY: &str = "Action=GetCallerIdentity&Version=2011-06-15";
@@ -52,9 +51,9 @@ pub(super) fn sign_get_caller_identity(
             lines
         })
     };
-    let canonical = format!("POST\n/\n\n{}\n{names}\n{}", lines(":", "\n"), sha256(BODY));
+    let canonical = format!("POST\n/\n\n{}\n{names}\n{}", lines(":", "\n"), sha256_hex(BODY));
     let scope = format!("{date}/{}/sts/aws4_request", region.as_str());
-    let to_sign = format!("{ALGORITHM}\n{now}\n{scope}\n{}", sha256(&canonical));
+    let to_sign = format!("{ALGORITHM}\n{now}\n{scope}\n{}", sha256_hex(&canonical));
     let signature = hex(hmac(signing_key(credentials, date, region), &to_sign));
     let authorization = format!(
         "{ALGORITHM} Credential={}/{scope}, SignedHeaders={names}, Signature={signature}",
@@ -71,10 +70,6 @@ fn signing_key(credentials: &AwsCredentials, date: &str, region: &Region) -> Tag
 
 fn hmac(key: Tag, message: &str) -> Tag {
     sign(&Key::new(HMAC_SHA256, key.as_ref()), message.as_bytes())
-}
-
-fn sha256(message: &str) -> String {
-    hex(digest(&SHA256, message.as_bytes()))
 }
 
 #[cfg(test)]
