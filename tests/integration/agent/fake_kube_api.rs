@@ -2,7 +2,7 @@
 //! server-side apply with dry run, resource versions and conflicts. Serves one request per connection.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -12,6 +12,8 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
+
+use super::http_endpoint::HttpRequest;
 
 /// The bearer token that the server accepts.
 pub(super) const TOKEN: &str = "a-service-account-token";
@@ -170,29 +172,21 @@ fn path(namespace: &str, name: &str) -> String {
 fn serve(stream: TcpStream, tls: Arc<ServerConfig>, state: &Mutex<State>) -> std::io::Result<()> {
     let connection = ServerConnection::new(tls).map_err(std::io::Error::other)?;
     let mut stream = BufReader::new(StreamOwned::new(connection, stream));
-    let mut line = String::new();
-    stream.read_line(&mut line)?;
-    let mut words = line.split(' ').map(str::to_owned);
-    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let mut headers = BTreeMap::new();
-    loop {
-        let mut header = String::new();
-        stream.read_line(&mut header)?;
-        let Some((name, value)) = header.trim().split_once(": ") else { break };
-        headers.insert(name.to_lowercase(), value.to_owned());
-    }
-    let header = |name: &str| headers.get(name).cloned().unwrap_or_default();
-    let mut body = vec![0; header("content-length").parse().unwrap_or(0)];
-    stream.read_exact(&mut body)?;
-    let credential = if header("authorization") == format!("Bearer {TOKEN}") {
+    let request = HttpRequest::read(&mut stream)?;
+    let credential = if request.header("authorization") == format!("Bearer {TOKEN}") {
         Credential::Token
     } else if stream.get_ref().conn.peer_certificates().is_some() {
         Credential::Certificate
     } else {
         Credential::None
     };
-    let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    let request = KubeRequest { method, target, content_type: header("content-type"), credential, body };
+    let request = KubeRequest {
+        content_type: request.header("content-type").to_owned(),
+        credential,
+        body: serde_json::from_str(&request.body).unwrap_or(Value::Null),
+        method: request.method,
+        target: request.target,
+    };
     let (status, response) = state.lock().unwrap().respond(&request);
     let response = response.to_string();
     let head = format!(

@@ -171,8 +171,13 @@ pub(crate) fn read(path: &Path) -> String {
 /// Polls `condition` until it holds. Fails the test after 20 seconds; `what` completes the message
 /// "timed out waiting until".
 pub(crate) async fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    poll_until(what, || std::future::ready(condition())).await;
+}
+
+/// Like [`wait_until`], for a condition that takes time to find out.
+pub(super) async fn poll_until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
     let waited = tokio::time::timeout(Duration::from_secs(20), async {
-        while !condition() {
+        while !condition().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });

@@ -1,8 +1,6 @@
 //! The health server: `/livez`, `/readyz` and `/metrics` of a running agent.
 
-use std::future::Future;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tbot::agent::AgentError;
@@ -10,7 +8,7 @@ use tbot_cluster::method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::fixture::{BOT, RunningAgent, TestCluster, wait_until};
+use super::fixture::{BOT, RunningAgent, TestCluster, poll_until, wait_until};
 
 /// Sends `request`, such as `GET /livez`, and returns the status, head and body of the response.
 async fn send(address: SocketAddr, request: &str) -> (u16, String, String) {
@@ -37,16 +35,6 @@ async fn metric(address: SocketAddr, name: &str, service: &str) -> Option<u64> {
     let (_, page) = get(address, "/metrics").await;
     let prefix = format!("{name}{{service=\"{service}\"}} ");
     page.lines().find_map(|line| line.strip_prefix(&prefix)?.parse().ok())
-}
-
-/// Repeats `poll` until it returns true. Fails the test after 20 seconds.
-async fn poll_until<F: Future<Output = bool>>(what: &str, poll: impl Fn() -> F) {
-    let waited = tokio::time::timeout(Duration::from_secs(20), async {
-        while !poll().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    });
-    assert!(waited.await.is_ok(), "timed out waiting until {what}");
 }
 
 /// Starts an agent with a health server on a free port.

@@ -2,7 +2,7 @@
 //! one request per connection.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
@@ -18,6 +18,25 @@ pub(crate) struct HttpRequest {
 }
 
 impl HttpRequest {
+    /// Reads a request. Its body has the length that `Content-Length` gives, or is empty.
+    pub(super) fn read(stream: &mut impl BufRead) -> std::io::Result<Self> {
+        let mut line = String::new();
+        stream.read_line(&mut line)?;
+        let mut words = line.split(' ').map(str::to_owned);
+        let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let mut headers = BTreeMap::new();
+        loop {
+            let mut header = String::new();
+            stream.read_line(&mut header)?;
+            let Some((name, value)) = header.trim().split_once(": ") else { break };
+            headers.insert(name.to_lowercase(), value.to_owned());
+        }
+        let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body)?;
+        Ok(Self { method, target, headers, body: String::from_utf8_lossy(&body).into_owned() })
+    }
+
     /// Returns the value of a header, empty if it is missing.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
@@ -59,7 +78,7 @@ impl HttpEndpoint {
             let mut kept_open = Vec::new();
             for stream in listener.incoming().flatten() {
                 // A client that hangs up reports the error itself, so errors are ignored here.
-                let Ok(request) = read_request(&stream) else { continue };
+                let Ok(request) = HttpRequest::read(&mut BufReader::new(&stream)) else { continue };
                 requests.lock().unwrap().push(request.clone());
                 let response = response.lock().unwrap().clone();
                 let (status, body) = match response {
@@ -96,25 +115,6 @@ impl HttpEndpoint {
     pub(crate) fn url(&self, target: &str) -> String {
         format!("http://{}{target}", self.address)
     }
-}
-
-fn read_request(stream: &TcpStream) -> std::io::Result<HttpRequest> {
-    let mut stream = BufReader::new(stream);
-    let mut line = String::new();
-    stream.read_line(&mut line)?;
-    let mut words = line.split(' ').map(str::to_owned);
-    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let mut headers = BTreeMap::new();
-    loop {
-        let mut header = String::new();
-        stream.read_line(&mut header)?;
-        let Some((name, value)) = header.trim().split_once(": ") else { break };
-        headers.insert(name.to_lowercase(), value.to_owned());
-    }
-    let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body)?;
-    Ok(HttpRequest { method, target, headers, body: String::from_utf8_lossy(&body).into_owned() })
 }
 
 fn respond(mut stream: TcpStream, status: u16, body: &str) -> std::io::Result<()> {
