@@ -102,7 +102,7 @@ impl Shared {
             if is_local { self.kubernetes_cluster(&request.kubernetes_cluster)? } else { None };
         let state = self.state();
         let not_after = state.impersonate(&caller.username, &request.role_requests, expires, now)?;
-        let roles: Vec<_> = request.role_requests.iter().filter_map(|role| state.role(role)).collect();
+        let roles: Vec<_> = state.roles(&request.role_requests).collect();
         let union = |field: fn(&Role) -> &Vec<String>| -> BTreeSet<String> {
             roles.iter().flat_map(|role| field(role)).cloned().collect()
         };
@@ -133,7 +133,7 @@ impl Shared {
             .map_err(|error| ApiError::invalid_argument(format!("request: {error}")))?;
         let is_allowed = {
             let state = self.state();
-            caller.roles.iter().filter_map(|role| state.role(role)).any(|role| role.allow_host_certs)
+            state.roles(&caller.roles).any(|role| role.allow_host_certs)
         };
         if !is_allowed {
             let message = r#"access denied to perform action "create" on "host_cert""#;

@@ -34,7 +34,7 @@ impl Shared {
     ) -> Result<ListResourcesResponse, ApiError> {
         let state = self.state();
         let (resources, next_key) = state.resources.page(request)?;
-        if !caller.roles.iter().any(|role| state.role(role).is_some()) {
+        if state.roles(&caller.roles).next().is_none() {
             return Ok(ListResourcesResponse::default());
         }
         drop(state);

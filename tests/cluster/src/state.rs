@@ -117,6 +117,11 @@ impl State {
         self.roles.insert(role.name.clone(), role);
     }
 
+    /// Iterates over the roles with these names that exist.
+    pub(crate) fn roles<'a>(&'a self, names: &'a [String]) -> impl Iterator<Item = &'a Role> {
+        names.iter().filter_map(|name| self.role(name))
+    }
+
     pub(crate) fn role(&self, name: &str) -> Option<&Role> {
         self.roles.get(name)
     }
@@ -217,7 +222,7 @@ impl State {
                 "user {user:?} has requested role impersonation for [{requested}]"
             )));
         }
-        let limits = roles.iter().filter_map(|role| self.role(role)).map(|role| role.max_session_ttl);
+        let limits = self.roles(roles).map(|role| role.max_session_ttl);
         limit_expiry(expires, now, limits)
     }
 }

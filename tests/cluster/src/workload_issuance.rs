@@ -153,8 +153,7 @@ impl Shared {
     /// Checks that one of the caller's roles allows `verb`. The bot's own role never does.
     fn check_issue_permission(&self, caller: &Caller, verb: &str) -> Result<(), ApiError> {
         let state = self.state();
-        let mut roles = caller.roles.iter().filter_map(|role| state.role(role));
-        if roles.any(|role| role.allow_workload_identities) {
+        if state.roles(&caller.roles).any(|role| role.allow_workload_identities) {
             return Ok(());
         }
         Err(ApiError::permission_denied(format!(
