@@ -118,17 +118,15 @@ impl EventSchema {
     pub fn start_from_named(&self, values: &Map<String, Value>) -> Result<Start, ParseStartError> {
         let parse = |property: &Property| {
             let error = || ParseStartError(property.name().to_owned());
-            match values.get(property.name()) {
-                None => Ok(property.default_value()),
-                Some(Value::String(text)) if text.is_empty() && !property.is_count() => {
-                    Ok(PropertyValue::Absent)
-                }
-                Some(Value::String(text)) if !property.is_count() => Ok(PropertyValue::Text(text.clone())),
-                Some(number) if property.is_count() => {
-                    let number = number.as_u64().and_then(|number| u32::try_from(number).ok());
+            match (values.get(property.name()), property.is_count()) {
+                (None, _) => Ok(property.default_value()),
+                (Some(value), true) => {
+                    let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
                     number.map(PropertyValue::Count).ok_or_else(error)
                 }
-                Some(_) => Err(error()),
+                (Some(Value::String(text)), false) if text.is_empty() => Ok(PropertyValue::Absent),
+                (Some(Value::String(text)), false) => Ok(PropertyValue::Text(text.clone())),
+                (Some(_), false) => Err(error()),
             }
         };
         Ok(Start(self.properties.iter().map(parse).collect::<Result<_, _>>()?))
