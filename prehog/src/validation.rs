@@ -33,7 +33,7 @@ pub struct InvalidEvent {
     pub reason: String,
     /// The name of the field in Connect JSON.
     pub field: String,
-    /// What the field must be.
+    /// The requirement on the field, such as `must be present`.
     pub requirement: String,
 }
 

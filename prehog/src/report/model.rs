@@ -98,7 +98,7 @@ pub struct Report {
 pub struct FacetTable {
     /// The name of the facet.
     pub name: String,
-    /// What the table lists, in snake case: the key of the table in JSON.
+    /// The key of the table in JSON: a name in snake case, such as `versions`.
     pub key: String,
     /// The description of the property, in Markdown.
     pub description: String,

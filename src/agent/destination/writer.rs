@@ -34,7 +34,7 @@ pub enum DestinationError {
     Acl {
         /// The directory or file.
         path: PathBuf,
-        /// What is wrong with its ACL.
+        /// The problem of its ACL.
         problem: AclProblem,
     },
 }

@@ -1,4 +1,4 @@
-//! What the SQLite file and its inbox have in common: settings of a connection, migrations, conversion of counts. Depends
+//! Shared by the SQLite file and its inbox: settings of a connection, migrations, conversion of counts. Depends
 //! on rusqlite.
 
 use std::path::Path;

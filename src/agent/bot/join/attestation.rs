@@ -26,7 +26,7 @@ pub use error::AttestationError;
 pub(crate) use jwt::Jwt;
 use source::AttestationSource;
 
-/// What a join presents together with the token's name.
+/// The evidence that a join presents together with the name of the token.
 pub(crate) enum Attestation {
     /// An ID token, sent unchanged.
     IdToken(Jwt),

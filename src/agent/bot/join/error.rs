@@ -15,9 +15,9 @@ pub enum JoinError {
     /// The proxy was not reached, or its response was lost. If it was lost, a single-use token may be used up.
     #[error("no response from the proxy to the join request: {error}{hint}")]
     NoResponse {
-        /// What went wrong.
+        /// The cause.
         error: WebError,
-        /// What to do.
+        /// How to fix the problem.
         hint: JoinHint,
     },
     /// The server refused an HTTP request to join.
@@ -27,7 +27,7 @@ pub enum JoinError {
         status: u16,
         /// The server's message, with secrets redacted.
         message: String,
-        /// What to do.
+        /// How to fix the problem.
         hint: JoinHint,
     },
     /// The server refused a join with a challenge, before or after its challenge.
@@ -37,7 +37,7 @@ pub enum JoinError {
         code: Code,
         /// The server's message, with secrets redacted.
         message: String,
-        /// What to do.
+        /// How to fix the problem.
         hint: JoinHint,
     },
     /// The agent cannot obtain the attestation for the server's challenge.

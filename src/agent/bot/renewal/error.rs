@@ -64,17 +64,17 @@ pub enum RenewalError {
     /// The response to a renewal was lost, so the server may have incremented the generation.
     #[error("a renewal was requested, and it is unknown whether the server performed it: {error}; {remedy}")]
     ResponseLost {
-        /// What went wrong.
+        /// The cause.
         error: ApiError,
-        /// What to do.
+        /// How to fix the problem.
         remedy: Remedy,
     },
     /// The server renewed the identity, but its response does not contain a usable identity.
     #[error("the auth server's response to a renewal does not contain a usable identity: {error}; {remedy}")]
     InvalidIdentity {
-        /// What is wrong with the response.
+        /// Why the response is not valid.
         error: IdentityError,
-        /// What to do.
+        /// How to fix the problem.
         remedy: Remedy,
     },
     /// The agent cannot generate a key.

@@ -24,7 +24,7 @@ pub enum StorageError {
     Damaged {
         /// The directory or the Secret.
         location: String,
-        /// What is wrong with the files.
+        /// Why the files are not a valid identity.
         error: IdentityError,
     },
 }

@@ -27,7 +27,7 @@ pub enum KubernetesClusterError {
     Kubeconfig {
         /// The file, or the list of files.
         path: String,
-        /// What is wrong.
+        /// Why it cannot be used.
         problem: KubeconfigProblem,
     },
     /// The address of the API server is not a URL with a host.

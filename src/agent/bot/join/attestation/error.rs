@@ -22,7 +22,7 @@ pub enum AttestationError {
     NotSet {
         /// The variable.
         variable: String,
-        /// What to do.
+        /// How to fix the problem.
         hint: &'static str,
     },
     /// An environment variable does not contain an address to which the agent may send requests.
@@ -30,61 +30,61 @@ pub enum AttestationError {
     InvalidAddress {
         /// The variable.
         variable: &'static str,
-        /// What is wrong with the address.
+        /// Why the agent cannot send requests to the address.
         problem: &'static str,
     },
     /// A file cannot be read.
     #[error("cannot read the {what} from {path}: {error}; {hint}")]
     Unreadable {
-        /// What the agent needs from the file.
+        /// The value that the agent needs from the file, such as `ID token`.
         what: &'static str,
         /// The file.
         path: PathBuf,
         /// The error of the operating system.
         error: io::Error,
-        /// What to do.
+        /// How to fix the problem.
         hint: &'static str,
     },
     /// A value is present, but is not valid.
     #[error("{location} contains no valid {what}: {problem}")]
     Malformed {
-        /// What the agent needs.
+        /// The value that the agent needs, such as `ID token`.
         what: &'static str,
         /// The variable, file, profile or response that contains the value.
         location: String,
-        /// What is wrong with the value.
+        /// Why the value is not valid.
         problem: &'static str,
     },
     /// A request got no response.
     #[error("cannot get the {what} from {host}: {detail}; {hint}")]
     NoResponse {
-        /// What the agent requested.
+        /// The requested value, such as `ID token`.
         what: &'static str,
         /// The server, as host and port.
         host: String,
-        /// What went wrong.
+        /// The cause.
         detail: String,
-        /// What to do.
+        /// How to fix the problem.
         hint: &'static str,
     },
     /// A server refused a request. Its message is left out, because it may repeat a secret of the request.
     #[error("cannot get the {what} from {host}: it responded with {status}; {hint}")]
     Refused {
-        /// What the agent requested.
+        /// The requested value, such as `ID token`.
         what: &'static str,
         /// The server, as host and port.
         host: String,
         /// HTTP status.
         status: StatusCode,
-        /// What to do.
+        /// How to fix the problem.
         hint: &'static str,
     },
     /// No source provides the value.
     #[error("no {what} found: {hint}")]
     Missing {
-        /// What the agent needs.
+        /// The value that the agent needs, such as `ID token`.
         what: &'static str,
-        /// What to do.
+        /// How to fix the problem.
         hint: &'static str,
     },
     /// A source is configured that this version does not support.
@@ -92,11 +92,11 @@ pub enum AttestationError {
     Unsupported {
         /// The profile that configures the source.
         location: String,
-        /// What the agent needs.
+        /// The value that the agent needs, such as `ID token`.
         what: &'static str,
         /// The unsupported source.
         mechanism: &'static str,
-        /// What to do.
+        /// How to fix the problem.
         hint: &'static str,
     },
 }
