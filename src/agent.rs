@@ -38,9 +38,9 @@
 //!
 //! Tokens, attestations and private keys appear in no log line and in no error.
 
-/// HTTP code of the agent with which the program reaches the telemetry endpoint. Not part of the public API.
+/// What only the `tbot` program uses. Not part of the public API.
 #[doc(hidden)]
-pub mod http {
+pub mod internal {
     pub use super::net::address::is_loopback_url;
     pub use super::net::http_proxy::HttpProxy;
     pub use super::net::tls::{web as web_tls, without_roots as tls_without_roots};
@@ -60,10 +60,10 @@ mod runtime;
 mod service;
 mod teleport;
 
+pub use bot::join::JoinError;
 pub use bot::join::attestation::AttestationError;
-pub use bot::join::{JoinError, JoinHint};
 pub use bot::join_token::JoinTokenError;
-pub use bot::renewal::{JoinReason, Remedy, RenewalError};
+pub use bot::renewal::{JoinReason, RenewalError};
 pub use bot::storage::StorageError;
 pub use credential::identity::IdentityError;
 pub use credential::identity_file::{IdentityFile, IdentityFileError};
@@ -78,10 +78,12 @@ pub use destination::posix_acl::AclProblem;
 pub use destination::readers::ReaderError;
 pub use destination::writer::DestinationError;
 pub use net::address::{Address, AddressError};
+pub use net::connection_error::ConnectionError;
 pub use net::route::HttpProxyError;
 pub use net::tls::TlsError;
 pub use net::web::WebError;
-pub use platform::{Clock, Environment, NotUtf8, Randomness};
+pub use platform::error_text::{error_chain, error_line};
+pub use platform::{Clock, Environment, Hint, NotUtf8, Randomness};
 pub use runtime::agent::Agent;
 pub use runtime::control::{Control, Signals, control};
 pub use runtime::error::{AgentError, OutputFailure};
@@ -91,7 +93,8 @@ pub use runtime::unsupported::{Part, Unsupported};
 pub use service::error::{OutputError, WorkloadIdentityError};
 pub use service::lookup::LookupError;
 pub use service::svid::SvidError;
-pub use teleport::api_error::ApiError;
+pub use teleport::api_error::{ApiError, AppSessionProblem};
 pub use teleport::discovery::DiscoveryError;
+pub use teleport::grpc_code::GrpcCode;
 pub use teleport::kubernetes_proxy::KubeProxyError;
 pub use teleport::rest::RestError;

@@ -22,6 +22,8 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
+use std::error::Error;
+
 use serde_json::Value;
 
 use line_index::LineIndex;
@@ -107,7 +109,7 @@ pub fn parse(text: &str) -> Result<Parsed, Vec<Problem>> {
 /// Returns an error if there is no such YAML: for a value that is not a map, and for a map with the key `<<`, which would
 /// be read as a merge.
 pub fn emit(value: &Value) -> Result<String, EmitError> {
-    let text = serde_yaml::to_string(value)?;
+    let text = serde_yaml::to_string(value).map_err(|error| EmitError::Serialize(error.into()))?;
     match parse(&text) {
         Ok(parsed) if parsed.value == *value => Ok(text),
         _ => Err(EmitError::Ambiguous),
@@ -116,12 +118,13 @@ pub fn emit(value: &Value) -> Result<String, EmitError> {
 
 /// A value cannot be written as YAML.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum EmitError {
     /// The YAML crate failed.
-    #[error("the configuration cannot be written as YAML: {0}")]
-    Serialize(#[from] serde_yaml::Error),
+    #[error("the configuration cannot be written as YAML")]
+    Serialize(#[source] Box<dyn Error + Send + Sync>),
     /// The YAML would be read as a different value.
-    #[error("the configuration would change when written as YAML: if it has the key `<<`, rename that key")]
+    #[error("the configuration would change when written as YAML")]
     Ambiguous,
 }
 

@@ -10,6 +10,7 @@ mod workloads;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use crate::agent::platform::error_text::error_chain;
 use crate::agent::recordings::recorded;
 
 /// The number of cases per property. The tests of all properties together take a second or two.
@@ -79,7 +80,7 @@ fn lossy(bytes: &[u8]) -> String {
 
 /// Checks that the message of an error is a single line, and that the error contains no part of the recorded keys.
 fn check_error(error: &dyn std::error::Error) -> Result<(), TestCaseError> {
-    for message in [error.to_string(), format!("{error:?}")] {
+    for message in [error_chain(error), format!("{error:?}")] {
         prop_assert!(!message.is_empty());
         prop_assert!(!message.contains("PRIVATE KEY-----"), "{message}");
         for key in ["storage/key", "outputs/identity/key", "outputs/kube/key"].map(recorded) {
@@ -89,6 +90,6 @@ fn check_error(error: &dyn std::error::Error) -> Result<(), TestCaseError> {
             }
         }
     }
-    prop_assert!(!error.to_string().contains('\n'), "{error}");
+    prop_assert!(!error_chain(error).contains('\n'), "{error}");
     Ok(())
 }

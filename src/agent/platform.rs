@@ -7,9 +7,11 @@ mod clock;
 mod environment;
 pub(crate) mod error_text;
 pub(crate) mod hex;
+mod hint;
 mod randomness;
 pub(crate) mod tasks;
 
 pub use clock::Clock;
 pub use environment::{Environment, NotUtf8};
+pub use hint::Hint;
 pub use randomness::Randomness;

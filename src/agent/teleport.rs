@@ -10,6 +10,7 @@ pub(crate) mod convert;
 pub(crate) mod discovery;
 pub(crate) mod error_body;
 pub(crate) mod grpc;
+pub(crate) mod grpc_code;
 pub(crate) mod kubernetes_proxy;
 pub(crate) mod messages;
 pub(crate) mod rest;

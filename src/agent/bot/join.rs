@@ -31,7 +31,8 @@ use crate::agent::platform::error_text::describe_json_error;
 use crate::agent::teleport::error_body::error_message;
 use attestation::Jwt;
 pub(crate) use attestation::{Attestation, Attestor};
-pub use error::{JoinError, JoinHint};
+pub use error::JoinError;
+use error::{TOKEN_MAY_BE_USED, hint_for_attestation, hint_for_token};
 use join_service::CertRequest;
 
 const PATH: &str = "/v1/webapi/host/credentials";
@@ -94,7 +95,7 @@ async fn post(
 ) -> Result<SignedCerts, JoinError> {
     let response = web.post_json(PATH, request_body(key, token, id_token, expires)?).await;
     let response = response.map_err(|error| {
-        let hint = if id_token.is_some() { JoinHint::None } else { JoinHint::TokenMayBeUsed };
+        let hint = id_token.is_none().then_some(TOKEN_MAY_BE_USED);
         JoinError::NoResponse { error, hint }
     })?;
     if response.status.is_success() {
@@ -103,8 +104,8 @@ async fn post(
     let message = refusal_message(&response.body, token, id_token);
     let is_denied = matches!(response.status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND);
     let hint = match id_token {
-        Some(_) => JoinHint::for_attestation(is_denied, &message),
-        None => JoinHint::for_token(&message),
+        Some(_) => hint_for_attestation(is_denied, &message),
+        None => hint_for_token(&message),
     };
     Err(JoinError::Refused { status: response.status.as_u16(), hint, message })
 }

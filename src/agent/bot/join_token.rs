@@ -4,19 +4,20 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::agent::platform::Hint;
 use crate::agent::platform::hex::sha256_hex;
 
 /// A join token that cannot be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum JoinTokenError {
     /// The file cannot be read.
-    #[error(
-        "cannot read the join token from {path}: {error}; onboarding.token is an absolute path, so it names a file"
-    )]
+    #[error("cannot read the join token from {path}")]
     Unreadable {
         /// The file that `onboarding.token` names.
         path: PathBuf,
         /// The error of the operating system.
+        #[source]
         error: io::Error,
     },
     /// The file is empty, or contains only whitespace.
@@ -25,6 +26,19 @@ pub enum JoinTokenError {
         /// The file that `onboarding.token` names.
         path: PathBuf,
     },
+}
+
+impl JoinTokenError {
+    /// Returns what the operator can do.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::Unreadable { .. } => {
+                Some(Hint::new("onboarding.token is an absolute path, so it names a file"))
+            }
+            Self::Empty { .. } => None,
+        }
+    }
 }
 
 /// The value of `onboarding.token`: a token, or the absolute path of a file that contains it.

@@ -25,13 +25,15 @@ use crate::agent::credential::identity::Identity;
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::net::route::Route;
 use crate::agent::net::web::WebClient;
-use crate::agent::platform::Clock;
+use crate::agent::platform::error_text::error_line;
 use crate::agent::platform::tasks::{run_blocking, run_to_completion};
+use crate::agent::platform::{Clock, Hint};
 use crate::agent::teleport::auth_client::AuthClient;
 use crate::agent::teleport::discovery::{self, AddressField, DiscoveredCluster};
 pub use decision::JoinReason;
 use decision::{RenewalStep, decide};
-pub use error::{Remedy, RenewalError};
+pub use error::RenewalError;
+use error::lost_renewal_hint;
 
 /// A usable identity, and how the agent obtained it.
 #[derive(Clone, Debug)]
@@ -39,7 +41,7 @@ pub(crate) enum ObtainedIdentity {
     Joined(Arc<Identity>, JoinReason),
     Renewed(Arc<Identity>),
     /// The stored identity, which is not renewed, because the response to an earlier renewal was lost.
-    RenewalSuspended(Arc<Identity>, Remedy),
+    RenewalSuspended(Arc<Identity>, Hint),
 }
 
 impl ObtainedIdentity {
@@ -62,11 +64,11 @@ impl ObtainedIdentity {
             Self::Renewed(_) => {
                 tracing::info!(user = %user.username, cluster = %user.cluster, generation, "renewed the bot's identity");
             }
-            Self::RenewalSuspended(_, remedy) => {
+            Self::RenewalSuspended(_, hint) => {
                 tracing::error!(
                     user = %user.username,
                     generation,
-                    "renewal suspended, because the response to an earlier renewal was lost: {remedy}"
+                    "renewal suspended, because the response to an earlier renewal was lost; {hint}"
                 );
             }
         }
@@ -157,7 +159,7 @@ impl Bot {
         }
         match step {
             RenewalStep::Suspend(stored) => {
-                Ok(ObtainedIdentity::RenewalSuspended(stored.identity, self.remedy()))
+                Ok(ObtainedIdentity::RenewalSuspended(stored.identity, self.lost_renewal_hint()))
             }
             RenewalStep::Renew(stored) => {
                 // Connecting also sends a ping. If the server is unreachable or the bot is locked, this fails before
@@ -190,8 +192,8 @@ impl Bot {
             && let Err(error) = self.save(identity, token_hash).await
         {
             tracing::error!(
-                "the bot's new identity is lost, because it cannot be saved: {error}; {}",
-                self.remedy()
+                "the bot's new identity is lost, because it cannot be saved: {}",
+                error_line(&error, Some(&self.lost_renewal_hint()))
             );
         }
     }
@@ -255,8 +257,10 @@ impl Bot {
         self.with_storage(move |storage| storage.mark_renewal_pending(&to_mark)).await?;
         match client.renew(&key, &old.user.username, self.clock.now() + self.join_settings.ttl).await {
             Ok(certs) => {
-                let renewed = Identity::new(key, certs)
-                    .map_err(|error| RenewalError::InvalidIdentity { error, remedy: self.remedy() })?;
+                let renewed = Identity::new(key, certs).map_err(|error| RenewalError::InvalidIdentity {
+                    error,
+                    hint: self.lost_renewal_hint(),
+                })?;
                 let renewed = Arc::new(renewed);
                 self.save(Arc::clone(&renewed), stored.token_hash.clone()).await?;
                 Ok(renewed)
@@ -266,7 +270,7 @@ impl Bot {
                 Err(error.into())
             }
             Err(error) if error.is_generation_mismatch() => Err(error.into()),
-            Err(error) => Err(RenewalError::ResponseLost { error, remedy: self.remedy() }),
+            Err(error) => Err(RenewalError::ResponseLost { error, hint: self.lost_renewal_hint() }),
         }
     }
 
@@ -281,8 +285,8 @@ impl Bot {
         self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn remedy(&self) -> Remedy {
-        Remedy { marker: self.storage.renewal_marker_location() }
+    fn lost_renewal_hint(&self) -> Hint {
+        lost_renewal_hint(self.storage.renewal_marker_location())
     }
 
     async fn with_storage<T: Send + 'static>(

@@ -14,15 +14,16 @@ pub(crate) const CA_SEPARATOR: &str = "$";
 
 /// The key and the certificates do not form an identity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum IdentityError {
     /// The private key cannot be used.
-    #[error("private key: {0}")]
+    #[error("the private key cannot be used")]
     Key(#[from] KeyError),
     /// The TLS certificate or a CA cannot be used.
-    #[error("TLS certificate: {0}")]
+    #[error("the TLS certificate cannot be used")]
     X509(#[from] X509Error),
     /// The SSH certificate cannot be used.
-    #[error("SSH certificate: {0}")]
+    #[error("the SSH certificate cannot be used")]
     Ssh(#[from] SshCertError),
     /// A certificate belongs to another key: the files come from two generations, or the server certified another key.
     #[error("the {0} certificate belongs to another key")]

@@ -41,12 +41,13 @@ fn push(content: &mut String, block: &str) {
 
 /// The file is not an `identity` file. The error contains no part of the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum IdentityFileError {
     /// The private key or the TLS certificate is missing; they are expected in this order.
     #[error("not an identity file: it has no {0}; was it written by tbot?")]
     Missing(&'static str),
     /// The certificate cannot be used.
-    #[error("not a Teleport identity file: {0}")]
+    #[error("not a Teleport identity file")]
     X509(#[from] X509Error),
 }
 

@@ -20,6 +20,7 @@ use rustix::io::Errno;
 pub use error::{DirectoryError, Obstacle};
 
 use crate::agent::destination::permissions::ReaderGrant;
+use crate::agent::platform::Hint;
 use crate::config::SymlinkMode;
 
 /// An empty file that the agent opens for writing before it requests credentials, to test whether files can be written.
@@ -45,17 +46,17 @@ impl DirectoryHandle {
         let failed = |error: Errno| {
             let hint = match error {
                 Errno::LOOP => {
-                    "; the path contains a symbolic link: use the real path, or set symlinks: insecure"
+                    Some("the path contains a symbolic link: use the real path, or set symlinks: insecure")
                 }
-                Errno::ACCESS => "; check the owner and mode of the directory and its parents",
-                Errno::NOTDIR => "; a component of the path is not a directory",
-                _ => "",
+                Errno::ACCESS => Some("check the owner and mode of the directory and its parents"),
+                Errno::NOTDIR => Some("a component of the path is not a directory"),
+                _ => None,
             };
             DirectoryError::Io {
                 operation: "open the directory",
                 path: path.to_owned(),
                 error: error.into(),
-                hint,
+                hint: hint.map(Hint::new),
             }
         };
         let fd = create::open_or_create(path, symlinks).map_err(failed)?;
@@ -144,7 +145,7 @@ impl DirectoryHandle {
             operation: "sync",
             path: self.path.clone(),
             error: error.into(),
-            hint: "",
+            hint: None,
         })
     }
 
@@ -261,7 +262,7 @@ mod tests {
                 DirectoryError::Io { path, error, hint, .. } => {
                     assert_eq!(path, linked);
                     assert_eq!(Errno::from_io_error(&error), Some(Errno::LOOP));
-                    assert!(!hint.is_empty());
+                    assert!(hint.is_some());
                 }
                 error => panic!("{error}"),
             }

@@ -24,7 +24,7 @@ use cluster::{ClusterConfig, ClusterConnection};
 pub use error::{KubernetesSecretError, SecretName, SecretRequest};
 pub use parameters::{KubeconfigProblem, KubernetesClusterError};
 
-use crate::agent::net::web::{self, WebError};
+use crate::agent::net::web;
 use crate::agent::platform::{Clock, Environment};
 use crate::config;
 
@@ -101,12 +101,10 @@ impl SecretClient {
 
     /// Returns the content, or `None` if there is no such Secret.
     pub(crate) fn read(&self) -> Result<Option<SecretContent>, KubernetesSecretError> {
-        let (status, object) = self.request(Method::GET, "", Vec::new())?;
-        let Some(object) = object else { return Ok(None) };
+        let Some(object) = self.request(Method::GET, "", Vec::new())? else { return Ok(None) };
         let decode = |(name, data): (String, String)| Some((name, STANDARD.decode(data).ok()?));
         let files = object.data.unwrap_or_default().into_iter().map(decode).collect::<Option<_>>();
-        let files =
-            files.ok_or_else(|| self.failed("GET", format!("{status}, but its data is not base64")))?;
+        let files = files.ok_or_else(|| self.malformed("GET", "its data is not base64"))?;
         Ok(Some(SecretContent { files, version: object.metadata.resource_version }))
     }
 
@@ -156,8 +154,8 @@ impl SecretClient {
         let dry_run = if mode == ApplyMode::DryRun { "&dryRun=All" } else { "" };
         let query = format!("?fieldManager={FIELD_MANAGER}&force=true{dry_run}");
         match self.request(Method::PATCH, &query, object.to_string().into_bytes())? {
-            (_, Some(object)) => Ok(object.metadata.resource_version),
-            (status, None) => Err(self.failed("PATCH", status.to_string())),
+            Some(object) => Ok(object.metadata.resource_version),
+            None => Err(self.malformed("PATCH", "it is empty")),
         }
     }
 
@@ -169,7 +167,7 @@ impl SecretClient {
         method: Method,
         query: &str,
         body: Vec<u8>,
-    ) -> Result<(StatusCode, Option<Object>), KubernetesSecretError> {
+    ) -> Result<Option<Object>, KubernetesSecretError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
         let runtime = runtime.map_err(KubernetesSecretError::Runtime)?;
         let verb = if method == Method::GET { "GET" } else { "PATCH" };
@@ -190,31 +188,30 @@ impl SecretClient {
             // JSON is valid YAML; this content type makes a PATCH a server-side apply.
             request = request.header(CONTENT_TYPE, "application/apply-patch+yaml").body(body);
         }
-        let failed = |detail| self.failed_at(verb, &cluster.server, detail);
-        let response =
-            runtime.block_on(web::send(request)).map_err(|error: WebError| failed(error.to_string()))?;
+        let describe = || self.describe(verb, &cluster.server);
+        let response = runtime
+            .block_on(web::send(request))
+            .map_err(|error| KubernetesSecretError::NoResponse { request: describe(), error })?;
         match response.status {
             StatusCode::OK | StatusCode::CREATED => {
                 let object = serde_json::from_slice(&response.body).map_err(|_| {
-                    failed(format!("{}, but the body is not a Kubernetes object", response.status))
+                    let problem = "it is not a Kubernetes object";
+                    KubernetesSecretError::MalformedResponse { request: describe(), problem }
                 })?;
-                Ok((response.status, Some(object)))
+                Ok(Some(object))
             }
-            StatusCode::NOT_FOUND if verb == "GET" => Ok((response.status, None)),
+            StatusCode::NOT_FOUND if verb == "GET" => Ok(None),
             status => Err(KubernetesSecretError::Refused {
-                request: self.describe(verb, &cluster.server),
-                status,
+                request: describe(),
+                status: status.as_u16(),
                 message: error_message(&response.body),
             }),
         }
     }
 
-    fn failed(&self, method: &'static str, detail: String) -> KubernetesSecretError {
-        self.failed_at(method, "the API server", detail)
-    }
-
-    fn failed_at(&self, method: &'static str, server: &str, detail: String) -> KubernetesSecretError {
-        KubernetesSecretError::Failed { request: self.describe(method, server), detail }
+    fn malformed(&self, method: &'static str, problem: &'static str) -> KubernetesSecretError {
+        let request = self.describe(method, "the API server");
+        KubernetesSecretError::MalformedResponse { request, problem }
     }
 
     fn describe(&self, method: &'static str, server: &str) -> Box<SecretRequest> {

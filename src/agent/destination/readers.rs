@@ -6,6 +6,7 @@ use crate::config::{self, AclMode};
 
 /// A configured reader that cannot be given access.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReaderError {
     /// The system has no user or group of this name.
     #[error("readers: there is no {user_or_group} {name} on this machine: create it, or name another")]

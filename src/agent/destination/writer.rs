@@ -14,11 +14,12 @@ use crate::agent::destination::permissions::ReaderGrant;
 use crate::agent::destination::posix_acl::AclProblem;
 use crate::agent::destination::readers::{ReaderAccess, ReaderError};
 use crate::agent::destination::staging::NewFile;
-use crate::agent::platform::{Clock, Environment};
+use crate::agent::platform::{Clock, Environment, Hint};
 use crate::config::{self, AclMode, SymlinkMode};
 
 /// A destination cannot be written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DestinationError {
     /// The directory or one of its files cannot be used.
     #[error(transparent)]
@@ -30,13 +31,26 @@ pub enum DestinationError {
     #[error(transparent)]
     Secret(#[from] KubernetesSecretError),
     /// A directory of another user has an ACL that `acls: required` does not allow.
-    #[error("{path}: {problem}; set its ACLs again (tbot init), or set acls: try")]
+    #[error("{path}: {problem}")]
     Acl {
         /// The directory or file.
         path: PathBuf,
         /// The problem of its ACL.
         problem: AclProblem,
     },
+}
+
+impl DestinationError {
+    /// Returns what the operator can do.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::Directory(error) => error.hint(),
+            Self::Secret(error) => error.hint(),
+            Self::Acl { .. } => Some(Hint::new("set its ACLs again (tbot init), or set acls: try")),
+            Self::Reader(_) => None,
+        }
+    }
 }
 
 /// A configured destination, which is not open yet.

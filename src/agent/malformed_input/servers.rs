@@ -117,7 +117,7 @@ proptest! {
 
     #[test]
     fn an_error_of_the_api_names_the_method(code in 1..20_i32, message in "\\PC{0,40}|[\\x00-\\x7f]{0,20}") {
-        let error = from_status("/proto.AuthService/Ping", &Status::new(Code::from_i32(code), message));
+        let error = from_status("/proto.AuthService/Ping", Status::new(Code::from_i32(code), message));
         prop_assert!(error.to_string().contains("/proto.AuthService/Ping"), "{}", error);
         // If the server may have processed the request, the error must not claim that it has not.
         if matches!(Code::from_i32(code), Code::Unknown | Code::Unavailable | Code::Internal | Code::Cancelled) {

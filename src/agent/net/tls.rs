@@ -20,24 +20,36 @@ use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_
 use crate::agent::credential::identity::Identity;
 use crate::agent::credential::x509;
 use crate::agent::platform::hex::hex;
-use crate::agent::platform::{Clock, Environment};
+use crate::agent::platform::{Clock, Environment, Hint};
 
 /// TLS cannot be set up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TlsError {
     /// No usable root certificate was found.
-    #[error(
-        "no trusted root certificate found ({searched}): install the system's CA certificates or set SSL_CERT_FILE{detail}"
-    )]
+    #[error("no trusted root certificate found in {searched}{}", problem.as_ref().map(|problem| format!(": {problem}")).unwrap_or_default())]
     NoRoots {
         /// Where the agent searched for root certificates.
         searched: &'static str,
-        /// The first error from reading them, with a leading colon, or empty.
-        detail: String,
+        /// The first error from reading them, if any.
+        problem: Option<String>,
     },
     /// rustls refused the certificates, the key, the server's name or its own defaults.
     #[error("cannot set up TLS: {0}")]
     Refused(String),
+}
+
+impl TlsError {
+    /// Returns what the operator can do.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::NoRoots { .. } => {
+                Some(Hint::new("install the system's CA certificates, or set SSL_CERT_FILE"))
+            }
+            Self::Refused(_) => None,
+        }
+    }
 }
 
 impl From<rustls::Error> for TlsError {
@@ -216,8 +228,8 @@ fn system_roots(environment: &Environment) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(loaded.certs);
     if roots.is_empty() {
-        let detail = loaded.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
-        return Err(TlsError::NoRoots { searched, detail });
+        let problem = loaded.errors.first().map(ToString::to_string);
+        return Err(TlsError::NoRoots { searched, problem });
     }
     Ok(roots)
 }

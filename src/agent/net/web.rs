@@ -7,11 +7,11 @@ use std::time::Duration;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, ClientBuilder, Proxy, StatusCode};
 
+use super::connection_error::ConnectionError;
 use super::http_proxy::HttpProxy;
 use super::route::Route;
 use super::tls::{self, TlsError};
-use crate::agent::platform::Environment;
-use crate::agent::platform::error_text::chain;
+use crate::agent::platform::{Environment, Hint};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -20,13 +20,25 @@ const MAX_BODY: usize = 4 << 20;
 
 /// A request failed without a usable response.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum WebError {
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// The connection, TLS or HTTP failed, or the response was too large.
-    #[error("{0}")]
-    Failed(String),
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+}
+
+impl WebError {
+    /// Returns what the operator can do.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::Tls(error) => error.hint(),
+            Self::Connection(_) => None,
+        }
+    }
 }
 
 /// An HTTP response of any status.
@@ -68,7 +80,7 @@ impl WebClient {
 
 /// Returns a client that uses the route's HTTP proxy and follows no redirects.
 pub(crate) fn client(tls: rustls::ClientConfig, route: &Route) -> Result<Client, WebError> {
-    let failed = |error: reqwest::Error| WebError::Failed(chain(&error));
+    let failed = |error: reqwest::Error| WebError::from(ConnectionError::new(error));
     client_builder(tls, route.http_proxy())
         .map_err(failed)?
         .user_agent(concat!("tbot/", env!("CARGO_PKG_VERSION")))
@@ -102,12 +114,12 @@ pub fn client_builder(
 
 /// Sends a request and reads the response's body up to the limit.
 pub(crate) async fn send(request: reqwest::RequestBuilder) -> Result<HttpResponse, WebError> {
-    let failed = |error: reqwest::Error| WebError::Failed(chain(&error.without_url()));
+    let failed = |error: reqwest::Error| ConnectionError::new(error.without_url());
     let mut response = request.send().await.map_err(failed)?;
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
         if body.len() + chunk.len() > MAX_BODY {
-            return Err(WebError::Failed("the response is larger than 4 MiB".to_owned()));
+            return Err(ConnectionError::new("the response is larger than 4 MiB").into());
         }
         body.extend_from_slice(&chunk);
     }

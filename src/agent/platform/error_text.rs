@@ -4,20 +4,33 @@ use std::error::Error;
 
 use serde_json::error::Category;
 
-/// Returns the messages of an error and of all its sources, on one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut message = error.to_string();
+use super::Hint;
+
+/// Returns the messages of an error and of all its sources, on one line. A source whose message is already there, because
+/// some errors repeat their source in their own message, is left out.
+#[must_use]
+pub fn error_chain(error: &dyn Error) -> String {
+    let mut messages = error.to_string();
     let mut next = error.source();
     while let Some(source) = next {
-        let source_message = source.to_string();
-        // Some errors repeat their source in their own message.
-        if !message.ends_with(&source_message) {
-            message.push_str(": ");
-            message.push_str(&source_message);
+        let message = source.to_string();
+        if !messages.contains(&message) {
+            messages.push_str(": ");
+            messages.push_str(&message);
         }
         next = source.source();
     }
-    message
+    messages
+}
+
+/// Returns an error, its sources and its hint on one line, for the log.
+#[must_use]
+pub fn error_line(error: &dyn Error, hint: Option<&Hint>) -> String {
+    let messages = error_chain(error);
+    match hint {
+        Some(hint) => format!("{messages}; {hint}"),
+        None => messages,
+    }
 }
 
 /// Describes why a response is not the expected JSON. Omits its values, which may be long or echo a secret of the
@@ -32,5 +45,31 @@ pub(crate) fn describe_json_error(error: &serde_json::Error) -> String {
         Category::Io | Category::Syntax | Category::Eof => {
             format!("invalid JSON at line {line} column {column}")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{message}")]
+    struct Link {
+        message: &'static str,
+        source: Option<Box<Link>>,
+    }
+
+    fn link(message: &'static str, source: Option<Link>) -> Link {
+        Link { message, source: source.map(Box::new) }
+    }
+
+    #[test]
+    fn a_chain_repeats_no_message() {
+        let refused = || link("connection refused", None);
+        let error = link("cannot connect", Some(link("tcp error: connection refused", Some(refused()))));
+        assert_eq!(error_chain(&error), "cannot connect: tcp error: connection refused");
+        let hint = Hint::new("check the address");
+        assert_eq!(error_line(&refused(), Some(&hint)), "connection refused; check the address");
+        assert_eq!(error_line(&refused(), None), "connection refused");
     }
 }

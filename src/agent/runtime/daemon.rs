@@ -20,6 +20,7 @@ use super::running_agent::RunningAgent;
 use super::schedule::{self, Rounded};
 use crate::agent::bot::renewal::{ObtainedIdentity, RenewalError};
 use crate::agent::credential::identity::Identity;
+use crate::agent::platform::error_text::error_line;
 use crate::agent::service::output::Output;
 use crate::agent::teleport::auth_client::AuthClient;
 
@@ -107,7 +108,7 @@ impl RunningAgent {
                     is_suspended = false;
                     // Unless someone fixes a permanent error, the bot stops working when its certificate expires.
                     let level = if error.is_transient() { Level::WARN } else { Level::ERROR };
-                    retry.failed(&error, level, &self.randomness)
+                    retry.failed(&error_line(&error, error.hint().as_ref()), level, &self.randomness)
                 }
             };
             tokio::select! {
@@ -143,7 +144,7 @@ impl RunningAgent {
                 reporter.failed();
                 let expired =
                     "the bot's identity has expired: waiting for a new one before writing the output";
-                retry.failed(&expired, Level::WARN, &self.randomness)
+                retry.failed(expired, Level::WARN, &self.randomness)
             } else {
                 let write = || async {
                     reporter.started();
@@ -160,7 +161,11 @@ impl RunningAgent {
                     }
                     Err(error) => {
                         reporter.failed();
-                        retry.failed(&error, Level::WARN, &self.randomness)
+                        retry.failed(
+                            &error_line(&error, error.hint().as_ref()),
+                            Level::WARN,
+                            &self.randomness,
+                        )
                     }
                 }
             };

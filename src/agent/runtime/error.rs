@@ -1,4 +1,4 @@
-//! The reasons why an agent does not start, or stops with an error. Every message is complete without its sources.
+//! The reasons why an agent does not start, or stops with an error.
 
 use super::health_server::HealthServerError;
 use super::unsupported::Unsupported;
@@ -8,31 +8,35 @@ use crate::agent::destination::writer::DestinationError;
 use crate::agent::net::address::AddressError;
 use crate::agent::net::route::HttpProxyError;
 use crate::agent::net::web::WebError;
+use crate::agent::platform::Hint;
+use crate::agent::platform::error_text::error_line;
 use crate::agent::service::error::OutputError;
 use crate::config::JoinMethod;
 
 /// An agent did not start, or stopped with an error.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum AgentError {
     /// The configuration contains parts that this version cannot run. Nothing was joined or written.
     #[error(transparent)]
     Unsupported(#[from] Unsupported),
     /// Neither `proxy_server` nor `auth_server` is set.
-    #[error("no address: set proxy_server to the web address of a Teleport proxy, as host:port")]
+    #[error("proxy_server is not set")]
     NoAddress,
     /// The address cannot be parsed.
-    #[error("{field}: {error}")]
+    #[error("{field} is not valid")]
     Address {
         /// `proxy_server` or `auth_server`.
         field: &'static str,
         /// The problem.
+        #[source]
         error: AddressError,
     },
     /// The environment names an HTTP proxy that cannot be used.
     #[error(transparent)]
     HttpProxy(#[from] HttpProxyError),
     /// `onboarding.join_method` is not set.
-    #[error("onboarding.join_method is not set: choose how the bot joins, for example `join_method: token`")]
+    #[error("onboarding.join_method is not set")]
     NoJoinMethod,
     /// `onboarding.token` is not set, and the join method needs the name of a join token.
     #[error(
@@ -46,11 +50,12 @@ pub enum AgentError {
     #[error(transparent)]
     Web(#[from] WebError),
     /// A destination does not support what its configuration requires.
-    #[error("output {output}: {error}")]
+    #[error("the destination of output {output} cannot be used")]
     Destination {
         /// The output's name.
         output: String,
         /// The problem.
+        #[source]
         error: DestinationError,
     },
     /// The health server cannot listen.
@@ -71,6 +76,30 @@ pub enum AgentError {
 }
 
 impl AgentError {
+    /// Returns what the operator can do. The hints for outputs are in the message of [`Outputs`](Self::Outputs).
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::NoAddress => {
+                Some(Hint::new("set proxy_server to the web address of a Teleport proxy, as host:port"))
+            }
+            Self::NoJoinMethod => {
+                Some(Hint::new("choose how the bot joins, for example `join_method: token`"))
+            }
+            Self::Web(error) => error.hint(),
+            Self::Destination { error, .. } => error.hint(),
+            Self::HealthServer(error) => error.hint(),
+            Self::Storage(error) => error.hint(),
+            Self::Renewal(error) => error.hint(),
+            Self::Unsupported(_)
+            | Self::Address { .. }
+            | Self::HttpProxy(_)
+            | Self::NoTokenName { .. }
+            | Self::Outputs(_)
+            | Self::Interrupted => None,
+        }
+    }
+
     /// Returns true if the configuration must change. The agent has neither joined nor written anything.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
@@ -87,6 +116,7 @@ impl AgentError {
 
 /// An output that failed.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct OutputFailure {
     /// The service's name, or its type and number.
     pub name: String,
@@ -95,6 +125,8 @@ pub struct OutputFailure {
 }
 
 fn failures(failures: &[OutputFailure]) -> String {
-    let messages = failures.iter().map(|failure| format!("output {}: {}", failure.name, failure.error));
+    let messages = failures.iter().map(|OutputFailure { name, error }| {
+        format!("output {name}: {}", error_line(error, error.hint().as_ref()))
+    });
     messages.collect::<Vec<_>>().join("; ")
 }

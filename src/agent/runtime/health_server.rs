@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 
 use super::health::{Health, HealthStatus, ServiceState};
 use super::metrics;
-use crate::agent::platform::Clock;
+use crate::agent::platform::{Clock, Hint};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -33,10 +33,19 @@ const MAX_CONNECTIONS: usize = 32;
 
 /// The server cannot listen at `diag_addr`.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on diag_addr {address}: {error}; set diag_addr to a free host:port of this machine")]
+#[error("cannot listen on diag_addr {address}")]
 pub struct HealthServerError {
     address: String,
+    #[source]
     error: io::Error,
+}
+
+impl HealthServerError {
+    /// Returns what the operator can do.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        Some(Hint::new("set diag_addr to a free host:port of this machine"))
+    }
 }
 
 /// A server that listens but does not serve yet.

@@ -1,7 +1,6 @@
 //! Schedules retries and logs failed attempts: each distinct error once, repetitions at debug, and the recovery.
 
 use std::collections::BTreeSet;
-use std::fmt::Display;
 use std::time::Duration;
 
 use tracing::Level;
@@ -31,11 +30,11 @@ impl Retry {
     }
 
     /// Logs the error, and returns how long to wait before the next attempt.
-    pub(crate) fn failed(&mut self, error: &impl Display, level: Level, random: &Randomness) -> Duration {
+    pub(crate) fn failed(&mut self, error: &str, level: Level, random: &Randomness) -> Duration {
         self.failing = true;
         let wait = self.backoff.next(random);
-        let (service, retry, error) = (&self.service, Rounded(wait), error.to_string());
-        if self.logged.contains(&error) || self.logged.len() == MAX_LOGGED {
+        let (service, retry) = (&self.service, Rounded(wait));
+        if self.logged.contains(error) || self.logged.len() == MAX_LOGGED {
             tracing::debug!(%service, %retry, "failed again: {error}");
             return wait;
         }
@@ -44,7 +43,7 @@ impl Retry {
         } else {
             tracing::warn!(%service, %retry, "{error}");
         }
-        self.logged.insert(error);
+        self.logged.insert(error.to_owned());
         wait
     }
 

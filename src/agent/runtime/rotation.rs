@@ -17,6 +17,7 @@ use super::schedule::{self, Backoff, MAX_BACKOFF, Rounded};
 use crate::agent::credential::identity::Identity;
 use crate::agent::credential::x509;
 use crate::agent::platform::Clock;
+use crate::agent::platform::error_text::error_line;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::auth_client::{AuthClient, AuthorityState};
 
@@ -68,17 +69,18 @@ impl RunningAgent {
             match result {
                 Ok(()) => tracing::debug!(%retry, "the watch for CA rotations ended"),
                 Err(error) if is_logged => {
-                    tracing::debug!(%retry, "cannot watch for CA rotations: {error}");
+                    tracing::debug!(%retry, "cannot watch for CA rotations: {}", error_line(&error, error.hint().as_ref()));
                 }
                 // The other loops log that the server cannot be reached.
                 Err(error @ (ApiError::Connect { .. } | ApiError::NoResponse { .. })) => {
-                    tracing::debug!(%retry, "cannot watch for CA rotations: {error}");
+                    tracing::debug!(%retry, "cannot watch for CA rotations: {}", error_line(&error, error.hint().as_ref()));
                 }
                 Err(error) => {
                     is_logged = true;
                     tracing::info!(
                         %retry,
-                        "cannot watch for CA rotations, so scheduled renewals must follow them: {error}"
+                        "cannot watch for CA rotations, so scheduled renewals must follow them: {}",
+                        error_line(&error, error.hint().as_ref())
                     );
                 }
             }

@@ -9,11 +9,13 @@ use crate::agent::credential::keys::KeyError;
 use crate::agent::credential::ssh_cert::SshCertError;
 use crate::agent::credential::x509::X509Error;
 use crate::agent::destination::writer::DestinationError;
+use crate::agent::platform::Hint;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::kubernetes_proxy::KubeProxyError;
 
 /// An output could not be written. The files of its last renewal are unchanged.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OutputError {
     /// The destination cannot be written.
     #[error(transparent)]
@@ -22,10 +24,10 @@ pub enum OutputError {
     #[error(transparent)]
     Api(#[from] ApiError),
     /// The issued certificates cannot be used.
-    #[error("the auth server issued unusable certificates: {0}")]
+    #[error("the auth server issued unusable certificates")]
     Identity(#[from] IdentityError),
     /// The issued host certificate cannot be used.
-    #[error("the auth server issued an unusable host certificate: {0}")]
+    #[error("the auth server issued an unusable host certificate")]
     HostCert(#[from] SshCertError),
     /// No key could be generated.
     #[error(transparent)]
@@ -37,16 +39,16 @@ pub enum OutputError {
     #[error(transparent)]
     WorkloadIdentity(#[from] WorkloadIdentityError),
     /// The credential issued for a workload cannot be used.
-    #[error("the auth server issued an unusable credential for the workload: {0}")]
+    #[error("the auth server issued an unusable credential for the workload")]
     Svid(#[from] SvidError),
     /// A CA contains something other than certificates.
-    #[error("the auth server returned an unusable CA: {0}")]
-    Authority(X509Error),
+    #[error("the auth server returned an unusable CA")]
+    Authority(#[source] X509Error),
     /// The Kubernetes address of the proxy cannot be discovered.
     #[error(transparent)]
     KubeProxy(#[from] KubeProxyError),
     /// The bot may not impersonate any role.
-    #[error("the bot {0} may not impersonate any role: add roles to the bot (tctl bots update --add-roles)")]
+    #[error("the bot {0} may not impersonate any role")]
     NoRoles(String),
     /// The leaf cluster does not exist, or the output's roles may not see it.
     #[error("leaf cluster \"{name}\" not found: {}", describe_visible(.visible))]
@@ -58,31 +60,55 @@ pub enum OutputError {
     },
     /// The cluster's proxy does not route by path.
     #[error(
-        "this cluster (Teleport {0}) would route every context of a kubernetes/v2 output to the same Kubernetes cluster: upgrade Teleport to 16 or newer, or use one kubernetes output per Kubernetes cluster"
+        "this cluster (Teleport {0}) would route every context of a kubernetes/v2 output to the same Kubernetes cluster"
     )]
     NoPathRouting(u32),
     /// A path cannot be made absolute, is not UTF-8, or contains characters that OpenSSH cannot read.
-    #[error(
-        "the path {0} cannot be written to ssh_config or a kubeconfig: use an absolute UTF-8 path without newlines or quotation marks"
-    )]
+    #[error("the path {0} cannot be written to ssh_config or a kubeconfig")]
     Path(PathBuf),
+}
+
+impl OutputError {
+    /// Returns what the operator can do.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        let hint = match self {
+            Self::Destination(error) => return error.hint(),
+            Self::Api(error) => return error.hint(),
+            Self::WorkloadIdentity(error) => return error.hint(),
+            Self::KubeProxy(error) => return error.hint(),
+            Self::NoRoles(_) => "add roles to the bot (tctl bots update --add-roles)",
+            Self::LeafNotFound { visible, .. } if visible.is_empty() => {
+                "check the name (tctl get rc) and the roles' cluster_labels"
+            }
+            Self::NoPathRouting(_) => {
+                "upgrade Teleport to 16 or newer, or use one kubernetes output per Kubernetes cluster"
+            }
+            Self::Path(_) => "use an absolute UTF-8 path without newlines or quotation marks",
+            Self::Identity(_)
+            | Self::HostCert(_)
+            | Self::Key(_)
+            | Self::Lookup(_)
+            | Self::Svid(_)
+            | Self::Authority(_)
+            | Self::LeafNotFound { .. } => return None,
+        };
+        Some(Hint::new(hint))
+    }
 }
 
 /// An output selects no workload identity, or several, or one that cannot be issued.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum WorkloadIdentityError {
     /// The server is too old to issue workload identities.
-    #[error(
-        "this cluster (Teleport {0}) does not issue workload identities: upgrade Teleport to 17.2.7 or newer, or remove this service"
-    )]
+    #[error("this cluster (Teleport {0}) does not issue workload identities")]
     NotServed(u32),
     /// There is no workload identity with this name.
-    #[error("workload identity \"{0}\" not found: check the name (tctl get workload_identity)")]
+    #[error("workload identity \"{0}\" not found")]
     NotFound(String),
     /// There is no workload identity with these labels that may be issued to the bot.
-    #[error(
-        "no workload identity matches the selector: check the labels (tctl get workload_identity), and that a role of the bot has matching workload_identity_labels and the rule `workload_identity: [list, read]`"
-    )]
+    #[error("no workload identity matches the selector")]
     NoneSelected,
     /// Several workload identities have these labels.
     #[error(
@@ -97,10 +123,26 @@ pub enum WorkloadIdentityError {
     NoAuthority(String),
 }
 
+impl WorkloadIdentityError {
+    /// Returns what the operator can do.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        let hint = match self {
+            Self::NotServed(_) => "upgrade Teleport to 17.2.7 or newer, or remove this service",
+            Self::NotFound(_) => "check the name (tctl get workload_identity)",
+            Self::NoneSelected => {
+                "check the labels (tctl get workload_identity), and that a role of the bot has matching \
+                 workload_identity_labels and the rule `workload_identity: [list, read]`"
+            }
+            Self::Ambiguous(_) | Self::NoAuthority(_) => return None,
+        };
+        Some(Hint::new(hint))
+    }
+}
+
 fn describe_visible(leaf_clusters: &[String]) -> String {
     if leaf_clusters.is_empty() {
-        "the output's roles cannot see any leaf cluster; check the name (tctl get rc) and the roles' cluster_labels"
-            .to_owned()
+        "the output's roles cannot see any leaf cluster".to_owned()
     } else {
         format!("the output's roles can see {}", leaf_clusters.join(", "))
     }

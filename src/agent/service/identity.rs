@@ -1,7 +1,5 @@
 //! The `identity` output: credentials for the cluster or a leaf cluster, with the files that OpenSSH needs.
 
-use tonic::Code;
-
 use super::error::OutputError;
 use super::files::{Authorities, FileSet};
 use super::issue::Issuer;
@@ -10,6 +8,7 @@ use super::ssh_config::SshConfig;
 use crate::agent::credential::authority::Authority;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::auth_client::{AuthClient, RouteTo};
+use crate::agent::teleport::grpc_code::GrpcCode;
 
 #[derive(Clone, Debug)]
 pub(crate) struct IdentityOutput {
@@ -33,7 +32,7 @@ impl IdentityOutput {
             (Some(leaf), Some(client)) => {
                 let route = RouteTo::Leaf(leaf.clone());
                 routed = match issuer.issue_for(&impersonated, self.allow_reissue, route).await {
-                    Err(OutputError::Api(ApiError::Refused { code: Code::NotFound, .. })) => {
+                    Err(OutputError::Api(ApiError::Refused { code: GrpcCode::NotFound, .. })) => {
                         return Err(leaf_not_found(leaf, client).await);
                     }
                     result => result?,

@@ -1,11 +1,10 @@
 //! Issues the credential of a workload identity output, which must select exactly one workload identity.
 
-use tonic::Code;
-
 use super::error::{OutputError, WorkloadIdentityError};
 use super::issue::Issuer;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::auth_client::{SvidRequest, WorkloadSelector};
+use crate::agent::teleport::grpc_code::GrpcCode;
 use crate::agent::teleport::messages::Credential;
 
 /// The number of workload identities that an error lists.
@@ -24,7 +23,7 @@ pub(super) async fn issue(
         (Err(error), _) if error.is_unimplemented() => {
             return Err(WorkloadIdentityError::NotServed(issuer.bot_client.info().server_major).into());
         }
-        (Err(ApiError::Refused { code: Code::NotFound, .. }), WorkloadSelector::Name(name)) => {
+        (Err(ApiError::Refused { code: GrpcCode::NotFound, .. }), WorkloadSelector::Name(name)) => {
             return Err(WorkloadIdentityError::NotFound(name.clone()).into());
         }
         (issued, _) => issued?,

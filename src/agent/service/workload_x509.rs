@@ -1,7 +1,5 @@
 //! The `workload-identity-x509` output: a key, its certificate for a workload, and the CAs that verify other workloads.
 
-use tonic::Code;
-
 use super::error::{OutputError, WorkloadIdentityError};
 use super::files::FileSet;
 use super::issue::Issuer;
@@ -13,6 +11,7 @@ use crate::agent::credential::pem::pem_encode;
 use crate::agent::credential::{trust_bundle, x509};
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::auth_client::{Federation, SvidRequest, WorkloadSelector};
+use crate::agent::teleport::grpc_code::GrpcCode;
 
 #[derive(Clone, Debug)]
 pub(crate) struct WorkloadX509Output {
@@ -61,7 +60,7 @@ async fn local_cas(issuer: &Issuer<'_>) -> Result<String, OutputError> {
 async fn app_client_cas(issuer: &Issuer<'_>) -> Result<String, OutputError> {
     match issuer.bot_client.authority("app_client", issuer.cluster()).await {
         Ok(authority) => ca_pem(authority),
-        Err(ApiError::Refused { code: Code::InvalidArgument | Code::NotFound, .. }) => {
+        Err(ApiError::Refused { code: GrpcCode::InvalidArgument | GrpcCode::NotFound, .. }) => {
             tracing::warn!(
                 output = %issuer.settings.name,
                 "this cluster has no CA for application clients (app_client): the bundle does not contain it"

@@ -1,57 +1,72 @@
 //! Errors of the auth API, and whether the server may have acted on a failed call.
 
-use std::error::Error as _;
+use std::error::Error;
+use std::fmt;
 
 use tonic::{Code, Status};
 
+use super::grpc_code::GrpcCode;
 use super::rest::RestError;
 use super::server_hints;
 use crate::agent::credential::keys::KeyError;
+use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::tls::TlsError;
-use crate::agent::platform::error_text::chain;
+use crate::agent::platform::Hint;
 
 /// The number of pages after which a list from the server counts as endless.
 pub(crate) const MAX_PAGES: usize = 1000;
 
 /// A call to the auth API failed.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ApiError {
     /// The auth server cannot be reached.
-    #[error(
-        "cannot reach the auth server of {cluster} through the proxy {proxy}: {detail}{}",
-        server_hints::for_auth_connection(detail)
-    )]
+    #[error("cannot reach the auth server of {cluster} through the proxy {proxy}")]
     Connect {
         /// The name of the cluster.
         cluster: String,
         /// The address of the proxy.
         proxy: String,
         /// Why the connection failed.
-        detail: String,
+        source: ConnectionError,
     },
-    /// The server responded with an error.
-    #[error("{method} was refused by the auth server: {message} ({code:?}){hint}")]
+    /// The server refused the call.
+    #[error("{method} was refused by the auth server: {message} ({code:?})")]
     Refused {
         /// The full name of the gRPC method.
         method: &'static str,
         /// The gRPC status code.
-        code: Code,
+        code: GrpcCode,
         /// The server's message, unchanged.
         message: String,
-        /// What to check, with a leading semicolon, or empty.
-        hint: &'static str,
+    },
+    /// The server failed to process the call.
+    #[error("{method} failed in the auth server: {message} ({code:?})")]
+    Failed {
+        /// The full name of the gRPC method.
+        method: &'static str,
+        /// The gRPC status code.
+        code: GrpcCode,
+        /// The server's message, unchanged.
+        message: String,
     },
     /// The connection ended, or the call timed out, before a response: the server may or may not have acted on it.
-    #[error(
-        "no response from the auth server to {method}: {detail}{}",
-        server_hints::for_auth_connection(detail)
-    )]
+    #[error("no response from the auth server to {method}")]
     NoResponse {
         /// The full name of the gRPC method.
         method: &'static str,
         /// Why the connection failed.
-        detail: String,
+        source: ConnectionError,
     },
+    /// The server returned page after page of a list without an end.
+    #[error("the list that the auth server returns for {method} does not end after {MAX_PAGES} pages")]
+    EndlessList {
+        /// The full name of the gRPC method.
+        method: &'static str,
+    },
+    /// The server created an application session that cannot be used.
+    #[error("the auth server created an application session, but {0}")]
+    AppSession(AppSessionProblem),
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -63,51 +78,113 @@ pub enum ApiError {
     Rest(#[from] RestError),
 }
 
+/// Why a new application session cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppSessionProblem {
+    /// The response does not name the session.
+    #[error("did not return its name")]
+    NoName,
+    /// The session is not visible at other auth servers.
+    #[error("it did not appear within 10 s")]
+    NotVisible,
+}
+
 impl ApiError {
-    pub(crate) fn endless_list(method: &'static str) -> Self {
-        Self::NoResponse { method, detail: format!("the list does not end after {MAX_PAGES} pages") }
+    /// Returns what the operator can do.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::Connect { source, .. } | Self::NoResponse { source, .. } => {
+                Some(server_hints::for_auth_connection(source.tls_failure()))
+            }
+            Self::Refused { message, .. } | Self::Failed { message, .. } => {
+                server_hints::for_error_status(message)
+            }
+            Self::AppSession(AppSessionProblem::NotVisible) => {
+                Some(Hint::new("check that all auth servers of the cluster are up and in sync"))
+            }
+            Self::Tls(error) => error.hint(),
+            Self::Rest(error) => error.hint(),
+            Self::EndlessList { .. } | Self::AppSession(AppSessionProblem::NoName) | Self::Key(_) => None,
+        }
     }
 
     /// Returns true if the certificate's generation is not the one that the server has stored: the bot is locked.
     pub(crate) fn is_generation_mismatch(&self) -> bool {
-        matches!(self, Self::Refused { message, .. } if message.contains("generation mismatch"))
+        matches!(
+            self,
+            Self::Refused { message, .. } | Self::Failed { message, .. } if message.contains("generation mismatch")
+        )
     }
 
     /// Returns true if the server certainly did not act on the call: it never received it, or refused it before it
     /// incremented the generation. This is true for the codes 8 (rate limit), 9 (lost race), 12 (unknown method) and 16
     /// (missing authentication).
     pub(crate) fn was_not_processed(&self) -> bool {
+        // The server also refuses a requested expiry in the past first, which a slow clock on this machine causes.
+        let is_past_expiry = |message: &str| message.contains("client credentials have expired");
         match self {
             Self::Refused { code, message, .. } => {
                 let is_early_refusal = matches!(
                     code,
-                    Code::ResourceExhausted
-                        | Code::FailedPrecondition
-                        | Code::Unimplemented
-                        | Code::Unauthenticated
+                    GrpcCode::ResourceExhausted
+                        | GrpcCode::FailedPrecondition
+                        | GrpcCode::Unimplemented
+                        | GrpcCode::Unauthenticated
                 );
-                // The server also refuses a requested expiry in the past first, which a slow clock on this machine
-                // causes.
-                is_early_refusal || message.contains("client credentials have expired")
+                is_early_refusal || is_past_expiry(message)
             }
+            Self::Failed { message, .. } => is_past_expiry(message),
             Self::Connect { .. } | Self::Tls(_) | Self::Key(_) => true,
-            Self::NoResponse { .. } | Self::Rest(_) => false,
+            Self::NoResponse { .. } | Self::EndlessList { .. } | Self::AppSession(_) | Self::Rest(_) => false,
         }
+    }
+
+    /// Returns true if the server does not implement the method.
+    pub(crate) fn is_unimplemented(&self) -> bool {
+        matches!(self, Self::Refused { code: GrpcCode::Unimplemented, .. })
     }
 }
 
 /// Converts a gRPC status. A status with a source was created by the local connection; all others come from the server.
-pub(crate) fn from_status(method: &'static str, status: &Status) -> ApiError {
-    let local_error = status.source().map(chain);
+pub(crate) fn from_status(method: &'static str, status: Status) -> ApiError {
     let is_connection_lost =
         matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded | Code::Unavailable);
-    if local_error.is_some() || is_connection_lost {
-        let detail = local_error.unwrap_or_else(|| status.message().to_owned());
-        return ApiError::NoResponse { method, detail };
+    if status.source().is_some() || is_connection_lost {
+        return ApiError::NoResponse { method, source: connection_error(status) };
     }
-    let message = status.message().to_owned();
-    let hint = server_hints::for_refusal(&message);
-    ApiError::Refused { method, code: status.code(), message, hint }
+    let (code, message) = (GrpcCode::new(status.code()), status.message().to_owned());
+    if code.is_server_failure() {
+        ApiError::Failed { method, code, message }
+    } else {
+        ApiError::Refused { method, code, message }
+    }
+}
+
+/// Returns the error of the connection that a status reports.
+pub(crate) fn connection_error(status: Status) -> ConnectionError {
+    ConnectionError::new(ConnectionStatus(status))
+}
+
+/// A status that reports an error of the connection. Displays the source, because the status contains nothing else.
+#[derive(Debug)]
+struct ConnectionStatus(Status);
+
+impl fmt::Display for ConnectionStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.source() {
+            Some(source) => fmt::Display::fmt(source, f),
+            None => f.write_str(self.0.message()),
+        }
+    }
+}
+
+impl Error for ConnectionStatus {
+    /// Returns the displayed source, too, so that its type can be examined.
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
 }
 
 #[cfg(test)]
@@ -117,10 +194,11 @@ mod tests {
     #[test]
     fn only_early_refusals_leave_the_generation_unchanged() {
         let refused = |code, message: &str| {
-            from_status("/proto.AuthService/GenerateUserCerts", &Status::new(code, message))
+            from_status("/proto.AuthService/GenerateUserCerts", Status::new(code, message))
         };
         assert!(refused(Code::FailedPrecondition, "Database comparison failed").was_not_processed());
-        assert!(!refused(Code::Unknown, "backend").was_not_processed());
+        let failed = refused(Code::Unknown, "backend");
+        assert!(matches!(failed, ApiError::Failed { .. }) && !failed.was_not_processed());
         assert!(!refused(Code::PermissionDenied, "access denied").was_not_processed());
         assert!(!refused(Code::Unavailable, "reset").was_not_processed());
         let locked =

@@ -23,9 +23,9 @@ use super::server_version::major;
 use crate::agent::credential::authority::Authority;
 use crate::agent::credential::identity::{Identity, SignedCerts};
 use crate::agent::credential::keys::KeyPair;
+use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::route::{Route, TlsRoute};
 use crate::agent::net::tls::InnerAlpn;
-use crate::agent::platform::error_text::chain;
 pub(crate) use authority_watch::AuthorityState;
 pub(crate) use resources::Resource;
 pub(crate) use workload_identity::{Federation, SvidRequest, WorkloadSelector};
@@ -85,10 +85,10 @@ pub(crate) struct AuthClient {
 impl AuthClient {
     /// Connects and sends a `Ping`, so that a client exists only if the server has accepted the identity.
     pub(crate) async fn connect(route: &Route, identity: &Identity) -> Result<Self, ApiError> {
-        let unreachable = |detail| ApiError::Connect {
+        let unreachable = |error: tonic::transport::Error| ApiError::Connect {
             cluster: identity.cluster().to_owned(),
             proxy: route.address().to_string(),
-            detail,
+            source: ConnectionError::new(error),
         };
         // The connector opens the connection; the address only fills `:authority`, which the auth server ignores.
         let channel = Endpoint::from_static("http://teleport.cluster.local")
@@ -98,7 +98,7 @@ impl AuthClient {
             .keep_alive_timeout(CALL_TIMEOUT)
             .connect_with_connector(Connector(route.to_auth(identity, InnerAlpn::Http2)?))
             .await
-            .map_err(|error| unreachable(chain(&error)))?;
+            .map_err(unreachable)?;
         let response: PingResponse = unary(&channel, PING, PingRequest {}).await?;
         let info = ClusterInfo {
             server_major: major(&response.server_version),

@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use http::StatusCode;
 use serde::Deserialize;
 
 use super::error_body::error_message;
@@ -9,6 +10,7 @@ use super::server_hints;
 use super::server_version::major;
 use crate::agent::net::address::Address;
 use crate::agent::net::web::{WebClient, WebError};
+use crate::agent::platform::Hint;
 use crate::agent::platform::error_text::describe_json_error;
 
 /// The major versions of Teleport that this agent supports.
@@ -32,14 +34,54 @@ impl AddressField {
 
 /// The server at the address cannot be reached, or did not respond like a Teleport proxy.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{field}: GET https://{address}/webapi/find failed: {detail}; {hint}")]
+#[error("{}: GET https://{address}/webapi/find failed", field.name())]
 pub struct DiscoveryError {
-    field: &'static str,
+    field: AddressField,
     address: Address,
-    detail: String,
-    hint: &'static str,
-    /// True if a retry may help.
-    pub(crate) transient: bool,
+    #[source]
+    problem: DiscoveryProblem,
+}
+
+/// Why a cluster cannot be discovered.
+#[derive(Clone, Debug, thiserror::Error)]
+enum DiscoveryProblem {
+    #[error(transparent)]
+    Web(#[from] WebError),
+    #[error("HTTP status {status}: {message}")]
+    ErrorStatus { status: StatusCode, message: String },
+    #[error("the response is not that of a Teleport proxy: {0}")]
+    NotTeleport(String),
+}
+
+impl DiscoveryError {
+    /// Returns what the operator can do.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        let specific = match &self.problem {
+            DiscoveryProblem::Web(WebError::Tls(error)) => return error.hint(),
+            DiscoveryProblem::Web(WebError::Connection(error)) => {
+                server_hints::for_proxy_connection(error.tls_failure())
+            }
+            DiscoveryProblem::ErrorStatus { .. } | DiscoveryProblem::NotTeleport(_) => None,
+        };
+        specific.or_else(|| Some(Hint::new(match self.field {
+            AddressField::ProxyServer => {
+                "check that this is the web address of a Teleport proxy (the address of its web UI)"
+            }
+            AddressField::AuthServer => {
+                "joining directly at an auth server is not supported: set proxy_server to the web address of a Teleport proxy"
+            }
+        })))
+    }
+
+    /// Returns whether a retry may succeed without any change by the operator.
+    pub(crate) fn is_transient(&self) -> bool {
+        match &self.problem {
+            DiscoveryProblem::Web(error) => matches!(error, WebError::Connection(_)),
+            DiscoveryProblem::ErrorStatus { status, .. } => status.is_server_error(),
+            DiscoveryProblem::NotTeleport(_) => false,
+        }
+    }
 }
 
 /// A cluster as its proxy describes it.
@@ -106,42 +148,13 @@ pub(crate) async fn find(
     field: AddressField,
     address: &Address,
 ) -> Result<DiscoveredCluster, DiscoveryError> {
-    let failed = |detail, hint, transient| DiscoveryError {
-        field: field.name(),
-        address: address.clone(),
-        detail,
-        hint,
-        transient,
-    };
-    let hint = match field {
-        AddressField::ProxyServer => {
-            "check that this is the web address of a Teleport proxy (the address of its web UI)"
-        }
-        AddressField::AuthServer => {
-            "joining directly at an auth server is not supported: set proxy_server to the web address of a Teleport proxy"
-        }
-    };
-    let response = match web.get("/webapi/find").await {
-        Ok(response) => response,
-        Err(WebError::Tls(error)) => {
-            return Err(failed(error.to_string(), "nothing was sent to the proxy", false));
-        }
-        Err(WebError::Failed(detail)) => {
-            let hint = server_hints::for_proxy_connection(&detail).unwrap_or(hint);
-            return Err(failed(detail, hint, true));
-        }
-    };
+    let failed = |problem| DiscoveryError { field, address: address.clone(), problem };
+    let response = web.get("/webapi/find").await.map_err(|error| failed(error.into()))?;
     if !response.status.is_success() {
-        let detail = format!("HTTP status {}: {}", response.status, error_message(&response.body));
-        return Err(failed(detail, hint, response.status.is_server_error()));
+        let (status, message) = (response.status, error_message(&response.body));
+        return Err(failed(DiscoveryProblem::ErrorStatus { status, message }));
     }
-    parse(&response.body).map_err(|error| {
-        failed(
-            format!("the response is not that of a Teleport proxy: {}", describe_json_error(&error)),
-            hint,
-            false,
-        )
-    })
+    parse(&response.body).map_err(|error| failed(DiscoveryProblem::NotTeleport(describe_json_error(&error))))
 }
 
 pub(crate) fn parse(body: &[u8]) -> Result<DiscoveredCluster, serde_json::Error> {

@@ -16,8 +16,8 @@ use tonic_prost::ProstCodec;
 use tower_service::Service;
 
 use super::api_error::{ApiError, from_status};
+use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::route::TlsRoute;
-use crate::agent::platform::error_text::chain;
 
 /// Makes one unary call. `method` is the full name of the method.
 pub(crate) async fn unary<M, R>(channel: &Channel, method: &'static str, message: M) -> Result<R, ApiError>
@@ -26,12 +26,13 @@ where
     R: Message + Default + 'static,
 {
     let mut grpc = tonic::client::Grpc::new(channel.clone());
-    let no_response = |detail| ApiError::NoResponse { method, detail };
-    grpc.ready().await.map_err(|error| no_response(chain(&error)))?;
+    let no_response =
+        |error: tonic::transport::Error| ApiError::NoResponse { method, source: ConnectionError::new(error) };
+    grpc.ready().await.map_err(no_response)?;
     let path = PathAndQuery::from_static(method);
     match grpc.unary(Request::new(message), path, ProstCodec::<M, R>::default()).await {
         Ok(response) => Ok(response.into_inner()),
-        Err(status) => Err(from_status(method, &status)),
+        Err(status) => Err(from_status(method, status)),
     }
 }
 

@@ -1,16 +1,48 @@
 //! Discovers where a proxy serves Kubernetes: `GET /webapi/ping`.
 
+use http::StatusCode;
 use serde::Deserialize;
 
 use super::error_body::error_message;
 use crate::agent::net::address::Address;
-use crate::agent::net::web::WebClient;
+use crate::agent::net::web::{WebClient, WebError};
+use crate::agent::platform::Hint;
 use crate::agent::platform::error_text::describe_json_error;
 
 /// The Kubernetes address of the proxy cannot be discovered.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("cannot discover where the proxy serves Kubernetes (/webapi/ping): {0}")]
-pub struct KubeProxyError(String);
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("cannot discover where the proxy serves Kubernetes (/webapi/ping)")]
+pub struct KubeProxyError(#[from] KubeProxyProblem);
+
+/// Why the Kubernetes address cannot be discovered.
+#[derive(Clone, Debug, thiserror::Error)]
+enum KubeProxyProblem {
+    #[error(transparent)]
+    Web(#[from] WebError),
+    #[error("HTTP status {status}: {message}")]
+    ErrorStatus { status: StatusCode, message: String },
+    #[error("the response is not that of a Teleport proxy: {0}")]
+    NotTeleport(String),
+    #[error("the proxy does not serve Kubernetes")]
+    NotServed,
+    #[error("the proxy advertises no address")]
+    NoAddress,
+}
+
+impl KubeProxyError {
+    /// Returns what the operator can do.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        match &self.0 {
+            KubeProxyProblem::Web(error) => error.hint(),
+            KubeProxyProblem::NotServed => {
+                Some(Hint::new("enable Kubernetes at the proxy (kube_listen_addr)"))
+            }
+            KubeProxyProblem::NoAddress => Some(Hint::new("set the proxy's public_addr")),
+            KubeProxyProblem::ErrorStatus { .. } | KubeProxyProblem::NotTeleport(_) => None,
+        }
+    }
+}
 
 /// How clients reach the Kubernetes clusters behind a proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,27 +93,22 @@ impl KubeProxy {
         web: &WebClient,
         override_address: Option<&str>,
     ) -> Result<Self, KubeProxyError> {
-        let response = web.get("/webapi/ping").await.map_err(|error| KubeProxyError(error.to_string()))?;
+        let response = web.get("/webapi/ping").await.map_err(KubeProxyProblem::from)?;
         if !response.status.is_success() {
-            let message = error_message(&response.body);
-            return Err(KubeProxyError(format!("HTTP status {}: {message}", response.status)));
+            let (status, message) = (response.status, error_message(&response.body));
+            return Err(KubeProxyProblem::ErrorStatus { status, message }.into());
         }
         Self::parse(&response.body, override_address)
     }
 
     pub(crate) fn parse(body: &[u8], override_address: Option<&str>) -> Result<Self, KubeProxyError> {
-        let unusable = |problem: &str| KubeProxyError(problem.to_owned());
-        let PingResponse { cluster_name, proxy } = serde_json::from_slice(body).map_err(|error| {
-            KubeProxyError(format!(
-                "the response is not that of a Teleport proxy: {}",
-                describe_json_error(&error)
-            ))
-        })?;
+        let PingResponse { cluster_name, proxy } = serde_json::from_slice(body)
+            .map_err(|error| KubeProxyProblem::NotTeleport(describe_json_error(&error)))?;
         let ProxySettings { kube, ssh, tls_routing_enabled } = proxy;
         if !kube.enabled {
-            return Err(unusable("the proxy does not serve Kubernetes: enable it there (kube_listen_addr)"));
+            return Err(KubeProxyProblem::NotServed.into());
         }
-        let no_address = || unusable("the proxy advertises no address: set its public_addr");
+        let no_address = || KubeProxyProblem::NoAddress;
         let (address, tls_server_name) = if tls_routing_enabled {
             let address =
                 parse_address(override_address.unwrap_or(&ssh.public_addr)).ok_or_else(no_address)?;

@@ -1,5 +1,6 @@
 //! The REST calls of the auth API that servers up to 16 still need: HTTP/1.1 over a routed connection.
 
+use std::error::Error;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -10,8 +11,11 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use serde::{Deserialize, Serialize};
 
 use super::error_body::error_message;
+use super::server_hints;
+use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::route::TlsRoute;
-use crate::agent::platform::error_text::{chain, describe_json_error};
+use crate::agent::platform::Hint;
+use crate::agent::platform::error_text::describe_json_error;
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 const MAX_BODY: usize = 4 << 20;
@@ -20,17 +24,57 @@ const HOST_CERTS: &str = "/v2/ca/host/certs";
 
 /// A REST call failed.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("the request {path} to the auth server failed: {detail}{hint}")]
-pub struct RestError {
-    path: &'static str,
-    detail: String,
-    /// What to check, with a leading semicolon, or empty.
-    hint: &'static str,
+#[non_exhaustive]
+pub enum RestError {
+    /// The connection failed, or the call timed out, before a response.
+    #[error("no response from the auth server to the request {path}")]
+    NoResponse {
+        /// The path of the request.
+        path: &'static str,
+        /// Why there was no response.
+        source: ConnectionError,
+    },
+    /// The server responded with an error.
+    #[error("the request {path} to the auth server failed: {message} (HTTP {status})")]
+    ErrorStatus {
+        /// The path of the request.
+        path: &'static str,
+        /// The HTTP status.
+        status: u16,
+        /// The server's message, unchanged.
+        message: String,
+    },
+    /// The response is not the expected JSON.
+    #[error("the response of the auth server to the request {path} is not the expected JSON: {problem}")]
+    MalformedResponse {
+        /// The path of the request.
+        path: &'static str,
+        /// How the response differs from what was expected. Contains no value.
+        problem: String,
+    },
 }
 
 impl RestError {
-    fn new(path: &'static str, detail: String) -> Self {
-        Self { path, detail, hint: "" }
+    fn no_response(path: &'static str, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::NoResponse { path, source: ConnectionError::new(error) }
+    }
+
+    fn error_status(path: &'static str, status: StatusCode, body: &[u8]) -> Self {
+        Self::ErrorStatus { path, status: status.as_u16(), message: error_message(body) }
+    }
+
+    fn malformed(path: &'static str, error: &serde_json::Error) -> Self {
+        Self::MalformedResponse { path, problem: describe_json_error(error) }
+    }
+
+    /// Returns what the operator can do.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::NoResponse { source, .. } => Some(server_hints::for_auth_connection(source.tls_failure())),
+            Self::ErrorStatus { message, .. } => server_hints::for_error_status(message),
+            Self::MalformedResponse { .. } => None,
+        }
     }
 }
 
@@ -68,22 +112,19 @@ struct Metadata {
 
 /// Returns the names of the leaf clusters; none if the server does not have this call any more (404).
 pub(crate) async fn leaf_clusters(route: &TlsRoute) -> Result<Vec<String>, RestError> {
-    let failed = |detail| RestError::new(REMOTE_CLUSTERS, detail);
     match exchange(route, Request::get(REMOTE_CLUSTERS), REMOTE_CLUSTERS, Bytes::new()).await? {
         (StatusCode::NOT_FOUND, _) => Ok(Vec::new()),
         (StatusCode::OK, body) => {
-            let clusters: Vec<RemoteCluster> = serde_json::from_slice(&body).map_err(|error| {
-                failed(format!("the response is not the expected JSON: {}", describe_json_error(&error)))
-            })?;
+            let clusters: Vec<RemoteCluster> = serde_json::from_slice(&body)
+                .map_err(|error| RestError::malformed(REMOTE_CLUSTERS, &error))?;
             Ok(clusters.into_iter().map(|cluster| cluster.metadata.name).collect())
         }
-        (status, body) => Err(failed(format!("{status}: {}", error_message(&body)))),
+        (status, body) => Err(RestError::error_status(REMOTE_CLUSTERS, status, &body)),
     }
 }
 
 /// Issues a host certificate: one line with a newline.
 pub(crate) async fn host_cert(route: &TlsRoute, parameters: &HostCert<'_>) -> Result<String, RestError> {
-    let failed = |detail| RestError::new(HOST_CERTS, detail);
     let request = HostCertRequest {
         key: STANDARD.encode(parameters.ssh_line),
         hostname: "",
@@ -93,20 +134,12 @@ pub(crate) async fn host_cert(route: &TlsRoute, parameters: &HostCert<'_>) -> Re
         roles: ["Node"],
         ttl: u64::try_from(parameters.ttl.as_nanos()).unwrap_or(u64::MAX),
     };
-    let body = serde_json::to_vec(&request).map_err(|error| failed(error.to_string()))?;
+    let body = serde_json::to_vec(&request).map_err(|error| RestError::no_response(HOST_CERTS, error))?;
     match exchange(route, Request::post(HOST_CERTS), HOST_CERTS, body.into()).await? {
-        (StatusCode::OK, body) => serde_json::from_slice(&body).map_err(|error| {
-            failed(format!("the response is not the expected JSON: {}", describe_json_error(&error)))
-        }),
-        (status, body) => {
-            let message = error_message(&body);
-            let hint = if message.contains("\"host_cert\"") {
-                "; give the bot a role with the rule `resources: [host_cert], verbs: [create]`"
-            } else {
-                ""
-            };
-            Err(RestError { hint, ..failed(format!("{status}: {message}")) })
+        (StatusCode::OK, body) => {
+            serde_json::from_slice(&body).map_err(|error| RestError::malformed(HOST_CERTS, &error))
         }
+        (status, body) => Err(RestError::error_status(HOST_CERTS, status, &body)),
     }
 }
 
@@ -116,25 +149,28 @@ async fn exchange(
     path: &'static str,
     body: Bytes,
 ) -> Result<(StatusCode, Bytes), RestError> {
-    let failed = |detail| RestError::new(path, detail);
     let request = request
         .header(header::HOST, "teleport.cluster.local")
         .header(header::CONTENT_TYPE, "application/json")
         .body(Full::new(body))
-        .map_err(|error| failed(chain(&error)))?;
+        .map_err(|error| RestError::no_response(path, error))?;
     let response = tokio::time::timeout(CALL_TIMEOUT, send(route, request)).await;
-    response.map_err(|_| failed("no response within 15 s".to_owned()))?.map_err(failed)
+    response
+        .map_err(|_| RestError::no_response(path, "it did not respond within 15 s"))?
+        .map_err(|error| RestError::no_response(path, error))
 }
 
-async fn send(route: &TlsRoute, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), String> {
-    let stream = route.open().await.map_err(|error| chain(&error))?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(stream).await.map_err(|error| chain(&error))?;
+async fn send(
+    route: &TlsRoute,
+    request: Request<Full<Bytes>>,
+) -> Result<(StatusCode, Bytes), Box<dyn Error + Send + Sync>> {
+    let stream = route.open().await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
     let exchange = async {
-        let response = sender.send_request(request).await.map_err(|error| chain(&error))?;
+        let response = sender.send_request(request).await?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_BODY).collect().await;
-        Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
+        let body = Limited::new(response.into_body(), MAX_BODY).collect().await?;
+        Ok((status, body.to_bytes()))
     };
     // The exchange makes progress only while the connection is polled.
     tokio::pin!(exchange);
@@ -143,7 +179,7 @@ async fn send(route: &TlsRoute, request: Request<Full<Bytes>>) -> Result<(Status
         response = &mut exchange => response,
         closed = connection => match closed {
             Ok(()) => exchange.await,
-            Err(error) => Err(chain(&error)),
+            Err(error) => Err(error.into()),
         },
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use tbot::agent::{IdentityFileError, NotUtf8};
+use tbot::agent::{IdentityFileError, NotUtf8, error_chain};
 use tbot::yaml::EmitError;
 
 /// The exit status of the program.
@@ -31,14 +31,22 @@ pub(crate) enum Failure {
     Usage(String),
     #[error(transparent)]
     Variable(#[from] NotUtf8),
-    #[error("cannot read {name}: {source}")]
+    #[error("cannot read {name}")]
     Unreadable { name: String, source: io::Error },
     /// The file is not a valid identity file.
-    #[error("{}: {error}", .path.display())]
-    Identity { path: PathBuf, error: IdentityFileError },
-    #[error("cannot run {program}: {error}; install tsh, or set TSH to its path")]
-    Tsh { program: String, error: io::Error },
-    #[error("cannot write {name}: {source}")]
+    #[error("cannot use {}", .path.display())]
+    Identity {
+        path: PathBuf,
+        #[source]
+        error: IdentityFileError,
+    },
+    #[error("cannot run {program}")]
+    Tsh {
+        program: String,
+        #[source]
+        error: io::Error,
+    },
+    #[error("cannot write {name}")]
     Unwritable { name: String, source: io::Error },
     /// The configuration has a value that YAML cannot represent.
     #[error(transparent)]
@@ -47,17 +55,26 @@ pub(crate) enum Failure {
     #[error("failed")]
     Reported(ExitStatus),
     /// Writing to standard output or standard error failed.
-    #[error("cannot write the output: {0}")]
+    #[error("cannot write the output")]
     Output(#[from] io::Error),
     /// A part of the program itself is broken, such as the embedded declarations of the event.
     #[error("this build of tbot is broken: {0}")]
     Build(String),
     /// The system refused something that every process needs.
-    #[error("cannot set up the process: {0}")]
-    Process(io::Error),
+    #[error("cannot set up the process")]
+    Process(#[source] io::Error),
 }
 
 impl Failure {
+    /// Returns what the user can do.
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Tsh { .. } => Some("install tsh, or set TSH to its path"),
+            Self::Emit(EmitError::Ambiguous) => Some("if it has the key `<<`, rename that key"),
+            _ => None,
+        }
+    }
+
     const fn status(&self) -> ExitStatus {
         match self {
             Self::CommandLine(_) | Self::Usage(_) | Self::Variable(_) | Self::Unreadable { .. } => {
@@ -105,7 +122,9 @@ fn report(failure: &Failure, stdout: &mut dyn Write, stderr: &mut dyn Write) -> 
             let _ = write!(stderr, "{error}");
         }
         failure => {
-            let _ = stdout.flush().and_then(|()| writeln!(stderr, "error: {failure}"));
+            let hint = failure.hint().map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
+            let message = error_chain(failure);
+            let _ = stdout.flush().and_then(|()| write!(stderr, "error: {message}\n{hint}"));
         }
     }
     failure.status()

@@ -12,7 +12,7 @@ pub(crate) struct PidFile {
 
 /// The PID file cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write the PID file {}: {source}; tbot has not joined the cluster: make the file writable, or choose another with --pid-file", path.display())]
+#[error("cannot write the PID file {}", path.display())]
 pub(crate) struct PidFileError {
     path: PathBuf,
     source: io::Error,

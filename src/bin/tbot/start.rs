@@ -3,7 +3,9 @@
 
 use std::path::Path;
 
-use tbot::agent::{Agent, AgentError, AgentOptions, Clock, Randomness, Signals, control};
+use tbot::agent::{
+    Agent, AgentError, AgentOptions, Clock, Randomness, Signals, control, error_chain, error_line,
+};
 use tbot::config::{EffectiveConfig, OverrideSource, Purpose, is_on};
 use tbot::diagnostic::Severity;
 use tbot::event::{EnvOutcome, Provenance, Rules};
@@ -70,7 +72,10 @@ async fn run(
     let result = match &pid_file {
         Ok(_) => run_agent(configuration, effective, options, signals).await,
         Err(error) => {
-            tracing::error!("{error}");
+            tracing::error!(
+                "{}; tbot has not joined the cluster: make the file writable, or choose another with --pid-file",
+                error_chain(error)
+            );
             Err(Failure::Reported(ExitStatus::Failed))
         }
     };
@@ -99,7 +104,7 @@ async fn run_agent(
                 let origin = |pointer: &str| origins.describe(effective, &Pointer::from(pointer));
                 tracing::error!("{}", parts.message(origin));
             }
-            error => tracing::error!("{error}"),
+            error => tracing::error!("{}", error_line(error, error.hint().as_ref())),
         }
         let status = if error.is_configuration() { ExitStatus::Invalid } else { ExitStatus::Failed };
         Failure::Reported(status)

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use tbot::agent::AgentError;
+use tbot::agent::{AgentError, error_line};
 use tbot_cluster::method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -132,7 +132,7 @@ async fn an_agent_whose_diag_addr_is_in_use_ends_before_it_joins() {
     let AgentError::HealthServer(error) = fixture.start(config.clone()).wait().await.unwrap_err() else {
         panic!("not the health server's error")
     };
-    assert!(error.to_string().contains(&address), "{error}");
+    assert!(error_line(&error, error.hint().as_ref()).contains(&address), "{error}");
     assert!(fixture.cluster.requests().is_empty() && !fixture.storage().exists());
     // Oneshot mode does not listen.
     fixture.run_oneshot(config).await.unwrap();

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tbot::agent::{Agent, AgentError, KubernetesClusterError, KubernetesSecretError, RenewalError};
+use tbot::agent::{
+    Agent, AgentError, KubernetesClusterError, KubernetesSecretError, RenewalError, error_chain, error_line,
+};
 use tbot_cluster::method;
 
 use super::errors::{renewal_error, secret_error};
@@ -95,9 +97,9 @@ async fn a_forbidden_write_keeps_the_old_set_and_names_the_missing_permission() 
     fixture.kubernetes.fail_next("PATCH", 403, "secrets \"out\" is forbidden");
     let error = secret_error(fixture.run_oneshot(fixture.config_with_output()).await.unwrap_err());
     let KubernetesSecretError::Refused { status, message, .. } = &error else { panic!("{error:?}") };
-    assert_eq!((status.as_u16(), message.as_str()), (403, "secrets \"out\" is forbidden"));
+    assert_eq!((*status, message.as_str()), (403, "secrets \"out\" is forbidden"));
     let address = fixture.kubernetes.address.to_string();
-    insta::assert_snapshot!(error.to_string().replace(&address, "[kubernetes]"));
+    insta::assert_snapshot!(error_line(&error, error.hint().as_ref()).replace(&address, "[kubernetes]"));
     assert_eq!(fixture.kubernetes.secret("apps", "out"), written);
 }
 
@@ -131,8 +133,8 @@ async fn a_server_that_the_kubeconfig_does_not_trust_gets_no_token() {
     kubeconfig["clusters"][0]["cluster"]["server"] = json!(format!("https://{}", other.address));
     std::fs::write(fixture.teleport.path("kubeconfig"), kubeconfig.to_string()).unwrap();
     let error = secret_error(fixture.run_oneshot(fixture.config_with_output()).await.unwrap_err());
-    let KubernetesSecretError::Failed { detail, .. } = &error else { panic!("{error:?}") };
-    assert!(detail.contains("invalid peer certificate: BadSignature"), "{detail}");
+    let KubernetesSecretError::NoResponse { error, .. } = &error else { panic!("{error:?}") };
+    assert!(error_chain(error).contains("invalid peer certificate: BadSignature"), "{error:?}");
     assert!(other.requests().is_empty());
 }
 
@@ -155,9 +157,9 @@ async fn a_lost_renewal_is_marked_in_the_secret_and_never_repeated() {
     fixture.run_oneshot(fixture.config_with_storage()).await.unwrap();
     fixture.teleport.cluster.drop_next_response(method::GENERATE_USER_CERTS);
     let error = renewal_error(fixture.run_oneshot(fixture.config_with_storage()).await.unwrap_err());
-    let RenewalError::ResponseLost { remedy, .. } = &error else { panic!("{error:?}") };
-    let remedy = remedy.to_string();
-    assert!(remedy.contains("renewal-pending") && remedy.contains("apps/bot"), "{remedy}");
+    let RenewalError::ResponseLost { hint, .. } = &error else { panic!("{error:?}") };
+    let hint = hint.as_str();
+    assert!(hint.contains("renewal-pending") && hint.contains("apps/bot"), "{hint}");
     assert!(fixture.stored().contains_key("renewal-pending"));
     fixture.run_oneshot(fixture.config_with_storage()).await.unwrap();
     assert_eq!(fixture.teleport.call_count(method::GENERATE_USER_CERTS), 1);
@@ -181,7 +183,7 @@ async fn of_two_agents_with_one_secret_only_one_requests_a_renewal() {
     hold.release();
     let error = secret_error(run.await.unwrap_err());
     let KubernetesSecretError::Refused { status, .. } = &error else { panic!("{error:?}") };
-    assert_eq!(status.as_u16(), 409);
+    assert_eq!(*status, 409);
     assert_eq!(fixture.teleport.call_count(method::GENERATE_USER_CERTS), 0);
     assert_eq!(fixture.teleport.cluster.generation(BOT), Some(1));
     fixture.run_oneshot(fixture.config_with_storage()).await.unwrap();

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 use tbot::agent::{
-    Agent, AgentError, AgentOptions, ApiError, Clock, JoinError, JoinReason, OutputError, Randomness,
-    RenewalError,
+    Agent, AgentError, AgentOptions, ApiError, Clock, GrpcCode, JoinError, JoinReason, OutputError,
+    Randomness, RenewalError, error_line,
 };
 use tbot_cluster::{Code, MovableClock, Phase, Resource, clock, method};
 
@@ -38,7 +38,7 @@ async fn failure_with_clock(fixture: &TestCluster, adjust: impl FnOnce(&MovableC
 }
 
 /// Returns the code and message of a refusal by the auth server.
-fn refusal(error: ApiError) -> (Code, String) {
+fn refusal(error: ApiError) -> (GrpcCode, String) {
     match error {
         ApiError::Refused { code, message, .. } => (code, message),
         other => panic!("not refused: {other:?}"),
@@ -57,7 +57,7 @@ async fn a_locked_or_removed_bot_is_refused() {
     fixture.cluster.remove_bot(BOT);
     let error = failure(&fixture, fixture.config("20m", &[])).await;
     insta::assert_snapshot!(error);
-    assert_eq!(refusal(api_error(error)).0, Code::PermissionDenied);
+    assert_eq!(refusal(api_error(error)).0, GrpcCode::PermissionDenied);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,7 +66,7 @@ async fn a_used_token_is_refused() {
     std::fs::remove_dir_all(fixture.storage()).unwrap();
     let error = failure(&fixture, fixture.config("20m", &[])).await;
     insta::assert_snapshot!(error);
-    assert!(!error.to_string().contains(&fixture.token), "{error}");
+    assert!(!error_line(&error, error.hint().as_ref()).contains(&fixture.token), "{error}");
     let (reason, error) = join_error(error);
     assert_eq!(reason, JoinReason::NothingStored);
     assert!(matches!(error, JoinError::Refused { status: 403, .. }), "{error:?}");
@@ -80,7 +80,7 @@ async fn a_role_that_the_bot_may_not_impersonate_is_refused() {
     let error = failure(&fixture, fixture.config("20m", &[output])).await;
     insta::assert_snapshot!(error);
     let OutputError::Api(error) = output_error(error) else { panic!("not an API error") };
-    assert_eq!(refusal(error).0, Code::PermissionDenied);
+    assert_eq!(refusal(error).0, GrpcCode::PermissionDenied);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,7 +91,7 @@ async fn an_action_that_no_role_allows_is_refused() {
     let error = failure(&fixture, fixture.config("20m", &[fixture.output("out")])).await;
     insta::assert_snapshot!(error);
     let OutputError::Api(error) = output_error(error) else { panic!("not an API error") };
-    assert_eq!(refusal(error), (Code::PermissionDenied, denied.to_owned()));
+    assert_eq!(refusal(error), (GrpcCode::PermissionDenied, denied.to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,7 +102,7 @@ async fn a_proxy_that_does_not_listen_is_unreachable() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     config["proxy_server"] = json!(free);
     let error = failure(&fixture, config).await;
-    insta::assert_snapshot!(error.to_string().replace(&free, "[free]"));
+    insta::assert_snapshot!(error_line(&error, error.hint().as_ref()).replace(&free, "[free]"));
     assert!(matches!(renewal_error(error), RenewalError::Discovery(_)));
 }
 
@@ -115,7 +115,7 @@ async fn an_auth_server_address_without_a_proxy_is_unreachable() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     config["auth_server"] = json!(free);
     let error = failure(&fixture, config).await;
-    insta::assert_snapshot!(error.to_string().replace(&free, "[free]"));
+    insta::assert_snapshot!(error_line(&error, error.hint().as_ref()).replace(&free, "[free]"));
     assert!(matches!(renewal_error(error), RenewalError::Discovery(_)));
 }
 
@@ -125,7 +125,7 @@ async fn a_web_certificate_of_an_untrusted_authority_is_refused() {
     let other = TestCluster::new().await;
     std::fs::copy(other.path("web-ca.pem"), fixture.path("web-ca.pem")).unwrap();
     let error = failure(&fixture, fixture.config("20m", &[])).await;
-    insta::assert_snapshot!(fixture.normalize(&error.to_string()));
+    insta::assert_snapshot!(fixture.normalize(&error_line(&error, error.hint().as_ref())));
     assert!(matches!(renewal_error(error), RenewalError::Discovery(_)));
 }
 
@@ -134,7 +134,7 @@ async fn an_agent_that_missed_a_rotation_of_the_host_authority_does_not_trust_th
     let fixture = joined().await;
     rotate_completely(&fixture, "host");
     let error = failure(&fixture, fixture.config("20m", &[])).await;
-    insta::assert_snapshot!(fixture.normalize(&error.to_string()));
+    insta::assert_snapshot!(fixture.normalize(&error_line(&error, error.hint().as_ref())));
     assert!(matches!(api_error(error), ApiError::Connect { .. }));
 }
 
@@ -147,7 +147,7 @@ async fn an_agent_that_missed_a_rotation_of_the_user_authority_is_not_trusted_by
     let error = failure(&fixture, fixture.config("20m", &[])).await;
     let error = api_error(error);
     assert!(matches!(error, ApiError::Connect { .. } | ApiError::NoResponse { .. }), "{error:?}");
-    assert!(error.to_string().contains("user CA"), "{error}");
+    assert!(error_line(&error, error.hint().as_ref()).contains("user CA"), "{error}");
     assert!(!fixture.has_renewal_marker(), "a renewal was requested");
 }
 
@@ -166,7 +166,7 @@ async fn an_expired_identity_needs_a_new_token() {
 async fn a_clock_that_is_behind_is_suspected_when_the_web_certificate_is_not_valid_yet() {
     let fixture = joined().await;
     let error = failure_with_clock(&fixture, |clock| clock.set_back(HOUR)).await;
-    let message = fixture.normalize(&error.to_string());
+    let message = fixture.normalize(&error_line(&error, error.hint().as_ref()));
     // rustls's message has the times of the certificate and of the check, and the seconds between them.
     let seconds = regex::Regex::new(r"\d{4,}").unwrap();
     insta::assert_snapshot!(seconds.replace_all(&message, "[seconds]"));
@@ -188,7 +188,7 @@ async fn a_clock_that_is_behind_is_suspected_when_the_requested_certificate_has_
     fixture.cluster.fail_next(method::GENERATE_USER_CERTS, Code::PermissionDenied, expired);
     let error = failure(&fixture, fixture.config("20m", &[])).await;
     insta::assert_snapshot!(error);
-    assert_eq!(refusal(api_error(error)), (Code::PermissionDenied, expired.to_owned()));
+    assert_eq!(refusal(api_error(error)), (GrpcCode::PermissionDenied, expired.to_owned()));
     assert!(!fixture.has_renewal_marker(), "the server has not counted this renewal");
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
-use tbot::agent::{AgentError, ApiError, DirectoryError, JoinReason, RenewalError, StorageError};
+use tbot::agent::{AgentError, ApiError, DirectoryError, GrpcCode, JoinReason, RenewalError, StorageError};
 use tbot_cluster::{Code, method};
 use tracing::Level;
 
@@ -25,11 +25,11 @@ async fn with_lost_renewal() -> TestCluster {
     let fixture = joined().await;
     fixture.cluster.drop_next_response(method::GENERATE_USER_CERTS);
     let error = renewal_error(fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap_err());
-    let RenewalError::ResponseLost { error: ApiError::NoResponse { .. }, remedy } = &error else {
+    let RenewalError::ResponseLost { error: ApiError::NoResponse { .. }, hint } = &error else {
         panic!("{error:?}")
     };
     let marker = fixture.storage().join("renewal-pending");
-    assert!(remedy.to_string().contains(marker.to_str().unwrap()), "{remedy}");
+    assert!(hint.as_str().contains(marker.to_str().unwrap()), "{hint}");
     assert_eq!(
         (fixture.stored_generation(), fixture.cluster.generation(BOT)),
         (1, Some(2)),
@@ -59,7 +59,7 @@ async fn removing_the_marker_after_a_counted_renewal_locks_the_bot_and_the_error
     let error = fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap_err();
     insta::assert_snapshot!(error);
     let ApiError::Refused { code, .. } = api_error(error) else { panic!("not refused") };
-    assert_eq!(code, Code::PermissionDenied);
+    assert_eq!(code, GrpcCode::PermissionDenied);
     assert!(fixture.cluster.is_locked(BOT));
 }
 
@@ -89,7 +89,7 @@ async fn a_renewal_that_the_server_did_not_count_may_be_repeated() {
     let race = "Database comparison failed, try the request again";
     fixture.cluster.fail_next(method::GENERATE_USER_CERTS, Code::FailedPrecondition, race);
     let error = api_error(fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap_err());
-    let ApiError::Refused { code: Code::FailedPrecondition, message, .. } = &error else {
+    let ApiError::Refused { code: GrpcCode::FailedPrecondition, message, .. } = &error else {
         panic!("{error:?}")
     };
     assert_eq!(message, race);

@@ -14,7 +14,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use serde_json::{Value, json};
-use tbot::agent::{AgentError, ApiError, OutputError, SvidError, WorkloadIdentityError};
+use tbot::agent::{AgentError, ApiError, GrpcCode, OutputError, SvidError, WorkloadIdentityError};
 use tbot_cluster::{Code, Forgery, Phase, Role, WorkloadIdentity, method};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
@@ -242,9 +242,10 @@ async fn a_missing_permission_is_reported_with_the_rule_that_grants_it() {
         fixture.cluster.set_role(Role { allow_workload_identities: false, ..Role::new(role) });
     }
     let error = write_error(&fixture, x509_output(&fixture, &by_name())).await;
-    let OutputError::Api(ApiError::Refused { code, hint, .. }) = &error else { panic!("{error:?}") };
-    assert_eq!(*code, Code::PermissionDenied);
-    assert!(hint.contains("`workload_identity: [list, read]`"), "{hint}");
+    let OutputError::Api(ApiError::Refused { code, .. }) = &error else { panic!("{error:?}") };
+    let hint = error.hint().unwrap();
+    assert_eq!(*code, GrpcCode::PermissionDenied);
+    assert!(hint.as_str().contains("`workload_identity: [list, read]`"), "{hint}");
     assert!(!fixture.path("out").join("svid.pem").exists());
 }
 

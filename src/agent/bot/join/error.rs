@@ -1,50 +1,50 @@
 //! Errors from joining, and hints for the operator. Pure.
 
-use std::fmt;
-
-use tonic::Code;
-
 use super::attestation::AttestationError;
 use crate::agent::credential::identity::IdentityError;
 use crate::agent::credential::keys::KeyError;
 use crate::agent::net::web::WebError;
+use crate::agent::platform::Hint;
+use crate::agent::teleport::grpc_code::GrpcCode;
 
 /// A failed join.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum JoinError {
     /// The proxy was not reached, or its response was lost. If it was lost, a single-use token may be used up.
-    #[error("no response from the proxy to the join request: {error}{hint}")]
+    #[error("no response from the proxy to the join request")]
     NoResponse {
         /// The cause.
+        #[source]
         error: WebError,
-        /// How to fix the problem.
-        hint: JoinHint,
+        /// What the operator can do.
+        hint: Option<Hint>,
     },
-    /// The server refused an HTTP request to join.
-    #[error("the cluster refused the join request: {message} (HTTP {status}){hint}")]
+    /// The server responded to an HTTP request to join with an error.
+    #[error("the cluster {} the join request: {message} (HTTP {status})", verb(*status >= 500))]
     Refused {
         /// HTTP status.
         status: u16,
         /// The server's message, with secrets redacted.
         message: String,
-        /// How to fix the problem.
-        hint: JoinHint,
+        /// What the operator can do.
+        hint: Option<Hint>,
     },
-    /// The server refused a join with a challenge, before or after its challenge.
-    #[error("the cluster refused the join request: {message} ({code:?}){hint}")]
+    /// The server responded to a join with a challenge with an error, before or after its challenge.
+    #[error("the cluster {} the join request: {message} ({code:?})", verb(code.is_server_failure()))]
     ChallengeRefused {
         /// gRPC status code.
-        code: Code,
+        code: GrpcCode,
         /// The server's message, with secrets redacted.
         message: String,
-        /// How to fix the problem.
-        hint: JoinHint,
+        /// What the operator can do.
+        hint: Option<Hint>,
     },
     /// The agent cannot obtain the attestation for the server's challenge.
     #[error(transparent)]
     Attestation(#[from] AttestationError),
     /// The server accepted the join, but its response does not contain a usable identity.
-    #[error("the cluster's response to the join request does not contain a usable identity: {0}")]
+    #[error("the cluster's response to the join request does not contain a usable identity")]
     InvalidIdentity(#[from] IdentityError),
     /// The server's response does not have the expected form.
     #[error("the cluster's response to the join request is malformed: {0}")]
@@ -57,26 +57,37 @@ pub enum JoinError {
     Key(#[from] KeyError),
 }
 
+/// Returns what the cluster did with a request that it did not grant.
+const fn verb(is_server_failure: bool) -> &'static str {
+    if is_server_failure { "failed to process" } else { "refused" }
+}
+
 impl JoinError {
+    /// Returns what the operator can do.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::NoResponse { error, hint } => hint.clone().or_else(|| error.hint()),
+            Self::Refused { hint, .. } | Self::ChallengeRefused { hint, .. } => hint.clone(),
+            Self::Attestation(error) => error.hint(),
+            Self::InvalidIdentity(_)
+            | Self::MalformedResponse(_)
+            | Self::InvalidRequest(_)
+            | Self::Key(_) => None,
+        }
+    }
+
     /// Returns whether a retry may succeed: the server or a load balancer may respond differently later, and the token
     /// is not known to be used up.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::NoResponse { error: WebError::Failed(_), .. } => true,
+            Self::NoResponse { error: WebError::Connection(_), .. } => true,
             Self::Refused { status, .. } => *status == 429 || *status >= 500,
-            // Servers use `Unknown` mostly for failures of their backends.
-            Self::ChallengeRefused { code, .. } => matches!(
-                code,
-                Code::Unknown
-                    | Code::Internal
-                    | Code::Aborted
-                    | Code::Cancelled
-                    | Code::DeadlineExceeded
-                    | Code::ResourceExhausted
-                    | Code::Unavailable
-            ),
+            Self::ChallengeRefused { code, .. } => {
+                code.is_server_failure() || *code == GrpcCode::ResourceExhausted
+            }
             Self::Attestation(error) => error.is_transient(),
-            Self::NoResponse { error: WebError::Tls(_), .. }
+            Self::NoResponse { .. }
             | Self::InvalidIdentity(_)
             | Self::MalformedResponse(_)
             | Self::InvalidRequest(_)
@@ -85,98 +96,64 @@ impl JoinError {
     }
 }
 
-/// What the operator can do about a failed join. Displayed after the error, so its message starts with a semicolon,
-/// unless it is empty.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JoinHint {
-    /// No hint.
-    None,
-    /// The lost request may have used up the token.
-    TokenMayBeUsed,
-    /// The token has been used or has expired.
-    TokenUsedOrExpired,
-    /// The server lets a bot join only once.
-    BotMayJoinOnce,
-    /// The bot joined with a token before, and the server mistakes the new join for that of a stolen copy.
-    LockedByJoinMethodChange,
-    /// The bot or its user is locked, or was removed.
-    LockedOrRemoved,
-    /// AWS rejected the signed request.
-    AwsRejected,
-    /// The server does not know the STS endpoint of the region.
-    UnknownStsHost,
-    /// The token's definition does not match the attestation.
-    TokenDoesNotMatch,
-    /// The server does not support the protocol that the agent joins with.
-    UnsupportedProtocol,
-}
+/// The lost request may have used up the token.
+pub(super) const TOKEN_MAY_BE_USED: Hint =
+    Hint::new("if the next attempt reports an unknown token, this attempt used it up: create a new token");
+/// The token has been used or has expired.
+const TOKEN_USED_OR_EXPIRED: Hint = Hint::new(
+    "a token works only once and expires soon: create a new one (tctl bots add, or tctl bots instances add) and set \
+     onboarding.token",
+);
+/// The server lets a bot join only once.
+const BOT_MAY_JOIN_ONCE: Hint =
+    Hint::new("this server lets a bot join only once: remove and recreate the bot, and set onboarding.token");
+/// The bot joined with a token before, and the server mistakes the new join for that of a stolen copy.
+const LOCKED_BY_JOIN_METHOD_CHANGE: Hint = Hint::new(
+    "this bot joined with a token before, and is now locked because it joins with another method: remove the lock (tctl \
+     get locks), and create a separate bot for this join method",
+);
+const LOCKED_OR_REMOVED: Hint =
+    Hint::new("check whether the bot or its user is locked (tctl get locks) or was removed (tctl bots ls)");
+const AWS_REJECTED: Hint = Hint::new(
+    "AWS rejected the request that this agent signed: check its AWS credentials, and this machine's clock",
+);
+const UNKNOWN_STS_HOST: Hint = Hint::new("set AWS_REGION to a region whose STS endpoint this server knows");
+/// The token's definition does not match the attestation.
+const TOKEN_DOES_NOT_MATCH: Hint = Hint::new(
+    "check (tctl get tokens) that onboarding.token names a token for this join method, and that the token's rules allow \
+     the environment in which this agent runs",
+);
+pub(super) const UNSUPPORTED_PROTOCOL: Hint = Hint::new(
+    "this cluster does not support the protocol that this agent joins with: use a tbot version that matches the cluster",
+);
 
-impl JoinHint {
-    /// Returns the hint for a refused join with a secret token.
-    pub(super) fn for_token(message: &str) -> Self {
-        if message.contains("token expired or not found") {
-            Self::TokenUsedOrExpired
-        } else if message.contains("has already been issued a renewable certificate") {
-            Self::BotMayJoinOnce
-        } else {
-            Self::None
-        }
-    }
-
-    /// Returns the hint for a refused join with an attestation. `is_denied` says whether the status denies access.
-    ///
-    /// Servers have many messages for an attestation that the token's definition does not allow. They share one hint.
-    pub(super) fn for_attestation(is_denied: bool, message: &str) -> Self {
-        if message.contains("generation mismatch") {
-            Self::LockedByJoinMethodChange
-        } else if message.ends_with("access denied") {
-            Self::LockedOrRemoved
-        } else if message.contains("sts api returned") {
-            Self::AwsRejected
-        } else if message.contains("unknown STS host") {
-            Self::UnknownStsHost
-        } else if is_denied {
-            Self::TokenDoesNotMatch
-        } else {
-            Self::None
-        }
+/// Returns the hint for a refused join with a secret token.
+pub(super) fn hint_for_token(message: &str) -> Option<Hint> {
+    if message.contains("token expired or not found") {
+        Some(TOKEN_USED_OR_EXPIRED)
+    } else if message.contains("has already been issued a renewable certificate") {
+        Some(BOT_MAY_JOIN_ONCE)
+    } else {
+        None
     }
 }
 
-impl fmt::Display for JoinHint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::None => "",
-            Self::TokenMayBeUsed => {
-                "; if the next attempt reports an unknown token, this attempt used it up: create a new token"
-            }
-            Self::TokenUsedOrExpired => {
-                "; a token works only once and expires soon: create a new one (tctl bots add, or tctl bots instances add) \
-                 and set onboarding.token"
-            }
-            Self::BotMayJoinOnce => {
-                "; this server lets a bot join only once: remove and recreate the bot, and set onboarding.token"
-            }
-            Self::LockedByJoinMethodChange => {
-                "; this bot joined with a token before, and is now locked because it joins with another method: remove the \
-                 lock (tctl get locks), and create a separate bot for this join method"
-            }
-            Self::LockedOrRemoved => {
-                "; check whether the bot or its user is locked (tctl get locks) or was removed (tctl bots ls)"
-            }
-            Self::AwsRejected => {
-                "; AWS rejected the request that this agent signed: check its AWS credentials, and this machine's clock"
-            }
-            Self::UnknownStsHost => "; set AWS_REGION to a region whose STS endpoint this server knows",
-            Self::TokenDoesNotMatch => {
-                "; check (tctl get tokens) that onboarding.token names a token for this join method, and that the token's \
-                 rules allow the environment in which this agent runs"
-            }
-            Self::UnsupportedProtocol => {
-                "; this cluster does not support the protocol that this agent joins with: use a tbot version that \
-                 matches the cluster"
-            }
-        })
+/// Returns the hint for a refused join with an attestation. `is_denied` says whether the status denies access.
+///
+/// Servers have many messages for an attestation that the token's definition does not allow. They share one hint.
+pub(super) fn hint_for_attestation(is_denied: bool, message: &str) -> Option<Hint> {
+    if message.contains("generation mismatch") {
+        Some(LOCKED_BY_JOIN_METHOD_CHANGE)
+    } else if message.ends_with("access denied") {
+        Some(LOCKED_OR_REMOVED)
+    } else if message.contains("sts api returned") {
+        Some(AWS_REJECTED)
+    } else if message.contains("unknown STS host") {
+        Some(UNKNOWN_STS_HOST)
+    } else if is_denied {
+        Some(TOKEN_DOES_NOT_MATCH)
+    } else {
+        None
     }
 }
 
@@ -189,12 +166,20 @@ mod tests {
         for (message, hint) in [
             (
                 "\"\" can not join the cluster with role \"Bot\", token expired or not found",
-                JoinHint::TokenUsedOrExpired,
+                Some(TOKEN_USED_OR_EXPIRED),
             ),
-            ("bot has already been issued a renewable certificate", JoinHint::BotMayJoinOnce),
-            ("rate limit exceeded", JoinHint::None),
+            ("bot has already been issued a renewable certificate", Some(BOT_MAY_JOIN_ONCE)),
+            ("rate limit exceeded", None),
         ] {
-            assert_eq!(JoinHint::for_token(message), hint);
+            assert_eq!(hint_for_token(message), hint);
         }
+    }
+
+    #[test]
+    fn an_error_status_of_a_failing_server_is_not_called_a_refusal() {
+        let displayed =
+            |status| JoinError::Refused { status, message: "no".to_owned(), hint: None }.to_string();
+        assert_eq!(displayed(403), "the cluster refused the join request: no (HTTP 403)");
+        assert_eq!(displayed(502), "the cluster failed to process the join request: no (HTTP 502)");
     }
 }

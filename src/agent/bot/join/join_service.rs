@@ -2,7 +2,7 @@
 //! challenge, the agent responds once, and the server sends certificates. The exchange is never repeated here. Source:
 //! protocol facts, section 2.5.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::time::{Duration, SystemTime};
 
 use http::uri::PathAndQuery;
@@ -15,14 +15,16 @@ use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 
 use super::attestation::{Challenge, CloudAttestation};
-use super::error::{JoinError, JoinHint};
+use super::error::{JoinError, UNSUPPORTED_PROTOCOL, hint_for_attestation};
 use crate::agent::bot::join_token::JoinToken;
 use crate::agent::credential::identity::SignedCerts;
 use crate::agent::credential::keys::KeyPair;
+use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::route::Route;
 use crate::agent::net::web::{WebClient, WebError};
-use crate::agent::platform::error_text::chain;
+use crate::agent::teleport::api_error::connection_error;
 use crate::agent::teleport::grpc::Connector;
+use crate::agent::teleport::grpc_code::GrpcCode;
 use crate::agent::teleport::messages::{
     RegisterUsingAzureMethodRequest, RegisterUsingAzureMethodResponse, RegisterUsingTokenRequest,
 };
@@ -58,7 +60,7 @@ pub(super) async fn join(
     cert_request: CertRequest<'_>,
 ) -> Result<SignedCerts, JoinError> {
     let exchange = exchange(route, web, cloud, cert_request);
-    let timed_out = |_| Err(no_response("the exchange timed out"));
+    let timed_out = |_| Err(lost("the exchange timed out"));
     tokio::time::timeout(EXCHANGE_TIMEOUT, exchange).await.unwrap_or_else(timed_out)
 }
 
@@ -68,10 +70,9 @@ async fn exchange(
     cloud: &CloudAttestation,
     cert_request: CertRequest<'_>,
 ) -> Result<SignedCerts, JoinError> {
-    let tls = route.to_join_service(web.tls()).map_err(WebError::from);
-    let tls = tls.map_err(|error| JoinError::NoResponse { error, hint: JoinHint::None })?;
-    let unreachable =
-        |error: tonic::transport::Error| no_response(format!("cannot connect: {}", chain(&error)));
+    let tls = route.to_join_service(web.tls());
+    let tls = tls.map_err(no_response)?;
+    let unreachable = |error: tonic::transport::Error| lost(error);
     // The connector decides where to connect. The address only fills `:authority`, which the proxy ignores.
     let channel = Endpoint::from_static("http://teleport.cluster.local")
         .connect_timeout(CONNECT_TIMEOUT)
@@ -89,7 +90,7 @@ async fn exchange(
     let codec = ProstCodec::<RegisterRequest, RegisterResponse>::default();
     let mut secrets = cloud.secrets();
     let opened = grpc.streaming(Request::new(ReceiverStream::new(requests)), path, codec).await;
-    let mut stream = opened.map_err(|status| join_error(&status, &secrets))?.into_inner();
+    let mut stream = opened.map_err(|status| join_error(status, &secrets))?.into_inner();
 
     let challenge = receive(&mut stream, &secrets, "before its challenge").await?.challenge;
     let challenge =
@@ -160,29 +161,34 @@ async fn receive(
     secrets: &[String],
     when: &str,
 ) -> Result<RegisterResponse, JoinError> {
-    let message = stream.message().await.map_err(|status| join_error(&status, secrets))?;
-    message.ok_or_else(|| no_response(format!("it ended the exchange {when}")))
+    let message = stream.message().await.map_err(|status| join_error(status, secrets))?;
+    message.ok_or_else(|| lost(format!("it ended the exchange {when}")))
 }
 
-fn no_response(detail: impl Into<String>) -> JoinError {
-    JoinError::NoResponse { error: WebError::Failed(detail.into()), hint: JoinHint::None }
+/// Returns the error for an exchange that was lost because of an error of the connection.
+fn lost(error: impl Into<Box<dyn Error + Send + Sync>>) -> JoinError {
+    no_response(ConnectionError::new(error))
+}
+
+fn no_response(error: impl Into<WebError>) -> JoinError {
+    JoinError::NoResponse { error: error.into(), hint: None }
 }
 
 /// Converts a gRPC status. One with a source comes from the connection. Any other comes from the server, and its message
 /// may repeat what the agent sent, so secrets are redacted.
-fn join_error(status: &Status, secrets: &[String]) -> JoinError {
+fn join_error(status: Status, secrets: &[String]) -> JoinError {
     if status.source().is_some() {
-        return no_response(chain(status));
+        return no_response(connection_error(status));
     }
     let message = secrets
         .iter()
         .fold(status.message().to_owned(), |message, secret| message.replace(secret.as_str(), "..."));
     let code = status.code();
     let hint = match code {
-        Code::Unimplemented => JoinHint::UnsupportedProtocol,
-        _ => JoinHint::for_attestation(matches!(code, Code::PermissionDenied | Code::NotFound), &message),
+        Code::Unimplemented => Some(UNSUPPORTED_PROTOCOL),
+        _ => hint_for_attestation(matches!(code, Code::PermissionDenied | Code::NotFound), &message),
     };
-    JoinError::ChallengeRefused { code, message, hint }
+    JoinError::ChallengeRefused { code: GrpcCode::new(code), message, hint }
 }
 
 #[cfg(test)]
@@ -198,10 +204,10 @@ mod tests {
     fn secrets_are_redacted_in_a_refusal() {
         let secrets = ["session/hunter2".to_owned(), "hunter2".to_owned()];
         let status = Status::permission_denied("got session/hunter2 and hunter2");
-        let error = join_error(&status, &secrets);
+        let error = join_error(status, &secrets);
         assert!(!error.is_transient());
         let JoinError::ChallengeRefused { code, message, .. } = error else { panic!("{error}") };
-        assert_eq!((code, message.as_str()), (Code::PermissionDenied, "got ... and ..."));
+        assert_eq!((code, message.as_str()), (GrpcCode::PermissionDenied, "got ... and ..."));
     }
 
     #[test]
@@ -235,7 +241,7 @@ mod tests {
             (Code::NotFound, false),
             (Code::Unimplemented, false),
         ] {
-            assert_eq!(join_error(&Status::new(code, "no"), &[]).is_transient(), is_transient, "{code:?}");
+            assert_eq!(join_error(Status::new(code, "no"), &[]).is_transient(), is_transient, "{code:?}");
         }
     }
 }

@@ -1,7 +1,5 @@
 //! Errors from joining and renewing, and what to do after a lost renewal. Pure.
 
-use std::fmt;
-
 use super::decision::JoinReason;
 use crate::agent::bot::join::JoinError;
 use crate::agent::bot::join::attestation::AttestationError;
@@ -10,11 +8,13 @@ use crate::agent::bot::storage::StorageError;
 use crate::agent::credential::identity::IdentityError;
 use crate::agent::credential::keys::KeyError;
 use crate::agent::net::address::Address;
+use crate::agent::platform::Hint;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::discovery::DiscoveryError;
 
 /// The agent cannot obtain a fresh identity for the bot.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RenewalError {
     /// The proxy cannot be discovered.
     #[error(transparent)]
@@ -26,30 +26,28 @@ pub enum RenewalError {
     #[error(transparent)]
     JoinToken(#[from] JoinTokenError),
     /// The agent must join, and no join token is configured.
-    #[error(
-        "cannot join the cluster ({0}): onboarding.token is not set; create a token (tctl bots add) and set it"
-    )]
+    #[error("cannot join the cluster ({0}): onboarding.token is not set")]
     NoToken(JoinReason),
     /// The agent must join, and cannot obtain the attestation.
-    #[error("cannot join the cluster ({reason}): {error}")]
+    #[error("cannot join the cluster ({reason})")]
     Attestation {
         /// Why the agent joins.
         reason: JoinReason,
         /// Why the attestation cannot be obtained.
+        #[source]
         error: AttestationError,
     },
     /// The agent must join, and the join failed.
-    #[error("cannot join the cluster ({reason}): {error}")]
+    #[error("cannot join the cluster ({reason})")]
     Join {
         /// Why the agent joins.
         reason: JoinReason,
         /// Why the join failed.
+        #[source]
         error: JoinError,
     },
     /// The stored identity belongs to another cluster.
-    #[error(
-        "the stored identity belongs to cluster {stored}, but {proxy} serves {served}: check the address, or use another storage"
-    )]
+    #[error("the stored identity belongs to cluster {stored}, but {proxy} serves {served}")]
     OtherCluster {
         /// The cluster of the stored identity.
         stored: String,
@@ -59,60 +57,68 @@ pub enum RenewalError {
         proxy: Address,
     },
     /// The auth server cannot be reached, or refused the renewal.
-    #[error("cannot renew the bot's identity: {0}")]
+    #[error("cannot renew the bot's identity")]
     Api(#[from] ApiError),
     /// The response to a renewal was lost, so the server may have incremented the generation.
-    #[error("a renewal was requested, and it is unknown whether the server performed it: {error}; {remedy}")]
+    #[error("a renewal was requested, and it is unknown whether the server performed it")]
     ResponseLost {
         /// The cause.
+        #[source]
         error: ApiError,
-        /// How to fix the problem.
-        remedy: Remedy,
+        /// What the operator can do.
+        hint: Hint,
     },
     /// The server renewed the identity, but its response does not contain a usable identity.
-    #[error("the auth server's response to a renewal does not contain a usable identity: {error}; {remedy}")]
+    #[error("the auth server's response to a renewal does not contain a usable identity")]
     InvalidIdentity {
         /// Why the response is not valid.
+        #[source]
         error: IdentityError,
-        /// How to fix the problem.
-        remedy: Remedy,
+        /// What the operator can do.
+        hint: Hint,
     },
     /// The agent cannot generate a key.
     #[error(transparent)]
     Key(#[from] KeyError),
 }
 
-/// What to do after a lost renewal. Used in the log and in errors.
-#[derive(Clone, Debug)]
-pub struct Remedy {
-    /// The location of the renewal marker, if the storage has one.
-    pub(super) marker: Option<String>,
-}
-
-impl fmt::Display for Remedy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "the agent uses this certificate until it expires, and does not renew it again, because the server would lock \
-             the bot. Create a new token (tctl bots instances add; before Teleport 17, remove and recreate the bot) and \
-             set onboarding.token",
-        )?;
-        match &self.marker {
-            Some(marker) => {
-                write!(
-                    f,
-                    "; or, if you are sure that the request never reached the server, remove {marker} and renew"
-                )
-            }
-            None => Ok(()),
-        }
+/// Returns what the operator can do after a lost renewal. `marker` is the location of the renewal marker, if the storage
+/// has one.
+pub(super) fn lost_renewal_hint(marker: Option<String>) -> Hint {
+    let mut hint = "the agent uses this certificate until it expires, and does not renew it again, because the server would \
+                    lock the bot. Create a new token (tctl bots instances add; before Teleport 17, remove and recreate the \
+                    bot) and set onboarding.token"
+        .to_owned();
+    if let Some(marker) = marker {
+        hint.push_str("; or, if you are sure that the request never reached the server, remove ");
+        hint.push_str(&marker);
+        hint.push_str(" and renew");
     }
+    Hint::from(hint)
 }
 
 impl RenewalError {
+    /// Returns what the operator can do.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::Discovery(error) => error.hint(),
+            Self::Storage(error) => error.hint(),
+            Self::JoinToken(error) => error.hint(),
+            Self::NoToken(_) => Some(Hint::new("create a token (tctl bots add), and set onboarding.token")),
+            Self::Attestation { error, .. } => error.hint(),
+            Self::Join { error, .. } => error.hint(),
+            Self::OtherCluster { .. } => Some(Hint::new("check the address, or use another storage")),
+            Self::Api(error) => error.hint(),
+            Self::ResponseLost { hint, .. } | Self::InvalidIdentity { hint, .. } => Some(hint.clone()),
+            Self::Key(_) => None,
+        }
+    }
+
     /// Returns whether a retry may succeed without any change by the operator: after an outage, not after a refusal.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Discovery(error) => error.transient,
+            Self::Discovery(error) => error.is_transient(),
             Self::Join { error, .. } => error.is_transient(),
             Self::Attestation { error, .. } => error.is_transient(),
             Self::Api(ApiError::Connect { .. } | ApiError::NoResponse { .. }) => true,

@@ -4,32 +4,46 @@ use crate::agent::credential::identity::IdentityError;
 use crate::agent::destination::directory::DirectoryError;
 use crate::agent::destination::kubernetes_secret::KubernetesSecretError;
 use crate::agent::destination::writer::DestinationError;
+use crate::agent::platform::Hint;
 
 /// The bot's storage cannot be read or written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StorageError {
     /// A directory operation failed.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
     /// A request for a Kubernetes Secret failed.
-    #[error("cannot use the storage: {0}")]
+    #[error("cannot use the storage")]
     Secret(#[from] KubernetesSecretError),
     /// The configuration of the directory or the Secret cannot be used.
-    #[error("cannot use the storage: {0}")]
+    #[error("cannot use the storage")]
     Destination(#[from] DestinationError),
     /// The stored files are damaged, or belong to different identities.
-    #[error(
-        "the identity stored in {location} is damaged: {error}; restore its files, or remove them and join with a new token"
-    )]
+    #[error("the identity stored in {location} is damaged")]
     Damaged {
         /// The directory or the Secret.
         location: String,
         /// Why the files are not a valid identity.
+        #[source]
         error: IdentityError,
     },
 }
 
 impl StorageError {
+    /// Returns what the operator can do.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::Directory(error) => error.hint(),
+            Self::Secret(error) => error.hint(),
+            Self::Destination(error) => error.hint(),
+            Self::Damaged { .. } => {
+                Some(Hint::new("restore its files, or remove them and join with a new token"))
+            }
+        }
+    }
+
     /// Returns whether a retry may succeed without any change by the operator.
     pub(crate) fn is_transient(&self) -> bool {
         matches!(self, Self::Secret(error) if error.is_transient())

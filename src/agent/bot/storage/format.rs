@@ -97,7 +97,7 @@ pub(super) fn encode(identity: &Identity, token_hash: &str) -> Result<Vec<NewFil
         operation: "encode",
         path: KEY_PUB.into(),
         error: std::io::Error::other(error),
-        hint: "",
+        hint: None,
     })?;
     let files = [
         (KEY, identity.key.private_pem().to_owned()),

@@ -6,29 +6,30 @@ use std::path::PathBuf;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
+use crate::agent::platform::Hint;
+
 /// A directory cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DirectoryError {
     /// A system call failed.
-    #[error("cannot {operation} {path}: {error}{hint}")]
+    #[error("cannot {operation} {path}")]
     Io {
         /// What was attempted, as a verb phrase that the path follows.
         operation: &'static str,
         /// The directory or file.
         path: PathBuf,
         /// The error of the system call.
+        #[source]
         error: io::Error,
-        /// What to check, with a leading semicolon, or empty.
-        hint: &'static str,
+        /// What the operator can do.
+        hint: Option<Hint>,
     },
     /// Another agent uses this storage directory.
-    #[error(
-        "the storage {0} is locked: is another tbot running? stop it, because the server locks a bot whose identity is used \
-         by two agents"
-    )]
+    #[error("the storage {0} is locked: is another tbot running?")]
     Locked(PathBuf),
     /// Something that the agent did not create is in the way of its files.
-    #[error("{path} is {obstacle} and was not created by this agent: remove it, or use another directory")]
+    #[error("{path} is {obstacle} and was not created by this agent")]
     Obstructed {
         /// The path of the obstacle.
         path: PathBuf,
@@ -76,20 +77,34 @@ impl Obstacle {
 }
 
 impl DirectoryError {
+    /// Returns what the operator can do.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::Io { hint, .. } => hint.clone(),
+            Self::Locked(_) => Some(Hint::new(
+                "stop the other tbot, because the server locks a bot whose identity is used by two agents",
+            )),
+            Self::Obstructed { .. } => Some(Hint::new("remove it, or use another directory")),
+        }
+    }
+
     /// Returns an I/O error with a hint that follows from the error number.
     pub(super) fn io(operation: &'static str, path: PathBuf, error: io::Error) -> Self {
         let hint = match Errno::from_io_error(&error) {
-            Some(Errno::LOOP) => "; it is a symbolic link, which is never followed here: remove it",
-            Some(Errno::ACCESS | Errno::PERM) => "; check the owner and mode of the directory and the file",
-            Some(Errno::NOSPC) => "; the disk is full",
-            Some(Errno::DQUOT) => "; the user's disk quota is exceeded",
-            Some(Errno::FBIG) => {
-                "; this process may not write files of this size: raise its limit (ulimit -f)"
+            Some(Errno::LOOP) => Some("it is a symbolic link, which is never followed here: remove it"),
+            Some(Errno::ACCESS | Errno::PERM) => {
+                Some("check the owner and mode of the directory and the file")
             }
-            Some(Errno::MFILE) => "; this process may not open more files: raise its limit (ulimit -n)",
-            Some(Errno::NOTSUP) => "; the file system does not support this",
-            _ => "",
+            Some(Errno::NOSPC) => Some("the disk is full"),
+            Some(Errno::DQUOT) => Some("the user's disk quota is exceeded"),
+            Some(Errno::FBIG) => {
+                Some("this process may not write files of this size: raise its limit (ulimit -f)")
+            }
+            Some(Errno::MFILE) => Some("this process may not open more files: raise its limit (ulimit -n)"),
+            Some(Errno::NOTSUP) => Some("the file system does not support this"),
+            _ => None,
         };
-        Self::Io { operation, path, error, hint }
+        Self::Io { operation, path, error, hint: hint.map(Hint::new) }
     }
 }

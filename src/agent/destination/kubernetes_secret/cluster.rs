@@ -110,14 +110,13 @@ impl ClusterConnection {
             return Err(KubernetesClusterError::Plaintext(server));
         }
         let tls = tls::kubernetes(environment, &trust, credentials.certificate, clock)
-            .map_err(|error| KubernetesClusterError::Tls(error.to_string()))?;
+            .map_err(|error| KubernetesClusterError::Tls(error.into()))?;
         let host = url.host_str().ok_or_else(invalid)?;
         let address: Address = format!("{host}:{}", url.port_or_known_default().unwrap_or(443))
             .parse()
             .map_err(|_| invalid())?;
         let route = Route::new(address, environment, false, clock.clone())?;
-        let client =
-            web::client(tls, &route).map_err(|error| KubernetesClusterError::Tls(error.to_string()))?;
+        let client = web::client(tls, &route).map_err(KubernetesClusterError::Tls)?;
         let token = credentials.token.map(|token| BearerToken(token.trim().to_owned()));
         Ok(Self { server: server.trim_end_matches('/').to_owned(), token, client })
     }

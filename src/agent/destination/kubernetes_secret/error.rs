@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use reqwest::StatusCode;
-
 use super::parameters::KubernetesClusterError;
+use crate::agent::net::web::WebError;
+use crate::agent::platform::Hint;
 
 /// A Kubernetes Secret could not be read or written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum KubernetesSecretError {
     /// The cluster cannot be determined, or its credentials cannot be used.
     #[error(transparent)]
@@ -28,38 +29,66 @@ pub enum KubernetesSecretError {
         file: String,
     },
     /// There was no response, or it could not be read.
-    #[error("{request}: {detail}")]
-    Failed {
+    #[error("no response to {request}")]
+    NoResponse {
         /// The request.
         request: Box<SecretRequest>,
-        /// What happened.
-        detail: String,
+        /// The cause.
+        #[source]
+        error: WebError,
+    },
+    /// The response is not a Secret.
+    #[error("the response to {request} is not a Secret: {problem}")]
+    MalformedResponse {
+        /// The request.
+        request: Box<SecretRequest>,
+        /// Why the response cannot be used.
+        problem: &'static str,
     },
     /// The API server refused the request.
-    #[error("{request}: {status}: {message}{}", hint(*.status))]
+    #[error("{request}: {message} (HTTP {status})")]
     Refused {
         /// The request.
         request: Box<SecretRequest>,
         /// The HTTP status.
-        status: StatusCode,
+        status: u16,
         /// The server's message.
         message: String,
     },
     /// The system could not provide the resources for a connection.
-    #[error("cannot prepare a request to a Kubernetes cluster: {0}")]
-    Runtime(std::io::Error),
+    #[error("cannot prepare a request to a Kubernetes cluster")]
+    Runtime(#[source] std::io::Error),
 }
 
 impl KubernetesSecretError {
+    /// Returns what the operator can do.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        let hint = match self {
+            Self::NoResponse { error, .. } => return error.hint(),
+            Self::Refused { status: 401, .. } => "check the token or certificate that the agent presents",
+            Self::Refused { status: 403, .. } => {
+                "give the agent a role that can get, create and patch secrets in this namespace"
+            }
+            Self::Refused { status: 404, .. } => "check that the namespace exists",
+            Self::Refused { status: 409, .. } => {
+                "another client changed it at the same time: is another tbot running?"
+            }
+            Self::Cluster(error) => return error.hint(),
+            Self::Refused { .. }
+            | Self::MalformedResponse { .. }
+            | Self::NoNamespace(_)
+            | Self::Subdirectory { .. }
+            | Self::Runtime(_) => return None,
+        };
+        Some(Hint::new(hint))
+    }
+
     /// Returns true if a retry may succeed: after an outage, or if another client changed the Secret at the same time.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Failed { .. } => true,
-            Self::Refused { status, .. } => {
-                *status == StatusCode::CONFLICT
-                    || *status == StatusCode::TOO_MANY_REQUESTS
-                    || status.is_server_error()
-            }
+            Self::NoResponse { .. } | Self::MalformedResponse { .. } => true,
+            Self::Refused { status, .. } => matches!(status, 409 | 429 | 500..),
             Self::Cluster(_) | Self::NoNamespace(_) | Self::Subdirectory { .. } | Self::Runtime(_) => false,
         }
     }
@@ -90,18 +119,5 @@ pub struct SecretRequest {
 impl fmt::Display for SecretRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {} at {}", self.method, self.secret, self.server)
-    }
-}
-
-/// Returns what to check, with a leading semicolon, or an empty string.
-fn hint(status: StatusCode) -> &'static str {
-    match status {
-        StatusCode::UNAUTHORIZED => "; check the token or certificate that the agent presents",
-        StatusCode::FORBIDDEN => {
-            "; give the agent a role that can get, create and patch secrets in this namespace"
-        }
-        StatusCode::NOT_FOUND => "; check that the namespace exists",
-        StatusCode::CONFLICT => "; another client changed it at the same time: is another tbot running?",
-        _ => "",
     }
 }

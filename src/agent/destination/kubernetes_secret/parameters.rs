@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 
 use crate::agent::net::route::HttpProxyError;
 use crate::agent::net::tls::{ClientPem, Trust};
+use crate::agent::net::web::WebError;
+use crate::agent::platform::Hint;
 
 /// A Kubernetes cluster cannot be determined, or its credentials cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum KubernetesClusterError {
     /// Neither the configuration nor the environment names a cluster.
     #[error(
@@ -15,33 +18,51 @@ pub enum KubernetesClusterError {
     )]
     NotConfigured,
     /// A file cannot be read.
-    #[error("cannot read {path}: {error}")]
+    #[error("cannot read {path}")]
     File {
         /// The file.
         path: PathBuf,
         /// The error of the system call.
+        #[source]
         error: std::io::Error,
     },
     /// A kubeconfig cannot be used.
-    #[error("kubeconfig {path}: {problem}")]
+    #[error("kubeconfig {path} cannot be used")]
     Kubeconfig {
         /// The file, or the list of files.
         path: String,
         /// Why it cannot be used.
+        #[source]
         problem: KubeconfigProblem,
     },
     /// The address of the API server is not a URL with a host.
     #[error("the address of the Kubernetes API server is not a URL: {0}")]
     InvalidServer(String),
     /// The API server is neither `https` nor on this machine.
-    #[error("{0}: credentials are sent only over https, or to this machine; use an https address")]
+    #[error("{0}: credentials are sent only over https, or to this machine")]
     Plaintext(String),
     /// An HTTP proxy in the environment cannot be used.
     #[error(transparent)]
     Proxy(#[from] HttpProxyError),
     /// TLS cannot be set up.
-    #[error("cannot set up TLS to the Kubernetes cluster: {0}")]
-    Tls(String),
+    #[error("cannot set up TLS to the Kubernetes cluster")]
+    Tls(#[source] WebError),
+}
+
+impl KubernetesClusterError {
+    /// Returns what the operator can do.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::Plaintext(_) => Some(Hint::new("use an https address")),
+            Self::Tls(error) => error.hint(),
+            Self::NotConfigured
+            | Self::File { .. }
+            | Self::Kubeconfig { .. }
+            | Self::InvalidServer(_)
+            | Self::Proxy(_) => None,
+        }
+    }
 }
 
 /// A problem with a kubeconfig. Never contains a credential.

@@ -2,13 +2,13 @@
 //! state.
 
 use http::uri::PathAndQuery;
+use tonic::Request;
 use tonic::codec::Streaming;
-use tonic::{Code, Request};
 use tonic_prost::ProstCodec;
 
 use super::{AuthClient, CALL_TIMEOUT};
 use crate::agent::credential::authority::Authority;
-use crate::agent::platform::error_text::chain;
+use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::teleport::api_error::{ApiError, from_status};
 use crate::agent::teleport::grpc::unary;
 use crate::agent::teleport::messages::{
@@ -44,7 +44,7 @@ impl AuthorityWatch {
     /// Returns the next change, or `None` if the server ended the stream.
     pub(crate) async fn next(&mut self) -> Result<Option<AuthorityState>, ApiError> {
         loop {
-            let event = self.0.message().await.map_err(|status| from_status(WATCH_EVENTS, &status))?;
+            let event = self.0.message().await.map_err(|status| from_status(WATCH_EVENTS, status))?;
             let Some(event) = event else { return Ok(None) };
             let is_put = event.r#type() == Operation::Put;
             let changed = event.cert_authority.filter(|_| is_put);
@@ -64,21 +64,23 @@ impl AuthClient {
     ) -> Result<AuthorityWatch, ApiError> {
         let filter = types.iter().map(|ca_type| ((*ca_type).to_owned(), cluster.to_owned())).collect();
         let kinds = vec![WatchKind { kind: "cert_authority".to_owned(), filter }];
-        let no_response = |detail| ApiError::NoResponse { method: WATCH_EVENTS, detail };
+        let no_response = |source| ApiError::NoResponse { method: WATCH_EVENTS, source };
         let begin = async {
             let mut grpc = tonic::client::Grpc::new(self.channel.clone());
-            grpc.ready().await.map_err(|error| no_response(chain(&error)))?;
+            grpc.ready().await.map_err(|error| no_response(ConnectionError::new(error)))?;
             let path = PathAndQuery::from_static(WATCH_EVENTS);
             let codec = ProstCodec::<Watch, Event>::default();
             let response = grpc.server_streaming(Request::new(Watch { kinds }), path, codec).await;
-            let mut stream = response.map_err(|status| from_status(WATCH_EVENTS, &status))?.into_inner();
-            let first = stream.message().await.map_err(|status| from_status(WATCH_EVENTS, &status))?;
-            first.ok_or_else(|| no_response("the stream ended before the first event".to_owned()))?;
+            let mut stream = response.map_err(|status| from_status(WATCH_EVENTS, status))?.into_inner();
+            let first = stream.message().await.map_err(|status| from_status(WATCH_EVENTS, status))?;
+            first.ok_or_else(|| {
+                no_response(ConnectionError::new("the stream ended before the first event"))
+            })?;
             Ok(AuthorityWatch(stream))
         };
         tokio::time::timeout(CALL_TIMEOUT, begin)
             .await
-            .map_err(|_| no_response("no response in time".to_owned()))?
+            .map_err(|_| no_response(ConnectionError::new("the call timed out")))?
     }
 
     /// Returns the current state of the CA of one type of `cluster`.
@@ -92,12 +94,5 @@ impl AuthClient {
             unary(&self.channel, super::GET_CERT_AUTHORITIES, request).await?;
         let states = reply.cert_authorities_v2.into_iter().filter_map(AuthorityState::new);
         Ok(states.into_iter().find(|state| state.trusted.cluster == cluster))
-    }
-}
-
-impl ApiError {
-    /// Returns true if the server does not implement the method.
-    pub(crate) fn is_unimplemented(&self) -> bool {
-        matches!(self, Self::Refused { code: Code::Unimplemented, .. })
     }
 }

@@ -35,6 +35,6 @@ impl AuthClient {
             }
             page_token = response.next_page_token;
         }
-        Err(ApiError::endless_list(LIST_REMOTE_CLUSTERS))
+        Err(ApiError::EndlessList { method: LIST_REMOTE_CLUSTERS })
     }
 }

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tonic::Code;
-
 use super::AuthClient;
-use crate::agent::teleport::api_error::{ApiError, MAX_PAGES};
+use crate::agent::teleport::api_error::{ApiError, AppSessionProblem, MAX_PAGES};
 use crate::agent::teleport::grpc::unary;
+use crate::agent::teleport::grpc_code::GrpcCode;
 use crate::agent::teleport::messages::{
     CreateAppSessionRequest, CreateAppSessionResponse, GetAppSessionRequest, GetAppSessionResponse,
     ListResourcesRequest, ListResourcesResponse, Metadata, PaginatedResource,
@@ -110,7 +109,7 @@ impl AuthClient {
         for _ in 0..MAX_PAGES {
             let response = unary(&self.channel, LIST_RESOURCES, request.clone()).await;
             let page: ListResourcesResponse = match response {
-                Err(ApiError::Refused { code: Code::ResourceExhausted, .. }) if request.limit > 1 => {
+                Err(ApiError::Refused { code: GrpcCode::ResourceExhausted, .. }) if request.limit > 1 => {
                     request.limit /= 2;
                     continue;
                 }
@@ -123,7 +122,7 @@ impl AuthClient {
             }
             request.start_key = page.next_key;
         }
-        Err(ApiError::endless_list(LIST_RESOURCES))
+        Err(ApiError::EndlessList { method: LIST_RESOURCES })
     }
 
     /// Opens a session for an application and waits until it can be used. Servers up to 15 need this; newer ones create
@@ -141,25 +140,21 @@ impl AuthClient {
         };
         let created: CreateAppSessionResponse = unary(&self.channel, CREATE_APP_SESSION, request).await?;
         let name = created.session.and_then(|session| session.metadata).map(|metadata| metadata.name);
-        let no_response =
-            |detail: &str| ApiError::NoResponse { method: CREATE_APP_SESSION, detail: detail.to_owned() };
         let session_id =
-            name.filter(|name| !name.is_empty()).ok_or_else(|| no_response("the session has no name"))?;
+            name.filter(|name| !name.is_empty()).ok_or(ApiError::AppSession(AppSessionProblem::NoName))?;
         let mut interval = FIRST_POLL_INTERVAL;
         for _ in 0..MAX_POLLS {
             let request = GetAppSessionRequest { session_id: session_id.clone() };
             match unary::<_, GetAppSessionResponse>(&self.channel, GET_APP_SESSION, request).await {
                 Ok(_) => return Ok(session_id),
-                Err(ApiError::Refused { code: Code::NotFound, .. }) => {
+                Err(ApiError::Refused { code: GrpcCode::NotFound, .. }) => {
                     tokio::time::sleep(interval).await;
                     interval = (interval * 2).min(MAX_POLL_INTERVAL);
                 }
                 Err(error) => return Err(error),
             }
         }
-        Err(no_response(
-            "the new application session did not appear within 10 s; check that all auth servers of the cluster are up and in sync",
-        ))
+        Err(ApiError::AppSession(AppSessionProblem::NotVisible))
     }
 }
 

@@ -119,7 +119,7 @@ impl AuthClient {
             }
             page_token = response.next_page_token;
         }
-        Err(ApiError::endless_list(LIST_FEDERATIONS))
+        Err(ApiError::EndlessList { method: LIST_FEDERATIONS })
     }
 
     /// Returns the cluster's CA of a type, or `None` if the response is empty.

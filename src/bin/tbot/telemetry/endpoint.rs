@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tbot::agent::http::{HttpProxy, is_loopback_url};
+use tbot::agent::internal::{HttpProxy, is_loopback_url};
 use tbot::agent::{Environment, NotUtf8};
 use tbot::event::Transport;
 use url::{Position, Url};

@@ -3,6 +3,7 @@
 
 use std::io::Write;
 
+use tbot::agent::error_chain;
 use tbot::config::{EffectiveConfig, Purpose};
 use tbot::event::{BuiltEvent, EnvOutcome, EventProperty, Provenance, Rules};
 use tbot::pointer::Pointer;
@@ -20,7 +21,7 @@ pub(crate) fn preview(global: &GlobalArgs, args: &RunArgs, cx: &mut Context<'_>)
     let rules = Rules::embedded().map_err(|error| Failure::Build(error.to_string()))?;
     let distinct_id = (cx.new_distinct_id)();
     let (request, event) = TelemetryRequest::build(&rules, effective, &cx.environment, &distinct_id)
-        .map_err(|error| Failure::Usage(format!("cannot build the request: {error}")))?;
+        .map_err(|error| Failure::Usage(format!("cannot build the request: {}", error_chain(&error))))?;
     let decision = ConsentDecision::for_run(global, effective, &cx.environment);
 
     let stdout = &mut *cx.stdout;

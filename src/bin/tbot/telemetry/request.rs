@@ -28,7 +28,7 @@ pub(crate) enum RequestError {
     Endpoint(#[from] EndpointError),
     #[error(transparent)]
     Build(#[from] BuildError),
-    #[error("cannot serialize the event: {0}")]
+    #[error("cannot serialize the event")]
     Body(#[from] serde_json::Error),
 }
 

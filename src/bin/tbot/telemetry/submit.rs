@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use reqwest::{Client, ClientBuilder, Method, Response, StatusCode, retry};
 use serde_json::Value;
-use tbot::agent::http::{client_builder, tls_without_roots, web_tls};
+use tbot::agent::internal::{client_builder, tls_without_roots, web_tls};
 use tbot::agent::{Clock, Environment, TlsError};
 use tokio::task::JoinHandle;
 

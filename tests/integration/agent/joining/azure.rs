@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
-use tbot::agent::{AgentError, AttestationError, JoinError};
+use tbot::agent::{AgentError, AttestationError, GrpcCode, JoinError, error_line};
 use tbot_cluster::proto::RegisterUsingAzureMethodRequest;
-use tbot_cluster::{AzureMachine, Code, clock, method};
+use tbot_cluster::{AzureMachine, clock, method};
 use url::Url;
 
 use super::super::certificate::assert_not_renewable;
@@ -161,9 +161,9 @@ async fn unusable_responses_of_the_metadata_service_are_reported_without_their_c
         let (_, error) = attestation_error(vm.run(json!({})).await.unwrap_err());
         assert!(is_expected(&error), "{path}: {error:?}");
         if let AttestationError::Refused { status: reported, .. } = &error {
-            assert_eq!(reported.as_u16(), status);
+            assert_eq!(*reported, status);
         }
-        let message = error.to_string();
+        let message = error_line(&error, error.hint().as_ref());
         assert!(message.contains(&vm.metadata.address.to_string()), "{message}");
         assert!(!message.contains("hunter2"), "{message}");
         assert!(vm.access_token.split('.').all(|part| !message.contains(part)), "{message}");
@@ -198,8 +198,11 @@ async fn a_document_of_another_machine_is_refused() {
 /// Runs an agent whose join the cluster declines, and returns the message.
 async fn declined(vm: &AzureVm) -> String {
     let (_, error) = join_error(vm.run(json!({})).await.unwrap_err());
-    assert!(matches!(&error, JoinError::ChallengeRefused { code: Code::PermissionDenied, .. }), "{error:?}");
-    error.to_string()
+    assert!(
+        matches!(&error, JoinError::ChallengeRefused { code: GrpcCode::PermissionDenied, .. }),
+        "{error:?}"
+    );
+    error_line(&error, error.hint().as_ref())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -212,7 +215,7 @@ async fn a_metadata_service_that_is_not_link_local_or_on_loopback_gets_no_reques
             matches!(&error, AttestationError::InvalidAddress { variable: METADATA_URL, .. }),
             "{error:?}"
         );
-        assert!(!error.to_string().contains("hunter2"), "{error}");
+        assert!(!error_line(&error, error.hint().as_ref()).contains("hunter2"), "{error}");
     }
     assert!(join.fixture.cluster.requests().is_empty());
 }

@@ -1,7 +1,7 @@
 //! Joins by challenge (`iam` and `azure`): exchanges that go wrong, and refusals by the cluster.
 
 use serde_json::json;
-use tbot::agent::{AgentError, JoinError, JoinReason};
+use tbot::agent::{AgentError, GrpcCode, JoinError, JoinReason, error_line};
 use tbot_cluster::{Code, StreamFault, method};
 
 use super::super::errors::join_error;
@@ -37,7 +37,7 @@ async fn a_stream_that_ends_early_or_has_an_unusable_challenge_is_reported() {
         let error = join.run(join.config("iam", json!({})), &VARIABLES).await.unwrap_err();
         let error = first_join_error(error);
         assert!(is_expected(&error), "{error:?}");
-        let message = error.to_string();
+        let message = error_line(&error, error.hint().as_ref());
         assert!(SECRETS.iter().all(|secret| !message.contains(secret)), "{message}");
         let calls = join.fixture.cluster.requests();
         assert_eq!(!calls.last().unwrap().request.is_empty(), is_signed, "{message}");
@@ -57,7 +57,7 @@ async fn a_message_over_the_size_limit_is_not_read() {
         panic!("another error")
     };
     // The code and wording of tonic for a message over its limit.
-    assert_eq!(code, Code::OutOfRange);
+    assert_eq!(code, GrpcCode::OutOfRange);
     assert!(message.contains("message length too large") && message.len() < 200, "{message}");
 }
 
@@ -67,7 +67,7 @@ async fn aws_credentials_are_redacted_in_the_clusters_message() {
     let repeating = "session hunter2/AKIDEXAMPLE/session+token== of AKIDEXAMPLE with hunter2/secret+key";
     join.fixture.cluster.fail_next(method::REGISTER_USING_IAM, Code::PermissionDenied, repeating);
     let error = join.run(join.config("iam", json!({})), &VARIABLES).await.unwrap_err();
-    assert_eq!(declined(error), (Code::PermissionDenied, "session ... of ... with ...".to_owned()));
+    assert_eq!(declined(error), (GrpcCode::PermissionDenied, "session ... of ... with ...".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,11 +77,11 @@ async fn an_azure_access_token_is_redacted_in_the_clusters_message() {
     let repeating = format!("{token} is not for us: {}", token.split('.').nth(1).unwrap());
     vm.join.fixture.cluster.fail_next(method::REGISTER_USING_AZURE, Code::PermissionDenied, &repeating);
     let error = vm.run(json!({})).await.unwrap_err();
-    assert_eq!(declined(error), (Code::PermissionDenied, "... is not for us: ...".to_owned()));
+    assert_eq!(declined(error), (GrpcCode::PermissionDenied, "... is not for us: ...".to_owned()));
 }
 
 /// The code and message of a join that the cluster declined.
-fn declined(error: AgentError) -> (Code, String) {
+fn declined(error: AgentError) -> (GrpcCode, String) {
     match first_join_error(error) {
         JoinError::ChallengeRefused { code, message, .. } => (code, message),
         other => panic!("{other:?}"),
@@ -102,8 +102,9 @@ async fn each_code_of_a_refusal_has_its_hint_and_is_not_retried() {
     ] {
         join.fixture.cluster.fail_next(method::REGISTER_USING_IAM, code, message);
         let error = join.run(join.config("iam", json!({})), &VARIABLES).await.unwrap_err();
-        rendered.push(error.to_string());
-        assert_eq!(declined(error), (code, message.to_owned()));
+        rendered.push(error_line(&error, error.hint().as_ref()));
+        let (reported, reported_message) = declined(error);
+        assert_eq!((format!("{reported:?}"), reported_message), (format!("{code:?}"), message.to_owned()));
     }
     insta::assert_snapshot!(rendered.join("\n"));
     assert_eq!(join.fixture.call_count(method::REGISTER_USING_IAM), 6);

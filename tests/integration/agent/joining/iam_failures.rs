@@ -1,8 +1,7 @@
 //! The join method `iam`: missing or unusable AWS credentials, and signed requests that the cluster refuses.
 
 use serde_json::json;
-use tbot::agent::{AgentError, AttestationError, JoinError};
-use tbot_cluster::Code;
+use tbot::agent::{AgentError, AttestationError, GrpcCode, JoinError, error_line};
 
 use super::super::errors::join_error;
 use super::super::fixture::BOT;
@@ -54,8 +53,8 @@ async fn missing_credentials_and_regions_are_reported_before_the_cluster_is_cont
     for (variables, is_expected) in cases {
         let error = join.attestation_error(join.config("iam", json!({})), variables).await;
         assert!(is_expected(&error), "{variables:?}: {error:?}");
-        assert!(!error.to_string().contains("hunter2"), "{error}");
-        messages.push(error.to_string());
+        assert!(!error_line(&error, error.hint().as_ref()).contains("hunter2"), "{error}");
+        messages.push(error_line(&error, error.hint().as_ref()));
     }
     insta::assert_snapshot!(messages.join("\n"));
     assert!(join.fixture.cluster.requests().is_empty());
@@ -94,9 +93,9 @@ async fn unusable_responses_of_ec2_are_reported_without_their_content() {
         let error = join.attestation_error(join.config("iam", json!({})), &variables).await;
         assert!(is_expected(&error), "{target} {status}: {error:?}");
         if let AttestationError::Refused { status: reported, .. } = &error {
-            assert_eq!(reported.as_u16(), status);
+            assert_eq!(*reported, status);
         }
-        let message = error.to_string();
+        let message = error_line(&error, error.hint().as_ref());
         assert!(!message.contains("hunter2") && !message.contains("canary"), "{message}");
         messages.push(message.replace(&endpoint.address.to_string(), "[ec2]"));
     }
@@ -107,8 +106,11 @@ async fn unusable_responses_of_ec2_are_reported_without_their_content() {
 /// Returns the message of a join that the cluster refused because it did not accept the signed request or the token.
 fn declined(error: AgentError) -> String {
     let (_, error) = join_error(error);
-    assert!(matches!(error, JoinError::ChallengeRefused { code: Code::PermissionDenied, .. }), "{error:?}");
-    error.to_string()
+    assert!(
+        matches!(error, JoinError::ChallengeRefused { code: GrpcCode::PermissionDenied, .. }),
+        "{error:?}"
+    );
+    error_line(&error, error.hint().as_ref())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! Delegated joins that the cluster or the configuration refuses.
 
 use serde_json::{Value, json};
-use tbot::agent::{AgentError, JoinError, JoinReason};
+use tbot::agent::{AgentError, JoinError, JoinReason, error_line};
 use tbot::config::JoinMethod;
 use tbot_cluster::{Code, OidcIssuer, method};
 
@@ -13,7 +13,7 @@ use super::DelegatedJoin;
 fn refusal(error: AgentError) -> (String, String) {
     let (reason, error) = join_error(error);
     assert_eq!(reason, JoinReason::NothingStored);
-    let rendered = error.to_string();
+    let rendered = error_line(&error, error.hint().as_ref());
     let JoinError::Refused { status: 403, message, .. } = error else { panic!("{error:?}") };
     (message, rendered)
 }

@@ -1,8 +1,8 @@
 //! Outputs that cannot be written because a resource is missing or ambiguous, or a permission is missing.
 
 use serde_json::json;
-use tbot::agent::{ApiError, LookupError, OutputError};
-use tbot_cluster::{Code, DISCOVERED_NAME_LABEL, Resource, Role};
+use tbot::agent::{ApiError, GrpcCode, LookupError, OutputError};
+use tbot_cluster::{DISCOVERED_NAME_LABEL, Resource, Role};
 
 use super::{cluster_with_resources, write_error};
 
@@ -58,7 +58,8 @@ async fn a_host_certificate_without_permission_is_reported_with_the_rule_that_al
 async fn a_role_that_the_bot_may_not_impersonate_is_reported_with_the_command_that_adds_it() {
     let fixture = cluster_with_resources().await;
     let error = write_error(&fixture, &json!({ "type": "identity", "roles": ["editor"] })).await;
-    let OutputError::Api(ApiError::Refused { code, hint, .. }) = &error else { panic!("{error:?}") };
-    assert_eq!(*code, Code::PermissionDenied);
-    assert!(hint.contains("tctl bots update --add-roles"), "{hint}");
+    let OutputError::Api(ApiError::Refused { code, .. }) = &error else { panic!("{error:?}") };
+    let hint = error.hint().unwrap();
+    assert_eq!(*code, GrpcCode::PermissionDenied);
+    assert!(hint.as_str().contains("tctl bots update --add-roles"), "{hint}");
 }

@@ -1,7 +1,7 @@
 //! Trust bundles: federated trust domains, the clients of applications, and a certificate issued under another root.
 
 use serde_json::json;
-use tbot::agent::{ApiError, OutputError};
+use tbot::agent::{ApiError, GrpcCode, OutputError};
 use tbot_cluster::{Code, Phase, method};
 use tracing::Level;
 
@@ -51,7 +51,7 @@ async fn the_bundle_includes_federated_trust_domains_only_if_configured() {
 
     fixture.cluster.fail_next(method::LIST_SPIFFE_FEDERATIONS, Code::Unknown, "backend unavailable");
     let error = write_error(&fixture, output).await;
-    assert!(matches!(error, OutputError::Api(ApiError::Refused { code: Code::Unknown, .. })), "{error:?}");
+    assert!(matches!(error, OutputError::Api(ApiError::Failed { code: GrpcCode::Unknown, .. })), "{error:?}");
     assert_eq!(bundle(), complete);
 }
 

@@ -19,7 +19,7 @@ use std::time::SystemTime;
 use super::challenge::Challenge;
 use super::error::AttestationError;
 use crate::agent::platform::tasks::run_blocking;
-use crate::agent::platform::{Clock, Environment};
+use crate::agent::platform::{Clock, Environment, Hint};
 use credentials::{AWS_CREDENTIALS, AwsCredentials};
 use ec2::Ec2Metadata;
 use profile::Profile;
@@ -101,7 +101,7 @@ fn credentials_from_environment(
 }
 
 fn not_set(variable: &str) -> AttestationError {
-    let hint = "set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither";
+    let hint = Hint::new("set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither");
     AttestationError::NotSet { variable: variable.to_owned(), hint }
 }
 

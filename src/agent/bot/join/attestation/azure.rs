@@ -20,12 +20,12 @@ const MIN_API_VERSION: &str = "2019-06-04";
 const RESOURCE: &str = "https://management.azure.com/";
 
 const API_VERSION: RequestContext = RequestContext {
-    what: "API version of Azure's metadata service",
+    item: "API version of Azure's metadata service",
     hint: "onboarding.join_method azure works only on an Azure virtual machine",
 };
-const DOCUMENT: RequestContext = RequestContext { what: "attested document", hint: API_VERSION.hint };
+const DOCUMENT: RequestContext = RequestContext { item: "attested document", hint: API_VERSION.hint };
 const ACCESS_TOKEN: RequestContext = RequestContext {
-    what: "access token",
+    item: "access token",
     hint: "onboarding.join_method azure needs a machine with a managed identity; if it has several, set \
            onboarding.azure.client_id to choose one",
 };

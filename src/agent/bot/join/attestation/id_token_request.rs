@@ -9,7 +9,7 @@ use super::endpoint_url::{metadata_url_from_host, parse_credential_url};
 use super::error::{AttestationError, RequestContext};
 use super::jwt::Jwt;
 use super::metadata_client::{MetadataClient, ProxyPolicy, UNEXPECTED_JSON, secret_header};
-use crate::agent::platform::{Clock, Environment};
+use crate::agent::platform::{Clock, Environment, Hint};
 
 /// A request for an ID token: its endpoint, its parameters, and how to read the response.
 pub(super) struct IdTokenRequest {
@@ -103,6 +103,6 @@ impl IdTokenRequest {
     }
 
     fn not_set(&self, name: &str) -> AttestationError {
-        AttestationError::NotSet { variable: name.to_owned(), hint: self.hint }
+        AttestationError::NotSet { variable: name.to_owned(), hint: Hint::new(self.hint) }
     }
 }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::error::{AttestationError, MAX_BYTES, RequestContext};
 use super::jwt::Jwt;
-use crate::agent::platform::Environment;
 use crate::agent::platform::tasks::run_blocking;
+use crate::agent::platform::{Environment, Hint};
 
 /// Returns the ID token in the environment variable `name`. `hint` says how to have the variable set.
 pub(super) fn id_token_from_variable(
@@ -16,7 +16,7 @@ pub(super) fn id_token_from_variable(
     name: &str,
     hint: &'static str,
 ) -> Result<Jwt, AttestationError> {
-    let not_set = || AttestationError::NotSet { variable: name.to_owned(), hint };
+    let not_set = || AttestationError::NotSet { variable: name.to_owned(), hint: Hint::new(hint) };
     Jwt::parse(environment.get(name).ok_or_else(not_set)?, RequestContext::id_token(hint), name)
 }
 

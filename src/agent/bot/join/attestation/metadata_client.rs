@@ -8,10 +8,11 @@ use url::Url;
 
 use super::error::{AttestationError, RequestContext};
 use crate::agent::net::address::Address;
+use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::route::Route;
 use crate::agent::net::tls;
 use crate::agent::net::web::{self, WebError};
-use crate::agent::platform::{Clock, Environment};
+use crate::agent::platform::{Clock, Environment, Hint};
 
 /// Whether requests go through an HTTP proxy.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,7 +50,7 @@ impl MetadataClient {
         let host = address.to_string();
         match http_client(&base, address, proxy_policy, environment, clock) {
             Ok(http) => Ok(Self { http, base, host }),
-            Err(error) => Err(context.no_response(&host, &error)),
+            Err(error) => Err(context.no_response(&host, error)),
         }
     }
 
@@ -79,12 +80,17 @@ impl MetadataClient {
         request: RequestBuilder,
         context: RequestContext,
     ) -> Result<Vec<u8>, AttestationError> {
-        let response = web::send(request).await.map_err(|error| context.no_response(&self.host, &error))?;
+        let response = web::send(request).await.map_err(|error| context.no_response(&self.host, error))?;
         if response.status.is_success() {
             return Ok(response.body);
         }
-        let RequestContext { what, hint } = context;
-        Err(AttestationError::Refused { what, host: self.host.clone(), status: response.status, hint })
+        let RequestContext { item, hint } = context;
+        Err(AttestationError::Refused {
+            item,
+            host: self.host.clone(),
+            status: response.status.as_u16(),
+            hint: Hint::new(hint),
+        })
     }
 
     /// Sends `request` and parses the body of a successful response as JSON.
@@ -121,8 +127,7 @@ fn http_client(
         ProxyPolicy::FromEnvironment => environment,
         ProxyPolicy::Direct => &no_proxy,
     };
-    let route = Route::new(address, proxies, false, clock.clone())
-        .map_err(|error| WebError::Failed(error.to_string()))?;
+    let route = Route::new(address, proxies, false, clock.clone()).map_err(ConnectionError::new)?;
     let tls = if base.scheme() == "https" {
         tls::web(environment, false, clock)?
     } else {

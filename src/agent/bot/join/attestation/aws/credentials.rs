@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::agent::bot::join::attestation::error::{AttestationError, MAX_BYTES, RequestContext};
 
 pub(super) const AWS_CREDENTIALS: RequestContext = RequestContext {
-    what: "AWS credentials",
+    item: "AWS credentials",
     hint: "onboarding.join_method iam needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, a profile with \
            an access key, or the role of an EC2 instance, an ECS task or an EKS pod (a container on EC2 also needs a \
            metadata hop limit of 2)",
@@ -100,8 +100,8 @@ mod tests {
         ] {
             let error = AwsCredentials::new(id, secret, token, "test").err().unwrap();
             assert!(!error.to_string().contains("unter2"), "{error}");
-            let AttestationError::Malformed { what, location, problem } = error else { panic!("{error}") };
-            assert_eq!((what, location.as_str(), problem), (AWS_CREDENTIALS.what, "test", expected));
+            let AttestationError::Malformed { item, location, problem } = error else { panic!("{error}") };
+            assert_eq!((item, location.as_str(), problem), (AWS_CREDENTIALS.item, "test", expected));
         }
         let credentials = AwsCredentials::new(" AKID\n", "a/b+c", Some(""), "test").ok().unwrap();
         assert_eq!(credentials.values().collect::<Vec<_>>(), ["AKID", "a/b+c"]);

@@ -8,11 +8,11 @@ use super::credentials::{AWS_CREDENTIALS, AwsCredentials};
 use super::region::{AWS_REGION, Region};
 use crate::agent::bot::join::attestation::error::{AttestationError, MAX_BYTES, RequestContext, TOO_LARGE};
 use crate::agent::bot::join::attestation::local::read_file_blocking;
-use crate::agent::platform::Environment;
+use crate::agent::platform::{Environment, Hint};
 
 /// The context of a file that cannot be read: it may contain either.
 const CREDENTIALS_AND_REGION: RequestContext =
-    RequestContext { what: "AWS credentials and region", hint: AWS_REGION.hint };
+    RequestContext { item: "AWS credentials and region", hint: AWS_REGION.hint };
 
 /// Properties that configure credentials in a form other than an access key, and the name of that form.
 const UNSUPPORTED: [(&str, &str); 7] = [
@@ -72,9 +72,9 @@ impl Profile {
             }
             (_, _, Some((_, mechanism))) => Err(AttestationError::Unsupported {
                 location: self.location.clone(),
-                what: AWS_CREDENTIALS.what,
+                item: AWS_CREDENTIALS.item,
                 mechanism,
-                hint: AWS_CREDENTIALS.hint,
+                hint: Hint::new(AWS_CREDENTIALS.hint),
             }),
             (None, None, None) => Ok(None),
             (_, _, None) => Err(AWS_CREDENTIALS.malformed(self.location.clone(), INCOMPLETE_KEY)),

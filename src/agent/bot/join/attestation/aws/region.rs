@@ -3,7 +3,7 @@
 use crate::agent::bot::join::attestation::error::{AttestationError, RequestContext};
 
 pub(super) const AWS_REGION: RequestContext = RequestContext {
-    what: "AWS region",
+    item: "AWS region",
     hint: "onboarding.join_method iam needs AWS_REGION in the environment, a profile with a region, or an EC2 instance",
 };
 

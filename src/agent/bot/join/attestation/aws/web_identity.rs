@@ -13,7 +13,7 @@ use crate::agent::bot::join::attestation::endpoint_url::parse_credential_url;
 use crate::agent::bot::join::attestation::error::{AttestationError, RequestContext};
 use crate::agent::bot::join::attestation::local;
 use crate::agent::bot::join::attestation::metadata_client::{MetadataClient, ProxyPolicy};
-use crate::agent::platform::{Clock, Environment};
+use crate::agent::platform::{Clock, Environment, Hint};
 
 const TOKEN_FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
 const ROLE: &str = "AWS_ROLE_ARN";
@@ -22,7 +22,7 @@ const STS_ENDPOINT: &str = "AWS_ENDPOINT_URL_STS";
 
 const TRUST_HINT: &str = "the role in AWS_ROLE_ARN must trust the issuer and the subject of the token in \
                           AWS_WEB_IDENTITY_TOKEN_FILE";
-const ROLE_CREDENTIALS: RequestContext = RequestContext { what: AWS_CREDENTIALS.what, hint: TRUST_HINT };
+const ROLE_CREDENTIALS: RequestContext = RequestContext { item: AWS_CREDENTIALS.item, hint: TRUST_HINT };
 
 /// The environment's settings for assuming a role with an ID token.
 pub(super) struct WebIdentity {
@@ -61,8 +61,8 @@ impl WebIdentity {
     /// Reads the settings, or returns `None` if the environment names no token file.
     pub(super) fn from_environment(environment: &Environment) -> Result<Option<Self>, AttestationError> {
         let Some(token_file) = environment.get(TOKEN_FILE) else { return Ok(None) };
-        let hint = "AWS_WEB_IDENTITY_TOKEN_FILE is set, which requires a role to assume";
-        let not_set = || AttestationError::NotSet { variable: ROLE.to_owned(), hint };
+        let hint = Hint::new("AWS_WEB_IDENTITY_TOKEN_FILE is set, which requires a role to assume");
+        let not_set = || AttestationError::NotSet { variable: ROLE.to_owned(), hint: hint.clone() };
         let role = environment.get(ROLE).ok_or_else(not_set)?.to_owned();
         let session_name = environment.get(SESSION_NAME).unwrap_or("tbot").to_owned();
         Ok(Some(Self { token_file: token_file.into(), role, session_name }))

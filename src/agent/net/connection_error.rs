@@ -1,0 +1,139 @@
+//! Why a connection failed, and which failures of TLS the errors of the libraries contain.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use rustls::{AlertDescription, CertificateError};
+
+/// A connection failed, or ended before a usable response. The sources are the errors of the libraries that the agent uses
+/// for TLS, HTTP and gRPC.
+#[derive(Clone, Debug)]
+pub struct ConnectionError(Arc<dyn Error + Send + Sync>);
+
+impl ConnectionError {
+    /// Creates an error from that of a library, or from a message.
+    pub(crate) fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(Arc::from(error.into()))
+    }
+
+    /// Returns the failure of TLS that caused this error, if any.
+    pub(crate) fn tls_failure(&self) -> Option<TlsFailure> {
+        let mut next: Option<&(dyn Error + 'static)> = Some(&*self.0);
+        while let Some(error) = next {
+            if let Some(failure) = TlsFailure::of(error) {
+                return Some(failure);
+            }
+            next = error.source();
+        }
+        None
+    }
+}
+
+impl fmt::Display for ConnectionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for ConnectionError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+/// Why a TLS connection failed: rustls refused the server's certificate, or the server refused the client's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TlsFailure {
+    UnknownIssuer,
+    NotYetValid,
+    Expired,
+    ClientCaUnknown,
+    ClientExpired,
+    /// The server closed the connection. In TLS 1.3, it refuses a client certificate after the handshake, and its alert
+    /// may get lost.
+    Closed,
+}
+
+/// The alerts with which a server refuses the client's certificate.
+const CLIENT_ALERTS: [(AlertDescription, TlsFailure); 4] = [
+    (AlertDescription::CertificateExpired, TlsFailure::ClientExpired),
+    (AlertDescription::UnknownCA, TlsFailure::ClientCaUnknown),
+    (AlertDescription::BadCertificate, TlsFailure::ClientCaUnknown),
+    (AlertDescription::DecryptError, TlsFailure::ClientCaUnknown),
+];
+
+impl TlsFailure {
+    /// Recognises the failure in one error, without its sources.
+    fn of(error: &(dyn Error + 'static)) -> Option<Self> {
+        if let Some(error) = error.downcast_ref::<rustls::Error>() {
+            return Self::of_rustls(error);
+        }
+        if let Some(error) = error.downcast_ref::<hyper::Error>()
+            && (error.is_canceled() || error.is_incomplete_message())
+        {
+            return Some(Self::Closed);
+        }
+        // `source` of an I/O error skips the error that it contains.
+        if let Some(inner) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            return Self::of(inner);
+        }
+        // After the handshake, HTTP/2 replaces an error of rustls by its message.
+        let message = error.to_string();
+        let is_message_of = |alert| rustls::Error::AlertReceived(alert).to_string() == message;
+        CLIENT_ALERTS.into_iter().find_map(|(alert, failure)| is_message_of(alert).then_some(failure))
+    }
+
+    fn of_rustls(error: &rustls::Error) -> Option<Self> {
+        match error {
+            rustls::Error::AlertReceived(received) => {
+                CLIENT_ALERTS.into_iter().find_map(|(alert, failure)| (alert == *received).then_some(failure))
+            }
+            rustls::Error::InvalidCertificate(error) => match error {
+                CertificateError::UnknownIssuer | CertificateError::BadSignature => Some(Self::UnknownIssuer),
+                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                    Some(Self::NotYetValid)
+                }
+                CertificateError::Expired | CertificateError::ExpiredContext { .. } => Some(Self::Expired),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An error whose source is another one, as in the errors of HTTP libraries.
+    #[derive(Debug, thiserror::Error)]
+    #[error("client error (Connect)")]
+    struct Outer(#[source] io::Error);
+
+    fn tls_failure(error: rustls::Error) -> Option<TlsFailure> {
+        ConnectionError::new(Outer(io::Error::new(io::ErrorKind::InvalidData, error))).tls_failure()
+    }
+
+    #[test]
+    fn errors_of_rustls_are_recognised_in_the_sources() {
+        let refused = |error| tls_failure(rustls::Error::InvalidCertificate(error));
+        assert_eq!(refused(CertificateError::UnknownIssuer), Some(TlsFailure::UnknownIssuer));
+        assert_eq!(refused(CertificateError::NotValidYet), Some(TlsFailure::NotYetValid));
+        assert_eq!(refused(CertificateError::Expired), Some(TlsFailure::Expired));
+        assert_eq!(refused(CertificateError::NotValidForName), None);
+        let alert = |alert| tls_failure(rustls::Error::AlertReceived(alert));
+        assert_eq!(alert(AlertDescription::UnknownCA), Some(TlsFailure::ClientCaUnknown));
+        assert_eq!(alert(AlertDescription::CertificateExpired), Some(TlsFailure::ClientExpired));
+        assert_eq!(alert(AlertDescription::InternalError), None);
+    }
+
+    #[test]
+    fn an_alert_is_recognised_by_its_whole_message_only() {
+        let alert = rustls::Error::AlertReceived(AlertDescription::UnknownCA).to_string();
+        let failure = |message: String| ConnectionError::new(message).tls_failure();
+        assert_eq!(failure(alert.clone()), Some(TlsFailure::ClientCaUnknown));
+        assert_eq!(failure(format!("the server said: {alert}")), None);
+    }
+}

@@ -1,0 +1,35 @@
+//! What the operator can do about an error.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// What the operator can do about an error: a phrase in lower case, without a full stop.
+///
+/// An error does not contain its hint in its message. A program shows the hint after the message and the sources of the
+/// error, for example on a separate line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hint(Cow<'static, str>);
+
+impl Hint {
+    pub(crate) const fn new(text: &'static str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+
+    /// Returns the text of the hint.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Hint {
+    fn from(text: String) -> Self {
+        Self(Cow::Owned(text))
+    }
+}
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
