@@ -129,7 +129,7 @@ fn telemetry_request(
         match TelemetryRequest::build(&rules, effective, &cx.environment, &(cx.new_distinct_id)()) {
             Ok(built) => built,
             Err(error) => {
-                tracing::warn!("anonymous telemetry was not sent: {error}");
+                tracing::warn!("anonymous telemetry was not sent: {}", error_chain(&error));
                 return Ok(None);
             }
         };

@@ -1,5 +1,6 @@
 //! `tbot validate`: checks files one by one and reports on standard output. Uses no network.
 
+use tbot::agent::error_chain;
 use tbot::diagnostic::ReportFormat;
 
 use crate::cli::{self, ValidateArgs};
@@ -16,7 +17,7 @@ pub(crate) fn validate(args: &ValidateArgs, cx: &mut Context<'_>) -> Result<(), 
             // The remaining files are still checked.
             Err(failure) => {
                 unreadable = true;
-                writeln!(cx.stderr, "error: {failure}")?;
+                writeln!(cx.stderr, "error: {}", error_chain(&failure))?;
             }
         }
     }

@@ -56,7 +56,7 @@ async fn a_locked_or_removed_bot_is_refused() {
     let fixture = joined().await;
     fixture.cluster.remove_bot(BOT);
     let error = failure(&fixture, fixture.config("20m", &[])).await;
-    insta::assert_snapshot!(error);
+    insta::assert_snapshot!(error_line(&error, error.hint().as_ref()));
     assert_eq!(refusal(api_error(error)).0, GrpcCode::PermissionDenied);
 }
 
@@ -65,7 +65,7 @@ async fn a_used_token_is_refused() {
     let fixture = joined().await;
     std::fs::remove_dir_all(fixture.storage()).unwrap();
     let error = failure(&fixture, fixture.config("20m", &[])).await;
-    insta::assert_snapshot!(error);
+    insta::assert_snapshot!(error_line(&error, error.hint().as_ref()));
     assert!(!error_line(&error, error.hint().as_ref()).contains(&fixture.token), "{error}");
     let (reason, error) = join_error(error);
     assert_eq!(reason, JoinReason::NothingStored);
@@ -78,7 +78,7 @@ async fn a_role_that_the_bot_may_not_impersonate_is_refused() {
     let mut output = fixture.output("out");
     output["roles"] = json!(["editor"]);
     let error = failure(&fixture, fixture.config("20m", &[output])).await;
-    insta::assert_snapshot!(error);
+    insta::assert_snapshot!(error_line(&error, error.hint().as_ref()));
     let OutputError::Api(error) = output_error(error) else { panic!("not an API error") };
     assert_eq!(refusal(error).0, GrpcCode::PermissionDenied);
 }
@@ -89,7 +89,7 @@ async fn an_action_that_no_role_allows_is_refused() {
     let denied = r#"access denied to perform action "list" on "cert_authority""#;
     fixture.cluster.fail_next(method::GET_CERT_AUTHORITIES, Code::PermissionDenied, denied);
     let error = failure(&fixture, fixture.config("20m", &[fixture.output("out")])).await;
-    insta::assert_snapshot!(error);
+    insta::assert_snapshot!(error_line(&error, error.hint().as_ref()));
     let OutputError::Api(error) = output_error(error) else { panic!("not an API error") };
     assert_eq!(refusal(error), (GrpcCode::PermissionDenied, denied.to_owned()));
 }
@@ -156,7 +156,7 @@ async fn an_expired_identity_needs_a_new_token() {
     let fixture = joined().await;
     fixture.clock.advance(2 * HOUR);
     let error = failure(&fixture, fixture.config("20m", &[])).await;
-    insta::assert_snapshot!(error);
+    insta::assert_snapshot!(error_line(&error, error.hint().as_ref()));
     let (reason, error) = join_error(error);
     assert_eq!(reason, JoinReason::Expired);
     assert!(matches!(error, JoinError::Refused { status: 403, .. }), "{error:?}");
@@ -177,7 +177,7 @@ async fn a_clock_that_is_behind_is_suspected_when_the_web_certificate_is_not_val
 async fn a_clock_that_is_ahead_is_suspected_when_the_identity_seems_to_have_expired() {
     let fixture = joined().await;
     let error = failure_with_clock(&fixture, |clock| clock.advance(2 * HOUR)).await;
-    insta::assert_snapshot!(error);
+    insta::assert_snapshot!(error_line(&error, error.hint().as_ref()));
     assert_eq!(join_error(error).0, JoinReason::Expired);
 }
 
@@ -187,7 +187,7 @@ async fn a_clock_that_is_behind_is_suspected_when_the_requested_certificate_has_
     let expired = "access denied: client credentials have expired, please relogin.";
     fixture.cluster.fail_next(method::GENERATE_USER_CERTS, Code::PermissionDenied, expired);
     let error = failure(&fixture, fixture.config("20m", &[])).await;
-    insta::assert_snapshot!(error);
+    insta::assert_snapshot!(error_line(&error, error.hint().as_ref()));
     assert_eq!(refusal(api_error(error)), (GrpcCode::PermissionDenied, expired.to_owned()));
     assert!(!fixture.has_renewal_marker(), "the server has not counted this renewal");
 }
@@ -201,8 +201,8 @@ async fn an_endless_list_is_abandoned_after_1000_pages() {
     service["type"] = json!("application");
     service["app_name"] = json!("dumper");
     let error = failure(&fixture, fixture.config("20m", &[service])).await;
-    insta::assert_snapshot!(error);
-    let OutputError::Api(ApiError::NoResponse { .. }) = output_error(error) else { panic!("another error") };
+    insta::assert_snapshot!(error_line(&error, error.hint().as_ref()));
+    let OutputError::Api(ApiError::EndlessList { .. }) = output_error(error) else { panic!("another error") };
     assert_eq!(fixture.call_count(method::LIST_RESOURCES), 1000);
     assert!(!fixture.path("out").join("tlscert").exists());
 }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
-use tbot::agent::{AgentError, ApiError, DirectoryError, GrpcCode, JoinReason, RenewalError, StorageError};
+use tbot::agent::{
+    AgentError, ApiError, DirectoryError, GrpcCode, JoinReason, RenewalError, StorageError, error_line,
+};
 use tbot_cluster::{Code, method};
 use tracing::Level;
 
@@ -57,7 +59,7 @@ async fn removing_the_marker_after_a_counted_renewal_locks_the_bot_and_the_error
     let fixture = with_lost_renewal().await;
     std::fs::remove_file(fixture.storage().join("renewal-pending")).unwrap();
     let error = fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap_err();
-    insta::assert_snapshot!(error);
+    insta::assert_snapshot!(error_line(&error, error.hint().as_ref()));
     let ApiError::Refused { code, .. } = api_error(error) else { panic!("not refused") };
     assert_eq!(code, GrpcCode::PermissionDenied);
     assert!(fixture.cluster.is_locked(BOT));

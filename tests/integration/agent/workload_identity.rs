@@ -14,7 +14,9 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use serde_json::{Value, json};
-use tbot::agent::{AgentError, ApiError, GrpcCode, OutputError, SvidError, WorkloadIdentityError};
+use tbot::agent::{
+    AgentError, ApiError, GrpcCode, OutputError, SvidError, WorkloadIdentityError, error_line,
+};
 use tbot_cluster::{Code, Forgery, Phase, Role, WorkloadIdentity, method};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
@@ -262,7 +264,7 @@ async fn a_cluster_without_workload_identities_fails_only_the_outputs_that_need_
         matches!(&failure.error, OutputError::WorkloadIdentity(error) if *error == expected),
         "{error:?}"
     );
-    insta::assert_snapshot!(error);
+    insta::assert_snapshot!(error_line(&error, error.hint().as_ref()));
     let [other, out] = ["other", "out"].map(|name| fixture.path(name));
     assert!(other.join("identity").exists() && !out.join("svid.pem").exists());
 

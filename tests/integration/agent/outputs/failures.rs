@@ -1,7 +1,7 @@
 //! Outputs that cannot be written because a resource is missing or ambiguous, or a permission is missing.
 
 use serde_json::json;
-use tbot::agent::{ApiError, GrpcCode, LookupError, OutputError};
+use tbot::agent::{ApiError, GrpcCode, LookupError, OutputError, error_line};
 use tbot_cluster::{DISCOVERED_NAME_LABEL, Resource, Role};
 
 use super::{cluster_with_resources, write_error};
@@ -40,7 +40,7 @@ async fn a_missing_leaf_cluster_is_reported_with_the_visible_ones() {
     let error = write_error(&fixture, &json!({ "type": "identity", "cluster": "lief.test" })).await;
     let OutputError::LeafNotFound { name, visible } = &error else { panic!("{error:?}") };
     assert_eq!((name.as_str(), visible.join(" ")), ("lief.test", "leaf.test".to_owned()));
-    insta::assert_snapshot!(error);
+    insta::assert_snapshot!(error_line(&error, error.hint().as_ref()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,7 +51,7 @@ async fn a_host_certificate_without_permission_is_reported_with_the_rule_that_al
     }
     let error = write_error(&fixture, &json!({ "type": "ssh_host", "principals": ["a"] })).await;
     assert!(matches!(error, OutputError::Api(ApiError::Rest(_))), "{error:?}");
-    insta::assert_snapshot!(error);
+    insta::assert_snapshot!(error_line(&error, error.hint().as_ref()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

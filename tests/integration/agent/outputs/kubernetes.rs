@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use tbot::agent::{LookupError, OutputError};
+use tbot::agent::{LookupError, OutputError, error_line};
 use tbot::yaml;
 
 use super::super::certificate::{attribute, subject_attribute};
@@ -91,6 +91,6 @@ async fn several_contexts_are_refused_if_the_cluster_cannot_tell_them_apart() {
     let service = json!({ "type": "kubernetes/v2", "selectors": [{ "name": "dev-kube" }] });
     let error = write_error(&fixture, &service).await;
     assert!(matches!(error, OutputError::NoPathRouting(15)), "{error:?}");
-    insta::assert_snapshot!(error);
+    insta::assert_snapshot!(error_line(&error, error.hint().as_ref()));
     assert!(!fixture.path("out").join("kubeconfig.yaml").exists());
 }
