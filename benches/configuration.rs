@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use divan::{Bencher, counter::ItemsCount};
 use tbot::config::{Purpose, load};
-use tbot::event::{BuildContext, Rules, build, request_body};
+use tbot::event::BuildContext;
+use tbot::event::internal::{Rules, build, request_body};
 use tbot::yaml;
 
 const OUTPUTS: [usize; 4] = [1, 10, 100, 10_000];

@@ -24,6 +24,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         command: std::env::current_exe()?,
     };
     let (_control, signals) = agent::control();
-    Agent::new(effective.config(), options)?.run_once(signals).await?;
-    Ok(())
+    let result = match Agent::new(effective.config(), options) {
+        Ok(agent) => agent.run_once(signals).await,
+        Err(error) => Err(error),
+    };
+    result.map_err(|error| agent::error_line(&error, error.hint().as_ref()).into())
 }

@@ -14,6 +14,49 @@
 //! Requests to the auth server go through the proxy's web port, as TLS that the proxy routes by its first ALPN protocol.
 //! Joining directly at an auth server is not supported.
 //!
+//! # Example
+//!
+//! Embeds the agent: writes an output to memory once. An [error](AgentError) has [sources](std::error::Error::source) and a
+//! [hint](AgentError::hint), neither of which its own message repeats.
+//!
+//! ```
+//! use tbot::agent::{Agent, AgentOptions, Clock, Environment, Randomness, control, error_chain};
+//! use tbot::config::{Purpose, load};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let yaml = "
+//!     version: v2
+//!     proxy_server: 127.0.0.1:1
+//!     insecure: true
+//!     onboarding: {join_method: token, token: a-token}
+//!     storage: {type: memory}
+//!     services:
+//!       - {type: identity, destination: {type: memory}}
+//! ";
+//! let effective = load(Some(yaml), &[], Purpose::Start).effective.ok_or("not valid")?;
+//! let options = AgentOptions {
+//!     environment: Environment::default(), // or `Environment::of_process()`
+//!     clock: Clock::system(),
+//!     randomness: Randomness::system(),
+//!     command: "/usr/local/bin/tbot".into(),
+//! };
+//! let agent = Agent::new(effective.config(), options)?;
+//! let (control, signals) = control(); // `control.shutdown()` stops the agent
+//! match agent.run_once(signals).await {
+//!     Ok(()) => println!("{:?}", agent.in_memory(0, "identity")),
+//!     Err(error) => {
+//!         eprintln!("error: {}", error_chain(&error));
+//!         if let Some(hint) = error.hint() {
+//!             eprintln!("hint: {hint}");
+//!         }
+//!     }
+//! }
+//! # drop(control);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Layers
 //!
 //! Each directory is a layer and imports only from layers below it; a test in `xtask/tests/layers/` enforces this.

@@ -3,6 +3,29 @@
 //!
 //! May depend on `yaml`, `diagnostic` and `pointer`. Performs no I/O: it never reads a file, the environment or a
 //! clock, and it uses neither tokio nor `event`.
+//!
+//! # Example
+//!
+//! Validates the contents of a file, and renders what is wrong with it.
+//!
+//! ```
+//! use tbot::config::{Purpose, load};
+//! use tbot::diagnostic::{Code, Report, ReportFormat, SourceFile, render};
+//!
+//! let yaml = "version: v2\nproxy_server: teleport.example.com:443\nonboarding: {join_methd: github, token: ci}\n";
+//! let loaded = load(Some(yaml), &[], Purpose::Validate);
+//! assert!(loaded.effective.is_none());
+//!
+//! let disclosure = loaded.disclosure();
+//! let source = SourceFile::new("tbot.yaml", yaml, &disclosure);
+//! let report = Report::new(&source, loaded.diagnostics);
+//! assert!(report.diagnostics().any(|diagnostic| diagnostic.code == Code::UnknownKey));
+//!
+//! let mut output = String::new();
+//! render(&mut output, ReportFormat::Human, false, &[report])?;
+//! assert!(output.contains("join_methd"));
+//! # Ok::<(), std::fmt::Error>(())
+//! ```
 
 mod checks;
 pub(crate) mod closed_types;
@@ -20,11 +43,11 @@ mod overrides;
 mod provenance;
 mod prune;
 mod scalar;
-pub mod schema;
+pub(crate) mod schema;
 mod service;
 mod strict;
 mod support;
-pub mod v1;
+mod v1;
 mod v2;
 mod validator;
 mod variables;
@@ -33,7 +56,6 @@ pub use checks::Purpose;
 pub use destination::{AclMode, Destination, Directory, KubernetesSecret, Memory, Reader, SymlinkMode};
 pub use disclosure::FileDisclosure;
 pub use duration::{GoDuration, InvalidDuration};
-pub use explain::check_structure;
 pub use join_settings::{
     AzureJoin, BoundKeypairJoin, GenericOidcJoin, GitlabJoin, KubernetesJoin, TerraformJoin,
 };
@@ -41,11 +63,41 @@ pub use load::{EffectiveConfig, LoadOutcome, load};
 pub use onboarding::{JoinMethod, Onboarding, SupportedJoinMethod};
 pub use overrides::Override;
 pub use provenance::{Origin, Origins, OverrideSource};
+pub(crate) use scalar::Sensitivity;
 pub use scalar::{
-    ByteLimit, Identifier, Location, Port, Principal, Secret, Sensitivity, Setting, Switch, SystemId, is_on,
+    ByteLimit, Identifier, Location, Port, Principal, Secret, Setting, Switch, SystemId, is_on,
 };
-pub use schema::FormatVersion;
-pub use service::*;
-pub use support::UnsupportedProperty;
+pub(crate) use service::AccessClass;
+pub use service::{
+    CredentialLifetime, Roles, Service, ServiceType, SupportedService, attestation::*, credentials::*,
+    kubernetes::*, network::*, spiffe::*, ssh::*, workload_identity::*,
+};
+#[cfg(feature = "agent")]
+pub(crate) use support::UnsupportedProperty;
 pub use v2::{Config, DEFAULT_CREDENTIAL_TTL, DEFAULT_RENEWAL_INTERVAL, DEFAULT_STORAGE_PATH, VersionV2};
-pub use variables::EnvironmentVariables;
+
+/// What only the programs of this repository and their tests use. Not part of the public API, and may change at any time.
+#[doc(hidden)]
+pub mod internal {
+    pub use super::explain::check_structure;
+    pub use super::scalar::Sensitivity;
+    pub use super::schema::FormatVersion;
+    pub use super::service::{
+        AccessClass, DestinationUse, FlagType, Requirement, ServiceCommand, ServiceFields, ServiceFlag,
+    };
+    pub use super::support::UnsupportedProperty;
+    pub use super::variables::EnvironmentVariables;
+
+    /// Version 1 of the format, which is converted to version 2 when a file is loaded.
+    pub mod v1 {
+        pub use crate::config::v1::*;
+    }
+
+    /// The JSON Schemas of the configuration: embedded, generated, and looked up.
+    pub mod schema {
+        pub use crate::config::schema::{
+            CONFIG, CONFIG_V1, class_of, generate, generate_v1, is_union, locate, property_class, resolve,
+            union_branches,
+        };
+    }
+}

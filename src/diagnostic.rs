@@ -32,6 +32,7 @@ use crate::yaml::{Problem, ProblemKind, Span};
 
 /// What a diagnostic refers to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Target {
     /// The key of the value at this pointer.
     Key(Pointer),
@@ -59,6 +60,7 @@ impl Target {
 
 /// A single finding about a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Diagnostic {
     /// The kind of finding.
     pub code: Code,

@@ -6,6 +6,33 @@
 //! A reviewer needs to read only one file, the [declarations](TbotStart). `schema/tbot.start.schema.json` is generated from
 //! them, and the builder's rules, the preview's provenance, the request body, the documentation and the checks of a receiver
 //! are all derived from that schema.
+//!
+//! # Example
+//!
+//! Builds the event of a start, and the body of the request that would submit it.
+//!
+//! ```
+//! use tbot::config::{Purpose, load};
+//! use tbot::event::{BuildContext, BuiltEvent};
+//!
+//! let yaml = "
+//!     version: v2
+//!     proxy_server: teleport.example.com:443
+//!     onboarding: {join_method: token, token: a-token}
+//!     services:
+//!       - type: identity
+//!         destination: {type: directory, path: /opt/machine-id}
+//! ";
+//! let effective = load(Some(yaml), &[], Purpose::Start).effective.ok_or("not valid")?;
+//! let context = BuildContext { version: "1.2.3", environment: &|name| std::env::var(name).ok() };
+//! let built = BuiltEvent::for_config(&effective, context)?;
+//! for property in &built.properties {
+//!     println!("{} = {:?}, from {:?}", property.name, property.value, property.provenance);
+//! }
+//! let body = built.request_body("00000000-0000-4000-8000-000000000000")?;
+//! assert!(!body.to_string().contains("a-token"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod audit;
 mod builder;
@@ -14,9 +41,18 @@ mod request_body;
 mod rules;
 mod vocabulary;
 
-pub use audit::audit;
-pub use builder::{BuildContext, BuildError, BuiltEvent, EnvOutcome, EventProperty, Provenance, build};
-pub use declaration::{EVENT_VERSION, Helper, RunMode, TbotStart, generate_schema};
-pub use request_body::request_body;
-pub use rules::{Rule, Rules, RulesError, SCHEMA, Transport, ValueSet};
-pub use vocabulary::{BuildFact, PropertySource, WireMapping};
+pub use builder::{BuildContext, BuildError, BuiltEvent, EnvOutcome, EventProperty, Provenance};
+pub use declaration::{EVENT_VERSION, Helper, RunMode, TbotStart};
+pub use rules::{RulesError, SCHEMA};
+
+/// What only the programs of this repository and their tests use: the rules of the event, which are read from its schema,
+/// and the functions that need them. Not part of the public API, and may change at any time.
+#[doc(hidden)]
+pub mod internal {
+    pub use super::audit::audit;
+    pub use super::builder::build;
+    pub use super::declaration::generate_schema;
+    pub use super::request_body::request_body;
+    pub use super::rules::{Rule, Rules, RulesError, Transport, ValueSet};
+    pub use super::vocabulary::{BuildFact, PropertySource, WireMapping};
+}

@@ -3,6 +3,16 @@
 //! The library validates `tbot.yaml` ([`config`]) and, with the `agent` feature, joins a cluster and keeps credentials
 //! up to date. It builds the `tbot.start` event ([`event`]) but cannot send it: only the binary contains code
 //! that does.
+//!
+//! - [`config`] loads and validates a configuration.
+//! - [`diagnostic`] reports what is wrong in it, and renders reports.
+//! - [`event`] builds the event of a start, for example to show it.
+//! - `agent` runs the agent. It needs the feature `agent`, which adds an async runtime, TLS and gRPC.
+//!
+//! The other modules contain types that these use. Each module starts with an example. What a module named `internal`
+//! contains is not part of the public API.
+
+#![warn(missing_docs)]
 
 #[cfg(feature = "agent")]
 pub mod agent;

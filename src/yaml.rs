@@ -31,11 +31,18 @@ use reader::read;
 use tree::{NodeKind, take_value};
 
 pub use line_index::{Span, TextPosition};
-pub use positions::{Leaf, LeafRole, Positions};
+pub(crate) use positions::{Leaf, LeafRole, Positions};
 pub use problem::{MAX_BYTES, MAX_DEPTH, MAX_NODES, MAX_PROBLEMS, Problem, ProblemKind, display_key};
+
+/// What only the programs of this repository and their tests use. Not part of the public API, and may change at any time.
+#[doc(hidden)]
+pub mod internal {
+    pub use super::positions::{Leaf, LeafRole, Positions};
+}
 
 /// The first document of a file.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Parsed {
     /// A map with its keys in the order of the file. Merged keys (`<<`) come after the map's own.
     pub value: Value,

@@ -4,8 +4,8 @@
 //! - The counts of destinations per access class are combined to use cases.
 //! - Any other count is counted in ranges.
 
-use tbot::config::AccessClass;
-use tbot::event::PropertySource;
+use tbot::config::internal::AccessClass;
+use tbot::event::internal::PropertySource;
 
 use crate::property::Property;
 use crate::start::{OTHER, PropertyValue, Start};

@@ -1,7 +1,7 @@
 //! Finds the field because of which a JSON body could not be parsed. Pure.
 
 use serde_json::Value;
-use tbot::event::{Rule, ValueSet};
+use tbot::event::internal::{Rule, ValueSet};
 
 use crate::property::Property;
 use crate::schema::EventSchema;

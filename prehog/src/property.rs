@@ -1,6 +1,6 @@
 //! A property of the event, as the receiver uses it: its declaration, resolved against the other declarations. Pure.
 
-use tbot::event::{PropertySource, Rule, ValueSet};
+use tbot::event::internal::{PropertySource, Rule, ValueSet};
 
 use crate::start::{OTHER, PropertyValue};
 

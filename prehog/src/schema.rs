@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use serde_json::{Map, Value};
-use tbot::event::{Rules, RulesError};
+use tbot::event::internal::{Rules, RulesError};
 
 use crate::facet::{Facet, FacetId};
 use crate::property::Property;

@@ -8,7 +8,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tbot::event::ValueSet;
+use tbot::event::internal::ValueSet;
 
 use crate::day::Day;
 use crate::property::Property;

@@ -46,6 +46,7 @@ impl EffectiveConfig {
 
 /// The result of loading a configuration.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct LoadOutcome {
     /// The effective configuration, or `None` if any of the diagnostics is an error.
     pub effective: Option<EffectiveConfig>,

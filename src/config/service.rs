@@ -1,28 +1,28 @@
 //! The entries of `services` and `outputs`: the table of all service types, and one file per family of types. Depends
 //! on the scalar types and on destinations.
 
-mod attestation;
+pub(super) mod attestation;
 mod command;
 mod common;
-mod credentials;
+pub(super) mod credentials;
 mod flags;
-mod kubernetes;
-mod network;
+pub(super) mod kubernetes;
+pub(super) mod network;
 mod service_type;
-mod spiffe;
-mod ssh;
-mod workload_identity;
+pub(super) mod spiffe;
+pub(super) mod ssh;
+pub(super) mod workload_identity;
 
-pub use attestation::*;
+pub(super) use attestation::*;
 pub use command::{FlagType, Requirement, ServiceCommand, ServiceFlag};
 pub use common::{CredentialLifetime, Roles, ServiceFields};
-pub use credentials::*;
-pub use kubernetes::*;
-pub use network::*;
+pub(super) use credentials::*;
+pub(super) use kubernetes::*;
+pub(super) use network::*;
 pub use service_type::{AccessClass, DestinationUse, ServiceType};
-pub use spiffe::*;
-pub use ssh::*;
-pub use workload_identity::*;
+pub(super) use spiffe::*;
+pub(super) use ssh::*;
+pub(super) use workload_identity::*;
 
 use super::closed_types::tagged_union;
 use super::support::UnsupportedProperty;

@@ -58,6 +58,7 @@ macro_rules! map {
         #[derive(Clone, Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
         #[serde(deny_unknown_fields)]
         $(#[schemars($($schemars)*)])*
+        #[allow(missing_docs, reason = "the description of `roles` in the schema is that of its type")]
         pub struct $name {
             $(
                 $(#[doc = $field_doc])*

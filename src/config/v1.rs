@@ -85,6 +85,7 @@ pub struct StorageV1 {
 #[derive(Clone, Debug, Default, PartialEq, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "category"))]
+#[expect(missing_docs, reason = "the description of `roles` in the schema is that of its type")]
 pub struct DestinationV1 {
     /// A directory on disk, as its path or as a map with `path`.
     pub directory: Option<DirectoryV1>,
@@ -203,7 +204,9 @@ macro_rules! scalar_or_map {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq)]
         pub enum $name {
+            /// A scalar.
             $scalar_variant($scalar),
+            /// A map.
             $map_variant($map),
         }
 

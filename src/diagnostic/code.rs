@@ -44,6 +44,7 @@ macro_rules! codes {
     ($($variant:ident $name:literal $severity:ident $phase:ident $summary:literal;)+) => {
         /// Identifies a kind of finding. People can search for it, and programs can filter by it.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
         pub enum Code {
             $(#[doc = $summary] $variant,)+
         }

@@ -70,7 +70,8 @@ impl<'a> SourceFile<'a> {
         self.text
     }
 
-    /// Returns the positions of the values in the text.
+    /// Returns the positions of the values in the text. Not part of the public API.
+    #[doc(hidden)]
     pub fn positions(&self) -> &Positions<'a> {
         self.positions.get_or_init(|| Positions::parse(self.text))
     }

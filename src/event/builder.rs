@@ -4,9 +4,10 @@
 use serde_json::{Map, Value};
 
 use super::declaration::TbotStart;
-use super::rules::{Rule, Rules, ValueSet};
+use super::request_body::request_body;
+use super::rules::{Rule, Rules, RulesError, ValueSet};
 use super::vocabulary::{BuildFact, ConfigSource, CountSource, EnvSource, PropertySource};
-use crate::config::AccessClass;
+use crate::config::{AccessClass, EffectiveConfig};
 use crate::pointer::Pointer;
 
 /// The builder's inputs in addition to the configuration.
@@ -20,6 +21,7 @@ pub struct BuildContext<'a> {
 
 /// An event and the provenance of its properties.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct BuiltEvent {
     /// The event.
     pub event: TbotStart,
@@ -29,6 +31,7 @@ pub struct BuiltEvent {
 
 /// A property of an event.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct EventProperty {
     /// The name of the property.
     pub name: String,
@@ -71,7 +74,11 @@ pub enum EnvOutcome {
 
 /// An event cannot be built from the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BuildError {
+    /// The event's schema, which is a part of this library, cannot be used.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
     /// A required property has no value.
     #[error("the event requires `{property}`, which the configuration does not provide")]
     Missing {
@@ -86,7 +93,28 @@ pub enum BuildError {
     },
 }
 
-/// Builds the event for one start.
+impl BuiltEvent {
+    /// Builds the event for one start with this configuration. Sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a required property has no value, or a value is outside its property's closed set. Neither
+    /// happens with a configuration that is valid for `tbot start`.
+    pub fn for_config(config: &EffectiveConfig, context: BuildContext<'_>) -> Result<Self, BuildError> {
+        build(&Rules::embedded()?, config.value(), context)
+    }
+
+    /// Returns the body of the request that submits this event, as JSON. `distinct_id` is a UUID v4 in its hyphenated form.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error only if the event's schema, which is a part of this library, cannot be used.
+    pub fn request_body(&self, distinct_id: &str) -> Result<Value, BuildError> {
+        Ok(request_body(&Rules::embedded()?, &self.event, distinct_id))
+    }
+}
+
+/// Builds the event for one start from the value of the effective configuration.
 ///
 /// # Errors
 ///

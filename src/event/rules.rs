@@ -91,7 +91,7 @@ pub struct Transport {
 }
 
 /// The schema of the event lacks something that the builder needs.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid event schema at {pointer}: {problem}")]
 pub struct RulesError {
     pointer: String,

@@ -22,6 +22,7 @@ pub const MAX_PROBLEMS: usize = 1_000;
 /// The kind of a YAML problem. Each problem prevents the file from being read, and none depends on the schema of a
 /// configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum ProblemKind {
     /// The bytes are not UTF-8.
     NotUtf8,
@@ -55,6 +56,7 @@ pub enum ProblemKind {
 
 /// A problem and its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Problem {
     /// The kind of the problem.
     pub kind: ProblemKind,

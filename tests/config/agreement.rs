@@ -5,7 +5,8 @@ use std::cell::Cell;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value;
-use tbot::config::{FormatVersion, Purpose, check_structure, load};
+use tbot::config::internal::{FormatVersion, check_structure};
+use tbot::config::{Purpose, load};
 use tbot::diagnostic::{ReportFormat, Severity};
 
 use crate::cases::load_and_render;

@@ -2,7 +2,8 @@
 //! same duration.
 
 use proptest::prelude::*;
-use tbot::config::{FormatVersion, GoDuration};
+use tbot::config::GoDuration;
+use tbot::config::internal::FormatVersion;
 
 use crate::agreement::test_property;
 use crate::values::near_durations;

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::json;
-use tbot::config::FormatVersion;
+use tbot::config::internal::FormatVersion;
 use tbot::yaml::{self, EmitError};
 
 use crate::agreement::test_property;

@@ -6,7 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use tbot::config::{Config, FormatVersion, Purpose, check_structure, load, schema};
+use tbot::config::internal::{FormatVersion, check_structure, schema};
+use tbot::config::{Config, Purpose, load};
 use tbot::diagnostic::Code;
 use tbot::pointer::Pointer;
 

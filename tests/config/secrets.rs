@@ -4,7 +4,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Value, json};
-use tbot::config::{FormatVersion, Purpose};
+use tbot::config::Purpose;
+use tbot::config::internal::FormatVersion;
 use tbot::diagnostic::ReportFormat;
 
 use crate::agreement::test_property;

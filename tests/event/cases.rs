@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use tbot::config::{Purpose, load};
-use tbot::event::{BuildContext, BuiltEvent, Provenance, Rules, build, request_body};
+use tbot::event::{BuildContext, BuiltEvent, Provenance};
 
 const DISTINCT_ID: &str = "00000000-0000-4000-8000-000000000000";
 
@@ -18,10 +18,9 @@ fn every_case_matches_its_snapshot() {
         let loaded = load(Some(&text), &[], Purpose::Start);
         let effective = loaded.effective.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
         let environment = environment(file.parent().unwrap());
-        let rules = Rules::embedded().unwrap();
         let context = BuildContext { version: "1.2.3", environment: &|name| environment.get(name).cloned() };
-        let built = build(&rules, effective.value(), context).unwrap();
-        let body = serde_json::to_string_pretty(&request_body(&rules, &built.event, DISTINCT_ID)).unwrap();
+        let built = BuiltEvent::for_config(&effective, context).unwrap();
+        let body = serde_json::to_string_pretty(&built.request_body(DISTINCT_ID).unwrap()).unwrap();
         insta::assert_snapshot!("cases", format!("{}\n{body}", describe(&built)));
     });
 }

@@ -2,8 +2,10 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tbot::config::{AccessClass, JoinMethod, Purpose, Sensitivity, Service, load, schema};
-use tbot::event::{BuildContext, Rules, build, generate_schema};
+use tbot::config::internal::{AccessClass, Sensitivity, schema};
+use tbot::config::{JoinMethod, Purpose, Service, load};
+use tbot::event::BuildContext;
+use tbot::event::internal::{Rules, build, generate_schema};
 
 const CONFIG: &str =
     "version: v2\nproxy_server: teleport.example.com:443\nonboarding: {join_method: token, token: abc}\n";

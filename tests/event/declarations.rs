@@ -1,8 +1,9 @@
 //! Tests that the declarations follow the telemetry rules, and that the audit detects violations.
 
 use serde_json::{Value, json};
-use tbot::config::schema;
-use tbot::event::{Rules, SCHEMA, audit, generate_schema};
+use tbot::config::internal::schema;
+use tbot::event::SCHEMA;
+use tbot::event::internal::{Rules, audit, generate_schema};
 
 #[test]
 fn the_declarations_pass_the_audit() {

@@ -1,5 +1,5 @@
-//! `cargo xtask ci`: the checks that CI runs in addition to the tests: formatting, lints, features, generated files,
-//! licences.
+//! `cargo xtask ci`: the checks that CI runs in addition to the tests: formatting, lints, documentation, features,
+//! generated files, licences.
 
 use std::process::Command;
 
@@ -16,6 +16,9 @@ pub(crate) fn run() -> Result<()> {
     cargo_step("clippy --locked --workspace --all-targets -- -D warnings")?;
     cargo_step("clippy --locked -p tbot --no-default-features -- -D warnings")?;
     cargo_step("clippy --locked -p tbot --no-default-features --features agent -- -D warnings")?;
+    for features in ["--no-default-features", "--no-default-features --features agent"] {
+        check_documentation(features)?;
+    }
     print_step("dependencies of the library without features");
     check_library_dependencies()?;
     for generator in GENERATORS {
@@ -32,6 +35,22 @@ fn print_step(name: &str) {
 fn cargo_step(command: &str) -> Result<()> {
     print_step(&format!("cargo {command}"));
     cargo(&command.split(' ').collect::<Vec<_>>())
+}
+
+/// Checks that the documentation of the library has no warning, such as a link to a private or missing item.
+fn check_documentation(features: &str) -> Result<()> {
+    let command = format!("doc --locked -p tbot --lib --no-deps {features}");
+    print_step(&format!("cargo {command}"));
+    let status = Command::new(env!("CARGO"))
+        .args(command.split(' '))
+        .env("RUSTDOCFLAGS", "-Dwarnings")
+        .current_dir(root())
+        .status()
+        .context("cannot run cargo doc")?;
+    if !status.success() {
+        bail!("cargo {command} failed");
+    }
+    Ok(())
 }
 
 /// Checks that an embedder of the library without features gets no async runtime, no TLS and no gRPC.

@@ -13,9 +13,9 @@ use crate::generated::GeneratedFile;
 
 /// Returns the generated pages.
 pub(crate) fn generate() -> Result<Vec<GeneratedFile>> {
-    let config = tbot::config::schema::generate();
-    let config_v1 = tbot::config::schema::generate_v1();
-    let event = tbot::event::generate_schema();
+    let config = tbot::config::internal::schema::generate();
+    let config_v1 = tbot::config::internal::schema::generate_v1();
+    let event = tbot::event::internal::generate_schema();
     let telemetry = telemetry::page(&event, &config, &config_v1)?;
     let configuration = configuration::page(&config, &config_v1);
     Ok(vec![

@@ -12,10 +12,10 @@ use crate::released::freeze;
 /// Returns an error if a declaration of the event violates the telemetry rules, or if a released version of the event has
 /// changed.
 pub(crate) fn generate() -> Result<Vec<GeneratedFile>> {
-    let config = tbot::config::schema::generate();
-    let config_v1 = tbot::config::schema::generate_v1();
-    let event = tbot::event::generate_schema();
-    let violations = tbot::event::audit(&event, &config);
+    let config = tbot::config::internal::schema::generate();
+    let config_v1 = tbot::config::internal::schema::generate_v1();
+    let event = tbot::event::internal::generate_schema();
+    let violations = tbot::event::internal::audit(&event, &config);
     if !violations.is_empty() {
         bail!("the declarations of the event violate the telemetry rules:\n  {}", violations.join("\n  "));
     }

@@ -56,12 +56,12 @@ async fn recorded_requests_of_the_go_agent_are_stored() {
 
 #[tokio::test]
 async fn the_request_of_this_agent_is_stored() {
-    let rules = tbot::event::Rules::embedded().unwrap();
+    let rules = tbot::event::internal::Rules::embedded().unwrap();
     let event: Value =
         rules.properties.iter().map(|rule| (rule.name.clone(), rule.example.clone().unwrap())).collect();
     let start = serde_json::from_value(event.clone()).unwrap();
     let receiver = TestReceiver::start().await;
-    let response = receiver.submit(&tbot::event::request_body(&rules, &start, &uuid(1))).await;
+    let response = receiver.submit(&tbot::event::internal::request_body(&rules, &start, &uuid(1))).await;
     assert_eq!((response.status().as_u16(), response.text().await.unwrap().as_str()), (200, "{}"));
     assert_eq!(receiver.stored(), [("2026-11-18".to_owned(), event, 1)]);
     receiver.stop().await;

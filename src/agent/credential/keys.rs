@@ -20,6 +20,7 @@ use super::pem::pem_encode;
 
 /// A key cannot be generated or read. The error contains no part of the key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum KeyError {
     /// The random generator or aws-lc failed.
     #[error("cannot generate a key: the cryptographic library failed")]

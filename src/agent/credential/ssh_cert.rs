@@ -8,6 +8,7 @@ use ssh_key::public::KeyData;
 
 /// An SSH certificate cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SshCertError {
     /// The input is not one OpenSSH certificate line.
     #[error("not an OpenSSH certificate line")]

@@ -19,6 +19,7 @@ const ROUTE_TO_CLUSTER: &str = "2.5.4.9";
 
 /// A certificate cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum X509Error {
     /// The number of PEM blocks of type `CERTIFICATE` is not one.
     #[error("expected one certificate in PEM, found {0}")]

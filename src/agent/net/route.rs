@@ -21,6 +21,7 @@ use crate::agent::platform::{Clock, Environment, NotUtf8};
 
 /// The environment names an HTTP proxy that cannot be used. This is reported before the first request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum HttpProxyError {
     /// A variable is not UTF-8.
     #[error(transparent)]

@@ -56,7 +56,7 @@ mod tests {
     #[error("{message}")]
     struct Link {
         message: &'static str,
-        source: Option<Box<Link>>,
+        source: Option<Box<Self>>,
     }
 
     fn link(message: &'static str, source: Option<Link>) -> Link {

@@ -6,6 +6,7 @@ use crate::agent::teleport::auth_client::Resource;
 
 /// The name in an output matches no resource, or several.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum LookupError {
     /// No resource that the output's roles may see has this name.
     #[error(

@@ -22,6 +22,7 @@ const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 
 /// A credential for a workload cannot be used. The error never contains a token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SvidError {
     /// The response does not contain the requested type of credential.
     #[error("the response contains no {0}")]

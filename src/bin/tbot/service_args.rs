@@ -8,7 +8,8 @@ mod value;
 
 use clap::{ArgMatches, Command, FromArgMatches, Subcommand};
 use serde_json::{Value, json};
-use tbot::config::{FlagType, Override, OverrideSource, ServiceFlag};
+use tbot::config::internal::{FlagType, ServiceFlag};
+use tbot::config::{Override, OverrideSource};
 use tbot::pointer::Pointer;
 
 pub(crate) use value::one_identity;

@@ -8,7 +8,8 @@ use tbot::agent::{
 };
 use tbot::config::{EffectiveConfig, OverrideSource, Purpose, is_on};
 use tbot::diagnostic::Severity;
-use tbot::event::{EnvOutcome, Provenance, Rules};
+use tbot::event::internal::Rules;
+use tbot::event::{EnvOutcome, Provenance};
 use tbot::pointer::Pointer;
 use tokio::runtime::Builder;
 use tokio::sync::watch;

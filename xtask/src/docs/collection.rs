@@ -2,9 +2,9 @@
 //! or why it is never collected.
 
 use serde_json::Value;
-use tbot::config::schema::{class_of, resolve};
-use tbot::config::{AccessClass, Sensitivity};
-use tbot::event::{PropertySource, Rules};
+use tbot::config::internal::schema::{class_of, resolve};
+use tbot::config::internal::{AccessClass, Sensitivity};
+use tbot::event::internal::{PropertySource, Rules};
 
 use super::markdown::{code, table};
 use super::sections::Section;

@@ -1,7 +1,7 @@
 //! docs/configuration.md: the reference of all properties, flags, environment variables and diagnostics.
 
 use serde_json::Value;
-use tbot::config::schema::{is_union, resolve, union_branches};
+use tbot::config::internal::schema::{is_union, resolve, union_branches};
 use tbot::config::{Config, JoinMethod, ServiceType};
 use tbot::diagnostic::{Code, Phase};
 

@@ -1,6 +1,7 @@
 //! The flags and environment variables in docs/configuration.md: what each does, and which part of the agent reads it.
 
-use tbot::config::{Destination, EnvironmentVariables, JoinMethod, ServiceType};
+use tbot::config::internal::EnvironmentVariables;
+use tbot::config::{Destination, JoinMethod, ServiceType};
 
 use super::markdown::{code, table};
 

@@ -1,7 +1,7 @@
 //! The sections of a schema: one per definition that has properties.
 
 use serde_json::Value;
-use tbot::config::schema::is_union;
+use tbot::config::internal::schema::is_union;
 
 /// A definition of a schema that has properties.
 pub(super) struct Section<'a> {

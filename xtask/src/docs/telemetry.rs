@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use prehog::schema::EventSchema;
 use serde_json::{Map, Value};
-use tbot::config::{AccessClass, Service};
-use tbot::event::{PropertySource, Rule, Rules, ValueSet};
+use tbot::config::Service;
+use tbot::config::internal::AccessClass;
+use tbot::event::internal::{PropertySource, Rule, Rules, ValueSet};
 
 use super::collection;
 use super::markdown::{GENERATED_NOTICE, cell, code, table};
@@ -149,7 +150,7 @@ fn request(rules: &Rules) -> Result<String> {
         .filter_map(|rule: &Rule| Some((rule.name.clone(), rule.example.clone()?)))
         .collect();
     let event = serde_json::from_value(Value::Object(example.clone()))?;
-    let body = tbot::event::request_body(rules, &event, EXAMPLE_ID);
+    let body = tbot::event::internal::request_body(rules, &event, EXAMPLE_ID);
     let transport = &rules.transport;
     let mut headers: BTreeMap<&str, String> =
         transport.headers.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use ::prehog::schema::EventSchema;
 use anyhow::{Context as _, Result};
-use tbot::event::Rules;
+use tbot::event::internal::Rules;
 
 use crate::generated::GeneratedFile;
 
@@ -31,7 +31,7 @@ pub(super) fn field_reader(schema: &EventSchema) -> GeneratedFile {
 
 /// Returns the schema of the event, from its Rust types.
 pub(super) fn event_schema() -> Result<EventSchema> {
-    Ok(EventSchema::new(&Rules::read(&tbot::event::generate_schema())?)?)
+    Ok(EventSchema::new(&Rules::read(&tbot::event::internal::generate_schema())?)?)
 }
 
 /// Writes the code of a `.proto` file to `directory`.

@@ -7,6 +7,7 @@ use crate::agent::bot::storage::StoredIdentity;
 
 /// Why the agent joins instead of renewing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum JoinReason {
     /// The storage contains no identity.
     NothingStored,

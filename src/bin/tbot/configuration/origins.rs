@@ -2,7 +2,7 @@
 
 use tbot::config::{EffectiveConfig, Origin, Override, OverrideSource};
 use tbot::pointer::Pointer;
-use tbot::yaml::Positions;
+use tbot::yaml::internal::Positions;
 
 use super::Configuration;
 

@@ -1,7 +1,8 @@
 //! The service commands and their flags, and how clap parses and displays them. Independent of particular services.
 
 use clap::{Arg, ArgAction, ArgGroup, Command};
-use tbot::config::{FlagType, Requirement, ServiceCommand, ServiceFlag, ServiceType};
+use tbot::config::ServiceType;
+use tbot::config::internal::{FlagType, Requirement, ServiceCommand, ServiceFlag};
 
 /// The command that `tbot start` runs if none is given.
 pub(super) const LEGACY: &str = "legacy";

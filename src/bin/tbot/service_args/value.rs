@@ -1,7 +1,7 @@
 //! Converts the value of a service flag into a value of the configuration. Pure.
 
 use serde_json::{Map, Value, json};
-use tbot::config::FlagType;
+use tbot::config::internal::FlagType;
 
 use crate::destination_uri;
 

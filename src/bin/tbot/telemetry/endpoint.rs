@@ -4,7 +4,7 @@ use std::fmt;
 
 use tbot::agent::internal::{HttpProxy, is_loopback_url};
 use tbot::agent::{Environment, NotUtf8};
-use tbot::event::Transport;
+use tbot::event::internal::Transport;
 use url::{Position, Url};
 
 /// The URL to send the event to, and the proxy to use.
@@ -72,7 +72,7 @@ impl fmt::Display for TelemetryEndpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tbot::event::Rules;
+    use tbot::event::internal::Rules;
 
     const ADDRESS: &str = "TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS";
     const PATH: &str = "/prehog.v1alpha.TbotReportingService/SubmitTbotEvent";

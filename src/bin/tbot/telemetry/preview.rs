@@ -5,7 +5,8 @@ use std::io::Write;
 
 use tbot::agent::error_chain;
 use tbot::config::{EffectiveConfig, Purpose};
-use tbot::event::{BuiltEvent, EnvOutcome, EventProperty, Provenance, Rules};
+use tbot::event::internal::Rules;
+use tbot::event::{BuiltEvent, EnvOutcome, EventProperty, Provenance};
 use tbot::pointer::Pointer;
 
 use super::consent::ConsentDecision;
@@ -63,7 +64,7 @@ fn write_properties(
     stdout: &mut dyn Write,
 ) -> Result<(), Failure> {
     writeln!(stdout, "properties of the event, and where their values come from:\n")?;
-    for EventProperty { name, value, provenance } in &event.properties {
+    for EventProperty { name, value, provenance, .. } in &event.properties {
         match value {
             None => writeln!(stdout, "{name} is omitted")?,
             Some(serde_json::Value::String(string)) => writeln!(stdout, "{name} = {string}")?,

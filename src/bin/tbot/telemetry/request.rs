@@ -1,7 +1,8 @@
 //! Builds the telemetry request, both for the preview and for sending, so that the two cannot differ. Pure.
 
 use tbot::config::EffectiveConfig;
-use tbot::event::{self, BuildContext, BuildError, BuiltEvent, Rules};
+use tbot::event::internal::Rules;
+use tbot::event::{self, BuildContext, BuildError, BuiltEvent};
 
 use super::endpoint::{EndpointError, TelemetryEndpoint};
 use crate::context::VERSION;
@@ -45,8 +46,8 @@ impl TelemetryRequest {
         let variable =
             |name: &str| environment.get_os(name).map(|value| value.to_string_lossy().into_owned());
         let context = BuildContext { version: VERSION, environment: &variable };
-        let built = event::build(rules, effective.value(), context)?;
-        let body = serde_json::to_vec(&event::request_body(rules, &built.event, distinct_id))?;
+        let built = event::internal::build(rules, effective.value(), context)?;
+        let body = serde_json::to_vec(&event::internal::request_body(rules, &built.event, distinct_id))?;
 
         let mut headers = vec![(HOST.to_owned(), endpoint.host().to_owned())];
         headers.extend(rules.transport.headers.iter().map(|(name, value)| (name.clone(), value.clone())));

@@ -1,7 +1,7 @@
 //! `tbot telemetry status`: shows whether telemetry is on, and what each input contributes. Sends nothing.
 
 use tbot::config::Purpose;
-use tbot::event::Rules;
+use tbot::event::internal::Rules;
 use tbot::pointer::Pointer;
 
 use super::consent::{ConsentDecision, ConsentInput, InputConsent};

@@ -139,5 +139,6 @@ async fn a_join_token_of_another_method_is_refused() {
     let variables = [("TBOT_GITLAB_JWT", &*join.id_token())];
     let (_, for_aws) = join_error(join.run(join.config("gitlab", json!({})), &variables).await.unwrap_err());
     assert!(matches!(for_aws, JoinError::Refused { status: 403, .. }), "{for_aws:?}");
+    let for_aws = error_line(&for_aws, for_aws.hint().as_ref());
     insta::assert_snapshot!(format!("{for_id_tokens}\n{for_aws}"));
 }

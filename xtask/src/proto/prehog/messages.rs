@@ -4,7 +4,7 @@ use ::prehog::property::Property;
 use ::prehog::schema::EventSchema;
 use anyhow::{Result, bail, ensure};
 use heck::{ToLowerCamelCase as _, ToUpperCamelCase as _};
-use tbot::event::ValueSet;
+use tbot::event::internal::ValueSet;
 
 /// The service, the envelope, and placeholders for what follows from the declarations.
 const TEMPLATE: &str = include_str!("template.proto");
