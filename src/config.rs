@@ -35,6 +35,8 @@ mod disclosure;
 mod duration;
 mod explain;
 mod hints;
+#[doc(hidden)]
+pub mod internal;
 mod join_settings;
 mod join_uri;
 mod load;
@@ -75,29 +77,3 @@ pub use service::{
 #[cfg(feature = "agent")]
 pub(crate) use support::UnsupportedProperty;
 pub use v2::{Config, DEFAULT_CREDENTIAL_TTL, DEFAULT_RENEWAL_INTERVAL, DEFAULT_STORAGE_PATH, VersionV2};
-
-/// What only the programs of this repository and their tests use. Not part of the public API, and may change at any time.
-#[doc(hidden)]
-pub mod internal {
-    pub use super::explain::check_structure;
-    pub use super::scalar::Sensitivity;
-    pub use super::schema::FormatVersion;
-    pub use super::service::{
-        AccessClass, DestinationUse, FlagType, Requirement, ServiceCommand, ServiceFields, ServiceFlag,
-    };
-    pub use super::support::UnsupportedProperty;
-    pub use super::variables::EnvironmentVariables;
-
-    /// Version 1 of the format, which is converted to version 2 when a file is loaded.
-    pub mod v1 {
-        pub use crate::config::v1::*;
-    }
-
-    /// The JSON Schemas of the configuration: embedded, generated, and looked up.
-    pub mod schema {
-        pub use crate::config::schema::{
-            CONFIG, CONFIG_V1, class_of, generate, generate_v1, is_union, locate, property_class, resolve,
-            union_branches,
-        };
-    }
-}

@@ -37,6 +37,8 @@
 mod audit;
 mod builder;
 mod declaration;
+#[doc(hidden)]
+pub mod internal;
 mod request_body;
 mod rules;
 mod vocabulary;
@@ -44,15 +46,3 @@ mod vocabulary;
 pub use builder::{BuildContext, BuildError, BuiltEvent, EnvOutcome, EventProperty, Provenance};
 pub use declaration::{EVENT_VERSION, Helper, RunMode, TbotStart};
 pub use rules::{RulesError, SCHEMA};
-
-/// What only the programs of this repository and their tests use: the rules of the event, which are read from its schema,
-/// and the functions that need them. Not part of the public API, and may change at any time.
-#[doc(hidden)]
-pub mod internal {
-    pub use super::audit::audit;
-    pub use super::builder::build;
-    pub use super::declaration::generate_schema;
-    pub use super::request_body::request_body;
-    pub use super::rules::{Rule, Rules, RulesError, Transport, ValueSet};
-    pub use super::vocabulary::{BuildFact, PropertySource, WireMapping};
-}
