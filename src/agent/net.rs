@@ -3,6 +3,7 @@
 //! May import `credential` and `platform`; does not know Teleport's APIs. Never retries.
 
 pub(crate) mod address;
+mod certificate_verifier;
 pub(crate) mod connection_error;
 pub(crate) mod http_proxy;
 pub(crate) mod route;

@@ -7,16 +7,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::client::WantsClientCert;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::time_provider::TimeProvider;
-use rustls::{
-    ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme, WantsVerifier,
-};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_certs};
 
+use super::certificate_verifier::{AnyCertificateVerifier, TrustedCertificateVerifier};
 use crate::agent::credential::identity::Identity;
 use crate::agent::credential::x509;
 use crate::agent::platform::hex::hex;
@@ -92,10 +91,20 @@ impl TimeProvider for TlsClock {
 pub fn web(environment: &Environment, insecure: bool, clock: &Clock) -> Result<ClientConfig, TlsError> {
     let builder = builder(clock)?;
     if insecure {
-        let verifier = Arc::new(AcceptAnyCertificate(provider()));
+        let verifier = Arc::new(AnyCertificateVerifier(provider()));
         return Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
     }
-    Ok(builder.with_root_certificates(system_roots(environment)?).with_no_client_auth())
+    Ok(trusting(builder, system_certificates(environment)?)?.with_no_client_auth())
+}
+
+/// Lets a configuration accept the certificates that one of `trusted` issued, and `trusted` themselves.
+fn trusting(
+    builder: ConfigBuilder<ClientConfig, WantsVerifier>,
+    trusted: Vec<CertificateDer<'static>>,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TlsError> {
+    let verifier = TrustedCertificateVerifier::new(trusted, provider())
+        .map_err(|error| TlsError::Refused(error.to_string()))?;
+    Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)))
 }
 
 /// Returns a configuration that trusts no certificate, for requests in clear text.
@@ -117,7 +126,7 @@ pub(crate) fn auth(
 ) -> Result<ClientConfig, TlsError> {
     let builder = builder(clock)?;
     let builder = if insecure {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAnyCertificate(provider())))
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificateVerifier(provider())))
     } else {
         let mut roots = RootCertStore::empty();
         for ca in &identity.certs.tls_cas {
@@ -171,13 +180,11 @@ pub(crate) fn kubernetes(
     let builder = builder(clock)?;
     let builder = match trust {
         Trust::AnyCertificate => {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAnyCertificate(provider())))
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificateVerifier(provider())))
         }
-        Trust::System => builder.with_root_certificates(system_roots(environment)?),
+        Trust::System => trusting(builder, system_certificates(environment)?)?,
         Trust::Authorities(pem) => {
-            let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(x509::certificates(pem).map_err(|error| refused(&error))?);
-            builder.with_root_certificates(roots)
+            trusting(builder, x509::certificates(pem).map_err(|error| refused(&error))?)?
         }
     };
     let Some(ClientPem { certificates, key }) = client else { return Ok(builder.with_no_client_auth()) };
@@ -209,7 +216,8 @@ pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, TlsError> {
     ServerName::try_from(host.to_owned()).map_err(|error| TlsError::Refused(error.to_string()))
 }
 
-fn system_roots(environment: &Environment) -> Result<RootCertStore, TlsError> {
+/// Returns the certificates that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, or those of the system's store.
+fn system_certificates(environment: &Environment) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let file = environment.get("SSL_CERT_FILE");
     let directories = environment.get("SSL_CERT_DIR");
     let (loaded, searched) = if file.is_none() && directories.is_none() {
@@ -225,52 +233,11 @@ fn system_roots(environment: &Environment) -> Result<RootCertStore, TlsError> {
         }
         (all, "SSL_CERT_FILE and SSL_CERT_DIR")
     };
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(loaded.certs);
-    if roots.is_empty() {
+    if loaded.certs.is_empty() {
         let problem = loaded.errors.first().map(ToString::to_string);
         return Err(TlsError::NoRoots { searched, problem });
     }
-    Ok(roots)
-}
-
-/// Accepts any certificate (`insecure: true`), but the peer must prove that it has the certificate's key.
-#[derive(Debug)]
-struct AcceptAnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AcceptAnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+    Ok(loaded.certs)
 }
 
 #[cfg(test)]
