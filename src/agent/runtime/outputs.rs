@@ -20,12 +20,11 @@ use crate::agent::service::workload_jwt::WorkloadJwtOutput;
 use crate::agent::service::workload_x509::WorkloadX509Output;
 use crate::agent::teleport::auth_client::WorkloadSelector;
 use crate::config::{
-    self, Config, DatabaseFormat, Destination, Identifier, KubernetesSelector, Service, SshCaType,
-    SshConfigMode, SupportedService, TrustDomain, WorkloadIdentitySelector, is_on,
+    self, Config, DatabaseFormat, Destination, Identifier, KubernetesSelector, SshCaType, SshConfigMode,
+    SupportedService, TrustDomain, WorkloadIdentitySelector, is_on,
 };
 
-/// Returns an output for every service, in the order of the configuration. A service without a name is named by its type
-/// and number.
+/// Returns an output for every service, in the order of the configuration.
 pub(super) fn outputs(
     config: &Config,
     environment: &Environment,
@@ -34,7 +33,7 @@ pub(super) fn outputs(
     interval: Duration,
 ) -> Result<Vec<Output>, AgentError> {
     let mut outputs = Vec::new();
-    for (index, service) in config.services().enumerate() {
+    for (index, (service, name)) in config.services().zip(config.service_names()).enumerate() {
         let pointer = format!("/services/{index}");
         let unsupported = || Unsupported::service(&pointer, service);
         let (kind, destination) = service.supported().and_then(output_kind).ok_or_else(unsupported)?;
@@ -43,7 +42,6 @@ pub(super) fn outputs(
         let or_default = |own: Option<config::GoDuration>, default| {
             own.filter(|own| !own.is_zero()).map_or(default, |own| own.to_std())
         };
-        let name = name(service, index + 1);
         let target = WriteTarget::new(destination, environment, clock)
             .map_err(|error| AgentError::Destination { output: name.clone(), error })?;
         outputs.push(Output {
@@ -153,8 +151,4 @@ fn non_empty(identifier: Option<&Identifier>) -> Option<String> {
 
 fn strings(identifiers: &[Identifier]) -> Vec<String> {
     identifiers.iter().map(|identifier| identifier.as_str().to_owned()).collect()
-}
-
-fn name(service: &Service, number: usize) -> String {
-    non_empty(service.fields().name()).unwrap_or_else(|| format!("{}-{number}", service.type_name()))
 }

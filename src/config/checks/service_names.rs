@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::findings::{Findings, services_with_pointers};
-use crate::config::v2::Config;
+use crate::config::v2::{Config, is_allowed_in_name};
 use crate::diagnostic::{Code, Diagnostic, Target};
 use crate::pointer::Pointer;
 
@@ -12,32 +12,11 @@ use crate::pointer::Pointer;
 const RESERVED: [&str; 5] =
     ["ca-rotation", "crl-cache", "heartbeat", "identity", "spiffe-trust-bundle-cache"];
 
-const fn is_allowed(byte: u8) -> bool {
-    byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-' | b'+')
-}
-
-/// Returns the name of a service without a configured name: its type and its number among all services of that type,
-/// counted from 1.
-fn generated_name(type_name: &str, number: usize) -> String {
-    let type_name: String = type_name
-        .chars()
-        .map(|letter| if u8::try_from(letter).is_ok_and(is_allowed) { letter } else { '-' })
-        .collect();
-    format!("{type_name}-{number}")
-}
-
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
-    let mut counts: HashMap<&str, usize> = HashMap::new();
     let mut names: HashMap<String, (Pointer, bool)> = HashMap::new();
-    for (pointer, service) in services_with_pointers(config) {
-        let count = counts.entry(service.type_name()).or_default();
-        *count += 1;
-        let configured = service.fields().name().filter(|name| !name.is_empty());
-        let (name, name_pointer) = match configured {
-            Some(name) => (name.as_str().to_owned(), pointer.key("name")),
-            None => (generated_name(service.type_name(), *count), pointer),
-        };
-        let is_configured = configured.is_some();
+    for ((pointer, service), name) in services_with_pointers(config).zip(config.service_names()) {
+        let is_configured = service.fields().name().is_some_and(|name| !name.is_empty());
+        let name_pointer = if is_configured { pointer.key("name") } else { pointer };
         if is_configured && !check_name(&name, &name_pointer, findings) {
             continue;
         }
@@ -66,7 +45,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
 
 /// Reports a name that is not allowed. Returns whether it is allowed.
 fn check_name(name: &str, pointer: &Pointer, findings: &mut Findings<'_>) -> bool {
-    if !name.bytes().all(is_allowed) {
+    if !name.bytes().all(is_allowed_in_name) {
         findings.report_value(
             Code::InvalidName,
             pointer.clone(),

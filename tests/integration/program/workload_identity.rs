@@ -55,7 +55,7 @@ async fn certificate_and_token_are_written_but_never_logged() {
 async fn an_older_cluster_fails_only_these_outputs_and_the_log_names_the_version_to_upgrade_to() {
     let finished = run("15.4.0").await;
     assert_eq!(finished.status, Some(1), "{}", finished.stderr);
-    for service in ["workload-identity-x509-1", "workload-identity-jwt-2"] {
+    for service in ["workload-identity-x509-1", "workload-identity-jwt-1"] {
         let names_cause =
             |line: &&str| [service, "Teleport 15", "17.2.7"].iter().all(|expected| line.contains(expected));
         assert!(finished.log().iter().any(names_cause), "{service}: {}", finished.stderr);
