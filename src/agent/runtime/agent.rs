@@ -51,7 +51,7 @@ impl Agent {
         };
         if let Some(address) = server.as_ref().and_then(HealthServer::address) {
             let address = self.diag_addr.get_or_init(|| address);
-            tracing::info!("serving /livez, /readyz and /metrics on {address}");
+            tracing::info!("serving /livez, /readyz, /wait and /metrics on {address}");
         }
         let agent = Arc::new(self.plan.open().await?);
         agent.run_continuously(signals, server).await

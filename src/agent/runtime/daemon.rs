@@ -36,7 +36,8 @@ impl RunningAgent {
     ) -> Result<(), AgentError> {
         let (sender, current) = watch::channel(None);
         let (rotation, signals) = signals.with_rotation();
-        let health = Health::new(self.outputs.iter().map(|output| output.settings.name.as_str()));
+        let names = self.outputs.iter().map(|output| output.settings.name.as_str());
+        let health = Health::new(names, self.bot.clock.clone());
         let write_limit = Arc::new(WriteLimit::new());
         let mut tasks = JoinSet::new();
         for index in 0..self.outputs.len() {
@@ -50,7 +51,7 @@ impl RunningAgent {
         }
         tasks.spawn(Arc::clone(self).follow_rotations(current, rotation));
         if let Some(server) = server {
-            tasks.spawn(server.serve(Arc::clone(&health), self.bot.clock.clone()));
+            tasks.spawn(server.serve(Arc::clone(&health)));
         }
         let result = self.keep_identity_fresh(&sender, signals, &health.reporter(0)).await;
         // Wait for the other loops, because they share the storage and its lock. A file set that is being written is
@@ -84,17 +85,18 @@ impl RunningAgent {
                     }
                     let identity = Arc::clone(obtained.identity());
                     let not_after = identity.user.not_after;
-                    if is_suspended {
+                    if let ObtainedIdentity::RenewalSuspended(_, hint) = &obtained {
                         reporter.has_credentials(not_after);
-                        reporter.failed();
+                        reporter.failed(&format!("renewal suspended: {hint}"));
                     } else {
-                        reporter.renewed(self.bot.clock.now(), not_after);
+                        reporter.renewed(not_after);
                     }
                     sender.send_replace(Some(identity));
                     self.until_renewal(self.interval, not_after)
                 }
                 Err(error) => {
-                    reporter.failed();
+                    let reason = error_line(&error, error.hint().as_ref());
+                    reporter.failed(&reason);
                     if sender.borrow().is_none() {
                         match self.bot.stored().await {
                             Some(identity) if !matches!(error, RenewalError::OtherCluster { .. }) => {
@@ -108,7 +110,7 @@ impl RunningAgent {
                     is_suspended = false;
                     // Unless someone fixes a permanent error, the bot stops working when its certificate expires.
                     let level = if error.is_transient() { Level::WARN } else { Level::ERROR };
-                    retry.failed(&error_line(&error, error.hint().as_ref()), level, &self.randomness)
+                    retry.failed(&reason, level, &self.randomness)
                 }
             };
             tokio::select! {
@@ -141,9 +143,9 @@ impl RunningAgent {
             };
             let Some(identity) = identity else { return };
             let wait = if identity.is_expired(self.bot.clock.now()) {
-                reporter.failed();
                 let expired =
                     "the bot's identity has expired: waiting for a new one before writing the output";
+                reporter.failed(expired);
                 retry.failed(expired, Level::WARN, &self.randomness)
             } else {
                 let write = || async {
@@ -154,18 +156,15 @@ impl RunningAgent {
                 match write_limit.run(write).await {
                     Ok(not_after) => {
                         retry.succeeded();
-                        reporter.renewed(self.bot.clock.now(), not_after);
+                        reporter.renewed(not_after);
                         let wait = self.until_renewal(output.settings.interval, not_after);
                         tracing::info!(output = %output.settings.name, next_renewal = %Rounded(wait), "wrote credentials");
                         wait
                     }
                     Err(error) => {
-                        reporter.failed();
-                        retry.failed(
-                            &error_line(&error, error.hint().as_ref()),
-                            Level::WARN,
-                            &self.randomness,
-                        )
+                        let reason = error_line(&error, error.hint().as_ref());
+                        reporter.failed(&reason);
+                        retry.failed(&reason, Level::WARN, &self.randomness)
                     }
                 }
             };

@@ -1,12 +1,15 @@
-//! The health of each service of a running agent: its renewals, when its credentials expire, and whether an attempt is
-//! stuck.
+//! The health of each service of a running agent: its renewals, when its credentials expire, why it fails, and whether
+//! an attempt is stuck.
 //!
 //! The loops write it, the health server reads it. It knows nothing about a service except its name.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::watch;
 use tokio::time::Instant;
+
+use crate::agent::platform::Clock;
 
 /// The name under which the bot's own identity is reported. No configured service may use it.
 pub(crate) const IDENTITY: &str = "identity";
@@ -18,8 +21,10 @@ const STUCK_AFTER: Duration = Duration::from_secs(10 * 60);
 pub(crate) struct ServiceState {
     pub(crate) renewals: u64,
     pub(crate) failures: u64,
-    /// Whether the last attempt failed.
-    failing: bool,
+    /// Why the last attempt failed; `None` if it succeeded.
+    pub(crate) failure: Option<String>,
+    /// When the last attempt ended; `None` before the first one has.
+    pub(crate) updated_at: Option<SystemTime>,
     /// When the newest credentials expire.
     pub(crate) expires: Option<SystemTime>,
     pub(crate) renewed_at: Option<SystemTime>,
@@ -59,10 +64,10 @@ impl HealthStatus {
 impl ServiceState {
     pub(crate) fn status(&self, now: SystemTime) -> HealthStatus {
         match self.expires {
-            None if self.failing => HealthStatus::Unhealthy,
+            None if self.failure.is_some() => HealthStatus::Unhealthy,
             None => HealthStatus::Initializing,
             Some(expires) if expires <= now => HealthStatus::Unhealthy,
-            Some(_) if self.failing => HealthStatus::Failing,
+            Some(_) if self.failure.is_some() => HealthStatus::Failing,
             Some(_) => HealthStatus::Healthy,
         }
     }
@@ -70,16 +75,35 @@ impl ServiceState {
 
 /// The names and states of all services, with the bot's own identity first.
 #[derive(Debug)]
-pub(crate) struct Health(Vec<(String, Mutex<ServiceState>)>);
+pub(crate) struct Health {
+    services: Vec<(String, Mutex<ServiceState>)>,
+    clock: Clock,
+    /// Notifies those who wait for the end of an attempt.
+    updates: watch::Sender<()>,
+}
 
 impl Health {
-    pub(crate) fn new<'a>(outputs: impl Iterator<Item = &'a str>) -> Arc<Self> {
+    pub(crate) fn new<'a>(outputs: impl Iterator<Item = &'a str>, clock: Clock) -> Arc<Self> {
         let names = std::iter::once(IDENTITY).chain(outputs);
-        Arc::new(Self(names.map(|name| (name.to_owned(), Mutex::default())).collect()))
+        let services = names.map(|name| (name.to_owned(), Mutex::default())).collect();
+        Arc::new(Self { services, clock, updates: watch::Sender::new(()) })
     }
 
     pub(crate) fn services(&self) -> impl Iterator<Item = (&str, ServiceState)> {
-        self.0.iter().map(|(name, state)| (name.as_str(), lock(state).clone()))
+        self.services.iter().map(|(name, state)| (name.as_str(), lock(state).clone()))
+    }
+
+    pub(crate) fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
+    /// Waits until every service that `selects` returns true for has ended its first attempt.
+    pub(crate) async fn first_attempts(&self, selects: impl Fn(&str) -> bool) {
+        let mut updates = self.updates.subscribe();
+        while self.services().any(|(name, state)| selects(name) && state.updated_at.is_none()) {
+            // The sender is a field of `self`, so it is never dropped while this waits.
+            let _ = updates.changed().await;
+        }
     }
 
     /// Returns false if an attempt is stuck.
@@ -106,12 +130,14 @@ impl Reporter {
         self.update(|state| state.busy_since = Some(Instant::now()));
     }
 
-    pub(crate) fn renewed(&self, now: SystemTime, expires: SystemTime) {
+    pub(crate) fn renewed(&self, expires: SystemTime) {
+        let now = self.health.now();
         self.update(|state| {
             state.renewals += 1;
-            state.failing = false;
+            state.failure = None;
             state.expires = Some(expires);
             state.renewed_at = Some(now);
+            state.updated_at = Some(now);
         });
     }
 
@@ -120,19 +146,23 @@ impl Reporter {
         self.update(|state| state.expires = Some(expires));
     }
 
-    pub(crate) fn failed(&self) {
+    /// Reports an attempt that failed. The reason is shown to everyone who can reach the health server.
+    pub(crate) fn failed(&self, reason: &str) {
+        let (now, reason) = (self.health.now(), reason.to_owned());
         self.update(|state| {
             state.failures += 1;
-            state.failing = true;
+            state.failure = Some(reason);
+            state.updated_at = Some(now);
         });
     }
 
     fn update(&self, change: impl FnOnce(&mut ServiceState)) {
-        if let Some((_, state)) = self.health.0.get(self.index) {
+        if let Some((_, state)) = self.health.services.get(self.index) {
             let mut state = lock(state);
             state.busy_since = None;
             change(&mut state);
         }
+        self.health.updates.send_replace(());
     }
 }
 
@@ -144,32 +174,59 @@ fn lock(state: &Mutex<ServiceState>) -> MutexGuard<'_, ServiceState> {
 mod tests {
     use super::*;
 
+    const START: SystemTime = SystemTime::UNIX_EPOCH;
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn health(outputs: &[&str]) -> Arc<Health> {
+        Health::new(outputs.iter().copied(), Clock::from_fn(|| START))
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_service_is_ready_while_its_credentials_can_be_used() {
-        let health = Health::new(["out"].into_iter());
+        let health = health(&["out"]);
         let out = health.reporter(1);
-        let now = SystemTime::UNIX_EPOCH;
-        let hour = Duration::from_secs(3600);
-        let status = |now| health.services().nth(1).unwrap().1.status(now);
-        assert_eq!(status(now), HealthStatus::Initializing);
-        out.failed();
-        assert_eq!(status(now), HealthStatus::Unhealthy);
-        out.renewed(now, now + hour);
-        assert_eq!(status(now), HealthStatus::Healthy);
-        out.failed();
-        assert_eq!((status(now), status(now + hour)), (HealthStatus::Failing, HealthStatus::Unhealthy));
-        let state = health.services().nth(1).unwrap().1;
-        assert_eq!((state.renewals, state.failures), (1, 2));
+        let state = || health.services().nth(1).unwrap().1;
+        assert_eq!((state().status(START), state().updated_at), (HealthStatus::Initializing, None));
+        out.failed("a reason");
+        assert_eq!((state().status(START), state().updated_at), (HealthStatus::Unhealthy, Some(START)));
+        assert_eq!(state().failure.as_deref(), Some("a reason"));
+        out.renewed(START + HOUR);
+        assert_eq!((state().status(START), state().failure), (HealthStatus::Healthy, None));
+        out.failed("another reason");
+        assert_eq!(state().status(START), HealthStatus::Failing);
+        assert_eq!(state().status(START + HOUR), HealthStatus::Unhealthy);
+        assert_eq!((state().renewals, state().failures), (1, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn first_attempts_end_whether_they_succeed_or_fail() {
+        let health = health(&["a", "b"]);
+        let waits_for = |names: &'static [&str]| {
+            let health = Arc::clone(&health);
+            tokio::spawn(async move { health.first_attempts(|name| names.contains(&name)).await })
+        };
+        let (only_a, all) = (waits_for(&["a"]), waits_for(&["a", "b"]));
+        health.reporter(1).started();
+        health.reporter(2).has_credentials(START + HOUR);
+        tokio::time::sleep(HOUR).await;
+        assert!(!only_a.is_finished() && !all.is_finished());
+        health.reporter(1).renewed(START + HOUR);
+        only_a.await.unwrap();
+        tokio::time::sleep(HOUR).await;
+        assert!(!all.is_finished());
+        health.reporter(2).failed("a reason");
+        all.await.unwrap();
+        waits_for(&["a", "b"]).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_agent_with_a_stuck_attempt_is_not_alive() {
-        let health = Health::new([].into_iter());
+        let health = health(&[]);
         health.reporter(0).started();
         assert!(health.is_alive());
         tokio::time::advance(STUCK_AFTER + Duration::from_secs(1)).await;
         assert!(!health.is_alive());
-        health.reporter(0).failed();
+        health.reporter(0).failed("a reason");
         assert!(health.is_alive());
     }
 }

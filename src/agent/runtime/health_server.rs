@@ -1,11 +1,13 @@
-//! Serves the agent's health at `diag_addr`: `/livez`, `/readyz` and `/metrics` over HTTP/1.1.
+//! Serves the agent's health at `diag_addr`: `/livez`, `/readyz`, `/wait` and `/metrics` over HTTP/1.1.
 //!
-//! Reports the names and states of services, but never the reason for a failure, which is in the log.
+//! The responses have the form of Teleport's `tbot`, so that programs written for it can read them. A reason is the message
+//! that the log has, which contains no secret.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -15,21 +17,26 @@ use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::health::{Health, HealthStatus, ServiceState};
 use super::metrics;
-use crate::agent::platform::{Clock, Hint};
+use crate::agent::platform::Hint;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
-/// The timeout of one request and its response.
+/// The timeout of one request and its response. Does not apply while `/wait` waits.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The number of connections that are served at the same time.
 const MAX_CONNECTIONS: usize = 32;
+/// The number of these that may wait, so that they leave connections for probes.
+const MAX_WAITING: usize = 16;
 
 /// The server cannot listen at `diag_addr`.
 #[derive(Debug, thiserror::Error)]
@@ -71,13 +78,14 @@ impl HealthServer {
     }
 
     /// Serves until the future is dropped, which closes every connection.
-    pub(crate) async fn serve(self, health: Arc<Health>, clock: Clock) {
+    pub(crate) async fn serve(self, health: Arc<Health>) {
+        let waiting = Arc::new(Semaphore::new(MAX_WAITING));
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 accepted = self.0.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
                     Ok((stream, _)) => {
-                        connections.spawn(connection(stream, Arc::clone(&health), clock.clone()));
+                        connections.spawn(connection(stream, Arc::clone(&health), Arc::clone(&waiting)));
                     }
                     // The process may be out of file descriptors. Retrying at once would be a busy loop.
                     Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -88,46 +96,120 @@ impl HealthServer {
     }
 }
 
-async fn connection(stream: TcpStream, health: Arc<Health>, clock: Clock) {
+/// Serves one request. The connection is closed if the client closes it or is too slow.
+async fn connection(stream: TcpStream, health: Arc<Health>, waiting: Arc<Semaphore>) {
+    let is_waiting = AtomicBool::new(false);
     let service = service_fn(|request: Request<hyper::body::Incoming>| {
-        let response = handle(request.method(), request.uri().path(), &health, clock.now());
-        std::future::ready(Ok::<_, Infallible>(response))
+        let (health, waiting, is_waiting) = (&health, &waiting, &is_waiting);
+        async move {
+            let resource = Resource::requested(request.method(), request.uri().path(), health);
+            if let Resource::Wait(services) = &resource {
+                let Ok(_permit) = waiting.try_acquire() else {
+                    let refused = "too many are waiting\n".to_owned();
+                    return Ok::<_, Infallible>(respond(StatusCode::SERVICE_UNAVAILABLE, TEXT, refused));
+                };
+                is_waiting.store(true, Ordering::Relaxed);
+                health.first_attempts(|name| services.includes(name)).await;
+                is_waiting.store(false, Ordering::Relaxed);
+            }
+            Ok(resource.response(health))
+        }
     });
     let served = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(served);
     // The client notices an error or a timeout.
-    let _ = tokio::time::timeout(REQUEST_TIMEOUT, served).await;
-}
-
-fn handle(method: &Method, path: &str, health: &Health, now: SystemTime) -> Response<Full<Bytes>> {
-    if method != Method::GET && method != Method::HEAD {
-        let mut refused = respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD\n".to_owned());
-        refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return refused;
-    }
-    match path {
-        "/livez" if health.is_alive() => respond(StatusCode::OK, TEXT, "ok\n".to_owned()),
-        "/livez" => respond(StatusCode::SERVICE_UNAVAILABLE, TEXT, "stuck\n".to_owned()),
-        "/readyz" => readiness(health, now),
-        "/metrics" => respond(StatusCode::OK, PROMETHEUS, metrics::render(health, now)),
-        path => {
-            let service = path.strip_prefix("/readyz/");
-            let state = service.and_then(|service| health.services().find(|(name, _)| *name == service));
-            state.map_or_else(
-                || respond(StatusCode::NOT_FOUND, TEXT, "not found\n".to_owned()),
-                |(_, state)| report(state.status(now).is_ready(), &service_status(&state, now)),
-            )
+    while tokio::time::timeout(REQUEST_TIMEOUT, &mut served).await.is_err() {
+        if !is_waiting.load(Ordering::Relaxed) {
+            return;
         }
     }
 }
 
-/// Returns the overall status, which is ready if every service is ready.
-fn readiness(health: &Health, now: SystemTime) -> Response<Full<Bytes>> {
-    let (mut services, mut overall) = (Map::new(), HealthStatus::Healthy);
-    for (name, state) in health.services() {
+/// The services that a response is about.
+enum Selection {
+    All,
+    One(String),
+}
+
+impl Selection {
+    fn includes(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::One(selected) => selected == name,
+        }
+    }
+}
+
+/// What a request asks for.
+enum Resource {
+    Liveness,
+    Metrics,
+    Readiness(Selection),
+    /// The readiness after the first attempts.
+    Wait(Selection),
+    UnknownService,
+    UnknownPath,
+    UnknownMethod,
+}
+
+impl Resource {
+    fn requested(method: &Method, path: &str, health: &Health) -> Self {
+        if method != Method::GET && method != Method::HEAD {
+            return Self::UnknownMethod;
+        }
+        let one = |name: &str, resource: fn(Selection) -> Self| {
+            let name = percent_decode_str(name).decode_utf8_lossy().into_owned();
+            let exists = health.services().any(|(service, _)| service == name);
+            if exists { resource(Selection::One(name)) } else { Self::UnknownService }
+        };
+        match path {
+            "/livez" => Self::Liveness,
+            "/metrics" => Self::Metrics,
+            "/readyz" => Self::Readiness(Selection::All),
+            "/wait" => Self::Wait(Selection::All),
+            path => match (path.strip_prefix("/readyz/"), path.strip_prefix("/wait/")) {
+                (Some(name), _) => one(name, Self::Readiness),
+                (_, Some(name)) => one(name, Self::Wait),
+                _ => Self::UnknownPath,
+            },
+        }
+    }
+
+    fn response(&self, health: &Health) -> Response<Full<Bytes>> {
+        match self {
+            Self::Liveness if health.is_alive() => respond(StatusCode::OK, TEXT, "ok\n".to_owned()),
+            Self::Liveness => respond(StatusCode::SERVICE_UNAVAILABLE, TEXT, "stuck\n".to_owned()),
+            Self::Metrics => respond(StatusCode::OK, PROMETHEUS, metrics::render(health)),
+            Self::Readiness(services) | Self::Wait(services) => readiness(health, services),
+            Self::UnknownService => {
+                respond_json(StatusCode::NOT_FOUND, &json!({ "error": "there is no service of this name" }))
+            }
+            Self::UnknownPath => respond(StatusCode::NOT_FOUND, TEXT, "not found\n".to_owned()),
+            Self::UnknownMethod => {
+                let refused = "only GET and HEAD\n".to_owned();
+                let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, refused);
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+                response
+            }
+        }
+    }
+}
+
+/// Returns the status of one service, or of all with the overall status, which is ready if every service is ready.
+fn readiness(health: &Health, selection: &Selection) -> Response<Full<Bytes>> {
+    let (now, mut overall, mut services) = (health.now(), HealthStatus::Healthy, Map::new());
+    for (name, state) in health.services().filter(|(name, _)| selection.includes(name)) {
         overall = worse(overall, state.status(now));
         services.insert(name.to_owned(), service_status(&state, now));
     }
-    report(overall.is_ready(), &json!({ "status": overall.as_str(), "services": services }))
+    let status = if overall.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = match selection {
+        Selection::All => {
+            json!({ "status": overall.as_str(), "pid": std::process::id(), "services": services })
+        }
+        Selection::One(name) => services.remove(name).unwrap_or_default(),
+    };
+    respond_json(status, &body)
 }
 
 const fn worse(one: HealthStatus, other: HealthStatus) -> HealthStatus {
@@ -139,12 +221,19 @@ const fn worse(one: HealthStatus, other: HealthStatus) -> HealthStatus {
     }
 }
 
+/// Returns the status of a service. `reason` and `updated_at` are missing if there is none.
 fn service_status(state: &ServiceState, now: SystemTime) -> Value {
-    json!({ "status": state.status(now).as_str() })
+    let mut status = json!({ "status": state.status(now).as_str() });
+    if let Some(reason) = &state.failure {
+        status["reason"] = json!(reason);
+    }
+    if let Some(time) = state.updated_at.and_then(|time| Timestamp::try_from(time).ok()) {
+        status["updated_at"] = json!(time.to_string());
+    }
+    status
 }
 
-fn report(is_ready: bool, body: &Value) -> Response<Full<Bytes>> {
-    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+fn respond_json(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
     respond(status, JSON, format!("{body}\n"))
 }
 

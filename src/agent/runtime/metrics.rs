@@ -49,8 +49,8 @@ const METRICS: [Metric; 5] = [
 ];
 
 /// Returns the response to `/metrics`.
-pub(crate) fn render(health: &Health, now: SystemTime) -> String {
-    let mut page = String::new();
+pub(crate) fn render(health: &Health) -> String {
+    let (now, mut page) = (health.now(), String::new());
     let mut line = |content: std::fmt::Arguments<'_>| {
         // Writing to a `String` cannot fail.
         let _ = writeln!(page, "{content}");
@@ -82,14 +82,15 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::agent::platform::Clock;
 
     #[test]
     fn every_metric_has_a_type_and_one_line_per_service_with_a_value() {
-        let health = Health::new(["a\"b"].into_iter());
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
-        health.reporter(0).renewed(now, now + Duration::from_secs(60));
-        health.reporter(1).failed();
-        let page = render(&health, now);
+        let health = Health::new(["a\"b"].into_iter(), Clock::from_fn(move || now));
+        health.reporter(0).renewed(now + Duration::from_secs(60));
+        health.reporter(1).failed(&"a reason");
+        let page = render(&health);
         let page: Vec<&str> = page.lines().filter(|line| !line.starts_with("# HELP")).collect();
         assert_eq!(
             page,

@@ -1,10 +1,11 @@
-//! The health server: `/livez`, `/readyz` and `/metrics` of a running agent.
+//! The health server: `/livez`, `/readyz`, `/wait` and `/metrics` of a running agent.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tbot::agent::{AgentError, error_line};
-use tbot_cluster::method;
+use tbot_cluster::{Code, method};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -37,6 +38,18 @@ async fn metric(address: SocketAddr, name: &str, service: &str) -> Option<u64> {
     page.lines().find_map(|line| line.strip_prefix(&prefix)?.parse().ok())
 }
 
+/// The keys of the status of a service whose last attempt succeeded.
+const HEALTHY: [&str; 2] = ["status", "updated_at"];
+/// The keys of the status of a service whose last attempt failed.
+const UNHEALTHY: [&str; 3] = ["reason", "status", "updated_at"];
+
+/// Returns the keys of a JSON object, sorted.
+fn keys(object: &Value) -> Vec<&str> {
+    let mut keys: Vec<&str> = object.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys
+}
+
 /// Starts an agent with a health server on a free port.
 async fn start(fixture: &TestCluster, outputs: &[Value]) -> (RunningAgent, SocketAddr) {
     let mut config = fixture.config("30m", outputs);
@@ -67,16 +80,21 @@ async fn readiness_follows_the_agent_from_its_start() {
         })
         .await;
     }
-    let service = |status: &str| json!({ "status": status });
-    assert_eq!(get_json(address, "/readyz/identity").await, (200, service("healthy")));
-    assert_eq!(get_json(address, "/readyz/identity-1").await, (200, service("healthy")));
-    assert_eq!(get_json(address, "/readyz/identity-2").await, (503, service("unhealthy")));
-    let services = json!({
-        "identity": service("healthy"),
-        "identity-1": service("healthy"),
-        "identity-2": service("unhealthy"),
-    });
-    let all = json!({ "status": "unhealthy", "services": services });
+    let mut services = json!({});
+    for (service, status) in [("identity", 200), ("identity-1", 200), ("identity-2", 503)] {
+        let (received, body) = get_json(address, &format!("/readyz/{service}")).await;
+        assert_eq!(received, status, "{body}");
+        services[service] = body;
+    }
+    assert_eq!(
+        (keys(&services["identity"]), keys(&services["identity-2"])),
+        (HEALTHY.to_vec(), UNHEALTHY.to_vec())
+    );
+    let updated_at = services["identity-1"]["updated_at"].as_str().unwrap();
+    assert!(updated_at.parse::<jiff::Timestamp>().is_ok(), "{updated_at}");
+    let reason = services["identity-2"]["reason"].as_str().unwrap();
+    assert!(reason.contains(fixture.path("broken").to_str().unwrap()), "{reason}");
+    let all = json!({ "status": "unhealthy", "pid": std::process::id(), "services": services });
     assert_eq!(get_json(address, "/readyz").await, (503, all));
 
     std::fs::remove_file(fixture.path("broken")).unwrap();
@@ -84,6 +102,73 @@ async fn readiness_follows_the_agent_from_its_start() {
     wait_until("the repaired output is written", || fixture.path("broken").join("identity").exists()).await;
     running.stop().await.unwrap();
     assert!(TcpStream::connect(address).await.is_err(), "the health server still listens");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_is_a_reason_and_keeps_the_service_ready() {
+    let fixture = TestCluster::new().await;
+    let (running, address) = start(&fixture, &[fixture.output("out")]).await;
+    assert_eq!(get(address, "/wait").await.0, 200);
+    fixture.cluster.fail_next(method::GENERATE_USER_CERTS, Code::Unavailable, "an outage");
+    running.control.reload();
+    poll_until("a renewal has failed", || async move {
+        let (status, body) = get_json(address, "/readyz").await;
+        assert_eq!(status, 200, "{body}");
+        body["status"] == "failing"
+    })
+    .await;
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wait_responds_like_readyz_after_the_first_attempts() {
+    let fixture = TestCluster::new().await;
+    let mut hold = fixture.cluster.hold_next(method::JOIN);
+    std::fs::write(fixture.path("broken"), "a file instead of a directory").unwrap();
+    let mut broken = fixture.output("broken");
+    broken["name"] = json!("broken");
+    let (running, address) = start(&fixture, &[fixture.output("out"), broken]).await;
+    hold.arrived().await;
+    let wait = |path: &'static str| tokio::spawn(async move { get_json(address, path).await });
+    let waiting = [wait("/wait"), wait("/wait/identity-1"), wait("/wait/broken")];
+    assert_eq!(get(address, "/livez").await.0, 200);
+    assert!(!waiting.iter().any(|wait| wait.is_finished()));
+    hold.release();
+    let [all, out, broken] = waiting;
+    let (status, body) = all.await.unwrap();
+    assert_eq!((status, &body["status"]), (503, &json!("unhealthy")));
+    assert_eq!(keys(&body["services"]), ["broken", "identity", "identity-1"]);
+    assert_eq!(get_json(address, "/readyz").await, (503, body));
+    let (status, body) = out.await.unwrap();
+    assert_eq!((status, keys(&body)), (200, HEALTHY.to_vec()));
+    let (status, body) = broken.await.unwrap();
+    assert_eq!((status, keys(&body)), (503, UNHEALTHY.to_vec()));
+    assert_eq!(get(address, "/wait/identity").await.0, 200);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_wait_leave_connections_for_others() {
+    let fixture = TestCluster::new().await;
+    let mut hold = fixture.cluster.hold_next(method::JOIN);
+    let (running, address) = start(&fixture, &[]).await;
+    hold.arrived().await;
+    let waiting: Vec<_> =
+        (0..40).map(|_| tokio::spawn(async move { get(address, "/wait").await.0 })).collect();
+    poll_until("some are refused", || async {
+        waiting.iter().filter(|wait| wait.is_finished()).count() == 40 - 16
+    })
+    .await;
+    assert_eq!(get(address, "/livez").await.0, 200);
+    // A client that closes its connection does not count any more.
+    waiting.iter().for_each(|wait| wait.abort());
+    let mut new_client = tokio::spawn(async move { get(address, "/wait").await.0 });
+    while tokio::time::timeout(Duration::from_millis(200), &mut new_client).await.is_ok() {
+        new_client = tokio::spawn(async move { get(address, "/wait").await.0 });
+    }
+    hold.release();
+    assert_eq!(new_client.await.unwrap(), 200);
+    running.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,8 +199,12 @@ async fn metrics_count_renewals_and_contain_no_identifiers() {
 async fn other_paths_and_methods_are_not_served() {
     let fixture = TestCluster::new().await;
     let (running, address) = start(&fixture, &[]).await;
-    for path in ["/", "/readyz/", "/readyz/nobody", "/debug/pprof/", "/metrics/"] {
+    for path in ["/", "/debug/pprof/", "/metrics/", "/waiting"] {
         assert_eq!(get(address, path).await, (404, "not found\n".to_owned()), "{path}");
+    }
+    for path in ["/readyz/", "/readyz/nobody", "/wait/", "/wait/nobody"] {
+        let (status, body) = get_json(address, path).await;
+        assert_eq!((status, keys(&body)), (404, vec!["error"]), "{path}");
     }
     assert_eq!(send(address, "POST /livez").await.0, 405);
     assert_eq!(send(address, "HEAD /livez").await.2, "");
