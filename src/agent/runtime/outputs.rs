@@ -20,8 +20,8 @@ use crate::agent::service::workload_jwt::WorkloadJwtOutput;
 use crate::agent::service::workload_x509::WorkloadX509Output;
 use crate::agent::teleport::auth_client::WorkloadSelector;
 use crate::config::{
-    self, Config, DatabaseFormat, Destination, Identifier, KubernetesSelector, SshCaType, SshConfigMode,
-    SupportedService, TrustDomain, WorkloadIdentitySelector, is_on,
+    self, Config, DatabaseFormat, Destination, Identifier, KubernetesSelector, SshCaType, SupportedService,
+    TrustDomain, WorkloadIdentitySelector, is_on,
 };
 
 /// Returns an output for every service, in the order of the configuration.
@@ -65,7 +65,7 @@ fn output_kind(service: SupportedService<'_>) -> Option<(OutputKind, &Destinatio
             let kind = OutputKind::Identity(IdentityOutput {
                 leaf: non_empty(identity.cluster.as_ref()),
                 allow_reissue: is_on(identity.allow_reissue),
-                with_ssh_config: identity.ssh_config != Some(SshConfigMode::Off),
+                ssh_config: identity.ssh_config,
             });
             (kind, &identity.destination)
         }

@@ -20,6 +20,7 @@ use crate::agent::net::web::WebClient;
 use crate::agent::platform::tasks::run_blocking;
 use crate::agent::platform::{Clock, Environment, Randomness};
 use crate::agent::service::output::Output;
+use crate::agent::service::tsh;
 use crate::agent::teleport::discovery::AddressField;
 use crate::config::{self, Config, JoinMethod, is_on};
 
@@ -110,6 +111,8 @@ impl Plan {
             let failed = |error| AgentError::Destination { output: output.settings.name.clone(), error };
             run_blocking(move || destination.test()).await.map_err(failed)?;
         }
+        let (outputs, environment) = (self.outputs.clone(), self.options.environment.clone());
+        run_blocking(move || tsh::report_if_missing(&outputs, &environment)).await;
         let storage = match self.storage.clone() {
             WriteTarget::Directory(directory) => {
                 run_blocking(move || Storage::open_directory(directory)).await?

@@ -9,20 +9,26 @@ use crate::agent::credential::authority::Authority;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::auth_client::{AuthClient, RouteTo};
 use crate::agent::teleport::grpc_code::GrpcCode;
+use crate::config::SshConfigMode;
 
 #[derive(Clone, Debug)]
 pub(crate) struct IdentityOutput {
     /// The leaf cluster that the credentials are for; `None` for the root cluster.
     pub(crate) leaf: Option<String>,
     pub(crate) allow_reissue: bool,
-    /// `ssh_config: on`, the default.
-    pub(crate) with_ssh_config: bool,
+    /// `None` if the configuration does not set it.
+    pub(crate) ssh_config: Option<SshConfigMode>,
 }
 
 impl IdentityOutput {
+    /// Whether the output has the files that OpenSSH needs, which is the default.
+    pub(super) fn writes_ssh_config(&self) -> bool {
+        self.ssh_config != Some(SshConfigMode::Off)
+    }
+
     pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
         let impersonated = issuer.impersonate(self.allow_reissue).await?;
-        let client = if self.with_ssh_config || self.leaf.is_some() {
+        let client = if self.writes_ssh_config() || self.leaf.is_some() {
             Some(issuer.connect_as(&impersonated).await?)
         } else {
             None
@@ -43,7 +49,7 @@ impl IdentityOutput {
         };
         let authorities = issuer.authorities().await?;
         let mut files = FileSet::with_all_cas(identity, &authorities)?;
-        if let Some(client) = client.filter(|_| self.with_ssh_config) {
+        if let Some(client) = client.filter(|_| self.writes_ssh_config()) {
             // List the leaf clusters that these credentials may see, not those that the bot may see.
             let leaf_clusters = client.leaf_clusters().await?;
             push_ssh_files(issuer, &authorities, &leaf_clusters, &mut files)?;

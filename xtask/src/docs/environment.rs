@@ -9,7 +9,10 @@ use super::markdown::{code, table};
 /// destination types that read them.
 const PROGRAM: &[EnvironmentVariables] = &[
     variables(&["TBOT_CONFIG_PATH"], "Same as `--config`."),
-    variables(&["TBOT_CONFIG"], "Same as `--config-string`: the configuration itself, base64-encoded."),
+    variables(
+        &["TBOT_CONFIG"],
+        "Same as `--config-string`: the configuration itself, base64-encoded. Line breaks are ignored.",
+    ),
     variables(&["TBOT_DEBUG"], "`true` is the same as `--debug`, `false` the same as `--no-debug`."),
     variables(&["TELEPORT_PROXY"], "Same as `--proxy-server`."),
     variables(&["TELEPORT_AUTH_SERVER"], "Same as `--auth-server`."),
@@ -38,8 +41,9 @@ const PROGRAM: &[EnvironmentVariables] = &[
     ),
     variables(&["NO_COLOR", "TERM"], "Output has no colours if `NO_COLOR` is set or `TERM` is `dumb`."),
     variables(
-        &["TSH"],
-        "The `tsh` program that `tbot proxy` and `tbot db` run. Defaults to `tsh` in `PATH`.",
+        &["TSH", "PATH"],
+        "The `tsh` program that `tbot proxy` and `tbot db` run. Defaults to `tsh` in `PATH`. If an output writes `ssh_config`, \
+         which needs it, `tbot start` logs if there is none.",
     ),
 ];
 
