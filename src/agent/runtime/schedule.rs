@@ -126,6 +126,22 @@ mod tests {
         let mut backoff = Backoff::new();
         let waits: Vec<u64> = (0..8).map(|_| backoff.next(&fixed(1.0)).as_secs()).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
+        let mut backoff = Backoff::new();
+        let waits: Vec<u64> = (0..8).map(|_| backoff.next(&fixed(0.0)).as_millis() as u64).collect();
+        assert_eq!(waits, [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
+    }
+
+    #[test]
+    fn agents_that_fail_together_retry_at_different_times() {
+        let random = Randomness::system();
+        let mut tenths = [0; 10];
+        for _ in 0..1000 {
+            let wait = Backoff::new().next(&random).as_secs_f64();
+            assert!((0.5..=1.0).contains(&wait), "{wait}");
+            tenths[(((wait - 0.5) * 20.0) as usize).min(9)] += 1;
+        }
+        // 100 are expected in each; the probability that this fails is below one in ten million.
+        assert!(tenths.iter().all(|count| (40..=160).contains(count)), "{tenths:?}");
     }
 
     #[tokio::test(start_paused = true)]
