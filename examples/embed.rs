@@ -1,4 +1,4 @@
-//! Embeds the agent in another program: reads a configuration, writes all outputs once, and exits.
+//! Embeds the agent in another program: reads a configuration and runs the agent, once or until the program is killed.
 //!
 //! The library has no code that can send telemetry, so a program that embeds it sends none, whatever its configuration
 //! and environment say. Run it with `cargo run --example embed -- tbot.yaml`.
@@ -25,7 +25,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let (_control, signals) = agent::control();
     let result = match Agent::new(effective.config(), options) {
-        Ok(agent) => agent.run_once(signals).await,
+        Ok(agent) if effective.config().is_oneshot() => agent.run_once(signals).await,
+        Ok(agent) => agent.run(signals).await,
         Err(error) => Err(error),
     };
     result.map_err(|error| agent::error_line(&error, error.hint().as_ref()).into())

@@ -11,6 +11,8 @@ use std::process::Command;
 use serde_json::Value;
 use tbot_cluster::{Cluster, ClusterConfig, clock};
 
+use crate::agent::fixture::wait_until;
+
 /// Builds the example, which `cargo test --test integration` alone does not, and returns its path.
 fn build_example() -> PathBuf {
     let output = Command::new(env!("CARGO"))
@@ -36,32 +38,41 @@ fn build_example() -> PathBuf {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_embeds_the_library_sends_no_telemetry() {
-    let directory = tempfile::tempdir().unwrap();
-    let cluster = Cluster::start(ClusterConfig::new(clock::system())).await.unwrap();
-    let token = cluster.add_bot("embedded", &["access"]).unwrap();
-    let endpoint = TcpListener::bind("127.0.0.1:0").unwrap();
-    endpoint.set_nonblocking(true).unwrap();
-    std::fs::write(directory.path().join("ca.pem"), cluster.web_ca_pem()).unwrap();
-    let configuration = format!(
-        "version: v2\nproxy_server: {}\nonboarding: {{join_method: token, token: {token}}}\n\
-         storage: {{type: directory, path: storage}}\nanonymous_telemetry_opt_in: true\noneshot: true\n\
-         services:\n  - {{type: identity, destination: {{type: directory, path: out}}}}\n",
-        cluster.proxy_addr(),
-    );
-    std::fs::write(directory.path().join("tbot.yaml"), configuration).unwrap();
+    let example = build_example();
+    for oneshot in [true, false] {
+        let directory = tempfile::tempdir().unwrap();
+        let cluster = Cluster::start(ClusterConfig::new(clock::system())).await.unwrap();
+        let token = cluster.add_bot("embedded", &["access"]).unwrap();
+        let endpoint = TcpListener::bind("127.0.0.1:0").unwrap();
+        endpoint.set_nonblocking(true).unwrap();
+        std::fs::write(directory.path().join("ca.pem"), cluster.web_ca_pem()).unwrap();
+        let configuration = format!(
+            "version: v2\nproxy_server: {}\nonboarding: {{join_method: token, token: {token}}}\n\
+             storage: {{type: directory, path: storage}}\nanonymous_telemetry_opt_in: true\noneshot: {oneshot}\n\
+             services:\n  - {{type: identity, destination: {{type: directory, path: out}}}}\n",
+            cluster.proxy_addr(),
+        );
+        std::fs::write(directory.path().join("tbot.yaml"), configuration).unwrap();
 
-    let mut command = Command::new(build_example());
-    command
-        .arg("tbot.yaml")
-        .current_dir(directory.path())
-        .env_clear()
-        .env("SSL_CERT_FILE", directory.path().join("ca.pem"))
-        .env("TELEPORT_ANONYMOUS_TELEMETRY", "true")
-        .env("TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS", format!("http://{}", endpoint.local_addr().unwrap()));
-    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
-
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(directory.path().join("out/identity").exists());
-    // The program has exited, so a connection from it would be waiting here.
-    assert_eq!(endpoint.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+        let mut program = Command::new(&example)
+            .arg("tbot.yaml")
+            .current_dir(directory.path())
+            .env_clear()
+            .env("SSL_CERT_FILE", directory.path().join("ca.pem"))
+            .env("TELEPORT_ANONYMOUS_TELEMETRY", "true")
+            .env("TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS", format!("http://{}", endpoint.local_addr().unwrap()))
+            .spawn()
+            .unwrap();
+        let identity = directory.path().join("out/identity");
+        if oneshot {
+            let status = tokio::task::spawn_blocking(move || program.wait()).await.unwrap().unwrap();
+            assert!(status.success() && identity.exists(), "{status}");
+        } else {
+            wait_until("the output is written", || identity.exists()).await;
+            program.kill().unwrap();
+            program.wait().unwrap();
+        }
+        // The program has ended, so a connection from it would be waiting here.
+        assert_eq!(endpoint.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "oneshot: {oneshot}");
+    }
 }
