@@ -1,6 +1,8 @@
 //! The log: one line per event on standard error, as text or JSON. Only the events of this program are logged, not
 //! those of its dependencies.
 
+mod json;
+
 use std::io;
 
 use tracing::Level;
@@ -12,6 +14,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::cli::LogFormat;
 use crate::exit::Failure;
+use json::JsonFormat;
 
 /// Installs the global log subscriber. Must be called at most once per process.
 pub(crate) fn init(format: LogFormat, debug: bool) -> Result<(), Failure> {
@@ -22,7 +25,7 @@ pub(crate) fn init(format: LogFormat, debug: bool) -> Result<(), Failure> {
     let result = match format {
         LogFormat::Text => tracing_subscriber::registry().with(layer.with_filter(own_events)).try_init(),
         LogFormat::Json => tracing_subscriber::registry()
-            .with(layer.json().flatten_event(true).with_filter(own_events))
+            .with(layer.event_format(JsonFormat).with_filter(own_events))
             .try_init(),
     };
     result.map_err(|error| Failure::Build(error.to_string()))

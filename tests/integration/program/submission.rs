@@ -186,5 +186,5 @@ fn the_json_log_has_the_same_events() {
     let lines = finished.stderr.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let events: Vec<_> = lines.filter(|line| line.to_string().contains("telemetry")).collect();
     let levels: Vec<_> = events.iter().map(|line| line["level"].as_str().unwrap()).collect();
-    assert_eq!(levels, ["INFO", "WARN"], "{}", finished.stderr);
+    assert_eq!(levels, ["info", "warning"], "{}", finished.stderr);
 }
