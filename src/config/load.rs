@@ -202,9 +202,7 @@ impl LoadOutcome {
         let message = "this file uses version 1 of the format; it is converted to version 2 when read";
         self.report(
             Diagnostic::new(Code::Version1, Target::Value(Pointer::root().key("version")), message)
-                .with_help(
-                    "write `version: v2`, and replace `destinations` with `services`, each with a `type`",
-                ),
+                .with_help("convert the file with `tbot migrate`, which also writes `version: v2`"),
         );
         let converted = convert_v1::convert(&file, &config);
         self.report_checks(converted.diagnostics, &file_origins);

@@ -110,6 +110,9 @@ pub(crate) struct ConfigureArgs {
 
 #[derive(Args)]
 pub(crate) struct MigrateArgs {
+    /// File to convert; - reads standard input
+    #[arg(value_name = "FILE", conflicts_with_all = ["config", "config_string"])]
+    pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) output: OutputFileArgs,
 }
@@ -232,7 +235,7 @@ pub(crate) enum KubeCommand {
 #[derive(Args)]
 pub(crate) struct ValidateArgs {
     /// Files to check; - reads standard input
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(value_name = "FILE", conflicts_with_all = ["config", "config_string"])]
     pub(crate) files: Vec<PathBuf>,
     /// Output format: human, json or github
     #[arg(long, value_name = "FORMAT", default_value = "human", hide_possible_values = true)]

@@ -8,8 +8,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use base64::{DecodeError, Engine as _};
 use tbot::config::{self, EffectiveConfig, LoadOutcome, Override, Purpose};
 use tbot::diagnostic::Code;
 use tbot::yaml;
@@ -23,9 +23,11 @@ use crate::exit::Failure;
 use crate::overrides::overrides;
 use tbot::agent::Environment;
 
+/// The name of a configuration that consists of flags and variables.
+const COMMAND_LINE: &str = "command line";
+
 /// A configuration, loaded from a file, a variable or flags alone. It may be invalid.
 pub(crate) struct Configuration {
-    /// The name of the source in messages: a path, `standard input`, `TBOT_CONFIG` or `command line`.
     name: String,
     yaml: String,
     overrides: Vec<Override>,
@@ -47,20 +49,25 @@ impl Configuration {
         purpose: Purpose,
         cx: &mut Context<'_>,
     ) -> Result<Self, Failure> {
-        let Context { environment, stdin, .. } = cx;
-        let overrides = overrides(global, args, environment)?;
-        match yaml_source(global, environment)? {
-            YamlSource::None => Ok(Self::without_file(overrides, purpose)),
-            YamlSource::File(path) => {
-                Ok(Self::from_bytes(name(&path), &read(&path, stdin)?, overrides, purpose))
-            }
-            YamlSource::Base64 { encoded, input } => {
-                let bytes = STANDARD.decode(encoded.trim()).map_err(|_| {
-                    Failure::Usage(format!("{input} is not valid base64: encode the file with `base64 -w0`"))
-                })?;
-                Ok(Self::from_bytes(input.to_owned(), &bytes, overrides, purpose))
-            }
+        let overrides = overrides(global, args, &cx.environment)?;
+        let source = yaml_source(global, &cx.environment)?;
+        Self::from_source(source, overrides, purpose, cx.stdin)
+    }
+
+    /// Like [`for_run`](Self::for_run), but without a file, `example` is used if the flags alone are not enough. Returns
+    /// whether that is the case.
+    pub(crate) fn for_run_or_example(
+        global: &GlobalArgs,
+        args: &RunArgs,
+        example: &str,
+        cx: &mut Context<'_>,
+    ) -> Result<(Self, bool), Failure> {
+        let configuration = Self::for_run(global, args, Purpose::Start, cx)?;
+        if configuration.effective().is_some() || configuration.name != COMMAND_LINE {
+            return Ok((configuration, false));
         }
+        let name = "example".to_owned();
+        Ok((Self::from_bytes(name, example.as_bytes(), configuration.overrides, Purpose::Start), true))
     }
 
     /// Loads the configuration of `tbot start` with these flags, this environment and no file.
@@ -72,21 +79,11 @@ impl Configuration {
         Ok(Self::without_file(overrides(global, args, environment)?, Purpose::Start))
     }
 
-    /// Loads the file that the flags or the environment name, without overrides.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if no file is named, or if it cannot be read.
-    pub(crate) fn from_named_file(
-        global: &GlobalArgs,
-        cx: &mut Context<'_>,
-    ) -> Result<(PathBuf, Self), Failure> {
+    /// Loads what the flags or the environment name, without overrides. Returns `None` if they name nothing.
+    pub(crate) fn from_inputs(global: &GlobalArgs, cx: &mut Context<'_>) -> Result<Option<Self>, Failure> {
         match yaml_source(global, &cx.environment)? {
-            YamlSource::File(path) => {
-                let configuration = Self::from_file(&path, cx.stdin)?;
-                Ok((path, configuration))
-            }
-            _ => Err(Failure::Usage("no file to convert: set --config".to_owned())),
+            YamlSource::None => Ok(None),
+            source => Self::from_source(source, Vec::new(), Purpose::Validate, cx.stdin).map(Some),
         }
     }
 
@@ -95,9 +92,29 @@ impl Configuration {
         Ok(Self::from_bytes(name(path), &read(path, stdin)?, Vec::new(), Purpose::Validate))
     }
 
+    fn from_source(
+        source: YamlSource,
+        overrides: Vec<Override>,
+        purpose: Purpose,
+        stdin: &mut dyn Read,
+    ) -> Result<Self, Failure> {
+        match source {
+            YamlSource::None => Ok(Self::without_file(overrides, purpose)),
+            YamlSource::File(path) => {
+                Ok(Self::from_bytes(name(&path), &read(&path, stdin)?, overrides, purpose))
+            }
+            YamlSource::Base64 { encoded, input } => {
+                let bytes = decode(&encoded).map_err(|_| {
+                    Failure::Usage(format!("{input} is not valid base64: encode the file with `base64`"))
+                })?;
+                Ok(Self::from_bytes(input.to_owned(), &bytes, overrides, purpose))
+            }
+        }
+    }
+
     fn without_file(overrides: Vec<Override>, purpose: Purpose) -> Self {
         Self {
-            name: "command line".to_owned(),
+            name: COMMAND_LINE.to_owned(),
             yaml: String::new(),
             loaded: config::load(None, &overrides, purpose),
             overrides,
@@ -115,6 +132,11 @@ impl Configuration {
             }
         };
         Self { name, yaml, overrides, loaded }
+    }
+
+    /// The name of the source in messages: a path, `standard input`, `TBOT_CONFIG` or `command line`.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Returns whether there is a diagnostic with this code.
@@ -148,6 +170,11 @@ fn yaml_source(global: &GlobalArgs, environment: &Environment) -> Result<YamlSou
         (None, Some(encoded)) => Ok(YamlSource::Base64 { encoded: encoded.to_owned(), input: BASE64 }),
         (None, None) => Ok(YamlSource::None),
     }
+}
+
+/// Decodes base64, ignoring line breaks like Go: GNU `base64` breaks lines after 76 characters.
+fn decode(encoded: &str) -> Result<Vec<u8>, DecodeError> {
+    STANDARD.decode(encoded.trim().replace(['\r', '\n'], ""))
 }
 
 fn name(path: &Path) -> String {

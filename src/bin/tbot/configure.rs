@@ -37,14 +37,21 @@ pub(crate) fn configure(
 
 /// `tbot migrate`: prints a version 1 file as version 2, exactly as `tbot start` converts it. Comments are lost.
 pub(crate) fn migrate(global: &GlobalArgs, args: &MigrateArgs, cx: &mut Context<'_>) -> Result<(), Failure> {
-    let (path, configuration) = Configuration::from_named_file(global, cx)?;
-    if args.output.path.as_ref() == Some(&path) {
+    let configuration = match &args.file {
+        Some(path) => Some(Configuration::from_file(path, cx.stdin)?),
+        None => Configuration::from_inputs(global, cx)?,
+    };
+    let Some(configuration) = configuration else {
+        let message = "no file to convert: name it, as in `tbot migrate old.yaml`";
+        return Err(Failure::Usage(message.to_owned()));
+    };
+    if args.output.path.as_ref().is_some_and(|path| path.as_os_str() == configuration.name()) {
         let message = "--output is the file to convert: choose another path";
         return Err(Failure::Usage(message.to_owned()));
     }
     let Some(effective) = configuration.effective() else { return report_invalid(configuration, cx) };
     if !configuration.has(Code::Version1) {
-        return Err(Failure::Usage(format!("{} is already version 2", path.display())));
+        return Err(Failure::Usage(format!("{} is already version 2", configuration.name())));
     }
     write_yaml("migrate", effective.value(), &args.output, cx)?;
     cx.stdout.flush()?;

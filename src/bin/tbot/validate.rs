@@ -1,15 +1,25 @@
-//! `tbot validate`: checks files one by one and reports on standard output. Uses no network.
+//! `tbot validate`: checks files one by one, or the configuration that flags or variables name, and reports on standard
+//! output. Uses no network.
 
 use tbot::agent::error_chain;
 use tbot::diagnostic::ReportFormat;
 
-use crate::cli::{self, ValidateArgs};
+use crate::cli::{self, GlobalArgs, ValidateArgs};
 use crate::configuration::{Configuration, render};
 use crate::context::Context;
 use crate::exit::{ExitStatus, Failure};
 
-pub(crate) fn validate(args: &ValidateArgs, cx: &mut Context<'_>) -> Result<(), Failure> {
+pub(crate) fn validate(
+    global: &GlobalArgs,
+    args: &ValidateArgs,
+    cx: &mut Context<'_>,
+) -> Result<(), Failure> {
     let mut configurations = Vec::new();
+    if args.files.is_empty() {
+        let message = "no file to check: name it, as in `tbot validate tbot.yaml`";
+        let configuration = Configuration::from_inputs(global, cx)?;
+        configurations.push(configuration.ok_or_else(|| Failure::Usage(message.to_owned()))?);
+    }
     let mut unreadable = false;
     for path in &args.files {
         match Configuration::from_file(path, cx.stdin) {

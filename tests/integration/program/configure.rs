@@ -87,6 +87,8 @@ fn version_1_is_migrated_with_a_note_about_lost_comments() {
     assert_valid(&finished.stdout);
     insta::assert_snapshot!(finished.stdout);
     assert_eq!(finished.diagnostic_codes(), ["warning[version-1]"]);
+    let positional = tbot(Telemetry::ClosedPort, &["migrate", "old.yaml"]).file("old.yaml", VERSION_1).run();
+    assert_eq!(positional.stdout, finished.stdout);
     insta::assert_snapshot!(finished.stderr.lines().last().unwrap(), @"comments were not copied to the new file");
 }
 
@@ -95,6 +97,7 @@ fn a_failed_migration_writes_nothing() {
     let mut reasons = Vec::new();
     for (file, arguments) in [
         (VERSION_1, &["-c", "old.yaml", "-o", "old.yaml"][..]),
+        (VERSION_1, &["old.yaml", "-o", "old.yaml"]),
         (VERSION_1, &[]),
         ("version: v2\n", &["-c", "old.yaml"]),
     ] {
@@ -106,7 +109,8 @@ fn a_failed_migration_writes_nothing() {
     }
     insta::assert_snapshot!(reasons.concat(), @r"
     error: --output is the file to convert: choose another path
-    error: no file to convert: set --config
+    error: --output is the file to convert: choose another path
+    error: no file to convert: name it, as in `tbot migrate old.yaml`
     error: old.yaml is already version 2
     ");
 

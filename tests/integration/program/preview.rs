@@ -77,6 +77,27 @@ fn a_preview_works_while_telemetry_is_off() {
 }
 
 #[test]
+fn without_a_configuration_an_example_is_previewed() {
+    let preview =
+        |flags: &[&str]| tbot(Telemetry::Default, &[&["telemetry", "preview"], flags].concat()).run();
+    let example = preview(&[]);
+    let join_method = ("token", "example:4 (onboarding.join_method)");
+    assert_eq!(properties_of(&example)["join_type"], join_method);
+    assert_eq!(properties_of(&example)["destinations_configured"].0, "1");
+    insta::assert_snapshot!(example.stdout.lines().next().unwrap(), @"this is an example, because there is no configuration: name yours with --config");
+
+    // Flags that are not enough for a start change the example.
+    let example = preview(&["--oneshot"]);
+    assert_eq!(properties_of(&example)["run_mode"], ("one-shot", "flag --oneshot (oneshot)"));
+    assert_eq!(properties_of(&example)["join_type"], join_method);
+    let own = preview(&["--join-method", "github", "--token", "a", "--proxy-server", CLOSED_PORT]);
+    assert_eq!(properties_of(&own)["destinations_configured"].0, "0");
+    let wrong = preview(&["--join-method", "githib"]);
+    assert_eq!(wrong.status, Some(3));
+    assert!(wrong.stderr.contains("--join-method"), "{}", wrong.stderr);
+}
+
+#[test]
 fn the_previewed_request_is_sent_unchanged() {
     let server = FakeServer::ok();
     let flags = [&FAILING_START[1..], &["--anonymous-telemetry-opt-in"]].concat();

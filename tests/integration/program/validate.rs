@@ -63,6 +63,36 @@ fn a_dash_reads_standard_input() {
 }
 
 #[test]
+fn without_a_file_the_one_that_start_would_use_is_checked() {
+    use base64::Engine as _;
+    let invalid = base64::engine::general_purpose::STANDARD.encode(INVALID);
+    let validate = |flags: &[&str]| {
+        let arguments = [&["validate", "--format", "json"], flags].concat();
+        tbot(Telemetry::ClosedPort, &arguments).file("bad.yaml", INVALID).file("good.yaml", VALID)
+    };
+    for (run, source) in [
+        (validate(&["-c", "bad.yaml"]), "bad.yaml"),
+        (validate(&[]).env("TBOT_CONFIG_PATH", "bad.yaml"), "bad.yaml"),
+        (validate(&[]).env("TBOT_CONFIG", invalid), "TBOT_CONFIG"),
+    ] {
+        let finished = run.run();
+        assert_eq!(finished.status, Some(3), "{}", finished.stderr);
+        assert_eq!(diagnostics(&finished), [("unknown-key".to_owned(), source.to_owned(), Some(2))]);
+    }
+    let named = validate(&["good.yaml"]).env("TBOT_CONFIG_PATH", "bad.yaml").run();
+    assert_eq!((named.status, diagnostics(&named)), (Some(0), vec![]));
+    for flags in [&[][..], &["-c", "missing.yaml"], &["-c", "bad.yaml", "good.yaml"]] {
+        let finished = validate(flags).run();
+        assert_eq!(
+            (finished.status, finished.stdout.as_str()),
+            (Some(2), ""),
+            "{flags:?}: {}",
+            finished.stderr
+        );
+    }
+}
+
+#[test]
 fn a_file_that_is_not_utf8_is_invalid_rather_than_unreadable() {
     let finished = tbot(Telemetry::ClosedPort, &["validate", "--format", "json", "-"]).stdin([0xff; 8]).run();
     assert_eq!(finished.status, Some(3), "{}", finished.stderr);

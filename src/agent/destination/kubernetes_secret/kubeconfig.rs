@@ -195,7 +195,11 @@ impl MergedKubeconfig {
         let Some(data) = data.filter(|data| !data.is_empty()) else {
             return path.map(|path| read_file(&directory.join(path))).transpose();
         };
-        let decoded = STANDARD.decode(data).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        // Like kubectl, this accepts line breaks.
+        let decoded = STANDARD
+            .decode(data.replace(['\r', '\n'], ""))
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok());
         decoded.map(Some).ok_or_else(|| self.error(KubeconfigProblem::InvalidData))
     }
 

@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use tbot::agent::error_chain;
-use tbot::config::{EffectiveConfig, Purpose};
+use tbot::config::EffectiveConfig;
 use tbot::event::internal::Rules;
 use tbot::event::{BuiltEvent, EnvOutcome, EventProperty, Provenance};
 use tbot::pointer::Pointer;
@@ -16,8 +16,22 @@ use crate::configuration::{Configuration, OriginDescriber, report_invalid};
 use crate::context::Context;
 use crate::exit::Failure;
 
+/// The configuration of a preview if the user gives none.
+const EXAMPLE: &str = "\
+version: v2
+proxy_server: teleport.example.com:443
+onboarding:
+  join_method: token
+  token: /var/lib/teleport/bot-token
+services:
+  - type: identity
+    destination:
+      type: directory
+      path: /opt/machine-id
+";
+
 pub(crate) fn preview(global: &GlobalArgs, args: &RunArgs, cx: &mut Context<'_>) -> Result<(), Failure> {
-    let configuration = Configuration::for_run(global, args, Purpose::Start, cx)?;
+    let (configuration, is_example) = Configuration::for_run_or_example(global, args, EXAMPLE, cx)?;
     let Some(effective) = configuration.effective() else { return report_invalid(configuration, cx) };
     let rules = Rules::embedded().map_err(|error| Failure::Build(error.to_string()))?;
     let distinct_id = (cx.new_distinct_id)();
@@ -26,6 +40,12 @@ pub(crate) fn preview(global: &GlobalArgs, args: &RunArgs, cx: &mut Context<'_>)
     let decision = ConsentDecision::for_run(global, effective, &cx.environment);
 
     let stdout = &mut *cx.stdout;
+    if is_example {
+        writeln!(
+            stdout,
+            "this is an example, because there is no configuration: name yours with --config\n"
+        )?;
+    }
     writeln!(stdout, "anonymous telemetry is {decision}")?;
     writeln!(
         stdout,
