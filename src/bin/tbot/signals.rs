@@ -31,14 +31,16 @@ impl SignalForwarder {
     /// telemetry submission.
     pub(crate) async fn forward(mut self, control: Control, stopping: watch::Sender<bool>) {
         loop {
-            tokio::select! {
-                _ = self.interrupt.recv() => {}
-                _ = self.terminate.recv() => {}
+            let signal = tokio::select! {
+                _ = self.interrupt.recv() => "SIGINT",
+                _ = self.terminate.recv() => "SIGTERM",
                 _ = self.hangup.recv() => { control.reload(); continue }
                 _ = self.user1.recv() => { control.reload(); continue }
-            }
+            };
             control.shutdown();
-            stopping.send_replace(true);
+            if !stopping.send_replace(true) {
+                tracing::info!(signal, "shutting down");
+            }
         }
     }
 }

@@ -16,12 +16,12 @@ use tokio::sync::watch;
 
 use crate::cli::{GlobalArgs, LogFormat, RunArgs};
 use crate::configuration::{Configuration, report_invalid};
-use crate::context::Context;
+use crate::context::{Context, VERSION};
 use crate::exit::{ExitStatus, Failure};
 use crate::log;
 use crate::pid_file::PidFile;
 use crate::signals::SignalForwarder;
-use crate::telemetry::{ConsentDecision, PUBLIC_PAGE, Submission, TelemetryRequest};
+use crate::telemetry::{ConsentDecision, Submission, TelemetryRequest, where_documented};
 
 pub(crate) fn start(global: &GlobalArgs, args: &RunArgs, cx: &mut Context<'_>) -> Result<(), Failure> {
     let configuration = Configuration::for_run(global, args, Purpose::Start, cx)?;
@@ -30,6 +30,7 @@ pub(crate) fn start(global: &GlobalArgs, args: &RunArgs, cx: &mut Context<'_>) -
     }
     let debug = configuration.effective().is_some_and(|effective| is_on(effective.config().debug));
     log::init(global.log_format, debug)?;
+    tracing::info!(version = VERSION, configuration = %configuration.name(), "starting tbot");
     log_diagnostics(&configuration);
     let Some(effective) = configuration.effective() else {
         return Err(Failure::Reported(ExitStatus::Invalid));
@@ -116,7 +117,8 @@ async fn run_agent(
 fn log_decision(decision: &ConsentDecision) {
     let effect = if decision.on { "this start sends one tbot.start event" } else { "nothing is sent" };
     tracing::info!(
-        "anonymous telemetry is {decision}: {effect}; see `tbot telemetry explain` or {PUBLIC_PAGE}"
+        "anonymous telemetry is {decision}: {effect}; see {}",
+        where_documented(env!("CARGO_PKG_DOCUMENTATION"))
     );
 }
 

@@ -20,8 +20,12 @@ use crate::exit::Failure;
 /// The telemetry documentation of this version.
 const DOCUMENTATION: &str = include_str!("../../../docs/telemetry.md");
 
-/// The address of the public telemetry documentation.
-pub(crate) const PUBLIC_PAGE: &str = "https://goteleport.com/docs/machine-id/reference/telemetry/";
+/// Returns where the telemetry documentation is: in this program and, if the package metadata has an address of its
+/// documentation, there.
+pub(crate) fn where_documented(address: &str) -> String {
+    let command = "`tbot telemetry explain`";
+    if address.is_empty() { command.to_owned() } else { format!("{command} or {address}") }
+}
 
 pub(crate) fn telemetry(
     global: &GlobalArgs,
@@ -32,5 +36,19 @@ pub(crate) fn telemetry(
         TelemetryCommand::Status(args) => status::status(global, args, cx),
         TelemetryCommand::Preview(args) => preview::preview(global, args, cx),
         TelemetryCommand::Explain => Ok(cx.stdout.write_all(DOCUMENTATION.as_bytes())?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_named_only_if_the_package_has_one() {
+        assert_eq!(where_documented(""), "`tbot telemetry explain`");
+        assert_eq!(
+            where_documented("https://docs.example"),
+            "`tbot telemetry explain` or https://docs.example"
+        );
     }
 }

@@ -2,6 +2,8 @@
 
 use std::os::unix::ffi::OsStrExt as _;
 
+use serde_json::Value;
+
 use super::fake_server::FakeServer;
 use super::fixture::{FAILING_START, Finished, Telemetry, tbot};
 use super::preview::body_of;
@@ -103,25 +105,44 @@ fn on_sends_the_previewed_request_once_and_off_never_connects() {
 
         let finished = run(case, &server, &FAILING_START);
         assert_eq!(finished.status, Some(1), "{case:?}: {}", finished.stderr);
-        let [line] = finished.telemetry_log()[..] else { panic!("{case:?}: {}", finished.stderr) };
-        log.push(line.to_owned());
+        let lines = finished.telemetry_log();
+        log.push(lines[0].to_owned());
 
         if case.on {
             let requests = server.requests();
             assert_eq!((server.connections(), requests.len()), (1, 1), "{case:?}");
+            assert_eq!(lines.len(), 2, "{case:?}: {}", finished.stderr);
             let (sent, shown) = (&requests[0].body, body_of(&previewed));
             assert_eq!(without_id(sent), without_id(shown), "{case:?}");
             assert_ne!(sent, shown, "{case:?}: every start has a new distinctId");
         } else {
-            assert_eq!(server.connections(), 0, "{case:?}");
+            assert_eq!((lines.len(), server.connections()), (1, 0), "{case:?}: {}", finished.stderr);
         }
     }
     insta::assert_snapshot!(log.join("\n"));
 }
 
+#[test]
+fn the_log_has_the_endpoint_and_the_event_that_was_sent_but_never_its_distinct_id() {
+    let server = FakeServer::ok();
+    let arguments = [&FAILING_START[..], &[FLAG, "--debug", "--log-format", "json"]].concat();
+    let finished = tbot(Telemetry::Server(&server), &arguments).run();
+    let lines = finished.stderr.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let events: Vec<Value> = lines.filter(|line| !line["event"].is_null()).collect();
+    let [line] = &events[..] else { panic!("{}", finished.stderr) };
+    assert_eq!(line["level"], "info");
+    assert!(line["message"].as_str().unwrap().contains(&server.url()), "{line}");
+    let event: Value = serde_json::from_str(line["event"].as_str().unwrap()).unwrap();
+    assert_eq!((&event["run_mode"], &event["join_type"]), (&"one-shot".into(), &"token".into()));
+
+    let sent: Value = serde_json::from_str(&server.requests()[0].body).unwrap();
+    let id = sent["distinctId"].as_str().unwrap();
+    assert!(!finished.stderr.contains(id), "{}", finished.stderr);
+}
+
 /// Removes the `distinctId`, which must be a UUID v4, from a body.
 fn without_id(body: &str) -> String {
-    let parsed: serde_json::Value = serde_json::from_str(body).unwrap();
+    let parsed: Value = serde_json::from_str(body).unwrap();
     let id = parsed["distinctId"].as_str().unwrap();
     let uuid = uuid::Uuid::try_parse(id).unwrap();
     assert_eq!((uuid.get_version_num(), uuid.to_string().as_str()), (4, id));

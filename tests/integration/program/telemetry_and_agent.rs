@@ -1,14 +1,14 @@
 //! Telemetry next to an agent that succeeds: a misbehaving endpoint affects neither a oneshot run nor the shutdown of a
 //! continuous one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 use serde_json::json;
 use tbot_cluster::{Cluster, ClusterConfig, clock};
 
 use super::fake_server::{Behaviour, FakeServer};
-use super::fixture::{Run, Telemetry, tbot};
+use super::fixture::{FAILING_START, Run, Telemetry, tbot};
 use crate::agent::fixture::wait_until;
 
 /// Prepares a `tbot start` as a new bot of this cluster, with one output to the directory `out`.
@@ -43,6 +43,47 @@ async fn a_oneshot_run_succeeds_whatever_the_endpoint_does() {
     }
 }
 
+/// Returns the paths of all files and directories below `directory`, sorted.
+fn tree(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut directories = vec![directory.to_owned()];
+    while let Some(next) = directories.pop() {
+        for entry in std::fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path.clone());
+            }
+            found.push(path.strip_prefix(directory).unwrap().to_owned());
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_submission_changes_neither_the_exit_status_nor_any_directory() {
+    let refused = ["start", "--fips", "--join-method=token", "--token=a", "--proxy-server=127.0.0.1:1"];
+    for (arguments, status) in [(&FAILING_START[..], 1), (&refused, 3)] {
+        let run = |behaviour: Behaviour, flags: &[&str]| {
+            let server = FakeServer::new(behaviour);
+            let run = tbot(Telemetry::Server(&server), &[arguments, flags].concat());
+            let directory = run.path().to_str().unwrap().to_owned();
+            let variables = ["HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"];
+            let finished = run.envs(&variables.map(|variable| (variable, directory.as_str()))).run();
+            assert_eq!(finished.status, Some(status), "{}", finished.stderr);
+            (server.requests().len(), tree(finished.path()))
+        };
+        let (none, without_telemetry) = run(Behaviour::ok(), &[]);
+        assert_eq!(none, 0);
+        for behaviour in
+            [Behaviour::ok(), Behaviour::Silence, Behaviour::respond("500 Internal Server Error", "")]
+        {
+            let (one, with_telemetry) = run(behaviour, &["--anonymous-telemetry-opt-in"]);
+            assert_eq!((one, with_telemetry), (1, without_telemetry.clone()));
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_shuts_the_agent_down_while_the_endpoint_keeps_its_connection_open() {
     let cluster = start_cluster().await;
@@ -57,5 +98,7 @@ async fn a_signal_shuts_the_agent_down_while_the_endpoint_keeps_its_connection_o
         let finished = tokio::task::block_in_place(|| running.wait());
         assert_eq!(finished.status, Some(0), "{}", finished.stderr);
         assert_eq!(telemetry.closed_connections(), 0);
+        let name = format!("signal=\"SIG{}\"", bot.to_uppercase());
+        assert_eq!(finished.log_at("INFO").iter().filter(|line| line.contains(&name)).count(), 1);
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct TelemetryRequest {
     pub(crate) endpoint: TelemetryEndpoint,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
+    /// The event as JSON, for the log. Unlike the body, it does not contain `distinctId`.
+    pub(crate) event: String,
 }
 
 /// Why the request cannot be built.
@@ -52,6 +54,7 @@ impl TelemetryRequest {
         let mut headers = vec![(HOST.to_owned(), endpoint.host().to_owned())];
         headers.extend(rules.transport.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
         headers.push((CONTENT_LENGTH.to_owned(), body.len().to_string()));
-        Ok((Self { method: rules.transport.method.clone(), endpoint, headers, body }, built))
+        let (method, event) = (rules.transport.method.clone(), serde_json::to_string(&built.event)?);
+        Ok((Self { method, endpoint, headers, body, event }, built))
     }
 }

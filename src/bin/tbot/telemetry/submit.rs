@@ -85,10 +85,10 @@ impl Submission {
     /// Starts sending, concurrently with the other tasks of the runtime.
     pub(crate) fn start(request: TelemetryRequest, environment: Environment) -> Self {
         let address = request.endpoint.to_string();
-        let to = address.clone();
+        let (to, event) = (address.clone(), request.event.clone());
         let task = tokio::spawn(async move {
             match submit(request, environment).await {
-                Ok(()) => tracing::debug!("anonymous telemetry was sent to {to}"),
+                Ok(()) => tracing::info!(%event, "anonymous telemetry was sent to {to}"),
                 Err(error) => tracing::warn!("anonymous telemetry was not sent to {to}: {error}"),
             }
         });
@@ -178,6 +178,8 @@ fn pin_localhost(builder: ClientBuilder) -> ClientBuilder {
 mod tests {
     use std::future::{pending, ready};
 
+    use tbot::config::{self, Purpose};
+    use tbot::event::Rules;
     use tokio::time::Instant;
 
     use super::*;
@@ -197,7 +199,28 @@ mod tests {
     async fn finish_waits_for_a_submission_up_to_the_timeout() {
         let quick = Duration::from_millis(20);
         assert_eq!(time_to_finish(submission_taking(quick), pending()).await, quick);
-        assert_eq!(time_to_finish(submission_taking(Duration::MAX), pending()).await, EXIT_TIMEOUT);
+        let longest = Duration::from_millis(500);
+        assert_eq!(time_to_finish(submission_taking(Duration::MAX), pending()).await, longest);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_submission_to_an_endpoint_that_never_responds_ends_after_5_seconds() {
+        // The kernel accepts the connection, and nobody responds.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", silent.local_addr().unwrap());
+        let environment: Environment =
+            [("TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS", address)].into_iter().collect();
+        let rules = Rules::embedded().unwrap();
+        let yaml = "version: v2\nproxy_server: a:1\nonboarding: {join_method: token, token: a}\n";
+        let loaded = config::load(Some(yaml), &[], Purpose::Start);
+        let (request, _) =
+            TelemetryRequest::build(&rules, &loaded.effective.unwrap(), &environment, "an-id").unwrap();
+        let started = Instant::now();
+        let result = submit(request, environment).await;
+        assert!(matches!(result, Err(SubmitError::Timeout)), "{result:?}");
+        assert_eq!(started.elapsed(), Duration::from_secs(5));
+        silent.set_nonblocking(true).unwrap();
+        assert!(silent.accept().is_ok(), "it has connected");
     }
 
     #[tokio::test(start_paused = true)]
