@@ -137,7 +137,7 @@ pub use service::error::{OutputError, WorkloadIdentityError};
 pub use service::lookup::LookupError;
 pub use service::svid::SvidError;
 pub use teleport::api_error::{ApiError, AppSessionProblem};
-pub use teleport::discovery::DiscoveryError;
+pub use teleport::discovery::{DiscoveryError, SUPPORTED_VERSIONS};
 pub use teleport::grpc_code::GrpcCode;
 pub use teleport::kubernetes_proxy::KubeProxyError;
 pub use teleport::rest::RestError;

@@ -22,4 +22,5 @@ mod system_calls;
 mod telemetry_and_agent;
 mod unsupported;
 mod validate;
+mod wait;
 mod workload_identity;

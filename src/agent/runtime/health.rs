@@ -97,7 +97,7 @@ impl Health {
         self.clock.now()
     }
 
-    /// Waits until every service that `selects` returns true for has ended its first attempt.
+    /// Waits until the first attempt of every selected service has ended.
     pub(crate) async fn first_attempts(&self, selects: impl Fn(&str) -> bool) {
         let mut updates = self.updates.subscribe();
         while self.services().any(|(name, state)| selects(name) && state.updated_at.is_none()) {

@@ -13,8 +13,8 @@ use crate::agent::net::web::{WebClient, WebError};
 use crate::agent::platform::Hint;
 use crate::agent::platform::error_text::describe_json_error;
 
-/// The major versions of Teleport that this agent supports.
-const SUPPORTED_VERSIONS: RangeInclusive<u32> = 15..=19;
+/// The major versions of Teleport servers that the agent supports.
+pub const SUPPORTED_VERSIONS: RangeInclusive<u32> = 15..=19;
 
 /// The configuration key that the address comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

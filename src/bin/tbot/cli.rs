@@ -6,7 +6,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tbot::config::GoDuration;
 
+use crate::context::version_line;
 use crate::exit::Failure;
 use crate::service_args::ServiceArgs;
 
@@ -15,7 +17,7 @@ use crate::service_args::ServiceArgs;
 /// Joins a Teleport cluster as a bot, writes short-lived credentials for other
 /// programs, and renews them before they expire.
 #[derive(Parser)]
-#[command(name = "tbot", version, verbatim_doc_comment)]
+#[command(name = "tbot", version = version_line(), verbatim_doc_comment)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = "Exit status: 0 success, 1 runtime failure, 2 usage error or unreadable file,
 3 invalid configuration.")]
@@ -96,6 +98,8 @@ pub(crate) enum Command {
     Schema(SchemaArgs),
     /// Show whether anonymous telemetry is on and what it sends
     Telemetry(TelemetryArgs),
+    /// Wait until a running agent is ready
+    Wait(WaitArgs),
     /// Print the version
     Version,
 }
@@ -230,6 +234,19 @@ pub(crate) enum KubeCommand {
         #[arg(long, value_name = "DIR")]
         destination_dir: PathBuf,
     },
+}
+
+#[derive(Args)]
+pub(crate) struct WaitArgs {
+    /// Address of its health server, as in diag_addr
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) diag_addr: String,
+    /// Wait only for the service of this name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service: Option<String>,
+    /// Fail after this time, such as 30s; by default never
+    #[arg(long, value_name = "DURATION", default_value = "0", hide_default_value = true)]
+    pub(crate) timeout: GoDuration,
 }
 
 #[derive(Args)]

@@ -3,10 +3,19 @@
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
-use tbot::agent::Environment;
+use tbot::agent::{Environment, SUPPORTED_VERSIONS};
 
-/// The version of this program, as `tbot version` and the telemetry event report it.
+/// The version of this program, as the telemetry event reports it.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Returns what `tbot version` prints after the name of the program.
+///
+/// Programs written for Teleport's `tbot`, such as its GitHub Actions, read a version from it with the pattern
+/// `Teleport (?:Enterprise )?v(?P<version>[^ ]*)`, so a space must follow that version.
+pub(crate) fn version_line() -> String {
+    let newest = SUPPORTED_VERSIONS.end();
+    format!("{VERSION}, an independent agent, compatible with Teleport v{newest}.0.0 and older")
+}
 
 /// The environment of a command: variables, standard streams, and what it may query about the process.
 pub(crate) struct Context<'a> {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use tbot::agent::{IdentityFileError, NotUtf8, error_chain};
+use tbot::config::GoDuration;
 use tbot::yaml::EmitError;
 
 /// The exit status of the program.
@@ -51,6 +52,11 @@ pub(crate) enum Failure {
     /// The configuration has a value that YAML cannot represent.
     #[error(transparent)]
     Emit(#[from] EmitError),
+    /// `tbot wait` has waited long enough.
+    #[error("not ready after {timeout}: {reason}")]
+    NotReady { timeout: GoDuration, reason: String },
+    #[error("the agent has no service of this name, or no /wait: check --service, and the agent's version")]
+    NothingToWaitFor,
     /// The failure has already been reported to the user.
     #[error("failed")]
     Reported(ExitStatus),
@@ -83,6 +89,8 @@ impl Failure {
             Self::Reported(status) => *status,
             Self::Identity { .. }
             | Self::Tsh { .. }
+            | Self::NotReady { .. }
+            | Self::NothingToWaitFor
             | Self::Output(_)
             | Self::Build(_)
             | Self::Process(_)

@@ -19,13 +19,14 @@ mod signals;
 mod start;
 mod telemetry;
 mod validate;
+mod wait;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, IsTerminal as _};
 use std::process::ExitCode;
 
 use cli::Command;
-use context::{Colour, Context, VERSION};
+use context::{Colour, Context, version_line};
 use exit::Failure;
 use output_commands::TshCommand;
 use tbot::agent::Environment;
@@ -63,6 +64,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>, mut cx: Context<'_>) -> Re
         Command::Kube { command } => output_commands::kube(command, &mut cx),
         Command::Schema(args) => schema::schema(args, cx.stdout),
         Command::Telemetry(args) => telemetry::telemetry(&cli.global, &args.command, &mut cx),
-        Command::Version => Ok(writeln!(cx.stdout, "tbot {VERSION}")?),
+        Command::Wait(args) => wait::wait(args),
+        Command::Version => Ok(writeln!(cx.stdout, "tbot {}", version_line())?),
     }
 }

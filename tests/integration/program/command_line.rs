@@ -1,5 +1,7 @@
 //! The command line as a whole: help, version, schemas, exit statuses.
 
+use regex::Regex;
+
 use super::fixture::{FAILING_START, Telemetry, tbot};
 
 #[test]
@@ -12,6 +14,7 @@ fn help_of_every_command() {
         "configure",
         "migrate",
         "validate",
+        "wait",
         "schema",
         "telemetry",
         "telemetry status",
@@ -25,12 +28,27 @@ fn help_of_every_command() {
 }
 
 #[test]
-fn the_version_is_that_of_the_package() {
-    let version = format!("tbot {}\n", env!("CARGO_PKG_VERSION"));
-    for arguments in [["version"], ["--version"]] {
-        let finished = tbot(Telemetry::ClosedPort, &arguments).run();
-        assert_eq!((finished.status, finished.stdout.as_str()), (Some(0), version.as_str()));
+fn help_is_also_a_command() {
+    for (command, flag) in [(&["help"][..], &["--help"][..]), (&["help", "start"], &["start", "--help"])] {
+        let [command, flag] = [command, flag].map(|arguments| tbot(Telemetry::ClosedPort, arguments).run());
+        assert_eq!((command.status, command.stdout), (Some(0), flag.stdout));
     }
+}
+
+#[test]
+fn the_version_is_that_of_the_package_and_programs_for_the_go_agent_find_one_that_they_accept() {
+    let finished = tbot(Telemetry::ClosedPort, &["version"]).run();
+    assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), ""));
+    let own = finished.stdout.strip_prefix("tbot ").unwrap();
+    assert!(own.starts_with(&format!("{}, ", env!("CARGO_PKG_VERSION"))), "{own}");
+    assert_eq!(tbot(Telemetry::ClosedPort, &["--version"]).run().stdout, finished.stdout);
+
+    // The pattern of Teleport's GitHub Actions. They parse the group strictly.
+    let pattern = Regex::new("Teleport (?:Enterprise )?v(?P<version>[^ ]*)").unwrap();
+    let found = pattern.captures(&finished.stdout).unwrap()["version"].to_owned();
+    let newest = *tbot::agent::SUPPORTED_VERSIONS.end();
+    assert!(newest >= 16, "the actions require 16.0.0");
+    assert_eq!(found, format!("{newest}.0.0"));
 }
 
 #[test]
@@ -119,7 +137,36 @@ fn a_configuration_in_base64_is_decoded() {
     use base64::Engine as _;
     let config = "version: v2\nanonymous_telemetry_opt_in: false\n";
     let encoded = base64::engine::general_purpose::STANDARD.encode(config);
-    let finished = tbot(Telemetry::ClosedPort, &["telemetry", "status"]).env("TBOT_CONFIG", &encoded).run();
-    let row = finished.stdout.lines().find(|line| line.starts_with("anonymous_telemetry_opt_in ")).unwrap();
-    assert_eq!(row.split_whitespace().last(), Some("(TBOT_CONFIG:2)"), "{row}");
+    // `base64` of GNU breaks lines; some tools write CR LF.
+    let broken: Vec<&str> = encoded.as_bytes().chunks(7).map(|line| str::from_utf8(line).unwrap()).collect();
+    let status = ["telemetry", "status"];
+    for encoded in [encoded.clone(), broken.join("\n"), broken.join("\r\n") + "\r\n"] {
+        for (run, source) in [
+            (tbot(Telemetry::ClosedPort, &status).env("TBOT_CONFIG", &encoded), "(TBOT_CONFIG:2)"),
+            (
+                tbot(Telemetry::ClosedPort, &[&status[..], &["--config-string", &encoded]].concat()),
+                "(--config-string:2)",
+            ),
+        ] {
+            let finished = run.run();
+            let mut rows = finished.stdout.lines();
+            let row = rows.find(|line| line.starts_with("anonymous_telemetry_opt_in ")).unwrap();
+            assert_eq!(row.split_whitespace().last(), Some(source), "{row}");
+        }
+    }
+}
+
+#[test]
+fn the_log_begins_with_the_version_and_the_configuration() {
+    let flags = ["-c", "tbot.yaml", "--log-format", "json"];
+    for (yaml, status) in [("version: v2\n", 1), ("version: v2\nfrob: 1\n", 3)] {
+        let finished =
+            tbot(Telemetry::ClosedPort, &[&FAILING_START[..], &flags].concat()).file("tbot.yaml", yaml).run();
+        assert_eq!(finished.status, Some(status), "{}", finished.stderr);
+        let first: serde_json::Value = serde_json::from_str(finished.stderr.lines().next().unwrap()).unwrap();
+        assert_eq!(
+            (&first["level"], &first["version"], &first["configuration"]),
+            (&"info".into(), &env!("CARGO_PKG_VERSION").into(), &"tbot.yaml".into())
+        );
+    }
 }

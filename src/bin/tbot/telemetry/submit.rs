@@ -179,7 +179,7 @@ mod tests {
     use std::future::{pending, ready};
 
     use tbot::config::{self, Purpose};
-    use tbot::event::Rules;
+    use tbot::event::internal::Rules;
     use tokio::time::Instant;
 
     use super::*;

@@ -1,0 +1,190 @@
+//! `tbot wait`: waits until a running agent is ready, by asking its health server again and again.
+
+use std::time::Duration;
+
+use reqwest::{Client, StatusCode};
+use serde_json::Value;
+use tbot::agent::Clock;
+use tbot::agent::internal::{client_builder, tls_without_roots};
+use tokio::runtime::Builder;
+use url::Url;
+
+use crate::cli::WaitArgs;
+use crate::exit::Failure;
+
+/// The timeout of one request. The agent responds only after the first attempts of its services.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pause after the first request that fails. It doubles up to the longest pause.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How many bytes of a response are read.
+const MAX_BODY: usize = 1 << 20;
+
+/// Why the agent, or one of its services, is not ready.
+#[derive(Debug, thiserror::Error)]
+enum NotReady {
+    #[error("nothing was received from the health server")]
+    Nothing,
+    #[error("cannot connect to the health server: {0}")]
+    Unreachable(String),
+    #[error("the first attempts have not ended")]
+    Attempting,
+    #[error("{}", .0.join("; "))]
+    Services(Vec<String>),
+    #[error("the health server responded with {0}")]
+    Response(StatusCode),
+}
+
+pub(crate) fn wait(args: &WaitArgs) -> Result<(), Failure> {
+    let url = wait_url(&args.diag_addr, args.service.as_deref())?;
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::Process)?;
+    let mut reason = NotReady::Nothing;
+    runtime.block_on(async {
+        let ready = until_ready(&url, &mut reason);
+        if args.timeout.is_zero() {
+            return ready.await;
+        }
+        match tokio::time::timeout(args.timeout.to_std(), ready).await {
+            Ok(result) => result,
+            Err(_) => Err(Failure::NotReady { timeout: args.timeout, reason: reason.to_string() }),
+        }
+    })
+}
+
+/// Returns the URL to wait for. Like `diag_addr` of a configuration, `address` may have no host, and then means this
+/// machine.
+fn wait_url(address: &str, service: Option<&str>) -> Result<Url, Failure> {
+    let authority = address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/');
+    let host = if authority.starts_with(':') && authority.len() > 1 { "localhost" } else { "" };
+    let unusable = || {
+        let message = format!("--diag-addr is not an address such as 127.0.0.1:3001: `{address}`");
+        Failure::Usage(message)
+    };
+    let mut url = Url::parse(&format!("http://{host}{authority}")).map_err(|_| unusable())?;
+    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+        return Err(unusable());
+    }
+    let mut path = url.path_segments_mut().map_err(|()| unusable())?;
+    path.clear().push("wait").extend(service);
+    drop(path);
+    Ok(url)
+}
+
+/// Asks until the agent is ready, and keeps the reason why it is not in `reason`.
+async fn until_ready(url: &Url, reason: &mut NotReady) -> Result<(), Failure> {
+    let setup = |error: String| Failure::Process(std::io::Error::other(error));
+    let tls = tls_without_roots(&Clock::system()).map_err(|error| setup(error.to_string()))?;
+    let builder = client_builder(tls, None).map_err(|error| setup(error.to_string()))?;
+    let client = builder.timeout(REQUEST_TIMEOUT).build().map_err(|error| setup(error.to_string()))?;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match ask(&client, url).await {
+            Ok(()) => return Ok(()),
+            Err(NotReady::Response(StatusCode::NOT_FOUND)) => return Err(Failure::NothingToWaitFor),
+            Err(not_ready) => *reason = not_ready,
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+async fn ask(client: &Client, url: &Url) -> Result<(), NotReady> {
+    let mut response = client.get(url.clone()).send().await.map_err(|error| describe(&error))?;
+    let status = response.status();
+    if status == StatusCode::OK {
+        return Ok(());
+    }
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_BODY {
+            return Err(NotReady::Response(status));
+        }
+    }
+    match serde_json::from_slice(&body).map(|body| services_that_are_not_ready(&body)) {
+        Ok(services) if !services.is_empty() => Err(NotReady::Services(services)),
+        _ => Err(NotReady::Response(status)),
+    }
+}
+
+fn describe(error: &reqwest::Error) -> NotReady {
+    if error.is_timeout() {
+        return NotReady::Attempting;
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    NotReady::Unreachable(cause.to_string())
+}
+
+/// Describes each service that is not ready, as in `identity-1 is unhealthy (a reason)`. The body is about all services, or
+/// about the one in the URL.
+fn services_that_are_not_ready(body: &Value) -> Vec<String> {
+    let describe = |name: &str, service: &Value| {
+        let status = service["status"].as_str().filter(|status| !matches!(*status, "healthy" | "failing"))?;
+        let reason = service["reason"].as_str().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        Some(format!("{name} is {status}{reason}"))
+    };
+    match body["services"].as_object() {
+        Some(services) => services.iter().filter_map(|(name, service)| describe(name, service)).collect(),
+        None => describe("the service", body).into_iter().collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_address_has_the_forms_of_the_go_agent_and_of_diag_addr() {
+        let url = |address, service| wait_url(address, service).map(|url| url.to_string()).ok();
+        for (address, expected) in [
+            ("127.0.0.1:3001", "http://127.0.0.1:3001/wait"),
+            ("http://127.0.0.1:3001", "http://127.0.0.1:3001/wait"),
+            ("http://localhost:3001/", "http://localhost:3001/wait"),
+            ("[::1]:3001", "http://[::1]:3001/wait"),
+            (":3001", "http://localhost:3001/wait"),
+        ] {
+            assert_eq!(url(address, None).as_deref(), Some(expected));
+        }
+        let one = url("a:1", Some("kubernetes-v2-1"));
+        assert_eq!(one.as_deref(), Some("http://a:1/wait/kubernetes-v2-1"));
+        assert_eq!(url("a:1", Some("a/b?c")).as_deref(), Some("http://a:1/wait/a%2Fb%3Fc"));
+        for address in ["", ":", "https://a:1", "a:1/readyz", "a:1?b", "a:port", "unix:///run/tbot.sock"] {
+            assert_eq!(url(address, None), None, "{address}");
+        }
+    }
+
+    #[test]
+    fn only_services_that_are_not_ready_are_described() {
+        let body = json!({ "status": "unhealthy", "services": {
+            "identity": { "status": "failing", "reason": "a" },
+            "identity-1": { "status": "unhealthy", "reason": "b" },
+            "identity-2": { "status": "initializing" },
+            "identity-3": { "status": "healthy" },
+        }});
+        let described = ["identity-1 is unhealthy (b)", "identity-2 is initializing"];
+        assert_eq!(services_that_are_not_ready(&body), described);
+        assert_eq!(
+            services_that_are_not_ready(&body["services"]["identity-1"]),
+            ["the service is unhealthy (b)"]
+        );
+        assert_eq!(services_that_are_not_ready(&json!(null)), [""; 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_health_server_that_does_not_respond_is_asked_again_after_a_timeout() {
+        // The kernel accepts connections, and nobody responds.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = wait_url(&silent.local_addr().unwrap().to_string(), None).unwrap();
+        let mut reason = NotReady::Nothing;
+        let started = tokio::time::Instant::now();
+        let waited = tokio::time::timeout(Duration::from_secs(11), until_ready(&url, &mut reason)).await;
+        assert!(waited.is_err() && matches!(reason, NotReady::Attempting), "{reason:?}");
+        assert_eq!(started.elapsed(), Duration::from_secs(11));
+        assert_eq!(silent.incoming().take(3).filter(Result::is_ok).count(), 3);
+    }
+}
