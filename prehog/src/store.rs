@@ -14,7 +14,9 @@ mod sqlite;
 mod url;
 mod writer;
 
-pub use backend::{FOLD_BATCH, ID_RETENTION_DAYS, MAX_BATCH, Sink, Store, StoreError, Tally, WeekTally};
+pub use backend::{
+    FOLD_BATCH, Folded, ID_RETENTION_DAYS, MAX_BATCH, Sink, Store, StoreError, Tally, WeekTally,
+};
 pub use clickhouse::ClickHouse;
 pub use maintenance::{DAY_END_GRACE, MAX_FOLD_DELAY, first_open_day};
 pub use sqlite::Sqlite;

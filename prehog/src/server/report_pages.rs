@@ -73,6 +73,6 @@ impl ReportPages {
 
     fn build(&self) -> Result<Report, StoreError> {
         let weeks = WeekRange::last_complete(first_open_day((self.clock)()));
-        Report::from_store(&mut *self.store.open()?, weeks, self.min_group)
+        Report::from_store(&mut *self.store.open_existing()?, weeks, self.min_group)
     }
 }

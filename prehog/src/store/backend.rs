@@ -1,6 +1,7 @@
 //! The interface that every store implements. Depends on `start`, `schema` and `day`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use crate::day::{Day, Week};
 use crate::facet::FacetId;
@@ -27,16 +28,14 @@ pub trait Store: Send {
     /// Returns an error if any part of the batch may not be durable. The same batch can then be appended again.
     fn append(&mut self, batch: &[Submission]) -> Result<(), StoreError>;
 
-    /// Folds appended submissions into the counts. No sender waits for this, and it can run concurrently with `append` on
-    /// another instance. It is most efficient with about [`FOLD_BATCH`] submissions.
-    ///
-    /// Returns how many repeated submissions were found since the last call, by this method or any other one; always 0 if
-    /// the store cannot tell.
+    /// Folds appended submissions into the counts, and removes what connects their ids to their starts. No sender waits for
+    /// this, and it can run concurrently with `append` on another instance. It is most efficient with about [`FOLD_BATCH`]
+    /// submissions.
     ///
     /// # Errors
     ///
     /// Returns an error if folding is not possible now. Nothing is lost.
-    fn fold(&mut self) -> Result<u64, StoreError>;
+    fn fold(&mut self) -> Result<Folded, StoreError>;
 
     /// Counts the starts of these weeks, without values that have fewer than `floor` starts in a week.
     ///
@@ -75,6 +74,17 @@ pub trait Store: Send {
     fn probe(&mut self) -> Result<(), StoreError>;
 }
 
+/// The result of [`Store::fold`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Folded {
+    /// How many repeated submissions were found since the last call, by this method or any other one; always 0 if the store
+    /// cannot tell.
+    pub repeated: u64,
+    /// Whether the ids and the starts of all folded submissions are separate in every file. If not, another process is
+    /// reading the store, and `fold` must be called again.
+    pub is_separated: bool,
+}
+
 /// Receives the exported starts: the day, the start, and how often it happened.
 pub type Sink<'a> = dyn FnMut(Day, &Start, u64) -> std::io::Result<()> + 'a;
 
@@ -88,6 +98,20 @@ pub enum StoreError {
     /// SQLite failed.
     #[error("the SQLite store failed: {0}")]
     Sqlite(#[from] rusqlite::Error),
+    /// The SQLite file does not exist.
+    #[error("{0} does not exist")]
+    Missing(PathBuf),
+    /// The SQLite file cannot be created.
+    #[error("cannot create {path}: {error}")]
+    Create {
+        /// The path of the file.
+        path: PathBuf,
+        /// The reason.
+        error: std::io::Error,
+    },
+    /// A file of a SQLite store was deleted or replaced while it was open.
+    #[error("{0} was deleted or replaced while the store was open")]
+    Replaced(PathBuf),
     /// The ClickHouse server is unreachable, or its response was cut off.
     #[error("the ClickHouse server does not respond: {0}")]
     Unreachable(String),

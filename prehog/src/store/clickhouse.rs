@@ -14,7 +14,7 @@ use std::io::BufRead as _;
 
 use serde_json::{Map, Value};
 
-use super::backend::{ID_RETENTION_DAYS, Sink, Store, StoreError, Tally};
+use super::backend::{Folded, ID_RETENTION_DAYS, Sink, Store, StoreError, Tally};
 use super::migrations;
 use crate::day::{Day, Week};
 use crate::facet::FacetId;
@@ -85,8 +85,8 @@ impl Store for ClickHouse {
     }
 
     /// Does nothing: `forget_ids` folds complete days.
-    fn fold(&mut self) -> Result<u64, StoreError> {
-        Ok(0)
+    fn fold(&mut self) -> Result<Folded, StoreError> {
+        Ok(Folded { repeated: 0, is_separated: true })
     }
 
     fn tally(&mut self, first: Week, last: Week, floor: u64) -> Result<Tally, StoreError> {

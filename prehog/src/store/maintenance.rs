@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::oneshot;
 
+use super::backend::Folded;
 use super::reopening::ReopeningStore;
 use crate::clock::Clock;
 use crate::day::Day;
@@ -87,9 +88,11 @@ impl Maintenance {
         self.fold_deadline = None;
         let folded = self.store.run_logged(|store| store.fold());
         self.metrics.set_maintenance_up(folded.is_some());
-        match folded {
-            Some(repeated) => self.metrics.repeated.add(repeated),
-            None => self.fold_deadline = Some(Instant::now() + MAX_FOLD_DELAY),
+        if let Some(Folded { repeated, .. }) = folded {
+            self.metrics.repeated.add(repeated);
+        }
+        if folded.is_none_or(|folded| !folded.is_separated) {
+            self.fold_deadline = Some(Instant::now() + MAX_FOLD_DELAY);
         }
     }
 

@@ -8,7 +8,8 @@ pub(super) const SQLITE: [&str; 3] = [
 ];
 
 /// The migrations of the inbox of a SQLite file, in order.
-pub(super) const INBOX: [&str; 1] = [include_str!("migrations/inbox/0001-arrivals.sql")];
+pub(super) const INBOX: [&str; 2] =
+    [include_str!("migrations/inbox/0001-arrivals.sql"), include_str!("migrations/inbox/0002-probe.sql")];
 
 /// The migrations of a ClickHouse database, in order.
 pub(super) const CLICKHOUSE: [&str; 2] = [

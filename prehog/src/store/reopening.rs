@@ -1,4 +1,5 @@
-//! A store that is opened when it is needed, and again after a failure. Depends on the URL of the store.
+//! A store that is opened when it is needed, and again after a failure. Never creates a store: a file that is deleted while
+//! the program runs stays missing, instead of being replaced by an empty one. Depends on the URL of the store.
 
 use super::backend::{Store, StoreError};
 use super::url::StoreUrl;
@@ -48,7 +49,7 @@ impl ReopeningStore {
     ) -> Result<T, StoreError> {
         let mut store = match self.store.take() {
             Some(store) => store,
-            None => self.url.open()?,
+            None => self.url.open_existing()?,
         };
         let value = operation(&mut *store)?;
         self.store = Some(store);

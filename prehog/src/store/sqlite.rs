@@ -2,7 +2,8 @@
 //! sync every commit. Depends on rusqlite.
 //!
 //! `append` writes a batch to the inbox; when it returns, the batch is on disk. Folding takes thousands of submissions from
-//! the inbox, finds repetitions and counts the rest. The transaction that counts an epoch of the inbox also records that
+//! the inbox, finds repetitions and counts the rest. Afterwards both write-ahead logs are emptied, because their old pages
+//! connect the ids to their starts. The transaction that counts an epoch of the inbox also records that
 //! the epoch is counted. Therefore, everything counts once, even if a process is killed in between or several processes fold the
 //! same file. Reading folds first, so that no submission is missing from a result. Removed data is overwritten in the files.
 
@@ -13,16 +14,16 @@ mod inbox;
 mod starts;
 mod tallies;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use super::backend::{FOLD_BATCH, Sink, Store, StoreError, Tally};
+use super::backend::{FOLD_BATCH, Folded, Sink, Store, StoreError, Tally};
 use super::migrations;
 use crate::day::{Day, Week};
 use crate::schema::EventSchema;
 use crate::start::Submission;
-use connection::{connect, count_from_sql, migrate, truncate_log};
+use connection::{OpenFile, count_from_sql, create};
 use inbox::Inbox;
 
 /// Appended to the name of the file for the name of the inbox.
@@ -35,7 +36,7 @@ const INBOX_LIMIT: i64 = 4 * FOLD_BATCH as i64;
 /// An open file and its inbox.
 pub struct Sqlite {
     schema: &'static EventSchema,
-    connection: Connection,
+    file: OpenFile,
     inbox: Inbox,
     /// How many submissions the current epoch of the inbox had after the last write.
     inbox_len: i64,
@@ -50,14 +51,27 @@ impl Sqlite {
     ///
     /// Returns an error if the file cannot be opened or migrated, or was written by a newer version of this program.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        create(path).map_err(|error| StoreError::Create { path: path.to_owned(), error })?;
+        Self::open_existing(path)
+    }
+
+    /// Opens a file. Creates only its inbox if that does not exist.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file does not exist, and for the same reasons as [`open`](Self::open).
+    pub fn open_existing(path: &Path) -> Result<Self, StoreError> {
+        if !path.exists() {
+            return Err(StoreError::Missing(path.to_owned()));
+        }
         let schema = EventSchema::embedded()?;
-        let mut connection = connect(path)?;
         // Starts that were counted before a facet existed have a value in that facet, too.
-        migrate(&mut connection, &migrations::SQLITE, |connection| tallies::rebuild(connection, schema))?;
+        let file =
+            OpenFile::open(path, &migrations::SQLITE, |connection| tallies::rebuild(connection, schema))?;
         let mut inbox_path = path.as_os_str().to_owned();
         inbox_path.push(INBOX_SUFFIX);
-        let inbox = Inbox::open(schema, Path::new(&inbox_path), last_folded_epoch(&connection)?)?;
-        Ok(Self { schema, connection, inbox, inbox_len: 0, repeated: 0 })
+        let inbox = Inbox::open(schema, &PathBuf::from(inbox_path), last_folded_epoch(&file.connection)?)?;
+        Ok(Self { schema, file, inbox, inbox_len: 0, repeated: 0 })
     }
 
     /// Counts everything that is in the inbox.
@@ -65,7 +79,8 @@ impl Sqlite {
         // At most two rounds: first an epoch that a killed process left behind, then what arrived since.
         while !self.inbox.is_empty()? {
             // The lock of this transaction lets only one process fold at a time.
-            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let transaction =
+                self.file.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let last_folded = last_folded_epoch(&transaction)?;
             let Some(closed) = self.inbox.close(last_folded)? else { break };
             if closed.epoch > last_folded {
@@ -83,6 +98,18 @@ impl Sqlite {
         }
         Ok(())
     }
+
+    fn check_in_place(&self) -> Result<(), StoreError> {
+        self.file.check_in_place()?;
+        self.inbox.check_in_place()
+    }
+
+    fn truncate_logs(&self) -> Result<(), StoreError> {
+        if !(self.file.truncate_log()? & self.inbox.truncate_log()?) {
+            tracing::warn!("another process is reading the store; removed data will be overwritten later");
+        }
+        Ok(())
+    }
 }
 
 /// Returns the last epoch of the inbox that is counted.
@@ -96,29 +123,32 @@ impl Store for Sqlite {
             self.fold_all()?;
         }
         self.inbox_len = self.inbox.append(batch)?;
-        Ok(())
+        self.check_in_place()
     }
 
-    fn fold(&mut self) -> Result<u64, StoreError> {
+    fn fold(&mut self) -> Result<Folded, StoreError> {
         self.fold_all()?;
-        Ok(std::mem::take(&mut self.repeated))
+        self.check_in_place()?;
+        // Readers of the inbox are quick, but an export may read the other file for minutes.
+        let is_separated = self.inbox.truncate_log()? & self.file.try_truncate_log()?;
+        Ok(Folded { repeated: std::mem::take(&mut self.repeated), is_separated })
     }
 
     fn tally(&mut self, first: Week, last: Week, floor: u64) -> Result<Tally, StoreError> {
         self.fold_all()?;
         // All queries see the same snapshot.
-        let transaction = self.connection.transaction()?;
+        let transaction = self.file.connection.transaction()?;
         tallies::read(&transaction, self.schema, (first, last), floor)
     }
 
     fn export(&mut self, first: Day, last: Day, sink: &mut Sink<'_>) -> Result<(), StoreError> {
         self.fold_all()?;
-        starts::for_each(&self.connection, self.schema, first, last, sink)
+        starts::for_each(&self.file.connection, self.schema, first, last, sink)
     }
 
     fn remove_before(&mut self, first: Day) -> Result<u64, StoreError> {
         self.fold_all()?;
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self.file.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let removed: i64 = transaction.query_row(
             "SELECT COALESCE(SUM(starts), 0) FROM starts WHERE day < ?1",
             params![first.0],
@@ -127,25 +157,60 @@ impl Store for Sqlite {
         transaction.execute("DELETE FROM starts WHERE day < ?1", params![first.0])?;
         transaction.execute("DELETE FROM tallies WHERE day < ?1", params![first.0])?;
         transaction.commit()?;
-        truncate_log(&self.connection)?;
+        self.truncate_logs()?;
         Ok(count_from_sql(removed))
     }
 
     fn forget_ids(&mut self, today: Day) -> Result<(), StoreError> {
         self.fold_all()?;
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self.file.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         ids::forget(&transaction, today)?;
         transaction.commit()?;
         // Even if no id was removed here: folding removes expired ids as well.
-        truncate_log(&self.connection)?;
-        self.inbox.truncate_log()
+        self.truncate_logs()
     }
 
     fn probe(&mut self) -> Result<(), StoreError> {
-        // Takes the write lock, and fails if the file is read-only.
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute("UPDATE ids_of SET day = day WHERE parity = 0", [])?;
-        transaction.rollback()?;
+        self.check_in_place()?;
+        // Changes the page, unlike an update to the same value, so that something is written to the disk.
+        let transaction = self.file.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute("INSERT INTO folded (epoch) VALUES (-1)", [])?;
+        transaction.execute("DELETE FROM folded WHERE epoch = -1", [])?;
+        transaction.commit()?;
         self.inbox.probe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A commit waits for the disk, and removed data is overwritten: on every connection, before and after every operation
+    /// that changes a setting.
+    #[test]
+    fn every_connection_has_the_settings_that_the_store_relies_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut store = Sqlite::open(&directory.path().join("events.db")).unwrap();
+        let start = crate::start::Start(
+            store.schema.properties.iter().map(|property| property.default_value()).collect(),
+        );
+        let submission = Submission { id: [1; 16], day: Day(20_000), start };
+        for round in 0..3 {
+            for connection in [&store.file.connection, store.inbox.connection()] {
+                let number =
+                    |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+                let settings =
+                    ["synchronous", "secure_delete", "temp_store"].map(|pragma| number(pragma).unwrap());
+                // FULL, ON and MEMORY.
+                assert_eq!(settings, [2, 1, 2], "round {round}");
+                let journal: String =
+                    connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+                assert_eq!(journal, "wal");
+            }
+            store.append(std::slice::from_ref(&submission)).unwrap();
+            store.fold().unwrap();
+            store.forget_ids(Day(20_000)).unwrap();
+            store.probe().unwrap();
+        }
     }
 }

@@ -26,6 +26,9 @@ pub enum ParseStoreUrlError {
     /// The scheme is neither `sqlite:` nor `clickhouse:`, or the path is empty.
     #[error("not the URL of a store: write sqlite:PATH or clickhouse:http://HOST:8123/DATABASE")]
     UnknownScheme,
+    /// The path after `sqlite:` has a special meaning for SQLite, such as a database in memory, which keeps nothing.
+    #[error("`{0}` is not the path of a file; for a file with this name, write sqlite:./{0}")]
+    SpecialPath(String),
     /// The address after `clickhouse:` cannot be used.
     #[error("invalid address of a ClickHouse server: {0}; write clickhouse:http://HOST:8123/DATABASE")]
     InvalidAddress(&'static str),
@@ -36,11 +39,12 @@ impl FromStr for StoreUrl {
 
     fn from_str(string: &str) -> Result<Self, ParseStoreUrlError> {
         if let Some(path) = string.strip_prefix("sqlite:") {
-            let is_empty = path.is_empty();
-            return if is_empty {
-                Err(ParseStoreUrlError::UnknownScheme)
-            } else {
-                Ok(Self::Sqlite(path.into()))
+            return match path {
+                "" => Err(ParseStoreUrlError::UnknownScheme),
+                path if path.starts_with(':') || path.starts_with("file:") => {
+                    Err(ParseStoreUrlError::SpecialPath(path.to_owned()))
+                }
+                path => Ok(Self::Sqlite(path.into())),
             };
         }
         let address = string.strip_prefix("clickhouse:").ok_or(ParseStoreUrlError::UnknownScheme)?;
@@ -83,13 +87,7 @@ impl fmt::Debug for StoreUrl {
 }
 
 impl StoreUrl {
-    /// Returns true if this is a file that does not exist. Commands that only read check this, because [`open`](Self::open)
-    /// would create an empty store.
-    pub fn is_missing(&self) -> bool {
-        matches!(self, Self::Sqlite(path) if !path.exists())
-    }
-
-    /// Opens the store and applies pending migrations.
+    /// Opens the store, or creates it if it does not exist, and applies pending migrations.
     ///
     /// # Errors
     ///
@@ -99,6 +97,18 @@ impl StoreUrl {
             Self::Sqlite(path) => Box::new(Sqlite::open(path)?),
             Self::ClickHouse(url) => Box::new(ClickHouse::open(url)?),
         })
+    }
+
+    /// Like [`open`](Self::open), but does not create a SQLite file.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file does not exist, and for the same reasons as [`open`](Self::open).
+    pub fn open_existing(&self) -> Result<Box<dyn Store>, StoreError> {
+        match self {
+            Self::Sqlite(path) => Ok(Box::new(Sqlite::open_existing(path)?)),
+            Self::ClickHouse(_) => self.open(),
+        }
     }
 }
 
@@ -119,6 +129,8 @@ mod tests {
         for string in [
             "",
             "sqlite:",
+            "sqlite::memory:",
+            "sqlite:file:events.db?mode=memory",
             "postgres://x",
             "clickhouse:https://x/y",
             "clickhouse:http://x/a;b",

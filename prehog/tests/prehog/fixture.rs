@@ -219,6 +219,14 @@ impl ServeProcess {
         Self::run(Command::new(env!("CARGO_BIN_EXE_prehog")), directory, flags)
     }
 
+    /// Like `start`, with a umask in octal.
+    pub(crate) fn start_with_umask(directory: &Path, umask: &str) -> Self {
+        let mut shell = Command::new("sh");
+        let script = format!("umask {umask}; exec \"$0\" \"$@\"");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_prehog")]);
+        Self::run(shell, directory, &[])
+    }
+
     /// Like `start`, with a limit on the size of every file that the program writes, in bytes.
     pub(crate) fn start_with_file_size_limit(directory: &Path, bytes: u64) -> Self {
         let mut shell = Command::new("sh");

@@ -3,6 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
@@ -120,7 +121,7 @@ fn folding_is_atomic() {
     // The failed fold has closed the epoch, so these submissions are in the next one.
     store.append(&batch(50..80)).unwrap();
     other.execute_batch("DROP TRIGGER refuse").unwrap();
-    assert_eq!(store.fold().unwrap(), 0);
+    assert_eq!(store.fold().unwrap().repeated, 0);
     assert_eq!(stored(&url).iter().map(|(_, _, count)| count).sum::<u64>(), 80);
 }
 
@@ -134,11 +135,11 @@ fn an_epoch_is_counted_once() {
     let execute = |sql: &str| inbox.execute_batch(sql).unwrap();
     store.append(&batch(0..50)).unwrap();
     execute("CREATE TABLE kept AS SELECT * FROM arrived_odd");
-    assert_eq!(store.fold().unwrap(), 0);
+    assert_eq!(store.fold().unwrap().repeated, 0);
     execute("INSERT INTO arrived_odd SELECT * FROM kept");
     store.append(&batch(50..60)).unwrap();
     // Its ids would be found as repetitions, but they are not even read.
-    assert_eq!(store.fold().unwrap(), 0);
+    assert_eq!(store.fold().unwrap().repeated, 0);
     assert_eq!(stored(&url).iter().map(|(_, _, count)| count).sum::<u64>(), 60);
     assert_eq!(inbox.query_row("SELECT COUNT(*) FROM arrived_odd", [], |row| row.get::<_, i64>(0)), Ok(0));
 }
@@ -174,6 +175,8 @@ async fn a_store_on_a_full_disk_is_unavailable_until_there_is_space() {
         let response = submit(&client, process.address, &event).await;
         if response.status() != 200 {
             assert_eq!(connect_error(response).await.1, "unavailable");
+            let ready = client.get(format!("http://{}/readyz", process.address)).send().await.unwrap();
+            assert_eq!(ready.status(), 503);
             break;
         }
         acknowledged += 1;
@@ -228,6 +231,60 @@ async fn no_event_is_acknowledged_while_the_inbox_is_read_only() {
         process.kill();
     }
     assert_eq!(stored(&StoreUrl::Sqlite(directory.path().join(STORE)))[0].2, 3);
+}
+
+/// A store whose files are deleted, moved or replaced while the program runs: no event is acknowledged that nobody could read
+/// later. The program uses the files again once they are back, but never creates an empty store instead.
+#[tokio::test]
+async fn files_that_are_deleted_or_replaced_are_noticed() {
+    for (name, replacement) in
+        [(STORE, None), (STORE, Some("copy")), ("events.db-wal", None), ("events.db-shm", None)]
+    {
+        let receiver = TestReceiver::start().await;
+        let directory = receiver.directory.path();
+        let path = |name: &str| directory.join(name);
+        assert_eq!(receiver.submit(&body(&uuid(1))).await.status(), 200);
+        receiver.wait_for("prehog_events_total{result=\"stored\"}", |stored| stored == 1).await;
+        if replacement.is_some() {
+            std::fs::copy(path(name), path("copy")).unwrap();
+        }
+        std::fs::rename(path(name), path("away")).unwrap();
+        if let Some(replacement) = replacement {
+            std::fs::rename(path(replacement), path(name)).unwrap();
+        }
+        assert_unavailable(&receiver, 2).await;
+        if name == STORE && replacement.is_none() {
+            assert_unavailable(&receiver, 3).await;
+            // The result of an earlier probe may be reused for a moment.
+            let started = std::time::Instant::now();
+            while receiver.get("/readyz").await.0 != 503 {
+                assert!(started.elapsed() < std::time::Duration::from_secs(60));
+            }
+            assert!(!path(name).exists());
+            std::fs::rename(path("away"), path(name)).unwrap();
+        }
+        assert_eq!(receiver.submit(&body(&uuid(2))).await.status(), 200, "{name} {replacement:?}");
+        receiver.stop().await;
+    }
+}
+
+/// Whatever the umask, only the owner can read the files of a store.
+#[tokio::test]
+async fn files_of_a_store_are_private() {
+    for umask in ["000", "027", "077"] {
+        let directory = tempfile::tempdir().unwrap();
+        let process = ServeProcess::start_with_umask(directory.path(), umask);
+        assert_eq!(submit(&client(), process.address, &body(&uuid(1))).await.status(), 200);
+        let mut modes = std::collections::BTreeMap::new();
+        for entry in std::fs::read_dir(directory.path()).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            if name.starts_with(STORE) {
+                modes.insert(name, entry.metadata().unwrap().permissions().mode() & 0o777);
+            }
+        }
+        assert!(modes.len() >= 6 && modes.values().all(|mode| *mode == 0o600), "{umask}: {modes:?}");
+    }
 }
 
 /// As during the replacement of one receiver by another.

@@ -3,13 +3,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use prehog::day::Day;
 use prehog::start::Submission;
 use prehog::store::StoreUrl;
 use serde_json::json;
 
-use crate::fixture::{SUBMIT_PATH, ServeProcess, body, client, start, stored, uuid};
+use crate::fixture::{SUBMIT_PATH, ServeProcess, TestReceiver, body, client, start, stored, uuid};
 
 /// Returns the contents of all files in a directory.
 pub(crate) fn contents(directory: &Path) -> String {
@@ -89,10 +90,100 @@ fn ids_are_removed_after_a_day() {
     assert_eq!(counted(), 3000);
     // On the next day, they are still repetitions.
     opened.append(&batch(day.plus(1))).unwrap();
-    assert_eq!(opened.fold().unwrap(), 3000);
+    assert_eq!(opened.fold().unwrap().repeated, 3000);
     // Ids in the inbox at the end of their day.
     opened.append(&batch(day.plus(1))[..100]).unwrap();
     opened.forget_ids(day.plus(3)).unwrap();
     assert!(!contents(directory.path()).contains("canary-of-16-b"));
     assert_eq!(counted(), 3000);
+}
+
+/// The size of a page of a SQLite file.
+const PAGE: usize = 4096;
+
+/// Returns what still connects the ids to the versions of their events, in any byte of any file of a store: an id outside of
+/// the main file, both of them on one page of it, or a log that shows what was written together.
+fn connections(directory: &Path, events: &[(String, String)]) -> Vec<String> {
+    let has = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+    let ids: Vec<Vec<u8>> = events.iter().map(|(id, _)| hex(&id.replace('-', ""))).collect();
+    let has_id = |bytes: &[u8]| ids.iter().any(|id| has(bytes, id));
+    let has_event = |bytes: &[u8]| events.iter().any(|(_, version)| has(bytes, version.as_bytes()));
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = fs::read(&path).unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if name.contains("-wal") || name.contains("-journal") {
+            found.extend((!bytes.is_empty()).then(|| format!("{name} is not empty")));
+        } else if name == "events.db" {
+            found.extend(
+                bytes.chunks(PAGE).any(|page| has_id(page) && has_event(page)).then(|| "a page".to_owned()),
+            );
+        } else {
+            found.extend((has_id(&bytes) || has_event(&bytes)).then(|| name.to_owned()));
+        }
+    }
+    found
+}
+
+fn hex(digits: &str) -> Vec<u8> {
+    (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect()
+}
+
+/// While the receiver runs, and whether it restarts or not, each event is soon separate from its id, even if no other event
+/// arrives.
+#[tokio::test]
+async fn an_id_is_soon_separate_from_its_event() {
+    let receiver = TestReceiver::start().await;
+    let directory = receiver.directory.path();
+    let mut events = Vec::new();
+    for number in 0..4 {
+        // An identifier that has no zero bytes, and a version that is nowhere else.
+        let (id, version) =
+            (format!("6f1c8e0a-6f0e-4b53-9d0c-3f2a5f3e7b1{number}"), format!("71.72.730{number}"));
+        let mut event = body(&id);
+        event["start"]["version"] = version.as_str().into();
+        assert_eq!(receiver.submit(&event).await.status(), 200);
+        events.push((id, version));
+        let started = Instant::now();
+        let mut found = connections(directory, &events);
+        while !found.is_empty() {
+            assert!(started.elapsed() < Duration::from_secs(60), "{found:?}");
+            tokio::task::yield_now().await;
+            found = connections(directory, &events);
+        }
+        let stored = fs::read(directory.join("events.db")).unwrap();
+        let has = |part: &[u8]| stored.windows(part.len()).any(|window| window == part);
+        // Both of them are stored, so the search can find them.
+        assert!(
+            events.iter().all(|(id, version)| has(&hex(&id.replace('-', ""))) && has(version.as_bytes()))
+        );
+    }
+    receiver.stop().await;
+}
+
+/// An export can read the store for minutes. Ids are separate from events once it ends, without another event.
+#[tokio::test]
+async fn a_reader_delays_the_separation_of_ids_but_does_not_prevent_it() {
+    let receiver = TestReceiver::start().await;
+    let directory = receiver.directory.path();
+    let reader = rusqlite::Connection::open(directory.join("events.db")).unwrap();
+    reader.execute_batch("BEGIN; SELECT * FROM starts").unwrap();
+    let events = [(uuid(1), "71.72.7300".to_owned())];
+    let mut event = body(&events[0].0);
+    event["start"]["version"] = events[0].1.as_str().into();
+    assert_eq!(receiver.submit(&event).await.status(), 200);
+    let started = Instant::now();
+    let wait_until = async |is_done: &dyn Fn() -> bool| {
+        while !is_done() {
+            assert!(started.elapsed() < Duration::from_secs(60), "{:?}", connections(directory, &events));
+            tokio::task::yield_now().await;
+        }
+    };
+    wait_until(&|| connections(directory, &events) == ["events.db-wal is not empty"]).await;
+    // The receiver does not wait for the reader.
+    assert_eq!(receiver.get("/readyz").await.0, 200);
+    reader.execute_batch("COMMIT").unwrap();
+    wait_until(&|| connections(directory, &events).is_empty()).await;
+    receiver.stop().await;
 }

@@ -2,14 +2,14 @@
 
 use std::io::Write;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{anyhow, bail};
 use prehog::clock::Clock;
 use prehog::day::Day;
 use prehog::report::{Format, Report, WeekRange};
 use prehog::schema::EventSchema;
 use prehog::server::retention::first_retained_day;
 use prehog::start::Start;
-use prehog::store::{Store, StoreUrl, first_open_day};
+use prehog::store::{Store, StoreError, StoreUrl, first_open_day};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -17,8 +17,12 @@ use crate::cli::{ExportArgs, ReportArgs, ReportFormat, RetainArgs};
 
 /// Opens a store, but does not create it.
 fn open_existing(store: &StoreUrl) -> anyhow::Result<Box<dyn Store>> {
-    ensure!(!store.is_missing(), "{store} does not exist; pass the same --store as to `prehog serve`");
-    store.open().with_context(|| format!("cannot open {store}"))
+    store.open_existing().map_err(|error| match error {
+        StoreError::Missing(_) => {
+            anyhow!("{store} does not exist; pass the same --store as to `prehog serve`")
+        }
+        error => anyhow::Error::new(error).context(format!("cannot open {store}")),
+    })
 }
 
 /// `prehog report`: writes a report.

@@ -1,7 +1,11 @@
 //! Shared by the SQLite file and its inbox: settings of a connection, migrations, conversion of counts. Depends
 //! on rusqlite.
 
-use std::path::Path;
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
@@ -20,15 +24,106 @@ const LONG_DELAY: Duration = Duration::from_millis(1);
 /// The size of the write-ahead log, in pages, at which a commit moves it into the file. That takes some milliseconds.
 const CHECKPOINT_PAGES: u32 = 4000;
 
-/// Opens a file, or creates it if it does not exist.
-pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
-    let flags =
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+/// The permissions of a new file. SQLite creates its auxiliary files with the permissions of the file itself.
+const FILE_MODE: u32 = 0o600;
+
+/// The suffixes of the names of a file and its auxiliary files.
+const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
+
+/// Held while a file is created or opened. Closing a file releases all locks that this process holds on it, including those
+/// of SQLite.
+static OPENING: Mutex<()> = Mutex::new(());
+
+/// An open file.
+pub(super) struct OpenFile {
+    pub(super) connection: Connection,
+    /// The path of the file and of each auxiliary file, and their identities when they were opened.
+    identities: Vec<(PathBuf, Option<Identity>)>,
+}
+
+/// Identifies a file independently of its path: its device and its inode.
+type Identity = (u64, u64);
+
+impl OpenFile {
+    /// Opens an existing file, or an empty one, and applies the migrations that it does not have yet: `upgrade` runs after
+    /// them, in the same transaction, if the file may already have data.
+    pub(super) fn open(
+        path: &Path,
+        migrations: &[&str],
+        upgrade: impl FnOnce(&Connection) -> Result<(), StoreError>,
+    ) -> Result<Self, StoreError> {
+        let mut connection = {
+            let _opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
+            connect(path)?
+        };
+        migrate(&mut connection, migrations, upgrade)?;
+        let with_suffix = |suffix: &str| {
+            let mut path = path.as_os_str().to_owned();
+            path.push(suffix);
+            PathBuf::from(path)
+        };
+        let identities = SUFFIXES.map(with_suffix).map(|path| {
+            let identity = identity(&path);
+            (path, identity)
+        });
+        Ok(Self { connection, identities: identities.into() })
+    }
+
+    /// Checks that the paths still lead to the open files. SQLite would continue to write to files that were deleted or
+    /// replaced, from which nobody can read.
+    pub(super) fn check_in_place(&self) -> Result<(), StoreError> {
+        match self.identities.iter().find(|(path, opened)| identity(path) != *opened) {
+            Some((path, _)) => Err(StoreError::Replaced(path.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Moves the write-ahead log into the file and empties it, because removed data would survive in the log. Returns false
+    /// if a reader uses the log for longer than the busy handler waits; this is then left to the next call.
+    pub(super) fn truncate_log(&self) -> Result<bool, StoreError> {
+        let is_busy: bool =
+            self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        Ok(!is_busy)
+    }
+
+    /// Like [`truncate_log`](Self::truncate_log), but does not wait for readers.
+    pub(super) fn try_truncate_log(&self) -> Result<bool, StoreError> {
+        self.connection.busy_handler(None)?;
+        let is_truncated = self.truncate_log();
+        self.connection.busy_handler(Some(wait_while_busy))?;
+        is_truncated
+    }
+}
+
+fn identity(path: &Path) -> Option<Identity> {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+/// Creates an empty file if it does not exist, which only its owner can read.
+pub(super) fn create(path: &Path) -> io::Result<()> {
+    let _opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
+    match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path) {
+        // Independently of the umask.
+        Ok(file) => file.set_permissions(fs::Permissions::from_mode(FILE_MODE)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_handler(Some(wait_while_busy))?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    let journal_mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if journal_mode != "wal" {
+        return Err(StoreError::UnexpectedData(format!("the journal mode is `{journal_mode}`, not `wal`")));
+    }
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "secure_delete", "ON")?;
+    // Temporary files could contain ids.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "cache_size", -8192)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.set_prepared_statement_cache_capacity(32);
@@ -44,7 +139,7 @@ fn wait_while_busy(retries: i32) -> bool {
 
 /// Applies the migrations that the file does not have yet. `user_version` in the file is the number of those that it has.
 /// `upgrade` runs afterwards, in the same transaction, if the file may already have data.
-pub(super) fn migrate(
+fn migrate(
     connection: &mut Connection,
     migrations: &[&str],
     upgrade: impl FnOnce(&Connection) -> Result<(), StoreError>,
@@ -69,16 +164,6 @@ pub(super) fn migrate(
     }
     transaction.pragma_update(None, "user_version", supported)?;
     Ok(transaction.commit()?)
-}
-
-/// Moves the write-ahead log into the file and empties it, because removed data would survive in the log. If a reader uses
-/// the log for longer than the busy handler waits, this is left to the next call.
-pub(super) fn truncate_log(connection: &Connection) -> Result<(), StoreError> {
-    let is_busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-    if is_busy {
-        tracing::warn!("another process is reading the store; removed data will be overwritten later");
-    }
-    Ok(())
 }
 
 pub(super) fn count_to_sql(count: u64) -> i64 {

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use super::connection::{connect, migrate, truncate_log};
+use super::connection::{OpenFile, create};
 use crate::day::Day;
 use crate::schema::EventSchema;
 use crate::start::{PropertyValue, Start, Submission};
@@ -20,12 +20,15 @@ use crate::store::migrations;
 /// The length of an id in bytes.
 const ID_LEN: usize = 16;
 
+/// How many bytes a probe writes.
+const PROBE_LEN: u32 = 64 * 1024;
+
 /// The capacity to reserve for one start, in bytes.
 const START_CAPACITY: usize = 96;
 
 /// An open inbox.
 pub(super) struct Inbox {
-    connection: Connection,
+    file: OpenFile,
     encoding: StartEncoding,
 }
 
@@ -49,11 +52,11 @@ pub(super) struct Contents {
 impl Inbox {
     /// Opens the file, or creates it if it does not exist. `last_folded` is the last epoch that is counted.
     pub(super) fn open(schema: &EventSchema, path: &Path, last_folded: i64) -> Result<Self, StoreError> {
-        let mut connection = connect(path)?;
-        migrate(&mut connection, &migrations::INBOX, |_| Ok(()))?;
-        if current_epoch(&connection)? <= last_folded {
+        create(path).map_err(|error| StoreError::Create { path: path.to_owned(), error })?;
+        let mut file = OpenFile::open(path, &migrations::INBOX, |_| Ok(()))?;
+        if current_epoch(&file.connection)? <= last_folded {
             // The file is new, or was replaced by an old copy. The submissions in it were counted long ago.
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let transaction = file.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             if current_epoch(&transaction)? <= last_folded {
                 transaction.execute("DELETE FROM arrived_even", [])?;
                 transaction.execute("DELETE FROM arrived_odd", [])?;
@@ -61,13 +64,13 @@ impl Inbox {
             }
             transaction.commit()?;
         }
-        Ok(Self { connection, encoding: StartEncoding::new(schema) })
+        Ok(Self { file, encoding: StartEncoding::new(schema) })
     }
 
     /// Appends submissions to the current epoch and returns when they are on disk. Returns how many submissions the epoch
     /// has now.
     pub(super) fn append(&mut self, batch: &[Submission]) -> Result<i64, StoreError> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self.file.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let table = table(current_epoch(&transaction)?);
         let sql = format!(
             "INSERT INTO {table} (position, day, ids, starts)
@@ -94,13 +97,13 @@ impl Inbox {
 
     /// Returns true if there are no submissions. Never waits for a lock.
     pub(super) fn is_empty(&self) -> Result<bool, StoreError> {
-        Ok(is_epoch_empty(&self.connection, 0)? && is_epoch_empty(&self.connection, 1)?)
+        Ok(is_epoch_empty(&self.file.connection, 0)? && is_epoch_empty(&self.file.connection, 1)?)
     }
 
     /// Closes the current epoch, unless the previous one still has submissions. Returns the closed epoch to fold, or `None`
     /// if both are empty. `last_folded` is the last epoch that is counted.
     pub(super) fn close(&mut self, last_folded: i64) -> Result<Option<ClosedEpoch>, StoreError> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self.file.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut current = current_epoch(&transaction)?;
         if current <= last_folded {
             // The file was replaced by an old copy while it was in use. Submissions that arrived since then are in it and
@@ -127,7 +130,7 @@ impl Inbox {
         let mut contents = Contents::default();
         let mut indices: HashMap<String, usize> = HashMap::new();
         let sql = format!("SELECT day, ids, starts FROM {} ORDER BY position", table(closed.epoch));
-        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut statement = self.file.connection.prepare_cached(&sql)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let day = Day(row.get(0)?);
@@ -155,14 +158,14 @@ impl Inbox {
     /// Removes the submissions of a closed epoch that is counted, unless another process already did.
     pub(super) fn clear(&mut self, closed: ClosedEpoch) -> Result<(), StoreError> {
         // `append` waits for this transaction, so it is not synced. If it is lost in a power failure, it is repeated.
-        self.connection.pragma_update(None, "synchronous", "NORMAL")?;
+        self.file.connection.pragma_update(None, "synchronous", "NORMAL")?;
         let cleared = self.clear_unsynced(closed);
-        self.connection.pragma_update(None, "synchronous", "FULL")?;
+        self.file.connection.pragma_update(None, "synchronous", "FULL")?;
         cleared
     }
 
     fn clear_unsynced(&mut self, closed: ClosedEpoch) -> Result<(), StoreError> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self.file.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Otherwise the table already belongs to a later epoch.
         if current_epoch(&transaction)? == closed.epoch + 1 {
             transaction.execute(&format!("DELETE FROM {}", table(closed.epoch)), [])?;
@@ -170,16 +173,27 @@ impl Inbox {
         Ok(transaction.commit()?)
     }
 
-    /// Takes the write lock, and fails if the file is read-only.
+    /// Writes about as much as a batch of submissions needs, and fails if that is not possible.
     pub(super) fn probe(&mut self) -> Result<(), StoreError> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute("UPDATE current SET epoch = epoch", [])?;
-        Ok(transaction.rollback()?)
+        let transaction = self.file.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute("INSERT INTO probe (data) VALUES (zeroblob(?1))", params![PROBE_LEN])?;
+        transaction.execute("DELETE FROM probe", [])?;
+        Ok(transaction.commit()?)
     }
 
-    /// Empties the write-ahead log of the file.
-    pub(super) fn truncate_log(&self) -> Result<(), StoreError> {
-        truncate_log(&self.connection)
+    /// See [`OpenFile::check_in_place`].
+    pub(super) fn check_in_place(&self) -> Result<(), StoreError> {
+        self.file.check_in_place()
+    }
+
+    /// See [`OpenFile::truncate_log`].
+    pub(super) fn truncate_log(&self) -> Result<bool, StoreError> {
+        self.file.truncate_log()
+    }
+
+    #[cfg(test)]
+    pub(super) fn connection(&self) -> &Connection {
+        &self.file.connection
     }
 }
 
