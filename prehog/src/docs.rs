@@ -3,9 +3,9 @@
 
 use crate::ingest::MAX_BODY;
 use crate::property::Property;
-use crate::report::DEFAULT_WEEKS;
+use crate::report::{DEFAULT_MIN_GROUP, DEFAULT_WEEKS};
 use crate::schema::EventSchema;
-use crate::server::{DEFAULT_MIN_GROUP, DEFAULT_RATE_LIMIT, retention};
+use crate::server::{DEFAULT_RATE_LIMIT, retention};
 use crate::start::OTHER;
 use crate::store::{DAY_END_GRACE, DEFAULT_STORE, ID_RETENTION_DAYS, MAX_FOLD_DELAY};
 use crate::validation::TIMESTAMP_TOLERANCE;

@@ -1,14 +1,14 @@
 //! Reports on weekly counts of starts, without groups that are too small, as HTML, JSON and CSV. Depends on `start`, `day`
 //! and the counts of a store; never sees an event.
 //!
-//! Small groups are hidden week by week, and everything else is computed from what remains: see [`suppression`].
+//! The counts of each week are rounded down, and everything else is computed from what remains: see [`rounding`].
 
 mod chart;
 mod csv;
 mod html;
 mod model;
 mod render;
-mod suppression;
+mod rounding;
 
-pub use model::{Count, DEFAULT_WEEKS, NOTES, Report, Row, Table, WeekRange};
+pub use model::{Count, DEFAULT_MIN_GROUP, DEFAULT_WEEKS, MAX_ROWS, NOTES, Report, Row, Table, WeekRange};
 pub use render::Format;

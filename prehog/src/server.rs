@@ -26,12 +26,13 @@ use tokio::task::JoinSet;
 use crate::ingest::Ingest;
 use crate::limits::{ClientLimit, RateLimit};
 use crate::metrics::Metrics;
+use crate::report::DEFAULT_MIN_GROUP;
 use crate::schema::SchemaError;
 use crate::store::{Store, StoreError, StoreUrl, Writer};
 use crate::validation::EventValidator;
 use admission::Admission;
 pub use connections::Connections;
-pub use options::{DEFAULT_MIN_GROUP, DEFAULT_RATE_LIMIT, Options};
+pub use options::{DEFAULT_RATE_LIMIT, Options};
 use readiness::Readiness;
 
 /// The reason why a server cannot start.
@@ -41,6 +42,9 @@ pub enum ServeError {
     /// This program does not support the event's schema.
     #[error(transparent)]
     Schema(#[from] SchemaError),
+    /// [`Options::min_group`] is below [`DEFAULT_MIN_GROUP`].
+    #[error("the served report cannot show groups with fewer than {DEFAULT_MIN_GROUP} starts")]
+    MinGroupTooSmall,
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -73,6 +77,9 @@ pub async fn serve(
     options: Options,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
+    if options.min_group < DEFAULT_MIN_GROUP {
+        return Err(ServeError::MinGroupTooSmall);
+    }
     let validator = EventValidator::new()?;
     let metrics = Arc::new(Metrics::new(validator.reasons()));
     let opened = open(store.clone()).await?;

@@ -25,15 +25,14 @@ pub(super) fn bars(id: &str, title: &str, rows: &[Row]) -> String {
     let max = shown.iter().map(|row| row.starts).max().unwrap_or(0);
     let height = u32::try_from(shown.len()).unwrap_or(0) * ROW_HEIGHT;
     let descriptions: Vec<String> =
-        shown.iter().map(|row| format!("{}: {}{}", row.value, prefix(row), number(row.starts))).collect();
+        shown.iter().map(|row| format!("{}: {}", row.value, number(row.starts))).collect();
     let mut svg = open_svg(id, title, &format!("{}.", descriptions.join(", ")), height);
     for (row, y) in shown.iter().zip((0..).step_by(ROW_HEIGHT as usize)) {
         let _ = write!(
             svg,
-            "<text x=\"0\" y=\"{text_y}\">{}</text><text x=\"100%\" y=\"{text_y}\" class=\"number\">{}{}</text>\
+            "<text x=\"0\" y=\"{text_y}\">{}</text><text x=\"100%\" y=\"{text_y}\" class=\"number\">{}</text>\
              <rect x=\"0\" y=\"{}\" width=\"{}%\" height=\"14\" rx=\"2\" class=\"bar\"/>",
             escape(&shorten(&row.value)),
-            prefix(row),
             number(row.starts),
             y + 22,
             percent(row.starts, max).max(0.3),
@@ -92,10 +91,6 @@ fn open_svg(id: &str, title: &str, description: &str, height: u32) -> String {
         escape(title),
         escape(description),
     )
-}
-
-fn prefix(row: &Row) -> &'static str {
-    if row.at_least { "≥ " } else { "" }
 }
 
 /// Returns a share in percent, rounded down to two decimal places.

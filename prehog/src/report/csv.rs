@@ -1,12 +1,11 @@
-//! A report as CSV. Each row has a table, a value, its number of starts, and a note if the number is incomplete. Pure.
+//! A report as CSV. Each row has a table, a value, its number of starts, and a note if the number is hidden. Pure.
 
-use super::model::{Report, Row};
+use super::model::Report;
 
 const HEADER: &str = "table,value,starts,note\n";
 
 pub(super) fn csv(report: &Report) -> String {
     let mut csv = String::from(HEADER);
-    let hidden = format!("fewer than {} in a week, or hidden with such a group", report.min_group);
     let mut row = |table: &str, value: &str, starts: Option<u64>, note: &str| {
         let starts = starts.map_or_else(String::new, |starts| starts.to_string());
         csv += &format!("{},{},{},{}\n", cell(table), cell(value), starts, cell(note));
@@ -20,17 +19,13 @@ pub(super) fn csv(report: &Report) -> String {
     }
     let tables = report.tables.iter().map(|table| (table.name.as_str(), &table.table));
     for (name, table) in tables.chain([("combination", &report.combinations)]) {
-        table.rows.iter().for_each(|value| row(name, &value.value, Some(value.starts), note(value)));
-        if table.hidden > 0 {
-            row(name, "(hidden)", Some(table.hidden), &hidden);
+        table.rows.iter().for_each(|value| row(name, &value.value, Some(value.starts), ""));
+        if table.more_values > 0 {
+            row(name, &format!("({} more values)", table.more_values), Some(table.more_starts), "");
         }
     }
-    report.use_cases.iter().for_each(|value| row("use_case", &value.value, Some(value.starts), note(value)));
+    report.use_cases.iter().for_each(|value| row("use_case", &value.value, Some(value.starts), ""));
     csv
-}
-
-fn note(row: &Row) -> &'static str {
-    if row.at_least { "at least" } else { "" }
 }
 
 /// Quotes a cell if necessary, and prevents a spreadsheet from evaluating it as a formula. All values come from closed sets,

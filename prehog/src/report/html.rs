@@ -31,12 +31,19 @@ pub(super) fn page(report: &Report) -> String {
          <p class=\"total\"><strong>{total}</strong> agent starts</p>\n{empty}</header>\n\
          <main id=\"main\" tabindex=\"-1\">\n{sections}\
          <section aria-labelledby=\"notes\">\n<h2 id=\"notes\">How to read these numbers</h2>\n<ul>{notes}\
-         <li>To protect privacy, only groups with {min_group} or more starts in a week are shown. If the size of a hidden \
-         group could be computed from the others, the next smallest groups of that week are hidden as well. A number \
-         marked ≥ does not include the weeks in which its group is hidden.</li></ul>\n</section>\n</main>\n</body>\n</html>\n",
+         {privacy}</ul>\n</section>\n</main>\n</body>\n</html>\n",
         since = report.since,
         until = report.until,
-        min_group = report.min_group,
+        privacy = if report.min_group > 1 {
+            format!(
+                "<li>To protect privacy, each number of a week is rounded down to a multiple of {}, so smaller groups are not \
+                 shown. A number over several weeks is the sum of these, so the parts of a table add up to less than the \
+                 whole.</li>",
+                report.min_group
+            )
+        } else {
+            String::new()
+        },
         total = number(report.starts),
         empty = if report.starts == 0 {
             format!(
@@ -116,11 +123,11 @@ fn days(report: &Report) -> String {
 
 fn table(report: &Report, id: &str, title: &str, lead: &str, table: &Table) -> String {
     let mut rows: Vec<Vec<String>> = table.rows.iter().map(|row| cells(row, report.starts)).collect();
-    if table.hidden > 0 {
+    if table.more_values > 0 {
         rows.push(vec![
-            format!("hidden (fewer than {} starts in a week, or hidden with such a group)", report.min_group),
-            number(table.hidden),
-            share(table.hidden, report.starts, false),
+            format!("{} more values", number(table.more_values.try_into().unwrap_or(u64::MAX))),
+            number(table.more_starts),
+            share(table.more_starts, report.starts),
         ]);
     }
     let chart = if table.rows.is_empty() {
@@ -153,15 +160,14 @@ fn use_cases(report: &Report) -> String {
 }
 
 fn cells(row: &Row, total: u64) -> Vec<String> {
-    let prefix = if row.at_least { "≥ " } else { "" };
-    vec![row.value.clone(), format!("{prefix}{}", number(row.starts)), share(row.starts, total, row.at_least)]
+    vec![row.value.clone(), number(row.starts), share(row.starts, total)]
 }
 
 /// Formats a share in percent with one decimal place.
-fn share(part: u64, total: u64, at_least: bool) -> String {
+fn share(part: u64, total: u64) -> String {
     if total == 0 {
         return "–".to_owned();
     }
     let tenths = (u128::from(part) * 1000 + u128::from(total) / 2) / u128::from(total);
-    format!("{}{}.{}%", if at_least { "≥ " } else { "" }, tenths / 10, tenths % 10)
+    format!("{}.{}%", tenths / 10, tenths % 10)
 }

@@ -1,4 +1,4 @@
-//! The contents of a report. Depends on a store's counts and on the suppression of small groups.
+//! The contents of a report. Depends on a store's counts and on their rounding.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
-use super::suppression::{PublishedTable, PublishedTally, hide_small_groups};
+use super::rounding::{RoundedTally, RoundedWeek, round_down};
 use crate::day::{Day, Week};
 use crate::facet::{Facet, FacetId, FacetValue, RANGES, USE_CASE_SEPARATOR, UseCases};
 use crate::schema::EventSchema;
@@ -14,6 +14,16 @@ use crate::store::{Store, StoreError};
 
 /// The default number of weeks in a report.
 pub const DEFAULT_WEEKS: i32 = 12;
+
+/// The default minimum number of starts of a group in a report.
+pub const DEFAULT_MIN_GROUP: u64 = 10;
+
+/// The maximum number of values in a table. Further values are combined, so that a report stays small.
+pub const MAX_ROWS: usize = 100;
+
+/// The explanation of a report that shows groups below the default minimum.
+const NOT_FOR_PUBLICATION: &str =
+    "This report shows groups that are small enough to recognise a single agent. Do not publish it.";
 
 /// Explanations that are part of every report.
 pub const NOTES: [&str; 3] = [
@@ -68,14 +78,15 @@ impl WeekRange {
     }
 }
 
-/// The numbers of starts in a range of weeks. Contains no group that is too small.
+/// The numbers of starts in a range of weeks. Each number of a week is rounded down to a multiple of the minimum size of a
+/// group; all other numbers are sums of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The first day of the first week.
     pub since: Day,
     /// The last day of the last week.
     pub until: Day,
-    /// The minimum number of starts of a group. Smaller groups are hidden.
+    /// The minimum number of starts of a group in a week, of which all numbers are multiples.
     pub min_group: u64,
     /// The starts in all weeks that are shown.
     pub starts: u64,
@@ -131,18 +142,20 @@ impl Serialize for Report {
 pub struct Count {
     /// The day, or the first day of the week.
     pub from: Day,
-    /// The number of starts, or `None` if it is too small or hidden together with one that is too small.
+    /// The number of starts, or `None` if it is too small.
     pub starts: Option<u64>,
 }
 
 /// The number of starts per value of a facet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Table {
-    /// The values that are shown in any week: ranges in ascending order, others in descending order of their starts.
+    /// The values that are shown in any week: ranges in ascending order, others in descending order of their starts. At most
+    /// [`MAX_ROWS`].
     pub rows: Vec<Row>,
-    /// The starts that are in none of the rows: those of values that are too small in their week, and those that are hidden
-    /// together with them.
-    pub hidden: u64,
+    /// The number of further values.
+    pub more_values: usize,
+    /// The starts of the further values.
+    pub more_starts: u64,
 }
 
 /// A value and its starts.
@@ -152,8 +165,6 @@ pub struct Row {
     pub value: String,
     /// The starts in the weeks in which the value is shown.
     pub starts: u64,
-    /// Whether the value may have more starts in weeks in which it is hidden.
-    pub at_least: bool,
 }
 
 impl Report {
@@ -166,12 +177,7 @@ impl Report {
         let min_group = min_group.max(1);
         let schema = EventSchema::embedded()?;
         let tally = store.tally(weeks.first, weeks.last, min_group)?;
-        Ok(Self::from_published(
-            schema,
-            &hide_small_groups(&tally, &schema.facets, min_group),
-            weeks,
-            min_group,
-        ))
+        Ok(Self::from_rounded(schema, &round_down(&tally, min_group), weeks, min_group))
     }
 
     /// Returns the table of a facet.
@@ -179,35 +185,28 @@ impl Report {
         self.tables.iter().find(|table| table.name == facet).map(|table| &table.table)
     }
 
-    fn from_published(
-        schema: &EventSchema,
-        published: &PublishedTally,
-        weeks: WeekRange,
-        min_group: u64,
-    ) -> Self {
-        let shown = |week: Week| published.weeks.get(&week);
-        // If small groups are hidden, a week without starts must look like a week with too few of them.
+    fn from_rounded(schema: &EventSchema, rounded: &RoundedTally, weeks: WeekRange, min_group: u64) -> Self {
+        // If small groups are hidden, a week or a day without starts must look like one with too few of them.
         let empty = (min_group <= 1).then_some(0);
-        let starts_of_week = |week| shown(week).map(|week| week.total).or(empty);
-        let starts_of_day = |day: Day| match shown(day.week()) {
-            Some(week) => week.days.shown.get(&day).copied().or((week.days.hidden == 0).then_some(0)),
-            None => empty,
-        };
+        let starts_of_week = |week| rounded.get(&week).map(|week| week.total).or(empty);
+        let starts_of_day =
+            |day: Day| rounded.get(&day.week()).and_then(|week| week.days.get(&day).copied()).or(empty);
         let (mut tables, mut use_cases, mut combinations) = (Vec::new(), Vec::new(), Table::default());
         for (index, facet) in schema.facets.iter().enumerate() {
-            let table = table(published, FacetId(index), facet);
+            let rows = rows(rounded.values(), FacetId(index), facet);
             if let FacetValue::UseCases(cases) = &facet.value {
-                use_cases = count_use_cases(cases, &table);
-                combinations = table;
+                use_cases = count_use_cases(cases, &rows);
+                combinations = Table::new(rows);
             } else {
-                tables.push(FacetTable::new(schema, facet, table));
+                tables.push(FacetTable::new(schema, facet, Table::new(rows)));
             }
         }
+        let not_for_publication = (min_group < DEFAULT_MIN_GROUP).then_some(NOT_FOR_PUBLICATION);
         Self {
             since: weeks.first_day(),
             until: weeks.last_day(),
             min_group,
-            starts: published.weeks.values().map(|week| week.total).sum(),
+            starts: rounded.values().map(|week| week.total).sum(),
             weeks: weeks
                 .weeks()
                 .map(|week| Count { from: week.first_day(), starts: starts_of_week(week) })
@@ -216,7 +215,7 @@ impl Report {
             tables,
             use_cases,
             combinations,
-            notes: NOTES.to_vec(),
+            notes: not_for_publication.into_iter().chain(NOTES).collect(),
         }
     }
 }
@@ -233,39 +232,37 @@ impl FacetTable {
     }
 }
 
+impl Table {
+    /// Creates a table of the first rows, and combines the others.
+    fn new(mut rows: Vec<Row>) -> Self {
+        let more = rows.split_off(rows.len().min(MAX_ROWS));
+        Self { rows, more_values: more.len(), more_starts: more.iter().map(|row| row.starts).sum() }
+    }
+}
+
 /// Sums up the combinations that are shown, for each use case in them.
-fn count_use_cases(use_cases: &UseCases, combinations: &Table) -> Vec<Row> {
+fn count_use_cases(use_cases: &UseCases, combinations: &[Row]) -> Vec<Row> {
     let row = |name: &str| {
-        let with = combinations.rows.iter();
+        let with = combinations.iter();
         let with = with.filter(|row| row.value.split(USE_CASE_SEPARATOR).any(|part| part == name));
-        Row {
-            value: name.to_owned(),
-            starts: with.map(|row| row.starts).sum(),
-            at_least: combinations.hidden > 0,
-        }
+        Row { value: name.to_owned(), starts: with.map(|row| row.starts).sum() }
     };
     use_cases.counted().map(row).collect()
 }
 
 /// Sums up the weeks of a facet.
-fn table(published: &PublishedTally, id: FacetId, facet: &Facet) -> Table {
-    let weeks: Vec<&PublishedTable<String>> =
-        published.weeks.values().filter_map(|week| week.facets.get(&id)).collect();
+fn rows<'a>(weeks: impl Iterator<Item = &'a RoundedWeek>, id: FacetId, facet: &Facet) -> Vec<Row> {
     let mut totals: BTreeMap<&str, u64> = BTreeMap::new();
-    for (value, starts) in weeks.iter().flat_map(|week| &week.shown) {
+    for (value, starts) in weeks.filter_map(|week| week.facets.get(&id)).flatten() {
         *totals.entry(value).or_default() += starts;
     }
-    let may_be_hidden =
-        |value: &str| weeks.iter().any(|week| week.hidden > 0 && !week.shown.contains_key(value));
-    let mut rows: Vec<Row> = totals
-        .into_iter()
-        .map(|(value, starts)| Row { value: value.to_owned(), starts, at_least: may_be_hidden(value) })
-        .collect();
+    let mut rows: Vec<Row> =
+        totals.into_iter().map(|(value, starts)| Row { value: value.to_owned(), starts }).collect();
     if matches!(facet.value, FacetValue::Range(_)) {
         rows.sort_by_key(|row| RANGES.iter().position(|(_, name)| *name == row.value));
     } else {
         // A stable sort: values with equal numbers stay in alphabetical order.
         rows.sort_by_key(|row| Reverse(row.starts));
     }
-    Table { rows, hidden: weeks.iter().map(|week| week.hidden).sum() }
+    rows
 }

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::limits::TrustedProxies;
+use crate::report::DEFAULT_MIN_GROUP;
 
 /// The default limit of requests per minute and client.
 pub const DEFAULT_RATE_LIMIT: u32 = 600;
-/// The default minimum number of starts of a group in a report.
-pub const DEFAULT_MIN_GROUP: u64 = 10;
 
 /// The limits and settings of a server.
 #[derive(Clone)]
@@ -34,7 +33,7 @@ pub struct Options {
     pub request_timeout: Duration,
     /// For how many days starts are kept; `None` keeps them forever.
     pub retain_days: Option<NonZeroU32>,
-    /// The minimum number of starts of a group in the report. Smaller groups are hidden.
+    /// The minimum number of starts of a group in the report, at least [`DEFAULT_MIN_GROUP`]. Smaller groups are hidden.
     pub min_group: u64,
 }
 

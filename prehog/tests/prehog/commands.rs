@@ -90,10 +90,11 @@ fn retain_removes_older_starts() {
 }
 
 #[test]
-fn a_retention_of_less_than_a_week_is_rejected() {
+fn values_below_a_minimum_are_rejected() {
     let directory = tempfile::tempdir().unwrap();
     fill(directory.path());
-    for (command, flag, days) in [("retain", "--days", "6"), ("serve", "--retain-days", "1")] {
+    let cases = [("retain", "--days", "6"), ("serve", "--retain-days", "1"), ("serve", "--min-group", "9")];
+    for (command, flag, days) in cases {
         let output = run(directory.path(), &[command, flag, days]);
         assert_eq!(output.status.code(), Some(2));
         // The error is about this flag.

@@ -1,12 +1,14 @@
-//! The report: the page on its own listener, all formats, and the suppression of small groups.
+//! The report: the page on its own listener, all formats, and the rounding of its numbers.
 
+use prehog::Options;
 use prehog::day::{Day, Week};
-use prehog::report::{Format, NOTES, Report, WeekRange};
+use prehog::report::{Format, MAX_ROWS, NOTES, Report, WeekRange};
+use prehog::server::{Listeners, ServeError};
 use prehog::start::Submission;
 use prehog::store::{Store, StoreUrl};
 use serde_json::{Value, json};
 
-use crate::fixture::{SUBMIT_PATH, TestReceiver, noon, start};
+use crate::fixture::{SUBMIT_PATH, TestReceiver, fixed_clock, noon, start};
 
 /// Returns the last complete week at the time of the tests.
 fn last_week() -> Week {
@@ -57,7 +59,7 @@ async fn the_report_is_served_on_its_own_listener() {
     }
     let (_, json) = receiver.get_report("/report.json").await;
     let report: Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(report["starts"], 523);
+    assert_eq!(report["starts"], 520);
     assert_eq!(receiver.get_report("/report.csv").await.1.lines().next(), Some("table,value,starts,note"));
     // This listener does not receive events.
     assert_eq!(receiver.get_report(SUBMIT_PATH).await.0, 404);
@@ -77,11 +79,11 @@ fn a_small_group_is_in_no_format() {
             assert!(!rendered.contains(small), "{small} in {format:?}");
         }
     }
-    // The version with 20 starts is hidden because of the one with 3.
+    // Every number is rounded, so that the version with 3 starts is not the difference of two numbers.
     let versions = report.table("version").unwrap();
-    assert_eq!(versions.rows.len(), 1);
-    assert_eq!((versions.rows[0].starts, versions.hidden), (500, 23));
-    assert!(report.weeks.iter().filter_map(|week| week.starts).eq([523]));
+    let starts: Vec<u64> = versions.rows.iter().map(|row| row.starts).collect();
+    assert_eq!(starts, [500, 20]);
+    assert!(report.weeks.iter().filter_map(|week| week.starts).eq([520]));
 }
 
 /// The difference of two reports is what the weeks by which they differ show on their own.
@@ -129,4 +131,48 @@ fn a_report_without_enough_starts_says_so() {
             page.contains("<strong>0</strong>") && page.contains("class=\"empty\"") && !page.contains("tpm")
         );
     }
+}
+
+/// However many values there are, a report stays small. With groups of one start, nothing is rounded.
+#[test]
+fn a_table_has_a_limited_number_of_rows() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = StoreUrl::Sqlite(directory.path().join("events.db"));
+    let mut opened = store.open().unwrap();
+    for number in 0..1000 {
+        let version = format!("{number}.0.0");
+        fill(
+            &mut *opened,
+            last_week().first_day(),
+            &version,
+            "token",
+            number * 2,
+            if number < 7 { 2 } else { 1 },
+        );
+    }
+    let report = Report::from_store(&mut *opened, WeekRange::last_complete(Day::of(noon())), 1).unwrap();
+    let versions = report.table("version").unwrap();
+    assert_eq!((versions.rows.len(), versions.more_values, versions.more_starts), (MAX_ROWS, 900, 900));
+    assert_eq!(versions.rows[0].starts, 2);
+    for format in [Format::Html, Format::Json, Format::Csv] {
+        assert!(report.render(format).len() < 100_000, "{format:?}");
+    }
+}
+
+/// Only a report that is printed locally may show small groups, and it says so.
+#[tokio::test]
+async fn the_served_report_shows_no_small_groups() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = StoreUrl::Sqlite(directory.path().join("events.db"));
+    store_sample(&store);
+    let events = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let options = Options { min_group: 9, ..Options::new(fixed_clock(noon())) };
+    let listeners = Listeners { events, report: None, metrics: None };
+    let served = prehog::serve(listeners, store.clone(), options, std::future::pending()).await;
+    assert!(matches!(served, Err(ServeError::MinGroupTooSmall)));
+    let notes = |min_group| {
+        let weeks = WeekRange::last_complete(Day::of(noon()));
+        Report::from_store(&mut *store.open().unwrap(), weeks, min_group).unwrap().notes.len()
+    };
+    assert_eq!((notes(9), notes(10)), (NOTES.len() + 1, NOTES.len()));
 }

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use prehog::day::Day;
+use prehog::report::DEFAULT_MIN_GROUP;
 use prehog::store::StoreUrl;
 
 /// Receives anonymous usage events of tbot, stores them, and reports on them
@@ -60,8 +61,10 @@ pub(crate) struct ServeArgs {
     /// Address to serve metrics on [default: not served]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) metrics_listen: Option<SocketAddr>,
-    /// Hide groups with fewer than N starts in a week
-    #[arg(long, value_name = "N", default_value_t = prehog::server::DEFAULT_MIN_GROUP)]
+    /// Hide groups with fewer than N starts in a week;
+    /// at least 10
+    #[arg(long, value_name = "N", verbatim_doc_comment, default_value_t = DEFAULT_MIN_GROUP,
+          value_parser = clap::value_parser!(u64).range(DEFAULT_MIN_GROUP..))]
     pub(crate) min_group: u64,
     /// Keep starts for at most N days (7 or more)
     /// [default: keep them forever]
@@ -98,7 +101,7 @@ pub(crate) struct ReportArgs {
     #[arg(long, value_name = "DATE", verbatim_doc_comment)]
     pub(crate) until: Option<Day>,
     /// Hide groups with fewer than N starts in a week
-    #[arg(long, value_name = "N", default_value_t = prehog::server::DEFAULT_MIN_GROUP)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_MIN_GROUP)]
     pub(crate) min_group: u64,
 }
 

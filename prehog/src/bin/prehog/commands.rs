@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::{anyhow, bail};
 use prehog::clock::Clock;
 use prehog::day::Day;
-use prehog::report::{Format, Report, WeekRange};
+use prehog::report::{DEFAULT_MIN_GROUP, Format, Report, WeekRange};
 use prehog::schema::EventSchema;
 use prehog::server::retention::first_retained_day;
 use prehog::start::Start;
@@ -38,6 +38,9 @@ pub(crate) fn report(args: &ReportArgs, clock: &Clock, output: &mut dyn Write) -
         ReportFormat::Json => Format::Json,
         ReportFormat::Csv => Format::Csv,
     };
+    if args.min_group < DEFAULT_MIN_GROUP {
+        tracing::warn!(min_group = args.min_group, "this report shows small groups; do not publish it");
+    }
     let mut store = open_existing(&args.store.store)?;
     let report = Report::from_store(&mut *store, weeks, args.min_group)?;
     Ok(output.write_all(report.render(format).as_bytes())?)
