@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 const COUNTERS: usize = 1 << 16;
 
 const WINDOW: Duration = Duration::from_secs(60);
+
+/// The bits of a counter that are the number of requests.
+const COUNT_MASK: u64 = 0xFFFF_FFFF;
 
 /// The part of a client's address that limits apply to: an IPv4 address, or the /64 network of an IPv6 address, which
 /// usually belongs to one customer.
@@ -37,8 +40,9 @@ pub struct RateLimit {
     max: u32,
     secret: RandomState,
     started: Instant,
-    window: AtomicU64,
-    counts: Box<[AtomicU32]>,
+    /// In the high 32 bits the number of the window, and in the low 32 bits the requests in it. A counter restarts with the
+    /// first request of a later window. It never returns to an earlier one, even if requests overtake each other.
+    counters: Box<[AtomicU64]>,
 }
 
 impl RateLimit {
@@ -49,8 +53,7 @@ impl RateLimit {
             max,
             secret: RandomState::new(),
             started: Instant::now(),
-            window: AtomicU64::new(0),
-            counts: (0..counters).map(|_| AtomicU32::new(0)).collect(),
+            counters: (0..counters).map(|_| AtomicU64::new(0)).collect(),
         }
     }
 
@@ -64,14 +67,14 @@ impl RateLimit {
             return true;
         }
         let window = elapsed.as_secs() / WINDOW.as_secs();
-        if self.window.swap(window, Ordering::Relaxed) != window {
-            self.counts.iter().for_each(|count| count.store(0, Ordering::Relaxed));
-        }
         let hash = self.secret.hash_one(client);
         let slot = usize::try_from(hash % (COUNTERS as u64)).unwrap_or(0);
-        // The count stops at the limit, so that it never overflows.
-        let increment = |count: u32| (count < self.max).then_some(count + 1);
-        self.counts[slot].fetch_update(Ordering::Relaxed, Ordering::Relaxed, increment).is_ok()
+        let increment = |counter: u64| match (counter >> 32, counter & COUNT_MASK) {
+            (last, _) if last < window => Some(window << 32 | 1),
+            // The count stops at the limit, so that it never overflows.
+            (_, count) => (count < u64::from(self.max)).then_some(counter + 1),
+        };
+        self.counters[slot].fetch_update(Ordering::Relaxed, Ordering::Relaxed, increment).is_ok()
     }
 }
 
@@ -89,9 +92,14 @@ impl ClientLimit {
 
     /// Acquires a permit, or returns `None` if the client already holds as many as it may.
     pub fn try_acquire(self: &Arc<Self>, client: ClientNetwork) -> Option<ClientPermit> {
+        self.try_acquire_below(self.max, client)
+    }
+
+    /// Like [`try_acquire`](Self::try_acquire), with a lower limit for this call.
+    pub fn try_acquire_below(self: &Arc<Self>, max: u32, client: ClientNetwork) -> Option<ClientPermit> {
         let mut permits = self.permits.lock().unwrap_or_else(PoisonError::into_inner);
         let count = permits.entry(client).or_default();
-        if *count >= self.max {
+        if *count >= max.min(self.max) {
             return None;
         }
         *count += 1;
@@ -167,6 +175,15 @@ mod tests {
         assert!(limit.allows_after(other, at(59)));
         assert!(limit.allows_after(one, at(60)));
         assert!((0..1000).all(|_| RateLimit::new(0).allows(one)));
+    }
+
+    /// Requests that read the time just before the end of a minute may be counted just after it.
+    #[test]
+    fn a_late_request_does_not_restart_the_minute() {
+        let limit = RateLimit::new(2);
+        let one = client("192.0.2.1");
+        let allowed = [59, 60, 59, 60, 59, 60].map(|at| limit.allows_after(one, Duration::from_secs(at)));
+        assert_eq!(allowed, [true, true, true, false, false, false]);
     }
 
     #[test]

@@ -1,18 +1,22 @@
 //! Admission of requests before their body is read: the rate of the client, the number of concurrent requests, and a
-//! deadline. Depends on axum and the limits.
+//! deadline. Also rejects a body that does not arrive as HTTP requires. Depends on axum and the limits.
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::HeaderName;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use connectrpc::ConnectError;
+use http_body_util::BodyExt as _;
 
 use crate::limits::{ClientLimit, ClientNetwork, RateLimit, TrustedProxies};
 use crate::metrics::{Limit, Metrics};
+use crate::validation::InvalidEvent;
 
 const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -55,12 +59,33 @@ pub(super) async fn admit(State(admission): State<Admission>, mut request: Reque
         return admission.reject(Limit::Requests, message, &request);
     }
     let headers = request.headers().clone();
+    let is_broken = Arc::new(AtomicBool::new(false));
+    let request = observe_body(request, Arc::clone(&is_broken));
     let response = tokio::time::timeout(admission.timeout, next.run(request)).await;
     drop((counted, permit));
-    response.unwrap_or_else(|_| {
-        admission.metrics.count_rejected(Limit::Timeout);
-        let error = ConnectError::unavailable("the request did not arrive or could not be stored in time");
-        error.into_http_response(&headers).into_response()
+    let error = match response {
+        // The service reports an internal error, although the client is at fault.
+        Ok(_) if is_broken.load(Ordering::Relaxed) => {
+            let error = InvalidEvent::malformed("body", "must be complete, and its chunks valid");
+            admission.metrics.count_invalid(&error.reason);
+            ConnectError::invalid_argument(error.to_string())
+        }
+        Ok(response) => return response,
+        Err(_) => {
+            admission.metrics.count_rejected(Limit::Timeout);
+            ConnectError::unavailable("the request did not arrive or could not be stored in time")
+        }
+    };
+    error.into_http_response(&headers).into_response()
+}
+
+/// Sets `is_broken` if the body of a request cannot be read, such as because of a malformed chunk.
+fn observe_body(request: Request, is_broken: Arc<AtomicBool>) -> Request {
+    request.map(|body| {
+        Body::new(body.map_err(move |error| {
+            is_broken.store(true, Ordering::Relaxed);
+            error
+        }))
     })
 }
 

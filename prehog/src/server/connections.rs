@@ -1,6 +1,7 @@
 //! Accepts connections, limited in total and per client, and closes idle and slow ones. Depends on hyper and the limits.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -26,9 +28,12 @@ use crate::limits::{ClientLimit, ClientNetwork, ClientPermit, TrustedProxies};
 use crate::metrics::{Limit, Metrics};
 
 /// How many rejected connections get an error response at a time. Further ones are closed without a response.
-const MAX_REJECTIONS: usize = 64;
-/// How long sending an error response to a rejected connection may take.
+const MAX_REJECTIONS: usize = 256;
+/// How long sending an error response to a rejected connection may take, including the time until the client closes it.
 const REJECTION_TIMEOUT: Duration = Duration::from_secs(2);
+/// Once half of all connections are taken, the limit per client is divided by this number, so that many more clients are
+/// needed to take the other half.
+const BUSY_DIVISOR: u32 = 8;
 /// The maximum lifetime of a connection. The client then opens another one.
 const MAX_LIFETIME: Duration = Duration::from_secs(300);
 /// How long pending requests may take at the end of the lifetime of a connection; longer than the timeout of a request.
@@ -44,6 +49,8 @@ const MAX_STREAMS: u32 = 32;
 #[derive(Clone)]
 pub struct Connections {
     limit: Arc<Semaphore>,
+    max: usize,
+    max_per_client: u32,
     client_limit: Arc<ClientLimit>,
     rejections: Arc<Semaphore>,
     trusted_proxies: TrustedProxies,
@@ -69,6 +76,8 @@ impl Connections {
     pub fn new(options: &Options, metrics: Arc<Metrics>) -> Self {
         Self {
             limit: Arc::new(Semaphore::new(options.max_connections)),
+            max: options.max_connections,
+            max_per_client: options.max_connections_per_client,
             client_limit: ClientLimit::new(options.max_connections_per_client),
             rejections: Arc::new(Semaphore::new(MAX_REJECTIONS)),
             trusted_proxies: options.trusted_proxies.clone(),
@@ -116,30 +125,52 @@ impl Connections {
         let permit = Arc::clone(&self.limit).try_acquire_owned().ok()?;
         let client_permit = match self.trusted_proxies.contains(peer.ip()) {
             true => None,
-            false => Some(self.client_limit.try_acquire(ClientNetwork::from(peer.ip()))?),
+            false => Some(
+                self.client_limit.try_acquire_below(self.client_share(), ClientNetwork::from(peer.ip()))?,
+            ),
         };
         self.metrics.connections.increment();
         let metrics = Arc::clone(&self.metrics);
         Some(ConnectionPermit { _permit: permit, _client_permit: client_permit, metrics })
     }
 
+    /// Returns how many connections a client may have now.
+    fn client_share(&self) -> u32 {
+        if self.limit.available_permits() >= self.max / 2 {
+            self.max_per_client
+        } else {
+            (self.max_per_client / BUSY_DIVISOR).max(1)
+        }
+    }
+
     /// Responds to a request on a connection over the limit with an error.
     fn reject(&self, stream: TcpStream) {
         let Ok(permit) = Arc::clone(&self.rejections).try_acquire_owned() else { return };
-        let service = service_fn(|request: Request<Incoming>| async move {
-            let error = ConnectError::resource_exhausted("too many connections; try again later");
-            let mut response = error.into_http_response(request.headers()).into_response();
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            Ok::<_, Infallible>(response)
-        });
-        let connection =
-            builder(REJECTION_TIMEOUT).serve_connection(TokioIo::new(stream), service).into_owned();
         tokio::spawn(async move {
             // Errors are ignored, as in `serve`.
-            let _ = tokio::time::timeout(REJECTION_TIMEOUT, connection).await;
+            let _ = tokio::time::timeout(REJECTION_TIMEOUT, respond_with_rejection(stream)).await;
             drop(permit);
         });
     }
+}
+
+/// Responds to the first request of a connection, then reads what the client still sends: to close a connection with unread
+/// data would reset it, possibly before the client has read the response.
+async fn respond_with_rejection(stream: TcpStream) -> io::Result<()> {
+    let stream = stream.into_std()?;
+    let mut unread = TcpStream::from_std(stream.try_clone()?)?;
+    let service = service_fn(|request: Request<Incoming>| async move {
+        let error = ConnectError::resource_exhausted("too many connections; try again later");
+        let mut response = error.into_http_response(request.headers()).into_response();
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        Ok::<_, Infallible>(response)
+    });
+    let stream = TokioIo::new(TcpStream::from_std(stream)?);
+    // An error ends the connection, too.
+    let _ = builder(REJECTION_TIMEOUT).serve_connection(stream, service).await;
+    let mut buffer = [0; 1024];
+    while unread.read(&mut buffer).await? > 0 {}
+    Ok(())
 }
 
 /// Serves a connection until it ends, is idle for too long, reaches its maximum lifetime, or the server stops. In the last

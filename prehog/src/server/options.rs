@@ -21,7 +21,7 @@ pub struct Options {
     pub trusted_proxies: TrustedProxies,
     /// Open connections of all clients.
     pub max_connections: usize,
-    /// Open connections of one client; trusted proxies are exempt.
+    /// Open connections of one client, and an eighth of that once half of all are open; trusted proxies are exempt.
     pub max_connections_per_client: u32,
     /// Concurrent requests of all clients.
     pub max_requests: usize,
@@ -45,7 +45,7 @@ impl Options {
             rate_limit: DEFAULT_RATE_LIMIT,
             trusted_proxies: TrustedProxies::default(),
             max_connections: 1024,
-            max_connections_per_client: 128,
+            max_connections_per_client: 64,
             max_requests: 512,
             max_requests_per_client: 128,
             header_timeout: Duration::from_secs(10),

@@ -61,6 +61,110 @@ async fn a_body_over_16_kib_is_rejected_before_and_after_decompression() {
     receiver.stop().await;
 }
 
+/// A body in chunks that never ends is rejected when it exceeds the limit, not when all of it is in memory.
+#[tokio::test]
+async fn a_body_without_an_end_is_rejected_early() {
+    const MOST: usize = 64 << 20;
+    let directory = tempfile::tempdir().unwrap();
+    let process = ServeProcess::start(directory.path(), &[]);
+    let before = resident_kib(process.pid());
+    let stream = TcpStream::connect(process.address).await.unwrap();
+    let (mut reader, mut writer) = stream.into_split();
+    let sender = tokio::spawn(async move {
+        let header = format!(
+            "POST {SUBMIT_PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        );
+        let chunk = format!("1000\r\n{}\r\n", " ".repeat(0x1000));
+        let mut sent = writer.write(header.as_bytes()).await.unwrap();
+        // Fails when the receiver has closed the connection.
+        while sent < MOST && writer.write_all(chunk.as_bytes()).await.is_ok() {
+            sent += chunk.len();
+        }
+        sent
+    });
+    let mut response = vec![0; 4096];
+    let length = reader.read(&mut response).await.unwrap();
+    let response = String::from_utf8_lossy(&response[..length]).into_owned();
+    assert!(response.starts_with("HTTP/1.1 429") && response.contains("resource_exhausted"), "{response}");
+    drop(reader);
+    assert!(sender.await.unwrap() < MOST);
+    let after = resident_kib(process.pid());
+    assert!(after < before + 16 * 1024, "{before} KiB grew to {after} KiB");
+}
+
+#[tokio::test]
+async fn a_malformed_or_incomplete_body_is_invalid() {
+    let receiver = TestReceiver::start().await;
+    let header = format!(
+        "POST {SUBMIT_PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    );
+    for (number, chunks) in
+        ["zz\r\n", "2\r\n{}zz", "ffffffffffffffffff\r\n", "-1\r\n\r\n"].into_iter().enumerate()
+    {
+        let mut stream = TcpStream::connect(receiver.address).await.unwrap();
+        stream.write_all(format!("{header}{chunks}").as_bytes()).await.unwrap();
+        let mut response = vec![0; 4096];
+        let length = stream.read(&mut response).await.unwrap();
+        let response = String::from_utf8_lossy(&response[..length]).into_owned();
+        assert!(
+            response.starts_with("HTTP/1.1 400") && response.contains("invalid_argument"),
+            "{chunks}: {response}"
+        );
+        let invalid = receiver.metric("prehog_refused_total{reason=\"malformed\"}").await;
+        assert_eq!(invalid, u64::try_from(number).unwrap() + 1);
+    }
+    receiver.stop().await;
+}
+
+/// Every rejected connection gets the response, even if the body of its request is never read.
+#[tokio::test]
+async fn a_connection_over_the_limit_gets_an_error_and_is_closed() {
+    let receiver = TestReceiver::start_with(Options { max_connections_per_client: 1, ..options() }).await;
+    let _open = connect_from("127.0.0.6", receiver.address).await;
+    receiver.wait_for("prehog_connections", |connections| connections >= 2).await;
+    let body = " ".repeat(12 * 1024);
+    let request = format!(
+        "POST {SUBMIT_PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut rejected = JoinSet::new();
+    for _ in 0..100 {
+        let mut stream = connect_from("127.0.0.6", receiver.address).await;
+        let request = request.clone();
+        rejected.spawn(async move {
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut response = String::new();
+            // Fails if the connection is reset.
+            stream.read_to_string(&mut response).await.unwrap();
+            response
+        });
+    }
+    for response in rejected.join_all().await {
+        assert!(
+            response.starts_with("HTTP/1.1 429") && response.contains("resource_exhausted"),
+            "{response}"
+        );
+    }
+    receiver.stop().await;
+}
+
+/// Each client gets fewer connections when many are open, so that a few clients cannot take all of them.
+#[tokio::test]
+async fn a_few_clients_cannot_take_all_connections() {
+    let receiver =
+        TestReceiver::start_with(Options { max_connections: 32, max_connections_per_client: 8, ..options() })
+            .await;
+    let mut open = Vec::new();
+    for client in 0..10 {
+        for _ in 0..10 {
+            open.push(connect_from(&format!("127.0.1.{client}"), receiver.address).await);
+        }
+    }
+    receiver.wait_for("prehog_turned_away_total{reason=\"connections\"}", |rejected| rejected >= 76).await;
+    assert_eq!(submit(&client_from("127.0.2.1"), receiver.address, &body(&uuid(1))).await.status(), 200);
+    receiver.stop().await;
+}
+
 #[tokio::test]
 async fn the_rate_of_a_client_is_limited() {
     let receiver = TestReceiver::start_with(Options { rate_limit: 3, ..options() }).await;
@@ -101,15 +205,15 @@ async fn behind_a_trusted_proxy_the_rate_of_each_client_is_limited() {
 async fn slow_clients_do_not_block_others() {
     let timeout = Duration::from_secs(1);
     let receiver = TestReceiver::start_with(Options {
-        max_connections: 16,
-        max_connections_per_client: 8,
+        max_connections: 64,
+        max_connections_per_client: 16,
         header_timeout: timeout,
         request_timeout: timeout,
         ..options()
     })
     .await;
     let mut slow = JoinSet::new();
-    for number in 0..12 {
+    for number in 0..20 {
         let mut stream = connect_from("127.0.0.6", receiver.address).await;
         // A partial header, or a header and a partial body.
         let request = if number % 2 == 0 {
