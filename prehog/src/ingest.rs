@@ -58,7 +58,7 @@ impl TbotReportingService for Ingest {
         let submission = self.validator.validate(request.view(), (self.clock)()).map_err(invalid_argument)?;
         if let Some(writer) = &self.writer {
             writer.store(submission).await.map_err(|error| match error {
-                WriteError::Busy => ConnectError::resource_exhausted(error.to_string()),
+                WriteError::Busy | WriteError::Full => ConnectError::resource_exhausted(error.to_string()),
                 WriteError::Unavailable => ConnectError::unavailable(error.to_string()),
             })?;
         }

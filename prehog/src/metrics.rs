@@ -76,6 +76,8 @@ pub struct Metrics {
     pub repeated: Metric,
     /// Events that could not be stored.
     pub unavailable: Metric,
+    /// Values that were stored as `other`, because their property has too many different ones in this week.
+    pub excess_values: Metric,
     /// Open connections.
     pub connections: Metric,
     /// Requests in progress.
@@ -83,6 +85,7 @@ pub struct Metrics {
     invalid: BTreeMap<String, Metric>,
     rejected: BTreeMap<Limit, Metric>,
     store_up: Metric,
+    store_bytes: Metric,
     maintenance_up: Metric,
     batches: Metric,
     batch_micros: Metric,
@@ -96,11 +99,13 @@ impl Metrics {
             stored: Metric::default(),
             repeated: Metric::default(),
             unavailable: Metric::default(),
+            excess_values: Metric::default(),
             connections: Metric::default(),
             requests: Metric::default(),
             invalid: reasons.into_iter().map(|reason| (reason, Metric::default())).collect(),
             rejected: Limit::ALL.into_iter().map(|limit| (limit, Metric::default())).collect(),
             store_up: Metric::default(),
+            store_bytes: Metric::default(),
             maintenance_up: Metric(AtomicU64::new(1)),
             batches: Metric::default(),
             batch_micros: Metric::default(),
@@ -138,6 +143,11 @@ impl Metrics {
         self.store_up.set(u64::from(is_up));
     }
 
+    /// Sets how much disk space the store uses.
+    pub fn set_store_bytes(&self, bytes: u64) {
+        self.store_bytes.set(bytes);
+    }
+
     /// Sets whether maintenance of the store succeeds.
     pub fn set_maintenance_up(&self, is_up: bool) {
         self.maintenance_up.set(u64::from(is_up));
@@ -163,6 +173,8 @@ impl Metrics {
         family("prehog_events_total", "counter", "Valid events, by result.", &events);
         let help = "Stored events that were repetitions. Counted with a delay; always 0 with ClickHouse.";
         family("prehog_repeated_total", "counter", help, &unlabelled(&self.repeated));
+        let help = "Values stored as other, because their property has too many different ones in this week.";
+        family("prehog_excess_values_total", "counter", help, &unlabelled(&self.excess_values));
         let invalid: Vec<_> =
             self.invalid.iter().map(|(reason, counter)| labelled("reason", reason, counter)).collect();
         family("prehog_refused_total", "counter", "Invalid events, by the field that is invalid.", &invalid);
@@ -174,6 +186,8 @@ impl Metrics {
         family("prehog_requests", "gauge", "Requests in progress.", &unlabelled(&self.requests));
         let help = "Whether the store took the last batch.";
         family("prehog_store_up", "gauge", help, &unlabelled(&self.store_up));
+        let help = "The disk space that the store uses, in bytes.";
+        family("prehog_store_bytes", "gauge", help, &unlabelled(&self.store_bytes));
         let help = "Whether the stored events could be counted the last time.";
         family("prehog_keeper_up", "gauge", help, &unlabelled(&self.maintenance_up));
         let mut sum = 0;

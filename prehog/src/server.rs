@@ -28,11 +28,11 @@ use crate::limits::{ClientLimit, RateLimit};
 use crate::metrics::Metrics;
 use crate::report::DEFAULT_MIN_GROUP;
 use crate::schema::SchemaError;
-use crate::store::{Store, StoreError, StoreUrl, Writer};
+use crate::store::{StartWriterError, Store, StoreError, StoreUrl, Writer};
 use crate::validation::EventValidator;
 use admission::Admission;
 pub use connections::Connections;
-pub use options::{DEFAULT_RATE_LIMIT, Options};
+pub use options::{DEFAULT_MAX_STORE_MIB, DEFAULT_RATE_LIMIT, Options};
 use readiness::Readiness;
 
 /// The reason why a server cannot start.
@@ -48,9 +48,9 @@ pub enum ServeError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The system cannot start a thread for the store.
-    #[error("cannot start a thread for the store: {0}")]
-    Thread(#[from] std::io::Error),
+    /// The store's threads cannot be started.
+    #[error(transparent)]
+    Writer(#[from] StartWriterError),
 }
 
 /// The sockets of a server.
@@ -83,8 +83,13 @@ pub async fn serve(
     let validator = EventValidator::new()?;
     let metrics = Arc::new(Metrics::new(validator.reasons()));
     let opened = open(store.clone()).await?;
-    let (writer, threads) =
-        Writer::start(store.clone(), opened, Arc::clone(&options.clock), Arc::clone(&metrics))?;
+    let (writer, threads) = Writer::start(
+        store.clone(),
+        opened,
+        options.max_store_bytes,
+        Arc::clone(&options.clock),
+        Arc::clone(&metrics),
+    )?;
     let ingest = Ingest {
         validator,
         writer: Some(writer.clone()),
@@ -156,7 +161,7 @@ async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, &'static str
     if readiness.is_ready().await {
         (StatusCode::OK, "ok\n")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the store is unavailable\n")
+        (StatusCode::SERVICE_UNAVAILABLE, "the store is unavailable or full\n")
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod backend;
 mod clickhouse;
+mod distinct_values;
 mod maintenance;
 mod migrations;
 mod reopening;
@@ -18,7 +19,8 @@ pub use backend::{
     FOLD_BATCH, Folded, ID_RETENTION_DAYS, MAX_BATCH, Sink, Store, StoreError, Tally, WeekTally,
 };
 pub use clickhouse::ClickHouse;
+pub use distinct_values::MAX_DISTINCT_VALUES;
 pub use maintenance::{DAY_END_GRACE, MAX_FOLD_DELAY, first_open_day};
 pub use sqlite::Sqlite;
 pub use url::{DEFAULT_STORE, ParseStoreUrlError, StoreUrl};
-pub use writer::{WriteError, Writer, WriterThreads};
+pub use writer::{StartWriterError, WriteError, Writer, WriterThreads};

@@ -9,6 +9,8 @@ use crate::report::DEFAULT_MIN_GROUP;
 
 /// The default limit of requests per minute and client.
 pub const DEFAULT_RATE_LIMIT: u32 = 600;
+/// The default maximum size of a store, in MiB.
+pub const DEFAULT_MAX_STORE_MIB: u32 = 10 * 1024;
 
 /// The limits and settings of a server.
 #[derive(Clone)]
@@ -31,6 +33,8 @@ pub struct Options {
     pub header_timeout: Duration,
     /// How long a request may take from the end of its header to its response.
     pub request_timeout: Duration,
+    /// The maximum size of the store, in bytes; 0 means no limit. While it is larger, events are rejected.
+    pub max_store_bytes: u64,
     /// For how many days starts are kept; `None` keeps them forever.
     pub retain_days: Option<NonZeroU32>,
     /// The minimum number of starts of a group in the report, at least [`DEFAULT_MIN_GROUP`]. Smaller groups are hidden.
@@ -50,6 +54,7 @@ impl Options {
             max_requests_per_client: 128,
             header_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(10),
+            max_store_bytes: u64::from(DEFAULT_MAX_STORE_MIB) << 20,
             retain_days: None,
             min_group: DEFAULT_MIN_GROUP,
         }

@@ -1,6 +1,6 @@
 //! The interface that every store implements. Depends on `start`, `schema` and `day`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 use crate::day::{Day, Week};
@@ -65,6 +65,21 @@ pub trait Store: Send {
     ///
     /// Returns an error if some of them may not be removed.
     fn forget_ids(&mut self, today: Day) -> Result<(), StoreError>;
+
+    /// Returns the different values of a property, given by its index, in a week. The result may lack the latest submissions,
+    /// and is incomplete if there are more than [`MAX_DISTINCT_VALUES`](super::MAX_DISTINCT_VALUES).
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the store cannot be read.
+    fn distinct_values(&mut self, week: Week, property: usize) -> Result<HashSet<String>, StoreError>;
+
+    /// Returns how many bytes of disk space the store uses, without free space inside of its files.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the store cannot be read.
+    fn size(&mut self) -> Result<u64, StoreError>;
 
     /// Checks that the store responds and is writable.
     ///

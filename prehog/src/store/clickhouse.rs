@@ -9,7 +9,7 @@
 mod http;
 mod sql;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::BufRead as _;
 
 use serde_json::{Map, Value};
@@ -149,6 +149,20 @@ impl Store for ClickHouse {
             self.http.run(&sql::drop_day(RECENT, *day))?;
         }
         Ok(())
+    }
+
+    fn distinct_values(&mut self, week: Week, property: usize) -> Result<HashSet<String>, StoreError> {
+        let all = self.sql.all_starts(week.first_day(), week.last_day(), self.last_folded_day()?);
+        let rows: Vec<Map<String, Value>> = self.http.rows(&self.sql.distinct_values(&all, property))?;
+        let value = |row: &Map<String, Value>| {
+            row.get("value").and_then(Value::as_str).map(str::to_owned).ok_or_else(|| malformed("value"))
+        };
+        rows.iter().map(value).collect()
+    }
+
+    fn size(&mut self) -> Result<u64, StoreError> {
+        let row: Vec<Map<String, Value>> = self.http.rows(sql::SIZE)?;
+        row.first().map_or(Ok(0), |row| number(row, "total"))
     }
 
     fn probe(&mut self) -> Result<(), StoreError> {

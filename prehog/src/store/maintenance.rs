@@ -50,6 +50,10 @@ pub(super) struct Maintenance {
     pub(super) metrics: Arc<Metrics>,
     /// Whether [`MaintenanceTask::FoldSoon`] was sent since the last fold.
     pub(super) fold_requested: Arc<AtomicBool>,
+    /// The maximum size of the store.
+    pub(super) max_bytes: u64,
+    /// Whether the store has reached its maximum size.
+    pub(super) is_full: Arc<AtomicBool>,
     /// When to fold next.
     pub(super) fold_deadline: Option<Instant>,
 }
@@ -91,9 +95,28 @@ impl Maintenance {
         if let Some(Folded { repeated, .. }) = folded {
             self.metrics.repeated.add(repeated);
         }
-        if folded.is_none_or(|folded| !folded.is_separated) {
+        let is_full = self.measure();
+        // While the store is full, no submission requests a fold.
+        if is_full || folded.is_none_or(|folded| !folded.is_separated) {
             self.fold_deadline = Some(Instant::now() + MAX_FOLD_DELAY);
         }
+    }
+
+    /// Measures the store, and returns true if it is full. If it cannot be measured, nothing changes.
+    fn measure(&mut self) -> bool {
+        if let Ok(bytes) = self.store.run(|store| store.size()) {
+            self.metrics.set_store_bytes(bytes);
+            let is_full = bytes >= self.max_bytes;
+            if self.is_full.swap(is_full, Ordering::Relaxed) != is_full {
+                match is_full {
+                    true => {
+                        tracing::warn!(bytes, max = self.max_bytes, "the store is full; events are rejected")
+                    }
+                    false => tracing::info!(bytes, max = self.max_bytes, "the store is not full any more"),
+                }
+            }
+        }
+        self.is_full.load(Ordering::Relaxed)
     }
 
     fn remove_expired(&mut self, first: Option<Day>) {

@@ -14,6 +14,7 @@ mod inbox;
 mod starts;
 mod tallies;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior, params};
@@ -168,6 +169,14 @@ impl Store for Sqlite {
         transaction.commit()?;
         // Even if no id was removed here: folding removes expired ids as well.
         self.truncate_logs()
+    }
+
+    fn distinct_values(&mut self, week: Week, property: usize) -> Result<HashSet<String>, StoreError> {
+        starts::distinct_values(&self.file.connection, self.schema, week, property)
+    }
+
+    fn size(&mut self) -> Result<u64, StoreError> {
+        Ok(self.file.size()? + self.inbox.size()?)
     }
 
     fn probe(&mut self) -> Result<(), StoreError> {

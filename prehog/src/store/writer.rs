@@ -11,12 +11,14 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use super::backend::{FOLD_BATCH, MAX_BATCH, Store};
+use super::distinct_values::DistinctValues;
 use super::maintenance::{Maintenance, MaintenanceTask};
 use super::reopening::ReopeningStore;
 use super::url::StoreUrl;
 use crate::clock::Clock;
 use crate::day::Day;
 use crate::metrics::Metrics;
+use crate::schema::{EventSchema, SchemaError};
 use crate::start::Submission;
 
 /// The maximum number of submissions that wait for the store.
@@ -30,6 +32,8 @@ const TASK_QUEUE: usize = 64;
 pub struct Writer {
     writes: SyncSender<Write>,
     tasks: SyncSender<MaintenanceTask>,
+    /// Whether the store has reached its maximum size.
+    is_full: Arc<AtomicBool>,
 }
 
 /// The threads of a [`Writer`].
@@ -53,9 +57,23 @@ pub enum WriteError {
     /// The store failed.
     #[error("the store is unavailable; try again later")]
     Unavailable,
+    /// The store has reached its maximum size.
+    #[error("the store has reached its maximum size")]
+    Full,
     /// The queue of submissions is full.
     #[error("too many events are waiting for the store; try again later")]
     Busy,
+}
+
+/// The reason why the threads of a [`Writer`] cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartWriterError {
+    /// This program does not support the event's schema.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// The system cannot start a thread.
+    #[error("cannot start a thread for the store: {0}")]
+    Thread(#[from] std::io::Error),
 }
 
 /// A submission, and the channel for the result. The submission is sent back with the result, because freeing many small
@@ -63,21 +81,25 @@ pub enum WriteError {
 type Write = (Submission, oneshot::Sender<(Result<(), WriteError>, Submission)>);
 
 impl Writer {
-    /// Starts the threads. If `store` is `None`, the store is opened when it is first needed.
+    /// Starts the threads. If `store` is `None`, the store is opened when it is first needed. Rejects submissions while the
+    /// store uses more than `max_bytes`, if that is not 0.
     ///
     /// # Errors
     ///
-    /// Returns an error if the system cannot start a thread.
+    /// Returns an error if the system cannot start a thread, or if this program does not support the event's schema.
     pub fn start(
         url: StoreUrl,
         store: Option<Box<dyn Store>>,
+        max_bytes: u64,
         clock: Clock,
         metrics: Arc<Metrics>,
-    ) -> std::io::Result<(Self, WriterThreads)> {
+    ) -> Result<(Self, WriterThreads), StartWriterError> {
         let (writes, queued_writes) = mpsc::sync_channel(WRITE_QUEUE);
         let (tasks, queued_tasks) = mpsc::sync_channel(TASK_QUEUE);
         metrics.set_store_up(store.is_some());
         let fold_requested = Arc::new(AtomicBool::new(false));
+        let is_full = Arc::new(AtomicBool::new(false));
+        let distinct_values = DistinctValues::new(EventSchema::embedded()?);
         let writer = WriterThread {
             store: ReopeningStore::new(
                 url.clone(),
@@ -88,12 +110,15 @@ impl Writer {
             tasks: tasks.clone(),
             fold_requested: Arc::clone(&fold_requested),
             unfolded: 0,
+            distinct_values,
         };
         let maintenance = Maintenance {
             store: ReopeningStore::new(url, None, "maintenance of the store failed; it is retried"),
             clock,
             metrics,
             fold_requested,
+            max_bytes: if max_bytes == 0 { u64::MAX } else { max_bytes },
+            is_full: Arc::clone(&is_full),
             // An earlier process may have been killed before it folded everything.
             fold_deadline: Some(Instant::now()),
         };
@@ -102,7 +127,7 @@ impl Writer {
         let maintenance = thread::Builder::new()
             .name("maintenance".to_owned())
             .spawn(move || maintenance.run(&queued_tasks))?;
-        Ok((Self { writes, tasks }, WriterThreads { writer, maintenance }))
+        Ok((Self { writes, tasks, is_full }, WriterThreads { writer, maintenance }))
     }
 
     /// Stores a submission and returns when it is durable.
@@ -112,6 +137,9 @@ impl Writer {
     /// Returns an error if the submission may not be durable. It may still have been stored; a retry of the sender is
     /// then detected as a repetition.
     pub async fn store(&self, submission: Submission) -> Result<(), WriteError> {
+        if self.is_full.load(Ordering::Relaxed) {
+            return Err(WriteError::Full);
+        }
         let (sender, result) = oneshot::channel();
         self.writes.try_send((submission, sender)).map_err(|error| match error {
             TrySendError::Full(_) => WriteError::Busy,
@@ -126,10 +154,12 @@ impl Writer {
         let _ = self.tasks.try_send(MaintenanceTask::RemoveExpired(first));
     }
 
-    /// Returns true if the store is writable.
+    /// Returns true if the store is writable and not full.
     pub async fn probe(&self) -> bool {
         let (sender, result) = oneshot::channel();
-        self.tasks.try_send(MaintenanceTask::Probe(sender)).is_ok() && result.await.unwrap_or(false)
+        self.tasks.try_send(MaintenanceTask::Probe(sender)).is_ok()
+            && result.await.unwrap_or(false)
+            && !self.is_full.load(Ordering::Relaxed)
     }
 }
 
@@ -141,6 +171,7 @@ struct WriterThread {
     fold_requested: Arc<AtomicBool>,
     /// How many submissions were stored since the last [`MaintenanceTask::FoldNow`].
     unfolded: usize,
+    distinct_values: DistinctValues,
 }
 
 impl WriterThread {
@@ -152,7 +183,7 @@ impl WriterThread {
                 batch.push(submission);
                 senders.push(sender);
             }
-            let result = self.append(&batch);
+            let result = self.append(&mut batch);
             let count = batch.len();
             for (sender, submission) in senders.drain(..).zip(batch.drain(..)) {
                 // The caller may have stopped waiting.
@@ -164,9 +195,13 @@ impl WriterThread {
         }
     }
 
-    fn append(&mut self, batch: &[Submission]) -> Result<(), WriteError> {
+    fn append(&mut self, batch: &mut [Submission]) -> Result<(), WriteError> {
         let started = Instant::now();
-        let appended = self.store.run_logged(|store| store.append(batch));
+        let Self { store, metrics, distinct_values, .. } = self;
+        let appended = store.run_logged(|store| {
+            metrics.excess_values.add(distinct_values.limit(batch, store));
+            store.append(batch)
+        });
         self.metrics.record_batch(started.elapsed(), appended.is_some());
         let (counter, result) = match appended {
             Some(()) => (&self.metrics.stored, Ok(())),

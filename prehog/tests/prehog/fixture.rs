@@ -193,6 +193,16 @@ pub(crate) fn stored(store: &StoreUrl) -> Vec<(String, Value, u64)> {
     all
 }
 
+/// Waits until a condition is true, for at most a minute.
+pub(crate) async fn wait_until(what: &str, is_true: impl AsyncFn() -> bool) {
+    let wait = async {
+        while !is_true().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(60), wait).await.is_ok(), "{what} did not happen");
+}
+
 /// Sets the permissions of a file or a directory.
 pub(crate) fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();

@@ -16,7 +16,7 @@ use rusqlite::Connection;
 
 use crate::fixture::{
     ServeProcess, TestReceiver, body, client, connect_error, fixed_clock, noon, set_mode, stored, submit,
-    uuid,
+    uuid, wait_until,
 };
 
 async fn assert_unavailable(receiver: &TestReceiver, number: u64) {
@@ -201,6 +201,30 @@ async fn a_store_on_a_full_disk_is_unavailable_until_there_is_space() {
     assert_eq!(all.len(), acknowledged);
 }
 
+/// A store that has reached its maximum size rejects events until some are removed, although its files do not shrink.
+#[tokio::test]
+async fn a_store_over_its_maximum_size_is_full_until_starts_are_removed() {
+    let options = Options { rate_limit: 0, max_store_bytes: 1 << 20, ..Options::new(fixed_clock(noon())) };
+    let receiver = TestReceiver::start_with(options).await;
+    let mut store = receiver.store.open_existing().unwrap();
+    assert_eq!(receiver.submit(&body(&uuid(0))).await.status(), 200);
+    store.append(&batch(0..20_000)).unwrap();
+    let status_is = async |expected: u16| {
+        let response = receiver.submit(&body(&uuid(1))).await;
+        let status = response.status().as_u16();
+        if status != 200 {
+            assert_eq!(connect_error(response).await.1, "resource_exhausted");
+        }
+        status == expected
+    };
+    wait_until("the store is full", async || status_is(429).await).await;
+    wait_until("the store is not ready", async || receiver.get("/readyz").await.0 == 503).await;
+    store.remove_before(Day(20_001)).unwrap();
+    store.forget_ids(Day(20_003)).unwrap();
+    wait_until("the store has space", async || status_is(200).await).await;
+    receiver.stop().await;
+}
+
 /// A file that is read-only when the program starts. While the inbox is read-only, no event is acknowledged; the other file is
 /// needed only for counting.
 #[tokio::test]
@@ -256,10 +280,7 @@ async fn files_that_are_deleted_or_replaced_are_noticed() {
         if name == STORE && replacement.is_none() {
             assert_unavailable(&receiver, 3).await;
             // The result of an earlier probe may be reused for a moment.
-            let started = std::time::Instant::now();
-            while receiver.get("/readyz").await.0 != 503 {
-                assert!(started.elapsed() < std::time::Duration::from_secs(60));
-            }
+            wait_until("the store is not ready", async || receiver.get("/readyz").await.0 == 503).await;
             assert!(!path(name).exists());
             std::fs::rename(path("away"), path(name)).unwrap();
         }

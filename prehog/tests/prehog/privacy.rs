@@ -3,14 +3,15 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use prehog::day::Day;
 use prehog::start::Submission;
 use prehog::store::StoreUrl;
 use serde_json::json;
 
-use crate::fixture::{SUBMIT_PATH, ServeProcess, TestReceiver, body, client, start, stored, uuid};
+use crate::fixture::{
+    SUBMIT_PATH, ServeProcess, TestReceiver, body, client, start, stored, uuid, wait_until,
+};
 
 /// Returns the contents of all files in a directory.
 pub(crate) fn contents(directory: &Path) -> String {
@@ -145,13 +146,7 @@ async fn an_id_is_soon_separate_from_its_event() {
         event["start"]["version"] = version.as_str().into();
         assert_eq!(receiver.submit(&event).await.status(), 200);
         events.push((id, version));
-        let started = Instant::now();
-        let mut found = connections(directory, &events);
-        while !found.is_empty() {
-            assert!(started.elapsed() < Duration::from_secs(60), "{found:?}");
-            tokio::task::yield_now().await;
-            found = connections(directory, &events);
-        }
+        wait_until("the separation", async || connections(directory, &events).is_empty()).await;
         let stored = fs::read(directory.join("events.db")).unwrap();
         let has = |part: &[u8]| stored.windows(part.len()).any(|window| window == part);
         // Both of them are stored, so the search can find them.
@@ -173,17 +168,11 @@ async fn a_reader_delays_the_separation_of_ids_but_does_not_prevent_it() {
     let mut event = body(&events[0].0);
     event["start"]["version"] = events[0].1.as_str().into();
     assert_eq!(receiver.submit(&event).await.status(), 200);
-    let started = Instant::now();
-    let wait_until = async |is_done: &dyn Fn() -> bool| {
-        while !is_done() {
-            assert!(started.elapsed() < Duration::from_secs(60), "{:?}", connections(directory, &events));
-            tokio::task::yield_now().await;
-        }
-    };
-    wait_until(&|| connections(directory, &events) == ["events.db-wal is not empty"]).await;
+    let log = ["events.db-wal is not empty"];
+    wait_until("the fold", async || connections(directory, &events) == log).await;
     // The receiver does not wait for the reader.
     assert_eq!(receiver.get("/readyz").await.0, 200);
     reader.execute_batch("COMMIT").unwrap();
-    wait_until(&|| connections(directory, &events).is_empty()).await;
+    wait_until("the separation", async || connections(directory, &events).is_empty()).await;
     receiver.stop().await;
 }

@@ -70,6 +70,9 @@ pub(crate) struct ServeArgs {
     /// [default: keep them forever]
     #[arg(long, value_name = "N", value_parser = parse_retention, verbatim_doc_comment)]
     pub(crate) retain_days: Option<NonZeroU32>,
+    /// Maximum size of the store in MiB; 0 for no limit
+    #[arg(long, value_name = "N", default_value_t = prehog::server::DEFAULT_MAX_STORE_MIB)]
+    pub(crate) max_store_mib: u32,
     /// Requests per minute and client; 0 for no limit
     #[arg(long, value_name = "N", default_value_t = prehog::server::DEFAULT_RATE_LIMIT)]
     pub(crate) rate_limit: u32,

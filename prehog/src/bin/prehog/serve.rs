@@ -32,6 +32,7 @@ async fn run(args: ServeArgs, clock: Clock) -> anyhow::Result<()> {
         trusted_proxies: TrustedProxies(args.trusted_proxies),
         max_connections: args.max_connections,
         max_requests: args.max_requests,
+        max_store_bytes: u64::from(args.max_store_mib) << 20,
         retain_days: args.retain_days,
         min_group: args.min_group,
         ..prehog::Options::new(clock)

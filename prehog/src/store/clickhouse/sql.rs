@@ -5,12 +5,17 @@ use crate::day::Day;
 use crate::facet::{Facet, FacetValue, NONE, PAIR_SEPARATOR, RANGES, USE_CASE_SEPARATOR, UseCases};
 use crate::schema::EventSchema;
 use crate::start::OTHER;
+use crate::store::distinct_values::MAX_DISTINCT_VALUES;
 
 /// Selects submissions whose id did not arrive on the day before: a repeated submission counts on its first day only.
 const NOT_REPEATED: &str = "(id, day) NOT IN (SELECT id, day + 1 FROM recent)";
 
 /// The last day that all versions of ClickHouse support: 2105-12-31.
 const LAST_DAY: i32 = 49_672;
+
+/// Selects the disk space that the database uses.
+pub(super) const SIZE: &str =
+    "SELECT sum(bytes_on_disk) AS total FROM system.parts WHERE database = currentDatabase() AND active";
 
 /// Builds the statements that contain properties.
 pub(super) struct Sql {
@@ -47,6 +52,14 @@ impl Sql {
         format!(
             "SELECT toMonday(day) AS week, {value} AS value, sum(starts) AS total FROM ({all}) \
              GROUP BY week, value HAVING total >= {floor}"
+        )
+    }
+
+    /// Selects the different values of a property, up to the limit.
+    pub(super) fn distinct_values(&self, all: &str, property: usize) -> String {
+        let name = self.names.get(property).map_or("''", String::as_str);
+        format!(
+            "SELECT DISTINCT {name} AS value FROM ({all}) WHERE value NOT IN ('', '{OTHER}') LIMIT {MAX_DISTINCT_VALUES}"
         )
     }
 

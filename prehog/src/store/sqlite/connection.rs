@@ -78,6 +78,17 @@ impl OpenFile {
         }
     }
 
+    /// Returns the number of used bytes in the file and its write-ahead log.
+    pub(super) fn size(&self) -> Result<u64, StoreError> {
+        let number = |pragma: &str| {
+            self.connection.pragma_query_value(None, pragma, |row| row.get(0)).map(count_from_sql)
+        };
+        let pages = number("page_count")?.saturating_sub(number("freelist_count")?);
+        let logs = self.identities.iter().filter(|(path, _)| path.to_string_lossy().ends_with("-wal"));
+        let log: u64 = logs.filter_map(|(path, _)| Some(fs::metadata(path).ok()?.len())).sum();
+        Ok(pages * number("page_size")? + log)
+    }
+
     /// Moves the write-ahead log into the file and empties it, because removed data would survive in the log. Returns false
     /// if a reader uses the log for longer than the busy handler waits; this is then left to the next call.
     pub(super) fn truncate_log(&self) -> Result<bool, StoreError> {

@@ -186,6 +186,11 @@ impl Inbox {
         self.file.check_in_place()
     }
 
+    /// See [`OpenFile::size`].
+    pub(super) fn size(&self) -> Result<u64, StoreError> {
+        self.file.size()
+    }
+
     /// See [`OpenFile::truncate_log`].
     pub(super) fn truncate_log(&self) -> Result<bool, StoreError> {
         self.file.truncate_log()

@@ -1,15 +1,18 @@
 //! The table `starts`: how often each start happened on each day. It has a column for each property, with the name of the
 //! property. Depends on rusqlite.
 
+use std::collections::HashSet;
+
 use rusqlite::types::{ToSql, ToSqlOutput};
 use rusqlite::{Connection, Row, params};
 
 use super::connection::{count_from_sql, count_to_sql};
-use crate::day::Day;
+use crate::day::{Day, Week};
 use crate::property::Property;
 use crate::schema::EventSchema;
-use crate::start::{PropertyValue, Start};
+use crate::start::{OTHER, PropertyValue, Start};
 use crate::store::backend::{Sink, StoreError};
+use crate::store::distinct_values::MAX_DISTINCT_VALUES;
 
 /// An absent value is stored as an empty string.
 impl ToSql for PropertyValue {
@@ -63,6 +66,21 @@ pub(super) fn for_each(
         sink(Day(row.get(0)?), &start, count_from_sql(row.get(1)?))?;
     }
     Ok(())
+}
+
+/// Returns the different values of a property in a week, up to the limit.
+pub(super) fn distinct_values(
+    connection: &Connection,
+    schema: &EventSchema,
+    week: Week,
+    property: usize,
+) -> Result<HashSet<String>, StoreError> {
+    let Some(name) = schema.properties.get(property).map(Property::name) else { return Ok(HashSet::new()) };
+    let mut statement = connection.prepare(&format!(
+        "SELECT DISTINCT {name} FROM starts WHERE day BETWEEN ?1 AND ?2 AND {name} NOT IN ('', '{OTHER}') LIMIT ?3"
+    ))?;
+    let parameters = params![week.first_day().0, week.last_day().0, MAX_DISTINCT_VALUES];
+    Ok(statement.query_map(parameters, |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
 fn value(row: &Row<'_>, column: usize, property: &Property) -> rusqlite::Result<PropertyValue> {
