@@ -98,7 +98,7 @@ pub async fn serve(
     };
     let (stopping, stopped) = watch::channel(());
     let cleanup =
-        tokio::spawn(retention::clean_up_periodically(writer.clone(), options.clone(), stopped.clone()));
+        tokio::spawn(retention::clean_up_periodically(writer.clone(), options.retain_days, stopped.clone()));
     // Each listener has its own limits, so that a flood on one of them does not block the others.
     let mut serving = JoinSet::new();
     let mut listen = |listener: Option<TcpListener>, router: Router| {

@@ -8,6 +8,7 @@
 mod backend;
 mod clickhouse;
 mod distinct_values;
+mod expiry;
 mod maintenance;
 mod migrations;
 mod reopening;
@@ -20,6 +21,7 @@ pub use backend::{
 };
 pub use clickhouse::ClickHouse;
 pub use distinct_values::MAX_DISTINCT_VALUES;
+pub use expiry::{TRUSTED_AFTER_DAYS, first_retained_day};
 pub use maintenance::{DAY_END_GRACE, MAX_FOLD_DELAY, first_open_day};
 pub use sqlite::Sqlite;
 pub use url::{DEFAULT_STORE, ParseStoreUrlError, StoreUrl};

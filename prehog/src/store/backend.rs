@@ -20,8 +20,8 @@ pub const FOLD_BATCH: usize = 65_536;
 
 /// Stores starts. All methods block, and any of them may fail and be retried.
 pub trait Store: Send {
-    /// Stores a batch and returns when it is durable. A submission whose id was already stored on its day or on the day
-    /// before is not counted again.
+    /// Stores a batch and returns when it is durable. A submission whose id is already stored, which is certain if it
+    /// arrived on the same day or on the day before, is not counted again.
     ///
     /// # Errors
     ///
@@ -65,6 +65,14 @@ pub trait Store: Send {
     ///
     /// Returns an error if some of them may not be removed.
     fn forget_ids(&mut self, today: Day) -> Result<(), StoreError>;
+
+    /// Records that the store is maintained on a day, by the receiver's clock. Returns the last
+    /// [`TRUSTED_AFTER_DAYS`](super::TRUSTED_AFTER_DAYS) of these days up to `today`, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the day may not be recorded.
+    fn record_maintenance(&mut self, today: Day) -> Result<Vec<Day>, StoreError>;
 
     /// Returns the different values of a property, given by its index, in a week. The result may lack the latest submissions,
     /// and is incomplete if there are more than [`MAX_DISTINCT_VALUES`](super::MAX_DISTINCT_VALUES).

@@ -2,7 +2,8 @@
 //! on ureq.
 //!
 //! Inserts are idempotent by `distinct_id`: rows with the same id are merged into one. A complete day is *folded*: its
-//! starts are counted into a table without ids, and then the ids of the previous day are dropped. Every step can be
+//! starts are counted into a table without ids, its ids are copied to a table without starts, and then its submissions and
+//! the ids of the previous day are dropped. Every step can be
 //! repeated, by this process or another one, with the same result. `append` returns when the insert has returned; how
 //! durable the rows are then depends on the server's settings (`fsync_after_insert`, replication with `insert_quorum`).
 
@@ -15,6 +16,7 @@ use std::io::BufRead as _;
 use serde_json::{Map, Value};
 
 use super::backend::{Folded, ID_RETENTION_DAYS, Sink, Store, StoreError, Tally};
+use super::expiry::TRUSTED_AFTER_DAYS;
 use super::migrations;
 use crate::day::{Day, Week};
 use crate::facet::FacetId;
@@ -25,6 +27,8 @@ use sql::Sql;
 
 /// The table of submissions of the last days.
 const RECENT: &str = "recent";
+/// The table of the ids of counted days.
+const IDS: &str = "ids";
 /// The table of counted starts.
 const STARTS: &str = "starts";
 
@@ -61,6 +65,16 @@ impl ClickHouse {
         let day = row.first().map_or(Ok(0), |row| number(row, "day"))?;
         Ok(Day(i32::try_from(day).unwrap_or(0)))
     }
+
+    /// Returns the days before `first` of which a table has rows.
+    fn days_before(&self, table: &str, first: Day) -> Result<Vec<Day>, StoreError> {
+        self.days(&format!("SELECT DISTINCT day FROM {table} WHERE day < toDate('{first}') ORDER BY day"))
+    }
+
+    fn days(&self, query: &str) -> Result<Vec<Day>, StoreError> {
+        let rows: Vec<Map<String, Value>> = self.http.rows(query)?;
+        rows.iter().map(|row| day_of(row, "day")).collect()
+    }
 }
 
 impl Store for ClickHouse {
@@ -90,7 +104,7 @@ impl Store for ClickHouse {
     }
 
     fn tally(&mut self, first: Week, last: Week, floor: u64) -> Result<Tally, StoreError> {
-        let all = self.sql.all_starts(first.first_day(), last.last_day(), self.last_folded_day()?);
+        let all = self.sql.all_starts(first.first_day(), last.last_day());
         let mut tally = Tally::default();
         for row in self.http.rows::<Map<String, Value>>(&sql::by_day(&all))? {
             let day = day_of(&row, "day")?;
@@ -110,7 +124,7 @@ impl Store for ClickHouse {
     }
 
     fn export(&mut self, first: Day, last: Day, sink: &mut Sink<'_>) -> Result<(), StoreError> {
-        let all = self.sql.all_starts(first, last, self.last_folded_day()?);
+        let all = self.sql.all_starts(first, last);
         for line in self.http.query(&self.sql.by_start(&all))?.lines() {
             let line = line.map_err(|error| StoreError::Unreachable(error.to_string()))?;
             let row: Map<String, Value> = serde_json::from_str(&line).map_err(|_| malformed("starts"))?;
@@ -121,15 +135,14 @@ impl Store for ClickHouse {
     }
 
     fn remove_before(&mut self, first: Day) -> Result<u64, StoreError> {
-        let all = self.sql.all_starts(Day(0), first.plus(-1), self.last_folded_day()?);
+        let all = self.sql.all_starts(Day(0), first.plus(-1));
         let mut removed = 0;
         for row in self.http.rows::<Map<String, Value>>(&sql::by_day(&all))? {
             removed += number(&row, "total")?;
         }
         for table in [STARTS, RECENT] {
-            let days = format!("SELECT DISTINCT day FROM {table} WHERE day < toDate('{first}')");
-            for row in self.http.rows::<Map<String, Value>>(&days)? {
-                self.http.run(&sql::drop_day(table, day_of(&row, "day")?))?;
+            for day in self.days_before(table, first)? {
+                self.http.run(&sql::drop_day(table, day))?;
             }
         }
         Ok(removed)
@@ -137,22 +150,33 @@ impl Store for ClickHouse {
 
     fn forget_ids(&mut self, today: Day) -> Result<(), StoreError> {
         let last_folded = self.last_folded_day()?;
-        let days = format!("SELECT DISTINCT day FROM recent WHERE day < toDate('{today}') ORDER BY day");
-        let rows: Vec<Map<String, Value>> = self.http.rows(&days)?;
-        let days: Vec<Day> = rows.iter().map(|row| day_of(row, "day")).collect::<Result<_, _>>()?;
-        for day in days.iter().filter(|day| **day > last_folded) {
-            self.http.run(&self.sql.fold(*day))?;
-            self.http.run(&format!("INSERT INTO folded SELECT toDate('{day}') AS day"))?;
+        for day in self.days_before(RECENT, today)? {
+            // Otherwise these submissions were assigned to the day too late.
+            if day > last_folded {
+                self.http.run(&self.sql.fold(day))?;
+                self.http.run(&sql::copy_ids(day))?;
+                self.http.run(&format!("INSERT INTO folded SELECT toDate('{day}') AS day"))?;
+            }
+            self.http.run(&sql::drop_day(RECENT, day))?;
         }
         // Only after folding, which compares the ids of a day with those of the day before.
-        for day in days.iter().filter(|day| **day < today.plus(-ID_RETENTION_DAYS)) {
-            self.http.run(&sql::drop_day(RECENT, *day))?;
+        for day in self.days_before(IDS, today.plus(-ID_RETENTION_DAYS))? {
+            self.http.run(&sql::drop_day(IDS, day))?;
         }
         Ok(())
     }
 
+    fn record_maintenance(&mut self, today: Day) -> Result<Vec<Day>, StoreError> {
+        self.http.run(&format!("INSERT INTO maintained_days SELECT toDate('{today}') AS day"))?;
+        let days = format!(
+            "SELECT DISTINCT day FROM maintained_days WHERE day <= toDate('{today}') \
+             ORDER BY day DESC LIMIT {TRUSTED_AFTER_DAYS}"
+        );
+        self.days(&days)
+    }
+
     fn distinct_values(&mut self, week: Week, property: usize) -> Result<HashSet<String>, StoreError> {
-        let all = self.sql.all_starts(week.first_day(), week.last_day(), self.last_folded_day()?);
+        let all = self.sql.all_starts(week.first_day(), week.last_day());
         let rows: Vec<Map<String, Value>> = self.http.rows(&self.sql.distinct_values(&all, property))?;
         let value = |row: &Map<String, Value>| {
             row.get("value").and_then(Value::as_str).map(str::to_owned).ok_or_else(|| malformed("value"))

@@ -1,6 +1,7 @@
 //! The thread that maintains the store, so that no submission waits for it: folds submissions, removes expired data, and
 //! probes whether the store is writable. Depends on the store and the metrics.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::oneshot;
 
 use super::backend::Folded;
+use super::expiry::{first_retained_day, today_for_ids, today_for_starts};
 use super::reopening::ReopeningStore;
 use crate::clock::Clock;
 use crate::day::Day;
@@ -37,8 +39,8 @@ pub(super) enum MaintenanceTask {
     FoldSoon,
     /// Fold now, because there are enough submissions for a full batch.
     FoldNow,
-    /// Remove expired ids and, if a day is given, all starts before it.
-    RemoveExpired(Option<Day>),
+    /// Remove expired ids and, if a number of days is given, all starts that are older.
+    RemoveExpired(Option<NonZeroU32>),
     /// Report whether the store is writable.
     Probe(oneshot::Sender<bool>),
 }
@@ -74,7 +76,7 @@ impl Maintenance {
                     self.fold_deadline.get_or_insert_with(|| Instant::now() + MAX_FOLD_DELAY);
                 }
                 Ok(MaintenanceTask::FoldNow) | Err(RecvTimeoutError::Timeout) => self.fold(),
-                Ok(MaintenanceTask::RemoveExpired(first)) => self.remove_expired(first),
+                Ok(MaintenanceTask::RemoveExpired(retain_days)) => self.remove_expired(retain_days),
                 Ok(MaintenanceTask::Probe(response)) => {
                     // Not `run_logged`: a successful probe does not mean that the other tasks succeed again. The caller
                     // may have stopped waiting.
@@ -119,14 +121,23 @@ impl Maintenance {
         self.is_full.load(Ordering::Relaxed)
     }
 
-    fn remove_expired(&mut self, first: Option<Day>) {
-        let today = first_open_day((self.clock)());
-        self.store.run_logged(|store| store.forget_ids(today));
-        if let Some(first) = first
-            && let Some(starts) = self.store.run_logged(|store| store.remove_before(first))
-            && starts > 0
+    fn remove_expired(&mut self, retain_days: Option<NonZeroU32>) {
+        let now = (self.clock)();
+        let Some(maintained) = self.store.run_logged(|store| store.record_maintenance(Day::of(now))) else {
+            return;
+        };
+        if let Some(today) = today_for_ids(&maintained) {
+            self.store.run_logged(|store| store.forget_ids(today.min(first_open_day(now))));
+        }
+        if let Some(retain_days) = retain_days
+            && let Some(today) = today_for_starts(&maintained)
         {
-            tracing::info!(starts, before = %first, "removed starts older than the retention period");
+            let first = first_retained_day(today, retain_days);
+            if let Some(starts) = self.store.run_logged(|store| store.remove_before(first))
+                && starts > 0
+            {
+                tracing::info!(starts, before = %first, "removed starts older than the retention period");
+            }
         }
     }
 }

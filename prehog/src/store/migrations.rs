@@ -1,10 +1,11 @@
 //! The migrations of the stores, which are written by hand. A migration that was released never changes.
 
 /// The migrations of the SQLite file, in order.
-pub(super) const SQLITE: [&str; 3] = [
+pub(super) const SQLITE: [&str; 4] = [
     include_str!("migrations/sqlite/0001-starts.sql"),
     include_str!("migrations/sqlite/0002-inbox.sql"),
     include_str!("migrations/sqlite/0003-property-names.sql"),
+    include_str!("migrations/sqlite/0004-clock.sql"),
 ];
 
 /// The migrations of the inbox of a SQLite file, in order.
@@ -12,9 +13,10 @@ pub(super) const INBOX: [&str; 2] =
     [include_str!("migrations/inbox/0001-arrivals.sql"), include_str!("migrations/inbox/0002-probe.sql")];
 
 /// The migrations of a ClickHouse database, in order.
-pub(super) const CLICKHOUSE: [&str; 2] = [
+pub(super) const CLICKHOUSE: [&str; 3] = [
     include_str!("migrations/clickhouse/0001-starts.sql"),
     include_str!("migrations/clickhouse/0002-property-names.sql"),
+    include_str!("migrations/clickhouse/0003-clock.sql"),
 ];
 
 #[cfg(test)]

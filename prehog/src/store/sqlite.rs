@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::backend::{FOLD_BATCH, Folded, Sink, Store, StoreError, Tally};
+use super::expiry::TRUSTED_AFTER_DAYS;
 use super::migrations;
 use crate::day::{Day, Week};
 use crate::schema::EventSchema;
@@ -167,8 +168,16 @@ impl Store for Sqlite {
         let transaction = self.file.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         ids::forget(&transaction, today)?;
         transaction.commit()?;
-        // Even if no id was removed here: folding removes expired ids as well.
         self.truncate_logs()
+    }
+
+    fn record_maintenance(&mut self, today: Day) -> Result<Vec<Day>, StoreError> {
+        let connection = &self.file.connection;
+        connection.execute("INSERT OR IGNORE INTO maintained_days (day) VALUES (?1)", params![today.0])?;
+        let mut statement = connection
+            .prepare_cached("SELECT day FROM maintained_days WHERE day <= ?1 ORDER BY day DESC LIMIT ?2")?;
+        let days = statement.query_map(params![today.0, TRUSTED_AFTER_DAYS], |row| row.get(0).map(Day))?;
+        Ok(days.collect::<Result<_, _>>()?)
     }
 
     fn distinct_values(&mut self, week: Week, property: usize) -> Result<HashSet<String>, StoreError> {

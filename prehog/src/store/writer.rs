@@ -2,6 +2,7 @@
 //! responds to each caller. Work that no caller waits for is left to the maintenance thread. Depends on the store and the
 //! metrics.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
@@ -16,7 +17,6 @@ use super::maintenance::{Maintenance, MaintenanceTask};
 use super::reopening::ReopeningStore;
 use super::url::StoreUrl;
 use crate::clock::Clock;
-use crate::day::Day;
 use crate::metrics::Metrics;
 use crate::schema::{EventSchema, SchemaError};
 use crate::start::Submission;
@@ -148,10 +148,10 @@ impl Writer {
         result.await.map_or(Err(WriteError::Unavailable), |(result, _)| result)
     }
 
-    /// Requests the removal of expired ids and, if a day is given, of all starts before it. Returns immediately. If the
-    /// queue is full or the store fails, nothing is removed until the next request.
-    pub fn request_cleanup(&self, first: Option<Day>) {
-        let _ = self.tasks.try_send(MaintenanceTask::RemoveExpired(first));
+    /// Requests the removal of expired ids and, if a number of days is given, of all starts that are older. Returns
+    /// immediately. If the queue is full or the store fails, nothing is removed until the next request.
+    pub fn request_cleanup(&self, retain_days: Option<NonZeroU32>) {
+        let _ = self.tasks.try_send(MaintenanceTask::RemoveExpired(retain_days));
     }
 
     /// Returns true if the store is writable and not full.
@@ -189,9 +189,9 @@ impl WriterThread {
                 // The caller may have stopped waiting.
                 let _ = sender.send((result, submission));
             }
-            if result.is_ok() {
-                self.request_fold(count);
-            }
+            // After a failure, so that the maintenance thread opens files again that were replaced: as long as it has the old
+            // ones open, the new ones may be unusable.
+            self.request_fold(if result.is_ok() { count } else { 0 });
         }
     }
 

@@ -9,6 +9,7 @@
 
 mod abuse;
 mod browser;
+mod clock;
 mod commands;
 mod crash;
 mod fixture;

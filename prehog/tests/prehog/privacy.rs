@@ -176,3 +176,42 @@ async fn a_reader_delays_the_separation_of_ids_but_does_not_prevent_it() {
     wait_until("the separation", async || connections(directory, &events).is_empty()).await;
     receiver.stop().await;
 }
+
+mod on_clickhouse {
+    use super::*;
+
+    /// ClickHouse keeps an id with its event until the end of the day.
+    #[test]
+    #[ignore = "needs a ClickHouse server: .ci/clickhouse"]
+    fn an_id_is_separate_from_its_event_after_its_day() {
+        let url = crate::stores::empty_database("separation");
+        let (server, database) = url.rsplit_once('/').unwrap();
+        let mut store = format!("clickhouse:{url}").parse::<StoreUrl>().unwrap().open().unwrap();
+        let day = Day(20_000);
+        let start = start(json!({ "run_mode": "continuous", "version": "0.1.0", "join_type": "token" }));
+        let count = |table: &str| -> u64 {
+            let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
+            let query = format!("SELECT count() FROM {database}.{table}");
+            let mut response = agent.post(server).send(query).unwrap();
+            response.body_mut().read_to_string().unwrap().trim().parse().unwrap()
+        };
+        let counts = || (count("recent"), count("ids"), count("starts"));
+        let submit = |number: u8, day| Submission { id: [number; 16], day, start: start.clone() };
+        store.append(&[submit(1, day), submit(2, day)]).unwrap();
+        assert_eq!(counts(), (2, 0, 0));
+        store.forget_ids(day.plus(1)).unwrap();
+        assert_eq!(counts(), (0, 2, 1));
+        // A repetition on the next day, and a submission that was assigned to its day too late.
+        store.append(&[submit(1, day.plus(1)), submit(3, day)]).unwrap();
+        store.forget_ids(day.plus(2)).unwrap();
+        assert_eq!(counts(), (0, 1, 1));
+        store.forget_ids(day.plus(5)).unwrap();
+        assert_eq!(counts(), (0, 0, 1));
+        assert!(store.size().unwrap() > 0);
+        assert_eq!(store.record_maintenance(day).unwrap(), [day]);
+        assert_eq!(store.record_maintenance(day.plus(2)).unwrap(), [day.plus(2), day]);
+        assert_eq!(store.record_maintenance(day.plus(1)).unwrap(), [day.plus(1), day]);
+        let versions = store.distinct_values(day.week(), 1).unwrap();
+        assert_eq!(versions.into_iter().collect::<Vec<_>>(), ["0.1.0"]);
+    }
+}

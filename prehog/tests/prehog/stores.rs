@@ -51,6 +51,7 @@ macro_rules! test_on_every_store {
 
 test_on_every_store!(
     a_repeated_submission_counts_once,
+    a_repetition_with_a_clock_that_is_ahead_counts_once,
     a_report_counts_all_starts,
     a_submission_that_is_repeated_every_day_counts_once,
     a_tally_counts_each_facet,
@@ -192,6 +193,17 @@ fn a_repeated_submission_counts_once(url: &StoreUrl) {
     assert_eq!(stored(url).iter().map(|(_, _, count)| count).sum::<u64>(), 31);
 }
 
+/// A clock that is ahead for a while assigns some of the repetitions to a later day.
+fn a_repetition_with_a_clock_that_is_ahead_counts_once(url: &StoreUrl) {
+    let mut store = url.open().unwrap();
+    for ahead in [0, 2, 0, 1, 3, 0, 4, 0] {
+        store.append(&batch(0..5, MONDAY.plus(ahead))).unwrap();
+        store.fold().unwrap();
+        store.forget_ids(MONDAY).unwrap();
+        assert_eq!(total(&mut *store, MONDAY.week()), 5, "{ahead}");
+    }
+}
+
 /// Each submission repeats the one of the day before.
 fn a_submission_that_is_repeated_every_day_counts_once(url: &StoreUrl) {
     let mut store = url.open().unwrap();
@@ -302,6 +314,9 @@ fn a_file_of_an_older_version_is_upgraded() {
         .execute("INSERT INTO arrived_odd VALUES (2, ?1, ?2, ?3)", rusqlite::params![MONDAY.0, ids, starts])
         .unwrap();
     inbox.pragma_update(None, "user_version", 1).unwrap();
+    // An id of Monday that is already counted.
+    file.execute("UPDATE ids_of SET day = ?1 WHERE parity = ?2", [MONDAY.0, MONDAY.0 % 2]).unwrap();
+    file.execute("INSERT INTO ids_odd VALUES (?1)", [[3_u8; 16]]).unwrap();
     drop((file, inbox));
 
     let mut store = url.open().unwrap();
@@ -327,6 +342,8 @@ fn a_file_of_an_older_version_is_upgraded() {
     });
     let event: serde_json::Value = schema().named_values(&start(event)).into();
     assert!(stored(&url).contains(&(MONDAY.to_string(), event, 31)), "{:?}", stored(&url));
+    store.append(&[Submission { id: [3; 16], ..submission(0, MONDAY) }]).unwrap();
+    assert_eq!(store.fold().unwrap().repeated, 1);
 }
 
 #[test]
@@ -395,7 +412,7 @@ fn ids_of_a_future_day_are_removed_in_time() {
     let mut store = StoreUrl::Sqlite(directory.path().join("events.db")).open().unwrap();
     let ids = || -> u32 {
         let file = rusqlite::Connection::open(directory.path().join("events.db")).unwrap();
-        file.query_row("SELECT (SELECT count(*) FROM ids_even) + (SELECT count(*) FROM ids_odd)", [], |row| {
+        file.query_row("SELECT (SELECT count(*) FROM ids_0) + (SELECT count(*) FROM ids_1) + (SELECT count(*) FROM ids_2)", [], |row| {
             row.get(0)
         })
         .unwrap()
@@ -405,7 +422,8 @@ fn ids_of_a_future_day_are_removed_in_time() {
         store.forget_ids(MONDAY).unwrap();
     }
     assert!(ids() > 0);
-    store.forget_ids(MONDAY.plus(2)).unwrap();
-    store.forget_ids(MONDAY.plus(3)).unwrap();
+    for later in 1..=4 {
+        store.forget_ids(MONDAY.plus(later)).unwrap();
+    }
     assert_eq!(ids(), 0);
 }

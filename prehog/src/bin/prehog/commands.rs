@@ -7,9 +7,8 @@ use prehog::clock::Clock;
 use prehog::day::Day;
 use prehog::report::{DEFAULT_MIN_GROUP, Format, Report, WeekRange};
 use prehog::schema::EventSchema;
-use prehog::server::retention::first_retained_day;
 use prehog::start::Start;
-use prehog::store::{Store, StoreError, StoreUrl, first_open_day};
+use prehog::store::{Store, StoreError, StoreUrl, first_open_day, first_retained_day};
 use serde::Serialize;
 use serde_json::{Map, Value};
 

@@ -7,8 +7,12 @@ use crate::schema::EventSchema;
 use crate::start::OTHER;
 use crate::store::distinct_values::MAX_DISTINCT_VALUES;
 
-/// Selects submissions whose id did not arrive on the day before: a repeated submission counts on its first day only.
-const NOT_REPEATED: &str = "(id, day) NOT IN (SELECT id, day + 1 FROM recent)";
+/// Selects submissions whose id did not arrive on an earlier day: a repeated submission counts on its first day only.
+const NOT_REPEATED: &str = "(id, day) IN (SELECT id, min(day) FROM \
+                            (SELECT id, day FROM recent UNION ALL SELECT id, day FROM ids) GROUP BY id)";
+
+/// Selects the last day that is folded, or 1970-01-01 if there is none.
+const LAST_FOLDED: &str = "(SELECT max(day) FROM folded)";
 
 /// The last day that all versions of ClickHouse support: 2105-12-31.
 const LAST_DAY: i32 = 49_672;
@@ -34,15 +38,15 @@ impl Sql {
     }
 
     /// Selects every start of these days once, whether it is folded or not.
-    pub(super) fn all_starts(&self, first: Day, last: Day, last_folded: Day) -> String {
+    pub(super) fn all_starts(&self, first: Day, last: Day) -> String {
         let [first, last] = [first, last].map(|day| Day(day.0.clamp(0, LAST_DAY)));
         let range = format!("day >= toDate('{first}') AND day <= toDate('{last}')");
         let properties = &self.properties;
         format!(
-            "SELECT day, {properties}, starts FROM starts FINAL WHERE {range} AND day <= toDate('{last_folded}') \
+            "SELECT day, {properties}, starts FROM starts FINAL WHERE {range} AND day <= {LAST_FOLDED} \
              UNION ALL \
              SELECT day, {properties}, toUInt64(1) AS starts FROM recent FINAL \
-             WHERE {range} AND day > toDate('{last_folded}') AND {NOT_REPEATED}"
+             WHERE {range} AND day > {LAST_FOLDED} AND {NOT_REPEATED}"
         )
     }
 
@@ -77,7 +81,7 @@ impl Sql {
         let Self { properties, starts_columns, .. } = self;
         format!(
             "INSERT INTO starts (day, {starts_columns}, starts) SELECT day, {properties}, count() AS starts FROM recent FINAL \
-             WHERE day = toDate('{day}') AND day > (SELECT max(day) FROM folded) AND {NOT_REPEATED} \
+             WHERE day = toDate('{day}') AND day > {LAST_FOLDED} AND {NOT_REPEATED} \
              GROUP BY day, {properties}"
         )
     }
@@ -120,6 +124,11 @@ impl Sql {
 /// Counts the starts of each day.
 pub(super) fn by_day(all: &str) -> String {
     format!("SELECT day, sum(starts) AS total FROM ({all}) GROUP BY day ORDER BY day")
+}
+
+/// Copies the ids of a complete day, so that its submissions can be dropped.
+pub(super) fn copy_ids(day: Day) -> String {
+    format!("INSERT INTO ids SELECT day, id FROM recent WHERE day = toDate('{day}')")
 }
 
 pub(super) fn drop_day(table: &str, day: Day) -> String {

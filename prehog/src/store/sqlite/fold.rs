@@ -26,11 +26,12 @@ pub(super) fn fold(
     let mut repeated = 0;
     for same_day in submissions.chunk_by(|one, next| one.0 == next.0) {
         let Some((day, ..)) = same_day.first() else { continue };
-        ids::prepare_table(connection, *day)?;
-        // The other table may still hold the ids of a day long ago. An id that is found there is a repetition, too.
-        let (table, other) = ids::tables(*day);
+        ids::begin_day(connection, *day)?;
+        // The other tables may still hold the ids of a day long ago. An id that is found there is a repetition, too.
+        let (table, [one, other]) = ids::tables(*day);
         let mut insert_new = connection.prepare_cached(&format!(
-            "INSERT OR IGNORE INTO {table} (id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM {other} WHERE id = ?1)"
+            "INSERT OR IGNORE INTO {table} (id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM {one} WHERE id = ?1)
+             AND NOT EXISTS (SELECT 1 FROM {other} WHERE id = ?1)"
         ))?;
         let mut insert_repeated =
             connection.prepare_cached(&format!("INSERT OR IGNORE INTO {table} (id) VALUES (?1)"))?;
