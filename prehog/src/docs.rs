@@ -7,7 +7,9 @@ use crate::report::{DEFAULT_MIN_GROUP, DEFAULT_WEEKS};
 use crate::schema::EventSchema;
 use crate::server::{DEFAULT_RATE_LIMIT, retention};
 use crate::start::OTHER;
-use crate::store::{DAY_END_GRACE, DEFAULT_STORE, ID_RETENTION_DAYS, MAX_FOLD_DELAY};
+use crate::store::{
+    DAY_END_GRACE, DEFAULT_STORE, ID_RETENTION_DAYS, MAX_DISTINCT_VALUES, MAX_FOLD_DELAY, TRUSTED_AFTER_DAYS,
+};
 use crate::validation::TIMESTAMP_TOLERANCE;
 
 /// The maximum number of hours from the end of a day to the removal of its data.
@@ -26,6 +28,8 @@ pub fn storage_section(schema: &EventSchema) -> String {
         id_days = ID_RETENTION_DAYS,
         id_hours = u64::from(ID_RETENTION_DAYS.unsigned_abs() + 1) * 24 + CLEANUP_DELAY_HOURS,
         cleanup_delay_hours = CLEANUP_DELAY_HOURS,
+        max_values = MAX_DISTINCT_VALUES,
+        trusted_days = TRUSTED_AFTER_DAYS,
         fold_delay = MAX_FOLD_DELAY.as_secs(),
         default_store = DEFAULT_STORE,
         min_group = DEFAULT_MIN_GROUP,
@@ -48,6 +52,8 @@ mod tests {
             "1 second",
             "`sqlite:prehog.db`",
             "fewer than 10 starts",
+            "first 1000 different",
+            "last 7 days",
             "12 complete weeks",
             "600 requests",
         ] {

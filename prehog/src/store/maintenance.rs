@@ -110,11 +110,11 @@ impl Maintenance {
             self.metrics.set_store_bytes(bytes);
             let is_full = bytes >= self.max_bytes;
             if self.is_full.swap(is_full, Ordering::Relaxed) != is_full {
-                match is_full {
-                    true => {
-                        tracing::warn!(bytes, max = self.max_bytes, "the store is full; events are rejected")
-                    }
-                    false => tracing::info!(bytes, max = self.max_bytes, "the store is not full any more"),
+                let max = self.max_bytes;
+                if is_full {
+                    tracing::warn!(bytes, max, "the store is full; events are rejected");
+                } else {
+                    tracing::info!(bytes, max, "the store is no longer full");
                 }
             }
         }
