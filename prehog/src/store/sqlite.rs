@@ -131,8 +131,8 @@ impl Store for Sqlite {
     fn fold(&mut self) -> Result<Folded, StoreError> {
         self.fold_all()?;
         self.check_in_place()?;
-        // Readers of the inbox are quick, but an export may read the other file for minutes.
-        let is_separated = self.inbox.truncate_log()? & self.file.try_truncate_log()?;
+        // An export may read the store for minutes.
+        let is_separated = self.inbox.try_truncate_log()? & self.file.try_truncate_log()?;
         Ok(Folded { repeated: std::mem::take(&mut self.repeated), is_separated })
     }
 

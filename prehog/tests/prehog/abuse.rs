@@ -5,16 +5,19 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use prehog::Options;
+use prehog::day::Day;
 use prehog::limits::TrustedProxies;
+use prehog::start::Submission;
+use prehog::store::MAX_DISTINCT_VALUES;
 use reqwest::Client;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::fixture::{
     SUBMIT_PATH, ServeProcess, TestReceiver, body, client, client_builder, connect_error, fixed_clock, noon,
-    stored, submit, uuid,
+    start, stored, submit, uuid,
 };
 
 fn options() -> Options {
@@ -113,6 +116,35 @@ async fn a_malformed_or_incomplete_body_is_invalid() {
         let invalid = receiver.metric("prehog_refused_total{reason=\"malformed\"}").await;
         assert_eq!(invalid, u64::try_from(number).unwrap() + 1);
     }
+    receiver.stop().await;
+}
+
+/// Invented versions can neither fill the store nor the report. Versions that are already counted stay.
+#[tokio::test]
+async fn the_number_of_different_versions_is_limited() {
+    let receiver = TestReceiver::start().await;
+    let versions = (0..MAX_DISTINCT_VALUES).map(|number| format!("{number}.0.0"));
+    let batch: Vec<Submission> = (0_u128..)
+        .zip(versions)
+        .map(|(id, version)| Submission {
+            id: id.to_be_bytes(),
+            day: Day::of(noon()),
+            start: start(json!({ "run_mode": "one-shot", "version": version, "join_type": "token" })),
+        })
+        .collect();
+    let mut store = receiver.store.open_existing().unwrap();
+    store.append(&batch).unwrap();
+    store.fold().unwrap();
+    for (number, version) in [(1, "7.0.0"), (2, "9999.0.0")] {
+        let mut event = body(&uuid(number));
+        event["start"]["version"] = version.into();
+        assert_eq!(receiver.submit(&event).await.status(), 200);
+    }
+    assert_eq!(receiver.metric("prehog_excess_values_total").await, 1);
+    let stored = receiver.stored();
+    let count = |version: &str| stored.iter().filter(|(_, event, _)| event["version"] == version).count();
+    // The start with version 7.0.0 has another run mode.
+    assert_eq!((count("7.0.0"), count("9999.0.0"), count("other")), (2, 0, 1));
     receiver.stop().await;
 }
 

@@ -21,6 +21,9 @@ const SHORT_RETRIES: i32 = 50;
 /// The delay before each further retry.
 const LONG_DELAY: Duration = Duration::from_millis(1);
 
+/// How often to retry if the next attempt is soon anyway: for about 50 milliseconds.
+const BRIEF_RETRIES: i32 = 95;
+
 /// The size of the write-ahead log, in pages, at which a commit moves it into the file. That takes some milliseconds.
 const CHECKPOINT_PAGES: u32 = 4000;
 
@@ -97,9 +100,9 @@ impl OpenFile {
         Ok(!is_busy)
     }
 
-    /// Like [`truncate_log`](Self::truncate_log), but does not wait for readers.
+    /// Like [`truncate_log`](Self::truncate_log), but waits only briefly: writers would wait for the same reader.
     pub(super) fn try_truncate_log(&self) -> Result<bool, StoreError> {
-        self.connection.busy_handler(None)?;
+        self.connection.busy_handler(Some(wait_briefly_while_busy))?;
         let is_truncated = self.truncate_log();
         self.connection.busy_handler(Some(wait_while_busy))?;
         is_truncated
@@ -146,6 +149,10 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
 fn wait_while_busy(retries: i32) -> bool {
     std::thread::sleep(if retries < SHORT_RETRIES { SHORT_DELAY } else { LONG_DELAY });
     retries < BUSY_RETRIES
+}
+
+fn wait_briefly_while_busy(retries: i32) -> bool {
+    wait_while_busy(retries) && retries < BRIEF_RETRIES
 }
 
 /// Applies the migrations that the file does not have yet. `user_version` in the file is the number of those that it has.

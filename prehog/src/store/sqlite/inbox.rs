@@ -196,6 +196,11 @@ impl Inbox {
         self.file.truncate_log()
     }
 
+    /// See [`OpenFile::try_truncate_log`].
+    pub(super) fn try_truncate_log(&self) -> Result<bool, StoreError> {
+        self.file.try_truncate_log()
+    }
+
     #[cfg(test)]
     pub(super) fn connection(&self) -> &Connection {
         &self.file.connection
