@@ -22,6 +22,10 @@ use tokio::task::JoinHandle;
 
 pub(crate) const SUBMIT_PATH: &str = "/prehog.v1alpha.TbotReportingService/SubmitTbotEvent";
 
+/// The names of the files of the store of a test.
+pub(crate) const STORE: &str = "events.db";
+pub(crate) const INBOX: &str = "events.db.inbox";
+
 /// Noon of 2026-11-18, a Wednesday.
 pub(crate) fn noon() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_795_003_200)

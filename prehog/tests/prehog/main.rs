@@ -16,5 +16,7 @@ mod fixture;
 mod outage;
 mod privacy;
 mod reports;
+mod sqlite_files;
+mod sqlite_folding;
 mod stores;
 mod wire;

@@ -1,0 +1,150 @@
+//! The files of the SQLite store: upgrades, restored copies, and what they contain.
+
+use std::collections::BTreeMap;
+
+use prehog::start::Submission;
+use prehog::store::{Store, StoreError, StoreUrl};
+use serde_json::json;
+
+use crate::fixture::{schema, start, stored};
+use crate::stores::{MONDAY, sqlite_in, submission};
+
+/// The files as version 2 of the schema had them, with starts that are counted and starts that are still in the inbox.
+#[test]
+fn a_file_of_an_older_version_is_upgraded() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = sqlite_in(&directory);
+    let file = rusqlite::Connection::open(directory.path().join("events.db")).unwrap();
+    file.execute_batch(include_str!("../../src/store/migrations/sqlite/0001-starts.sql")).unwrap();
+    file.execute_batch(include_str!("../../src/store/migrations/sqlite/0002-inbox.sql")).unwrap();
+    file.execute_batch(&format!(
+        "INSERT INTO starts VALUES ({0}, 'one-shot', '0.1.0', 'github', 'gha:teleport-actions/auth', 'v1', 4, 1, 2, 0, 30);
+         INSERT INTO starts VALUES ({0}, 'continuous', '0.1.0', 'token', '', '', 0, 0, 0, 0, 12);
+         INSERT INTO tallies VALUES ({0}, 'run_mode', 'one-shot', 30), ({0}, 'run_mode', 'continuous', 12);
+         PRAGMA user_version = 2;",
+        MONDAY.0
+    ))
+    .unwrap();
+    let inbox = rusqlite::Connection::open(directory.path().join("events.db.inbox")).unwrap();
+    inbox.execute_batch(include_str!("../../src/store/migrations/inbox/0001-arrivals.sql")).unwrap();
+    let starts = "[\"one-shot\",\"0.1.0\",\"github\",\"gha:teleport-actions/auth\",\"v1\",4,1,2,0]\n\
+                [\"continuous\",\"0.2.0\",\"iam\",null,null,1,0,0,1]\n";
+    let ids = [[1_u8; 16], [2; 16]].concat();
+    inbox.execute("UPDATE current SET epoch = 1", []).unwrap();
+    inbox
+        .execute("INSERT INTO arrived_odd VALUES (2, ?1, ?2, ?3)", rusqlite::params![MONDAY.0, ids, starts])
+        .unwrap();
+    inbox.pragma_update(None, "user_version", 1).unwrap();
+    // An id of Monday that is already counted.
+    file.execute("UPDATE ids_of SET day = ?1 WHERE parity = ?2", [MONDAY.0, MONDAY.0 % 2]).unwrap();
+    file.execute("INSERT INTO ids_odd VALUES (?1)", [[3_u8; 16]]).unwrap();
+    drop((file, inbox));
+
+    let mut store = url.open().unwrap();
+    let tally = store.tally(MONDAY.week(), MONDAY.week(), 1).unwrap();
+    let week = &tally.weeks[&MONDAY.week()];
+    let facet = |name: &str| week.facets[&schema().facet(name).unwrap()].clone();
+    let counts = |counts: &[(&str, u64)]| -> BTreeMap<String, u64> {
+        counts.iter().map(|(value, count)| ((*value).to_owned(), *count)).collect()
+    };
+    assert_eq!(facet("run_mode"), counts(&[("continuous", 13), ("one-shot", 31)]));
+    let use_cases = [("application", 1), ("database+kubernetes+other", 31), ("none", 12)];
+    assert_eq!(facet("use_cases"), counts(&use_cases));
+    assert_eq!(facet("destinations_configured"), counts(&[("0", 12), ("1", 1), ("3 to 5", 31)]));
+    let event = json!({
+        "run_mode": "one-shot",
+        "version": "0.1.0",
+        "join_type": "github",
+        "helper": "gha:teleport-actions/auth",
+        "helper_version": "v1",
+        "destinations_configured": 4,
+        "destinations_configured_database_access": 1,
+        "destinations_configured_kubernetes_access": 2,
+    });
+    let event: serde_json::Value = schema().named_values(&start(event)).into();
+    assert!(stored(&url).contains(&(MONDAY.to_string(), event, 31)), "{:?}", stored(&url));
+    store.append(&[Submission { id: [3; 16], ..submission(0, MONDAY) }]).unwrap();
+    assert_eq!(store.fold().unwrap().repeated, 1);
+}
+
+#[test]
+fn a_file_of_a_newer_version_is_not_opened() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("events.db");
+    let url = StoreUrl::Sqlite(path.clone());
+    drop(url.open().unwrap());
+    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    assert!(matches!(url.open(), Err(StoreError::NewerVersion { found: 99, .. })));
+}
+
+/// Other operations fold as well. `fold` also returns the repetitions that they found.
+#[test]
+fn every_repetition_is_reported_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = StoreUrl::Sqlite(directory.path().join("events.db")).open().unwrap();
+    let repeat = |store: &mut dyn Store| {
+        store.append(&[submission(1, MONDAY), submission(1, MONDAY)]).unwrap();
+    };
+    repeat(&mut *store);
+    assert_eq!(store.fold().unwrap().repeated, 1);
+    repeat(&mut *store);
+    store.forget_ids(MONDAY).unwrap();
+    repeat(&mut *store);
+    store.remove_before(MONDAY).unwrap();
+    assert_eq!(store.fold().unwrap().repeated, 4);
+    assert_eq!(store.fold().unwrap().repeated, 0);
+}
+
+/// Before 3.51.3, SQLite has a bug because of which two writing connections can lose a committed transaction.
+#[test]
+fn sqlite_is_recent_enough_to_lose_no_transaction() {
+    assert!(rusqlite::version_number() >= 3_051_003, "{}", rusqlite::version());
+}
+
+/// If the inbox is replaced by an old copy while it is in use, submissions that arrive afterwards are counted.
+#[test]
+fn submissions_after_the_restore_of_an_old_inbox_are_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = StoreUrl::Sqlite(directory.path().join("events.db"));
+    let mut store = url.open().unwrap();
+    let inbox = rusqlite::Connection::open(directory.path().join("events.db.inbox")).unwrap();
+    let mut count = 0;
+    for behind in [1, 2, 5, 0, 4, 3] {
+        for _ in 0..6 {
+            count += 1;
+            store.append(&[submission(count, MONDAY)]).unwrap();
+            store.fold().unwrap();
+        }
+        inbox.execute("UPDATE current SET epoch = epoch - ?1", [behind]).unwrap();
+        for _ in 0..2 {
+            count += 1;
+            store.append(&[submission(count, MONDAY)]).unwrap();
+            store.fold().unwrap();
+        }
+        let starts: u64 = stored(&url).iter().map(|(_, _, starts)| starts).sum();
+        assert_eq!(starts, u64::from(count), "{behind}");
+    }
+}
+
+/// A clock that was ahead for a while does not prolong the retention of ids.
+#[test]
+fn ids_of_a_future_day_are_removed_in_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = StoreUrl::Sqlite(directory.path().join("events.db")).open().unwrap();
+    let ids = || -> u32 {
+        let file = rusqlite::Connection::open(directory.path().join("events.db")).unwrap();
+        file.query_row("SELECT (SELECT count(*) FROM ids_0) + (SELECT count(*) FROM ids_1) + (SELECT count(*) FROM ids_2)", [], |row| {
+            row.get(0)
+        })
+        .unwrap()
+    };
+    for ahead in [0, 1, 2, 31, 32] {
+        store.append(&[submission(7, MONDAY.plus(ahead))]).unwrap();
+        store.forget_ids(MONDAY).unwrap();
+    }
+    assert!(ids() > 0);
+    for later in 1..=4 {
+        store.forget_ids(MONDAY.plus(later)).unwrap();
+    }
+    assert_eq!(ids(), 0);
+}
