@@ -2,9 +2,9 @@
 //!
 //! Each count of a week, whether of a day, of a value or of the whole week, is rounded down to a multiple of the minimum size
 //! of a group, independently of all other counts. A smaller group is therefore not shown at all. No difference of two counts
-//! is published, and none can be computed exactly: it would need the exact counts. A table with n shown values and their total
-//! leaves at least as many candidates for the number of hidden starts as the minimum, or cannot exclude that there are none,
-//! even if somebody knows all starts that are shown because they are their own.
+//! is published, and none can be computed exactly, because that would need the exact counts. A table and its total leave at
+//! least as many candidates for the number of hidden starts as the minimum, or do not exclude that there are none. This holds
+//! even for an attacker who sent all of the starts that are shown.
 //!
 //! A report over any range of weeks is computed from these numbers alone, and a complete week does not change. So comparing
 //! reports over different ranges reveals only what the numbers of the single weeks show.
@@ -94,8 +94,8 @@ mod tests {
         assert_eq!(rounded(&[503, 9, 1], MIN_GROUP), rounded(&[503, 9, 2, 4], MIN_GROUP));
     }
 
-    /// Returns every number of real starts with hidden values that agrees with a published table, for somebody who knows how many
-    /// fake starts each value has.
+    /// Returns every number of real starts with hidden values that agrees with a published table, for an attacker who knows how
+    /// many fake starts each value has.
     fn candidates(published: &RoundedWeek, fakes: &[u64]) -> Vec<u64> {
         let shown = &published.facets[&FacetId(0)];
         let (mut least, mut most) = (0, 0);
