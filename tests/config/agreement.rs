@@ -18,8 +18,14 @@ pub(crate) fn test_property<S: Strategy>(
     strategy: &S,
     test: impl Fn(S::Value) -> Result<(), TestCaseError>,
 ) {
-    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(cases) });
+    let mut runner = TestRunner::new(Config::with_cases(cases));
     runner.run(strategy, test).unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// The setting is in `.cargo/config.toml`, and applies to the property tests of all members.
+#[test]
+fn a_failing_property_test_writes_no_file() {
+    assert!(Config::default().failure_persistence.is_none());
 }
 
 fn assert_agreement(version: FormatVersion) {
