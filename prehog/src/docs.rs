@@ -6,7 +6,7 @@ use crate::property::Property;
 use crate::report::{DEFAULT_MIN_GROUP, DEFAULT_WEEKS};
 use crate::schema::EventSchema;
 use crate::server::{DEFAULT_RATE_LIMIT, retention};
-use crate::start::OTHER;
+use crate::start::{OTHER, PropertyValue};
 use crate::store::{
     DAY_END_GRACE, DEFAULT_STORE, ID_RETENTION_DAYS, MAX_DISTINCT_VALUES, MAX_FOLD_DELAY, TRUSTED_AFTER_DAYS,
 };
@@ -17,12 +17,14 @@ const CLEANUP_DELAY_HOURS: u64 = (DAY_END_GRACE.as_secs() + retention::CLEANUP_I
 
 /// Returns the section in Markdown, with a second-level heading.
 pub fn storage_section(schema: &EventSchema) -> String {
-    let open = schema.properties.iter().filter(|property| property.accepts_unknown()).map(Property::name);
-    let open: Vec<String> = open.map(|name| format!("`{name}`")).collect();
+    let strings = schema.properties.iter().filter(|property| property.is_string_on_wire());
+    let (omitted, replaced): (Vec<&Property>, Vec<&Property>) =
+        strings.partition(|property| property.unlisted_value() == PropertyValue::Absent);
     format!(
         include_str!("docs.md"),
         other = OTHER,
-        open_properties = open.join(" or "),
+        replaced = names(&replaced),
+        omitted = names(&omitted),
         max_body = MAX_BODY / 1024,
         tolerance = TIMESTAMP_TOLERANCE.as_secs() / 3600,
         id_days = ID_RETENTION_DAYS,
@@ -36,6 +38,11 @@ pub fn storage_section(schema: &EventSchema) -> String {
         weeks = DEFAULT_WEEKS,
         rate_limit = DEFAULT_RATE_LIMIT,
     )
+}
+
+fn names(properties: &[&Property]) -> String {
+    let names: Vec<String> = properties.iter().map(|property| format!("`{}`", property.name())).collect();
+    names.join(", ")
 }
 
 #[cfg(test)]

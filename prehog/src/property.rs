@@ -46,9 +46,19 @@ impl Property {
         matches!(self.rule.values, ValueSet::Count { .. })
     }
 
-    /// Returns true if a string that is not in the set of values is stored as [`OTHER`].
-    pub fn accepts_unknown(&self) -> bool {
-        matches!(self.rule.values, ValueSet::Enum(_)) && self.rule.wire.values.is_none()
+    /// Returns true if the property is a string on the wire, so that a sender can send values that are not in the set.
+    pub fn is_string_on_wire(&self) -> bool {
+        !self.is_count() && self.rule.wire.values.is_none()
+    }
+
+    /// Returns what is stored instead of a string that is not in the set. A value from the environment is treated as the agent
+    /// treats it: it is replaced or left out, as its declaration says. Any other value is stored as [`OTHER`].
+    pub fn unlisted_value(&self) -> PropertyValue {
+        let replacement = match &self.rule.source {
+            PropertySource::Env(source) => source.unlisted.clone(),
+            _ => Some(OTHER.to_owned()),
+        };
+        replacement.map_or(PropertyValue::Absent, PropertyValue::Text)
     }
 
     /// Returns true if every agent sends the property. Agents of earlier versions do not send properties that were added

@@ -17,7 +17,7 @@ pub const OTHER: &str = "other";
 pub enum PropertyValue {
     /// The start does not have the property.
     Absent,
-    /// A string from the property's closed set of values, or [`OTHER`].
+    /// A string from the property's closed set of values, in this or an earlier version of the event, or [`OTHER`].
     Text(String),
     /// A number.
     Count(u32),

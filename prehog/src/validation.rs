@@ -3,8 +3,9 @@
 //!
 //! Events carry no version, only properties. An older agent may omit some: an absent optional property and one that was added
 //! after the first version of the event are stored as absent, an absent count is 0, and any other absent property makes the
-//! event invalid. A newer agent may send more: unknown fields are dropped unread; an unknown value of a property becomes
-//! `other`, unless the property is an enum on the wire, which makes the event invalid like an unknown type of event.
+//! event invalid. A newer agent may send more: unknown fields are dropped unread. The value of a string never makes the event
+//! invalid: one outside the closed set is truncated, replaced or left out, as the declaration of the property says. An unknown
+//! value of an enum on the wire makes the event invalid, like an unknown type of event.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,7 +14,7 @@ use tbot::event::internal::ValueSet;
 use crate::day::Day;
 use crate::property::Property;
 use crate::schema::{EventSchema, SchemaError};
-use crate::start::{OTHER, PropertyValue, Start, Submission};
+use crate::start::{PropertyValue, Start, Submission};
 use crate::wire::{SubmitTbotEventRequestView, TbotStartEventView, WireValue, start_event, start_fields};
 
 /// The maximum difference between the timestamp of an event and the receiver's clock.
@@ -172,21 +173,20 @@ fn enum_value(property: &Property, number: i32) -> Result<PropertyValue, Invalid
     })
 }
 
-/// Validates a string against its closed set of values.
+/// Validates a string. What is stored is in the property's closed set of values, or represents all values outside it.
 fn string_value(property: &Property, string: &str) -> Result<PropertyValue, InvalidEvent> {
-    let text = |text: &str| Ok(PropertyValue::Text(text.to_owned()));
-    match &property.rule.values {
-        _ if string.is_empty() && property.is_always_sent() => {
-            Err(InvalidEvent::property(property, "must be present"))
-        }
-        _ if string.is_empty() => Ok(PropertyValue::Absent),
-        values if values.contains(string) => text(string),
-        ValueSet::Enum(_) => text(OTHER),
-        ValueSet::Pattern(pattern) => {
-            Err(InvalidEvent::property(property, &format!("must match {}", pattern.as_str())))
-        }
-        ValueSet::Count { .. } => Err(InvalidEvent::property(property, "must be a number")),
+    if property.is_count() {
+        return Err(InvalidEvent::property(property, "must be a number"));
     }
+    if string.is_empty() {
+        return if property.is_always_sent() {
+            Err(InvalidEvent::property(property, "must be present"))
+        } else {
+            Ok(PropertyValue::Absent)
+        };
+    }
+    let listed = property.rule.listed_value(string).map(|listed| PropertyValue::Text(listed.to_owned()));
+    Ok(listed.unwrap_or_else(|| property.unlisted_value()))
 }
 
 fn bounded(property: &Property, number: i64) -> Result<i64, InvalidEvent> {

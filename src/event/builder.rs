@@ -66,6 +66,8 @@ pub enum EnvOutcome {
     Unset,
     /// The value is in the closed set and sent unchanged.
     Listed,
+    /// The value is not in the closed set. Only its beginning, which is in the set, is sent.
+    Truncated,
     /// The value is not in the closed set. It is replaced by a value that says only that, or omitted.
     Unlisted,
     /// The value is omitted because the property that it requires does not have a listed value.
@@ -213,10 +215,10 @@ fn from_environment(
         return (None, provenance(EnvOutcome::MissingCompanion));
     }
     // The replacement for unlisted values does not itself count as listed.
-    if rule.values.contains(&text) && source.unlisted.as_ref() != Some(&text) {
-        (Some(Value::from(text)), provenance(EnvOutcome::Listed))
-    } else {
-        (source.unlisted.as_deref().map(Value::from), provenance(EnvOutcome::Unlisted))
+    match rule.listed_value(&text).filter(|listed| source.unlisted.as_deref() != Some(listed)) {
+        Some(listed) if listed == text => (Some(Value::from(listed)), provenance(EnvOutcome::Listed)),
+        Some(listed) => (Some(Value::from(listed)), provenance(EnvOutcome::Truncated)),
+        None => (source.unlisted.as_deref().map(Value::from), provenance(EnvOutcome::Unlisted)),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::config::closed_types::string_enum;
 use crate::config::schema::generate_root;
 
 /// The version of the event. Increment it with every change to the contents of the event.
-pub const EVENT_VERSION: u32 = 1;
+pub const EVENT_VERSION: u32 = 2;
 
 /// An anonymous record of one start of `tbot`: how it runs, how it joins, and how many destinations of each access class it has.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -85,11 +85,12 @@ pub struct TbotStart {
     ))]
     helper: Option<Helper>,
 
-    /// The version of that program, if the program is listed and the version has the expected format.
+    /// The version of that program, if the program is listed: up to three numbers, and whether it is an alpha, a beta or a
+    /// release candidate. The rest is cut off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", example = &"v1.2.3", regex(pattern = r"^v?[0-9]{1,4}(\.[0-9]{1,4}){0,2}$"))]
+    #[schemars(with = "String", example = &"v1.2.3", regex(pattern = r"^v?[0-9]{1,2}(\.[0-9]{1,2}){0,2}(-(alpha|beta|rc))?$"))]
     #[schemars(extend(
-        "x-source" = { "env": "_TBOT_TELEMETRY_HELPER_VERSION", "beside": "helper" },
+        "x-source" = { "env": "_TBOT_TELEMETRY_HELPER_VERSION", "truncate": true, "requires": "helper" },
         "x-reason" = "Shows which versions of our integrations are in use.",
         "x-since" = 1,
         "x-wire" = { "field": 5, "name": "helperVersion" },
@@ -157,7 +158,9 @@ string_enum! {
 }
 
 string_enum! {
-    // To list another program, add a row here and increment EVENT_VERSION.
+    // The programs of Teleport that set the variable. Sources, as of 2026-11: the list of actions in the README of
+    // github.com/teleport-actions/root, and the name that each passes to tbot in actions/*/src/index.ts. `setup` does not
+    // start tbot. To list another program, add a row here and increment EVENT_VERSION.
     /// A program that starts `tbot` on behalf of the user.
     pub enum Helper {
         /// The GitHub action `teleport-actions/auth`.
@@ -166,6 +169,12 @@ string_enum! {
         AuthK8s = "gha:teleport-actions/auth-k8s",
         /// The GitHub action `teleport-actions/auth-application`.
         AuthApplication = "gha:teleport-actions/auth-application",
+        /// The GitHub action `teleport-actions/application-tunnel`.
+        ApplicationTunnel = "gha:teleport-actions/application-tunnel",
+        /// The GitHub action `teleport-actions/application-proxy`.
+        ApplicationProxy = "gha:teleport-actions/application-proxy",
+        /// The GitHub action `teleport-actions/database-tunnel`.
+        DatabaseTunnel = "gha:teleport-actions/database-tunnel",
         /// Any other program. Its name is not sent.
         Other = "other",
     }

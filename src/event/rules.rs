@@ -6,7 +6,7 @@ use regex::Regex;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::vocabulary::{PropertySource, WireMapping};
+use super::vocabulary::{EnvSource, PropertySource, WireMapping};
 
 /// The JSON Schema (2020-12) of the event, embedded in this program.
 pub const SCHEMA: &str = include_str!("../../schema/tbot.start.schema.json");
@@ -137,6 +137,23 @@ impl Rules {
 }
 
 impl Rule {
+    /// Returns the value in the closed set for a string: the string itself or, if the source is truncated, the longest
+    /// beginning in the set that ends neither within a number nor within a word. `None` if there is no such value.
+    pub fn listed_value<'a>(&self, text: &'a str) -> Option<&'a str> {
+        if self.values.contains(text) {
+            return Some(text);
+        }
+        let PropertySource::Env(EnvSource { truncate: true, .. }) = self.source else { return None };
+        let splits = |end: &usize| {
+            let (before, after) = text.split_at(*end);
+            before.chars().next_back().zip(after.chars().next()).is_some_and(|(last, first)| {
+                (last.is_numeric() && first.is_numeric()) || (last.is_alphabetic() && first.is_alphabetic())
+            })
+        };
+        let ends = text.char_indices().rev().map(|(end, _)| end).filter(|end| !splits(end));
+        ends.map(|end| &text[..end]).find(|beginning| self.values.contains(beginning))
+    }
+
     fn read(root: &Value, name: &str, property: &Value, required: bool) -> Result<Self, RulesError> {
         let pointer = format!("/properties/{name}");
         Ok(Self {

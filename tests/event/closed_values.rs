@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tbot::config::internal::{AccessClass, Sensitivity, schema};
 use tbot::config::{JoinMethod, Purpose, Service, load};
-use tbot::event::BuildContext;
 use tbot::event::internal::{Rules, build, generate_schema};
+use tbot::event::{BuildContext, Helper};
 
 const CONFIG: &str =
     "version: v2\nproxy_server: teleport.example.com:443\nonboarding: {join_method: token, token: abc}\n";
@@ -123,14 +123,49 @@ fn an_invalid_version_builds_no_event() {
     assert!(build(&rules, &effective_value(CONFIG), context).is_ok());
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+fn helper_version_sent_for(version: &str) -> Option<String> {
+    let environment = |name: &str| {
+        Some(if name.ends_with("VERSION") {
+            version.to_owned()
+        } else {
+            "gha:teleport-actions/auth".to_owned()
+        })
+    };
+    event_of(&effective_value(CONFIG), &environment)["helper_version"].as_str().map(str::to_owned)
+}
 
+#[test]
+fn a_helper_version_is_cut_off_between_its_parts() {
+    for (version, sent) in [
+        ("v1.2.3", Some("v1.2.3")),
+        ("1", Some("1")),
+        ("2.0.0-beta.1", Some("2.0.0-beta")),
+        ("v3.1-rc2", Some("v3.1-rc")),
+        ("v1.2.3-acme", Some("v1.2.3")),
+        ("v1.2.3-rcacme", Some("v1.2.3")),
+        ("1.2.3.4", Some("1.2.3")),
+        ("1.2.345", Some("1.2")),
+        ("v1.2.3+host.example.com", Some("v1.2.3")),
+        ("v1.2.3; rm -rf /", Some("v1.2.3")),
+        ("1.2\u{663}", Some("1")),
+        ("v123.4.5", None),
+        ("2026.11.26", None),
+        ("v", None),
+        ("main", None),
+        ("-alpha", None),
+        (" v1", None),
+    ] {
+        assert_eq!(helper_version_sent_for(version).as_deref(), sent, "{version}");
+    }
+}
+
+proptest! {
     #[test]
     fn arbitrary_environment_values_are_never_sent(helper in "\\PC{0,40}", version in "(v?[0-9.]{0,12}|\\PC{0,20})") {
         let environment = |name: &str| Some(if name.ends_with("VERSION") { version.clone() } else { helper.clone() });
         let event = event_of(&effective_value(CONFIG), &environment);
-        let listed = ["gha:teleport-actions/auth", "gha:teleport-actions/auth-k8s", "gha:teleport-actions/auth-application"];
+        let listed = Helper::ALL.iter().filter(|helper| **helper != Helper::Other).map(|helper| helper.as_str());
+        let listed: Vec<&str> = listed.collect();
         let sent = event["helper"].as_str();
         prop_assert_eq!(sent, match helper.as_str() {
             "" => None,
@@ -141,16 +176,27 @@ proptest! {
         prop_assert!(jsonschema::is_valid(&generate_schema(), &event));
     }
 
+    /// States the rule a second time, independently of the declaration.
     #[test]
-    fn only_a_valid_helper_version_is_sent(version in "(v?[0-9]{1,6}([.][0-9]{1,6}){0,4}|\\PC{0,20})") {
-        let environment = |name: &str| {
-            Some(if name.ends_with("VERSION") { version.clone() } else { "gha:teleport-actions/auth".to_owned() })
+    fn only_a_short_beginning_of_a_helper_version_is_sent(
+        version in "(v?[0-9]{1,3}([.][0-9]{1,3}){0,4}([-+]?(alpha|beta|rc|dev|[a-z]{1,3})?([.]?[0-9])?)?|\\PC{0,20})",
+    ) {
+        let sent = helper_version_sent_for(&version);
+        let Some(sent) = sent.as_deref() else {
+            let major = version.strip_prefix('v').unwrap_or(&version);
+            let digits = major.chars().take_while(char::is_ascii_digit).count();
+            let continues = major.chars().nth(digits).is_some_and(char::is_numeric);
+            prop_assert!(!(1..=2).contains(&digits) || continues, "{} is not sent", version);
+            return Ok(());
         };
-        let event = event_of(&effective_value(CONFIG), &environment);
-        let parts: Vec<&str> = version.strip_prefix('v').unwrap_or(&version).split('.').collect();
-        let is_version = parts.len() <= 3
-            && parts.iter().all(|part| (1..=4).contains(&part.len()) && part.bytes().all(|digit| digit.is_ascii_digit()));
-        prop_assert_eq!(event.get("helper_version").is_some(), is_version);
+        prop_assert!(version.starts_with(sent));
+        let (numbers, pre_release) = sent.split_once('-').map_or((sent, None), |(numbers, rest)| (numbers, Some(rest)));
+        let numbers: Vec<&str> = numbers.strip_prefix('v').unwrap_or(numbers).split('.').collect();
+        prop_assert!(numbers.len() <= 3, "{}", sent);
+        for number in numbers {
+            prop_assert!((1..=2).contains(&number.len()) && number.bytes().all(|digit| digit.is_ascii_digit()), "{}", sent);
+        }
+        prop_assert!(pre_release.is_none_or(|word| ["alpha", "beta", "rc"].contains(&word)), "{}", sent);
     }
 
     #[test]

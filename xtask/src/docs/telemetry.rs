@@ -93,12 +93,17 @@ fn source(source: &PropertySource) -> String {
             format!("number of entries of {}{class}", lists.join(" and "))
         }
         PropertySource::Env(source) => {
-            let condition = match (&source.unlisted, &source.requires) {
-                (Some(other), _) => format!("; a value that is not listed becomes {}", code(other)),
-                (_, Some(required)) => format!("; omitted unless {} has a listed value", code(required)),
-                _ => String::new(),
-            };
-            format!("environment variable {}{condition}", code(&source.variable))
+            let mut description = format!("environment variable {}", code(&source.variable));
+            if source.truncate {
+                description += "; a value that is not listed is cut off after its longest listed beginning";
+            }
+            if let Some(other) = &source.unlisted {
+                description += &format!("; a value that is not listed becomes {}", code(other));
+            }
+            if let Some(required) = &source.requires {
+                description += &format!("; omitted unless {} has a listed value", code(required));
+            }
+            description
         }
         PropertySource::Build(_) => "the build".to_owned(),
     }

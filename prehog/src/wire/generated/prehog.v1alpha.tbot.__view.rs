@@ -678,7 +678,8 @@ pub struct TbotStartEventView<'a> {
     ///
     /// Field 4: `helper`
     pub helper: &'a str,
-    /// The version of that program, if the program is listed and the version has the expected format.
+    /// The version of that program, if the program is listed: up to three numbers, and whether it is an alpha, a beta
+    /// or a release candidate. The rest is cut off.
     ///
     /// Field 5: `helper_version`
     pub helper_version: &'a str,
@@ -1107,7 +1108,8 @@ impl TbotStartEventOwnedView {
     pub fn helper(&self) -> &'_ str {
         self.0.reborrow().helper
     }
-    /// The version of that program, if the program is listed and the version has the expected format.
+    /// The version of that program, if the program is listed: up to three numbers, and whether it is an alpha, a beta
+    /// or a release candidate. The rest is cut off.
     ///
     /// Field 5: `helper_version`
     #[must_use]

@@ -627,7 +627,8 @@ pub struct TbotStartEvent {
         skip_serializing_if = "::buffa::json_helpers::skip_if::is_empty_str"
     )]
     pub helper: ::buffa::alloc::string::String,
-    /// The version of that program, if the program is listed and the version has the expected format.
+    /// The version of that program, if the program is listed: up to three numbers, and whether it is an alpha, a beta
+    /// or a release candidate. The rest is cut off.
     ///
     /// Field 5: `helper_version`
     #[serde(
