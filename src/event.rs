@@ -39,6 +39,7 @@ mod builder;
 mod declaration;
 #[doc(hidden)]
 pub mod internal;
+mod pattern;
 mod request_body;
 mod rules;
 mod vocabulary;

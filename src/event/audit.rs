@@ -5,15 +5,26 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::pattern::count_accepted;
 use super::rules::{Rules, ValueSet};
 use super::vocabulary::PropertySource;
 use crate::config::Sensitivity;
 use crate::config::schema::property_class;
 use crate::pointer::Pointer;
 
+/// The environment variables that a declaration may read. Each exists only for telemetry: a program that starts `tbot` sets it
+/// to describe itself. Never list a variable that exists for another purpose, such as `HOSTNAME`.
+const VARIABLES: [&str; 2] = ["_TBOT_TELEMETRY_HELPER", "_TBOT_TELEMETRY_HELPER_VERSION"];
+
+/// The maximum number of strings that a pattern may accept, unless the value is a fact about the build, which is the same on
+/// every machine. With more, a value could identify a machine.
+const MAX_ACCEPTED: u128 = 1 << 24;
+
 /// Returns every violation of the telemetry rules in an event's schema. Empty if there are none.
 ///
 /// - Every property has a closed set of values, a source, a reason, a version and a representation on the wire.
+/// - A pattern accepts a limited number of strings.
+/// - An environment variable that is read exists only for telemetry.
 /// - A source in the configuration is a property of class `category`. Nothing else may leave the machine.
 /// - Every value of a source can be represented on the wire.
 pub fn audit(event_schema: &Value, config_schema: &Value) -> Vec<String> {
@@ -37,6 +48,12 @@ pub fn audit(event_schema: &Value, config_schema: &Value) -> Vec<String> {
             PropertySource::Config(source) => check_class(&source.pointer),
             PropertySource::Count(source) => source.pointers.iter().for_each(check_class),
             PropertySource::Env(source) => {
+                if !VARIABLES.contains(&source.variable.as_str()) {
+                    report(format!(
+                        "reads the variable {}, which does not exist only for telemetry",
+                        source.variable
+                    ));
+                }
                 if let Some(required) = &source.requires
                     && !names.contains(required.as_str())
                 {
@@ -44,6 +61,18 @@ pub fn audit(event_schema: &Value, config_schema: &Value) -> Vec<String> {
                 }
             }
             PropertySource::Build(_) => {}
+        }
+        if let ValueSet::Pattern(pattern) = &rule.values {
+            let is_same_everywhere = matches!(rule.source, PropertySource::Build(_));
+            match count_accepted(pattern.as_str()) {
+                None => report("has a pattern that accepts any number of strings".to_owned()),
+                Some(accepted) if accepted > MAX_ACCEPTED && !is_same_everywhere => {
+                    report(format!(
+                        "has a pattern that accepts {accepted} strings, more than {MAX_ACCEPTED}"
+                    ));
+                }
+                Some(_) => {}
+            }
         }
         if !fields.insert((rule.wire.field, &rule.wire.name)) {
             report(format!("shares wire field {} with another property", rule.wire.field));

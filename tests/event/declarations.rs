@@ -70,6 +70,26 @@ fn missing_keywords_are_found() {
 }
 
 #[test]
+fn open_patterns_and_other_variables_are_found() {
+    let with = |variable: &str, pattern: &str| {
+        findings(|event| {
+            let mut property = event["properties"]["helper_version"].clone();
+            property["x-source"] = json!({ "env": variable });
+            property["pattern"] = json!(pattern);
+            property["x-wire"] = json!({ "field": 10, "name": "new" });
+            event["properties"]["new"] = property;
+        })
+    };
+    assert_eq!(with("_TBOT_TELEMETRY_HELPER", "^[a-z]{1,5}$"), Vec::<String>::new());
+    insta::assert_debug_snapshot!([
+        with("HOSTNAME", "^[a-z]$"),
+        with("_TBOT_TELEMETRY_HELPER", "^.*$"),
+        with("_TBOT_TELEMETRY_HELPER", "[a-z]"),
+        with("_TBOT_TELEMETRY_HELPER", "^[a-z]{1,6}$"),
+    ]);
+}
+
+#[test]
 fn open_sets_and_invalid_mappings_are_found() {
     let open = findings(|event| {
         event["properties"]["version"].as_object_mut().unwrap().shift_remove("pattern");
