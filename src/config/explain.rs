@@ -66,7 +66,7 @@ impl Violation<'_> {
             ValidationErrorKind::Type { .. } => diagnostics.push(self.wrong_type()),
             // A value that is not a string is already reported as a wrong type.
             ValidationErrorKind::Enum { .. }
-                if self.instance_schema()["type"] == "string" && !self.instance.is_string() => {}
+                if accepts(&self.instance_schema(), "string") && !self.instance.is_string() => {}
             ValidationErrorKind::Enum { options } => {
                 diagnostics.push(self.unknown_value(options.as_array().map_or(&[], Vec::as_slice)));
             }
@@ -98,8 +98,8 @@ impl Violation<'_> {
 
     /// Returns the schema of the instance, with references resolved.
     fn instance_schema(&self) -> Value {
-        let schema = locate(self.schema, self.value, &self.pointer);
-        schema.and_then(|schema| resolve(self.schema, schema)).cloned().unwrap_or_default()
+        let schema = || resolve(self.schema, locate(self.schema, self.value, &self.pointer)?);
+        locate_branch(self.schema, self.value, &self.pointer).or_else(schema).cloned().unwrap_or_default()
     }
 
     /// Returns the schema of the instance, which must be a map. In a union, this is the branch that the instance's `type`
@@ -167,7 +167,8 @@ impl Violation<'_> {
 
     fn wrong_type(&self) -> Diagnostic {
         let schema = self.instance_schema();
-        let message = format!("expected {}, found {}", describe_type(&schema), describe_value(self.instance));
+        let message =
+            format!("expected {}, found {}", self.expected_type(&schema), describe_value(self.instance));
         let diagnostic = self.at_value(Code::WrongType, message);
         match self.help_for_wrong_type(&schema) {
             Some(help) => diagnostic.with_help(help),
@@ -175,12 +176,19 @@ impl Violation<'_> {
         }
     }
 
+    fn expected_type(&self, schema: &Value) -> String {
+        let located = locate(self.schema, self.value, &self.pointer);
+        match located.and_then(|located| Some((located.get("else")?, located.get("then")?))) {
+            Some((otherwise, alternative)) => {
+                format!("{} or {}", describe_type(otherwise), describe_type(alternative))
+            }
+            None => describe_type(schema),
+        }
+    }
+
     fn help_for_wrong_type(&self, schema: &Value) -> Option<String> {
         let key = self.key();
-        let accepts = |name: &str| {
-            schema["type"] == name
-                || schema["type"].as_array().is_some_and(|types| types.contains(&json!(name)))
-        };
+        let accepts = |name: &str| accepts(schema, name);
         let options: Vec<&str> =
             schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let help = match self.instance {
@@ -234,6 +242,11 @@ impl Violation<'_> {
         let help = hints::for_unknown_value(&key, self.instance.as_str(), &options);
         self.at_value(Code::UnknownValue, message).with_help(help)
     }
+}
+
+/// Returns true if a schema accepts values of a JSON type.
+fn accepts(schema: &Value, name: &str) -> bool {
+    schema["type"] == name || schema["type"].as_array().is_some_and(|types| types.contains(&json!(name)))
 }
 
 /// Returns the meaning of a word that is a boolean in YAML 1.1 but a string in YAML 1.2.

@@ -205,9 +205,9 @@ impl JsonSchema for Principal {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "type": ["string", "integer"],
-            "minimum": 0,
-            "maximum": u32::MAX,
+            "if": { "type": "integer" },
+            "then": { "type": "integer", "minimum": 0, "maximum": u32::MAX },
+            "else": { "type": "string" },
             "x-sensitivity": "identifier",
         })
     }

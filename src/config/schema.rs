@@ -3,6 +3,7 @@
 mod embedded;
 mod generate;
 mod lookup;
+mod nullable;
 
 pub use embedded::{CONFIG, CONFIG_V1, FormatVersion};
 pub(crate) use generate::generate_root;

@@ -228,7 +228,9 @@ macro_rules! scalar_or_map {
 
             fn json_schema(generator: &mut SchemaGenerator) -> Schema {
                 json_schema!({
-                    "anyOf": [generator.subschema_for::<$scalar>(), generator.subschema_for::<$map>()],
+                    "if": { "type": "object" },
+                    "then": generator.subschema_for::<$map>(),
+                    "else": generator.subschema_for::<$scalar>(),
                     "x-sensitivity": "location",
                 })
             }

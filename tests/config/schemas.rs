@@ -119,12 +119,8 @@ fn collect_used(root: &Value, schema: &Value, value: &Value, found: &mut BTreeSe
         let definition = reference.rsplit('/').next().unwrap();
         return collect_used_in(root, root.pointer(&reference[1..]).unwrap(), definition, value, found);
     }
-    for branch in schema["anyOf"].as_array().into_iter().flatten() {
-        let mut own = branch.clone();
-        own["$defs"] = root["$defs"].clone();
-        if jsonschema::is_valid(&own, value) {
-            return collect_used(root, branch, value, found);
-        }
+    if let Some(alternative) = schema.get(if value.is_object() { "then" } else { "else" }) {
+        return collect_used(root, alternative, value, found);
     }
     for condition in schema["allOf"].as_array().into_iter().flatten() {
         if condition["if"]["properties"]["type"]["const"] == value["type"] {
@@ -141,7 +137,7 @@ fn collect_used_in(
     value: &Value,
     found: &mut BTreeSet<String>,
 ) {
-    if schema["allOf"].is_array() || schema["anyOf"].is_array() {
+    if schema["allOf"].is_array() || schema["if"].is_object() {
         return collect_used(root, schema, value, found);
     }
     if schema["enum"].is_array() {
@@ -181,7 +177,7 @@ fn the_fixtures_use_every_property_and_value() {
         let mut expected: BTreeSet<String> =
             own.map(|(definition, name, _)| format!("{definition}.{name}")).collect();
         for (definition, schema) in root["$defs"].as_object().unwrap() {
-            let values = schema["enum"].as_array().into_iter().flatten();
+            let values = schema["enum"].as_array().into_iter().flatten().filter(|value| value.is_string());
             expected.extend(values.map(|value| format!("{definition} = {value}")));
         }
         // A file has only one version and one join method. The test below covers the others.
@@ -246,34 +242,42 @@ fn every_deprecated_property_and_type_has_a_warning() {
 }
 
 /// For validators of others, which report what the schema says: one mistake must not drown in the violations of every
-/// type of service.
+/// type of service, or of `null`.
 #[test]
 fn a_plain_validator_reports_the_mistake_and_little_else() {
-    let validator = jsonschema::validator_for(FormatVersion::V2.schema()).unwrap();
     let destination = json!({ "type": "memory" });
-    for (entry, mistake, keyword) in [
-        (json!({ "type": "identiy", "destination": destination }), "/services/0/type", "enum"),
-        (json!({ "destination": destination }), "/services/0", "required"),
-        (json!({ "type": "identity" }), "/services/0", "required"),
-        (json!({ "type": "database", "destination": destination }), "/services/0", "required"),
-        (
-            json!({ "type": "identity", "destination": destination, "ttl": 1 }),
-            "/services/0",
-            "additionalProperties",
-        ),
-        (
-            json!({ "type": "identity", "destination": { "type": "dir" } }),
-            "/services/0/destination/type",
-            "enum",
-        ),
-        (
-            json!({ "type": "identity", "destination": { "type": "directory" } }),
-            "/services/0/destination",
-            "required",
-        ),
-        (json!("identity"), "/services/0", "type"),
+    let service = |entry: Value| json!({ "version": "v2", "services": [entry] });
+    let identity = |key: &str, value: Value| {
+        let mut entry = json!({ "type": "identity", "destination": destination });
+        entry[key] = value;
+        service(entry)
+    };
+    let v2 = |key: &str, value: Value| json!({ "version": "v2", key: value });
+    let v1 = |value: Value| json!({ "destinations": [value] });
+    let readers = json!({ "type": "directory", "path": "/a", "readers": [{ "user": -1 }] });
+    for (config, mistake, keyword) in [
+        (service(json!({ "type": "identiy", "destination": destination })), "/services/0/type", "enum"),
+        (service(json!({ "destination": destination })), "/services/0", "required"),
+        (service(json!({ "type": "identity" })), "/services/0", "required"),
+        (service(json!({ "type": "database", "destination": destination })), "/services/0", "required"),
+        (identity("ttl", json!(1)), "/services/0", "additionalProperties"),
+        (identity("destination", json!({ "type": "dir" })), "/services/0/destination/type", "enum"),
+        (identity("destination", json!({ "type": "directory" })), "/services/0/destination", "required"),
+        (service(json!("identity")), "/services/0", "type"),
+        (identity("credential_ttl", json!(20)), "/services/0/credential_ttl", "type"),
+        (identity("credential_ttl", json!("20 m")), "/services/0/credential_ttl", "pattern"),
+        (identity("ssh_config", json!("yes")), "/services/0/ssh_config", "enum"),
+        (identity("destination", readers), "/services/0/destination/readers/0/user", "minimum"),
+        (v2("onboarding", json!([])), "/onboarding", "type"),
+        (v2("onboarding", json!({ "join_method": "gitub" })), "/onboarding/join_method", "enum"),
+        (v2("onboarding", json!({ "azure": { "id": "a" } })), "/onboarding/azure", "additionalProperties"),
+        (v2("storage", json!("/a")), "/storage", "type"),
+        (v2("storage", json!({ "type": "directory" })), "/storage", "required"),
+        (v1(json!({ "directory": 1 })), "/destinations/0/directory", "type"),
+        (v1(json!({ "directory": { "acls": "yes" } })), "/destinations/0/directory/acls", "enum"),
     ] {
-        let config = json!({ "version": "v2", "services": [entry] });
+        let version = if config.get("version").is_some() { FormatVersion::V2 } else { FormatVersion::V1 };
+        let validator = jsonschema::validator_for(version.schema()).unwrap();
         let errors: Vec<(String, String)> = validator
             .iter_errors(&config)
             .map(|error| (error.instance_path().to_string(), error.kind().keyword().to_owned()))

@@ -75,9 +75,13 @@ impl Generator<'_> {
             return self.value(self.root.pointer(&reference[1..]).unwrap(), class);
         }
         let conditions = schema["allOf"].as_array().into_iter().flatten().map(|condition| &condition["then"]);
-        let branches = schema["anyOf"].as_array().into_iter().flatten().chain(conditions);
-        let branches: Vec<_> = branches.map(|branch| self.value(branch, class)).collect();
+        let alternatives = ["then", "else"].into_iter().filter_map(|keyword| schema.get(keyword));
+        let mut branches: Vec<_> =
+            conditions.chain(alternatives).map(|branch| self.value(branch, class)).collect();
         if !branches.is_empty() {
+            if schema["type"] == json!(["object", "null"]) {
+                branches.push(Just(Value::Null).boxed());
+            }
             return proptest::strategy::Union::new(branches).boxed();
         }
         if let Some(constant) = schema.get("const") {

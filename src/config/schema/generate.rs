@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+use super::nullable::{definition_name, flatten_nullable, visit_schemas};
 use crate::config::v1::ConfigV1;
 use crate::config::v2::Config;
 
@@ -30,21 +31,38 @@ pub(crate) fn generate_root<T: JsonSchema>(id: &str, title: &str) -> Value {
         root.extend(generated.into_iter().filter(|(key, _)| key != "$schema" && key != "title"));
     }
     let mut root = Value::Object(root);
+    remove_formats(&mut root);
     join_description_lines(&mut root);
     root
 }
 
 fn generate_config<T: JsonSchema>(id: &str, title: &str) -> Value {
     let mut root = generate_root::<T>(id, title);
+    flatten_nullable(&mut root);
     prefer_property_descriptions(&mut root);
     root
+}
+
+/// Removes formats, such as `uint32`: JSON Schema does not define those of schemars, so strict validators reject them.
+fn remove_formats(root: &mut Value) {
+    visit_schemas(root, &mut |schema| {
+        // A property may also be called `format`.
+        if schema.get("format").is_some_and(Value::is_string) {
+            schema.shift_remove("format");
+        }
+    });
 }
 
 /// Turns the description of a definition into a comment if every property that refers to the definition has its own
 /// description: editors would show the one of the definition instead.
 fn prefer_property_descriptions(root: &mut Value) {
     let mut described = BTreeMap::new();
-    collect_references(root, false, &mut described);
+    visit_schemas(root, &mut |schema| {
+        if let Some(name) = definition_name(schema.get("$ref")) {
+            let is_described = schema.get("description").is_some_and(Value::is_string);
+            *described.entry(name.to_owned()).or_insert(true) &= is_described;
+        }
+    });
     let Some(Value::Object(definitions)) = root.get_mut("$defs") else { return };
     for (name, definition) in definitions {
         if described.get(name) == Some(&true)
@@ -53,28 +71,6 @@ fn prefer_property_descriptions(root: &mut Value) {
         {
             definition.insert("$comment".to_owned(), description);
         }
-    }
-}
-
-/// Records for every definition whether all references to it have a description.
-fn collect_references(schema: &Value, is_described: bool, described: &mut BTreeMap<String, bool>) {
-    match schema {
-        Value::Object(map) => {
-            let is_described = is_described || map.get("description").is_some_and(Value::is_string);
-            if let Some(name) =
-                map.get("$ref").and_then(Value::as_str).and_then(|id| id.strip_prefix("#/$defs/"))
-            {
-                *described.entry(name.to_owned()).or_insert(true) &= is_described;
-            }
-            for (key, value) in map {
-                // Only the alternatives of a property are described by its description.
-                collect_references(value, is_described && key == "anyOf", described);
-            }
-        }
-        Value::Array(items) => {
-            items.iter().for_each(|item| collect_references(item, is_described, described));
-        }
-        _ => {}
     }
 }
 

@@ -1,7 +1,7 @@
 //! Finds the schema of a property, by pointer alone or together with an instance. Depends only on serde_json and the
 //! sensitivity classes.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::config::scalar::Sensitivity;
 use crate::pointer::Pointer;
@@ -23,12 +23,12 @@ pub fn class_of(root: &Value, schema: &Value) -> Option<Sensitivity> {
     Sensitivity::from_name(class.as_str()?)
 }
 
-/// Follows references, ignoring the alternative `null`. Returns the schema itself if it refers to no other.
+/// Follows references, and selects the `else` of each alternative. Returns the schema itself if it is neither.
 pub fn resolve<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a Value> {
     let mut current = schema;
     loop {
-        if let Some(branches) = current.get("anyOf").and_then(Value::as_array) {
-            current = branches.iter().find(|branch| branch.get("type") != Some(&json!("null")))?;
+        if let Some(otherwise) = current.get("else") {
+            current = otherwise;
         } else if let Some(reference) = current.get("$ref").and_then(Value::as_str) {
             current = root.pointer(reference.strip_prefix('#')?)?;
         } else {
@@ -67,18 +67,15 @@ pub(in crate::config) fn locate_branch<'a>(
     select_branch(root, locate(root, instance, pointer)?, instance.pointer(pointer.as_str())?)
 }
 
-/// Follows references, and selects the branch of each union that the instance belongs to.
+/// Follows references, and selects the branch of each union and each alternative that the instance belongs to.
 fn select_branch<'a>(root: &'a Value, schema: &'a Value, instance: &Value) -> Option<&'a Value> {
     let mut current = schema;
     loop {
         if is_union(current) {
             let type_name = instance.get("type")?.as_str()?;
             current = union_branches(root, current).find(|(name, _)| *name == type_name)?.1;
-        } else if let Some(branches) = current.get("anyOf").and_then(Value::as_array) {
-            let accepts_type =
-                |branch: &&Value| resolve(root, branch).is_some_and(|branch| is_of_type(branch, instance));
-            let is_not_null = |branch: &&Value| branch["type"] != "null";
-            current = branches.iter().find(accepts_type).or_else(|| branches.iter().find(is_not_null))?;
+        } else if let Some(condition) = current.get("if") {
+            current = current.get(if is_of_type(instance, condition) { "then" } else { "else" })?;
         } else if let Some(reference) = current.get("$ref").and_then(Value::as_str) {
             current = root.pointer(reference.strip_prefix('#')?)?;
         } else {
@@ -101,15 +98,13 @@ pub fn union_branches<'a>(root: &'a Value, schema: &'a Value) -> impl Iterator<I
     })
 }
 
-fn is_of_type(schema: &Value, instance: &Value) -> bool {
-    let name = match instance {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(_) => "integer",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    };
-    let declared = &schema["type"];
-    declared == name || declared.as_array().is_some_and(|names| names.contains(&json!(name)))
+fn is_of_type(instance: &Value, schema: &Value) -> bool {
+    match instance {
+        Value::Object(_) => schema["type"] == "object",
+        // A number without a fractional part is an integer, even if it is written as `1.0`.
+        Value::Number(number) => {
+            schema["type"] == "integer" && number.as_f64().is_some_and(|number| number.fract() == 0.0)
+        }
+        _ => false,
+    }
 }

@@ -82,6 +82,9 @@ fn type_name(root: &Value, property: &Value) -> String {
     if let Some(tag) = property["const"].as_str() {
         return code(tag);
     }
+    if let (Some(alternative), Some(otherwise)) = (property.get("then"), property.get("else")) {
+        return format!("{} or {}", type_name(root, otherwise), type_name(root, alternative));
+    }
     let Some(schema) = resolve(root, property) else { return String::new() };
     if schema["items"].is_object() {
         return format!("list of {}", type_name(root, &schema["items"]));
@@ -98,10 +101,6 @@ fn type_name(root: &Value, property: &Value) -> String {
         // The schema has two tagged unions. There are far more service types than destination types.
         let is_service = union_branches(root, schema).count() > 5;
         return if is_service { "service" } else { "destination" }.to_owned();
-    }
-    if let Some(branches) = schema["anyOf"].as_array() {
-        let types: Vec<String> = branches.iter().map(|branch| type_name(root, branch)).collect();
-        return types.join(" or ");
     }
     let display_name = |name: &str| match name {
         "string" if schema["pattern"].is_string() => "duration",

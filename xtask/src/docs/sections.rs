@@ -88,8 +88,8 @@ fn collect_maps<'a>(
     if let Some(reference) = schema["$ref"].as_str() {
         let target = root.pointer(reference.trim_start_matches('#'));
         target.into_iter().for_each(|target| collect_maps(root, target, suffix, maps));
-    } else if let Some(branches) = schema["anyOf"].as_array() {
-        branches.iter().for_each(|branch| collect_maps(root, branch, suffix, maps));
+    } else if let Some(map) = schema.get("then") {
+        collect_maps(root, map, suffix, maps);
     } else if schema["items"].is_object() {
         collect_maps(root, &schema["items"], "[]", maps);
     } else if schema["properties"].is_object() {

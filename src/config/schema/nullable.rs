@@ -1,0 +1,123 @@
+//! Rewrites the optional properties of a generated schema, so that validators name the mistake in a value. Depends only on
+//! serde_json.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+/// Replaces each alternative of a schema and `null`, which schemars generates for an optional property, with a schema that
+/// accepts `null` as well. For a value that matches no alternative, validators report only that.
+///
+/// A definition accepts `null` itself if all properties that refer to it do. Otherwise, the property gets a copy of it.
+pub(super) fn flatten_nullable(root: &mut Value) {
+    let always_nullable = always_nullable(root);
+    let definitions = root["$defs"].clone();
+    visit_schemas(root, &mut |schema| {
+        let Some(alternative) = nullable_alternative(schema) else { return };
+        let mut nullable = alternative.clone();
+        match definition_name(alternative.get("$ref")) {
+            Some(name) if always_nullable.contains(name) => {}
+            Some(name) => nullable = accepting_null(&definitions[name]),
+            None => nullable = accepting_null(alternative),
+        }
+        schema.shift_remove("anyOf");
+        // The keywords of the property come last, because its description takes precedence.
+        let own = std::mem::take(schema);
+        *schema = nullable.as_object().cloned().unwrap_or_default();
+        schema.extend(own);
+    });
+    for name in always_nullable {
+        root["$defs"][&name] = accepting_null(&root["$defs"][&name]);
+    }
+}
+
+/// Returns the names of the definitions to which only optional properties refer.
+fn always_nullable(root: &mut Value) -> BTreeSet<String> {
+    let (mut references, mut nullable_references) = (Vec::new(), Vec::new());
+    visit_schemas(root, &mut |schema| {
+        references.extend(definition_name(schema.get("$ref")).map(str::to_owned));
+        let alternative = nullable_alternative(schema);
+        let name = alternative.and_then(|alternative| definition_name(alternative.get("$ref")));
+        nullable_references.extend(name.map(str::to_owned));
+    });
+    let count = |names: &[String], name: &String| names.iter().filter(|other| *other == name).count();
+    let is_always_nullable = |name: &&String| count(&nullable_references, name) == count(&references, name);
+    nullable_references.iter().filter(is_always_nullable).cloned().collect()
+}
+
+/// Returns the other alternative if a schema is the alternative of one and `null`.
+fn nullable_alternative(schema: &Map<String, Value>) -> Option<&Value> {
+    match schema.get("anyOf")?.as_array()?.as_slice() {
+        [alternative, null] if null["type"] == "null" => Some(alternative),
+        _ => None,
+    }
+}
+
+/// Returns the name of the definition that a `$ref` refers to.
+pub(super) fn definition_name(reference: Option<&Value>) -> Option<&str> {
+    reference?.as_str()?.strip_prefix("#/$defs/")
+}
+
+/// Returns a schema that also accepts `null`.
+fn accepting_null(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    if schema.get("else").is_some() {
+        schema["else"] = accepting_null(&schema["else"]);
+        return schema;
+    }
+    match &mut schema["type"] {
+        Value::Array(names) => names.push(json!("null")),
+        name => *name = json!([name.take(), "null"]),
+    }
+    if let Some(values) = schema.get_mut("enum").and_then(Value::as_array_mut) {
+        values.push(Value::Null);
+    }
+    schema
+}
+
+/// Calls `visit` with every schema in a schema, the outer ones first.
+pub(super) fn visit_schemas(schema: &mut Value, visit: &mut impl FnMut(&mut Map<String, Value>)) {
+    match schema {
+        Value::Object(map) => {
+            visit(map);
+            map.values_mut().for_each(|inner| visit_schemas(inner, visit));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| visit_schemas(item, visit)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_optional_property_accepts_null_without_an_alternative() {
+        let mut root = json!({
+            "properties": {
+                "optional": { "anyOf": [{ "$ref": "#/$defs/Optional" }, { "type": "null" }], "description": "own" },
+                "both": { "anyOf": [{ "$ref": "#/$defs/Both" }, { "type": "null" }], "description": "own" },
+                "required": { "$ref": "#/$defs/Both" },
+                "inline": { "anyOf": [{ "if": {}, "then": {}, "else": { "type": "string" } }, { "type": "null" }] },
+            },
+            "$defs": {
+                "Optional": { "type": "string", "enum": ["a"] },
+                "Both": { "type": "object", "description": "general" },
+            },
+        });
+        flatten_nullable(&mut root);
+        let expected = json!({
+            "properties": {
+                "optional": { "$ref": "#/$defs/Optional", "description": "own" },
+                "both": { "type": ["object", "null"], "description": "own" },
+                "required": { "$ref": "#/$defs/Both" },
+                "inline": { "if": {}, "then": {}, "else": { "type": ["string", "null"] } },
+            },
+            "$defs": {
+                "Optional": { "type": ["string", "null"], "enum": ["a", null] },
+                "Both": { "type": "object", "description": "general" },
+            },
+        });
+        assert_eq!(root, expected);
+    }
+}
