@@ -72,6 +72,9 @@ fn accepting_null(schema: &Value) -> Value {
     if let Some(values) = schema.get_mut("enum").and_then(Value::as_array_mut) {
         values.push(Value::Null);
     }
+    if let Some(descriptions) = schema.get_mut("enumDescriptions").and_then(Value::as_array_mut) {
+        descriptions.push(json!("Not set."));
+    }
     schema
 }
 
@@ -101,7 +104,7 @@ mod tests {
                 "inline": { "anyOf": [{ "if": {}, "then": {}, "else": { "type": "string" } }, { "type": "null" }] },
             },
             "$defs": {
-                "Optional": { "type": "string", "enum": ["a"] },
+                "Optional": { "type": "string", "enum": ["a"], "enumDescriptions": ["A."] },
                 "Both": { "type": "object", "description": "general" },
             },
         });
@@ -114,7 +117,7 @@ mod tests {
                 "inline": { "if": {}, "then": {}, "else": { "type": ["string", "null"] } },
             },
             "$defs": {
-                "Optional": { "type": ["string", "null"], "enum": ["a", null] },
+                "Optional": { "type": ["string", "null"], "enum": ["a", null], "enumDescriptions": ["A.", "Not set."] },
                 "Both": { "type": "object", "description": "general" },
             },
         });
