@@ -110,6 +110,27 @@ fn without_explanations(schema: &Value) -> Value {
 mod tests {
     use super::*;
     use serde_json::json;
+    use sha2::{Digest as _, Sha256};
+
+    /// The SHA-256 digest of each released version. A frozen file must not change, not even together with the event and
+    /// everything that is generated from it. Add a line for a new version, and never change one.
+    const DIGESTS: [(&str, &str); 2] = [
+        ("tbot.start.v1.schema.json", "940088edf6c6d157e96f7fa512d7f8898f813971b740ba7899365584984b9f69"),
+        ("tbot.start.v2.schema.json", "28470420b166b0a34bc0ca5ee61b77eb234801b3178825d97424f3131c904acb"),
+    ];
+
+    #[test]
+    fn the_files_of_released_versions_never_change() {
+        let files = fs::read_dir(root().join("schema/released")).unwrap().map(|file| file.unwrap().path());
+        let digests: BTreeMap<String, String> = files
+            .map(|file| {
+                let digest = Sha256::digest(fs::read(&file).unwrap());
+                (file.file_name().unwrap().to_str().unwrap().to_owned(), format!("{digest:x}"))
+            })
+            .collect();
+        let expected = DIGESTS.map(|(file, digest)| (file.to_owned(), digest.to_owned()));
+        assert_eq!(digests, BTreeMap::from(expected));
+    }
 
     #[test]
     fn only_explanations_of_a_released_event_may_change() {

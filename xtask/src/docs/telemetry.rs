@@ -195,3 +195,53 @@ fn wire_value(rule: &Rule) -> String {
     let subtracted: Vec<String> = rule.wire.minus.iter().map(|name| code(name)).collect();
     format!("minus {}", subtracted.join(", "))
 }
+
+#[cfg(test)]
+mod tests {
+    use tbot::config::internal::schema::{generate, generate_v1, is_union};
+
+    use super::*;
+
+    /// Returns the properties below each fourth-level heading of a page, which are in the first column of a table.
+    fn listed(page: &str) -> BTreeMap<&str, Vec<&str>> {
+        let sections = page.split("\n#### ").skip(1).filter_map(|section| section.split_once('\n'));
+        sections
+            .map(|(heading, section)| {
+                let rows = section.lines().filter(|line| line.starts_with("| `"));
+                let names = rows.flat_map(|row| row.split(" | ").next().unwrap_or_default().split(", "));
+                let mut names: Vec<&str> = names.map(|name| name.trim_matches(['|', ' ', '`'])).collect();
+                names.sort_unstable();
+                (heading, names)
+            })
+            .collect()
+    }
+
+    /// Walks the definitions of the schemas, independently of the classes by which the tables are built.
+    #[test]
+    fn every_property_of_both_schemas_is_on_the_page_once() {
+        let (config, config_v1) = (generate(), generate_v1());
+        let page = page(&tbot::event::internal::generate_schema(), &config, &config_v1).unwrap();
+        let (version_2, version_1) = page.split_once("\n### Version 1\n").unwrap();
+        let mut checked = 0;
+        for (root, page) in [(&config, version_2), (&config_v1, version_1)] {
+            let (listed, sections) = (listed(page), sections(root));
+            let definitions = root["$defs"].as_object().unwrap().iter();
+            let definitions =
+                definitions.map(|(name, schema)| (name.as_str(), schema)).chain([("Config", root)]);
+            for (definition, schema) in definitions {
+                let is_on_the_other_page =
+                    root == &config_v1 && config["$defs"].get(definition) == Some(schema);
+                let properties = schema["properties"].as_object().into_iter().flatten();
+                let mut names: Vec<&str> = properties.map(|(name, _)| name.as_str()).collect();
+                names.sort_unstable();
+                if names.is_empty() || is_union(schema) || is_on_the_other_page {
+                    continue;
+                }
+                let section = sections.iter().find(|section| section.definition == definition).unwrap();
+                assert_eq!(listed[section.heading.as_str()], names, "{definition}");
+                checked += names.len();
+            }
+        }
+        assert!(checked > 200, "only {checked} properties were checked");
+    }
+}
