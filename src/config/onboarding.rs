@@ -128,6 +128,8 @@ macro_rules! join_methods {
     };
 }
 
+// The join methods of tbot in Teleport 15 to 19. Source, as of 2026-09: the list of methods in lib/tbot of
+// github.com/gravitational/teleport. A new method also changes the values of the event, so increment EVENT_VERSION.
 join_methods! {
     /// A single-use join token. After joining, the bot renews its identity.
     "token" => Token {
