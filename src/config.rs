@@ -27,8 +27,10 @@
 //! # Ok::<(), std::fmt::Error>(())
 //! ```
 
+mod address;
 mod checks;
 pub(crate) mod closed_types;
+mod context_name;
 mod convert_v1;
 mod destination;
 mod disclosure;
@@ -40,6 +42,7 @@ pub mod internal;
 mod join_settings;
 mod join_uri;
 mod load;
+mod load_options;
 mod onboarding;
 mod overrides;
 mod provenance;
@@ -47,14 +50,17 @@ mod prune;
 mod scalar;
 pub(crate) mod schema;
 mod service;
+mod service_names;
 mod strict;
 mod support;
+mod unsupported;
 mod v1;
 mod v2;
 mod validator;
 mod variables;
 
-pub use checks::Purpose;
+pub use address::{Address, AddressError, ListenAddress};
+pub use context_name::ContextName;
 pub use destination::{AclMode, Destination, Directory, KubernetesSecret, Memory, Reader, SymlinkMode};
 pub use disclosure::FileDisclosure;
 pub use duration::{GoDuration, InvalidDuration};
@@ -62,6 +68,7 @@ pub use join_settings::{
     AzureJoin, BoundKeypairJoin, GenericOidcJoin, GitlabJoin, KubernetesJoin, TerraformJoin,
 };
 pub use load::{EffectiveConfig, LoadOutcome, load};
+pub use load_options::{LoadOptions, ProcessContext, Purpose};
 pub use onboarding::{JoinMethod, Onboarding, SupportedJoinMethod};
 pub use overrides::Override;
 pub use provenance::{Origin, Origins, OverrideSource};
@@ -74,6 +81,6 @@ pub use service::{
     CredentialLifetime, Roles, Service, ServiceType, SupportedService, attestation::*, credentials::*,
     kubernetes::*, network::*, spiffe::*, ssh::*, workload_identity::*,
 };
-#[cfg(feature = "agent")]
-pub(crate) use support::UnsupportedProperty;
+pub use service_names::NamedService;
+pub use unsupported::UnsupportedPart;
 pub use v2::{Config, DEFAULT_CREDENTIAL_TTL, DEFAULT_RENEWAL_INTERVAL, DEFAULT_STORAGE_PATH, VersionV2};

@@ -8,10 +8,12 @@ mod environment;
 pub(crate) mod error_text;
 pub(crate) mod hex;
 mod hint;
+mod links;
 mod randomness;
 pub(crate) mod tasks;
 
 pub use clock::Clock;
 pub use environment::{Environment, NotUtf8};
 pub use hint::Hint;
+pub use links::resolve_links;
 pub use randomness::Randomness;

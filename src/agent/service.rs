@@ -5,7 +5,6 @@
 
 pub(crate) mod application;
 pub(crate) mod context;
-pub(crate) mod context_name;
 pub(crate) mod database;
 pub(crate) mod error;
 pub(crate) mod files;

@@ -1,6 +1,8 @@
 //! Checks the meaning of a configuration, which its schema cannot express. Every check runs, in the order of the file,
 //! whatever the others find. Depends on the configuration types and `diagnostic`.
 
+mod addresses;
+mod delivery;
 mod destinations;
 mod expansion;
 mod findings;
@@ -8,6 +10,8 @@ mod formats;
 mod join;
 mod kubernetes;
 mod lifetimes;
+mod overlaps;
+mod places;
 mod scoped;
 mod service_names;
 mod services;
@@ -15,24 +19,31 @@ mod workload_identity;
 
 use serde_json::Value;
 
+use super::load_options::LoadOptions;
 use super::scalar::is_on;
+use super::service_names::NamedService;
 use super::v2::Config;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic, Target};
 use crate::pointer::Pointer;
 
-pub use findings::Purpose;
-use findings::{Findings, services_with_pointers};
+use findings::Findings;
 
 /// Reports every finding about a configuration. `value` is the same configuration as a value. Pointers refer to version
 /// 2 of the format.
-pub(super) fn check(config: &Config, value: &Value, purpose: Purpose, diagnostics: &mut Vec<Diagnostic>) {
-    let mut findings = Findings::new(diagnostics);
-    join::check(config, purpose, &mut findings);
+pub(super) fn check(
+    config: &Config,
+    value: &Value,
+    options: &LoadOptions,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let mut findings = Findings::new(diagnostics, options);
+    addresses::check(config, &mut findings);
+    join::check(config, &mut findings);
     lifetimes::check_top_level(config, &mut findings);
     if let Some(storage) = &config.storage {
         destinations::check(storage, &Pointer::root().key("storage"), &mut findings);
     }
-    for (pointer, service) in services_with_pointers(config) {
+    for NamedService { pointer, service, .. } in config.named_services() {
         services::check(service, &pointer, &mut findings);
         lifetimes::check_service(config, service, &pointer, &mut findings);
         if is_on(config.scoped) {
@@ -43,6 +54,22 @@ pub(super) fn check(config: &Config, value: &Value, purpose: Purpose, diagnostic
         }
     }
     service_names::check(config, &mut findings);
-    destinations::check_shared(config, &mut findings);
+    delivery::check(config, &mut findings);
+    overlaps::check(config, &mut findings);
     expansion::check(value, &mut findings);
+    report_unsupported(config, &mut findings);
+}
+
+/// Reports what this version of the agent cannot run, unless it would have to change anyway.
+fn report_unsupported(config: &Config, findings: &mut Findings<'_>) {
+    let errors = findings.pointers_of_errors();
+    for part in config.unsupported_parts() {
+        if !errors.contains(&part.pointer) {
+            let message = format!("this version of tbot does not support {}", part.what);
+            findings.report(
+                Diagnostic::new(Code::NotSupported, Target::Value(part.pointer), message)
+                    .with_help("remove it, or use an agent that supports it"),
+            );
+        }
+    }
 }

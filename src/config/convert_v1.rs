@@ -29,6 +29,17 @@ pub(super) fn convert(file: &Value, config: &ConfigV1) -> Converted {
             "certificate_ttl" => {
                 conversion.insert("credential_ttl", value.clone());
                 conversion.record_move("/credential_ttl", "/certificate_ttl");
+                let message =
+                    "`certificate_ttl` becomes `credential_ttl`, which agents know since Teleport 17";
+                let help = "if an older agent must read the converted file, write `certificate_ttl` in it";
+                conversion.diagnostics.push(
+                    Diagnostic::new(
+                        Code::Deprecated,
+                        Target::Key(Pointer::from("/certificate_ttl")),
+                        message,
+                    )
+                    .with_help(help),
+                );
             }
             other => conversion.insert(other, value.clone()),
         }

@@ -5,9 +5,10 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::checks::{self, Purpose};
+use super::checks;
 use super::disclosure::FileDisclosure;
 use super::explain::explain;
+use super::load_options::LoadOptions;
 use super::overrides::Override;
 use super::provenance::{Origin, Origins, OverrideSource};
 use super::prune::remove_invalid;
@@ -15,7 +16,7 @@ use super::schema::FormatVersion;
 use super::v1::ConfigV1;
 use super::v2::Config;
 use super::{convert_v1, join_uri, strict};
-use crate::diagnostic::{Code, Diagnostic, Severity, Target, display_key};
+use crate::diagnostic::{Code, Diagnostic, Phase, Severity, Target, display_key};
 use crate::pointer::Pointer;
 use crate::yaml;
 
@@ -66,7 +67,12 @@ impl LoadOutcome {
 /// Loads the effective configuration from the contents of a file, if there is one, and the overrides.
 ///
 /// Reports all problems at once: parts with an invalid structure are removed, and the rest is checked for its meaning.
-pub fn load(yaml: Option<&str>, overrides: &[Override], purpose: Purpose) -> LoadOutcome {
+/// `options` is a [`Purpose`](super::Purpose) if nothing is known about the process that will use the configuration.
+pub fn load(yaml: Option<&str>, overrides: &[Override], options: impl Into<LoadOptions>) -> LoadOutcome {
+    load_with(yaml, overrides, &options.into())
+}
+
+fn load_with(yaml: Option<&str>, overrides: &[Override], options: &LoadOptions) -> LoadOutcome {
     let mut outcome = LoadOutcome {
         effective: None,
         diagnostics: Vec::new(),
@@ -94,7 +100,7 @@ pub fn load(yaml: Option<&str>, overrides: &[Override], purpose: Purpose) -> Loa
     }
     let Some(version) = outcome.format_version() else { return outcome };
     outcome.version = version;
-    outcome.merge(overrides, purpose);
+    outcome.merge(overrides, options);
     outcome
 }
 
@@ -103,19 +109,52 @@ impl LoadOutcome {
         self.diagnostics.push(diagnostic);
     }
 
-    /// Reports the diagnostics of the checks. Omits that a property is missing if its map has an unknown key, which may
-    /// be a misspelling of the property.
+    /// Reports the diagnostics of the checks. Omits that something is missing if an error in the structure may be the
+    /// reason: a misspelled key, or a part that was removed because it is invalid.
     fn report_checks(&mut self, diagnostics: Vec<Diagnostic>, origins: &Origins) {
-        let unknown_keys = self.diagnostics.iter().filter(|diagnostic| diagnostic.code == Code::UnknownKey);
-        let misspelled: HashSet<Target> = unknown_keys
-            .filter_map(|diagnostic| diagnostic.target.pointer()?.parent())
+        let reasons: Vec<(Code, Option<Pointer>)> = self
+            .diagnostics
+            .iter()
+            .chain(&diagnostics)
+            .filter(|diagnostic| {
+                diagnostic.code.phase() == Phase::Structure
+                    || matches!(
+                        diagnostic.code,
+                        Code::InvalidJoinUri | Code::JoinUriConflict | Code::InvalidV1
+                    )
+            })
+            .map(|diagnostic| (diagnostic.code, diagnostic.target.pointer().cloned()))
+            .collect();
+        let misspelled: HashSet<Target> = reasons
+            .iter()
+            .filter(|(code, _)| *code == Code::UnknownKey)
+            .filter_map(|(_, pointer)| pointer.as_ref()?.parent())
             .map(Target::Value)
             .collect();
+        let explains_absence_of = |keys: &[&str]| {
+            reasons.iter().any(|(code, pointer)| match pointer {
+                Some(pointer) if *code == Code::UnknownKey => {
+                    pointer.parent().is_some_and(|parent| parent.is_root() || starts_with_key(&parent, keys))
+                }
+                Some(pointer) => starts_with_key(pointer, keys),
+                None => true,
+            })
+        };
+        let is_omitted = |diagnostic: &Diagnostic| match diagnostic.code {
+            Code::ExactlyOne | Code::InvalidV1 => misspelled.contains(&diagnostic.target),
+            Code::MissingAddress => explains_absence_of(&["proxy_server", "auth_server", "join_uri"]),
+            Code::MissingJoinMethod | Code::MissingToken => explains_absence_of(&["onboarding", "join_uri"]),
+            // The finding about a single service, at a value, does not depend on other parts.
+            Code::NothingToDeliver
+                if diagnostic.target.pointer().is_none_or(|at| at.tokens().count() == 1) =>
+            {
+                explains_absence_of(&["services", "outputs", "destinations"])
+            }
+            _ => false,
+        };
         let located = diagnostics.into_iter().map(|diagnostic| relocate(diagnostic, origins));
-        self.diagnostics.extend(located.filter(|diagnostic| {
-            !matches!(diagnostic.code, Code::ExactlyOne | Code::InvalidV1)
-                || !misspelled.contains(&diagnostic.target)
-        }));
+        let reported: Vec<Diagnostic> = located.filter(|diagnostic| !is_omitted(diagnostic)).collect();
+        self.diagnostics.extend(reported);
     }
 
     fn has_errors(&self) -> bool {
@@ -167,7 +206,7 @@ impl LoadOutcome {
         );
     }
 
-    fn merge(&mut self, overrides: &[Override], purpose: Purpose) {
+    fn merge(&mut self, overrides: &[Override], options: &LoadOptions) {
         let mut origins = Origins::default();
         let mut value = match self.version {
             FormatVersion::V2 => self.file.clone(),
@@ -186,9 +225,7 @@ impl LoadOutcome {
         let Some(config) = self.deserialize::<Config>(FormatVersion::V2, &mut value, &mut origins) else {
             return;
         };
-        // A property that `start` requires may be in a part that was removed.
-        let purpose = if self.has_errors() { Purpose::Validate } else { purpose };
-        checks::check(&config, &value, purpose, &mut diagnostics);
+        checks::check(&config, &value, options, &mut diagnostics);
         self.report_checks(diagnostics, &origins);
         if !self.has_errors() {
             self.effective = Some(EffectiveConfig { config, value, origins });
@@ -202,7 +239,10 @@ impl LoadOutcome {
         let message = "this file uses version 1 of the format; it is converted to version 2 when read";
         self.report(
             Diagnostic::new(Code::Version1, Target::Value(Pointer::root().key("version")), message)
-                .with_help("convert the file with `tbot migrate`, which also writes `version: v2`"),
+                .with_help(
+                    "`tbot migrate` prints it as version 2, which every agent since Teleport 15 reads, and agents since \
+                     Teleport 19 require",
+                ),
         );
         let converted = convert_v1::convert(&file, &config);
         self.report_checks(converted.diagnostics, &file_origins);
@@ -229,17 +269,30 @@ impl LoadOutcome {
         if let Ok(typed) = strict::from_value(value) {
             return Some(typed);
         }
-        let violations = explain(version, value);
-        if violations.is_empty() {
+        // An entry that has lost a misspelled key may lack a required one, and is then removed in the next pass.
+        const PASSES: usize = 3;
+        for pass in 0..PASSES {
+            let violations = explain(version, value);
+            let invalid: Vec<Target> = violations.iter().map(|violation| violation.target.clone()).collect();
+            if pass == 0 {
+                self.diagnostics.extend(violations.into_iter().map(|violation| relocate(violation, origins)));
+            }
+            remove_invalid(value, &invalid, origins);
+            if let Ok(typed) = strict::from_value(value) {
+                return Some(typed);
+            }
+        }
+        if !self.has_errors() {
             // Unreachable as long as the schema and the types agree, which a property test verifies.
             self.report(Diagnostic::new(Code::WrongType, Target::File, "a value has the wrong type"));
-            return None;
         }
-        let invalid: Vec<Target> = violations.iter().map(|violation| violation.target.clone()).collect();
-        self.diagnostics.extend(violations.into_iter().map(|violation| relocate(violation, origins)));
-        remove_invalid(value, &invalid, origins);
-        strict::from_value(value).ok()
+        None
     }
+}
+
+/// Returns whether the first key of a pointer is one of these.
+fn starts_with_key(pointer: &Pointer, keys: &[&str]) -> bool {
+    pointer.tokens().next().is_some_and(|first| keys.contains(&first.as_ref()))
 }
 
 /// Replaces the targets of a diagnostic in the effective configuration with those in what the user wrote.

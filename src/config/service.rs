@@ -31,6 +31,22 @@ use command::{command, flag, switch};
 use flags::{APP, DATABASE, DESTINATION, FEDERATED, LISTEN, NO_EXEC_PLUGIN, SELECTOR};
 use service_type::services;
 
+/// The files of an identity, with the certificate authorities of the cluster.
+const CLUSTER_FILES: &[&str] = &[
+    "identity",
+    "key",
+    "key-cert.pub",
+    "key.pub",
+    "teleport-database-ca.crt",
+    "teleport-host-ca.crt",
+    "teleport-user-ca.crt",
+    "tlscert",
+];
+const TLS_FILES: &[&str] = &["tls.cas", "tls.crt", "tls.key"];
+const SSH_CONFIG_FILES: &[&str] = &["known_hosts", "ssh_config"];
+const KUBECONFIG_FILES: &[&str] = &["kubeconfig.yaml"];
+const SVID_FILES: &[&str] = &["svid.pem", "svid_bundle.pem", "svid_key.pem"];
+
 // The columns are the fields of `ServiceType`. The commands and their flags have the names of Teleport's `tbot`.
 services! {
     "identity" => Identity(IdentityService) {
@@ -39,7 +55,7 @@ services! {
         oneshot: true,
         long_lived: false,
         scoped: true,
-        destination: Files,
+        destination: Files(&[CLUSTER_FILES, SSH_CONFIG_FILES]),
         successor: None,
         variables: &[],
         command: Some(command("Add an identity for tsh and SSH clients", &[
@@ -56,7 +72,7 @@ services! {
         oneshot: false,
         long_lived: false,
         scoped: false,
-        destination: Socket,
+        destination: Socket(&[&["agent.sock"]]),
         successor: None,
         variables: &[],
         command: None,
@@ -67,7 +83,7 @@ services! {
         oneshot: true,
         long_lived: false,
         scoped: false,
-        destination: Files,
+        destination: Files(&[CLUSTER_FILES, TLS_FILES]),
         successor: None,
         variables: &[],
         command: Some(command("Add credentials for an application", &[
@@ -110,7 +126,7 @@ services! {
         oneshot: true,
         long_lived: false,
         scoped: false,
-        destination: Files,
+        destination: Files(&[CLUSTER_FILES, TLS_FILES, &["mongo.crt", "mongo.cas"]]),
         successor: None,
         variables: &[],
         command: Some(command("Add credentials for a database", &[
@@ -136,7 +152,7 @@ services! {
         oneshot: true,
         long_lived: false,
         scoped: false,
-        destination: Files,
+        destination: Files(&[CLUSTER_FILES, KUBECONFIG_FILES]),
         successor: None,
         variables: &[],
         command: Some(command("Add a kubeconfig for one cluster", &[
@@ -154,7 +170,7 @@ services! {
         oneshot: true,
         long_lived: false,
         scoped: false,
-        destination: Files,
+        destination: Files(&[CLUSTER_FILES, KUBECONFIG_FILES]),
         successor: None,
         variables: &[],
         command: Some(command("Add a kubeconfig for several clusters", &[
@@ -197,7 +213,7 @@ services! {
         oneshot: true,
         long_lived: false,
         scoped: false,
-        destination: Files,
+        destination: Files(&[&["ssh_host", "ssh_host-cert.pub", "ssh_host-user-ca.pub"]]),
         successor: None,
         variables: &[],
         command: None,
@@ -208,7 +224,7 @@ services! {
         oneshot: false,
         long_lived: false,
         scoped: false,
-        destination: Socket,
+        destination: Socket(&[&["agent.sock", "v1.sock"], SSH_CONFIG_FILES]),
         successor: None,
         variables: &[],
         command: Some(command("Add an SSH connection multiplexer", &[
@@ -235,7 +251,7 @@ services! {
         oneshot: true,
         long_lived: true,
         scoped: true,
-        destination: Files,
+        destination: Files(&[SVID_FILES]),
         successor: None,
         variables: &[],
         command: Some(command("Add an X.509 SVID", &[DESTINATION, SELECTOR, &[FEDERATED]])),
@@ -246,7 +262,7 @@ services! {
         oneshot: true,
         long_lived: true,
         scoped: true,
-        destination: Files,
+        destination: Files(&[&["jwt_svid"]]),
         successor: None,
         variables: &[],
         command: Some(command("Add a JWT SVID", &[
@@ -272,7 +288,7 @@ services! {
         oneshot: true,
         long_lived: false,
         scoped: false,
-        destination: Files,
+        destination: Files(&[]),
         successor: None,
         variables: &[variables(&["AWS_REGION"], "AWS region of the service's requests.")],
         command: Some(command("Add AWS Roles Anywhere credentials", &[
@@ -310,8 +326,10 @@ services! {
         oneshot: true,
         long_lived: false,
         scoped: false,
-        destination: Files,
-        successor: Some("use `workload-identity-x509`, and `workload-identity-jwt` instead of `jwts`"),
+        destination: Files(&[SVID_FILES]),
+        successor: Some(
+            "use `workload-identity-x509`, and `workload-identity-jwt` instead of `jwts`; Teleport 17 and newer know both",
+        ),
         variables: &[],
         command: Some(command("Add an X.509 SVID by path (deprecated)", &[
             DESTINATION,
@@ -331,9 +349,34 @@ services! {
         long_lived: false,
         scoped: false,
         destination: None,
-        successor: Some("use `workload-identity-api`"),
+        successor: Some("use `workload-identity-api`, which Teleport 17 and newer know"),
         variables: &[],
         command: None,
+    }
+}
+
+impl Service {
+    /// Returns the names of the files and directories that the service may create in its destination.
+    pub(in crate::config) fn file_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = match self.service_type().destination {
+            DestinationUse::None => Vec::new(),
+            DestinationUse::Socket(names) | DestinationUse::Files(names) => names.concat(),
+        };
+        match self {
+            Self::Database(database) if database.format == Some(DatabaseFormat::Cockroach) => {
+                names.push("cockroach");
+            }
+            Self::WorkloadIdentityAwsRolesAnywhere(aws) => {
+                let configured = aws.artifact_name.as_ref().filter(|name| !name.is_empty());
+                names.push(configured.map_or("aws_credentials", |name| name.as_str()));
+            }
+            Self::SpiffeSvid(svid) => {
+                let jwts = svid.jwts.iter().chain(&svid.svid.jwts).flatten();
+                names.extend(jwts.map(|jwt| jwt.file_name.as_str()));
+            }
+            _ => {}
+        }
+        names
     }
 }
 

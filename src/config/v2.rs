@@ -1,7 +1,5 @@
 //! Version 2 of the configuration format: the top level of `tbot.yaml`. Depends on the other configuration types.
 
-use std::collections::HashMap;
-
 use super::closed_types::string_enum;
 use super::destination::{Destination, Directory};
 use super::duration::GoDuration;
@@ -93,38 +91,10 @@ string_enum! {
     }
 }
 
-/// Returns whether a service name may contain this byte.
-pub(super) const fn is_allowed_in_name(byte: u8) -> bool {
-    byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-' | b'+')
-}
-
-/// Returns the name of a service without a configured one, such as `kubernetes-v2-1`.
-fn generated_name(type_name: &str, number: usize) -> String {
-    let is_allowed = |letter: char| u8::try_from(letter).is_ok_and(is_allowed_in_name);
-    let type_name: String =
-        type_name.chars().map(|letter| if is_allowed(letter) { letter } else { '-' }).collect();
-    format!("{type_name}-{number}")
-}
-
 impl Config {
     /// Returns every service in numbering order: `services`, then `outputs`.
     pub fn services(&self) -> impl Iterator<Item = &Service> {
         self.services.iter().flatten().chain(self.outputs.iter().flatten())
-    }
-
-    /// Returns the name of every service, in the order of [`services`](Self::services): the configured name, or else the
-    /// type and the number among all services of that type.
-    pub fn service_names(&self) -> Vec<String> {
-        let mut counts: HashMap<&str, usize> = HashMap::new();
-        let names = self.services().map(|service| {
-            let count = counts.entry(service.type_name()).or_default();
-            *count += 1;
-            match service.fields().name().filter(|name| !name.is_empty()) {
-                Some(name) => name.as_str().to_owned(),
-                None => generated_name(service.type_name(), *count),
-            }
-        });
-        names.collect()
     }
 
     /// Returns the lifetime of credentials, or the default if none is set.
@@ -161,28 +131,5 @@ impl Config {
         let definitions = Service::UNSUPPORTED.iter().chain(&[("Config", Self::UNSUPPORTED)]);
         let properties = definitions.filter(|(name, _)| *name == definition).flat_map(|(_, list)| *list);
         properties.filter(|unsupported| unsupported.name == property).map(|found| found.feature).next()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_service_without_a_name_is_numbered_among_those_of_its_type() {
-        let memory = json!({ "type": "memory" });
-        let identity = |name: &str| json!({ "type": "identity", "name": name, "destination": memory });
-        let kubernetes =
-            json!({ "type": "kubernetes/v2", "selectors": [{ "name": "a" }], "destination": memory });
-        let config: Config = serde_json::from_value(json!({
-            "version": "v2",
-            "services": [kubernetes, identity("a"), identity("")],
-            "outputs": [kubernetes, identity("")],
-        }))
-        .unwrap();
-        let names = ["kubernetes-v2-1", "a", "identity-2", "kubernetes-v2-2", "identity-3"];
-        assert_eq!(config.service_names(), names);
     }
 }

@@ -8,17 +8,20 @@ use std::fmt;
 pub enum Severity {
     /// The configuration cannot be used.
     Error,
-    /// The configuration can be used, but does not do what it appears to do, or will stop working.
+    /// The configuration can be used, but does not do what it appears to do, or cannot be started by this version.
     Warning,
+    /// The configuration can be used. The finding is worth knowing, and never makes validation fail.
+    Note,
 }
 
 impl Severity {
-    /// Returns `error` or `warning`.
+    /// Returns `error`, `warning` or `note`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Error => "error",
             Self::Warning => "warning",
+            Self::Note => "note",
         }
     }
 }
@@ -110,27 +113,35 @@ codes! {
     RequiresOther    "requires-other"    Error   Meaning   "A property requires another one, which is missing.";
     IncompleteLifetime "incomplete-lifetime" Error Meaning "A service sets only one of `credential_ttl` and `renewal_interval`.";
     NegativeDuration "negative-duration" Error   Meaning   "A lifetime, an interval or a timeout is negative.";
-    TtlBelowInterval "ttl-below-interval" Error  Meaning   "Credentials expire before they are renewed. Only a warning for the top-level values.";
-    TtlTooLong       "ttl-too-long"      Error   Meaning   "Credentials would live longer than the cluster allows (24h). Only a warning for the top-level values.";
+    TtlBelowInterval "ttl-below-interval" Error  Meaning   "Credentials expire before they are renewed. Only a warning for the top-level values, or if both times are equal.";
+    TtlTooLong       "ttl-too-long"      Error   Meaning   "Credentials would live longer than clusters allow (168h). Only a warning for the top-level values. Only a note above 24h, the limit of clusters older than Teleport 17.5.";
+    IntervalTooShort "interval-too-short" Warning Meaning  "Credentials are renewed more often than every 10 seconds.";
     SessionTooLong   "session-too-long"  Error   Meaning   "An AWS session would last longer than 12h, or expire before it is renewed.";
     NotScoped        "not-scoped"        Error   Meaning   "A scoped bot does not support this service type or property.";
     UnsupportedDestination "unsupported-destination" Error Meaning "A service cannot write to a destination of this type.";
     InvalidName      "invalid-name"      Error   Meaning   "A service name is reserved, or contains characters other than `a-z`, `0-9`, `_`, `-` and `+`.";
     DuplicateName    "duplicate-name"    Error   Meaning   "Two services have the same name, whether configured or generated.";
+    InvalidCaPin     "invalid-ca-pin"    Error   Meaning   "A pin of a certificate authority is not `sha256:` and 64 hexadecimal digits. Only a warning unless the address is that of an auth server.";
     InvalidAddress   "invalid-address"   Error   Meaning   "A value is not a valid URL, address or network.";
     InvalidArn       "invalid-arn"       Error   Meaning   "A value is not a valid ARN or AWS region.";
     InvalidTemplate  "invalid-template"  Error   Meaning   "A template cannot be parsed, or uses an unknown variable.";
     InvalidKubernetesName "invalid-kubernetes-name" Error Meaning "A value is not a valid Kubernetes name.";
     InvalidJoinUri   "invalid-join-uri"  Error   Meaning   "The join URI does not have the form `tbot+proxy+METHOD://TOKEN@HOST:PORT`.";
     JoinUriConflict  "join-uri-conflict" Error   Meaning   "The join URI and another property contradict each other.";
-    MissingJoinMethod "missing-join-method" Error Meaning  "The agent cannot start without a join method.";
-    MissingAddress   "missing-address"   Error   Meaning   "The agent cannot start without the address of a proxy or an auth server.";
-    Version1         "version-1"         Warning Meaning   "The file uses version 1; it is converted to version 2.";
-    Deprecated       "deprecated"        Warning Meaning   "A property, value or type has been replaced by another one.";
+    MissingJoinMethod "missing-join-method" Error Meaning  "The agent cannot start without a join method. Only a note in `tbot validate`, because a flag can set it.";
+    MissingAddress   "missing-address"   Error   Meaning   "The agent cannot start without the address of a proxy or an auth server. Only a note in `tbot validate`, because a flag or a variable can set it.";
+    MissingToken     "missing-token"     Error   Meaning   "The join method requires the name of a join token. Only a note in `tbot validate`, because a flag or a variable can set it.";
+    MissingNamespace "missing-namespace" Error   Meaning   "A Kubernetes Secret has no namespace, and `POD_NAMESPACE` is not set. Only a note in `tbot validate`.";
+    NestedDestination "nested-destination" Error Meaning   "A destination is inside the storage, or in a place that another service overwrites.";
+    FileInDestination "file-in-destination" Warning Meaning "The agent reads a file from a directory that it writes to. An error if it would overwrite the file.";
+    NotSupported     "not-supported"     Warning Meaning   "This version of tbot cannot run a part of the configuration. `tbot start` names it and exits.";
+    Version1         "version-1"         Note    Meaning   "The file uses version 1, which Teleport 19 and newer do not read; it is converted to version 2.";
+    Deprecated       "deprecated"        Note    Meaning   "A property, value or type has been replaced by another one.";
+    NothingToDeliver "nothing-to-deliver" Note   Meaning   "There are no services, or credentials are lost because they are in memory when the program exits.";
     NotExpanded      "not-expanded"      Warning Meaning   "A value contains `${...}` or `$NAME`, or starts with `~`, none of which is expanded.";
     AddressWithoutPort "address-without-port" Warning Meaning "An address has no port; 443 is assumed.";
     BothAddresses    "both-addresses"    Warning Meaning   "Both `proxy_server` and `auth_server` are set; `proxy_server` is used.";
-    SameDestination  "same-destination"  Warning Meaning   "Two outputs, or an output and the storage, write to the same destination.";
+    SameDestination  "same-destination"  Warning Meaning   "Two services write to the same destination. An error if one of them is the storage.";
     UnusedBlock      "unused-block"      Warning Meaning   "A block belongs to a join method other than the configured one.";
     RelativeTokenPath "relative-token-path" Warning Meaning "A token looks like a file path, but only an absolute path is read as a file.";
     WeakerThanPlatform "weaker-than-platform" Warning Meaning "`symlinks` or `acls` gives less protection than this platform offers.";

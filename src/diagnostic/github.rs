@@ -4,6 +4,7 @@
 use std::fmt;
 
 use super::Target;
+use super::code::Severity;
 use super::report::Report;
 use super::terminal::sanitize;
 
@@ -11,7 +12,7 @@ pub(super) fn write(out: &mut dyn fmt::Write, reports: &[Report<'_>]) -> fmt::Re
     for report in reports {
         for located in report.located() {
             let diagnostic = &located.diagnostic;
-            write!(out, "::{} ", diagnostic.severity)?;
+            write!(out, "::{} ", command(diagnostic.severity))?;
             let mut message = String::new();
             match &diagnostic.target {
                 Target::Override(name) => message = format!("{name}: "),
@@ -30,6 +31,14 @@ pub(super) fn write(out: &mut dyn fmt::Write, reports: &[Report<'_>]) -> fmt::Re
         }
     }
     Ok(())
+}
+
+const fn command(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Note => "notice",
+    }
 }
 
 fn escape_data(text: &str) -> String {

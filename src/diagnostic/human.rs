@@ -38,6 +38,7 @@ fn write_diagnostic(
     let colour = match diagnostic.severity {
         Severity::Error => RED,
         Severity::Warning => YELLOW,
+        Severity::Note => BLUE,
     };
     let head = format!("{}[{}]", diagnostic.severity, diagnostic.code);
     let message = format!(": {}", sanitize(&diagnostic.message));

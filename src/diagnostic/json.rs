@@ -25,6 +25,7 @@ pub(super) fn write(out: &mut dyn fmt::Write, reports: &[Report<'_>]) -> fmt::Re
         "diagnostics": diagnostics,
         "errors": count(Severity::Error),
         "warnings": count(Severity::Warning),
+        "notes": count(Severity::Note),
     });
     writeln!(out, "{object:#}")
 }

@@ -37,21 +37,38 @@ pub fn render(
     }
 }
 
-/// Returns a one-line summary of a run, such as `2 errors and 1 warning in tbot.yaml`.
+/// Returns a one-line summary of a run, such as `2 errors and 1 warning in tbot.yaml`. Says so if there are valid files
+/// that this version of tbot cannot start.
 #[must_use]
 pub fn summary(reports: &[Report<'_>]) -> String {
-    let errors: usize = reports.iter().map(|report| report.count(Severity::Error)).sum();
-    let warnings: usize = reports.iter().map(|report| report.count(Severity::Warning)).sum();
-    let found = match (errors, warnings) {
-        (0, 0) => "no problems".to_owned(),
-        (errors, 0) => counted(errors, "error"),
-        (0, warnings) => counted(warnings, "warning"),
-        (errors, warnings) => format!("{} and {}", counted(errors, "error"), counted(warnings, "warning")),
+    let counts = [Severity::Error, Severity::Warning, Severity::Note].into_iter().filter_map(|severity| {
+        let count: usize = reports.iter().map(|report| report.count(severity)).sum();
+        (count > 0).then(|| counted(count, severity.name()))
+    });
+    let found = match counts.collect::<Vec<_>>().as_slice() {
+        [] => "no problems".to_owned(),
+        [rest @ .., last] if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        [only, ..] => only.clone(),
     };
+    let valid_only = reports.iter().filter(|report| report.is_valid() && !report.is_supported()).count();
     match reports {
         [] => found,
-        [report] => format!("{found} in {}", sanitize(report.source().name())),
-        many => format!("{found} in {}", counted(many.len(), "file")),
+        [report] => {
+            let name = sanitize(report.source().name());
+            match valid_only {
+                0 => format!("{found} in {name}"),
+                _ => format!("{found} in {name}: valid, but this version of tbot cannot start it"),
+            }
+        }
+        many => {
+            let files = counted(many.len(), "file");
+            match valid_only {
+                0 => format!("{found} in {files}"),
+                _ => format!(
+                    "{found} in {files}; this version of tbot cannot start {valid_only} of the valid ones"
+                ),
+            }
+        }
     }
 }
 

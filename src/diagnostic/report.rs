@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::code::Severity;
+use super::code::{Code, Severity};
 use super::source_file::SourceFile;
 use super::{Diagnostic, Target};
 use crate::yaml::Span;
@@ -55,6 +55,18 @@ impl<'a> Report<'a> {
     #[must_use]
     pub fn count(&self, severity: Severity) -> usize {
         self.diagnostics().filter(|diagnostic| diagnostic.severity == severity).count()
+    }
+
+    /// Returns whether the file has no errors.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.count(Severity::Error) == 0
+    }
+
+    /// Returns whether this version of tbot can run everything in the file.
+    #[must_use]
+    pub fn is_supported(&self) -> bool {
+        self.diagnostics().all(|diagnostic| diagnostic.code != Code::NotSupported)
     }
 
     pub(super) fn located(&self) -> &[LocatedDiagnostic] {

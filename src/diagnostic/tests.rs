@@ -121,7 +121,7 @@ fn colours_do_not_change_the_text() {
 }
 
 #[test]
-fn a_summary_counts_errors_and_warnings() {
+fn a_summary_counts_every_severity() {
     let source = SourceFile::new("tbot.yaml", FILE, &FixedDisclosure);
     let warning = |pointer: &str| at_value(pointer).with_severity(Severity::Warning);
     let of = |diagnostics| summary(&[Report::new(&source, diagnostics)]);
@@ -131,6 +131,27 @@ fn a_summary_counts_errors_and_warnings() {
     assert_eq!(of(sample_diagnostics()), "4 errors and 1 warning in tbot.yaml");
     let two = [Report::new(&source, sample_diagnostics()), Report::new(&source, vec![])];
     assert_eq!(summary(&two), "4 errors and 1 warning in 2 files");
+    let note = at_value("/note").with_severity(Severity::Note);
+    assert_eq!(of(vec![note.clone()]), "1 note in tbot.yaml");
+    let of_each = vec![at_value("/version"), warning("/debug"), note];
+    assert_eq!(of(of_each), "1 error, 1 warning and 1 note in tbot.yaml");
+}
+
+#[test]
+fn a_summary_says_which_valid_files_cannot_be_started() {
+    let source = SourceFile::new("tbot.yaml", FILE, &FixedDisclosure);
+    let unsupported = || Diagnostic::new(Code::NotSupported, Target::Value("/debug".into()), "no");
+    let report = |diagnostics| Report::new(&source, diagnostics);
+    let one = summary(&[report(vec![unsupported()])]);
+    let invalid = summary(&[report(vec![unsupported(), at_value("/version")])]);
+    let two = summary(&[report(vec![unsupported()]), report(vec![])]);
+    insta::assert_snapshot!([one, invalid, two].join("\n"));
+}
+
+#[test]
+fn a_note_is_a_notice_on_github() {
+    let note = at_value("/version").with_severity(Severity::Note);
+    assert!(rendered(ReportFormat::Github, FILE, vec![note]).starts_with("::notice file=tbot.yaml,"));
 }
 
 #[test]

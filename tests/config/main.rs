@@ -8,6 +8,7 @@ mod cases;
 mod durations;
 mod emitted;
 mod malformed_input;
+mod overlaps;
 mod schemas;
 mod secrets;
 mod values;

@@ -23,5 +23,6 @@ mod system_calls;
 mod telemetry_and_agent;
 mod unsupported;
 mod validate;
+mod verdict;
 mod wait;
 mod workload_identity;

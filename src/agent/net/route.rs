@@ -13,11 +13,11 @@ use tokio_rustls::client::TlsStream;
 use tower_service::Service as _;
 use url::Url;
 
-use super::address::Address;
 use super::http_proxy::HttpProxy;
 use super::tls::{self, InnerAlpn, TlsError};
 use crate::agent::credential::identity::Identity;
 use crate::agent::platform::{Clock, Environment, NotUtf8};
+use crate::config::Address;
 
 /// The environment names an HTTP proxy that cannot be used. This is reported before the first request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

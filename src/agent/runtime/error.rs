@@ -5,13 +5,12 @@ use super::unsupported::Unsupported;
 use crate::agent::bot::renewal::RenewalError;
 use crate::agent::bot::storage::StorageError;
 use crate::agent::destination::writer::DestinationError;
-use crate::agent::net::address::AddressError;
 use crate::agent::net::route::HttpProxyError;
 use crate::agent::net::web::WebError;
 use crate::agent::platform::Hint;
 use crate::agent::platform::error_text::error_line;
 use crate::agent::service::error::OutputError;
-use crate::config::JoinMethod;
+use crate::config::{AddressError, JoinMethod};
 
 /// An agent did not start, or stopped with an error.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +25,7 @@ pub enum AgentError {
     /// The address cannot be parsed.
     #[error("{field} is not valid")]
     Address {
-        /// `proxy_server` or `auth_server`.
+        /// `proxy_server`, `auth_server` or `diag_addr`.
         field: &'static str,
         /// The problem.
         #[source]

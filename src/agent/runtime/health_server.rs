@@ -5,7 +5,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -27,6 +27,7 @@ use tokio::task::JoinSet;
 use super::health::{Health, HealthStatus, ServiceState};
 use super::metrics;
 use crate::agent::platform::Hint;
+use crate::config::ListenAddress;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -42,7 +43,7 @@ const MAX_WAITING: usize = 16;
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on diag_addr {address}")]
 pub struct HealthServerError {
-    address: String,
+    address: ListenAddress,
     #[source]
     error: io::Error,
 }
@@ -60,17 +61,18 @@ impl HealthServerError {
 pub(crate) struct HealthServer(TcpListener);
 
 impl HealthServer {
-    /// Listens on `host:port`, or on all addresses of the machine if the host is missing.
-    pub(crate) async fn bind(address: &str) -> Result<Self, HealthServerError> {
-        let listener = match address.strip_prefix(':') {
+    /// Listens on an address, or on all addresses of the machine if the host is missing.
+    pub(crate) async fn bind(address: &ListenAddress) -> Result<Self, HealthServerError> {
+        let port = address.port();
+        let listener = match address.host() {
+            Some(host) => TcpListener::bind((host, port)).await,
             // If the machine has IPv6, this also accepts IPv4 connections.
-            Some(port) => match TcpListener::bind(format!("[::]:{port}")).await {
+            None => match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
                 Ok(listener) => Ok(listener),
-                Err(_) => TcpListener::bind(format!("0.0.0.0:{port}")).await,
+                Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await,
             },
-            None => TcpListener::bind(address).await,
         };
-        listener.map(Self).map_err(|error| HealthServerError { address: address.to_owned(), error })
+        listener.map(Self).map_err(|error| HealthServerError { address: address.clone(), error })
     }
 
     pub(crate) fn address(&self) -> Option<SocketAddr> {

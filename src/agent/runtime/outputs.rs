@@ -4,12 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::AgentError;
-use super::unsupported::Unsupported;
 use crate::agent::destination::writer::{DestinationWriter, WriteTarget};
 use crate::agent::platform::{Clock, Environment};
 use crate::agent::service::application::ApplicationOutput;
 use crate::agent::service::context::OutputSettings;
-use crate::agent::service::context_name::ContextName;
 use crate::agent::service::database::DatabaseOutput;
 use crate::agent::service::identity::IdentityOutput;
 use crate::agent::service::kubernetes::KubernetesOutput;
@@ -20,8 +18,8 @@ use crate::agent::service::workload_jwt::WorkloadJwtOutput;
 use crate::agent::service::workload_x509::WorkloadX509Output;
 use crate::agent::teleport::auth_client::WorkloadSelector;
 use crate::config::{
-    self, Config, DatabaseFormat, Destination, Identifier, KubernetesSelector, SshCaType, SupportedService,
-    TrustDomain, WorkloadIdentitySelector, is_on,
+    self, Config, ContextName, DatabaseFormat, Destination, Identifier, KubernetesSelector, NamedService,
+    SshCaType, SupportedService, TrustDomain, WorkloadIdentitySelector, is_on,
 };
 
 /// Returns an output for every service, in the order of the configuration.
@@ -33,10 +31,9 @@ pub(super) fn outputs(
     interval: Duration,
 ) -> Result<Vec<Output>, AgentError> {
     let mut outputs = Vec::new();
-    for (index, (service, name)) in config.services().zip(config.service_names()).enumerate() {
-        let pointer = format!("/services/{index}");
-        let unsupported = || Unsupported::service(&pointer, service);
-        let (kind, destination) = service.supported().and_then(output_kind).ok_or_else(unsupported)?;
+    for NamedService { service, name, .. } in config.named_services() {
+        // `Unsupported::check` has refused everything else.
+        let Some((kind, destination)) = service.supported().and_then(output_kind) else { continue };
         let fields = service.fields();
         let lifetime = fields.lifetime();
         let or_default = |own: Option<config::GoDuration>, default| {

@@ -14,7 +14,6 @@ use crate::agent::bot::join_token::JoinTokenSource;
 use crate::agent::bot::renewal::{Bot, JoinSettings};
 use crate::agent::bot::storage::{Storage, StorageError};
 use crate::agent::destination::writer::{DestinationWriter, WriteTarget};
-use crate::agent::net::address::Address;
 use crate::agent::net::route::Route;
 use crate::agent::net::web::WebClient;
 use crate::agent::platform::tasks::run_blocking;
@@ -22,7 +21,7 @@ use crate::agent::platform::{Clock, Environment, Randomness};
 use crate::agent::service::output::Output;
 use crate::agent::service::tsh;
 use crate::agent::teleport::discovery::AddressField;
-use crate::config::{self, Config, JoinMethod, is_on};
+use crate::config::{self, Address, Config, JoinMethod, ListenAddress, is_on};
 
 /// The arguments of [`Agent::new`](super::agent::Agent::new) besides the configuration.
 #[derive(Clone, Debug)]
@@ -52,7 +51,7 @@ pub(super) struct Plan {
     ttl: Duration,
     interval: Duration,
     proxy_address: Option<String>,
-    diag_addr: Option<String>,
+    diag_addr: Option<ListenAddress>,
 }
 
 impl Plan {
@@ -68,6 +67,9 @@ impl Plan {
         let (address_field, address) = address(config)?;
         let address: Address =
             address.parse().map_err(|error| AgentError::Address { field: address_field.name(), error })?;
+        let diag_addr = config.diag_addr.as_ref().filter(|address| !address.is_empty());
+        let diag_addr = diag_addr.map(|address| address.as_str().parse()).transpose();
+        let diag_addr = diag_addr.map_err(|error| AgentError::Address { field: "diag_addr", error })?;
         let insecure = is_on(config.insecure);
         let route = Route::new(address, &options.environment, insecure, options.clock.clone())?;
         let web = WebClient::new(&route, &options.environment)?;
@@ -96,11 +98,7 @@ impl Plan {
             ttl,
             interval,
             proxy_address,
-            diag_addr: config
-                .diag_addr
-                .as_ref()
-                .filter(|address| !address.is_empty())
-                .map(|address| address.as_str().to_owned()),
+            diag_addr,
         })
     }
 
@@ -145,8 +143,8 @@ impl Plan {
     }
 
     /// Returns the address of the health server, for continuous mode.
-    pub(super) fn diag_addr(&self) -> Option<&str> {
-        self.diag_addr.as_deref()
+    pub(super) fn diag_addr(&self) -> Option<&ListenAddress> {
+        self.diag_addr.as_ref()
     }
 
     pub(super) fn destination(&self, output: usize) -> Option<&DestinationWriter> {

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::context_name::ContextName;
 use super::error::OutputError;
 use super::files::FileSet;
 use super::issue::Issuer;
@@ -15,6 +14,7 @@ use super::kubernetes::kubeconfig_user;
 use super::lookup::{ResourceKind, pick};
 use crate::agent::teleport::auth_client::AuthClient;
 use crate::agent::teleport::kubernetes_proxy::KubeProxy;
+use crate::config::ContextName;
 
 /// The first server version that routes by path. A proxy of version 15 ignores the path and routes by the certificate.
 const FIRST_WITH_PATH_ROUTING: u32 = 16;

@@ -8,10 +8,10 @@ use serde::Deserialize;
 use super::error_body::error_message;
 use super::server_hints;
 use super::server_version::major;
-use crate::agent::net::address::Address;
 use crate::agent::net::web::{WebClient, WebError};
 use crate::agent::platform::Hint;
 use crate::agent::platform::error_text::describe_json_error;
+use crate::config::Address;
 
 /// The major versions of Teleport servers that the agent supports.
 pub const SUPPORTED_VERSIONS: RangeInclusive<u32> = 15..=19;

@@ -4,10 +4,10 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use super::error_body::error_message;
-use crate::agent::net::address::Address;
 use crate::agent::net::web::{WebClient, WebError};
 use crate::agent::platform::Hint;
 use crate::agent::platform::error_text::describe_json_error;
+use crate::config::Address;
 
 /// The Kubernetes address of the proxy cannot be discovered.
 #[derive(Clone, Debug, thiserror::Error)]

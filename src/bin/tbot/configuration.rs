@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use base64::engine::general_purpose::STANDARD;
 use base64::{DecodeError, Engine as _};
-use tbot::config::{self, EffectiveConfig, LoadOutcome, Override, Purpose};
+use tbot::config::{self, EffectiveConfig, LoadOptions, LoadOutcome, Override, Purpose};
 use tbot::diagnostic::Code;
 use tbot::yaml;
 
@@ -46,12 +46,12 @@ impl Configuration {
     pub(crate) fn for_run(
         global: &GlobalArgs,
         args: &RunArgs,
-        purpose: Purpose,
+        options: impl Into<LoadOptions>,
         cx: &mut Context<'_>,
     ) -> Result<Self, Failure> {
         let overrides = overrides(global, args, &cx.environment)?;
         let source = yaml_source(global, &cx.environment)?;
-        Self::from_source(source, overrides, purpose, cx.stdin)
+        Self::from_source(source, overrides, options.into(), cx.stdin)
     }
 
     /// Like [`for_run`](Self::for_run), but without a file, `example` is used if the flags alone are not enough. Returns
@@ -67,7 +67,7 @@ impl Configuration {
             return Ok((configuration, false));
         }
         let name = "example".to_owned();
-        Ok((Self::from_bytes(name, example.as_bytes(), configuration.overrides, Purpose::Start), true))
+        Ok((Self::from_bytes(name, example.as_bytes(), configuration.overrides, Purpose::Start.into()), true))
     }
 
     /// Loads the configuration of `tbot start` with these flags, this environment and no file.
@@ -76,54 +76,62 @@ impl Configuration {
         args: &RunArgs,
         environment: &Environment,
     ) -> Result<Self, Failure> {
-        Ok(Self::without_file(overrides(global, args, environment)?, Purpose::Start))
+        Ok(Self::without_file(overrides(global, args, environment)?, Purpose::Start.into()))
     }
 
     /// Loads what the flags or the environment name, without overrides. Returns `None` if they name nothing.
-    pub(crate) fn from_inputs(global: &GlobalArgs, cx: &mut Context<'_>) -> Result<Option<Self>, Failure> {
+    pub(crate) fn from_inputs(
+        global: &GlobalArgs,
+        options: impl Into<LoadOptions>,
+        cx: &mut Context<'_>,
+    ) -> Result<Option<Self>, Failure> {
         match yaml_source(global, &cx.environment)? {
             YamlSource::None => Ok(None),
-            source => Self::from_source(source, Vec::new(), Purpose::Validate, cx.stdin).map(Some),
+            source => Self::from_source(source, Vec::new(), options.into(), cx.stdin).map(Some),
         }
     }
 
     /// Loads a file without overrides; `-` is standard input.
-    pub(crate) fn from_file(path: &Path, stdin: &mut dyn Read) -> Result<Self, Failure> {
-        Ok(Self::from_bytes(name(path), &read(path, stdin)?, Vec::new(), Purpose::Validate))
+    pub(crate) fn from_file(
+        path: &Path,
+        options: impl Into<LoadOptions>,
+        stdin: &mut dyn Read,
+    ) -> Result<Self, Failure> {
+        Ok(Self::from_bytes(name(path), &read(path, stdin)?, Vec::new(), options.into()))
     }
 
     fn from_source(
         source: YamlSource,
         overrides: Vec<Override>,
-        purpose: Purpose,
+        options: LoadOptions,
         stdin: &mut dyn Read,
     ) -> Result<Self, Failure> {
         match source {
-            YamlSource::None => Ok(Self::without_file(overrides, purpose)),
+            YamlSource::None => Ok(Self::without_file(overrides, options)),
             YamlSource::File(path) => {
-                Ok(Self::from_bytes(name(&path), &read(&path, stdin)?, overrides, purpose))
+                Ok(Self::from_bytes(name(&path), &read(&path, stdin)?, overrides, options))
             }
             YamlSource::Base64 { encoded, input } => {
                 let bytes = decode(&encoded).map_err(|_| {
                     Failure::Usage(format!("{input} is not valid base64: encode the file with `base64`"))
                 })?;
-                Ok(Self::from_bytes(input.to_owned(), &bytes, overrides, purpose))
+                Ok(Self::from_bytes(input.to_owned(), &bytes, overrides, options))
             }
         }
     }
 
-    fn without_file(overrides: Vec<Override>, purpose: Purpose) -> Self {
+    fn without_file(overrides: Vec<Override>, options: LoadOptions) -> Self {
         Self {
             name: COMMAND_LINE.to_owned(),
             yaml: String::new(),
-            loaded: config::load(None, &overrides, purpose),
+            loaded: config::load(None, &overrides, options),
             overrides,
         }
     }
 
-    fn from_bytes(name: String, bytes: &[u8], overrides: Vec<Override>, purpose: Purpose) -> Self {
+    fn from_bytes(name: String, bytes: &[u8], overrides: Vec<Override>, options: LoadOptions) -> Self {
         let (yaml, loaded) = match yaml::decode(bytes) {
-            Ok(yaml) => (yaml.to_owned(), config::load(Some(yaml), &overrides, purpose)),
+            Ok(yaml) => (yaml.to_owned(), config::load(Some(yaml), &overrides, options)),
             Err(problem) => {
                 let mut loaded = config::load(None, &[], Purpose::Validate);
                 loaded.effective = None;

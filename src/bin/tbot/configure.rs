@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 
 use serde_json::Value;
+use tbot::config::Purpose;
 use tbot::diagnostic::{Code, ReportFormat};
 use tbot::yaml;
 
@@ -38,8 +39,8 @@ pub(crate) fn configure(
 /// `tbot migrate`: prints a version 1 file as version 2, exactly as `tbot start` converts it. Comments are lost.
 pub(crate) fn migrate(global: &GlobalArgs, args: &MigrateArgs, cx: &mut Context<'_>) -> Result<(), Failure> {
     let configuration = match &args.file {
-        Some(path) => Some(Configuration::from_file(path, cx.stdin)?),
-        None => Configuration::from_inputs(global, cx)?,
+        Some(path) => Some(Configuration::from_file(path, Purpose::Validate, cx.stdin)?),
+        None => Configuration::from_inputs(global, Purpose::Validate, cx)?,
     };
     let Some(configuration) = configuration else {
         let message = "no file to convert: name it, as in `tbot migrate old.yaml`";

@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 use tbot::agent::{Environment, SUPPORTED_VERSIONS};
+use tbot::config::ProcessContext;
 
 /// The version of this program, as the telemetry event reports it.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -29,6 +30,20 @@ pub(crate) struct Context<'a> {
     pub(crate) process_id: u32,
     /// Returns the path of this program.
     pub(crate) current_exe: fn() -> io::Result<PathBuf>,
+    /// Returns the working directory.
+    pub(crate) current_dir: fn() -> io::Result<PathBuf>,
+}
+
+impl Context<'_> {
+    /// Returns what decides about the locations in a configuration. Symbolic links are not resolved. `None` if the working
+    /// directory cannot be determined.
+    pub(crate) fn process_context(&self) -> Option<ProcessContext> {
+        Some(ProcessContext {
+            working_directory: (self.current_dir)().ok()?,
+            pod_namespace: self.environment.get("POD_NAMESPACE").map(str::to_owned),
+            resolve_links: None,
+        })
+    }
 }
 
 /// Whether output to each standard stream is coloured.

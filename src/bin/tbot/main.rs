@@ -47,6 +47,7 @@ fn main() -> ExitCode {
             new_distinct_id: || uuid::Uuid::new_v4().to_string(),
             process_id: std::process::id(),
             current_exe: std::env::current_exe,
+            current_dir: std::env::current_dir,
         },
     );
     exit::finish(result, &mut stdout, &mut stderr)

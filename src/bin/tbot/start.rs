@@ -5,12 +5,12 @@ use std::path::Path;
 
 use tbot::agent::{
     Agent, AgentError, AgentOptions, Clock, Randomness, Signals, control, error_chain, error_line,
+    resolve_links,
 };
-use tbot::config::{EffectiveConfig, OverrideSource, Purpose, is_on};
-use tbot::diagnostic::Severity;
+use tbot::config::{EffectiveConfig, LoadOptions, OverrideSource, ProcessContext, Purpose, is_on};
+use tbot::diagnostic::{Code, Severity};
 use tbot::event::internal::Rules;
 use tbot::event::{EnvOutcome, Provenance};
-use tbot::pointer::Pointer;
 use tokio::runtime::Builder;
 use tokio::sync::watch;
 
@@ -24,7 +24,11 @@ use crate::signals::SignalForwarder;
 use crate::telemetry::{ConsentDecision, Submission, TelemetryRequest, where_documented};
 
 pub(crate) fn start(global: &GlobalArgs, args: &RunArgs, cx: &mut Context<'_>) -> Result<(), Failure> {
-    let configuration = Configuration::for_run(global, args, Purpose::Start, cx)?;
+    let process = cx.process_context();
+    // This machine is the one on which the configuration is used, so its links count.
+    let process = process.map(|process| ProcessContext { resolve_links: Some(resolve_links), ..process });
+    let configuration =
+        Configuration::for_run(global, args, LoadOptions { purpose: Purpose::Start, process }, cx)?;
     if configuration.effective().is_none() && global.log_format == LogFormat::Text {
         return report_invalid(configuration, cx);
     }
@@ -103,8 +107,8 @@ async fn run_agent(
         match &error {
             AgentError::Unsupported(parts) => {
                 let origins = configuration.origins();
-                let origin = |pointer: &str| origins.describe(effective, &Pointer::from(pointer));
-                tracing::error!("{}", parts.message(origin));
+                let message = parts.message(|pointer| origins.describe(effective, pointer));
+                tracing::error!(code = Code::NotSupported.name(), "{message}");
             }
             error => tracing::error!("{}", error_line(error, error.hint().as_ref())),
         }
@@ -149,11 +153,16 @@ fn telemetry_request(
 
 fn log_diagnostics(configuration: &Configuration) {
     for (diagnostic, location) in configuration.located_diagnostics() {
+        // The refusal that follows names all unsupported parts at once.
+        if diagnostic.code == Code::NotSupported && configuration.effective().is_some() {
+            continue;
+        }
         let code = diagnostic.code.name();
         let help = diagnostic.help.as_deref().unwrap_or_default();
         match diagnostic.severity {
             Severity::Error => tracing::error!(place = location, code, help, "{}", diagnostic.message),
             Severity::Warning => tracing::warn!(place = location, code, help, "{}", diagnostic.message),
+            Severity::Note => tracing::info!(place = location, code, help, "{}", diagnostic.message),
         }
     }
 }

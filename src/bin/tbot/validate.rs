@@ -2,6 +2,7 @@
 //! output. Uses no network.
 
 use tbot::agent::error_chain;
+use tbot::config::{LoadOptions, Purpose};
 use tbot::diagnostic::ReportFormat;
 
 use crate::cli::{self, GlobalArgs, ValidateArgs};
@@ -14,15 +15,16 @@ pub(crate) fn validate(
     args: &ValidateArgs,
     cx: &mut Context<'_>,
 ) -> Result<(), Failure> {
+    let options = LoadOptions { purpose: Purpose::Validate, process: cx.process_context() };
     let mut configurations = Vec::new();
     if args.files.is_empty() {
         let message = "no file to check: name it, as in `tbot validate tbot.yaml`";
-        let configuration = Configuration::from_inputs(global, cx)?;
+        let configuration = Configuration::from_inputs(global, options.clone(), cx)?;
         configurations.push(configuration.ok_or_else(|| Failure::Usage(message.to_owned()))?);
     }
     let mut unreadable = false;
     for path in &args.files {
-        match Configuration::from_file(path, cx.stdin) {
+        match Configuration::from_file(path, options.clone(), cx.stdin) {
             Ok(configuration) => configurations.push(configuration),
             // The remaining files are still checked.
             Err(failure) => {

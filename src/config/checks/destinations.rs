@@ -1,13 +1,10 @@
-//! Checks destinations, and that no two services write to the same one.
+//! Checks each destination by itself.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-
-use super::findings::{Findings, services_with_pointers};
-use crate::config::destination::{AclMode, Destination, SymlinkMode};
-use crate::config::service::DestinationUse;
-use crate::config::v2::{Config, DEFAULT_STORAGE_PATH};
-use crate::diagnostic::{Code, Diagnostic, Target};
+use super::findings::Findings;
+use super::formats::{is_dns_label, is_dns_subdomain};
+use crate::config::destination::{AclMode, Destination, KubernetesSecret, SymlinkMode};
+use crate::config::scalar::Identifier;
+use crate::diagnostic::{Code, Target};
 use crate::pointer::Pointer;
 
 pub(super) fn check(destination: &Destination, pointer: &Pointer, findings: &mut Findings<'_>) {
@@ -25,9 +22,7 @@ pub(super) fn check(destination: &Destination, pointer: &Pointer, findings: &mut
             check_weak_settings(pointer, directory.symlinks, directory.acls, !readers.is_empty(), findings);
         }
         Destination::Memory(_) => {}
-        Destination::KubernetesSecret(secret) => {
-            findings.require_nonempty(pointer, "name", secret.name.as_str());
-        }
+        Destination::KubernetesSecret(secret) => check_secret(secret, pointer, findings),
     }
 }
 
@@ -62,59 +57,35 @@ fn check_weak_settings(
     }
 }
 
-/// Reports services that write to the same destination, or to the storage (including its default). Paths are compared
-/// as written.
-pub(super) fn check_shared(config: &Config, findings: &mut Findings<'_>) {
-    let mut first_use: HashMap<(&str, &str), Pointer> = HashMap::new();
-    let storage_pointer = Pointer::root().key("storage");
-    if config.storage.is_none() {
-        first_use.insert(("path", DEFAULT_STORAGE_PATH), storage_pointer.clone());
+fn check_secret(secret: &KubernetesSecret, pointer: &Pointer, findings: &mut Findings<'_>) {
+    findings.require_nonempty(pointer, "name", secret.name.as_str());
+    let namespace =
+        secret.namespace.as_ref().map(Identifier::as_str).filter(|namespace| !namespace.is_empty());
+    let names = [
+        (
+            "name",
+            Some(secret.name.as_str()).filter(|name| !name.is_empty()),
+            is_dns_subdomain as fn(&str) -> bool,
+        ),
+        ("namespace", namespace, is_dns_label),
+    ];
+    for (key, name, is_valid) in names {
+        if name.is_some_and(|name| !is_valid(name)) {
+            findings.report_value(
+                Code::InvalidKubernetesName,
+                pointer.key(key),
+                format!("not a valid Kubernetes `{key}`"),
+                "use lowercase letters, digits and `-`, and begin and end with a letter or digit",
+            );
+        }
     }
-    let storage = config.storage.iter().map(|storage| (storage_pointer.clone(), storage));
-    let outputs = services_with_pointers(config)
-        .filter(|(_, service)| service.service_type().destination == DestinationUse::Files);
-    let outputs = outputs.filter_map(|(pointer, service)| {
-        service.fields().destination().map(|destination| (pointer.key("destination"), destination))
-    });
-    for (pointer, destination) in storage.chain(outputs) {
-        let (key, name) = match destination {
-            Destination::Directory(directory) => ("path", directory.path.as_str()),
-            Destination::KubernetesSecret(secret) => ("name", secret.name.as_str()),
-            Destination::Memory(_) => continue,
-        };
-        if name.is_empty() {
-            continue;
-        }
-        let pointer = pointer.key(key);
-        match first_use.entry((key, name)) {
-            Entry::Vacant(entry) => {
-                entry.insert(pointer);
-            }
-            Entry::Occupied(entry) if *entry.get() == storage_pointer => findings.report_value(
-                Code::SameDestination,
-                pointer,
-                "the bot stores its own identity here, because this is the default of `storage`",
-                "use a different `path`, or set `storage` to a different directory",
-            ),
-            Entry::Occupied(entry) if entry.get().parent().as_ref() == Some(&storage_pointer) => findings
-                .report(
-                    Diagnostic::new(
-                        Code::SameDestination,
-                        Target::Value(pointer),
-                        "the bot also stores its own identity in this destination",
-                    )
-                    .with_related("`storage` is set here", Target::Value(entry.get().clone()))
-                    .with_help(format!("use a different `{key}` for each")),
-                ),
-            Entry::Occupied(entry) => findings.report(
-                Diagnostic::new(
-                    Code::SameDestination,
-                    Target::Value(pointer),
-                    "two services write to this destination and overwrite each other's files",
-                )
-                .with_related("the other service is here", Target::Value(entry.get().clone()))
-                .with_help(format!("use a different `{key}` for each")),
-            ),
-        }
+    let process = findings.options().process.as_ref();
+    if namespace.is_none() && process.is_some_and(|process| process.pod_namespace.is_none()) {
+        findings.missing(
+            Code::MissingNamespace,
+            Target::Value(pointer.clone()),
+            "the namespace of the Secret",
+            "write `namespace: <name>`, or set `POD_NAMESPACE` (in a pod: fieldRef metadata.namespace)",
+        );
     }
 }

@@ -1,36 +1,30 @@
-//! What the checks share: the collected findings, the purpose of a check, and the numbered services. Depends on the
-//! configuration types and `diagnostic`.
+//! What the checks share: the collected findings, and what the configuration is loaded for. Depends on `diagnostic`.
 
-use crate::config::service::Service;
-use crate::config::v2::Config;
-use crate::diagnostic::{Code, Diagnostic, Target};
+use std::collections::HashSet;
+
+use crate::config::load_options::{LoadOptions, Purpose};
+use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;
-
-/// What a configuration is loaded for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// To validate it. Flags may still set what is missing.
-    Validate,
-    /// To start the agent, which requires an address and a join method.
-    Start,
-}
-
-/// Returns the services in numbering order, each with its pointer.
-pub(super) fn services_with_pointers(config: &Config) -> impl Iterator<Item = (Pointer, &Service)> {
-    [("services", &config.services), ("outputs", &config.outputs)].into_iter().flat_map(|(key, list)| {
-        let list_pointer = Pointer::root().key(key);
-        list.iter().flatten().enumerate().map(move |(index, service)| (list_pointer.index(index), service))
-    })
-}
 
 /// Collects the diagnostics of the checks. Pointers refer to version 2 of the format.
 pub(super) struct Findings<'a> {
     diagnostics: &'a mut Vec<Diagnostic>,
+    options: &'a LoadOptions,
 }
 
 impl<'a> Findings<'a> {
-    pub(super) const fn new(diagnostics: &'a mut Vec<Diagnostic>) -> Self {
-        Self { diagnostics }
+    pub(super) const fn new(diagnostics: &'a mut Vec<Diagnostic>, options: &'a LoadOptions) -> Self {
+        Self { diagnostics, options }
+    }
+
+    pub(super) const fn options(&self) -> &'a LoadOptions {
+        self.options
+    }
+
+    /// Returns the pointers of the values for which an error has been reported.
+    pub(super) fn pointers_of_errors(&self) -> HashSet<Pointer> {
+        let errors = self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+        errors.filter_map(|diagnostic| diagnostic.target.pointer().cloned()).collect()
     }
 
     pub(super) fn report(&mut self, diagnostic: Diagnostic) {
@@ -83,6 +77,19 @@ impl<'a> Findings<'a> {
                     .with_help("remove one of them"),
             );
         }
+    }
+
+    /// Reports that something is missing without which `start` refuses the configuration. A flag or an environment
+    /// variable may still supply it if the configuration is only validated.
+    pub(super) fn missing(&mut self, code: Code, target: Target, what: &str, help: &str) {
+        let diagnostic = match self.options.purpose {
+            Purpose::Start => Diagnostic::new(code, target, format!("{what} is not set")),
+            Purpose::Validate => {
+                let message = format!("{what} is not set; a flag or an environment variable must supply it");
+                Diagnostic::new(code, target, message).with_severity(Severity::Note)
+            }
+        };
+        self.report(diagnostic.with_help(help));
     }
 
     /// Reports something that is deprecated.

@@ -38,6 +38,12 @@ pub(super) fn is_aws_region(string: &str) -> bool {
         && number.bytes().all(|letter| letter.is_ascii_digit())
 }
 
+/// Returns whether a string is a pin of a certificate authority: the SHA-256 hash of its public key.
+pub(super) fn is_ca_pin(string: &str) -> bool {
+    let hash = string.strip_prefix("sha256:");
+    hash.is_some_and(|hash| hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
 /// Returns whether a string is a DNS label (RFC 1123), as Kubernetes requires for the name of a namespace.
 pub(super) fn is_dns_label(string: &str) -> bool {
     let is_alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
@@ -45,6 +51,17 @@ pub(super) fn is_dns_label(string: &str) -> bool {
         && string.bytes().next().is_some_and(is_alphanumeric)
         && string.bytes().last().is_some_and(is_alphanumeric)
         && string.bytes().all(|byte| is_alphanumeric(byte) || byte == b'-')
+}
+
+/// Returns whether a string is a DNS subdomain (RFC 1123), as Kubernetes requires for the name of a Secret.
+pub(super) fn is_dns_subdomain(string: &str) -> bool {
+    string.len() <= 253
+        && string.split('.').all(|label| {
+            let is_alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+            label.bytes().next().is_some_and(is_alphanumeric)
+                && label.bytes().last().is_some_and(is_alphanumeric)
+                && label.bytes().all(|byte| is_alphanumeric(byte) || byte == b'-')
+        })
 }
 
 /// Returns whether a string can begin a DNS subdomain, as Kubernetes requires for the name of a Secret.

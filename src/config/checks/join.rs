@@ -1,6 +1,7 @@
-//! Checks how the bot connects to the cluster and joins it: addresses, `onboarding`, certificate authorities.
+//! Checks how the bot joins the cluster: `onboarding` and certificate authorities.
 
-use super::findings::{Findings, Purpose};
+use super::findings::Findings;
+use super::formats;
 use crate::config::destination::Destination;
 use crate::config::onboarding::{JoinMethod, Onboarding};
 use crate::config::scalar::{Location, is_on};
@@ -8,12 +9,11 @@ use crate::config::v2::Config;
 use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;
 
-pub(super) fn check(config: &Config, purpose: Purpose, findings: &mut Findings<'_>) {
+pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     let empty = Onboarding::default();
     let onboarding = config.onboarding.as_ref().unwrap_or(&empty);
-    check_addresses(config, purpose, findings);
     check_certificate_authorities(config, onboarding, findings);
-    check_join_method(config, onboarding, purpose, findings);
+    check_join_method(config, onboarding, findings);
     check_token(onboarding, findings);
     check_bound_keypair(onboarding, findings);
     check_generic_oidc(onboarding, findings);
@@ -21,69 +21,6 @@ pub(super) fn check(config: &Config, purpose: Purpose, findings: &mut Findings<'
 
 fn nonempty(value: Option<&Location>) -> Option<&str> {
     value.map(Location::as_str).filter(|value| !value.is_empty())
-}
-
-fn check_addresses(config: &Config, purpose: Purpose, findings: &mut Findings<'_>) {
-    let proxy = nonempty(config.proxy_server.as_ref());
-    let auth = nonempty(config.auth_server.as_ref());
-    match (proxy, auth) {
-        (Some(_), Some(_)) => findings.report_value(
-            Code::BothAddresses,
-            Pointer::root().key("auth_server"),
-            "`auth_server` is ignored because `proxy_server` is set",
-            "remove `auth_server`",
-        ),
-        (None, None) if purpose == Purpose::Start => findings.report(
-            Diagnostic::new(Code::MissingAddress, Target::File, "no proxy or auth server address is set")
-                .with_help("write `proxy_server: <host>:443`, or set `--proxy-server` or `TELEPORT_PROXY`"),
-        ),
-        _ => {}
-    }
-    for (key, address) in [("proxy_server", proxy), ("auth_server", auth)] {
-        let Some(address) = address else { continue };
-        let pointer = Pointer::root().key(key);
-        match AddressPort::of(address) {
-            AddressPort::Valid => {}
-            AddressPort::Missing => findings.report_value(
-                Code::AddressWithoutPort,
-                pointer,
-                "address has no port; assuming 443",
-                match address.contains(':') && !address.contains("://") {
-                    true => "write `[<IPv6 address>]:<port>`",
-                    false => "write `<host>:<port>`",
-                },
-            ),
-            AddressPort::Invalid => findings.report(
-                Diagnostic::new(Code::InvalidAddress, Target::Value(pointer), "address has an invalid port")
-                    .with_severity(Severity::Warning)
-                    .with_help("write `<host>:<port>`, with a port from 1 to 65535"),
-            ),
-        }
-    }
-}
-
-/// The port of an address.
-enum AddressPort {
-    Valid,
-    Missing,
-    Invalid,
-}
-
-impl AddressPort {
-    fn of(address: &str) -> Self {
-        let authority = address.split_once("://").map_or(address, |(_, rest)| rest);
-        let authority = authority.split('/').next().unwrap_or(authority);
-        // An IPv6 address without brackets cannot have a port.
-        if authority.parse::<std::net::Ipv6Addr>().is_ok() {
-            return Self::Missing;
-        }
-        let after_host = authority.rsplit_once(']').map_or(authority, |(_, after)| after);
-        match after_host.rsplit_once(':') {
-            None => Self::Missing,
-            Some((_, port)) if port.parse::<u16>().is_ok_and(|port| port != 0) => Self::Valid,
-            Some(_) => Self::Invalid,
-        }
-    }
 }
 
 fn check_certificate_authorities(config: &Config, onboarding: &Onboarding, findings: &mut Findings<'_>) {
@@ -96,6 +33,21 @@ fn check_certificate_authorities(config: &Config, onboarding: &Onboarding, findi
     if !insecure {
         findings.exclude_both(&pointer, ("onboarding.ca_path", "onboarding.ca_pins"), (has_path, has_pins));
     }
+    // Pins apply only to joining at an auth server, so elsewhere a malformed one is harmless.
+    let uses_auth_server =
+        nonempty(config.proxy_server.as_ref()).is_none() && nonempty(config.auth_server.as_ref()).is_some();
+    let severity = if uses_auth_server { Severity::Error } else { Severity::Warning };
+    for (index, pin) in onboarding.ca_pins.iter().flatten().enumerate() {
+        if !formats::is_ca_pin(pin.as_str()) {
+            let pointer = Pointer::from("/onboarding/ca_pins").index(index);
+            let message = "not a valid pin of a certificate authority";
+            findings.report(
+                Diagnostic::new(Code::InvalidCaPin, Target::Value(pointer), message)
+                    .with_severity(severity)
+                    .with_help("write `sha256:` and 64 hexadecimal digits, as `tctl status` prints them"),
+            );
+        }
+    }
     if insecure {
         findings.report_value(
             Code::InsecureConnection,
@@ -107,24 +59,28 @@ fn check_certificate_authorities(config: &Config, onboarding: &Onboarding, findi
     }
 }
 
-fn check_join_method(
-    config: &Config,
-    onboarding: &Onboarding,
-    purpose: Purpose,
-    findings: &mut Findings<'_>,
-) {
+fn check_join_method(config: &Config, onboarding: &Onboarding, findings: &mut Findings<'_>) {
     let pointer = Pointer::root().key("onboarding");
+    let target = if config.onboarding.is_some() { Target::Key(pointer.clone()) } else { Target::File };
     let Some(method) = onboarding.join_method else {
-        if purpose == Purpose::Start {
-            let pointer = if config.onboarding.is_some() { Target::Key(pointer) } else { Target::File };
-            findings.report(
-                Diagnostic::new(Code::MissingJoinMethod, pointer, "no join method is set").with_help(
-                    "write `onboarding: {join_method: token, token: ...}`, or set `--join-method`",
-                ),
-            );
-        }
+        findings.missing(
+            Code::MissingJoinMethod,
+            target,
+            "the join method",
+            "write `onboarding: {join_method: token, token: ...}`, or set `--join-method`",
+        );
         return;
     };
+    let has_token = onboarding.token.as_ref().is_some_and(|token| !token.is_empty());
+    // With `join_method: token`, a stored identity needs no token. The other methods join again at every renewal.
+    if !has_token && method != JoinMethod::Token && method.supported().is_some() {
+        findings.missing(
+            Code::MissingToken,
+            target,
+            "the name of the join token",
+            "write `token: <name>` under `onboarding`, or set `--token` or `TELEPORT_BOT_TOKEN`",
+        );
+    }
     for block in onboarding.settings_keys() {
         if method.settings_key() != Some(block) {
             let message = format!("`join_method: {method}` does not use this block");
@@ -177,7 +133,7 @@ fn check_bound_keypair(onboarding: &Onboarding, findings: &mut Findings<'_>) {
             findings.deprecated(
                 Target::Key(pointer.key("static_key_path")),
                 "`static_key_path` is another name for `static_private_key_path`",
-                "write `static_private_key_path`",
+                "write `static_private_key_path`, because Teleport's own agent ignores the other name",
             );
             findings.exclude_both(
                 &pointer,

@@ -7,19 +7,29 @@ use crate::config::v2::Config;
 use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;
 
-/// The longest lifetime that a cluster allows.
-const MAX_TTL: GoDuration = GoDuration::from_secs(24 * 60 * 60);
+/// The longest lifetime that clusters allow since Teleport 17.5.
+const MAX_TTL: GoDuration = GoDuration::from_secs(7 * 24 * 60 * 60);
+/// The longest lifetime that older clusters allow.
+const OLD_MAX_TTL: GoDuration = GoDuration::from_secs(24 * 60 * 60);
+/// Shorter intervals only put load on the cluster.
+const MIN_INTERVAL: GoDuration = GoDuration::from_secs(10);
 
 pub(super) fn check_top_level(config: &Config, findings: &mut Findings<'_>) {
     let root = Pointer::root();
     if config.certificate_ttl.is_some() {
         let is_ignored = config.credential_ttl.is_some_and(|ttl| !ttl.is_zero());
-        let message = if is_ignored {
-            "`certificate_ttl` is ignored because `credential_ttl`, its new name, is set"
+        let (message, help) = if is_ignored {
+            (
+                "`certificate_ttl` is ignored because `credential_ttl`, its new name, is set",
+                "remove it, unless an agent older than Teleport 17 also reads the file",
+            )
         } else {
-            "`certificate_ttl` is the old name of `credential_ttl`"
+            (
+                "`certificate_ttl` is the old name of `credential_ttl`",
+                "use `credential_ttl`, unless an agent older than Teleport 17 also reads the file",
+            )
         };
-        findings.deprecated(Target::Key(root.key("certificate_ttl")), message, "use `credential_ttl`");
+        findings.deprecated(Target::Key(root.key("certificate_ttl")), message, help);
     }
     let ttl_key =
         if config.credential_ttl.is_some_and(|ttl| !ttl.is_zero()) || config.certificate_ttl.is_none() {
@@ -79,12 +89,25 @@ fn report_incomplete(pointer: &Pointer, present: &str, missing: &str, findings: 
     );
 }
 
+/// Reports an interval between renewals that is too short to be meant.
+pub(super) fn check_interval(interval: GoDuration, pointer: &Pointer, findings: &mut Findings<'_>) {
+    if interval < MIN_INTERVAL {
+        findings.report_value(
+            Code::IntervalTooShort,
+            pointer.clone(),
+            format!("renewing every {interval} puts load on the cluster without any benefit"),
+            format!("write at least `{MIN_INTERVAL}`, such as `20m`"),
+        );
+    }
+}
+
 /// A lifetime and a renewal interval, each with its pointer.
 struct EffectiveLifetime {
     ttl: (GoDuration, Pointer),
     interval: (GoDuration, Pointer),
     oneshot: bool,
-    /// Whether the cluster allows these credentials to live longer than [`MAX_TTL`].
+    /// Whether clusters of all versions allow these credentials to live longer than [`OLD_MAX_TTL`], even than
+    /// [`MAX_TTL`].
     may_exceed_max: bool,
 }
 
@@ -109,22 +132,37 @@ impl EffectiveLifetime {
         if ttl.is_negative() || interval.is_negative() {
             return;
         }
-        if ttl < interval && !self.oneshot {
+        if !self.oneshot {
+            check_interval(interval, &interval_pointer, findings);
+        }
+        if ttl <= interval && !self.oneshot {
             let pointer = if ttl_is_set { ttl_pointer.clone() } else { interval_pointer };
             let message = format!("credentials expire after {ttl}, but are renewed only every {interval}");
+            // The Go agent accepts equal values, although the credentials expire before their renewal has ended.
+            let severity = if ttl == interval { Severity::Warning } else { severity };
             findings.report(
                 Diagnostic::new(Code::TtlBelowInterval, Target::Value(pointer), message)
                     .with_severity(severity)
                     .with_help("set `renewal_interval` to at most half of `credential_ttl`"),
             );
         }
-        if ttl > MAX_TTL && !self.may_exceed_max {
-            let message = format!("a lifetime of {ttl} exceeds the maximum of {MAX_TTL} that clusters allow");
-            findings.report(
-                Diagnostic::new(Code::TtlTooLong, Target::Value(ttl_pointer), message)
-                    .with_severity(severity)
-                    .with_help("write at most `24h`"),
-            );
+        if self.may_exceed_max {
+            return;
         }
+        let (message, severity, help) = if ttl > MAX_TTL {
+            let message = format!("a lifetime of {ttl} exceeds the maximum of {MAX_TTL} that clusters allow");
+            (message, severity, "write at most `168h`")
+        } else if ttl > OLD_MAX_TTL {
+            let message =
+                format!("clusters older than Teleport 17.5 shorten a lifetime of {ttl} to {OLD_MAX_TTL}");
+            (message, Severity::Note, "if the cluster is older, write at most `24h`")
+        } else {
+            return;
+        };
+        findings.report(
+            Diagnostic::new(Code::TtlTooLong, Target::Value(ttl_pointer), message)
+                .with_severity(severity)
+                .with_help(help),
+        );
     }
 }

@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 
-use super::findings::{Findings, services_with_pointers};
-use crate::config::v2::{Config, is_allowed_in_name};
+use super::findings::Findings;
+use crate::config::service_names::{NamedService, is_allowed_in_name};
+use crate::config::v2::Config;
 use crate::diagnostic::{Code, Diagnostic, Target};
 use crate::pointer::Pointer;
 
@@ -14,8 +15,8 @@ const RESERVED: [&str; 5] =
 
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     let mut names: HashMap<String, (Pointer, bool)> = HashMap::new();
-    for ((pointer, service), name) in services_with_pointers(config).zip(config.service_names()) {
-        let is_configured = service.fields().name().is_some_and(|name| !name.is_empty());
+    for NamedService { pointer, name, is_generated, .. } in config.named_services() {
+        let is_configured = !is_generated;
         let name_pointer = if is_configured { pointer.key("name") } else { pointer };
         if is_configured && !check_name(&name, &name_pointer, findings) {
             continue;

@@ -112,7 +112,7 @@ fn check_destination(
     pointer: &Pointer,
     findings: &mut Findings<'_>,
 ) {
-    let needs_directory = service.service_type().destination == DestinationUse::Socket;
+    let needs_directory = matches!(service.service_type().destination, DestinationUse::Socket(_));
     if needs_directory && !matches!(destination, Destination::Directory(_)) {
         findings.report_value(
             Code::UnsupportedDestination,
@@ -145,7 +145,7 @@ fn check_deprecated(service: &Service, pointer: &Pointer, findings: &mut Finding
     if !service.fields().roles().is_empty() {
         findings.deprecated(
             Target::Key(pointer.key("roles")),
-            "newer servers do not let a service request only some of the bot's roles",
+            "Teleport 19 and newer do not let a service request only some of the bot's roles",
             "remove `roles`, and give the bot only these roles",
         );
     }
@@ -153,11 +153,11 @@ fn check_deprecated(service: &Service, pointer: &Pointer, findings: &mut Finding
         findings.deprecated(
             Target::Key(pointer.key("certificate_ttl")),
             "`certificate_ttl` is the old name of `credential_ttl`",
-            "use `credential_ttl`",
+            "use `credential_ttl`, which agents know since Teleport 17; older agents know neither in a service",
         );
     }
     let Some(successor) = service.service_type().successor else { return };
-    let message = format!("newer versions of Teleport do not support `{}`", service.type_name());
+    let message = format!("Teleport 19 and newer do not support `{}`", service.type_name());
     findings.deprecated(Target::Value(pointer.key("type")), &message, successor);
 }
 
@@ -205,7 +205,7 @@ fn check_svid(service: &SpiffeSvidService, pointer: &Pointer, findings: &mut Fin
         findings.deprecated(
             Target::Key(pointer.key("svid").key("jwts")),
             "`jwts` belongs to the service, not to `svid`",
-            "move it up one level, next to `svid`",
+            "move it up one level, next to `svid`, where Teleport's own agent reads it",
         );
     }
 }

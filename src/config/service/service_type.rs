@@ -81,11 +81,12 @@ impl AccessClass {
 pub enum DestinationUse {
     /// It has no `destination`.
     None,
-    /// A socket and its settings, whose names differ from those of all other files. The destination must be a directory,
-    /// which other services may use, too.
-    Socket,
-    /// Files, which would overwrite those of another service in the same destination.
-    Files,
+    /// Sockets and their settings, with these names. The destination must be a directory, which other services may use,
+    /// too, as long as no name is the same.
+    Socket(&'static [&'static [&'static str]]),
+    /// Files, which are replaced as one set, so that no other service may write files there. These are the names of all
+    /// files that the type may write, whatever its settings, except names that the configuration contains.
+    Files(&'static [&'static [&'static str]]),
 }
 
 /// Declares `Service`, `SupportedService` and the rows of `ServiceType` from the table of service types. A row that lacks
@@ -98,7 +99,7 @@ macro_rules! services {
             oneshot: $oneshot:literal,
             long_lived: $long_lived:literal,
             scoped: $scoped:literal,
-            destination: $destination:ident,
+            destination: $destination:ident $(($file_names:expr))?,
             successor: $successor:expr,
             variables: $variables:expr,
             command: $command:expr,
@@ -120,7 +121,7 @@ macro_rules! services {
                 oneshot: $oneshot,
                 long_lived: $long_lived,
                 scoped: $scoped,
-                destination: DestinationUse::$destination,
+                destination: DestinationUse::$destination $(($file_names))?,
                 successor: $successor,
                 variables: $variables,
                 command: $command,

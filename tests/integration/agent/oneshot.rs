@@ -155,7 +155,7 @@ async fn an_unsupported_service_type_is_refused_before_anything_is_joined_or_wri
         panic!("another error")
     };
     let [part] = unsupported.parts() else { panic!("{unsupported:?}") };
-    assert!(part.pointer == "/outputs/1" && part.what.contains("beams/vnet"), "{part:?}");
+    assert!(part.pointer.as_str() == "/outputs/1/type" && part.what.contains("beams/vnet"), "{part:?}");
     assert!(fixture.cluster.requests().is_empty());
     assert!(!fixture.storage().exists() && !fixture.path("out").exists());
 }

@@ -3,11 +3,13 @@
 mod failures;
 mod kubernetes;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
 use tbot::agent::{AgentError, IdentityFile, OutputError};
+use tbot::config::ServiceType;
+use tbot::config::internal::DestinationUse;
 use tbot_cluster::{Code, DISCOVERED_NAME_LABEL, Resource, method, proto};
 
 use super::certificate::{attribute, roles, subject_attribute, with_certificate};
@@ -45,7 +47,23 @@ fn with_directory(fixture: &TestCluster, service: &Value, name: &str) -> Value {
 async fn write(fixture: &TestCluster, service: &Value) -> PathBuf {
     let config = fixture.config("20m", &[with_directory(fixture, service, "out")]);
     fixture.run_oneshot(config).await.unwrap();
+    assert_declared(service, &fixture.path("out"));
     fixture.path("out")
+}
+
+/// Asserts that the table of service types names every file of an output, so that checks of the configuration know them.
+/// The directory of the format `cockroach` depends on a setting.
+fn assert_declared(service: &Value, directory: &Path) {
+    let service_type = ServiceType::from_name(service["type"].as_str().unwrap()).unwrap();
+    let DestinationUse::Files(declared) = service_type.destination else {
+        panic!("{service} writes no files")
+    };
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let is_declared =
+            name.starts_with('.') || name == "cockroach" || declared.concat().contains(&name.as_str());
+        assert!(is_declared, "{name} is not in the table");
+    }
 }
 
 /// Writes an output to memory and returns a function that reads its files.

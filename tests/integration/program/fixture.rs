@@ -277,7 +277,7 @@ impl Finished {
     /// The codes of the diagnostics on standard error, with their severities, such as `error[unknown-key]`.
     pub(crate) fn diagnostic_codes(&self) -> Vec<&str> {
         static CODE: LazyLock<Regex> =
-            LazyLock::new(|| Regex::new(r"(?m)^(error|warning)\[[a-z0-9-]+\]").unwrap());
+            LazyLock::new(|| Regex::new(r"(?m)^(error|warning|note)\[[a-z0-9-]+\]").unwrap());
         CODE.find_iter(&self.stderr).map(|code| code.as_str()).collect()
     }
 

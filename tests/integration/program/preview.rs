@@ -9,6 +9,7 @@ const CONFIG: &str = "\
 version: v2
 onboarding:
   join_method: github
+  token: bots
 oneshot: true
 anonymous_telemetry_opt_in: true
 services:
@@ -120,7 +121,7 @@ fn secrets_in_the_address_of_the_endpoint_are_not_shown() {
     let address = format!("http://{CLOSED_PORT}/base?key=hunter2#hunter3");
     let finished = tbot(
         Telemetry::Address(&address),
-        &["telemetry", "preview", "--join-method", "github", "--proxy-server", CLOSED_PORT],
+        &["telemetry", "preview", "--join-method", "github", "--token", "a", "--proxy-server", CLOSED_PORT],
     )
     .run();
     let line = finished.stdout.lines().find(|line| line.starts_with("POST ")).unwrap();

@@ -81,7 +81,7 @@ fn legacy_replaces_the_services_of_the_file_but_not_its_outputs() {
 #[test]
 fn bot_flags_are_accepted_before_and_after_the_command() {
     let service = ["identity", "--destination", "out"];
-    let shared = ["--oneshot", "--join-method", "github", "--storage", "memory://"];
+    let shared = ["--oneshot", "--join-method", "github", "--token", "a", "--storage", "memory://"];
     for arguments in [[&service[..], &shared].concat(), [&shared[..], &service].concat()] {
         let finished = preview("version: v2\n", &arguments);
         assert_eq!(counts(&finished)[0], ("1", "command identity (services)"));

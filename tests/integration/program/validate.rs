@@ -4,9 +4,14 @@ use serde_json::Value;
 
 use super::fixture::{Finished, Telemetry, tbot};
 
-const VALID: &str = "version: v2\n";
+const VALID: &str = "\
+version: v2
+proxy_server: teleport.example.com:443
+onboarding: {join_method: token, token: a}
+services:
+  - {type: identity, destination: {type: directory, path: out}}
+";
 const INVALID: &str = "version: v2\nonbording: {}\n";
-const DEPRECATED: &str = "version: v2\ncertificate_ttl: 1h\n";
 
 /// The diagnostics of a run with `--format json`, each as its code, file and line.
 fn diagnostics(finished: &Finished) -> Vec<(String, String, Option<u64>)> {
@@ -37,12 +42,62 @@ fn an_invalid_file_exits_with_3_in_every_format() {
 }
 
 #[test]
-fn a_warning_fails_only_with_strict() {
-    for (flags, status) in [(&[][..], 0), (&["--strict"], 3)] {
-        let arguments = [&["validate", "--format", "json", "old.yaml"], flags].concat();
-        let finished = tbot(Telemetry::ClosedPort, &arguments).file("old.yaml", DEPRECATED).run();
-        assert_eq!(finished.status, Some(status), "{}", finished.stdout);
-        assert_eq!(diagnostics(&finished), [("deprecated".to_owned(), "old.yaml".to_owned(), Some(2))]);
+fn a_warning_fails_only_with_strict_and_a_note_never_fails() {
+    // The second is what Teleport's own GitHub action writes.
+    for (line, code, strict_status) in
+        [("insecure: true", "insecure-connection", 3), ("certificate_ttl: 1h", "deprecated", 0)]
+    {
+        for (flags, status) in [(&[][..], 0), (&["--strict"], strict_status)] {
+            let arguments = [&["validate", "--format", "json", "a.yaml"], flags].concat();
+            let file = format!("{VALID}{line}\n");
+            let finished = tbot(Telemetry::ClosedPort, &arguments).file("a.yaml", file).run();
+            assert_eq!(finished.status, Some(status), "{}", finished.stdout);
+            assert_eq!(diagnostics(&finished), [(code.to_owned(), "a.yaml".to_owned(), Some(6))]);
+        }
+    }
+}
+
+#[test]
+fn a_file_that_this_version_cannot_start_is_valid() {
+    let unsupported = format!("{VALID}fips: true\n");
+    let run = |arguments: &[&str]| {
+        tbot(Telemetry::ClosedPort, &[&["validate"], arguments].concat())
+            .file("a.yaml", &unsupported)
+            .file("b.yaml", VALID)
+            .run()
+    };
+    assert_eq!(run(&["a.yaml"]).status, Some(0));
+    assert_eq!(run(&["--strict", "a.yaml"]).status, Some(3));
+    let summaries = [&["a.yaml"][..], &["a.yaml", "b.yaml"]].map(|files| {
+        let finished = run(files);
+        finished.stdout.lines().last().unwrap().to_owned()
+    });
+    insta::assert_snapshot!(summaries.join("\n"));
+}
+
+#[test]
+fn locations_are_compared_as_seen_from_the_working_directory_and_the_namespace_of_the_pod() {
+    let storage = |storage: &str, destination: &str| {
+        format!(
+            "version: v2\nstorage: {storage}\nservices: [{{type: identity, destination: {destination}}}]\n"
+        )
+    };
+    let secret = "{type: kubernetes_secret, name: bot}";
+    for (file, code) in [
+        (
+            storage("{type: directory, path: ./a/../out}", "{type: directory, path: DIR/out/}"),
+            "same-destination",
+        ),
+        (storage("{type: directory, path: out}", "{type: directory, path: DIR/out/a}"), "nested-destination"),
+        (storage(secret, "{type: kubernetes_secret, name: bot, namespace: pod}"), "same-destination"),
+    ] {
+        let run = tbot(Telemetry::ClosedPort, &["validate", "--format", "json", "a.yaml"]);
+        let directory = run.path().canonicalize().unwrap();
+        let file = file.replace("DIR", directory.to_str().unwrap());
+        let finished = run.file("a.yaml", file).env("POD_NAMESPACE", "pod").run();
+        assert_eq!(finished.status, Some(3), "{}", finished.stdout);
+        let codes: Vec<String> = diagnostics(&finished).into_iter().map(|(code, ..)| code).collect();
+        assert!(codes.contains(&code.to_owned()), "{codes:?}");
     }
 }
 

@@ -7,10 +7,10 @@ use crate::agent::bot::join_token::JoinTokenError;
 use crate::agent::bot::storage::StorageError;
 use crate::agent::credential::identity::IdentityError;
 use crate::agent::credential::keys::KeyError;
-use crate::agent::net::address::Address;
 use crate::agent::platform::Hint;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::discovery::DiscoveryError;
+use crate::config::Address;
 
 /// The agent cannot obtain a fresh identity for the bot.
 #[derive(Debug, thiserror::Error)]

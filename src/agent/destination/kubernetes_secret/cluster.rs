@@ -11,12 +11,12 @@ use url::Url;
 
 use super::kubeconfig::MergedKubeconfig;
 use super::parameters::{ClusterCredentials, ConnectionParameters, KubernetesClusterError, read_file};
-use crate::agent::net::address::{Address, is_loopback_url};
+use crate::agent::net::address::is_loopback_url;
 use crate::agent::net::route::Route;
 use crate::agent::net::tls::{self, Trust};
 use crate::agent::net::web;
 use crate::agent::platform::{Clock, Environment};
-use crate::config;
+use crate::config::{self, Address};
 
 /// The directory where a pod finds the CAs of its cluster and its own token.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";

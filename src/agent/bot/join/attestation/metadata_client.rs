@@ -7,12 +7,12 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::error::{AttestationError, RequestContext};
-use crate::agent::net::address::Address;
 use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::route::Route;
 use crate::agent::net::tls;
 use crate::agent::net::web::{self, WebError};
 use crate::agent::platform::{Clock, Environment, Hint};
+use crate::config::Address;
 
 /// Whether requests go through an HTTP proxy.
 #[derive(Clone, Copy, PartialEq, Eq)]

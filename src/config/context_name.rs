@@ -1,12 +1,13 @@
-//! Templates for the names of kubeconfig contexts.
+//! Templates for the names of kubeconfig contexts. Depends on the services for Kubernetes.
 
-use crate::config;
+use super::scalar::Setting;
+use super::service::KubernetesV2Service;
 
 const DEFAULT_CONTEXT_NAME: &str = "{{.ClusterName}}-{{.KubeName}}";
 
 /// A template for context names: a Go template that may use `{{.ClusterName}}` and `{{.KubeName}}` only.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ContextName(Vec<Piece>);
+pub struct ContextName(Vec<Piece>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
@@ -18,13 +19,13 @@ enum Piece {
 impl ContextName {
     /// Returns the template of a service, or the default template. Returns `None` if the template uses anything but the
     /// two names.
-    pub(crate) fn of_service(service: &config::KubernetesV2Service) -> Option<Self> {
-        let template = service.context_name_template.as_ref().map(config::Setting::as_str);
+    pub fn of_service(service: &KubernetesV2Service) -> Option<Self> {
+        let template = service.context_name_template.as_ref().map(Setting::as_str);
         Self::parse(template.filter(|template| !template.is_empty()).unwrap_or(DEFAULT_CONTEXT_NAME))
     }
 
     /// Parses a template. Returns `None` if it uses anything but the two names.
-    pub(crate) fn parse(template: &str) -> Option<Self> {
+    fn parse(template: &str) -> Option<Self> {
         let mut pieces = Vec::new();
         let mut rest = template;
         while let Some((literal, tail)) = rest.split_once("{{") {
@@ -41,7 +42,9 @@ impl ContextName {
         Some(Self(pieces))
     }
 
-    pub(super) fn render(&self, cluster: &str, kubernetes: &str) -> String {
+    /// Returns the name of the context for a Kubernetes cluster.
+    #[must_use]
+    pub fn render(&self, cluster: &str, kubernetes: &str) -> String {
         let piece = |piece: &Piece| match piece {
             Piece::Literal(literal) => literal.clone(),
             Piece::ClusterName => cluster.to_owned(),

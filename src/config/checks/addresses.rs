@@ -1,0 +1,79 @@
+//! Checks the addresses of the cluster and of the health server.
+
+use super::findings::Findings;
+use crate::config::address::{Address, AddressError, ListenAddress};
+use crate::config::scalar::Location;
+use crate::config::v2::Config;
+use crate::diagnostic::{Code, Diagnostic, Severity, Target};
+use crate::pointer::Pointer;
+
+pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
+    let proxy = nonempty(config.proxy_server.as_ref());
+    let auth = nonempty(config.auth_server.as_ref());
+    match (proxy, auth) {
+        (Some(_), Some(_)) => findings.report_value(
+            Code::BothAddresses,
+            Pointer::root().key("auth_server"),
+            "`auth_server` is ignored because `proxy_server` is set",
+            "remove `auth_server`",
+        ),
+        (None, None) => findings.missing(
+            Code::MissingAddress,
+            Target::File,
+            "the address of a proxy or an auth server",
+            "write `proxy_server: <host>:443`, or set `--proxy-server` or `TELEPORT_PROXY`",
+        ),
+        _ => {}
+    }
+    if let Some(address) = proxy {
+        check_server("proxy_server", address, Severity::Error, findings);
+    }
+    if let Some(address) = auth {
+        // An address that is ignored does no harm.
+        let severity = if proxy.is_some() { Severity::Warning } else { Severity::Error };
+        check_server("auth_server", address, severity, findings);
+    }
+    if let Some(address) = nonempty(config.diag_addr.as_ref())
+        && let Err(error) = address.parse::<ListenAddress>()
+    {
+        let help = match address.bytes().all(|byte| byte.is_ascii_digit()) {
+            true => format!("write `127.0.0.1:{address}`"),
+            false => "write `<ip>:<port>`, such as `127.0.0.1:3001`".to_owned(),
+        };
+        findings.report_value(
+            Code::InvalidAddress,
+            Pointer::root().key("diag_addr"),
+            error.to_string(),
+            help,
+        );
+    }
+}
+
+fn nonempty(value: Option<&Location>) -> Option<&str> {
+    value.map(Location::as_str).filter(|value| !value.is_empty())
+}
+
+fn check_server(key: &str, address: &str, severity: Severity, findings: &mut Findings<'_>) {
+    let pointer = Pointer::root().key(key);
+    let Err(error) = address.parse::<Address>() else {
+        if !Address::has_port(address) {
+            findings.report_value(
+                Code::AddressWithoutPort,
+                pointer,
+                "address has no port; assuming 443",
+                "write `<host>:<port>`",
+            );
+        }
+        return;
+    };
+    let help = match error {
+        AddressError::NoBrackets => "write `[<IPv6 address>]:<port>`",
+        AddressError::InvalidPort => "write `<host>:<port>`, with a port from 1 to 65535",
+        _ => "write `<host>:<port>`, such as `teleport.example.com:443`",
+    };
+    findings.report(
+        Diagnostic::new(Code::InvalidAddress, Target::Value(pointer), error.to_string())
+            .with_severity(severity)
+            .with_help(help),
+    );
+}

@@ -1,0 +1,34 @@
+//! Checks that the configuration delivers something.
+
+use super::findings::Findings;
+use crate::config::destination::Destination;
+use crate::config::service::DestinationUse;
+use crate::config::v2::Config;
+use crate::diagnostic::{Code, Diagnostic, Target};
+use crate::pointer::Pointer;
+
+pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
+    if config.services().next().is_none() {
+        let keys = [("services", &config.services), ("outputs", &config.outputs)];
+        let key = keys.into_iter().find(|(_, list)| list.is_some()).map(|(key, _)| key);
+        let target = key.map_or(Target::File, |key| Target::Key(Pointer::root().key(key)));
+        findings.report(
+            Diagnostic::new(Code::NothingToDeliver, target, "there are no services, so nothing is delivered")
+                .with_help("add an entry to `services`"),
+        );
+    }
+    if !config.is_oneshot() {
+        return;
+    }
+    for named in config.named_services() {
+        let writes_files = matches!(named.service.service_type().destination, DestinationUse::Files(_));
+        if writes_files && matches!(named.service.fields().destination(), Some(Destination::Memory(_))) {
+            findings.report_value(
+                Code::NothingToDeliver,
+                named.pointer.key("destination").key("type"),
+                "in oneshot mode, credentials in memory are lost before anything can use them",
+                "use `type: directory` or `type: kubernetes_secret`",
+            );
+        }
+    }
+}

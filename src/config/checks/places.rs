@@ -1,0 +1,87 @@
+//! The places that a configuration names, in a form in which they can be compared: directories after normalisation,
+//! relative paths as seen from the working directory if it is known, and Kubernetes Secrets by namespace, name and cluster.
+
+use std::path::{Component, PathBuf};
+
+use crate::config::destination::{Destination, KubernetesSecret};
+use crate::config::load_options::ProcessContext;
+use crate::config::scalar::{Identifier, Location};
+
+/// A place that can be written to.
+#[derive(PartialEq, Eq, Hash)]
+pub(super) enum Place<'a> {
+    Directory(PathBuf),
+    Secret {
+        namespace: Option<&'a str>,
+        name: &'a str,
+        kubeconfig: Option<PathBuf>,
+        context: Option<&'a str>,
+    },
+}
+
+/// Brings locations into a form in which they can be compared.
+pub(super) struct Normalizer<'a>(pub(super) Option<&'a ProcessContext>);
+
+impl<'a> Normalizer<'a> {
+    /// Returns the place of a destination, and the key that names it. `None` if it cannot be the same as another one.
+    pub(super) fn place<'d>(&self, destination: &'d Destination) -> Option<(Place<'d>, &'static str)>
+    where
+        'a: 'd,
+    {
+        match destination {
+            Destination::Directory(directory) => {
+                let path = directory.path.as_str();
+                (!path.is_empty()).then(|| (Place::Directory(self.normalize(path)), "path"))
+            }
+            Destination::KubernetesSecret(secret) => {
+                (!secret.name.is_empty()).then(|| (self.secret(secret), "name"))
+            }
+            Destination::Memory(_) => None,
+        }
+    }
+
+    fn secret<'d>(&self, secret: &'d KubernetesSecret) -> Place<'d>
+    where
+        'a: 'd,
+    {
+        let set = |value: &'d Option<Identifier>| {
+            value.as_ref().map(Identifier::as_str).filter(|value| !value.is_empty())
+        };
+        let of_pod = self.0.and_then(|process| process.pod_namespace.as_deref());
+        let kubeconfig =
+            secret.kubeconfig_path.as_ref().map(Location::as_str).filter(|path| !path.is_empty());
+        Place::Secret {
+            namespace: set(&secret.namespace).or(of_pod),
+            name: secret.name.as_str(),
+            kubeconfig: kubeconfig.map(|path| self.normalize(path)),
+            context: set(&secret.kubeconfig_context),
+        }
+    }
+
+    /// Resolves the links of a path if the process is known to be on this machine, and `.` and `..` in any case.
+    pub(super) fn normalize(&self, path: &str) -> PathBuf {
+        let path = match self.0 {
+            Some(process) => process.working_directory.join(path),
+            None => PathBuf::from(path),
+        };
+        let path = match self.0.and_then(|process| process.resolve_links) {
+            Some(resolve) => resolve(&path),
+            None => path,
+        };
+        let mut normalized = PathBuf::new();
+        for component in path.components() {
+            match component {
+                Component::CurDir => {}
+                Component::ParentDir
+                    if matches!(normalized.components().next_back(), Some(Component::Normal(_))) =>
+                {
+                    normalized.pop();
+                }
+                // The parent of the root is the root.
+                Component::ParentDir if normalized.has_root() => {}
+                component => normalized.push(component),
+            }
+        }
+        normalized
+    }
+}

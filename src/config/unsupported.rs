@@ -1,0 +1,82 @@
+//! Lists the parts of a configuration that this version of the agent cannot run. `tbot validate` reports them, and `tbot
+//! start` refuses them before it joins. Depends on the other configuration types.
+//!
+//! The tables and types declare most of them: see [`Service::supported`],
+//! [`JoinMethod::supported`](super::JoinMethod::supported) and [`Config::unsupported_properties`].
+
+use super::address::Address;
+use super::context_name::ContextName;
+use super::scalar::Location;
+use super::service::{Service, SupportedService};
+use super::support::UnsupportedProperty;
+use super::v2::Config;
+use crate::pointer::Pointer;
+
+/// The port on which an auth server listens by default. Proxies do not use it.
+const AUTH_PORT: u16 = 3025;
+
+/// A part of a configuration that this version of the agent cannot run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnsupportedPart {
+    /// Its pointer, such as `/services/1/type`.
+    pub pointer: Pointer,
+    /// What it is, in a few words.
+    pub what: String,
+}
+
+impl Config {
+    /// Returns everything that this version of the agent cannot run, in the order of the file.
+    pub fn unsupported_parts(&self) -> Vec<UnsupportedPart> {
+        let mut parts = Parts(Vec::new());
+        let method = self.onboarding.as_ref().and_then(|onboarding| onboarding.join_method);
+        if let Some(method) = method.filter(|method| method.supported().is_none()) {
+            parts.push(Pointer::from("/onboarding/join_method"), format!("join method {method}"));
+        }
+        for named in self.named_services() {
+            parts.push_service(&named.pointer, named.service);
+        }
+        if self.joins_at_auth_server() {
+            parts.push(Pointer::root().key("auth_server"), "joining at an auth server".to_owned());
+        }
+        parts.push_properties(&Pointer::root(), self.unsupported_properties());
+        parts.0
+    }
+
+    /// Returns whether the address is that of an auth server, as far as its port shows.
+    fn joins_at_auth_server(&self) -> bool {
+        let is_set = |address: &Option<Location>| address.as_ref().is_some_and(|address| !address.is_empty());
+        let auth_server = self.auth_server.as_ref().filter(|_| !is_set(&self.proxy_server));
+        auth_server.is_some_and(|address| {
+            address.as_str().parse::<Address>().is_ok_and(|address| address.port() == AUTH_PORT)
+        })
+    }
+}
+
+/// The parts found so far.
+struct Parts(Vec<UnsupportedPart>);
+
+impl Parts {
+    fn push(&mut self, pointer: Pointer, what: String) {
+        self.0.push(UnsupportedPart { pointer, what });
+    }
+
+    fn push_properties(&mut self, at: &Pointer, properties: Vec<UnsupportedProperty>) {
+        for UnsupportedProperty { name, feature } in properties {
+            self.push(at.key(name), feature.to_owned());
+        }
+    }
+
+    fn push_service(&mut self, at: &Pointer, service: &Service) {
+        let Some(supported) = service.supported() else {
+            self.push(at.key("type"), format!("the service type {}", service.type_name()));
+            return;
+        };
+        self.push_properties(at, service.unsupported_properties());
+        if let SupportedService::KubernetesV2(kubernetes) = supported
+            && ContextName::of_service(kubernetes).is_none()
+        {
+            let what = "a context name template with more than .ClusterName and .KubeName".to_owned();
+            self.push(at.key("context_name_template"), what);
+        }
+    }
+}
