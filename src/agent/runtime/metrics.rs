@@ -89,7 +89,7 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
         let health = Health::new(["a\"b"].into_iter(), Clock::from_fn(move || now));
         health.reporter(0).renewed(now + Duration::from_secs(60));
-        health.reporter(1).failed(&"a reason");
+        health.reporter(1).failed("a reason");
         let page = render(&health);
         let page: Vec<&str> = page.lines().filter(|line| !line.starts_with("# HELP")).collect();
         assert_eq!(
