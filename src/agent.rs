@@ -70,7 +70,7 @@
 //! | `teleport` | Teleport's APIs: discovery, auth API, messages, hints for refused requests |
 //! | `net` | addresses, routes, TLS, HTTP |
 //! | `credential` | keys, certificates, identities, trust bundles |
-//! | `platform` | environment, clock, randomness, tasks, formatting of errors |
+//! | `platform` | environment, clock, randomness, tasks, regular files, formatting of errors |
 //!
 //! # Log levels
 //!
@@ -88,6 +88,17 @@ pub mod internal {
     pub use super::net::http_proxy::HttpProxy;
     pub use super::net::tls::{web as web_tls, without_roots as tls_without_roots};
     pub use super::net::web::client_builder;
+
+    /// Opens and reads files that the program does not trust.
+    pub mod files {
+        pub use crate::agent::platform::regular_file::{RegularFileError, open, read, read_all};
+    }
+}
+
+/// How the agent opens files that it does not trust, for the program. Not part of the public API.
+#[doc(hidden)]
+pub mod files {
+    pub use super::platform::regular_file::{RegularFileError, open, read, read_all};
 }
 
 mod bot;
@@ -113,7 +124,7 @@ pub use credential::identity_file::{IdentityFile, IdentityFileError};
 pub use credential::keys::KeyError;
 pub use credential::ssh_cert::SshCertError;
 pub use credential::x509::X509Error;
-pub use destination::directory::{DirectoryError, Obstacle};
+pub use destination::directory::{DirectoryError, LockHolder};
 pub use destination::kubernetes_secret::{
     KubeconfigProblem, KubernetesClusterError, KubernetesSecretError, SecretName, SecretRequest,
 };
@@ -125,6 +136,7 @@ pub use net::route::HttpProxyError;
 pub use net::tls::TlsError;
 pub use net::web::WebError;
 pub use platform::error_text::{error_chain, error_line};
+pub use platform::regular_file::Obstacle;
 pub use platform::{Clock, Environment, Hint, NotUtf8, Randomness, resolve_links};
 pub use runtime::agent::Agent;
 pub use runtime::control::{Control, Signals, control};

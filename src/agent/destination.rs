@@ -11,5 +11,6 @@ pub(crate) mod kubernetes_secret;
 pub(crate) mod permissions;
 pub(crate) mod posix_acl;
 pub(crate) mod readers;
+pub(crate) mod reservation;
 pub(crate) mod staging;
 pub(crate) mod writer;

@@ -1,5 +1,5 @@
-//! The lowest layer: the agent's access to its process (environment, clock, randomness, tasks), and the formatting of
-//! errors.
+//! The lowest layer: the agent's access to its process (environment, clock, randomness, tasks, regular files), and the
+//! formatting of errors.
 //!
 //! Must not import any other layer.
 
@@ -10,6 +10,7 @@ pub(crate) mod hex;
 mod hint;
 mod links;
 mod randomness;
+pub(crate) mod regular_file;
 pub(crate) mod tasks;
 
 pub use clock::Clock;

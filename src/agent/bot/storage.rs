@@ -4,21 +4,21 @@ mod error;
 mod format;
 mod secret;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
 use crate::agent::credential::identity::Identity;
 use crate::agent::destination::atomic_write::Recovery;
 use crate::agent::destination::directory::{DirectoryHandle, StorageLock};
 use crate::agent::destination::kubernetes_secret::SecretClient;
+use crate::agent::destination::permissions::ReaderGrant;
 use crate::agent::destination::readers::ReaderAccess;
+use crate::agent::destination::reservation::Reservation;
 use crate::agent::destination::writer::DirectoryTarget;
+use crate::agent::platform::error_text::error_line;
 pub use error::StorageError;
 pub(crate) use format::StoredIdentity;
-use format::{RENEWAL_MARKER, encode, fingerprint, parse};
+use format::{IDENTITY_FILES, RENEWAL_MARKER, encode, fingerprint, parse};
 use secret::SecretStorage;
-
-/// The free space to require before a renewal, in bytes: more than a new identity needs for its files and directories.
-const REQUIRED_SPACE: usize = 64 << 10;
 
 /// The storage of the bot's identity.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(crate) enum Storage {
     Directory {
         directory: DirectoryHandle,
         access: ReaderAccess,
+        /// What saving the next identity needs.
+        reserved: Mutex<Option<Reservation>>,
         _lock: StorageLock,
     },
     Secret(SecretStorage),
@@ -40,19 +42,26 @@ impl Storage {
         let directory = config.open()?;
         directory.test_write()?;
         let lock = directory.lock_storage()?;
+        if directory.is_writable_by_others()? {
+            tracing::warn!(
+                storage = %path.display(),
+                "every user may write to the storage, and can remove or replace the bot's identity: remove that permission \
+                 (chmod o-w)"
+            );
+        }
         if let Some(problem) = config.test_access()? {
             tracing::warn!(storage = %path.display(), "{problem}");
         }
         match directory.recover()? {
             Recovery::NotNeeded => {}
             Recovery::RolledBack => {
-                tracing::warn!(storage = %path.display(), "rolled back an incompletely saved identity");
+                tracing::info!(storage = %path.display(), "removed what an interrupted renewal had prepared");
             }
             Recovery::Completed => {
                 tracing::warn!(storage = %path.display(), "completed an interrupted save of the identity");
             }
         }
-        Ok(Self::Directory { directory, access: config.access, _lock: lock })
+        Ok(Self::Directory { directory, access: config.access, reserved: Mutex::default(), _lock: lock })
     }
 
     /// Creates a storage in a Secret. Sends no request.
@@ -90,11 +99,16 @@ impl Storage {
         }
     }
 
-    /// Tests whether a new identity could be saved. If a renewal succeeds and its response cannot be saved, the new
-    /// identity is lost.
+    /// Tests whether a new identity can be saved, and reserves what saving it needs. If a renewal succeeds and its
+    /// response cannot be saved, the new identity is lost.
     pub(crate) fn test_write(&self) -> Result<(), StorageError> {
         match self {
-            Self::Directory { directory, .. } => Ok(directory.test_space(REQUIRED_SPACE)?),
+            Self::Directory { directory, access, reserved, .. } => {
+                self.release_reserved();
+                let reservation = directory.reserve(&IDENTITY_FILES, &best_effort(access))?;
+                *lock(reserved) = Some(reservation);
+                Ok(())
+            }
             Self::Secret(secret) => Ok(secret.test_write()?),
             Self::Memory(_) => Ok(()),
         }
@@ -103,11 +117,31 @@ impl Storage {
     /// Saves `identity` durably, and removes the renewal marker. The identity must not be used before this succeeds.
     pub(crate) fn save(&self, identity: &Arc<Identity>, token_hash: &str) -> Result<(), StorageError> {
         match self {
-            Self::Directory { directory, access, .. } => {
-                // Saving the identity matters more than granting readers access to it.
-                let grant = access.resolve().map(|(grant, _)| grant.best_effort()).unwrap_or_default();
-                directory.commit(&encode(identity, token_hash)?, &grant)?;
-                Ok(directory.remove_marker(RENEWAL_MARKER)?)
+            Self::Directory { directory, access, reserved, .. } => {
+                static MARKER_REMAINS: Once = Once::new();
+                let files = encode(identity, token_hash)?;
+                let reservation = lock(reserved).take();
+                let is_saved = reservation.is_some_and(|reservation| {
+                    let saved = directory.commit_reserved(reservation, &files);
+                    saved
+                        .inspect_err(|error| {
+                            tracing::debug!("saving again: {}", error_line(error, error.hint().as_ref()));
+                        })
+                        .is_ok()
+                });
+                if !is_saved {
+                    directory.commit(&files, &best_effort(access))?;
+                }
+                // The identity is saved, and the marker has no effect on it.
+                if let Err(error) = directory.remove_marker(RENEWAL_MARKER) {
+                    MARKER_REMAINS.call_once(|| {
+                        tracing::warn!(
+                            "the identity is saved, but {}",
+                            error_line(&error, error.hint().as_ref())
+                        );
+                    });
+                }
+                Ok(())
             }
             Self::Secret(secret) => Ok(secret.save(encode(identity, token_hash)?.into_iter().collect())?),
             Self::Memory(stored) => {
@@ -141,10 +175,21 @@ impl Storage {
         }
     }
 
+    fn release_reserved(&self) {
+        if let Self::Directory { directory, reserved, .. } = self
+            && let Some(reservation) = lock(reserved).take()
+        {
+            directory.release(reservation);
+        }
+    }
+
     /// Removes the renewal marker, after a renewal that the server certainly did not perform.
     pub(crate) fn clear_renewal_pending(&self) -> Result<(), StorageError> {
         match self {
-            Self::Directory { directory, .. } => Ok(directory.remove_marker(RENEWAL_MARKER)?),
+            Self::Directory { directory, .. } => {
+                self.release_reserved();
+                Ok(directory.remove_marker(RENEWAL_MARKER)?)
+            }
             Self::Secret(secret) => Ok(secret.remove_marker()?),
             Self::Memory(stored) => {
                 if let Some(stored) = lock(stored).as_mut() {
@@ -156,7 +201,18 @@ impl Storage {
     }
 }
 
-fn lock(stored: &Mutex<Option<StoredIdentity>>) -> MutexGuard<'_, Option<StoredIdentity>> {
+impl Drop for Storage {
+    fn drop(&mut self) {
+        self.release_reserved();
+    }
+}
+
+/// Returns a grant for the configured readers. Saving the identity matters more than granting them access to it.
+fn best_effort(access: &ReaderAccess) -> ReaderGrant {
+    access.resolve().map(|(grant, _)| grant.best_effort()).unwrap_or_default()
+}
+
+fn lock<T>(stored: &Mutex<Option<T>>) -> MutexGuard<'_, Option<T>> {
     // Every change is a single assignment, so the value is valid even if another thread panicked while it held the
     // lock.
     stored.lock().unwrap_or_else(PoisonError::into_inner)

@@ -7,13 +7,20 @@
 //! [`recover`](DirectoryHandle::recover) rolls back a set that was interrupted before step 2, and completes one that
 //! was interrupted after it.
 
+use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 
 use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, tree};
 use crate::agent::destination::permissions::ReaderGrant;
 use crate::agent::destination::staging::NewFile;
+use crate::agent::platform::regular_file::Obstacle;
 
-const STAGED: &str = ".tbot-staged";
+/// The directory that a set is written to.
+pub(super) const STAGED: &str = ".tbot-staged";
+/// The directory that contains a committed set until all of its files are at their final paths.
 const COMMIT: &str = ".tbot-commit";
 
 /// What [`DirectoryHandle::recover`] did.
@@ -35,16 +42,31 @@ impl DirectoryHandle {
         grant
             .apply_to_directory(&self.fd)
             .map_err(|error| self.io_error("give readers access to", ".", error))?;
-        self.create_subdirectory(STAGED)?;
-        let staged = self.open_own_subdirectory(STAGED)?;
+        let staged = self.create_staged_directory()?;
         for (name, content) in files {
             self.stage_file(&staged, STAGED, name, content, grant)?;
         }
         tree::sync(&staged).map_err(|error| self.io_error("sync", STAGED, error))?;
+        self.commit_staged(&staged, files.iter().map(|(name, _)| name.as_str()), grant)
+    }
+
+    pub(super) fn create_staged_directory(&self) -> Result<OwnedFd, DirectoryError> {
+        self.create_subdirectory(STAGED)?;
+        self.open_own_subdirectory(STAGED)
+    }
+
+    /// Commits the files of the staged directory, which are fsynced. If no file is in a subdirectory, this needs no
+    /// further descriptor.
+    pub(super) fn commit_staged<'a>(
+        &self,
+        staged: &OwnedFd,
+        names: impl Iterator<Item = &'a str>,
+        grant: &ReaderGrant,
+    ) -> Result<(), DirectoryError> {
         rustix::fs::renameat(&self.fd, STAGED, &self.fd, COMMIT)
             .map_err(|error| self.io_error("rename", STAGED, error))?;
         self.sync()?;
-        self.complete_commit(grant)
+        self.complete_commit(staged, names, grant)
     }
 
     /// Rolls back or completes a set that a crash interrupted. Cheap if there is no such set.
@@ -55,42 +77,79 @@ impl DirectoryHandle {
 
     /// Does the work of [`recover`](Self::recover) for a caller that holds the lock.
     pub(super) fn recover_locked(&self) -> Result<Recovery, DirectoryError> {
-        if self.is_directory(COMMIT)? {
-            self.complete_commit(&ReaderGrant::default())?;
+        if self.has_own_subdirectory(COMMIT)? {
+            let commit = self.open_own_subdirectory(COMMIT)?;
+            let names = tree::files(&commit).map_err(|error| self.io_error("list", COMMIT, error))?;
+            self.complete_commit(&commit, names.iter().map(String::as_str), &ReaderGrant::default())?;
             return Ok(Recovery::Completed);
         }
-        if self.is_directory(STAGED)? {
+        if self.has_own_subdirectory(STAGED)? {
             self.remove_tree(STAGED)?;
             return Ok(Recovery::RolledBack);
         }
         Ok(Recovery::NotNeeded)
     }
 
-    /// Renames the committed files to their final paths, and removes the empty commit directory.
-    fn complete_commit(&self, grant: &ReaderGrant) -> Result<(), DirectoryError> {
-        let commit = self.open_own_subdirectory(COMMIT)?;
-        for name in tree::files(&commit).map_err(|error| self.io_error("list", COMMIT, error))? {
-            let failed = |error: Errno| self.io_error("move into place", &name, error);
-            let moved = tree::with_parent(&commit, &name, false, |from, file| {
-                tree::with_parent(&self.fd, &name, true, |to, _| {
-                    if tree::split(&name).0.is_some() {
+    /// Returns false if there is no entry of this name, and an error if it is not a directory of the agent's user: the
+    /// agent neither adopts nor removes what another user has planted.
+    fn has_own_subdirectory(&self, name: &str) -> Result<bool, DirectoryError> {
+        match self.file_type(name)? {
+            None => Ok(false),
+            Some(FileType::Directory) => self.open_own_subdirectory(name).map(|_| true),
+            Some(file_type) => Err(self.obstructed(name, Obstacle::of_type(file_type))),
+        }
+    }
+
+    /// Renames the committed files to their final paths, and removes the commit directory.
+    fn complete_commit<'a>(
+        &self,
+        commit: &OwnedFd,
+        names: impl Iterator<Item = &'a str>,
+        grant: &ReaderGrant,
+    ) -> Result<(), DirectoryError> {
+        let mut subdirectories = BTreeSet::new();
+        for name in names {
+            let subdirectory = tree::split(name).0;
+            let moved = tree::with_parent(commit, name, false, |from, file| {
+                tree::with_parent(&self.fd, name, true, |to, _| {
+                    if subdirectory.is_some() {
                         grant.apply_to_directory(to)?;
                     }
-                    rustix::fs::renameat(from, file, to, file)?;
-                    rustix::fs::fsync(to)
+                    rustix::fs::renameat(from, file, to, file)
                 })
             });
-            moved.map_err(failed)?;
+            moved.map_err(|error: Errno| self.io_error("move into place", name, error))?;
+            subdirectories.extend(subdirectory);
+        }
+        for name in subdirectories {
+            let synced = tree::open(&self.fd, name).and_then(rustix::fs::fsync);
+            synced.map_err(|error| self.io_error("sync", name, error))?;
         }
         self.sync()?;
-        self.remove_tree(COMMIT)
+        self.remove_commit_directory();
+        Ok(())
+    }
+
+    /// Removes the commit directory, whose files are at their final paths. A failure is not an error, because the set is
+    /// complete: the next commit or recovery tries again.
+    fn remove_commit_directory(&self) {
+        let removed = match rustix::fs::unlinkat(&self.fd, COMMIT, AtFlags::REMOVEDIR) {
+            // It contains subdirectories.
+            Err(Errno::NOTEMPTY | Errno::EXIST) => tree::remove(&self.fd, COMMIT),
+            removed => removed,
+        };
+        if let Err(error) = removed.and_then(|()| rustix::fs::fsync(&self.fd)) {
+            tracing::debug!(directory = %self.path().display(), "cannot remove {COMMIT} yet: {error}");
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
     use std::fs;
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
     use std::path::Path;
 
     use super::*;
@@ -176,6 +235,59 @@ mod tests {
         assert_eq!(directory.recover().unwrap(), Recovery::Completed);
         assert_eq!(contents(&directory), ["key 2", "tlscert 2"]);
         assert_eq!(directory.recover().unwrap(), Recovery::NotNeeded);
+    }
+
+    #[test]
+    fn recovery_follows_no_planted_link() {
+        let root = tempfile::tempdir().unwrap();
+        let [out, elsewhere] = ["out", "elsewhere"].map(|name| root.path().join(name));
+        for directory in [&out, &elsewhere] {
+            fs::create_dir(directory).unwrap();
+        }
+        let planted = || {
+            fs::create_dir(out.join(COMMIT)).unwrap();
+            fs::write(elsewhere.join("x"), "theirs").unwrap();
+        };
+        // The file behind the link must not be moved into the directory.
+        planted();
+        symlink(&elsewhere, out.join(COMMIT).join("sub")).unwrap();
+        assert_eq!(open(&out).recover().unwrap(), Recovery::Completed);
+        assert_eq!(fs::read_to_string(elsewhere.join("x")).unwrap(), "theirs");
+        assert!(!out.join("sub").exists() && !out.join(COMMIT).exists());
+
+        // Nor may a file of the set be moved behind the link.
+        planted();
+        fs::create_dir(out.join(COMMIT).join("sub")).unwrap();
+        fs::write(out.join(COMMIT).join("sub/x"), "key").unwrap();
+        symlink(&elsewhere, out.join("sub")).unwrap();
+        open(&out).recover().unwrap_err();
+        assert_eq!(fs::read_to_string(elsewhere.join("x")).unwrap(), "theirs");
+    }
+
+    #[test]
+    fn planted_entries_with_the_names_of_staging_directories_are_refused() {
+        for name in [STAGED, COMMIT] {
+            for plant in
+                [|path: &Path| fs::write(path, "").unwrap(), |path: &Path| symlink("/", path).unwrap()]
+            {
+                let root = tempfile::tempdir().unwrap();
+                plant(&root.path().join(name));
+                match open(root.path()).recover().unwrap_err() {
+                    DirectoryError::Obstructed { path, .. } => assert_eq!(path, root.path().join(name)),
+                    error => panic!("{error:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn names_that_are_not_utf8_do_not_stop_a_rollback() {
+        let root = tempfile::tempdir().unwrap();
+        let staged = root.path().join(STAGED);
+        fs::create_dir(&staged).unwrap();
+        fs::write(staged.join(OsStr::from_bytes(b"\xff")), "").unwrap();
+        assert_eq!(open(root.path()).recover().unwrap(), Recovery::RolledBack);
+        assert!(!staged.exists());
     }
 
     #[test]

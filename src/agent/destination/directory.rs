@@ -7,27 +7,34 @@
 mod create;
 mod error;
 mod lock;
+mod lock_holder;
 pub(in crate::agent) mod tree;
 
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-pub use error::{DirectoryError, Obstacle};
+use create::OpenError;
+pub use error::DirectoryError;
+pub(in crate::agent::destination) use lock::LockFile;
+pub use lock_holder::LockHolder;
 
 use crate::agent::destination::permissions::ReaderGrant;
 use crate::agent::platform::Hint;
+use crate::agent::platform::regular_file::{self, Obstacle, RegularFileError};
 use crate::config::SymlinkMode;
 
 /// An empty file that the agent opens for writing before it requests credentials, to test whether files can be written.
 /// It is never removed.
-const WRITE_TEST: &str = ".write-test";
+pub(in crate::agent::destination) const WRITE_TEST: &str = ".write-test";
 /// The file that both this agent and the Go agent lock.
 const STORAGE_LOCK_FILE: &str = "lock";
+/// The largest file that the agent reads, in bytes: much more than it ever writes.
+const READ_LIMIT: u64 = 4 << 20;
 
 /// An open directory.
 #[derive(Debug)]
@@ -43,7 +50,13 @@ pub(crate) struct StorageLock(#[expect(dead_code, reason = "closing the file rel
 impl DirectoryHandle {
     /// Opens the directory `path`. Creates it and its parents with mode 0700 if they are missing.
     pub(crate) fn open(path: &Path, symlinks: SymlinkMode) -> Result<Self, DirectoryError> {
-        let failed = |error: Errno| {
+        let failed = |error| {
+            let error = match error {
+                OpenError::System(error) => error,
+                OpenError::WritableParent(parent) => {
+                    return DirectoryError::ReplaceableByOthers { path: path.to_owned(), parent };
+                }
+            };
             let hint = match error {
                 Errno::LOOP => {
                     Some("the path contains a symbolic link: use the real path, or set symlinks: insecure")
@@ -69,22 +82,20 @@ impl DirectoryHandle {
 
     /// Returns the content of a file, or `None` if there is no such file.
     pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, DirectoryError> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
-            Ok(fd) => fd,
-            Err(Errno::NOENT) => return Ok(None),
-            Err(error) => return Err(self.io_error("read", name, error)),
-        };
-        let mut content = Vec::new();
-        File::from(fd).read_to_end(&mut content).map_err(|error| self.io_error("read", name, error))?;
-        Ok(Some(content))
+        let file = regular_file::open(&self.fd, name, OFlags::RDONLY, &self.trusted_owners()?);
+        match file.and_then(|file| regular_file::read_all(&file, READ_LIMIT)) {
+            Ok(content) => Ok(Some(content)),
+            Err(RegularFileError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.file_error("read", name, error)),
+        }
     }
 
     /// Writes a marker file in place and fsyncs it. A crash may leave a part of the content, so the code that reads a
     /// marker must compare the whole content.
     pub(crate) fn write_marker(&self, name: &str, content: &[u8]) -> Result<(), DirectoryError> {
-        let mut file = self.create_file(name, OFlags::TRUNC, "write")?;
-        file.write_all(content)
+        let mut file = self.open_file(name, OFlags::WRONLY | OFlags::CREATE, "write")?;
+        file.set_len(0)
+            .and_then(|()| file.write_all(content))
             .and_then(|()| file.sync_all())
             .map_err(|error| self.io_error("write", name, error))?;
         self.sync()
@@ -101,28 +112,33 @@ impl DirectoryHandle {
 
     /// Tests whether files can be written here.
     pub(crate) fn test_write(&self) -> Result<(), DirectoryError> {
-        self.create_file(WRITE_TEST, OFlags::TRUNC, "write the test file").map(drop)
-    }
-
-    /// Tests whether this many bytes can be written here, and frees them again.
-    pub(crate) fn test_space(&self, bytes: usize) -> Result<(), DirectoryError> {
-        const OPERATION: &str = "write the test file";
-        let mut file = self.create_file(WRITE_TEST, OFlags::TRUNC, OPERATION)?;
-        let written = file.write_all(&vec![0; bytes]);
-        // Emptied even after a failed write: the Go agent's test file is empty, too.
-        file.set_len(0).and(written).map_err(|error| self.io_error(OPERATION, WRITE_TEST, error))
+        self.open_write_test("write the test file").map(drop)
     }
 
     /// Tests whether readers can be given access to files here.
     pub(crate) fn test_acl(&self, grant: &ReaderGrant) -> Result<(), DirectoryError> {
         const OPERATION: &str = "give readers access to";
-        let file = self.create_file(WRITE_TEST, OFlags::TRUNC, OPERATION)?;
+        let file = self.open_write_test(OPERATION)?;
         grant.test(&file.into()).map_err(|error| self.io_error(OPERATION, WRITE_TEST, error))
+    }
+
+    fn open_write_test(&self, operation: &'static str) -> Result<File, DirectoryError> {
+        self.open_file(WRITE_TEST, OFlags::WRONLY | OFlags::CREATE, operation)
+    }
+
+    /// Returns true if every user may create files here.
+    pub(crate) fn is_writable_by_others(&self) -> Result<bool, DirectoryError> {
+        Ok(Mode::from_raw_mode(self.stat()?.st_mode).contains(Mode::WOTH))
+    }
+
+    /// Returns the user that the directory belongs to.
+    pub(crate) fn owner(&self) -> Result<u32, DirectoryError> {
+        Ok(self.stat()?.st_uid)
     }
 
     /// Returns true if the directory belongs to the user that the agent runs as.
     pub(crate) fn is_owned_by_agent(&self) -> Result<bool, DirectoryError> {
-        Ok(self.stat()?.st_uid == rustix::process::geteuid().as_raw())
+        Ok(self.owner()? == rustix::process::geteuid().as_raw())
     }
 
     /// Takes an exclusive `flock(2)` on the file `lock`, as the Go agent does.
@@ -131,7 +147,7 @@ impl DirectoryHandle {
     ///
     /// Returns [`DirectoryError::Locked`] if another agent holds it.
     pub(crate) fn lock_storage(&self) -> Result<StorageLock, DirectoryError> {
-        let file = self.create_file(STORAGE_LOCK_FILE, OFlags::empty(), "open")?;
+        let file = self.open_file(STORAGE_LOCK_FILE, OFlags::WRONLY | OFlags::CREATE, "open")?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(StorageLock(file.into())),
             Err(Errno::WOULDBLOCK) => Err(DirectoryError::Locked(self.path.clone())),
@@ -184,26 +200,6 @@ impl DirectoryHandle {
         self.sync()
     }
 
-    /// Returns an error unless `file`, opened as `name`, is a regular file with a single link and one of these owners:
-    /// writing to any other file could change something outside the directory, or disclose a key.
-    pub(super) fn refuse_foreign_file(
-        &self,
-        name: &str,
-        file: &Stat,
-        owners: &[u32],
-    ) -> Result<(), DirectoryError> {
-        let obstacle = if FileType::from_raw_mode(file.st_mode) != FileType::RegularFile {
-            Obstacle::SpecialFile
-        } else if file.st_nlink != 1 {
-            Obstacle::HardLinkedFile
-        } else if !owners.contains(&file.st_uid) {
-            Obstacle::ForeignFile
-        } else {
-            return Ok(());
-        };
-        Err(self.obstructed(name, obstacle))
-    }
-
     pub(super) fn obstructed(&self, name: &str, obstacle: Obstacle) -> DirectoryError {
         DirectoryError::Obstructed { path: self.path.join(name), obstacle }
     }
@@ -217,20 +213,37 @@ impl DirectoryHandle {
         DirectoryError::io(operation, self.path.join(name), error.into())
     }
 
-    fn create_file(
+    /// Opens a regular file, as [`regular_file::open`] describes. A missing subdirectory is created if the file is.
+    pub(super) fn open_file(
         &self,
         name: &str,
-        extra_flags: OFlags,
+        flags: OFlags,
         operation: &'static str,
     ) -> Result<File, DirectoryError> {
-        create_file(&self.fd, name, extra_flags).map_err(|error| self.io_error(operation, name, error))
+        let owners = self.trusted_owners()?;
+        tree::with_parent(&self.fd, name, flags.contains(OFlags::CREATE), |directory, file| {
+            regular_file::open(directory, file, flags, &owners)
+        })
+        .map_err(|error| self.file_error(operation, name, error))
     }
-}
 
-/// Opens a file for writing, without following links. Creates it with mode 0600 if it is missing.
-pub(super) fn create_file(directory: &OwnedFd, name: &str, extra_flags: OFlags) -> Result<File, Errno> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | extra_flags;
-    rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR).map(File::from)
+    /// Returns the users whose files the agent reads and overwrites: its own, root, and the owner of the directory, who
+    /// can replace every file in it anyway.
+    pub(super) fn trusted_owners(&self) -> Result<[u32; 3], DirectoryError> {
+        Ok([rustix::process::geteuid().as_raw(), 0, self.owner()?])
+    }
+
+    pub(super) fn file_error(
+        &self,
+        operation: &'static str,
+        name: &str,
+        error: RegularFileError,
+    ) -> DirectoryError {
+        match error {
+            RegularFileError::Obstructed(obstacle) => self.obstructed(name, obstacle),
+            error => self.io_error(operation, name, error),
+        }
+    }
 }
 
 #[cfg(test)]

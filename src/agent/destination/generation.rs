@@ -22,6 +22,9 @@
 //!
 //! A crash before step 3 leaves a directory that no link leads to; a crash after it leaves the old generation
 //! directory. Both are removed at the next start.
+//!
+//! If an old directory cannot be removed, because a file in it is in use, immutable or another user's, the set is
+//! complete anyway: the functions here return the reason as a [`Leftover`], and the next renewal tries again.
 
 mod layout;
 
@@ -31,9 +34,10 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 
-use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, Obstacle, tree};
+use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, tree};
 use crate::agent::destination::permissions::{Permissions, ReaderGrant};
 use crate::agent::destination::staging::NewFile;
+use crate::agent::platform::regular_file::Obstacle;
 use layout::{CURRENT, directory_name, directory_number};
 
 /// The new link to a generation directory, before it replaces [`CURRENT`].
@@ -43,6 +47,9 @@ const VISIBLE_TMP: &str = "..link_tmp";
 /// The temporary name of a plain subdirectory that was migrated, until it is removed.
 const MIGRATED_TMP: &str = "..replaced_tmp";
 
+/// Why something that no link leads to any more could not be removed. `None` if everything was removed.
+pub(crate) type Leftover = Option<DirectoryError>;
+
 impl DirectoryHandle {
     /// Replaces these files as one set. Carries over the other files of the current generation directory to the next
     /// one. A replaced file keeps its mode, group and ACL; a new one has mode 0600.
@@ -50,7 +57,7 @@ impl DirectoryHandle {
         &self,
         files: &[NewFile],
         grant: &ReaderGrant,
-    ) -> Result<(), DirectoryError> {
+    ) -> Result<Leftover, DirectoryError> {
         let _lock = self.lock_for_update()?;
         self.recover_locked()?;
         self.remove_stale()?;
@@ -61,8 +68,7 @@ impl DirectoryHandle {
         self.migrate_plain_files(&names)?;
 
         let old_number = self.current_generation_number()?;
-        let number = next_number(old_number);
-        let next = self.create_generation_directory(number)?;
+        let (next, number) = self.create_generation_directory(old_number)?;
         for (name, content) in files {
             self.stage_file(&next, &directory_name(number), name, content, grant)?;
         }
@@ -75,24 +81,26 @@ impl DirectoryHandle {
         self.restore_links(names)?;
         self.sync()?;
         self.switch_to(number)?;
-        old_number.map_or(Ok(()), |number| self.remove_tree(&directory_name(number)))
+        Ok(self.remove_stale().unwrap_or_else(Some))
     }
 
     /// Removes what a crash left, and restores missing links.
-    pub(crate) fn recover_generation_directories(&self) -> Result<(), DirectoryError> {
+    pub(crate) fn recover_generation_directories(&self) -> Result<Leftover, DirectoryError> {
         let _lock = self.lock_for_update()?;
-        self.remove_stale()?;
-        let Some(current) = self.open_current_generation_directory()? else { return Ok(()) };
-        let names = self.visible_names(&current)?;
-        self.restore_links(names.iter().map(String::as_str))
+        let leftover = self.remove_stale()?;
+        if let Some(current) = self.open_current_generation_directory()? {
+            let names = self.visible_names(&current)?;
+            self.restore_links(names.iter().map(String::as_str))?;
+        }
+        Ok(leftover)
     }
 
     /// Replaces the links with plain files of the same content, for `symlinks: secure` and for file systems without
     /// links.
-    pub(crate) fn restore_plain_files(&self) -> Result<(), DirectoryError> {
+    pub(crate) fn restore_plain_files(&self) -> Result<Leftover, DirectoryError> {
         let _lock = self.lock_for_update()?;
-        self.remove_stale()?;
-        let Some(number) = self.current_generation_number()? else { return Ok(()) };
+        let leftover = self.remove_stale()?;
+        let Some(number) = self.current_generation_number()? else { return Ok(leftover) };
         let current = self.open_own_subdirectory(&directory_name(number))?;
         for name in self.visible_names(&current)? {
             if self.is_own_link(&name)? {
@@ -102,7 +110,7 @@ impl DirectoryHandle {
         }
         self.sync()?;
         self.remove_tree(CURRENT)?;
-        self.remove_tree(&directory_name(number))
+        Ok(self.remove_stale().unwrap_or_else(Some))
     }
 
     /// Returns true if generation directories can be used: there is one already, or the file system supports symbolic
@@ -129,21 +137,26 @@ impl DirectoryHandle {
     }
 
     /// Removes generation directories that no link leads to, and temporary entries that were not renamed.
-    fn remove_stale(&self) -> Result<(), DirectoryError> {
+    fn remove_stale(&self) -> Result<Leftover, DirectoryError> {
         let current = self.current_generation_number()?;
         let entries = tree::entries(&self.fd).map_err(|error| self.io_error("list", ".", error))?;
+        let mut leftover = None;
         for (name, file_type) in entries {
             let is_stale = directory_number(&name).is_some_and(|number| Some(number) != current);
             if !is_stale && ![CURRENT_TMP, VISIBLE_TMP, MIGRATED_TMP].contains(&name.as_str()) {
                 continue;
             }
-            if file_type == FileType::Directory {
-                // Opened only to check the owner.
-                self.open_own_subdirectory(&name)?;
+            // Opened only to check the owner.
+            let is_own = if file_type == FileType::Directory {
+                self.open_own_subdirectory(&name).map(drop)
+            } else {
+                Ok(())
+            };
+            if let Err(error) = is_own.and_then(|()| self.remove_tree(&name)) {
+                leftover = leftover.or(Some(error));
             }
-            self.remove_tree(&name)?;
         }
-        Ok(())
+        Ok(leftover)
     }
 
     /// Moves plain files and subdirectories with these names into a generation directory with the same content, and
@@ -164,8 +177,7 @@ impl DirectoryHandle {
             return Ok(());
         }
         let old_number = self.current_generation_number()?;
-        let number = next_number(old_number);
-        let next = self.create_generation_directory(number)?;
+        let (next, number) = self.create_generation_directory(old_number)?;
         for name in &plain {
             self.link_into(&next, name).map_err(|error| self.io_error("migrate", name, error))?;
         }
@@ -185,8 +197,7 @@ impl DirectoryHandle {
             self.link_visible(name)?;
         }
         self.sync()?;
-        tree::remove(&self.fd, MIGRATED_TMP).map_err(|error| self.io_error("remove", MIGRATED_TMP, error))?;
-        old_number.map_or(Ok(()), |number| self.remove_tree(&directory_name(number)))
+        self.remove_stale().map(drop)
     }
 
     /// Hard-links a plain file, or every file of a plain subdirectory, into the next generation directory.
@@ -222,10 +233,16 @@ impl DirectoryHandle {
         carry().map_err(|error: Errno| self.io_error("carry over the files of", CURRENT, error))
     }
 
-    fn create_generation_directory(&self, number: u64) -> Result<OwnedFd, DirectoryError> {
+    /// Creates the generation directory after the old one, and returns it with its number. Skips numbers that are taken,
+    /// because a stale directory could not be removed.
+    fn create_generation_directory(&self, old: Option<u64>) -> Result<(OwnedFd, u64), DirectoryError> {
+        let mut number = next_number(old);
+        while self.file_type(&directory_name(number))?.is_some() {
+            number = next_number(Some(number));
+        }
         let name = directory_name(number);
         self.create_subdirectory(&name)?;
-        self.open_own_subdirectory(&name)
+        Ok((self.open_own_subdirectory(&name)?, number))
     }
 
     /// Gives the next generation directory and its subdirectories the permissions of the directory that contains it,
@@ -297,8 +314,9 @@ impl DirectoryHandle {
     }
 }
 
+/// Returns the number after `old`, and 1 after the largest number, which only somebody else can have used.
 fn next_number(old: Option<u64>) -> u64 {
-    old.map_or(1, |old| old + 1)
+    old.and_then(|old| old.checked_add(1)).unwrap_or(1)
 }
 
 #[cfg(test)]

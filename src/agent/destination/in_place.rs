@@ -5,16 +5,17 @@
 //! program that reads during a renewal may see files of two versions of the set, and a crash may leave them like that.
 
 use std::fs::File;
-use std::io::{Seek as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, create_file, tree};
+use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, tree};
 use crate::agent::destination::posix_acl::{Acl, AclProblem};
-use crate::agent::destination::staging::NewFile;
+use crate::agent::destination::staging::{NewFile, overwrite};
+use crate::agent::platform::regular_file::{self, RegularFileError};
+use crate::config::AclMode;
 
 impl DirectoryHandle {
     /// Returns true if the directory or one of the files belongs to another user.
@@ -38,20 +39,31 @@ impl DirectoryHandle {
     }
 
     /// Overwrites and fsyncs each file. All files are opened before the first one is changed.
-    pub(crate) fn write_in_place(&self, files: &[NewFile]) -> Result<(), DirectoryError> {
-        let owner = self.stat()?.st_uid;
-        let opened =
-            files.iter().map(|(name, content)| Ok((name, content, self.open_for_overwrite(name, owner)?)));
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if one of the files is accessible to all users, unless `acls` is `off`.
+    pub(crate) fn write_in_place(&self, files: &[NewFile], acls: AclMode) -> Result<(), DirectoryError> {
+        let opened = files.iter().map(|(name, content)| {
+            let file = self.open_file(name, OFlags::WRONLY | OFlags::CREATE, "write")?;
+            if acls != AclMode::Off {
+                self.refuse_accessible_to_others(name, &file)?;
+            }
+            Ok((name, content, file))
+        });
         for (name, content, mut file) in opened.collect::<Result<Vec<_>, DirectoryError>>()? {
-            // Truncated only after writing, so that a full disk does not destroy the old content.
-            let written = file
-                .rewind()
-                .and_then(|()| file.write_all(content))
-                .and_then(|()| file.set_len(content.len().try_into().unwrap_or(u64::MAX)))
-                .and_then(|()| file.sync_all());
-            written.map_err(|error| self.io_error("write", name, error))?;
+            overwrite(&mut file, content).map_err(|error| self.io_error("write", name, error))?;
         }
         self.sync()
+    }
+
+    /// Returns an error if all users have a permission for the file, which another user has created.
+    fn refuse_accessible_to_others(&self, name: &str, file: &File) -> Result<(), DirectoryError> {
+        let stat = rustix::fs::fstat(file).map_err(|error| self.io_error("inspect", name, error))?;
+        if Mode::from_raw_mode(stat.st_mode).intersects(Mode::RWXO) {
+            return Err(DirectoryError::AccessibleToOthers { path: self.path().join(name) });
+        }
+        Ok(())
     }
 
     /// Returns the first problem with the ACLs of the directory and of these files, and its path.
@@ -63,31 +75,19 @@ impl DirectoryHandle {
         if let Some(problem) = problem {
             return Ok(Some((self.path().to_owned(), problem)));
         }
+        let owners = self.trusted_owners()?;
         for (name, _) in files {
-            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
             let file = tree::with_parent(&self.fd, name, false, |directory, file| {
-                rustix::fs::openat(directory, file, flags, Mode::empty())
+                regular_file::open(directory, file, OFlags::RDONLY, &owners)
             });
-            match file.and_then(|file| acl_problem(&file)) {
+            match file.and_then(|file| Ok(acl_problem(&file.into())?)) {
                 Ok(Some(problem)) => return Ok(Some((self.path().join(name), problem))),
-                Ok(None) | Err(Errno::NOENT) => {}
-                Err(error) => return Err(self.io_error("inspect", name, error)),
+                Ok(None) => {}
+                Err(RegularFileError::Io(error)) if Errno::from_io_error(&error) == Some(Errno::NOENT) => {}
+                Err(error) => return Err(self.file_error("inspect", name, error)),
             }
         }
         Ok(None)
-    }
-
-    /// Opens a file for overwriting, and creates it if it is missing. Refuses everything but a regular file with a
-    /// single link that belongs to the agent's user, root or the owner of the directory.
-    fn open_for_overwrite(&self, name: &str, directory_owner: u32) -> Result<File, DirectoryError> {
-        let opened = tree::with_parent(&self.fd, name, true, |directory, file| {
-            create_file(directory, file, OFlags::NONBLOCK)
-        });
-        let file = opened.map_err(|error| self.io_error("write", name, error))?;
-        let stat = rustix::fs::fstat(&file).map_err(|error| self.io_error("inspect", name, error))?;
-        let agent = rustix::process::geteuid().as_raw();
-        self.refuse_foreign_file(name, &stat, &[agent, directory_owner, 0])?;
-        Ok(file)
     }
 }
 
@@ -102,7 +102,7 @@ fn acl_problem(file: &OwnedFd) -> Result<Option<AclProblem>, Errno> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::{MetadataExt as _, symlink};
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
     use super::*;
     use crate::config::SymlinkMode;
@@ -116,14 +116,32 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let directory = DirectoryHandle::open(root.path(), SymlinkMode::TrySecure).unwrap();
         assert!(!directory.requires_in_place_writing(&files("")).unwrap(), "the agent owns everything");
-        directory.write_in_place(&files("a long string")).unwrap();
+        directory.write_in_place(&files("a long string"), AclMode::Try).unwrap();
         let inode = || fs::metadata(root.path().join("key")).unwrap().ino();
         let before = inode();
-        directory.write_in_place(&files("short")).unwrap();
+        directory.write_in_place(&files("short"), AclMode::Try).unwrap();
         assert_eq!(inode(), before);
         for (name, content) in files("short") {
             assert_eq!(fs::read(root.path().join(name)).unwrap(), content);
         }
+    }
+
+    #[test]
+    fn a_file_that_all_users_may_read_gets_no_key_unless_acls_are_off() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = DirectoryHandle::open(root.path(), SymlinkMode::TrySecure).unwrap();
+        let key = root.path().join("key");
+        fs::write(&key, "planted").unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+        for acls in [AclMode::Try, AclMode::Required] {
+            match directory.write_in_place(&files("secret"), acls).unwrap_err() {
+                DirectoryError::AccessibleToOthers { path } => assert_eq!(path, key),
+                error => panic!("{error:?}"),
+            }
+            assert_eq!(fs::read_to_string(&key).unwrap(), "planted");
+        }
+        directory.write_in_place(&files("public"), AclMode::Off).unwrap();
+        assert_eq!(fs::read_to_string(&key).unwrap(), "public");
     }
 
     #[test]
@@ -137,7 +155,7 @@ mod tests {
         fs::create_dir(out.join("cockroach")).unwrap();
         for plant in [fs::hard_link::<_, &std::path::Path>, symlink] {
             plant(&victim, planted.as_path()).unwrap();
-            directory.write_in_place(&files("secret")).unwrap_err();
+            directory.write_in_place(&files("secret"), AclMode::Try).unwrap_err();
             assert_eq!(fs::read_to_string(&victim).unwrap(), "whole");
             assert_eq!(fs::read_to_string(out.join("key")).unwrap(), "", "opened, but not written");
             fs::remove_file(&planted).unwrap();

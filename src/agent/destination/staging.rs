@@ -1,14 +1,15 @@
 //! Writes a new file into a staging directory, with the permissions of the file that it will replace.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Seek as _, Write as _};
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 
-use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, Obstacle, tree};
+use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, tree};
 use crate::agent::destination::permissions::{Permissions, ReaderGrant};
+use crate::agent::platform::regular_file::{self, Obstacle, RegularFileError};
 
 /// A file of a set: its name in the directory, with at most one subdirectory (`cockroach/node.key`), and its content.
 pub(crate) type NewFile = (String, Vec<u8>);
@@ -23,27 +24,38 @@ impl DirectoryHandle {
         content: &[u8],
         grant: &ReaderGrant,
     ) -> Result<(), DirectoryError> {
-        let path = format!("{staging_name}/{name}");
+        let mut file = self.create_staged_file(staging, staging_name, name, grant)?;
+        overwrite(&mut file, content)
+            .map_err(|error| self.io_error("write", &format!("{staging_name}/{name}"), error))
+    }
+
+    /// Creates an empty file in the new subdirectory `staging`.
+    pub(super) fn create_staged_file(
+        &self,
+        staging: &OwnedFd,
+        staging_name: &str,
+        name: &str,
+        grant: &ReaderGrant,
+    ) -> Result<File, DirectoryError> {
         let replaced = self.permissions_of(name)?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = tree::with_parent(staging, name, true, |directory, file| {
-            rustix::fs::openat(directory, file, flags, Mode::RUSR | Mode::WUSR)
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+        let owners = self.trusted_owners()?;
+        let file = tree::with_parent(staging, name, true, |directory, file| {
+            regular_file::open(directory, file, flags, &owners)
         });
-        let fd = fd.map_err(|error| self.io_error("write", &path, error))?;
+        let file =
+            file.map_err(|error| self.file_error("write", &format!("{staging_name}/{name}"), error))?;
+        let fd = OwnedFd::from(file);
         grant
             .apply_to_file(&fd, replaced.as_ref())
             .map_err(|error| self.io_error("give readers access to", name, error))?;
-        let mut file = File::from(fd);
-        file.write_all(content)
-            .and_then(|()| file.sync_all())
-            .map_err(|error| self.io_error("write", &path, error))
+        Ok(fd.into())
     }
 
     /// Returns the permissions of the file that `name` resolves to, or `None` if there is no such file. Refuses links
     /// and special files that the agent did not create.
     fn permissions_of(&self, name: &str) -> Result<Option<Permissions>, DirectoryError> {
         let top = tree::top_level(name);
-        let failed = |error: Errno| self.io_error("inspect", name, error);
         let current = match self.file_type(top)? {
             None => return Ok(None),
             Some(FileType::RegularFile | FileType::Directory) => None,
@@ -55,15 +67,28 @@ impl DirectoryHandle {
             }
             Some(file_type) => return Err(self.obstructed(top, Obstacle::of_type(file_type))),
         };
-        // Opened without blocking: it may have become a pipe by now.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let owners = self.trusted_owners()?;
         let file = tree::with_parent(current.as_ref().unwrap_or(&self.fd), name, false, |directory, file| {
-            rustix::fs::openat(directory, file, flags, Mode::empty())
+            regular_file::open(directory, file, OFlags::RDONLY, &owners)
         });
         match file {
-            Ok(file) => Permissions::read(&file).map(Some).map_err(failed),
-            Err(Errno::NOENT) => Ok(None),
-            Err(error) => Err(failed(error)),
+            Ok(file) => {
+                let permissions = Permissions::read(&file.into());
+                permissions.map(Some).map_err(|error| self.io_error("inspect", name, error))
+            }
+            Err(RegularFileError::Io(error)) if Errno::from_io_error(&error) == Some(Errno::NOENT) => {
+                Ok(None)
+            }
+            Err(error) => Err(self.file_error("inspect", name, error)),
         }
     }
+}
+
+/// Replaces the content of an open file, and fsyncs it. The file is truncated only after writing, so that a full disk
+/// does not destroy the old content.
+pub(super) fn overwrite(file: &mut File, content: &[u8]) -> std::io::Result<()> {
+    file.rewind()?;
+    file.write_all(content)?;
+    file.set_len(content.len().try_into().unwrap_or(u64::MAX))?;
+    file.sync_all()
 }

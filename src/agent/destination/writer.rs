@@ -6,14 +6,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::agent::destination::directory::{DirectoryError, DirectoryHandle};
+use crate::agent::destination::generation::Leftover;
 use crate::agent::destination::kubernetes_secret::{KubernetesSecretError, SecretClient};
 use crate::agent::destination::permissions::ReaderGrant;
 use crate::agent::destination::posix_acl::AclProblem;
 use crate::agent::destination::readers::{ReaderAccess, ReaderError};
 use crate::agent::destination::staging::NewFile;
+use crate::agent::platform::error_text::error_line;
+use crate::agent::platform::tasks::run_blocking;
 use crate::agent::platform::{Clock, Environment, Hint};
 use crate::config::{self, AclMode, SymlinkMode};
 
@@ -73,6 +77,10 @@ pub(crate) struct DirectoryTarget {
 pub(crate) struct DestinationWriter {
     target: WriteTarget,
     memory: Mutex<BTreeMap<String, Vec<u8>>>,
+    /// The directory belonged to the agent's user when it was last opened.
+    was_owned: AtomicBool,
+    /// Locked from before a set is written until it is complete.
+    in_flight: Arc<tokio::sync::Mutex<()>>,
     /// The messages that were logged already and are not repeated.
     logged: Mutex<BTreeSet<String>>,
 }
@@ -141,7 +149,13 @@ impl DirectoryTarget {
 
 impl DestinationWriter {
     pub(crate) fn new(target: WriteTarget) -> Self {
-        Self { target, memory: Mutex::default(), logged: Mutex::default() }
+        Self {
+            target,
+            memory: Mutex::default(),
+            was_owned: AtomicBool::default(),
+            in_flight: Arc::default(),
+            logged: Mutex::default(),
+        }
     }
 
     /// Returns the path of the directory, or `None` for another destination. For files that refer to each other by
@@ -172,17 +186,34 @@ impl DestinationWriter {
             WriteTarget::Secret(secret) => return Ok(secret.test_write()?),
             WriteTarget::Memory => return Ok(()),
         };
-        let directory = target.open()?;
+        let directory = self.open(target)?;
         if directory.is_owned_by_agent()? {
             directory.recover()?;
-            directory.recover_generation_directories()?;
+            self.warn_leftover(directory.recover_generation_directories()?);
         }
         Ok(directory.test_write()?)
     }
 
+    /// Writes the files as one set, to completion, even if the returned future is dropped.
+    pub(crate) async fn write(self: &Arc<Self>, files: Vec<NewFile>) -> Result<(), DestinationError> {
+        let in_flight = Arc::clone(&self.in_flight).lock_owned().await;
+        let writer = Arc::clone(self);
+        run_blocking(move || {
+            let _in_flight = in_flight;
+            writer.write_set(files)
+        })
+        .await
+    }
+
+    /// Waits until a set that is being written is complete. To be called before the process ends: a set that is written
+    /// in place must not be cut in half.
+    pub(crate) async fn finish_write(&self) {
+        drop(self.in_flight.lock().await);
+    }
+
     /// Writes the files as one set. A directory is opened each time, because it may have been replaced or mounted
     /// since.
-    pub(crate) fn write(&self, files: Vec<NewFile>) -> Result<(), DestinationError> {
+    fn write_set(&self, files: Vec<NewFile>) -> Result<(), DestinationError> {
         match &self.target {
             WriteTarget::Directory(target) => self.write_to_directory(target, &files),
             WriteTarget::Secret(secret) => {
@@ -201,19 +232,38 @@ impl DestinationWriter {
         lock(&self.memory).get(name).cloned()
     }
 
+    /// Opens the directory. Refuses one that belonged to the agent's user and now belongs to another user, who may have
+    /// put it in the place of the agent's.
+    fn open(&self, target: &DirectoryTarget) -> Result<DirectoryHandle, DirectoryError> {
+        let directory = target.open()?;
+        if directory.is_owned_by_agent()? {
+            self.was_owned.store(true, Ordering::Relaxed);
+        } else if self.was_owned.load(Ordering::Relaxed) {
+            let owner = directory.owner()?;
+            return Err(DirectoryError::OwnerChanged { path: target.path.clone(), owner });
+        }
+        if directory.is_writable_by_others()? {
+            self.warn_once(
+                "every user may write to the directory, and can remove or replace its files: remove that permission \
+                 (chmod o-w)",
+            );
+        }
+        Ok(directory)
+    }
+
     fn write_to_directory(
         &self,
         target: &DirectoryTarget,
         files: &[NewFile],
     ) -> Result<(), DestinationError> {
-        let directory = target.open()?;
+        let directory = self.open(target)?;
         if directory.requires_in_place_writing(files)? {
             self.log_once(
                 "writing files in place, because the directory or a file belongs to another user; a program that reads \
                  during a renewal may see files of two versions",
             );
             self.check_acls(target, &directory, files)?;
-            return Ok(directory.write_in_place(files)?);
+            return Ok(directory.write_in_place(files, target.access.mode)?);
         }
         let (grant, unknown_reader) = target.access.resolve()?;
         if let Some(error) = unknown_reader {
@@ -236,7 +286,8 @@ impl DestinationWriter {
         let reason = if target.symlinks == SymlinkMode::Secure {
             "symlinks is secure"
         } else if directory.supports_links()? {
-            return directory.write_generation_directory(files, grant);
+            self.warn_leftover(directory.write_generation_directory(files, grant)?);
+            return Ok(());
         } else {
             "the file system does not support links"
         };
@@ -244,7 +295,7 @@ impl DestinationWriter {
             "replacing files one after the other, because {reason}; a program that reads during a renewal may see files of \
              two versions"
         ));
-        directory.restore_plain_files()?;
+        self.warn_leftover(directory.restore_plain_files()?);
         directory.commit(files, grant)
     }
 
@@ -267,6 +318,14 @@ impl DestinationWriter {
                 Ok(())
             }
             None => Ok(()),
+        }
+    }
+
+    /// Warns about old files that could not be removed.
+    fn warn_leftover(&self, leftover: Leftover) {
+        if let Some(error) = leftover {
+            let error = error_line(&error, error.hint().as_ref());
+            self.warn_once(format!("old files remain until a later renewal can remove them: {error}"));
         }
     }
 

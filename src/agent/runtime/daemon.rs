@@ -54,9 +54,9 @@ impl RunningAgent {
             tasks.spawn(server.serve(Arc::clone(&health)));
         }
         let result = self.keep_identity_fresh(&sender, signals, &health.reporter(0)).await;
-        // Wait for the other loops, because they share the storage and its lock. A file set that is being written is
-        // completed.
+        // Wait for the other loops, because they share the storage and its lock.
         tasks.shutdown().await;
+        self.finish_writes().await;
         result
     }
 

@@ -27,6 +27,7 @@ impl RunningAgent {
         };
         // Wait for the tasks, because they share the storage and its lock.
         writes.shutdown().await;
+        self.finish_writes().await;
         self.bot.flush().await;
         result
     }

@@ -75,8 +75,7 @@ impl Output {
             OutputKind::WorkloadX509(output) => output.issue(&issuer).await,
             OutputKind::WorkloadJwt(output) => output.issue(&issuer).await,
         }?;
-        let destination = Arc::clone(&self.settings.destination);
-        run_blocking(move || destination.write(files)).await?;
+        self.settings.destination.write(files).await?;
         Ok(not_after)
     }
 }

@@ -1,8 +1,16 @@
 //! `--pid-file`: a file that contains the process ID while the program runs.
 
-use std::fs;
-use std::io;
+use std::fs::{self, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, OFlags};
+use rustix::process::geteuid;
+use tbot::agent::internal::files;
+
+/// The file that is removed is the one that was written, so it is small.
+const LIMIT: u64 = 64;
 
 /// A written PID file. Dropping it removes the file.
 pub(crate) struct PidFile {
@@ -19,18 +27,41 @@ pub(crate) struct PidFileError {
 }
 
 impl PidFile {
-    /// Writes the process ID, in decimal and followed by a line feed, replacing what the file contained.
+    /// Writes the process ID, in decimal and followed by a line feed, replacing what the file contained. Other users may
+    /// read the file, and not write to it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error, and changes nothing, if the path leads to anything but a regular file of this user or root: a
+    /// link, a device, or a file with a second name.
     pub(crate) fn write(path: &Path, process_id: u32) -> Result<Self, PidFileError> {
         let contents = format!("{process_id}\n");
-        fs::write(path, &contents).map_err(|source| PidFileError { path: path.to_owned(), source })?;
+        let write = || {
+            let mut file = open(path, OFlags::WRONLY | OFlags::CREATE)?;
+            file.write_all(contents.as_bytes())?;
+            // Truncated only after writing, so that the file is never empty.
+            file.set_len(contents.len().try_into().unwrap_or(u64::MAX))?;
+            if file.metadata()?.uid() == geteuid().as_raw() {
+                file.set_permissions(Permissions::from_mode(0o644))?;
+            }
+            Ok(())
+        };
+        write().map_err(|source| PidFileError { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), contents })
     }
+}
+
+fn open(path: &Path, flags: OFlags) -> io::Result<fs::File> {
+    Ok(files::open(CWD, path, flags, &[geteuid().as_raw(), 0])?)
 }
 
 impl Drop for PidFile {
     /// Keeps the file if another process has replaced the ID with its own.
     fn drop(&mut self) {
-        let is_ours = || Ok(fs::read_to_string(&self.path)? == self.contents);
+        let is_ours = || {
+            let file = open(&self.path, OFlags::RDONLY)?;
+            Ok(files::read_all(&file, LIMIT)? == self.contents.as_bytes())
+        };
         let removed = is_ours().and_then(|ours| if ours { fs::remove_file(&self.path) } else { Ok(()) });
         if let Err(error) = removed {
             tracing::warn!("cannot remove the PID file {}: {error}", self.path.display());

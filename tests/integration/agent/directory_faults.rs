@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 use serde_json::json;
-use tbot::agent::{AgentError, DirectoryError};
+use tbot::agent::{AgentError, DirectoryError, Obstacle};
 use tbot_cluster::method;
 
 use super::errors::{directory_error, failed_outputs};
@@ -108,7 +108,11 @@ async fn an_unwritable_directory_keeps_its_files_and_does_not_stop_other_outputs
     let error = fixture.run_oneshot(config()).await.unwrap_err();
     assert_eq!(failed_outputs(&error), ["identity-1"]);
     let error = directory_error(error);
-    assert!(matches!(&error, DirectoryError::Io { path, .. } if *path == write_test), "{error:?}");
+    let expected = Obstacle::Directory;
+    assert!(
+        matches!(&error, DirectoryError::Obstructed { path, obstacle } if *path == write_test && *obstacle == expected),
+        "{error:?}"
+    );
     assert_eq!(read(&out.join("identity")), written);
     assert_ne!(read(&other.join("identity")), other_written);
 }

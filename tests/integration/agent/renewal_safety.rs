@@ -157,9 +157,10 @@ async fn dropping_a_run_during_a_renewal_still_saves_the_response() {
     assert_eq!((fixture.stored_generation(), fixture.cluster.generation(BOT)), (3, Some(3)));
 }
 
-/// Makes saving an identity fail, even for root, with a file that has the name of the directory in which the agent stages files.
+/// Makes saving an identity fail, even for root and although everything that it needs is reserved, with a file that has the
+/// name of the directory that contains a committed set.
 fn obstruct_storage(fixture: &TestCluster) -> PathBuf {
-    let obstacle = fixture.storage().join(".tbot-staged");
+    let obstacle = fixture.storage().join(".tbot-commit");
     std::fs::write(&obstacle, "").unwrap();
     obstacle
 }
@@ -172,10 +173,23 @@ async fn start_with_unsaved_response(fixture: &TestCluster, log: &LogCapture) ->
     hold.arrived().await;
     let obstacle = obstruct_storage(fixture);
     hold.release();
-    let failed = |event: &LogEvent| event.is_failure_of("identity") && event.message.contains(".tbot-staged");
+    let failed = |event: &LogEvent| event.is_failure_of("identity") && event.message.contains(".tbot-commit");
     wait_until("saving has failed", || log.count(failed) > 0).await;
     assert_eq!((fixture.stored_generation(), fixture.cluster.generation(BOT)), (1, Some(2)));
     (running, obstacle)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storage_in_which_nothing_can_be_replaced_is_noticed_before_a_renewal_is_requested() {
+    for planted in [".tbot-staged", ".tbot-commit"] {
+        let fixture = joined().await;
+        let obstacle = fixture.storage().join(planted);
+        std::fs::write(&obstacle, "").unwrap();
+        let error = directory_error(fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap_err());
+        assert!(matches!(&error, DirectoryError::Obstructed { path, .. } if *path == obstacle), "{error:?}");
+        assert_eq!(fixture.cluster.generation(BOT), Some(1));
+        assert!(!fixture.has_renewal_marker());
+    }
 }
 
 /// Whether the event is an error about something that will not be retried.
@@ -230,7 +244,7 @@ async fn a_oneshot_run_that_cannot_save_a_response_logs_the_remedy() {
     let obstacle = obstruct_storage(&fixture);
     hold.release();
     let error = directory_error(run.await.unwrap().unwrap_err());
-    assert!(matches!(&error, DirectoryError::Io { path, .. } if *path == obstacle), "{error:?}");
+    assert!(matches!(&error, DirectoryError::Obstructed { path, .. } if *path == obstacle), "{error:?}");
     let [lost] = &log.events(is_final_error)[..] else { panic!("{}", log.transcript()) };
     insta::assert_snapshot!("lost_identity", fixture.normalize(&lost.message));
 }

@@ -1,5 +1,6 @@
 //! Resource limits on file sizes and open files. A process that hits its limit keeps its files intact, requests no renewal
-//! that it could not save, keeps a renewed identity until it can save it, and recovers as soon as the limit is raised.
+//! that it could not save, and recovers as soon as the limit is raised. If it hits the limit after the request, it saves the
+//! identity with the descriptors that it has reserved, or keeps the identity until it can save it.
 
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, Signal};
@@ -30,9 +31,9 @@ impl Drop for ExhaustedLimit<'_> {
     }
 }
 
-/// Lets an agent hit a limit twice: before it requests a renewal, and when it saves the response. The log must
-/// contain the error of the system and the command that raises the limit.
-async fn assert_survives(resource: Resource, errno: Errno, remedy: &str) {
+/// Lets an agent hit a limit twice: before it requests a renewal, and when it saves the response, which succeeds if
+/// `is_reserved`. The log must contain the error of the system and the command that raises the limit.
+async fn assert_survives(resource: Resource, errno: Errno, remedy: &str, is_reserved: bool) {
     let fixture = BotFixture::new().await;
     let running = fixture.start(&[]).spawn();
     let key = fixture.path("out").join("key");
@@ -66,13 +67,19 @@ async fn assert_survives(resource: Resource, errno: Errno, remedy: &str) {
     let failures_before = failures();
     let limit = ExhaustedLimit::set(&running, resource);
     drop(held_renewals);
-    wait_until("saving has failed", || {
+    wait_until("saving the output, at least, has failed", || {
         failures() > failures_before && fixture.cluster_generation() == Some(3)
     })
     .await;
-    assert_eq!(fixture.stored_generation(), Some(2));
-    drop(limit);
+    let limit = if is_reserved {
+        Some(limit)
+    } else {
+        assert_eq!(fixture.stored_generation(), Some(2));
+        drop(limit);
+        None
+    };
     wait_until("the renewed identity is saved", || fixture.stored_generation() == Some(3)).await;
+    drop(limit);
     wait_until("the output is renewed", || read(&key) != second_key).await;
 
     running.signal(Signal::TERM);
@@ -84,10 +91,10 @@ async fn assert_survives(resource: Resource, errno: Errno, remedy: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_agent_survives_a_file_size_limit() {
-    assert_survives(Resource::Fsize, Errno::FBIG, "ulimit -f").await;
+    assert_survives(Resource::Fsize, Errno::FBIG, "ulimit -f", false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_agent_survives_a_limit_on_open_files() {
-    assert_survives(Resource::Nofile, Errno::MFILE, "ulimit -n").await;
+    assert_survives(Resource::Nofile, Errno::MFILE, "ulimit -n", true).await;
 }

@@ -32,6 +32,8 @@ const OLD_SSH_CERT: &str = "sshcert";
 pub(super) const TLS_CAS: &str = "tlscacerts";
 pub(super) const SSH_CAS: &str = "sshcacerts";
 pub(super) const TOKEN_HASH: &str = "tokenhash";
+/// The files that every saved identity consists of.
+pub(super) const IDENTITY_FILES: [&str; 7] = [KEY, KEY_PUB, TLS_CERT, SSH_CERT, TLS_CAS, SSH_CAS, TOKEN_HASH];
 /// The name of the renewal marker.
 pub(super) const RENEWAL_MARKER: &str = "renewal-pending";
 

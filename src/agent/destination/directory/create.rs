@@ -1,84 +1,107 @@
-//! Opens a directory and creates missing components of its path, without following symbolic links that `symlinks`
-//! refuses.
+//! Opens a directory component by component, and creates missing ones. Follows neither links that `symlinks` refuses,
+//! nor a path that other users can redirect.
 //!
 //! Depends on nothing else of the agent.
 
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::config::SymlinkMode;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+/// Opens a component of the path, for which the agent needs only the permission to search it.
+#[cfg(target_os = "linux")]
+const COMPONENT: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+#[cfg(not(target_os = "linux"))]
+const COMPONENT: OFlags = DIRECTORY;
+
+/// Why a directory cannot be opened.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum OpenError {
+    System(Errno),
+    /// Every user may write to this parent, and can replace what is in it.
+    WritableParent(PathBuf),
+}
+
+impl From<Errno> for OpenError {
+    fn from(error: Errno) -> Self {
+        Self::System(error)
+    }
+}
 
 /// Opens `path`. Creates missing components with mode 0700.
-pub(super) fn open_or_create(path: &Path, symlinks: SymlinkMode) -> Result<OwnedFd, Errno> {
-    match open(path, symlinks) {
-        Err(Errno::NOENT) => create(path, symlinks),
-        opened => opened,
+pub(super) fn open_or_create(path: &Path, symlinks: SymlinkMode) -> Result<OwnedFd, OpenError> {
+    if path.as_os_str().is_empty() {
+        return Err(Errno::NOENT.into());
     }
-}
-
-/// Creates the components below the deepest existing directory, each relative to its parent's descriptor: creating them
-/// by path would follow links that `symlinks` refuses.
-fn create(path: &Path, symlinks: SymlinkMode) -> Result<OwnedFd, Errno> {
-    let mut missing = Vec::new();
-    let mut remaining = path;
-    let mut directory = loop {
-        let (Some(parent), Some(name)) = (remaining.parent(), remaining.file_name()) else {
-            return Err(Errno::NOENT);
-        };
-        missing.push(name);
-        remaining = parent;
-        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-        match open(parent, symlinks) {
-            Err(Errno::NOENT) => {}
-            opened => break opened?,
-        }
+    let follows_links = match symlinks {
+        SymlinkMode::Insecure => true,
+        // On other systems, paths such as /tmp and /var contain links.
+        SymlinkMode::TrySecure => !cfg!(target_os = "linux"),
+        SymlinkMode::Secure => false,
     };
-    for name in missing.into_iter().rev() {
-        match rustix::fs::mkdirat(&directory, name, Mode::RWXU) {
-            Ok(()) => rustix::fs::fsync(&directory)?,
-            Err(Errno::EXIST) => {}
-            Err(error) => return Err(error),
+    let mut walked = PathBuf::from(if path.has_root() { "/" } else { "." });
+    let mut directory = rustix::fs::open(&walked, COMPONENT, Mode::empty())?;
+    for component in path.components() {
+        let name = match component {
+            Component::Normal(name) => name,
+            Component::ParentDir => OsStr::new(".."),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => continue,
+        };
+        if symlinks != SymlinkMode::Insecure && component != Component::ParentDir {
+            refuse_writable_parent(&directory, &walked)?;
         }
-        directory = rustix::fs::openat(&directory, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?;
+        directory = match open_component(&directory, name, follows_links) {
+            Err(Errno::NOENT) => create_component(&directory, name)?,
+            opened => opened?,
+        };
+        walked.push(name);
     }
-    Ok(directory)
+    // Opened again, because a component can be neither listed nor synced.
+    Ok(rustix::fs::openat(&directory, ".", DIRECTORY, Mode::empty())?)
 }
 
-#[cfg(target_os = "linux")]
-fn open(path: &Path, symlinks: SymlinkMode) -> Result<OwnedFd, Errno> {
-    use rustix::fs::{CWD, ResolveFlags, openat2};
-    let follow_links = || rustix::fs::open(path, DIRECTORY, Mode::empty());
-    if symlinks == SymlinkMode::Insecure {
-        return follow_links();
-    }
-    match openat2(CWD, path, DIRECTORY, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
-        Err(Errno::NOSYS) if symlinks == SymlinkMode::TrySecure => {
-            tracing::warn!(
-                directory = %path.display(),
-                "following symbolic links in the path, because this kernel cannot refuse them (needs Linux 5.6)"
-            );
-            follow_links()
+fn open_component(parent: &OwnedFd, name: &OsStr, follows_links: bool) -> Result<OwnedFd, Errno> {
+    let flags = if follows_links { COMPONENT } else { COMPONENT | OFlags::NOFOLLOW };
+    match rustix::fs::openat(parent, name, flags, Mode::empty()) {
+        // For a link, too.
+        Err(Errno::NOTDIR) => {
+            let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
+            Err(if is_link && !follows_links { Errno::LOOP } else { Errno::NOTDIR })
         }
         opened => opened,
     }
 }
 
-#[cfg(not(target_os = "linux"))]
-fn open(path: &Path, symlinks: SymlinkMode) -> Result<OwnedFd, Errno> {
-    match symlinks {
-        SymlinkMode::Secure => Err(Errno::NOSYS),
-        SymlinkMode::TrySecure | SymlinkMode::Insecure => rustix::fs::open(path, DIRECTORY, Mode::empty()),
+/// Creates a missing component. Never follows a link that somebody creates meanwhile.
+fn create_component(parent: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
+    match rustix::fs::mkdirat(parent, name, Mode::RWXU) {
+        Ok(()) => rustix::fs::fsync(rustix::fs::openat(parent, ".", DIRECTORY, Mode::empty())?)?,
+        Err(Errno::EXIST) => {}
+        Err(error) => return Err(error),
     }
+    open_component(parent, name, false)
+}
+
+/// Refuses a directory in which every user may rename and replace entries. In a directory with the sticky bit, such as
+/// /tmp, only the owner of an entry may.
+fn refuse_writable_parent(directory: &OwnedFd, path: &Path) -> Result<(), OpenError> {
+    let mode = Mode::from_raw_mode(rustix::fs::fstat(directory)?.st_mode);
+    if mode.contains(Mode::WOTH) && !mode.contains(Mode::SVTX) {
+        return Err(OpenError::WritableParent(path.to_owned()));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
 
@@ -86,12 +109,12 @@ mod tests {
     fn nothing_is_created_behind_a_link_that_is_refused() {
         let root = tempfile::tempdir().unwrap();
         let [elsewhere, link] = ["elsewhere", "link"].map(|name| root.path().join(name));
-        std::fs::create_dir(&elsewhere).unwrap();
+        fs::create_dir(&elsewhere).unwrap();
         symlink(&elsewhere, &link).unwrap();
         for mode in [SymlinkMode::Secure, SymlinkMode::TrySecure] {
-            assert_eq!(open_or_create(&link.join("a/b"), mode).unwrap_err(), Errno::LOOP);
+            assert_eq!(open_or_create(&link.join("a/b"), mode).unwrap_err(), Errno::LOOP.into());
         }
-        assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
         open_or_create(&link.join("a/b"), SymlinkMode::Insecure).unwrap();
         assert!(elsewhere.join("a/b").is_dir());
     }
@@ -102,5 +125,35 @@ mod tests {
         symlink(root.path().join("missing"), root.path().join("link")).unwrap();
         open_or_create(&root.path().join("link/a"), SymlinkMode::Insecure).unwrap_err();
         assert!(!root.path().join("missing").exists());
+    }
+
+    #[test]
+    fn a_file_in_the_path_is_not_taken_for_a_link() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("file"), "").unwrap();
+        for mode in [SymlinkMode::Secure, SymlinkMode::Insecure] {
+            let error = open_or_create(&root.path().join("file/a"), mode).unwrap_err();
+            assert_eq!(error, Errno::NOTDIR.into());
+        }
+    }
+
+    #[test]
+    fn a_parent_that_every_user_may_write_is_refused_unless_insecure_or_sticky() {
+        let root = tempfile::tempdir().unwrap();
+        let parent = root.path().join("parent");
+        let path = parent.join("a/b");
+        fs::create_dir(&parent).unwrap();
+        let open = |mode: u32, symlinks| {
+            fs::set_permissions(&parent, Permissions::from_mode(mode)).unwrap();
+            open_or_create(&path, symlinks)
+        };
+        for symlinks in [SymlinkMode::Secure, SymlinkMode::TrySecure] {
+            let error = open(0o777, symlinks).unwrap_err();
+            assert_eq!(error, OpenError::WritableParent(parent.clone()));
+        }
+        assert!(!parent.join("a").exists());
+        open(0o777, SymlinkMode::Insecure).unwrap();
+        open(0o1777, SymlinkMode::Secure).unwrap();
+        open(0o755, SymlinkMode::Secure).unwrap();
     }
 }

@@ -3,10 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
-use rustix::fs::FileType;
 use rustix::io::Errno;
 
+use super::lock_holder::LockHolder;
 use crate::agent::platform::Hint;
+use crate::agent::platform::regular_file::Obstacle;
 
 /// A directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -36,44 +37,39 @@ pub enum DirectoryError {
         /// What is at the path.
         obstacle: Obstacle,
     },
-}
-
-/// Something that is in the way of the agent's files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Obstacle {
-    /// A symbolic link that leads elsewhere.
-    #[error("a symbolic link")]
-    SymbolicLink,
-    /// A directory.
-    #[error("a directory")]
-    Directory,
-    /// A directory of another user.
-    #[error("another user's directory")]
-    ForeignDirectory,
-    /// A regular file.
-    #[error("a file")]
-    File,
-    /// A regular file of a user who is neither the agent's nor the owner of the directory.
-    #[error("a file whose owner is neither the agent's user nor the owner of the directory")]
-    ForeignFile,
-    /// A regular file that can also be reached by another path.
-    #[error("a file with more than one hard link")]
-    HardLinkedFile,
-    /// A pipe, a socket or a device.
-    #[error("a special file (a pipe, socket or device)")]
-    SpecialFile,
-}
-
-impl Obstacle {
-    pub(in crate::agent::destination) fn of_type(file_type: FileType) -> Self {
-        match file_type {
-            FileType::Symlink => Self::SymbolicLink,
-            FileType::Directory => Self::Directory,
-            FileType::RegularFile => Self::File,
-            _ => Self::SpecialFile,
-        }
-    }
+    /// Another process has kept the lock for changes to a directory for too long.
+    #[error(
+        "{path} is locked by {}",
+        holder.as_ref().map_or_else(|| "another process".to_owned(), ToString::to_string)
+    )]
+    Busy {
+        /// The lock file.
+        path: PathBuf,
+        /// The process that holds the lock, if it can be determined.
+        holder: Option<LockHolder>,
+    },
+    /// Other users may replace the directory, or one of its parents, with a directory of their own.
+    #[error("cannot keep keys in {path}: every user may write to {parent}, and can replace what is in it")]
+    ReplaceableByOthers {
+        /// The directory.
+        path: PathBuf,
+        /// The parent that others may write to.
+        parent: PathBuf,
+    },
+    /// The directory belonged to the agent's user, and now belongs to another user.
+    #[error("{path} belonged to this agent and now belongs to the user with id {owner}")]
+    OwnerChanged {
+        /// The directory.
+        path: PathBuf,
+        /// The new owner.
+        owner: u32,
+    },
+    /// A file that the agent would overwrite in another user's directory is accessible to everyone.
+    #[error("{path} is accessible to all users")]
+    AccessibleToOthers {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 impl DirectoryError {
@@ -86,6 +82,16 @@ impl DirectoryError {
                 "stop the other tbot, because the server locks a bot whose identity is used by two agents",
             )),
             Self::Obstructed { .. } => Some(Hint::new("remove it, or use another directory")),
+            Self::Busy { .. } => Some(Hint::new("let the other process continue, or stop it")),
+            Self::ReplaceableByOthers { .. } => Some(Hint::new(
+                "remove that permission (chmod o-w), or accept the risk with symlinks: insecure",
+            )),
+            Self::OwnerChanged { .. } => Some(Hint::new(
+                "restore the directory, or restart the agent if you have changed the owner yourself",
+            )),
+            Self::AccessibleToOthers { .. } => {
+                Some(Hint::new("remove their permissions (chmod o-rwx), or set acls: off to write it anyway"))
+            }
         }
     }
 
@@ -102,6 +108,9 @@ impl DirectoryError {
                 Some("this process may not write files of this size: raise its limit (ulimit -f)")
             }
             Some(Errno::MFILE) => Some("this process may not open more files: raise its limit (ulimit -n)"),
+            Some(Errno::NOLCK) => {
+                Some("the file system does not support locks: mount it with locks, or use another directory")
+            }
             Some(Errno::NOTSUP) => Some("the file system does not support this"),
             _ => None,
         };

@@ -4,14 +4,23 @@
 //! beyond an open descriptor, so a reader could hold it forever and block every renewal.
 
 use std::os::fd::OwnedFd;
+use std::sync::Once;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{DirectoryError, DirectoryHandle};
+use super::{DirectoryError, DirectoryHandle, lock_holder};
 
 /// Empty, and never removed: otherwise two processes could each lock a different file of this name.
 const LOCK_FILE: &str = ".tbot-lock";
+
+/// How long the agent waits for another process that changes the directory.
+const PATIENT: Patience = Patience {
+    silent: Duration::from_secs(5),
+    limit: Duration::from_secs(60),
+    poll: Duration::from_millis(10),
+};
 
 /// The exclusive lock for changes to a directory, held until dropped.
 #[derive(Debug)]
@@ -20,33 +29,86 @@ pub(in crate::agent) struct DirectoryLock(
     #[expect(dead_code, reason = "closing the file releases the lock")] OwnedFd,
 );
 
+/// The lock file, open and not locked.
+#[derive(Debug)]
+pub(in crate::agent) struct LockFile(OwnedFd);
+
+/// How long to wait for a lock.
+struct Patience {
+    /// How long to wait before the log says so.
+    silent: Duration,
+    /// How long to wait before giving up.
+    limit: Duration,
+    poll: Duration,
+}
+
 impl DirectoryHandle {
     /// Waits until no other output or agent changes files here, and keeps them out until the lock is dropped.
     ///
     /// If the file system does not support locks, the directory is changed without one.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`DirectoryError::Busy`] if another process keeps the lock for a minute.
     pub(in crate::agent) fn lock_for_update(&self) -> Result<DirectoryLock, DirectoryError> {
-        let file = self.open_private(LOCK_FILE)?;
-        if let Err(error) = rustix::fs::flock(&file, FlockOperation::LockExclusive) {
-            tracing::debug!(directory = %self.path().display(), "cannot lock {LOCK_FILE}: {error}");
-        }
-        Ok(DirectoryLock(file))
+        self.lock_file(self.open_lock_file()?)
     }
 
-    /// Opens a file that only its owner may open, and creates it if it is missing. Refuses a file that another
-    /// user has planted.
-    fn open_private(&self, name: &str) -> Result<OwnedFd, DirectoryError> {
-        // Opened without blocking, because it may be a pipe, and for writing, because NFS requires that for a lock.
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    /// Opens the lock file, so that [`lock_file`](Self::lock_file) needs no further descriptor. Refuses a file that
+    /// another user has planted.
+    pub(in crate::agent) fn open_lock_file(&self) -> Result<LockFile, DirectoryError> {
+        // Opened for writing, because NFS requires that for a lock.
+        let file = self.open_file(LOCK_FILE, OFlags::RDWR | OFlags::CREATE, "open")?;
+        let failed = |operation| move |error: Errno| self.io_error(operation, LOCK_FILE, error);
         let owner_only = Mode::RUSR | Mode::WUSR;
-        let failed = |operation| move |error: Errno| self.io_error(operation, name, error);
-        let file = rustix::fs::openat(&self.fd, name, flags, owner_only).map_err(failed("open"))?;
         let stat = rustix::fs::fstat(&file).map_err(failed("inspect"))?;
-        let agent = rustix::process::geteuid().as_raw();
-        self.refuse_foreign_file(name, &stat, &[agent, self.stat()?.st_uid])?;
         if Mode::from_raw_mode(stat.st_mode) != owner_only {
             rustix::fs::fchmod(&file, owner_only).map_err(failed("restrict the mode of"))?;
         }
-        Ok(file)
+        Ok(LockFile(file.into()))
+    }
+
+    /// Does the work of [`lock_for_update`](Self::lock_for_update) with an open lock file.
+    pub(in crate::agent) fn lock_file(&self, file: LockFile) -> Result<DirectoryLock, DirectoryError> {
+        self.wait_for_lock(&file.0, &PATIENT)?;
+        Ok(DirectoryLock(file.0))
+    }
+
+    fn wait_for_lock(&self, file: &OwnedFd, patience: &Patience) -> Result<(), DirectoryError> {
+        static UNSUPPORTED: Once = Once::new();
+        let path = self.path().join(LOCK_FILE);
+        let started = Instant::now();
+        let mut is_silent = true;
+        loop {
+            match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(()),
+                Err(Errno::WOULDBLOCK | Errno::INTR) => {}
+                Err(error) => {
+                    UNSUPPORTED.call_once(|| {
+                        tracing::warn!(
+                            file = %path.display(),
+                            "changing directories without a lock, because the file system does not support locks ({error}): \
+                             no other output or agent may write to the same directory"
+                        );
+                    });
+                    return Ok(());
+                }
+            }
+            let waited = started.elapsed();
+            if waited >= patience.limit {
+                return Err(DirectoryError::Busy { path, holder: lock_holder::find(file) });
+            }
+            if is_silent && waited >= patience.silent {
+                is_silent = false;
+                let holder = lock_holder::find(file).map(tracing::field::display);
+                tracing::warn!(file = %path.display(), holder, "waiting for a process that holds the lock of a directory");
+            }
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "flock(2) either waits without a limit or not at all"
+            )]
+            std::thread::sleep(patience.poll);
+        }
     }
 }
 
@@ -54,11 +116,10 @@ impl DirectoryHandle {
 mod tests {
     use std::fs::{self, File};
     use std::os::unix::fs::{PermissionsExt as _, symlink};
-    use std::os::unix::net::UnixListener;
     use std::path::Path;
 
     use super::*;
-    use crate::agent::destination::directory::Obstacle;
+    use crate::agent::platform::regular_file::Obstacle;
     use crate::config::SymlinkMode;
 
     fn open(path: &Path) -> DirectoryHandle {
@@ -94,6 +155,24 @@ mod tests {
     }
 
     #[test]
+    fn a_lock_that_is_never_released_is_an_error_that_names_its_holder() {
+        let root = tempfile::tempdir().unwrap();
+        let _lock = open(root.path()).lock_for_update().unwrap();
+        let impatient = Patience { silent: Duration::ZERO, limit: Duration::ZERO, poll: Duration::ZERO };
+        let directory = open(root.path());
+        let file = directory.open_lock_file().unwrap();
+        match directory.wait_for_lock(&file.0, &impatient).unwrap_err() {
+            DirectoryError::Busy { path, holder } => {
+                assert_eq!(path, root.path().join(LOCK_FILE));
+                // The list of locks of another user's or container's process may be hidden.
+                let id = holder.map(|holder| holder.process_id);
+                assert!(id.is_none_or(|id| id == std::process::id()), "{id:?}");
+            }
+            error => panic!("{error:?}"),
+        }
+    }
+
+    #[test]
     fn a_planted_lock_file_is_refused() {
         let root = tempfile::tempdir().unwrap();
         let [victim, lock_file] = ["victim", LOCK_FILE].map(|name| root.path().join(name));
@@ -102,24 +181,18 @@ mod tests {
             let error = open(root.path()).lock_for_update().unwrap_err();
             let _ = fs::remove_file(&lock_file).or_else(|_| fs::remove_dir(&lock_file));
             match error {
-                DirectoryError::Obstructed { path, obstacle } if path == lock_file => Ok(obstacle),
-                DirectoryError::Io { operation: "open", path, error, .. } if path == lock_file => {
-                    Err(Errno::from_io_error(&error).unwrap())
-                }
+                DirectoryError::Obstructed { path, obstacle } if path == lock_file => obstacle,
                 error => panic!("{error:?}"),
             }
         };
         symlink(&victim, &lock_file).unwrap();
-        assert_eq!(refused(), Err(Errno::LOOP));
+        assert_eq!(refused(), Obstacle::SymbolicLink);
         fs::hard_link(&victim, &lock_file).unwrap();
-        assert_eq!(refused(), Ok(Obstacle::HardLinkedFile));
+        assert_eq!(refused(), Obstacle::HardLinkedFile);
         rustix::fs::mkfifoat(rustix::fs::CWD, &lock_file, Mode::RWXU).unwrap();
-        assert_eq!(refused(), Ok(Obstacle::SpecialFile));
+        assert_eq!(refused(), Obstacle::SpecialFile);
         fs::create_dir(&lock_file).unwrap();
-        assert_eq!(refused(), Err(Errno::ISDIR));
-        let socket = UnixListener::bind(&lock_file).unwrap();
-        assert_eq!(refused(), Err(Errno::NXIO));
-        drop(socket);
+        assert_eq!(refused(), Obstacle::Directory);
         assert_eq!(fs::read_to_string(&victim).unwrap(), "whole");
         drop(open(root.path()).lock_for_update().unwrap());
     }

@@ -2,10 +2,12 @@
 //!
 //! Everything is relative to a descriptor, and links are never followed. Depends on nothing else of the agent.
 
+use std::ffi::CString;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::path::Arg;
 
 /// Splits `cockroach/node.key` into the subdirectory `cockroach`, if there is one, and the file name `node.key`.
 pub(in crate::agent) fn split(name: &str) -> (Option<&str>, &str) {
@@ -18,7 +20,7 @@ pub(in crate::agent) fn top_level(name: &str) -> &str {
 }
 
 /// Opens a subdirectory.
-pub(in crate::agent) fn open(directory: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
+pub(in crate::agent) fn open(directory: &OwnedFd, name: impl Arg) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(directory, name, flags, Mode::empty())
 }
@@ -32,7 +34,7 @@ pub(in crate::agent) fn open_or_create(directory: &OwnedFd, name: &str) -> Resul
 }
 
 /// Returns the type of an entry, or `None` if there is no such entry.
-pub(in crate::agent) fn file_type(directory: &OwnedFd, name: &str) -> Result<Option<FileType>, Errno> {
+pub(in crate::agent) fn file_type(directory: &OwnedFd, name: impl Arg) -> Result<Option<FileType>, Errno> {
     match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
         Err(Errno::NOENT) => Ok(None),
@@ -40,18 +42,24 @@ pub(in crate::agent) fn file_type(directory: &OwnedFd, name: &str) -> Result<Opt
     }
 }
 
+/// Returns the name of every entry.
+fn names(directory: &OwnedFd) -> Result<Vec<CString>, Errno> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let name = entry?.file_name().to_owned();
+        if ![c".", c".."].contains(&name.as_c_str()) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
 /// Returns the name and type of every entry. Skips names that are not UTF-8, because the agent never writes such names.
 pub(in crate::agent) fn entries(directory: &OwnedFd) -> Result<Vec<(String, FileType)>, Errno> {
     let mut entries = Vec::new();
-    for entry in Dir::read_from(directory)? {
-        let entry = entry?;
-        match entry.file_name().to_str() {
-            Ok("." | "..") | Err(_) => {}
-            Ok(name) => {
-                if let Some(file_type) = file_type(directory, name)? {
-                    entries.push((name.to_owned(), file_type));
-                }
-            }
+    for name in names(directory)?.into_iter().filter_map(|name| name.into_string().ok()) {
+        if let Some(file_type) = file_type(directory, &name)? {
+            entries.push((name, file_type));
         }
     }
     Ok(entries)
@@ -76,12 +84,12 @@ pub(in crate::agent) fn files(directory: &OwnedFd) -> Result<Vec<String>, Errno>
 
 /// Calls `work` with the directory that contains the file `name`, and with the file's name in that directory. A missing
 /// subdirectory is created if `create` is true, and an error otherwise.
-pub(in crate::agent) fn with_parent<T>(
+pub(in crate::agent) fn with_parent<T, E: From<Errno>>(
     directory: &OwnedFd,
     name: &str,
     create: bool,
-    work: impl FnOnce(&OwnedFd, &str) -> Result<T, Errno>,
-) -> Result<T, Errno> {
+    work: impl FnOnce(&OwnedFd, &str) -> Result<T, E>,
+) -> Result<T, E> {
     match split(name) {
         (None, file) => work(directory, file),
         (Some(subdirectory), file) if create => work(&open_or_create(directory, subdirectory)?, file),
@@ -114,14 +122,18 @@ pub(in crate::agent) fn sync(directory: &OwnedFd) -> Result<(), Errno> {
 }
 
 /// Removes an entry, and everything in it if it is a directory. A missing entry is not an error.
-pub(in crate::agent) fn remove(directory: &OwnedFd, name: &str) -> Result<(), Errno> {
+///
+/// # Errors
+///
+/// If an entry cannot be removed, removes the others and returns the first error.
+pub(in crate::agent) fn remove(directory: &OwnedFd, name: impl Arg + Copy) -> Result<(), Errno> {
     let flags = match file_type(directory, name)? {
         None => return Ok(()),
         Some(FileType::Directory) => {
             let inner = open(directory, name)?;
-            for (name, _) in entries(&inner)? {
-                remove(&inner, &name)?;
-            }
+            let removals = names(&inner)?.into_iter().map(|name| remove(&inner, name.as_c_str()));
+            // Collected first, so that one failure does not end the removals.
+            removals.collect::<Vec<_>>().into_iter().collect::<Result<(), Errno>>()?;
             AtFlags::REMOVEDIR
         }
         Some(_) => AtFlags::empty(),

@@ -5,7 +5,8 @@ use std::os::fd::OwnedFd;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, Obstacle};
+use crate::agent::destination::directory::{DirectoryError, DirectoryHandle};
+use crate::agent::platform::regular_file::Obstacle;
 
 /// The link to the current generation directory.
 pub(super) const CURRENT: &str = "..data";

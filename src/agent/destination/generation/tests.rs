@@ -1,4 +1,6 @@
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 
@@ -126,6 +128,31 @@ fn a_generation_directory_has_the_mode_of_the_directory_that_contains_it() {
 }
 
 #[test]
+fn the_largest_generation_number_is_followed_by_the_first() {
+    let root = tempfile::tempdir().unwrap();
+    write_set(root.path(), "1");
+    let largest = format!("..{}", u64::MAX);
+    fs::rename(root.path().join("..1"), root.path().join(&largest)).unwrap();
+    fs::remove_file(root.path().join("..data")).unwrap();
+    symlink(&largest, root.path().join("..data")).unwrap();
+    write_set(root.path(), "2");
+    assert_eq!(contents(root.path()), ["2"; 3]);
+    assert_eq!(entries(root.path()), ["..1", "..data", "cockroach", "key", "tlscert"]);
+}
+
+#[test]
+fn names_that_are_not_utf8_stop_no_renewal() {
+    let root = tempfile::tempdir().unwrap();
+    let name = OsStr::from_bytes(b"\xff");
+    fs::write(root.path().join(name), "mine").unwrap();
+    write_set(root.path(), "1");
+    fs::write(root.path().join("..1").join(name), "planted").unwrap();
+    write_set(root.path(), "2");
+    assert!(!root.path().join("..1").exists());
+    assert_eq!(fs::read_to_string(root.path().join(name)).unwrap(), "mine");
+}
+
+#[test]
 fn links_that_lead_elsewhere_are_refused_and_not_written_through() {
     for planted in ["key", "..data", "cockroach"] {
         let root = tempfile::tempdir().unwrap();
@@ -134,7 +161,7 @@ fn links_that_lead_elsewhere_are_refused_and_not_written_through() {
         fs::create_dir(&elsewhere).unwrap();
         symlink(&elsewhere, directory.join(planted)).unwrap();
         for result in [
-            open(&directory).write_generation_directory(&files("1"), &ReaderGrant::default()),
+            open(&directory).write_generation_directory(&files("1"), &ReaderGrant::default()).map(drop),
             open(&directory).commit(&files("1"), &ReaderGrant::default()),
         ] {
             // `commit` does not use `..data`.

@@ -1,12 +1,16 @@
 //! The parameters of a connection to a Kubernetes cluster, and the errors that occur while they are
 //! determined.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::agent::net::route::HttpProxyError;
 use crate::agent::net::tls::{ClientPem, Trust};
 use crate::agent::net::web::WebError;
-use crate::agent::platform::Hint;
+use crate::agent::platform::{Hint, regular_file};
+
+/// The largest kubeconfig, token or certificate that the agent reads, in bytes.
+const FILE_LIMIT: u64 = 8 << 20;
 
 /// A Kubernetes cluster cannot be determined, or its credentials cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -129,6 +133,8 @@ pub(super) struct ClusterCredentials {
 }
 
 pub(super) fn read_file(path: &Path) -> Result<String, KubernetesClusterError> {
-    std::fs::read_to_string(path)
+    let content = regular_file::read(path, FILE_LIMIT).map_err(io::Error::from);
+    content
+        .and_then(|content| String::from_utf8(content).map_err(|_| io::ErrorKind::InvalidData.into()))
         .map_err(|error| KubernetesClusterError::File { path: path.to_owned(), error })
 }

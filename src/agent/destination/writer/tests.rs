@@ -4,8 +4,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use serde_json::json;
 
 use super::*;
-use crate::agent::destination::directory::Obstacle;
 use crate::agent::destination::posix_acl::{Acl, ReaderId};
+use crate::agent::platform::regular_file::Obstacle;
 
 fn files(content: &str) -> Vec<NewFile> {
     ["key", "cockroach/node.key"].map(|name| (name.to_owned(), content.as_bytes().to_vec())).to_vec()
@@ -21,7 +21,7 @@ fn writer(path: &Path, settings: &serde_json::Value) -> DestinationWriter {
 
 fn write(writer: &DestinationWriter, content: &str) {
     writer.prepare().unwrap();
-    writer.write(files(content)).unwrap();
+    writer.write_set(files(content)).unwrap();
 }
 
 fn key(path: &Path) -> String {
@@ -35,10 +35,31 @@ fn is_link(path: &Path) -> bool {
 #[test]
 fn memory_keeps_only_the_last_set() {
     let memory = DestinationWriter::new(WriteTarget::Memory);
-    memory.write(vec![("old".to_owned(), vec![])]).unwrap();
+    memory.write_set(vec![("old".to_owned(), vec![])]).unwrap();
     write(&memory, "2");
     assert_eq!(format!("{memory:?}"), "Memory");
     assert_eq!((memory.read_from_memory("key"), memory.read_from_memory("old")), (Some(b"2".to_vec()), None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_is_completed_although_the_caller_gives_up() {
+    let root = tempfile::tempdir().unwrap();
+    let writer = Arc::new(writer(root.path(), &json!({ "symlinks": "secure" })));
+    // Only another process or output can hold the lock, so the write has begun and waits.
+    let lock = DirectoryTarget::with_defaults(root.path()).open().unwrap().lock_for_update().unwrap();
+    let task = tokio::spawn({
+        let writer = Arc::clone(&writer);
+        async move { writer.write(files("1")).await }
+    });
+    while writer.in_flight.try_lock().is_ok() {
+        tokio::task::yield_now().await;
+    }
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    assert!(!root.path().join("key").exists());
+    drop(lock);
+    writer.finish_write().await;
+    assert_eq!(key(root.path()), "1");
 }
 
 #[test]
@@ -81,7 +102,7 @@ fn the_directory_of_another_user_is_written_in_place() {
 
     // A user who is neither the agent's nor the directory's owner must not get a key.
     chown(root.path().join("key"), Some(2), None).unwrap();
-    let error = writer.write(files("3")).unwrap_err();
+    let error = writer.write_set(files("3")).unwrap_err();
     let DestinationError::Directory(DirectoryError::Obstructed { path, obstacle }) = error else {
         panic!("{error:?}");
     };
@@ -91,17 +112,64 @@ fn the_directory_of_another_user_is_written_in_place() {
 
 #[test]
 #[ignore = "needs root"]
+fn a_directory_that_was_the_agents_and_now_belongs_to_another_user_gets_no_keys() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("out");
+    let writer = writer(&path, &json!({}));
+    write(&writer, "1");
+    fs::rename(&path, root.path().join("moved")).unwrap();
+    fs::create_dir(&path).unwrap();
+    chown(&path, Some(1), None).unwrap();
+    for result in [writer.prepare(), writer.write_set(files("2"))] {
+        match result.unwrap_err() {
+            DestinationError::Directory(DirectoryError::OwnerChanged { path: refused, owner: 1 }) => {
+                assert_eq!(refused, path);
+            }
+            error => panic!("{error:?}"),
+        }
+    }
+    assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
+}
+
+#[test]
+#[ignore = "needs root: makes a file immutable with chattr"]
+fn an_old_file_that_cannot_be_removed_stops_no_renewal() {
+    let chattr = |flag: &str, path: &Path| {
+        let status = std::process::Command::new("chattr").arg(flag).arg(path).status().unwrap();
+        assert!(status.success(), "chattr needs root and a file system that supports it");
+    };
+    let root = tempfile::tempdir().unwrap();
+    let writer = writer(root.path(), &json!({}));
+    write(&writer, "1");
+    let old = root.path().join("..1");
+    fs::write(old.join("in-use"), "").unwrap();
+    chattr("+i", &old.join("in-use"));
+    let entries = || fs::read_dir(root.path()).unwrap().count();
+    for content in ["2", "3", "4"] {
+        write(&writer, content);
+        assert_eq!(key(root.path()), content);
+        assert!(!old.join("key").exists(), "everything else is removed");
+    }
+    let with_leftover = entries();
+    chattr("-i", &old.join("in-use"));
+    write(&writer, "5");
+    assert_eq!(entries(), with_leftover - 1);
+    assert!(!old.exists());
+}
+
+#[test]
+#[ignore = "needs root"]
 fn acls_of_another_users_directory_are_checked_if_required() {
     let root = tempfile::tempdir().unwrap();
     chown(root.path(), Some(1), None).unwrap();
     fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let error = writer(root.path(), &json!({ "acls": "required" })).write(files("1")).unwrap_err();
+    let error = writer(root.path(), &json!({ "acls": "required" })).write_set(files("1")).unwrap_err();
     assert!(
         matches!(&error, DestinationError::Acl { path, problem: AclProblem::OthersHaveAccess } if path == root.path()),
         "{error:?}"
     );
     assert!(!root.path().join("key").exists());
-    writer(root.path(), &json!({ "acls": "try" })).write(files("1")).unwrap();
+    writer(root.path(), &json!({ "acls": "try" })).write_set(files("1")).unwrap();
 }
 
 /// Sets an ACL, as a user would with `setfacl`, and returns it.
@@ -177,7 +245,7 @@ fn an_unknown_reader_is_an_error_if_acls_are_required_and_is_skipped_otherwise()
     let settings = |acls: &str| json!({ "acls": acls, "readers": readers });
     for result in [
         writer(root.path(), &settings("required")).test(),
-        writer(root.path(), &settings("required")).write(files("1")),
+        writer(root.path(), &settings("required")).write_set(files("1")),
     ] {
         assert!(matches!(result, Err(DestinationError::Reader(ReaderError::Unknown { .. }))), "{result:?}");
     }
