@@ -135,10 +135,10 @@ impl Run {
         self.file("web-ca.pem", cluster.web_ca_pem()).env("SSL_CERT_FILE", ca_file)
     }
 
-    /// Runs the program under `strace`, which writes its file and network system calls to the file `trace`.
-    pub(crate) fn with_strace(mut self) -> Self {
+    /// Runs the program under `strace`, which writes these system calls to the file `trace`, with the paths of descriptors.
+    pub(crate) fn with_strace(mut self, calls: &str) -> Self {
         let mut command = Command::new("strace");
-        command.args(["-f", "-qq", "-o", "trace", "-e", "trace=network,open,openat", "--"]);
+        command.args(["-f", "-qq", "-y", "-o", "trace", "-e", &format!("trace={calls}"), "--"]);
         command.arg(self.command.get_program()).args(self.command.get_args());
         command.current_dir(self.directory.path()).env_clear();
         // Needed to find strace itself.

@@ -1,4 +1,5 @@
-//! Telemetry that is off makes no system calls: the program opens no socket for it and resolves no name.
+//! System calls of the program: telemetry that is off opens no socket and resolves no name, and files are on the disk before
+//! anything depends on them.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -6,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 
+use super::bot_fixture::BotFixture;
 use super::fixture::{FAILING_START, Telemetry, tbot};
 use crate::agent::fixture::wait_until;
 
@@ -13,7 +15,7 @@ use crate::agent::fixture::wait_until;
 fn system_calls(flags: &[&str]) -> String {
     let arguments = [&FAILING_START[..], flags].concat();
     let endpoint = Telemetry::Address("https://does-not-exist.invalid");
-    let finished = tbot(endpoint, &arguments).without_proxy().with_strace().run();
+    let finished = tbot(endpoint, &arguments).without_proxy().with_strace("network,open,openat").run();
     assert_eq!(finished.status, Some(1), "{}", finished.stderr);
     finished.read_file("trace")
 }
@@ -73,4 +75,85 @@ async fn telemetry_off_resolves_no_name() {
     assert!(!resolves_the_name(&[]).await);
     // Proves that a look-up is noticed.
     assert!(resolves_the_name(&["--anonymous-telemetry-opt-in"]).await);
+}
+
+/// The calls that change directories, make changes durable, or send something, one per line.
+fn durability_trace(fixture: &BotFixture) -> Vec<String> {
+    let calls = "fsync,fdatasync,rename,renameat,renameat2,write,writev,sendto,sendmsg,unlinkat,openat";
+    let finished = fixture.start(&["--oneshot"]).with_strace(calls).run_blocking();
+    assert_eq!(finished.status, Some(0), "{}", finished.stderr);
+    finished.read_file("trace").lines().map(str::to_owned).collect()
+}
+
+/// Returns the index of the first call after `start` that contains all of these parts.
+fn position_after(trace: &[String], start: usize, parts: &[&str]) -> usize {
+    let is_match = |line: &String| parts.iter().all(|part| line.contains(part));
+    let found = trace.iter().enumerate().skip(start + 1).find(|(_, line)| is_match(line));
+    found
+        .map(|(index, _)| index)
+        .unwrap_or_else(|| panic!("no {parts:?} after line {start}:\n{}", trace.join("\n")))
+}
+
+/// Returns whether the trace contains a call with all of these parts, from `start` to `end`.
+fn is_between(trace: &[String], start: usize, end: usize, parts: &[&str]) -> bool {
+    trace[start..end].iter().any(|line| parts.iter().all(|part| line.contains(part)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs strace, and a kernel that permits it"]
+async fn a_set_is_on_the_disk_before_a_link_leads_to_it() {
+    let fixture = BotFixture::new().await;
+    durability_trace(&fixture);
+    let trace = durability_trace(&fixture);
+    let out = fixture.path("out");
+    let out = out.to_str().unwrap();
+    let switch = position_after(&trace, 0, &["rename", "\"..data_tmp\"", "\"..data\""]);
+    let begin = position_after(&trace, 0, &["openat", "/..2>", "O_CREAT"]);
+    for file in ["key", "tlscert", "identity"] {
+        assert!(is_between(&trace, begin, switch, &["fsync", &format!("{out}/..2/{file}>")]), "{file}");
+    }
+    let directory = position_after(&trace, begin, &["fsync", &format!("{out}/..2>")]);
+    assert!(
+        !is_between(&trace, directory, switch, &["fsync", "/..2/"]),
+        "a file is synced after its directory"
+    );
+    let parent = position_after(&trace, directory, &["fsync", &format!("{out}>")]);
+    assert!(parent < switch, "the new directory must be durable before the link leads to it");
+    let switched = position_after(&trace, switch, &["fsync", &format!("{out}>")]);
+    let removed = position_after(&trace, switch, &["unlinkat", "..1"]);
+    assert!(switched < removed, "the switch must be durable before the old set is removed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs strace, and a kernel that permits it"]
+async fn the_note_of_a_renewal_and_its_response_are_on_the_disk_in_time() {
+    let fixture = BotFixture::new().await;
+    durability_trace(&fixture);
+    let trace = durability_trace(&fixture);
+    let storage = fixture.path("storage");
+    let storage = storage.to_str().unwrap();
+
+    let noted = position_after(&trace, 0, &["openat", "\"renewal-pending\"", "O_CREAT"]);
+    let note = position_after(&trace, noted, &["fsync", &format!("{storage}/renewal-pending>")]);
+    let directory = position_after(&trace, note, &["fsync", &format!("{storage}>")]);
+    // The first file of the response is synced only after the response has arrived.
+    let saved = position_after(&trace, note, &["fsync", "/.tbot-staged/"]);
+    assert!(directory < saved, "the note's directory is not synced before the request");
+    let is_request = |line: &String| line.contains("<socket:") || line.contains("<TCP");
+    let request = directory + trace[directory..].iter().position(is_request).unwrap();
+    assert!(request < saved, "nothing was sent between the note and the response");
+
+    let commit = position_after(&trace, saved, &["rename", "\".tbot-staged\"", "\".tbot-commit\""]);
+    for file in ["key", "tlscert", "tokenhash"] {
+        assert!(is_between(&trace, saved, commit, &["fsync", &format!("/.tbot-staged/{file}>")]), "{file}");
+    }
+    assert!(is_between(&trace, saved, commit, &["fsync", &format!("{storage}/.tbot-staged>")]));
+    let committed = position_after(&trace, commit, &["fsync", &format!("{storage}>")]);
+    let moved = position_after(&trace, commit, &["rename", "\"key\""]);
+    assert!(committed < moved, "the commit must be durable before a file is moved");
+    let last = position_after(&trace, moved, &["rename", "\"tokenhash\""]);
+    assert!(!is_between(&trace, moved, last, &["fsync"]), "one fsync of the parent is enough");
+    let durable = position_after(&trace, last, &["fsync", &format!("{storage}>")]);
+    let removed = position_after(&trace, last, &["unlinkat", "\".tbot-commit\""]);
+    assert!(durable < removed, "the files must be durable before the commit directory is removed");
 }
