@@ -9,6 +9,7 @@ mod configure;
 mod consent;
 mod crash;
 mod credentials;
+mod directories;
 mod distinct_id;
 mod environment;
 mod fake_server;

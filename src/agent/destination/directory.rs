@@ -34,7 +34,7 @@ pub(in crate::agent::destination) const WRITE_TEST: &str = ".write-test";
 /// The file that both this agent and the Go agent lock.
 const STORAGE_LOCK_FILE: &str = "lock";
 /// The largest file that the agent reads, in bytes: much more than it ever writes.
-const READ_LIMIT: u64 = 4 << 20;
+pub(in crate::agent::destination) const READ_LIMIT: u64 = 4 << 20;
 
 /// An open directory.
 #[derive(Debug)]

@@ -29,15 +29,16 @@
 mod layout;
 
 use std::collections::BTreeSet;
+use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, FileType};
+use rustix::fs::{AtFlags, FileType, OFlags};
 use rustix::io::Errno;
 
-use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, tree};
+use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, READ_LIMIT, tree};
 use crate::agent::destination::permissions::{Permissions, ReaderGrant};
-use crate::agent::destination::staging::NewFile;
-use crate::agent::platform::regular_file::Obstacle;
+use crate::agent::destination::staging::{NewFile, overwrite};
+use crate::agent::platform::regular_file::{self, Obstacle, RegularFileError};
 use layout::{CURRENT, directory_name, directory_number};
 
 /// The new link to a generation directory, before it replaces [`CURRENT`].
@@ -47,7 +48,7 @@ const VISIBLE_TMP: &str = "..link_tmp";
 /// The temporary name of a plain subdirectory that was migrated, until it is removed.
 const MIGRATED_TMP: &str = "..replaced_tmp";
 
-/// Why something that no link leads to any more could not be removed. `None` if everything was removed.
+/// Why an old file could not be removed, or not be carried over, although the set is complete. `None` if nothing is left.
 pub(crate) type Leftover = Option<DirectoryError>;
 
 impl DirectoryHandle {
@@ -67,6 +68,7 @@ impl DirectoryHandle {
         let names: BTreeSet<&str> = files.iter().map(|(name, _)| tree::top_level(name)).collect();
         self.migrate_plain_files(&names)?;
 
+        let mut leftover = None;
         let old_number = self.current_generation_number()?;
         let (next, number) = self.create_generation_directory(old_number)?;
         for (name, content) in files {
@@ -75,13 +77,14 @@ impl DirectoryHandle {
         if let Some(old_number) = old_number {
             let replaced: BTreeSet<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
             let old = self.open_own_subdirectory(&directory_name(old_number))?;
-            self.carry_over(&old, &next, |name| !replaced.contains(name))?;
+            leftover = self.carry_over(&old, &next, |name| !replaced.contains(name))?;
         }
         self.finish_generation_directory(&next, number)?;
         self.restore_links(names)?;
         self.sync()?;
         self.switch_to(number)?;
-        Ok(self.remove_stale().unwrap_or_else(Some))
+        let stale = self.remove_stale().unwrap_or_else(Some);
+        Ok(leftover.or(stale))
     }
 
     /// Removes what a crash left, and restores missing links.
@@ -217,20 +220,46 @@ impl DirectoryHandle {
         Permissions::read(&directory)?.apply_to(&copy)
     }
 
-    /// Hard-links the files of the old generation directory that `is_kept` selects into the next one.
+    /// Hard-links the files of the old generation directory that `is_kept` selects into the next one. Leaves out files
+    /// of another user that the agent may not read.
     fn carry_over(
         &self,
         old: &OwnedFd,
         next: &OwnedFd,
         is_kept: impl Fn(&str) -> bool,
-    ) -> Result<(), DirectoryError> {
-        let carry = || {
-            for name in tree::files(old)?.iter().filter(|name| is_kept(name)) {
-                tree::hard_link(old, name, next, name)?;
+    ) -> Result<Leftover, DirectoryError> {
+        let names = tree::files(old).map_err(|error| self.io_error("list", CURRENT, error))?;
+        let mut leftover = None;
+        for name in names.iter().filter(|name| is_kept(name)) {
+            match tree::hard_link(old, name, next, name) {
+                Ok(()) => {}
+                // A file that is immutable, or another user's, cannot get a second name.
+                Err(Errno::PERM | Errno::MLINK) => match self.copy(old, next, name) {
+                    Ok(()) => {}
+                    Err(RegularFileError::Io(error)) if error.kind() != io::ErrorKind::PermissionDenied => {
+                        return Err(self.io_error("carry over", name, error));
+                    }
+                    Err(error) => leftover = leftover.or(Some(self.file_error("carry over", name, error))),
+                },
+                Err(error) => return Err(self.io_error("carry over", name, error)),
             }
-            Ok(())
+        }
+        Ok(leftover)
+    }
+
+    /// Copies a file of the old generation directory into the next one, with its permissions.
+    fn copy(&self, old: &OwnedFd, next: &OwnedFd, name: &str) -> Result<(), RegularFileError> {
+        let owners = [rustix::process::geteuid().as_raw()];
+        let open = |directory, create, flags| {
+            tree::with_parent(directory, name, create, |directory, file| {
+                regular_file::open(directory, file, flags, &owners)
+            })
         };
-        carry().map_err(|error: Errno| self.io_error("carry over the files of", CURRENT, error))
+        let file = open(old, false, OFlags::RDONLY)?;
+        let content = regular_file::read_all(&file, READ_LIMIT)?;
+        let copy = OwnedFd::from(open(next, true, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL)?);
+        Permissions::read(&file.into())?.apply_to(&copy)?;
+        Ok(overwrite(&mut copy.into(), &content)?)
     }
 
     /// Creates the generation directory after the old one, and returns it with its number. Skips numbers that are taken,

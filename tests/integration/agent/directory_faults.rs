@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
@@ -117,16 +117,116 @@ async fn an_unwritable_directory_keeps_its_files_and_does_not_stop_other_outputs
     assert_ne!(read(&other.join("identity")), other_written);
 }
 
+/// Something that another user may plant, and the agent must refuse without waiting or changing it.
+const PLANTS: [fn(&Path, &Path); 3] = [
+    |_, path| rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::RWXU).unwrap(),
+    |victim, path| fs::hard_link(victim, path).unwrap(),
+    |victim, path| symlink(victim, path).unwrap(),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pipes_and_links_with_the_names_of_the_storages_files_are_refused_before_the_agent_joins() {
+    for name in [".write-test", "lock", ".tbot-lock", "renewal-pending"] {
+        for plant in PLANTS {
+            let fixture = TestCluster::new().await;
+            let (victim, planted) = (fixture.path("victim"), fixture.storage().join(name));
+            fs::create_dir(fixture.storage()).unwrap();
+            fs::write(&victim, "whole").unwrap();
+            plant(&victim, &planted);
+            let result = fixture.run_oneshot(fixture.config("20m", &[])).await;
+            assert_eq!(read(&victim), "whole");
+            // The marker is not opened before a join, which replaces it.
+            if name == "renewal-pending" {
+                continue;
+            }
+            let error = directory_error(result.unwrap_err());
+            assert!(
+                matches!(&error, DirectoryError::Obstructed { path, .. } if *path == planted),
+                "{error:?}"
+            );
+            assert_eq!(fixture.call_count(method::JOIN), 0);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pipes_and_links_in_a_storage_stop_a_renewal_before_it_is_requested() {
+    for name in ["key", "tlscert", "renewal-pending", ".write-test"] {
+        for plant in PLANTS {
+            let fixture = TestCluster::new().await;
+            fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap();
+            let (victim, planted) = (fixture.path("victim"), fixture.storage().join(name));
+            fs::write(&victim, "whole").unwrap();
+            let _ = fs::remove_file(&planted);
+            plant(&victim, &planted);
+            let result = fixture.run_oneshot(fixture.config("20m", &[])).await;
+            assert_eq!(read(&victim), "whole");
+            assert!(result.is_err(), "{name}");
+            assert_eq!(fixture.cluster.generation(BOT), Some(1), "{name}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_output_with_a_pipe_or_a_link_in_the_way_fails_and_others_do_not() {
+    for plant in PLANTS {
+        let fixture = TestCluster::new().await;
+        let (victim, planted) = (fixture.path("victim"), fixture.path("out/.write-test"));
+        fs::create_dir(fixture.path("out")).unwrap();
+        fs::write(&victim, "whole").unwrap();
+        plant(&victim, &planted);
+        let config = fixture.config("20m", &[fixture.output("out"), fixture.output("other")]);
+        let error = fixture.run_oneshot(config).await.unwrap_err();
+        assert_eq!(failed_outputs(&error), ["identity-1"]);
+        let error = directory_error(error);
+        assert!(matches!(&error, DirectoryError::Obstructed { path, .. } if *path == planted), "{error:?}");
+        assert_eq!(read(&victim), "whole");
+        assert!(fixture.path("other/identity").exists());
+    }
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_written_below_a_parent_that_every_user_may_write_only_if_symlinks_is_insecure() {
+    let fixture = TestCluster::new().await;
+    let shared = fixture.path("shared");
+    fs::create_dir(&shared).unwrap();
+    set_mode(&shared, 0o777);
+    let config = |storage: &str, symlinks: &str| {
+        let mut output = fixture.output("shared/out");
+        output["destination"]["symlinks"] = json!(symlinks);
+        let mut config = fixture.config("20m", &[output]);
+        config["storage"] =
+            json!({ "type": "directory", "path": fixture.path(storage), "symlinks": symlinks });
+        config
+    };
+    let refused = |error| match directory_error(error) {
+        DirectoryError::ReplaceableByOthers { path, parent } if parent == shared => path,
+        error => panic!("{error:?}"),
+    };
+    let error = fixture.run_oneshot(config("shared/storage", "try-secure")).await.unwrap_err();
+    assert_eq!(refused(error), fixture.path("shared/storage"));
+    assert_eq!(fixture.call_count(method::JOIN), 0);
+    let error = fixture.run_oneshot(config("storage", "secure")).await.unwrap_err();
+    assert_eq!(refused(error), fixture.path("shared/out"));
+    assert!(is_empty(&shared), "not even a directory was created");
+    fixture.run_oneshot(config("storage", "insecure")).await.unwrap();
+    assert!(fixture.path("shared/out/identity").exists());
+}
+
 /// Run as root: `cargo test --package tbot --test integration -- --ignored needs_root`.
 mod needs_root {
     use std::process::Command;
 
     use super::*;
 
-    /// A directory in which not even root can change anything, until dropped.
-    struct ImmutableDirectory<'a>(&'a Path);
+    /// A file or directory that not even root can change, until dropped.
+    struct Immutable<'a>(&'a Path);
 
-    impl<'a> ImmutableDirectory<'a> {
+    impl<'a> Immutable<'a> {
         fn new(path: &'a Path) -> Self {
             let status = Command::new("chattr").arg("+i").arg(path).status().unwrap();
             assert!(status.success(), "chattr +i needs root and a file system that supports it");
@@ -134,7 +234,7 @@ mod needs_root {
         }
     }
 
-    impl Drop for ImmutableDirectory<'_> {
+    impl Drop for Immutable<'_> {
         fn drop(&mut self) {
             let _ = Command::new("chattr").arg("-i").arg(self.0).status();
         }
@@ -149,7 +249,7 @@ mod needs_root {
         let [out, other] = ["out", "other"].map(|name| fixture.path(name));
         let [written, other_written] = [&out, &other].map(|directory| read(&directory.join("identity")));
 
-        let immutable = ImmutableDirectory::new(&out);
+        let immutable = Immutable::new(&out);
         let error = fixture.run_oneshot(config()).await.unwrap_err();
         drop(immutable);
         assert_eq!(failed_outputs(&error), ["identity-1"]);
@@ -162,14 +262,67 @@ mod needs_root {
         fixture.run_oneshot(config()).await.unwrap();
     }
 
-    /// A file system of 256 KiB, mounted until dropped.
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "needs root: makes files immutable with chattr"]
+    async fn no_renewal_is_requested_if_a_file_of_the_storage_cannot_be_replaced() {
+        let fixture = TestCluster::new().await;
+        let config = || fixture.config("20m", &[]);
+        fixture.run_oneshot(config()).await.unwrap();
+        for name in ["key", "tlscert", "tokenhash"] {
+            let file = fixture.storage().join(name);
+            let before = read(&file);
+            let immutable = Immutable::new(&file);
+            let error = fixture.run_oneshot(config()).await.unwrap_err();
+            drop(immutable);
+            let DirectoryError::Io { error, .. } = directory_error(error) else {
+                panic!("not a system call's error")
+            };
+            assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+            assert_eq!(fixture.cluster.generation(BOT), Some(1), "{name}");
+            assert!(!fixture.has_renewal_marker());
+            assert_eq!(read(&file), before);
+        }
+        fixture.run_oneshot(config()).await.unwrap();
+        assert_eq!(fixture.stored_generation(), 2);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "needs root: mounts a small file system"]
+    async fn a_renewal_that_was_requested_is_saved_however_few_inodes_are_free() {
+        let fixture = TestCluster::new().await;
+        let disk = SmallDisk::mount(fixture.path("disk"));
+        let mut config = fixture.config("20m", &[]);
+        config["storage"] = json!({ "type": "directory", "path": fixture.path("disk/storage") });
+        fixture.run_oneshot(config.clone()).await.unwrap();
+        // Takes all inodes, and then frees one after the other.
+        let mut taken: Vec<_> = (0..)
+            .map(|number| fixture.path(&format!("disk/{number}")))
+            .take_while(|path| fs::write(path, "").is_ok())
+            .collect();
+        let mut refused = 0;
+        while let Err(error) = fixture.run_oneshot(config.clone()).await {
+            assert_disk_full(error);
+            refused += 1;
+            assert_eq!(
+                fixture.cluster.generation(BOT),
+                Some(1),
+                "a renewal was requested that could not be saved"
+            );
+            fs::remove_file(taken.pop().unwrap()).unwrap();
+        }
+        assert!(refused > 1);
+        assert_eq!(fixture.cluster.generation(BOT), Some(2));
+        drop(disk);
+    }
+
+    /// A file system of 256 KiB and 64 inodes, mounted until dropped.
     struct SmallDisk(PathBuf);
 
     impl SmallDisk {
         fn mount(path: PathBuf) -> Self {
             fs::create_dir(&path).unwrap();
             let status = Command::new("mount")
-                .args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"])
+                .args(["-t", "tmpfs", "-o", "size=256k,nr_inodes=64", "tmpfs"])
                 .arg(&path)
                 .status()
                 .unwrap();

@@ -1,5 +1,7 @@
 //! `--pid-file`: written while the program runs, removed when it exits. If it cannot be written, the start fails.
 
+use std::path::PathBuf;
+
 use rustix::process::Signal;
 
 use super::fake_server::{Behaviour, FakeServer};
@@ -48,4 +50,22 @@ fn a_file_that_cannot_be_written_prevents_the_join() {
     insta::assert_snapshot!(finished.log_at("ERROR").join("\n"), @"cannot write the PID file missing/pid: No such file or directory (os error 2); tbot has not joined the cluster: make the file writable, or choose another with --pid-file");
     assert_eq!((proxy.connections(), telemetry.requests().len()), (0, 1));
     assert!(!finished.has_file("storage"));
+}
+
+#[test]
+fn a_link_or_a_second_name_is_refused_and_the_file_behind_it_is_unchanged() {
+    for plant in [std::fs::hard_link::<PathBuf, PathBuf>, std::os::unix::fs::symlink] {
+        let arguments = [&FAILING_START[..], &["--pid-file", "pid"]].concat();
+        let run = tbot(Telemetry::ClosedPort, &arguments).file("victim", "whole");
+        plant(run.path().join("victim"), run.path().join("pid")).unwrap();
+        let finished = run.run();
+        assert_eq!(finished.status, Some(1), "{}", finished.stderr);
+        assert_eq!(finished.read_file("victim"), "whole");
+        assert!(
+            finished.log_at("ERROR").iter().any(|message| message.contains("PID file")),
+            "{}",
+            finished.stderr
+        );
+        assert!(finished.has_file("pid") && !finished.has_file("storage"));
+    }
 }

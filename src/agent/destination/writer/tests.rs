@@ -142,13 +142,14 @@ fn an_old_file_that_cannot_be_removed_stops_no_renewal() {
     let writer = writer(root.path(), &json!({}));
     write(&writer, "1");
     let old = root.path().join("..1");
-    fs::write(old.join("in-use"), "").unwrap();
+    fs::write(old.join("in-use"), "other").unwrap();
     chattr("+i", &old.join("in-use"));
     let entries = || fs::read_dir(root.path()).unwrap().count();
     for content in ["2", "3", "4"] {
         write(&writer, content);
         assert_eq!(key(root.path()), content);
         assert!(!old.join("key").exists(), "everything else is removed");
+        assert_eq!(fs::read_to_string(root.path().join("..data/in-use")).unwrap(), "other");
     }
     let with_leftover = entries();
     chattr("-i", &old.join("in-use"));

@@ -1,0 +1,68 @@
+//! What the program logs about directories that it uses, and how it waits for their locks.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+
+use rustix::fs::FlockOperation;
+use rustix::process::Signal;
+
+use super::bot_fixture::BotFixture;
+use crate::agent::fixture::{read, wait_until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn directories_that_every_user_may_write_raise_one_warning_each() {
+    let fixture = BotFixture::new().await;
+    for directory in ["storage", "out"] {
+        fs::create_dir(fixture.path(directory)).unwrap();
+        fs::set_permissions(fixture.path(directory), Permissions::from_mode(0o777)).unwrap();
+    }
+    let running = fixture.start(&[]).spawn();
+    let key = fixture.path("out").join("key");
+    wait_until("the output is written", || key.exists()).await;
+    let first = read(&key);
+    running.signal(Signal::HUP);
+    wait_until("the output is written again", || read(&key) != first).await;
+    running.signal(Signal::TERM);
+    let finished = tokio::task::block_in_place(|| running.wait());
+    for directory in ["storage", "out"] {
+        let path = fixture.path(directory);
+        let is_about = |message: &&str| message.contains(path.to_str().unwrap());
+        let warnings = finished.log_at("WARN").into_iter().filter(is_about).count();
+        assert_eq!(warnings, 1, "{directory}: {}", finished.stderr);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_names_the_lock_that_it_waits_for_and_continues_when_it_is_released() {
+    let fixture = BotFixture::new().await;
+    fs::create_dir(fixture.path("out")).unwrap();
+    let path = fixture.path("out").join(".tbot-lock");
+    let lock = File::create(&path).unwrap();
+    rustix::fs::flock(&lock, FlockOperation::LockExclusive).unwrap();
+    let running = fixture.start(&["--oneshot"]).spawn();
+    let is_named = || {
+        let mut lines = running.stderr().lines().map(str::to_owned).collect::<Vec<_>>().into_iter();
+        lines.any(|line| line.contains("WARN") && line.contains(path.to_str().unwrap()))
+    };
+    wait_until("the lock is named", is_named).await;
+    assert!(!fixture.path("out").join("key").exists());
+    drop(lock);
+    let finished = tokio::task::block_in_place(|| running.wait());
+    assert_eq!(finished.status, Some(0), "{}", finished.stderr);
+    assert!(fixture.path("out").join("key").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs strace, and a kernel that permits it"]
+async fn symbolic_links_in_the_path_are_refused_on_every_kernel() {
+    let fixture = BotFixture::new().await;
+    fixture.start(&["--oneshot"]).run_blocking();
+    fs::rename(fixture.path("out"), fixture.path("moved")).unwrap();
+    std::os::unix::fs::symlink(fixture.path("moved"), fixture.path("out")).unwrap();
+    let finished = fixture.start(&["--oneshot"]).with_strace("open,openat,openat2").run_blocking();
+    assert_eq!(finished.status, Some(1), "{}", finished.stderr);
+    let out = fixture.path("out");
+    assert!(finished.log_at("ERROR").iter().any(|message| message.contains(out.to_str().unwrap())));
+    // Old kernels do not have this call, and some containers forbid it.
+    assert!(!finished.read_file("trace").contains("openat2("));
+}
