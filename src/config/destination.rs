@@ -74,11 +74,11 @@ string_enum! {
     /// How to treat symbolic links in the path of a directory.
     #[sensitivity = Tuning]
     pub enum SymlinkMode {
-        /// Follow symbolic links.
+        /// Follow symbolic links, and accept parent directories that every user may write to.
         Insecure = "insecure",
-        /// Reject symbolic links if the platform supports it (Linux 5.6 or later); otherwise warn and follow them.
+        /// Reject symbolic links on Linux, and follow them on other platforms, whose system directories are links.
         TrySecure = "try-secure",
-        /// Reject symbolic links; fail if the platform does not support it.
+        /// Reject symbolic links, and write regular files instead of links.
         Secure = "secure",
     }
 }
