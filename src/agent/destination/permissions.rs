@@ -37,7 +37,12 @@ impl Permissions {
         // If the old file has an ACL, the group bits of its mode are the ACL's mask, not the group's permissions.
         let applicable =
             if has_group && self.acl.is_none() { Mode::RWXU | Mode::RWXG | Mode::RWXO } else { Mode::RWXU };
-        rustix::fs::fchmod(file, Mode::from_raw_mode(self.stat.st_mode) & applicable)
+        let mode = Mode::from_raw_mode(self.stat.st_mode) & applicable;
+        // Some file systems give every file the same mode, and refuse to set it.
+        if Mode::from_raw_mode(rustix::fs::fstat(file)?.st_mode) == mode {
+            return Ok(());
+        }
+        rustix::fs::fchmod(file, mode)
     }
 }
 

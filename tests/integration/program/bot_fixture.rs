@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::fixture::{Run, Telemetry, tbot};
 use crate::agent::certificate::generation;
+use crate::agent::fixture::read;
 
 pub(super) const BOT: &str = "robot";
 
@@ -40,6 +41,14 @@ impl BotFixture {
             "services": [{ "type": "identity", "destination": { "type": "directory", "path": self.path("out") } }],
         });
         std::fs::write(self.path("tbot.yaml"), config.to_string()).unwrap();
+    }
+
+    /// Changes the configuration.
+    pub(super) fn change_config(&self, change: impl FnOnce(&mut serde_json::Value)) {
+        let path = self.path("tbot.yaml");
+        let mut config = serde_json::from_str(&read(&path)).unwrap();
+        change(&mut config);
+        std::fs::write(path, config.to_string()).unwrap();
     }
 
     /// Prepares a `tbot start`, which runs continuously unless the flags say otherwise.

@@ -126,6 +126,29 @@ async fn a_set_is_on_the_disk_before_a_link_leads_to_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs strace, and a kernel that permits it"]
+async fn regular_files_are_on_the_disk_before_the_set_is_committed() {
+    let fixture = BotFixture::new().await;
+    fixture.change_config(|config| config["services"][0]["destination"]["symlinks"] = "secure".into());
+    durability_trace(&fixture);
+    let trace = durability_trace(&fixture);
+    let out = fixture.path("out");
+    let out = out.to_str().unwrap();
+    let begin = position_after(&trace, 0, &["openat", &format!("{out}/.tbot-staged>"), "O_CREAT"]);
+    let commit = position_after(&trace, begin, &["rename", "\".tbot-staged\"", "\".tbot-commit\""]);
+    for file in ["key", "tlscert", "identity"] {
+        assert!(is_between(&trace, begin, commit, &["fsync", &format!("/.tbot-staged/{file}>")]), "{file}");
+    }
+    assert!(is_between(&trace, begin, commit, &["fsync", &format!("{out}/.tbot-staged>")]));
+    let committed = position_after(&trace, commit, &["fsync", &format!("{out}>")]);
+    let moved = position_after(&trace, commit, &["rename", "\"key\""]);
+    assert!(committed < moved, "the commit must be durable before a file is moved");
+    let removed = position_after(&trace, moved, &["unlinkat", "\".tbot-commit\""]);
+    let syncs = trace[moved..removed].iter().filter(|line| line.contains("fsync")).count();
+    assert_eq!(syncs, 1, "the parent is synced once for all files");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs strace, and a kernel that permits it"]
 async fn the_note_of_a_renewal_and_its_response_are_on_the_disk_in_time() {
     let fixture = BotFixture::new().await;
     durability_trace(&fixture);

@@ -3,8 +3,10 @@
 //! The lock is neither on the directory itself nor on a file that readers may open: `flock(2)` needs no permission
 //! beyond an open descriptor, so a reader could hold it forever and block every renewal.
 
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
-use std::sync::Once;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
@@ -81,7 +83,10 @@ impl DirectoryHandle {
         let mut is_silent = true;
         loop {
             match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    waits().remove(&path);
+                    return Ok(());
+                }
                 Err(Errno::WOULDBLOCK | Errno::INTR) => {}
                 Err(error) => {
                     UNSUPPORTED.call_once(|| {
@@ -100,8 +105,10 @@ impl DirectoryHandle {
             }
             if is_silent && waited >= patience.silent {
                 is_silent = false;
-                let holder = lock_holder::find(file).map(tracing::field::display);
-                tracing::warn!(file = %path.display(), holder, "waiting for a process that holds the lock of a directory");
+                if waits().insert(path.clone()) {
+                    let holder = lock_holder::find(file).map(tracing::field::display);
+                    tracing::warn!(file = %path.display(), holder, "waiting for a process that holds the lock of a directory");
+                }
             }
             #[expect(
                 clippy::disallowed_methods,
@@ -110,6 +117,13 @@ impl DirectoryHandle {
             std::thread::sleep(patience.poll);
         }
     }
+}
+
+/// The lock files that the log says this process waits for, so that it says so once, and not at every retry.
+fn waits() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    static WAITS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    // Every change is a single call, so the set is valid even if another thread panicked.
+    WAITS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
