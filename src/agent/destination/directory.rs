@@ -1,8 +1,8 @@
 //! Opens a directory and accesses its files relative to the descriptor, so that later changes of the path have no
 //! effect.
 //!
-//! Symbolic links in the path are refused only when the directory is opened (`symlinks: secure`, and `try-secure` if
-//! the kernel supports it). After that, names are resolved relative to the descriptor, and links are never followed.
+//! Symbolic links in the path are refused only when the directory is opened (`symlinks: secure`, and `try-secure` on
+//! Linux). After that, names are resolved relative to the descriptor, and links are never followed.
 
 mod create;
 mod error;

@@ -67,13 +67,13 @@ impl DirectoryHandle {
         self.commit_staged(&staged, files.iter().map(|(name, _)| name.as_str()), &grant)
     }
 
-    /// Gives up a reservation, and frees what it has reserved.
+    /// Gives up a reservation, and frees what it has reserved. If that is not possible now, the next start does it.
     pub(crate) fn release(&self, reservation: Reservation) {
-        let released = self.lock_file(reservation.lock_file).and_then(|_lock| self.remove_tree(STAGED));
-        if let Err(error) = released {
-            // The next start removes it.
+        if let Some(_lock) = self.try_lock_file(reservation.lock_file)
+            && let Err(error) = self.remove_tree(STAGED)
+        {
             tracing::debug!(
-                "cannot release the space for a renewal: {}",
+                "cannot release the space for a renewal yet: {}",
                 error_line(&error, error.hint().as_ref())
             );
         }

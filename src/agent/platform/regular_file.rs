@@ -29,7 +29,7 @@ pub enum Obstacle {
     #[error("a file")]
     File,
     /// A regular file whose owner is not one of the expected users.
-    #[error("a file whose owner is neither the agent's user nor the owner of the directory")]
+    #[error("another user's file")]
     ForeignFile,
     /// A regular file that can also be reached by another path.
     #[error("a file with more than one hard link")]

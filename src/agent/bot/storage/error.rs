@@ -46,6 +46,10 @@ impl StorageError {
 
     /// Returns whether a retry may succeed without any change by the operator.
     pub(crate) fn is_transient(&self) -> bool {
-        matches!(self, Self::Secret(error) if error.is_transient())
+        match self {
+            Self::Secret(error) => error.is_transient(),
+            Self::Directory(error) => matches!(error, DirectoryError::Busy { .. }),
+            Self::Destination(_) | Self::Damaged { .. } => false,
+        }
     }
 }

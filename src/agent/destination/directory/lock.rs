@@ -76,6 +76,14 @@ impl DirectoryHandle {
         Ok(DirectoryLock(file.0))
     }
 
+    /// Takes the lock with an open lock file if it is free, and returns `None` otherwise.
+    pub(in crate::agent) fn try_lock_file(&self, file: LockFile) -> Option<DirectoryLock> {
+        match rustix::fs::flock(&file.0, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => None,
+            _ => Some(DirectoryLock(file.0)),
+        }
+    }
+
     fn wait_for_lock(&self, file: &OwnedFd, patience: &Patience) -> Result<(), DirectoryError> {
         static UNSUPPORTED: Once = Once::new();
         let path = self.path().join(LOCK_FILE);
