@@ -18,8 +18,8 @@ use super::{DirectoryError, DirectoryHandle, lock_holder};
 const LOCK_FILE: &str = ".tbot-lock";
 
 /// How long the agent waits for another process that changes the directory.
-const PATIENT: Patience = Patience {
-    silent: Duration::from_secs(5),
+const TIMEOUT: LockTimeout = LockTimeout {
+    notice: Duration::from_secs(5),
     limit: Duration::from_secs(60),
     poll: Duration::from_millis(10),
 };
@@ -36,9 +36,9 @@ pub(in crate::agent) struct DirectoryLock(
 pub(in crate::agent) struct LockFile(OwnedFd);
 
 /// How long to wait for a lock.
-struct Patience {
+struct LockTimeout {
     /// How long to wait before the log says so.
-    silent: Duration,
+    notice: Duration,
     /// How long to wait before giving up.
     limit: Duration,
     poll: Duration,
@@ -72,7 +72,7 @@ impl DirectoryHandle {
 
     /// Does the work of [`lock_for_update`](Self::lock_for_update) with an open lock file.
     pub(in crate::agent) fn lock_file(&self, file: LockFile) -> Result<DirectoryLock, DirectoryError> {
-        self.wait_for_lock(&file.0, &PATIENT)?;
+        self.wait_for_lock(&file.0, &TIMEOUT)?;
         Ok(DirectoryLock(file.0))
     }
 
@@ -84,7 +84,7 @@ impl DirectoryHandle {
         }
     }
 
-    fn wait_for_lock(&self, file: &OwnedFd, patience: &Patience) -> Result<(), DirectoryError> {
+    fn wait_for_lock(&self, file: &OwnedFd, timeout: &LockTimeout) -> Result<(), DirectoryError> {
         static UNSUPPORTED: Once = Once::new();
         let path = self.path().join(LOCK_FILE);
         let started = Instant::now();
@@ -108,10 +108,10 @@ impl DirectoryHandle {
                 }
             }
             let waited = started.elapsed();
-            if waited >= patience.limit {
+            if waited >= timeout.limit {
                 return Err(DirectoryError::Busy { path, holder: lock_holder::find(file) });
             }
-            if is_silent && waited >= patience.silent {
+            if is_silent && waited >= timeout.notice {
                 is_silent = false;
                 if waits().insert(path.clone()) {
                     let holder = lock_holder::find(file).map(tracing::field::display);
@@ -122,7 +122,7 @@ impl DirectoryHandle {
                 clippy::disallowed_methods,
                 reason = "flock(2) either waits without a limit or not at all"
             )]
-            std::thread::sleep(patience.poll);
+            std::thread::sleep(timeout.poll);
         }
     }
 }
@@ -180,10 +180,10 @@ mod tests {
     fn a_lock_that_is_never_released_is_an_error_that_names_its_holder() {
         let root = tempfile::tempdir().unwrap();
         let _lock = open(root.path()).lock_for_update().unwrap();
-        let impatient = Patience { silent: Duration::ZERO, limit: Duration::ZERO, poll: Duration::ZERO };
+        let expired = LockTimeout { notice: Duration::ZERO, limit: Duration::ZERO, poll: Duration::ZERO };
         let directory = open(root.path());
         let file = directory.open_lock_file().unwrap();
-        match directory.wait_for_lock(&file.0, &impatient).unwrap_err() {
+        match directory.wait_for_lock(&file.0, &expired).unwrap_err() {
             DirectoryError::Busy { path, holder } => {
                 assert_eq!(path, root.path().join(LOCK_FILE));
                 // The list of locks of another user's or container's process may be hidden.
