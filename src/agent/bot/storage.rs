@@ -50,7 +50,7 @@ impl Storage {
             );
         }
         if let Some(problem) = config.test_access()? {
-            tracing::warn!(storage = %path.display(), "{problem}");
+            tracing::warn!(storage = %path.display(), "{}", error_line(&problem, problem.hint().as_ref()));
         }
         match directory.recover()? {
             Recovery::NotNeeded => {}

@@ -174,7 +174,7 @@ impl DestinationWriter {
             self.log_once("the readers get no access, because acls is off");
         }
         if let Some(problem) = directory.test_access()? {
-            self.warn_once(problem);
+            self.warn_once(error_line(&problem, problem.hint().as_ref()));
         }
         Ok(())
     }
