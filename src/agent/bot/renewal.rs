@@ -138,9 +138,13 @@ impl Bot {
             self.run_to_completion(|bot| async move { bot.save(to_save, token_hash).await }).await?;
             return Ok(ObtainedIdentity::Renewed(identity));
         }
-        let stored = self.with_storage(|storage| {
-            storage.test_write()?;
-            storage.load()
+        // Run to completion, because the lock on the storage must not outlive the run.
+        let stored = self.run_to_completion(|bot| async move {
+            let load = |storage: &Storage| {
+                storage.test_write()?;
+                storage.load()
+            };
+            bot.with_storage(load).await
         });
         let stored = stored.await?;
         let stored_cluster = stored.as_ref().map(|stored| stored.identity.cluster().to_owned());
@@ -183,8 +187,8 @@ impl Bot {
         (!stored.identity.is_expired(self.clock.now())).then_some(stored.identity)
     }
 
-    /// Waits until a join or renewal in progress has ended. Then makes a last attempt to save an identity that could
-    /// not be saved before: if it fails, the identity is lost.
+    /// Waits until a join or renewal in progress has ended, and no longer uses the storage and its lock. Then makes a
+    /// last attempt to save an identity that could not be saved before: if it fails, the identity is lost.
     pub(crate) async fn flush(self: &Arc<Self>) {
         let _in_flight = self.in_flight.lock().await;
         let unsaved = self.lock_unsaved().clone();

@@ -1,9 +1,11 @@
 //! Renewals never lock the bot: lost responses, crashes, shutdowns, responses that cannot be saved, and two agents with one
 //! storage.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::FlockOperation;
 use serde_json::json;
 use tbot::agent::{
     AgentError, ApiError, DirectoryError, GrpcCode, JoinReason, RenewalError, StorageError, error_line,
@@ -257,6 +259,34 @@ async fn a_shutdown_does_not_wait_for_a_proxy_that_hangs() {
     hold.arrived().await;
     running.stop().await.unwrap();
     assert_eq!((fixture.call_count(method::FIND), fixture.call_count(method::JOIN)), (1, 0));
+}
+
+/// Returns how many descriptors of this process are open for a file.
+fn open_descriptors(path: &Path) -> usize {
+    let descriptors = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    descriptors.filter(|fd| std::fs::read_link(fd.path()).is_ok_and(|target| target == path)).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_releases_the_storage_before_the_run_ends() {
+    let fixture = joined().await;
+    let running = fixture.start(fixture.config("20m", &[]));
+    wait_until("the identity is renewed", || fixture.stored_generation() == 2).await;
+    let path = fixture.storage().join(".tbot-lock");
+    let lock = File::open(&path).unwrap();
+    rustix::fs::flock(&lock, FlockOperation::LockExclusive).unwrap();
+    wait_until("the agent does not use the lock", || open_descriptors(&path) == 1).await;
+    running.control.reload();
+    wait_until("the agent waits for the lock", || open_descriptors(&path) > 1).await;
+    let stop = running.stop();
+    tokio::pin!(stop);
+    tokio::select! {
+        _ = &mut stop => panic!("ended while it used the storage"),
+        () = tokio::time::sleep(Duration::from_millis(200)) => {}
+    }
+    drop(lock);
+    stop.await.unwrap();
+    fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
