@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::day::Day;
 use crate::property::Property;
@@ -71,7 +72,7 @@ impl Agents {
 
     /// Returns the submission of the agent with a number on a day.
     pub fn submission(&self, number: u64, day: Day) -> Submission {
-        Submission { id: self.id(number), day, start: self.start(number) }
+        Submission { id: self.id(number).into_bytes(), day, start: self.start(number) }
     }
 
     /// Returns the start of the agent with a number.
@@ -102,21 +103,17 @@ impl Agents {
     }
 
     /// Returns the `distinct_id` of the agent with a number.
-    fn id(&self, number: u64) -> [u8; 16] {
+    fn id(&self, number: u64) -> Uuid {
         let mut random = SplitMix64(self.seed.rotate_left(32) ^ number);
         let mut id = [0; 16];
         id[..8].copy_from_slice(&random.next().to_be_bytes());
         id[8..].copy_from_slice(&random.next().to_be_bytes());
-        id[6] = id[6] & 0x0F | 0x40;
-        id[8] = id[8] & 0x3F | 0x80;
-        id
+        uuid::Builder::from_random_bytes(id).into_uuid()
     }
 
     /// Returns the request body of the agent with a number.
     pub fn body(&self, number: u64) -> String {
         let (start, id) = (self.start(number), self.id(number));
-        let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-        let id = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-");
         let mut fields = Map::with_capacity(start.0.len());
         for (property, value) in self.schema.properties.iter().zip(&start.0) {
             let wire = &property.rule.wire;
@@ -133,7 +130,7 @@ impl Agents {
             };
             fields.insert(wire.name.clone(), value);
         }
-        json!({ "distinctId": id, "start": fields }).to_string()
+        json!({ "distinctId": id.to_string(), "start": fields }).to_string()
     }
 }
 

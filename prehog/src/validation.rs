@@ -10,6 +10,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tbot::event::internal::ValueSet;
+use uuid::fmt::Hyphenated;
+use uuid::{Variant, Version};
 
 use crate::day::Day;
 use crate::property::Property;
@@ -208,19 +210,9 @@ fn is_close(seconds: i64, nanos: i32, now: SystemTime) -> bool {
 
 /// Parses a hyphenated UUID v4.
 fn uuid_v4(string: &str) -> Option<[u8; 16]> {
-    let bytes = string.as_bytes();
-    let hyphens = [8, 13, 18, 23];
-    if bytes.len() != 36 || !hyphens.iter().all(|at| bytes.get(*at) == Some(&b'-')) {
-        return None;
-    }
-    let mut digits = bytes.iter().filter(|byte| **byte != b'-').map(|byte| char::from(*byte).to_digit(16));
-    let mut id = [0; 16];
-    for byte in &mut id {
-        let (high, low) = (digits.next()??, digits.next()??);
-        *byte = u8::try_from(high * 16 + low).ok()?;
-    }
-    let is_v4 = id[6] >> 4 == 4 && id[8] >> 6 == 0b10;
-    (is_v4 && digits.next().is_none()).then_some(id)
+    let id = string.parse::<Hyphenated>().ok()?.into_uuid();
+    let is_v4 = id.get_variant() == Variant::RFC4122 && id.get_version() == Some(Version::Random);
+    is_v4.then(|| id.into_bytes())
 }
 
 #[cfg(test)]
@@ -234,6 +226,8 @@ mod tests {
         for string in [
             "",
             "6f1c8e0a6f0e4b539d0c3f2a5f3e7b11",
+            "{6f1c8e0a-6f0e-4b53-9d0c-3f2a5f3e7b11}",
+            "urn:uuid:6f1c8e0a-6f0e-4b53-9d0c-3f2a5f3e7b11",
             "6f1c8e0a-6f0e-1b53-9d0c-3f2a5f3e7b11",
             "6f1c8e0a-6f0e-4b53-cd0c-3f2a5f3e7b11",
             "6f1c8e0a-6f0e-4b53-9d0c-3f2a5f3e7b1g",

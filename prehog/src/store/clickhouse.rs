@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::BufRead as _;
 
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use super::backend::{Folded, ID_RETENTION_DAYS, Sink, Store, StoreError, Tally};
 use super::expiry::TRUSTED_AFTER_DAYS;
@@ -83,7 +84,7 @@ impl Store for ClickHouse {
         for Submission { id, day, start } in batch {
             let mut row = Map::with_capacity(self.recent_columns.len() + 2);
             row.insert("day".to_owned(), day.to_string().into());
-            row.insert("id".to_owned(), hex(id).into());
+            row.insert("id".to_owned(), Uuid::from_bytes(*id).simple().to_string().into());
             for (column, value) in self.recent_columns.iter().zip(&start.0) {
                 let value = match value {
                     PropertyValue::Count(count) => Value::from(*count),
@@ -256,8 +257,4 @@ fn day_of(row: &Map<String, Value>, name: &str) -> Result<Day, StoreError> {
 
 fn malformed(name: &str) -> StoreError {
     StoreError::UnexpectedData(format!("malformed value of `{name}`"))
-}
-
-fn hex(id: &[u8; 16]) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -8,6 +8,7 @@ use prehog::day::Day;
 use prehog::start::Submission;
 use prehog::store::StoreUrl;
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::fixture::{
     SUBMIT_PATH, ServeProcess, TestReceiver, body, client, start, stored, submit, uuid, wait_until,
@@ -106,7 +107,7 @@ const PAGE: usize = 4096;
 /// page of the main file, or any of them in another file, such as a log, which shows what was written together.
 fn connections(directory: &Path, events: &[(String, String)]) -> Vec<String> {
     let has = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
-    let ids: Vec<Vec<u8>> = events.iter().map(|(id, _)| hex(&id.replace('-', ""))).collect();
+    let ids: Vec<[u8; 16]> = events.iter().map(|(id, _)| id_bytes(id)).collect();
     let has_id = |bytes: &[u8]| ids.iter().any(|id| has(bytes, id));
     let has_event = |bytes: &[u8]| events.iter().any(|(_, version)| has(bytes, version.as_bytes()));
     let mut found = Vec::new();
@@ -125,8 +126,8 @@ fn connections(directory: &Path, events: &[(String, String)]) -> Vec<String> {
     found
 }
 
-fn hex(digits: &str) -> Vec<u8> {
-    (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect()
+fn id_bytes(id: &str) -> [u8; 16] {
+    id.parse::<Uuid>().unwrap().into_bytes()
 }
 
 /// While the receiver runs, each event is soon separate from its id, even if no other event arrives.
@@ -147,9 +148,7 @@ async fn an_id_is_soon_separate_from_its_event() {
         let stored = fs::read(directory.join("events.db")).unwrap();
         let has = |part: &[u8]| stored.windows(part.len()).any(|window| window == part);
         // Both of them are stored, so the search can find them.
-        assert!(
-            events.iter().all(|(id, version)| has(&hex(&id.replace('-', ""))) && has(version.as_bytes()))
-        );
+        assert!(events.iter().all(|(id, version)| has(&id_bytes(id)) && has(version.as_bytes())));
     }
     receiver.stop().await;
 }
