@@ -14,7 +14,7 @@
 //! | [`store`] | the trait, and the SQLite and ClickHouse stores | `schema`, `start`, `metrics`, rusqlite, ureq | acknowledge an event that is not stored |
 //! | [`report`](mod@report) | builds a report from rounded weekly counts, as HTML, JSON and CSV | `schema`, `day`, `store`, serde | contain an event or a group that is too small |
 //! | [`docs`] | the section about prehog in docs/telemetry.md | the constants and the schema | state what neither determines |
-//! | [`metrics`] | counters and their text format | only std | have a label whose values a sender chooses |
+//! | [`metrics`] | counters and their text format | prometheus-client | have a label whose values a sender chooses |
 //!
 //! The clock is an argument. Nothing here prints. Only the ClickHouse store and the simulated agents of the feature `load`
 //! open connections.

@@ -1,46 +1,29 @@
-//! Counters and gauges, and their Prometheus text format. Depends on std only. The values of labels come from closed lists,
-//! never from a sender.
+//! Counters and gauges, and their Prometheus text format. Depends on prometheus-client. The values of labels come from closed
+//! lists, never from a sender.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
+
+use prometheus_client::encoding::prometheus_text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// The media type of the text format.
+pub const MEDIA_TYPE: &str = prometheus_text::CONTENT_TYPE;
 
 /// The upper bounds of the histogram of the time that the store takes for one batch, in seconds.
 const BUCKETS: [f64; 8] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1.0, 5.0];
 
-/// One counter or gauge.
-#[derive(Debug, Default)]
-pub struct Metric(AtomicU64);
+type Gauge = gauge::Gauge<u64, AtomicU64>;
 
-impl Metric {
-    /// Adds one.
-    pub fn increment(&self) {
-        self.add(1);
-    }
-
-    /// Adds a number.
-    pub fn add(&self, count: u64) {
-        self.0.fetch_add(count, Ordering::Relaxed);
-    }
-
-    /// Subtracts one.
-    pub fn decrement(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Returns the current value.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn set(&self, value: u64) {
-        self.0.store(value, Ordering::Relaxed);
-    }
-}
+/// One counter for each value of a label.
+type LabelledCounter = Family<[(&'static str, String); 1], Counter>;
 
 /// A limit that rejects a connection or a request before its event is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
     /// The number of open connections.
     Connections,
@@ -56,14 +39,15 @@ impl Limit {
     /// All limits.
     pub const ALL: [Self; 4] = [Self::Connections, Self::Requests, Self::Rate, Self::Timeout];
 
-    /// Returns the value of the label `reason`.
-    pub fn label(self) -> &'static str {
-        match self {
+    /// Returns the label of its counter.
+    fn label(self) -> [(&'static str, String); 1] {
+        let reason = match self {
             Self::Connections => "connections",
             Self::Requests => "work",
             Self::Rate => "rate",
             Self::Timeout => "time",
-        }
+        };
+        [("reason", reason.to_owned())]
     }
 }
 
@@ -71,71 +55,96 @@ impl Limit {
 #[derive(Debug)]
 pub struct Metrics {
     /// Stored events, including repeated ones.
-    pub stored: Metric,
+    pub(crate) stored: Counter,
     /// Stored events that the store has found to be repeated submissions.
-    pub repeated: Metric,
+    pub(crate) repeated: Counter,
     /// Events that could not be stored.
-    pub unavailable: Metric,
+    pub(crate) unavailable: Counter,
     /// Values that were stored as `other`, because their property has too many different ones in this week.
-    pub excess_values: Metric,
+    pub(crate) excess_values: Counter,
     /// Open connections.
-    pub connections: Metric,
+    pub(crate) connections: Gauge,
     /// Requests in progress.
-    pub requests: Metric,
-    invalid: BTreeMap<String, Metric>,
-    rejected: BTreeMap<Limit, Metric>,
-    store_up: Metric,
-    store_bytes: Metric,
-    maintenance_up: Metric,
-    batches: Metric,
-    batch_micros: Metric,
-    buckets: [Metric; BUCKETS.len()],
+    pub(crate) requests: Gauge,
+    invalid: LabelledCounter,
+    rejected: LabelledCounter,
+    store_up: Gauge,
+    store_bytes: Gauge,
+    maintenance_up: Gauge,
+    batch_seconds: Histogram,
+    registry: Registry,
 }
 
 impl Metrics {
     /// Creates the metrics, with one counter of invalid events per reason.
     pub fn new(reasons: Vec<String>) -> Self {
-        Self {
-            stored: Metric::default(),
-            repeated: Metric::default(),
-            unavailable: Metric::default(),
-            excess_values: Metric::default(),
-            connections: Metric::default(),
-            requests: Metric::default(),
-            invalid: reasons.into_iter().map(|reason| (reason, Metric::default())).collect(),
-            rejected: Limit::ALL.into_iter().map(|limit| (limit, Metric::default())).collect(),
-            store_up: Metric::default(),
-            store_bytes: Metric::default(),
-            maintenance_up: Metric(AtomicU64::new(1)),
-            batches: Metric::default(),
-            batch_micros: Metric::default(),
-            buckets: Default::default(),
+        let events = LabelledCounter::default();
+        let result = |name: &str| events.get_or_create_owned(&[("result", name.to_owned())]);
+        let mut metrics = Self {
+            stored: result("stored"),
+            repeated: Counter::default(),
+            unavailable: result("unavailable"),
+            excess_values: Counter::default(),
+            connections: Gauge::default(),
+            requests: Gauge::default(),
+            invalid: LabelledCounter::default(),
+            rejected: LabelledCounter::default(),
+            store_up: Gauge::default(),
+            store_bytes: Gauge::default(),
+            maintenance_up: Gauge::default(),
+            batch_seconds: Histogram::new(BUCKETS),
+            registry: Registry::with_prefix("prehog"),
+        };
+        metrics.maintenance_up.set(1);
+        // Every counter exists from the beginning, so that an increase from 0 to 1 is visible.
+        for reason in reasons {
+            drop(metrics.invalid.get_or_create(&[("reason", reason)]));
         }
+        for limit in Limit::ALL {
+            drop(metrics.rejected.get_or_create(&limit.label()));
+        }
+        metrics.register(events);
+        metrics
+    }
+
+    /// Names and describes the metrics. The crate appends `_total` to the name of a counter, and a full stop to each help.
+    fn register(&mut self, events: LabelledCounter) {
+        let registry = &mut self.registry;
+        registry.register("events", "Valid events, by result", events);
+        let help = "Stored events that were repetitions. Counted with a delay; always 0 with ClickHouse";
+        registry.register("repeated", help, self.repeated.clone());
+        let help = "Values stored as other, because their property has too many different ones in this week";
+        registry.register("excess_values", help, self.excess_values.clone());
+        registry.register("refused", "Invalid events, by the field that is invalid", self.invalid.clone());
+        let help = "Connections and requests that were rejected unread, by the limit";
+        registry.register("turned_away", help, self.rejected.clone());
+        registry.register("connections", "Open connections", self.connections.clone());
+        registry.register("requests", "Requests in progress", self.requests.clone());
+        registry.register("store_up", "Whether the store took the last batch", self.store_up.clone());
+        let help = "The disk space that the store uses, in bytes";
+        registry.register("store_bytes", help, self.store_bytes.clone());
+        let help = "Whether the stored events could be counted the last time";
+        registry.register("keeper_up", help, self.maintenance_up.clone());
+        let help = "The time that the store took for a batch";
+        registry.register("store_batch_seconds", help, self.batch_seconds.clone());
     }
 
     /// Counts an invalid event. Does nothing if the reason was not passed to [`Metrics::new`].
     pub fn count_invalid(&self, reason: &str) {
-        if let Some(counter) = self.invalid.get(reason) {
-            counter.increment();
+        if let Some(counter) = self.invalid.get(&[("reason", reason.to_owned())]) {
+            counter.inc();
         }
     }
 
     /// Counts a connection or a request that a limit rejected.
     pub fn count_rejected(&self, limit: Limit) {
-        if let Some(counter) = self.rejected.get(&limit) {
-            counter.increment();
-        }
+        self.rejected.get_or_create(&limit.label()).inc();
     }
 
     /// Records that the store took a batch or failed to, and how long that took.
     pub fn record_batch(&self, elapsed: Duration, is_up: bool) {
-        self.store_up.set(u64::from(is_up));
-        self.batches.increment();
-        self.batch_micros.add(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX));
-        let seconds = elapsed.as_secs_f64();
-        if let Some(bucket) = BUCKETS.iter().position(|bound| seconds <= *bound) {
-            self.buckets[bucket].increment();
-        }
+        self.set_store_up(is_up);
+        self.batch_seconds.observe(elapsed.as_secs_f64());
     }
 
     /// Sets whether the store is available.
@@ -155,55 +164,9 @@ impl Metrics {
 
     /// Renders the metrics in the Prometheus text format.
     pub fn render(&self) -> String {
-        let mut text = String::with_capacity(4096);
-        let mut family = |name: &str, r#type: &str, help: &str, samples: &[(String, String)]| {
-            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {type}");
-            for (labels, value) in samples {
-                let _ = writeln!(text, "{name}{labels} {value}");
-            }
-        };
-        let unlabelled = |metric: &Metric| vec![(String::new(), metric.get().to_string())];
-        let labelled = |label: &str, value: &str, metric: &Metric| {
-            (format!("{{{label}=\"{value}\"}}"), metric.get().to_string())
-        };
-        let events = [
-            labelled("result", "stored", &self.stored),
-            labelled("result", "unavailable", &self.unavailable),
-        ];
-        family("prehog_events_total", "counter", "Valid events, by result.", &events);
-        let help = "Stored events that were repetitions. Counted with a delay; always 0 with ClickHouse.";
-        family("prehog_repeated_total", "counter", help, &unlabelled(&self.repeated));
-        let help = "Values stored as other, because their property has too many different ones in this week.";
-        family("prehog_excess_values_total", "counter", help, &unlabelled(&self.excess_values));
-        let invalid: Vec<_> =
-            self.invalid.iter().map(|(reason, counter)| labelled("reason", reason, counter)).collect();
-        family("prehog_refused_total", "counter", "Invalid events, by the field that is invalid.", &invalid);
-        let rejected: Vec<_> =
-            self.rejected.iter().map(|(limit, counter)| labelled("reason", limit.label(), counter)).collect();
-        let help = "Connections and requests that were rejected unread, by the limit.";
-        family("prehog_turned_away_total", "counter", help, &rejected);
-        family("prehog_connections", "gauge", "Open connections.", &unlabelled(&self.connections));
-        family("prehog_requests", "gauge", "Requests in progress.", &unlabelled(&self.requests));
-        let help = "Whether the store took the last batch.";
-        family("prehog_store_up", "gauge", help, &unlabelled(&self.store_up));
-        let help = "The disk space that the store uses, in bytes.";
-        family("prehog_store_bytes", "gauge", help, &unlabelled(&self.store_bytes));
-        let help = "Whether the stored events could be counted the last time.";
-        family("prehog_keeper_up", "gauge", help, &unlabelled(&self.maintenance_up));
-        let mut sum = 0;
-        let name = "prehog_store_batch_seconds";
-        let help = "The time that the store took for a batch.";
-        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} histogram");
-        for (bound, count) in BUCKETS.iter().zip(&self.buckets) {
-            sum += count.get();
-            let _ = writeln!(text, "{name}_bucket{{le=\"{bound}\"}} {sum}");
-        }
-        let batches = self.batches.get();
-        let seconds = Duration::from_micros(self.batch_micros.get()).as_secs_f64();
-        let _ = writeln!(
-            text,
-            "{name}_bucket{{le=\"+Inf\"}} {batches}\n{name}_sum {seconds}\n{name}_count {batches}"
-        );
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = prometheus_text::encode(&mut text, &self.registry);
         text
     }
 }

@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 
 use crate::ingest::Ingest;
 use crate::limits::{ClientLimit, RateLimit};
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics};
 use crate::report::DEFAULT_MIN_GROUP;
 use crate::schema::SchemaError;
 use crate::store::{StartWriterError, Store, StoreError, StoreUrl, Writer};
@@ -166,6 +166,6 @@ async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, &'static str
 }
 
 fn metrics_routes(metrics: Arc<Metrics>) -> Router {
-    let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    let content_type = [(header::CONTENT_TYPE, metrics::MEDIA_TYPE)];
     Router::new().route("/metrics", get(async move || (content_type, metrics.render())))
 }

@@ -101,13 +101,13 @@ struct CountedRequest(Arc<Metrics>);
 
 impl CountedRequest {
     fn new(metrics: &Arc<Metrics>) -> Self {
-        metrics.requests.increment();
+        metrics.requests.inc();
         Self(Arc::clone(metrics))
     }
 }
 
 impl Drop for CountedRequest {
     fn drop(&mut self) {
-        self.0.requests.decrement();
+        self.0.requests.dec();
     }
 }

@@ -67,7 +67,7 @@ struct ConnectionPermit {
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.metrics.connections.decrement();
+        self.metrics.connections.dec();
     }
 }
 
@@ -129,7 +129,7 @@ impl Connections {
                 self.client_limit.try_acquire_below(self.client_share(), ClientNetwork::from(peer.ip()))?,
             ),
         };
-        self.metrics.connections.increment();
+        self.metrics.connections.inc();
         let metrics = Arc::clone(&self.metrics);
         Some(ConnectionPermit { _permit: permit, _client_permit: client_permit, metrics })
     }

@@ -95,7 +95,7 @@ impl Maintenance {
         let folded = self.store.run_logged(|store| store.fold());
         self.metrics.set_maintenance_up(folded.is_some());
         if let Some(Folded { repeated, .. }) = folded {
-            self.metrics.repeated.add(repeated);
+            self.metrics.repeated.inc_by(repeated);
         }
         let is_full = self.measure();
         // While the store is full, no submission requests a fold.

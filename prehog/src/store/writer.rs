@@ -199,7 +199,7 @@ impl WriterThread {
         let started = Instant::now();
         let Self { store, metrics, distinct_values, .. } = self;
         let appended = store.run_logged(|store| {
-            metrics.excess_values.add(distinct_values.limit(batch, store));
+            metrics.excess_values.inc_by(distinct_values.limit(batch, store));
             store.append(batch)
         });
         self.metrics.record_batch(started.elapsed(), appended.is_some());
@@ -207,7 +207,7 @@ impl WriterThread {
             Some(()) => (&self.metrics.stored, Ok(())),
             None => (&self.metrics.unavailable, Err(WriteError::Unavailable)),
         };
-        counter.add(u64::try_from(batch.len()).unwrap_or(u64::MAX));
+        counter.inc_by(u64::try_from(batch.len()).unwrap_or(u64::MAX));
         result
     }
 
