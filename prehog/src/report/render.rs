@@ -29,7 +29,7 @@ impl Report {
     /// Renders the report.
     pub fn render(&self, format: Format) -> String {
         match format {
-            Format::Html => html::page(self),
+            Format::Html => html::page(self).into_string(),
             // Serialising numbers, strings and lists does not fail.
             Format::Json => {
                 serde_json::to_string_pretty(self).map_or_else(|_| String::new(), |json| json + "\n")

@@ -49,7 +49,7 @@ async fn the_report_is_served_on_its_own_listener() {
     store_sample(&receiver.store);
     let (status, page) = receiver.get_report("/").await;
     assert_eq!(status, 200);
-    assert!(page.starts_with("<!doctype html>") && page.contains("github"));
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("github"));
     // No external resources and no scripts.
     for word in ["http://", "https://", "<script", "src=", "@import", "url("] {
         assert!(!page.contains(word), "{word}");
