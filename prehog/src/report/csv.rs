@@ -31,7 +31,7 @@ pub(super) fn csv(report: &Report) -> String {
 /// Quotes a cell if necessary, and prevents a spreadsheet from evaluating it as a formula. All values come from closed sets,
 /// so this is only a precaution.
 fn cell(value: &str) -> String {
-    let safe = value.strip_prefix(['=', '+', '-', '@']).unwrap_or(value);
+    let safe = value.trim_start_matches(['=', '+', '-', '@', '\t', '\r', '\n']);
     if safe.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", safe.replace('"', "\"\""))
     } else {

@@ -176,3 +176,46 @@ async fn the_served_report_shows_no_small_groups() {
     };
     assert_eq!((notes(9), notes(10)), (NOTES.len() + 1, NOTES.len()));
 }
+
+/// All text in a report is escaped, although all values come from closed sets.
+#[test]
+fn text_in_a_report_is_never_markup_or_a_formula() {
+    const MARKUP: &str = "\"></title></svg><script>'&amp;,";
+    const FORMULA: &str = "==cmd|' /C calc'!A0";
+    let directory = tempfile::tempdir().unwrap();
+    let store = StoreUrl::Sqlite(directory.path().join("events.db"));
+    store_sample(&store);
+    let weeks = WeekRange::last_complete(Day::of(noon()));
+    let report = Report::from_store(&mut *store.open().unwrap(), weeks, 10).unwrap();
+    let with = |text: &'static str| {
+        let mut report = report.clone();
+        report.notes.push(text);
+        let rows = report.tables.iter_mut().flat_map(|table| {
+            (table.key, table.description) = (text.to_owned(), format!("{text} `{text}`"));
+            &mut table.table.rows
+        });
+        for row in rows.chain(&mut report.use_cases).chain(&mut report.combinations.rows) {
+            row.value = text.to_owned();
+        }
+        report
+    };
+
+    let page = with(MARKUP).render(Format::Html);
+    assert!(page.contains("&quot;&gt;&lt;/title&gt;&lt;/svg&gt;&lt;script&gt;'&amp;amp;,"), "{page}");
+    let plain = with("plain").render(Format::Html);
+    for character in ['<', '>', '"'] {
+        assert_eq!(
+            page.matches(character).count(),
+            plain.matches(character).count(),
+            "{character} in {page}"
+        );
+    }
+
+    let csv = with(MARKUP).render(Format::Csv);
+    assert!(csv.contains(",\"\"\"></title></svg><script>'&amp;,\","), "{csv}");
+    let csv = with(FORMULA).render(Format::Csv);
+    assert!(csv.contains(",cmd|' /C calc'!A0,") && !csv.contains('='), "{csv}");
+
+    let json: Value = serde_json::from_str(&with(MARKUP).render(Format::Json)).unwrap();
+    assert_eq!(json["use_cases"][0]["value"], MARKUP);
+}
