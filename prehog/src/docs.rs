@@ -20,6 +20,7 @@ pub fn storage_section(schema: &EventSchema) -> String {
     let strings = schema.properties.iter().filter(|property| property.is_string_on_wire());
     let (omitted, replaced): (Vec<&Property>, Vec<&Property>) =
         strings.partition(|property| property.unlisted_value() == PropertyValue::Absent);
+    let limited: Vec<&Property> = schema.properties.iter().filter(|property| property.is_limited()).collect();
     format!(
         include_str!("docs.md"),
         other = OTHER,
@@ -30,6 +31,7 @@ pub fn storage_section(schema: &EventSchema) -> String {
         id_days = ID_RETENTION_DAYS,
         id_hours = u64::from(ID_RETENTION_DAYS.unsigned_abs() + 1) * 24 + CLEANUP_DELAY_HOURS,
         cleanup_delay_hours = CLEANUP_DELAY_HOURS,
+        limited = names(&limited),
         max_values = MAX_DISTINCT_VALUES,
         trusted_days = TRUSTED_AFTER_DAYS,
         fold_delay = MAX_FOLD_DELAY.as_secs(),

@@ -8,7 +8,7 @@ use tbot::config::internal::AccessClass;
 use tbot::event::internal::PropertySource;
 
 use crate::property::Property;
-use crate::start::{OTHER, PropertyValue, Start};
+use crate::start::{PropertyValue, Start};
 
 /// The facet value of starts without a value, and of starts without destinations.
 pub const NONE: &str = "none";
@@ -134,7 +134,7 @@ impl Facet {
                 let mut names: Vec<&str> =
                     classes.iter().filter(|(_, index)| count(*index) > 0).map(|(name, _)| *name).collect();
                 if count(use_cases.total) > classes.iter().map(|(_, index)| count(*index)).sum() {
-                    names.push(OTHER);
+                    names.push(AccessClass::Other.name());
                 }
                 if names.is_empty() { NONE.to_owned() } else { names.join(&USE_CASE_SEPARATOR.to_string()) }
             }
@@ -170,7 +170,7 @@ impl UseCases {
 
     /// Returns the use cases that have a count of their own.
     pub fn counted(&self) -> impl Iterator<Item = &'static str> {
-        let other = self.counts_other.then_some(OTHER);
+        let other = self.counts_other.then_some(AccessClass::Other.name());
         self.classes.iter().map(|(name, _)| *name).chain(other)
     }
 }

@@ -1,7 +1,7 @@
 //! Finds the field because of which a JSON body could not be parsed. Pure.
 
 use serde_json::Value;
-use tbot::event::internal::{Rule, ValueSet};
+use tbot::event::internal::ValueSet;
 
 use crate::property::Property;
 use crate::schema::EventSchema;
@@ -71,14 +71,13 @@ impl JsonFields {
 
 impl JsonType {
     fn of(property: &Property) -> Self {
-        let Rule { values, wire, .. } = &property.rule;
-        match (values, &wire.values) {
+        match (&property.rule.values, property.enum_names()) {
             (ValueSet::Count { minimum, maximum }, _) => Self::Count { minimum: *minimum, maximum: *maximum },
-            (ValueSet::Enum(values), Some(names)) => {
-                let names = values.iter().filter_map(|value| names.get(value)).cloned().collect();
-                Self::Enum { names, unspecified: property.unspecified_name() }
-            }
-            (ValueSet::Enum(_) | ValueSet::Pattern(_), _) => Self::String,
+            (_, Some(names)) => Self::Enum {
+                names: names.into_iter().map(str::to_owned).collect(),
+                unspecified: property.unspecified_name(),
+            },
+            (_, None) => Self::String,
         }
     }
 

@@ -60,7 +60,7 @@ pub struct Metrics {
     pub(crate) repeated: Counter,
     /// Events that could not be stored.
     pub(crate) unavailable: Counter,
-    /// Values that were stored as `other`, because their property has too many different ones in this week.
+    /// Values that were treated as not listed, because their property has too many different ones in this week.
     pub(crate) excess_values: Counter,
     /// Open connections.
     pub(crate) connections: Gauge,
@@ -113,7 +113,8 @@ impl Metrics {
         registry.register("events", "Valid events, by result", events);
         let help = "Stored events that were repetitions. Counted with a delay; always 0 with ClickHouse";
         registry.register("repeated", help, self.repeated.clone());
-        let help = "Values stored as other, because their property has too many different ones in this week";
+        let help =
+            "Values treated as not listed, because their property has too many different ones in this week";
         registry.register("excess_values", help, self.excess_values.clone());
         registry.register("refused", "Invalid events, by the field that is invalid", self.invalid.clone());
         let help = "Connections and requests that were rejected unread, by the limit";

@@ -41,6 +41,17 @@ impl Property {
         format!("{}_UNSPECIFIED", self.proto_name().to_ascii_uppercase())
     }
 
+    /// Returns the names of the values of an enum on the wire, in the order of their numbers from 1 on. `None` if the property is
+    /// not an enum on the wire.
+    pub(crate) fn enum_names(&self) -> Option<Vec<&str>> {
+        match (&self.rule.values, &self.rule.wire.values) {
+            (ValueSet::Enum(values), Some(names)) => {
+                Some(values.iter().filter_map(|value| names.get(value).map(String::as_str)).collect())
+            }
+            _ => None,
+        }
+    }
+
     /// Returns true if the values are numbers.
     pub fn is_count(&self) -> bool {
         matches!(self.rule.values, ValueSet::Count { .. })
@@ -51,8 +62,14 @@ impl Property {
         !self.is_count() && self.rule.wire.values.is_none()
     }
 
-    /// Returns what is stored instead of a string that is not in the set. A value from the environment is treated as the agent
-    /// treats it: it is replaced or left out, as its declaration says. Any other value is stored as [`OTHER`].
+    /// Returns true if the number of different values per week is limited, because the values are not a list but a pattern.
+    pub(crate) fn is_limited(&self) -> bool {
+        matches!(self.rule.values, ValueSet::Pattern(_))
+    }
+
+    /// Returns what is stored instead of a string that is not in the set, or that is one too many in its week. A value from the
+    /// environment is treated as the agent treats it: it is replaced or left out, as its declaration says. Any other value is
+    /// stored as [`OTHER`].
     pub fn unlisted_value(&self) -> PropertyValue {
         let replacement = match &self.rule.source {
             PropertySource::Env(source) => source.unlisted.clone(),
@@ -80,13 +97,8 @@ impl Property {
         }
     }
 
-    /// Returns true if a value says more than that it is not in the closed set.
+    /// Returns true if a stored value says more than that it is not in the set.
     pub(crate) fn is_listed(&self, value: &PropertyValue) -> bool {
-        let unlisted = match &self.rule.source {
-            PropertySource::Env(source) => source.unlisted.as_deref(),
-            _ => None,
-        };
-        let text = value.as_str();
-        self.rule.values.contains(text) && text != OTHER && Some(text) != unlisted
+        *value != PropertyValue::Absent && *value != self.unlisted_value()
     }
 }

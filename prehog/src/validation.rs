@@ -169,9 +169,8 @@ fn enum_value(property: &Property, number: i32) -> Result<PropertyValue, Invalid
         ValueSet::Pattern(_) | ValueSet::Count { .. } => None,
     };
     value.map(|value| PropertyValue::Text(value.clone())).ok_or_else(|| {
-        let names: Vec<&str> =
-            property.rule.wire.values.iter().flatten().map(|(_, name)| name.as_str()).collect();
-        InvalidEvent::property(property, &format!("must be one of {}", names.join(", ")))
+        let names = property.enum_names().unwrap_or_default();
+        InvalidEvent::property(property, &format!("must be {}", names.join(" or ")))
     })
 }
 

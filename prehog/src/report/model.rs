@@ -33,7 +33,8 @@ pub const NOTES: [&str; 3] = [
      every entry of services and outputs. The Go tbot counts only entries of outputs, and assigns only the types \
      application, database and kubernetes to a use case; it does not count services. Do not compare or add up the \
      destinations of the two.",
-    "Values that this version of prehog does not know, such as new join methods, are combined as other.",
+    "Values that this version of prehog does not know, such as new join methods, are combined as other. So are the versions \
+     of a week beyond a maximum number of different ones.",
 ];
 
 /// A range of whole weeks.

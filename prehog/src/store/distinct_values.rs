@@ -1,16 +1,14 @@
 //! Limits how many different values of a property are stored per week, so that a sender cannot fill the store and the report
-//! with invented ones. Applies to the properties whose values are not a list but a pattern. Depends on the store.
+//! with invented ones. Depends on the store.
 
 use std::collections::{BTreeMap, HashSet};
-
-use tbot::event::internal::ValueSet;
 
 use super::backend::Store;
 use crate::day::Week;
 use crate::schema::EventSchema;
-use crate::start::{OTHER, PropertyValue, Submission};
+use crate::start::{PropertyValue, Submission};
 
-/// The maximum number of different values of a property per week. Any other value is stored as [`OTHER`].
+/// The maximum number of different values of a property per week. Any other value is treated as one that is not listed.
 pub const MAX_DISTINCT_VALUES: usize = 1000;
 
 /// How many weeks are remembered: this one and, around midnight, the week before or after it.
@@ -18,8 +16,8 @@ const MAX_WEEKS: usize = 2;
 
 /// The values that are stored in the current week.
 pub(super) struct DistinctValues {
-    /// The indices of the properties that have a limit.
-    properties: Vec<usize>,
+    /// The properties that have a limit: the index, and what is stored instead of a value over the limit.
+    properties: Vec<(usize, PropertyValue)>,
     /// The values of each of these properties, by week.
     weeks: BTreeMap<Week, Vec<HashSet<String>>>,
 }
@@ -27,8 +25,9 @@ pub(super) struct DistinctValues {
 impl DistinctValues {
     pub(super) fn new(schema: &EventSchema) -> Self {
         let properties = schema.properties.iter().enumerate();
-        let limited = properties.filter(|(_, property)| matches!(property.rule.values, ValueSet::Pattern(_)));
-        Self { properties: limited.map(|(index, _)| index).collect(), weeks: BTreeMap::new() }
+        let limited = properties.filter(|(_, property)| property.is_limited());
+        let limited = limited.map(|(index, property)| (index, property.unlisted_value()));
+        Self { properties: limited.collect(), weeks: BTreeMap::new() }
     }
 
     /// Replaces the values over the limit, and returns how many these are. The values of a new week are first read from the
@@ -41,22 +40,23 @@ impl DistinctValues {
                 while self.weeks.len() >= MAX_WEEKS {
                     self.weeks.pop_first();
                 }
-                let values = self.properties.iter().map(|property| {
+                let values = self.properties.iter().map(|(property, _)| {
                     // Storing must be possible even if counting is not. The limit then applies to new values only.
                     store.distinct_values(week, *property).unwrap_or_default()
                 });
                 self.weeks.insert(week, values.collect());
             }
             let Some(known) = self.weeks.get_mut(&week) else { continue };
-            for (index, known) in self.properties.iter().zip(known) {
-                if let Some(PropertyValue::Text(value)) = submission.start.0.get_mut(*index)
-                    && !known.contains(value.as_str())
-                    && value != OTHER
+            for ((index, unlisted), known) in self.properties.iter().zip(known) {
+                let Some(value) = submission.start.0.get_mut(*index) else { continue };
+                if let PropertyValue::Text(text) = value
+                    && !known.contains(text.as_str())
+                    && value != unlisted
                 {
                     if known.len() < MAX_DISTINCT_VALUES {
-                        known.insert(value.clone());
+                        known.insert(value.as_str().to_owned());
                     } else {
-                        OTHER.clone_into(value);
+                        value.clone_from(unlisted);
                         replaced += 1;
                     }
                 }
@@ -74,46 +74,51 @@ mod tests {
     use crate::store::Sqlite;
 
     const VERSION: usize = 1;
+    const HELPER_VERSION: usize = 4;
 
     fn submission(number: usize, day: Day) -> Submission {
         let schema = EventSchema::embedded().unwrap();
         let mut start: Vec<PropertyValue> =
             schema.properties.iter().map(|property| property.default_value()).collect();
-        assert_eq!(schema.properties[VERSION].name(), "version");
-        start[VERSION] = PropertyValue::Text(format!("{number}.0.0"));
+        for (index, name) in [(VERSION, "version"), (HELPER_VERSION, "helper_version")] {
+            assert_eq!(schema.properties[index].name(), name);
+            start[index] = PropertyValue::Text(format!("{number}.0.0"));
+        }
         let mut id = [0; 16];
         id[..8].copy_from_slice(&number.to_be_bytes());
         Submission { id, day, start: Start(start.into()) }
     }
 
-    fn versions(batch: &[Submission]) -> Vec<&str> {
-        batch.iter().map(|submission| submission.start.0[VERSION].as_str()).collect()
+    fn values(batch: &[Submission], property: usize) -> Vec<&str> {
+        batch.iter().map(|submission| submission.start.0[property].as_str()).collect()
     }
 
+    /// As values that are not listed, a version becomes `other` and the version of a helper is left out.
     #[test]
-    fn values_over_the_limit_become_other_until_the_next_week() {
+    fn values_over_the_limit_are_replaced_until_the_next_week() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("events.db");
         let mut store = Sqlite::open(&path).unwrap();
         let schema = EventSchema::embedded().unwrap();
         let monday = Week(2000).first_day();
-        let mut values = DistinctValues::new(schema);
+        let mut distinct = DistinctValues::new(schema);
         let mut first: Vec<_> = (0..MAX_DISTINCT_VALUES).map(|number| submission(number, monday)).collect();
-        assert_eq!(values.limit(&mut first, &mut store), 0);
+        assert_eq!(distinct.limit(&mut first, &mut store), 0);
         store.append(&first).unwrap();
         store.fold().unwrap();
         // Another process knows the values from the store.
-        for mut values in [values, DistinctValues::new(schema)] {
+        for mut distinct in [distinct, DistinctValues::new(schema)] {
             let mut more = [submission(MAX_DISTINCT_VALUES, monday.plus(6)), submission(7, monday.plus(6))];
-            assert_eq!(values.limit(&mut more, &mut store), 1);
-            assert_eq!(versions(&more), [OTHER, "7.0.0"]);
+            assert_eq!(distinct.limit(&mut more, &mut store), 2);
+            assert_eq!(values(&more, VERSION), ["other", "7.0.0"]);
+            assert_eq!(values(&more, HELPER_VERSION), ["", "7.0.0"]);
             let mut next_week = [submission(MAX_DISTINCT_VALUES, monday.plus(7))];
-            assert_eq!(values.limit(&mut next_week, &mut store), 0);
+            assert_eq!(distinct.limit(&mut next_week, &mut store), 0);
             // Weeks in any order, as with a clock that is set back and forth.
             for week in [1, 3, 0, 2, 0] {
-                values.limit(&mut [submission(8, monday.plus(week * 7))], &mut store);
+                distinct.limit(&mut [submission(8, monday.plus(week * 7))], &mut store);
             }
-            assert!(values.weeks.len() <= MAX_WEEKS);
+            assert!(distinct.weeks.len() <= MAX_WEEKS);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! SQL statements that work with ClickHouse 18.16 and current versions. Pure. They are built from days, numbers and names
 //! that this program defines, never from received strings.
 
+use tbot::config::internal::AccessClass;
+
 use crate::day::Day;
 use crate::facet::{Facet, FacetValue, NONE, PAIR_SEPARATOR, RANGES, USE_CASE_SEPARATOR, UseCases};
 use crate::schema::EventSchema;
@@ -111,8 +113,9 @@ impl Sql {
                     .collect();
                 format!(
                     "arrayStringConcat(arrayFilter(name -> name != '', [{classes}\
-                     if({total} > {sum}, '{OTHER}', if({total} = 0 AND {sum} = 0, '{NONE}', ''))]), \
+                     if({total} > {sum}, '{other}', if({total} = 0 AND {sum} = 0, '{NONE}', ''))]), \
                      '{USE_CASE_SEPARATOR}')",
+                    other = AccessClass::Other.name(),
                     total = name(*total),
                     sum = counts.join(" + "),
                 )
