@@ -171,3 +171,56 @@ impl Metrics {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Dashboards and alerts refer to these names. Each sample is present before it counts anything.
+    #[test]
+    fn names_types_and_labels_do_not_change() {
+        let metrics = Metrics::new(vec!["version".to_owned()]);
+        metrics.record_batch(Duration::from_millis(2), true);
+        // No label is created for a reason that is not in the list.
+        metrics.count_invalid("nonsense");
+        let text = metrics.render();
+        let types: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE prehog_")).collect();
+        let expected = [
+            "events_total counter",
+            "repeated_total counter",
+            "excess_values_total counter",
+            "refused_total counter",
+            "turned_away_total counter",
+            "connections gauge",
+            "requests gauge",
+            "store_up gauge",
+            "store_bytes gauge",
+            "keeper_up gauge",
+            "store_batch_seconds histogram",
+        ];
+        assert_eq!(types, expected);
+        for sample in [
+            "events_total{result=\"stored\"} 0",
+            "events_total{result=\"unavailable\"} 0",
+            "refused_total{reason=\"version\"} 0",
+            "turned_away_total{reason=\"connections\"} 0",
+            "turned_away_total{reason=\"work\"} 0",
+            "turned_away_total{reason=\"rate\"} 0",
+            "turned_away_total{reason=\"time\"} 0",
+            "store_up 1",
+            "keeper_up 1",
+            "store_batch_seconds_bucket{le=\"0.001\"} 0",
+            "store_batch_seconds_bucket{le=\"0.0025\"} 1",
+            "store_batch_seconds_bucket{le=\"+Inf\"} 1",
+            "store_batch_seconds_sum 0.002",
+            "store_batch_seconds_count 1",
+        ] {
+            assert!(
+                text.lines().any(|line| line.strip_prefix("prehog_") == Some(sample)),
+                "{sample}\n{text}"
+            );
+        }
+        assert!(!text.contains("nonsense"), "{text}");
+        assert_eq!(MEDIA_TYPE, "text/plain; version=0.0.4; charset=utf-8");
+    }
+}
