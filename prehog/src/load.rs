@@ -81,12 +81,10 @@ impl Agents {
         let properties = &self.schema.properties;
         let mut values: Vec<PropertyValue> = Vec::with_capacity(properties.len());
         for property in properties {
-            let is_present = match property.requires {
-                Some(required) if properties[required].is_listed(&values[required]) => {
-                    random.percent(100 - OPTIONAL_PERCENT)
-                }
-                Some(_) => false,
-                None => property.rule.required || random.percent(OPTIONAL_PERCENT),
+            let is_present = if property.requires.is_some() {
+                self.schema.permits(property, &values) && random.percent(100 - OPTIONAL_PERCENT)
+            } else {
+                property.rule.required || random.percent(OPTIONAL_PERCENT)
             };
             let value =
                 if is_present { random_value(property, &mut random) } else { property.default_value() };

@@ -99,6 +99,13 @@ impl EventSchema {
         self.properties.iter().map(Property::name).collect()
     }
 
+    /// Returns true if a property may have a value next to those of the properties before it: if it requires none of these, or
+    /// the required one has a listed value.
+    pub(crate) fn permits(&self, property: &Property, before: &[PropertyValue]) -> bool {
+        // A required property is declared first, so that its value is known.
+        property.requires.is_none_or(|required| self.properties[required].is_listed(&before[required]))
+    }
+
     /// Returns the properties of a start by name, without those that are absent.
     pub fn named_values(&self, start: &Start) -> Map<String, Value> {
         let values = self.properties.iter().zip(&start.0);

@@ -123,12 +123,8 @@ impl EventValidator {
         let properties = &self.schema.properties;
         let mut values = Vec::with_capacity(properties.len());
         for (property, field) in properties.iter().zip(&fields) {
-            let is_wanted = property.requires.is_none_or(|required| {
-                // A required property is declared first, so that its value is known.
-                properties[required].is_listed(&values[required])
-            });
             values.push(match field {
-                _ if !is_wanted => property.default_value(),
+                _ if !self.schema.permits(property, &values) => property.default_value(),
                 WireValue::Enum(number) => enum_value(property, *number)?,
                 WireValue::String(string) => string_value(property, string)?,
                 WireValue::Count(number) => self.count_value(property, *number, &fields)?,
