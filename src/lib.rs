@@ -20,4 +20,5 @@ pub mod config;
 pub mod diagnostic;
 pub mod event;
 pub mod pointer;
+pub mod untrusted;
 pub mod yaml;
