@@ -30,6 +30,7 @@
 mod address;
 mod checks;
 pub(crate) mod closed_types;
+mod consequences;
 mod context_name;
 mod convert_v1;
 mod destination;
@@ -45,8 +46,9 @@ mod load;
 mod load_options;
 mod onboarding;
 mod overrides;
+mod placeholders;
 mod provenance;
-mod prune;
+mod repair;
 mod scalar;
 pub(crate) mod schema;
 mod service;
@@ -58,6 +60,8 @@ mod v1;
 mod v2;
 mod validator;
 mod variables;
+mod vocabulary;
+mod words;
 
 pub use address::{Address, AddressError, ListenAddress};
 pub use context_name::ContextName;

@@ -116,6 +116,9 @@ impl From<ProblemKind> for Code {
             ProblemKind::RootNotMap => Self::RootNotMap,
             ProblemKind::Syntax => Self::YamlSyntax,
             ProblemKind::DuplicateKey => Self::DuplicateKey,
+            ProblemKind::MissingIndentation => Self::MissingIndentation,
+            ProblemKind::MissingDash => Self::MissingDash,
+            ProblemKind::Template => Self::Placeholder,
             ProblemKind::KeyNotString => Self::KeyNotString,
             ProblemKind::Tag => Self::YamlTag,
             ProblemKind::NotFinite => Self::NumberNotFinite,
@@ -129,6 +132,8 @@ impl From<Problem> for Diagnostic {
     fn from(problem: Problem) -> Self {
         let target = problem.span.map_or(Target::File, Target::Span);
         let mut diagnostic = Self::new(problem.kind.into(), target, problem.message);
+        // A problem prevents the file from being read.
+        diagnostic.severity = Severity::Error;
         diagnostic.help = problem.help;
         diagnostic.related =
             problem.related.map(|span| ("first defined here".to_owned(), Target::Span(span)));

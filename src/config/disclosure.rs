@@ -1,13 +1,12 @@
-//! Decides what an excerpt of a file may show: only scalars of known properties that are neither secrets nor
-//! identifiers. Depends on `schema` and `diagnostic`.
-
-use std::collections::BTreeSet;
+//! Decides what an excerpt of a file may show: known properties, and their values if these are harmless. Depends on
+//! `schema`, `vocabulary` and `diagnostic`.
 
 use serde_json::Value;
 
 use super::scalar::Sensitivity;
-use super::schema::{class_of, locate, resolve};
-use crate::diagnostic::{Disclosure, Visibility};
+use super::schema::{class_of, locate, locate_branch, resolve};
+use super::vocabulary;
+use crate::diagnostic::{Disclosure, Visibility, display_key};
 use crate::pointer::Pointer;
 
 /// The value of a file and the schema that applies to it, which together decide what an excerpt may show.
@@ -15,27 +14,17 @@ use crate::pointer::Pointer;
 pub struct FileDisclosure {
     schema: &'static Value,
     value: Value,
-    property_names: BTreeSet<String>,
 }
 
 impl FileDisclosure {
-    pub(super) fn new(schema: &'static Value, value: Value) -> Self {
-        let mut property_names = BTreeSet::new();
-        collect_property_names(schema, &mut property_names);
-        Self { schema, value, property_names }
+    pub(super) const fn new(schema: &'static Value, value: Value) -> Self {
+        Self { schema, value }
     }
-}
 
-fn collect_property_names(schema: &Value, names: &mut BTreeSet<String>) {
-    match schema {
-        Value::Object(map) => {
-            if let Some(Value::Object(properties)) = map.get("properties") {
-                names.extend(properties.keys().cloned());
-            }
-            map.values().for_each(|value| collect_property_names(value, names));
-        }
-        Value::Array(items) => items.iter().for_each(|item| collect_property_names(item, names)),
-        _ => {}
+    /// Returns the schema of a property, and its class.
+    fn property(&self, pointer: &str) -> Option<(&Value, Sensitivity)> {
+        let property = locate(self.schema, &self.value, &Pointer::from(pointer))?;
+        Some((resolve(self.schema, property)?, class_of(self.schema, property)?))
     }
 }
 
@@ -48,30 +37,42 @@ fn accepts_scalar(schema: &Value) -> bool {
         || declared.as_array().is_some_and(|names| names.iter().any(is_scalar))
 }
 
+/// Returns the words that a schema accepts, or `None` if it accepts others, too.
+pub(super) fn closed_set(schema: &Value) -> Option<Vec<&str>> {
+    let options = schema.get("enum").and_then(Value::as_array).map(Vec::as_slice);
+    let options = options.or_else(|| schema.get("const").map(std::slice::from_ref))?;
+    Some(options.iter().filter_map(Value::as_str).collect())
+}
+
 impl Disclosure for FileDisclosure {
-    fn visibility(&self, pointer: &str) -> Option<Visibility> {
-        let schema = locate(self.schema, &self.value, &Pointer::from(pointer))?;
-        // The class of a list or map applies only to its length: a scalar written in its place may be one of its
-        // identifiers.
-        if !accepts_scalar(resolve(self.schema, schema)?) {
-            return Some(Visibility::Hidden);
-        }
-        match class_of(self.schema, schema)? {
-            Sensitivity::Secret | Sensitivity::Identifier => Some(Visibility::Hidden),
-            Sensitivity::Location | Sensitivity::Tuning | Sensitivity::Category => Some(Visibility::Visible),
-        }
+    fn visibility(&self, pointer: &str, string: Option<&str>) -> Option<Visibility> {
+        let (schema, class) = self.property(pointer)?;
+        let is_harmless = match string {
+            // The class of a list or map applies only to its length: a scalar written in its place may be one of its
+            // identifiers.
+            _ if !accepts_scalar(schema) => false,
+            Some(string) => vocabulary::is_harmless(class, closed_set(schema).as_deref(), string),
+            None => !matches!(class, Sensitivity::Secret | Sensitivity::Identifier),
+        };
+        Some(if is_harmless { Visibility::Visible } else { Visibility::Hidden })
     }
 
-    fn shows_keys(&self, pointer: &str) -> bool {
-        let property = locate(self.schema, &self.value, &Pointer::from(pointer));
-        property.is_none_or(|schema| {
-            let is_scalar = resolve(self.schema, schema).is_some_and(accepts_scalar);
-            let class = class_of(self.schema, schema);
-            !is_scalar || !matches!(class, Some(Sensitivity::Secret | Sensitivity::Identifier))
-        })
+    /// A property name is always shown. Any other key is shown only in a map with a closed set of properties, where it is
+    /// probably a misspelling: it may otherwise be a label, or part of a value.
+    fn shows_key(&self, map: &str, key: &str) -> bool {
+        let is_closed = || {
+            let schema = locate_branch(self.schema, &self.value, &Pointer::from(map));
+            schema
+                .is_some_and(|schema| !accepts_scalar(schema) && !schema["additionalProperties"].is_object())
+        };
+        vocabulary::is_property_name(key) || (display_key(key) == key && is_closed())
+    }
+
+    fn is_known_word(&self, string: &str) -> bool {
+        vocabulary::is_word(string)
     }
 
     fn is_property_name(&self, name: &str) -> bool {
-        self.property_names.contains(name)
+        vocabulary::is_property_name(name)
     }
 }

@@ -1,45 +1,106 @@
-//! Hints for unknown keys and values: a similar name, a block or type in which the key is valid, or the valid choices.
-//! Depends on `schema` and `diagnostic`.
+//! Hints for unknown keys and values: what people mean by the word, a similar name, a block or type in which the key is
+//! valid, or the valid choices. Depends on `schema`, `words`, `vocabulary` and `diagnostic`.
 
 use serde_json::Value;
 
+use super::onboarding::JoinMethod;
 use super::schema::{locate, resolve, union_branches};
+use super::vocabulary;
+use super::words::{self, WordPlace};
 use crate::diagnostic::suggest;
 use crate::pointer::Pointer;
 
-/// Returns a hint for an unknown key in the map at `pointer`. `map_schema` is the schema of the map, and `type_name`
-/// the map's `type`.
-pub(super) fn for_unknown_key(
-    root: &Value,
-    value: &Value,
-    pointer: &Pointer,
-    map_schema: Option<&Value>,
-    type_name: Option<&str>,
-    key: &str,
-) -> String {
-    if let Some(hint) = known_mistake(key, type_name, pointer, root) {
-        return hint;
-    }
-    let known = property_names(map_schema);
-    if let Some(close) = suggest(key, known.iter().copied()) {
-        return format!("did you mean `{close}`?");
-    }
-    let blocks = map_schema.map_or_else(Vec::new, |schema| blocks_with(root, schema, key));
-    if let [(block, name)] = blocks.as_slice() {
-        if *name == key {
-            return format!("move it under `{block}`");
+/// A map of a configuration that has an unknown key.
+pub(super) struct UnknownKeyContext<'a> {
+    pub(super) schema: &'a Value,
+    pub(super) config: &'a Value,
+    pub(super) pointer: &'a Pointer,
+    /// The schema of the map, or `None` if its `type` is unknown.
+    pub(super) map_schema: Option<&'a Value>,
+}
+
+impl<'a> UnknownKeyContext<'a> {
+    /// Returns the property that an unknown key means: a synonym, or a property with a similar name.
+    pub(super) fn meant(&self, key: &str) -> Option<&'a str> {
+        if let Some(row) = words::find(&self.places(), key) {
+            return row.meant;
         }
-        return format!("did you mean `{name}` under `{block}`?");
+        if is_known(key) {
+            return None;
+        }
+        suggest(key, property_names(self.map_schema))
     }
-    let types = types_with(root, value, pointer, key);
-    if (1..=3).contains(&types.len()) {
-        let types: Vec<String> = types.iter().map(|name| format!("`type: {name}`")).collect();
-        return format!("this key belongs to {}; valid keys here: {}", types.join(", "), quoted_list(&known));
+
+    /// Returns a hint for an unknown key.
+    pub(super) fn hint(&self, key: &str) -> String {
+        if let Some(row) = words::find(&self.places(), key) {
+            return row.help.to_owned();
+        }
+        if self.pointer.as_str() == "/onboarding"
+            && JoinMethod::from_name(key).is_some_and(|method| method.settings_key() != Some(key))
+        {
+            return format!(
+                "remove it; `join_method: {key}` needs no block, because its rules are in the token"
+            );
+        }
+        if let Some(close) = self.meant(key) {
+            return format!("did you mean `{close}`?");
+        }
+        let blocks = self.map_schema.map_or_else(Vec::new, |schema| blocks_with(self.schema, schema, key));
+        if let [(block, name)] = blocks.as_slice() {
+            if *name == key {
+                return format!("move it under `{block}`");
+            }
+            return format!("did you mean `{name}` under `{block}`?");
+        }
+        let known = property_names(self.map_schema);
+        let types = types_with(self.schema, self.config, self.pointer, key);
+        if (1..=3).contains(&types.len()) {
+            let types: Vec<String> = types.iter().map(|name| format!("`type: {name}`")).collect();
+            return format!(
+                "this key belongs to {}; valid keys here: {}",
+                types.join(", "),
+                quoted_list(&known)
+            );
+        }
+        if known.is_empty() {
+            return "remove it; no key is valid here".to_owned();
+        }
+        format!("valid keys here: {}", quoted_list(&known))
     }
-    if known.is_empty() {
-        return "remove it; no key is valid here".to_owned();
+
+    /// Returns the places of the map's keys, the most specific first.
+    fn places(&self) -> Vec<WordPlace> {
+        let tokens: Vec<_> = self.pointer.tokens().collect();
+        let tokens: Vec<&str> = tokens.iter().map(AsRef::as_ref).collect();
+        match tokens.as_slice() {
+            [] if is_version_1(self.schema) => vec![WordPlace::RootV1],
+            [] => vec![WordPlace::Root],
+            ["onboarding"] => vec![WordPlace::Onboarding],
+            ["services" | "outputs", _] => {
+                let type_name =
+                    self.map_schema.and_then(|schema| schema["properties"]["type"]["const"].as_str());
+                let types = ["application", "application-tunnel", "application-proxy", AWS_ROLES_ANYWHERE];
+                let of_type =
+                    types.into_iter().find(|name| Some(*name) == type_name).map(WordPlace::ServiceOfType);
+                of_type.into_iter().chain([WordPlace::Service]).collect()
+            }
+            ["destinations", _] => vec![WordPlace::DestinationV1],
+            ["destinations", _, "configs", _] => vec![WordPlace::TemplateV1],
+            _ => Vec::new(),
+        }
     }
-    format!("valid keys here: {}", quoted_list(&known))
+}
+
+const AWS_ROLES_ANYWHERE: &str = "workload-identity-aws-roles-anywhere";
+
+fn is_version_1(schema: &Value) -> bool {
+    schema["properties"]["destinations"].is_object()
+}
+
+/// Returns whether a word has a meaning somewhere, so that it is not a misspelling of a similar one.
+fn is_known(word: &str) -> bool {
+    vocabulary::is_property_name(word) || vocabulary::is_word(word)
 }
 
 /// Returns the names of the properties of a map's schema.
@@ -49,12 +110,14 @@ pub(super) fn property_names(map_schema: Option<&Value>) -> Vec<&str> {
 }
 
 /// Returns a hint for an unknown value of a property with a closed set of values.
-pub(super) fn for_unknown_value(key: &str, written: Option<&str>, options: &[&str]) -> String {
+pub(super) fn for_unknown_value(pointer: &Pointer, written: Option<&str>, options: &[&str]) -> String {
     let Some(written) = written else { return one_of(options) };
-    if (key, written) == ("join_method", "ec2") {
-        return "use `iam` to join from AWS".to_owned();
+    if let Some(row) = words::find(value_places(pointer), written) {
+        return row.help.to_owned();
     }
-    if let Some(close) = suggest(written, options.iter().copied()) {
+    if !is_known(written)
+        && let Some(close) = suggest(written, options.iter().copied())
+    {
         return format!("did you mean `{close}`?");
     }
     let has_prefix = |option: &&&str| {
@@ -64,6 +127,19 @@ pub(super) fn for_unknown_value(key: &str, written: Option<&str>, options: &[&st
     match options.iter().filter(has_prefix).collect::<Vec<_>>().as_slice() {
         [only] => format!("did you mean `{only}`?"),
         _ => one_of(options),
+    }
+}
+
+/// Returns the place of a value.
+fn value_places(pointer: &Pointer) -> &'static [WordPlace] {
+    let tokens: Vec<_> = pointer.tokens().collect();
+    let tokens: Vec<&str> = tokens.iter().map(AsRef::as_ref).collect();
+    match tokens.as_slice() {
+        ["onboarding", "join_method"] => &[WordPlace::JoinMethod],
+        ["services" | "outputs", _, "type"] => &[WordPlace::ServiceType],
+        [.., "storage" | "destination", "type"] => &[WordPlace::DestinationType],
+        ["destinations", _, "configs", _] => &[WordPlace::TemplateV1],
+        _ => &[],
     }
 }
 
@@ -81,49 +157,25 @@ pub(super) fn quoted_list(names: &[&str]) -> String {
     names.iter().map(quote).collect::<Vec<_>>().join(", ")
 }
 
-const NOT_IN_VERSION_1: &str = "version 1 does not have this key; to use version 2, write `version: v2`, and \
-                                `services` instead of `destinations`";
-
-/// Returns the hint for a common mistake that has its own hint.
-fn known_mistake(key: &str, type_name: Option<&str>, pointer: &Pointer, root: &Value) -> Option<String> {
-    let is_lifetime = matches!(key, "credential_ttl" | "certificate_ttl" | "renewal_interval");
-    let is_version_1 = root["properties"]["destinations"].is_object();
-    let in_destinations = is_version_1 && pointer.as_str().starts_with("/destinations/");
-    let hint = match (type_name, key) {
-        (Some("application-proxy"), _) if is_lifetime => "move it into `credential_lifetime`",
-        (Some("workload-identity-aws-roles-anywhere"), _) if is_lifetime => {
-            "use `session_duration` and `session_renewal_interval` instead"
-        }
-        (_, "type" | "destination") if in_destinations => NOT_IN_VERSION_1,
-        (_, "destinations") if pointer.is_root() => {
-            "use `services`, or remove `version: v2` if the file uses version 1, which has `destinations`"
-        }
-        (_, "proxy_server" | "insecure" | "join_uri" | "credential_ttl")
-            if is_version_1 && pointer.is_root() =>
-        {
-            NOT_IN_VERSION_1
-        }
-        (_, "terraform_cloud") if pointer.as_str() == "/onboarding" => {
-            "use `terraform` for the settings of `join_method: terraform_cloud`"
-        }
-        _ => return None,
-    };
-    Some(hint.to_owned())
-}
-
 /// Returns the blocks of a map that have a property with this name or a similar one, each with the name of the
 /// property.
 fn blocks_with<'a>(root: &'a Value, map_schema: &'a Value, key: &str) -> Vec<(&'a str, &'a str)> {
     let blocks = map_schema["properties"].as_object().into_iter().flatten();
     blocks
         .filter_map(|(block, schema)| {
-            let schema = resolve(root, schema)?;
-            let maps = union_branches(root, schema).map(|(_, branch)| branch).chain([schema]);
-            let known: Vec<&str> = maps.flat_map(|map| property_names(Some(map))).collect();
+            let known = block_properties(root, schema);
             let exact = known.iter().find(|name| **name == key && key != "type").copied();
-            exact.or_else(|| suggest(key, known)).map(|name| (block.as_str(), name))
+            let name = exact.or_else(|| if is_known(key) { None } else { suggest(key, known) });
+            name.map(|name| (block.as_str(), name))
         })
         .collect()
+}
+
+/// Returns the names of the properties of a block, of any type.
+pub(super) fn block_properties<'a>(root: &'a Value, schema: &'a Value) -> Vec<&'a str> {
+    let Some(schema) = resolve(root, schema) else { return Vec::new() };
+    let maps = union_branches(root, schema).map(|(_, branch)| branch).chain([schema]);
+    maps.flat_map(|map| property_names(Some(map))).collect()
 }
 
 /// Returns the types in the union at a pointer that have a property with this name.

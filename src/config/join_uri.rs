@@ -10,7 +10,8 @@ use super::onboarding::JoinMethod;
 use crate::diagnostic::{Code, Diagnostic, Target, suggest};
 use crate::pointer::Pointer;
 
-const EXPECTED_FORM: &str =
+/// What to write, for a help text.
+pub(super) const EXPECTED_FORM: &str =
     "write `tbot+proxy+METHOD://TOKEN@HOST:PORT`, or `tbot+auth+...` for an auth server";
 
 /// A parsed join URI.

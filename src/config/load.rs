@@ -1,22 +1,21 @@
 //! Loads the effective configuration from the contents of a file and its overrides, in this order: YAML, version,
 //! overrides, join URI, structure, meaning. Depends on every other part of the configuration.
 
-use std::collections::HashSet;
-
 use serde_json::{Value, json};
 
 use super::checks;
+use super::consequences::Causes;
 use super::disclosure::FileDisclosure;
 use super::explain::explain;
 use super::load_options::LoadOptions;
 use super::overrides::Override;
 use super::provenance::{Origin, Origins, OverrideSource};
-use super::prune::remove_invalid;
+use super::repair::Repaired;
 use super::schema::FormatVersion;
 use super::v1::ConfigV1;
 use super::v2::Config;
-use super::{convert_v1, join_uri, strict};
-use crate::diagnostic::{Code, Diagnostic, Phase, Severity, Target, display_key};
+use super::{convert_v1, join_uri, placeholders, strict, vocabulary};
+use crate::diagnostic::{Code, Diagnostic, Severity, Target, display_key};
 use crate::pointer::Pointer;
 use crate::yaml;
 
@@ -55,6 +54,7 @@ pub struct LoadOutcome {
     pub diagnostics: Vec<Diagnostic>,
     file: Value,
     version: FormatVersion,
+    repaired: Repaired,
 }
 
 impl LoadOutcome {
@@ -66,8 +66,8 @@ impl LoadOutcome {
 
 /// Loads the effective configuration from the contents of a file, if there is one, and the overrides.
 ///
-/// Reports all problems at once: parts with an invalid structure are removed, and the rest is checked for its meaning.
-/// `options` is a [`Purpose`](super::Purpose) if nothing is known about the process that will use the configuration.
+/// Reports all problems at once: the meaning of a file is checked even if parts of its structure are invalid. `options` is
+/// a [`Purpose`](super::Purpose) if nothing is known about the process that will use the configuration.
 pub fn load(yaml: Option<&str>, overrides: &[Override], options: impl Into<LoadOptions>) -> LoadOutcome {
     load_with(yaml, overrides, &options.into())
 }
@@ -78,6 +78,7 @@ fn load_with(yaml: Option<&str>, overrides: &[Override], options: &LoadOptions) 
         diagnostics: Vec::new(),
         file: json!({ "version": "v2" }),
         version: FormatVersion::V2,
+        repaired: Repaired::default(),
     };
     if let Some(yaml) = yaml {
         match yaml::parse(yaml) {
@@ -93,7 +94,7 @@ fn load_with(yaml: Option<&str>, overrides: &[Override], options: &LoadOptions) 
             }
             Err(problems) => {
                 outcome.file = Value::Null;
-                outcome.diagnostics.extend(problems.into_iter().map(Diagnostic::from));
+                outcome.diagnostics = problems.into_iter().map(with_known_key).collect();
                 return outcome;
             }
         }
@@ -109,52 +110,12 @@ impl LoadOutcome {
         self.diagnostics.push(diagnostic);
     }
 
-    /// Reports the diagnostics of the checks. Omits that something is missing if an error in the structure may be the
-    /// reason: a misspelled key, or a part that was removed because it is invalid.
+    /// Reports the diagnostics of the checks, except those that only follow from another error.
     fn report_checks(&mut self, diagnostics: Vec<Diagnostic>, origins: &Origins) {
-        let reasons: Vec<(Code, Option<Pointer>)> = self
-            .diagnostics
-            .iter()
-            .chain(&diagnostics)
-            .filter(|diagnostic| {
-                diagnostic.code.phase() == Phase::Structure
-                    || matches!(
-                        diagnostic.code,
-                        Code::InvalidJoinUri | Code::JoinUriConflict | Code::InvalidV1
-                    )
-            })
-            .map(|diagnostic| (diagnostic.code, diagnostic.target.pointer().cloned()))
-            .collect();
-        let misspelled: HashSet<Target> = reasons
-            .iter()
-            .filter(|(code, _)| *code == Code::UnknownKey)
-            .filter_map(|(_, pointer)| pointer.as_ref()?.parent())
-            .map(Target::Value)
-            .collect();
-        let explains_absence_of = |keys: &[&str]| {
-            reasons.iter().any(|(code, pointer)| match pointer {
-                Some(pointer) if *code == Code::UnknownKey => {
-                    pointer.parent().is_some_and(|parent| parent.is_root() || starts_with_key(&parent, keys))
-                }
-                Some(pointer) => starts_with_key(pointer, keys),
-                None => true,
-            })
-        };
-        let is_omitted = |diagnostic: &Diagnostic| match diagnostic.code {
-            Code::ExactlyOne | Code::InvalidV1 => misspelled.contains(&diagnostic.target),
-            Code::MissingAddress => explains_absence_of(&["proxy_server", "auth_server", "join_uri"]),
-            Code::MissingJoinMethod | Code::MissingToken => explains_absence_of(&["onboarding", "join_uri"]),
-            // The finding about a single service, at a value, does not depend on other parts.
-            Code::NothingToDeliver
-                if diagnostic.target.pointer().is_none_or(|at| at.tokens().count() == 1) =>
-            {
-                explains_absence_of(&["services", "outputs", "destinations"])
-            }
-            _ => false,
-        };
-        let located = diagnostics.into_iter().map(|diagnostic| relocate(diagnostic, origins));
-        let reported: Vec<Diagnostic> = located.filter(|diagnostic| !is_omitted(diagnostic)).collect();
-        self.diagnostics.extend(reported);
+        let located: Vec<Diagnostic> =
+            diagnostics.into_iter().map(|diagnostic| relocate(diagnostic, origins)).collect();
+        let causes = Causes::new(&self.repaired, self.diagnostics.iter().chain(&located));
+        self.diagnostics.extend(located.into_iter().filter(|diagnostic| !causes.explain(diagnostic)));
     }
 
     fn has_errors(&self) -> bool {
@@ -167,8 +128,10 @@ impl LoadOutcome {
         match self.file.get("version") {
             Some(Value::String(version)) if version == "v2" => Some(FormatVersion::V2),
             Some(Value::String(version)) if !matches!(version.as_str(), "" | "v1") => {
-                let message = format!("unknown version `{}`", display_key(version));
-                self.report_version(message);
+                // A string this short cannot be a secret.
+                let written =
+                    if version.len() <= 4 { format!(" `{}`", display_key(version)) } else { String::new() };
+                self.report_version(format!("unknown version{written}"));
                 None
             }
             Some(Value::Number(_) | Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
@@ -226,6 +189,8 @@ impl LoadOutcome {
             return;
         };
         checks::check(&config, &value, options, &mut diagnostics);
+        placeholders::check(&value, &mut diagnostics);
+        placeholders::merge_findings(&mut diagnostics);
         self.report_checks(diagnostics, &origins);
         if !self.has_errors() {
             self.effective = Some(EffectiveConfig { config, value, origins });
@@ -246,53 +211,59 @@ impl LoadOutcome {
         );
         let converted = convert_v1::convert(&file, &config);
         self.report_checks(converted.diagnostics, &file_origins);
-        // Removing an invalid entry of a list has moved the entries after it.
-        origins.moved = converted
-            .moved
-            .into_iter()
-            .map(|(to, from)| match file_origins.of(&from) {
-                Origin::File(original) => (to, original),
-                Origin::Override(_) => (to, from),
-            })
-            .collect();
+        // A misspelled key was read as the one that it means.
+        let moved = converted.moved.into_iter().map(|(to, from)| match file_origins.of(&from) {
+            Origin::File(original) => (to, original),
+            Origin::Override(_) => (to, from),
+        });
+        origins.moved = moved.collect();
+        for (to, from) in file_origins.moved {
+            origins.moved.entry(to).or_insert(from);
+        }
         Some(converted.value)
     }
 
-    /// Deserializes a value. Invalid parts are reported and removed from the value. Returns `None` if the rest is still
-    /// invalid.
+    /// Deserializes a value. Invalid parts are reported and repaired. Returns `None` if the value is still invalid.
     fn deserialize<T: serde::de::DeserializeOwned>(
         &mut self,
         version: FormatVersion,
         value: &mut Value,
         origins: &mut Origins,
     ) -> Option<T> {
-        if let Ok(typed) = strict::from_value(value) {
-            return Some(typed);
-        }
-        // An entry that has lost a misspelled key may lack a required one, and is then removed in the next pass.
-        const PASSES: usize = 3;
-        for pass in 0..PASSES {
-            let violations = explain(version, value);
-            let invalid: Vec<Target> = violations.iter().map(|violation| violation.target.clone()).collect();
-            if pass == 0 {
-                self.diagnostics.extend(violations.into_iter().map(|violation| relocate(violation, origins)));
-            }
-            remove_invalid(value, &invalid, origins);
+        // The value of a misspelled key is checked only after the key is repaired.
+        for _ in 0..MAX_REPAIRS {
             if let Ok(typed) = strict::from_value(value) {
                 return Some(typed);
             }
+            let mut repairs = Vec::new();
+            let causes = Causes::new(&self.repaired, []);
+            for violation in explain(version, value) {
+                let diagnostic = violation.diagnostic.map(|diagnostic| relocate(diagnostic, origins));
+                self.diagnostics.extend(diagnostic.filter(|one| !causes.explain(one)));
+                repairs.push(violation.repair);
+            }
+            self.repaired.apply(version.schema(), value, repairs, origins);
         }
-        if !self.has_errors() {
+        let typed = strict::from_value(value).ok();
+        if typed.is_none() && !self.has_errors() {
             // Unreachable as long as the schema and the types agree, which a property test verifies.
             self.report(Diagnostic::new(Code::WrongType, Target::File, "a value has the wrong type"));
         }
-        None
+        typed
     }
 }
 
-/// Returns whether the first key of a pointer is one of these.
-fn starts_with_key(pointer: &Pointer, keys: &[&str]) -> bool {
-    pointer.tokens().next().is_some_and(|first| keys.contains(&first.as_ref()))
+/// How often the structure of a file is repaired: misspelled keys can be nested.
+const MAX_REPAIRS: usize = 8;
+
+/// Returns a YAML problem with the key that it is about, if that is the name of a property. Any other key may be a secret.
+fn with_known_key(mut problem: yaml::Problem) -> Diagnostic {
+    let key = problem.key.take().filter(|key| vocabulary::is_property_name(key));
+    let mut diagnostic = Diagnostic::from(problem);
+    if let Some(key) = key {
+        diagnostic.message = format!("{} `{key}`", diagnostic.message);
+    }
+    diagnostic
 }
 
 /// Replaces the targets of a diagnostic in the effective configuration with those in what the user wrote.

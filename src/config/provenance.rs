@@ -1,5 +1,6 @@
 //! Records where each value of the effective configuration came from. Depends only on pointers.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use crate::pointer::Pointer;
@@ -31,7 +32,7 @@ impl fmt::Display for OverrideSource {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Origins {
     /// Pointers into the effective configuration whose value is at another pointer in the file, each with that pointer.
-    pub(super) moved: Vec<(Pointer, Pointer)>,
+    pub(super) moved: HashMap<Pointer, Pointer>,
     /// Pointers into the effective configuration whose value was overridden, each with the source.
     pub(super) overridden: Vec<(Pointer, OverrideSource)>,
 }
@@ -52,10 +53,15 @@ impl Origins {
         if let Some((source, _)) = nearest(&self.overridden, pointer) {
             return Origin::Override(source.clone());
         }
-        match nearest(&self.moved, pointer) {
-            None => Origin::File(pointer.clone()),
-            Some((from, rest)) => Origin::File(Pointer::from(format!("{from}{rest}"))),
+        let mut ancestor = Some(pointer.clone());
+        while let Some(current) = ancestor {
+            if let Some(from) = self.moved.get(&current) {
+                let rest = &pointer.as_str()[current.as_str().len()..];
+                return Origin::File(Pointer::from(format!("{from}{rest}")));
+            }
+            ancestor = current.parent();
         }
+        Origin::File(pointer.clone())
     }
 
     /// Returns the sources that overrode individual entries of the list or map at a pointer.
@@ -64,20 +70,6 @@ impl Origins {
             .iter()
             .filter(|(overridden, _)| overridden.parent().as_ref() == Some(pointer))
             .map(|(_, source)| source)
-    }
-
-    /// Forgets the overrides at and below a pointer whose value has been removed.
-    pub(super) fn forget_overrides(&mut self, removed: &Pointer) {
-        self.overridden.retain(|(pointer, _)| strip_ancestor(pointer, removed).is_none());
-    }
-
-    /// Moves the overrides at and below a pointer along with the value.
-    pub(super) fn move_overrides(&mut self, from: &Pointer, to: &Pointer) {
-        for (pointer, _) in &mut self.overridden {
-            if let Some(rest) = strip_ancestor(pointer, from) {
-                *pointer = Pointer::from(format!("{to}{rest}"));
-            }
-        }
     }
 }
 

@@ -86,6 +86,7 @@ macro_rules! codes {
 codes! {
     NotUtf8          "not-utf8"          Error   Yaml      "The file is not UTF-8.";
     BinaryFile       "binary-file"       Error   Yaml      "The file is not a text file.";
+    Unreadable       "unreadable"        Error   Yaml      "The file cannot be opened or read.";
     FileTooLarge     "file-too-large"    Error   Yaml      "The file is larger than 4 MiB, possibly after alias expansion.";
     NestedTooDeep    "nested-too-deep"   Error   Yaml      "Lists and maps are nested more than 64 levels deep.";
     TooManyValues    "too-many-values"   Error   Yaml      "The file contains more than 500,000 values after alias expansion.";
@@ -93,6 +94,8 @@ codes! {
     RootNotMap       "root-not-map"      Error   Yaml      "The document is a list or a scalar, not a map.";
     YamlSyntax       "yaml-syntax"       Error   Yaml      "The file is not valid YAML.";
     DuplicateKey     "duplicate-key"     Error   Yaml      "A map contains the same key twice.";
+    MissingIndentation "missing-indentation" Error Yaml    "A key has no value, because what belongs to it is not indented.";
+    MissingDash      "missing-dash"      Error   Yaml      "An entry of a list does not start with a `-`.";
     KeyNotString     "key-not-string"    Error   Yaml      "A key is a number, a boolean, null, a list, a map or an alias.";
     YamlTag          "yaml-tag"          Error   Yaml      "A value has a tag such as `!x`.";
     NumberNotFinite  "number-not-finite" Error   Yaml      "A number is infinite or NaN.";
@@ -138,6 +141,7 @@ codes! {
     Version1         "version-1"         Note    Meaning   "The file uses version 1, which Teleport 19 and newer do not read; it is converted to version 2.";
     Deprecated       "deprecated"        Note    Meaning   "A property, value or type has been replaced by another one.";
     NothingToDeliver "nothing-to-deliver" Note   Meaning   "There are no services, or credentials are lost because they are in memory when the program exits.";
+    Placeholder      "placeholder"       Warning Meaning   "A value looks like a template or a placeholder that was not filled in. An error if it cannot be parsed.";
     NotExpanded      "not-expanded"      Warning Meaning   "A value contains `${...}` or `$NAME`, or starts with `~`, none of which is expanded.";
     AddressWithoutPort "address-without-port" Warning Meaning "An address has no port; 443 is assumed.";
     BothAddresses    "both-addresses"    Warning Meaning   "Both `proxy_server` and `auth_server` are set; `proxy_server` is used.";

@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use super::source_file::{Disclosure, SourceFile, Visibility};
 use super::terminal::{columns_of, printable};
-use crate::yaml::{Leaf, LeafRole, Positions, Span, display_key};
+use crate::yaml::{Leaf, LeafRole, Positions, Span};
 
 /// Replaces text that must not be shown.
-const MASK: &str = "...";
+const MASK: &str = "***";
 
 /// The number of bytes considered on either side of the start of the underline, which bounds the time for a long line.
 const CONTEXT: usize = 512;
@@ -221,15 +221,18 @@ impl Line<'_> {
 fn may_show(disclosure: &dyn Disclosure, positions: &Positions<'_>, leaf: &Leaf<'_>) -> bool {
     match leaf.role {
         LeafRole::Key(key) => {
-            let container = positions.container(leaf);
-            display_key(key) == key && container.is_none_or(|map| disclosure.shows_keys(map.as_str()))
+            let maps = positions.containers(leaf);
+            maps.is_some_and(|maps| maps.iter().all(|map| disclosure.shows_key(map.as_str(), key)))
         }
         LeafRole::Alias => false,
-        // An alias elsewhere could make it the value of a secret.
-        LeafRole::Value if leaf.anchored => false,
-        LeafRole::Value => positions
-            .pointer(leaf)
-            .is_some_and(|pointer| disclosure.visibility(pointer.as_str()) == Some(Visibility::Visible)),
+        LeafRole::Value(string) => positions.pointers(leaf).is_some_and(|pointers| {
+            let found = pointers.iter().filter_map(|pointer| disclosure.visibility(pointer.as_str(), string));
+            // The position that hides it takes precedence: an alias may make it the value of a secret.
+            match found.max() {
+                Some(visibility) => visibility == Visibility::Visible,
+                None => string.is_some_and(|string| disclosure.is_known_word(string)),
+            }
+        }),
     }
 }
 

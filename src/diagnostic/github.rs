@@ -27,6 +27,16 @@ pub(super) fn write(out: &mut dyn fmt::Write, reports: &[Report<'_>]) -> fmt::Re
                 message.push_str("\nhelp: ");
                 message.push_str(help);
             }
+            if let Some((description, target)) = &diagnostic.related {
+                message.push_str("\nnote: ");
+                message.push_str(description);
+                let line = report.source().locate(target).map(|span| span.start.line);
+                match (target, line) {
+                    (Target::Override(name), _) => message.push_str(&format!(" ({name})")),
+                    (_, Some(line)) => message.push_str(&format!(" (line {line})")),
+                    (_, None) => {}
+                }
+            }
             writeln!(out, "title={}::{}", escape_property(diagnostic.code.name()), escape_data(&message))?;
         }
     }

@@ -9,6 +9,7 @@ use super::excerpt::excerpt;
 use super::report::{LocatedDiagnostic, Report};
 use super::source_file::SourceFile;
 use super::terminal::sanitize;
+use crate::untrusted::escape;
 use crate::yaml::Span;
 
 /// The width of the terminal, which limits the excerpts.
@@ -77,10 +78,10 @@ fn write_target(
     (underline, colour): (char, &str),
 ) -> fmt::Result {
     let arrow = painter.paint(BLUE, "-->");
-    let name = sanitize(source.name());
+    let name = escape(source.name());
     let Some(span) = span else {
         let name = match target {
-            Target::Override(name) => sanitize(name),
+            Target::Override(name) => escape(name),
             _ => name,
         };
         return writeln!(out, "{:gutter$}{arrow} {name}", "");

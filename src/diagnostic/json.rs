@@ -1,4 +1,4 @@
-//! Writes diagnostics for programs, as one JSON object. Depends on `report`, and on `yaml` to decide which keys may be shown.
+//! Writes diagnostics for programs, as one JSON object. Depends on `report`.
 //!
 //! The keys of the object are stable: no key is ever removed or changes its meaning. Lines and columns start at 1, columns
 //! count characters, and ends are exclusive. Anything unknown or hidden is null.
@@ -12,7 +12,7 @@ use super::code::Severity;
 use super::report::{LocatedDiagnostic, Report};
 use super::source_file::SourceFile;
 use crate::pointer::Pointer;
-use crate::yaml::{Span, display_key};
+use crate::yaml::Span;
 
 pub(super) fn write(out: &mut dyn fmt::Write, reports: &[Report<'_>]) -> fmt::Result {
     let mut diagnostics = Vec::new();
@@ -26,6 +26,7 @@ pub(super) fn write(out: &mut dyn fmt::Write, reports: &[Report<'_>]) -> fmt::Re
         "errors": count(Severity::Error),
         "warnings": count(Severity::Warning),
         "notes": count(Severity::Note),
+        "omitted": reports.iter().map(Report::omitted).sum::<usize>(),
     });
     writeln!(out, "{object:#}")
 }
@@ -61,7 +62,7 @@ fn insert_target(value: &mut Value, source: &SourceFile<'_>, target: &Target, sp
     value["end_line"] = json!(span.map(|span| span.end.line));
     value["end_column"] = json!(span.map(|span| span.end.column));
     // A key that must not be shown must not appear in a pointer either.
-    let may_show = |pointer: &&Pointer| pointer.tokens().all(|key| display_key(&key) == key);
+    let may_show = |pointer: &&Pointer| source.may_show_pointer(pointer);
     value["pointer"] = json!(target.pointer().filter(may_show).map(|pointer| pointer.as_str()));
     // A flag, environment variable or command, in which case `file` is null.
     value["input"] = json!(input);

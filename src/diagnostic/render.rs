@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::code::Severity;
 use super::report::Report;
-use super::terminal::sanitize;
 use super::{github, human, json};
+use crate::untrusted::escape;
 
 /// An output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -50,22 +50,27 @@ pub fn summary(reports: &[Report<'_>]) -> String {
         [rest @ .., last] if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
         [only, ..] => only.clone(),
     };
+    let omitted: usize = reports.iter().map(Report::omitted).sum();
+    let limit = match omitted {
+        0 => String::new(),
+        _ => format!("; {omitted} of them are not shown"),
+    };
     let valid_only = reports.iter().filter(|report| report.is_valid() && !report.is_supported()).count();
     match reports {
         [] => found,
         [report] => {
-            let name = sanitize(report.source().name());
+            let name = escape(report.source().name());
             match valid_only {
-                0 => format!("{found} in {name}"),
-                _ => format!("{found} in {name}: valid, but this version of tbot cannot start it"),
+                0 => format!("{found} in {name}{limit}"),
+                _ => format!("{found} in {name}{limit}: valid, but this version of tbot cannot start it"),
             }
         }
         many => {
             let files = counted(many.len(), "file");
             match valid_only {
-                0 => format!("{found} in {files}"),
+                0 => format!("{found} in {files}{limit}"),
                 _ => format!(
-                    "{found} in {files}; this version of tbot cannot start {valid_only} of the valid ones"
+                    "{found} in {files}{limit}; this version of tbot cannot start {valid_only} of the valid ones"
                 ),
             }
         }

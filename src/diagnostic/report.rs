@@ -7,10 +7,16 @@ use super::source_file::SourceFile;
 use super::{Diagnostic, Target};
 use crate::yaml::Span;
 
+/// The maximum number of diagnostics of a file that are shown. A file with more has a common cause for them.
+pub(super) const MAX_SHOWN: usize = 1_000;
+
 /// A file and its diagnostics, sorted by position.
 pub struct Report<'a> {
     source: &'a SourceFile<'a>,
+    /// The first diagnostics, at most [`MAX_SHOWN`].
     located: Vec<LocatedDiagnostic>,
+    /// The severities of the other diagnostics.
+    omitted: Vec<Severity>,
 }
 
 /// A diagnostic and its position in the file, if it has one.
@@ -21,7 +27,8 @@ pub(super) struct LocatedDiagnostic {
 
 impl<'a> Report<'a> {
     /// Sorts the diagnostics by position, after those of the file as a whole and before those of overrides. Removes
-    /// duplicates, such as those of an aliased value, to which several pointers lead.
+    /// duplicates, such as those of an aliased value, to which several pointers lead. Keeps the first 1,000, and
+    /// counts the others.
     #[must_use]
     pub fn new(source: &'a SourceFile<'a>, diagnostics: Vec<Diagnostic>) -> Self {
         let mut seen = HashSet::new();
@@ -37,7 +44,9 @@ impl<'a> Report<'a> {
             let is_override = matches!(diagnostic.target, Target::Override(_));
             (is_override, span.map(|span| (span.start.byte, span.end.byte)))
         });
-        Self { source, located }
+        let omitted = located.split_off(located.len().min(MAX_SHOWN));
+        let omitted = omitted.iter().map(|located| located.diagnostic.severity).collect();
+        Self { source, located, omitted }
     }
 
     /// Returns the file.
@@ -46,15 +55,22 @@ impl<'a> Report<'a> {
         self.source
     }
 
-    /// Iterates over the diagnostics, in order.
+    /// Iterates over the diagnostics that are shown, in order.
     pub fn diagnostics(&self) -> impl ExactSizeIterator<Item = &Diagnostic> {
         self.located.iter().map(|located| &located.diagnostic)
     }
 
-    /// Returns the number of diagnostics of a severity.
+    /// Returns the number of diagnostics of a severity, including those that are not shown.
     #[must_use]
     pub fn count(&self, severity: Severity) -> usize {
-        self.diagnostics().filter(|diagnostic| diagnostic.severity == severity).count()
+        let shown = self.diagnostics().map(|diagnostic| diagnostic.severity);
+        shown.chain(self.omitted.iter().copied()).filter(|found| *found == severity).count()
+    }
+
+    /// Returns the number of diagnostics that are not shown.
+    #[must_use]
+    pub const fn omitted(&self) -> usize {
+        self.omitted.len()
     }
 
     /// Returns whether the file has no errors.

@@ -4,10 +4,11 @@
 use std::cell::OnceCell;
 
 use super::Target;
-use crate::yaml::{Positions, Span};
+use crate::pointer::Pointer;
+use crate::yaml::{Positions, Span, display_key};
 
 /// Whether a scalar may be shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Visibility {
     /// The scalar is known to be neither a secret nor an identifier.
     Visible,
@@ -15,17 +16,24 @@ pub enum Visibility {
     Hidden,
 }
 
-/// Decides which parts of a file may be shown. Keys are shown by default; scalars only if this allows it.
+/// Decides which parts of a file may be shown. Nothing else is shown.
 ///
-/// A function from a JSON pointer to a visibility implements this; it treats no name as a property name.
+/// A function from a JSON pointer to a visibility implements this; it shows keys that look like names, and knows neither
+/// words nor property names.
 pub trait Disclosure {
-    /// Returns whether the scalar at the JSON pointer may be shown. `None` if it is unknown, in which case it is hidden.
-    fn visibility(&self, pointer: &str) -> Option<Visibility>;
+    /// Returns whether a scalar that is written for the JSON pointer may be shown. `string` is its value if it is a string.
+    /// `None` if there is no such property.
+    fn visibility(&self, pointer: &str, string: Option<&str>) -> Option<Visibility>;
 
-    /// Returns whether the keys of the map at the JSON pointer may be shown. False for a map in place of a secret,
-    /// because its keys may be part of the secret.
-    fn shows_keys(&self, _pointer: &str) -> bool {
-        true
+    /// Returns whether a key of the map at the JSON pointer may be shown.
+    fn shows_key(&self, _map: &str, key: &str) -> bool {
+        display_key(key) == key
+    }
+
+    /// Returns whether a string is one of the words that the program defines, which may be shown wherever no property is
+    /// known.
+    fn is_known_word(&self, _string: &str) -> bool {
+        false
     }
 
     /// Returns whether any property, anywhere, has this name. Used after a syntax error, when pointers are not known.
@@ -33,7 +41,7 @@ pub trait Disclosure {
 }
 
 impl<F: Fn(&str) -> Option<Visibility>> Disclosure for F {
-    fn visibility(&self, pointer: &str) -> Option<Visibility> {
+    fn visibility(&self, pointer: &str, _string: Option<&str>) -> Option<Visibility> {
         self(pointer)
     }
 
@@ -78,6 +86,17 @@ impl<'a> SourceFile<'a> {
 
     pub(super) fn disclosure(&self) -> &dyn Disclosure {
         self.disclosure
+    }
+
+    /// Returns whether a pointer contains only keys that may be shown.
+    pub(super) fn may_show_pointer(&self, pointer: &Pointer) -> bool {
+        let mut parent = Pointer::root();
+        pointer.tokens().all(|token| {
+            let may_show =
+                token.parse::<usize>().is_ok() || self.disclosure.shows_key(parent.as_str(), &token);
+            parent.push_key(&token);
+            may_show
+        })
     }
 
     /// Returns the span of a target. If the file does not contain it, returns the span of the innermost value around it;

@@ -1,6 +1,8 @@
-//! Makes text safe for a terminal and estimates its width. Pure.
+//! Makes the program's own messages safe for a terminal, and estimates the width of text. Depends on `untrusted`.
 
 use std::borrow::Cow;
+
+use crate::untrusted::is_printable;
 
 /// Replaces characters that could move a terminal's cursor or change the text direction. Keeps line feeds.
 pub(super) fn sanitize(text: &str) -> Cow<'_, str> {
@@ -14,13 +16,7 @@ pub(super) fn sanitize(text: &str) -> Cow<'_, str> {
 
 /// Returns the character, or a replacement character if it could move the cursor or change the text direction.
 pub(super) fn printable(character: char) -> char {
-    match character {
-        '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => {
-            '\u{fffd}'
-        }
-        _ if character.is_control() => '\u{fffd}',
-        _ => character,
-    }
+    if is_printable(character) { character } else { '\u{fffd}' }
 }
 
 /// Returns the approximate number of columns that a character takes. Only the underlines depend on it, so only the large

@@ -18,7 +18,12 @@ pub struct Positions<'a> {
     children: HashMap<(NodeId, String), NodeId>,
     /// Scalars and aliases, in the order of the file. They do not overlap.
     leaves: Vec<NodeId>,
+    /// The aliases of each anchored node.
+    aliases: HashMap<NodeId, Vec<NodeId>>,
 }
+
+/// The maximum number of nodes visited to find the pointers of a leaf.
+const MAX_VISITS: usize = 1_000;
 
 /// A scalar or an alias in the file.
 #[derive(Debug, Clone, Copy)]
@@ -29,8 +34,6 @@ pub struct Leaf<'p> {
     pub end: usize,
     /// The role of the leaf.
     pub role: LeafRole<'p>,
-    /// Whether the leaf or one of its ancestors has an anchor, so that aliases may give it further pointers.
-    pub anchored: bool,
     id: NodeId,
 }
 
@@ -39,8 +42,8 @@ pub struct Leaf<'p> {
 pub enum LeafRole<'p> {
     /// A key, with quotes and escapes resolved.
     Key(&'p str),
-    /// A value of a map, or an item of a list.
-    Value,
+    /// A value of a map, or an item of a list, with its text if it is a string.
+    Value(Option<&'p str>),
     /// An alias including its `*`, as a value or (invalid) as a key.
     Alias,
 }
@@ -53,6 +56,7 @@ impl<'a> Positions<'a> {
         let tree = read(&index);
         let mut children = HashMap::new();
         let mut leaves = Vec::new();
+        let mut aliases: HashMap<_, Vec<_>> = HashMap::new();
         for (id, node) in (0..).zip(&tree.nodes) {
             if let (Some(parent), Some(token)) = (node.parent, tree.token(id)) {
                 children.entry((parent, token.into_owned())).or_insert(id);
@@ -60,8 +64,11 @@ impl<'a> Positions<'a> {
             if !matches!(node.kind, NodeKind::Sequence | NodeKind::Mapping) {
                 leaves.push(id);
             }
+            if let NodeKind::Alias(target) = node.kind {
+                aliases.entry(target).or_default().push(id);
+            }
         }
-        Self { index, tree, children, leaves }
+        Self { index, tree, children, leaves, aliases }
     }
 
     /// Returns the span of the key of the value at `pointer`; `None` for a list item, or if there is no such value.
@@ -107,29 +114,59 @@ impl<'a> Positions<'a> {
         next.checked_sub(1).and_then(|last| self.leaves.get(last)).map_or(0, |id| self.end(*id))
     }
 
-    /// Returns the pointer of a leaf where it is written; `None` for a key, or inside a key that is a list or map.
+    /// Returns every pointer that leads to a leaf: the one where it is written, and those through aliases and merges, even
+    /// if a map's own key takes precedence. `None` for a key, inside a key that is a list or map, and if there are too many.
     #[must_use]
-    pub fn pointer(&self, leaf: &Leaf<'_>) -> Option<Pointer> {
-        self.pointer_of(leaf.id)
+    pub fn pointers(&self, leaf: &Leaf<'_>) -> Option<Vec<Pointer>> {
+        self.pointers_of(leaf.id, &mut 0)
     }
 
-    /// Returns the pointer of the list or map that contains a leaf, where it is written.
+    /// Returns every pointer that leads to the list or map that contains a leaf, like [`pointers`](Self::pointers).
     #[must_use]
-    pub fn container(&self, leaf: &Leaf<'_>) -> Option<Pointer> {
-        self.pointer_of(self.node(leaf.id)?.parent?)
+    pub fn containers(&self, leaf: &Leaf<'_>) -> Option<Vec<Pointer>> {
+        if self.aliases.contains_key(&leaf.id) {
+            // A key whose text is also the value of another one.
+            return None;
+        }
+        self.pointers_of(self.node(leaf.id)?.parent?, &mut 0)
     }
 
-    fn pointer_of(&self, id: NodeId) -> Option<Pointer> {
-        let (mut tokens, mut node) = (Vec::new(), (id, self.node(id)?));
-        while let Some(parent) = node.1.parent {
-            tokens.push(self.tree.token(node.0)?);
-            node = (parent, self.node(parent)?);
+    fn pointers_of(&self, id: NodeId, visits: &mut usize) -> Option<Vec<Pointer>> {
+        let mut pointers = self.written_pointers(id, visits)?;
+        for alias in self.aliases.get(&id).into_iter().flatten() {
+            let is_list = matches!(self.node(id)?.kind, NodeKind::Sequence);
+            if is_list && self.is_merged(*alias) {
+                return None;
+            }
+            pointers.extend(self.written_pointers(*alias, visits)?);
         }
-        let mut pointer = Pointer::root();
-        for token in tokens.iter().rev() {
-            pointer.push_key(token);
+        Some(pointers)
+    }
+
+    /// Returns the pointers of a node without its own aliases.
+    fn written_pointers(&self, id: NodeId, visits: &mut usize) -> Option<Vec<Pointer>> {
+        // Aliases can multiply the pointers, and lead from a map into itself.
+        *visits += 1;
+        if *visits > MAX_VISITS {
+            return None;
         }
-        Some(pointer)
+        let Some(parent) = self.node(id)?.parent else { return Some(vec![Pointer::root()]) };
+        let pointers = self.pointers_of(parent, visits)?;
+        if self.is_merged(id) || self.is_merged(parent) && self.is_item(id) {
+            return Some(pointers);
+        }
+        let token = self.tree.token(id)?;
+        Some(pointers.iter().map(|pointer| pointer.key(&token)).collect())
+    }
+
+    /// Returns whether a node is the value of `<<`.
+    fn is_merged(&self, id: NodeId) -> bool {
+        let slot = self.node(id).map(|node| node.slot);
+        matches!(slot, Some(Slot::Value(key)) if self.tree.key(key) == Some(MERGE_KEY))
+    }
+
+    fn is_item(&self, id: NodeId) -> bool {
+        matches!(self.node(id).map(|node| node.slot), Some(Slot::Item(_)))
     }
 
     /// Returns whether parsing stopped before the end of the document, because of a syntax error or a limit.
@@ -152,9 +189,10 @@ impl<'a> Positions<'a> {
             (NodeKind::Alias(_), _) => LeafRole::Alias,
             (NodeKind::String(text), Slot::Key) => LeafRole::Key(text),
             (_, Slot::Key) => LeafRole::Key(&self.index.text()[node.start..node.end]),
-            _ => LeafRole::Value,
+            (NodeKind::String(text), _) => LeafRole::Value(Some(text)),
+            _ => LeafRole::Value(None),
         };
-        Some(Leaf { start: node.start, end: node.end, role, anchored: node.anchored, id })
+        Some(Leaf { start: node.start, end: node.end, role, id })
     }
 
     /// Returns the value at the pointer, which may be an alias.

@@ -15,9 +15,8 @@ pub const MAX_NODES: usize = 500_000;
 /// The maximum nesting depth of lists and maps. A configuration needs fewer than ten levels.
 pub const MAX_DEPTH: usize = 64;
 
-/// The maximum number of problems reported for one file, not counting the one that stops the parser. A file with more has
-/// a common cause for them.
-pub const MAX_PROBLEMS: usize = 1_000;
+/// The maximum number of problems collected for one file, not counting the one that stops the parser. Far fewer are shown.
+pub const MAX_PROBLEMS: usize = 100_000;
 
 /// The kind of a YAML problem. Each problem prevents the file from being read, and none depends on the schema of a
 /// configuration.
@@ -42,6 +41,12 @@ pub enum ProblemKind {
     Syntax,
     /// A map contains the same key twice.
     DuplicateKey,
+    /// A key has no value, because what belongs to it is not indented.
+    MissingIndentation,
+    /// An entry of a list does not start with a `-`.
+    MissingDash,
+    /// A template was not rendered.
+    Template,
     /// A key is a number, a boolean, null, a list, a map or an alias.
     KeyNotString,
     /// A value has a tag such as `!x`.
@@ -60,8 +65,10 @@ pub enum ProblemKind {
 pub struct Problem {
     /// The kind of the problem.
     pub kind: ProblemKind,
-    /// What is wrong. Contains nothing from the file except names of keys.
+    /// What is wrong. Contains nothing from the file.
     pub message: String,
+    /// The key that completes the message. It may be part of a secret that was written in the wrong place.
+    pub key: Option<String>,
     /// What the user can do about it, if known.
     pub help: Option<String>,
     /// The position; `None` for the file as a whole.
@@ -73,7 +80,7 @@ pub struct Problem {
 impl Problem {
     pub(crate) fn new(kind: ProblemKind, message: impl Into<String>, help: &str) -> Self {
         let help = (!help.is_empty()).then(|| help.to_owned());
-        Self { kind, message: message.into(), help, span: None, related: None }
+        Self { kind, message: message.into(), key: None, help, span: None, related: None }
     }
 
     /// Sets the position, if it is known.
@@ -87,13 +94,19 @@ impl Problem {
         self
     }
 
+    /// Sets the key that the problem is about.
+    pub(crate) fn with_key(mut self, key: &str) -> Self {
+        self.key = Some(key.to_owned());
+        self
+    }
+
     /// Returns the problem of a key that occurs twice in one map.
     pub(crate) fn duplicate_key(key: &str) -> Self {
         let help = match key {
             MERGE_KEY => "merge several maps with a list: `<<: [*one, *other]`",
             _ => "remove one of the two",
         };
-        Self::new(ProblemKind::DuplicateKey, format!("duplicate key `{}`", display_key(key)), help)
+        Self::new(ProblemKind::DuplicateKey, "duplicate key", help).with_key(key)
     }
 }
 
@@ -123,6 +136,16 @@ impl From<ProblemKind> for Problem {
             }
             ProblemKind::Syntax => ("invalid YAML".into(), ""),
             ProblemKind::DuplicateKey => ("duplicate key".into(), "remove one of the two"),
+            ProblemKind::MissingIndentation => {
+                ("nothing is indented below".into(), "indent what belongs to it, or remove it")
+            }
+            ProblemKind::MissingDash => (
+                "an entry of a list must start with `- `, before".into(),
+                "write `- ` before the first key of the next entry",
+            ),
+            ProblemKind::Template => {
+                ("this looks like a template that was not rendered".into(), "render it, or write the value")
+            }
             ProblemKind::KeyNotString => ("key is not a string".into(), "put the key in quotes"),
             ProblemKind::Tag => {
                 ("YAML tags are not supported".into(), "remove the tag, which starts with `!`")
@@ -143,11 +166,14 @@ impl From<ProblemKind> for Problem {
     }
 }
 
-/// Returns a key as it may be displayed: unchanged, or `...` if it does not look like a name.
+/// Returns a key as it may be displayed: unchanged, or `***` if it does not look like a name.
 ///
-/// A key can contain a secret by mistake, as in `token:secret`, where the space after the `:` is missing.
+/// A key can contain a secret by mistake, as in `token:secret`, where the space after the `:` is missing. A long key with
+/// several digits may be a token.
 #[must_use]
 pub fn display_key(key: &str) -> &str {
     let is_name_char = |found: char| found.is_ascii_alphanumeric() || "_-./*<".contains(found);
-    if (1..=64).contains(&key.len()) && key.chars().all(is_name_char) { key } else { "..." }
+    let digits = key.bytes().filter(u8::is_ascii_digit).count();
+    let is_name = (1..=64).contains(&key.len()) && key.chars().all(is_name_char);
+    if is_name && (key.len() < 16 || digits <= 2) { key } else { "***" }
 }

@@ -93,7 +93,13 @@ impl<'a> Reader<'_, 'a> {
         while let Some(open) = self.open.pop() {
             self.close(&open, self.last);
         }
-        self.tree.problems.push(problem);
+        // A template on the same line explains a syntax error.
+        let line = |problem: &Problem| problem.span.map(|span| span.start.line);
+        let is_explained =
+            |other: &Problem| other.kind == ProblemKind::Template && line(other) == line(&problem);
+        if !self.tree.problems.iter().any(is_explained) {
+            self.tree.problems.push(problem);
+        }
     }
 
     fn report(&mut self, kind: ProblemKind, start: usize, end: usize) {
@@ -222,7 +228,11 @@ impl<'a> Reader<'_, 'a> {
             };
         }
         if slot == Slot::Key && !matches!(kind, NodeKind::String(_)) {
-            self.report(ProblemKind::KeyNotString, start, end);
+            let is_template = matches!(kind, NodeKind::Mapping) && self.index.text()[..start].ends_with('{');
+            match is_template {
+                true => self.report(ProblemKind::Template, start - 1, start + 1),
+                false => self.report(ProblemKind::KeyNotString, start, end),
+            }
         }
         if self.has_tabs && matches!(slot, Slot::Key | Slot::Item(_)) {
             self.check_indentation(start);
@@ -257,6 +267,21 @@ impl<'a> Reader<'_, 'a> {
     fn check_keys(&mut self, map: NodeId) {
         let is_string = |id: &NodeId| self.tree.key(*id).is_some();
         let mut keys: Vec<_> = self.tree.children(map).filter(is_string).collect();
+        // The keys without a value, in the order of the file.
+        let is_empty = |key: &NodeId| {
+            self.tree
+                .node(*key + 1)
+                .is_some_and(|value| value.slot == Slot::Value(*key) && value.start == value.end)
+        };
+        let empty: Vec<NodeId> = keys.iter().copied().filter(is_empty).collect();
+        let first_key = keys.first().copied();
+        let is_item = self.tree.node(map).is_some_and(|map| matches!(map.slot, Slot::Item(_)));
+        let mut next_entry = NodeId::MAX;
+        if is_item && let Some(first) = first_key {
+            let name = self.tree.key(first);
+            let again = keys.iter().skip(1).copied().find(|key| self.tree.key(*key) == name);
+            next_entry = again.unwrap_or(NodeId::MAX);
+        }
         // Equal keys stay in the order of the file.
         keys.sort_by_key(|id| self.tree.key(*id));
         let mut first = 0;
@@ -264,8 +289,24 @@ impl<'a> Reader<'_, 'a> {
             let name = self.tree.key(*key).unwrap_or_default();
             let is_merge = name == MERGE_KEY;
             if at > 0 && self.tree.key(keys[first]) == Some(name) {
-                let problem = Problem::duplicate_key(name).with_span(self.tree.span(*key, self.index));
-                self.push_problem(problem.with_related(self.tree.span(keys[first], self.index)));
+                let before = empty[..empty.partition_point(|empty| empty < key)].last().copied();
+                let before = before.filter(|before| *before > keys[first] && *before < next_entry);
+                let (problem, at) = if let Some(before) = before {
+                    // What seems to be repeated belongs to the empty key.
+                    let name = self.tree.key(before).unwrap_or_default();
+                    (Problem::from(ProblemKind::MissingIndentation).with_key(name), before)
+                } else if *key >= next_entry {
+                    let name = self.tree.key(next_entry).unwrap_or_default();
+                    (Problem::from(ProblemKind::MissingDash).with_key(name), next_entry)
+                } else {
+                    let related = self.tree.span(keys[first], self.index);
+                    (Problem::duplicate_key(name).with_related(related), *key)
+                };
+                let span = self.tree.span(at, self.index);
+                if self.tree.problems.last().is_none_or(|last| (last.kind, last.span) != (problem.kind, span))
+                {
+                    self.push_problem(problem.with_span(span));
+                }
             } else {
                 first = at;
             }

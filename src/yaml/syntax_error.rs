@@ -11,6 +11,9 @@ pub(crate) fn describe_syntax_error(parser_message: &str, index: &LineIndex<'_>,
         return Problem::from(ProblemKind::TooDeep).with_span(index.char_at(byte));
     }
     let error = SyntaxError { parser_message, index, byte };
+    if let Some(byte) = error.template() {
+        return Problem::from(ProblemKind::Template).with_span(index.char_at(byte));
+    }
     let (byte, message, help) = error
         .conflict_marker()
         .or_else(|| error.tab())
@@ -48,6 +51,21 @@ impl<'a> SyntaxError<'_, 'a> {
         let lines = (1..=last).rev().filter_map(|line| self.line(line));
         let contents = lines.map(|(start, line)| (start + line.len() - line.trim_start().len(), line.trim()));
         contents.filter(|(start, line)| *start <= self.byte && !line.is_empty() && !line.starts_with('#'))
+    }
+
+    /// Finds a template or a placeholder on the line of the error: `{{ name }}`, `{% if x %}`, `%NAME%` or `@NAME@`.
+    fn template(&self) -> Option<usize> {
+        let (start, line) = self.line(self.index.position(self.byte).line)?;
+        let unquoted = &line[..line.find(['"', '\'', '#']).unwrap_or(line.len())];
+        let action = ["{{", "{%"].iter().filter_map(|open| unquoted.find(open)).min();
+        let at = self.byte.checked_sub(start)?;
+        let named = || {
+            let sign = line.get(at..)?.chars().next().filter(|sign| matches!(sign, '%' | '@'))?;
+            let (name, _) = line[at + 1..].split_once(sign)?;
+            let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+            (!name.is_empty() && name.bytes().all(is_name)).then_some(at)
+        };
+        Some(start + action.or_else(named)?)
     }
 
     /// Finds a marker of an unresolved git conflict.

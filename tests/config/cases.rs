@@ -125,6 +125,8 @@ fn every_code_has_a_case() {
     let snapshots: Vec<String> =
         cases.chain(malformed).map(|path| fs::read_to_string(path).unwrap()).collect();
     let is_shown = |code: &&Code| snapshots.iter().any(|snapshot| snapshot.contains(&format!("[{code}]: ")));
-    let missing: Vec<&Code> = Code::ALL.iter().filter(|code| !is_shown(code)).collect();
+    // Only the program, which reads the files, reports that one cannot be read.
+    let missing: Vec<&Code> =
+        Code::ALL.iter().filter(|code| **code != Code::Unreadable && !is_shown(code)).collect();
     assert!(missing.is_empty(), "no case has the codes {missing:?}");
 }

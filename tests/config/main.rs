@@ -4,11 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod agreement;
+mod all_at_once;
+mod canaries;
 mod cases;
 mod durations;
 mod emitted;
 mod malformed_input;
 mod overlaps;
+mod proposals;
 mod schemas;
 mod secrets;
 mod values;

@@ -41,7 +41,7 @@ fn ten_thousand_invalid_outputs_are_all_reported() {
     // The first has one structural error per output. In the second, every output has the destination and the name of
     // the first one.
     for (output, expected) in [
-        ("  - {type: identity, cluser: N, destination: {type: memory}}", 10_000),
+        ("  - {type: identity, cluser: leaf-N, destination: {type: memory}}", 10_000),
         ("  - {type: identity, name: same, destination: {type: directory, path: /opt}}", 2 * 9_999),
     ] {
         let outcome = load(Some(&file_with_outputs(10_000, output)), &[], Purpose::Validate);

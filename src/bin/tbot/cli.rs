@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tbot::config::GoDuration;
 
@@ -30,7 +31,30 @@ pub(crate) struct Cli {
 
 /// Parses a command line, which starts with the name of the program.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Failure> {
-    Ok(Cli::try_parse_from(arguments)?)
+    Cli::try_parse_from(arguments).map_err(|error| match missing_command(&error) {
+        Some(help) => Failure::Usage(help.to_owned()),
+        None => error.into(),
+    })
+}
+
+/// Commands of Teleport's `tbot` that this program does not have, with what to do instead.
+const MISSING_COMMANDS: &[(&str, &str)] = &[
+    (
+        "init",
+        "there is no command `init`: tbot creates each output's directory when it starts; to let other users read the \
+         files, add `readers` to the destination",
+    ),
+    (
+        "install",
+        "there is no command `install`: write a systemd unit with `ExecStart=/usr/local/bin/tbot start -c /etc/tbot.yaml` \
+         and `RestartPreventExitStatus=2 3`",
+    ),
+];
+
+/// Returns what to do instead of a missing command, if that is what the user wrote.
+fn missing_command(error: &clap::Error) -> Option<&'static str> {
+    let Some(ContextValue::String(command)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    MISSING_COMMANDS.iter().find(|(name, _)| name == command).map(|(_, help)| *help)
 }
 
 /// Flags that are accepted before and after the command.
@@ -330,6 +354,17 @@ mod tests {
         let mut command = Cli::command();
         command.build();
         assert_help_fits(&mut command);
+    }
+
+    #[test]
+    fn a_missing_command_of_the_go_agent_gets_its_own_help() {
+        for (line, command) in [("tbot init -c a.yaml", "`init`"), ("tbot install systemd", "`install`")] {
+            let failure = parse(line.split(' ').map(OsString::from)).err();
+            let Some(Failure::Usage(help)) = failure else { panic!("{line}: {failure:?}") };
+            assert!(help.contains(command), "{help}");
+        }
+        let failure = parse(["tbot", "validte"].map(OsString::from)).err();
+        assert!(matches!(failure, Some(Failure::CommandLine(_))));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use base64::engine::general_purpose::STANDARD;
 use base64::{DecodeError, Engine as _};
 use tbot::config::{self, EffectiveConfig, LoadOptions, LoadOutcome, Override, Purpose};
-use tbot::diagnostic::Code;
+use tbot::diagnostic::{Code, Diagnostic, Target};
 use tbot::yaml;
 
 pub(crate) use origins::OriginDescriber;
@@ -98,6 +98,14 @@ impl Configuration {
         stdin: &mut dyn Read,
     ) -> Result<Self, Failure> {
         Ok(Self::from_bytes(name(path), &read(path, stdin)?, Vec::new(), options.into()))
+    }
+
+    /// Reports a file that cannot be read.
+    pub(crate) fn unreadable(name: String, error: &io::Error) -> Self {
+        let mut loaded = config::load(None, &[], Purpose::Validate);
+        loaded.effective = None;
+        loaded.diagnostics = vec![Diagnostic::new(Code::Unreadable, Target::File, error.to_string())];
+        Self { name, yaml: String::new(), overrides: Vec::new(), loaded }
     }
 
     fn from_source(

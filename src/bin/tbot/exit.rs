@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use tbot::agent::{IdentityFileError, NotUtf8, error_chain};
 use tbot::config::GoDuration;
+use tbot::untrusted::escape;
 use tbot::yaml::EmitError;
 
 /// The exit status of the program.
@@ -32,22 +33,22 @@ pub(crate) enum Failure {
     Usage(String),
     #[error(transparent)]
     Variable(#[from] NotUtf8),
-    #[error("cannot read {name}")]
+    #[error("cannot read {}", escape(.name))]
     Unreadable { name: String, source: io::Error },
     /// The file is not a valid identity file.
-    #[error("cannot use {}", .path.display())]
+    #[error("cannot use {}", escape(&.path.to_string_lossy()))]
     Identity {
         path: PathBuf,
         #[source]
         error: IdentityFileError,
     },
-    #[error("cannot run {program}")]
+    #[error("cannot run {}", escape(.program))]
     Tsh {
         program: String,
         #[source]
         error: io::Error,
     },
-    #[error("cannot write {name}")]
+    #[error("cannot write {}", escape(.name))]
     Unwritable { name: String, source: io::Error },
     /// The configuration has a value that YAML cannot represent.
     #[error(transparent)]

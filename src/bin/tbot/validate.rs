@@ -1,7 +1,6 @@
 //! `tbot validate`: checks files one by one, or the configuration that flags or variables name, and reports on standard
 //! output. Uses no network.
 
-use tbot::agent::error_chain;
 use tbot::config::{LoadOptions, Purpose};
 use tbot::diagnostic::ReportFormat;
 
@@ -16,21 +15,25 @@ pub(crate) fn validate(
     cx: &mut Context<'_>,
 ) -> Result<(), Failure> {
     let options = LoadOptions { purpose: Purpose::Validate, process: cx.process_context() };
+    let loaded = match args.files.as_slice() {
+        [] => {
+            let message = "no file to check: name it, as in `tbot validate tbot.yaml`";
+            let configuration = Configuration::from_inputs(global, options, cx).transpose();
+            vec![configuration.ok_or_else(|| Failure::Usage(message.to_owned()))?]
+        }
+        files => files.iter().map(|path| Configuration::from_file(path, options.clone(), cx.stdin)).collect(),
+    };
     let mut configurations = Vec::new();
-    if args.files.is_empty() {
-        let message = "no file to check: name it, as in `tbot validate tbot.yaml`";
-        let configuration = Configuration::from_inputs(global, options.clone(), cx)?;
-        configurations.push(configuration.ok_or_else(|| Failure::Usage(message.to_owned()))?);
-    }
     let mut unreadable = false;
-    for path in &args.files {
-        match Configuration::from_file(path, options.clone(), cx.stdin) {
+    for configuration in loaded {
+        match configuration {
             Ok(configuration) => configurations.push(configuration),
             // The remaining files are still checked.
-            Err(failure) => {
+            Err(Failure::Unreadable { name, source }) => {
                 unreadable = true;
-                writeln!(cx.stderr, "error: {}", error_chain(&failure))?;
+                configurations.push(Configuration::unreadable(name, &source));
             }
+            Err(failure) => return Err(failure),
         }
     }
     let format = match args.format {

@@ -36,9 +36,9 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     if let Some(address) = nonempty(config.diag_addr.as_ref())
         && let Err(error) = address.parse::<ListenAddress>()
     {
-        let help = match address.bytes().all(|byte| byte.is_ascii_digit()) {
-            true => format!("write `127.0.0.1:{address}`"),
-            false => "write `<ip>:<port>`, such as `127.0.0.1:3001`".to_owned(),
+        let help = match address.parse::<u16>() {
+            Ok(port) => format!("write `127.0.0.1:{port}`"),
+            Err(_) => "write `<ip>:<port>`, such as `127.0.0.1:3001`".to_owned(),
         };
         findings.report_value(
             Code::InvalidAddress,

@@ -70,6 +70,7 @@ pub struct DockerAttestor {
     pub enabled: Option<Switch>,
     /// The address of the Docker socket, as `unix:///path`.
     #[schemars(extend("default" = "unix:///var/run/docker.sock"))]
+    #[schemars(example = "unix:///var/run/docker.sock")]
     pub addr: Option<Location>,
 }
 
@@ -101,6 +102,7 @@ pub struct SigstoreAttestor {
     pub credentials_path: Option<Location>,
     /// Private networks in which registries may be located, in CIDR notation.
     #[schemars(extend("x-sensitivity" = "tuning"))]
+    #[schemars(extend("examples" = [["10.0.0.0/8"]]))]
     pub allowed_private_network_prefixes: Option<Vec<Location>>,
 }
 

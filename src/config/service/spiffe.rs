@@ -51,6 +51,7 @@ pub struct SvidSans {
     pub dns: Option<Vec<Identifier>>,
     /// IP addresses.
     #[schemars(extend("x-sensitivity" = "tuning"))]
+    #[schemars(extend("examples" = [["192.0.2.1"]]))]
     pub ip: Option<Vec<Identifier>>,
 }
 

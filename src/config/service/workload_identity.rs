@@ -66,10 +66,13 @@ map! {
         /// The workload identity with which to authenticate to AWS.
         pub selector: WorkloadIdentitySelector,
         /// The ARN of the role to assume.
+        #[schemars(example = "arn:aws:iam::123456789012:role/example")]
         pub role_arn: Identifier,
         /// The ARN of the Roles Anywhere profile.
+        #[schemars(example = "arn:aws:rolesanywhere:eu-central-1:123456789012:profile/0123")]
         pub profile_arn: Identifier,
         /// The ARN of the trust anchor.
+        #[schemars(example = "arn:aws:rolesanywhere:eu-central-1:123456789012:trust-anchor/0123")]
         pub trust_anchor_arn: Identifier,
         /// The AWS region. If unset, the environment variable `AWS_REGION` or the AWS configuration is used.
         #[schemars(example = "eu-central-1")]

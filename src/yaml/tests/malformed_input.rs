@@ -139,7 +139,7 @@ fn deep_nesting_is_rejected_quickly() {
 
 #[test]
 fn the_number_of_reported_problems_is_limited() {
-    assert_eq!(kinds(&"a: 1\n".repeat(5000)).len(), MAX_PROBLEMS);
+    assert_eq!(kinds(&"a: 1\n".repeat(MAX_PROBLEMS + 2)).len(), MAX_PROBLEMS);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use tbot::config::{EffectiveConfig, Origin, Override, OverrideSource};
 use tbot::pointer::Pointer;
+use tbot::untrusted::escape;
 use tbot::yaml::internal::Positions;
 
 use super::Configuration;
@@ -28,7 +29,7 @@ impl Configuration {
             let pointer = by.pointer().as_str();
             let span = positions.key(pointer).or_else(|| positions.value(pointer))?;
             let key = pointer.trim_start_matches('/').replace('/', ".");
-            Some(format!("{key} in {}:{}", self.name, span.start.line))
+            Some(format!("{key} in {}:{}", escape(&self.name), span.start.line))
         };
         self.overrides.iter().filter_map(|by| Some((by.source(), overridden(by)?))).collect()
     }
@@ -49,11 +50,11 @@ impl OriginDescriber<'_> {
                 Origin::File(pointer) => pointer,
             },
         };
-        let (name, in_file) = (&self.configuration.name, in_file.as_str());
+        let (name, in_file) = (escape(&self.configuration.name), in_file.as_str());
         let line = self.positions.key(in_file).or_else(|| self.positions.value(in_file));
         let line = line.map(|span| format!("{name}:{}", span.start.line));
         let appended_by = origins.entry_sources(pointer).map(OverrideSource::to_string);
         let sources: Vec<String> = line.into_iter().chain(appended_by).collect();
-        if sources.is_empty() { name.clone() } else { sources.join(" and ") }
+        if sources.is_empty() { name.into_owned() } else { sources.join(" and ") }
     }
 }

@@ -3,6 +3,7 @@
 use tbot::diagnostic::{
     self, Diagnostic, Disclosure, Report, ReportFormat, Severity, SourceFile, Target, summary,
 };
+use tbot::untrusted::escape;
 
 use super::Configuration;
 use crate::context::Context;
@@ -70,10 +71,11 @@ impl Configuration {
         // No part of the YAML is shown here.
         let disclosure = |_: &str| None;
         let source = SourceFile::new(&self.name, &self.yaml, &disclosure);
+        let name = escape(&self.name);
         let locate = |diagnostic: &Diagnostic| match (&diagnostic.target, source.locate(&diagnostic.target)) {
             (Target::Override(input), _) => input.clone(),
-            (_, Some(span)) => format!("{}:{}:{}", self.name, span.start.line, span.start.column),
-            (_, None) => self.name.clone(),
+            (_, Some(span)) => format!("{name}:{}:{}", span.start.line, span.start.column),
+            (_, None) => name.to_string(),
         };
         self.loaded.diagnostics.iter().map(|diagnostic| (diagnostic, locate(diagnostic))).collect()
     }

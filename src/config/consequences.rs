@@ -1,0 +1,63 @@
+//! Recognises findings that only follow from an error that is reported anyway: they are about a stand-in, or about something
+//! that is missing because the part that could contain it cannot be read. Depends on `repair` and `diagnostic`.
+
+use super::repair::Repaired;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::pointer::Pointer;
+
+/// The errors from which other findings can follow. Pointers refer to the file.
+pub(super) struct Causes<'a> {
+    repaired: &'a Repaired,
+    /// The targets of errors about values that expand to several properties: a join URI, or an entry of version 1. `None`
+    /// if the value is not in the file.
+    not_expanded: Vec<Option<Pointer>>,
+}
+
+impl<'a> Causes<'a> {
+    pub(super) fn new<'d>(
+        repaired: &'a Repaired,
+        diagnostics: impl IntoIterator<Item = &'d Diagnostic>,
+    ) -> Self {
+        let not_expanded = diagnostics.into_iter().filter(|diagnostic| {
+            matches!(diagnostic.code, Code::InvalidJoinUri | Code::JoinUriConflict | Code::InvalidV1)
+        });
+        let not_expanded = not_expanded.map(|diagnostic| diagnostic.target.pointer().cloned()).collect();
+        Self { repaired, not_expanded }
+    }
+
+    /// Returns whether a finding follows from one of the errors.
+    pub(super) fn explain(&self, diagnostic: &Diagnostic) -> bool {
+        let pointer = diagnostic.target.pointer();
+        let related = diagnostic.related.as_ref().and_then(|(_, target)| target.pointer());
+        let is_about_stand_in =
+            pointer.into_iter().chain(related).any(|pointer| self.repaired.is_stand_in(pointer));
+        is_about_stand_in
+            || match diagnostic.code {
+                Code::ExactlyOne | Code::InvalidV1 | Code::IncompleteLifetime | Code::RequiresOther => {
+                    let map = pointer.cloned();
+                    let parent = pointer.and_then(Pointer::parent);
+                    map.iter().chain(&parent).any(|map| self.repaired.is_incomplete(map))
+                }
+                Code::MissingNamespace => {
+                    pointer.is_some_and(|secret| self.repaired.is_stand_in(&secret.key("namespace")))
+                }
+                Code::MissingAddress => self.explain_absence_of(&["proxy_server", "auth_server", "join_uri"]),
+                Code::MissingJoinMethod | Code::MissingToken => {
+                    self.explain_absence_of(&["onboarding", "join_uri"])
+                }
+                // A finding about a single service does not depend on other parts.
+                Code::NothingToDeliver if pointer.is_none_or(|at| at.tokens().count() == 1) => {
+                    self.explain_absence_of(&["services", "outputs", "destinations"])
+                }
+                _ => false,
+            }
+    }
+
+    /// Returns whether an error may be the reason that all these keys of the top level are missing or incomplete.
+    fn explain_absence_of(&self, keys: &[&str]) -> bool {
+        let is_below_key =
+            |pointer: &Pointer| pointer.tokens().next().is_none_or(|first| keys.contains(&first.as_ref()));
+        self.repaired.changes().any(is_below_key)
+            || self.not_expanded.iter().any(|pointer| pointer.as_ref().is_none_or(is_below_key))
+    }
+}

@@ -1,0 +1,165 @@
+//! Makes a configuration with an invalid structure fit its types, so that all of it can be checked for its meaning: renames
+//! misspelled keys, removes unknown ones, and puts stand-ins in the place of what is missing or invalid. Depends on `schema`
+//! and `provenance`.
+//!
+//! The result is only for the checks. Findings about a stand-in are not reported, because the user did not write it.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Map, Value, json};
+
+use super::disclosure::closed_set;
+use super::provenance::{Origin, Origins};
+use super::schema::{locate, resolve, union_branches};
+use crate::pointer::Pointer;
+
+/// What makes one part of a configuration fit.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Repair {
+    /// An unknown key is removed, or renamed to the property that it probably means.
+    Key { map: Pointer, key: String, meant: Option<String> },
+    /// A missing property is added.
+    Add { map: Pointer, key: String },
+    /// An invalid value is replaced.
+    Replace(Pointer),
+}
+
+/// The parts of a file that were repaired. Pointers refer to the file.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Repaired {
+    stand_ins: HashSet<Pointer>,
+    /// Maps from which an unknown key was removed.
+    reduced: HashSet<Pointer>,
+    /// Maps in which something was removed or replaced.
+    incomplete: HashSet<Pointer>,
+}
+
+impl Repaired {
+    /// Returns whether the value at a pointer is a stand-in or part of one.
+    pub(super) fn is_stand_in(&self, pointer: &Pointer) -> bool {
+        let mut current = Some(pointer.clone());
+        while let Some(pointer) = current {
+            if self.stand_ins.contains(&pointer) {
+                return true;
+            }
+            current = pointer.parent();
+        }
+        false
+    }
+
+    /// Returns whether something was removed from the map at a pointer, or replaced in it.
+    pub(super) fn is_incomplete(&self, pointer: &Pointer) -> bool {
+        self.incomplete.contains(pointer)
+    }
+
+    /// Returns the pointers of what was replaced, and of the maps from which something was removed.
+    pub(super) fn changes(&self) -> impl Iterator<Item = &Pointer> {
+        self.stand_ins.iter().chain(&self.reduced)
+    }
+
+    /// Applies the repairs to a value. Pointers that change are recorded in `origins`.
+    pub(super) fn apply(
+        &mut self,
+        schema: &Value,
+        value: &mut Value,
+        repairs: Vec<Repair>,
+        origins: &mut Origins,
+    ) {
+        let mut keys: HashMap<Pointer, HashMap<String, Option<String>>> = HashMap::new();
+        let mut stand_ins = Vec::new();
+        for repair in repairs {
+            match repair {
+                Repair::Key { map, key, meant } => drop(keys.entry(map).or_default().insert(key, meant)),
+                Repair::Add { map, key } => stand_ins.push(map.key(&key)),
+                Repair::Replace(pointer) => stand_ins.push(pointer),
+            }
+        }
+        for (pointer, unknown) in keys {
+            let Some(Value::Object(map)) = value.pointer_mut(pointer.as_str()) else { continue };
+            if unknown.values().any(Option::is_none) {
+                let original = original(origins, &pointer);
+                self.incomplete.insert(original.clone());
+                self.reduced.insert(original);
+            }
+            rename_keys(map, &pointer, &unknown, origins);
+        }
+        for pointer in stand_ins {
+            let original = original(origins, &pointer);
+            self.incomplete.extend(original.parent());
+            self.stand_ins.insert(original);
+            put_stand_in(schema, value, &pointer);
+        }
+    }
+}
+
+fn original(origins: &Origins, pointer: &Pointer) -> Pointer {
+    match origins.of(pointer) {
+        Origin::File(original) => original,
+        Origin::Override(_) => pointer.clone(),
+    }
+}
+
+/// Renames or removes unknown keys. Keeps the order of the others.
+fn rename_keys(
+    map: &mut Map<String, Value>,
+    pointer: &Pointer,
+    unknown: &HashMap<String, Option<String>>,
+    origins: &mut Origins,
+) {
+    let mut renamed = Vec::new();
+    for (key, value) in std::mem::take(map) {
+        match unknown.get(&key) {
+            None => drop(map.insert(key, value)),
+            Some(None) => {}
+            Some(Some(meant)) => renamed.push((key, meant, value)),
+        }
+    }
+    for (key, meant, value) in renamed {
+        if !map.contains_key(meant) {
+            let original = original(origins, pointer).key(&key);
+            origins.moved.insert(pointer.key(meant), original);
+            map.insert(meant.clone(), value);
+        }
+    }
+}
+
+fn put_stand_in(schema: &Value, value: &mut Value, pointer: &Pointer) {
+    let (Some(parent), Some(last)) = (pointer.parent(), pointer.last()) else { return };
+    match value.pointer_mut(parent.as_str()) {
+        // The schema is found by the value, so a missing value must exist first.
+        Some(Value::Object(map)) => drop(map.entry(last.into_owned()).or_insert(Value::Null)),
+        Some(Value::Array(_)) => {}
+        _ => return,
+    }
+    let found = locate(schema, value, pointer);
+    let stand_in = found.map_or(Value::Null, |found| stand_in(schema, found));
+    if let Some(place) = value.pointer_mut(pointer.as_str()) {
+        *place = stand_in;
+    }
+}
+
+/// Returns a small value that a schema accepts: null if it is optional.
+fn stand_in(root: &Value, schema: &Value) -> Value {
+    let Some(resolved) = resolve(root, schema) else { return Value::Null };
+    let types = resolved["type"].as_array();
+    if types.is_some_and(|names| names.iter().any(|name| name == "null")) {
+        return Value::Null;
+    }
+    if let Some(option) = closed_set(resolved).and_then(|options| options.first().copied()) {
+        return json!(option);
+    }
+    let required = |schema: &Value| schema["required"].as_array().map_or(0, Vec::len);
+    let map = union_branches(root, resolved).map(|(_, branch)| branch).min_by_key(|branch| required(branch));
+    let map = map.unwrap_or(resolved);
+    match map["type"].as_str() {
+        Some("string") if map["pattern"].is_string() => json!("1h"),
+        Some("boolean") => json!(false),
+        Some("integer") => map["minimum"].clone(),
+        Some("array") => json!([]),
+        Some("object") => {
+            let keys = map["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            keys.map(|key| (key.to_owned(), stand_in(root, &map["properties"][key]))).collect()
+        }
+        _ => json!("stand-in"),
+    }
+}

@@ -1,0 +1,154 @@
+//! The names and words of the configuration formats, and whether a string is harmless enough to be shown. Depends on
+//! `schema` and on the suggestions of `diagnostic`.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+use super::scalar::Sensitivity;
+use super::schema::FormatVersion;
+use super::words;
+use crate::diagnostic::suggest;
+
+/// The names of all properties, and the words of all closed sets, of both format versions.
+#[derive(Default)]
+struct Vocabulary {
+    properties: HashSet<&'static str>,
+    words: HashSet<&'static str>,
+}
+
+static VOCABULARY: LazyLock<Vocabulary> = LazyLock::new(|| {
+    let mut vocabulary = Vocabulary::default();
+    for version in [FormatVersion::V1, FormatVersion::V2] {
+        vocabulary.collect(version.schema());
+    }
+    vocabulary
+});
+
+impl Vocabulary {
+    fn collect(&mut self, schema: &'static Value) {
+        match schema {
+            Value::Object(map) => {
+                if let Some(Value::Object(properties)) = map.get("properties") {
+                    self.properties.extend(properties.keys().map(String::as_str));
+                }
+                let options = map.get("enum").and_then(Value::as_array).into_iter().flatten();
+                self.words.extend(options.chain(map.get("const")).filter_map(Value::as_str));
+                map.values().for_each(|value| self.collect(value));
+            }
+            Value::Array(items) => items.iter().for_each(|item| self.collect(item)),
+            _ => {}
+        }
+    }
+}
+
+/// Returns whether any property, anywhere, has this name.
+pub(super) fn is_property_name(name: &str) -> bool {
+    VOCABULARY.properties.contains(name)
+}
+
+/// Returns whether a string is a word of any closed set, such as a join method or a type.
+pub(super) fn is_word(string: &str) -> bool {
+    VOCABULARY.words.contains(string)
+}
+
+/// Returns whether a string can be shown that is written for a property of this class, which accepts `options` if the set
+/// is closed.
+///
+/// A user can write a secret anywhere by mistake, such as a token for the join method or a password in an address. A string
+/// is therefore shown only if it looks like what belongs there.
+pub(super) fn is_harmless(class: Sensitivity, options: Option<&[&str]>, string: &str) -> bool {
+    match (class, options) {
+        (Sensitivity::Secret | Sensitivity::Identifier, _) => false,
+        (_, Some(options)) => is_option_or_similar(options, string),
+        (Sensitivity::Location, None) => looks_like_location(string),
+        (Sensitivity::Tuning | Sensitivity::Category, None) => {
+            let is_number = string.starts_with(|first: char| first.is_ascii_digit() || "+-.".contains(first));
+            string.len() <= SHORT || (string.len() <= 16 && is_number)
+        }
+    }
+}
+
+/// The maximum length of a string that is too short to be a secret.
+const SHORT: usize = 4;
+
+/// Returns whether a string is a word that people write for one of the options.
+fn is_option_or_similar(options: &[&str], string: &str) -> bool {
+    string.len() <= SHORT
+        || is_word(string)
+        || words::is_listed(string)
+        || suggest(string, options.iter().copied()).is_some()
+        || options.iter().any(|option| option.starts_with(string))
+}
+
+/// Returns whether a string looks like a path or an address, and contains no user or query.
+fn looks_like_location(string: &str) -> bool {
+    let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || "-_./:[]{}$~".contains(letter);
+    if string.is_empty() || string.len() > 256 || !string.chars().all(is_allowed) {
+        return string.is_empty();
+    }
+    if string.starts_with(['/', '~', '.']) {
+        return true;
+    }
+    let (scheme, rest) = string.split_once("://").unwrap_or(("https", string));
+    let authority = rest.split('/').next().unwrap_or(rest);
+    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, ""));
+    let has_port = !port.is_empty() && port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit());
+    matches!(scheme, "http" | "https" | "tcp" | "unix")
+        && (scheme == "unix" || has_port || host == "localhost" || (port.is_empty() && host.contains('.')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = "c0ffee5ec4e7c0ffee5ec4e7c0ffee00";
+
+    #[test]
+    fn a_path_or_an_address_is_harmless() {
+        for string in [
+            "",
+            "/var/lib/teleport",
+            "./out",
+            "~/out",
+            "teleport.example.com",
+            "teleport.example.com:443",
+            "https://teleport.example.com:443/",
+            "[::1]:3001",
+            "localhost",
+            "auth:3025",
+            "tcp://127.0.0.1:5432",
+            "unix:///run/db.sock",
+            "$HOME.example.com:1",
+        ] {
+            assert!(is_harmless(Sensitivity::Location, None, string), "{string}");
+        }
+    }
+
+    #[test]
+    fn a_token_in_place_of_another_value_is_not_harmless() {
+        let methods = ["token", "github"];
+        for string in [
+            TOKEN.to_owned(),
+            format!("{TOKEN}@teleport.example.com:443"),
+            format!("https://bot:{TOKEN}@teleport.example.com"),
+            format!("tbot+proxy+token://{TOKEN}@teleport.example.com:443"),
+            format!("tbot+proxy+token://{TOKEN}.example.com:443"),
+            format!("teleport.example.com:{TOKEN}"),
+            format!("https://teleport.example.com?token={TOKEN}"),
+        ] {
+            for class in Sensitivity::ALL {
+                assert!(!is_harmless(class, None, &string), "{class:?}: {string}");
+            }
+            assert!(!is_harmless(Sensitivity::Category, Some(&methods), &string), "{string}");
+        }
+    }
+
+    #[test]
+    fn a_mistyped_word_is_harmless() {
+        for string in ["token", "tokn", "GitHub", "v3", "kubernetes/v2"] {
+            assert!(is_harmless(Sensitivity::Category, Some(&["token", "github"]), string), "{string}");
+        }
+    }
+}

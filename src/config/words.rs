@@ -1,0 +1,176 @@
+//! Words that people write in real files and that the format does not have: names of other tools, of other versions and of
+//! the command line. One table; depends on nothing. A test loads the example of each row.
+
+/// Where a word is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WordPlace {
+    /// A key at the top level.
+    Root,
+    /// A key at the top level of version 1.
+    RootV1,
+    /// A key in `onboarding`.
+    Onboarding,
+    /// A key in an entry of `services` or `outputs`.
+    Service,
+    /// A key in a service of this type.
+    ServiceOfType(&'static str),
+    /// A key in an entry of `destinations`, which only version 1 has.
+    DestinationV1,
+    /// An entry of `configs` in version 1, as a string or as a key.
+    TemplateV1,
+    /// The `type` of a service.
+    ServiceType,
+    /// The `type` of a destination or of `storage`.
+    DestinationType,
+    /// The value of `join_method`.
+    JoinMethod,
+}
+
+/// A word that people write, and what helps them.
+pub(super) struct Word {
+    pub(super) place: WordPlace,
+    pub(super) word: &'static str,
+    /// The key in the same map that the word means, if there is one.
+    pub(super) meant: Option<&'static str>,
+    pub(super) help: &'static str,
+    /// A file that contains the word.
+    #[cfg_attr(not(test), expect(dead_code, reason = "documents the row; the test loads it"))]
+    pub(super) example: &'static str,
+}
+
+/// Returns the row for a word in one of the places; the first place wins.
+pub(super) fn find(places: &[WordPlace], word: &str) -> Option<&'static Word> {
+    places.iter().find_map(|place| WORDS.iter().find(|row| row.place == *place && row.word == word))
+}
+
+/// Returns whether any row has this word.
+pub(super) fn is_listed(word: &str) -> bool {
+    WORDS.iter().any(|row| row.word == word)
+}
+
+const NOT_IN_VERSION_1: &str = "version 1 does not have this key; to use version 2, write `version: v2`, and \
+                                `services` instead of `destinations`";
+const USE_LIFETIME: &str = "move it into `credential_lifetime`";
+const USE_SESSION: &str = "use `session_duration` and `session_renewal_interval` instead";
+
+const fn row(place: WordPlace, word: &'static str, help: &'static str, example: &'static str) -> Word {
+    Word { place, word, meant: None, help, example }
+}
+
+const fn synonym(
+    place: WordPlace,
+    word: &'static str,
+    meant: &'static str,
+    help: &'static str,
+    example: &'static str,
+) -> Word {
+    Word { place, word, meant: Some(meant), help, example }
+}
+
+#[rustfmt::skip]
+static WORDS: &[Word] = &[
+    row(WordPlace::Root, "data_dir", "use `storage: {type: directory, path: ...}`", "{version: v2, data_dir: /var/lib/bot}"),
+    row(WordPlace::Root, "destination_dir", "use `services: [{type: identity, destination: {type: directory, path: ...}}]`",
+        "{version: v2, destination_dir: /opt/machine-id}"),
+    row(WordPlace::Root, "destinations",
+        "use `services`, or remove `version: v2` if the file uses version 1, which has `destinations`",
+        "{version: v2, destinations: []}"),
+    synonym(WordPlace::Root, "telemetry", "anonymous_telemetry_opt_in", "use `anonymous_telemetry_opt_in: true` to opt in",
+        "{version: v2, telemetry: false}"),
+    synonym(WordPlace::Root, "anonymous_telemetry", "anonymous_telemetry_opt_in",
+        "use `anonymous_telemetry_opt_in: true` to opt in", "{version: v2, anonymous_telemetry: true}"),
+    synonym(WordPlace::Root, "ttl", "credential_ttl", "use `credential_ttl`", "{version: v2, ttl: 1h}"),
+    synonym(WordPlace::Root, "renew", "renewal_interval", "use `renewal_interval`", "{version: v2, renew: 20m}"),
+    synonym(WordPlace::Root, "proxy", "proxy_server", "use `proxy_server`", "{version: v2, proxy: 'teleport.example.com:443'}"),
+    row(WordPlace::Root, "log", "use `debug: true` for more log lines, and the flag `--log-format` for their format",
+        "{version: v2, log: {severity: DEBUG}}"),
+    row(WordPlace::RootV1, "proxy", "use `auth_server`, which in version 1 also accepts the address of a proxy",
+        "{proxy: 'teleport.example.com:443'}"),
+    row(WordPlace::RootV1, "data_dir", "use `storage: {directory: ...}`", "{data_dir: /var/lib/bot}"),
+    synonym(WordPlace::RootV1, "ttl", "certificate_ttl", "use `certificate_ttl`", "{ttl: 1h}"),
+    synonym(WordPlace::RootV1, "renew", "renewal_interval", "use `renewal_interval`", "{renew: 20m}"),
+    row(WordPlace::RootV1, "proxy_server", NOT_IN_VERSION_1, "{proxy_server: 'teleport.example.com:443'}"),
+    row(WordPlace::RootV1, "insecure", NOT_IN_VERSION_1, "{insecure: true}"),
+    row(WordPlace::RootV1, "join_uri", NOT_IN_VERSION_1, "{join_uri: x}"),
+    row(WordPlace::RootV1, "credential_ttl", NOT_IN_VERSION_1, "{credential_ttl: 1h}"),
+    row(WordPlace::Onboarding, "token_path",
+        "use `token`, which can be the absolute path of a file; only the block `kubernetes` has `token_path`",
+        "{version: v2, onboarding: {join_method: token, token_path: /run/token}}"),
+    row(WordPlace::Onboarding, "terraform_cloud", "use `terraform` for the settings of `join_method: terraform_cloud`",
+        "{version: v2, onboarding: {join_method: terraform_cloud, terraform_cloud: {}}}"),
+    row(WordPlace::JoinMethod, "ec2", "use `iam` to join from AWS", "{version: v2, onboarding: {join_method: ec2}}"),
+    row(WordPlace::ServiceOfType("application-proxy"), "credential_ttl", USE_LIFETIME,
+        "{version: v2, services: [{type: application-proxy, listen: 'tcp://127.0.0.1:1', credential_ttl: 1h}]}"),
+    row(WordPlace::ServiceOfType("application-proxy"), "certificate_ttl", USE_LIFETIME,
+        "{version: v2, services: [{type: application-proxy, listen: 'tcp://127.0.0.1:1', certificate_ttl: 1h}]}"),
+    row(WordPlace::ServiceOfType("application-proxy"), "renewal_interval", USE_LIFETIME,
+        "{version: v2, services: [{type: application-proxy, listen: 'tcp://127.0.0.1:1', renewal_interval: 1h}]}"),
+    row(WordPlace::ServiceOfType("workload-identity-aws-roles-anywhere"), "credential_ttl", USE_SESSION,
+        "{version: v2, services: [{type: workload-identity-aws-roles-anywhere, credential_ttl: 1h}]}"),
+    row(WordPlace::ServiceOfType("workload-identity-aws-roles-anywhere"), "certificate_ttl", USE_SESSION,
+        "{version: v2, services: [{type: workload-identity-aws-roles-anywhere, certificate_ttl: 1h}]}"),
+    row(WordPlace::ServiceOfType("workload-identity-aws-roles-anywhere"), "renewal_interval", USE_SESSION,
+        "{version: v2, services: [{type: workload-identity-aws-roles-anywhere, renewal_interval: 1h}]}"),
+    synonym(WordPlace::ServiceOfType("application"), "app", "app_name", "use `app_name`",
+        "{version: v2, services: [{type: application, app: web, destination: {type: memory}}]}"),
+    synonym(WordPlace::ServiceOfType("application-tunnel"), "app", "app_name", "use `app_name`",
+        "{version: v2, services: [{type: application-tunnel, app: web, listen: 'tcp://127.0.0.1:1'}]}"),
+    synonym(WordPlace::Service, "ttl", "credential_ttl", "use `credential_ttl`",
+        "{version: v2, services: [{type: identity, ttl: 1h, renewal_interval: 20m, destination: {type: memory}}]}"),
+    synonym(WordPlace::Service, "renew", "renewal_interval", "use `renewal_interval`",
+        "{version: v2, services: [{type: identity, credential_ttl: 1h, renew: 20m, destination: {type: memory}}]}"),
+    row(WordPlace::Service, "directory", "use `destination: {type: directory, path: ...}`",
+        "{version: v2, services: [{type: identity, directory: /opt/machine-id}]}"),
+    row(WordPlace::DestinationV1, "type", NOT_IN_VERSION_1, "{destinations: [{type: identity, directory: /a}]}"),
+    row(WordPlace::DestinationV1, "destination", NOT_IN_VERSION_1, "{destinations: [{destination: {type: memory}}]}"),
+    row(WordPlace::DestinationV1, "host_cert", "use `configs: [{ssh_host_cert: {principals: [<host name>]}}]`",
+        "{destinations: [{directory: /a, host_cert: {principals: [a]}}]}"),
+    row(WordPlace::TemplateV1, "host_cert", "use `ssh_host_cert: {principals: [<host name>]}`",
+        "{destinations: [{directory: /a, configs: [host_cert]}]}"),
+    row(WordPlace::ServiceType, "ssh", "use `identity`, which also writes an `ssh_config`",
+        "{version: v2, services: [{type: ssh}]}"),
+    row(WordPlace::ServiceType, "ssh_client", "use `identity`, which also writes an `ssh_config`",
+        "{version: v2, outputs: [{type: ssh_client}]}"),
+    row(WordPlace::ServiceType, "app", "use `application` for credentials, or `application-tunnel` for a local port",
+        "{version: v2, services: [{type: app}]}"),
+    row(WordPlace::ServiceType, "db", "use `database` for credentials, or `database-tunnel` for a local port",
+        "{version: v2, services: [{type: db}]}"),
+    row(WordPlace::ServiceType, "kube", "use `kubernetes/v2`, or `kubernetes` for a single cluster",
+        "{version: v2, services: [{type: kube}]}"),
+    row(WordPlace::ServiceType, "workload-identity",
+        "use `workload-identity-x509` or `workload-identity-jwt` for files, or `workload-identity-api` for a socket",
+        "{version: v2, services: [{type: workload-identity}]}"),
+    row(WordPlace::DestinationType, "dir", "use `directory`", "{version: v2, storage: {type: dir, path: /a}}"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Purpose, load, schema};
+
+    #[test]
+    fn the_example_of_each_word_gets_its_help() {
+        for row in WORDS {
+            let outcome = load(Some(row.example), &[], Purpose::Validate);
+            let helps = outcome.diagnostics.iter().filter(|found| found.message.contains(row.word));
+            let helps: Vec<_> = helps.filter_map(|found| found.help.as_deref()).collect();
+            assert!(helps.contains(&row.help), "{}: {:?}", row.example, outcome.diagnostics);
+        }
+    }
+
+    #[test]
+    fn each_word_has_one_row_per_place() {
+        for (index, row) in WORDS.iter().enumerate() {
+            let same = |other: &&Word| (other.place, other.word) == (row.place, row.word);
+            assert_eq!(WORDS.iter().position(|other| same(&other)), Some(index), "{}", row.word);
+        }
+    }
+
+    #[test]
+    fn the_meant_key_exists() {
+        let schemas = schema::generate().to_string() + &schema::generate_v1().to_string();
+        for meant in WORDS.iter().filter_map(|row| row.meant) {
+            assert!(schemas.contains(&format!("\"{meant}\":{{")), "{meant}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! One mistake in the structure of a file does not hide the other findings.
+
+use serde_json::{Map, Value};
+use tbot::config::{Purpose, load};
+use tbot::diagnostic::{Code, Diagnostic};
+use tbot::yaml;
+
+use crate::values::pointers;
+
+const VERSION_1: &str = "
+auth_server: teleport.example.com
+certificate_ttl: 1h
+renewal_interval: 2h
+storage: {directory: ~/bot}
+destinations:
+  - directory: /opt/shared
+    roles: [access]
+  - directory: {path: /opt/shared, symlinks: insecure}
+    database: {service: db, username: app}
+    configs: [mongo]
+";
+
+const VERSION_2: &str = include_str!("../cases/validate/all-fields/tbot.yaml");
+
+fn findings(value: &Value) -> Vec<Diagnostic> {
+    load(Some(&serde_json::to_string(value).unwrap()), &[], Purpose::Validate).diagnostics
+}
+
+/// Returns whether a diagnostic refers to a value at or below a pointer.
+fn touches(diagnostic: &Diagnostic, pointer: &str) -> bool {
+    let related = diagnostic.related.as_ref().and_then(|(_, target)| target.pointer());
+    diagnostic.target.pointer().into_iter().chain(related).any(|at| {
+        at.as_str().strip_prefix(pointer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
+fn rename(map: &Map<String, Value>, from: &str, to: &str) -> Map<String, Value> {
+    map.iter().map(|(key, value)| (if key == from { to } else { key }.to_owned(), value.clone())).collect()
+}
+
+#[test]
+fn a_misspelled_key_hides_no_other_finding() {
+    let (mut renamed, mut lost) = (0, Vec::new());
+    for text in [VERSION_1, VERSION_2] {
+        let base = yaml::parse(text).unwrap().value;
+        let expected = findings(&base);
+        assert!(expected.len() > 5, "{expected:?}");
+        // Every seventh is enough for a file in which most properties occur several times.
+        let step = if text == VERSION_1 { 1 } else { 7 };
+        for pointer in pointers(&base).into_iter().step_by(step) {
+            let Some((parent, key)) = pointer.rsplit_once('/') else { continue };
+            if key.len() < 5 || key == "version" || matches!(key, "services" | "outputs" | "destinations") {
+                continue;
+            }
+            let mut value = base.clone();
+            let Some(Value::Object(map)) = value.pointer_mut(parent) else { continue };
+            let misspelled = format!("{key}x");
+            *map = rename(map, key, &misspelled);
+            let found = findings(&value);
+            // A label may have any name.
+            if !found.iter().any(|one| one.code == Code::UnknownKey) {
+                continue;
+            }
+            renamed += 1;
+            for one in expected.iter().filter(|one| !touches(one, &pointer)) {
+                if !found.iter().any(|other| (other.code, &other.target) == (one.code, &one.target)) {
+                    lost.push(format!("{misspelled} at {parent} hides {one:?}"));
+                }
+            }
+        }
+    }
+    assert!(lost.is_empty(), "{} of {renamed}:\n{}", lost.len(), lost.join("\n"));
+    assert!(renamed > 30, "only {renamed} keys were renamed");
+}
+
+#[test]
+fn an_invalid_value_hides_no_finding_elsewhere() {
+    let mut lost = Vec::new();
+    for text in [VERSION_1, VERSION_2] {
+        let base = yaml::parse(text).unwrap().value;
+        let expected = findings(&base);
+        let step = if text == VERSION_1 { 1 } else { 7 };
+        for pointer in pointers(&base).into_iter().step_by(step) {
+            let is_type = pointer.ends_with("/type");
+            let is_whole_file =
+                pointer.is_empty() || pointer == "/version" || pointer.matches('/').count() == 1;
+            if is_whole_file || is_type || !base.pointer(&pointer).is_some_and(Value::is_string) {
+                continue;
+            }
+            let mut value = base.clone();
+            *value.pointer_mut(&pointer).unwrap() = serde_json::json!([[]]);
+            let found = findings(&value);
+            // A finding in the same map may depend on the value.
+            let (parent, _) = pointer.rsplit_once('/').unwrap();
+            for one in expected.iter().filter(|one| !touches(one, parent)) {
+                if !found.iter().any(|other| (other.code, &other.target) == (one.code, &one.target)) {
+                    lost.push(format!("{pointer} hides {one:?}"));
+                }
+            }
+        }
+    }
+    assert!(lost.is_empty(), "{}", lost.join("\n"));
+}
+
+#[test]
+fn a_service_of_unknown_type_hides_no_finding_elsewhere() {
+    let text = "{version: v2, proxy_server: 'teleport.example.com:443', onboarding: {join_method: token}, \
+                services: [{type: nonsense}, {type: identity, roles: [a], destination: {type: memory}}, 5]}";
+    let found = load(Some(text), &[], Purpose::Validate).diagnostics;
+    let mut codes: Vec<Code> = found.iter().map(|one| one.code).collect();
+    codes.sort();
+    assert_eq!(codes, [Code::WrongType, Code::UnknownValue, Code::Deprecated]);
+}
+
+#[test]
+fn what_is_missing_is_reported_unless_another_error_explains_it() {
+    use Code::{MissingAddress, MissingJoinMethod, MissingToken, NothingToDeliver};
+    let missing = [MissingAddress, MissingJoinMethod, MissingToken, NothingToDeliver];
+    for (file, expected) in [
+        ("{version: v2, debug: 5}", &[NothingToDeliver, MissingAddress, MissingJoinMethod][..]),
+        ("{version: v2, debgu: true}", &[NothingToDeliver, MissingAddress, MissingJoinMethod]),
+        // The key or value may be what is missing.
+        ("{version: v2, nonsense: 5}", &[]),
+        ("{version: v2, proxy_server: [a], services: 5}", &[MissingJoinMethod]),
+        ("{version: v2, join_uri: nonsense, services: []}", &[NothingToDeliver]),
+        ("{version: v2, proxy_server: 'a:1', onboarding: {join_method: nonsense}}", &[NothingToDeliver]),
+        (
+            "{version: v2, proxy_server: 'a:1', onboarding: {join_method: github, token: [a]}}",
+            &[NothingToDeliver],
+        ),
+        (
+            "{version: v2, proxy_server: 'a:1', onboarding: {join_methd: github}}",
+            &[NothingToDeliver, MissingToken],
+        ),
+    ] {
+        let found = load(Some(file), &[], Purpose::Start).diagnostics;
+        let mut codes: Vec<Code> =
+            found.iter().map(|one| one.code).filter(|code| missing.contains(code)).collect();
+        let mut expected = expected.to_vec();
+        codes.sort();
+        expected.sort();
+        assert_eq!(codes, expected, "{file}");
+    }
+}
