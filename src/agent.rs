@@ -147,7 +147,7 @@ pub use runtime::unsupported::Unsupported;
 pub use service::error::{OutputError, WorkloadIdentityError};
 pub use service::lookup::LookupError;
 pub use service::svid::SvidError;
-pub use teleport::api_error::{ApiError, AppSessionProblem};
+pub use teleport::api_error::{ApiError, AppSessionProblem, ListProblem};
 pub use teleport::discovery::{DiscoveryError, SUPPORTED_VERSIONS};
 pub use teleport::grpc_code::GrpcCode;
 pub use teleport::kubernetes_proxy::KubeProxyError;

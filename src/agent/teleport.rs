@@ -12,6 +12,7 @@ pub(crate) mod error_body;
 pub(crate) mod grpc;
 pub(crate) mod grpc_code;
 pub(crate) mod kubernetes_proxy;
+mod list_limit;
 pub(crate) mod messages;
 pub(crate) mod rest;
 pub(crate) mod server_hints;

@@ -13,9 +13,6 @@ use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::tls::TlsError;
 use crate::agent::platform::Hint;
 
-/// The number of pages after which a list from the server counts as endless.
-pub(crate) const MAX_PAGES: usize = 1000;
-
 /// A call to the auth API failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -58,11 +55,13 @@ pub enum ApiError {
         /// Why the connection failed.
         source: ConnectionError,
     },
-    /// The server returned page after page of a list without an end.
-    #[error("the list that the auth server returns for {method} does not end after {MAX_PAGES} pages")]
-    EndlessList {
+    /// A list from the server exceeds a limit of the agent.
+    #[error("the list that the auth server returns for {method} {problem}")]
+    List {
         /// The full name of the gRPC method.
         method: &'static str,
+        /// The limit that the list exceeds.
+        problem: ListProblem,
     },
     /// The server created an application session that cannot be used.
     #[error("the auth server created an application session, but {0}")]
@@ -76,6 +75,21 @@ pub enum ApiError {
     /// A REST call failed (servers up to 16).
     #[error(transparent)]
     Rest(#[from] RestError),
+}
+
+/// The limit of the agent that a list from the server exceeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListProblem {
+    /// The list does not end after this number of pages.
+    #[error("does not end after {0} pages")]
+    Pages(usize),
+    /// The list has more than this number of entries.
+    #[error("has more than {0} entries")]
+    Entries(usize),
+    /// The list is larger than this number of bytes.
+    #[error("is larger than {} MiB", .0 >> 20)]
+    Bytes(usize),
 }
 
 /// Why a new application session cannot be used.
@@ -106,7 +120,7 @@ impl ApiError {
             }
             Self::Tls(error) => error.hint(),
             Self::Rest(error) => error.hint(),
-            Self::EndlessList { .. } | Self::AppSession(AppSessionProblem::NoName) | Self::Key(_) => None,
+            Self::List { .. } | Self::AppSession(AppSessionProblem::NoName) | Self::Key(_) => None,
         }
     }
 
@@ -137,7 +151,7 @@ impl ApiError {
             }
             Self::Failed { message, .. } => is_past_expiry(message),
             Self::Connect { .. } | Self::Tls(_) | Self::Key(_) => true,
-            Self::NoResponse { .. } | Self::EndlessList { .. } | Self::AppSession(_) | Self::Rest(_) => false,
+            Self::NoResponse { .. } | Self::List { .. } | Self::AppSession(_) | Self::Rest(_) => false,
         }
     }
 

@@ -1,8 +1,9 @@
 //! Lists the leaf clusters, by gRPC or, on servers up to 15, by REST.
 
 use super::AuthClient;
-use crate::agent::teleport::api_error::{ApiError, MAX_PAGES};
+use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::grpc::unary;
+use crate::agent::teleport::list_limit::ListLimit;
 use crate::agent::teleport::messages::{ListRemoteClustersRequest, ListRemoteClustersResponse};
 use crate::agent::teleport::rest;
 
@@ -23,18 +24,19 @@ impl AuthClient {
     async fn list_leaf_clusters(&self) -> Result<Vec<String>, ApiError> {
         let mut names = Vec::new();
         let mut page_token = String::new();
-        for _ in 0..MAX_PAGES {
+        let mut limit = ListLimit::new(LIST_REMOTE_CLUSTERS);
+        loop {
             let request = ListRemoteClustersRequest { page_size: 1000, page_token };
             let response: ListRemoteClustersResponse =
                 unary(&self.channel, LIST_REMOTE_CLUSTERS, request).await?;
+            let is_last = response.next_page_token.is_empty() || response.remote_clusters.is_empty();
+            limit.add(&response, response.remote_clusters.len(), is_last)?;
             let page = response.remote_clusters.into_iter().filter_map(|cluster| cluster.metadata);
-            let count_before = names.len();
             names.extend(page.map(|metadata| metadata.name));
-            if response.next_page_token.is_empty() || names.len() == count_before {
+            if is_last {
                 return Ok(names);
             }
             page_token = response.next_page_token;
         }
-        Err(ApiError::EndlessList { method: LIST_REMOTE_CLUSTERS })
     }
 }

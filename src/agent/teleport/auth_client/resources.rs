@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::AuthClient;
-use crate::agent::teleport::api_error::{ApiError, AppSessionProblem, MAX_PAGES};
+use crate::agent::teleport::api_error::{ApiError, AppSessionProblem};
 use crate::agent::teleport::grpc::unary;
 use crate::agent::teleport::grpc_code::GrpcCode;
+use crate::agent::teleport::list_limit::ListLimit;
 use crate::agent::teleport::messages::{
     CreateAppSessionRequest, CreateAppSessionResponse, GetAppSessionRequest, GetAppSessionResponse,
     ListResourcesRequest, ListResourcesResponse, Metadata, PaginatedResource,
@@ -106,7 +107,8 @@ impl AuthClient {
         let mut request =
             ListResourcesRequest { namespace: "default".to_owned(), limit: PAGE_SIZE, ..request };
         let mut all = Vec::new();
-        for _ in 0..MAX_PAGES {
+        let mut limit = ListLimit::new(LIST_RESOURCES);
+        loop {
             let response = unary(&self.channel, LIST_RESOURCES, request.clone()).await;
             let page: ListResourcesResponse = match response {
                 Err(ApiError::Refused { code: GrpcCode::ResourceExhausted, .. }) if request.limit > 1 => {
@@ -116,13 +118,13 @@ impl AuthClient {
                 response => response?,
             };
             let is_last = page.next_key.is_empty() || page.resources.is_empty();
+            limit.add(&page, page.resources.len(), is_last)?;
             all.extend(page.resources);
             if is_last {
                 return Ok(all);
             }
             request.start_key = page.next_key;
         }
-        Err(ApiError::EndlessList { method: LIST_RESOURCES })
     }
 
     /// Opens a session for an application and waits until it can be used. Servers up to 15 need this; newer ones create

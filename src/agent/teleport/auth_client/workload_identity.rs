@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::AuthClient;
 use crate::agent::credential::authority::Authority;
-use crate::agent::teleport::api_error::{ApiError, MAX_PAGES};
+use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::grpc::unary;
+use crate::agent::teleport::list_limit::ListLimit;
 use crate::agent::teleport::messages::{
     CertAuthorityV2, Credential, GetCertAuthorityRequest, IssueWorkloadIdentitiesRequest,
     IssueWorkloadIdentitiesResponse, IssueWorkloadIdentityRequest, IssueWorkloadIdentityResponse,
@@ -109,17 +110,19 @@ impl AuthClient {
     pub(crate) async fn federations(&self) -> Result<Vec<Federation>, ApiError> {
         let mut all = Vec::new();
         let mut page_token = String::new();
-        for _ in 0..MAX_PAGES {
+        let mut limit = ListLimit::new(LIST_FEDERATIONS);
+        loop {
             let request = ListSpiffeFederationsRequest { page_size: PAGE_SIZE, page_token };
             let response: ListSpiffeFederationsResponse =
                 unary(&self.channel, LIST_FEDERATIONS, request).await?;
+            let is_last = response.next_page_token.is_empty();
+            limit.add(&response, response.spiffe_federations.len(), is_last)?;
             all.extend(response.spiffe_federations.into_iter().map(Federation::from));
-            if response.next_page_token.is_empty() {
+            if is_last {
                 return Ok(all);
             }
             page_token = response.next_page_token;
         }
-        Err(ApiError::EndlessList { method: LIST_FEDERATIONS })
     }
 
     /// Returns the cluster's CA of a type, or `None` if the response is empty.
