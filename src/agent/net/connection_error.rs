@@ -51,8 +51,8 @@ pub(crate) enum TlsFailure {
     Expired,
     ClientCaUnknown,
     ClientExpired,
-    /// The server closed the connection. In TLS 1.3, it refuses a client certificate after the handshake, and its alert
-    /// may get lost.
+    /// The server closed the connection. In TLS 1.3, it refuses a client certificate after the handshake. Its alert gets
+    /// lost if the client is still writing: then only the write's error remains.
     Closed,
 }
 
@@ -75,14 +75,22 @@ impl TlsFailure {
         {
             return Some(Self::Closed);
         }
-        // `source` of an I/O error skips the error that it contains.
-        if let Some(inner) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            return Self::of(inner);
+        // HTTP/2 does not return its I/O error as a source.
+        let http2_io = || error.downcast_ref::<h2::Error>().and_then(h2::Error::get_io);
+        if let Some(error) = error.downcast_ref::<io::Error>().or_else(http2_io) {
+            return Self::of_io(error);
         }
         // After the handshake, HTTP/2 replaces an error of rustls by its message.
         let message = error.to_string();
         let is_message_of = |alert| rustls::Error::AlertReceived(alert).to_string() == message;
         CLIENT_ALERTS.into_iter().find_map(|(alert, failure)| is_message_of(alert).then_some(failure))
+    }
+
+    fn of_io(error: &io::Error) -> Option<Self> {
+        // `source` of an I/O error skips the error that it contains.
+        let inner = error.get_ref().and_then(|inner| Self::of(inner));
+        let is_closed = matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset);
+        inner.or(is_closed.then_some(Self::Closed))
     }
 
     fn of_rustls(error: &rustls::Error) -> Option<Self> {
@@ -127,6 +135,18 @@ mod tests {
         assert_eq!(alert(AlertDescription::UnknownCA), Some(TlsFailure::ClientCaUnknown));
         assert_eq!(alert(AlertDescription::CertificateExpired), Some(TlsFailure::ClientExpired));
         assert_eq!(alert(AlertDescription::InternalError), None);
+    }
+
+    #[test]
+    fn a_failed_write_means_that_the_server_closed_the_connection() {
+        let failure = |error: io::Error| ConnectionError::new(Outer(error)).tls_failure();
+        assert_eq!(failure(io::ErrorKind::BrokenPipe.into()), Some(TlsFailure::Closed));
+        assert_eq!(failure(io::ErrorKind::ConnectionReset.into()), Some(TlsFailure::Closed));
+        assert_eq!(failure(io::Error::new(io::ErrorKind::BrokenPipe, "stream")), Some(TlsFailure::Closed));
+        assert_eq!(failure(io::ErrorKind::ConnectionRefused.into()), None);
+        let expired = rustls::Error::AlertReceived(AlertDescription::CertificateExpired);
+        let write = io::Error::new(io::ErrorKind::ConnectionReset, expired);
+        assert_eq!(failure(write), Some(TlsFailure::ClientExpired));
     }
 
     #[test]
