@@ -107,33 +107,44 @@ pub(crate) fn finish(
     stdout: &mut dyn Write,
     stderr: &mut dyn Write,
 ) -> ExitCode {
-    let status = match result.and_then(|()| Ok(stdout.flush()?)) {
-        Ok(()) => ExitStatus::Success,
-        Err(failure) => report(&failure, stdout, stderr),
+    ExitCode::from(settle(result, stdout, stderr) as u8)
+}
+
+fn settle(result: Result<(), Failure>, stdout: &mut dyn Write, stderr: &mut dyn Write) -> ExitStatus {
+    let result = match result {
+        // clap returns help and version as errors.
+        Err(Failure::CommandLine(help)) if !help.use_stderr() => {
+            write!(stdout, "{help}").map_err(Failure::from)
+        }
+        result => result,
     };
-    ExitCode::from(status as u8)
+    let result = match (result, stdout.flush()) {
+        // The report did not reach the user.
+        (Ok(()), Err(error)) => Err(Failure::Output(error)),
+        (Err(Failure::Reported(_)), Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Output(error))
+        }
+        (result, _) => result,
+    };
+    match result {
+        Ok(()) => ExitStatus::Success,
+        Err(failure) => report(&failure, stderr),
+    }
 }
 
 /// Reports a failure. Errors in writing the report are ignored: the exit status still signals the failure.
-fn report(failure: &Failure, stdout: &mut dyn Write, stderr: &mut dyn Write) -> ExitStatus {
+fn report(failure: &Failure, stderr: &mut dyn Write) -> ExitStatus {
     match failure {
-        // clap returns help and version as errors.
-        Failure::CommandLine(help) if !help.use_stderr() => {
-            let _ = write!(stdout, "{help}").and_then(|()| stdout.flush());
-            return ExitStatus::Success;
-        }
         // The reader closed the pipe (`tbot schema config | head`), which is not a failure.
         Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return ExitStatus::Success,
-        Failure::Reported(_) => {
-            let _ = stdout.flush();
-        }
+        Failure::Reported(_) => {}
         Failure::CommandLine(error) => {
             let _ = write!(stderr, "{error}");
         }
         failure => {
             let hint = failure.hint().map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
             let message = error_chain(failure);
-            let _ = stdout.flush().and_then(|()| write!(stderr, "error: {message}\n{hint}"));
+            let _ = write!(stderr, "error: {message}\n{hint}");
         }
     }
     failure.status()
@@ -149,9 +160,8 @@ mod tests {
     use super::*;
 
     fn reported(failure: &Failure) -> (ExitStatus, String) {
-        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-        let status = report(failure, &mut stdout, &mut stderr);
-        assert_eq!(stdout, b"");
+        let mut stderr = Vec::new();
+        let status = report(failure, &mut stderr);
         (status, String::from_utf8(stderr).unwrap())
     }
 
@@ -174,5 +184,35 @@ mod tests {
             reported(&Failure::Output(io(io::ErrorKind::BrokenPipe))),
             (ExitStatus::Success, String::new())
         );
+    }
+
+    /// An output that fails with this error.
+    struct Failing(io::ErrorKind);
+
+    impl Write for Failing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(self.0.into())
+        }
+    }
+
+    #[test]
+    fn a_report_that_cannot_be_written_is_a_failure_with_a_message() {
+        let settle = |result, stdout| {
+            let mut stderr = Vec::new();
+            let status = settle(result, &mut Failing(stdout), &mut stderr);
+            (status, !stderr.is_empty())
+        };
+        let invalid = || Err(Failure::Reported(ExitStatus::Invalid));
+        assert_eq!(settle(invalid(), io::ErrorKind::StorageFull), (ExitStatus::Failed, true));
+        assert_eq!(settle(Ok(()), io::ErrorKind::StorageFull), (ExitStatus::Failed, true));
+        let usage = Err(Failure::Usage("no".to_owned()));
+        assert_eq!(settle(usage, io::ErrorKind::StorageFull), (ExitStatus::Usage, true));
+        // A reader that closes the pipe has seen enough.
+        assert_eq!(settle(invalid(), io::ErrorKind::BrokenPipe), (ExitStatus::Invalid, false));
+        assert_eq!(settle(Ok(()), io::ErrorKind::BrokenPipe), (ExitStatus::Success, false));
     }
 }
