@@ -28,8 +28,8 @@ pub(crate) struct Context<'a> {
     /// Generates a new UUID v4, in hyphenated form.
     pub(crate) new_distinct_id: fn() -> String,
     pub(crate) process_id: u32,
-    /// Returns the path of this program.
-    pub(crate) current_exe: fn() -> io::Result<PathBuf>,
+    /// The path of this program, for files that call it.
+    pub(crate) command_path: PathBuf,
     /// Returns the working directory.
     pub(crate) current_dir: fn() -> io::Result<PathBuf>,
 }

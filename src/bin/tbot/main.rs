@@ -4,6 +4,7 @@
 //! program can send telemetry; the library has no code for it.
 
 mod cli;
+mod command_path;
 mod configuration;
 mod configure;
 mod context;
@@ -36,8 +37,12 @@ fn main() -> ExitCode {
     let (stdout, stderr) = (io::stdout(), io::stderr());
     let colour = Colour::new(&environment, stdout.is_terminal(), stderr.is_terminal());
     let (mut stdin, mut stdout, mut stderr) = (io::stdin(), BufWriter::new(stdout), stderr);
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let command_path = std::env::current_exe().unwrap_or_else(|_| {
+        command_path::from_name(arguments.first().map(OsString::as_os_str), &environment)
+    });
     let result = run(
-        std::env::args_os(),
+        arguments,
         Context {
             environment,
             stdin: &mut stdin,
@@ -46,7 +51,7 @@ fn main() -> ExitCode {
             colour,
             new_distinct_id: || uuid::Uuid::new_v4().to_string(),
             process_id: std::process::id(),
-            current_exe: std::env::current_exe,
+            command_path,
             current_dir: std::env::current_dir,
         },
     );

@@ -33,7 +33,7 @@ pub(crate) fn start(global: &GlobalArgs, args: &RunArgs, cx: &mut Context<'_>) -
         return report_invalid(configuration, cx);
     }
     let debug = configuration.effective().is_some_and(|effective| is_on(effective.config().debug));
-    log::init(global.log_format, debug)?;
+    let _log = log::init(global.log_format, debug)?;
     tracing::info!(version = VERSION, configuration = %configuration.name(), "starting tbot");
     log_diagnostics(&configuration);
     let Some(effective) = configuration.effective() else {
@@ -48,7 +48,7 @@ pub(crate) fn start(global: &GlobalArgs, args: &RunArgs, cx: &mut Context<'_>) -
         environment: cx.environment.clone(),
         clock: Clock::system(),
         randomness: Randomness::system(),
-        command: (cx.current_exe)().map_err(Failure::Process)?,
+        command: cx.command_path.clone(),
     };
 
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::Process)?;
