@@ -6,8 +6,8 @@
 //!
 //! ```text
 //! configuration ─ refuse what this version cannot run ─ open and lock the storage
-//!     └ discover the proxy ─ join, or renew the stored identity ─ save ─┬ output: issue, fetch CAs, write the file set
-//!                                        ▲                              └ output: …
+//!     └ discover the proxy ─ test, then join; or renew the identity ─ save ─┬ output: issue, fetch CAs, write the file set
+//!                                        ▲                                  └ output: …
 //!                                        └── wait: interval, backoff, reload ──┘
 //! ```
 //!
@@ -75,7 +75,8 @@
 //! # Log levels
 //!
 //! - **error**: someone must act, or the bot stops working when its certificate expires.
-//! - **warn**: something failed; the agent continues and retries. A repeated message is logged at debug.
+//! - **warn**: something failed; the agent continues and retries. A repeated message is logged at debug, and as a warning
+//!   again after 5 minutes, then whenever the failure has lasted twice as long ("still failing for 40m").
 //! - **info**: one line for each join, renewal, written output, and reload.
 //! - **debug**: repetitions and details.
 //!
@@ -91,14 +92,10 @@ pub mod internal {
 
     /// Opens and reads files that the program does not trust.
     pub mod files {
-        pub use crate::agent::platform::regular_file::{RegularFileError, open, read, read_all};
+        pub use crate::agent::platform::regular_file::{
+            RegularFileError, open, open_named, read_all, read_to_string,
+        };
     }
-}
-
-/// How the agent opens files that it does not trust, for the program. Not part of the public API.
-#[doc(hidden)]
-pub mod files {
-    pub use super::platform::regular_file::{RegularFileError, open, read, read_all};
 }
 
 mod bot;
@@ -132,7 +129,8 @@ pub use destination::posix_acl::AclProblem;
 pub use destination::readers::ReaderError;
 pub use destination::writer::DestinationError;
 pub use net::connection_error::ConnectionError;
-pub use net::route::HttpProxyError;
+pub use net::http_proxy::HttpProxyError;
+pub use net::route::AuthRouteError;
 pub use net::tls::TlsError;
 pub use net::web::WebError;
 pub use platform::error_text::{error_chain, error_line};

@@ -11,6 +11,8 @@ mod hint;
 mod links;
 mod randomness;
 pub(crate) mod regular_file;
+pub(crate) mod reminders;
+mod rounded;
 pub(crate) mod tasks;
 
 pub use clock::Clock;
@@ -18,3 +20,4 @@ pub use environment::{Environment, NotUtf8};
 pub use hint::Hint;
 pub use links::resolve_links;
 pub use randomness::Randomness;
+pub(crate) use rounded::Rounded;

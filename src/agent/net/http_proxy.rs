@@ -1,4 +1,5 @@
-//! The HTTP proxy that the environment configures for a URL.
+//! The HTTP proxy that the environment configures for a URL. A variable that cannot be used is an error: without it,
+//! connections would silently bypass the proxy.
 
 use std::fmt;
 
@@ -8,6 +9,25 @@ use url::Url;
 
 use super::address::is_loopback_url;
 use crate::agent::platform::{Environment, NotUtf8};
+
+/// The environment names an HTTP proxy that cannot be used. This is reported before the first request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HttpProxyError {
+    /// A variable is not UTF-8.
+    #[error(transparent)]
+    NotUtf8(#[from] NotUtf8),
+    /// A variable is not the address of a proxy. The value may contain a password, so it is not shown.
+    #[error(
+        "environment variable {0} is not the address of an HTTP proxy: set it to http://HOST:PORT, or unset it"
+    )]
+    Malformed(&'static str),
+    /// The proxy's scheme is not `http`.
+    #[error(
+        "HTTPS_PROXY or ALL_PROXY names a proxy with the scheme {0}, but only http:// proxies are supported: use one, or add the cluster's host to NO_PROXY"
+    )]
+    Scheme(String),
+}
 
 /// An HTTP proxy. Displays its URL without its credentials.
 #[derive(Clone)]
@@ -19,18 +39,28 @@ impl HttpProxy {
     ///
     /// # Errors
     ///
-    /// Returns an error if one of these variables is not UTF-8.
-    pub fn for_url(url: &Url, environment: &Environment) -> Result<Option<Self>, NotUtf8> {
+    /// Returns an error if the variable that names the proxy is not UTF-8 or not the address of a proxy.
+    pub fn for_url(url: &Url, environment: &Environment) -> Result<Option<Self>, HttpProxyError> {
         if is_loopback_url(url) {
             return Ok(None);
         }
-        let first_set = |names: &[&str]| Ok(environment.first_of(names)?.unwrap_or_default().to_owned());
-        let matcher = Matcher::builder()
-            .all(first_set(&["ALL_PROXY", "all_proxy"])?)
-            .https(first_set(&["HTTPS_PROXY", "https_proxy"])?)
-            .no(first_set(&["NO_PROXY", "no_proxy"])?)
-            .build();
-        Ok(url.as_str().parse::<Uri>().ok().and_then(|uri| matcher.intercept(&uri)).map(Self))
+        for variable in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+            let Some(value) = environment.get_utf8(variable)? else { continue };
+            let excluded = environment.first_of(&["NO_PROXY", "no_proxy"])?.unwrap_or_default();
+            let intercept =
+                |uri: &Uri, excluded: &str| Matcher::builder().all(value).no(excluded).build().intercept(uri);
+            let Ok(uri) = url.as_str().parse::<Uri>() else { return Ok(None) };
+            // A matcher ignores what it cannot parse, so it must accept the value if nothing is excluded.
+            let proxy = intercept(&uri, "").map(Self).filter(Self::has_valid_host_and_port);
+            proxy.ok_or(HttpProxyError::Malformed(variable))?;
+            return Ok(intercept(&uri, excluded).map(Self));
+        }
+        Ok(None)
+    }
+
+    fn has_valid_host_and_port(&self) -> bool {
+        let authority = self.uri().authority().map_or("", |authority| authority.as_str());
+        Url::parse(&format!("http://{authority}")).is_ok()
     }
 
     pub(super) fn intercept(&self) -> &Intercept {
@@ -50,5 +80,49 @@ impl fmt::Display for HttpProxy {
         let scheme = self.uri().scheme_str().unwrap_or("http");
         let host = self.uri().authority().map_or("", |authority| authority.as_str());
         write!(f, "{scheme}://{user}{host}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proxy(variables: &[(&str, &str)]) -> Result<Option<String>, HttpProxyError> {
+        let url = Url::parse("https://a.example").unwrap();
+        let proxy = HttpProxy::for_url(&url, &variables.iter().copied().collect())?;
+        Ok(proxy.map(|proxy| proxy.to_string()))
+    }
+
+    #[test]
+    fn a_malformed_variable_is_an_error_that_names_it_and_hides_its_value() {
+        for value in
+            ["http//proxy:3128", "http://", "http://:3128", "http://proxy:99999", "://x", "ftp://x", "a b"]
+        {
+            for variable in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+                let error = proxy(&[(variable, value)]).unwrap_err();
+                assert_eq!(error, HttpProxyError::Malformed(variable), "{value}");
+            }
+        }
+        let secret = proxy(&[("HTTPS_PROXY", "http//user:hunter2@proxy")]).unwrap_err();
+        assert!(!secret.to_string().contains("hunter2"), "{secret}");
+    }
+
+    #[test]
+    fn a_proxy_may_lack_scheme_and_port() {
+        let accepted = |value| proxy(&[("HTTPS_PROXY", value)]).unwrap().unwrap();
+        assert_eq!(accepted("proxy.example:3128"), "http://proxy.example:3128");
+        assert_eq!(accepted("http://proxy.example"), "http://proxy.example");
+        assert_eq!(accepted("http://[::1]:3128"), "http://[::1]:3128");
+        assert_eq!(accepted("http://user:hunter2@proxy.example:1"), "http://...@proxy.example:1");
+    }
+
+    #[test]
+    fn the_specific_variable_takes_precedence_and_no_proxy_excludes_hosts() {
+        let all = ("ALL_PROXY", "http://all.example:1");
+        assert_eq!(proxy(&[all]).unwrap().as_deref(), Some("http://all.example:1"));
+        let https = ("https_proxy", "http://https.example:1");
+        assert_eq!(proxy(&[all, https]).unwrap().as_deref(), Some("http://https.example:1"));
+        assert_eq!(proxy(&[https, ("NO_PROXY", "a.example")]), Ok(None));
+        assert_eq!(proxy(&[]), Ok(None));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
@@ -13,24 +14,51 @@ use tokio_rustls::client::TlsStream;
 use tower_service::Service as _;
 use url::Url;
 
-use super::http_proxy::HttpProxy;
+use super::connection_error::ConnectionError;
+use super::http_proxy::{HttpProxy, HttpProxyError};
 use super::tls::{self, InnerAlpn, TlsError};
 use crate::agent::credential::identity::Identity;
-use crate::agent::platform::{Clock, Environment, NotUtf8};
+use crate::agent::platform::{Clock, Environment, Hint};
 use crate::config::Address;
 
-/// The environment names an HTTP proxy that cannot be used. This is reported before the first request.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// The timeout of a connection that only tests the route.
+const TEST_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The bot could not use an identity, because a connection through the proxy does not reach the auth server.
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum HttpProxyError {
-    /// A variable is not UTF-8.
-    #[error(transparent)]
-    NotUtf8(#[from] NotUtf8),
-    /// The proxy's scheme is not `http`.
-    #[error(
-        "HTTPS_PROXY or ALL_PROXY names a proxy with the scheme {0}, but only http:// proxies are supported: use one, or add the cluster's host to NO_PROXY"
-    )]
-    Scheme(String),
+pub enum AuthRouteError {
+    /// The connection failed.
+    #[error("cannot connect to the auth server of {cluster} through the proxy {proxy}")]
+    Connect {
+        /// The name of the cluster.
+        cluster: String,
+        /// The address of the proxy.
+        proxy: Address,
+        /// Why the connection failed.
+        source: ConnectionError,
+    },
+    /// Another server responded.
+    #[error("a connection through the proxy {proxy} does not reach the auth server of {cluster}")]
+    TlsTerminated {
+        /// The name of the cluster.
+        cluster: String,
+        /// The address of the proxy.
+        proxy: Address,
+    },
+}
+
+impl AuthRouteError {
+    /// Returns what the operator can do.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        Some(Hint::new(match self {
+            Self::Connect { .. } => "check that the proxy is up, and that this machine can connect to it",
+            Self::TlsTerminated { .. } => {
+                "something in front of the proxy terminates TLS, such as a load balancer: let it pass TLS through, or set proxy_server to an address of the proxy itself"
+            }
+        }))
+    }
 }
 
 /// The address of a server and how to reach it. Cheap to clone.
@@ -98,6 +126,34 @@ impl Route {
             alpn: InnerAlpn::Http2,
             peer: "the proxy's join service",
         })
+    }
+
+    /// Tests whether a connection through the proxy reaches the auth server of `cluster`, without an identity. Before a
+    /// join, the cluster's CAs are unknown, so this checks only the name in the server's certificate.
+    pub(crate) async fn test_to_auth(&self, cluster: &str) -> Result<(), AuthRouteError> {
+        let failed = |source| AuthRouteError::Connect {
+            cluster: cluster.to_owned(),
+            proxy: self.address.clone(),
+            source,
+        };
+        let refused = |error: TlsError| failed(ConnectionError::new(error));
+        let tls = tls::auth_without_identity(cluster, &self.clock).map_err(refused)?;
+        let server_name = tls::auth_server_name(cluster).map_err(refused)?;
+        let connect = async {
+            let tcp = self.connect_tcp().await?;
+            TlsConnector::from(Arc::new(tls)).connect(server_name.clone(), tcp).await
+        };
+        let stream = tokio::time::timeout(TEST_TIMEOUT, connect)
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            .map_err(|error| failed(ConnectionError::new(error)))?;
+        let session = stream.get_ref().1;
+        let is_auth_server = session.alpn_protocol() == Some(b"h2")
+            && (self.insecure || tls::is_certificate_for(session.peer_certificates(), &server_name));
+        if is_auth_server {
+            return Ok(());
+        }
+        Err(AuthRouteError::TlsTerminated { cluster: cluster.to_owned(), proxy: self.address.clone() })
     }
 
     async fn connect_tcp(&self) -> io::Result<TcpStream> {

@@ -7,13 +7,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustls::client::WantsClientCert;
+use rustls::client::{WantsClientCert, verify_server_name};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
-use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_certs};
+use rustls_native_certs::{CertificateResult, load_certs_from_paths};
 
 use super::certificate_verifier::{AnyCertificateVerifier, TrustedCertificateVerifier};
 use crate::agent::credential::identity::Identity;
@@ -145,6 +146,22 @@ pub(crate) fn auth(
     Ok(config)
 }
 
+/// Returns the configuration for a connection to the auth server of `cluster` that only tests the route: it accepts any
+/// certificate and presents none.
+pub(super) fn auth_without_identity(cluster: &str, clock: &Clock) -> Result<ClientConfig, TlsError> {
+    let verifier = Arc::new(AnyCertificateVerifier(provider()));
+    let mut config =
+        builder(clock)?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+    config.alpn_protocols = vec![auth_route(cluster).into_bytes(), b"h2".to_vec()];
+    Ok(config)
+}
+
+/// Returns true if the first certificate of a chain is for the server `name`, whoever issued it.
+pub(super) fn is_certificate_for(chain: Option<&[CertificateDer<'_>]>, name: &ServerName<'_>) -> bool {
+    let leaf = chain.and_then(<[_]>::first).and_then(|der| ParsedCertificate::try_from(der).ok());
+    leaf.is_some_and(|leaf| verify_server_name(&leaf, name).is_ok())
+}
+
 /// Returns the configuration for the proxy's join service, which presents the proxy's web certificate; `web` is the
 /// configuration for the web API. The routing entry must come first; `h2` is negotiated.
 pub(crate) fn join_service(web: &ClientConfig) -> ClientConfig {
@@ -220,8 +237,16 @@ pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, TlsError> {
 fn system_certificates(environment: &Environment) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let file = environment.get("SSL_CERT_FILE");
     let directories = environment.get("SSL_CERT_DIR");
+    // Reading a named pipe could block forever.
+    if let Some(file) = file.map(Path::new)
+        && file.exists()
+        && !file.is_file()
+    {
+        let problem = Some(format!("{} is not a regular file", file.display()));
+        return Err(TlsError::NoRoots { searched: "SSL_CERT_FILE", problem });
+    }
     let (loaded, searched) = if file.is_none() && directories.is_none() {
-        (load_native_certs(), "the system's store")
+        (load_system_store(), "the system's store")
     } else {
         let mut all = CertificateResult::default();
         let directories =
@@ -238,6 +263,38 @@ fn system_certificates(environment: &Environment) -> Result<Vec<CertificateDer<'
         return Err(TlsError::NoRoots { searched, problem });
     }
     Ok(loaded.certs)
+}
+
+/// Loads the certificates of the system's store.
+///
+/// `load_native_certs` would read `SSL_CERT_FILE` and `SSL_CERT_DIR` of the process, even if the caller passed another
+/// environment. So this loads the paths that it would search without them.
+#[cfg(not(target_os = "macos"))]
+fn load_system_store() -> CertificateResult {
+    const FILES: [&str; 7] = [
+        "/etc/ssl/certs/ca-certificates.crt", // Debian, Ubuntu, Gentoo
+        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", // RHEL, CentOS; must precede the next one
+        "/etc/pki/tls/certs/ca-bundle.crt",   // Fedora
+        "/etc/ssl/ca-bundle.pem",             // openSUSE
+        "/etc/pki/tls/cacert.pem",            // OpenELEC
+        "/etc/ssl/cert.pem",                  // Alpine, BSD
+        "/opt/etc/ssl/certs/ca-certificates.crt", // Entware
+    ];
+    const DIRECTORIES: [&str; 2] = ["/etc/ssl/certs", "/etc/pki/tls/certs"];
+    let file = FILES.iter().map(Path::new).find(|file| file.exists());
+    let mut all = load_certs_from_paths(file, None);
+    for directory in DIRECTORIES.iter().map(Path::new).filter(|directory| directory.exists()) {
+        let one = load_certs_from_paths(None, Some(directory));
+        all.certs.extend(one.certs);
+        all.errors.extend(one.errors);
+    }
+    all
+}
+
+#[cfg(target_os = "macos")]
+#[expect(clippy::disallowed_methods, reason = "nothing else reads the keychain")]
+fn load_system_store() -> CertificateResult {
+    rustls_native_certs::load_native_certs()
 }
 
 #[cfg(test)]
@@ -259,5 +316,15 @@ mod tests {
         let refused = web(&environment, false, &Clock::system()).unwrap_err();
         assert!(matches!(refused, TlsError::NoRoots { searched: "SSL_CERT_FILE and SSL_CERT_DIR", .. }));
         assert!(web(&environment, true, &Clock::system()).is_ok(), "insecure needs no roots");
+    }
+
+    #[test]
+    fn roots_are_not_read_from_a_pipe() {
+        let root = tempfile::tempdir().unwrap();
+        let pipe = root.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+        let environment = [("SSL_CERT_FILE", &pipe)].into_iter().collect();
+        let refused = web(&environment, false, &Clock::system()).unwrap_err();
+        assert!(matches!(refused, TlsError::NoRoots { searched: "SSL_CERT_FILE", .. }), "{refused}");
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Redirects are not followed, and a response's body is read up to a limit.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
@@ -11,6 +12,7 @@ use super::connection_error::ConnectionError;
 use super::http_proxy::HttpProxy;
 use super::route::Route;
 use super::tls::{self, TlsError};
+use crate::agent::platform::tasks::run_blocking;
 use crate::agent::platform::{Environment, Hint};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,33 +49,64 @@ pub(crate) struct HttpResponse {
     pub(crate) body: Vec<u8>,
 }
 
-/// A client for the web API of one proxy.
+/// A client for the web API of one proxy. Clones share the root certificates.
 #[derive(Clone)]
 pub(crate) struct WebClient {
-    client: Client,
+    route: Route,
+    environment: Environment,
     base_url: String,
-    tls: rustls::ClientConfig,
+    with_roots: Arc<Mutex<WithRoots>>,
+}
+
+/// The parts of a client that contain root certificates. Cheap to clone.
+#[derive(Clone)]
+struct WithRoots {
+    client: Client,
+    tls: Arc<rustls::ClientConfig>,
+}
+
+impl WithRoots {
+    fn load(route: &Route, environment: &Environment) -> Result<Self, WebError> {
+        let tls = tls::web(environment, route.insecure(), route.clock())?;
+        Ok(Self { client: client(tls.clone(), route)?, tls: Arc::new(tls) })
+    }
 }
 
 impl WebClient {
     pub(crate) fn new(route: &Route, environment: &Environment) -> Result<Self, WebError> {
-        let tls = tls::web(environment, route.insecure(), route.clock())?;
-        let client = client(tls.clone(), route)?;
-        Ok(Self { client, base_url: format!("https://{}", route.address()), tls })
+        Ok(Self {
+            with_roots: Arc::new(Mutex::new(WithRoots::load(route, environment)?)),
+            base_url: format!("https://{}", route.address()),
+            route: route.clone(),
+            environment: environment.clone(),
+        })
+    }
+
+    /// Reads the root certificates again, because an agent runs longer than they stay the same. If there are none at
+    /// the moment, keeps the previous ones and returns the error.
+    pub(crate) async fn reload_roots(&self) -> Result<(), WebError> {
+        let (route, environment) = (self.route.clone(), self.environment.clone());
+        let loaded = run_blocking(move || WithRoots::load(&route, &environment)).await?;
+        *self.with_roots.lock().unwrap_or_else(PoisonError::into_inner) = loaded;
+        Ok(())
+    }
+
+    fn with_roots(&self) -> WithRoots {
+        self.with_roots.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns the TLS configuration for everything that the proxy serves with its web certificate.
-    pub(crate) fn tls(&self) -> &rustls::ClientConfig {
-        &self.tls
+    pub(crate) fn tls(&self) -> Arc<rustls::ClientConfig> {
+        self.with_roots().tls
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<HttpResponse, WebError> {
-        send(self.client.get(format!("{}{path}", self.base_url))).await
+        send(self.with_roots().client.get(format!("{}{path}", self.base_url))).await
     }
 
     /// Posts `body` as `application/json`, which the join endpoint requires.
     pub(crate) async fn post_json(&self, path: &str, body: Vec<u8>) -> Result<HttpResponse, WebError> {
-        let request = self.client.post(format!("{}{path}", self.base_url));
+        let request = self.with_roots().client.post(format!("{}{path}", self.base_url));
         send(request.header(CONTENT_TYPE, "application/json").body(body)).await
     }
 }

@@ -119,12 +119,12 @@ pub fn open(
     Err(RegularFileError::Obstructed(obstacle))
 }
 
-/// Reads a file that the user has named, and that may be a link: a token, a certificate, a configuration.
+/// Opens a file that the user has named, and that may be a link, for reading.
 ///
 /// # Errors
 ///
-/// Returns an error unless the path leads to a regular file of at most `limit` bytes.
-pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, RegularFileError> {
+/// Returns an error unless the path leads to a regular file.
+pub fn open_named(path: &Path) -> Result<File, RegularFileError> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(file) => file,
@@ -132,9 +132,28 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, RegularFileError> {
         Err(error) => return Err(error.into()),
     };
     match FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) {
-        FileType::RegularFile => read_all(&file.into(), limit),
+        FileType::RegularFile => Ok(file.into()),
         other => Err(RegularFileError::Obstructed(Obstacle::of_type(other))),
     }
+}
+
+/// Reads a file that the user has named, and that may be a link: a token, a certificate, a configuration.
+///
+/// # Errors
+///
+/// Returns an error unless the path leads to a regular file of at most `limit` bytes.
+pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, RegularFileError> {
+    read_all(&open_named(path)?, limit)
+}
+
+/// Reads a file that the user has named, as a string.
+///
+/// # Errors
+///
+/// Returns an error unless the path leads to a regular file of at most `limit` bytes that is UTF-8.
+pub fn read_to_string(path: &Path, limit: u64) -> io::Result<String> {
+    String::from_utf8(read(path, limit)?)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not valid UTF-8"))
 }
 
 /// Reads an open file from its current position.

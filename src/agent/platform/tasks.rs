@@ -1,5 +1,8 @@
 //! Tasks outside the agent's loops: blocking work, and work that must run to completion once it has started.
 
+use std::sync::Arc;
+
+use tokio::sync::RwLock;
 use tokio::task::{JoinError, JoinHandle};
 
 /// Runs blocking work, such as file I/O, on tokio's blocking threads.
@@ -15,6 +18,31 @@ pub(crate) async fn run_to_completion<T: Send + 'static>(
     output_or_panic(task.await).await
 }
 
+/// Blocking work that must not be cut off by the end of the process, such as replacing a set of files.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct UncutWork(Arc<RwLock<()>>);
+
+impl UncutWork {
+    /// Like [`run_blocking`]; [`finished`](Self::finished) waits for the work even if the caller's future is dropped.
+    pub(crate) async fn run_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        // Work shares the lock, and `finished` needs it alone.
+        let running = Arc::clone(&self.0).read_owned().await;
+        run_blocking(move || {
+            let _running = running;
+            work()
+        })
+        .await
+    }
+
+    /// Waits until all work that has started is done.
+    pub(crate) async fn finished(&self) {
+        drop(self.0.write().await);
+    }
+}
+
 /// Returns the output of a task, or resumes its panic.
 async fn output_or_panic<T>(joined: Result<T, JoinError>) -> T {
     match joined.map_err(JoinError::try_into_panic) {
@@ -22,5 +50,40 @@ async fn output_or_panic<T>(joined: Result<T, JoinError>) -> T {
         Err(Ok(panic)) => std::panic::resume_unwind(panic),
         // Such a task is cancelled only when the runtime shuts down, and then nothing polls this future.
         Err(Err(_)) => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_has_started_is_finished_although_its_caller_was_dropped() {
+        let work = UncutWork::default();
+        let (started, has_started) = tokio::sync::oneshot::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let caller = tokio::spawn({
+            let work = work.clone();
+            async move {
+                work.run_blocking(move || {
+                    started.send(()).unwrap();
+                    released.recv().unwrap();
+                })
+                .await;
+            }
+        });
+        has_started.await.unwrap();
+        caller.abort();
+        assert!(caller.await.unwrap_err().is_cancelled());
+        let mut finished = Box::pin(work.finished());
+        tokio::select! {
+            biased;
+            () = &mut finished => panic!("the work has not finished"),
+            () = tokio::task::yield_now() => {}
+        }
+        release.send(()).unwrap();
+        finished.await;
     }
 }

@@ -5,7 +5,7 @@ use super::unsupported::Unsupported;
 use crate::agent::bot::renewal::RenewalError;
 use crate::agent::bot::storage::StorageError;
 use crate::agent::destination::writer::DestinationError;
-use crate::agent::net::route::HttpProxyError;
+use crate::agent::net::http_proxy::HttpProxyError;
 use crate::agent::net::web::WebError;
 use crate::agent::platform::Hint;
 use crate::agent::platform::error_text::error_line;

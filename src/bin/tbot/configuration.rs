@@ -22,6 +22,7 @@ use crate::context::Context;
 use crate::exit::Failure;
 use crate::overrides::overrides;
 use tbot::agent::Environment;
+use tbot::agent::internal::files::open_named;
 
 /// The name of a configuration that consists of flags and variables.
 const COMMAND_LINE: &str = "command line";
@@ -201,14 +202,20 @@ fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// Reads a file, stopping as soon as it is known to be too large.
+/// Reads a file, stopping as soon as it is known to be too large. A named pipe without a writer would block forever, but
+/// what is below `/dev` is open already, such as `/dev/stdin` or the `/dev/fd/63` of a shell.
 fn read(path: &Path, stdin: &mut dyn Read) -> Result<Vec<u8>, Failure> {
     let limit = yaml::MAX_BYTES as u64 + 1;
     let mut bytes = Vec::new();
     let result: io::Result<usize> = if is_stdin(path) {
         stdin.take(limit).read_to_end(&mut bytes)
     } else {
-        File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
+        let file = if path.starts_with("/dev") {
+            File::open(path)
+        } else {
+            open_named(path).map_err(io::Error::from)
+        };
+        file.and_then(|file| file.take(limit).read_to_end(&mut bytes))
     };
     match result {
         Ok(_) => Ok(bytes),

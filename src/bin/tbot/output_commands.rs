@@ -3,11 +3,11 @@
 //! Each run reads the output's `identity` file again, so it always uses the newest credentials.
 
 use std::ffi::OsString;
-use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use tbot::agent::internal::files::read_to_string;
 use tbot::agent::{Clock, IdentityFile};
 
 use crate::cli::{GlobalArgs, KubeCommand, TshArgs};
@@ -74,9 +74,12 @@ pub(crate) fn exec_tsh(
     Err(Failure::Tsh { program: Path::new(&program).display().to_string(), error })
 }
 
+/// The largest identity file. Even one with many CAs has some 100 KiB.
+const MAX_IDENTITY_FILE: u64 = 4 << 20;
+
 fn read_identity(directory: &Path) -> Result<IdentityFile, Failure> {
     let path = directory.join("identity");
-    let contents = fs::read_to_string(&path)
+    let contents = read_to_string(&path, MAX_IDENTITY_FILE)
         .map_err(|source| Failure::Unreadable { name: path.display().to_string(), source })?;
     IdentityFile::parse(&contents).map_err(|error| Failure::Identity { path, error })
 }

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 use tbot::agent::{
-    Agent, AgentError, AgentOptions, ApiError, Clock, GrpcCode, JoinError, JoinReason, ListProblem, OutputError,
-    Randomness, RenewalError, error_line,
+    Agent, AgentError, AgentOptions, ApiError, Clock, GrpcCode, JoinError, JoinReason, ListProblem,
+    OutputError, Randomness, RenewalError, error_line,
 };
 use tbot_cluster::{Code, MovableClock, Phase, Resource, clock, method};
 
@@ -202,7 +202,9 @@ async fn an_endless_list_is_abandoned_after_1000_pages() {
     service["app_name"] = json!("dumper");
     let error = failure(&fixture, fixture.config("20m", &[service])).await;
     insta::assert_snapshot!(error_line(&error, error.hint().as_ref()));
-    let OutputError::Api(ApiError::List { problem, .. }) = output_error(error) else { panic!("another error") };
+    let OutputError::Api(ApiError::List { problem, .. }) = output_error(error) else {
+        panic!("another error")
+    };
     assert_eq!(problem, ListProblem::Pages(1000));
     assert_eq!(fixture.call_count(method::LIST_RESOURCES), 1000);
     assert!(!fixture.path("out").join("tlscert").exists());

@@ -70,7 +70,7 @@ async fn exchange(
     cloud: &CloudAttestation,
     cert_request: CertRequest<'_>,
 ) -> Result<SignedCerts, JoinError> {
-    let tls = route.to_join_service(web.tls());
+    let tls = route.to_join_service(&web.tls());
     let tls = tls.map_err(no_response)?;
     let unreachable = |error: tonic::transport::Error| lost(error);
     // The connector decides where to connect. The address only fills `:authority`, which the proxy ignores.

@@ -1,10 +1,9 @@
 //! The parameters of a connection to a Kubernetes cluster, and the errors that occur while they are
 //! determined.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::agent::net::route::HttpProxyError;
+use crate::agent::net::http_proxy::HttpProxyError;
 use crate::agent::net::tls::{ClientPem, Trust};
 use crate::agent::net::web::WebError;
 use crate::agent::platform::{Hint, regular_file};
@@ -133,8 +132,6 @@ pub(super) struct ClusterCredentials {
 }
 
 pub(super) fn read_file(path: &Path) -> Result<String, KubernetesClusterError> {
-    let content = regular_file::read(path, FILE_LIMIT).map_err(io::Error::from);
-    content
-        .and_then(|content| String::from_utf8(content).map_err(|_| io::ErrorKind::InvalidData.into()))
+    regular_file::read_to_string(path, FILE_LIMIT)
         .map_err(|error| KubernetesClusterError::File { path: path.to_owned(), error })
 }

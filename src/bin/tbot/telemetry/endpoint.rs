@@ -3,7 +3,7 @@
 use std::fmt;
 
 use tbot::agent::internal::{HttpProxy, is_loopback_url};
-use tbot::agent::{Environment, NotUtf8};
+use tbot::agent::{Environment, HttpProxyError, NotUtf8};
 use tbot::event::internal::Transport;
 use url::{Position, Url};
 
@@ -19,6 +19,8 @@ pub(crate) struct TelemetryEndpoint {
 pub(crate) enum EndpointError {
     #[error(transparent)]
     NotUtf8(#[from] NotUtf8),
+    #[error(transparent)]
+    HttpProxy(#[from] HttpProxyError),
     #[error("{0} is not a URL: set it to https://HOST, or unset it")]
     NotUrl(String),
     #[error("{0} must be an https URL, or an http URL of this machine: set it to https://HOST")]
@@ -102,6 +104,13 @@ mod tests {
         ] {
             assert_eq!(choose(&[(ADDRESS, address)]).unwrap().to_string(), format!("{url}{PATH}"));
         }
+    }
+
+    #[test]
+    fn a_malformed_proxy_is_an_error_that_names_the_variable() {
+        let malformed = choose(&[("HTTPS_PROXY", "http//proxy:3128")]).err().unwrap();
+        assert_eq!(malformed, EndpointError::HttpProxy(HttpProxyError::Malformed("HTTPS_PROXY")));
+        assert!(choose(&[("HTTPS_PROXY", "x//y"), (ADDRESS, "http://127.0.0.1:80")]).is_ok());
     }
 
     #[test]

@@ -103,6 +103,9 @@ async fn an_endless_list_of_federations_is_abandoned_after_1000_pages() {
     let mut output = x509_output(&fixture, &by_name());
     output["include_federated_trust_bundles"] = json!(true);
     let error = write_error(&fixture, output).await;
-    assert!(matches!(error, OutputError::Api(ApiError::List { problem: ListProblem::Pages(1000), .. })), "{error:?}");
+    assert!(
+        matches!(error, OutputError::Api(ApiError::List { problem: ListProblem::Pages(1000), .. })),
+        "{error:?}"
+    );
     assert_eq!(fixture.call_count(method::LIST_SPIFFE_FEDERATIONS), 1000);
 }

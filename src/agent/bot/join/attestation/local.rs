@@ -1,12 +1,12 @@
 //! Reads ID tokens that another program provides in an environment variable or a file. Nothing is cached: the other
 //! program may replace the file at any time.
 
-use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::error::{AttestationError, MAX_BYTES, RequestContext};
 use super::jwt::Jwt;
+use crate::agent::platform::regular_file::open_named;
 use crate::agent::platform::tasks::run_blocking;
 use crate::agent::platform::{Environment, Hint};
 
@@ -35,6 +35,6 @@ pub(super) async fn read_file(path: &Path, context: RequestContext) -> Result<St
 /// Reads at most one byte more than [`MAX_BYTES`], so that the caller notices a file that is too large.
 pub(super) fn read_file_blocking(path: &Path) -> std::io::Result<String> {
     let mut content = String::new();
-    File::open(path)?.take(MAX_BYTES as u64 + 1).read_to_string(&mut content)?;
+    open_named(path)?.take(MAX_BYTES as u64 + 1).read_to_string(&mut content)?;
     Ok(content)
 }

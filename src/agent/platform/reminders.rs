@@ -1,0 +1,107 @@
+//! Decides how often a problem that lasts is logged: once when it begins, then at growing intervals, so that the log
+//! neither fills up nor falls silent.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use super::{Clock, Rounded};
+
+/// A problem is mentioned again when it has lasted this long, then whenever it has lasted twice as long.
+const FIRST_REMINDER: Duration = Duration::from_secs(5 * 60);
+/// The longest time between two reminders.
+const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+/// The number of distinct warnings that are remembered, so that a warning whose text always differs does not fill the
+/// memory and the log.
+const MAX_WARNINGS: usize = 256;
+
+/// A problem that lasts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OngoingProblem {
+    began: SystemTime,
+    reminder_due: SystemTime,
+}
+
+impl OngoingProblem {
+    pub(crate) fn begin(now: SystemTime) -> Self {
+        Self { began: now, reminder_due: now + FIRST_REMINDER }
+    }
+
+    /// Returns how long the problem has lasted.
+    pub(crate) fn duration(&self, now: SystemTime) -> Duration {
+        now.duration_since(self.began).unwrap_or_default()
+    }
+
+    /// Returns how long the problem has lasted if it is time to mention it again. `None` until the next reminder is
+    /// due.
+    pub(crate) fn reminder(&mut self, now: SystemTime) -> Option<Duration> {
+        if now < self.reminder_due {
+            return None;
+        }
+        let duration = self.duration(now);
+        self.reminder_due = now + duration.clamp(FIRST_REMINDER, MAX_INTERVAL);
+        Some(duration)
+    }
+}
+
+/// Logs warnings about conditions that are found again at every renewal: each distinct warning once, then at debug, and
+/// as a warning again at growing intervals.
+#[derive(Debug)]
+pub(crate) struct RecurringWarnings {
+    clock: Clock,
+    /// By the subject and the text of the warning.
+    logged: Mutex<BTreeMap<(String, String), OngoingProblem>>,
+}
+
+impl RecurringWarnings {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self { clock, logged: Mutex::default() }
+    }
+
+    /// Logs a warning about the output or service `subject`.
+    pub(crate) fn warn(&self, subject: &str, warning: impl Display) {
+        let warning = warning.to_string();
+        let now = self.clock.now();
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (subject.to_owned(), warning.clone());
+        if let Some(problem) = logged.get_mut(&key) {
+            match problem.reminder(now) {
+                Some(since) => {
+                    tracing::warn!(service = subject, "{warning} (first logged {} ago)", Rounded(since));
+                }
+                None => tracing::debug!(service = subject, "{warning}"),
+            }
+        } else if logged.len() < MAX_WARNINGS {
+            tracing::warn!(service = subject, "{warning}");
+            logged.insert(key, OngoingProblem::begin(now));
+        } else {
+            tracing::debug!(service = subject, "{warning}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reminders_come_at_growing_intervals() {
+        let start = SystemTime::UNIX_EPOCH;
+        let mut problem = OngoingProblem::begin(start);
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        let reminders: Vec<u64> = (0..5 * 24 * 60)
+            .filter_map(|minute| problem.reminder(start + minutes(minute)))
+            .map(|lasted| lasted.as_secs() / 60)
+            .collect();
+        assert_eq!(reminders, [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 4000, 5440, 6880]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_causes_no_reminder() {
+        let start = SystemTime::UNIX_EPOCH + MAX_INTERVAL;
+        let mut problem = OngoingProblem::begin(start);
+        assert_eq!(problem.reminder(start - FIRST_REMINDER), None);
+        assert_eq!(problem.duration(start - FIRST_REMINDER), Duration::ZERO);
+    }
+}
