@@ -6,3 +6,6 @@ pub(crate) mod join;
 pub(crate) mod join_token;
 pub(crate) mod renewal;
 pub(crate) mod storage;
+
+/// The name of the bot's own identity in the log and in the agent's health. No configured service may use it.
+pub(crate) const IDENTITY: &str = "identity";

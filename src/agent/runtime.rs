@@ -18,4 +18,5 @@ pub(crate) mod rotation;
 pub(crate) mod running_agent;
 pub(crate) mod schedule;
 pub(crate) mod setup;
+mod tasks;
 pub(crate) mod unsupported;

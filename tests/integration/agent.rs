@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic in a helper fails the test")]
 
 pub(crate) mod certificate;
+mod check_before_join;
 mod daemon;
 mod directory_faults;
 mod errors;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic in a helper fails the test")]
 
+mod blocked_streams;
 mod bot_fixture;
 mod cloud;
 mod command_line;

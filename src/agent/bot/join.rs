@@ -184,7 +184,7 @@ mod tests {
     }
 
     fn token(value: &str) -> JoinToken {
-        JoinTokenSource::new(value).resolve().unwrap()
+        JoinTokenSource::new(value).resolve_blocking().unwrap()
     }
 
     #[test]

@@ -6,6 +6,11 @@ use std::path::{Path, PathBuf};
 
 use crate::agent::platform::Hint;
 use crate::agent::platform::hex::sha256_hex;
+use crate::agent::platform::regular_file;
+use crate::agent::platform::tasks::run_blocking;
+
+/// The largest token file that the agent reads, in bytes. Tokens have some 32 bytes.
+const FILE_LIMIT: u64 = 64 << 10;
 
 /// A join token that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -54,13 +59,19 @@ impl JoinTokenSource {
         Self(value.into())
     }
 
-    /// Returns the token. If it is in a file, reads the file on each call.
-    pub(crate) fn resolve(&self) -> Result<JoinToken, JoinTokenError> {
+    /// Returns the token. If it is in a file, reads the file on each call, on a thread that may block.
+    pub(crate) async fn resolve(&self) -> Result<JoinToken, JoinTokenError> {
+        let source = self.clone();
+        run_blocking(move || source.resolve_blocking()).await
+    }
+
+    /// Returns the token, like [`resolve`](Self::resolve).
+    pub(crate) fn resolve_blocking(&self) -> Result<JoinToken, JoinTokenError> {
         let path = Path::new(&self.0);
         if !path.is_absolute() {
             return Ok(JoinToken(self.0.clone()));
         }
-        let content = std::fs::read_to_string(path)
+        let content = regular_file::read_to_string(path, FILE_LIMIT)
             .map_err(|error| JoinTokenError::Unreadable { path: path.to_owned(), error })?;
         match content.trim() {
             "" => Err(JoinTokenError::Empty { path: path.to_owned() }),
@@ -102,7 +113,7 @@ mod tests {
         // The recorded join contains the token, the recorded storage its hash.
         let calls: serde_json::Value = serde_json::from_str(&recorded("first-join.json")).unwrap();
         let token = calls[0]["request"]["token"].as_str().unwrap();
-        let token = JoinTokenSource::new(token).resolve().unwrap();
+        let token = JoinTokenSource::new(token).resolve_blocking().unwrap();
         assert_eq!(token.hash(), recorded("storage/tokenhash"));
     }
 
@@ -111,17 +122,17 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("token");
         let source = JoinTokenSource::new(path.to_str().unwrap());
-        assert!(matches!(source.resolve(), Err(JoinTokenError::Unreadable { .. })));
+        assert!(matches!(source.resolve_blocking(), Err(JoinTokenError::Unreadable { .. })));
         std::fs::write(&path, " \n").unwrap();
-        assert!(matches!(source.resolve(), Err(JoinTokenError::Empty { .. })));
+        assert!(matches!(source.resolve_blocking(), Err(JoinTokenError::Empty { .. })));
         std::fs::write(&path, "abc\n").unwrap();
-        assert_eq!(source.resolve().unwrap().expose(), "abc");
-        assert_eq!(JoinTokenSource::new("some/token").resolve().unwrap().expose(), "some/token");
+        assert_eq!(source.resolve_blocking().unwrap().expose(), "abc");
+        assert_eq!(JoinTokenSource::new("some/token").resolve_blocking().unwrap().expose(), "some/token");
     }
 
     #[test]
     fn a_token_is_hidden_in_debug_output() {
         let source = JoinTokenSource::new("hunter2");
-        assert!(!format!("{source:?} {:?}", source.resolve().unwrap()).contains("hunter2"));
+        assert!(!format!("{source:?} {:?}", source.resolve_blocking().unwrap()).contains("hunter2"));
     }
 }

@@ -9,15 +9,20 @@
 //!
 //! Certificates of a join with an attestation have no generation. They are renewed by joining again, which can be
 //! repeated without risk.
+//!
+//! A join with the method `token` uses up the token, so everything that the agent needs afterwards is tested first (see
+//! [`preflight`]).
 
 mod decision;
 mod error;
+pub(crate) mod preflight;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::OnceCell;
+use tokio::sync::OwnedMutexGuard;
 
+use crate::agent::bot::IDENTITY;
 use crate::agent::bot::join::{self, Attestation, Attestor};
 use crate::agent::bot::join_token::{JoinToken, JoinTokenSource};
 use crate::agent::bot::storage::{Storage, StorageError, StoredIdentity};
@@ -25,8 +30,9 @@ use crate::agent::credential::identity::Identity;
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::net::route::Route;
 use crate::agent::net::web::WebClient;
-use crate::agent::platform::error_text::error_line;
-use crate::agent::platform::tasks::{run_blocking, run_to_completion};
+use crate::agent::platform::error_text::{error_chain, error_line};
+use crate::agent::platform::reminders::RecurringWarnings;
+use crate::agent::platform::tasks::{UncutWork, run_to_completion};
 use crate::agent::platform::{Clock, Hint};
 use crate::agent::teleport::auth_client::AuthClient;
 use crate::agent::teleport::discovery::{self, AddressField, DiscoveredCluster};
@@ -34,6 +40,7 @@ pub use decision::JoinReason;
 use decision::{RenewalStep, decide};
 pub use error::RenewalError;
 use error::lost_renewal_hint;
+use preflight::NamedDestination;
 
 /// A usable identity, and how the agent obtained it.
 #[derive(Clone, Debug)]
@@ -53,6 +60,7 @@ impl ObtainedIdentity {
         }
     }
 
+    /// Logs how the identity was obtained. A suspended renewal is a failure, which the caller logs.
     pub(crate) fn log(&self) {
         let user = &self.identity().user;
         // `None`, and therefore not logged, if the certificate has no generation.
@@ -64,13 +72,17 @@ impl ObtainedIdentity {
             Self::Renewed(_) => {
                 tracing::info!(user = %user.username, cluster = %user.cluster, generation, "renewed the bot's identity");
             }
-            Self::RenewalSuspended(_, hint) => {
-                tracing::error!(
-                    user = %user.username,
-                    generation,
-                    "renewal suspended, because the response to an earlier renewal was lost; {hint}"
-                );
-            }
+            Self::RenewalSuspended(..) => {}
+        }
+    }
+
+    /// Returns why renewals are suspended and what the operator can do, or `None` if they are not.
+    pub(crate) fn suspension(&self) -> Option<String> {
+        match self {
+            Self::Joined(..) | Self::Renewed(_) => None,
+            Self::RenewalSuspended(_, hint) => Some(format!(
+                "renewal suspended, because the response to an earlier renewal was lost; {hint}"
+            )),
         }
     }
 }
@@ -88,29 +100,44 @@ pub(crate) struct JoinSettings {
     pub(crate) attestor: Option<Arc<Attestor>>,
     /// The requested lifetime of certificates.
     pub(crate) ttl: Duration,
+    /// Everything that is written with the identity, to be tested before a join that uses up the token.
+    pub(crate) destinations: Vec<NamedDestination>,
 }
 
 /// Obtains the bot's identity, and saves it in the storage.
 pub(crate) struct Bot {
     pub(crate) route: Route,
     pub(crate) clock: Clock,
+    pub(crate) warnings: RecurringWarnings,
+    /// Work on the storage and on the destinations, which the end of the process must not cut off: a set of files would
+    /// be incomplete, or a lock would outlive the run.
+    pub(crate) file_work: UncutWork,
     storage: Storage,
     join_settings: JoinSettings,
-    discovered: OnceCell<DiscoveredCluster>,
+    /// The cluster as it was discovered last.
+    discovered: Mutex<Option<DiscoveredCluster>>,
     /// An identity that the server issued and that is not saved yet. It must be saved before the next request.
     unsaved: Mutex<Option<UnsavedIdentity>>,
-    /// Locked from before a request to the server until its response is saved.
+    /// Locked from before the stored identity is read until the response to the request for a new one is saved.
     in_flight: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Bot {
-    pub(crate) fn new(storage: Storage, route: Route, join_settings: JoinSettings, clock: Clock) -> Self {
+    pub(crate) fn new(
+        storage: Storage,
+        route: Route,
+        join_settings: JoinSettings,
+        clock: Clock,
+        warnings: RecurringWarnings,
+    ) -> Self {
         Self {
             route,
+            warnings,
+            file_work: UncutWork::default(),
             clock,
             storage,
             join_settings,
-            discovered: OnceCell::new(),
+            discovered: Mutex::new(None),
             unsaved: Mutex::new(None),
             in_flight: Arc::default(),
         }
@@ -118,7 +145,8 @@ impl Bot {
 
     /// Returns `host:port` of the proxy: the public address that it advertises, if any, else the configured address.
     pub(crate) fn proxy_address(&self) -> String {
-        let advertised = self.discovered.get().and_then(|cluster| cluster.proxy_public_addr.clone());
+        let discovered = self.discovered.lock().unwrap_or_else(PoisonError::into_inner);
+        let advertised = discovered.as_ref().and_then(|cluster| cluster.proxy_public_addr.clone());
         advertised.unwrap_or_else(|| self.route.address().to_string())
     }
 
@@ -132,35 +160,41 @@ impl Bot {
     /// The returned future may be dropped at any time. A request that was sent is completed anyway, and its response is
     /// saved; [`flush`](Self::flush) waits for that.
     pub(crate) async fn obtain(self: &Arc<Self>) -> Result<ObtainedIdentity, RenewalError> {
+        let in_flight = Arc::clone(&self.in_flight).lock_owned().await;
         let unsaved = self.lock_unsaved().clone();
         if let Some((identity, token_hash)) = unsaved {
             let to_save = Arc::clone(&identity);
-            self.run_to_completion(|bot| async move { bot.save(to_save, token_hash).await }).await?;
+            run_in_flight(in_flight, self.clone().save(to_save, token_hash)).await?;
             return Ok(ObtainedIdentity::Renewed(identity));
         }
-        // Run to completion, because the lock on the storage must not outlive the run.
-        let stored = self.run_to_completion(|bot| async move {
-            let load = |storage: &Storage| {
-                storage.test_write()?;
-                storage.load()
-            };
-            bot.with_storage(load).await
-        });
-        let stored = stored.await?;
+        let stored = self.with_storage(Storage::load).await?;
         let stored_cluster = stored.as_ref().map(|stored| stored.identity.cluster().to_owned());
-        let token = self.join_settings.token.as_ref().map(JoinTokenSource::resolve);
+        let token = match &self.join_settings.token {
+            Some(source) => Some(source.resolve().await),
+            None => None,
+        };
         let token_hash = token.as_ref().and_then(|token| token.as_ref().ok()).map(JoinToken::hash);
         let step = decide(stored, token_hash.as_deref(), self.clock.now());
+        let storage_test = self.with_storage(Storage::test_write).await;
+        if let RenewalStep::Join(reason) = step
+            && self.join_settings.attestor.is_none()
+        {
+            let token = match token {
+                Some(token) => token.map_err(RenewalError::from),
+                None => Err(RenewalError::NoToken(reason)),
+            };
+            let token = self.test_before_join(reason, token, storage_test, stored_cluster).await?;
+            let bot = Arc::clone(self);
+            let joined = run_in_flight(in_flight, async move { bot.join(&token, None, reason).await });
+            return Ok(ObtainedIdentity::Joined(joined.await?, reason));
+        }
+        storage_test?;
         // Obtained before any request to the cluster, because joining is impossible without it.
         let attestation = match &step {
             RenewalStep::Join(reason) => self.attest(*reason).await?,
             RenewalStep::Renew(_) | RenewalStep::Suspend(_) => None,
         };
-        let discovered = self.discover().await?;
-        if let Some(stored) = stored_cluster.filter(|cluster| *cluster != discovered.cluster_name) {
-            let (served, proxy) = (discovered.cluster_name.clone(), self.route.address().clone());
-            return Err(RenewalError::OtherCluster { stored, served, proxy });
-        }
+        self.discover_same(stored_cluster).await?;
         match step {
             RenewalStep::Suspend(stored) => {
                 Ok(ObtainedIdentity::RenewalSuspended(stored.identity, self.lost_renewal_hint()))
@@ -169,20 +203,56 @@ impl Bot {
                 // Connecting also sends a ping. If the server is unreachable or the bot is locked, this fails before
                 // the marker is stored.
                 let client = AuthClient::connect(&self.route, &stored.identity).await?;
-                let renewed = self.run_to_completion(|bot| async move { bot.renew(&client, &stored).await });
+                let bot = Arc::clone(self);
+                let renewed = run_in_flight(in_flight, async move { bot.renew(&client, &stored).await });
                 Ok(ObtainedIdentity::Renewed(renewed.await?))
             }
             RenewalStep::Join(reason) => {
                 let token = token.ok_or(RenewalError::NoToken(reason))??;
-                let joined =
-                    self.run_to_completion(|bot| async move { bot.join(&token, attestation, reason).await });
-                Ok(ObtainedIdentity::Joined(joined.await?, reason))
+                let bot = Arc::clone(self);
+                let join = async move { bot.join(&token, attestation, reason).await };
+                Ok(ObtainedIdentity::Joined(run_in_flight(in_flight, join).await?, reason))
             }
         }
     }
 
+    /// Tests everything that the agent needs after a join that uses up the token, and returns the token. If several tests
+    /// fail, returns all failures.
+    async fn test_before_join(
+        &self,
+        reason: JoinReason,
+        token: Result<JoinToken, RenewalError>,
+        storage_test: Result<(), StorageError>,
+        stored_cluster: Option<String>,
+    ) -> Result<JoinToken, RenewalError> {
+        let mut failures: Vec<RenewalError> =
+            storage_test.err().map(RenewalError::from).into_iter().collect();
+        failures
+            .extend(preflight::test_destinations(&self.join_settings.destinations, &self.file_work).await);
+        match self.discover_same(stored_cluster).await {
+            Ok(cluster) => {
+                failures.extend(self.route.test_to_auth(&cluster).await.err().map(RenewalError::from));
+            }
+            Err(error) => failures.push(error),
+        }
+        match token {
+            Ok(token) if failures.is_empty() => return Ok(token),
+            Ok(_) => {}
+            Err(error) => failures.push(error),
+        }
+        // A failure that can also stop a renewal is reported as it is then.
+        let is_only_before_joins = |error: &RenewalError| {
+            matches!(error, RenewalError::Destination { .. } | RenewalError::AuthRoute(_))
+        };
+        if failures.len() == 1 && !failures.iter().any(is_only_before_joins) {
+            return Err(failures.remove(0));
+        }
+        Err(RenewalError::NotReady { reason, failures })
+    }
+
     /// Returns the stored identity if it has not expired, for use while no fresh one can be obtained.
     pub(crate) async fn stored(self: &Arc<Self>) -> Option<Arc<Identity>> {
+        let _in_flight = self.in_flight.lock().await;
         let stored = self.with_storage(Storage::load).await.ok().flatten()?;
         (!stored.identity.is_expired(self.clock.now())).then_some(stored.identity)
     }
@@ -193,7 +263,7 @@ impl Bot {
         let _in_flight = self.in_flight.lock().await;
         let unsaved = self.lock_unsaved().clone();
         if let Some((identity, token_hash)) = unsaved
-            && let Err(error) = self.save(identity, token_hash).await
+            && let Err(error) = Arc::clone(self).save(identity, token_hash).await
         {
             tracing::error!(
                 "the bot's new identity is lost, because it cannot be saved: {}",
@@ -202,16 +272,36 @@ impl Bot {
         }
     }
 
-    async fn discover(&self) -> Result<&DiscoveredCluster, RenewalError> {
+    /// Returns true if an identity that the server issued is not saved yet.
+    pub(crate) fn has_unsaved(&self) -> bool {
+        self.lock_unsaved().is_some()
+    }
+
+    /// Discovers the cluster, each time, because an agent runs longer than a cluster's address and version stay the same.
+    /// Returns the name of the cluster.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`RenewalError::OtherCluster`] if this is not the cluster of the stored identity.
+    async fn discover_same(&self, stored: Option<String>) -> Result<String, RenewalError> {
         let JoinSettings { web, address_field, .. } = &self.join_settings;
-        let discover = || async {
-            let discovered = discovery::find(web, *address_field, self.route.address()).await?;
-            if let Some(problem) = discovered.version_problem() {
-                tracing::warn!("{problem}");
-            }
-            Ok::<_, RenewalError>(discovered)
-        };
-        self.discovered.get_or_try_init(discover).await
+        if let Err(error) = web.reload_roots().await {
+            self.warnings.warn(
+                IDENTITY,
+                format_args!("using the previous root certificates: {}", error_chain(&error)),
+            );
+        }
+        let discovered = discovery::find(web, *address_field, self.route.address()).await?;
+        if let Some(problem) = discovered.version_problem() {
+            self.warnings.warn(IDENTITY, problem);
+        }
+        let served = discovered.cluster_name.clone();
+        if let Some(stored) = stored.filter(|stored| *stored != served) {
+            let proxy = self.route.address().clone();
+            return Err(RenewalError::OtherCluster { stored, served, proxy });
+        }
+        *self.discovered.lock().unwrap_or_else(PoisonError::into_inner) = Some(discovered);
+        Ok(served)
     }
 
     /// Obtains the attestation to join with, if the join method uses one.
@@ -219,21 +309,6 @@ impl Bot {
         let Some(attestor) = &self.join_settings.attestor else { return Ok(None) };
         let attestation = attestor.attest().await;
         attestation.map(Some).map_err(|error| RenewalError::Attestation { reason, error })
-    }
-
-    /// Runs `work` to completion, even if the returned future is dropped. Holds `in_flight` meanwhile.
-    async fn run_to_completion<F, T>(self: &Arc<Self>, work: impl FnOnce(Arc<Self>) -> F) -> T
-    where
-        F: Future<Output = T> + Send + 'static,
-        T: Send + 'static,
-    {
-        let in_flight = Arc::clone(&self.in_flight).lock_owned().await;
-        let work = work(Arc::clone(self));
-        run_to_completion(async move {
-            let _in_flight = in_flight;
-            work.await
-        })
-        .await
     }
 
     async fn join(
@@ -246,7 +321,7 @@ impl Bot {
         let expires = self.clock.now() + *ttl;
         let joined = join::join(&self.route, web, token, attestation.as_ref(), expires).await;
         let identity = Arc::new(joined.map_err(|error| RenewalError::Join { reason, error })?);
-        self.save(Arc::clone(&identity), token.hash()).await?;
+        Arc::clone(self).save(Arc::clone(&identity), token.hash()).await?;
         Ok(identity)
     }
 
@@ -266,7 +341,7 @@ impl Bot {
                     hint: self.lost_renewal_hint(),
                 })?;
                 let renewed = Arc::new(renewed);
-                self.save(Arc::clone(&renewed), stored.token_hash.clone()).await?;
+                Arc::clone(self).save(Arc::clone(&renewed), stored.token_hash.clone()).await?;
                 Ok(renewed)
             }
             Err(error) if error.was_not_processed() => {
@@ -278,7 +353,7 @@ impl Bot {
         }
     }
 
-    async fn save(self: &Arc<Self>, identity: Arc<Identity>, token_hash: String) -> Result<(), RenewalError> {
+    async fn save(self: Arc<Self>, identity: Arc<Identity>, token_hash: String) -> Result<(), RenewalError> {
         *self.lock_unsaved() = Some((Arc::clone(&identity), token_hash.clone()));
         self.with_storage(move |storage| storage.save(&identity, &token_hash)).await?;
         *self.lock_unsaved() = None;
@@ -298,6 +373,18 @@ impl Bot {
         work: impl FnOnce(&Storage) -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, StorageError> {
         let bot = Arc::clone(self);
-        run_blocking(move || work(&bot.storage)).await
+        self.file_work.run_blocking(move || work(&bot.storage)).await
     }
+}
+
+/// Runs `work` to completion, even if the returned future is dropped. Holds the lock meanwhile.
+async fn run_in_flight<T: Send + 'static>(
+    in_flight: OwnedMutexGuard<()>,
+    work: impl Future<Output = T> + Send + 'static,
+) -> T {
+    run_to_completion(async move {
+        let _in_flight = in_flight;
+        work.await
+    })
+    .await
 }

@@ -4,8 +4,9 @@ mod error;
 mod format;
 mod secret;
 
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::agent::bot::IDENTITY;
 use crate::agent::credential::identity::Identity;
 use crate::agent::destination::atomic_write::Recovery;
 use crate::agent::destination::directory::{DirectoryHandle, StorageLock};
@@ -15,6 +16,7 @@ use crate::agent::destination::readers::ReaderAccess;
 use crate::agent::destination::reservation::Reservation;
 use crate::agent::destination::writer::DirectoryTarget;
 use crate::agent::platform::error_text::error_line;
+use crate::agent::platform::reminders::RecurringWarnings;
 pub use error::StorageError;
 pub(crate) use format::StoredIdentity;
 use format::{IDENTITY_FILES, RENEWAL_MARKER, encode, fingerprint, parse};
@@ -28,6 +30,7 @@ pub(crate) enum Storage {
         access: ReaderAccess,
         /// What saving the next identity needs.
         reserved: Mutex<Option<Reservation>>,
+        warnings: RecurringWarnings,
         _lock: StorageLock,
     },
     Secret(SecretStorage),
@@ -37,7 +40,10 @@ pub(crate) enum Storage {
 
 impl Storage {
     /// Opens and locks a directory, and completes or rolls back a save that a crash interrupted.
-    pub(crate) fn open_directory(config: DirectoryTarget) -> Result<Self, StorageError> {
+    pub(crate) fn open_directory(
+        config: DirectoryTarget,
+        warnings: RecurringWarnings,
+    ) -> Result<Self, StorageError> {
         let path = config.path.as_path();
         let directory = config.open()?;
         directory.test_write()?;
@@ -61,7 +67,13 @@ impl Storage {
                 tracing::warn!(storage = %path.display(), "completed an interrupted save of the identity");
             }
         }
-        Ok(Self::Directory { directory, access: config.access, reserved: Mutex::default(), _lock: lock })
+        Ok(Self::Directory {
+            directory,
+            access: config.access,
+            reserved: Mutex::default(),
+            warnings,
+            _lock: lock,
+        })
     }
 
     /// Creates a storage in a Secret. Sends no request.
@@ -117,8 +129,7 @@ impl Storage {
     /// Saves `identity` durably, and removes the renewal marker. The identity must not be used before this succeeds.
     pub(crate) fn save(&self, identity: &Arc<Identity>, token_hash: &str) -> Result<(), StorageError> {
         match self {
-            Self::Directory { directory, access, reserved, .. } => {
-                static MARKER_REMAINS: Once = Once::new();
+            Self::Directory { directory, access, reserved, warnings, .. } => {
                 let files = encode(identity, token_hash)?;
                 let reservation = lock(reserved).take();
                 let is_saved = reservation.is_some_and(|reservation| {
@@ -134,12 +145,8 @@ impl Storage {
                 }
                 // The identity is saved, and the marker has no effect on it.
                 if let Err(error) = directory.remove_marker(RENEWAL_MARKER) {
-                    MARKER_REMAINS.call_once(|| {
-                        tracing::warn!(
-                            "the identity is saved, but {}",
-                            error_line(&error, error.hint().as_ref())
-                        );
-                    });
+                    let error = error_line(&error, error.hint().as_ref());
+                    warnings.warn(IDENTITY, format_args!("the identity is saved, but {error}"));
                 }
                 Ok(())
             }
@@ -224,10 +231,12 @@ mod tests {
 
     use super::format::{KEY, KEY_PUB, SSH_CAS, SSH_CERT, TLS_CAS, TLS_CERT, TOKEN_HASH};
     use super::*;
+    use crate::agent::platform::Clock;
     use crate::agent::recordings::{copy_recorded_directory, recorded};
 
     fn open(path: &Path) -> Storage {
-        Storage::open_directory(DirectoryTarget::with_defaults(path)).unwrap()
+        Storage::open_directory(DirectoryTarget::with_defaults(path), RecurringWarnings::new(Clock::system()))
+            .unwrap()
     }
 
     fn load(storage: &Storage) -> StoredIdentity {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::agent::destination::directory::{DirectoryError, DirectoryHandle};
 use crate::agent::destination::generation::Leftover;
@@ -17,7 +17,7 @@ use crate::agent::destination::posix_acl::AclProblem;
 use crate::agent::destination::readers::{ReaderAccess, ReaderError};
 use crate::agent::destination::staging::NewFile;
 use crate::agent::platform::error_text::error_line;
-use crate::agent::platform::tasks::run_blocking;
+use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::{Clock, Environment, Hint};
 use crate::config::{self, AclMode, SymlinkMode};
 
@@ -55,6 +55,15 @@ impl DestinationError {
             Self::Reader(_) => None,
         }
     }
+
+    /// Returns whether a retry may succeed without any change by the operator.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Directory(error) => error.is_transient(),
+            Self::Secret(error) => error.is_transient(),
+            Self::Reader(_) | Self::Acl { .. } => false,
+        }
+    }
 }
 
 /// A configured destination, which is not open yet.
@@ -75,12 +84,12 @@ pub(crate) struct DirectoryTarget {
 
 /// Writes the files of one output. Its `Debug` output does not contain the files.
 pub(crate) struct DestinationWriter {
+    output: String,
+    warnings: RecurringWarnings,
     target: WriteTarget,
     memory: Mutex<BTreeMap<String, Vec<u8>>>,
     /// The directory belonged to the agent's user when it was last opened.
     was_owned: AtomicBool,
-    /// Locked from before a set is written until it is complete.
-    in_flight: Arc<tokio::sync::Mutex<()>>,
     /// The messages that were logged already and are not repeated.
     logged: Mutex<BTreeSet<String>>,
 }
@@ -148,12 +157,14 @@ impl DirectoryTarget {
 }
 
 impl DestinationWriter {
-    pub(crate) fn new(target: WriteTarget) -> Self {
+    /// `output` is the name of the output in warnings.
+    pub(crate) fn new(output: &str, target: WriteTarget, warnings: RecurringWarnings) -> Self {
         Self {
+            output: output.to_owned(),
+            warnings,
             target,
             memory: Mutex::default(),
             was_owned: AtomicBool::default(),
-            in_flight: Arc::default(),
             logged: Mutex::default(),
         }
     }
@@ -174,7 +185,7 @@ impl DestinationWriter {
             self.log_once("the readers get no access, because acls is off");
         }
         if let Some(problem) = directory.test_access()? {
-            self.warn_once(error_line(&problem, problem.hint().as_ref()));
+            self.warn(error_line(&problem, problem.hint().as_ref()));
         }
         Ok(())
     }
@@ -194,26 +205,9 @@ impl DestinationWriter {
         Ok(directory.test_write()?)
     }
 
-    /// Writes the files as one set, to completion, even if the returned future is dropped.
-    pub(crate) async fn write(self: &Arc<Self>, files: Vec<NewFile>) -> Result<(), DestinationError> {
-        let in_flight = Arc::clone(&self.in_flight).lock_owned().await;
-        let writer = Arc::clone(self);
-        run_blocking(move || {
-            let _in_flight = in_flight;
-            writer.write_set(files)
-        })
-        .await
-    }
-
-    /// Waits until a set that is being written is complete. To be called before the process ends: a set that is written
-    /// in place must not be cut in half.
-    pub(crate) async fn finish_write(&self) {
-        drop(self.in_flight.lock().await);
-    }
-
     /// Writes the files as one set. A directory is opened each time, because it may have been replaced or mounted
     /// since.
-    fn write_set(&self, files: Vec<NewFile>) -> Result<(), DestinationError> {
+    pub(crate) fn write(&self, files: Vec<NewFile>) -> Result<(), DestinationError> {
         match &self.target {
             WriteTarget::Directory(target) => self.write_to_directory(target, &files),
             WriteTarget::Secret(secret) => {
@@ -243,7 +237,7 @@ impl DestinationWriter {
             return Err(DirectoryError::OwnerChanged { path: target.path.clone(), owner });
         }
         if directory.is_writable_by_others()? {
-            self.warn_once(
+            self.warn(
                 "every user may write to the directory, and can remove or replace its files: remove that permission \
                  (chmod o-w)",
             );
@@ -267,11 +261,11 @@ impl DestinationWriter {
         }
         let (grant, unknown_reader) = target.access.resolve()?;
         if let Some(error) = unknown_reader {
-            self.warn_once(error);
+            self.warn(error);
         }
         self.replace_files(target, &directory, files, &grant)?;
         if let Some(error) = grant.failure() {
-            self.warn_once(format!("cannot give the readers access: {error}"));
+            self.warn(format!("cannot give the readers access: {error}"));
         }
         Ok(())
     }
@@ -314,7 +308,7 @@ impl DestinationWriter {
                 Err(DestinationError::Acl { path, problem })
             }
             Some((path, problem)) => {
-                self.warn_once(format!("{}: {problem}", path.display()));
+                self.warn(format!("{}: {problem}", path.display()));
                 Ok(())
             }
             None => Ok(()),
@@ -325,7 +319,7 @@ impl DestinationWriter {
     fn warn_leftover(&self, leftover: Leftover) {
         if let Some(error) = leftover {
             let error = error_line(&error, error.hint().as_ref());
-            self.warn_once(format!("old files remain until a later renewal can remove them: {error}"));
+            self.warn(format!("old files remain until a later renewal can remove them: {error}"));
         }
     }
 
@@ -335,11 +329,8 @@ impl DestinationWriter {
         }
     }
 
-    fn warn_once(&self, problem: impl fmt::Display) {
-        let problem = problem.to_string();
-        if lock(&self.logged).insert(problem.clone()) {
-            tracing::warn!(destination = ?self.name(), "{problem}");
-        }
+    fn warn(&self, problem: impl fmt::Display) {
+        self.warnings.warn(&self.output, format_args!("{}: {problem}", self.name().display()));
     }
 
     /// Returns the path of the directory, for log lines. Other destinations log nothing.

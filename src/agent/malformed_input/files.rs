@@ -15,6 +15,7 @@ use crate::agent::credential::ssh_cert;
 use crate::agent::credential::x509::{self, UserCert};
 use crate::agent::destination::writer::DirectoryTarget;
 use crate::agent::platform::Clock;
+use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::recordings::{copy_recorded_directory, recorded};
 
 /// Mutates the PEM string, or if `decode_first` is true, only the bytes that it encodes, so that the PEM decoder
@@ -98,7 +99,7 @@ proptest! {
         mutations in mutations(),
     ) {
         let root = copy_recorded_directory("storage");
-        let storage = Storage::open_directory(DirectoryTarget::with_defaults(root.path())).unwrap();
+        let storage = Storage::open_directory(DirectoryTarget::with_defaults(root.path()), RecurringWarnings::new(Clock::system())).unwrap();
         let path = root.path().join(name);
         let original = std::fs::read(&path).unwrap_or_default();
         std::fs::write(&path, mutate(&original, &mutations)).unwrap();

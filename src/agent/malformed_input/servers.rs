@@ -14,7 +14,9 @@ use crate::agent::credential::identity_file;
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::credential::x509;
 use crate::agent::destination::writer::DirectoryTarget;
+use crate::agent::platform::Clock;
 use crate::agent::platform::error_text::describe_json_error;
+use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::recordings::{recorded, recorded_response};
 use crate::agent::teleport::api_error::from_status;
 use crate::agent::teleport::discovery;
@@ -39,7 +41,11 @@ fn check_certs(certs: SignedCerts) -> Result<(), TestCaseError> {
         Err(error) => return check_error(&error),
     };
     let root = tempfile::tempdir().unwrap();
-    let storage = Storage::open_directory(DirectoryTarget::with_defaults(root.path())).unwrap();
+    let storage = Storage::open_directory(
+        DirectoryTarget::with_defaults(root.path()),
+        RecurringWarnings::new(Clock::system()),
+    )
+    .unwrap();
     storage.save(&identity.into(), "hash").unwrap();
     let Some(loaded) = storage.load().unwrap() else {
         return Err(TestCaseError::fail("the saved identity cannot be loaded"));

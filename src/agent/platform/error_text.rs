@@ -33,6 +33,12 @@ pub fn error_line(error: &dyn Error, hint: Option<&Hint>) -> String {
     }
 }
 
+/// Returns several errors, each with its sources and its hint, on one line. `hint` returns the hint of an error.
+pub(crate) fn error_list<E: Error>(errors: &[E], hint: impl Fn(&E) -> Option<Hint>) -> String {
+    let lines = errors.iter().map(|error| error_line(error, hint(error).as_ref()));
+    lines.collect::<Vec<_>>().join("; ")
+}
+
 /// Describes why a response is not the expected JSON. Omits its values, which may be long or echo a secret of the
 /// request.
 pub(crate) fn describe_json_error(error: &serde_json::Error) -> String {

@@ -73,10 +73,12 @@ impl From<Errno> for RegularFileError {
 
 impl From<RegularFileError> for io::Error {
     fn from(error: RegularFileError) -> Self {
-        match error {
-            RegularFileError::Io(error) => error,
-            error => Self::other(error),
-        }
+        let kind = match error {
+            RegularFileError::Io(error) => return error,
+            RegularFileError::Obstructed(_) => io::ErrorKind::InvalidInput,
+            RegularFileError::TooLarge(_) => io::ErrorKind::FileTooLarge,
+        };
+        Self::new(kind, error)
     }
 }
 
@@ -142,7 +144,7 @@ pub fn open_named(path: &Path) -> Result<File, RegularFileError> {
 /// # Errors
 ///
 /// Returns an error unless the path leads to a regular file of at most `limit` bytes.
-pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, RegularFileError> {
+pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, RegularFileError> {
     read_all(&open_named(path)?, limit)
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::{Clock, Rounded};
@@ -46,17 +46,17 @@ impl OngoingProblem {
 }
 
 /// Logs warnings about conditions that are found again at every renewal: each distinct warning once, then at debug, and
-/// as a warning again at growing intervals.
-#[derive(Debug)]
+/// as a warning again at growing intervals. Clones share what was logged.
+#[derive(Clone, Debug)]
 pub(crate) struct RecurringWarnings {
     clock: Clock,
     /// By the subject and the text of the warning.
-    logged: Mutex<BTreeMap<(String, String), OngoingProblem>>,
+    logged: Arc<Mutex<BTreeMap<(String, String), OngoingProblem>>>,
 }
 
 impl RecurringWarnings {
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, logged: Mutex::default() }
+        Self { clock, logged: Arc::default() }
     }
 
     /// Logs a warning about the output or service `subject`.

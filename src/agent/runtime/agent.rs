@@ -33,7 +33,7 @@ impl Agent {
     ///
     /// Returns the first error. Errors of outputs are returned together, after all other outputs have been written.
     pub async fn run_once(&self, signals: Signals) -> Result<(), AgentError> {
-        let agent = Arc::new(self.plan.open().await?);
+        let agent = Arc::new(self.plan.open(None).await?);
         agent.run_oneshot(signals).await
     }
 
@@ -41,19 +41,25 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// Returns an error only at the start: if `diag_addr` is in use, if a destination or the storage cannot be used, or
-    /// if there is no stored identity and the cluster refuses to issue one. An outage is not an error; the agent
-    /// retries.
+    /// Returns an error at the start: if `diag_addr` is in use, if the storage cannot be used, or if there is no stored
+    /// identity and the agent cannot join. Before a join that uses up a token, it also returns an error if a destination
+    /// or the auth server cannot be used; the token stays unused. An outage is not an error; the agent retries.
+    ///
+    /// Later, returns an error only if a part of the agent has panicked.
     pub async fn run(&self, signals: Signals) -> Result<(), AgentError> {
         let server = match self.plan.diag_addr() {
-            Some(address) => Some(HealthServer::bind(address).await?),
-            None => None,
+            Some(address) => HealthServer::bind(address).await.map(Some),
+            None => Ok(None),
+        };
+        let (server, failure) = match server {
+            Ok(server) => (server, None),
+            Err(error) => (None, Some(error.into())),
         };
         if let Some(address) = server.as_ref().and_then(HealthServer::address) {
             let address = self.diag_addr.get_or_init(|| address);
             tracing::info!("serving /livez, /readyz, /wait and /metrics on {address}");
         }
-        let agent = Arc::new(self.plan.open().await?);
+        let agent = Arc::new(self.plan.open(failure).await?);
         agent.run_continuously(signals, server).await
     }
 

@@ -1,13 +1,13 @@
 //! Continuous mode: one loop keeps the bot's identity fresh, one loop per output keeps the output fresh, and one loop
 //! follows rotations of the cluster's CAs.
 //!
-//! Once the agent has an identity, no error ends a loop; the loop waits and retries.
+//! Once the agent has an identity, no error ends a loop; the loop waits and retries. If a loop ends anyway, because it has
+//! panicked, the agent ends with an error: half an agent would fail unnoticed.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tracing::Level;
 
 use super::concurrency::WriteLimit;
@@ -17,46 +17,55 @@ use super::health::{Health, IDENTITY, Reporter};
 use super::health_server::HealthServer;
 use super::retry::Retry;
 use super::running_agent::RunningAgent;
-use super::schedule::{self, Rounded};
-use crate::agent::bot::renewal::{ObtainedIdentity, RenewalError};
+use super::schedule;
+use super::tasks::AgentTasks;
+use crate::agent::bot::renewal::RenewalError;
 use crate::agent::credential::identity::Identity;
+use crate::agent::platform::Rounded;
 use crate::agent::platform::error_text::error_line;
 use crate::agent::service::output::Output;
 use crate::agent::teleport::auth_client::AuthClient;
+
+/// The names of the tasks that do not serve one service, in errors.
+const ROTATIONS: &str = "CA rotations";
+const HEALTH_SERVER: &str = "health server";
 
 /// The identity for all requests; `None` until there is one.
 pub(super) type CurrentIdentity = Option<Arc<Identity>>;
 
 impl RunningAgent {
-    /// Runs until a shutdown. Returns an error only while there is no identity.
+    /// Runs until a shutdown. Returns an error only while there is no identity, or if a task has ended.
     pub(super) async fn run_continuously(
         self: &Arc<Self>,
         signals: Signals,
         server: Option<HealthServer>,
     ) -> Result<(), AgentError> {
-        let (sender, current) = watch::channel(None);
+        // Kept until all tasks have ended, so that no task ends because another one did.
+        let sender = Arc::new(watch::Sender::new(None));
         let (rotation, signals) = signals.with_rotation();
         let names = self.outputs.iter().map(|output| output.settings.name.as_str());
         let health = Health::new(names, self.bot.clock.clone());
         let write_limit = Arc::new(WriteLimit::new());
-        let mut tasks = JoinSet::new();
-        for index in 0..self.outputs.len() {
-            let (agent, current, signals) = (Arc::clone(self), current.clone(), signals.clone());
+        let mut tasks = AgentTasks::default();
+        for (index, output) in self.outputs.iter().cloned().enumerate() {
+            let (agent, current, signals) = (Arc::clone(self), sender.subscribe(), signals.clone());
             let (write_limit, reporter) = (Arc::clone(&write_limit), health.reporter(index + 1));
-            tasks.spawn(async move {
-                if let Some(output) = agent.outputs.get(index) {
-                    agent.keep_output_fresh(output, current, signals, &write_limit, &reporter).await;
-                }
+            tasks.spawn_endless(&output.settings.name.clone(), async move {
+                agent.keep_output_fresh(&output, current, signals, &write_limit, &reporter).await;
             });
         }
-        tasks.spawn(Arc::clone(self).follow_rotations(current, rotation));
+        tasks.spawn_endless(ROTATIONS, Arc::clone(self).follow_rotations(sender.subscribe(), rotation));
         if let Some(server) = server {
-            tasks.spawn(server.serve(Arc::clone(&health)));
+            tasks.spawn_endless(HEALTH_SERVER, server.serve(Arc::clone(&health)));
         }
-        let result = self.keep_identity_fresh(&sender, signals, &health.reporter(0)).await;
-        // Wait for the other loops, because they share the storage and its lock.
-        tasks.shutdown().await;
-        self.finish_writes().await;
+        let (agent, identity_sender, reporter) = (Arc::clone(self), Arc::clone(&sender), health.reporter(0));
+        tasks.spawn(IDENTITY, async move {
+            agent.keep_identity_fresh(&identity_sender, signals, &reporter).await
+        });
+        let result = tasks.first_to_end().await;
+        // Wait for the tasks, because they share the storage and its lock.
+        tasks.cancel().await;
+        self.drain().await;
         result
     }
 
@@ -66,33 +75,30 @@ impl RunningAgent {
         mut signals: Signals,
         reporter: &Reporter,
     ) -> Result<(), AgentError> {
-        let mut retry = Retry::new(IDENTITY);
-        let mut is_suspended = false;
+        let mut retry = Retry::new(IDENTITY, &self.bot.clock);
         loop {
             reporter.started();
             let obtained = tokio::select! {
                 biased;
-                () = signals.shutdown() => break,
+                () = signals.shutdown() => return Ok(()),
                 obtained = self.bot.obtain() => obtained,
             };
             let wait = match obtained {
                 Ok(obtained) => {
-                    retry.succeeded();
-                    let was_suspended = is_suspended;
-                    is_suspended = matches!(obtained, ObtainedIdentity::RenewalSuspended(..));
-                    if !(was_suspended && is_suspended) {
-                        obtained.log();
-                    }
                     let identity = Arc::clone(obtained.identity());
                     let not_after = identity.user.not_after;
-                    if let ObtainedIdentity::RenewalSuspended(_, hint) = &obtained {
+                    let wait = self.until_renewal(self.interval, not_after);
+                    if let Some(suspension) = obtained.suspension() {
                         reporter.has_credentials(not_after);
-                        reporter.failed(&format!("renewal suspended: {hint}"));
+                        reporter.failed(&suspension);
+                        retry.log_failure(&suspension, Level::ERROR, wait);
                     } else {
+                        retry.succeeded();
+                        obtained.log();
                         reporter.renewed(not_after);
                     }
                     sender.send_replace(Some(identity));
-                    self.until_renewal(self.interval, not_after)
+                    wait
                 }
                 Err(error) => {
                     let reason = error_line(&error, error.hint().as_ref());
@@ -103,11 +109,11 @@ impl RunningAgent {
                                 reporter.has_credentials(identity.user.not_after);
                                 sender.send_replace(Some(identity));
                             }
-                            _ if error.is_transient() => {}
+                            // An identity that was issued cannot be obtained again.
+                            _ if error.is_transient() || self.bot.has_unsaved() => {}
                             _ => return Err(error.into()),
                         }
                     }
-                    is_suspended = false;
                     // Unless someone fixes a permanent error, the bot stops working when its certificate expires.
                     let level = if error.is_transient() { Level::WARN } else { Level::ERROR };
                     retry.failed(&reason, level, &self.randomness)
@@ -116,16 +122,13 @@ impl RunningAgent {
             tokio::select! {
                 biased;
                 signal = signals.next() => match signal {
-                    Signal::Shutdown => break,
+                    Signal::Shutdown => return Ok(()),
                     Signal::Reload => tracing::info!("renewing now (reload requested)"),
                     Signal::Rotation => tracing::info!("renewing now (CA rotated)"),
                 },
                 () = schedule::wait(wait, &self.bot.clock) => {}
             }
         }
-        // If an identity was requested, it must be saved.
-        self.bot.flush().await;
-        Ok(())
     }
 
     async fn keep_output_fresh(
@@ -136,7 +139,7 @@ impl RunningAgent {
         write_limit: &WriteLimit,
         reporter: &Reporter,
     ) {
-        let mut retry = Retry::new(&output.settings.name);
+        let mut retry = Retry::new(&output.settings.name, &self.bot.clock);
         loop {
             let Ok(identity) = current.wait_for(Option::is_some).await.map(|current| current.clone()) else {
                 return;
@@ -158,6 +161,7 @@ impl RunningAgent {
                         retry.succeeded();
                         reporter.renewed(not_after);
                         let wait = self.until_renewal(output.settings.interval, not_after);
+                        self.warn_if_shortened(output, not_after);
                         tracing::info!(output = %output.settings.name, next_renewal = %Rounded(wait), "wrote credentials");
                         wait
                     }

@@ -8,7 +8,7 @@ use crate::agent::destination::writer::DestinationError;
 use crate::agent::net::http_proxy::HttpProxyError;
 use crate::agent::net::web::WebError;
 use crate::agent::platform::Hint;
-use crate::agent::platform::error_text::error_line;
+use crate::agent::platform::error_text::{error_line, error_list};
 use crate::agent::service::error::OutputError;
 use crate::config::{AddressError, JoinMethod};
 
@@ -69,13 +69,23 @@ pub enum AgentError {
     /// Oneshot mode could not write these outputs; it has written the others.
     #[error("{}", failures(.0))]
     Outputs(Vec<OutputFailure>),
+    /// Several things must be fixed before the agent can start. It has not joined.
+    #[error("{}", error_list(.0, Self::hint))]
+    Several(Vec<Self>),
+    /// A part of the agent ended, which is a bug of the agent.
+    #[error("the task {task} has ended unexpectedly, which is a bug of tbot")]
+    TaskEnded {
+        /// The name of the service, or of another part of the agent.
+        task: String,
+    },
     /// Oneshot mode was stopped before all outputs were written.
     #[error("stopped before all outputs were written")]
     Interrupted,
 }
 
 impl AgentError {
-    /// Returns what the operator can do. The hints for outputs are in the message of [`Outputs`](Self::Outputs).
+    /// Returns what the operator can do. The hints of several errors are in the messages of [`Outputs`](Self::Outputs)
+    /// and [`Several`](Self::Several).
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         match self {
@@ -90,11 +100,13 @@ impl AgentError {
             Self::HealthServer(error) => error.hint(),
             Self::Storage(error) => error.hint(),
             Self::Renewal(error) => error.hint(),
+            Self::TaskEnded { .. } => Some(Hint::new("start tbot again")),
             Self::Unsupported(_)
             | Self::Address { .. }
             | Self::HttpProxy(_)
             | Self::NoTokenName { .. }
             | Self::Outputs(_)
+            | Self::Several(_)
             | Self::Interrupted => None,
         }
     }
@@ -102,14 +114,20 @@ impl AgentError {
     /// Returns true if the configuration must change. The agent has neither joined nor written anything.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::Unsupported(_)
-                | Self::NoAddress
-                | Self::Address { .. }
-                | Self::NoJoinMethod
-                | Self::NoTokenName { .. }
-        )
+            | Self::NoAddress
+            | Self::Address { .. }
+            | Self::NoJoinMethod
+            | Self::NoTokenName { .. } => true,
+            Self::Several(errors) => errors.iter().any(Self::is_configuration),
+            _ => false,
+        }
+    }
+
+    /// Returns a single error as it is, and several errors as [`Several`](Self::Several).
+    pub(super) fn all(mut errors: Vec<Self>) -> Self {
+        if errors.len() == 1 { errors.remove(0) } else { Self::Several(errors) }
     }
 }
 

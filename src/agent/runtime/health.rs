@@ -9,10 +9,9 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+pub(crate) use crate::agent::bot::IDENTITY;
 use crate::agent::platform::Clock;
 
-/// The name under which the bot's own identity is reported. No configured service may use it.
-pub(crate) const IDENTITY: &str = "identity";
 /// An attempt that takes longer than this is stuck: all of its calls and waits have much shorter timeouts.
 const STUCK_AFTER: Duration = Duration::from_secs(10 * 60);
 

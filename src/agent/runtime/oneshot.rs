@@ -8,6 +8,7 @@ use super::concurrency::WriteLimit;
 use super::control::Signals;
 use super::error::{AgentError, OutputFailure};
 use super::running_agent::RunningAgent;
+use crate::agent::bot::IDENTITY;
 use crate::agent::bot::renewal::RenewalError;
 use crate::agent::service::error::OutputError;
 use crate::agent::teleport::auth_client::AuthClient;
@@ -27,14 +28,16 @@ impl RunningAgent {
         };
         // Wait for the tasks, because they share the storage and its lock.
         writes.shutdown().await;
-        self.finish_writes().await;
-        self.bot.flush().await;
+        self.drain().await;
         result
     }
 
     async fn write_all(self: &Arc<Self>, writes: &mut Writes) -> Result<(), AgentError> {
         let obtained = self.bot.obtain().await?;
         obtained.log();
+        if let Some(suspension) = obtained.suspension() {
+            tracing::error!(service = IDENTITY, "{suspension}");
+        }
         let identity = Arc::clone(obtained.identity());
         // Connect even if there is no output, so that a successful run proves that the identity is accepted.
         let client = AuthClient::connect(&self.bot.route, &identity).await.map_err(RenewalError::Api)?;
@@ -45,7 +48,8 @@ impl RunningAgent {
             writes.spawn(async move {
                 let context = agent.issue_context();
                 let result = write_limit.run(|| output.write(&client, &identity, &context)).await;
-                if result.is_ok() {
+                if let Ok(not_after) = result {
+                    agent.warn_if_shortened(&output, not_after);
                     tracing::info!(output = %output.settings.name, "wrote credentials");
                 }
                 (index, result.map(drop))
@@ -57,7 +61,7 @@ impl RunningAgent {
                 Ok((_, Ok(()))) => {}
                 Ok((index, Err(error))) => failures.push((index, error)),
                 // Tasks are not cancelled before this point, so this one panicked.
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
+                Err(_) => return Err(AgentError::TaskEnded { task: "outputs".to_owned() }),
             }
         }
         self.result_of(failures)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::error::AgentError;
 use crate::agent::destination::writer::{DestinationWriter, WriteTarget};
+use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::{Clock, Environment};
 use crate::agent::service::application::ApplicationOutput;
 use crate::agent::service::context::OutputSettings;
@@ -23,14 +24,19 @@ use crate::config::{
 };
 
 /// Returns an output for every service, in the order of the configuration.
+///
+/// # Errors
+///
+/// Returns the error of every output that cannot be set up.
 pub(super) fn outputs(
     config: &Config,
     environment: &Environment,
     clock: &Clock,
+    warnings: &RecurringWarnings,
     ttl: Duration,
     interval: Duration,
-) -> Result<Vec<Output>, AgentError> {
-    let mut outputs = Vec::new();
+) -> Result<Vec<Output>, Vec<AgentError>> {
+    let (mut outputs, mut errors) = (Vec::new(), Vec::new());
     for NamedService { service, name, .. } in config.named_services() {
         // `Unsupported::check` has refused everything else.
         let Some((kind, destination)) = service.supported().and_then(output_kind) else { continue };
@@ -39,23 +45,28 @@ pub(super) fn outputs(
         let or_default = |own: Option<config::GoDuration>, default| {
             own.filter(|own| !own.is_zero()).map_or(default, |own| own.to_std())
         };
-        let target = WriteTarget::new(destination, environment, clock)
-            .map_err(|error| AgentError::Destination { output: name.clone(), error })?;
+        let target = match WriteTarget::new(destination, environment, clock) {
+            Ok(target) => target,
+            Err(error) => {
+                errors.push(AgentError::Destination { output: name, error });
+                continue;
+            }
+        };
         outputs.push(Output {
             kind,
             settings: OutputSettings {
+                destination: Arc::new(DestinationWriter::new(&name, target, warnings.clone())),
                 name,
-                destination: Arc::new(DestinationWriter::new(target)),
                 roles: strings(fields.roles()),
                 ttl: or_default(lifetime.credential_ttl, ttl),
                 interval: or_default(lifetime.renewal_interval, interval),
             },
         });
     }
-    Ok(outputs)
+    if errors.is_empty() { Ok(outputs) } else { Err(errors) }
 }
 
-/// Returns what to write, and where. `None` if the service uses something that [`Unsupported::check`] refuses.
+/// Returns what to write, and where. `None` if the service uses something that `Unsupported::check` refuses.
 fn output_kind(service: SupportedService<'_>) -> Option<(OutputKind, &Destination)> {
     Some(match service {
         SupportedService::Identity(identity) => {

@@ -13,11 +13,11 @@ use tokio::time::Instant;
 
 use super::daemon::CurrentIdentity;
 use super::running_agent::RunningAgent;
-use super::schedule::{self, Backoff, MAX_BACKOFF, Rounded};
+use super::schedule::{self, Backoff, MAX_BACKOFF};
 use crate::agent::credential::identity::Identity;
 use crate::agent::credential::x509;
-use crate::agent::platform::Clock;
 use crate::agent::platform::error_text::error_line;
+use crate::agent::platform::{Clock, Rounded};
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::auth_client::{AuthClient, AuthorityState};
 

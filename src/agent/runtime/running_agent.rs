@@ -2,15 +2,18 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::agent::bot::renewal::Bot;
-use crate::agent::platform::Randomness;
+use crate::agent::platform::{Randomness, Rounded};
 use crate::agent::service::context::IssueContext;
 use crate::agent::service::output::Output;
 
-/// How long a shutdown waits for file sets that are being written.
-const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a stop waits for files that are being written and for an identity that was requested. Kubernetes ends a
+/// container 30 s after it asked it to stop.
+const STOP_LIMIT: Duration = Duration::from_secs(25);
+/// Credentials that expire this much earlier than requested are not reported as shortened: issuing takes time.
+const TOLERANCE: Duration = Duration::from_secs(60);
 
 /// A running agent. The modules `daemon` and `oneshot` implement its two modes.
 pub(super) struct RunningAgent {
@@ -24,27 +27,70 @@ pub(super) struct RunningAgent {
 }
 
 impl RunningAgent {
-    /// Waits until the file sets that are being written are complete. A set that takes longer than
-    /// [`FINISH_TIMEOUT`] waits for another process, and has not changed anything yet.
-    pub(super) async fn finish_writes(&self) {
-        let finish = async {
-            for output in &self.outputs {
-                output.settings.destination.finish_write().await;
-            }
-        };
-        if tokio::time::timeout(FINISH_TIMEOUT, finish).await.is_err() {
-            tracing::warn!("stopping, although an output is still waiting to be written");
-        }
-    }
-
     pub(super) fn issue_context(&self) -> IssueContext<'_> {
         IssueContext {
             route: &self.bot.route,
             web: self.bot.web(),
             clock: &self.bot.clock,
+            warnings: &self.bot.warnings,
+            file_work: &self.bot.file_work,
             command: &self.command,
             proxy_address: self.proxy_address.as_deref(),
             fallback_proxy_address: self.bot.proxy_address(),
         }
+    }
+
+    /// Warns if the cluster has issued credentials with a shorter lifetime than requested: a schedule outside the agent
+    /// may rely on it.
+    pub(super) fn warn_if_shortened(&self, output: &Output, not_after: SystemTime) {
+        let requested = output.settings.ttl;
+        let lifetime = not_after.duration_since(self.bot.clock.now()).unwrap_or_default();
+        if lifetime + TOLERANCE < requested {
+            // Rounded to minutes, so that the same limit always gives the same warning.
+            let minutes = Duration::from_secs(lifetime.as_secs().div_ceil(60) * 60);
+            self.bot.warnings.warn(
+                &output.settings.name,
+                format_args!(
+                    "the cluster issued these credentials for {} instead of the requested {}: a role of the bot limits their lifetime (max_session_ttl), or the cluster does",
+                    Rounded(minutes),
+                    Rounded(requested)
+                ),
+            );
+        }
+    }
+
+    /// Waits, before the agent ends for any reason, until the files that are being written are complete and an identity
+    /// that was requested is saved. After [`STOP_LIMIT`], the agent ends anyway.
+    pub(super) async fn drain(&self) {
+        finish_within_limit(async { _ = tokio::join!(self.bot.file_work.finished(), self.bot.flush()) })
+            .await;
+    }
+}
+
+/// Waits until `work` is done, but not longer than [`STOP_LIMIT`]. Returns whether it is done.
+async fn finish_within_limit(work: impl Future<Output = ()>) -> bool {
+    let is_done = tokio::time::timeout(STOP_LIMIT, work).await.is_ok();
+    if !is_done {
+        tracing::error!(
+            "stopping, although files or the bot's identity are still being saved after {}: a file system, a process that holds a lock, or the cluster does not respond",
+            Rounded(STOP_LIMIT)
+        );
+    }
+    is_done
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_waits_for_work_but_not_forever() {
+        let started = Instant::now();
+        assert!(finish_within_limit(tokio::time::sleep(STOP_LIMIT / 2)).await);
+        assert_eq!(started.elapsed(), STOP_LIMIT / 2);
+        assert!(!finish_within_limit(std::future::pending()).await);
+        assert_eq!(started.elapsed(), STOP_LIMIT * 3 / 2);
     }
 }

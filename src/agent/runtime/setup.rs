@@ -11,12 +11,14 @@ use super::running_agent::RunningAgent;
 use super::unsupported::Unsupported;
 use crate::agent::bot::join::Attestor;
 use crate::agent::bot::join_token::JoinTokenSource;
+use crate::agent::bot::renewal::preflight::{NamedDestination, test_destinations};
 use crate::agent::bot::renewal::{Bot, JoinSettings};
 use crate::agent::bot::storage::{Storage, StorageError};
 use crate::agent::destination::writer::{DestinationWriter, WriteTarget};
 use crate::agent::net::route::Route;
 use crate::agent::net::web::WebClient;
-use crate::agent::platform::tasks::run_blocking;
+use crate::agent::platform::reminders::RecurringWarnings;
+use crate::agent::platform::tasks::{UncutWork, run_blocking};
 use crate::agent::platform::{Clock, Environment, Randomness};
 use crate::agent::service::output::Output;
 use crate::agent::service::tsh;
@@ -40,21 +42,40 @@ pub struct AgentOptions {
 /// A configuration that this version can run.
 pub(super) struct Plan {
     options: AgentOptions,
-    route: Route,
-    web: WebClient,
-    address_field: AddressField,
+    proxy: ProxyPlan,
     method: JoinMethod,
     token: Option<JoinTokenSource>,
     attestor: Option<Arc<Attestor>>,
     storage: WriteTarget,
     outputs: Vec<Output>,
+    /// The warnings that were logged already, of the bot and of all outputs.
+    warnings: RecurringWarnings,
     ttl: Duration,
     interval: Duration,
     proxy_address: Option<String>,
     diag_addr: Option<ListenAddress>,
 }
 
+/// The proxy to connect to.
+struct ProxyPlan {
+    address_field: AddressField,
+    route: Route,
+    web: WebClient,
+}
+
+impl ProxyPlan {
+    fn new(config: &Config, options: &AgentOptions) -> Result<Self, AgentError> {
+        let (address_field, address) = address(config)?;
+        let address: Address =
+            address.parse().map_err(|error| AgentError::Address { field: address_field.name(), error })?;
+        let route = Route::new(address, &options.environment, is_on(config.insecure), options.clock.clone())?;
+        let web = WebClient::new(&route, &options.environment)?;
+        Ok(Self { address_field, route, web })
+    }
+}
+
 impl Plan {
+    /// Plans a run. If several things prevent it, returns all of them.
     pub(super) fn new(config: &Config, options: AgentOptions) -> Result<Self, AgentError> {
         Unsupported::check(config)?;
         let onboarding = config.onboarding.as_ref().ok_or(AgentError::NoJoinMethod)?;
@@ -64,15 +85,21 @@ impl Plan {
             // Needed even with a stored identity, which these join methods renew by joining again.
             return Err(AgentError::NoTokenName { method });
         }
-        let (address_field, address) = address(config)?;
-        let address: Address =
-            address.parse().map_err(|error| AgentError::Address { field: address_field.name(), error })?;
-        let diag_addr = config.diag_addr.as_ref().filter(|address| !address.is_empty());
-        let diag_addr = diag_addr.map(|address| address.as_str().parse()).transpose();
-        let diag_addr = diag_addr.map_err(|error| AgentError::Address { field: "diag_addr", error })?;
-        let insecure = is_on(config.insecure);
-        let route = Route::new(address, &options.environment, insecure, options.clock.clone())?;
-        let web = WebClient::new(&route, &options.environment)?;
+        let (ttl, interval) = (config.credential_ttl().to_std(), config.renewal_interval().to_std());
+        let warnings = RecurringWarnings::new(options.clock.clone());
+        let proxy = ProxyPlan::new(config, &options);
+        let diag_addr = diag_addr(config);
+        let storage = WriteTarget::new(&config.storage(), &options.environment, &options.clock);
+        let outputs = outputs(config, &options.environment, &options.clock, &warnings, ttl, interval);
+        let (proxy, diag_addr, storage, outputs) = match (proxy, diag_addr, storage, outputs) {
+            (Ok(proxy), Ok(diag_addr), Ok(storage), Ok(outputs)) => (proxy, diag_addr, storage, outputs),
+            (proxy, diag_addr, storage, outputs) => {
+                let mut errors: Vec<_> = proxy.err().into_iter().chain(diag_addr.err()).collect();
+                errors.extend(storage.err().map(|error| StorageError::from(error).into()));
+                errors.extend(outputs.err().into_iter().flatten());
+                return Err(AgentError::all(errors));
+            }
+        };
         let has_pins = onboarding.ca_pins.as_ref().is_some_and(|pins| !pins.is_empty());
         if has_pins || onboarding.ca_path.is_some() {
             tracing::warn!(
@@ -80,21 +107,18 @@ impl Plan {
             );
         }
         let use_configured = options.environment.get("TBOT_USE_PROXY_ADDR") == Some("yes")
-            && address_field == AddressField::ProxyServer;
-        let proxy_address = use_configured.then(|| route.address().to_string());
-        let (ttl, interval) = (config.credential_ttl().to_std(), config.renewal_interval().to_std());
+            && proxy.address_field == AddressField::ProxyServer;
+        let proxy_address = use_configured.then(|| proxy.route.address().to_string());
         let attestor = Attestor::new(method, onboarding, &options.environment, &options.clock);
         Ok(Self {
             method,
             attestor: attestor.map(Arc::new),
             token: token.map(|token| JoinTokenSource::new(token.as_str())),
-            storage: WriteTarget::new(&config.storage(), &options.environment, &options.clock)
-                .map_err(StorageError::from)?,
-            outputs: outputs(config, &options.environment, &options.clock, ttl, interval)?,
+            storage,
+            outputs,
+            warnings,
             options,
-            route,
-            web,
-            address_field,
+            proxy,
             ttl,
             interval,
             proxy_address,
@@ -102,44 +126,78 @@ impl Plan {
         })
     }
 
-    /// Tests the destinations, then opens and locks the storage.
-    pub(super) async fn open(&self) -> Result<RunningAgent, AgentError> {
-        for output in &self.outputs {
-            let destination = Arc::clone(&output.settings.destination);
-            let failed = |error| AgentError::Destination { output: output.settings.name.clone(), error };
-            run_blocking(move || destination.test()).await.map_err(failed)?;
-        }
-        let (outputs, environment) = (self.outputs.clone(), self.options.environment.clone());
-        run_blocking(move || tsh::report_if_missing(&outputs, &environment)).await;
-        let storage = match self.storage.clone() {
-            WriteTarget::Directory(directory) => {
-                run_blocking(move || Storage::open_directory(directory)).await?
-            }
-            WriteTarget::Secret(secret) => Storage::secret(*secret),
-            WriteTarget::Memory => {
-                if self.method == JoinMethod::Token {
-                    tracing::warn!(
-                        "the bot's identity is stored in memory: every start needs a new join token"
-                    );
-                }
-                Storage::memory()
+    /// Opens and locks the storage.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the storage cannot be used, or with an earlier `failure` of the start. As the agent then ends
+    /// anyway, the error also lists every destination that cannot be written.
+    pub(super) async fn open(&self, failure: Option<AgentError>) -> Result<RunningAgent, AgentError> {
+        let mut failures: Vec<_> = failure.into_iter().collect();
+        let storage = match self.open_storage().await {
+            Ok(storage) if failures.is_empty() => storage,
+            opened => {
+                failures.extend(opened.err().map(AgentError::from));
+                failures.extend(
+                    test_destinations(&self.destinations(), &UncutWork::default())
+                        .await
+                        .into_iter()
+                        .map(AgentError::from),
+                );
+                return Err(AgentError::all(failures));
             }
         };
+        let (outputs, environment) = (self.outputs.clone(), self.options.environment.clone());
+        run_blocking(move || tsh::report_if_missing(&outputs, &environment)).await;
         let join_settings = JoinSettings {
-            web: self.web.clone(),
-            address_field: self.address_field,
+            web: self.proxy.web.clone(),
+            address_field: self.proxy.address_field,
             token: self.token.clone(),
             attestor: self.attestor.clone(),
             ttl: self.ttl,
+            destinations: self.destinations(),
         };
+        let clock = self.options.clock.clone();
         Ok(RunningAgent {
-            bot: Arc::new(Bot::new(storage, self.route.clone(), join_settings, self.options.clock.clone())),
+            bot: Arc::new(Bot::new(
+                storage,
+                self.proxy.route.clone(),
+                join_settings,
+                clock,
+                self.warnings.clone(),
+            )),
             outputs: self.outputs.clone(),
             interval: self.interval,
             randomness: self.options.randomness.clone(),
             command: self.options.command.clone(),
             proxy_address: self.proxy_address.clone(),
         })
+    }
+
+    async fn open_storage(&self) -> Result<Storage, StorageError> {
+        match self.storage.clone() {
+            WriteTarget::Directory(directory) => {
+                let warnings = self.warnings.clone();
+                run_blocking(move || Storage::open_directory(directory, warnings)).await
+            }
+            WriteTarget::Secret(secret) => Ok(Storage::secret(*secret)),
+            WriteTarget::Memory => {
+                if self.method == JoinMethod::Token {
+                    tracing::warn!(
+                        "the bot's identity is stored in memory: every start needs a new join token"
+                    );
+                }
+                Ok(Storage::memory())
+            }
+        }
+    }
+
+    fn destinations(&self) -> Vec<NamedDestination> {
+        let named = |output: &Output| NamedDestination {
+            output: output.settings.name.clone(),
+            destination: Arc::clone(&output.settings.destination),
+        };
+        self.outputs.iter().map(named).collect()
     }
 
     /// Returns the address of the health server, for continuous mode.
@@ -150,6 +208,13 @@ impl Plan {
     pub(super) fn destination(&self, output: usize) -> Option<&DestinationWriter> {
         self.outputs.get(output).map(|output| output.settings.destination.as_ref())
     }
+}
+
+/// Returns the address of the health server, if it is configured.
+fn diag_addr(config: &Config) -> Result<Option<ListenAddress>, AgentError> {
+    let address = config.diag_addr.as_ref().filter(|address| !address.is_empty());
+    let address = address.map(|address| address.as_str().parse()).transpose();
+    address.map_err(|error| AgentError::Address { field: "diag_addr", error })
 }
 
 /// Returns the key and the value of the address to use: the proxy's, if both are set.

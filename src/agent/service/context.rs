@@ -8,6 +8,8 @@ use crate::agent::destination::writer::DestinationWriter;
 use crate::agent::net::route::Route;
 use crate::agent::net::web::WebClient;
 use crate::agent::platform::Clock;
+use crate::agent::platform::reminders::RecurringWarnings;
+use crate::agent::platform::tasks::UncutWork;
 
 /// The settings that every output has.
 #[derive(Clone, Debug)]
@@ -26,6 +28,10 @@ pub(crate) struct IssueContext<'a> {
     pub(crate) route: &'a Route,
     pub(crate) web: &'a WebClient,
     pub(crate) clock: &'a Clock,
+    /// Logs conditions that are found again at every renewal.
+    pub(crate) warnings: &'a RecurringWarnings,
+    /// Writes files, which the end of the process must not cut off.
+    pub(crate) file_work: &'a UncutWork,
     /// The absolute path of the `tbot` command.
     pub(crate) command: &'a Path,
     /// The proxy address (`host:port`) to write into files instead of the one that the cluster advertises.

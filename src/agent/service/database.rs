@@ -24,7 +24,10 @@ impl DatabaseOutput {
         let client = issuer.connect_as(&impersonated).await?;
         let database =
             pick(ResourceKind::Database, &self.service, client.find_databases(&self.service).await?)?;
-        let route = self.route(database.name, database.detail, &issuer.settings.name);
+        let route = self.route(database.name, &database.detail);
+        if route.username.is_empty() && database.detail == "mongodb" {
+            issuer.warn("a MongoDB database needs a user: set username");
+        }
         let identity = issuer.issue_for(&impersonated, false, RouteTo::Database(route)).await?;
         let authorities = issuer.authorities().await?;
         let mut files = FileSet::with_all_cas(&identity, &authorities)?;
@@ -45,16 +48,18 @@ impl DatabaseOutput {
         Ok(files)
     }
 
-    /// Returns the route to the database. Redis has a default user; a missing user for MongoDB is logged as a warning.
-    fn route(&self, service_name: String, protocol: String, output: &str) -> RouteToDatabase {
+    /// Returns the route to the database. Redis has a default user.
+    fn route(&self, service_name: String, protocol: &str) -> RouteToDatabase {
         let mut username = self.username.clone();
         if username.is_empty() && protocol == "redis" {
             "default".clone_into(&mut username);
         }
-        if username.is_empty() && protocol == "mongodb" {
-            tracing::warn!(output, "a MongoDB database needs a user: set username");
+        RouteToDatabase {
+            service_name,
+            protocol: protocol.to_owned(),
+            username,
+            database: self.database.clone(),
         }
-        RouteToDatabase { service_name, protocol, username, database: self.database.clone() }
     }
 }
 
@@ -70,9 +75,8 @@ mod tests {
             username: username.to_owned(),
             format: DatabaseFormat::Plain,
         };
-        let user = |username: &str, protocol: &str| {
-            database(username).route("db".to_owned(), protocol.to_owned(), "database-1").username
-        };
+        let user =
+            |username: &str, protocol: &str| database(username).route("db".to_owned(), protocol).username;
         assert_eq!(user("", "redis"), "default");
         assert_eq!(user("alice", "redis"), "alice");
         assert_eq!(user("", "postgres"), "");

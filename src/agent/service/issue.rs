@@ -1,6 +1,8 @@
 //! Issues the certificates of one output: first for the roles alone, to look up the resource, then for that resource.
 //! Writes nothing.
 
+use std::fmt::Display;
+
 use tokio::sync::OnceCell;
 
 use super::context::{IssueContext, OutputSettings};
@@ -46,6 +48,11 @@ impl<'a> Issuer<'a> {
     /// Returns the bot's user name, `bot-<name>`.
     pub(super) fn username(&self) -> &str {
         &self.bot_identity.user.username
+    }
+
+    /// Logs a warning about this output, which is not repeated at every renewal.
+    pub(super) fn warn(&self, warning: impl Display) {
+        self.context.warnings.warn(&self.settings.name, warning);
     }
 
     /// Returns the name of the root cluster.
@@ -110,8 +117,7 @@ impl<'a> Issuer<'a> {
         let certs = SignedCerts { tls_cas, ssh_cas: self.bot_identity.certs.ssh_cas.clone(), ..certs };
         let identity = Identity::new(key, certs)?;
         if reissuable && identity.user.disallows_reissue {
-            tracing::warn!(
-                output = %self.settings.name,
+            self.warn(
                 "allow_reissue is set, but this cluster is too old for it: the credentials cannot be used to request others"
             );
         }

@@ -46,10 +46,7 @@ impl KubernetesV2Output {
         let client = issuer.connect_as(&impersonated).await?;
         let selected = self.select(&client).await?;
         if selected.is_empty() {
-            tracing::warn!(
-                output = %issuer.settings.name,
-                "no Kubernetes cluster matches the selectors: the kubeconfig contains no context"
-            );
+            issuer.warn("no Kubernetes cluster matches the selectors: the kubeconfig contains no context");
         }
         let host_cas = issuer.bot_client.authorities("host").await?;
         let proxy = KubeProxy::discover(issuer.context.web, issuer.context.proxy_address).await?;

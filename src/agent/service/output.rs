@@ -16,7 +16,6 @@ use super::ssh_host::SshHostOutput;
 use super::workload_jwt::WorkloadJwtOutput;
 use super::workload_x509::WorkloadX509Output;
 use crate::agent::credential::identity::Identity;
-use crate::agent::platform::tasks::run_blocking;
 use crate::agent::teleport::auth_client::AuthClient;
 
 /// An output, which can be written any number of times.
@@ -63,7 +62,11 @@ impl Output {
         context: &IssueContext<'_>,
     ) -> Result<SystemTime, OutputError> {
         let destination = Arc::clone(&self.settings.destination);
-        run_blocking(move || destination.prepare()).await?;
+        let prepare = move || {
+            destination.test()?;
+            destination.prepare()
+        };
+        context.file_work.run_blocking(prepare).await?;
         let issuer = Issuer::new(&self.settings, bot_client, bot_identity, context);
         let FileSet { files, not_after } = match &self.kind {
             OutputKind::Identity(output) => output.issue(&issuer).await,
@@ -75,7 +78,8 @@ impl Output {
             OutputKind::WorkloadX509(output) => output.issue(&issuer).await,
             OutputKind::WorkloadJwt(output) => output.issue(&issuer).await,
         }?;
-        self.settings.destination.write(files).await?;
+        let destination = Arc::clone(&self.settings.destination);
+        context.file_work.run_blocking(move || destination.write(files)).await?;
         Ok(not_after)
     }
 }

@@ -34,7 +34,7 @@ impl WorkloadX509Output {
             bundle.push_str(&app_client_cas(issuer).await?);
         }
         if self.trust_federated {
-            bundle.push_str(&federated_cas(&issuer.settings.name, issuer.bot_client.federations().await?));
+            bundle.push_str(&federated_cas(issuer, issuer.bot_client.federations().await?));
         }
         let mut files = FileSet { files: Vec::new(), not_after: svid.not_after };
         files.push("svid.pem", svid.certificates);
@@ -61,9 +61,8 @@ async fn app_client_cas(issuer: &Issuer<'_>) -> Result<String, OutputError> {
     match issuer.bot_client.authority("app_client", issuer.cluster()).await {
         Ok(authority) => ca_pem(authority),
         Err(ApiError::Refused { code: GrpcCode::InvalidArgument | GrpcCode::NotFound, .. }) => {
-            tracing::warn!(
-                output = %issuer.settings.name,
-                "this cluster has no CA for application clients (app_client): the bundle does not contain it"
+            issuer.warn(
+                "this cluster has no CA for application clients (app_client): the bundle does not contain it",
             );
             Ok(String::new())
         }
@@ -72,20 +71,19 @@ async fn app_client_cas(issuer: &Issuer<'_>) -> Result<String, OutputError> {
 }
 
 /// Returns the CAs of federated trust domains, in PEM, without those that cannot be read.
-fn federated_cas(output: &str, federations: Vec<Federation>) -> String {
+fn federated_cas(issuer: &Issuer<'_>, federations: Vec<Federation>) -> String {
     let mut bundle = String::new();
     for Federation { trust_domain, bundle: document } in federations {
         let Some(document) = document else {
-            tracing::debug!(output, ?trust_domain, "the cluster has no bundle of this trust domain yet");
+            let output = &issuer.settings.name;
+            tracing::debug!(%output, ?trust_domain, "the cluster has no bundle of this trust domain yet");
             continue;
         };
         match trust_bundle::x509_authorities(&document) {
             Ok(authorities) => bundle.extend(authorities.iter().map(|der| pem_encode("CERTIFICATE", der))),
-            Err(error) => tracing::warn!(
-                output,
-                ?trust_domain,
-                "cannot read the bundle of a federated trust domain, so its CAs are not trusted: {error}"
-            ),
+            Err(error) => issuer.warn(format_args!(
+                "cannot read the bundle of the federated trust domain {trust_domain:?}, so its CAs are not trusted: {error}"
+            )),
         }
     }
     bundle

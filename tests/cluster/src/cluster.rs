@@ -330,6 +330,11 @@ impl Cluster {
         self.shared.faults.break_next_stream(method, fault);
     }
 
+    /// Makes every connection end at the web server, as behind a load balancer that terminates TLS.
+    pub fn set_terminates_tls(&self, terminates_tls: bool) {
+        self.shared.faults.set_terminates_tls(terminates_tls);
+    }
+
     /// Takes the cluster down or brings it back up. It keeps its state. While it is down, it has no connections: it
     /// closes those that exist, and each new one before reading anything from it.
     pub fn set_down(&self, down: bool) {

@@ -70,7 +70,11 @@ async fn serve_while_up(shared: Arc<Shared>, socket: TcpStream, addr: SocketAddr
 /// Serves a connection until it ends. Errors are ignored, because the client sees them as well.
 async fn serve_connection(shared: Arc<Shared>, socket: TcpStream, addr: SocketAddr) -> Option<()> {
     let start = LazyConfigAcceptor::new(Acceptor::default(), socket).await.ok()?;
-    let (backend, config) = shared.tls().select(&start.client_hello())?;
+    let (backend, config) = if shared.faults.terminates_tls() {
+        shared.tls().web()
+    } else {
+        shared.tls().select(&start.client_hello())?
+    };
     let stream = start.into_stream(config).await.ok()?;
     let client_chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let connection = Arc::new(Connection::new(addr, backend, client_chain));

@@ -86,8 +86,13 @@ impl TlsConfigs {
             }
             Some(first) if first.starts_with(b"teleport-auth@") => None,
             Some(first) if *first == JOIN_PROTOCOL => Some((Backend::Join, self.join.clone())),
-            _ => Some((Backend::Web, self.web.clone())),
+            _ => Some(self.web()),
         }
+    }
+
+    /// Returns the web server.
+    pub(crate) fn web(&self) -> (Backend, Arc<ServerConfig>) {
+        (Backend::Web, self.web.clone())
     }
 }
 

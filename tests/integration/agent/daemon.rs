@@ -74,7 +74,7 @@ async fn an_agent_started_during_an_outage_waits_until_it_can_join() {
     let running = fixture.start(fixture.config("30m", &[fixture.output("out")]));
     wait_until("the output is written", || fixture.path("out").join("identity").exists()).await;
     running.stop().await.unwrap();
-    assert_eq!((fixture.call_count(method::FIND), fixture.call_count(method::JOIN)), (2, 2));
+    assert_eq!((fixture.call_count(method::FIND), fixture.call_count(method::JOIN)), (3, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,7 +93,7 @@ async fn an_agent_whose_join_is_refused_ends_immediately() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_output_that_fails_is_retried_and_does_not_stop_others() {
-    let fixture = TestCluster::new().await;
+    let fixture = TestCluster::joined().await;
     std::fs::write(fixture.path("broken"), "a file instead of a directory").unwrap();
     let outputs = [fixture.output("broken"), fixture.output("out")];
     let running = fixture.start(fixture.config("30m", &outputs));

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 use serde_json::json;
-use tbot::agent::{AgentError, DirectoryError, Obstacle};
+use tbot::agent::{AgentError, DestinationError, DirectoryError, Obstacle, RenewalError, StorageError};
 use tbot_cluster::method;
 
-use super::errors::{directory_error, failed_outputs};
+use super::errors::{directory_error, failed_outputs, failed_tests};
 use super::fixture::{BOT, TestCluster, read};
 
 fn is_empty(directory: &Path) -> bool {
@@ -170,7 +170,7 @@ async fn pipes_and_links_in_a_storage_stop_a_renewal_before_it_is_requested() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_output_with_a_pipe_or_a_link_in_the_way_fails_and_others_do_not() {
     for plant in PLANTS {
-        let fixture = TestCluster::new().await;
+        let fixture = TestCluster::joined().await;
         let (victim, planted) = (fixture.path("victim"), fixture.path("out/.write-test"));
         fs::create_dir(fixture.path("out")).unwrap();
         fs::write(&victim, "whole").unwrap();
@@ -203,15 +203,27 @@ async fn keys_are_written_below_a_parent_that_every_user_may_write_only_if_symli
             json!({ "type": "directory", "path": fixture.path(storage), "symlinks": symlinks });
         config
     };
-    let refused = |error| match directory_error(error) {
-        DirectoryError::ReplaceableByOthers { path, parent } if parent == shared => path,
+    let refused = |error: &DirectoryError| match error {
+        DirectoryError::ReplaceableByOthers { path, parent } if *parent == shared => path.clone(),
         error => panic!("{error:?}"),
     };
     let error = fixture.run_oneshot(config("shared/storage", "try-secure")).await.unwrap_err();
-    assert_eq!(refused(error), fixture.path("shared/storage"));
+    let AgentError::Several(errors) = error else { panic!("{error:?}") };
+    let [
+        AgentError::Storage(StorageError::Directory(storage)),
+        AgentError::Renewal(RenewalError::Destination { error: DestinationError::Directory(out), .. }),
+    ] = &errors[..]
+    else {
+        panic!("{errors:?}")
+    };
+    assert_eq!(refused(storage), fixture.path("shared/storage"));
+    assert_eq!(refused(out), fixture.path("shared/out"));
+    let failures = failed_tests(fixture.run_oneshot(config("storage", "secure")).await.unwrap_err());
+    let [RenewalError::Destination { error: DestinationError::Directory(out), .. }] = &failures[..] else {
+        panic!("{failures:?}")
+    };
+    assert_eq!(refused(out), fixture.path("shared/out"));
     assert_eq!(fixture.call_count(method::JOIN), 0);
-    let error = fixture.run_oneshot(config("storage", "secure")).await.unwrap_err();
-    assert_eq!(refused(error), fixture.path("shared/out"));
     assert!(is_empty(&shared), "not even a directory was created");
     fixture.run_oneshot(config("storage", "insecure")).await.unwrap();
     assert!(fixture.path("shared/out/identity").exists());

@@ -54,14 +54,36 @@ pub(super) fn attestation_error(error: AgentError) -> (JoinReason, AttestationEr
     }
 }
 
+/// The tests before a join that failed.
+pub(super) fn failed_tests(error: AgentError) -> Vec<RenewalError> {
+    match renewal_error(error) {
+        RenewalError::NotReady { failures, .. } => failures,
+        other => panic!("not a failed test: {other:?}"),
+    }
+}
+
+/// Why an output's destination cannot be used, in the test before a join or later.
+fn destination_error(error: AgentError) -> DestinationError {
+    match error {
+        AgentError::Destination { error, .. } => error,
+        error @ AgentError::Renewal(_) => match failed_tests(error).remove(0) {
+            RenewalError::Destination { error, .. } => error,
+            other => panic!("not a destination's error: {other:?}"),
+        },
+        other => match output_error(other) {
+            OutputError::Destination(error) => error,
+            other => panic!("not a destination's error: {other:?}"),
+        },
+    }
+}
+
 /// What failed in the directory of the storage or of an output.
 pub(super) fn directory_error(error: AgentError) -> DirectoryError {
     match error {
         AgentError::Storage(StorageError::Directory(error))
-        | AgentError::Renewal(RenewalError::Storage(StorageError::Directory(error)))
-        | AgentError::Destination { error: DestinationError::Directory(error), .. } => error,
-        other => match output_error(other) {
-            OutputError::Destination(DestinationError::Directory(error)) => error,
+        | AgentError::Renewal(RenewalError::Storage(StorageError::Directory(error))) => error,
+        other => match destination_error(other) {
+            DestinationError::Directory(error) => error,
             other => panic!("not a directory's error: {other:?}"),
         },
     }
@@ -71,10 +93,9 @@ pub(super) fn directory_error(error: AgentError) -> DirectoryError {
 pub(super) fn secret_error(error: AgentError) -> KubernetesSecretError {
     match error {
         AgentError::Storage(StorageError::Secret(error))
-        | AgentError::Renewal(RenewalError::Storage(StorageError::Secret(error)))
-        | AgentError::Destination { error: DestinationError::Secret(error), .. } => error,
-        other => match output_error(other) {
-            OutputError::Destination(DestinationError::Secret(error)) => error,
+        | AgentError::Renewal(RenewalError::Storage(StorageError::Secret(error))) => error,
+        other => match destination_error(other) {
+            DestinationError::Secret(error) => error,
             other => panic!("not a Secret's error: {other:?}"),
         },
     }

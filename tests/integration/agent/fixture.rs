@@ -31,6 +31,13 @@ impl TestCluster {
         Self::with_version(SERVER_VERSION).await
     }
 
+    /// Starts such a cluster, whose bot has joined.
+    pub(super) async fn joined() -> Self {
+        let fixture = Self::new().await;
+        fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap();
+        fixture
+    }
+
     /// Starts a cluster that reports `version`.
     pub(super) async fn with_version(version: &str) -> Self {
         let clock = MovableClock::new(clock::system());

@@ -60,7 +60,7 @@ impl SecretFixture {
 
 // On one thread, like the program.
 #[tokio::test]
-async fn an_output_is_applied_as_one_set_after_a_dry_run() {
+async fn an_output_is_applied_as_one_set_after_dry_runs() {
     let fixture = SecretFixture::new().await;
     fixture.run_oneshot(fixture.config_with_output()).await.unwrap();
     let files = fixture.kubernetes.secret("apps", "out").unwrap();
@@ -71,7 +71,9 @@ async fn an_output_is_applied_as_one_set_after_a_dry_run() {
     let targets: Vec<String> =
         fixture.kubernetes.requests().into_iter().map(|request| request.target).collect();
     let path = "/api/v1/namespaces/apps/secrets/out?fieldManager=tbot&force=true";
-    assert_eq!(targets, [format!("{path}&dryRun=All"), path.to_owned()]);
+    // Before the join, and before the credentials are issued.
+    let dry_run = format!("{path}&dryRun=All");
+    assert_eq!(targets, [dry_run.clone(), dry_run, path.to_owned()]);
 
     fixture.run_oneshot(fixture.config_with_output()).await.unwrap();
     assert_ne!(fixture.kubernetes.secret("apps", "out").unwrap()["key"], files["key"]);

@@ -11,13 +11,6 @@ use tbot_cluster::{Code, MovableClock, Phase, Resource, clock, method};
 use super::errors::{api_error, join_error, output_error, renewal_error};
 use super::fixture::{BOT, HOUR, TestCluster, run_oneshot};
 
-/// A cluster whose bot has joined.
-async fn joined() -> TestCluster {
-    let fixture = TestCluster::new().await;
-    fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap();
-    fixture
-}
-
 /// Runs the agent once and returns its error.
 async fn failure(fixture: &TestCluster, config: Value) -> AgentError {
     fixture.run_oneshot(config).await.unwrap_err()
@@ -53,7 +46,7 @@ fn rotate_completely(fixture: &TestCluster, authority: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_or_removed_bot_is_refused() {
-    let fixture = joined().await;
+    let fixture = TestCluster::joined().await;
     fixture.cluster.remove_bot(BOT);
     let error = failure(&fixture, fixture.config("20m", &[])).await;
     insta::assert_snapshot!(error_line(&error, error.hint().as_ref()));
@@ -62,7 +55,7 @@ async fn a_locked_or_removed_bot_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_used_token_is_refused() {
-    let fixture = joined().await;
+    let fixture = TestCluster::joined().await;
     std::fs::remove_dir_all(fixture.storage()).unwrap();
     let error = failure(&fixture, fixture.config("20m", &[])).await;
     insta::assert_snapshot!(error_line(&error, error.hint().as_ref()));
@@ -74,7 +67,7 @@ async fn a_used_token_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_that_the_bot_may_not_impersonate_is_refused() {
-    let fixture = joined().await;
+    let fixture = TestCluster::joined().await;
     let mut output = fixture.output("out");
     output["roles"] = json!(["editor"]);
     let error = failure(&fixture, fixture.config("20m", &[output])).await;
@@ -85,7 +78,7 @@ async fn a_role_that_the_bot_may_not_impersonate_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_action_that_no_role_allows_is_refused() {
-    let fixture = joined().await;
+    let fixture = TestCluster::joined().await;
     let denied = r#"access denied to perform action "list" on "cert_authority""#;
     fixture.cluster.fail_next(method::GET_CERT_AUTHORITIES, Code::PermissionDenied, denied);
     let error = failure(&fixture, fixture.config("20m", &[fixture.output("out")])).await;
@@ -96,7 +89,7 @@ async fn an_action_that_no_role_allows_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proxy_that_does_not_listen_is_unreachable() {
-    let fixture = joined().await;
+    let fixture = TestCluster::joined().await;
     let mut config = fixture.config("20m", &[]);
     // The port was free a moment ago.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
@@ -108,7 +101,7 @@ async fn a_proxy_that_does_not_listen_is_unreachable() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_auth_server_address_without_a_proxy_is_unreachable() {
-    let fixture = joined().await;
+    let fixture = TestCluster::joined().await;
     let mut config = fixture.config("20m", &[]);
     config.as_object_mut().unwrap().remove("proxy_server");
     // The port was free a moment ago.
@@ -121,7 +114,7 @@ async fn an_auth_server_address_without_a_proxy_is_unreachable() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_web_certificate_of_an_untrusted_authority_is_refused() {
-    let fixture = joined().await;
+    let fixture = TestCluster::joined().await;
     let other = TestCluster::new().await;
     std::fs::copy(other.path("web-ca.pem"), fixture.path("web-ca.pem")).unwrap();
     let error = failure(&fixture, fixture.config("20m", &[])).await;
@@ -131,7 +124,7 @@ async fn a_web_certificate_of_an_untrusted_authority_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_missed_a_rotation_of_the_host_authority_does_not_trust_the_auth_server() {
-    let fixture = joined().await;
+    let fixture = TestCluster::joined().await;
     rotate_completely(&fixture, "host");
     let error = failure(&fixture, fixture.config("20m", &[])).await;
     insta::assert_snapshot!(fixture.normalize(&error_line(&error, error.hint().as_ref())));
@@ -142,7 +135,7 @@ async fn an_agent_that_missed_a_rotation_of_the_host_authority_does_not_trust_th
 /// the connection, so there is no single message to compare.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_missed_a_rotation_of_the_user_authority_is_not_trusted_by_the_auth_server() {
-    let fixture = joined().await;
+    let fixture = TestCluster::joined().await;
     rotate_completely(&fixture, "user");
     let error = failure(&fixture, fixture.config("20m", &[])).await;
     let error = api_error(error);
@@ -153,7 +146,7 @@ async fn an_agent_that_missed_a_rotation_of_the_user_authority_is_not_trusted_by
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_identity_needs_a_new_token() {
-    let fixture = joined().await;
+    let fixture = TestCluster::joined().await;
     fixture.clock.advance(2 * HOUR);
     let error = failure(&fixture, fixture.config("20m", &[])).await;
     insta::assert_snapshot!(error_line(&error, error.hint().as_ref()));
@@ -164,7 +157,7 @@ async fn an_expired_identity_needs_a_new_token() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_is_behind_is_suspected_when_the_web_certificate_is_not_valid_yet() {
-    let fixture = joined().await;
+    let fixture = TestCluster::joined().await;
     let error = failure_with_clock(&fixture, |clock| clock.set_back(HOUR)).await;
     let message = fixture.normalize(&error_line(&error, error.hint().as_ref()));
     // rustls's message has the times of the certificate and of the check, and the seconds between them.
@@ -175,7 +168,7 @@ async fn a_clock_that_is_behind_is_suspected_when_the_web_certificate_is_not_val
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_is_ahead_is_suspected_when_the_identity_seems_to_have_expired() {
-    let fixture = joined().await;
+    let fixture = TestCluster::joined().await;
     let error = failure_with_clock(&fixture, |clock| clock.advance(2 * HOUR)).await;
     insta::assert_snapshot!(error_line(&error, error.hint().as_ref()));
     assert_eq!(join_error(error).0, JoinReason::Expired);
@@ -183,7 +176,7 @@ async fn a_clock_that_is_ahead_is_suspected_when_the_identity_seems_to_have_expi
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_is_behind_is_suspected_when_the_requested_certificate_has_expired() {
-    let fixture = joined().await;
+    let fixture = TestCluster::joined().await;
     let expired = "access denied: client credentials have expired, please relogin.";
     fixture.cluster.fail_next(method::GENERATE_USER_CERTS, Code::PermissionDenied, expired);
     let error = failure(&fixture, fixture.config("20m", &[])).await;

@@ -17,16 +17,9 @@ use super::errors::{api_error, directory_error, join_error, renewal_error};
 use super::fixture::{BOT, HOUR, RunningAgent, TestCluster, read, run_oneshot, wait_until};
 use super::log_capture::{LogCapture, LogEvent};
 
-/// A cluster whose bot has joined.
-async fn joined() -> TestCluster {
-    let fixture = TestCluster::new().await;
-    fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap();
-    fixture
-}
-
 /// A cluster whose bot has joined and has lost the response to its first renewal.
 async fn with_lost_renewal() -> TestCluster {
-    let fixture = joined().await;
+    let fixture = TestCluster::joined().await;
     fixture.cluster.drop_next_response(method::GENERATE_USER_CERTS);
     let error = renewal_error(fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap_err());
     let RenewalError::ResponseLost { error: ApiError::NoResponse { .. }, hint } = &error else {
@@ -89,7 +82,7 @@ async fn an_expired_identity_joins_again_instead_of_renewing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_that_the_server_did_not_count_may_be_repeated() {
-    let fixture = joined().await;
+    let fixture = TestCluster::joined().await;
     let race = "Database comparison failed, try the request again";
     fixture.cluster.fail_next(method::GENERATE_USER_CERTS, Code::FailedPrecondition, race);
     let error = api_error(fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap_err());
@@ -104,7 +97,7 @@ async fn a_renewal_that_the_server_did_not_count_may_be_repeated() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_before_a_renewal_leaves_no_marker() {
-    let fixture = joined().await;
+    let fixture = TestCluster::joined().await;
     fixture.cluster.set_down(true);
     fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap_err();
     assert!(!fixture.has_renewal_marker());
@@ -115,7 +108,7 @@ async fn an_outage_before_a_renewal_leaves_no_marker() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shutdown_during_a_renewal_still_saves_the_response() {
-    let fixture = joined().await;
+    let fixture = TestCluster::joined().await;
     let mut hold = fixture.cluster.hold_next(method::GENERATE_USER_CERTS);
     let running = fixture.start(fixture.config("20m", &[]));
     hold.arrived().await;
@@ -128,7 +121,7 @@ async fn a_shutdown_during_a_renewal_still_saves_the_response() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dropping_a_run_during_a_renewal_still_saves_the_response() {
-    let fixture = joined().await;
+    let fixture = TestCluster::joined().await;
     let mut hold = fixture.cluster.hold_next(method::GENERATE_USER_CERTS);
     {
         let agent = fixture.agent(fixture.config("20m", &[])).unwrap();
@@ -184,7 +177,7 @@ async fn start_with_unsaved_response(fixture: &TestCluster, log: &LogCapture) ->
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storage_in_which_nothing_can_be_replaced_is_noticed_before_a_renewal_is_requested() {
     for planted in [".tbot-staged", ".tbot-commit"] {
-        let fixture = joined().await;
+        let fixture = TestCluster::joined().await;
         let obstacle = fixture.storage().join(planted);
         std::fs::write(&obstacle, "").unwrap();
         let error = directory_error(fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap_err());
@@ -269,7 +262,7 @@ fn open_descriptors(path: &Path) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shutdown_releases_the_storage_before_the_run_ends() {
-    let fixture = joined().await;
+    let fixture = TestCluster::joined().await;
     let running = fixture.start(fixture.config("20m", &[]));
     wait_until("the identity is renewed", || fixture.stored_generation() == 2).await;
     let path = fixture.storage().join(".tbot-lock");

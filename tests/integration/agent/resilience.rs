@@ -1,9 +1,13 @@
 //! What a running agent survives: suspends, clock changes, outages, bursts of reloads, and calls that hang.
 
+use std::io::ErrorKind;
+
 use serde_json::json;
-use tbot_cluster::{Outcome, method};
+use tbot::agent::{JoinTokenError, RenewalError};
+use tbot_cluster::{Code, Outcome, Role, method};
 use tracing::Level;
 
+use super::errors::renewal_error;
 use super::fixture::{BOT, MINUTE, SECOND, TestCluster, read, wait_until};
 use super::log_capture::{LogCapture, LogEvent};
 
@@ -41,7 +45,7 @@ async fn an_outage_at_the_start_and_its_end_are_logged_once() {
     fixture.cluster.set_down(true);
     let running = fixture.start(fixture.config("30m", &[fixture.output("out")]));
     wait_until("four attempts have failed", || {
-        fixture.clock.advance(MINUTE);
+        fixture.clock.advance(SECOND);
         log.count(|event| event.is_failure_of("identity")) == 4
     })
     .await;
@@ -53,6 +57,102 @@ async fn an_outage_at_the_start_and_its_end_are_logged_once() {
     let warnings = log.events(|event| event.level == Level::WARN);
     assert!(warnings.len() == 1 && warnings[0].is_failure_of("identity"), "{}", log.transcript());
     assert_eq!(log.count(LogEvent::is_recovery), 1, "{}", log.transcript());
+}
+
+#[tokio::test]
+async fn a_long_outage_is_mentioned_again_at_growing_intervals() {
+    let log = LogCapture::start();
+    let fixture = TestCluster::new().await;
+    fixture.cluster.set_down(true);
+    let running = fixture.start(fixture.config("30m", &[]));
+    let failures = || log.count(|event| event.is_failure_of("identity"));
+    wait_until("an attempt has failed", || failures() > 0).await;
+    // Each attempt waits for at most a minute. The token is valid for an hour.
+    for attempt in 2..=45 {
+        fixture.clock.advance(MINUTE);
+        wait_until("another attempt has failed", || failures() >= attempt).await;
+    }
+    fixture.cluster.set_down(false);
+    fixture.clock.advance(MINUTE);
+    wait_until("the agent has joined", || log.count(LogEvent::is_new_identity) == 1).await;
+    running.stop().await.unwrap();
+    // At the start, and after about 5, 10, 20 and perhaps 40 minutes: an attempt may come up to a minute after a reminder is
+    // due, which moves the next ones. The connection may also fail with a few different errors.
+    assert!((4..13).contains(&log.count_level(Level::WARN)), "{}", log.transcript());
+    assert_eq!(log.count(LogEvent::is_recovery), 1, "{}", log.transcript());
+}
+
+/// An administrator has removed the bot. The agent does not know whether the renewal was counted, and suspends renewals,
+/// which is not a recovery.
+#[tokio::test]
+async fn a_suspended_renewal_is_not_logged_as_a_recovery() {
+    let log = LogCapture::start();
+    let fixture = TestCluster::new().await;
+    let running = fixture.start(fixture.config("30m", &[]));
+    wait_until("the agent has joined", || log.count(LogEvent::is_new_identity) == 1).await;
+    fixture.cluster.fail_next(method::GENERATE_USER_CERTS, Code::PermissionDenied, "access denied");
+    running.control.reload();
+    wait_until("the renewal is refused, then suspended", || {
+        fixture.clock.advance(SECOND);
+        log.count_level(Level::ERROR) == 2
+    })
+    .await;
+    running.stop().await.unwrap();
+    assert_eq!(log.count(LogEvent::is_recovery), 0, "{}", log.transcript());
+}
+
+#[tokio::test]
+async fn root_certificates_are_read_again_for_each_renewal() {
+    let log = LogCapture::start();
+    let fixture = TestCluster::new().await;
+    let other = TestCluster::new().await;
+    let running = fixture.start(fixture.config("30m", &[]));
+    wait_until("the agent has joined", || log.count(LogEvent::is_new_identity) == 1).await;
+    std::fs::copy(other.path("web-ca.pem"), fixture.path("web-ca.pem")).unwrap();
+    running.control.reload();
+    wait_until("the proxy is not trusted", || log.count(|event| event.is_failure_of("identity")) > 0).await;
+    std::fs::write(fixture.path("web-ca.pem"), fixture.cluster.web_ca_pem()).unwrap();
+    running.control.reload();
+    wait_until("the proxy is trusted again", || log.count(LogEvent::is_new_identity) == 2).await;
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_file_that_is_a_pipe_or_huge_is_an_error() {
+    let fixture = TestCluster::new().await;
+    let [pipe, huge] = ["pipe", "huge"].map(|name| fixture.path(name));
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+    std::fs::File::create(&huge).unwrap().set_len(1 << 40).unwrap();
+    for (file, kind) in [(pipe, ErrorKind::InvalidInput), (huge, ErrorKind::FileTooLarge)] {
+        let mut config = fixture.config("30m", &[]);
+        config["onboarding"]["token"] = json!(file);
+        let error = renewal_error(fixture.run_oneshot(config).await.unwrap_err());
+        let RenewalError::JoinToken(JoinTokenError::Unreadable { path, error }) = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!((path, error.kind()), (file, kind));
+    }
+}
+
+#[tokio::test]
+async fn shortened_credentials_are_reported_once() {
+    let log = LogCapture::start();
+    let fixture = TestCluster::new().await;
+    for name in ["access", "deploy"] {
+        fixture.cluster.set_role(Role { max_session_ttl: 10 * MINUTE, ..Role::new(name) });
+    }
+    let config = fixture.config("30m", &[fixture.output("out")]);
+    fixture.run_oneshot(config.clone()).await.unwrap();
+    let is_about_out =
+        |event: &LogEvent| event.level == Level::WARN && event.field("service") == Some("identity-1");
+    assert_eq!(log.count(is_about_out), 1, "{}", log.transcript());
+    let running = fixture.start(config);
+    for writes in 2..=4 {
+        wait_until("the output is written", || log.count(LogEvent::is_write) == writes).await;
+        running.control.reload();
+    }
+    running.stop().await.unwrap();
+    assert_eq!(log.count(is_about_out), 2, "once per agent: {}", log.transcript());
 }
 
 #[tokio::test]

@@ -168,10 +168,32 @@ impl Run {
         self.directory.path()
     }
 
+    /// Starts the program with this standard output.
+    pub(crate) fn spawn_with_stdout(mut self, stdout: impl Into<Stdio>) -> Running {
+        self.command.stdout(stdout);
+        self.start()
+    }
+
+    /// Starts the program with a standard error that nobody reads and that is full already.
+    pub(crate) fn spawn_with_blocked_stderr(mut self) -> BlockedChild {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let flags = rustix::fs::fcntl_getfl(&writer).unwrap();
+        rustix::fs::fcntl_setfl(&writer, flags | rustix::fs::OFlags::NONBLOCK).unwrap();
+        while writer.write(&[b'x'; 4096]).is_ok() {}
+        rustix::fs::fcntl_setfl(&writer, flags).unwrap();
+        self.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(writer);
+        let child = self.command.spawn().unwrap();
+        BlockedChild { child, _stderr: reader, _directory: self.directory }
+    }
+
     /// Starts the program and returns at once.
     pub(crate) fn spawn(mut self) -> Running {
-        let mut child =
-            self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        self.command.stdout(Stdio::piped());
+        self.start()
+    }
+
+    fn start(mut self) -> Running {
+        let mut child = self.command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // Fails if the program exits without reading it.
         let _ = child.stdin.take().unwrap().write_all(&self.stdin);
         let stderr = Arc::<Mutex<Vec<u8>>>::default();
@@ -193,6 +215,32 @@ impl Run {
     /// Runs the program to completion, while other tasks of the test continue.
     pub(crate) fn run_blocking(self) -> Finished {
         tokio::task::block_in_place(|| self.run())
+    }
+}
+
+/// A running program whose standard error blocks.
+pub(crate) struct BlockedChild {
+    child: Child,
+    _stderr: std::io::PipeReader,
+    _directory: TempDir,
+}
+
+impl BlockedChild {
+    pub(crate) fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Returns the exit status if the program has ended.
+    pub(crate) fn try_wait(&mut self) -> Option<Option<i32>> {
+        self.child.try_wait().unwrap().map(|status| status.code())
+    }
+}
+
+impl Drop for BlockedChild {
+    fn drop(&mut self) {
+        // Fails if the program has ended, as it should.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -71,12 +71,18 @@ mod tests {
     use super::*;
     use crate::agent::bot::storage::Storage;
     use crate::agent::destination::writer::DirectoryTarget;
+    use crate::agent::platform::Clock;
+    use crate::agent::platform::reminders::RecurringWarnings;
     use crate::agent::recordings::copy_recorded_directory;
 
     #[test]
     fn the_step_depends_on_the_stored_identity_the_token_and_the_time() {
         let directory = copy_recorded_directory("storage");
-        let storage = Storage::open_directory(DirectoryTarget::with_defaults(directory.path())).unwrap();
+        let storage = Storage::open_directory(
+            DirectoryTarget::with_defaults(directory.path()),
+            RecurringWarnings::new(Clock::system()),
+        )
+        .unwrap();
         let stored = storage.load().unwrap().unwrap();
         let expiry = stored.identity.user.not_after;
         let before = expiry - Duration::from_secs(1);

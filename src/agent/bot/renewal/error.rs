@@ -7,7 +7,10 @@ use crate::agent::bot::join_token::JoinTokenError;
 use crate::agent::bot::storage::StorageError;
 use crate::agent::credential::identity::IdentityError;
 use crate::agent::credential::keys::KeyError;
+use crate::agent::destination::writer::DestinationError;
+use crate::agent::net::route::AuthRouteError;
 use crate::agent::platform::Hint;
+use crate::agent::platform::error_text::error_list;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::discovery::DiscoveryError;
 use crate::config::Address;
@@ -77,6 +80,26 @@ pub enum RenewalError {
         /// What the operator can do.
         hint: Hint,
     },
+    /// A join would use up the token, and this output could not be written afterwards.
+    #[error("the destination of output {output} cannot be used")]
+    Destination {
+        /// The name of the output.
+        output: String,
+        /// Why it cannot be written.
+        #[source]
+        error: DestinationError,
+    },
+    /// A join would use up the token, and the bot could not use its identity afterwards.
+    #[error(transparent)]
+    AuthRoute(#[from] AuthRouteError),
+    /// Tests before a join failed. The token was not sent.
+    #[error("cannot join the cluster ({reason}), and the token was not used: {}", error_list(.failures, Self::hint))]
+    NotReady {
+        /// Why the agent joins.
+        reason: JoinReason,
+        /// Every test that failed.
+        failures: Vec<Self>,
+    },
     /// The agent cannot generate a key.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -98,7 +121,8 @@ pub(super) fn lost_renewal_hint(marker: Option<String>) -> Hint {
 }
 
 impl RenewalError {
-    /// Returns what the operator can do.
+    /// Returns what the operator can do. The hints for failed tests are in the message of
+    /// [`NotReady`](Self::NotReady).
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         match self {
@@ -111,7 +135,9 @@ impl RenewalError {
             Self::OtherCluster { .. } => Some(Hint::new("check the address, or use another storage")),
             Self::Api(error) => error.hint(),
             Self::ResponseLost { hint, .. } | Self::InvalidIdentity { hint, .. } => Some(hint.clone()),
-            Self::Key(_) => None,
+            Self::Destination { error, .. } => error.hint(),
+            Self::AuthRoute(error) => error.hint(),
+            Self::NotReady { .. } | Self::Key(_) => None,
         }
     }
 
@@ -125,12 +151,40 @@ impl RenewalError {
             Self::Api(error) => error.was_not_processed(),
             // A Kubernetes API server may recover by itself, unlike a disk.
             Self::Storage(error) => error.is_transient(),
-            Self::JoinToken(_)
+            Self::AuthRoute(AuthRouteError::Connect { .. }) => true,
+            Self::Destination { error, .. } => error.is_transient(),
+            Self::NotReady { failures, .. } => failures.iter().all(Self::is_transient),
+            Self::AuthRoute(AuthRouteError::TlsTerminated { .. })
+            | Self::JoinToken(_)
             | Self::NoToken(_)
             | Self::OtherCluster { .. }
             | Self::ResponseLost { .. }
             | Self::InvalidIdentity { .. }
             | Self::Key(_) => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::destination::directory::DirectoryError;
+    use crate::agent::platform::regular_file::Obstacle;
+
+    fn destination(error: DirectoryError) -> RenewalError {
+        RenewalError::Destination { output: "out".to_owned(), error: error.into() }
+    }
+
+    #[test]
+    fn failed_tests_are_retried_only_if_each_of_them_may_succeed_later() {
+        let busy = || destination(DirectoryError::Busy { path: "/out/.tbot-lock".into(), holder: None });
+        let obstructed = destination(DirectoryError::Obstructed {
+            path: "/out/key".into(),
+            obstacle: Obstacle::SymbolicLink,
+        });
+        let is_transient =
+            |failures| RenewalError::NotReady { reason: JoinReason::NothingStored, failures }.is_transient();
+        assert!(is_transient(vec![busy(), busy()]));
+        assert!(!is_transient(vec![busy(), obstructed]));
     }
 }

@@ -48,8 +48,9 @@ impl StorageError {
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Secret(error) => error.is_transient(),
-            Self::Directory(error) => matches!(error, DirectoryError::Busy { .. }),
-            Self::Destination(_) | Self::Damaged { .. } => false,
+            Self::Directory(error) => error.is_transient(),
+            Self::Destination(error) => error.is_transient(),
+            Self::Damaged { .. } => false,
         }
     }
 }

@@ -95,6 +95,11 @@ impl DirectoryError {
         }
     }
 
+    /// Returns whether a retry may succeed without any change by the operator.
+    pub(crate) fn is_transient(&self) -> bool {
+        matches!(self, Self::Busy { .. })
+    }
+
     /// Returns an I/O error with a hint that follows from the error number.
     pub(super) fn io(operation: &'static str, path: PathBuf, error: io::Error) -> Self {
         let hint = match Errno::from_io_error(&error) {

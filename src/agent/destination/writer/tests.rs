@@ -16,12 +16,16 @@ fn writer(path: &Path, settings: &serde_json::Value) -> DestinationWriter {
     let mut directory = json!({ "path": path });
     directory.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
     let directory: config::Directory = serde_json::from_value(directory).unwrap();
-    DestinationWriter::new(WriteTarget::Directory(DirectoryTarget::new(&directory)))
+    with_target(WriteTarget::Directory(DirectoryTarget::new(&directory)))
+}
+
+fn with_target(target: WriteTarget) -> DestinationWriter {
+    DestinationWriter::new("identity-1", target, RecurringWarnings::new(Clock::system()))
 }
 
 fn write(writer: &DestinationWriter, content: &str) {
     writer.prepare().unwrap();
-    writer.write_set(files(content)).unwrap();
+    writer.write(files(content)).unwrap();
 }
 
 fn key(path: &Path) -> String {
@@ -34,32 +38,11 @@ fn is_link(path: &Path) -> bool {
 
 #[test]
 fn memory_keeps_only_the_last_set() {
-    let memory = DestinationWriter::new(WriteTarget::Memory);
-    memory.write_set(vec![("old".to_owned(), vec![])]).unwrap();
+    let memory = with_target(WriteTarget::Memory);
+    memory.write(vec![("old".to_owned(), vec![])]).unwrap();
     write(&memory, "2");
     assert_eq!(format!("{memory:?}"), "Memory");
     assert_eq!((memory.read_from_memory("key"), memory.read_from_memory("old")), (Some(b"2".to_vec()), None));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_set_is_completed_although_the_caller_gives_up() {
-    let root = tempfile::tempdir().unwrap();
-    let writer = Arc::new(writer(root.path(), &json!({ "symlinks": "secure" })));
-    // Only another process or output can hold the lock, so the write has begun and waits.
-    let lock = DirectoryTarget::with_defaults(root.path()).open().unwrap().lock_for_update().unwrap();
-    let task = tokio::spawn({
-        let writer = Arc::clone(&writer);
-        async move { writer.write(files("1")).await }
-    });
-    while writer.in_flight.try_lock().is_ok() {
-        tokio::task::yield_now().await;
-    }
-    task.abort();
-    assert!(task.await.unwrap_err().is_cancelled());
-    assert!(!root.path().join("key").exists());
-    drop(lock);
-    writer.finish_write().await;
-    assert_eq!(key(root.path()), "1");
 }
 
 #[test]
@@ -102,7 +85,7 @@ fn the_directory_of_another_user_is_written_in_place() {
 
     // A user who is neither the agent's nor the directory's owner must not get a key.
     chown(root.path().join("key"), Some(2), None).unwrap();
-    let error = writer.write_set(files("3")).unwrap_err();
+    let error = writer.write(files("3")).unwrap_err();
     let DestinationError::Directory(DirectoryError::Obstructed { path, obstacle }) = error else {
         panic!("{error:?}");
     };
@@ -120,7 +103,7 @@ fn a_directory_that_was_the_agents_and_now_belongs_to_another_user_gets_no_keys(
     fs::rename(&path, root.path().join("moved")).unwrap();
     fs::create_dir(&path).unwrap();
     chown(&path, Some(1), None).unwrap();
-    for result in [writer.prepare(), writer.write_set(files("2"))] {
+    for result in [writer.prepare(), writer.write(files("2"))] {
         match result.unwrap_err() {
             DestinationError::Directory(DirectoryError::OwnerChanged { path: refused, owner: 1 }) => {
                 assert_eq!(refused, path);
@@ -164,13 +147,13 @@ fn acls_of_another_users_directory_are_checked_if_required() {
     let root = tempfile::tempdir().unwrap();
     chown(root.path(), Some(1), None).unwrap();
     fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let error = writer(root.path(), &json!({ "acls": "required" })).write_set(files("1")).unwrap_err();
+    let error = writer(root.path(), &json!({ "acls": "required" })).write(files("1")).unwrap_err();
     assert!(
         matches!(&error, DestinationError::Acl { path, problem: AclProblem::OthersHaveAccess } if path == root.path()),
         "{error:?}"
     );
     assert!(!root.path().join("key").exists());
-    writer(root.path(), &json!({ "acls": "try" })).write_set(files("1")).unwrap();
+    writer(root.path(), &json!({ "acls": "try" })).write(files("1")).unwrap();
 }
 
 /// Sets an ACL, as a user would with `setfacl`, and returns it.
@@ -246,7 +229,7 @@ fn an_unknown_reader_is_an_error_if_acls_are_required_and_is_skipped_otherwise()
     let settings = |acls: &str| json!({ "acls": acls, "readers": readers });
     for result in [
         writer(root.path(), &settings("required")).test(),
-        writer(root.path(), &settings("required")).write_set(files("1")),
+        writer(root.path(), &settings("required")).write(files("1")),
     ] {
         assert!(matches!(result, Err(DestinationError::Reader(ReaderError::Unknown { .. }))), "{result:?}");
     }

@@ -66,7 +66,7 @@ async fn an_unusable_federated_bundle_is_omitted_with_a_warning() {
     let [warning] = &log.events(|event| event.level == Level::WARN)[..] else {
         panic!("{}", log.transcript())
     };
-    assert_eq!(warning.field("trust_domain"), Some("\"broken.test\""));
+    assert!(warning.message.contains("\"broken.test\""), "{warning:?}");
     assert!(!log.text().contains("hunter2"), "{}", log.transcript());
 }
 
