@@ -131,6 +131,7 @@ pub use destination::writer::DestinationError;
 pub use net::connection_error::ConnectionError;
 pub use net::http_proxy::HttpProxyError;
 pub use net::route::AuthRouteError;
+pub use net::system_roots::RootsError;
 pub use net::tls::TlsError;
 pub use net::web::WebError;
 pub use platform::error_text::{error_chain, error_line};

@@ -7,5 +7,6 @@ mod certificate_verifier;
 pub(crate) mod connection_error;
 pub(crate) mod http_proxy;
 pub(crate) mod route;
+pub(crate) mod system_roots;
 pub(crate) mod tls;
 pub(crate) mod web;

@@ -1,9 +1,7 @@
 //! Builds TLS configurations: with the web PKI for the proxy's web API, with the cluster's CAs for the auth API.
 //!
-//! Opens no socket. Reads root certificates from the files that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, or from the
-//! system's store.
+//! Opens no socket.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -14,9 +12,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
-use rustls_native_certs::{CertificateResult, load_certs_from_paths};
 
 use super::certificate_verifier::{AnyCertificateVerifier, TrustedCertificateVerifier};
+use super::system_roots::{self, RootsError};
 use crate::agent::credential::identity::Identity;
 use crate::agent::credential::x509;
 use crate::agent::platform::hex::hex;
@@ -26,14 +24,9 @@ use crate::agent::platform::{Clock, Environment, Hint};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// No usable root certificate was found.
-    #[error("no trusted root certificate found in {searched}{}", problem.as_ref().map(|problem| format!(": {problem}")).unwrap_or_default())]
-    NoRoots {
-        /// Where the agent searched for root certificates.
-        searched: &'static str,
-        /// The first error from reading them, if any.
-        problem: Option<String>,
-    },
+    /// The trusted root certificates cannot be loaded.
+    #[error(transparent)]
+    Roots(#[from] RootsError),
     /// rustls refused the certificates, the key, the server's name or its own defaults.
     #[error("cannot set up TLS: {0}")]
     Refused(String),
@@ -44,9 +37,7 @@ impl TlsError {
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         match self {
-            Self::NoRoots { .. } => {
-                Some(Hint::new("install the system's CA certificates, or set SSL_CERT_FILE"))
-            }
+            Self::Roots(error) => Some(error.hint()),
             Self::Refused(_) => None,
         }
     }
@@ -95,7 +86,7 @@ pub fn web(environment: &Environment, insecure: bool, clock: &Clock) -> Result<C
         let verifier = Arc::new(AnyCertificateVerifier(provider()));
         return Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
     }
-    Ok(trusting(builder, system_certificates(environment)?)?.with_no_client_auth())
+    Ok(trusting(builder, system_roots::load(environment)?)?.with_no_client_auth())
 }
 
 /// Lets a configuration accept the certificates that one of `trusted` issued, and `trusted` themselves.
@@ -199,7 +190,7 @@ pub(crate) fn kubernetes(
         Trust::AnyCertificate => {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificateVerifier(provider())))
         }
-        Trust::System => trusting(builder, system_certificates(environment)?)?,
+        Trust::System => trusting(builder, system_roots::load(environment)?)?,
         Trust::Authorities(pem) => {
             trusting(builder, x509::certificates(pem).map_err(|error| refused(&error))?)?
         }
@@ -233,70 +224,6 @@ pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, TlsError> {
     ServerName::try_from(host.to_owned()).map_err(|error| TlsError::Refused(error.to_string()))
 }
 
-/// Returns the certificates that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, or those of the system's store.
-fn system_certificates(environment: &Environment) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let file = environment.get("SSL_CERT_FILE");
-    let directories = environment.get("SSL_CERT_DIR");
-    // Reading a named pipe could block forever.
-    if let Some(file) = file.map(Path::new)
-        && file.exists()
-        && !file.is_file()
-    {
-        let problem = Some(format!("{} is not a regular file", file.display()));
-        return Err(TlsError::NoRoots { searched: "SSL_CERT_FILE", problem });
-    }
-    let (loaded, searched) = if file.is_none() && directories.is_none() {
-        (load_system_store(), "the system's store")
-    } else {
-        let mut all = CertificateResult::default();
-        let directories =
-            directories.into_iter().flat_map(|list| list.split(':')).map(|directory| (None, Some(directory)));
-        for (file, directory) in file.map(|file| (Some(file), None)).into_iter().chain(directories) {
-            let one = load_certs_from_paths(file.map(Path::new), directory.map(Path::new));
-            all.certs.extend(one.certs);
-            all.errors.extend(one.errors);
-        }
-        (all, "SSL_CERT_FILE and SSL_CERT_DIR")
-    };
-    if loaded.certs.is_empty() {
-        let problem = loaded.errors.first().map(ToString::to_string);
-        return Err(TlsError::NoRoots { searched, problem });
-    }
-    Ok(loaded.certs)
-}
-
-/// Loads the certificates of the system's store.
-///
-/// `load_native_certs` would read `SSL_CERT_FILE` and `SSL_CERT_DIR` of the process, even if the caller passed another
-/// environment. So this loads the paths that it would search without them.
-#[cfg(not(target_os = "macos"))]
-fn load_system_store() -> CertificateResult {
-    const FILES: [&str; 7] = [
-        "/etc/ssl/certs/ca-certificates.crt", // Debian, Ubuntu, Gentoo
-        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", // RHEL, CentOS; must precede the next one
-        "/etc/pki/tls/certs/ca-bundle.crt",   // Fedora
-        "/etc/ssl/ca-bundle.pem",             // openSUSE
-        "/etc/pki/tls/cacert.pem",            // OpenELEC
-        "/etc/ssl/cert.pem",                  // Alpine, BSD
-        "/opt/etc/ssl/certs/ca-certificates.crt", // Entware
-    ];
-    const DIRECTORIES: [&str; 2] = ["/etc/ssl/certs", "/etc/pki/tls/certs"];
-    let file = FILES.iter().map(Path::new).find(|file| file.exists());
-    let mut all = load_certs_from_paths(file, None);
-    for directory in DIRECTORIES.iter().map(Path::new).filter(|directory| directory.exists()) {
-        let one = load_certs_from_paths(None, Some(directory));
-        all.certs.extend(one.certs);
-        all.errors.extend(one.errors);
-    }
-    all
-}
-
-#[cfg(target_os = "macos")]
-#[expect(clippy::disallowed_methods, reason = "nothing else reads the keychain")]
-fn load_system_store() -> CertificateResult {
-    rustls_native_certs::load_native_certs()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -308,23 +235,5 @@ mod tests {
         let long = "a-cluster-whose-name-is-longer-than-31-octets.example";
         assert_eq!(auth_server_name(long).unwrap().to_str(), "teleport.cluster.local");
         assert!(auth_route(long).len() > 63, "the routing entry keeps the whole name");
-    }
-
-    #[test]
-    fn missing_roots_are_an_error_unless_insecure() {
-        let environment = [("SSL_CERT_FILE", "/nonexistent/roots.pem")].into_iter().collect();
-        let refused = web(&environment, false, &Clock::system()).unwrap_err();
-        assert!(matches!(refused, TlsError::NoRoots { searched: "SSL_CERT_FILE and SSL_CERT_DIR", .. }));
-        assert!(web(&environment, true, &Clock::system()).is_ok(), "insecure needs no roots");
-    }
-
-    #[test]
-    fn roots_are_not_read_from_a_pipe() {
-        let root = tempfile::tempdir().unwrap();
-        let pipe = root.path().join("pipe");
-        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
-        let environment = [("SSL_CERT_FILE", &pipe)].into_iter().collect();
-        let refused = web(&environment, false, &Clock::system()).unwrap_err();
-        assert!(matches!(refused, TlsError::NoRoots { searched: "SSL_CERT_FILE", .. }), "{refused}");
     }
 }

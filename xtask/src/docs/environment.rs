@@ -25,7 +25,7 @@ const PROGRAM: &[EnvironmentVariables] = &[
     variables(
         &["SSL_CERT_FILE", "SSL_CERT_DIR"],
         "Certificate authorities to trust for a proxy instead of those of the system: a file, and a list of directories \
-         separated by `:`.",
+         separated by `:`. Each must name at least one certificate.",
     ),
     variables(
         &["HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"],
