@@ -6,6 +6,7 @@ pub(crate) mod address;
 mod certificate_verifier;
 pub(crate) mod connection_error;
 pub(crate) mod http_proxy;
+mod http_tunnel;
 pub(crate) mod route;
 pub(crate) mod system_roots;
 pub(crate) mod tls;

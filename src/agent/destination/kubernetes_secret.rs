@@ -24,7 +24,6 @@ use cluster::{ClusterConfig, ClusterConnection};
 pub use error::{KubernetesSecretError, SecretName, SecretRequest};
 pub use parameters::{KubeconfigProblem, KubernetesClusterError};
 
-use crate::agent::net::web;
 use crate::agent::platform::{Clock, Environment};
 use crate::config;
 
@@ -190,7 +189,7 @@ impl SecretClient {
         }
         let describe = || self.describe(verb, &cluster.server);
         let response = runtime
-            .block_on(web::send(request))
+            .block_on(cluster.client.send(request))
             .map_err(|error| KubernetesSecretError::NoResponse { request: describe(), error })?;
         match response.status {
             StatusCode::OK | StatusCode::CREATED => {

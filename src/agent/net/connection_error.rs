@@ -5,7 +5,10 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use rustls::{AlertDescription, CertificateError};
+use rustls::{AlertDescription, CertificateError, InvalidMessage};
+
+use super::http_tunnel::HttpTunnelError;
+use crate::agent::platform::Hint;
 
 /// A connection failed, or ended before a usable response. The sources are the errors of the libraries that the agent uses
 /// for TLS, HTTP and gRPC.
@@ -20,10 +23,27 @@ impl ConnectionError {
 
     /// Returns the failure of TLS that caused this error, if any.
     pub(crate) fn tls_failure(&self) -> Option<TlsFailure> {
+        self.find(TlsFailure::of)
+    }
+
+    /// Returns what the operator can do, if that does not depend on the server: a connection that failed at the HTTP
+    /// proxy, or that reached a port without TLS.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        if let Some(hint) = self.find(http_tunnel_hint) {
+            return Some(hint);
+        }
+        let no_tls =
+            "the server on this port does not use TLS (for example, it serves HTTP): use the port that does";
+        (self.tls_failure() == Some(TlsFailure::NotTls)).then(|| Hint::new(no_tls))
+    }
+
+    /// Returns the first result of `f` for this error and its sources.
+    fn find<T>(&self, f: impl Fn(&(dyn Error + 'static)) -> Option<T>) -> Option<T> {
         let mut next: Option<&(dyn Error + 'static)> = Some(&*self.0);
         while let Some(error) = next {
-            if let Some(failure) = TlsFailure::of(error) {
-                return Some(failure);
+            if let Some(found) = f(error) {
+                return Some(found);
             }
             next = error.source();
         }
@@ -43,6 +63,14 @@ impl Error for ConnectionError {
     }
 }
 
+/// Returns the hint of an [`HttpTunnelError`].
+fn http_tunnel_hint(error: &(dyn Error + 'static)) -> Option<Hint> {
+    // `source` of an I/O error skips the error that it contains.
+    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    let inner = inner.and_then(|inner| inner.downcast_ref::<HttpTunnelError>());
+    inner.or_else(|| error.downcast_ref::<HttpTunnelError>()).map(HttpTunnelError::hint)
+}
+
 /// Why a TLS connection failed: rustls refused the server's certificate, or the server refused the client's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TlsFailure {
@@ -51,6 +79,8 @@ pub(crate) enum TlsFailure {
     Expired,
     ClientCaUnknown,
     ClientExpired,
+    /// The response is not TLS, but for example HTTP.
+    NotTls,
     /// The server closed the connection. In TLS 1.3, it refuses a client certificate after the handshake. Its alert gets
     /// lost if the client is still writing: then only the write's error remains.
     Closed,
@@ -95,6 +125,7 @@ impl TlsFailure {
 
     fn of_rustls(error: &rustls::Error) -> Option<Self> {
         match error {
+            rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => Some(Self::NotTls),
             rustls::Error::AlertReceived(received) => {
                 CLIENT_ALERTS.into_iter().find_map(|(alert, failure)| (alert == *received).then_some(failure))
             }
@@ -131,6 +162,8 @@ mod tests {
         assert_eq!(refused(CertificateError::NotValidYet), Some(TlsFailure::NotYetValid));
         assert_eq!(refused(CertificateError::Expired), Some(TlsFailure::Expired));
         assert_eq!(refused(CertificateError::NotValidForName), None);
+        let http = rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType);
+        assert_eq!(tls_failure(http), Some(TlsFailure::NotTls));
         let alert = |alert| tls_failure(rustls::Error::AlertReceived(alert));
         assert_eq!(alert(AlertDescription::UnknownCA), Some(TlsFailure::ClientCaUnknown));
         assert_eq!(alert(AlertDescription::CertificateExpired), Some(TlsFailure::ClientExpired));

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use http::Uri;
+use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use url::Url;
 
@@ -29,9 +29,12 @@ pub enum HttpProxyError {
     Scheme(String),
 }
 
-/// An HTTP proxy. Displays its URL without its credentials.
+/// An HTTP proxy. Displays its URL without its credentials, and the variable that names it.
 #[derive(Clone)]
-pub struct HttpProxy(Intercept);
+pub struct HttpProxy {
+    intercept: Intercept,
+    variable: &'static str,
+}
 
 impl HttpProxy {
     /// Returns the proxy for a URL, or `None` for a direct connection. As in Go programs, this is HTTPS_PROXY (or
@@ -51,9 +54,10 @@ impl HttpProxy {
                 |uri: &Uri, excluded: &str| Matcher::builder().all(value).no(excluded).build().intercept(uri);
             let Ok(uri) = url.as_str().parse::<Uri>() else { return Ok(None) };
             // A matcher ignores what it cannot parse, so it must accept the value if nothing is excluded.
-            let proxy = intercept(&uri, "").map(Self).filter(Self::has_valid_host_and_port);
+            let named = |intercept| Self { intercept, variable };
+            let proxy = intercept(&uri, "").map(named).filter(Self::has_valid_host_and_port);
             proxy.ok_or(HttpProxyError::Malformed(variable))?;
-            return Ok(intercept(&uri, excluded).map(Self));
+            return Ok(intercept(&uri, excluded).map(named));
         }
         Ok(None)
     }
@@ -63,23 +67,46 @@ impl HttpProxy {
         Url::parse(&format!("http://{authority}")).is_ok()
     }
 
-    pub(super) fn intercept(&self) -> &Intercept {
-        &self.0
+    /// Returns the environment variable that names the proxy.
+    pub(super) fn variable(&self) -> &'static str {
+        self.variable
+    }
+
+    /// Returns the value of the header `Proxy-Authorization`.
+    pub(super) fn authorization(&self) -> Option<&HeaderValue> {
+        self.intercept.basic_auth()
     }
 
     /// Returns the proxy's URL, which contains no credentials.
     pub(super) fn uri(&self) -> &Uri {
-        self.0.uri()
+        self.intercept.uri()
+    }
+
+    /// Returns the proxy's host, without the brackets of an IPv6 address.
+    pub(super) fn host(&self) -> &str {
+        self.uri().host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// Returns the proxy's port, which is 80 by default.
+    pub(super) fn port(&self) -> u16 {
+        self.uri().port_u16().unwrap_or(80)
     }
 }
 
 impl fmt::Display for HttpProxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let has_user = self.0.basic_auth().is_some() || self.0.raw_auth().is_some();
+        let has_user = self.intercept.basic_auth().is_some() || self.intercept.raw_auth().is_some();
         let user = if has_user { "...@" } else { "" };
         let scheme = self.uri().scheme_str().unwrap_or("http");
         let host = self.uri().authority().map_or("", |authority| authority.as_str());
-        write!(f, "{scheme}://{user}{host}")
+        write!(f, "{scheme}://{user}{host} ({})", self.variable)
+    }
+}
+
+/// Like [`fmt::Display`], because the fields contain a password.
+impl fmt::Debug for HttpProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -110,18 +137,21 @@ mod tests {
     #[test]
     fn a_proxy_may_lack_scheme_and_port() {
         let accepted = |value| proxy(&[("HTTPS_PROXY", value)]).unwrap().unwrap();
-        assert_eq!(accepted("proxy.example:3128"), "http://proxy.example:3128");
-        assert_eq!(accepted("http://proxy.example"), "http://proxy.example");
-        assert_eq!(accepted("http://[::1]:3128"), "http://[::1]:3128");
-        assert_eq!(accepted("http://user:hunter2@proxy.example:1"), "http://...@proxy.example:1");
+        assert_eq!(accepted("proxy.example:3128"), "http://proxy.example:3128 (HTTPS_PROXY)");
+        assert_eq!(accepted("http://proxy.example"), "http://proxy.example (HTTPS_PROXY)");
+        assert_eq!(accepted("http://[::1]:3128"), "http://[::1]:3128 (HTTPS_PROXY)");
+        assert_eq!(
+            accepted("http://user:hunter2@proxy.example:1"),
+            "http://...@proxy.example:1 (HTTPS_PROXY)"
+        );
     }
 
     #[test]
     fn the_specific_variable_takes_precedence_and_no_proxy_excludes_hosts() {
         let all = ("ALL_PROXY", "http://all.example:1");
-        assert_eq!(proxy(&[all]).unwrap().as_deref(), Some("http://all.example:1"));
+        assert_eq!(proxy(&[all]).unwrap().as_deref(), Some("http://all.example:1 (ALL_PROXY)"));
         let https = ("https_proxy", "http://https.example:1");
-        assert_eq!(proxy(&[all, https]).unwrap().as_deref(), Some("http://https.example:1"));
+        assert_eq!(proxy(&[all, https]).unwrap().as_deref(), Some("http://https.example:1 (https_proxy)"));
         assert_eq!(proxy(&[https, ("NO_PROXY", "a.example")]), Ok(None));
         assert_eq!(proxy(&[]), Ok(None));
     }

@@ -4,18 +4,16 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tower_service::Service as _;
 use url::Url;
 
 use super::connection_error::ConnectionError;
 use super::http_proxy::{HttpProxy, HttpProxyError};
+use super::http_tunnel;
 use super::tls::{self, InnerAlpn, TlsError};
 use crate::agent::credential::identity::Identity;
 use crate::agent::platform::{Clock, Environment, Hint};
@@ -52,12 +50,16 @@ impl AuthRouteError {
     /// Returns what the operator can do.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
-        Some(Hint::new(match self {
-            Self::Connect { .. } => "check that the proxy is up, and that this machine can connect to it",
+        let hint = match self {
+            Self::Connect { source, .. } => {
+                let check_proxy = "check that the proxy is up, and that this machine can connect to it";
+                return source.hint().or_else(|| Some(Hint::new(check_proxy)));
+            }
             Self::TlsTerminated { .. } => {
                 "something in front of the proxy terminates TLS, such as a load balancer: let it pass TLS through, or set proxy_server to an address of the proxy itself"
             }
-        }))
+        };
+        Some(Hint::new(hint))
     }
 }
 
@@ -156,23 +158,14 @@ impl Route {
         Err(AuthRouteError::TlsTerminated { cluster: cluster.to_owned(), proxy: self.address.clone() })
     }
 
-    async fn connect_tcp(&self) -> io::Result<TcpStream> {
-        let Some(http_proxy) = &self.http_proxy else {
-            return TcpStream::connect((self.address.host(), self.address.port())).await;
-        };
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        let intercept = http_proxy.intercept();
-        let mut tunnel = Tunnel::new(intercept.uri().clone(), http);
-        if let Some(authorization) = intercept.basic_auth() {
-            tunnel = tunnel.with_auth(authorization.clone());
+    /// Opens a connection to the server. An error at the HTTP proxy contains an [`HttpTunnelError`].
+    pub(super) async fn connect_tcp(&self) -> io::Result<TcpStream> {
+        match &self.http_proxy {
+            Some(http_proxy) => {
+                http_tunnel::connect(http_proxy, &self.address).await.map_err(io::Error::other)
+            }
+            None => TcpStream::connect((self.address.host(), self.address.port())).await,
         }
-        let destination = format!("https://{}", self.address).parse().map_err(io::Error::other)?;
-        let stream = tunnel
-            .call(destination)
-            .await
-            .map_err(|error| io::Error::other(format!("cannot connect through the HTTP proxy: {error}")))?;
-        Ok(stream.into_inner())
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client, ClientBuilder, Proxy, StatusCode};
+use reqwest::{Client, ClientBuilder, IntoUrl, Method, Proxy, RequestBuilder, StatusCode};
 
 use super::connection_error::ConnectionError;
 use super::http_proxy::HttpProxy;
@@ -38,7 +38,7 @@ impl WebError {
     pub fn hint(&self) -> Option<Hint> {
         match self {
             Self::Tls(error) => error.hint(),
-            Self::Connection(_) => None,
+            Self::Connection(error) => error.hint(),
         }
     }
 }
@@ -47,6 +47,50 @@ impl WebError {
 pub(crate) struct HttpResponse {
     pub(crate) status: StatusCode,
     pub(crate) body: Vec<u8>,
+}
+
+/// An HTTP client for one server. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct HttpClient {
+    client: Client,
+    route: Route,
+}
+
+impl HttpClient {
+    /// Creates a client that uses the route's HTTP proxy and follows no redirects.
+    pub(crate) fn new(tls: rustls::ClientConfig, route: &Route) -> Result<Self, WebError> {
+        let failed = |error: reqwest::Error| WebError::from(ConnectionError::new(error));
+        let client = client_builder(tls, route.http_proxy())
+            .map_err(failed)?
+            .user_agent(concat!("tbot/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
+            .build()
+            .map_err(failed)?;
+        Ok(Self { client, route: route.clone() })
+    }
+
+    /// Starts a request. [`HttpClient::send`] sends it.
+    pub(crate) fn request(&self, method: Method, url: impl IntoUrl) -> RequestBuilder {
+        self.client.request(method, url)
+    }
+
+    /// Sends a request and reads the response's body up to the limit.
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<HttpResponse, WebError> {
+        match send(request).await {
+            Err(error) if error.is_connect() && self.route.http_proxy().is_some() => {
+                // The error does not say which of the two connections failed, nor the HTTP proxy's response.
+                let explanation = tokio::time::timeout(CONNECT_TIMEOUT, self.route.connect_tcp()).await;
+                Err(match explanation {
+                    Ok(Err(at_http_proxy)) => ConnectionError::new(at_http_proxy).into(),
+                    Ok(Ok(_)) | Err(_) => ConnectionError::new(error.without_url()).into(),
+                })
+            }
+            Err(error) => Err(ConnectionError::new(error.without_url()).into()),
+            Ok(Some(response)) => Ok(response),
+            Ok(None) => Err(ConnectionError::new("the response is larger than 4 MiB").into()),
+        }
+    }
 }
 
 /// A client for the web API of one proxy. Clones share the root certificates.
@@ -61,14 +105,14 @@ pub(crate) struct WebClient {
 /// The parts of a client that contain root certificates. Cheap to clone.
 #[derive(Clone)]
 struct WithRoots {
-    client: Client,
+    client: HttpClient,
     tls: Arc<rustls::ClientConfig>,
 }
 
 impl WithRoots {
     fn load(route: &Route, environment: &Environment) -> Result<Self, WebError> {
         let tls = tls::web(environment, route.insecure(), route.clock())?;
-        Ok(Self { client: client(tls.clone(), route)?, tls: Arc::new(tls) })
+        Ok(Self { client: HttpClient::new(tls.clone(), route)?, tls: Arc::new(tls) })
     }
 }
 
@@ -101,26 +145,16 @@ impl WebClient {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<HttpResponse, WebError> {
-        send(self.with_roots().client.get(format!("{}{path}", self.base_url))).await
+        let client = self.with_roots().client;
+        client.send(client.request(Method::GET, format!("{}{path}", self.base_url))).await
     }
 
     /// Posts `body` as `application/json`, which the join endpoint requires.
     pub(crate) async fn post_json(&self, path: &str, body: Vec<u8>) -> Result<HttpResponse, WebError> {
-        let request = self.with_roots().client.post(format!("{}{path}", self.base_url));
-        send(request.header(CONTENT_TYPE, "application/json").body(body)).await
+        let client = self.with_roots().client;
+        let request = client.request(Method::POST, format!("{}{path}", self.base_url));
+        client.send(request.header(CONTENT_TYPE, "application/json").body(body)).await
     }
-}
-
-/// Returns a client that uses the route's HTTP proxy and follows no redirects.
-pub(crate) fn client(tls: rustls::ClientConfig, route: &Route) -> Result<Client, WebError> {
-    let failed = |error: reqwest::Error| WebError::from(ConnectionError::new(error));
-    client_builder(tls, route.http_proxy())
-        .map_err(failed)?
-        .user_agent(concat!("tbot/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(REQUEST_TIMEOUT)
-        .build()
-        .map_err(failed)
 }
 
 /// Returns a builder of clients that use this HTTP proxy, or none, and follow no redirects.
@@ -139,22 +173,21 @@ pub fn client_builder(
         .no_proxy();
     let Some(http_proxy) = http_proxy else { return Ok(builder) };
     let mut proxy = Proxy::all(http_proxy.uri().to_string())?;
-    if let Some(authorization) = http_proxy.intercept().basic_auth() {
+    if let Some(authorization) = http_proxy.authorization() {
         proxy = proxy.custom_http_auth(authorization.clone());
     }
     Ok(builder.proxy(proxy))
 }
 
-/// Sends a request and reads the response's body up to the limit.
-pub(crate) async fn send(request: reqwest::RequestBuilder) -> Result<HttpResponse, WebError> {
-    let failed = |error: reqwest::Error| ConnectionError::new(error.without_url());
-    let mut response = request.send().await.map_err(failed)?;
+/// Sends a request and reads the response's body. Returns `None` if it is larger than the limit.
+async fn send(request: RequestBuilder) -> Result<Option<HttpResponse>, reqwest::Error> {
+    let mut response = request.send().await?;
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+    while let Some(chunk) = response.chunk().await? {
         if body.len() + chunk.len() > MAX_BODY {
-            return Err(ConnectionError::new("the response is larger than 4 MiB").into());
+            return Ok(None);
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(HttpResponse { status: response.status(), body })
+    Ok(Some(HttpResponse { status: response.status(), body }))
 }

@@ -149,6 +149,9 @@ impl Plan {
         };
         let (outputs, environment) = (self.outputs.clone(), self.options.environment.clone());
         run_blocking(move || tsh::report_if_missing(&outputs, &environment)).await;
+        if let Some(http_proxy) = self.proxy.route.http_proxy() {
+            tracing::info!(%http_proxy, "connections to the cluster go through an HTTP proxy");
+        }
         let join_settings = JoinSettings {
             web: self.proxy.web.clone(),
             address_field: self.proxy.address_field,

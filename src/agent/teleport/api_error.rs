@@ -110,7 +110,7 @@ impl ApiError {
     pub fn hint(&self) -> Option<Hint> {
         match self {
             Self::Connect { source, .. } | Self::NoResponse { source, .. } => {
-                Some(server_hints::for_auth_connection(source.tls_failure()))
+                Some(server_hints::for_auth_connection(source))
             }
             Self::Refused { message, .. } | Self::Failed { message, .. } => {
                 server_hints::for_error_status(message)

@@ -57,11 +57,12 @@ impl DiscoveryError {
     /// Returns what the operator can do.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
+        if let Some(hint) = teleport_port_hint(self.address.port()) {
+            return Some(hint);
+        }
         let specific = match &self.problem {
             DiscoveryProblem::Web(WebError::Tls(error)) => return error.hint(),
-            DiscoveryProblem::Web(WebError::Connection(error)) => {
-                server_hints::for_proxy_connection(error.tls_failure())
-            }
+            DiscoveryProblem::Web(WebError::Connection(error)) => server_hints::for_proxy_connection(error),
             DiscoveryProblem::ErrorStatus { .. } | DiscoveryProblem::NotTeleport(_) => None,
         };
         specific.or_else(|| Some(Hint::new(match self.field {
@@ -82,6 +83,21 @@ impl DiscoveryError {
             DiscoveryProblem::NotTeleport(_) => false,
         }
     }
+}
+
+/// Returns a hint for the ports on which Teleport by default serves something else than its web API.
+fn teleport_port_hint(port: u16) -> Option<Hint> {
+    let server = match port {
+        3023 => "the proxy's SSH server",
+        3024 => "the proxy's reverse tunnels",
+        3025 => "the auth server",
+        3026 => "the proxy's Kubernetes server",
+        _ => return None,
+    };
+    Some(
+        format!("port {port} is usually {server}: use the port of the proxy's web UI, such as 443 or 3080")
+            .into(),
+    )
 }
 
 /// A cluster as its proxy describes it.

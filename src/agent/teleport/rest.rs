@@ -71,7 +71,7 @@ impl RestError {
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         match self {
-            Self::NoResponse { source, .. } => Some(server_hints::for_auth_connection(source.tls_failure())),
+            Self::NoResponse { source, .. } => Some(server_hints::for_auth_connection(source)),
             Self::ErrorStatus { message, .. } => server_hints::for_error_status(message),
             Self::MalformedResponse { .. } => None,
         }

@@ -1,6 +1,6 @@
 //! Hints for error responses and failed connections.
 
-use crate::agent::net::connection_error::TlsFailure;
+use crate::agent::net::connection_error::{ConnectionError, TlsFailure};
 use crate::agent::platform::Hint;
 
 /// Returns a hint for the message of an error response from the auth server.
@@ -52,8 +52,11 @@ pub(super) fn for_error_status(message: &str) -> Option<Hint> {
 }
 
 /// Returns a hint for a failed connection to the auth server.
-pub(super) fn for_auth_connection(failure: Option<TlsFailure>) -> Hint {
-    Hint::new(match failure {
+pub(super) fn for_auth_connection(error: &ConnectionError) -> Hint {
+    if let Some(hint) = error.hint() {
+        return hint;
+    }
+    Hint::new(match error.tls_failure() {
         Some(TlsFailure::UnknownIssuer) => {
             "the auth server's certificate was issued by a CA that this identity does not know: if the cluster's host CA was rotated while this agent was stopped, join with a new token"
         }
@@ -69,22 +72,27 @@ pub(super) fn for_auth_connection(failure: Option<TlsFailure>) -> Hint {
         Some(TlsFailure::Closed) => {
             "the connection was closed without a reason: if this continues while the proxy is up, the auth server no longer accepts this identity (if the cluster's user CA was rotated while this agent was stopped, join with a new token)"
         }
-        None => {
+        Some(TlsFailure::NotTls) | None => {
             "check that the proxy is up, that no load balancer in front of it terminates TLS, and that this machine's clock is right"
         }
     })
 }
 
 /// Returns a hint for a failed connection to the proxy's web address, if its error is specific enough.
-pub(super) fn for_proxy_connection(failure: Option<TlsFailure>) -> Option<Hint> {
-    match failure? {
+pub(super) fn for_proxy_connection(error: &ConnectionError) -> Option<Hint> {
+    if let Some(hint) = error.hint() {
+        return Some(hint);
+    }
+    match error.tls_failure()? {
         TlsFailure::UnknownIssuer => Some(Hint::new(
             "its certificate was issued by a CA that this machine does not trust: set SSL_CERT_FILE to the CA's certificate, or install it",
         )),
         TlsFailure::NotYetValid | TlsFailure::Expired => Some(Hint::new(
             "either the proxy's certificate is not valid at this time, or this machine's clock is wrong: check the clock first",
         )),
-        TlsFailure::ClientCaUnknown | TlsFailure::ClientExpired | TlsFailure::Closed => None,
+        TlsFailure::ClientCaUnknown | TlsFailure::ClientExpired | TlsFailure::NotTls | TlsFailure::Closed => {
+            None
+        }
     }
 }
 

@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, copy_bidirectional};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
+
+use tbot::agent::error_line;
 
 use super::fixture::{TestCluster, run_oneshot};
 
@@ -60,4 +62,65 @@ async fn every_connection_is_tunnelled_with_the_http_proxys_credentials() {
     assert!(connects.iter().all(|line| line.starts_with("CONNECT teleport.behind.test:443 ")), "{heads:?}");
     assert_eq!(authorizations.len(), connects.len(), "{heads:?}");
     assert!(authorizations.iter().all(|line| line.ends_with("Basic dXNlcjpwYXNz")), "{heads:?}");
+}
+
+/// Starts a server on loopback that responds to every connection with `response`.
+async fn server_with_response(response: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut request = [0; 4096];
+                // The client may hang up at any time.
+                let _ = client.read(&mut request).await;
+                let _ = client.write_all(response).await;
+            });
+        }
+    });
+    address
+}
+
+/// Runs an agent with this address of the Teleport proxy and returns its error as in the log, without port numbers.
+async fn error_of_start(proxy_server: &str, variables: &[(&str, &str)]) -> String {
+    let fixture = TestCluster::new().await;
+    let mut config = fixture.config("20m", &[fixture.output("out")]);
+    config["proxy_server"] = json!(proxy_server);
+    let agent = fixture.agent_with_env(config, variables).unwrap();
+    let error = run_oneshot(&agent).await.unwrap_err();
+    let line = error_line(&error, error.hint().as_ref());
+    assert!(!line.contains("hunter2"), "{line}");
+    line
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_at_the_http_proxy_names_it_and_its_variable() {
+    let closed = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap()
+    };
+    let forbids = server_with_response(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").await;
+    let wants_password =
+        server_with_response(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n")
+            .await;
+    let is_no_proxy = server_with_response(b"SSH-2.0-Teleport\r\n").await;
+    let mut errors = Vec::new();
+    for (proxy, variable) in [
+        (closed, "HTTPS_PROXY"),
+        (forbids, "https_proxy"),
+        (wants_password, "ALL_PROXY"),
+        (is_no_proxy, "all_proxy"),
+    ] {
+        let url = format!("http://user:hunter2@{proxy}");
+        let error = error_of_start("teleport.behind.test:443", &[(variable, &url)]).await;
+        errors.push(error.replace(&proxy.to_string(), "PROXY"));
+    }
+    insta::assert_snapshot!(errors.join("\n\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_without_tls_is_recognised() {
+    let http = server_with_response(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    let error = error_of_start(&http.to_string(), &[]).await;
+    insta::assert_snapshot!(error.replace(&http.to_string(), "SERVER"));
 }

@@ -67,7 +67,7 @@ impl JoinError {
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         match self {
-            Self::NoResponse { error, hint } => hint.clone().or_else(|| error.hint()),
+            Self::NoResponse { error, hint } => error.hint().or_else(|| hint.clone()),
             Self::Refused { hint, .. } | Self::ChallengeRefused { hint, .. } => hint.clone(),
             Self::Attestation(error) => error.hint(),
             Self::InvalidIdentity(_)

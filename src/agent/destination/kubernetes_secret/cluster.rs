@@ -6,7 +6,6 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use reqwest::Client;
 use url::Url;
 
 use super::kubeconfig::MergedKubeconfig;
@@ -14,7 +13,7 @@ use super::parameters::{ClusterCredentials, ConnectionParameters, KubernetesClus
 use crate::agent::net::address::is_loopback_url;
 use crate::agent::net::route::Route;
 use crate::agent::net::tls::{self, Trust};
-use crate::agent::net::web;
+use crate::agent::net::web::HttpClient;
 use crate::agent::platform::{Clock, Environment};
 use crate::config::{self, Address};
 
@@ -36,7 +35,7 @@ pub(super) struct ClusterConnection {
     /// The base URL, without a trailing slash.
     pub(super) server: String,
     pub(super) token: Option<BearerToken>,
-    pub(super) client: Client,
+    pub(super) client: HttpClient,
 }
 
 impl BearerToken {
@@ -116,7 +115,7 @@ impl ClusterConnection {
             .parse()
             .map_err(|_| invalid())?;
         let route = Route::new(address, environment, false, clock.clone())?;
-        let client = web::client(tls, &route).map_err(KubernetesClusterError::Tls)?;
+        let client = HttpClient::new(tls, &route).map_err(KubernetesClusterError::Tls)?;
         let token = credentials.token.map(|token| BearerToken(token.trim().to_owned()));
         Ok(Self { server: server.trim_end_matches('/').to_owned(), token, client })
     }

@@ -2,6 +2,7 @@
 //! Azure, that identifies the machine and contains the cluster's challenge, and an access token of the machine's
 //! managed identity.
 
+use reqwest::Method;
 use serde::Deserialize;
 
 use super::challenge::Challenge;
@@ -100,5 +101,5 @@ impl AzureAttestation {
 fn request(client: &MetadataClient, path: &str, query: &[(&str, &str)]) -> reqwest::RequestBuilder {
     let mut url = client.url_with_path(&format!("/metadata/{path}"));
     url.query_pairs_mut().extend_pairs(query);
-    client.http().get(url).header("metadata", "True")
+    client.http().request(Method::GET, url).header("metadata", "True")
 }

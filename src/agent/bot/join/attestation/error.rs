@@ -139,9 +139,9 @@ impl AttestationError {
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         match self {
+            Self::NoResponse { error, hint, .. } => error.hint().or_else(|| Some(hint.clone())),
             Self::NotSet { hint, .. }
             | Self::Unreadable { hint, .. }
-            | Self::NoResponse { hint, .. }
             | Self::Refused { hint, .. }
             | Self::Missing { hint, .. }
             | Self::Unsupported { hint, .. } => Some(hint.clone()),

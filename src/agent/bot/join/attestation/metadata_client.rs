@@ -10,7 +10,7 @@ use super::error::{AttestationError, RequestContext};
 use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::route::Route;
 use crate::agent::net::tls;
-use crate::agent::net::web::{self, WebError};
+use crate::agent::net::web::{HttpClient, WebError};
 use crate::agent::platform::{Clock, Environment, Hint};
 use crate::config::Address;
 
@@ -28,7 +28,7 @@ pub(super) const UNEXPECTED_JSON: &str = "it is not the expected JSON object";
 
 /// An HTTP client for one server. Over https it accepts only certificates that the system trusts.
 pub(crate) struct MetadataClient {
-    http: reqwest::Client,
+    http: HttpClient,
     base: Url,
     /// Host and port, for errors.
     host: String,
@@ -65,7 +65,7 @@ impl MetadataClient {
         &self.base
     }
 
-    pub(super) fn http(&self) -> &reqwest::Client {
+    pub(super) fn http(&self) -> &HttpClient {
         &self.http
     }
 
@@ -80,7 +80,8 @@ impl MetadataClient {
         request: RequestBuilder,
         context: RequestContext,
     ) -> Result<Vec<u8>, AttestationError> {
-        let response = web::send(request).await.map_err(|error| context.no_response(&self.host, error))?;
+        let response =
+            self.http.send(request).await.map_err(|error| context.no_response(&self.host, error))?;
         if response.status.is_success() {
             return Ok(response.body);
         }
@@ -121,7 +122,7 @@ fn http_client(
     proxy_policy: ProxyPolicy,
     environment: &Environment,
     clock: &Clock,
-) -> Result<reqwest::Client, WebError> {
+) -> Result<HttpClient, WebError> {
     let no_proxy = Environment::default();
     let proxies = match proxy_policy {
         ProxyPolicy::FromEnvironment => environment,
@@ -133,7 +134,7 @@ fn http_client(
     } else {
         tls::without_roots(clock)?
     };
-    web::client(tls, &route)
+    HttpClient::new(tls, &route)
 }
 
 /// Returns a header value that is marked as sensitive, so that logs omit it. `location` says in an error where `value`

@@ -1,5 +1,6 @@
 //! Obtains the credentials of a container's role (ECS, EKS) from the endpoint that the environment names.
 
+use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use url::Url;
 
@@ -26,7 +27,7 @@ pub(super) async fn credentials(
     let proxy_policy =
         if url.scheme() == "https" { ProxyPolicy::FromEnvironment } else { ProxyPolicy::Direct };
     let client = MetadataClient::new(url, proxy_policy, environment, clock, AWS_CREDENTIALS)?;
-    let mut request = client.http().get(client.base().clone());
+    let mut request = client.http().request(Method::GET, client.base().clone());
     if let Some(authorization) = authorization(environment).await? {
         request = request.header(AUTHORIZATION, authorization);
     }

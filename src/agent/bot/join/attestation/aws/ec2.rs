@@ -1,6 +1,7 @@
 //! Obtains the credentials of an EC2 instance's role, and the instance's region. Uses only version 2 of the instance
 //! metadata service (IMDSv2).
 
+use reqwest::Method;
 use reqwest::header::{CONTENT_LENGTH, HeaderValue};
 use url::Url;
 
@@ -41,7 +42,7 @@ impl Ec2Metadata {
         let url = parse_metadata_url(environment.get(ENDPOINT).unwrap_or(DEFAULT_ENDPOINT));
         let url = url.map_err(|problem| AttestationError::InvalidAddress { variable: ENDPOINT, problem })?;
         let client = MetadataClient::new(url, ProxyPolicy::Direct, environment, clock, context)?;
-        let request = client.http().put(client.url_with_path("/latest/api/token"));
+        let request = client.http().request(Method::PUT, client.url_with_path("/latest/api/token"));
         let request =
             request.header("x-aws-ec2-metadata-token-ttl-seconds", SESSION_TTL).header(CONTENT_LENGTH, 0);
         let token = client.send(request, context).await?;
@@ -72,6 +73,6 @@ impl Ec2Metadata {
     }
 
     fn get(&self, url: Url) -> reqwest::RequestBuilder {
-        self.client.http().get(url).header("x-aws-ec2-metadata-token", self.session.clone())
+        self.client.http().request(Method::GET, url).header("x-aws-ec2-metadata-token", self.session.clone())
     }
 }

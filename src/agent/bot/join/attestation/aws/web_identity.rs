@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use serde::Deserialize;
 use url::form_urlencoded::Serializer;
@@ -92,7 +93,7 @@ impl WebIdentity {
             .finish();
         let request = client
             .http()
-            .post(client.base().clone())
+            .request(Method::POST, client.base().clone())
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(ACCEPT, "application/json")
             .body(body);

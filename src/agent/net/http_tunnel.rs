@@ -1,0 +1,88 @@
+//! Connects to a server through an HTTP proxy, with the method `CONNECT`.
+
+use http::{Method, Request, StatusCode, header};
+use http_body_util::Empty;
+use hyper::upgrade::Parts;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::http_proxy::HttpProxy;
+use crate::agent::platform::Hint;
+use crate::config::Address;
+
+/// A connection failed at the HTTP proxy. Other failures are those of the server behind it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HttpTunnelError {
+    #[error("cannot connect to the HTTP proxy {proxy}")]
+    Unreachable {
+        proxy: HttpProxy,
+        #[source]
+        error: std::io::Error,
+    },
+    #[error("the HTTP proxy {proxy} refused to connect to {target} (HTTP {status})")]
+    Refused { proxy: HttpProxy, target: String, status: StatusCode },
+    #[error("the HTTP proxy {proxy} did not respond like one")]
+    NotAProxy {
+        proxy: HttpProxy,
+        #[source]
+        error: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl HttpTunnelError {
+    pub(crate) fn hint(&self) -> Hint {
+        let (Self::Unreachable { proxy, .. } | Self::Refused { proxy, .. } | Self::NotAProxy { proxy, .. }) =
+            self;
+        let variable = proxy.variable();
+        match self {
+            Self::Refused { status: StatusCode::PROXY_AUTHENTICATION_REQUIRED, .. } => {
+                format!("set the user name and password of the proxy in {variable}, as http://USER:PASSWORD@HOST:PORT")
+            }
+            _ => format!("check {variable}, or add the host of the server to NO_PROXY to connect to it directly"),
+        }
+        .into()
+    }
+}
+
+/// Returns a connection on which `target` sees only what the caller sends.
+pub(super) async fn connect(proxy: &HttpProxy, target: &Address) -> Result<TcpStream, HttpTunnelError> {
+    let unreachable = |error| HttpTunnelError::Unreachable { proxy: proxy.clone(), error };
+    let not_a_proxy = |error| HttpTunnelError::NotAProxy { proxy: proxy.clone(), error };
+    let target = target.to_string();
+
+    let stream = TcpStream::connect((proxy.host(), proxy.port())).await.map_err(unreachable)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| not_a_proxy(error.into()))?;
+    let mut request = Request::builder().method(Method::CONNECT).uri(&target).header(header::HOST, &target);
+    if let Some(authorization) = proxy.authorization() {
+        request = request.header(header::PROXY_AUTHORIZATION, authorization);
+    }
+    let request = request.body(Empty::<&[u8]>::new()).map_err(|error| not_a_proxy(error.into()))?;
+
+    let exchange = async {
+        let response = sender.send_request(request).await?;
+        match response.status() {
+            status if status.is_success() => hyper::upgrade::on(response).await.map(Ok),
+            status => Ok(Err(status)),
+        }
+    };
+    // The exchange makes progress only while the connection is polled.
+    let connection = async {
+        // The exchange reports why a connection ended.
+        let _ = connection.with_upgrades().await;
+        std::future::pending().await
+    };
+    let outcome = tokio::select! {
+        biased;
+        outcome = exchange => outcome.map_err(|error| not_a_proxy(error.into()))?,
+        never = connection => never,
+    };
+    let upgraded =
+        outcome.map_err(|status| HttpTunnelError::Refused { proxy: proxy.clone(), target, status })?;
+    match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(Parts { io, read_buf, .. }) if read_buf.is_empty() => Ok(io.into_inner()),
+        // A server never speaks first in TLS.
+        _ => Err(not_a_proxy("data arrived before the connection was used".into())),
+    }
+}
