@@ -6,10 +6,9 @@ use std::process::Command;
 use prehog::day::Day;
 use prehog::load::Agents;
 use prehog::report::{DEFAULT_WEEKS, Format, Report, WeekRange};
-use prehog::store::StoreUrl;
 use serde_json::Value;
 
-use crate::fixture::schema;
+use crate::fixture::{schema, sqlite_in};
 
 /// Measures the layout of the page. It is added to the copy that is tested; the page itself has no script.
 const PROBE: &str = include_str!("probe.js");
@@ -18,7 +17,7 @@ const TODAY: Day = Day(20_600);
 /// Returns the report of a number of starts.
 fn page(starts: u64) -> String {
     let directory = tempfile::tempdir().unwrap();
-    let mut store = StoreUrl::Sqlite(directory.path().join("events.db")).open().unwrap();
+    let mut store = sqlite_in(directory.path()).open().unwrap();
     let agents = Agents::new(1).unwrap();
     let weeks = WeekRange::last_complete(TODAY);
     let days = u64::try_from(DEFAULT_WEEKS * 7).unwrap();

@@ -5,24 +5,23 @@ use std::time::{Duration, SystemTime};
 
 use prehog::Options;
 use prehog::day::Day;
-use prehog::store::StoreUrl;
 use tempfile::TempDir;
 
-use crate::fixture::{TestReceiver, body, fixed_clock, noon, stored, uuid, wait_until};
+use crate::fixture::{STORE, TestReceiver, body, fixed_clock, noon, sqlite_in, stored, uuid, wait_until};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const YEARS: Duration = Duration::from_secs(2 * 365 * 24 * 60 * 60);
 
 /// Runs a receiver at a time until it has maintained the store, and submits a start with an id.
 async fn run_at(now: SystemTime, directory: TempDir, id: u64) -> TempDir {
-    let store = StoreUrl::Sqlite(directory.path().join("events.db"));
+    let store = sqlite_in(directory.path());
     let options =
         Options { rate_limit: 0, retain_days: NonZeroU32::new(14), ..Options::new(fixed_clock(now)) };
     let receiver = TestReceiver::start_on(directory, store, options).await;
     let mut event = body(&uuid(id));
     event["start"]["destinationsKubernetes"] = id.into();
     assert_eq!(receiver.submit(&event).await.status(), 200);
-    let file = rusqlite::Connection::open(receiver.directory.path().join("events.db")).unwrap();
+    let file = rusqlite::Connection::open(receiver.directory.path().join(STORE)).unwrap();
     let is_maintained = async || {
         let sql = "SELECT COUNT(*) FROM maintained_days WHERE day = ?1";
         file.query_row(sql, [Day::of(now).0], |row| row.get::<_, i64>(0)).unwrap() == 1
@@ -34,7 +33,7 @@ async fn run_at(now: SystemTime, directory: TempDir, id: u64) -> TempDir {
 
 /// Returns the numbers of starts by their ids.
 fn counts(directory: &TempDir) -> Vec<(u64, u64)> {
-    let store = StoreUrl::Sqlite(directory.path().join("events.db"));
+    let store = sqlite_in(directory.path());
     let rows = stored(&store);
     let id = |event: &serde_json::Value| event["destinations_configured_kubernetes_access"].as_u64();
     let mut counts: Vec<_> = rows.iter().map(|(_, event, count)| (id(event).unwrap_or(0), *count)).collect();

@@ -5,8 +5,9 @@ use std::process::{Command, Output};
 
 use prehog::day::Day;
 use prehog::load::Agents;
-use prehog::store::StoreUrl;
 use serde_json::Value;
+
+use crate::fixture::sqlite_in;
 
 fn run(directory: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_prehog"));
@@ -26,7 +27,7 @@ fn stdout(output: &Output) -> &str {
 
 /// Stores 200 starts in 2020, which is older than any retention period here, and 300 in a week of 2025.
 fn fill(directory: &Path) {
-    let mut store = StoreUrl::Sqlite(directory.join("events.db")).open().unwrap();
+    let mut store = sqlite_in(directory).open().unwrap();
     let agents = Agents::new(1).unwrap();
     for (first, count, day) in [(0, 200, Day(18_300)), (200, 300, Day(20_303))] {
         let batch: Vec<_> = (first..first + count).map(|number| agents.submission(number, day)).collect();

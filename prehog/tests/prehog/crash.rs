@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use prehog::store::StoreUrl;
 use tokio::task::JoinSet;
 
-use crate::fixture::{SUBMIT_PATH, ServeProcess, body, client, stored, uuid};
+use crate::fixture::{SUBMIT_PATH, ServeProcess, body, client, sqlite_in, stored, uuid};
 
 /// How often the program is killed. Set `PREHOG_TEST_KILLS=500` for a longer run.
 #[expect(clippy::disallowed_methods, reason = "a setting of the test run")]
@@ -67,7 +66,7 @@ async fn an_acknowledged_event_is_stored_exactly_once() {
         next = sent.last().unwrap() + SENDERS;
         next -= next % SENDERS;
         acknowledged.extend(acknowledged_now);
-        let rows = stored(&StoreUrl::Sqlite(directory.path().join("events.db")));
+        let rows = stored(&sqlite_in(directory.path()));
         let numbers: BTreeSet<u64> = rows
             .iter()
             .map(|(_, start, count)| {

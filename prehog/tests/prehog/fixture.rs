@@ -26,6 +26,11 @@ pub(crate) const SUBMIT_PATH: &str = "/prehog.v1alpha.TbotReportingService/Submi
 pub(crate) const STORE: &str = "events.db";
 pub(crate) const INBOX: &str = "events.db.inbox";
 
+/// Returns the URL of the store of a test.
+pub(crate) fn sqlite_in(directory: &Path) -> StoreUrl {
+    StoreUrl::Sqlite(directory.join(STORE))
+}
+
 /// Noon of 2026-11-18, a Wednesday.
 pub(crate) fn noon() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_795_003_200)
@@ -87,7 +92,7 @@ impl TestReceiver {
 
     pub(crate) async fn start_with(options: Options) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store = StoreUrl::Sqlite(directory.path().join("events.db"));
+        let store = sqlite_in(directory.path());
         Self::start_on(directory, store, options).await
     }
 

@@ -14,7 +14,7 @@ use rusqlite::Connection;
 
 use crate::fixture::{
     INBOX, STORE, ServeProcess, TestReceiver, body, client, connect_error, fixed_clock, noon, set_mode,
-    stored, submit, uuid, wait_until,
+    sqlite_in, stored, submit, uuid, wait_until,
 };
 use crate::sqlite_folding::batch;
 
@@ -110,7 +110,7 @@ async fn a_store_on_a_full_disk_is_unavailable_until_there_is_space() {
         assert_eq!(submit(&client, process.address, &event).await.status(), 200);
         acknowledged += 1;
     }
-    let store = StoreUrl::Sqlite(directory.path().join("events.db"));
+    let store = sqlite_in(directory.path());
     let all = stored(&store);
     assert!(all.iter().all(|(_, _, count)| *count == 1));
     assert_eq!(all.len(), acknowledged);
@@ -169,7 +169,7 @@ async fn no_event_is_acknowledged_while_the_inbox_is_read_only() {
         assert_eq!(submit().await, 200, "{name}");
         process.kill();
     }
-    assert_eq!(stored(&StoreUrl::Sqlite(directory.path().join(STORE)))[0].2, 3);
+    assert_eq!(stored(&sqlite_in(directory.path()))[0].2, 3);
 }
 
 /// A store whose files are deleted, moved or replaced while the program runs: no event is acknowledged that nobody could read

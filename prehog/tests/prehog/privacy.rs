@@ -11,7 +11,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::fixture::{
-    SUBMIT_PATH, ServeProcess, TestReceiver, body, client, start, stored, submit, uuid, wait_until,
+    STORE, SUBMIT_PATH, ServeProcess, TestReceiver, body, client, sqlite_in, start, stored, submit, uuid,
+    wait_until,
 };
 
 /// Returns the contents of all files in a directory.
@@ -70,7 +71,7 @@ async fn canaries_are_neither_stored_nor_logged() {
 #[test]
 fn ids_are_removed_after_a_day() {
     let directory = tempfile::tempdir().unwrap();
-    let store = StoreUrl::Sqlite(directory.path().join("events.db"));
+    let store = sqlite_in(directory.path());
     let day = Day(20_000);
     let start = start(json!({ "run_mode": "continuous", "version": "0.1.0", "join_type": "token" }));
     let batch = |day| -> Vec<Submission> {
@@ -115,7 +116,7 @@ fn connections(directory: &Path, events: &[(String, String)]) -> Vec<String> {
         let path = entry.unwrap().path();
         let bytes = fs::read(&path).unwrap();
         let name = path.file_name().unwrap().to_str().unwrap();
-        if name == "events.db" {
+        if name == STORE {
             found.extend(
                 bytes.chunks(PAGE).any(|page| has_id(page) && has_event(page)).then(|| "a page".to_owned()),
             );
@@ -145,7 +146,7 @@ async fn an_id_is_soon_separate_from_its_event() {
         assert_eq!(receiver.submit(&event).await.status(), 200);
         events.push((id, version));
         wait_until("the separation", async || connections(directory, &events).is_empty()).await;
-        let stored = fs::read(directory.join("events.db")).unwrap();
+        let stored = fs::read(directory.join(STORE)).unwrap();
         let has = |part: &[u8]| stored.windows(part.len()).any(|window| window == part);
         // Both of them are stored, so the search can find them.
         assert!(events.iter().all(|(id, version)| has(&id_bytes(id)) && has(version.as_bytes())));
@@ -165,7 +166,7 @@ async fn an_id_is_separate_from_its_event_after_a_crash() {
     process.kill();
     let _process = ServeProcess::start(directory.path(), &[]);
     wait_until("the separation", async || connections(directory.path(), &events).is_empty()).await;
-    let rows = stored(&StoreUrl::Sqlite(directory.path().join("events.db")));
+    let rows = stored(&sqlite_in(directory.path()));
     assert_eq!(rows.len(), 1);
 }
 
@@ -174,7 +175,7 @@ async fn an_id_is_separate_from_its_event_after_a_crash() {
 async fn a_reader_delays_the_separation_of_ids_but_does_not_prevent_it() {
     let receiver = TestReceiver::start().await;
     let directory = receiver.directory.path();
-    let reader = rusqlite::Connection::open(directory.join("events.db")).unwrap();
+    let reader = rusqlite::Connection::open(directory.join(STORE)).unwrap();
     reader.execute_batch("BEGIN; SELECT * FROM starts").unwrap();
     let events = [(uuid(1), "71.72.7300".to_owned())];
     let mut event = body(&events[0].0);

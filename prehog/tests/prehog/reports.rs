@@ -8,7 +8,7 @@ use prehog::start::Submission;
 use prehog::store::{Store, StoreUrl};
 use serde_json::{Value, json};
 
-use crate::fixture::{SUBMIT_PATH, TestReceiver, fixed_clock, noon, start};
+use crate::fixture::{SUBMIT_PATH, TestReceiver, fixed_clock, noon, sqlite_in, start};
 
 /// Returns the last complete week at the time of the tests.
 fn last_week() -> Week {
@@ -69,7 +69,7 @@ async fn the_report_is_served_on_its_own_listener() {
 #[test]
 fn a_small_group_is_in_no_format() {
     let directory = tempfile::tempdir().unwrap();
-    let store = StoreUrl::Sqlite(directory.path().join("events.db"));
+    let store = sqlite_in(directory.path());
     store_sample(&store);
     let weeks = WeekRange::last_complete(Day::of(noon()));
     let report = Report::from_store(&mut *store.open().unwrap(), weeks, 10).unwrap();
@@ -90,7 +90,7 @@ fn a_small_group_is_in_no_format() {
 #[test]
 fn comparing_reports_reveals_no_small_group() {
     let directory = tempfile::tempdir().unwrap();
-    let store = StoreUrl::Sqlite(directory.path().join("events.db"));
+    let store = sqlite_in(directory.path());
     let mut opened = store.open().unwrap();
     let first = Week(2000);
     for week in 0..4_u32 {
@@ -120,7 +120,7 @@ fn comparing_reports_reveals_no_small_group() {
 #[test]
 fn a_report_without_enough_starts_says_so() {
     let directory = tempfile::tempdir().unwrap();
-    let store = StoreUrl::Sqlite(directory.path().join("events.db"));
+    let store = sqlite_in(directory.path());
     for starts in [0, 1] {
         fill(&mut *store.open().unwrap(), last_week().first_day(), "0.1.0", "tpm", 0, starts);
         let weeks = WeekRange::last_complete(Day::of(noon()));
@@ -137,7 +137,7 @@ fn a_report_without_enough_starts_says_so() {
 #[test]
 fn a_table_has_a_limited_number_of_rows() {
     let directory = tempfile::tempdir().unwrap();
-    let store = StoreUrl::Sqlite(directory.path().join("events.db"));
+    let store = sqlite_in(directory.path());
     let mut opened = store.open().unwrap();
     for number in 0..1000 {
         let version = format!("{number}.0.0");
@@ -163,7 +163,7 @@ fn a_table_has_a_limited_number_of_rows() {
 #[tokio::test]
 async fn the_served_report_shows_no_small_groups() {
     let directory = tempfile::tempdir().unwrap();
-    let store = StoreUrl::Sqlite(directory.path().join("events.db"));
+    let store = sqlite_in(directory.path());
     store_sample(&store);
     let events = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let options = Options { min_group: 9, ..Options::new(fixed_clock(noon())) };
@@ -183,7 +183,7 @@ fn text_in_a_report_is_never_markup_or_a_formula() {
     const MARKUP: &str = "\"></title></svg><script>'&amp;,";
     const FORMULA: &str = "==cmd|' /C calc'!A0";
     let directory = tempfile::tempdir().unwrap();
-    let store = StoreUrl::Sqlite(directory.path().join("events.db"));
+    let store = sqlite_in(directory.path());
     store_sample(&store);
     let weeks = WeekRange::last_complete(Day::of(noon()));
     let report = Report::from_store(&mut *store.open().unwrap(), weeks, 10).unwrap();

@@ -6,15 +6,15 @@ use prehog::start::Submission;
 use prehog::store::{Store, StoreError, StoreUrl};
 use serde_json::json;
 
-use crate::fixture::{schema, start, stored};
-use crate::stores::{MONDAY, sqlite_in, submission};
+use crate::fixture::{INBOX, STORE, schema, sqlite_in, start, stored};
+use crate::stores::{MONDAY, submission};
 
 /// The files as version 2 of the schema had them, with starts that are counted and starts that are still in the inbox.
 #[test]
 fn a_file_of_an_older_version_is_upgraded() {
     let directory = tempfile::tempdir().unwrap();
-    let url = sqlite_in(&directory);
-    let file = rusqlite::Connection::open(directory.path().join("events.db")).unwrap();
+    let url = sqlite_in(directory.path());
+    let file = rusqlite::Connection::open(directory.path().join(STORE)).unwrap();
     file.execute_batch(include_str!("../../src/store/migrations/sqlite/0001-starts.sql")).unwrap();
     file.execute_batch(include_str!("../../src/store/migrations/sqlite/0002-inbox.sql")).unwrap();
     file.execute_batch(&format!(
@@ -25,7 +25,7 @@ fn a_file_of_an_older_version_is_upgraded() {
         MONDAY.0
     ))
     .unwrap();
-    let inbox = rusqlite::Connection::open(directory.path().join("events.db.inbox")).unwrap();
+    let inbox = rusqlite::Connection::open(directory.path().join(INBOX)).unwrap();
     inbox.execute_batch(include_str!("../../src/store/migrations/inbox/0001-arrivals.sql")).unwrap();
     let starts = "[\"one-shot\",\"0.1.0\",\"github\",\"gha:teleport-actions/auth\",\"v1\",4,1,2,0]\n\
                 [\"continuous\",\"0.2.0\",\"iam\",null,null,1,0,0,1]\n";
@@ -70,7 +70,7 @@ fn a_file_of_an_older_version_is_upgraded() {
 #[test]
 fn a_file_of_a_newer_version_is_not_opened() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("events.db");
+    let path = directory.path().join(STORE);
     let url = StoreUrl::Sqlite(path.clone());
     drop(url.open().unwrap());
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
@@ -81,7 +81,7 @@ fn a_file_of_a_newer_version_is_not_opened() {
 #[test]
 fn every_repetition_is_reported_once() {
     let directory = tempfile::tempdir().unwrap();
-    let mut store = StoreUrl::Sqlite(directory.path().join("events.db")).open().unwrap();
+    let mut store = sqlite_in(directory.path()).open().unwrap();
     let repeat = |store: &mut dyn Store| {
         store.append(&[submission(1, MONDAY), submission(1, MONDAY)]).unwrap();
     };
@@ -105,9 +105,9 @@ fn sqlite_is_recent_enough_to_lose_no_transaction() {
 #[test]
 fn submissions_after_the_restore_of_an_old_inbox_are_counted() {
     let directory = tempfile::tempdir().unwrap();
-    let url = StoreUrl::Sqlite(directory.path().join("events.db"));
+    let url = sqlite_in(directory.path());
     let mut store = url.open().unwrap();
-    let inbox = rusqlite::Connection::open(directory.path().join("events.db.inbox")).unwrap();
+    let inbox = rusqlite::Connection::open(directory.path().join(INBOX)).unwrap();
     let mut count = 0;
     for behind in [1, 2, 5, 0, 4, 3] {
         for _ in 0..6 {
@@ -130,9 +130,9 @@ fn submissions_after_the_restore_of_an_old_inbox_are_counted() {
 #[test]
 fn ids_of_a_future_day_are_removed_in_time() {
     let directory = tempfile::tempdir().unwrap();
-    let mut store = StoreUrl::Sqlite(directory.path().join("events.db")).open().unwrap();
+    let mut store = sqlite_in(directory.path()).open().unwrap();
     let ids = || -> u32 {
-        let file = rusqlite::Connection::open(directory.path().join("events.db")).unwrap();
+        let file = rusqlite::Connection::open(directory.path().join(STORE)).unwrap();
         file.query_row("SELECT (SELECT count(*) FROM ids_0) + (SELECT count(*) FROM ids_1) + (SELECT count(*) FROM ids_2)", [], |row| {
             row.get(0)
         })

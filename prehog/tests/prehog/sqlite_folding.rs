@@ -6,7 +6,7 @@ use prehog::start::Submission;
 use prehog::store::StoreUrl;
 use rusqlite::Connection;
 
-use crate::fixture::{INBOX, STORE, stored};
+use crate::fixture::{INBOX, STORE, sqlite_in, stored};
 
 /// Returns submissions of simulated agents.
 pub(crate) fn batch(numbers: std::ops::Range<u64>) -> Vec<Submission> {
@@ -17,7 +17,7 @@ pub(crate) fn batch(numbers: std::ops::Range<u64>) -> Vec<Submission> {
 #[test]
 fn the_inbox_does_not_grow_without_limit() {
     let directory = tempfile::tempdir().unwrap();
-    let url = StoreUrl::Sqlite(directory.path().join(STORE));
+    let url = sqlite_in(directory.path());
     let mut store = url.open().unwrap();
     let other = Connection::open(directory.path().join(STORE)).unwrap();
     other.execute_batch("ALTER TABLE tallies RENAME TO away").unwrap();
@@ -58,7 +58,7 @@ fn folding_is_atomic() {
 #[test]
 fn an_epoch_is_counted_once() {
     let directory = tempfile::tempdir().unwrap();
-    let url = StoreUrl::Sqlite(directory.path().join(STORE));
+    let url = sqlite_in(directory.path());
     let mut store = url.open().unwrap();
     let inbox = Connection::open(directory.path().join(INBOX)).unwrap();
     let execute = |sql: &str| inbox.execute_batch(sql).unwrap();
@@ -77,7 +77,7 @@ fn an_epoch_is_counted_once() {
 #[test]
 fn a_store_without_its_inbox_creates_a_new_one() {
     let directory = tempfile::tempdir().unwrap();
-    let url = StoreUrl::Sqlite(directory.path().join(STORE));
+    let url = sqlite_in(directory.path());
     for number in 0..6 {
         let mut store = url.open().unwrap();
         store.append(&batch(number * 10..number * 10 + 10)).unwrap();

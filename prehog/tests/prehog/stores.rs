@@ -24,7 +24,7 @@ macro_rules! test_on_every_store {
                 #[test]
                 fn $name() {
                     let directory = tempfile::tempdir().unwrap();
-                    super::$name(&super::sqlite_in(&directory));
+                    super::$name(&crate::fixture::sqlite_in(directory.path()));
                 }
             )+
         }
@@ -42,7 +42,7 @@ macro_rules! test_on_every_store {
             #[ignore = "needs a ClickHouse server: .ci/clickhouse"]
             fn a_report_equals_that_of_sqlite() {
                 let directory = tempfile::tempdir().unwrap();
-                let sqlite = super::rendered_reports(&super::sqlite_in(&directory));
+                let sqlite = super::rendered_reports(&crate::fixture::sqlite_in(directory.path()));
                 assert_eq!(super::rendered_reports(&super::clickhouse("same_report")), sqlite);
             }
         }
@@ -60,10 +60,6 @@ test_on_every_store!(
     starts_before_a_day_are_removed,
     starts_that_differ_in_one_property_are_counted_separately,
 );
-
-pub(crate) fn sqlite_in(directory: &tempfile::TempDir) -> StoreUrl {
-    StoreUrl::Sqlite(directory.path().join("events.db"))
-}
 
 fn clickhouse(name: &str) -> StoreUrl {
     format!("clickhouse:{}", empty_database(name)).parse().unwrap()
