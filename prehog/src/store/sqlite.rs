@@ -15,7 +15,7 @@ mod starts;
 mod tallies;
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
@@ -25,7 +25,7 @@ use super::migrations;
 use crate::day::{Day, Week};
 use crate::schema::EventSchema;
 use crate::start::Submission;
-use connection::{OpenFile, count_from_sql, create};
+use connection::{OpenFile, count_from_sql, create, with_suffix};
 use inbox::Inbox;
 
 /// Appended to the name of the file for the name of the inbox.
@@ -70,9 +70,8 @@ impl Sqlite {
         // Starts that were counted before a facet existed have a value in that facet, too.
         let file =
             OpenFile::open(path, &migrations::SQLITE, |connection| tallies::rebuild(connection, schema))?;
-        let mut inbox_path = path.as_os_str().to_owned();
-        inbox_path.push(INBOX_SUFFIX);
-        let inbox = Inbox::open(schema, &PathBuf::from(inbox_path), last_folded_epoch(&file.connection)?)?;
+        let inbox =
+            Inbox::open(schema, &with_suffix(path, INBOX_SUFFIX), last_folded_epoch(&file.connection)?)?;
         Ok(Self { schema, file, inbox, inbox_len: 0, repeated: 0 })
     }
 
@@ -103,11 +102,13 @@ impl Sqlite {
 
     fn check_in_place(&self) -> Result<(), StoreError> {
         self.file.check_in_place()?;
-        self.inbox.check_in_place()
+        self.inbox.file.check_in_place()
     }
 
     fn truncate_logs(&self) -> Result<(), StoreError> {
-        if !(self.file.truncate_log()? & self.inbox.truncate_log()?) {
+        // One of them is emptied even if the other one is not.
+        let truncated = [self.file.truncate_log()?, self.inbox.file.truncate_log()?];
+        if truncated.contains(&false) {
             tracing::warn!("another process is reading the store; removed data will be overwritten later");
         }
         Ok(())
@@ -132,8 +133,8 @@ impl Store for Sqlite {
         self.fold_all()?;
         self.check_in_place()?;
         // An export may read the store for minutes.
-        let is_separated = self.inbox.try_truncate_log()? & self.file.try_truncate_log()?;
-        Ok(Folded { repeated: std::mem::take(&mut self.repeated), is_separated })
+        let truncated = [self.inbox.file.try_truncate_log()?, self.file.try_truncate_log()?];
+        Ok(Folded { repeated: std::mem::take(&mut self.repeated), is_separated: truncated == [true; 2] })
     }
 
     fn tally(&mut self, first: Week, last: Week, floor: u64) -> Result<Tally, StoreError> {
@@ -185,7 +186,7 @@ impl Store for Sqlite {
     }
 
     fn size(&mut self) -> Result<u64, StoreError> {
-        Ok(self.file.size()? + self.inbox.size()?)
+        Ok(self.file.size()? + self.inbox.file.size()?)
     }
 
     fn probe(&mut self) -> Result<(), StoreError> {
@@ -214,7 +215,7 @@ mod tests {
         );
         let submission = Submission { id: [1; 16], day: Day(20_000), start };
         for round in 0..3 {
-            for connection in [&store.file.connection, store.inbox.connection()] {
+            for connection in [&store.file.connection, &store.inbox.file.connection] {
                 let number =
                     |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
                 let settings =

@@ -30,8 +30,10 @@ const CHECKPOINT_PAGES: u32 = 4000;
 /// The permissions of a new file. SQLite creates its auxiliary files with the permissions of the file itself.
 const FILE_MODE: u32 = 0o600;
 
-/// The suffixes of the names of a file and its auxiliary files.
-const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
+/// Appended to the name of a file for the name of its write-ahead log.
+const LOG_SUFFIX: &str = "-wal";
+/// Appended to the name of a file for the name of the index of its write-ahead log.
+const LOG_INDEX_SUFFIX: &str = "-shm";
 
 /// Held while a file is created or opened. Closing a file releases all locks that this process holds on it, including those
 /// of SQLite.
@@ -40,8 +42,10 @@ static OPENING: Mutex<()> = Mutex::new(());
 /// An open file.
 pub(super) struct OpenFile {
     pub(super) connection: Connection,
-    /// The path of the file and of each auxiliary file, and their identities when they were opened.
-    identities: Vec<(PathBuf, Option<Identity>)>,
+    /// The path of the write-ahead log.
+    log: PathBuf,
+    /// The paths of the file and its auxiliary files, and their identities when they were opened.
+    identities: [(PathBuf, Option<Identity>); 3],
 }
 
 /// Identifies a file independently of its path: its device and its inode.
@@ -60,16 +64,13 @@ impl OpenFile {
             connect(path)?
         };
         migrate(&mut connection, migrations, upgrade)?;
-        let with_suffix = |suffix: &str| {
-            let mut path = path.as_os_str().to_owned();
-            path.push(suffix);
-            PathBuf::from(path)
-        };
-        let identities = SUFFIXES.map(with_suffix).map(|path| {
+        let log = with_suffix(path, LOG_SUFFIX);
+        let paths = [path.to_owned(), log.clone(), with_suffix(path, LOG_INDEX_SUFFIX)];
+        let identities = paths.map(|path| {
             let identity = identity(&path);
             (path, identity)
         });
-        Ok(Self { connection, identities: identities.into() })
+        Ok(Self { connection, log, identities })
     }
 
     /// Checks that the paths still lead to the open files. SQLite would continue to write to files that were deleted or
@@ -87,8 +88,7 @@ impl OpenFile {
             self.connection.pragma_query_value(None, pragma, |row| row.get(0)).map(count_from_sql)
         };
         let pages = number("page_count")?.saturating_sub(number("freelist_count")?);
-        let logs = self.identities.iter().filter(|(path, _)| path.to_string_lossy().ends_with("-wal"));
-        let log: u64 = logs.filter_map(|(path, _)| Some(fs::metadata(path).ok()?.len())).sum();
+        let log = fs::metadata(&self.log).map_or(0, |metadata| metadata.len());
         Ok(pages * number("page_size")? + log)
     }
 
@@ -107,6 +107,13 @@ impl OpenFile {
         self.connection.busy_handler(Some(wait_while_busy))?;
         is_truncated
     }
+}
+
+/// Appends a suffix to the name of a file.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
 }
 
 fn identity(path: &Path) -> Option<Identity> {

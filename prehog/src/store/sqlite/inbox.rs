@@ -28,7 +28,7 @@ const START_CAPACITY: usize = 96;
 
 /// An open inbox.
 pub(super) struct Inbox {
-    file: OpenFile,
+    pub(super) file: OpenFile,
     encoding: StartEncoding,
 }
 
@@ -179,31 +179,6 @@ impl Inbox {
         transaction.execute("INSERT INTO probe (data) VALUES (zeroblob(?1))", params![PROBE_LEN])?;
         transaction.execute("DELETE FROM probe", [])?;
         Ok(transaction.commit()?)
-    }
-
-    /// See [`OpenFile::check_in_place`].
-    pub(super) fn check_in_place(&self) -> Result<(), StoreError> {
-        self.file.check_in_place()
-    }
-
-    /// See [`OpenFile::size`].
-    pub(super) fn size(&self) -> Result<u64, StoreError> {
-        self.file.size()
-    }
-
-    /// See [`OpenFile::truncate_log`].
-    pub(super) fn truncate_log(&self) -> Result<bool, StoreError> {
-        self.file.truncate_log()
-    }
-
-    /// See [`OpenFile::try_truncate_log`].
-    pub(super) fn try_truncate_log(&self) -> Result<bool, StoreError> {
-        self.file.try_truncate_log()
-    }
-
-    #[cfg(test)]
-    pub(super) fn connection(&self) -> &Connection {
-        &self.file.connection
     }
 }
 
