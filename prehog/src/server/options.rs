@@ -33,7 +33,7 @@ pub struct Options {
     pub header_timeout: Duration,
     /// How long a request may take from the end of its header to its response.
     pub request_timeout: Duration,
-    /// The maximum size of the store, in bytes; 0 means no limit. While it is larger, events are rejected.
+    /// The maximum size of the store, in bytes; 0 means no limit. A store that has reached it rejects events.
     pub max_store_bytes: u64,
     /// For how many days starts are kept; `None` keeps them forever.
     pub retain_days: Option<NonZeroU32>,

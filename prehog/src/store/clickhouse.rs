@@ -3,9 +3,9 @@
 //!
 //! Inserts are idempotent by `distinct_id`: rows with the same id are merged into one. A complete day is *folded*: its
 //! starts are counted into a table without ids, its ids are copied to a table without starts, and then its submissions and
-//! the ids of the previous day are dropped. Every step can be
-//! repeated, by this process or another one, with the same result. `append` returns when the insert has returned; how
-//! durable the rows are then depends on the server's settings (`fsync_after_insert`, replication with `insert_quorum`).
+//! the ids of the previous day are dropped. Every step can be repeated, by this process or another one, with the same
+//! result. `append` returns when the insert has returned; how durable the rows are then depends on the server's settings
+//! (`fsync_after_insert`, replication with `insert_quorum`).
 
 mod http;
 mod sql;
@@ -152,7 +152,7 @@ impl Store for ClickHouse {
     fn forget_ids(&mut self, today: Day) -> Result<(), StoreError> {
         let last_folded = self.last_folded_day()?;
         for day in self.days_before(RECENT, today)? {
-            // Otherwise these submissions were assigned to the day too late.
+            // Submissions that were assigned to a day after it was folded are dropped without being counted.
             if day > last_folded {
                 self.http.run(&self.sql.fold(day))?;
                 self.http.run(&sql::copy_ids(day))?;

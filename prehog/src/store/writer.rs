@@ -82,7 +82,7 @@ type Write = (Submission, oneshot::Sender<(Result<(), WriteError>, Submission)>)
 
 impl Writer {
     /// Starts the threads. If `store` is `None`, the store is opened when it is first needed. Rejects submissions while the
-    /// store uses more than `max_bytes`, if that is not 0.
+    /// store uses `max_bytes` or more, if that is not 0.
     ///
     /// # Errors
     ///
