@@ -66,7 +66,7 @@ pub enum EnvOutcome {
     Unset,
     /// The value is in the closed set and sent unchanged.
     Listed,
-    /// The value is not in the closed set. Only its beginning, which is in the set, is sent.
+    /// The value is not in the closed set. Only a prefix of it, which is in the set, is sent.
     Truncated,
     /// The value is not in the closed set. It is replaced by a value that says only that, or omitted.
     Unlisted,

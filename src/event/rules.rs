@@ -137,8 +137,8 @@ impl Rules {
 }
 
 impl Rule {
-    /// Returns the value in the closed set for a string: the string itself or, if the source is truncated, the longest
-    /// beginning in the set that ends neither within a number nor within a word. `None` if there is no such value.
+    /// Returns the value in the closed set for a string: the string itself or, if the source is truncated, its longest
+    /// prefix in the set that ends neither within a number nor within a word. `None` if there is no such value.
     pub fn listed_value<'a>(&self, text: &'a str) -> Option<&'a str> {
         if self.values.contains(text) {
             return Some(text);
@@ -151,7 +151,7 @@ impl Rule {
             })
         };
         let ends = text.char_indices().rev().map(|(end, _)| end).filter(|end| !splits(end));
-        ends.map(|end| &text[..end]).find(|beginning| self.values.contains(beginning))
+        ends.map(|end| &text[..end]).find(|prefix| self.values.contains(prefix))
     }
 
     fn read(root: &Value, name: &str, property: &Value, required: bool) -> Result<Self, RulesError> {

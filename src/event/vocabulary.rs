@@ -58,7 +58,7 @@ pub struct EnvSource {
     pub variable: String,
     /// Replaces a value outside the set. Without a replacement, the property is omitted.
     pub unlisted: Option<String>,
-    /// Whether a value outside the set is cut off after its longest beginning in the set.
+    /// Whether a value outside the set is truncated to its longest prefix in the set.
     #[serde(default)]
     pub truncate: bool,
     /// Another property that this one requires: this one is sent only if that one has a listed value.

@@ -135,7 +135,7 @@ fn helper_version_sent_for(version: &str) -> Option<String> {
 }
 
 #[test]
-fn a_helper_version_is_cut_off_between_its_parts() {
+fn a_helper_version_is_truncated_between_its_parts() {
     for (version, sent) in [
         ("v1.2.3", Some("v1.2.3")),
         ("1", Some("1")),
@@ -178,7 +178,7 @@ proptest! {
 
     /// States the rule a second time, independently of the declaration.
     #[test]
-    fn only_a_short_beginning_of_a_helper_version_is_sent(
+    fn only_a_short_prefix_of_a_helper_version_is_sent(
         version in "(v?[0-9]{1,3}([.][0-9]{1,3}){0,4}([-+]?(alpha|beta|rc|dev|[a-z]{1,3})?([.]?[0-9])?)?|\\PC{0,20})",
     ) {
         let sent = helper_version_sent_for(&version);

@@ -95,7 +95,7 @@ fn source(source: &PropertySource) -> String {
         PropertySource::Env(source) => {
             let mut description = format!("environment variable {}", code(&source.variable));
             if source.truncate {
-                description += "; a value that is not listed is cut off after its longest listed beginning";
+                description += "; a value that is not listed is truncated to its longest listed prefix";
             }
             if let Some(other) = &source.unlisted {
                 description += &format!("; a value that is not listed becomes {}", code(other));

@@ -115,7 +115,7 @@ fn describe_provenance(
         Provenance::Env { variable, outcome } => match outcome {
             EnvOutcome::Unset => format!("{variable} (not set)"),
             EnvOutcome::Listed => variable.clone(),
-            EnvOutcome::Truncated => format!("{variable} (only its beginning is sent)"),
+            EnvOutcome::Truncated => format!("{variable} (not a listed value: only a prefix of it is sent)"),
             EnvOutcome::Unlisted => format!("{variable} (not sent: not a listed value)"),
             EnvOutcome::MissingCompanion => format!("{variable} (not sent without a listed helper)"),
         },
