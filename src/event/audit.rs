@@ -16,8 +16,8 @@ use crate::pointer::Pointer;
 /// to describe itself. Never list a variable that exists for another purpose, such as `HOSTNAME`.
 const VARIABLES: [&str; 2] = ["_TBOT_TELEMETRY_HELPER", "_TBOT_TELEMETRY_HELPER_VERSION"];
 
-/// The maximum number of strings that a pattern may accept, unless the value is a fact about the build, which is the same on
-/// every machine. With more, a value could identify a machine.
+/// The maximum number of strings that a pattern may accept, so that a value has at most 24 bits of information: less than a
+/// name or an IPv4 address. Facts about the build have no maximum, because they are the same on every machine.
 const MAX_ACCEPTED: u128 = 1 << 24;
 
 /// Returns every violation of the telemetry rules in an event's schema. Empty if there are none.
