@@ -77,7 +77,7 @@ impl ServiceState {
 pub(crate) struct Health {
     services: Vec<(String, Mutex<ServiceState>)>,
     clock: Clock,
-    /// Notifies those who wait for the end of an attempt.
+    /// Notifies tasks that wait for the end of an attempt.
     updates: watch::Sender<()>,
 }
 

@@ -1,7 +1,7 @@
 //! Serves the agent's health at `diag_addr`: `/livez`, `/readyz`, `/wait` and `/metrics` over HTTP/1.1.
 //!
-//! The responses have the form of Teleport's `tbot`, so that programs written for it can read them. A reason is the message
-//! that the log has, which contains no secret.
+//! The responses have the same format as those of Teleport's `tbot`, so that programs written for it can read them. The reason
+//! of a failure is the message that is in the log, which contains no secret.
 
 use std::convert::Infallible;
 use std::io;
@@ -107,8 +107,8 @@ async fn connection(stream: TcpStream, health: Arc<Health>, waiting: Arc<Semapho
             let resource = Resource::requested(request.method(), request.uri().path(), health);
             if let Resource::Wait(services) = &resource {
                 let Ok(_permit) = waiting.try_acquire() else {
-                    let refused = "too many are waiting\n".to_owned();
-                    return Ok::<_, Infallible>(respond(StatusCode::SERVICE_UNAVAILABLE, TEXT, refused));
+                    let message = "too many clients are waiting\n".to_owned();
+                    return Ok::<_, Infallible>(respond(StatusCode::SERVICE_UNAVAILABLE, TEXT, message));
                 };
                 is_waiting.store(true, Ordering::Relaxed);
                 health.first_attempts(|name| services.includes(name)).await;
@@ -142,7 +142,7 @@ impl Selection {
     }
 }
 
-/// What a request asks for.
+/// The requested resource.
 enum Resource {
     Liveness,
     Metrics,
@@ -184,12 +184,12 @@ impl Resource {
             Self::Metrics => respond(StatusCode::OK, PROMETHEUS, metrics::render(health)),
             Self::Readiness(services) | Self::Wait(services) => readiness(health, services),
             Self::UnknownService => {
-                respond_json(StatusCode::NOT_FOUND, &json!({ "error": "there is no service of this name" }))
+                respond_json(StatusCode::NOT_FOUND, &json!({ "error": "there is no service with this name" }))
             }
             Self::UnknownPath => respond(StatusCode::NOT_FOUND, TEXT, "not found\n".to_owned()),
             Self::UnknownMethod => {
-                let refused = "only GET and HEAD\n".to_owned();
-                let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, refused);
+                let message = "only GET and HEAD are supported\n".to_owned();
+                let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, message);
                 response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
                 response
             }
@@ -223,7 +223,8 @@ const fn worse(one: HealthStatus, other: HealthStatus) -> HealthStatus {
     }
 }
 
-/// Returns the status of a service. `reason` and `updated_at` are missing if there is none.
+/// Returns the status of a service. `reason` is missing if the last attempt succeeded, and `updated_at` before the first one
+/// has ended.
 fn service_status(state: &ServiceState, now: SystemTime) -> Value {
     let mut status = json!({ "status": state.status(now).as_str() });
     if let Some(reason) = &state.failure {
