@@ -1,4 +1,4 @@
-//! `tbot wait`: waits until a running agent is ready, by asking its health server again and again.
+//! `tbot wait`: polls the health server of a running agent until the agent is ready.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::exit::Failure;
 
 /// The timeout of one request. The agent responds only after the first attempts of its services.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// The pause after the first request that fails. It doubles up to the longest pause.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// How many bytes of a response are read.
+/// The delay after the first request that fails. Doubles with each further one, up to the maximum.
+const FIRST_DELAY: Duration = Duration::from_millis(250);
+const MAX_DELAY: Duration = Duration::from_secs(2);
+/// The maximum number of bytes of a response that are read.
 const MAX_BODY: usize = 1 << 20;
 
 /// Why the agent, or one of its services, is not ready.
@@ -51,44 +51,43 @@ pub(crate) fn wait(args: &WaitArgs) -> Result<(), Failure> {
     })
 }
 
-/// Returns the URL to wait for. Like `diag_addr` of a configuration, `address` may have no host, and then means this
-/// machine.
+/// Returns the URL to poll. Without a host, `address` means this machine, like `diag_addr` in a configuration.
 fn wait_url(address: &str, service: Option<&str>) -> Result<Url, Failure> {
     let authority = address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/');
     let host = if authority.starts_with(':') && authority.len() > 1 { "localhost" } else { "" };
-    let unusable = || {
+    let invalid = || {
         let message = format!("--diag-addr is not an address such as 127.0.0.1:3001: `{address}`");
         Failure::Usage(message)
     };
-    let mut url = Url::parse(&format!("http://{host}{authority}")).map_err(|_| unusable())?;
+    let mut url = Url::parse(&format!("http://{host}{authority}")).map_err(|_| invalid())?;
     if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-        return Err(unusable());
+        return Err(invalid());
     }
-    let mut path = url.path_segments_mut().map_err(|()| unusable())?;
+    let mut path = url.path_segments_mut().map_err(|()| invalid())?;
     path.clear().push("wait").extend(service);
     drop(path);
     Ok(url)
 }
 
-/// Asks until the agent is ready, and keeps the reason why it is not in `reason`.
+/// Polls until the agent is ready. Stores the last reason why it is not ready in `reason`.
 async fn until_ready(url: &Url, reason: &mut NotReady) -> Result<(), Failure> {
     let setup = |error: String| Failure::Process(std::io::Error::other(error));
     let tls = tls_without_roots(&Clock::system()).map_err(|error| setup(error.to_string()))?;
     let builder = client_builder(tls, None).map_err(|error| setup(error.to_string()))?;
     let client = builder.timeout(REQUEST_TIMEOUT).build().map_err(|error| setup(error.to_string()))?;
-    let mut pause = FIRST_PAUSE;
+    let mut delay = FIRST_DELAY;
     loop {
-        match ask(&client, url).await {
+        match poll(&client, url).await {
             Ok(()) => return Ok(()),
             Err(NotReady::Response(StatusCode::NOT_FOUND)) => return Err(Failure::NothingToWaitFor),
             Err(not_ready) => *reason = not_ready,
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        tokio::time::sleep(delay).await;
+        delay = (delay * 2).min(MAX_DELAY);
     }
 }
 
-async fn ask(client: &Client, url: &Url) -> Result<(), NotReady> {
+async fn poll(client: &Client, url: &Url) -> Result<(), NotReady> {
     let mut response = client.get(url.clone()).send().await.map_err(|error| describe(&error))?;
     let status = response.status();
     if status == StatusCode::OK {
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_health_server_that_does_not_respond_is_asked_again_after_a_timeout() {
+    async fn a_health_server_that_does_not_respond_is_polled_again_after_a_timeout() {
         // The kernel accepts connections, and nobody responds.
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = wait_url(&silent.local_addr().unwrap().to_string(), None).unwrap();
