@@ -1,4 +1,4 @@
-//! What an editor offers while a file is written: completion and hover.
+//! Tests completion and hover in an editor.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! A client of yaml-language-server over its standard input and output (LSP), as an editor is one.
+//! A client of yaml-language-server that does what an editor does: it speaks LSP over standard input and output.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

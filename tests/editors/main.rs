@@ -1,5 +1,5 @@
-//! The schemas in the tools of others: an editor's language server, ajv and check-jsonschema. Requires no feature, but the tools,
-//! which `.ci/editors` installs.
+//! Tests the schemas with third-party tools: an editor's language server, ajv and check-jsonschema. `.ci/editors` installs
+//! them. Requires no feature.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -135,9 +135,10 @@ services:
 ";
     let mut server = LanguageServer::start(SCHEMAS[1].1);
     let underlined = underlined(&mut server, text);
-    let mut places: Vec<&str> = underlined.iter().map(|place| place.split('`').nth(1).unwrap()).collect();
-    places.sort_unstable();
-    assert_eq!(places, ["60", "gitub", "identiy", "proxy_servers", "try_secure"], "{underlined:#?}");
+    let mut mistakes: Vec<&str> =
+        underlined.iter().map(|mistake| mistake.split('`').nth(1).unwrap()).collect();
+    mistakes.sort_unstable();
+    assert_eq!(mistakes, ["60", "gitub", "identiy", "proxy_servers", "try_secure"], "{underlined:#?}");
 }
 
 #[test]
@@ -159,7 +160,7 @@ fn ajv_compiles_the_schema_of_the_event_in_strict_mode() {
 }
 
 #[test]
-fn the_page_lists_the_keywords_that_a_strict_validator_must_be_told() {
+fn the_page_lists_the_keywords_that_a_strict_validator_must_accept() {
     let page = fs::read_to_string(repository_file("docs/configuration.md")).unwrap();
     for keyword in KEYWORDS {
         assert!(page.contains(&format!("`{keyword}`")), "{keyword} is not in docs/configuration.md");

@@ -78,7 +78,8 @@ fn accepting_null(schema: &Value) -> Value {
     schema
 }
 
-/// Calls `visit` with every schema in a schema, the outer ones first.
+/// Calls `visit` with every object in a schema, the outer ones first: with every schema in it, but also with maps of schemas,
+/// such as `properties`.
 pub(super) fn visit_schemas(schema: &mut Value, visit: &mut impl FnMut(&mut Map<String, Value>)) {
     match schema {
         Value::Object(map) => {

@@ -42,8 +42,8 @@ const PROGRAM: &[EnvironmentVariables] = &[
     variables(&["NO_COLOR", "TERM"], "Output has no colours if `NO_COLOR` is set or `TERM` is `dumb`."),
     variables(
         &["TSH", "PATH"],
-        "The `tsh` program that `tbot proxy` and `tbot db` run. Defaults to `tsh` in `PATH`. If an output writes `ssh_config`, \
-         which needs it, `tbot start` logs if there is none.",
+        "The `tsh` program that `tbot proxy` and `tbot db` run. Defaults to `tsh` in `PATH`. `tbot start` logs \
+         that it is missing if an output writes `ssh_config`, which needs it.",
     ),
 ];
 
