@@ -23,7 +23,7 @@ pub fn class_of(root: &Value, schema: &Value) -> Option<Sensitivity> {
     Sensitivity::from_name(class.as_str()?)
 }
 
-/// Follows references, and selects the `else` of each alternative. Returns the schema itself if it is neither.
+/// Follows references, and selects the `else` branch of each condition. Returns the schema itself if it is neither.
 pub fn resolve<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a Value> {
     let mut current = schema;
     loop {
@@ -67,7 +67,7 @@ pub(in crate::config) fn locate_branch<'a>(
     select_branch(root, locate(root, instance, pointer)?, instance.pointer(pointer.as_str())?)
 }
 
-/// Follows references, and selects the branch of each union and each alternative that the instance belongs to.
+/// Follows references, and selects the branch of each union and each condition that the instance belongs to.
 fn select_branch<'a>(root: &'a Value, schema: &'a Value, instance: &Value) -> Option<&'a Value> {
     let mut current = schema;
     loop {

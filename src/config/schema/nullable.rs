@@ -5,21 +5,20 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-/// Replaces each alternative of a schema and `null`, which schemars generates for an optional property, with a schema that
-/// accepts `null` as well. For a value that matches no alternative, validators report only that.
+/// Replaces each `anyOf` of a schema and `null`, which schemars generates for an optional property, with a schema that accepts
+/// `null` as well. If a value matches no branch of an `anyOf`, validators report only that.
 ///
 /// A definition accepts `null` itself if all properties that refer to it do. Otherwise, the property gets a copy of it.
 pub(super) fn flatten_nullable(root: &mut Value) {
     let always_nullable = always_nullable(root);
     let definitions = root["$defs"].clone();
     visit_schemas(root, &mut |schema| {
-        let Some(alternative) = nullable_alternative(schema) else { return };
-        let mut nullable = alternative.clone();
-        match definition_name(alternative.get("$ref")) {
-            Some(name) if always_nullable.contains(name) => {}
-            Some(name) => nullable = accepting_null(&definitions[name]),
-            None => nullable = accepting_null(alternative),
-        }
+        let Some(branch) = nullable_branch(schema) else { return };
+        let nullable = match definition_name(branch.get("$ref")) {
+            Some(name) if always_nullable.contains(name) => branch.clone(),
+            Some(name) => accepting_null(&definitions[name]),
+            None => accepting_null(branch),
+        };
         schema.shift_remove("anyOf");
         // The keywords of the property come last, because its description takes precedence.
         let own = std::mem::take(schema);
@@ -36,8 +35,8 @@ fn always_nullable(root: &mut Value) -> BTreeSet<String> {
     let (mut references, mut nullable_references) = (Vec::new(), Vec::new());
     visit_schemas(root, &mut |schema| {
         references.extend(definition_name(schema.get("$ref")).map(str::to_owned));
-        let alternative = nullable_alternative(schema);
-        let name = alternative.and_then(|alternative| definition_name(alternative.get("$ref")));
+        let branch = nullable_branch(schema);
+        let name = branch.and_then(|branch| definition_name(branch.get("$ref")));
         nullable_references.extend(name.map(str::to_owned));
     });
     let count = |names: &[String], name: &String| names.iter().filter(|other| *other == name).count();
@@ -45,10 +44,10 @@ fn always_nullable(root: &mut Value) -> BTreeSet<String> {
     nullable_references.iter().filter(is_always_nullable).cloned().collect()
 }
 
-/// Returns the other alternative if a schema is the alternative of one and `null`.
-fn nullable_alternative(schema: &Map<String, Value>) -> Option<&Value> {
+/// Returns the first branch if a schema is an `anyOf` of a branch and `null`.
+fn nullable_branch(schema: &Map<String, Value>) -> Option<&Value> {
     match schema.get("anyOf")?.as_array()?.as_slice() {
-        [alternative, null] if null["type"] == "null" => Some(alternative),
+        [branch, null] if null["type"] == "null" => Some(branch),
         _ => None,
     }
 }
@@ -96,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_optional_property_accepts_null_without_an_alternative() {
+    fn an_optional_property_accepts_null_without_any_of() {
         let mut root = json!({
             "properties": {
                 "optional": { "anyOf": [{ "$ref": "#/$defs/Optional" }, { "type": "null" }], "description": "own" },
