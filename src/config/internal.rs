@@ -1,4 +1,4 @@
-//! What only the programs of this repository and their tests use. Not part of the public API, and may change at any time.
+//! Items that only the programs of this repository and their tests use. Not part of the public API, and may change at any time.
 
 pub use super::explain::check_structure;
 pub use super::scalar::Sensitivity;

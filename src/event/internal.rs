@@ -1,4 +1,4 @@
-//! What only the programs of this repository and their tests use: the rules of the event, which are read from its schema,
+//! Items that only the programs of this repository and their tests use: the rules of the event, which are read from its schema,
 //! and the functions that need them. Not part of the public API, and may change at any time.
 
 pub use super::audit::audit;
