@@ -10,6 +10,7 @@ mod configure;
 mod context;
 mod destination_uri;
 mod exit;
+mod http_response;
 mod log;
 mod output_commands;
 mod overrides;

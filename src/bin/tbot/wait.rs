@@ -11,6 +11,7 @@ use url::Url;
 
 use crate::cli::WaitArgs;
 use crate::exit::Failure;
+use crate::http_response::{describe_error, read_json};
 
 /// The timeout of one request. The agent responds only after the first attempts of its services.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -88,33 +89,19 @@ async fn until_ready(url: &Url, reason: &mut NotReady) -> Result<(), Failure> {
 }
 
 async fn poll(client: &Client, url: &Url) -> Result<(), NotReady> {
-    let mut response = client.get(url.clone()).send().await.map_err(|error| describe(&error))?;
+    let response = client.get(url.clone()).send().await.map_err(not_ready)?;
     let status = response.status();
     if status == StatusCode::OK {
         return Ok(());
     }
-    let mut body = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        body.extend_from_slice(&chunk);
-        if body.len() > MAX_BODY {
-            return Err(NotReady::Response(status));
-        }
-    }
-    match serde_json::from_slice(&body).map(|body| services_that_are_not_ready(&body)) {
-        Ok(services) if !services.is_empty() => Err(NotReady::Services(services)),
+    match read_json(response, MAX_BODY).await.map(|body| services_that_are_not_ready(&body)) {
+        Some(services) if !services.is_empty() => Err(NotReady::Services(services)),
         _ => Err(NotReady::Response(status)),
     }
 }
 
-fn describe(error: &reqwest::Error) -> NotReady {
-    if error.is_timeout() {
-        return NotReady::Attempting;
-    }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    NotReady::Unreachable(cause.to_string())
+fn not_ready(error: reqwest::Error) -> NotReady {
+    if error.is_timeout() { NotReady::Attempting } else { NotReady::Unreachable(describe_error(error)) }
 }
 
 /// Describes each service that is not ready, as in `identity-1 is unhealthy (a reason)`. The body is about all services, or

@@ -1,18 +1,17 @@
 //! Sends the telemetry request: one attempt, limited in time and in how much of the response is read, without cookies,
 //! redirects or retries. The outcome is logged in one line and never affects the agent. Nothing else in telemetry does I/O.
 
-use std::error::Error;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use reqwest::{Client, ClientBuilder, Method, Response, StatusCode, retry};
-use serde_json::Value;
 use tbot::agent::internal::{client_builder, tls_without_roots, web_tls};
 use tbot::agent::{Clock, Environment, TlsError};
 use tokio::task::JoinHandle;
 
 use super::request::{CONTENT_LENGTH, HOST, TelemetryRequest};
+use crate::http_response::{describe_error, read_json};
 
 /// The time limit for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -63,15 +62,7 @@ impl From<reqwest::Error> for SubmitError {
         if error.is_timeout() {
             return Self::Timeout;
         }
-        // The innermost cause is the most specific and, unlike the outermost, never contains the address.
-        let mut cause: &dyn Error = &error;
-        while let Some(inner) = cause.source() {
-            cause = inner;
-        }
-        if cause.is::<reqwest::Error>() {
-            return Self::Transport(error.without_url().to_string());
-        }
-        Self::Transport(cause.to_string())
+        Self::Transport(describe_error(error))
     }
 }
 
@@ -137,15 +128,8 @@ async fn submit(request: TelemetryRequest, environment: Environment) -> Result<(
 }
 
 /// Returns the code of an error response, if it is a known one.
-async fn connect_code(mut response: Response) -> Option<&'static str> {
-    let mut body = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        body.extend_from_slice(&chunk);
-        if body.len() > MAX_ERROR_BODY {
-            return None;
-        }
-    }
-    let body: Value = serde_json::from_slice(&body).ok()?;
+async fn connect_code(response: Response) -> Option<&'static str> {
+    let body = read_json(response, MAX_ERROR_BODY).await?;
     let received = body.get("code")?.as_str()?;
     CONNECT_CODES.into_iter().find(|code| *code == received)
 }
