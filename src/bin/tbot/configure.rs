@@ -2,9 +2,10 @@
 //!
 //! The output is exactly what `tbot start` would run. A file is written only after all checks have passed.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
 
 use serde_json::Value;
 use tbot::config::Purpose;
@@ -46,7 +47,7 @@ pub(crate) fn migrate(global: &GlobalArgs, args: &MigrateArgs, cx: &mut Context<
         let message = "no file to convert: name it, as in `tbot migrate old.yaml`";
         return Err(Failure::Usage(message.to_owned()));
     };
-    if args.output.path.as_ref().is_some_and(|path| path.as_os_str() == configuration.name()) {
+    if args.output.path.as_ref().is_some_and(|path| is_same_file(path, Path::new(configuration.name()))) {
         let message = "--output is the file to convert: choose another path";
         return Err(Failure::Usage(message.to_owned()));
     }
@@ -59,6 +60,12 @@ pub(crate) fn migrate(global: &GlobalArgs, args: &MigrateArgs, cx: &mut Context<
     let report = render(&[configuration], ReportFormat::Human, cx.colour.stderr);
     writeln!(cx.stderr, "{}\ncomments were not copied to the new file", report.text)?;
     Ok(())
+}
+
+/// Returns true if both paths lead to the same existing file, however they are written.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
+    identity(one).is_some_and(|one| identity(other) == Some(one))
 }
 
 /// Writes a configuration, with a first line that names the command that wrote it. A new file is readable only by its

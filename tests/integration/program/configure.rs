@@ -100,7 +100,7 @@ fn a_failed_migration_writes_nothing() {
     let mut reasons = Vec::new();
     for (file, arguments) in [
         (VERSION_1, &["-c", "old.yaml", "-o", "old.yaml"][..]),
-        (VERSION_1, &["old.yaml", "-o", "old.yaml"]),
+        (VERSION_1, &["old.yaml", "-o", "./old.yaml"]),
         (VERSION_1, &[]),
         ("version: v2\n", &["-c", "old.yaml"]),
     ] {
