@@ -82,8 +82,8 @@ fn type_name(root: &Value, property: &Value) -> String {
     if let Some(tag) = property["const"].as_str() {
         return code(tag);
     }
-    if let (Some(alternative), Some(otherwise)) = (property.get("then"), property.get("else")) {
-        return format!("{} or {}", type_name(root, otherwise), type_name(root, alternative));
+    if let (Some(then), Some(otherwise)) = (property.get("then"), property.get("else")) {
+        return format!("{} or {}", type_name(root, otherwise), type_name(root, then));
     }
     let Some(schema) = resolve(root, property) else { return String::new() };
     if schema["items"].is_object() {
