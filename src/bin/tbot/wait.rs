@@ -24,12 +24,11 @@ const MAX_BODY: usize = 1 << 20;
 /// Why the agent, or one of its services, is not ready.
 #[derive(Debug, thiserror::Error)]
 enum NotReady {
-    #[error("nothing was received from the health server")]
-    Nothing,
     #[error("cannot connect to the health server: {0}")]
     Unreachable(String),
-    #[error("the first attempts have not ended")]
-    Attempting,
+    /// The server does not respond before the first attempts of the services have ended, or a firewall drops the request.
+    #[error("the health server has not responded: the first attempts of the services may not have ended")]
+    NoResponse,
     #[error("{}", .0.join("; "))]
     Services(Vec<String>),
     #[error("the health server responded with {0}")]
@@ -39,7 +38,7 @@ enum NotReady {
 pub(crate) fn wait(args: &WaitArgs) -> Result<(), Failure> {
     let url = wait_url(&args.diag_addr, args.service.as_deref())?;
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::Process)?;
-    let mut reason = NotReady::Nothing;
+    let mut reason = NotReady::NoResponse;
     runtime.block_on(async {
         let ready = until_ready(&url, &mut reason);
         if args.timeout.is_zero() {
@@ -101,7 +100,7 @@ async fn poll(client: &Client, url: &Url) -> Result<(), NotReady> {
 }
 
 fn not_ready(error: reqwest::Error) -> NotReady {
-    if error.is_timeout() { NotReady::Attempting } else { NotReady::Unreachable(describe_error(error)) }
+    if error.is_timeout() { NotReady::NoResponse } else { NotReady::Unreachable(describe_error(error)) }
 }
 
 /// Describes each service that is not ready, as in `identity-1 is unhealthy (a reason)`. The body is about all services, or
@@ -166,10 +165,10 @@ mod tests {
         // The kernel accepts connections, and nobody responds.
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = wait_url(&silent.local_addr().unwrap().to_string(), None).unwrap();
-        let mut reason = NotReady::Nothing;
+        let mut reason = NotReady::Services(Vec::new());
         let started = tokio::time::Instant::now();
         let waited = tokio::time::timeout(Duration::from_secs(11), until_ready(&url, &mut reason)).await;
-        assert!(waited.is_err() && matches!(reason, NotReady::Attempting), "{reason:?}");
+        assert!(waited.is_err() && matches!(reason, NotReady::NoResponse), "{reason:?}");
         assert_eq!(started.elapsed(), Duration::from_secs(11));
         assert_eq!(silent.incoming().take(3).filter(Result::is_ok).count(), 3);
     }
