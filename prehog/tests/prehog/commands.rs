@@ -78,6 +78,21 @@ fn report_extends_to_whole_weeks() {
 }
 
 #[test]
+fn a_report_that_must_not_be_published_causes_a_warning() {
+    let directory = tempfile::tempdir().unwrap();
+    fill(directory.path());
+    let warnings = |arguments: &[&str]| {
+        let output = run(directory.path(), &[&["--log-format", "json", "report"], arguments].concat());
+        stdout(&output);
+        let log = String::from_utf8(output.stderr).unwrap();
+        log.lines().filter(|line| serde_json::from_str::<Value>(line).unwrap()["level"] == "WARN").count()
+    };
+    assert_eq!(warnings(&[]), 0);
+    assert_eq!(warnings(&["--min-group", "9"]), 1);
+    assert_eq!(warnings(&["--since", "2099-01-01", "--until", "2099-01-01"]), 1);
+}
+
+#[test]
 fn retain_removes_older_starts() {
     let directory = tempfile::tempdir().unwrap();
     fill(directory.path());
