@@ -153,10 +153,13 @@ mod tests {
         let proxy = |variables: &[(&str, &str)]| choose(variables).unwrap().proxy().map(HttpProxy::to_string);
         let https = ("HTTPS_PROXY", "http://user:hunter2@proxy.example:3128");
         assert_eq!(proxy(&[]), None);
-        assert_eq!(proxy(&[https]).as_deref(), Some("http://...@proxy.example:3128"));
+        assert_eq!(proxy(&[https]).as_deref(), Some("http://...@proxy.example:3128 (HTTPS_PROXY)"));
         assert_eq!(proxy(&[https, ("NO_PROXY", "teleportinfra.sh")]), None);
         assert_eq!(proxy(&[https, (ADDRESS, "http://127.0.0.1:1")]), None, "never for this machine");
-        assert_eq!(proxy(&[("all_proxy", "proxy.example:1")]).as_deref(), Some("http://proxy.example:1"));
+        assert_eq!(
+            proxy(&[("all_proxy", "proxy.example:1")]).as_deref(),
+            Some("http://proxy.example:1 (all_proxy)")
+        );
         assert_eq!(
             proxy(&[("HTTP_PROXY", "http://proxy.example:1")]),
             None,

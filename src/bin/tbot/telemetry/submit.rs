@@ -75,7 +75,10 @@ pub(crate) struct Submission {
 impl Submission {
     /// Starts sending, concurrently with the other tasks of the runtime.
     pub(crate) fn start(request: TelemetryRequest, environment: Environment) -> Self {
-        let address = request.endpoint.to_string();
+        let address = match request.endpoint.proxy() {
+            Some(proxy) => format!("{} through the HTTP proxy {proxy}", request.endpoint),
+            None => request.endpoint.to_string(),
+        };
         let (to, event) = (address.clone(), request.event.clone());
         let task = tokio::spawn(async move {
             match submit(request, environment).await {
