@@ -82,13 +82,12 @@ impl ServerCertVerifier for TrustedCertificateVerifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         if !self.is_trusted_itself(end_entity) {
-            return self.webpki.verify_server_cert(
-                end_entity,
-                intermediates,
-                server_name,
-                ocsp_response,
-                now,
-            );
+            let verified =
+                self.webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+            // WebPKI has a separate error for the certificate of a CA, although only trust is missing.
+            let is_ca = || x509::certificate(end_entity).is_ok_and(|certificate| certificate.is_ca());
+            return verified
+                .map_err(|error| if is_ca() { CertificateError::UnknownIssuer.into() } else { error });
         }
         let certificate = x509::certificate(end_entity).map_err(|_| CertificateError::BadEncoding)?;
         check_validity(&certificate, now)?;
@@ -243,7 +242,8 @@ mod tests {
     #[test]
     fn another_certificate_with_the_same_names_is_refused() {
         let (trusted, presented) = (self_signed(&teleport_web()), self_signed(&teleport_web()));
-        assert!(verify(&trusted, &presented, "localhost").is_err());
+        let error = verify(&trusted, &presented, "localhost").unwrap_err();
+        assert_eq!(error, rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer));
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::agent::platform::{Clock, Environment, Hint};
 pub enum TlsError {
     /// The trusted root certificates cannot be loaded.
     #[error(transparent)]
-    Roots(#[from] RootsError),
+    Roots(Box<RootsError>),
     /// rustls refused the certificates, the key, the server's name or its own defaults.
     #[error("cannot set up TLS: {0}")]
     Refused(String),
@@ -40,6 +40,12 @@ impl TlsError {
             Self::Roots(error) => Some(error.hint()),
             Self::Refused(_) => None,
         }
+    }
+}
+
+impl From<RootsError> for TlsError {
+    fn from(error: RootsError) -> Self {
+        Self::Roots(Box::new(error))
     }
 }
 

@@ -53,7 +53,7 @@ pub(crate) struct HttpResponse {
 #[derive(Clone)]
 pub(crate) struct HttpClient {
     client: Client,
-    route: Route,
+    route: Arc<Route>,
 }
 
 impl HttpClient {
@@ -67,7 +67,7 @@ impl HttpClient {
             .timeout(REQUEST_TIMEOUT)
             .build()
             .map_err(failed)?;
-        Ok(Self { client, route: route.clone() })
+        Ok(Self { client, route: Arc::new(route.clone()) })
     }
 
     /// Starts a request. [`HttpClient::send`] sends it.
