@@ -3,6 +3,7 @@
 
 mod addresses;
 mod delivery;
+mod destination_key;
 mod destinations;
 mod expansion;
 mod findings;
@@ -11,7 +12,6 @@ mod join;
 mod kubernetes;
 mod lifetimes;
 mod overlaps;
-mod places;
 mod scoped;
 mod service_names;
 mod services;

@@ -135,7 +135,7 @@ codes! {
     MissingAddress   "missing-address"   Error   Meaning   "The agent cannot start without the address of a proxy or an auth server. Only a note in `tbot validate`, because a flag or a variable can set it.";
     MissingToken     "missing-token"     Error   Meaning   "The join method requires the name of a join token. Only a note in `tbot validate`, because a flag or a variable can set it.";
     MissingNamespace "missing-namespace" Error   Meaning   "A Kubernetes Secret has no namespace, and `POD_NAMESPACE` is not set. Only a note in `tbot validate`.";
-    NestedDestination "nested-destination" Error Meaning   "A destination is inside the storage, or in a place that another service overwrites.";
+    NestedDestination "nested-destination" Error Meaning   "A destination is inside the storage, or inside a file or directory that another service overwrites.";
     FileInDestination "file-in-destination" Warning Meaning "The agent reads a file from a directory that it writes to. An error if it would overwrite the file.";
     NotSupported     "not-supported"     Warning Meaning   "This version of tbot cannot run a part of the configuration. `tbot start` names it and exits.";
     Version1         "version-1"         Note    Meaning   "The file uses version 1, which Teleport 19 and newer do not read; it is converted to version 2.";

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use super::destination_key::{DestinationKey, Normalizer};
 use super::findings::Findings;
-use super::places::{Normalizer, Place};
 use crate::config::scalar::{Location, Secret};
 use crate::config::service::DestinationUse;
 use crate::config::v2::Config;
@@ -27,7 +27,7 @@ const STORAGE_FILES: [&str; 10] = [
     "tokenhash",
 ];
 
-/// What writes to a place.
+/// The kinds of writers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum WriterKind {
     /// The storage. Nothing else may be in it.
@@ -38,7 +38,7 @@ enum WriterKind {
     Socket,
 }
 
-/// Something that writes to a place.
+/// The storage or a service, as the writer of a destination.
 struct Writer<'a> {
     kind: WriterKind,
     /// The names that it may create.
@@ -47,7 +47,7 @@ struct Writer<'a> {
     pointer: Option<Pointer>,
 }
 
-/// Everything that writes to one place.
+/// All writers of one destination.
 #[derive(Default)]
 struct Occupied<'a> {
     writers: Vec<Writer<'a>>,
@@ -75,7 +75,7 @@ impl<'a> Occupied<'a> {
         self.writers.get(self.owners.get(name).copied().or_else(reserved)?)
     }
 
-    /// Returns the writer whose files another one in the same place would destroy.
+    /// Returns the writer of the same destination whose files `writer` would destroy.
     fn conflict_with(&self, writer: &Writer<'a>) -> Option<&Writer<'a>> {
         let first_of_files = self.first_of_files.and_then(|index| self.writers.get(index));
         let conflicts =
@@ -117,34 +117,35 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
         let writer = Writer { kind, names: named.service.file_names(), pointer };
         Some((named.service.fields().destination()?, writer))
     });
-    let mut places: HashMap<Place<'_>, Occupied<'_>> = HashMap::new();
+    let mut occupied_by_key: HashMap<DestinationKey<'_>, Occupied<'_>> = HashMap::new();
     let mut directories: Vec<(PathBuf, usize)> = Vec::new();
     for (destination, mut writer) in [(&storage, own)].into_iter().chain(services) {
-        let Some((place, key)) = normalizer.place(destination) else { continue };
-        writer.pointer = writer.pointer.map(|pointer| pointer.key(key));
-        let directory = match &place {
-            Place::Directory(path) => Some(path.clone()),
-            Place::Secret { .. } => None,
+        let Some((destination_key, property)) = normalizer.key(destination) else { continue };
+        writer.pointer = writer.pointer.map(|pointer| pointer.key(property));
+        let directory = match &destination_key {
+            DestinationKey::Directory(path) => Some(path.clone()),
+            DestinationKey::Secret { .. } => None,
         };
-        let occupied = places.entry(place).or_default();
+        let occupied = occupied_by_key.entry(destination_key).or_default();
         if let Some(other) = occupied.conflict_with(&writer) {
-            findings.report(same_place(&writer, other, key));
+            findings.report(same_destination(&writer, other, property));
         }
         directories.extend(directory.map(|directory| (directory, occupied.writers.len())));
         occupied.add(writer);
     }
     for (directory, index) in directories {
-        let outer = enclosing(&directory, &places)
+        let outer = enclosing(&directory, &occupied_by_key)
             .find_map(|(occupied, name)| occupied.storage().or_else(|| occupied.owner_of(&name)));
-        let place = Place::Directory(directory);
-        let writer = places.get(&place).and_then(|occupied| occupied.writers.get(index));
+        let destination_key = DestinationKey::Directory(directory);
+        let writer = occupied_by_key.get(&destination_key).and_then(|occupied| occupied.writers.get(index));
         if let (Some(writer), Some(outer)) = (writer, outer) {
             findings.report(nested(writer, outer));
         }
     }
     for (pointer, path) in files_read(config) {
         let path = normalizer.normalize(path);
-        let found = enclosing(&path, &places).find_map(|(occupied, name)| file_inside(occupied, &name));
+        let found =
+            enclosing(&path, &occupied_by_key).find_map(|(occupied, name)| file_inside(occupied, &name));
         if let Some((severity, message, outer)) = found {
             let diagnostic = Diagnostic::new(Code::FileInDestination, Target::Value(pointer), message);
             findings.report(
@@ -168,12 +169,12 @@ fn file_inside<'w, 'a>(
     Some((Severity::Warning, "the agent reads this file from a directory that it writes for others", others))
 }
 
-fn same_place(writer: &Writer<'_>, other: &Writer<'_>, key: &str) -> Diagnostic {
+fn same_destination(writer: &Writer<'_>, other: &Writer<'_>, property: &str) -> Diagnostic {
     let target = Target::Value(writer.pointer.clone().unwrap_or_default());
     if other.kind != WriterKind::Storage {
         let message = "two services write to this destination and overwrite each other's files";
         return related_to(Diagnostic::new(Code::SameDestination, target, message), other)
-            .with_help(format!("use a different `{key}` for each"));
+            .with_help(format!("use a different `{property}` for each"));
     }
     let (message, help) = if other.pointer.is_none() {
         (
@@ -183,14 +184,14 @@ fn same_place(writer: &Writer<'_>, other: &Writer<'_>, key: &str) -> Diagnostic 
     } else {
         (
             "the bot also stores its own identity in this destination",
-            format!("use a different `{key}` for each"),
+            format!("use a different `{property}` for each"),
         )
     };
     let diagnostic = Diagnostic::new(Code::SameDestination, target, message).with_severity(Severity::Error);
     related_to(diagnostic, other).with_help(help)
 }
 
-/// Reports a writer whose directory is in a place that `outer` writes to.
+/// Reports a writer whose directory is inside an entry that `outer` creates.
 fn nested(writer: &Writer<'_>, outer: &Writer<'_>) -> Diagnostic {
     // The default storage is nowhere in the file, so the finding is shown at the other writer.
     let (at, other) = if writer.pointer.is_some() { (writer, outer) } else { (outer, writer) };
@@ -198,8 +199,10 @@ fn nested(writer: &Writer<'_>, outer: &Writer<'_>) -> Diagnostic {
         (_, WriterKind::Storage) => {
             "this directory is inside the one in which the bot stores its own identity"
         }
-        (WriterKind::Storage, _) => "the bot stores its own identity in a place that a service overwrites",
-        _ => "this directory is in a place that another service overwrites",
+        (WriterKind::Storage, _) => {
+            "the bot stores its own identity in a directory that a service overwrites"
+        }
+        _ => "this directory is inside one that another service overwrites",
     };
     let target = Target::Value(at.pointer.clone().unwrap_or_default());
     related_to(Diagnostic::new(Code::NestedDestination, target, message), other)
@@ -221,10 +224,10 @@ fn related_to(diagnostic: Diagnostic, other: &Writer<'_>) -> Diagnostic {
 /// leads to the path.
 fn enclosing<'p, 'w, 'a>(
     path: &'p Path,
-    places: &'w HashMap<Place<'a>, Occupied<'a>>,
+    occupied_by_key: &'w HashMap<DestinationKey<'a>, Occupied<'a>>,
 ) -> impl Iterator<Item = (&'w Occupied<'a>, Cow<'p, str>)> {
     path.ancestors().zip(path.ancestors().skip(1)).filter_map(move |(inner, outer)| {
-        let occupied = places.get(&Place::Directory(outer.to_owned()))?;
+        let occupied = occupied_by_key.get(&DestinationKey::Directory(outer.to_owned()))?;
         Some((occupied, inner.file_name()?.to_string_lossy()))
     })
 }

@@ -1,4 +1,4 @@
-//! The places that a configuration names, in a form in which they can be compared: directories after normalisation,
+//! The destinations of a configuration, in a form in which they can be compared: directories after normalisation,
 //! relative paths as seen from the working directory if it is known, and Kubernetes Secrets by namespace, name and cluster.
 
 use std::path::{Component, PathBuf};
@@ -7,9 +7,9 @@ use crate::config::destination::{Destination, KubernetesSecret};
 use crate::config::load_options::ProcessContext;
 use crate::config::scalar::{Identifier, Location};
 
-/// A place that can be written to.
+/// A destination, in a form in which two can be compared.
 #[derive(PartialEq, Eq, Hash)]
-pub(super) enum Place<'a> {
+pub(super) enum DestinationKey<'a> {
     Directory(PathBuf),
     Secret {
         namespace: Option<&'a str>,
@@ -23,15 +23,16 @@ pub(super) enum Place<'a> {
 pub(super) struct Normalizer<'a>(pub(super) Option<&'a ProcessContext>);
 
 impl<'a> Normalizer<'a> {
-    /// Returns the place of a destination, and the key that names it. `None` if it cannot be the same as another one.
-    pub(super) fn place<'d>(&self, destination: &'d Destination) -> Option<(Place<'d>, &'static str)>
+    /// Returns the key of a destination, and the name of the property that contains its path or name. `None` if it cannot be
+    /// the same as another one.
+    pub(super) fn key<'d>(&self, destination: &'d Destination) -> Option<(DestinationKey<'d>, &'static str)>
     where
         'a: 'd,
     {
         match destination {
             Destination::Directory(directory) => {
                 let path = directory.path.as_str();
-                (!path.is_empty()).then(|| (Place::Directory(self.normalize(path)), "path"))
+                (!path.is_empty()).then(|| (DestinationKey::Directory(self.normalize(path)), "path"))
             }
             Destination::KubernetesSecret(secret) => {
                 (!secret.name.is_empty()).then(|| (self.secret(secret), "name"))
@@ -40,7 +41,7 @@ impl<'a> Normalizer<'a> {
         }
     }
 
-    fn secret<'d>(&self, secret: &'d KubernetesSecret) -> Place<'d>
+    fn secret<'d>(&self, secret: &'d KubernetesSecret) -> DestinationKey<'d>
     where
         'a: 'd,
     {
@@ -50,7 +51,7 @@ impl<'a> Normalizer<'a> {
         let of_pod = self.0.and_then(|process| process.pod_namespace.as_deref());
         let kubeconfig =
             secret.kubeconfig_path.as_ref().map(Location::as_str).filter(|path| !path.is_empty());
-        Place::Secret {
+        DestinationKey::Secret {
             namespace: set(&secret.namespace).or(of_pod),
             name: secret.name.as_str(),
             kubeconfig: kubeconfig.map(|path| self.normalize(path)),
