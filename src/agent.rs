@@ -116,6 +116,7 @@ pub use bot::join::attestation::AttestationError;
 pub use bot::join_token::JoinTokenError;
 pub use bot::renewal::{JoinReason, RenewalError};
 pub use bot::storage::StorageError;
+pub use credential::cluster_name::{ClusterName, ClusterNameError};
 pub use credential::identity::IdentityError;
 pub use credential::identity_file::{IdentityFile, IdentityFileError};
 pub use credential::keys::KeyError;

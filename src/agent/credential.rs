@@ -4,6 +4,7 @@
 //! configuration. May import `platform`.
 
 pub(crate) mod authority;
+pub(crate) mod cluster_name;
 pub(crate) mod identity;
 pub(crate) mod identity_file;
 pub(crate) mod keys;

@@ -13,7 +13,7 @@ pub(crate) fn recorded_host_authority() -> Authority {
     // The second stored SSH CA is the host CA.
     let keys = recorded("storage/sshcacerts");
     Authority {
-        cluster: "dev.test".to_owned(),
+        cluster: "dev.test".parse().unwrap(),
         ssh: vec![keys.split('$').nth(1).unwrap().trim().to_owned()],
         tls: vec![recorded("outputs/identity/teleport-host-ca.crt")],
     }

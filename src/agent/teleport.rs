@@ -4,6 +4,7 @@
 //! May import `net`, `credential` and `platform`. Never retries a request, because only the caller knows the
 //! consequences.
 
+mod advertised_address;
 pub(crate) mod api_error;
 pub(crate) mod auth_client;
 pub(crate) mod convert;

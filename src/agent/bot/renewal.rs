@@ -26,6 +26,7 @@ use crate::agent::bot::IDENTITY;
 use crate::agent::bot::join::{self, Attestation, Attestor};
 use crate::agent::bot::join_token::{JoinToken, JoinTokenSource};
 use crate::agent::bot::storage::{Storage, StorageError, StoredIdentity};
+use crate::agent::credential::cluster_name::ClusterName;
 use crate::agent::credential::identity::Identity;
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::net::route::Route;
@@ -36,6 +37,7 @@ use crate::agent::platform::tasks::{UncutWork, run_to_completion};
 use crate::agent::platform::{Clock, Hint};
 use crate::agent::teleport::auth_client::AuthClient;
 use crate::agent::teleport::discovery::{self, AddressField, DiscoveredCluster};
+use crate::config::Address;
 pub use decision::JoinReason;
 use decision::{RenewalStep, decide};
 pub use error::RenewalError;
@@ -143,11 +145,11 @@ impl Bot {
         }
     }
 
-    /// Returns `host:port` of the proxy: the public address that it advertises, if any, else the configured address.
-    pub(crate) fn proxy_address(&self) -> String {
+    /// Returns the address of the proxy: the public address that it advertises, if any, else the configured address.
+    pub(crate) fn proxy_address(&self) -> Address {
         let discovered = self.discovered.lock().unwrap_or_else(PoisonError::into_inner);
         let advertised = discovered.as_ref().and_then(|cluster| cluster.proxy_public_addr.clone());
-        advertised.unwrap_or_else(|| self.route.address().to_string())
+        advertised.unwrap_or_else(|| self.route.address().clone())
     }
 
     /// Returns the client for the proxy's web API.
@@ -168,7 +170,7 @@ impl Bot {
             return Ok(ObtainedIdentity::Renewed(identity));
         }
         let stored = self.with_storage(Storage::load).await?;
-        let stored_cluster = stored.as_ref().map(|stored| stored.identity.cluster().to_owned());
+        let stored_cluster = stored.as_ref().map(|stored| stored.identity.cluster().clone());
         let token = match &self.join_settings.token {
             Some(source) => Some(source.resolve().await),
             None => None,
@@ -223,7 +225,7 @@ impl Bot {
         reason: JoinReason,
         token: Result<JoinToken, RenewalError>,
         storage_test: Result<(), StorageError>,
-        stored_cluster: Option<String>,
+        stored_cluster: Option<ClusterName>,
     ) -> Result<JoinToken, RenewalError> {
         let mut failures: Vec<RenewalError> =
             storage_test.err().map(RenewalError::from).into_iter().collect();
@@ -283,7 +285,7 @@ impl Bot {
     /// # Errors
     ///
     /// Returns [`RenewalError::OtherCluster`] if this is not the cluster of the stored identity.
-    async fn discover_same(&self, stored: Option<String>) -> Result<String, RenewalError> {
+    async fn discover_same(&self, stored: Option<ClusterName>) -> Result<ClusterName, RenewalError> {
         let JoinSettings { web, address_field, .. } = &self.join_settings;
         if let Err(error) = web.reload_roots().await {
             self.warnings.warn(
@@ -298,6 +300,7 @@ impl Bot {
         let served = discovered.cluster_name.clone();
         if let Some(stored) = stored.filter(|stored| *stored != served) {
             let proxy = self.route.address().clone();
+            let (stored, served) = (stored.to_string(), served.to_string());
             return Err(RenewalError::OtherCluster { stored, served, proxy });
         }
         *self.discovered.lock().unwrap_or_else(PoisonError::into_inner) = Some(discovered);

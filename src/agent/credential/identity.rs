@@ -5,6 +5,7 @@
 
 use std::time::SystemTime;
 
+use super::cluster_name::ClusterName;
 use super::keys::{KeyError, KeyPair};
 use super::ssh_cert::{self, SshCertError};
 use super::x509::{self, UserCert, X509Error};
@@ -81,7 +82,7 @@ impl Identity {
     }
 
     /// Returns the name of the root cluster, which issued the TLS certificate.
-    pub(crate) fn cluster(&self) -> &str {
+    pub(crate) fn cluster(&self) -> &ClusterName {
         &self.user.cluster
     }
 
@@ -107,7 +108,7 @@ mod tests {
     #[test]
     fn an_identity_of_the_go_agent_is_accepted() {
         let identity = Identity::new(KeyPair::from_pem(&recorded("storage/key")).unwrap(), certs()).unwrap();
-        assert_eq!(identity.cluster(), "dev.test");
+        assert_eq!(&**identity.cluster(), "dev.test");
         assert_eq!(identity.certs.tls_cas.len(), 2);
     }
 

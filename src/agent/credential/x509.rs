@@ -11,6 +11,8 @@ use rustls::pki_types::pem::PemObject as _;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::x509::X509Name;
 
+use super::cluster_name::{ClusterName, ClusterNameError};
+
 const RENEWABLE: &str = "1.3.9999.1.13";
 const GENERATION: &str = "1.3.9999.1.14";
 const DISALLOW_REISSUE: &str = "1.3.9999.2.9";
@@ -30,6 +32,9 @@ pub enum X509Error {
     /// The user's name (CN of the subject) or the cluster's name (O of the issuer) is missing.
     #[error("the certificate has no {0}: it was not issued by a Teleport cluster")]
     Missing(&'static str),
+    /// The cluster that issued the certificate has a name that the agent does not write to files.
+    #[error("the certificate was issued by a cluster with an invalid name")]
+    ClusterName(#[from] ClusterNameError),
 }
 
 /// A user certificate and its attributes.
@@ -39,7 +44,7 @@ pub(crate) struct UserCert {
     /// The CN of the subject, `bot-<name>`.
     pub(crate) username: String,
     /// The O of the issuer: the name of the cluster that issued the certificate.
-    pub(crate) cluster: String,
+    pub(crate) cluster: ClusterName,
     pub(crate) not_after: SystemTime,
     pub(crate) spki_der: Vec<u8>,
     /// True for the join method `token`: the certificate is renewed with `GenerateUserCerts` instead of by joining
@@ -59,7 +64,7 @@ impl UserCert {
         let (_, cert) = X509Certificate::from_der(der).map_err(|_| X509Error::NotX509)?;
         Ok(Self {
             username: common_name(cert.subject()).ok_or(X509Error::Missing("CN in its subject"))?,
-            cluster: organization(cert.issuer()).ok_or(X509Error::Missing("O in its issuer"))?,
+            cluster: organization(cert.issuer()).ok_or(X509Error::Missing("O in its issuer"))?.parse()?,
             not_after: time(cert.validity().not_after.timestamp())?,
             spki_der: cert.public_key().raw.to_vec(),
             renewable: attribute(cert.subject(), RENEWABLE).as_deref() == Some("true"),
@@ -121,7 +126,7 @@ mod tests {
     fn a_recorded_bot_certificate_is_read() {
         let cert = UserCert::from_pem(&recorded("storage/tlscert")).unwrap();
         assert_eq!(cert.username, "bot-robot3");
-        assert_eq!(cert.cluster, "dev.test");
+        assert_eq!(&*cert.cluster, "dev.test");
         assert!(cert.renewable);
         assert_eq!(cert.generation, Some(2));
         assert!(!cert.disallows_reissue);

@@ -115,7 +115,7 @@ impl RunningAgent {
             tokio::select! {
                 () = &mut expired => return Ok(()),
                 event = watch.next() => match event? {
-                    Some(state) if state.trusted.cluster == cluster => known.update(state, None, changed),
+                    Some(state) if state.trusted.cluster == *cluster => known.update(state, None, changed),
                     Some(_) => {}
                     None => return Ok(()),
                 },
@@ -192,7 +192,7 @@ mod tests {
 
     fn state(ca_type: &str, phase: &str, tls: &[&str]) -> AuthorityState {
         let tls = tls.iter().map(|pem| (*pem).to_owned()).collect();
-        let trusted = Authority { cluster: "dev.test".to_owned(), ssh: Vec::new(), tls };
+        let trusted = Authority { cluster: "dev.test".parse().unwrap(), ssh: Vec::new(), tls };
         AuthorityState { ca_type: ca_type.to_owned(), phase: phase.to_owned(), trusted }
     }
 

@@ -8,6 +8,7 @@ use crate::agent::bot::renewal::Bot;
 use crate::agent::platform::{Randomness, Rounded};
 use crate::agent::service::context::IssueContext;
 use crate::agent::service::output::Output;
+use crate::config::Address;
 
 /// How long a stop waits for files that are being written and for an identity that was requested. Kubernetes ends a
 /// container 30 s after it asked it to stop.
@@ -23,7 +24,7 @@ pub(super) struct RunningAgent {
     pub(super) randomness: Randomness,
     pub(super) command: PathBuf,
     /// The proxy address to write into files, if it is not the one that the cluster advertises.
-    pub(super) proxy_address: Option<String>,
+    pub(super) proxy_address: Option<Address>,
 }
 
 impl RunningAgent {
@@ -35,7 +36,7 @@ impl RunningAgent {
             warnings: &self.bot.warnings,
             file_work: &self.bot.file_work,
             command: &self.command,
-            proxy_address: self.proxy_address.as_deref(),
+            proxy_address: self.proxy_address.as_ref(),
             fallback_proxy_address: self.bot.proxy_address(),
         }
     }

@@ -52,7 +52,7 @@ pub(super) struct Plan {
     warnings: RecurringWarnings,
     ttl: Duration,
     interval: Duration,
-    proxy_address: Option<String>,
+    proxy_address: Option<Address>,
     diag_addr: Option<ListenAddress>,
 }
 
@@ -108,7 +108,7 @@ impl Plan {
         }
         let use_configured = options.environment.get("TBOT_USE_PROXY_ADDR") == Some("yes")
             && proxy.address_field == AddressField::ProxyServer;
-        let proxy_address = use_configured.then(|| proxy.route.address().to_string());
+        let proxy_address = use_configured.then(|| proxy.route.address().clone());
         let attestor = Attestor::new(method, onboarding, &options.environment, &options.clock);
         Ok(Self {
             method,

@@ -32,7 +32,7 @@ impl ApplicationOutput {
             name: app.name,
             session_id,
             public_addr: app.detail,
-            cluster_name: cluster.to_owned(),
+            cluster_name: cluster.to_string(),
         };
         let identity = issuer.issue_for(&impersonated, false, RouteTo::App(route)).await?;
         let authorities = issuer.authorities().await?;

@@ -10,6 +10,7 @@ use crate::agent::net::web::WebClient;
 use crate::agent::platform::Clock;
 use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::tasks::UncutWork;
+use crate::config::Address;
 
 /// The settings that every output has.
 #[derive(Clone, Debug)]
@@ -34,8 +35,8 @@ pub(crate) struct IssueContext<'a> {
     pub(crate) file_work: &'a UncutWork,
     /// The absolute path of the `tbot` command.
     pub(crate) command: &'a Path,
-    /// The proxy address (`host:port`) to write into files instead of the one that the cluster advertises.
-    pub(crate) proxy_address: Option<&'a str>,
-    /// The proxy address (`host:port`) to write into files if the cluster advertises none.
-    pub(crate) fallback_proxy_address: String,
+    /// The proxy address to write into files instead of the one that the cluster advertises.
+    pub(crate) proxy_address: Option<&'a Address>,
+    /// The proxy address to write into files if the cluster advertises none.
+    pub(crate) fallback_proxy_address: Address,
 }

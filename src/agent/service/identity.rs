@@ -6,6 +6,7 @@ use super::issue::Issuer;
 use super::known_hosts;
 use super::ssh_config::SshConfig;
 use crate::agent::credential::authority::Authority;
+use crate::agent::credential::cluster_name::ClusterName;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::auth_client::{AuthClient, RouteTo};
 use crate::agent::teleport::grpc_code::GrpcCode;
@@ -62,6 +63,7 @@ async fn leaf_not_found(name: &str, client: &AuthClient) -> OutputError {
     match client.leaf_clusters().await {
         Ok(mut visible) => {
             visible.sort();
+            let visible = visible.iter().map(ToString::to_string).collect();
             OutputError::LeafNotFound { name: name.to_owned(), visible }
         }
         Err(error) => error.into(),
@@ -72,13 +74,15 @@ async fn leaf_not_found(name: &str, client: &AuthClient) -> OutputError {
 fn push_ssh_files(
     issuer: &Issuer<'_>,
     authorities: &Authorities,
-    leaf_clusters: &[String],
+    leaf_clusters: &[ClusterName],
     files: &mut FileSet,
 ) -> Result<(), OutputError> {
     let (cluster, context) = (issuer.bot_client.info(), issuer.context);
-    let advertised = Some(cluster.proxy_public_addr.as_str()).filter(|address| !address.is_empty());
-    let proxy = context.proxy_address.or(advertised).unwrap_or(&context.fallback_proxy_address);
-    let mut clusters = vec![issuer.cluster().to_owned()];
+    let proxy = context
+        .proxy_address
+        .or(cluster.proxy_public_addr.as_ref())
+        .unwrap_or(&context.fallback_proxy_address);
+    let mut clusters = vec![issuer.cluster().clone()];
     clusters.extend(leaf_clusters.iter().filter(|leaf| *leaf != issuer.cluster()).cloned());
     files.push("known_hosts", known_hosts::known_hosts(&authorities.host, &clusters, proxy));
     if let Some(directory) = issuer.settings.destination.directory() {

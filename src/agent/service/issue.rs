@@ -8,6 +8,7 @@ use tokio::sync::OnceCell;
 use super::context::{IssueContext, OutputSettings};
 use super::error::OutputError;
 use super::files::Authorities;
+use crate::agent::credential::cluster_name::ClusterName;
 use crate::agent::credential::identity::{Identity, IdentityError, SignedCerts};
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::credential::pem::pem_encode;
@@ -56,7 +57,7 @@ impl<'a> Issuer<'a> {
     }
 
     /// Returns the name of the root cluster.
-    pub(super) fn cluster(&self) -> &str {
+    pub(super) fn cluster(&self) -> &ClusterName {
         self.bot_identity.cluster()
     }
 

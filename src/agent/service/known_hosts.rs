@@ -1,10 +1,12 @@
 //! Renders `known_hosts`, which tells OpenSSH which CAs to trust for which hosts.
 
 use crate::agent::credential::authority::Authority;
+use crate::agent::credential::cluster_name::ClusterName;
+use crate::config::Address;
 
 /// Returns one line per trusted key of each cluster's host CA, in the order of `clusters`.
-pub(super) fn known_hosts(host_cas: &[Authority], clusters: &[String], proxy: &str) -> String {
-    let proxy_host = host_of(proxy);
+pub(super) fn known_hosts(host_cas: &[Authority], clusters: &[ClusterName], proxy: &Address) -> String {
+    let proxy_host = proxy.host();
     let mut lines = String::new();
     for cluster in clusters {
         for ca in host_cas.iter().filter(|ca| ca.cluster == *cluster) {
@@ -18,12 +20,6 @@ pub(super) fn known_hosts(host_cas: &[Authority], clusters: &[String], proxy: &s
     lines
 }
 
-/// Returns the host of `host:port`, without the brackets of an IPv6 address.
-pub(super) fn host_of(address: &str) -> &str {
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    host.trim_start_matches('[').trim_end_matches(']')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,15 +27,23 @@ mod tests {
 
     #[test]
     fn the_file_matches_the_recording() {
-        let file = known_hosts(&[recorded_host_authority()], &["dev.test".to_owned()], "127.0.0.1:4080");
+        let file = known_hosts(
+            &[recorded_host_authority()],
+            &["dev.test".parse().unwrap()],
+            &Address::new("127.0.0.1", 4080),
+        );
         assert_eq!(file, recorded("outputs/identity/known_hosts"));
     }
 
     #[test]
     fn only_the_given_clusters_are_listed() {
-        let leaf = |name: &str| Authority { cluster: name.to_owned(), ..recorded_host_authority() };
+        let leaf = |name: &str| Authority { cluster: name.parse().unwrap(), ..recorded_host_authority() };
         let all = [recorded_host_authority(), leaf("hidden.test"), leaf("leaf.test")];
-        let file = known_hosts(&all, &["dev.test".to_owned(), "leaf.test".to_owned()], "[::1]:3080");
+        let file = known_hosts(
+            &all,
+            &["dev.test", "leaf.test"].map(|name| name.parse().unwrap()),
+            &Address::new("::1", 3080),
+        );
         assert_eq!(file.lines().count(), 2);
         assert!(file.contains("\n@cert-authority ::1,leaf.test,*.leaf.test ssh-rsa "), "{file}");
     }

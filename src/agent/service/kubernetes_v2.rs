@@ -60,7 +60,7 @@ impl KubernetesV2Output {
         let config = Kubeconfig {
             authority_data: authority_data(&host_cas, issuer.cluster()),
             clusters: clusters.collect(),
-            user: root.clone(),
+            user: root.to_string(),
             credentials: kubeconfig_user(issuer, &impersonated.identity, self.disable_exec_plugin)?,
             tls_server_name: proxy.tls_server_name.clone(),
         };

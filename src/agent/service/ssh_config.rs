@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::known_hosts::host_of;
+use crate::agent::credential::cluster_name::ClusterName;
+use crate::config::Address;
 
 const RSA_ALGORITHMS: &str =
     "rsa-sha2-512-cert-v01@openssh.com,rsa-sha2-256-cert-v01@openssh.com,ssh-rsa-cert-v01@openssh.com";
@@ -14,10 +15,10 @@ pub(super) struct SshConfig<'a> {
     pub(super) directory: &'a Path,
     /// The absolute path of the `tbot` command.
     pub(super) command: &'a Path,
-    /// The address (`host:port`) of the proxy.
-    pub(super) proxy: &'a str,
+    /// The address of the proxy.
+    pub(super) proxy: &'a Address,
     /// The names of the root cluster, then of the leaf clusters.
-    pub(super) clusters: &'a [String],
+    pub(super) clusters: &'a [ClusterName],
     /// Whether to name the RSA algorithms, which OpenSSH before 8.8 needs for old clusters that have only RSA keys.
     pub(super) name_rsa_algorithms: bool,
 }
@@ -27,7 +28,7 @@ impl SshConfig<'_> {
     pub(super) fn render(&self) -> Option<String> {
         let directory = quotable(self.directory)?;
         let command = quotable(self.command)?;
-        let host = host_of(self.proxy);
+        let host = self.proxy.host();
         let mut config = format!("# Begin generated Teleport configuration for {host} by tbot\n\n");
         for cluster in self.clusters {
             // Writing to a `String` cannot fail.
@@ -40,7 +41,7 @@ impl SshConfig<'_> {
     fn write_cluster(
         &self,
         config: &mut String,
-        cluster: &str,
+        cluster: &ClusterName,
         host: &str,
         directory: &str,
         command: &str,
@@ -93,8 +94,8 @@ mod tests {
         let config = SshConfig {
             directory: Path::new(directory),
             command: Path::new("/usr/local/bin/tbot-go"),
-            proxy: "127.0.0.1:4080",
-            clusters: &["dev.test".to_owned()],
+            proxy: &Address::new("127.0.0.1", 4080),
+            clusters: &["dev.test".parse().unwrap()],
             name_rsa_algorithms,
         };
         config.render()

@@ -40,7 +40,7 @@ fn trusted_keys(authorities: &[Authority], cluster: &str, ca_type: SshCaType) ->
         .append_pair("clustername", cluster)
         .append_pair("type", ca_type.as_str())
         .finish();
-    let keys = authorities.iter().filter(|ca| ca.cluster == cluster).flat_map(|ca| &ca.ssh);
+    let keys = authorities.iter().filter(|ca| *ca.cluster == *cluster).flat_map(|ca| &ca.ssh);
     keys.map(|key| format!("{key} {comment}\n")).collect()
 }
 
@@ -54,7 +54,7 @@ mod tests {
         let recording = recorded("outputs/ssh_host/ssh_host-user-ca.pub");
         let key = recording.rsplit_once(' ').unwrap().0.to_owned();
         let authority = |cluster: &str| Authority {
-            cluster: cluster.to_owned(),
+            cluster: cluster.parse().unwrap(),
             ssh: vec![key.clone()],
             tls: Vec::new(),
         };

@@ -50,7 +50,7 @@ async fn local_cas(issuer: &Issuer<'_>) -> Result<String, OutputError> {
     let authority = issuer.bot_client.authority("spiffe", cluster).await?;
     let bundle = ca_pem(authority)?;
     if bundle.is_empty() {
-        return Err(WorkloadIdentityError::NoAuthority(cluster.to_owned()).into());
+        return Err(WorkloadIdentityError::NoAuthority(cluster.to_string()).into());
     }
     Ok(bundle)
 }

@@ -13,11 +13,13 @@ use std::time::{Duration, SystemTime};
 use prost_types::Timestamp;
 use tonic::transport::{Channel, Endpoint};
 
+use super::advertised_address::advertised_address;
 use super::api_error::ApiError;
 use super::grpc::{Connector, unary};
 use super::messages::{
-    Certs, GetCertAuthoritiesRequest, GetCertAuthoritiesResponse, GetClusterCaCertResponse, GetRoleRequest,
-    PingRequest, PingResponse, RoleV6, RouteToApp, RouteToDatabase, UserCertsRequest,
+    CertAuthoritySpecV2, Certs, GetCertAuthoritiesRequest, GetCertAuthoritiesResponse,
+    GetClusterCaCertResponse, GetRoleRequest, PingRequest, PingResponse, RoleV6, RouteToApp, RouteToDatabase,
+    UserCertsRequest,
 };
 use super::server_version::major;
 use crate::agent::credential::authority::Authority;
@@ -26,6 +28,7 @@ use crate::agent::credential::keys::KeyPair;
 use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::route::{Route, TlsRoute};
 use crate::agent::net::tls::InnerAlpn;
+use crate::config::Address;
 pub(crate) use authority_watch::AuthorityState;
 pub(crate) use resources::Resource;
 pub(crate) use workload_identity::{Federation, SvidRequest, WorkloadSelector};
@@ -46,8 +49,8 @@ const GET_CERT_AUTHORITIES: &str = "/teleport.trust.v1.TrustService/GetCertAutho
 /// Information about the cluster, from the response to `Ping`.
 #[derive(Clone, Debug)]
 pub(crate) struct ClusterInfo {
-    /// The proxy's web address (`host:port`) that the cluster advertises; may be empty.
-    pub(crate) proxy_public_addr: String,
+    /// The proxy's web address that the cluster advertises, if any.
+    pub(crate) proxy_public_addr: Option<Address>,
     /// The major version of the auth server: 15 for `15.0.0-dev`.
     pub(crate) server_major: u32,
 }
@@ -86,7 +89,7 @@ impl AuthClient {
     /// Connects and sends a `Ping`, so that a client exists only if the server has accepted the identity.
     pub(crate) async fn connect(route: &Route, identity: &Identity) -> Result<Self, ApiError> {
         let unreachable = |error: tonic::transport::Error| ApiError::Connect {
-            cluster: identity.cluster().to_owned(),
+            cluster: identity.cluster().to_string(),
             proxy: route.address().to_string(),
             source: ConnectionError::new(error),
         };
@@ -102,7 +105,7 @@ impl AuthClient {
         let response: PingResponse = unary(&channel, PING, PingRequest {}).await?;
         let info = ClusterInfo {
             server_major: major(&response.server_version),
-            proxy_public_addr: response.proxy_public_addr,
+            proxy_public_addr: advertised_address(&response.proxy_public_addr),
         };
         Ok(Self { channel, rest: route.to_auth(identity, InnerAlpn::Http1)?, info })
     }
@@ -182,7 +185,13 @@ impl AuthClient {
             .cert_authorities_v2
             .into_iter()
             .filter_map(|authority| authority.spec)
-            .map(Authority::from)
+            .filter_map(trusted_authority)
             .collect())
     }
+}
+
+/// Returns the CA, or `None` if the name of its cluster is not valid. `AuthClient::leaf_clusters` warns about such a
+/// cluster if it matters.
+fn trusted_authority(spec: CertAuthoritySpecV2) -> Option<Authority> {
+    spec.try_into().inspect_err(|error| tracing::debug!("ignoring a CA: {error}")).ok()
 }

@@ -2,6 +2,7 @@
 
 use super::messages::{CertAuthoritySpecV2, Certs};
 use crate::agent::credential::authority::Authority;
+use crate::agent::credential::cluster_name::ClusterNameError;
 use crate::agent::credential::identity::SignedCerts;
 
 impl From<Certs> for SignedCerts {
@@ -16,15 +17,20 @@ impl From<Certs> for SignedCerts {
     }
 }
 
-impl From<CertAuthoritySpecV2> for Authority {
-    fn from(spec: CertAuthoritySpecV2) -> Self {
+impl TryFrom<CertAuthoritySpecV2> for Authority {
+    type Error = ClusterNameError;
+
+    fn try_from(spec: CertAuthoritySpecV2) -> Result<Self, ClusterNameError> {
+        let cluster = spec.cluster_name.parse()?;
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         let sets = [spec.active_keys, spec.additional_trusted_keys];
         let (mut ssh, mut tls) = (Vec::new(), Vec::new());
         for set in sets.into_iter().flatten() {
-            ssh.extend(set.ssh.into_iter().map(|pair| text(pair.public_key).trim().to_owned()));
+            let keys = set.ssh.into_iter().map(|pair| text(pair.public_key).trim().to_owned());
+            // A line break would begin another entry in a file that OpenSSH reads.
+            ssh.extend(keys.filter(|key| !key.contains(char::is_control)));
             tls.extend(set.tls.into_iter().map(|pair| text(pair.cert)));
         }
-        Self { cluster: spec.cluster_name, ssh, tls }
+        Ok(Self { cluster, ssh, tls })
     }
 }

@@ -5,9 +5,11 @@ use std::ops::RangeInclusive;
 use http::StatusCode;
 use serde::Deserialize;
 
+use super::advertised_address::advertised_address;
 use super::error_body::error_message;
 use super::server_hints;
 use super::server_version::major;
+use crate::agent::credential::cluster_name::{ClusterName, ClusterNameError};
 use crate::agent::net::web::{WebClient, WebError};
 use crate::agent::platform::Hint;
 use crate::agent::platform::error_text::describe_json_error;
@@ -44,13 +46,15 @@ pub struct DiscoveryError {
 
 /// Why a cluster cannot be discovered.
 #[derive(Clone, Debug, thiserror::Error)]
-enum DiscoveryProblem {
+pub(crate) enum DiscoveryProblem {
     #[error(transparent)]
     Web(#[from] WebError),
     #[error("HTTP status {status}: {message}")]
     ErrorStatus { status: StatusCode, message: String },
     #[error("the response is not that of a Teleport proxy: {0}")]
     NotTeleport(String),
+    #[error(transparent)]
+    ClusterName(#[from] ClusterNameError),
 }
 
 impl DiscoveryError {
@@ -63,7 +67,9 @@ impl DiscoveryError {
         let specific = match &self.problem {
             DiscoveryProblem::Web(WebError::Tls(error)) => return error.hint(),
             DiscoveryProblem::Web(WebError::Connection(error)) => server_hints::for_proxy_connection(error),
-            DiscoveryProblem::ErrorStatus { .. } | DiscoveryProblem::NotTeleport(_) => None,
+            DiscoveryProblem::ErrorStatus { .. }
+            | DiscoveryProblem::NotTeleport(_)
+            | DiscoveryProblem::ClusterName(_) => None,
         };
         specific.or_else(|| Some(Hint::new(match self.field {
             AddressField::ProxyServer => {
@@ -80,7 +86,7 @@ impl DiscoveryError {
         match &self.problem {
             DiscoveryProblem::Web(error) => matches!(error, WebError::Connection(_)),
             DiscoveryProblem::ErrorStatus { status, .. } => status.is_server_error(),
-            DiscoveryProblem::NotTeleport(_) => false,
+            DiscoveryProblem::NotTeleport(_) | DiscoveryProblem::ClusterName(_) => false,
         }
     }
 }
@@ -103,12 +109,12 @@ fn teleport_port_hint(port: u16) -> Option<Hint> {
 /// A cluster as its proxy describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DiscoveredCluster {
-    pub(crate) cluster_name: String,
+    pub(crate) cluster_name: ClusterName,
     pub(crate) server_version: String,
     /// The oldest client version that the cluster supports; may be empty.
     pub(crate) min_client_version: String,
-    /// The address (`host:port`) that the proxy advertises, if any.
-    pub(crate) proxy_public_addr: Option<String>,
+    /// The address that the proxy advertises, if any.
+    pub(crate) proxy_public_addr: Option<Address>,
 }
 
 impl DiscoveredCluster {
@@ -170,14 +176,20 @@ pub(crate) async fn find(
         let (status, message) = (response.status, error_message(&response.body));
         return Err(failed(DiscoveryProblem::ErrorStatus { status, message }));
     }
-    parse(&response.body).map_err(|error| failed(DiscoveryProblem::NotTeleport(describe_json_error(&error))))
+    parse(&response.body).map_err(failed)
 }
 
-pub(crate) fn parse(body: &[u8]) -> Result<DiscoveredCluster, serde_json::Error> {
+pub(crate) fn parse(body: &[u8]) -> Result<DiscoveredCluster, DiscoveryProblem> {
     let FindResponse { cluster_name, server_version, min_client_version, proxy } =
-        serde_json::from_slice(body)?;
-    let proxy_public_addr = proxy.ssh.public_addr.filter(|address| !address.is_empty());
-    Ok(DiscoveredCluster { cluster_name, server_version, min_client_version, proxy_public_addr })
+        serde_json::from_slice(body)
+            .map_err(|error| DiscoveryProblem::NotTeleport(describe_json_error(&error)))?;
+    let proxy_public_addr = advertised_address(&proxy.ssh.public_addr.unwrap_or_default());
+    Ok(DiscoveredCluster {
+        cluster_name: cluster_name.parse()?,
+        server_version,
+        min_client_version,
+        proxy_public_addr,
+    })
 }
 
 #[cfg(test)]
@@ -188,10 +200,20 @@ mod tests {
     #[test]
     fn a_recorded_response_is_parsed() {
         let cluster = parse(recorded("webapi-find.json").as_bytes()).unwrap();
-        assert_eq!(cluster.cluster_name, "dev.test");
+        assert_eq!(&*cluster.cluster_name, "dev.test");
         assert_eq!(cluster.server_version, "15.0.0-dev");
         assert_eq!(cluster.min_client_version, "14.0.0");
-        assert_eq!(cluster.proxy_public_addr.as_deref(), Some("127.0.0.1:4080"));
+        assert_eq!(cluster.proxy_public_addr, Some(Address::new("127.0.0.1", 4080)));
+    }
+
+    #[test]
+    fn an_invalid_cluster_name_is_an_error_and_an_invalid_address_is_ignored() {
+        let mut response: serde_json::Value = serde_json::from_str(&recorded("webapi-find.json")).unwrap();
+        response["proxy"]["ssh"]["public_addr"] = "t.example:443\nHost *".into();
+        assert_eq!(parse(response.to_string().as_bytes()).unwrap().proxy_public_addr, None);
+        response["cluster_name"] = "dev.test\nHost *".into();
+        let error = parse(response.to_string().as_bytes()).unwrap_err();
+        assert!(matches!(error, DiscoveryProblem::ClusterName(_)), "{error}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use super::error_body::error_message;
+use crate::agent::credential::cluster_name::{ClusterName, ClusterNameError};
 use crate::agent::net::web::{WebClient, WebError};
 use crate::agent::platform::Hint;
 use crate::agent::platform::error_text::describe_json_error;
@@ -23,6 +24,8 @@ enum KubeProxyProblem {
     ErrorStatus { status: StatusCode, message: String },
     #[error("the response is not that of a Teleport proxy: {0}")]
     NotTeleport(String),
+    #[error(transparent)]
+    ClusterName(#[from] ClusterNameError),
     #[error("the proxy does not serve Kubernetes")]
     NotServed,
     #[error("the proxy advertises no address")]
@@ -39,7 +42,9 @@ impl KubeProxyError {
                 Some(Hint::new("enable Kubernetes at the proxy (kube_listen_addr)"))
             }
             KubeProxyProblem::NoAddress => Some(Hint::new("set the proxy's public_addr")),
-            KubeProxyProblem::ErrorStatus { .. } | KubeProxyProblem::NotTeleport(_) => None,
+            KubeProxyProblem::ErrorStatus { .. }
+            | KubeProxyProblem::NotTeleport(_)
+            | KubeProxyProblem::ClusterName(_) => None,
         }
     }
 }
@@ -48,7 +53,7 @@ impl KubeProxyError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KubeProxy {
     /// The name of the proxy's own cluster.
-    pub(crate) cluster_name: String,
+    pub(crate) cluster_name: ClusterName,
     /// `https://host:port`.
     pub(crate) server: String,
     /// The TLS server name (SNI) by which the proxy recognises Kubernetes traffic, and which its certificate must
@@ -91,7 +96,7 @@ impl KubeProxy {
     /// Kubernetes there.
     pub(crate) async fn discover(
         web: &WebClient,
-        override_address: Option<&str>,
+        override_address: Option<&Address>,
     ) -> Result<Self, KubeProxyError> {
         let response = web.get("/webapi/ping").await.map_err(KubeProxyProblem::from)?;
         if !response.status.is_success() {
@@ -101,7 +106,7 @@ impl KubeProxy {
         Self::parse(&response.body, override_address)
     }
 
-    pub(crate) fn parse(body: &[u8], override_address: Option<&str>) -> Result<Self, KubeProxyError> {
+    pub(crate) fn parse(body: &[u8], override_address: Option<&Address>) -> Result<Self, KubeProxyError> {
         let PingResponse { cluster_name, proxy } = serde_json::from_slice(body)
             .map_err(|error| KubeProxyProblem::NotTeleport(describe_json_error(&error)))?;
         let ProxySettings { kube, ssh, tls_routing_enabled } = proxy;
@@ -110,8 +115,8 @@ impl KubeProxy {
         }
         let no_address = || KubeProxyProblem::NoAddress;
         let (address, tls_server_name) = if tls_routing_enabled {
-            let address =
-                parse_address(override_address.unwrap_or(&ssh.public_addr)).ok_or_else(no_address)?;
+            let advertised = || parse_address(&ssh.public_addr);
+            let address = override_address.cloned().or_else(advertised).ok_or_else(no_address)?;
             let name = kubernetes_server_name(address.host());
             (address, Some(name))
         } else if let Some(address) = parse_address(&kube.public_addr) {
@@ -121,6 +126,7 @@ impl KubeProxy {
             let listener = parse_address(&kube.listen_addr).ok_or_else(no_address)?;
             (Address::new(web.host(), listener.port()), None)
         };
+        let cluster_name = cluster_name.parse().map_err(KubeProxyProblem::from)?;
         Ok(Self { cluster_name, server: format!("https://{address}"), tls_server_name })
     }
 }
@@ -144,13 +150,14 @@ mod tests {
     fn a_recorded_response_is_parsed() {
         let proxy = KubeProxy::parse(recorded("webapi-ping.json").as_bytes(), None).unwrap();
         let expected = KubeProxy {
-            cluster_name: "dev.test".to_owned(),
+            cluster_name: "dev.test".parse().unwrap(),
             server: "https://127.0.0.1:4080".to_owned(),
             tls_server_name: Some("kube-teleport-proxy-alpn.teleport.cluster.local".to_owned()),
         };
         assert_eq!(proxy, expected);
         let overridden =
-            KubeProxy::parse(recorded("webapi-ping.json").as_bytes(), Some("t.example:443")).unwrap();
+            KubeProxy::parse(recorded("webapi-ping.json").as_bytes(), Some(&Address::new("t.example", 443)))
+                .unwrap();
         assert_eq!(overridden.server, "https://t.example:443");
         assert_eq!(overridden.tls_server_name.as_deref(), Some("kube-teleport-proxy-alpn.t.example"));
     }

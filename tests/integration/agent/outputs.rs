@@ -11,10 +11,12 @@ use tbot::agent::{AgentError, IdentityFile, OutputError};
 use tbot::config::ServiceType;
 use tbot::config::internal::DestinationUse;
 use tbot_cluster::{Code, DISCOVERED_NAME_LABEL, Resource, method, proto};
+use tracing::Level;
 
 use super::certificate::{attribute, roles, subject_attribute, with_certificate};
 use super::errors::output_error;
 use super::fixture::{BOT, TestCluster, read, run_oneshot};
+use super::log_capture::LogCapture;
 use super::outline::{outlines, recorded_outlines};
 
 /// Returns a cluster with applications, databases, Kubernetes clusters and a leaf cluster.
@@ -190,6 +192,22 @@ async fn an_identity_output_may_be_for_a_leaf_cluster_and_may_be_reissued() {
         "{ssh_config}"
     );
     assert!(read(&out.join("known_hosts")).contains("leaf.test,*.leaf.test"));
+}
+
+#[tokio::test]
+async fn a_leaf_cluster_with_an_invalid_name_is_omitted_with_a_warning() {
+    for name in ["evil.test\nHost *\n    ProxyCommand id", "*", "a,b", "a;id", "-oProxyCommand=id"] {
+        let (log, fixture) = (LogCapture::start(), cluster_with_resources().await);
+        fixture.cluster.add_leaf_cluster(name).unwrap();
+        let out = write(&fixture, &json!({ "type": "identity" })).await;
+        assert_eq!(log.count_level(Level::WARN), 1, "{name:?}: {}", log.transcript());
+        let lines =
+            |file: &str, part: &str| read(&out.join(file)).lines().filter(|line| line.contains(part)).count();
+        assert_eq!(lines("ssh_config", "Host "), 4, "{name:?}");
+        assert_eq!(lines("ssh_config", "ProxyCommand "), 2, "{name:?}");
+        assert_eq!(lines("known_hosts", ""), 2, "{name:?}");
+        assert_eq!(lines("identity", "@cert-authority"), 2, "{name:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -33,7 +33,7 @@ impl AuthorityState {
         let CertAuthorityV2 { sub_kind: ca_type, spec } = authority;
         let mut spec = spec?;
         let phase = spec.rotation.take().map(|rotation| rotation.phase).unwrap_or_default();
-        Some(Self { ca_type, phase, trusted: spec.into() })
+        Some(Self { ca_type, phase, trusted: super::trusted_authority(spec)? })
     }
 }
 
@@ -93,6 +93,6 @@ impl AuthClient {
         let reply: GetCertAuthoritiesResponse =
             unary(&self.channel, super::GET_CERT_AUTHORITIES, request).await?;
         let states = reply.cert_authorities_v2.into_iter().filter_map(AuthorityState::new);
-        Ok(states.into_iter().find(|state| state.trusted.cluster == cluster))
+        Ok(states.into_iter().find(|state| *state.trusted.cluster == *cluster))
     }
 }

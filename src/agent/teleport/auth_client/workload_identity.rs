@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::AuthClient;
+use super::{AuthClient, trusted_authority};
 use crate::agent::credential::authority::Authority;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::grpc::unary;
@@ -137,6 +137,6 @@ impl AuthClient {
             include_key: false,
         };
         let response: CertAuthorityV2 = unary(&self.channel, GET_CERT_AUTHORITY, request).await?;
-        Ok(response.spec.map(Authority::from))
+        Ok(response.spec.and_then(trusted_authority))
     }
 }
