@@ -137,7 +137,7 @@ pub use net::tls::TlsError;
 pub use net::web::WebError;
 pub use platform::error_text::{error_chain, error_line};
 pub use platform::regular_file::Obstacle;
-pub use platform::{Clock, Environment, Hint, NotUtf8, Randomness, resolve_links};
+pub use platform::{Clock, Environment, Hint, NotUtf8, Randomness, ServerMessage, resolve_links};
 pub use runtime::agent::Agent;
 pub use runtime::control::{Control, Signals, control};
 pub use runtime::error::{AgentError, OutputFailure};

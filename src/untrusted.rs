@@ -10,20 +10,25 @@ pub const MAX_CHARS: usize = 400;
 /// escape such as `\n` or `\u{202e}`, and a text that is too long is cut.
 #[must_use]
 pub fn escape(text: &str) -> Cow<'_, str> {
-    let end = text.char_indices().nth(MAX_CHARS).map(|(at, _)| at);
-    if end.is_none() && text.chars().all(is_printable) {
+    match text.char_indices().nth(MAX_CHARS) {
+        None => escape_uncut(text),
+        Some((end, _)) => Cow::Owned(format!("{}…", escape_uncut(&text[..end]))),
+    }
+}
+
+/// Like [`escape`], but does not cut the text. For text of the program that contains text from outside.
+#[must_use]
+pub fn escape_uncut(text: &str) -> Cow<'_, str> {
+    if text.chars().all(is_printable) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::new();
-    for character in text[..end.unwrap_or(text.len())].chars() {
+    for character in text.chars() {
         match character {
             _ if is_printable(character) => escaped.push(character),
             '\t' | '\n' | '\r' => escaped.extend(character.escape_default()),
             _ => escaped.extend(character.escape_unicode()),
         }
-    }
-    if end.is_some() {
-        escaped.push('…');
     }
     Cow::Owned(escaped)
 }

@@ -13,6 +13,7 @@ mod randomness;
 pub(crate) mod regular_file;
 pub(crate) mod reminders;
 mod rounded;
+mod server_message;
 pub(crate) mod tasks;
 
 pub use clock::Clock;
@@ -21,3 +22,4 @@ pub use hint::Hint;
 pub use links::resolve_links;
 pub use randomness::Randomness;
 pub(crate) use rounded::Rounded;
+pub use server_message::ServerMessage;

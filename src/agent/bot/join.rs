@@ -27,6 +27,7 @@ use crate::agent::credential::identity::{Identity, SignedCerts};
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::net::route::Route;
 use crate::agent::net::web::WebClient;
+use crate::agent::platform::ServerMessage;
 use crate::agent::platform::error_text::describe_json_error;
 use crate::agent::teleport::error_body::error_message;
 use attestation::Jwt;
@@ -104,8 +105,8 @@ async fn post(
     let message = refusal_message(&response.body, token, id_token);
     let is_denied = matches!(response.status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND);
     let hint = match id_token {
-        Some(_) => hint_for_attestation(is_denied, &message),
-        None => hint_for_token(&message),
+        Some(_) => hint_for_attestation(is_denied, message.raw()),
+        None => hint_for_token(message.raw()),
     };
     Err(JoinError::Refused { status: response.status.as_u16(), hint, message })
 }
@@ -114,7 +115,7 @@ async fn post(
 ///
 /// If there is an ID token, only the ID token is redacted. The join token is then a name and not secret, and replacing
 /// a short name could split the ID token into parts that are no longer recognized.
-fn refusal_message(body: &[u8], token: &JoinToken, id_token: Option<&Jwt>) -> String {
+fn refusal_message(body: &[u8], token: &JoinToken, id_token: Option<&Jwt>) -> ServerMessage {
     let message = String::from_utf8_lossy(body);
     let message = match id_token {
         Some(id_token) => id_token.redact(&message),
@@ -177,6 +178,7 @@ mod tests {
     use crate::agent::platform::Clock;
     use crate::agent::recordings::recorded;
     use crate::config::JoinMethod;
+    use crate::untrusted::MAX_CHARS;
 
     fn recorded_join() -> serde_json::Value {
         let calls: serde_json::Value = serde_json::from_str(&recorded("first-join.json")).unwrap();
@@ -208,9 +210,9 @@ mod tests {
     #[test]
     fn a_refusal_does_not_repeat_the_token() {
         // The padding moves the token across the length at which messages are truncated.
-        for padding in 280..300 {
+        for padding in MAX_CHARS - 20..MAX_CHARS {
             let body = format!("{}hunter2 is what you sent", "x".repeat(padding));
-            let message = refusal_message(body.as_bytes(), &token("hunter2"), None);
+            let message = refusal_message(body.as_bytes(), &token("hunter2"), None).to_string();
             assert!(!message.contains("hun"), "{message}");
         }
     }
@@ -235,7 +237,7 @@ mod tests {
         };
         for name in ["u", "nt", "head", "hunter1"] {
             let body = b"head.hunter1.hunter2 is refused: hunter1";
-            let message = refusal_message(body, &token(name), Some(&id_token));
+            let message = refusal_message(body, &token(name), Some(&id_token)).to_string();
             assert_eq!(message, "... is refused: ...", "{name}");
         }
     }

@@ -38,6 +38,7 @@ use crate::agent::platform::{Clock, Hint};
 use crate::agent::teleport::auth_client::AuthClient;
 use crate::agent::teleport::discovery::{self, AddressField, DiscoveredCluster};
 use crate::config::Address;
+use crate::untrusted::escape;
 pub use decision::JoinReason;
 use decision::{RenewalStep, decide};
 pub use error::RenewalError;
@@ -69,10 +70,10 @@ impl ObtainedIdentity {
         let generation = user.generation;
         match self {
             Self::Joined(_, reason) => {
-                tracing::info!(user = %user.username, cluster = %user.cluster, generation, "joined the cluster ({reason})");
+                tracing::info!(user = %escape(&user.username), cluster = %user.cluster, generation, "joined the cluster ({reason})");
             }
             Self::Renewed(_) => {
-                tracing::info!(user = %user.username, cluster = %user.cluster, generation, "renewed the bot's identity");
+                tracing::info!(user = %escape(&user.username), cluster = %user.cluster, generation, "renewed the bot's identity");
             }
             Self::RenewalSuspended(..) => {}
         }

@@ -24,7 +24,7 @@ use cluster::{ClusterConfig, ClusterConnection};
 pub use error::{KubernetesSecretError, SecretName, SecretRequest};
 pub use parameters::{KubeconfigProblem, KubernetesClusterError};
 
-use crate::agent::platform::{Clock, Environment};
+use crate::agent::platform::{Clock, Environment, ServerMessage};
 use crate::config;
 
 /// The field manager of server-side apply. It is the Go agent's, so that either agent can update the other's Secret.
@@ -218,14 +218,14 @@ impl SecretClient {
     }
 }
 
-/// Returns the message of the `Status` object that the API server sent, or the start of any other body.
-fn error_message(body: &[u8]) -> String {
+/// Returns the message of the `Status` object that the API server sent, or any other body.
+fn error_message(body: &[u8]) -> ServerMessage {
     #[derive(Deserialize)]
     struct Status {
         message: String,
     }
     match serde_json::from_slice::<Status>(body) {
-        Ok(status) => status.message,
-        Err(_) => String::from_utf8_lossy(body).trim().chars().take(300).collect(),
+        Ok(status) => status.message.into(),
+        Err(_) => String::from_utf8_lossy(body).trim().into(),
     }
 }

@@ -5,9 +5,11 @@ use std::error::Error;
 use serde_json::error::Category;
 
 use super::Hint;
+use crate::untrusted::escape_uncut;
 
 /// Returns the messages of an error and of all its sources, on one line. A source whose message is already there, because
-/// some errors repeat their source in their own message, is left out.
+/// some errors repeat their source in their own message, is left out. Escapes characters that would affect a terminal or
+/// begin another line.
 #[must_use]
 pub fn error_chain(error: &dyn Error) -> String {
     let mut messages = error.to_string();
@@ -20,7 +22,7 @@ pub fn error_chain(error: &dyn Error) -> String {
         }
         next = source.source();
     }
-    messages
+    escape_uncut(&messages).into_owned()
 }
 
 /// Returns an error, its sources and its hint on one line, for the log.

@@ -15,6 +15,7 @@ use crate::agent::credential::pem::pem_encode;
 use crate::agent::credential::x509;
 use crate::agent::platform::tasks::run_blocking;
 use crate::agent::teleport::auth_client::{AuthClient, Impersonation, RouteTo};
+use crate::untrusted::escape;
 
 /// The first server version that requires RSA keys for database certificates, because some databases accept no other.
 /// Older servers certify any key.
@@ -68,7 +69,7 @@ impl<'a> Issuer<'a> {
             roles => roles.to_vec(),
         };
         if roles.is_empty() {
-            return Err(OutputError::NoRoles(self.username().to_owned()));
+            return Err(OutputError::NoRoles(escape(self.username()).into()));
         }
         let identity = self.issue(&roles, reissuable, RouteTo::Cluster).await?;
         Ok(Impersonated { identity, roles })

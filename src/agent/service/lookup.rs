@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::agent::teleport::auth_client::Resource;
+use crate::untrusted::escape;
 
 /// The name in an output matches no resource, or several.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,7 +66,7 @@ pub(super) fn pick<T>(
         return Ok(exact);
     }
     by_name.retain(|_, resource| resource.discovered_name.as_deref() == Some(name));
-    let names: Vec<String> = by_name.keys().cloned().collect();
+    let names: Vec<String> = by_name.keys().map(|name| escape(name).into()).collect();
     let (kind, list, labels) = kind.description();
     match (by_name.into_values().next(), names.len()) {
         (Some(only), 1) => Ok(only),

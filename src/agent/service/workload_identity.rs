@@ -6,6 +6,7 @@ use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::auth_client::{SvidRequest, WorkloadSelector};
 use crate::agent::teleport::grpc_code::GrpcCode;
 use crate::agent::teleport::messages::Credential;
+use crate::untrusted::escape;
 
 /// The number of workload identities that an error lists.
 const MAX_NAMED: usize = 10;
@@ -38,10 +39,9 @@ fn exactly_one(issued: Vec<Credential>) -> Result<Credential, WorkloadIdentityEr
         (Some(only), 1) => Ok(only),
         (None, _) => Err(WorkloadIdentityError::NoneSelected),
         (Some(first), _) => {
-            // Names come from the server and must not break a line of the log.
             let name = |credential: Credential| {
                 let Credential { workload_identity_name, spiffe_id, .. } = credential;
-                format!("{}:{}", workload_identity_name.escape_debug(), spiffe_id.escape_debug())
+                format!("{}:{}", escape(&workload_identity_name), escape(&spiffe_id))
             };
             let mut names: Vec<String> =
                 std::iter::once(first).chain(issued).take(MAX_NAMED).map(name).collect();

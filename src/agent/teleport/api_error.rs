@@ -11,7 +11,8 @@ use super::server_hints;
 use crate::agent::credential::keys::KeyError;
 use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::tls::TlsError;
-use crate::agent::platform::Hint;
+use crate::agent::platform::{Hint, ServerMessage};
+use crate::untrusted::escape;
 
 /// A call to the auth API failed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -34,8 +35,8 @@ pub enum ApiError {
         method: &'static str,
         /// The gRPC status code.
         code: GrpcCode,
-        /// The server's message, unchanged.
-        message: String,
+        /// The server's message.
+        message: ServerMessage,
     },
     /// The server failed to process the call.
     #[error("{method} failed in the auth server: {message} ({code:?})")]
@@ -44,8 +45,8 @@ pub enum ApiError {
         method: &'static str,
         /// The gRPC status code.
         code: GrpcCode,
-        /// The server's message, unchanged.
-        message: String,
+        /// The server's message.
+        message: ServerMessage,
     },
     /// The connection ended, or the call timed out, before a response: the server may or may not have acted on it.
     #[error("no response from the auth server to {method}")]
@@ -113,7 +114,7 @@ impl ApiError {
                 Some(server_hints::for_auth_connection(source))
             }
             Self::Refused { message, .. } | Self::Failed { message, .. } => {
-                server_hints::for_error_status(message)
+                server_hints::for_error_status(message.raw())
             }
             Self::AppSession(AppSessionProblem::NotVisible) => {
                 Some(Hint::new("check that all auth servers of the cluster are up and in sync"))
@@ -128,7 +129,7 @@ impl ApiError {
     pub(crate) fn is_generation_mismatch(&self) -> bool {
         matches!(
             self,
-            Self::Refused { message, .. } | Self::Failed { message, .. } if message.contains("generation mismatch")
+            Self::Refused { message, .. } | Self::Failed { message, .. } if message.raw().contains("generation mismatch")
         )
     }
 
@@ -137,7 +138,8 @@ impl ApiError {
     /// (missing authentication).
     pub(crate) fn was_not_processed(&self) -> bool {
         // The server also refuses a requested expiry in the past first, which a slow clock on this machine causes.
-        let is_past_expiry = |message: &str| message.contains("client credentials have expired");
+        let is_past_expiry =
+            |message: &ServerMessage| message.raw().contains("client credentials have expired");
         match self {
             Self::Refused { code, message, .. } => {
                 let is_early_refusal = matches!(
@@ -168,7 +170,7 @@ pub(crate) fn from_status(method: &'static str, status: Status) -> ApiError {
     if status.source().is_some() || is_connection_lost {
         return ApiError::NoResponse { method, source: connection_error(status) };
     }
-    let (code, message) = (GrpcCode::new(status.code()), status.message().to_owned());
+    let (code, message) = (GrpcCode::new(status.code()), ServerMessage::from(status.message()));
     if code.is_server_failure() {
         ApiError::Failed { method, code, message }
     } else {
@@ -189,7 +191,7 @@ impl fmt::Display for ConnectionStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.source() {
             Some(source) => fmt::Display::fmt(source, f),
-            None => f.write_str(self.0.message()),
+            None => f.write_str(&escape(self.0.message())),
         }
     }
 }

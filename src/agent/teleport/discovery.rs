@@ -11,9 +11,10 @@ use super::server_hints;
 use super::server_version::major;
 use crate::agent::credential::cluster_name::{ClusterName, ClusterNameError};
 use crate::agent::net::web::{WebClient, WebError};
-use crate::agent::platform::Hint;
 use crate::agent::platform::error_text::describe_json_error;
+use crate::agent::platform::{Hint, ServerMessage};
 use crate::config::Address;
+use crate::untrusted::escape;
 
 /// The major versions of Teleport servers that the agent supports.
 pub const SUPPORTED_VERSIONS: RangeInclusive<u32> = 15..=19;
@@ -50,7 +51,7 @@ pub(crate) enum DiscoveryProblem {
     #[error(transparent)]
     Web(#[from] WebError),
     #[error("HTTP status {status}: {message}")]
-    ErrorStatus { status: StatusCode, message: String },
+    ErrorStatus { status: StatusCode, message: ServerMessage },
     #[error("the response is not that of a Teleport proxy: {0}")]
     NotTeleport(String),
     #[error(transparent)]
@@ -186,8 +187,8 @@ pub(crate) fn parse(body: &[u8]) -> Result<DiscoveredCluster, DiscoveryProblem> 
     let proxy_public_addr = advertised_address(&proxy.ssh.public_addr.unwrap_or_default());
     Ok(DiscoveredCluster {
         cluster_name: cluster_name.parse()?,
-        server_version,
-        min_client_version,
+        server_version: escape(&server_version).into(),
+        min_client_version: escape(&min_client_version).into(),
         proxy_public_addr,
     })
 }

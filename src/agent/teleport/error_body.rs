@@ -2,8 +2,10 @@
 
 use serde::Deserialize;
 
-/// Returns the message of an error body, `{"error":{"message":"…"}}`, or the start of any other body.
-pub(crate) fn error_message(body: &[u8]) -> String {
+use crate::agent::platform::ServerMessage;
+
+/// Returns the message of an error body, `{"error":{"message":"…"}}`, or any other body.
+pub(crate) fn error_message(body: &[u8]) -> ServerMessage {
     #[derive(Deserialize)]
     struct Body {
         error: Error,
@@ -13,8 +15,8 @@ pub(crate) fn error_message(body: &[u8]) -> String {
         message: String,
     }
     match serde_json::from_slice::<Body>(body) {
-        Ok(body) => body.error.message,
-        Err(_) => String::from_utf8_lossy(body).trim().chars().take(300).collect(),
+        Ok(body) => body.error.message.into(),
+        Err(_) => String::from_utf8_lossy(body).trim().into(),
     }
 }
 
@@ -28,9 +30,9 @@ mod tests {
         let recorded = recorded("join-refused.http");
         let (_, body) = recorded.split_once('\n').unwrap();
         assert_eq!(
-            error_message(body.as_bytes()),
+            error_message(body.as_bytes()).raw(),
             r#""" can not join the cluster with role "Bot", token expired or not found"#
         );
-        assert_eq!(error_message(b" <h1>Bad gateway</h1> "), "<h1>Bad gateway</h1>");
+        assert_eq!(error_message(b" <h1>Bad gateway</h1> ").raw(), "<h1>Bad gateway</h1>");
     }
 }

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use super::error_body::error_message;
 use crate::agent::credential::cluster_name::{ClusterName, ClusterNameError};
 use crate::agent::net::web::{WebClient, WebError};
-use crate::agent::platform::Hint;
 use crate::agent::platform::error_text::describe_json_error;
+use crate::agent::platform::{Hint, ServerMessage};
 use crate::config::Address;
 
 /// The Kubernetes address of the proxy cannot be discovered.
@@ -21,7 +21,7 @@ enum KubeProxyProblem {
     #[error(transparent)]
     Web(#[from] WebError),
     #[error("HTTP status {status}: {message}")]
-    ErrorStatus { status: StatusCode, message: String },
+    ErrorStatus { status: StatusCode, message: ServerMessage },
     #[error("the response is not that of a Teleport proxy: {0}")]
     NotTeleport(String),
     #[error(transparent)]

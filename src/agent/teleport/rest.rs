@@ -14,8 +14,8 @@ use super::error_body::error_message;
 use super::server_hints;
 use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::route::TlsRoute;
-use crate::agent::platform::Hint;
 use crate::agent::platform::error_text::describe_json_error;
+use crate::agent::platform::{Hint, ServerMessage};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 const MAX_BODY: usize = 4 << 20;
@@ -41,8 +41,8 @@ pub enum RestError {
         path: &'static str,
         /// The HTTP status.
         status: u16,
-        /// The server's message, unchanged.
-        message: String,
+        /// The server's message.
+        message: ServerMessage,
     },
     /// The response is not the expected JSON.
     #[error("the response of the auth server to the request {path} is not the expected JSON: {problem}")]
@@ -72,7 +72,7 @@ impl RestError {
     pub fn hint(&self) -> Option<Hint> {
         match self {
             Self::NoResponse { source, .. } => Some(server_hints::for_auth_connection(source)),
-            Self::ErrorStatus { message, .. } => server_hints::for_error_status(message),
+            Self::ErrorStatus { message, .. } => server_hints::for_error_status(message.raw()),
             Self::MalformedResponse { .. } => None,
         }
     }

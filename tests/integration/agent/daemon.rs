@@ -88,7 +88,7 @@ async fn an_agent_whose_join_is_refused_ends_immediately() {
         panic!("not a refused join")
     };
     let [call] = &fixture.calls(method::JOIN)[..] else { panic!("joined more than once") };
-    assert_eq!(call.outcome, Outcome::Refused(Code::PermissionDenied, message));
+    assert_eq!(call.outcome, Outcome::Refused(Code::PermissionDenied, message.to_string()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -99,7 +99,7 @@ async fn a_forbidden_write_keeps_the_old_set_and_names_the_missing_permission() 
     fixture.kubernetes.fail_next("PATCH", 403, "secrets \"out\" is forbidden");
     let error = secret_error(fixture.run_oneshot(fixture.config_with_output()).await.unwrap_err());
     let KubernetesSecretError::Refused { status, message, .. } = &error else { panic!("{error:?}") };
-    assert_eq!((*status, message.as_str()), (403, "secrets \"out\" is forbidden"));
+    assert_eq!((*status, message.to_string()), (403, "secrets \"out\" is forbidden".to_owned()));
     let address = fixture.kubernetes.address.to_string();
     insta::assert_snapshot!(error_line(&error, error.hint().as_ref()).replace(&address, "[kubernetes]"));
     assert_eq!(fixture.kubernetes.secret("apps", "out"), written);

@@ -6,10 +6,12 @@ use tbot::agent::{
     Agent, AgentError, AgentOptions, ApiError, Clock, GrpcCode, JoinError, JoinReason, ListProblem,
     OutputError, Randomness, RenewalError, error_line,
 };
+use tbot::untrusted::is_printable;
 use tbot_cluster::{Code, MovableClock, Phase, Resource, clock, method};
 
 use super::errors::{api_error, join_error, output_error, renewal_error};
-use super::fixture::{BOT, HOUR, TestCluster, run_oneshot};
+use super::fixture::{BOT, HOUR, TestCluster, run_oneshot, wait_until};
+use super::log_capture::LogCapture;
 
 /// Runs the agent once and returns its error.
 async fn failure(fixture: &TestCluster, config: Value) -> AgentError {
@@ -33,7 +35,7 @@ async fn failure_with_clock(fixture: &TestCluster, adjust: impl FnOnce(&MovableC
 /// Returns the code and message of a refusal by the auth server.
 fn refusal(error: ApiError) -> (GrpcCode, String) {
     match error {
-        ApiError::Refused { code, message, .. } => (code, message),
+        ApiError::Refused { code, message, .. } => (code, message.to_string()),
         other => panic!("not refused: {other:?}"),
     }
 }
@@ -201,4 +203,33 @@ async fn an_endless_list_is_abandoned_after_1000_pages() {
     assert_eq!(problem, ListProblem::Pages(1000));
     assert_eq!(fixture.call_count(method::LIST_RESOURCES), 1000);
     assert!(!fixture.path("out").join("tlscert").exists());
+}
+
+/// Text with line breaks, escape sequences and a change of direction, which is also long.
+fn hostile_text(length: usize) -> String {
+    format!("no\n::error::forged\r\u{1b}[2J\u{202e}{}", "x".repeat(length))
+}
+
+fn assert_harmless(line: &str) {
+    assert!(line.contains("no\\n::error::forged\\r\\u{1b}[2J\\u{202e}xxx"), "{line}");
+    assert!(line.chars().all(is_printable) && line.chars().count() < 1_500, "{line}");
+}
+
+#[tokio::test]
+async fn a_message_of_the_cluster_is_reported_on_one_line_of_limited_length() {
+    let fixture = TestCluster::new().await;
+    for method in [method::FIND, method::JOIN] {
+        fixture.cluster.fail_next(method, Code::PermissionDenied, &hostile_text(1 << 19));
+        let error = failure(&fixture, fixture.config("20m", &[])).await;
+        assert_harmless(&error_line(&error, error.hint().as_ref()));
+    }
+
+    let log = LogCapture::start();
+    fixture.cluster.fail_next(method::GENERATE_USER_CERTS, Code::PermissionDenied, &hostile_text(5_000));
+    let agent = fixture.start(fixture.config("20m", &[fixture.output("out")]));
+    wait_until("the failure is logged", || log.count(|event| event.is_failure_of("identity-1")) > 0).await;
+    agent.stop().await.unwrap();
+    for event in log.events(|event| event.is_failure_of("identity-1")) {
+        assert_harmless(&event.message);
+    }
 }

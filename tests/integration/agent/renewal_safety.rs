@@ -89,7 +89,7 @@ async fn a_renewal_that_the_server_did_not_count_may_be_repeated() {
     let ApiError::Refused { code: GrpcCode::FailedPrecondition, message, .. } = &error else {
         panic!("{error:?}")
     };
-    assert_eq!(message, race);
+    assert_eq!(message.to_string(), race);
     assert!(!fixture.has_renewal_marker());
     fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap();
     assert_eq!(fixture.stored_generation(), 2);

@@ -4,7 +4,7 @@ use super::attestation::AttestationError;
 use crate::agent::credential::identity::IdentityError;
 use crate::agent::credential::keys::KeyError;
 use crate::agent::net::web::WebError;
-use crate::agent::platform::Hint;
+use crate::agent::platform::{Hint, ServerMessage};
 use crate::agent::teleport::grpc_code::GrpcCode;
 
 /// A failed join.
@@ -26,7 +26,7 @@ pub enum JoinError {
         /// HTTP status.
         status: u16,
         /// The server's message, with secrets redacted.
-        message: String,
+        message: ServerMessage,
         /// What the operator can do.
         hint: Option<Hint>,
     },
@@ -36,7 +36,7 @@ pub enum JoinError {
         /// gRPC status code.
         code: GrpcCode,
         /// The server's message, with secrets redacted.
-        message: String,
+        message: ServerMessage,
         /// What the operator can do.
         hint: Option<Hint>,
     },
@@ -177,8 +177,7 @@ mod tests {
 
     #[test]
     fn an_error_status_of_a_failing_server_is_not_called_a_refusal() {
-        let displayed =
-            |status| JoinError::Refused { status, message: "no".to_owned(), hint: None }.to_string();
+        let displayed = |status| JoinError::Refused { status, message: "no".into(), hint: None }.to_string();
         assert_eq!(displayed(403), "the cluster refused the join request: no (HTTP 403)");
         assert_eq!(displayed(502), "the cluster failed to process the join request: no (HTTP 502)");
     }

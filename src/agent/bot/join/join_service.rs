@@ -188,7 +188,7 @@ fn join_error(status: Status, secrets: &[String]) -> JoinError {
         Code::Unimplemented => Some(UNSUPPORTED_PROTOCOL),
         _ => hint_for_attestation(matches!(code, Code::PermissionDenied | Code::NotFound), &message),
     };
-    JoinError::ChallengeRefused { code: GrpcCode::new(code), message, hint }
+    JoinError::ChallengeRefused { code: GrpcCode::new(code), message: message.into(), hint }
 }
 
 #[cfg(test)]
@@ -207,7 +207,7 @@ mod tests {
         let error = join_error(status, &secrets);
         assert!(!error.is_transient());
         let JoinError::ChallengeRefused { code, message, .. } = error else { panic!("{error}") };
-        assert_eq!((code, message.as_str()), (GrpcCode::PermissionDenied, "got ... and ..."));
+        assert_eq!((code, message.raw()), (GrpcCode::PermissionDenied, "got ... and ..."));
     }
 
     #[test]

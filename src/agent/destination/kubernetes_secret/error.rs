@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::parameters::KubernetesClusterError;
 use crate::agent::net::web::WebError;
-use crate::agent::platform::Hint;
+use crate::agent::platform::{Hint, ServerMessage};
 
 /// A Kubernetes Secret could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +53,7 @@ pub enum KubernetesSecretError {
         /// The HTTP status.
         status: u16,
         /// The server's message.
-        message: String,
+        message: ServerMessage,
     },
     /// The system could not provide the resources for a connection.
     #[error("cannot prepare a request to a Kubernetes cluster")]

@@ -15,6 +15,7 @@ use crate::agent::teleport::messages::{
     CertAuthorityV2, Event, GetCertAuthoritiesRequest, GetCertAuthoritiesResponse, Operation, Watch,
     WatchKind,
 };
+use crate::untrusted::escape;
 
 const WATCH_EVENTS: &str = "/proto.AuthService/WatchEvents";
 
@@ -33,6 +34,7 @@ impl AuthorityState {
         let CertAuthorityV2 { sub_kind: ca_type, spec } = authority;
         let mut spec = spec?;
         let phase = spec.rotation.take().map(|rotation| rotation.phase).unwrap_or_default();
+        let (ca_type, phase) = (escape(&ca_type).into(), escape(&phase).into());
         Some(Self { ca_type, phase, trusted: super::trusted_authority(spec)? })
     }
 }

@@ -56,6 +56,7 @@ async fn a_message_over_the_size_limit_is_not_read() {
     let JoinError::ChallengeRefused { code, message, .. } = first_join_error(error) else {
         panic!("another error")
     };
+    let message = message.to_string();
     // The code and wording of tonic for a message over its limit.
     assert_eq!(code, GrpcCode::OutOfRange);
     assert!(message.contains("message length too large") && message.len() < 200, "{message}");
@@ -83,7 +84,7 @@ async fn an_azure_access_token_is_redacted_in_the_clusters_message() {
 /// The code and message of a join that the cluster declined.
 fn declined(error: AgentError) -> (GrpcCode, String) {
     match first_join_error(error) {
-        JoinError::ChallengeRefused { code, message, .. } => (code, message),
+        JoinError::ChallengeRefused { code, message, .. } => (code, message.to_string()),
         other => panic!("{other:?}"),
     }
 }

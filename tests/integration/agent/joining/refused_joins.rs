@@ -15,7 +15,7 @@ fn refusal(error: AgentError) -> (String, String) {
     assert_eq!(reason, JoinReason::NothingStored);
     let rendered = error_line(&error, error.hint().as_ref());
     let JoinError::Refused { status: 403, message, .. } = error else { panic!("{error:?}") };
-    (message, rendered)
+    (message.to_string(), rendered)
 }
 
 #[tokio::test(flavor = "multi_thread")]
