@@ -13,7 +13,6 @@ use std::time::{Duration, SystemTime};
 use prost_types::Timestamp;
 use tonic::transport::{Channel, Endpoint};
 
-use super::advertised_address::advertised_address;
 use super::api_error::ApiError;
 use super::grpc::{Connector, unary};
 use super::messages::{
@@ -49,7 +48,7 @@ const GET_CERT_AUTHORITIES: &str = "/teleport.trust.v1.TrustService/GetCertAutho
 /// Information about the cluster, from the response to `Ping`.
 #[derive(Clone, Debug)]
 pub(crate) struct ClusterInfo {
-    /// The proxy's web address that the cluster advertises, if any.
+    /// The proxy's web address that the cluster advertises, if it is present and valid.
     pub(crate) proxy_public_addr: Option<Address>,
     /// The major version of the auth server: 15 for `15.0.0-dev`.
     pub(crate) server_major: u32,
@@ -105,7 +104,8 @@ impl AuthClient {
         let response: PingResponse = unary(&channel, PING, PingRequest {}).await?;
         let info = ClusterInfo {
             server_major: major(&response.server_version),
-            proxy_public_addr: advertised_address(&response.proxy_public_addr),
+            // The discovery warns about an invalid address; there is a `Ping` for every connection.
+            proxy_public_addr: response.proxy_public_addr.parse().ok(),
         };
         Ok(Self { channel, rest: route.to_auth(identity, InnerAlpn::Http1)?, info })
     }
