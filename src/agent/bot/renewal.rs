@@ -295,7 +295,9 @@ impl Bot {
             );
         }
         let discovered = discovery::find(web, *address_field, self.route.address()).await?;
-        if let Some(problem) = discovered.version_problem() {
+        for problem in
+            [discovered.version_problem(), discovered.address_problem.clone()].into_iter().flatten()
+        {
             self.warnings.warn(IDENTITY, problem);
         }
         let served = discovered.cluster_name.clone();

@@ -52,7 +52,14 @@ impl IdentityOutput {
         let mut files = FileSet::with_all_cas(identity, &authorities)?;
         if let Some(client) = client.filter(|_| self.writes_ssh_config()) {
             // List the leaf clusters that these credentials may see, not those that the bot may see.
-            let leaf_clusters = client.leaf_clusters().await?;
+            let names = client.leaf_clusters().await?;
+            let leaf_clusters: Vec<ClusterName> = names
+                .iter()
+                .filter_map(|name| {
+                    let warn = |error: &_| issuer.warn(format_args!("ignoring a leaf cluster: {error}"));
+                    name.parse().inspect_err(warn).ok()
+                })
+                .collect();
             push_ssh_files(issuer, &authorities, &leaf_clusters, &mut files)?;
         }
         Ok(files)
@@ -63,7 +70,6 @@ async fn leaf_not_found(name: &str, client: &AuthClient) -> OutputError {
     match client.leaf_clusters().await {
         Ok(mut visible) => {
             visible.sort();
-            let visible = visible.iter().map(ToString::to_string).collect();
             OutputError::LeafNotFound { name: name.to_owned(), visible }
         }
         Err(error) => error.into(),

@@ -3,20 +3,21 @@
 use crate::config::Address;
 use crate::untrusted::escape;
 
-/// Returns the address, or `None` if there is none or it is not valid. The agent then uses the address at which it
-/// reaches the proxy itself.
-pub(super) fn advertised_address(advertised: &str) -> Option<Address> {
+/// Returns the address, or `None` if the proxy advertises none.
+///
+/// # Errors
+///
+/// Returns a warning if it is not valid. The agent then uses the address at which it reaches the proxy itself.
+pub(super) fn advertised_address(advertised: &str) -> Result<Option<Address>, String> {
     if advertised.is_empty() {
-        return None;
+        return Ok(None);
     }
-    let address: Result<Address, _> = advertised.parse();
-    if let Err(error) = &address {
-        tracing::warn!(
-            address = %escape(advertised),
-            "ignoring the address that the proxy advertises: {error}; check the proxy's public_addr"
-        );
-    }
-    address.ok()
+    advertised.parse().map(Some).map_err(|error| {
+        format!(
+            "ignoring the address {} that the proxy advertises: {error}; check the proxy's public_addr",
+            escape(advertised)
+        )
+    })
 }
 
 #[cfg(test)]
@@ -25,10 +26,10 @@ mod tests {
 
     #[test]
     fn only_a_host_and_a_port_are_accepted() {
-        assert_eq!(advertised_address("t.example:3080"), Some(Address::new("t.example", 3080)));
-        assert_eq!(advertised_address("[::1]:3080"), Some(Address::new("::1", 3080)));
+        assert_eq!(advertised_address("t.example:3080"), Ok(Some(Address::new("t.example", 3080))));
+        assert_eq!(advertised_address("[::1]:3080"), Ok(Some(Address::new("::1", 3080))));
+        assert_eq!(advertised_address(""), Ok(None));
         for advertised in [
-            "",
             "t.example:443\nHost *\n    ProxyCommand sh",
             "t.example,*:443",
             "$(id):443",
@@ -38,7 +39,8 @@ mod tests {
             "!t.example:443",
             "t.example:443 ssh; id",
         ] {
-            assert_eq!(advertised_address(advertised), None, "{advertised}");
+            let warning = advertised_address(advertised).unwrap_err();
+            assert!(!warning.contains('\n'), "{warning}");
         }
     }
 }

@@ -116,6 +116,8 @@ pub(crate) struct DiscoveredCluster {
     pub(crate) min_client_version: String,
     /// The address that the proxy advertises, if any.
     pub(crate) proxy_public_addr: Option<Address>,
+    /// A warning if the address that the proxy advertises is not valid.
+    pub(crate) address_problem: Option<String>,
 }
 
 impl DiscoveredCluster {
@@ -184,12 +186,17 @@ pub(crate) fn parse(body: &[u8]) -> Result<DiscoveredCluster, DiscoveryProblem> 
     let FindResponse { cluster_name, server_version, min_client_version, proxy } =
         serde_json::from_slice(body)
             .map_err(|error| DiscoveryProblem::NotTeleport(describe_json_error(&error)))?;
-    let proxy_public_addr = advertised_address(&proxy.ssh.public_addr.unwrap_or_default());
+    let (proxy_public_addr, address_problem) =
+        match advertised_address(&proxy.ssh.public_addr.unwrap_or_default()) {
+            Ok(address) => (address, None),
+            Err(problem) => (None, Some(problem)),
+        };
     Ok(DiscoveredCluster {
         cluster_name: cluster_name.parse()?,
         server_version: escape(&server_version).into(),
         min_client_version: escape(&min_client_version).into(),
         proxy_public_addr,
+        address_problem,
     })
 }
 
@@ -211,7 +218,9 @@ mod tests {
     fn an_invalid_cluster_name_is_an_error_and_an_invalid_address_is_ignored() {
         let mut response: serde_json::Value = serde_json::from_str(&recorded("webapi-find.json")).unwrap();
         response["proxy"]["ssh"]["public_addr"] = "t.example:443\nHost *".into();
-        assert_eq!(parse(response.to_string().as_bytes()).unwrap().proxy_public_addr, None);
+        let discovered = parse(response.to_string().as_bytes()).unwrap();
+        assert_eq!(discovered.proxy_public_addr, None);
+        assert!(discovered.address_problem.is_some());
         response["cluster_name"] = "dev.test\nHost *".into();
         let error = parse(response.to_string().as_bytes()).unwrap_err();
         assert!(matches!(error, DiscoveryProblem::ClusterName(_)), "{error}");

@@ -1,7 +1,6 @@
 //! Lists the leaf clusters, by gRPC or, on servers up to 15, by REST.
 
 use super::AuthClient;
-use crate::agent::credential::cluster_name::ClusterName;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::grpc::unary;
 use crate::agent::teleport::list_limit::ListLimit;
@@ -11,13 +10,8 @@ use crate::agent::teleport::rest;
 const LIST_REMOTE_CLUSTERS: &str = "/teleport.presence.v1.PresenceService/ListRemoteClusters";
 
 impl AuthClient {
-    /// Returns the names of the leaf clusters that this identity may see. Warns about a name that is not valid, and omits
-    /// it.
-    pub(crate) async fn leaf_clusters(&self) -> Result<Vec<ClusterName>, ApiError> {
-        Ok(self.leaf_cluster_names().await?.iter().filter_map(|name| valid_name(name)).collect())
-    }
-
-    async fn leaf_cluster_names(&self) -> Result<Vec<String>, ApiError> {
+    /// Returns the names of the leaf clusters that this identity may see, as the server sends them.
+    pub(crate) async fn leaf_clusters(&self) -> Result<Vec<String>, ApiError> {
         if self.info.server_major >= 16 {
             match self.list_leaf_clusters().await {
                 Err(error) if error.is_unimplemented() => {}
@@ -45,9 +39,4 @@ impl AuthClient {
             page_token = response.next_page_token;
         }
     }
-}
-
-fn valid_name(name: &str) -> Option<ClusterName> {
-    let problem = |error: &_| tracing::warn!("ignoring a leaf cluster: {error}");
-    name.parse().inspect_err(problem).ok()
 }
