@@ -12,7 +12,7 @@ const SAME: Code = Code::SameDestination;
 const NESTED: Code = Code::NestedDestination;
 const FILE: Code = Code::FileInDestination;
 
-/// Returns the findings about overlaps in a configuration, as seen from the directory `/work` in the namespace `pod`, in
+/// Returns the findings about overlaps in a configuration, as seen from the directory `/srv` in the namespace `pod`, in
 /// which `/link` is a link to `/storage`.
 fn overlaps(config: &Value) -> Vec<(Severity, Code)> {
     let resolve_links: fn(&Path) -> PathBuf = |path| match path.strip_prefix("/link") {
@@ -20,7 +20,7 @@ fn overlaps(config: &Value) -> Vec<(Severity, Code)> {
         Err(_) => path.to_owned(),
     };
     let process = ProcessContext {
-        working_directory: PathBuf::from("/work"),
+        working_directory: PathBuf::from("/srv"),
         pod_namespace: Some("pod".to_owned()),
         resolve_links: Some(resolve_links),
     };
@@ -54,7 +54,7 @@ fn nothing_else_may_be_in_the_storage_however_its_path_is_written() {
         ("/storage", "//storage/./a/..", Some(SAME)),
         ("/storage", "/../storage", Some(SAME)),
         ("/storage", "../storage", Some(SAME)),
-        ("./bot", "/work/bot", Some(SAME)),
+        ("./bot", "/srv/bot", Some(SAME)),
         ("bot", "./bot", Some(SAME)),
         ("/storage", "/link", Some(SAME)),
         ("/storage", "/link/out", Some(NESTED)),
@@ -130,7 +130,7 @@ fn secrets_are_compared_by_namespace_name_and_cluster() {
         (json!({ "namespace": "" }), json!({ "namespace": "pod" }), true),
         (json!({ "namespace": "a" }), json!({ "namespace": "b" }), false),
         (json!({}), json!({ "kubeconfig_path": "/kube" }), false),
-        (json!({ "kubeconfig_path": "kube" }), json!({ "kubeconfig_path": "/work/kube" }), true),
+        (json!({ "kubeconfig_path": "kube" }), json!({ "kubeconfig_path": "/srv/kube" }), true),
         (json!({ "kubeconfig_context": "a" }), json!({ "kubeconfig_context": "b" }), false),
     ] {
         let output = json!({ "type": "identity", "destination": secret(other.clone()) });
