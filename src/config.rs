@@ -54,6 +54,7 @@ pub(crate) mod schema;
 mod service;
 mod service_names;
 mod strict;
+mod strings;
 mod support;
 mod unsupported;
 mod v1;

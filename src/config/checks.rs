@@ -43,19 +43,20 @@ pub(super) fn check(
     if let Some(storage) = &config.storage {
         destinations::check(storage, &Pointer::root().key("storage"), &mut findings);
     }
-    for NamedService { pointer, service, .. } in config.named_services() {
-        services::check(service, &pointer, &mut findings);
-        lifetimes::check_service(config, service, &pointer, &mut findings);
+    let named_services: Vec<NamedService<'_>> = config.named_services().collect();
+    for NamedService { pointer, service, .. } in &named_services {
+        services::check(service, pointer, &mut findings);
+        lifetimes::check_service(config, service, pointer, &mut findings);
         if is_on(config.scoped) {
-            scoped::check(service, &pointer, &mut findings);
+            scoped::check(service, pointer, &mut findings);
         }
         if config.is_oneshot() {
-            services::check_oneshot(service, &pointer, &mut findings);
+            services::check_oneshot(service, pointer, &mut findings);
         }
     }
-    service_names::check(config, &mut findings);
-    delivery::check(config, &mut findings);
-    overlaps::check(config, &mut findings);
+    service_names::check(&named_services, &mut findings);
+    delivery::check(config, &named_services, &mut findings);
+    overlaps::check(config, &named_services, &mut findings);
     expansion::check(value, &mut findings);
     report_unsupported(config, &mut findings);
 }

@@ -1,52 +1,40 @@
 //! Finds values that look like a template or a placeholder that was not filled in: in addresses, paths, tokens and CA pins.
-//! Depends on `schema` and `diagnostic`.
+//! Depends on `strings` and `diagnostic`.
 
 use std::collections::HashMap;
 
 use serde_json::Value;
 
 use super::scalar::Sensitivity;
-use super::schema::{FormatVersion, class_of, locate};
+use super::strings;
 use crate::diagnostic::{Code, Diagnostic, Severity, Target};
-use crate::pointer::Pointer;
 
 /// Reports each such value of a configuration in version 2 of the format.
 pub(super) fn check(value: &Value, diagnostics: &mut Vec<Diagnostic>) {
-    visit(value, value, &Pointer::root(), diagnostics);
-}
-
-fn visit(config: &Value, part: &Value, pointer: &Pointer, diagnostics: &mut Vec<Diagnostic>) {
-    match part {
-        Value::Object(map) => {
-            map.iter().for_each(|(key, value)| visit(config, value, &pointer.key(key), diagnostics));
+    strings::for_each(value, &mut |string| {
+        if !is_placeholder(string.as_str()) {
+            return;
         }
-        Value::Array(items) => {
-            let items = items.iter().enumerate();
-            items.for_each(|(index, item)| visit(config, item, &pointer.index(index), diagnostics));
-        }
-        // The class is looked up only for the few strings that look like a placeholder.
-        Value::String(string) if is_placeholder(string) && is_checked(config, pointer) => {
+        let pointer = string.pointer();
+        let class = string.class(&pointer);
+        let is_checked = matches!(class, Some(Sensitivity::Secret | Sensitivity::Location))
+            || pointer.as_str().starts_with("/onboarding/ca_pins/");
+        if is_checked {
             let message = "this looks like a template or a placeholder that was not filled in";
             diagnostics.push(
-                Diagnostic::new(Code::Placeholder, Target::Value(pointer.clone()), message)
+                Diagnostic::new(Code::Placeholder, Target::Value(pointer), message)
                     .with_help("write the real value"),
             );
         }
-        _ => {}
-    }
-}
-
-fn is_checked(config: &Value, pointer: &Pointer) -> bool {
-    let schema = FormatVersion::V2.schema();
-    let class = locate(schema, config, pointer).and_then(|property| class_of(schema, property));
-    matches!(class, Some(Sensitivity::Secret | Sensitivity::Location))
-        || pointer.as_str().starts_with("/onboarding/ca_pins/")
+    });
 }
 
 /// Returns whether a string looks like a placeholder. Join tokens are arbitrary strings, but in practice consist of hex
 /// digits, or of words with `-`.
 fn is_placeholder(string: &str) -> bool {
-    let lower = string.to_ascii_lowercase();
+    let is = |word: &&str| string.eq_ignore_ascii_case(word);
+    let starts_with =
+        |start: &&str| string.get(..start.len()).is_some_and(|first| first.eq_ignore_ascii_case(start));
     // `${NAME}`, and `$NAME` in a path or an address, are reported as not expanded.
     string.strip_prefix('$').is_some_and(is_name)
         || string.contains("{{")
@@ -58,10 +46,11 @@ fn is_placeholder(string: &str) -> bool {
         || enclosed(string, '%', '%').is_some_and(|name| name.len() > 2 && is_upper_name(name))
         || string.strip_prefix('@').and_then(|rest| rest.strip_suffix('@')).is_some_and(is_upper_name)
         || string.strip_prefix("__").and_then(|rest| rest.strip_suffix("__")).is_some_and(is_upper_name)
-        || ["your-", "your_"].iter().any(|start| lower.starts_with(start))
+        || ["your-", "your_"].iter().any(starts_with)
         || ["changeme", "change-me", "change_me", "replaceme", "replace-me", "replace_me", "todo"]
-            .contains(&lower.as_str())
-        || (string.len() >= 3 && lower.bytes().all(|byte| byte == b'x'))
+            .iter()
+            .any(is)
+        || (string.len() >= 3 && string.bytes().all(|byte| byte.eq_ignore_ascii_case(&b'x')))
 }
 
 /// Returns the text between the first two signs.

@@ -3,12 +3,13 @@
 use super::findings::Findings;
 use crate::config::destination::Destination;
 use crate::config::service::DestinationUse;
+use crate::config::service_names::NamedService;
 use crate::config::v2::Config;
 use crate::diagnostic::{Code, Diagnostic, Target};
 use crate::pointer::Pointer;
 
-pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
-    if config.services().next().is_none() {
+pub(super) fn check(config: &Config, services: &[NamedService<'_>], findings: &mut Findings<'_>) {
+    if services.is_empty() {
         let keys = [("services", &config.services), ("outputs", &config.outputs)];
         let key = keys.into_iter().find(|(_, list)| list.is_some()).map(|(key, _)| key);
         let target = key.map_or(Target::File, |key| Target::Key(Pointer::root().key(key)));
@@ -20,7 +21,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     if !config.is_oneshot() {
         return;
     }
-    for named in config.named_services() {
+    for named in services {
         let writes_files = matches!(named.service.service_type().destination, DestinationUse::Files(_));
         if writes_files && matches!(named.service.fields().destination(), Some(Destination::Memory(_))) {
             findings.report_value(

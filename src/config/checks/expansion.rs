@@ -5,43 +5,22 @@ use serde_json::Value;
 
 use super::findings::Findings;
 use crate::config::scalar::Sensitivity;
-use crate::config::schema::{FormatVersion, class_of, locate};
+use crate::config::strings::{self, ConfigString};
 use crate::diagnostic::Code;
 use crate::pointer::Pointer;
 
+/// Ignores the strings in lists, because programs that do expand variables may run those, such as `proxy_command`.
 pub(super) fn check(value: &Value, findings: &mut Findings<'_>) {
-    visit(value, value, &Pointer::root(), findings);
+    strings::for_each(value, &mut |string| {
+        if !string.is_list_item() && (string.as_str().starts_with('~') || string.as_str().contains('$')) {
+            check_string(string, findings);
+        }
+    });
 }
 
-/// Checks the properties of `part`, which is the part of the configuration at `pointer`. Ignores the strings in lists,
-/// because programs that do expand variables may run those, such as `proxy_command`.
-fn visit(config: &Value, part: &Value, pointer: &Pointer, findings: &mut Findings<'_>) {
-    match part {
-        Value::Object(map) => {
-            for (key, value) in map {
-                let pointer = pointer.key(key);
-                let Some(string) = value.as_str() else {
-                    visit(config, value, &pointer, findings);
-                    continue;
-                };
-                // Most strings contain none of these, so the class is rarely looked up.
-                if string.starts_with('~') || string.contains('$') {
-                    check_string(config, string, pointer, findings);
-                }
-            }
-        }
-        Value::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                visit(config, item, &pointer.index(index), findings);
-            }
-        }
-        _ => {}
-    }
-}
-
-fn check_string(config: &Value, string: &str, pointer: Pointer, findings: &mut Findings<'_>) {
-    let schema = FormatVersion::V2.schema();
-    let class = locate(schema, config, &pointer).and_then(|property| class_of(schema, property));
+fn check_string(config_string: &ConfigString<'_>, findings: &mut Findings<'_>) {
+    let (string, pointer) = (config_string.as_str(), config_string.pointer());
+    let class = config_string.class(&pointer);
     let is_name = |rest: &str| rest.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_');
     let (what, help) = match class {
         Some(Sensitivity::Location) if string.starts_with('~') => ("`~`", "write the full path"),

@@ -9,6 +9,7 @@ use super::destination_key::{DestinationKey, Normalizer};
 use super::findings::Findings;
 use crate::config::scalar::{Location, Secret};
 use crate::config::service::DestinationUse;
+use crate::config::service_names::NamedService;
 use crate::config::v2::Config;
 use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;
@@ -51,28 +52,35 @@ struct Writer<'a> {
 #[derive(Default)]
 struct Occupied<'a> {
     writers: Vec<Writer<'a>>,
-    /// The writer that creates the entry with this name.
-    owners: HashMap<Cow<'a, str>, usize>,
     /// The first writer other than those of sockets.
     first_of_files: Option<usize>,
+    /// The writer that creates the entry with this name, for the names of all other writers.
+    owners: HashMap<Cow<'a, str>, usize>,
 }
 
 impl<'a> Occupied<'a> {
     fn add(&mut self, writer: Writer<'a>) {
         let index = self.writers.len();
-        for name in &writer.names {
-            self.owners.entry(first_component(name)).or_insert(index);
-        }
-        if writer.kind != WriterKind::Socket {
-            self.first_of_files.get_or_insert(index);
+        if writer.kind != WriterKind::Socket && self.first_of_files.is_none() {
+            // Most destinations have one writer, whose few names need no index.
+            self.first_of_files = Some(index);
+        } else {
+            for name in &writer.names {
+                self.owners.entry(first_component(name)).or_insert(index);
+            }
         }
         self.writers.push(writer);
     }
 
     /// Returns the writer that creates the entry with this name, or that replaces whatever has it.
     fn owner_of(&self, name: &str) -> Option<&Writer<'a>> {
+        let first_of_files = self.first_of_files.filter(|index| {
+            let names = self.writers.get(*index).map(|writer| &writer.names);
+            names.into_iter().flatten().any(|own| first_component(own) == name)
+        });
+        let owner = self.owners.get(name).copied().into_iter().chain(first_of_files).min();
         let reserved = || self.first_of_files.filter(|_| is_reserved(name));
-        self.writers.get(self.owners.get(name).copied().or_else(reserved)?)
+        self.writers.get(owner.or_else(reserved)?)
     }
 
     /// Returns the writer of the same destination whose files `writer` would destroy.
@@ -102,12 +110,12 @@ fn first_component(name: &str) -> Cow<'_, str> {
         .map_or(Cow::Borrowed(name), |first| first.as_os_str().to_string_lossy())
 }
 
-pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
+pub(super) fn check(config: &Config, services: &[NamedService<'_>], findings: &mut Findings<'_>) {
     let normalizer = Normalizer(findings.options().process.as_ref());
     let storage = config.storage();
     let pointer = config.storage.is_some().then(|| Pointer::root().key("storage"));
     let own = Writer { kind: WriterKind::Storage, names: STORAGE_FILES.to_vec(), pointer };
-    let services = config.named_services().filter_map(|named| {
+    let services = services.iter().filter_map(|named| {
         let kind = match named.service.service_type().destination {
             DestinationUse::None => return None,
             DestinationUse::Socket(_) => WriterKind::Socket,

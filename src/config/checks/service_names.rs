@@ -5,7 +5,6 @@ use std::collections::HashMap;
 
 use super::findings::Findings;
 use crate::config::service_names::{NamedService, is_allowed_in_name};
-use crate::config::v2::Config;
 use crate::diagnostic::{Code, Diagnostic, Target};
 use crate::pointer::Pointer;
 
@@ -13,15 +12,15 @@ use crate::pointer::Pointer;
 const RESERVED: [&str; 5] =
     ["ca-rotation", "crl-cache", "heartbeat", "identity", "spiffe-trust-bundle-cache"];
 
-pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
-    let mut names: HashMap<String, (Pointer, bool)> = HashMap::new();
-    for NamedService { pointer, name, is_generated, .. } in config.named_services() {
+pub(super) fn check(services: &[NamedService<'_>], findings: &mut Findings<'_>) {
+    let mut names: HashMap<&str, (Pointer, bool)> = HashMap::new();
+    for NamedService { pointer, name, is_generated, .. } in services {
         let is_configured = !is_generated;
-        let name_pointer = if is_configured { pointer.key("name") } else { pointer };
-        if is_configured && !check_name(&name, &name_pointer, findings) {
+        let name_pointer = if is_configured { pointer.key("name") } else { pointer.clone() };
+        if is_configured && !check_name(name, &name_pointer, findings) {
             continue;
         }
-        match names.get(&name) {
+        match names.get(name.as_str()) {
             None => {
                 names.insert(name, (name_pointer, is_configured));
             }
