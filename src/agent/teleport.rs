@@ -18,3 +18,4 @@ pub(crate) mod messages;
 pub(crate) mod rest;
 pub(crate) mod server_hints;
 pub(crate) mod server_version;
+pub(crate) mod web_api;

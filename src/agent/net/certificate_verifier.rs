@@ -13,37 +13,48 @@ use x509_parser::prelude::X509Certificate;
 
 use crate::agent::credential::x509;
 
+/// Decides which certificates of servers are accepted. In any case, the server must prove that it has the key of its
+/// certificate.
+#[derive(Debug)]
+pub(crate) struct CertificateVerifier {
+    /// `None` accepts any certificate.
+    trusted: Option<TrustedCertificates>,
+    provider: Arc<CryptoProvider>,
+}
+
 /// Accepts a certificate that a trusted CA issued, and a certificate that is itself one of the trusted certificates.
 ///
 /// The second case is Teleport's default: a proxy without a configured certificate creates a self-signed one that is
 /// also a CA. WebPKI refuses a CA's certificate as a server's, even if exactly this certificate is trusted. The
 /// certificate's names, validity and purpose are checked as usual.
 #[derive(Debug)]
-pub(crate) struct TrustedCertificateVerifier {
+struct TrustedCertificates {
     webpki: Arc<WebPkiServerVerifier>,
     /// The trusted certificates that can be a server's own.
     server_certificates: Vec<CertificateDer<'static>>,
 }
 
-impl TrustedCertificateVerifier {
-    /// Ignores certificates that cannot be parsed, as system stores contain some.
+impl CertificateVerifier {
+    /// Trusts these certificates and what they issue. Ignores those that cannot be parsed, as system stores contain some.
     ///
     /// # Errors
     ///
     /// Returns an error if none of the certificates is usable.
-    pub(crate) fn new(
+    pub(crate) fn trusting(
         trusted: Vec<CertificateDer<'static>>,
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, VerifierBuilderError> {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(trusted.iter().cloned());
-        let webpki = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
+        let webpki =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build()?;
         let server_certificates = trusted.into_iter().filter(|der| is_server_certificate(der)).collect();
-        Ok(Self { webpki, server_certificates })
+        Ok(Self { trusted: Some(TrustedCertificates { webpki, server_certificates }), provider })
     }
 
-    fn is_trusted_itself(&self, certificate: &CertificateDer<'_>) -> bool {
-        self.server_certificates.iter().any(|trusted| trusted == certificate)
+    /// Accepts any certificate (`insecure: true`).
+    pub(crate) fn accepting_any(provider: Arc<CryptoProvider>) -> Self {
+        Self { trusted: None, provider }
     }
 }
 
@@ -72,8 +83,8 @@ fn check_validity(certificate: &X509Certificate<'_>, now: UnixTime) -> Result<()
     Ok(())
 }
 
-impl ServerCertVerifier for TrustedCertificateVerifier {
-    fn verify_server_cert(
+impl TrustedCertificates {
+    fn verify(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
@@ -81,7 +92,7 @@ impl ServerCertVerifier for TrustedCertificateVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        if !self.is_trusted_itself(end_entity) {
+        if !self.server_certificates.iter().any(|trusted| trusted == end_entity) {
             let verified =
                 self.webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
             // WebPKI has a separate error for the certificate of a CA, although only trust is missing.
@@ -94,44 +105,21 @@ impl ServerCertVerifier for TrustedCertificateVerifier {
         verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
         Ok(ServerCertVerified::assertion())
     }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.webpki.verify_tls12_signature(message, cert, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.webpki.verify_tls13_signature(message, cert, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.webpki.supported_verify_schemes()
-    }
 }
 
-/// Accepts any certificate (`insecure: true`), but the server must prove that it has the certificate's key.
-#[derive(Debug)]
-pub(crate) struct AnyCertificateVerifier(pub(crate) Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificateVerifier {
+impl ServerCertVerifier for CertificateVerifier {
     fn verify_server_cert(
         &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
+        match &self.trusted {
+            Some(trusted) => trusted.verify(end_entity, intermediates, server_name, ocsp_response, now),
+            None => Ok(ServerCertVerified::assertion()),
+        }
     }
 
     fn verify_tls12_signature(
@@ -140,7 +128,7 @@ impl ServerCertVerifier for AnyCertificateVerifier {
         cert: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, signature, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(message, cert, signature, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -149,11 +137,11 @@ impl ServerCertVerifier for AnyCertificateVerifier {
         cert: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, signature, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(message, cert, signature, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -204,7 +192,7 @@ mod tests {
         now: u64,
     ) -> Result<(), rustls::Error> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let verifier = TrustedCertificateVerifier::new(vec![trusted.clone()], provider).unwrap();
+        let verifier = CertificateVerifier::trusting(vec![trusted.clone()], provider).unwrap();
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
         verifier.verify_server_cert(presented, &[], &name, &[], now).map(|_| ())

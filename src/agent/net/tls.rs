@@ -13,7 +13,7 @@ use rustls::server::ParsedCertificate;
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 
-use super::certificate_verifier::{AnyCertificateVerifier, TrustedCertificateVerifier};
+use super::certificate_verifier::CertificateVerifier;
 use super::system_roots::{self, RootsError};
 use crate::agent::credential::identity::Identity;
 use crate::agent::credential::x509;
@@ -89,7 +89,7 @@ impl TimeProvider for TlsClock {
 pub fn web(environment: &Environment, insecure: bool, clock: &Clock) -> Result<ClientConfig, TlsError> {
     let builder = builder(clock)?;
     if insecure {
-        let verifier = Arc::new(AnyCertificateVerifier(provider()));
+        let verifier = Arc::new(CertificateVerifier::accepting_any(provider()));
         return Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
     }
     Ok(trusting(builder, system_roots::load(environment)?)?.with_no_client_auth())
@@ -100,7 +100,7 @@ fn trusting(
     builder: ConfigBuilder<ClientConfig, WantsVerifier>,
     trusted: Vec<CertificateDer<'static>>,
 ) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TlsError> {
-    let verifier = TrustedCertificateVerifier::new(trusted, provider())
+    let verifier = CertificateVerifier::trusting(trusted, provider())
         .map_err(|error| TlsError::Refused(error.to_string()))?;
     Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)))
 }
@@ -124,7 +124,9 @@ pub(crate) fn auth(
 ) -> Result<ClientConfig, TlsError> {
     let builder = builder(clock)?;
     let builder = if insecure {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificateVerifier(provider())))
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(CertificateVerifier::accepting_any(provider())))
     } else {
         let mut roots = RootCertStore::empty();
         for ca in &identity.certs.tls_cas {
@@ -146,7 +148,7 @@ pub(crate) fn auth(
 /// Returns the configuration for a connection to the auth server of `cluster` that only tests the route: it accepts any
 /// certificate and presents none.
 pub(super) fn auth_without_identity(cluster: &str, clock: &Clock) -> Result<ClientConfig, TlsError> {
-    let verifier = Arc::new(AnyCertificateVerifier(provider()));
+    let verifier = Arc::new(CertificateVerifier::accepting_any(provider()));
     let mut config =
         builder(clock)?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
     config.alpn_protocols = vec![auth_route(cluster).into_bytes(), b"h2".to_vec()];
@@ -193,9 +195,9 @@ pub(crate) fn kubernetes(
     let refused = |error: &dyn std::fmt::Display| TlsError::Refused(error.to_string());
     let builder = builder(clock)?;
     let builder = match trust {
-        Trust::AnyCertificate => {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificateVerifier(provider())))
-        }
+        Trust::AnyCertificate => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(CertificateVerifier::accepting_any(provider()))),
         Trust::System => trusting(builder, system_roots::load(environment)?)?,
         Trust::Authorities(pem) => {
             trusting(builder, x509::certificates(pem).map_err(|error| refused(&error))?)?

@@ -2,17 +2,15 @@
 
 use std::ops::RangeInclusive;
 
-use http::StatusCode;
 use serde::Deserialize;
 
 use super::advertised_address::advertised_address;
-use super::error_body::error_message;
 use super::server_hints;
 use super::server_version::major;
-use crate::agent::credential::cluster_name::{ClusterName, ClusterNameError};
+use super::web_api::{self, WebApiError};
+use crate::agent::credential::cluster_name::ClusterName;
 use crate::agent::net::web::{WebClient, WebError};
-use crate::agent::platform::error_text::describe_json_error;
-use crate::agent::platform::{Hint, ServerMessage};
+use crate::agent::platform::Hint;
 use crate::config::Address;
 use crate::untrusted::escape;
 
@@ -42,20 +40,7 @@ pub struct DiscoveryError {
     field: AddressField,
     address: Address,
     #[source]
-    problem: DiscoveryProblem,
-}
-
-/// Why a cluster cannot be discovered.
-#[derive(Clone, Debug, thiserror::Error)]
-pub(crate) enum DiscoveryProblem {
-    #[error(transparent)]
-    Web(#[from] WebError),
-    #[error("HTTP status {status}: {message}")]
-    ErrorStatus { status: StatusCode, message: ServerMessage },
-    #[error("the response is not that of a Teleport proxy: {0}")]
-    NotTeleport(String),
-    #[error(transparent)]
-    ClusterName(#[from] ClusterNameError),
+    problem: WebApiError,
 }
 
 impl DiscoveryError {
@@ -66,11 +51,11 @@ impl DiscoveryError {
             return Some(hint);
         }
         let specific = match &self.problem {
-            DiscoveryProblem::Web(WebError::Tls(error)) => return error.hint(),
-            DiscoveryProblem::Web(WebError::Connection(error)) => server_hints::for_proxy_connection(error),
-            DiscoveryProblem::ErrorStatus { .. }
-            | DiscoveryProblem::NotTeleport(_)
-            | DiscoveryProblem::ClusterName(_) => None,
+            WebApiError::Web(WebError::Tls(error)) => return error.hint(),
+            WebApiError::Web(WebError::Connection(error)) => server_hints::for_proxy_connection(error),
+            WebApiError::ErrorStatus { .. } | WebApiError::NotTeleport(_) | WebApiError::ClusterName(_) => {
+                None
+            }
         };
         specific.or_else(|| Some(Hint::new(match self.field {
             AddressField::ProxyServer => {
@@ -85,9 +70,9 @@ impl DiscoveryError {
     /// Returns whether a retry may succeed without any change by the operator.
     pub(crate) fn is_transient(&self) -> bool {
         match &self.problem {
-            DiscoveryProblem::Web(error) => matches!(error, WebError::Connection(_)),
-            DiscoveryProblem::ErrorStatus { status, .. } => status.is_server_error(),
-            DiscoveryProblem::NotTeleport(_) | DiscoveryProblem::ClusterName(_) => false,
+            WebApiError::Web(error) => matches!(error, WebError::Connection(_)),
+            WebApiError::ErrorStatus { status, .. } => status.is_server_error(),
+            WebApiError::NotTeleport(_) | WebApiError::ClusterName(_) => false,
         }
     }
 }
@@ -174,25 +159,19 @@ pub(crate) async fn find(
     address: &Address,
 ) -> Result<DiscoveredCluster, DiscoveryError> {
     let failed = |problem| DiscoveryError { field, address: address.clone(), problem };
-    let response = web.get("/webapi/find").await.map_err(|error| failed(error.into()))?;
-    if !response.status.is_success() {
-        let (status, message) = (response.status, error_message(&response.body));
-        return Err(failed(DiscoveryProblem::ErrorStatus { status, message }));
-    }
-    parse(&response.body).map_err(failed)
+    let body = web_api::get(web, "/webapi/find").await.map_err(failed)?;
+    parse(&body).map_err(failed)
 }
 
-pub(crate) fn parse(body: &[u8]) -> Result<DiscoveredCluster, DiscoveryProblem> {
-    let FindResponse { cluster_name, server_version, min_client_version, proxy } =
-        serde_json::from_slice(body)
-            .map_err(|error| DiscoveryProblem::NotTeleport(describe_json_error(&error)))?;
+pub(crate) fn parse(body: &[u8]) -> Result<DiscoveredCluster, WebApiError> {
+    let FindResponse { cluster_name, server_version, min_client_version, proxy } = web_api::parse(body)?;
     let (proxy_public_addr, address_problem) =
         match advertised_address(&proxy.ssh.public_addr.unwrap_or_default()) {
             Ok(address) => (address, None),
             Err(problem) => (None, Some(problem)),
         };
     Ok(DiscoveredCluster {
-        cluster_name: cluster_name.parse()?,
+        cluster_name: cluster_name.parse().map_err(WebApiError::from)?,
         server_version: escape(&server_version).into(),
         min_client_version: escape(&min_client_version).into(),
         proxy_public_addr,
@@ -223,7 +202,7 @@ mod tests {
         assert!(discovered.address_problem.is_some());
         response["cluster_name"] = "dev.test\nHost *".into();
         let error = parse(response.to_string().as_bytes()).unwrap_err();
-        assert!(matches!(error, DiscoveryProblem::ClusterName(_)), "{error}");
+        assert!(matches!(error, WebApiError::ClusterName(_)), "{error}");
     }
 
     #[test]

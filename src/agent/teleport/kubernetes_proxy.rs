@@ -1,13 +1,11 @@
 //! Discovers where a proxy serves Kubernetes: `GET /webapi/ping`.
 
-use http::StatusCode;
 use serde::Deserialize;
 
-use super::error_body::error_message;
-use crate::agent::credential::cluster_name::{ClusterName, ClusterNameError};
-use crate::agent::net::web::{WebClient, WebError};
-use crate::agent::platform::error_text::describe_json_error;
-use crate::agent::platform::{Hint, ServerMessage};
+use super::web_api::{self, WebApiError};
+use crate::agent::credential::cluster_name::ClusterName;
+use crate::agent::net::web::WebClient;
+use crate::agent::platform::Hint;
 use crate::config::Address;
 
 /// The Kubernetes address of the proxy cannot be discovered.
@@ -19,13 +17,7 @@ pub struct KubeProxyError(#[from] KubeProxyProblem);
 #[derive(Clone, Debug, thiserror::Error)]
 enum KubeProxyProblem {
     #[error(transparent)]
-    Web(#[from] WebError),
-    #[error("HTTP status {status}: {message}")]
-    ErrorStatus { status: StatusCode, message: ServerMessage },
-    #[error("the response is not that of a Teleport proxy: {0}")]
-    NotTeleport(String),
-    #[error(transparent)]
-    ClusterName(#[from] ClusterNameError),
+    WebApi(#[from] WebApiError),
     #[error("the proxy does not serve Kubernetes")]
     NotServed,
     #[error("the proxy advertises no address")]
@@ -37,14 +29,12 @@ impl KubeProxyError {
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         match &self.0 {
-            KubeProxyProblem::Web(error) => error.hint(),
+            KubeProxyProblem::WebApi(WebApiError::Web(error)) => error.hint(),
+            KubeProxyProblem::WebApi(_) => None,
             KubeProxyProblem::NotServed => {
                 Some(Hint::new("enable Kubernetes at the proxy (kube_listen_addr)"))
             }
             KubeProxyProblem::NoAddress => Some(Hint::new("set the proxy's public_addr")),
-            KubeProxyProblem::ErrorStatus { .. }
-            | KubeProxyProblem::NotTeleport(_)
-            | KubeProxyProblem::ClusterName(_) => None,
         }
     }
 }
@@ -98,17 +88,12 @@ impl KubeProxy {
         web: &WebClient,
         override_address: Option<&Address>,
     ) -> Result<Self, KubeProxyError> {
-        let response = web.get("/webapi/ping").await.map_err(KubeProxyProblem::from)?;
-        if !response.status.is_success() {
-            let (status, message) = (response.status, error_message(&response.body));
-            return Err(KubeProxyProblem::ErrorStatus { status, message }.into());
-        }
-        Self::parse(&response.body, override_address)
+        let body = web_api::get(web, "/webapi/ping").await.map_err(KubeProxyProblem::from)?;
+        Self::parse(&body, override_address)
     }
 
     pub(crate) fn parse(body: &[u8], override_address: Option<&Address>) -> Result<Self, KubeProxyError> {
-        let PingResponse { cluster_name, proxy } = serde_json::from_slice(body)
-            .map_err(|error| KubeProxyProblem::NotTeleport(describe_json_error(&error)))?;
+        let PingResponse { cluster_name, proxy } = web_api::parse(body).map_err(KubeProxyProblem::from)?;
         let ProxySettings { kube, ssh, tls_routing_enabled } = proxy;
         if !kube.enabled {
             return Err(KubeProxyProblem::NotServed.into());
@@ -126,7 +111,9 @@ impl KubeProxy {
             let listener = parse_address(&kube.listen_addr).ok_or_else(no_address)?;
             (Address::new(web.host(), listener.port()), None)
         };
-        let cluster_name = cluster_name.parse().map_err(KubeProxyProblem::from)?;
+        let cluster_name = cluster_name
+            .parse()
+            .map_err(|error| KubeProxyProblem::WebApi(WebApiError::ClusterName(error)))?;
         Ok(Self { cluster_name, server: format!("https://{address}"), tls_server_name })
     }
 }

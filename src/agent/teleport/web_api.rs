@@ -1,0 +1,36 @@
+//! Requests the unauthenticated JSON documents of the proxy's web API.
+
+use http::StatusCode;
+use serde::de::DeserializeOwned;
+
+use super::error_body::error_message;
+use crate::agent::credential::cluster_name::ClusterNameError;
+use crate::agent::net::web::{WebClient, WebError};
+use crate::agent::platform::ServerMessage;
+use crate::agent::platform::error_text::describe_json_error;
+
+/// Why there is no usable document.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum WebApiError {
+    #[error(transparent)]
+    Web(#[from] WebError),
+    #[error("HTTP status {status}: {message}")]
+    ErrorStatus { status: StatusCode, message: ServerMessage },
+    #[error("the response is not that of a Teleport proxy: {0}")]
+    NotTeleport(String),
+    #[error(transparent)]
+    ClusterName(#[from] ClusterNameError),
+}
+
+/// Returns the body of a successful response.
+pub(super) async fn get(web: &WebClient, path: &str) -> Result<Vec<u8>, WebApiError> {
+    let response = web.get(path).await?;
+    if response.status.is_success() {
+        return Ok(response.body);
+    }
+    Err(WebApiError::ErrorStatus { status: response.status, message: error_message(&response.body) })
+}
+
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, WebApiError> {
+    serde_json::from_slice(body).map_err(|error| WebApiError::NotTeleport(describe_json_error(&error)))
+}
