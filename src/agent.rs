@@ -82,7 +82,7 @@
 //!
 //! Tokens, attestations and private keys appear in no log line and in no error.
 
-/// What only the `tbot` program uses. Not part of the public API.
+/// Items that only the `tbot` program uses. Not part of the public API.
 #[doc(hidden)]
 pub mod internal {
     pub use super::net::address::is_loopback_url;

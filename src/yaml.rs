@@ -6,8 +6,8 @@
 //! Must never know the schema of a configuration, panic, or put a value of the file into a message. Any file, even a
 //! malformed or malicious one, is handled in bounded time and memory: the `MAX_` constants are the bounds.
 //!
-//! What is accepted, and as which value, is what the Go agent accepts, whose library is a port of libyaml. A test compares
-//! the reader with serde_yaml, another port, and lists each difference with its reason.
+//! The reader accepts the same files as the Go agent, whose library is a port of libyaml, and reads the same values. A test
+//! compares it with serde_yaml, another port, and lists each difference with its reason.
 
 mod extent;
 mod lenient_input;
@@ -34,7 +34,7 @@ pub use line_index::{Span, TextPosition};
 pub(crate) use positions::{Leaf, LeafRole, Positions};
 pub use problem::{MAX_BYTES, MAX_DEPTH, MAX_NODES, MAX_PROBLEMS, Problem, ProblemKind, display_key};
 
-/// What only the programs of this repository and their tests use. Not part of the public API, and may change at any time.
+/// Items that only the programs of this repository and their tests use. Not part of the public API, and may change at any time.
 #[doc(hidden)]
 pub mod internal {
     pub use super::positions::{Leaf, LeafRole, Positions};

@@ -140,7 +140,7 @@ codes! {
     NotSupported     "not-supported"     Warning Meaning   "This version of tbot cannot run a part of the configuration. `tbot start` names it and exits.";
     Version1         "version-1"         Note    Meaning   "The file uses version 1, which Teleport 19 and newer do not read; it is converted to version 2.";
     Deprecated       "deprecated"        Note    Meaning   "A property, value or type has been replaced by another one.";
-    NothingToDeliver "nothing-to-deliver" Note   Meaning   "There are no services, or credentials are lost because they are in memory when the program exits.";
+    NothingToDeliver "nothing-to-deliver" Note   Meaning   "There are no services, or credentials are written only to memory, which is lost when the program exits.";
     Placeholder      "placeholder"       Warning Meaning   "A value looks like a template or a placeholder that was not filled in. An error if it cannot be parsed.";
     NotExpanded      "not-expanded"      Warning Meaning   "A value contains `${...}` or `$NAME`, or starts with `~`, none of which is expanded.";
     AddressWithoutPort "address-without-port" Warning Meaning "An address has no port; 443 is assumed.";

@@ -34,7 +34,7 @@ pub enum JoinTokenError {
 }
 
 impl JoinTokenError {
-    /// Returns what the operator can do.
+    /// Returns advice for the operator, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         match self {

@@ -28,7 +28,7 @@ pub(crate) enum Storage {
     Directory {
         directory: DirectoryHandle,
         access: ReaderAccess,
-        /// What saving the next identity needs.
+        /// The resources that saving the next identity needs.
         reserved: Mutex<Option<Reservation>>,
         warnings: RecurringWarnings,
         _lock: StorageLock,

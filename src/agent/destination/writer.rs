@@ -45,7 +45,7 @@ pub enum DestinationError {
 }
 
 impl DestinationError {
-    /// Returns what the operator can do.
+    /// Returns advice for the operator, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         match self {

@@ -47,7 +47,7 @@ pub enum AuthRouteError {
 }
 
 impl AuthRouteError {
-    /// Returns what the operator can do.
+    /// Returns advice for the operator, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         let hint = match self {

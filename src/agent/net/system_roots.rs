@@ -38,7 +38,7 @@ fn after_colon(problem: &Option<String>) -> String {
 }
 
 impl RootsError {
-    /// Returns what the operator can do.
+    /// Returns advice for the operator.
     #[must_use]
     pub fn hint(&self) -> Hint {
         match self {

@@ -33,7 +33,7 @@ pub enum WebError {
 }
 
 impl WebError {
-    /// Returns what the operator can do.
+    /// Returns advice for the operator, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         match self {

@@ -1,9 +1,9 @@
-//! What the operator can do about an error.
+//! Advice for the operator about an error.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// What the operator can do about an error: a phrase in lower case, without a full stop.
+/// Advice for the operator about an error: a phrase in lower case, without a full stop.
 ///
 /// An error does not contain its hint in its message. A program shows the hint after the message and the sources of the
 /// error, for example on a separate line.

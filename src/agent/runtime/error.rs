@@ -84,7 +84,7 @@ pub enum AgentError {
 }
 
 impl AgentError {
-    /// Returns what the operator can do. The hints of several errors are in the messages of [`Outputs`](Self::Outputs)
+    /// Returns advice for the operator, if there is any. The hints of several errors are in the messages of [`Outputs`](Self::Outputs)
     /// and [`Several`](Self::Several).
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {

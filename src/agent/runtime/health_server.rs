@@ -49,7 +49,7 @@ pub struct HealthServerError {
 }
 
 impl HealthServerError {
-    /// Returns what the operator can do.
+    /// Returns advice for the operator, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         Some(Hint::new("set diag_addr to a free host:port of this machine"))

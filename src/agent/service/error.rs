@@ -69,7 +69,7 @@ pub enum OutputError {
 }
 
 impl OutputError {
-    /// Returns what the operator can do.
+    /// Returns advice for the operator, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         let hint = match self {
@@ -124,7 +124,7 @@ pub enum WorkloadIdentityError {
 }
 
 impl WorkloadIdentityError {
-    /// Returns what the operator can do.
+    /// Returns advice for the operator, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         let hint = match self {

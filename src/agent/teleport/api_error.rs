@@ -106,7 +106,7 @@ pub enum AppSessionProblem {
 }
 
 impl ApiError {
-    /// Returns what the operator can do.
+    /// Returns advice for the operator, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         match self {

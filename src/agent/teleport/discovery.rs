@@ -44,7 +44,7 @@ pub struct DiscoveryError {
 }
 
 impl DiscoveryError {
-    /// Returns what the operator can do.
+    /// Returns advice for the operator, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         if let Some(hint) = teleport_port_hint(self.address.port()) {

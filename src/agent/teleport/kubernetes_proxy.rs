@@ -25,7 +25,7 @@ enum KubeProxyProblem {
 }
 
 impl KubeProxyError {
-    /// Returns what the operator can do.
+    /// Returns advice for the operator, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         match &self.0 {

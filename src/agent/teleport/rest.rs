@@ -67,7 +67,7 @@ impl RestError {
         Self::MalformedResponse { path, problem: describe_json_error(error) }
     }
 
-    /// Returns what the operator can do.
+    /// Returns advice for the operator, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         match self {

@@ -1,4 +1,4 @@
-//! What a command uses of its process (environment, standard streams, randomness), passed as one argument.
+//! The parts of its process that a command uses (environment, standard streams, randomness), passed as one argument.
 
 use std::io::{self, Read, Write};
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What the checks share: the collected findings, and what the configuration is loaded for. Depends on `diagnostic`.
+//! Collects the findings of the checks, and tells them what the configuration is loaded for. Depends on `diagnostic`.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! What service types have in common: shared fields, and the `service!` macro that declares the struct of a type.
+//! Parts that service types have in common: shared fields, and the `service!` macro that declares the struct of a type.
 //! Depends on the scalar types.
 
 use schemars::JsonSchema;

@@ -1,4 +1,4 @@
-//! What a row of the table of service types says, and the macro that declares the table. Depends on the description of
+//! The contents of a row of the table of service types, and the macro that declares the table. Depends on the description of
 //! commands and environment variables.
 
 use super::command::ServiceCommand;

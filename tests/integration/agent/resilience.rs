@@ -1,4 +1,4 @@
-//! What a running agent survives: suspends, clock changes, outages, bursts of reloads, and calls that hang.
+//! A running agent survives suspends, clock changes, outages, bursts of reloads, and calls that hang.
 
 use std::io::ErrorKind;
 

@@ -1,4 +1,4 @@
-//! What the program logs about directories that it uses, and how it waits for their locks.
+//! The program's log lines about directories that it uses, and how it waits for their locks.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;

@@ -17,7 +17,7 @@ pub enum JoinError {
         /// The cause.
         #[source]
         error: WebError,
-        /// What the operator can do.
+        /// Advice for the operator.
         hint: Option<Hint>,
     },
     /// The server responded to an HTTP request to join with an error.
@@ -27,7 +27,7 @@ pub enum JoinError {
         status: u16,
         /// The server's message, with secrets redacted.
         message: ServerMessage,
-        /// What the operator can do.
+        /// Advice for the operator.
         hint: Option<Hint>,
     },
     /// The server responded to a join with a challenge with an error, before or after its challenge.
@@ -37,7 +37,7 @@ pub enum JoinError {
         code: GrpcCode,
         /// The server's message, with secrets redacted.
         message: ServerMessage,
-        /// What the operator can do.
+        /// Advice for the operator.
         hint: Option<Hint>,
     },
     /// The agent cannot obtain the attestation for the server's challenge.
@@ -63,7 +63,7 @@ const fn verb(is_server_failure: bool) -> &'static str {
 }
 
 impl JoinError {
-    /// Returns what the operator can do.
+    /// Returns advice for the operator, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         match self {

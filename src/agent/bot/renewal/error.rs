@@ -68,7 +68,7 @@ pub enum RenewalError {
         /// The cause.
         #[source]
         error: ApiError,
-        /// What the operator can do.
+        /// Advice for the operator.
         hint: Hint,
     },
     /// The server renewed the identity, but its response does not contain a usable identity.
@@ -77,7 +77,7 @@ pub enum RenewalError {
         /// Why the response is not valid.
         #[source]
         error: IdentityError,
-        /// What the operator can do.
+        /// Advice for the operator.
         hint: Hint,
     },
     /// A join would use up the token, and this output could not be written afterwards.
@@ -121,7 +121,7 @@ pub(super) fn lost_renewal_hint(marker: Option<String>) -> Hint {
 }
 
 impl RenewalError {
-    /// Returns what the operator can do. The hints for failed tests are in the message of
+    /// Returns advice for the operator, if there is any. The hints for failed tests are in the message of
     /// [`NotReady`](Self::NotReady).
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {

@@ -31,7 +31,7 @@ pub enum StorageError {
 }
 
 impl StorageError {
-    /// Returns what the operator can do.
+    /// Returns advice for the operator, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         match self {

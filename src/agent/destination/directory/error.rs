@@ -23,7 +23,7 @@ pub enum DirectoryError {
         /// The error of the system call.
         #[source]
         error: io::Error,
-        /// What the operator can do.
+        /// Advice for the operator.
         hint: Option<Hint>,
     },
     /// Another agent uses this storage directory.
@@ -73,7 +73,7 @@ pub enum DirectoryError {
 }
 
 impl DirectoryError {
-    /// Returns what the operator can do.
+    /// Returns advice for the operator, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         match self {

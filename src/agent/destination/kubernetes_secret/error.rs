@@ -61,7 +61,7 @@ pub enum KubernetesSecretError {
 }
 
 impl KubernetesSecretError {
-    /// Returns what the operator can do.
+    /// Returns advice for the operator, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         let hint = match self {

@@ -53,7 +53,7 @@ pub enum KubernetesClusterError {
 }
 
 impl KubernetesClusterError {
-    /// Returns what the operator can do.
+    /// Returns advice for the operator, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         match self {

@@ -92,7 +92,7 @@ impl Shared {
             queue.is_writing = true;
             drop(queue);
             for line in lines {
-                // There is no other place for the line, and the next one may succeed.
+                // The error cannot be logged anywhere else, and the next line may be written.
                 let _ = output.write_all(&line);
             }
             if dropped > 0 {

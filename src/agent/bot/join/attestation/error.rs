@@ -22,7 +22,7 @@ pub enum AttestationError {
     NotSet {
         /// The variable.
         variable: String,
-        /// What the operator can do.
+        /// Advice for the operator.
         hint: Hint,
     },
     /// An environment variable does not contain an address to which the agent may send requests.
@@ -43,7 +43,7 @@ pub enum AttestationError {
         /// The error of the operating system.
         #[source]
         error: io::Error,
-        /// What the operator can do.
+        /// Advice for the operator.
         hint: Hint,
     },
     /// A value is present, but is not valid.
@@ -66,7 +66,7 @@ pub enum AttestationError {
         /// The cause.
         #[source]
         error: WebError,
-        /// What the operator can do.
+        /// Advice for the operator.
         hint: Hint,
     },
     /// A server refused a request. Its message is left out, because it may repeat a secret of the request.
@@ -78,7 +78,7 @@ pub enum AttestationError {
         host: String,
         /// HTTP status.
         status: u16,
-        /// What the operator can do.
+        /// Advice for the operator.
         hint: Hint,
     },
     /// No source provides the value.
@@ -86,7 +86,7 @@ pub enum AttestationError {
     Missing {
         /// The value that the agent needs, such as `ID token`.
         item: &'static str,
-        /// What the operator can do.
+        /// Advice for the operator.
         hint: Hint,
     },
     /// A source is configured that this version does not support.
@@ -98,7 +98,7 @@ pub enum AttestationError {
         item: &'static str,
         /// The unsupported source.
         mechanism: &'static str,
-        /// What the operator can do.
+        /// Advice for the operator.
         hint: Hint,
     },
 }
@@ -106,7 +106,7 @@ pub enum AttestationError {
 /// What the agent is trying to obtain, and what to do if that fails. All errors of one lookup share both.
 #[derive(Clone, Copy)]
 pub(super) struct RequestContext {
-    /// What the agent needs, such as `ID token`.
+    /// The item that the agent needs, such as `ID token`.
     pub(super) item: &'static str,
     pub(super) hint: &'static str,
 }
@@ -135,7 +135,7 @@ impl RequestContext {
 }
 
 impl AttestationError {
-    /// Returns what the operator can do.
+    /// Returns advice for the operator, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         match self {
