@@ -85,6 +85,9 @@ impl<'a> Occupied<'a> {
 
     /// Returns the writer of the same destination whose files `writer` would destroy.
     fn conflict_with(&self, writer: &Writer<'a>) -> Option<&Writer<'a>> {
+        if self.writers.is_empty() {
+            return None;
+        }
         let first_of_files = self.first_of_files.and_then(|index| self.writers.get(index));
         let conflicts =
             |other: &&Writer<'a>| other.kind == WriterKind::Storage || writer.kind == WriterKind::Files;
