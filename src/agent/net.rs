@@ -1,13 +1,18 @@
-//! Connects to other machines: addresses, the route through an HTTP proxy, TLS, and HTTP with limits.
+//! Connects to other machines: addresses, the route through an HTTP proxy, TLS, the connection upgrade, and HTTP with limits.
 //!
 //! May import `credential` and `platform`; does not know Teleport's APIs. Never retries.
 
 pub(crate) mod address;
 mod certificate_verifier;
 pub(crate) mod connection_error;
+pub(crate) mod connection_upgrade;
+pub(crate) mod dialler;
 pub(crate) mod http_proxy;
 mod http_tunnel;
+mod http_upgrade;
 pub(crate) mod route;
 pub(crate) mod system_roots;
 pub(crate) mod tls;
+pub(crate) mod transport;
 pub(crate) mod web;
+mod web_socket;

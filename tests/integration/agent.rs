@@ -14,6 +14,7 @@ pub(crate) mod http_endpoint;
 mod http_proxy;
 mod joining;
 mod kubernetes_secret;
+mod load_balancer;
 mod log_capture;
 mod oneshot;
 pub(crate) mod outline;

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::agent::bot::join_token::JoinToken;
 use crate::agent::credential::identity::{Identity, SignedCerts};
 use crate::agent::credential::keys::KeyPair;
-use crate::agent::net::route::Route;
+use crate::agent::net::dialler::Dialler;
 use crate::agent::net::web::WebClient;
 use crate::agent::platform::ServerMessage;
 use crate::agent::platform::error_text::describe_json_error;
@@ -70,18 +70,19 @@ struct Response {
 /// `expires` is the requested expiry of the certificates. The server may choose an earlier one. A join without an
 /// attestation uses up the token.
 pub(crate) async fn join(
-    route: &Route,
-    web: &WebClient,
+    dialler: &Dialler,
     token: &JoinToken,
     attestation: Option<&Attestation>,
     expires: SystemTime,
 ) -> Result<Identity, JoinError> {
     let key = KeyPair::generate()?;
     let certs = match attestation {
-        None => post(web, &key, token, None, expires).await?,
-        Some(Attestation::IdToken(id_token)) => post(web, &key, token, Some(id_token), expires).await?,
+        None => post(dialler.web(), &key, token, None, expires).await?,
+        Some(Attestation::IdToken(id_token)) => {
+            post(dialler.web(), &key, token, Some(id_token), expires).await?
+        }
         Some(Attestation::Cloud(cloud)) => {
-            join_service::join(route, web, cloud, CertRequest { token, key: &key, expires }).await?
+            join_service::join(dialler, cloud, CertRequest { token, key: &key, expires }).await?
         }
     };
     Ok(Identity::new(key, certs)?)

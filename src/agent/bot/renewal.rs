@@ -29,7 +29,7 @@ use crate::agent::bot::storage::{Storage, StorageError, StoredIdentity};
 use crate::agent::credential::cluster_name::ClusterName;
 use crate::agent::credential::identity::Identity;
 use crate::agent::credential::keys::KeyPair;
-use crate::agent::net::route::Route;
+use crate::agent::net::dialler::Dialler;
 use crate::agent::net::web::WebClient;
 use crate::agent::platform::error_text::{error_chain, error_line};
 use crate::agent::platform::reminders::RecurringWarnings;
@@ -95,7 +95,6 @@ type UnsavedIdentity = (Arc<Identity>, String);
 
 /// The settings that a join needs.
 pub(crate) struct JoinSettings {
-    pub(crate) web: WebClient,
     /// The configuration key of the proxy's address.
     pub(crate) address_field: AddressField,
     pub(crate) token: Option<JoinTokenSource>,
@@ -109,7 +108,7 @@ pub(crate) struct JoinSettings {
 
 /// Obtains the bot's identity, and saves it in the storage.
 pub(crate) struct Bot {
-    pub(crate) route: Route,
+    pub(crate) dialler: Dialler,
     pub(crate) clock: Clock,
     pub(crate) warnings: RecurringWarnings,
     /// Work on the storage and on the destinations, which the end of the process must not cut off: a set of files would
@@ -128,13 +127,13 @@ pub(crate) struct Bot {
 impl Bot {
     pub(crate) fn new(
         storage: Storage,
-        route: Route,
+        dialler: Dialler,
         join_settings: JoinSettings,
         clock: Clock,
         warnings: RecurringWarnings,
     ) -> Self {
         Self {
-            route,
+            dialler,
             warnings,
             file_work: UncutWork::default(),
             clock,
@@ -150,12 +149,12 @@ impl Bot {
     pub(crate) fn proxy_address(&self) -> Address {
         let discovered = self.discovered.lock().unwrap_or_else(PoisonError::into_inner);
         let advertised = discovered.as_ref().and_then(|cluster| cluster.proxy_public_addr.clone());
-        advertised.unwrap_or_else(|| self.route.address().clone())
+        advertised.unwrap_or_else(|| self.dialler.address().clone())
     }
 
     /// Returns the client for the proxy's web API.
     pub(crate) fn web(&self) -> &WebClient {
-        &self.join_settings.web
+        self.dialler.web()
     }
 
     /// Joins or renews, and returns the saved identity.
@@ -205,7 +204,7 @@ impl Bot {
             RenewalStep::Renew(stored) => {
                 // Connecting also sends a ping. If the server is unreachable or the bot is locked, this fails before
                 // the marker is stored.
-                let client = AuthClient::connect(&self.route, &stored.identity).await?;
+                let client = AuthClient::connect(&self.dialler, &stored.identity).await?;
                 let bot = Arc::clone(self);
                 let renewed = run_in_flight(in_flight, async move { bot.renew(&client, &stored).await });
                 Ok(ObtainedIdentity::Renewed(renewed.await?))
@@ -234,7 +233,7 @@ impl Bot {
             .extend(preflight::test_destinations(&self.join_settings.destinations, &self.file_work).await);
         match self.discover_same(stored_cluster).await {
             Ok(cluster) => {
-                failures.extend(self.route.test_to_auth(&cluster).await.err().map(RenewalError::from));
+                failures.extend(self.dialler.test_to_auth(&cluster).await.err().map(RenewalError::from));
             }
             Err(error) => failures.push(error),
         }
@@ -287,14 +286,15 @@ impl Bot {
     ///
     /// Returns [`RenewalError::OtherCluster`] if this is not the cluster of the stored identity.
     async fn discover_same(&self, stored: Option<ClusterName>) -> Result<ClusterName, RenewalError> {
-        let JoinSettings { web, address_field, .. } = &self.join_settings;
+        let JoinSettings { address_field, .. } = &self.join_settings;
+        let web = self.web();
         if let Err(error) = web.reload_roots().await {
             self.warnings.warn(
                 IDENTITY,
                 format_args!("using the previous root certificates: {}", error_chain(&error)),
             );
         }
-        let discovered = discovery::find(web, *address_field, self.route.address()).await?;
+        let discovered = discovery::find(web, *address_field, self.dialler.address()).await?;
         for problem in
             [discovered.version_problem(), discovered.address_problem.clone()].into_iter().flatten()
         {
@@ -302,7 +302,7 @@ impl Bot {
         }
         let served = discovered.cluster_name.clone();
         if let Some(stored) = stored.filter(|stored| *stored != served) {
-            let proxy = self.route.address().clone();
+            let proxy = self.dialler.address().clone();
             let (stored, served) = (stored.to_string(), served.to_string());
             return Err(RenewalError::OtherCluster { stored, served, proxy });
         }
@@ -323,9 +323,8 @@ impl Bot {
         attestation: Option<Attestation>,
         reason: JoinReason,
     ) -> Result<Arc<Identity>, RenewalError> {
-        let JoinSettings { web, ttl, .. } = &self.join_settings;
-        let expires = self.clock.now() + *ttl;
-        let joined = join::join(&self.route, web, token, attestation.as_ref(), expires).await;
+        let expires = self.clock.now() + self.join_settings.ttl;
+        let joined = join::join(&self.dialler, token, attestation.as_ref(), expires).await;
         let identity = Arc::new(joined.map_err(|error| RenewalError::Join { reason, error })?);
         Arc::clone(self).save(Arc::clone(&identity), token.hash()).await?;
         Ok(identity)

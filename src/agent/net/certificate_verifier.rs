@@ -17,9 +17,16 @@ use crate::agent::credential::x509;
 /// certificate.
 #[derive(Debug)]
 pub(crate) struct CertificateVerifier {
-    /// `None` accepts any certificate.
-    trusted: Option<TrustedCertificates>,
+    accepted: Accepted,
     provider: Arc<CryptoProvider>,
+}
+
+#[derive(Debug)]
+enum Accepted {
+    Any,
+    /// A valid certificate with this name, whoever issued it. The name in the handshake can be another one.
+    AnyFor(ServerName<'static>),
+    Trusted(TrustedCertificates),
 }
 
 /// Accepts a certificate that a trusted CA issued, and a certificate that is itself one of the trusted certificates.
@@ -49,12 +56,20 @@ impl CertificateVerifier {
         let webpki =
             WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build()?;
         let server_certificates = trusted.into_iter().filter(|der| is_server_certificate(der)).collect();
-        Ok(Self { trusted: Some(TrustedCertificates { webpki, server_certificates }), provider })
+        Ok(Self {
+            accepted: Accepted::Trusted(TrustedCertificates { webpki, server_certificates }),
+            provider,
+        })
     }
 
     /// Accepts any certificate (`insecure: true`).
     pub(crate) fn accepting_any(provider: Arc<CryptoProvider>) -> Self {
-        Self { trusted: None, provider }
+        Self { accepted: Accepted::Any, provider }
+    }
+
+    /// Accepts any certificate that is valid now and contains `name`, whoever issued it.
+    pub(crate) fn accepting_any_for(name: ServerName<'static>, provider: Arc<CryptoProvider>) -> Self {
+        Self { accepted: Accepted::AnyFor(name), provider }
     }
 }
 
@@ -83,6 +98,18 @@ fn check_validity(certificate: &X509Certificate<'_>, now: UnixTime) -> Result<()
     Ok(())
 }
 
+/// Checks the validity and the name of a certificate, but not who issued it.
+fn verify_without_issuer(
+    end_entity: &CertificateDer<'_>,
+    server_name: &ServerName<'_>,
+    now: UnixTime,
+) -> Result<ServerCertVerified, rustls::Error> {
+    let certificate = x509::certificate(end_entity).map_err(|_| CertificateError::BadEncoding)?;
+    check_validity(&certificate, now)?;
+    verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+    Ok(ServerCertVerified::assertion())
+}
+
 impl TrustedCertificates {
     fn verify(
         &self,
@@ -100,10 +127,7 @@ impl TrustedCertificates {
             return verified
                 .map_err(|error| if is_ca() { CertificateError::UnknownIssuer.into() } else { error });
         }
-        let certificate = x509::certificate(end_entity).map_err(|_| CertificateError::BadEncoding)?;
-        check_validity(&certificate, now)?;
-        verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
-        Ok(ServerCertVerified::assertion())
+        verify_without_issuer(end_entity, server_name, now)
     }
 }
 
@@ -116,9 +140,12 @@ impl ServerCertVerifier for CertificateVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        match &self.trusted {
-            Some(trusted) => trusted.verify(end_entity, intermediates, server_name, ocsp_response, now),
-            None => Ok(ServerCertVerified::assertion()),
+        match &self.accepted {
+            Accepted::Any => Ok(ServerCertVerified::assertion()),
+            Accepted::AnyFor(name) => verify_without_issuer(end_entity, name, now),
+            Accepted::Trusted(trusted) => {
+                trusted.verify(end_entity, intermediates, server_name, ocsp_response, now)
+            }
         }
     }
 

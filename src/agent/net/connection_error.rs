@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rustls::{AlertDescription, CertificateError, InvalidMessage};
 
+use super::connection_upgrade::UpgradeError;
 use super::http_tunnel::HttpTunnelError;
 use crate::agent::platform::Hint;
 
@@ -27,10 +28,10 @@ impl ConnectionError {
     }
 
     /// Returns what the operator can do, if that does not depend on the server: a connection that failed at the HTTP
-    /// proxy, or that reached a port without TLS.
+    /// proxy, that was not upgraded, or that reached a port without TLS.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
-        if let Some(hint) = self.find(http_tunnel_hint) {
+        if let Some(hint) = self.find(hint_on_the_way) {
             return Some(hint);
         }
         let no_tls =
@@ -63,12 +64,13 @@ impl Error for ConnectionError {
     }
 }
 
-/// Returns the hint of an [`HttpTunnelError`].
-fn http_tunnel_hint(error: &(dyn Error + 'static)) -> Option<Hint> {
+/// Returns the hint of an error that happened before the server was reached.
+fn hint_on_the_way(error: &(dyn Error + 'static)) -> Option<Hint> {
     // `source` of an I/O error skips the error that it contains.
     let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    let inner = inner.and_then(|inner| inner.downcast_ref::<HttpTunnelError>());
-    inner.or_else(|| error.downcast_ref::<HttpTunnelError>()).map(HttpTunnelError::hint)
+    let error = inner.map_or(error, |inner| inner as &(dyn Error + 'static));
+    let of_tunnel = error.downcast_ref::<HttpTunnelError>().map(HttpTunnelError::hint);
+    of_tunnel.or_else(|| error.downcast_ref::<UpgradeError>().map(UpgradeError::hint))
 }
 
 /// Why a TLS connection failed: rustls refused the server's certificate, or the server refused the client's.

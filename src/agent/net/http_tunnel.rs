@@ -7,6 +7,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::http_proxy::HttpProxy;
+use super::http_upgrade::{self, UpgradeResponse};
 use crate::agent::platform::Hint;
 use crate::config::Address;
 
@@ -51,38 +52,19 @@ pub(super) async fn connect(proxy: &HttpProxy, target: &Address) -> Result<TcpSt
     let target = target.to_string();
 
     let stream = TcpStream::connect((proxy.host(), proxy.port())).await.map_err(unreachable)?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| not_a_proxy(error.into()))?;
     let mut request = Request::builder().method(Method::CONNECT).uri(&target).header(header::HOST, &target);
     if let Some(authorization) = proxy.authorization() {
         request = request.header(header::PROXY_AUTHORIZATION, authorization);
     }
     let request = request.body(Empty::<&[u8]>::new()).map_err(|error| not_a_proxy(error.into()))?;
-
-    let exchange = async {
-        let response = sender.send_request(request).await?;
-        match response.status() {
-            status if status.is_success() => hyper::upgrade::on(response).await.map(Ok),
-            status => Ok(Err(status)),
+    match http_upgrade::send(stream, request).await.map_err(|error| not_a_proxy(error.into()))? {
+        UpgradeResponse::Refused(status) => {
+            Err(HttpTunnelError::Refused { proxy: proxy.clone(), target, status })
         }
-    };
-    // The exchange makes progress only while the connection is polled.
-    let connection = async {
-        // The exchange reports why a connection ended.
-        let _ = connection.with_upgrades().await;
-        std::future::pending().await
-    };
-    let outcome = tokio::select! {
-        biased;
-        outcome = exchange => outcome.map_err(|error| not_a_proxy(error.into()))?,
-        never = connection => never,
-    };
-    let upgraded =
-        outcome.map_err(|status| HttpTunnelError::Refused { proxy: proxy.clone(), target, status })?;
-    match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(Parts { io, read_buf, .. }) if read_buf.is_empty() => Ok(io.into_inner()),
-        // A server never speaks first in TLS.
-        _ => Err(not_a_proxy("data arrived before the connection was used".into())),
+        UpgradeResponse::Switched(upgraded, _) => match upgraded.downcast::<TokioIo<TcpStream>>() {
+            Ok(Parts { io, read_buf, .. }) if read_buf.is_empty() => Ok(io.into_inner()),
+            // A server never speaks first in TLS.
+            _ => Err(not_a_proxy("data arrived before the connection was used".into())),
+        },
     }
 }

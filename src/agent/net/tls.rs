@@ -62,6 +62,9 @@ pub(crate) enum InnerAlpn {
     Http2,
 }
 
+/// A name that every certificate contains that the host CA of a cluster issued to one of its own servers.
+const CLUSTER_NAME: &str = "teleport.cluster.local";
+
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
@@ -169,6 +172,29 @@ pub(crate) fn join_service(web: &ClientConfig) -> ClientConfig {
     config
 }
 
+/// Returns the configuration for the proxy's join service inside an upgraded connection. There, the proxy presents a
+/// certificate of the cluster's host CA, which is unknown before a join. So this checks only its name and validity; the
+/// outer connection has verified the certificate in front of the proxy.
+pub(super) fn upgraded_join_service(insecure: bool, clock: &Clock) -> Result<ClientConfig, TlsError> {
+    let verifier = if insecure {
+        CertificateVerifier::accepting_any(provider())
+    } else {
+        CertificateVerifier::accepting_any_for(server_name(CLUSTER_NAME)?, provider())
+    };
+    let builder = builder(clock)?.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+    Ok(join_service(&builder.with_no_client_auth()))
+}
+
+/// Returns the configuration for the test whether a connection needs the upgrade: it offers only a protocol that every
+/// proxy supports, accepts any certificate, and presents none.
+pub(super) fn reverse_tunnel(clock: &Clock) -> Result<ClientConfig, TlsError> {
+    let verifier = Arc::new(CertificateVerifier::accepting_any(provider()));
+    let mut config =
+        builder(clock)?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+    config.alpn_protocols = vec![b"teleport-reversetunnel".to_vec()];
+    Ok(config)
+}
+
 /// The root certificates to verify a Kubernetes API server with.
 pub(crate) enum Trust {
     /// Only these CAs, in PEM.
@@ -212,18 +238,14 @@ pub(crate) fn kubernetes(
 
 /// Returns the ALPN entry by which a proxy routes a connection to the auth server of `cluster`. It must come first.
 fn auth_route(cluster: &str) -> String {
-    format!("teleport-auth@{}.teleport.cluster.local", hex(cluster))
+    format!("teleport-auth@{}.{CLUSTER_NAME}", hex(cluster))
 }
 
 /// Returns the name to verify the auth server's certificate against. If the hexadecimal cluster name is too long for a
 /// DNS label (63 octets), this is the plain name, which the auth server's certificates contain as well.
 pub(crate) fn auth_server_name(cluster: &str) -> Result<ServerName<'static>, TlsError> {
     let label = hex(cluster);
-    let name = if label.len() > 63 {
-        "teleport.cluster.local".to_owned()
-    } else {
-        format!("{label}.teleport.cluster.local")
-    };
+    let name = if label.len() > 63 { CLUSTER_NAME.to_owned() } else { format!("{label}.{CLUSTER_NAME}") };
     server_name(&name)
 }
 

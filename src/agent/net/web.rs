@@ -135,6 +135,10 @@ impl WebClient {
         Ok(())
     }
 
+    pub(super) fn route(&self) -> &Route {
+        &self.route
+    }
+
     fn with_roots(&self) -> WithRoots {
         self.with_roots.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

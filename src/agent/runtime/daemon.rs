@@ -153,7 +153,7 @@ impl RunningAgent {
             } else {
                 let write = || async {
                     reporter.started();
-                    let client = AuthClient::connect(&self.bot.route, &identity).await?;
+                    let client = AuthClient::connect(&self.bot.dialler, &identity).await?;
                     output.write(&client, &identity, &self.issue_context()).await
                 };
                 match write_limit.run(write).await {

@@ -5,6 +5,8 @@ use super::unsupported::Unsupported;
 use crate::agent::bot::renewal::RenewalError;
 use crate::agent::bot::storage::StorageError;
 use crate::agent::destination::writer::DestinationError;
+use crate::agent::net::connection_upgrade::ConnectionUpgradeVariableError;
+use crate::agent::net::dialler::DiallerError;
 use crate::agent::net::http_proxy::HttpProxyError;
 use crate::agent::net::web::WebError;
 use crate::agent::platform::Hint;
@@ -34,6 +36,9 @@ pub enum AgentError {
     /// The environment names an HTTP proxy that cannot be used.
     #[error(transparent)]
     HttpProxy(#[from] HttpProxyError),
+    /// The environment says about connection upgrades what cannot be understood.
+    #[error(transparent)]
+    ConnectionUpgrade(#[from] ConnectionUpgradeVariableError),
     /// `onboarding.join_method` is not set.
     #[error("onboarding.join_method is not set")]
     NoJoinMethod,
@@ -95,6 +100,7 @@ impl AgentError {
             Self::NoJoinMethod => {
                 Some(Hint::new("choose how the bot joins, for example `join_method: token`"))
             }
+            Self::ConnectionUpgrade(error) => error.hint(),
             Self::Web(error) => error.hint(),
             Self::Destination { error, .. } => error.hint(),
             Self::HealthServer(error) => error.hint(),
@@ -128,6 +134,15 @@ impl AgentError {
     /// Returns a single error as it is, and several errors as [`Several`](Self::Several).
     pub(super) fn all(mut errors: Vec<Self>) -> Self {
         if errors.len() == 1 { errors.remove(0) } else { Self::Several(errors) }
+    }
+}
+
+impl From<DiallerError> for AgentError {
+    fn from(error: DiallerError) -> Self {
+        match error {
+            DiallerError::Web(error) => error.into(),
+            DiallerError::ConnectionUpgrade(error) => error.into(),
+        }
     }
 }
 

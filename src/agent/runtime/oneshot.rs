@@ -40,7 +40,7 @@ impl RunningAgent {
         }
         let identity = Arc::clone(obtained.identity());
         // Connect even if there is no output, so that a successful run proves that the identity is accepted.
-        let client = AuthClient::connect(&self.bot.route, &identity).await.map_err(RenewalError::Api)?;
+        let client = AuthClient::connect(&self.bot.dialler, &identity).await.map_err(RenewalError::Api)?;
         let (client, write_limit) = (Arc::new(client), Arc::new(WriteLimit::new()));
         for (index, output) in self.outputs.iter().cloned().enumerate() {
             let (agent, write_limit) = (Arc::clone(self), Arc::clone(&write_limit));

@@ -95,7 +95,7 @@ impl RunningAgent {
         known: &mut KnownStates,
         changed: &watch::Sender<()>,
     ) -> Result<(), ApiError> {
-        let client = AuthClient::connect(&self.bot.route, identity).await?;
+        let client = AuthClient::connect(&self.bot.dialler, identity).await?;
         let cluster = identity.cluster();
         let mut types = CA_TYPES.to_vec();
         let for_workloads = self.outputs.iter().any(|output| output.kind.is_for_workloads());

@@ -30,8 +30,7 @@ pub(super) struct RunningAgent {
 impl RunningAgent {
     pub(super) fn issue_context(&self) -> IssueContext<'_> {
         IssueContext {
-            route: &self.bot.route,
-            web: self.bot.web(),
+            dialler: &self.bot.dialler,
             clock: &self.bot.clock,
             warnings: &self.bot.warnings,
             file_work: &self.bot.file_work,

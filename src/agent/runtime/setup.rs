@@ -15,8 +15,8 @@ use crate::agent::bot::renewal::preflight::{NamedDestination, test_destinations}
 use crate::agent::bot::renewal::{Bot, JoinSettings};
 use crate::agent::bot::storage::{Storage, StorageError};
 use crate::agent::destination::writer::{DestinationWriter, WriteTarget};
+use crate::agent::net::dialler::Dialler;
 use crate::agent::net::route::Route;
-use crate::agent::net::web::WebClient;
 use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::tasks::{UncutWork, run_blocking};
 use crate::agent::platform::{Clock, Environment, Randomness};
@@ -59,8 +59,7 @@ pub(super) struct Plan {
 /// The proxy to connect to.
 struct ProxyPlan {
     address_field: AddressField,
-    route: Route,
-    web: WebClient,
+    dialler: Dialler,
 }
 
 impl ProxyPlan {
@@ -69,8 +68,8 @@ impl ProxyPlan {
         let address: Address =
             address.parse().map_err(|error| AgentError::Address { field: address_field.name(), error })?;
         let route = Route::new(address, &options.environment, is_on(config.insecure), options.clock.clone())?;
-        let web = WebClient::new(&route, &options.environment)?;
-        Ok(Self { address_field, route, web })
+        let dialler = Dialler::new(&route, &options.environment)?;
+        Ok(Self { address_field, dialler })
     }
 }
 
@@ -108,7 +107,7 @@ impl Plan {
         }
         let use_configured = options.environment.get("TBOT_USE_PROXY_ADDR") == Some("yes")
             && proxy.address_field == AddressField::ProxyServer;
-        let proxy_address = use_configured.then(|| proxy.route.address().clone());
+        let proxy_address = use_configured.then(|| proxy.dialler.address().clone());
         let attestor = Attestor::new(method, onboarding, &options.environment, &options.clock);
         Ok(Self {
             method,
@@ -149,11 +148,10 @@ impl Plan {
         };
         let (outputs, environment) = (self.outputs.clone(), self.options.environment.clone());
         run_blocking(move || tsh::report_if_missing(&outputs, &environment)).await;
-        if let Some(http_proxy) = self.proxy.route.http_proxy() {
+        if let Some(http_proxy) = self.proxy.dialler.route().http_proxy() {
             tracing::info!(%http_proxy, "connections to the cluster go through an HTTP proxy");
         }
         let join_settings = JoinSettings {
-            web: self.proxy.web.clone(),
             address_field: self.proxy.address_field,
             token: self.token.clone(),
             attestor: self.attestor.clone(),
@@ -164,7 +162,7 @@ impl Plan {
         Ok(RunningAgent {
             bot: Arc::new(Bot::new(
                 storage,
-                self.proxy.route.clone(),
+                self.proxy.dialler.clone(),
                 join_settings,
                 clock,
                 self.warnings.clone(),

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::agent::destination::writer::DestinationWriter;
-use crate::agent::net::route::Route;
-use crate::agent::net::web::WebClient;
+use crate::agent::net::dialler::Dialler;
 use crate::agent::platform::Clock;
 use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::tasks::UncutWork;
@@ -26,8 +25,7 @@ pub(crate) struct OutputSettings {
 
 /// The parts of the agent that outputs need.
 pub(crate) struct IssueContext<'a> {
-    pub(crate) route: &'a Route,
-    pub(crate) web: &'a WebClient,
+    pub(crate) dialler: &'a Dialler,
     pub(crate) clock: &'a Clock,
     /// Logs conditions that are found again at every renewal.
     pub(crate) warnings: &'a RecurringWarnings,

@@ -87,7 +87,7 @@ impl<'a> Issuer<'a> {
 
     /// Connects with the output's roles, to look up resources, because the bot itself cannot see any.
     pub(super) async fn connect_as(&self, impersonated: &Impersonated) -> Result<AuthClient, OutputError> {
-        Ok(AuthClient::connect(self.context.route, &impersonated.identity).await?)
+        Ok(AuthClient::connect(self.context.dialler, &impersonated.identity).await?)
     }
 
     /// Returns the CAs that most outputs write.

@@ -25,7 +25,7 @@ impl KubernetesOutput {
         let identity =
             issuer.issue_for(&impersonated, false, RouteTo::Kubernetes(cluster.name.clone())).await?;
         let authorities = issuer.authorities().await?;
-        let proxy = KubeProxy::discover(issuer.context.web, issuer.context.proxy_address).await?;
+        let proxy = KubeProxy::discover(issuer.context.dialler.web(), issuer.context.proxy_address).await?;
         let mut files = FileSet::with_all_cas(&identity, &authorities)?;
         let name = format!("{}-{}", proxy.cluster_name, cluster.name);
         let config = Kubeconfig {

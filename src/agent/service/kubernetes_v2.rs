@@ -49,7 +49,7 @@ impl KubernetesV2Output {
             issuer.warn("no Kubernetes cluster matches the selectors: the kubeconfig contains no context");
         }
         let host_cas = issuer.bot_client.authorities("host").await?;
-        let proxy = KubeProxy::discover(issuer.context.web, issuer.context.proxy_address).await?;
+        let proxy = KubeProxy::discover(issuer.context.dialler.web(), issuer.context.proxy_address).await?;
         let root = &proxy.cluster_name;
         let clusters = selected.into_iter().map(|(name, namespace)| KubeconfigCluster {
             name: self.context_name.render(root, &name),

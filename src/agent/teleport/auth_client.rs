@@ -25,7 +25,7 @@ use crate::agent::credential::authority::Authority;
 use crate::agent::credential::identity::{Identity, SignedCerts};
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::net::connection_error::ConnectionError;
-use crate::agent::net::route::{Route, TlsRoute};
+use crate::agent::net::dialler::{DialTarget, Dialler};
 use crate::agent::net::tls::InnerAlpn;
 use crate::config::Address;
 pub(crate) use authority_watch::AuthorityState;
@@ -80,16 +80,16 @@ pub(crate) enum RouteTo {
 /// A connection to the auth server, which has accepted the identity.
 pub(crate) struct AuthClient {
     channel: Channel,
-    rest: TlsRoute,
+    rest: DialTarget,
     info: ClusterInfo,
 }
 
 impl AuthClient {
     /// Connects and sends a `Ping`, so that a client exists only if the server has accepted the identity.
-    pub(crate) async fn connect(route: &Route, identity: &Identity) -> Result<Self, ApiError> {
+    pub(crate) async fn connect(dialler: &Dialler, identity: &Identity) -> Result<Self, ApiError> {
         let unreachable = |error: tonic::transport::Error| ApiError::Connect {
             cluster: identity.cluster().to_string(),
-            proxy: route.address().to_string(),
+            proxy: dialler.address().to_string(),
             source: ConnectionError::new(error),
         };
         // The connector opens the connection; the address only fills `:authority`, which the auth server ignores.
@@ -98,7 +98,7 @@ impl AuthClient {
             .timeout(CALL_TIMEOUT)
             .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
             .keep_alive_timeout(CALL_TIMEOUT)
-            .connect_with_connector(Connector(route.to_auth(identity, InnerAlpn::Http2)?))
+            .connect_with_connector(Connector(dialler.to_auth(identity, InnerAlpn::Http2)?))
             .await
             .map_err(unreachable)?;
         let response: PingResponse = unary(&channel, PING, PingRequest {}).await?;
@@ -107,7 +107,7 @@ impl AuthClient {
             // The discovery warns about an invalid address; there is a `Ping` for every connection.
             proxy_public_addr: response.proxy_public_addr.parse().ok(),
         };
-        Ok(Self { channel, rest: route.to_auth(identity, InnerAlpn::Http1)?, info })
+        Ok(Self { channel, rest: dialler.to_auth(identity, InnerAlpn::Http1)?, info })
     }
 
     pub(crate) fn info(&self) -> &ClusterInfo {

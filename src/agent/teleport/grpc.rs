@@ -1,4 +1,4 @@
-//! Makes gRPC calls over a routed connection: unary calls, and the connector for tonic.
+//! Makes gRPC calls over a connection of a dialler: unary calls, and the connector for tonic.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,7 +8,6 @@ use http::Uri;
 use http::uri::PathAndQuery;
 use hyper_util::rt::TokioIo;
 use prost::Message;
-use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tonic::Request;
 use tonic::transport::Channel;
@@ -17,7 +16,8 @@ use tower_service::Service;
 
 use super::api_error::{ApiError, from_status};
 use crate::agent::net::connection_error::ConnectionError;
-use crate::agent::net::route::TlsRoute;
+use crate::agent::net::dialler::DialTarget;
+use crate::agent::net::transport::Transport;
 
 /// Makes one unary call. `method` is the full name of the method.
 pub(crate) async fn unary<M, R>(channel: &Channel, method: &'static str, message: M) -> Result<R, ApiError>
@@ -36,12 +36,12 @@ where
     }
 }
 
-/// Opens a new routed connection whenever tonic needs one.
+/// Opens a new connection whenever tonic needs one.
 #[derive(Clone)]
-pub(crate) struct Connector(pub(crate) TlsRoute);
+pub(crate) struct Connector(pub(crate) DialTarget);
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<TlsStream<TcpStream>>;
+    type Response = TokioIo<TlsStream<Transport>>;
     type Error = std::io::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
@@ -50,7 +50,7 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let route = self.0.clone();
-        Box::pin(async move { route.open().await })
+        let target = self.0.clone();
+        Box::pin(async move { target.open().await })
     }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::error_body::error_message;
 use super::server_hints;
 use crate::agent::net::connection_error::ConnectionError;
-use crate::agent::net::route::TlsRoute;
+use crate::agent::net::dialler::DialTarget;
 use crate::agent::platform::error_text::describe_json_error;
 use crate::agent::platform::{Hint, ServerMessage};
 
@@ -111,7 +111,7 @@ struct Metadata {
 }
 
 /// Returns the names of the leaf clusters; none if the server does not have this call any more (404).
-pub(crate) async fn leaf_clusters(route: &TlsRoute) -> Result<Vec<String>, RestError> {
+pub(crate) async fn leaf_clusters(route: &DialTarget) -> Result<Vec<String>, RestError> {
     match exchange(route, Request::get(REMOTE_CLUSTERS), REMOTE_CLUSTERS, Bytes::new()).await? {
         (StatusCode::NOT_FOUND, _) => Ok(Vec::new()),
         (StatusCode::OK, body) => {
@@ -124,7 +124,7 @@ pub(crate) async fn leaf_clusters(route: &TlsRoute) -> Result<Vec<String>, RestE
 }
 
 /// Issues a host certificate: one line with a newline.
-pub(crate) async fn host_cert(route: &TlsRoute, parameters: &HostCert<'_>) -> Result<String, RestError> {
+pub(crate) async fn host_cert(route: &DialTarget, parameters: &HostCert<'_>) -> Result<String, RestError> {
     let request = HostCertRequest {
         key: STANDARD.encode(parameters.ssh_line),
         hostname: "",
@@ -144,7 +144,7 @@ pub(crate) async fn host_cert(route: &TlsRoute, parameters: &HostCert<'_>) -> Re
 }
 
 async fn exchange(
-    route: &TlsRoute,
+    route: &DialTarget,
     request: http::request::Builder,
     path: &'static str,
     body: Bytes,
@@ -161,7 +161,7 @@ async fn exchange(
 }
 
 async fn send(
-    route: &TlsRoute,
+    route: &DialTarget,
     request: Request<Full<Bytes>>,
 ) -> Result<(StatusCode, Bytes), Box<dyn Error + Send + Sync>> {
     let stream = route.open().await?;

@@ -2,6 +2,7 @@
 //! calls.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::UNIX_EPOCH;
 
@@ -87,6 +88,7 @@ impl Cluster {
             state: Mutex::new(State::default()),
             faults: Faults::new(),
             log: CallLog::new(),
+            reverse_tunnels: AtomicUsize::new(0),
             id: i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX),
             revision: keys::uuid()?,
         });
@@ -304,6 +306,12 @@ impl Cluster {
         self.shared.log.calls()
     }
 
+    /// Returns how many connections offered only the protocol of reverse tunnels, with which agents test whether the proxy
+    /// sees ALPN.
+    pub fn reverse_tunnel_connections(&self) -> usize {
+        self.shared.reverse_tunnels.load(Ordering::Relaxed)
+    }
+
     /// Waits until `count` calls of `method` have completed, and returns all completed calls of that method.
     pub async fn wait_for(&self, method: &str, count: usize) -> Vec<Call> {
         self.shared.log.wait_for(method, count).await
@@ -328,11 +336,6 @@ impl Cluster {
     /// Applies `fault` to the next stream of `method`, which must be a method that begins with a challenge.
     pub fn break_next_stream(&self, method: &str, fault: StreamFault) {
         self.shared.faults.break_next_stream(method, fault);
-    }
-
-    /// Makes every connection end at the web server, as behind a load balancer that terminates TLS.
-    pub fn set_terminates_tls(&self, terminates_tls: bool) {
-        self.shared.faults.set_terminates_tls(terminates_tls);
     }
 
     /// Takes the cluster down or brings it back up. It keeps its state. While it is down, it has no connections: it

@@ -1,10 +1,12 @@
 //! A client's connection to one of the servers.
 
 use std::net::SocketAddr;
+use std::sync::Mutex;
 
 use rustls::pki_types::CertificateDer;
 use tokio::sync::Notify;
 
+use crate::connection_upgrade::PendingUpgrade;
 use crate::error::ApiError;
 use crate::identity::Caller;
 use crate::tls::Backend;
@@ -17,11 +19,19 @@ pub(crate) struct Connection {
     pub(crate) caller: Result<Caller, ApiError>,
     /// Closes the connection without a response.
     pub(crate) abort: Notify,
+    /// The connection's upgrade, once requested.
+    pub(crate) upgrade: Mutex<Option<PendingUpgrade>>,
 }
 
 impl Connection {
     pub(crate) fn new(peer_addr: SocketAddr, backend: Backend, client_chain: &[CertificateDer<'_>]) -> Self {
-        Self { peer_addr, backend, caller: caller(client_chain), abort: Notify::new() }
+        Self {
+            peer_addr,
+            backend,
+            caller: caller(client_chain),
+            abort: Notify::new(),
+            upgrade: Mutex::default(),
+        }
     }
 }
 

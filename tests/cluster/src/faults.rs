@@ -2,7 +2,6 @@
 //! protocols; the server consults this module at fixed points of every call.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{oneshot, watch};
@@ -70,17 +69,11 @@ pub(crate) struct Faults {
     /// By method.
     scripted: Mutex<BTreeMap<String, VecDeque<Fault>>>,
     down: watch::Sender<bool>,
-    /// Whether something in front of the cluster terminates TLS.
-    terminates_tls: AtomicBool,
 }
 
 impl Faults {
     pub(crate) fn new() -> Self {
-        Self {
-            scripted: Mutex::default(),
-            down: watch::Sender::new(false),
-            terminates_tls: AtomicBool::new(false),
-        }
+        Self { scripted: Mutex::default(), down: watch::Sender::new(false) }
     }
 
     pub(crate) fn fail_next(&self, method: &str, error: ApiError) {
@@ -104,14 +97,6 @@ impl Faults {
 
     pub(crate) fn set_down(&self, down: bool) {
         self.down.send_replace(down);
-    }
-
-    pub(crate) fn set_terminates_tls(&self, terminates_tls: bool) {
-        self.terminates_tls.store(terminates_tls, Ordering::Relaxed);
-    }
-
-    pub(crate) fn terminates_tls(&self) -> bool {
-        self.terminates_tls.load(Ordering::Relaxed)
     }
 
     /// Returns a channel that holds whether the cluster is down.

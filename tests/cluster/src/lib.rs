@@ -31,6 +31,7 @@ mod call_log;
 pub mod clock;
 mod cluster;
 mod connection;
+mod connection_upgrade;
 mod error;
 mod events;
 mod faults;

@@ -7,6 +7,9 @@ pub const WEB_PING: &str = "GET /webapi/ping";
 /// `POST /webapi/host/credentials`, with or without the prefix `/v1`.
 pub const JOIN: &str = "POST /webapi/host/credentials";
 
+/// Switches the connection to another protocol.
+pub const CONNECTION_UPGRADE: &str = "GET /webapi/connectionupgrade";
+
 /// A bidirectional stream that begins with a challenge from the cluster.
 pub const REGISTER_USING_IAM: &str = "/proto.JoinService/RegisterUsingIAMMethod";
 /// A bidirectional stream that begins with a challenge from the cluster.

@@ -3,7 +3,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -18,6 +19,7 @@ use rustls::server::Acceptor;
 use serde::Serialize as _;
 use serde_json::ser::{PrettyFormatter, Serializer};
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::LazyConfigAcceptor;
@@ -26,6 +28,7 @@ use tonic::{Code, Status};
 
 use crate::call_log::{Call, Outcome};
 use crate::connection::Connection;
+use crate::connection_upgrade::PendingUpgrade;
 use crate::error::ApiError;
 use crate::faults::CallAction;
 use crate::identity::Caller;
@@ -67,35 +70,58 @@ async fn serve_while_up(shared: Arc<Shared>, socket: TcpStream, addr: SocketAddr
     }
 }
 
-/// Serves a connection until it ends. Errors are ignored, because the client sees them as well.
+/// A stream of bytes: a TCP connection, or what an upgraded connection carries.
+pub(crate) type ByteStream = Box<dyn Duplex>;
+
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// Serves a connection, and the one that it carries after an upgrade, until it ends. Errors are ignored, because the client
+/// sees them as well.
 async fn serve_connection(shared: Arc<Shared>, socket: TcpStream, addr: SocketAddr) -> Option<()> {
-    let start = LazyConfigAcceptor::new(Acceptor::default(), socket).await.ok()?;
-    let (backend, config) = if shared.faults.terminates_tls() {
-        shared.tls().web()
-    } else {
-        shared.tls().select(&start.client_hello())?
-    };
+    let upgrade = serve_stream(shared.clone(), Box::new(socket), addr, false).await?;
+    let (stream, carry) = upgrade.stream().await.ok()?;
+    tokio::join!(serve_stream(shared, stream, addr, true), carry);
+    Some(())
+}
+
+/// Serves what arrives on `stream` until it ends. Returns the upgrade, if one was requested.
+async fn serve_stream(
+    shared: Arc<Shared>,
+    stream: ByteStream,
+    addr: SocketAddr,
+    is_upgraded: bool,
+) -> Option<PendingUpgrade> {
+    let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.ok()?;
+    let (backend, config) = shared.tls().select(&start.client_hello(), is_upgraded)?;
     let stream = start.into_stream(config).await.ok()?;
+    if backend == Backend::ReverseTunnel {
+        shared.reverse_tunnels.fetch_add(1, Ordering::Relaxed);
+        return None;
+    }
     let client_chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let connection = Arc::new(Connection::new(addr, backend, client_chain));
     let service = {
-        let connection = connection.clone();
+        let (shared, connection) = (shared, connection.clone());
         service_fn(move |request| {
             let (shared, connection) = (shared.clone(), connection.clone());
             async move {
                 Ok::<_, Infallible>(match connection.backend {
                     Backend::Join => serve_join_stream(shared, connection, request).await,
-                    Backend::Web | Backend::Auth => serve_call(&shared, &connection, request).await,
+                    Backend::Web | Backend::Auth | Backend::ReverseTunnel => {
+                        serve_call(&shared, &connection, request).await
+                    }
                 })
             }
         })
     };
     let server = auto::Builder::new(TokioExecutor::new());
     tokio::select! {
-        _ = server.serve_connection(TokioIo::new(stream), service) => {}
-        () = connection.abort.notified() => {}
+        _ = server.serve_connection_with_upgrades(TokioIo::new(stream), service) => {}
+        () = connection.abort.notified() => return None,
     }
-    Some(())
+    connection.upgrade.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// The protocol of a call, which determines how its response is encoded.
@@ -158,7 +184,7 @@ fn log_entry(connection: &Connection, protocol: Protocol, parts: &Parts, body: &
     let method = match (protocol, connection.backend) {
         (Protocol::Grpc, _) => path.clone(),
         (Protocol::Http, Backend::Auth) => format!("{} {path}", parts.method),
-        (Protocol::Http, Backend::Web | Backend::Join) => {
+        (Protocol::Http, Backend::Web | Backend::Join | Backend::ReverseTunnel) => {
             method::from_web_request(&format!("{} {path}", parts.method))
         }
     };
@@ -188,13 +214,24 @@ async fn process(
     connection: &Connection,
     protocol: Protocol,
     method: &str,
-    parts: Parts,
+    mut parts: Parts,
     body: Bytes,
 ) -> Response<Body> {
     match (connection.backend, protocol) {
-        (Backend::Web | Backend::Join, Protocol::Http) => http_response(web(shared, method, &parts, &body)),
+        (Backend::Web, Protocol::Http) if method == method::CONNECTION_UPGRADE => {
+            match shared.connection_upgrade(&mut parts) {
+                Ok((response, upgrade)) => {
+                    *connection.upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgrade);
+                    response
+                }
+                Err(error) => http_error(&error),
+            }
+        }
+        (Backend::Web | Backend::Join | Backend::ReverseTunnel, Protocol::Http) => {
+            http_response(web(shared, method, &parts, &body))
+        }
         // The web server does not support gRPC. As recorded, this is how the Go agent's first calls fail.
-        (Backend::Web | Backend::Join, Protocol::Grpc) => {
+        (Backend::Web | Backend::Join | Backend::ReverseTunnel, Protocol::Grpc) => {
             let mut response = Response::new(Body::new(Full::from("access denied")));
             *response.status_mut() = StatusCode::FORBIDDEN;
             response
@@ -282,7 +319,7 @@ fn outcome(response: &Response<Body>) -> Outcome {
         Some(status) if status.code() != Code::Ok => {
             Outcome::Refused(status.code(), status.message().to_owned())
         }
-        _ if response.status() != StatusCode::OK => {
+        _ if !matches!(response.status(), StatusCode::OK | StatusCode::SWITCHING_PROTOCOLS) => {
             Outcome::Refused(Code::PermissionDenied, response.status().to_string())
         }
         _ => Outcome::Succeeded,

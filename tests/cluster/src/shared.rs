@@ -2,6 +2,7 @@
 //! methods.
 
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::authorities::Authorities;
@@ -31,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) state: Mutex<State>,
     pub(crate) faults: Faults,
     pub(crate) log: CallLog,
+    /// How many connections were for reverse tunnels.
+    pub(crate) reverse_tunnels: AtomicUsize,
     /// The `id` of every resource: the start of the cluster in nanoseconds since the epoch.
     pub(crate) id: i64,
     /// The `revision` of every resource.

@@ -21,11 +21,16 @@ const MAX_LABEL_LEN: usize = 63;
 /// The first ALPN entry of a connection to the proxy's own gRPC server.
 const JOIN_PROTOCOL: &[u8] = b"teleport-proxy-grpc";
 
+/// The first ALPN entry of a connection that opens a reverse tunnel. Agents test with it whether the proxy sees ALPN.
+const REVERSE_TUNNEL_PROTOCOL: &[u8] = b"teleport-reversetunnel";
+
 /// The server that a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Backend {
     /// The proxy's web server.
     Web,
+    /// The proxy's server for reverse tunnels, which only ends the connection.
+    ReverseTunnel,
     /// The proxy's gRPC server for joins, which requires no client certificate.
     Join,
     Auth,
@@ -34,7 +39,10 @@ pub(crate) enum Backend {
 /// The TLS configurations of all servers.
 pub(crate) struct TlsConfigs {
     web: Arc<ServerConfig>,
+    reverse_tunnel: Arc<ServerConfig>,
     join: Arc<ServerConfig>,
+    /// For clients inside an upgraded connection, who cannot verify the web certificate.
+    upgraded_join: Arc<ServerConfig>,
     auth_grpc: Arc<ServerConfig>,
     auth_rest: Arc<ServerConfig>,
     /// The first ALPN entry of a connection to the auth server.
@@ -62,13 +70,19 @@ impl TlsConfigs {
         web.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let mut join = config(&provider, clock, None, web_key()?)?;
         join.alpn_protocols = vec![b"h2".to_vec()];
+        let mut upgraded_join = config(&provider, clock, None, auth_key()?)?;
+        upgraded_join.alpn_protocols.clone_from(&join.alpn_protocols);
+        let mut reverse_tunnel = config(&provider, clock, None, web_key()?)?;
+        reverse_tunnel.alpn_protocols = vec![REVERSE_TUNNEL_PROTOCOL.to_vec()];
         let mut grpc = config(&provider, clock, clients(), auth_key()?)?;
         grpc.alpn_protocols = vec![b"h2".to_vec()];
         // The auth server supports only `h2`; with a client that does not offer it, no protocol is negotiated.
         let rest = config(&provider, clock, clients(), auth_key()?)?;
         Ok(Self {
             web: Arc::new(web),
+            reverse_tunnel: Arc::new(reverse_tunnel),
             join: Arc::new(join),
+            upgraded_join: Arc::new(upgraded_join),
             auth_grpc: Arc::new(grpc),
             auth_rest: Arc::new(rest),
             auth_protocol: format!("teleport-auth@{label}.{AUTH_NAME}").into_bytes(),
@@ -76,7 +90,11 @@ impl TlsConfigs {
     }
 
     /// Returns the server for a connection, or `None` if the client asks for another cluster's auth server.
-    pub(crate) fn select(&self, hello: &ClientHello<'_>) -> Option<(Backend, Arc<ServerConfig>)> {
+    pub(crate) fn select(
+        &self,
+        hello: &ClientHello<'_>,
+        is_upgraded: bool,
+    ) -> Option<(Backend, Arc<ServerConfig>)> {
         let offered: Vec<&[u8]> = hello.alpn().into_iter().flatten().collect();
         match offered.first() {
             Some(first) if *first == self.auth_protocol => {
@@ -85,14 +103,15 @@ impl TlsConfigs {
                 Some((Backend::Auth, config.clone()))
             }
             Some(first) if first.starts_with(b"teleport-auth@") => None,
-            Some(first) if *first == JOIN_PROTOCOL => Some((Backend::Join, self.join.clone())),
-            _ => Some(self.web()),
+            Some(first) if *first == JOIN_PROTOCOL => {
+                let config = if is_upgraded { &self.upgraded_join } else { &self.join };
+                Some((Backend::Join, config.clone()))
+            }
+            Some(first) if *first == REVERSE_TUNNEL_PROTOCOL => {
+                Some((Backend::ReverseTunnel, self.reverse_tunnel.clone()))
+            }
+            _ => Some((Backend::Web, self.web.clone())),
         }
-    }
-
-    /// Returns the web server.
-    pub(crate) fn web(&self) -> (Backend, Arc<ServerConfig>) {
-        (Backend::Web, self.web.clone())
     }
 }
 

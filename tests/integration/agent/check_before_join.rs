@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use tbot::agent::{AgentError, AuthRouteError, HttpProxyError, RenewalError};
+use tbot::agent::{AgentError, HttpProxyError, RenewalError};
 use tbot_cluster::method;
 
 use super::errors::{directory_error, failed_tests};
@@ -96,21 +96,6 @@ async fn several_secrets_without_a_namespace_are_reported_together() {
     let error = fixture.agent(config).err().unwrap();
     let AgentError::Several(errors) = &error else { panic!("{error:?}") };
     assert_eq!(errors.len(), 3, "{errors:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_load_balancer_that_terminates_tls_is_found_before_the_join() {
-    let fixture = TestCluster::new().await;
-    fixture.cluster.set_terminates_tls(true);
-    let config = fixture.config("20m", &[]);
-    let failures = failed_tests(fixture.run_oneshot(config.clone()).await.unwrap_err());
-    let [RenewalError::AuthRoute(AuthRouteError::TlsTerminated { cluster, .. })] = &failures[..] else {
-        panic!("{failures:?}")
-    };
-    assert_eq!(cluster, fixture.cluster.name());
-    assert_eq!(fixture.call_count(method::JOIN), 0);
-    fixture.cluster.set_terminates_tls(false);
-    fixture.run_oneshot(config).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

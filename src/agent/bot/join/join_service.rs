@@ -20,8 +20,8 @@ use crate::agent::bot::join_token::JoinToken;
 use crate::agent::credential::identity::SignedCerts;
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::net::connection_error::ConnectionError;
-use crate::agent::net::route::Route;
-use crate::agent::net::web::{WebClient, WebError};
+use crate::agent::net::dialler::Dialler;
+use crate::agent::net::web::WebError;
 use crate::agent::teleport::api_error::connection_error;
 use crate::agent::teleport::grpc::Connector;
 use crate::agent::teleport::grpc_code::GrpcCode;
@@ -54,29 +54,26 @@ pub(super) struct CertRequest<'a> {
 
 /// Joins by responding to the cluster's challenge with `cloud`.
 pub(super) async fn join(
-    route: &Route,
-    web: &WebClient,
+    dialler: &Dialler,
     cloud: &CloudAttestation,
     cert_request: CertRequest<'_>,
 ) -> Result<SignedCerts, JoinError> {
-    let exchange = exchange(route, web, cloud, cert_request);
+    let exchange = exchange(dialler, cloud, cert_request);
     let timed_out = |_| Err(lost("the exchange timed out"));
     tokio::time::timeout(EXCHANGE_TIMEOUT, exchange).await.unwrap_or_else(timed_out)
 }
 
 async fn exchange(
-    route: &Route,
-    web: &WebClient,
+    dialler: &Dialler,
     cloud: &CloudAttestation,
     cert_request: CertRequest<'_>,
 ) -> Result<SignedCerts, JoinError> {
-    let tls = route.to_join_service(&web.tls());
-    let tls = tls.map_err(no_response)?;
+    let target = dialler.to_join_service().map_err(no_response)?;
     let unreachable = |error: tonic::transport::Error| lost(error);
     // The connector decides where to connect. The address only fills `:authority`, which the proxy ignores.
     let channel = Endpoint::from_static("http://teleport.cluster.local")
         .connect_timeout(CONNECT_TIMEOUT)
-        .connect_with_connector(Connector(tls))
+        .connect_with_connector(Connector(target))
         .await
         .map_err(unreachable)?;
     let mut grpc = tonic::client::Grpc::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
@@ -95,7 +92,7 @@ async fn exchange(
     let challenge = receive(&mut stream, &secrets, "before its challenge").await?.challenge;
     let challenge =
         Challenge::new(challenge).map_err(|problem| JoinError::MalformedResponse(problem.to_owned()))?;
-    let request = sign_challenge(cloud, &challenge, cert_request, route.clock().now()).await?;
+    let request = sign_challenge(cloud, &challenge, cert_request, dialler.clock().now()).await?;
     secrets.extend(aws_signature(&request));
     // If the server has closed the stream, the next receive returns the reason.
     let _ = sender.send(request).await;

@@ -8,7 +8,7 @@ use crate::agent::bot::storage::StorageError;
 use crate::agent::credential::identity::IdentityError;
 use crate::agent::credential::keys::KeyError;
 use crate::agent::destination::writer::DestinationError;
-use crate::agent::net::route::AuthRouteError;
+use crate::agent::net::dialler::AuthRouteError;
 use crate::agent::platform::Hint;
 use crate::agent::platform::error_text::error_list;
 use crate::agent::teleport::api_error::ApiError;
@@ -154,7 +154,7 @@ impl RenewalError {
             Self::AuthRoute(AuthRouteError::Connect { .. }) => true,
             Self::Destination { error, .. } => error.is_transient(),
             Self::NotReady { failures, .. } => failures.iter().all(Self::is_transient),
-            Self::AuthRoute(AuthRouteError::TlsTerminated { .. })
+            Self::AuthRoute(AuthRouteError::OtherServer { .. })
             | Self::JoinToken(_)
             | Self::NoToken(_)
             | Self::OtherCluster { .. }

@@ -1,0 +1,47 @@
+//! Sends one HTTP/1.1 request that asks the server to use the connection for another protocol afterwards.
+
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::Empty;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+
+use super::transport::ByteStream;
+
+/// The server's response.
+pub(super) enum UpgradeResponse {
+    /// The connection, and the headers of the response.
+    Switched(Upgraded, HeaderMap),
+    Refused(StatusCode),
+}
+
+/// Sends `request` on a new connection. A `CONNECT` succeeds with any status of success, and every other request with 101.
+pub(super) async fn send(
+    stream: impl ByteStream + 'static,
+    request: Request<Empty<&'static [u8]>>,
+) -> hyper::Result<UpgradeResponse> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let is_connect = request.method() == Method::CONNECT;
+    let exchange = async {
+        let mut response = sender.send_request(request).await?;
+        let is_accepted = match response.status() {
+            StatusCode::SWITCHING_PROTOCOLS => true,
+            status => is_connect && status.is_success(),
+        };
+        if !is_accepted {
+            return Ok(UpgradeResponse::Refused(response.status()));
+        }
+        let headers = std::mem::take(response.headers_mut());
+        Ok(UpgradeResponse::Switched(hyper::upgrade::on(response).await?, headers))
+    };
+    // The exchange makes progress only while the connection is polled.
+    let connection = async {
+        // The exchange reports why a connection ended.
+        let _ = connection.with_upgrades().await;
+        std::future::pending().await
+    };
+    tokio::select! {
+        biased;
+        outcome = exchange => outcome,
+        never = connection => never,
+    }
+}
