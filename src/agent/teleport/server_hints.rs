@@ -73,7 +73,7 @@ pub(super) fn for_auth_connection(error: &ConnectionError) -> Hint {
             "the connection was closed without a reason: if this continues while the proxy is up, the auth server no longer accepts this identity (if the cluster's user CA was rotated while this agent was stopped, join with a new token)"
         }
         Some(TlsFailure::NotTls) | None => {
-            "check that the proxy is up, that no load balancer in front of it terminates TLS, and that this machine's clock is right"
+            "check that the proxy is up, and that this machine's clock is right"
         }
     })
 }

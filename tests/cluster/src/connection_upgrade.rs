@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use tonic::body::Body;
 
 use crate::error::ApiError;
-use crate::server::ByteStream;
+use crate::byte_stream::ByteStream;
 use crate::shared::Shared;
 
 /// The subprotocols of the WebSocket form. With the second, the server sends pings.

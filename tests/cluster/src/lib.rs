@@ -27,6 +27,7 @@ mod authority;
 mod authority_api;
 mod aws;
 mod azure;
+mod byte_stream;
 mod call_log;
 pub mod clock;
 mod cluster;

@@ -19,13 +19,13 @@ use rustls::server::Acceptor;
 use serde::Serialize as _;
 use serde_json::ser::{PrettyFormatter, Serializer};
 use serde_json::{Value, json};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::LazyConfigAcceptor;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
+use crate::byte_stream::ByteStream;
 use crate::call_log::{Call, Outcome};
 use crate::connection::Connection;
 use crate::connection_upgrade::PendingUpgrade;
@@ -69,13 +69,6 @@ async fn serve_while_up(shared: Arc<Shared>, socket: TcpStream, addr: SocketAddr
         _ = serve_connection(shared, socket, addr) => {}
     }
 }
-
-/// A stream of bytes: a TCP connection, or what an upgraded connection carries.
-pub(crate) type ByteStream = Box<dyn Duplex>;
-
-pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// Serves a connection, and the one that it carries after an upgrade, until it ends. Errors are ignored, because the client
 /// sees them as well.

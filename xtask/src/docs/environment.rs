@@ -32,6 +32,12 @@ const PROGRAM: &[EnvironmentVariables] = &[
         "The HTTP proxy to use, and the hosts to connect to directly. The lower-case names work, too.",
     ),
     variables(
+        &["TELEPORT_TLS_ROUTING_CONN_UPGRADE"],
+        "Whether connections to the proxy use the connection upgrade, which a proxy behind a load balancer that terminates \
+         TLS needs: `yes`, `no`, or a list such as `proxy.example.com:443=yes`, separated by commas. By default, the agent \
+         tests it.",
+    ),
+    variables(
         &["TELEPORT_ANONYMOUS_TELEMETRY", "DO_NOT_TRACK"],
         "Opt in to or out of telemetry, see [telemetry.md](telemetry.md).",
     ),
