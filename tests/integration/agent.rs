@@ -10,6 +10,7 @@ mod errors;
 mod fake_kube_api;
 pub(crate) mod fixture;
 mod health;
+mod heartbeat;
 pub(crate) mod http_endpoint;
 mod http_proxy;
 mod joining;

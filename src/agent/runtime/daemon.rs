@@ -29,6 +29,7 @@ use crate::agent::teleport::auth_client::AuthClient;
 /// The names of the tasks that do not serve one service, in errors.
 const ROTATIONS: &str = "CA rotations";
 const HEALTH_SERVER: &str = "health server";
+const HEARTBEATS: &str = "heartbeats";
 
 /// The identity for all requests; `None` until there is one.
 pub(super) type CurrentIdentity = Option<Arc<Identity>>;
@@ -55,6 +56,8 @@ impl RunningAgent {
             });
         }
         tasks.spawn_endless(ROTATIONS, Arc::clone(self).follow_rotations(sender.subscribe(), rotation));
+        let heartbeats = Arc::clone(self).send_heartbeats(sender.subscribe(), Arc::clone(&health));
+        tasks.spawn_endless(HEARTBEATS, heartbeats);
         if let Some(server) = server {
             tasks.spawn_endless(HEALTH_SERVER, server.serve(Arc::clone(&health)));
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::concurrency::WriteLimit;
 use super::control::Signals;
@@ -33,6 +34,7 @@ impl RunningAgent {
     }
 
     async fn write_all(self: &Arc<Self>, writes: &mut Writes) -> Result<(), AgentError> {
+        let started = Instant::now();
         let obtained = self.bot.obtain().await?;
         obtained.log();
         if let Some(suspension) = obtained.suspension() {
@@ -64,15 +66,18 @@ impl RunningAgent {
                 Err(_) => return Err(AgentError::TaskEnded { task: "outputs".to_owned() }),
             }
         }
+        failures.sort_by_key(|(index, _)| *index);
+        let error_of = |index| failures.iter().find(|(failed, _)| *failed == index).map(|(_, error)| error);
+        let results: Vec<_> = (0..self.outputs.len()).map(error_of).collect();
+        self.send_oneshot_heartbeat(&client, started, &results).await;
         self.result_of(failures)
     }
 
-    /// Returns an error with the failures, in the order of the configuration, unless there is none.
-    fn result_of(&self, mut failures: Vec<(usize, OutputError)>) -> Result<(), AgentError> {
+    /// Returns an error with the failures, unless there is none.
+    fn result_of(&self, failures: Vec<(usize, OutputError)>) -> Result<(), AgentError> {
         if failures.is_empty() {
             return Ok(());
         }
-        failures.sort_by_key(|(index, _)| *index);
         let named = failures.into_iter().filter_map(|(index, error)| {
             let output = self.outputs.get(index)?;
             Some(OutputFailure { name: output.settings.name.clone(), error })

@@ -57,6 +57,7 @@ pub(super) fn outputs(
             settings: OutputSettings {
                 destination: Arc::new(DestinationWriter::new(&name, target, warnings.clone())),
                 name,
+                service_type: service.service_type().name,
                 roles: strings(fields.roles()),
                 ttl: or_default(lifetime.credential_ttl, ttl),
                 interval: or_default(lifetime.renewal_interval, interval),

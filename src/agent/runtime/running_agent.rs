@@ -8,7 +8,7 @@ use crate::agent::bot::renewal::Bot;
 use crate::agent::platform::{Randomness, Rounded};
 use crate::agent::service::context::IssueContext;
 use crate::agent::service::output::Output;
-use crate::config::Address;
+use crate::config::{Address, JoinMethod};
 
 /// How long a stop waits for files that are being written and for an identity that was requested. Kubernetes ends a
 /// container 30 s after it asked it to stop.
@@ -20,6 +20,7 @@ const TOLERANCE: Duration = Duration::from_secs(60);
 pub(super) struct RunningAgent {
     pub(super) bot: Arc<Bot>,
     pub(super) outputs: Vec<Output>,
+    pub(super) join_method: JoinMethod,
     pub(super) interval: Duration,
     pub(super) randomness: Randomness,
     pub(super) command: PathBuf,

@@ -168,6 +168,7 @@ impl Plan {
                 self.warnings.clone(),
             )),
             outputs: self.outputs.clone(),
+            join_method: self.method,
             interval: self.interval,
             randomness: self.options.randomness.clone(),
             command: self.options.command.clone(),

@@ -16,6 +16,7 @@ use crate::config::Address;
 pub(crate) struct OutputSettings {
     /// The service's name, for logs and errors.
     pub(crate) name: String,
+    pub(crate) service_type: &'static str,
     pub(crate) destination: Arc<DestinationWriter>,
     /// Roles to impersonate; if empty, all roles that the bot may impersonate.
     pub(crate) roles: Vec<String>,

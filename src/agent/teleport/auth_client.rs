@@ -3,6 +3,7 @@
 //! Sends no `version` metadata; servers 15 to 19 accept that. Never retries a call.
 
 mod authority_watch;
+mod heartbeat;
 mod host_cert;
 mod leaf_clusters;
 mod resources;
@@ -29,6 +30,7 @@ use crate::agent::net::dialler::{DialTarget, Dialler};
 use crate::agent::net::tls::InnerAlpn;
 use crate::config::Address;
 pub(crate) use authority_watch::AuthorityState;
+pub(crate) use heartbeat::{Heartbeat, ReportedStatus, ServiceHealth};
 pub(crate) use resources::Resource;
 pub(crate) use workload_identity::{Federation, SvidRequest, WorkloadSelector};
 

@@ -22,7 +22,8 @@ use crate::proto::{
     CreateAppSessionRequest, Event, Features, GetAppSessionRequest, GetCertAuthoritiesRequest,
     GetCertAuthorityRequest, GetRoleRequest, ImpersonateConditions, IssueWorkloadIdentitiesRequest,
     IssueWorkloadIdentityRequest, ListResourcesRequest, ListSpiffeFederationsRequest, PingRequest,
-    PingResponse, RoleConditions, RoleSpecV6, RoleV6, UserCertsRequest, Watch,
+    PingResponse, RoleConditions, RoleSpecV6, RoleV6, SubmitHeartbeatRequest, SubmitHeartbeatResponse,
+    UserCertsRequest, Watch,
 };
 use crate::shared::Shared;
 
@@ -56,6 +57,9 @@ pub(crate) async fn serve(
         method::LIST_SPIFFE_FEDERATIONS if shared.serves_workload_identities() => {
             unary(request, |request| shared.spiffe_federations(&request)).await
         }
+        method::SUBMIT_HEARTBEAT if shared.has_bot_instances() => {
+            unary(request, |_: SubmitHeartbeatRequest| Ok(SubmitHeartbeatResponse {})).await
+        }
         path => Status::unimplemented(format!("the development cluster does not serve {path}")).into_http(),
     }
 }
@@ -77,6 +81,7 @@ pub(crate) fn summary(path: &str, message: &[u8]) -> String {
         method::ISSUE_WORKLOAD_IDENTITY => decode::<IssueWorkloadIdentityRequest>(message),
         method::ISSUE_WORKLOAD_IDENTITIES => decode::<IssueWorkloadIdentitiesRequest>(message),
         method::LIST_SPIFFE_FEDERATIONS => decode::<ListSpiffeFederationsRequest>(message),
+        method::SUBMIT_HEARTBEAT => decode::<SubmitHeartbeatRequest>(message),
         _ => String::new(),
     }
 }
@@ -130,6 +135,11 @@ where
 }
 
 impl Shared {
+    /// Whether the auth server keeps a record of each instance of a bot. Real servers do since a release before 18.
+    fn has_bot_instances(&self) -> bool {
+        self.major_version() >= 17
+    }
+
     fn ping(&self, peer_addr: SocketAddr) -> PingResponse {
         PingResponse {
             cluster_name: self.name.clone(),

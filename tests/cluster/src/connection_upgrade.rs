@@ -16,8 +16,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tonic::body::Body;
 
-use crate::error::ApiError;
 use crate::byte_stream::ByteStream;
+use crate::error::ApiError;
 use crate::shared::Shared;
 
 /// The subprotocols of the WebSocket form. With the second, the server sends pings.

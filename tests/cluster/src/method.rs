@@ -39,6 +39,8 @@ pub const ISSUE_WORKLOAD_IDENTITIES: &str =
 pub const LIST_SPIFFE_FEDERATIONS: &str =
     "/teleport.machineid.v1.SPIFFEFederationService/ListSPIFFEFederations";
 
+pub const SUBMIT_HEARTBEAT: &str = "/teleport.machineid.v1.BotInstanceService/SubmitHeartbeat";
+
 /// Returns the method of a web request, given as `VERB /path`: the same without the version prefix.
 pub(crate) fn from_web_request(request: &str) -> String {
     request.replacen(" /v1/webapi/", " /webapi/", 1)

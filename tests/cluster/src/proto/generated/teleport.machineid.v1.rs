@@ -32,3 +32,111 @@ pub struct SpiffeFederationStatus {
     #[prost(string, tag = "1")]
     pub current_bundle: ::prost::alloc::string::String,
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SubmitHeartbeatRequest {
+    #[prost(message, optional, tag = "1")]
+    pub heartbeat: ::core::option::Option<BotInstanceStatusHeartbeat>,
+    #[prost(message, repeated, tag = "2")]
+    pub service_health: ::prost::alloc::vec::Vec<BotInstanceServiceHealth>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SubmitHeartbeatResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BotInstanceStatusHeartbeat {
+    #[prost(message, optional, tag = "1")]
+    pub recorded_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(bool, tag = "2")]
+    pub is_startup: bool,
+    #[prost(string, tag = "3")]
+    pub version: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub hostname: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "5")]
+    pub uptime: ::core::option::Option<::prost_types::Duration>,
+    #[prost(string, tag = "6")]
+    pub join_method: ::prost::alloc::string::String,
+    #[prost(bool, tag = "7")]
+    pub one_shot: bool,
+    #[prost(string, tag = "8")]
+    pub architecture: ::prost::alloc::string::String,
+    #[prost(string, tag = "9")]
+    pub os: ::prost::alloc::string::String,
+    #[prost(enumeration = "BotKind", tag = "12")]
+    pub kind: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BotInstanceServiceHealth {
+    #[prost(message, optional, tag = "1")]
+    pub service: ::core::option::Option<BotInstanceServiceIdentifier>,
+    #[prost(enumeration = "BotInstanceHealthStatus", tag = "2")]
+    pub status: i32,
+    #[prost(string, optional, tag = "3")]
+    pub reason: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(message, optional, tag = "4")]
+    pub updated_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BotInstanceServiceIdentifier {
+    #[prost(string, tag = "1")]
+    pub r#type: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum BotKind {
+    Unspecified = 0,
+    TbotBinary = 1,
+}
+impl BotKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "BOT_KIND_UNSPECIFIED",
+            Self::TbotBinary => "BOT_KIND_TBOT_BINARY",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "BOT_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "BOT_KIND_TBOT_BINARY" => Some(Self::TbotBinary),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum BotInstanceHealthStatus {
+    Unspecified = 0,
+    Initializing = 1,
+    Healthy = 2,
+    Unhealthy = 3,
+}
+impl BotInstanceHealthStatus {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "BOT_INSTANCE_HEALTH_STATUS_UNSPECIFIED",
+            Self::Initializing => "BOT_INSTANCE_HEALTH_STATUS_INITIALIZING",
+            Self::Healthy => "BOT_INSTANCE_HEALTH_STATUS_HEALTHY",
+            Self::Unhealthy => "BOT_INSTANCE_HEALTH_STATUS_UNHEALTHY",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "BOT_INSTANCE_HEALTH_STATUS_UNSPECIFIED" => Some(Self::Unspecified),
+            "BOT_INSTANCE_HEALTH_STATUS_INITIALIZING" => Some(Self::Initializing),
+            "BOT_INSTANCE_HEALTH_STATUS_HEALTHY" => Some(Self::Healthy),
+            "BOT_INSTANCE_HEALTH_STATUS_UNHEALTHY" => Some(Self::Unhealthy),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Sends heartbeats to the bot's own cluster: one after the first attempts of all services, then about every half hour; in
+//! oneshot mode, one at the end.
+//!
+//! A heartbeat never fails a run. A cluster that does not know heartbeats gets one attempt.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::daemon::CurrentIdentity;
+use super::health::{Health, HealthStatus, IDENTITY};
+use super::running_agent::RunningAgent;
+use super::schedule;
+use crate::agent::credential::identity::Identity;
+use crate::agent::platform::error_text::error_line;
+use crate::agent::platform::{Hint, host_name};
+use crate::agent::service::error::OutputError;
+use crate::agent::teleport::api_error::ApiError;
+use crate::agent::teleport::auth_client::{AuthClient, Heartbeat, ReportedStatus, ServiceHealth};
+
+const INTERVAL: Duration = Duration::from_secs(30 * 60);
+/// How long the first heartbeat waits for the first attempts.
+const MAX_FIRST_WAIT: Duration = Duration::from_secs(30);
+/// How long a run in oneshot mode waits for its heartbeat.
+const ONESHOT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The type of the bot's own identity, beside the types of services.
+const IDENTITY_TYPE: &str = "internal/identity";
+
+impl RunningAgent {
+    /// Sends heartbeats as long as the agent runs.
+    pub(super) async fn send_heartbeats(
+        self: Arc<Self>,
+        mut current: watch::Receiver<CurrentIdentity>,
+        health: Arc<Health>,
+    ) {
+        let started = Instant::now();
+        // Without a first attempt of every service, the states of the others are reported.
+        let _ = tokio::time::timeout(MAX_FIRST_WAIT, health.first_attempts(|_| true)).await;
+        let mut is_startup = true;
+        loop {
+            let Ok(identity) = current.wait_for(Option::is_some).await.map(|current| current.clone()) else {
+                return;
+            };
+            let Some(identity) = identity else { return };
+            let heartbeat = self.heartbeat(is_startup, false, started, self.service_health(&health));
+            match self.connect_and_submit(&identity, heartbeat).await {
+                Ok(()) => is_startup = false,
+                Err(error) if error.is_unimplemented() => std::future::pending().await,
+                Err(error) => self.warn_about_heartbeat(&error),
+            }
+            schedule::wait(INTERVAL.mul_f64(1.0 - self.randomness.next() / 10.0), &self.bot.clock).await;
+        }
+    }
+
+    /// Sends the heartbeat of a run in oneshot mode, with the result of each output in the order of the configuration.
+    pub(super) async fn send_oneshot_heartbeat(
+        &self,
+        client: &AuthClient,
+        started: Instant,
+        results: &[Option<&OutputError>],
+    ) {
+        let now = self.bot.clock.now();
+        let outputs = self.outputs.iter().zip(results).map(|(output, error)| ServiceHealth {
+            service_type: output.settings.service_type,
+            name: output.settings.name.clone(),
+            status: error.map_or(ReportedStatus::Healthy, |_| ReportedStatus::Unhealthy),
+            reason: error.map(|error| error_line(error, error.hint().as_ref())),
+            updated_at: Some(now),
+        });
+        let services = std::iter::once(healthy_identity(now)).chain(outputs).collect();
+        let sent = client.submit_heartbeat(self.heartbeat(true, true, started, services));
+        match tokio::time::timeout(ONESHOT_TIMEOUT, sent).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) if error.is_unimplemented() => {}
+            Ok(Err(error)) => self.warn_about_heartbeat(&error),
+            Err(_) => tracing::warn!("the cluster did not respond to the heartbeat in time"),
+        }
+    }
+
+    async fn connect_and_submit(&self, identity: &Identity, heartbeat: Heartbeat) -> Result<(), ApiError> {
+        AuthClient::connect(&self.bot.dialler, identity).await?.submit_heartbeat(heartbeat).await
+    }
+
+    fn warn_about_heartbeat(&self, error: &ApiError) {
+        let hint: Option<Hint> = error.hint();
+        self.bot.warnings.warn(
+            "heartbeat",
+            format_args!(
+                "cannot send a heartbeat to the cluster, so it does not know the state of this agent: {}",
+                error_line(error, hint.as_ref())
+            ),
+        );
+    }
+
+    fn heartbeat(
+        &self,
+        is_startup: bool,
+        is_oneshot: bool,
+        started: Instant,
+        services: Vec<ServiceHealth>,
+    ) -> Heartbeat {
+        Heartbeat {
+            is_startup,
+            is_oneshot,
+            recorded_at: self.bot.clock.now(),
+            uptime: started.elapsed(),
+            host_name: host_name(),
+            join_method: self.join_method.to_string(),
+            services,
+        }
+    }
+
+    fn service_health(&self, health: &Health) -> Vec<ServiceHealth> {
+        let types = self.outputs.iter().map(|output| output.settings.service_type);
+        let now = health.now();
+        std::iter::once(IDENTITY_TYPE)
+            .chain(types)
+            .zip(health.services())
+            .map(|(service_type, (name, state))| ServiceHealth {
+                service_type,
+                name: name.to_owned(),
+                status: match state.status(now) {
+                    HealthStatus::Initializing => ReportedStatus::Initializing,
+                    HealthStatus::Healthy => ReportedStatus::Healthy,
+                    HealthStatus::Failing | HealthStatus::Unhealthy => ReportedStatus::Unhealthy,
+                },
+                reason: state.failure,
+                updated_at: state.updated_at,
+            })
+            .collect()
+    }
+}
+
+fn healthy_identity(now: SystemTime) -> ServiceHealth {
+    ServiceHealth {
+        service_type: IDENTITY_TYPE,
+        name: IDENTITY.to_owned(),
+        status: ReportedStatus::Healthy,
+        reason: None,
+        updated_at: Some(now),
+    }
+}
