@@ -1,128 +1,211 @@
-//! `cargo xtask demo`: one run of `tbot` against a development cluster and a receiver with a temporary SQLite file.
-//!
-//! Everything listens on loopback, is written to a temporary directory, and is removed at the end.
+//! `cargo xtask demo`: one run of `tbot` against a development cluster and a receiver of telemetry, explained step by step.
 
-mod receiver;
+mod report;
 
 use std::fs;
-use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::Output;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use tbot_cluster::{Cluster, ClusterConfig, clock};
+use prehog::day::Day;
+use tokio::runtime::Runtime;
+use xtask_launcher::{bold, print_line};
 
-use crate::workspace::{cargo, print_line};
-use receiver::Receiver;
+use crate::interrupt::{Interrupt, Interrupted};
+use crate::stage::{Consent, STORE, Stage};
 
-pub(crate) fn run() -> Result<()> {
-    let programs = build()?;
-    let directory = tempfile::tempdir().context("cannot create a temporary directory")?;
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the async runtime")?;
-    // The tasks of the cluster and of the receiver run on the runtime until they are dropped.
-    let cluster = runtime.block_on(Cluster::start(ClusterConfig::new(clock::system())))?;
-    let token = cluster.add_bot("demo", &["access"])?;
-    let receiver = runtime.block_on(Receiver::start(&directory.path().join("events.db")))?;
-    let demo = Demo { programs, directory: directory.path(), receiver_url: receiver.url() };
-    demo.write("web-ca.pem", cluster.web_ca_pem())?;
-    demo.write("tbot.yaml", &configuration(&cluster.proxy_addr().to_string(), &token))?;
+/// The number of simulated starts in the report that `--keep` serves.
+const SIMULATED_STARTS: &str = "20000";
+/// How long the signal of Ctrl-C may take to arrive after it has ended a command.
+const SIGNAL_DELAY: Duration = Duration::from_millis(200);
 
-    print_heading("development cluster and telemetry receiver, both on loopback");
-    print_line(&format!("cluster   {} at {}", cluster.name(), cluster.proxy_addr()));
-    print_line(&format!("receiver  {}", demo.receiver_url));
+/// The options of the demo.
+struct Options {
+    keep: bool,
+    consent: Consent,
+}
 
-    print_heading("tbot.yaml");
-    print_line(configuration(&cluster.proxy_addr().to_string(), "...").trim_end());
-
-    demo.run("tbot", &["validate", "tbot.yaml"])?;
-    demo.run("tbot", &["telemetry", "preview", "--oneshot", "-c", "tbot.yaml"])?;
-    demo.run("tbot", &["start", "--oneshot", "-c", "tbot.yaml"])?;
-
-    print_heading("files written");
-    list_files(directory.path(), directory.path())?;
-    let generation = cluster.generation("demo").unwrap_or_default();
-    print_line(&format!("\ngeneration of the bot in the cluster: {generation}"));
-
-    // Flushes acknowledged events to the file and unlocks it.
-    runtime.block_on(receiver.stop())?;
-    let starts = demo.run("prehog", &["export", "--store", "sqlite:events.db"])?;
-    let today = prehog::day::Day::of(prehog::clock::system()()).to_string();
-    demo.run(
-        "prehog",
-        &[
-            &["report", "--store", "sqlite:events.db", "--format", "csv"][..],
-            &["--since", &today, "--until", &today, "--min-group", "1"],
-        ]
-        .concat(),
-    )?;
-    print_line("\nremoving all files");
-    if starts.lines().count() != 1 {
-        bail!("the receiver stored {} starts, expected 1", starts.lines().count());
+pub(crate) fn run(arguments: &[&str]) -> Result<()> {
+    let mut options = Options { keep: false, consent: Consent::Given };
+    for argument in arguments {
+        match *argument {
+            "--keep" => options.keep = true,
+            "--no-consent" => options.consent = Consent::NotGiven,
+            other => bail!("unexpected argument `{other}`; run `cargo xtask demo --help`"),
+        }
     }
-    Ok(())
-}
-
-fn configuration(proxy: &str, token: &str) -> String {
-    format!(
-        "version: v2\n\
-         proxy_server: {proxy}\n\
-         onboarding:\n  join_method: token\n  token: {token}\n\
-         storage:\n  type: directory\n  path: storage\n\
-         anonymous_telemetry_opt_in: true # opt in to anonymous usage telemetry; this line can be removed\n\
-         services:\n  - type: identity\n    destination:\n      type: directory\n      path: identity\n"
-    )
-}
-
-/// Builds `tbot` and `prehog`, and returns the directory of the programs.
-fn build() -> Result<PathBuf> {
-    let packages = ["--package", "tbot", "--bin", "tbot", "--package", "prehog", "--bin", "prehog"];
-    cargo(&[&["build", "--quiet", "--locked"][..], &packages].concat())?;
-    // Cargo builds all programs of the workspace into the directory of this one.
-    let this_program = std::env::current_exe().context("cannot determine the path of this program")?;
-    Ok(this_program.parent().context("the path of this program has no parent directory")?.to_owned())
+    let runtime = Runtime::new().context("cannot start the async runtime")?;
+    let interrupt = Interrupt::catch(&runtime)?;
+    let stage = Stage::start(&runtime, options.consent)?;
+    let directory = stage.path().display().to_string();
+    let result = Demo { stage: &stage, runtime: &runtime, interrupt: &interrupt }.show(&options);
+    stage.close(&runtime)?;
+    print_line(&format!("\nStopped everything and removed {directory}"));
+    result
 }
 
 struct Demo<'a> {
-    programs: PathBuf,
-    directory: &'a Path,
-    receiver_url: String,
+    stage: &'a Stage,
+    runtime: &'a Runtime,
+    interrupt: &'a Interrupt,
 }
 
 impl Demo<'_> {
-    fn write(&self, name: &str, content: &str) -> Result<()> {
-        fs::write(self.directory.join(name), content).with_context(|| format!("cannot write {name}"))
+    fn show(&self, options: &Options) -> Result<()> {
+        let (cluster, receiver) = (self.stage.cluster(), self.stage.receiver());
+        print_line(&format!(
+            "\n\
+             tbot joins a development cluster, and reports to a receiver of telemetry. Both run\n\
+             on this machine, and nothing connects to anywhere else.\n\
+             \n\
+             \x20 cluster   {} at {}\n\
+             \x20 receiver  prehog at {}\n\
+             \x20 files     {}",
+            cluster.name(),
+            cluster.proxy_addr(),
+            receiver.url(),
+            self.stage.path().display()
+        ));
+
+        self.step("1. The configuration: join the cluster, keep an identity in a directory")?;
+        self.show_configuration()?;
+        self.command("tbot", &["validate", "tbot.yaml"])?;
+
+        self.step("2. The agent: tbot joins the cluster and writes credentials")?;
+        self.command("tbot", &["start", "--oneshot", "-c", "tbot.yaml"])?;
+
+        let heading = match options.consent {
+            Consent::Given => "3. The event: what tbot sent, and where each value comes from",
+            Consent::NotGiven => "3. The event: without consent, tbot sent nothing",
+        };
+        self.step(heading)?;
+        self.command("tbot", &["telemetry", "preview", "--oneshot", "-c", "tbot.yaml"])?;
+
+        self.step("4. The files: credentials for ssh and tsh in identity/, tbot's own in storage/")?;
+        list_files(self.stage.path(), self.stage.path())?;
+
+        self.step("5. The report: what the receiver knows")?;
+        self.show_report(options.consent)?;
+
+        if options.keep {
+            self.keep()
+        } else {
+            print_line(
+                "\n\
+                 More: `cargo xtask demo --keep` serves a report for a browser; docs/telemetry.md says\n\
+                 what is collected and why, and docs/prehog.md explains the report.",
+            );
+            Ok(())
+        }
     }
 
-    /// Runs a program in the demo's directory, without the surrounding environment, and prints its output. Returns its
-    /// standard output.
-    fn run(&self, program: &str, arguments: &[&str]) -> Result<String> {
+    fn show_report(&self, consent: Consent) -> Result<()> {
+        let today = Day::of(prehog::clock::system()()).to_string();
+        let arguments =
+            ["report", "--store", STORE, "--since", &today, "--until", &today, "--min-group", "1"];
+        // Counts everything that the receiver has acknowledged, so it comes before the export.
+        let report = self.output("prehog", &[&arguments[..], &["--format", "csv"]].concat())?;
+        let table = report::table(&report);
+        print_line(if table.is_empty() { "(no starts)" } else { &table });
+        print_line("");
+        let starts = self.output("prehog", &["export", "--store", STORE])?;
+        print_line(if starts.is_empty() { "(no starts)" } else { starts.trim_end() });
+        let expected = usize::from(consent == Consent::Given);
+        if starts.lines().count() != expected {
+            bail!("the receiver stored {} starts, expected {expected}", starts.lines().count());
+        }
+        print_line(match consent {
+            Consent::Given => {
+                "\n\
+                 The receiver counts starts, and keeps nothing about who sent them. --min-group 1 shows\n\
+                 a single start of this week to those who can read the store. A report for others is\n\
+                 about complete weeks, and hides values with fewer than 10 starts in a week."
+            }
+            Consent::NotGiven => {
+                "\n\
+                 The receiver got nothing. If `anonymous_telemetry_opt_in: true` were in tbot.yaml, tbot\n\
+                 would have sent the event that the preview shows."
+            }
+        });
+        Ok(())
+    }
+
+    /// Serves a report that shows something, and waits for Ctrl-C.
+    fn keep(&self) -> Result<()> {
+        self.step("6. A report for others, of simulated starts, because a single start is hidden")?;
+        self.command("xtask", &["load", "--fill", STORE, "--events", SIMULATED_STARTS])?;
+        let variables =
+            self.stage.environment().map(|(name, value)| format!("  export {name}={value}\n")).concat();
+        print_line(&format!(
+            "\n\
+             Everything keeps running. Open the report in a browser:\n\
+             \n\
+             \x20 {}\n\
+             \n\
+             All starts in it are simulated. Yours is in the current week, which it does not show.\n\
+             To run tbot again:\n\
+             \n\
+             \x20 cd {}\n\
+             {variables}\
+             \x20 {} start --oneshot -c tbot.yaml\n\
+             \n\
+             Ctrl-C stops everything and removes the files.",
+            self.stage.receiver().report_url(),
+            self.stage.path().display(),
+            self.stage.program("tbot").display()
+        ));
+        self.runtime.block_on(self.interrupt.wait());
+        Ok(())
+    }
+
+    /// Prints the heading of a step.
+    fn step(&self, heading: &str) -> Result<(), Interrupted> {
+        print_line(&format!("\n{}\n", bold(&format!("── {heading}"))));
+        self.interrupt.check()
+    }
+
+    fn show_configuration(&self) -> Result<()> {
+        let content = fs::read_to_string(self.stage.path().join("tbot.yaml"))?;
+        print_line("$ cat tbot.yaml");
+        print_line(&content.replace(self.stage.token(), "(a token of the cluster)"));
+        Ok(())
+    }
+
+    /// Runs a program, and prints its output.
+    fn command(&self, program: &str, arguments: &[&str]) -> Result<()> {
+        let stdout = self.output(program, arguments)?;
+        if !stdout.is_empty() {
+            print_line(stdout.trim_end());
+        }
+        Ok(())
+    }
+
+    /// Runs a program, and prints its standard error. Returns its standard output.
+    fn output(&self, program: &str, arguments: &[&str]) -> Result<String> {
         let command = format!("{program} {}", arguments.join(" "));
-        print_heading(&command);
-        let file = format!("{program}{}", std::env::consts::EXE_SUFFIX);
-        let Output { status, stdout, stderr } = Command::new(self.programs.join(file))
+        print_line(&format!("$ {command}"));
+        let Output { status, stdout, stderr } = self
+            .stage
+            .command(program)
             .args(arguments)
-            .current_dir(self.directory)
-            .env_clear()
-            .env("SSL_CERT_FILE", "web-ca.pem")
-            .env("TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS", &self.receiver_url)
             .output()
             .with_context(|| format!("cannot run {program}"))?;
-        let stdout = String::from_utf8_lossy(&stdout).into_owned();
-        for output in [String::from_utf8_lossy(&stderr).as_ref(), &stdout] {
-            if !output.trim().is_empty() {
-                print_line(output.trim_end());
-            }
+        if !status.success() {
+            // Ctrl-C may have ended the command.
+            let wait = async { tokio::time::timeout(SIGNAL_DELAY, self.interrupt.wait()).await };
+            let _ = self.runtime.block_on(wait);
+        }
+        self.interrupt.check()?;
+        let stderr = String::from_utf8_lossy(&stderr);
+        if !stderr.is_empty() {
+            print_line(stderr.trim_end());
         }
         if !status.success() {
             bail!("{command} failed: {status}");
         }
-        Ok(stdout)
+        Ok(String::from_utf8_lossy(&stdout).into_owned())
     }
-}
-
-fn print_heading(heading: &str) {
-    let (bold, reset) = if std::io::stderr().is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
-    print_line(&format!("\n{bold}── {heading}{reset}"));
 }
 
 /// Prints the files of the subdirectories of `base`, as far as they are below `directory`.

@@ -5,57 +5,37 @@ use std::path::Path;
 use anyhow::{Result, bail};
 
 use crate::generated::{GeneratedFile, check, write};
-use crate::workspace::{print_line, root};
 use crate::{docs, proto, schema};
-
-/// All generators.
-pub(crate) const GENERATORS: [Generator; 3] = [
-    Generator { name: "schema", generate: schema::generate },
-    Generator { name: "docs", generate: docs::generate },
-    Generator { name: "proto", generate: proto::generate },
-];
-
-/// Whether generated files are written, or compared with those in the repository.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    Write,
-    Check,
-}
-
-impl Mode {
-    /// Parses the arguments of a generator's command.
-    pub(crate) fn from_arguments(arguments: &[&str]) -> Result<Self> {
-        match arguments {
-            [] => Ok(Self::Write),
-            ["--check"] => Ok(Self::Check),
-            other => bail!("unexpected arguments {other:?}; the only option is --check"),
-        }
-    }
-}
+use xtask_launcher::{print_line, root};
 
 /// A command that generates files.
 pub(crate) struct Generator {
     /// The name of the command.
-    pub(crate) name: &'static str,
+    name: &'static str,
     /// Returns the expected files. Does not write to the repository.
     generate: fn() -> Result<Vec<GeneratedFile>>,
 }
 
 impl Generator {
-    /// Writes or checks the files in this repository.
+    pub(crate) const SCHEMA: Self = Self { name: "schema", generate: schema::generate };
+    pub(crate) const DOCS: Self = Self { name: "docs", generate: docs::generate };
+    pub(crate) const PROTO: Self = Self { name: "proto", generate: proto::generate };
+
+    /// Writes the files in this repository or, with `--check`, checks that they are up to date.
     ///
     /// # Errors
     ///
-    /// Returns an error if generation or a write fails or, in [`Mode::Check`], if a file is out of date.
-    pub(crate) fn run(&self, mode: Mode) -> Result<()> {
-        match mode {
-            Mode::Write => {
+    /// Returns an error if an argument is unknown, if generation or a write fails, or if a checked file is out of date.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Result<()> {
+        match arguments {
+            [] => {
                 for path in write(&root(), &(self.generate)()?)? {
                     print_line(&format!("wrote {path}"));
                 }
                 Ok(())
             }
-            Mode::Check => self.check_in(&root()),
+            ["--check"] => self.check_in(&root()),
+            other => bail!("unexpected arguments {other:?}; the only option is --check"),
         }
     }
 
@@ -68,35 +48,31 @@ impl Generator {
 mod tests {
     use super::*;
 
-    fn generator(name: &str) -> &'static Generator {
-        GENERATORS.iter().find(|generator| generator.name == name).unwrap()
-    }
-
-    fn assert_up_to_date(name: &str) {
-        if let Err(error) = generator(name).run(Mode::Check) {
+    fn assert_up_to_date(generator: &Generator) {
+        if let Err(error) = generator.check_in(&root()) {
             panic!("{error:#}");
         }
     }
 
     #[test]
     fn the_schemas_are_up_to_date() {
-        assert_up_to_date("schema");
+        assert_up_to_date(&Generator::SCHEMA);
     }
 
     #[test]
     fn the_pages_are_up_to_date() {
-        assert_up_to_date("docs");
+        assert_up_to_date(&Generator::DOCS);
     }
 
     #[test]
     fn the_protobuf_code_is_up_to_date() {
-        assert_up_to_date("proto");
+        assert_up_to_date(&Generator::PROTO);
     }
 
     #[test]
     fn a_failing_check_names_every_stale_file_and_the_command() {
         let empty = tempfile::tempdir().unwrap();
-        for generator in &GENERATORS {
+        for generator in [Generator::SCHEMA, Generator::DOCS, Generator::PROTO] {
             let message = generator.check_in(empty.path()).unwrap_err().to_string();
             let first_line = message.lines().next().unwrap();
             let last_line = message.lines().last().unwrap();

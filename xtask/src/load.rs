@@ -14,7 +14,7 @@ use prehog::load::{Agents, Outcome, Plan, drive};
 use prehog::report::WeekRange;
 use prehog::store::StoreUrl;
 
-use crate::workspace::print_line;
+use xtask_launcher::print_line;
 
 const USAGE: &str =
     "usage: cargo xtask load [--to 127.0.0.1:8337] [--events 100000] [--connections 32] [--rate N] [--seed N]
@@ -101,8 +101,7 @@ fn fill_store(store: &StoreUrl, plan: Plan) -> Result<()> {
     let mut writer = store.open().with_context(|| format!("cannot open {store}"))?;
     let agents = Agents::new(plan.seed)?;
     let mut number = 0;
-    for (day, index) in days.iter().zip(1..) {
-        let end = plan.events * index / days.len() as u64;
+    for (day, end) in days.iter().zip(ends_of_days(plan.events, days.len() as u64)) {
         while number < end {
             let next = (number + BATCH_SIZE).min(end);
             let batch: Vec<_> = (number..next).map(|number| agents.submission(number, *day)).collect();
@@ -120,6 +119,18 @@ fn fill_store(store: &StoreUrl, plan: Plan) -> Result<()> {
     Ok(())
 }
 
+/// Distributes events over days, and returns how many there are until the end of each day. A week starts on Monday; there are
+/// fewer events at weekends, and more from week to week.
+fn ends_of_days(events: u64, days: u64) -> Vec<u64> {
+    let weight = |day: u64| (20 + day / 7) * if day % 7 < 5 { 3 } else { 1 };
+    let total: u64 = (0..days).map(weight).sum();
+    let sums = (0..days).scan(0, |sum, day| {
+        *sum += weight(day);
+        Some(*sum)
+    });
+    sums.map(|sum| events * sum / total).collect()
+}
+
 /// Prints a progress bar if standard error is a terminal.
 fn print_progress(done: u64, total: u64) {
     let mut stderr = std::io::stderr();
@@ -131,4 +142,18 @@ fn print_progress(done: u64, total: u64) {
     let end = if done >= total { "\n" } else { "" };
     // If standard error is closed, there is nowhere to report it.
     let _ = write!(stderr, "\r[{}{}] {done} of {total}{end}", "#".repeat(filled), "-".repeat(rest));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_events_are_distributed_and_most_on_working_days() {
+        let ends = ends_of_days(10_000, 14);
+        assert_eq!(ends.last(), Some(&10_000));
+        let count = |day: usize| ends[day] - ends[day - 1];
+        assert!(count(4) > 2 * count(5));
+        assert!(count(8) > count(1));
+    }
 }

@@ -1,54 +1,51 @@
-//! Generators, checks and demos of this repository, run as `cargo xtask <command>`.
+//! The generators and demos of this repository. `cargo xtask` builds this program and runs it.
 
-mod ci;
 mod demo;
 mod docs;
 mod generated;
 mod generators;
+mod interrupt;
 mod load;
 mod proto;
+mod receiver;
 mod released;
 mod schema;
-mod workspace;
+mod stage;
 
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-use generators::{GENERATORS, Mode};
+use generators::Generator;
+use interrupt::Interrupted;
+use xtask_launcher::{Action, Task, find, print_line};
 
-const USAGE: &str = "usage: cargo xtask <command>
-
-  schema [--check]   generate schema/ from the Rust types
-  docs [--check]     generate docs/telemetry.md and docs/configuration.md from the schemas
-  proto [--check]    generate prehog's .proto file from the event, and Rust code from all .proto files
-  load               send simulated events to a running prehog, or fill a store with sample data
-  demo               run tbot and prehog against a development cluster and show what they do
-  ci                 run all CI checks other than the tests
-
-With --check, nothing is written: the command fails and prints a diff if a file is out of date.";
+/// The exit status after Ctrl-C, as in a shell.
+const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Interrupted>() => ExitCode::from(INTERRUPTED),
         Err(error) => {
-            workspace::print_line(&format!("error: {error:#}"));
+            print_line(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
 fn run(arguments: &[&str]) -> Result<()> {
-    let [command, rest @ ..] = arguments else { bail!("{USAGE}") };
-    if let Some(generator) = GENERATORS.iter().find(|generator| generator.name == *command) {
-        return generator.run(Mode::from_arguments(rest)?);
-    }
-    match (*command, rest) {
-        ("load", rest) => load::run(rest),
-        ("demo", []) => demo::run(),
-        ("ci", []) => ci::run(),
-        _ => bail!("{USAGE}"),
+    let [name, rest @ ..] = arguments else { bail!("no command; run `cargo xtask`") };
+    let Some(Action::Task(task)) = find(name).map(|command| command.action) else {
+        bail!("unknown command `{name}`; run `cargo xtask`");
+    };
+    match task {
+        Task::Demo => demo::run(rest),
+        Task::Load => load::run(rest),
+        Task::Schema => Generator::SCHEMA.run(rest),
+        Task::Docs => Generator::DOCS.run(rest),
+        Task::Proto => Generator::PROTO.run(rest),
     }
 }

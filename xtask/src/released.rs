@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use crate::generated::{GeneratedFile, pretty_json};
-use crate::workspace::root;
+use xtask_launcher::root;
 
 /// Keywords that only explain a schema. They may change in a released version.
 const EXPLANATORY: [&str; 6] =

@@ -14,8 +14,10 @@ fn root() -> PathBuf {
 }
 
 fn pages() -> Vec<PathBuf> {
-    let docs = fs::read_dir(root().join("docs")).unwrap();
-    docs.map(|entry| entry.unwrap().path()).chain([root().join("README.md")]).collect()
+    let files =
+        [root(), root().join("docs")].into_iter().flat_map(|directory| fs::read_dir(directory).unwrap());
+    let paths = files.map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
 }
 
 /// Returns the lines of a page without code blocks.

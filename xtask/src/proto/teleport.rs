@@ -10,7 +10,7 @@ use prost_types::FileDescriptorProto;
 use protox::Compiler;
 use protox::prost_reflect::{DescriptorPool, FieldDescriptor};
 
-use crate::workspace::root;
+use xtask_launcher::root;
 
 /// The directory of the `.proto` files, which imports are relative to.
 const INCLUDE: &str = "src/agent/teleport/proto";

@@ -36,6 +36,7 @@ const MEMBERS: &[&[&str]] = &[
     &["src/lib.rs", "src/bin/tbot/main.rs"],
     &["prehog/src/lib.rs", "prehog/src/bin/prehog/main.rs"],
     &["xtask/src/main.rs"],
+    &["xtask/launcher/src/lib.rs", "xtask/launcher/src/main.rs"],
     &["tests/cluster/src/lib.rs"],
 ];
 

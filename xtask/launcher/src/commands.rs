@@ -1,0 +1,132 @@
+//! The table of commands: one row per command.
+
+/// A command of `cargo xtask`.
+pub struct Command {
+    /// The name on the command line.
+    pub name: &'static str,
+    /// The arguments, as the help shows them.
+    pub arguments: &'static str,
+    /// One line for the list of commands.
+    pub summary: &'static str,
+    /// Further lines for the help of the command.
+    pub details: &'static str,
+    /// What the command runs.
+    pub action: Action,
+}
+
+/// What a command runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Install tools. The launcher does this itself.
+    Setup,
+    /// Run the steps of CI. The launcher does this itself.
+    Ci,
+    /// Run a task of the package `xtask`.
+    Task(Task),
+}
+
+/// A task of the package `xtask`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Run `tbot` and `prehog` against a development cluster.
+    Demo,
+    /// Send or store simulated events.
+    Load,
+    /// Generate the schemas.
+    Schema,
+    /// Generate pages of the documentation.
+    Docs,
+    /// Generate protobuf code.
+    Proto,
+}
+
+impl Task {
+    /// Returns the packages whose programs the task runs, in addition to its own.
+    pub fn packages(self) -> &'static [&'static str] {
+        match self {
+            Self::Demo => &["tbot", "prehog"],
+            Self::Load | Self::Schema | Self::Docs | Self::Proto => &[],
+        }
+    }
+}
+
+const GENERATOR_DETAILS: &str =
+    "Generated files are checked in. With --check, nothing is written: the command fails and prints a
+diff if a file is out of date.";
+
+/// All commands, in the order of the help.
+pub const COMMANDS: [Command; 7] = [
+    Command {
+        name: "demo",
+        arguments: "[--keep] [--no-consent]",
+        summary: "show what tbot and prehog do, step by step",
+        details: "Runs tbot against a development cluster, and shows the event that it sent, the source of
+each value, the files that it wrote, and prehog's report. Everything listens on loopback, and
+is removed at the end or on Ctrl-C.
+
+  --keep         leave everything running until Ctrl-C, and serve the report for a browser
+  --no-consent   run without consent to telemetry: nothing is sent",
+        action: Action::Task(Task::Demo),
+    },
+    Command {
+        name: "setup",
+        arguments: "[--check]",
+        summary: "install the tools that CI and the ignored tests need",
+        details:
+            "Lists the tools and installs the missing ones: Debian packages with apt-get, which needs root
+or sudo, and the others with rustup, cargo, npm and pip.
+
+  --check   install nothing; fail if a tool is missing",
+        action: Action::Setup,
+    },
+    Command {
+        name: "ci",
+        arguments: "[--fast]",
+        summary: "run everything that CI runs, about 15 minutes",
+        details: "Prints each step as a command that can be run alone, and stops at the first failure.
+
+  --fast   only formatting, lints and checks of the repository: under a minute after the first
+           time",
+        action: Action::Ci,
+    },
+    Command {
+        name: "schema",
+        arguments: "[--check]",
+        summary: "generate schema/ from the Rust types",
+        details: GENERATOR_DETAILS,
+        action: Action::Task(Task::Schema),
+    },
+    Command {
+        name: "docs",
+        arguments: "[--check]",
+        summary: "generate docs/telemetry.md and docs/configuration.md from schema/",
+        details: GENERATOR_DETAILS,
+        action: Action::Task(Task::Docs),
+    },
+    Command {
+        name: "proto",
+        arguments: "[--check]",
+        summary: "generate prehog's .proto file, and Rust code from all .proto files",
+        details: GENERATOR_DETAILS,
+        action: Action::Task(Task::Proto),
+    },
+    Command {
+        name: "load",
+        arguments: "[--to ADDRESS | --fill sqlite:PATH] [--events N] ...",
+        summary: "send simulated events to prehog, or fill a store with them",
+        details: "Without --fill, sends events to a running prehog and prints how fast it stored them.
+
+  --to ADDRESS         address of prehog [default: 127.0.0.1:8337]
+  --fill sqlite:PATH   add events of the last 12 complete weeks to a store instead
+  --events N           number of events [default: 100000]
+  --connections N      number of connections [default: 32]
+  --rate N             events per second [default: as many as possible]
+  --seed N             seed of the random values [default: 1]",
+        action: Action::Task(Task::Load),
+    },
+];
+
+/// Returns the command with this name.
+pub fn find(name: &str) -> Option<&'static Command> {
+    COMMANDS.iter().find(|command| command.name == name)
+}

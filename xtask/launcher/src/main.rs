@@ -1,0 +1,86 @@
+//! Starts a command of `cargo xtask`.
+
+mod ci;
+mod help;
+mod setup;
+mod shell;
+
+use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+use xtask_launcher::{Action, Task, find, print_line};
+
+/// The exit status for a command line that is not valid.
+const USAGE_ERROR: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (name, rest) = match *arguments {
+        [] | ["help" | "-h" | "--help"] => return print_help(&help::overview()),
+        ["help", name, ..] => (name, vec!["--help"]),
+        [name, ref rest @ ..] => (name, rest.to_vec()),
+    };
+    let Some(command) = find(name) else {
+        print_line(&help::unknown_command(name));
+        return ExitCode::from(USAGE_ERROR);
+    };
+    if rest.iter().any(|argument| matches!(*argument, "-h" | "--help")) {
+        return print_help(&help::of_command(command));
+    }
+    let result = match (command.action, &*rest) {
+        (Action::Setup, []) => setup::install(),
+        (Action::Setup, ["--check"]) => setup::check(),
+        (Action::Ci, []) => ci::run(ci::Extent::Full),
+        (Action::Ci, ["--fast"]) => ci::run(ci::Extent::Fast),
+        (Action::Task(task), arguments) => run_task(task, name, arguments),
+        (Action::Setup | Action::Ci, _) => {
+            print_line(&help::usage(command));
+            return ExitCode::from(USAGE_ERROR);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            print_line(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print_help(help: &str) -> ExitCode {
+    // If standard output is closed, nobody reads the help.
+    let _ = writeln!(std::io::stdout(), "{help}");
+    ExitCode::SUCCESS
+}
+
+/// Builds the package `xtask` with the programs that the task runs, and replaces this process with it.
+fn run_task(task: Task, name: &str, arguments: &[&str]) -> Result<()> {
+    let this_program = std::env::current_exe().context("cannot determine the path of this program")?;
+    let directory = this_program.parent().context("the path of this program has no parent directory")?;
+    build(directory, task.packages())?;
+    // On success, this does not return.
+    let error = Command::new(directory.join("xtask")).arg(name).args(arguments).exec();
+    Err(error).context("cannot run the program xtask")
+}
+
+/// Builds programs into the directory of this one, because cargo has one for all programs of a workspace.
+fn build(directory: &Path, packages: &[&str]) -> Result<()> {
+    setup::require_c_compiler()?;
+    let packages = packages.iter().copied().chain(["xtask"]);
+    let is_first = packages.clone().any(|package| !directory.join(package).exists());
+    if is_first {
+        print_line(
+            "The first build takes some minutes; cargo shows its progress. Later builds take seconds.",
+        );
+    }
+    let packages = packages.flat_map(|package| ["--package", package]);
+    let status = Command::new(env!("CARGO")).args(["build", "--locked", "--bins"]).args(packages).status();
+    if !status.context("cannot run cargo build")?.success() {
+        bail!("the build failed");
+    }
+    Ok(())
+}

@@ -1,0 +1,193 @@
+//! `cargo xtask setup`: the tools that CI and the ignored tests need, one row per tool.
+
+use anyhow::{Result, bail};
+use xtask_launcher::print_line;
+
+use crate::shell;
+
+/// A tool.
+struct Tool {
+    name: &'static str,
+    /// What needs it.
+    purpose: &'static str,
+    /// A command that succeeds if the tool is present.
+    check: &'static str,
+    source: Source,
+}
+
+/// How a tool is installed.
+#[derive(Clone, Copy)]
+enum Source {
+    /// With apt-get: the names of packages.
+    Debian(&'static str),
+    /// With another command.
+    Command(&'static str),
+}
+
+const C_COMPILER: Tool = Tool {
+    name: "C compiler",
+    purpose: "every build: aws-lc and SQLite",
+    check: "cc --version",
+    source: Source::Debian("gcc libc6-dev"),
+};
+
+/// All tools. Those that others are installed with come first.
+const TOOLS: [Tool; 12] = [
+    C_COMPILER,
+    Tool {
+        name: "rustfmt",
+        purpose: "formatting",
+        check: "cargo fmt --version",
+        source: Source::Command("rustup component add rustfmt"),
+    },
+    Tool {
+        name: "clippy",
+        purpose: "lints",
+        check: "cargo clippy --version",
+        source: Source::Command("rustup component add clippy"),
+    },
+    Tool {
+        name: "cargo-deny",
+        purpose: "licences and sources of dependencies",
+        check: "cargo deny --version",
+        source: Source::Command("cargo install --locked cargo-deny@0.20.2"),
+    },
+    Tool {
+        name: "strace",
+        purpose: "tests of system calls",
+        check: "strace --version",
+        source: Source::Debian("strace"),
+    },
+    Tool {
+        name: "chromium",
+        purpose: "tests and pictures of prehog's report",
+        check: "chromium --version",
+        source: Source::Debian("chromium fonts-dejavu-core"),
+    },
+    Tool {
+        name: "clickhouse",
+        purpose: "tests of prehog's stores",
+        check: "which clickhouse-server",
+        source: Source::Debian("clickhouse-server"),
+    },
+    Tool {
+        name: "curl",
+        purpose: "start of clickhouse",
+        check: "curl --version",
+        source: Source::Debian("curl"),
+    },
+    Tool {
+        name: "node",
+        purpose: "tests of the schemas in editors",
+        check: "node --version",
+        source: Source::Debian("nodejs"),
+    },
+    Tool {
+        name: "npm",
+        purpose: "installation of editor tools",
+        check: "npm --version",
+        source: Source::Debian("npm"),
+    },
+    Tool {
+        name: "python3-venv",
+        purpose: "installation of editor tools",
+        check: "python3 -c __import__('ensurepip')",
+        source: Source::Debian("python3-venv"),
+    },
+    Tool {
+        name: "editor tools",
+        purpose: "tests of the schemas in editors",
+        check: "test -e target/editors/installed",
+        source: Source::Command(".ci/editors true"),
+    },
+];
+
+impl Tool {
+    fn is_present(&self) -> bool {
+        shell::succeeds(self.check)
+    }
+}
+
+/// Installs the tools that are missing.
+///
+/// # Errors
+///
+/// Returns an error if a tool is still missing afterwards.
+pub(crate) fn install() -> Result<()> {
+    let missing = print_missing();
+    let packages: Vec<&str> = missing.iter().filter_map(|tool| tool.source.debian_packages()).collect();
+    if !packages.is_empty() {
+        install_debian_packages(&packages.join(" "))?;
+    }
+    for tool in missing {
+        if let Source::Command(command) = tool.source {
+            print_line(&format!("running {command}"));
+            shell::run(command)?;
+        }
+        if !tool.is_present() {
+            bail!("{} is still missing: `{}` fails", tool.name, tool.check);
+        }
+    }
+    Ok(())
+}
+
+/// Checks that no tool is missing.
+///
+/// # Errors
+///
+/// Returns an error that lists what is missing.
+pub(crate) fn check() -> Result<()> {
+    let missing: Vec<&str> = print_missing().iter().map(|tool| tool.name).collect();
+    if !missing.is_empty() {
+        bail!("missing: {}; run `cargo xtask setup`", missing.join(", "));
+    }
+    Ok(())
+}
+
+/// Checks that there is a C compiler, without which the build fails after minutes.
+///
+/// # Errors
+///
+/// Returns an error that says how to install one.
+pub(crate) fn require_c_compiler() -> Result<()> {
+    if !C_COMPILER.is_present() {
+        bail!("no C compiler: `{}` fails; run `cargo xtask setup`, or install one", C_COMPILER.check);
+    }
+    Ok(())
+}
+
+/// Prints for each tool whether it is present, and returns those that are missing.
+fn print_missing() -> Vec<&'static Tool> {
+    let mut missing = Vec::new();
+    for tool in &TOOLS {
+        let is_present = tool.is_present();
+        let state = if is_present { "present" } else { "missing" };
+        print_line(&format!("{state}  {:<13} {}", tool.name, tool.purpose));
+        if !is_present {
+            missing.push(tool);
+        }
+    }
+    missing
+}
+
+impl Source {
+    fn debian_packages(self) -> Option<&'static str> {
+        match self {
+            Self::Debian(packages) => Some(packages),
+            Self::Command(_) => None,
+        }
+    }
+}
+
+fn install_debian_packages(packages: &str) -> Result<()> {
+    if !shell::succeeds("apt-get --version") {
+        bail!("there is no apt-get; install what these Debian packages contain: {packages}");
+    }
+    // Without root, sudo asks for a password if it needs one.
+    let sudo = if shell::succeeds("test -w /var/lib/dpkg") { "" } else { "sudo " };
+    print_line(&format!("running {sudo}apt-get install {packages}"));
+    shell::run(&format!("{sudo}apt-get update -qq"))?;
+    shell::run(&format!(
+        "{sudo}env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends {packages}"
+    ))
+}

@@ -1,0 +1,61 @@
+//! Commands that are written as in a shell.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use xtask_launcher::root;
+
+/// Runs a command in the root directory of the repository: words without quotes, after any variables of the form
+/// `NAME=value`.
+///
+/// # Errors
+///
+/// Returns an error if the program cannot be run or exits with a failure.
+pub(crate) fn run(command: &str) -> Result<()> {
+    let status = parse(command)?.status().with_context(|| format!("cannot run `{command}`"))?;
+    if !status.success() {
+        bail!("`{command}` failed");
+    }
+    Ok(())
+}
+
+/// Returns whether a command runs and succeeds. Its output is discarded.
+pub(crate) fn succeeds(command: &str) -> bool {
+    parse(command).and_then(|mut command| Ok(command.output()?)).is_ok_and(|output| output.status.success())
+}
+
+fn parse(command: &str) -> Result<Command> {
+    let mut words = command.split(' ').peekable();
+    let mut variables = Vec::new();
+    while let Some(variable) = words.peek().and_then(|word| word.split_once('=')) {
+        variables.push(variable);
+        words.next();
+    }
+    let program = words.next().context("no program")?;
+    let mut parsed = Command::new(if program == "cargo" { env!("CARGO") } else { program });
+    parsed.args(words).envs(variables).current_dir(root());
+    Ok(parsed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_precede_the_program() {
+        let command = parse("A=1 B=x=y program --flag=value").unwrap();
+        let variables: Vec<_> =
+            command.get_envs().map(|(name, value)| (name.to_str(), value.unwrap().to_str())).collect();
+        assert_eq!(variables, [(Some("A"), Some("1")), (Some("B"), Some("x=y"))]);
+        assert_eq!(command.get_program(), "program");
+        assert_eq!(command.get_args().collect::<Vec<_>>(), ["--flag=value"]);
+    }
+
+    #[test]
+    fn a_failing_command_is_reported() {
+        assert!(succeeds("true"));
+        assert!(!succeeds("false"));
+        assert!(!succeeds("/nonexistent/program"));
+        assert_eq!(run("false").unwrap_err().to_string(), "`false` failed");
+    }
+}
