@@ -56,8 +56,8 @@ impl Demo<'_> {
         let (cluster, receiver) = (self.stage.cluster(), self.stage.receiver());
         print_line(&format!(
             "\n\
-             tbot joins a development cluster, and reports to a receiver of telemetry. Both run\n\
-             on this machine, and nothing connects to anywhere else.\n\
+             tbot joins a development cluster, and reports to a receiver of telemetry.\n\
+             Both run on this machine, and nothing connects to anywhere else.\n\
              \n\
              \x20 cluster   {} at {}\n\
              \x20 receiver  prehog at {}\n\
@@ -82,7 +82,7 @@ impl Demo<'_> {
         self.step(heading)?;
         self.command("tbot", &["telemetry", "preview", "--oneshot", "-c", "tbot.yaml"])?;
 
-        self.step("4. The files: credentials for ssh and tsh in identity/, tbot's own in storage/")?;
+        self.step("4. The files: credentials for ssh and tsh in identity/, tbot's in storage/")?;
         list_files(self.stage.path(), self.stage.path())?;
 
         self.step("5. The report: what the receiver knows")?;
@@ -93,7 +93,7 @@ impl Demo<'_> {
         } else {
             print_line(
                 "\n\
-                 More: `cargo xtask demo --keep` serves a report for a browser; docs/telemetry.md says\n\
+                 `cargo xtask demo --keep` serves a report for a browser. docs/telemetry.md says\n\
                  what is collected and why, and docs/prehog.md explains the report.",
             );
             Ok(())
@@ -107,6 +107,7 @@ impl Demo<'_> {
         // Counts everything that the receiver has acknowledged, so it comes before the export.
         let report = self.output("prehog", &[&arguments[..], &["--format", "csv"]].concat())?;
         let table = report::table(&report);
+        print_line("\nIts rows with starts, in columns:\n");
         print_line(if table.is_empty() { "(no starts)" } else { &table });
         print_line("");
         let starts = self.output("prehog", &["export", "--store", STORE])?;
@@ -118,14 +119,15 @@ impl Demo<'_> {
         print_line(match consent {
             Consent::Given => {
                 "\n\
-                 The receiver counts starts, and keeps nothing about who sent them. --min-group 1 shows\n\
-                 a single start of this week to those who can read the store. A report for others is\n\
-                 about complete weeks, and hides values with fewer than 10 starts in a week."
+                 The receiver counts starts, and keeps nothing about who sent them. With\n\
+                 --min-group 1, whoever can read the store sees a single start of this week.\n\
+                 A report for others is about complete weeks, and hides values with fewer\n\
+                 than 10 starts in a week."
             }
             Consent::NotGiven => {
                 "\n\
-                 The receiver got nothing. If `anonymous_telemetry_opt_in: true` were in tbot.yaml, tbot\n\
-                 would have sent the event that the preview shows."
+                 The receiver got nothing. With `anonymous_telemetry_opt_in: true` in tbot.yaml,\n\
+                 tbot would have sent the event that the preview shows."
             }
         });
         Ok(())
@@ -133,7 +135,7 @@ impl Demo<'_> {
 
     /// Serves a report that shows something, and waits for Ctrl-C.
     fn keep(&self) -> Result<()> {
-        self.step("6. A report for others, of simulated starts, because a single start is hidden")?;
+        self.step("6. A report for others: of simulated starts, because it hides a single one")?;
         self.command("xtask", &["load", "--fill", STORE, "--events", SIMULATED_STARTS])?;
         let variables =
             self.stage.environment().map(|(name, value)| format!("  export {name}={value}\n")).concat();
@@ -143,7 +145,7 @@ impl Demo<'_> {
              \n\
              \x20 {}\n\
              \n\
-             All starts in it are simulated. Yours is in the current week, which it does not show.\n\
+             All starts in it are simulated. A start of the current week is not shown yet.\n\
              To run tbot again:\n\
              \n\
              \x20 cd {}\n\

@@ -1,4 +1,4 @@
-//! The generators and demos of this repository. `cargo xtask` builds this program and runs it.
+//! The generators, demos and pictures of this repository. `cargo xtask` builds this program and runs it.
 
 mod demo;
 mod docs;
@@ -6,6 +6,7 @@ mod generated;
 mod generators;
 mod interrupt;
 mod load;
+mod pictures;
 mod proto;
 mod receiver;
 mod released;
@@ -44,6 +45,7 @@ fn run(arguments: &[&str]) -> Result<()> {
     match task {
         Task::Demo => demo::run(rest),
         Task::Load => load::run(rest),
+        Task::Pictures => pictures::run(rest),
         Task::Schema => Generator::SCHEMA.run(rest),
         Task::Docs => Generator::DOCS.run(rest),
         Task::Proto => Generator::PROTO.run(rest),

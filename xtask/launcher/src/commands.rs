@@ -32,6 +32,8 @@ pub enum Task {
     Demo,
     /// Send or store simulated events.
     Load,
+    /// Make the pictures of the documentation.
+    Pictures,
     /// Generate the schemas.
     Schema,
     /// Generate pages of the documentation.
@@ -44,27 +46,27 @@ impl Task {
     /// Returns the packages whose programs the task runs, in addition to its own.
     pub fn packages(self) -> &'static [&'static str] {
         match self {
-            Self::Demo => &["tbot", "prehog"],
+            Self::Demo | Self::Pictures => &["tbot", "prehog"],
             Self::Load | Self::Schema | Self::Docs | Self::Proto => &[],
         }
     }
 }
 
 const GENERATOR_DETAILS: &str =
-    "Generated files are checked in. With --check, nothing is written: the command fails and prints a
-diff if a file is out of date.";
+    "Generated files are checked in. With --check, nothing is written: the command
+fails and prints a diff if a file is out of date.";
 
 /// All commands, in the order of the help.
-pub const COMMANDS: [Command; 7] = [
+pub const COMMANDS: [Command; 8] = [
     Command {
         name: "demo",
         arguments: "[--keep] [--no-consent]",
         summary: "show what tbot and prehog do, step by step",
-        details: "Runs tbot against a development cluster, and shows the event that it sent, the source of
-each value, the files that it wrote, and prehog's report. Everything listens on loopback, and
-is removed at the end or on Ctrl-C.
+        details: "Runs tbot against a development cluster, and shows the event that it sent, the
+source of each value, the files that it wrote, and prehog's report. Everything
+listens on loopback, and is removed at the end or on Ctrl-C.
 
-  --keep         leave everything running until Ctrl-C, and serve the report for a browser
+  --keep         leave everything running until Ctrl-C, and serve a report
   --no-consent   run without consent to telemetry: nothing is sent",
         action: Action::Task(Task::Demo),
     },
@@ -72,9 +74,8 @@ is removed at the end or on Ctrl-C.
         name: "setup",
         arguments: "[--check]",
         summary: "install the tools that CI and the ignored tests need",
-        details:
-            "Lists the tools and installs the missing ones: Debian packages with apt-get, which needs root
-or sudo, and the others with rustup, cargo, npm and pip.
+        details: "Lists the tools and installs the missing ones: Debian packages with apt-get,
+which needs root or sudo, and the others with rustup, cargo, npm and pip.
 
   --check   install nothing; fail if a tool is missing",
         action: Action::Setup,
@@ -83,10 +84,11 @@ or sudo, and the others with rustup, cargo, npm and pip.
         name: "ci",
         arguments: "[--fast]",
         summary: "run everything that CI runs, about 15 minutes",
-        details: "Prints each step as a command that can be run alone, and stops at the first failure.
+        details: "Prints each step as a command that can be run alone, and stops at the first
+failure.
 
-  --fast   only formatting, lints and checks of the repository: under a minute after the first
-           time",
+  --fast   only formatting, lints, generated files, paths and layers: under a
+           minute, once everything is built",
         action: Action::Ci,
     },
     Command {
@@ -117,12 +119,21 @@ or sudo, and the others with rustup, cargo, npm and pip.
         details: "Without --fill, sends events to a running prehog and prints how fast it stored them.
 
   --to ADDRESS         address of prehog [default: 127.0.0.1:8337]
-  --fill sqlite:PATH   add events of the last 12 complete weeks to a store instead
+  --fill sqlite:PATH   add events of the last 12 complete weeks to a store
   --events N           number of events [default: 100000]
   --connections N      number of connections [default: 32]
   --rate N             events per second [default: as many as possible]
   --seed N             seed of the random values [default: 1]",
         action: Action::Task(Task::Load),
+    },
+    Command {
+        name: "pictures",
+        arguments: "",
+        summary: "make the pictures in docs/pictures/ from a real run",
+        details: "Needs chromium and script. Writes docs/pictures/terminal.svg, a recorded
+terminal, and docs/pictures/report.png, a screenshot of prehog's report of
+simulated events.",
+        action: Action::Task(Task::Pictures),
     },
 ];
 

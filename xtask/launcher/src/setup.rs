@@ -131,29 +131,40 @@ pub(crate) fn install() -> Result<()> {
     Ok(())
 }
 
-/// Checks that no tool is missing.
+/// Prints the tools, and checks that none is missing.
 ///
 /// # Errors
 ///
 /// Returns an error that lists what is missing.
 pub(crate) fn check() -> Result<()> {
-    let missing: Vec<&str> = print_missing().iter().map(|tool| tool.name).collect();
+    fail_if_missing(&print_missing())
+}
+
+/// Checks that no tool is missing.
+///
+/// # Errors
+///
+/// Returns an error that lists what is missing.
+pub(crate) fn require_all() -> Result<()> {
+    fail_if_missing(&TOOLS.iter().filter(|tool| !tool.is_present()).collect::<Vec<_>>())
+}
+
+fn fail_if_missing(missing: &[&Tool]) -> Result<()> {
     if !missing.is_empty() {
-        bail!("missing: {}; run `cargo xtask setup`", missing.join(", "));
+        let names: Vec<&str> = missing.iter().map(|tool| tool.name).collect();
+        bail!("missing: {}; run `cargo xtask setup`", names.join(", "));
     }
     Ok(())
 }
 
-/// Checks that there is a C compiler, without which the build fails after minutes.
-///
-/// # Errors
-///
-/// Returns an error that says how to install one.
-pub(crate) fn require_c_compiler() -> Result<()> {
+/// Warns if there is no C compiler, because the build would fail only after some time, and would not say what to do.
+pub(crate) fn warn_without_c_compiler() {
     if !C_COMPILER.is_present() {
-        bail!("no C compiler: `{}` fails; run `cargo xtask setup`, or install one", C_COMPILER.check);
+        print_line(
+            "warning: there is no C compiler `cc`, which the build needs unless CC names another one;\n\
+             run `cargo xtask setup`",
+        );
     }
-    Ok(())
 }
 
 /// Prints for each tool whether it is present, and returns those that are missing.
