@@ -116,7 +116,8 @@ failure.
         name: "load",
         arguments: "[--to ADDRESS | --fill sqlite:PATH] [--events N] ...",
         summary: "send simulated events to prehog, or fill a store with them",
-        details: "Without --fill, sends events to a running prehog and prints how fast it stored them.
+        details: "Without --fill, sends events to a running prehog, and prints how fast it stored
+them.
 
   --to ADDRESS         address of prehog [default: 127.0.0.1:8337]
   --fill sqlite:PATH   add events of the last 12 complete weeks to a store
