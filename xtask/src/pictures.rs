@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     }
     for (program, package) in [("script", "bsdutils"), ("chromium", "chromium")] {
         if Command::new(program).arg("--version").output().is_err() {
-            bail!("{program} is missing; install the Debian package {package}, or run `cargo xtask setup`");
+            bail!("{program} is missing; install the Debian package {package}");
         }
     }
     let runtime = Runtime::new().context("cannot start the async runtime")?;
