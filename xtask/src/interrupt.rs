@@ -63,3 +63,19 @@ async fn notify(mut interrupt: Signal, mut terminate: Signal, sender: watch::Sen
     // The sender is kept, because `wait` and `check` may still be called.
     sender.closed().await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_is_a_request_to_stop_and_does_not_end_the_process() {
+        let runtime = Runtime::new().unwrap();
+        let interrupt = Interrupt::catch(&runtime).unwrap();
+        interrupt.check().unwrap();
+        let process = std::process::id().to_string();
+        assert!(std::process::Command::new("kill").args(["-TERM", &process]).status().unwrap().success());
+        runtime.block_on(interrupt.wait());
+        interrupt.check().unwrap_err();
+    }
+}

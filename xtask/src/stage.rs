@@ -138,3 +138,31 @@ impl Stage {
         directory.close().with_context(|| format!("cannot remove {}", path.display()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_stage_leaves_no_file() {
+        let runtime = Runtime::new().unwrap();
+        let stage = Stage::start(&runtime, Consent::NotGiven).unwrap();
+        let directory = stage.path().to_owned();
+        assert!(directory.join("tbot.yaml").exists());
+        stage.close(&runtime).unwrap();
+        assert!(!directory.exists());
+    }
+
+    #[test]
+    fn the_configuration_opts_in_only_with_consent() {
+        let runtime = Runtime::new().unwrap();
+        let opts_in = |consent| {
+            let stage = Stage::start(&runtime, consent).unwrap();
+            let configuration = fs::read_to_string(stage.path().join("tbot.yaml")).unwrap();
+            stage.close(&runtime).unwrap();
+            configuration.contains("anonymous_telemetry_opt_in: true")
+        };
+        assert!(opts_in(Consent::Given));
+        assert!(!opts_in(Consent::NotGiven));
+    }
+}
