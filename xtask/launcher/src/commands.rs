@@ -83,7 +83,7 @@ which needs root or sudo, and the others with rustup, cargo, npm and pip.
     Command {
         name: "ci",
         arguments: "[--fast]",
-        summary: "run everything that CI runs, about 15 minutes",
+        summary: "run everything that CI runs, including all tests",
         details: "Prints each step as a command that can be run alone, and stops at the first
 failure.
 
