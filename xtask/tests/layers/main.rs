@@ -38,6 +38,7 @@ const MEMBERS: &[&[&str]] = &[
     &["xtask/src/main.rs"],
     &["xtask/launcher/src/lib.rs", "xtask/launcher/src/main.rs"],
     &["tests/cluster/src/lib.rs"],
+    &["tests/documentation/src/lib.rs"],
 ];
 
 fn workspace() -> PathBuf {
