@@ -1,4 +1,4 @@
-//! Checks that the paths and the targets of links in the documentation exist.
+//! Checks that the paths and the targets of links in the documentation exist, and that the book contains every page.
 
 #![expect(clippy::unwrap_used, reason = "a failing helper must fail its test")]
 
@@ -9,6 +9,9 @@ use tbot_documentation::{Page, pages, root};
 /// Directories whose paths are checked if they are in backticks.
 const DIRECTORIES: [&str; 9] =
     [".ci/", "benches/", "docs/", "examples/", "prehog/src/", "schema/", "src/", "tests/", "xtask/"];
+
+/// The table of contents of the book.
+const SUMMARY: &str = "docs/SUMMARY.md";
 
 /// Returns the path of a link's target from the root of the repository.
 fn resolve(page: &Page, file: &str) -> PathBuf {
@@ -55,4 +58,14 @@ fn links_in_the_documentation_lead_to_files_and_headings() {
         }
     }
     assert!(checked > 20, "found only {checked} links");
+}
+
+#[test]
+fn the_book_contains_every_page_once() {
+    let summary = Page::read(SUMMARY);
+    let mut listed: Vec<PathBuf> = summary.links().iter().map(|link| resolve(&summary, link)).collect();
+    listed.sort();
+    let is_in_the_book = |path: &PathBuf| path.starts_with("docs") && path != Path::new(SUMMARY);
+    let pages: Vec<PathBuf> = pages().into_iter().map(|page| page.path).filter(is_in_the_book).collect();
+    assert_eq!(listed, pages, "{SUMMARY} on the left must list the pages on the right");
 }
