@@ -24,3 +24,8 @@ pub mod pointer;
 #[doc(hidden)]
 pub mod untrusted;
 pub mod yaml;
+
+/// The examples on the page about embedding, which are compiled and run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/embedding.md")]
+mod embedding {}

@@ -12,6 +12,7 @@ mod crash;
 mod credentials;
 mod directories;
 mod distinct_id;
+mod documentation;
 mod environment;
 mod fake_server;
 mod fixture;

@@ -12,6 +12,7 @@ mod browser;
 mod clock;
 mod commands;
 mod crash;
+mod documentation;
 mod fixture;
 mod outage;
 mod privacy;

@@ -42,7 +42,7 @@ const HTTPS_PROXY: &str = "HTTPS_PROXY";
 ///
 /// This is the binary that Cargo has built for these tests, unless the environment variable `TBOT_TEST_PROGRAM` names
 /// another: `.ci/run` runs these tests a second time against the release binary, which is optimized and aborts on a panic.
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     #[expect(clippy::disallowed_methods, reason = "chooses the program under test, which no test injects")]
     match std::env::var_os("TBOT_TEST_PROGRAM") {
         // Every run has its own working directory, so a relative path has to be resolved here.
