@@ -19,7 +19,7 @@ fn resolve(page: &Page, file: &str) -> PathBuf {
     for component in Path::new(file).components() {
         match component {
             Component::ParentDir => {
-                assert!(path.pop(), "{}: {file} leaves the repository", page.path.display())
+                assert!(path.pop(), "{}: {file} leaves the repository", page.path.display());
             }
             component => path.push(component),
         }
