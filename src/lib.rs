@@ -26,6 +26,6 @@ pub mod untrusted;
 pub mod yaml;
 
 /// The examples on the page about embedding, which are compiled and run as tests.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "agent"))]
 #[doc = include_str!("../docs/embedding.md")]
 mod embedding {}
