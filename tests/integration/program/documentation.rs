@@ -1,6 +1,7 @@
 //! The documentation: its configurations are valid, its commands run, and its lists of what runs are complete.
 
 use std::path::Path;
+use std::process::Command;
 
 use serde::Deserialize as _;
 use serde_yaml::{Deserializer, Value};
@@ -136,6 +137,46 @@ fn every_block_of_commands_is_run_or_says_why_not() {
                 block.line
             );
         }
+    }
+}
+
+#[test]
+fn the_example_of_a_helper_opts_in_only_if_its_user_did_and_nobody_opted_out() {
+    let page = Page::read("docs/telemetry-helper.md");
+    let is_action = |block: &CodeBlock| block.text.contains("using: composite");
+    let action = page.code_blocks().into_iter().find(is_action).unwrap();
+    let action: Value = serde_yaml::from_str(&action.text).unwrap();
+    let script = action["runs"]["steps"][0]["run"].as_str().unwrap();
+    let script = script.replace("tbot start", "tbot telemetry status");
+
+    let directory = tempfile::tempdir().unwrap();
+    let program = program();
+    let is_on = |decision: &str, environment: &str, configuration: &str| {
+        std::fs::write(directory.path().join("tbot.yaml"), format!("version: v2\n{configuration}")).unwrap();
+        let output = Command::new("bash")
+            .args(["-c", &script])
+            .current_dir(directory.path())
+            .env_clear()
+            .env("PATH", format!("{}:/usr/bin:/bin", program.parent().unwrap().display()))
+            .envs([("CONFIG", "tbot.yaml"), ("DECISION", decision)])
+            .env("TELEPORT_ANONYMOUS_TELEMETRY", environment)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().starts_with("anonymous telemetry is on")
+    };
+    let opts_in = "anonymous_telemetry_opt_in: true\n";
+    for (decision, environment, configuration, expected) in [
+        ("", "", "", false),
+        ("", "", opts_in, true),
+        ("", "0", opts_in, false),
+        ("true", "", "", true),
+        ("true", "0", "", false),
+        ("false", "", opts_in, false),
+        ("false", "1", opts_in, false),
+    ] {
+        let on = is_on(decision, environment, configuration);
+        assert_eq!(on, expected, "{decision:?}, {environment:?}, {configuration:?}");
     }
 }
 
