@@ -12,11 +12,9 @@ use crate::fixture::sqlite_in;
 #[test]
 fn the_commands_of_the_page_print_what_it_shows() {
     let session = Session::new(Path::new(env!("CARGO_BIN_EXE_prehog")));
-    let directory = session.directory().to_owned();
     let today = Day::of(clock::system()());
     let agents = Agents::new(1).unwrap();
     let starts: Vec<_> = (0..100).map(|number| agents.submission(number, today.plus(-14))).collect();
-    sqlite_in(&directory).open().unwrap().append(&starts).unwrap();
-    let session = session.with_replacement("/var/lib/prehog", directory.to_str().unwrap());
+    sqlite_in(session.directory()).open().unwrap().append(&starts).unwrap();
     assert_eq!(session.run(&Page::read("docs/prehog.md")), 3);
 }
