@@ -3,6 +3,7 @@
 //! May import `credential` and `platform`; does not know Teleport's APIs. Never retries.
 
 pub(crate) mod address;
+pub(crate) mod byte_stream;
 mod certificate_verifier;
 pub(crate) mod connection_error;
 pub(crate) mod connection_upgrade;
@@ -13,6 +14,6 @@ mod http_upgrade;
 pub(crate) mod route;
 pub(crate) mod system_roots;
 pub(crate) mod tls;
-pub(crate) mod transport;
+
 pub(crate) mod web;
 mod web_socket;

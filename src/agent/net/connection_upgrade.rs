@@ -20,10 +20,10 @@ use hyper_util::rt::TokioIo;
 use rustls::{AlertDescription, ClientConfig, PeerMisbehaved};
 use tokio_rustls::TlsConnector;
 
+use super::byte_stream::{BoxedByteStream, ByteStream};
 use super::http_upgrade::{self, UpgradeResponse};
 use super::route::Route;
 use super::tls;
-use super::transport::{ByteStream, Transport};
 use super::web_socket::WebSocketIo;
 use crate::agent::platform::{Environment, Hint, NotUtf8};
 use crate::config::Address;
@@ -159,7 +159,7 @@ pub(super) async fn connect(
     route: &Route,
     web: &ClientConfig,
     protocol: UpgradeProtocol,
-) -> io::Result<Transport> {
+) -> io::Result<BoxedByteStream> {
     let server_name = tls::server_name(route.address().host()).map_err(io::Error::other)?;
     let mut web = web.clone();
     web.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -172,7 +172,7 @@ async fn upgrade(
     stream: impl ByteStream + 'static,
     host: &str,
     protocol: UpgradeProtocol,
-) -> Result<Transport, UpgradeError> {
+) -> Result<BoxedByteStream, UpgradeError> {
     let mut nonce = [0; 16];
     getrandom::fill(&mut nonce).map_err(|error| UpgradeError::Http(error.to_string().into()))?;
     let key = BASE64_STANDARD.encode(nonce);

@@ -15,11 +15,11 @@ use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::byte_stream::BoxedByteStream;
 use super::connection_error::ConnectionError;
 use super::connection_upgrade::{self, ConnectionUpgradeVariableError, UpgradeError, UpgradeProtocol};
 use super::route::Route;
 use super::tls::{self, InnerAlpn, TlsError};
-use super::transport::Transport;
 use super::web::{WebClient, WebError};
 use crate::agent::credential::identity::Identity;
 use crate::agent::platform::{Clock, Environment, Hint};
@@ -212,7 +212,7 @@ impl Dialler {
     }
 
     /// Returns a connection to the proxy's TLS routing, on which a TLS handshake can begin, and whether it was upgraded.
-    async fn connect(&self) -> io::Result<(Transport, bool)> {
+    async fn connect(&self) -> io::Result<(BoxedByteStream, bool)> {
         let protocol = self.way.tested().protocol;
         let protocol = match protocol {
             Some(protocol) => protocol,
@@ -246,7 +246,7 @@ impl Dialler {
         Ok(if is_required { Protocol::Upgraded(UpgradeProtocol::WebSocket) } else { Protocol::Direct })
     }
 
-    async fn upgrade(&self, protocol: UpgradeProtocol) -> io::Result<Transport> {
+    async fn upgrade(&self, protocol: UpgradeProtocol) -> io::Result<BoxedByteStream> {
         connection_upgrade::connect(self.route(), &self.web.tls(), protocol).await
     }
 }
@@ -271,12 +271,12 @@ pub(crate) struct DialTarget {
 
 impl DialTarget {
     /// Opens a new connection, and checks that the expected server responds.
-    pub(crate) async fn open(&self) -> io::Result<TokioIo<TlsStream<Transport>>> {
+    pub(crate) async fn open(&self) -> io::Result<TokioIo<TlsStream<BoxedByteStream>>> {
         // After a failure, the next connection tests again whether TLS is terminated on the way.
         self.try_open().await.inspect_err(|_| self.dialler.way.forget()).map(TokioIo::new)
     }
 
-    async fn try_open(&self) -> io::Result<TlsStream<Transport>> {
+    async fn try_open(&self) -> io::Result<TlsStream<BoxedByteStream>> {
         let (transport, is_upgraded) = self.dialler.connect().await?;
         let tls = if is_upgraded { &self.tls_if_upgraded } else { &self.tls };
         let stream = TlsConnector::from(Arc::clone(tls)).connect(self.server_name.clone(), transport).await?;

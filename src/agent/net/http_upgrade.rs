@@ -5,7 +5,7 @@ use http_body_util::Empty;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 
-use super::transport::ByteStream;
+use super::byte_stream::ByteStream;
 
 /// The server's response.
 pub(super) enum UpgradeResponse {

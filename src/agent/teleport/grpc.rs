@@ -15,9 +15,9 @@ use tonic_prost::ProstCodec;
 use tower_service::Service;
 
 use super::api_error::{ApiError, from_status};
+use crate::agent::net::byte_stream::BoxedByteStream;
 use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::dialler::DialTarget;
-use crate::agent::net::transport::Transport;
 
 /// Makes one unary call. `method` is the full name of the method.
 pub(crate) async fn unary<M, R>(channel: &Channel, method: &'static str, message: M) -> Result<R, ApiError>
@@ -41,7 +41,7 @@ where
 pub(crate) struct Connector(pub(crate) DialTarget);
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<TlsStream<Transport>>;
+    type Response = TokioIo<TlsStream<BoxedByteStream>>;
     type Error = std::io::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 

@@ -33,9 +33,13 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-/// Returns all pages: README.md and every Markdown file below `docs/`, sorted by path.
+/// Returns all pages: every Markdown file of the root directory and below `docs/`, sorted by path.
 pub fn pages() -> Vec<Page> {
-    let mut paths = vec![PathBuf::from("README.md")];
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(root()).unwrap() {
+        paths.push(PathBuf::from(entry.unwrap().file_name()));
+    }
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
     let mut directories = vec![PathBuf::from("docs")];
     while let Some(directory) = directories.pop() {
         for entry in fs::read_dir(root().join(&directory)).unwrap() {

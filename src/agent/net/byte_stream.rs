@@ -8,4 +8,4 @@ pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 
 /// Behind a pointer, so that HTTP and TLS are compiled once for all kinds of connections.
-pub(crate) type Transport = Box<dyn ByteStream>;
+pub(crate) type BoxedByteStream = Box<dyn ByteStream>;
