@@ -1,0 +1,131 @@
+//! Disks without space or inodes: nothing is requested that could not be saved, and the files of the last run stay intact.
+//!
+//! Run as root: `cargo test --package tbot --test integration -- --ignored full_disks`.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::json;
+use tbot::agent::{AgentError, DirectoryError};
+
+use super::errors::{directory_error, failed_outputs};
+use super::fixture::{BOT, TestCluster, read};
+
+/// A file system of 256 KiB and 64 inodes, mounted until dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(path: PathBuf) -> Self {
+        fs::create_dir(&path).unwrap();
+        let status = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=256k,nr_inodes=64", "tmpfs"])
+            .arg(&path)
+            .status()
+            .unwrap();
+        assert!(status.success(), "mount needs root");
+        Self(path)
+    }
+
+    /// Fills the disk except for `free` bytes, and returns the file that takes up the space.
+    fn fill(&self, free: u64) -> PathBuf {
+        let ballast = self.0.join("ballast");
+        fs::write(&ballast, vec![0; 1 << 20]).unwrap_err();
+        let file = fs::File::options().write(true).open(&ballast).unwrap();
+        file.set_len(file.metadata().unwrap().len() - free).unwrap();
+        ballast
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// Fails the test unless the error is a full disk.
+fn assert_disk_full(error: AgentError) {
+    let error = directory_error(error);
+    let DirectoryError::Io { error, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(error.kind(), ErrorKind::StorageFull);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root: mounts a small file system"]
+async fn a_renewal_that_was_requested_is_saved_however_few_inodes_are_free() {
+    let fixture = TestCluster::new().await;
+    let disk = SmallDisk::mount(fixture.path("disk"));
+    let mut config = fixture.config("20m", &[]);
+    config["storage"] = json!({ "type": "directory", "path": fixture.path("disk/storage") });
+    fixture.run_oneshot(config.clone()).await.unwrap();
+    // Takes all inodes, and then frees one after the other.
+    let mut taken: Vec<_> = (0..)
+        .map(|number| fixture.path(&format!("disk/{number}")))
+        .take_while(|path| fs::write(path, "").is_ok())
+        .collect();
+    let mut refused = 0;
+    while let Err(error) = fixture.run_oneshot(config.clone()).await {
+        assert_disk_full(error);
+        refused += 1;
+        assert_eq!(
+            fixture.cluster.generation(BOT),
+            Some(1),
+            "a renewal was requested that could not be saved"
+        );
+        fs::remove_file(taken.pop().unwrap()).unwrap();
+    }
+    assert!(refused > 1);
+    assert_eq!(fixture.cluster.generation(BOT), Some(2));
+    drop(disk);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root: mounts a small file system"]
+async fn no_renewal_is_requested_that_a_full_disk_could_not_save() {
+    let fixture = TestCluster::new().await;
+    let disk = SmallDisk::mount(fixture.path("disk"));
+    let mut config = fixture.config("20m", &[fixture.output("disk/out")]);
+    config["storage"] = json!({ "type": "directory", "path": fixture.path("disk/storage") });
+    fixture.run_oneshot(config.clone()).await.unwrap();
+    let written = ["disk/out/identity", "disk/storage/tlscert"].map(|file| read(&fixture.path(file)));
+
+    for free in [0, 4096] {
+        let ballast = disk.fill(free);
+        assert_disk_full(fixture.run_oneshot(config.clone()).await.unwrap_err());
+        assert_eq!(
+            fixture.cluster.generation(BOT),
+            Some(1),
+            "a renewal was requested without space to save it"
+        );
+        assert_eq!(
+            ["disk/out/identity", "disk/storage/tlscert"].map(|file| read(&fixture.path(file))),
+            written
+        );
+        fs::remove_file(ballast).unwrap();
+    }
+    fixture.run_oneshot(config).await.unwrap();
+    assert_eq!(fixture.cluster.generation(BOT), Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root: mounts a small file system"]
+async fn an_output_on_a_full_disk_keeps_its_files_while_the_identity_is_renewed() {
+    let fixture = TestCluster::new().await;
+    let disk = SmallDisk::mount(fixture.path("disk"));
+    let config = || fixture.config("20m", &[fixture.output("disk/out")]);
+    fixture.run_oneshot(config()).await.unwrap();
+    let identity = fixture.path("disk/out/identity");
+    let written = read(&identity);
+
+    let ballast = disk.fill(4096);
+    let error = fixture.run_oneshot(config()).await.unwrap_err();
+    assert_eq!(failed_outputs(&error), ["identity-1"]);
+    assert_disk_full(error);
+    assert_eq!(fixture.stored_generation(), 2);
+    assert_eq!(read(&identity), written);
+
+    fs::remove_file(ballast).unwrap();
+    fixture.run_oneshot(config()).await.unwrap();
+    assert_ne!(read(&identity), written);
+}
