@@ -6,6 +6,7 @@
 mod clock;
 mod environment;
 pub(crate) mod error_text;
+mod exposure;
 pub(crate) mod hex;
 mod hint;
 mod host_name;
@@ -19,6 +20,7 @@ pub(crate) mod tasks;
 
 pub use clock::Clock;
 pub use environment::{Environment, NotUtf8};
+pub(crate) use exposure::Exposure;
 pub use hint::Hint;
 pub(crate) use host_name::host_name;
 pub use links::resolve_links;

@@ -177,6 +177,7 @@ mod tests {
     use super::*;
     use crate::agent::bot::join_token::JoinTokenSource;
     use crate::agent::platform::Clock;
+    use crate::agent::platform::reminders::RecurringWarnings;
     use crate::agent::recordings::recorded;
     use crate::config::JoinMethod;
     use crate::untrusted::MAX_CHARS;
@@ -187,7 +188,8 @@ mod tests {
     }
 
     fn token(value: &str) -> JoinToken {
-        JoinTokenSource::new(value).resolve_blocking().unwrap()
+        let warnings = RecurringWarnings::new(Clock::system());
+        JoinTokenSource::new(value, JoinMethod::Token).resolve_blocking(&warnings).unwrap()
     }
 
     #[test]

@@ -4,10 +4,13 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::agent::platform::Hint;
+use crate::agent::bot::IDENTITY;
 use crate::agent::platform::hex::sha256_hex;
 use crate::agent::platform::regular_file;
+use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::tasks::run_blocking;
+use crate::agent::platform::{Exposure, Hint};
+use crate::config::JoinMethod;
 
 /// The largest token file that the agent reads, in bytes. Tokens have some 32 bytes.
 const FILE_LIMIT: u64 = 64 << 10;
@@ -48,31 +51,52 @@ impl JoinTokenError {
 
 /// The value of `onboarding.token`: a token, or the absolute path of a file that contains it.
 #[derive(Clone)]
-pub(crate) struct JoinTokenSource(String);
+pub(crate) struct JoinTokenSource {
+    value: String,
+    /// For the join method `token`. For the other methods, the token is only a name.
+    is_secret: bool,
+}
 
 /// A join token. Its `Debug` output does not contain the token.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct JoinToken(String);
 
 impl JoinTokenSource {
-    pub(crate) fn new(value: impl Into<String>) -> Self {
-        Self(value.into())
+    pub(crate) fn new(value: impl Into<String>, method: JoinMethod) -> Self {
+        Self { value: value.into(), is_secret: method == JoinMethod::Token }
     }
 
-    /// Returns the token. If it is in a file, reads the file on each call, on a thread that may block.
-    pub(crate) async fn resolve(&self) -> Result<JoinToken, JoinTokenError> {
-        let source = self.clone();
-        run_blocking(move || source.resolve_blocking()).await
+    /// Returns the token. If it is in a file, reads the file on each call, on a thread that may block, and warns if every
+    /// user can read or change a secret token.
+    pub(crate) async fn resolve(&self, warnings: &RecurringWarnings) -> Result<JoinToken, JoinTokenError> {
+        let (source, warnings) = (self.clone(), warnings.clone());
+        run_blocking(move || source.resolve_blocking(&warnings)).await
     }
 
     /// Returns the token, like [`resolve`](Self::resolve).
-    pub(crate) fn resolve_blocking(&self) -> Result<JoinToken, JoinTokenError> {
-        let path = Path::new(&self.0);
+    pub(crate) fn resolve_blocking(&self, warnings: &RecurringWarnings) -> Result<JoinToken, JoinTokenError> {
+        let path = Path::new(&self.value);
         if !path.is_absolute() {
-            return Ok(JoinToken(self.0.clone()));
+            return Ok(JoinToken(self.value.clone()));
         }
-        let content = regular_file::read_to_string(path, FILE_LIMIT)
-            .map_err(|error| JoinTokenError::Unreadable { path: path.to_owned(), error })?;
+        let unreadable = |error: io::Error| JoinTokenError::Unreadable { path: path.to_owned(), error };
+        let file = regular_file::open_named(path).map_err(|error| unreadable(error.into()))?;
+        let content = regular_file::read_all_to_string(&file, FILE_LIMIT).map_err(unreadable)?;
+        if self.is_secret
+            && let Some(exposure) = Exposure::of(&file).map_err(unreadable)?
+        {
+            let (ability, permissions) = match exposure {
+                Exposure::Readable => ("read", "o-r"),
+                Exposure::Changeable => ("change", "o-rw"),
+            };
+            warnings.warn(
+                IDENTITY,
+                format_args!(
+                    "every user can {ability} the join token in {}: remove that permission (chmod {permissions})",
+                    path.display()
+                ),
+            );
+        }
         match content.trim() {
             "" => Err(JoinTokenError::Empty { path: path.to_owned() }),
             token => Ok(JoinToken(token.to_owned())),
@@ -106,33 +130,41 @@ impl fmt::Debug for JoinTokenSource {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::platform::Clock;
     use crate::agent::recordings::recorded;
+
+    fn resolve(source: &JoinTokenSource) -> Result<JoinToken, JoinTokenError> {
+        source.resolve_blocking(&RecurringWarnings::new(Clock::system()))
+    }
+
+    fn secret(value: &str) -> JoinTokenSource {
+        JoinTokenSource::new(value, JoinMethod::Token)
+    }
 
     #[test]
     fn the_hash_equals_that_of_the_go_agent() {
         // The recorded join contains the token, the recorded storage its hash.
         let calls: serde_json::Value = serde_json::from_str(&recorded("first-join.json")).unwrap();
         let token = calls[0]["request"]["token"].as_str().unwrap();
-        let token = JoinTokenSource::new(token).resolve_blocking().unwrap();
-        assert_eq!(token.hash(), recorded("storage/tokenhash"));
+        assert_eq!(resolve(&secret(token)).unwrap().hash(), recorded("storage/tokenhash"));
     }
 
     #[test]
     fn an_absolute_path_names_a_file_and_a_relative_path_is_a_token() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("token");
-        let source = JoinTokenSource::new(path.to_str().unwrap());
-        assert!(matches!(source.resolve_blocking(), Err(JoinTokenError::Unreadable { .. })));
+        let source = secret(path.to_str().unwrap());
+        assert!(matches!(resolve(&source), Err(JoinTokenError::Unreadable { .. })));
         std::fs::write(&path, " \n").unwrap();
-        assert!(matches!(source.resolve_blocking(), Err(JoinTokenError::Empty { .. })));
+        assert!(matches!(resolve(&source), Err(JoinTokenError::Empty { .. })));
         std::fs::write(&path, "abc\n").unwrap();
-        assert_eq!(source.resolve_blocking().unwrap().expose(), "abc");
-        assert_eq!(JoinTokenSource::new("some/token").resolve_blocking().unwrap().expose(), "some/token");
+        assert_eq!(resolve(&source).unwrap().expose(), "abc");
+        assert_eq!(resolve(&secret("some/token")).unwrap().expose(), "some/token");
     }
 
     #[test]
     fn a_token_is_hidden_in_debug_output() {
-        let source = JoinTokenSource::new("hunter2");
-        assert!(!format!("{source:?} {:?}", source.resolve_blocking().unwrap()).contains("hunter2"));
+        let source = secret("hunter2");
+        assert!(!format!("{source:?} {:?}", resolve(&source).unwrap()).contains("hunter2"));
     }
 }

@@ -172,7 +172,7 @@ impl Bot {
         let stored = self.with_storage(Storage::load).await?;
         let stored_cluster = stored.as_ref().map(|stored| stored.identity.cluster().clone());
         let token = match &self.join_settings.token {
-            Some(source) => Some(source.resolve().await),
+            Some(source) => Some(source.resolve(&self.warnings).await),
             None => None,
         };
         let token_hash = token.as_ref().and_then(|token| token.as_ref().ok()).map(JoinToken::hash);

@@ -154,7 +154,16 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, RegularFileError>
 ///
 /// Returns an error unless the path leads to a regular file of at most `limit` bytes that is UTF-8.
 pub fn read_to_string(path: &Path, limit: u64) -> io::Result<String> {
-    String::from_utf8(read(path, limit)?)
+    read_all_to_string(&open_named(path)?, limit)
+}
+
+/// Reads an open file from its current position, as a string.
+///
+/// # Errors
+///
+/// Returns an error if there are more than `limit` bytes, or if they are not UTF-8.
+pub(crate) fn read_all_to_string(file: &File, limit: u64) -> io::Result<String> {
+    String::from_utf8(read_all(file, limit)?)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not valid UTF-8"))
 }
 

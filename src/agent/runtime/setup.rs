@@ -112,7 +112,7 @@ impl Plan {
         Ok(Self {
             method,
             attestor: attestor.map(Arc::new),
-            token: token.map(|token| JoinTokenSource::new(token.as_str())),
+            token: token.map(|token| JoinTokenSource::new(token.as_str(), method)),
             storage,
             outputs,
             warnings,

@@ -1,4 +1,4 @@
-//! The program's log lines about directories that it uses, and how it waits for their locks.
+//! The program's log lines about directories and private files that it uses, and how it waits for the locks of directories.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -30,6 +30,30 @@ async fn directories_that_every_user_may_write_raise_one_warning_each() {
         let warnings = finished.log_at("WARN").into_iter().filter(is_about).count();
         assert_eq!(warnings, 1, "{directory}: {}", finished.stderr);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_file_that_every_user_may_change_raises_one_warning() {
+    let fixture = BotFixture::new().await;
+    let file = fixture.path("token");
+    fixture.change_config(|config| {
+        let token = config["onboarding"]["token"].take();
+        fs::write(&file, token.as_str().unwrap()).unwrap();
+        config["onboarding"]["token"] = file.to_str().unwrap().into();
+    });
+    fs::set_permissions(&file, Permissions::from_mode(0o666)).unwrap();
+    let running = fixture.start(&[]).spawn();
+    wait_until("the bot has joined", || fixture.stored_generation() == Some(1)).await;
+    running.signal(Signal::HUP);
+    wait_until("the identity is renewed", || fixture.stored_generation() == Some(2)).await;
+    running.signal(Signal::TERM);
+    let finished = tokio::task::block_in_place(|| running.wait());
+    let is_about = |message: &&str| message.contains(file.to_str().unwrap());
+    assert_eq!(finished.log_at("WARN").into_iter().filter(is_about).count(), 1, "{}", finished.stderr);
+
+    fs::set_permissions(&file, Permissions::from_mode(0o660)).unwrap();
+    let finished = fixture.start(&["--oneshot"]).run_blocking();
+    assert_eq!(finished.log_at("WARN"), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
