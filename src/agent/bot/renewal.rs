@@ -393,3 +393,6 @@ async fn run_in_flight<T: Send + 'static>(
     })
     .await
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,43 @@
+use super::*;
+use crate::agent::destination::writer::DirectoryTarget;
+use crate::agent::platform::Environment;
+use crate::agent::recordings::{copy_recorded_directory, recorded};
+use crate::config::JoinMethod;
+
+/// Returns a bot with this storage whose cluster cannot be reached.
+fn bot(storage: Storage) -> Arc<Bot> {
+    let (environment, clock) = (Environment::default(), Clock::system());
+    let route = Route::new("127.0.0.1:1".parse().unwrap(), &environment, true, clock.clone()).unwrap();
+    let join_settings = JoinSettings {
+        web: WebClient::new(&route, &environment).unwrap(),
+        address_field: AddressField::ProxyServer,
+        token: Some(JoinTokenSource::new("a-token", JoinMethod::Token)),
+        attestor: None,
+        ttl: Duration::from_secs(60 * 60),
+        destinations: Vec::new(),
+    };
+    let warnings = RecurringWarnings::new(clock.clone());
+    Arc::new(Bot::new(storage, route, join_settings, clock, warnings))
+}
+
+#[tokio::test]
+async fn the_stored_identity_is_read_after_the_response_in_flight_is_saved() {
+    let directory = copy_recorded_directory("storage");
+    let warnings = RecurringWarnings::new(Clock::system());
+    let target = DirectoryTarget::with_defaults(directory.path());
+    let bot = bot(Storage::open_directory(target, warnings).unwrap());
+    let in_flight = Arc::clone(&bot.in_flight).lock_owned().await;
+    let mut obtained = Box::pin(bot.obtain());
+    tokio::select! {
+        biased;
+        obtained = &mut obtained => panic!("a request is in flight: {obtained:?}"),
+        () = tokio::task::yield_now() => {}
+    }
+    // If the files are already being read, wait until they have been.
+    bot.file_work.finished().await;
+    // As the response would, this changes the files.
+    std::fs::write(directory.path().join("key"), recorded("outputs/identity/key")).unwrap();
+    drop(in_flight);
+    let error = obtained.await.unwrap_err();
+    assert!(matches!(error, RenewalError::Storage(StorageError::Damaged { .. })), "{error:?}");
+}
