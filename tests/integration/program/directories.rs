@@ -78,6 +78,30 @@ async fn a_run_names_the_lock_that_it_waits_for_and_continues_when_it_is_release
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs strace, and a kernel that permits it"]
+async fn outputs_are_written_without_locks_with_one_warning_and_the_storage_is_not() {
+    // As on a network file system without locks. The first lock is that of the storage.
+    for (failing, status) in [("2+", 0), ("1+", 1)] {
+        let fixture = BotFixture::new().await;
+        fixture.change_config(|config| {
+            let mut second = config["services"][0].clone();
+            second["destination"]["path"] = fixture.path("second").to_str().unwrap().into();
+            config["services"].as_array_mut().unwrap().push(second);
+        });
+        let failing = format!("flock:error=ENOLCK:when={failing}");
+        let finished = fixture.start(&["--oneshot"]).with_failing_call(&failing).run_blocking();
+        assert_eq!(finished.status, Some(status), "{}", finished.stderr);
+        let error = std::io::Error::from(rustix::io::Errno::NOLCK).to_string();
+        let level = if status == 0 { "WARN" } else { "ERROR" };
+        let messages = finished.log_at(level).into_iter().filter(|message| message.contains(&error));
+        assert_eq!(messages.count(), 1, "{}", finished.stderr);
+        for directory in ["out", "second"] {
+            assert_eq!(fixture.path(directory).join("key").exists(), status == 0);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs strace, and a kernel that permits it"]
 async fn symbolic_links_in_the_path_are_refused_on_every_kernel() {
     let fixture = BotFixture::new().await;
     fixture.start(&["--oneshot"]).run_blocking();

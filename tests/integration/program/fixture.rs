@@ -136,12 +136,27 @@ impl Run {
     }
 
     /// Runs the program under `strace`, which writes these system calls to the file `trace`, with the paths of descriptors.
-    pub(crate) fn with_strace(mut self, calls: &str) -> Self {
-        let mut command = Command::new("strace");
-        command.args(["-f", "-qq", "-y", "-o", "trace", "-e", &format!("trace={calls}"), "--"]);
+    pub(crate) fn with_strace(self, calls: &str) -> Self {
+        self.through("strace", &["-f", "-qq", "-y", "-o", "trace", "-e", &format!("trace={calls}"), "--"])
+    }
+
+    /// Runs the program under `strace`, which lets a system call fail. See `inject` in its manual for the expression.
+    pub(crate) fn with_failing_call(self, expression: &str) -> Self {
+        self.through("strace", &["-f", "-qq", "-o", "trace", "-e", &format!("inject={expression}"), "--"])
+    }
+
+    /// Runs the program with files limited to a few KiB.
+    pub(crate) fn with_small_files(self) -> Self {
+        self.through("sh", &["-c", "ulimit -f 4 && exec \"$@\"", "sh"])
+    }
+
+    /// Runs the program through another one, to which its path and arguments are passed after `arguments`.
+    fn through(mut self, other: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new(other);
+        command.args(arguments);
         command.arg(self.command.get_program()).args(self.command.get_args());
         command.current_dir(self.directory.path()).env_clear();
-        // Needed to find strace itself.
+        // Needed to find the other program itself.
         command.env("PATH", "/usr/local/bin:/usr/bin:/bin");
         for (name, value) in self.command.get_envs() {
             if let Some(value) = value {

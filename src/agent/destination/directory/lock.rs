@@ -72,25 +72,30 @@ impl DirectoryHandle {
 
     /// Does the work of [`lock_for_update`](Self::lock_for_update) with an open lock file.
     pub(in crate::agent) fn lock_file(&self, file: LockFile) -> Result<DirectoryLock, DirectoryError> {
-        self.wait_for_lock(&file.0, &TIMEOUT)?;
+        self.wait_for_lock(&file.0, &TIMEOUT, try_lock)?;
         Ok(DirectoryLock(file.0))
     }
 
     /// Takes the lock with an open lock file if it is free, and returns `None` otherwise.
     pub(in crate::agent) fn try_lock_file(&self, file: LockFile) -> Option<DirectoryLock> {
-        match rustix::fs::flock(&file.0, FlockOperation::NonBlockingLockExclusive) {
+        match try_lock(&file.0) {
             Err(Errno::WOULDBLOCK) => None,
             _ => Some(DirectoryLock(file.0)),
         }
     }
 
-    fn wait_for_lock(&self, file: &OwnedFd, timeout: &LockTimeout) -> Result<(), DirectoryError> {
+    fn wait_for_lock(
+        &self,
+        file: &OwnedFd,
+        timeout: &LockTimeout,
+        try_lock: impl Fn(&OwnedFd) -> Result<(), Errno>,
+    ) -> Result<(), DirectoryError> {
         static UNSUPPORTED: Once = Once::new();
         let path = self.path().join(LOCK_FILE);
         let started = Instant::now();
         let mut is_silent = true;
         loop {
-            match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+            match try_lock(file) {
                 Ok(()) => {
                     waits().remove(&path);
                     return Ok(());
@@ -127,6 +132,10 @@ impl DirectoryHandle {
     }
 }
 
+fn try_lock(file: &OwnedFd) -> Result<(), Errno> {
+    rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)
+}
+
 /// The lock files that the log says this process waits for, so that it says so once, and not at every retry.
 fn waits() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     static WAITS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
@@ -143,6 +152,10 @@ mod tests {
     use super::*;
     use crate::agent::platform::regular_file::Obstacle;
     use crate::config::SymlinkMode;
+
+    /// Ends a wait at once.
+    const EXPIRED: LockTimeout =
+        LockTimeout { notice: Duration::ZERO, limit: Duration::ZERO, poll: Duration::ZERO };
 
     fn open(path: &Path) -> DirectoryHandle {
         DirectoryHandle::open(path, SymlinkMode::TrySecure).unwrap()
@@ -177,13 +190,25 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_is_changed_without_a_lock_only_if_the_file_system_does_not_support_locks() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = open(root.path());
+        let file = directory.open_lock_file().unwrap();
+        for error in [Errno::NOLCK, Errno::NOTSUP, Errno::NOSYS, Errno::INVAL] {
+            directory.wait_for_lock(&file.0, &EXPIRED, |_| Err(error)).unwrap();
+        }
+        for error in [Errno::WOULDBLOCK, Errno::INTR] {
+            directory.wait_for_lock(&file.0, &EXPIRED, |_| Err(error)).unwrap_err();
+        }
+    }
+
+    #[test]
     fn a_lock_that_is_never_released_is_an_error_that_names_its_holder() {
         let root = tempfile::tempdir().unwrap();
         let _lock = open(root.path()).lock_for_update().unwrap();
-        let expired = LockTimeout { notice: Duration::ZERO, limit: Duration::ZERO, poll: Duration::ZERO };
         let directory = open(root.path());
         let file = directory.open_lock_file().unwrap();
-        match directory.wait_for_lock(&file.0, &expired).unwrap_err() {
+        match directory.wait_for_lock(&file.0, &EXPIRED, try_lock).unwrap_err() {
             DirectoryError::Busy { path, holder } => {
                 assert_eq!(path, root.path().join(LOCK_FILE));
                 // The list of locks of another user's or container's process may be hidden.
