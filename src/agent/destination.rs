@@ -13,4 +13,5 @@ pub(crate) mod posix_acl;
 pub(crate) mod readers;
 pub(crate) mod reservation;
 pub(crate) mod staging;
+mod trial;
 pub(crate) mod writer;

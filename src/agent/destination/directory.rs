@@ -122,7 +122,7 @@ impl DirectoryHandle {
         grant.test(&file.into()).map_err(|error| self.io_error(OPERATION, WRITE_TEST, error))
     }
 
-    fn open_write_test(&self, operation: &'static str) -> Result<File, DirectoryError> {
+    pub(super) fn open_write_test(&self, operation: &'static str) -> Result<File, DirectoryError> {
         self.open_file(WRITE_TEST, OFlags::WRONLY | OFlags::CREATE, operation)
     }
 

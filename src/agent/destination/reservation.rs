@@ -80,7 +80,7 @@ impl DirectoryHandle {
     }
 
     /// Replaces each file with a copy of itself. At every moment of this, and after a crash, each file has its content.
-    fn rehearse(&self, names: &[&str], grant: &ReaderGrant) -> Result<(), DirectoryError> {
+    pub(super) fn rehearse(&self, names: &[&str], grant: &ReaderGrant) -> Result<(), DirectoryError> {
         let mut copies = vec![(WRITE_TEST, Vec::new())];
         for name in names {
             copies.extend(self.read(name)?.map(|content| (*name, content)));

@@ -205,6 +205,34 @@ impl DestinationWriter {
         Ok(directory.test_write()?)
     }
 
+    /// Tries to write as many files as an output has, to be called after [`prepare`](Self::prepare) before something is
+    /// requested that cannot be requested twice. Space on a disk stays in use until [`remove_trial`](Self::remove_trial).
+    pub(crate) fn try_writing(&self) -> Result<(), DestinationError> {
+        let WriteTarget::Directory(target) = &self.target else { return Ok(()) };
+        let directory = self.open(target)?;
+        if directory.is_owned_by_agent()? {
+            directory.try_writing_set()?;
+        } else {
+            directory.try_writing_in_place()?;
+        }
+        Ok(())
+    }
+
+    /// Frees what [`try_writing`](Self::try_writing) uses. If this fails, the next [`prepare`](Self::prepare) does it.
+    pub(crate) fn remove_trial(&self) {
+        let WriteTarget::Directory(target) = &self.target else { return };
+        let remove = || {
+            let directory = self.open(target)?;
+            if directory.is_owned_by_agent()? { directory.recover().map(drop) } else { Ok(()) }
+        };
+        if let Err(error) = remove() {
+            tracing::debug!(
+                "cannot remove the files of a test yet: {}",
+                error_line(&error, error.hint().as_ref())
+            );
+        }
+    }
+
     /// Writes the files as one set. A directory is opened each time, because it may have been replaced or mounted
     /// since.
     pub(crate) fn write(&self, files: Vec<NewFile>) -> Result<(), DestinationError> {

@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::json;
-use tbot::agent::{AgentError, DirectoryError};
+use tbot::agent::{AgentError, DestinationError, DirectoryError, RenewalError};
+use tbot_cluster::method;
 
-use super::errors::{directory_error, failed_outputs};
+use super::errors::{directory_error, failed_outputs, failed_tests};
 use super::fixture::{BOT, TestCluster, read};
 
 /// A file system of 256 KiB and 64 inodes, mounted until dropped.
@@ -128,4 +129,64 @@ async fn an_output_on_a_full_disk_keeps_its_files_while_the_identity_is_renewed(
     fs::remove_file(ballast).unwrap();
     fixture.run_oneshot(config()).await.unwrap();
     assert_ne!(read(&identity), written);
+}
+
+/// Fails the test unless the agent has not joined, because these outputs cannot be written to a full disk.
+fn assert_not_joined(fixture: &TestCluster, error: AgentError, outputs: &[&str]) {
+    let mut names = Vec::new();
+    for failure in failed_tests(error) {
+        match failure {
+            RenewalError::Destination {
+                output,
+                error: DestinationError::Directory(DirectoryError::Io { error, .. }),
+            } if error.kind() == ErrorKind::StorageFull => names.push(output),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(names, outputs);
+    assert_eq!(fixture.call_count(method::JOIN), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root: mounts a small file system"]
+async fn a_full_disk_of_outputs_is_found_before_a_join() {
+    let fixture = TestCluster::new().await;
+    let disk = SmallDisk::mount(fixture.path("disk"));
+    let outputs = ["disk/a", "other", "disk/b"].map(|name| fixture.output(name));
+    let config = || fixture.config("20m", &outputs);
+    for free in [0, 16 << 10] {
+        let ballast = disk.fill(free);
+        let error = fixture.run_oneshot(config()).await.unwrap_err();
+        assert_not_joined(&fixture, error, &["identity-1", "identity-3"]);
+        fs::remove_file(ballast).unwrap();
+    }
+    // Enough for one of them.
+    let ballast = disk.fill(140 << 10);
+    assert_not_joined(&fixture, fixture.run_oneshot(config()).await.unwrap_err(), &["identity-3"]);
+    for output in ["a", "b"] {
+        assert!(!fixture.path("disk").join(output).join(".tbot-staged").exists(), "{output}");
+    }
+    fs::remove_file(ballast).unwrap();
+    fixture.run_oneshot(config()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root: mounts a small file system"]
+async fn an_output_of_a_disk_without_inodes_is_found_before_a_join() {
+    let fixture = TestCluster::new().await;
+    let _disk = SmallDisk::mount(fixture.path("disk"));
+    let config = || fixture.config("20m", &[fixture.output("disk/out")]);
+    let mut taken: Vec<_> = (0..)
+        .map(|number| fixture.path(&format!("disk/{number}")))
+        .take_while(|path| fs::write(path, "").is_ok())
+        .collect();
+    // The directory, the lock and the test file, and some of the files of the set.
+    let mut refused = 0;
+    while let Err(error) = fixture.run_oneshot(config()).await {
+        assert_not_joined(&fixture, error, &["identity-1"]);
+        refused += 1;
+        fs::remove_file(taken.pop().unwrap()).unwrap();
+    }
+    assert!(refused > 10, "{refused}");
+    assert!(fixture.path("disk/out/identity").exists());
 }

@@ -98,3 +98,24 @@ async fn the_agent_survives_a_file_size_limit() {
 async fn the_agent_survives_a_limit_on_open_files() {
     assert_survives(Resource::Nofile, Errno::MFILE, "ulimit -n", true).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outputs_that_a_file_size_limit_would_cut_are_reported_before_the_token_is_used() {
+    let fixture = BotFixture::new().await;
+    let directories = ["out", "second"].map(|name| fixture.path(name).to_str().unwrap().to_owned());
+    fixture.change_config(|config| {
+        config["storage"] = serde_json::json!({ "type": "memory" });
+        let mut second = config["services"][0].clone();
+        second["destination"]["path"] = directories[1].as_str().into();
+        config["services"].as_array_mut().unwrap().push(second);
+    });
+    let finished = fixture.start(&["--oneshot"]).with_small_files().run_blocking();
+    assert_eq!(finished.status, Some(1), "{}", finished.stderr);
+    let errors = finished.log_at("ERROR").join("\n");
+    for directory in &directories {
+        assert!(errors.contains(directory.as_str()), "{errors}");
+    }
+    assert!(errors.contains("ulimit -f"), "{errors}");
+    let finished = fixture.start(&["--oneshot"]).run_blocking();
+    assert_eq!(finished.status, Some(0), "the token is still valid: {}", finished.stderr);
+}

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::error::RenewalError;
-use crate::agent::destination::writer::DestinationWriter;
+use crate::agent::destination::writer::{DestinationError, DestinationWriter};
 use crate::agent::platform::tasks::UncutWork;
 
 /// The destination of an output, with the output's name.
@@ -19,15 +19,24 @@ pub(crate) async fn test_destinations(
     destinations: &[NamedDestination],
     file_work: &UncutWork,
 ) -> Vec<RenewalError> {
-    let mut failures = Vec::new();
-    for NamedDestination { output, destination } in destinations.iter().cloned() {
-        let test = move || {
-            destination.test()?;
-            destination.prepare()
-        };
-        if let Err(error) = file_work.run_blocking(test).await {
-            failures.push(RenewalError::Destination { output, error });
+    let destinations = destinations.to_vec();
+    let test_all = move || {
+        let failures = destinations.iter().filter_map(|NamedDestination { output, destination }| {
+            let error = test(destination).err()?;
+            Some(RenewalError::Destination { output: output.clone(), error })
+        });
+        let failures = failures.collect();
+        // Only now, because destinations may share a disk that has not enough space for all of them.
+        for named in destinations {
+            named.destination.remove_trial();
         }
-    }
-    failures
+        failures
+    };
+    file_work.run_blocking(test_all).await
+}
+
+fn test(destination: &DestinationWriter) -> Result<(), DestinationError> {
+    destination.test()?;
+    destination.prepare()?;
+    destination.try_writing()
 }

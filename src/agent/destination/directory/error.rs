@@ -107,7 +107,7 @@ impl DirectoryError {
             Some(Errno::ACCESS | Errno::PERM) => {
                 Some("check the owner and mode of the directory and the file")
             }
-            Some(Errno::NOSPC) => Some("the disk is full"),
+            Some(Errno::NOSPC) => Some("the disk is full, or has no free inodes"),
             Some(Errno::DQUOT) => Some("the user's disk quota is exceeded"),
             Some(Errno::FBIG) => {
                 Some("this process may not write files of this size: raise its limit (ulimit -f)")

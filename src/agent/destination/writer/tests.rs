@@ -57,6 +57,36 @@ fn a_removed_directory_is_created_again() {
 }
 
 #[test]
+fn a_trial_of_a_directory_leaves_nothing_and_does_not_outlive_a_crash() {
+    let root = tempfile::tempdir().unwrap();
+    let writer = writer(root.path(), &json!({}));
+    let entries = || fs::read_dir(root.path()).unwrap().count();
+    for _ in 0..2 {
+        writer.prepare().unwrap();
+        let before = entries();
+        writer.try_writing().unwrap();
+        assert_eq!(entries(), before + 1, "the space is still used");
+        writer.remove_trial();
+        assert_eq!(entries(), before);
+        writer.try_writing().unwrap();
+        write(&writer, "1");
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_trial_of_another_users_directory_leaves_an_empty_file() {
+    let root = tempfile::tempdir().unwrap();
+    let path = foreign_directory(&root);
+    let writer = writer(&path, &json!({}));
+    writer.prepare().unwrap();
+    writer.try_writing().unwrap();
+    writer.remove_trial();
+    assert_eq!(fs::metadata(path.join(".write-test")).unwrap().len(), 0);
+    assert_eq!(fs::read_dir(&path).unwrap().count(), 1);
+}
+
+#[test]
 fn symlinks_secure_writes_plain_files_and_can_be_changed_at_any_time() {
     let root = tempfile::tempdir().unwrap();
     for (content, mode) in [("1", "try-secure"), ("2", "secure"), ("3", "insecure"), ("4", "secure")] {
