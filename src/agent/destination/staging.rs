@@ -54,6 +54,9 @@ impl DirectoryHandle {
 
     /// Returns the permissions of the file that `name` resolves to, or `None` if there is no such file. Refuses links
     /// and special files that the agent did not create.
+    ///
+    /// In a directory that every user may write to, somebody else may have put the file there, so its permissions count
+    /// for nothing: `None`.
     fn permissions_of(&self, name: &str) -> Result<Option<Permissions>, DirectoryError> {
         let top = tree::top_level(name);
         let current = match self.file_type(top)? {
@@ -67,6 +70,9 @@ impl DirectoryHandle {
             }
             Some(file_type) => return Err(self.obstructed(top, Obstacle::of_type(file_type))),
         };
+        if self.is_writable_by_others()? {
+            return Ok(None);
+        }
         let owners = self.trusted_owners()?;
         let file = tree::with_parent(current.as_ref().unwrap_or(&self.fd), name, false, |directory, file| {
             regular_file::open(directory, file, OFlags::RDONLY, &owners)

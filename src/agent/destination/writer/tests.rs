@@ -152,6 +152,23 @@ fn an_old_file_that_cannot_be_removed_stops_no_renewal() {
         assert!(status.success(), "chattr needs root and a file system that supports it");
     };
     let root = tempfile::tempdir().unwrap();
+#[test]
+fn a_file_in_a_directory_that_every_user_may_write_lends_its_mode_to_no_key() {
+    for symlinks in ["try-secure", "secure"] {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("out");
+        let writer = writer(&path, &json!({ "symlinks": symlinks }));
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+        // As if another user had moved a file of the agent's user here that everyone may read.
+        fs::write(path.join("key"), "planted").unwrap();
+        fs::set_permissions(path.join("key"), fs::Permissions::from_mode(0o644)).unwrap();
+        write(&writer, "1");
+        assert_eq!(key(&path), "1");
+        assert_eq!(fs::metadata(path.join("key")).unwrap().mode() & 0o777, 0o600, "{symlinks}");
+    }
+}
+
     let writer = writer(root.path(), &json!({}));
     write(&writer, "1");
     let old = root.path().join("..1");
