@@ -56,6 +56,9 @@ impl DirectoryHandle {
                 OpenError::WritableParent(parent) => {
                     return DirectoryError::ReplaceableByOthers { path: path.to_owned(), parent };
                 }
+                OpenError::ForeignInSharedParent { owner, parent } => {
+                    return DirectoryError::ForeignInSharedParent { path: path.to_owned(), owner, parent };
+                }
             };
             let hint = match error {
                 Errno::LOOP => {

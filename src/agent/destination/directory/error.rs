@@ -56,6 +56,19 @@ pub enum DirectoryError {
         /// The parent that others may write to.
         parent: PathBuf,
     },
+    /// The directory belongs to another user, and it is unknown who has put it there.
+    #[error(
+        "cannot keep keys in {path}: it belongs to the user with id {owner}, who may have put it there, because more users \
+         than the owner may write to {parent}"
+    )]
+    ForeignInSharedParent {
+        /// The directory.
+        path: PathBuf,
+        /// The owner of the directory.
+        owner: u32,
+        /// The parent that several users may write to.
+        parent: PathBuf,
+    },
     /// The directory belonged to the agent's user, and now belongs to another user.
     #[error("{path} belonged to this agent and now belongs to the user with id {owner}")]
     OwnerChanged {
@@ -85,6 +98,10 @@ impl DirectoryError {
             Self::Busy { .. } => Some(Hint::new("let the other process continue, or stop it")),
             Self::ReplaceableByOthers { .. } => Some(Hint::new(
                 "remove that permission (chmod o-w), or accept the risk with symlinks: insecure",
+            )),
+            Self::ForeignInSharedParent { .. } => Some(Hint::new(
+                "use a directory below parents that only their owners may write to (mode 0755), or accept the risk with \
+                 symlinks: insecure",
             )),
             Self::OwnerChanged { .. } => Some(Hint::new(
                 "restore the directory, or restart the agent if you have changed the owner yourself",

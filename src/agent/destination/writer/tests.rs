@@ -99,28 +99,36 @@ fn symlinks_secure_writes_plain_files_and_can_be_changed_at_any_time() {
     assert_eq!(entries, 4, ".tbot-lock, .write-test, key and cockroach");
 }
 
+/// Creates a directory of another user below a parent that only root may write to.
+fn foreign_directory(root: &tempfile::TempDir) -> PathBuf {
+    let path = root.path().join("out");
+    fs::create_dir(&path).unwrap();
+    chown(&path, Some(1), None).unwrap();
+    path
+}
+
 #[test]
 #[ignore = "needs root"]
 fn the_directory_of_another_user_is_written_in_place() {
     let root = tempfile::tempdir().unwrap();
-    chown(root.path(), Some(1), None).unwrap();
-    let writer = writer(root.path(), &json!({}));
+    let path = foreign_directory(&root);
+    let writer = writer(&path, &json!({}));
     write(&writer, "1");
-    chown(root.path().join("key"), Some(1), None).unwrap();
-    let inode = || fs::metadata(root.path().join("key")).unwrap().ino();
+    chown(path.join("key"), Some(1), None).unwrap();
+    let inode = || fs::metadata(path.join("key")).unwrap().ino();
     let before = inode();
     write(&writer, "2");
-    assert_eq!(key(root.path()), "2");
+    assert_eq!(key(&path), "2");
     assert_eq!(inode(), before);
 
     // A user who is neither the agent's nor the directory's owner must not get a key.
-    chown(root.path().join("key"), Some(2), None).unwrap();
+    chown(path.join("key"), Some(2), None).unwrap();
     let error = writer.write(files("3")).unwrap_err();
-    let DestinationError::Directory(DirectoryError::Obstructed { path, obstacle }) = error else {
+    let DestinationError::Directory(DirectoryError::Obstructed { path: refused, obstacle }) = error else {
         panic!("{error:?}");
     };
-    assert_eq!((path, obstacle), (root.path().join("key"), Obstacle::ForeignFile));
-    assert_eq!(key(root.path()), "2");
+    assert_eq!((refused, obstacle), (path.join("key"), Obstacle::ForeignFile));
+    assert_eq!(key(&path), "2");
 }
 
 #[test]
@@ -145,14 +153,6 @@ fn a_directory_that_was_the_agents_and_now_belongs_to_another_user_gets_no_keys(
 }
 
 #[test]
-#[ignore = "needs root: makes a file immutable with chattr"]
-fn an_old_file_that_cannot_be_removed_stops_no_renewal() {
-    let chattr = |flag: &str, path: &Path| {
-        let status = std::process::Command::new("chattr").arg(flag).arg(path).status().unwrap();
-        assert!(status.success(), "chattr needs root and a file system that supports it");
-    };
-    let root = tempfile::tempdir().unwrap();
-#[test]
 fn a_file_in_a_directory_that_every_user_may_write_lends_its_mode_to_no_key() {
     for symlinks in ["try-secure", "secure"] {
         let root = tempfile::tempdir().unwrap();
@@ -169,6 +169,14 @@ fn a_file_in_a_directory_that_every_user_may_write_lends_its_mode_to_no_key() {
     }
 }
 
+#[test]
+#[ignore = "needs root: makes a file immutable with chattr"]
+fn an_old_file_that_cannot_be_removed_stops_no_renewal() {
+    let chattr = |flag: &str, path: &Path| {
+        let status = std::process::Command::new("chattr").arg(flag).arg(path).status().unwrap();
+        assert!(status.success(), "chattr needs root and a file system that supports it");
+    };
+    let root = tempfile::tempdir().unwrap();
     let writer = writer(root.path(), &json!({}));
     write(&writer, "1");
     let old = root.path().join("..1");
@@ -192,15 +200,15 @@ fn a_file_in_a_directory_that_every_user_may_write_lends_its_mode_to_no_key() {
 #[ignore = "needs root"]
 fn acls_of_another_users_directory_are_checked_if_required() {
     let root = tempfile::tempdir().unwrap();
-    chown(root.path(), Some(1), None).unwrap();
-    fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let error = writer(root.path(), &json!({ "acls": "required" })).write(files("1")).unwrap_err();
+    let out = foreign_directory(&root);
+    fs::set_permissions(&out, fs::Permissions::from_mode(0o755)).unwrap();
+    let error = writer(&out, &json!({ "acls": "required" })).write(files("1")).unwrap_err();
     assert!(
-        matches!(&error, DestinationError::Acl { path, problem: AclProblem::OthersHaveAccess } if path == root.path()),
+        matches!(&error, DestinationError::Acl { path, problem: AclProblem::OthersHaveAccess } if *path == out),
         "{error:?}"
     );
-    assert!(!root.path().join("key").exists());
-    writer(root.path(), &json!({ "acls": "try" })).write(files("1")).unwrap();
+    assert!(!out.join("key").exists());
+    writer(&out, &json!({ "acls": "try" })).write(files("1")).unwrap();
 }
 
 /// Sets an ACL, as a user would with `setfacl`, and returns it.
