@@ -1,5 +1,5 @@
-//! Overwrites files in place, in directories that another user prepared: the directory or some of its files do not
-//! belong to the agent's user (as after the Go agent's `tbot init`).
+//! Overwrites files in place, in directories that another user prepared: the directory does not belong to the agent's user
+//! (as after the Go agent's `tbot init`), or some of its files belong to root.
 //!
 //! Replacing such a file would lose its owner, and with the owner its readers. Writing in place keeps them, but a
 //! program that reads during a renewal may see files of two versions of the set, and a crash may leave them like that.
@@ -8,17 +8,22 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, tree};
 use crate::agent::destination::posix_acl::{Acl, AclProblem};
 use crate::agent::destination::staging::{NewFile, overwrite};
-use crate::agent::platform::regular_file::{self, RegularFileError};
+use crate::agent::platform::regular_file::{self, Obstacle, RegularFileError};
 use crate::config::AclMode;
 
 impl DirectoryHandle {
-    /// Returns true if the directory or one of the files belongs to another user.
+    /// Returns true if the directory belongs to another user, or one of the files to root.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`DirectoryError::Obstructed`] if anybody else has put a file into the agent's directory. It must not decide
+    /// how the other files are written.
     pub(crate) fn requires_in_place_writing(&self, files: &[NewFile]) -> Result<bool, DirectoryError> {
         let agent = rustix::process::geteuid().as_raw();
         if self.stat()?.st_uid != agent {
@@ -29,9 +34,17 @@ impl DirectoryHandle {
                 rustix::fs::statat(directory, file, AtFlags::SYMLINK_NOFOLLOW)
             });
             match stat {
-                Ok(stat) if stat.st_uid != agent => return Ok(true),
+                Ok(stat) if stat.st_uid == agent => {}
+                Ok(stat) if stat.st_uid == 0 => return Ok(true),
+                Ok(stat) => {
+                    let obstacle = match FileType::from_raw_mode(stat.st_mode) {
+                        FileType::RegularFile => Obstacle::ForeignFile,
+                        other => Obstacle::of_type(other),
+                    };
+                    return Err(self.obstructed(name, obstacle));
+                }
                 // There is no such file yet, or its subdirectory is missing or a link.
-                Ok(_) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
                 Err(error) => return Err(self.io_error("inspect", name, error)),
             }
         }
@@ -102,7 +115,7 @@ fn acl_problem(file: &OwnedFd) -> Result<Option<AclProblem>, Errno> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, lchown, symlink};
 
     use super::*;
     use crate::config::SymlinkMode;
@@ -160,5 +173,24 @@ mod tests {
             assert_eq!(fs::read_to_string(out.join("key")).unwrap(), "", "opened, but not written");
             fs::remove_file(&planted).unwrap();
         }
+    }
+
+    #[test]
+    #[ignore = "needs root"]
+    fn a_file_that_another_user_has_put_into_the_agents_directory_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = DirectoryHandle::open(root.path(), SymlinkMode::TrySecure).unwrap();
+        let key = root.path().join("key");
+        let refused = || match directory.requires_in_place_writing(&files("secret")).unwrap_err() {
+            DirectoryError::Obstructed { path, obstacle } if path == key => obstacle,
+            error => panic!("{error:?}"),
+        };
+        fs::write(&key, "planted").unwrap();
+        chown(&key, Some(1), None).unwrap();
+        assert_eq!(refused(), Obstacle::ForeignFile);
+        fs::remove_file(&key).unwrap();
+        symlink("elsewhere", &key).unwrap();
+        lchown(&key, Some(1), None).unwrap();
+        assert_eq!(refused(), Obstacle::SymbolicLink);
     }
 }

@@ -281,8 +281,8 @@ impl DestinationWriter {
         let directory = self.open(target)?;
         if directory.requires_in_place_writing(files)? {
             self.log_once(
-                "writing files in place, because the directory or a file belongs to another user; a program that reads \
-                 during a renewal may see files of two versions",
+                "writing files in place, because the directory belongs to another user or a file to root; a program that \
+                 reads during a renewal may see files of two versions",
             );
             self.check_acls(target, &directory, files)?;
             return Ok(directory.write_in_place(files, target.access.mode)?);
