@@ -28,6 +28,13 @@ enum Tag {
     Others,
 }
 
+impl Tag {
+    /// Whether the mask limits the permissions of an entry.
+    fn is_masked(self) -> bool {
+        matches!(self, Self::User(_) | Self::Group(_) | Self::OwningGroup)
+    }
+}
+
 /// The numeric id of a user or group that may read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ReaderId {
@@ -65,13 +72,22 @@ impl Acl {
     }
 
     /// Returns the ACL of a directory, or the equivalent of its mode if it has no ACL, extended so that the readers may
-    /// list and enter the directory.
+    /// list and enter the directory. Nobody else gets a permission that the mask withheld.
     pub(crate) fn for_directory(stat: &Stat, acl: Option<Self>, readers: &BTreeSet<ReaderId>) -> Self {
         let mode_bits = |shift: u32| u16::try_from(stat.st_mode >> shift & 7).unwrap_or(0);
         let from_mode = || {
             vec![(Tag::Owner, mode_bits(6)), (Tag::OwningGroup, mode_bits(3)), (Tag::Others, mode_bits(0))]
         };
-        Self::with_readers(acl.map_or_else(from_mode, |acl| acl.0), readers, READ | SEARCH)
+        Self::with_readers(acl.map_or_else(from_mode, Self::unmasked), readers, READ | SEARCH)
+    }
+
+    /// Returns entries that give the same permissions without a mask.
+    fn unmasked(mut self) -> Vec<(Tag, u16)> {
+        let mask = self.0.iter().find(|(tag, _)| *tag == Tag::Mask).map(|(_, permissions)| *permissions);
+        for (_, permissions) in self.0.iter_mut().filter(|(tag, _)| tag.is_masked()) {
+            *permissions &= mask.unwrap_or(*permissions);
+        }
+        self.0
     }
 
     fn with_readers(mut entries: Vec<(Tag, u16)>, readers: &BTreeSet<ReaderId>, permissions: u16) -> Self {
@@ -84,8 +100,7 @@ impl Acl {
             entries.push((tag, permissions));
         }
         entries.retain(|(tag, _)| *tag != Tag::Mask);
-        let is_masked = |tag: &Tag| matches!(tag, Tag::User(_) | Tag::Group(_) | Tag::OwningGroup);
-        let masked = entries.iter().filter(|(tag, _)| is_masked(tag));
+        let masked = entries.iter().filter(|(tag, _)| tag.is_masked());
         let mask = masked.fold(0, |mask, (_, permissions)| mask | permissions);
         entries.push((Tag::Mask, mask));
         entries.sort_unstable();
@@ -258,6 +273,18 @@ mod tests {
         use Tag::{Group, Mask, Others, Owner, OwningGroup, User};
         let expected = [(Owner, 7), (User(1), 5), (OwningGroup, 5), (Group(2), 5), (Mask, 5), (Others, 0)];
         assert_eq!(both.0, expected);
+    }
+
+    #[test]
+    fn a_new_reader_of_a_directory_does_not_lift_the_mask_of_other_entries() {
+        let root = tempfile::tempdir().unwrap();
+        let stat = rustix::fs::fstat(std::fs::File::open(root.path()).unwrap()).unwrap();
+        use Tag::{Mask, Others, Owner, OwningGroup, User};
+        // As inherited from the default ACL of a parent, with the mode 0700.
+        let inherited = Acl(vec![(Owner, 7), (User(1), 7), (OwningGroup, 5), (Mask, 0), (Others, 0)]);
+        let extended = Acl::for_directory(&stat, Some(inherited), &[ReaderId::User(2)].into());
+        let expected = [(Owner, 7), (User(1), 0), (User(2), 5), (OwningGroup, 0), (Mask, 5), (Others, 0)];
+        assert_eq!(extended.0, expected);
     }
 
     #[test]
