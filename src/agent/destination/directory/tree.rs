@@ -9,6 +9,10 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
+/// How deep directories may be nested to be removed: deeper than the agent ever nests them, and not so deep that a
+/// planted tree takes up all descriptors.
+const MAX_DEPTH: u32 = 8;
+
 /// Splits `cockroach/node.key` into the subdirectory `cockroach`, if there is one, and the file name `node.key`.
 pub(in crate::agent) fn split(name: &str) -> (Option<&str>, &str) {
     name.split_once('/').map_or((None, name), |(subdirectory, file)| (Some(subdirectory), file))
@@ -125,13 +129,20 @@ pub(in crate::agent) fn sync(directory: &OwnedFd) -> Result<(), Errno> {
 ///
 /// # Errors
 ///
-/// If an entry cannot be removed, removes the others and returns the first error.
+/// If an entry cannot be removed, removes the others and returns the first error. Returns [`Errno::NOTEMPTY`] if
+/// directories are nested more than [`MAX_DEPTH`] deep.
 pub(in crate::agent) fn remove(directory: &OwnedFd, name: impl Arg + Copy) -> Result<(), Errno> {
+    remove_to_depth(directory, name, MAX_DEPTH)
+}
+
+fn remove_to_depth(directory: &OwnedFd, name: impl Arg + Copy, depth: u32) -> Result<(), Errno> {
     let flags = match file_type(directory, name)? {
         None => return Ok(()),
         Some(FileType::Directory) => {
+            let depth = depth.checked_sub(1).ok_or(Errno::NOTEMPTY)?;
             let inner = open(directory, name)?;
-            let removals = names(&inner)?.into_iter().map(|name| remove(&inner, name.as_c_str()));
+            let removals =
+                names(&inner)?.into_iter().map(|name| remove_to_depth(&inner, name.as_c_str(), depth));
             // Collected first, so that one failure does not end the removals.
             removals.collect::<Vec<_>>().into_iter().collect::<Result<(), Errno>>()?;
             AtFlags::REMOVEDIR
@@ -139,4 +150,20 @@ pub(in crate::agent) fn remove(directory: &OwnedFd, name: impl Arg + Copy) -> Re
         Some(_) => AtFlags::empty(),
     };
     rustix::fs::unlinkat(directory, name, flags)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deeply_nested_tree_is_not_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = std::fs::File::open(root.path()).unwrap().into();
+        for (depth, removed) in [(MAX_DEPTH, Ok(())), (MAX_DEPTH + 1, Err(Errno::NOTEMPTY))] {
+            let nested: std::path::PathBuf = (0..depth).map(|_| "a").collect();
+            std::fs::create_dir_all(root.path().join(nested)).unwrap();
+            assert_eq!(remove(&directory, "a"), removed, "{depth}");
+        }
+    }
 }
