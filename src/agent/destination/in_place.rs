@@ -70,11 +70,17 @@ impl DirectoryHandle {
         self.sync()
     }
 
-    /// Returns an error if all users have a permission for the file, which another user has created.
+    /// Returns an error if all users have a permission for the file, which another user has created. If every user may
+    /// have put the file there, it must not give a group a permission either.
     fn refuse_accessible_to_others(&self, name: &str, file: &File) -> Result<(), DirectoryError> {
         let stat = rustix::fs::fstat(file).map_err(|error| self.io_error("inspect", name, error))?;
-        if Mode::from_raw_mode(stat.st_mode).intersects(Mode::RWXO) {
-            return Err(DirectoryError::AccessibleToOthers { path: self.path().join(name) });
+        let mode = Mode::from_raw_mode(stat.st_mode);
+        let path = || self.path().join(name);
+        if mode.intersects(Mode::RWXO) {
+            return Err(DirectoryError::AccessibleToOthers { path: path() });
+        }
+        if mode.intersects(Mode::RWXG) && self.is_writable_by_others()? {
+            return Err(DirectoryError::AccessibleToGroup { path: path() });
         }
         Ok(())
     }
@@ -155,6 +161,27 @@ mod tests {
         }
         directory.write_in_place(&files("public"), AclMode::Off).unwrap();
         assert_eq!(fs::read_to_string(&key).unwrap(), "public");
+    }
+
+    #[test]
+    fn a_file_that_a_group_may_read_gets_no_key_if_every_user_may_have_put_it_there() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = DirectoryHandle::open(root.path(), SymlinkMode::TrySecure).unwrap();
+        let key = root.path().join("key");
+        let set_mode = |path: &std::path::Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        directory.write_in_place(&files("1"), AclMode::Try).unwrap();
+        set_mode(&key, 0o640);
+        directory.write_in_place(&files("2"), AclMode::Try).unwrap();
+        set_mode(root.path(), 0o777);
+        match directory.write_in_place(&files("3"), AclMode::Try).unwrap_err() {
+            DirectoryError::AccessibleToGroup { path } => assert_eq!(path, key),
+            error => panic!("{error:?}"),
+        }
+        assert_eq!(fs::read_to_string(&key).unwrap(), "2");
+        set_mode(&key, 0o600);
+        directory.write_in_place(&files("4"), AclMode::Try).unwrap();
     }
 
     #[test]

@@ -77,6 +77,14 @@ pub enum DirectoryError {
         /// The new owner.
         owner: u32,
     },
+    /// A file that the agent would overwrite is accessible to a group, and any user may have put it there.
+    #[error(
+        "{path} is accessible to a group, and every user may write to its directory and may have put it there"
+    )]
+    AccessibleToGroup {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file that the agent would overwrite in another user's directory is accessible to everyone.
     #[error("{path} is accessible to all users")]
     AccessibleToOthers {
@@ -105,6 +113,10 @@ impl DirectoryError {
             )),
             Self::OwnerChanged { .. } => Some(Hint::new(
                 "restore the directory, or restart the agent if you have changed the owner yourself",
+            )),
+            Self::AccessibleToGroup { .. } => Some(Hint::new(
+                "remove the permissions of the group (chmod g-rwx) or of every user for the directory (chmod o-w), or set \
+                 acls: off to write it anyway",
             )),
             Self::AccessibleToOthers { .. } => {
                 Some(Hint::new("remove their permissions (chmod o-rwx), or set acls: off to write it anyway"))
