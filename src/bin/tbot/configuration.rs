@@ -27,6 +27,10 @@ use tbot::agent::internal::files::open_named;
 /// The name of a configuration that consists of flags and variables.
 const COMMAND_LINE: &str = "command line";
 
+/// The file that `tbot validate` and `tbot migrate` read if none is named. `tbot start` has no default, because flags alone
+/// can be a whole configuration.
+const DEFAULT_FILE: &str = "tbot.yaml";
+
 /// A configuration, loaded from a file, a variable or flags alone. It may be invalid.
 pub(crate) struct Configuration {
     name: String,
@@ -80,15 +84,24 @@ impl Configuration {
         Ok(Self::without_file(overrides(global, args, environment)?, Purpose::Start.into()))
     }
 
-    /// Loads what the flags or the environment name, without overrides. Returns `None` if they name nothing.
+    /// Loads the configuration that the flags or the environment name, without overrides; otherwise `tbot.yaml` in the
+    /// working directory.
     pub(crate) fn from_inputs(
         global: &GlobalArgs,
         options: impl Into<LoadOptions>,
         cx: &mut Context<'_>,
-    ) -> Result<Option<Self>, Failure> {
-        match yaml_source(global, &cx.environment)? {
-            YamlSource::None => Ok(None),
-            source => Self::from_source(source, Vec::new(), options.into(), cx.stdin).map(Some),
+    ) -> Result<Self, Failure> {
+        let source = yaml_source(global, &cx.environment)?;
+        if !matches!(source, YamlSource::None) {
+            return Self::from_source(source, Vec::new(), options.into(), cx.stdin);
+        }
+        match Self::from_file(Path::new(DEFAULT_FILE), options, cx.stdin) {
+            Err(Failure::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                let message =
+                    format!("no configuration: name a file, set TBOT_CONFIG_PATH, or create {DEFAULT_FILE}");
+                Err(Failure::Usage(message))
+            }
+            result => result,
         }
     }
 
@@ -154,6 +167,11 @@ impl Configuration {
     /// The name of the source in messages: a path, `standard input`, `TBOT_CONFIG` or `command line`.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Returns the name of the default file if it exists and this configuration consists of flags and variables.
+    pub(crate) fn ignored_default_file(&self) -> Option<&'static str> {
+        (self.name == COMMAND_LINE && Path::new(DEFAULT_FILE).exists()).then_some(DEFAULT_FILE)
     }
 
     /// Returns whether there is a diagnostic with this code.

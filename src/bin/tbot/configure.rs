@@ -40,12 +40,8 @@ pub(crate) fn configure(
 /// `tbot migrate`: prints a version 1 file as version 2, exactly as `tbot start` converts it. Comments are lost.
 pub(crate) fn migrate(global: &GlobalArgs, args: &MigrateArgs, cx: &mut Context<'_>) -> Result<(), Failure> {
     let configuration = match &args.file {
-        Some(path) => Some(Configuration::from_file(path, Purpose::Validate, cx.stdin)?),
+        Some(path) => Configuration::from_file(path, Purpose::Validate, cx.stdin)?,
         None => Configuration::from_inputs(global, Purpose::Validate, cx)?,
-    };
-    let Some(configuration) = configuration else {
-        let message = "no file to convert: name it, as in `tbot migrate old.yaml`";
-        return Err(Failure::Usage(message.to_owned()));
     };
     if args.output.path.as_ref().is_some_and(|path| is_same_file(path, Path::new(configuration.name()))) {
         let message = "--output is the file to convert: choose another path";

@@ -30,7 +30,12 @@ pub(crate) fn start(global: &GlobalArgs, args: &RunArgs, cx: &mut Context<'_>) -
     let configuration =
         Configuration::for_run(global, args, LoadOptions { purpose: Purpose::Start, process }, cx)?;
     if configuration.effective().is_none() && global.log_format == LogFormat::Text {
-        return report_invalid(configuration, cx);
+        let default_file = configuration.ignored_default_file();
+        let result = report_invalid(configuration, cx);
+        if let Some(file) = default_file {
+            writeln!(cx.stderr, "hint: {file} was not read: name it with --config")?;
+        }
+        return result;
     }
     let debug = configuration.effective().is_some_and(|effective| is_on(effective.config().debug));
     let _log = log::init(global.log_format, debug)?;

@@ -1,4 +1,4 @@
-//! `tbot validate`: checks files one by one, or the configuration that flags or variables name, and reports on standard
+//! `tbot validate`: checks files one by one, or the configuration that flags or variables name, or `./tbot.yaml`, and reports on standard
 //! output. Uses no network.
 
 use tbot::config::{LoadOptions, Purpose};
@@ -16,11 +16,7 @@ pub(crate) fn validate(
 ) -> Result<(), Failure> {
     let options = LoadOptions { purpose: Purpose::Validate, process: cx.process_context() };
     let loaded = match args.files.as_slice() {
-        [] => {
-            let message = "no file to check: name it, as in `tbot validate tbot.yaml`";
-            let configuration = Configuration::from_inputs(global, options, cx).transpose();
-            vec![configuration.ok_or_else(|| Failure::Usage(message.to_owned()))?]
-        }
+        [] => vec![Configuration::from_inputs(global, options, cx)],
         files => files.iter().map(|path| Configuration::from_file(path, options.clone(), cx.stdin)).collect(),
     };
     let mut configurations = Vec::new();

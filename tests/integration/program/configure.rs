@@ -90,18 +90,28 @@ fn version_1_is_migrated_with_a_note_about_lost_comments() {
     assert_valid(&finished.stdout);
     insta::assert_snapshot!(finished.stdout);
     assert_eq!(finished.diagnostic_codes(), ["note[version-1]"]);
-    let positional = tbot(Telemetry::ClosedPort, &["migrate", "old.yaml"]).file("old.yaml", VERSION_1).run();
-    assert_eq!(positional.stdout, finished.stdout);
+    let migrate = |arguments: &[&str]| tbot(Telemetry::ClosedPort, &[&["migrate"], arguments].concat());
+    for same in [
+        migrate(&["old.yaml"]).file("old.yaml", VERSION_1),
+        migrate(&[]).file("old.yaml", VERSION_1).env("TBOT_CONFIG_PATH", "old.yaml"),
+        migrate(&[]).file("tbot.yaml", VERSION_1),
+        migrate(&["-"]).stdin(VERSION_1),
+    ] {
+        assert_eq!(same.run().stdout, finished.stdout);
+    }
     insta::assert_snapshot!(finished.stderr.lines().last().unwrap(), @"comments were not copied to the new file");
 }
 
 #[test]
 fn a_failed_migration_writes_nothing() {
     let mut reasons = Vec::new();
+    let in_place =
+        tbot(Telemetry::ClosedPort, &["migrate", "-o", "tbot.yaml"]).file("tbot.yaml", VERSION_1).run();
+    assert_failed(&in_place, 2);
+    assert_eq!(in_place.read_file("tbot.yaml"), VERSION_1);
     for (file, arguments) in [
         (VERSION_1, &["-c", "old.yaml", "-o", "old.yaml"][..]),
         (VERSION_1, &["old.yaml", "-o", "./old.yaml"]),
-        (VERSION_1, &[]),
         ("version: v2\n", &["-c", "old.yaml"]),
     ] {
         let arguments = [&["migrate"], arguments].concat();
@@ -113,7 +123,6 @@ fn a_failed_migration_writes_nothing() {
     insta::assert_snapshot!(reasons.concat(), @r"
     error: --output is the file to convert: choose another path
     error: --output is the file to convert: choose another path
-    error: no file to convert: name it, as in `tbot migrate old.yaml`
     error: old.yaml is already version 2
     ");
 

@@ -129,7 +129,7 @@ fn a_dash_reads_standard_input() {
 }
 
 #[test]
-fn without_a_file_the_one_that_start_would_use_is_checked() {
+fn without_a_file_the_configured_one_or_the_default_is_checked() {
     use base64::Engine as _;
     let invalid = base64::engine::general_purpose::STANDARD.encode(INVALID);
     let validate = |flags: &[&str]| {
@@ -140,13 +140,21 @@ fn without_a_file_the_one_that_start_would_use_is_checked() {
         (validate(&["-c", "bad.yaml"]), "bad.yaml"),
         (validate(&[]).env("TBOT_CONFIG_PATH", "bad.yaml"), "bad.yaml"),
         (validate(&[]).env("TBOT_CONFIG", invalid), "TBOT_CONFIG"),
+        (validate(&[]).file("tbot.yaml", INVALID), "tbot.yaml"),
     ] {
         let finished = run.run();
         assert_eq!(finished.status, Some(3), "{}", finished.stderr);
         assert_eq!(diagnostics(&finished), [("unknown-key".to_owned(), source.to_owned(), Some(2))]);
     }
-    let named = validate(&["good.yaml"]).env("TBOT_CONFIG_PATH", "bad.yaml").run();
-    assert_eq!((named.status, diagnostics(&named)), (Some(0), vec![]));
+    // What is named takes precedence over the variable, and that over the file in the working directory.
+    for run in [
+        validate(&["good.yaml"]).env("TBOT_CONFIG_PATH", "bad.yaml"),
+        validate(&["-c", "good.yaml"]).file("tbot.yaml", INVALID),
+        validate(&[]).env("TBOT_CONFIG_PATH", "good.yaml").file("tbot.yaml", INVALID),
+    ] {
+        let named = run.run();
+        assert_eq!((named.status, diagnostics(&named)), (Some(0), vec![]));
+    }
     let missing = validate(&["-c", "missing.yaml"]).run();
     let unreadable = ("unreadable".to_owned(), "missing.yaml".to_owned(), None);
     assert_eq!((missing.status, diagnostics(&missing)), (Some(2), vec![unreadable]));
