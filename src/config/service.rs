@@ -58,7 +58,7 @@ services! {
         destination: Files(&[CLUSTER_FILES, SSH_CONFIG_FILES]),
         successor: None,
         variables: &[],
-        command: Some(command("Add an identity for tsh and SSH clients", &[
+        command: Some(command("Add an identity for tsh and SSH clients", "--destination /opt/machine-id", &[
             DESTINATION,
             &[
                 flag("cluster", "NAME", "/cluster", "Leaf cluster to issue the credentials for"),
@@ -86,7 +86,7 @@ services! {
         destination: Files(&[CLUSTER_FILES, TLS_FILES]),
         successor: None,
         variables: &[],
-        command: Some(command("Add credentials for an application", &[
+        command: Some(command("Add credentials for an application", "--destination /opt/machine-id --app grafana", &[
             DESTINATION,
             &[
                 APP,
@@ -107,7 +107,7 @@ services! {
         destination: None,
         successor: None,
         variables: &[],
-        command: Some(command("Add a local tunnel to an application", &[&[LISTEN, APP]])),
+        command: Some(command("Add a local tunnel to an application", "--listen tcp://127.0.0.1:8080 --app grafana", &[&[LISTEN, APP]])),
     }
     "application-proxy" => ApplicationProxy(ApplicationProxyService) {
         supported: false,
@@ -118,7 +118,7 @@ services! {
         destination: None,
         successor: None,
         variables: &[],
-        command: Some(command("Add a local HTTP proxy to applications", &[&[LISTEN]])),
+        command: Some(command("Add a local HTTP proxy to applications", "--listen tcp://127.0.0.1:8080", &[&[LISTEN]])),
     }
     "database" => Database(DatabaseService) {
         supported: true,
@@ -129,7 +129,7 @@ services! {
         destination: Files(&[CLUSTER_FILES, TLS_FILES, &["mongo.crt", "mongo.cas"]]),
         successor: None,
         variables: &[],
-        command: Some(command("Add credentials for a database", &[
+        command: Some(command("Add credentials for a database", "--destination /opt/machine-id --service orders-db --username app --database orders", &[
             DESTINATION,
             DATABASE,
             &[flag("format", "FORMAT", "/format", "File format: tls, mongo or cockroach")],
@@ -144,7 +144,7 @@ services! {
         destination: None,
         successor: None,
         variables: &[],
-        command: Some(command("Add a local tunnel to a database", &[&[LISTEN], DATABASE])),
+        command: Some(command("Add a local tunnel to a database", "--listen tcp://127.0.0.1:5432 --service orders-db --username app --database orders", &[&[LISTEN], DATABASE])),
     }
     "kubernetes" => Kubernetes(KubernetesService) {
         supported: true,
@@ -155,7 +155,7 @@ services! {
         destination: Files(&[CLUSTER_FILES, KUBECONFIG_FILES]),
         successor: None,
         variables: &[],
-        command: Some(command("Add a kubeconfig for one cluster", &[
+        command: Some(command("Add a kubeconfig for one cluster", "--destination /opt/machine-id --kubernetes-cluster staging", &[
             DESTINATION,
             &[
                 flag("kubernetes-cluster", "NAME", "/kubernetes_cluster", "Kubernetes cluster to connect to")
@@ -173,7 +173,7 @@ services! {
         destination: Files(&[CLUSTER_FILES, KUBECONFIG_FILES]),
         successor: None,
         variables: &[],
-        command: Some(command("Add a kubeconfig for several clusters", &[
+        command: Some(command("Add a kubeconfig for several clusters", "--destination /opt/machine-id --label-selector env=staging", &[
             DESTINATION,
             &[
                 flag(
@@ -227,7 +227,7 @@ services! {
         destination: Socket(&[&["agent.sock", "v1.sock"], SSH_CONFIG_FILES]),
         successor: None,
         variables: &[],
-        command: Some(command("Add an SSH connection multiplexer", &[
+        command: Some(command("Add an SSH connection multiplexer", "--destination /opt/machine-id", &[
             DESTINATION,
             &[
                 switch!(
@@ -254,7 +254,7 @@ services! {
         destination: Files(&[SVID_FILES]),
         successor: None,
         variables: &[],
-        command: Some(command("Add an X.509 SVID", &[DESTINATION, SELECTOR, &[FEDERATED]])),
+        command: Some(command("Add an X.509 SVID", "--destination /opt/machine-id --name-selector web", &[DESTINATION, SELECTOR, &[FEDERATED]])),
     }
     "workload-identity-jwt" => WorkloadIdentityJwt(WorkloadIdentityJwtService) {
         supported: true,
@@ -265,7 +265,7 @@ services! {
         destination: Files(&[&["jwt_svid"]]),
         successor: None,
         variables: &[],
-        command: Some(command("Add a JWT SVID", &[
+        command: Some(command("Add a JWT SVID", "--destination /opt/machine-id --name-selector web --audience example.com", &[
             DESTINATION,
             SELECTOR,
             &[flag("audience", "NAME", "/audiences/-", "Audience of the token; repeatable").required()],
@@ -280,7 +280,7 @@ services! {
         destination: None,
         successor: None,
         variables: &[variables(&["TELEPORT_NODE_NAME"], "Host of the kubelet that attests workloads.")],
-        command: Some(command("Add a SPIFFE Workload API endpoint", &[SELECTOR, &[LISTEN]])),
+        command: Some(command("Add a SPIFFE Workload API endpoint", "--listen unix:///run/spiffe.sock --name-selector web", &[SELECTOR, &[LISTEN]])),
     }
     "workload-identity-aws-roles-anywhere" => WorkloadIdentityAwsRolesAnywhere(AwsRolesAnywhereService) {
         supported: false,
@@ -291,7 +291,7 @@ services! {
         destination: Files(&[]),
         successor: None,
         variables: &[variables(&["AWS_REGION"], "AWS region of the service's requests.")],
-        command: Some(command("Add AWS Roles Anywhere credentials", &[
+        command: Some(command("Add AWS Roles Anywhere credentials", "--destination /opt/machine-id --name-selector web --role-arn arn:aws:iam::1234:role/web --profile-arn arn:aws:rolesanywhere:eu-west-1:1234:profile/0 --trust-anchor-arn arn:aws:rolesanywhere:eu-west-1:1234:trust-anchor/0", &[
             DESTINATION,
             SELECTOR,
             &[
@@ -331,7 +331,7 @@ services! {
             "use `workload-identity-x509`, and `workload-identity-jwt` instead of `jwts`; Teleport 17 and newer know both",
         ),
         variables: &[],
-        command: Some(command("Add an X.509 SVID by path (deprecated)", &[
+        command: Some(command("Add an X.509 SVID by path (deprecated)", "--destination /opt/machine-id --svid-path /web", &[
             DESTINATION,
             &[
                 flag("svid-path", "PATH", "/svid/path", "Path of the SPIFFE ID, such as /svc/foo").required(),

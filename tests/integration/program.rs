@@ -20,6 +20,7 @@ mod limits;
 mod pid_file;
 mod preview;
 mod services;
+mod shells;
 mod signals;
 mod submission;
 mod system_calls;

@@ -9,6 +9,8 @@ use tbot::config::GoDuration;
 use tbot::untrusted::escape;
 use tbot::yaml::EmitError;
 
+use crate::context::Colour;
+
 /// The exit status of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -104,17 +106,23 @@ impl Failure {
 /// Flushes the output, reports the failure unless that has been done, and returns the exit status.
 pub(crate) fn finish(
     result: Result<(), Failure>,
+    colour: Colour,
     stdout: &mut dyn Write,
     stderr: &mut dyn Write,
 ) -> ExitCode {
-    ExitCode::from(settle(result, stdout, stderr) as u8)
+    ExitCode::from(settle(result, colour, stdout, stderr) as u8)
 }
 
-fn settle(result: Result<(), Failure>, stdout: &mut dyn Write, stderr: &mut dyn Write) -> ExitStatus {
+fn settle(
+    result: Result<(), Failure>,
+    colour: Colour,
+    stdout: &mut dyn Write,
+    stderr: &mut dyn Write,
+) -> ExitStatus {
     let result = match result {
         // clap returns help and version as errors.
         Err(Failure::CommandLine(help)) if !help.use_stderr() => {
-            write!(stdout, "{help}").map_err(Failure::from)
+            stdout.write_all(rendered(&help, colour.stdout).as_bytes()).map_err(Failure::from)
         }
         result => result,
     };
@@ -128,23 +136,31 @@ fn settle(result: Result<(), Failure>, stdout: &mut dyn Write, stderr: &mut dyn 
     };
     match result {
         Ok(()) => ExitStatus::Success,
-        Err(failure) => report(&failure, stderr),
+        Err(failure) => report(&failure, colour, stderr),
     }
 }
 
+/// Renders an error or the help of clap.
+fn rendered(error: &clap::Error, colour: bool) -> String {
+    let text = error.render();
+    if colour { text.ansi().to_string() } else { text.to_string() }
+}
+
 /// Reports a failure. Errors in writing the report are ignored: the exit status still signals the failure.
-fn report(failure: &Failure, stderr: &mut dyn Write) -> ExitStatus {
+fn report(failure: &Failure, colour: Colour, stderr: &mut dyn Write) -> ExitStatus {
     match failure {
         // The reader closed the pipe (`tbot schema config | head`), which is not a failure.
         Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return ExitStatus::Success,
         Failure::Reported(_) => {}
         Failure::CommandLine(error) => {
-            let _ = write!(stderr, "{error}");
+            let _ = stderr.write_all(rendered(error, colour.stderr).as_bytes());
         }
         failure => {
             let hint = failure.hint().map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
             let message = error_chain(failure);
-            let _ = write!(stderr, "error: {message}\n{hint}");
+            // As clap shows it.
+            let label = if colour.stderr { "\u{1b}[1;31merror:\u{1b}[0m" } else { "error:" };
+            let _ = write!(stderr, "{label} {message}\n{hint}");
         }
     }
     failure.status()
@@ -159,9 +175,11 @@ mod tests {
 
     use super::*;
 
+    const PLAIN: Colour = Colour { stdout: false, stderr: false };
+
     fn reported(failure: &Failure) -> (ExitStatus, String) {
         let mut stderr = Vec::new();
-        let status = report(failure, &mut stderr);
+        let status = report(failure, PLAIN, &mut stderr);
         (status, String::from_utf8(stderr).unwrap())
     }
 
@@ -186,6 +204,25 @@ mod tests {
         );
     }
 
+    #[test]
+    fn colours_do_not_change_the_text() {
+        let command = || clap::Command::new("tbot").arg(clap::Arg::new("a").long("a"));
+        let errors: [fn(clap::Command) -> Failure; 2] = [
+            |command| command.try_get_matches_from(["tbot", "--b"]).unwrap_err().into(),
+            |_| Failure::Usage("no".to_owned()),
+        ];
+        let codes = regex::Regex::new("\u{1b}\\[[0-9;]*m").unwrap();
+        for error in errors {
+            let [plain, coloured] = [false, true].map(|colour| {
+                let mut stderr = Vec::new();
+                report(&error(command()), Colour { stdout: colour, stderr: colour }, &mut stderr);
+                String::from_utf8(stderr).unwrap()
+            });
+            assert!(!plain.contains('\u{1b}') && coloured.contains('\u{1b}'), "{coloured}");
+            assert_eq!(codes.replace_all(&coloured, ""), plain);
+        }
+    }
+
     /// An output that fails with this error.
     struct Failing(io::ErrorKind);
 
@@ -203,7 +240,7 @@ mod tests {
     fn a_report_that_cannot_be_written_is_a_failure_with_a_message() {
         let settle = |result, stdout| {
             let mut stderr = Vec::new();
-            let status = settle(result, &mut Failing(stdout), &mut stderr);
+            let status = settle(result, PLAIN, &mut Failing(stdout), &mut stderr);
             (status, !stderr.is_empty())
         };
         let invalid = || Err(Failure::Reported(ExitStatus::Invalid));

@@ -4,7 +4,9 @@
 //! program can send telemetry; the library has no code for it.
 
 mod cli;
+mod command_line;
 mod command_path;
+mod completions;
 mod configuration;
 mod configure;
 mod context;
@@ -16,7 +18,7 @@ mod output_commands;
 mod overrides;
 mod pid_file;
 mod schema;
-mod service_args;
+mod service_overrides;
 mod signals;
 mod start;
 mod telemetry;
@@ -56,11 +58,11 @@ fn main() -> ExitCode {
             current_dir: std::env::current_dir,
         },
     );
-    exit::finish(result, &mut stdout, &mut stderr)
+    exit::finish(result, colour, &mut stdout, &mut stderr)
 }
 
 fn run(arguments: impl IntoIterator<Item = OsString>, mut cx: Context<'_>) -> Result<(), Failure> {
-    let cli = cli::parse(arguments)?;
+    let cli = command_line::parse(arguments)?;
     match &cli.command {
         Command::Start(args) => start::start(&cli.global, args, &mut cx),
         Command::Configure(args) => configure::configure(&cli.global, args, &mut cx),
@@ -72,6 +74,8 @@ fn run(arguments: impl IntoIterator<Item = OsString>, mut cx: Context<'_>) -> Re
         Command::Schema(args) => schema::schema(args, cx.stdout),
         Command::Telemetry(args) => telemetry::telemetry(&cli.global, &args.command, &mut cx),
         Command::Wait(args) => wait::wait(args),
+        Command::Completions(args) => Ok(cx.stdout.write_all(args.shell.script().as_bytes())?),
+        Command::Complete(args) => completions::complete(command_line::command(), &args.words, cx.stdout),
         Command::Version => Ok(writeln!(cx.stdout, "tbot {}", version_line())?),
     }
 }

@@ -8,7 +8,7 @@ use crate::cli::{GlobalArgs, RunArgs};
 use crate::context::parse_bool;
 use crate::destination_uri;
 use crate::exit::Failure;
-use crate::service_args::one_identity;
+use crate::service_overrides::{one_identity, service_overrides};
 use tbot::agent::Environment;
 
 /// Returns the overrides from all flags and variables.
@@ -70,7 +70,7 @@ pub(crate) fn overrides(
         overrides.push(one_identity(path), flag, "/services".to_owned());
     }
     if let Some(service) = &args.service {
-        overrides.overrides.extend(service.overrides()?);
+        overrides.overrides.extend(service_overrides(service)?);
     }
     overrides.switch("debug", global.debug, global.no_debug, Some("TBOT_DEBUG"))?;
     overrides.switch("fips", global.fips, global.no_fips, None)?;
@@ -130,12 +130,13 @@ impl OverrideBuilder<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{self, Command};
+    use crate::cli::Command;
+    use crate::command_line;
     use std::ffi::OsString;
 
     fn parse(line: &str, variables: &[(&str, &str)]) -> Result<Vec<(String, Value, String)>, Failure> {
         let line = format!("tbot start {line}");
-        let cli = cli::parse(line.split_whitespace().map(OsString::from)).unwrap();
+        let cli = command_line::parse(line.split_whitespace().map(OsString::from)).unwrap();
         let Command::Start(run) = cli.command else { unreachable!("not `tbot start`") };
         let overrides = overrides(&cli.global, &run, &variables.iter().copied().collect())?;
         Ok(overrides

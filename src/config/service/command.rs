@@ -6,6 +6,8 @@
 pub struct ServiceCommand {
     /// The help text.
     pub about: &'static str,
+    /// Flags with values for the example in the help.
+    pub example: &'static str,
     /// Another name for the command.
     pub alias: Option<&'static str>,
     /// The flags, in groups, because several commands share some of them.
@@ -59,8 +61,12 @@ pub enum Requirement {
 }
 
 /// Declares a command.
-pub(super) const fn command(about: &'static str, flags: &'static [&'static [ServiceFlag]]) -> ServiceCommand {
-    ServiceCommand { about, alias: None, flags }
+pub(super) const fn command(
+    about: &'static str,
+    example: &'static str,
+    flags: &'static [&'static [ServiceFlag]],
+) -> ServiceCommand {
+    ServiceCommand { about, example, alias: None, flags }
 }
 
 /// Declares an optional flag with a string as its value.

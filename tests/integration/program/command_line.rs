@@ -15,10 +15,13 @@ fn help_of_every_command() {
         "migrate",
         "validate",
         "wait",
+        "completions",
+        "version",
         "schema",
         "telemetry",
         "telemetry status",
         "telemetry preview",
+        "start application",
     ] {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let finished = tbot(Telemetry::ClosedPort, &arguments).run();
@@ -77,6 +80,14 @@ fn wrong_usage_exits_with_2_and_a_reason() {
         (&["start", "--config-string", "no base64"], &[]),
         (&["start"], &[("TBOT_DEBUG", "maybe")]),
         (&["start", "--storage", "s3://bucket"], &[]),
+        (&["validate"], &[]),
+        (&["migrate"], &[]),
+        (&["validte", "tbot.yaml"], &[]),
+        (&["start", "--onshot"], &[]),
+        (&["start", "--log-format", "jsn"], &[]),
+        (&["completions"], &[]),
+        (&["completions", "powershell"], &[]),
+        (&["keypair", "create"], &[]),
     ] {
         let finished = tbot(Telemetry::ClosedPort, arguments).envs(variables).run();
         assert_eq!(
@@ -99,6 +110,17 @@ fn an_invalid_configuration_exits_with_3_and_names_the_flag() {
     let finished = tbot(Telemetry::ClosedPort, &arguments).run();
     assert_eq!((finished.status, finished.stdout.as_str()), (Some(3), ""));
     insta::assert_snapshot!(finished.stderr);
+}
+
+#[test]
+fn a_start_without_a_configuration_mentions_the_file_that_it_has_not_read() {
+    let start = || tbot(Telemetry::ClosedPort, &["start", "--proxy-server", "a:443"]);
+    let finished = start().file("tbot.yaml", "version: v2\n").run();
+    assert_eq!(finished.status, Some(3), "{}", finished.stderr);
+    insta::assert_snapshot!(finished.stderr.lines().last().unwrap(), @"hint: tbot.yaml was not read: name it with --config");
+    let without_file = start().run();
+    assert_eq!(without_file.status, Some(3), "{}", without_file.stderr);
+    assert!(!without_file.stderr.contains("tbot.yaml"), "{}", without_file.stderr);
 }
 
 #[test]

@@ -167,6 +167,19 @@ impl Run {
         self
     }
 
+    /// Runs this script of a shell instead, in which `tbot` is the program.
+    pub(crate) fn with_script(mut self, shell: &[&str], script: &str) -> Self {
+        std::fs::create_dir(self.path().join("bin")).unwrap();
+        std::os::unix::fs::symlink(program(), self.path().join("bin/tbot")).unwrap();
+        let mut command = Command::new(shell[0]);
+        command.args(&shell[1..]).arg(script).current_dir(self.path()).env_clear();
+        command.env("PATH", format!("{}/bin:/usr/local/bin:/usr/bin:/bin", self.path().display()));
+        // Some shells write to the home directory.
+        command.env("HOME", self.path());
+        self.command = command;
+        self
+    }
+
     /// Writes a file to the directory.
     pub(crate) fn file(self, name: &str, contents: impl AsRef<[u8]>) -> Self {
         std::fs::write(self.directory.path().join(name), contents).unwrap();

@@ -4,23 +4,30 @@ use clap::{Arg, ArgAction, ArgGroup, Command};
 use tbot::config::ServiceType;
 use tbot::config::internal::{FlagType, Requirement, ServiceCommand, ServiceFlag};
 
+/// The maximum width of the help.
+const WIDTH: usize = 80;
+/// The indentation of text in a manual page.
+const MANUAL_INDENT: usize = 7;
+
 /// The command that `tbot start` runs if none is given.
 pub(super) const LEGACY: &str = "legacy";
 
 /// A command of `tbot start` and `tbot configure`.
 #[derive(Clone, Copy)]
-pub(super) struct NamedCommand {
-    pub(super) name: &'static str,
+pub(crate) struct NamedCommand {
+    pub(crate) name: &'static str,
     /// Whether it adds a service of the type with its name. If not, the pointers of the flags refer to the configuration
     /// itself.
     pub(super) adds_service: bool,
-    command: &'static ServiceCommand,
+    pub(crate) command: &'static ServiceCommand,
 }
 
-const NOOP_COMMAND: ServiceCommand = ServiceCommand { about: "Add no service", alias: None, flags: &[] };
+const NOOP_COMMAND: ServiceCommand =
+    ServiceCommand { about: "Add no service", example: "", alias: None, flags: &[] };
 
 const LEGACY_COMMAND: ServiceCommand = ServiceCommand {
     about: "Same as `tbot start` without a service",
+    example: "--destination-dir /opt/machine-id",
     alias: None,
     flags: &[&[ServiceFlag {
         name: "destination-dir",
@@ -33,7 +40,7 @@ const LEGACY_COMMAND: ServiceCommand = ServiceCommand {
 };
 
 /// Returns all commands, in the order of the help: those of the service types, and two that add no service.
-pub(super) fn commands() -> impl Iterator<Item = NamedCommand> {
+pub(crate) fn service_commands() -> impl Iterator<Item = NamedCommand> {
     let services = ServiceType::ALL.iter().filter_map(|service_type| {
         let command = service_type.command.as_ref()?;
         Some(NamedCommand { name: service_type.name, adds_service: true, command })
@@ -61,13 +68,16 @@ fn args(flag: &'static ServiceFlag) -> Vec<Arg> {
 }
 
 impl NamedCommand {
-    pub(super) fn flags(&self) -> impl Iterator<Item = &'static ServiceFlag> + use<> {
+    pub(crate) fn flags(&self) -> impl Iterator<Item = &'static ServiceFlag> + use<> {
         self.command.flags.iter().copied().flatten()
     }
 
     /// Builds the clap command. `parent` is the command that it belongs to, such as `start`.
     pub(super) fn build(&self, parent: &str) -> Command {
-        let mut command = Command::new(self.name).about(self.command.about).aliases(self.command.alias);
+        let mut command = Command::new(self.name)
+            .about(self.command.about)
+            .aliases(self.command.alias)
+            .after_help(self.example(parent));
         for (requirement, id) in
             [(Requirement::AtLeastOne, "at least one"), (Requirement::ExactlyOne, "exactly one")]
         {
@@ -81,7 +91,15 @@ impl NamedCommand {
         command.override_usage(self.usage(parent)).args(self.flags().flat_map(args))
     }
 
-    /// Returns the usage with all required flags, wrapped at 80 columns. clap would put it on one line.
+    /// Returns the example, on one line if it fits.
+    fn example(&self, parent: &str) -> String {
+        let line = format!("  tbot {parent} {} {}", self.name, self.command.example);
+        let lines =
+            if line.len() <= WIDTH - MANUAL_INDENT { line } else { line.replace(" --", " \\\n    --") };
+        format!("Example:\n{}", lines.trim_end())
+    }
+
+    /// Returns the usage with all required flags, wrapped. clap would put it on one line.
     fn usage(&self, parent: &str) -> String {
         const PREFIX: usize = "Usage: ".len();
         let flags = |is_included: fn(Requirement) -> bool| {
@@ -99,7 +117,7 @@ impl NamedCommand {
         let mut usage = format!("tbot {parent} {} [OPTIONS]", self.name);
         let mut column = PREFIX + usage.len();
         for word in words {
-            if column + 1 + word.len() > 80 {
+            if column + 1 + word.len() > WIDTH {
                 usage.push_str("\n          ");
                 column = PREFIX + 3;
             }

@@ -1,26 +1,45 @@
-//! The command line: its commands and flags, parsed by clap. Reads no environment variable.
+//! The command line: its commands and flags, as clap parses them. Reads no environment variable.
 //!
 //! Flags have the names and short forms of Teleport's `tbot`. Help is at most 80 columns wide, which a test checks.
+//!
+//! `xtask` compiles this directory as well, for the man pages and the completions, so nothing in it depends on the rest of
+//! the program.
+
+mod go_agent;
+mod service_args;
+mod service_command;
+mod shell;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::error::{ContextKind, ContextValue};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Arg, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use tbot::config::GoDuration;
 
-use crate::context::version_line;
-use crate::exit::Failure;
-use crate::service_args::ServiceArgs;
+pub(crate) use go_agent::MISSING;
+pub(crate) use service_args::{FlagValue, GivenFlag, ServiceArgs};
+pub(crate) use service_command::service_commands;
+pub(crate) use shell::Shell;
 
-/// Machine ID agent for Teleport.
+/// Machine ID agent for Teleport
 ///
 /// Joins a Teleport cluster as a bot, writes short-lived credentials for other
 /// programs, and renews them before they expire.
 #[derive(Parser)]
-#[command(name = "tbot", version = version_line(), verbatim_doc_comment)]
+#[command(name = "tbot", verbatim_doc_comment, styles = STYLES)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
-#[command(after_help = "Exit status: 0 success, 1 runtime failure, 2 usage error or unreadable file,
+#[command(after_help = "Example:
+  tbot start -c tbot.yaml
+
+`tbot COMMAND --help` lists the options of a command.")]
+#[command(after_long_help = "Example:
+  tbot start -c tbot.yaml
+
+`tbot COMMAND --help` lists the options of a command. Global options are
+accepted before and after the command.
+
+Exit status: 0 success, 1 runtime failure, 2 usage error or unreadable file,
 3 invalid configuration.")]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -29,32 +48,47 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// Parses a command line, which starts with the name of the program.
-pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Failure> {
-    Cli::try_parse_from(arguments).map_err(|error| match missing_command(&error) {
-        Some(help) => Failure::Usage(help.to_owned()),
-        None => error.into(),
-    })
-}
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
 
-/// Commands of Teleport's `tbot` that this program does not have, with what to do instead.
-const MISSING_COMMANDS: &[(&str, &str)] = &[
-    (
-        "init",
-        "there is no command `init`: tbot creates each output's directory when it starts; to let other users read the \
-         files, add `readers` to the destination",
-    ),
-    (
-        "install",
-        "there is no command `install`: write a systemd unit with `ExecStart=/usr/local/bin/tbot start -c /etc/tbot.yaml` \
-         and `RestartPreventExitStatus=2 3`",
-    ),
+/// The commands that each global option has an effect on. The help of other commands does not list the option, although they
+/// accept it: a script may set it for every command, as for Teleport's `tbot`.
+const COMMANDS_OF_GLOBAL_OPTIONS: &[(&str, &[&str])] = &[
+    ("config", &["start", "migrate", "validate", "status", "preview"]),
+    ("debug", &["start", "proxy", "db", "configure"]),
+    ("fips", &["start", "configure"]),
+    ("insecure", &["start", "configure"]),
+    ("log_format", &["start"]),
+    ("anonymous_telemetry_opt_in", &["start", "status", "preview"]),
 ];
 
-/// Returns what to do instead of a missing command, if that is what the user wrote.
-fn missing_command(error: &clap::Error) -> Option<&'static str> {
-    let Some(ContextValue::String(command)) = error.get(ContextKind::InvalidSubcommand) else { return None };
-    MISSING_COMMANDS.iter().find(|(name, _)| name == command).map(|(_, help)| *help)
+/// Returns the definition of the command line. `version` is what `tbot --version` prints after the name of the program.
+pub(crate) fn command(version: String) -> clap::Command {
+    let mut command = Cli::command().version(version);
+    let options: Vec<Arg> = command.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
+    for option in options {
+        let id = option.get_id().as_str();
+        let relevant = COMMANDS_OF_GLOBAL_OPTIONS.iter().find(|(name, _)| *name == id);
+        if let Some((_, commands)) = relevant {
+            command = command
+                .mut_arg(id, |arg| arg.hide(true))
+                .mut_subcommands(|subcommand| list_where_relevant(subcommand, &option, commands));
+        }
+    }
+    command
+}
+
+/// Adds a global option to a command, hidden unless it has an effect there. Subcommands inherit what is not hidden.
+fn list_where_relevant(command: clap::Command, option: &Arg, relevant: &[&str]) -> clap::Command {
+    if relevant.contains(&command.get_name()) {
+        return command.arg(option.clone());
+    }
+    command
+        .arg(option.clone().hide(true))
+        .mut_subcommands(|subcommand| list_where_relevant(subcommand, option, relevant))
 }
 
 /// Flags that are accepted before and after the command.
@@ -101,10 +135,25 @@ pub(crate) enum LogFormat {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Join the cluster, write credentials and keep renewing them
+    #[command(after_help = "Example:
+  tbot start -c tbot.yaml --oneshot
+
+`tbot start SERVICE --help` lists the options of a service, which is added to
+those of the file.")]
     Start(Box<RunArgs>),
     /// Run `tsh proxy` with the credentials of an output
+    #[command(after_help = "Example:
+  tbot proxy --destination-dir /opt/machine-id \\
+    --proxy-server teleport.example.com:443 ssh root@host
+
+If tsh is not in PATH, set TSH to its path.")]
     Proxy(TshArgs),
     /// Run `tsh db` with the credentials of an output
+    #[command(after_help = "Example:
+  tbot db --destination-dir /opt/machine-id \\
+    --proxy-server teleport.example.com:443 connect orders-db
+
+If tsh is not in PATH, set TSH to its path.")]
     Db(TshArgs),
     /// Commands for kubeconfig files that tbot has written
     #[command(hide = true)]
@@ -113,18 +162,49 @@ pub(crate) enum Command {
         command: KubeCommand,
     },
     /// Print a configuration built from flags
+    #[command(after_help = "Example:
+  tbot configure identity --destination /opt/machine-id \\
+    --proxy-server teleport.example.com:443 --join-method github \\
+    --token ci-token --output tbot.yaml")]
     Configure(Box<ConfigureArgs>),
     /// Convert a version 1 configuration file to version 2
+    #[command(after_help = "Example:
+  tbot migrate old.yaml --output tbot.yaml
+
+Without FILE, converts the file of --config, TBOT_CONFIG_PATH or ./tbot.yaml.")]
     Migrate(MigrateArgs),
     /// Check configuration files
+    #[command(after_help = "Example:
+  tbot validate tbot.yaml
+
+Without FILE, checks the file of --config, TBOT_CONFIG_PATH or ./tbot.yaml.
+Exit status: 0 all files valid, 2 a file cannot be read, 3 a file is invalid.")]
     Validate(ValidateArgs),
     /// Print a JSON Schema
+    #[command(after_help = "Example:
+  tbot schema config > tbot.schema.json")]
     Schema(SchemaArgs),
     /// Show whether anonymous telemetry is on and what it sends
+    #[command(after_help = "Example:
+  tbot telemetry preview -c tbot.yaml")]
     Telemetry(TelemetryArgs),
     /// Wait until a running agent is ready
+    #[command(after_help = "Example:
+  tbot wait --diag-addr 127.0.0.1:3001 --timeout 30s")]
     Wait(WaitArgs),
+    /// Print a script that completes commands and options in a shell
+    #[command(after_help = "Example:
+  tbot completions bash > /etc/bash_completion.d/tbot
+
+For zsh, write the script to _tbot in a directory of fpath; for fish, to
+~/.config/fish/completions/tbot.fish.")]
+    Completions(CompletionsArgs),
+    /// Print what can follow an incomplete command line
+    #[command(name = "__complete", hide = true)]
+    Complete(CompleteArgs),
     /// Print the version
+    #[command(after_help = "Example:
+  tbot version")]
     Version,
 }
 
@@ -138,7 +218,7 @@ pub(crate) struct ConfigureArgs {
 
 #[derive(Args)]
 pub(crate) struct MigrateArgs {
-    /// File to convert; - reads standard input
+    /// File to convert; - reads standard input [default: tbot.yaml]
     #[arg(value_name = "FILE", conflicts_with_all = ["config", "config_string"])]
     pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
@@ -234,7 +314,6 @@ pub(crate) struct BotArgs {
 
 /// Flags of the commands that run `tsh`.
 #[derive(Args)]
-#[command(after_help = "If tsh is not in PATH, set TSH to its path.")]
 pub(crate) struct TshArgs {
     /// Directory of the output to use
     #[arg(long, value_name = "DIR")]
@@ -275,7 +354,7 @@ pub(crate) struct WaitArgs {
 
 #[derive(Args)]
 pub(crate) struct ValidateArgs {
-    /// Files to check; - reads standard input
+    /// Files to check; - reads standard input [default: tbot.yaml]
     #[arg(value_name = "FILE", conflicts_with_all = ["config", "config_string"])]
     pub(crate) files: Vec<PathBuf>,
     /// Output format: human, json or github
@@ -292,6 +371,20 @@ pub(crate) enum FormatArg {
     Human,
     Json,
     Github,
+}
+
+#[derive(Args)]
+pub(crate) struct CompletionsArgs {
+    /// Shell: bash, zsh or fish
+    #[arg(value_name = "SHELL", hide_possible_values = true)]
+    pub(crate) shell: Shell,
+}
+
+#[derive(Args)]
+pub(crate) struct CompleteArgs {
+    /// The words after the name of the program, up to the cursor
+    #[arg(value_name = "WORDS", last = true)]
+    pub(crate) words: Vec<OsString>,
 }
 
 #[derive(Args)]
@@ -320,73 +413,22 @@ pub(crate) struct TelemetryArgs {
 pub(crate) enum TelemetryCommand {
     /// Show whether `tbot start` with the same flags would
     /// send the event, and which inputs decide
-    #[command(verbatim_doc_comment)]
+    #[command(
+        verbatim_doc_comment,
+        after_help = "Example:
+  tbot telemetry status -c tbot.yaml"
+    )]
     Status(Box<RunArgs>),
     /// Show the request that `tbot start` with the same flags
     /// would send, without sending it
-    #[command(verbatim_doc_comment)]
+    #[command(
+        verbatim_doc_comment,
+        after_help = "Example:
+  tbot telemetry preview -c tbot.yaml"
+    )]
     Preview(Box<RunArgs>),
     /// Print the telemetry documentation
+    #[command(after_help = "Example:
+  tbot telemetry explain | less")]
     Explain,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory as _;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    fn assert_help_fits(command: &mut clap::Command) {
-        for help in [command.render_help(), command.render_long_help()] {
-            for line in help.to_string().lines() {
-                assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
-            }
-        }
-        command.get_subcommands_mut().for_each(assert_help_fits);
-    }
-
-    #[test]
-    fn help_fits_into_80_columns() {
-        let mut command = Cli::command();
-        command.build();
-        assert_help_fits(&mut command);
-    }
-
-    #[test]
-    fn a_missing_command_of_the_go_agent_gets_its_own_help() {
-        for (line, command) in [("tbot init -c a.yaml", "`init`"), ("tbot install systemd", "`install`")] {
-            let failure = parse(line.split(' ').map(OsString::from)).err();
-            let Some(Failure::Usage(help)) = failure else { panic!("{line}: {failure:?}") };
-            assert!(help.contains(command), "{help}");
-        }
-        let failure = parse(["tbot", "validte"].map(OsString::from)).err();
-        assert!(matches!(failure, Some(Failure::CommandLine(_))));
-    }
-
-    #[test]
-    fn the_proxy_command_of_a_written_ssh_config_is_parsed() {
-        let line = "tbot proxy --destination-dir=/out --proxy-server=a:443 ssh --cluster=c  root@h:22";
-        let cli = parse(line.split_whitespace().map(OsString::from)).unwrap();
-        let Command::Proxy(args) = cli.command else { panic!("not `tbot proxy`") };
-        assert_eq!(args.arguments, ["ssh", "--cluster=c", "root@h:22"]);
-        assert_eq!((args.cluster, args.proxy_server.as_deref()), (None, Some("a:443")));
-    }
-
-    #[test]
-    fn global_flags_are_accepted_before_and_after_the_command() {
-        for line in [
-            "tbot --anonymous-telemetry-opt-in -c a.yaml start",
-            "tbot start --anonymous-telemetry-opt-in -c a.yaml",
-            "tbot -c a.yaml telemetry --anonymous-telemetry-opt-in status",
-            "tbot telemetry status -c a.yaml --anonymous-telemetry-opt-in",
-        ] {
-            let cli = parse(line.split(' ').map(OsString::from)).unwrap();
-            assert!(cli.global.anonymous_telemetry_opt_in, "{line}");
-            assert_eq!(cli.global.config, Some(PathBuf::from("a.yaml")), "{line}");
-        }
-    }
 }

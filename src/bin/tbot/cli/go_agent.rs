@@ -1,0 +1,35 @@
+//! The commands and flags of Teleport's `tbot`, the Go agent, that this program does not have.
+
+/// Each missing command or flag, and what to do instead. The row of a command also answers for its subcommands and flags.
+pub(crate) const MISSING: &[(&str, &str)] = &[
+    (
+        "init",
+        "tbot creates each output's directory when it starts; to let other users read the files, add `readers` to the \
+         destination",
+    ),
+    (
+        "install",
+        "write a systemd unit with `ExecStart=/usr/local/bin/tbot start -c /etc/tbot.yaml` and \
+         `RestartPreventExitStatus=2 3`",
+    ),
+    ("keypair", "use a join method without a key pair, such as `token`"),
+    ("tpm", "use a join method without a TPM, such as `token`"),
+    ("spiffe-inspect", "inspect a Workload API with `spire-agent api fetch x509 -socketPath PATH`"),
+    ("copy-binaries", "tbot is a single file: copy it with `cp \"$(command -v tbot)\" DIR`"),
+    ("ssh-proxy-command", "the `ssh_config` that runs it is from the Go agent: `tbot start` writes another"),
+    (
+        "ssh-multiplexer-proxy-command",
+        "the `ssh_config` that runs it is from the Go agent: use the one of a service of type `identity`",
+    ),
+    ("--diag-socket-for-updater", "use `--diag-addr`, and check the health of the agent at that address"),
+    ("--trace", "use `--debug` to see more of what the agent does"),
+    ("--trace-exporter", "use `--debug` to see more of what the agent does"),
+    ("--cpu-profile", "it is for Go programs; use `perf record`"),
+    ("--mem-profile", "it is for Go programs; use `heaptrack`"),
+    ("--trace-profile", "it is for Go programs; use `perf trace`"),
+    ("--help-long", "use `tbot COMMAND --help`"),
+    ("--help-man", "use the pages in `docs/man`"),
+    ("--completion-bash", "use the script of `tbot completions bash`"),
+    ("--completion-script-bash", "use `tbot completions bash`"),
+    ("--completion-script-zsh", "use `tbot completions zsh`"),
+];

@@ -1,0 +1,231 @@
+//! Parses the command line, and answers what Teleport's `tbot` or common sense would accept and clap does not.
+
+use std::ffi::OsString;
+
+use clap::FromArgMatches as _;
+use clap::error::{ContextKind, ContextValue};
+use tbot::config::ServiceType;
+
+use crate::cli::{self, Cli, MISSING, service_commands};
+use crate::context::version_line;
+use crate::exit::Failure;
+
+/// Returns the definition of the command line of this version.
+pub(crate) fn command() -> clap::Command {
+    cli::command(version_line())
+}
+
+/// Parses a command line, which starts with the name of the program.
+pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Failure> {
+    command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches)).map_err(
+        |error| match answer(&error) {
+            Some(answer) => Failure::Usage(answer),
+            None => error.into(),
+        },
+    )
+}
+
+/// Returns what to do instead, if that is known better than clap's guess from similar names.
+fn answer(error: &clap::Error) -> Option<String> {
+    if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) {
+        return answer_command(word);
+    }
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return None };
+    let name = flag.split('=').next()?;
+    let instead = instead_of(name)?;
+    Some(format!("there is no flag `{name}`: {instead}"))
+}
+
+fn answer_command(word: &str) -> Option<String> {
+    if let Some(instead) = instead_of(word) {
+        return Some(format!("there is no command `{word}`: {instead}"));
+    }
+    if service_commands().any(|command| command.name == word) {
+        return Some(format!("`{word}` is a service: use `tbot start {word}`"));
+    }
+    if ServiceType::ALL.iter().any(|service_type| service_type.name == word) {
+        let message = "has no command: add a service of this type to the configuration file";
+        return Some(format!("the service type `{word}` {message}"));
+    }
+    let looks_like_a_file = word.contains('/') || word.ends_with(".yaml") || word.ends_with(".yml");
+    looks_like_a_file.then(|| format!("`{word}` is not a command: pass a configuration file with --config"))
+}
+
+/// Returns what to do instead of a command or flag of Teleport's `tbot`. A flag begins with dashes.
+fn instead_of(missing: &str) -> Option<&'static str> {
+    MISSING.iter().find(|(name, _)| *name == missing).map(|(_, instead)| *instead)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::cli::Command;
+
+    fn parse_line(line: &str) -> Result<Cli, Failure> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    /// Calls a function for every command, with its whole name.
+    fn for_each_command(command: &mut clap::Command, check: &mut impl FnMut(&mut clap::Command)) {
+        check(command);
+        command.get_subcommands_mut().for_each(|subcommand| for_each_command(subcommand, check));
+    }
+
+    fn built() -> clap::Command {
+        let mut command = command();
+        command.build();
+        command
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn help_fits_into_80_columns() {
+        for_each_command(&mut built(), &mut |command| {
+            for help in [command.render_help(), command.render_long_help()] {
+                for line in help.to_string().lines() {
+                    assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn every_help_has_an_example_that_is_parsed() {
+        let mut examples = 0;
+        for_each_command(&mut built(), &mut |command| {
+            let path = command.get_bin_name().unwrap_or_default().to_owned();
+            // The generated command `help`, and commands that only other programs run.
+            if path.starts_with("tbot help")
+                || path.contains(" help")
+                || command.is_hide_set()
+                || path.starts_with("tbot kube")
+            {
+                return;
+            }
+            let help = command.render_help().to_string();
+            let (_, example) =
+                help.split_once("\nExample:\n").unwrap_or_else(|| panic!("{path}: no example"));
+            let example = example.split("\n\n").next().unwrap().replace("\\\n", "");
+            assert!(example.trim().starts_with(&path), "{path}: {example}");
+            let words = example.split_whitespace().take_while(|word| !["|", ">"].contains(word));
+            if let Err(error) = parse(words.map(OsString::from)) {
+                panic!("{path}: {error}");
+            }
+            examples += 1;
+        });
+        assert!(examples > 70, "{examples}");
+    }
+
+    #[test]
+    fn a_global_option_is_listed_only_where_it_has_an_effect_and_accepted_everywhere() {
+        let listed = |path: &[&str], option: &str| {
+            let mut command = built();
+            let command =
+                path.iter().fold(&mut command, |command, name| command.find_subcommand_mut(name).unwrap());
+            command.render_long_help().to_string().contains(option)
+        };
+        for (path, option, expected) in [
+            (&["start"][..], "--config", true),
+            (&["start", "identity"], "--config", true),
+            (&["telemetry", "preview", "identity"], "--config", true),
+            (&["validate"], "--config", true),
+            (&["configure"], "--config", false),
+            (&["telemetry"], "--config", false),
+            (&["telemetry", "explain"], "--config", false),
+            (&[], "--config ", false),
+            (&["start"], "--log-format", true),
+            (&["validate"], "--log-format", false),
+            (&["schema"], "--anonymous-telemetry-opt-in", false),
+            (&["telemetry", "status"], "--anonymous-telemetry-opt-in", true),
+            (&["proxy"], "--debug", true),
+            (&["wait"], "--debug", false),
+        ] {
+            assert_eq!(listed(path, option), expected, "{path:?} {option}");
+        }
+        for line in [
+            "tbot --log-format json --fips validate a",
+            "tbot schema event -c a -d",
+            "tbot version --insecure",
+        ] {
+            assert!(parse_line(line).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_missing_command_and_flag_says_what_to_do_instead() {
+        for (name, instead) in MISSING {
+            let lines = if name.starts_with("--") {
+                vec![
+                    format!("tbot {name}"),
+                    format!("tbot start {name}"),
+                    format!("tbot start identity {name}=a"),
+                ]
+            } else {
+                vec![format!("tbot {name}"), format!("tbot -c a.yaml {name} systemd --write --name=a")]
+            };
+            for line in lines {
+                let message = usage_error(&line);
+                assert!(
+                    message.contains(&format!("`{name}`")) && message.ends_with(instead),
+                    "{line}: {message}"
+                );
+            }
+        }
+    }
+
+    fn usage_error(line: &str) -> String {
+        match parse_line(line).err() {
+            Some(Failure::Usage(message)) => message,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_likely_mistake_gets_an_answer() {
+        let answers = [
+            "tbot tbot.yaml",
+            "tbot start ./conf",
+            "tbot identity --destination /out",
+            "tbot start ssh_host",
+            "tbot start --trace-exporter=a",
+        ]
+        .map(usage_error);
+        insta::assert_snapshot!(answers.join("\n"), @r"
+        `tbot.yaml` is not a command: pass a configuration file with --config
+        `./conf` is not a command: pass a configuration file with --config
+        `identity` is a service: use `tbot start identity`
+        the service type `ssh_host` has no command: add a service of this type to the configuration file
+        there is no flag `--trace-exporter`: use `--debug` to see more of what the agent does
+        ");
+        assert!(matches!(parse_line("tbot validte").err(), Some(Failure::CommandLine(_))));
+    }
+
+    #[test]
+    fn the_proxy_command_of_a_written_ssh_config_is_parsed() {
+        let line = "tbot proxy --destination-dir=/out --proxy-server=a:443 ssh --cluster=c  root@h:22";
+        let cli = parse_line(line).unwrap();
+        let Command::Proxy(args) = cli.command else { panic!("not `tbot proxy`") };
+        assert_eq!(args.arguments, ["ssh", "--cluster=c", "root@h:22"]);
+        assert_eq!((args.cluster, args.proxy_server.as_deref()), (None, Some("a:443")));
+    }
+
+    #[test]
+    fn global_flags_are_accepted_before_and_after_the_command() {
+        for line in [
+            "tbot --anonymous-telemetry-opt-in -c a.yaml start",
+            "tbot start --anonymous-telemetry-opt-in -c a.yaml",
+            "tbot -c a.yaml telemetry --anonymous-telemetry-opt-in status",
+            "tbot telemetry status -c a.yaml --anonymous-telemetry-opt-in",
+        ] {
+            let cli = parse_line(line).unwrap();
+            assert!(cli.global.anonymous_telemetry_opt_in, "{line}");
+            assert_eq!(cli.global.config, Some(PathBuf::from("a.yaml")), "{line}");
+        }
+    }
+}

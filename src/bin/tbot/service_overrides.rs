@@ -1,0 +1,166 @@
+//! What a service command adds to the configuration: `tbot start identity --destination /out` adds an `identity` to the
+//! services of the file.
+
+mod value;
+
+use serde_json::{Value, json};
+use tbot::config::internal::ServiceFlag;
+use tbot::config::{Override, OverrideSource};
+use tbot::pointer::Pointer;
+
+pub(crate) use value::one_identity;
+
+use crate::cli::{FlagValue, GivenFlag, ServiceArgs};
+use crate::exit::Failure;
+
+/// The prefix of pointers to the readers of a destination.
+const READERS: &str = "/destination/readers/";
+
+/// Returns what a service command adds to the configuration.
+///
+/// # Errors
+///
+/// Returns an error if the value of a flag cannot be parsed, or if a flag does not apply to the destination.
+pub(crate) fn service_overrides(args: &ServiceArgs) -> Result<Vec<Override>, Failure> {
+    if !args.adds_service() {
+        return Ok(legacy_overrides(args));
+    }
+    let command = OverrideSource::Command(args.name().to_owned());
+    let mut added = Override::new(Pointer::from("/services/-"), json!({ "type": args.name() }), command);
+    for given in args.flags() {
+        if is_reader(given.flag) && added.value()["destination"]["type"] != "directory" {
+            let message = format!("{} is only valid for a directory: remove it", given.written());
+            return Err(Failure::Usage(message));
+        }
+        for value in to_json(given)? {
+            let flag = OverrideSource::Flag(given.written());
+            added.set_part(&Pointer::from(given.flag.pointer), value, flag);
+        }
+    }
+    Ok(vec![added])
+}
+
+/// Returns the overrides of `legacy`, whose flag is a directory for one identity.
+fn legacy_overrides(args: &ServiceArgs) -> Vec<Override> {
+    let mut overrides = Vec::new();
+    for given in args.flags() {
+        if let FlagValue::Strings(directories) = &given.value {
+            overrides.extend(directories.iter().map(|directory| {
+                let pointer = Pointer::from(given.flag.pointer);
+                Override::new(pointer, one_identity(directory), OverrideSource::Flag(given.written()))
+            }));
+        }
+    }
+    overrides
+}
+
+fn is_reader(flag: &ServiceFlag) -> bool {
+    flag.pointer.starts_with(READERS)
+}
+
+fn to_json(given: &GivenFlag) -> Result<Vec<Value>, Failure> {
+    match &given.value {
+        FlagValue::Switch(on) => Ok(vec![json!(on)]),
+        FlagValue::Strings(strings) => {
+            let values = strings.iter().map(|string| value::parse(given.flag.flag_type, string));
+            values
+                .collect::<Result<_, _>>()
+                .map_err(|error| Failure::Usage(format!("--{}: {error}", given.flag.name)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::ffi::OsString;
+
+    use serde_json::Map;
+    use tbot::config::{self, Purpose};
+
+    use super::*;
+    use crate::cli::{Command, service_commands};
+    use crate::command_line;
+
+    /// Every command with all its flags. The snapshot shows the service that each line adds.
+    const LINES: &str = "
+        identity --destination /out --reader-user a --reader-user b --reader-group c --cluster leaf --allow-reissue
+        application --destination memory:// --app a --no-specific-tls-extensions
+        application --destination /out --reader-user a --reader-group c --app a --specific-tls-extensions
+        application-tunnel --listen tcp://127.0.0.1:1 --app a
+        application-proxy --listen tcp://127.0.0.1:1
+        database --destination kubernetes-secret://ns/a --service a --username b --database c --format tls
+        database-tunnel --listen tcp://127.0.0.1:1 --service a --username b --database c
+        kubernetes --destination memory:// --kubernetes-cluster a --disable-exec-plugin
+        kubernetes/v2 --destination memory:// --name-selector a --name-selector b --label-selector c=d,e=f --disable-exec-plugin
+        k8s/v2 --destination memory:// --label-selector c=d --label-selector e=f
+        ssh-multiplexer --destination /out --no-enable-resumption --proxy-command a --proxy-command b --proxy-templates-path c
+        ssh-multiplexer --destination /out --no-enable-resumption --enable-resumption
+        workload-identity-x509 --destination memory:// --name-selector a --include-federated-trust-bundles
+        workload-identity-jwt --destination memory:// --label-selector a=b,c=d --audience e --audience f
+        workload-identity-x509 --destination memory:// --label-selector *=*
+        workload-identity-jwt --destination memory:// --name-selector a --audience e
+        workload-identity-api --name-selector a --listen unix:///run/a.sock
+        workload-identity-api --label-selector a=b --listen tcp://127.0.0.1:1
+        workload-identity-aws-roles-anywhere --destination /out --name-selector a --role-arn arn:aws:iam::1:role/a \
+            --profile-arn arn:aws:rolesanywhere:eu-west-1:1:profile/a \
+            --trust-anchor-arn arn:aws:rolesanywhere:eu-west-1:1:trust-anchor/a --region eu-west-1 \
+            --session-duration 6h --session-renewal-interval 1h
+        workload-identity-aws-roles-anywhere --destination /out --label-selector a=b --role-arn arn:aws:iam::1:role/a \
+            --profile-arn arn:aws:rolesanywhere:eu-west-1:1:profile/a \
+            --trust-anchor-arn arn:aws:rolesanywhere:eu-west-1:1:trust-anchor/a
+        spiffe-svid --destination /out --include-federated-trust-bundles --svid-path /a --svid-hint b --dns-san c --dns-san d --ip-san 127.0.0.1
+        noop
+        legacy --destination-dir /out";
+
+    fn parse(line: &str) -> ServiceArgs {
+        let words = ["tbot", "start"].into_iter().chain(line.split_whitespace());
+        let Command::Start(args) = command_line::parse(words.map(OsString::from)).unwrap().command else {
+            unreachable!("not `tbot start`")
+        };
+        args.service.unwrap()
+    }
+
+    #[test]
+    fn every_flag_of_every_command_maps_to_a_valid_configuration() {
+        let mut tested = BTreeSet::new();
+        let mut services = Map::new();
+        for line in LINES.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let args = parse(line);
+            tested.extend(args.flags().iter().map(|given| (args.name(), given.flag.name)));
+            let overrides = service_overrides(&args).unwrap();
+            let loaded = config::load(None, &overrides, Purpose::Validate);
+            assert!(loaded.effective.is_some(), "{line}: {:?}", loaded.diagnostics);
+            services.insert(line.to_owned(), overrides.iter().map(|added| added.value().clone()).collect());
+        }
+        insta::assert_json_snapshot!(services);
+        // All commands with a destination share the reader flags, so a few lines cover them.
+        for command in service_commands() {
+            for flag in command.flags().filter(|flag| !is_reader(flag)) {
+                assert!(tested.contains(&(command.name, flag.name)), "{} --{}", command.name, flag.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_example_of_every_command_is_a_valid_configuration() {
+        for command in service_commands() {
+            let line = format!("{} {}", command.name, command.command.example);
+            let loaded = config::load(None, &service_overrides(&parse(&line)).unwrap(), Purpose::Validate);
+            assert!(loaded.effective.is_some(), "{line}: {:?}", loaded.diagnostics);
+        }
+    }
+
+    #[test]
+    fn a_reader_flag_for_another_destination_is_an_error() {
+        let errors = [
+            "--destination memory:// --reader-user a",
+            "--reader-group a --destination kubernetes-secret:///a",
+        ]
+        .map(|flags| service_overrides(&parse(&format!("identity {flags}"))).unwrap_err().to_string());
+        insta::assert_snapshot!(errors.join("\n"), @r"
+        --reader-user is only valid for a directory: remove it
+        --reader-group is only valid for a directory: remove it
+        ");
+    }
+}
