@@ -1,6 +1,8 @@
-//! `cargo xtask docs`: docs/telemetry.md and docs/configuration.md, from the schemas.
+//! `cargo xtask docs`: docs/telemetry.md and docs/configuration.md, from the schemas; docs/man and docs/completions, from the
+//! definition of the command line.
 
 mod collection;
+mod command_line;
 mod configuration;
 mod environment;
 mod markdown;
@@ -11,15 +13,17 @@ use anyhow::Result;
 
 use crate::generated::GeneratedFile;
 
-/// Returns the generated pages.
+/// Returns the generated files.
 pub(crate) fn generate() -> Result<Vec<GeneratedFile>> {
     let config = tbot::config::internal::schema::generate();
     let config_v1 = tbot::config::internal::schema::generate_v1();
     let event = tbot::event::internal::generate_schema();
     let telemetry = telemetry::page(&event, &config, &config_v1)?;
     let configuration = configuration::page(&config, &config_v1);
-    Ok(vec![
+    let mut files = vec![
         GeneratedFile { path: "docs/telemetry.md".to_owned(), content: telemetry },
         GeneratedFile { path: "docs/configuration.md".to_owned(), content: configuration },
-    ])
+    ];
+    files.extend(command_line::files()?);
+    Ok(files)
 }

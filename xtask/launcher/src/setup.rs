@@ -32,7 +32,7 @@ const C_COMPILER: Tool = Tool {
 };
 
 /// All tools. Those that others are installed with come first.
-const TOOLS: [Tool; 12] = [
+const TOOLS: [Tool; 15] = [
     C_COMPILER,
     Tool {
         name: "rustfmt",
@@ -57,6 +57,24 @@ const TOOLS: [Tool; 12] = [
         purpose: "tests of system calls",
         check: "strace --version",
         source: Source::Debian("strace"),
+    },
+    Tool {
+        name: "zsh",
+        purpose: "tests of the completion in zsh",
+        check: "zsh --version",
+        source: Source::Debian("zsh"),
+    },
+    Tool {
+        name: "fish",
+        purpose: "tests of the completion in fish",
+        check: "fish --version",
+        source: Source::Debian("fish"),
+    },
+    Tool {
+        name: "mandoc",
+        purpose: "tests of the manual pages",
+        check: "which mandoc",
+        source: Source::Debian("mandoc"),
     },
     Tool {
         name: "chromium",

@@ -3,6 +3,7 @@
 use tbot::config::internal::EnvironmentVariables;
 use tbot::config::{Destination, JoinMethod, ServiceType};
 
+use super::command_line;
 use super::markdown::{code, table};
 
 /// The variables that `tbot` itself reads. All others are in the rows of the service types, join methods and
@@ -77,7 +78,13 @@ pub(super) fn section() -> String {
     }
     let http_proxy = variables(&["HTTP_PROXY"], "HTTP proxy for plain HTTP requests.");
     add(&[http_proxy], "only the Go agent: plain HTTP requests never use a proxy".to_owned());
-    include_str!("configuration/flags.md").to_owned() + &table(&["variable", "effect", "read by"], &rows)
+    let variables = table(&["variable", "effect", "read by"], &rows);
+    format!(
+        "{}{}{}{variables}",
+        include_str!("configuration/flags.md"),
+        command_line::missing_table(),
+        include_str!("configuration/variables.md")
+    )
 }
 
 fn read_by(what: &str, name: &str, is_supported: bool) -> String {

@@ -48,7 +48,7 @@ fn read_items(
     modules: &mut BTreeMap<String, Module>,
 ) {
     let mut module = Module { file: file.to_owned(), ..Module::default() };
-    for item in items.iter().filter(|item| !is_test(attributes(item))) {
+    for item in items.iter().filter(|item| !is_test(attributes(item)) && !is_elsewhere(attributes(item))) {
         match item {
             Item::Mod(child) => {
                 let name = child.ident.to_string();
@@ -129,6 +129,11 @@ fn is_test(attributes: &[Attribute]) -> bool {
         let syn::Meta::List(list) = &attribute.meta else { return false };
         list.path.is_ident("cfg") && list.tokens.to_string() == "test"
     })
+}
+
+/// Whether this is a module in a file of another crate, which is read with that crate.
+fn is_elsewhere(attributes: &[Attribute]) -> bool {
+    attributes.iter().any(|attribute| attribute.path().is_ident("path"))
 }
 
 fn flatten(tree: &UseTree, prefix: &mut Vec<String>, is_public: bool, imports: &mut Vec<Import>) {
