@@ -13,6 +13,7 @@ use tbot::agent::{Clock, IdentityFile};
 use crate::cli::{GlobalArgs, KubeCommand, TshArgs};
 use crate::context::Context;
 use crate::exit::Failure;
+use crate::overrides::is_debug;
 
 /// `tbot kube credentials`, which `kubectl` runs as the exec plugin of a kubeconfig that tbot wrote.
 pub(crate) fn kube(command: &KubeCommand, cx: &mut Context<'_>) -> Result<(), Failure> {
@@ -49,6 +50,7 @@ pub(crate) fn exec_tsh(
     args: &TshArgs,
     cx: &Context<'_>,
 ) -> Result<(), Failure> {
+    let debug = is_debug(global, &cx.environment)?;
     let program = cx.environment.get_os("TSH").unwrap_or_else(|| "tsh".as_ref()).to_owned();
     let proxy = match &args.proxy_server {
         Some(proxy) => proxy.clone(),
@@ -67,7 +69,7 @@ pub(crate) fn exec_tsh(
         (None, _) => None,
     };
     let error = Command::new(&program)
-        .args(tsh_arguments(command, global.debug, directory, &proxy, cluster.as_deref()))
+        .args(tsh_arguments(command, debug, directory, &proxy, cluster.as_deref()))
         .args(&args.arguments)
         .envs(VIRTUAL_PATHS.map(|(name, file)| (name, directory.join(file))))
         .exec();

@@ -11,6 +11,9 @@ use crate::exit::Failure;
 use crate::service_overrides::{one_identity, service_overrides};
 use tbot::agent::Environment;
 
+/// The variable for `--debug`.
+const DEBUG_VARIABLE: &str = "TBOT_DEBUG";
+
 /// Returns the overrides from all flags and variables.
 ///
 /// # Errors
@@ -72,12 +75,27 @@ pub(crate) fn overrides(
     if let Some(service) = &args.service {
         overrides.overrides.extend(service_overrides(service)?);
     }
-    overrides.switch("debug", global.debug, global.no_debug, Some("TBOT_DEBUG"))?;
+    overrides.switch("debug", global.debug, global.no_debug, Some(DEBUG_VARIABLE))?;
     overrides.switch("fips", global.fips, global.no_fips, None)?;
     overrides.switch("insecure", global.insecure, global.no_insecure, None)?;
     overrides.switch("oneshot", bot.oneshot, bot.no_oneshot, None)?;
     overrides.switch("scoped", bot.scoped, bot.no_scoped, None)?;
     Ok(overrides.overrides)
+}
+
+/// Returns whether `--debug` or its variable turns on debug logging, for a command without a configuration.
+pub(crate) fn is_debug(global: &GlobalArgs, environment: &Environment) -> Result<bool, Failure> {
+    match (global.debug, global.no_debug) {
+        (true, _) => Ok(true),
+        (_, true) => Ok(false),
+        _ => Ok(boolean_variable(DEBUG_VARIABLE, environment)?.unwrap_or(false)),
+    }
+}
+
+fn boolean_variable(name: &str, environment: &Environment) -> Result<Option<bool>, Failure> {
+    let Some(value) = environment.get_utf8(name)? else { return Ok(None) };
+    let invalid = || format!("{name} is not a boolean: set it to true or false, or unset it");
+    parse_bool(value).map(Some).ok_or_else(|| Failure::Usage(invalid()))
 }
 
 struct OverrideBuilder<'a> {
@@ -116,11 +134,8 @@ impl OverrideBuilder<'_> {
         } else if on {
             self.push(json!(true), OverrideSource::Flag(format!("--{field}")), pointer);
         } else if let Some(variable) = variable
-            && let Some(value) = self.environment.get_utf8(variable)?
+            && let Some(value) = boolean_variable(variable, self.environment)?
         {
-            let value = parse_bool(value).ok_or_else(|| {
-                Failure::Usage(format!("{variable} is not a boolean: set it to true or false, or unset it"))
-            })?;
             self.push(json!(value), OverrideSource::Variable(variable.to_owned()), pointer);
         }
         Ok(())
@@ -171,6 +186,17 @@ mod tests {
             ("/oneshot".to_owned(), json!(false), "--no-oneshot".to_owned())
         );
         assert_eq!(last("--no-oneshot --oneshot").1, json!(true));
+    }
+
+    #[test]
+    fn a_command_without_a_configuration_reads_the_variable_for_debug_as_well() {
+        let debug = |line: &str, value: &str| {
+            let cli = command_line::parse(line.split(' ').map(OsString::from)).unwrap();
+            is_debug(&cli.global, &[("TBOT_DEBUG", value)].into_iter().collect())
+        };
+        assert!(debug("tbot version", "1").unwrap() && debug("tbot version -d", "0").unwrap());
+        assert!(!debug("tbot version", "").unwrap() && !debug("tbot version --no-debug", "1").unwrap());
+        assert!(debug("tbot version", "maybe").is_err());
     }
 
     #[test]
