@@ -206,6 +206,41 @@ mod tests {
         assert!(matches!(parse_line("tbot validte").err(), Some(Failure::CommandLine(_))));
     }
 
+    /// Lines from scripts, actions, charts and units for Teleport's `tbot`, in all spellings that its parser accepts.
+    const GO_LINES: &str = "
+        tbot start -c /etc/tbot.yaml
+        tbot start -c=/etc/tbot.yaml
+        tbot start -c/etc/tbot.yaml
+        tbot -c /etc/tbot.yaml -d start --oneshot
+        tbot start --config=/etc/tbot.yaml --pid-file=/run/tbot.pid --no-oneshot
+        tbot --no-debug --no-fips --no-insecure --log-format=json start --fips --insecure
+        tbot start --data-dir=/var/lib/teleport/bot --destination-dir=/out --token=a --join-method=token
+        tbot start --auth-server=a:3025 --ca-pin=sha256:a --ca-pin=sha256:b --certificate-ttl=1h --renewal-interval=20m
+        tbot start -a a:443 --diag-addr=127.0.0.1:3001 --scoped --no-scoped
+        tbot start legacy --data-dir=/var/lib/teleport/bot --destination-dir=/out --proxy-server=a:443
+        tbot start identity --join-uri=tbot+proxy+token://a@b:443 --storage=memory:// --destination=/out
+        tbot start identity --destination=/out --reader-user=a --no-allow-reissue --registration-secret=a
+        tbot start k8s/v2 --destination=/out --name-selector=a
+        tbot start noop
+        tbot configure legacy --output=tbot.yaml --data-dir=/a --join-method=iam --token=a
+        tbot configure -o tbot.yaml identity --destination=/out
+        tbot migrate -c old.yaml -o new.yaml
+        tbot db --destination-dir=/out --proxy=a:443 --cluster=b connect --db-user=c orders
+        tbot db --destination-dir=/out --proxy-server=a:443 -- connect --db-user=c orders
+        tbot proxy --destination-dir=/out --proxy-server=a:443 ssh -p 22 root@host
+        tbot kube credentials --destination-dir=/out
+        tbot wait --diag-addr=127.0.0.1:3001 --service=a --timeout=30s
+        tbot version --debug";
+
+    #[test]
+    fn a_command_line_for_the_go_agent_is_parsed() {
+        for line in GO_LINES.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            if let Err(error) = parse_line(line) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
+
     #[test]
     fn the_proxy_command_of_a_written_ssh_config_is_parsed() {
         let line = "tbot proxy --destination-dir=/out --proxy-server=a:443 ssh --cluster=c  root@h:22";

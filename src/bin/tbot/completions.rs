@@ -85,14 +85,8 @@ fn option_without_value<'a>(command: &'a Command, word: &str) -> Option<&'a Arg>
 }
 
 fn options(command: &Command) -> Vec<Candidate> {
-    let visible =
-        command.get_opts().chain(command.get_arguments().filter(|arg| !arg.get_action().takes_values()));
-    let mut options: Vec<Candidate> = visible
-        .filter(|arg| !arg.is_hide_set())
-        .filter_map(|arg| Some(Candidate::new(format!("--{}", arg.get_long()?), arg.get_help())))
-        .collect();
-    options.sort_by(|one, other| one.word.cmp(&other.word));
-    options
+    let visible = command.get_arguments().filter(|arg| !arg.is_hide_set());
+    visible.filter_map(|arg| Some(Candidate::new(format!("--{}", arg.get_long()?), arg.get_help()))).collect()
 }
 
 fn subcommands(command: &Command) -> impl Iterator<Item = Candidate> {

@@ -41,6 +41,7 @@ fn zsh_completes_commands_options_and_values() {
         let script = format!(
             r#"compdef() {{ }}
             _describe() {{ print -l -- "${{(@P)2}}" }}
+            compset() {{ }}
             _files() {{ print files }}
             source <(tbot completions zsh)
             words=(tbot {words}) CURRENT=$(( $#words ))

@@ -35,6 +35,7 @@ _tbot() {
     if [[ -n ${candidates[1]} ]]; then
         _describe tbot candidates
     else
+        compset -P '--*='
         _files
     fi
 }
