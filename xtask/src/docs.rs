@@ -5,6 +5,7 @@ mod collection;
 mod command_line;
 mod configuration;
 mod environment;
+mod manual;
 mod markdown;
 mod sections;
 mod telemetry;

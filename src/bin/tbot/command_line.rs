@@ -6,7 +6,7 @@ use clap::FromArgMatches as _;
 use clap::error::{ContextKind, ContextValue};
 use tbot::config::ServiceType;
 
-use crate::cli::{self, Cli, MISSING, service_commands};
+use crate::cli::{self, Cli, MISSING};
 use crate::context::version_line;
 use crate::exit::Failure;
 
@@ -40,8 +40,8 @@ fn answer_command(word: &str) -> Option<String> {
     if let Some(instead) = instead_of(word) {
         return Some(format!("there is no command `{word}`: {instead}"));
     }
-    if service_commands().any(|command| command.name == word) {
-        return Some(format!("`{word}` is a service: use `tbot start {word}`"));
+    if let Some(path) = path_of(&command(), word) {
+        return Some(format!("`{word}` is not a command here: use `{path}`"));
     }
     if ServiceType::ALL.iter().any(|service_type| service_type.name == word) {
         let message = "has no command: add a service of this type to the configuration file";
@@ -49,6 +49,17 @@ fn answer_command(word: &str) -> Option<String> {
     }
     let looks_like_a_file = word.contains('/') || word.ends_with(".yaml") || word.ends_with(".yml");
     looks_like_a_file.then(|| format!("`{word}` is not a command: pass a configuration file with --config"))
+}
+
+/// Returns the whole name of the first command with this name that help lists, such as `tbot start identity`.
+fn path_of(parent: &clap::Command, name: &str) -> Option<String> {
+    let listed = || parent.get_subcommands().filter(|command| !command.is_hide_set());
+    let path = if listed().any(|command| command.get_name() == name) {
+        name.to_owned()
+    } else {
+        listed().find_map(|command| path_of(command, name))?
+    };
+    Some(format!("{} {path}", parent.get_name()))
 }
 
 /// Returns what to do instead of a command or flag of Teleport's `tbot`. A flag begins with dashes.
@@ -192,6 +203,8 @@ mod tests {
             "tbot tbot.yaml",
             "tbot start ./conf",
             "tbot identity --destination /out",
+            "tbot preview -c tbot.yaml",
+            "tbot start validate",
             "tbot start ssh_host",
             "tbot start --trace-exporter=a",
         ]
@@ -199,7 +212,9 @@ mod tests {
         insta::assert_snapshot!(answers.join("\n"), @r"
         `tbot.yaml` is not a command: pass a configuration file with --config
         `./conf` is not a command: pass a configuration file with --config
-        `identity` is a service: use `tbot start identity`
+        `identity` is not a command here: use `tbot start identity`
+        `preview` is not a command here: use `tbot telemetry preview`
+        `validate` is not a command here: use `tbot validate`
         the service type `ssh_host` has no command: add a service of this type to the configuration file
         there is no flag `--trace-exporter`: use `--debug` to see more of what the agent does
         ");

@@ -19,6 +19,7 @@ use tbot::config::GoDuration;
 
 pub(crate) use go_agent::MISSING;
 pub(crate) use service_args::{FlagValue, GivenFlag, ServiceArgs};
+#[cfg(test)]
 pub(crate) use service_command::service_commands;
 pub(crate) use shell::Shell;
 
