@@ -28,3 +28,20 @@ pub(crate) fn generate() -> Result<Vec<GeneratedFile>> {
     files.extend(command_line::files()?);
     Ok(files)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::root;
+
+    #[test]
+    fn no_file_is_left_of_a_command_that_has_been_removed() {
+        let generated = generate().unwrap();
+        for directory in ["docs/man", "docs/completions"] {
+            for entry in std::fs::read_dir(root().join(directory)).unwrap() {
+                let path = format!("{directory}/{}", entry.unwrap().file_name().display());
+                assert!(generated.iter().any(|file| file.path == path), "{path} is not generated: remove it");
+            }
+        }
+    }
+}
