@@ -101,7 +101,7 @@ failure.
     Command {
         name: "docs",
         arguments: "[--check]",
-        summary: "generate docs/telemetry.md and docs/configuration.md from schema/",
+        summary: "generate the pages in docs/ that follow from the schemas and the command line",
         details: GENERATOR_DETAILS,
         action: Action::Task(Task::Docs),
     },

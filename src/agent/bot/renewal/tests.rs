@@ -1,5 +1,6 @@
 use super::*;
 use crate::agent::destination::writer::DirectoryTarget;
+use crate::agent::net::route::Route;
 use crate::agent::platform::Environment;
 use crate::agent::recordings::{copy_recorded_directory, recorded};
 use crate::config::JoinMethod;
@@ -8,8 +9,8 @@ use crate::config::JoinMethod;
 fn bot(storage: Storage) -> Arc<Bot> {
     let (environment, clock) = (Environment::default(), Clock::system());
     let route = Route::new("127.0.0.1:1".parse().unwrap(), &environment, true, clock.clone()).unwrap();
+    let dialler = Dialler::new(&route, &environment).unwrap();
     let join_settings = JoinSettings {
-        web: WebClient::new(&route, &environment).unwrap(),
         address_field: AddressField::ProxyServer,
         token: Some(JoinTokenSource::new("a-token", JoinMethod::Token)),
         attestor: None,
@@ -17,7 +18,7 @@ fn bot(storage: Storage) -> Arc<Bot> {
         destinations: Vec::new(),
     };
     let warnings = RecurringWarnings::new(clock.clone());
-    Arc::new(Bot::new(storage, route, join_settings, clock, warnings))
+    Arc::new(Bot::new(storage, dialler, join_settings, clock, warnings))
 }
 
 #[tokio::test]
