@@ -86,6 +86,7 @@
 #[doc(hidden)]
 pub mod internal {
     pub use super::net::address::is_loopback_url;
+    pub use super::net::connection_error::failed_request;
     pub use super::net::http_proxy::HttpProxy;
     pub use super::net::tls::{web as web_tls, without_roots as tls_without_roots};
     pub use super::net::web::client_builder;
@@ -114,6 +115,7 @@ mod teleport;
 pub use bot::join::JoinError;
 pub use bot::join::attestation::AttestationError;
 pub use bot::join_token::JoinTokenError;
+pub use bot::renewal::preflight::OutputDestinationError;
 pub use bot::renewal::{JoinReason, RenewalError};
 pub use bot::storage::StorageError;
 pub use credential::cluster_name::{ClusterName, ClusterNameError};
@@ -148,6 +150,7 @@ pub use runtime::setup::AgentOptions;
 pub use runtime::unsupported::Unsupported;
 pub use service::error::{OutputError, WorkloadIdentityError};
 pub use service::lookup::LookupError;
+pub use service::name_list::NameList;
 pub use service::svid::SvidError;
 pub use teleport::api_error::{ApiError, AppSessionProblem, ListProblem};
 pub use teleport::discovery::{DiscoveryError, SUPPORTED_VERSIONS};

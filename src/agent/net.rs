@@ -11,6 +11,7 @@ pub(crate) mod dialler;
 pub(crate) mod http_proxy;
 mod http_tunnel;
 mod http_upgrade;
+mod resolver;
 pub(crate) mod route;
 pub(crate) mod system_roots;
 pub(crate) mod tls;

@@ -15,6 +15,7 @@ pub(crate) mod kubeconfig;
 pub(crate) mod kubernetes;
 pub(crate) mod kubernetes_v2;
 pub(crate) mod lookup;
+pub(crate) mod name_list;
 pub(crate) mod output;
 pub(crate) mod ssh_config;
 pub(crate) mod ssh_host;

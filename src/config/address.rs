@@ -33,7 +33,7 @@ pub enum AddressError {
     #[error("the host of the address is neither a name nor an IP address")]
     InvalidHost,
     /// An IPv6 address is not enclosed in brackets, so that its end cannot be told from a port.
-    #[error("an IPv6 address must be enclosed in brackets")]
+    #[error("the address contains an IPv6 address without brackets")]
     NoBrackets,
     /// The port is missing, although it is required.
     #[error("the address has no port")]
@@ -47,6 +47,25 @@ pub enum AddressError {
     /// There is a path, a query or a fragment after the port, or an unknown scheme before the host.
     #[error("the address contains more than a host and a port")]
     MoreThanHostAndPort,
+}
+
+impl AddressError {
+    /// Returns how to write the address of a server.
+    pub(crate) const fn help_for_server(self) -> &'static str {
+        match self {
+            Self::NoBrackets => "write `[<IPv6 address>]:<port>`",
+            Self::InvalidPort => "write `<host>:<port>`, with a port from 1 to 65535",
+            _ => "write `<host>:<port>`, such as `teleport.example.com:443`",
+        }
+    }
+
+    /// Returns how to write an address to listen on.
+    pub(crate) const fn help_for_listener(self) -> &'static str {
+        match self {
+            Self::NoBrackets => "write `[<IPv6 address>]:<port>`",
+            _ => "write `<ip>:<port>`, such as `127.0.0.1:3001`",
+        }
+    }
 }
 
 impl Address {

@@ -31,7 +31,7 @@ use crate::agent::credential::identity::Identity;
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::net::dialler::Dialler;
 use crate::agent::net::web::WebClient;
-use crate::agent::platform::error_text::{error_chain, error_line};
+use crate::agent::platform::error_text::error_line;
 use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::tasks::{UncutWork, run_to_completion};
 use crate::agent::platform::{Clock, Hint};
@@ -229,8 +229,8 @@ impl Bot {
     ) -> Result<JoinToken, RenewalError> {
         let mut failures: Vec<RenewalError> =
             storage_test.err().map(RenewalError::from).into_iter().collect();
-        failures
-            .extend(preflight::test_destinations(&self.join_settings.destinations, &self.file_work).await);
+        let unusable = preflight::test_destinations(&self.join_settings.destinations, &self.file_work).await;
+        failures.extend(unusable.into_iter().map(RenewalError::from));
         match self.discover_same(stored_cluster).await {
             Ok(cluster) => {
                 failures.extend(self.dialler.test_to_auth(&cluster).await.err().map(RenewalError::from));
@@ -243,9 +243,8 @@ impl Bot {
             Err(error) => failures.push(error),
         }
         // A failure that can also stop a renewal is reported as it is then.
-        let is_only_before_joins = |error: &RenewalError| {
-            matches!(error, RenewalError::Destination { .. } | RenewalError::AuthRoute(_))
-        };
+        let is_only_before_joins =
+            |error: &RenewalError| matches!(error, RenewalError::Destination(_) | RenewalError::AuthRoute(_));
         if failures.len() == 1 && !failures.iter().any(is_only_before_joins) {
             return Err(failures.remove(0));
         }
@@ -291,7 +290,10 @@ impl Bot {
         if let Err(error) = web.reload_roots().await {
             self.warnings.warn(
                 IDENTITY,
-                format_args!("using the previous root certificates: {}", error_chain(&error)),
+                format_args!(
+                    "using the previous root certificates: {}",
+                    error_line(&error, error.hint().as_ref())
+                ),
             );
         }
         let discovered = discovery::find(web, *address_field, self.dialler.address()).await?;

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::authority::Authority;
 use super::identity::Identity;
 use super::x509::{UserCert, X509Error};
-use crate::agent::platform::Clock;
+use crate::agent::platform::{Clock, Hint};
 
 /// How long before the real expiry `kubectl` should run the credential plugin again.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(60);
@@ -44,11 +44,20 @@ fn push(content: &mut String, block: &str) {
 #[non_exhaustive]
 pub enum IdentityFileError {
     /// The private key or the TLS certificate is missing; they are expected in this order.
-    #[error("not an identity file: it has no {0}; was it written by tbot?")]
+    #[error("not an identity file, because it has no {0}")]
     Missing(&'static str),
     /// The certificate cannot be used.
     #[error("not a Teleport identity file")]
     X509(#[from] X509Error),
+}
+
+impl IdentityFileError {
+    /// Returns advice for the operator, if there is any.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        matches!(self, Self::Missing(_))
+            .then(|| Hint::new("use the file `identity` of an output that tbot has written"))
+    }
 }
 
 /// The credentials of an `identity` file. `Debug` omits them.

@@ -30,7 +30,7 @@ pub enum KeyError {
     NotPem,
     /// The key has an unsupported type or size.
     #[error(
-        "unsupported type of private key: use ECDSA P-256, P-384, P-521, Ed25519 or RSA of 2048 bits or more"
+        "unsupported type of private key, neither ECDSA P-256, P-384, P-521, Ed25519 nor RSA of 2048 bits or more"
     )]
     Unsupported,
 }

@@ -2,6 +2,7 @@
 
 use crate::agent::destination::permissions::ReaderGrant;
 use crate::agent::destination::posix_acl::ReaderId;
+use crate::agent::platform::Hint;
 use crate::config::{self, AclMode};
 
 /// A configured reader that cannot be given access.
@@ -9,7 +10,7 @@ use crate::config::{self, AclMode};
 #[non_exhaustive]
 pub enum ReaderError {
     /// The system has no user or group of this name.
-    #[error("readers: there is no {user_or_group} {name} on this machine: create it, or name another")]
+    #[error("readers: there is no {user_or_group} {name} on this machine")]
     Unknown {
         /// `user` or `group`.
         user_or_group: &'static str,
@@ -26,6 +27,14 @@ pub enum ReaderError {
         /// The error of the lookup.
         error: String,
     },
+}
+
+impl ReaderError {
+    /// Returns advice for the operator, if there is any.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        matches!(self, Self::Unknown { .. }).then(|| Hint::new("create it, or name another"))
+    }
 }
 
 /// The `acls` and `readers` of a configured directory.

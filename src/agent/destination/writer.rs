@@ -52,7 +52,7 @@ impl DestinationError {
             Self::Directory(error) => error.hint(),
             Self::Secret(error) => error.hint(),
             Self::Acl { .. } => Some(Hint::new("set its ACLs again (tbot init), or set acls: try")),
-            Self::Reader(_) => None,
+            Self::Reader(error) => error.hint(),
         }
     }
 
@@ -289,7 +289,7 @@ impl DestinationWriter {
         }
         let (grant, unknown_reader) = target.access.resolve()?;
         if let Some(error) = unknown_reader {
-            self.warn(error);
+            self.warn(error_line(&error, error.hint().as_ref()));
         }
         self.replace_files(target, &directory, files, &grant)?;
         if let Some(error) = grant.failure() {

@@ -9,17 +9,48 @@ use rustls::{AlertDescription, CertificateError, InvalidMessage};
 
 use super::connection_upgrade::UpgradeError;
 use super::http_tunnel::HttpTunnelError;
+use super::resolver::UnresolvedHost;
 use crate::agent::platform::Hint;
 
-/// A connection failed, or ended before a usable response. The sources are the errors of the libraries that the agent uses
-/// for TLS, HTTP and gRPC.
+/// A connection failed, or ended before a usable response. Displays what the errors of the libraries for TLS, HTTP and gRPC
+/// say about the cause; the sources are the causes of that.
 #[derive(Clone, Debug)]
 pub struct ConnectionError(Arc<dyn Error + Send + Sync>);
+
+/// A connection reached another server than the expected one.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection did not reach {0}")]
+pub(super) struct UnexpectedServer(pub(super) &'static str);
+
+impl UnexpectedServer {
+    pub(super) const HINT: Hint = Hint::new(
+        "something between this machine and the proxy responds instead of it: let connections through unchanged, or set \
+         proxy_server to an address of the proxy itself",
+    );
+}
 
 impl ConnectionError {
     /// Creates an error from that of a library, or from a message.
     pub(crate) fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(Arc::from(error.into()))
+    }
+
+    /// Returns the error that this one displays: the first of the chain that says more than that a request failed.
+    #[must_use]
+    pub fn get_ref(&self) -> &(dyn Error + 'static) {
+        // The agent's own errors say everything.
+        let tunnel = || self.find(own_error::<HttpTunnelError>).map(|error| error as _);
+        let host = || self.find(own_error::<UnresolvedHost>).map(|error| error as _);
+        if let Some(error) = tunnel().or_else(host) {
+            return error;
+        }
+        let mut error: &(dyn Error + 'static) = &*self.0;
+        while is_wrapper(error)
+            && let Some(source) = error.source()
+        {
+            error = source;
+        }
+        error
     }
 
     /// Returns the failure of TLS that caused this error, if any.
@@ -28,19 +59,34 @@ impl ConnectionError {
     }
 
     /// Returns what the operator can do, if that does not depend on the server: a connection that failed at the HTTP
-    /// proxy, that was not upgraded, or that reached a port without TLS.
+    /// proxy, that was not upgraded, a host name that cannot be resolved, another server, or a port without TLS.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
-        if let Some(hint) = self.find(hint_on_the_way) {
-            return Some(hint);
+        if let Some(error) = self.find(own_error::<HttpTunnelError>) {
+            return Some(error.hint());
+        }
+        if self.find(own_error::<UpgradeError>).is_some() {
+            return Some(UpgradeError::HINT);
+        }
+        if self.find(own_error::<UnresolvedHost>).is_some() {
+            return Some(UnresolvedHost::HINT);
+        }
+        if self.find(own_error::<UnexpectedServer>).is_some() {
+            return Some(UnexpectedServer::HINT);
         }
         let no_tls =
             "the server on this port does not use TLS (for example, it serves HTTP): use the port that does";
         (self.tls_failure() == Some(TlsFailure::NotTls)).then(|| Hint::new(no_tls))
     }
 
+    /// Returns true if the connection did not get as far as the server: its name cannot be resolved, or an HTTP proxy
+    /// is the problem.
+    pub(crate) fn failed_before_server(&self) -> bool {
+        self.find(own_error::<HttpTunnelError>).is_some() || self.find(own_error::<UnresolvedHost>).is_some()
+    }
+
     /// Returns the first result of `f` for this error and its sources.
-    fn find<T>(&self, f: impl Fn(&(dyn Error + 'static)) -> Option<T>) -> Option<T> {
+    fn find<'a, T>(&'a self, f: impl Fn(&'a (dyn Error + 'static)) -> Option<T>) -> Option<T> {
         let mut next: Option<&(dyn Error + 'static)> = Some(&*self.0);
         while let Some(error) = next {
             if let Some(found) = f(error) {
@@ -54,23 +100,33 @@ impl ConnectionError {
 
 impl fmt::Display for ConnectionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        fmt::Display::fmt(self.get_ref(), f)
     }
 }
 
 impl Error for ConnectionError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source()
+        self.get_ref().source()
     }
 }
 
-/// Returns the hint of an error that happened before the server was reached.
-fn hint_on_the_way(error: &(dyn Error + 'static)) -> Option<Hint> {
+/// Returns why an HTTP request has no usable response, without the URL of the request, which may contain secrets.
+pub fn failed_request(error: reqwest::Error) -> ConnectionError {
+    ConnectionError::new(error.without_url())
+}
+
+/// Returns an error of the agent, which may be in an I/O error.
+fn own_error<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     // `source` of an I/O error skips the error that it contains.
     let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    let error = inner.map_or(error, |inner| inner as &(dyn Error + 'static));
-    let of_tunnel = error.downcast_ref::<HttpTunnelError>().map(HttpTunnelError::hint);
-    of_tunnel.or_else(|| error.downcast_ref::<UpgradeError>().map(UpgradeError::hint))
+    inner.and_then(|inner| own_error(inner)).or_else(|| error.downcast_ref())
+}
+
+/// Returns true if an error only says that a request failed, and its source says why.
+fn is_wrapper(error: &(dyn Error + 'static)) -> bool {
+    error.is::<reqwest::Error>()
+        || error.is::<hyper_util::client::legacy::Error>()
+        || error.is::<tonic::transport::Error>()
 }
 
 /// Why a TLS connection failed: rustls refused the server's certificate, or the server refused the client's.
@@ -182,6 +238,23 @@ mod tests {
         let expired = rustls::Error::AlertReceived(AlertDescription::CertificateExpired);
         let write = io::Error::new(io::ErrorKind::ConnectionReset, expired);
         assert_eq!(failure(write), Some(TlsFailure::ClientExpired));
+    }
+
+    /// Other errors of the chain say only that a request failed.
+    #[test]
+    fn an_unresolved_host_is_described_in_one_sentence() {
+        let error = io::Error::other("failed to lookup address information: Name or service not known");
+        let error = io::Error::other(UnresolvedHost::new("teleport.example.com", &error));
+        let error = ConnectionError::new(Outer(error));
+        assert_eq!(error.hint(), Some(UnresolvedHost::HINT));
+        assert!(error.source().is_none());
+        insta::assert_snapshot!(error, @"the host name teleport.example.com cannot be resolved (Name or service not known)");
+    }
+
+    #[test]
+    fn an_unexpected_server_has_a_hint() {
+        let error = ConnectionError::new(Outer(io::Error::other(UnexpectedServer("the auth server"))));
+        assert_eq!(error.hint(), Some(UnexpectedServer::HINT));
     }
 
     #[test]

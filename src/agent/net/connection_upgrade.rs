@@ -59,14 +59,14 @@ pub(super) enum UpgradeError {
 }
 
 impl UpgradeError {
+    pub(super) const HINT: Hint = Hint::new(
+        "something in front of the proxy, such as a load balancer, terminates TLS: let it pass WebSocket connections to the proxy, \
+         or pass TLS through; or set proxy_server to an address of the proxy itself",
+    );
+
     /// Returns true if the server does not know the requested protocol. Proxies of every version respond with 404 to that.
     pub(super) fn is_unknown_protocol(&self) -> bool {
         matches!(self, Self::Refused { status: StatusCode::NOT_FOUND, .. })
-    }
-
-    pub(super) fn hint(&self) -> Hint {
-        let hint = "something in front of the proxy, such as a load balancer, terminates TLS: let it pass WebSocket connections to the proxy, or pass TLS through; or set proxy_server to an address of the proxy itself";
-        Hint::new(hint)
     }
 }
 

@@ -16,7 +16,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::byte_stream::BoxedByteStream;
-use super::connection_error::ConnectionError;
+use super::connection_error::{ConnectionError, UnexpectedServer};
 use super::connection_upgrade::{self, ConnectionUpgradeVariableError, UpgradeError, UpgradeProtocol};
 use super::route::Route;
 use super::tls::{self, InnerAlpn, TlsError};
@@ -56,16 +56,13 @@ impl AuthRouteError {
     /// Returns advice for the operator, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
-        let hint = match self {
+        match self {
             Self::Connect { source, .. } => {
                 let check_proxy = "check that the proxy is up, and that this machine can connect to it";
-                return source.hint().or_else(|| Some(Hint::new(check_proxy)));
+                source.hint().or_else(|| Some(Hint::new(check_proxy)))
             }
-            Self::OtherServer { .. } => {
-                "something between this machine and the proxy responds instead of it: let connections through unchanged, or set proxy_server to an address of the proxy itself"
-            }
-        };
-        Some(Hint::new(hint))
+            Self::OtherServer { .. } => Some(UnexpectedServer::HINT),
+        }
     }
 }
 
@@ -287,10 +284,6 @@ impl DialTarget {
             InnerAlpn::Http2 => negotiated == Some(b"h2"),
             InnerAlpn::Http1 => negotiated.is_none() || negotiated == Some(b"http/1.1"),
         };
-        if is_expected {
-            Ok(stream)
-        } else {
-            Err(io::Error::other(format!("the connection did not reach {}, but another server", self.peer)))
-        }
+        if is_expected { Ok(stream) } else { Err(io::Error::other(UnexpectedServer(self.peer))) }
     }
 }

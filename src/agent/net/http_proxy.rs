@@ -8,7 +8,7 @@ use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use url::Url;
 
 use super::address::is_loopback_url;
-use crate::agent::platform::{Environment, NotUtf8};
+use crate::agent::platform::{Environment, Hint, NotUtf8};
 
 /// The environment names an HTTP proxy that cannot be used. This is reported before the first request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,15 +18,25 @@ pub enum HttpProxyError {
     #[error(transparent)]
     NotUtf8(#[from] NotUtf8),
     /// A variable is not the address of a proxy. The value may contain a password, so it is not shown.
-    #[error(
-        "environment variable {0} is not the address of an HTTP proxy: set it to http://HOST:PORT, or unset it"
-    )]
+    #[error("environment variable {0} is not the address of an HTTP proxy")]
     Malformed(&'static str),
     /// The proxy's scheme is not `http`.
-    #[error(
-        "HTTPS_PROXY or ALL_PROXY names a proxy with the scheme {0}, but only http:// proxies are supported: use one, or add the cluster's host to NO_PROXY"
-    )]
+    #[error("HTTPS_PROXY or ALL_PROXY names a proxy with the scheme {0}, but only http is supported")]
     Scheme(String),
+}
+
+impl HttpProxyError {
+    /// Returns advice for the operator.
+    #[must_use]
+    pub fn hint(&self) -> Hint {
+        match self {
+            Self::NotUtf8(error) => error.hint(),
+            Self::Malformed(_) => Hint::new("set it to http://HOST:PORT, or unset it"),
+            Self::Scheme(_) => {
+                Hint::new("use a proxy with an http:// address, or add the host of the server to NO_PROXY")
+            }
+        }
+    }
 }
 
 /// An HTTP proxy. Displays its URL without its credentials, and the variable that names it.

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 
 use super::http_proxy::HttpProxy;
 use super::http_upgrade::{self, UpgradeResponse};
+use super::resolver;
 use crate::agent::platform::Hint;
 use crate::config::Address;
 
@@ -51,7 +52,7 @@ pub(super) async fn connect(proxy: &HttpProxy, target: &Address) -> Result<TcpSt
     let not_a_proxy = |error| HttpTunnelError::NotAProxy { proxy: proxy.clone(), error };
     let target = target.to_string();
 
-    let stream = TcpStream::connect((proxy.host(), proxy.port())).await.map_err(unreachable)?;
+    let stream = resolver::connect(proxy.host(), proxy.port()).await.map_err(unreachable)?;
     let mut request = Request::builder().method(Method::CONNECT).uri(&target).header(header::HOST, &target);
     if let Some(authorization) = proxy.authorization() {
         request = request.header(header::PROXY_AUTHORIZATION, authorization);

@@ -8,6 +8,7 @@ use url::Url;
 
 use super::http_proxy::{HttpProxy, HttpProxyError};
 use super::http_tunnel;
+use super::resolver;
 use crate::agent::platform::{Clock, Environment};
 use crate::config::Address;
 
@@ -57,11 +58,17 @@ impl Route {
 
     /// Opens a connection to the server. An error at the HTTP proxy contains an [`HttpTunnelError`].
     pub(super) async fn connect_tcp(&self) -> io::Result<TcpStream> {
+        let tcp = self.open_tcp().await?;
+        tcp.set_nodelay(true)?;
+        Ok(tcp)
+    }
+
+    async fn open_tcp(&self) -> io::Result<TcpStream> {
         match &self.http_proxy {
             Some(http_proxy) => {
                 http_tunnel::connect(http_proxy, &self.address).await.map_err(io::Error::other)
             }
-            None => TcpStream::connect((self.address.host(), self.address.port())).await,
+            None => resolver::connect(self.address.host(), self.address.port()).await,
         }
     }
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, ClientBuilder, IntoUrl, Method, Proxy, RequestBuilder, StatusCode};
 
-use super::connection_error::ConnectionError;
+use super::connection_error::{ConnectionError, failed_request};
 use super::http_proxy::HttpProxy;
+use super::resolver::HttpResolver;
 use super::route::Route;
 use super::tls::{self, TlsError};
 use crate::agent::platform::tasks::run_blocking;
@@ -83,10 +84,10 @@ impl HttpClient {
                 let explanation = tokio::time::timeout(CONNECT_TIMEOUT, self.route.connect_tcp()).await;
                 Err(match explanation {
                     Ok(Err(at_http_proxy)) => ConnectionError::new(at_http_proxy).into(),
-                    Ok(Ok(_)) | Err(_) => ConnectionError::new(error.without_url()).into(),
+                    Ok(Ok(_)) | Err(_) => failed_request(error).into(),
                 })
             }
-            Err(error) => Err(ConnectionError::new(error.without_url()).into()),
+            Err(error) => Err(failed_request(error).into()),
             Ok(Some(response)) => Ok(response),
             Ok(None) => Err(ConnectionError::new("the response is larger than 4 MiB").into()),
         }
@@ -174,7 +175,8 @@ pub fn client_builder(
     let builder = Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
-        .no_proxy();
+        .no_proxy()
+        .dns_resolver(HttpResolver);
     let Some(http_proxy) = http_proxy else { return Ok(builder) };
     let mut proxy = Proxy::all(http_proxy.uri().to_string())?;
     if let Some(authorization) = http_proxy.authorization() {

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
+use super::Hint;
+
 /// The environment variables that the agent sees.
 ///
 /// The agent reads `SSL_CERT_FILE` and `SSL_CERT_DIR` (colon separated), `HTTPS_PROXY`, `ALL_PROXY` and
@@ -16,8 +18,16 @@ pub struct Environment(BTreeMap<OsString, OsString>);
 
 /// An environment variable whose value must be UTF-8, but is not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("environment variable {0} is not valid UTF-8: correct it or unset it")]
+#[error("environment variable {0} is not valid UTF-8")]
 pub struct NotUtf8(String);
+
+impl NotUtf8 {
+    /// Returns advice for the operator.
+    #[must_use]
+    pub fn hint(&self) -> Hint {
+        Hint::new("correct it or unset it")
+    }
+}
 
 impl Environment {
     /// Returns the environment of this process.

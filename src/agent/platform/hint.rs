@@ -22,6 +22,12 @@ impl Hint {
     }
 }
 
+impl From<&'static str> for Hint {
+    fn from(text: &'static str) -> Self {
+        Self::new(text)
+    }
+}
+
 impl From<String> for Hint {
     fn from(text: String) -> Self {
         Self(Cow::Owned(text))

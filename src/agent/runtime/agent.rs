@@ -21,8 +21,9 @@ impl Agent {
     /// # Errors
     ///
     /// Returns [`AgentError::Unsupported`] with everything that this version cannot run. Returns another error if the
-    /// address, the join method or the token name is missing or invalid, or if there are no root certificates. After an
-    /// error, the agent has neither joined nor written anything.
+    /// address, the join method or the token name is missing or invalid, if there are no root certificates, or if a
+    /// destination cannot be used. Returns several errors together, as [`AgentError::Several`]. After an error, the agent
+    /// has neither joined nor written anything.
     pub fn new(config: &Config, options: AgentOptions) -> Result<Self, AgentError> {
         Plan::new(config, options).map(|plan| Self { plan, diag_addr: OnceLock::new() })
     }

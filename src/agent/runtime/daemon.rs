@@ -92,7 +92,7 @@ impl RunningAgent {
                     let not_after = identity.user.not_after;
                     let wait = self.until_renewal(self.interval, not_after);
                     if let Some(suspension) = obtained.suspension() {
-                        reporter.has_credentials(not_after);
+                        reporter.kept(not_after);
                         reporter.failed(&suspension);
                         retry.log_failure(&suspension, Level::ERROR, wait);
                     } else {
@@ -109,7 +109,7 @@ impl RunningAgent {
                     if sender.borrow().is_none() {
                         match self.bot.stored().await {
                             Some(identity) if !matches!(error, RenewalError::OtherCluster { .. }) => {
-                                reporter.has_credentials(identity.user.not_after);
+                                reporter.kept(identity.user.not_after);
                                 sender.send_replace(Some(identity));
                             }
                             // An identity that was issued cannot be obtained again.

@@ -3,8 +3,8 @@
 use super::health_server::HealthServerError;
 use super::unsupported::Unsupported;
 use crate::agent::bot::renewal::RenewalError;
+use crate::agent::bot::renewal::preflight::OutputDestinationError;
 use crate::agent::bot::storage::StorageError;
-use crate::agent::destination::writer::DestinationError;
 use crate::agent::net::connection_upgrade::ConnectionUpgradeVariableError;
 use crate::agent::net::dialler::DiallerError;
 use crate::agent::net::http_proxy::HttpProxyError;
@@ -24,15 +24,18 @@ pub enum AgentError {
     /// Neither `proxy_server` nor `auth_server` is set.
     #[error("proxy_server is not set")]
     NoAddress,
-    /// The address cannot be parsed.
+    /// The address of the proxy or auth server cannot be parsed.
     #[error("{field} is not valid")]
     Address {
-        /// `proxy_server`, `auth_server` or `diag_addr`.
+        /// `proxy_server` or `auth_server`.
         field: &'static str,
         /// The problem.
         #[source]
         error: AddressError,
     },
+    /// The address of the health server cannot be parsed.
+    #[error("diag_addr is not valid")]
+    DiagAddr(#[source] AddressError),
     /// The environment names an HTTP proxy that cannot be used.
     #[error(transparent)]
     HttpProxy(#[from] HttpProxyError),
@@ -43,9 +46,7 @@ pub enum AgentError {
     #[error("onboarding.join_method is not set")]
     NoJoinMethod,
     /// `onboarding.token` is not set, and the join method needs the name of a join token.
-    #[error(
-        "onboarding.token is not set: the join method {method} needs the name of a join token for that method"
-    )]
+    #[error("onboarding.token is not set, and the join method {method} needs it")]
     NoTokenName {
         /// The join method.
         method: JoinMethod,
@@ -53,15 +54,9 @@ pub enum AgentError {
     /// TLS to the proxy cannot be set up.
     #[error(transparent)]
     Web(#[from] WebError),
-    /// A destination does not support what its configuration requires.
-    #[error("the destination of output {output} cannot be used")]
-    Destination {
-        /// The output's name.
-        output: String,
-        /// The problem.
-        #[source]
-        error: DestinationError,
-    },
+    /// The destination of an output cannot be used.
+    #[error(transparent)]
+    Destination(#[from] OutputDestinationError),
     /// The health server cannot listen.
     #[error(transparent)]
     HealthServer(#[from] HealthServerError),
@@ -101,19 +96,21 @@ impl AgentError {
                 Some(Hint::new("choose how the bot joins, for example `join_method: token`"))
             }
             Self::ConnectionUpgrade(error) => error.hint(),
+            Self::NoTokenName { method } => Some(
+                format!("set it to the name of a join token for the join method {method} (tctl tokens ls)")
+                    .into(),
+            ),
+            Self::Unsupported(_) => Some(Hint::new("remove these parts, or use an agent that supports them")),
+            Self::Address { error, .. } => Some(Hint::new(error.help_for_server())),
+            Self::DiagAddr(error) => Some(Hint::new(error.help_for_listener())),
+            Self::HttpProxy(error) => Some(error.hint()),
             Self::Web(error) => error.hint(),
-            Self::Destination { error, .. } => error.hint(),
+            Self::Destination(error) => error.hint(),
             Self::HealthServer(error) => error.hint(),
             Self::Storage(error) => error.hint(),
             Self::Renewal(error) => error.hint(),
             Self::TaskEnded { .. } => Some(Hint::new("start tbot again")),
-            Self::Unsupported(_)
-            | Self::Address { .. }
-            | Self::HttpProxy(_)
-            | Self::NoTokenName { .. }
-            | Self::Outputs(_)
-            | Self::Several(_)
-            | Self::Interrupted => None,
+            Self::Outputs(_) | Self::Several(_) | Self::Interrupted => None,
         }
     }
 
@@ -124,6 +121,7 @@ impl AgentError {
             Self::Unsupported(_)
             | Self::NoAddress
             | Self::Address { .. }
+            | Self::DiagAddr(_)
             | Self::NoJoinMethod
             | Self::NoTokenName { .. } => true,
             Self::Several(errors) => errors.iter().any(Self::is_configuration),
@@ -161,4 +159,64 @@ fn failures(failures: &[OutputFailure]) -> String {
         format!("output {name}: {}", error_line(error, error.hint().as_ref()))
     });
     messages.collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::bot::join::JoinError;
+    use crate::agent::bot::renewal::JoinReason;
+    use crate::agent::destination::kubernetes_secret::{
+        KubeconfigProblem, KubernetesClusterError, KubernetesSecretError,
+    };
+    use crate::agent::destination::readers::ReaderError;
+    use crate::agent::destination::writer::DestinationError;
+    use crate::agent::service::lookup::LookupError;
+    use crate::agent::service::svid::SvidError;
+
+    #[test]
+    fn the_hint_of_the_innermost_error_reaches_the_agents_error() {
+        let proxy = HttpProxyError::Scheme("socks5".to_owned());
+        let problem = KubeconfigProblem::NoCurrentContext;
+        let (of_proxy, of_problem) = (proxy.hint(), problem.hint().unwrap());
+        let kubeconfig = KubernetesClusterError::Kubeconfig { path: "config".to_owned(), problem };
+        for (cluster, hint) in [(KubernetesClusterError::Proxy(proxy), of_proxy), (kubeconfig, of_problem)] {
+            let destination = DestinationError::from(KubernetesSecretError::from(cluster));
+            let storage = AgentError::from(StorageError::from(destination));
+            assert_eq!(storage.hint(), Some(hint));
+        }
+        let reader = ReaderError::Unknown { user_or_group: "user", name: "nobody".to_owned() };
+        let hint = reader.hint();
+        let destination = OutputDestinationError { output: "a".to_owned(), error: reader.into() };
+        assert!(hint.is_some());
+        assert_eq!(AgentError::from(RenewalError::from(destination)).hint(), hint);
+    }
+
+    #[test]
+    fn the_hints_of_failed_outputs_are_those_of_their_causes() {
+        let lookup = LookupError::NotFound {
+            kind: "app",
+            name: "grafana".to_owned(),
+            list: "tctl apps ls",
+            labels: "app_labels",
+        };
+        let hint = lookup.hint();
+        assert_eq!(OutputError::from(lookup).hint(), Some(hint));
+        assert_eq!(OutputError::from(SvidError::Expired).hint(), SvidError::Expired.hint());
+        assert!(SvidError::Expired.hint().is_some());
+    }
+
+    #[test]
+    fn an_unexpected_expiry_is_a_further_hint() {
+        let refused = |reason, hint| RenewalError::Join {
+            reason,
+            error: JoinError::Refused { status: 403, message: "no".into(), hint },
+        };
+        let clock = JoinReason::Expired.hint();
+        assert_eq!(refused(JoinReason::Expired, None).hint(), clock);
+        let token = Hint::new("create a token");
+        assert_eq!(refused(JoinReason::NothingStored, Some(token.clone())).hint(), Some(token.clone()));
+        let both = refused(JoinReason::Expired, Some(token.clone())).hint().unwrap();
+        assert!([token, clock.unwrap()].iter().all(|hint| both.as_str().contains(hint.as_str())), "{both}");
+    }
 }

@@ -140,8 +140,8 @@ impl Reporter {
         });
     }
 
-    /// Reports valid credentials that were not issued just now.
-    pub(crate) fn has_credentials(&self, expires: SystemTime) {
+    /// Reports credentials that were issued before, and that the service still uses.
+    pub(crate) fn kept(&self, expires: SystemTime) {
         self.update(|state| state.expires = Some(expires));
     }
 
@@ -206,7 +206,7 @@ mod tests {
         };
         let (only_a, all) = (waits_for(&["a"]), waits_for(&["a", "b"]));
         health.reporter(1).started();
-        health.reporter(2).has_credentials(START + HOUR);
+        health.reporter(2).kept(START + HOUR);
         tokio::time::sleep(HOUR).await;
         assert!(!only_a.is_finished() && !all.is_finished());
         health.reporter(1).renewed(START + HOUR);

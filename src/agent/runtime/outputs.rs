@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::error::AgentError;
+use crate::agent::bot::renewal::preflight::OutputDestinationError;
 use crate::agent::destination::writer::{DestinationWriter, WriteTarget};
 use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::{Clock, Environment};
@@ -35,10 +35,10 @@ pub(super) fn outputs(
     warnings: &RecurringWarnings,
     ttl: Duration,
     interval: Duration,
-) -> Result<Vec<Output>, Vec<AgentError>> {
+) -> Result<Vec<Output>, Vec<OutputDestinationError>> {
     let (mut outputs, mut errors) = (Vec::new(), Vec::new());
     for NamedService { service, name, .. } in config.named_services() {
-        // `Unsupported::check` has refused everything else.
+        // `Unsupported::check` refuses everything else.
         let Some((kind, destination)) = service.supported().and_then(output_kind) else { continue };
         let fields = service.fields();
         let lifetime = fields.lifetime();
@@ -48,7 +48,7 @@ pub(super) fn outputs(
         let target = match WriteTarget::new(destination, environment, clock) {
             Ok(target) => target,
             Err(error) => {
-                errors.push(AgentError::Destination { output: name, error });
+                errors.push(OutputDestinationError { output: name, error });
                 continue;
             }
         };

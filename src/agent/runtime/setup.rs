@@ -23,7 +23,7 @@ use crate::agent::platform::{Clock, Environment, Randomness};
 use crate::agent::service::output::Output;
 use crate::agent::service::tsh;
 use crate::agent::teleport::discovery::AddressField;
-use crate::config::{self, Address, Config, JoinMethod, ListenAddress, is_on};
+use crate::config::{self, Address, Config, JoinMethod, ListenAddress, Onboarding, is_on};
 
 /// The arguments of [`Agent::new`](super::agent::Agent::new) besides the configuration.
 #[derive(Clone, Debug)]
@@ -76,29 +76,29 @@ impl ProxyPlan {
 impl Plan {
     /// Plans a run. If several things prevent it, returns all of them.
     pub(super) fn new(config: &Config, options: AgentOptions) -> Result<Self, AgentError> {
-        Unsupported::check(config)?;
-        let onboarding = config.onboarding.as_ref().ok_or(AgentError::NoJoinMethod)?;
-        let method = onboarding.join_method.ok_or(AgentError::NoJoinMethod)?;
-        let token = onboarding.token.as_ref().filter(|token| !token.is_empty());
-        if token.is_none() && method != JoinMethod::Token {
-            // Needed even with a stored identity, which these join methods renew by joining again.
-            return Err(AgentError::NoTokenName { method });
-        }
         let (ttl, interval) = (config.credential_ttl().to_std(), config.renewal_interval().to_std());
         let warnings = RecurringWarnings::new(options.clock.clone());
-        let proxy = ProxyPlan::new(config, &options);
-        let diag_addr = diag_addr(config);
+        let mut errors = Vec::new();
+        let supported = ok_or_push(Unsupported::check(config), &mut errors);
+        let proxy = ok_or_push(ProxyPlan::new(config, &options), &mut errors);
+        let onboarding = ok_or_push(onboarding(config), &mut errors);
+        let diag_addr = ok_or_push(diag_addr(config), &mut errors);
         let storage = WriteTarget::new(&config.storage(), &options.environment, &options.clock);
+        let storage = ok_or_push(storage.map_err(StorageError::from), &mut errors);
         let outputs = outputs(config, &options.environment, &options.clock, &warnings, ttl, interval);
-        let (proxy, diag_addr, storage, outputs) = match (proxy, diag_addr, storage, outputs) {
-            (Ok(proxy), Ok(diag_addr), Ok(storage), Ok(outputs)) => (proxy, diag_addr, storage, outputs),
-            (proxy, diag_addr, storage, outputs) => {
-                let mut errors: Vec<_> = proxy.err().into_iter().chain(diag_addr.err()).collect();
-                errors.extend(storage.err().map(|error| StorageError::from(error).into()));
-                errors.extend(outputs.err().into_iter().flatten());
-                return Err(AgentError::all(errors));
-            }
+        let outputs = outputs.map_err(|failed| errors.extend(failed.into_iter().map(AgentError::from))).ok();
+        let (
+            Some(()),
+            Some(proxy),
+            Some((onboarding, method)),
+            Some(diag_addr),
+            Some(storage),
+            Some(outputs),
+        ) = (supported, proxy, onboarding, diag_addr, storage, outputs)
+        else {
+            return Err(AgentError::all(errors));
         };
+        let token = onboarding.token.as_ref().filter(|token| !token.is_empty());
         let has_pins = onboarding.ca_pins.as_ref().is_some_and(|pins| !pins.is_empty());
         if has_pins || onboarding.ca_path.is_some() {
             tracing::warn!(
@@ -212,11 +212,29 @@ impl Plan {
     }
 }
 
+/// Returns the value, or adds the error to `errors` and returns `None`.
+fn ok_or_push<T, E: Into<AgentError>>(result: Result<T, E>, errors: &mut Vec<AgentError>) -> Option<T> {
+    result.map_err(|error| errors.push(error.into())).ok()
+}
+
 /// Returns the address of the health server, if it is configured.
 fn diag_addr(config: &Config) -> Result<Option<ListenAddress>, AgentError> {
     let address = config.diag_addr.as_ref().filter(|address| !address.is_empty());
     let address = address.map(|address| address.as_str().parse()).transpose();
-    address.map_err(|error| AgentError::Address { field: "diag_addr", error })
+    address.map_err(AgentError::DiagAddr)
+}
+
+/// Returns how the bot joins.
+fn onboarding(config: &Config) -> Result<(&Onboarding, JoinMethod), AgentError> {
+    let onboarding = config.onboarding.as_ref().ok_or(AgentError::NoJoinMethod)?;
+    let method = onboarding.join_method.ok_or(AgentError::NoJoinMethod)?;
+    // The name is needed even with a stored identity, which all other join methods renew by joining again.
+    let has_token = onboarding.token.as_ref().is_some_and(|token| !token.is_empty());
+    if has_token || method == JoinMethod::Token || method.supported().is_none() {
+        Ok((onboarding, method))
+    } else {
+        Err(AgentError::NoTokenName { method })
+    }
 }
 
 /// Returns the key and the value of the address to use: the proxy's, if both are set.

@@ -16,17 +16,13 @@ impl Unsupported {
         &self.0
     }
 
-    /// Returns the message. `locate` converts a pointer to where a person finds the part: a line, a flag, a command.
+    /// Returns the message, without a hint. `locate` converts a pointer to where a person finds the part: a line, a flag, a command.
     #[must_use]
     pub fn message(&self, locate: impl Fn(&Pointer) -> String) -> String {
         let part =
             |UnsupportedPart { pointer, what }: &UnsupportedPart| format!("{what} (at {})", locate(pointer));
         let parts: Vec<String> = self.0.iter().map(part).collect();
-        format!(
-            "this version of tbot does not support {}; nothing was joined or written: remove these parts, or use an agent that \
-             supports them",
-            parts.join(", ")
-        )
+        format!("this version of tbot does not support {}; nothing was joined or written", parts.join(", "))
     }
 
     /// Returns an error with everything that cannot run.

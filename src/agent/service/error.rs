@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::lookup::LookupError;
+use super::name_list::NameList;
 use super::svid::SvidError;
 use crate::agent::credential::identity::IdentityError;
 use crate::agent::credential::keys::KeyError;
@@ -56,7 +57,7 @@ pub enum OutputError {
         /// The name in the configuration.
         name: String,
         /// The leaf clusters that the output's roles may see, sorted.
-        visible: Vec<String>,
+        visible: NameList,
     },
     /// The cluster's proxy does not route by path.
     #[error(
@@ -77,21 +78,18 @@ impl OutputError {
             Self::Api(error) => return error.hint(),
             Self::WorkloadIdentity(error) => return error.hint(),
             Self::KubeProxy(error) => return error.hint(),
+            Self::Lookup(error) => return Some(error.hint()),
+            Self::Svid(error) => return error.hint(),
             Self::NoRoles(_) => "add roles to the bot (tctl bots update --add-roles)",
-            Self::LeafNotFound { visible, .. } if visible.is_empty() => {
+            Self::LeafNotFound { visible, .. } if visible.count() == 0 => {
                 "check the name (tctl get rc) and the roles' cluster_labels"
             }
             Self::NoPathRouting(_) => {
                 "upgrade Teleport to 16 or newer, or use one kubernetes output per Kubernetes cluster"
             }
             Self::Path(_) => "use an absolute UTF-8 path without newlines or quotation marks",
-            Self::Identity(_)
-            | Self::HostCert(_)
-            | Self::Key(_)
-            | Self::Lookup(_)
-            | Self::Svid(_)
-            | Self::Authority(_)
-            | Self::LeafNotFound { .. } => return None,
+            Self::LeafNotFound { .. } => "use one of these names",
+            Self::Identity(_) | Self::HostCert(_) | Self::Key(_) | Self::Authority(_) => return None,
         };
         Some(Hint::new(hint))
     }
@@ -111,11 +109,8 @@ pub enum WorkloadIdentityError {
     #[error("no workload identity matches the selector")]
     NoneSelected,
     /// Several workload identities have these labels.
-    #[error(
-        "the selector matches several workload identities, but this output needs exactly one of {}",
-        .0.join(", ")
-    )]
-    Ambiguous(Vec<String>),
+    #[error("the selector matches several workload identities, but this output needs exactly one of {0}")]
+    Ambiguous(NameList),
     /// The cluster has no CA for workloads.
     #[error(
         "the cluster {0} has no SPIFFE CA: the credentials that it issues to workloads cannot be verified"
@@ -134,16 +129,16 @@ impl WorkloadIdentityError {
                 "check the labels (tctl get workload_identity), and that a role of the bot has matching \
                  workload_identity_labels and the rule `workload_identity: [list, read]`"
             }
-            Self::Ambiguous(_) | Self::NoAuthority(_) => return None,
+            Self::Ambiguous(_) => "select one of them by its name",
+            Self::NoAuthority(_) => return None,
         };
         Some(Hint::new(hint))
     }
 }
 
-fn describe_visible(leaf_clusters: &[String]) -> String {
-    if leaf_clusters.is_empty() {
-        "the output's roles cannot see any leaf cluster".to_owned()
-    } else {
-        format!("the output's roles can see {}", leaf_clusters.join(", "))
+fn describe_visible(leaf_clusters: &NameList) -> String {
+    match leaf_clusters.count() {
+        0 => "the output's roles cannot see any leaf cluster".to_owned(),
+        _ => format!("the output's roles can see {leaf_clusters}"),
     }
 }

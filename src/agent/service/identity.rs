@@ -70,7 +70,7 @@ async fn leaf_not_found(name: &str, client: &AuthClient) -> OutputError {
     match client.leaf_clusters().await {
         Ok(mut visible) => {
             visible.sort();
-            OutputError::LeafNotFound { name: name.to_owned(), visible }
+            OutputError::LeafNotFound { name: name.to_owned(), visible: visible.iter().collect() }
         }
         Err(error) => error.into(),
     }

@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use super::name_list::NameList;
+use crate::agent::platform::Hint;
 use crate::agent::teleport::auth_client::Resource;
-use crate::untrusted::escape;
 
 /// The name in an output matches no resource, or several.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LookupError {
     /// No resource that the output's roles may see has this name.
-    #[error(
-        "{kind} \"{name}\" not found: check the name ({list}), and that {labels} in the bot's roles allow it"
-    )]
+    #[error("{kind} \"{name}\" not found")]
     NotFound {
         /// The kind of resource, such as `database`.
         kind: &'static str,
@@ -24,15 +23,28 @@ pub enum LookupError {
         labels: &'static str,
     },
     /// Several resources have this discovered name.
-    #[error("{kind} \"{name}\" is ambiguous: use one of {}", .names.join(", "))]
+    #[error("{kind} \"{name}\" is ambiguous, because it is the discovered name of {names}")]
     Ambiguous {
         /// The kind of resource, such as `database`.
         kind: &'static str,
         /// The name in the configuration.
         name: String,
         /// Their full names, sorted.
-        names: Vec<String>,
+        names: NameList,
     },
+}
+
+impl LookupError {
+    /// Returns advice for the operator.
+    #[must_use]
+    pub fn hint(&self) -> Hint {
+        match self {
+            Self::NotFound { list, labels, .. } => {
+                format!("check the name ({list}), and that {labels} in the bot's roles allow it").into()
+            }
+            Self::Ambiguous { .. } => Hint::new("use the full name of one of them"),
+        }
+    }
 }
 
 /// A kind of resource.
@@ -66,9 +78,9 @@ pub(super) fn pick<T>(
         return Ok(exact);
     }
     by_name.retain(|_, resource| resource.discovered_name.as_deref() == Some(name));
-    let names: Vec<String> = by_name.keys().map(|name| escape(name).into()).collect();
+    let names: NameList = by_name.keys().collect();
     let (kind, list, labels) = kind.description();
-    match (by_name.into_values().next(), names.len()) {
+    match (by_name.into_values().next(), names.count()) {
         (Some(only), 1) => Ok(only),
         (None, _) => Err(LookupError::NotFound { kind, name: name.to_owned(), list, labels }),
         (Some(_), _) => Err(LookupError::Ambiguous { kind, name: name.to_owned(), names }),
@@ -110,7 +122,7 @@ mod tests {
         );
         let several =
             pick_pg(vec![resource("pg-us", Some("pg")), resource("pg-eu", Some("pg"))]).unwrap_err();
-        let expected = vec!["pg-eu".to_owned(), "pg-us".to_owned()];
+        let expected = ["pg-eu", "pg-us"].into_iter().collect();
         assert_eq!(
             several,
             LookupError::Ambiguous { kind: "database", name: "pg".to_owned(), names: expected }

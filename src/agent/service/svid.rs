@@ -14,6 +14,7 @@ use x509_parser::prelude::X509Certificate;
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::credential::pem::pem_encode;
 use crate::agent::credential::x509::{self, X509Error};
+use crate::agent::platform::Hint;
 use crate::agent::teleport::messages::Credential;
 pub(crate) use jwt::JwtSvid;
 
@@ -43,11 +44,20 @@ pub enum SvidError {
     #[error("the token is not for the audience \"{0}\"")]
     OtherAudience(String),
     /// The credential has expired.
-    #[error("it has expired already: check the clocks of this machine and the auth server")]
+    #[error("it has expired already")]
     Expired,
     /// The credential is not valid yet.
-    #[error("it is not valid yet: check the clocks of this machine and the auth server")]
+    #[error("it is not valid yet")]
     NotYetValid,
+}
+
+impl SvidError {
+    /// Returns advice for the operator, if there is any.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        matches!(self, Self::Expired | Self::NotYetValid)
+            .then(|| Hint::new("check the clocks of this machine and the auth server"))
+    }
 }
 
 /// A certificate and its chain.

@@ -6,10 +6,6 @@ use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::auth_client::{SvidRequest, WorkloadSelector};
 use crate::agent::teleport::grpc_code::GrpcCode;
 use crate::agent::teleport::messages::Credential;
-use crate::untrusted::escape;
-
-/// The number of workload identities that an error lists.
-const MAX_NAMED: usize = 10;
 
 /// Issues the credential of the one workload identity that the output selects, with the output's roles.
 pub(super) async fn issue(
@@ -32,22 +28,15 @@ pub(super) async fn issue(
     Ok(exactly_one(issued)?)
 }
 
-fn exactly_one(issued: Vec<Credential>) -> Result<Credential, WorkloadIdentityError> {
-    let count = issued.len();
-    let mut issued = issued.into_iter();
-    match (issued.next(), count) {
-        (Some(only), 1) => Ok(only),
+fn exactly_one(mut issued: Vec<Credential>) -> Result<Credential, WorkloadIdentityError> {
+    match (issued.pop(), issued.len()) {
+        (Some(only), 0) => Ok(only),
         (None, _) => Err(WorkloadIdentityError::NoneSelected),
-        (Some(first), _) => {
-            let name = |credential: Credential| {
-                let Credential { workload_identity_name, spiffe_id, .. } = credential;
-                format!("{}:{}", escape(&workload_identity_name), escape(&spiffe_id))
+        (Some(last), _) => {
+            let name = |Credential { workload_identity_name, spiffe_id, .. }: Credential| {
+                format!("{workload_identity_name}:{spiffe_id}")
             };
-            let mut names: Vec<String> =
-                std::iter::once(first).chain(issued).take(MAX_NAMED).map(name).collect();
-            if count > MAX_NAMED {
-                names.push(format!("{} more", count - MAX_NAMED));
-            }
+            let names = issued.into_iter().chain([last]).map(name).collect();
             Err(WorkloadIdentityError::Ambiguous(names))
         }
     }
@@ -69,15 +58,10 @@ mod tests {
     fn anything_but_one_credential_is_an_error() {
         assert_eq!(exactly_one(vec![credential("a")]).unwrap(), credential("a"));
         assert_eq!(exactly_one(vec![]), Err(WorkloadIdentityError::NoneSelected));
-        let ambiguous = |names: &[&str]| {
-            Err(WorkloadIdentityError::Ambiguous(names.iter().map(|name| (*name).to_owned()).collect()))
-        };
+        let names = ["a:spiffe://dev.test/a", "b:spiffe://dev.test/b"].into_iter().collect();
         assert_eq!(
-            exactly_one(vec![credential("a"), credential("b\n")]),
-            ambiguous(&["a:spiffe://dev.test/a", r"b\n:spiffe://dev.test/b\n"])
+            exactly_one(vec![credential("a"), credential("b")]),
+            Err(WorkloadIdentityError::Ambiguous(names))
         );
-        let mut names = ["a:spiffe://dev.test/a"; MAX_NAMED + 1];
-        names[MAX_NAMED] = "2 more";
-        assert_eq!(exactly_one(vec![credential("a"); MAX_NAMED + 2]), ambiguous(&names));
     }
 }

@@ -35,7 +35,7 @@ impl AddressField {
 
 /// The server at the address cannot be reached, or did not respond like a Teleport proxy.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{}: GET https://{address}/webapi/find failed", field.name())]
+#[error("{}", describe(*field, address, problem))]
 pub struct DiscoveryError {
     field: AddressField,
     address: Address,
@@ -43,18 +43,27 @@ pub struct DiscoveryError {
     problem: WebApiError,
 }
 
+fn describe(field: AddressField, address: &Address, problem: &WebApiError) -> String {
+    let field = field.name();
+    match problem {
+        WebApiError::Web(_) => format!("cannot reach {address} ({field})"),
+        _ => format!("{field}: GET https://{address}/webapi/find failed"),
+    }
+}
+
 impl DiscoveryError {
     /// Returns advice for the operator, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
-        if let Some(hint) = teleport_port_hint(self.address.port()) {
-            return Some(hint);
-        }
+        let port_hint = || teleport_port_hint(self.address.port());
         let specific = match &self.problem {
             WebApiError::Web(WebError::Tls(error)) => return error.hint(),
-            WebApiError::Web(WebError::Connection(error)) => server_hints::for_proxy_connection(error),
+            WebApiError::Web(WebError::Connection(error)) if error.failed_before_server() => error.hint(),
+            WebApiError::Web(WebError::Connection(error)) => {
+                port_hint().or_else(|| server_hints::for_proxy_connection(error))
+            }
             WebApiError::ErrorStatus { .. } | WebApiError::NotTeleport(_) | WebApiError::ClusterName(_) => {
-                None
+                port_hint()
             }
         };
         specific.or_else(|| Some(Hint::new(match self.field {

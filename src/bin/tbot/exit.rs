@@ -1,10 +1,11 @@
 //! How a run ends: every way it can fail, and the one function that maps a failure to an exit status.
 
+use std::error::Error;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use tbot::agent::{IdentityFileError, NotUtf8, error_chain};
+use tbot::agent::{Hint, IdentityFileError, NotUtf8, error_chain};
 use tbot::config::GoDuration;
 use tbot::untrusted::escape;
 use tbot::yaml::EmitError;
@@ -56,10 +57,17 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Emit(#[from] EmitError),
     /// `tbot wait` has waited long enough.
-    #[error("not ready after {timeout}: {reason}")]
-    NotReady { timeout: GoDuration, reason: String },
-    #[error("the agent has no service of this name, or no /wait: check --service, and the agent's version")]
+    #[error("not ready after {timeout}")]
+    NotReady {
+        timeout: GoDuration,
+        #[source]
+        reason: Box<dyn Error + Send + Sync>,
+    },
+    #[error("the agent has no service with this name, or no /wait")]
     NothingToWaitFor,
+    /// The request that submits the event cannot be built.
+    #[error("cannot build the request")]
+    Request { source: Box<dyn Error + Send + Sync>, hint: Option<Hint> },
     /// The failure has already been reported to the user.
     #[error("failed")]
     Reported(ExitStatus),
@@ -67,8 +75,8 @@ pub(crate) enum Failure {
     #[error("cannot write the output")]
     Output(#[from] io::Error),
     /// A part of the program itself is broken, such as the embedded declarations of the event.
-    #[error("this build of tbot is broken: {0}")]
-    Build(String),
+    #[error("this build of tbot is broken")]
+    Build(#[source] Box<dyn Error + Send + Sync>),
     /// The system refused something that every process needs.
     #[error("cannot set up the process")]
     Process(#[source] io::Error),
@@ -76,19 +84,26 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// Returns what the user can do.
-    fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Tsh { .. } => Some("install tsh, or set TSH to its path"),
-            Self::Emit(EmitError::Ambiguous) => Some("if it has the key `<<`, rename that key"),
-            _ => None,
-        }
+    fn hint(&self) -> Option<Hint> {
+        let hint = match self {
+            Self::Variable(error) => return Some(error.hint()),
+            Self::Identity { error, .. } => return error.hint(),
+            Self::Request { hint, .. } => return hint.clone(),
+            Self::Tsh { .. } => "install tsh, or set TSH to its path",
+            Self::Emit(EmitError::Ambiguous) => "if it has the key `<<`, rename that key",
+            Self::NothingToWaitFor => "check --service, and the version of the agent",
+            _ => return None,
+        };
+        Some(hint.into())
     }
 
     const fn status(&self) -> ExitStatus {
         match self {
-            Self::CommandLine(_) | Self::Usage(_) | Self::Variable(_) | Self::Unreadable { .. } => {
-                ExitStatus::Usage
-            }
+            Self::CommandLine(_)
+            | Self::Usage(_)
+            | Self::Variable(_)
+            | Self::Request { .. }
+            | Self::Unreadable { .. } => ExitStatus::Usage,
             Self::Reported(status) => *status,
             Self::Identity { .. }
             | Self::Tsh { .. }

@@ -45,7 +45,7 @@ pub(crate) fn init(format: LogFormat, debug: bool) -> Result<LogGuard, Failure> 
             .with(layer.event_format(JsonFormat).with_filter(own_events))
             .try_init(),
     };
-    result.map_err(|error| Failure::Build(error.to_string()))?;
+    result.map_err(|error| Failure::Build(error.into()))?;
     log_panics(writer.clone());
     Ok(LogGuard(writer))
 }

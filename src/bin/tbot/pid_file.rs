@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, OFlags};
 use rustix::process::geteuid;
+use tbot::agent::Hint;
 use tbot::agent::internal::files;
 
 /// The file that is removed is the one that was written, so it is small.
@@ -24,6 +25,13 @@ pub(crate) struct PidFile {
 pub(crate) struct PidFileError {
     path: PathBuf,
     source: io::Error,
+}
+
+impl PidFileError {
+    /// Returns advice for the operator.
+    pub(crate) fn hint(&self) -> Hint {
+        "make the file writable, or choose another with --pid-file".into()
+    }
 }
 
 impl PidFile {

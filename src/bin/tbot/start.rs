@@ -4,13 +4,14 @@
 use std::path::Path;
 
 use tbot::agent::{
-    Agent, AgentError, AgentOptions, Clock, Randomness, Signals, control, error_chain, error_line,
+    Agent, AgentError, AgentOptions, Clock, OutputFailure, Randomness, Signals, control, error_line,
     resolve_links,
 };
 use tbot::config::{EffectiveConfig, LoadOptions, OverrideSource, ProcessContext, Purpose, is_on};
 use tbot::diagnostic::{Code, Severity};
 use tbot::event::internal::Rules;
 use tbot::event::{EnvOutcome, Provenance};
+use tbot::pointer::Pointer;
 use tokio::runtime::Builder;
 use tokio::sync::watch;
 
@@ -83,10 +84,7 @@ async fn run(
     let result = match &pid_file {
         Ok(_) => run_agent(configuration, effective, options, signals).await,
         Err(error) => {
-            tracing::error!(
-                "{}; tbot has not joined the cluster: make the file writable, or choose another with --pid-file",
-                error_chain(error)
-            );
+            tracing::error!("{}", error_line(error, Some(&error.hint())));
             Err(Failure::Reported(ExitStatus::Failed))
         }
     };
@@ -109,17 +107,30 @@ async fn run_agent(
         Err(error) => Err(error),
     };
     result.map_err(|error| {
-        match &error {
-            AgentError::Unsupported(parts) => {
-                let origins = configuration.origins();
-                let message = parts.message(|pointer| origins.describe(effective, pointer));
-                tracing::error!(code = Code::NotSupported.name(), "{message}");
-            }
-            error => tracing::error!("{}", error_line(error, error.hint().as_ref())),
-        }
+        let origins = configuration.origins();
+        log_failure(&error, &|pointer| origins.describe(effective, pointer));
         let status = if error.is_configuration() { ExitStatus::Invalid } else { ExitStatus::Failed };
         Failure::Reported(status)
     })
+}
+
+/// Logs why the agent has failed, with a line for each of several errors. `locate` converts a pointer to where the user
+/// finds the value.
+fn log_failure(error: &AgentError, locate: &dyn Fn(&Pointer) -> String) {
+    let hint = error.hint();
+    match error {
+        AgentError::Several(errors) => errors.iter().for_each(|error| log_failure(error, locate)),
+        AgentError::Outputs(failures) => {
+            for OutputFailure { name, error, .. } in failures {
+                tracing::error!(output = name, "{}", error_line(error, error.hint().as_ref()));
+            }
+        }
+        AgentError::Unsupported(parts) => {
+            let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+            tracing::error!(code = Code::NotSupported.name(), "{}{hint}", parts.message(locate));
+        }
+        error => tracing::error!("{}", error_line(error, hint.as_ref())),
+    }
 }
 
 /// Logs, at every start, whether telemetry is on and why.
@@ -136,12 +147,13 @@ fn telemetry_request(
     effective: &EffectiveConfig,
     cx: &Context<'_>,
 ) -> Result<Option<TelemetryRequest>, Failure> {
-    let rules = Rules::embedded().map_err(|error| Failure::Build(error.to_string()))?;
+    let rules = Rules::embedded().map_err(|error| Failure::Build(error.into()))?;
     let (request, event) =
         match TelemetryRequest::build(&rules, effective, &cx.environment, &(cx.new_distinct_id)()) {
             Ok(built) => built,
             Err(error) => {
-                tracing::warn!("anonymous telemetry was not sent: {}", error_chain(&error));
+                let error = error_line(&error, error.hint().as_ref());
+                tracing::warn!("anonymous telemetry was not sent: {error}");
                 return Ok(None);
             }
         };

@@ -1,17 +1,18 @@
 //! `tbot wait`: polls the health server of a running agent until the agent is ready.
 
+use std::io;
 use std::time::Duration;
 
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
-use tbot::agent::Clock;
-use tbot::agent::internal::{client_builder, tls_without_roots};
+use tbot::agent::internal::{client_builder, failed_request, tls_without_roots};
+use tbot::agent::{Clock, ConnectionError};
 use tokio::runtime::Builder;
 use url::Url;
 
 use crate::cli::WaitArgs;
 use crate::exit::Failure;
-use crate::http_response::{describe_error, read_json};
+use crate::http_response::read_json;
 
 /// The timeout of one request. The agent responds only after the first attempts of its services.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,8 +25,8 @@ const MAX_BODY: usize = 1 << 20;
 /// Why the agent, or one of its services, is not ready.
 #[derive(Debug, thiserror::Error)]
 enum NotReady {
-    #[error("cannot connect to the health server: {0}")]
-    Unreachable(String),
+    #[error("cannot connect to the health server")]
+    Unreachable(#[source] ConnectionError),
     /// The server does not respond before the first attempts of the services have ended, or a firewall drops the request.
     #[error("the health server has not responded: the first attempts of the services may not have ended")]
     NoResponse,
@@ -46,7 +47,7 @@ pub(crate) fn wait(args: &WaitArgs) -> Result<(), Failure> {
         }
         match tokio::time::timeout(args.timeout.to_std(), ready).await {
             Ok(result) => result,
-            Err(_) => Err(Failure::NotReady { timeout: args.timeout, reason: reason.to_string() }),
+            Err(_) => Err(Failure::NotReady { timeout: args.timeout, reason: reason.into() }),
         }
     })
 }
@@ -71,10 +72,10 @@ fn wait_url(address: &str, service: Option<&str>) -> Result<Url, Failure> {
 
 /// Polls until the agent is ready. Stores the last reason why it is not ready in `reason`.
 async fn until_ready(url: &Url, reason: &mut NotReady) -> Result<(), Failure> {
-    let setup = |error: String| Failure::Process(std::io::Error::other(error));
-    let tls = tls_without_roots(&Clock::system()).map_err(|error| setup(error.to_string()))?;
-    let builder = client_builder(tls, None).map_err(|error| setup(error.to_string()))?;
-    let client = builder.timeout(REQUEST_TIMEOUT).build().map_err(|error| setup(error.to_string()))?;
+    let tls = tls_without_roots(&Clock::system()).map_err(io::Error::other).map_err(Failure::Process)?;
+    let builder = client_builder(tls, None).map_err(io::Error::other).map_err(Failure::Process)?;
+    let client = builder.timeout(REQUEST_TIMEOUT).build();
+    let client = client.map_err(io::Error::other).map_err(Failure::Process)?;
     let mut delay = FIRST_DELAY;
     loop {
         match poll(&client, url).await {
@@ -100,7 +101,7 @@ async fn poll(client: &Client, url: &Url) -> Result<(), NotReady> {
 }
 
 fn not_ready(error: reqwest::Error) -> NotReady {
-    if error.is_timeout() { NotReady::NoResponse } else { NotReady::Unreachable(describe_error(error)) }
+    if error.is_timeout() { NotReady::NoResponse } else { NotReady::Unreachable(failed_request(error)) }
 }
 
 /// Describes each service that is not ready, as in `identity-1 is unhealthy (a reason)`. The body is about all services, or

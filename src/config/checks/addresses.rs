@@ -1,7 +1,7 @@
 //! Checks the addresses of the cluster and of the health server.
 
 use super::findings::Findings;
-use crate::config::address::{Address, AddressError, ListenAddress};
+use crate::config::address::{Address, ListenAddress};
 use crate::config::scalar::Location;
 use crate::config::v2::Config;
 use crate::diagnostic::{Code, Diagnostic, Severity, Target};
@@ -38,7 +38,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     {
         let help = match address.parse::<u16>() {
             Ok(port) => format!("write `127.0.0.1:{port}`"),
-            Err(_) => "write `<ip>:<port>`, such as `127.0.0.1:3001`".to_owned(),
+            Err(_) => error.help_for_listener().to_owned(),
         };
         findings.report_value(
             Code::InvalidAddress,
@@ -66,14 +66,9 @@ fn check_server(key: &str, address: &str, severity: Severity, findings: &mut Fin
         }
         return;
     };
-    let help = match error {
-        AddressError::NoBrackets => "write `[<IPv6 address>]:<port>`",
-        AddressError::InvalidPort => "write `<host>:<port>`, with a port from 1 to 65535",
-        _ => "write `<host>:<port>`, such as `teleport.example.com:443`",
-    };
     findings.report(
         Diagnostic::new(Code::InvalidAddress, Target::Value(pointer), error.to_string())
             .with_severity(severity)
-            .with_help(help),
+            .with_help(error.help_for_server()),
     );
 }

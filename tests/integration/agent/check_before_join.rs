@@ -5,7 +5,10 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use tbot::agent::{AgentError, HttpProxyError, RenewalError};
+use tbot::agent::{
+    AgentError, DestinationError, HttpProxyError, OutputDestinationError, RenewalError, StorageError,
+};
+use tbot::config::{AddressError, JoinMethod};
 use tbot_cluster::method;
 
 use super::errors::{directory_error, failed_tests};
@@ -33,7 +36,7 @@ fn repair(fixture: &TestCluster) {
 fn failed_outputs(failures: &[RenewalError]) -> Vec<&str> {
     fn name(failure: &RenewalError) -> &str {
         match failure {
-            RenewalError::Destination { output, .. } => output,
+            RenewalError::Destination(destination) => &destination.output,
             other => panic!("{other:?}"),
         }
     }
@@ -96,6 +99,41 @@ async fn several_secrets_without_a_namespace_are_reported_together() {
     let error = fixture.agent(config).err().unwrap();
     let AgentError::Several(errors) = &error else { panic!("{error:?}") };
     assert_eq!(errors.len(), 3, "{errors:?}");
+}
+
+/// An embedder may pass a configuration that has not been validated.
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_that_prevents_a_start_is_reported_together() {
+    let fixture = TestCluster::new().await;
+    let secret = json!({ "type": "identity", "destination": { "type": "kubernetes_secret", "name": "a" } });
+    let mut config = fixture.config("20m", &[secret]);
+    config["onboarding"] = json!({});
+    config["proxy_server"] = json!("user@host:443");
+    config["diag_addr"] = json!("3001");
+    config["storage"] = json!({ "type": "kubernetes_secret", "name": "c" });
+    config["fips"] = json!(true);
+    let error = fixture.agent(config.clone()).err().unwrap();
+    let AgentError::Several(errors) = &error else { panic!("{error:?}") };
+    let [
+        AgentError::Unsupported(unsupported),
+        AgentError::Address { field: "proxy_server", error: AddressError::UserInformation },
+        AgentError::NoJoinMethod,
+        AgentError::DiagAddr(AddressError::NoPort),
+        AgentError::Storage(StorageError::Destination(DestinationError::Secret(_))),
+        AgentError::Destination(OutputDestinationError { error: DestinationError::Secret(_), .. }),
+    ] = &errors[..]
+    else {
+        panic!("{errors:?}")
+    };
+    assert_eq!(unsupported.parts().len(), 1);
+    assert!(error.is_configuration());
+    assert!(errors.iter().all(|error| error.hint().is_some()), "{errors:?}");
+
+    config["onboarding"] = json!({ "join_method": "github" });
+    let AgentError::Several(errors) = fixture.agent(config).err().unwrap() else { panic!("one error") };
+    let is_about_token =
+        |error: &AgentError| matches!(error, AgentError::NoTokenName { method: JoinMethod::Github });
+    assert!(errors.iter().any(is_about_token) && errors.len() == 6, "{errors:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -65,9 +65,9 @@ pub(super) fn failed_tests(error: AgentError) -> Vec<RenewalError> {
 /// Why an output's destination cannot be used, in the test before a join or later.
 fn destination_error(error: AgentError) -> DestinationError {
     match error {
-        AgentError::Destination { error, .. } => error,
+        AgentError::Destination(destination) => destination.error,
         error @ AgentError::Renewal(_) => match failed_tests(error).remove(0) {
-            RenewalError::Destination { error, .. } => error,
+            RenewalError::Destination(destination) => destination.error,
             other => panic!("not a destination's error: {other:?}"),
         },
         other => match output_error(other) {

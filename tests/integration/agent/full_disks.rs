@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::json;
-use tbot::agent::{AgentError, DestinationError, DirectoryError, RenewalError};
+use tbot::agent::{AgentError, DestinationError, DirectoryError, OutputDestinationError, RenewalError};
 use tbot_cluster::method;
 
 use super::errors::{directory_error, failed_outputs, failed_tests};
@@ -136,10 +136,11 @@ fn assert_not_joined(fixture: &TestCluster, error: AgentError, outputs: &[&str])
     let mut names = Vec::new();
     for failure in failed_tests(error) {
         match failure {
-            RenewalError::Destination {
+            RenewalError::Destination(OutputDestinationError {
                 output,
                 error: DestinationError::Directory(DirectoryError::Io { error, .. }),
-            } if error.kind() == ErrorKind::StorageFull => names.push(output),
+                ..
+            }) if error.kind() == ErrorKind::StorageFull => names.push(output),
             other => panic!("{other:?}"),
         }
     }

@@ -1,10 +1,13 @@
 //! Outputs and storage in Kubernetes Secrets, against a fake API server on loopback.
 
 use std::collections::BTreeMap;
+use std::error::Error;
+use std::io;
 
+use rustls::CertificateError;
 use serde_json::{Value, json};
 use tbot::agent::{
-    Agent, AgentError, KubernetesClusterError, KubernetesSecretError, RenewalError, error_chain, error_line,
+    Agent, AgentError, KubernetesClusterError, KubernetesSecretError, RenewalError, WebError, error_line,
 };
 use tbot_cluster::method;
 
@@ -127,6 +130,18 @@ async fn without_a_kubernetes_cluster_the_agent_does_not_join() {
     assert!(fixture.teleport.cluster.requests().is_empty());
 }
 
+/// Why rustls refused the certificate of the server, if it did.
+fn refused_certificate<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a CertificateError> {
+    if let Some(rustls::Error::InvalidCertificate(problem)) = error.downcast_ref() {
+        return Some(problem);
+    }
+    // `source` of an I/O error skips the error that it contains.
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(inner) => refused_certificate(inner),
+        None => refused_certificate(error.source()?),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_the_kubeconfig_does_not_trust_gets_no_token() {
     let fixture = SecretFixture::new().await;
@@ -135,8 +150,13 @@ async fn a_server_that_the_kubeconfig_does_not_trust_gets_no_token() {
     kubeconfig["clusters"][0]["cluster"]["server"] = json!(format!("https://{}", other.address));
     std::fs::write(fixture.teleport.path("kubeconfig"), kubeconfig.to_string()).unwrap();
     let error = secret_error(fixture.run_oneshot(fixture.config_with_output()).await.unwrap_err());
-    let KubernetesSecretError::NoResponse { error, .. } = &error else { panic!("{error:?}") };
-    assert!(error_chain(error).contains("invalid peer certificate: BadSignature"), "{error:?}");
+    let KubernetesSecretError::NoResponse { error: WebError::Connection(error), .. } = &error else {
+        panic!("{error:?}")
+    };
+    assert!(
+        matches!(refused_certificate(error.get_ref()), Some(CertificateError::BadSignature)),
+        "{error:?}"
+    );
     assert!(other.requests().is_empty());
 }
 

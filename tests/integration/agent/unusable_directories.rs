@@ -8,7 +8,10 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
-use tbot::agent::{AgentError, DestinationError, DirectoryError, Obstacle, RenewalError, StorageError};
+use tbot::agent::{
+    AgentError, DestinationError, DirectoryError, Obstacle, OutputDestinationError, RenewalError,
+    StorageError,
+};
 use tbot_cluster::method;
 
 use super::errors::{directory_error, failed_outputs, failed_tests};
@@ -64,7 +67,7 @@ async fn keys_are_written_below_a_parent_that_every_user_may_write_only_if_symli
     let AgentError::Several(errors) = error else { panic!("{error:?}") };
     let [
         AgentError::Storage(StorageError::Directory(storage)),
-        AgentError::Renewal(RenewalError::Destination { error: DestinationError::Directory(out), .. }),
+        AgentError::Destination(OutputDestinationError { error: DestinationError::Directory(out), .. }),
     ] = &errors[..]
     else {
         panic!("{errors:?}")
@@ -72,7 +75,9 @@ async fn keys_are_written_below_a_parent_that_every_user_may_write_only_if_symli
     assert_eq!(refused(storage), fixture.path("shared/storage"));
     assert_eq!(refused(out), fixture.path("shared/out"));
     let failures = failed_tests(fixture.run_oneshot(config("storage", "secure")).await.unwrap_err());
-    let [RenewalError::Destination { error: DestinationError::Directory(out), .. }] = &failures[..] else {
+    let [RenewalError::Destination(OutputDestinationError { error: DestinationError::Directory(out), .. })] =
+        &failures[..]
+    else {
         panic!("{failures:?}")
     };
     assert_eq!(refused(out), fixture.path("shared/out"));

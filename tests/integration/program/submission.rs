@@ -27,7 +27,7 @@ fn reason<'a>(finished: &'a Finished, address: &str) -> &'a str {
 #[test]
 fn a_refused_connection_causes_a_warning() {
     let finished = run(Telemetry::ClosedPort);
-    insta::assert_snapshot!(reason(&finished, &format!("http://{CLOSED_PORT}")), @"Connection refused (os error 111)");
+    insta::assert_snapshot!(reason(&finished, &format!("http://{CLOSED_PORT}")), @"tcp connect error: Connection refused (os error 111)");
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn a_host_name_that_does_not_exist_causes_a_warning() {
 fn a_server_that_does_not_speak_tls_causes_a_warning() {
     let server = FakeServer::new(Behaviour::NoTls);
     let finished = run(Telemetry::Address(&server.https_url()));
-    insta::assert_snapshot!(reason(&finished, &server.https_url()), @"received corrupt message of type InvalidContentType");
+    insta::assert_snapshot!(reason(&finished, &server.https_url()), @"received corrupt message of type InvalidContentType; the server on this port does not use TLS (for example, it serves HTTP): use the port that does");
     assert_eq!(server.connections(), 1, "one attempt");
 }
 
@@ -138,16 +138,16 @@ fn an_unusable_address_causes_one_warning_that_does_not_show_it() {
         assert!(!finished.stderr.contains("hunter"), "{}", finished.stderr);
     }
     insta::assert_snapshot!(warnings.join("\n"), @r"
-    anonymous telemetry was not sent: TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS must be an https URL, or an http URL of this machine: set it to https://HOST
-    anonymous telemetry was not sent: TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS contains a user name or password, which would add a header to the request: remove it
-    anonymous telemetry was not sent: TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS is not a URL: set it to https://HOST, or unset it
+    anonymous telemetry was not sent: TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS is neither an https URL nor an http URL of this machine; set it to https://HOST, or unset it
+    anonymous telemetry was not sent: TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS contains a user name or password, which would add a header to the request; remove it from the URL
+    anonymous telemetry was not sent: TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS is not a URL; set it to https://HOST, or unset it
     ");
 }
 
 #[test]
 fn a_warning_does_not_show_the_query_of_the_address() {
     let finished = run(Telemetry::Address(&format!("http://{CLOSED_PORT}?key=hunter2")));
-    insta::assert_snapshot!(warning(&finished), @"anonymous telemetry was not sent to http://127.0.0.1:1/prehog.v1alpha.TbotReportingService/SubmitTbotEvent?...: Connection refused (os error 111)");
+    insta::assert_snapshot!(warning(&finished), @"anonymous telemetry was not sent to http://127.0.0.1:1/prehog.v1alpha.TbotReportingService/SubmitTbotEvent?...: tcp connect error: Connection refused (os error 111)");
     assert!(!finished.stderr.contains("hunter2"), "{}", finished.stderr);
 }
 

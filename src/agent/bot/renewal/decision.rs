@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use crate::agent::bot::storage::StoredIdentity;
+use crate::agent::platform::Hint;
 
 /// Why the agent joins instead of renewing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,23 @@ pub enum JoinReason {
     NotRenewable,
 }
 
+impl JoinReason {
+    /// Returns advice for the operator if the reason may be unexpected.
+    #[must_use]
+    pub fn hint(self) -> Option<Hint> {
+        matches!(self, Self::Expired)
+            .then(|| Hint::new("if the expiry is unexpected, check this machine's clock"))
+    }
+
+    /// Returns the hint for an error that prevents the join, followed by the hint for the reason of the join.
+    pub(super) fn hint_after(self, error: Option<Hint>) -> Option<Hint> {
+        match (error, self.hint()) {
+            (Some(error), Some(reason)) => Some(format!("{error}; {reason}").into()),
+            (error, reason) => error.or(reason),
+        }
+    }
+}
+
 impl fmt::Display for JoinReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -26,9 +44,7 @@ impl fmt::Display for JoinReason {
             Self::OtherToken => {
                 "the stored identity was obtained with a different token than the configured one"
             }
-            Self::Expired => {
-                "the stored identity has expired; if this is unexpected, check this machine's clock"
-            }
+            Self::Expired => "the stored identity has expired",
             Self::NotRenewable => "the stored identity is renewed by joining again",
         })
     }

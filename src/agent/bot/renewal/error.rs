@@ -1,13 +1,13 @@
 //! Errors from joining and renewing, and what to do after a lost renewal. Pure.
 
 use super::decision::JoinReason;
+use super::preflight::OutputDestinationError;
 use crate::agent::bot::join::JoinError;
 use crate::agent::bot::join::attestation::AttestationError;
 use crate::agent::bot::join_token::JoinTokenError;
 use crate::agent::bot::storage::StorageError;
 use crate::agent::credential::identity::IdentityError;
 use crate::agent::credential::keys::KeyError;
-use crate::agent::destination::writer::DestinationError;
 use crate::agent::net::dialler::AuthRouteError;
 use crate::agent::platform::Hint;
 use crate::agent::platform::error_text::error_list;
@@ -81,14 +81,8 @@ pub enum RenewalError {
         hint: Hint,
     },
     /// A join would use up the token, and this output could not be written afterwards.
-    #[error("the destination of output {output} cannot be used")]
-    Destination {
-        /// The name of the output.
-        output: String,
-        /// Why it cannot be written.
-        #[source]
-        error: DestinationError,
-    },
+    #[error(transparent)]
+    Destination(#[from] OutputDestinationError),
     /// A join would use up the token, and the bot could not use its identity afterwards.
     #[error(transparent)]
     AuthRoute(#[from] AuthRouteError),
@@ -129,15 +123,19 @@ impl RenewalError {
             Self::Discovery(error) => error.hint(),
             Self::Storage(error) => error.hint(),
             Self::JoinToken(error) => error.hint(),
-            Self::NoToken(_) => Some(Hint::new("create a token (tctl bots add), and set onboarding.token")),
-            Self::Attestation { error, .. } => error.hint(),
-            Self::Join { error, .. } => error.hint(),
+            Self::NoToken(reason) => {
+                let create = Hint::new("create a token (tctl bots add), and set onboarding.token");
+                reason.hint_after(Some(create))
+            }
+            Self::Attestation { reason, error } => reason.hint_after(error.hint()),
+            Self::Join { reason, error } => reason.hint_after(error.hint()),
             Self::OtherCluster { .. } => Some(Hint::new("check the address, or use another storage")),
             Self::Api(error) => error.hint(),
             Self::ResponseLost { hint, .. } | Self::InvalidIdentity { hint, .. } => Some(hint.clone()),
-            Self::Destination { error, .. } => error.hint(),
+            Self::Destination(error) => error.hint(),
             Self::AuthRoute(error) => error.hint(),
-            Self::NotReady { .. } | Self::Key(_) => None,
+            Self::NotReady { reason, .. } => reason.hint(),
+            Self::Key(_) => None,
         }
     }
 
@@ -152,7 +150,7 @@ impl RenewalError {
             // A Kubernetes API server may recover by itself, unlike a disk.
             Self::Storage(error) => error.is_transient(),
             Self::AuthRoute(AuthRouteError::Connect { .. }) => true,
-            Self::Destination { error, .. } => error.is_transient(),
+            Self::Destination(destination) => destination.error.is_transient(),
             Self::NotReady { failures, .. } => failures.iter().all(Self::is_transient),
             Self::AuthRoute(AuthRouteError::OtherServer { .. })
             | Self::JoinToken(_)
@@ -172,7 +170,7 @@ mod tests {
     use crate::agent::platform::regular_file::Obstacle;
 
     fn destination(error: DirectoryError) -> RenewalError {
-        RenewalError::Destination { output: "out".to_owned(), error: error.into() }
+        OutputDestinationError { output: "out".to_owned(), error: error.into() }.into()
     }
 
     #[test]

@@ -3,9 +3,29 @@
 
 use std::sync::Arc;
 
-use super::error::RenewalError;
 use crate::agent::destination::writer::{DestinationError, DestinationWriter};
+use crate::agent::platform::Hint;
 use crate::agent::platform::tasks::UncutWork;
+
+/// The destination of an output cannot be used: its configuration is not supported, or it cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("the destination of output {output} cannot be used")]
+#[non_exhaustive]
+pub struct OutputDestinationError {
+    /// The name of the output.
+    pub output: String,
+    /// The problem.
+    #[source]
+    pub error: DestinationError,
+}
+
+impl OutputDestinationError {
+    /// Returns advice for the operator, if there is any.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        self.error.hint()
+    }
+}
 
 /// The destination of an output, with the output's name.
 #[derive(Clone)]
@@ -18,12 +38,12 @@ pub(crate) struct NamedDestination {
 pub(crate) async fn test_destinations(
     destinations: &[NamedDestination],
     file_work: &UncutWork,
-) -> Vec<RenewalError> {
+) -> Vec<OutputDestinationError> {
     let destinations = destinations.to_vec();
     let test_all = move || {
         let failures = destinations.iter().filter_map(|NamedDestination { output, destination }| {
             let error = test(destination).err()?;
-            Some(RenewalError::Destination { output: output.clone(), error })
+            Some(OutputDestinationError { output: output.clone(), error })
         });
         let failures = failures.collect();
         // Only now, because destinations may share a disk that has not enough space for all of them.

@@ -27,7 +27,7 @@ pub enum DirectoryError {
         hint: Option<Hint>,
     },
     /// Another agent uses this storage directory.
-    #[error("the storage {0} is locked: is another tbot running?")]
+    #[error("the storage {0} is locked by another process")]
     Locked(PathBuf),
     /// Something that the agent did not create is in the way of its files.
     #[error("{path} is {obstacle} and was not created by this agent")]
@@ -100,7 +100,7 @@ impl DirectoryError {
         match self {
             Self::Io { hint, .. } => hint.clone(),
             Self::Locked(_) => Some(Hint::new(
-                "stop the other tbot, because the server locks a bot whose identity is used by two agents",
+                "if another tbot uses it, stop that tbot, because the server locks a bot whose identity is used by two agents",
             )),
             Self::Obstructed { .. } => Some(Hint::new("remove it, or use another directory")),
             Self::Busy { .. } => Some(Hint::new("let the other process continue, or stop it")),

@@ -14,14 +14,10 @@ pub enum KubernetesSecretError {
     #[error(transparent)]
     Cluster(#[from] KubernetesClusterError),
     /// No namespace is configured, and the environment has none.
-    #[error(
-        "the Secret {0} has no namespace: set namespace, or POD_NAMESPACE in the environment (fieldRef: metadata.namespace)"
-    )]
+    #[error("the Secret {0} has no namespace")]
     NoNamespace(String),
     /// The output writes into a subdirectory, which a Secret cannot represent.
-    #[error(
-        "{secret} cannot contain {file}: a Secret has no subdirectories; use a directory for this output"
-    )]
+    #[error("{secret} cannot contain {file}, because a Secret has no subdirectories")]
     Subdirectory {
         /// The Secret.
         secret: SecretName,
@@ -75,11 +71,11 @@ impl KubernetesSecretError {
                 "another client changed it at the same time: is another tbot running?"
             }
             Self::Cluster(error) => return error.hint(),
-            Self::Refused { .. }
-            | Self::MalformedResponse { .. }
-            | Self::NoNamespace(_)
-            | Self::Subdirectory { .. }
-            | Self::Runtime(_) => return None,
+            Self::NoNamespace(_) => {
+                "set namespace, or POD_NAMESPACE in the environment (fieldRef: metadata.namespace)"
+            }
+            Self::Subdirectory { .. } => "use a directory for this output",
+            Self::Refused { .. } | Self::MalformedResponse { .. } | Self::Runtime(_) => return None,
         };
         Some(Hint::new(hint))
     }

@@ -17,7 +17,7 @@ const FILE_LIMIT: u64 = 8 << 20;
 pub enum KubernetesClusterError {
     /// Neither the configuration nor the environment names a cluster.
     #[error(
-        "no Kubernetes cluster: set kubeconfig_path or KUBECONFIG, or run in a pod (KUBERNETES_SERVICE_HOST is not set)"
+        "no Kubernetes cluster is configured, and this is not a pod (KUBERNETES_SERVICE_HOST is not set)"
     )]
     NotConfigured,
     /// A file cannot be read.
@@ -58,12 +58,13 @@ impl KubernetesClusterError {
     pub fn hint(&self) -> Option<Hint> {
         match self {
             Self::Plaintext(_) => Some(Hint::new("use an https address")),
+            Self::NotConfigured => {
+                Some(Hint::new("set kubeconfig_path or KUBECONFIG, or run tbot in a pod of the cluster"))
+            }
+            Self::Kubeconfig { problem, .. } => problem.hint(),
+            Self::Proxy(error) => Some(error.hint()),
             Self::Tls(error) => error.hint(),
-            Self::NotConfigured
-            | Self::File { .. }
-            | Self::Kubeconfig { .. }
-            | Self::InvalidServer(_)
-            | Self::Proxy(_) => None,
+            Self::File { .. } | Self::InvalidServer(_) => None,
         }
     }
 }
@@ -73,16 +74,16 @@ impl KubernetesClusterError {
 #[non_exhaustive]
 pub enum KubeconfigProblem {
     /// The file is not YAML.
-    #[error("not YAML")]
+    #[error("it is not YAML")]
     NotYaml,
     /// The file is YAML, but not of the expected structure.
-    #[error("not a kubeconfig")]
+    #[error("it does not have the structure of a kubeconfig")]
     NotKubeconfig,
     /// Neither the configuration nor the file selects a context.
-    #[error("no current-context: set it, or kubeconfig_context")]
+    #[error("it has no current-context")]
     NoCurrentContext,
     /// The selected context, or the cluster or user that it names, is missing.
-    #[error("no {entry_type} {name}")]
+    #[error("it has no {entry_type} {name}")]
     Missing {
         /// `context`, `cluster` or `user`.
         entry_type: &'static str,
@@ -93,7 +94,7 @@ pub enum KubeconfigProblem {
     #[error("cluster {0} has no server")]
     NoServer(String),
     /// A setting of a cluster that the agent does not support.
-    #[error("cluster {cluster}: {key} is not supported: remove it")]
+    #[error("the key {key} of cluster {cluster} is not supported")]
     UnsupportedConnection {
         /// The name of the cluster.
         cluster: String,
@@ -101,7 +102,7 @@ pub enum KubeconfigProblem {
         key: &'static str,
     },
     /// A login method that the agent does not support.
-    #[error("user {user}: {key} is not supported: use a token or a client certificate")]
+    #[error("the key {key} of user {user} is not supported")]
     UnsupportedLogin {
         /// The name of the user.
         user: String,
@@ -109,11 +110,30 @@ pub enum KubeconfigProblem {
         key: &'static str,
     },
     /// A user with a client certificate but no key, or the reverse.
-    #[error("user {0} has only one of client certificate and key: set both, or a token")]
+    #[error("user {0} has only one of client certificate and key")]
     IncompleteCertificate(String),
     /// Embedded data that cannot be decoded.
     #[error("the value of a key that ends in -data is not base64-encoded PEM")]
     InvalidData,
+}
+
+impl KubeconfigProblem {
+    /// Returns advice for the operator, if there is any.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        let hint = match self {
+            Self::NoCurrentContext => "set current-context in the kubeconfig, or kubeconfig_context",
+            Self::UnsupportedConnection { .. } => "remove the key, or use another cluster entry",
+            Self::UnsupportedLogin { .. } => "use a token or a client certificate",
+            Self::IncompleteCertificate(_) => "set both, or a token",
+            Self::NotYaml
+            | Self::NotKubeconfig
+            | Self::Missing { .. }
+            | Self::NoServer(_)
+            | Self::InvalidData => return None,
+        };
+        Some(Hint::new(hint))
+    }
 }
 
 /// The parameters of a connection, before TLS is set up.

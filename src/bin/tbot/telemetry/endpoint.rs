@@ -3,7 +3,7 @@
 use std::fmt;
 
 use tbot::agent::internal::{HttpProxy, is_loopback_url};
-use tbot::agent::{Environment, HttpProxyError, NotUtf8};
+use tbot::agent::{Environment, Hint, HttpProxyError, NotUtf8};
 use tbot::event::internal::Transport;
 use url::{Position, Url};
 
@@ -21,12 +21,24 @@ pub(crate) enum EndpointError {
     NotUtf8(#[from] NotUtf8),
     #[error(transparent)]
     HttpProxy(#[from] HttpProxyError),
-    #[error("{0} is not a URL: set it to https://HOST, or unset it")]
+    #[error("{0} is not a URL")]
     NotUrl(String),
-    #[error("{0} must be an https URL, or an http URL of this machine: set it to https://HOST")]
+    #[error("{0} is neither an https URL nor an http URL of this machine")]
     NotSecure(String),
-    #[error("{0} contains a user name or password, which would add a header to the request: remove it")]
+    #[error("{0} contains a user name or password, which would add a header to the request")]
     UserInfo(String),
+}
+
+impl EndpointError {
+    /// Returns advice for the user.
+    pub(crate) fn hint(&self) -> Hint {
+        match self {
+            Self::NotUtf8(error) => error.hint(),
+            Self::HttpProxy(error) => error.hint(),
+            Self::NotUrl(_) | Self::NotSecure(_) => "set it to https://HOST, or unset it".into(),
+            Self::UserInfo(_) => "remove it from the URL".into(),
+        }
+    }
 }
 
 impl TelemetryEndpoint {

@@ -3,7 +3,6 @@
 
 use std::io::Write;
 
-use tbot::agent::error_chain;
 use tbot::config::EffectiveConfig;
 use tbot::event::internal::Rules;
 use tbot::event::{BuiltEvent, EnvOutcome, EventProperty, Provenance};
@@ -33,10 +32,10 @@ services:
 pub(crate) fn preview(global: &GlobalArgs, args: &RunArgs, cx: &mut Context<'_>) -> Result<(), Failure> {
     let (configuration, is_example) = Configuration::for_run_or_example(global, args, EXAMPLE, cx)?;
     let Some(effective) = configuration.effective() else { return report_invalid(configuration, cx) };
-    let rules = Rules::embedded().map_err(|error| Failure::Build(error.to_string()))?;
+    let rules = Rules::embedded().map_err(|error| Failure::Build(error.into()))?;
     let distinct_id = (cx.new_distinct_id)();
     let (request, event) = TelemetryRequest::build(&rules, effective, &cx.environment, &distinct_id)
-        .map_err(|error| Failure::Usage(format!("cannot build the request: {}", error_chain(&error))))?;
+        .map_err(|error| Failure::Request { hint: error.hint(), source: error.into() })?;
     let decision = ConsentDecision::for_run(global, effective, &cx.environment);
 
     let stdout = &mut *cx.stdout;

@@ -6,7 +6,7 @@ use tbot::event::{self, BuildContext, BuildError, BuiltEvent};
 
 use super::endpoint::{EndpointError, TelemetryEndpoint};
 use crate::context::VERSION;
-use tbot::agent::Environment;
+use tbot::agent::{Environment, Hint};
 
 /// A header that the HTTP client derives from the URL.
 pub(crate) const HOST: &str = "Host";
@@ -33,6 +33,16 @@ pub(crate) enum RequestError {
     Build(#[from] BuildError),
     #[error("cannot serialize the event")]
     Body(#[from] serde_json::Error),
+}
+
+impl RequestError {
+    /// Returns advice for the user, if there is any.
+    pub(crate) fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::Endpoint(error) => Some(error.hint()),
+            Self::Build(_) | Self::Body(_) => None,
+        }
+    }
 }
 
 impl TelemetryRequest {

@@ -1,5 +1,6 @@
 //! `tbot telemetry status`: shows whether telemetry is on, and what each input contributes. Sends nothing.
 
+use tbot::agent::error_line;
 use tbot::config::Purpose;
 use tbot::event::internal::Rules;
 use tbot::pointer::Pointer;
@@ -32,10 +33,13 @@ pub(crate) fn status(global: &GlobalArgs, args: &RunArgs, cx: &mut Context<'_>) 
         writeln!(cx.stdout)?;
     }
     if decision.on {
-        let rules = Rules::embedded().map_err(|error| Failure::Build(error.to_string()))?;
+        let rules = Rules::embedded().map_err(|error| Failure::Build(error.into()))?;
         match TelemetryEndpoint::choose(&rules.transport, &cx.environment) {
             Ok(endpoint) => writeln!(cx.stdout, "\n`tbot start` sends one event to {endpoint}")?,
-            Err(error) => writeln!(cx.stdout, "\n`tbot start` cannot send the event: {error}")?,
+            Err(error) => {
+                let error = error_line(&error, Some(&error.hint()));
+                writeln!(cx.stdout, "\n`tbot start` cannot send the event: {error}")?;
+            }
         }
     }
     writeln!(cx.stdout, "\nSee also `tbot telemetry preview` and `tbot telemetry explain`.")?;

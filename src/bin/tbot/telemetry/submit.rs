@@ -1,17 +1,18 @@
 //! Sends the telemetry request: one attempt, limited in time and in how much of the response is read, without cookies,
 //! redirects or retries. The outcome is logged in one line and never affects the agent. Nothing else in telemetry does I/O.
 
+use std::error::Error;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use reqwest::{Client, ClientBuilder, Method, Response, StatusCode, retry};
-use tbot::agent::internal::{client_builder, tls_without_roots, web_tls};
-use tbot::agent::{Clock, Environment, TlsError};
+use tbot::agent::internal::{client_builder, failed_request, tls_without_roots, web_tls};
+use tbot::agent::{Clock, ConnectionError, Environment, Hint, TlsError, error_line};
 use tokio::task::JoinHandle;
 
 use super::request::{CONTENT_LENGTH, HOST, TelemetryRequest};
-use crate::http_response::{describe_error, read_json};
+use crate::http_response::read_json;
 
 /// The time limit for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -45,14 +46,14 @@ const CONNECT_CODES: [&str; 16] = [
 /// Why the event was not sent.
 #[derive(Debug, thiserror::Error)]
 enum SubmitError {
-    #[error("cannot set up the HTTP client: {0}")]
-    Setup(String),
+    #[error("cannot set up the request")]
+    Setup(#[source] Box<dyn Error + Send + Sync>),
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error("the request timed out")]
     Timeout,
-    #[error("{0}")]
-    Transport(String),
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
     #[error("the endpoint responded with {status}{}", code.map(|code| format!(" ({code})")).unwrap_or_default())]
     Response { status: StatusCode, code: Option<&'static str> },
 }
@@ -62,7 +63,18 @@ impl From<reqwest::Error> for SubmitError {
         if error.is_timeout() {
             return Self::Timeout;
         }
-        Self::Transport(describe_error(error))
+        failed_request(error).into()
+    }
+}
+
+impl SubmitError {
+    /// Returns advice for the operator, if there is any.
+    fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::Tls(error) => error.hint(),
+            Self::Connection(error) => error.hint(),
+            Self::Setup(_) | Self::Timeout | Self::Response { .. } => None,
+        }
     }
 }
 
@@ -83,7 +95,10 @@ impl Submission {
         let task = tokio::spawn(async move {
             match submit(request, environment).await {
                 Ok(()) => tracing::info!(%event, "anonymous telemetry was sent to {to}"),
-                Err(error) => tracing::warn!("anonymous telemetry was not sent to {to}: {error}"),
+                Err(error) => {
+                    let error = error_line(&error, error.hint().as_ref());
+                    tracing::warn!("anonymous telemetry was not sent to {to}: {error}");
+                }
             }
         });
         Self { task, address }
@@ -108,14 +123,14 @@ impl Submission {
 }
 
 async fn submit(request: TelemetryRequest, environment: Environment) -> Result<(), SubmitError> {
-    let method = Method::from_bytes(request.method.as_bytes())
-        .map_err(|error| SubmitError::Setup(error.to_string()))?;
+    let method =
+        Method::from_bytes(request.method.as_bytes()).map_err(|error| SubmitError::Setup(error.into()))?;
     // Reading the root certificates blocks, which must not delay the agent.
     let (request, client) = tokio::task::spawn_blocking(move || {
         build_client(&request, &environment).map(|client| (request, client))
     })
     .await
-    .map_err(|error| SubmitError::Setup(error.to_string()))??;
+    .map_err(|error| SubmitError::Setup(error.into()))??;
     let mut builder = client.request(method, request.endpoint.url().clone()).body(request.body);
     for (name, value) in &request.headers {
         // The client derives these two from the URL and the body.

@@ -1,0 +1,53 @@
+//! Resolves host names, with an error that names the host.
+
+use std::io;
+use std::net::SocketAddr;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::net::{TcpStream, lookup_host};
+
+use crate::agent::platform::Hint;
+
+/// What the standard library writes before the reason.
+const PREFIX: &str = "failed to lookup address information: ";
+
+/// A host name cannot be resolved.
+#[derive(Debug, thiserror::Error)]
+#[error("the host name {host} cannot be resolved ({reason})")]
+pub(super) struct UnresolvedHost {
+    host: String,
+    reason: String,
+}
+
+impl UnresolvedHost {
+    pub(super) const HINT: Hint = Hint::new("check the host name, and the DNS settings of this machine");
+
+    pub(super) fn new(host: &str, error: &io::Error) -> Self {
+        let reason = error.to_string();
+        Self { host: host.to_owned(), reason: reason.strip_prefix(PREFIX).unwrap_or(&reason).to_owned() }
+    }
+}
+
+/// Opens a connection to the first address of a host that accepts it. An error may contain an [`UnresolvedHost`].
+pub(super) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    let addresses = resolve(host, port).await.map_err(io::Error::other)?;
+    TcpStream::connect(&addresses[..]).await
+}
+
+async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, UnresolvedHost> {
+    let addresses = lookup_host((host, port)).await.map_err(|error| UnresolvedHost::new(host, &error))?;
+    Ok(addresses.collect())
+}
+
+/// Resolves the names in the URLs of HTTP requests.
+pub(super) struct HttpResolver;
+
+impl Resolve for HttpResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            // The client replaces the port.
+            let addresses = resolve(name.as_str(), 0).await?;
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
