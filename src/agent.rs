@@ -77,7 +77,8 @@
 //! - **error**: someone must act, or the bot stops working when its certificate expires.
 //! - **warn**: something failed; the agent continues and retries. A repeated message is logged at debug, and as a warning
 //!   again after 5 minutes, then whenever the failure has lasted twice as long ("still failing for 40m").
-//! - **info**: one line for each join, renewal, written output, and reload.
+//! - **info**: one line for each join, renewal and written output, with the time until the next one; for each renewal that
+//!   begins early; and for the end of a failure.
 //! - **debug**: repetitions and details.
 //!
 //! Tokens, attestations and private keys appear in no log line and in no error.

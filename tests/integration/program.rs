@@ -17,6 +17,7 @@ mod environment;
 mod fake_server;
 mod fixture;
 mod limits;
+mod log;
 mod pid_file;
 mod preview;
 mod services;

@@ -34,7 +34,7 @@ use crate::agent::net::web::WebClient;
 use crate::agent::platform::error_text::error_line;
 use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::tasks::{UncutWork, run_to_completion};
-use crate::agent::platform::{Clock, Hint};
+use crate::agent::platform::{Clock, Hint, Rounded};
 use crate::agent::teleport::auth_client::AuthClient;
 use crate::agent::teleport::discovery::{self, AddressField, DiscoveredCluster};
 use crate::config::Address;
@@ -44,6 +44,7 @@ use decision::{RenewalStep, decide};
 pub use error::RenewalError;
 use error::lost_renewal_hint;
 use preflight::NamedDestination;
+use tracing::field::display;
 
 /// A usable identity, and how the agent obtained it.
 #[derive(Clone, Debug)]
@@ -63,20 +64,21 @@ impl ObtainedIdentity {
         }
     }
 
-    /// Logs how the identity was obtained. A suspended renewal is a failure, which the caller logs.
-    pub(crate) fn log(&self) {
-        let user = &self.identity().user;
-        // `None`, and therefore not logged, if the certificate has no generation.
-        let generation = user.generation;
-        match self {
+    /// Logs how the identity was obtained, and when it will be renewed. A suspended renewal is a failure, which the
+    /// caller logs.
+    pub(crate) fn log(&self, next_renewal: Option<Duration>) {
+        let message = match self {
             Self::Joined(_, reason) => {
-                tracing::info!(user = %escape(&user.username), cluster = %user.cluster, generation, "joined the cluster ({reason})");
+                let hint = reason.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+                format!("joined the cluster ({reason}){hint}")
             }
-            Self::Renewed(_) => {
-                tracing::info!(user = %escape(&user.username), cluster = %user.cluster, generation, "renewed the bot's identity");
-            }
-            Self::RenewalSuspended(..) => {}
-        }
+            Self::Renewed(_) => "renewed the bot's identity".to_owned(),
+            Self::RenewalSuspended(..) => return,
+        };
+        let user = &self.identity().user;
+        // Fields that are `None` are not logged. Some certificates have no generation.
+        let (generation, next_renewal) = (user.generation, next_renewal.map(Rounded).map(display));
+        tracing::info!(user = %escape(&user.username), cluster = %user.cluster, generation, next_renewal, "{message}");
     }
 
     /// Returns why renewals are suspended and what the operator can do, or `None` if they are not.

@@ -97,7 +97,7 @@ impl RunningAgent {
                         retry.log_failure(&suspension, Level::ERROR, wait);
                     } else {
                         retry.succeeded();
-                        obtained.log();
+                        obtained.log(Some(wait));
                         reporter.renewed(not_after);
                     }
                     sender.send_replace(Some(identity));
@@ -126,8 +126,8 @@ impl RunningAgent {
                 biased;
                 signal = signals.next() => match signal {
                     Signal::Shutdown => return Ok(()),
-                    Signal::Reload => tracing::info!("renewing now (reload requested)"),
-                    Signal::Rotation => tracing::info!("renewing now (CA rotated)"),
+                    Signal::Reload => tracing::info!("renewing everything now (reload requested)"),
+                    Signal::Rotation => tracing::info!("renewing everything now (a CA was rotated)"),
                 },
                 () = schedule::wait(wait, &self.bot.clock) => {}
             }

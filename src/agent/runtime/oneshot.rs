@@ -36,7 +36,7 @@ impl RunningAgent {
     async fn write_all(self: &Arc<Self>, writes: &mut Writes) -> Result<(), AgentError> {
         let started = Instant::now();
         let obtained = self.bot.obtain().await?;
-        obtained.log();
+        obtained.log(None);
         if let Some(suspension) = obtained.suspension() {
             tracing::error!(service = IDENTITY, "{suspension}");
         }

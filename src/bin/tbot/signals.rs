@@ -39,7 +39,7 @@ impl SignalForwarder {
             };
             control.shutdown();
             if !stopping.send_replace(true) {
-                tracing::info!(signal, "shutting down");
+                tracing::info!(%signal, "shutting down");
             }
         }
     }

@@ -7,11 +7,12 @@ use tbot::agent::{
     Agent, AgentError, AgentOptions, Clock, OutputFailure, Randomness, Signals, control, error_line,
     resolve_links,
 };
-use tbot::config::{EffectiveConfig, LoadOptions, OverrideSource, ProcessContext, Purpose, is_on};
+use tbot::config::{EffectiveConfig, LoadOptions, Location, OverrideSource, ProcessContext, Purpose, is_on};
 use tbot::diagnostic::{Code, Severity};
 use tbot::event::internal::Rules;
 use tbot::event::{EnvOutcome, Provenance};
 use tbot::pointer::Pointer;
+use tbot::untrusted::escape;
 use tokio::runtime::Builder;
 use tokio::sync::watch;
 
@@ -40,7 +41,7 @@ pub(crate) fn start(global: &GlobalArgs, args: &RunArgs, cx: &mut Context<'_>) -
     }
     let debug = configuration.effective().is_some_and(|effective| is_on(effective.config().debug));
     let _log = log::init(global.log_format, debug)?;
-    tracing::info!(version = VERSION, configuration = %configuration.name(), "starting tbot");
+    log_start(&configuration);
     log_diagnostics(&configuration);
     let Some(effective) = configuration.effective() else {
         return Err(Failure::Reported(ExitStatus::Invalid));
@@ -91,7 +92,29 @@ async fn run(
     if let Some(submission) = submission {
         submission.finish(async move { _ = stop.wait_for(|stopping| *stopping).await }).await;
     }
+    if result.is_ok() {
+        let end = if effective.config().is_oneshot() { "finished" } else { "stopped" };
+        tracing::info!("tbot has {end}");
+    }
     result
+}
+
+/// Logs what is about to run: the version, the configuration and, if that is valid, what it is about.
+fn log_start(configuration: &Configuration) {
+    let config = configuration.effective().map(EffectiveConfig::config);
+    let mode = config.map(|config| if config.is_oneshot() { "oneshot" } else { "continuous" });
+    let address = config.and_then(|config| config.proxy_server.as_ref()).map(Location::as_str);
+    let join_method = config.and_then(|config| config.onboarding.as_ref()?.join_method);
+    tracing::info!(
+        version = %VERSION,
+        configuration = %escape(configuration.name()),
+        // Fields that are `None` are not logged.
+        mode = mode.map(display),
+        proxy_server = address.map(escape).map(display),
+        join_method = join_method.map(display),
+        services = config.map(|config| config.named_services().count()),
+        "starting tbot"
+    );
 }
 
 /// Runs the agent, and logs the reason if it fails.

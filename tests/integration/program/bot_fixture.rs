@@ -1,7 +1,9 @@
 //! A cluster, a bot with one output, and directories that all runs of the program share.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
+use regex::Regex;
 use serde_json::json;
 use tbot_cluster::{Cluster, ClusterConfig, HeldCall, clock, method};
 use tempfile::TempDir;
@@ -56,6 +58,26 @@ impl BotFixture {
         let config = self.path("tbot.yaml");
         tbot(Telemetry::ClosedPort, &[&["start", "-c", config.to_str().unwrap()], flags].concat())
             .env("SSL_CERT_FILE", self.path("web-ca.pem"))
+    }
+
+    /// Replaces the parts of a line of the log that differ between runs: the time, addresses and paths, durations, and why a
+    /// connection failed.
+    pub(super) fn normalize_log(&self, line: &str) -> String {
+        static VARYING: LazyLock<[(Regex, &str); 4]> = LazyLock::new(|| {
+            [
+                (r"^\d{4}-\S+Z ", ""),
+                (r#"next_renewal(=|":")[0-9a-z.]+"#, "next_renewal$1[time]"),
+                (r"(retry=|works again after )[0-9a-z.]+", "$1[time]"),
+                (r"(cannot reach [^:]+): .+( service=)", "$1: [cause and hint]$2"),
+            ]
+            .map(|(pattern, replacement)| (Regex::new(pattern).unwrap(), replacement))
+        });
+        let line = line
+            .replace(&self.cluster.proxy_addr().to_string(), "[proxy]")
+            .replace(self.root.path().to_str().unwrap(), "[dir]");
+        VARYING
+            .iter()
+            .fold(line, |line, (pattern, replacement)| pattern.replace(&line, *replacement).into_owned())
     }
 
     /// Holds the next two renewals: those of the identity and of the output, in either order.

@@ -98,7 +98,7 @@ async fn a_signal_shuts_the_agent_down_while_the_endpoint_keeps_its_connection_o
         let finished = tokio::task::block_in_place(|| running.wait());
         assert_eq!(finished.status, Some(0), "{}", finished.stderr);
         assert_eq!(telemetry.closed_connections(), 0);
-        let name = format!("signal=\"SIG{}\"", bot.to_uppercase());
+        let name = format!("signal=SIG{}", bot.to_uppercase());
         assert_eq!(finished.log_at("INFO").iter().filter(|line| line.contains(&name)).count(), 1);
     }
 }
