@@ -12,7 +12,7 @@ use super::bot_fixture::BotFixture;
 use super::fixture::{FAILING_START, Running, Telemetry, tbot};
 use crate::agent::fixture::wait_until;
 
-/// The log of a running program, read in phases.
+/// The log of a running program, read in phases whose order is certain.
 struct Story<'a> {
     fixture: &'a BotFixture,
     running: Running,
@@ -22,22 +22,30 @@ struct Story<'a> {
 }
 
 impl Story<'_> {
-    fn count(&self, part: &str) -> usize {
-        self.running.stderr().lines().filter(|line| line.contains(part)).count()
+    /// The complete lines so far.
+    fn log(&self) -> String {
+        let mut log = self.running.stderr();
+        log.truncate(log.rfind('\n').map_or(0, |end| end + 1));
+        log
     }
 
-    /// Waits until each part stands in this many lines, and ends the phase.
-    async fn until(&mut self, parts: &[(&str, usize)]) {
+    fn count(&self, part: &str) -> usize {
+        self.log().lines().filter(|line| line.contains(part)).count()
+    }
+
+    /// Waits until each of the parts is in this many lines.
+    async fn wait_for(&self, parts: &[(&str, usize)]) {
         let what = format!("the log contains {parts:?}");
         wait_until(&what, || parts.iter().all(|(part, count)| self.count(part) >= *count)).await;
-        let stderr = self.running.stderr();
-        self.end_phase(&stderr);
     }
 
-    /// Adds the lines of a phase. The identity and the outputs are renewed concurrently, so the lines about outputs are
-    /// moved behind the others, and a failure that was repeated is kept once.
-    fn end_phase(&mut self, stderr: &str) {
-        let lines = stderr.lines().skip(self.told);
+    /// Waits like [`wait_for`](Self::wait_for), and adds the lines of the phase that ends. The identity and the outputs are
+    /// renewed concurrently, so the lines about outputs are moved behind the others, and a failure that was repeated is kept
+    /// once.
+    async fn until(&mut self, parts: &[(&str, usize)]) {
+        self.wait_for(parts).await;
+        let log = self.log();
+        let lines = log.lines().skip(self.told);
         let mut phase: Vec<String> = lines.map(|line| self.fixture.normalize_log(line)).collect();
         self.told += phase.len();
         phase.sort_by_key(|line| line.contains("output=") || line.contains("service=identity-1"));
@@ -58,7 +66,8 @@ async fn a_continuous_run_is_a_story() {
     }
     fixture.cluster.set_down(true);
     story.running.signal(Signal::HUP);
-    story.until(&[("service=identity ", 1), ("service=identity-1 ", 1)]).await;
+    // An attempt that fails while the cluster comes back belongs to the same phase.
+    story.wait_for(&[("service=identity ", 1), ("service=identity-1 ", 1)]).await;
     fixture.cluster.set_down(false);
     story.until(&[("renewed the bot's identity", 3), ("wrote credentials", 4)]).await;
     story.running.signal(Signal::TERM);
