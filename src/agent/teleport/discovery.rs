@@ -68,7 +68,7 @@ impl DiscoveryError {
         };
         specific.or_else(|| Some(Hint::new(match self.field {
             AddressField::ProxyServer => {
-                "check that this is the web address of a Teleport proxy (the address of its web UI)"
+                "check that the proxy is up, and that this is the address of its web UI"
             }
             AddressField::AuthServer => {
                 "joining directly at an auth server is not supported: set proxy_server to the web address of a Teleport proxy"
