@@ -46,7 +46,6 @@ mod load;
 mod load_options;
 mod onboarding;
 mod overrides;
-mod placeholders;
 mod provenance;
 mod repair;
 mod scalar;

@@ -138,6 +138,10 @@ pub enum EmitError {
 /// Returns a problem for the first character that YAML does not allow, or that only some versions of YAML treat as a line
 /// break.
 fn disallowed_character(text: &str) -> Option<Problem> {
+    // Most files contain nothing else.
+    if text.bytes().all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~')) {
+        return None;
+    }
     let allowed = |found: char| {
         matches!(found, '\t' | '\n' | '\r' | ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
             && !matches!(found, '\u{2028}' | '\u{2029}' | '\u{feff}')

@@ -12,6 +12,7 @@ mod join;
 mod kubernetes;
 mod lifetimes;
 mod overlaps;
+mod placeholders;
 mod scoped;
 mod service_names;
 mod services;
@@ -22,6 +23,7 @@ use serde_json::Value;
 use super::load_options::LoadOptions;
 use super::scalar::is_on;
 use super::service_names::NamedService;
+use super::strings;
 use super::v2::Config;
 use crate::diagnostic::{Code, Diagnostic, Target};
 use crate::pointer::Pointer;
@@ -57,8 +59,12 @@ pub(super) fn check(
     service_names::check(&named_services, &mut findings);
     delivery::check(config, &named_services, &mut findings);
     overlaps::check(config, &named_services, &mut findings);
-    expansion::check(value, &mut findings);
+    strings::for_each(value, &mut |string| {
+        expansion::check(string, &mut findings);
+        placeholders::check(string, &mut findings);
+    });
     report_unsupported(config, &mut findings);
+    placeholders::merge_findings(diagnostics);
 }
 
 /// Reports what this version of the agent cannot run, unless it would have to change anyway.

@@ -14,7 +14,7 @@ use super::repair::Repaired;
 use super::schema::FormatVersion;
 use super::v1::ConfigV1;
 use super::v2::Config;
-use super::{convert_v1, join_uri, placeholders, strict, vocabulary};
+use super::{convert_v1, join_uri, strict, vocabulary};
 use crate::diagnostic::{Code, Diagnostic, Severity, Target, display_key};
 use crate::pointer::Pointer;
 use crate::yaml;
@@ -189,8 +189,6 @@ impl LoadOutcome {
             return;
         };
         checks::check(&config, &value, options, &mut diagnostics);
-        placeholders::check(&value, &mut diagnostics);
-        placeholders::merge_findings(&mut diagnostics);
         self.report_checks(diagnostics, &origins);
         if !self.has_errors() {
             self.effective = Some(EffectiveConfig { config, value, origins });

@@ -20,19 +20,23 @@ pub struct NamedService<'a> {
 }
 
 impl Config {
+    /// Returns every service with its pointer in numbering order: `services`, then `outputs`.
+    pub(super) fn located_services(&self) -> impl Iterator<Item = (Pointer, &Service)> {
+        let lists = [("services", &self.services), ("outputs", &self.outputs)];
+        lists.into_iter().flat_map(|(key, list)| {
+            let list_pointer = Pointer::root().key(key);
+            let services = list.iter().flatten().enumerate();
+            services.map(move |(index, service)| (list_pointer.index(index), service))
+        })
+    }
+
     /// Returns every service in numbering order: `services`, then `outputs`.
     ///
     /// A service without a configured name is named by its type and its number among all services of that type, counted
     /// from 1, as the Go agent does: `kubernetes-v2-1`.
     pub fn named_services(&self) -> impl Iterator<Item = NamedService<'_>> {
         let mut counts: HashMap<&str, usize> = HashMap::new();
-        let lists = [("services", &self.services), ("outputs", &self.outputs)];
-        let with_pointers = lists.into_iter().flat_map(|(key, list)| {
-            let list_pointer = Pointer::root().key(key);
-            let services = list.iter().flatten().enumerate();
-            services.map(move |(index, service)| (list_pointer.index(index), service))
-        });
-        with_pointers.map(move |(pointer, service)| {
+        self.located_services().map(move |(pointer, service)| {
             let number = counts.entry(service.type_name()).or_default();
             *number += 1;
             let configured = service.fields().name().filter(|name| !name.is_empty());

@@ -32,8 +32,8 @@ impl Config {
         if let Some(method) = method.filter(|method| method.supported().is_none()) {
             parts.push(Pointer::from("/onboarding/join_method"), format!("join method {method}"));
         }
-        for named in self.named_services() {
-            parts.push_service(&named.pointer, named.service);
+        for (pointer, service) in self.located_services() {
+            parts.push_service(&pointer, service);
         }
         if self.joins_at_auth_server() {
             parts.push(Pointer::root().key("auth_server"), "joining at an auth server".to_owned());

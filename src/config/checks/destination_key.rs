@@ -1,7 +1,7 @@
 //! The destinations of a configuration, in a form in which they can be compared: directories after normalisation,
 //! relative paths as seen from the working directory if it is known, and Kubernetes Secrets by namespace, name and cluster.
 
-use std::path::{Component, PathBuf};
+use std::borrow::Cow;
 
 use crate::config::destination::{Destination, KubernetesSecret};
 use crate::config::load_options::ProcessContext;
@@ -10,11 +10,11 @@ use crate::config::scalar::{Identifier, Location};
 /// A destination, in a form in which two can be compared.
 #[derive(PartialEq, Eq, Hash)]
 pub(super) enum DestinationKey<'a> {
-    Directory(PathBuf),
+    Directory(Cow<'a, str>),
     Secret {
         namespace: Option<&'a str>,
         name: &'a str,
-        kubeconfig: Option<PathBuf>,
+        kubeconfig: Option<Cow<'a, str>>,
         context: Option<&'a str>,
     },
 }
@@ -60,29 +60,31 @@ impl<'a> Normalizer<'a> {
     }
 
     /// Resolves the links of a path if the process is known to be on this machine, and `.` and `..` in any case.
-    pub(super) fn normalize(&self, path: &str) -> PathBuf {
-        let path = match self.0 {
-            Some(process) => process.working_directory.join(path),
-            None => PathBuf::from(path),
+    pub(super) fn normalize<'p>(&self, path: &'p str) -> Cow<'p, str> {
+        let Some(process) = self.0 else { return resolve_dots(path) };
+        let absolute = process.working_directory.join(path);
+        let resolved = match process.resolve_links {
+            Some(resolve) => resolve(&absolute),
+            None => absolute,
         };
-        let path = match self.0.and_then(|process| process.resolve_links) {
-            Some(resolve) => resolve(&path),
-            None => path,
-        };
-        let mut normalized = PathBuf::new();
-        for component in path.components() {
-            match component {
-                Component::CurDir => {}
-                Component::ParentDir
-                    if matches!(normalized.components().next_back(), Some(Component::Normal(_))) =>
-                {
-                    normalized.pop();
-                }
-                // The parent of the root is the root.
-                Component::ParentDir if normalized.has_root() => {}
-                component => normalized.push(component),
-            }
-        }
-        normalized
+        Cow::Owned(resolve_dots(&resolved.to_string_lossy()).into_owned())
     }
+}
+
+/// Removes `.`, `..` and repeated slashes from a path.
+fn resolve_dots(path: &str) -> Cow<'_, str> {
+    let (root, rest) = path.strip_prefix('/').map_or(("", path), |rest| ("/", rest));
+    if rest.is_empty() || rest.split('/').all(|name| !matches!(name, "" | "." | "..")) {
+        return Cow::Borrowed(path);
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for name in rest.split('/') {
+        match name {
+            "" | "." => {}
+            // The parent of the root is the root.
+            ".." if !root.is_empty() || names.last().is_some_and(|last| *last != "..") => drop(names.pop()),
+            name => names.push(name),
+        }
+    }
+    Cow::Owned(format!("{root}{}", names.join("/")))
 }

@@ -1,25 +1,19 @@
 //! Checks for paths and other strings that look as if they contain a variable or a `~`, which are not expanded. The
 //! sensitivity class of a property, which its type determines, decides what is checked.
 
-use serde_json::Value;
-
 use super::findings::Findings;
 use crate::config::scalar::Sensitivity;
-use crate::config::strings::{self, ConfigString};
+use crate::config::strings::ConfigString;
 use crate::diagnostic::Code;
 use crate::pointer::Pointer;
 
 /// Ignores the strings in lists, because programs that do expand variables may run those, such as `proxy_command`.
-pub(super) fn check(value: &Value, findings: &mut Findings<'_>) {
-    strings::for_each(value, &mut |string| {
-        if !string.is_list_item() && (string.as_str().starts_with('~') || string.as_str().contains('$')) {
-            check_string(string, findings);
-        }
-    });
-}
-
-fn check_string(config_string: &ConfigString<'_>, findings: &mut Findings<'_>) {
-    let (string, pointer) = (config_string.as_str(), config_string.pointer());
+pub(super) fn check(config_string: &ConfigString<'_>, findings: &mut Findings<'_>) {
+    let string = config_string.as_str();
+    if config_string.is_list_item() || !(string.starts_with('~') || string.contains('$')) {
+        return;
+    }
+    let pointer = config_string.pointer();
     let class = config_string.class(&pointer);
     let is_name = |rest: &str| rest.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_');
     let (what, help) = match class {

@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 
 use super::destination_key::{DestinationKey, Normalizer};
 use super::findings::Findings;
@@ -40,33 +39,67 @@ enum WriterKind {
 }
 
 /// The storage or a service, as the writer of a destination.
+#[derive(Clone, Copy)]
 struct Writer<'a> {
-    kind: WriterKind,
-    /// The names that it may create.
-    names: Vec<&'a str>,
-    /// The pointer of the path or name in the configuration. `None` for the default storage.
-    pointer: Option<Pointer>,
+    /// `None` for the storage.
+    service: Option<&'a NamedService<'a>>,
+    /// The property that contains the path or name. `None` for the default storage, which is not in the configuration.
+    property: Option<&'static str>,
+}
+
+impl<'a> Writer<'a> {
+    fn kind(&self) -> WriterKind {
+        match self.service.map(|named| named.service.service_type().destination) {
+            None => WriterKind::Storage,
+            Some(DestinationUse::Socket(_)) => WriterKind::Socket,
+            Some(DestinationUse::Files(_) | DestinationUse::None) => WriterKind::Files,
+        }
+    }
+
+    /// Returns the names of the entries that it may create in its destination.
+    fn names(&self) -> Vec<&'a str> {
+        let names = self.service.map_or(STORAGE_FILES.to_vec(), |named| named.service.file_names());
+        names.into_iter().map(first_component).collect()
+    }
+
+    /// Returns the pointer of the path or name in the configuration.
+    fn pointer(&self) -> Option<Pointer> {
+        let destination = match self.service {
+            Some(named) => named.pointer.key("destination"),
+            None => Pointer::root().key("storage"),
+        };
+        self.property.map(|property| destination.key(property))
+    }
 }
 
 /// All writers of one destination.
-#[derive(Default)]
 struct Occupied<'a> {
+    /// The path, if it is a directory.
+    directory: Option<Cow<'a, str>>,
     writers: Vec<Writer<'a>>,
     /// The first writer other than those of sockets.
     first_of_files: Option<usize>,
     /// The writer that creates the entry with this name, for the names of all other writers.
-    owners: HashMap<Cow<'a, str>, usize>,
+    owners: HashMap<&'a str, usize>,
 }
 
 impl<'a> Occupied<'a> {
+    fn new(key: &DestinationKey<'a>) -> Self {
+        let directory = match key {
+            DestinationKey::Directory(path) => Some(path.clone()),
+            DestinationKey::Secret { .. } => None,
+        };
+        Self { directory, writers: Vec::new(), first_of_files: None, owners: HashMap::new() }
+    }
+
     fn add(&mut self, writer: Writer<'a>) {
         let index = self.writers.len();
-        if writer.kind != WriterKind::Socket && self.first_of_files.is_none() {
+        if writer.kind() != WriterKind::Socket && self.first_of_files.is_none() {
             // Most destinations have one writer, whose few names need no index.
             self.first_of_files = Some(index);
         } else {
-            for name in &writer.names {
-                self.owners.entry(first_component(name)).or_insert(index);
+            for name in writer.names() {
+                self.owners.entry(name).or_insert(index);
             }
         }
         self.writers.push(writer);
@@ -74,10 +107,8 @@ impl<'a> Occupied<'a> {
 
     /// Returns the writer that creates the entry with this name, or that replaces whatever has it.
     fn owner_of(&self, name: &str) -> Option<&Writer<'a>> {
-        let first_of_files = self.first_of_files.filter(|index| {
-            let names = self.writers.get(*index).map(|writer| &writer.names);
-            names.into_iter().flatten().any(|own| first_component(own) == name)
-        });
+        let creates = |index: &usize| self.writers.get(*index).is_some_and(|own| own.names().contains(&name));
+        let first_of_files = self.first_of_files.filter(creates);
         let owner = self.owners.get(name).copied().into_iter().chain(first_of_files).min();
         let reserved = || self.first_of_files.filter(|_| is_reserved(name));
         self.writers.get(owner.or_else(reserved)?)
@@ -90,15 +121,57 @@ impl<'a> Occupied<'a> {
         }
         let first_of_files = self.first_of_files.and_then(|index| self.writers.get(index));
         let conflicts =
-            |other: &&Writer<'a>| other.kind == WriterKind::Storage || writer.kind == WriterKind::Files;
-        let same_name = || writer.names.iter().find_map(|name| self.owner_of(&first_component(name)));
+            |other: &&Writer<'a>| other.kind() == WriterKind::Storage || writer.kind() == WriterKind::Files;
+        let same_name = || writer.names().into_iter().find_map(|name| self.owner_of(name));
         first_of_files.filter(conflicts).or_else(same_name)
     }
 
     fn storage(&self) -> Option<&Writer<'a>> {
         // The storage is added first.
-        self.writers.first().filter(|first| first.kind == WriterKind::Storage)
+        self.writers.first().filter(|first| first.kind() == WriterKind::Storage)
     }
+}
+
+/// All destinations, in the order of the configuration.
+#[derive(Default)]
+struct Destinations<'a> {
+    occupied: Vec<Occupied<'a>>,
+    by_key: HashMap<DestinationKey<'a>, usize>,
+}
+
+impl<'a> Destinations<'a> {
+    fn at(&mut self, key: DestinationKey<'a>) -> &mut Occupied<'a> {
+        let occupied = &mut self.occupied;
+        let index = *self.by_key.entry(key).or_insert_with_key(|key| {
+            occupied.push(Occupied::new(key));
+            occupied.len() - 1
+        });
+        &mut occupied[index]
+    }
+
+    /// Iterates over the directories above a path to which something is written, from the inside out, with the name of the
+    /// entry that leads to the path.
+    fn enclosing<'p>(&self, path: &'p str) -> impl Iterator<Item = (&Occupied<'a>, &'p str)> {
+        directories_above(path).filter_map(|(directory, name)| {
+            let index = self.by_key.get(&DestinationKey::Directory(Cow::Borrowed(directory)))?;
+            Some((self.occupied.get(*index)?, name))
+        })
+    }
+}
+
+/// Iterates over the directories above a normalised path, from the inside out, with the name of the entry that leads to
+/// the path.
+fn directories_above(path: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut rest = path;
+    std::iter::from_fn(move || {
+        let (directory, name) = match rest.rsplit_once('/') {
+            Some(("", name)) => ("/", name),
+            Some(found) => found,
+            None => ("", rest),
+        };
+        rest = directory;
+        (!matches!(name, "" | "..")).then_some((directory, name))
+    })
 }
 
 /// Returns whether the agent itself uses this name in every directory in which it replaces files.
@@ -106,57 +179,41 @@ fn is_reserved(name: &str) -> bool {
     name.starts_with("..") || name.starts_with(".tbot-") || name == ".write-test"
 }
 
-fn first_component(name: &str) -> Cow<'_, str> {
-    Path::new(name)
-        .components()
-        .next()
-        .map_or(Cow::Borrowed(name), |first| first.as_os_str().to_string_lossy())
+fn first_component(name: &str) -> &str {
+    name.split('/').find(|component| !matches!(*component, "" | ".")).unwrap_or(name)
 }
 
 pub(super) fn check(config: &Config, services: &[NamedService<'_>], findings: &mut Findings<'_>) {
     let normalizer = Normalizer(findings.options().process.as_ref());
     let storage = config.storage();
-    let pointer = config.storage.is_some().then(|| Pointer::root().key("storage"));
-    let own = Writer { kind: WriterKind::Storage, names: STORAGE_FILES.to_vec(), pointer };
-    let services = services.iter().filter_map(|named| {
-        let kind = match named.service.service_type().destination {
-            DestinationUse::None => return None,
-            DestinationUse::Socket(_) => WriterKind::Socket,
-            DestinationUse::Files(_) => WriterKind::Files,
-        };
-        let pointer = Some(named.pointer.key("destination"));
-        let writer = Writer { kind, names: named.service.file_names(), pointer };
-        Some((named.service.fields().destination()?, writer))
-    });
-    let mut occupied_by_key: HashMap<DestinationKey<'_>, Occupied<'_>> = HashMap::new();
-    let mut directories: Vec<(PathBuf, usize)> = Vec::new();
-    for (destination, mut writer) in [(&storage, own)].into_iter().chain(services) {
-        let Some((destination_key, property)) = normalizer.key(destination) else { continue };
-        writer.pointer = writer.pointer.map(|pointer| pointer.key(property));
-        let directory = match &destination_key {
-            DestinationKey::Directory(path) => Some(path.clone()),
-            DestinationKey::Secret { .. } => None,
-        };
-        let occupied = occupied_by_key.entry(destination_key).or_default();
+    let services =
+        services.iter().filter_map(|named| Some((named.service.fields().destination()?, Some(named))));
+    let mut destinations = Destinations::default();
+    for (destination, service) in [(&storage, None)].into_iter().chain(services) {
+        let Some((key, property)) = normalizer.key(destination) else { continue };
+        let is_default = service.is_none() && config.storage.is_none();
+        let writer = Writer { service, property: (!is_default).then_some(property) };
+        let occupied = destinations.at(key);
         if let Some(other) = occupied.conflict_with(&writer) {
             findings.report(same_destination(&writer, other, property));
         }
-        directories.extend(directory.map(|directory| (directory, occupied.writers.len())));
         occupied.add(writer);
     }
-    for (directory, index) in directories {
-        let outer = enclosing(&directory, &occupied_by_key)
-            .find_map(|(occupied, name)| occupied.storage().or_else(|| occupied.owner_of(&name)));
-        let destination_key = DestinationKey::Directory(directory);
-        let writer = occupied_by_key.get(&destination_key).and_then(|occupied| occupied.writers.get(index));
-        if let (Some(writer), Some(outer)) = (writer, outer) {
-            findings.report(nested(writer, outer));
+    for inner in &destinations.occupied {
+        let outer = inner.directory.as_ref().and_then(|directory| {
+            destinations
+                .enclosing(directory)
+                .find_map(|(occupied, name)| occupied.storage().or_else(|| occupied.owner_of(name)))
+        });
+        if let Some(outer) = outer {
+            for writer in &inner.writers {
+                findings.report(nested(writer, outer));
+            }
         }
     }
     for (pointer, path) in files_read(config) {
         let path = normalizer.normalize(path);
-        let found =
-            enclosing(&path, &occupied_by_key).find_map(|(occupied, name)| file_inside(occupied, &name));
+        let found = destinations.enclosing(&path).find_map(|(occupied, name)| file_inside(occupied, name));
         if let Some((severity, message, outer)) = found {
             let diagnostic = Diagnostic::new(Code::FileInDestination, Target::Value(pointer), message);
             findings.report(
@@ -176,18 +233,18 @@ fn file_inside<'w, 'a>(
     if let Some(owner) = occupied.owner_of(name) {
         return Some((Severity::Error, "the agent reads this file, and overwrites it", owner));
     }
-    let others = occupied.writers.iter().find(|writer| writer.kind == WriterKind::Files)?;
+    let others = occupied.writers.iter().find(|writer| writer.kind() == WriterKind::Files)?;
     Some((Severity::Warning, "the agent reads this file from a directory that it writes for others", others))
 }
 
 fn same_destination(writer: &Writer<'_>, other: &Writer<'_>, property: &str) -> Diagnostic {
-    let target = Target::Value(writer.pointer.clone().unwrap_or_default());
-    if other.kind != WriterKind::Storage {
+    let target = Target::Value(writer.pointer().unwrap_or_default());
+    if other.kind() != WriterKind::Storage {
         let message = "two services write to this destination and overwrite each other's files";
         return related_to(Diagnostic::new(Code::SameDestination, target, message), other)
             .with_help(format!("use a different `{property}` for each"));
     }
-    let (message, help) = if other.pointer.is_none() {
+    let (message, help) = if other.property.is_none() {
         (
             "the bot stores its own identity here, because this is the default of `storage`",
             "use a different `path`, or set `storage` to a different directory".to_owned(),
@@ -205,8 +262,8 @@ fn same_destination(writer: &Writer<'_>, other: &Writer<'_>, property: &str) -> 
 /// Reports a writer whose directory is inside an entry that `outer` creates.
 fn nested(writer: &Writer<'_>, outer: &Writer<'_>) -> Diagnostic {
     // The default storage is nowhere in the file, so the finding is shown at the other writer.
-    let (at, other) = if writer.pointer.is_some() { (writer, outer) } else { (outer, writer) };
-    let message = match (writer.kind, outer.kind) {
+    let (at, other) = if writer.property.is_some() { (writer, outer) } else { (outer, writer) };
+    let message = match (writer.kind(), outer.kind()) {
         (_, WriterKind::Storage) => {
             "this directory is inside the one in which the bot stores its own identity"
         }
@@ -215,32 +272,20 @@ fn nested(writer: &Writer<'_>, outer: &Writer<'_>) -> Diagnostic {
         }
         _ => "this directory is inside one that another service overwrites",
     };
-    let target = Target::Value(at.pointer.clone().unwrap_or_default());
+    let target = Target::Value(at.pointer().unwrap_or_default());
     related_to(Diagnostic::new(Code::NestedDestination, target, message), other)
         .with_help("use a directory that is not inside the other one")
 }
 
 fn related_to(diagnostic: Diagnostic, other: &Writer<'_>) -> Diagnostic {
-    let description = match other.kind {
+    let description = match other.kind() {
         WriterKind::Storage => "`storage` is set here",
         WriterKind::Files | WriterKind::Socket => "the other service is here",
     };
-    match &other.pointer {
-        Some(pointer) => diagnostic.with_related(description, Target::Value(pointer.clone())),
+    match other.pointer() {
+        Some(pointer) => diagnostic.with_related(description, Target::Value(pointer)),
         None => diagnostic,
     }
-}
-
-/// Returns what is written to each directory that contains a path, from the inside out, with the name of the entry that
-/// leads to the path.
-fn enclosing<'p, 'w, 'a>(
-    path: &'p Path,
-    occupied_by_key: &'w HashMap<DestinationKey<'a>, Occupied<'a>>,
-) -> impl Iterator<Item = (&'w Occupied<'a>, Cow<'p, str>)> {
-    path.ancestors().zip(path.ancestors().skip(1)).filter_map(move |(inner, outer)| {
-        let occupied = occupied_by_key.get(&DestinationKey::Directory(outer.to_owned()))?;
-        Some((occupied, inner.file_name()?.to_string_lossy()))
-    })
 }
 
 /// Returns the files that the agent reads in order to join, with their pointers.

@@ -3,30 +3,24 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
-
-use super::scalar::Sensitivity;
-use super::strings;
+use super::findings::Findings;
+use crate::config::scalar::Sensitivity;
+use crate::config::strings::ConfigString;
 use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 
-/// Reports each such value of a configuration in version 2 of the format.
-pub(super) fn check(value: &Value, diagnostics: &mut Vec<Diagnostic>) {
-    strings::for_each(value, &mut |string| {
-        if !is_placeholder(string.as_str()) {
-            return;
-        }
-        let pointer = string.pointer();
-        let class = string.class(&pointer);
-        let is_checked = matches!(class, Some(Sensitivity::Secret | Sensitivity::Location))
-            || pointer.as_str().starts_with("/onboarding/ca_pins/");
-        if is_checked {
-            let message = "this looks like a template or a placeholder that was not filled in";
-            diagnostics.push(
-                Diagnostic::new(Code::Placeholder, Target::Value(pointer), message)
-                    .with_help("write the real value"),
-            );
-        }
-    });
+/// Reports a string of a configuration in version 2 of the format if it is such a value.
+pub(super) fn check(string: &ConfigString<'_>, findings: &mut Findings<'_>) {
+    if !is_placeholder(string.as_str()) {
+        return;
+    }
+    let pointer = string.pointer();
+    let class = string.class(&pointer);
+    let is_checked = matches!(class, Some(Sensitivity::Secret | Sensitivity::Location))
+        || pointer.as_str().starts_with("/onboarding/ca_pins/");
+    if is_checked {
+        let message = "this looks like a template or a placeholder that was not filled in";
+        findings.report_value(Code::Placeholder, pointer, message, "write the real value");
+    }
 }
 
 /// Returns whether a string looks like a placeholder. Join tokens are arbitrary strings, but in practice consist of hex
@@ -35,7 +29,19 @@ fn is_placeholder(string: &str) -> bool {
     let is = |word: &&str| string.eq_ignore_ascii_case(word);
     let starts_with =
         |start: &&str| string.get(..start.len()).is_some_and(|first| first.eq_ignore_ascii_case(start));
-    // `${NAME}`, and `$NAME` in a path or an address, are reported as not expanded.
+    // Almost no string has one of these signs.
+    let has_sign = string.bytes().any(|byte| b"$%.<@_{".contains(&byte) || !byte.is_ascii());
+    has_sign && is_marked(string)
+        || ["your-", "your_"].iter().any(starts_with)
+        || ["changeme", "change-me", "change_me", "replaceme", "replace-me", "replace_me", "todo"]
+            .iter()
+            .any(is)
+        || (string.len() >= 3 && string.bytes().all(|byte| byte.eq_ignore_ascii_case(&b'x')))
+}
+
+/// Returns whether a string contains signs that mark a placeholder. `${NAME}`, and `$NAME` in a path or an address, are
+/// reported as not expanded.
+fn is_marked(string: &str) -> bool {
     string.strip_prefix('$').is_some_and(is_name)
         || string.contains("{{")
         || string.contains("{%")
@@ -46,11 +52,6 @@ fn is_placeholder(string: &str) -> bool {
         || enclosed(string, '%', '%').is_some_and(|name| name.len() > 2 && is_upper_name(name))
         || string.strip_prefix('@').and_then(|rest| rest.strip_suffix('@')).is_some_and(is_upper_name)
         || string.strip_prefix("__").and_then(|rest| rest.strip_suffix("__")).is_some_and(is_upper_name)
-        || ["your-", "your_"].iter().any(starts_with)
-        || ["changeme", "change-me", "change_me", "replaceme", "replace-me", "replace_me", "todo"]
-            .iter()
-            .any(is)
-        || (string.len() >= 3 && string.bytes().all(|byte| byte.eq_ignore_ascii_case(&b'x')))
 }
 
 /// Returns the text between the first two signs.
