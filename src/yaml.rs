@@ -9,6 +9,7 @@
 //! The reader accepts the same files as the Go agent, whose library is a port of libyaml, and reads the same values. A test
 //! compares it with serde_yaml, another port, and lists each difference with its reason.
 
+mod duplicate_keys;
 mod extent;
 mod lenient_input;
 mod line_index;

@@ -94,7 +94,9 @@ fn load_with(yaml: Option<&str>, overrides: &[Override], options: &LoadOptions) 
             }
             Err(problems) => {
                 outcome.file = Value::Null;
-                outcome.diagnostics = problems.into_iter().map(with_known_key).collect();
+                outcome.diagnostics = problems.into_iter().map(describe_problem).collect();
+                // The entries of one list are reported once.
+                outcome.diagnostics.dedup();
                 return outcome;
             }
         }
@@ -254,8 +256,14 @@ impl LoadOutcome {
 /// How often the structure of a file is repaired: misspelled keys can be nested.
 const MAX_REPAIRS: usize = 8;
 
-/// Returns a YAML problem with the key that it is about, if that is the name of a property. Any other key may be a secret.
-fn with_known_key(mut problem: yaml::Problem) -> Diagnostic {
+/// Describes a YAML problem with the key that it is about, if that is the name of a property. Any other key may be a secret.
+fn describe_problem(mut problem: yaml::Problem) -> Diagnostic {
+    let list = problem.parent.take().filter(|(key, _)| vocabulary::is_list(key));
+    if let Some((key, span)) = list {
+        let message = format!("`{key}` is a list, but its entries do not start with `- `");
+        return Diagnostic::new(Code::MissingDash, Target::Span(span), message)
+            .with_help("write `- ` before the first key of each entry, and align the others with it");
+    }
     let key = problem.key.take().filter(|key| vocabulary::is_property_name(key));
     let mut diagnostic = Diagnostic::from(problem);
     if let Some(key) = key {

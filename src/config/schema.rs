@@ -8,5 +8,5 @@ mod nullable;
 pub use embedded::{CONFIG, CONFIG_V1, FormatVersion};
 pub(crate) use generate::generate_root;
 pub use generate::{generate, generate_v1};
-pub(super) use lookup::locate_branch;
+pub(super) use lookup::{accepts, locate_branch};
 pub use lookup::{class_of, is_union, locate, property_class, resolve, union_branches};

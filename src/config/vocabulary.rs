@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use super::scalar::Sensitivity;
-use super::schema::FormatVersion;
+use super::schema::{FormatVersion, accepts};
 use super::words;
 use crate::diagnostic::suggest;
 
@@ -15,6 +15,8 @@ use crate::diagnostic::suggest;
 #[derive(Default)]
 struct Vocabulary {
     properties: HashSet<&'static str>,
+    /// The properties that are lists.
+    lists: HashSet<&'static str>,
     words: HashSet<&'static str>,
 }
 
@@ -32,6 +34,8 @@ impl Vocabulary {
             Value::Object(map) => {
                 if let Some(Value::Object(properties)) = map.get("properties") {
                     self.properties.extend(properties.keys().map(String::as_str));
+                    let lists = properties.iter().filter(|(_, schema)| accepts(schema, "array"));
+                    self.lists.extend(lists.map(|(name, _)| name.as_str()));
                 }
                 let options = map.get("enum").and_then(Value::as_array).into_iter().flatten();
                 self.words.extend(options.chain(map.get("const")).filter_map(Value::as_str));
@@ -46,6 +50,11 @@ impl Vocabulary {
 /// Returns whether any property, anywhere, has this name.
 pub(super) fn is_property_name(name: &str) -> bool {
     VOCABULARY.properties.contains(name)
+}
+
+/// Returns whether a property with this name is a list.
+pub(super) fn is_list(name: &str) -> bool {
+    VOCABULARY.lists.contains(name)
 }
 
 /// Returns whether a string is a word of any closed set, such as a join method or a type.

@@ -69,6 +69,8 @@ pub struct Problem {
     pub message: String,
     /// The key that completes the message. It may be part of a secret that was written in the wrong place.
     pub key: Option<String>,
+    /// For a duplicate key, the key whose value is the map that contains it, with its position.
+    pub parent: Option<(String, Span)>,
     /// What the user can do about it, if known.
     pub help: Option<String>,
     /// The position; `None` for the file as a whole.
@@ -80,7 +82,7 @@ pub struct Problem {
 impl Problem {
     pub(crate) fn new(kind: ProblemKind, message: impl Into<String>, help: &str) -> Self {
         let help = (!help.is_empty()).then(|| help.to_owned());
-        Self { kind, message: message.into(), key: None, help, span: None, related: None }
+        Self { kind, message: message.into(), key: None, parent: None, help, span: None, related: None }
     }
 
     /// Sets the position, if it is known.

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 
+use super::duplicate_keys;
 use super::extent::{
     end_of_brackets, is_property_end, scalar_length, skip_blank, skip_indicators, skip_properties,
 };
@@ -267,52 +268,21 @@ impl<'a> Reader<'_, 'a> {
     fn check_keys(&mut self, map: NodeId) {
         let is_string = |id: &NodeId| self.tree.key(*id).is_some();
         let mut keys: Vec<_> = self.tree.children(map).filter(is_string).collect();
-        // The keys without a value, in the order of the file.
-        let is_empty = |key: &NodeId| {
-            self.tree
-                .node(*key + 1)
-                .is_some_and(|value| value.slot == Slot::Value(*key) && value.start == value.end)
-        };
-        let empty: Vec<NodeId> = keys.iter().copied().filter(is_empty).collect();
-        let first_key = keys.first().copied();
-        let is_item = self.tree.node(map).is_some_and(|map| matches!(map.slot, Slot::Item(_)));
-        let mut next_entry = NodeId::MAX;
-        if is_item && let Some(first) = first_key {
-            let name = self.tree.key(first);
-            let again = keys.iter().skip(1).copied().find(|key| self.tree.key(*key) == name);
-            next_entry = again.unwrap_or(NodeId::MAX);
-        }
         // Equal keys stay in the order of the file.
         keys.sort_by_key(|id| self.tree.key(*id));
-        let mut first = 0;
-        for (at, key) in keys.iter().enumerate() {
-            let name = self.tree.key(*key).unwrap_or_default();
-            let is_merge = name == MERGE_KEY;
-            if at > 0 && self.tree.key(keys[first]) == Some(name) {
-                let before = empty[..empty.partition_point(|empty| empty < key)].last().copied();
-                let before = before.filter(|before| *before > keys[first] && *before < next_entry);
-                let (problem, at) = if let Some(before) = before {
-                    // What seems to be repeated belongs to the empty key.
-                    let name = self.tree.key(before).unwrap_or_default();
-                    (Problem::from(ProblemKind::MissingIndentation).with_key(name), before)
-                } else if *key >= next_entry {
-                    let name = self.tree.key(next_entry).unwrap_or_default();
-                    (Problem::from(ProblemKind::MissingDash).with_key(name), next_entry)
-                } else {
-                    let related = self.tree.span(keys[first], self.index);
-                    (Problem::duplicate_key(name).with_related(related), *key)
-                };
-                let span = self.tree.span(at, self.index);
-                if self.tree.problems.last().is_none_or(|last| (last.kind, last.span) != (problem.kind, span))
-                {
-                    self.push_problem(problem.with_span(span));
+        if keys.windows(2).any(|pair| self.tree.key(pair[0]) == self.tree.key(pair[1])) {
+            let mut problems = std::mem::take(&mut self.tree.problems);
+            duplicate_keys::describe(&self.tree, self.index, map, &keys, |problem| {
+                let is_last = |last: &Problem| (last.kind, last.span) == (problem.kind, problem.span);
+                if problems.len() < MAX_PROBLEMS && !problems.last().is_some_and(is_last) {
+                    problems.push(problem);
                 }
-            } else {
-                first = at;
-            }
-            if is_merge {
-                self.check_merge(*key);
-            }
+            });
+            self.tree.problems = problems;
+        }
+        let is_merge = |id: &&NodeId| self.tree.key(**id) == Some(MERGE_KEY);
+        if let Some(merge) = keys.iter().find(is_merge) {
+            self.check_merge(*merge);
         }
     }
 

@@ -98,6 +98,12 @@ pub fn union_branches<'a>(root: &'a Value, schema: &'a Value) -> impl Iterator<I
     })
 }
 
+/// Returns whether a schema accepts values of a JSON type.
+pub(in crate::config) fn accepts(schema: &Value, name: &str) -> bool {
+    schema["type"] == name
+        || schema["type"].as_array().is_some_and(|types| types.iter().any(|own| own == name))
+}
+
 fn is_of_type(instance: &Value, schema: &Value) -> bool {
     match instance {
         Value::Object(_) => schema["type"] == "object",
