@@ -21,6 +21,7 @@ mod tests;
 
 pub use code::{Code, Phase, Severity};
 pub use render::{ReportFormat, render, summary};
+pub(crate) use report::MAX_SHOWN;
 pub use report::Report;
 pub use source_file::{Disclosure, SourceFile, Visibility};
 pub use suggest::suggest;

@@ -1,20 +1,23 @@
 //! Explains why a value does not have the structure of its type: a diagnostic for each violation of the JSON Schema.
 //! Depends on `validator`, `schema`, `hints` and `diagnostic`. Used only after the serde types have rejected a value.
 
+mod keys;
+mod wrong_type;
+
 use std::collections::HashSet;
 
 use jsonschema::error::ValidationErrorKind;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use super::hints::{self, UnknownKeyContext, quoted_list};
+use super::hints;
 use super::repair::Repair;
 use super::scalar::Sensitivity;
-use super::schema::{FormatVersion, class_of, is_union, locate, locate_branch, resolve, union_branches};
+use super::schema::{FormatVersion, accepts, is_union, locate, locate_branch, resolve, union_branches};
 use super::v1::ConfigV1;
 use super::v2::Config;
 use super::validator::validator;
-use super::{join_uri, strict, vocabulary};
-use crate::diagnostic::{Code, Diagnostic, Target, display_key};
+use super::{strict, vocabulary};
+use crate::diagnostic::{Code, Diagnostic, MAX_SHOWN, Target, display_key};
 use crate::pointer::Pointer;
 
 /// Checks that a value has the structure that the types of a format version require.
@@ -48,7 +51,8 @@ pub(super) fn explain(version: FormatVersion, value: &Value) -> Vec<ExplainedVio
     let mut explained = Vec::new();
     for error in validator.iter_errors(value) {
         let pointer = Pointer::from(error.instance_path().as_str());
-        let violation = Violation { schema, value, pointer, instance: error.instance() };
+        let is_shown = explained.len() < MAX_SHOWN;
+        let violation = Violation { schema, value, pointer, instance: error.instance(), is_shown };
         violation.explain(error.kind(), &mut explained);
     }
     explained
@@ -60,6 +64,8 @@ struct Violation<'a> {
     value: &'a Value,
     pointer: Pointer,
     instance: &'a Value,
+    /// Whether the diagnostic is one of those that a report may show. Only these get a hint, which takes the most time.
+    is_shown: bool,
 }
 
 impl Violation<'_> {
@@ -80,10 +86,23 @@ impl Violation<'_> {
                 };
                 explained.push(ExplainedViolation { diagnostic: self.missing_key(key), repair });
             }
-            kind => explained.push(ExplainedViolation {
-                diagnostic: self.invalid_value(kind),
-                repair: Repair::Replace(self.replaceable()),
-            }),
+            kind => {
+                let repair = match self.is_single_entry() {
+                    true => Repair::Wrap(self.pointer.clone()),
+                    false => Repair::Replace(self.replaceable()),
+                };
+                explained.push(ExplainedViolation { diagnostic: self.invalid_value(kind), repair });
+            }
+        }
+    }
+
+    /// Returns whether the instance is an entry in the place of a list of such entries.
+    fn is_single_entry(&self) -> bool {
+        let Value::Object(map) = self.instance else { return false };
+        let schema = self.instance_schema();
+        accepts(schema, "array") && {
+            let names = hints::block_properties(self.schema, &schema["items"]);
+            names.into_iter().any(|name| map.contains_key(name))
         }
     }
 
@@ -104,7 +123,7 @@ impl Violation<'_> {
             ValidationErrorKind::Type { .. } => self.wrong_type(),
             // A value that is not a string is already reported as a wrong type.
             ValidationErrorKind::Enum { .. }
-                if accepts(&self.instance_schema(), "string") && !self.instance.is_string() =>
+                if accepts(self.instance_schema(), "string") && !self.instance.is_string() =>
             {
                 return None;
             }
@@ -134,9 +153,9 @@ impl Violation<'_> {
     }
 
     /// Returns the schema of the instance, with references resolved.
-    fn instance_schema(&self) -> Value {
+    fn instance_schema(&self) -> &Value {
         let schema = || resolve(self.schema, locate(self.schema, self.value, &self.pointer)?);
-        locate_branch(self.schema, self.value, &self.pointer).or_else(schema).cloned().unwrap_or_default()
+        locate_branch(self.schema, self.value, &self.pointer).or_else(schema).unwrap_or(&Value::Null)
     }
 
     /// Returns the schema of the instance, which must be a map. In a union, this is the branch that the instance's `type`
@@ -156,169 +175,10 @@ impl Violation<'_> {
             .is_some_and(Value::is_array)
     }
 
-    fn key_context(&self) -> UnknownKeyContext<'_> {
-        UnknownKeyContext {
-            schema: self.schema,
-            config: self.value,
-            pointer: &self.pointer,
-            map_schema: self.map_schema(),
-        }
-    }
-
-    /// Explains the unknown keys of the map, in one pass over it.
-    fn unknown_keys(&self, is_unknown: impl Fn(&str) -> bool, explained: &mut Vec<ExplainedViolation>) {
-        let cx = self.key_context();
-        let map = self.value.pointer(self.pointer.as_str()).and_then(Value::as_object);
-        // The latest key without a value, and the keys that are valid below it.
-        let mut empty: Option<(&str, Vec<&str>)> = None;
-        for (key, value) in map.into_iter().flatten() {
-            if !is_unknown(key) {
-                let block = cx.map_schema.and_then(|schema| schema["properties"].get(key.as_str()));
-                let block = block.map(|block| hints::block_properties(self.schema, block));
-                empty = block
-                    .filter(|names| value.is_null() && !names.is_empty())
-                    .map(|names| (key.as_str(), names));
-                continue;
-            }
-            let below = empty.as_ref().filter(|(_, names)| names.contains(&key.as_str()));
-            let (help, meant) = match below {
-                Some((block, _)) => (format!("`{block}` is empty: indent what belongs to it"), None),
-                None => (cx.hint(key), cx.meant(key)),
-            };
-            let message = format!("unknown key `{}`", display_key(key));
-            let target = Target::Key(self.pointer.key(key));
-            explained.push(ExplainedViolation {
-                diagnostic: Some(Diagnostic::new(Code::UnknownKey, target, message).with_help(help)),
-                repair: Repair::Key {
-                    map: self.pointer.clone(),
-                    key: key.clone(),
-                    meant: meant.map(str::to_owned),
-                },
-            });
-        }
-    }
-
-    /// Returns `None` if the map has a misspelling of the key, which is already reported as an unknown key.
-    fn missing_key(&self, key: &str) -> Option<Diagnostic> {
-        let map_schema = self.map_schema();
-        let known = hints::property_names(map_schema);
-        let cx = self.key_context();
-        let mut keys = self.instance.as_object().into_iter().flat_map(Map::keys);
-        if keys.any(|present| !known.contains(&present.as_str()) && cx.meant(present) == Some(key)) {
-            return None;
-        }
-        let diagnostic = self.at_value(Code::MissingKey, format!("`{key}` is missing"));
-        let types = self.type_names();
-        if key == "type" && !types.is_empty() {
-            let is_version_1 = self.instance.get("directory").is_some_and(Value::is_string);
-            return Some(diagnostic.with_help(if is_version_1 {
-                "write `type: directory` and `path: ...`; `directory: <path>` is the form of version 1"
-                    .to_owned()
-            } else {
-                format!("write `type: ...` with one of {}", quoted_list(&types))
-            }));
-        }
-        if key == "destination" {
-            return Some(diagnostic.with_help("write `destination: {type: directory, path: ...}`"));
-        }
-        let description = map_schema.and_then(|schema| schema["properties"][key]["description"].as_str());
-        Some(match description {
-            Some(description) => diagnostic.with_help(format!("`{key}`: {}", clause(description))),
-            None => diagnostic,
-        })
-    }
-
     /// Returns the valid values of `type` if the instance belongs to a union of maps.
     fn type_names(&self) -> Vec<&str> {
-        let union =
-            locate(self.schema, self.value, &self.pointer).and_then(|union| resolve(self.schema, union));
-        union.into_iter().flat_map(|union| union_branches(self.schema, union)).map(|(name, _)| name).collect()
-    }
-
-    fn wrong_type(&self) -> Diagnostic {
-        let schema = self.instance_schema();
-        let message =
-            format!("expected {}, found {}", self.expected_type(&schema), describe_value(self.instance));
-        let diagnostic = self.at_value(Code::WrongType, message);
-        match self.help_for_wrong_type(&schema) {
-            Some(help) => diagnostic.with_help(help),
-            None => diagnostic,
-        }
-    }
-
-    fn expected_type(&self, schema: &Value) -> String {
         let located = locate(self.schema, self.value, &self.pointer);
-        match located.and_then(|located| Some((located.get("else")?, located.get("then")?))) {
-            Some((otherwise, alternative)) => {
-                format!("{} or {}", describe_type(otherwise), describe_type(alternative))
-            }
-            None => describe_type(schema),
-        }
-    }
-
-    /// Returns an example of the property, with the port that the user has written, if that is one. A number or a boolean in
-    /// place of an address or a path is not what is meant, and would only be reported again if it were quoted.
-    fn example(&self) -> Option<String> {
-        let property = locate(self.schema, self.value, &self.pointer)?;
-        if class_of(self.schema, property) == Some(Sensitivity::Secret) {
-            return None;
-        }
-        let own = property.get("examples").and_then(|examples| examples.get(0));
-        // The example of a list contains one of its items.
-        let list = self.pointer.parent().and_then(|parent| locate(self.schema, self.value, &parent));
-        let item = || list.filter(|_| self.is_item())?.get("examples")?.get(0)?.get(0);
-        let example = own.or_else(item)?.as_str()?;
-        let port = self.instance.as_u64().filter(|port| (1..=65_535).contains(port));
-        let Some((port, (host, old_port))) = port.zip(example.rsplit_once(':')) else {
-            return Some(example.to_owned());
-        };
-        let has_port = old_port.bytes().all(|byte| byte.is_ascii_digit());
-        Some(if has_port { format!("{host}:{port}") } else { example.to_owned() })
-    }
-
-    fn help_for_wrong_type(&self, schema: &Value) -> Option<String> {
-        let key = self.key();
-        let accepts = |name: &str| accepts(schema, name);
-        let options: Vec<&str> =
-            schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let help = match self.instance {
-            _ if !options.is_empty() => hints::one_of(&options),
-            Value::String(string) if accepts("boolean") => match yaml_1_1_bool(string) {
-                Some(meant) => format!("write `{meant}`; in YAML 1.2 this word is a string"),
-                None => "write `true` or `false`, without quotes".to_owned(),
-            },
-            Value::String(_) if accepts("integer") => "write the number without quotes".to_owned(),
-            Value::Number(_) | Value::Bool(_) if schema["pattern"].is_string() => {
-                "write a number and a unit, such as `90s`, `20m` or `1h30m`".to_owned()
-            }
-            Value::Number(_) | Value::Bool(_) if accepts("string") => match self.example() {
-                None if self.pointer.as_str() == "/join_uri" => join_uri::EXPECTED_FORM.to_owned(),
-                Some(example) => format!("write a value such as `{example}`"),
-                None => "write it in quotes".to_owned(),
-            },
-            Value::Array(_) if accepts("string") => "write a single string, not a list".to_owned(),
-            Value::String(_) | Value::Null
-                if accepts("object") && matches!(key.as_str(), "destination" | "storage") =>
-            {
-                format!("write `{key}: {{type: directory, path: ...}}`")
-            }
-            Value::String(string) if accepts("object") => match self.type_names().as_slice() {
-                [] => {
-                    format!("write a map; valid keys: {}", quoted_list(&hints::property_names(Some(schema))))
-                }
-                types if types.contains(&string.as_str()) => format!("write `type: {string}`"),
-                _ => "write a map that begins with `type: ...`".to_owned(),
-            },
-            Value::Array(_) if accepts("object") => "write `key: value` lines, without `- `".to_owned(),
-            Value::Object(_) if accepts("array") => "write a list, with `- ` before each entry".to_owned(),
-            Value::String(_) | Value::Number(_) | Value::Bool(_) if accepts("array") => {
-                "write a list: `[...]`, or one line with `- ` per entry".to_owned()
-            }
-            Value::Null if self.is_item() => "write a value, or remove the entry".to_owned(),
-            Value::Null => "write a value".to_owned(),
-            _ => return None,
-        };
-        Some(help)
+        located.map_or_else(Vec::new, |schema| type_names(self.schema, schema))
     }
 
     fn unknown_value(&self, options: &[Value]) -> Diagnostic {
@@ -332,7 +192,7 @@ impl Violation<'_> {
                 format!("`{}`", display_key(string))
             }
             Value::String(_) => String::new(),
-            other => describe_value(other).to_owned(),
+            other => wrong_type::describe_value(other).to_owned(),
         };
         let message = match self.instance {
             Value::Null => format!("`{key}` has no value"),
@@ -341,69 +201,15 @@ impl Violation<'_> {
             _ if self.is_item() => format!("{written} is not a valid entry"),
             _ => format!("{written} is not a valid `{key}`"),
         };
-        let help = hints::for_unknown_value(&self.pointer, self.instance.as_str(), &options);
-        self.at_value(Code::UnknownValue, message).with_help(help)
+        let mut diagnostic = self.at_value(Code::UnknownValue, message);
+        let hint = || hints::for_unknown_value(&self.pointer, self.instance.as_str(), &options);
+        diagnostic.help = self.is_shown.then(hint);
+        diagnostic
     }
 }
 
-/// Returns true if a schema accepts values of a JSON type.
-fn accepts(schema: &Value, name: &str) -> bool {
-    schema["type"] == name || schema["type"].as_array().is_some_and(|types| types.contains(&json!(name)))
-}
-
-/// Returns the meaning of a word that is a boolean in YAML 1.1 but a string in YAML 1.2.
-fn yaml_1_1_bool(word: &str) -> Option<bool> {
-    match word.to_ascii_lowercase().as_str() {
-        "y" | "yes" | "on" => Some(true),
-        "n" | "no" | "off" => Some(false),
-        _ => None,
-    }
-}
-
-/// Describes the type that a schema accepts, for a message.
-fn describe_type(schema: &Value) -> String {
-    let describe = |name: &str| match name {
-        "object" => "a map",
-        "array" => "a list",
-        "string" if schema["pattern"].is_string() => "a duration",
-        "string" => "a string",
-        "boolean" => "`true` or `false`",
-        "integer" => "a whole number",
-        "number" => "a number",
-        _ => "nothing",
-    };
-    match &schema["type"] {
-        Value::String(name) => describe(name).to_owned(),
-        Value::Array(names) => {
-            let names = names.iter().filter_map(Value::as_str).filter(|name| *name != "null");
-            names.map(describe).collect::<Vec<_>>().join(" or ")
-        }
-        _ => "a map".to_owned(),
-    }
-}
-
-/// Describes the type of a value, for a message.
-const fn describe_value(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nothing",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a map",
-    }
-}
-
-/// Returns the first sentence of a description in the style of a message: lower case, without a full stop.
-fn clause(description: &str) -> String {
-    let first = description.split_once(". ").map_or(description, |(first, _)| first);
-    let first = first.trim_end_matches('.');
-    // An abbreviation keeps its capital letters.
-    if first.chars().nth(1).is_some_and(char::is_uppercase) {
-        return first.to_owned();
-    }
-    let mut letters = first.chars();
-    letters
-        .next()
-        .map_or_else(String::new, |letter| letter.to_lowercase().collect::<String>() + letters.as_str())
+/// Returns the valid values of `type` in the maps of a union. Empty for any other schema.
+fn type_names<'a>(root: &'a Value, schema: &'a Value) -> Vec<&'a str> {
+    let union = resolve(root, schema);
+    union.into_iter().flat_map(|union| union_branches(root, union)).map(|(name, _)| name).collect()
 }

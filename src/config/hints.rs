@@ -31,8 +31,14 @@ impl<'a> UnknownKeyContext<'a> {
         suggest(key, property_names(self.map_schema))
     }
 
-    /// Returns a hint for an unknown key.
-    pub(super) fn hint(&self, key: &str) -> String {
+    /// Returns the names of the properties of a block of the map, of any type.
+    pub(super) fn block_properties(&self, block: &str) -> Vec<&'a str> {
+        let block = self.map_schema.and_then(|schema| schema["properties"].get(block));
+        block.map_or_else(Vec::new, |block| block_properties(self.schema, block))
+    }
+
+    /// Returns a hint for an unknown key. `meant` is the property that it means.
+    pub(super) fn hint(&self, key: &str, meant: Option<&str>) -> String {
         if let Some(row) = words::find(&self.places(), key) {
             return row.help.to_owned();
         }
@@ -43,7 +49,7 @@ impl<'a> UnknownKeyContext<'a> {
                 "remove it; `join_method: {key}` needs no block, because its rules are in the token"
             );
         }
-        if let Some(close) = self.meant(key) {
+        if let Some(close) = meant {
             return format!("did you mean `{close}`?");
         }
         let blocks = self.map_schema.map_or_else(Vec::new, |schema| blocks_with(self.schema, schema, key));

@@ -22,6 +22,8 @@ pub(super) enum Repair {
     Add { map: Pointer, key: String },
     /// An invalid value is replaced.
     Replace(Pointer),
+    /// An entry in the place of a list is put into a list.
+    Wrap(Pointer),
 }
 
 /// The parts of a file that were repaired. Pointers refer to the file.
@@ -72,6 +74,7 @@ impl Repaired {
                 Repair::Key { map, key, meant } => drop(keys.entry(map).or_default().insert(key, meant)),
                 Repair::Add { map, key } => stand_ins.push(map.key(&key)),
                 Repair::Replace(pointer) => stand_ins.push(pointer),
+                Repair::Wrap(pointer) => wrap(value, &pointer, origins),
             }
         }
         for (pointer, unknown) in keys {
@@ -96,6 +99,14 @@ fn original(origins: &Origins, pointer: &Pointer) -> Pointer {
     match origins.of(pointer) {
         Origin::File(original) => original,
         Origin::Override(_) => pointer.clone(),
+    }
+}
+
+fn wrap(value: &mut Value, pointer: &Pointer, origins: &mut Origins) {
+    if let Some(entry) = value.pointer_mut(pointer.as_str()) {
+        *entry = json!([entry.take()]);
+        let original = original(origins, pointer);
+        origins.moved.insert(pointer.index(0), original);
     }
 }
 

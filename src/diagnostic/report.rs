@@ -8,15 +8,16 @@ use super::{Diagnostic, Target};
 use crate::yaml::Span;
 
 /// The maximum number of diagnostics of a file that are shown. A file with more has a common cause for them.
-pub(super) const MAX_SHOWN: usize = 1_000;
+pub(crate) const MAX_SHOWN: usize = 1_000;
 
 /// A file and its diagnostics, sorted by position.
 pub struct Report<'a> {
     source: &'a SourceFile<'a>,
-    /// The first diagnostics, at most [`MAX_SHOWN`].
+    /// At most [`MAX_SHOWN`] diagnostics.
     located: Vec<LocatedDiagnostic>,
     /// The severities of the other diagnostics.
     omitted: Vec<Severity>,
+    is_supported: bool,
 }
 
 /// A diagnostic and its position in the file, if it has one.
@@ -27,8 +28,8 @@ pub(super) struct LocatedDiagnostic {
 
 impl<'a> Report<'a> {
     /// Sorts the diagnostics by position, after those of the file as a whole and before those of overrides. Removes
-    /// duplicates, such as those of an aliased value, to which several pointers lead. Keeps the first 1,000, and
-    /// counts the others.
+    /// duplicates, such as those of an aliased value, to which several pointers lead. Keeps the 1,000 most severe, of
+    /// equally severe ones those that come first in `diagnostics`, and counts the others.
     #[must_use]
     pub fn new(source: &'a SourceFile<'a>, diagnostics: Vec<Diagnostic>) -> Self {
         let mut seen = HashSet::new();
@@ -40,13 +41,17 @@ impl<'a> Report<'a> {
                 located.push(LocatedDiagnostic { diagnostic, span });
             }
         }
+        let is_supported = located.iter().all(|located| located.diagnostic.code != Code::NotSupported);
+        if located.len() > MAX_SHOWN {
+            located.sort_by_key(|located| located.diagnostic.severity);
+        }
+        let omitted = located.split_off(located.len().min(MAX_SHOWN));
+        let omitted = omitted.iter().map(|located| located.diagnostic.severity).collect();
         located.sort_by_key(|LocatedDiagnostic { diagnostic, span }| {
             let is_override = matches!(diagnostic.target, Target::Override(_));
             (is_override, span.map(|span| (span.start.byte, span.end.byte)))
         });
-        let omitted = located.split_off(located.len().min(MAX_SHOWN));
-        let omitted = omitted.iter().map(|located| located.diagnostic.severity).collect();
-        Self { source, located, omitted }
+        Self { source, located, omitted, is_supported }
     }
 
     /// Returns the file.
@@ -81,8 +86,8 @@ impl<'a> Report<'a> {
 
     /// Returns whether this version of tbot can run everything in the file.
     #[must_use]
-    pub fn is_supported(&self) -> bool {
-        self.diagnostics().all(|diagnostic| diagnostic.code != Code::NotSupported)
+    pub const fn is_supported(&self) -> bool {
+        self.is_supported
     }
 
     pub(super) fn located(&self) -> &[LocatedDiagnostic] {

@@ -19,6 +19,8 @@ pub fn suggest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
     let allowed = if length < 3 { 0 } else { 1 + length.saturating_sub(3) / 3 };
     candidates
         .into_iter()
+        // Each letter more or less is an edit.
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= allowed)
         .map(|candidate| (strsim::damerau_levenshtein(&folded, &fold(candidate)), candidate))
         .filter(|(distance, candidate)| *distance <= allowed && *candidate != word)
         .min_by_key(|(distance, _)| *distance)

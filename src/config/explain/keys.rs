@@ -1,0 +1,106 @@
+//! Explains the unknown and missing keys of a map. Depends on `schema` and `hints`.
+
+use std::collections::HashSet;
+
+use serde_json::{Map, Value};
+
+use super::{ExplainedViolation, Violation};
+use crate::config::hints::{self, UnknownKeyContext, quoted_list};
+use crate::config::repair::Repair;
+use crate::diagnostic::{Code, Diagnostic, MAX_SHOWN, Target, display_key};
+
+impl Violation<'_> {
+    fn key_context(&self) -> UnknownKeyContext<'_> {
+        UnknownKeyContext {
+            schema: self.schema,
+            config: self.value,
+            pointer: &self.pointer,
+            map_schema: self.map_schema(),
+        }
+    }
+
+    /// Explains the unknown keys of the map, in one pass over it.
+    pub(super) fn unknown_keys(
+        &self,
+        is_unknown: impl Fn(&str) -> bool,
+        explained: &mut Vec<ExplainedViolation>,
+    ) {
+        let cx = self.key_context();
+        let map = self.value.pointer(self.pointer.as_str()).and_then(Value::as_object);
+        // The latest key without a value, and the keys that are valid below it.
+        let mut empty: Option<(&str, Vec<&str>)> = None;
+        for (key, value) in map.into_iter().flatten() {
+            if !is_unknown(key) {
+                let names = if value.is_null() { cx.block_properties(key) } else { Vec::new() };
+                empty = (!names.is_empty()).then_some((key.as_str(), names));
+                continue;
+            }
+            let below = empty.as_ref().filter(|(_, names)| names.contains(&key.as_str()));
+            let meant = if below.is_none() { cx.meant(key) } else { None };
+            let help = (explained.len() < MAX_SHOWN).then(|| match below {
+                Some((block, _)) => format!("`{block}` is empty: indent what belongs to it"),
+                None => cx.hint(key, meant),
+            });
+            let message = format!("unknown key `{}`", display_key(key));
+            let mut diagnostic =
+                Diagnostic::new(Code::UnknownKey, Target::Key(self.pointer.key(key)), message);
+            diagnostic.help = help;
+            explained.push(ExplainedViolation {
+                diagnostic: Some(diagnostic),
+                repair: Repair::Key {
+                    map: self.pointer.clone(),
+                    key: key.clone(),
+                    meant: meant.map(str::to_owned),
+                },
+            });
+        }
+    }
+
+    /// Returns `None` if the map has a misspelling of the key, which is already reported as an unknown key.
+    pub(super) fn missing_key(&self, key: &str) -> Option<Diagnostic> {
+        let cx = self.key_context();
+        let known: HashSet<&str> = hints::property_names(cx.map_schema).into_iter().collect();
+        let mut keys = self.instance.as_object().into_iter().flat_map(Map::keys);
+        if keys.any(|present| !known.contains(present.as_str()) && cx.meant(present) == Some(key)) {
+            return None;
+        }
+        let mut diagnostic = self.at_value(Code::MissingKey, format!("`{key}` is missing"));
+        diagnostic.help = self.is_shown.then(|| self.help_for_missing_key(key, cx.map_schema)).flatten();
+        Some(diagnostic)
+    }
+
+    fn help_for_missing_key(&self, key: &str, map_schema: Option<&Value>) -> Option<String> {
+        let types = self.type_names();
+        if key == "type" && !types.is_empty() {
+            let is_version_1 = self.instance.get("directory").is_some_and(Value::is_string);
+            if is_version_1 {
+                let help =
+                    "write `type: directory` and `path: ...`; `directory: <path>` is the form of version 1";
+                return Some(help.to_owned());
+            }
+            return Some(match types.iter().find(|name| self.instance.get(name).is_some()) {
+                Some(name) => format!("write `type: {name}`, and align the other keys with it"),
+                None => format!("write `type: ...` with one of {}", quoted_list(&types)),
+            });
+        }
+        if key == "destination" {
+            return Some("write `destination: {type: directory, path: ...}`".to_owned());
+        }
+        let description = map_schema?["properties"][key]["description"].as_str()?;
+        Some(format!("`{key}`: {}", clause(description)))
+    }
+}
+
+/// Returns the first sentence of a description in the style of a message: lower case, without a full stop.
+fn clause(description: &str) -> String {
+    let first = description.split_once(". ").map_or(description, |(first, _)| first);
+    let first = first.trim_end_matches('.');
+    // An abbreviation keeps its capital letters.
+    if first.chars().nth(1).is_some_and(char::is_uppercase) {
+        return first.to_owned();
+    }
+    let mut letters = first.chars();
+    letters
+        .next()
+        .map_or_else(String::new, |letter| letter.to_lowercase().collect::<String>() + letters.as_str())
+}
