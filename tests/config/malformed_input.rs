@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use tbot::config::{Purpose, load};
-use tbot::diagnostic::{Diagnostic, ReportFormat, Severity};
+use tbot::diagnostic::{Code, Diagnostic, Report, ReportFormat, Severity, SourceFile};
 use tbot::yaml::{self, MAX_BYTES};
 
 use crate::cases::load_and_render;
@@ -86,4 +86,46 @@ fn a_long_key_is_hidden_in_the_report() {
 #[test]
 fn a_million_unclosed_brackets_are_rejected() {
     insta::assert_snapshot!("unclosed_brackets", rendered_report(&"[".repeat(1 << 20)));
+}
+
+#[test]
+fn hints_are_computed_only_for_the_diagnostics_of_a_report() {
+    const SHOWN: usize = 1_000;
+    let kinds = [
+        // An unknown key, an unknown value, a missing key, and a wrong type in each output.
+        "  - {type: identity, cluser: leaf-N, destination: {type: memory}}",
+        "  - {type: identiti, destination: {type: memory}}",
+        "  - {type: identity, name: output-N}",
+        "  - {type: identity, name: N, destination: {type: memory}}",
+    ];
+    let many_keys = (0..3 * SHOWN).map(|number| format!("unknown-{number}: 1\n")).collect::<String>();
+    let files = kinds.map(|output| file_with_outputs(3 * SHOWN, output));
+    for text in files.into_iter().chain([format!("version: v2\n{many_keys}")]) {
+        let outcome = load(Some(&text), &[], Purpose::Validate);
+        let is_error = |diagnostic: &&Diagnostic| diagnostic.severity == Severity::Error;
+        let errors: Vec<_> = outcome.diagnostics.iter().filter(is_error).collect();
+        assert_eq!(errors.len(), 3 * SHOWN, "{:?}", errors.first());
+        assert_eq!(errors.iter().filter(|error| error.help.is_some()).count(), SHOWN, "{:?}", errors.first());
+        let disclosure = outcome.disclosure();
+        let source = SourceFile::new("tbot.yaml", &text, &disclosure);
+        let report = Report::new(&source, outcome.diagnostics);
+        assert!(report.diagnostics().all(|diagnostic| diagnostic.help.is_some()));
+        assert_eq!(report.count(Severity::Error), 3 * SHOWN);
+    }
+}
+
+#[test]
+fn many_notes_hide_neither_an_error_nor_that_a_file_is_not_supported() {
+    let deprecated =
+        "  - {type: identity, certificate_ttl: 1h, renewal_interval: 20m, destination: {type: memory}}";
+    let unsupported = "  - {type: identity/key-agent, destination: {type: directory, path: /opt/N}}\n";
+    for (last, code) in [("fipss: true\n", Code::UnknownKey), ("fips: true\n", Code::NotSupported)] {
+        let text = file_with_outputs(1_500, deprecated) + unsupported + last;
+        let outcome = load(Some(&text), &[], Purpose::Validate);
+        let disclosure = outcome.disclosure();
+        let source = SourceFile::new("tbot.yaml", &text, &disclosure);
+        let report = Report::new(&source, outcome.diagnostics);
+        assert!(report.omitted() > 0 && !report.is_supported());
+        assert!(report.diagnostics().any(|diagnostic| diagnostic.code == code), "{code}");
+    }
 }
