@@ -91,23 +91,37 @@ pub fn decode(bytes: &[u8]) -> Result<&str, Problem> {
 ///
 /// Returns the YAML problems in the order of the file, up to [`MAX_PROBLEMS`]; never an empty list.
 pub fn parse(text: &str) -> Result<Parsed, Vec<Problem>> {
+    match parse_with_problems(text) {
+        (Some(parsed), problems) if problems.is_empty() => Ok(parsed),
+        (_, problems) => Err(problems),
+    }
+}
+
+/// Like [`parse`], but also returns the document if each problem is about one part of it. Of equal keys, the first one counts.
+pub(crate) fn parse_with_problems(text: &str) -> (Option<Parsed>, Vec<Problem>) {
     if let Some(problem) = disallowed_character(text) {
-        return Err(vec![problem]);
+        return (None, vec![problem]);
     }
     let index = LineIndex::new(text);
     let mut tree = read(&index);
-    if !tree.problems.is_empty() {
-        return Err(tree.problems);
+    let mut problems = std::mem::take(&mut tree.problems);
+    if tree.incomplete || !problems.iter().all(Problem::is_about_one_part) {
+        return (None, problems);
     }
-    match tree.node(0).map(|root| &root.kind) {
-        None | Some(NodeKind::Null) => return Err(vec![ProblemKind::Empty.into()]),
-        Some(NodeKind::Mapping) => {}
-        Some(_) => return Err(vec![Problem::from(ProblemKind::RootNotMap).with_span(tree.span(0, &index))]),
-    }
-    match take_value(&mut tree) {
-        Ok(value) => Ok(Parsed { value, documents_ignored: tree.documents_ignored }),
-        Err((kind, node)) => Err(vec![Problem::from(kind).with_span(tree.span(node, &index))]),
-    }
+    let value = match tree.node(0).map(|root| &root.kind) {
+        None | Some(NodeKind::Null) => Err(ProblemKind::Empty.into()),
+        Some(NodeKind::Mapping) => take_value(&mut tree)
+            .map_err(|(kind, node)| Problem::from(kind).with_span(tree.span(node, &index))),
+        Some(_) => Err(Problem::from(ProblemKind::RootNotMap).with_span(tree.span(0, &index))),
+    };
+    let parsed = match value {
+        Ok(value) => Some(Parsed { value, documents_ignored: tree.documents_ignored }),
+        Err(problem) => {
+            problems.push(problem);
+            None
+        }
+    };
+    (parsed, problems)
 }
 
 /// Writes a map as YAML that [`parse`] reads back as the same map. Ends with a line feed.

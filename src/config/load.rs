@@ -81,25 +81,23 @@ fn load_with(yaml: Option<&str>, overrides: &[Override], options: &LoadOptions) 
         repaired: Repaired::default(),
     };
     if let Some(yaml) = yaml {
-        match yaml::parse(yaml) {
-            Ok(parsed) => {
-                if parsed.documents_ignored {
-                    let message = "the file has several YAML documents; only the first is used";
-                    outcome.report(
-                        Diagnostic::new(Code::DocumentsIgnored, Target::File, message)
-                            .with_help("remove the other documents"),
-                    );
-                }
-                outcome.file = parsed.value;
-            }
-            Err(problems) => {
-                outcome.file = Value::Null;
-                outcome.diagnostics = problems.into_iter().map(describe_problem).collect();
-                // The entries of one list are reported once.
-                outcome.diagnostics.dedup();
-                return outcome;
-            }
+        let (parsed, problems) = yaml::parse_with_problems(yaml);
+        outcome.diagnostics = problems.into_iter().map(describe_problem).collect();
+        // The entries of one list are reported once.
+        outcome.diagnostics.dedup();
+        let lacks_dash = outcome.diagnostics.iter().any(|diagnostic| diagnostic.code == Code::MissingDash);
+        let Some(parsed) = parsed.filter(|_| !lacks_dash) else {
+            outcome.file = Value::Null;
+            return outcome;
+        };
+        if parsed.documents_ignored {
+            let message = "the file has several YAML documents; only the first is used";
+            outcome.report(
+                Diagnostic::new(Code::DocumentsIgnored, Target::File, message)
+                    .with_help("remove the other documents"),
+            );
         }
+        outcome.file = parsed.value;
     }
     let Some(version) = outcome.format_version() else { return outcome };
     outcome.version = version;

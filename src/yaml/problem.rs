@@ -102,6 +102,15 @@ impl Problem {
         self
     }
 
+    /// Returns whether the rest of the document can be read as it is meant.
+    pub(crate) fn is_about_one_part(&self) -> bool {
+        match self.kind {
+            ProblemKind::DuplicateKey => self.key.as_deref() != Some(MERGE_KEY),
+            ProblemKind::AnchorRedefined => true,
+            _ => false,
+        }
+    }
+
     /// Returns the problem of a key that occurs twice in one map.
     pub(crate) fn duplicate_key(key: &str) -> Self {
         let help = match key {

@@ -154,7 +154,7 @@ impl Expander<'_, '_> {
                     if key == MERGE_KEY {
                         merged = value;
                     } else {
-                        map.insert(key, value);
+                        map.entry(key).or_insert(value);
                     }
                 }
                 merge_into(&mut map, merged);

@@ -103,6 +103,27 @@ fn an_invalid_value_hides_no_finding_elsewhere() {
 }
 
 #[test]
+fn a_duplicate_key_or_anchor_hides_no_other_finding() {
+    let duplicates = [
+        ("debug: true\ndebug: true\n", Code::DuplicateKey),
+        ("debug: &a true\noneshot: &a false\n", Code::AnchorRedefined),
+    ];
+    for (base, (duplicate, code)) in [VERSION_1, "version: v2\nfipss: true\nproxy_server: ':443'\n"]
+        .into_iter()
+        .flat_map(|base| duplicates.map(|duplicate| (base, duplicate)))
+    {
+        let found = |text: &str| {
+            let found = load(Some(text), &[], Purpose::Validate).diagnostics.into_iter();
+            found.map(|one| (one.code, one.target)).collect::<Vec<_>>()
+        };
+        let all = found(&format!("{base}{duplicate}"));
+        assert!(all.iter().any(|(found, _)| *found == code), "{all:?}");
+        let lost: Vec<_> = found(base).into_iter().filter(|one| !all.contains(one)).collect();
+        assert!(lost.is_empty(), "{code} hides {lost:?}");
+    }
+}
+
+#[test]
 fn a_service_of_unknown_type_hides_no_finding_elsewhere() {
     let text = "{version: v2, proxy_server: 'teleport.example.com:443', onboarding: {join_method: token}, \
                 services: [{type: nonsense}, {type: identity, roles: [a], destination: {type: memory}}, 5]}";
