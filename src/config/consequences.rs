@@ -38,6 +38,11 @@ impl<'a> Causes<'a> {
                     let parent = pointer.and_then(Pointer::parent);
                     map.iter().chain(&parent).any(|map| self.repaired.is_incomplete(map))
                 }
+                // The other of the two times may be the one that cannot be read.
+                Code::TtlBelowInterval => pointer.and_then(Pointer::parent).is_some_and(|map| {
+                    let mut times = ["credential_ttl", "certificate_ttl", "renewal_interval"].into_iter();
+                    times.any(|key| self.repaired.is_stand_in(&map.key(key)))
+                }),
                 Code::MissingNamespace => {
                     pointer.is_some_and(|secret| self.repaired.is_stand_in(&secret.key("namespace")))
                 }

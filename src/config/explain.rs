@@ -79,12 +79,12 @@ impl Violation<'_> {
             ValidationErrorKind::FalseSchema => self.unknown_keys(|_| true, explained),
             ValidationErrorKind::Required { property } => {
                 let key = property.as_str().unwrap_or_default();
-                let is_type = key == "type" && !self.type_names().is_empty();
-                let repair = match is_type {
-                    true => Repair::Replace(self.pointer.clone()),
-                    false => Repair::Add { map: self.pointer.clone(), key: key.to_owned() },
-                };
-                explained.push(ExplainedViolation { diagnostic: self.missing_key(key), repair });
+                if key == "type" && !self.type_names().is_empty() {
+                    explained.push(self.missing_type());
+                } else if let Some(diagnostic) = self.missing_key(key) {
+                    let repair = Repair::Add { map: self.pointer.clone(), key: key.to_owned() };
+                    explained.push(ExplainedViolation { diagnostic: Some(diagnostic), repair });
+                }
             }
             kind => {
                 let repair = match self.is_single_entry() {
@@ -140,7 +140,7 @@ impl Violation<'_> {
             }
             ValidationErrorKind::Pattern { .. } => self
                 .at_value(Code::InvalidFormat, "not a valid duration".to_owned())
-                .with_help("write a number and a unit without a space, such as `90s`, `20m` or `1h30m`"),
+                .with_help(self.help_for_duration()),
             other => self.at_value(
                 Code::WrongType,
                 format!("violates the keyword `{}` of the JSON Schema", other.keyword()),

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::onboarding::JoinMethod;
 use super::schema::{locate, resolve, union_branches};
 use super::vocabulary;
-use super::words::{self, WordPlace};
+use super::words::{self, Word, WordPlace};
 use crate::diagnostic::suggest;
 use crate::pointer::Pointer;
 
@@ -22,7 +22,7 @@ pub(super) struct UnknownKeyContext<'a> {
 impl<'a> UnknownKeyContext<'a> {
     /// Returns the property that an unknown key means: a synonym, or a property with a similar name.
     pub(super) fn meant(&self, key: &str) -> Option<&'a str> {
-        if let Some(row) = words::find(&self.places(), key) {
+        if let Some(row) = self.word(key) {
             return row.meant;
         }
         if is_known(key) {
@@ -39,7 +39,7 @@ impl<'a> UnknownKeyContext<'a> {
 
     /// Returns a hint for an unknown key. `meant` is the property that it means.
     pub(super) fn hint(&self, key: &str, meant: Option<&str>) -> String {
-        if let Some(row) = words::find(&self.places(), key) {
+        if let Some(row) = self.word(key) {
             return row.help.to_owned();
         }
         if self.pointer.as_str() == "/onboarding"
@@ -75,6 +75,13 @@ impl<'a> UnknownKeyContext<'a> {
         format!("valid keys here: {}", quoted_list(&known))
     }
 
+    /// Returns what is known about a key that people write in a map such as this one.
+    fn word(&self, key: &str) -> Option<&'static Word> {
+        let has =
+            |meant: &str| self.map_schema.is_some_and(|schema| schema["properties"].get(meant).is_some());
+        words::find(&self.places(), key).filter(|row| row.meant.is_none_or(has))
+    }
+
     /// Returns the places of the map's keys, the most specific first.
     fn places(&self) -> Vec<WordPlace> {
         let tokens: Vec<_> = self.pointer.tokens().collect();
@@ -83,22 +90,20 @@ impl<'a> UnknownKeyContext<'a> {
             [] if is_version_1(self.schema) => vec![WordPlace::RootV1],
             [] => vec![WordPlace::Root],
             ["onboarding"] => vec![WordPlace::Onboarding],
+            ["onboarding", "bound_keypair"] => vec![WordPlace::BoundKeypair],
             ["services" | "outputs", _] => {
                 let type_name =
                     self.map_schema.and_then(|schema| schema["properties"]["type"]["const"].as_str());
-                let types = ["application", "application-tunnel", "application-proxy", AWS_ROLES_ANYWHERE];
-                let of_type =
-                    types.into_iter().find(|name| Some(*name) == type_name).map(WordPlace::ServiceOfType);
+                let of_type = type_name.and_then(words::place_of_service);
                 of_type.into_iter().chain([WordPlace::Service]).collect()
             }
             ["destinations", _] => vec![WordPlace::DestinationV1],
             ["destinations", _, "configs", _] => vec![WordPlace::TemplateV1],
+            [.., "storage" | "destination"] => vec![WordPlace::Destination],
             _ => Vec::new(),
         }
     }
 }
-
-const AWS_ROLES_ANYWHERE: &str = "workload-identity-aws-roles-anywhere";
 
 fn is_version_1(schema: &Value) -> bool {
     schema["properties"]["destinations"].is_object()

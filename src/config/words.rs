@@ -10,6 +10,10 @@ pub(super) enum WordPlace {
     RootV1,
     /// A key in `onboarding`.
     Onboarding,
+    /// A key in the block `bound_keypair` of `onboarding`.
+    BoundKeypair,
+    /// A key in a destination or in `storage`.
+    Destination,
     /// A key in an entry of `services` or `outputs`.
     Service,
     /// A key in a service of this type.
@@ -43,6 +47,13 @@ pub(super) fn find(places: &[WordPlace], word: &str) -> Option<&'static Word> {
     places.iter().find_map(|place| WORDS.iter().find(|row| row.place == *place && row.word == word))
 }
 
+/// Returns the place of the keys of a service of this type, if any row is about it.
+pub(super) fn place_of_service(type_name: &str) -> Option<WordPlace> {
+    let is_of_type =
+        |place: &WordPlace| matches!(place, WordPlace::ServiceOfType(name) if *name == type_name);
+    WORDS.iter().map(|row| row.place).find(is_of_type)
+}
+
 /// Returns whether any row has this word.
 pub(super) fn is_listed(word: &str) -> bool {
     WORDS.iter().any(|row| row.word == word)
@@ -52,6 +63,16 @@ const NOT_IN_VERSION_1: &str = "version 1 does not have this key; to use version
                                 `services` instead of `destinations`";
 const USE_LIFETIME: &str = "move it into `credential_lifetime`";
 const USE_SESSION: &str = "use `session_duration` and `session_renewal_interval` instead";
+
+const USE_LOG: &str = "use `debug: true` for more log lines, and the flag `--log-format` for their format";
+const RESOURCE: &str =
+    "this is a Teleport resource, which `tctl create` reads; write a configuration of tbot";
+const HELM: &str =
+    "this is a value of the Helm chart; the configuration of tbot is what belongs under `tbotConfig`";
+const USE_SELECTORS: &str = "use `selectors: [{name: <cluster>}]`";
+const USE_SELECTOR: &str = "use `selector: {name: <workload identity>}`";
+const USE_READERS: &str =
+    "remove it; files are private, and `readers: [{user: <name>}]` gives others access with an ACL";
 
 const fn row(place: WordPlace, word: &'static str, help: &'static str, example: &'static str) -> Word {
     Word { place, word, meant: None, help, example }
@@ -82,8 +103,30 @@ static WORDS: &[Word] = &[
     synonym(WordPlace::Root, "ttl", "credential_ttl", "use `credential_ttl`", "{version: v2, ttl: 1h}"),
     synonym(WordPlace::Root, "renew", "renewal_interval", "use `renewal_interval`", "{version: v2, renew: 20m}"),
     synonym(WordPlace::Root, "proxy", "proxy_server", "use `proxy_server`", "{version: v2, proxy: 'teleport.example.com:443'}"),
-    row(WordPlace::Root, "log", "use `debug: true` for more log lines, and the flag `--log-format` for their format",
+    row(WordPlace::Root, "log", USE_LOG,
         "{version: v2, log: {severity: DEBUG}}"),
+    row(WordPlace::Root, "log_level", USE_LOG, "{version: v2, log_level: debug}"),
+    row(WordPlace::Root, "loglevel", USE_LOG, "{version: v2, loglevel: debug}"),
+    synonym(WordPlace::Root, "proxy_addr", "proxy_server", "use `proxy_server`",
+        "{version: v2, proxy_addr: 'teleport.example.com:443'}"),
+    synonym(WordPlace::Root, "service", "services", "use `services`", "{version: v2, service: []}"),
+    row(WordPlace::Root, "destination", "indent it below an entry of `services`",
+        "{version: v2, destination: {type: memory}}"),
+    row(WordPlace::Root, "auth_token", "use `onboarding: {join_method: token, token: ...}`",
+        "{version: v2, auth_token: x}"),
+    row(WordPlace::Root, "join_params", "use `onboarding: {join_method: ..., token: ...}`",
+        "{version: v2, join_params: {method: iam, token_name: x}}"),
+    row(WordPlace::Root, "teleport", "this is a configuration of Teleport itself; write a separate file for tbot",
+        "{version: v2, teleport: {nodename: x}}"),
+    row(WordPlace::Root, "kind", RESOURCE, "{version: v2, kind: token}"),
+    row(WordPlace::Root, "metadata", RESOURCE, "{version: v2, metadata: {name: x}}"),
+    row(WordPlace::Root, "spec", RESOURCE, "{version: v2, spec: {}}"),
+    row(WordPlace::RootV1, "kind", RESOURCE, "{kind: bot}"),
+    row(WordPlace::RootV1, "metadata", RESOURCE, "{version: v1, metadata: {name: x}}"),
+    row(WordPlace::RootV1, "spec", RESOURCE, "{version: v1, spec: {}}"),
+    row(WordPlace::RootV1, "tbotConfig", HELM, "{tbotConfig: {}}"),
+    row(WordPlace::RootV1, "clusterName", HELM, "{clusterName: teleport.example.com}"),
+    row(WordPlace::RootV1, "teleportProxyAddress", HELM, "{teleportProxyAddress: 'teleport.example.com:443'}"),
     row(WordPlace::RootV1, "proxy", "use `auth_server`, which in version 1 also accepts the address of a proxy",
         "{proxy: 'teleport.example.com:443'}"),
     row(WordPlace::RootV1, "data_dir", "use `storage: {directory: ...}`", "{data_dir: /var/lib/bot}"),
@@ -98,6 +141,16 @@ static WORDS: &[Word] = &[
         "{version: v2, onboarding: {join_method: token, token_path: /run/token}}"),
     row(WordPlace::Onboarding, "terraform_cloud", "use `terraform` for the settings of `join_method: terraform_cloud`",
         "{version: v2, onboarding: {join_method: terraform_cloud, terraform_cloud: {}}}"),
+    synonym(WordPlace::Onboarding, "join_token", "token", "use `token`", "{version: v2, onboarding: {join_token: x}}"),
+    synonym(WordPlace::Onboarding, "token_name", "token", "use `token`", "{version: v2, onboarding: {token_name: x}}"),
+    synonym(WordPlace::Onboarding, "method", "join_method", "use `join_method`", "{version: v2, onboarding: {method: iam}}"),
+    synonym(WordPlace::BoundKeypair, "initial_join_secret", "registration_secret", "use `registration_secret`",
+        "{version: v2, onboarding: {join_method: bound_keypair, bound_keypair: {initial_join_secret: x}}}"),
+    row(WordPlace::Destination, "mode", USE_READERS, "{version: v2, storage: {type: directory, path: /a, mode: '0640'}}"),
+    row(WordPlace::Destination, "owner", USE_READERS, "{version: v2, storage: {type: directory, path: /a, owner: bot}}"),
+    row(WordPlace::Destination, "group", USE_READERS, "{version: v2, storage: {type: directory, path: /a, group: bot}}"),
+    row(WordPlace::Destination, "permissions", USE_READERS,
+        "{version: v2, storage: {type: directory, path: /a, permissions: '0640'}}"),
     row(WordPlace::JoinMethod, "ec2", "use `iam` to join from AWS", "{version: v2, onboarding: {join_method: ec2}}"),
     row(WordPlace::ServiceOfType("application-proxy"), "credential_ttl", USE_LIFETIME,
         "{version: v2, services: [{type: application-proxy, listen: 'tcp://127.0.0.1:1', credential_ttl: 1h}]}"),
@@ -115,6 +168,30 @@ static WORDS: &[Word] = &[
         "{version: v2, services: [{type: application, app: web, destination: {type: memory}}]}"),
     synonym(WordPlace::ServiceOfType("application-tunnel"), "app", "app_name", "use `app_name`",
         "{version: v2, services: [{type: application-tunnel, app: web, listen: 'tcp://127.0.0.1:1'}]}"),
+    row(WordPlace::ServiceOfType("application"), "tls", "use `specific_tls_naming: true` to also write `tls.crt` and `tls.key`",
+        "{version: v2, services: [{type: application, app_name: a, tls: true, destination: {type: memory}}]}"),
+    synonym(WordPlace::ServiceOfType("kubernetes"), "cluster", "kubernetes_cluster", "use `kubernetes_cluster`",
+        "{version: v2, services: [{type: kubernetes, cluster: a, destination: {type: memory}}]}"),
+    row(WordPlace::ServiceOfType("kubernetes/v2"), "kubernetes_cluster", USE_SELECTORS,
+        "{version: v2, services: [{type: kubernetes/v2, kubernetes_cluster: a, destination: {type: memory}}]}"),
+    row(WordPlace::ServiceOfType("kubernetes/v2"), "name_selector", USE_SELECTORS,
+        "{version: v2, services: [{type: kubernetes/v2, name_selector: a, destination: {type: memory}}]}"),
+    row(WordPlace::ServiceOfType("workload-identity-x509"), "workload_identity", USE_SELECTOR,
+        "{version: v2, services: [{type: workload-identity-x509, workload_identity: a, destination: {type: memory}}]}"),
+    row(WordPlace::ServiceOfType("workload-identity-jwt"), "workload_identity", USE_SELECTOR,
+        "{version: v2, services: [{type: workload-identity-jwt, workload_identity: a, destination: {type: memory}}]}"),
+    synonym(WordPlace::Service, "audience", "audiences", "use `audiences`, which is a list",
+        "{version: v2, services: [{type: workload-identity-jwt, audience: a, destination: {type: memory}}]}"),
+    synonym(WordPlace::Service, "db_name", "database", "use `database`",
+        "{version: v2, services: [{type: database, service: a, db_name: b, destination: {type: memory}}]}"),
+    synonym(WordPlace::Service, "db_user", "username", "use `username`",
+        "{version: v2, services: [{type: database, service: a, db_user: b, destination: {type: memory}}]}"),
+    synonym(WordPlace::Service, "user", "username", "use `username`",
+        "{version: v2, services: [{type: database, service: a, user: b, destination: {type: memory}}]}"),
+    synonym(WordPlace::Service, "listen_addr", "listen", "use `listen`",
+        "{version: v2, services: [{type: application-proxy, listen_addr: 'tcp://127.0.0.1:1'}]}"),
+    synonym(WordPlace::Service, "destinations", "destination", "use `destination`, which is a single map",
+        "{version: v2, services: [{type: identity, destinations: {type: memory}}]}"),
     synonym(WordPlace::Service, "ttl", "credential_ttl", "use `credential_ttl`",
         "{version: v2, services: [{type: identity, ttl: 1h, renewal_interval: 20m, destination: {type: memory}}]}"),
     synonym(WordPlace::Service, "renew", "renewal_interval", "use `renewal_interval`",
@@ -123,10 +200,19 @@ static WORDS: &[Word] = &[
         "{version: v2, services: [{type: identity, directory: /opt/machine-id}]}"),
     row(WordPlace::DestinationV1, "type", NOT_IN_VERSION_1, "{destinations: [{type: identity, directory: /a}]}"),
     row(WordPlace::DestinationV1, "destination", NOT_IN_VERSION_1, "{destinations: [{destination: {type: memory}}]}"),
+    synonym(WordPlace::DestinationV1, "kubernetes", "kubernetes_cluster", "use `kubernetes_cluster`",
+        "{destinations: [{directory: /a, kubernetes: prod}]}"),
+    row(WordPlace::DestinationV1, "kinds", "remove it; a destination contains credentials for both SSH and TLS",
+        "{destinations: [{directory: /a, kinds: [ssh]}]}"),
     row(WordPlace::DestinationV1, "host_cert", "use `configs: [{ssh_host_cert: {principals: [<host name>]}}]`",
         "{destinations: [{directory: /a, host_cert: {principals: [a]}}]}"),
     row(WordPlace::TemplateV1, "host_cert", "use `ssh_host_cert: {principals: [<host name>]}`",
         "{destinations: [{directory: /a, configs: [host_cert]}]}"),
+    row(WordPlace::TemplateV1, "ssh", "use `ssh_client`", "{destinations: [{directory: /a, configs: [ssh]}]}"),
+    row(WordPlace::ServiceType, "example", "remove it; Teleport's own agent has this type only to test itself",
+        "{version: v2, services: [{type: example, message: a}]}"),
+    row(WordPlace::ServiceType, "workload-identity-aws-ra", "use `workload-identity-aws-roles-anywhere`",
+        "{version: v2, services: [{type: workload-identity-aws-ra}]}"),
     row(WordPlace::ServiceType, "ssh", "use `identity`, which also writes an `ssh_config`",
         "{version: v2, services: [{type: ssh}]}"),
     row(WordPlace::ServiceType, "ssh_client", "use `identity`, which also writes an `ssh_config`",
@@ -141,6 +227,8 @@ static WORDS: &[Word] = &[
         "use `workload-identity-x509` or `workload-identity-jwt` for files, or `workload-identity-api` for a socket",
         "{version: v2, services: [{type: workload-identity}]}"),
     row(WordPlace::DestinationType, "dir", "use `directory`", "{version: v2, storage: {type: dir, path: /a}}"),
+    row(WordPlace::DestinationType, "file", "use `directory`", "{version: v2, storage: {type: file, path: /a}}"),
+    row(WordPlace::DestinationType, "secret", "use `kubernetes_secret`", "{version: v2, storage: {type: secret, name: a}}"),
 ];
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{ExplainedViolation, Violation};
 use crate::config::hints::{self, UnknownKeyContext, quoted_list};
 use crate::config::repair::Repair;
-use crate::diagnostic::{Code, Diagnostic, MAX_SHOWN, Target, display_key};
+use crate::diagnostic::{Code, Diagnostic, MAX_SHOWN, Target, display_key, suggest};
 
 impl Violation<'_> {
     fn key_context(&self) -> UnknownKeyContext<'_> {
@@ -67,6 +67,21 @@ impl Violation<'_> {
         let mut diagnostic = self.at_value(Code::MissingKey, format!("`{key}` is missing"));
         diagnostic.help = self.is_shown.then(|| self.help_for_missing_key(key, cx.map_schema)).flatten();
         Some(diagnostic)
+    }
+
+    /// Explains that the instance, which belongs to a union of maps, has no `type`.
+    pub(super) fn missing_type(&self) -> ExplainedViolation {
+        let mut keys = self.instance.as_object().into_iter().flat_map(Map::keys);
+        let Some(key) = keys.find(|key| suggest(key, ["type"]).is_some()) else {
+            let repair = Repair::Replace(self.pointer.clone());
+            return ExplainedViolation { diagnostic: self.missing_key("type"), repair };
+        };
+        let message = format!("unknown key `{}`", display_key(key));
+        let diagnostic = Diagnostic::new(Code::UnknownKey, Target::Key(self.pointer.key(key)), message)
+            .with_help("did you mean `type`?");
+        let meant = Some("type".to_owned());
+        let repair = Repair::Key { map: self.pointer.clone(), key: key.clone(), meant };
+        ExplainedViolation { diagnostic: Some(diagnostic), repair }
     }
 
     fn help_for_missing_key(&self, key: &str, map_schema: Option<&Value>) -> Option<String> {

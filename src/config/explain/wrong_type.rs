@@ -49,6 +49,13 @@ impl Violation<'_> {
         Some(if has_port { format!("{host}:{port}") } else { example.to_owned() })
     }
 
+    pub(super) fn help_for_duration(&self) -> &'static str {
+        if self.instance.as_str().is_some_and(|written| written.ends_with(['d', 'w', 'y'])) {
+            return "write hours, such as `24h`; there is no longer unit";
+        }
+        "write a number and a unit without a space, such as `90s`, `20m` or `1h30m`"
+    }
+
     fn help_for_wrong_type(&self, schema: &Value) -> Option<String> {
         let key = self.key();
         let accepts = |name: &str| accepts(schema, name);
