@@ -5,6 +5,7 @@ pub(super) mod attestation;
 mod command;
 mod common;
 pub(super) mod credentials;
+mod file_names;
 mod flags;
 pub(super) mod kubernetes;
 pub(super) mod network;
@@ -28,24 +29,9 @@ use super::closed_types::tagged_union;
 use super::support::UnsupportedProperty;
 use super::variables::variables;
 use command::{command, flag, switch};
+use file_names::{CLUSTER_FILES, KUBECONFIG_FILES, SSH_CONFIG_FILES, SVID_FILES, TLS_FILES};
 use flags::{APP, DATABASE, DESTINATION, FEDERATED, LISTEN, NO_EXEC_PLUGIN, SELECTOR};
 use service_type::services;
-
-/// The files of an identity, with the certificate authorities of the cluster.
-const CLUSTER_FILES: &[&str] = &[
-    "identity",
-    "key",
-    "key-cert.pub",
-    "key.pub",
-    "teleport-database-ca.crt",
-    "teleport-host-ca.crt",
-    "teleport-user-ca.crt",
-    "tlscert",
-];
-const TLS_FILES: &[&str] = &["tls.cas", "tls.crt", "tls.key"];
-const SSH_CONFIG_FILES: &[&str] = &["known_hosts", "ssh_config"];
-const KUBECONFIG_FILES: &[&str] = &["kubeconfig.yaml"];
-const SVID_FILES: &[&str] = &["svid.pem", "svid_bundle.pem", "svid_key.pem"];
 
 // The columns are the fields of `ServiceType`. The commands and their flags have the names of Teleport's `tbot`.
 services! {
@@ -352,31 +338,6 @@ services! {
         successor: Some("use `workload-identity-api`, which Teleport 17 and newer know"),
         variables: &[],
         command: None,
-    }
-}
-
-impl Service {
-    /// Returns the names of the files and directories that the service may create in its destination.
-    pub(in crate::config) fn file_names(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = match self.service_type().destination {
-            DestinationUse::None => Vec::new(),
-            DestinationUse::Socket(names) | DestinationUse::Files(names) => names.concat(),
-        };
-        match self {
-            Self::Database(database) if database.format == Some(DatabaseFormat::Cockroach) => {
-                names.push("cockroach");
-            }
-            Self::WorkloadIdentityAwsRolesAnywhere(aws) => {
-                let configured = aws.artifact_name.as_ref().filter(|name| !name.is_empty());
-                names.push(configured.map_or("aws_credentials", |name| name.as_str()));
-            }
-            Self::SpiffeSvid(svid) => {
-                let jwts = svid.jwts.iter().chain(&svid.svid.jwts).flatten();
-                names.extend(jwts.map(|jwt| jwt.file_name.as_str()));
-            }
-            _ => {}
-        }
-        names
     }
 }
 
