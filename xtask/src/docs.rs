@@ -1,5 +1,5 @@
-//! `cargo xtask docs`: docs/telemetry.md and docs/configuration.md, from the schemas; docs/man and docs/completions, from the
-//! definition of the command line.
+//! `cargo xtask docs`: docs/telemetry.md, the same page for `tbot telemetry explain`, and docs/configuration.md, from the schemas;
+//! docs/man and docs/completions, from the definition of the command line.
 
 mod collection;
 mod command_line;
@@ -9,21 +9,27 @@ mod manual;
 mod markdown;
 mod sections;
 mod telemetry;
+mod terminal;
 
 use anyhow::Result;
+use telemetry::TelemetryPage;
 
 use crate::generated::GeneratedFile;
+use crate::released;
 
 /// Returns the generated files.
 pub(crate) fn generate() -> Result<Vec<GeneratedFile>> {
     let config = tbot::config::internal::schema::generate();
     let config_v1 = tbot::config::internal::schema::generate_v1();
-    let event = tbot::event::internal::generate_schema();
-    let telemetry = telemetry::page(&event, &config, &config_v1)?;
-    let configuration = configuration::page(&config, &config_v1);
+    let events = released::versions(&tbot::event::internal::generate_schema())?;
+    let telemetry = TelemetryPage::new(&events, &config, &config_v1, tbot::event::internal::REPOSITORY)?;
+    let [explain, all_properties] = telemetry.terminal()?;
+    let file = |path: &str, content: String| GeneratedFile { path: path.to_owned(), content };
     let mut files = vec![
-        GeneratedFile { path: "docs/telemetry.md".to_owned(), content: telemetry },
-        GeneratedFile { path: "docs/configuration.md".to_owned(), content: configuration },
+        file("docs/telemetry.md", telemetry.markdown()),
+        file("src/bin/tbot/telemetry/generated/explain.txt", explain),
+        file("src/bin/tbot/telemetry/generated/all-properties.txt", all_properties),
+        file("docs/configuration.md", configuration::page(&config, &config_v1)),
     ];
     files.extend(command_line::files()?);
     Ok(files)
@@ -32,7 +38,7 @@ pub(crate) fn generate() -> Result<Vec<GeneratedFile>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workspace::root;
+    use xtask_launcher::root;
 
     #[test]
     fn no_file_is_left_of_a_command_that_has_been_removed() {

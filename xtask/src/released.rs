@@ -53,6 +53,24 @@ pub(crate) fn freeze(event: &Value) -> Result<Option<GeneratedFile>> {
     Ok(None)
 }
 
+/// Returns the schemas of all versions of the event, the first one first. The last one is `event`, the current version.
+///
+/// # Errors
+///
+/// Returns an error if the file of an earlier version cannot be read.
+pub(crate) fn versions(event: &Value) -> Result<Vec<Value>> {
+    let current = event["x-version"].as_u64().context("the event schema has no x-version")?;
+    let mut versions: Vec<Value> = (1..current)
+        .map(|version| {
+            let text = fs::read_to_string(root().join(path(version)))
+                .with_context(|| format!("cannot read {}", path(version)))?;
+            Ok(serde_json::from_str(&text)?)
+        })
+        .collect::<Result<_>>()?;
+    versions.push(event.clone());
+    Ok(versions)
+}
+
 fn path(version: u64) -> String {
     format!("schema/released/tbot.start.v{version}.schema.json")
 }

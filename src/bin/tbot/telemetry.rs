@@ -17,8 +17,12 @@ use crate::cli::{GlobalArgs, TelemetryCommand};
 use crate::context::Context;
 use crate::exit::Failure;
 
-/// The telemetry documentation of this version.
-const DOCUMENTATION: &str = include_str!("../../../docs/telemetry.md");
+/// The telemetry documentation of this version: docs/telemetry.md as plain text, without the list of all configuration
+/// properties.
+const DOCUMENTATION: &str = include_str!("telemetry/generated/explain.txt");
+
+/// The list of all configuration properties, which ends the documentation.
+const ALL_PROPERTIES: &str = include_str!("telemetry/generated/all-properties.txt");
 
 /// Returns where the telemetry documentation is: in this program and, if the package metadata has an address of its
 /// documentation, there.
@@ -35,7 +39,11 @@ pub(crate) fn telemetry(
     match command {
         TelemetryCommand::Status(args) => status::status(global, args, cx),
         TelemetryCommand::Preview(args) => preview::preview(global, args, cx),
-        TelemetryCommand::Explain => Ok(cx.stdout.write_all(DOCUMENTATION.as_bytes())?),
+        TelemetryCommand::Explain(args) => {
+            cx.stdout.write_all(DOCUMENTATION.as_bytes())?;
+            let rest = if args.full { ALL_PROPERTIES } else { "" };
+            Ok(cx.stdout.write_all(rest.as_bytes())?)
+        }
     }
 }
 

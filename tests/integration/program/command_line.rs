@@ -22,6 +22,7 @@ fn help_of_every_command() {
         "telemetry status",
         "telemetry preview",
         "start application",
+        "telemetry explain",
     ] {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let finished = tbot(Telemetry::ClosedPort, &arguments).run();

@@ -142,8 +142,16 @@ fn status_lists_every_input() {
 }
 
 #[test]
-fn explain_prints_the_documentation_of_this_version() {
-    let finished = tbot(Telemetry::Default, &["telemetry", "explain"]).run();
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/telemetry.md")).unwrap();
+fn explain_prints_the_documentation_of_this_version_and_on_request_every_configuration_property() {
+    let generated = |name: &str| {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bin/tbot/telemetry/generated");
+        std::fs::read_to_string(format!("{directory}/{name}.txt")).unwrap()
+    };
+    let explain =
+        |flags: &[&str]| tbot(Telemetry::Default, &[&["telemetry", "explain"], flags].concat()).run();
+    let (page, all_properties) = (generated("explain"), generated("all-properties"));
+    let finished = explain(&["--full"]);
+    assert_eq!((finished.status, finished.stdout), (Some(0), format!("{page}{all_properties}")));
+    let finished = explain(&[]);
     assert_eq!((finished.status, finished.stdout), (Some(0), page));
 }

@@ -1,5 +1,4 @@
-//! The tables of docs/telemetry.md that list every configuration property: in which property of the event it is collected,
-//! or why it is never collected.
+//! What becomes of every configuration property in the event: in which property it is collected, or why it is never collected.
 
 use serde_json::Value;
 use tbot::config::internal::schema::{class_of, resolve};
@@ -9,51 +8,98 @@ use tbot::event::internal::{PropertySource, Rules};
 use super::markdown::{code, table};
 use super::sections::Section;
 
-/// Returns one table per section of a configuration schema. Properties with the same class and the same result share a
-/// row.
+/// The configuration properties of one section of a schema.
+pub(super) struct CollectionSection {
+    pub(super) heading: String,
+    groups: Vec<PropertyGroup>,
+}
+
+/// Properties of the same class with the same outcome.
+struct PropertyGroup {
+    keys: Vec<String>,
+    class: Sensitivity,
+    outcome: String,
+    is_collected: bool,
+}
+
+impl CollectionSection {
+    /// Adds a prefix to the heading.
+    pub(super) fn with_prefix(mut self, prefix: &str) -> Self {
+        self.heading.insert_str(0, prefix);
+        self
+    }
+
+    /// Returns the number of properties.
+    pub(super) fn len(&self) -> usize {
+        self.groups.iter().map(|group| group.keys.len()).sum()
+    }
+
+    /// Returns the number of properties of a class.
+    pub(super) fn len_of(&self, class: Sensitivity) -> usize {
+        let of_class = self.groups.iter().filter(|group| group.class == class);
+        of_class.map(|group| group.keys.len()).sum()
+    }
+
+    /// Returns the number of properties of a class that are collected.
+    pub(super) fn collected_of(&self, class: Sensitivity) -> usize {
+        let collected = self.groups.iter().filter(|group| group.class == class && group.is_collected);
+        collected.map(|group| group.keys.len()).sum()
+    }
+
+    /// Returns the number of properties that are collected.
+    pub(super) fn collected(&self) -> usize {
+        Sensitivity::ALL.into_iter().map(|class| self.collected_of(class)).sum()
+    }
+
+    /// Formats the properties as a table.
+    pub(super) fn table(&self) -> String {
+        let row = |group: &PropertyGroup| {
+            let keys: Vec<String> = group.keys.iter().map(|key| code(key)).collect();
+            vec![keys.join(", "), format!("{}, {}", group.class.name(), group.outcome)]
+        };
+        table(&["properties", "class, and in the event"], &self.groups.iter().map(row).collect::<Vec<_>>())
+    }
+}
+
+/// Returns what becomes of the properties of each section of a configuration schema.
 ///
 /// `renamed` maps pointers of this schema to those that the event's declarations use.
-pub(super) fn tables<'a>(
+pub(super) fn collection<'a>(
     root: &Value,
     sections: impl IntoIterator<Item = Section<'a>>,
     rules: &Rules,
     renamed: &[(&str, &str)],
-) -> String {
-    let mut page = String::new();
-    for section in sections {
-        page += &format!("\n#### {}\n\n", section.heading);
-        let mut rows: Vec<Vec<String>> = Vec::new();
+) -> Vec<CollectionSection> {
+    let collect = |section: Section<'a>| {
+        let mut groups: Vec<PropertyGroup> = Vec::new();
         for (key, property) in section.schema["properties"].as_object().into_iter().flatten() {
             // A property without a class is treated as the most sensitive.
             let class = class_of(root, property).unwrap_or(Sensitivity::Secret);
-            let collection = collection(root, &section, key, class, rules, renamed);
-            match rows.iter_mut().find(|row| row[1] == class.name() && row[2] == collection) {
-                Some(row) => row[0] += &format!(", {}", code(key)),
-                None => rows.push(vec![code(key), class.name().to_owned(), collection]),
+            let collected_in = event_properties(&section, key, rules, renamed);
+            let outcome = outcome(root, property, key, class, &collected_in);
+            match groups.iter_mut().find(|group| group.class == class && group.outcome == outcome) {
+                Some(group) => group.keys.push(key.clone()),
+                None => groups.push(PropertyGroup {
+                    keys: vec![key.clone()],
+                    class,
+                    outcome,
+                    is_collected: !collected_in.is_empty(),
+                }),
             }
         }
-        page += &table(&["properties", "class", "in the event"], &rows);
-    }
-    page
+        CollectionSection { heading: section.heading, groups }
+    };
+    sections.into_iter().map(collect).collect()
 }
 
 /// Describes whether a property is collected, and in what or why not.
-fn collection(
-    root: &Value,
-    section: &Section<'_>,
-    key: &str,
-    class: Sensitivity,
-    rules: &Rules,
-    renamed: &[(&str, &str)],
-) -> String {
-    let event_properties = event_properties(section, key, rules, renamed);
-    if !event_properties.is_empty() {
-        let names: Vec<String> = event_properties.iter().map(|name| code(name)).collect();
+fn outcome(root: &Value, property: &Value, key: &str, class: Sensitivity, collected_in: &[String]) -> String {
+    if !collected_in.is_empty() {
+        let names: Vec<String> = collected_in.iter().map(|name| code(name)).collect();
         let how = if key == "type" { "**counted** by access class in" } else { "**collected** in" };
         return format!("{how} {}", names.join(", "));
     }
-    let resolved = section.schema["properties"].get(key).and_then(|property| resolve(root, property));
-    let is_listed_separately = resolved.is_some_and(|schema| schema["properties"].is_object());
+    let is_listed_separately = resolve(root, property).is_some_and(|schema| schema["properties"].is_object());
     let reason = match class {
         Sensitivity::Secret => "never: it gives access",
         Sensitivity::Identifier => "never: it names a person, machine or resource",

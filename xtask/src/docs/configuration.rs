@@ -6,7 +6,7 @@ use tbot::config::{Config, JoinMethod, ServiceType};
 use tbot::diagnostic::{Code, Phase};
 
 use super::environment;
-use super::markdown::{GENERATED_NOTICE, cell, code, table};
+use super::markdown::{GENERATED_NOTICE, code, line, table};
 use super::sections::{Section, is_shared, sections, string};
 
 /// The length of the longest default in the `default` column. Longer ones are appended to the description.
@@ -143,7 +143,7 @@ fn description(root: &Value, definition: &str, key: &str, property: &Value) -> S
     } else {
         string(property, "description")
     };
-    let mut description = cell(text);
+    let mut description = line(text);
     if property["deprecated"] == true {
         description += " **Deprecated.**";
     }
@@ -164,7 +164,7 @@ fn description(root: &Value, definition: &str, key: &str, property: &Value) -> S
             description += &format!(
                 "<br>{}: {}",
                 code(name.as_str().unwrap_or_default()),
-                cell(meaning.as_str().unwrap_or_default())
+                line(meaning.as_str().unwrap_or_default())
             );
         }
     }
@@ -206,7 +206,7 @@ fn join_methods(config: &Value) -> String {
         .map(|(name, meaning)| {
             let supported = JoinMethod::from_name(name).and_then(JoinMethod::supported);
             let supported = if supported.is_some() { "yes" } else { "no" };
-            vec![code(name), cell(meaning), supported.to_owned()]
+            vec![code(name), line(meaning), supported.to_owned()]
         })
         .collect();
     format!(
@@ -235,7 +235,7 @@ fn diagnostics() -> String {
             .filter(|code| code.phase() == phase)
             .map(|diagnostic| {
                 let severity = diagnostic.severity().name();
-                vec![code(diagnostic.name()), severity.to_owned(), cell(diagnostic.summary())]
+                vec![code(diagnostic.name()), severity.to_owned(), line(diagnostic.summary())]
             })
             .collect();
         page += &format!("\n### {title}\n\n{summary}\n\n{}", table(&["code", "severity", "meaning"], &rows));

@@ -8,14 +8,18 @@ pub(super) const GENERATED_NOTICE: &str =
 const MAX_PADDED_WIDTH: usize = 40;
 
 /// Formats a table with aligned columns.
+///
+/// A `|` in a cell is escaped, which Markdown requires even in inline code.
 pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let escape = |row: &Vec<String>| row.iter().map(|cell| cell.replace('|', "\\|")).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(escape).collect();
     let width = |column: usize| {
         let cells =
             rows.iter().map(|row| row[column].chars().count()).chain([header[column].chars().count()]);
         cells.filter(|width| *width <= MAX_PADDED_WIDTH).max().unwrap_or(3).max(3)
     };
     let widths: Vec<usize> = (0..header.len()).map(width).collect();
-    let line = |cells: Vec<String>| {
+    let row = |cells: Vec<String>| {
         let last = cells.len() - 1;
         let padded = cells.iter().enumerate().map(|(column, cell)| {
             let width = if column == last { 0 } else { widths[column] };
@@ -23,18 +27,25 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
         });
         format!("| {} |\n", padded.collect::<Vec<_>>().join(" | "))
     };
-    let mut table = line(header.iter().map(|&cell| cell.to_owned()).collect());
-    table += &line(widths.iter().map(|_| "---".to_owned()).collect());
-    rows.iter().for_each(|row| table += &line(row.clone()));
+    let mut table = row(header.iter().map(|&cell| cell.to_owned()).collect());
+    table += &row(widths.iter().map(|_| "---".to_owned()).collect());
+    rows.iter().for_each(|cells| table += &row(cells.clone()));
     table
 }
 
-/// Formats a string as inline code for a table cell. An empty string becomes `""`.
+/// Formats a string as inline code. An empty string becomes `""`.
 pub(super) fn code(string: &str) -> String {
-    if string.is_empty() { "`\"\"`".to_owned() } else { format!("`{}`", string.replace('|', "\\|")) }
+    if string.is_empty() { "`\"\"`".to_owned() } else { format!("`{string}`") }
 }
 
-/// Escapes a string for a table cell.
-pub(super) fn cell(string: &str) -> String {
-    string.replace('|', "\\|").replace('\n', " ")
+/// Joins the lines of a string, for a table cell or an item of a list.
+pub(super) fn line(string: &str) -> String {
+    string.replace('\n', " ")
+}
+
+/// Formats a section that is folded until the reader opens it. The summary is plain text.
+///
+/// Markdown within HTML is rendered only between empty lines.
+pub(super) fn details(summary: &str, content: &str) -> String {
+    format!("\n<details>\n<summary>{summary}</summary>\n\n{content}\n</details>\n")
 }

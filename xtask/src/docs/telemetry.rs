@@ -1,4 +1,8 @@
-//! docs/telemetry.md: what is collected, how it is sent, how to opt in and out, and what is never collected.
+//! docs/telemetry.md, and the same page for a terminal: what is collected, how it is sent, how to opt in and out, what a review
+//! asks, and what is never collected.
+
+mod changes;
+mod properties;
 
 use std::collections::BTreeMap;
 
@@ -6,129 +10,141 @@ use anyhow::Result;
 use prehog::schema::EventSchema;
 use serde_json::{Map, Value};
 use tbot::config::Service;
-use tbot::config::internal::AccessClass;
-use tbot::event::internal::{PropertySource, Rule, Rules, ValueSet};
+use tbot::config::internal::{AccessClass, Sensitivity};
+use tbot::event::internal::{Rule, Rules};
 
-use super::collection;
-use super::markdown::{GENERATED_NOTICE, cell, code, table};
+use super::collection::{self, CollectionSection};
+use super::markdown::{GENERATED_NOTICE, code, details, line, table};
 use super::sections::{is_shared, sections};
+use super::terminal;
 
 /// The `distinctId` of the example request.
 const EXAMPLE_ID: &str = "6f1c8e0a-6f0e-4b53-9d0c-3f2a5f3e7b11";
 
-pub(super) fn page(event: &Value, config: &Value, config_v1: &Value) -> Result<String> {
-    let rules = Rules::read(event)?;
-    let mut page = String::from(GENERATED_NOTICE);
-    page += &format!(include_str!("telemetry/lead.md"), version = rules.version);
-    page += &properties(&rules);
-    page += &sources_and_values(&rules);
-    page += &long_value_lists(&rules);
-    page += &reasons(&rules);
-    page += &format!(include_str!("telemetry/counting.md"), total = totals(&rules), classes = classes());
-    page += &request(&rules)?;
-    page += &format!(
-        include_str!("telemetry/rest.md"),
-        endpoint = rules.transport.endpoint,
-        variable = rules.transport.endpoint_variable,
-        stored = prehog::docs::storage_section(&EventSchema::new(&rules)?),
-    );
-    page += &collection::tables(config, sections(config), &rules, &[]);
-    page += "\n### Version 1\n\nA version 1 file is converted to version 2 before anything is counted: `destinations` becomes \
-             `services`.\n`onboarding` is the same as in version 2.\n";
-    let only_v1 =
-        sections(config_v1).into_iter().filter(|section| !is_shared(config, config_v1, section.definition));
-    page += &collection::tables(config_v1, only_v1, &rules, &[("/destinations", "/services")]);
-    Ok(page)
+/// The page about telemetry.
+pub(super) struct TelemetryPage {
+    /// Everything but the list of all configuration properties, in Markdown.
+    text: String,
+    /// What becomes of the properties of both versions of the configuration.
+    collection: Vec<CollectionSection>,
 }
 
-fn properties(rules: &Rules) -> String {
-    let rows: Vec<Vec<String>> = rules
-        .properties
-        .iter()
-        .map(|rule| {
-            let example = rule.example.as_ref().map_or_else(String::new, |example| match example {
-                Value::String(string) => code(string),
-                other => code(&other.to_string()),
-            });
-            let name =
-                if rule.required { code(&rule.name) } else { format!("{} (optional)", code(&rule.name)) };
-            vec![name, cell(&rule.description), example]
-        })
-        .collect();
-    table(&["property", "description", "example"], &rows)
-}
+impl TelemetryPage {
+    /// `events` are the schemas of all versions of the event. `repository` is the address of the package's repository, or empty.
+    pub(super) fn new(events: &[Value], config: &Value, config_v1: &Value, repository: &str) -> Result<Self> {
+        let rules = Rules::read(events.last().unwrap_or(&Value::Null))?;
+        let (example, body) = example(&rules)?;
+        let endpoint = &rules.transport.endpoint;
 
-fn sources_and_values(rules: &Rules) -> String {
-    let rows: Vec<Vec<String>> = rules
-        .properties
-        .iter()
-        .map(|rule| vec![code(&rule.name), source(&rule.source), values(&rule.values)])
-        .collect();
-    format!("\n### Sources and values\n\n{}", table(&["property", "source", "values"], &rows))
-}
+        let mut collection = collection::collection(config, sections(config), &rules, &[]);
+        let only_v1 = sections(config_v1)
+            .into_iter()
+            .filter(|section| !is_shared(config, config_v1, section.definition));
+        let renamed = [("/destinations", "/services")];
+        let only_v1 = collection::collection(config_v1, only_v1, &rules, &renamed);
+        collection.extend(only_v1.into_iter().map(|section| section.with_prefix("version 1: ")));
 
-fn values(values: &ValueSet) -> String {
-    match values {
-        ValueSet::Enum(values) if values.len() <= 2 => {
-            values.iter().map(|value| code(value)).collect::<Vec<_>>().join(" or ")
+        let mut text =
+            format!(include_str!("telemetry/lead.md"), count = rules.properties.len(), event = example);
+        text += &format!(
+            include_str!("telemetry/review.md"),
+            endpoint = endpoint,
+            version = rules.version,
+            contact = contact(repository),
+        );
+        text += &format!(
+            include_str!("telemetry/collected.md"),
+            version = rules.version,
+            properties = properties::list(&rules),
+        );
+        text += &format!(
+            include_str!("telemetry/counting.md"),
+            total = totals(&rules),
+            classes = access_classes()
+        );
+        text += &request(&rules, &body)?;
+        text += &format!(
+            include_str!("telemetry/consent.md"),
+            endpoint = endpoint,
+            variable = rules.transport.endpoint_variable,
+        );
+        text += &prehog::docs::storage_section(&EventSchema::new(&rules)?);
+        text += &format!(include_str!("telemetry/versions.md"), changes = changes::changes(events)?);
+        text += &format!(
+            include_str!("telemetry/never.md"),
+            total = collection.iter().map(CollectionSection::len).sum::<usize>(),
+            collected = collection.iter().map(CollectionSection::collected).sum::<usize>(),
+            sources = properties::configuration_sources(&rules),
+            classes = classes(&collection),
+        );
+        Ok(Self { text, collection })
+    }
+
+    /// Returns the page in Markdown, with the list of all configuration properties folded by section.
+    pub(super) fn markdown(&self) -> String {
+        let mut page = format!("{GENERATED_NOTICE}{}{ALL_PROPERTIES}", self.text);
+        for section in &self.collection {
+            let count = match section.collected() {
+                0 => count(section.len(), "property", "properties"),
+                collected => {
+                    format!("{}, {collected} collected", count(section.len(), "property", "properties"))
+                }
+            };
+            page += &details(&format!("{}: {count}", section.heading.replace('`', "")), &section.table());
         }
-        ValueSet::Enum(values) => format!("one of {}, listed below", values.len()),
-        ValueSet::Pattern(pattern) => format!("string that matches {}", code(pattern.as_str())),
-        ValueSet::Count { minimum, maximum } => format!("integer from {minimum} to {maximum}"),
+        page
+    }
+
+    /// Returns the page for a terminal, in two parts: everything but the list of all configuration properties, and that list.
+    pub(super) fn terminal(&self) -> Result<[String; 2]> {
+        let end = "\nThe list of all configuration properties: `tbot telemetry explain --full`\n";
+        let mut list = ALL_PROPERTIES.to_owned();
+        for section in &self.collection {
+            list += &format!("\n#### {}\n\n{}", section.heading, section.table());
+        }
+        Ok([terminal::render(&format!("{}{end}", self.text))?, format!("\n{}", terminal::render(&list)?)])
     }
 }
 
-fn source(source: &PropertySource) -> String {
-    match source {
-        PropertySource::Config(source) => {
-            let path = source.pointer.as_str().trim_start_matches('/').replace('/', ".");
-            format!("configuration property {}", code(&path))
-        }
-        PropertySource::Count(source) => {
-            let lists: Vec<String> =
-                source.pointers.iter().map(|list| code(list.as_str().trim_start_matches('/'))).collect();
-            let class = source
-                .access
-                .map_or(String::new(), |access| format!(" in the access class {}", code(access.name())));
-            format!("number of entries of {}{class}", lists.join(" and "))
-        }
-        PropertySource::Env(source) => {
-            let mut description = format!("environment variable {}", code(&source.variable));
-            if source.truncate {
-                description += "; a value that is not listed is truncated to its longest listed prefix";
-            }
-            if let Some(other) = &source.unlisted {
-                description += &format!("; a value that is not listed becomes {}", code(other));
-            }
-            if let Some(required) = &source.requires {
-                description += &format!("; omitted unless {} has a listed value", code(required));
-            }
-            description
-        }
-        PropertySource::Build(_) => "the build".to_owned(),
+/// The beginning of the list of all configuration properties.
+const ALL_PROPERTIES: &str = include_str!("telemetry/all_properties.md");
+
+fn count(number: usize, one: &str, more: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { more })
+}
+
+/// Returns where to ask, if the package's metadata has the address of its repository.
+fn contact(repository: &str) -> String {
+    match repository {
+        "" => String::new(),
+        address => format!("- **Who answers questions?** Ask in the issue tracker of <{address}>.\n"),
     }
 }
 
-fn long_value_lists(rules: &Rules) -> String {
-    let mut section = String::from("\nThe lists of values:\n\n");
-    for rule in &rules.properties {
-        if let ValueSet::Enum(values) = &rule.values
-            && values.len() > 2
-        {
-            let values: Vec<String> = values.iter().map(|value| code(value)).collect();
-            section += &format!("- {}: {}\n", code(&rule.name), values.join(", "));
-        }
-    }
-    section
-}
-
-fn reasons(rules: &Rules) -> String {
-    let rows: Vec<Vec<String>> = rules
-        .properties
-        .iter()
-        .map(|rule| vec![code(&rule.name), cell(&rule.reason), rule.since.to_string()])
-        .collect();
-    format!("\n### Reasons\n\n{}", table(&["property", "why it is collected", "since event version"], &rows))
+/// Returns the number of configuration properties in each class, and how many of them are collected.
+fn classes(collection: &[CollectionSection]) -> String {
+    let row = |class: Sensitivity| {
+        let sum = |number: &dyn Fn(&CollectionSection) -> usize| collection.iter().map(number).sum::<usize>();
+        let meaning = match class {
+            Sensitivity::Secret => "gives access: tokens, registration secrets",
+            Sensitivity::Identifier => "names a person, a machine or a resource",
+            Sensitivity::Location => "is a path or an address",
+            Sensitivity::Tuning => "adjusts behaviour: durations, switches, and the lengths of most lists",
+            Sensitivity::Category => {
+                "is one of a closed set of values that `tbot` defines, or a count of such values"
+            }
+        };
+        vec![
+            code(class.name()),
+            meaning.to_owned(),
+            format!(
+                "{} of {}",
+                sum(&|section| section.collected_of(class)),
+                sum(&|section| section.len_of(class))
+            ),
+        ]
+    };
+    table(&["class", "meaning", "collected"], &Sensitivity::ALL.map(row))
 }
 
 /// Returns the properties that count all destinations.
@@ -137,7 +153,7 @@ fn totals(rules: &Rules) -> String {
     totals.map(|rule| code(&rule.name)).collect::<Vec<_>>().join(" and ")
 }
 
-fn classes() -> String {
+fn access_classes() -> String {
     let rows: Vec<Vec<String>> = AccessClass::ALL
         .iter()
         .map(|access| {
@@ -148,70 +164,62 @@ fn classes() -> String {
     table(&["access class", "service types"], &rows)
 }
 
-fn request(rules: &Rules) -> Result<String> {
+/// Returns the event of the examples in the declarations, and the body of the request that sends it.
+fn example(rules: &Rules) -> Result<(String, Value)> {
     let example: Map<String, Value> = rules
         .properties
         .iter()
         .filter_map(|rule: &Rule| Some((rule.name.clone(), rule.example.clone()?)))
         .collect();
-    let event = serde_json::from_value(Value::Object(example.clone()))?;
-    let body = tbot::event::internal::request_body(rules, &event, EXAMPLE_ID);
+    let text = serde_json::to_string_pretty(&example)?;
+    let event = serde_json::from_value(Value::Object(example))?;
+    Ok((text, tbot::event::internal::request_body(rules, &event, EXAMPLE_ID)))
+}
+
+fn request(rules: &Rules, body: &Value) -> Result<String> {
     let transport = &rules.transport;
     let mut headers: BTreeMap<&str, String> =
         transport.headers.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
-    headers.insert("Content-Length", serde_json::to_string(&body)?.len().to_string());
+    headers.insert("Content-Length", serde_json::to_string(body)?.len().to_string());
     headers.insert("Host", transport.endpoint.trim_start_matches("https://").to_owned());
     let headers: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
     let envelope: Vec<Vec<String>> =
-        transport.envelope.iter().map(|(name, meaning)| vec![code(name), cell(meaning)]).collect();
-    let wire: Vec<Vec<String>> = rules
-        .properties
-        .iter()
-        .map(|rule| {
-            vec![code(&rule.name), code(&rule.wire.name), rule.wire.field.to_string(), wire_value(rule)]
-        })
-        .collect();
+        transport.envelope.iter().map(|(name, meaning)| vec![code(name), line(meaning)]).collect();
     Ok(format!(
         include_str!("telemetry/request.md"),
-        event = serde_json::to_string_pretty(&Value::Object(example))?,
         method = transport.method,
         path = transport.path,
         headers = headers.concat().trim_end(),
-        body = serde_json::to_string_pretty(&body)?,
+        body = serde_json::to_string_pretty(body)?,
         envelope = table(&["member", "meaning"], &envelope),
-        wire = table(&["property", "wire name", "field", "wire value"], &wire),
     ))
-}
-
-/// Describes how the value on the wire follows from the value of the property.
-fn wire_value(rule: &Rule) -> String {
-    if let Some(values) = &rule.wire.values {
-        let pairs = values.iter().map(|(from, to)| format!("{} as {}", code(from), code(to)));
-        return pairs.collect::<Vec<_>>().join(", ");
-    }
-    if rule.wire.minus.is_empty() {
-        return "unchanged".to_owned();
-    }
-    let subtracted: Vec<String> = rule.wire.minus.iter().map(|name| code(name)).collect();
-    format!("minus {}", subtracted.join(", "))
 }
 
 #[cfg(test)]
 mod tests {
+    use pulldown_cmark::{Event, Options, Parser, Tag};
     use tbot::config::internal::schema::{generate, generate_v1, is_union};
+    use tbot::event::internal::generate_schema;
 
     use super::*;
+    use crate::released;
 
-    /// Returns the properties below each fourth-level heading of a page, which are in the first column of a table.
+    fn page(repository: &str) -> TelemetryPage {
+        let events = released::versions(&generate_schema()).unwrap();
+        TelemetryPage::new(&events, &generate(), &generate_v1(), repository).unwrap()
+    }
+
+    /// Returns the properties in each folded section of a page, by the text of its summary before the colon. They are in the
+    /// first column of a table.
     fn listed(page: &str) -> BTreeMap<&str, Vec<&str>> {
-        let sections = page.split("\n#### ").skip(1).filter_map(|section| section.split_once('\n'));
+        let sections = page.split("<summary>").skip(1).filter_map(|section| section.split_once("</summary>"));
         sections
-            .map(|(heading, section)| {
+            .map(|(summary, section)| {
                 let rows = section.lines().filter(|line| line.starts_with("| `"));
                 let names = rows.flat_map(|row| row.split(" | ").next().unwrap_or_default().split(", "));
                 let mut names: Vec<&str> = names.map(|name| name.trim_matches(['|', ' ', '`'])).collect();
                 names.sort_unstable();
-                (heading, names)
+                (summary.rsplit_once(": ").unwrap().0, names)
             })
             .collect()
     }
@@ -220,11 +228,11 @@ mod tests {
     #[test]
     fn every_property_of_both_schemas_is_on_the_page_once() {
         let (config, config_v1) = (generate(), generate_v1());
-        let page = page(&tbot::event::internal::generate_schema(), &config, &config_v1).unwrap();
-        let (version_2, version_1) = page.split_once("\n### Version 1\n").unwrap();
+        let page = page("").markdown();
+        let listed = listed(&page);
         let mut checked = 0;
-        for (root, page) in [(&config, version_2), (&config_v1, version_1)] {
-            let (listed, sections) = (listed(page), sections(root));
+        for (root, prefix) in [(&config, ""), (&config_v1, "version 1: ")] {
+            let sections = sections(root);
             let definitions = root["$defs"].as_object().unwrap().iter();
             let definitions =
                 definitions.map(|(name, schema)| (name.as_str(), schema)).chain([("Config", root)]);
@@ -238,10 +246,52 @@ mod tests {
                     continue;
                 }
                 let section = sections.iter().find(|section| section.definition == definition).unwrap();
-                assert_eq!(listed[section.heading.as_str()], names, "{definition}");
+                let heading = format!("{prefix}{}", section.heading.replace('`', ""));
+                assert_eq!(listed[heading.as_str()], names, "{definition}");
                 checked += names.len();
             }
         }
+        assert!(page.contains(&format!("Of the\n{checked} configuration properties")), "{checked}");
         assert!(checked > 200, "only {checked} properties were checked");
+    }
+
+    /// Markdown in a folded section is rendered only between empty lines. Both GitHub and mdBook follow CommonMark in this.
+    #[test]
+    fn each_folded_section_contains_a_table() {
+        let page = page("");
+        let markdown = page.markdown();
+        let events: Vec<Event<'_>> = Parser::new_ext(&markdown, Options::ENABLE_TABLES).collect();
+        let is =
+            |event: &Event<'_>, html: &str| matches!(event, Event::Html(line) if line.trim_end() == html);
+        let position = events.iter().position(|event| is(event, "<details>")).unwrap();
+        let folded: Vec<&[Event<'_>]> =
+            events[position..].split(|event| is(event, "<details>")).skip(1).collect();
+        assert_eq!(folded.len(), page.collection.len());
+        for section in folded {
+            let table = section.iter().position(|event| matches!(event, Event::Start(Tag::Table(_))));
+            let end = section.iter().position(|event| is(event, "</details>"));
+            assert!(table.is_some() && table < end, "{section:?}");
+        }
+    }
+
+    #[test]
+    fn the_page_for_a_terminal_fits_into_80_columns_and_has_the_same_properties() {
+        let page = page("");
+        let [text, list] = page.terminal().unwrap();
+        for line in text.lines().chain(list.lines()) {
+            assert!(line.chars().count() <= terminal::WIDTH, "{line}");
+            assert!(!line.contains("</"), "{line}");
+        }
+        for name in listed(&page.markdown()).into_values().flatten() {
+            assert!(list.contains(&code(name)), "{name}");
+        }
+        assert!(!text.contains("registration_secret_path"), "the list is only in the second part");
+    }
+
+    #[test]
+    fn a_contact_is_named_only_if_the_package_has_a_repository() {
+        let contact = "issue tracker of <https://example.com/tbot>";
+        assert!(page("https://example.com/tbot").markdown().contains(contact));
+        assert!(!page("").markdown().contains("issue tracker"));
     }
 }

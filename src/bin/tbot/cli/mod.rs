@@ -431,5 +431,12 @@ pub(crate) enum TelemetryCommand {
     /// Print the telemetry documentation
     #[command(after_help = "Example:
   tbot telemetry explain | less")]
-    Explain,
+    Explain(ExplainArgs),
+}
+
+#[derive(Args)]
+pub(crate) struct ExplainArgs {
+    /// Also list every configuration property
+    #[arg(long)]
+    pub(crate) full: bool,
 }

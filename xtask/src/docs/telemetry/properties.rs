@@ -1,0 +1,108 @@
+//! Describes the properties of the event, from their declarations.
+
+use std::collections::BTreeSet;
+
+use tbot::event::internal::{PropertySource, Rule, Rules, ValueSet};
+use tbot::pointer::Pointer;
+
+use crate::docs::markdown::{code, line};
+
+/// Lists the properties: what each means, why it is collected, where it comes from, and how it is sent.
+pub(super) fn list(rules: &Rules) -> String {
+    let entry = |rule: &Rule| {
+        let optional = if rule.required { "" } else { " (optional)" };
+        let name = code(&rule.name);
+        [
+            format!("- **{name}**{optional}: {}\n", line(&rule.description)),
+            format!("  - reason: {}\n", line(&rule.reason)),
+            format!("  - source: {}\n", source(&rule.source)),
+            format!("  - values: {}\n", values(&rule.values)),
+            format!("  - in the request: {}\n", in_request(rule)),
+        ]
+        .concat()
+    };
+    rules.properties.iter().map(entry).collect()
+}
+
+/// Describes a closed set of values.
+pub(super) fn values(values: &ValueSet) -> String {
+    match values {
+        ValueSet::Enum(values) => values.iter().map(|value| code(value)).collect::<Vec<_>>().join(", "),
+        ValueSet::Pattern(pattern) => format!("string that matches {}", code(pattern.as_str())),
+        ValueSet::Count { minimum, maximum } => format!("integer from {minimum} to {maximum}"),
+    }
+}
+
+/// Describes a source.
+pub(super) fn source(source: &PropertySource) -> String {
+    match source {
+        PropertySource::Config(source) => {
+            let path = source.pointer.as_str().trim_start_matches('/').replace('/', ".");
+            format!("configuration property {}", code(&path))
+        }
+        PropertySource::Count(source) => {
+            let lists: Vec<String> =
+                source.pointers.iter().map(|list| code(list.as_str().trim_start_matches('/'))).collect();
+            let class = source
+                .access
+                .map_or(String::new(), |access| format!(" in the access class {}", code(access.name())));
+            format!("number of entries of {}{class}", lists.join(" and "))
+        }
+        PropertySource::Env(source) => {
+            let mut description = format!("environment variable {}", code(&source.variable));
+            if source.truncate {
+                description += "; a value that is not listed is truncated to its longest listed prefix";
+            }
+            if let Some(other) = &source.unlisted {
+                description += &format!("; a value that is not listed becomes {}", code(other));
+            }
+            if source.unlisted.is_none() && !source.truncate {
+                description += "; a value that is not listed is not sent";
+            }
+            if let Some(required) = &source.requires {
+                description += &format!("; omitted unless {} has a listed value", code(required));
+            }
+            description
+        }
+        PropertySource::Build(_) => "the build".to_owned(),
+    }
+}
+
+/// Returns the name of a property in the request, and how its value there follows from the value in the event.
+fn in_request(rule: &Rule) -> String {
+    let name = code(&rule.wire.name);
+    if let Some(values) = &rule.wire.values {
+        let pairs = values.iter().map(|(from, to)| format!("{} as {}", code(from), code(to)));
+        return format!("{name}, {}", pairs.collect::<Vec<_>>().join(", "));
+    }
+    if rule.wire.minus.is_empty() {
+        return name;
+    }
+    let subtracted: Vec<String> = rule.wire.minus.iter().map(|name| code(name)).collect();
+    format!("{name}, which is {} minus {}", code(&rule.name), subtracted.join(", "))
+}
+
+/// Lists the configuration properties that are read.
+pub(super) fn configuration_sources(rules: &Rules) -> String {
+    let path = |pointer: &Pointer| code(&pointer.as_str().trim_start_matches('/').replace('/', "."));
+    let mut sources: Vec<String> = Vec::new();
+    let mut counts_by_class = false;
+    for rule in &rules.properties {
+        match &rule.source {
+            PropertySource::Config(source) => sources.push(path(&source.pointer)),
+            PropertySource::Count(source) => {
+                sources.extend(source.pointers.iter().map(path));
+                counts_by_class |= source.access.is_some();
+            }
+            PropertySource::Env(_) | PropertySource::Build(_) => {}
+        }
+    }
+    let mut listed = BTreeSet::new();
+    sources.retain(|source| listed.insert(source.clone()));
+    let types = if counts_by_class {
+        ", and the `type` of each service, which decides where it is counted"
+    } else {
+        ""
+    };
+    sources.join(", ") + types
+}
