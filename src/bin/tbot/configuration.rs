@@ -14,7 +14,7 @@ use tbot::config::{self, EffectiveConfig, LoadOptions, LoadOutcome, Override, Pu
 use tbot::diagnostic::{Code, Diagnostic, Target};
 use tbot::yaml;
 
-pub(crate) use origins::OriginDescriber;
+pub(crate) use origins::{OriginDescriber, ValueOrigin};
 pub(crate) use report::{render, report_invalid};
 
 use crate::cli::{GlobalArgs, RunArgs};

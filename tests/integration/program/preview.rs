@@ -1,6 +1,8 @@
 //! `tbot telemetry preview` shows the request that is sent, and where its properties come from. Also `status` and `explain`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
 
 use super::fake_server::FakeServer;
 use super::fixture::{CLOSED_PORT, FAILING_START, Finished, Telemetry, tbot};
@@ -32,9 +34,17 @@ pub(crate) fn properties_of(preview: &Finished) -> BTreeMap<&str, (&str, &str)> 
     let lines: Vec<&str> = preview.stdout.lines().collect();
     let properties = lines.windows(2).filter_map(|pair| {
         let (name, value) = pair[0].split_once(" = ")?;
-        Some((name, (value, pair[1].strip_prefix("    ")?)))
+        // The name in the request follows the value.
+        let value = value.split(' ').next()?;
+        (!name.starts_with(' ')).then_some((name, (value, pair[1].strip_prefix("    ")?)))
     });
     properties.collect()
+}
+
+/// Returns the document of a preview as JSON.
+fn parsed(preview: &Finished) -> Value {
+    assert_eq!(preview.status, Some(0), "{}", preview.stderr);
+    serde_json::from_str(&preview.stdout).unwrap()
 }
 
 /// Replaces the parts of a preview that vary.
@@ -85,7 +95,11 @@ fn without_a_configuration_an_example_is_previewed() {
     let join_method = ("token", "example:4 (onboarding.join_method)");
     assert_eq!(properties_of(&example)["join_type"], join_method);
     assert_eq!(properties_of(&example)["destinations_configured"].0, "1");
-    insta::assert_snapshot!(example.stdout.lines().next().unwrap(), @"this is an example, because there is no configuration: name yours with --config");
+    insta::assert_snapshot!(normalized(&example));
+    let document = parsed(&preview(&["--format", "json"]));
+    let yaml = document["example"].as_str().unwrap();
+    let indented: Vec<String> = yaml.lines().map(|line| format!("    {line}\n")).collect();
+    assert!(example.stdout.contains(&indented.concat()), "{yaml}");
 
     // Flags that are not enough for a start change the example.
     let example = preview(&["--oneshot"]);
@@ -104,16 +118,107 @@ fn the_previewed_request_is_sent_unchanged() {
     let flags = [&FAILING_START[1..], &["--anonymous-telemetry-opt-in"]].concat();
     let run = |command: &[&str]| tbot(Telemetry::Server(&server), &[command, &flags].concat()).run();
     let preview = run(&["telemetry", "preview"]);
+    let document = parsed(&run(&["telemetry", "preview", "--format", "json"]));
     run(&["start"]);
+    let sent = server.requests().remove(0);
 
     let mut lines = preview.stdout.lines().skip_while(|line| !line.starts_with("POST "));
     let path = lines.next().unwrap().replace(&server.url(), "");
     let mut headers: Vec<&str> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
     headers.sort_unstable();
-    let sent = server.requests().remove(0);
     assert_eq!(sent.request_line, format!("{path} HTTP/1.1"));
     assert_eq!(sent.headers, headers);
-    assert_eq!(sent.body.len(), body_of(&preview).len());
+
+    let request = &document["request"];
+    let target = request["url"].as_str().unwrap().strip_prefix(&server.url()).unwrap();
+    assert_eq!(sent.request_line, format!("{} {target} HTTP/1.1", request["method"].as_str().unwrap()));
+    let header =
+        |header: &Value| Some(format!("{}: {}", header["name"].as_str()?, header["value"].as_str()?));
+    let mut headers: Vec<String> =
+        request["headers"].as_array().unwrap().iter().map(|line| header(line).unwrap()).collect();
+    headers.sort_unstable();
+    assert_eq!(sent.headers, headers);
+
+    // Each run has its own id, and nothing else differs.
+    let bodies = [&sent.body, body_of(&preview), request["body"].as_str().unwrap()];
+    let ids = bodies.map(|body| {
+        let body: Value = serde_json::from_str(body).unwrap();
+        body["distinctId"].as_str().unwrap().to_owned()
+    });
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{ids:?}");
+    for (body, id) in bodies.iter().zip(&ids) {
+        assert_eq!(body.replace(id, ""), sent.body.replace(&ids[0], ""));
+    }
+}
+
+/// Previews the event of [`CONFIG`] as JSON, with a helper and an additional service.
+fn json_preview() -> Value {
+    let command =
+        ["telemetry", "preview", "--format", "json", "-c", "tbot.yaml", "--proxy-server", CLOSED_PORT];
+    let service = ["application", "--app", "a", "--destination", "app"];
+    let finished = tbot(Telemetry::Default, &[&command[..], &service].concat())
+        .file("tbot.yaml", CONFIG)
+        .env("_TBOT_TELEMETRY_HELPER", "gha:teleport-actions/auth-k8s")
+        .env("_TBOT_TELEMETRY_HELPER_VERSION", "v1.2.3; echo secret")
+        .run();
+    parsed(&finished)
+}
+
+#[test]
+fn a_preview_as_json_has_the_event_the_request_and_the_sources_of_every_property() {
+    let mut document = json_preview();
+    let body = document["request"]["body"].as_str().unwrap();
+    let parsed_body: Value = serde_json::from_str(body).unwrap();
+    for property in document["event"]["properties"].as_array().unwrap() {
+        let wire_name = property["wire_name"].as_str().unwrap();
+        assert_eq!(property["wire_value"], parsed_body["start"][wire_name], "{wire_name}");
+    }
+    let body = body.replace(parsed_body["distinctId"].as_str().unwrap(), "[UUID]");
+    document["request"]["body"] = body.into();
+    let text = format!("{document:#}").replace(env!("CARGO_PKG_VERSION"), "[VERSION]");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn the_subtracted_counts_add_up_to_the_total() {
+    let document = json_preview();
+    let properties = document["event"]["properties"].as_array().unwrap();
+    let value = |name: &Value| properties.iter().find(|one| one["name"] == *name).unwrap()["value"].as_u64();
+    let mut checked = 0;
+    for property in properties {
+        let minus = property["minus"].as_array().unwrap();
+        if !minus.is_empty() {
+            let parts: u64 = minus.iter().map(|name| value(name).unwrap()).sum();
+            assert_eq!(property["wire_value"].as_u64().unwrap() + parts, property["value"].as_u64().unwrap());
+            checked += 1;
+        }
+    }
+    assert_eq!(checked, 1);
+}
+
+/// Adds the paths of the members of a document, such as `event.properties[].name`. A list or an object is not a member itself.
+fn add_members(value: &Value, path: &str, members: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) => {
+            let separator = if path.is_empty() { "" } else { "." };
+            map.iter()
+                .for_each(|(key, value)| add_members(value, &format!("{path}{separator}{key}"), members));
+        }
+        Value::Array(items) => items.iter().for_each(|item| add_members(item, &format!("{path}[]"), members)),
+        _ => drop(members.insert(path.to_owned())),
+    }
+}
+
+#[test]
+fn a_preview_as_json_has_exactly_the_documented_members() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/telemetry.md")).unwrap();
+    let (_, section) = page.split_once("\n## The preview as JSON\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let items = section.lines().filter_map(|line| line.strip_prefix("- `")?.split_once('`'));
+    let documented: BTreeSet<String> = items.map(|(member, _)| member.to_owned()).collect();
+    let mut members = BTreeSet::new();
+    add_members(&json_preview(), "", &mut members);
+    assert_eq!(members, documented);
 }
 
 #[test]

@@ -70,6 +70,7 @@ impl TelemetryPage {
         );
         text += &prehog::docs::storage_section(&EventSchema::new(&rules)?);
         text += &format!(include_str!("telemetry/versions.md"), changes = changes::changes(events)?);
+        text += include_str!("telemetry/preview.md");
         text += &format!(
             include_str!("telemetry/never.md"),
             total = collection.iter().map(CollectionSection::len).sum::<usize>(),

@@ -427,11 +427,27 @@ pub(crate) enum TelemetryCommand {
         after_help = "Example:
   tbot telemetry preview -c tbot.yaml"
     )]
-    Preview(Box<RunArgs>),
+    Preview(Box<PreviewArgs>),
     /// Print the telemetry documentation
     #[command(after_help = "Example:
   tbot telemetry explain | less")]
     Explain(ExplainArgs),
+}
+
+#[derive(Args)]
+pub(crate) struct PreviewArgs {
+    /// Output format: human or json
+    #[arg(long, value_name = "FORMAT", default_value = "human", hide_possible_values = true)]
+    pub(crate) format: PreviewFormat,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+/// The format of a preview.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PreviewFormat {
+    Human,
+    Json,
 }
 
 #[derive(Args)]

@@ -1,4 +1,6 @@
-//! Describes, for messages, where the values of a configuration come from.
+//! Describes, for messages and for programs, where the values of a configuration come from.
+
+use std::fmt;
 
 use tbot::config::{EffectiveConfig, Origin, Override, OverrideSource};
 use tbot::pointer::Pointer;
@@ -7,10 +9,34 @@ use tbot::yaml::internal::Positions;
 
 use super::Configuration;
 
-/// Describes where values come from. Parses the YAML once, when it is created.
+/// Finds where values come from. Parses the YAML once, when it is created.
 pub(crate) struct OriginDescriber<'a> {
     configuration: &'a Configuration,
     positions: Positions<'a>,
+}
+
+/// A source of a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ValueOrigin {
+    /// The configuration file.
+    File {
+        /// The name of the file, as in messages.
+        name: String,
+        /// The line and the column of the value's key, if the file has it.
+        position: Option<(usize, usize)>,
+    },
+    /// A flag, a variable, a command or the join URI, with what it is, such as `flag --oneshot`.
+    Override(String),
+}
+
+/// `tbot.yaml:4`, or the description of an override.
+impl fmt::Display for ValueOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { name, position: Some((line, _)) } => write!(f, "{name}:{line}"),
+            Self::File { name: text, position: None } | Self::Override(text) => f.write_str(text),
+        }
+    }
 }
 
 impl Configuration {
@@ -36,25 +62,40 @@ impl Configuration {
 }
 
 impl OriginDescriber<'_> {
-    /// Describes where a value of the effective configuration comes from, such as `tbot.yaml:4` or `flag --oneshot`. A
-    /// list may come from several sources.
-    pub(crate) fn describe(&self, effective: &EffectiveConfig, pointer: &Pointer) -> String {
+    /// Returns where a value of the effective configuration comes from. A list may come from several sources.
+    pub(crate) fn of(&self, effective: &EffectiveConfig, pointer: &Pointer) -> Vec<ValueOrigin> {
         let origins = effective.origins();
+        let overridden = |text: String| vec![ValueOrigin::Override(text)];
         let in_file = match origins.of(pointer) {
             Origin::File(pointer) => pointer,
-            Origin::Override(OverrideSource::Flag(name)) => return format!("flag {name}"),
-            Origin::Override(OverrideSource::Variable(name)) => return format!("variable {name}"),
-            Origin::Override(command @ OverrideSource::Command(_)) => return command.to_string(),
+            Origin::Override(OverrideSource::Flag(name)) => return overridden(format!("flag {name}")),
+            Origin::Override(OverrideSource::Variable(name)) => {
+                return overridden(format!("variable {name}"));
+            }
+            Origin::Override(command @ OverrideSource::Command(_)) => return overridden(command.to_string()),
             Origin::Override(OverrideSource::JoinUri) => match origins.of(&Pointer::root().key("join_uri")) {
-                Origin::Override(input) => return format!("join URI in {input}"),
+                Origin::Override(input) => return overridden(format!("join URI in {input}")),
                 Origin::File(pointer) => pointer,
             },
         };
-        let (name, in_file) = (escape(&self.configuration.name), in_file.as_str());
-        let line = self.positions.key(in_file).or_else(|| self.positions.value(in_file));
-        let line = line.map(|span| format!("{name}:{}", span.start.line));
-        let appended_by = origins.entry_sources(pointer).map(OverrideSource::to_string);
-        let sources: Vec<String> = line.into_iter().chain(appended_by).collect();
-        if sources.is_empty() { name.into_owned() } else { sources.join(" and ") }
+        let in_file = in_file.as_str();
+        let span = self.positions.key(in_file).or_else(|| self.positions.value(in_file));
+        let appended_by = origins.entry_sources(pointer);
+        let mut sources: Vec<ValueOrigin> =
+            appended_by.map(|source| ValueOrigin::Override(source.to_string())).collect();
+        if span.is_some() || sources.is_empty() {
+            let position = span.map(|span| (span.start.line, span.start.column));
+            sources.insert(
+                0,
+                ValueOrigin::File { name: escape(&self.configuration.name).into_owned(), position },
+            );
+        }
+        sources
+    }
+
+    /// Describes where a value of the effective configuration comes from, such as `tbot.yaml:4` or `flag --oneshot`.
+    pub(crate) fn describe(&self, effective: &EffectiveConfig, pointer: &Pointer) -> String {
+        let sources: Vec<String> = self.of(effective, pointer).iter().map(ValueOrigin::to_string).collect();
+        sources.join(" and ")
     }
 }

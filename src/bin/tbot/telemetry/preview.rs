@@ -1,16 +1,18 @@
-//! `tbot telemetry preview`: shows the whole request that a start would send, and where each property of the event comes
-//! from. Opens no socket, and works even if telemetry is off.
+//! `tbot telemetry preview`: shows the event that a start would send and the whole request, with the name and value of each
+//! property in both, and where the value comes from. Opens no socket, and works even if telemetry is off.
 
-use std::io::Write;
+mod json;
+mod text;
 
+use serde_json::Value;
 use tbot::config::EffectiveConfig;
+use tbot::event::BuiltEvent;
 use tbot::event::internal::Rules;
-use tbot::event::{BuiltEvent, EnvOutcome, EventProperty, Provenance};
 use tbot::pointer::Pointer;
 
 use super::consent::ConsentDecision;
 use super::request::TelemetryRequest;
-use crate::cli::{GlobalArgs, RunArgs};
+use crate::cli::{GlobalArgs, PreviewArgs, PreviewFormat};
 use crate::configuration::{Configuration, OriginDescriber, report_invalid};
 use crate::context::Context;
 use crate::exit::Failure;
@@ -29,95 +31,51 @@ services:
       path: /opt/machine-id
 ";
 
-pub(crate) fn preview(global: &GlobalArgs, args: &RunArgs, cx: &mut Context<'_>) -> Result<(), Failure> {
-    let (configuration, is_example) = Configuration::for_run_or_example(global, args, EXAMPLE, cx)?;
+/// The contents of a preview.
+struct Preview<'a> {
+    /// The configuration, if it is an example.
+    example: Option<&'static str>,
+    effective: &'a EffectiveConfig,
+    origins: OriginDescriber<'a>,
+    decision: ConsentDecision,
+    rules: &'a Rules,
+    built: BuiltEvent,
+    request: TelemetryRequest,
+    /// The body of the request, parsed.
+    body: Value,
+}
+
+pub(crate) fn preview(global: &GlobalArgs, args: &PreviewArgs, cx: &mut Context<'_>) -> Result<(), Failure> {
+    let (configuration, is_example) = Configuration::for_run_or_example(global, &args.run, EXAMPLE, cx)?;
     let Some(effective) = configuration.effective() else { return report_invalid(configuration, cx) };
     let rules = Rules::embedded().map_err(|error| Failure::Build(error.into()))?;
     let distinct_id = (cx.new_distinct_id)();
-    let (request, event) = TelemetryRequest::build(&rules, effective, &cx.environment, &distinct_id)
+    let (request, built) = TelemetryRequest::build(&rules, effective, &cx.environment, &distinct_id)
         .map_err(|error| Failure::Request { hint: error.hint(), source: error.into() })?;
-    let decision = ConsentDecision::for_run(global, effective, &cx.environment);
-
-    let stdout = &mut *cx.stdout;
-    if is_example {
-        writeln!(
-            stdout,
-            "this is an example, because there is no configuration: name yours with --config\n"
-        )?;
+    let preview = Preview {
+        example: is_example.then_some(EXAMPLE),
+        effective,
+        origins: configuration.origins(),
+        decision: ConsentDecision::for_run(global, effective, &cx.environment),
+        rules: &rules,
+        built,
+        body: serde_json::from_slice(&request.body).map_err(|error| Failure::Build(error.into()))?,
+        request,
+    };
+    match args.format {
+        PreviewFormat::Human => text::write(&preview, cx.stdout),
+        PreviewFormat::Json => json::write(&preview, cx.stdout),
     }
-    writeln!(stdout, "anonymous telemetry is {decision}")?;
-    writeln!(
-        stdout,
-        "{}; this preview sends nothing\n",
-        if decision.on {
-            "`tbot start` sends this request"
-        } else {
-            "if it were on, `tbot start` would send this request"
-        }
-    )?;
-    write_request(&request, stdout)?;
-    writeln!(stdout, "\ndistinctId is an example: every start generates a new one and does not store it\n")?;
-    write_properties(&event, effective, &configuration.origins(), stdout)?;
-    Ok(())
 }
 
-fn write_request(request: &TelemetryRequest, stdout: &mut dyn Write) -> Result<(), Failure> {
-    writeln!(stdout, "{} {}", request.method, request.endpoint)?;
-    for (name, value) in &request.headers {
-        writeln!(stdout, "{name}: {value}")?;
+impl Preview<'_> {
+    /// Returns the value of a property in the request, by its name there. `None` if the request does not contain it.
+    fn wire_value(&self, wire_name: &str) -> Option<&Value> {
+        self.body["start"].get(wire_name)
     }
-    writeln!(stdout)?;
-    stdout.write_all(&request.body)?;
-    writeln!(stdout, "\n")?;
-    match request.endpoint.proxy() {
-        Some(proxy) => writeln!(stdout, "sent through the proxy {proxy}")?,
-        None => writeln!(stdout, "sent directly, not through a proxy")?,
-    }
-    Ok(())
 }
 
-fn write_properties(
-    event: &BuiltEvent,
-    effective: &EffectiveConfig,
-    origins: &OriginDescriber<'_>,
-    stdout: &mut dyn Write,
-) -> Result<(), Failure> {
-    writeln!(stdout, "properties of the event, and where their values come from:\n")?;
-    for EventProperty { name, value, provenance, .. } in &event.properties {
-        match value {
-            None => writeln!(stdout, "{name} is omitted")?,
-            Some(serde_json::Value::String(string)) => writeln!(stdout, "{name} = {string}")?,
-            Some(value) => writeln!(stdout, "{name} = {value}")?,
-        }
-        writeln!(stdout, "    {}", describe_provenance(provenance, effective, origins))?;
-    }
-    Ok(())
-}
-
-fn describe_provenance(
-    provenance: &Provenance,
-    effective: &EffectiveConfig,
-    origins: &OriginDescriber<'_>,
-) -> String {
-    let key = |pointer: &Pointer| pointer.as_str().trim_start_matches('/').replace('/', ".");
-    match provenance {
-        Provenance::Config(pointers) => {
-            let descriptions = pointers
-                .iter()
-                .map(|pointer| format!("{} ({})", origins.describe(effective, pointer), key(pointer)));
-            descriptions.collect::<Vec<_>>().join(", ")
-        }
-        Provenance::Absent(pointers) => {
-            let keys: Vec<_> = pointers.iter().map(key).collect();
-            format!("default (no {})", keys.join(", no "))
-        }
-        Provenance::Env { variable, outcome } => match outcome {
-            EnvOutcome::Unset => format!("{variable} (not set)"),
-            EnvOutcome::Listed => variable.clone(),
-            EnvOutcome::Truncated => format!("{variable} (not a listed value: only a prefix of it is sent)"),
-            EnvOutcome::Unlisted => format!("{variable} (not sent: not a listed value)"),
-            EnvOutcome::MissingCompanion => format!("{variable} (not sent without a listed helper)"),
-        },
-        Provenance::Build => "this build".to_owned(),
-    }
+/// Returns the key of a configuration property as users write it, such as `onboarding.join_method`.
+fn key(pointer: &Pointer) -> String {
+    pointer.as_str().trim_start_matches('/').replace('/', ".")
 }
