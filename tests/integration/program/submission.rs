@@ -1,5 +1,7 @@
 //! Endpoints that fail in every way: the run ends as it would without telemetry, with one warning that contains no secret.
 
+use tbot_cluster::{Cluster, ClusterConfig, clock};
+
 use super::fake_server::{Behaviour, FakeServer};
 use super::fixture::{CLOSED_PORT, FAILING_START, Finished, Telemetry, tbot};
 
@@ -45,6 +47,21 @@ fn a_server_that_does_not_speak_tls_causes_a_warning() {
     let finished = run(Telemetry::Address(&server.https_url()));
     insta::assert_snapshot!(reason(&finished, &server.https_url()), @"received corrupt message of type InvalidContentType; the server on this port does not use TLS (for example, it serves HTTP): use the port that does");
     assert_eq!(server.connections(), 1, "one attempt");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_certificate_of_the_endpoint_is_verified_even_if_the_agent_accepts_any() {
+    let start = || Cluster::start(ClusterConfig::new(clock::system()));
+    let (cluster, other) = (start().await.unwrap(), start().await.unwrap());
+    // The proxy of a cluster has a certificate, and responds to this path with an error.
+    let address = format!("https://{}", cluster.proxy_addr());
+    let arguments = [&FAILING_START[..], &["--insecure", "--anonymous-telemetry-opt-in"]].concat();
+    let run =
+        |trusted: &Cluster| tbot(Telemetry::Address(&address), &arguments).trusting(trusted).run_blocking();
+    let is_response = |finished: &Finished| reason(finished, &address).starts_with("the endpoint responded");
+    let (trusted, untrusted) = (run(&cluster), run(&other));
+    assert!(is_response(&trusted), "{}", trusted.stderr);
+    assert!(!is_response(&untrusted), "{}", untrusted.stderr);
 }
 
 #[test]
