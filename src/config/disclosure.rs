@@ -49,9 +49,9 @@ impl Disclosure for FileDisclosure {
         let (schema, class) = self.property(pointer)?;
         let is_harmless = match string {
             // The class of a list or map applies only to its length: a scalar written in its place may be one of its
-            // identifiers.
-            _ if !accepts_scalar(schema) => false,
-            Some(string) => vocabulary::is_harmless(class, closed_set(schema).as_deref(), string),
+            // identifiers. A word of the configuration format is neither that nor a secret.
+            _ if !accepts_scalar(schema) => string.is_some_and(vocabulary::is_word),
+            Some(string) => vocabulary::is_harmless(class, closed_set(schema).is_some(), string),
             None => !matches!(class, Sensitivity::Secret | Sensitivity::Identifier),
         };
         Some(if is_harmless { Visibility::Visible } else { Visibility::Hidden })

@@ -186,9 +186,7 @@ impl Violation<'_> {
         let key = self.key();
         let written = match self.instance {
             // The string may be a secret in the wrong place.
-            Value::String(string)
-                if vocabulary::is_harmless(Sensitivity::Category, Some(&options), string) =>
-            {
+            Value::String(string) if vocabulary::is_harmless(Sensitivity::Category, true, string) => {
                 format!("`{}`", display_key(string))
             }
             Value::String(_) => String::new(),

@@ -1,5 +1,5 @@
 //! The names and words of the configuration formats, and whether a string is harmless enough to be shown. Depends on
-//! `schema` and on the suggestions of `diagnostic`.
+//! `schema` and `diagnostic`.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -8,8 +8,7 @@ use serde_json::Value;
 
 use super::scalar::Sensitivity;
 use super::schema::{FormatVersion, accepts};
-use super::words;
-use crate::diagnostic::suggest;
+use crate::diagnostic::display_key;
 
 /// The names of all properties, and the words of all closed sets, of both format versions.
 #[derive(Default)]
@@ -62,17 +61,17 @@ pub(super) fn is_word(string: &str) -> bool {
     VOCABULARY.words.contains(string)
 }
 
-/// Returns whether a string can be shown that is written for a property of this class, which accepts `options` if the set
-/// is closed.
+/// Returns whether a string can be shown that is written for a property of this class. `is_closed` says whether the property
+/// accepts only the words of a closed set.
 ///
 /// A user can write a secret anywhere by mistake, such as a token for the join method or a password in an address. A string
 /// is therefore shown only if it looks like what belongs there.
-pub(super) fn is_harmless(class: Sensitivity, options: Option<&[&str]>, string: &str) -> bool {
-    match (class, options) {
+pub(super) fn is_harmless(class: Sensitivity, is_closed: bool, string: &str) -> bool {
+    match (class, is_closed) {
         (Sensitivity::Secret | Sensitivity::Identifier, _) => false,
-        (_, Some(options)) => is_option_or_similar(options, string),
-        (Sensitivity::Location, None) => looks_like_location(string),
-        (Sensitivity::Tuning | Sensitivity::Category, None) => {
+        (Sensitivity::Category, _) | (_, true) => string.len() <= SHORT || looks_like_word(string),
+        (Sensitivity::Location, false) => looks_like_location(string),
+        (Sensitivity::Tuning, false) => {
             let is_number = string.starts_with(|first: char| first.is_ascii_digit() || "+-.".contains(first));
             string.len() <= SHORT || (string.len() <= 16 && is_number)
         }
@@ -82,13 +81,11 @@ pub(super) fn is_harmless(class: Sensitivity, options: Option<&[&str]>, string: 
 /// The maximum length of a string that is too short to be a secret.
 const SHORT: usize = 4;
 
-/// Returns whether a string is a word that people write for one of the options.
-fn is_option_or_similar(options: &[&str], string: &str) -> bool {
-    string.len() <= SHORT
-        || is_word(string)
-        || words::is_listed(string)
-        || suggest(string, options.iter().copied()).is_some()
-        || options.iter().any(|option| option.starts_with(string))
+/// Returns whether a string is a word of a closed set, or looks like one that a person has chosen. Generated secrets have
+/// more digits.
+fn looks_like_word(string: &str) -> bool {
+    let digits = string.bytes().filter(u8::is_ascii_digit).count();
+    is_word(string) || (display_key(string) == string && digits <= 2)
 }
 
 /// Returns whether a string looks like a path or an address, and contains no user or query.
@@ -131,13 +128,12 @@ mod tests {
             "unix:///run/db.sock",
             "$HOME.example.com:1",
         ] {
-            assert!(is_harmless(Sensitivity::Location, None, string), "{string}");
+            assert!(is_harmless(Sensitivity::Location, false, string), "{string}");
         }
     }
 
     #[test]
     fn a_token_in_place_of_another_value_is_not_harmless() {
-        let methods = ["token", "github"];
         for string in [
             TOKEN.to_owned(),
             format!("{TOKEN}@teleport.example.com:443"),
@@ -148,16 +144,27 @@ mod tests {
             format!("https://teleport.example.com?token={TOKEN}"),
         ] {
             for class in Sensitivity::ALL {
-                assert!(!is_harmless(class, None, &string), "{class:?}: {string}");
+                assert!(!is_harmless(class, false, &string), "{class:?}: {string}");
+                assert!(!is_harmless(class, true, &string), "{class:?}: {string}");
             }
-            assert!(!is_harmless(Sensitivity::Category, Some(&methods), &string), "{string}");
         }
     }
 
     #[test]
-    fn a_mistyped_word_is_harmless() {
-        for string in ["token", "tokn", "GitHub", "v3", "kubernetes/v2"] {
-            assert!(is_harmless(Sensitivity::Category, Some(&["token", "github"]), string), "{string}");
+    fn a_word_of_a_category_is_harmless() {
+        for string in [
+            "token",
+            "tokn",
+            "GitHub",
+            "v3",
+            "kubernetes/v2",
+            "password",
+            "workload-identity-x509",
+            "",
+            "k8s",
+        ] {
+            assert!(is_harmless(Sensitivity::Tuning, true, string), "{string}");
+            assert!(is_harmless(Sensitivity::Category, false, string), "{string}");
         }
     }
 }

@@ -54,11 +54,6 @@ pub(super) fn place_of_service(type_name: &str) -> Option<WordPlace> {
     WORDS.iter().map(|row| row.place).find(is_of_type)
 }
 
-/// Returns whether any row has this word.
-pub(super) fn is_listed(word: &str) -> bool {
-    WORDS.iter().any(|row| row.word == word)
-}
-
 const NOT_IN_VERSION_1: &str = "version 1 does not have this key; to use version 2, write `version: v2`, and \
                                 `services` instead of `destinations`";
 const USE_LIFETIME: &str = "move it into `credential_lifetime`";
