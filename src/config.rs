@@ -10,7 +10,7 @@
 //!
 //! ```
 //! use tbot::config::{Purpose, load};
-//! use tbot::diagnostic::{Code, Report, ReportFormat, SourceFile, render};
+//! use tbot::diagnostic::{Code, Report, ReportFormat, SourceFile, Terminal, render};
 //!
 //! let yaml = "version: v2\nproxy_server: teleport.example.com:443\nonboarding: {join_methd: github, token: ci}\n";
 //! let loaded = load(Some(yaml), &[], Purpose::Validate);
@@ -22,7 +22,7 @@
 //! assert!(report.diagnostics().any(|diagnostic| diagnostic.code == Code::UnknownKey));
 //!
 //! let mut output = String::new();
-//! render(&mut output, ReportFormat::Human, false, &[report])?;
+//! render(&mut output, ReportFormat::Human, Terminal::default(), &[report])?;
 //! assert!(output.contains("join_methd"));
 //! # Ok::<(), std::fmt::Error>(())
 //! ```

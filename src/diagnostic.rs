@@ -25,6 +25,7 @@ pub(crate) use report::MAX_SHOWN;
 pub use report::Report;
 pub use source_file::{Disclosure, SourceFile, Visibility};
 pub use suggest::suggest;
+pub use terminal::Terminal;
 
 pub use crate::yaml::display_key;
 

@@ -33,6 +33,7 @@ use tree::{NodeKind, take_value};
 
 pub use line_index::{Span, TextPosition};
 pub(crate) use positions::{Leaf, LeafRole, Positions};
+pub(crate) use problem::MASK;
 pub use problem::{MAX_BYTES, MAX_DEPTH, MAX_NODES, MAX_PROBLEMS, Problem, ProblemKind, display_key};
 
 /// Items that only the programs of this repository and their tests use. Not part of the public API, and may change at any time.

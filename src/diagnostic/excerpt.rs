@@ -5,10 +5,7 @@ use std::ops::Range;
 
 use super::source_file::{Disclosure, SourceFile, Visibility};
 use super::terminal::{columns_of, printable};
-use crate::yaml::{Leaf, LeafRole, Positions, Span};
-
-/// Replaces text that must not be shown.
-const MASK: &str = "***";
+use crate::yaml::{Leaf, LeafRole, MASK, Positions, Span};
 
 /// The number of bytes considered on either side of the start of the underline, which bounds the time for a long line.
 const CONTEXT: usize = 512;
@@ -190,21 +187,24 @@ impl Line<'_> {
     fn fit(&self, underline: Range<usize>, columns: usize) -> (String, usize, usize) {
         let columns = columns.max(20);
         let used = self.cells.iter().rposition(|cell| cell.shown != ' ').map_or(0, |last| last + 1);
-        let width = |range: Range<usize>| -> usize {
-            self.cells.get(range).into_iter().flatten().map(|cell| columns_of(cell.shown)).sum()
-        };
+        let column = |cell: &Cell| columns_of(cell.shown);
+        let width =
+            |range: Range<usize>| -> usize { self.cells.get(range).into_iter().flatten().map(column).sum() };
         let mut from = 0;
         if width(0..used) > columns && width(0..underline.end) + 1 > columns {
             // Keep some text before the underlined part, as far as there is room.
             from = underline.start;
-            let spare = (columns - 2).saturating_sub(width(underline.clone())).min(columns / 2);
-            while from > 0 && width(from - 1..underline.start) <= spare {
+            let mut spare = (columns - 2).saturating_sub(width(underline.clone())).min(columns / 2);
+            while from > 0 && column(&self.cells[from - 1]) <= spare {
                 from -= 1;
+                spare -= column(&self.cells[from]);
             }
         }
         let lead = usize::from(from > 0);
         let mut to = from;
-        while to < used && lead + width(from..to + 1) <= columns - usize::from(to + 1 < used) {
+        let mut shown = lead;
+        while to < used && shown + column(&self.cells[to]) <= columns - usize::from(to + 1 < used) {
+            shown += column(&self.cells[to]);
             to += 1;
         }
         let mut text = String::new();

@@ -1,29 +1,26 @@
-//! Writes diagnostics for a terminal of 80 columns, in the style of rustc. Depends on `excerpt` and `report`.
+//! Writes diagnostics for a terminal, in the style of rustc. Depends on `excerpt`, `report` and `terminal`.
 
-use std::borrow::Cow;
 use std::fmt;
 
+use anstyle::Style;
+
 use super::Target;
-use super::code::Severity;
 use super::excerpt::excerpt;
 use super::report::{LocatedDiagnostic, Report};
 use super::source_file::SourceFile;
-use super::terminal::sanitize;
+use super::terminal::{BOLD, FRAME, Terminal, sanitize, severity_style, width};
 use crate::untrusted::escape;
 use crate::yaml::Span;
 
-/// The width of the terminal, which limits the excerpts.
-const COLUMNS: usize = 80;
-
 /// Writes all diagnostics, separated by empty lines.
-pub(super) fn write(out: &mut dyn fmt::Write, colour: bool, reports: &[Report<'_>]) -> fmt::Result {
+pub(super) fn write(out: &mut dyn fmt::Write, terminal: Terminal, reports: &[Report<'_>]) -> fmt::Result {
     let mut first = true;
     for report in reports {
         for located in report.located() {
             if !std::mem::replace(&mut first, false) {
                 out.write_char('\n')?;
             }
-            write_diagnostic(out, &Painter { colour }, report.source(), located)?;
+            write_diagnostic(out, terminal, report.source(), located)?;
         }
     }
     Ok(())
@@ -31,19 +28,16 @@ pub(super) fn write(out: &mut dyn fmt::Write, colour: bool, reports: &[Report<'_
 
 fn write_diagnostic(
     out: &mut dyn fmt::Write,
-    painter: &Painter,
+    terminal: Terminal,
     source: &SourceFile<'_>,
     located: &LocatedDiagnostic,
 ) -> fmt::Result {
     let diagnostic = &located.diagnostic;
-    let colour = match diagnostic.severity {
-        Severity::Error => RED,
-        Severity::Warning => YELLOW,
-        Severity::Note => BLUE,
-    };
+    let style = severity_style(diagnostic.severity);
     let head = format!("{}[{}]", diagnostic.severity, diagnostic.code);
-    let message = format!(": {}", sanitize(&diagnostic.message));
-    writeln!(out, "{}{}", painter.paint(colour, &head), painter.paint(BOLD, &message))?;
+    let message = terminal.wrap(&sanitize(&diagnostic.message), width(&head) + 2, 2);
+    let message = format!(": {message}");
+    writeln!(out, "{}{}", terminal.paint(style, &head), terminal.paint(BOLD, &message))?;
 
     let related = diagnostic.related.as_ref().map(|(what, target)| (what, target, source.locate(target)));
     let lines = located
@@ -53,31 +47,37 @@ fn write_diagnostic(
         .map(|span| span.start.line);
     let gutter = lines.max().unwrap_or(1).to_string().len();
 
-    write_target(out, painter, source, &diagnostic.target, located.span, gutter, ('^', colour))?;
+    write_target(out, terminal, source, &diagnostic.target, located.span, gutter, ('^', style))?;
     if let Some(help) = &diagnostic.help {
-        let mark = painter.paint(BLUE, "=");
-        // Align the second and later lines with the first.
-        let help = sanitize(help).replace('\n', &format!("\n{:gutter$}         ", ""));
-        writeln!(out, "{:gutter$} {mark} {}: {help}", "", painter.paint(BOLD, "help"))?;
+        let mark = terminal.paint(FRAME, "=");
+        let indent = gutter + " = help: ".len();
+        let help = terminal.wrap(&sanitize(help), indent, indent);
+        writeln!(out, "{:gutter$} {mark} {}: {help}", "", terminal.paint(BOLD, "help"))?;
     }
     if let Some((description, target, span)) = related {
-        writeln!(out, "{}: {}", painter.paint(BOLD, "note"), sanitize(description))?;
-        write_target(out, painter, source, target, span, gutter, ('-', BLUE))?;
+        writeln!(out, "{}", labelled(terminal, "note", description))?;
+        write_target(out, terminal, source, target, span, gutter, ('-', FRAME))?;
     }
     Ok(())
+}
+
+/// Formats a line that starts with a label, such as `note: ...`.
+pub(super) fn labelled(terminal: Terminal, label: &str, text: &str) -> String {
+    let indent = width(label) + 2;
+    format!("{}: {}", terminal.paint(BOLD, label), terminal.wrap(&sanitize(text), indent, indent))
 }
 
 /// Writes an arrow with the position of a target, and the excerpt if it has one.
 fn write_target(
     out: &mut dyn fmt::Write,
-    painter: &Painter,
+    terminal: Terminal,
     source: &SourceFile<'_>,
     target: &Target,
     span: Option<Span>,
     gutter: usize,
-    (underline, colour): (char, &str),
+    (underline, style): (char, Style),
 ) -> fmt::Result {
-    let arrow = painter.paint(BLUE, "-->");
+    let arrow = terminal.paint(FRAME, "-->");
     let name = escape(source.name());
     let Some(span) = span else {
         let name = match target {
@@ -87,29 +87,14 @@ fn write_target(
         return writeln!(out, "{:gutter$}{arrow} {name}", "");
     };
     writeln!(out, "{:gutter$}{arrow} {name}:{}:{}", "", span.start.line, span.start.column)?;
-    let Some(excerpt) = excerpt(source, span, COLUMNS - gutter - 3) else { return Ok(()) };
-    let bar = painter.paint(BLUE, "|");
+    let columns = terminal.columns.saturating_sub(gutter + " | ".len());
+    let Some(excerpt) = excerpt(source, span, columns) else { return Ok(()) };
+    let bar = terminal.paint(FRAME, "|");
     let number = format!("{:gutter$}", excerpt.line);
-    let number = painter.paint(BLUE, &number);
+    let number = terminal.paint(FRAME, &number);
     let underline = underline.to_string().repeat(excerpt.length);
-    let underline = painter.paint(colour, &underline);
+    let underline = terminal.paint(style, &underline);
     writeln!(out, "{:gutter$} {bar}", "")?;
     writeln!(out, "{number} {bar} {}", excerpt.text)?;
     writeln!(out, "{:gutter$} {bar} {:indent$}{underline}", "", "", indent = excerpt.indent)
-}
-
-const RED: &str = "1;31";
-const YELLOW: &str = "1;33";
-const BLUE: &str = "1;34";
-const BOLD: &str = "1";
-
-/// Applies ANSI colours if they are enabled.
-struct Painter {
-    colour: bool,
-}
-
-impl Painter {
-    fn paint<'t>(&self, code: &str, text: &'t str) -> Cow<'t, str> {
-        if self.colour { Cow::Owned(format!("\u{1b}[{code}m{text}\u{1b}[0m")) } else { Cow::Borrowed(text) }
-    }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::code::Severity;
 use super::report::Report;
+use super::terminal::Terminal;
 use super::{github, human, json};
 use crate::untrusted::escape;
 
@@ -19,7 +20,7 @@ pub enum ReportFormat {
     Github,
 }
 
-/// Writes the reports of a run in the given order. `colour` applies only to [`ReportFormat::Human`].
+/// Writes the reports of a run in the given order. `terminal` applies only to [`ReportFormat::Human`].
 ///
 /// # Errors
 ///
@@ -27,11 +28,11 @@ pub enum ReportFormat {
 pub fn render(
     out: &mut dyn fmt::Write,
     format: ReportFormat,
-    colour: bool,
+    terminal: Terminal,
     reports: &[Report<'_>],
 ) -> fmt::Result {
     match format {
-        ReportFormat::Human => human::write(out, colour, reports),
+        ReportFormat::Human => human::write(out, terminal, reports),
         ReportFormat::Json => json::write(out, reports),
         ReportFormat::Github => github::write(out, reports),
     }

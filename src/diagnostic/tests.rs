@@ -28,7 +28,7 @@ impl Disclosure for FixedDisclosure {
 fn rendered(format: ReportFormat, text: &str, diagnostics: Vec<Diagnostic>) -> String {
     let source = SourceFile::new("tbot.yaml", text, &FixedDisclosure);
     let mut out = String::new();
-    render(&mut out, format, false, &[Report::new(&source, diagnostics)]).unwrap();
+    render(&mut out, format, Terminal::default(), &[Report::new(&source, diagnostics)]).unwrap();
     out
 }
 
@@ -112,8 +112,9 @@ fn colours_do_not_change_the_text() {
     let source = SourceFile::new("tbot.yaml", FILE, &FixedDisclosure);
     let reports = [Report::new(&source, sample_diagnostics())];
     let (mut plain, mut coloured) = (String::new(), String::new());
-    render(&mut plain, ReportFormat::Human, false, &reports).unwrap();
-    render(&mut coloured, ReportFormat::Human, true, &reports).unwrap();
+    render(&mut plain, ReportFormat::Human, Terminal::default(), &reports).unwrap();
+    render(&mut coloured, ReportFormat::Human, Terminal { colour: true, ..Terminal::default() }, &reports)
+        .unwrap();
     assert!(!plain.contains('\u{1b}'));
     let mut stripped = String::new();
     for (number, part) in coloured.split("\u{1b}[").enumerate() {
@@ -163,7 +164,7 @@ fn json_format_contains_the_diagnostics_of_all_files() {
     let empty = Diagnostic::from(yaml::parse("").unwrap_err().remove(0));
     let reports = [Report::new(&one, vec![at_value("/version")]), Report::new(&other, vec![empty])];
     let mut out = String::new();
-    render(&mut out, ReportFormat::Json, false, &reports).unwrap();
+    render(&mut out, ReportFormat::Json, Terminal::default(), &reports).unwrap();
     let value: serde_json::Value = serde_json::from_str(&out).unwrap();
     let files: Vec<_> =
         value["diagnostics"].as_array().unwrap().iter().map(|one| one["file"].as_str()).collect();
@@ -229,6 +230,36 @@ y: *a
 }
 
 #[test]
+fn a_report_fits_the_width_of_the_terminal() {
+    let text = format!(
+        "version: v2 # c\nlist: [{}]\nnote: {}\nrenewal_interval: {}\r\ndebug: x\ty{}\n",
+        "one, two, ".repeat(20),
+        "時間 ".repeat(60),
+        "🦀é".repeat(50),
+        "\tz".repeat(40)
+    );
+    let long = "a message of several words that has to be wrapped, with `code: in, back: quotes`";
+    let mut all = String::new();
+    for columns in [40, 80, 120] {
+        for pointer in ["/version", "/list/20", "/list", "/note", "/renewal_interval", "/debug"] {
+            let mut one = at_value(pointer);
+            if pointer == "/version" {
+                one = one.with_help(long).with_related(long, Target::Key("/list".into()));
+            }
+            let source = SourceFile::new("tbot.yaml", &text, &FixedDisclosure);
+            let reports = [Report::new(&source, vec![one])];
+            let mut out = String::new();
+            render(&mut out, ReportFormat::Human, Terminal { colour: false, columns }, &reports).unwrap();
+            assert!(out.lines().all(|line| terminal::width(line) <= columns), "{columns}\n{out}");
+            if columns == 40 {
+                all += &out;
+            }
+        }
+    }
+    insta::assert_snapshot!(all);
+}
+
+#[test]
 fn a_long_line_is_truncated_around_the_underline() {
     let many: Vec<String> = (0..5000).map(|number| format!("k{number}: {number}")).collect();
     let flow = format!("{{{}, debug: true}}", many.join(", "));
@@ -236,7 +267,7 @@ fn a_long_line_is_truncated_around_the_underline() {
     let mut all = String::new();
     for (text, pointer) in [(&flow, "/k0"), (&flow, "/k2500"), (&flow, "/debug"), (&long, "/version")] {
         let out = human(text, vec![at_value(pointer)]);
-        assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
+        assert!(out.lines().all(|line| terminal::width(line) <= 80), "{out}");
         all += &out;
     }
     insta::assert_snapshot!(all);
@@ -271,7 +302,7 @@ fn after_a_thousand_diagnostics_the_rest_is_only_counted() {
         let reports = [Report::new(&source, all)];
         assert_eq!((reports[0].count(Severity::Error), reports[0].omitted()), (count, count - 1_000));
         let mut out = String::new();
-        render(&mut out, ReportFormat::Human, false, &reports).unwrap();
+        render(&mut out, ReportFormat::Human, Terminal::default(), &reports).unwrap();
         assert_eq!(out.lines().filter(|line| line.contains('^')).count(), 1_000);
         assert_eq!(
             summary(&reports),

@@ -177,6 +177,9 @@ impl From<ProblemKind> for Problem {
     }
 }
 
+/// Replaces text that must not be shown.
+pub(crate) const MASK: &str = "***";
+
 /// Returns a key as it may be displayed: unchanged, or `***` if it does not look like a name.
 ///
 /// A key can contain a secret by mistake, as in `token:secret`, where the space after the `:` is missing. A long key with
@@ -186,5 +189,5 @@ pub fn display_key(key: &str) -> &str {
     let is_name_char = |found: char| found.is_ascii_alphanumeric() || "_-./*<".contains(found);
     let digits = key.bytes().filter(u8::is_ascii_digit).count();
     let is_name = (1..=64).contains(&key.len()) && key.chars().all(is_name_char);
-    if is_name && (key.len() < 16 || digits <= 2) { key } else { "***" }
+    if is_name && (key.len() < 16 || digits <= 2) { key } else { MASK }
 }

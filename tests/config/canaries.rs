@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 use tbot::config::{LoadOptions, ProcessContext, Purpose, load};
-use tbot::diagnostic::{Code, Diagnostic, Report, ReportFormat, SourceFile, Target, render};
+use tbot::diagnostic::{Code, Diagnostic, Report, ReportFormat, SourceFile, Target, Terminal, render};
 use tbot::pointer::Pointer;
 use tbot::yaml;
 
@@ -73,7 +73,7 @@ fn reports(text: &str) -> String {
     let report = [Report::new(&source, diagnostics)];
     let mut out = String::new();
     for format in [ReportFormat::Human, ReportFormat::Json, ReportFormat::Github] {
-        render(&mut out, format, false, &report).unwrap();
+        render(&mut out, format, Terminal::default(), &report).unwrap();
     }
     out
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tbot::config::{LoadOptions, ProcessContext, Purpose, load};
 use tbot::diagnostic::{
-    Code, Diagnostic, Report, ReportFormat, Severity, SourceFile, Target, render, summary,
+    Code, Diagnostic, Report, ReportFormat, Severity, SourceFile, Target, Terminal, render, summary,
 };
 use tbot::yaml;
 
@@ -60,7 +60,8 @@ fn render_report<'a>(
     let report = Report::new(source, diagnostics);
     let reports = [report];
     let mut out = String::new();
-    render(&mut out, format, false, &reports).unwrap();
+    // Messages are not wrapped, so that a changed one is a single line of a diff.
+    render(&mut out, format, Terminal { colour: false, columns: 1_000 }, &reports).unwrap();
     if format == ReportFormat::Human {
         if !out.is_empty() {
             out.push('\n');

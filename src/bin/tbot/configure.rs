@@ -53,8 +53,8 @@ pub(crate) fn migrate(global: &GlobalArgs, args: &MigrateArgs, cx: &mut Context<
     }
     write_yaml("migrate", effective.value(), &args.output, cx)?;
     cx.stdout.flush()?;
-    let report = render(&[configuration], ReportFormat::Human, cx.colour.stderr);
-    writeln!(cx.stderr, "{}\ncomments were not copied to the new file", report.text)?;
+    let report = render(&[configuration], ReportFormat::Human, cx.stderr_terminal());
+    write!(cx.stderr, "{}{}", report.text, report.conclusion("comments were not copied to the new file"))?;
     Ok(())
 }
 

@@ -5,6 +5,10 @@ use std::path::PathBuf;
 
 use tbot::agent::{Environment, SUPPORTED_VERSIONS};
 use tbot::config::ProcessContext;
+use tbot::diagnostic::Terminal;
+
+use crate::cli::ColourChoice;
+use crate::terminal::{OutputStreams, terminal};
 
 /// The version of this program, as the telemetry event reports it.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -24,7 +28,10 @@ pub(crate) struct Context<'a> {
     pub(crate) stdin: &'a mut dyn Read,
     pub(crate) stdout: &'a mut dyn Write,
     pub(crate) stderr: &'a mut dyn Write,
-    pub(crate) colour: Colour,
+    /// What is known about standard output and standard error.
+    pub(crate) streams: OutputStreams,
+    /// Whether text for people is coloured.
+    pub(crate) colour: ColourChoice,
     /// Generates a new UUID v4, in hyphenated form.
     pub(crate) new_distinct_id: fn() -> String,
     pub(crate) process_id: u32,
@@ -35,6 +42,16 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Returns the terminal that text on standard output is written for.
+    pub(crate) fn stdout_terminal(&self) -> Terminal {
+        terminal(self.streams.stdout, self.colour, &self.environment)
+    }
+
+    /// Returns the terminal that text on standard error is written for.
+    pub(crate) fn stderr_terminal(&self) -> Terminal {
+        terminal(self.streams.stderr, self.colour, &self.environment)
+    }
+
     /// Returns what decides about the locations in a configuration. Symbolic links are not resolved. `None` if the working
     /// directory cannot be determined.
     pub(crate) fn process_context(&self) -> Option<ProcessContext> {
@@ -43,23 +60,6 @@ impl Context<'_> {
             pod_namespace: self.environment.get("POD_NAMESPACE").map(str::to_owned),
             resolve_links: None,
         })
-    }
-}
-
-/// Whether output to each standard stream is coloured.
-#[derive(Clone, Copy)]
-pub(crate) struct Colour {
-    pub(crate) stdout: bool,
-    pub(crate) stderr: bool,
-}
-
-impl Colour {
-    /// Enables colour for streams that are terminals, unless `NO_COLOR` is set (<https://no-color.org>) or the terminal
-    /// cannot show it.
-    pub(crate) fn new(environment: &Environment, stdout_is_terminal: bool, stderr_is_terminal: bool) -> Self {
-        let plain = environment.get_os("NO_COLOR").is_some()
-            || environment.get_os("TERM").is_some_and(|terminal| terminal == "dumb");
-        Self { stdout: stdout_is_terminal && !plain, stderr: stderr_is_terminal && !plain }
     }
 }
 

@@ -10,8 +10,6 @@ use tbot::config::GoDuration;
 use tbot::untrusted::escape;
 use tbot::yaml::EmitError;
 
-use crate::context::Colour;
-
 /// The exit status of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -118,26 +116,33 @@ impl Failure {
     }
 }
 
+/// Whether help and errors are coloured, by stream.
+#[derive(Clone, Copy)]
+pub(crate) struct Colours {
+    pub(crate) stdout: bool,
+    pub(crate) stderr: bool,
+}
+
 /// Flushes the output, reports the failure unless that has been done, and returns the exit status.
 pub(crate) fn finish(
     result: Result<(), Failure>,
-    colour: Colour,
+    colours: Colours,
     stdout: &mut dyn Write,
     stderr: &mut dyn Write,
 ) -> ExitCode {
-    ExitCode::from(settle(result, colour, stdout, stderr) as u8)
+    ExitCode::from(settle(result, colours, stdout, stderr) as u8)
 }
 
 fn settle(
     result: Result<(), Failure>,
-    colour: Colour,
+    colours: Colours,
     stdout: &mut dyn Write,
     stderr: &mut dyn Write,
 ) -> ExitStatus {
     let result = match result {
         // clap returns help and version as errors.
         Err(Failure::CommandLine(help)) if !help.use_stderr() => {
-            stdout.write_all(rendered(&help, colour.stdout).as_bytes()).map_err(Failure::from)
+            stdout.write_all(rendered(&help, colours.stdout).as_bytes()).map_err(Failure::from)
         }
         result => result,
     };
@@ -151,7 +156,7 @@ fn settle(
     };
     match result {
         Ok(()) => ExitStatus::Success,
-        Err(failure) => report(&failure, colour, stderr),
+        Err(failure) => report(&failure, colours, stderr),
     }
 }
 
@@ -162,19 +167,19 @@ fn rendered(error: &clap::Error, colour: bool) -> String {
 }
 
 /// Reports a failure. Errors in writing the report are ignored: the exit status still signals the failure.
-fn report(failure: &Failure, colour: Colour, stderr: &mut dyn Write) -> ExitStatus {
+fn report(failure: &Failure, colours: Colours, stderr: &mut dyn Write) -> ExitStatus {
     match failure {
         // The reader closed the pipe (`tbot schema config | head`), which is not a failure.
         Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return ExitStatus::Success,
         Failure::Reported(_) => {}
         Failure::CommandLine(error) => {
-            let _ = stderr.write_all(rendered(error, colour.stderr).as_bytes());
+            let _ = stderr.write_all(rendered(error, colours.stderr).as_bytes());
         }
         failure => {
             let hint = failure.hint().map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
             let message = error_chain(failure);
             // As clap shows it.
-            let label = if colour.stderr { "\u{1b}[1;31merror:\u{1b}[0m" } else { "error:" };
+            let label = if colours.stderr { "\u{1b}[1;31merror:\u{1b}[0m" } else { "error:" };
             let _ = write!(stderr, "{label} {message}\n{hint}");
         }
     }
@@ -190,7 +195,7 @@ mod tests {
 
     use super::*;
 
-    const PLAIN: Colour = Colour { stdout: false, stderr: false };
+    const PLAIN: Colours = Colours { stdout: false, stderr: false };
 
     fn reported(failure: &Failure) -> (ExitStatus, String) {
         let mut stderr = Vec::new();
@@ -230,7 +235,7 @@ mod tests {
         for error in errors {
             let [plain, coloured] = [false, true].map(|colour| {
                 let mut stderr = Vec::new();
-                report(&error(command()), Colour { stdout: colour, stderr: colour }, &mut stderr);
+                report(&error(command()), Colours { stdout: colour, stderr: colour }, &mut stderr);
                 String::from_utf8(stderr).unwrap()
             });
             assert!(!plain.contains('\u{1b}') && coloured.contains('\u{1b}'), "{coloured}");

@@ -22,57 +22,60 @@ mod service_overrides;
 mod signals;
 mod start;
 mod telemetry;
+mod terminal;
 mod validate;
 mod wait;
 
 use std::ffi::OsString;
-use std::io::{self, BufWriter, IsTerminal as _};
+use std::io::{self, BufWriter};
 use std::process::ExitCode;
 
-use cli::Command;
-use context::{Colour, Context, version_line};
-use exit::Failure;
+use cli::{ColourChoice, Command};
+use context::{Context, version_line};
+use exit::{Colours, Failure};
 use output_commands::TshCommand;
 use tbot::agent::Environment;
+use terminal::{OutputStream, OutputStreams};
 
 fn main() -> ExitCode {
     let environment = Environment::of_process();
     let (stdout, stderr) = (io::stdout(), io::stderr());
-    let colour = Colour::new(&environment, stdout.is_terminal(), stderr.is_terminal());
+    let streams = OutputStreams { stdout: OutputStream::new(&stdout), stderr: OutputStream::new(&stderr) };
     let (mut stdin, mut stdout, mut stderr) = (io::stdin(), BufWriter::new(stdout), stderr);
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let command_path = std::env::current_exe().unwrap_or_else(|_| {
         command_path::from_name(arguments.first().map(OsString::as_os_str), &environment)
     });
-    let result = run(
-        arguments,
-        Context {
-            environment,
-            stdin: &mut stdin,
-            stdout: &mut stdout,
-            stderr: &mut stderr,
-            colour,
-            new_distinct_id: || uuid::Uuid::new_v4().to_string(),
-            process_id: std::process::id(),
-            command_path,
-            current_dir: std::env::current_dir,
-        },
-    );
-    exit::finish(result, colour, &mut stdout, &mut stderr)
+    let mut cx = Context {
+        environment,
+        stdin: &mut stdin,
+        stdout: &mut stdout,
+        stderr: &mut stderr,
+        streams,
+        colour: ColourChoice::Auto,
+        new_distinct_id: || uuid::Uuid::new_v4().to_string(),
+        process_id: std::process::id(),
+        command_path,
+        current_dir: std::env::current_dir,
+    };
+    let result = run(arguments, &mut cx);
+    let colours = Colours { stdout: cx.stdout_terminal().colour, stderr: cx.stderr_terminal().colour };
+    exit::finish(result, colours, cx.stdout, cx.stderr)
 }
 
-fn run(arguments: impl IntoIterator<Item = OsString>, mut cx: Context<'_>) -> Result<(), Failure> {
+fn run(arguments: impl IntoIterator<Item = OsString>, cx: &mut Context<'_>) -> Result<(), Failure> {
     let cli = command_line::parse(arguments)?;
+    cx.colour = cli.global.color;
     match &cli.command {
-        Command::Start(args) => start::start(&cli.global, args, &mut cx),
-        Command::Configure(args) => configure::configure(&cli.global, args, &mut cx),
-        Command::Migrate(args) => configure::migrate(&cli.global, args, &mut cx),
-        Command::Validate(args) => validate::validate(&cli.global, args, &mut cx),
+        Command::Start(args) => start::start(&cli.global, args, cx),
+        Command::Configure(args) => configure::configure(&cli.global, args, cx),
+        Command::Migrate(args) => configure::migrate(&cli.global, args, cx),
+        Command::Validate(args) => validate::validate(&cli.global, args, cx),
         Command::Proxy(args) => output_commands::exec_tsh(TshCommand::Proxy, &cli.global, args, &cx),
         Command::Db(args) => output_commands::exec_tsh(TshCommand::Db, &cli.global, args, &cx),
-        Command::Kube { command } => output_commands::kube(command, &mut cx),
+        Command::Kube { command } => output_commands::kube(command, cx),
         Command::Schema(args) => schema::schema(args, cx.stdout),
-        Command::Telemetry(args) => telemetry::telemetry(&cli.global, &args.command, &mut cx),
+        Command::Telemetry(args) => telemetry::telemetry(&cli.global, &args.command, cx),
         Command::Wait(args) => wait::wait(args),
         Command::Completions(args) => Ok(cx.stdout.write_all(args.shell.script().as_bytes())?),
         Command::Complete(args) => completions::complete(command_line::command(), &args.words, cx.stdout),

@@ -37,11 +37,10 @@ pub(crate) fn validate(
         cli::FormatArg::Json => ReportFormat::Json,
         cli::FormatArg::Github => ReportFormat::Github,
     };
-    let report = render(&configurations, format, cx.colour.stdout);
+    let report = render(&configurations, format, cx.stdout_terminal());
     cx.stdout.write_all(report.text.as_bytes())?;
-    if format == ReportFormat::Human && !configurations.is_empty() {
-        let gap = if report.text.is_empty() { "" } else { "\n" };
-        writeln!(cx.stdout, "{gap}{}", report.summary)?;
+    if format == ReportFormat::Human && !args.quiet {
+        cx.stdout.write_all(report.conclusion(&report.summary).as_bytes())?;
     }
     let invalid = report.errors > 0 || (args.strict && report.warnings > 0);
     match (unreadable, invalid) {

@@ -88,7 +88,7 @@ proptest! {
         let reports = [Report::new(&source, diagnostics)];
         for format in [ReportFormat::Human, ReportFormat::Json, ReportFormat::Github] {
             let mut out = String::new();
-            render(&mut out, format, false, &reports).unwrap();
+            render(&mut out, format, Terminal::default(), &reports).unwrap();
             for part in secret.as_bytes().windows(2) {
                 let part = std::str::from_utf8(part).unwrap();
                 let leak = out.lines().find(|line| line.contains(part));

@@ -122,6 +122,60 @@ fn an_unreadable_file_exits_with_2_and_the_others_are_checked() {
 }
 
 #[test]
+fn every_format_for_programs_reports_an_unreadable_file() {
+    for (format, expected) in
+        [("json", r#""file": "missing.yaml""#), ("github", "::error file=missing.yaml,title=unreadable::")]
+    {
+        let finished = tbot(Telemetry::ClosedPort, &["validate", "--format", format, "missing.yaml"]).run();
+        assert_eq!((finished.status, finished.stderr.as_str()), (Some(2), ""));
+        assert!(
+            finished.stdout.contains(expected) && finished.stdout.contains("unreadable"),
+            "{}",
+            finished.stdout
+        );
+    }
+}
+
+#[test]
+fn quiet_prints_only_diagnostics() {
+    let run = |flags: &[&str], file: &str| {
+        let arguments = [&["validate", "--quiet"], flags, &["a.yaml"]].concat();
+        tbot(Telemetry::ClosedPort, &arguments).file("a.yaml", file).run()
+    };
+    let valid = run(&[], VALID);
+    assert_eq!((valid.status, valid.stdout.as_str(), valid.stderr.as_str()), (Some(0), "", ""));
+    let invalid = run(&[], INVALID);
+    assert_eq!(invalid.status, Some(3));
+    insta::assert_snapshot!(invalid.stdout);
+    // A program that reads JSON needs an object.
+    assert!(serde_json::from_str::<Value>(&run(&["--format", "json"], VALID).stdout).is_ok());
+}
+
+#[test]
+fn colours_depend_on_the_flag_and_on_variables() {
+    let is_coloured = |flags: &[&str], variables: &[(&str, &str)]| {
+        let arguments = [&["validate"], flags, &["a.yaml"]].concat();
+        let run = tbot(Telemetry::ClosedPort, &arguments).file("a.yaml", INVALID);
+        run.envs(variables).run().stdout.contains('\u{1b}')
+    };
+    assert!(!is_coloured(&[], &[]));
+    assert!(is_coloured(&["--color", "always"], &[("NO_COLOR", "1")]));
+    assert!(is_coloured(&[], &[("FORCE_COLOR", "1")]));
+    assert!(!is_coloured(&["--color", "never"], &[("FORCE_COLOR", "1")]));
+    // Formats for programs never contain colours.
+    assert!(!is_coloured(&["--color", "always", "--format", "github"], &[]));
+}
+
+#[test]
+fn a_report_is_as_wide_as_the_variable_says() {
+    let finished = tbot(Telemetry::ClosedPort, &["validate", "bad.yaml"])
+        .file("bad.yaml", INVALID)
+        .env("COLUMNS", "40")
+        .run();
+    assert!(finished.stdout.lines().all(|line| line.chars().count() <= 40), "{}", finished.stdout);
+}
+
+#[test]
 fn a_dash_reads_standard_input() {
     let finished = tbot(Telemetry::ClosedPort, &["validate", "--format", "json", "-"]).stdin(INVALID).run();
     assert_eq!(finished.status, Some(3));

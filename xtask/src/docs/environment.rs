@@ -46,7 +46,12 @@ const PROGRAM: &[EnvironmentVariables] = &[
         &["TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS", "_TBOT_TELEMETRY_HELPER", "_TBOT_TELEMETRY_HELPER_VERSION"],
         "The endpoint for the telemetry event, and the program that started the agent, see [telemetry.md](telemetry.md).",
     ),
-    variables(&["NO_COLOR", "TERM"], "Output has no colours if `NO_COLOR` is set or `TERM` is `dumb`."),
+    variables(
+        &["NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "TERM"],
+        "Diagnostics have colours if they are written to a terminal, but not if `NO_COLOR` is set or `TERM` is `dumb`, and always \
+         if `FORCE_COLOR` or `CLICOLOR_FORCE` is set. `--color` takes precedence.",
+    ),
+    variables(&["COLUMNS"], "The width of diagnostics. Defaults to that of the terminal, or else to 80."),
     variables(
         &["TSH", "PATH"],
         "The `tsh` program that `tbot proxy` and `tbot db` run. Defaults to `tsh` in `PATH`. `tbot start` logs \

@@ -63,6 +63,7 @@ const COMMANDS_OF_GLOBAL_OPTIONS: &[(&str, &[&str])] = &[
     ("fips", &["start", "configure"]),
     ("insecure", &["start", "configure"]),
     ("log_format", &["start"]),
+    ("color", &["start", "configure", "migrate", "validate", "explain", "status", "preview"]),
     ("anonymous_telemetry_opt_in", &["start", "status", "preview"]),
 ];
 
@@ -120,10 +121,29 @@ pub(crate) struct GlobalArgs {
     /// Log format: text or json
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     pub(crate) log_format: LogFormat,
+    /// Colors of diagnostics: auto, always or never
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
+    pub(crate) color: ColourChoice,
     /// Send one anonymous usage event per start;
     /// see `tbot telemetry explain`
     #[arg(long, global = true, verbatim_doc_comment)]
     pub(crate) anonymous_telemetry_opt_in: bool,
+}
+
+/// Whether text for people is coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColourChoice {
+    /// If it is written to a terminal, unless a variable says otherwise.
+    Auto,
+    Always,
+    Never,
 }
 
 /// The format of the log.
@@ -364,6 +384,9 @@ pub(crate) struct ValidateArgs {
     /// Treat warnings as errors
     #[arg(long)]
     pub(crate) strict: bool,
+    /// Print only diagnostics: nothing for a valid file
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
 }
 
 /// The format of a report.

@@ -1,7 +1,7 @@
 //! Reports the diagnostics of configurations: as text for people and programs, or one by one for the log.
 
 use tbot::diagnostic::{
-    self, Diagnostic, Disclosure, Report, ReportFormat, Severity, SourceFile, Target, summary,
+    self, Diagnostic, Disclosure, Report, ReportFormat, Severity, SourceFile, Target, Terminal, summary,
 };
 use tbot::untrusted::escape;
 
@@ -18,8 +18,20 @@ pub(crate) struct RenderedReport {
     pub(crate) warnings: usize,
 }
 
-/// Renders all diagnostics, in the order of the configurations. Only [`ReportFormat::Human`] is ever coloured.
-pub(crate) fn render(configurations: &[Configuration], format: ReportFormat, colour: bool) -> RenderedReport {
+impl RenderedReport {
+    /// Returns what people read after the text: a last line.
+    pub(crate) fn conclusion(&self, last_line: &str) -> String {
+        let gap = |text: &str| if text.is_empty() { "" } else { "\n" };
+        format!("{}{last_line}\n", gap(&self.text))
+    }
+}
+
+/// Renders all diagnostics, in the order of the configurations. `terminal` applies only to [`ReportFormat::Human`].
+pub(crate) fn render(
+    configurations: &[Configuration],
+    format: ReportFormat,
+    terminal: Terminal,
+) -> RenderedReport {
     let disclosures: Vec<Box<dyn Disclosure>> = configurations
         .iter()
         .map(|configuration| -> Box<dyn Disclosure> {
@@ -45,7 +57,7 @@ pub(crate) fn render(configurations: &[Configuration], format: ReportFormat, col
     let count = |severity| reports.iter().map(|report| report.count(severity)).sum();
     let mut text = String::new();
     // Writing to a String cannot fail.
-    let _ = diagnostic::render(&mut text, format, colour, &reports);
+    let _ = diagnostic::render(&mut text, format, terminal, &reports);
     RenderedReport {
         text,
         summary: summary(&reports),
@@ -56,9 +68,10 @@ pub(crate) fn render(configurations: &[Configuration], format: ReportFormat, col
 
 /// Reports an invalid configuration on standard error, and fails.
 pub(crate) fn report_invalid(configuration: Configuration, cx: &mut Context<'_>) -> Result<(), Failure> {
-    let report = render(&[configuration], ReportFormat::Human, cx.colour.stderr);
+    let report = render(&[configuration], ReportFormat::Human, cx.stderr_terminal());
     cx.stdout.flush()?;
-    writeln!(cx.stderr, "{}\nerror: invalid configuration: {}", report.text, report.summary)?;
+    let conclusion = report.conclusion(&format!("error: invalid configuration: {}", report.summary));
+    write!(cx.stderr, "{}{conclusion}", report.text)?;
     Err(Failure::Reported(ExitStatus::Invalid))
 }
 
