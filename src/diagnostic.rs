@@ -7,6 +7,8 @@
 
 mod code;
 mod excerpt;
+mod explain;
+mod explanation;
 mod github;
 mod human;
 mod json;
@@ -20,7 +22,9 @@ mod terminal;
 mod tests;
 
 pub use code::{Code, Phase, Severity};
-pub use render::{ReportFormat, render, summary};
+pub use explain::{explain, list_codes};
+pub use explanation::{Example, ExampleKind, Explanation};
+pub use render::{ReportFormat, footer, render, summary};
 pub(crate) use report::MAX_SHOWN;
 pub use report::Report;
 pub use source_file::{Disclosure, SourceFile, Visibility};

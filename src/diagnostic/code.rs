@@ -1,7 +1,12 @@
-//! The codes of diagnostics, in a table with one row per code. Depends on nothing. A released code keeps its name and its
-//! meaning.
+//! The codes of diagnostics, in a table with one row per code. A released code keeps its name and its meaning. Depends on
+//! `explanation`.
+//!
+//! The reason for a code, what to do about it and its examples are in `explanations/<code>.md`. A code without this file,
+//! or with an incomplete one, does not compile.
 
 use std::fmt;
+
+use super::explanation::Explanation;
 
 /// How serious a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,8 +48,37 @@ pub enum Phase {
     Meaning,
 }
 
+impl Phase {
+    /// All phases, in order.
+    pub const ALL: [Self; 3] = [Self::Yaml, Self::Structure, Self::Meaning];
+
+    /// Returns the title of the phase in a list of codes.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Yaml => "YAML",
+            Self::Structure => "Structure",
+            Self::Meaning => "Meaning",
+        }
+    }
+
+    /// Returns what a file must fulfil to pass the phase.
+    #[must_use]
+    pub const fn requirement(self) -> &'static str {
+        match self {
+            Self::Yaml => "The file must be a YAML document that contains a map.",
+            Self::Structure => {
+                "The map must match the JSON Schema. An editor that uses the schema reports these problems, too."
+            }
+            Self::Meaning => {
+                "The values must follow rules that a schema cannot express, such as how they fit together."
+            }
+        }
+    }
+}
+
 macro_rules! codes {
-    ($($variant:ident $name:literal $severity:ident $phase:ident $summary:literal;)+) => {
+    ($($variant:ident $name:literal $severity:ident $phase:ident $since:literal $summary:literal;)+) => {
         /// Identifies a kind of finding. People can search for it, and programs can filter by it.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[non_exhaustive]
@@ -74,7 +108,25 @@ macro_rules! codes {
                 match self { $(Self::$variant => Phase::$phase,)+ }
             }
 
-            /// Returns a one-line description for the documentation.
+            /// Returns the version of `tbot` that was the first to report it.
+            #[must_use]
+            pub const fn since(self) -> &'static str {
+                match self { $(Self::$variant => $since,)+ }
+            }
+
+            /// Returns the reason for it, what to do about it, and its examples.
+            #[must_use]
+            pub const fn explanation(self) -> &'static Explanation {
+                match self {
+                    $(Self::$variant => {
+                        const EXPLANATION: Explanation =
+                            Explanation::parse(include_str!(concat!("explanations/", $name, ".md")));
+                        &EXPLANATION
+                    })+
+                }
+            }
+
+            /// Returns what it means, in one line. The first sentence is a title.
             #[must_use]
             pub const fn summary(self) -> &'static str {
                 match self { $(Self::$variant => $summary,)+ }
@@ -84,74 +136,89 @@ macro_rules! codes {
 }
 
 codes! {
-    NotUtf8          "not-utf8"          Error   Yaml      "The file is not UTF-8.";
-    BinaryFile       "binary-file"       Error   Yaml      "The file is not a text file.";
-    Unreadable       "unreadable"        Error   Yaml      "The file cannot be opened or read.";
-    FileTooLarge     "file-too-large"    Error   Yaml      "The file is larger than 4 MiB, possibly after alias expansion.";
-    NestedTooDeep    "nested-too-deep"   Error   Yaml      "Lists and maps are nested more than 64 levels deep.";
-    TooManyValues    "too-many-values"   Error   Yaml      "The file contains more than 500,000 values after alias expansion.";
-    EmptyFile        "empty-file"        Error   Yaml      "The file is empty or contains only comments.";
-    RootNotMap       "root-not-map"      Error   Yaml      "The document is a list or a scalar, not a map.";
-    YamlSyntax       "yaml-syntax"       Error   Yaml      "The file is not valid YAML.";
-    DuplicateKey     "duplicate-key"     Error   Yaml      "A map contains the same key twice.";
-    MissingIndentation "missing-indentation" Error Yaml    "A key has no value, because what belongs to it is not indented.";
-    MissingDash      "missing-dash"      Error   Yaml      "An entry of a list does not start with a `-`.";
-    KeyNotString     "key-not-string"    Error   Yaml      "A key is a number, a boolean, null, a list, a map or an alias.";
-    YamlTag          "yaml-tag"          Error   Yaml      "A value has a tag such as `!x`.";
-    NumberNotFinite  "number-not-finite" Error   Yaml      "A number is infinite or NaN.";
-    YamlMerge        "yaml-merge"        Error   Yaml      "The value of `<<` is neither a map nor a list of maps.";
-    AnchorRedefined  "anchor-redefined"  Error   Yaml      "Two anchors have the same name.";
-    DocumentsIgnored "documents-ignored" Warning Yaml      "The file contains more than one YAML document; only the first is used.";
-    UnknownKey       "unknown-key"       Error   Structure "The map has no property with this name.";
-    MissingKey       "missing-key"       Error   Structure "A required property is missing.";
-    WrongType        "wrong-type"        Error   Structure "A value has the wrong type for its property.";
-    UnknownValue     "unknown-value"     Error   Structure "A value is not one of those that its property accepts.";
-    InvalidFormat    "invalid-format"    Error   Structure "A string does not have the format that its property requires, such as a duration.";
-    UnknownVersion   "unknown-version"   Error   Structure "The value of `version` is not a known format version.";
-    MissingVersion   "missing-version"   Error   Structure "The file has `services` or `outputs`, but not `version: v2`, which they require.";
-    InvalidV1        "invalid-v1"        Error   Meaning   "A destination of version 1 cannot be converted to version 2.";
-    EmptyValue       "empty-value"       Error   Meaning   "A required string or list is empty.";
-    ExactlyOne       "exactly-one"       Error   Meaning   "Exactly one of two properties must be set, but neither or both are.";
-    MutuallyExclusive "mutually-exclusive" Error Meaning   "Two mutually exclusive properties are both set.";
-    RequiresOther    "requires-other"    Error   Meaning   "A property requires another one, which is missing.";
-    IncompleteLifetime "incomplete-lifetime" Error Meaning "A service sets only one of `credential_ttl` and `renewal_interval`.";
-    NegativeDuration "negative-duration" Error   Meaning   "A lifetime, an interval or a timeout is negative.";
-    TtlBelowInterval "ttl-below-interval" Error  Meaning   "Credentials expire before they are renewed. Only a warning for the top-level values, or if both times are equal.";
-    TtlTooLong       "ttl-too-long"      Error   Meaning   "Credentials would live longer than clusters allow (168h). Only a warning for the top-level values. Only a note above 24h, the limit of clusters older than Teleport 17.5.";
-    IntervalTooShort "interval-too-short" Warning Meaning  "Credentials are renewed more often than every 10 seconds.";
-    SessionTooLong   "session-too-long"  Error   Meaning   "An AWS session would last longer than 12h, or expire before it is renewed.";
-    NotScoped        "not-scoped"        Error   Meaning   "A scoped bot does not support this service type or property.";
-    UnsupportedDestination "unsupported-destination" Error Meaning "A service cannot write to a destination of this type.";
-    InvalidName      "invalid-name"      Error   Meaning   "A service name is reserved, or contains characters other than `a-z`, `0-9`, `_`, `-` and `+`.";
-    DuplicateName    "duplicate-name"    Error   Meaning   "Two services have the same name, whether configured or generated.";
-    InvalidCaPin     "invalid-ca-pin"    Error   Meaning   "A pin of a certificate authority is not `sha256:` and 64 hexadecimal digits. Only a warning unless the address is that of an auth server.";
-    InvalidAddress   "invalid-address"   Error   Meaning   "A value is not a valid URL, address or network.";
-    InvalidArn       "invalid-arn"       Error   Meaning   "A value is not a valid ARN or AWS region.";
-    InvalidTemplate  "invalid-template"  Error   Meaning   "A template cannot be parsed, or uses an unknown variable.";
-    InvalidKubernetesName "invalid-kubernetes-name" Error Meaning "A value is not a valid Kubernetes name.";
-    InvalidJoinUri   "invalid-join-uri"  Error   Meaning   "The join URI does not have the form `tbot+proxy+METHOD://TOKEN@HOST:PORT`.";
-    JoinUriConflict  "join-uri-conflict" Error   Meaning   "The join URI and another property contradict each other.";
-    MissingJoinMethod "missing-join-method" Error Meaning  "The agent cannot start without a join method. Only a note in `tbot validate`, because a flag can set it.";
-    MissingAddress   "missing-address"   Error   Meaning   "The agent cannot start without the address of a proxy or an auth server. Only a note in `tbot validate`, because a flag or a variable can set it.";
-    MissingToken     "missing-token"     Error   Meaning   "The join method requires the name of a join token. Only a note in `tbot validate`, because a flag or a variable can set it.";
-    MissingNamespace "missing-namespace" Error   Meaning   "A Kubernetes Secret has no namespace, and `POD_NAMESPACE` is not set. Only a note in `tbot validate`.";
-    NestedDestination "nested-destination" Error Meaning   "A destination is inside the storage, or inside a file or directory that another service overwrites.";
-    FileInDestination "file-in-destination" Warning Meaning "The agent reads a file from a directory that it writes to. An error if it would overwrite the file.";
-    NotSupported     "not-supported"     Warning Meaning   "This version of tbot cannot run a part of the configuration. `tbot start` names it and exits.";
-    Version1         "version-1"         Note    Meaning   "The file uses version 1, which Teleport 19 and newer do not read; it is converted to version 2.";
-    Deprecated       "deprecated"        Note    Meaning   "A property, value or type has been replaced by another one.";
-    NothingToDeliver "nothing-to-deliver" Note   Meaning   "There are no services, or credentials are written only to memory, which is lost when the program exits.";
-    Placeholder      "placeholder"       Warning Meaning   "A value looks like a template or a placeholder that was not filled in. An error if it cannot be parsed.";
-    NotExpanded      "not-expanded"      Warning Meaning   "A value contains `${...}` or `$NAME`, or starts with `~`, none of which is expanded.";
-    AddressWithoutPort "address-without-port" Warning Meaning "An address has no port; 443 is assumed.";
-    BothAddresses    "both-addresses"    Warning Meaning   "Both `proxy_server` and `auth_server` are set; `proxy_server` is used.";
-    SameDestination  "same-destination"  Warning Meaning   "Two services write to the same destination. An error if one of them is the storage.";
-    UnusedBlock      "unused-block"      Warning Meaning   "A block belongs to a join method other than the configured one.";
-    RelativeTokenPath "relative-token-path" Warning Meaning "A token looks like a file path, but only an absolute path is read as a file.";
-    WeakerThanPlatform "weaker-than-platform" Warning Meaning "`symlinks` or `acls` gives less protection than this platform offers.";
-    InsecureConnection "insecure-connection" Warning Meaning "`insecure: true` accepts any certificate from the proxy or auth server.";
-    StorageInMemory  "storage-in-memory" Warning Meaning   "The join token can be used only once, but the identity is lost when the agent exits.";
-    NotInOneshot     "not-in-oneshot"    Warning Meaning   "A service of this type has no effect in oneshot mode.";
+    NotUtf8          "not-utf8"          Error   Yaml      "0.1.0" "The file is not UTF-8.";
+    BinaryFile       "binary-file"       Error   Yaml      "0.1.0" "The file is not a text file.";
+    Unreadable       "unreadable"        Error   Yaml      "0.1.0" "The file cannot be opened or read.";
+    FileTooLarge     "file-too-large"    Error   Yaml      "0.1.0" "The file is larger than 4 MiB. Aliases count with their expanded size.";
+    NestedTooDeep    "nested-too-deep"   Error   Yaml      "0.1.0" "Lists and maps are nested more than 64 levels deep.";
+    TooManyValues    "too-many-values"   Error   Yaml      "0.1.0" "The file contains more than 500,000 values. Aliases count with their expanded size.";
+    EmptyFile        "empty-file"        Error   Yaml      "0.1.0" "The file is empty or contains only comments.";
+    RootNotMap       "root-not-map"      Error   Yaml      "0.1.0" "The document is a list or a scalar, not a map.";
+    YamlSyntax       "yaml-syntax"       Error   Yaml      "0.1.0" "The file is not valid YAML.";
+    DuplicateKey     "duplicate-key"     Error   Yaml      "0.1.0" "A map contains the same key twice.";
+    MissingIndentation "missing-indentation" Error Yaml    "0.1.0" "The lines below a key are not indented. The key has no value.";
+    MissingDash      "missing-dash"      Error   Yaml      "0.1.0" "An entry of a list does not start with a `-`.";
+    KeyNotString     "key-not-string"    Error   Yaml      "0.1.0" "A key is not a string. It is a number, a boolean, null, a list, a map or an alias.";
+    YamlTag          "yaml-tag"          Error   Yaml      "0.1.0" "A value has a tag such as `!x`.";
+    NumberNotFinite  "number-not-finite" Error   Yaml      "0.1.0" "A number is infinite or NaN.";
+    YamlMerge        "yaml-merge"        Error   Yaml      "0.1.0" "The value of `<<` cannot be merged. It must be a map or a list of maps.";
+    AnchorRedefined  "anchor-redefined"  Error   Yaml      "0.1.0" "Two anchors have the same name.";
+    DocumentsIgnored "documents-ignored" Warning Yaml      "0.1.0" "The file contains several YAML documents. Only the first is used.";
+    UnknownKey       "unknown-key"       Error   Structure "0.1.0" "The map has no property with this name.";
+    MissingKey       "missing-key"       Error   Structure "0.1.0" "A required property is missing.";
+    WrongType        "wrong-type"        Error   Structure "0.1.0" "A value has the wrong type for its property.";
+    UnknownValue     "unknown-value"     Error   Structure "0.1.0" "A value is not one of those that its property accepts.";
+    InvalidFormat    "invalid-format"    Error   Structure "0.1.0" "A string does not have the form that is required. A duration, for example, is a number and a unit.";
+    UnknownVersion   "unknown-version"   Error   Structure "0.1.0" "The value of `version` is not a known format version.";
+    MissingVersion   "missing-version"   Error   Structure "0.1.0" "`version: v2` is missing. `services` and `outputs` require it.";
+    InvalidV1        "invalid-v1"        Error   Meaning   "0.1.0" "A destination of version 1 cannot be converted. It combines settings that version 2 does not have.";
+    EmptyValue       "empty-value"       Error   Meaning   "0.1.0" "A required string or list is empty.";
+    ExactlyOne       "exactly-one"       Error   Meaning   "0.1.0" "Neither or both of two alternatives are set. Exactly one is required.";
+    MutuallyExclusive "mutually-exclusive" Error Meaning   "0.1.0" "Two mutually exclusive properties are both set.";
+    RequiresOther    "requires-other"    Error   Meaning   "0.1.0" "A property requires another one, which is missing.";
+    IncompleteLifetime "incomplete-lifetime" Error Meaning "0.1.0" "A service sets a lifetime without an interval. Or the reverse: it must set both `credential_ttl` and `renewal_interval`, or neither.";
+    NegativeDuration "negative-duration" Error   Meaning   "0.1.0" "A lifetime, an interval or a timeout is negative.";
+    TtlBelowInterval "ttl-below-interval" Error  Meaning   "0.1.0" "Credentials expire before they are renewed. Only a warning for the top-level values, or if both times are equal.";
+    TtlTooLong       "ttl-too-long"      Error   Meaning   "0.1.0" "Credentials would live longer than clusters allow. The limit is 168h. Only a warning for the top-level values. Only a note above 24h, the limit of clusters older than Teleport 17.5.";
+    IntervalTooShort "interval-too-short" Warning Meaning  "0.1.0" "Less than 10 seconds pass between two renewals.";
+    SessionTooLong   "session-too-long"  Error   Meaning   "0.1.0" "An AWS session has an unusable duration. It would last longer than 12h, or expire before it is renewed.";
+    NotScoped        "not-scoped"        Error   Meaning   "0.1.0" "A scoped bot does not support a part of the file. It can use only some service types and properties.";
+    UnsupportedDestination "unsupported-destination" Error Meaning "0.1.0" "A service cannot write to a destination of this type.";
+    InvalidName      "invalid-name"      Error   Meaning   "0.1.0" "A service name is reserved or not valid. It may contain only `a-z`, `0-9`, `_`, `-` and `+`.";
+    DuplicateName    "duplicate-name"    Error   Meaning   "0.1.0" "Two services have the same name. It may be configured or generated.";
+    InvalidCaPin     "invalid-ca-pin"    Error   Meaning   "0.1.0" "A pin of a certificate authority is not valid. It must be `sha256:` and 64 hexadecimal digits. Only a warning unless the address is that of an auth server.";
+    InvalidAddress   "invalid-address"   Error   Meaning   "0.1.0" "A value is not a valid URL, address or network.";
+    InvalidArn       "invalid-arn"       Error   Meaning   "0.1.0" "A value is not a valid ARN or AWS region.";
+    InvalidTemplate  "invalid-template"  Error   Meaning   "0.1.0" "A template is not valid. It cannot be parsed, or uses an unknown variable.";
+    InvalidKubernetesName "invalid-kubernetes-name" Error Meaning "0.1.0" "A value is not a valid Kubernetes name.";
+    InvalidJoinUri   "invalid-join-uri"  Error   Meaning   "0.1.0" "The join URI is not valid. Its form is `tbot+proxy+METHOD://TOKEN@HOST:PORT`.";
+    JoinUriConflict  "join-uri-conflict" Error   Meaning   "0.1.0" "The join URI contradicts another property.";
+    MissingJoinMethod "missing-join-method" Error Meaning  "0.1.0" "The agent cannot start without a join method. Only a note in `tbot validate`, because a flag can set it.";
+    MissingAddress   "missing-address"   Error   Meaning   "0.1.0" "The agent cannot start without an address. That of a proxy or an auth server must be set. Only a note in `tbot validate`, because a flag or a variable can set it.";
+    MissingToken     "missing-token"     Error   Meaning   "0.1.0" "The join method requires the name of a join token. Only a note in `tbot validate`, because a flag or a variable can set it.";
+    MissingNamespace "missing-namespace" Error   Meaning   "0.1.0" "A Kubernetes Secret has no namespace. `POD_NAMESPACE` is not set, either. Only a note in `tbot validate`.";
+    NestedDestination "nested-destination" Error Meaning   "0.1.0" "A destination is inside another one or the storage. The agent would overwrite it.";
+    FileInDestination "file-in-destination" Warning Meaning "0.1.0" "The agent reads a file from one of its destinations. An error if it would overwrite the file.";
+    NotSupported     "not-supported"     Warning Meaning   "0.1.0" "This version cannot run a part of the configuration. `tbot start` names it and exits.";
+    Version1         "version-1"         Note    Meaning   "0.1.0" "The file uses version 1 of the format. Teleport 19 and newer do not read it; it is converted to version 2.";
+    Deprecated       "deprecated"        Note    Meaning   "0.1.0" "A property, value or type has a newer replacement.";
+    NothingToDeliver "nothing-to-deliver" Note   Meaning   "0.1.0" "No credentials are delivered. There are no services, or credentials are written only to memory, which is lost when the program exits.";
+    Placeholder      "placeholder"       Warning Meaning   "0.1.0" "A template or a placeholder was not filled in. An error if it cannot be parsed.";
+    NotExpanded      "not-expanded"      Warning Meaning   "0.1.0" "A variable or `~` in a value is not expanded. The value contains `${...}` or `$NAME`, or starts with `~`.";
+    AddressWithoutPort "address-without-port" Warning Meaning "0.1.0" "An address has no port; 443 is assumed.";
+    BothAddresses    "both-addresses"    Warning Meaning   "0.1.0" "Both a proxy and an auth server are set. `proxy_server` is used.";
+    SameDestination  "same-destination"  Warning Meaning   "0.1.0" "Two services write to the same destination. An error if one of them is the storage.";
+    UnusedBlock      "unused-block"      Warning Meaning   "0.1.0" "A block belongs to another join method.";
+    RelativeTokenPath "relative-token-path" Warning Meaning "0.1.0" "A token looks like a relative path. Only an absolute path is read as a file.";
+    WeakerThanPlatform "weaker-than-platform" Warning Meaning "0.1.0" "A setting gives less protection than possible. The platform supports a better value of `symlinks` or `acls`.";
+    InsecureConnection "insecure-connection" Warning Meaning "0.1.0" "Any certificate from the cluster is accepted. The cause is `insecure: true`.";
+    StorageInMemory  "storage-in-memory" Warning Meaning   "0.1.0" "The identity is lost when the agent exits. The join token can be used only once, so the next start cannot join.";
+    NotInOneshot     "not-in-oneshot"    Warning Meaning   "0.1.0" "A service of this type has no effect in oneshot mode.";
+}
+
+impl Code {
+    /// Returns the first sentence of the summary, without a full stop.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        let summary = self.summary();
+        summary.split_once(". ").map_or(summary.trim_end_matches('.'), |(title, _)| title)
+    }
+
+    /// Returns the code with a name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.name() == name)
+    }
 }
 
 impl fmt::Display for Code {
@@ -173,6 +240,14 @@ mod tests {
             assert!(name.split('-').all(|word| !word.is_empty()), "{name}");
             assert!(name.chars().all(|letter| matches!(letter, 'a'..='z' | '0'..='9' | '-')), "{name}");
         }
+    }
+
+    #[test]
+    fn a_code_is_found_by_its_name() {
+        for code in Code::ALL {
+            assert_eq!(Code::from_name(code.name()), Some(*code));
+        }
+        assert_eq!(Code::from_name("no-such-code"), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::report::Report;
 use super::terminal::Terminal;
 use super::{github, human, json};
 use crate::untrusted::escape;
+use crate::yaml::MASK;
 
 /// An output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -36,6 +37,27 @@ pub fn render(
         ReportFormat::Json => json::write(out, reports),
         ReportFormat::Github => github::write(out, reports),
     }
+}
+
+/// Returns what explains a whole report in [`ReportFormat::Human`]: the meaning of masked values in `rendered`, which is the
+/// text of the report, and how to learn more about its codes. Empty if there is nothing to explain.
+#[must_use]
+pub fn footer(rendered: &str, terminal: Terminal, reports: &[Report<'_>]) -> String {
+    let mut footer = String::new();
+    if rendered.contains(MASK) {
+        let note = format!("`{MASK}` hides a value that may be a secret or an identifier");
+        footer += &(human::labelled(terminal, "note", &note) + "\n");
+    }
+    let mut codes = reports.iter().flat_map(Report::diagnostics).map(|diagnostic| diagnostic.code);
+    if let Some(first) = codes.next() {
+        let help = if codes.all(|code| code == first) {
+            format!("run `tbot explain {first}` for the reason and an example")
+        } else {
+            format!("run `tbot explain CODE` for the reason and an example, such as `tbot explain {first}`")
+        };
+        footer += &(human::labelled(terminal, "help", &help) + "\n");
+    }
+    footer
 }
 
 /// Returns a one-line summary of a run, such as `2 errors and 1 warning in tbot.yaml`. Says so if there are valid files

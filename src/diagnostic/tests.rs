@@ -108,6 +108,21 @@ fn github_format_is_one_command_per_line() {
 }
 
 #[test]
+fn a_footer_explains_masks_and_codes_once() {
+    let footer = |text: &str, diagnostics: Vec<Diagnostic>| {
+        let source = SourceFile::new("tbot.yaml", text, &FixedDisclosure);
+        let reports = [Report::new(&source, diagnostics)];
+        let mut out = String::new();
+        render(&mut out, ReportFormat::Human, Terminal::default(), &reports).unwrap();
+        super::footer(&out, Terminal::default(), &reports)
+    };
+    let nothing = footer(FILE, vec![]);
+    let one_code = footer(FILE, vec![at_value("/version"), at_value("/storage/type")]);
+    let several_codes = footer(FILE, sample_diagnostics());
+    insta::assert_snapshot!([nothing, one_code, several_codes].join("==========\n"));
+}
+
+#[test]
 fn colours_do_not_change_the_text() {
     let source = SourceFile::new("tbot.yaml", FILE, &FixedDisclosure);
     let reports = [Report::new(&source, sample_diagnostics())];

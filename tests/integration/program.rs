@@ -14,6 +14,7 @@ mod directories;
 mod distinct_id;
 mod documentation;
 mod environment;
+mod explain;
 mod fake_server;
 mod fixture;
 mod limits;

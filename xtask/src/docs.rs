@@ -1,9 +1,10 @@
 //! `cargo xtask docs`: docs/telemetry.md, the same page for `tbot telemetry explain`, and docs/configuration.md, from the schemas;
-//! docs/man and docs/completions, from the definition of the command line.
+//! docs/diagnostics, from the codes; docs/man and docs/completions, from the definition of the command line.
 
 mod collection;
 mod command_line;
 mod configuration;
+mod diagnostics;
 mod environment;
 mod manual;
 mod markdown;
@@ -16,6 +17,9 @@ use telemetry::TelemetryPage;
 
 use crate::generated::GeneratedFile;
 use crate::released;
+
+/// The directories that contain only generated files.
+pub(crate) const DIRECTORIES: &[&str] = &[diagnostics::DIRECTORY, "docs/man", "docs/completions"];
 
 /// Returns the generated files.
 pub(crate) fn generate() -> Result<Vec<GeneratedFile>> {
@@ -31,23 +35,7 @@ pub(crate) fn generate() -> Result<Vec<GeneratedFile>> {
         file("src/bin/tbot/telemetry/generated/all-properties.txt", all_properties),
         file("docs/configuration.md", configuration::page(&config, &config_v1)),
     ];
+    files.extend(diagnostics::pages());
     files.extend(command_line::files()?);
     Ok(files)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use xtask_launcher::root;
-
-    #[test]
-    fn no_file_is_left_of_a_command_that_has_been_removed() {
-        let generated = generate().unwrap();
-        for directory in ["docs/man", "docs/completions"] {
-            for entry in std::fs::read_dir(root().join(directory)).unwrap() {
-                let path = format!("{directory}/{}", entry.unwrap().file_name().display());
-                assert!(generated.iter().any(|file| file.path == path), "{path} is not generated: remove it");
-            }
-        }
-    }
 }

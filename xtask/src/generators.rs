@@ -14,12 +14,15 @@ pub(crate) struct Generator {
     name: &'static str,
     /// Returns the expected files. Does not write to the repository.
     generate: fn() -> Result<Vec<GeneratedFile>>,
+    /// Directories that contain only generated files.
+    directories: &'static [&'static str],
 }
 
 impl Generator {
-    pub(crate) const SCHEMA: Self = Self { name: "schema", generate: schema::generate };
-    pub(crate) const DOCS: Self = Self { name: "docs", generate: docs::generate };
-    pub(crate) const PROTO: Self = Self { name: "proto", generate: proto::generate };
+    pub(crate) const SCHEMA: Self = Self { name: "schema", generate: schema::generate, directories: &[] };
+    pub(crate) const DOCS: Self =
+        Self { name: "docs", generate: docs::generate, directories: docs::DIRECTORIES };
+    pub(crate) const PROTO: Self = Self { name: "proto", generate: proto::generate, directories: &[] };
 
     /// Writes the files in this repository or, with `--check`, checks that they are up to date.
     ///
@@ -29,8 +32,8 @@ impl Generator {
     pub(crate) fn run(&self, arguments: &[&str]) -> Result<()> {
         match arguments {
             [] => {
-                for path in write(&root(), &(self.generate)()?)? {
-                    print_line(&format!("wrote {path}"));
+                for path in write(&root(), self.directories, &(self.generate)()?)? {
+                    print_line(&format!("updated {path}"));
                 }
                 Ok(())
             }
@@ -40,7 +43,7 @@ impl Generator {
     }
 
     fn check_in(&self, root: &Path) -> Result<()> {
-        check(root, &format!("cargo xtask {}", self.name), &(self.generate)()?)
+        check(root, self.directories, &format!("cargo xtask {}", self.name), &(self.generate)()?)
     }
 }
 

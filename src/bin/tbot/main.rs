@@ -12,6 +12,7 @@ mod configure;
 mod context;
 mod destination_uri;
 mod exit;
+mod explain;
 mod http_response;
 mod log;
 mod output_commands;
@@ -71,6 +72,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>, cx: &mut Context<'_>) -> R
         Command::Configure(args) => configure::configure(&cli.global, args, cx),
         Command::Migrate(args) => configure::migrate(&cli.global, args, cx),
         Command::Validate(args) => validate::validate(&cli.global, args, cx),
+        Command::Explain(args) => explain::explain(args, cx),
         Command::Proxy(args) => output_commands::exec_tsh(TshCommand::Proxy, &cli.global, args, &cx),
         Command::Db(args) => output_commands::exec_tsh(TshCommand::Db, &cli.global, args, &cx),
         Command::Kube { command } => output_commands::kube(command, cx),

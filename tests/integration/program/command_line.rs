@@ -14,6 +14,7 @@ fn help_of_every_command() {
         "configure",
         "migrate",
         "validate",
+        "explain",
         "wait",
         "completions",
         "version",

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tbot::config::internal::schema::{is_union, resolve, union_branches};
 use tbot::config::{Config, JoinMethod, ServiceType};
-use tbot::diagnostic::{Code, Phase};
+use tbot::diagnostic::Phase;
 
 use super::environment;
 use super::markdown::{GENERATED_NOTICE, code, line, table};
@@ -217,28 +217,9 @@ fn join_methods(config: &Value) -> String {
 
 fn diagnostics() -> String {
     let mut page = include_str!("configuration/diagnostics.md").to_owned();
-    for (phase, title, summary) in [
-        (Phase::Yaml, "YAML", "The file must be a YAML document that contains a map."),
-        (
-            Phase::Structure,
-            "Structure",
-            "The map must match the JSON Schema. An editor that uses the schema reports these problems, too.",
-        ),
-        (
-            Phase::Meaning,
-            "Meaning",
-            "The values must follow rules that a schema cannot express, such as how they fit together.",
-        ),
-    ] {
-        let rows: Vec<Vec<String>> = Code::ALL
-            .iter()
-            .filter(|code| code.phase() == phase)
-            .map(|diagnostic| {
-                let severity = diagnostic.severity().name();
-                vec![code(diagnostic.name()), severity.to_owned(), line(diagnostic.summary())]
-            })
-            .collect();
-        page += &format!("\n### {title}\n\n{summary}\n\n{}", table(&["code", "severity", "meaning"], &rows));
+    for phase in Phase::ALL {
+        let codes = super::diagnostics::codes(phase, "diagnostics/");
+        page += &format!("\n### {}\n\n{}\n\n{codes}", phase.title(), phase.requirement());
     }
     page
 }

@@ -201,6 +201,10 @@ Without FILE, converts the file of --config, TBOT_CONFIG_PATH or ./tbot.yaml.")]
 Without FILE, checks the file of --config, TBOT_CONFIG_PATH or ./tbot.yaml.
 Exit status: 0 all files valid, 2 a file cannot be read, 3 a file is invalid.")]
     Validate(ValidateArgs),
+    /// Explain a code that `tbot validate` reports
+    #[command(after_help = "Example:
+  tbot explain unknown-key")]
+    Explain(ExplainArgs),
     /// Print a JSON Schema
     #[command(after_help = "Example:
   tbot schema config > tbot.schema.json")]
@@ -389,6 +393,13 @@ pub(crate) struct ValidateArgs {
     pub(crate) quiet: bool,
 }
 
+#[derive(Args)]
+pub(crate) struct ExplainArgs {
+    /// Code to explain; without it, all codes are listed
+    #[arg(value_name = "CODE")]
+    pub(crate) code: Option<String>,
+}
+
 /// The format of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FormatArg {
@@ -454,7 +465,7 @@ pub(crate) enum TelemetryCommand {
     /// Print the telemetry documentation
     #[command(after_help = "Example:
   tbot telemetry explain | less")]
-    Explain(ExplainArgs),
+    Explain(TelemetryExplainArgs),
 }
 
 #[derive(Args)]
@@ -474,7 +485,7 @@ pub(crate) enum PreviewFormat {
 }
 
 #[derive(Args)]
-pub(crate) struct ExplainArgs {
+pub(crate) struct TelemetryExplainArgs {
     /// Also list every configuration property
     #[arg(long)]
     pub(crate) full: bool,

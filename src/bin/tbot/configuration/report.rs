@@ -1,7 +1,8 @@
 //! Reports the diagnostics of configurations: as text for people and programs, or one by one for the log.
 
 use tbot::diagnostic::{
-    self, Diagnostic, Disclosure, Report, ReportFormat, Severity, SourceFile, Target, Terminal, summary,
+    self, Diagnostic, Disclosure, Report, ReportFormat, Severity, SourceFile, Target, Terminal, footer,
+    summary,
 };
 use tbot::untrusted::escape;
 
@@ -12,6 +13,8 @@ use crate::exit::{ExitStatus, Failure};
 /// The rendered diagnostics of one or more configurations.
 pub(crate) struct RenderedReport {
     pub(crate) text: String,
+    /// What explains the text as a whole, for people.
+    footer: String,
     /// The number of errors and warnings, in one line.
     pub(crate) summary: String,
     pub(crate) errors: usize,
@@ -19,10 +22,10 @@ pub(crate) struct RenderedReport {
 }
 
 impl RenderedReport {
-    /// Returns what people read after the text: a last line.
+    /// Returns what people read after the text: what explains it as a whole, and a last line.
     pub(crate) fn conclusion(&self, last_line: &str) -> String {
         let gap = |text: &str| if text.is_empty() { "" } else { "\n" };
-        format!("{}{last_line}\n", gap(&self.text))
+        format!("{}{}{}{last_line}\n", gap(&self.text), self.footer, gap(&self.footer))
     }
 }
 
@@ -59,6 +62,7 @@ pub(crate) fn render(
     // Writing to a String cannot fail.
     let _ = diagnostic::render(&mut text, format, terminal, &reports);
     RenderedReport {
+        footer: footer(&text, terminal, &reports),
         text,
         summary: summary(&reports),
         errors: count(Severity::Error),

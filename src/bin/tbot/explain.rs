@@ -1,0 +1,29 @@
+//! `tbot explain`: explains the code of a diagnostic, or lists all codes.
+
+use tbot::diagnostic::{self, Code, list_codes, suggest};
+use tbot::untrusted::escape;
+
+use crate::cli::ExplainArgs;
+use crate::context::Context;
+use crate::exit::{ExitStatus, Failure};
+
+pub(crate) fn explain(args: &ExplainArgs, cx: &mut Context<'_>) -> Result<(), Failure> {
+    let Some(name) = &args.code else {
+        let list = list_codes(cx.stdout_terminal());
+        writeln!(cx.stdout, "{list}\nRun `tbot explain CODE` for the reason, what to do, and an example.")?;
+        return Ok(());
+    };
+    match Code::from_name(name) {
+        Some(code) => {
+            let explanation = diagnostic::explain(code, cx.stdout_terminal());
+            Ok(cx.stdout.write_all(explanation.as_bytes())?)
+        }
+        None => {
+            let close = suggest(name, Code::ALL.iter().map(|code| code.name()));
+            let hint = close.map(|close| format!("; did you mean `{close}`?")).unwrap_or_default();
+            let list = list_codes(cx.stderr_terminal());
+            writeln!(cx.stderr, "{list}\nerror: there is no code `{}`{hint}", escape(name))?;
+            Err(Failure::Reported(ExitStatus::Usage))
+        }
+    }
+}
