@@ -14,6 +14,7 @@ mod human;
 mod json;
 mod render;
 mod report;
+mod sarif;
 mod source_file;
 mod suggest;
 mod terminal;

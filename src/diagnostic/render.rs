@@ -5,7 +5,7 @@ use std::fmt;
 use super::code::Severity;
 use super::report::Report;
 use super::terminal::Terminal;
-use super::{github, human, json};
+use super::{github, human, json, sarif};
 use crate::untrusted::escape;
 use crate::yaml::MASK;
 
@@ -19,6 +19,8 @@ pub enum ReportFormat {
     Json,
     /// Workflow commands, one per line, which GitHub shows as annotations of the change.
     Github,
+    /// One SARIF log, which GitHub's code scanning and other tools import.
+    Sarif,
 }
 
 /// Writes the reports of a run in the given order. `terminal` applies only to [`ReportFormat::Human`].
@@ -36,6 +38,7 @@ pub fn render(
         ReportFormat::Human => human::write(out, terminal, reports),
         ReportFormat::Json => json::write(out, reports),
         ReportFormat::Github => github::write(out, reports),
+        ReportFormat::Sarif => sarif::write(out, reports),
     }
 }
 

@@ -108,6 +108,28 @@ fn github_format_is_one_command_per_line() {
 }
 
 #[test]
+fn sarif_format_is_one_log() {
+    let log = rendered(ReportFormat::Sarif, FILE, sample_diagnostics());
+    insta::assert_snapshot!(log.replace(env!("CARGO_PKG_VERSION"), "VERSION"));
+}
+
+#[test]
+fn a_sarif_log_names_files_by_uris() {
+    let uri = |name: &str| {
+        let source = SourceFile::new(name, FILE, &FixedDisclosure);
+        let mut out = String::new();
+        let reports = [Report::new(&source, vec![at_value("/version")])];
+        render(&mut out, ReportFormat::Sarif, Terminal::default(), &reports).unwrap();
+        let log: serde_json::Value = serde_json::from_str(&out).unwrap();
+        let location = &log["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
+        location["artifactLocation"]["uri"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(uri("bots/tbot.yaml"), "bots/tbot.yaml");
+    assert_eq!(uri("/etc/tbot.yaml"), "file:///etc/tbot.yaml");
+    assert_eq!(uri("Zürich bot?#%.yaml"), "Z%C3%BCrich%20bot%3F%23%25.yaml");
+}
+
+#[test]
 fn a_footer_explains_masks_and_codes_once() {
     let footer = |text: &str, diagnostics: Vec<Diagnostic>| {
         let source = SourceFile::new("tbot.yaml", text, &FixedDisclosure);

@@ -72,7 +72,7 @@ fn reports(text: &str) -> String {
     }
     let report = [Report::new(&source, diagnostics)];
     let mut out = String::new();
-    for format in [ReportFormat::Human, ReportFormat::Json, ReportFormat::Github] {
+    for format in [ReportFormat::Human, ReportFormat::Json, ReportFormat::Github, ReportFormat::Sarif] {
         render(&mut out, format, Terminal::default(), &report).unwrap();
     }
     out

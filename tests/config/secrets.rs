@@ -77,7 +77,7 @@ fn accepts_a_word(pointer: &str) -> bool {
 }
 
 fn does_not_reveal_canary(contents: &str) -> Result<(), TestCaseError> {
-    for format in [ReportFormat::Human, ReportFormat::Json, ReportFormat::Github] {
+    for format in [ReportFormat::Human, ReportFormat::Json, ReportFormat::Github, ReportFormat::Sarif] {
         let report = load_and_render(contents.as_bytes(), Purpose::Start, format);
         prop_assert!(!report.contains(CANARY), "the {:?} report of\n{}\nis\n{}", format, contents, report);
     }

@@ -36,6 +36,7 @@ pub(crate) fn validate(
         cli::FormatArg::Human => ReportFormat::Human,
         cli::FormatArg::Json => ReportFormat::Json,
         cli::FormatArg::Github => ReportFormat::Github,
+        cli::FormatArg::Sarif => ReportFormat::Sarif,
     };
     let report = render(&configurations, format, cx.stdout_terminal());
     cx.stdout.write_all(report.text.as_bytes())?;

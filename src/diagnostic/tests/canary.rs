@@ -86,7 +86,7 @@ proptest! {
             }
         }
         let reports = [Report::new(&source, diagnostics)];
-        for format in [ReportFormat::Human, ReportFormat::Json, ReportFormat::Github] {
+        for format in [ReportFormat::Human, ReportFormat::Json, ReportFormat::Github, ReportFormat::Sarif] {
             let mut out = String::new();
             render(&mut out, format, Terminal::default(), &reports).unwrap();
             for part in secret.as_bytes().windows(2) {

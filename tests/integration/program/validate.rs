@@ -34,7 +34,7 @@ fn a_valid_file_exits_with_0() {
 
 #[test]
 fn an_invalid_file_exits_with_3_in_every_format() {
-    for format in ["human", "json", "github"] {
+    for format in ["human", "json", "github", "sarif"] {
         let finished =
             tbot(Telemetry::ClosedPort, &["validate", "--format", format, "good.yaml", "bad.yaml"])
                 .file("good.yaml", VALID)
@@ -123,9 +123,11 @@ fn an_unreadable_file_exits_with_2_and_the_others_are_checked() {
 
 #[test]
 fn every_format_for_programs_reports_an_unreadable_file() {
-    for (format, expected) in
-        [("json", r#""file": "missing.yaml""#), ("github", "::error file=missing.yaml,title=unreadable::")]
-    {
+    for (format, expected) in [
+        ("json", r#""file": "missing.yaml""#),
+        ("github", "::error file=missing.yaml,title=unreadable::"),
+        ("sarif", r#""uri": "missing.yaml""#),
+    ] {
         let finished = tbot(Telemetry::ClosedPort, &["validate", "--format", format, "missing.yaml"]).run();
         assert_eq!((finished.status, finished.stderr.as_str()), (Some(2), ""));
         assert!(

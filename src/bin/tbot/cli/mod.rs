@@ -382,7 +382,7 @@ pub(crate) struct ValidateArgs {
     /// Files to check; - reads standard input [default: tbot.yaml]
     #[arg(value_name = "FILE", conflicts_with_all = ["config", "config_string"])]
     pub(crate) files: Vec<PathBuf>,
-    /// Output format: human, json or github
+    /// Format: human, json, github or sarif
     #[arg(long, value_name = "FORMAT", default_value = "human", hide_possible_values = true)]
     pub(crate) format: FormatArg,
     /// Treat warnings as errors
@@ -406,6 +406,7 @@ pub(crate) enum FormatArg {
     Human,
     Json,
     Github,
+    Sarif,
 }
 
 #[derive(Args)]
