@@ -1,5 +1,5 @@
 //! `cargo xtask docs`: docs/telemetry.md, the same page for `tbot telemetry explain`, and docs/configuration.md, from the schemas;
-//! docs/diagnostics, from the codes; docs/man and docs/completions, from the definition of the command line.
+//! docs/diagnostics and its part of docs/SUMMARY.md, from the codes; docs/man and docs/completions, from the definition of the command line.
 
 mod collection;
 mod command_line;
@@ -9,6 +9,7 @@ mod environment;
 mod manual;
 mod markdown;
 mod sections;
+mod summary;
 mod telemetry;
 mod terminal;
 
@@ -35,6 +36,7 @@ pub(crate) fn generate() -> Result<Vec<GeneratedFile>> {
         file("src/bin/tbot/telemetry/generated/all-properties.txt", all_properties),
         file("docs/configuration.md", configuration::page(&config, &config_v1)),
     ];
+    files.push(file("docs/SUMMARY.md", summary::page()));
     files.extend(diagnostics::pages());
     files.extend(command_line::files()?);
     Ok(files)

@@ -154,6 +154,8 @@ mod tests {
             (&["validate"], "--log-format", false),
             (&["schema"], "--anonymous-telemetry-opt-in", false),
             (&["telemetry", "status"], "--anonymous-telemetry-opt-in", true),
+            (&["explain"], "--color", true),
+            (&["telemetry", "explain"], "--color", false),
             (&["proxy"], "--debug", true),
             (&["wait"], "--debug", false),
         ] {

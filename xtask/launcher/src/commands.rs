@@ -101,7 +101,7 @@ failure.
     Command {
         name: "docs",
         arguments: "[--check]",
-        summary: "generate the pages in docs/ that follow from the schemas and the command line",
+        summary: "generate the pages, man pages and completions in docs/",
         details: GENERATOR_DETAILS,
         action: Action::Task(Task::Docs),
     },

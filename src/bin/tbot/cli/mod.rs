@@ -58,13 +58,16 @@ const STYLES: Styles = Styles::styled()
 /// The commands that each global option has an effect on. The help of other commands does not list the option, although they
 /// accept it: a script may set it for every command, as for Teleport's `tbot`.
 const COMMANDS_OF_GLOBAL_OPTIONS: &[(&str, &[&str])] = &[
-    ("config", &["start", "migrate", "validate", "status", "preview"]),
+    ("config", &["start", "migrate", "validate", "telemetry status", "telemetry preview"]),
     ("debug", &["start", "proxy", "db", "configure"]),
     ("fips", &["start", "configure"]),
     ("insecure", &["start", "configure"]),
     ("log_format", &["start"]),
-    ("color", &["start", "configure", "migrate", "validate", "explain", "status", "preview"]),
-    ("anonymous_telemetry_opt_in", &["start", "status", "preview"]),
+    (
+        "color",
+        &["start", "configure", "migrate", "validate", "explain", "telemetry status", "telemetry preview"],
+    ),
+    ("anonymous_telemetry_opt_in", &["start", "telemetry status", "telemetry preview"]),
 ];
 
 /// Returns the definition of the command line. `version` is what `tbot --version` prints after the name of the program.
@@ -77,20 +80,27 @@ pub(crate) fn command(version: String) -> clap::Command {
         if let Some((_, commands)) = relevant {
             command = command
                 .mut_arg(id, |arg| arg.hide(true))
-                .mut_subcommands(|subcommand| list_where_relevant(subcommand, &option, commands));
+                .mut_subcommands(|subcommand| list_where_relevant(subcommand, "", &option, commands));
         }
     }
     command
 }
 
 /// Adds a global option to a command, hidden unless it has an effect there. Subcommands inherit what is not hidden.
-fn list_where_relevant(command: clap::Command, option: &Arg, relevant: &[&str]) -> clap::Command {
-    if relevant.contains(&command.get_name()) {
+fn list_where_relevant(
+    command: clap::Command,
+    parent: &str,
+    option: &Arg,
+    relevant: &[&str],
+) -> clap::Command {
+    let path = format!("{parent} {}", command.get_name());
+    let path = path.trim_start();
+    if relevant.contains(&path) {
         return command.arg(option.clone());
     }
     command
         .arg(option.clone().hide(true))
-        .mut_subcommands(|subcommand| list_where_relevant(subcommand, option, relevant))
+        .mut_subcommands(|subcommand| list_where_relevant(subcommand, path, option, relevant))
 }
 
 /// Flags that are accepted before and after the command.
