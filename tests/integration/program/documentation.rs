@@ -13,8 +13,11 @@ use tbot_documentation::{CodeBlock, Page, Session, pages};
 use super::fake_server::{Behaviour, FakeServer};
 use super::fixture::{CLOSED_PORT, program};
 
-const OPT_IN: &str =
-    "\nanonymous_telemetry_opt_in: true # opt in to anonymous usage telemetry; this line can be removed\n";
+/// The line that opts in, with its comment beside or, for a terminal, above it.
+const OPT_IN: [&str; 2] = [
+    "\nanonymous_telemetry_opt_in: true # opt in to anonymous usage telemetry; this line can be removed\n",
+    "\n# opt in to anonymous usage telemetry; this line can be removed\nanonymous_telemetry_opt_in: true\n",
+];
 
 /// Keys of a configuration that identify a part of one.
 const PARTS: [&str; 6] = ["destination", "onboarding", "outputs", "proxy_server", "services", "storage"];
@@ -81,7 +84,8 @@ fn every_configuration_is_valid_and_opts_in() {
                 let problems: Vec<_> =
                     diagnostics.iter().filter(|found| found.severity != Severity::Note).collect();
                 assert!(problems.is_empty(), "{place}: {problems:#?}");
-                assert!(configuration.contains(OPT_IN), "{place}: does not opt in to telemetry");
+                let opts_in = OPT_IN.iter().any(|line| configuration.contains(line));
+                assert!(opts_in, "{place}: does not opt in to telemetry");
                 checked += 1;
             }
         }

@@ -2,6 +2,7 @@
 //! asks, and what is never collected.
 
 mod changes;
+mod heartbeat;
 mod properties;
 
 use std::collections::BTreeMap;
@@ -68,6 +69,7 @@ impl TelemetryPage {
             endpoint = endpoint,
             variable = rules.transport.endpoint_variable,
         );
+        text += &heartbeat::section()?;
         text += &prehog::docs::storage_section(&EventSchema::new(&rules)?);
         text += &format!(include_str!("telemetry/versions.md"), changes = changes::changes(events)?);
         text += include_str!("telemetry/preview.md");

@@ -43,35 +43,49 @@ pub struct SubmitHeartbeatRequest {
 pub struct SubmitHeartbeatResponse {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BotInstanceStatusHeartbeat {
+    /// When the agent made the heartbeat, by its own clock.
     #[prost(message, optional, tag = "1")]
     pub recorded_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Whether it is the first heartbeat of a run.
     #[prost(bool, tag = "2")]
     pub is_startup: bool,
+    /// The version of `tbot`.
     #[prost(string, tag = "3")]
     pub version: ::prost::alloc::string::String,
+    /// The host name of the machine.
     #[prost(string, tag = "4")]
     pub hostname: ::prost::alloc::string::String,
+    /// How long the agent has been running.
     #[prost(message, optional, tag = "5")]
     pub uptime: ::core::option::Option<::prost_types::Duration>,
+    /// The join method.
     #[prost(string, tag = "6")]
     pub join_method: ::prost::alloc::string::String,
+    /// Whether the agent runs once and ends.
     #[prost(bool, tag = "7")]
     pub one_shot: bool,
+    /// The architecture of the program, such as `amd64`.
     #[prost(string, tag = "8")]
     pub architecture: ::prost::alloc::string::String,
+    /// The operating system of the program, such as `linux`.
     #[prost(string, tag = "9")]
     pub os: ::prost::alloc::string::String,
+    /// The kind of program: always the `tbot` binary.
     #[prost(enumeration = "BotKind", tag = "12")]
     pub kind: i32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BotInstanceServiceHealth {
+    /// The type and the name of the service.
     #[prost(message, optional, tag = "1")]
     pub service: ::core::option::Option<BotInstanceServiceIdentifier>,
+    /// Whether its credentials are valid and were renewed.
     #[prost(enumeration = "BotInstanceHealthStatus", tag = "2")]
     pub status: i32,
+    /// Why its last attempt failed: the error that is logged, up to 256 bytes.
     #[prost(string, optional, tag = "3")]
     pub reason: ::core::option::Option<::prost::alloc::string::String>,
+    /// When its last attempt ended.
     #[prost(message, optional, tag = "4")]
     pub updated_at: ::core::option::Option<::prost_types::Timestamp>,
 }
