@@ -125,12 +125,12 @@ mod tests {
             ("telemetry pre", &["preview"]),
             ("help tele", &["telemetry"]),
             ("schema config-", &["config-v1"]),
-            ("validate --format ", &["human", "json", "github"]),
+            ("validate --format ", &["human", "json", "github", "sarif"]),
             ("validate --format j", &["json"]),
             ("validate --format=j", &["--format=json"]),
             // The words of bash.
             ("validate --format = j", &["json"]),
-            ("validate --format =", &["human", "json", "github"]),
+            ("validate --format =", &["human", "json", "github", "sarif"]),
             ("start --join-method azure", &["azure", "azure_devops"]),
             ("completions z", &["zsh"]),
         ] {
