@@ -2,9 +2,10 @@
 //!
 //! Flags have the names and short forms of Teleport's `tbot`. Help is at most 80 columns wide, which a test checks.
 //!
-//! `xtask` compiles this directory as well, for the man pages and the completions, so nothing in it depends on the rest of
-//! the program.
+//! `xtask` compiles this directory as well, for the manual pages and the completion scripts, so nothing in it depends on the
+//! rest of the program.
 
+mod global;
 mod go_agent;
 mod service_args;
 mod service_command;
@@ -14,9 +15,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Arg, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use tbot::config::GoDuration;
 
+pub(crate) use global::{ColourChoice, GlobalArgs, LogFormat};
 pub(crate) use go_agent::MISSING;
 pub(crate) use service_args::{FlagValue, GivenFlag, ServiceArgs};
 #[cfg(test)]
@@ -49,118 +51,16 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-const STYLES: Styles = Styles::styled()
+/// The colours of help and of errors.
+pub(crate) const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
     .usage(AnsiColor::Green.on_default().bold())
     .literal(AnsiColor::Cyan.on_default().bold())
     .placeholder(AnsiColor::Cyan.on_default());
 
-/// The commands that each global option has an effect on. The help of other commands does not list the option, although they
-/// accept it: a script may set it for every command, as for Teleport's `tbot`.
-const COMMANDS_OF_GLOBAL_OPTIONS: &[(&str, &[&str])] = &[
-    ("config", &["start", "migrate", "validate", "telemetry status", "telemetry preview"]),
-    ("debug", &["start", "proxy", "db", "configure"]),
-    ("fips", &["start", "configure"]),
-    ("insecure", &["start", "configure"]),
-    ("log_format", &["start"]),
-    (
-        "color",
-        &["start", "configure", "migrate", "validate", "explain", "telemetry status", "telemetry preview"],
-    ),
-    ("anonymous_telemetry_opt_in", &["start", "telemetry status", "telemetry preview"]),
-];
-
 /// Returns the definition of the command line. `version` is what `tbot --version` prints after the name of the program.
 pub(crate) fn command(version: String) -> clap::Command {
-    let mut command = Cli::command().version(version);
-    let options: Vec<Arg> = command.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
-    for option in options {
-        let id = option.get_id().as_str();
-        let relevant = COMMANDS_OF_GLOBAL_OPTIONS.iter().find(|(name, _)| *name == id);
-        if let Some((_, commands)) = relevant {
-            command = command
-                .mut_arg(id, |arg| arg.hide(true))
-                .mut_subcommands(|subcommand| list_where_relevant(subcommand, "", &option, commands));
-        }
-    }
-    command
-}
-
-/// Adds a global option to a command, hidden unless it has an effect there. Subcommands inherit what is not hidden.
-fn list_where_relevant(
-    command: clap::Command,
-    parent: &str,
-    option: &Arg,
-    relevant: &[&str],
-) -> clap::Command {
-    let path = format!("{parent} {}", command.get_name());
-    let path = path.trim_start();
-    if relevant.contains(&path) {
-        return command.arg(option.clone());
-    }
-    command
-        .arg(option.clone().hide(true))
-        .mut_subcommands(|subcommand| list_where_relevant(subcommand, path, option, relevant))
-}
-
-/// Flags that are accepted before and after the command.
-#[derive(Args)]
-#[command(next_help_heading = "Global options")]
-pub(crate) struct GlobalArgs {
-    /// Configuration file [env: TBOT_CONFIG_PATH]
-    #[arg(short, long, global = true, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Base64-encoded configuration [env: TBOT_CONFIG]
-    #[arg(long, global = true, value_name = "BASE64", hide = true)]
-    pub(crate) config_string: Option<String>,
-    /// Enable debug logging [env: TBOT_DEBUG]
-    #[arg(short, long, global = true, overrides_with = "no_debug")]
-    pub(crate) debug: bool,
-    #[arg(long, global = true, hide = true, overrides_with = "debug")]
-    pub(crate) no_debug: bool,
-    /// Use only FIPS 140 validated cryptography
-    #[arg(long, global = true, overrides_with = "no_fips")]
-    pub(crate) fips: bool,
-    #[arg(long, global = true, hide = true, overrides_with = "fips")]
-    pub(crate) no_fips: bool,
-    /// Accept any proxy certificate (testing only)
-    #[arg(long, global = true, overrides_with = "no_insecure")]
-    pub(crate) insecure: bool,
-    #[arg(long, global = true, hide = true, overrides_with = "insecure")]
-    pub(crate) no_insecure: bool,
-    /// Log format: text or json
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
-    pub(crate) log_format: LogFormat,
-    /// Colors of diagnostics: auto, always or never
-    #[arg(
-        long,
-        global = true,
-        value_name = "WHEN",
-        default_value = "auto",
-        hide_default_value = true,
-        hide_possible_values = true
-    )]
-    pub(crate) color: ColourChoice,
-    /// Send one anonymous usage event per start;
-    /// see `tbot telemetry explain`
-    #[arg(long, global = true, verbatim_doc_comment)]
-    pub(crate) anonymous_telemetry_opt_in: bool,
-}
-
-/// Whether text for people is coloured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ColourChoice {
-    /// If it is written to a terminal, unless a variable says otherwise.
-    Auto,
-    Always,
-    Never,
-}
-
-/// The format of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    Text,
-    Json,
+    global::list_where_effective(Cli::command().version(version))
 }
 
 #[derive(Subcommand)]

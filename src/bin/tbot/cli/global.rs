@@ -1,0 +1,107 @@
+//! The global options, which are accepted before and after the command. Help lists them only where they have an effect.
+
+use std::path::PathBuf;
+
+use clap::{Arg, Args, Command, ValueEnum};
+
+/// Flags that are accepted before and after the command.
+#[derive(Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct GlobalArgs {
+    /// Configuration file [env: TBOT_CONFIG_PATH]
+    #[arg(short, long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Base64-encoded configuration [env: TBOT_CONFIG]
+    #[arg(long, global = true, value_name = "BASE64", hide = true)]
+    pub(crate) config_string: Option<String>,
+    /// Enable debug logging [env: TBOT_DEBUG]
+    #[arg(short, long, global = true, overrides_with = "no_debug")]
+    pub(crate) debug: bool,
+    #[arg(long, global = true, hide = true, overrides_with = "debug")]
+    pub(crate) no_debug: bool,
+    /// Use only FIPS 140 validated cryptography
+    #[arg(long, global = true, overrides_with = "no_fips")]
+    pub(crate) fips: bool,
+    #[arg(long, global = true, hide = true, overrides_with = "fips")]
+    pub(crate) no_fips: bool,
+    /// Accept any proxy certificate (testing only)
+    #[arg(long, global = true, overrides_with = "no_insecure")]
+    pub(crate) insecure: bool,
+    #[arg(long, global = true, hide = true, overrides_with = "insecure")]
+    pub(crate) no_insecure: bool,
+    /// Log format: text or json
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
+    pub(crate) log_format: LogFormat,
+    /// Colors of diagnostics: auto, always or never
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
+    pub(crate) color: ColourChoice,
+    /// Send one anonymous usage event per start;
+    /// see `tbot telemetry explain`
+    #[arg(long, global = true, verbatim_doc_comment)]
+    pub(crate) anonymous_telemetry_opt_in: bool,
+}
+
+/// Whether text for people is coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColourChoice {
+    /// Only on a terminal, unless a variable decides.
+    Auto,
+    Always,
+    Never,
+}
+
+/// The format of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// The commands that each global option has an effect on. The help of other commands does not list the option, although they
+/// accept it: a script may set it for every command, as for Teleport's `tbot`.
+const COMMANDS_OF_OPTIONS: &[(&str, &[&str])] = &[
+    ("config", &["start", "migrate", "validate", "telemetry status", "telemetry preview"]),
+    ("debug", &["start", "proxy", "db", "configure"]),
+    ("fips", &["start", "configure"]),
+    ("insecure", &["start", "configure"]),
+    ("log_format", &["start"]),
+    (
+        "color",
+        &["start", "configure", "migrate", "validate", "explain", "telemetry status", "telemetry preview"],
+    ),
+    ("anonymous_telemetry_opt_in", &["start", "telemetry status", "telemetry preview"]),
+];
+
+/// Makes the help of each command list only the global options that have an effect on it.
+pub(super) fn list_where_effective(mut command: Command) -> Command {
+    let options: Vec<Arg> = command.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
+    for option in options {
+        let id = option.get_id().as_str();
+        let row = COMMANDS_OF_OPTIONS.iter().find(|(name, _)| *name == id);
+        if let Some((_, commands)) = row {
+            command = command
+                .mut_arg(id, |arg| arg.hide(true))
+                .mut_subcommands(|subcommand| list_option(subcommand, "", &option, commands));
+        }
+    }
+    command
+}
+
+/// Adds a global option to a command, hidden unless it has an effect there. Subcommands inherit what is not hidden.
+fn list_option(command: Command, parent: &str, option: &Arg, affected: &[&str]) -> Command {
+    let path = format!("{parent} {}", command.get_name());
+    let path = path.trim_start();
+    if affected.contains(&path) {
+        return command.arg(option.clone());
+    }
+    command
+        .arg(option.clone().hide(true))
+        .mut_subcommands(|subcommand| list_option(subcommand, path, option, affected))
+}
