@@ -5,10 +5,13 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::styling::Style;
 use tbot::agent::{Hint, IdentityFileError, NotUtf8, error_chain};
 use tbot::config::GoDuration;
 use tbot::untrusted::escape;
 use tbot::yaml::EmitError;
+
+use crate::cli;
 
 /// The exit status of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,9 +181,8 @@ fn report(failure: &Failure, colours: Colours, stderr: &mut dyn Write) -> ExitSt
         failure => {
             let hint = failure.hint().map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
             let message = error_chain(failure);
-            // As clap shows it.
-            let label = if colours.stderr { "\u{1b}[1;31merror:\u{1b}[0m" } else { "error:" };
-            let _ = write!(stderr, "{label} {message}\n{hint}");
+            let style = if colours.stderr { *cli::STYLES.get_error() } else { Style::new() };
+            let _ = write!(stderr, "{style}error:{style:#} {message}\n{hint}");
         }
     }
     failure.status()
