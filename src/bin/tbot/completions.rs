@@ -23,8 +23,8 @@ impl Candidate {
     }
 }
 
-/// Prints one candidate per line, followed by a tab and its description. Prints nothing if a file name can follow, or
-/// anything else that is not known.
+/// Prints one candidate per line, followed by a tab and its description. Prints nothing if the candidates are unknown, as for
+/// the name of a file.
 pub(crate) fn complete(mut root: Command, words: &[OsString], stdout: &mut dyn Write) -> Result<(), Failure> {
     root.build();
     let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
@@ -44,7 +44,7 @@ fn candidates(root: &Command, words: &[&str]) -> Vec<Candidate> {
     let mut positionals = 0;
     for word in before {
         match option {
-            // In bash, a word between an option and its value.
+            // bash makes the sign between an option and its value a separate word.
             Some(_) if *word == "=" => {}
             Some(_) => option = None,
             None if word.starts_with('-') => option = option_without_value(command, word),
@@ -128,7 +128,7 @@ mod tests {
             ("validate --format ", &["human", "json", "github", "sarif"]),
             ("validate --format j", &["json"]),
             ("validate --format=j", &["--format=json"]),
-            // The words of bash.
+            // bash splits at the sign.
             ("validate --format = j", &["json"]),
             ("validate --format =", &["human", "json", "github", "sarif"]),
             ("start --join-method azure", &["azure", "azure_devops"]),
