@@ -1,4 +1,5 @@
-//! Parses the command line, and answers what Teleport's `tbot` or common sense would accept and clap does not.
+//! Parses the command line. Corrects mistakes for which clap has no good hint, such as a command that only Teleport's `tbot`
+//! has.
 
 use std::ffi::OsString;
 
@@ -18,17 +19,17 @@ pub(crate) fn command() -> clap::Command {
 /// Parses a command line, which starts with the name of the program.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Failure> {
     command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches)).map_err(
-        |error| match answer(&error) {
-            Some(answer) => Failure::Usage(answer),
+        |error| match correction(&error) {
+            Some(correction) => Failure::Usage(correction),
             None => error.into(),
         },
     )
 }
 
-/// Returns what to do instead, if that is known better than clap's guess from similar names.
-fn answer(error: &clap::Error) -> Option<String> {
+/// Returns a message that says what to do instead, if there is a better one than clap's guess from similar names.
+fn correction(error: &clap::Error) -> Option<String> {
     if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) {
-        return answer_command(word);
+        return command_correction(word);
     }
     let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return None };
     let name = flag.split('=').next()?;
@@ -36,7 +37,7 @@ fn answer(error: &clap::Error) -> Option<String> {
     Some(format!("there is no flag `{name}`: {instead}"))
 }
 
-fn answer_command(word: &str) -> Option<String> {
+fn command_correction(word: &str) -> Option<String> {
     if let Some(instead) = instead_of(word) {
         return Some(format!("there is no command `{word}`: {instead}"));
     }
@@ -51,7 +52,7 @@ fn answer_command(word: &str) -> Option<String> {
     looks_like_a_file.then(|| format!("`{word}` is not a command: pass a configuration file with --config"))
 }
 
-/// Returns the whole name of the first command with this name that help lists, such as `tbot start identity`.
+/// Returns the full name of the first command with this name that help lists, such as `tbot start identity`.
 fn path_of(parent: &clap::Command, name: &str) -> Option<String> {
     let listed = || parent.get_subcommands().filter(|command| !command.is_hide_set());
     let path = if listed().any(|command| command.get_name() == name) {
@@ -78,7 +79,7 @@ mod tests {
         parse(line.split_whitespace().map(OsString::from))
     }
 
-    /// Calls a function for every command, with its whole name.
+    /// Calls `check` for a command and all its subcommands.
     fn for_each_command(command: &mut clap::Command, check: &mut impl FnMut(&mut clap::Command)) {
         check(command);
         command.get_subcommands_mut().for_each(|subcommand| for_each_command(subcommand, check));
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn every_missing_command_and_flag_says_what_to_do_instead() {
+    fn the_error_for_a_missing_command_or_flag_says_what_to_do_instead() {
         for (name, instead) in MISSING {
             let lines = if name.starts_with("--") {
                 vec![
@@ -200,8 +201,8 @@ mod tests {
     }
 
     #[test]
-    fn a_likely_mistake_gets_an_answer() {
-        let answers = [
+    fn a_likely_mistake_is_corrected() {
+        let corrections = [
             "tbot tbot.yaml",
             "tbot start ./conf",
             "tbot identity --destination /out",
@@ -211,7 +212,7 @@ mod tests {
             "tbot start --trace-exporter=a",
         ]
         .map(usage_error);
-        insta::assert_snapshot!(answers.join("\n"), @r"
+        insta::assert_snapshot!(corrections.join("\n"), @r"
         `tbot.yaml` is not a command: pass a configuration file with --config
         `./conf` is not a command: pass a configuration file with --config
         `identity` is not a command here: use `tbot start identity`
@@ -224,7 +225,7 @@ mod tests {
     }
 
     /// Lines from scripts, actions, charts and units for Teleport's `tbot`, in all spellings that its parser accepts.
-    const GO_LINES: &str = "
+    const LINES_FOR_GO_AGENT: &str = "
         tbot start -c /etc/tbot.yaml
         tbot start -c=/etc/tbot.yaml
         tbot start -c/etc/tbot.yaml
@@ -251,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_command_line_for_the_go_agent_is_parsed() {
-        for line in GO_LINES.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        for line in LINES_FOR_GO_AGENT.lines().map(str::trim).filter(|line| !line.is_empty()) {
             if let Err(error) = parse_line(line) {
                 panic!("{line}: {error}");
             }

@@ -1,5 +1,5 @@
-//! `tbot validate`: checks files one by one, or the configuration that flags or variables name, or `./tbot.yaml`, and reports on standard
-//! output. Uses no network.
+//! `tbot validate`: checks files one by one, or the configuration that flags or variables name, or `./tbot.yaml`. Reports on
+//! standard output. Uses no network.
 
 use tbot::config::{LoadOptions, Purpose};
 use tbot::diagnostic::ReportFormat;

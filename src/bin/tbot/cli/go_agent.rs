@@ -1,6 +1,6 @@
 //! The commands and flags of Teleport's `tbot`, the Go agent, that this program does not have.
 
-/// Each missing command or flag, and what to do instead. The row of a command also answers for its subcommands and flags.
+/// Each missing command or flag, and what to do instead. The row of a command also applies to its subcommands and flags.
 pub(crate) const MISSING: &[(&str, &str)] = &[
     (
         "init",

@@ -1,7 +1,7 @@
 //! The scripts that complete command lines in a shell.
 //!
-//! A script asks the program what can follow, so it stays true when commands and options change. If nothing can follow, the
-//! shell completes the name of a file.
+//! A script asks the program what can follow, so it need not change with the commands and options. If the program prints
+//! nothing, the shell completes the name of a file.
 
 use clap::ValueEnum;
 

@@ -25,7 +25,7 @@ pub(crate) enum ValueOrigin {
         /// The line and the column of the value's key, if the file has it.
         position: Option<(usize, usize)>,
     },
-    /// A flag, a variable, a command or the join URI, with what it is, such as `flag --oneshot`.
+    /// The description of a flag, a variable, a command or the join URI, such as `flag --oneshot`.
     Override(String),
 }
 
