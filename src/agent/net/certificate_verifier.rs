@@ -24,7 +24,7 @@ pub(crate) struct CertificateVerifier {
 #[derive(Debug)]
 enum Accepted {
     Any,
-    /// A valid certificate with this name, whoever issued it. The name in the handshake can be another one.
+    /// A valid certificate with this name, from any issuer. The name in the handshake may be a different one.
     AnyFor(ServerName<'static>),
     Trusted(TrustedCertificates),
 }
@@ -67,7 +67,7 @@ impl CertificateVerifier {
         Self { accepted: Accepted::Any, provider }
     }
 
-    /// Accepts any certificate that is valid now and contains `name`, whoever issued it.
+    /// Accepts any certificate that is valid now and contains `name`, from any issuer.
     pub(crate) fn accepting_any_for(name: ServerName<'static>, provider: Arc<CryptoProvider>) -> Self {
         Self { accepted: Accepted::AnyFor(name), provider }
     }
@@ -98,7 +98,7 @@ fn check_validity(certificate: &X509Certificate<'_>, now: UnixTime) -> Result<()
     Ok(())
 }
 
-/// Checks the validity and the name of a certificate, but not who issued it.
+/// Checks the validity and the name of a certificate, but not its issuer.
 fn verify_without_issuer(
     end_entity: &CertificateDer<'_>,
     server_name: &ServerName<'_>,

@@ -38,7 +38,7 @@ impl ConnectionError {
     /// Returns the error that this one displays: the first of the chain that says more than that a request failed.
     #[must_use]
     pub fn get_ref(&self) -> &(dyn Error + 'static) {
-        // The agent's own errors say everything.
+        // The agent's own errors are complete: what wraps them adds nothing.
         let tunnel = || self.find(own_error::<HttpTunnelError>).map(|error| error as _);
         let host = || self.find(own_error::<UnresolvedHost>).map(|error| error as _);
         if let Some(error) = tunnel().or_else(host) {
@@ -58,8 +58,9 @@ impl ConnectionError {
         self.find(TlsFailure::of)
     }
 
-    /// Returns what the operator can do, if that does not depend on the server: a connection that failed at the HTTP
-    /// proxy, that was not upgraded, a host name that cannot be resolved, another server, or a port without TLS.
+    /// Returns what the operator can do, if that does not depend on the server: if the HTTP proxy is the problem, the
+    /// connection was not upgraded, the host name cannot be resolved, another server responded, or the port does not use
+    /// TLS.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         if let Some(error) = self.find(own_error::<HttpTunnelError>) {

@@ -1,9 +1,8 @@
 //! The connection upgrade: a TLS connection inside another one, for proxies behind a load balancer that terminates TLS.
 //!
-//! Such a load balancer removes the ALPN list by which the proxy routes connections. So the agent sends an HTTP request to the
-//! proxy's web API, and asks it to switch to another protocol. On the upgraded connection, the agent begins a TLS handshake with
-//! the ALPN list, and the proxy routes it as if it had arrived directly. Source: protocol facts, section 4.5; newer protocol
-//! facts, section 6.1.
+//! Such a load balancer removes the ALPN list by which the proxy routes connections. So the agent sends an HTTP request to
+//! the proxy's web API, and asks it to switch to another protocol. On the upgraded connection, the agent begins a TLS
+//! handshake with the ALPN list, and the proxy routes it as if it had arrived directly.
 
 use std::error::Error;
 use std::io;
@@ -29,7 +28,7 @@ use crate::agent::platform::{Environment, Hint, NotUtf8};
 use crate::config::Address;
 
 const PATH: &str = "/webapi/connectionupgrade";
-/// The variable that overrides the test whether connections need the upgrade.
+/// The variable that overrides the test of whether connections need the upgrade.
 pub(crate) const VARIABLE: &str = "TELEPORT_TLS_ROUTING_CONN_UPGRADE";
 /// With this subprotocol, the server sends pings, so that a load balancer keeps the connection open while it is idle.
 const SUBPROTOCOL: &str = "alpn-ping";
@@ -133,7 +132,7 @@ pub(super) async fn is_required(route: &Route) -> io::Result<bool> {
     let tcp = route.connect_tcp().await?;
     match TlsConnector::from(Arc::new(tls)).connect(server_name, tcp).await {
         Ok(stream) => Ok(stream.get_ref().1.alpn_protocol().is_none()),
-        // A failure for another reason is not about routing. The connection itself will meet it again, and report it.
+        // Any other failure says nothing about routing. The connection itself will fail again, and report it.
         Err(error) => Ok(is_about_alpn(&error)),
     }
 }
@@ -222,7 +221,7 @@ fn check_response(headers: &HeaderMap, protocol: UpgradeProtocol, key: &str) -> 
     if has(UPGRADE, upgrade) && is_accepted { Ok(()) } else { Err(UpgradeError::OtherProtocol) }
 }
 
-/// Returns the value of `Sec-WebSocket-Accept` that answers `key`.
+/// Returns the value of `Sec-WebSocket-Accept` with which a server responds to `key`.
 fn web_socket_accept(key: &str) -> String {
     let input = format!("{key}{WEB_SOCKET_GUID}");
     BASE64_STANDARD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, input.as_bytes()))
@@ -260,7 +259,7 @@ mod tests {
 
     /// The example of RFC 6455, section 1.3.
     #[test]
-    fn the_key_is_answered_as_the_rfc_says() {
+    fn the_accept_header_is_that_of_the_rfc() {
         assert_eq!(web_socket_accept("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 }

@@ -6,7 +6,7 @@
 //! [`connection_upgrade`](super::connection_upgrade)).
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
@@ -76,22 +76,22 @@ pub(crate) enum DiallerError {
     ConnectionUpgrade(#[from] ConnectionUpgradeVariableError),
 }
 
-/// Opens connections to one Teleport proxy. Cheap to clone; clones share what is known about the way to the proxy.
+/// Opens connections to one Teleport proxy. Cheap to clone; clones share the protocol that was found to work.
 #[derive(Clone)]
 pub(crate) struct Dialler {
     web: WebClient,
-    way: Arc<Way>,
+    known: Arc<KnownProtocol>,
 }
 
-/// How connections reach the proxy's TLS routing.
-struct Way {
+/// What is known about the protocol by which connections reach the proxy's TLS routing.
+struct KnownProtocol {
     /// Whether `TELEPORT_TLS_ROUTING_CONN_UPGRADE` says that connections need the upgrade.
     configured: Option<bool>,
-    tested: Mutex<Tested>,
+    tested: Mutex<TestResult>,
 }
 
 #[derive(Default)]
-struct Tested {
+struct TestResult {
     /// `None` until the first connection, and after a connection that failed.
     protocol: Option<Protocol>,
     /// Whether the log says that connections are upgraded.
@@ -104,8 +104,8 @@ enum Protocol {
     Upgraded(UpgradeProtocol),
 }
 
-impl Way {
-    fn tested(&self) -> std::sync::MutexGuard<'_, Tested> {
+impl KnownProtocol {
+    fn tested(&self) -> MutexGuard<'_, TestResult> {
         self.tested.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -128,8 +128,8 @@ impl Way {
 impl Dialler {
     pub(crate) fn new(route: &Route, environment: &Environment) -> Result<Self, DiallerError> {
         let configured = connection_upgrade::configured(environment, route.address())?;
-        let way = Way { configured, tested: Mutex::default() };
-        Ok(Self { web: WebClient::new(route, environment)?, way: Arc::new(way) })
+        let known = KnownProtocol { configured, tested: Mutex::default() };
+        Ok(Self { web: WebClient::new(route, environment)?, known: Arc::new(known) })
     }
 
     /// Returns the client for the proxy's web API, which never needs the connection upgrade.
@@ -195,7 +195,7 @@ impl Dialler {
         let stream = tokio::time::timeout(TEST_TIMEOUT, connect)
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-            .inspect_err(|_| self.way.forget())
+            .inspect_err(|_| self.known.forget())
             .map_err(|error| failed(ConnectionError::new(error)))?;
         let session = stream.get_ref().1;
         let is_auth_server = session.alpn_protocol() == Some(b"h2")
@@ -204,31 +204,31 @@ impl Dialler {
         if is_auth_server {
             return Ok(());
         }
-        self.way.forget();
+        self.known.forget();
         Err(AuthRouteError::OtherServer { cluster: cluster.to_owned(), proxy: self.address().clone() })
     }
 
     /// Returns a connection to the proxy's TLS routing, on which a TLS handshake can begin, and whether it was upgraded.
     async fn connect(&self) -> io::Result<(BoxedByteStream, bool)> {
-        let protocol = self.way.tested().protocol;
+        let protocol = self.known.tested().protocol;
         let protocol = match protocol {
             Some(protocol) => protocol,
             None => self.test_protocol().await?,
         };
         let Protocol::Upgraded(upgrade) = protocol else {
             let tcp = self.route().connect_tcp().await?;
-            self.way.set(protocol);
+            self.known.set(protocol);
             return Ok((Box::new(tcp), false));
         };
         let transport = match self.upgrade(upgrade).await {
             // Servers before 15.1 know only the older protocol. This is not known before the attempt.
             Err(error) if upgrade == UpgradeProtocol::WebSocket && is_unknown_protocol(&error) => {
                 let transport = self.upgrade(UpgradeProtocol::Alpn).await?;
-                self.way.set(Protocol::Upgraded(UpgradeProtocol::Alpn));
+                self.known.set(Protocol::Upgraded(UpgradeProtocol::Alpn));
                 transport
             }
             upgraded => {
-                self.way.set(protocol);
+                self.known.set(protocol);
                 upgraded?
             }
         };
@@ -236,7 +236,7 @@ impl Dialler {
     }
 
     async fn test_protocol(&self) -> io::Result<Protocol> {
-        let is_required = match self.way.configured {
+        let is_required = match self.known.configured {
             Some(is_required) => is_required,
             None => connection_upgrade::is_required(self.route()).await?,
         };
@@ -270,7 +270,7 @@ impl DialTarget {
     /// Opens a new connection, and checks that the expected server responds.
     pub(crate) async fn open(&self) -> io::Result<TokioIo<TlsStream<BoxedByteStream>>> {
         // After a failure, the next connection tests again whether TLS is terminated on the way.
-        self.try_open().await.inspect_err(|_| self.dialler.way.forget()).map(TokioIo::new)
+        self.try_open().await.inspect_err(|_| self.dialler.known.forget()).map(TokioIo::new)
     }
 
     async fn try_open(&self) -> io::Result<TlsStream<BoxedByteStream>> {

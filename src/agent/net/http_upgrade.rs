@@ -14,7 +14,7 @@ pub(super) enum UpgradeResponse {
     Refused(StatusCode),
 }
 
-/// Sends `request` on a new connection. A `CONNECT` succeeds with any status of success, and every other request with 101.
+/// Sends `request` on a new connection. A `CONNECT` succeeds with any 2xx status, and every other request with 101.
 pub(super) async fn send(
     stream: impl ByteStream + 'static,
     request: Request<Empty<&'static [u8]>>,

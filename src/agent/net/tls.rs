@@ -62,7 +62,7 @@ pub(crate) enum InnerAlpn {
     Http2,
 }
 
-/// A name that every certificate contains that the host CA of a cluster issued to one of its own servers.
+/// A name in every certificate that the host CA of a cluster issues to the cluster's own servers.
 const CLUSTER_NAME: &str = "teleport.cluster.local";
 
 fn provider() -> Arc<CryptoProvider> {
@@ -185,7 +185,7 @@ pub(super) fn upgraded_join_service(insecure: bool, clock: &Clock) -> Result<Cli
     Ok(join_service(&builder.with_no_client_auth()))
 }
 
-/// Returns the configuration for the test whether a connection needs the upgrade: it offers only a protocol that every
+/// Returns the configuration for the test of whether a connection needs the upgrade: it offers only a protocol that every
 /// proxy supports, accepts any certificate, and presents none.
 pub(super) fn reverse_tunnel(clock: &Clock) -> Result<ClientConfig, TlsError> {
     let verifier = Arc::new(CertificateVerifier::accepting_any(provider()));
