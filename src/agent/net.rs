@@ -15,6 +15,5 @@ mod resolver;
 pub(crate) mod route;
 pub(crate) mod system_roots;
 pub(crate) mod tls;
-
 pub(crate) mod web;
 mod web_socket;

@@ -22,8 +22,8 @@ impl DirectoryHandle {
     ///
     /// # Errors
     ///
-    /// Returns [`DirectoryError::Obstructed`] if anybody else has put a file into the agent's directory. It must not decide
-    /// how the other files are written.
+    /// Returns [`DirectoryError::Obstructed`] if another user has put a file into the agent's directory. Such a file must
+    /// not decide how the others are written.
     pub(crate) fn requires_in_place_writing(&self, files: &[NewFile]) -> Result<bool, DirectoryError> {
         let agent = rustix::process::geteuid().as_raw();
         if self.stat()?.st_uid != agent {

@@ -55,8 +55,7 @@ impl DirectoryHandle {
     /// Returns the permissions of the file that `name` resolves to, or `None` if there is no such file. Refuses links
     /// and special files that the agent did not create.
     ///
-    /// In a directory that every user may write to, somebody else may have put the file there, so its permissions count
-    /// for nothing: `None`.
+    /// Also returns `None` in a directory that every user may write to, because another user may have put the file there.
     fn permissions_of(&self, name: &str) -> Result<Option<Permissions>, DirectoryError> {
         let top = tree::top_level(name);
         let current = match self.file_type(top)? {

@@ -1,4 +1,4 @@
-//! Tries whether a directory can take the files of an output, before credentials are requested that cannot be requested
+//! Tests whether a directory has room for the files of an output, before credentials are requested that cannot be requested
 //! twice: a full disk, a quota or a limit on file sizes shows only when files are written.
 
 use rustix::fs::OFlags;

@@ -12,7 +12,8 @@ use super::Hint;
 ///
 /// The agent reads `SSL_CERT_FILE` and `SSL_CERT_DIR` (colon separated), `HTTPS_PROXY`, `ALL_PROXY` and
 /// `NO_PROXY` (each also in lower case), `TELEPORT_TLS_ROUTING_CONN_UPGRADE`, `TBOT_USE_PROXY_ADDR`, `TSH` and `PATH`, and
-/// those that the configured join method and destinations need; docs/configuration.md lists all of them. An empty variable counts as unset.
+/// those that the configured join method and destinations need; docs/configuration.md lists all of them. An empty variable
+/// counts as unset.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<OsString, OsString>);
 

@@ -39,7 +39,7 @@ pub enum AgentError {
     /// The environment names an HTTP proxy that cannot be used.
     #[error(transparent)]
     HttpProxy(#[from] HttpProxyError),
-    /// The environment says about connection upgrades what cannot be understood.
+    /// `TELEPORT_TLS_ROUTING_CONN_UPGRADE` is not valid.
     #[error(transparent)]
     ConnectionUpgrade(#[from] ConnectionUpgradeVariableError),
     /// `onboarding.join_method` is not set.

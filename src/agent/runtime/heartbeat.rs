@@ -15,7 +15,7 @@ use super::running_agent::RunningAgent;
 use super::schedule;
 use crate::agent::credential::identity::Identity;
 use crate::agent::platform::error_text::error_line;
-use crate::agent::platform::{Hint, host_name};
+use crate::agent::platform::host_name;
 use crate::agent::service::error::OutputError;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::auth_client::{AuthClient, Heartbeat, ReportedStatus, ServiceHealth};
@@ -25,7 +25,7 @@ const INTERVAL: Duration = Duration::from_secs(30 * 60);
 const MAX_FIRST_WAIT: Duration = Duration::from_secs(30);
 /// How long a run in oneshot mode waits for its heartbeat.
 const ONESHOT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The type of the bot's own identity, beside the types of services.
+/// The type that a heartbeat gives the bot's own identity, which is not a service.
 const IDENTITY_TYPE: &str = "internal/identity";
 
 impl RunningAgent {
@@ -36,7 +36,7 @@ impl RunningAgent {
         health: Arc<Health>,
     ) {
         let started = Instant::now();
-        // Without a first attempt of every service, the states of the others are reported.
+        // After the timeout, the services without a first attempt are reported as initializing.
         let _ = tokio::time::timeout(MAX_FIRST_WAIT, health.first_attempts(|_| true)).await;
         let mut is_startup = true;
         loop {
@@ -84,12 +84,11 @@ impl RunningAgent {
     }
 
     fn warn_about_heartbeat(&self, error: &ApiError) {
-        let hint: Option<Hint> = error.hint();
         self.bot.warnings.warn(
             "heartbeat",
             format_args!(
                 "cannot send a heartbeat to the cluster, so it does not know the state of this agent: {}",
-                error_line(error, hint.as_ref())
+                error_line(error, error.hint().as_ref())
             ),
         );
     }

@@ -16,7 +16,8 @@ impl Unsupported {
         &self.0
     }
 
-    /// Returns the message, without a hint. `locate` converts a pointer to where a person finds the part: a line, a flag, a command.
+    /// Returns the message, without a hint. `locate` converts a pointer to where a person finds the part: a line, a flag or
+    /// a command.
     #[must_use]
     pub fn message(&self, locate: impl Fn(&Pointer) -> String) -> String {
         let part =

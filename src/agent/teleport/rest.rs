@@ -111,8 +111,8 @@ struct Metadata {
 }
 
 /// Returns the names of the leaf clusters; none if the server does not have this call any more (404).
-pub(crate) async fn leaf_clusters(route: &DialTarget) -> Result<Vec<String>, RestError> {
-    match exchange(route, Request::get(REMOTE_CLUSTERS), REMOTE_CLUSTERS, Bytes::new()).await? {
+pub(crate) async fn leaf_clusters(target: &DialTarget) -> Result<Vec<String>, RestError> {
+    match exchange(target, Request::get(REMOTE_CLUSTERS), REMOTE_CLUSTERS, Bytes::new()).await? {
         (StatusCode::NOT_FOUND, _) => Ok(Vec::new()),
         (StatusCode::OK, body) => {
             let clusters: Vec<RemoteCluster> = serde_json::from_slice(&body)
@@ -124,7 +124,7 @@ pub(crate) async fn leaf_clusters(route: &DialTarget) -> Result<Vec<String>, Res
 }
 
 /// Issues a host certificate: one line with a newline.
-pub(crate) async fn host_cert(route: &DialTarget, parameters: &HostCert<'_>) -> Result<String, RestError> {
+pub(crate) async fn host_cert(target: &DialTarget, parameters: &HostCert<'_>) -> Result<String, RestError> {
     let request = HostCertRequest {
         key: STANDARD.encode(parameters.ssh_line),
         hostname: "",
@@ -135,7 +135,7 @@ pub(crate) async fn host_cert(route: &DialTarget, parameters: &HostCert<'_>) -> 
         ttl: u64::try_from(parameters.ttl.as_nanos()).unwrap_or(u64::MAX),
     };
     let body = serde_json::to_vec(&request).map_err(|error| RestError::no_response(HOST_CERTS, error))?;
-    match exchange(route, Request::post(HOST_CERTS), HOST_CERTS, body.into()).await? {
+    match exchange(target, Request::post(HOST_CERTS), HOST_CERTS, body.into()).await? {
         (StatusCode::OK, body) => {
             serde_json::from_slice(&body).map_err(|error| RestError::malformed(HOST_CERTS, &error))
         }
@@ -144,7 +144,7 @@ pub(crate) async fn host_cert(route: &DialTarget, parameters: &HostCert<'_>) -> 
 }
 
 async fn exchange(
-    route: &DialTarget,
+    target: &DialTarget,
     request: http::request::Builder,
     path: &'static str,
     body: Bytes,
@@ -154,17 +154,17 @@ async fn exchange(
         .header(header::CONTENT_TYPE, "application/json")
         .body(Full::new(body))
         .map_err(|error| RestError::no_response(path, error))?;
-    let response = tokio::time::timeout(CALL_TIMEOUT, send(route, request)).await;
+    let response = tokio::time::timeout(CALL_TIMEOUT, send(target, request)).await;
     response
         .map_err(|_| RestError::no_response(path, "it did not respond within 15 s"))?
         .map_err(|error| RestError::no_response(path, error))
 }
 
 async fn send(
-    route: &DialTarget,
+    target: &DialTarget,
     request: Request<Full<Bytes>>,
 ) -> Result<(StatusCode, Bytes), Box<dyn Error + Send + Sync>> {
-    let stream = route.open().await?;
+    let stream = target.open().await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
     let exchange = async {
         let response = sender.send_request(request).await?;

@@ -1,6 +1,5 @@
 //! Joins by responding to a challenge, with `proto.JoinService` at the proxy: on one stream, the server sends a
-//! challenge, the agent responds once, and the server sends certificates. The exchange is never repeated here. Source:
-//! protocol facts, section 2.5.
+//! challenge, the agent responds once, and the server sends certificates. The exchange is never repeated here.
 
 use std::error::Error;
 use std::time::{Duration, SystemTime};

@@ -1,8 +1,8 @@
 //! Opens a directory component by component, and creates missing ones. Follows neither links that `symlinks` refuses,
 //! nor a path that other users can redirect.
 //!
-//! The owner of a parent is trusted: whoever configures a path below it accepts what its owner puts there. Other users
-//! who may write to a parent are not.
+//! The owner of a parent is trusted: a path below it is configured on purpose, so what the owner puts there is accepted.
+//! Other users who may write to a parent are not trusted.
 //!
 //! Depends on nothing else of the agent.
 
@@ -55,7 +55,7 @@ pub(super) fn open_or_create(path: &Path, symlinks: SymlinkMode) -> Result<Owned
     };
     let mut walked = PathBuf::from(if path.has_root() { "/" } else { "." });
     let mut directory = rustix::fs::open(&walked, COMPONENT, Mode::empty())?;
-    let mut parents = Parents::default();
+    let mut trust = PathTrust::default();
     for component in path.components() {
         let name = match component {
             Component::Normal(name) => name,
@@ -71,29 +71,30 @@ pub(super) fn open_or_create(path: &Path, symlinks: SymlinkMode) -> Result<Owned
             opened => opened?,
         };
         if component == Component::ParentDir {
-            parents.ascend();
+            trust.ascend();
         } else {
-            parents.descend(&parent, &walked, &rustix::fs::fstat(&directory)?);
+            trust.descend(&parent, &walked, &rustix::fs::fstat(&directory)?);
         }
         walked.push(name);
     }
     if symlinks != SymlinkMode::Insecure {
-        parents.refuse_foreign(&rustix::fs::fstat(&directory)?)?;
+        trust.refuse_foreign(&rustix::fs::fstat(&directory)?)?;
     }
     // Opened again, because a component can be neither listed nor synced.
     Ok(rustix::fs::openat(&directory, ".", DIRECTORY, Mode::empty())?)
 }
 
-/// Notices on the way to a directory whether users who are not trusted can have put a part of the path in its place.
+/// Tracks, while a path is opened, whether users who are not trusted may have put a part of it in its place.
 #[derive(Default)]
-struct Parents {
+struct PathTrust {
     /// The first parent whose entries more users than the owner may move.
     movable: Option<PathBuf>,
     /// The first parent in which the next component may belong to a user who is not trusted.
     untrusted: Option<PathBuf>,
 }
 
-impl Parents {
+impl PathTrust {
+    /// Goes from `parent`, whose path is `path`, to one of its entries.
     fn descend(&mut self, parent: &Stat, path: &Path, entry: &Stat) {
         let mode = Mode::from_raw_mode(parent.st_mode);
         if !mode.intersects(Mode::WGRP | Mode::WOTH) {
@@ -107,7 +108,7 @@ impl Parents {
         }
     }
 
-    /// A directory that was moved has another parent than the path says.
+    /// Goes to the parent of a directory, which is a different one than the path says if the directory was moved.
     fn ascend(&mut self) {
         self.untrusted = self.untrusted.take().or_else(|| self.movable.clone());
     }
@@ -259,7 +260,7 @@ mod tests {
             Err(OpenError::ForeignInSharedParent { .. }) => true,
             Err(error) => panic!("{error:?}"),
         };
-        // Prepared by root or by the owner of the parent, who may be in a group of their own.
+        // Prepared by root or by the owner of the parent, whose group may have no other member.
         for parent in [(0, 0o755), (ALICE, 0o755), (ALICE, 0o700), (ALICE, 0o775), (ALICE, 0o1777)] {
             assert!(!is_refused(parent, ALICE), "{parent:?}");
         }

@@ -153,7 +153,7 @@ fn a_directory_that_was_the_agents_and_now_belongs_to_another_user_gets_no_keys(
 }
 
 #[test]
-fn a_file_in_a_directory_that_every_user_may_write_lends_its_mode_to_no_key() {
+fn the_mode_of_a_file_is_not_copied_in_a_directory_that_every_user_may_write() {
     for symlinks in ["try-secure", "secure"] {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("out");

@@ -1,7 +1,7 @@
 //! Heartbeats: what the agent tells its own cluster about itself, which an administrator sees with `tctl bots instances`.
 //!
-//! A heartbeat is not telemetry: it goes to the cluster that issues the bot's credentials, and to nobody else. Servers that do
-//! not know heartbeats refuse them as unimplemented. Source: newest facts, F8.
+//! A heartbeat is not telemetry: it goes only to the cluster that issues the bot's credentials. Servers that do not know
+//! heartbeats refuse them as unimplemented.
 
 use std::time::{Duration, SystemTime};
 

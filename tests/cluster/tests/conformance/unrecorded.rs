@@ -1,5 +1,5 @@
 //! Compares the messages and fields that were not recorded with bytes that are written by hand here. The agent and the
-//! cluster share their declarations, so no other test finds a wrong field number in them. Source: protocol facts.
+//! cluster share their declarations, so no other test finds a wrong field number in them.
 
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
