@@ -1,5 +1,8 @@
-//! `cargo xtask docs`: docs/telemetry.md, the same page for `tbot telemetry explain`, and docs/configuration.md, from the schemas;
-//! docs/diagnostics and its part of docs/SUMMARY.md, from the codes; docs/man and docs/completions, from the definition of the command line.
+//! `cargo xtask docs` generates:
+//!
+//! - from the schemas: docs/telemetry.md, the same page for `tbot telemetry explain`, and docs/configuration.md
+//! - from the codes of diagnostics: docs/diagnostics, and its part of docs/SUMMARY.md
+//! - from the definition of the command line: docs/man and docs/completions
 
 mod collection;
 mod command_line;
@@ -35,8 +38,8 @@ pub(crate) fn generate() -> Result<Vec<GeneratedFile>> {
         file("src/bin/tbot/telemetry/generated/explain.txt", explain),
         file("src/bin/tbot/telemetry/generated/all-properties.txt", all_properties),
         file("docs/configuration.md", configuration::page(&config, &config_v1)),
+        file("docs/SUMMARY.md", summary::page()),
     ];
-    files.push(file("docs/SUMMARY.md", summary::page()));
     files.extend(diagnostics::pages());
     files.extend(command_line::files()?);
     Ok(files)

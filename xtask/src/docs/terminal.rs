@@ -1,5 +1,5 @@
 //! Renders the Markdown of a generated page for a terminal of 80 columns. A table becomes a list of terms, because its rows
-//! would not fit.
+//! would not fit. Code is not wrapped, so that it can be copied.
 
 use anyhow::{Result, bail};
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
@@ -100,7 +100,7 @@ impl TerminalPage {
         Ok(())
     }
 
-    /// Returns the inline content, and begins anew.
+    /// Returns the inline content, and clears it.
     fn take_inline(&mut self) -> String {
         std::mem::take(&mut self.inline)
     }
@@ -136,8 +136,8 @@ impl TerminalPage {
         }
     }
 
-    /// Writes the inline content in lines of at most [`WIDTH`] columns, unless a single word is longer. `first` begins the first
-    /// line, and `rest` the others.
+    /// Writes the inline content in lines of at most [`WIDTH`] columns, unless a single word is longer. `first` begins the
+    /// first line, and `rest` the others.
     fn wrap(&mut self, first: &str, rest: &str) {
         let content = self.take_inline();
         let mut line = first.to_owned();

@@ -7,7 +7,8 @@ use tbot::event::internal::{Rule, Rules, ValueSet};
 use super::properties::{source, values};
 use crate::docs::markdown::code;
 
-/// Returns the changes in each version of the event, the latest first. `schemas` are those of all versions, the first one first.
+/// Returns the changes in each version of the event, the latest first. `schemas` are those of all versions, the first one
+/// first.
 pub(super) fn changes(schemas: &[Value]) -> Result<String> {
     let versions: Vec<Rules> = schemas.iter().map(read).collect::<Result<_>>()?;
     let mut section = String::new();
@@ -73,7 +74,7 @@ fn compare(before: &Rule, after: &Rule, lines: &mut Vec<String>) {
         }
     } else if values(&before.values) != values(&after.values) {
         lines.push(format!(
-            "{name} is now a {}; it was a {}.",
+            "{name} has other values: {}. Before: {}.",
             values(&after.values),
             values(&before.values)
         ));
