@@ -32,7 +32,7 @@ pub(crate) struct GlobalArgs {
     /// Log format: text or json
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     pub(crate) log_format: LogFormat,
-    /// Colors of diagnostics: auto, always or never
+    /// Use colours: auto, always or never
     #[arg(
         long,
         global = true,
