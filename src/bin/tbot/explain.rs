@@ -5,7 +5,7 @@ use tbot::untrusted::escape;
 
 use crate::cli::ExplainArgs;
 use crate::context::Context;
-use crate::exit::{ExitStatus, Failure};
+use crate::exit::Failure;
 
 pub(crate) fn explain(args: &ExplainArgs, cx: &mut Context<'_>) -> Result<(), Failure> {
     let Some(name) = &args.code else {
@@ -21,9 +21,8 @@ pub(crate) fn explain(args: &ExplainArgs, cx: &mut Context<'_>) -> Result<(), Fa
         None => {
             let close = suggest(name, Code::ALL.iter().map(|code| code.name()));
             let hint = close.map(|close| format!("; did you mean `{close}`?")).unwrap_or_default();
-            let list = list_codes(cx.stderr_terminal());
-            writeln!(cx.stderr, "{list}\nerror: there is no code `{}`{hint}", escape(name))?;
-            Err(Failure::Reported(ExitStatus::Usage))
+            writeln!(cx.stderr, "{}", list_codes(cx.stderr_terminal()))?;
+            Err(Failure::Usage(format!("there is no code `{}`{hint}", escape(name))))
         }
     }
 }
