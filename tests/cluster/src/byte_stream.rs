@@ -1,9 +1,10 @@
-//! A stream of bytes: a TCP connection, or what an upgraded connection carries.
+//! A stream of bytes from a client: a TCP connection, or what an upgraded connection carries.
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+/// A stream of bytes in both directions.
+pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 
-pub(crate) type ByteStream = Box<dyn Duplex>;
+pub(crate) type BoxedByteStream = Box<dyn ByteStream>;

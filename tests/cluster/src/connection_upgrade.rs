@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tonic::body::Body;
 
-use crate::byte_stream::ByteStream;
+use crate::byte_stream::BoxedByteStream;
 use crate::error::ApiError;
 use crate::shared::Shared;
 
@@ -93,7 +93,7 @@ fn accept(key: &str) -> String {
 
 impl PendingUpgrade {
     /// Waits for the upgrade. Returns the bytes that the connection carries, and a future that carries them.
-    pub(crate) async fn stream(self) -> hyper::Result<(ByteStream, impl Future<Output = ()>)> {
+    pub(crate) async fn stream(self) -> hyper::Result<(BoxedByteStream, impl Future<Output = ()>)> {
         let upgraded = TokioIo::new(self.on_upgrade.await?);
         let (inner, outer) = tokio::io::duplex(BUFFER);
         let carry = async move {

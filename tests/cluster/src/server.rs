@@ -25,7 +25,7 @@ use tokio_rustls::LazyConfigAcceptor;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use crate::byte_stream::ByteStream;
+use crate::byte_stream::BoxedByteStream;
 use crate::call_log::{Call, Outcome};
 use crate::connection::Connection;
 use crate::connection_upgrade::PendingUpgrade;
@@ -82,7 +82,7 @@ async fn serve_connection(shared: Arc<Shared>, socket: TcpStream, addr: SocketAd
 /// Serves what arrives on `stream` until it ends. Returns the upgrade, if one was requested.
 async fn serve_stream(
     shared: Arc<Shared>,
-    stream: ByteStream,
+    stream: BoxedByteStream,
     addr: SocketAddr,
     is_upgraded: bool,
 ) -> Option<PendingUpgrade> {

@@ -28,7 +28,7 @@ use super::joining::iam;
 /// Says whether the agent uses the connection upgrade.
 const VARIABLE: &str = "TELEPORT_TLS_ROUTING_CONN_UPGRADE";
 
-/// A load balancer in front of a cluster, with a web certificate of its own.
+/// A load balancer in front of a cluster, with its own web certificate.
 struct LoadBalancer {
     address: SocketAddr,
     passes_upgrades: Arc<AtomicBool>,
@@ -223,7 +223,7 @@ async fn the_test_for_a_load_balancer_is_made_once_and_again_after_a_failure() {
     let agent = fixture.agent(config).unwrap();
     fixture.cluster.fail_next(method::GENERATE_USER_CERTS, Code::Unavailable, "try again");
     run_oneshot(&agent).await.unwrap_err();
-    assert_eq!(fixture.cluster.reverse_tunnel_connections(), 3, "a refused call is no failed connection");
+    assert_eq!(fixture.cluster.reverse_tunnel_connections(), 3, "a refused call is not a failed connection");
     fixture.cluster.set_down(true);
     run_oneshot(&agent).await.unwrap_err();
     fixture.cluster.set_down(false);

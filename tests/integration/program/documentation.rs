@@ -145,7 +145,7 @@ fn every_block_of_commands_is_run_or_says_why_not() {
 }
 
 #[test]
-fn the_example_of_a_helper_opts_in_only_if_its_user_did_and_nobody_opted_out() {
+fn the_example_of_a_helper_opts_in_only_if_its_user_did_and_no_input_opts_out() {
     let page = Page::read("docs/telemetry-helper.md");
     let is_action = |block: &CodeBlock| block.text.contains("using: composite");
     let action = page.code_blocks().into_iter().find(is_action).unwrap();

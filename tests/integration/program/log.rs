@@ -1,5 +1,5 @@
-//! The log of a whole run reads as a story: what starts, the join, each output, renewals with their next time, an outage and
-//! its end, and the stop.
+//! The log of a whole run: what starts, the join, each output, renewals with their next time, an outage and its end, and the
+//! stop.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -13,15 +13,15 @@ use super::fixture::{FAILING_START, Running, Telemetry, tbot};
 use crate::agent::fixture::wait_until;
 
 /// The log of a running program, read in phases whose order is certain.
-struct Story<'a> {
+struct PhasedLog<'a> {
     fixture: &'a BotFixture,
     running: Running,
-    /// The number of lines of the earlier phases.
-    told: usize,
+    /// The number of lines of the earlier phases, which are in `lines`.
+    read: usize,
     lines: Vec<String>,
 }
 
-impl Story<'_> {
+impl PhasedLog<'_> {
     /// The complete lines so far.
     fn log(&self) -> String {
         let mut log = self.running.stderr();
@@ -45,9 +45,9 @@ impl Story<'_> {
     async fn until(&mut self, parts: &[(&str, usize)]) {
         self.wait_for(parts).await;
         let log = self.log();
-        let lines = log.lines().skip(self.told);
+        let lines = log.lines().skip(self.read);
         let mut phase: Vec<String> = lines.map(|line| self.fixture.normalize_log(line)).collect();
-        self.told += phase.len();
+        self.read += phase.len();
         phase.sort_by_key(|line| line.contains("output=") || line.contains("service=identity-1"));
         phase.dedup();
         self.lines.append(&mut phase);
@@ -55,31 +55,31 @@ impl Story<'_> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_continuous_run_is_a_story() {
+async fn a_continuous_run_logs_each_phase() {
     let fixture = BotFixture::new().await;
     let running = fixture.start(&[]).spawn();
-    let mut story = Story { fixture: &fixture, running, told: 0, lines: Vec::new() };
-    story.until(&[("joined the cluster", 1), ("wrote credentials", 1)]).await;
+    let mut log = PhasedLog { fixture: &fixture, running, read: 0, lines: Vec::new() };
+    log.until(&[("joined the cluster", 1), ("wrote credentials", 1)]).await;
     for (renewals, signal) in [(1, Signal::HUP), (2, Signal::USR1)] {
-        story.running.signal(signal);
-        story.until(&[("renewed the bot's identity", renewals), ("wrote credentials", renewals + 1)]).await;
+        log.running.signal(signal);
+        log.until(&[("renewed the bot's identity", renewals), ("wrote credentials", renewals + 1)]).await;
     }
     fixture.cluster.set_down(true);
-    story.running.signal(Signal::HUP);
+    log.running.signal(Signal::HUP);
     // An attempt that fails while the cluster comes back belongs to the same phase.
-    story.wait_for(&[("service=identity ", 1), ("service=identity-1 ", 1)]).await;
+    log.wait_for(&[("service=identity ", 1), ("service=identity-1 ", 1)]).await;
     fixture.cluster.set_down(false);
-    story.until(&[("renewed the bot's identity", 3), ("wrote credentials", 4)]).await;
-    story.running.signal(Signal::TERM);
-    let Story { running, told, lines, .. } = story;
+    log.until(&[("renewed the bot's identity", 3), ("wrote credentials", 4)]).await;
+    log.running.signal(Signal::TERM);
+    let PhasedLog { running, read, lines, .. } = log;
     let finished = tokio::task::block_in_place(|| running.wait());
     assert_eq!(finished.status, Some(0), "{}", finished.stderr);
-    let end = finished.stderr.lines().skip(told).map(|line| fixture.normalize_log(line));
+    let end = finished.stderr.lines().skip(read).map(|line| fixture.normalize_log(line));
     insta::assert_snapshot!(lines.into_iter().chain(end).collect::<Vec<_>>().join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_oneshot_run_is_a_story_in_json() {
+async fn a_oneshot_run_logs_each_phase_as_json() {
     let fixture = BotFixture::new().await;
     let finished = fixture.start(&["--oneshot", "--log-format", "json"]).run_blocking();
     assert_eq!(finished.status, Some(0), "{}", finished.stderr);

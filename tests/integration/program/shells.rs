@@ -36,7 +36,7 @@ fn bash_completes_commands_options_and_values() {
 #[test]
 #[ignore = "needs zsh"]
 fn zsh_completes_commands_options_and_values() {
-    // Stands in for the completion system, which needs a terminal.
+    // Replaces the completion system, which needs a terminal.
     let complete = |words: &str| {
         let script = format!(
             r#"compdef() {{ }}
