@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use xtask_launcher::{bold, print_line};
 
 use crate::interrupt::{Interrupt, Interrupted};
-use crate::stage::{Consent, STORE, Stage};
+use crate::sandbox::{Consent, STORE, Sandbox};
 
 /// The number of simulated starts in the report that `--keep` serves.
 const SIMULATED_STARTS: &str = "20000";
@@ -37,23 +37,23 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     }
     let runtime = Runtime::new().context("cannot start the async runtime")?;
     let interrupt = Interrupt::catch(&runtime)?;
-    let stage = Stage::start(&runtime, options.consent)?;
-    let directory = stage.path().display().to_string();
-    let result = Demo { stage: &stage, runtime: &runtime, interrupt: &interrupt }.show(&options);
-    stage.close(&runtime)?;
+    let sandbox = Sandbox::start(&runtime, options.consent)?;
+    let directory = sandbox.path().display().to_string();
+    let result = Demo { sandbox: &sandbox, runtime: &runtime, interrupt: &interrupt }.show(&options);
+    sandbox.close(&runtime)?;
     print_line(&format!("\nStopped everything and removed {directory}"));
     result
 }
 
 struct Demo<'a> {
-    stage: &'a Stage,
+    sandbox: &'a Sandbox,
     runtime: &'a Runtime,
     interrupt: &'a Interrupt,
 }
 
 impl Demo<'_> {
     fn show(&self, options: &Options) -> Result<()> {
-        let (cluster, receiver) = (self.stage.cluster(), self.stage.receiver());
+        let (cluster, receiver) = (self.sandbox.cluster(), self.sandbox.receiver());
         print_line(&format!(
             "\n\
              tbot joins a development cluster, and reports to a receiver of telemetry.\n\
@@ -65,7 +65,7 @@ impl Demo<'_> {
             cluster.name(),
             cluster.proxy_addr(),
             receiver.url(),
-            self.stage.path().display()
+            self.sandbox.path().display()
         ));
 
         self.step("1. The configuration: join the cluster, keep an identity in a directory")?;
@@ -83,7 +83,7 @@ impl Demo<'_> {
         self.command("tbot", &["telemetry", "preview", "--oneshot", "-c", "tbot.yaml"])?;
 
         self.step("4. The files: credentials for ssh and tsh in identity/, tbot's in storage/")?;
-        list_files(self.stage.path(), self.stage.path())?;
+        list_files(self.sandbox.path(), self.sandbox.path())?;
 
         self.step("5. The report: what the receiver knows")?;
         self.show_report(options.consent)?;
@@ -138,7 +138,7 @@ impl Demo<'_> {
         self.step("6. A report for others: of simulated starts, because it hides a single one")?;
         self.command("xtask", &["load", "--fill", STORE, "--events", SIMULATED_STARTS])?;
         let variables =
-            self.stage.environment().map(|(name, value)| format!("  export {name}={value}\n")).concat();
+            self.sandbox.environment().map(|(name, value)| format!("  export {name}={value}\n")).concat();
         print_line(&format!(
             "\n\
              Everything keeps running. Open the report in a browser:\n\
@@ -153,9 +153,9 @@ impl Demo<'_> {
              \x20 {} start --oneshot -c tbot.yaml\n\
              \n\
              Ctrl-C stops everything and removes the files.",
-            self.stage.receiver().report_url(),
-            self.stage.path().display(),
-            self.stage.program("tbot").display()
+            self.sandbox.receiver().report_url(),
+            self.sandbox.path().display(),
+            self.sandbox.program("tbot").display()
         ));
         self.runtime.block_on(self.interrupt.wait());
         Ok(())
@@ -168,9 +168,9 @@ impl Demo<'_> {
     }
 
     fn show_configuration(&self) -> Result<()> {
-        let content = fs::read_to_string(self.stage.path().join("tbot.yaml"))?;
+        let content = fs::read_to_string(self.sandbox.path().join("tbot.yaml"))?;
         print_line("$ cat tbot.yaml");
-        print_line(&content.replace(self.stage.token(), "(a token of the cluster)"));
+        print_line(&content.replace(self.sandbox.token(), "(a token of the cluster)"));
         Ok(())
     }
 
@@ -188,7 +188,7 @@ impl Demo<'_> {
         let command = format!("{program} {}", arguments.join(" "));
         print_line(&format!("$ {command}"));
         let Output { status, stdout, stderr } = self
-            .stage
+            .sandbox
             .command(program)
             .args(arguments)
             .output()

@@ -16,9 +16,7 @@ use prehog::store::StoreUrl;
 
 use xtask_launcher::print_line;
 
-const USAGE: &str =
-    "usage: cargo xtask load [--to 127.0.0.1:8337] [--events 100000] [--connections 32] [--rate N] [--seed N]
-       cargo xtask load --fill sqlite:PATH [--events 100000] [--seed N]";
+const USAGE: &str = "unexpected arguments; run `cargo xtask load --help`";
 
 /// Number of submissions that are appended to a store at once.
 const BATCH_SIZE: u64 = 4000;

@@ -10,8 +10,8 @@ mod pictures;
 mod proto;
 mod receiver;
 mod released;
+mod sandbox;
 mod schema;
-mod stage;
 
 use std::process::ExitCode;
 

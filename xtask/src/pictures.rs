@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 use xtask_launcher::{print_line, root};
 
 use crate::interrupt::Interrupt;
-use crate::stage::{Consent, Stage};
+use crate::sandbox::{Consent, Sandbox};
 
 /// The width of the recorded terminal in characters.
 const COLUMNS: usize = 96;
@@ -40,27 +40,27 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     }
     let runtime = Runtime::new().context("cannot start the async runtime")?;
     let interrupt = Interrupt::catch(&runtime)?;
-    let stage = Stage::start(&runtime, Consent::Given)?;
-    let pictures = make(&stage, &interrupt);
-    stage.close(&runtime)?;
+    let sandbox = Sandbox::start(&runtime, Consent::Given)?;
+    let pictures = make(&sandbox, &interrupt);
+    sandbox.close(&runtime)?;
     let (terminal, report) = pictures?;
     save("docs/pictures/terminal.svg", terminal.as_bytes(), MAX_SVG)?;
     save("docs/pictures/report.png", &report, MAX_PNG)
 }
 
-fn make(stage: &Stage, interrupt: &Interrupt) -> Result<(String, Vec<u8>)> {
-    let terminal = record_terminal(stage, interrupt)?;
+fn make(sandbox: &Sandbox, interrupt: &Interrupt) -> Result<(String, Vec<u8>)> {
+    let terminal = record_terminal(sandbox, interrupt)?;
     interrupt.check()?;
-    let report = capture_report(stage, interrupt)?;
+    let report = capture_report(sandbox, interrupt)?;
     interrupt.check()?;
     Ok((terminal, report))
 }
 
 /// Runs the session in a terminal, and returns a picture of it.
-fn record_terminal(stage: &Stage, interrupt: &Interrupt) -> Result<String> {
-    let configuration = stage.path().join("tbot.yaml");
+fn record_terminal(sandbox: &Sandbox, interrupt: &Interrupt) -> Result<String> {
+    let configuration = sandbox.path().join("tbot.yaml");
     let correct = fs::read_to_string(&configuration)?;
-    stage.write("tbot.yaml", &correct.replace("token: ", "tokn: "))?;
+    sandbox.write("tbot.yaml", &correct.replace("token: ", "tokn: "))?;
     let mut lines = Vec::new();
     for command in SESSION {
         interrupt.check()?;
@@ -69,10 +69,10 @@ fn record_terminal(stage: &Stage, interrupt: &Interrupt) -> Result<String> {
         let output = Command::new("script")
             .args(["--quiet", "--command", command, "/dev/null"])
             .stdin(Stdio::null())
-            .current_dir(stage.path())
+            .current_dir(sandbox.path())
             .env_clear()
-            .envs(stage.environment())
-            .env("PATH", stage.path_variable()?)
+            .envs(sandbox.environment())
+            .env("PATH", sandbox.path_variable()?)
             .env("TERM", "xterm-256color")
             .output()
             .context("cannot run script")?;
@@ -86,14 +86,14 @@ fn record_terminal(stage: &Stage, interrupt: &Interrupt) -> Result<String> {
 }
 
 /// Returns a screenshot of the report of simulated starts.
-fn capture_report(stage: &Stage, interrupt: &Interrupt) -> Result<Vec<u8>> {
+fn capture_report(sandbox: &Sandbox, interrupt: &Interrupt) -> Result<Vec<u8>> {
     let store = "sqlite:simulated.db";
-    output(stage.command("xtask").args(["load", "--fill", store, "--events", SIMULATED_STARTS]))?;
+    output(sandbox.command("xtask").args(["load", "--fill", store, "--events", SIMULATED_STARTS]))?;
     interrupt.check()?;
-    let report = output(stage.command("prehog").args(["report", "--store", store]))?;
-    fs::write(stage.path().join("report.html"), report)?;
+    let report = output(sandbox.command("prehog").args(["report", "--store", store]))?;
+    fs::write(sandbox.path().join("report.html"), report)?;
     interrupt.check()?;
-    let picture = stage.path().join("report.png");
+    let picture = sandbox.path().join("report.png");
     output(
         Command::new("chromium")
             .args([
@@ -105,10 +105,10 @@ fn capture_report(stage: &Stage, interrupt: &Interrupt) -> Result<Vec<u8>> {
                 "--hide-scrollbars",
             ])
             .args(["--disable-background-networking", "--blink-settings=preferredColorScheme=1"])
-            .arg(format!("--user-data-dir={}", stage.path().join("profile").display()))
+            .arg(format!("--user-data-dir={}", sandbox.path().join("profile").display()))
             .arg(format!("--window-size={SCREENSHOT_SIZE}"))
             .arg(format!("--screenshot={}", picture.display()))
-            .arg(format!("file://{}", stage.path().join("report.html").display())),
+            .arg(format!("file://{}", sandbox.path().join("report.html").display())),
     )?;
     fs::read(&picture).context("chromium wrote no screenshot")
 }

@@ -1,4 +1,4 @@
-//! What demos and pictures run on: a development cluster and a receiver of telemetry, both on loopback, and a temporary
+//! The sandbox of demos and pictures: a development cluster and a receiver of telemetry, both on loopback, and a temporary
 //! directory with a configuration.
 
 use std::ffi::OsString;
@@ -30,8 +30,8 @@ pub(crate) enum Consent {
     NotGiven,
 }
 
-/// A running cluster and receiver. Dropping it removes the directory.
-pub(crate) struct Stage {
+/// A running cluster and receiver, and a directory, which is removed on drop.
+pub(crate) struct Sandbox {
     directory: TempDir,
     cluster: Cluster,
     receiver: Receiver,
@@ -40,7 +40,7 @@ pub(crate) struct Stage {
     token: String,
 }
 
-impl Stage {
+impl Sandbox {
     /// Starts everything. Its tasks run on the runtime.
     ///
     /// # Errors
@@ -56,10 +56,10 @@ impl Stage {
         // Cargo builds all programs of the workspace into the directory of this one.
         let programs = this_program.parent().context("the path of this program has no parent directory")?;
         let programs = programs.to_owned();
-        let stage = Self { directory, cluster, receiver, programs, token };
-        stage.write(CA_FILE, stage.cluster.web_ca_pem())?;
-        stage.write("tbot.yaml", &stage.configuration(consent))?;
-        Ok(stage)
+        let sandbox = Self { directory, cluster, receiver, programs, token };
+        sandbox.write(CA_FILE, sandbox.cluster.web_ca_pem())?;
+        sandbox.write("tbot.yaml", &sandbox.configuration(consent))?;
+        Ok(sandbox)
     }
 
     fn configuration(&self, consent: Consent) -> String {
@@ -144,12 +144,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_closed_stage_leaves_no_file() {
+    fn a_closed_sandbox_leaves_no_file() {
         let runtime = Runtime::new().unwrap();
-        let stage = Stage::start(&runtime, Consent::NotGiven).unwrap();
-        let directory = stage.path().to_owned();
+        let sandbox = Sandbox::start(&runtime, Consent::NotGiven).unwrap();
+        let directory = sandbox.path().to_owned();
         assert!(directory.join("tbot.yaml").exists());
-        stage.close(&runtime).unwrap();
+        sandbox.close(&runtime).unwrap();
         assert!(!directory.exists());
     }
 
@@ -157,9 +157,9 @@ mod tests {
     fn the_configuration_opts_in_only_with_consent() {
         let runtime = Runtime::new().unwrap();
         let opts_in = |consent| {
-            let stage = Stage::start(&runtime, consent).unwrap();
-            let configuration = fs::read_to_string(stage.path().join("tbot.yaml")).unwrap();
-            stage.close(&runtime).unwrap();
+            let sandbox = Sandbox::start(&runtime, consent).unwrap();
+            let configuration = fs::read_to_string(sandbox.path().join("tbot.yaml")).unwrap();
+            sandbox.close(&runtime).unwrap();
             configuration.contains("anonymous_telemetry_opt_in: true")
         };
         assert!(opts_in(Consent::Given));

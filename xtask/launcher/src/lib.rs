@@ -5,7 +5,9 @@
 //! replaces itself with it.
 
 mod commands;
+mod root;
 mod terminal;
 
 pub use commands::{Action, COMMANDS, Command, Task, find};
-pub use terminal::{bold, print_line, root};
+pub use root::root;
+pub use terminal::{bold, print_line};

@@ -1,13 +1,6 @@
-//! The root directory of the repository, and output to the terminal.
+//! Output to the terminal.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
-
-/// Returns the root directory of the repository.
-pub fn root() -> PathBuf {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    package.ancestors().nth(2).unwrap_or(package).to_path_buf()
-}
 
 /// Prints a line to standard error.
 pub fn print_line(line: &str) {
