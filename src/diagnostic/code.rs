@@ -166,7 +166,7 @@ codes! {
     ExactlyOne       "exactly-one"       Error   Meaning   "0.1.0" "Neither or both of two alternatives are set. Exactly one is required.";
     MutuallyExclusive "mutually-exclusive" Error Meaning   "0.1.0" "Two mutually exclusive properties are both set.";
     RequiresOther    "requires-other"    Error   Meaning   "0.1.0" "A property requires another one, which is missing.";
-    IncompleteLifetime "incomplete-lifetime" Error Meaning "0.1.0" "A service sets a lifetime without an interval. Or the reverse: it must set both `credential_ttl` and `renewal_interval`, or neither.";
+    IncompleteLifetime "incomplete-lifetime" Error Meaning "0.1.0" "A service sets only one of two times. It must set both `credential_ttl` and `renewal_interval`, or neither.";
     NegativeDuration "negative-duration" Error   Meaning   "0.1.0" "A lifetime, an interval or a timeout is negative.";
     TtlBelowInterval "ttl-below-interval" Error  Meaning   "0.1.0" "Credentials expire before they are renewed. Only a warning for the top-level values, or if both times are equal.";
     TtlTooLong       "ttl-too-long"      Error   Meaning   "0.1.0" "Credentials would live longer than clusters allow. The limit is 168h. Only a warning for the top-level values. Only a note above 24h, the limit of clusters older than Teleport 17.5.";
