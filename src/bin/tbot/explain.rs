@@ -20,9 +20,10 @@ pub(crate) fn explain(args: &ExplainArgs, cx: &mut Context<'_>) -> Result<(), Fa
         }
         None => {
             let close = suggest(name, Code::ALL.iter().map(|code| code.name()));
-            let hint = close.map(|close| format!("; did you mean `{close}`?")).unwrap_or_default();
-            writeln!(cx.stderr, "{}", list_codes(cx.stderr_terminal()))?;
-            Err(Failure::Usage(format!("there is no code `{}`{hint}", escape(name))))
+            let hint = close.map_or("run `tbot explain` for a list".to_owned(), |close| {
+                format!("did you mean `{close}`? `tbot explain` lists all codes")
+            });
+            Err(Failure::Usage(format!("there is no code `{}`; {hint}", escape(name))))
         }
     }
 }
