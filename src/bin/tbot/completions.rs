@@ -6,6 +6,7 @@ use std::io::Write;
 
 use clap::{Arg, Command};
 use tbot::config::JoinMethod;
+use tbot::diagnostic::Code;
 
 use crate::exit::Failure;
 
@@ -98,6 +99,9 @@ fn values(arg: &Arg) -> Vec<Candidate> {
     if arg.get_id() == "join_method" {
         return JoinMethod::ALL.iter().map(|method| Candidate::new(method.as_str(), None::<&str>)).collect();
     }
+    if arg.get_id() == "code" {
+        return Code::ALL.iter().map(|code| Candidate::new(code.name(), Some(code.title()))).collect();
+    }
     let values = arg.get_possible_values();
     values.iter().map(|value| Candidate::new(value.get_name(), value.get_help())).collect()
 }
@@ -133,6 +137,7 @@ mod tests {
             ("validate --format =", &["human", "json", "github", "sarif"]),
             ("start --join-method azure", &["azure", "azure_devops"]),
             ("completions z", &["zsh"]),
+            ("explain unknown-k", &["unknown-key"]),
         ] {
             assert_eq!(words(line), expected, "{line}");
         }
