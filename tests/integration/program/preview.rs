@@ -247,6 +247,19 @@ fn status_lists_every_input() {
 }
 
 #[test]
+fn status_mentions_the_file_that_it_has_not_read() {
+    let run = |flags: &[&str]| {
+        tbot(Telemetry::Default, &[&["telemetry", "status"], flags].concat()).file("tbot.yaml", CONFIG).run()
+    };
+    let hint = "hint: tbot.yaml was not read";
+    for (flags, is_mentioned) in [(&[][..], true), (&["-c", "tbot.yaml"], false)] {
+        let finished = run(flags);
+        assert_eq!(finished.status, Some(0), "{}", finished.stderr);
+        assert_eq!(finished.stdout.contains(hint), is_mentioned, "{}", finished.stdout);
+    }
+}
+
+#[test]
 fn explain_prints_the_documentation_of_this_version_and_on_request_every_configuration_property() {
     let generated = |name: &str| {
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bin/tbot/telemetry/generated");

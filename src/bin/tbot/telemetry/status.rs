@@ -42,6 +42,9 @@ pub(crate) fn status(global: &GlobalArgs, args: &RunArgs, cx: &mut Context<'_>) 
             }
         }
     }
+    if let Some(file) = configuration.ignored_default_file() {
+        writeln!(cx.stdout, "\nhint: {file} was not read: name it with --config")?;
+    }
     writeln!(cx.stdout, "\nSee also `tbot telemetry preview` and `tbot telemetry explain`.")?;
     Ok(())
 }
