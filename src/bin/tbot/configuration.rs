@@ -25,7 +25,7 @@ use tbot::agent::Environment;
 use tbot::agent::internal::files::open_named;
 
 /// The name of a configuration that consists of flags and variables.
-const COMMAND_LINE: &str = "command line";
+const FLAGS_AND_VARIABLES: &str = "flags and variables";
 
 /// The file that `tbot validate` and `tbot migrate` read if none is named. `tbot start` has no default, because flags alone
 /// can be a whole configuration.
@@ -68,7 +68,7 @@ impl Configuration {
         cx: &mut Context<'_>,
     ) -> Result<(Self, bool), Failure> {
         let configuration = Self::for_run(global, args, Purpose::Start, cx)?;
-        if configuration.effective().is_some() || configuration.name != COMMAND_LINE {
+        if configuration.effective().is_some() || configuration.name != FLAGS_AND_VARIABLES {
             return Ok((configuration, false));
         }
         let name = "example".to_owned();
@@ -144,7 +144,7 @@ impl Configuration {
 
     fn without_file(overrides: Vec<Override>, options: LoadOptions) -> Self {
         Self {
-            name: COMMAND_LINE.to_owned(),
+            name: FLAGS_AND_VARIABLES.to_owned(),
             yaml: String::new(),
             loaded: config::load(None, &overrides, options),
             overrides,
@@ -164,14 +164,14 @@ impl Configuration {
         Self { name, yaml, overrides, loaded }
     }
 
-    /// The name of the source in messages: a path, `standard input`, `TBOT_CONFIG` or `command line`.
+    /// The name of the source in messages: a path, `standard input`, `TBOT_CONFIG` or `flags and variables`.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// Returns the name of the default file if it exists and this configuration consists of flags and variables.
     pub(crate) fn ignored_default_file(&self) -> Option<&'static str> {
-        (self.name == COMMAND_LINE && Path::new(DEFAULT_FILE).exists()).then_some(DEFAULT_FILE)
+        (self.name == FLAGS_AND_VARIABLES && Path::new(DEFAULT_FILE).exists()).then_some(DEFAULT_FILE)
     }
 
     /// Returns whether there is a diagnostic with this code.
