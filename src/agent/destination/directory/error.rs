@@ -27,7 +27,7 @@ pub enum DirectoryError {
         hint: Option<Hint>,
     },
     /// Another agent uses this storage directory.
-    #[error("the storage {0} is locked by another process")]
+    #[error("the storage directory {0} is locked by another process")]
     Locked(PathBuf),
     /// Something that the agent did not create is in the way of its files.
     #[error("{path} is {obstacle} and was not created by this agent")]
