@@ -120,9 +120,9 @@ impl Demo<'_> {
             Consent::Given => {
                 "\n\
                  The receiver counts starts, and keeps nothing about who sent them. With\n\
-                 --min-group 1, whoever can read the store sees a single start of this week.\n\
-                 A report for others is about complete weeks, and hides values with fewer\n\
-                 than 10 starts in a week."
+                 --min-group 1, a reader of the store sees a single start of this week. A report\n\
+                 for others covers complete weeks, and hides values with fewer than 10 starts in\n\
+                 a week."
             }
             Consent::NotGiven => {
                 "\n\
@@ -135,7 +135,7 @@ impl Demo<'_> {
 
     /// Serves a report that shows something, and waits for Ctrl-C.
     fn keep(&self) -> Result<()> {
-        self.step("6. A report for others: of simulated starts, because it hides a single one")?;
+        self.step("6. A report for others: simulated starts, because it hides a single one")?;
         self.command("xtask", &["load", "--fill", STORE, "--events", SIMULATED_STARTS])?;
         let variables =
             self.sandbox.environment().map(|(name, value)| format!("  export {name}={value}\n")).concat();
