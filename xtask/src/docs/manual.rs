@@ -10,8 +10,8 @@ use crate::generated::GeneratedFile;
 /// The version of all packages of the workspace.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The heading of the subcommands that are services.
-const SERVICES: &str = "Services";
+/// What the usage calls the subcommands that are services.
+const SERVICE: &str = "SERVICE";
 
 /// Returns the pages of a program.
 pub(super) fn pages(definition: Command) -> Result<Vec<GeneratedFile>> {
@@ -40,7 +40,7 @@ fn add_pages(command: &Command, definition: &Command, files: &mut Vec<GeneratedF
 }
 
 fn has_services(command: &Command) -> bool {
-    command.get_subcommand_help_heading() == Some(SERVICES)
+    command.get_subcommand_value_name() == Some(SERVICE)
 }
 
 fn page(command: &Command, definition: &Command) -> Result<String> {
@@ -106,8 +106,11 @@ fn services(start: &Command, page: &mut Vec<u8>) -> Result<()> {
         let mut name = Roff::new();
         name.control("SS", [service.get_name()]);
         name.to_writer(page)?;
-        let about = service.get_about().map(ToString::to_string).unwrap_or_default();
-        Roff::new().text([roman(format!("{about}."))]).to_writer(page)?;
+        // The short description of a service that is not supported ends with the mark of the list in the help.
+        let about = service.get_long_about().or_else(|| service.get_about());
+        let about = about.map(ToString::to_string).unwrap_or_default();
+        let sentences = about.split("\n\n").map(|sentence| format!("{}.", sentence.trim_end_matches('.')));
+        Roff::new().text([roman(sentences.collect::<Vec<_>>().join(" "))]).to_writer(page)?;
         let own = service.clone().disable_help_flag(true);
         if own.get_arguments().any(|arg| !arg.is_hide_set()) {
             let mut options = Vec::new();

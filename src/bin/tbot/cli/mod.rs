@@ -172,7 +172,7 @@ pub(crate) struct OutputFileArgs {
 #[derive(Args)]
 #[command(
     subcommand_value_name = "SERVICE",
-    subcommand_help_heading = "Services",
+    subcommand_help_heading = service_command::HEADING,
     disable_help_subcommand = true
 )]
 pub(crate) struct RunArgs {

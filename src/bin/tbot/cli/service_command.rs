@@ -9,6 +9,11 @@ const WIDTH: usize = 80;
 /// The indentation of text in a manual page.
 const MANUAL_INDENT: usize = 7;
 
+/// The heading of the list of service commands. `*` marks the types that [`NamedCommand::build`] knows to be unsupported.
+pub(super) const HEADING: &str = "Services (* not supported by this version)";
+/// What the help of an unsupported type adds.
+const UNSUPPORTED: &str = "This version of tbot does not support it.";
+
 /// The command that `tbot start` runs if none is given.
 pub(super) const LEGACY: &str = "legacy";
 
@@ -19,6 +24,8 @@ pub(crate) struct NamedCommand {
     /// Whether it adds a service of the type with its name. If not, the pointers of the flags refer to the configuration
     /// itself.
     pub(super) adds_service: bool,
+    /// Whether this version of the agent can run it.
+    is_supported: bool,
     pub(crate) command: &'static ServiceCommand,
 }
 
@@ -43,10 +50,16 @@ const LEGACY_COMMAND: ServiceCommand = ServiceCommand {
 pub(crate) fn service_commands() -> impl Iterator<Item = NamedCommand> {
     let services = ServiceType::ALL.iter().filter_map(|service_type| {
         let command = service_type.command.as_ref()?;
-        Some(NamedCommand { name: service_type.name, adds_service: true, command })
+        let is_supported = service_type.supported;
+        Some(NamedCommand { name: service_type.name, adds_service: true, is_supported, command })
     });
     let others = [("noop", &NOOP_COMMAND), (LEGACY, &LEGACY_COMMAND)];
-    services.chain(others.map(|(name, command)| NamedCommand { name, adds_service: false, command }))
+    services.chain(others.map(|(name, command)| NamedCommand {
+        name,
+        adds_service: false,
+        is_supported: true,
+        command,
+    }))
 }
 
 fn is_repeatable(flag: &ServiceFlag) -> bool {
@@ -74,10 +87,14 @@ impl NamedCommand {
 
     /// Builds the clap command. `parent` is the command that it belongs to, such as `start`.
     pub(super) fn build(&self, parent: &str) -> Command {
-        let mut command = Command::new(self.name)
-            .about(self.command.about)
-            .aliases(self.command.alias)
-            .after_help(self.example(parent));
+        let mut command = Command::new(self.name);
+        command = if self.is_supported {
+            command.about(self.command.about)
+        } else {
+            let marked = format!("{} *", self.command.about);
+            command.about(marked).long_about(format!("{}\n\n{UNSUPPORTED}", self.command.about))
+        };
+        command = command.aliases(self.command.alias).after_help(self.example(parent));
         for (requirement, id) in
             [(Requirement::AtLeastOne, "at least one"), (Requirement::ExactlyOne, "exactly one")]
         {
