@@ -6,28 +6,40 @@ use std::fs;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::generated::{GeneratedFile, pretty_json};
 use xtask_launcher::root;
+
+/// The SHA-256 digest of each released version, in the format of `sha256sum`.
+const DIGESTS: &str = "schema/released/SHA256SUMS";
 
 /// Keywords that only explain a schema. They may change in a released version.
 const EXPLANATORY: [&str; 6] =
     ["description", "enumDescriptions", "examples", "title", "x-reason", "x-sensitivity"];
 
-/// Returns the file that freezes the current version of the event, or `None` if that version is already frozen.
+/// Returns the files that freeze the current version of the event: its schema, and the list of digests. Returns none if that
+/// version is already frozen.
 ///
 /// # Errors
 ///
 /// Returns an error if the file of an earlier version is missing, if the current version is frozen with other content, or if
 /// the event cannot be read by receivers of an earlier version. Explanations may change after a release; what is collected
 /// may not.
-pub(crate) fn freeze(event: &Value) -> Result<Option<GeneratedFile>> {
+pub(crate) fn freeze(event: &Value) -> Result<Vec<GeneratedFile>> {
     let current = event["x-version"].as_u64().context("the event schema has no x-version")?;
     for version in 1..=current {
         let path = path(version);
         let Ok(text) = fs::read_to_string(root().join(&path)) else {
             if version == current {
-                return Ok(Some(GeneratedFile { path, content: pretty_json(event)? }));
+                let content = pretty_json(event)?;
+                let digests = fs::read_to_string(root().join(DIGESTS))
+                    .with_context(|| format!("cannot read {DIGESTS}; restore it"))?;
+                let digests = with_digest(&digests, &file_name(version), &content);
+                return Ok(vec![
+                    GeneratedFile { path, content },
+                    GeneratedFile { path: DIGESTS.to_owned(), content: digests },
+                ]);
             }
             bail!("{path} is missing; restore it: the schema of a released event version must be kept");
         };
@@ -50,7 +62,16 @@ pub(crate) fn freeze(event: &Value) -> Result<Option<GeneratedFile>> {
             );
         }
     }
-    Ok(None)
+    Ok(Vec::new())
+}
+
+/// Adds the digest of a new file to the list. A digest that is listed never changes: if its file is deleted and generated
+/// again with other content, a test fails.
+fn with_digest(digests: &str, file: &str, content: &str) -> String {
+    if digests.lines().any(|line| line.ends_with(&format!("  {file}"))) {
+        return digests.to_owned();
+    }
+    format!("{digests}{:x}  {file}\n", Sha256::digest(content))
 }
 
 /// Returns the schemas of all versions of the event, the first one first. The last one is `event`, the current version.
@@ -72,7 +93,11 @@ pub(crate) fn versions(event: &Value) -> Result<Vec<Value>> {
 }
 
 fn path(version: u64) -> String {
-    format!("schema/released/tbot.start.v{version}.schema.json")
+    format!("schema/released/{}", file_name(version))
+}
+
+fn file_name(version: u64) -> String {
+    format!("tbot.start.v{version}.schema.json")
 }
 
 /// Returns what receivers of a released version of the event would misread: a property with another representation on the
@@ -128,26 +153,32 @@ fn without_explanations(schema: &Value) -> Value {
 mod tests {
     use super::*;
     use serde_json::json;
-    use sha2::{Digest as _, Sha256};
 
-    /// The SHA-256 digest of each released version. A frozen file must not change, not even together with the event and
-    /// everything that is generated from it. Add a line for a new version, and never change one.
-    const DIGESTS: [(&str, &str); 2] = [
-        ("tbot.start.v1.schema.json", "940088edf6c6d157e96f7fa512d7f8898f813971b740ba7899365584984b9f69"),
-        ("tbot.start.v2.schema.json", "28470420b166b0a34bc0ca5ee61b77eb234801b3178825d97424f3131c904acb"),
-    ];
-
+    /// A frozen file must not change, not even together with the event and everything that is generated from it.
     #[test]
     fn the_files_of_released_versions_never_change() {
         let files = fs::read_dir(root().join("schema/released")).unwrap().map(|file| file.unwrap().path());
-        let digests: BTreeMap<String, String> = files
+        let mut lines: Vec<String> = files
+            .filter(|file| !file.ends_with("SHA256SUMS"))
             .map(|file| {
                 let digest = Sha256::digest(fs::read(&file).unwrap());
-                (file.file_name().unwrap().to_str().unwrap().to_owned(), format!("{digest:x}"))
+                format!("{digest:x}  {}", file.file_name().unwrap().to_str().unwrap())
             })
             .collect();
-        let expected = DIGESTS.map(|(file, digest)| (file.to_owned(), digest.to_owned()));
-        assert_eq!(digests, BTreeMap::from(expected));
+        let digests = fs::read_to_string(root().join(DIGESTS)).unwrap();
+        let mut listed: Vec<&str> = digests.lines().collect();
+        lines.sort();
+        listed.sort_unstable();
+        assert_eq!(lines, listed);
+    }
+
+    #[test]
+    fn the_digest_of_a_new_version_is_added_and_that_of_a_released_one_is_kept() {
+        let first = with_digest("", "v1.json", "one");
+        let second = with_digest(&first, "v2.json", "two");
+        assert_eq!(second.lines().count(), 2);
+        assert!(second.starts_with(&first));
+        assert_eq!(with_digest(&second, "v1.json", "changed"), second);
     }
 
     #[test]
@@ -160,6 +191,7 @@ mod tests {
         extended["properties"]["a"]["enum"] = json!(["b", "c"]);
         assert_ne!(without_explanations(&released), without_explanations(&extended));
     }
+
     #[test]
     fn the_wire_stays_compatible_with_released_versions() {
         let released = json!({ "properties": {
