@@ -3,25 +3,35 @@
 //! The library has no code that can send telemetry, so a program that embeds it sends none, whatever its configuration
 //! and environment say. Run it with `cargo run --example embed -- tbot.yaml`.
 
-use std::error::Error;
 use std::fs;
+use std::process::ExitCode;
 
 use tbot::agent::{self, Agent, AgentOptions, Clock, Environment, Randomness};
-use tbot::config::{Purpose, load};
+use tbot::config::{EffectiveConfig, Purpose, load};
+use tbot::diagnostic::{Report, ReportFormat, SourceFile, Terminal, render};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
+#[expect(clippy::print_stderr, reason = "the example reports errors as a program does")]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), String> {
     let path = std::env::args().nth(1).ok_or("usage: embed <tbot.yaml>")?;
-    let yaml = fs::read_to_string(&path)?;
-    let loaded = load(Some(&yaml), &[], Purpose::Start);
-    let effective =
-        loaded.effective.ok_or_else(|| format!("{path} is not valid: {:?}", loaded.diagnostics))?;
+    let yaml = fs::read_to_string(&path).map_err(|error| format!("error: cannot read {path}: {error}"))?;
+    let effective = validate(&path, &yaml)?;
 
     let options = AgentOptions {
         environment: Environment::of_process(),
         clock: Clock::system(),
         randomness: Randomness::system(),
-        command: std::env::current_exe()?,
+        command: std::env::current_exe().map_err(|error| format!("error: {error}"))?,
     };
     let (_control, signals) = agent::control();
     let result = match Agent::new(effective.config(), options) {
@@ -29,5 +39,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Ok(agent) => agent.run(signals).await,
         Err(error) => Err(error),
     };
-    result.map_err(|error| agent::error_line(&error, error.hint().as_ref()).into())
+    result.map_err(|error| format!("error: {}", agent::error_line(&error, error.hint().as_ref())))
+}
+
+/// Returns the effective configuration, or everything that is wrong with the file, with excerpts of it.
+fn validate(path: &str, yaml: &str) -> Result<EffectiveConfig, String> {
+    let mut loaded = load(Some(yaml), &[], Purpose::Start);
+    if let Some(effective) = loaded.effective.take() {
+        return Ok(effective);
+    }
+    let disclosure = loaded.disclosure();
+    let source = SourceFile::new(path, yaml, &disclosure);
+    let report = Report::new(&source, loaded.diagnostics);
+    let mut message = String::new();
+    render(&mut message, ReportFormat::Human, Terminal::default(), &[report])
+        .map_err(|error| error.to_string())?;
+    Err(message)
 }

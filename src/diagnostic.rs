@@ -34,7 +34,10 @@ pub use terminal::Terminal;
 
 pub use crate::yaml::display_key;
 
+use std::fmt;
+
 use crate::pointer::Pointer;
+use crate::untrusted::escape_uncut;
 use crate::yaml::{Problem, ProblemKind, Span};
 
 /// What a diagnostic refers to.
@@ -108,6 +111,18 @@ impl Diagnostic {
     pub const fn with_severity(mut self, severity: Severity) -> Self {
         self.severity = severity;
         self
+    }
+}
+
+/// One line, for a log: the severity, the code, the message and the help, without the place in the file. [`render`] shows that
+/// as well.
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[{}]: {}", self.severity, self.code, escape_uncut(&self.message))?;
+        match &self.help {
+            Some(help) => write!(f, "; {}", escape_uncut(help)),
+            None => Ok(()),
+        }
     }
 }
 

@@ -369,3 +369,13 @@ fn a_span_outside_the_text_does_not_panic() {
         }
     }
 }
+
+#[test]
+fn a_diagnostic_as_a_string_is_one_line_with_its_code_and_help() {
+    for diagnostic in sample_diagnostics() {
+        let line = diagnostic.to_string();
+        assert!(!line.contains(char::is_control), "{line}");
+        assert!(line.starts_with(&format!("{}[{}]: ", diagnostic.severity, diagnostic.code)), "{line}");
+        assert!(diagnostic.help.is_none_or(|help| line.ends_with(&help)), "{line}");
+    }
+}
