@@ -125,6 +125,31 @@ impl KnownProtocol {
     }
 }
 
+/// Forgets what is known about the protocol, unless the connection is reported to have succeeded. Also if the attempt is given up,
+/// as with a timeout: the caller then drops the future.
+struct Attempt<'a> {
+    known: &'a KnownProtocol,
+    has_succeeded: bool,
+}
+
+impl<'a> Attempt<'a> {
+    fn new(known: &'a KnownProtocol) -> Self {
+        Self { known, has_succeeded: false }
+    }
+
+    fn succeed(mut self) {
+        self.has_succeeded = true;
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if !self.has_succeeded {
+            self.known.forget();
+        }
+    }
+}
+
 impl Dialler {
     pub(crate) fn new(route: &Route, environment: &Environment) -> Result<Self, DiallerError> {
         let configured = connection_upgrade::configured(environment, route.address())?;
@@ -192,19 +217,19 @@ impl Dialler {
             let (transport, _) = self.connect().await?;
             TlsConnector::from(tls).connect(server_name.clone(), transport).await
         };
+        let attempt = Attempt::new(&self.known);
         let stream = tokio::time::timeout(TEST_TIMEOUT, connect)
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-            .inspect_err(|_| self.known.forget())
             .map_err(|error| failed(ConnectionError::new(error)))?;
         let session = stream.get_ref().1;
         let is_auth_server = session.alpn_protocol() == Some(b"h2")
             && (self.route().insecure()
                 || tls::is_certificate_for(session.peer_certificates(), &server_name));
         if is_auth_server {
+            attempt.succeed();
             return Ok(());
         }
-        self.known.forget();
         Err(AuthRouteError::OtherServer { cluster: cluster.to_owned(), proxy: self.address().clone() })
     }
 
@@ -270,7 +295,10 @@ impl DialTarget {
     /// Opens a new connection, and checks that the expected server responds.
     pub(crate) async fn open(&self) -> io::Result<TokioIo<TlsStream<BoxedByteStream>>> {
         // After a failure, the next connection tests again whether TLS is terminated on the way.
-        self.try_open().await.inspect_err(|_| self.dialler.known.forget()).map(TokioIo::new)
+        let attempt = Attempt::new(&self.dialler.known);
+        let stream = self.try_open().await?;
+        attempt.succeed();
+        Ok(TokioIo::new(stream))
     }
 
     async fn try_open(&self) -> io::Result<TlsStream<BoxedByteStream>> {
@@ -285,5 +313,33 @@ impl DialTarget {
             InnerAlpn::Http1 => negotiated.is_none() || negotiated == Some(b"http/1.1"),
         };
         if is_expected { Ok(stream) } else { Err(io::Error::other(UnexpectedServer(self.peer))) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Returns the target of the join service behind this address.
+    fn target(address: &str, variables: &[(&str, &str)]) -> DialTarget {
+        let environment = variables.iter().copied().collect();
+        let route = Route::new(address.parse().unwrap(), &environment, true, Clock::system()).unwrap();
+        Dialler::new(&route, &environment).unwrap().to_join_service().unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_way_is_tested_again_after_an_attempt_that_was_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = target(&listener.local_addr().unwrap().to_string(), &[]);
+        let known = &target.dialler.known;
+        known.set(Protocol::Direct);
+        tokio::select! {
+            biased;
+            _ = target.open() => panic!("the server never responds"),
+            accepted = listener.accept() => accepted.map(drop).unwrap(),
+        }
+        assert!(known.tested().protocol.is_none());
     }
 }

@@ -17,6 +17,9 @@ use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 const MAX_MESSAGE: usize = 1 << 20;
 /// The maximum size of a sent message.
 const MAX_SENT: usize = 32 << 10;
+/// The maximum size of what waits to be sent: a message, and the answers to pings. Without a limit, a peer that sends pings and
+/// reads nothing could use up the memory.
+const MAX_UNSENT: usize = 4 * MAX_SENT;
 
 /// The client's end of a WebSocket connection after the handshake.
 pub(super) struct WebSocketIo<S> {
@@ -32,7 +35,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketIo<S> {
         let config = WebSocketConfig::default()
             .max_message_size(Some(MAX_MESSAGE))
             .max_frame_size(Some(MAX_MESSAGE))
-            .write_buffer_size(0);
+            .write_buffer_size(0)
+            .max_write_buffer_size(MAX_UNSENT);
         let socket = WebSocketStream::from_raw_socket(stream, Role::Client, Some(config)).await;
         Self { socket, received: Bytes::new(), is_closed: false }
     }
@@ -188,6 +192,64 @@ mod tests {
             server.write_all(bytes).await.unwrap();
             client.read_u8().await.unwrap_err();
         }
+    }
+
+    /// Returns the size of what the client has not sent yet, by letting the peer read all of it.
+    async fn unsent(client: &mut WebSocketIo<DuplexStream>, mut server: DuplexStream) -> usize {
+        let reading = async {
+            let mut received = Vec::new();
+            server.read_to_end(&mut received).await.unwrap();
+            received.len()
+        };
+        let shutdown = async {
+            client.shutdown().await.unwrap();
+            client.socket.get_mut().shutdown().await.unwrap();
+        };
+        tokio::join!(reading, shutdown).0
+    }
+
+    #[tokio::test]
+    async fn answers_to_pings_do_not_pile_up_if_the_peer_reads_nothing() {
+        let (client, mut server) = tokio::io::duplex(1 << 10);
+        let mut client = WebSocketIo::new(client).await;
+        let mut ping = vec![0x89, 100];
+        ping.resize(102, 7);
+        let pings = ping.repeat(10 * MAX_UNSENT / ping.len());
+        let mut received = [0; 1];
+        tokio::select! {
+            biased;
+            never = client.read_exact(&mut received) => panic!("{never:?}"),
+            sent = server.write_all(&pings) => sent.unwrap(),
+        }
+        let unsent = unsent(&mut client, server).await;
+        assert!(unsent < 2 * MAX_UNSENT, "{unsent}");
+    }
+
+    /// A call that is given up, such as one with a timeout, loses no bytes and sends none twice.
+    #[tokio::test]
+    async fn a_write_that_is_given_up_leaves_the_stream_intact() {
+        let (client, server) = tokio::io::duplex(100);
+        let mut client = WebSocketIo::new(client).await;
+        let mut server = WebSocketStream::from_raw_socket(server, Role::Server, None).await;
+        assert_eq!(client.write(&[1; 500]).await.unwrap(), 500, "accepted, but not sent");
+        for _ in 0..3 {
+            let given_up = async {
+                client.flush().await.unwrap();
+                client.write_all(&[2]).await.unwrap();
+            };
+            tokio::select! {
+                biased;
+                () = given_up => panic!("nobody reads"),
+                () = std::future::ready(()) => {}
+            }
+        }
+        let writing = async {
+            client.write_all(&[3]).await.unwrap();
+            client.flush().await.unwrap();
+        };
+        let reading = async { [server.next().await, server.next().await].map(|m| m.unwrap().unwrap()) };
+        let (received, ()) = tokio::join!(reading, writing);
+        assert_eq!(received, [vec![1; 500], vec![3]].map(|bytes| Message::Binary(bytes.into())));
     }
 
     /// A writer waits for a reader instead of collecting bytes.
