@@ -1,8 +1,22 @@
 //! The connection upgrade: a TLS connection inside another one, for proxies behind a load balancer that terminates TLS.
 //!
-//! Such a load balancer removes the ALPN list by which the proxy routes connections. So the agent sends an HTTP request to
-//! the proxy's web API, and asks it to switch to another protocol. On the upgraded connection, the agent begins a TLS
-//! handshake with the ALPN list, and the proxy routes it as if it had arrived directly.
+//! Such a load balancer removes the ALPN list by which the proxy routes connections. So the agent sends an HTTP request to the
+//! proxy's web API, and asks it to switch to another protocol. On the upgraded connection, the agent begins a TLS handshake with
+//! the ALPN list, and the proxy routes it as if it had arrived directly.
+//!
+//! # What the load balancer is trusted with
+//!
+//! It has a valid certificate for the address of the proxy, as the outer connection requires. Nobody else on the way can make
+//! the agent use the upgrade to their advantage: the test for it sends no secret, and the outer connection is verified whatever
+//! the test finds.
+//!
+//! - **With an identity**, the inner connection is verified with the CAs of the identity. The load balancer sees no request, no
+//!   certificate and no key, and cannot act as the auth server.
+//! - **Before a join**, these CAs are unknown. A join over the web API has no inner connection, so the load balancer sees the join
+//!   token or the ID token. A join by challenge (IAM, Azure) has one, but it is verified only by the name in the certificate, so a
+//!   load balancer that wants to can present a certificate of its own. It can then use the agent's response to join with its own
+//!   key, and give the agent CAs of its own. Whoever terminates TLS for the address of the proxy is therefore trusted with joins,
+//!   whatever the method: the same holds for every program that runs the proxy itself.
 
 use std::error::Error;
 use std::io;
@@ -229,7 +243,15 @@ fn web_socket_accept(key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rcgen::{CertificateParams, KeyPair};
+    use rustls::ServerConfig;
+    use rustls::pki_types::PrivateKeyDer;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_rustls::TlsAcceptor;
+
     use super::*;
+    use crate::agent::platform::Clock;
 
     fn configured_for(value: &str) -> Result<Option<bool>, ConnectionUpgradeVariableError> {
         let environment = [(VARIABLE, value)].into_iter().collect();
@@ -261,5 +283,157 @@ mod tests {
     #[test]
     fn the_accept_header_is_that_of_the_rfc() {
         assert_eq!(web_socket_accept("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    /// Upgrades a connection to a server that sends `response` and `data` in small pieces, and then nothing more. `ACCEPT` in the
+    /// response becomes the answer to the key.
+    async fn upgrade_with(
+        protocol: UpgradeProtocol,
+        response: &str,
+        data: &'static [u8],
+    ) -> Result<BoxedByteStream, UpgradeError> {
+        let (client, mut server) = tokio::io::duplex(7);
+        let response = response.to_owned();
+        tokio::spawn(async move {
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(server.read_u8().await.unwrap());
+            }
+            let request = String::from_utf8(request).unwrap();
+            let key = request.lines().find_map(|line| line.strip_prefix("sec-websocket-key: "));
+            let response = response.replace("ACCEPT", &web_socket_accept(key.unwrap_or_default()));
+            // The client may hang up.
+            let _ = server.write_all(response.as_bytes()).await;
+            let _ = server.write_all(data).await;
+            let _ = server.shutdown().await;
+            let _ = server.read_to_end(&mut Vec::new()).await;
+        });
+        upgrade(client, "proxy.example:443", protocol).await
+    }
+
+    const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n";
+
+    #[tokio::test]
+    async fn an_upgraded_connection_carries_bytes_however_they_arrive() {
+        let web_socket = format!(
+            "{SWITCHED}upgrade: WebSocket\r\nsec-websocket-accept: ACCEPT\r\nsec-websocket-protocol: alpn-ping\r\n\r\n"
+        );
+        let alpn = format!("{SWITCHED}upgrade: alpn\r\n\r\n");
+        for (protocol, response, data) in [
+            (UpgradeProtocol::WebSocket, web_socket, &b"\x89\x01p\x02\x01h\x80\x01i\x88\x00"[..]),
+            (UpgradeProtocol::Alpn, alpn, b"hi"),
+        ] {
+            let mut stream =
+                upgrade_with(protocol, &response, data).await.unwrap_or_else(|error| panic!("{error}"));
+            let mut received = String::new();
+            stream.read_to_string(&mut received).await.unwrap();
+            assert_eq!(received, "hi");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_switches_to_something_else_is_refused() {
+        let accept = "sec-websocket-accept: ACCEPT\r\n";
+        let subprotocol = "sec-websocket-protocol: alpn-ping\r\n";
+        for headers in [
+            String::new(),
+            format!("{accept}{subprotocol}"),
+            "upgrade: websocket\r\n".to_owned(),
+            format!("upgrade: websocket\r\n{accept}"),
+            format!("upgrade: websocket\r\n{accept}sec-websocket-protocol: alpn\r\n"),
+            format!("upgrade: websocket\r\nsec-websocket-accept: AAAA\r\n{subprotocol}"),
+            format!("upgrade: h2c\r\n{accept}{subprotocol}"),
+            format!("upgrade: alpn\r\n{accept}{subprotocol}"),
+        ] {
+            let response = format!("{SWITCHED}{headers}\r\n");
+            let error = upgrade_with(UpgradeProtocol::WebSocket, &response, b"").await.err().unwrap();
+            assert!(matches!(error, UpgradeError::OtherProtocol), "{headers}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_response_that_is_not_an_upgrade_is_an_error() {
+        for status in [200, 302, 403, 404, 503] {
+            let response = format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\n\r\n");
+            let error = upgrade_with(UpgradeProtocol::WebSocket, &response, b"").await.err().unwrap();
+            assert!(
+                matches!(error, UpgradeError::Refused { status: refused } if refused == status),
+                "{error}"
+            );
+            assert_eq!(error.is_unknown_protocol(), status == 404);
+        }
+        let endless_header = format!("HTTP/1.1 101 x\r\na: {}", "a".repeat(1 << 20));
+        let many_headers = format!("HTTP/1.1 101 x\r\n{}\r\n", "a: b\r\n".repeat(1000));
+        for response in ["", "HTTP/1.1 101", "SSH-2.0-x\r\n\r\n", "\0\0\0", &endless_header, &many_headers] {
+            let error = upgrade_with(UpgradeProtocol::WebSocket, response, b"").await.err().unwrap();
+            assert!(matches!(error, UpgradeError::Http(_)), "{error}");
+        }
+    }
+
+    /// How a server responds to the test whether the upgrade is needed.
+    enum TestResponse<'a> {
+        /// A TLS handshake with a server that supports these protocols.
+        Tls(&'a [&'a [u8]]),
+        /// These bytes, after the client's first message.
+        Bytes(&'a [u8]),
+    }
+
+    /// Returns whether the test finds that connections to a server need the upgrade.
+    async fn is_required_for(response: TestResponse<'_>) -> bool {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string().parse().unwrap();
+        let route = Route::new(address, &Environment::default(), false, Clock::system()).unwrap();
+        let serve = async {
+            let (mut client, _) = listener.accept().await.unwrap();
+            match response {
+                TestResponse::Tls(protocols) => serve_tls(client, protocols).await,
+                TestResponse::Bytes(bytes) => {
+                    client.read_exact(&mut [0; 100]).await.unwrap();
+                    client.write_all(bytes).await.unwrap();
+                }
+            }
+        };
+        tokio::join!(is_required(&route), serve).0.unwrap()
+    }
+
+    async fn serve_tls(client: TcpStream, protocols: &[&[u8]]) {
+        let key = KeyPair::generate().unwrap();
+        let certificate =
+            CertificateParams::new(["other.example".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+            )
+            .unwrap();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        // The handshake fails without a common protocol.
+        let _ = TlsAcceptor::from(Arc::new(config)).accept(client).await;
+    }
+
+    #[tokio::test]
+    async fn the_upgrade_is_needed_if_the_protocol_does_not_reach_the_proxy() {
+        // A server's first message in TLS 1.2, which selects `h2`.
+        let mut selects_unoffered = vec![22, 3, 3, 0, 53, 2, 0, 0, 49, 3, 3];
+        selects_unoffered.extend([7; 32]);
+        selects_unoffered.extend([0, 0xc0, 0x2f, 0, 0, 9, 0, 16, 0, 5, 0, 3, 2, b'h', b'2']);
+        let alert = |description| [21, 3, 3, 0, 2, 2, description];
+        for (response, expected) in [
+            (TestResponse::Tls(&[b"teleport-reversetunnel", b"h2"]), false),
+            (TestResponse::Tls(&[]), true),
+            (TestResponse::Tls(&[b"http/1.1"]), true),
+            (TestResponse::Bytes(&alert(120)), true),
+            (TestResponse::Bytes(&selects_unoffered), true),
+            // Not about the protocol: the connection itself will fail, and say why.
+            (TestResponse::Bytes(&alert(40)), false),
+            (TestResponse::Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n"), false),
+            (TestResponse::Bytes(b""), false),
+        ] {
+            assert_eq!(is_required_for(response).await, expected);
+        }
     }
 }

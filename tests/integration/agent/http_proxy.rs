@@ -12,10 +12,10 @@ use tbot::agent::error_line;
 use super::fixture::{TestCluster, run_oneshot};
 
 /// Request lines and `Proxy-Authorization` headers, in the order of arrival.
-type RequestHeads = Arc<Mutex<Vec<String>>>;
+pub(super) type RequestHeads = Arc<Mutex<Vec<String>>>;
 
 /// Starts an HTTP proxy on loopback that serves only `CONNECT` and connects every host name to `target`.
-async fn connect_proxy(target: SocketAddr) -> (SocketAddr, RequestHeads) {
+pub(super) async fn connect_proxy(target: SocketAddr) -> (SocketAddr, RequestHeads) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let heads = RequestHeads::default();

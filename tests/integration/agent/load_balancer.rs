@@ -23,6 +23,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::errors::failed_tests;
 use super::fixture::{HOUR, RunningAgent, TestCluster, run_oneshot, wait_until};
+use super::http_proxy::connect_proxy;
 use super::joining::iam;
 
 /// Says whether the agent uses the connection upgrade.
@@ -249,4 +250,32 @@ async fn a_variable_overrides_the_test() {
         panic!("{error:?}")
     };
     assert_eq!(value, "sometimes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_upgrade_goes_through_an_http_proxy() {
+    let fixture = TestCluster::new().await;
+    let balancer = LoadBalancer::start(&fixture).await;
+    let (http_proxy, heads) = connect_proxy(balancer.address).await;
+    let mut config = fixture.config("20m", &[fixture.output("out")]);
+    // Only the HTTP proxy can resolve this name, and the certificate of the load balancer is not for it.
+    config["proxy_server"] = json!("teleport.behind.test:443");
+    config["insecure"] = json!(true);
+    let url = format!("http://{http_proxy}");
+    run_oneshot(&fixture.agent_with_env(config, &[("HTTPS_PROXY", &url)]).unwrap()).await.unwrap();
+    assert!(fixture.path("out").join("identity").exists());
+    let upgrades = fixture.call_count(method::CONNECTION_UPGRADE);
+    assert!(upgrades > 0 && heads.lock().unwrap().len() > upgrades);
+}
+
+/// A stranger can make the agent use the upgrade, but gets neither the token nor a connection to the cluster.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_balancer_without_a_trusted_certificate_gets_nothing() {
+    let fixture = TestCluster::new().await;
+    let balancer = LoadBalancer::start(&fixture).await;
+    let config = balancer.in_front(fixture.config("20m", &[fixture.output("out")]));
+    for variables in [&[][..], &[(VARIABLE, "yes")]] {
+        run_oneshot(&fixture.agent_with_env(config.clone(), variables).unwrap()).await.unwrap_err();
+    }
+    assert_eq!(fixture.cluster.requests().len(), 0);
 }
