@@ -1,7 +1,9 @@
 //! Sends heartbeats to the bot's own cluster: one after the first attempts of all services, then about every half hour; in
 //! oneshot mode, one at the end.
 //!
-//! A heartbeat never fails a run. A cluster that does not know heartbeats gets one attempt.
+//! A heartbeat never fails a run. A cluster that does not know heartbeats gets one attempt. Each heartbeat has a connection
+//! of its own: no other connection of a running agent lasts longer than one renewal, except the one that follows rotations,
+//! which is replaced at other times.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,6 +13,7 @@ use tokio::time::Instant;
 
 use super::daemon::CurrentIdentity;
 use super::health::{Health, HealthStatus, IDENTITY};
+use super::rotation::valid_identity;
 use super::running_agent::RunningAgent;
 use super::schedule;
 use crate::agent::credential::identity::Identity;
@@ -40,10 +43,8 @@ impl RunningAgent {
         let _ = tokio::time::timeout(MAX_FIRST_WAIT, health.first_attempts(|_| true)).await;
         let mut is_startup = true;
         loop {
-            let Ok(identity) = current.wait_for(Option::is_some).await.map(|current| current.clone()) else {
-                return;
-            };
-            let Some(identity) = identity else { return };
+            // The cluster would refuse an expired identity. The loop of the identity reports that it has expired.
+            let Some(identity) = valid_identity(&mut current, &self.bot.clock).await else { return };
             let heartbeat = self.heartbeat(is_startup, false, started, self.service_health(&health));
             match self.connect_and_submit(&identity, heartbeat).await {
                 Ok(()) => is_startup = false,

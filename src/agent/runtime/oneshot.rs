@@ -17,24 +17,39 @@ use crate::agent::teleport::auth_client::AuthClient;
 /// The tasks that write the outputs. Each returns the index of its output in the configuration, and the result.
 type Writes = JoinSet<(usize, Result<(), OutputError>)>;
 
+/// A run that has attempted to write every output.
+struct Attempted {
+    client: Arc<AuthClient>,
+    /// The outputs that failed, in the order of the configuration.
+    failures: Vec<(usize, OutputError)>,
+}
+
 impl RunningAgent {
     /// Joins or renews, writes every output once, and returns. After a shutdown, it returns as soon as an identity that
     /// was already requested is saved.
     pub(super) async fn run_oneshot(self: &Arc<Self>, mut signals: Signals) -> Result<(), AgentError> {
+        let started = Instant::now();
         let mut writes = Writes::new();
-        let result = tokio::select! {
+        let attempted = tokio::select! {
             biased;
-            result = self.write_all(&mut writes) => result,
+            attempted = self.write_all(&mut writes) => attempted,
             () = signals.shutdown() => Err(AgentError::Interrupted),
         };
+        if let Ok(attempted) = &attempted {
+            // A shutdown now interrupts only the heartbeat: the result of the run is known.
+            tokio::select! {
+                biased;
+                () = self.report_attempt(attempted, started) => {}
+                () = signals.shutdown() => {}
+            }
+        }
         // Wait for the tasks, because they share the storage and its lock.
         writes.shutdown().await;
         self.drain().await;
-        result
+        self.result_of(attempted?.failures)
     }
 
-    async fn write_all(self: &Arc<Self>, writes: &mut Writes) -> Result<(), AgentError> {
-        let started = Instant::now();
+    async fn write_all(self: &Arc<Self>, writes: &mut Writes) -> Result<Attempted, AgentError> {
         let obtained = self.bot.obtain().await?;
         obtained.log(None);
         if let Some(suspension) = obtained.suspension() {
@@ -67,10 +82,14 @@ impl RunningAgent {
             }
         }
         failures.sort_by_key(|(index, _)| *index);
+        Ok(Attempted { client, failures })
+    }
+
+    async fn report_attempt(&self, attempted: &Attempted, started: Instant) {
+        let Attempted { client, failures } = attempted;
         let error_of = |index| failures.iter().find(|(failed, _)| *failed == index).map(|(_, error)| error);
         let results: Vec<_> = (0..self.outputs.len()).map(error_of).collect();
-        self.send_oneshot_heartbeat(&client, started, &results).await;
-        self.result_of(failures)
+        self.send_oneshot_heartbeat(client, started, &results).await;
     }
 
     /// Returns an error with the failures, unless there is none.

@@ -125,7 +125,7 @@ impl RunningAgent {
 }
 
 /// Waits for an identity that has not expired. Returns `None` if the sender was dropped.
-async fn valid_identity(
+pub(super) async fn valid_identity(
     current: &mut watch::Receiver<CurrentIdentity>,
     clock: &Clock,
 ) -> Option<Arc<Identity>> {

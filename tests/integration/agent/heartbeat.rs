@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::json;
+use tbot::agent::control;
 use tbot_cluster::proto::{
     BotInstanceHealthStatus, BotInstanceServiceHealth, BotKind, SubmitHeartbeatRequest,
 };
@@ -65,6 +66,69 @@ async fn a_oneshot_run_ends_with_one_heartbeat() {
     assert_eq!((service_type.as_str(), name.as_str()), ("application", "broken"));
     assert_eq!(status, BotInstanceHealthStatus::Unhealthy);
     assert!(reason.unwrap().contains("missing"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_during_the_heartbeat_does_not_change_the_result_of_a_oneshot_run() {
+    let fixture = TestCluster::with_version(VERSION).await;
+    let broken = json!({ "type": "application", "app_name": "missing", "destination": { "type": "memory" } });
+    for (outputs, fails) in [(vec![fixture.output("out")], false), (vec![broken], true)] {
+        let mut held = fixture.cluster.hold_next(method::SUBMIT_HEARTBEAT);
+        let agent = fixture.agent(fixture.config("20m", &outputs)).unwrap();
+        let (control, signals) = control();
+        let run = tokio::spawn(async move { agent.run_once(signals).await });
+        held.arrived().await;
+        control.shutdown();
+        match run.await.unwrap() {
+            Ok(()) => assert!(!fails),
+            Err(error) => assert_eq!((fails, failed_outputs(&error).len()), (true, 1)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_run_without_an_identity_sends_none() {
+    let fixture = TestCluster::with_version(VERSION).await;
+    fixture.cluster.fail_next(method::JOIN, Code::PermissionDenied, "token not found");
+    fixture.run_oneshot(fixture.config("20m", &[fixture.output("out")])).await.unwrap_err();
+    assert_eq!(fixture.call_count(method::SUBMIT_HEARTBEAT), 0);
+}
+
+/// A cluster that does not respond to heartbeats delays the end of a run only up to a limit.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_oneshot_run_does_not_wait_forever_for_its_heartbeat() {
+    let fixture = TestCluster::with_version(VERSION).await;
+    let _held = fixture.cluster.hold_next(method::SUBMIT_HEARTBEAT);
+    fixture.run_oneshot(fixture.config("20m", &[fixture.output("out")])).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_does_not_wait_for_a_heartbeat() {
+    let fixture = TestCluster::with_version(VERSION).await;
+    let mut held = fixture.cluster.hold_next(method::SUBMIT_HEARTBEAT);
+    let agent = fixture.start(fixture.config("20m", &[]));
+    held.arrived().await;
+    agent.stop().await.unwrap();
+    // The call was cancelled, and not answered or timed out.
+    held.abandoned().await;
+}
+
+#[tokio::test]
+async fn an_expired_identity_sends_none() {
+    let log = LogCapture::start();
+    let fixture = TestCluster::with_version(VERSION).await;
+    let agent = fixture.start(fixture.config("20m", &[]));
+    wait_until("the first heartbeat", || heartbeats(&fixture).len() == 1).await;
+    fixture.cluster.set_down(true);
+    fixture.clock.advance(24 * HOUR);
+    wait_until("the failed renewal", || {
+        !log.events(|event| event.field("service") == Some("identity") && event.level <= Level::WARN)
+            .is_empty()
+    })
+    .await;
+    fixture.cluster.set_down(false);
+    agent.stop().await.unwrap();
+    assert_eq!((heartbeats(&fixture).len(), warnings(&log)), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
