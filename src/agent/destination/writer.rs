@@ -51,7 +51,9 @@ impl DestinationError {
         match self {
             Self::Directory(error) => error.hint(),
             Self::Secret(error) => error.hint(),
-            Self::Acl { .. } => Some(Hint::new("set its ACLs again (tbot init), or set acls: try")),
+            Self::Acl { .. } => Some(Hint::new(
+                "set its ACLs again (tbot init), or set acls: off if everyone with access may read the keys",
+            )),
             Self::Reader(error) => error.hint(),
         }
     }
@@ -332,14 +334,16 @@ impl DestinationWriter {
             return Ok(());
         }
         match directory.find_acl_problem(files)? {
-            Some((path, problem)) if target.access.is_required() => {
-                Err(DestinationError::Acl { path, problem })
-            }
+            None => Ok(()),
             Some((path, problem)) => {
-                self.warn(format!("{}: {problem}", path.display()));
+                let error = DestinationError::Acl { path, problem };
+                if target.access.is_required() {
+                    return Err(error);
+                }
+                self.warnings
+                    .warn(&self.output, format_args!("{}", error_line(&error, error.hint().as_ref())));
                 Ok(())
             }
-            None => Ok(()),
         }
     }
 
