@@ -149,7 +149,7 @@ mod tests {
     use std::ffi::OsStr;
     use std::fs;
     use std::os::unix::ffi::OsStrExt as _;
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
     use std::path::Path;
 
     use super::*;
@@ -277,6 +277,23 @@ mod tests {
                     error => panic!("{error:?}"),
                 }
             }
+        }
+    }
+
+    #[test]
+    #[ignore = "needs root"]
+    fn a_staging_directory_may_belong_to_the_owner_of_the_directory_but_to_nobody_else() {
+        const ALICE: u32 = 1;
+        const BOB: u32 = 2;
+        for (owner, is_removed) in [(ALICE, true), (BOB, false)] {
+            let root = tempfile::tempdir().unwrap();
+            let path = root.path().join("out");
+            let staged = path.join(STAGED);
+            fs::create_dir_all(&staged).unwrap();
+            chown(&staged, Some(owner), None).unwrap();
+            chown(&path, Some(ALICE), None).unwrap();
+            assert_eq!(open(&path).recover().is_ok(), is_removed);
+            assert_eq!(staged.exists(), !is_removed);
         }
     }
 

@@ -187,11 +187,14 @@ impl DirectoryHandle {
             .map_err(|error| self.io_error("create the directory", name, error))
     }
 
-    /// Opens a subdirectory that the agent has created. Refuses one that belongs to another user.
+    /// Opens a subdirectory that the agent has created. Refuses one that belongs to another user, except the owner of this
+    /// directory, who can replace everything in it anyway: some file systems give everything to one user, whoever creates it
+    /// (NFS with `root_squash`, CIFS).
     pub(super) fn open_own_subdirectory(&self, name: &str) -> Result<OwnedFd, DirectoryError> {
         let failed = |error: Errno| self.io_error("open", name, error);
         let fd = tree::open(&self.fd, name).map_err(failed)?;
-        if rustix::fs::fstat(&fd).map_err(failed)?.st_uid == rustix::process::geteuid().as_raw() {
+        let owner = rustix::fs::fstat(&fd).map_err(failed)?.st_uid;
+        if owner == rustix::process::geteuid().as_raw() || owner == self.owner()? {
             return Ok(fd);
         }
         Err(self.obstructed(name, Obstacle::ForeignDirectory))
