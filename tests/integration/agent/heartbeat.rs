@@ -113,24 +113,6 @@ async fn a_stop_does_not_wait_for_a_heartbeat() {
     held.abandoned().await;
 }
 
-#[tokio::test]
-async fn an_expired_identity_sends_none() {
-    let log = LogCapture::start();
-    let fixture = TestCluster::with_version(VERSION).await;
-    let agent = fixture.start(fixture.config("20m", &[]));
-    wait_until("the first heartbeat", || heartbeats(&fixture).len() == 1).await;
-    fixture.cluster.set_down(true);
-    fixture.clock.advance(24 * HOUR);
-    wait_until("the failed renewal", || {
-        !log.events(|event| event.field("service") == Some("identity") && event.level <= Level::WARN)
-            .is_empty()
-    })
-    .await;
-    fixture.cluster.set_down(false);
-    agent.stop().await.unwrap();
-    assert_eq!((heartbeats(&fixture).len(), warnings(&log)), (1, 0));
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_agent_sends_one_after_the_first_attempts_and_every_half_hour() {
     let fixture = TestCluster::with_version(VERSION).await;
