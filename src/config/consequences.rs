@@ -18,9 +18,9 @@ impl<'a> Causes<'a> {
         repaired: &'a Repaired,
         diagnostics: impl IntoIterator<Item = &'d Diagnostic>,
     ) -> Self {
-        let not_expanded = diagnostics.into_iter().filter(|diagnostic| {
-            matches!(diagnostic.code, Code::InvalidJoinUri | Code::JoinUriConflict | Code::InvalidV1)
-        });
+        let not_expanded = diagnostics
+            .into_iter()
+            .filter(|diagnostic| matches!(diagnostic.code, Code::InvalidJoinUri | Code::InvalidV1));
         let not_expanded = not_expanded.map(|diagnostic| diagnostic.target.pointer().cloned()).collect();
         Self { repaired, not_expanded }
     }

@@ -24,8 +24,8 @@ struct JoinUri {
     parameter: Option<String>,
 }
 
-/// Returns the values that the join URI of a configuration sets, each with its pointer. Reports a join URI that is
-/// invalid, and properties that conflict with it; returns nothing in both cases.
+/// Returns the values that the join URI of a configuration sets, each with its pointer, except those that conflict with a
+/// property. Reports the conflicts, and a join URI that is invalid.
 pub(super) fn expand(config: &Value, diagnostics: &mut Vec<Diagnostic>) -> Vec<(Pointer, Value)> {
     let Some(uri) = config.get("join_uri").and_then(Value::as_str).filter(|uri| !uri.is_empty()) else {
         return Vec::new();
@@ -73,9 +73,10 @@ pub(super) fn expand(config: &Value, diagnostics: &mut Vec<Diagnostic>) -> Vec<(
             conflicts.push(pointer.clone());
         }
     }
-    if !conflicts.is_empty() {
-        values.clear();
-    }
+    // The other values still count, so that nothing is reported as missing that the join URI contains.
+    let has_address = conflicts.iter().any(|pointer| pointer.as_str().ends_with("_server"));
+    let is_address = |pointer: &Pointer| pointer.last().as_deref() == Some(uri.address_key);
+    values.retain(|(pointer, _)| !conflicts.contains(pointer) && !(has_address && is_address(pointer)));
     diagnostics.extend(conflicts.into_iter().map(|pointer| {
         let key = pointer.as_str().trim_start_matches('/').replace('/', ".");
         let contained = if pointer.as_str().ends_with("_server") { "an address" } else { "it" };
