@@ -66,6 +66,7 @@ const HELM: &str =
     "this is a value of the Helm chart; the configuration of tbot is what belongs under `tbotConfig`";
 const USE_SELECTORS: &str = "use `selectors: [{name: <cluster>}]`";
 const USE_SELECTOR: &str = "use `selector: {name: <workload identity>}`";
+const USE_SVID: &str = "use `workload-identity-x509` or `workload-identity-jwt`, which write an SVID, or `workload-identity-api` for a socket";
 const USE_READERS: &str =
     "remove it; files are private, and `readers: [{user: <name>}]` gives others access with an ACL";
 
@@ -221,6 +222,8 @@ static WORDS: &[Word] = &[
     row(WordPlace::ServiceType, "workload-identity",
         "use `workload-identity-x509` or `workload-identity-jwt` for files, or `workload-identity-api` for a socket",
         "{version: v2, services: [{type: workload-identity}]}"),
+    row(WordPlace::ServiceType, "workload-identity-svid", USE_SVID, "{version: v2, services: [{type: workload-identity-svid}]}"),
+    row(WordPlace::ServiceType, "svid", USE_SVID, "{version: v2, services: [{type: svid}]}"),
     row(WordPlace::DestinationType, "dir", "use `directory`", "{version: v2, storage: {type: dir, path: /a}}"),
     row(WordPlace::DestinationType, "file", "use `directory`", "{version: v2, storage: {type: file, path: /a}}"),
     row(WordPlace::DestinationType, "secret", "use `kubernetes_secret`", "{version: v2, storage: {type: secret, name: a}}"),
