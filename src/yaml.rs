@@ -3,6 +3,11 @@
 //! has to keep the positions in memory.
 //!
 //! May depend on saphyr-parser for reading, serde_yaml for writing, and `pointer`. The only part of the program that does.
+//! A problem of one part of the document does not hide the rest: a duplicate key or anchor, a value that cannot be read, a key
+//! that is not a string, or a merge that is not possible. After a syntax error there is no document: the parser does not know
+//! where the broken part ends, and guessing would report mistakes that nobody made. The same is true of missing indentation, of
+//! a missing `-`, and of tabs used for indentation, after which the keys of different maps are mixed up.
+//!
 //! Must never know the schema of a configuration, panic, or put a value of the file into a message. Any file, even a
 //! malformed or malicious one, is handled in bounded time and memory: the `MAX_` constants are the bounds.
 //!
@@ -19,6 +24,7 @@ mod reader;
 mod scalar;
 mod syntax_error;
 mod tree;
+mod unreadable;
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +41,7 @@ pub use line_index::{Span, TextPosition};
 pub(crate) use positions::{Leaf, LeafRole, Positions};
 pub(crate) use problem::MASK;
 pub use problem::{MAX_BYTES, MAX_DEPTH, MAX_NODES, MAX_PROBLEMS, Problem, ProblemKind, display_key};
+pub(crate) use unreadable::Unreadable;
 
 /// Items that only the programs of this repository and their tests use. Not part of the public API, and may change at any time.
 #[doc(hidden)]
@@ -93,13 +100,14 @@ pub fn decode(bytes: &[u8]) -> Result<&str, Problem> {
 /// Returns the YAML problems in the order of the file, up to [`MAX_PROBLEMS`]; never an empty list.
 pub fn parse(text: &str) -> Result<Parsed, Vec<Problem>> {
     match parse_with_problems(text) {
-        (Some(parsed), problems) if problems.is_empty() => Ok(parsed),
+        (Some((parsed, _)), problems) if problems.is_empty() => Ok(parsed),
         (_, problems) => Err(problems),
     }
 }
 
-/// Like [`parse`], but also returns the document if each problem is about one part of it. Of equal keys, the first one counts.
-pub(crate) fn parse_with_problems(text: &str) -> (Option<Parsed>, Vec<Problem>) {
+/// Like [`parse`], but also returns the document if each problem is about one part of it. Unreadable values are null, and maps
+/// lack the entries that cannot be read. Of equal keys, the first one counts.
+pub(crate) fn parse_with_problems(text: &str) -> (Option<(Parsed, Unreadable)>, Vec<Problem>) {
     if let Some(problem) = disallowed_character(text) {
         return (None, vec![problem]);
     }
@@ -109,14 +117,23 @@ pub(crate) fn parse_with_problems(text: &str) -> (Option<Parsed>, Vec<Problem>) 
     if tree.incomplete || !problems.iter().all(Problem::is_about_one_part) {
         return (None, problems);
     }
+    let unreadable = if problems.is_empty() { Some(Unreadable::default()) } else { unreadable::find(&tree) };
     let value = match tree.node(0).map(|root| &root.kind) {
+        _ if tree.node(0).is_some_and(|root| root.unreadable) => return (None, problems),
         None | Some(NodeKind::Null) => Err(ProblemKind::Empty.into()),
         Some(NodeKind::Mapping) => take_value(&mut tree)
             .map_err(|(kind, node)| Problem::from(kind).with_span(tree.span(node, &index))),
         Some(_) => Err(Problem::from(ProblemKind::RootNotMap).with_span(tree.span(0, &index))),
     };
     let parsed = match value {
-        Ok(value) => Some(Parsed { value, documents_ignored: tree.documents_ignored }),
+        Ok(mut value) => unreadable.map(|unreadable| {
+            for pointer in &unreadable.values {
+                if let Some(part) = value.pointer_mut(pointer.as_str()) {
+                    *part = Value::Null;
+                }
+            }
+            (Parsed { value, documents_ignored: tree.documents_ignored }, unreadable)
+        }),
         Err(problem) => {
             problems.push(problem);
             None

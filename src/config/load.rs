@@ -86,7 +86,7 @@ fn load_with(yaml: Option<&str>, overrides: &[Override], options: &LoadOptions) 
         // The entries of one list are reported once.
         outcome.diagnostics.dedup();
         let lacks_dash = outcome.diagnostics.iter().any(|diagnostic| diagnostic.code == Code::MissingDash);
-        let Some(parsed) = parsed.filter(|_| !lacks_dash) else {
+        let Some((parsed, unreadable)) = parsed.filter(|_| !lacks_dash) else {
             outcome.file = Value::Null;
             return outcome;
         };
@@ -98,6 +98,7 @@ fn load_with(yaml: Option<&str>, overrides: &[Override], options: &LoadOptions) 
             );
         }
         outcome.file = parsed.value;
+        outcome.repaired = unreadable.into();
     }
     let Some(version) = outcome.format_version() else { return outcome };
     outcome.version = version;
@@ -125,6 +126,11 @@ impl LoadOutcome {
     /// Determines the format version of the file. A file without a version that has keys of version 2 is reported, and
     /// then read as version 2.
     fn format_version(&mut self) -> Option<FormatVersion> {
+        if self.repaired.is_stand_in(&Pointer::root().key("version"))
+            && let Some(map) = self.file.as_object_mut()
+        {
+            map.insert("version".to_owned(), json!("v2"));
+        }
         match self.file.get("version") {
             Some(Value::String(version)) if version == "v2" => Some(FormatVersion::V2),
             Some(Value::String(version)) if !matches!(version.as_str(), "" | "v1") => {

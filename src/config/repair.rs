@@ -1,6 +1,6 @@
 //! Makes a configuration with an invalid structure fit its types, so that all of it can be checked for its meaning: renames
-//! misspelled keys, removes unknown ones, and puts stand-ins in the place of what is missing or invalid. Depends on `schema`
-//! and `provenance`.
+//! misspelled keys, removes unknown ones, and puts stand-ins in the place of what is missing or invalid. Depends on `schema`,
+//! `provenance` and `yaml`.
 //!
 //! The result is only for the checks. Findings about a stand-in are not reported, because the user did not write it.
 
@@ -12,6 +12,7 @@ use super::disclosure::closed_set;
 use super::provenance::{Origin, Origins};
 use super::schema::{locate, resolve, union_branches};
 use crate::pointer::Pointer;
+use crate::yaml::Unreadable;
 
 /// What makes one part of a configuration fit.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,10 +31,22 @@ pub(super) enum Repair {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Repaired {
     stand_ins: HashSet<Pointer>,
-    /// Maps from which an unknown key was removed.
+    /// Maps from which a key was removed that is unknown or cannot be read.
     reduced: HashSet<Pointer>,
     /// Maps in which something was removed or replaced.
     incomplete: HashSet<Pointer>,
+}
+
+/// Marks what cannot be read as repaired. Its values are null, which is a stand-in only for an optional property: elsewhere,
+/// they get another one when the structure is checked.
+impl From<Unreadable> for Repaired {
+    fn from(Unreadable { values, maps }: Unreadable) -> Self {
+        Self {
+            incomplete: values.iter().filter_map(Pointer::parent).chain(maps.iter().cloned()).collect(),
+            stand_ins: values.into_iter().collect(),
+            reduced: maps.into_iter().collect(),
+        }
+    }
 }
 
 impl Repaired {

@@ -18,7 +18,7 @@ pub const MAX_DEPTH: usize = 64;
 /// The maximum number of problems collected for one file, not counting the one that stops the parser. Far fewer are shown.
 pub const MAX_PROBLEMS: usize = 100_000;
 
-/// The kind of a YAML problem. Each problem prevents the file from being read, and none depends on the schema of a
+/// The kind of a YAML problem. Each is an error, and none depends on the schema of a
 /// configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -104,11 +104,16 @@ impl Problem {
 
     /// Returns whether the rest of the document can be read as it is meant.
     pub(crate) fn is_about_one_part(&self) -> bool {
-        match self.kind {
-            ProblemKind::DuplicateKey => self.key.as_deref() != Some(MERGE_KEY),
-            ProblemKind::AnchorRedefined => true,
-            _ => false,
-        }
+        matches!(
+            self.kind,
+            ProblemKind::DuplicateKey
+                | ProblemKind::AnchorRedefined
+                | ProblemKind::Tag
+                | ProblemKind::NotFinite
+                | ProblemKind::KeyNotString
+                | ProblemKind::Template
+                | ProblemKind::Merge
+        )
     }
 
     /// Returns the problem of a key that occurs twice in one map.

@@ -116,10 +116,7 @@ impl<'a> Reader<'_, 'a> {
 
     fn push_event(&mut self, event: Event<'a>) -> Result<(), Limit> {
         match event {
-            Event::Scalar(text, style, anchor, tag) => {
-                self.check_tag(tag.as_deref(), "str");
-                self.scalar(text, style, anchor, tag.is_some())
-            }
+            Event::Scalar(text, style, anchor, tag) => self.scalar(text, style, anchor, tag.as_deref()),
             Event::Alias(anchor) => {
                 let target = self.anchors.get(&anchor);
                 let kind = target.map_or(NodeKind::Null, |target| NodeKind::Alias(*target));
@@ -152,8 +149,10 @@ impl<'a> Reader<'_, 'a> {
         mut text: Cow<'a, str>,
         style: ScalarStyle,
         anchor: usize,
-        tagged: bool,
+        tag: Option<&Tag>,
     ) -> Result<(), Limit> {
+        let has_valid_tag = self.check_tag(tag, "str");
+        let tagged = tag.is_some();
         let (start, end) = (self.start, self.end);
         let source = self.index.text();
         let is_plain = style == ScalarStyle::Plain;
@@ -178,8 +177,12 @@ impl<'a> Reader<'_, 'a> {
         let is_finite = kind.is_some();
         let id = self.add(kind.unwrap_or(NodeKind::Null), from, to, anchor != 0)?;
         self.record_anchor(anchor, id, start, from);
-        if !is_finite && self.tree.nodes[id as usize].slot != Slot::Key {
-            self.report(ProblemKind::NotFinite, from, to);
+        let node = &mut self.tree.nodes[id as usize];
+        if node.slot != Slot::Key && !(is_finite && has_valid_tag) {
+            node.unreadable = true;
+            if !is_finite {
+                self.report(ProblemKind::NotFinite, from, to);
+            }
         }
         Ok(())
     }
@@ -230,16 +233,28 @@ impl<'a> Reader<'_, 'a> {
         }
         if slot == Slot::Key && !matches!(kind, NodeKind::String(_)) {
             let is_template = matches!(kind, NodeKind::Mapping) && self.index.text()[..start].ends_with('{');
-            match is_template {
-                true => self.report(ProblemKind::Template, start - 1, start + 1),
-                false => self.report(ProblemKind::KeyNotString, start, end),
+            match parent.filter(|_| is_template) {
+                Some(outer) => {
+                    self.tree.nodes[outer as usize].unreadable = true;
+                    self.report(ProblemKind::Template, start - 1, start + 1);
+                }
+                None => self.report(ProblemKind::KeyNotString, start, end),
             }
         }
         if self.has_tabs && matches!(slot, Slot::Key | Slot::Item(_)) {
             self.check_indentation(start);
         }
         let anchored = anchored || parent.is_some_and(|parent| self.tree.nodes[parent as usize].anchored);
-        self.tree.nodes.push(Node { kind, parent, slot, start, end, next: id + 1, anchored });
+        self.tree.nodes.push(Node {
+            kind,
+            parent,
+            slot,
+            start,
+            end,
+            next: id + 1,
+            anchored,
+            unreadable: false,
+        });
         self.last = self.last.max(end);
         Ok(id)
     }
@@ -279,10 +294,14 @@ impl<'a> Reader<'_, 'a> {
                 }
             });
             self.tree.problems = problems;
+            for pair in keys.windows(2) {
+                let (first, again) = (self.tree.key(pair[0]), self.tree.key(pair[1]));
+                self.tree.nodes[pair[1] as usize].unreadable = first == again && again != Some(MERGE_KEY);
+            }
         }
-        let is_merge = |id: &&NodeId| self.tree.key(**id) == Some(MERGE_KEY);
-        if let Some(merge) = keys.iter().find(is_merge) {
-            self.check_merge(*merge);
+        keys.retain(|id| self.tree.key(*id) == Some(MERGE_KEY));
+        for merge in keys {
+            self.check_merge(merge);
         }
     }
 
@@ -322,14 +341,17 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
-    fn check_tag(&mut self, tag: Option<&Tag>, allowed: &str) {
-        let Some(tag) = tag else { return };
-        if !(tag.is_yaml_core_schema() && tag.suffix == allowed) {
+    /// Reports a tag unless it is the one that has no effect. Returns whether there is no such problem.
+    fn check_tag(&mut self, tag: Option<&Tag>, allowed: &str) -> bool {
+        let Some(tag) = tag else { return true };
+        let is_valid = tag.is_yaml_core_schema() && tag.suffix == allowed;
+        if !is_valid {
             let rest = &self.index.text()[self.start..];
             let from = self.start + rest.find('!').unwrap_or(0);
             let length = self.index.text()[from..].find(is_property_end).unwrap_or(rest.len());
             self.report(ProblemKind::Tag, from, from + length);
         }
+        is_valid
     }
 }
 

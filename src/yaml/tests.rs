@@ -186,6 +186,36 @@ e: &n 2
 }
 
 #[test]
+fn what_cannot_be_read_is_left_out_of_the_rest() {
+    let text = "a: &a !x 1\nb: [.inf, *a, 2]\n3: x\nc: {{ d }}\ne: {<<: [5, {f: !x 1, g: !x 1, h: 2}], g: 3}\n!x i: 4\n";
+    let (parsed, _) = parse_with_problems(text);
+    let (parsed, unreadable) = parsed.unwrap();
+    assert_eq!(
+        parsed.value,
+        json!({"a": null, "b": [null, null, 2], "c": null, "e": {"g": 3, "f": null, "h": 2}, "i": 4})
+    );
+    let pointers = |pointers: &[crate::pointer::Pointer]| {
+        pointers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(pointers(&unreadable.values), "/a /b/0 /b/1 /c /e/f");
+    assert_eq!(pointers(&unreadable.maps), " /e");
+}
+
+#[test]
+fn the_aliases_of_unreadable_values_are_limited() {
+    let mut text = "a0: &a0 [!x y, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..12 {
+        text += &format!("a{level}: &a{level} [{}]\n", format!("*a{}, ", level - 1).repeat(10));
+    }
+    let (parsed, problems) = parse_with_problems(&text);
+    assert!(parsed.is_none());
+    let kinds: Vec<_> = problems.iter().map(|problem| problem.kind).collect();
+    assert_eq!(kinds, [ProblemKind::Tag, ProblemKind::TooManyNodes]);
+    let (parsed, _) = parse_with_problems("a: &a {b: *a, c: !x y}\n");
+    assert!(parsed.is_none());
+}
+
+#[test]
 fn only_maps_can_be_merged() {
     for text in ["a: 1\n<<: 5\n", "<<:\n", "<<: [{a: 1}, b]\n", "<<: {<<: x}\n"] {
         assert_eq!(kinds(text), [ProblemKind::Merge], "{text:?}");

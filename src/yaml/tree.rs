@@ -51,6 +51,8 @@ pub(crate) struct Node<'a> {
     pub(crate) next: NodeId,
     /// Whether this node or one of its ancestors has an anchor, so that it may have more than one pointer.
     pub(crate) anchored: bool,
+    /// Whether the node is left out because of a problem that is reported: a value that cannot be read, or a repeated key.
+    pub(crate) unreadable: bool,
 }
 
 /// The arena, in the order of the file.
@@ -111,8 +113,8 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// Returns the value of a complete tree without problems: expands aliases and merges, within limits on nodes, bytes and
-/// depth. Moves strings out of the tree unless an alias may need them again. Returns a limit and the node that reached it.
+/// Returns the value of a complete tree: expands aliases and merges, within limits on nodes, bytes and depth. Leaves out what
+/// a problem makes impossible to read, except the unreadable values. Moves strings out of the tree unless an alias may need them again. Returns a limit and the node that reached it.
 pub(crate) fn take_value(tree: &mut Tree<'_>) -> Result<Value, (ProblemKind, NodeId)> {
     Expander { tree, nodes_left: MAX_NODES, bytes_left: MAX_BYTES }.value(0, 0)
 }
@@ -145,22 +147,30 @@ impl Expander<'_, '_> {
                 Value::Array(list)
             }
             NodeKind::Mapping => {
-                let (mut map, mut merged) = (Map::new(), Value::Null);
+                let (mut map, mut merged) = (Map::new(), Vec::new());
                 while at < end {
-                    let key = self.string(at)?;
+                    let key = self.key(at)?;
                     at = self.next(at);
                     let value = self.value(at, depth + 1)?;
                     at = self.next(at);
-                    if key == MERGE_KEY {
-                        merged = value;
-                    } else {
-                        map.entry(key).or_insert(value);
+                    match key {
+                        None => {}
+                        Some(key) if key == MERGE_KEY => merged.push(value),
+                        Some(key) => drop(map.insert(key, value)),
                     }
                 }
-                merge_into(&mut map, merged);
+                merged.into_iter().for_each(|source| merge_into(&mut map, source));
                 Value::Object(map)
             }
         })
+    }
+
+    /// Returns the text of a key, or `None` if it is not a string or repeats another key.
+    fn key(&mut self, id: NodeId) -> Result<Option<String>, (ProblemKind, NodeId)> {
+        match self.tree.nodes[id as usize] {
+            Node { kind: NodeKind::String(_), unreadable: false, .. } => self.string(id).map(Some),
+            _ => Ok(None),
+        }
     }
 
     fn string(&mut self, id: NodeId) -> Result<String, (ProblemKind, NodeId)> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 use tbot::config::{Purpose, load};
-use tbot::diagnostic::{Code, Diagnostic};
+use tbot::diagnostic::{Code, Diagnostic, Severity};
 use tbot::yaml;
 
 use crate::values::pointers;
@@ -120,6 +120,134 @@ fn a_duplicate_key_or_anchor_hides_no_other_finding() {
         assert!(all.iter().any(|(found, _)| *found == code), "{all:?}");
         let lost: Vec<_> = found(base).into_iter().filter(|one| !all.contains(one)).collect();
         assert!(lost.is_empty(), "{code} hides {lost:?}");
+    }
+}
+
+/// Returns the findings about a value, in the JSON of which one part is replaced by YAML.
+fn findings_with(value: &Value, part: &str, replacement: &str) -> Vec<Diagnostic> {
+    let text = serde_json::to_string(value).unwrap();
+    assert_eq!(text.matches(part).count(), 1, "{text}");
+    load(Some(&text.replace(part, replacement)), &[], Purpose::Validate).diagnostics
+}
+
+const PLACEHOLDER: &str = "replaced-by-the-test";
+
+/// The values that cannot be read, as they are written in a file.
+const UNREADABLE: [(&str, Code); 4] = [
+    (" !x y", Code::YamlTag),
+    (" !!float 1", Code::YamlTag),
+    (" .inf", Code::NumberNotFinite),
+    (" {{ .Values.x }}", Code::Placeholder),
+];
+
+#[test]
+fn an_unreadable_value_hides_no_finding_elsewhere_and_causes_no_other_error() {
+    let mut problems = Vec::new();
+    let mut replaced = 0;
+    for text in [VERSION_1, VERSION_2] {
+        let base = yaml::parse(text).unwrap().value;
+        let expected = findings(&base);
+        let step = if text == VERSION_1 { 1 } else { 7 };
+        for (index, pointer) in pointers(&base).into_iter().step_by(step).enumerate() {
+            if pointer.is_empty() || base.pointer(&pointer).is_some_and(Value::is_object) {
+                continue;
+            }
+            let (written, code) = UNREADABLE[index % UNREADABLE.len()];
+            let mut value = base.clone();
+            *value.pointer_mut(&pointer).unwrap() = PLACEHOLDER.into();
+            let found = findings_with(&value, &format!("\"{PLACEHOLDER}\""), written);
+            replaced += 1;
+            let unreadable = found.iter().filter(|one| one.code == code).count();
+            if unreadable != 1 {
+                problems.push(format!("{pointer}: {unreadable} findings {code}"));
+            }
+            // A finding in the same map, or about a whole service, may depend on the value.
+            let (parent, key) = pointer.rsplit_once('/').unwrap();
+            let is_lost = |one: &&Diagnostic| {
+                !found.iter().any(|other| (other.code, &other.target) == (one.code, &one.target))
+            };
+            if key != "version" && key != "type" {
+                let lost = expected.iter().filter(|one| !touches(one, parent)).filter(is_lost);
+                problems.extend(lost.map(|one| format!("{written} at {pointer} hides {one:?}")));
+            }
+            let is_new = |one: &&Diagnostic| {
+                one.code != code
+                    && one.severity == Severity::Error
+                    && !expected.iter().any(|other| (other.code, &other.target) == (one.code, &one.target))
+            };
+            problems.extend(
+                found.iter().filter(is_new).map(|one| format!("{written} at {pointer} causes {one:?}")),
+            );
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    assert!(replaced > 50, "only {replaced} values were replaced");
+}
+
+#[test]
+fn a_key_that_is_not_a_string_or_an_impossible_merge_hides_no_other_finding() {
+    let mut lost = Vec::new();
+    let mut maps = 0;
+    for text in [VERSION_1, VERSION_2] {
+        let base = yaml::parse(text).unwrap().value;
+        let expected = findings(&base);
+        let step = if text == VERSION_1 { 1 } else { 5 };
+        let is_map = |pointer: &String| base.pointer(pointer).is_some_and(Value::is_object);
+        for (index, pointer) in pointers(&base).into_iter().filter(is_map).step_by(step).enumerate() {
+            let (written, code) =
+                [("5", Code::KeyNotString), ("[a]", Code::KeyNotString), ("<<", Code::YamlMerge)][index % 3];
+            let mut value = base.clone();
+            value.pointer_mut(&pointer).unwrap()[PLACEHOLDER] = 1.into();
+            let found = findings_with(&value, &format!("\"{PLACEHOLDER}\":1"), &format!("{written}: 1"));
+            maps += 1;
+            assert_eq!(
+                found.iter().filter(|one| one.code == code).count(),
+                1,
+                "{written} at {pointer}: {found:?}"
+            );
+            let is_lost = |one: &&Diagnostic| {
+                !found.iter().any(|other| (other.code, &other.target) == (one.code, &one.target))
+            };
+            // What a map lacks may be what could not be read.
+            let is_about_map = |one: &&Diagnostic| {
+                matches!(
+                    one.code,
+                    Code::ExactlyOne | Code::IncompleteLifetime | Code::RequiresOther | Code::InvalidV1
+                )
+            };
+            lost.extend(
+                expected
+                    .iter()
+                    .filter(|one| !is_about_map(one))
+                    .filter(is_lost)
+                    .map(|one| format!("{written} at {pointer} hides {one:?}")),
+            );
+        }
+    }
+    assert!(lost.is_empty(), "{}", lost.join("\n"));
+    assert!(maps > 10, "only {maps} maps were changed");
+}
+
+#[test]
+fn a_join_uri_that_conflicts_supplies_what_the_file_lacks() {
+    use Code::{BothAddresses, JoinUriConflict, NothingToDeliver};
+    let uri = "tbot+proxy+github://ci@teleport.example.com:443";
+    for (rest, expected) in [
+        ("proxy_server: 'other.example.com:443'", &[JoinUriConflict][..]),
+        ("auth_server: 'other.example.com:3025'", &[JoinUriConflict]),
+        ("proxy_server: 'a:1', auth_server: 'b:1'", &[JoinUriConflict, JoinUriConflict, BothAddresses]),
+        ("onboarding: {join_method: gitlab}", &[JoinUriConflict]),
+        ("onboarding: {token: other}", &[JoinUriConflict]),
+    ] {
+        for purpose in [Purpose::Start, Purpose::Validate] {
+            let file = format!("{{version: v2, join_uri: '{uri}', {rest}}}");
+            let found = load(Some(&file), &[], purpose).diagnostics;
+            let mut codes: Vec<Code> = found.iter().map(|one| one.code).collect();
+            let mut expected = [expected, &[NothingToDeliver]].concat();
+            codes.sort();
+            expected.sort();
+            assert_eq!(codes, expected, "{file}");
+        }
     }
 }
 

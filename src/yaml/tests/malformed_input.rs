@@ -50,6 +50,16 @@ fn check_any_text(text: &str) -> Result<(), TestCaseError> {
         }
         Err(problems) => {
             prop_assert!(!problems.is_empty());
+            if let (Some((parsed, unreadable)), _) = parse_with_problems(text) {
+                for pointer in &unreadable.values {
+                    let part = parsed.value.pointer(pointer.as_str());
+                    prop_assert_eq!(part, Some(&Value::Null), "{} of {:?}", pointer, text);
+                }
+                for pointer in &unreadable.maps {
+                    let map = parsed.value.pointer(pointer.as_str());
+                    prop_assert!(map.is_some_and(Value::is_object), "{} of {:?}", pointer, text);
+                }
+            }
             for span in problems.iter().flat_map(|problem| [problem.span, problem.related]).flatten() {
                 prop_assert!(span.start <= span.end && text.get(span.start.byte..span.end.byte).is_some());
             }
