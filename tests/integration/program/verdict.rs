@@ -117,6 +117,77 @@ fn configurations() -> impl Strategy<Value = Value> {
     })
 }
 
+/// A mistake in one line of a file.
+#[derive(Clone, Copy, Debug)]
+enum Mistake {
+    Repeated,
+    IndentedByOne,
+    IndentedByTwo,
+    IndentedByTab,
+    NotIndented,
+    WithoutDash,
+    WithTag,
+    NotFinite,
+    NotRendered,
+    NumberAsKey,
+    MisspelledKey,
+    WithOpenQuote,
+}
+
+impl Mistake {
+    const ALL: [Self; 12] = [
+        Self::Repeated,
+        Self::IndentedByOne,
+        Self::IndentedByTwo,
+        Self::IndentedByTab,
+        Self::NotIndented,
+        Self::WithoutDash,
+        Self::WithTag,
+        Self::NotFinite,
+        Self::NotRendered,
+        Self::NumberAsKey,
+        Self::MisspelledKey,
+        Self::WithOpenQuote,
+    ];
+
+    fn make_in(self, line: &str) -> String {
+        let (key, value) = line.split_once(':').unwrap_or((line, ""));
+        let (start, name) = key.split_at(key.len() - key.trim_start_matches([' ', '-']).len());
+        match self {
+            Self::Repeated => format!("{line}\n{line}"),
+            Self::IndentedByOne => format!(" {line}"),
+            Self::IndentedByTwo => format!("  {line}"),
+            Self::IndentedByTab => format!("\t{line}"),
+            Self::NotIndented => line.trim_start().to_owned(),
+            Self::WithoutDash => line.replacen("- ", "  ", 1),
+            Self::WithTag => format!("{key}: !x{value}"),
+            Self::NotFinite => format!("{key}: .inf"),
+            Self::NotRendered => format!("{key}: {{{{ .Values.x }}}}"),
+            Self::NumberAsKey => format!("{start}5:{value}"),
+            Self::MisspelledKey => format!("{start}x{name}:{value}"),
+            Self::WithOpenQuote => format!("{key}: \"{value}"),
+        }
+    }
+}
+
+/// Generates the text of configurations, half of them with up to three mistakes in the text.
+fn files() -> impl Strategy<Value = String> {
+    let mistake = (prop::sample::select(Mistake::ALL.to_vec()), any::<prop::sample::Index>());
+    let mistakes = prop_oneof![Just(Vec::new()), prop::collection::vec(mistake, 1..4)];
+    (configurations(), mistakes).prop_map(|(config, mistakes)| {
+        let text = tbot::yaml::emit(&config).unwrap();
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        for (mistake, index) in mistakes {
+            let line = index.get_mut(&mut lines);
+            // Only a run of oneshot mode ends by itself.
+            if !line.starts_with("oneshot") {
+                *line = mistake.make_in(line);
+            }
+        }
+        lines.join("\n") + "\n"
+    })
+}
+
 /// Returns the codes of the errors that a start reports.
 fn refused_codes(finished: &Finished) -> BTreeSet<String> {
     let code = |line: &str| Some(line.split_once("code=\"")?.1.split_once('"')?.0.to_owned());
@@ -148,8 +219,7 @@ fn an_output_that_leads_into_the_storage_by_a_link_is_refused_before_the_join() 
 fn start_refuses_exactly_what_validate_reports_as_an_error_or_as_not_supported() {
     let mut outcomes = BTreeSet::new();
     let outcomes_of_runs = std::cell::RefCell::new(&mut outcomes);
-    let agree = |config: Value| {
-        let file = config.to_string();
+    let agree = |file: String| {
         let run = |arguments: &[&str]| tbot(Telemetry::ClosedPort, arguments).file("tbot.yaml", &file).run();
         let validated = run(&["validate", "--format", "json", "tbot.yaml"]);
         let report: Value = serde_json::from_str(&validated.stdout).unwrap();
@@ -189,7 +259,7 @@ fn start_refuses_exactly_what_validate_reports_as_an_error_or_as_not_supported()
         Ok(())
     };
     let config = Config { failure_persistence: None, ..Config::with_cases(100) };
-    TestRunner::new(config).run(&configurations(), agree).unwrap_or_else(|failure| panic!("{failure}"));
+    TestRunner::new(config).run(&files(), agree).unwrap_or_else(|failure| panic!("{failure}"));
     for outcome in [(true, true), (true, false), (false, false)] {
         assert!(outcomes.contains(&outcome), "no configuration led to {outcome:?}: {outcomes:?}");
     }
