@@ -6,8 +6,8 @@ use std::borrow::Cow;
 /// the first one wins.
 ///
 /// Ignores case, and treats `-` like `_`. Beyond that, a word of three to five letters may differ by one edit (a missing,
-/// extra, wrong or swapped letter), plus one edit for every three further letters. The parts of the name that are equal do
-/// not count: `join_uri` is another name than `join_jwt`, not a misspelling of it.
+/// extra, wrong or swapped letter), plus one edit for every three further letters. Words that both names have at the start or
+/// at the end do not count: `workload-identity-svid` is not a misspelling of `workload-identity-api`.
 #[must_use]
 pub fn suggest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     // A longer word is not a mistyped name, and comparing it would take quadratic time.

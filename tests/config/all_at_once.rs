@@ -209,16 +209,21 @@ fn a_key_that_is_not_a_string_or_an_impossible_merge_hides_no_other_finding() {
                 !found.iter().any(|other| (other.code, &other.target) == (one.code, &one.target))
             };
             // What a map lacks may be what could not be read.
-            let is_about_map = |one: &&Diagnostic| {
+            let may_be_explained = |one: &&Diagnostic| {
                 matches!(
                     one.code,
-                    Code::ExactlyOne | Code::IncompleteLifetime | Code::RequiresOther | Code::InvalidV1
+                    Code::ExactlyOne
+                        | Code::IncompleteLifetime
+                        | Code::RequiresOther
+                        | Code::InvalidV1
+                        | Code::MissingJoinMethod
+                        | Code::MissingToken
                 )
             };
             lost.extend(
                 expected
                     .iter()
-                    .filter(|one| !is_about_map(one))
+                    .filter(|one| !may_be_explained(one))
                     .filter(is_lost)
                     .map(|one| format!("{written} at {pointer} hides {one:?}")),
             );
