@@ -76,7 +76,9 @@ pub(super) fn expand(config: &Value, diagnostics: &mut Vec<Diagnostic>) -> Vec<(
     // The other values still count, so that nothing is reported as missing that the join URI contains.
     let has_address = conflicts.iter().any(|pointer| pointer.as_str().ends_with("_server"));
     let is_address = |pointer: &Pointer| pointer.last().as_deref() == Some(uri.address_key);
-    values.retain(|(pointer, _)| !conflicts.contains(pointer) && !(has_address && is_address(pointer)));
+    let conflicts_with_file =
+        |pointer: &Pointer| conflicts.contains(pointer) || (has_address && is_address(pointer));
+    values.retain(|(pointer, _)| !conflicts_with_file(pointer));
     diagnostics.extend(conflicts.into_iter().map(|pointer| {
         let key = pointer.as_str().trim_start_matches('/').replace('/', ".");
         let contained = if pointer.as_str().ends_with("_server") { "an address" } else { "it" };
