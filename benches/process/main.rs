@@ -38,7 +38,7 @@ fn main() -> Result<()> {
     let program = Program::under_test()?;
     let mut table = Table::default();
     let size = fs::metadata(program.path())?.len();
-    table.row("stripped binary", table::megabytes(size), String::new(), "8 MB");
+    table.row("stripped binary", table::megabytes(size), String::new(), "8.73 MB");
     short_commands(&program, &mut table)?;
 
     let runtime = tokio::runtime::Runtime::new()?;
