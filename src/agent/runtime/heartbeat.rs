@@ -21,7 +21,8 @@ use crate::agent::platform::error_text::error_line;
 use crate::agent::platform::host_name;
 use crate::agent::service::error::OutputError;
 use crate::agent::teleport::api_error::ApiError;
-use crate::agent::teleport::auth_client::{AuthClient, Heartbeat, ReportedStatus, ServiceHealth};
+use crate::agent::teleport::auth_client::{AuthClient, Heartbeat, ServiceHealth};
+use crate::agent::teleport::messages::BotInstanceHealthStatus;
 
 const INTERVAL: Duration = Duration::from_secs(30 * 60);
 /// How long the first heartbeat waits for the first attempts.
@@ -66,7 +67,7 @@ impl RunningAgent {
         let outputs = self.outputs.iter().zip(results).map(|(output, error)| ServiceHealth {
             service_type: output.settings.service_type,
             name: output.settings.name.clone(),
-            status: error.map_or(ReportedStatus::Healthy, |_| ReportedStatus::Unhealthy),
+            status: error.map_or(BotInstanceHealthStatus::Healthy, |_| BotInstanceHealthStatus::Unhealthy),
             reason: error.map(|error| error_line(error, error.hint().as_ref())),
             updated_at: Some(now),
         });
@@ -122,9 +123,9 @@ impl RunningAgent {
                 service_type,
                 name: name.to_owned(),
                 status: match state.status(now) {
-                    HealthStatus::Initializing => ReportedStatus::Initializing,
-                    HealthStatus::Healthy => ReportedStatus::Healthy,
-                    HealthStatus::Failing | HealthStatus::Unhealthy => ReportedStatus::Unhealthy,
+                    HealthStatus::Initializing => BotInstanceHealthStatus::Initializing,
+                    HealthStatus::Healthy => BotInstanceHealthStatus::Healthy,
+                    HealthStatus::Failing | HealthStatus::Unhealthy => BotInstanceHealthStatus::Unhealthy,
                 },
                 reason: state.failure,
                 updated_at: state.updated_at,
@@ -137,7 +138,7 @@ fn healthy_identity(now: SystemTime) -> ServiceHealth {
     ServiceHealth {
         service_type: IDENTITY_TYPE,
         name: IDENTITY.to_owned(),
-        status: ReportedStatus::Healthy,
+        status: BotInstanceHealthStatus::Healthy,
         reason: None,
         updated_at: Some(now),
     }

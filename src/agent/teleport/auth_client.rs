@@ -30,7 +30,7 @@ use crate::agent::net::dialler::{DialTarget, Dialler};
 use crate::agent::net::tls::InnerAlpn;
 use crate::config::Address;
 pub(crate) use authority_watch::AuthorityState;
-pub(crate) use heartbeat::{Heartbeat, ReportedStatus, ServiceHealth};
+pub(crate) use heartbeat::{Heartbeat, ServiceHealth};
 pub(crate) use resources::Resource;
 pub(crate) use workload_identity::{Federation, SvidRequest, WorkloadSelector};
 

@@ -39,18 +39,10 @@ pub(crate) struct Heartbeat {
 pub(crate) struct ServiceHealth {
     pub(crate) service_type: &'static str,
     pub(crate) name: String,
-    pub(crate) status: ReportedStatus,
+    pub(crate) status: BotInstanceHealthStatus,
     /// Why the last attempt failed. Contains no secret.
     pub(crate) reason: Option<String>,
     pub(crate) updated_at: Option<SystemTime>,
-}
-
-/// The states that servers know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ReportedStatus {
-    Initializing,
-    Healthy,
-    Unhealthy,
 }
 
 impl AuthClient {
@@ -84,15 +76,10 @@ impl From<Heartbeat> for SubmitHeartbeatRequest {
 
 impl From<ServiceHealth> for BotInstanceServiceHealth {
     fn from(service: ServiceHealth) -> Self {
-        let status = match service.status {
-            ReportedStatus::Initializing => BotInstanceHealthStatus::Initializing,
-            ReportedStatus::Healthy => BotInstanceHealthStatus::Healthy,
-            ReportedStatus::Unhealthy => BotInstanceHealthStatus::Unhealthy,
-        };
         let name = cut(&service.name, MAX_NAME).to_owned();
         Self {
             service: Some(BotInstanceServiceIdentifier { r#type: service.service_type.to_owned(), name }),
-            status: status.into(),
+            status: service.status.into(),
             reason: service.reason.map(|reason| cut(&reason, MAX_REASON).to_owned()),
             updated_at: service.updated_at.map(Timestamp::from),
         }
@@ -130,7 +117,7 @@ mod tests {
         let service = ServiceHealth {
             service_type: "identity",
             name: "ä".repeat(40),
-            status: ReportedStatus::Unhealthy,
+            status: BotInstanceHealthStatus::Unhealthy,
             reason: Some(format!("a{}", "ä".repeat(200))),
             updated_at: Some(SystemTime::UNIX_EPOCH),
         };
