@@ -133,12 +133,12 @@ pub use destination::posix_acl::AclProblem;
 pub use destination::readers::ReaderError;
 pub use destination::writer::DestinationError;
 pub use net::connection_error::ConnectionError;
-pub use net::connection_upgrade::ConnectionUpgradeVariableError;
 pub use net::dialler::AuthRouteError;
 pub use net::http_proxy::HttpProxyError;
 
 pub use net::system_roots::RootsError;
 pub use net::tls::TlsError;
+pub use net::upgrade_variable::ConnectionUpgradeVariableError;
 pub use net::web::WebError;
 pub use platform::error_text::{error_chain, error_line};
 pub use platform::regular_file::Obstacle;

@@ -17,7 +17,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::byte_stream::BoxedByteStream;
 use super::connection_error::{ConnectionError, UnexpectedServer};
-use super::connection_upgrade::{self, ConnectionUpgradeVariableError, UpgradeError, UpgradeProtocol};
+use super::connection_upgrade::{self, UpgradeError, UpgradeProtocol};
 use super::route::Route;
 use super::tls::{self, InnerAlpn, TlsError};
 use super::web::{WebClient, WebError};
@@ -66,16 +66,6 @@ impl AuthRouteError {
     }
 }
 
-/// A dialler cannot be created. This is reported before the first request.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub(crate) enum DiallerError {
-    #[error(transparent)]
-    Web(#[from] WebError),
-    #[error(transparent)]
-    ConnectionUpgrade(#[from] ConnectionUpgradeVariableError),
-}
-
 /// Opens connections to one Teleport proxy. Cheap to clone; clones share the protocol that was found to work.
 #[derive(Clone)]
 pub(crate) struct Dialler {
@@ -83,10 +73,10 @@ pub(crate) struct Dialler {
     known: Arc<KnownProtocol>,
 }
 
-/// What is known about the protocol by which connections reach the proxy's TLS routing.
+/// The protocol by which connections reach the proxy's TLS routing, once it is known.
 struct KnownProtocol {
-    /// Whether `TELEPORT_TLS_ROUTING_CONN_UPGRADE` says that connections need the upgrade.
-    configured: Option<bool>,
+    /// Whether connections need the upgrade, if the environment says so.
+    needs_upgrade: Option<bool>,
     tested: Mutex<TestResult>,
 }
 
@@ -151,9 +141,13 @@ impl Drop for Attempt<'_> {
 }
 
 impl Dialler {
-    pub(crate) fn new(route: &Route, environment: &Environment) -> Result<Self, DiallerError> {
-        let configured = connection_upgrade::configured(environment, route.address())?;
-        let known = KnownProtocol { configured, tested: Mutex::default() };
+    /// Returns a dialler. Without `needs_upgrade`, it tests whether connections need the upgrade.
+    pub(crate) fn new(
+        route: &Route,
+        environment: &Environment,
+        needs_upgrade: Option<bool>,
+    ) -> Result<Self, WebError> {
+        let known = KnownProtocol { needs_upgrade, tested: Mutex::default() };
         Ok(Self { web: WebClient::new(route, environment)?, known: Arc::new(known) })
     }
 
@@ -240,28 +234,23 @@ impl Dialler {
             Some(protocol) => protocol,
             None => self.test_protocol().await?,
         };
-        let Protocol::Upgraded(upgrade) = protocol else {
-            let tcp = self.route().connect_tcp().await?;
-            self.known.set(protocol);
-            return Ok((Box::new(tcp), false));
+        let (stream, protocol): (BoxedByteStream, _) = match protocol {
+            Protocol::Direct => (Box::new(self.route().connect_tcp().await?), protocol),
+            Protocol::Upgraded(upgrade) => match self.upgrade(upgrade).await {
+                // Servers before 15.1 know only the older protocol. This is not known before the attempt.
+                Err(error) if upgrade == UpgradeProtocol::WebSocket && is_unknown_protocol(&error) => {
+                    let older = UpgradeProtocol::Alpn;
+                    (self.upgrade(older).await?, Protocol::Upgraded(older))
+                }
+                upgraded => (upgraded?, protocol),
+            },
         };
-        let transport = match self.upgrade(upgrade).await {
-            // Servers before 15.1 know only the older protocol. This is not known before the attempt.
-            Err(error) if upgrade == UpgradeProtocol::WebSocket && is_unknown_protocol(&error) => {
-                let transport = self.upgrade(UpgradeProtocol::Alpn).await?;
-                self.known.set(Protocol::Upgraded(UpgradeProtocol::Alpn));
-                transport
-            }
-            upgraded => {
-                self.known.set(protocol);
-                upgraded?
-            }
-        };
-        Ok((transport, true))
+        self.known.set(protocol);
+        Ok((stream, protocol != Protocol::Direct))
     }
 
     async fn test_protocol(&self) -> io::Result<Protocol> {
-        let is_required = match self.known.configured {
+        let is_required = match self.known.needs_upgrade {
             Some(is_required) => is_required,
             None => connection_upgrade::is_required(self.route()).await?,
         };
@@ -279,7 +268,7 @@ fn is_unknown_protocol(error: &io::Error) -> bool {
     upgrade.is_some_and(UpgradeError::is_unknown_protocol)
 }
 
-/// What a connection is for: the auth server as one identity, or the proxy's join service without one.
+/// The server that connections are for: the auth server as one identity, or the proxy's join service without one.
 #[derive(Clone)]
 pub(crate) struct DialTarget {
     dialler: Dialler,
@@ -323,16 +312,16 @@ mod tests {
     use super::*;
 
     /// Returns the target of the join service behind this address.
-    fn target(address: &str, variables: &[(&str, &str)]) -> DialTarget {
-        let environment = variables.iter().copied().collect();
+    fn target(address: &str) -> DialTarget {
+        let environment = Environment::default();
         let route = Route::new(address.parse().unwrap(), &environment, true, Clock::system()).unwrap();
-        Dialler::new(&route, &environment).unwrap().to_join_service().unwrap()
+        Dialler::new(&route, &environment, None).unwrap().to_join_service().unwrap()
     }
 
     #[tokio::test]
     async fn the_way_is_tested_again_after_an_attempt_that_was_given_up() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let target = target(&listener.local_addr().unwrap().to_string(), &[]);
+        let target = target(&listener.local_addr().unwrap().to_string());
         let known = &target.dialler.known;
         known.set(Protocol::Direct);
         tokio::select! {

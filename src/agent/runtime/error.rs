@@ -5,9 +5,8 @@ use super::unsupported::Unsupported;
 use crate::agent::bot::renewal::RenewalError;
 use crate::agent::bot::renewal::preflight::OutputDestinationError;
 use crate::agent::bot::storage::StorageError;
-use crate::agent::net::connection_upgrade::ConnectionUpgradeVariableError;
-use crate::agent::net::dialler::DiallerError;
 use crate::agent::net::http_proxy::HttpProxyError;
+use crate::agent::net::upgrade_variable::ConnectionUpgradeVariableError;
 use crate::agent::net::web::WebError;
 use crate::agent::platform::Hint;
 use crate::agent::platform::error_text::{error_line, error_list};
@@ -132,15 +131,6 @@ impl AgentError {
     /// Returns a single error as it is, and several errors as [`Several`](Self::Several).
     pub(super) fn all(mut errors: Vec<Self>) -> Self {
         if errors.len() == 1 { errors.remove(0) } else { Self::Several(errors) }
-    }
-}
-
-impl From<DiallerError> for AgentError {
-    fn from(error: DiallerError) -> Self {
-        match error {
-            DiallerError::Web(error) => error.into(),
-            DiallerError::ConnectionUpgrade(error) => error.into(),
-        }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::agent::bot::storage::{Storage, StorageError};
 use crate::agent::destination::writer::{DestinationWriter, WriteTarget};
 use crate::agent::net::dialler::Dialler;
 use crate::agent::net::route::Route;
+use crate::agent::net::upgrade_variable::needs_upgrade;
 use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::tasks::{UncutWork, run_blocking};
 use crate::agent::platform::{Clock, Environment, Randomness};
@@ -68,7 +69,8 @@ impl ProxyPlan {
         let address: Address =
             address.parse().map_err(|error| AgentError::Address { field: address_field.name(), error })?;
         let route = Route::new(address, &options.environment, is_on(config.insecure), options.clock.clone())?;
-        let dialler = Dialler::new(&route, &options.environment)?;
+        let needs_upgrade = needs_upgrade(&options.environment, route.address())?;
+        let dialler = Dialler::new(&route, &options.environment, needs_upgrade)?;
         Ok(Self { address_field, dialler })
     }
 }

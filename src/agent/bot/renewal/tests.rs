@@ -9,7 +9,7 @@ use crate::config::JoinMethod;
 fn bot(storage: Storage) -> Arc<Bot> {
     let (environment, clock) = (Environment::default(), Clock::system());
     let route = Route::new("127.0.0.1:1".parse().unwrap(), &environment, true, clock.clone()).unwrap();
-    let dialler = Dialler::new(&route, &environment).unwrap();
+    let dialler = Dialler::new(&route, &environment, None).unwrap();
     let join_settings = JoinSettings {
         address_field: AddressField::ProxyServer,
         token: Some(JoinTokenSource::new("a-token", JoinMethod::Token)),
