@@ -8,7 +8,7 @@ use tokio::net::{TcpStream, lookup_host};
 
 use crate::agent::platform::Hint;
 
-/// What the standard library writes before the reason.
+/// The text that the standard library puts before the reason.
 const PREFIX: &str = "failed to lookup address information: ";
 
 /// A host name cannot be resolved.

@@ -5,7 +5,7 @@ use std::io;
 
 use rustix::fs::{Mode, StatVfsMountFlags};
 
-/// What every user can do with a file.
+/// The access that every user has to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exposure {
     Readable,

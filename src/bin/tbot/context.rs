@@ -28,7 +28,7 @@ pub(crate) struct Context<'a> {
     pub(crate) stdin: &'a mut dyn Read,
     pub(crate) stdout: &'a mut dyn Write,
     pub(crate) stderr: &'a mut dyn Write,
-    /// What is known about standard output and standard error.
+    /// The properties of standard output and standard error.
     pub(crate) streams: OutputStreams,
     /// Whether text for people is coloured.
     pub(crate) colour: ColourChoice,

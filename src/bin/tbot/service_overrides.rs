@@ -1,4 +1,4 @@
-//! What a service command adds to the configuration: `tbot start identity --destination /out` adds an `identity` to the
+//! The service that a command adds to the configuration: `tbot start identity --destination /out` adds an `identity` to the
 //! services of the file.
 
 mod value;

@@ -8,14 +8,14 @@ use tbot::diagnostic::Terminal;
 
 use crate::cli::ColourChoice;
 
-/// What is known about standard output and standard error.
+/// The properties of standard output and standard error.
 #[derive(Clone, Copy)]
 pub(crate) struct OutputStreams {
     pub(crate) stdout: OutputStream,
     pub(crate) stderr: OutputStream,
 }
 
-/// What is known about an output stream.
+/// The properties of an output stream.
 #[derive(Clone, Copy)]
 pub(crate) struct OutputStream {
     is_terminal: bool,

@@ -11,7 +11,7 @@ const MANUAL_INDENT: usize = 7;
 
 /// The heading of the list of service commands. `*` marks the types that [`NamedCommand::build`] knows to be unsupported.
 pub(super) const HEADING: &str = "Services (* not supported by this version)";
-/// What the help of an unsupported type adds.
+/// The note in the help of a service type that is not supported.
 const UNSUPPORTED: &str = "This version of tbot does not support it.";
 
 /// The command that `tbot start` runs if none is given.

@@ -13,7 +13,7 @@ use crate::exit::{ExitStatus, Failure};
 /// The rendered diagnostics of one or more configurations.
 pub(crate) struct RenderedReport {
     pub(crate) text: String,
-    /// What explains the text as a whole, for people.
+    /// Explanations that apply to the whole text, for people.
     footer: String,
     /// The number of errors and warnings, in one line.
     pub(crate) summary: String,
