@@ -7,8 +7,8 @@
 //! 2. A new identity is saved before anything uses it.
 //! 3. If the response to a renewal is lost, the agent never requests another renewal with the same certificate.
 //!
-//! Certificates of a join with an attestation have no generation. They are renewed by joining again, which can be
-//! repeated without risk.
+//! Certificates of a join with an attestation are renewed by joining again, which can be repeated without risk. While the
+//! stored certificate is valid, the bot joins again as itself, so that it stays the same bot instance.
 //!
 //! A join with the method `token` uses up the token, so everything that the agent needs afterwards is tested first (see
 //! [`preflight`]).
@@ -23,7 +23,7 @@ use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::agent::bot::IDENTITY;
-use crate::agent::bot::join::{self, Attestation, Attestor};
+use crate::agent::bot::join::{Attestation, Attestor, JoinRequest, JoinServer, Joiner};
 use crate::agent::bot::join_token::{JoinToken, JoinTokenSource};
 use crate::agent::bot::storage::{Storage, StorageError, StoredIdentity};
 use crate::agent::credential::cluster_name::ClusterName;
@@ -37,7 +37,7 @@ use crate::agent::platform::tasks::{UncutWork, run_to_completion};
 use crate::agent::platform::{Clock, Hint, Rounded};
 use crate::agent::teleport::auth_client::AuthClient;
 use crate::agent::teleport::discovery::{self, AddressField, DiscoveredCluster};
-use crate::config::Address;
+use crate::config::{Address, JoinMethod};
 use crate::untrusted::escape;
 pub use decision::JoinReason;
 use decision::{RenewalStep, decide};
@@ -92,6 +92,9 @@ impl ObtainedIdentity {
     }
 }
 
+/// The first major version of servers that keep a record of each bot instance.
+const FIRST_VERSION_WITH_INSTANCES: u32 = 17;
+
 /// An identity, and the hash of the token that it was obtained with.
 type UnsavedIdentity = (Arc<Identity>, String);
 
@@ -99,6 +102,7 @@ type UnsavedIdentity = (Arc<Identity>, String);
 pub(crate) struct JoinSettings {
     /// The configuration key of the proxy's address.
     pub(crate) address_field: AddressField,
+    pub(crate) method: JoinMethod,
     pub(crate) token: Option<JoinTokenSource>,
     /// `None` for the join method `token`.
     pub(crate) attestor: Option<Arc<Attestor>>,
@@ -118,6 +122,7 @@ pub(crate) struct Bot {
     pub(crate) file_work: UncutWork,
     storage: Storage,
     join_settings: JoinSettings,
+    joiner: Joiner,
     /// The cluster as it was discovered last.
     discovered: Mutex<Option<DiscoveredCluster>>,
     /// An identity that the server issued and that is not saved yet. It must be saved before the next request.
@@ -141,6 +146,7 @@ impl Bot {
             clock,
             storage,
             join_settings,
+            joiner: Joiner::default(),
             discovered: Mutex::new(None),
             unsaved: Mutex::new(None),
             in_flight: Arc::default(),
@@ -180,7 +186,7 @@ impl Bot {
         let token_hash = token.as_ref().and_then(|token| token.as_ref().ok()).map(JoinToken::hash);
         let step = decide(stored, token_hash.as_deref(), self.clock.now());
         let storage_test = self.with_storage(Storage::test_write).await;
-        if let RenewalStep::Join(reason) = step
+        if let Some(reason) = step.join_reason()
             && self.join_settings.attestor.is_none()
         {
             let token = match token {
@@ -188,15 +194,13 @@ impl Bot {
                 None => Err(RenewalError::NoToken(reason)),
             };
             let token = self.test_before_join(reason, token, storage_test, stored_cluster).await?;
-            let bot = Arc::clone(self);
-            let joined = run_in_flight(in_flight, async move { bot.join(&token, None, reason).await });
-            return Ok(ObtainedIdentity::Joined(joined.await?, reason));
+            return self.join_in_flight(in_flight, token, None, reason, None).await;
         }
         storage_test?;
         // Obtained before any request to the cluster, because joining is impossible without it.
-        let attestation = match &step {
-            RenewalStep::Join(reason) => self.attest(*reason).await?,
-            RenewalStep::Renew(_) | RenewalStep::Suspend(_) => None,
+        let attestation = match step.join_reason() {
+            Some(reason) => self.attest(reason).await?,
+            None => None,
         };
         self.discover_same(stored_cluster).await?;
         match step {
@@ -213,11 +217,55 @@ impl Bot {
             }
             RenewalStep::Join(reason) => {
                 let token = token.ok_or(RenewalError::NoToken(reason))??;
-                let bot = Arc::clone(self);
-                let join = async move { bot.join(&token, attestation, reason).await };
-                Ok(ObtainedIdentity::Joined(run_in_flight(in_flight, join).await?, reason))
+                self.join_in_flight(in_flight, token, attestation, reason, None).await
+            }
+            RenewalStep::JoinAgain(stored) => {
+                let reason = JoinReason::NotRenewable;
+                let token = token.ok_or(RenewalError::NoToken(reason))??;
+                let client = self.connect_to_join_again(&stored.identity).await?;
+                self.join_in_flight(in_flight, token, attestation, reason, client).await
             }
         }
+    }
+
+    async fn join_in_flight(
+        self: &Arc<Self>,
+        in_flight: OwnedMutexGuard<()>,
+        token: JoinToken,
+        attestation: Option<Attestation>,
+        reason: JoinReason,
+        as_bot: Option<AuthClient>,
+    ) -> Result<ObtainedIdentity, RenewalError> {
+        let bot = Arc::clone(self);
+        let join = async move { bot.join(&token, attestation, reason, as_bot).await };
+        Ok(ObtainedIdentity::Joined(run_in_flight(in_flight, join).await?, reason))
+    }
+
+    /// Connects as the stored identity, with which the bot joins again as the same instance.
+    ///
+    /// Returns `None` if the bot must join as a new instance: the server keeps no record of instances, or does not accept the
+    /// identity.
+    async fn connect_to_join_again(&self, stored: &Identity) -> Result<Option<AuthClient>, RenewalError> {
+        if self.server_version() < FIRST_VERSION_WITH_INSTANCES {
+            return Ok(None);
+        }
+        match AuthClient::connect(&self.dialler, stored).await {
+            Ok(client) => Ok(Some(client)),
+            Err(error) if error.is_refused_identity() => {
+                tracing::info!(
+                    "joining as a new bot instance, because the stored identity is not accepted: {}",
+                    error_line(&error, None)
+                );
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Returns the major version of the servers as they were discovered last, or 0 if it is unknown.
+    fn server_version(&self) -> u32 {
+        let discovered = self.discovered.lock().unwrap_or_else(PoisonError::into_inner);
+        discovered.as_ref().map_or(0, DiscoveredCluster::major_version)
     }
 
     /// Tests everything that the agent needs after a join that uses up the token, and returns the token. If several tests
@@ -326,9 +374,17 @@ impl Bot {
         token: &JoinToken,
         attestation: Option<Attestation>,
         reason: JoinReason,
+        as_bot: Option<AuthClient>,
     ) -> Result<Arc<Identity>, RenewalError> {
-        let expires = self.clock.now() + self.join_settings.ttl;
-        let joined = join::join(&self.dialler, token, attestation.as_ref(), expires).await;
+        let server =
+            JoinServer { dialler: &self.dialler, version: self.server_version(), as_bot: as_bot.as_ref() };
+        let request = JoinRequest {
+            method: self.join_settings.method,
+            token,
+            attestation: attestation.as_ref(),
+            expires: self.clock.now() + self.join_settings.ttl,
+        };
+        let joined = self.joiner.join(server, request).await;
         let identity = Arc::new(joined.map_err(|error| RenewalError::Join { reason, error })?);
         Arc::clone(self).save(Arc::clone(&identity), token.hash()).await?;
         Ok(identity)

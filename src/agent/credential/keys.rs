@@ -99,6 +99,11 @@ impl KeyPair {
         self.ssh.key_data()
     }
 
+    /// Returns the public key in the encoding of the SSH protocol.
+    pub(crate) fn ssh_wire(&self) -> Result<Vec<u8>, KeyError> {
+        self.ssh.to_bytes().map_err(|_| KeyError::Unsupported)
+    }
+
     /// Returns the authorized_keys line (`ecdsa-sha2-nistp256 AAAA…`) with a newline and without a comment.
     pub(crate) fn ssh_line(&self) -> Result<String, KeyError> {
         let mut line = self.ssh.to_openssh().map_err(|_| KeyError::Unsupported)?;

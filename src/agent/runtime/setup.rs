@@ -155,6 +155,7 @@ impl Plan {
         }
         let join_settings = JoinSettings {
             address_field: self.proxy.address_field,
+            method: self.method,
             token: self.token.clone(),
             attestor: self.attestor.clone(),
             ttl: self.ttl,

@@ -9,7 +9,7 @@ use super::grpc_code::GrpcCode;
 use super::rest::RestError;
 use super::server_hints;
 use crate::agent::credential::keys::KeyError;
-use crate::agent::net::connection_error::ConnectionError;
+use crate::agent::net::connection_error::{ConnectionError, TlsFailure};
 use crate::agent::net::tls::TlsError;
 use crate::agent::platform::{Hint, ServerMessage};
 use crate::untrusted::escape;
@@ -154,6 +154,19 @@ impl ApiError {
             Self::Failed { message, .. } => is_past_expiry(message),
             Self::Connect { .. } | Self::Tls(_) | Self::Key(_) => true,
             Self::NoResponse { .. } | Self::List { .. } | Self::AppSession(_) | Self::Rest(_) => false,
+        }
+    }
+
+    /// Returns true if another attempt with the same certificate would fail as well, because the server does not accept it, or
+    /// is not trusted by its identity any more.
+    pub(crate) fn is_refused_identity(&self) -> bool {
+        match self {
+            Self::Refused { .. } => true,
+            Self::Connect { source, .. } | Self::NoResponse { source, .. } => matches!(
+                source.tls_failure(),
+                Some(TlsFailure::UnknownIssuer | TlsFailure::ClientCaUnknown | TlsFailure::ClientExpired)
+            ),
+            _ => false,
         }
     }
 

@@ -112,6 +112,11 @@ impl AuthClient {
         Ok(Self { channel, rest: dialler.to_auth(identity, InnerAlpn::Http1)?, info })
     }
 
+    /// Returns the connection, for calls of other services.
+    pub(crate) fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
     pub(crate) fn info(&self) -> &ClusterInfo {
         &self.info
     }

@@ -1,9 +1,12 @@
 //! Conversions from the auth API's messages to credentials.
 
-use super::messages::{CertAuthoritySpecV2, Certs};
+use ssh_key::{Certificate, PublicKey};
+
+use super::messages::{CertAuthoritySpecV2, Certs, join_v1};
 use crate::agent::credential::authority::Authority;
 use crate::agent::credential::cluster_name::ClusterNameError;
 use crate::agent::credential::identity::SignedCerts;
+use crate::agent::credential::pem::pem_encode;
 
 impl From<Certs> for SignedCerts {
     fn from(certs: Certs) -> Self {
@@ -14,6 +17,26 @@ impl From<Certs> for SignedCerts {
             tls_cas: certs.tls_ca_certs.into_iter().map(text).collect(),
             ssh_cas: certs.ssh_ca_certs.into_iter().map(text).collect(),
         }
+    }
+}
+
+impl TryFrom<join_v1::Certificates> for SignedCerts {
+    /// What is wrong with the certificates.
+    type Error = &'static str;
+
+    fn try_from(certs: join_v1::Certificates) -> Result<Self, &'static str> {
+        let ssh = Certificate::from_bytes(&certs.ssh_cert).and_then(|cert| cert.to_openssh());
+        let ssh = ssh.map_err(|_| "its SSH certificate cannot be decoded")?;
+        let line = |key: &Vec<u8>| PublicKey::from_bytes(key).and_then(|key| key.to_openssh());
+        let ssh_cas = certs.ssh_ca_keys.iter().map(line).collect::<Result<Vec<_>, _>>();
+        let ssh_cas = ssh_cas.map_err(|_| "the key of an SSH CA cannot be decoded")?;
+        let pem = |der: &Vec<u8>| pem_encode("CERTIFICATE", der);
+        Ok(Self {
+            tls: pem(&certs.tls_cert),
+            ssh: ssh + "\n",
+            tls_cas: certs.tls_ca_certs.iter().map(pem).collect(),
+            ssh_cas: ssh_cas.into_iter().map(|line| line + "\n").collect(),
+        })
     }
 }
 

@@ -115,6 +115,11 @@ pub(crate) struct DiscoveredCluster {
 }
 
 impl DiscoveredCluster {
+    /// Returns the major version of the servers, or 0 if it is unknown.
+    pub(crate) fn major_version(&self) -> u32 {
+        major(&self.server_version)
+    }
+
     /// Returns a warning if this agent does not support the cluster's version.
     ///
     /// This is only a warning, because servers do not check the version of this agent, which sends none.

@@ -9,14 +9,13 @@ use http::uri::PathAndQuery;
 use hyper_util::rt::TokioIo;
 use prost::Message;
 use tokio_rustls::client::TlsStream;
-use tonic::Request;
 use tonic::transport::Channel;
+use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
 use tower_service::Service;
 
 use super::api_error::{ApiError, from_status};
 use crate::agent::net::byte_stream::BoxedByteStream;
-use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::dialler::DialTarget;
 
 /// Makes one unary call. `method` is the full name of the method.
@@ -25,15 +24,20 @@ where
     M: Message + 'static,
     R: Message + Default + 'static,
 {
+    call(channel, method, message).await.map_err(|status| from_status(method, status))
+}
+
+/// Makes one unary call, like [`unary`]. A status that comes from the connection has a source.
+pub(crate) async fn call<M, R>(channel: &Channel, method: &'static str, message: M) -> Result<R, Status>
+where
+    M: Message + 'static,
+    R: Message + Default + 'static,
+{
     let mut grpc = tonic::client::Grpc::new(channel.clone());
-    let no_response =
-        |error: tonic::transport::Error| ApiError::NoResponse { method, source: ConnectionError::new(error) };
-    grpc.ready().await.map_err(no_response)?;
+    grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
     let path = PathAndQuery::from_static(method);
-    match grpc.unary(Request::new(message), path, ProstCodec::<M, R>::default()).await {
-        Ok(response) => Ok(response.into_inner()),
-        Err(status) => Err(from_status(method, status)),
-    }
+    let response = grpc.unary(Request::new(message), path, ProstCodec::<M, R>::default()).await?;
+    Ok(response.into_inner())
 }
 
 /// Opens a new connection whenever tonic needs one.

@@ -8,6 +8,7 @@
 mod generated;
 
 pub(crate) use generated::proto::*;
+pub(crate) use generated::teleport::join::v1 as join_v1;
 pub(crate) use generated::teleport::machineid::v1::*;
 pub(crate) use generated::teleport::presence::v1::*;
 pub(crate) use generated::teleport::trust::v1::*;

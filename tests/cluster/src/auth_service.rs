@@ -19,11 +19,12 @@ use crate::events::EventStream;
 use crate::identity::Caller;
 use crate::method;
 use crate::proto::{
-    CreateAppSessionRequest, Event, Features, GetAppSessionRequest, GetCertAuthoritiesRequest,
-    GetCertAuthorityRequest, GetRoleRequest, ImpersonateConditions, IssueWorkloadIdentitiesRequest,
-    IssueWorkloadIdentityRequest, ListResourcesRequest, ListSpiffeFederationsRequest, PingRequest,
-    PingResponse, RoleConditions, RoleSpecV6, RoleV6, SubmitHeartbeatRequest, SubmitHeartbeatResponse,
-    UserCertsRequest, Watch,
+    CreateAppSessionRequest, Event, Features, GenerateHostCertRequest, GetAppSessionRequest,
+    GetCertAuthoritiesRequest, GetCertAuthorityRequest, GetRoleRequest, ImpersonateConditions,
+    IssueWorkloadIdentitiesRequest, IssueWorkloadIdentityRequest, ListRemoteClustersRequest,
+    ListResourcesRequest, ListSpiffeFederationsRequest, PingRequest, PingResponse, RegisterUsingTokenRequest,
+    RoleConditions, RoleSpecV6, RoleV6, SubmitHeartbeatRequest, SubmitHeartbeatResponse, UserCertsRequest,
+    Watch,
 };
 use crate::shared::Shared;
 
@@ -48,20 +49,44 @@ pub(crate) async fn serve(
         }
         method::GET_APP_SESSION => unary(request, |request| shared.get_app_session(caller, &request)).await,
         method::WATCH_EVENTS => stream(request, |request| shared.watchers.watch(&request)).await,
-        method::ISSUE_WORKLOAD_IDENTITY if shared.serves_workload_identities() => {
+        path if !shared.offers(path) => unimplemented(path),
+        method::REGISTER_USING_TOKEN => serve_join(shared, Some(caller), request).await,
+        method::GENERATE_HOST_CERT => {
+            unary(request, |request| shared.generate_host_cert(caller, &request)).await
+        }
+        method::LIST_REMOTE_CLUSTERS => unary(request, |request| shared.list_remote_clusters(&request)).await,
+        method::ISSUE_WORKLOAD_IDENTITY => {
             unary(request, |request| shared.issue_workload_identity(caller, &request)).await
         }
-        method::ISSUE_WORKLOAD_IDENTITIES if shared.serves_workload_identities() => {
+        method::ISSUE_WORKLOAD_IDENTITIES => {
             unary(request, |request| shared.issue_workload_identities(caller, &request)).await
         }
-        method::LIST_SPIFFE_FEDERATIONS if shared.serves_workload_identities() => {
+        method::LIST_SPIFFE_FEDERATIONS => {
             unary(request, |request| shared.spiffe_federations(&request)).await
         }
-        method::SUBMIT_HEARTBEAT if shared.has_bot_instances() => {
+        method::SUBMIT_HEARTBEAT => {
             unary(request, |_: SubmitHeartbeatRequest| Ok(SubmitHeartbeatResponse {})).await
         }
-        path => Status::unimplemented(format!("the development cluster does not serve {path}")).into_http(),
+        path => unimplemented(path),
     }
+}
+
+/// Serves a call of the join service that is not a stream, by a client with or without an accepted certificate.
+pub(crate) async fn serve_join(
+    shared: &Shared,
+    caller: Option<&Caller>,
+    request: Request<Full<Bytes>>,
+) -> Response<Body> {
+    match request.uri().path() {
+        path @ method::REGISTER_USING_TOKEN if shared.offers(path) => {
+            unary(request, |request| shared.register_using_token(caller, &request)).await
+        }
+        path => unimplemented(path),
+    }
+}
+
+fn unimplemented(path: &str) -> Response<Body> {
+    Status::unimplemented(format!("servers of this version do not serve {path}")).into_http()
 }
 
 /// Formats the request of a call in one line, for the call log.
@@ -81,6 +106,9 @@ pub(crate) fn summary(path: &str, message: &[u8]) -> String {
         method::ISSUE_WORKLOAD_IDENTITY => decode::<IssueWorkloadIdentityRequest>(message),
         method::ISSUE_WORKLOAD_IDENTITIES => decode::<IssueWorkloadIdentitiesRequest>(message),
         method::LIST_SPIFFE_FEDERATIONS => decode::<ListSpiffeFederationsRequest>(message),
+        method::REGISTER_USING_TOKEN => decode::<RegisterUsingTokenRequest>(message),
+        method::GENERATE_HOST_CERT => decode::<GenerateHostCertRequest>(message),
+        method::LIST_REMOTE_CLUSTERS => decode::<ListRemoteClustersRequest>(message),
         method::SUBMIT_HEARTBEAT => decode::<SubmitHeartbeatRequest>(message),
         _ => String::new(),
     }
@@ -135,11 +163,6 @@ where
 }
 
 impl Shared {
-    /// Whether the auth server keeps a record of each instance of a bot. Real servers do since a release before 18.
-    fn has_bot_instances(&self) -> bool {
-        self.major_version() >= 17
-    }
-
     fn ping(&self, peer_addr: SocketAddr) -> PingResponse {
         PingResponse {
             cluster_name: self.name.clone(),

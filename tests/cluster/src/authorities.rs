@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use ssh_key::PublicKey;
 use ssh_key::public::KeyData;
+use x509_cert::der::Decode as _;
 use x509_cert::der::Encode as _;
 use x509_cert::name::Name;
 use x509_cert::spki::SubjectPublicKeyInfoOwned;
@@ -173,6 +174,7 @@ pub(crate) struct CertPair {
 }
 
 /// The public keys that a [`CertPair`] is issued for.
+#[derive(Clone)]
 pub(crate) struct SubjectKeys {
     ssh: KeyData,
     tls: SubjectPublicKeyInfoOwned,
@@ -188,6 +190,14 @@ impl SubjectKeys {
             None => spki_from_ssh(&ssh)?,
         };
         Ok(Self { ssh, tls })
+    }
+}
+
+impl SubjectKeys {
+    /// Parses a key in the encoding of the SSH protocol, and a DER-encoded `SubjectPublicKeyInfo`.
+    pub(crate) fn parse_binary(ssh: &[u8], tls: &[u8]) -> Result<Self, Error> {
+        let ssh = PublicKey::from_bytes(ssh)?.key_data().clone();
+        Ok(Self { ssh, tls: SubjectPublicKeyInfoOwned::from_der(tls)? })
     }
 }
 

@@ -25,7 +25,6 @@ use crate::phase::Phase;
 use crate::resources::Resource;
 use crate::role::Role;
 use crate::shared::{SERVER_VERSION, Shared};
-use crate::state::State;
 use crate::tls::TlsConfigs;
 use crate::tls_authority::TlsAuthority;
 use crate::workload_identity::WorkloadIdentity;
@@ -37,8 +36,8 @@ pub struct ClusterConfig {
     pub cluster_name: String,
     /// The clock that certificate validity, token expiry and the verification of client certificates follow.
     pub clock: Clock,
-    /// The version that the cluster reports. Regardless of it, the cluster serves the calls of [`SERVER_VERSION`] and
-    /// refuses newer ones with code 12 (unimplemented), except those for workload identities from version 17 on.
+    /// The version that the cluster reports. It decides which calls the cluster serves; the others are refused with code 12
+    /// (unimplemented), or over HTTP with status 404. [`SERVER_VERSION`] is the default.
     pub server_version: String,
     /// The address to listen on, on loopback. Port 0 selects a free port.
     pub listen: SocketAddr,
@@ -85,13 +84,14 @@ impl Cluster {
             web_ca_pem: authorities.web.pem().to_owned(),
             authorities: Mutex::new(authorities),
             watchers: Watchers::default(),
-            state: Mutex::new(State::default()),
+            state: Mutex::default(),
             faults: Faults::new(),
             log: CallLog::new(),
             reverse_tunnels: AtomicUsize::new(0),
             id: i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX),
             revision: keys::uuid()?,
         });
+        shared.state().keeps_instances = shared.major_version() >= 17;
         let server = tokio::spawn(server::serve(shared.clone(), listener));
         Ok(Self { shared, server })
     }
@@ -184,6 +184,12 @@ impl Cluster {
     /// `None` if there is no such bot.
     pub fn generation(&self, bot: &str) -> Option<u64> {
         self.shared.state().generation(bot)
+    }
+
+    /// Returns how often each instance of a bot has joined or renewed. Empty for versions before 17, which keep no record of
+    /// instances.
+    pub fn instances(&self, bot: &str) -> Vec<u64> {
+        self.shared.state().instances(bot)
     }
 
     /// Whether a bot is locked. Nothing unlocks a bot.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{oneshot, watch};
+use tonic::Code;
 
 use crate::error::ApiError;
 
@@ -21,8 +22,15 @@ enum Fault {
 pub enum StreamFault {
     /// The cluster sends this challenge.
     Challenge(String),
+    /// The cluster says that the token is for this join method. Only for streams that the client begins.
+    JoinMethod(String),
+    /// The stream ends with this status before anything is processed.
+    Refuse(Code),
     /// The stream ends with status OK before the challenge.
     EndImmediately,
+    /// The cluster closes the connection instead of sending this response, the first of which is 1. It has processed everything
+    /// until then.
+    LoseResponse(usize),
     /// The stream ends with status OK after the client's response to the challenge, which the cluster does not process.
     EndWithoutCertificates,
 }

@@ -37,13 +37,15 @@ const PRIVATE_KEY_POLICY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.9
 const DB_NAMES: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.9999.2.5");
 const DB_USERS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.9999.2.6");
 const IMPERSONATOR: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.9999.2.7");
+/// The number on a real server is not known. No client reads it.
+const BOT_INSTANCE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.9999.2.99");
 const DISALLOW_REISSUE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.9999.2.9");
 
 /// The holder of a certificate.
 pub(crate) enum CertHolder {
     /// The bot itself. The certificate is renewable if it has a generation, which reveals copies; after a join with an
-    /// attestation it has none.
-    Bot { generation: Option<u64> },
+    /// attestation it has none. Servers that keep a record of bot instances name the instance.
+    Bot { generation: Option<u64>, instance: Option<String> },
     /// An output of a bot, with impersonated roles. It cannot request certificates unless it is reissuable.
     Output { bot_user: String, reissuable: bool },
 }
@@ -91,11 +93,16 @@ impl Identity {
                 .one_rdn(APP_NAME, non_empty(&app.name))?,
         };
         let name = match &self.holder {
-            CertHolder::Bot { generation: Some(generation) } => name
-                .one_rdn(RENEWABLE, &["true"])?
-                .one_rdn(TELEPORT_CLUSTER, &[cluster])?
-                .one_rdn(GENERATION, &[generation.to_string()])?,
-            CertHolder::Bot { generation: None } => name.one_rdn(TELEPORT_CLUSTER, &[cluster])?,
+            CertHolder::Bot { generation, instance } => {
+                let name = match generation {
+                    Some(generation) => name
+                        .one_rdn(RENEWABLE, &["true"])?
+                        .one_rdn(TELEPORT_CLUSTER, &[cluster])?
+                        .one_rdn(GENERATION, &[generation.to_string()])?,
+                    None => name.one_rdn(TELEPORT_CLUSTER, &[cluster])?,
+                };
+                name.one_rdn(BOT_INSTANCE, instance.as_slice())?
+            }
             CertHolder::Output { bot_user, reissuable } => {
                 let name = name.one_rdn(TELEPORT_CLUSTER, &[cluster])?;
                 let name = match &self.routes.database {
@@ -129,6 +136,8 @@ pub(crate) struct Caller {
     pub(crate) roles: Vec<String>,
     /// Present in renewable certificates only.
     pub(crate) generation: Option<u64>,
+    /// The bot instance, if the server keeps a record of it.
+    pub(crate) instance: Option<String>,
     pub(crate) disallow_reissue: bool,
 }
 
@@ -142,6 +151,7 @@ impl Caller {
             username: one(COMMON_NAME).unwrap_or_default(),
             roles: attribute_values(&subject, ORGANIZATION).map(str::to_owned).collect(),
             generation: one(GENERATION).filter(|_| renewable).and_then(|value| value.parse().ok()),
+            instance: one(BOT_INSTANCE),
             disallow_reissue: one(DISALLOW_REISSUE).is_some_and(|value| value == "true"),
         })
     }

@@ -16,14 +16,14 @@ use crate::error::{ApiError, Error};
 use crate::identity::{Caller, CertHolder, INTERNAL_JOIN, Identity, Routes};
 use crate::join_request::JoinRequest;
 use crate::keys::uuid;
-use crate::proto::{Certs, UserCertsRequest};
+use crate::proto::{Certs, GenerateHostCertRequest, GenerateHostCertResponse, UserCertsRequest};
 use crate::role::Role;
 use crate::shared::Shared;
 use crate::state::CertGrant;
 
 /// The body of `POST /v2/ca/host/certs`.
 #[derive(Debug, Deserialize)]
-struct HostCertRequest {
+struct HostCertBody {
     /// An authorized_keys line in base64.
     key: String,
     principals: Vec<String>,
@@ -36,10 +36,16 @@ struct HostCertRequest {
 impl Shared {
     /// Lets a bot join and issues its certificates.
     pub(crate) fn join(&self, request: &JoinRequest<'_>) -> Result<Certs, ApiError> {
-        let keys = subject_keys(request.ssh_key, None)?;
         let now = (self.clock)();
         let grant = self.state().join(request, now)?;
-        self.bot_certs(grant, keys, now)
+        self.bot_certs(grant, request.keys.clone(), now)
+    }
+
+    /// Parses the keys of a join request: an authorized_keys line, and a PEM public key, which may be empty and which servers
+    /// up to 16 ignore.
+    pub(crate) fn join_keys(&self, ssh: &[u8], tls: &[u8]) -> Result<SubjectKeys, ApiError> {
+        let counts = self.major_version() >= 17 && !tls.is_empty();
+        subject_keys(ssh, counts.then_some(tls))
     }
 
     /// Serves `GenerateUserCerts`: issues the certificates of an output if there are role requests, and renews the
@@ -53,7 +59,8 @@ impl Shared {
             return Err(ApiError::access_denied());
         }
         let non_empty = |key: &'_ Vec<u8>| (!key.is_empty()).then(|| key.clone());
-        let ssh_key = non_empty(&request.ssh_public_key).unwrap_or_else(|| request.public_key.clone());
+        let older_key = if self.major_version() < 18 { request.public_key.clone() } else { Vec::new() };
+        let ssh_key = non_empty(&request.ssh_public_key).unwrap_or(older_key);
         let keys = subject_keys(&ssh_key, non_empty(&request.tls_public_key).as_deref())?;
         let now = (self.clock)();
         // A real server reads a missing time as the year 1, which has passed as well.
@@ -61,7 +68,7 @@ impl Shared {
         if request.use_role_requests {
             self.output_certs(caller, request, keys, (now, expires))
         } else {
-            let grant = self.state().renew(&caller.username, caller.generation, expires, now)?;
+            let grant = self.state().renew(caller, expires, now)?;
             self.bot_certs(grant, keys, now)
         }
     }
@@ -77,7 +84,7 @@ impl Shared {
             kubernetes_groups: Vec::new(),
             db_names: Vec::new(),
             db_users: Vec::new(),
-            holder: CertHolder::Bot { generation: grant.generation },
+            holder: CertHolder::Bot { generation: grant.generation, instance: grant.instance },
         };
         let mut certs = self.certs(&identity, keys, (now, grant.not_after))?;
         // A bot also has to verify servers, so its response includes the host CA.
@@ -129,8 +136,38 @@ impl Shared {
 
     /// Serves `POST /v2/ca/host/certs`: returns a JSON string with a certificate line.
     pub(crate) fn host_cert(&self, caller: &Caller, body: &[u8]) -> Result<Value, ApiError> {
-        let request: HostCertRequest = serde_json::from_slice(body)
+        let request: HostCertBody = serde_json::from_slice(body)
             .map_err(|error| ApiError::invalid_argument(format!("request: {error}")))?;
+        let [role] = request.roles.as_slice() else {
+            return Err(ApiError::invalid_argument(format!("not one role: {:?}", request.roles)));
+        };
+        let key = BASE64_STANDARD
+            .decode(request.key)
+            .map_err(|error| ApiError::invalid_argument(format!("key: {error}")))?;
+        let line = self.certify_host(
+            caller,
+            &GenerateHostCertRequest {
+                key,
+                principals: request.principals,
+                cluster_name: request.auth_domain,
+                role: role.clone(),
+                ttl: prost_types::Duration::try_from(Duration::from_nanos(request.ttl)).ok(),
+            },
+        )?;
+        Ok(line.into())
+    }
+
+    /// Serves `GenerateHostCert`.
+    pub(crate) fn generate_host_cert(
+        &self,
+        caller: &Caller,
+        request: &GenerateHostCertRequest,
+    ) -> Result<GenerateHostCertResponse, ApiError> {
+        let line = self.certify_host(caller, request)?;
+        Ok(GenerateHostCertResponse { ssh_certificate: line.into() })
+    }
+
+    fn certify_host(&self, caller: &Caller, request: &GenerateHostCertRequest) -> Result<String, ApiError> {
         let is_allowed = {
             let state = self.state();
             state.roles(&caller.roles).any(|role| role.allow_host_certs)
@@ -139,21 +176,19 @@ impl Shared {
             let message = r#"access denied to perform action "create" on "host_cert""#;
             return Err(ApiError::permission_denied(message));
         }
-        if request.roles != ["Node"] {
+        if request.role != "Node" {
+            return Err(ApiError::invalid_argument(format!("the role must be Node, not {:?}", request.role)));
+        }
+        if request.cluster_name != self.name {
             return Err(ApiError::invalid_argument(format!(
-                "roles must be exactly [\"Node\"], not {:?}",
-                request.roles
+                "{:?} is not this cluster",
+                request.cluster_name
             )));
         }
-        if request.auth_domain != self.name {
-            return Err(ApiError::invalid_argument(format!("{:?} is not this cluster", request.auth_domain)));
-        }
-        let key = BASE64_STANDARD
-            .decode(request.key)
-            .map_err(|error| ApiError::invalid_argument(format!("key: {error}")))?;
+        let ttl = request.ttl.and_then(|ttl| Duration::try_from(ttl).ok());
+        let ttl = ttl.ok_or_else(|| ApiError::invalid_argument("a valid ttl is required"))?;
         let now = (self.clock)();
-        let validity = (now, now + Duration::from_nanos(request.ttl));
-        Ok(self.authorities().host_cert(&self.name, &key, &request.principals, validity)?.into())
+        Ok(self.authorities().host_cert(&self.name, &request.key, &request.principals, (now, now + ttl))?)
     }
 
     fn certs(

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::authorities::SubjectKeys;
 use crate::aws::{AwsUser, StsRequestError};
 use crate::azure::{AzureError, AzureMachine};
+use crate::identity::Caller;
 use crate::oidc::{IdTokenError, TrustedIssuer};
 
 /// A decoded join request.
@@ -13,9 +15,10 @@ pub(crate) struct JoinRequest<'a> {
     pub(crate) attestation: Attestation<'a>,
     /// The host name that the client reports; bots leave it empty.
     pub(crate) host: &'a str,
-    /// An authorized_keys line. As in version 15, the separate key for the X.509 certificate is ignored for bots.
-    pub(crate) ssh_key: &'a [u8],
+    pub(crate) keys: SubjectKeys,
     pub(crate) expires: Option<SystemTime>,
+    /// The client, if it has presented a certificate.
+    pub(crate) caller: Option<&'a Caller>,
 }
 
 /// The evidence of where the client runs, for tokens that are not secret.
@@ -55,6 +58,16 @@ pub(crate) enum JoinDenied {
 }
 
 impl TokenMethod {
+    /// Whether this may be the join method `name`. The development cluster does not distinguish the methods with an ID token.
+    pub(crate) fn may_be(&self, name: &str) -> bool {
+        match self {
+            Self::SingleUse { .. } => name == "token",
+            Self::Aws(_) => name == "iam",
+            Self::Azure(_) => name == "azure",
+            Self::Oidc(_) => !matches!(name, "token" | "iam" | "azure"),
+        }
+    }
+
     /// Verifies that `attestation` satisfies this method.
     pub(crate) fn verify(&self, attestation: Attestation<'_>, now: SystemTime) -> Result<(), JoinDenied> {
         match (self, attestation) {

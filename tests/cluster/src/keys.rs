@@ -4,6 +4,8 @@
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use ssh_key::public::{EcdsaPublicKey, KeyData};
 use x509_cert::der::asn1::{BitString, Null, SequenceOf, UintRef};
 use x509_cert::der::oid::ObjectIdentifier;
@@ -77,6 +79,19 @@ pub(crate) fn spki_from_ssh(key: &KeyData) -> Result<SubjectPublicKeyInfoOwned, 
     };
     let algorithm = AlgorithmIdentifierOwned { oid, parameters };
     Ok(SubjectPublicKeyInfoOwned { algorithm, subject_public_key: BitString::from_bytes(&bits)? })
+}
+
+/// Returns the content of a PEM block.
+pub(crate) fn der_from_pem(pem: &[u8]) -> Result<Vec<u8>, Error> {
+    let (_, der) = der_pem::decode_vec(pem).map_err(x509_cert::der::Error::from)?;
+    Ok(der)
+}
+
+/// Returns the key or certificate of a line in the encoding of the SSH protocol, which the line has in base64.
+pub(crate) fn wire_from_line(line: &[u8]) -> Result<Vec<u8>, Error> {
+    let line = String::from_utf8_lossy(line);
+    let base64 = line.split_whitespace().nth(1).unwrap_or_default();
+    BASE64_STANDARD.decode(base64).map_err(|_| ssh_key::Error::FormatEncoding.into())
 }
 
 /// Parses a PEM public key. Like Teleport, accepts a SubjectPublicKeyInfo under the label `PUBLIC KEY`, and either

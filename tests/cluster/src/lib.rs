@@ -40,6 +40,8 @@ mod identity;
 mod issuance;
 mod join_request;
 mod join_service;
+mod join_stream;
+mod join_v1;
 mod jwt;
 mod keys;
 pub mod method;

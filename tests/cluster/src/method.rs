@@ -15,6 +15,11 @@ pub const REGISTER_USING_IAM: &str = "/proto.JoinService/RegisterUsingIAMMethod"
 /// A bidirectional stream that begins with a challenge from the cluster.
 pub const REGISTER_USING_AZURE: &str = "/proto.JoinService/RegisterUsingAzureMethod";
 
+/// Has the content of [`JOIN`].
+pub const REGISTER_USING_TOKEN: &str = "/proto.JoinService/RegisterUsingToken";
+/// A bidirectional stream for all join methods, which the client begins.
+pub const JOIN_V1: &str = "/teleport.join.v1.JoinService/Join";
+
 /// Part of the auth server's REST API.
 pub const REMOTE_CLUSTERS: &str = "GET /v2/remoteclusters";
 /// Part of the auth server's REST API.
@@ -28,6 +33,8 @@ pub const LIST_RESOURCES: &str = "/proto.AuthService/ListResources";
 pub const CREATE_APP_SESSION: &str = "/proto.AuthService/CreateAppSession";
 pub const GET_APP_SESSION: &str = "/proto.AuthService/GetAppSession";
 pub const GET_CERT_AUTHORITIES: &str = "/teleport.trust.v1.TrustService/GetCertAuthorities";
+pub const GENERATE_HOST_CERT: &str = "/teleport.trust.v1.TrustService/GenerateHostCert";
+pub const LIST_REMOTE_CLUSTERS: &str = "/teleport.presence.v1.PresenceService/ListRemoteClusters";
 pub const GET_CERT_AUTHORITY: &str = "/teleport.trust.v1.TrustService/GetCertAuthority";
 /// A server stream.
 pub const WATCH_EVENTS: &str = "/proto.AuthService/WatchEvents";
@@ -40,6 +47,28 @@ pub const LIST_SPIFFE_FEDERATIONS: &str =
     "/teleport.machineid.v1.SPIFFEFederationService/ListSPIFFEFederations";
 
 pub const SUBMIT_HEARTBEAT: &str = "/teleport.machineid.v1.BotInstanceService/SubmitHeartbeat";
+
+/// Returns whether servers of this version, major and minor, offer a method.
+pub(crate) fn is_offered(method: &str, version: (u32, u32)) -> bool {
+    let (first, removed_in) = match method {
+        HOST_CERTS => ((0, 0), Some(16)),
+        REMOTE_CLUSTERS => ((0, 0), Some(17)),
+        JOIN | REGISTER_USING_IAM | REGISTER_USING_AZURE => ((0, 0), Some(20)),
+        REGISTER_USING_TOKEN => ((17, 0), Some(20)),
+        GENERATE_HOST_CERT | LIST_REMOTE_CLUSTERS => ((16, 0), None),
+        ISSUE_WORKLOAD_IDENTITY | ISSUE_WORKLOAD_IDENTITIES | LIST_SPIFFE_FEDERATIONS => ((17, 0), None),
+        SUBMIT_HEARTBEAT => ((17, 0), None),
+        // The first release of version 18 that offers it is not known. Early ones do not.
+        JOIN_V1 => ((18, 3), None),
+        _ => ((0, 0), None),
+    };
+    version >= first && removed_in.is_none_or(|major| version.0 < major)
+}
+
+/// Returns whether a method is a stream of one of the join services.
+pub(crate) fn is_join_stream(method: &str) -> bool {
+    matches!(method, REGISTER_USING_IAM | REGISTER_USING_AZURE | JOIN_V1)
+}
 
 /// Returns the method of a web request, given as `VERB /path`: the same without the version prefix.
 pub(crate) fn from_web_request(request: &str) -> String {

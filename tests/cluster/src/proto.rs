@@ -13,6 +13,7 @@ mod generated;
 
 pub use generated::proto::*;
 pub use generated::teleport::header;
+pub use generated::teleport::join::v1 as join_v1;
 pub use generated::teleport::machineid::v1::*;
 pub use generated::teleport::presence::v1::*;
 pub use generated::teleport::trust::v1::*;

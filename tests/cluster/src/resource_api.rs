@@ -13,7 +13,8 @@ use crate::proto::{
     AppServerSpecV3, AppServerV3, AppSpecV3, AppV3, CreateAppSessionRequest, CreateAppSessionResponse,
     DatabaseServerSpecV3, DatabaseServerV3, DatabaseSpecV3, DatabaseV3, GetAppSessionRequest,
     GetAppSessionResponse, KubernetesClusterV3, KubernetesServerSpecV3, KubernetesServerV3,
-    ListResourcesRequest, ListResourcesResponse, Metadata, PaginatedResource, WebSessionSpecV2, WebSessionV2,
+    ListRemoteClustersRequest, ListRemoteClustersResponse, ListResourcesRequest, ListResourcesResponse,
+    Metadata, PaginatedResource, RemoteClusterV3, WebSessionSpecV2, WebSessionV2,
 };
 use crate::resources::{Resource, ResourceKind};
 use crate::shared::{SERVER_VERSION, Shared};
@@ -142,6 +143,18 @@ impl Shared {
             metadata: Some(metadata),
             spec: Some(WebSessionSpecV2 { user: session.user.clone(), expires }),
         }
+    }
+
+    /// Serves `ListRemoteClusters`, on one page. Every role may list every leaf cluster.
+    pub(crate) fn list_remote_clusters(
+        &self,
+        _: &ListRemoteClustersRequest,
+    ) -> Result<ListRemoteClustersResponse, ApiError> {
+        let leaf = |name: &String| RemoteClusterV3 { metadata: Some(self.metadata(name)) };
+        Ok(ListRemoteClustersResponse {
+            remote_clusters: self.state().leaves.keys().map(leaf).collect(),
+            next_page_token: String::new(),
+        })
     }
 
     /// Serves `GET /v2/remoteclusters`. Every role may list every leaf cluster.

@@ -32,7 +32,10 @@ use crate::connection_upgrade::PendingUpgrade;
 use crate::error::ApiError;
 use crate::faults::CallAction;
 use crate::identity::Caller;
-use crate::join_service::{self, LoggedCall};
+use crate::join_service::ChallengeJoin;
+use crate::join_stream::{self, LoggedCall};
+use crate::join_v1::JoinV1;
+use crate::proto::{RegisterUsingAzureMethodRequest, RegisterUsingIamMethodRequest};
 use crate::shared::Shared;
 use crate::tls::Backend;
 use crate::{auth_service, method};
@@ -100,11 +103,11 @@ async fn serve_stream(
         service_fn(move |request| {
             let (shared, connection) = (shared.clone(), connection.clone());
             async move {
-                Ok::<_, Infallible>(match connection.backend {
-                    Backend::Join => serve_join_stream(shared, connection, request).await,
-                    Backend::Web | Backend::Auth | Backend::ReverseTunnel => {
-                        serve_call(&shared, &connection, request).await
-                    }
+                let is_join_backend = matches!(connection.backend, Backend::Join | Backend::Auth);
+                Ok::<_, Infallible>(if is_join_backend && method::is_join_stream(request.uri().path()) {
+                    serve_join_stream(shared, connection, request).await
+                } else {
+                    serve_call(&shared, &connection, request).await
                 })
             }
         })
@@ -135,8 +138,34 @@ async fn serve_join_stream(
     let method = call.method.clone();
     let index = shared.log.begin(call);
     let action = shared.faults.before_call(&method).await;
+    let refusal = if !shared.offers(&method) {
+        Some(ApiError::new(Code::Unimplemented, format!("servers of this version do not serve {method}")))
+    } else if connection.backend == Backend::Auth {
+        admit(&shared, &connection).err()
+    } else {
+        None
+    };
+    if let Some(error) = refusal {
+        shared.log.end(index, Outcome::Refused(error.code, error.message.clone()));
+        return refuse(Protocol::Grpc, &error);
+    }
     let call = LoggedCall { index, action };
-    join_service::serve(shared, connection, call, Request::from_parts(parts, body)).await
+    let request = Request::from_parts(parts, body);
+    match method.as_str() {
+        method::JOIN_V1 => join_stream::serve::<JoinV1>(shared, connection, call, request).await,
+        method::REGISTER_USING_IAM => {
+            join_stream::serve::<ChallengeJoin<RegisterUsingIamMethodRequest>>(
+                shared, connection, call, request,
+            )
+            .await
+        }
+        _ => {
+            join_stream::serve::<ChallengeJoin<RegisterUsingAzureMethodRequest>>(
+                shared, connection, call, request,
+            )
+            .await
+        }
+    }
 }
 
 /// Serves a call: logs it, applies faults, processes it and logs the outcome.
@@ -220,11 +249,15 @@ async fn process(
                 Err(error) => http_error(&error),
             }
         }
+        (Backend::Join, Protocol::Grpc) => {
+            let request = Request::from_parts(parts, Full::new(body));
+            auth_service::serve_join(shared, None, request).await
+        }
         (Backend::Web | Backend::Join | Backend::ReverseTunnel, Protocol::Http) => {
             http_response(web(shared, method, &parts, &body))
         }
         // The web server does not support gRPC. As recorded, this is how the Go agent's first calls fail.
-        (Backend::Web | Backend::Join | Backend::ReverseTunnel, Protocol::Grpc) => {
+        (Backend::Web | Backend::ReverseTunnel, Protocol::Grpc) => {
             let mut response = Response::new(Body::new(Full::from("access denied")));
             *response.status_mut() = StatusCode::FORBIDDEN;
             response
@@ -232,25 +265,27 @@ async fn process(
                 .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
             response
         }
-        (Backend::Auth, protocol) => {
-            let admitted = connection.caller.clone().and_then(|caller| {
-                shared.state().admit(&caller.username)?;
-                Ok(caller)
-            });
-            match (admitted, protocol) {
-                (Err(error), protocol) => refuse(protocol, &error),
-                (Ok(caller), Protocol::Http) => http_response(rest(shared, &caller, method, &body)),
-                (Ok(caller), Protocol::Grpc) => {
-                    let request = Request::from_parts(parts, Full::new(body));
-                    auth_service::serve(shared, &caller, connection.peer_addr, request).await
-                }
+        (Backend::Auth, protocol) => match (admit(shared, connection), protocol) {
+            (Err(error), protocol) => refuse(protocol, &error),
+            (Ok(caller), Protocol::Http) => http_response(rest(shared, &caller, method, &body)),
+            (Ok(caller), Protocol::Grpc) => {
+                let request = Request::from_parts(parts, Full::new(body));
+                auth_service::serve(shared, &caller, connection.peer_addr, request).await
             }
-        }
+        },
     }
+}
+
+/// Returns the client of the auth server, unless it is locked or does not exist.
+fn admit(shared: &Shared, connection: &Connection) -> Result<Caller, ApiError> {
+    let caller = connection.caller.clone()?;
+    shared.state().admit(&caller.username)?;
+    Ok(caller)
 }
 
 fn web(shared: &Shared, method: &str, parts: &Parts, body: &[u8]) -> Result<Value, ApiError> {
     match method {
+        _ if !shared.offers(method) => Err(ApiError::not_found("path not found")),
         method::FIND => Ok(shared.find()),
         method::WEB_PING => Ok(shared.web_ping()),
         method::JOIN => shared.web_join(&parts.headers, body),
@@ -261,6 +296,7 @@ fn web(shared: &Shared, method: &str, parts: &Parts, body: &[u8]) -> Result<Valu
 /// Serves the auth server's REST API, of which Teleport retains a few calls.
 fn rest(shared: &Shared, caller: &Caller, method: &str, body: &[u8]) -> Result<Value, ApiError> {
     match method {
+        _ if !shared.offers(method) => Err(ApiError::not_found("path not found")),
         method::REMOTE_CLUSTERS => Ok(shared.remote_clusters()),
         method::HOST_CERTS => shared.host_cert(caller, body),
         _ => Err(ApiError::not_found(format!("{method} is not found"))),

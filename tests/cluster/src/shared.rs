@@ -10,6 +10,7 @@ use crate::call_log::CallLog;
 use crate::clock::Clock;
 use crate::events::Watchers;
 use crate::faults::Faults;
+use crate::method;
 use crate::proto::Metadata;
 use crate::state::State;
 use crate::tls::TlsConfigs;
@@ -60,6 +61,12 @@ impl Shared {
     /// The major version that the cluster reports: 18 for `18.2.5`.
     pub(crate) fn major_version(&self) -> u32 {
         self.server_version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or_default()
+    }
+
+    /// Whether the version that the cluster reports offers `method`.
+    pub(crate) fn offers(&self, method: &str) -> bool {
+        let minor = self.server_version.split('.').nth(1).and_then(|minor| minor.parse().ok());
+        method::is_offered(method, (self.major_version(), minor.unwrap_or_default()))
     }
 
     /// The metadata of a resource. All resources are as old as the cluster, so they share its id and revision.

@@ -54,8 +54,8 @@ impl SshKey {
             .extension("teleport-route-to-cluster", &identity.route_to_cluster)?
             .extension("teleport-traits", TRAITS)?;
         match &identity.holder {
-            CertHolder::Bot { generation: None } => {}
-            CertHolder::Bot { generation: Some(generation) } => {
+            CertHolder::Bot { generation: None, .. } => {}
+            CertHolder::Bot { generation: Some(generation), .. } => {
                 builder.extension("renewable", "")?.extension("generation", generation.to_string())?;
             }
             CertHolder::Output { bot_user, reissuable } => {

@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use crate::authorities::{Authorities, MAX_TTL};
 use crate::error::{ApiError, Error};
+use crate::identity::Caller;
 use crate::join_request::{JoinDenied, JoinRequest, TokenMethod};
-use crate::keys::{hex, random};
+use crate::keys::{hex, random, uuid};
 use crate::resources::Resources;
 use crate::role::Role;
 use crate::workload_identity::WorkloadIdentity;
@@ -27,6 +28,8 @@ struct Bot {
     /// 0 until the bot has joined; then the generation of its newest renewable certificate.
     generation: u64,
     locked: bool,
+    /// How often each instance has joined or renewed, by id. Empty on servers that keep no record of instances.
+    instances: BTreeMap<String, u64>,
 }
 
 impl Bot {
@@ -36,6 +39,18 @@ impl Bot {
         let stored = self.generation;
         let message = format!("renewable cert generation mismatch: stored={stored}, presented={presented}");
         ApiError::permission_denied(message)
+    }
+}
+
+impl Bot {
+    /// Counts a join or a renewal of the instance `id`, or of a new one, and returns its id.
+    fn count_instance(&mut self, id: Option<&str>) -> Result<String, Error> {
+        let id = match id {
+            Some(id) => id.to_owned(),
+            None => uuid()?,
+        };
+        *self.instances.entry(id.clone()).or_default() += 1;
+        Ok(id)
     }
 }
 
@@ -59,12 +74,16 @@ pub(crate) struct CertGrant {
     pub(crate) user: String,
     /// `None` if the certificate is not renewable.
     pub(crate) generation: Option<u64>,
+    /// The bot instance, if the server keeps a record of it.
+    pub(crate) instance: Option<String>,
     pub(crate) not_after: SystemTime,
 }
 
 /// The state of a cluster. Bots are stored under their plain name; their user name in certificates is `bot-<name>`.
 #[derive(Default)]
 pub(crate) struct State {
+    /// Whether there is a record of each bot instance, as on servers from version 17 on.
+    pub(crate) keeps_instances: bool,
     bots: BTreeMap<String, Bot>,
     roles: BTreeMap<String, Role>,
     tokens: BTreeMap<String, Token>,
@@ -89,7 +108,10 @@ impl State {
             self.roles.entry((*role).to_owned()).or_insert_with(|| Role::new(*role));
         }
         let impersonates = roles.iter().map(|role| (*role).to_owned()).collect();
-        self.bots.insert(name.to_owned(), Bot { impersonates, generation: 0, locked: false });
+        self.bots.insert(
+            name.to_owned(),
+            Bot { impersonates, generation: 0, locked: false, instances: BTreeMap::new() },
+        );
         self.add_single_use_token(name, now)
     }
 
@@ -130,6 +152,16 @@ impl State {
         self.bots.get(bot).map(|bot| bot.generation)
     }
 
+    /// Returns how often each instance of a bot has joined or renewed, in no particular order.
+    pub(crate) fn instances(&self, bot: &str) -> Vec<u64> {
+        self.bots.get(bot).map(|bot| bot.instances.values().copied().collect()).unwrap_or_default()
+    }
+
+    /// Returns whether the token `name` exists and may be for the join method `method`.
+    pub(crate) fn accepts_method(&self, token: &str, method: &str) -> Option<bool> {
+        self.tokens.get(token).map(|token| token.method.may_be(method))
+    }
+
     pub(crate) fn is_locked(&self, bot: &str) -> bool {
         self.bots.get(bot).is_some_and(|bot| bot.locked)
     }
@@ -150,7 +182,7 @@ impl State {
     }
 
     /// Lets a bot join. A single-use token is consumed and starts generation 1. A join with an attestation has no
-    /// generation, and locks a bot that already has one.
+    /// generation. Servers without a record of instances lock a bot that already has one.
     pub(crate) fn join(&mut self, request: &JoinRequest<'_>, now: SystemTime) -> Result<CertGrant, ApiError> {
         let denied = |reason: JoinDenied| {
             let host = request.host;
@@ -167,7 +199,7 @@ impl State {
             return Err(ApiError::access_denied());
         }
         let single_use = matches!(token.method, TokenMethod::SingleUse { .. });
-        if bot.generation > 0 {
+        if bot.generation > 0 && !self.keeps_instances {
             if !single_use {
                 return Err(bot.lock(0));
             }
@@ -180,28 +212,35 @@ impl State {
             bot.generation = 1;
             self.tokens.remove(request.token);
         }
-        Ok(CertGrant { user, generation: single_use.then_some(1), not_after })
+        let instance = if self.keeps_instances {
+            let own = request.caller.filter(|caller| caller.username == user);
+            Some(bot.count_instance(own.and_then(|caller| caller.instance.as_deref()))?)
+        } else {
+            None
+        };
+        Ok(CertGrant { user, generation: single_use.then_some(1), instance, not_after })
     }
 
     /// Renews a bot's identity and increments its generation. A certificate other than the newest one locks the bot.
     pub(crate) fn renew(
         &mut self,
-        user: &str,
-        presented: Option<u64>,
+        caller: &Caller,
         expires: SystemTime,
         now: SystemTime,
     ) -> Result<CertGrant, ApiError> {
+        let user = &caller.username;
         self.admit(user)?;
         let Some(bot) = user.strip_prefix("bot-").and_then(|bot| self.bots.get_mut(bot)) else {
             return Err(ApiError::access_denied());
         };
         let not_after = limit_expiry(expires, now, [BOT_ROLE_TTL])?;
-        let presented = presented.ok_or_else(ApiError::access_denied)?;
+        let presented = caller.generation.ok_or_else(ApiError::access_denied)?;
         if presented != bot.generation {
             return Err(bot.lock(presented));
         }
         bot.generation += 1;
-        Ok(CertGrant { user: user.to_owned(), generation: Some(bot.generation), not_after })
+        let instance = caller.instance.as_deref().map(|id| bot.count_instance(Some(id))).transpose()?;
+        Ok(CertGrant { user: user.clone(), generation: Some(bot.generation), instance, not_after })
     }
 
     /// Checks whether the bot `user` may impersonate `roles`, and returns the expiry of its certificate.

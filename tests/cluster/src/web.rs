@@ -24,6 +24,8 @@ struct JoinBody {
     id_token: Option<String>,
     /// An authorized_keys line in base64.
     public_ssh_key: Option<String>,
+    /// A PEM public key in base64.
+    public_tls_key: Option<String>,
     /// RFC 3339.
     expires: Option<String>,
 }
@@ -100,17 +102,20 @@ impl Shared {
                 "{host:?} can not join the cluster with role {role:?}, only bots can join the development cluster"
             )));
         }
-        let ssh_key = request.public_ssh_key.unwrap_or_default();
-        let ssh_key = BASE64_STANDARD
-            .decode(ssh_key)
-            .map_err(|error| ApiError::invalid_argument(format!("public_ssh_key: {error}")))?;
+        let decode = |name: &str, key: Option<String>| {
+            let key = BASE64_STANDARD.decode(key.unwrap_or_default());
+            key.map_err(|error| ApiError::invalid_argument(format!("{name}: {error}")))
+        };
+        let ssh_key = decode("public_ssh_key", request.public_ssh_key)?;
+        let tls_key = decode("public_tls_key", request.public_tls_key)?;
+        let keys = self.join_keys(&ssh_key, &tls_key)?;
         let expires = request.expires.map(|time| time.parse::<jiff::Timestamp>()).transpose();
         let expires = expires
             .map_err(|error| ApiError::invalid_argument(format!("expires: {error}")))?
             .map(SystemTime::from);
         let id_token = request.id_token.as_deref().filter(|token| !token.is_empty());
         let attestation = id_token.map_or(Attestation::None, Attestation::IdToken);
-        let certs = self.join(&JoinRequest { token, attestation, host, ssh_key: &ssh_key, expires })?;
+        let certs = self.join(&JoinRequest { token, attestation, host, keys, expires, caller: None })?;
         Ok(to_json(&certs))
     }
 }

@@ -24,8 +24,6 @@ use crate::proto::{
 use crate::shared::Shared;
 use crate::workload_identity::{Forgery, WorkloadIdentity};
 
-/// The first major version that serves workload identities. Among real 17.x servers, only later releases do.
-const FIRST_MAJOR: u32 = 17;
 /// The validity of an SVID if the request does not specify one.
 const DEFAULT_TTL: Duration = Duration::from_secs(60 * 60);
 /// The maximum number of SVIDs per request.
@@ -56,11 +54,6 @@ impl<'a> SvidParams<'a> {
 }
 
 impl Shared {
-    /// Whether the version that the cluster reports serves workload identities.
-    pub(crate) fn serves_workload_identities(&self) -> bool {
-        self.major_version() >= FIRST_MAJOR
-    }
-
     pub(crate) fn issue_workload_identity(
         &self,
         caller: &Caller,

@@ -5,13 +5,14 @@ mod challenge;
 pub(super) mod iam;
 mod iam_failures;
 mod id_token_endpoints;
+mod join_v1;
 mod refused_joins;
 
 use std::io::ErrorKind;
 
 use serde_json::{Value, json};
 use tbot::agent::{AgentError, AttestationError, JoinReason, error_line};
-use tbot_cluster::{Call, OidcIssuer, method};
+use tbot_cluster::{Call, OidcIssuer, SERVER_VERSION, method};
 
 use super::certificate::assert_not_renewable;
 use super::errors::attestation_error;
@@ -32,7 +33,11 @@ pub(super) struct DelegatedJoin {
 
 impl DelegatedJoin {
     pub(super) async fn new(audience: &'static str) -> Self {
-        let fixture = TestCluster::new().await;
+        Self::with_version(SERVER_VERSION, audience).await
+    }
+
+    pub(super) async fn with_version(version: &str, audience: &'static str) -> Self {
+        let fixture = TestCluster::with_version(version).await;
         let issuer = OidcIssuer::new("https://ci.example").unwrap();
         fixture.cluster.add_oidc_token(BOT, "ci", &issuer, audience).unwrap();
         Self { fixture, issuer, audience }

@@ -17,11 +17,12 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use serde_json::{Value, json};
 use tbot::agent::{AgentError, AuthRouteError, ConnectionUpgradeVariableError, RenewalError};
-use tbot_cluster::{Code, Resource, method};
+use tbot_cluster::{Code, method};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::errors::failed_tests;
+use super::every_output;
 use super::fixture::{HOUR, RunningAgent, TestCluster, run_oneshot, wait_until};
 use super::http_proxy::connect_proxy;
 use super::joining::iam;
@@ -141,42 +142,17 @@ async fn forward(mut request: Request<Incoming>, backend: Backend) -> hyper::Res
     Ok(response.map(|_| Empty::new().map_err(|never| match never {}).boxed()))
 }
 
-fn add_resources(fixture: &TestCluster) {
-    fixture.cluster.add_resource(Resource::application("dumper", "dumper.127.0.0.1"));
-    fixture.cluster.add_resource(Resource::database("pg", "postgres"));
-    fixture.cluster.add_resource(Resource::kubernetes("dev-kube"));
-}
-
-/// Returns one output of each kind of request.
-fn outputs(fixture: &TestCluster) -> Vec<Value> {
-    [
-        ("identity", json!({ "type": "identity" })),
-        ("app", json!({ "type": "application", "app_name": "dumper" })),
-        ("db", json!({ "type": "database", "service": "pg" })),
-        ("kube", json!({ "type": "kubernetes", "kubernetes_cluster": "dev-kube" })),
-        ("host", json!({ "type": "ssh_host", "principals": ["a"] })),
-    ]
-    .into_iter()
-    .map(|(name, mut service)| {
-        service["destination"] = json!({ "type": "directory", "path": fixture.path(name) });
-        service
-    })
-    .collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_joins_renews_and_writes_all_outputs_through_a_load_balancer() {
     // 15.0 knows only the older form, 19 only WebSocket.
     for version in ["15.0.0-dev", "15.1.0", "18.2.5", "19.0.0"] {
         let fixture = TestCluster::with_version(version).await;
-        add_resources(&fixture);
+        every_output::add_resources(&fixture);
         let balancer = LoadBalancer::start(&fixture).await;
-        let config = balancer.in_front(fixture.config("20m", &outputs(&fixture)));
+        let config = balancer.in_front(fixture.config("20m", &every_output::outputs(&fixture)));
         let agent = fixture.agent_with_env(config, &[balancer.roots()]).unwrap();
         let running = RunningAgent::start(agent);
-        wait_until("the outputs are written", || fixture.path("host").join("ssh_host-cert.pub").exists())
-            .await;
-        wait_until("the outputs are written", || fixture.path("kube").join("kubeconfig.yaml").exists()).await;
+        wait_until("the outputs are written", || every_output::are_written(&fixture)).await;
         fixture.clock.advance(HOUR / 2);
         wait_until("the identity is renewed", || fixture.stored_generation() == 2).await;
         running.stop().await.unwrap();

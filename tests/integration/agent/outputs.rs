@@ -258,8 +258,7 @@ async fn newer_clusters_get_newer_requests_and_key_types() {
     assert_eq!(fixture.call_count(method::CREATE_APP_SESSION), 0, "the server creates the session itself");
     assert!(read(&fixture.path("db").join("key.pub")).starts_with("ssh-rsa "), "databases need RSA keys");
     assert!(read(&fixture.path("app").join("key.pub")).starts_with("ecdsa-sha2-nistp256 "));
-    // The development cluster does not serve the gRPC method, so the agent falls back to REST.
-    let calls = ["/teleport.trust.v1.TrustService/GenerateHostCert", method::HOST_CERTS];
-    assert_eq!(calls.map(|method| fixture.call_count(method)), [1, 1]);
+    let calls = [method::GENERATE_HOST_CERT, method::HOST_CERTS];
+    assert_eq!(calls.map(|method| fixture.call_count(method)), [1, 0]);
     assert!(!fixture.cluster.is_locked(BOT));
 }

@@ -30,9 +30,9 @@ pub enum JoinError {
         /// Advice for the operator.
         hint: Option<Hint>,
     },
-    /// The server responded to a join with a challenge with an error, before or after its challenge.
+    /// The join service responded with an error.
     #[error("the cluster {} the join request: {message} ({code:?})", verb(code.is_server_failure()))]
-    ChallengeRefused {
+    ServiceRefused {
         /// gRPC status code.
         code: GrpcCode,
         /// The server's message, with secrets redacted.
@@ -63,12 +63,37 @@ const fn verb(is_server_failure: bool) -> &'static str {
 }
 
 impl JoinError {
+    /// Returns whether the server does not offer what the request was sent to, and so has not processed it.
+    pub(super) fn is_unsupported(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => matches!(status, 404 | 405 | 501),
+            Self::ServiceRefused { code, .. } => *code == GrpcCode::Unimplemented,
+            _ => false,
+        }
+    }
+
+    /// Returns whether a failure to open a stream may come from a server that does not offer it: anything but a connection to the
+    /// join service that was refused for a reason.
+    pub(super) fn may_be_unsupported(&self) -> bool {
+        match self {
+            Self::NoResponse { .. } => true,
+            Self::ServiceRefused { code, .. } => {
+                !matches!(code, GrpcCode::PermissionDenied | GrpcCode::InvalidArgument)
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn no_certificates() -> Self {
+        Self::MalformedResponse("it contains no certificates".to_owned())
+    }
+
     /// Returns advice for the operator, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         match self {
             Self::NoResponse { error, hint } => error.hint().or_else(|| hint.clone()),
-            Self::Refused { hint, .. } | Self::ChallengeRefused { hint, .. } => hint.clone(),
+            Self::Refused { hint, .. } | Self::ServiceRefused { hint, .. } => hint.clone(),
             Self::Attestation(error) => error.hint(),
             Self::InvalidIdentity(_)
             | Self::MalformedResponse(_)
@@ -83,7 +108,7 @@ impl JoinError {
         match self {
             Self::NoResponse { error: WebError::Connection(_), .. } => true,
             Self::Refused { status, .. } => *status == 429 || *status >= 500,
-            Self::ChallengeRefused { code, .. } => {
+            Self::ServiceRefused { code, .. } => {
                 code.is_server_failure() || *code == GrpcCode::ResourceExhausted
             }
             Self::Attestation(error) => error.is_transient(),

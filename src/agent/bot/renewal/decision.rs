@@ -54,6 +54,8 @@ impl fmt::Display for JoinReason {
 #[derive(Debug)]
 pub(super) enum RenewalStep {
     Join(JoinReason),
+    /// Join again, because the stored identity is not renewable. While it is valid, the bot can do so as itself.
+    JoinAgain(StoredIdentity),
     Renew(StoredIdentity),
     /// Keep the stored identity: the response to an earlier renewal was lost, and another renewal would lock the bot.
     Suspend(StoredIdentity),
@@ -76,7 +78,18 @@ pub(super) fn decide(
     } else if stored.identity.user.renewable {
         RenewalStep::Renew(stored)
     } else {
-        RenewalStep::Join(JoinReason::NotRenewable)
+        RenewalStep::JoinAgain(stored)
+    }
+}
+
+impl RenewalStep {
+    /// Returns why the agent joins, or `None` if it does not join.
+    pub(super) fn join_reason(&self) -> Option<JoinReason> {
+        match self {
+            Self::Join(reason) => Some(*reason),
+            Self::JoinAgain(_) => Some(JoinReason::NotRenewable),
+            Self::Renew(_) | Self::Suspend(_) => None,
+        }
     }
 }
 
@@ -109,6 +122,7 @@ mod tests {
             now,
         ) {
             RenewalStep::Join(reason) => Err(reason),
+            RenewalStep::JoinAgain(_) => Ok("join again"),
             RenewalStep::Renew(_) => Ok("renew"),
             RenewalStep::Suspend(_) => Ok("suspend"),
         };

@@ -11,6 +11,7 @@ fn bot(storage: Storage) -> Arc<Bot> {
     let route = Route::new("127.0.0.1:1".parse().unwrap(), &environment, true, clock.clone()).unwrap();
     let dialler = Dialler::new(&route, &environment, None).unwrap();
     let join_settings = JoinSettings {
+        method: JoinMethod::Token,
         address_field: AddressField::ProxyServer,
         token: Some(JoinTokenSource::new("a-token", JoinMethod::Token)),
         attestor: None,

@@ -199,7 +199,7 @@ async fn a_document_of_another_machine_is_refused() {
 async fn declined(vm: &AzureVm) -> String {
     let (_, error) = join_error(vm.run(json!({})).await.unwrap_err());
     assert!(
-        matches!(&error, JoinError::ChallengeRefused { code: GrpcCode::PermissionDenied, .. }),
+        matches!(&error, JoinError::ServiceRefused { code: GrpcCode::PermissionDenied, .. }),
         "{error:?}"
     );
     error_line(&error, error.hint().as_ref())

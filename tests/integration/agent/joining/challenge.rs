@@ -53,7 +53,7 @@ async fn a_message_over_the_size_limit_is_not_read() {
     let fault = StreamFault::Challenge("a".repeat(2 << 20));
     join.fixture.cluster.break_next_stream(method::REGISTER_USING_IAM, fault);
     let error = join.run(join.config("iam", json!({})), &VARIABLES).await.unwrap_err();
-    let JoinError::ChallengeRefused { code, message, .. } = first_join_error(error) else {
+    let JoinError::ServiceRefused { code, message, .. } = first_join_error(error) else {
         panic!("another error")
     };
     let message = message.to_string();
@@ -84,7 +84,7 @@ async fn an_azure_access_token_is_redacted_in_the_clusters_message() {
 /// The code and message of a join that the cluster declined.
 fn declined(error: AgentError) -> (GrpcCode, String) {
     match first_join_error(error) {
-        JoinError::ChallengeRefused { code, message, .. } => (code, message.to_string()),
+        JoinError::ServiceRefused { code, message, .. } => (code, message.to_string()),
         other => panic!("{other:?}"),
     }
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use serde_json::json;
 use tbot::agent::{AttestationError, error_line};
 use tbot_cluster::proto::RegisterUsingIamMethodRequest;
-use tbot_cluster::{AwsUser, method};
+use tbot_cluster::{AwsUser, SERVER_VERSION, method};
 
 use super::super::certificate::assert_not_renewable;
 use super::super::fixture::{BOT, read};
@@ -37,7 +37,12 @@ pub(super) fn user(session_token: Option<&str>) -> AwsUser {
 
 /// Returns a cluster that lets the credentials of [`VARIABLES`] join.
 pub(in super::super) async fn cluster_with_aws_token() -> DelegatedJoin {
-    let join = DelegatedJoin::new(AUDIENCE).await;
+    cluster_of_version(SERVER_VERSION).await
+}
+
+/// Returns such a cluster that reports `version`.
+pub(in super::super) async fn cluster_of_version(version: &str) -> DelegatedJoin {
+    let join = DelegatedJoin::with_version(version, AUDIENCE).await;
     join.fixture.cluster.add_aws_token(BOT, "ci", user(Some(SESSION_TOKEN.1))).unwrap();
     join
 }

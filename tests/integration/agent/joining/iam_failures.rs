@@ -106,10 +106,7 @@ async fn unusable_responses_of_ec2_are_reported_without_their_content() {
 /// Returns the message of a join that the cluster refused because it did not accept the signed request or the token.
 fn declined(error: AgentError) -> String {
     let (_, error) = join_error(error);
-    assert!(
-        matches!(error, JoinError::ChallengeRefused { code: GrpcCode::PermissionDenied, .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, JoinError::ServiceRefused { code: GrpcCode::PermissionDenied, .. }), "{error:?}");
     error_line(&error, error.hint().as_ref())
 }
 

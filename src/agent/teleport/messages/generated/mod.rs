@@ -8,6 +8,11 @@ pub mod teleport {
             include!("teleport.header.v1.rs");
         }
     }
+    pub mod join {
+        pub mod v1 {
+            include!("teleport.join.v1.rs");
+        }
+    }
     pub mod machineid {
         pub mod v1 {
             include!("teleport.machineid.v1.rs");

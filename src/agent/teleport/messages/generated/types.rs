@@ -98,6 +98,9 @@ pub struct RegisterUsingTokenRequest {
     /// An authorized_keys line.
     #[prost(bytes = "vec", tag = "8")]
     pub public_ssh_key: ::prost::alloc::vec::Vec<u8>,
+    /// The text of the ID token.
+    #[prost(string, tag = "11")]
+    pub id_token: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "12")]
     pub expires: ::core::option::Option<::prost_types::Timestamp>,
 }

@@ -146,6 +146,7 @@ pub struct RegisterUsingTokenRequest {
     pub remote_addr: ::prost::alloc::string::String,
     #[prost(bytes = "vec", tag = "10")]
     pub ec2_identity_document: ::prost::alloc::vec::Vec<u8>,
+    /// The text of the ID token.
     #[prost(string, tag = "11")]
     pub id_token: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "12")]

@@ -1,0 +1,51 @@
+//! Decides which ways to join are tried, and in which order. Pure.
+
+use crate::config::JoinMethod;
+
+/// The ways to join that are tried. The second one is tried only if the server does not offer the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum JoinOrder {
+    LegacyOnly,
+    LegacyFirst,
+    V1First,
+    V1Only,
+}
+
+/// Returns the order for a server of this major version, which is 0 if it is unknown. `lacks_v1` says that this server was found
+/// to lack the newer way: servers offer it since a release of version 18.
+pub(super) fn order(method: JoinMethod, version: u32, lacks_v1: bool) -> JoinOrder {
+    match (version, method) {
+        (..=17, _) => JoinOrder::LegacyOnly,
+        // A real server has confirmed the older way: the token is used up by one attempt, so it is not spent on the other one.
+        (18 | 19, JoinMethod::Token) => JoinOrder::LegacyFirst,
+        // Newer servers may also ask for certificates that this agent does not send.
+        (18 | 19, JoinMethod::Azure) => JoinOrder::LegacyFirst,
+        (18 | 19, _) if lacks_v1 => JoinOrder::LegacyOnly,
+        (18 | 19, _) => JoinOrder::V1First,
+        _ => JoinOrder::V1Only,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_depends_on_the_servers_version_and_the_method() {
+        use JoinMethod::{Github, Token};
+        for version in [0, 14, 15, 16, 17] {
+            assert_eq!(order(Github, version, false), JoinOrder::LegacyOnly);
+            assert_eq!(order(Token, version, false), JoinOrder::LegacyOnly);
+        }
+        for version in [18, 19] {
+            assert_eq!(order(Github, version, false), JoinOrder::V1First);
+            assert_eq!(order(Github, version, true), JoinOrder::LegacyOnly);
+            assert_eq!(order(Token, version, false), JoinOrder::LegacyFirst);
+            assert_eq!(order(Token, version, true), JoinOrder::LegacyFirst);
+        }
+        for version in [20, 21] {
+            assert_eq!(order(Github, version, true), JoinOrder::V1Only);
+            assert_eq!(order(Token, version, false), JoinOrder::V1Only);
+        }
+    }
+}

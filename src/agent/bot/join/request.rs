@@ -1,0 +1,25 @@
+//! What a bot asks for when it joins, in whichever way.
+
+use std::time::SystemTime;
+
+use super::attestation::Attestation;
+use super::refusal_context::RefusalContext;
+use crate::agent::bot::join_token::JoinToken;
+use crate::config::JoinMethod;
+
+/// What a bot asks for when it joins.
+pub(crate) struct JoinRequest<'a> {
+    pub(crate) method: JoinMethod,
+    pub(crate) token: &'a JoinToken,
+    /// `None` for the join method `token`.
+    pub(crate) attestation: Option<&'a Attestation>,
+    /// The requested expiry of the certificates. The server may choose an earlier one.
+    pub(crate) expires: SystemTime,
+}
+
+impl JoinRequest<'_> {
+    /// Returns what the errors of the join depend on.
+    pub(super) fn context(&self) -> RefusalContext {
+        RefusalContext::new(self.token, self.attestation)
+    }
+}
