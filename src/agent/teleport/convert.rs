@@ -57,3 +57,47 @@ impl TryFrom<CertAuthoritySpecV2> for Authority {
         Ok(Self { cluster, ssh, tls })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::*;
+    use crate::agent::credential::x509;
+    use crate::agent::recordings::recorded;
+
+    /// Returns the second part of a line, decoded.
+    fn wire(line: &str) -> Vec<u8> {
+        STANDARD.decode(line.split(' ').nth(1).unwrap().trim()).unwrap()
+    }
+
+    fn binary_certificates() -> join_v1::Certificates {
+        let der = |pem: &str| x509::certificates(pem).unwrap()[0].to_vec();
+        join_v1::Certificates {
+            tls_cert: der(&recorded("storage/tlscert")),
+            tls_ca_certs: recorded("storage/tlscacerts").split('$').map(der).collect(),
+            ssh_cert: wire(&recorded("storage/key-cert.pub")),
+            ssh_ca_keys: recorded("storage/sshcacerts").split('$').map(wire).collect(),
+        }
+    }
+
+    #[test]
+    fn binary_certificates_become_what_the_storage_contains() {
+        let certs = SignedCerts::try_from(binary_certificates()).unwrap();
+        assert_eq!(certs.tls, recorded("storage/tlscert"));
+        assert_eq!(certs.ssh, recorded("storage/key-cert.pub"));
+        assert_eq!(certs.tls_cas.join("$"), recorded("storage/tlscacerts"));
+        assert_eq!(certs.ssh_cas.join("$"), recorded("storage/sshcacerts"));
+    }
+
+    #[test]
+    fn certificates_that_cannot_be_decoded_are_refused() {
+        for broken in [
+            join_v1::Certificates { ssh_cert: b"hunter2".to_vec(), ..binary_certificates() },
+            join_v1::Certificates { ssh_ca_keys: vec![b"hunter2".to_vec()], ..binary_certificates() },
+        ] {
+            assert!(!SignedCerts::try_from(broken).unwrap_err().contains("hunter2"));
+        }
+    }
+}

@@ -14,6 +14,7 @@ use tbot_cluster::proto::{
     RegisterUsingIamMethodResponse, RegisterUsingTokenRequest, RemoteClusterV3, Rotation, SpiffeFederation,
     SpiffeFederationStatus, UserCertsRequest, Watch, WatchKind, WatchStatusV1, WebSessionV2,
     X509SvidCredential, X509SvidParams, header,
+    join_v1::{self, join_request},
 };
 
 /// Encodes a string, bytes or a message, whose fields are joined.
@@ -101,6 +102,130 @@ fn join_messages_are_encoded_as_documented() {
     let response = RegisterUsingIamMethodResponse { challenge: text("challenge"), certs: certs.clone() };
     assert_encoding(&response, &fields);
     assert_encoding(&RegisterUsingAzureMethodResponse { challenge: text("challenge"), certs }, &fields);
+}
+
+fn to_server(payload: join_request::Payload) -> join_v1::JoinRequest {
+    join_v1::JoinRequest { payload: Some(payload) }
+}
+
+#[test]
+fn messages_of_a_client_that_joins_are_encoded_as_documented() {
+    use join_request::Payload;
+    let public_keys =
+        Some(join_v1::PublicKeys { public_tls_key: b"tls".to_vec(), public_ssh_key: b"ssh".to_vec() });
+    let expires = Some(Timestamp { seconds: 7, nanos: 0 });
+    let bot = join_v1::BotParams { public_keys, expires };
+    let params = join_v1::ClientParams { payload: Some(join_v1::client_params::Payload::BotParams(bot)) };
+    let client_params = Some(params);
+    let keys = message(1, &[bytes(1, "tls"), bytes(2, "ssh")]);
+    let params = message(1, &[message(2, &[keys, message(2, &[varint(1, 7)])])]);
+
+    let init = join_v1::ClientInit {
+        join_method: Some(text("iam")),
+        token_name: text("token"),
+        system_role: text("Bot"),
+    };
+    let fields = [bytes(1, "iam"), bytes(2, "token"), bytes(3, "Bot")];
+    assert_encoding(&to_server(Payload::ClientInit(init)), &[message(1, &fields)]);
+    let init = join_v1::TokenInit { client_params: client_params.clone() };
+    assert_encoding(&to_server(Payload::TokenInit(init)), &[message(2, &[params.clone()])]);
+    let init = join_v1::BoundKeypairInit {
+        client_params: client_params.clone(),
+        initial_join_secret: text("secret"),
+        previous_join_state: b"state".to_vec(),
+    };
+    let fields = [params.clone(), bytes(2, "secret"), bytes(3, "state")];
+    assert_encoding(&to_server(Payload::BoundKeypairInit(init)), &[message(3, &fields)]);
+    let init = join_v1::IamInit { client_params: client_params.clone() };
+    assert_encoding(&to_server(Payload::IamInit(init)), &[message(5, &[params.clone()])]);
+    let giving_up = join_v1::GivingUp {
+        reason: join_v1::GivingUpReason::ChallengeSolutionFailed.into(),
+        msg: text("why"),
+    };
+    assert_encoding(
+        &to_server(Payload::GivingUp(giving_up)),
+        &[message(6, &[varint(1, 3), bytes(2, "why")])],
+    );
+    let init = join_v1::OidcInit { client_params: client_params.clone(), id_token: b"jwt".to_vec() };
+    assert_encoding(&to_server(Payload::OidcInit(init)), &[message(8, &[params.clone(), bytes(2, "jwt")])]);
+    let init = join_v1::AzureInit { client_params };
+    assert_encoding(&to_server(Payload::AzureInit(init)), &[message(11, &[params])]);
+}
+
+#[test]
+fn solutions_of_challenges_are_encoded_as_documented() {
+    use join_v1::challenge_solution::Payload;
+    let solution = |payload| {
+        let solution = join_v1::ChallengeSolution { payload: Some(payload) };
+        to_server(join_request::Payload::Solution(solution))
+    };
+    let signed = join_v1::BoundKeypairChallengeSolution { solution: b"jws".to_vec() };
+    let fields = [message(4, &[message(1, &[bytes(1, "jws")])])];
+    assert_encoding(&solution(Payload::BoundKeypairChallengeSolution(signed)), &fields);
+    let rotated = join_v1::BoundKeypairRotationResponse { public_key: b"key".to_vec() };
+    let fields = [message(4, &[message(2, &[bytes(1, "key")])])];
+    assert_encoding(&solution(Payload::BoundKeypairRotationResponse(rotated)), &fields);
+    let signed = join_v1::IamChallengeSolution { sts_identity_request: b"sts".to_vec() };
+    let fields = [message(4, &[message(3, &[bytes(1, "sts")])])];
+    assert_encoding(&solution(Payload::IamChallengeSolution(signed)), &fields);
+    let attested = join_v1::AzureChallengeSolution {
+        attested_data: b"document".to_vec(),
+        intermediate: b"chain".to_vec(),
+        access_token: text("access"),
+    };
+    let fields = [bytes(1, "document"), bytes(2, "chain"), bytes(3, "access")];
+    let fields = [message(4, &[message(6, &fields)])];
+    assert_encoding(&solution(Payload::AzureChallengeSolution(attested)), &fields);
+}
+
+#[test]
+fn messages_of_a_server_that_lets_a_bot_join_are_encoded_as_documented() {
+    use join_v1::challenge::Payload as Challenge;
+    use join_v1::join_response::Payload;
+    let from_server = |payload| join_v1::JoinResponse { payload: Some(payload) };
+    let challenge = |payload| {
+        let challenge = join_v1::Challenge { payload: Some(payload) };
+        from_server(Payload::Challenge(challenge))
+    };
+    let init = join_v1::ServerInit { join_method: text("iam"), signature_algorithm_suite: text("suite") };
+    assert_encoding(&from_server(Payload::Init(init)), &[message(1, &[bytes(1, "iam"), bytes(2, "suite")])]);
+    let sign = join_v1::BoundKeypairChallenge { public_key: b"key".to_vec(), challenge: text("text") };
+    let fields = [message(2, &[message(1, &[bytes(1, "key"), bytes(2, "text")])])];
+    assert_encoding(&challenge(Challenge::BoundKeypairChallenge(sign)), &fields);
+    let rotate = join_v1::BoundKeypairRotationRequest { signature_algorithm_suite: text("suite") };
+    let fields = [message(2, &[message(2, &[bytes(1, "suite")])])];
+    assert_encoding(&challenge(Challenge::BoundKeypairRotationRequest(rotate)), &fields);
+    let iam = join_v1::IamChallenge { challenge: text("text") };
+    assert_encoding(
+        &challenge(Challenge::IamChallenge(iam)),
+        &[message(2, &[message(3, &[bytes(1, "text")])])],
+    );
+    let azure = join_v1::AzureChallenge { challenge: text("text") };
+    assert_encoding(
+        &challenge(Challenge::AzureChallenge(azure)),
+        &[message(2, &[message(6, &[bytes(1, "text")])])],
+    );
+
+    let bot = join_v1::BotResult {
+        certificates: Some(join_v1::Certificates {
+            tls_cert: b"tls".to_vec(),
+            tls_ca_certs: vec![b"tls-ca".to_vec()],
+            ssh_cert: b"ssh".to_vec(),
+            ssh_ca_keys: vec![b"ssh-ca".to_vec()],
+        }),
+        bound_keypair_result: Some(join_v1::BoundKeypairResult {
+            join_state: b"state".to_vec(),
+            public_key: b"key".to_vec(),
+        }),
+    };
+    let result = join_v1::Result { payload: Some(join_v1::result::Payload::BotResult(bot)) };
+    let certificates =
+        message(1, &[bytes(1, "tls"), bytes(2, "tls-ca"), bytes(3, "ssh"), bytes(4, "ssh-ca")]);
+    let bound = message(2, &[bytes(1, "state"), bytes(2, "key")]);
+    assert_encoding(
+        &from_server(Payload::Result(result)),
+        &[message(3, &[message(2, &[certificates, bound])])],
+    );
 }
 
 #[test]
