@@ -66,8 +66,8 @@ impl ConnectionError {
         if let Some(error) = self.find(own_error::<HttpTunnelError>) {
             return Some(error.hint());
         }
-        if self.find(own_error::<UpgradeError>).is_some() {
-            return Some(UpgradeError::HINT);
+        if let Some(error) = self.find(own_error::<UpgradeError>) {
+            return Some(error.hint());
         }
         if self.find(own_error::<UnresolvedHost>).is_some() {
             return Some(UnresolvedHost::HINT);

@@ -69,10 +69,23 @@ pub(super) enum UpgradeError {
 }
 
 impl UpgradeError {
-    pub(super) const HINT: Hint = Hint::new(
+    const NO_UPGRADES: Hint = Hint::new(
         "something in front of the proxy, such as a load balancer, terminates TLS: let it pass WebSocket connections to the proxy, \
          or pass TLS through; or set proxy_server to an address of the proxy itself",
     );
+    /// The proxy counts the requests of each address.
+    const TOO_MANY_REQUESTS: Hint = Hint::new(
+        "too many requests came from this machine's address: try again later, or start fewer agents at once",
+    );
+    const UNAVAILABLE: Hint = Hint::new("check that the proxy is up, and the load balancer in front of it");
+
+    pub(super) fn hint(&self) -> Hint {
+        match self {
+            Self::Refused { status } if *status == StatusCode::TOO_MANY_REQUESTS => Self::TOO_MANY_REQUESTS,
+            Self::Refused { status } if status.is_server_error() => Self::UNAVAILABLE,
+            Self::Refused { .. } | Self::OtherProtocol | Self::Http(_) => Self::NO_UPGRADES,
+        }
+    }
 
     /// Returns true if the server does not know the requested protocol. Proxies of every version respond with 404 to that.
     pub(super) fn is_unknown_protocol(&self) -> bool {
@@ -269,7 +282,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_response_that_is_not_an_upgrade_is_an_error() {
-        for status in [200, 302, 403, 404, 503] {
+        for status in [200, 302, 403, 404, 429, 503] {
             let response = format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\n\r\n");
             let error = upgrade_with(UpgradeProtocol::WebSocket, &response, b"").await.err().unwrap();
             assert!(
@@ -277,6 +290,12 @@ mod tests {
                 "{error}"
             );
             assert_eq!(error.is_unknown_protocol(), status == 404);
+            let expected = match status {
+                429 => UpgradeError::TOO_MANY_REQUESTS,
+                503 => UpgradeError::UNAVAILABLE,
+                _ => UpgradeError::NO_UPGRADES,
+            };
+            assert_eq!(error.hint(), expected, "{status}");
         }
         let endless_header = format!("HTTP/1.1 101 x\r\na: {}", "a".repeat(1 << 20));
         let many_headers = format!("HTTP/1.1 101 x\r\n{}\r\n", "a: b\r\n".repeat(1000));
