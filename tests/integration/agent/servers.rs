@@ -6,6 +6,7 @@ use tbot_cluster::method;
 
 use super::every_output;
 use super::fixture::{BOT, HOUR, RunningAgent, TestCluster, read, wait_until};
+use super::joining::azure::AzureVm;
 use super::joining::{DelegatedJoin, iam};
 
 /// 18.2 does not offer the newer way to join, 20 nothing else.
@@ -87,6 +88,24 @@ async fn an_agent_with_aws_credentials_joins_again_as_the_same_instance() {
         };
         assert_eq!(joins(&join.fixture, &methods), expected, "{version}");
         assert_eq!(join.fixture.cluster.instances(BOT), instances, "{version}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_azure_machine_joins_again_as_the_same_instance() {
+    for version in VERSIONS {
+        let vm = AzureVm::with_version(version).await;
+        for _ in 0..2 {
+            vm.run(json!({})).await.unwrap();
+        }
+        let (expected, instances) = match version {
+            "15.0.0-dev" | "16.4.0" => (method::REGISTER_USING_AZURE, vec![]),
+            "20.0.0" => (method::JOIN_V1, vec![2]),
+            _ => (method::REGISTER_USING_AZURE, vec![2]),
+        };
+        let methods = [method::REGISTER_USING_AZURE, method::JOIN_V1];
+        assert_eq!(joins(&vm.join.fixture, &methods), [(expected, 2)], "{version}");
+        assert_eq!(vm.join.fixture.cluster.instances(BOT), instances, "{version}");
     }
 }
 

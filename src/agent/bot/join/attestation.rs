@@ -6,6 +6,7 @@
 
 mod aws;
 mod azure;
+mod azure_issuers;
 mod challenge;
 mod endpoint_url;
 mod error;
@@ -20,7 +21,7 @@ mod source;
 use crate::agent::platform::{Clock, Environment};
 use crate::config::{JoinMethod, Onboarding};
 use aws::AwsAttestation;
-use azure::AzureAttestation;
+pub(super) use azure::AzureAttestation;
 pub(super) use challenge::Challenge;
 pub use error::AttestationError;
 pub(crate) use jwt::Jwt;

@@ -2,23 +2,23 @@
 
 use std::time::SystemTime;
 
-use super::attestation::{Challenge, CloudAttestation};
+use super::attestation::{AzureAttestation, Challenge, CloudAttestation};
 use super::error::JoinError;
 
 /// The evidence that contains the challenge.
-pub(super) enum ChallengeResponse {
+pub(super) enum ChallengeResponse<'a> {
     /// A signed request to STS, in the format of HTTP/1.1.
     Aws(String),
     Azure {
         /// The response of the metadata service: a document that Azure signed.
         document: Vec<u8>,
-        access_token: String,
+        azure: &'a AzureAttestation,
     },
 }
 
-impl ChallengeResponse {
+impl<'a> ChallengeResponse<'a> {
     pub(super) async fn new(
-        cloud: &CloudAttestation,
+        cloud: &'a CloudAttestation,
         challenge: String,
         now: SystemTime,
     ) -> Result<Self, JoinError> {
@@ -31,10 +31,9 @@ impl ChallengeResponse {
                     |error: jiff::Error| JoinError::InvalidRequest(format!("this machine's clock: {error}"));
                 signed.map(Self::Aws).map_err(invalid)
             }
-            CloudAttestation::Azure(azure) => Ok(Self::Azure {
-                document: azure.document(&challenge).await?,
-                access_token: azure.access_token().expose().to_owned(),
-            }),
+            CloudAttestation::Azure(azure) => {
+                Ok(Self::Azure { document: azure.document(&challenge).await?, azure })
+            }
         }
     }
 

@@ -107,11 +107,11 @@ impl JoinStream {
             ChallengeResponse::Aws(signed) => Solution::IamChallengeSolution(join_v1::IamChallengeSolution {
                 sts_identity_request: signed.into_bytes(),
             }),
-            ChallengeResponse::Azure { document, access_token } => {
+            ChallengeResponse::Azure { document, azure } => {
                 Solution::AzureChallengeSolution(join_v1::AzureChallengeSolution {
+                    intermediate: azure.issuers(&document).await?,
                     attested_data: document,
-                    intermediate: Vec::new(),
-                    access_token,
+                    access_token: azure.access_token().expose().to_owned(),
                 })
             }
         };

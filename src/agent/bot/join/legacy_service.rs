@@ -79,11 +79,12 @@ fn common_request(request: &JoinRequest<'_>, key: &KeyPair) -> Result<RegisterUs
     })
 }
 
-fn register_request(common: RegisterUsingTokenRequest, response: ChallengeResponse) -> RegisterRequest {
+fn register_request(common: RegisterUsingTokenRequest, response: ChallengeResponse<'_>) -> RegisterRequest {
     let (common, attested_data, access_token) = match response {
         ChallengeResponse::Aws(signed) => (common, signed.into_bytes(), String::new()),
         // Like the Go agent, requests no expiry. Servers issue certificates for one hour.
-        ChallengeResponse::Azure { document, access_token } => {
+        ChallengeResponse::Azure { document, azure } => {
+            let access_token = azure.access_token().expose().to_owned();
             (RegisterUsingTokenRequest { expires: None, ..common }, document, access_token)
         }
     };

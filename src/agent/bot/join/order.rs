@@ -18,7 +18,7 @@ pub(super) fn order(method: JoinMethod, version: u32, lacks_v1: bool) -> JoinOrd
         (..=17, _) => JoinOrder::LegacyOnly,
         // A real server has confirmed the older way: the token is used up by one attempt, so it is not spent on the other one.
         (18 | 19, JoinMethod::Token) => JoinOrder::LegacyFirst,
-        // Newer servers may also ask for certificates that this agent does not send.
+        // The newer way also downloads certificates from Microsoft, which not every machine can.
         (18 | 19, JoinMethod::Azure) => JoinOrder::LegacyFirst,
         (18 | 19, _) if lacks_v1 => JoinOrder::LegacyOnly,
         (18 | 19, _) => JoinOrder::V1First,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 use tbot::agent::{AgentError, AttestationError, GrpcCode, JoinError, error_line};
 use tbot_cluster::proto::RegisterUsingAzureMethodRequest;
-use tbot_cluster::{AzureMachine, clock, method};
+use tbot_cluster::{AzureMachine, SERVER_VERSION, clock, method};
 use url::Url;
 
 use super::super::certificate::assert_not_renewable;
@@ -23,21 +23,33 @@ const ACCESS_TOKEN: &str = "/metadata/identity/oauth2/token";
 
 /// A virtual machine of Azure with a metadata service, and a cluster that lets it join.
 pub(in super::super) struct AzureVm {
-    pub(super) join: DelegatedJoin,
+    pub(in super::super) join: DelegatedJoin,
     metadata: HttpEndpoint,
     pub(in super::super) access_token: String,
 }
 
 impl AzureVm {
     pub(in super::super) async fn new() -> Self {
-        Self::with_responses(|_, response| response).await
+        Self::with_version(SERVER_VERSION).await
+    }
+
+    /// Returns a machine and a cluster that reports `version`.
+    pub(in super::super) async fn with_version(version: &str) -> Self {
+        Self::start(version, |_, response| response).await
     }
 
     /// Returns a machine whose metadata service passes the correct status and body through `replace`.
     async fn with_responses(
         replace: impl Fn(&HttpRequest, (u16, String)) -> (u16, String) + Send + Sync + 'static,
     ) -> Self {
-        let join = DelegatedJoin::new(AUDIENCE).await;
+        Self::start(SERVER_VERSION, replace).await
+    }
+
+    async fn start(
+        version: &str,
+        replace: impl Fn(&HttpRequest, (u16, String)) -> (u16, String) + Send + Sync + 'static,
+    ) -> Self {
+        let join = DelegatedJoin::with_version(version, AUDIENCE).await;
         let machine = Arc::new(AzureMachine::new().unwrap());
         join.fixture.cluster.add_azure_token(BOT, "ci", Arc::clone(&machine)).unwrap();
         let expires = join.fixture.clock.now() + HOUR;

@@ -5,6 +5,7 @@
 use reqwest::Method;
 use serde::Deserialize;
 
+use super::azure_issuers;
 use super::challenge::Challenge;
 use super::endpoint_url::parse_metadata_url;
 use super::error::{AttestationError, MAX_BYTES, RequestContext, TOO_LARGE};
@@ -25,6 +26,10 @@ const API_VERSION: RequestContext = RequestContext {
     hint: "onboarding.join_method azure works only on an Azure virtual machine",
 };
 const DOCUMENT: RequestContext = RequestContext { item: "attested document", hint: API_VERSION.hint };
+const ISSUER: RequestContext = RequestContext {
+    item: "certificate that issued the one of the attested document",
+    hint: "this cluster asks for it: let this machine send HTTP requests to www.microsoft.com",
+};
 const ACCESS_TOKEN: RequestContext = RequestContext {
     item: "access token",
     hint: "onboarding.join_method azure needs a machine with a managed identity; if it has several, set \
@@ -36,6 +41,8 @@ pub(crate) struct AzureAttestation {
     client: MetadataClient,
     api_version: String,
     access_token: Jwt,
+    environment: Environment,
+    clock: Clock,
 }
 
 #[derive(Deserialize)]
@@ -76,7 +83,7 @@ impl AzureAttestation {
         let response: AccessTokenResponse =
             client.send_for_json(request(&client, "identity/oauth2/token", &query), ACCESS_TOKEN).await?;
         let access_token = Jwt::parse(&response.access_token, ACCESS_TOKEN, client.response_location())?;
-        Ok(Self { client, api_version, access_token })
+        Ok(Self { client, api_version, access_token, environment: environment.clone(), clock: clock.clone() })
     }
 
     /// Obtains the attested document for `challenge` and returns it unchanged.
@@ -91,6 +98,18 @@ impl AzureAttestation {
         let is_signed =
             serde_json::from_slice::<Document>(&body).is_ok_and(|document| !document.signature.is_empty());
         if is_signed { Ok(body) } else { Err(self.client.malformed(DOCUMENT, "it is not signed")) }
+    }
+
+    /// Downloads the certificates of the issuers of a document, which is the response to [`document`](Self::document). See
+    /// [`azure_issuers`].
+    pub(crate) async fn issuers(&self, document: &[u8]) -> Result<Vec<u8>, AttestationError> {
+        let Ok(Document { signature }) = serde_json::from_slice(document) else { return Ok(Vec::new()) };
+        azure_issuers::issuers(&signature, |url| async {
+            let policy = ProxyPolicy::FromEnvironment;
+            let client = MetadataClient::new(url.clone(), policy, &self.environment, &self.clock, ISSUER)?;
+            client.send(client.http().request(Method::GET, url), ISSUER).await
+        })
+        .await
     }
 
     pub(crate) fn access_token(&self) -> &Jwt {
