@@ -32,7 +32,7 @@ pub(crate) enum Attestation {
     /// An ID token, sent unchanged.
     IdToken(Jwt),
     /// Everything that is needed to respond to the cluster's challenge.
-    Cloud(CloudAttestation),
+    Cloud(Box<CloudAttestation>),
 }
 
 /// An attestation that responds to a challenge.
@@ -74,11 +74,11 @@ impl Attestor {
             AttestationSource::Request(request) => request.send(environment, clock).await,
             AttestationSource::Aws => {
                 let aws = AwsAttestation::new(environment, clock).await?;
-                return Ok(Attestation::Cloud(CloudAttestation::Aws(aws)));
+                return Ok(Attestation::Cloud(CloudAttestation::Aws(aws).into()));
             }
             AttestationSource::Azure { client_id } => {
                 let azure = AzureAttestation::new(client_id.as_deref(), environment, clock).await?;
-                return Ok(Attestation::Cloud(CloudAttestation::Azure(azure)));
+                return Ok(Attestation::Cloud(CloudAttestation::Azure(azure).into()));
             }
         };
         id_token.map(Attestation::IdToken)

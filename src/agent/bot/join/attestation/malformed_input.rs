@@ -17,8 +17,11 @@ fn attest(variables: &[(&str, &str)]) -> Result<AwsAttestation, String> {
     let attestor = Attestor::new(JoinMethod::Iam, &onboarding, &environment, &Clock::system()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     match runtime.block_on(attestor.attest()) {
-        Ok(Attestation::Cloud(CloudAttestation::Aws(aws))) => Ok(aws),
-        Ok(_) => panic!("not an AWS attestation"),
+        Ok(Attestation::Cloud(cloud)) => match *cloud {
+            CloudAttestation::Aws(aws) => Ok(aws),
+            CloudAttestation::Azure(_) => panic!("not an AWS attestation"),
+        },
+        Ok(Attestation::IdToken(_)) => panic!("an ID token"),
         Err(error) => Err(error.to_string()),
     }
 }
