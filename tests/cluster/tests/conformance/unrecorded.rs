@@ -128,7 +128,7 @@ fn messages_of_a_client_that_joins_are_encoded_as_documented() {
     let fields = [bytes(1, "iam"), bytes(2, "token"), bytes(3, "Bot")];
     assert_encoding(&to_server(Payload::ClientInit(init)), &[message(1, &fields)]);
     let init = join_v1::TokenInit { client_params: client_params.clone() };
-    assert_encoding(&to_server(Payload::TokenInit(init)), &[message(2, &[params.clone()])]);
+    assert_encoding(&to_server(Payload::TokenInit(init)), &[message(2, std::slice::from_ref(&params))]);
     let init = join_v1::BoundKeypairInit {
         client_params: client_params.clone(),
         initial_join_secret: text("secret"),
@@ -137,7 +137,7 @@ fn messages_of_a_client_that_joins_are_encoded_as_documented() {
     let fields = [params.clone(), bytes(2, "secret"), bytes(3, "state")];
     assert_encoding(&to_server(Payload::BoundKeypairInit(init)), &[message(3, &fields)]);
     let init = join_v1::IamInit { client_params: client_params.clone() };
-    assert_encoding(&to_server(Payload::IamInit(init)), &[message(5, &[params.clone()])]);
+    assert_encoding(&to_server(Payload::IamInit(init)), &[message(5, std::slice::from_ref(&params))]);
     let giving_up = join_v1::GivingUp {
         reason: join_v1::GivingUpReason::ChallengeSolutionFailed.into(),
         msg: text("why"),
