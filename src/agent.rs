@@ -6,13 +6,13 @@
 //!
 //! ```text
 //! configuration ─ refuse what this version cannot run ─ open and lock the storage
-//!     └ discover the proxy ─ test, then join; or renew the identity ─ save ─┬ output: issue, fetch CAs, write the file set
+//!     └ discover the server ─ test, then join; or renew the identity ─ save ─┬ output: issue, fetch CAs, write the file set
 //!                                        ▲                                  └ output: …
 //!                                        └── wait: interval, backoff, reload ──┘
 //! ```
 //!
-//! Requests to the auth server go through the proxy's web port, as TLS that the proxy routes by its first ALPN protocol.
-//! Joining directly at an auth server is not supported.
+//! Requests to the auth server go through the proxy's web port, as TLS that the proxy routes by its first ALPN protocol; or, if the
+//! configuration contains the address of an auth server, directly to that.
 //!
 //! # Example
 //!
@@ -113,6 +113,7 @@ mod runtime;
 mod service;
 mod teleport;
 
+pub use bot::auth_server_trust::AuthServerTrustError;
 pub use bot::join::JoinError;
 pub use bot::join::attestation::AttestationError;
 pub use bot::join_token::JoinTokenError;
@@ -132,8 +133,8 @@ pub use destination::kubernetes_secret::{
 pub use destination::posix_acl::AclProblem;
 pub use destination::readers::ReaderError;
 pub use destination::writer::DestinationError;
+pub use net::auth_route_error::AuthRouteError;
 pub use net::connection_error::ConnectionError;
-pub use net::dialler::AuthRouteError;
 pub use net::http_proxy::HttpProxyError;
 
 pub use net::system_roots::RootsError;

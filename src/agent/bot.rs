@@ -2,6 +2,7 @@
 //!
 //! May import `destination`, `teleport` and the layers below them, but never a service.
 
+pub(crate) mod auth_server_trust;
 pub(crate) mod join;
 pub(crate) mod join_token;
 pub(crate) mod renewal;

@@ -3,6 +3,7 @@
 //! May import `credential` and `platform`; does not know Teleport's APIs. Never retries.
 
 pub(crate) mod address;
+pub(crate) mod auth_route_error;
 pub(crate) mod byte_stream;
 mod certificate_verifier;
 pub(crate) mod connection_error;
@@ -11,6 +12,8 @@ pub(crate) mod dialler;
 pub(crate) mod http_proxy;
 mod http_tunnel;
 mod http_upgrade;
+mod known_protocol;
+pub(crate) mod known_server;
 mod resolver;
 pub(crate) mod route;
 pub(crate) mod system_roots;

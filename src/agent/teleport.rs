@@ -7,6 +7,7 @@
 mod advertised_address;
 pub(crate) mod api_error;
 pub(crate) mod auth_client;
+pub(crate) mod auth_discovery;
 pub(crate) mod convert;
 pub(crate) mod discovery;
 pub(crate) mod error_body;

@@ -87,6 +87,12 @@ impl Address {
         self.port
     }
 
+    /// Returns whether the port is one that proxies usually have.
+    #[must_use]
+    pub const fn has_proxy_port(&self) -> bool {
+        matches!(self.port, 443 | 3080)
+    }
+
     /// Returns whether a valid address contains a port.
     pub(super) fn has_port(input: &str) -> bool {
         matches!(split(without_scheme(input)), Ok((_, Some(_))))

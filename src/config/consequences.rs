@@ -47,6 +47,9 @@ impl<'a> Causes<'a> {
                     pointer.is_some_and(|secret| self.repaired.is_stand_in(&secret.key("namespace")))
                 }
                 Code::MissingAddress => self.explain_absence_of(&["proxy_server", "auth_server", "join_uri"]),
+                Code::UnverifiedAuthServer => {
+                    self.explain_absence_of(&["onboarding", "insecure", "proxy_server", "join_uri"])
+                }
                 Code::MissingJoinMethod | Code::MissingToken => {
                     self.explain_absence_of(&["onboarding", "join_uri"])
                 }

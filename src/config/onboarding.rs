@@ -22,11 +22,11 @@ pub struct Onboarding {
     pub token: Option<Secret>,
     /// The method with which the bot proves its identity when it joins. Required to start.
     pub join_method: Option<JoinMethod>,
-    /// Pins of the cluster's certificate authorities, used when the bot joins through an auth server.
+    /// Pins of the cluster's certificate authorities, with which the agent verifies an auth server before the bot joins.
     #[schemars(extend("examples" = [["sha256:7e12c17c20d9cb504bbcb3f0236be3f446861f1396dcbb44425fe28ec1c108f1"]]))]
     #[schemars(extend("x-sensitivity" = "tuning"))]
     pub ca_pins: Option<Vec<Identifier>>,
-    /// The path of a PEM file with the certificate authority of the auth server.
+    /// The path of a PEM file with the certificate authorities with which the agent verifies an auth server before the bot joins.
     pub ca_path: Option<Location>,
     /// Settings of `join_method: azure`.
     pub azure: Option<AzureJoin>,

@@ -4,16 +4,11 @@
 //! The tables and types declare most of them: see [`Service::supported`],
 //! [`JoinMethod::supported`](super::JoinMethod::supported) and [`Config::unsupported_properties`].
 
-use super::address::Address;
 use super::context_name::ContextName;
-use super::scalar::Location;
 use super::service::{Service, SupportedService};
 use super::support::UnsupportedProperty;
 use super::v2::Config;
 use crate::pointer::Pointer;
-
-/// The port on which an auth server listens by default. Proxies do not use it.
-const AUTH_PORT: u16 = 3025;
 
 /// A part of a configuration that this version of the agent cannot run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,20 +30,8 @@ impl Config {
         for (pointer, service) in self.located_services() {
             parts.push_service(&pointer, service);
         }
-        if self.joins_at_auth_server() {
-            parts.push(Pointer::root().key("auth_server"), "joining at an auth server".to_owned());
-        }
         parts.push_properties(&Pointer::root(), self.unsupported_properties());
         parts.0
-    }
-
-    /// Returns whether the address is that of an auth server, as far as its port shows.
-    fn joins_at_auth_server(&self) -> bool {
-        let is_set = |address: &Option<Location>| address.as_ref().is_some_and(|address| !address.is_empty());
-        let auth_server = self.auth_server.as_ref().filter(|_| !is_set(&self.proxy_server));
-        auth_server.is_some_and(|address| {
-            address.as_str().parse::<Address>().is_ok_and(|address| address.port() == AUTH_PORT)
-        })
     }
 }
 

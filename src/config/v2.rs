@@ -36,7 +36,7 @@ map! {
         /// Enables debug logging.
         #[schemars(extend("default" = false))]
         pub debug: Option<Switch>,
-        /// The address of an auth server, as `host:port`. Ignored if `proxy_server` is set.
+        /// The address of an auth server, as `host:port`, to connect to it without a proxy. Ignored if `proxy_server` is set.
         #[schemars(example = "auth.example.com:3025")]
         pub auth_server: Option<Location>,
         /// The address of a proxy, as `host:port`. Takes precedence over `auth_server`.

@@ -235,11 +235,11 @@ fn a_key_that_is_not_a_string_or_an_impossible_merge_hides_no_other_finding() {
 
 #[test]
 fn a_join_uri_that_conflicts_supplies_what_the_file_lacks() {
-    use Code::{BothAddresses, JoinUriConflict, NothingToDeliver};
+    use Code::{BothAddresses, JoinUriConflict, NothingToDeliver, UnverifiedAuthServer};
     let uri = "tbot+proxy+github://ci@teleport.example.com:443";
     for (rest, expected) in [
         ("proxy_server: 'other.example.com:443'", &[JoinUriConflict][..]),
-        ("auth_server: 'other.example.com:3025'", &[JoinUriConflict]),
+        ("auth_server: 'other.example.com:3025'", &[JoinUriConflict, UnverifiedAuthServer]),
         ("proxy_server: 'a:1', auth_server: 'b:1'", &[JoinUriConflict, JoinUriConflict, BothAddresses]),
         ("onboarding: {join_method: gitlab}", &[JoinUriConflict]),
         ("onboarding: {token: other}", &[JoinUriConflict]),

@@ -5,6 +5,7 @@
 pub(crate) mod certificate;
 mod check_before_join;
 mod daemon;
+mod direct_auth;
 mod errors;
 mod every_output;
 mod fake_kube_api;

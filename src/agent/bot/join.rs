@@ -7,7 +7,8 @@
 //! treat it as a stolen copy.
 //!
 //! There are two ways to join (see [`order`]): the newer one, [`join_v1`], and the one that servers offer up to version 19.
-//! That is [`http_join`] at the proxy, or [`legacy_service`] for methods with a challenge and with a client certificate.
+//! That is [`http_join`] at a proxy, or [`legacy_service`] for methods with a challenge, with a client certificate, and at an auth
+//! server.
 //!
 //! Servers from version 17 on keep a record of each bot instance. A bot that joins again while its certificate is valid does so
 //! as itself, over a connection with that certificate, and stays the same instance.
@@ -30,6 +31,7 @@ use tonic::transport::Channel;
 use crate::agent::credential::identity::{Identity, SignedCerts};
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::net::dialler::Dialler;
+use crate::agent::net::known_server::ServerKind;
 use crate::agent::teleport::auth_client::AuthClient;
 pub(crate) use attestation::{Attestation, Attestor};
 pub use error::JoinError;
@@ -75,14 +77,18 @@ impl JoinServer<'_> {
             Some(Attestation::IdToken(id_token)) => Some(id_token),
             None => None,
         };
-        if let Some(client) = self.as_bot {
-            match legacy_service::join(&client.channel(), id_token, request, key).await {
-                // The first releases of version 17 may lack this call.
+        let kind = self.dialler.kind();
+        if self.as_bot.is_some() || kind == ServerKind::Auth {
+            match legacy_service::join(&self.channel().await?, id_token, request, key).await {
+                // Servers before version 17 lack this call, and the first releases of version 17 may.
                 Err(error) if error.is_unsupported() => {}
                 certs => return certs,
             }
         }
-        http_join::join(self.dialler.web(), id_token, request, key).await
+        match kind {
+            ServerKind::Proxy => http_join::join(self.dialler.web(), id_token, request, key).await,
+            ServerKind::Auth => http_join::join_at_auth_server(self.dialler, id_token, request, key).await,
+        }
     }
 }
 

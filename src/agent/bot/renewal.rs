@@ -10,6 +10,9 @@
 //! Certificates of a join with an attestation are renewed by joining again, which can be repeated without risk. While the
 //! stored certificate is valid, the bot joins again as itself, so that it stays the same bot instance.
 //!
+//! An auth server is verified before a join by what the configuration says (see
+//! [`auth_server_trust`](super::auth_server_trust)), and later by the CAs in the identity.
+//!
 //! A join with the method `token` uses up the token, so everything that the agent needs afterwards is tested first (see
 //! [`preflight`]).
 
@@ -23,6 +26,7 @@ use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::agent::bot::IDENTITY;
+use crate::agent::bot::auth_server_trust::TrustSource;
 use crate::agent::bot::join::{Attestation, Attestor, JoinRequest, JoinServer, Joiner};
 use crate::agent::bot::join_token::{JoinToken, JoinTokenSource};
 use crate::agent::bot::storage::{Storage, StorageError, StoredIdentity};
@@ -30,13 +34,13 @@ use crate::agent::credential::cluster_name::ClusterName;
 use crate::agent::credential::identity::Identity;
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::net::dialler::Dialler;
-use crate::agent::net::web::WebClient;
+use crate::agent::net::known_server::ServerKind;
 use crate::agent::platform::error_text::error_line;
 use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::tasks::{UncutWork, run_to_completion};
 use crate::agent::platform::{Clock, Hint, Rounded};
 use crate::agent::teleport::auth_client::AuthClient;
-use crate::agent::teleport::discovery::{self, AddressField, DiscoveredCluster};
+use crate::agent::teleport::discovery::{self, AddressField, DiscoveredServer};
 use crate::config::{Address, JoinMethod};
 use crate::untrusted::escape;
 pub use decision::JoinReason;
@@ -100,9 +104,11 @@ type UnsavedIdentity = (Arc<Identity>, String);
 
 /// The settings that a join needs.
 pub(crate) struct JoinSettings {
-    /// The configuration key of the proxy's address.
+    /// The configuration key of the server's address.
     pub(crate) address_field: AddressField,
     pub(crate) method: JoinMethod,
+    /// How an auth server is verified.
+    pub(crate) trust: TrustSource,
     pub(crate) token: Option<JoinTokenSource>,
     /// `None` for the join method `token`.
     pub(crate) attestor: Option<Arc<Attestor>>,
@@ -123,8 +129,8 @@ pub(crate) struct Bot {
     storage: Storage,
     join_settings: JoinSettings,
     joiner: Joiner,
-    /// The cluster as it was discovered last.
-    discovered: Mutex<Option<DiscoveredCluster>>,
+    /// The server as it was discovered last.
+    discovered: Mutex<Option<DiscoveredServer>>,
     /// An identity that the server issued and that is not saved yet. It must be saved before the next request.
     unsaved: Mutex<Option<UnsavedIdentity>>,
     /// Locked from before the stored identity is read until the response to the request for a new one is saved.
@@ -153,16 +159,19 @@ impl Bot {
         }
     }
 
-    /// Returns the address of the proxy: the public address that it advertises, if any, else the configured address.
-    pub(crate) fn proxy_address(&self) -> Address {
-        let discovered = self.discovered.lock().unwrap_or_else(PoisonError::into_inner);
-        let advertised = discovered.as_ref().and_then(|cluster| cluster.proxy_public_addr.clone());
-        advertised.unwrap_or_else(|| self.dialler.address().clone())
+    /// Returns the address of the proxy: the public address that it advertises, if any, else the configured address. `None` if
+    /// the agent is connected to an auth server.
+    pub(crate) fn proxy_address(&self) -> Option<Address> {
+        if let Some(DiscoveredServer::Proxy(cluster)) = &*self.lock_discovered()
+            && let Some(advertised) = &cluster.proxy_public_addr
+        {
+            return Some(advertised.clone());
+        }
+        (self.dialler.kind() == ServerKind::Proxy).then(|| self.dialler.address().clone())
     }
 
-    /// Returns the client for the proxy's web API.
-    pub(crate) fn web(&self) -> &WebClient {
-        self.dialler.web()
+    fn lock_discovered(&self) -> MutexGuard<'_, Option<DiscoveredServer>> {
+        self.discovered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Joins or renews, and returns the saved identity.
@@ -217,12 +226,16 @@ impl Bot {
             }
             RenewalStep::Join(reason) => {
                 let token = token.ok_or(RenewalError::NoToken(reason))??;
+                self.trust_auth_server().await?;
                 self.join_in_flight(in_flight, token, attestation, reason, None).await
             }
             RenewalStep::JoinAgain(stored) => {
                 let reason = JoinReason::NotRenewable;
                 let token = token.ok_or(RenewalError::NoToken(reason))??;
                 let client = self.connect_to_join_again(&stored.identity).await?;
+                if client.is_none() {
+                    self.trust_auth_server().await?;
+                }
                 self.join_in_flight(in_flight, token, attestation, reason, client).await
             }
         }
@@ -264,8 +277,7 @@ impl Bot {
 
     /// Returns the major version of the servers as they were discovered last, or 0 if it is unknown.
     fn server_version(&self) -> u32 {
-        let discovered = self.discovered.lock().unwrap_or_else(PoisonError::into_inner);
-        discovered.as_ref().map_or(0, DiscoveredCluster::major_version)
+        self.lock_discovered().as_ref().map_or(0, DiscoveredServer::major_version)
     }
 
     /// Tests everything that the agent needs after a join that uses up the token, and returns the token. If several tests
@@ -283,7 +295,11 @@ impl Bot {
         failures.extend(unusable.into_iter().map(RenewalError::from));
         match self.discover_same(stored_cluster).await {
             Ok(cluster) => {
-                failures.extend(self.dialler.test_to_auth(&cluster).await.err().map(RenewalError::from));
+                let tested = async {
+                    self.trust_auth_server().await?;
+                    Ok(self.dialler.test_to_auth(&cluster).await?)
+                };
+                failures.extend(tested.await.err());
             }
             Err(error) => failures.push(error),
         }
@@ -293,8 +309,12 @@ impl Bot {
             Err(error) => failures.push(error),
         }
         // A failure that can also stop a renewal is reported as it is then.
-        let is_only_before_joins =
-            |error: &RenewalError| matches!(error, RenewalError::Destination(_) | RenewalError::AuthRoute(_));
+        let is_only_before_joins = |error: &RenewalError| {
+            matches!(
+                error,
+                RenewalError::Destination(_) | RenewalError::AuthRoute(_) | RenewalError::AuthServerTrust(_)
+            )
+        };
         if failures.len() == 1 && !failures.iter().any(is_only_before_joins) {
             return Err(failures.remove(0));
         }
@@ -336,8 +356,9 @@ impl Bot {
     /// Returns [`RenewalError::OtherCluster`] if this is not the cluster of the stored identity.
     async fn discover_same(&self, stored: Option<ClusterName>) -> Result<ClusterName, RenewalError> {
         let JoinSettings { address_field, .. } = &self.join_settings;
-        let web = self.web();
-        if let Err(error) = web.reload_roots().await {
+        if self.dialler.kind() == ServerKind::Proxy
+            && let Err(error) = self.dialler.web().reload_roots().await
+        {
             self.warnings.warn(
                 IDENTITY,
                 format_args!(
@@ -346,20 +367,47 @@ impl Bot {
                 ),
             );
         }
-        let discovered = discovery::find(web, *address_field, self.dialler.address()).await?;
-        for problem in
-            [discovered.version_problem(), discovered.address_problem.clone()].into_iter().flatten()
-        {
+        let discovered = discovery::discover(&self.dialler, *address_field).await?;
+        for problem in discovered.problems() {
             self.warnings.warn(IDENTITY, problem);
         }
-        let served = discovered.cluster_name.clone();
+        let served = discovered.cluster_name().clone();
         if let Some(stored) = stored.filter(|stored| *stored != served) {
-            let proxy = self.dialler.address().clone();
+            let server = self.dialler.address().clone();
             let (stored, served) = (stored.to_string(), served.to_string());
-            return Err(RenewalError::OtherCluster { stored, served, proxy });
+            return Err(RenewalError::OtherCluster { stored, served, server });
         }
-        *self.discovered.lock().unwrap_or_else(PoisonError::into_inner) = Some(discovered);
+        let previous = self.lock_discovered().replace(discovered);
+        if previous.is_none() {
+            self.log_unexpected_proxy();
+        }
         Ok(served)
+    }
+
+    /// Logs if the configured auth server is a proxy.
+    fn log_unexpected_proxy(&self) {
+        let JoinSettings { address_field, trust, .. } = &self.join_settings;
+        if *address_field != AddressField::AuthServer || self.dialler.kind() != ServerKind::Proxy {
+            return;
+        }
+        let address = self.dialler.address();
+        tracing::info!(%address, "the server in auth_server is a proxy: write its address to proxy_server instead");
+        if trust.names_authorities() {
+            tracing::warn!(
+                "{trust} is ignored, because {address} is a proxy, which is verified with the system's root certificates"
+            );
+        }
+    }
+
+    /// Decides how to verify the auth server in a join, unless there is a proxy.
+    async fn trust_auth_server(&self) -> Result<(), RenewalError> {
+        let host_cas = match &*self.lock_discovered() {
+            Some(DiscoveredServer::Auth(server)) => server.host_cas.clone(),
+            Some(DiscoveredServer::Proxy(_)) | None => return Ok(()),
+        };
+        let trust = self.join_settings.trust.resolve(&host_cas, &self.clock).await?;
+        self.dialler.set_trust_before_join(trust);
+        Ok(())
     }
 
     /// Obtains the attestation to join with, if the join method uses one.

@@ -107,7 +107,8 @@ fn common_name(name: &X509Name<'_>) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
 }
 
-fn organization(name: &X509Name<'_>) -> Option<String> {
+/// Returns the organization (O) in a name, if it is not empty.
+pub(crate) fn organization(name: &X509Name<'_>) -> Option<String> {
     let value = name.iter_organization().next()?.as_str().ok()?;
     (!value.is_empty()).then(|| value.to_owned())
 }

@@ -18,6 +18,7 @@ use crate::agent::platform::Clock;
 use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::recordings::{recorded, recorded_response};
 use crate::agent::teleport::api_error::from_status;
+use crate::agent::teleport::auth_discovery;
 use crate::agent::teleport::discovery;
 use crate::agent::teleport::error_body::error_message;
 use crate::agent::teleport::kubernetes_proxy::KubeProxy;
@@ -107,6 +108,9 @@ proptest! {
         }
         if let Ok(response) = GetClusterCaCertResponse::decode(bytes.as_slice()) {
             let _ = x509::certificates(&String::from_utf8_lossy(&response.tls_ca));
+            if let Err(error) = auth_discovery::parse(&response) {
+                check_error(&error)?;
+            }
         }
         if let Ok(response) = GetCertAuthoritiesResponse::decode(bytes.as_slice()) {
             let specs = response.cert_authorities_v2.into_iter().filter_map(|authority| authority.spec);

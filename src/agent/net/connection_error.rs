@@ -24,8 +24,8 @@ pub(super) struct UnexpectedServer(pub(super) &'static str);
 
 impl UnexpectedServer {
     pub(super) const HINT: Hint = Hint::new(
-        "something between this machine and the proxy responds instead of it: let connections through unchanged, or set \
-         proxy_server to an address of the proxy itself",
+        "something between this machine and the cluster responds instead of it: let connections through unchanged, or use \
+         the address of the server itself",
     );
 }
 
@@ -84,6 +84,21 @@ impl ConnectionError {
     /// is the problem.
     pub(crate) fn failed_before_server(&self) -> bool {
         self.find(own_error::<HttpTunnelError>).is_some() || self.find(own_error::<UnresolvedHost>).is_some()
+    }
+
+    /// Returns true if there was no TCP connection to the server.
+    pub(crate) fn failed_before_tls(&self) -> bool {
+        let is_tcp_failure = |error: &(dyn Error + 'static)| {
+            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind)?;
+            matches!(
+                kind,
+                io::ErrorKind::ConnectionRefused
+                    | io::ErrorKind::HostUnreachable
+                    | io::ErrorKind::NetworkUnreachable
+            )
+            .then_some(())
+        };
+        self.failed_before_server() || self.find(is_tcp_failure).is_some()
     }
 
     /// Returns the first result of `f` for this error and its sources.

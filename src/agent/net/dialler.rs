@@ -1,8 +1,8 @@
-//! Opens TLS connections to the servers behind a Teleport proxy's web port: the auth server and the join service. The proxy
-//! routes them by the first entry of the ALPN list.
+//! Opens TLS connections to the auth server and the join service of a cluster: through a proxy's web port, where the proxy routes
+//! them by the first entry of the ALPN list, or directly to an auth server, which serves both.
 //!
-//! A connection reaches the proxy directly or through an HTTP proxy (see [`route`](super::route)). If something in front of the
-//! proxy terminates TLS, which removes the ALPN list, the connection is made inside another one (see
+//! A connection reaches the server directly or through an HTTP proxy (see [`route`](super::route)). If something in front of a
+//! Teleport proxy terminates TLS, which removes the ALPN list, the connection is made inside another one (see
 //! [`connection_upgrade`](super::connection_upgrade)).
 
 use std::io;
@@ -15,140 +15,80 @@ use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::auth_route_error::AuthRouteError;
 use super::byte_stream::BoxedByteStream;
 use super::connection_error::{ConnectionError, UnexpectedServer};
 use super::connection_upgrade::{self, UpgradeError, UpgradeProtocol};
+use super::known_protocol::{Attempt, KnownProtocol, Protocol};
+use super::known_server::{KnownServer, ServerKind};
 use super::route::Route;
-use super::tls::{self, InnerAlpn, TlsError};
+use super::tls::{self, AuthRoute, AuthTrust, InnerAlpn, TlsError};
 use super::web::{WebClient, WebError};
 use crate::agent::credential::identity::Identity;
-use crate::agent::platform::{Clock, Environment, Hint};
+use crate::agent::platform::{Clock, Environment};
 use crate::config::Address;
 
 /// The timeout of a connection that only tests the route.
 const TEST_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The bot could not use an identity, because a connection through the proxy does not reach the auth server.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum AuthRouteError {
-    /// The connection failed.
-    #[error("cannot connect to the auth server of {cluster} through the proxy {proxy}")]
-    Connect {
-        /// The name of the cluster.
-        cluster: String,
-        /// The address of the proxy.
-        proxy: Address,
-        /// Why the connection failed.
-        source: ConnectionError,
-    },
-    /// Another server responded.
-    #[error("a connection through the proxy {proxy} does not reach the auth server of {cluster}")]
-    OtherServer {
-        /// The name of the cluster.
-        cluster: String,
-        /// The address of the proxy.
-        proxy: Address,
-    },
-}
-
-impl AuthRouteError {
-    /// Returns advice for the operator, if there is any.
-    #[must_use]
-    pub fn hint(&self) -> Option<Hint> {
-        match self {
-            Self::Connect { source, .. } => {
-                let check_proxy = "check that the proxy is up, and that this machine can connect to it";
-                source.hint().or_else(|| Some(Hint::new(check_proxy)))
-            }
-            Self::OtherServer { .. } => Some(UnexpectedServer::HINT),
-        }
-    }
-}
-
-/// Opens connections to one Teleport proxy. Cheap to clone; clones share the protocol that was found to work.
+/// Opens connections to one server. Cheap to clone; clones share what was found out about it.
 #[derive(Clone)]
 pub(crate) struct Dialler {
     web: WebClient,
     known: Arc<KnownProtocol>,
-}
-
-/// The protocol by which connections reach the proxy's TLS routing, once it is known.
-struct KnownProtocol {
-    /// Whether connections need the upgrade, if the environment says so.
-    needs_upgrade: Option<bool>,
-    tested: Mutex<TestResult>,
-}
-
-#[derive(Default)]
-struct TestResult {
-    /// `None` until the first connection, and after a connection that failed.
-    protocol: Option<Protocol>,
-    /// Whether the log says that connections are upgraded.
-    is_logged: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Protocol {
-    Direct,
-    Upgraded(UpgradeProtocol),
-}
-
-impl KnownProtocol {
-    fn tested(&self) -> MutexGuard<'_, TestResult> {
-        self.tested.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set(&self, protocol: Protocol) {
-        let mut tested = self.tested();
-        tested.protocol = Some(protocol);
-        if matches!(protocol, Protocol::Upgraded(_)) && !tested.is_logged {
-            tested.is_logged = true;
-            tracing::info!(
-                "TLS is terminated in front of the proxy, so connections to the cluster use the connection upgrade"
-            );
-        }
-    }
-
-    fn forget(&self) {
-        self.tested().protocol = None;
-    }
-}
-
-/// Forgets what is known about the protocol, unless the connection is reported to have succeeded. Also if the attempt is given up,
-/// as with a timeout: the caller then drops the future.
-struct Attempt<'a> {
-    known: &'a KnownProtocol,
-    has_succeeded: bool,
-}
-
-impl<'a> Attempt<'a> {
-    fn new(known: &'a KnownProtocol) -> Self {
-        Self { known, has_succeeded: false }
-    }
-
-    fn succeed(mut self) {
-        self.has_succeeded = true;
-    }
-}
-
-impl Drop for Attempt<'_> {
-    fn drop(&mut self) {
-        if !self.has_succeeded {
-            self.known.forget();
-        }
-    }
+    server: Arc<Mutex<KnownServer>>,
 }
 
 impl Dialler {
-    /// Returns a dialler. Without `needs_upgrade`, it tests whether connections need the upgrade.
+    /// Returns a dialler for a proxy. Without `needs_upgrade`, it tests whether connections need the upgrade.
     pub(crate) fn new(
         route: &Route,
         environment: &Environment,
         needs_upgrade: Option<bool>,
     ) -> Result<Self, WebError> {
-        let known = KnownProtocol { needs_upgrade, tested: Mutex::default() };
-        Ok(Self { web: WebClient::new(route, environment)?, known: Arc::new(known) })
+        let dialler = Self::with_kind(ServerKind::Proxy, route, environment, needs_upgrade);
+        dialler.web.tls()?;
+        Ok(dialler)
+    }
+
+    /// Returns a dialler for an auth server or a proxy. Until [`set_kind`](Self::set_kind) is called, the port decides which of
+    /// them it is.
+    pub(crate) fn for_either_kind(
+        route: &Route,
+        environment: &Environment,
+        needs_upgrade: Option<bool>,
+    ) -> Self {
+        Self::with_kind(ServerKind::at(route.address()), route, environment, needs_upgrade)
+    }
+
+    fn with_kind(
+        kind: ServerKind,
+        route: &Route,
+        environment: &Environment,
+        needs_upgrade: Option<bool>,
+    ) -> Self {
+        Self {
+            web: WebClient::new(route, environment),
+            known: Arc::new(KnownProtocol::new(needs_upgrade)),
+            server: Arc::new(Mutex::new(KnownServer { kind, trust_before_join: None })),
+        }
+    }
+
+    fn server(&self) -> MutexGuard<'_, KnownServer> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn kind(&self) -> ServerKind {
+        self.server().kind
+    }
+
+    pub(crate) fn set_kind(&self, kind: ServerKind) {
+        self.server().kind = kind;
+    }
+
+    /// Sets how an auth server is verified from now on, before the bot has an identity.
+    pub(crate) fn set_trust_before_join(&self, trust: AuthTrust) {
+        self.server().trust_before_join = Some(trust);
     }
 
     /// Returns the client for the proxy's web API, which never needs the connection upgrade.
@@ -156,9 +96,17 @@ impl Dialler {
         &self.web
     }
 
-    /// Returns the address of the proxy.
+    /// Returns the address of the server.
     pub(crate) fn address(&self) -> &Address {
         self.route().address()
+    }
+
+    /// Returns how the auth server is reached, for error messages.
+    pub(crate) fn describe_route(&self) -> String {
+        match self.kind() {
+            ServerKind::Proxy => format!("through the proxy {}", self.address()),
+            ServerKind::Auth => format!("at {}", self.address()),
+        }
     }
 
     pub(crate) fn route(&self) -> &Route {
@@ -171,9 +119,15 @@ impl Dialler {
 
     /// Returns the target of connections to the auth server as `identity`.
     pub(crate) fn to_auth(&self, identity: &Identity, alpn: InnerAlpn) -> Result<DialTarget, TlsError> {
-        let tls = Arc::new(tls::auth(identity, self.route().insecure(), alpn, self.clock())?);
+        let kind = self.kind();
+        let route = match kind {
+            ServerKind::Proxy => AuthRoute::Proxy(identity.cluster()),
+            ServerKind::Auth => AuthRoute::Direct,
+        };
+        let tls = Arc::new(tls::auth(identity, route, self.route().insecure(), alpn, self.clock())?);
         Ok(DialTarget {
             dialler: self.clone(),
+            kind,
             tls_if_upgraded: Arc::clone(&tls),
             tls,
             server_name: tls::auth_server_name(identity.cluster())?,
@@ -182,13 +136,17 @@ impl Dialler {
         })
     }
 
-    /// Returns the target of connections to the join service, which the proxy serves over gRPC to clients without a
-    /// certificate.
-    pub(crate) fn to_join_service(&self) -> Result<DialTarget, TlsError> {
+    /// Returns the target of connections to the join service, which a proxy or an auth server serves over gRPC to clients without
+    /// a certificate.
+    pub(crate) fn to_join_service(&self) -> Result<DialTarget, WebError> {
+        if self.kind() == ServerKind::Auth {
+            return Ok(self.to_auth_before_join(InnerAlpn::Http2)?);
+        }
         let route = self.route();
         Ok(DialTarget {
             dialler: self.clone(),
-            tls: Arc::new(tls::join_service(&self.web.tls())),
+            kind: ServerKind::Proxy,
+            tls: Arc::new(tls::join_service(&*self.web.tls()?)),
             tls_if_upgraded: Arc::new(tls::upgraded_join_service(route.insecure(), route.clock())?),
             server_name: tls::server_name(route.address().host())?,
             alpn: InnerAlpn::Http2,
@@ -196,12 +154,58 @@ impl Dialler {
         })
     }
 
-    /// Tests whether a connection through the proxy reaches the auth server of `cluster`, without an identity. Before a
-    /// join, the cluster's CAs are unknown, so this checks only the name in the server's certificate.
+    /// Returns the target of direct connections to the auth server without an identity.
+    pub(crate) fn to_auth_before_join(&self, alpn: InnerAlpn) -> Result<DialTarget, TlsError> {
+        let trust = self.server().trust_before_join.clone();
+        // Without a decision, no certificate is trusted.
+        let trust = trust.unwrap_or(AuthTrust::Authorities(Vec::new()));
+        self.direct(tls::auth_before_join(&trust, alpn, self.clock())?, alpn)
+    }
+
+    /// Returns the target of connections that find out whether the server is an auth server, and whose response cannot be
+    /// trusted.
+    pub(crate) fn to_unverified_auth(&self) -> Result<DialTarget, TlsError> {
+        self.direct(tls::unverified_auth(self.clock())?, InnerAlpn::Http2)
+    }
+
+    fn direct(&self, tls: ClientConfig, alpn: InnerAlpn) -> Result<DialTarget, TlsError> {
+        let tls = Arc::new(tls);
+        Ok(DialTarget {
+            dialler: self.clone(),
+            kind: ServerKind::Auth,
+            tls_if_upgraded: Arc::clone(&tls),
+            tls,
+            server_name: tls::cluster_server_name()?,
+            alpn,
+            peer: "an auth server",
+        })
+    }
+
+    /// Tests whether a connection reaches the auth server of `cluster`, without an identity. The CAs of a cluster behind a proxy
+    /// are unknown before a join, so this checks only the name in the server's certificate.
     pub(crate) async fn test_to_auth(&self, cluster: &str) -> Result<(), AuthRouteError> {
+        match self.kind() {
+            ServerKind::Proxy => self.test_through_proxy(cluster).await,
+            ServerKind::Auth => self.test_directly(cluster).await,
+        }
+    }
+
+    async fn test_directly(&self, cluster: &str) -> Result<(), AuthRouteError> {
+        let connect =
+            async { self.to_auth_before_join(InnerAlpn::Http2).map_err(io::Error::other)?.open().await };
+        let tested = tokio::time::timeout(TEST_TIMEOUT, connect).await;
+        let tested = tested.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        tested.map(drop).map_err(|error| AuthRouteError::Connect {
+            cluster: cluster.to_owned(),
+            route: self.describe_route(),
+            source: ConnectionError::new(error),
+        })
+    }
+
+    async fn test_through_proxy(&self, cluster: &str) -> Result<(), AuthRouteError> {
         let failed = |source| AuthRouteError::Connect {
             cluster: cluster.to_owned(),
-            proxy: self.address().clone(),
+            route: self.describe_route(),
             source,
         };
         let refused = |error: TlsError| failed(ConnectionError::new(error));
@@ -224,13 +228,12 @@ impl Dialler {
             attempt.succeed();
             return Ok(());
         }
-        Err(AuthRouteError::OtherServer { cluster: cluster.to_owned(), proxy: self.address().clone() })
+        Err(AuthRouteError::OtherServer { cluster: cluster.to_owned(), route: self.describe_route() })
     }
 
     /// Returns a connection to the proxy's TLS routing, on which a TLS handshake can begin, and whether it was upgraded.
     async fn connect(&self) -> io::Result<(BoxedByteStream, bool)> {
-        let protocol = self.known.tested().protocol;
-        let protocol = match protocol {
+        let protocol = match self.known.get() {
             Some(protocol) => protocol,
             None => self.test_protocol().await?,
         };
@@ -258,7 +261,8 @@ impl Dialler {
     }
 
     async fn upgrade(&self, protocol: UpgradeProtocol) -> io::Result<BoxedByteStream> {
-        connection_upgrade::connect(self.route(), &self.web.tls(), protocol).await
+        let tls = self.web.tls().map_err(io::Error::other)?;
+        connection_upgrade::connect(self.route(), &tls, protocol).await
     }
 }
 
@@ -268,10 +272,12 @@ fn is_unknown_protocol(error: &io::Error) -> bool {
     upgrade.is_some_and(UpgradeError::is_unknown_protocol)
 }
 
-/// The server that connections are for: the auth server as one identity, or the proxy's join service without one.
+/// The server that connections are for: the auth server as one identity, or the join service without one.
 #[derive(Clone)]
 pub(crate) struct DialTarget {
     dialler: Dialler,
+    /// The server that connections begin with.
+    kind: ServerKind,
     tls: Arc<ClientConfig>,
     tls_if_upgraded: Arc<ClientConfig>,
     server_name: ServerName<'static>,
@@ -291,7 +297,10 @@ impl DialTarget {
     }
 
     async fn try_open(&self) -> io::Result<TlsStream<BoxedByteStream>> {
-        let (transport, is_upgraded) = self.dialler.connect().await?;
+        let (transport, is_upgraded): (BoxedByteStream, _) = match self.kind {
+            ServerKind::Proxy => self.dialler.connect().await?,
+            ServerKind::Auth => (Box::new(self.dialler.route().connect_tcp().await?), false),
+        };
         let tls = if is_upgraded { &self.tls_if_upgraded } else { &self.tls };
         let stream = TlsConnector::from(Arc::clone(tls)).connect(self.server_name.clone(), transport).await?;
         let negotiated = stream.get_ref().1.alpn_protocol();
@@ -329,6 +338,6 @@ mod tests {
             _ = target.open() => panic!("the server never responds"),
             accepted = listener.accept() => accepted.map(drop).unwrap(),
         }
-        assert!(known.tested().protocol.is_none());
+        assert!(known.get().is_none());
     }
 }

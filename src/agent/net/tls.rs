@@ -117,44 +117,104 @@ pub fn without_roots(clock: &Clock) -> Result<ClientConfig, TlsError> {
     Ok(builder(clock)?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
+/// Which server a connection for the auth server begins with.
+#[derive(Clone, Copy)]
+pub(super) enum AuthRoute<'a> {
+    /// A proxy, which routes the connection to the auth server of this cluster by the first entry of the ALPN list.
+    Proxy(&'a str),
+    /// The auth server itself.
+    Direct,
+}
+
+impl AuthRoute<'_> {
+    /// Returns the ALPN list.
+    fn protocols(self, alpn: InnerAlpn) -> Vec<Vec<u8>> {
+        let alpn = match alpn {
+            InnerAlpn::Http1 => b"http/1.1".to_vec(),
+            InnerAlpn::Http2 => b"h2".to_vec(),
+        };
+        match self {
+            Self::Proxy(cluster) => vec![auth_route(cluster).into_bytes(), alpn],
+            Self::Direct => vec![alpn],
+        }
+    }
+}
+
 /// Returns the configuration for the auth API as `identity`: the identity's CAs are the only roots, and only the leaf
 /// certificate is sent, because the auth server refuses intermediates.
-pub(crate) fn auth(
+pub(super) fn auth(
     identity: &Identity,
+    route: AuthRoute<'_>,
     insecure: bool,
     alpn: InnerAlpn,
     clock: &Clock,
 ) -> Result<ClientConfig, TlsError> {
-    let builder = builder(clock)?;
-    let builder = if insecure {
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(CertificateVerifier::accepting_any(provider())))
+    let trust = if insecure {
+        AuthTrust::AnyCertificate
     } else {
-        let mut roots = RootCertStore::empty();
-        for ca in &identity.certs.tls_cas {
-            let parsed = x509::certificates(ca).map_err(|error| TlsError::Refused(error.to_string()))?;
-            roots.add_parsable_certificates(parsed);
-        }
-        builder.with_root_certificates(roots)
+        let cas = identity.certs.tls_cas.iter().map(|ca| x509::certificates(ca));
+        let cas = cas.collect::<Result<Vec<_>, _>>();
+        AuthTrust::Authorities(cas.map_err(|error| TlsError::Refused(error.to_string()))?.concat())
     };
+    let builder = trusting_auth(&trust, clock)?;
     let mut config =
         builder.with_client_auth_cert(vec![identity.user.der.clone()], identity.key.private_der())?;
-    let alpn = match alpn {
-        InnerAlpn::Http1 => b"http/1.1".to_vec(),
-        InnerAlpn::Http2 => b"h2".to_vec(),
-    };
-    config.alpn_protocols = vec![auth_route(identity.cluster()).into_bytes(), alpn];
+    config.alpn_protocols = route.protocols(alpn);
+    Ok(config)
+}
+
+/// How the certificate of an auth server is verified.
+#[derive(Clone, Debug)]
+pub(crate) enum AuthTrust {
+    /// Only these CAs may have issued it.
+    Authorities(Vec<CertificateDer<'static>>),
+    /// It is not verified (`insecure: true`).
+    AnyCertificate,
+}
+
+fn trusting_auth(
+    trust: &AuthTrust,
+    clock: &Clock,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TlsError> {
+    let builder = builder(clock)?;
+    Ok(match trust {
+        AuthTrust::AnyCertificate => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(CertificateVerifier::accepting_any(provider()))),
+        AuthTrust::Authorities(authorities) => {
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(authorities.iter().cloned());
+            builder.with_root_certificates(roots)
+        }
+    })
+}
+
+/// Returns the configuration for a direct connection to an auth server before a join.
+pub(super) fn auth_before_join(
+    trust: &AuthTrust,
+    alpn: InnerAlpn,
+    clock: &Clock,
+) -> Result<ClientConfig, TlsError> {
+    let mut config = trusting_auth(trust, clock)?.with_no_client_auth();
+    config.alpn_protocols = AuthRoute::Direct.protocols(alpn);
+    Ok(config)
+}
+
+/// Returns the configuration for a direct connection to an unknown server that tests whether it is an auth server: its
+/// certificate must contain the name of one, but anyone may have issued it.
+pub(super) fn unverified_auth(clock: &Clock) -> Result<ClientConfig, TlsError> {
+    let verifier = CertificateVerifier::accepting_any_for(cluster_server_name()?, provider());
+    let builder = builder(clock)?.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+    let mut config = builder.with_no_client_auth();
+    config.alpn_protocols = AuthRoute::Direct.protocols(InnerAlpn::Http2);
     Ok(config)
 }
 
 /// Returns the configuration for a connection to the auth server of `cluster` that only tests the route: it accepts any
 /// certificate and presents none.
 pub(super) fn auth_without_identity(cluster: &str, clock: &Clock) -> Result<ClientConfig, TlsError> {
-    let verifier = Arc::new(CertificateVerifier::accepting_any(provider()));
-    let mut config =
-        builder(clock)?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
-    config.alpn_protocols = vec![auth_route(cluster).into_bytes(), b"h2".to_vec()];
+    let mut config = trusting_auth(&AuthTrust::AnyCertificate, clock)?.with_no_client_auth();
+    config.alpn_protocols = AuthRoute::Proxy(cluster).protocols(InnerAlpn::Http2);
     Ok(config)
 }
 
@@ -179,7 +239,7 @@ pub(super) fn upgraded_join_service(insecure: bool, clock: &Clock) -> Result<Cli
     let verifier = if insecure {
         CertificateVerifier::accepting_any(provider())
     } else {
-        CertificateVerifier::accepting_any_for(server_name(CLUSTER_NAME)?, provider())
+        CertificateVerifier::accepting_any_for(cluster_server_name()?, provider())
     };
     let builder = builder(clock)?.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
     Ok(join_service(&builder.with_no_client_auth()))
@@ -247,6 +307,11 @@ pub(crate) fn auth_server_name(cluster: &str) -> Result<ServerName<'static>, Tls
     let label = hex(cluster);
     let name = if label.len() > 63 { CLUSTER_NAME.to_owned() } else { format!("{label}.{CLUSTER_NAME}") };
     server_name(&name)
+}
+
+/// Returns the name in the certificate of every server of a cluster, to verify one whose cluster is unknown.
+pub(super) fn cluster_server_name() -> Result<ServerName<'static>, TlsError> {
+    server_name(CLUSTER_NAME)
 }
 
 /// Returns the name to verify a host's certificate against: a DNS name, or an IP address without brackets.

@@ -15,6 +15,7 @@ use super::route::Route;
 use super::tls::{self, TlsError};
 use crate::agent::platform::tasks::run_blocking;
 use crate::agent::platform::{Environment, Hint};
+use crate::config::Address;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -100,7 +101,7 @@ pub(crate) struct WebClient {
     route: Route,
     environment: Environment,
     base_url: String,
-    with_roots: Arc<Mutex<WithRoots>>,
+    with_roots: Arc<Mutex<Result<WithRoots, WebError>>>,
 }
 
 /// The parts of a client that contain root certificates. Cheap to clone.
@@ -118,13 +119,22 @@ impl WithRoots {
 }
 
 impl WebClient {
-    pub(crate) fn new(route: &Route, environment: &Environment) -> Result<Self, WebError> {
-        Ok(Self {
-            with_roots: Arc::new(Mutex::new(WithRoots::load(route, environment)?)),
+    /// Creates a client. Without root certificates, every request fails.
+    pub(crate) fn new(route: &Route, environment: &Environment) -> Self {
+        Self {
+            with_roots: Arc::new(Mutex::new(WithRoots::load(route, environment))),
             base_url: format!("https://{}", route.address()),
             route: route.clone(),
             environment: environment.clone(),
-        })
+        }
+    }
+
+    /// Creates a client for the web API of another proxy.
+    pub(crate) async fn for_other(&self, address: Address) -> Result<Self, WebError> {
+        let (environment, route) = (self.environment.clone(), self.route.clone());
+        let route = Route::new(address, &environment, route.insecure(), route.clock().clone());
+        let route = route.map_err(ConnectionError::new)?;
+        Ok(run_blocking(move || Self::new(&route, &environment)).await)
     }
 
     /// Reads the root certificates again, because an agent runs longer than they stay the same. If there are none at
@@ -132,7 +142,7 @@ impl WebClient {
     pub(crate) async fn reload_roots(&self) -> Result<(), WebError> {
         let (route, environment) = (self.route.clone(), self.environment.clone());
         let loaded = run_blocking(move || WithRoots::load(&route, &environment)).await?;
-        *self.with_roots.lock().unwrap_or_else(PoisonError::into_inner) = loaded;
+        *self.with_roots.lock().unwrap_or_else(PoisonError::into_inner) = Ok(loaded);
         Ok(())
     }
 
@@ -140,23 +150,23 @@ impl WebClient {
         &self.route
     }
 
-    fn with_roots(&self) -> WithRoots {
+    fn with_roots(&self) -> Result<WithRoots, WebError> {
         self.with_roots.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns the TLS configuration for everything that the proxy serves with its web certificate.
-    pub(crate) fn tls(&self) -> Arc<rustls::ClientConfig> {
-        self.with_roots().tls
+    pub(crate) fn tls(&self) -> Result<Arc<rustls::ClientConfig>, WebError> {
+        Ok(self.with_roots()?.tls)
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<HttpResponse, WebError> {
-        let client = self.with_roots().client;
+        let client = self.with_roots()?.client;
         client.send(client.request(Method::GET, format!("{}{path}", self.base_url))).await
     }
 
     /// Posts `body` as `application/json`, which the join endpoint requires.
     pub(crate) async fn post_json(&self, path: &str, body: Vec<u8>) -> Result<HttpResponse, WebError> {
-        let client = self.with_roots().client;
+        let client = self.with_roots()?.client;
         let request = client.request(Method::POST, format!("{}{path}", self.base_url));
         client.send(request.header(CONTENT_TYPE, "application/json").body(body)).await
     }

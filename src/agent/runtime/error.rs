@@ -50,7 +50,7 @@ pub enum AgentError {
         /// The join method.
         method: JoinMethod,
     },
-    /// TLS to the proxy cannot be set up.
+    /// TLS to the server cannot be set up.
     #[error(transparent)]
     Web(#[from] WebError),
     /// The destination of an output cannot be used.
@@ -113,7 +113,7 @@ impl AgentError {
         }
     }
 
-    /// Returns true if the configuration must change. The agent has neither joined nor written anything.
+    /// Returns true if the configuration must change. The agent has not joined.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         match self {
@@ -123,6 +123,7 @@ impl AgentError {
             | Self::DiagAddr(_)
             | Self::NoJoinMethod
             | Self::NoTokenName { .. } => true,
+            Self::Renewal(error) => error.is_configuration(),
             Self::Several(errors) => errors.iter().any(Self::is_configuration),
             _ => false,
         }

@@ -9,6 +9,7 @@ use super::error::AgentError;
 use super::outputs::outputs;
 use super::running_agent::RunningAgent;
 use super::unsupported::Unsupported;
+use crate::agent::bot::auth_server_trust::TrustSource;
 use crate::agent::bot::join::Attestor;
 use crate::agent::bot::join_token::JoinTokenSource;
 use crate::agent::bot::renewal::preflight::{NamedDestination, test_destinations};
@@ -43,7 +44,8 @@ pub struct AgentOptions {
 /// A configuration that this version can run.
 pub(super) struct Plan {
     options: AgentOptions,
-    proxy: ProxyPlan,
+    server: ServerPlan,
+    trust: TrustSource,
     method: JoinMethod,
     token: Option<JoinTokenSource>,
     attestor: Option<Arc<Attestor>>,
@@ -57,20 +59,23 @@ pub(super) struct Plan {
     diag_addr: Option<ListenAddress>,
 }
 
-/// The proxy to connect to.
-struct ProxyPlan {
+/// The server to connect to.
+struct ServerPlan {
     address_field: AddressField,
     dialler: Dialler,
 }
 
-impl ProxyPlan {
+impl ServerPlan {
     fn new(config: &Config, options: &AgentOptions) -> Result<Self, AgentError> {
         let (address_field, address) = address(config)?;
         let address: Address =
             address.parse().map_err(|error| AgentError::Address { field: address_field.name(), error })?;
         let route = Route::new(address, &options.environment, is_on(config.insecure), options.clock.clone())?;
         let needs_upgrade = needs_upgrade(&options.environment, route.address())?;
-        let dialler = Dialler::new(&route, &options.environment, needs_upgrade)?;
+        let dialler = match address_field {
+            AddressField::ProxyServer => Dialler::new(&route, &options.environment, needs_upgrade)?,
+            AddressField::AuthServer => Dialler::for_either_kind(&route, &options.environment, needs_upgrade),
+        };
         Ok(Self { address_field, dialler })
     }
 }
@@ -82,7 +87,7 @@ impl Plan {
         let warnings = RecurringWarnings::new(options.clock.clone());
         let mut errors = Vec::new();
         let supported = ok_or_push(Unsupported::check(config), &mut errors);
-        let proxy = ok_or_push(ProxyPlan::new(config, &options), &mut errors);
+        let server = ok_or_push(ServerPlan::new(config, &options), &mut errors);
         let onboarding = ok_or_push(onboarding(config), &mut errors);
         let diag_addr = ok_or_push(diag_addr(config), &mut errors);
         let storage = WriteTarget::new(&config.storage(), &options.environment, &options.clock);
@@ -91,25 +96,25 @@ impl Plan {
         let outputs = outputs.map_err(|failed| errors.extend(failed.into_iter().map(AgentError::from))).ok();
         let (
             Some(()),
-            Some(proxy),
+            Some(server),
             Some((onboarding, method)),
             Some(diag_addr),
             Some(storage),
             Some(outputs),
-        ) = (supported, proxy, onboarding, diag_addr, storage, outputs)
+        ) = (supported, server, onboarding, diag_addr, storage, outputs)
         else {
             return Err(AgentError::all(errors));
         };
         let token = onboarding.token.as_ref().filter(|token| !token.is_empty());
-        let has_pins = onboarding.ca_pins.as_ref().is_some_and(|pins| !pins.is_empty());
-        if has_pins || onboarding.ca_path.is_some() {
+        let trust = TrustSource::new(onboarding, is_on(config.insecure));
+        if server.address_field == AddressField::ProxyServer && trust.names_authorities() {
             tracing::warn!(
-                "ca_pins and ca_path are ignored, because they apply only to joining directly at an auth server"
+                "{trust} is ignored, because it applies only to an auth server, and proxy_server is set"
             );
         }
         let use_configured = options.environment.get("TBOT_USE_PROXY_ADDR") == Some("yes")
-            && proxy.address_field == AddressField::ProxyServer;
-        let proxy_address = use_configured.then(|| proxy.dialler.address().clone());
+            && server.address_field == AddressField::ProxyServer;
+        let proxy_address = use_configured.then(|| server.dialler.address().clone());
         let attestor = Attestor::new(method, onboarding, &options.environment, &options.clock);
         Ok(Self {
             method,
@@ -119,7 +124,8 @@ impl Plan {
             outputs,
             warnings,
             options,
-            proxy,
+            server,
+            trust,
             ttl,
             interval,
             proxy_address,
@@ -150,12 +156,13 @@ impl Plan {
         };
         let (outputs, environment) = (self.outputs.clone(), self.options.environment.clone());
         run_blocking(move || tsh::report_if_missing(&outputs, &environment)).await;
-        if let Some(http_proxy) = self.proxy.dialler.route().http_proxy() {
+        if let Some(http_proxy) = self.server.dialler.route().http_proxy() {
             tracing::info!(%http_proxy, "connections to the cluster go through an HTTP proxy");
         }
         let join_settings = JoinSettings {
-            address_field: self.proxy.address_field,
             method: self.method,
+            address_field: self.server.address_field,
+            trust: self.trust.clone(),
             token: self.token.clone(),
             attestor: self.attestor.clone(),
             ttl: self.ttl,
@@ -165,7 +172,7 @@ impl Plan {
         Ok(RunningAgent {
             bot: Arc::new(Bot::new(
                 storage,
-                self.proxy.dialler.clone(),
+                self.server.dialler.clone(),
                 join_settings,
                 clock,
                 self.warnings.clone(),

@@ -36,6 +36,6 @@ pub(crate) struct IssueContext<'a> {
     pub(crate) command: &'a Path,
     /// The proxy address to write into files instead of the one that the cluster advertises.
     pub(crate) proxy_address: Option<&'a Address>,
-    /// The proxy address to write into files if the cluster advertises none.
-    pub(crate) fallback_proxy_address: Address,
+    /// The proxy address to write into files if the cluster advertises none. `None` if the agent is connected to an auth server.
+    pub(crate) fallback_proxy_address: Option<Address>,
 }

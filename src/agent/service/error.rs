@@ -48,6 +48,9 @@ pub enum OutputError {
     /// The Kubernetes address of the proxy cannot be discovered.
     #[error(transparent)]
     KubeProxy(#[from] KubeProxyError),
+    /// The cluster advertises no address of a proxy, and the agent is connected to an auth server.
+    #[error("the cluster advertises no address of a proxy, which ssh_config and known_hosts contain")]
+    NoProxyAddress,
     /// The bot may not impersonate any role.
     #[error("the bot {0} may not impersonate any role")]
     NoRoles(String),
@@ -80,6 +83,7 @@ impl OutputError {
             Self::KubeProxy(error) => return error.hint(),
             Self::Lookup(error) => return Some(error.hint()),
             Self::Svid(error) => return error.hint(),
+            Self::NoProxyAddress => "set the proxy's public_addr, or set `ssh_config: off` for this output",
             Self::NoRoles(_) => "add roles to the bot (tctl bots update --add-roles)",
             Self::LeafNotFound { visible, .. } if visible.count() == 0 => {
                 "check the name (tctl get rc) and the roles' cluster_labels"

@@ -87,7 +87,8 @@ fn push_ssh_files(
     let proxy = context
         .proxy_address
         .or(cluster.proxy_public_addr.as_ref())
-        .unwrap_or(&context.fallback_proxy_address);
+        .or(context.fallback_proxy_address.as_ref())
+        .ok_or(OutputError::NoProxyAddress)?;
     let mut clusters = vec![issuer.cluster().clone()];
     clusters.extend(leaf_clusters.iter().filter(|leaf| *leaf != issuer.cluster()).cloned());
     files.push("known_hosts", known_hosts::known_hosts(&authorities.host, &clusters, proxy));

@@ -15,6 +15,7 @@ use crate::agent::credential::pem::pem_encode;
 use crate::agent::credential::x509;
 use crate::agent::platform::tasks::run_blocking;
 use crate::agent::teleport::auth_client::{AuthClient, Impersonation, RouteTo};
+use crate::agent::teleport::kubernetes_proxy::KubeProxy;
 use crate::untrusted::escape;
 
 /// The first server version that requires RSA keys for database certificates, because some databases accept no other.
@@ -97,6 +98,12 @@ impl<'a> Issuer<'a> {
             user: self.bot_client.authorities("user").await?,
             database: self.bot_client.authorities("db").await?,
         })
+    }
+
+    /// Returns where the proxy serves Kubernetes.
+    pub(super) async fn kubernetes_proxy(&self) -> Result<KubeProxy, OutputError> {
+        let (advertised, context) = (self.bot_client.info().proxy_public_addr.as_ref(), self.context);
+        Ok(KubeProxy::discover(context.dialler, advertised, context.proxy_address).await?)
     }
 
     async fn issue(

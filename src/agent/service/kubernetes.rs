@@ -7,7 +7,6 @@ use super::kubeconfig::{Kubeconfig, KubeconfigCluster, KubeconfigUser, authority
 use super::lookup::{ResourceKind, pick};
 use crate::agent::credential::identity::Identity;
 use crate::agent::teleport::auth_client::RouteTo;
-use crate::agent::teleport::kubernetes_proxy::KubeProxy;
 
 #[derive(Clone, Debug)]
 pub(crate) struct KubernetesOutput {
@@ -25,7 +24,7 @@ impl KubernetesOutput {
         let identity =
             issuer.issue_for(&impersonated, false, RouteTo::Kubernetes(cluster.name.clone())).await?;
         let authorities = issuer.authorities().await?;
-        let proxy = KubeProxy::discover(issuer.context.dialler.web(), issuer.context.proxy_address).await?;
+        let proxy = issuer.kubernetes_proxy().await?;
         let mut files = FileSet::with_all_cas(&identity, &authorities)?;
         let name = format!("{}-{}", proxy.cluster_name, cluster.name);
         let config = Kubeconfig {

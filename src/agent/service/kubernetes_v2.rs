@@ -13,7 +13,6 @@ use super::kubeconfig::{Kubeconfig, KubeconfigCluster, authority_data};
 use super::kubernetes::kubeconfig_user;
 use super::lookup::{ResourceKind, pick};
 use crate::agent::teleport::auth_client::AuthClient;
-use crate::agent::teleport::kubernetes_proxy::KubeProxy;
 use crate::config::ContextName;
 
 /// The first server version that routes by path. A proxy of version 15 ignores the path and routes by the certificate.
@@ -49,7 +48,7 @@ impl KubernetesV2Output {
             issuer.warn("no Kubernetes cluster matches the selectors: the kubeconfig contains no context");
         }
         let host_cas = issuer.bot_client.authorities("host").await?;
-        let proxy = KubeProxy::discover(issuer.context.dialler.web(), issuer.context.proxy_address).await?;
+        let proxy = issuer.kubernetes_proxy().await?;
         let root = &proxy.cluster_name;
         let clusters = selected.into_iter().map(|(name, namespace)| KubeconfigCluster {
             name: self.context_name.render(root, &name),

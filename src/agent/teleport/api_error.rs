@@ -19,12 +19,12 @@ use crate::untrusted::escape;
 #[non_exhaustive]
 pub enum ApiError {
     /// The auth server cannot be reached.
-    #[error("cannot reach the auth server of {cluster} through the proxy {proxy}")]
+    #[error("cannot reach the auth server of {cluster} {route}")]
     Connect {
         /// The name of the cluster.
         cluster: String,
-        /// The address of the proxy.
-        proxy: String,
+        /// How the auth server is reached: through which proxy, or at which address.
+        route: String,
         /// Why the connection failed.
         source: ConnectionError,
     },

@@ -1,4 +1,4 @@
-//! A client for the auth API as one identity: gRPC over one connection through the proxy's web port.
+//! A client for the auth API as one identity: gRPC over one connection, through the proxy's web port or directly.
 //!
 //! Sends no `version` metadata; servers 15 to 19 accept that. Never retries a call.
 
@@ -91,7 +91,7 @@ impl AuthClient {
     pub(crate) async fn connect(dialler: &Dialler, identity: &Identity) -> Result<Self, ApiError> {
         let unreachable = |error: tonic::transport::Error| ApiError::Connect {
             cluster: identity.cluster().to_string(),
-            proxy: dialler.address().to_string(),
+            route: dialler.describe_route(),
             source: ConnectionError::new(error),
         };
         // The connector opens the connection; the address only fills `:authority`, which the auth server ignores.

@@ -1,14 +1,24 @@
-//! Discovers a cluster through its proxy: `GET /webapi/find`, the only request before the first credential.
+//! Discovers a cluster, before the first credential: through a proxy with `GET /webapi/find`, or at an auth server (see
+//! [`auth_discovery`](super::auth_discovery)).
+//!
+//! `proxy_server` is the address of a proxy. `auth_server` may be that of either kind of server, so both kinds are tried. The port
+//! decides which one comes first, later the kind that was found before. Only an error that a server of the other kind may cause
+//! leads to the second attempt.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 
+use http::StatusCode;
 use serde::Deserialize;
 
 use super::advertised_address::advertised_address;
+use super::auth_discovery::{self, AuthDiscoveryError, UnverifiedAuthServer};
 use super::server_hints;
 use super::server_version::major;
 use super::web_api::{self, WebApiError};
 use crate::agent::credential::cluster_name::ClusterName;
+use crate::agent::net::dialler::Dialler;
+use crate::agent::net::known_server::ServerKind;
 use crate::agent::net::web::{WebClient, WebError};
 use crate::agent::platform::Hint;
 use crate::config::Address;
@@ -33,21 +43,43 @@ impl AddressField {
     }
 }
 
-/// The server at the address cannot be reached, or did not respond like a Teleport proxy.
+/// The server at the address cannot be reached, or did not respond like a Teleport server.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{}", describe(*field, address, problem))]
 pub struct DiscoveryError {
     field: AddressField,
     address: Address,
     #[source]
-    problem: WebApiError,
+    problem: Box<DiscoveryProblem>,
 }
 
-fn describe(field: AddressField, address: &Address, problem: &WebApiError) -> String {
-    let field = field.name();
-    match problem {
-        WebApiError::Web(_) => format!("cannot reach {address} ({field})"),
-        _ => format!("{field}: GET https://{address}/webapi/find failed"),
+#[derive(Clone, Debug, thiserror::Error)]
+enum DiscoveryProblem {
+    /// The server is not a usable proxy.
+    #[error(transparent)]
+    Proxy(WebApiError),
+    /// The server is not a usable auth server.
+    #[error(transparent)]
+    Auth(AuthDiscoveryError),
+    /// The server is neither.
+    #[error("as a proxy: {as_proxy}; as an auth server: {as_auth}")]
+    Neither { as_proxy: WebApiError, as_auth: AuthDiscoveryError },
+}
+
+impl fmt::Display for DiscoveryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { field, address, problem } = self;
+        let field = field.name();
+        match &**problem {
+            DiscoveryProblem::Proxy(WebApiError::Web(_))
+            | DiscoveryProblem::Auth(AuthDiscoveryError::Connection(_)) => {
+                write!(f, "cannot reach {address} ({field})")
+            }
+            DiscoveryProblem::Proxy(_) => write!(f, "{field}: GET https://{address}/webapi/find failed"),
+            DiscoveryProblem::Auth(_) => write!(f, "cannot use the auth server {address} ({field})"),
+            DiscoveryProblem::Neither { .. } => {
+                write!(f, "cannot reach a proxy or an auth server at {address} ({field})")
+            }
+        }
     }
 }
 
@@ -55,9 +87,29 @@ impl DiscoveryError {
     /// Returns advice for the operator, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
-        let port_hint = || teleport_port_hint(self.address.port());
-        let specific = match &self.problem {
-            WebApiError::Web(WebError::Tls(error)) => return error.hint(),
+        let specific = match &*self.problem {
+            DiscoveryProblem::Proxy(error) => self.proxy_hint(error),
+            DiscoveryProblem::Auth(error) => error.hint(),
+            DiscoveryProblem::Neither { as_proxy, as_auth } => {
+                self.proxy_hint(as_proxy).or_else(|| as_auth.hint())
+            }
+        };
+        specific.or_else(|| {
+            Some(Hint::new(match self.field {
+                AddressField::ProxyServer => {
+                    "check that the proxy is up, and that this is the address of its web UI"
+                }
+                AddressField::AuthServer => {
+                    "check that the server is up, and that this is its address; for a proxy, set proxy_server to the address of its web UI"
+                }
+            }))
+        })
+    }
+
+    fn proxy_hint(&self, error: &WebApiError) -> Option<Hint> {
+        let port_hint = || teleport_port_hint(self.address.port(), self.field);
+        match error {
+            WebApiError::Web(WebError::Tls(error)) => error.hint(),
             WebApiError::Web(WebError::Connection(error)) if error.failed_before_server() => error.hint(),
             WebApiError::Web(WebError::Connection(error)) => {
                 port_hint().or_else(|| server_hints::for_proxy_connection(error))
@@ -65,33 +117,52 @@ impl DiscoveryError {
             WebApiError::ErrorStatus { .. } | WebApiError::NotTeleport(_) | WebApiError::ClusterName(_) => {
                 port_hint()
             }
-        };
-        specific.or_else(|| Some(Hint::new(match self.field {
-            AddressField::ProxyServer => {
-                "check that the proxy is up, and that this is the address of its web UI"
-            }
-            AddressField::AuthServer => {
-                "joining directly at an auth server is not supported: set proxy_server to the web address of a Teleport proxy"
-            }
-        })))
+        }
     }
 
     /// Returns whether a retry may succeed without any change by the operator.
     pub(crate) fn is_transient(&self) -> bool {
-        match &self.problem {
-            WebApiError::Web(error) => matches!(error, WebError::Connection(_)),
-            WebApiError::ErrorStatus { status, .. } => status.is_server_error(),
-            WebApiError::NotTeleport(_) | WebApiError::ClusterName(_) => false,
+        match &*self.problem {
+            DiscoveryProblem::Proxy(error) => is_transient(error),
+            DiscoveryProblem::Auth(error) => error.is_transient(),
+            // Without root certificates, only an auth server can be reached.
+            DiscoveryProblem::Neither { as_proxy: WebApiError::Web(WebError::Tls(_)), as_auth } => {
+                as_auth.is_transient()
+            }
+            DiscoveryProblem::Neither { as_proxy, as_auth } => {
+                is_transient(as_proxy) && as_auth.is_transient()
+            }
         }
     }
 }
 
+fn is_transient(error: &WebApiError) -> bool {
+    match error {
+        WebApiError::Web(error) => matches!(error, WebError::Connection(_)),
+        WebApiError::ErrorStatus { status, .. } => status.is_server_error(),
+        WebApiError::NotTeleport(_) | WebApiError::ClusterName(_) => false,
+    }
+}
+
+/// Returns true if a server that does not respond like a proxy may be an auth server.
+fn may_be_auth_server(error: &WebApiError) -> bool {
+    match error {
+        WebApiError::Web(WebError::Connection(error)) => !error.failed_before_tls(),
+        // An auth server is reached without root certificates.
+        WebApiError::Web(WebError::Tls(_)) | WebApiError::NotTeleport(_) => true,
+        WebApiError::ErrorStatus { status, .. } => {
+            !status.is_server_error() && *status != StatusCode::TOO_MANY_REQUESTS
+        }
+        WebApiError::ClusterName(_) => false,
+    }
+}
+
 /// Returns a hint for the ports on which Teleport by default serves something else than its web API.
-fn teleport_port_hint(port: u16) -> Option<Hint> {
+fn teleport_port_hint(port: u16, field: AddressField) -> Option<Hint> {
     let server = match port {
         3023 => "the proxy's SSH server",
         3024 => "the proxy's reverse tunnels",
-        3025 => "the auth server",
+        3025 if field == AddressField::ProxyServer => "the auth server",
         3026 => "the proxy's Kubernetes server",
         _ => return None,
     };
@@ -114,35 +185,25 @@ pub(crate) struct DiscoveredCluster {
     pub(crate) address_problem: Option<String>,
 }
 
-impl DiscoveredCluster {
-    /// Returns the major version of the servers, or 0 if it is unknown.
-    pub(crate) fn major_version(&self) -> u32 {
-        major(&self.server_version)
-    }
-
-    /// Returns a warning if this agent does not support the cluster's version.
-    ///
-    /// This is only a warning, because servers do not check the version of this agent, which sends none.
-    pub(crate) fn version_problem(&self) -> Option<String> {
-        let Self { server_version, min_client_version, .. } = self;
-        let (oldest, newest) = SUPPORTED_VERSIONS.into_inner();
-        let problem = match major(server_version) {
-            // The version is unknown.
-            0 => return None,
-            version if SUPPORTED_VERSIONS.contains(&version) => return None,
-            version if version < oldest => {
-                "which is older than this agent supports: if something fails, upgrade the cluster".to_owned()
-            }
-            _ if major(min_client_version) > newest => format!(
-                "which requires clients of version {min_client_version} or newer, and is newer than this agent supports: update tbot"
-            ),
-            _ => "which is newer than this agent supports: if joining or renewing fails, update tbot"
-                .to_owned(),
-        };
-        Some(format!(
-            "the cluster runs Teleport {server_version}, {problem} (supported: {oldest} to {newest})"
-        ))
-    }
+/// Returns a warning if this agent does not support a version of Teleport. The oldest client version that the cluster supports may
+/// be empty.
+///
+/// This is only a warning, because servers do not check the version of this agent, which sends none.
+fn version_problem(server_version: &str, min_client_version: &str) -> Option<String> {
+    let (oldest, newest) = SUPPORTED_VERSIONS.into_inner();
+    let problem = match major(server_version) {
+        // The version is unknown.
+        0 => return None,
+        version if SUPPORTED_VERSIONS.contains(&version) => return None,
+        version if version < oldest => {
+            "which is older than this agent supports: if something fails, upgrade the cluster".to_owned()
+        }
+        _ if major(min_client_version) > newest => format!(
+            "which requires clients of version {min_client_version} or newer, and is newer than this agent supports: update tbot"
+        ),
+        _ => "which is newer than this agent supports: if joining or renewing fails, update tbot".to_owned(),
+    };
+    Some(format!("the cluster runs Teleport {server_version}, {problem} (supported: {oldest} to {newest})"))
 }
 
 #[derive(Deserialize)]
@@ -166,15 +227,106 @@ struct SshSettings {
     public_addr: Option<String>,
 }
 
-/// Requests the description of the cluster from the proxy.
-pub(crate) async fn find(
-    web: &WebClient,
+/// A discovered server and its cluster.
+#[derive(Clone, Debug)]
+pub(crate) enum DiscoveredServer {
+    Proxy(DiscoveredCluster),
+    Auth(UnverifiedAuthServer),
+}
+
+impl DiscoveredServer {
+    pub(crate) fn cluster_name(&self) -> &ClusterName {
+        match self {
+            Self::Proxy(cluster) => &cluster.cluster_name,
+            Self::Auth(server) => &server.cluster_name,
+        }
+    }
+
+    /// Returns the major version of the servers, or 0 if it is unknown.
+    pub(crate) fn major_version(&self) -> u32 {
+        major(match self {
+            Self::Proxy(cluster) => &cluster.server_version,
+            Self::Auth(server) => &server.server_version,
+        })
+    }
+
+    /// Returns warnings about the cluster's version, and about the address that a proxy advertises.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        match self {
+            Self::Proxy(DiscoveredCluster {
+                server_version, min_client_version, address_problem, ..
+            }) => {
+                let version = version_problem(server_version, min_client_version);
+                version.into_iter().chain(address_problem.clone()).collect()
+            }
+            Self::Auth(server) => version_problem(&server.server_version, "").into_iter().collect(),
+        }
+    }
+}
+
+/// Discovers the server and its cluster. The dialler then knows the kind of the server.
+pub(crate) async fn discover(
+    dialler: &Dialler,
     field: AddressField,
-    address: &Address,
-) -> Result<DiscoveredCluster, DiscoveryError> {
-    let failed = |problem| DiscoveryError { field, address: address.clone(), problem };
-    let body = web_api::get(web, "/webapi/find").await.map_err(failed)?;
-    parse(&body).map_err(failed)
+) -> Result<DiscoveredServer, DiscoveryError> {
+    let failed =
+        |problem| DiscoveryError { field, address: dialler.address().clone(), problem: Box::new(problem) };
+    if field == AddressField::ProxyServer {
+        let found = find(dialler.web()).await.map_err(DiscoveryProblem::Proxy).map_err(failed)?;
+        return Ok(DiscoveredServer::Proxy(found));
+    }
+    let kind = dialler.kind();
+    let problem = match discover_kind(dialler, kind).await {
+        Ok(found) => return Ok(found),
+        Err(problem) => problem,
+    };
+    if !problem.may_be_of_other_kind() {
+        return Err(failed(problem));
+    }
+    match discover_kind(dialler, kind.other()).await {
+        Ok(found) => {
+            dialler.set_kind(kind.other());
+            Ok(found)
+        }
+        Err(other) => Err(failed(problem.and(other))),
+    }
+}
+
+async fn discover_kind(dialler: &Dialler, kind: ServerKind) -> Result<DiscoveredServer, DiscoveryProblem> {
+    match kind {
+        ServerKind::Proxy => {
+            find(dialler.web()).await.map(DiscoveredServer::Proxy).map_err(DiscoveryProblem::Proxy)
+        }
+        ServerKind::Auth => auth_discovery::describe(dialler)
+            .await
+            .map(DiscoveredServer::Auth)
+            .map_err(DiscoveryProblem::Auth),
+    }
+}
+
+impl DiscoveryProblem {
+    fn may_be_of_other_kind(&self) -> bool {
+        match self {
+            Self::Proxy(error) => may_be_auth_server(error),
+            Self::Auth(error) => error.may_be_proxy(),
+            Self::Neither { .. } => false,
+        }
+    }
+
+    /// Combines the results of both attempts.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Proxy(as_proxy), Self::Auth(as_auth)) | (Self::Auth(as_auth), Self::Proxy(as_proxy)) => {
+                Self::Neither { as_proxy, as_auth }
+            }
+            (_, other) => other,
+        }
+    }
+}
+
+/// Requests the description of the cluster from the proxy.
+async fn find(web: &WebClient) -> Result<DiscoveredCluster, WebApiError> {
+    parse(&web_api::get(web, "/webapi/find").await?)
 }
 
 pub(crate) fn parse(body: &[u8]) -> Result<DiscoveredCluster, WebApiError> {
@@ -221,17 +373,12 @@ mod tests {
 
     #[test]
     fn an_unsupported_version_is_a_warning() {
-        let cluster = parse(recorded("webapi-find.json").as_bytes()).unwrap();
-        let problem = |server: &str, min_client: &str| {
-            let (server_version, min_client_version) = (server.to_owned(), min_client.to_owned());
-            DiscoveredCluster { server_version, min_client_version, ..cluster.clone() }.version_problem()
-        };
         for supported in ["15.0.0-dev", "19.4.2", "", "nightly"] {
-            assert_eq!(problem(supported, "14.0.0"), None);
+            assert_eq!(version_problem(supported, "14.0.0"), None);
         }
         let warnings: Vec<String> = [("14.3.1", "13.0.0"), ("20.0.0", "19.0.0"), ("21.1.0", "20.0.0-aa")]
             .iter()
-            .filter_map(|(server, min_client)| problem(server, min_client))
+            .filter_map(|(server, min_client)| version_problem(server, min_client))
             .collect();
         insta::assert_snapshot!(warnings.join("\n"));
     }

@@ -3,20 +3,25 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::Uri;
 use http::uri::PathAndQuery;
 use hyper_util::rt::TokioIo;
 use prost::Message;
 use tokio_rustls::client::TlsStream;
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
 use tower_service::Service;
 
 use super::api_error::{ApiError, from_status};
 use crate::agent::net::byte_stream::BoxedByteStream;
+use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::dialler::DialTarget;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Makes one unary call. `method` is the full name of the method.
 pub(crate) async fn unary<M, R>(channel: &Channel, method: &'static str, message: M) -> Result<R, ApiError>
@@ -38,6 +43,17 @@ where
     let path = PathAndQuery::from_static(method);
     let response = grpc.unary(Request::new(message), path, ProstCodec::<M, R>::default()).await?;
     Ok(response.into_inner())
+}
+
+/// Connects for a few short calls.
+pub(crate) async fn connect(target: DialTarget) -> Result<Channel, ConnectionError> {
+    // The connector opens the connection; the address only fills `:authority`, which servers ignore.
+    Endpoint::from_static("http://teleport.cluster.local")
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(CALL_TIMEOUT)
+        .connect_with_connector(Connector(target))
+        .await
+        .map_err(ConnectionError::new)
 }
 
 /// Opens a new connection whenever tonic needs one.

@@ -4,7 +4,8 @@ use serde::Deserialize;
 
 use super::web_api::{self, WebApiError};
 use crate::agent::credential::cluster_name::ClusterName;
-use crate::agent::net::web::WebClient;
+use crate::agent::net::dialler::Dialler;
+use crate::agent::net::known_server::ServerKind;
 use crate::agent::platform::Hint;
 use crate::config::Address;
 
@@ -20,7 +21,7 @@ enum KubeProxyProblem {
     WebApi(#[from] WebApiError),
     #[error("the proxy does not serve Kubernetes")]
     NotServed,
-    #[error("the proxy advertises no address")]
+    #[error("the cluster advertises no address of a proxy")]
     NoAddress,
 }
 
@@ -82,14 +83,25 @@ struct SshSettings {
 }
 
 impl KubeProxy {
-    /// Requests the address from the proxy. `override_address` replaces the advertised web address if the proxy serves
+    /// Requests the address from the proxy. `advertised` is the address of the proxy according to the auth server, which is needed
+    /// only by an agent that connects to that directly. `override_address` replaces the advertised web address if the proxy serves
     /// Kubernetes there.
     pub(crate) async fn discover(
-        web: &WebClient,
+        dialler: &Dialler,
+        advertised: Option<&Address>,
         override_address: Option<&Address>,
     ) -> Result<Self, KubeProxyError> {
-        let body = web_api::get(web, "/webapi/ping").await.map_err(KubeProxyProblem::from)?;
-        Self::parse(&body, override_address)
+        let ping = async {
+            let web = match dialler.kind() {
+                ServerKind::Proxy => dialler.web().clone(),
+                ServerKind::Auth => {
+                    let address = advertised.ok_or(KubeProxyProblem::NoAddress)?;
+                    dialler.web().for_other(address.clone()).await.map_err(WebApiError::from)?
+                }
+            };
+            Ok::<_, KubeProxyProblem>(web_api::get(&web, "/webapi/ping").await?)
+        };
+        Self::parse(&ping.await?, override_address)
     }
 
     pub(crate) fn parse(body: &[u8], override_address: Option<&Address>) -> Result<Self, KubeProxyError> {

@@ -1,4 +1,4 @@
-//! The REST calls of the auth API that servers up to 16 still need: HTTP/1.1 over a routed connection.
+//! The REST calls of the auth API that servers up to 16 still need: HTTP/1.1 over a connection of a dialler.
 
 use std::error::Error;
 use std::time::Duration;
@@ -21,6 +21,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 const MAX_BODY: usize = 4 << 20;
 const REMOTE_CLUSTERS: &str = "/v2/remoteclusters";
 const HOST_CERTS: &str = "/v2/ca/host/certs";
+const REGISTER: &str = "/v2/tokens/register";
 
 /// A REST call failed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -141,6 +142,17 @@ pub(crate) async fn host_cert(target: &DialTarget, parameters: &HostCert<'_>) ->
         }
         (status, body) => Err(RestError::error_status(HOST_CERTS, status, &body)),
     }
+}
+
+/// Sends a join request without an identity, and returns the response with any status.
+pub(crate) async fn register(
+    target: &DialTarget,
+    body: Vec<u8>,
+) -> Result<(StatusCode, Bytes), ConnectionError> {
+    exchange(target, Request::post(REGISTER), REGISTER, body.into()).await.map_err(|error| match error {
+        RestError::NoResponse { source, .. } => source,
+        other => ConnectionError::new(other),
+    })
 }
 
 async fn exchange(

@@ -70,10 +70,10 @@ pub(super) fn for_auth_connection(error: &ConnectionError) -> Hint {
             "by the auth server's clock, this identity has expired: check this machine's clock (the agent joins again when the identity has also expired by that clock)"
         }
         Some(TlsFailure::Closed) => {
-            "the connection was closed without a reason: if this continues while the proxy is up, the auth server no longer accepts this identity (if the cluster's user CA was rotated while this agent was stopped, join with a new token)"
+            "the connection was closed without a reason: if this continues while the server is up, the auth server no longer accepts this identity (if the cluster's user CA was rotated while this agent was stopped, join with a new token)"
         }
         Some(TlsFailure::NotTls) | None => {
-            "check that the proxy is up, and that this machine's clock is right"
+            "check that the server is up, and that this machine's clock is right"
         }
     })
 }

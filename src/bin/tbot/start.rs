@@ -103,14 +103,20 @@ async fn run(
 fn log_start(configuration: &Configuration) {
     let config = configuration.effective().map(EffectiveConfig::config);
     let mode = config.map(|config| if config.is_oneshot() { "oneshot" } else { "continuous" });
-    let address = config.and_then(|config| config.proxy_server.as_ref()).map(Location::as_str);
+    let nonempty =
+        |address: &Location| Some(address.as_str().to_owned()).filter(|address| !address.is_empty());
+    let proxy_server = config.and_then(|config| config.proxy_server.as_ref()).and_then(nonempty);
+    // Ignored if `proxy_server` is set.
+    let auth_server = config.and_then(|config| config.auth_server.as_ref()).and_then(nonempty);
+    let auth_server = auth_server.filter(|_| proxy_server.is_none());
     let join_method = config.and_then(|config| config.onboarding.as_ref()?.join_method);
     tracing::info!(
         version = %VERSION,
         configuration = %escape(configuration.name()),
         // Fields that are `None` are not logged.
         mode = mode.map(display),
-        proxy_server = address.map(escape).map(display),
+        proxy_server = proxy_server.as_deref().map(escape).map(display),
+        auth_server = auth_server.as_deref().map(escape).map(display),
         join_method = join_method.map(display),
         services = config.map(|config| config.named_services().count()),
         "starting tbot"

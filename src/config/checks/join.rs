@@ -2,6 +2,7 @@
 
 use super::findings::Findings;
 use super::formats;
+use crate::config::address::Address;
 use crate::config::destination::Destination;
 use crate::config::onboarding::{JoinMethod, Onboarding};
 use crate::config::scalar::{Location, is_on};
@@ -34,9 +35,9 @@ fn check_certificate_authorities(config: &Config, onboarding: &Onboarding, findi
         findings.exclude_both(&pointer, ("onboarding.ca_path", "onboarding.ca_pins"), (has_path, has_pins));
     }
     // Pins apply only to joining at an auth server, so elsewhere a malformed one is harmless.
-    let uses_auth_server =
-        nonempty(config.proxy_server.as_ref()).is_none() && nonempty(config.auth_server.as_ref()).is_some();
-    let severity = if uses_auth_server { Severity::Error } else { Severity::Warning };
+    let auth_server =
+        nonempty(config.auth_server.as_ref()).filter(|_| nonempty(config.proxy_server.as_ref()).is_none());
+    let severity = if auth_server.is_some() { Severity::Error } else { Severity::Warning };
     for (index, pin) in onboarding.ca_pins.iter().flatten().enumerate() {
         if !formats::is_ca_pin(pin.as_str()) {
             let pointer = Pointer::from("/onboarding/ca_pins").index(index);
@@ -47,6 +48,18 @@ fn check_certificate_authorities(config: &Config, onboarding: &Onboarding, findi
                     .with_help("write `sha256:` and 64 hexadecimal digits, as `tctl status` prints them"),
             );
         }
+    }
+    // On the usual ports of a proxy, the server is most probably one. Its certificate is verified without pins.
+    let is_auth_server =
+        |address: &str| address.parse::<Address>().is_ok_and(|address| !address.has_proxy_port());
+    if auth_server.is_some_and(is_auth_server) && !has_pins && !has_path && !insecure {
+        findings.report_value(
+            Code::UnverifiedAuthServer,
+            Pointer::root().key("auth_server"),
+            "an auth server at this address cannot be verified before the bot joins",
+            "write `ca_pins: [...]` under `onboarding`, with what `tctl status` prints; if this is the address of a \
+             proxy, write `proxy_server` instead",
+        );
     }
     if insecure {
         findings.report_value(

@@ -153,7 +153,7 @@ where
     Grpc::new(ProstCodec::<Event, Watch>::new()).server_streaming(SingleCall(Some(handler)), request).await
 }
 
-async fn unary<Q, R, F>(request: Request<Full<Bytes>>, handler: F) -> Response<Body>
+pub(crate) async fn unary<Q, R, F>(request: Request<Full<Bytes>>, handler: F) -> Response<Body>
 where
     Q: Message + Default + Send + 'static,
     R: Message + Default + Send + 'static,
@@ -163,12 +163,12 @@ where
 }
 
 impl Shared {
-    fn ping(&self, peer_addr: SocketAddr) -> PingResponse {
+    pub(crate) fn ping(&self, peer_addr: SocketAddr) -> PingResponse {
         PingResponse {
             cluster_name: self.name.clone(),
             server_version: self.server_version.clone(),
             server_features: Some(Features { kubernetes: true, app: true, db: true }),
-            proxy_public_addr: self.addr.to_string(),
+            proxy_public_addr: self.proxy_public_addr(),
             is_boring: false,
             remote_addr: peer_addr.to_string(),
             load_all_cas: false,

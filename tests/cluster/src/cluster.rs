@@ -2,7 +2,7 @@
 //! calls.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::UNIX_EPOCH;
 
@@ -24,6 +24,7 @@ use crate::oidc::{OidcIssuer, TrustedIssuer};
 use crate::phase::Phase;
 use crate::resources::Resource;
 use crate::role::Role;
+use crate::server::Port;
 use crate::shared::{SERVER_VERSION, Shared};
 use crate::tls::TlsConfigs;
 use crate::tls_authority::TlsAuthority;
@@ -39,26 +40,29 @@ pub struct ClusterConfig {
     /// The version that the cluster reports. It decides which calls the cluster serves; the others are refused with code 12
     /// (unimplemented), or over HTTP with status 404. [`SERVER_VERSION`] is the default.
     pub server_version: String,
-    /// The address to listen on, on loopback. Port 0 selects a free port.
+    /// The address of the proxy to listen on, on loopback. Port 0 selects a free port.
     pub listen: SocketAddr,
+    /// The auth server's own address to listen on.
+    pub auth_listen: SocketAddr,
 }
 
 impl ClusterConfig {
-    /// Returns the settings of a cluster named `dev.test` without any resources, on a free port of 127.0.0.1.
+    /// Returns the settings of a cluster named `dev.test` without any resources, on free ports of 127.0.0.1.
     pub fn new(clock: Clock) -> Self {
         Self {
             cluster_name: "dev.test".to_owned(),
             clock,
             server_version: SERVER_VERSION.to_owned(),
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            auth_listen: (Ipv4Addr::LOCALHOST, 0).into(),
         }
     }
 }
 
-/// A running cluster. Dropping it closes the port and every connection.
+/// A running cluster. Dropping it closes its ports and every connection.
 pub struct Cluster {
     shared: Arc<Shared>,
-    server: JoinHandle<()>,
+    servers: [JoinHandle<()>; 2],
 }
 
 impl Cluster {
@@ -68,9 +72,8 @@ impl Cluster {
     ///
     /// Returns an error if the address cannot be bound or a key or certificate cannot be generated.
     pub async fn start(config: ClusterConfig) -> Result<Self, Error> {
-        let listen_error = |source| Error::Listen { addr: config.listen, source };
-        let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
-        let addr = listener.local_addr().map_err(listen_error)?;
+        let (listener, addr) = listen(config.listen).await?;
+        let (auth_listener, auth_addr) = listen(config.auth_listen).await?;
         let now = (config.clock)();
         let authorities = Authorities::generate(&config.cluster_name, now)?;
         let tls = TlsConfigs::new(&config.cluster_name, &authorities, &config.clock)?;
@@ -80,6 +83,8 @@ impl Cluster {
             clock: config.clock,
             server_version: config.server_version,
             addr,
+            auth_addr,
+            hides_proxy: AtomicBool::new(false),
             tls: Mutex::new(tls.into()),
             web_ca_pem: authorities.web.pem().to_owned(),
             authorities: Mutex::new(authorities),
@@ -92,8 +97,9 @@ impl Cluster {
             revision: keys::uuid()?,
         });
         shared.state().keeps_instances = shared.major_version() >= 17;
-        let server = tokio::spawn(server::serve(shared.clone(), listener));
-        Ok(Self { shared, server })
+        let serve = |listener, port| tokio::spawn(server::serve(shared.clone(), listener, port));
+        let servers = [serve(listener, Port::Proxy), serve(auth_listener, Port::Auth)];
+        Ok(Self { shared, servers })
     }
 
     pub fn name(&self) -> &str {
@@ -103,6 +109,25 @@ impl Cluster {
     /// Returns the proxy's web address, for `proxy_server` in a configuration.
     pub fn proxy_addr(&self) -> SocketAddr {
         self.shared.addr
+    }
+
+    /// Returns the auth server's own address, for `auth_server` in a configuration.
+    pub fn auth_addr(&self) -> SocketAddr {
+        self.shared.auth_addr
+    }
+
+    /// Returns the pins of the host authority, for `ca_pins` in a configuration: one, or two during a rotation.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a public key cannot be encoded.
+    pub fn ca_pins(&self) -> Result<Vec<String>, Error> {
+        self.shared.authorities().host.trusted_tls().map(TlsAuthority::pin).collect()
+    }
+
+    /// Stops advertising the address of the proxy, as a cluster whose proxies have no `public_addr`.
+    pub fn hide_proxy(&self) {
+        self.shared.hides_proxy.store(true, Ordering::Relaxed);
     }
 
     /// Returns the PEM certificate of the authority that issued the web certificate, for the file that `SSL_CERT_FILE`
@@ -351,8 +376,15 @@ impl Cluster {
     }
 }
 
+async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+    let failed = |source| Error::Listen { addr, source };
+    let listener = TcpListener::bind(addr).await.map_err(failed)?;
+    let addr = listener.local_addr().map_err(failed)?;
+    Ok((listener, addr))
+}
+
 impl Drop for Cluster {
     fn drop(&mut self) {
-        self.server.abort();
+        self.servers.iter().for_each(JoinHandle::abort);
     }
 }

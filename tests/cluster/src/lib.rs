@@ -21,6 +21,7 @@
 //! - listen on an auth port or accept SSH tunnels;
 //! - evaluate workload attestation.
 
+mod anonymous;
 mod auth_service;
 mod authorities;
 mod authority;

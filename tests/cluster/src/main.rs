@@ -21,9 +21,10 @@ async fn main() -> anyhow::Result<()> {
 
     let (addr, name) = (cluster.proxy_addr(), cluster.name());
     let ca_file = ca_file.display();
+    let (auth_addr, pins) = (cluster.auth_addr(), cluster.ca_pins()?.join(", "));
     writeln!(
         std::io::stdout(),
-        "cluster        {name}\nproxy_server   {addr}\nSSL_CERT_FILE  {ca_file}\ntoken          {token}"
+        "cluster        {name}\nproxy_server   {addr}\nSSL_CERT_FILE  {ca_file}\nauth_server    {auth_addr}\nca_pins        {pins}\ntoken          {token}"
     )?;
     tokio::signal::ctrl_c().await.context("could not wait for an interrupt")
 }

@@ -19,6 +19,8 @@ pub const REGISTER_USING_AZURE: &str = "/proto.JoinService/RegisterUsingAzureMet
 pub const REGISTER_USING_TOKEN: &str = "/proto.JoinService/RegisterUsingToken";
 /// A bidirectional stream for all join methods, which the client begins.
 pub const JOIN_V1: &str = "/teleport.join.v1.JoinService/Join";
+/// The same as part of the auth server's REST API, for clients without a certificate.
+pub const REGISTER_TOKEN: &str = "POST /v2/tokens/register";
 
 /// Part of the auth server's REST API.
 pub const REMOTE_CLUSTERS: &str = "GET /v2/remoteclusters";
@@ -53,6 +55,7 @@ pub(crate) fn is_offered(method: &str, version: (u32, u32)) -> bool {
     let (first, removed_in) = match method {
         HOST_CERTS => ((0, 0), Some(16)),
         REMOTE_CLUSTERS => ((0, 0), Some(17)),
+        REGISTER_TOKEN => ((0, 0), Some(18)),
         JOIN | REGISTER_USING_IAM | REGISTER_USING_AZURE => ((0, 0), Some(20)),
         REGISTER_USING_TOKEN => ((17, 0), Some(20)),
         GENERATE_HOST_CERT | LIST_REMOTE_CLUSTERS => ((16, 0), None),

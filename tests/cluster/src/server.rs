@@ -1,4 +1,4 @@
-//! Serves the cluster's one port: accepts connections, selects the server by ClientHello, and takes every call
+//! Serves the cluster's two ports: accepts connections, selects the server by ClientHello, and takes every call
 //! through the same steps: log it, apply faults, process it, and log the outcome. Other modules process the calls.
 
 use std::convert::Infallible;
@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
@@ -38,15 +39,24 @@ use crate::join_v1::JoinV1;
 use crate::proto::{RegisterUsingAzureMethodRequest, RegisterUsingIamMethodRequest};
 use crate::shared::Shared;
 use crate::tls::Backend;
-use crate::{auth_service, method};
+use crate::{anonymous, auth_service, method};
 
 /// The maximum size of a request body.
 const MAX_BODY_LEN: usize = 10 * 1024 * 1024;
 /// The length of the prefix of a gRPC message: one byte of flags and four of length.
 const GRPC_PREFIX_LEN: usize = 5;
 
+/// A port of the cluster.
+#[derive(Clone, Copy)]
+pub(crate) enum Port {
+    /// The port of the proxy, behind which the auth server is reached as well.
+    Proxy,
+    /// The auth server's own port.
+    Auth,
+}
+
 /// Accepts connections until dropped. This future owns every connection, so dropping it closes them all.
-pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
+pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener, port: Port) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -55,7 +65,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
                 // Responses are small; without this, each one waits for the client's delayed acknowledgement. A failure
                 // only makes the connection slower.
                 let _ = socket.set_nodelay(true);
-                connections.spawn(serve_while_up(shared.clone(), socket, addr));
+                connections.spawn(serve_while_up(shared.clone(), socket, addr, port));
             }
             Some(_) = connections.join_next() => {}
         }
@@ -63,13 +73,18 @@ pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
 }
 
 /// Serves a connection until it ends or the cluster goes down.
-async fn serve_while_up(shared: Arc<Shared>, socket: TcpStream, addr: SocketAddr) {
+async fn serve_while_up(shared: Arc<Shared>, socket: TcpStream, addr: SocketAddr, port: Port) {
     let mut down = shared.faults.watch_down();
     tokio::select! {
         // Polled first, so that not even a ClientHello is read while the cluster is down.
         biased;
         _ = down.wait_for(|down| *down) => {}
-        _ = serve_connection(shared, socket, addr) => {}
+        _ = async {
+            match port {
+                Port::Proxy => serve_connection(shared, socket, addr).await,
+                Port::Auth => serve_direct(shared, socket, addr).await,
+            }
+        } => {}
     }
 }
 
@@ -96,6 +111,27 @@ async fn serve_stream(
         shared.reverse_tunnels.fetch_add(1, Ordering::Relaxed);
         return None;
     }
+    serve_calls(shared, stream, addr, backend).await
+}
+
+/// Serves a connection to the auth server's own port until it ends.
+async fn serve_direct(shared: Arc<Shared>, socket: TcpStream, addr: SocketAddr) -> Option<()> {
+    let stream: BoxedByteStream = Box::new(socket);
+    let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.ok()?;
+    let config = shared.tls().direct(&start.client_hello());
+    let stream = start.into_stream(config).await.ok()?;
+    let is_anonymous = stream.get_ref().1.peer_certificates().is_none();
+    let backend = if is_anonymous { Backend::Anonymous } else { Backend::Auth };
+    serve_calls(shared, stream, addr, backend).await.map(drop)
+}
+
+/// Serves the calls on a connection until it ends. Returns the upgrade, if one was requested.
+async fn serve_calls(
+    shared: Arc<Shared>,
+    stream: TlsStream<BoxedByteStream>,
+    addr: SocketAddr,
+    backend: Backend,
+) -> Option<PendingUpgrade> {
     let client_chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let connection = Arc::new(Connection::new(addr, backend, client_chain));
     let service = {
@@ -103,7 +139,8 @@ async fn serve_stream(
         service_fn(move |request| {
             let (shared, connection) = (shared.clone(), connection.clone());
             async move {
-                let is_join_backend = matches!(connection.backend, Backend::Join | Backend::Auth);
+                let is_join_backend =
+                    matches!(connection.backend, Backend::Join | Backend::Auth | Backend::Anonymous);
                 Ok::<_, Infallible>(if is_join_backend && method::is_join_stream(request.uri().path()) {
                     serve_join_stream(shared, connection, request).await
                 } else {
@@ -205,7 +242,7 @@ fn log_entry(connection: &Connection, protocol: Protocol, parts: &Parts, body: &
     let path = parts.uri.path().to_owned();
     let method = match (protocol, connection.backend) {
         (Protocol::Grpc, _) => path.clone(),
-        (Protocol::Http, Backend::Auth) => format!("{} {path}", parts.method),
+        (Protocol::Http, Backend::Auth | Backend::Anonymous) => format!("{} {path}", parts.method),
         (Protocol::Http, Backend::Web | Backend::Join | Backend::ReverseTunnel) => {
             method::from_web_request(&format!("{} {path}", parts.method))
         }
@@ -264,6 +301,11 @@ async fn process(
                 .headers_mut()
                 .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
             response
+        }
+        (Backend::Anonymous, Protocol::Http) => http_response(anonymous::rest(shared, method, &parts, &body)),
+        (Backend::Anonymous, Protocol::Grpc) => {
+            let request = Request::from_parts(parts, Full::new(body));
+            anonymous::serve(shared, connection.peer_addr, request).await
         }
         (Backend::Auth, protocol) => match (admit(shared, connection), protocol) {
             (Err(error), protocol) => refuse(protocol, &error),

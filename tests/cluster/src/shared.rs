@@ -2,7 +2,7 @@
 //! methods.
 
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::authorities::Authorities;
@@ -23,8 +23,12 @@ pub(crate) struct Shared {
     pub(crate) name: String,
     pub(crate) clock: Clock,
     pub(crate) server_version: String,
-    /// The address of the one port.
+    /// The address of the proxy.
     pub(crate) addr: SocketAddr,
+    /// The auth server's own address.
+    pub(crate) auth_addr: SocketAddr,
+    /// Whether the cluster does not advertise the address of the proxy.
+    pub(crate) hides_proxy: AtomicBool,
     pub(crate) authorities: Mutex<Authorities>,
     /// Replaced at each step of a rotation.
     pub(crate) tls: Mutex<Arc<TlsConfigs>>,
@@ -56,6 +60,11 @@ impl Shared {
 
     pub(crate) fn set_tls(&self, tls: TlsConfigs) {
         *self.tls.lock().unwrap_or_else(PoisonError::into_inner) = tls.into();
+    }
+
+    /// The address of the proxy that the cluster advertises.
+    pub(crate) fn proxy_public_addr(&self) -> String {
+        if self.hides_proxy.load(Ordering::Relaxed) { String::new() } else { self.addr.to_string() }
     }
 
     /// The major version that the cluster reports: 18 for `18.2.5`.

@@ -1,5 +1,5 @@
-//! Selects the server of a connection by its ClientHello, because the proxy's web server, the proxy's join service and the
-//! auth server all listen on one port. Knows nothing about requests.
+//! Selects the server of a connection by its ClientHello, because the proxy's web server, the proxy's join service and, behind
+//! the proxy, the auth server all listen on one port. The auth server also has its own port. Knows nothing about requests.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -34,6 +34,8 @@ pub(crate) enum Backend {
     /// The proxy's gRPC server for joins, which requires no client certificate.
     Join,
     Auth,
+    /// The auth server, for a client without a certificate that has connected to the server's own port.
+    Anonymous,
 }
 
 /// The TLS configurations of all servers.
@@ -45,6 +47,8 @@ pub(crate) struct TlsConfigs {
     upgraded_join: Arc<ServerConfig>,
     auth_grpc: Arc<ServerConfig>,
     auth_rest: Arc<ServerConfig>,
+    direct_grpc: Arc<ServerConfig>,
+    direct_rest: Arc<ServerConfig>,
     /// The first ALPN entry of a connection to the auth server.
     auth_protocol: Vec<u8>,
 }
@@ -64,20 +68,25 @@ impl TlsConfigs {
         let serving = authorities.host.serving.tls()?;
         let auth_key = || server_key(serving, names.clone(), &[]);
 
-        let clients = || Some(authorities.user.trusted_tls().map(TlsAuthority::der).collect());
+        let users = || authorities.user.trusted_tls().map(TlsAuthority::der).collect();
+        let clients = || Clients::WithCertificate(users());
 
-        let mut web = config(&provider, clock, None, web_key()?)?;
+        let mut web = config(&provider, clock, Clients::Any, web_key()?)?;
         web.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let mut join = config(&provider, clock, None, web_key()?)?;
+        let mut join = config(&provider, clock, Clients::Any, web_key()?)?;
         join.alpn_protocols = vec![b"h2".to_vec()];
-        let mut upgraded_join = config(&provider, clock, None, auth_key()?)?;
+        let mut upgraded_join = config(&provider, clock, Clients::Any, auth_key()?)?;
         upgraded_join.alpn_protocols.clone_from(&join.alpn_protocols);
-        let mut reverse_tunnel = config(&provider, clock, None, web_key()?)?;
+        let mut reverse_tunnel = config(&provider, clock, Clients::Any, web_key()?)?;
         reverse_tunnel.alpn_protocols = vec![REVERSE_TUNNEL_PROTOCOL.to_vec()];
         let mut grpc = config(&provider, clock, clients(), auth_key()?)?;
         grpc.alpn_protocols = vec![b"h2".to_vec()];
         // The auth server supports only `h2`; with a client that does not offer it, no protocol is negotiated.
         let rest = config(&provider, clock, clients(), auth_key()?)?;
+        let direct = || config(&provider, clock, Clients::WithOrWithoutCertificate(users()), auth_key()?);
+        let mut direct_grpc = direct()?;
+        direct_grpc.alpn_protocols.clone_from(&grpc.alpn_protocols);
+        let direct_rest = direct()?;
         Ok(Self {
             web: Arc::new(web),
             reverse_tunnel: Arc::new(reverse_tunnel),
@@ -85,6 +94,8 @@ impl TlsConfigs {
             upgraded_join: Arc::new(upgraded_join),
             auth_grpc: Arc::new(grpc),
             auth_rest: Arc::new(rest),
+            direct_grpc: Arc::new(direct_grpc),
+            direct_rest: Arc::new(direct_rest),
             auth_protocol: format!("teleport-auth@{label}.{AUTH_NAME}").into_bytes(),
         })
     }
@@ -113,28 +124,46 @@ impl TlsConfigs {
             _ => Some((Backend::Web, self.web.clone())),
         }
     }
+
+    /// Returns the configuration for a connection to the auth server's own port.
+    pub(crate) fn direct(&self, hello: &ClientHello<'_>) -> Arc<ServerConfig> {
+        let offers_grpc = hello.alpn().into_iter().flatten().any(|protocol| protocol == b"h2");
+        if offers_grpc { self.direct_grpc.clone() } else { self.direct_rest.clone() }
+    }
 }
 
-/// Returns the TLS configuration of a server. If `clients` is given, clients need a certificate of one of these
-/// authorities.
+/// The clients that a server accepts.
+enum Clients {
+    Any,
+    /// Clients with a certificate of one of these authorities.
+    WithCertificate(Vec<CertificateDer<'static>>),
+    /// Clients without a certificate, and those with one of one of these authorities.
+    WithOrWithoutCertificate(Vec<CertificateDer<'static>>),
+}
+
+/// Returns the TLS configuration of a server.
 fn config(
     provider: &Arc<CryptoProvider>,
     clock: &Clock,
-    clients: Option<Vec<CertificateDer<'static>>>,
+    clients: Clients,
     server: ServerKey,
 ) -> Result<ServerConfig, Error> {
     let builder = ServerConfig::builder_with_details(provider.clone(), Arc::new(TlsClock(clock.clone())))
         .with_safe_default_protocol_versions()?;
+    let verifier = |authorities: Vec<CertificateDer<'static>>| {
+        let mut roots = RootCertStore::empty();
+        for authority in authorities {
+            roots.add(authority)?;
+        }
+        Ok::<_, Error>(WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()))
+    };
     let builder = match clients {
-        None => builder.with_no_client_auth(),
-        Some(authorities) => {
-            let mut roots = RootCertStore::empty();
-            for authority in authorities {
-                roots.add(authority)?;
-            }
-            let verifier =
-                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build()?;
-            builder.with_client_cert_verifier(verifier)
+        Clients::Any => builder.with_no_client_auth(),
+        Clients::WithCertificate(authorities) => {
+            builder.with_client_cert_verifier(verifier(authorities)?.build()?)
+        }
+        Clients::WithOrWithoutCertificate(authorities) => {
+            builder.with_client_cert_verifier(verifier(authorities)?.allow_unauthenticated().build()?)
         }
     };
     let mut config = builder.with_single_cert(vec![server.certificate], server.key)?;

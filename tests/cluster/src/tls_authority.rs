@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+use aws_lc_rs::digest;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use x509_cert::certificate::Certificate;
 use x509_cert::der::Encode as _;
 use x509_cert::name::Name;
 
 use crate::error::Error;
-use crate::keys::TlsKey;
+use crate::keys::{TlsKey, hex};
 use crate::x509::{self, COMMON_NAME, CertRequest, NameBuilder, ORGANIZATION, Profile, SERIAL_NUMBER};
 
 /// Certificates become valid a minute before they are issued, so that clients whose clock is slightly behind accept
@@ -60,6 +61,12 @@ impl TlsAuthority {
 
     pub(crate) fn der(&self) -> CertificateDer<'static> {
         self.der.clone()
+    }
+
+    /// Returns the hash of the public key by which clients recognise the authority, as `tctl status` prints it.
+    pub(crate) fn pin(&self) -> Result<String, Error> {
+        let hash = digest::digest(&digest::SHA256, &self.key.spki()?.to_der()?);
+        Ok(format!("sha256:{}", hex(hash.as_ref())))
     }
 
     /// Returns the public key as an uncompressed point.

@@ -68,7 +68,7 @@ impl Shared {
                     "listen_addr": addr,
                     "tunnel_listen_addr": addr,
                     "web_listen_addr": addr,
-                    "public_addr": addr,
+                    "public_addr": self.proxy_public_addr(),
                 },
                 "db": { "postgres_listen_addr": addr, "mysql_listen_addr": addr },
                 "tls_routing_enabled": true,

@@ -2,8 +2,8 @@
 //! the error is a different one.
 
 use tbot::agent::{
-    AgentError, ApiError, AttestationError, DestinationError, DirectoryError, JoinError, JoinReason,
-    KubernetesSecretError, OutputError, RenewalError, StorageError,
+    AgentError, ApiError, AttestationError, AuthServerTrustError, DestinationError, DirectoryError,
+    JoinError, JoinReason, KubernetesSecretError, OutputError, RenewalError, StorageError,
 };
 
 /// The names of the outputs that failed.
@@ -59,6 +59,18 @@ pub(super) fn failed_tests(error: AgentError) -> Vec<RenewalError> {
     match renewal_error(error) {
         RenewalError::NotReady { failures, .. } => failures,
         other => panic!("not a failed test: {other:?}"),
+    }
+}
+
+/// Why the auth server cannot be verified, in the tests before a join with a token or in another join.
+pub(super) fn trust_error(error: AgentError) -> AuthServerTrustError {
+    let error = match renewal_error(error) {
+        RenewalError::NotReady { mut failures, .. } => failures.remove(0),
+        error => error,
+    };
+    match error {
+        RenewalError::AuthServerTrust(error) => error,
+        other => panic!("not an untrusted auth server: {other:?}"),
     }
 }
 

@@ -41,8 +41,12 @@ impl TestCluster {
     /// Starts a cluster that reports `version`.
     pub(super) async fn with_version(version: &str) -> Self {
         let clock = MovableClock::new(clock::system());
-        let config =
-            ClusterConfig { server_version: version.to_owned(), ..ClusterConfig::new(clock.clock()) };
+        let config = ClusterConfig::new(clock.clock());
+        Self::with_config(ClusterConfig { server_version: version.to_owned(), ..config }, clock).await
+    }
+
+    /// Starts a cluster with these settings, which contain `clock`.
+    pub(super) async fn with_config(config: ClusterConfig, clock: MovableClock) -> Self {
         let cluster = Cluster::start(config).await.unwrap();
         let token = cluster.add_bot(BOT, &["access", "deploy"]).unwrap();
         let root = tempfile::tempdir().unwrap();

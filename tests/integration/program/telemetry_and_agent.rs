@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 use serde_json::json;
-use tbot_cluster::{Cluster, ClusterConfig, clock};
+use tbot_cluster::{Cluster, ClusterConfig, clock, method};
 
 use super::fake_server::{Behaviour, FakeServer};
 use super::fixture::{FAILING_START, Run, Telemetry, tbot};
@@ -41,6 +41,26 @@ async fn a_oneshot_run_succeeds_whatever_the_endpoint_does() {
         assert_eq!(finished.telemetry_warnings().len(), warnings, "{}", finished.stderr);
         assert_eq!(telemetry.requests().len(), 1);
     }
+}
+
+/// Only a connection shows whether the address is that of an auth server.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auth_server_that_cannot_be_verified_is_refused_after_the_event_was_submitted() {
+    let cluster = start_cluster().await;
+    let telemetry = FakeServer::new(Behaviour::ok());
+    let run = start(&cluster, "robot", &telemetry, &["--oneshot"]);
+    let config = std::fs::read_to_string(run.path().join("tbot.yaml")).unwrap();
+    let mut config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    let address = cluster.auth_addr().to_string();
+    config.as_object_mut().unwrap().remove("proxy_server");
+    config["auth_server"] = json!(address);
+    let finished = run.file("tbot.yaml", config.to_string()).run_blocking();
+    assert_eq!(finished.status, Some(3), "{}", finished.stderr);
+    assert!(finished.log_at("WARN").iter().any(|line| line.contains("unverified-auth-server")));
+    assert!(finished.log_at("INFO").iter().any(|line| line.contains(&format!("auth_server={address} "))));
+    assert_eq!(telemetry.requests().len(), 1);
+    let allowed = [method::GET_CLUSTER_CA_CERT, method::PING];
+    assert!(cluster.requests().iter().all(|call| allowed.contains(&call.method.as_str())));
 }
 
 /// Returns the paths of all files and directories below `directory`, sorted.

@@ -11,8 +11,8 @@ use crate::agent::teleport::grpc_code::GrpcCode;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
-    /// The proxy was not reached, or its response was lost. If it was lost, a single-use token may be used up.
-    #[error("no response from the proxy to the join request")]
+    /// The cluster was not reached, or its response was lost. If it was lost, a single-use token may be used up.
+    #[error("no response from the cluster to the join request")]
     NoResponse {
         /// The cause.
         #[source]

@@ -1,9 +1,11 @@
-//! Joins with a `POST` to `/v1/webapi/host/credentials` of the proxy, which servers 15 to 19 offer.
+//! Joins with a `POST` to `/v1/webapi/host/credentials` of a proxy, which servers 15 to 19 offer, or to `/v2/tokens/register` of an
+//! auth server, which servers 15 to 17 offer.
 
 use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::attestation::Jwt;
@@ -12,8 +14,11 @@ use super::request::JoinRequest;
 use crate::agent::bot::join_token::JoinToken;
 use crate::agent::credential::identity::SignedCerts;
 use crate::agent::credential::keys::KeyPair;
+use crate::agent::net::dialler::Dialler;
+use crate::agent::net::tls::InnerAlpn;
 use crate::agent::net::web::WebClient;
 use crate::agent::platform::error_text::describe_json_error;
+use crate::agent::teleport::rest;
 
 const PATH: &str = "/v1/webapi/host/credentials";
 
@@ -64,6 +69,25 @@ pub(super) async fn join(
 pub(crate) fn parse_response(body: &[u8]) -> Result<SignedCerts, JoinError> {
     let malformed = |error| JoinError::MalformedResponse(describe_json_error(&error));
     serde_json::from_slice::<ResponseBody>(body).map_err(malformed)?.decode()
+}
+
+/// Joins with one request at an auth server, which the configuration says how to verify.
+pub(super) async fn join_at_auth_server(
+    dialler: &Dialler,
+    id_token: Option<&Jwt>,
+    request: &JoinRequest<'_>,
+    key: &KeyPair,
+) -> Result<SignedCerts, JoinError> {
+    let context = request.context();
+    let target = dialler.to_auth_before_join(InnerAlpn::Http1).map_err(|error| context.no_response(error))?;
+    let body = request_body(key, request.token, id_token, request.expires)?;
+    let (status, body) = rest::register(&target, body).await.map_err(|error| context.no_response(error))?;
+    match status {
+        _ if status.is_success() => parse_response(&body),
+        // The server has neither this request nor the call of the join service.
+        StatusCode::NOT_FOUND => Err(context.unsupported(status, &body)),
+        _ => Err(context.refused(status, &body)),
+    }
 }
 
 fn request_body(

@@ -11,17 +11,17 @@ pub(super) enum JoinOrder {
     V1Only,
 }
 
-/// Returns the order for a server of this major version, which is 0 if it is unknown. `lacks_v1` says that this server was found
+/// Returns the order for a server of this major version, which is 0 if it is unknown: then both ways are tried. `lacks_v1` says that this server was found
 /// to lack the newer way: servers offer it since a release of version 18.
 pub(super) fn order(method: JoinMethod, version: u32, lacks_v1: bool) -> JoinOrder {
     match (version, method) {
-        (..=17, _) => JoinOrder::LegacyOnly,
+        (1..=17, _) => JoinOrder::LegacyOnly,
         // A real server has confirmed the older way: the token is used up by one attempt, so it is not spent on the other one.
-        (18 | 19, JoinMethod::Token) => JoinOrder::LegacyFirst,
+        (0 | 18 | 19, JoinMethod::Token) => JoinOrder::LegacyFirst,
         // The newer way also downloads certificates from Microsoft, which not every machine can.
-        (18 | 19, JoinMethod::Azure) => JoinOrder::LegacyFirst,
-        (18 | 19, _) if lacks_v1 => JoinOrder::LegacyOnly,
-        (18 | 19, _) => JoinOrder::V1First,
+        (0 | 18 | 19, JoinMethod::Azure) => JoinOrder::LegacyFirst,
+        (0 | 18 | 19, _) if lacks_v1 => JoinOrder::LegacyOnly,
+        (0 | 18 | 19, _) => JoinOrder::V1First,
         _ => JoinOrder::V1Only,
     }
 }
@@ -33,11 +33,11 @@ mod tests {
     #[test]
     fn the_order_depends_on_the_servers_version_and_the_method() {
         use JoinMethod::{Github, Token};
-        for version in [0, 14, 15, 16, 17] {
+        for version in [14, 15, 16, 17] {
             assert_eq!(order(Github, version, false), JoinOrder::LegacyOnly);
             assert_eq!(order(Token, version, false), JoinOrder::LegacyOnly);
         }
-        for version in [18, 19] {
+        for version in [0, 18, 19] {
             assert_eq!(order(Github, version, false), JoinOrder::V1First);
             assert_eq!(order(Github, version, true), JoinOrder::LegacyOnly);
             assert_eq!(order(Token, version, false), JoinOrder::LegacyFirst);

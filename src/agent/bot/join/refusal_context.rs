@@ -63,10 +63,20 @@ impl RefusalContext {
 
     /// Returns the error for an HTTP status and the body of its response. An intermediary may repeat the request in it.
     pub(super) fn refused(&self, status: StatusCode, body: &[u8]) -> JoinError {
-        let message = error_message(self.redact(&String::from_utf8_lossy(body)).as_bytes());
+        let message = self.body_message(body);
         let is_denied = matches!(status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND);
         let hint = self.hint(is_denied, &message);
         JoinError::Refused { status: status.as_u16(), hint, message }
+    }
+
+    /// Returns the error for an HTTP status of a server that does not know the request.
+    pub(super) fn unsupported(&self, status: StatusCode, body: &[u8]) -> JoinError {
+        let (status, message) = (status.as_u16(), self.body_message(body));
+        JoinError::Refused { status, hint: Some(UNSUPPORTED_PROTOCOL), message }
+    }
+
+    fn body_message(&self, body: &[u8]) -> ServerMessage {
+        error_message(self.redact(&String::from_utf8_lossy(body)).as_bytes())
     }
 
     /// Returns the error for a gRPC status. One with a source comes from the connection, any other from the server.

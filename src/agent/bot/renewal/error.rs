@@ -2,13 +2,14 @@
 
 use super::decision::JoinReason;
 use super::preflight::OutputDestinationError;
+use crate::agent::bot::auth_server_trust::AuthServerTrustError;
 use crate::agent::bot::join::JoinError;
 use crate::agent::bot::join::attestation::AttestationError;
 use crate::agent::bot::join_token::JoinTokenError;
 use crate::agent::bot::storage::StorageError;
 use crate::agent::credential::identity::IdentityError;
 use crate::agent::credential::keys::KeyError;
-use crate::agent::net::dialler::AuthRouteError;
+use crate::agent::net::auth_route_error::AuthRouteError;
 use crate::agent::platform::Hint;
 use crate::agent::platform::error_text::error_list;
 use crate::agent::teleport::api_error::ApiError;
@@ -19,7 +20,7 @@ use crate::config::Address;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RenewalError {
-    /// The proxy cannot be discovered.
+    /// The server cannot be discovered.
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
     /// The storage cannot be read or written.
@@ -50,14 +51,14 @@ pub enum RenewalError {
         error: JoinError,
     },
     /// The stored identity belongs to another cluster.
-    #[error("the stored identity belongs to cluster {stored}, but {proxy} serves {served}")]
+    #[error("the stored identity belongs to cluster {stored}, but {server} serves {served}")]
     OtherCluster {
         /// The cluster of the stored identity.
         stored: String,
-        /// The cluster that the proxy serves.
+        /// The cluster that the server belongs to.
         served: String,
-        /// The proxy.
-        proxy: Address,
+        /// The address of the server.
+        server: Address,
     },
     /// The auth server cannot be reached, or refused the renewal.
     #[error("cannot renew the bot's identity")]
@@ -86,6 +87,9 @@ pub enum RenewalError {
     /// A join would use up the token, and the bot could not use its identity afterwards.
     #[error(transparent)]
     AuthRoute(#[from] AuthRouteError),
+    /// The agent must join at an auth server, and cannot verify it.
+    #[error(transparent)]
+    AuthServerTrust(#[from] AuthServerTrustError),
     /// Tests before a join failed. The token was not sent.
     #[error("cannot join the cluster ({reason}), and the token was not used: {}", error_list(.failures, Self::hint))]
     NotReady {
@@ -134,8 +138,18 @@ impl RenewalError {
             Self::ResponseLost { hint, .. } | Self::InvalidIdentity { hint, .. } => Some(hint.clone()),
             Self::Destination(error) => error.hint(),
             Self::AuthRoute(error) => error.hint(),
+            Self::AuthServerTrust(error) => Some(error.hint()),
             Self::NotReady { reason, .. } => reason.hint(),
             Self::Key(_) => None,
+        }
+    }
+
+    /// Returns true if the configuration must change. The agent has not joined.
+    pub(crate) fn is_configuration(&self) -> bool {
+        match self {
+            Self::AuthServerTrust(error) => error.is_configuration(),
+            Self::NotReady { failures, .. } => failures.iter().any(Self::is_configuration),
+            _ => false,
         }
     }
 
@@ -153,6 +167,7 @@ impl RenewalError {
             Self::Destination(destination) => destination.error.is_transient(),
             Self::NotReady { failures, .. } => failures.iter().all(Self::is_transient),
             Self::AuthRoute(AuthRouteError::OtherServer { .. })
+            | Self::AuthServerTrust(_)
             | Self::JoinToken(_)
             | Self::NoToken(_)
             | Self::OtherCluster { .. }

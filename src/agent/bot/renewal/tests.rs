@@ -13,6 +13,7 @@ fn bot(storage: Storage) -> Arc<Bot> {
     let join_settings = JoinSettings {
         method: JoinMethod::Token,
         address_field: AddressField::ProxyServer,
+        trust: TrustSource::Nothing,
         token: Some(JoinTokenSource::new("a-token", JoinMethod::Token)),
         attestor: None,
         ttl: Duration::from_secs(60 * 60),

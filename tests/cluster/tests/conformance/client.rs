@@ -1,5 +1,6 @@
 //! A client with real TLS. Before a join it trusts only the web CA, and after it the authorities that the join returned.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
@@ -115,9 +116,20 @@ pub(crate) async fn http1(
     Ok((parts.status, parts.headers, String::from_utf8(body.to_vec())?))
 }
 
-/// Establishes a TLS connection to the cluster.
+/// Establishes a TLS connection to the cluster's proxy.
 pub(crate) async fn connect(
     cluster: &Cluster,
+    name: &str,
+    roots: &[Vec<u8>],
+    identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+    alpn: &[&[u8]],
+) -> Result<TlsStream<TcpStream>, AnyError> {
+    connect_to(cluster.proxy_addr(), name, roots, identity, alpn).await
+}
+
+/// Establishes a TLS connection to one of the cluster's ports.
+pub(crate) async fn connect_to(
+    address: SocketAddr,
     name: &str,
     roots: &[Vec<u8>],
     identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
@@ -136,7 +148,7 @@ pub(crate) async fn connect(
         None => builder.with_no_client_auth(),
     };
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
-    let socket = TcpStream::connect(cluster.proxy_addr()).await?;
+    let socket = TcpStream::connect(address).await?;
     let name = ServerName::try_from(name.to_owned())?;
     Ok(TlsConnector::from(Arc::new(config)).connect(name, socket).await?)
 }

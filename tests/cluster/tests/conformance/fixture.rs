@@ -73,6 +73,8 @@ impl Fixture {
 pub(crate) fn renewal_request(user: &str, key: &Key, now: SystemTime) -> UserCertsRequest {
     UserCertsRequest {
         public_key: key.line.clone().into(),
+        // Servers from version 18 on read only this one.
+        ssh_public_key: key.line.clone().into(),
         username: user.to_owned(),
         expires: Some((now + HOUR).into()),
         ..UserCertsRequest::default()

@@ -5,10 +5,15 @@ use std::time::Duration;
 use http::{Request, StatusCode};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use tbot_cluster::proto::{GetRoleRequest, PingRequest, PingResponse, RoleV6};
+use tbot_cluster::proto::{
+    Certs, GetClusterCaCertResponse, GetRoleRequest, PingRequest, PingResponse, RegisterUsingTokenRequest,
+    RoleV6,
+};
 use tbot_cluster::{Cluster, ClusterConfig, Code, method};
 
-use crate::client::{self, Grpc, Key, connect, connect_auth, get, hex_name, http1, join};
+use crate::client::{
+    self, Grpc, Key, connect, connect_auth, connect_to, get, hex_name, http1, join, join_body,
+};
 use crate::fixture::{Fixture, HOUR, frozen_clock, refusal, start_cluster, start_cluster_of};
 
 #[tokio::test]
@@ -43,6 +48,42 @@ async fn auth_requires_a_single_valid_certificate() {
         refusal(grpc.call::<PingResponse>(method::PING, &PingRequest {}).await).code,
         Code::Unavailable
     );
+}
+
+/// A real server 15 behaved like this, too.
+#[tokio::test]
+async fn the_auth_servers_own_port_serves_clients_with_and_without_a_certificate() {
+    let Fixture { cluster, bot, .. } = Fixture::new().await;
+    let connect = |name: &'static str, identity, alpn: &'static [u8]| {
+        let roots = [cluster.authority_pem("host").into_bytes()];
+        let address = cluster.auth_addr();
+        async move { connect_to(address, name, &roots, identity, &[alpn]).await.unwrap() }
+    };
+    let tls = connect("teleport.cluster.local", None, b"h2").await;
+    let mut anonymous = Grpc::over(tls).await.unwrap();
+    let ca: GetClusterCaCertResponse = anonymous.call(method::GET_CLUSTER_CA_CERT, &()).await.unwrap();
+    assert_eq!(ca.tls_ca, cluster.authority_pem("host").into_bytes());
+    let ping: PingResponse = anonymous.call(method::PING, &PingRequest {}).await.unwrap();
+    assert_eq!(ping.server_version, "15.0.0-dev");
+    let role = GetRoleRequest { name: "access".to_owned() };
+    let refused = anonymous.call::<RoleV6>(method::GET_ROLE, &role).await;
+    assert_eq!(refusal(refused).code, Code::PermissionDenied);
+    let request = RegisterUsingTokenRequest::default();
+    let refused = anonymous.call::<Certs>(method::REGISTER_USING_TOKEN, &request).await;
+    assert_eq!(refusal(refused).code, Code::Unimplemented, "since version 17");
+
+    let tls = connect("teleport.cluster.local", None, b"http/1.1").await;
+    assert_eq!(tls.get_ref().1.alpn_protocol(), None);
+    let token = cluster.add_bot("direct", &["access"]).unwrap();
+    let body = join_body(&token, &Key::p256()).to_string();
+    let request = Request::post("/v2/tokens/register").header("content-type", "application/json");
+    let (status, _, body) = http1(tls, request.body(body.into()).unwrap()).await.unwrap();
+    assert_eq!(status, StatusCode::OK, "{body}");
+
+    let leaf = CertificateDer::from_pem_slice(&bot.certs.tls).unwrap();
+    let identity = Some((vec![leaf], bot.key.private.clone_key()));
+    let mut grpc = Grpc::over(connect("teleport.cluster.local", identity, b"h2").await).await.unwrap();
+    let _: PingResponse = grpc.call(method::PING, &PingRequest {}).await.unwrap();
 }
 
 #[tokio::test]

@@ -134,7 +134,6 @@ async fn a_token_that_may_be_used_up_and_one_that_is_refused_have_a_hint() {
         matches!(refused, JoinError::ServiceRefused { code: GrpcCode::PermissionDenied, .. }),
         "{refused:?}"
     );
-    insta::assert_snapshot!(
-        [lost, refused].map(|error| error_line(&error, error.hint().as_ref())).join("\n")
-    );
+    // The rest of the first error depends on how the connection ends.
+    insta::assert_snapshot!([lost, refused].map(|error| error.hint().unwrap().to_string()).join("\n"));
 }
