@@ -115,7 +115,7 @@ mod teleport;
 
 pub use bot::auth_server_trust::AuthServerTrustError;
 pub use bot::join::JoinError;
-pub use bot::join::attestation::AttestationError;
+pub use bot::join::attestation::{AttestationError, CommandProblem};
 pub use bot::join_token::JoinTokenError;
 pub use bot::renewal::preflight::OutputDestinationError;
 pub use bot::renewal::{JoinReason, RenewalError};

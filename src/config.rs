@@ -42,6 +42,7 @@ mod hints;
 pub mod internal;
 mod join_settings;
 mod join_uri;
+mod json_path;
 mod load;
 mod load_options;
 mod onboarding;
@@ -55,6 +56,7 @@ mod service_names;
 mod strict;
 mod strings;
 mod support;
+mod token_request;
 mod unsupported;
 mod v1;
 mod v2;
@@ -71,6 +73,7 @@ pub use duration::{GoDuration, InvalidDuration};
 pub use join_settings::{
     AzureJoin, BoundKeypairJoin, GenericOidcJoin, GitlabJoin, KubernetesJoin, TerraformJoin,
 };
+pub use json_path::{JsonPath, JsonPathError};
 pub use load::{EffectiveConfig, LoadOutcome, load};
 pub use load_options::{LoadOptions, ProcessContext, Purpose};
 pub use onboarding::{JoinMethod, Onboarding, SupportedJoinMethod};
@@ -86,5 +89,6 @@ pub use service::{
     kubernetes::*, network::*, spiffe::*, ssh::*, workload_identity::*,
 };
 pub use service_names::NamedService;
+pub use token_request::{TokenHttpRequest, TokenLocation, TokenRequestTarget, TokenUrlError};
 pub use unsupported::UnsupportedPart;
 pub use v2::{Config, DEFAULT_CREDENTIAL_TTL, DEFAULT_RENEWAL_INTERVAL, DEFAULT_STORAGE_PATH, VersionV2};

@@ -9,6 +9,7 @@ pub(crate) mod identity;
 pub(crate) mod identity_file;
 pub(crate) mod keys;
 pub(crate) mod pem;
+pub(crate) mod revocation_list;
 pub(crate) mod ssh_cert;
 pub(crate) mod trust_bundle;
 pub(crate) mod x509;

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::duration::GoDuration;
 use super::scalar::{Identifier, Location, Secret, Setting};
+use super::token_request::TokenHttpRequest;
 
 /// Settings of `join_method: azure`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -62,16 +63,20 @@ pub struct KubernetesJoin {
     pub token_path: Option<Location>,
 }
 
-/// Settings of `join_method: generic_oidc`. Exactly one of `env` and `command` must be set.
+/// Settings of `join_method: generic_oidc`. Exactly one of `env`, `command` and `http_request` must be set. Clusters support
+/// this method from Teleport 18.11 on.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-sensitivity" = "tuning"))]
 pub struct GenericOidcJoin {
     /// The name of the environment variable that contains the ID token.
     pub env: Option<Setting>,
-    /// The command that prints the ID token: a program and its arguments.
+    /// The command that prints the ID token: a program and its arguments, run without a shell, in the directory `HOME`.
     #[schemars(extend("x-sensitivity" = "tuning"))]
     pub command: Option<Vec<Identifier>>,
-    /// The time after which the command is stopped.
+    /// The HTTP request whose response contains the ID token.
+    pub http_request: Option<TokenHttpRequest>,
+    /// The time after which the command is stopped, or the request given up.
+    #[schemars(extend("default" = "1m"))]
     pub timeout: Option<GoDuration>,
 }

@@ -214,10 +214,12 @@ join_methods! {
     }
     /// An ID token from any OpenID Connect issuer.
     "generic_oidc" => GenericOidc {
-        supported: false,
+        supported: true,
         settings: [generic_oidc],
         uri_parameter: None,
-        variables: &[],
+        variables: &[
+            variables(&["HOME"], "The directory in which `onboarding.generic_oidc.command` runs."),
+        ],
     }
     /// The ID token of a GitHub Actions job.
     "github" => Github {

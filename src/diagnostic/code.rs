@@ -163,7 +163,7 @@ codes! {
     MissingVersion   "missing-version"   Error   Structure "0.1.0" "`version: v2` is missing. `services` and `outputs` require it.";
     InvalidV1        "invalid-v1"        Error   Meaning   "0.1.0" "A destination of version 1 cannot be converted. It combines settings that version 2 does not have.";
     EmptyValue       "empty-value"       Error   Meaning   "0.1.0" "A required string or list is empty.";
-    ExactlyOne       "exactly-one"       Error   Meaning   "0.1.0" "Neither or both of two alternatives are set. Exactly one is required.";
+    ExactlyOne       "exactly-one"       Error   Meaning   "0.1.0" "None or several of the alternatives are set. Exactly one is required.";
     MutuallyExclusive "mutually-exclusive" Error Meaning   "0.1.0" "Two mutually exclusive properties are both set.";
     RequiresOther    "requires-other"    Error   Meaning   "0.1.0" "A property requires another one, which is missing.";
     IncompleteLifetime "incomplete-lifetime" Error Meaning "0.1.0" "A service sets only one of two times. It must set both `credential_ttl` and `renewal_interval`, or neither.";

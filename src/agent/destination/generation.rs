@@ -53,10 +53,11 @@ pub(crate) type Leftover = Option<DirectoryError>;
 
 impl DirectoryHandle {
     /// Replaces these files as one set. Carries over the other files of the current generation directory to the next
-    /// one. A replaced file keeps its mode, group and ACL; a new one has mode 0600.
+    /// one, except those in `removed`. A replaced file keeps its mode, group and ACL; a new one has mode 0600.
     pub(crate) fn write_generation_directory(
         &self,
         files: &[NewFile],
+        removed: &[&str],
         grant: &ReaderGrant,
     ) -> Result<Leftover, DirectoryError> {
         let _lock = self.lock_for_update()?;
@@ -75,9 +76,10 @@ impl DirectoryHandle {
             self.stage_file(&next, &directory_name(number), name, content, grant)?;
         }
         if let Some(old_number) = old_number {
-            let replaced: BTreeSet<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+            let changed = files.iter().map(|(name, _)| name.as_str()).chain(removed.iter().copied());
+            let changed: BTreeSet<&str> = changed.collect();
             let old = self.open_own_subdirectory(&directory_name(old_number))?;
-            leftover = self.carry_over(&old, &next, |name| !replaced.contains(name))?;
+            leftover = self.carry_over(&old, &next, |name| !changed.contains(name))?;
         }
         self.finish_generation_directory(&next, number)?;
         self.restore_links(names)?;
@@ -85,6 +87,26 @@ impl DirectoryHandle {
         self.switch_to(number)?;
         let stale = self.remove_stale().unwrap_or_else(Some);
         Ok(leftover.or(stale))
+    }
+
+    /// Removes the regular files and the agent's own links that have these names. Leaves other links and special files.
+    pub(crate) fn remove_files(&self, names: &[&str]) -> Result<Leftover, DirectoryError> {
+        let mut leftover = None;
+        for name in names {
+            let is_own = match self.file_type(name)? {
+                Some(FileType::RegularFile) => true,
+                Some(FileType::Symlink) => self.is_own_link(name)?,
+                _ => false,
+            };
+            if !is_own {
+                continue;
+            }
+            let _lock = self.lock_for_update()?;
+            if let Err(error) = tree::remove(&self.fd, *name) {
+                leftover = leftover.or(Some(self.io_error("remove", name, error)));
+            }
+        }
+        Ok(leftover)
     }
 
     /// Removes what a crash left, and restores missing links.

@@ -235,11 +235,16 @@ impl DestinationWriter {
         }
     }
 
-    /// Writes the files as one set. A directory is opened each time, because it may have been replaced or mounted
-    /// since.
-    pub(crate) fn write(&self, files: Vec<NewFile>) -> Result<(), DestinationError> {
+    /// Writes the files as one set, and removes the files in `removed`, which earlier sets may have contained. A
+    /// directory is opened each time, because it may have been replaced or mounted since.
+    pub(crate) fn write(&self, files: Vec<NewFile>, removed: &[&str]) -> Result<(), DestinationError> {
         match &self.target {
-            WriteTarget::Directory(target) => self.write_to_directory(target, &files),
+            WriteTarget::Directory(target) => {
+                let directory = self.open(target)?;
+                self.write_to_directory(target, &directory, &files, removed)?;
+                self.warn_leftover(directory.remove_files(removed)?);
+                Ok(())
+            }
             WriteTarget::Secret(secret) => {
                 secret.write(&files.into_iter().collect(), None)?;
                 Ok(())
@@ -278,22 +283,23 @@ impl DestinationWriter {
     fn write_to_directory(
         &self,
         target: &DirectoryTarget,
+        directory: &DirectoryHandle,
         files: &[NewFile],
+        removed: &[&str],
     ) -> Result<(), DestinationError> {
-        let directory = self.open(target)?;
         if directory.requires_in_place_writing(files)? {
             self.log_once(
                 "writing files in place, because the directory belongs to another user or a file to root; a program that \
                  reads during a renewal may see files of two versions",
             );
-            self.check_acls(target, &directory, files)?;
+            self.check_acls(target, directory, files)?;
             return Ok(directory.write_in_place(files, target.access.mode)?);
         }
         let (grant, unknown_reader) = target.access.resolve()?;
         if let Some(error) = unknown_reader {
             self.warn(error_line(&error, error.hint().as_ref()));
         }
-        self.replace_files(target, &directory, files, &grant)?;
+        self.replace_files(target, directory, files, removed, &grant)?;
         if let Some(error) = grant.failure() {
             self.warn(format!("cannot give the readers access: {error}"));
         }
@@ -305,12 +311,13 @@ impl DestinationWriter {
         target: &DirectoryTarget,
         directory: &DirectoryHandle,
         files: &[NewFile],
+        removed: &[&str],
         grant: &ReaderGrant,
     ) -> Result<(), DirectoryError> {
         let reason = if target.symlinks == SymlinkMode::Secure {
             "symlinks is secure"
         } else if directory.supports_links()? {
-            self.warn_leftover(directory.write_generation_directory(files, grant)?);
+            self.warn_leftover(directory.write_generation_directory(files, removed, grant)?);
             return Ok(());
         } else {
             "the file system does not support links"

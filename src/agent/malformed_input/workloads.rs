@@ -7,10 +7,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use proptest::prelude::*;
 use prost::Message as _;
+use rcgen::{
+    CertificateParams, CertificateRevocationListParams, Issuer, KeyIdMethod, KeyUsagePurpose,
+    RevokedCertParams, date_time_ymd,
+};
 use serde_json::json;
 
 use super::{CASES, check_error, lossy, mutate, mutations};
 use crate::agent::credential::keys::KeyPair;
+use crate::agent::credential::pem::pem_encode;
+use crate::agent::credential::revocation_list::{NotACrl, RevocationList};
 use crate::agent::credential::trust_bundle;
 use crate::agent::credential::x509;
 use crate::agent::service::svid::{JwtSvid, SvidError, X509Svid, sample};
@@ -39,6 +45,29 @@ fn token(header: &[u8], claims: &[u8]) -> String {
 fn jwt_credential(jwt: String) -> Credential {
     let jwt_svid = Some(JwtSvidCredential { jwt });
     Credential { spiffe_id: sample::ID.to_owned(), jwt_svid, ..Credential::default() }
+}
+
+/// Returns a CRL with one entry.
+fn sample_crl() -> Vec<u8> {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.key_usages = vec![KeyUsagePurpose::CrlSign];
+    let issuer = Issuer::from_params(&params, &key);
+    let revoked = RevokedCertParams {
+        serial_number: 7.into(),
+        revocation_time: date_time_ymd(2026, 1, 1),
+        reason_code: None,
+        invalidity_date: None,
+    };
+    let list = CertificateRevocationListParams {
+        this_update: date_time_ymd(2026, 1, 1),
+        next_update: date_time_ymd(2026, 1, 2),
+        crl_number: 1.into(),
+        issuing_distribution_point: None,
+        revoked_certs: vec![revoked],
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    list.signed_by(&issuer).unwrap().der().to_vec()
 }
 
 /// Checks that a certificate is refused, or is for this key and can be used.
@@ -117,6 +146,16 @@ proptest! {
     }
 
     #[test]
+    fn a_list_of_revoked_certificates_is_written_or_refused(mutations in mutations()) {
+        let der = mutate(&sample_crl(), &mutations);
+        match RevocationList::from_der(&der) {
+            Ok(RevocationList::Pem(pem)) => prop_assert_eq!(pem, pem_encode("X509 CRL", &der)),
+            Ok(list) => prop_assert_eq!((list, der.len()), (RevocationList::Absent, 0)),
+            Err(NotACrl) => {}
+        }
+    }
+
+    #[test]
     fn messages_about_workloads_are_decoded_or_refused(mutations in mutations(), message_type in 0..4) {
         let (key, credential) = sample::x509(&[sample::ID]);
         let status = Some(SpiffeFederationStatus { current_bundle: "{}".to_owned() });
@@ -150,6 +189,7 @@ fn the_samples_are_accepted_without_mutations() {
     let claims = json!({ "sub": sample::ID, "aud": ["a"], "exp": 1_u64 << 40 }).to_string();
     let valid = jwt_credential(token(br#"{"alg":"ES256"}"#, claims.as_bytes()));
     assert!(JwtSvid::new(valid, &audiences(), now()).is_ok());
+    assert!(matches!(RevocationList::from_der(&sample_crl()), Ok(RevocationList::Pem(_))));
     let malformed = jwt_credential("a.b.c".to_owned());
     assert!(matches!(JwtSvid::new(malformed, &audiences(), now()), Err(SvidError::Token(_))));
 }

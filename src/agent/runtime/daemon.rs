@@ -1,5 +1,5 @@
-//! Continuous mode: one loop keeps the bot's identity fresh, one loop per output keeps the output fresh, and one loop
-//! follows rotations of the cluster's CAs.
+//! Continuous mode: one loop keeps the bot's identity fresh, one loop per output keeps the output fresh, and two loops
+//! follow rotations of the cluster's CAs and revocations of X.509 SVIDs.
 //!
 //! Once the agent has an identity, no error ends a loop; the loop waits and retries. If a loop ends anyway, because it has
 //! panicked, the agent ends with an error: half an agent would fail unnoticed.
@@ -12,15 +12,17 @@ use tracing::Level;
 
 use super::concurrency::WriteLimit;
 use super::control::{Signal, Signals};
+use super::current_identity::CurrentIdentity;
 use super::error::AgentError;
 use super::health::{Health, IDENTITY, Reporter};
 use super::health_server::HealthServer;
 use super::retry::Retry;
+use super::revocations;
 use super::running_agent::RunningAgent;
 use super::schedule;
 use super::tasks::AgentTasks;
 use crate::agent::bot::renewal::RenewalError;
-use crate::agent::credential::identity::Identity;
+use crate::agent::credential::revocation_list::RevocationList;
 use crate::agent::platform::Rounded;
 use crate::agent::platform::error_text::error_line;
 use crate::agent::service::output::Output;
@@ -28,11 +30,9 @@ use crate::agent::teleport::auth_client::AuthClient;
 
 /// The names of the tasks that do not serve one service, in errors.
 const ROTATIONS: &str = "CA rotations";
+const REVOCATIONS: &str = "revocations";
 const HEALTH_SERVER: &str = "health server";
 const HEARTBEATS: &str = "heartbeats";
-
-/// The identity for all requests; `None` until there is one.
-pub(super) type CurrentIdentity = Option<Arc<Identity>>;
 
 impl RunningAgent {
     /// Runs until a shutdown. Returns an error only while there is no identity, or if a task has ended.
@@ -47,15 +47,23 @@ impl RunningAgent {
         let names = self.outputs.iter().map(|output| output.settings.name.as_str());
         let health = Health::new(names, self.bot.clock.clone());
         let write_limit = Arc::new(WriteLimit::new());
+        let (revocations_sender, revocations) = watch::channel(RevocationList::default());
         let mut tasks = AgentTasks::default();
         for (index, output) in self.outputs.iter().cloned().enumerate() {
             let (agent, current, signals) = (Arc::clone(self), sender.subscribe(), signals.clone());
             let (write_limit, reporter) = (Arc::clone(&write_limit), health.reporter(index + 1));
+            let revocations = revocations.clone();
             tasks.spawn_endless(&output.settings.name.clone(), async move {
-                agent.keep_output_fresh(&output, current, signals, &write_limit, &reporter).await;
+                agent
+                    .keep_output_fresh(&output, current, signals, revocations, &write_limit, &reporter)
+                    .await;
             });
         }
         tasks.spawn_endless(ROTATIONS, Arc::clone(self).follow_rotations(sender.subscribe(), rotation));
+        let (agent, current) = (Arc::clone(self), sender.subscribe());
+        tasks.spawn_endless(REVOCATIONS, async move {
+            agent.follow_revocations(current, revocations_sender).await;
+        });
         let heartbeats = Arc::clone(self).send_heartbeats(sender.subscribe(), Arc::clone(&health));
         tasks.spawn_endless(HEARTBEATS, heartbeats);
         if let Some(server) = server {
@@ -139,10 +147,12 @@ impl RunningAgent {
         output: &Output,
         mut current: watch::Receiver<CurrentIdentity>,
         mut signals: Signals,
+        mut revocations: watch::Receiver<RevocationList>,
         write_limit: &WriteLimit,
         reporter: &Reporter,
     ) {
         let mut retry = Retry::new(&output.settings.name, &self.bot.clock);
+        let writes_revocations = output.kind.includes_revocations();
         loop {
             let Ok(identity) = current.wait_for(Option::is_some).await.map(|current| current.clone()) else {
                 return;
@@ -154,10 +164,11 @@ impl RunningAgent {
                 reporter.failed(expired);
                 retry.failed(expired, Level::WARN, &self.randomness)
             } else {
+                let list = revocations::list_for(output, &mut revocations).await;
                 let write = || async {
                     reporter.started();
                     let client = AuthClient::connect(&self.bot.dialler, &identity).await?;
-                    output.write(&client, &identity, &self.issue_context()).await
+                    output.write(&client, &identity, &self.issue_context(list)).await
                 };
                 match write_limit.run(write).await {
                     Ok(not_after) => {
@@ -180,6 +191,7 @@ impl RunningAgent {
                 _ = signals.renewal() => {}
                 // After a failure, a new identity is a reason to retry immediately.
                 Ok(()) = current.changed(), if retry.is_failing() => {}
+                () = revocations::changed(&mut revocations, &self.bot.clock), if writes_revocations => {}
                 () = schedule::wait(wait, &self.bot.clock) => {}
             }
         }

@@ -11,9 +11,8 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::daemon::CurrentIdentity;
+use super::current_identity::{CurrentIdentity, valid_identity};
 use super::health::{Health, HealthStatus, IDENTITY};
-use super::rotation::valid_identity;
 use super::running_agent::RunningAgent;
 use super::schedule;
 use crate::agent::credential::identity::Identity;

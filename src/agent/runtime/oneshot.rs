@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::concurrency::WriteLimit;
 use super::control::Signals;
 use super::error::{AgentError, OutputFailure};
+use super::revocations;
 use super::running_agent::RunningAgent;
 use crate::agent::bot::IDENTITY;
 use crate::agent::bot::renewal::RenewalError;
+use crate::agent::credential::revocation_list::RevocationList;
 use crate::agent::service::error::OutputError;
 use crate::agent::teleport::auth_client::AuthClient;
 
@@ -59,11 +62,14 @@ impl RunningAgent {
         // Connect even if there is no output, so that a successful run proves that the identity is accepted.
         let client = AuthClient::connect(&self.bot.dialler, &identity).await.map_err(RenewalError::Api)?;
         let (client, write_limit) = (Arc::new(client), Arc::new(WriteLimit::new()));
+        let (revocations_sender, revocations) = watch::channel(RevocationList::default());
         for (index, output) in self.outputs.iter().cloned().enumerate() {
             let (agent, write_limit) = (Arc::clone(self), Arc::clone(&write_limit));
             let (client, identity) = (Arc::clone(&client), Arc::clone(&identity));
+            let mut revocations = revocations.clone();
             writes.spawn(async move {
-                let context = agent.issue_context();
+                let list = revocations::list_for(&output, &mut revocations).await;
+                let context = agent.issue_context(list);
                 let result = write_limit.run(|| output.write(&client, &identity, &context)).await;
                 if let Ok(not_after) = result {
                     agent.warn_if_shortened(&output, not_after);
@@ -72,13 +78,23 @@ impl RunningAgent {
                 (index, result.map(drop))
             });
         }
+        let (_current, current) = watch::channel(Some(identity));
         let mut failures = Vec::new();
-        while let Some(joined) = writes.join_next().await {
-            match joined {
-                Ok((_, Ok(()))) => {}
-                Ok((index, Err(error))) => failures.push((index, error)),
-                // Tasks are not cancelled before this point, so this one panicked.
-                Err(_) => return Err(AgentError::TaskEnded { task: "outputs".to_owned() }),
+        let complete = async {
+            while let Some(joined) = writes.join_next().await {
+                match joined {
+                    Ok((_, Ok(()))) => {}
+                    Ok((index, Err(error))) => failures.push((index, error)),
+                    // Tasks are not cancelled before this point, so this one panicked.
+                    Err(_) => return Err(AgentError::TaskEnded { task: "outputs".to_owned() }),
+                }
+            }
+            Ok(())
+        };
+        tokio::select! {
+            completed = complete => completed?,
+            () = self.follow_revocations(current, revocations_sender) => {
+                return Err(AgentError::TaskEnded { task: "revocations".to_owned() });
             }
         }
         failures.sort_by_key(|(index, _)| *index);

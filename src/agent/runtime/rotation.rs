@@ -6,18 +6,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::daemon::CurrentIdentity;
+use super::current_identity::{CurrentIdentity, valid_identity};
 use super::running_agent::RunningAgent;
-use super::schedule::{self, Backoff, MAX_BACKOFF};
+use super::schedule;
+use super::stream_retry::{DEBOUNCE, StreamRetry};
 use crate::agent::credential::identity::Identity;
 use crate::agent::credential::x509;
-use crate::agent::platform::error_text::error_line;
-use crate::agent::platform::{Clock, Rounded};
+use crate::agent::platform::Rounded;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::auth_client::{AuthClient, AuthorityState};
 
@@ -27,8 +26,6 @@ const CA_TYPES: [&str; 3] = ["host", "user", "db"];
 const WORKLOAD_CA: &str = "spiffe";
 /// The first server version from which the agent requests [`WORKLOAD_CA`].
 const FIRST_WITH_WORKLOAD_CA: u32 = 16;
-/// A rotation changes several CAs one after the other; one renewal follows all changes within this time.
-const DEBOUNCE: Duration = Duration::from_secs(10);
 
 impl RunningAgent {
     /// Watches the CAs until dropped, and signals `renew` when everything must be renewed.
@@ -55,36 +52,12 @@ impl RunningAgent {
         changed: watch::Sender<()>,
     ) {
         let mut known = KnownStates::default();
-        let mut backoff = Backoff::new();
-        let mut is_logged = false;
+        let mut retry = StreamRetry::new("watch for CA rotations", "scheduled renewals must follow them");
         loop {
             let Some(identity) = valid_identity(&mut current, &self.bot.clock).await else { return };
             let started = Instant::now();
-            let result = self.watch_as(&identity, &mut known, &changed).await;
-            if started.elapsed() > MAX_BACKOFF {
-                backoff = Backoff::new();
-            }
-            let wait = backoff.next(&self.randomness);
-            let retry = Rounded(wait);
-            match result {
-                Ok(()) => tracing::debug!(%retry, "the watch for CA rotations ended"),
-                Err(error) if is_logged => {
-                    tracing::debug!(%retry, "cannot watch for CA rotations: {}", error_line(&error, error.hint().as_ref()));
-                }
-                // The other loops log that the server cannot be reached.
-                Err(error @ (ApiError::Connect { .. } | ApiError::NoResponse { .. })) => {
-                    tracing::debug!(%retry, "cannot watch for CA rotations: {}", error_line(&error, error.hint().as_ref()));
-                }
-                Err(error) => {
-                    is_logged = true;
-                    tracing::info!(
-                        %retry,
-                        "cannot watch for CA rotations, so scheduled renewals must follow them: {}",
-                        error_line(&error, error.hint().as_ref())
-                    );
-                }
-            }
-            schedule::wait(wait, &self.bot.clock).await;
+            let ended = self.watch_as(&identity, &mut known, &changed).await;
+            retry.wait(ended, started, self).await;
         }
     }
 
@@ -122,17 +95,6 @@ impl RunningAgent {
             }
         }
     }
-}
-
-/// Waits for an identity that has not expired. Returns `None` if the sender was dropped.
-pub(super) async fn valid_identity(
-    current: &mut watch::Receiver<CurrentIdentity>,
-    clock: &Clock,
-) -> Option<Arc<Identity>> {
-    let is_valid = |current: &CurrentIdentity| {
-        current.as_ref().is_some_and(|identity| !identity.is_expired(clock.now()))
-    };
-    current.wait_for(is_valid).await.ok()?.clone()
 }
 
 /// The last known state of each CA.

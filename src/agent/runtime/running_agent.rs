@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::agent::bot::renewal::Bot;
+use crate::agent::credential::revocation_list::RevocationList;
 use crate::agent::platform::{Randomness, Rounded};
 use crate::agent::service::context::IssueContext;
 use crate::agent::service::output::Output;
@@ -29,7 +30,7 @@ pub(super) struct RunningAgent {
 }
 
 impl RunningAgent {
-    pub(super) fn issue_context(&self) -> IssueContext<'_> {
+    pub(super) fn issue_context(&self, revocations: RevocationList) -> IssueContext<'_> {
         IssueContext {
             dialler: &self.bot.dialler,
             clock: &self.bot.clock,
@@ -38,6 +39,7 @@ impl RunningAgent {
             command: &self.command,
             proxy_address: self.proxy_address.as_ref(),
             fallback_proxy_address: self.bot.proxy_address(),
+            revocations,
         }
     }
 

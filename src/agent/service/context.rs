@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::agent::credential::revocation_list::RevocationList;
 use crate::agent::destination::writer::DestinationWriter;
 use crate::agent::net::dialler::Dialler;
 use crate::agent::platform::Clock;
@@ -38,4 +39,6 @@ pub(crate) struct IssueContext<'a> {
     pub(crate) proxy_address: Option<&'a Address>,
     /// The proxy address to write into files if the cluster advertises none. `None` if the agent is connected to an auth server.
     pub(crate) fallback_proxy_address: Option<Address>,
+    /// The list of revoked X.509 SVIDs, for outputs that write it.
+    pub(crate) revocations: RevocationList,
 }

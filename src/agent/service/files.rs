@@ -11,6 +11,8 @@ use crate::agent::destination::staging::NewFile;
 /// The files of an output, which change as one set, and when its credentials expire.
 pub(crate) struct FileSet {
     pub(crate) files: Vec<NewFile>,
+    /// The names of files that an earlier set may have contained and that must not remain.
+    pub(crate) removed: Vec<&'static str>,
     pub(crate) not_after: SystemTime,
 }
 
@@ -22,6 +24,11 @@ pub(super) struct Authorities {
 }
 
 impl FileSet {
+    /// Creates an empty set of credentials that expire at `not_after`.
+    pub(super) fn new(not_after: SystemTime) -> Self {
+        Self { files: Vec::new(), removed: Vec::new(), not_after }
+    }
+
     /// Creates a set with the key, the certificates, the `identity` file and all CAs.
     pub(super) fn with_all_cas(identity: &Identity, authorities: &Authorities) -> Result<Self, OutputError> {
         let mut files = Self::with_host_cas(identity, &authorities.host)?;
@@ -32,7 +39,7 @@ impl FileSet {
 
     /// Creates a set with the key, the certificates, the `identity` file and the host CAs.
     pub(super) fn with_host_cas(identity: &Identity, host_cas: &[Authority]) -> Result<Self, OutputError> {
-        let mut files = Self { files: Vec::new(), not_after: identity.user.not_after };
+        let mut files = Self::new(identity.user.not_after);
         files.push("key", identity.key.private_pem());
         files.push("key.pub", identity.key.ssh_line()?);
         files.push("tlscert", identity.certs.tls.as_str());

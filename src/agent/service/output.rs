@@ -51,6 +51,11 @@ impl OutputKind {
             | Self::SshHost(_) => false,
         }
     }
+
+    /// Returns true if the files include the list of revoked X.509 SVIDs.
+    pub(crate) fn includes_revocations(&self) -> bool {
+        matches!(self, Self::WorkloadX509(_))
+    }
 }
 
 impl Output {
@@ -68,7 +73,7 @@ impl Output {
         };
         context.file_work.run_blocking(prepare).await?;
         let issuer = Issuer::new(&self.settings, bot_client, bot_identity, context);
-        let FileSet { files, not_after } = match &self.kind {
+        let FileSet { files, removed, not_after } = match &self.kind {
             OutputKind::Identity(output) => output.issue(&issuer).await,
             OutputKind::Application(output) => output.issue(&issuer).await,
             OutputKind::Database(output) => output.issue(&issuer).await,
@@ -79,7 +84,7 @@ impl Output {
             OutputKind::WorkloadJwt(output) => output.issue(&issuer).await,
         }?;
         let destination = Arc::clone(&self.settings.destination);
-        context.file_work.run_blocking(move || destination.write(files)).await?;
+        context.file_work.run_blocking(move || destination.write(files, &removed)).await?;
         Ok(not_after)
     }
 }

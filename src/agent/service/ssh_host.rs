@@ -26,7 +26,7 @@ impl SshHostOutput {
         let certificate = client.host_cert(&key.ssh_line()?, &self.principals, cluster, ttl).await?;
         let not_after = ssh_cert::host_certificate_expiry(&certificate, key.ssh_key())?;
         let authorities = issuer.bot_client.authorities(self.ca_type.as_str()).await?;
-        let mut files = FileSet { files: Vec::new(), not_after };
+        let mut files = FileSet::new(not_after);
         files.push("ssh_host", key.private_pem());
         files.push("ssh_host-cert.pub", certificate);
         files.push("ssh_host-user-ca.pub", trusted_keys(&authorities, cluster, self.ca_type));

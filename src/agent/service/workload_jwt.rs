@@ -19,7 +19,7 @@ impl WorkloadJwtOutput {
         let request = SvidRequest::Jwt(self.audiences.clone());
         let credential = issue(issuer, &self.selector, request).await?;
         let svid = JwtSvid::new(credential, &self.audiences, issuer.context.clock.now())?;
-        let mut files = FileSet { files: Vec::new(), not_after: svid.not_after };
+        let mut files = FileSet::new(svid.not_after);
         files.push("jwt_svid", svid.token);
         Ok(files)
     }

@@ -8,10 +8,14 @@ use super::workload_identity::issue;
 use crate::agent::credential::authority::Authority;
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::credential::pem::pem_encode;
+use crate::agent::credential::revocation_list::RevocationList;
 use crate::agent::credential::{trust_bundle, x509};
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::auth_client::{Federation, SvidRequest, WorkloadSelector};
 use crate::agent::teleport::grpc_code::GrpcCode;
+
+/// The file with the list of revoked X.509 SVIDs.
+const REVOCATIONS: &str = "svid_crl.pem";
 
 #[derive(Clone, Debug)]
 pub(crate) struct WorkloadX509Output {
@@ -36,10 +40,18 @@ impl WorkloadX509Output {
         if self.trust_federated {
             bundle.push_str(&federated_cas(issuer, issuer.bot_client.federations().await?));
         }
-        let mut files = FileSet { files: Vec::new(), not_after: svid.not_after };
+        let mut files = FileSet::new(svid.not_after);
         files.push("svid.pem", svid.certificates);
         files.push("svid_key.pem", key.private_pem());
         files.push("svid_bundle.pem", bundle);
+        match &issuer.context.revocations {
+            RevocationList::Pem(pem) => files.push(REVOCATIONS, pem.as_str()),
+            RevocationList::Absent => files.removed.push(REVOCATIONS),
+            // An older list is better than none, so it stays.
+            RevocationList::Pending | RevocationList::Unavailable => issuer.warn(format_args!(
+                "the list of revoked X.509 SVIDs is not available: writing the certificate without updating {REVOCATIONS}"
+            )),
+        }
         Ok(files)
     }
 }

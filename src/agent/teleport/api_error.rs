@@ -67,6 +67,9 @@ pub enum ApiError {
     /// The server created an application session that cannot be used.
     #[error("the auth server created an application session, but {0}")]
     AppSession(AppSessionProblem),
+    /// The list of revoked X.509 SVIDs cannot be read.
+    #[error("the list of revoked X.509 SVIDs that the auth server sent is not an X.509 CRL")]
+    RevocationList,
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -121,7 +124,10 @@ impl ApiError {
             }
             Self::Tls(error) => error.hint(),
             Self::Rest(error) => error.hint(),
-            Self::List { .. } | Self::AppSession(AppSessionProblem::NoName) | Self::Key(_) => None,
+            Self::List { .. }
+            | Self::AppSession(AppSessionProblem::NoName)
+            | Self::RevocationList
+            | Self::Key(_) => None,
         }
     }
 
@@ -153,7 +159,11 @@ impl ApiError {
             }
             Self::Failed { message, .. } => is_past_expiry(message),
             Self::Connect { .. } | Self::Tls(_) | Self::Key(_) => true,
-            Self::NoResponse { .. } | Self::List { .. } | Self::AppSession(_) | Self::Rest(_) => false,
+            Self::NoResponse { .. }
+            | Self::List { .. }
+            | Self::AppSession(_)
+            | Self::RevocationList
+            | Self::Rest(_) => false,
         }
     }
 

@@ -7,6 +7,7 @@ mod heartbeat;
 mod host_cert;
 mod leaf_clusters;
 mod resources;
+mod revocation_watch;
 mod workload_identity;
 
 use std::time::{Duration, SystemTime};

@@ -1,4 +1,4 @@
-//! Makes gRPC calls over a connection of a dialler: unary calls, and the connector for tonic.
+//! Makes gRPC calls over a connection of a dialler: unary calls, streams from the server, and the connector for tonic.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,6 +10,7 @@ use http::uri::PathAndQuery;
 use hyper_util::rt::TokioIo;
 use prost::Message;
 use tokio_rustls::client::TlsStream;
+use tonic::codec::Streaming;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
@@ -54,6 +55,35 @@ pub(crate) async fn connect(target: DialTarget) -> Result<Channel, ConnectionErr
         .connect_with_connector(Connector(target))
         .await
         .map_err(ConnectionError::new)
+}
+
+/// Opens a stream of messages from the server. Returns the first message, which must arrive within `limit`, and the
+/// stream of the others.
+pub(crate) async fn server_stream<M, R>(
+    channel: &Channel,
+    method: &'static str,
+    message: M,
+    limit: Duration,
+) -> Result<(R, Streaming<R>), ApiError>
+where
+    M: Message + 'static,
+    R: Message + Default + 'static,
+{
+    let no_response = |source| ApiError::NoResponse { method, source };
+    let begin = async {
+        let mut grpc = tonic::client::Grpc::new(channel.clone());
+        grpc.ready().await.map_err(|error| no_response(ConnectionError::new(error)))?;
+        let path = PathAndQuery::from_static(method);
+        let codec = ProstCodec::<M, R>::default();
+        let response = grpc.server_streaming(Request::new(message), path, codec).await;
+        let mut stream = response.map_err(|status| from_status(method, status))?.into_inner();
+        let first = stream.message().await.map_err(|status| from_status(method, status))?;
+        let ended = || no_response(ConnectionError::new("the stream ended before the first message"));
+        Ok((first.ok_or_else(ended)?, stream))
+    };
+    tokio::time::timeout(limit, begin)
+        .await
+        .map_err(|_| no_response(ConnectionError::new("the call timed out")))?
 }
 
 /// Opens a new connection whenever tonic needs one.

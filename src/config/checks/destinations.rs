@@ -14,9 +14,8 @@ pub(super) fn check(destination: &Destination, pointer: &Pointer, findings: &mut
             let readers = directory.readers.as_deref().unwrap_or_default();
             for (index, reader) in readers.iter().enumerate() {
                 findings.require_exactly_one(
-                    &pointer.key("readers").index(index),
-                    ("user", "group"),
-                    (reader.user.is_some(), reader.group.is_some()),
+                    pointer.key("readers").index(index),
+                    &[("user", reader.user.is_some()), ("group", reader.group.is_some())],
                 );
             }
             check_weak_settings(pointer, directory.symlinks, directory.acls, !readers.is_empty(), findings);

@@ -50,19 +50,20 @@ impl<'a> Findings<'a> {
         }
     }
 
-    /// Reports two properties unless exactly one of them is set.
-    pub(super) fn require_exactly_one(
-        &mut self,
-        parent: &Pointer,
-        keys: (&str, &str),
-        are_set: (bool, bool),
-    ) {
-        let message = match are_set {
-            (true, true) => format!("both `{}` and `{}` are set", keys.0, keys.1),
-            (false, false) => format!("neither `{}` nor `{}` is set", keys.0, keys.1),
-            _ => return,
+    /// Reports the properties with these names unless exactly one of them is set.
+    pub(super) fn require_exactly_one(&mut self, pointer: Pointer, properties: &[(&str, bool)]) {
+        let name = |(name, _): &(&str, bool)| format!("`{name}`");
+        let set: Vec<_> = properties.iter().filter(|(_, is_set)| *is_set).map(name).collect();
+        let message = match (set.as_slice(), properties) {
+            ([_], _) => return,
+            ([], [(first, _), (second, _)]) => format!("neither `{first}` nor `{second}` is set"),
+            ([], _) => {
+                format!("none of {} is set", properties.iter().map(name).collect::<Vec<_>>().join(", "))
+            }
+            ([first, second], _) => format!("both {first} and {second} are set"),
+            _ => format!("{} are all set", set.join(", ")),
         };
-        self.report_value(Code::ExactlyOne, parent.clone(), message, "set exactly one of them");
+        self.report_value(Code::ExactlyOne, pointer, message, "set exactly one of them");
     }
 
     /// Reports two mutually exclusive properties if both are set. Their paths are relative to `parent`, with `.` between

@@ -6,6 +6,7 @@ use crate::config::address::Address;
 use crate::config::destination::Destination;
 use crate::config::onboarding::{JoinMethod, Onboarding};
 use crate::config::scalar::{Location, is_on};
+use crate::config::token_request::{TokenHttpRequest, is_header_value, is_http_token};
 use crate::config::v2::Config;
 use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;
@@ -161,18 +162,76 @@ fn check_bound_keypair(onboarding: &Onboarding, findings: &mut Findings<'_>) {
 }
 
 fn check_generic_oidc(onboarding: &Onboarding, findings: &mut Findings<'_>) {
-    if let Some(oidc) = &onboarding.generic_oidc {
-        let pointer = Pointer::from("/onboarding/generic_oidc");
-        let has_command = oidc.command.as_ref().is_some_and(|command| !command.is_empty());
-        let has_env = oidc.env.as_ref().is_some_and(|env| !env.is_empty());
-        findings.require_exactly_one(&pointer, ("env", "command"), (has_env, has_command));
-        if oidc.timeout.is_some_and(|timeout| timeout.is_negative()) {
+    let pointer = Pointer::from("/onboarding/generic_oidc");
+    let Some(oidc) = &onboarding.generic_oidc else {
+        if onboarding.join_method == Some(JoinMethod::GenericOidc) {
             findings.report_value(
-                Code::NegativeDuration,
-                pointer.key("timeout"),
-                "`timeout` cannot be negative",
-                "write a positive duration",
+                Code::ExactlyOne,
+                Pointer::from("/onboarding/join_method"),
+                "no source of the ID token is set",
+                "set one of `env`, `command` and `http_request` in `onboarding.generic_oidc`",
             );
         }
+        return;
+    };
+    let command = oidc.command.as_ref().filter(|command| !command.is_empty());
+    let sources = [
+        ("env", oidc.env.as_ref().is_some_and(|env| !env.is_empty())),
+        ("command", command.is_some()),
+        ("http_request", oidc.http_request.is_some()),
+    ];
+    findings.require_exactly_one(pointer.clone(), &sources);
+    if command.and_then(|command| command.first()).is_some_and(|program| program.is_empty()) {
+        findings.report_value(
+            Code::EmptyValue,
+            pointer.key("command").index(0),
+            "the program is empty",
+            "write the name or the path of a program",
+        );
+    }
+    if let Some(request) = &oidc.http_request {
+        check_token_request(request, &pointer.key("http_request"), findings);
+    }
+    if oidc.timeout.is_some_and(|timeout| timeout.is_negative()) {
+        findings.report_value(
+            Code::NegativeDuration,
+            pointer.key("timeout"),
+            "`timeout` cannot be negative",
+            "write a positive duration",
+        );
+    }
+}
+
+fn check_token_request(http_request: &TokenHttpRequest, pointer: &Pointer, findings: &mut Findings<'_>) {
+    let TokenHttpRequest { request, .. } = http_request;
+    let at_request = |key: &str| pointer.key("request").key(key);
+    if let Err(error) = request.url() {
+        findings.report_value(Code::InvalidAddress, at_request("url"), error.message(), error.help());
+    }
+    if request.method().is_none() {
+        findings.report_value(
+            Code::InvalidFormat,
+            at_request("method"),
+            "not a valid HTTP method",
+            "write a method such as `GET` or `POST`",
+        );
+    }
+    for (name, value) in request.headers() {
+        if !is_http_token(name) || !is_header_value(value) {
+            findings.report_value(
+                Code::InvalidFormat,
+                at_request("headers").key(name),
+                "not a valid HTTP header",
+                "write the name of a header, and a value without line breaks",
+            );
+        }
+    }
+    if let Err(error) = http_request.json_path() {
+        findings.report_value(
+            Code::InvalidFormat,
+            pointer.key("result").key("json_path"),
+            "not a JSONPath that selects one value",
+            error.message(),
+        );
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn check_selector(
     let pointer = pointer.key("selector");
     let has_name = selector.name.as_ref().is_some_and(|name| !name.is_empty());
     let has_labels = selector.labels.as_ref().is_some_and(|labels| !labels.is_empty());
-    findings.require_exactly_one(&pointer, ("name", "labels"), (has_name, has_labels));
+    findings.require_exactly_one(pointer.clone(), &[("name", has_name), ("labels", has_labels)]);
     for (label, values) in selector.labels.iter().flatten() {
         if values.0.is_empty() {
             findings.report_value(
@@ -137,13 +137,19 @@ pub(super) fn check_attestors(attestors: Option<&Attestors>, pointer: &Pointer, 
     if let Some(sigstore) = attestors.sigstore.as_ref().filter(|block| is_on(block.enabled)) {
         let pointer = pointer.key("sigstore");
         for (index, registry) in sigstore.additional_registries.iter().flatten().enumerate() {
-            if !registry.host.as_ref().is_some_and(|host| formats::is_registry(host.as_str())) {
-                findings.report_value(
+            let pointer = pointer.key("additional_registries").index(index);
+            let help = "write `host: <name>` or `host: <name>:<port>`";
+            match &registry.host {
+                None => {
+                    findings.report_value(Code::RequiresOther, pointer, "a registry requires `host`", help);
+                }
+                Some(host) if !formats::is_registry(host.as_str()) => findings.report_value(
                     Code::InvalidAddress,
-                    pointer.key("additional_registries").index(index),
+                    pointer.key("host"),
                     "not a valid registry host",
-                    "write `host: <name>` or `host: <name>:<port>`",
-                );
+                    help,
+                ),
+                Some(_) => {}
             }
         }
         for (index, network) in sigstore.allowed_private_network_prefixes.iter().flatten().enumerate() {

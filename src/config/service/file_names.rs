@@ -16,7 +16,7 @@ pub(super) const CLUSTER_FILES: &[&str] = &[
 pub(super) const TLS_FILES: &[&str] = &["tls.cas", "tls.crt", "tls.key"];
 pub(super) const SSH_CONFIG_FILES: &[&str] = &["known_hosts", "ssh_config"];
 pub(super) const KUBECONFIG_FILES: &[&str] = &["kubeconfig.yaml"];
-pub(super) const SVID_FILES: &[&str] = &["svid.pem", "svid_bundle.pem", "svid_key.pem"];
+pub(super) const SVID_FILES: &[&str] = &["svid.pem", "svid_bundle.pem", "svid_crl.pem", "svid_key.pem"];
 
 impl Service {
     /// Returns the names of the files and directories that the service may create in its destination.

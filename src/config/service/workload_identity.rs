@@ -15,9 +15,8 @@ use crate::config::support::map;
 
 service! {
     output
-    /// An X.509 SVID, written as `svid.pem` (the certificate and its intermediates), `svid_key.pem` and
-    /// `svid_bundle.pem`. No `svid_crl.pem` is written: this agent does not fetch revocation lists, so verifiers must
-    /// get them elsewhere.
+    /// An X.509 SVID, written as `svid.pem` (the certificate and its intermediates), `svid_key.pem`, `svid_bundle.pem`
+    /// and, if the cluster has a list of revoked certificates, `svid_crl.pem`.
     pub struct WorkloadIdentityX509Service {
         /// The workload identity for which to issue the SVID.
         pub selector: WorkloadIdentitySelector,

@@ -15,16 +15,16 @@ use tonic::server::{Grpc, ServerStreamingService, UnaryService};
 use tonic_prost::ProstCodec;
 
 use crate::error::ApiError;
-use crate::events::EventStream;
 use crate::identity::Caller;
+use crate::message_stream::MessageStream;
 use crate::method;
 use crate::proto::{
-    CreateAppSessionRequest, Event, Features, GenerateHostCertRequest, GetAppSessionRequest,
+    CreateAppSessionRequest, Features, GenerateHostCertRequest, GetAppSessionRequest,
     GetCertAuthoritiesRequest, GetCertAuthorityRequest, GetRoleRequest, ImpersonateConditions,
     IssueWorkloadIdentitiesRequest, IssueWorkloadIdentityRequest, ListRemoteClustersRequest,
     ListResourcesRequest, ListSpiffeFederationsRequest, PingRequest, PingResponse, RegisterUsingTokenRequest,
-    RoleConditions, RoleSpecV6, RoleV6, SubmitHeartbeatRequest, SubmitHeartbeatResponse, UserCertsRequest,
-    Watch,
+    RoleConditions, RoleSpecV6, RoleV6, StreamSignedCrlRequest, SubmitHeartbeatRequest,
+    SubmitHeartbeatResponse, UserCertsRequest, Watch,
 };
 use crate::shared::Shared;
 
@@ -63,6 +63,9 @@ pub(crate) async fn serve(
         }
         method::LIST_SPIFFE_FEDERATIONS => {
             unary(request, |request| shared.spiffe_federations(&request)).await
+        }
+        method::STREAM_SIGNED_CRL => {
+            stream(request, |StreamSignedCrlRequest {}| Ok(shared.stream_revocations()?)).await
         }
         method::SUBMIT_HEARTBEAT => {
             unary(request, |_: SubmitHeartbeatRequest| Ok(SubmitHeartbeatResponse {})).await
@@ -126,12 +129,16 @@ impl<Q, R, F: FnOnce(Q) -> Result<R, ApiError>> UnaryService<Q> for SingleCall<F
     }
 }
 
-impl<F: FnOnce(Watch) -> Result<EventStream, ApiError>> ServerStreamingService<Watch> for SingleCall<F> {
-    type Response = Event;
-    type ResponseStream = EventStream;
-    type Future = Ready<Result<tonic::Response<EventStream>, Status>>;
+impl<Q, R, F> ServerStreamingService<Q> for SingleCall<F>
+where
+    R: Send + 'static,
+    F: FnOnce(Q) -> Result<MessageStream<R>, ApiError>,
+{
+    type Response = R;
+    type ResponseStream = MessageStream<R>;
+    type Future = Ready<Result<tonic::Response<MessageStream<R>>, Status>>;
 
-    fn call(&mut self, request: tonic::Request<Watch>) -> Self::Future {
+    fn call(&mut self, request: tonic::Request<Q>) -> Self::Future {
         ready(self.handle(request))
     }
 }
@@ -146,11 +153,13 @@ impl<F> SingleCall<F> {
     }
 }
 
-async fn stream<F>(request: Request<Full<Bytes>>, handler: F) -> Response<Body>
+async fn stream<Q, R, F>(request: Request<Full<Bytes>>, handler: F) -> Response<Body>
 where
-    F: FnOnce(Watch) -> Result<EventStream, ApiError>,
+    Q: Message + Default + Send + 'static,
+    R: Message + Default + Send + 'static,
+    F: FnOnce(Q) -> Result<MessageStream<R>, ApiError>,
 {
-    Grpc::new(ProstCodec::<Event, Watch>::new()).server_streaming(SingleCall(Some(handler)), request).await
+    Grpc::new(ProstCodec::<R, Q>::new()).server_streaming(SingleCall(Some(handler)), request).await
 }
 
 pub(crate) async fn unary<Q, R, F>(request: Request<Full<Bytes>>, handler: F) -> Response<Body>

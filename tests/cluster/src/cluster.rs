@@ -23,6 +23,7 @@ use crate::jwt::JwtKey;
 use crate::oidc::{OidcIssuer, TrustedIssuer};
 use crate::phase::Phase;
 use crate::resources::Resource;
+use crate::revocations::Revocations;
 use crate::role::Role;
 use crate::server::Port;
 use crate::shared::{SERVER_VERSION, Shared};
@@ -89,6 +90,7 @@ impl Cluster {
             web_ca_pem: authorities.web.pem().to_owned(),
             authorities: Mutex::new(authorities),
             watchers: Watchers::default(),
+            revocations: Revocations::default(),
             state: Mutex::default(),
             faults: Faults::new(),
             log: CallLog::new(),
@@ -252,6 +254,16 @@ impl Cluster {
         self.shared.state().workloads.insert(identity.name.clone(), identity);
     }
 
+    /// Revokes the X.509 SVID with this serial number, given as the bytes of its DER integer. A cluster that reports a
+    /// version before 17.5 does not serve the list of revoked SVIDs.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the list cannot be signed.
+    pub fn revoke_x509_svid(&self, serial: &[u8]) -> Result<(), Error> {
+        self.shared.revoke_x509_svid(serial)
+    }
+
     /// Federates with another trust domain. `bundle` is its JWKS document, or `None` if it has not been fetched yet.
     pub fn federate(&self, trust_domain: &str, bundle: Option<String>) {
         self.shared.state().federations.insert(trust_domain.to_owned(), bundle);
@@ -327,6 +339,11 @@ impl Cluster {
     /// Ends every event stream with status OK.
     pub fn end_event_streams(&self) {
         self.shared.watchers.end();
+    }
+
+    /// Ends every stream of the list of revoked X.509 SVIDs with status OK.
+    pub fn end_revocation_streams(&self) {
+        self.shared.revocations.end_streams();
     }
 }
 

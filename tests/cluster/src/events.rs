@@ -4,16 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::Status;
 
 use crate::error::ApiError;
+use crate::message_stream::MessageStream;
 use crate::proto::{CertAuthorityV2, Event, Operation, Watch, WatchStatusV1};
 
 const CERT_AUTHORITY: &str = "cert_authority";
-
-/// The response to a watch request.
-pub(crate) type EventStream = UnboundedReceiverStream<Result<Event, Status>>;
 
 struct Watcher {
     /// The cluster name by type of authority.
@@ -27,7 +24,7 @@ pub(crate) struct Watchers(Mutex<Vec<Watcher>>);
 
 impl Watchers {
     /// Adds a watcher. Its first event reports that the watch has begun.
-    pub(crate) fn watch(&self, request: &Watch) -> Result<EventStream, ApiError> {
+    pub(crate) fn watch(&self, request: &Watch) -> Result<MessageStream<Event>, ApiError> {
         let [kind] = request.kinds.as_slice() else {
             let message = "the development cluster supports exactly one kind per watch";
             return Err(ApiError::invalid_argument(message));
@@ -39,7 +36,7 @@ impl Watchers {
         // Cannot fail: the receiver still exists.
         let _ = events.send(Ok(Event { watch_status: Some(WatchStatusV1 {}), ..Event::default() }));
         self.watchers().push(Watcher { filter: kind.filter.clone(), events });
-        Ok(UnboundedReceiverStream::new(stream))
+        Ok(MessageStream::new(stream))
     }
 
     /// Sends an authority to the watchers whose filter matches it, and removes those that have disconnected.

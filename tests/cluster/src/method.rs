@@ -48,6 +48,10 @@ pub const ISSUE_WORKLOAD_IDENTITIES: &str =
 pub const LIST_SPIFFE_FEDERATIONS: &str =
     "/teleport.machineid.v1.SPIFFEFederationService/ListSPIFFEFederations";
 
+/// A server stream.
+pub const STREAM_SIGNED_CRL: &str =
+    "/teleport.workloadidentity.v1.WorkloadIdentityRevocationService/StreamSignedCRL";
+
 pub const SUBMIT_HEARTBEAT: &str = "/teleport.machineid.v1.BotInstanceService/SubmitHeartbeat";
 
 /// Returns whether servers of this version, major and minor, offer a method.
@@ -61,6 +65,7 @@ pub(crate) fn is_offered(method: &str, version: (u32, u32)) -> bool {
         GENERATE_HOST_CERT | LIST_REMOTE_CLUSTERS => ((16, 0), None),
         ISSUE_WORKLOAD_IDENTITY | ISSUE_WORKLOAD_IDENTITIES | LIST_SPIFFE_FEDERATIONS => ((17, 0), None),
         SUBMIT_HEARTBEAT => ((17, 0), None),
+        STREAM_SIGNED_CRL => ((17, 5), None),
         // The first release of version 18 that offers it is not known. Early ones do not.
         JOIN_V1 => ((18, 3), None),
         _ => ((0, 0), None),

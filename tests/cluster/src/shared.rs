@@ -12,6 +12,7 @@ use crate::events::Watchers;
 use crate::faults::Faults;
 use crate::method;
 use crate::proto::Metadata;
+use crate::revocations::Revocations;
 use crate::state::State;
 use crate::tls::TlsConfigs;
 
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) tls: Mutex<Arc<TlsConfigs>>,
     pub(crate) web_ca_pem: String,
     pub(crate) watchers: Watchers,
+    pub(crate) revocations: Revocations,
     pub(crate) state: Mutex<State>,
     pub(crate) faults: Faults,
     pub(crate) log: CallLog,
@@ -69,13 +71,19 @@ impl Shared {
 
     /// The major version that the cluster reports: 18 for `18.2.5`.
     pub(crate) fn major_version(&self) -> u32 {
-        self.server_version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or_default()
+        self.version().0
+    }
+
+    /// The major and the minor version that the cluster reports: 18 and 2 for `18.2.5`.
+    pub(crate) fn version(&self) -> (u32, u32) {
+        let mut numbers = self.server_version.split('.').map(|number| number.parse().unwrap_or_default());
+        let mut next = || numbers.next().unwrap_or_default();
+        (next(), next())
     }
 
     /// Whether the version that the cluster reports offers `method`.
     pub(crate) fn offers(&self, method: &str) -> bool {
-        let minor = self.server_version.split('.').nth(1).and_then(|minor| minor.parse().ok());
-        method::is_offered(method, (self.major_version(), minor.unwrap_or_default()))
+        method::is_offered(method, self.version())
     }
 
     /// The metadata of a resource. All resources are as old as the cluster, so they share its id and revision.

@@ -6,11 +6,13 @@ use std::time::{Duration, SystemTime};
 use aws_lc_rs::digest;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use x509_cert::certificate::Certificate;
+use x509_cert::crl::CertificateList;
 use x509_cert::der::Encode as _;
 use x509_cert::name::Name;
 
 use crate::error::Error;
 use crate::keys::{TlsKey, hex};
+use crate::revocations::SerialNumbers;
 use crate::x509::{self, COMMON_NAME, CertRequest, NameBuilder, ORGANIZATION, Profile, SERIAL_NUMBER};
 
 /// Certificates become valid a minute before they are issued, so that clients whose clock is slightly behind accept
@@ -76,6 +78,15 @@ impl TlsAuthority {
 
     pub(crate) fn sign(&self, request: CertRequest) -> Result<Certificate, Error> {
         x509::sign(&self.name, &self.key, request)
+    }
+
+    /// Signs the list of revoked certificates, given by their serial numbers.
+    pub(crate) fn sign_crl(
+        &self,
+        serials: &SerialNumbers,
+        now: SystemTime,
+    ) -> Result<CertificateList, Error> {
+        x509::sign_crl(&self.name, &self.key, serials, now)
     }
 
     /// Generates a TLS server's key and certificate.

@@ -1,12 +1,12 @@
-//! Serves the calls for workload identities, which servers have from 17.2 on: issues SVIDs and lists federations. The
-//! permissions come from [`crate::state`], the keys from [`crate::authorities`].
+//! Serves the calls for workload identities, which servers have from 17.2 on: issues SVIDs, lists the revoked ones, and
+//! lists federations. The permissions come from [`crate::state`], the keys from [`crate::authorities`].
 
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
-use x509_cert::der::Decode as _;
+use x509_cert::der::{Decode as _, Encode as _};
 use x509_cert::spki::SubjectPublicKeyInfoOwned;
 
 use crate::authorities::Authorities;
@@ -15,12 +15,14 @@ use crate::error::{ApiError, Error};
 use crate::identity::Caller;
 use crate::jwt::jwk;
 use crate::keys::{TlsKey, uuid};
+use crate::message_stream::MessageStream;
 use crate::proto::{
     Credential, IssueWorkloadIdentitiesRequest, IssueWorkloadIdentitiesResponse,
     IssueWorkloadIdentityRequest, IssueWorkloadIdentityResponse, JwtSvidCredential, JwtSvidParams,
     ListSpiffeFederationsRequest, ListSpiffeFederationsResponse, SpiffeFederation, SpiffeFederationStatus,
-    X509SvidCredential, X509SvidParams, header,
+    StreamSignedCrlResponse, X509SvidCredential, X509SvidParams, header,
 };
+use crate::revocations::SerialNumbers;
 use crate::shared::Shared;
 use crate::workload_identity::{Forgery, WorkloadIdentity};
 
@@ -95,6 +97,25 @@ impl Shared {
         let ttl = ttl(request.requested_ttl)?;
         let credentials = selected.into_iter().map(|identity| self.credential(identity, &params, ttl));
         Ok(IssueWorkloadIdentitiesResponse { credentials: credentials.collect::<Result<_, _>>()? })
+    }
+
+    /// Sends the list of revoked X.509 SVIDs now, and again after each change.
+    pub(crate) fn stream_revocations(&self) -> Result<MessageStream<StreamSignedCrlResponse>, Error> {
+        self.revocations.stream(|serials| self.signed_crl(serials))
+    }
+
+    /// Revokes the X.509 SVID with this serial number.
+    pub(crate) fn revoke_x509_svid(&self, serial: &[u8]) -> Result<(), Error> {
+        self.revocations.revoke(serial, |serials| self.signed_crl(serials))
+    }
+
+    /// Returns the list of these serial numbers, signed by the SPIFFE authority; empty if nothing has been revoked.
+    fn signed_crl(&self, serials: &SerialNumbers) -> Result<StreamSignedCrlResponse, Error> {
+        if serials.is_empty() {
+            return Ok(StreamSignedCrlResponse::default());
+        }
+        let crl = self.authorities().spiffe.active.tls()?.sign_crl(serials, (self.clock)())?.to_der()?;
+        Ok(StreamSignedCrlResponse { crl })
     }
 
     /// Returns a page of the federations in the order of their names.

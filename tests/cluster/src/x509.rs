@@ -7,15 +7,18 @@ use std::time::{Duration, SystemTime};
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::certificate::{Certificate, TbsCertificate, Version};
-use x509_cert::der::asn1::{BitString, Ia5String, OctetString, PrintableStringRef, SetOfVec, Utf8StringRef};
+use x509_cert::crl::{CertificateList, RevokedCert, TbsCertList};
+use x509_cert::der::asn1::{
+    BitString, Ia5String, OctetString, PrintableStringRef, SetOfVec, Uint, Utf8StringRef,
+};
 use x509_cert::der::oid::{AssociatedOid, ObjectIdentifier};
 use x509_cert::der::pem::LineEnding;
 use x509_cert::der::{Any, DateTime, Encode, EncodePem as _};
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{
-    AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectAltName,
-    SubjectKeyIdentifier,
+    AuthorityKeyIdentifier, BasicConstraints, CrlNumber, ExtendedKeyUsage, KeyUsage, KeyUsages,
+    SubjectAltName, SubjectKeyIdentifier,
 };
 use x509_cert::name::{Name, RdnSequence, RelativeDistinguishedName};
 use x509_cert::serial_number::SerialNumber;
@@ -25,6 +28,7 @@ use x509_cert::time::{Time, Validity};
 use crate::clock::unix_seconds;
 use crate::error::Error;
 use crate::keys::{TlsKey, random};
+use crate::revocations::SerialNumbers;
 
 pub(crate) const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 pub(crate) const SERIAL_NUMBER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.5");
@@ -146,6 +150,37 @@ pub(crate) fn sign(issuer: &Name, key: &TlsKey, request: CertRequest) -> Result<
     Ok(Certificate { tbs_certificate, signature_algorithm: algorithm, signature })
 }
 
+/// Signs the list of revoked certificates, given by their serial numbers. It is valid for an hour.
+pub(crate) fn sign_crl(
+    issuer: &Name,
+    key: &TlsKey,
+    serials: &SerialNumbers,
+    now: SystemTime,
+) -> Result<CertificateList, Error> {
+    let algorithm = AlgorithmIdentifierOwned { oid: ECDSA_SHA256, parameters: None };
+    let this_update = time(now)?;
+    let revoked = serials.iter().map(|serial| {
+        let serial_number = SerialNumber::new(serial)?;
+        Ok(RevokedCert { serial_number, revocation_date: this_update, crl_entry_extensions: None })
+    });
+    // The number of a list grows with each revocation.
+    let number = CrlNumber(Uint::new(&serials.len().to_be_bytes())?);
+    let tbs_cert_list = TbsCertList {
+        version: Version::V2,
+        signature: algorithm.clone(),
+        issuer: issuer.clone(),
+        this_update,
+        next_update: Some(time(now + Duration::from_secs(60 * 60))?),
+        revoked_certificates: Some(revoked.collect::<Result<_, Error>>()?),
+        crl_extensions: Some(vec![
+            extension(false, &authority_key_id(&key.spki()?)?)?,
+            extension(false, &number)?,
+        ]),
+    };
+    let signature = BitString::from_bytes(&key.sign(&tbs_cert_list.to_der()?)?)?;
+    Ok(CertificateList { tbs_cert_list, signature_algorithm: algorithm, signature })
+}
+
 pub(crate) fn pem(certificate: &Certificate) -> Result<String, Error> {
     Ok(certificate.to_pem(LineEnding::LF)?)
 }
@@ -159,11 +194,7 @@ fn time(time: SystemTime) -> Result<Time, Error> {
 fn extensions(request: &CertRequest, issuer: &SubjectPublicKeyInfoOwned) -> Result<Vec<Extension>, Error> {
     let usage = KeyUsages::DigitalSignature | KeyUsages::KeyEncipherment;
     let constraints = |ca| BasicConstraints { ca, path_len_constraint: None };
-    let authority = AuthorityKeyIdentifier {
-        key_identifier: Some(key_id(issuer)?),
-        authority_cert_issuer: None,
-        authority_cert_serial_number: None,
-    };
+    let authority = authority_key_id(issuer)?;
     let mut list = match &request.profile {
         Profile::Authority => {
             return Ok(vec![
@@ -199,6 +230,14 @@ fn extensions(request: &CertRequest, issuer: &SubjectPublicKeyInfoOwned) -> Resu
         list.push(extension(false, &SubjectAltName(names))?);
     }
     Ok(list)
+}
+
+fn authority_key_id(issuer: &SubjectPublicKeyInfoOwned) -> Result<AuthorityKeyIdentifier, Error> {
+    Ok(AuthorityKeyIdentifier {
+        key_identifier: Some(key_id(issuer)?),
+        authority_cert_issuer: None,
+        authority_cert_serial_number: None,
+    })
 }
 
 fn extension<T: AssociatedOid + Encode>(critical: bool, value: &T) -> Result<Extension, Error> {

@@ -2,6 +2,7 @@
 
 pub(super) mod azure;
 mod challenge;
+mod generic_oidc;
 pub(super) mod iam;
 mod iam_failures;
 mod id_token_endpoints;

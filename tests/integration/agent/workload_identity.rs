@@ -3,6 +3,7 @@
 
 mod bundles;
 mod jwt;
+mod revocations;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -17,13 +17,16 @@ mod local;
 mod malformed_input;
 mod metadata_client;
 mod source;
+mod token_command;
+mod token_request;
 
 use crate::agent::platform::{Clock, Environment};
 use crate::config::{JoinMethod, Onboarding};
 use aws::AwsAttestation;
 pub(super) use azure::AzureAttestation;
 pub(super) use challenge::Challenge;
-pub use error::AttestationError;
+use error::RequestContext;
+pub use error::{AttestationError, CommandProblem};
 pub(crate) use jwt::Jwt;
 use source::AttestationSource;
 
@@ -72,6 +75,9 @@ impl Attestor {
                 local::id_token_from_file(path.clone().unwrap_or_else(fallback), hint).await
             }
             AttestationSource::Request(request) => request.send(environment, clock).await,
+            AttestationSource::Command(command) => command.run(environment).await,
+            AttestationSource::ConfiguredRequest(request) => request.send(environment, clock).await,
+            AttestationSource::NotConfigured { hint } => Err(RequestContext::id_token(hint).missing()),
             AttestationSource::Aws => {
                 let aws = AwsAttestation::new(environment, clock).await?;
                 return Ok(Attestation::Cloud(CloudAttestation::Aws(aws).into()));

@@ -15,6 +15,7 @@ pub(super) enum JoinOrder {
 /// to lack the newer way: servers offer it since a release of version 18.
 pub(super) fn order(method: JoinMethod, version: u32, lacks_v1: bool) -> JoinOrder {
     match (version, method) {
+        (_, JoinMethod::GenericOidc) => JoinOrder::V1Only,
         (1..=17, _) => JoinOrder::LegacyOnly,
         // A real server has confirmed the older way: the token is used up by one attempt, so it is not spent on the other one.
         (0 | 18 | 19, JoinMethod::Token) => JoinOrder::LegacyFirst,
@@ -32,7 +33,10 @@ mod tests {
 
     #[test]
     fn the_order_depends_on_the_servers_version_and_the_method() {
-        use JoinMethod::{Github, Token};
+        use JoinMethod::{GenericOidc, Github, Token};
+        for version in 0..20 {
+            assert_eq!(order(GenericOidc, version, true), JoinOrder::V1Only);
+        }
         for version in [14, 15, 16, 17] {
             assert_eq!(order(Github, version, false), JoinOrder::LegacyOnly);
             assert_eq!(order(Token, version, false), JoinOrder::LegacyOnly);

@@ -18,7 +18,7 @@ fn open(path: &Path) -> DirectoryHandle {
 }
 
 fn write_set(path: &Path, content: &str) {
-    open(path).write_generation_directory(&files(content), &ReaderGrant::default()).unwrap();
+    open(path).write_generation_directory(&files(content), &[], &ReaderGrant::default()).unwrap();
 }
 
 fn write_plain_files(path: &Path, content: &str) {
@@ -63,7 +63,7 @@ fn files_that_a_set_does_not_replace_are_carried_over() {
     let root = tempfile::tempdir().unwrap();
     write_set(root.path(), "1");
     let other = vec![("ssh_host".to_owned(), b"2".to_vec()), ("key".to_owned(), b"2".to_vec())];
-    open(root.path()).write_generation_directory(&other, &ReaderGrant::default()).unwrap();
+    open(root.path()).write_generation_directory(&other, &[], &ReaderGrant::default()).unwrap();
     assert_eq!(contents(root.path()), ["2", "1", "1"]);
     assert_eq!(fs::read_to_string(root.path().join("ssh_host")).unwrap(), "2");
 }
@@ -161,7 +161,7 @@ fn links_that_lead_elsewhere_are_refused_and_not_written_through() {
         fs::create_dir(&elsewhere).unwrap();
         symlink(&elsewhere, directory.join(planted)).unwrap();
         for result in [
-            open(&directory).write_generation_directory(&files("1"), &ReaderGrant::default()).map(drop),
+            open(&directory).write_generation_directory(&files("1"), &[], &ReaderGrant::default()).map(drop),
             open(&directory).commit(&files("1"), &ReaderGrant::default()),
         ] {
             // `commit` does not use `..data`.

@@ -1,16 +1,12 @@
 //! Watches the cluster's certificate authorities: `WatchEvents` streams changes, `GetCertAuthorities` gives the current
 //! state.
 
-use http::uri::PathAndQuery;
-use tonic::Request;
 use tonic::codec::Streaming;
-use tonic_prost::ProstCodec;
 
 use super::{AuthClient, CALL_TIMEOUT};
 use crate::agent::credential::authority::Authority;
-use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::teleport::api_error::{ApiError, from_status};
-use crate::agent::teleport::grpc::unary;
+use crate::agent::teleport::grpc::{server_stream, unary};
 use crate::agent::teleport::messages::{
     CertAuthorityV2, Event, GetCertAuthoritiesRequest, GetCertAuthoritiesResponse, Operation, Watch,
     WatchKind,
@@ -66,23 +62,9 @@ impl AuthClient {
     ) -> Result<AuthorityWatch, ApiError> {
         let filter = types.iter().map(|ca_type| ((*ca_type).to_owned(), cluster.to_owned())).collect();
         let kinds = vec![WatchKind { kind: "cert_authority".to_owned(), filter }];
-        let no_response = |source| ApiError::NoResponse { method: WATCH_EVENTS, source };
-        let begin = async {
-            let mut grpc = tonic::client::Grpc::new(self.channel.clone());
-            grpc.ready().await.map_err(|error| no_response(ConnectionError::new(error)))?;
-            let path = PathAndQuery::from_static(WATCH_EVENTS);
-            let codec = ProstCodec::<Watch, Event>::default();
-            let response = grpc.server_streaming(Request::new(Watch { kinds }), path, codec).await;
-            let mut stream = response.map_err(|status| from_status(WATCH_EVENTS, status))?.into_inner();
-            let first = stream.message().await.map_err(|status| from_status(WATCH_EVENTS, status))?;
-            first.ok_or_else(|| {
-                no_response(ConnectionError::new("the stream ended before the first event"))
-            })?;
-            Ok(AuthorityWatch(stream))
-        };
-        tokio::time::timeout(CALL_TIMEOUT, begin)
-            .await
-            .map_err(|_| no_response(ConnectionError::new("the call timed out")))?
+        // The first event only reports that the watch has started.
+        let (_, stream) = server_stream(&self.channel, WATCH_EVENTS, Watch { kinds }, CALL_TIMEOUT).await?;
+        Ok(AuthorityWatch(stream))
     }
 
     /// Returns the current state of the CA of one type of `cluster`.

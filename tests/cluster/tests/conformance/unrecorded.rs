@@ -12,8 +12,8 @@ use tbot_cluster::proto::{
     ListSpiffeFederationsRequest, ListSpiffeFederationsResponse, Metadata, Operation,
     RegisterUsingAzureMethodRequest, RegisterUsingAzureMethodResponse, RegisterUsingIamMethodRequest,
     RegisterUsingIamMethodResponse, RegisterUsingTokenRequest, RemoteClusterV3, Rotation, SpiffeFederation,
-    SpiffeFederationStatus, UserCertsRequest, Watch, WatchKind, WatchStatusV1, WebSessionV2,
-    X509SvidCredential, X509SvidParams, header,
+    SpiffeFederationStatus, StreamSignedCrlRequest, StreamSignedCrlResponse, UserCertsRequest, Watch,
+    WatchKind, WatchStatusV1, WebSessionV2, X509SvidCredential, X509SvidParams, header,
     join_v1::{self, join_request},
 };
 
@@ -351,6 +351,12 @@ fn workload_identity_credentials_are_encoded_as_documented() {
     let one = IssueWorkloadIdentityResponse { credential: Some(credential.clone()) };
     assert_encoding(&one, std::slice::from_ref(&fields));
     assert_encoding(&IssueWorkloadIdentitiesResponse { credentials: vec![credential] }, &[fields]);
+}
+
+#[test]
+fn revocation_messages_are_encoded_as_documented() {
+    assert_encoding(&StreamSignedCrlRequest {}, &[]);
+    assert_encoding(&StreamSignedCrlResponse { crl: b"crl".to_vec() }, &[bytes(1, "crl")]);
 }
 
 #[test]

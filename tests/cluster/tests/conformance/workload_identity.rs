@@ -9,11 +9,13 @@ use serde_json::{Value, json};
 use tbot_cluster::proto::{
     Credential, IssueWorkloadIdentitiesRequest, IssueWorkloadIdentitiesResponse,
     IssueWorkloadIdentityRequest, IssueWorkloadIdentityResponse, JwtSvidParams, LabelSelector,
-    ListSpiffeFederationsRequest, ListSpiffeFederationsResponse, X509SvidParams,
+    ListSpiffeFederationsRequest, ListSpiffeFederationsResponse, StreamSignedCrlRequest,
+    StreamSignedCrlResponse, X509SvidParams,
 };
 use tbot_cluster::{Cluster, Code, MovableClock, Role, WorkloadIdentity, method};
 use tonic::Status;
 use x509_cert::Certificate;
+use x509_cert::crl::CertificateList;
 use x509_cert::der::{Decode as _, Encode as _};
 
 use crate::certificates::parse;
@@ -216,4 +218,43 @@ async fn older_clusters_do_not_serve_workload_identities() {
     fixture.cluster.set_workload_identity(WorkloadIdentity::new("web", "/svc/web"));
     let request = fixture.x509_request("web");
     assert_eq!(refusal(fixture.issue(&request).await).code, Code::Unimplemented);
+}
+
+#[tokio::test]
+async fn the_list_of_revoked_svids_is_sent_at_once_and_after_each_revocation() {
+    let WorkloadFixture { cluster, clock, mut grpc, .. } = WorkloadFixture::new("17.5.0").await;
+    cluster.revoke_x509_svid(&[7]).unwrap();
+    let request = StreamSignedCrlRequest {}.encode_to_vec();
+    let (stream, ()) = tokio::join!(grpc.raw(method::STREAM_SIGNED_CRL, &request), async {
+        cluster.wait_for(method::STREAM_SIGNED_CRL, 1).await;
+        cluster.revoke_x509_svid(&[9]).unwrap();
+        cluster.end_revocation_streams();
+    });
+    let stream = stream.unwrap();
+    let issuer = parse(cluster.authority_pem("spiffe").as_bytes()).tbs_certificate.subject;
+    // The first message consists of one field. The prefix of the second one has five bytes.
+    let mut content = &stream[1..];
+    let length = usize::try_from(prost::encoding::decode_varint(&mut content).unwrap()).unwrap();
+    let (first, rest) = stream.split_at(stream.len() - content.len() + length);
+    let serials = [first, &rest[5..]].map(|message| {
+        let crl = StreamSignedCrlResponse::decode(message).unwrap().crl;
+        let list = CertificateList::from_der(&crl).unwrap().tbs_cert_list;
+        assert_eq!(list.issuer, issuer);
+        assert_eq!(UNIX_EPOCH + list.this_update.to_unix_duration(), clock.now());
+        let revoked = list.revoked_certificates.unwrap();
+        revoked.into_iter().map(|entry| entry.serial_number.as_bytes().to_vec()).collect::<Vec<_>>()
+    });
+    assert_eq!(serials, [vec![vec![7]], vec![vec![7], vec![9]]]);
+}
+
+#[tokio::test]
+async fn without_revoked_svids_the_list_is_empty_and_older_clusters_do_not_serve_it() {
+    for (version, expected) in [("17.5.0", Ok(vec![])), ("17.4.9", Err(Code::Unimplemented))] {
+        let WorkloadFixture { cluster, mut grpc, .. } = WorkloadFixture::new(version).await;
+        let (stream, ()) = tokio::join!(grpc.raw(method::STREAM_SIGNED_CRL, &[]), async {
+            cluster.wait_for(method::STREAM_SIGNED_CRL, 1).await;
+            cluster.end_revocation_streams();
+        });
+        assert_eq!(stream.map(|bytes| bytes.to_vec()).map_err(|status| status.code()), expected, "{version}");
+    }
 }

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::time::Duration;
 
 use crate::agent::net::web::WebError;
-use crate::agent::platform::Hint;
+use crate::agent::platform::{Hint, Rounded};
 
 /// The maximum size of an ID token, of a file that is read, and of a signed document, in bytes. Real ones are far
 /// smaller.
@@ -25,10 +27,10 @@ pub enum AttestationError {
         /// Advice for the operator.
         hint: Hint,
     },
-    /// An environment variable does not contain an address to which the agent may send requests.
+    /// An environment variable or a property does not contain an address to which the agent may send requests.
     #[error("{variable} is not a usable address: {problem}")]
     InvalidAddress {
-        /// The variable.
+        /// The variable or property.
         variable: &'static str,
         /// Why the agent cannot send requests to the address.
         problem: &'static str,
@@ -81,6 +83,18 @@ pub enum AttestationError {
         /// Advice for the operator.
         hint: Hint,
     },
+    /// A command does not print the value.
+    #[error("cannot get the {item} from the command {program}: {problem}")]
+    Command {
+        /// The value that the agent needs, such as `ID token`.
+        item: &'static str,
+        /// The program, without its arguments.
+        program: String,
+        /// Why the command did not print the value.
+        problem: CommandProblem,
+        /// Advice for the operator.
+        hint: Hint,
+    },
     /// No source provides the value.
     #[error("no {item} found")]
     Missing {
@@ -101,6 +115,24 @@ pub enum AttestationError {
         /// Advice for the operator.
         hint: Hint,
     },
+}
+
+/// Why a command did not print what the agent needs.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommandProblem {
+    /// The program cannot be started.
+    #[error("it cannot be started: {0}")]
+    NotStarted(io::Error),
+    /// The output of the program cannot be read.
+    #[error("its output cannot be read: {0}")]
+    Unreadable(io::Error),
+    /// The program was killed, or has exited with an error.
+    #[error("it failed with {0}")]
+    Failed(ExitStatus),
+    /// The program did not end in time, and the agent has killed it.
+    #[error("it did not end within {}", Rounded(*.0))]
+    TimedOut(Duration),
 }
 
 /// What the agent is trying to obtain, and what to do if that fails. All errors of one lookup share both.
@@ -125,6 +157,11 @@ impl RequestContext {
         AttestationError::Unreadable { item: self.item, path, error, hint: Hint::new(self.hint) }
     }
 
+    pub(super) fn command_failed(self, program: &str, problem: CommandProblem) -> AttestationError {
+        let Self { item, hint } = self;
+        AttestationError::Command { item, program: program.to_owned(), problem, hint: Hint::new(hint) }
+    }
+
     pub(super) fn missing(self) -> AttestationError {
         AttestationError::Missing { item: self.item, hint: Hint::new(self.hint) }
     }
@@ -143,6 +180,7 @@ impl AttestationError {
             Self::NotSet { hint, .. }
             | Self::Unreadable { hint, .. }
             | Self::Refused { hint, .. }
+            | Self::Command { hint, .. }
             | Self::Missing { hint, .. }
             | Self::Unsupported { hint, .. } => Some(hint.clone()),
             Self::InvalidAddress { .. } | Self::Malformed { .. } => None,
@@ -152,12 +190,13 @@ impl AttestationError {
     /// Returns whether a retry may succeed without any change by the operator.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::NoResponse { .. } => true,
+            Self::NoResponse { .. } | Self::Command { problem: CommandProblem::TimedOut(_), .. } => true,
             Self::Refused { status, .. } => *status == 429 || *status >= 500,
             Self::NotSet { .. }
             | Self::InvalidAddress { .. }
             | Self::Unreadable { .. }
             | Self::Malformed { .. }
+            | Self::Command { .. }
             | Self::Missing { .. }
             | Self::Unsupported { .. } => false,
         }

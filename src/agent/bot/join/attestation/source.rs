@@ -1,11 +1,14 @@
 //! Maps each join method to the source of its attestation, and to the hint to show if that source is missing. Pure.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use reqwest::Method;
 
 use super::id_token_request::{IdTokenRequest, TokenEndpoint, TokenResponse};
-use crate::config::{Onboarding, SupportedJoinMethod};
+use super::token_command::TokenCommand;
+use super::token_request::TokenRequest;
+use crate::config::{GenericOidcJoin, Identifier, Onboarding, SupportedJoinMethod};
 
 /// The source of an attestation.
 pub(super) enum AttestationSource {
@@ -15,11 +18,20 @@ pub(super) enum AttestationSource {
     File { path: Option<PathBuf>, variable: &'static str, default: &'static str, hint: &'static str },
     /// An ID token that a server issues over HTTP.
     Request(&'static IdTokenRequest),
+    /// An ID token that a configured command prints.
+    Command(TokenCommand),
+    /// An ID token that a configured server issues over HTTP.
+    ConfiguredRequest(TokenRequest),
+    /// An ID token whose source is not configured, or not unambiguously.
+    NotConfigured { hint: &'static str },
     /// AWS credentials, from the environment, a profile, a container or an EC2 instance.
     Aws,
     /// An Azure virtual machine. `client_id` selects one of several managed identities.
     Azure { client_id: Option<String> },
 }
+
+/// The default of `onboarding.generic_oidc.timeout`.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The audience to request from GitHub and Google. With other issuers, the definition of the job sets the audience.
 const AUDIENCE: (&str, &str) = ("audience", "teleport.cluster.local");
@@ -106,12 +118,41 @@ impl AttestationSource {
                     hint: "the pod needs a service account whose token is mounted",
                 })
             }
+            SupportedJoinMethod::GenericOidc => Some(Self::generic_oidc(
+                onboarding.generic_oidc.as_ref().unwrap_or(&GenericOidcJoin::default()),
+            )),
             SupportedJoinMethod::Iam => Some(Self::Aws),
             SupportedJoinMethod::Azure => {
                 let client_id = onboarding.azure.as_ref().and_then(|azure| azure.client_id.as_ref());
                 Some(Self::Azure { client_id: non_empty(client_id.map(|id| id.as_str())) })
             }
             SupportedJoinMethod::Token => None,
+        }
+    }
+}
+
+impl AttestationSource {
+    fn generic_oidc(config: &GenericOidcJoin) -> Self {
+        let timeout = config.timeout.filter(|timeout| !timeout.is_zero() && !timeout.is_negative());
+        let timeout = timeout.map_or(DEFAULT_TIMEOUT, |timeout| timeout.to_std());
+        let env = config.env.as_ref().map(|env| env.as_str()).filter(|env| !env.is_empty());
+        let command = config.command.as_ref().and_then(|command| command.split_first());
+        match (env, command, &config.http_request) {
+            (Some(name), None, None) => Self::Variable {
+                name: name.to_owned(),
+                hint: "set it to an ID token, or change onboarding.generic_oidc.env",
+            },
+            (None, Some((program, arguments)), None) => Self::Command(TokenCommand {
+                program: program.as_str().to_owned(),
+                arguments: arguments.iter().map(Identifier::as_str).map(str::to_owned).collect(),
+                timeout,
+            }),
+            (None, None, Some(request)) => {
+                Self::ConfiguredRequest(TokenRequest { config: request.clone(), timeout })
+            }
+            _ => Self::NotConfigured {
+                hint: "set exactly one of env, command and http_request in onboarding.generic_oidc",
+            },
         }
     }
 }

@@ -83,6 +83,14 @@ pub struct JwtSvidCredential {
     #[prost(string, tag = "1")]
     pub jwt: ::prost::alloc::string::String,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StreamSignedCrlRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StreamSignedCrlResponse {
+    /// The complete list of revoked X.509 SVIDs: an X.509 CRL in DER, or empty if there is none.
+    #[prost(bytes = "vec", tag = "1")]
+    pub crl: ::prost::alloc::vec::Vec<u8>,
+}
 /// Omits the fields, because some of them are secrets.
 impl ::core::fmt::Debug for JwtSvidCredential {
     fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
