@@ -32,12 +32,12 @@ impl Generator {
     pub(crate) fn run(&self, arguments: &[&str]) -> Result<()> {
         match arguments {
             [] => {
-                for path in write(&root(), self.directories, &(self.generate)()?)? {
+                for path in write(&root()?, self.directories, &(self.generate)()?)? {
                     print_line(&format!("updated {path}"));
                 }
                 Ok(())
             }
-            ["--check"] => self.check_in(&root()),
+            ["--check"] => self.check_in(&root()?),
             other => bail!("unexpected arguments {other:?}; the only option is --check"),
         }
     }
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     fn assert_up_to_date(generator: &Generator) {
-        if let Err(error) = generator.check_in(&root()) {
+        if let Err(error) = generator.check_in(&root().unwrap()) {
             panic!("{error:#}");
         }
     }

@@ -127,7 +127,7 @@ fn save(path: &str, content: &[u8], limit: usize) -> Result<()> {
     if content.len() > limit {
         bail!("{path} would have {} bytes, more than {limit}", content.len());
     }
-    let file = root().join(path);
+    let file = root()?.join(path);
     if let Some(directory) = file.parent() {
         fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
     }

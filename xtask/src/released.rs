@@ -27,13 +27,14 @@ const EXPLANATORY: [&str; 6] =
 /// the event cannot be read by receivers of an earlier version. Explanations may change after a release; what is collected
 /// may not.
 pub(crate) fn freeze(event: &Value) -> Result<Vec<GeneratedFile>> {
+    let root = root()?;
     let current = event["x-version"].as_u64().context("the event schema has no x-version")?;
     for version in 1..=current {
         let path = path(version);
-        let Ok(text) = fs::read_to_string(root().join(&path)) else {
+        let Ok(text) = fs::read_to_string(root.join(&path)) else {
             if version == current {
                 let content = pretty_json(event)?;
-                let digests = fs::read_to_string(root().join(DIGESTS))
+                let digests = fs::read_to_string(root.join(DIGESTS))
                     .with_context(|| format!("cannot read {DIGESTS}; restore it"))?;
                 let digests = with_digest(&digests, &file_name(version), &content);
                 return Ok(vec![
@@ -80,10 +81,11 @@ fn with_digest(digests: &str, file: &str, content: &str) -> String {
 ///
 /// Returns an error if the file of an earlier version cannot be read.
 pub(crate) fn versions(event: &Value) -> Result<Vec<Value>> {
+    let root = root()?;
     let current = event["x-version"].as_u64().context("the event schema has no x-version")?;
     let mut versions: Vec<Value> = (1..current)
         .map(|version| {
-            let text = fs::read_to_string(root().join(path(version)))
+            let text = fs::read_to_string(root.join(path(version)))
                 .with_context(|| format!("cannot read {}", path(version)))?;
             Ok(serde_json::from_str(&text)?)
         })
@@ -157,7 +159,8 @@ mod tests {
     /// A frozen file must not change, not even together with the event and everything that is generated from it.
     #[test]
     fn the_files_of_released_versions_never_change() {
-        let files = fs::read_dir(root().join("schema/released")).unwrap().map(|file| file.unwrap().path());
+        let files =
+            fs::read_dir(root().unwrap().join("schema/released")).unwrap().map(|file| file.unwrap().path());
         let mut lines: Vec<String> = files
             .filter(|file| !file.ends_with("SHA256SUMS"))
             .map(|file| {
@@ -165,7 +168,7 @@ mod tests {
                 format!("{digest:x}  {}", file.file_name().unwrap().to_str().unwrap())
             })
             .collect();
-        let digests = fs::read_to_string(root().join(DIGESTS)).unwrap();
+        let digests = fs::read_to_string(root().unwrap().join(DIGESTS)).unwrap();
         let mut listed: Vec<&str> = digests.lines().collect();
         lines.sort();
         listed.sort_unstable();

@@ -33,7 +33,7 @@ fn parse(command: &str) -> Result<Command> {
     }
     let program = words.next().context("no program")?;
     let mut parsed = Command::new(if program == "cargo" { env!("CARGO") } else { program });
-    parsed.args(words).envs(variables).current_dir(root());
+    parsed.args(words).envs(variables).current_dir(root()?);
     Ok(parsed)
 }
 

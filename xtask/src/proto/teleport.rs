@@ -44,7 +44,7 @@ pub(super) fn generate_for_cluster(compiler: &Compiler, directory: &Path) -> Res
 
 /// Compiles the `.proto` files.
 pub(super) fn compile() -> Result<Compiler> {
-    let include = root().join(INCLUDE);
+    let include = root()?.join(INCLUDE);
     let mut proto_files = Vec::new();
     for entry in fs::read_dir(&include).with_context(|| format!("cannot read {INCLUDE}"))? {
         proto_files.push(entry?.path());
