@@ -17,13 +17,14 @@ const FAST_STEPS: [&str; 3] = [
 ];
 
 /// The further steps.
-const SLOW_STEPS: [&str; 12] = [
+const SLOW_STEPS: [&str; 13] = [
     "cargo clippy --locked --package tbot --no-default-features -- -D warnings",
     "cargo clippy --locked --package tbot --no-default-features --features agent -- -D warnings",
     // Finds links to private or missing items.
     "RUSTDOCFLAGS=-Dwarnings cargo doc --locked --package tbot --lib --no-deps --no-default-features",
     "RUSTDOCFLAGS=-Dwarnings cargo doc --locked --package tbot --lib --no-deps --no-default-features --features agent",
     "cargo deny --locked check --hide-inclusion-graph licenses bans sources",
+    "cargo xtask book",
     // The test command of the README.
     "cargo test --locked --workspace",
     // No test is ignored for another reason than that it needs root or what `cargo xtask setup` installs.

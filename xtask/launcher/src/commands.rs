@@ -19,6 +19,8 @@ pub struct Command {
 pub enum Action {
     /// Install tools. The launcher does this itself.
     Setup,
+    /// Build the documentation as a book. The launcher does this itself.
+    Book,
     /// Run the steps of CI. The launcher does this itself.
     Ci,
     /// Run a task of the package `xtask`.
@@ -57,7 +59,7 @@ const GENERATOR_DETAILS: &str =
 fails and prints a diff if a file is out of date.";
 
 /// All commands, in the order of the help.
-pub const COMMANDS: [Command; 8] = [
+pub const COMMANDS: [Command; 9] = [
     Command {
         name: "demo",
         arguments: "[--keep] [--no-consent]",
@@ -104,6 +106,16 @@ failure.
         summary: "generate the pages, man pages and completions in docs/",
         details: GENERATOR_DETAILS,
         action: Action::Task(Task::Docs),
+    },
+    Command {
+        name: "book",
+        arguments: "[--open]",
+        summary: "build the documentation as a book",
+        details: "Needs mdBook, which `cargo xtask setup` installs. Prints the path of the first
+page.
+
+  --open   also open the book in a browser",
+        action: Action::Book,
     },
     Command {
         name: "proto",

@@ -1,5 +1,6 @@
 //! Starts a command of `cargo xtask`.
 
+mod book;
 mod ci;
 mod help;
 mod setup;
@@ -34,10 +35,12 @@ fn main() -> ExitCode {
     let result = match (command.action, &*rest) {
         (Action::Setup, []) => setup::install(),
         (Action::Setup, ["--check"]) => setup::check(),
+        (Action::Book, []) => book::build(false),
+        (Action::Book, ["--open"]) => book::build(true),
         (Action::Ci, []) => ci::run_all(),
         (Action::Ci, ["--fast"]) => ci::run_fast(),
         (Action::Task(task), arguments) => run_task(task, name, arguments),
-        (Action::Setup | Action::Ci, _) => {
+        (Action::Setup | Action::Book | Action::Ci, _) => {
             print_line(&help::usage(command));
             return ExitCode::from(USAGE_ERROR);
         }

@@ -6,7 +6,7 @@ use xtask_launcher::print_line;
 use crate::shell;
 
 /// A tool.
-struct Tool {
+pub(crate) struct Tool {
     name: &'static str,
     /// What needs it.
     purpose: &'static str,
@@ -31,8 +31,16 @@ const C_COMPILER: Tool = Tool {
     source: Source::Debian("gcc libc6-dev"),
 };
 
+/// The program that makes the book of the documentation.
+pub(crate) const MDBOOK: Tool = Tool {
+    name: "mdbook",
+    purpose: "the documentation as a book",
+    check: "mdbook --version",
+    source: Source::Command("cargo install --locked mdbook@0.5.4 --no-default-features"),
+};
+
 /// All tools. Those that others are installed with come first.
-const TOOLS: [Tool; 15] = [
+const TOOLS: [Tool; 16] = [
     C_COMPILER,
     Tool {
         name: "rustfmt",
@@ -52,6 +60,7 @@ const TOOLS: [Tool; 15] = [
         check: "cargo deny --version",
         source: Source::Command("cargo install --locked cargo-deny@0.20.2"),
     },
+    MDBOOK,
     Tool {
         name: "strace",
         purpose: "tests of system calls",
@@ -167,6 +176,15 @@ pub(crate) fn require_all() -> Result<()> {
     fail_if_missing(&TOOLS.iter().filter(|tool| !tool.is_present()).collect::<Vec<_>>())
 }
 
+/// Checks that a tool is present.
+///
+/// # Errors
+///
+/// Returns an error if it is missing, which names the command that installs it.
+pub(crate) fn require(tool: &Tool) -> Result<()> {
+    if tool.is_present() { Ok(()) } else { fail_if_missing(&[tool]) }
+}
+
 fn fail_if_missing(missing: &[&Tool]) -> Result<()> {
     if !missing.is_empty() {
         let names: Vec<&str> = missing.iter().map(|tool| tool.name).collect();
@@ -219,4 +237,20 @@ fn install_debian_packages(packages: &str) -> Result<()> {
     shell::run(&format!(
         "{sudo}env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends {packages}"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tool(check: &'static str) -> Tool {
+        Tool { name: "a tool", purpose: "a test", check, source: Source::Debian("a-package") }
+    }
+
+    #[test]
+    fn the_error_for_a_missing_tool_says_how_to_install_it() {
+        require(&tool("true")).unwrap();
+        let error = require(&tool("false")).unwrap_err();
+        assert_eq!(error.to_string(), "missing: a tool; run `cargo xtask setup`");
+    }
 }
