@@ -3,6 +3,7 @@
 //! - from the schemas: docs/telemetry.md, the same page for `tbot telemetry explain`, and docs/configuration.md
 //! - from the codes of diagnostics: docs/diagnostics, and its part of docs/SUMMARY.md
 //! - from the definition of the command line: docs/man and docs/completions
+//! - from the tables of service types and join methods: what runs, in docs/moving-from-the-go-agent.md and README.md
 
 mod collection;
 mod command_line;
@@ -15,6 +16,7 @@ mod sections;
 mod summary;
 mod telemetry;
 mod terminal;
+mod what_runs;
 
 use anyhow::Result;
 use telemetry::TelemetryPage;
@@ -42,5 +44,6 @@ pub(crate) fn generate() -> Result<Vec<GeneratedFile>> {
     ];
     files.extend(diagnostics::pages());
     files.extend(command_line::files()?);
+    files.extend(what_runs::pages(&xtask_launcher::root()?)?);
     Ok(files)
 }

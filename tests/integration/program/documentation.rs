@@ -1,11 +1,11 @@
-//! The documentation: its configurations are valid, its commands run, and its lists of what runs are complete.
+//! The documentation: its configurations are valid, and its commands run.
 
 use std::path::Path;
 use std::process::Command;
 
 use serde::Deserialize as _;
 use serde_yaml::{Deserializer, Value};
-use tbot::config::{JoinMethod, Purpose, ServiceType, load};
+use tbot::config::{Purpose, load};
 use tbot::diagnostic::Severity;
 use tbot_cluster::{Cluster, ClusterConfig, clock};
 use tbot_documentation::{CodeBlock, Page, Session, pages};
@@ -181,45 +181,5 @@ fn the_example_of_a_helper_opts_in_only_if_its_user_did_and_no_input_opts_out() 
     ] {
         let on = is_on(decision, environment, configuration);
         assert_eq!(on, expected, "{decision:?}, {environment:?}, {configuration:?}");
-    }
-}
-
-/// Returns the names in backticks in the last cell of the row of a page that starts with this cell.
-fn names_in_row(page: &str, first_cell: &str) -> Vec<String> {
-    let row = page.lines().find(|line| line.starts_with(&format!("| {first_cell} |"))).unwrap();
-    let cell = row.trim_end_matches('|').rsplit('|').next().unwrap();
-    let mut names: Vec<String> = cell.split('`').skip(1).step_by(2).map(str::to_owned).collect();
-    names.sort();
-    names
-}
-
-#[test]
-fn the_lists_of_what_runs_are_complete() {
-    let page =
-        std::fs::read_to_string(tbot_documentation::root().join("docs/moving-from-the-go-agent.md")).unwrap();
-    let services = |supported: bool| -> Vec<&str> {
-        let types = ServiceType::ALL.iter().filter(|service| service.supported == supported);
-        let mut names: Vec<&str> = types.map(|service| service.name).collect();
-        names.sort_unstable();
-        names
-    };
-    let join_methods = |supported: bool| -> Vec<&str> {
-        let methods = JoinMethod::ALL.iter().filter(|method| method.supported().is_some() == supported);
-        let mut names: Vec<&str> = methods.map(|method| method.as_str()).collect();
-        names.sort_unstable();
-        names
-    };
-    assert_eq!(names_in_row(&page, "service types that run"), services(true));
-    assert_eq!(names_in_row(&page, "service types that do not run yet"), services(false));
-    assert_eq!(names_in_row(&page, "join methods that run"), join_methods(true));
-    assert_eq!(names_in_row(&page, "join methods that do not run yet"), join_methods(false));
-
-    let readme = std::fs::read_to_string(tbot_documentation::root().join("README.md")).unwrap();
-    for (label, running, all) in [
-        ("service types", services(true).len(), ServiceType::ALL.len()),
-        ("join methods", join_methods(true).len(), JoinMethod::ALL.len()),
-    ] {
-        let cell = format!("| {label} | {running} of {all} run");
-        assert!(readme.contains(&cell), "README.md must contain: {cell}");
     }
 }
