@@ -172,6 +172,19 @@ mod tests {
     }
 
     #[test]
+    fn global_options_follow_those_of_the_bot() {
+        let mut compared = 0;
+        for_each_command(&mut built(), &mut |command| {
+            let help = command.render_long_help().to_string();
+            if let (Some(bot), Some(global)) = (help.find("\nBot options:"), help.find("\nGlobal options:")) {
+                assert!(bot < global, "{help}");
+                compared += 1;
+            }
+        });
+        assert!(compared > 50, "{compared}");
+    }
+
+    #[test]
     fn the_error_for_a_missing_command_or_flag_says_what_to_do_instead() {
         for (name, instead) in MISSING {
             let lines = if name.starts_with("--") {

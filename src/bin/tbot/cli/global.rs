@@ -102,6 +102,27 @@ fn list_option(command: Command, parent: &str, option: &Arg, affected: &[&str]) 
         return command.arg(option.clone());
     }
     command
-        .arg(option.clone().hide(true))
+        // Without its heading, which would otherwise precede those of the options that the command inherits.
+        .arg(option.clone().hide(true).help_heading(None))
         .mut_subcommands(|subcommand| list_option(subcommand, path, option, affected))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::super::Cli;
+    use super::*;
+
+    #[test]
+    fn every_global_option_has_a_row() {
+        let command = Cli::command();
+        let listed: Vec<&str> = command
+            .get_arguments()
+            .filter(|arg| !arg.is_hide_set())
+            .map(|arg| arg.get_id().as_str())
+            .collect();
+        let rows: Vec<&str> = COMMANDS_OF_OPTIONS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(rows, listed, "COMMANDS_OF_OPTIONS on the left must list the global options on the right");
+    }
 }
