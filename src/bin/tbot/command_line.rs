@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 
 use clap::FromArgMatches as _;
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use tbot::config::ServiceType;
 
 use crate::cli::{self, Cli, MISSING};
@@ -18,12 +18,25 @@ pub(crate) fn command() -> clap::Command {
 
 /// Parses a command line, which starts with the name of the program.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Failure> {
-    command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches)).map_err(
-        |error| match correction(&error) {
-            Some(correction) => Failure::Usage(correction),
-            None => error.into(),
+    let words: Vec<OsString> = arguments.into_iter().collect();
+    command().try_get_matches_from(&words).and_then(|matches| Cli::from_arg_matches(&matches)).map_err(
+        |error| match (correction(&error), requested_help(&error, &words)) {
+            (Some(correction), _) => Failure::Usage(correction),
+            (None, help) => help.unwrap_or(error).into(),
         },
     )
+}
+
+/// Returns the help of a command, if it lacks a required argument and what follows it asks for help. In `tbot proxy ssh --help`,
+/// clap leaves the last word to `tsh`, which cannot run without the directory of an output.
+fn requested_help(error: &clap::Error, words: &[OsString]) -> Option<clap::Error> {
+    if error.kind() != ErrorKind::MissingRequiredArgument
+        || !words.iter().any(|word| word == "--help" || word == "-h")
+    {
+        return None;
+    }
+    let matches = command().ignore_errors(true).try_get_matches_from(words).ok()?;
+    command().try_get_matches_from(["tbot", matches.subcommand_name()?, "--help"]).err()
 }
 
 /// Returns a message that says what to do instead, if there is a better one than clap's guess from similar names.
@@ -182,6 +195,25 @@ mod tests {
             }
         });
         assert!(compared > 50, "{compared}");
+    }
+
+    #[test]
+    fn help_for_a_command_of_tsh_is_that_of_tbot_unless_tsh_can_run() {
+        for line in
+            ["tbot proxy ssh --help", "tbot db connect -h", "tbot -d proxy --proxy-server a:443 ssh -h"]
+        {
+            let Some(Failure::CommandLine(error)) = parse_line(line).err() else { panic!("{line}") };
+            assert_eq!(error.kind(), ErrorKind::DisplayHelp, "{line}");
+            assert!(error.to_string().contains("--destination-dir <DIR>"), "{line}: {error}");
+        }
+        let cli = parse_line("tbot proxy --destination-dir /out ssh --help").unwrap();
+        let Command::Proxy(args) = cli.command else { panic!("not `tbot proxy`") };
+        assert_eq!(args.arguments, ["ssh", "--help"]);
+        let error = parse_line("tbot proxy ssh").err();
+        assert!(
+            matches!(&error, Some(Failure::CommandLine(error)) if error.kind() == ErrorKind::MissingRequiredArgument),
+            "{error:?}"
+        );
     }
 
     #[test]
