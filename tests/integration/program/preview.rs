@@ -210,15 +210,52 @@ fn add_members(value: &Value, path: &str, members: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn a_preview_as_json_has_exactly_the_documented_members() {
+fn a_preview_and_a_status_as_json_have_exactly_the_documented_members() {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/telemetry.md")).unwrap();
-    let (_, section) = page.split_once("\n## The preview as JSON\n").unwrap();
-    let (section, _) = section.split_once("\n## ").unwrap();
-    let items = section.lines().filter_map(|line| line.strip_prefix("- `")?.split_once('`'));
-    let documented: BTreeSet<String> = items.map(|(member, _)| member.to_owned()).collect();
-    let mut members = BTreeSet::new();
-    add_members(&json_preview(), "", &mut members);
-    assert_eq!(members, documented);
+    for (command, document) in [("preview", json_preview()), ("status", json_status(Telemetry::Default, "0"))]
+    {
+        let (_, section) = page.split_once(&format!("\n## The {command} as JSON\n")).unwrap();
+        let (section, _) = section.split_once("\n## ").unwrap();
+        let items = section.lines().filter_map(|line| line.strip_prefix("- `")?.split_once('`'));
+        let documented: BTreeSet<String> = items.map(|(member, _)| member.to_owned()).collect();
+        let mut members = BTreeSet::new();
+        add_members(&document, "", &mut members);
+        assert_eq!(members, documented, "{command}");
+    }
+}
+
+/// Runs `tbot telemetry status --format json` with a value of `DO_NOT_TRACK`.
+fn json_status(telemetry: Telemetry<'_>, do_not_track: &str) -> Value {
+    let arguments = ["telemetry", "status", "--format", "json", "-c", "tbot.yaml"];
+    parsed(&tbot(telemetry, &arguments).file("tbot.yaml", CONFIG).env("DO_NOT_TRACK", do_not_track).run())
+}
+
+#[test]
+fn a_status_as_json_has_the_decision_and_the_endpoint_of_the_preview() {
+    let (status, preview) = (json_status(Telemetry::Default, "0"), json_preview());
+    for member in ["url", "proxy"] {
+        assert_eq!(status["request"][member], preview["request"][member]);
+    }
+    assert_eq!(status["consent"]["on"], true);
+    assert_eq!(status["consent"]["inputs"].as_array().unwrap().len(), 4);
+    assert_eq!(status["request"]["error"], Value::Null);
+
+    let opted_out = json_status(Telemetry::Default, "1");
+    assert_eq!(opted_out["consent"]["on"], false);
+    assert_eq!(opted_out["consent"]["inputs"][3]["consent"], "no");
+
+    let rejected = json_status(Telemetry::Address("ftp://example.invalid"), "0");
+    assert_eq!(rejected["request"]["url"], Value::Null);
+    assert!(
+        rejected["request"]["error"].as_str().unwrap().starts_with("TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS ")
+    );
+}
+
+#[test]
+fn an_invalid_configuration_prints_no_status_as_json() {
+    let arguments = ["telemetry", "status", "--format", "json", "--join-method", "frob"];
+    let finished = tbot(Telemetry::Default, &arguments).run();
+    assert_eq!((finished.status, finished.stdout.as_str()), (Some(3), ""), "{}", finished.stderr);
 }
 
 #[test]

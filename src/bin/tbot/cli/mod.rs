@@ -364,7 +364,7 @@ pub(crate) enum TelemetryCommand {
         after_help = "Example:
   tbot telemetry status -c tbot.yaml"
     )]
-    Status(Box<RunArgs>),
+    Status(Box<TelemetryRunArgs>),
     /// Show the request that `tbot start` with the same flags
     /// would send, without sending it
     #[command(
@@ -372,25 +372,26 @@ pub(crate) enum TelemetryCommand {
         after_help = "Example:
   tbot telemetry preview -c tbot.yaml"
     )]
-    Preview(Box<PreviewArgs>),
+    Preview(Box<TelemetryRunArgs>),
     /// Print the telemetry documentation
     #[command(after_help = "Example:
   tbot telemetry explain | less")]
     Explain(TelemetryExplainArgs),
 }
 
+/// Flags of the commands that show what `tbot start` with the same flags would do.
 #[derive(Args)]
-pub(crate) struct PreviewArgs {
+pub(crate) struct TelemetryRunArgs {
     /// Output format: human or json
     #[arg(long, value_name = "FORMAT", default_value = "human", hide_possible_values = true)]
-    pub(crate) format: PreviewFormat,
+    pub(crate) format: TelemetryFormat,
     #[command(flatten)]
     pub(crate) run: RunArgs,
 }
 
-/// The format of a preview.
+/// The format of a status or a preview.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum PreviewFormat {
+pub(crate) enum TelemetryFormat {
     Human,
     Json,
 }

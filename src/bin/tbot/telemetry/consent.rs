@@ -5,6 +5,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 
+use serde_json::{Value, json};
 use tbot::config::EffectiveConfig;
 
 use crate::cli::GlobalArgs;
@@ -108,6 +109,18 @@ impl ConsentDecision {
         ];
         let any = |consent| inputs.iter().any(|input| input.consent == consent);
         Self { on: any(Consent::Yes) && !any(Consent::No), inputs }
+    }
+
+    /// Returns the decision for programs. Its members are documented in docs/telemetry.md.
+    pub(crate) fn to_json(&self) -> Value {
+        let inputs = self.inputs.iter().map(|input| {
+            json!({
+                "input": input.input.to_string(),
+                "consent": input.consent.to_string(),
+                "reason": input.reason,
+            })
+        });
+        json!({ "on": self.on, "inputs": inputs.collect::<Value>() })
     }
 
     /// Returns the inputs that decided: those that say no or, if there are none, those that say yes. Empty if telemetry

@@ -12,7 +12,7 @@ use tbot::pointer::Pointer;
 
 use super::consent::ConsentDecision;
 use super::request::TelemetryRequest;
-use crate::cli::{GlobalArgs, PreviewArgs, PreviewFormat};
+use crate::cli::{GlobalArgs, TelemetryFormat, TelemetryRunArgs};
 use crate::configuration::{Configuration, OriginDescriber, report_invalid};
 use crate::context::Context;
 use crate::exit::Failure;
@@ -45,8 +45,12 @@ struct Preview<'a> {
     body: Value,
 }
 
-pub(crate) fn preview(global: &GlobalArgs, args: &PreviewArgs, cx: &mut Context<'_>) -> Result<(), Failure> {
-    let (configuration, is_example) = Configuration::for_run_or_example(global, &args.run, EXAMPLE, cx)?;
+pub(crate) fn preview(
+    global: &GlobalArgs,
+    TelemetryRunArgs { format, run }: &TelemetryRunArgs,
+    cx: &mut Context<'_>,
+) -> Result<(), Failure> {
+    let (configuration, is_example) = Configuration::for_run_or_example(global, run, EXAMPLE, cx)?;
     let Some(effective) = configuration.effective() else { return report_invalid(configuration, cx) };
     let rules = Rules::embedded().map_err(|error| Failure::Build(error.into()))?;
     let distinct_id = (cx.new_distinct_id)();
@@ -62,9 +66,9 @@ pub(crate) fn preview(global: &GlobalArgs, args: &PreviewArgs, cx: &mut Context<
         body: serde_json::from_slice(&request.body).map_err(|error| Failure::Build(error.into()))?,
         request,
     };
-    match args.format {
-        PreviewFormat::Human => text::write(&preview, cx.stdout),
-        PreviewFormat::Json => json::write(&preview, cx.stdout),
+    match format {
+        TelemetryFormat::Human => text::write(&preview, cx.stdout),
+        TelemetryFormat::Json => json::write(&preview, cx.stdout),
     }
 }
 

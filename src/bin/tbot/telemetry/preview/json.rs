@@ -12,20 +12,13 @@ use crate::configuration::ValueOrigin;
 use crate::exit::Failure;
 
 pub(super) fn write(preview: &Preview<'_>, stdout: &mut dyn Write) -> Result<(), Failure> {
-    let inputs = preview.decision.inputs.iter().map(|input| {
-        json!({
-            "input": input.input.to_string(),
-            "consent": input.consent.to_string(),
-            "reason": input.reason,
-        })
-    });
     let properties = preview.rules.properties.iter().zip(&preview.built.properties);
     let properties = properties.map(|(rule, property)| describe_property(preview, rule, property));
     let request = &preview.request;
     let headers = request.headers.iter().map(|(name, value)| json!({ "name": name, "value": value }));
     let document = json!({
         "example": preview.example,
-        "consent": { "on": preview.decision.on, "inputs": inputs.collect::<Value>() },
+        "consent": preview.decision.to_json(),
         "event": { "version": preview.rules.version, "properties": properties.collect::<Value>() },
         "request": {
             "method": request.method,
