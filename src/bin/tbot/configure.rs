@@ -20,30 +20,34 @@ use crate::exit::Failure;
 /// `tbot configure`: prints the configuration that results from flags and environment variables. Reads no file.
 pub(crate) fn configure(
     global: &GlobalArgs,
-    args: &ConfigureArgs,
+    ConfigureArgs { output, run }: &ConfigureArgs,
     cx: &mut Context<'_>,
 ) -> Result<(), Failure> {
     if global.config.is_some() || global.config_string.is_some() {
         let message = "`tbot configure` does not read a configuration: remove --config or --config-string";
         return Err(Failure::Usage(message.to_owned()));
     }
-    let configuration = Configuration::from_flags(global, &args.run, &cx.environment)?;
+    let configuration = Configuration::from_flags(global, run, &cx.environment)?;
     let Some(effective) = configuration.effective() else { return report_invalid(configuration, cx) };
     let mut value = effective.value().clone();
     if let Some(map) = value.as_object_mut() {
         // The value also has the keys that the URI sets (address, join method and token), which would conflict with it.
         map.shift_remove("join_uri");
     }
-    write_yaml("configure", &value, &args.output, cx)
+    write_yaml("configure", &value, output, cx)
 }
 
 /// `tbot migrate`: prints a version 1 file as version 2, exactly as `tbot start` converts it. Comments are lost.
-pub(crate) fn migrate(global: &GlobalArgs, args: &MigrateArgs, cx: &mut Context<'_>) -> Result<(), Failure> {
-    let configuration = match &args.file {
+pub(crate) fn migrate(
+    global: &GlobalArgs,
+    MigrateArgs { file, output }: &MigrateArgs,
+    cx: &mut Context<'_>,
+) -> Result<(), Failure> {
+    let configuration = match file {
         Some(path) => Configuration::from_file(path, Purpose::Validate, cx.stdin)?,
         None => Configuration::from_inputs(global, Purpose::Validate, cx)?,
     };
-    if args.output.path.as_ref().is_some_and(|path| is_same_file(path, Path::new(configuration.name()))) {
+    if output.path.as_ref().is_some_and(|path| is_same_file(path, Path::new(configuration.name()))) {
         let message = "--output is the file to convert: choose another path";
         return Err(Failure::Usage(message.to_owned()));
     }
@@ -51,7 +55,7 @@ pub(crate) fn migrate(global: &GlobalArgs, args: &MigrateArgs, cx: &mut Context<
     if !configuration.has(Code::Version1) {
         return Err(Failure::Usage(format!("{} is already version 2", configuration.name())));
     }
-    write_yaml("migrate", effective.value(), &args.output, cx)?;
+    write_yaml("migrate", effective.value(), output, cx)?;
     cx.stdout.flush()?;
     let report = render(&[configuration], ReportFormat::Human, cx.stderr_terminal());
     write!(cx.stderr, "{}{}", report.text, report.conclusion("comments were not copied to the new file"))?;

@@ -7,8 +7,8 @@ use crate::cli::ExplainArgs;
 use crate::context::Context;
 use crate::exit::Failure;
 
-pub(crate) fn explain(args: &ExplainArgs, cx: &mut Context<'_>) -> Result<(), Failure> {
-    let Some(name) = &args.code else {
+pub(crate) fn explain(ExplainArgs { code }: &ExplainArgs, cx: &mut Context<'_>) -> Result<(), Failure> {
+    let Some(name) = code else {
         let list = list_codes(cx.stdout_terminal());
         writeln!(cx.stdout, "{list}\nRun `tbot explain CODE` for the reason, what to do, and an example.")?;
         return Ok(());

@@ -31,7 +31,7 @@ use std::ffi::OsString;
 use std::io::{self, BufWriter};
 use std::process::ExitCode;
 
-use cli::{ColourChoice, Command};
+use cli::{Cli, ColourChoice, Command, CompleteArgs, CompletionsArgs};
 use context::{Context, version_line};
 use exit::{Colours, Failure};
 use output_commands::TshCommand;
@@ -65,22 +65,26 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: impl IntoIterator<Item = OsString>, cx: &mut Context<'_>) -> Result<(), Failure> {
-    let cli = command_line::parse(arguments)?;
-    cx.colour = cli.global.color;
-    match &cli.command {
-        Command::Start(args) => start::start(&cli.global, args, cx),
-        Command::Configure(args) => configure::configure(&cli.global, args, cx),
-        Command::Migrate(args) => configure::migrate(&cli.global, args, cx),
-        Command::Validate(args) => validate::validate(&cli.global, args, cx),
+    let Cli { global, command } = command_line::parse(arguments)?;
+    cx.colour = global.color;
+    match &command {
+        Command::Start(args) => start::start(&global, args, cx),
+        Command::Configure(args) => configure::configure(&global, args, cx),
+        Command::Migrate(args) => configure::migrate(&global, args, cx),
+        Command::Validate(args) => validate::validate(&global, args, cx),
         Command::Explain(args) => explain::explain(args, cx),
-        Command::Proxy(args) => output_commands::exec_tsh(TshCommand::Proxy, &cli.global, args, cx),
-        Command::Db(args) => output_commands::exec_tsh(TshCommand::Db, &cli.global, args, cx),
+        Command::Proxy(args) => output_commands::exec_tsh(TshCommand::Proxy, &global, args, cx),
+        Command::Db(args) => output_commands::exec_tsh(TshCommand::Db, &global, args, cx),
         Command::Kube { command } => output_commands::kube(command, cx),
         Command::Schema(args) => schema::schema(args, cx.stdout),
-        Command::Telemetry(args) => telemetry::telemetry(&cli.global, &args.command, cx),
+        Command::Telemetry(args) => telemetry::telemetry(&global, &args.command, cx),
         Command::Wait(args) => wait::wait(args),
-        Command::Completions(args) => Ok(cx.stdout.write_all(args.shell.script().as_bytes())?),
-        Command::Complete(args) => completions::complete(command_line::command(), &args.words, cx.stdout),
+        Command::Completions(CompletionsArgs { shell }) => {
+            Ok(cx.stdout.write_all(shell.script().as_bytes())?)
+        }
+        Command::Complete(CompleteArgs { words }) => {
+            completions::complete(command_line::command(), words, cx.stdout)
+        }
         Command::Version => Ok(writeln!(cx.stdout, "tbot {}", version_line())?),
     }
 }

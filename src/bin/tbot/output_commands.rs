@@ -47,30 +47,29 @@ const VIRTUAL_PATHS: [(&str, &str); 6] = [
 pub(crate) fn exec_tsh(
     command: TshCommand,
     global: &GlobalArgs,
-    args: &TshArgs,
+    TshArgs { destination_dir: directory, proxy_server, cluster, arguments }: &TshArgs,
     cx: &Context<'_>,
 ) -> Result<(), Failure> {
     let debug = is_debug(global, &cx.environment)?;
     let program = cx.environment.get_os("TSH").unwrap_or_else(|| "tsh".as_ref()).to_owned();
-    let proxy = match &args.proxy_server {
+    let proxy = match proxy_server {
         Some(proxy) => proxy.clone(),
         None => cx.environment.get_utf8("TELEPORT_PROXY")?.map(str::to_owned).ok_or_else(|| {
             Failure::Usage("no proxy address: set --proxy-server or TELEPORT_PROXY".to_owned())
         })?,
     };
-    let directory = &args.destination_dir;
     // Read even if no value from it is needed: our error for a missing or broken file is clearer than the one of tsh.
     let identity = read_identity(directory)?;
-    let cluster = match (&args.cluster, command) {
+    let cluster = match (cluster, command) {
         (Some(cluster), _) => Some(cluster.clone()),
-        (None, TshCommand::Db) if !has_cluster_flag(&args.arguments) => {
+        (None, TshCommand::Db) if !has_cluster_flag(arguments) => {
             identity.route_to_cluster().map(str::to_owned)
         }
         (None, _) => None,
     };
     let error = Command::new(&program)
         .args(tsh_arguments(command, debug, directory, &proxy, cluster.as_deref()))
-        .args(&args.arguments)
+        .args(arguments)
         .envs(VIRTUAL_PATHS.map(|(name, file)| (name, directory.join(file))))
         .exec();
     Err(Failure::Tsh { program: Path::new(&program).display().to_string(), error })

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tbot::config::{Override, OverrideSource};
 use tbot::pointer::Pointer;
 
-use crate::cli::{GlobalArgs, RunArgs};
+use crate::cli::{BotArgs, GlobalArgs, RunArgs};
 use crate::context::parse_bool;
 use crate::destination_uri;
 use crate::exit::Failure;
@@ -25,44 +25,75 @@ pub(crate) fn overrides(
     args: &RunArgs,
     environment: &Environment,
 ) -> Result<Vec<Override>, Failure> {
-    let bot = &args.bot;
+    // Each flag is named, so that the compiler reports one that nothing reads.
+    let RunArgs { destination_dir, bot, service } = args;
+    let BotArgs {
+        proxy_server,
+        auth_server,
+        token,
+        join_method,
+        join_uri,
+        ca_pins,
+        registration_secret,
+        registration_secret_path,
+        static_key_path,
+        storage,
+        certificate_ttl,
+        renewal_interval,
+        oneshot,
+        no_oneshot,
+        scoped,
+        no_scoped,
+        diag_addr,
+        pid_file: _,
+    } = bot;
+    let GlobalArgs {
+        debug,
+        no_debug,
+        fips,
+        no_fips,
+        insecure,
+        no_insecure,
+        // These override nothing: other parts of the program read them.
+        config: _,
+        config_string: _,
+        log_format: _,
+        color: _,
+        anonymous_telemetry_opt_in: _,
+    } = global;
     let mut overrides = OverrideBuilder { environment, overrides: Vec::new() };
     let onboarding = |field: &str| format!("/onboarding/{field}");
     let bound_keypair = |field: &str| format!("/onboarding/bound_keypair/{field}");
     for (flag, value, variable, pointer) in [
-        ("--proxy-server", &bot.proxy_server, Some("TELEPORT_PROXY"), "/proxy_server".to_owned()),
-        ("--auth-server", &bot.auth_server, Some("TELEPORT_AUTH_SERVER"), "/auth_server".to_owned()),
-        ("--token", &bot.token, Some("TELEPORT_BOT_TOKEN"), onboarding("token")),
-        ("--join-method", &bot.join_method, None, onboarding("join_method")),
-        ("--join-uri", &bot.join_uri, None, "/join_uri".to_owned()),
-        ("--registration-secret", &bot.registration_secret, None, bound_keypair("registration_secret")),
+        ("--proxy-server", proxy_server, Some("TELEPORT_PROXY"), "/proxy_server".to_owned()),
+        ("--auth-server", auth_server, Some("TELEPORT_AUTH_SERVER"), "/auth_server".to_owned()),
+        ("--token", token, Some("TELEPORT_BOT_TOKEN"), onboarding("token")),
+        ("--join-method", join_method, None, onboarding("join_method")),
+        ("--join-uri", join_uri, None, "/join_uri".to_owned()),
+        ("--registration-secret", registration_secret, None, bound_keypair("registration_secret")),
         (
             "--registration-secret-path",
-            &bot.registration_secret_path,
+            registration_secret_path,
             None,
             bound_keypair("registration_secret_path"),
         ),
-        ("--static-key-path", &bot.static_key_path, None, bound_keypair("static_private_key_path")),
-        ("--certificate-ttl", &bot.certificate_ttl, None, "/credential_ttl".to_owned()),
-        ("--renewal-interval", &bot.renewal_interval, None, "/renewal_interval".to_owned()),
-        ("--diag-addr", &bot.diag_addr, None, "/diag_addr".to_owned()),
+        ("--static-key-path", static_key_path, None, bound_keypair("static_private_key_path")),
+        ("--certificate-ttl", certificate_ttl, None, "/credential_ttl".to_owned()),
+        ("--renewal-interval", renewal_interval, None, "/renewal_interval".to_owned()),
+        ("--diag-addr", diag_addr, None, "/diag_addr".to_owned()),
     ] {
         overrides.string(flag, value.as_deref(), variable, pointer)?;
     }
-    if !bot.ca_pins.is_empty() {
-        overrides.push(
-            json!(bot.ca_pins),
-            OverrideSource::Flag("--ca-pin".to_owned()),
-            onboarding("ca_pins"),
-        );
+    if !ca_pins.is_empty() {
+        overrides.push(json!(ca_pins), OverrideSource::Flag("--ca-pin".to_owned()), onboarding("ca_pins"));
     }
-    if let Some(uri) = &bot.storage {
+    if let Some(uri) = storage {
         let storage =
             destination_uri::parse(uri).map_err(|error| Failure::Usage(format!("--storage: {error}")))?;
         overrides.push(storage, OverrideSource::Flag("--storage".to_owned()), "/storage".to_owned());
     }
-    if let Some(path) = &args.destination_dir {
-        if let Some(service) = args.service.as_ref().filter(|service| !service.is_legacy()) {
+    if let Some(path) = destination_dir {
+        if let Some(service) = service.as_ref().filter(|service| !service.is_legacy()) {
             return Err(Failure::Usage(format!(
                 "--destination-dir conflicts with the command {0}, because it replaces all services with one identity: remove \
                  --destination-dir or {0}",
@@ -72,14 +103,14 @@ pub(crate) fn overrides(
         let flag = OverrideSource::Flag("--destination-dir".to_owned());
         overrides.push(one_identity(path), flag, "/services".to_owned());
     }
-    if let Some(service) = &args.service {
+    if let Some(service) = service {
         overrides.overrides.extend(service_overrides(service)?);
     }
-    overrides.switch("debug", global.debug, global.no_debug, Some(DEBUG_VARIABLE))?;
-    overrides.switch("fips", global.fips, global.no_fips, None)?;
-    overrides.switch("insecure", global.insecure, global.no_insecure, None)?;
-    overrides.switch("oneshot", bot.oneshot, bot.no_oneshot, None)?;
-    overrides.switch("scoped", bot.scoped, bot.no_scoped, None)?;
+    overrides.switch("debug", *debug, *no_debug, Some(DEBUG_VARIABLE))?;
+    overrides.switch("fips", *fips, *no_fips, None)?;
+    overrides.switch("insecure", *insecure, *no_insecure, None)?;
+    overrides.switch("oneshot", *oneshot, *no_oneshot, None)?;
+    overrides.switch("scoped", *scoped, *no_scoped, None)?;
     Ok(overrides.overrides)
 }
 

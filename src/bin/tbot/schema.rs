@@ -7,8 +7,8 @@ use tbot::{config, event};
 use crate::cli::{SchemaArgs, SchemaName};
 use crate::exit::Failure;
 
-pub(crate) fn schema(args: &SchemaArgs, stdout: &mut dyn Write) -> Result<(), Failure> {
-    let schema = match args.name {
+pub(crate) fn schema(SchemaArgs { name }: &SchemaArgs, stdout: &mut dyn Write) -> Result<(), Failure> {
+    let schema = match name {
         SchemaName::Config => config::internal::schema::CONFIG,
         SchemaName::ConfigV1 => config::internal::schema::CONFIG_V1,
         SchemaName::Event => event::SCHEMA,

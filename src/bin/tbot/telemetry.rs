@@ -13,7 +13,7 @@ pub(crate) use consent::ConsentDecision;
 pub(crate) use request::TelemetryRequest;
 pub(crate) use submit::Submission;
 
-use crate::cli::{GlobalArgs, TelemetryCommand};
+use crate::cli::{GlobalArgs, TelemetryCommand, TelemetryExplainArgs};
 use crate::context::Context;
 use crate::exit::Failure;
 
@@ -39,9 +39,9 @@ pub(crate) fn telemetry(
     match command {
         TelemetryCommand::Status(args) => status::status(global, args, cx),
         TelemetryCommand::Preview(args) => preview::preview(global, args, cx),
-        TelemetryCommand::Explain(args) => {
+        TelemetryCommand::Explain(TelemetryExplainArgs { full }) => {
             cx.stdout.write_all(DOCUMENTATION.as_bytes())?;
-            let rest = if args.full { ALL_PROPERTIES } else { "" };
+            let rest = if *full { ALL_PROPERTIES } else { "" };
             Ok(cx.stdout.write_all(rest.as_bytes())?)
         }
     }

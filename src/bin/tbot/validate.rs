@@ -11,11 +11,11 @@ use crate::exit::{ExitStatus, Failure};
 
 pub(crate) fn validate(
     global: &GlobalArgs,
-    args: &ValidateArgs,
+    ValidateArgs { files, format, strict, quiet }: &ValidateArgs,
     cx: &mut Context<'_>,
 ) -> Result<(), Failure> {
     let options = LoadOptions { purpose: Purpose::Validate, process: cx.process_context() };
-    let loaded = match args.files.as_slice() {
+    let loaded = match files.as_slice() {
         [] => vec![Configuration::from_inputs(global, options, cx)],
         files => files.iter().map(|path| Configuration::from_file(path, options.clone(), cx.stdin)).collect(),
     };
@@ -32,7 +32,7 @@ pub(crate) fn validate(
             Err(failure) => return Err(failure),
         }
     }
-    let format = match args.format {
+    let format = match format {
         cli::FormatArg::Human => ReportFormat::Human,
         cli::FormatArg::Json => ReportFormat::Json,
         cli::FormatArg::Github => ReportFormat::Github,
@@ -40,10 +40,10 @@ pub(crate) fn validate(
     };
     let report = render(&configurations, format, cx.stdout_terminal());
     cx.stdout.write_all(report.text.as_bytes())?;
-    if format == ReportFormat::Human && !args.quiet {
+    if format == ReportFormat::Human && !quiet {
         cx.stdout.write_all(report.conclusion(&report.summary).as_bytes())?;
     }
-    let invalid = report.errors > 0 || (args.strict && report.warnings > 0);
+    let invalid = report.errors > 0 || (*strict && report.warnings > 0);
     match (unreadable, invalid) {
         (true, _) => Err(Failure::Reported(ExitStatus::Usage)),
         (false, true) => Err(Failure::Reported(ExitStatus::Invalid)),

@@ -36,18 +36,18 @@ enum NotReady {
     Response(StatusCode),
 }
 
-pub(crate) fn wait(args: &WaitArgs) -> Result<(), Failure> {
-    let url = wait_url(&args.diag_addr, args.service.as_deref())?;
+pub(crate) fn wait(WaitArgs { diag_addr, service, timeout }: &WaitArgs) -> Result<(), Failure> {
+    let url = wait_url(diag_addr, service.as_deref())?;
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::Process)?;
     let mut reason = NotReady::NoResponse;
     runtime.block_on(async {
         let ready = until_ready(&url, &mut reason);
-        if args.timeout.is_zero() {
+        if timeout.is_zero() {
             return ready.await;
         }
-        match tokio::time::timeout(args.timeout.to_std(), ready).await {
+        match tokio::time::timeout(timeout.to_std(), ready).await {
             Ok(result) => result,
-            Err(_) => Err(Failure::NotReady { timeout: args.timeout, reason: reason.into() }),
+            Err(_) => Err(Failure::NotReady { timeout: *timeout, reason: reason.into() }),
         }
     })
 }
