@@ -1,7 +1,7 @@
 //! The migrations of the stores, which are written by hand. A migration that was released never changes.
 
 /// The migrations of the SQLite file, in order.
-pub(super) const SQLITE: [&str; 4] = [
+pub(super) const SQLITE: &[&str] = &[
     include_str!("migrations/sqlite/0001-starts.sql"),
     include_str!("migrations/sqlite/0002-inbox.sql"),
     include_str!("migrations/sqlite/0003-property-names.sql"),
@@ -9,11 +9,11 @@ pub(super) const SQLITE: [&str; 4] = [
 ];
 
 /// The migrations of the inbox of a SQLite file, in order.
-pub(super) const INBOX: [&str; 2] =
-    [include_str!("migrations/inbox/0001-arrivals.sql"), include_str!("migrations/inbox/0002-probe.sql")];
+pub(super) const INBOX: &[&str] =
+    &[include_str!("migrations/inbox/0001-arrivals.sql"), include_str!("migrations/inbox/0002-probe.sql")];
 
 /// The migrations of a ClickHouse database, in order.
-pub(super) const CLICKHOUSE: [&str; 3] = [
+pub(super) const CLICKHOUSE: &[&str] = &[
     include_str!("migrations/clickhouse/0001-starts.sql"),
     include_str!("migrations/clickhouse/0002-property-names.sql"),
     include_str!("migrations/clickhouse/0003-clock.sql"),

@@ -69,7 +69,7 @@ impl Sqlite {
         let schema = EventSchema::embedded()?;
         // Starts that were counted before a facet existed have a value in that facet, too.
         let file =
-            OpenFile::open(path, &migrations::SQLITE, |connection| tallies::rebuild(connection, schema))?;
+            OpenFile::open(path, migrations::SQLITE, |connection| tallies::rebuild(connection, schema))?;
         let inbox =
             Inbox::open(schema, &with_suffix(path, INBOX_SUFFIX), last_folded_epoch(&file.connection)?)?;
         Ok(Self { schema, file, inbox, inbox_len: 0, repeated: 0 })
