@@ -254,7 +254,22 @@ mod tests {
     #[test]
     fn summaries_are_sentences_of_one_line() {
         for code in Code::ALL {
-            assert!(code.summary().ends_with('.') && !code.summary().contains('\n'), "{code}");
+            let is_line = code.summary().ends_with('.') && !code.summary().contains('\n');
+            assert!(is_line, "the summary of {code} must be one line that ends with a full stop");
+        }
+    }
+
+    #[test]
+    fn a_code_is_as_old_as_this_version_or_older() {
+        let numbers = |version: &str| -> Option<[u32; 3]> {
+            let numbers: Vec<u32> = version.split('.').map(str::parse).collect::<Result<_, _>>().ok()?;
+            numbers.try_into().ok()
+        };
+        let this = env!("CARGO_PKG_VERSION");
+        for code in Code::ALL {
+            let since = code.since();
+            let is_known = numbers(since).is_some_and(|since| Some(since) <= numbers(this));
+            assert!(is_known, "{code}: `{since}` must be a version up to {this}, that of Cargo.toml");
         }
     }
 }

@@ -129,5 +129,8 @@ fn every_code_has_a_case() {
     // Only the program, which reads the files, reports that one cannot be read.
     let missing: Vec<&Code> =
         Code::ALL.iter().filter(|code| **code != Code::Unreadable && !is_shown(code)).collect();
-    assert!(missing.is_empty(), "no case has the codes {missing:?}");
+    assert!(
+        missing.is_empty(),
+        "add cases with {missing:?} to tests/cases/validate: each is a directory with a tbot.yaml"
+    );
 }

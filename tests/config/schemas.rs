@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tbot::config::internal::{FormatVersion, check_structure, schema};
@@ -100,14 +100,17 @@ fn every_default_and_example_is_valid() {
     }
 }
 
-/// Returns the fixture of a format version, which has every property of its schema at least once.
-fn fixture(version: FormatVersion) -> (String, Value) {
+fn fixture_path(version: FormatVersion) -> PathBuf {
     let name = match version {
         FormatVersion::V1 => "version-1-all-fields",
         FormatVersion::V2 => "all-fields",
     };
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/validate").join(name);
-    let text = fs::read_to_string(directory.join("tbot.yaml")).unwrap();
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/validate").join(name).join("tbot.yaml")
+}
+
+/// Returns the fixture of a format version, which has every property of its schema at least once.
+fn fixture(version: FormatVersion) -> (String, Value) {
+    let text = fs::read_to_string(fixture_path(version)).unwrap();
     let value = serde_yaml::from_str(&text).unwrap();
     (text, value)
 }
@@ -187,7 +190,7 @@ fn the_fixtures_use_every_property_and_value() {
             !["StorageV1.memory", "TemplateName = \"ssh_host_cert\""].contains(&item.as_str())
         });
         let missing: Vec<&String> = expected.difference(&used).collect();
-        assert!(missing.is_empty(), "the fixture of {version:?} lacks {missing:#?}");
+        assert!(missing.is_empty(), "add to {}: {missing:#?}", fixture_path(version).display());
     }
 }
 
@@ -284,4 +287,36 @@ fn a_plain_validator_reports_the_mistake_and_little_else() {
             .collect();
         assert_eq!(errors, [(mistake.to_owned(), keyword.to_owned())], "{config}");
     }
+}
+
+#[test]
+fn a_required_string_of_a_service_must_not_be_empty() {
+    let root = FormatVersion::V2.schema();
+    let (_, fixture) = fixture(FormatVersion::V2);
+    let mut checked = 0;
+    for list in ["services", "outputs"] {
+        for (index, service) in fixture[list].as_array().unwrap().iter().enumerate() {
+            let definitions = root["$defs"].as_object().unwrap().values();
+            let definition = definitions
+                .filter(|definition| definition["properties"]["type"]["const"] == service["type"])
+                .find(|definition| definition["x-access"].is_string())
+                .unwrap();
+            for name in definition["required"].as_array().unwrap() {
+                let name = name.as_str().unwrap();
+                if name == "type" || !service[name].is_string() {
+                    continue;
+                }
+                let mut changed = fixture.clone();
+                changed[list][index][name] = json!("");
+                let loaded = load(Some(&changed.to_string()), &[], Purpose::Start);
+                assert!(
+                    loaded.effective.is_none(),
+                    "an empty `{name}` of {} is accepted: check it in src/config/checks/services.rs",
+                    service["type"]
+                );
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 10, "{checked}");
 }

@@ -137,7 +137,12 @@ mod tests {
         // All commands with a destination share the reader flags, so a few lines cover them.
         for command in service_commands() {
             for flag in command.flags().filter(|flag| !is_reader(flag)) {
-                assert!(tested.contains(&(command.name, flag.name)), "{} --{}", command.name, flag.name);
+                assert!(
+                    tested.contains(&(command.name, flag.name)),
+                    "add a line with `{} --{}` to LINES",
+                    command.name,
+                    flag.name
+                );
             }
         }
     }

@@ -21,7 +21,10 @@ fn every_flag_of_start_is_documented() {
     let flags: BTreeSet<&str> = flags.find_iter(&finished.stdout).map(|flag| flag.as_str()).collect();
     assert!(flags.contains("--proxy-server"), "{}", finished.stdout);
     for flag in flags.into_iter().filter(|flag| *flag != "--help") {
-        assert!(page.contains(&format!("`{flag}`")), "{flag} is not in docs/configuration.md");
+        assert!(
+            page.contains(&format!("`{flag}`")),
+            "describe {flag} in xtask/src/docs/configuration/flags.md, and run `cargo xtask docs`"
+        );
     }
 }
 
