@@ -41,6 +41,47 @@ fn paths_in_the_documentation_exist() {
     assert!(checked > 20, "found only {checked} paths");
 }
 
+/// Returns whether inline code is a name from the source, such as `COMMANDS_OF_OPTIONS`, `ServiceType` or `output_kind`.
+fn is_identifier(code: &str) -> bool {
+    let words = code.split("::").last().unwrap_or_default();
+    let is_word =
+        !words.is_empty() && words.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+    let has_two_words = words.contains('_') || words.chars().filter(char::is_ascii_uppercase).count() > 1;
+    is_word && has_two_words
+}
+
+/// Adds the source files below a directory, except generated ones.
+fn add_sources(directory: &Path, sources: &mut String) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            add_sources(&path, sources);
+        } else if path
+            .extension()
+            .is_some_and(|extension| ["rs", "json", "proto"].iter().any(|other| extension == *other))
+        {
+            *sources += &std::fs::read_to_string(path).unwrap();
+        }
+    }
+}
+
+#[test]
+fn names_from_the_source_in_the_guides_for_developers_exist() {
+    let mut sources = String::new();
+    for directory in ["prehog/src", "schema", "src", "tests", "xtask"] {
+        add_sources(&root().join(directory), &mut sources);
+    }
+    let mut checked = 0;
+    for page in ["docs/architecture.md", "docs/contributing.md"].map(Page::read) {
+        for name in page.inline_code().into_iter().filter(|code| is_identifier(code)) {
+            let last = name.split("::").last().unwrap();
+            assert!(sources.contains(last), "{}: {name} is not in the source", page.path.display());
+            checked += 1;
+        }
+    }
+    assert!(checked > 10, "found only {checked} names");
+}
+
 #[test]
 fn links_in_the_documentation_lead_to_files_and_headings() {
     let mut checked = 0;
