@@ -58,7 +58,7 @@ mod tests {
             "24 hours",
             "2 hours",
             "50 hours",
-            "1 second",
+            "4 seconds",
             "`sqlite:prehog.db`",
             "fewer than 10 starts",
             "first 1000 different",

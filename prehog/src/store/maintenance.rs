@@ -16,8 +16,9 @@ use crate::clock::Clock;
 use crate::day::Day;
 use crate::metrics::Metrics;
 
-/// The longest time that a submission waits to be folded if there are too few for a full batch.
-pub const MAX_FOLD_DELAY: Duration = Duration::from_secs(1);
+/// The longest time that a submission waits to be folded if there are too few for a full batch. Until then, its id is in the same
+/// file as its start. Each fold empties the logs, for which writers wait, so folding more often would lower the rate.
+pub const MAX_FOLD_DELAY: Duration = Duration::from_secs(4);
 
 /// How long after midnight a day counts as complete. By then everything accepted on that day is stored, including
 /// submissions of other receivers whose clocks differ.
