@@ -114,6 +114,8 @@ mod service;
 mod teleport;
 
 pub use bot::auth_server_trust::AuthServerTrustError;
+pub use bot::bound_keypair::BoundKeypairError;
+pub use bot::bound_keys::BoundKeysError;
 pub use bot::join::JoinError;
 pub use bot::join::attestation::{AttestationError, CommandProblem};
 pub use bot::join_token::JoinTokenError;
@@ -148,6 +150,7 @@ pub use runtime::agent::Agent;
 pub use runtime::control::{Control, Signals, control};
 pub use runtime::error::{AgentError, OutputFailure};
 pub use runtime::health_server::HealthServerError;
+pub use runtime::keypair::BoundKeypair;
 pub use runtime::setup::AgentOptions;
 pub use runtime::unsupported::Unsupported;
 pub use service::error::{OutputError, WorkloadIdentityError};

@@ -3,6 +3,8 @@
 //! May import `destination`, `teleport` and the layers below them, but never a service.
 
 pub(crate) mod auth_server_trust;
+pub(crate) mod bound_keypair;
+pub(crate) mod bound_keys;
 pub(crate) mod join;
 pub(crate) mod join_token;
 pub(crate) mod renewal;

@@ -7,6 +7,7 @@ pub(crate) mod authority;
 pub(crate) mod cluster_name;
 pub(crate) mod identity;
 pub(crate) mod identity_file;
+mod jws;
 pub(crate) mod keys;
 pub(crate) mod pem;
 pub(crate) mod revocation_list;

@@ -12,6 +12,7 @@ pub(crate) mod error;
 pub(crate) mod health;
 pub(crate) mod health_server;
 mod heartbeat;
+pub(crate) mod keypair;
 pub(crate) mod metrics;
 pub(crate) mod oneshot;
 pub(crate) mod outputs;

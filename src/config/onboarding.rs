@@ -173,7 +173,7 @@ join_methods! {
     }
     /// A key pair that the cluster binds to the bot.
     "bound_keypair" => BoundKeypair {
-        supported: false,
+        supported: true,
         settings: [bound_keypair],
         uri_parameter: Some("/onboarding/bound_keypair/registration_secret"),
         variables: &[

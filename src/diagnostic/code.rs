@@ -203,7 +203,7 @@ codes! {
     WeakerThanPlatform "weaker-than-platform" Warning Meaning "0.1.0" "A setting gives less protection than possible. The platform supports a better value of `symlinks` or `acls`.";
     InsecureConnection "insecure-connection" Warning Meaning "0.1.0" "Any certificate from the cluster is accepted. The cause is `insecure: true`.";
     UnverifiedAuthServer "unverified-auth-server" Warning Meaning "0.1.0" "The auth server cannot be verified. Neither `ca_pins` nor `ca_path` is set, and the port is not one that proxies usually have.";
-    StorageInMemory  "storage-in-memory" Warning Meaning   "0.1.0" "The identity is lost when the agent exits. The join token can be used only once, so the next start cannot join.";
+    StorageInMemory  "storage-in-memory" Warning Meaning   "0.1.0" "The identity is lost when the agent exits. The join token or the registration secret can be used only once, so the next start cannot join.";
     NotInOneshot     "not-in-oneshot"    Warning Meaning   "0.1.0" "A service of this type has no effect in oneshot mode.";
 }
 

@@ -4,6 +4,7 @@
 
 mod blocked_streams;
 mod bot_fixture;
+mod bound_keypair;
 mod cloud;
 mod command_line;
 mod configure;

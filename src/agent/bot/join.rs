@@ -1,10 +1,12 @@
 //! Joins the cluster. Each call makes one attempt and never repeats it.
 //!
-//! With the join method `token`, the token is a single-use secret, and the certificates can be renewed (see `renewal`).
-//! With every other method, the token is only a name, and an [`attestation`] accompanies it. The certificates are then
-//! not renewable: for each renewal, the bot joins again with a new key and a new attestation, and without a renewal marker
-//! in its storage. This cannot lock the bot, unless it joined with the method `token` before: servers of version 15 then
-//! treat it as a stolen copy.
+//! With the join method `token`, the token is a single-use secret, and the certificates can be renewed (see `renewal`). With every
+//! other method, the token is only a name, and the certificates are not renewable: for each renewal, the bot joins again with a
+//! new key.
+//!
+//! With `bound_keypair`, the bot signs challenges with a key pair of its own (see [`bound_keypair`]). With every other method, an
+//! [`attestation`] accompanies the join. It is new for each join, and without a renewal marker in the storage. This cannot lock the
+//! bot, unless it joined with the method `token` before: servers of version 15 then treat it as a stolen copy.
 //!
 //! There are two ways to join (see [`order`]): the newer one, [`join_v1`], and the one that servers offer up to version 19.
 //! That is [`http_join`] at a proxy, or [`legacy_service`] for methods with a challenge, with a client certificate, and at an auth
@@ -14,6 +16,7 @@
 //! as itself, over a connection with that certificate, and stays the same instance.
 
 pub(crate) mod attestation;
+mod bound_keypair;
 mod challenge_response;
 mod error;
 mod exchange;
@@ -34,6 +37,8 @@ use crate::agent::net::dialler::Dialler;
 use crate::agent::net::known_server::ServerKind;
 use crate::agent::teleport::auth_client::AuthClient;
 pub(crate) use attestation::{Attestation, Attestor};
+pub(crate) use bound_keypair::{BoundKeyStore, BoundKeypairExchange};
+use error::JOIN_MAY_BE_COUNTED;
 pub use error::JoinError;
 use exchange::{EXCHANGE_TIMEOUT, OPEN_TIMEOUT, with_timeout};
 #[cfg(test)]
@@ -130,6 +135,33 @@ impl Joiner {
                 certs => certs?,
             },
         };
+        Ok(Identity::new(key, certs)?)
+    }
+
+    /// Joins with a bound key pair, which only the newer way offers. What `exchange` contains afterwards must be saved with the
+    /// identity.
+    pub(crate) async fn join_with_bound_keypair(
+        &self,
+        server: JoinServer<'_>,
+        request: JoinRequest<'_>,
+        exchange: &mut BoundKeypairExchange,
+        store: &impl BoundKeyStore,
+    ) -> Result<Identity, JoinError> {
+        let missing = || JoinError::NoJoinService { method: request.method, version: server.version };
+        if (1..=17).contains(&server.version) {
+            return Err(missing());
+        }
+        let key = KeyPair::generate()?;
+        let opened = server.open_v1(&request).await;
+        let stream = opened.map_err(|error| if error.is_unsupported() { missing() } else { error })?;
+        let joined = stream.join_with_bound_keypair(&request, &key, exchange, store).await;
+        let certs = joined.map_err(|error| match error {
+            JoinError::NoResponse { error, .. } => {
+                let hint = exchange.may_have_joined().then_some(JOIN_MAY_BE_COUNTED);
+                JoinError::NoResponse { error, hint }
+            }
+            error => error,
+        })?;
         Ok(Identity::new(key, certs)?)
     }
 }

@@ -85,17 +85,7 @@ impl JoinTokenSource {
         if self.is_secret
             && let Some(exposure) = Exposure::of(&file).map_err(unreadable)?
         {
-            let (ability, permissions) = match exposure {
-                Exposure::Readable => ("read", "o-r"),
-                Exposure::Changeable => ("change", "o-rw"),
-            };
-            warnings.warn(
-                IDENTITY,
-                format_args!(
-                    "every user can {ability} the join token in {}: remove that permission (chmod {permissions})",
-                    path.display()
-                ),
-            );
+            warnings.warn(IDENTITY, exposure.warning("join token", path));
         }
         match content.trim() {
             "" => Err(JoinTokenError::Empty { path: path.to_owned() }),

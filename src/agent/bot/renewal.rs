@@ -10,12 +10,16 @@
 //! Certificates of a join with an attestation are renewed by joining again, which can be repeated without risk. While the
 //! stored certificate is valid, the bot joins again as itself, so that it stays the same bot instance.
 //!
+//! Certificates of a join with a bound key pair are renewed by joining again, too, but have a generation, so the three rules apply
+//! (see [`bound_keypair`]).
+//!
 //! An auth server is verified before a join by what the configuration says (see
 //! [`auth_server_trust`](super::auth_server_trust)), and later by the CAs in the identity.
 //!
 //! A join with the method `token` uses up the token, so everything that the agent needs afterwards is tested first (see
 //! [`preflight`]).
 
+mod bound_keypair;
 mod decision;
 mod error;
 pub(crate) mod preflight;
@@ -27,6 +31,8 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::agent::bot::IDENTITY;
 use crate::agent::bot::auth_server_trust::TrustSource;
+use crate::agent::bot::bound_keypair::BoundKeypairSources;
+use crate::agent::bot::bound_keys::BoundKeys;
 use crate::agent::bot::join::{Attestation, Attestor, JoinRequest, JoinServer, Joiner};
 use crate::agent::bot::join_token::{JoinToken, JoinTokenSource};
 use crate::agent::bot::storage::{Storage, StorageError, StoredIdentity};
@@ -99,8 +105,15 @@ impl ObtainedIdentity {
 /// The first major version of servers that keep a record of each bot instance.
 const FIRST_VERSION_WITH_INSTANCES: u32 = 17;
 
-/// An identity, and the hash of the token that it was obtained with.
-type UnsavedIdentity = (Arc<Identity>, String);
+/// An identity that the server has issued, and what is to be saved with it.
+#[derive(Clone)]
+struct UnsavedIdentity {
+    identity: Arc<Identity>,
+    /// The hash of the token that it was obtained with.
+    token_hash: String,
+    /// The key pairs that it was obtained with, if any.
+    keys: Option<BoundKeys>,
+}
 
 /// The settings that a join needs.
 pub(crate) struct JoinSettings {
@@ -110,8 +123,10 @@ pub(crate) struct JoinSettings {
     /// How an auth server is verified.
     pub(crate) trust: TrustSource,
     pub(crate) token: Option<JoinTokenSource>,
-    /// `None` for the join method `token`.
+    /// `None` for the join methods `token` and `bound_keypair`.
     pub(crate) attestor: Option<Arc<Attestor>>,
+    /// Only for the join method `bound_keypair`.
+    pub(crate) bound_keypair: Option<BoundKeypairSources>,
     /// The requested lifetime of certificates.
     pub(crate) ttl: Duration,
     /// Everything that is written with the identity, to be tested before a join that uses up the token.
@@ -181,9 +196,9 @@ impl Bot {
     pub(crate) async fn obtain(self: &Arc<Self>) -> Result<ObtainedIdentity, RenewalError> {
         let in_flight = Arc::clone(&self.in_flight).lock_owned().await;
         let unsaved = self.lock_unsaved().clone();
-        if let Some((identity, token_hash)) = unsaved {
-            let to_save = Arc::clone(&identity);
-            run_in_flight(in_flight, self.clone().save(to_save, token_hash)).await?;
+        if let Some(unsaved) = unsaved {
+            let identity = Arc::clone(&unsaved.identity);
+            run_in_flight(in_flight, self.clone().save_issued(unsaved)).await?;
             return Ok(ObtainedIdentity::Renewed(identity));
         }
         let stored = self.with_storage(Storage::load).await?;
@@ -194,7 +209,9 @@ impl Bot {
         };
         let token_hash = token.as_ref().and_then(|token| token.as_ref().ok()).map(JoinToken::hash);
         let step = decide(stored, token_hash.as_deref(), self.clock.now());
-        let storage_test = self.with_storage(Storage::test_write).await;
+        let bound_keypair = &self.join_settings.bound_keypair;
+        let saves_keys = bound_keypair.as_ref().is_some_and(|sources| !sources.has_static_key());
+        let storage_test = self.with_storage(move |storage| storage.test_write(saves_keys)).await;
         if let Some(reason) = step.join_reason()
             && self.join_settings.attestor.is_none()
         {
@@ -202,6 +219,12 @@ impl Bot {
                 Some(token) => token.map_err(RenewalError::from),
                 None => Err(RenewalError::NoToken(reason)),
             };
+            if bound_keypair.is_some() {
+                let step = (step, reason);
+                return self
+                    .join_with_bound_keypair(in_flight, step, token, storage_test, stored_cluster)
+                    .await;
+            }
             let token = self.test_before_join(reason, token, storage_test, stored_cluster).await?;
             return self.join_in_flight(in_flight, token, None, reason, None).await;
         }
@@ -280,15 +303,15 @@ impl Bot {
         self.lock_discovered().as_ref().map_or(0, DiscoveredServer::major_version)
     }
 
-    /// Tests everything that the agent needs after a join that uses up the token, and returns the token. If several tests
-    /// fail, returns all failures.
-    async fn test_before_join(
+    /// Tests everything that the agent needs after a join that cannot be repeated, and returns what the join needs, such as the
+    /// token. If several tests fail, returns all failures.
+    async fn test_before_join<T>(
         &self,
         reason: JoinReason,
-        token: Result<JoinToken, RenewalError>,
+        needed: Result<T, RenewalError>,
         storage_test: Result<(), StorageError>,
         stored_cluster: Option<ClusterName>,
-    ) -> Result<JoinToken, RenewalError> {
+    ) -> Result<T, RenewalError> {
         let mut failures: Vec<RenewalError> =
             storage_test.err().map(RenewalError::from).into_iter().collect();
         let unusable = preflight::test_destinations(&self.join_settings.destinations, &self.file_work).await;
@@ -303,8 +326,8 @@ impl Bot {
             }
             Err(error) => failures.push(error),
         }
-        match token {
-            Ok(token) if failures.is_empty() => return Ok(token),
+        match needed {
+            Ok(needed) if failures.is_empty() => return Ok(needed),
             Ok(_) => {}
             Err(error) => failures.push(error),
         }
@@ -333,8 +356,8 @@ impl Bot {
     pub(crate) async fn flush(self: &Arc<Self>) {
         let _in_flight = self.in_flight.lock().await;
         let unsaved = self.lock_unsaved().clone();
-        if let Some((identity, token_hash)) = unsaved
-            && let Err(error) = Arc::clone(self).save(identity, token_hash).await
+        if let Some(unsaved) = unsaved
+            && let Err(error) = Arc::clone(self).save_issued(unsaved).await
         {
             tracing::error!(
                 "the bot's new identity is lost, because it cannot be saved: {}",
@@ -430,11 +453,12 @@ impl Bot {
             method: self.join_settings.method,
             token,
             attestation: attestation.as_ref(),
+            registration_secret: None,
             expires: self.clock.now() + self.join_settings.ttl,
         };
         let joined = self.joiner.join(server, request).await;
         let identity = Arc::new(joined.map_err(|error| RenewalError::Join { reason, error })?);
-        Arc::clone(self).save(Arc::clone(&identity), token.hash()).await?;
+        Arc::clone(self).save(Arc::clone(&identity), token.hash(), None).await?;
         Ok(identity)
     }
 
@@ -454,7 +478,7 @@ impl Bot {
                     hint: self.lost_renewal_hint(),
                 })?;
                 let renewed = Arc::new(renewed);
-                Arc::clone(self).save(Arc::clone(&renewed), stored.token_hash.clone()).await?;
+                Arc::clone(self).save(Arc::clone(&renewed), stored.token_hash.clone(), None).await?;
                 Ok(renewed)
             }
             Err(error) if error.was_not_processed() => {
@@ -466,9 +490,19 @@ impl Bot {
         }
     }
 
-    async fn save(self: Arc<Self>, identity: Arc<Identity>, token_hash: String) -> Result<(), RenewalError> {
-        *self.lock_unsaved() = Some((Arc::clone(&identity), token_hash.clone()));
-        self.with_storage(move |storage| storage.save(&identity, &token_hash)).await?;
+    async fn save(
+        self: Arc<Self>,
+        identity: Arc<Identity>,
+        token_hash: String,
+        keys: Option<BoundKeys>,
+    ) -> Result<(), RenewalError> {
+        self.save_issued(UnsavedIdentity { identity, token_hash, keys }).await
+    }
+
+    async fn save_issued(self: Arc<Self>, issued: UnsavedIdentity) -> Result<(), RenewalError> {
+        *self.lock_unsaved() = Some(issued.clone());
+        let UnsavedIdentity { identity, token_hash, keys } = issued;
+        self.with_storage(move |storage| storage.save(&identity, &token_hash, keys.as_ref())).await?;
         *self.lock_unsaved() = None;
         Ok(())
     }
@@ -478,7 +512,7 @@ impl Bot {
     }
 
     fn lost_renewal_hint(&self) -> Hint {
-        lost_renewal_hint(self.storage.renewal_marker_location())
+        lost_renewal_hint(self.join_settings.method, self.storage.renewal_marker_location())
     }
 
     async fn with_storage<T: Send + 'static>(

@@ -4,9 +4,11 @@ mod error;
 mod format;
 mod secret;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::agent::bot::IDENTITY;
+use crate::agent::bot::bound_keys::{BOUND_KEY_FILES, BoundKeys};
 use crate::agent::credential::identity::Identity;
 use crate::agent::destination::atomic_write::Recovery;
 use crate::agent::destination::directory::{DirectoryHandle, StorageLock};
@@ -35,7 +37,14 @@ pub(crate) enum Storage {
     },
     Secret(SecretStorage),
     /// Lost when the process ends.
-    Memory(Mutex<Option<StoredIdentity>>),
+    Memory(Mutex<InMemory>),
+}
+
+/// What a storage in memory contains.
+#[derive(Debug, Default)]
+pub(crate) struct InMemory {
+    identity: Option<StoredIdentity>,
+    keys: BoundKeys,
 }
 
 impl Storage {
@@ -82,7 +91,7 @@ impl Storage {
     }
 
     pub(crate) fn memory() -> Self {
-        Self::Memory(Mutex::new(None))
+        Self::Memory(Mutex::default())
     }
 
     /// Returns the location of the renewal marker, which the operator may remove if a pending renewal never reached the
@@ -107,17 +116,53 @@ impl Storage {
                 let files = secret.load()?;
                 parse(&secret.location(), |name| Ok(files.get(name).cloned()))
             }
-            Self::Memory(stored) => Ok(lock(stored).clone()),
+            Self::Memory(stored) => Ok(lock(stored).identity.clone()),
         }
     }
 
-    /// Tests whether a new identity can be saved, and reserves what saving it needs. If a renewal succeeds and its
-    /// response cannot be saved, the new identity is lost.
-    pub(crate) fn test_write(&self) -> Result<(), StorageError> {
+    /// Returns the stored key pairs for the join method `bound_keypair`. Empty if there are none.
+    pub(crate) fn load_keys(&self) -> Result<BoundKeys, StorageError> {
+        let (location, files) = match self {
+            Self::Directory { directory, .. } => {
+                let mut files = BTreeMap::new();
+                for name in BOUND_KEY_FILES {
+                    files.extend(directory.read(name)?.map(|content| (name.to_owned(), content)));
+                }
+                (directory.path().display().to_string(), files)
+            }
+            Self::Secret(secret) => (secret.location(), secret.load()?),
+            Self::Memory(stored) => return Ok(lock(stored).keys.clone()),
+        };
+        BoundKeys::decode(&files).map_err(|error| StorageError::DamagedKeys { location, error })
+    }
+
+    /// Saves the key pairs durably. A new one must not be announced to the cluster before this succeeds.
+    ///
+    /// What was reserved for the next identity is reserved again.
+    pub(crate) fn save_keys(&self, keys: &BoundKeys) -> Result<(), StorageError> {
+        match self {
+            Self::Directory { directory, access, .. } => {
+                let was_reserved = self.release_reserved();
+                directory.commit(&keys.encode()?, &best_effort(access))?;
+                if was_reserved { self.test_write(true) } else { Ok(()) }
+            }
+            Self::Secret(secret) => Ok(secret.save_keys(keys.encode()?.into_iter().collect())?),
+            Self::Memory(stored) => {
+                lock(stored).keys = keys.clone();
+                Ok(())
+            }
+        }
+    }
+
+    /// Tests whether a new identity can be saved, together with key pairs if `with_keys`, and reserves what saving it needs. If a
+    /// renewal succeeds and its response cannot be saved, the new identity is lost.
+    pub(crate) fn test_write(&self, with_keys: bool) -> Result<(), StorageError> {
         match self {
             Self::Directory { directory, access, reserved, .. } => {
                 self.release_reserved();
-                let reservation = directory.reserve(&IDENTITY_FILES, &best_effort(access))?;
+                let keys: &[_] = if with_keys { &BOUND_KEY_FILES } else { &[] };
+                let files = [&IDENTITY_FILES, keys].concat();
+                let reservation = directory.reserve(&files, &best_effort(access))?;
                 *lock(reserved) = Some(reservation);
                 Ok(())
             }
@@ -126,11 +171,22 @@ impl Storage {
         }
     }
 
-    /// Saves `identity` durably, and removes the renewal marker. The identity must not be used before this succeeds.
-    pub(crate) fn save(&self, identity: &Arc<Identity>, token_hash: &str) -> Result<(), StorageError> {
+    /// Saves `identity` durably, in one set with the key pairs that it was obtained with, if any, and removes the renewal marker.
+    /// The identity must not be used before this succeeds.
+    pub(crate) fn save(
+        &self,
+        identity: &Arc<Identity>,
+        token_hash: &str,
+        keys: Option<&BoundKeys>,
+    ) -> Result<(), StorageError> {
+        let files = || -> Result<Vec<_>, StorageError> {
+            let mut files = encode(identity, token_hash)?;
+            files.extend(keys.map(BoundKeys::encode).transpose()?.into_iter().flatten());
+            Ok(files)
+        };
         match self {
             Self::Directory { directory, access, reserved, warnings, .. } => {
-                let files = encode(identity, token_hash)?;
+                let files = files()?;
                 let reservation = lock(reserved).take();
                 let is_saved = reservation.is_some_and(|reservation| {
                     let saved = directory.commit_reserved(reservation, &files);
@@ -150,11 +206,13 @@ impl Storage {
                 }
                 Ok(())
             }
-            Self::Secret(secret) => Ok(secret.save(encode(identity, token_hash)?.into_iter().collect())?),
+            Self::Secret(secret) => Ok(secret.save(files()?.into_iter().collect())?),
             Self::Memory(stored) => {
                 let identity = Arc::clone(identity);
                 let token_hash = token_hash.to_owned();
-                *lock(stored) = Some(StoredIdentity { identity, token_hash, renewal_pending: false });
+                let mut stored = lock(stored);
+                stored.identity = Some(StoredIdentity { identity, token_hash, renewal_pending: false });
+                stored.keys = keys.cloned().unwrap_or_else(|| stored.keys.clone());
                 Ok(())
             }
         }
@@ -174,7 +232,7 @@ impl Storage {
             }
             Self::Secret(secret) => Ok(secret.write_marker(fingerprint(identity))?),
             Self::Memory(stored) => {
-                if let Some(stored) = lock(stored).as_mut() {
+                if let Some(stored) = lock(stored).identity.as_mut() {
                     stored.renewal_pending = true;
                 }
                 Ok(())
@@ -182,12 +240,15 @@ impl Storage {
         }
     }
 
-    fn release_reserved(&self) {
-        if let Self::Directory { directory, reserved, .. } = self
-            && let Some(reservation) = lock(reserved).take()
-        {
+    /// Returns whether anything was reserved.
+    fn release_reserved(&self) -> bool {
+        let Self::Directory { directory, reserved, .. } = self else { return false };
+        let reservation = lock(reserved).take();
+        let was_reserved = reservation.is_some();
+        if let Some(reservation) = reservation {
             directory.release(reservation);
         }
+        was_reserved
     }
 
     /// Removes the renewal marker, after a renewal that the server certainly did not perform.
@@ -199,7 +260,7 @@ impl Storage {
             }
             Self::Secret(secret) => Ok(secret.remove_marker()?),
             Self::Memory(stored) => {
-                if let Some(stored) = lock(stored).as_mut() {
+                if let Some(stored) = lock(stored).identity.as_mut() {
                     stored.renewal_pending = false;
                 }
                 Ok(())
@@ -219,8 +280,8 @@ fn best_effort(access: &ReaderAccess) -> ReaderGrant {
     access.resolve().map(|(grant, _)| grant.best_effort()).unwrap_or_default()
 }
 
-fn lock<T>(stored: &Mutex<Option<T>>) -> MutexGuard<'_, Option<T>> {
-    // Every change is a single assignment, so the value is valid even if another thread panicked while it held the
+fn lock<T>(stored: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Every change is a few assignments that cannot fail, so the value is valid even if another thread panicked while it held the
     // lock.
     stored.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -252,7 +313,7 @@ mod tests {
         assert_eq!(stored.token_hash, recorded("storage/tokenhash"));
         assert!(!stored.renewal_pending);
 
-        storage.save(&stored.identity, &stored.token_hash).unwrap();
+        storage.save(&stored.identity, &stored.token_hash, None).unwrap();
         for name in [KEY, KEY_PUB, TLS_CERT, SSH_CERT, TLS_CAS, SSH_CAS, TOKEN_HASH] {
             let written = std::fs::read_to_string(directory.path().join(name)).unwrap();
             assert_eq!(written, recorded(&format!("storage/{name}")), "{name}");
@@ -290,7 +351,7 @@ mod tests {
             assert!(!load(&storage).renewal_pending);
         }
         storage.mark_renewal_pending(&stored.identity).unwrap();
-        storage.save(&stored.identity, &stored.token_hash).unwrap();
+        storage.save(&stored.identity, &stored.token_hash, None).unwrap();
         assert!(!load(&storage).renewal_pending);
     }
 
@@ -300,7 +361,7 @@ mod tests {
         let stored = load(&open(directory.path()));
         let memory = Storage::memory();
         assert!(memory.load().unwrap().is_none());
-        memory.save(&stored.identity, "hash").unwrap();
+        memory.save(&stored.identity, "hash", None).unwrap();
         memory.mark_renewal_pending(&stored.identity).unwrap();
         let loaded = load(&memory);
         assert_eq!((loaded.token_hash.as_str(), loaded.renewal_pending), ("hash", true));

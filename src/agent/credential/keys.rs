@@ -1,4 +1,4 @@
-//! Generates ECDSA P-256 and RSA key pairs, reads private keys, also those of the Go agent (RSA in PKCS#1 or PKCS#8),
+//! Generates ECDSA P-256, Ed25519 and RSA key pairs, reads private keys, also those of the Go agent (RSA in PKCS#1 or PKCS#8),
 //! and encodes both halves of a pair.
 //!
 //! A private key never appears in `Debug` output or in an error.
@@ -8,7 +8,7 @@ use std::fmt;
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{self, KeySize};
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use ssh_key::public::{EcdsaPublicKey, Ed25519PublicKey, KeyData, RsaPublicKey};
@@ -28,6 +28,9 @@ pub enum KeyError {
     /// The input is not PEM, or not PEM of a private key.
     #[error("not a private key in PEM (`PRIVATE KEY`, `EC PRIVATE KEY` or `RSA PRIVATE KEY`)")]
     NotPem,
+    /// The key cannot sign a JWS.
+    #[error("this type of key cannot sign the cluster's challenge; use Ed25519, ECDSA P-256 or RSA")]
+    CannotSign,
     /// The key has an unsupported type or size.
     #[error(
         "unsupported type of private key, neither ECDSA P-256, P-384, P-521, Ed25519 nor RSA of 2048 bits or more"
@@ -46,20 +49,27 @@ pub(crate) struct KeyPair {
 impl KeyPair {
     /// Generates an ECDSA P-256 key.
     pub(crate) fn generate() -> Result<Self, KeyError> {
-        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new())
-            .map_err(|_| KeyError::Generate)?;
-        let der = PrivatePkcs8KeyDer::from(document.as_ref().to_vec());
-        let pem = pem_encode("PRIVATE KEY", document.as_ref());
-        Self::new(pem, der.into())
+        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new());
+        Self::from_pkcs8(document.map_err(|_| KeyError::Generate)?.as_ref())
+    }
+
+    /// Generates an Ed25519 key.
+    pub(crate) fn generate_ed25519() -> Result<Self, KeyError> {
+        // Version 1 of PKCS#8 has no public key, which some programs do not expect.
+        let document = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new());
+        Self::from_pkcs8(document.map_err(|_| KeyError::Generate)?.as_ref())
     }
 
     /// Generates an RSA key of 2048 bits. Takes 0.1 s or longer, so call it on a blocking thread.
     pub(crate) fn generate_rsa() -> Result<Self, KeyError> {
         let key = rsa::KeyPair::generate(KeySize::Rsa2048).map_err(|_| KeyError::Generate)?;
         let document: Pkcs8V1Der<'_> = key.as_der().map_err(|_| KeyError::Generate)?;
-        let der = PrivatePkcs8KeyDer::from(document.as_ref().to_vec());
-        let pem = pem_encode("PRIVATE KEY", document.as_ref());
-        Self::new(pem, der.into())
+        Self::from_pkcs8(document.as_ref())
+    }
+
+    fn from_pkcs8(document: &[u8]) -> Result<Self, KeyError> {
+        let der = PrivatePkcs8KeyDer::from(document.to_vec());
+        Self::new(pem_encode("PRIVATE KEY", document), der.into())
     }
 
     /// Reads a private key in PEM, and keeps the PEM unchanged.
@@ -153,6 +163,15 @@ mod tests {
         let line = generated.ssh_line().unwrap();
         assert!(line.starts_with("ecdsa-sha2-nistp256 AAAA"), "{line}");
         assert!(line.ends_with('\n') && line.split_whitespace().count() == 2, "no comment: {line:?}");
+    }
+
+    #[test]
+    fn an_ed25519_key_can_be_generated() {
+        let generated = KeyPair::generate_ed25519().unwrap();
+        assert!(generated.private_pem().starts_with("-----BEGIN PRIVATE KEY-----\n"));
+        assert!(generated.ssh_line().unwrap().starts_with("ssh-ed25519 AAAA"));
+        let read = KeyPair::from_pem(generated.private_pem()).unwrap();
+        assert_eq!(generated.spki_der(), read.spki_der());
     }
 
     #[test]

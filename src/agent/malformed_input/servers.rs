@@ -47,7 +47,7 @@ fn check_certs(certs: SignedCerts) -> Result<(), TestCaseError> {
         RecurringWarnings::new(Clock::system()),
     )
     .unwrap();
-    storage.save(&identity.into(), "hash").unwrap();
+    storage.save(&identity.into(), "hash", None).unwrap();
     let Some(loaded) = storage.load().unwrap() else {
         return Err(TestCaseError::fail("the saved identity cannot be loaded"));
     };

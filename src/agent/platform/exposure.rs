@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::path::Path;
 
 use rustix::fs::{Mode, StatVfsMountFlags};
 
@@ -34,6 +35,16 @@ impl Exposure {
             is_in_memory: is_in_memory(file)?,
         };
         Ok(Self::of_mode(mode, mount))
+    }
+
+    /// Returns a warning about this access to the file `path`, which contains `what`.
+    pub(crate) fn warning(self, what: &str, path: &Path) -> String {
+        let (ability, permissions) = match self {
+            Self::Readable => ("read", "o-r"),
+            Self::Changeable => ("change", "o-rw"),
+        };
+        let path = path.display();
+        format!("every user can {ability} the {what} in {path}: remove that permission (chmod {permissions})")
     }
 
     fn of_mode(mode: Mode, mount: MountProperties) -> Option<Self> {

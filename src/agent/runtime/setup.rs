@@ -10,6 +10,7 @@ use super::outputs::outputs;
 use super::running_agent::RunningAgent;
 use super::unsupported::Unsupported;
 use crate::agent::bot::auth_server_trust::TrustSource;
+use crate::agent::bot::bound_keypair::BoundKeypairSources;
 use crate::agent::bot::join::Attestor;
 use crate::agent::bot::join_token::JoinTokenSource;
 use crate::agent::bot::renewal::preflight::{NamedDestination, test_destinations};
@@ -49,6 +50,7 @@ pub(super) struct Plan {
     method: JoinMethod,
     token: Option<JoinTokenSource>,
     attestor: Option<Arc<Attestor>>,
+    bound_keypair: Option<BoundKeypairSources>,
     storage: WriteTarget,
     outputs: Vec<Output>,
     /// The warnings that were logged already, of the bot and of all outputs.
@@ -60,13 +62,13 @@ pub(super) struct Plan {
 }
 
 /// The server to connect to.
-struct ServerPlan {
-    address_field: AddressField,
-    dialler: Dialler,
+pub(super) struct ServerPlan {
+    pub(super) address_field: AddressField,
+    pub(super) dialler: Dialler,
 }
 
 impl ServerPlan {
-    fn new(config: &Config, options: &AgentOptions) -> Result<Self, AgentError> {
+    pub(super) fn new(config: &Config, options: &AgentOptions) -> Result<Self, AgentError> {
         let (address_field, address) = address(config)?;
         let address: Address =
             address.parse().map_err(|error| AgentError::Address { field: address_field.name(), error })?;
@@ -116,8 +118,11 @@ impl Plan {
             && server.address_field == AddressField::ProxyServer;
         let proxy_address = use_configured.then(|| server.dialler.address().clone());
         let attestor = Attestor::new(method, onboarding, &options.environment, &options.clock);
+        let bound_keypair = (method == JoinMethod::BoundKeypair)
+            .then(|| BoundKeypairSources::new(onboarding, &options.environment));
         Ok(Self {
             method,
+            bound_keypair,
             attestor: attestor.map(Arc::new),
             token: token.map(|token| JoinTokenSource::new(token.as_str(), method)),
             storage,
@@ -165,6 +170,7 @@ impl Plan {
             trust: self.trust.clone(),
             token: self.token.clone(),
             attestor: self.attestor.clone(),
+            bound_keypair: self.bound_keypair.clone(),
             ttl: self.ttl,
             destinations: self.destinations(),
         };
@@ -187,20 +193,21 @@ impl Plan {
     }
 
     async fn open_storage(&self) -> Result<Storage, StorageError> {
-        match self.storage.clone() {
-            WriteTarget::Directory(directory) => {
-                let warnings = self.warnings.clone();
-                run_blocking(move || Storage::open_directory(directory, warnings)).await
-            }
-            WriteTarget::Secret(secret) => Ok(Storage::secret(*secret)),
-            WriteTarget::Memory => {
-                if self.method == JoinMethod::Token {
-                    tracing::warn!(
-                        "the bot's identity is stored in memory: every start needs a new join token"
-                    );
-                }
-                Ok(Storage::memory())
-            }
+        if matches!(self.storage, WriteTarget::Memory) {
+            self.warn_about_memory();
+        }
+        open_storage(self.storage.clone(), self.warnings.clone()).await
+    }
+
+    fn warn_about_memory(&self) {
+        if self.method == JoinMethod::Token {
+            tracing::warn!("the bot's identity is stored in memory: every start needs a new join token");
+        }
+        if self.bound_keypair.as_ref().is_some_and(|sources| !sources.has_static_key()) {
+            tracing::warn!(
+                "the bot's key pair is stored in memory: after a restart, this bot cannot join again without a new \
+                         registration secret"
+            );
         }
     }
 
@@ -219,6 +226,20 @@ impl Plan {
 
     pub(super) fn destination(&self, output: usize) -> Option<&DestinationWriter> {
         self.outputs.get(output).map(|output| output.settings.destination.as_ref())
+    }
+}
+
+/// Opens and locks a storage.
+pub(super) async fn open_storage(
+    target: WriteTarget,
+    warnings: RecurringWarnings,
+) -> Result<Storage, StorageError> {
+    match target {
+        WriteTarget::Directory(directory) => {
+            run_blocking(move || Storage::open_directory(directory, warnings)).await
+        }
+        WriteTarget::Secret(secret) => Ok(Storage::secret(*secret)),
+        WriteTarget::Memory => Ok(Storage::memory()),
     }
 }
 

@@ -170,8 +170,13 @@ impl ApiError {
     /// Returns true if another attempt with the same certificate would fail as well, because the server does not accept it, or
     /// is not trusted by its identity any more.
     pub(crate) fn is_refused_identity(&self) -> bool {
+        matches!(self, Self::Refused { .. }) || self.is_untrusted_identity()
+    }
+
+    /// Returns true if no connection with the same certificate can succeed, because the certificates of client and server are not
+    /// trusted by each other any more.
+    pub(crate) fn is_untrusted_identity(&self) -> bool {
         match self {
-            Self::Refused { .. } => true,
             Self::Connect { source, .. } | Self::NoResponse { source, .. } => matches!(
                 source.tls_failure(),
                 Some(TlsFailure::UnknownIssuer | TlsFailure::ClientCaUnknown | TlsFailure::ClientExpired)

@@ -179,6 +179,8 @@ pub(crate) struct DiscoveredCluster {
     pub(crate) server_version: String,
     /// The oldest client version that the cluster supports; may be empty.
     pub(crate) min_client_version: String,
+    /// The types of keys that the cluster prefers, such as `balanced-v1`. Empty if the server does not say.
+    pub(crate) signature_algorithm_suite: String,
     /// The address that the proxy advertises, if any.
     pub(crate) proxy_public_addr: Option<Address>,
     /// A warning if the address that the proxy advertises is not valid.
@@ -212,7 +214,15 @@ struct FindResponse {
     server_version: String,
     #[serde(default)]
     min_client_version: String,
+    #[serde(default)]
+    auth: AuthSettings,
     proxy: ProxySettings,
+}
+
+#[derive(Default, Deserialize)]
+struct AuthSettings {
+    #[serde(default)]
+    signature_algorithm_suite: String,
 }
 
 #[derive(Deserialize)]
@@ -248,6 +258,14 @@ impl DiscoveredServer {
             Self::Proxy(cluster) => &cluster.server_version,
             Self::Auth(server) => &server.server_version,
         })
+    }
+
+    /// Returns the types of keys that the cluster prefers, such as `balanced-v1`. Empty if the server does not say.
+    pub(crate) fn signature_algorithm_suite(&self) -> &str {
+        match self {
+            Self::Proxy(cluster) => &cluster.signature_algorithm_suite,
+            Self::Auth(_) => "",
+        }
     }
 
     /// Returns warnings about the cluster's version, and about the address that a proxy advertises.
@@ -330,7 +348,8 @@ async fn find(web: &WebClient) -> Result<DiscoveredCluster, WebApiError> {
 }
 
 pub(crate) fn parse(body: &[u8]) -> Result<DiscoveredCluster, WebApiError> {
-    let FindResponse { cluster_name, server_version, min_client_version, proxy } = web_api::parse(body)?;
+    let FindResponse { cluster_name, server_version, min_client_version, auth, proxy } =
+        web_api::parse(body)?;
     let (proxy_public_addr, address_problem) =
         match advertised_address(&proxy.ssh.public_addr.unwrap_or_default()) {
             Ok(address) => (address, None),
@@ -340,6 +359,7 @@ pub(crate) fn parse(body: &[u8]) -> Result<DiscoveredCluster, WebApiError> {
         cluster_name: cluster_name.parse().map_err(WebApiError::from)?,
         server_version: escape(&server_version).into(),
         min_client_version: escape(&min_client_version).into(),
+        signature_algorithm_suite: auth.signature_algorithm_suite,
         proxy_public_addr,
         address_problem,
     })

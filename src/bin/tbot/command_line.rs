@@ -292,6 +292,8 @@ mod tests {
         tbot db --destination-dir=/out --proxy-server=a:443 -- connect --db-user=c orders
         tbot proxy --destination-dir=/out --proxy-server=a:443 ssh -p 22 root@host
         tbot kube credentials --destination-dir=/out
+        tbot keypair create --proxy-server=a:443 --storage=/a --overwrite --format=json
+        tbot keypair create --proxy-server=a:443 --static --static-key-path=/a
         tbot wait --diag-addr=127.0.0.1:3001 --service=a --timeout=30s
         tbot version --debug";
 

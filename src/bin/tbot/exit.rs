@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::builder::styling::Style;
-use tbot::agent::{Hint, IdentityFileError, NotUtf8, error_chain};
+use tbot::agent::{AgentError, Hint, IdentityFileError, NotUtf8, error_chain};
 use tbot::config::GoDuration;
 use tbot::untrusted::escape;
 use tbot::yaml::EmitError;
@@ -52,6 +52,8 @@ pub(crate) enum Failure {
         #[source]
         error: io::Error,
     },
+    #[error("cannot create a key pair")]
+    Keypair(#[source] AgentError),
     #[error("cannot write {}", escape(.name))]
     Unwritable { name: String, source: io::Error },
     /// The configuration has a value that YAML cannot represent.
@@ -90,6 +92,7 @@ impl Failure {
             Self::Variable(error) => return Some(error.hint()),
             Self::Identity { error, .. } => return error.hint(),
             Self::Request { hint, .. } => return hint.clone(),
+            Self::Keypair(error) => return error.hint(),
             Self::Tsh { .. } => "install tsh, or set TSH to its path",
             Self::Emit(EmitError::Ambiguous) => "if it has the key `<<`, rename that key",
             Self::NothingToWaitFor => "check --service, and the version of the agent",
@@ -106,6 +109,7 @@ impl Failure {
             | Self::Request { .. }
             | Self::Unreadable { .. } => ExitStatus::Usage,
             Self::Reported(status) => *status,
+            Self::Keypair(_) => ExitStatus::Failed,
             Self::Identity { .. }
             | Self::Tsh { .. }
             | Self::NotReady { .. }

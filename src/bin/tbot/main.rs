@@ -14,6 +14,7 @@ mod destination_uri;
 mod exit;
 mod explain;
 mod http_response;
+mod keypair;
 mod log;
 mod output_commands;
 mod overrides;
@@ -78,6 +79,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>, cx: &mut Context<'_>) -> R
         Command::Kube { command } => output_commands::kube(command, cx),
         Command::Schema(args) => schema::schema(args, cx.stdout),
         Command::Telemetry(args) => telemetry::telemetry(&global, &args.command, cx),
+        Command::Keypair(args) => keypair::keypair(&global, &args.command, cx),
         Command::Wait(args) => wait::wait(args),
         Command::Completions(CompletionsArgs { shell }) => {
             Ok(cx.stdout.write_all(shell.script().as_bytes())?)

@@ -104,17 +104,33 @@ fn check_join_method(config: &Config, onboarding: &Onboarding, findings: &mut Fi
             );
         }
     }
-    if method == JoinMethod::Token
-        && !config.is_oneshot()
-        && matches!(config.storage, Some(Destination::Memory(_)))
-    {
+    let lost = match method {
+        JoinMethod::Token => {
+            "the identity is lost when the agent exits, and a join token can be used only once"
+        }
+        JoinMethod::BoundKeypair if registers_key_pair(onboarding) => {
+            "the key pair is lost when the agent exits, and a registration secret can be used only once"
+        }
+        _ => return,
+    };
+    if !config.is_oneshot() && matches!(config.storage, Some(Destination::Memory(_))) {
         findings.report_value(
             Code::StorageInMemory,
             Pointer::root().key("storage"),
-            "the identity is lost when the agent exits, and a join token can be used only once",
+            lost,
             "write `storage: {type: directory, path: ...}`",
         );
     }
+}
+
+/// Whether the bot registers a key pair with a secret. Without one, its key may be a static one in the environment.
+fn registers_key_pair(onboarding: &Onboarding) -> bool {
+    onboarding.bound_keypair.as_ref().is_some_and(|bound| {
+        let has_secret = bound.registration_secret.as_ref().is_some_and(|secret| !secret.is_empty());
+        let static_key = nonempty(bound.static_private_key_path.as_ref());
+        let static_key = static_key.or(nonempty(bound.static_key_path.as_ref()));
+        static_key.is_none() && (has_secret || nonempty(bound.registration_secret_path.as_ref()).is_some())
+    })
 }
 
 /// Reports a token that looks like a path, although only an absolute path is read as a file.

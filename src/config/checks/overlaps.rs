@@ -14,7 +14,11 @@ use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;
 
 /// The names of the files in the storage.
-const STORAGE_FILES: [&str; 10] = [
+const STORAGE_FILES: [&str; 14] = [
+    "bkp_key_history.json",
+    "bkp_state",
+    "id_bkp",
+    "id_bkp.pub",
     "key",
     "key-cert.pub",
     "key.pub",

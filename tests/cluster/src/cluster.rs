@@ -13,6 +13,7 @@ use tonic::Code;
 use crate::authorities::Authorities;
 use crate::aws::AwsUser;
 use crate::azure::AzureMachine;
+use crate::bound_keypair::BoundKeypairToken;
 use crate::call_log::{Call, CallLog};
 use crate::clock::Clock;
 use crate::error::{ApiError, Error};
@@ -195,6 +196,37 @@ impl Cluster {
     /// Returns an error if the bot does not exist.
     pub fn add_azure_token(&self, bot: &str, name: &str, machine: Arc<AzureMachine>) -> Result<(), Error> {
         self.shared.state().add_token(bot, name, TokenMethod::Azure(machine))
+    }
+
+    /// Like [`Cluster::add_oidc_token`], for the join method `bound_keypair`. Certificates have the generation of their instance.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the bot does not exist.
+    pub fn add_bound_keypair_token(
+        &self,
+        bot: &str,
+        name: &str,
+        token: BoundKeypairToken,
+    ) -> Result<(), Error> {
+        self.shared.state().add_token(bot, name, TokenMethod::BoundKeypair(Box::new(token)))
+    }
+
+    /// Returns a token for the join method `bound_keypair` as it is now.
+    pub fn bound_keypair_token(&self, name: &str) -> Option<BoundKeypairToken> {
+        self.shared.state().bound_keypair(name).cloned()
+    }
+
+    /// Changes a token for the join method `bound_keypair`, as an administrator can.
+    pub fn edit_bound_keypair_token(&self, name: &str, edit: impl FnOnce(&mut BoundKeypairToken)) {
+        if let Some(token) = self.shared.state().bound_keypair(name) {
+            edit(token);
+        }
+    }
+
+    /// Sets the types of keys that clients should use, such as `balanced-v1`.
+    pub fn set_signature_algorithm_suite(&self, suite: &str) {
+        suite.clone_into(&mut self.shared.state().signature_algorithm_suite);
     }
 
     /// Removes a bot and its tokens. The cluster stops accepting its certificates.

@@ -2,9 +2,9 @@
 //! protocols; the server consults this module at fixed points of every call.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tonic::Code;
 
 use crate::error::ApiError;
@@ -31,6 +31,9 @@ pub enum StreamFault {
     /// The cluster closes the connection instead of sending this response, the first of which is 1. It has processed everything
     /// until then.
     LoseResponse(usize),
+    /// The cluster sends neither this response, the first of which is 1, nor anything after it, until the client disconnects. It has
+    /// processed everything until then, and signals that it waits.
+    Stall { response: usize, reached: Arc<Notify> },
     /// The stream ends with status OK after the client's response to the challenge, which the cluster does not process.
     EndWithoutCertificates,
 }

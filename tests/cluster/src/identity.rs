@@ -43,9 +43,9 @@ const DISALLOW_REISSUE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.999
 
 /// The holder of a certificate.
 pub(crate) enum CertHolder {
-    /// The bot itself. The certificate is renewable if it has a generation, which reveals copies; after a join with an
-    /// attestation it has none. Servers that keep a record of bot instances name the instance.
-    Bot { generation: Option<u64>, instance: Option<String> },
+    /// The bot itself. A generation reveals copies; after a join with an attestation there is none. A renewable certificate has
+    /// one. Servers that keep a record of bot instances name the instance.
+    Bot { generation: Option<u64>, is_renewable: bool, instance: Option<String> },
     /// An output of a bot, with impersonated roles. It cannot request certificates unless it is reissuable.
     Output { bot_user: String, reissuable: bool },
 }
@@ -93,13 +93,12 @@ impl Identity {
                 .one_rdn(APP_NAME, non_empty(&app.name))?,
         };
         let name = match &self.holder {
-            CertHolder::Bot { generation, instance } => {
+            CertHolder::Bot { generation, is_renewable, instance } => {
+                let name = if *is_renewable { name.one_rdn(RENEWABLE, &["true"])? } else { name };
+                let name = name.one_rdn(TELEPORT_CLUSTER, &[cluster])?;
                 let name = match generation {
-                    Some(generation) => name
-                        .one_rdn(RENEWABLE, &["true"])?
-                        .one_rdn(TELEPORT_CLUSTER, &[cluster])?
-                        .one_rdn(GENERATION, &[generation.to_string()])?,
-                    None => name.one_rdn(TELEPORT_CLUSTER, &[cluster])?,
+                    Some(generation) => name.one_rdn(GENERATION, &[generation.to_string()])?,
+                    None => name,
                 };
                 name.one_rdn(BOT_INSTANCE, instance.as_slice())?
             }
@@ -134,8 +133,8 @@ fn non_empty(value: &String) -> &[String] {
 pub(crate) struct Caller {
     pub(crate) username: String,
     pub(crate) roles: Vec<String>,
-    /// Present in renewable certificates only.
     pub(crate) generation: Option<u64>,
+    pub(crate) is_renewable: bool,
     /// The bot instance, if the server keeps a record of it.
     pub(crate) instance: Option<String>,
     pub(crate) disallow_reissue: bool,
@@ -146,11 +145,11 @@ impl Caller {
     pub(crate) fn from_der(der: &[u8]) -> Result<Self, Error> {
         let subject = Certificate::from_der(der)?.tbs_certificate.subject;
         let one = |oid| attribute_values(&subject, oid).next().map(str::to_owned);
-        let renewable = one(RENEWABLE).is_some_and(|value| value == "true");
         Ok(Self {
             username: one(COMMON_NAME).unwrap_or_default(),
             roles: attribute_values(&subject, ORGANIZATION).map(str::to_owned).collect(),
-            generation: one(GENERATION).filter(|_| renewable).and_then(|value| value.parse().ok()),
+            generation: one(GENERATION).and_then(|value| value.parse().ok()),
+            is_renewable: one(RENEWABLE).is_some_and(|value| value == "true"),
             instance: one(BOT_INSTANCE),
             disallow_reissue: one(DISALLOW_REISSUE).is_some_and(|value| value == "true"),
         })

@@ -73,7 +73,12 @@ impl Shared {
         }
     }
 
-    fn bot_certs(&self, grant: CertGrant, keys: SubjectKeys, now: SystemTime) -> Result<Certs, ApiError> {
+    pub(crate) fn bot_certs(
+        &self,
+        grant: CertGrant,
+        keys: SubjectKeys,
+        now: SystemTime,
+    ) -> Result<Certs, ApiError> {
         let identity = Identity {
             roles: vec![grant.user.clone()],
             username: grant.user,
@@ -84,7 +89,11 @@ impl Shared {
             kubernetes_groups: Vec::new(),
             db_names: Vec::new(),
             db_users: Vec::new(),
-            holder: CertHolder::Bot { generation: grant.generation, instance: grant.instance },
+            holder: CertHolder::Bot {
+                generation: grant.generation,
+                is_renewable: grant.is_renewable,
+                instance: grant.instance,
+            },
         };
         let mut certs = self.certs(&identity, keys, (now, grant.not_after))?;
         // A bot also has to verify servers, so its response includes the host CA.

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use crate::authorities::SubjectKeys;
 use crate::aws::{AwsUser, StsRequestError};
 use crate::azure::{AzureError, AzureMachine};
+use crate::bound_keypair::BoundKeypairToken;
 use crate::identity::Caller;
 use crate::oidc::{IdTokenError, TrustedIssuer};
 
@@ -40,6 +41,8 @@ pub(crate) enum TokenMethod {
     Aws(AwsUser),
     /// Documents of this machine.
     Azure(Arc<AzureMachine>),
+    /// Challenges that a key pair has signed. Only in an exchange of its own.
+    BoundKeypair(Box<BoundKeypairToken>),
 }
 
 /// The reason why a join is denied.
@@ -64,7 +67,8 @@ impl TokenMethod {
             Self::SingleUse { .. } => name == "token",
             Self::Aws(_) => name == "iam",
             Self::Azure(_) => name == "azure",
-            Self::Oidc(_) => !matches!(name, "token" | "iam" | "azure"),
+            Self::BoundKeypair(_) => name == "bound_keypair",
+            Self::Oidc(_) => !matches!(name, "token" | "iam" | "azure" | "bound_keypair"),
         }
     }
 

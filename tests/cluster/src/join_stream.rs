@@ -99,8 +99,14 @@ where
             }
             _ => E::run(&mut self).await,
         };
-        let Self { shared, connection, action, index, responses, .. } = self;
-        if matches!(action, CallAction::DropResponse) {
+        if result.as_ref().is_ok_and(Option::is_some) {
+            self.sent += 1;
+            self.stall_if_scripted().await;
+        }
+        let Self { shared, connection, action, index, responses, sent, .. } = self;
+        let is_lost =
+            matches!(action, CallAction::BreakStream(StreamFault::LoseResponse(lost)) if lost == sent);
+        if is_lost || matches!(action, CallAction::DropResponse) {
             shared.log.end(index, Outcome::ResponseDropped);
             connection.abort.notify_one();
             return;
@@ -130,11 +136,21 @@ where
         self.sent += 1;
         if matches!(self.action, CallAction::BreakStream(StreamFault::LoseResponse(lost)) if lost == self.sent)
         {
-            self.connection.abort.notify_one();
-            return Err(ApiError::new(Code::Cancelled, "a scripted fault has closed the connection"));
+            return Err(ApiError::new(Code::Cancelled, "a scripted fault closes the connection"));
         }
+        self.stall_if_scripted().await;
         let _ = self.responses.send(Ok(response)).await;
         Ok(())
+    }
+
+    /// Waits until the client disconnects, if a scripted fault says so of the response that is about to be sent.
+    async fn stall_if_scripted(&self) {
+        if let CallAction::BreakStream(StreamFault::Stall { response, reached }) = &self.action
+            && *response == self.sent
+        {
+            reached.notify_one();
+            self.responses.closed().await;
+        }
     }
 
     /// Whether a scripted fault ends the stream once the request is known.

@@ -17,7 +17,7 @@
 //! The cluster does not
 //!
 //! - serve the applications, databases, Kubernetes clusters and leaf clusters that it lists;
-//! - support join methods other than `token`, `iam`, `azure` and those that use ID tokens;
+//! - support join methods other than `token`, `iam`, `azure`, `bound_keypair` and those that use ID tokens;
 //! - listen on an auth port or accept SSH tunnels;
 //! - evaluate workload attestation.
 
@@ -28,6 +28,7 @@ mod authority;
 mod authority_api;
 mod aws;
 mod azure;
+mod bound_keypair;
 mod byte_stream;
 mod call_log;
 pub mod clock;
@@ -69,6 +70,7 @@ pub use tonic::Code;
 
 pub use crate::aws::AwsUser;
 pub use crate::azure::AzureMachine;
+pub use crate::bound_keypair::{BoundKeypairToken, KeyRegistration, RecoveryMode};
 pub use crate::call_log::{Call, Outcome};
 pub use crate::clock::{Clock, MovableClock};
 pub use crate::cluster::{Cluster, ClusterConfig};

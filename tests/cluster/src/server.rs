@@ -321,7 +321,10 @@ async fn process(
 /// Returns the client of the auth server, unless it is locked or does not exist.
 fn admit(shared: &Shared, connection: &Connection) -> Result<Caller, ApiError> {
     let caller = connection.caller.clone()?;
-    shared.state().admit(&caller.username)?;
+    let state = shared.state();
+    state.admit(&caller.username)?;
+    state.admit_instance(&caller)?;
+    drop(state);
     Ok(caller)
 }
 

@@ -54,9 +54,13 @@ impl SshKey {
             .extension("teleport-route-to-cluster", &identity.route_to_cluster)?
             .extension("teleport-traits", TRAITS)?;
         match &identity.holder {
-            CertHolder::Bot { generation: None, .. } => {}
-            CertHolder::Bot { generation: Some(generation), .. } => {
-                builder.extension("renewable", "")?.extension("generation", generation.to_string())?;
+            CertHolder::Bot { generation, is_renewable, .. } => {
+                if *is_renewable {
+                    builder.extension("renewable", "")?;
+                }
+                if let Some(generation) = generation {
+                    builder.extension("generation", generation.to_string())?;
+                }
             }
             CertHolder::Output { bot_user, reissuable } => {
                 builder.extension("impersonator", bot_user)?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::authorities::{Authorities, MAX_TTL};
+use crate::bound_keypair::{BoundKeypairPlan, BoundKeypairToken};
 use crate::error::{ApiError, Error};
 use crate::identity::Caller;
 use crate::join_request::{JoinDenied, JoinRequest, TokenMethod};
@@ -72,8 +73,8 @@ pub(crate) struct AppSession {
 #[derive(Debug)]
 pub(crate) struct CertGrant {
     pub(crate) user: String,
-    /// `None` if the certificate is not renewable.
     pub(crate) generation: Option<u64>,
+    pub(crate) is_renewable: bool,
     /// The bot instance, if the server keeps a record of it.
     pub(crate) instance: Option<String>,
     pub(crate) not_after: SystemTime,
@@ -82,6 +83,8 @@ pub(crate) struct CertGrant {
 /// The state of a cluster. Bots are stored under their plain name; their user name in certificates is `bot-<name>`.
 #[derive(Default)]
 pub(crate) struct State {
+    /// The types of keys that clients should use. Empty for the default, which is `legacy`.
+    pub(crate) signature_algorithm_suite: String,
     /// Whether there is a record of each bot instance, as on servers from version 17 on.
     pub(crate) keeps_instances: bool,
     bots: BTreeMap<String, Bot>,
@@ -218,7 +221,67 @@ impl State {
         } else {
             None
         };
-        Ok(CertGrant { user, generation: single_use.then_some(1), instance, not_after })
+        let generation = single_use.then_some(1);
+        Ok(CertGrant { user, generation, is_renewable: single_use, instance, not_after })
+    }
+
+    /// Returns the token `name` for the join method `bound_keypair`.
+    pub(crate) fn bound_keypair(&mut self, name: &str) -> Option<&mut BoundKeypairToken> {
+        match &mut self.tokens.get_mut(name)?.method {
+            TokenMethod::BoundKeypair(token) => Some(token),
+            _ => None,
+        }
+    }
+
+    /// Lets a bot join that has proved to have the key pair `public_key`, according to a plan of its token. A join with a
+    /// certificate keeps the instance, and locks the token if the generation is not the newest; any other is a new instance.
+    pub(crate) fn join_with_bound_keypair(
+        &mut self,
+        name: &str,
+        plan: &BoundKeypairPlan,
+        public_key: &str,
+        request: &JoinRequest<'_>,
+        now: SystemTime,
+    ) -> Result<CertGrant, ApiError> {
+        let denied = || ApiError::permission_denied("token expired or not found");
+        let token = self.tokens.get_mut(name).ok_or_else(denied)?;
+        let bot = self.bots.get_mut(&token.bot).ok_or_else(denied)?;
+        let user = format!("bot-{}", token.bot);
+        let TokenMethod::BoundKeypair(token) = &mut token.method else { return Err(denied()) };
+        if bot.locked || token.is_locked {
+            return Err(ApiError::access_denied());
+        }
+        let caller = request.caller.filter(|_| !plan.is_recovery);
+        let id = caller.and_then(|caller| caller.instance.as_deref());
+        let presented = caller.and_then(|caller| caller.generation).unwrap_or_default();
+        let stored = id.and_then(|id| bot.instances.get(id)).copied().unwrap_or_default();
+        if presented != stored {
+            token.is_locked = true;
+            return Err(ApiError::permission_denied(format!(
+                "cert generation mismatch for bot {user}: stored={stored}, presented={presented}"
+            )));
+        }
+        let not_after = limit_expiry(request.expires.unwrap_or(now + DEFAULT_TTL), now, [BOT_ROLE_TTL])?;
+        let instance = bot.count_instance(id)?;
+        if plan.is_recovery {
+            token.recovery_count += 1;
+        }
+        if plan.rotates {
+            token.last_rotated_at = Some(now);
+        }
+        token.bound_public_key = Some(public_key.to_owned());
+        token.bound_instance = Some(instance.clone());
+        let generation = Some(stored + 1);
+        Ok(CertGrant { user, generation, is_renewable: false, instance: Some(instance), not_after })
+    }
+
+    /// Refuses a certificate that was issued for a token that is now locked.
+    pub(crate) fn admit_instance(&self, caller: &Caller) -> Result<(), ApiError> {
+        let is_locked = self.tokens.values().any(|token| match &token.method {
+            TokenMethod::BoundKeypair(token) => token.is_locked && token.bound_instance == caller.instance,
+            _ => false,
+        });
+        if is_locked { Err(ApiError::access_denied()) } else { Ok(()) }
     }
 
     /// Renews a bot's identity and increments its generation. A certificate other than the newest one locks the bot.
@@ -234,13 +297,15 @@ impl State {
             return Err(ApiError::access_denied());
         };
         let not_after = limit_expiry(expires, now, [BOT_ROLE_TTL])?;
-        let presented = caller.generation.ok_or_else(ApiError::access_denied)?;
+        let presented = caller.generation.filter(|_| caller.is_renewable);
+        let presented = presented.ok_or_else(ApiError::access_denied)?;
         if presented != bot.generation {
             return Err(bot.lock(presented));
         }
         bot.generation += 1;
         let instance = caller.instance.as_deref().map(|id| bot.count_instance(Some(id))).transpose()?;
-        Ok(CertGrant { user: user.clone(), generation: Some(bot.generation), instance, not_after })
+        let generation = Some(bot.generation);
+        Ok(CertGrant { user: user.clone(), generation, is_renewable: true, instance, not_after })
     }
 
     /// Checks whether the bot `user` may impersonate `roles`, and returns the expiry of its certificate.

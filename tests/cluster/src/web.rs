@@ -33,14 +33,19 @@ struct JoinBody {
 impl Shared {
     /// Serves `GET /webapi/find`, which does not include the authentication settings.
     pub(crate) fn find(&self) -> Value {
-        self.discovery(&json!({
+        let mut auth = json!({
             "type": "",
             "private_key_policy": "",
             "piv_slot": "",
             "device_trust": {},
             "has_motd": false,
             "default_session_ttl": "0s",
-        }))
+        });
+        let suite = self.state().signature_algorithm_suite.clone();
+        if !suite.is_empty() {
+            auth["signature_algorithm_suite"] = suite.into();
+        }
+        self.discovery(&auth)
     }
 
     /// Serves `GET /webapi/ping`: the same with the authentication settings.

@@ -97,16 +97,20 @@ impl TestCluster {
         config: Value,
         variables: &[(&str, &str)],
     ) -> Result<Agent, AgentError> {
+        Agent::new(&serde_json::from_value(config).unwrap(), self.options(variables))
+    }
+
+    /// Returns the options of an agent whose environment has `variables` in addition to `SSL_CERT_FILE`.
+    pub(super) fn options(&self, variables: &[(&str, &str)]) -> AgentOptions {
         let clock = self.clock.clock();
         let roots = self.path("web-ca.pem");
         let roots = [("SSL_CERT_FILE", roots.to_str().unwrap())];
-        let options = AgentOptions {
+        AgentOptions {
             environment: roots.iter().chain(variables).copied().collect(),
             clock: Clock::from_fn(move || clock()).with_poll_interval(Duration::from_millis(5)),
             randomness: Randomness::from_fn(|| 0.0),
             command: PathBuf::from("/usr/local/bin/tbot"),
-        };
-        Agent::new(&serde_json::from_value(config).unwrap(), options)
+        }
     }
 
     /// Runs an agent in oneshot mode.

@@ -1,6 +1,7 @@
 //! Delegated joins: the agent presents an ID token or signs a challenge, and renews its identity by joining again.
 
 pub(super) mod azure;
+mod bound_keypair;
 mod challenge;
 mod generic_oidc;
 pub(super) mod iam;

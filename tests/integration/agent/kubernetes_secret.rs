@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use tbot::agent::{
     Agent, AgentError, KubernetesClusterError, KubernetesSecretError, RenewalError, WebError, error_line,
 };
-use tbot_cluster::method;
+use tbot_cluster::{BoundKeypairToken, Cluster, SERVER_VERSION, method};
 
 use super::errors::{renewal_error, secret_error};
 use super::fake_kube_api::{Credential, FakeKubeApi};
-use super::fixture::{BOT, RunningAgent, TestCluster, run_oneshot, wait_until};
+use super::fixture::{BOT, HOUR, RunningAgent, TestCluster, run_oneshot, wait_until};
 
 struct SecretFixture {
     teleport: TestCluster,
@@ -22,7 +22,12 @@ struct SecretFixture {
 
 impl SecretFixture {
     async fn new() -> Self {
-        let fixture = Self { teleport: TestCluster::new().await, kubernetes: FakeKubeApi::start() };
+        Self::with_version(SERVER_VERSION).await
+    }
+
+    async fn with_version(version: &str) -> Self {
+        let teleport = TestCluster::with_version(version).await;
+        let fixture = Self { teleport, kubernetes: FakeKubeApi::start() };
         let kubeconfig = fixture.kubernetes.kubeconfig().to_string();
         std::fs::write(fixture.teleport.path("kubeconfig"), kubeconfig).unwrap();
         fixture
@@ -227,4 +232,40 @@ async fn a_response_that_the_api_server_rejects_is_kept_and_saved_later() {
     running.stop().await.unwrap();
     assert_eq!(fixture.teleport.call_count(method::GENERATE_USER_CERTS), 1, "a second renewal was requested");
     assert!(!fixture.stored().contains_key("renewal-pending"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_keeps_a_bound_key_pair_and_its_join_state() {
+    let fixture = SecretFixture::with_version("19.0.0").await;
+    let cluster = &fixture.teleport.cluster;
+    let token = BoundKeypairToken { recovery_limit: 2, ..BoundKeypairToken::with_secret("hunter2") };
+    cluster.add_bound_keypair_token(BOT, "bound", token).unwrap();
+    let mut config = fixture.config_with_storage();
+    config["onboarding"] = json!({
+        "join_method": "bound_keypair",
+        "token": "bound",
+        "bound_keypair": { "registration_secret": "hunter2" },
+    });
+    fixture.run_oneshot(config.clone()).await.unwrap();
+    let registered = fixture.stored();
+    assert_eq!(registered["id_bkp.pub"].trim(), bound(cluster));
+
+    let now = fixture.teleport.clock.now();
+    cluster.edit_bound_keypair_token("bound", |token| token.rotate_after = Some(now));
+    fixture.run_oneshot(config.clone()).await.unwrap();
+    let rotated = fixture.stored();
+    assert_eq!(rotated["id_bkp.pub"].trim(), bound(cluster));
+    assert_ne!(rotated["id_bkp"], registered["id_bkp"]);
+
+    // A join with another method in between does not lose the key pair.
+    fixture.run_oneshot(fixture.config_with_storage()).await.unwrap();
+    assert_eq!(fixture.stored()["id_bkp"], rotated["id_bkp"]);
+    assert_eq!(fixture.stored()["bkp_key_history.json"], rotated["bkp_key_history.json"]);
+    fixture.teleport.clock.advance(2 * HOUR);
+    fixture.run_oneshot(config).await.unwrap();
+}
+
+/// The public key that the token `bound` has bound.
+fn bound(cluster: &Cluster) -> String {
+    cluster.bound_keypair_token("bound").unwrap().bound_public_key.unwrap()
 }

@@ -1,10 +1,10 @@
 //! No crate logs a credential, even at the most verbose level.
 
 use serde_json::json;
-use tbot_cluster::{Code, method};
+use tbot_cluster::{BoundKeypairToken, Code, method};
 use tracing::Level;
 
-use super::fixture::{HOUR, TestCluster, read};
+use super::fixture::{BOT, HOUR, TestCluster, read};
 use super::http_endpoint::{HttpEndpoint, ScriptedResponse};
 use super::joining::azure::AzureVm;
 use super::joining::iam::{SECRET_ACCESS_KEY, VARIABLES, cluster_with_aws_token};
@@ -78,4 +78,30 @@ async fn cloud_credentials_are_not_logged() {
     // The second is the part of the session token that no other variable contains.
     let aws = [SECRET_ACCESS_KEY.1, "session+token"];
     assert_not_logged(&log, aws.into_iter().chain(signed_parts(&vm.access_token)));
+}
+
+#[tokio::test]
+async fn bound_key_pairs_registration_secrets_and_join_states_are_not_logged() {
+    let log = LogCapture::start();
+    let fixture = TestCluster::with_version("19.0.0").await;
+    let token = BoundKeypairToken::with_secret("hunter2-registration");
+    fixture.cluster.add_bound_keypair_token(BOT, "bound", token).unwrap();
+    let mut config = fixture.config("20m", &[]);
+    config["onboarding"] = json!({
+        "join_method": "bound_keypair",
+        "token": "bound",
+        "bound_keypair": { "registration_secret": "hunter2-registration" },
+    });
+    fixture.cluster.fail_next(method::JOIN_V1, Code::PermissionDenied, "hunter2-registration");
+    fixture.run_oneshot(config.clone()).await.unwrap_err();
+    fixture.run_oneshot(config.clone()).await.unwrap();
+    let mut private = vec![read(&fixture.storage().join("id_bkp"))];
+    let now = fixture.clock.now();
+    fixture.cluster.edit_bound_keypair_token("bound", |token| token.rotate_after = Some(now));
+    fixture.cluster.drop_next_response(method::JOIN_V1);
+    fixture.run_oneshot(config).await.unwrap_err();
+    private.push(read(&fixture.storage().join("id_bkp")));
+
+    let keys = private.iter().map(|key| key.lines().nth(1).unwrap());
+    assert_not_logged(&log, keys.chain(["hunter2-registration", "recovery_sequence"]));
 }

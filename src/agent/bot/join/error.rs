@@ -1,11 +1,13 @@
 //! Errors from joining, and hints for the operator. Pure.
 
 use super::attestation::AttestationError;
+use crate::agent::bot::storage::StorageError;
 use crate::agent::credential::identity::IdentityError;
 use crate::agent::credential::keys::KeyError;
 use crate::agent::net::web::WebError;
 use crate::agent::platform::{Hint, ServerMessage};
 use crate::agent::teleport::grpc_code::GrpcCode;
+use crate::config::JoinMethod;
 
 /// A failed join.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +42,28 @@ pub enum JoinError {
         /// Advice for the operator.
         hint: Option<Hint>,
     },
+    /// The cluster does not offer the only service with which this method can join.
+    #[error("this cluster{} does not offer the service teleport.join.v1, which the join method {method} needs", version_note(*version))]
+    NoJoinService {
+        /// The join method.
+        method: JoinMethod,
+        /// The cluster's major version, or 0 if it is unknown.
+        version: u32,
+    },
+    /// The cluster asks for a key pair that the agent does not have.
+    #[error("the cluster asks for a key pair that {}: {public_key}", place_of_key(*is_static))]
+    LostKey {
+        /// The public key, as the cluster has sent it.
+        public_key: ServerMessage,
+        /// Whether the agent has a static key pair, instead of those in the storage.
+        is_static: bool,
+    },
+    /// The cluster asks for another key pair, and a static one cannot change.
+    #[error("the cluster asks for another key pair, but a static key cannot be rotated")]
+    StaticKeyRotation,
+    /// A key pair cannot be saved. It was not announced to the cluster.
+    #[error("cannot save the bot's new key pair")]
+    Storage(#[from] StorageError),
     /// The agent cannot obtain the attestation for the server's challenge.
     #[error(transparent)]
     Attestation(#[from] AttestationError),
@@ -60,6 +84,14 @@ pub enum JoinError {
 /// Returns what the cluster did with a request that it did not grant.
 const fn verb(is_server_failure: bool) -> &'static str {
     if is_server_failure { "failed to process" } else { "refused" }
+}
+
+fn version_note(version: u32) -> String {
+    if version == 0 { String::new() } else { format!(" (Teleport {version})") }
+}
+
+const fn place_of_key(is_static: bool) -> &'static str {
+    if is_static { "is not the configured static key" } else { "the bot's storage does not contain" }
 }
 
 impl JoinError {
@@ -84,6 +116,11 @@ impl JoinError {
         }
     }
 
+    /// Returns whether the generation of the presented certificate is not the one that the server has stored.
+    pub(crate) fn is_generation_mismatch(&self) -> bool {
+        matches!(self, Self::ServiceRefused { message, .. } if message.raw().contains("generation mismatch"))
+    }
+
     pub(super) fn no_certificates() -> Self {
         Self::MalformedResponse("it contains no certificates".to_owned())
     }
@@ -95,6 +132,11 @@ impl JoinError {
             Self::NoResponse { error, hint } => error.hint().or_else(|| hint.clone()),
             Self::Refused { hint, .. } | Self::ServiceRefused { hint, .. } => hint.clone(),
             Self::Attestation(error) => error.hint(),
+            Self::Storage(error) => error.hint(),
+            Self::NoJoinService { .. } => Some(NO_JOIN_SERVICE),
+            Self::LostKey { is_static: false, .. } => Some(KEY_LOST),
+            Self::LostKey { is_static: true, .. } => Some(OTHER_STATIC_KEY),
+            Self::StaticKeyRotation => Some(NO_ROTATION),
             Self::InvalidIdentity(_)
             | Self::MalformedResponse(_)
             | Self::InvalidRequest(_)
@@ -112,7 +154,11 @@ impl JoinError {
                 code.is_server_failure() || *code == GrpcCode::ResourceExhausted
             }
             Self::Attestation(error) => error.is_transient(),
+            Self::Storage(error) => error.is_transient(),
             Self::NoResponse { .. }
+            | Self::NoJoinService { .. }
+            | Self::LostKey { .. }
+            | Self::StaticKeyRotation
             | Self::InvalidIdentity(_)
             | Self::MalformedResponse(_)
             | Self::InvalidRequest(_)
@@ -151,6 +197,55 @@ const TOKEN_DOES_NOT_MATCH: Hint = Hint::new(
 pub(super) const UNSUPPORTED_PROTOCOL: Hint = Hint::new(
     "this cluster does not support the protocol that this agent joins with: use a tbot version that matches the cluster",
 );
+
+const NO_JOIN_SERVICE: Hint = Hint::new(
+    "upgrade the cluster to the newest release of Teleport 18 or later, or use another join method",
+);
+/// The response to a join with a key pair was lost.
+pub(super) const JOIN_MAY_BE_COUNTED: Hint = Hint::new(
+    "if the cluster has already performed this join, it refuses the next one: then set spec.bound_keypair.recovery.mode of \
+     the token to insecure until the bot has joined (tctl edit token/NAME), and remove a lock of the token (tctl get locks)",
+);
+const KEY_LOST: Hint = Hint::new(
+    "restore the bot's storage; or create another token with a registration secret (tctl bots instances add), and set \
+     onboarding.token and the secret",
+);
+const OTHER_STATIC_KEY: Hint = Hint::new(
+    "set the token's spec.bound_keypair.onboarding.initial_public_key to the public key of the static key",
+);
+const NO_ROTATION: Hint =
+    Hint::new("remove spec.bound_keypair.rotate_after from the token (tctl edit token/NAME)");
+const REGISTRATION_SECRET_REFUSED: Hint = Hint::new(
+    "a registration secret works only once and may expire: create another token (tctl bots instances add), and set \
+     onboarding.token and the secret",
+);
+const NO_RECOVERIES_LEFT: Hint = Hint::new(
+    "each join without a valid certificate is a recovery: increase spec.bound_keypair.recovery.limit of the token (tctl \
+     edit token/NAME)",
+);
+/// The join state is missing or not that of the last join.
+const JOIN_STATE_REFUSED: Hint = Hint::new(
+    "the storage is not that of the last join: its response was lost, an old copy was restored, or another agent has used \
+     the same key pair. If no other agent has, set spec.bound_keypair.recovery.mode of the token to insecure until the \
+     bot has joined (tctl edit token/NAME), and remove a lock of the token (tctl get locks)",
+);
+const TOKEN_LOCKED_OR_REMOVED: Hint = Hint::new(
+    "check whether the token or the bot is locked (tctl get locks) or was removed (tctl get tokens, tctl bots ls)",
+);
+
+/// Returns the hint for a refused join with a bound key pair.
+pub(super) fn hint_for_bound_keypair(is_denied: bool, message: &str) -> Option<Hint> {
+    let says = |part| message.contains(part);
+    if says("registration secret") {
+        Some(REGISTRATION_SECRET_REFUSED)
+    } else if says("no recovery attempts remaining") || says("no rejoins remaining") {
+        Some(NO_RECOVERIES_LEFT)
+    } else if says("join state") || says("generation mismatch") || says("bot instance mismatch") {
+        Some(JOIN_STATE_REFUSED)
+    } else {
+        is_denied.then_some(TOKEN_LOCKED_OR_REMOVED)
+    }
+}
 
 /// Returns the hint for a refused join with a secret token.
 pub(super) fn hint_for_token(message: &str) -> Option<Hint> {

@@ -8,6 +8,7 @@ use prost_types::Timestamp;
 use tonic::transport::Channel;
 
 use super::attestation::{Attestation, CloudAttestation};
+use super::bound_keypair::{BoundKeyStore, BoundKeypairExchange, ChallengeAnswer};
 use super::challenge_response::ChallengeResponse;
 use super::error::JoinError;
 use super::exchange::{EXCHANGE_TIMEOUT, Exchange, with_timeout};
@@ -21,7 +22,9 @@ use crate::agent::teleport::messages::join_v1::client_params::Payload as Params;
 use crate::agent::teleport::messages::join_v1::join_request::Payload as ToServer;
 use crate::agent::teleport::messages::join_v1::join_response::Payload as FromServer;
 use crate::agent::teleport::messages::join_v1::result::Payload as JoinResult;
-use crate::agent::teleport::messages::join_v1::{self, BotResult};
+use crate::agent::teleport::messages::join_v1::{
+    self, BotResult, BoundKeypairInit, Certificates, ChallengeSolution, GivingUpReason,
+};
 
 const JOIN: &str = "/teleport.join.v1.JoinService/Join";
 
@@ -60,7 +63,7 @@ impl JoinStream {
         }
         let other = ServerMessage::from(init.join_method);
         let error = malformed(format!("the token is for the join method {other}"));
-        Err(stream.give_up(join_v1::GivingUpReason::UnsupportedJoinMethod, error).await)
+        Err(stream.give_up(GivingUpReason::UnsupportedJoinMethod, error).await)
     }
 
     /// Joins for `key`, with the attestation of the request.
@@ -92,6 +95,61 @@ impl JoinStream {
         SignedCerts::try_from(certificates).map_err(malformed)
     }
 
+    /// Joins for `key`, and signs the server's challenges with the key pairs of `exchange`.
+    pub(super) async fn join_with_bound_keypair(
+        self,
+        request: &JoinRequest<'_>,
+        key: &KeyPair,
+        exchange: &mut BoundKeypairExchange,
+        store: &impl BoundKeyStore,
+    ) -> Result<SignedCerts, JoinError> {
+        let init = exchange.init(client_params(request, key)?);
+        let certificates = with_timeout(EXCHANGE_TIMEOUT, self.answer_challenges(init, exchange, store));
+        SignedCerts::try_from(certificates.await?).map_err(malformed)
+    }
+
+    async fn answer_challenges(
+        mut self,
+        init: BoundKeypairInit,
+        exchange: &mut BoundKeypairExchange,
+        store: &impl BoundKeyStore,
+    ) -> Result<Certificates, JoinError> {
+        self.send(ToServer::BoundKeypairInit(init)).await;
+        let mut is_pending = false;
+        loop {
+            let answer = match self.receive().await? {
+                Reply::Result(result) => {
+                    exchange.finish(result.bound_keypair_result)?;
+                    return result.certificates.ok_or_else(JoinError::no_certificates);
+                }
+                Reply::Challenge(Challenge::BoundKeypairChallenge(challenge)) => exchange.sign(&challenge),
+                Reply::Challenge(Challenge::BoundKeypairRotationRequest(request)) => {
+                    exchange.rotate(&request, self.clock.now())
+                }
+                Reply::Challenge(_) => Err(malformed("its challenge is for another join method")),
+            };
+            let saved = async {
+                let ChallengeAnswer { to_save, may_join, solution } = answer?;
+                if may_join && !is_pending {
+                    store.mark_pending().await?;
+                    is_pending = true;
+                }
+                if let Some(keys) = to_save {
+                    store.save_bound_keys(keys).await?;
+                }
+                Ok(solution)
+            };
+            match saved.await {
+                Ok(solution) => {
+                    self.send(ToServer::Solution(ChallengeSolution { payload: Some(solution) })).await;
+                }
+                Err(error) => {
+                    return Err(self.give_up(GivingUpReason::ChallengeSolutionFailed, error).await);
+                }
+            }
+        }
+    }
+
     async fn respond_to_challenge(&mut self, cloud: &CloudAttestation) -> Result<BotResult, JoinError> {
         let challenge = match self.receive().await? {
             Reply::Challenge(Challenge::IamChallenge(challenge)) => challenge.challenge,
@@ -115,7 +173,7 @@ impl JoinStream {
                 })
             }
         };
-        self.send(ToServer::Solution(join_v1::ChallengeSolution { payload: Some(solution) })).await;
+        self.send(ToServer::Solution(ChallengeSolution { payload: Some(solution) })).await;
         self.receive_result().await
     }
 
@@ -145,7 +203,7 @@ impl JoinStream {
     }
 
     /// Tells the server why the join ends, for its log, and returns `error`.
-    async fn give_up(self, reason: join_v1::GivingUpReason, error: JoinError) -> JoinError {
+    async fn give_up(self, reason: GivingUpReason, error: JoinError) -> JoinError {
         let giving_up = join_v1::GivingUp { reason: reason.into(), msg: error.to_string() };
         self.exchange.close_with(message(ToServer::GivingUp(giving_up))).await;
         error

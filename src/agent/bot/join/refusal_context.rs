@@ -7,8 +7,10 @@ use tonic::{Code, Status};
 
 use super::attestation::{Attestation, CloudAttestation};
 use super::error::{
-    JoinError, TOKEN_MAY_BE_USED, UNSUPPORTED_PROTOCOL, hint_for_attestation, hint_for_token,
+    JoinError, TOKEN_MAY_BE_USED, UNSUPPORTED_PROTOCOL, hint_for_attestation, hint_for_bound_keypair,
+    hint_for_token,
 };
+use crate::agent::bot::bound_keypair::RegistrationSecret;
 use crate::agent::bot::join_token::JoinToken;
 use crate::agent::net::web::WebError;
 use crate::agent::platform::{Hint, ServerMessage};
@@ -20,8 +22,18 @@ use crate::agent::teleport::grpc_code::GrpcCode;
 pub(super) struct RefusalContext {
     /// The longest first, because one may be a part of another.
     secrets: Vec<String>,
-    /// Whether the join presents an attestation. The token is then only a name.
-    has_attestation: bool,
+    proof: JoinProof,
+}
+
+/// What a join proves to the server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum JoinProof {
+    /// That the bot knows the token, which is secret and can be used once.
+    Token,
+    /// Where the agent runs. The token is then only a name.
+    Attestation,
+    /// That the bot has a key pair.
+    BoundKeypair,
 }
 
 impl RefusalContext {
@@ -33,9 +45,16 @@ impl RefusalContext {
             Some(Attestation::IdToken(id_token)) => id_token.secrets(),
             Some(Attestation::Cloud(cloud)) => cloud.secrets(),
         };
-        let mut context = Self { secrets, has_attestation: attestation.is_some() };
+        let proof = if attestation.is_some() { JoinProof::Attestation } else { JoinProof::Token };
+        let mut context = Self { secrets, proof };
         context.sort();
         context
+    }
+
+    /// For the join method `bound_keypair`.
+    pub(super) fn with_bound_keypair(registration_secret: Option<&RegistrationSecret>) -> Self {
+        let secrets = registration_secret.map(|secret| secret.expose().to_owned()).into_iter().collect();
+        Self { secrets, proof: JoinProof::BoundKeypair }
     }
 
     /// Adds a secret that became known during the exchange.
@@ -54,10 +73,10 @@ impl RefusalContext {
     }
 
     fn hint(&self, is_denied: bool, message: &ServerMessage) -> Option<Hint> {
-        if self.has_attestation {
-            hint_for_attestation(is_denied, message.raw())
-        } else {
-            hint_for_token(message.raw())
+        match self.proof {
+            JoinProof::Token => hint_for_token(message.raw()),
+            JoinProof::Attestation => hint_for_attestation(is_denied, message.raw()),
+            JoinProof::BoundKeypair => hint_for_bound_keypair(is_denied, message.raw()),
         }
     }
 
@@ -98,7 +117,7 @@ impl RefusalContext {
 
     /// Returns the error for a response that was lost. A token may be used up then.
     pub(super) fn no_response(&self, error: impl Into<WebError>) -> JoinError {
-        let hint = (!self.has_attestation).then_some(TOKEN_MAY_BE_USED);
+        let hint = (self.proof == JoinProof::Token).then_some(TOKEN_MAY_BE_USED);
         JoinError::NoResponse { error: error.into(), hint }
     }
 }

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use super::attestation::Attestation;
 use super::refusal_context::RefusalContext;
+use crate::agent::bot::bound_keypair::RegistrationSecret;
 use crate::agent::bot::join_token::JoinToken;
 use crate::config::JoinMethod;
 
@@ -11,8 +12,10 @@ use crate::config::JoinMethod;
 pub(crate) struct JoinRequest<'a> {
     pub(crate) method: JoinMethod,
     pub(crate) token: &'a JoinToken,
-    /// `None` for the join method `token`.
+    /// `None` for the join methods `token` and `bound_keypair`.
     pub(crate) attestation: Option<&'a Attestation>,
+    /// For the join method `bound_keypair`, if the bot has one.
+    pub(crate) registration_secret: Option<&'a RegistrationSecret>,
     /// The requested expiry of the certificates. The server may choose an earlier one.
     pub(crate) expires: SystemTime,
 }
@@ -20,6 +23,9 @@ pub(crate) struct JoinRequest<'a> {
 impl JoinRequest<'_> {
     /// Returns what the errors of the join depend on.
     pub(super) fn context(&self) -> RefusalContext {
+        if self.method == JoinMethod::BoundKeypair {
+            return RefusalContext::with_bound_keypair(self.registration_secret);
+        }
         RefusalContext::new(self.token, self.attestation)
     }
 }

@@ -3,6 +3,7 @@
 use super::decision::JoinReason;
 use super::preflight::OutputDestinationError;
 use crate::agent::bot::auth_server_trust::AuthServerTrustError;
+use crate::agent::bot::bound_keypair::BoundKeypairError;
 use crate::agent::bot::join::JoinError;
 use crate::agent::bot::join::attestation::AttestationError;
 use crate::agent::bot::join_token::JoinTokenError;
@@ -14,7 +15,7 @@ use crate::agent::platform::Hint;
 use crate::agent::platform::error_text::error_list;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::discovery::DiscoveryError;
-use crate::config::Address;
+use crate::config::{Address, JoinMethod};
 
 /// The agent cannot obtain a fresh identity for the bot.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +50,24 @@ pub enum RenewalError {
         /// Why the join failed.
         #[source]
         error: JoinError,
+    },
+    /// The agent must join, and cannot read its registration secret or its static key.
+    #[error("cannot join the cluster ({reason})")]
+    BoundKeypair {
+        /// Why the agent joins.
+        reason: JoinReason,
+        /// What cannot be read.
+        #[source]
+        error: BoundKeypairError,
+    },
+    /// The response to a join with the stored certificate was lost, so the server may have incremented the generation.
+    #[error("the bot joined again, and it is unknown whether the server performed the join")]
+    JoinResponseLost {
+        /// The cause.
+        #[source]
+        error: JoinError,
+        /// Advice for the operator.
+        hint: Hint,
     },
     /// The stored identity belongs to another cluster.
     #[error("the stored identity belongs to cluster {stored}, but {server} serves {served}")]
@@ -105,11 +124,17 @@ pub enum RenewalError {
 
 /// Returns what the operator can do after a lost renewal. `marker` is the location of the renewal marker, if the storage
 /// has one.
-pub(super) fn lost_renewal_hint(marker: Option<String>) -> Hint {
+pub(super) fn lost_renewal_hint(method: JoinMethod, marker: Option<String>) -> Hint {
     let mut hint = "the agent uses this certificate until it expires, and does not renew it again, because the server would \
-                    lock the bot. Create a new token (tctl bots instances add; before Teleport 17, remove and recreate the \
-                    bot) and set onboarding.token"
+                    lock "
         .to_owned();
+    hint.push_str(if method == JoinMethod::BoundKeypair {
+        "the token. Then the agent joins without a certificate: make sure that spec.bound_keypair.recovery.limit of the token \
+         allows one more recovery (tctl edit token/NAME)"
+    } else {
+        "the bot. Create a new token (tctl bots instances add; before Teleport 17, remove and recreate the bot) and set \
+         onboarding.token"
+    });
     if let Some(marker) = marker {
         hint.push_str("; or, if you are sure that the request never reached the server, remove ");
         hint.push_str(&marker);
@@ -133,9 +158,12 @@ impl RenewalError {
             }
             Self::Attestation { reason, error } => reason.hint_after(error.hint()),
             Self::Join { reason, error } => reason.hint_after(error.hint()),
+            Self::BoundKeypair { reason, error } => reason.hint_after(error.hint()),
             Self::OtherCluster { .. } => Some(Hint::new("check the address, or use another storage")),
             Self::Api(error) => error.hint(),
-            Self::ResponseLost { hint, .. } | Self::InvalidIdentity { hint, .. } => Some(hint.clone()),
+            Self::ResponseLost { hint, .. }
+            | Self::JoinResponseLost { hint, .. }
+            | Self::InvalidIdentity { hint, .. } => Some(hint.clone()),
             Self::Destination(error) => error.hint(),
             Self::AuthRoute(error) => error.hint(),
             Self::AuthServerTrust(error) => Some(error.hint()),
@@ -172,6 +200,8 @@ impl RenewalError {
             | Self::NoToken(_)
             | Self::OtherCluster { .. }
             | Self::ResponseLost { .. }
+            | Self::JoinResponseLost { .. }
+            | Self::BoundKeypair { .. }
             | Self::InvalidIdentity { .. }
             | Self::Key(_) => false,
         }

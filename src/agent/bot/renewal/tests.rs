@@ -16,6 +16,7 @@ fn bot(storage: Storage) -> Arc<Bot> {
         trust: TrustSource::Nothing,
         token: Some(JoinTokenSource::new("a-token", JoinMethod::Token)),
         attestor: None,
+        bound_keypair: None,
         ttl: Duration::from_secs(60 * 60),
         destinations: Vec::new(),
     };

@@ -1,6 +1,8 @@
 //! Errors from reading and writing the bot's storage. Pure.
 
+use crate::agent::bot::bound_keys::BoundKeysError;
 use crate::agent::credential::identity::IdentityError;
+use crate::agent::credential::keys::KeyError;
 use crate::agent::destination::directory::DirectoryError;
 use crate::agent::destination::kubernetes_secret::KubernetesSecretError;
 use crate::agent::destination::writer::DestinationError;
@@ -28,6 +30,18 @@ pub enum StorageError {
         #[source]
         error: IdentityError,
     },
+    /// The stored key pairs for the join method `bound_keypair` are damaged.
+    #[error("the key pair stored in {location} is damaged")]
+    DamagedKeys {
+        /// The directory or the Secret.
+        location: String,
+        /// Which file is damaged, and why.
+        #[source]
+        error: BoundKeysError,
+    },
+    /// A key pair cannot be encoded.
+    #[error(transparent)]
+    Key(#[from] KeyError),
 }
 
 impl StorageError {
@@ -41,6 +55,10 @@ impl StorageError {
             Self::Damaged { .. } => {
                 Some(Hint::new("restore its files, or remove them and join with a new token"))
             }
+            Self::DamagedKeys { .. } => Some(Hint::new(
+                "restore the file, or remove it and register another key pair (tbot keypair create)",
+            )),
+            Self::Key(_) => None,
         }
     }
 
@@ -50,7 +68,7 @@ impl StorageError {
             Self::Secret(error) => error.is_transient(),
             Self::Directory(error) => error.is_transient(),
             Self::Destination(error) => error.is_transient(),
-            Self::Damaged { .. } => false,
+            Self::Damaged { .. } | Self::DamagedKeys { .. } | Self::Key(_) => false,
         }
     }
 }

@@ -6,6 +6,7 @@
 //! | `tlscert`, `key-cert.pub` | TLS certificate in PEM, SSH certificate as a line |
 //! | `tlscacerts`, `sshcacerts` | CAs, separated by one `$` |
 //! | `tokenhash` | hexadecimal SHA-256 of the token that the identity was obtained with |
+//! | `id_bkp`, `id_bkp.pub`, `bkp_key_history.json`, `bkp_state` | see [`bound_keys`](crate::agent::bot::bound_keys) |
 //! | `.write-test`, `lock`, `.tbot-lock` | empty |
 //! | `renewal-pending` | the renewal marker, written only by this agent: a renewal was requested, and its response is not saved |
 //!
@@ -19,7 +20,6 @@ use std::sync::Arc;
 use super::error::StorageError;
 use crate::agent::credential::identity::{CA_SEPARATOR, Identity, IdentityError, SignedCerts};
 use crate::agent::credential::keys::KeyPair;
-use crate::agent::destination::directory::DirectoryError;
 use crate::agent::destination::staging::NewFile;
 use crate::agent::platform::hex::sha256_hex;
 
@@ -95,12 +95,7 @@ pub(super) fn fingerprint(identity: &Identity) -> String {
 /// Returns the files of `identity`, without the renewal marker.
 pub(super) fn encode(identity: &Identity, token_hash: &str) -> Result<Vec<NewFile>, StorageError> {
     let certs = &identity.certs;
-    let key_pub = identity.key.ssh_line().map_err(|error| DirectoryError::Io {
-        operation: "encode",
-        path: KEY_PUB.into(),
-        error: std::io::Error::other(error),
-        hint: None,
-    })?;
+    let key_pub = identity.key.ssh_line()?;
     let files = [
         (KEY, identity.key.private_pem().to_owned()),
         (KEY_PUB, key_pub),

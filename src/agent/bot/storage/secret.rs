@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::format::RENEWAL_MARKER;
+use crate::agent::bot::bound_keys::BOUND_KEY_FILES;
 use crate::agent::destination::kubernetes_secret::{KubernetesSecretError, SecretClient, SecretContent};
 
 /// A Secret, and its content when it was last read or written.
@@ -49,11 +50,25 @@ impl SecretStorage {
         self.secret.test_write()
     }
 
-    /// Replaces the whole content, including the marker.
-    pub(crate) fn save(&self, files: BTreeMap<String, Vec<u8>>) -> Result<(), KubernetesSecretError> {
+    /// Replaces the identity, and removes the marker. Key pairs that are not among the files stay.
+    pub(crate) fn save(&self, identity: BTreeMap<String, Vec<u8>>) -> Result<(), KubernetesSecretError> {
+        let mut files = self.lock_last_seen().files.clone();
+        files.retain(|name, _| BOUND_KEY_FILES.contains(&name.as_str()));
+        files.extend(identity);
         let version = self.secret.write(&files, None)?;
         *self.lock_last_seen() = SecretContent { files, version };
         self.ignore_marker.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Replaces the key pairs if the Secret has not changed since it was last seen.
+    pub(crate) fn save_keys(&self, keys: BTreeMap<String, Vec<u8>>) -> Result<(), KubernetesSecretError> {
+        let SecretContent { mut files, version } = self.lock_last_seen().clone();
+        files.extend(keys);
+        // Without a version, there was no Secret.
+        let seen = Some(version.as_str()).filter(|version| !version.is_empty());
+        let version = self.secret.write(&files, seen)?;
+        *self.lock_last_seen() = SecretContent { files, version };
         Ok(())
     }
 

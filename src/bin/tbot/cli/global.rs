@@ -68,10 +68,10 @@ pub(crate) enum LogFormat {
 /// accept it: a script may set it for every command, as for Teleport's `tbot`.
 const COMMANDS_OF_OPTIONS: &[(&str, &[&str])] = &[
     ("config", &["start", "migrate", "validate", "telemetry status", "telemetry preview"]),
-    ("debug", &["start", "proxy", "db", "configure"]),
+    ("debug", &["start", "proxy", "db", "configure", "keypair create"]),
     ("fips", &["start", "configure"]),
-    ("insecure", &["start", "configure"]),
-    ("log_format", &["start"]),
+    ("insecure", &["start", "configure", "keypair create"]),
+    ("log_format", &["start", "keypair create"]),
     (
         "color",
         &["start", "configure", "migrate", "validate", "explain", "telemetry status", "telemetry preview"],

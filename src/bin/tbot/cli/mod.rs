@@ -123,6 +123,10 @@ Exit status: 0 all files valid, 2 a file cannot be read, 3 a file is invalid.")]
     #[command(after_help = "Example:
   tbot telemetry preview -c tbot.yaml")]
     Telemetry(TelemetryArgs),
+    /// Create key pairs for the join method bound_keypair
+    #[command(after_help = "Example:
+  tbot keypair create --proxy-server teleport.example.com:443")]
+    Keypair(KeypairArgs),
     /// Wait until a running agent is ready
     #[command(after_help = "Example:
   tbot wait --diag-addr 127.0.0.1:3001 --timeout 30s")]
@@ -272,6 +276,55 @@ pub(crate) enum KubeCommand {
         #[arg(long, value_name = "DIR")]
         destination_dir: PathBuf,
     },
+}
+
+#[derive(Args)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct KeypairArgs {
+    #[command(subcommand)]
+    pub(crate) command: KeypairCommand,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum KeypairCommand {
+    /// Create a key pair, and print its public key
+    #[command(after_help = "Example:
+  tbot keypair create --proxy-server teleport.example.com:443 \\
+    --storage /var/lib/teleport/bot
+
+The public key is set in the join token, before the bot joins. The proxy says
+which type of key the cluster prefers. Without --storage, the key pair is in
+/var/lib/teleport/bot, as for `tbot start`.")]
+    Create(KeypairCreateArgs),
+}
+
+#[derive(Args)]
+pub(crate) struct KeypairCreateArgs {
+    /// Proxy address (HOST:PORT) [env: TELEPORT_PROXY]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) proxy_server: Option<String>,
+    /// Directory, or kubernetes-secret:///NAME
+    #[arg(long, value_name = "URI", conflicts_with = "static_key")]
+    pub(crate) storage: Option<String>,
+    /// Replace an existing key pair
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Create a static key; print its private key
+    #[arg(id = "static_key", long = "static")]
+    pub(crate) is_static: bool,
+    /// Write the private key to this file instead
+    #[arg(long, value_name = "FILE", requires = "static_key")]
+    pub(crate) static_key_path: Option<PathBuf>,
+    /// Output format: text or json
+    #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
+    pub(crate) format: KeypairFormat,
+}
+
+/// The format in which `tbot keypair create` prints a key pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeypairFormat {
+    Text,
+    Json,
 }
 
 #[derive(Args)]

@@ -71,7 +71,7 @@ static AZURE_DEVOPS: IdTokenRequest = IdTokenRequest {
 };
 
 impl AttestationSource {
-    /// Returns the source for `method`, or `None` for `token`, whose token is itself the secret.
+    /// Returns the source for `method`, or `None` for `token`, whose token is itself the secret, and for `bound_keypair`.
     pub(super) fn for_method(method: SupportedJoinMethod, onboarding: &Onboarding) -> Option<Self> {
         let non_empty = |value: Option<&str>| value.filter(|value| !value.is_empty()).map(str::to_owned);
         let variable = |name: &str, hint| Some(Self::Variable { name: name.to_owned(), hint });
@@ -126,7 +126,7 @@ impl AttestationSource {
                 let client_id = onboarding.azure.as_ref().and_then(|azure| azure.client_id.as_ref());
                 Some(Self::Azure { client_id: non_empty(client_id.map(|id| id.as_str())) })
             }
-            SupportedJoinMethod::Token => None,
+            SupportedJoinMethod::Token | SupportedJoinMethod::BoundKeypair => None,
         }
     }
 }

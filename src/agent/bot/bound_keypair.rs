@@ -1,0 +1,294 @@
+//! Reads what the join method `bound_keypair` needs: the secret that registers the bot's key pair, and a static key pair, if any.
+//! Both come from the configuration or the environment.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::agent::bot::IDENTITY;
+use crate::agent::credential::keys::{KeyError, KeyPair};
+use crate::agent::platform::reminders::RecurringWarnings;
+use crate::agent::platform::tasks::run_blocking;
+use crate::agent::platform::{Environment, Exposure, Hint, regular_file};
+use crate::config::{BoundKeypairJoin, Location, Onboarding};
+
+const REGISTRATION_SECRET: &str = "TBOT_REGISTRATION_SECRET";
+const STATIC_KEY: &str = "TBOT_BOUND_KEYPAIR_STATIC_KEY";
+/// The largest file that the agent reads, in bytes.
+const FILE_LIMIT: u64 = 64 << 10;
+
+/// The registration secret or the static key pair cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BoundKeypairError {
+    /// A file cannot be read.
+    #[error("cannot read {path}, which onboarding.bound_keypair names")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The error of the operating system.
+        #[source]
+        error: io::Error,
+    },
+    /// A file is empty, or contains only whitespace.
+    #[error("{path}, which onboarding.bound_keypair names, is empty")]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The static private key is not valid.
+    #[error("the static private key in {location} cannot be used")]
+    StaticKey {
+        /// The file or the environment variable.
+        location: String,
+        /// The problem.
+        #[source]
+        error: KeyError,
+    },
+    /// The environment variable with the static private key is not base64.
+    #[error("{STATIC_KEY} is not base64 of a private key in PEM")]
+    NotBase64,
+}
+
+impl BoundKeypairError {
+    /// Returns advice for the operator, if there is any.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::StaticKey { .. } | Self::NotBase64 => {
+                Some(Hint::new("generate one with tbot keypair create --static"))
+            }
+            Self::Unreadable { .. } | Self::Empty { .. } => None,
+        }
+    }
+}
+
+/// The secret that registers a key pair at the first join. Its `Debug` output does not contain the secret.
+#[derive(Clone)]
+pub(crate) struct RegistrationSecret(String);
+
+impl RegistrationSecret {
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for RegistrationSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RegistrationSecret(...)")
+    }
+}
+
+/// Where a value comes from.
+#[derive(Clone)]
+enum ValueSource {
+    File(PathBuf),
+    Value(String),
+    Variable(&'static str, String),
+}
+
+/// The configured sources.
+#[derive(Clone, Default)]
+pub(crate) struct BoundKeypairSources {
+    registration_secret: Option<ValueSource>,
+    static_key: Option<ValueSource>,
+}
+
+/// What the sources contain.
+#[derive(Debug)]
+pub(crate) struct BoundKeypairInput {
+    pub(crate) registration_secret: Option<RegistrationSecret>,
+    /// A key pair that is never rotated, and for which no state is stored.
+    pub(crate) static_key: Option<Arc<KeyPair>>,
+}
+
+impl BoundKeypairSources {
+    /// The configuration takes precedence over the environment.
+    pub(crate) fn new(onboarding: &Onboarding, environment: &Environment) -> Self {
+        let unset = BoundKeypairJoin::default();
+        let settings = onboarding.bound_keypair.as_ref().unwrap_or(&unset);
+        let file = |path: &Option<Location>| {
+            let path = path.as_ref().filter(|path| !path.is_empty())?;
+            Some(ValueSource::File(path.as_str().into()))
+        };
+        let secret = settings.registration_secret.as_ref().filter(|secret| !secret.is_empty());
+        let secret = secret.map(|secret| ValueSource::Value(secret.as_str().to_owned()));
+        Self {
+            registration_secret: prefer(
+                file(&settings.registration_secret_path).or(secret),
+                REGISTRATION_SECRET,
+                environment,
+            ),
+            static_key: prefer(
+                file(&settings.static_private_key_path).or(file(&settings.static_key_path)),
+                STATIC_KEY,
+                environment,
+            ),
+        }
+    }
+
+    pub(crate) fn has_static_key(&self) -> bool {
+        self.static_key.is_some()
+    }
+
+    /// Reads the sources, and warns if every user can read or change a file.
+    pub(crate) async fn read(
+        &self,
+        warnings: &RecurringWarnings,
+    ) -> Result<BoundKeypairInput, BoundKeypairError> {
+        let (sources, warnings) = (self.clone(), warnings.clone());
+        run_blocking(move || sources.read_blocking(&warnings)).await
+    }
+
+    fn read_blocking(&self, warnings: &RecurringWarnings) -> Result<BoundKeypairInput, BoundKeypairError> {
+        let secret =
+            self.registration_secret.as_ref().map(|source| source.read("registration secret", warnings));
+        let secret = secret.transpose()?.map(|secret| RegistrationSecret(secret.trim().to_owned()));
+        let static_key = self.static_key.as_ref().map(|source| source.read_key(warnings)).transpose()?;
+        Ok(BoundKeypairInput { registration_secret: secret, static_key: static_key.map(Arc::new) })
+    }
+}
+
+/// Returns the configured source, or else the variable, if it is set.
+fn prefer(
+    configured: Option<ValueSource>,
+    variable: &'static str,
+    environment: &Environment,
+) -> Option<ValueSource> {
+    let value = environment.get(variable).filter(|value| !value.is_empty());
+    if configured.is_some() && value.is_some() {
+        tracing::warn!("{variable} is ignored, because onboarding.bound_keypair is set");
+    }
+    configured.or_else(|| value.map(|value| ValueSource::Variable(variable, value.to_owned())))
+}
+
+impl ValueSource {
+    fn read(&self, what: &str, warnings: &RecurringWarnings) -> Result<String, BoundKeypairError> {
+        match self {
+            Self::File(path) => read_file(path, what, warnings),
+            Self::Value(value) | Self::Variable(_, value) => Ok(value.clone()),
+        }
+    }
+
+    fn read_key(&self, warnings: &RecurringWarnings) -> Result<KeyPair, BoundKeypairError> {
+        let value = self.read("static private key", warnings)?;
+        let (location, pem) = match self {
+            Self::Variable(name, _) => {
+                let pem = STANDARD.decode(value.trim()).ok().and_then(|pem| String::from_utf8(pem).ok());
+                ((*name).to_owned(), pem.ok_or(BoundKeypairError::NotBase64)?)
+            }
+            Self::File(path) => (path.display().to_string(), value),
+            Self::Value(_) => ("the configuration".to_owned(), value),
+        };
+        let key = KeyPair::from_pem(&pem).and_then(|key| key.jws_algorithm().map(|_| key));
+        key.map_err(|error| BoundKeypairError::StaticKey { location, error })
+    }
+}
+
+fn read_file(path: &Path, what: &str, warnings: &RecurringWarnings) -> Result<String, BoundKeypairError> {
+    let unreadable = |error: io::Error| BoundKeypairError::Unreadable { path: path.to_owned(), error };
+    let file = regular_file::open_named(path).map_err(|error| unreadable(error.into()))?;
+    let content = regular_file::read_all_to_string(&file, FILE_LIMIT).map_err(unreadable)?;
+    if content.trim().is_empty() {
+        return Err(BoundKeypairError::Empty { path: path.to_owned() });
+    }
+    if let Some(exposure) = Exposure::of(&file).map_err(unreadable)? {
+        warnings.warn(IDENTITY, exposure.warning(what, path));
+    }
+    Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::agent::platform::Clock;
+
+    fn read(
+        settings: serde_json::Value,
+        variables: &[(&str, &str)],
+    ) -> Result<BoundKeypairInput, BoundKeypairError> {
+        let onboarding = serde_json::Map::from_iter([("bound_keypair".to_owned(), settings)]);
+        let onboarding = serde_json::from_value(onboarding.into()).unwrap();
+        let environment = variables.iter().copied().collect();
+        BoundKeypairSources::new(&onboarding, &environment)
+            .read_blocking(&RecurringWarnings::new(Clock::system()))
+    }
+
+    #[test]
+    fn the_registration_secret_comes_from_the_configuration_or_the_environment() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("secret");
+        std::fs::write(&file, " from-file\n").unwrap();
+        let variable = (REGISTRATION_SECRET, "from-variable");
+        for (settings, variables, expected) in [
+            (serde_json::json!({}), &[][..], None),
+            (serde_json::json!({}), &[variable], Some("from-variable")),
+            (serde_json::json!({ "registration_secret": "" }), &[variable], Some("from-variable")),
+            (serde_json::json!({ "registration_secret": "/literal" }), &[variable], Some("/literal")),
+            (serde_json::json!({ "registration_secret_path": file }), &[variable], Some("from-file")),
+        ] {
+            let secret = read(settings, variables).unwrap().registration_secret;
+            assert_eq!(secret.as_ref().map(RegistrationSecret::expose), expected);
+        }
+    }
+
+    #[test]
+    fn a_static_key_comes_from_a_file_or_the_environment() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("key");
+        let (first, second) = (KeyPair::generate_ed25519().unwrap(), KeyPair::generate_rsa().unwrap());
+        std::fs::write(&file, first.private_pem()).unwrap();
+        let encoded = STANDARD.encode(second.private_pem());
+        let variables = [(STATIC_KEY, encoded.as_str())];
+        for (settings, variables, expected) in [
+            (serde_json::json!({ "static_private_key_path": file }), &variables[..], &first),
+            (serde_json::json!({ "static_key_path": file }), &[], &first),
+            (serde_json::json!({}), &variables, &second),
+        ] {
+            let key = read(settings, variables).unwrap().static_key.unwrap();
+            assert_eq!(key.spki_der(), expected.spki_der());
+        }
+        assert!(read(serde_json::json!({}), &[]).unwrap().static_key.is_none());
+    }
+
+    #[test]
+    fn an_error_names_the_source_and_contains_no_secret() {
+        let directory = tempfile::tempdir().unwrap();
+        let [missing, empty, other] = ["missing", "empty", "other"].map(|name| directory.path().join(name));
+        std::fs::write(&empty, "\n").unwrap();
+        std::fs::write(&other, "hunter2").unwrap();
+        let failed = |settings, variables: &[(&str, &str)]| {
+            let error = read(settings, variables).unwrap_err();
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+            error
+        };
+        for key in ["registration_secret_path", "static_private_key_path"] {
+            let error = failed(serde_json::json!({ key: missing }), &[]);
+            assert!(matches!(&error, BoundKeypairError::Unreadable { path, .. } if *path == missing));
+            let error = failed(serde_json::json!({ key: empty }), &[]);
+            assert!(matches!(&error, BoundKeypairError::Empty { path } if *path == empty), "{error:?}");
+        }
+        let error = failed(serde_json::json!({ "static_private_key_path": other }), &[]);
+        assert!(matches!(error, BoundKeypairError::StaticKey { error: KeyError::NotPem, .. }), "{error:?}");
+        let error = failed(serde_json::json!({}), &[(STATIC_KEY, "!hunter2")]);
+        assert!(matches!(error, BoundKeypairError::NotBase64), "{error:?}");
+    }
+
+    #[test]
+    fn secrets_stay_out_of_debug() {
+        let input = read(serde_json::json!({ "registration_secret": "hunter2" }), &[]).unwrap();
+        assert!(!format!("{input:?}").contains("hunter2"));
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("secret");
+        std::fs::write(&file, "hunter2").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let warning = Exposure::Readable.warning("registration secret", &file);
+        assert!(!warning.contains("hunter2"), "{warning}");
+    }
+}
