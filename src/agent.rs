@@ -7,7 +7,7 @@
 //! ```text
 //! configuration ─ refuse what this version cannot run ─ open and lock the storage
 //!     └ discover the server ─ test, then join; or renew the identity ─ save ─┬ output: issue, fetch CAs, write the file set
-//!                                        ▲                                  └ output: …
+//!                                        ▲                                  └ tunnel: issue, connect clients to the resource
 //!                                        └── wait: interval, backoff, reload ──┘
 //! ```
 //!
@@ -68,7 +68,7 @@
 //! | `bot` | the bot's own identity: join, renewal, storage |
 //! | `destination` | where files go: directories, Kubernetes Secrets, memory |
 //! | `teleport` | Teleport's APIs: discovery, auth API, messages, hints for refused requests |
-//! | `net` | addresses, routes, TLS, HTTP |
+//! | `net` | addresses, routes, TLS, HTTP, listeners for local programs |
 //! | `credential` | keys, certificates, identities, trust bundles |
 //! | `platform` | environment, clock, randomness, tasks, regular files, formatting of errors |
 //!
@@ -138,7 +138,7 @@ pub use destination::writer::DestinationError;
 pub use net::auth_route_error::AuthRouteError;
 pub use net::connection_error::ConnectionError;
 pub use net::http_proxy::HttpProxyError;
-
+pub use net::listener::{ListenerError, ListenerProblem};
 pub use net::system_roots::RootsError;
 pub use net::tls::TlsError;
 pub use net::upgrade_variable::ConnectionUpgradeVariableError;
@@ -153,7 +153,7 @@ pub use runtime::health_server::HealthServerError;
 pub use runtime::keypair::BoundKeypair;
 pub use runtime::setup::AgentOptions;
 pub use runtime::unsupported::Unsupported;
-pub use service::error::{OutputError, WorkloadIdentityError};
+pub use service::error::{OutputError, TunnelError, WorkloadIdentityError};
 pub use service::lookup::LookupError;
 pub use service::name_list::NameList;
 pub use service::svid::SvidError;

@@ -43,6 +43,7 @@ pub mod internal;
 mod join_settings;
 mod join_uri;
 mod json_path;
+mod listen_uri;
 mod load;
 mod load_options;
 mod onboarding;
@@ -74,6 +75,7 @@ pub use join_settings::{
     AzureJoin, BoundKeypairJoin, GenericOidcJoin, GitlabJoin, KubernetesJoin, TerraformJoin,
 };
 pub use json_path::{JsonPath, JsonPathError};
+pub use listen_uri::{ListenUri, ListenUriError};
 pub use load::{EffectiveConfig, LoadOutcome, load};
 pub use load_options::{LoadOptions, ProcessContext, Purpose};
 pub use onboarding::{JoinMethod, Onboarding, SupportedJoinMethod};
@@ -91,4 +93,6 @@ pub use service::{
 pub use service_names::NamedService;
 pub use token_request::{TokenHttpRequest, TokenLocation, TokenRequestTarget, TokenUrlError};
 pub use unsupported::UnsupportedPart;
-pub use v2::{Config, DEFAULT_CREDENTIAL_TTL, DEFAULT_RENEWAL_INTERVAL, DEFAULT_STORAGE_PATH, VersionV2};
+pub use v2::{
+    Config, DEFAULT_CREDENTIAL_TTL, DEFAULT_LEEWAY, DEFAULT_RENEWAL_INTERVAL, DEFAULT_STORAGE_PATH, VersionV2,
+};

@@ -17,8 +17,6 @@ impl BotDirectory {
     ///
     /// `outputs` are services without a destination. Each gets its own directory, `out-<index>`.
     pub(crate) fn new(cluster: &Cluster, bot: &str, outputs: &[Value]) -> Result<Self> {
-        let directory = tempfile::tempdir()?;
-        fs::write(directory.path().join("ca.pem"), cluster.web_ca_pem())?;
         for resource in [
             Resource::application("app", "app.127.0.0.1"),
             Resource::database("database", "postgres"),
@@ -31,12 +29,19 @@ impl BotDirectory {
             service["destination"] = json!({ "type": "directory", "path": format!("out-{index}") });
             service
         });
+        Self::with_services(cluster, bot, &services.collect::<Vec<_>>())
+    }
+
+    /// Adds a bot to the cluster and writes its configuration.
+    pub(crate) fn with_services(cluster: &Cluster, bot: &str, services: &[Value]) -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        fs::write(directory.path().join("ca.pem"), cluster.web_ca_pem())?;
         let config = json!({
             "version": "v2",
             "proxy_server": cluster.proxy_addr().to_string(),
             "onboarding": { "join_method": "token", "token": cluster.add_bot(bot, &["access"])? },
             "storage": { "type": "directory", "path": "storage" },
-            "services": services.collect::<Vec<_>>(),
+            "services": services,
         });
         fs::write(directory.path().join("tbot.yaml"), config.to_string())?;
         Ok(Self(directory))

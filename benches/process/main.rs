@@ -1,7 +1,8 @@
 //! Measures whole processes of the release build: binary size, and time and memory of `tbot version`, `tbot validate`,
 //! oneshot runs and idle daemons. Runs and daemons use the development cluster on loopback.
 //!
-//! `cargo bench --bench process` builds the release binary and prints a table. If `TBOT_BENCH_PROGRAM` names a binary, that
+//! `cargo bench --bench process` builds the release binary and prints a table; with `-- tunnel`, only that of a tunnel next to
+//! socat. If `TBOT_BENCH_PROGRAM` names a binary, that
 //! binary is measured and nothing is built. If `TBOT_BENCH_AGAINST` names the binary of another agent, its `version`
 //! command is measured for comparison.
 
@@ -9,6 +10,7 @@ mod daemon;
 mod fixture;
 mod program;
 mod table;
+mod tunnel;
 
 use std::ffi::OsString;
 use std::fs;
@@ -37,12 +39,16 @@ fn main() -> Result<()> {
     }
     let program = Program::under_test()?;
     let mut table = Table::default();
+    let runtime = tokio::runtime::Runtime::new()?;
+    let cluster = runtime.block_on(Cluster::start(ClusterConfig::new(clock::system())))?;
+    if arguments.iter().any(|argument| argument == "tunnel") {
+        tunnel::measure(&program, &cluster, &mut table)?;
+        return table.print();
+    }
     let size = fs::metadata(program.path())?.len();
     table.row("stripped binary", table::megabytes(size), String::new(), "8.73 MB");
     short_commands(&program, &mut table)?;
 
-    let runtime = tokio::runtime::Runtime::new()?;
-    let cluster = runtime.block_on(Cluster::start(ClusterConfig::new(clock::system())))?;
     oneshot_runs(&program, &cluster, &mut table)?;
     daemons(&program, &cluster, &mut table)?;
     table.print()

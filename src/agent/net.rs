@@ -1,4 +1,5 @@
 //! Connects to other machines: addresses, the route through an HTTP proxy, TLS, the connection upgrade, and HTTP with limits.
+//! Listens for local programs.
 //!
 //! May import `credential` and `platform`; does not know Teleport's APIs. Never retries.
 
@@ -14,6 +15,7 @@ mod http_tunnel;
 mod http_upgrade;
 mod known_protocol;
 pub(crate) mod known_server;
+pub(crate) mod listener;
 mod resolver;
 pub(crate) mod route;
 pub(crate) mod system_roots;

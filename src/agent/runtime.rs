@@ -5,6 +5,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod concurrency;
+mod connections;
 pub(crate) mod control;
 mod current_identity;
 pub(crate) mod daemon;
@@ -15,13 +16,15 @@ mod heartbeat;
 pub(crate) mod keypair;
 pub(crate) mod metrics;
 pub(crate) mod oneshot;
-pub(crate) mod outputs;
 pub(crate) mod retry;
 mod revocations;
 pub(crate) mod rotation;
 pub(crate) mod running_agent;
 pub(crate) mod schedule;
+mod services;
 pub(crate) mod setup;
 mod stream_retry;
 mod tasks;
+mod tunnel_certificate;
+mod tunnels;
 pub(crate) mod unsupported;

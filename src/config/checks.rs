@@ -11,6 +11,7 @@ mod formats;
 mod join;
 mod kubernetes;
 mod lifetimes;
+mod listeners;
 mod overlaps;
 mod placeholders;
 mod scoped;
@@ -58,6 +59,7 @@ pub(super) fn check(
     }
     service_names::check(&named_services, &mut findings);
     delivery::check(config, &named_services, &mut findings);
+    listeners::check(config, &named_services, &mut findings);
     overlaps::check(config, &named_services, &mut findings);
     strings::for_each(value, &mut |string| {
         expansion::check(string, &mut findings);

@@ -40,6 +40,11 @@ impl GoDuration {
         self.nanoseconds < 0
     }
 
+    /// Returns the length, without the sign.
+    pub const fn unsigned_abs(self) -> Duration {
+        Duration::from_nanos(self.nanoseconds.unsigned_abs())
+    }
+
     /// Converts to a [`Duration`]. A negative duration becomes zero.
     pub const fn to_std(self) -> Duration {
         if self.nanoseconds < 0 {

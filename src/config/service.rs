@@ -85,7 +85,7 @@ services! {
         ])),
     }
     "application-tunnel" => ApplicationTunnel(ApplicationTunnelService) {
-        supported: false,
+        supported: true,
         access: Application,
         oneshot: false,
         long_lived: false,
@@ -122,7 +122,7 @@ services! {
         ])),
     }
     "database-tunnel" => DatabaseTunnel(DatabaseTunnelService) {
-        supported: false,
+        supported: true,
         access: Database,
         oneshot: false,
         long_lived: false,

@@ -14,6 +14,9 @@ pub const DEFAULT_STORAGE_PATH: &str = "/var/lib/teleport/bot";
 /// The lifetime of credentials if the configuration sets none: one hour.
 pub const DEFAULT_CREDENTIAL_TTL: GoDuration = GoDuration::from_secs(60 * 60);
 
+/// The clock skew that tunnels tolerate if the configuration sets none: a minute.
+pub const DEFAULT_LEEWAY: GoDuration = GoDuration::from_secs(60);
+
 /// The time between renewals if the configuration sets none: 20 minutes.
 pub const DEFAULT_RENEWAL_INTERVAL: GoDuration = GoDuration::from_secs(20 * 60);
 
@@ -54,7 +57,8 @@ map! {
         /// The time between renewals of credentials. A service can override it. Ignored in oneshot mode.
         #[schemars(extend("default" = "20m"))]
         pub renewal_interval: Option<GoDuration>,
-        /// The clock skew that application and database tunnels tolerate between this machine and the cluster.
+        /// The clock skew that application and database tunnels tolerate between this machine and the cluster: they
+        /// replace a certificate this long before it expires. May be negative.
         #[schemars(extend("default" = "1m"))]
         pub leeway: Option<GoDuration>,
         /// Writes all outputs once and then exits, instead of running continuously.
@@ -106,6 +110,11 @@ impl Config {
     /// Returns the time between renewals, or the default if none is set.
     pub fn renewal_interval(&self) -> GoDuration {
         self.renewal_interval.filter(|interval| !interval.is_zero()).unwrap_or(DEFAULT_RENEWAL_INTERVAL)
+    }
+
+    /// Returns the clock skew that tunnels tolerate, or the default if none is set. May be negative.
+    pub fn leeway(&self) -> GoDuration {
+        self.leeway.filter(|leeway| !leeway.is_zero()).unwrap_or(DEFAULT_LEEWAY)
     }
 
     /// Returns the destination of the bot's own identity, or the default if none is set.

@@ -204,6 +204,8 @@ codes! {
     InsecureConnection "insecure-connection" Warning Meaning "0.1.0" "Any certificate from the cluster is accepted. The cause is `insecure: true`.";
     UnverifiedAuthServer "unverified-auth-server" Warning Meaning "0.1.0" "The auth server cannot be verified. Neither `ca_pins` nor `ca_path` is set, and the port is not one that proxies usually have.";
     StorageInMemory  "storage-in-memory" Warning Meaning   "0.1.0" "The identity is lost when the agent exits. The join token or the registration secret can be used only once, so the next start cannot join.";
+    ExposedListener  "exposed-listener"  Warning Meaning   "0.1.0" "A listener lets other machines act as the bot.";
+    SameListener     "same-listener"     Error   Meaning   "0.1.0" "Two listeners have the same address.";
     NotInOneshot     "not-in-oneshot"    Warning Meaning   "0.1.0" "A service of this type has no effect in oneshot mode.";
 }
 

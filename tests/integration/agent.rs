@@ -29,5 +29,6 @@ mod resilience;
 mod rotation;
 mod secrecy;
 mod servers;
+mod tunnels;
 mod unusable_directories;
 mod workload_identity;

@@ -28,6 +28,7 @@ mod signals;
 mod submission;
 mod system_calls;
 mod telemetry_and_agent;
+mod tunnels;
 mod unsupported;
 mod validate;
 mod verdict;

@@ -1,5 +1,6 @@
 //! Opens TLS connections to the auth server and the join service of a cluster: through a proxy's web port, where the proxy routes
-//! them by the first entry of the ALPN list, or directly to an auth server, which serves both.
+//! them by the first entry of the ALPN list, or directly to an auth server, which serves both. Through a proxy, also to applications
+//! and databases, which the proxy selects by the client's certificate.
 //!
 //! A connection reaches the server directly or through an HTTP proxy (see [`route`](super::route)). If something in front of a
 //! Teleport proxy terminates TLS, which removes the ALPN list, the connection is made inside another one (see
@@ -131,7 +132,7 @@ impl Dialler {
             tls_if_upgraded: Arc::clone(&tls),
             tls,
             server_name: tls::auth_server_name(identity.cluster())?,
-            alpn,
+            negotiated: alpn.into(),
             peer: "the auth server",
         })
     }
@@ -149,7 +150,7 @@ impl Dialler {
             tls: Arc::new(tls::join_service(&*self.web.tls()?)),
             tls_if_upgraded: Arc::new(tls::upgraded_join_service(route.insecure(), route.clock())?),
             server_name: tls::server_name(route.address().host())?,
-            alpn: InnerAlpn::Http2,
+            negotiated: Negotiated::Http2,
             peer: "the proxy's join service",
         })
     }
@@ -176,8 +177,32 @@ impl Dialler {
             tls_if_upgraded: Arc::clone(&tls),
             tls,
             server_name: tls::cluster_server_name()?,
-            alpn,
+            negotiated: alpn.into(),
             peer: "an auth server",
+        })
+    }
+
+    /// Returns the target of connections to the application or database that the certificate of `identity` gives access to.
+    /// `protocol` is the only entry of the ALPN list. The server must be a proxy.
+    pub(crate) fn to_resource(
+        &self,
+        identity: &Identity,
+        protocol: &'static str,
+    ) -> Result<DialTarget, WebError> {
+        let route = self.route();
+        Ok(DialTarget {
+            dialler: self.clone(),
+            kind: ServerKind::Proxy,
+            tls: Arc::new(tls::resource(&*self.web.tls()?, identity, protocol)?),
+            tls_if_upgraded: Arc::new(tls::upgraded_resource(
+                identity,
+                route.insecure(),
+                protocol,
+                route.clock(),
+            )?),
+            server_name: tls::server_name(route.address().host())?,
+            negotiated: Negotiated::Exactly(protocol),
+            peer: "the proxy",
         })
     }
 
@@ -272,7 +297,26 @@ fn is_unknown_protocol(error: &io::Error) -> bool {
     upgrade.is_some_and(UpgradeError::is_unknown_protocol)
 }
 
-/// The server that connections are for: the auth server as one identity, or the join service without one.
+/// The protocol that the expected server negotiates.
+#[derive(Clone, Copy)]
+enum Negotiated {
+    Http2,
+    /// The auth server negotiates nothing if HTTP/1.1 is offered.
+    Http1,
+    Exactly(&'static str),
+}
+
+impl From<InnerAlpn> for Negotiated {
+    fn from(alpn: InnerAlpn) -> Self {
+        match alpn {
+            InnerAlpn::Http2 => Self::Http2,
+            InnerAlpn::Http1 => Self::Http1,
+        }
+    }
+}
+
+/// The server that connections are for: the auth server, an application or a database as one identity, or the join service
+/// without one.
 #[derive(Clone)]
 pub(crate) struct DialTarget {
     dialler: Dialler,
@@ -281,7 +325,7 @@ pub(crate) struct DialTarget {
     tls: Arc<ClientConfig>,
     tls_if_upgraded: Arc<ClientConfig>,
     server_name: ServerName<'static>,
-    alpn: InnerAlpn,
+    negotiated: Negotiated,
     /// The server that should respond, for error messages.
     peer: &'static str,
 }
@@ -304,11 +348,11 @@ impl DialTarget {
         let tls = if is_upgraded { &self.tls_if_upgraded } else { &self.tls };
         let stream = TlsConnector::from(Arc::clone(tls)).connect(self.server_name.clone(), transport).await?;
         let negotiated = stream.get_ref().1.alpn_protocol();
-        // Both servers negotiate h2. For HTTP/1.1, the auth server negotiates nothing. With any other result, a
-        // different server has responded.
-        let is_expected = match self.alpn {
-            InnerAlpn::Http2 => negotiated == Some(b"h2"),
-            InnerAlpn::Http1 => negotiated.is_none() || negotiated == Some(b"http/1.1"),
+        // With any other result, a different server has responded.
+        let is_expected = match self.negotiated {
+            Negotiated::Http2 => negotiated == Some(b"h2"),
+            Negotiated::Http1 => negotiated.is_none() || negotiated == Some(b"http/1.1"),
+            Negotiated::Exactly(protocol) => negotiated == Some(protocol.as_bytes()),
         };
         if is_expected { Ok(stream) } else { Err(io::Error::other(UnexpectedServer(self.peer))) }
     }

@@ -5,11 +5,12 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustls::client::{WantsClientCert, verify_server_name};
+use rustls::client::{Resumption, WantsClientCert, verify_server_name};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 
@@ -243,6 +244,37 @@ pub(super) fn upgraded_join_service(insecure: bool, clock: &Clock) -> Result<Cli
     };
     let builder = builder(clock)?.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
     Ok(join_service(&builder.with_no_client_auth()))
+}
+
+/// Returns the configuration for a resource behind the proxy, such as a database, to which the certificate of `identity`
+/// gives access. The proxy presents its web certificate; `web` is the configuration for the web API.
+pub(super) fn resource(
+    web: &ClientConfig,
+    identity: &Identity,
+    protocol: &'static str,
+) -> Result<ClientConfig, TlsError> {
+    let client =
+        CertifiedKey::from_der(vec![identity.user.der.clone()], identity.key.private_der(), &provider())?;
+    let mut config = web.clone();
+    config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(client));
+    // A resumed session keeps the certificate that it began with.
+    config.resumption = Resumption::disabled();
+    config.alpn_protocols = vec![protocol.into()];
+    Ok(config)
+}
+
+/// Returns the configuration for a resource inside an upgraded connection, where the proxy presents a certificate of the
+/// cluster's host CA.
+pub(super) fn upgraded_resource(
+    identity: &Identity,
+    insecure: bool,
+    protocol: &'static str,
+    clock: &Clock,
+) -> Result<ClientConfig, TlsError> {
+    let mut config = auth(identity, AuthRoute::Direct, insecure, InnerAlpn::Http1, clock)?;
+    config.resumption = Resumption::disabled();
+    config.alpn_protocols = vec![protocol.into()];
+    Ok(config)
 }
 
 /// Returns the configuration for the test of whether a connection needs the upgrade: it offers only a protocol that every

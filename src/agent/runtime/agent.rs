@@ -7,12 +7,14 @@ use super::control::Signals;
 use super::error::AgentError;
 use super::health_server::HealthServer;
 use super::setup::{AgentOptions, Plan};
+use crate::agent::net::listener::Listener;
 use crate::config::Config;
 
 /// An agent for one configuration.
 pub struct Agent {
     plan: Plan,
     diag_addr: OnceLock<SocketAddr>,
+    listeners: OnceLock<Vec<(usize, SocketAddr)>>,
 }
 
 impl Agent {
@@ -25,7 +27,11 @@ impl Agent {
     /// destination cannot be used. Returns several errors together, as [`AgentError::Several`]. After an error, the agent
     /// has neither joined nor written anything.
     pub fn new(config: &Config, options: AgentOptions) -> Result<Self, AgentError> {
-        Plan::new(config, options).map(|plan| Self { plan, diag_addr: OnceLock::new() })
+        Plan::new(config, options).map(|plan| Self {
+            plan,
+            diag_addr: OnceLock::new(),
+            listeners: OnceLock::new(),
+        })
     }
 
     /// Joins or renews, writes every output once, and returns. Nothing is retried.
@@ -34,7 +40,7 @@ impl Agent {
     ///
     /// Returns the first error. Errors of outputs are returned together, after all other outputs have been written.
     pub async fn run_once(&self, signals: Signals) -> Result<(), AgentError> {
-        let agent = Arc::new(self.plan.open(None).await?);
+        let agent = Arc::new(self.plan.open(Vec::new()).await?);
         agent.run_oneshot(signals).await
     }
 
@@ -42,32 +48,64 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// Returns an error at the start: if `diag_addr` is in use, if the storage cannot be used, or if there is no stored
+    /// Returns an error at the start: if the agent cannot listen on `diag_addr` or for a tunnel, if the storage cannot be used, or if there is no stored
     /// identity and the agent cannot join. Before a join that uses up a token, it also returns an error if a destination
     /// or the auth server cannot be used; the token stays unused. An outage is not an error; the agent retries.
     ///
     /// Later, returns an error only if a part of the agent has panicked.
     pub async fn run(&self, signals: Signals) -> Result<(), AgentError> {
+        let mut failures = Vec::new();
         let server = match self.plan.diag_addr() {
-            Some(address) => HealthServer::bind(address).await.map(Some),
-            None => Ok(None),
+            Some(address) => {
+                HealthServer::bind(address).await.map_err(|error| failures.push(error.into())).ok()
+            }
+            None => None,
         };
-        let (server, failure) = match server {
-            Ok(server) => (server, None),
-            Err(error) => (None, Some(error.into())),
-        };
+        let listeners = self.listen(&mut failures).await;
         if let Some(address) = server.as_ref().and_then(HealthServer::address) {
             let address = self.diag_addr.get_or_init(|| address);
             tracing::info!("serving /livez, /readyz, /wait and /metrics on {address}");
         }
-        let agent = Arc::new(self.plan.open(failure).await?);
-        agent.run_continuously(signals, server).await
+        let agent = Arc::new(self.plan.open(failures).await?);
+        agent.run_continuously(signals, server, listeners).await
+    }
+
+    /// Returns the listeners of all tunnels. Adds the errors to `failures`.
+    async fn listen(&self, failures: &mut Vec<AgentError>) -> Vec<Listener> {
+        let mut listeners = Vec::new();
+        let mut addresses = Vec::new();
+        for tunnel in self.plan.tunnels() {
+            let name = &tunnel.settings.name;
+            match Listener::bind(&tunnel.listen).await {
+                Ok(listener) => {
+                    match listener.tcp_address() {
+                        Some(address) => {
+                            tracing::info!(service = %name, "listening on tcp://{address}");
+                            addresses.push((tunnel.settings.index, address));
+                        }
+                        None => tracing::info!(service = %name, "listening on {}", tunnel.listen),
+                    }
+                    listeners.push(listener);
+                }
+                Err(error) => failures.push(AgentError::Listener { service: name.clone(), error }),
+            }
+        }
+        self.listeners.get_or_init(|| addresses);
+        listeners
     }
 
     /// Returns the address of a running agent's health server; `None` before it listens, or if `diag_addr` is not set.
     #[must_use]
     pub fn diag_addr(&self) -> Option<SocketAddr> {
         self.diag_addr.get().copied()
+    }
+
+    /// Returns the TCP address on which a service of a running agent listens. `service` is the index in the list of `services`,
+    /// followed by `outputs`.
+    #[must_use]
+    pub fn listen_addr(&self, service: usize) -> Option<SocketAddr> {
+        let mut listeners = self.listeners.get()?.iter();
+        listeners.find_map(|(index, address)| (*index == service).then_some(*address))
     }
 
     /// Returns a file of an output whose destination is memory. `output` is the index in the list of `services`,

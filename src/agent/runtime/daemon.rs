@@ -1,5 +1,5 @@
-//! Continuous mode: one loop keeps the bot's identity fresh, one loop per output keeps the output fresh, and two loops
-//! follow rotations of the cluster's CAs and revocations of X.509 SVIDs.
+//! Continuous mode: one loop keeps the bot's identity fresh, one loop per output keeps the output fresh, one task per tunnel
+//! serves its clients, and two loops follow rotations of the cluster's CAs and revocations of X.509 SVIDs.
 //!
 //! Once the agent has an identity, no error ends a loop; the loop waits and retries. If a loop ends anyway, because it has
 //! panicked, the agent ends with an error: half an agent would fail unnoticed.
@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tracing::Level;
 
 use super::concurrency::WriteLimit;
+use super::connections::{self, Connections};
 use super::control::{Signal, Signals};
 use super::current_identity::CurrentIdentity;
 use super::error::AgentError;
@@ -21,8 +22,10 @@ use super::revocations;
 use super::running_agent::RunningAgent;
 use super::schedule;
 use super::tasks::AgentTasks;
+use super::tunnels::TunnelRunner;
 use crate::agent::bot::renewal::RenewalError;
 use crate::agent::credential::revocation_list::RevocationList;
+use crate::agent::net::listener::Listener;
 use crate::agent::platform::Rounded;
 use crate::agent::platform::error_text::error_line;
 use crate::agent::service::output::Output;
@@ -40,11 +43,12 @@ impl RunningAgent {
         self: &Arc<Self>,
         signals: Signals,
         server: Option<HealthServer>,
+        listeners: Vec<Listener>,
     ) -> Result<(), AgentError> {
         // Kept until all tasks have ended, so that no task ends because another one did.
         let sender = Arc::new(watch::Sender::new(None));
         let (rotation, signals) = signals.with_rotation();
-        let names = self.outputs.iter().map(|output| output.settings.name.as_str());
+        let names = self.service_settings().map(|settings| settings.name.as_str());
         let health = Health::new(names, self.bot.clock.clone());
         let write_limit = Arc::new(WriteLimit::new());
         let (revocations_sender, revocations) = watch::channel(RevocationList::default());
@@ -58,6 +62,15 @@ impl RunningAgent {
                     .keep_output_fresh(&output, current, signals, revocations, &write_limit, &reporter)
                     .await;
             });
+        }
+        let mut connections = Vec::new();
+        for (index, (tunnel, listener)) in self.tunnels.iter().zip(listeners).enumerate() {
+            let reporter = health.reporter(1 + self.outputs.len() + index);
+            let runner = TunnelRunner::new(Arc::clone(self), Arc::clone(tunnel), reporter);
+            let (current, signals) = (sender.subscribe(), signals.clone());
+            let of_tunnel = Connections::default();
+            connections.push(of_tunnel.clone());
+            tasks.spawn_endless(&tunnel.settings.name, runner.run(listener, of_tunnel, current, signals));
         }
         tasks.spawn_endless(ROTATIONS, Arc::clone(self).follow_rotations(sender.subscribe(), rotation));
         let (agent, current) = (Arc::clone(self), sender.subscribe());
@@ -76,7 +89,7 @@ impl RunningAgent {
         let result = tasks.first_to_end().await;
         // Wait for the tasks, because they share the storage and its lock.
         tasks.cancel().await;
-        self.drain().await;
+        tokio::join!(self.drain(), connections::drain(connections));
         result
     }
 

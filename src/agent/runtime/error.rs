@@ -6,12 +6,13 @@ use crate::agent::bot::renewal::RenewalError;
 use crate::agent::bot::renewal::preflight::OutputDestinationError;
 use crate::agent::bot::storage::StorageError;
 use crate::agent::net::http_proxy::HttpProxyError;
+use crate::agent::net::listener::ListenerError;
 use crate::agent::net::upgrade_variable::ConnectionUpgradeVariableError;
 use crate::agent::net::web::WebError;
 use crate::agent::platform::Hint;
 use crate::agent::platform::error_text::{error_line, error_list};
 use crate::agent::service::error::OutputError;
-use crate::config::{AddressError, JoinMethod};
+use crate::config::{AddressError, JoinMethod, ListenUriError};
 
 /// An agent did not start, or stopped with an error.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,15 @@ pub enum AgentError {
     /// The address of the health server cannot be parsed.
     #[error("diag_addr is not valid")]
     DiagAddr(#[source] AddressError),
+    /// The address that a service listens on cannot be parsed.
+    #[error("listen of {service} is not valid")]
+    Listen {
+        /// The name of the service.
+        service: String,
+        /// The problem.
+        #[source]
+        error: ListenUriError,
+    },
     /// The environment names an HTTP proxy that cannot be used.
     #[error(transparent)]
     HttpProxy(#[from] HttpProxyError),
@@ -59,6 +69,15 @@ pub enum AgentError {
     /// The health server cannot listen.
     #[error(transparent)]
     HealthServer(#[from] HealthServerError),
+    /// A service cannot listen.
+    #[error("{service} cannot serve clients")]
+    Listener {
+        /// The name of the service.
+        service: String,
+        /// The problem.
+        #[source]
+        error: ListenerError,
+    },
     /// The storage cannot be opened.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -102,6 +121,8 @@ impl AgentError {
             Self::Unsupported(_) => Some(Hint::new("remove these parts, or use an agent that supports them")),
             Self::Address { error, .. } => Some(Hint::new(error.help_for_server())),
             Self::DiagAddr(error) => Some(Hint::new(error.help_for_listener())),
+            Self::Listen { error, .. } => Some(Hint::new(error.help())),
+            Self::Listener { error, .. } => error.hint(),
             Self::HttpProxy(error) => Some(error.hint()),
             Self::Web(error) => error.hint(),
             Self::Destination(error) => error.hint(),
@@ -121,6 +142,7 @@ impl AgentError {
             | Self::NoAddress
             | Self::Address { .. }
             | Self::DiagAddr(_)
+            | Self::Listen { .. }
             | Self::NoJoinMethod
             | Self::NoTokenName { .. } => true,
             Self::Renewal(error) => error.is_configuration(),

@@ -27,8 +27,21 @@ pub(crate) struct ServiceState {
     /// When the newest credentials expire.
     pub(crate) expires: Option<SystemTime>,
     pub(crate) renewed_at: Option<SystemTime>,
+    /// Whether new credentials are obtained when they are needed, so that the newest ones may expire in the meantime.
+    pub(crate) is_on_demand: bool,
+    /// The connections of a service that has clients.
+    pub(crate) connections: ConnectionCounts,
     /// When the running attempt started.
     busy_since: Option<Instant>,
+}
+
+/// The numbers of connections to a service.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ConnectionCounts {
+    pub(crate) accepted: u64,
+    /// Those that were closed because the resource could not be reached.
+    pub(crate) failed: u64,
+    pub(crate) open: u64,
 }
 
 /// Whether the credentials of a service can be used.
@@ -65,7 +78,9 @@ impl ServiceState {
         match self.expires {
             None if self.failure.is_some() => HealthStatus::Unhealthy,
             None => HealthStatus::Initializing,
-            Some(expires) if expires <= now => HealthStatus::Unhealthy,
+            Some(expires) if expires <= now && (!self.is_on_demand || self.failure.is_some()) => {
+                HealthStatus::Unhealthy
+            }
             Some(_) if self.failure.is_some() => HealthStatus::Failing,
             Some(_) => HealthStatus::Healthy,
         }
@@ -82,8 +97,9 @@ pub(crate) struct Health {
 }
 
 impl Health {
-    pub(crate) fn new<'a>(outputs: impl Iterator<Item = &'a str>, clock: Clock) -> Arc<Self> {
-        let names = std::iter::once(IDENTITY).chain(outputs);
+    /// Creates the initial state of the services with these names.
+    pub(crate) fn new<'a>(services: impl Iterator<Item = &'a str>, clock: Clock) -> Arc<Self> {
+        let names = std::iter::once(IDENTITY).chain(services);
         let services = names.map(|name| (name.to_owned(), Mutex::default())).collect();
         Arc::new(Self { services, clock, updates: watch::Sender::new(()) })
     }
@@ -111,7 +127,7 @@ impl Health {
         !self.services().any(|(_, state)| state.busy_since.is_some_and(is_stuck))
     }
 
-    /// Returns the reporter of a service: 0 is the identity, 1 the first output.
+    /// Returns the reporter of a service: 0 is the identity, 1 the first of the others.
     pub(crate) fn reporter(self: &Arc<Self>, index: usize) -> Reporter {
         Reporter { health: Arc::clone(self), index }
     }
@@ -155,12 +171,27 @@ impl Reporter {
         });
     }
 
-    fn update(&self, change: impl FnOnce(&mut ServiceState)) {
+    /// Says that the service obtains credentials on demand.
+    pub(crate) fn set_on_demand(&self) {
+        self.change(|state| state.is_on_demand = true);
+    }
+
+    /// Changes the numbers of connections.
+    pub(crate) fn count(&self, change: impl FnOnce(&mut ConnectionCounts)) {
+        self.change(|state| change(&mut state.connections));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut ServiceState)) {
         if let Some((_, state)) = self.health.services.get(self.index) {
-            let mut state = lock(state);
-            state.busy_since = None;
-            change(&mut state);
+            change(&mut lock(state));
         }
+    }
+
+    fn update(&self, change: impl FnOnce(&mut ServiceState)) {
+        self.change(|state| {
+            state.busy_since = None;
+            change(state);
+        });
         self.health.updates.send_replace(());
     }
 }
@@ -195,6 +226,19 @@ mod tests {
         assert_eq!(state().status(START), HealthStatus::Failing);
         assert_eq!(state().status(START + HOUR), HealthStatus::Unhealthy);
         assert_eq!((state().renewals, state().failures), (1, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn credentials_that_are_obtained_on_demand_may_expire() {
+        let health = health(&["tunnel"]);
+        let tunnel = health.reporter(1);
+        let status = |now| health.services().nth(1).unwrap().1.status(now);
+        tunnel.set_on_demand();
+        assert_eq!(status(START), HealthStatus::Initializing);
+        tunnel.renewed(START + HOUR);
+        assert_eq!(status(START + HOUR), HealthStatus::Healthy);
+        tunnel.failed("a reason");
+        assert_eq!((status(START), status(START + HOUR)), (HealthStatus::Failing, HealthStatus::Unhealthy));
     }
 
     #[tokio::test(start_paused = true)]

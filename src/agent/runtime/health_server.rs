@@ -5,7 +5,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 
 use super::health::{Health, HealthStatus, ServiceState};
 use super::metrics;
+use crate::agent::net::listener::bind_tcp;
 use crate::agent::platform::Hint;
 use crate::config::ListenAddress;
 
@@ -63,16 +64,10 @@ pub(crate) struct HealthServer(TcpListener);
 impl HealthServer {
     /// Listens on an address, or on all addresses of the machine if the host is missing.
     pub(crate) async fn bind(address: &ListenAddress) -> Result<Self, HealthServerError> {
-        let port = address.port();
-        let listener = match address.host() {
-            Some(host) => TcpListener::bind((host, port)).await,
-            // If the machine has IPv6, this also accepts IPv4 connections.
-            None => match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
-                Ok(listener) => Ok(listener),
-                Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await,
-            },
-        };
-        listener.map(Self).map_err(|error| HealthServerError { address: address.clone(), error })
+        bind_tcp(address)
+            .await
+            .map(Self)
+            .map_err(|error| HealthServerError { address: address.clone(), error })
     }
 
     pub(crate) fn address(&self) -> Option<SocketAddr> {

@@ -113,7 +113,7 @@ impl RunningAgent {
     }
 
     fn service_health(&self, health: &Health) -> Vec<ServiceHealth> {
-        let types = self.outputs.iter().map(|output| output.settings.service_type);
+        let types = self.service_settings().map(|settings| settings.service_type);
         let now = health.now();
         std::iter::once(IDENTITY_TYPE)
             .chain(types)

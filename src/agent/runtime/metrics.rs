@@ -15,7 +15,7 @@ struct Metric {
     value: fn(&ServiceState, SystemTime) -> Option<u64>,
 }
 
-const METRICS: [Metric; 5] = [
+const METRICS: [Metric; 8] = [
     Metric {
         name: "tbot_renewals_total",
         metric_type: "counter",
@@ -45,6 +45,24 @@ const METRICS: [Metric; 5] = [
         metric_type: "gauge",
         help: "Whether the current credentials can be used: 1 or 0.",
         value: |state, now| Some(u64::from(state.status(now).is_ready())),
+    },
+    Metric {
+        name: "tbot_connections_total",
+        metric_type: "counter",
+        help: "Connections of clients of a tunnel.",
+        value: |state, _| state.is_on_demand.then_some(state.connections.accepted),
+    },
+    Metric {
+        name: "tbot_connection_failures_total",
+        metric_type: "counter",
+        help: "Connections that were closed because the resource could not be reached.",
+        value: |state, _| state.is_on_demand.then_some(state.connections.failed),
+    },
+    Metric {
+        name: "tbot_open_connections",
+        metric_type: "gauge",
+        help: "Connections that are open now.",
+        value: |state, _| state.is_on_demand.then_some(state.connections.open),
     },
 ];
 
@@ -90,6 +108,8 @@ mod tests {
         let health = Health::new(["a\"b"].into_iter(), Clock::from_fn(move || now));
         health.reporter(0).renewed(now + Duration::from_secs(60));
         health.reporter(1).failed("a reason");
+        health.reporter(1).set_on_demand();
+        health.reporter(1).count(|connections| connections.accepted += 2);
         let page = render(&health);
         let page: Vec<&str> = page.lines().filter(|line| !line.starts_with("# HELP")).collect();
         assert_eq!(
@@ -110,6 +130,12 @@ mod tests {
                 "# TYPE tbot_ready gauge",
                 "tbot_ready{service=\"identity\"} 1",
                 "tbot_ready{service=\"a\\\"b\"} 0",
+                "# TYPE tbot_connections_total counter",
+                "tbot_connections_total{service=\"a\\\"b\"} 2",
+                "# TYPE tbot_connection_failures_total counter",
+                "tbot_connection_failures_total{service=\"a\\\"b\"} 0",
+                "# TYPE tbot_open_connections gauge",
+                "tbot_open_connections{service=\"a\\\"b\"} 0",
             ]
         );
     }

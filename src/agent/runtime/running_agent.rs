@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 use crate::agent::bot::renewal::Bot;
 use crate::agent::credential::revocation_list::RevocationList;
 use crate::agent::platform::{Randomness, Rounded};
-use crate::agent::service::context::IssueContext;
+use crate::agent::service::context::{IssueContext, ServiceSettings};
 use crate::agent::service::output::Output;
+use crate::agent::service::tunnel::Tunnel;
 use crate::config::{Address, JoinMethod};
 
 /// How long a stop waits for files that are being written and for an identity that was requested. Kubernetes ends a
@@ -21,6 +22,7 @@ const TOLERANCE: Duration = Duration::from_secs(60);
 pub(super) struct RunningAgent {
     pub(super) bot: Arc<Bot>,
     pub(super) outputs: Vec<Output>,
+    pub(super) tunnels: Vec<Arc<Tunnel>>,
     pub(super) join_method: JoinMethod,
     pub(super) interval: Duration,
     pub(super) randomness: Randomness,
@@ -41,6 +43,13 @@ impl RunningAgent {
             fallback_proxy_address: self.bot.proxy_address(),
             revocations,
         }
+    }
+
+    /// Returns the settings of all services: first the outputs, then the tunnels. The health of the services has the same
+    /// order.
+    pub(super) fn service_settings(&self) -> impl Iterator<Item = &ServiceSettings> {
+        let outputs = self.outputs.iter().map(|output| &output.settings);
+        outputs.chain(self.tunnels.iter().map(|tunnel| &tunnel.settings))
     }
 
     /// Warns if the cluster has issued credentials with a shorter lifetime than requested: a schedule outside the agent

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::AgentError;
-use super::outputs::outputs;
 use super::running_agent::RunningAgent;
+use super::services::{Services, services};
 use super::unsupported::Unsupported;
 use crate::agent::bot::auth_server_trust::TrustSource;
 use crate::agent::bot::bound_keypair::BoundKeypairSources;
@@ -25,6 +25,7 @@ use crate::agent::platform::tasks::{UncutWork, run_blocking};
 use crate::agent::platform::{Clock, Environment, Randomness};
 use crate::agent::service::output::Output;
 use crate::agent::service::tsh;
+use crate::agent::service::tunnel::Tunnel;
 use crate::agent::teleport::discovery::AddressField;
 use crate::config::{self, Address, Config, JoinMethod, ListenAddress, Onboarding, is_on};
 
@@ -52,7 +53,7 @@ pub(super) struct Plan {
     attestor: Option<Arc<Attestor>>,
     bound_keypair: Option<BoundKeypairSources>,
     storage: WriteTarget,
-    outputs: Vec<Output>,
+    services: Services,
     /// The warnings that were logged already, of the bot and of all outputs.
     warnings: RecurringWarnings,
     ttl: Duration,
@@ -94,16 +95,16 @@ impl Plan {
         let diag_addr = ok_or_push(diag_addr(config), &mut errors);
         let storage = WriteTarget::new(&config.storage(), &options.environment, &options.clock);
         let storage = ok_or_push(storage.map_err(StorageError::from), &mut errors);
-        let outputs = outputs(config, &options.environment, &options.clock, &warnings, ttl, interval);
-        let outputs = outputs.map_err(|failed| errors.extend(failed.into_iter().map(AgentError::from))).ok();
+        let services = services(config, &options.environment, &options.clock, &warnings, ttl, interval);
+        let services = services.map_err(|failed| errors.extend(failed)).ok();
         let (
             Some(()),
             Some(server),
             Some((onboarding, method)),
             Some(diag_addr),
             Some(storage),
-            Some(outputs),
-        ) = (supported, server, onboarding, diag_addr, storage, outputs)
+            Some(services),
+        ) = (supported, server, onboarding, diag_addr, storage, services)
         else {
             return Err(AgentError::all(errors));
         };
@@ -126,7 +127,7 @@ impl Plan {
             attestor: attestor.map(Arc::new),
             token: token.map(|token| JoinTokenSource::new(token.as_str(), method)),
             storage,
-            outputs,
+            services,
             warnings,
             options,
             server,
@@ -142,10 +143,9 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// Returns an error if the storage cannot be used, or with an earlier `failure` of the start. As the agent then ends
+    /// Returns an error if the storage cannot be used, or with earlier `failures` of the start. As the agent then ends
     /// anyway, the error also lists every destination that cannot be written.
-    pub(super) async fn open(&self, failure: Option<AgentError>) -> Result<RunningAgent, AgentError> {
-        let mut failures: Vec<_> = failure.into_iter().collect();
+    pub(super) async fn open(&self, mut failures: Vec<AgentError>) -> Result<RunningAgent, AgentError> {
         let storage = match self.open_storage().await {
             Ok(storage) if failures.is_empty() => storage,
             opened => {
@@ -159,7 +159,7 @@ impl Plan {
                 return Err(AgentError::all(failures));
             }
         };
-        let (outputs, environment) = (self.outputs.clone(), self.options.environment.clone());
+        let (outputs, environment) = (self.services.outputs.clone(), self.options.environment.clone());
         run_blocking(move || tsh::report_if_missing(&outputs, &environment)).await;
         if let Some(http_proxy) = self.server.dialler.route().http_proxy() {
             tracing::info!(%http_proxy, "connections to the cluster go through an HTTP proxy");
@@ -183,7 +183,8 @@ impl Plan {
                 clock,
                 self.warnings.clone(),
             )),
-            outputs: self.outputs.clone(),
+            outputs: self.services.outputs.clone(),
+            tunnels: self.services.tunnels.clone(),
             join_method: self.method,
             interval: self.interval,
             randomness: self.options.randomness.clone(),
@@ -214,9 +215,9 @@ impl Plan {
     fn destinations(&self) -> Vec<NamedDestination> {
         let named = |output: &Output| NamedDestination {
             output: output.settings.name.clone(),
-            destination: Arc::clone(&output.settings.destination),
+            destination: Arc::clone(&output.destination),
         };
-        self.outputs.iter().map(named).collect()
+        self.services.outputs.iter().map(named).collect()
     }
 
     /// Returns the address of the health server, for continuous mode.
@@ -224,8 +225,14 @@ impl Plan {
         self.diag_addr.as_ref()
     }
 
-    pub(super) fn destination(&self, output: usize) -> Option<&DestinationWriter> {
-        self.outputs.get(output).map(|output| output.settings.destination.as_ref())
+    /// Returns the destination of the service with this index in the configuration.
+    pub(super) fn destination(&self, service: usize) -> Option<&DestinationWriter> {
+        let output = self.services.outputs.iter().find(|output| output.settings.index == service);
+        output.map(|output| output.destination.as_ref())
+    }
+
+    pub(super) fn tunnels(&self) -> &[Arc<Tunnel>] {
+        &self.services.tunnels
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::error::OutputError;
 use super::files::FileSet;
-use super::issue::Issuer;
+use super::issue::{Impersonated, Issuer};
 use super::lookup::{ResourceKind, pick};
-use crate::agent::teleport::auth_client::RouteTo;
+use crate::agent::teleport::auth_client::{AppAddresses, RouteTo};
 use crate::agent::teleport::messages::RouteToApp;
 
 /// The last server version on which the client must open the application's session.
@@ -20,20 +20,7 @@ pub(crate) struct ApplicationOutput {
 impl ApplicationOutput {
     pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
         let impersonated = issuer.impersonate(false).await?;
-        let client = issuer.connect_as(&impersonated).await?;
-        let app = pick(ResourceKind::App, &self.name, client.find_apps(&self.name).await?)?;
-        let cluster = issuer.cluster();
-        let session_id = if issuer.bot_client.info().server_major <= LAST_WITH_SESSIONS {
-            client.open_app_session(issuer.username(), &app.detail, cluster).await?
-        } else {
-            String::new()
-        };
-        let route = RouteToApp {
-            name: app.name,
-            session_id,
-            public_addr: app.detail,
-            cluster_name: cluster.to_string(),
-        };
+        let (route, _) = route_to_app(issuer, &impersonated, &self.name).await?;
         let identity = issuer.issue_for(&impersonated, false, RouteTo::App(route)).await?;
         let authorities = issuer.authorities().await?;
         let mut files = FileSet::with_all_cas(&identity, &authorities)?;
@@ -42,4 +29,23 @@ impl ApplicationOutput {
         }
         Ok(files)
     }
+}
+
+/// Returns the route to the application with this name, and the URI of the application. Opens the session that older servers
+/// need.
+pub(super) async fn route_to_app(
+    issuer: &Issuer<'_>,
+    impersonated: &Impersonated,
+    name: &str,
+) -> Result<(RouteToApp, String), OutputError> {
+    let client = issuer.connect_as(impersonated).await?;
+    let app = pick(ResourceKind::App, name, client.find_apps(name).await?)?;
+    let (cluster, AppAddresses { public_addr, uri }) = (issuer.cluster(), app.detail);
+    let session_id = if issuer.bot_client.info().server_major <= LAST_WITH_SESSIONS {
+        client.open_app_session(issuer.username(), &public_addr, cluster).await?
+    } else {
+        String::new()
+    };
+    let route = RouteToApp { name: app.name, session_id, public_addr, cluster_name: cluster.to_string() };
+    Ok((route, uri))
 }

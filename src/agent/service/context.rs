@@ -1,31 +1,30 @@
-//! The inputs for issuing the credentials of an output: the output's settings and the agent's context.
+//! The inputs for issuing the credentials of a service: the service's settings and the agent's context.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::agent::credential::revocation_list::RevocationList;
-use crate::agent::destination::writer::DestinationWriter;
 use crate::agent::net::dialler::Dialler;
 use crate::agent::platform::Clock;
 use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::tasks::UncutWork;
 use crate::config::Address;
 
-/// The settings that every output has.
+/// The settings that every service has.
 #[derive(Clone, Debug)]
-pub(crate) struct OutputSettings {
+pub(crate) struct ServiceSettings {
     /// The service's name, for logs and errors.
     pub(crate) name: String,
     pub(crate) service_type: &'static str,
-    pub(crate) destination: Arc<DestinationWriter>,
+    /// The index in the list of `services`, followed by `outputs`.
+    pub(crate) index: usize,
     /// Roles to impersonate; if empty, all roles that the bot may impersonate.
     pub(crate) roles: Vec<String>,
     pub(crate) ttl: Duration,
     pub(crate) interval: Duration,
 }
 
-/// The parts of the agent that outputs need.
+/// The parts of the agent that services need.
 pub(crate) struct IssueContext<'a> {
     pub(crate) dialler: &'a Dialler,
     pub(crate) clock: &'a Clock,

@@ -2,7 +2,7 @@
 
 use super::error::OutputError;
 use super::files::{FileSet, ca_pem};
-use super::issue::Issuer;
+use super::issue::{Impersonated, Issuer};
 use super::lookup::{ResourceKind, pick};
 use crate::agent::teleport::auth_client::RouteTo;
 use crate::agent::teleport::messages::RouteToDatabase;
@@ -21,11 +21,9 @@ pub(crate) struct DatabaseOutput {
 impl DatabaseOutput {
     pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
         let impersonated = issuer.impersonate(false).await?;
-        let client = issuer.connect_as(&impersonated).await?;
-        let database =
-            pick(ResourceKind::Database, &self.service, client.find_databases(&self.service).await?)?;
-        let route = self.route(database.name, &database.detail);
-        if route.username.is_empty() && database.detail == "mongodb" {
+        let route =
+            route_to_database(issuer, &impersonated, &self.service, &self.database, &self.username).await?;
+        if route.username.is_empty() && route.protocol == "mongodb" {
             issuer.warn("a MongoDB database needs a user: set username");
         }
         let identity = issuer.issue_for(&impersonated, false, RouteTo::Database(route)).await?;
@@ -47,20 +45,29 @@ impl DatabaseOutput {
         }
         Ok(files)
     }
+}
 
-    /// Returns the route to the database. Redis has a default user.
-    fn route(&self, service_name: String, protocol: &str) -> RouteToDatabase {
-        let mut username = self.username.clone();
-        if username.is_empty() && protocol == "redis" {
-            "default".clone_into(&mut username);
-        }
-        RouteToDatabase {
-            service_name,
-            protocol: protocol.to_owned(),
-            username,
-            database: self.database.clone(),
-        }
-    }
+/// Returns the route to the database service with this name, for a database and a user of it.
+pub(super) async fn route_to_database(
+    issuer: &Issuer<'_>,
+    impersonated: &Impersonated,
+    service: &str,
+    database: &str,
+    username: &str,
+) -> Result<RouteToDatabase, OutputError> {
+    let client = issuer.connect_as(impersonated).await?;
+    let found = pick(ResourceKind::Database, service, client.find_databases(service).await?)?;
+    Ok(RouteToDatabase {
+        username: username_or_default(username, &found.detail).to_owned(),
+        service_name: found.name,
+        protocol: found.detail,
+        database: database.to_owned(),
+    })
+}
+
+/// Returns the user, which may be empty. Redis has a default user.
+fn username_or_default<'a>(username: &'a str, protocol: &str) -> &'a str {
+    if username.is_empty() && protocol == "redis" { "default" } else { username }
 }
 
 #[cfg(test)]
@@ -69,16 +76,8 @@ mod tests {
 
     #[test]
     fn only_redis_has_a_default_user() {
-        let database = |username: &str| DatabaseOutput {
-            service: "db".to_owned(),
-            database: String::new(),
-            username: username.to_owned(),
-            format: DatabaseFormat::Plain,
-        };
-        let user =
-            |username: &str, protocol: &str| database(username).route("db".to_owned(), protocol).username;
-        assert_eq!(user("", "redis"), "default");
-        assert_eq!(user("alice", "redis"), "alice");
-        assert_eq!(user("", "postgres"), "");
+        assert_eq!(username_or_default("", "redis"), "default");
+        assert_eq!(username_or_default("alice", "redis"), "alice");
+        assert_eq!(username_or_default("", "postgres"), "");
     }
 }

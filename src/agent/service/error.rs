@@ -1,4 +1,4 @@
-//! The reasons why an output could not be written.
+//! The reasons why an output could not be written, or the certificate of a tunnel not issued.
 
 use std::path::PathBuf;
 
@@ -10,11 +10,12 @@ use crate::agent::credential::keys::KeyError;
 use crate::agent::credential::ssh_cert::SshCertError;
 use crate::agent::credential::x509::X509Error;
 use crate::agent::destination::writer::DestinationError;
+use crate::agent::net::web::WebError;
 use crate::agent::platform::Hint;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::kubernetes_proxy::KubeProxyError;
 
-/// An output could not be written. The files of its last renewal are unchanged.
+/// An output could not be written, or the certificate of a tunnel not issued. The files of the last renewal are unchanged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OutputError {
@@ -45,6 +46,9 @@ pub enum OutputError {
     /// A CA contains something other than certificates.
     #[error("the auth server returned an unusable CA")]
     Authority(#[source] X509Error),
+    /// The cluster cannot forward connections to the resource of a tunnel.
+    #[error(transparent)]
+    Tunnel(#[from] TunnelError),
     /// The Kubernetes address of the proxy cannot be discovered.
     #[error(transparent)]
     KubeProxy(#[from] KubeProxyError),
@@ -82,6 +86,7 @@ impl OutputError {
             Self::WorkloadIdentity(error) => return error.hint(),
             Self::KubeProxy(error) => return error.hint(),
             Self::Lookup(error) => return Some(error.hint()),
+            Self::Tunnel(error) => return Some(error.hint()),
             Self::Svid(error) => return error.hint(),
             Self::NoProxyAddress => "set the proxy's public_addr, or set `ssh_config: off` for this output",
             Self::NoRoles(_) => "add roles to the bot (tctl bots update --add-roles)",
@@ -137,6 +142,35 @@ impl WorkloadIdentityError {
             Self::NoAuthority(_) => return None,
         };
         Some(Hint::new(hint))
+    }
+}
+
+/// A tunnel cannot reach its resource.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TunnelError {
+    /// It is not known how a proxy routes connections to databases of this protocol.
+    #[error("tunnels do not support databases with the protocol \"{0}\"")]
+    DatabaseProtocol(String),
+    /// The agent is connected to an auth server, and only proxies connect to resources.
+    #[error("tunnels need a proxy, and this agent is connected to an auth server")]
+    NoProxy,
+    /// The system's root certificates cannot be used to verify the proxy.
+    #[error("cannot verify the proxy")]
+    Roots(#[source] WebError),
+}
+
+impl TunnelError {
+    /// Returns advice for the operator.
+    #[must_use]
+    pub fn hint(&self) -> Hint {
+        match self {
+            Self::DatabaseProtocol(_) => Hint::new("use a database output, and connect with `tbot db`"),
+            Self::NoProxy => Hint::new("set proxy_server instead of auth_server"),
+            Self::Roots(error) => error
+                .hint()
+                .unwrap_or(Hint::new("install the system's CA certificates, or set SSL_CERT_FILE")),
+        }
     }
 }
 

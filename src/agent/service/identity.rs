@@ -92,7 +92,7 @@ fn push_ssh_files(
     let mut clusters = vec![issuer.cluster().clone()];
     clusters.extend(leaf_clusters.iter().filter(|leaf| *leaf != issuer.cluster()).cloned());
     files.push("known_hosts", known_hosts::known_hosts(&authorities.host, &clusters, proxy));
-    if let Some(directory) = issuer.settings.destination.directory() {
+    if let Some(directory) = issuer.directory {
         let unusable = || OutputError::Path(directory.to_owned());
         let absolute = std::path::absolute(directory).map_err(|_| unusable())?;
         let config = SshConfig {

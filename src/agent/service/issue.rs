@@ -1,11 +1,12 @@
-//! Issues the certificates of one output: first for the roles alone, to look up the resource, then for that resource.
+//! Issues the certificates of one service: first for the roles alone, to look up the resource, then for that resource.
 //! Writes nothing.
 
 use std::fmt::Display;
+use std::path::Path;
 
 use tokio::sync::OnceCell;
 
-use super::context::{IssueContext, OutputSettings};
+use super::context::{IssueContext, ServiceSettings};
 use super::error::OutputError;
 use super::files::Authorities;
 use crate::agent::credential::cluster_name::ClusterName;
@@ -22,9 +23,11 @@ use crate::untrusted::escape;
 /// Older servers certify any key.
 const FIRST_WITH_RSA_DATABASES: u32 = 17;
 
-/// Issues certificates for one output.
+/// Issues certificates for one service.
 pub(super) struct Issuer<'a> {
-    pub(super) settings: &'a OutputSettings,
+    pub(super) settings: &'a ServiceSettings,
+    /// The directory that the service writes to, if any.
+    pub(super) directory: Option<&'a Path>,
     /// The connection of the bot itself.
     pub(super) bot_client: &'a AuthClient,
     pub(super) context: &'a IssueContext<'a>,
@@ -32,7 +35,7 @@ pub(super) struct Issuer<'a> {
     host_cas: OnceCell<Vec<String>>,
 }
 
-/// An identity with which the bot impersonates an output's roles.
+/// An identity with which the bot impersonates a service's roles.
 pub(super) struct Impersonated {
     pub(super) identity: Identity,
     roles: Vec<String>,
@@ -40,12 +43,13 @@ pub(super) struct Impersonated {
 
 impl<'a> Issuer<'a> {
     pub(super) fn new(
-        settings: &'a OutputSettings,
+        settings: &'a ServiceSettings,
+        directory: Option<&'a Path>,
         bot_client: &'a AuthClient,
         bot_identity: &'a Identity,
         context: &'a IssueContext<'a>,
     ) -> Self {
-        Self { settings, bot_client, context, bot_identity, host_cas: OnceCell::new() }
+        Self { settings, directory, bot_client, context, bot_identity, host_cas: OnceCell::new() }
     }
 
     /// Returns the bot's user name, `bot-<name>`.
@@ -53,7 +57,7 @@ impl<'a> Issuer<'a> {
         &self.bot_identity.user.username
     }
 
-    /// Logs a warning about this output, which is not repeated at every renewal.
+    /// Logs a warning about this service, which is not repeated at every renewal.
     pub(super) fn warn(&self, warning: impl Display) {
         self.context.warnings.warn(&self.settings.name, warning);
     }
@@ -63,7 +67,7 @@ impl<'a> Issuer<'a> {
         self.bot_identity.cluster()
     }
 
-    /// Issues certificates for the output's roles, with a new key. The server limits their lifetime.
+    /// Issues certificates for the service's roles, with a new key. The server limits their lifetime.
     pub(super) async fn impersonate(&self, reissuable: bool) -> Result<Impersonated, OutputError> {
         let roles = match self.settings.roles.as_slice() {
             [] => self.bot_client.impersonable_roles(self.username()).await?,
@@ -86,7 +90,7 @@ impl<'a> Issuer<'a> {
         self.issue(&impersonated.roles, reissuable, route).await
     }
 
-    /// Connects with the output's roles, to look up resources, because the bot itself cannot see any.
+    /// Connects with the service's roles, to look up resources, because the bot itself cannot see any.
     pub(super) async fn connect_as(&self, impersonated: &Impersonated) -> Result<AuthClient, OutputError> {
         Ok(AuthClient::connect(self.context.dialler, &impersonated.identity).await?)
     }

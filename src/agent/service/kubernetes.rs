@@ -46,7 +46,7 @@ pub(super) fn kubeconfig_user(
     identity: &Identity,
     disable_exec_plugin: bool,
 ) -> Result<KubeconfigUser, OutputError> {
-    let Some(directory) = issuer.settings.destination.directory().filter(|_| !disable_exec_plugin) else {
+    let Some(directory) = issuer.directory.filter(|_| !disable_exec_plugin) else {
         return Ok(KubeconfigUser::Embedded {
             certificate: identity.certs.tls.clone(),
             key: identity.key.private_pem().to_owned(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::application::ApplicationOutput;
-use super::context::{IssueContext, OutputSettings};
+use super::context::{IssueContext, ServiceSettings};
 use super::database::DatabaseOutput;
 use super::error::OutputError;
 use super::files::FileSet;
@@ -16,12 +16,14 @@ use super::ssh_host::SshHostOutput;
 use super::workload_jwt::WorkloadJwtOutput;
 use super::workload_x509::WorkloadX509Output;
 use crate::agent::credential::identity::Identity;
+use crate::agent::destination::writer::DestinationWriter;
 use crate::agent::teleport::auth_client::AuthClient;
 
 /// An output, which can be written any number of times.
 #[derive(Clone, Debug)]
 pub(crate) struct Output {
-    pub(crate) settings: OutputSettings,
+    pub(crate) settings: ServiceSettings,
+    pub(crate) destination: Arc<DestinationWriter>,
     pub(crate) kind: OutputKind,
 }
 
@@ -66,13 +68,14 @@ impl Output {
         bot_identity: &Identity,
         context: &IssueContext<'_>,
     ) -> Result<SystemTime, OutputError> {
-        let destination = Arc::clone(&self.settings.destination);
+        let destination = Arc::clone(&self.destination);
         let prepare = move || {
             destination.test()?;
             destination.prepare()
         };
         context.file_work.run_blocking(prepare).await?;
-        let issuer = Issuer::new(&self.settings, bot_client, bot_identity, context);
+        let directory = self.destination.directory();
+        let issuer = Issuer::new(&self.settings, directory, bot_client, bot_identity, context);
         let FileSet { files, removed, not_after } = match &self.kind {
             OutputKind::Identity(output) => output.issue(&issuer).await,
             OutputKind::Application(output) => output.issue(&issuer).await,
@@ -83,7 +86,7 @@ impl Output {
             OutputKind::WorkloadX509(output) => output.issue(&issuer).await,
             OutputKind::WorkloadJwt(output) => output.issue(&issuer).await,
         }?;
-        let destination = Arc::clone(&self.settings.destination);
+        let destination = Arc::clone(&self.destination);
         context.file_work.run_blocking(move || destination.write(files, &removed)).await?;
         Ok(not_after)
     }

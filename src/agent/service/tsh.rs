@@ -15,7 +15,7 @@ pub(crate) fn report_if_missing(outputs: &[Output], environment: &Environment) {
         .iter()
         .filter_map(|output| match &output.kind {
             OutputKind::Identity(identity)
-                if identity.writes_ssh_config() && output.settings.destination.directory().is_some() =>
+                if identity.writes_ssh_config() && output.destination.directory().is_some() =>
             {
                 Some((output.settings.name.as_str(), identity.ssh_config))
             }

@@ -32,7 +32,7 @@ use crate::agent::net::tls::InnerAlpn;
 use crate::config::Address;
 pub(crate) use authority_watch::AuthorityState;
 pub(crate) use heartbeat::{Heartbeat, ServiceHealth};
-pub(crate) use resources::Resource;
+pub(crate) use resources::{AppAddresses, Resource};
 pub(crate) use workload_identity::{Federation, SvidRequest, WorkloadSelector};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tbot::agent::{
     Agent, AgentError, AgentOptions, Clock, OutputFailure, Randomness, Signals, control, error_line,
     resolve_links,
@@ -58,12 +59,20 @@ pub(crate) fn start(global: &GlobalArgs, args: &RunArgs, cx: &mut Context<'_>) -
         command: cx.command_path.clone(),
     };
 
+    raise_file_limit();
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::Process)?;
     let pid_file = args.bot.pid_file.as_deref().map(|path| (path, cx.process_id));
     let result = runtime.block_on(run(request, pid_file, &configuration, effective, options));
     // A DNS lookup may still block another thread; it must not keep the program from exiting.
     runtime.shutdown_background();
     result
+}
+
+/// Lets the process open as many files as the system permits, because every connection of a tunnel needs two.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // If this fails, the usual limit applies.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 async fn run(

@@ -1,13 +1,8 @@
-//! Recognises string formats: URLs, addresses, names, templates.
+//! Recognises string formats: addresses, names, templates.
 
 use std::net::{IpAddr, SocketAddr};
 
 use url::Url;
-
-/// Returns whether a string is a URL.
-pub(super) fn is_url(string: &str) -> bool {
-    Url::parse(string).is_ok()
-}
 
 /// Returns whether a string is of the form `ip:port`.
 pub(super) fn is_socket_address(string: &str) -> bool {

@@ -3,12 +3,13 @@
 use super::findings::Findings;
 use super::{destinations, formats, kubernetes, workload_identity};
 use crate::config::destination::Destination;
+use crate::config::listen_uri::ListenUri;
 use crate::config::scalar::{Identifier, Location};
 use crate::config::service::{
     BeamsVnetService, DatabaseFormat, DatabaseService, DestinationUse, Service, SpiffeSvidService,
     SpiffeWorkloadApiService, SvidSans,
 };
-use crate::diagnostic::{Code, Diagnostic, Severity, Target};
+use crate::diagnostic::{Code, Target};
 use crate::pointer::Pointer;
 
 pub(super) fn check(service: &Service, pointer: &Pointer, findings: &mut Findings<'_>) {
@@ -21,13 +22,13 @@ pub(super) fn check(service: &Service, pointer: &Pointer, findings: &mut Finding
             findings.require_nonempty(pointer, "app_name", application.app_name.as_str());
         }
         Service::ApplicationTunnel(tunnel) => {
-            check_listen(&tunnel.listen, pointer, findings);
+            check_listen_as_bot(&tunnel.listen, pointer, findings);
             findings.require_nonempty(pointer, "app_name", tunnel.app_name.as_str());
         }
-        Service::ApplicationProxy(proxy) => check_listen(&proxy.listen, pointer, findings),
+        Service::ApplicationProxy(proxy) => check_listen_as_bot(&proxy.listen, pointer, findings),
         Service::Database(database) => check_database(database, pointer, findings),
         Service::DatabaseTunnel(tunnel) => {
-            check_listen(&tunnel.listen, pointer, findings);
+            check_listen_as_bot(&tunnel.listen, pointer, findings);
             findings.require_nonempty(pointer, "service", tunnel.service.as_str());
             findings.require_nonempty(pointer, "database", tunnel.database.as_str());
             findings.require_nonempty(pointer, "username", tunnel.username.as_str());
@@ -85,23 +86,20 @@ pub(super) fn check_oneshot(service: &Service, pointer: &Pointer, findings: &mut
 fn check_listen(address: &Location, pointer: &Pointer, findings: &mut Findings<'_>) {
     if address.is_empty() {
         findings.require_nonempty(pointer, "listen", "");
-    } else if !formats::is_url(address.as_str()) {
+    } else if let Err(error) = address.as_str().parse::<ListenUri>() {
+        findings.report_value(Code::InvalidAddress, pointer.key("listen"), error.to_string(), error.help());
+    }
+}
+
+/// Checks the address of a service whose clients act as the bot.
+fn check_listen_as_bot(address: &Location, pointer: &Pointer, findings: &mut Findings<'_>) {
+    check_listen(address, pointer, findings);
+    if address.as_str().parse::<ListenUri>().is_ok_and(|uri| !uri.is_local()) {
         findings.report_value(
-            Code::InvalidAddress,
+            Code::ExposedListener,
             pointer.key("listen"),
-            "not a valid address to listen on",
-            "write `tcp://<ip>:<port>` or `unix:///<path>`",
-        );
-    } else if !["tcp://", "unix://"].iter().any(|scheme| address.as_str().starts_with(scheme)) {
-        // Only a warning, because the Go agent also loads such a file; it fails when it starts to listen.
-        findings.report(
-            Diagnostic::new(
-                Code::InvalidAddress,
-                Target::Value(pointer.key("listen")),
-                "the agent can listen only on a TCP address or a Unix socket",
-            )
-            .with_severity(Severity::Warning)
-            .with_help("write `tcp://<ip>:<port>` or `unix:///<path>`"),
+            "everyone who can connect to this address acts as the bot, from other machines as well",
+            "write `tcp://127.0.0.1:<port>` or `unix:///<path>`, unless the network itself is restricted to trusted clients",
         );
     }
 }

@@ -7,7 +7,8 @@ use crate::config::support::map;
 
 service! {
     lifetime
-    /// A listener that forwards connections to one application. Not available in oneshot mode.
+    /// A listener that forwards connections to one application. Its clients need no credentials and act as the bot. Not
+    /// available in oneshot mode.
     pub struct ApplicationTunnelService {
         /// The address to listen on, as `tcp://ip:port` or `unix:///path`.
         #[schemars(example = "tcp://127.0.0.1:8084")]
@@ -15,6 +16,7 @@ service! {
         /// The name of the application.
         pub app_name: Identifier,
         /// The ID of a delegation session. The bot acts on behalf of its user.
+        #[unsupported = "credentials for a delegation session"]
         pub delegation_session_id: Option<Identifier>,
         pub roles: Option<Roles>,
     }
@@ -23,7 +25,8 @@ service! {
 
 service! {
     lifetime
-    /// A listener that forwards connections to one database. Not available in oneshot mode.
+    /// A listener that forwards connections to one database. Its clients need no credentials and act as the bot. They must
+    /// connect without TLS. Not available in oneshot mode.
     pub struct DatabaseTunnelService {
         /// The address to listen on, as `tcp://ip:port` or `unix:///path`.
         #[schemars(example = "tcp://127.0.0.1:5432")]

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use crate::connection_upgrade::PendingUpgrade;
 use crate::error::ApiError;
 use crate::identity::Caller;
+use crate::shared::Shared;
 use crate::tls::Backend;
 
 /// An established TLS connection.
@@ -32,6 +33,16 @@ impl Connection {
             abort: Notify::new(),
             upgrade: Mutex::default(),
         }
+    }
+
+    /// Returns the client, unless it is locked or does not exist.
+    pub(crate) fn admit(&self, shared: &Shared) -> Result<Caller, ApiError> {
+        let caller = self.caller.clone()?;
+        let state = shared.state();
+        state.admit(&caller.username)?;
+        state.admit_instance(&caller)?;
+        drop(state);
+        Ok(caller)
     }
 }
 

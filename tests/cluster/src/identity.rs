@@ -51,7 +51,7 @@ pub(crate) enum CertHolder {
 }
 
 /// The application and the database that a certificate is routed to.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Routes {
     pub(crate) app: Option<RouteToApp>,
     pub(crate) database: Option<RouteToDatabase>,
@@ -129,7 +129,7 @@ fn non_empty(value: &String) -> &[String] {
 }
 
 /// The client of the auth server, as read from its verified certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) username: String,
     pub(crate) roles: Vec<String>,
@@ -138,6 +138,7 @@ pub(crate) struct Caller {
     /// The bot instance, if the server keeps a record of it.
     pub(crate) instance: Option<String>,
     pub(crate) disallow_reissue: bool,
+    pub(crate) routes: Routes,
 }
 
 impl Caller {
@@ -145,6 +146,7 @@ impl Caller {
     pub(crate) fn from_der(der: &[u8]) -> Result<Self, Error> {
         let subject = Certificate::from_der(der)?.tbs_certificate.subject;
         let one = |oid| attribute_values(&subject, oid).next().map(str::to_owned);
+        let text = |oid| one(oid).unwrap_or_default();
         Ok(Self {
             username: one(COMMON_NAME).unwrap_or_default(),
             roles: attribute_values(&subject, ORGANIZATION).map(str::to_owned).collect(),
@@ -152,6 +154,20 @@ impl Caller {
             is_renewable: one(RENEWABLE).is_some_and(|value| value == "true"),
             instance: one(BOT_INSTANCE),
             disallow_reissue: one(DISALLOW_REISSUE).is_some_and(|value| value == "true"),
+            routes: Routes {
+                app: one(APP_NAME).map(|name| RouteToApp {
+                    name,
+                    session_id: text(APP_SESSION),
+                    public_addr: text(APP_PUBLIC_ADDR),
+                    cluster_name: text(APP_CLUSTER),
+                }),
+                database: one(DB_SERVICE).map(|service_name| RouteToDatabase {
+                    service_name,
+                    protocol: text(DB_PROTOCOL),
+                    username: text(DB_USER),
+                    database: text(DB_NAME),
+                }),
+            },
         })
     }
 }

@@ -1,12 +1,13 @@
 //! A development cluster: one process on loopback that speaks to `tbot` as a Teleport 15 proxy and auth server do, as
-//! far as `tbot` and its outputs need. TLS, certificates and refusals are real, but the resources that it lists do
-//! not exist. It serves the tests, the benchmarks and the demo, and must never become a dependency of anything that
+//! far as `tbot` and its services need. TLS, certificates and refusals are real, but the resources that it lists do
+//! not exist, unless a test runs a server for one. It serves the tests, the benchmarks and the demo, and must never become a dependency of anything that
 //! ships.
 //!
 //! ```text
 //!                        ┌ first ALPN entry teleport-auth@<hex>… ─ mutual TLS, host CA ┬ h2 ─ gRPC ─ auth_service.rs
 //!                        │                                                            └ http/1.1 ─ REST
 //! one port ─ ClientHello ┤ first ALPN entry teleport-proxy-grpc ─ TLS, web CA, h2 ─ gRPC ─ join_service.rs
+//!                        ├ first ALPN entry teleport-postgres, teleport-tcp, … ─ mutual TLS, web CA ─ tunnel.rs
 //!                        └ anything else ─ TLS, web CA ─ web.rs: find, ping, join
 //! ```
 //!
@@ -16,7 +17,8 @@
 //!
 //! The cluster does not
 //!
-//! - serve the applications, databases, Kubernetes clusters and leaf clusters that it lists;
+//! - serve the Kubernetes clusters and leaf clusters that it lists, nor understand what it forwards to applications and
+//!   databases;
 //! - support join methods other than `token`, `iam`, `azure`, `bound_keypair` and those that use ID tokens;
 //! - listen on an auth port or accept SSH tunnels;
 //! - evaluate workload attestation.
@@ -61,6 +63,7 @@ mod ssh;
 mod state;
 mod tls;
 mod tls_authority;
+mod tunnel;
 mod web;
 mod workload_identity;
 mod workload_issuance;

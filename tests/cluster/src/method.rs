@@ -10,6 +10,10 @@ pub const JOIN: &str = "POST /webapi/host/credentials";
 /// Switches the connection to another protocol.
 pub const CONNECTION_UPGRADE: &str = "GET /webapi/connectionupgrade";
 
+/// A connection through the proxy to an application or a database. The summary is `<protocol> <name>`, and for databases
+/// also the user and the database.
+pub const TUNNEL: &str = "tunnel";
+
 /// A bidirectional stream that begins with a challenge from the cluster.
 pub const REGISTER_USING_IAM: &str = "/proto.JoinService/RegisterUsingIAMMethod";
 /// A bidirectional stream that begins with a challenge from the cluster.

@@ -58,8 +58,8 @@ impl Shared {
         let (version, v3) = (SERVER_VERSION.to_owned(), || "v3".to_owned());
         let (hostname, host_id) = (HOSTNAME.to_owned(), self.revision.clone());
         match resource.kind {
-            ResourceKind::Application { public_addr } => {
-                let spec = AppSpecV3 { uri: "http://127.0.0.1:9".to_owned(), public_addr };
+            ResourceKind::Application { public_addr, uri } => {
+                let spec = AppSpecV3 { uri, public_addr };
                 let app =
                     AppV3 { kind: "app".into(), version: v3(), metadata: Some(inner), spec: Some(spec) };
                 // As recorded, only this kind has no revision.

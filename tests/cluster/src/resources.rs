@@ -1,7 +1,8 @@
 //! The applications, databases and Kubernetes clusters that are registered with the cluster, and their selection by the
-//! predicates that agents are known to send. No servers run behind them. Makes no access decisions.
+//! predicates that agents are known to send. Makes no access decisions.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use crate::error::ApiError;
 use crate::proto::ListResourcesRequest;
@@ -15,19 +16,27 @@ pub struct Resource {
     pub name: String,
     pub labels: BTreeMap<String, String>,
     pub kind: ResourceKind,
+    /// The server to which tunnels are forwarded. Without one, they are closed.
+    pub server: Option<SocketAddr>,
 }
 
 /// The kind of a resource, with the properties that are specific to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResourceKind {
-    Application { public_addr: String },
+    Application { public_addr: String, uri: String },
     Database { protocol: String },
     Kubernetes,
 }
 
 impl Resource {
     pub fn application(name: &str, public_addr: &str) -> Self {
-        Self::new(name, ResourceKind::Application { public_addr: public_addr.to_owned() })
+        let uri = "http://127.0.0.1:9".to_owned();
+        Self::new(name, ResourceKind::Application { public_addr: public_addr.to_owned(), uri })
+    }
+
+    pub fn tcp_application(name: &str, public_addr: &str) -> Self {
+        let uri = "tcp://127.0.0.1:9".to_owned();
+        Self::new(name, ResourceKind::Application { public_addr: public_addr.to_owned(), uri })
     }
 
     pub fn database(name: &str, protocol: &str) -> Self {
@@ -39,12 +48,19 @@ impl Resource {
     }
 
     fn new(name: &str, kind: ResourceKind) -> Self {
-        Self { name: name.to_owned(), labels: BTreeMap::new(), kind }
+        Self { name: name.to_owned(), labels: BTreeMap::new(), kind, server: None }
     }
 
     #[must_use]
     pub fn with_label(mut self, key: &str, value: &str) -> Self {
         self.labels.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Forwards tunnels to this address, whatever the URI of the resource is.
+    #[must_use]
+    pub fn served_by(mut self, server: SocketAddr) -> Self {
+        self.server = Some(server);
         self
     }
 
@@ -69,6 +85,13 @@ pub(crate) struct Resources {
 impl Resources {
     pub(crate) fn add(&mut self, resource: Resource) {
         self.all.push(resource);
+    }
+
+    /// Returns the application or database with this name.
+    pub(crate) fn find(&self, is_database: bool, name: &str) -> Option<&Resource> {
+        self.all.iter().find(|resource| {
+            resource.name == name && matches!(resource.kind, ResourceKind::Database { .. }) == is_database
+        })
     }
 
     /// Returns the names of the Kubernetes clusters.

@@ -39,7 +39,7 @@ use crate::join_v1::JoinV1;
 use crate::proto::{RegisterUsingAzureMethodRequest, RegisterUsingIamMethodRequest};
 use crate::shared::Shared;
 use crate::tls::Backend;
-use crate::{anonymous, auth_service, method};
+use crate::{anonymous, auth_service, method, tunnel};
 
 /// The maximum size of a request body.
 const MAX_BODY_LEN: usize = 10 * 1024 * 1024;
@@ -134,6 +134,11 @@ async fn serve_calls(
 ) -> Option<PendingUpgrade> {
     let client_chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let connection = Arc::new(Connection::new(addr, backend, client_chain));
+    let routes = connection.caller.as_ref().map(|caller| &caller.routes).ok();
+    if backend == Backend::Resource || backend == Backend::Web && routes.is_some_and(|to| to.app.is_some()) {
+        tunnel::forward(&shared, &connection, stream).await;
+        return None;
+    }
     let service = {
         let (shared, connection) = (shared, connection.clone());
         service_fn(move |request| {
@@ -178,7 +183,7 @@ async fn serve_join_stream(
     let refusal = if !shared.offers(&method) {
         Some(ApiError::new(Code::Unimplemented, format!("servers of this version do not serve {method}")))
     } else if connection.backend == Backend::Auth {
-        admit(&shared, &connection).err()
+        connection.admit(&shared).err()
     } else {
         None
     };
@@ -243,7 +248,7 @@ fn log_entry(connection: &Connection, protocol: Protocol, parts: &Parts, body: &
     let method = match (protocol, connection.backend) {
         (Protocol::Grpc, _) => path.clone(),
         (Protocol::Http, Backend::Auth | Backend::Anonymous) => format!("{} {path}", parts.method),
-        (Protocol::Http, Backend::Web | Backend::Join | Backend::ReverseTunnel) => {
+        (Protocol::Http, Backend::Web | Backend::Join | Backend::ReverseTunnel | Backend::Resource) => {
             method::from_web_request(&format!("{} {path}", parts.method))
         }
     };
@@ -290,11 +295,11 @@ async fn process(
             let request = Request::from_parts(parts, Full::new(body));
             auth_service::serve_join(shared, None, request).await
         }
-        (Backend::Web | Backend::Join | Backend::ReverseTunnel, Protocol::Http) => {
+        (Backend::Web | Backend::Join | Backend::ReverseTunnel | Backend::Resource, Protocol::Http) => {
             http_response(web(shared, method, &parts, &body))
         }
         // The web server does not support gRPC. As recorded, this is how the Go agent's first calls fail.
-        (Backend::Web | Backend::ReverseTunnel, Protocol::Grpc) => {
+        (Backend::Web | Backend::ReverseTunnel | Backend::Resource, Protocol::Grpc) => {
             let mut response = Response::new(Body::new(Full::from("access denied")));
             *response.status_mut() = StatusCode::FORBIDDEN;
             response
@@ -307,7 +312,7 @@ async fn process(
             let request = Request::from_parts(parts, Full::new(body));
             anonymous::serve(shared, connection.peer_addr, request).await
         }
-        (Backend::Auth, protocol) => match (admit(shared, connection), protocol) {
+        (Backend::Auth, protocol) => match (connection.admit(shared), protocol) {
             (Err(error), protocol) => refuse(protocol, &error),
             (Ok(caller), Protocol::Http) => http_response(rest(shared, &caller, method, &body)),
             (Ok(caller), Protocol::Grpc) => {
@@ -316,16 +321,6 @@ async fn process(
             }
         },
     }
-}
-
-/// Returns the client of the auth server, unless it is locked or does not exist.
-fn admit(shared: &Shared, connection: &Connection) -> Result<Caller, ApiError> {
-    let caller = connection.caller.clone()?;
-    let state = shared.state();
-    state.admit(&caller.username)?;
-    state.admit_instance(&caller)?;
-    drop(state);
-    Ok(caller)
 }
 
 fn web(shared: &Shared, method: &str, parts: &Parts, body: &[u8]) -> Result<Value, ApiError> {

@@ -24,6 +24,12 @@ const JOIN_PROTOCOL: &[u8] = b"teleport-proxy-grpc";
 /// The first ALPN entry of a connection that opens a reverse tunnel. Agents test with it whether the proxy sees ALPN.
 const REVERSE_TUNNEL_PROTOCOL: &[u8] = b"teleport-reversetunnel";
 
+/// The first ALPN entries of connections to databases and TCP applications.
+const RESOURCE_PROTOCOLS: [&[u8]; 4] =
+    [b"teleport-postgres", b"teleport-mysql", b"teleport-redis", b"teleport-tcp"];
+/// The first ALPN entry of a connection to any other application.
+const HTTP: &[u8] = b"http/1.1";
+
 /// The server that a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Backend {
@@ -31,6 +37,9 @@ pub(crate) enum Backend {
     Web,
     /// The proxy's server for reverse tunnels, which only ends the connection.
     ReverseTunnel,
+    /// The proxy's forwarding to the database or TCP application in the client's certificate. Connections to other
+    /// applications arrive at the web server.
+    Resource,
     /// The proxy's gRPC server for joins, which requires no client certificate.
     Join,
     Auth,
@@ -42,6 +51,9 @@ pub(crate) enum Backend {
 pub(crate) struct TlsConfigs {
     web: Arc<ServerConfig>,
     reverse_tunnel: Arc<ServerConfig>,
+    resource: Arc<ServerConfig>,
+    /// For clients inside an upgraded connection.
+    upgraded_resource: Arc<ServerConfig>,
     join: Arc<ServerConfig>,
     /// For clients inside an upgraded connection, who cannot verify the web certificate.
     upgraded_join: Arc<ServerConfig>,
@@ -69,9 +81,16 @@ impl TlsConfigs {
         let auth_key = || server_key(serving, names.clone(), &[]);
 
         let users = || authorities.user.trusted_tls().map(TlsAuthority::der).collect();
-        let clients = || Clients::WithCertificate(users());
+        let required = || Clients::WithCertificate(users());
+        let optional = || Clients::WithOrWithoutCertificate(users());
 
-        let mut web = config(&provider, clock, Clients::Any, web_key()?)?;
+        // The host CA certifies the proxy for the names of its web address as well.
+        let mut proxy_names = names.clone();
+        proxy_names.push("localhost".to_owned());
+        let proxy_key = || server_key(serving, proxy_names.clone(), &loopback);
+
+        // The web server also serves applications, whose clients have a certificate.
+        let mut web = config(&provider, clock, optional(), web_key()?)?;
         web.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let mut join = config(&provider, clock, Clients::Any, web_key()?)?;
         join.alpn_protocols = vec![b"h2".to_vec()];
@@ -79,17 +98,24 @@ impl TlsConfigs {
         upgraded_join.alpn_protocols.clone_from(&join.alpn_protocols);
         let mut reverse_tunnel = config(&provider, clock, Clients::Any, web_key()?)?;
         reverse_tunnel.alpn_protocols = vec![REVERSE_TUNNEL_PROTOCOL.to_vec()];
-        let mut grpc = config(&provider, clock, clients(), auth_key()?)?;
+        let mut resource = config(&provider, clock, required(), web_key()?)?;
+        resource.alpn_protocols = RESOURCE_PROTOCOLS.iter().map(|protocol| protocol.to_vec()).collect();
+        let mut upgraded_resource = config(&provider, clock, required(), proxy_key()?)?;
+        upgraded_resource.alpn_protocols.clone_from(&resource.alpn_protocols);
+        upgraded_resource.alpn_protocols.push(HTTP.to_vec());
+        let mut grpc = config(&provider, clock, required(), auth_key()?)?;
         grpc.alpn_protocols = vec![b"h2".to_vec()];
         // The auth server supports only `h2`; with a client that does not offer it, no protocol is negotiated.
-        let rest = config(&provider, clock, clients(), auth_key()?)?;
-        let direct = || config(&provider, clock, Clients::WithOrWithoutCertificate(users()), auth_key()?);
+        let rest = config(&provider, clock, required(), auth_key()?)?;
+        let direct = || config(&provider, clock, optional(), auth_key()?);
         let mut direct_grpc = direct()?;
         direct_grpc.alpn_protocols.clone_from(&grpc.alpn_protocols);
         let direct_rest = direct()?;
         Ok(Self {
             web: Arc::new(web),
             reverse_tunnel: Arc::new(reverse_tunnel),
+            resource: Arc::new(resource),
+            upgraded_resource: Arc::new(upgraded_resource),
             join: Arc::new(join),
             upgraded_join: Arc::new(upgraded_join),
             auth_grpc: Arc::new(grpc),
@@ -120,6 +146,13 @@ impl TlsConfigs {
             }
             Some(first) if *first == REVERSE_TUNNEL_PROTOCOL => {
                 Some((Backend::ReverseTunnel, self.reverse_tunnel.clone()))
+            }
+            Some(first) if is_upgraded && *first == HTTP => {
+                Some((Backend::Resource, self.upgraded_resource.clone()))
+            }
+            Some(first) if RESOURCE_PROTOCOLS.contains(first) => {
+                let config = if is_upgraded { &self.upgraded_resource } else { &self.resource };
+                Some((Backend::Resource, config.clone()))
             }
             _ => Some((Backend::Web, self.web.clone())),
         }

@@ -26,13 +26,13 @@ async fn get(address: SocketAddr, path: &str) -> (u16, String) {
     (status, body)
 }
 
-async fn get_json(address: SocketAddr, path: &str) -> (u16, Value) {
+pub(super) async fn get_json(address: SocketAddr, path: &str) -> (u16, Value) {
     let (status, body) = get(address, path).await;
     (status, serde_json::from_str(&body).unwrap())
 }
 
 /// The value of a metric of `service`, or `None` if the page does not contain it.
-async fn metric(address: SocketAddr, name: &str, service: &str) -> Option<u64> {
+pub(super) async fn metric(address: SocketAddr, name: &str, service: &str) -> Option<u64> {
     let (_, page) = get(address, "/metrics").await;
     let prefix = format!("{name}{{service=\"{service}\"}} ");
     page.lines().find_map(|line| line.strip_prefix(&prefix)?.parse().ok())

@@ -31,7 +31,7 @@ use super::joining::iam;
 const VARIABLE: &str = "TELEPORT_TLS_ROUTING_CONN_UPGRADE";
 
 /// A load balancer in front of a cluster, with its own web certificate.
-struct LoadBalancer {
+pub(super) struct LoadBalancer {
     address: SocketAddr,
     passes_upgrades: Arc<AtomicBool>,
     /// The file with the CA of its certificate.
@@ -39,7 +39,7 @@ struct LoadBalancer {
 }
 
 impl LoadBalancer {
-    async fn start(fixture: &TestCluster) -> Self {
+    pub(super) async fn start(fixture: &TestCluster) -> Self {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -79,13 +79,13 @@ impl LoadBalancer {
     }
 
     /// Makes `config` connect to the cluster through this.
-    fn in_front(&self, mut config: Value) -> Value {
+    pub(super) fn in_front(&self, mut config: Value) -> Value {
         config["proxy_server"] = json!(self.address.to_string());
         config
     }
 
     /// The variable with which an agent trusts the certificate.
-    fn roots(&self) -> (&str, &str) {
+    pub(super) fn roots(&self) -> (&str, &str) {
         ("SSL_CERT_FILE", &self.ca_file)
     }
 }

@@ -150,6 +150,11 @@ impl Run {
         self.through("sh", &["-c", "ulimit -f 4 && exec \"$@\"", "sh"])
     }
 
+    /// Runs the program with a low limit of open files, which it may raise.
+    pub(crate) fn with_few_files(self) -> Self {
+        self.through("sh", &["-c", "ulimit -S -n 64 && exec \"$@\"", "sh"])
+    }
+
     /// Runs the program through another one, to which its path and arguments are passed after `arguments`.
     fn through(mut self, other: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(other);

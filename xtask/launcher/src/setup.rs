@@ -40,7 +40,7 @@ pub(crate) const MDBOOK: Tool = Tool {
 };
 
 /// All tools. Those that others are installed with come first.
-const TOOLS: [Tool; 16] = [
+const TOOLS: [Tool; 17] = [
     C_COMPILER,
     Tool {
         name: "rustfmt",
@@ -96,6 +96,12 @@ const TOOLS: [Tool; 16] = [
         purpose: "tests of prehog's stores",
         check: "which clickhouse-server",
         source: Source::Debian("clickhouse-server"),
+    },
+    Tool {
+        name: "postgresql",
+        purpose: "tests of tunnels to a database",
+        check: "psql --version",
+        source: Source::Debian("postgresql"),
     },
     Tool {
         name: "curl",

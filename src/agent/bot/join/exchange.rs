@@ -81,7 +81,8 @@ where
     /// Receives the next message. `when` says in an error at which point the server ended the stream.
     pub(super) async fn receive(&mut self, when: &str) -> Result<R, JoinError> {
         let message = self.responses.message().await.map_err(|status| self.context.join_error(status))?;
-        message.ok_or_else(|| lost(format!("it ended the exchange {when}")))
+        let ended = || ConnectionError::new(format!("it ended the exchange {when}"));
+        message.ok_or_else(|| self.context.no_response(ended()))
     }
 
     /// Sends a last message, and waits until the server has ended the stream, at most for a short time. Dropping the stream would

@@ -9,8 +9,8 @@ use crate::agent::teleport::grpc::unary;
 use crate::agent::teleport::grpc_code::GrpcCode;
 use crate::agent::teleport::list_limit::ListLimit;
 use crate::agent::teleport::messages::{
-    CreateAppSessionRequest, CreateAppSessionResponse, GetAppSessionRequest, GetAppSessionResponse,
-    ListResourcesRequest, ListResourcesResponse, Metadata, PaginatedResource,
+    AppSpecV3, CreateAppSessionRequest, CreateAppSessionResponse, GetAppSessionRequest,
+    GetAppSessionResponse, ListResourcesRequest, ListResourcesResponse, Metadata, PaginatedResource,
 };
 
 const LIST_RESOURCES: &str = "/proto.AuthService/ListResources";
@@ -39,6 +39,15 @@ pub(crate) struct Resource<T> {
     pub(crate) detail: T,
 }
 
+/// The addresses of an application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AppAddresses {
+    /// The address at which users open it.
+    pub(crate) public_addr: String,
+    /// The address at which the cluster reaches it.
+    pub(crate) uri: String,
+}
+
 impl<T> Resource<T> {
     fn new(metadata: Option<Metadata>, detail: T) -> Option<Self> {
         let mut metadata = metadata?;
@@ -48,8 +57,8 @@ impl<T> Resource<T> {
 }
 
 impl AuthClient {
-    /// Returns the applications with this name, and their public addresses.
-    pub(crate) async fn find_apps(&self, name: &str) -> Result<Vec<Resource<String>>, ApiError> {
+    /// Returns the applications with this name.
+    pub(crate) async fn find_apps(&self, name: &str) -> Result<Vec<Resource<AppAddresses>>, ApiError> {
         let request = ListResourcesRequest {
             resource_type: "app_server".to_owned(),
             predicate_expression: format!("name == {}", quote(name)),
@@ -57,7 +66,8 @@ impl AuthClient {
         };
         let app = |resource: PaginatedResource| {
             let app = resource.app_server?.spec?.app?;
-            Resource::new(app.metadata, app.spec.unwrap_or_default().public_addr)
+            let AppSpecV3 { public_addr, uri } = app.spec.unwrap_or_default();
+            Resource::new(app.metadata, AppAddresses { public_addr, uri })
         };
         Ok(self.list(request).await?.into_iter().filter_map(app).collect())
     }

@@ -151,6 +151,8 @@ pub struct AppV3 {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AppSpecV3 {
+    #[prost(string, tag = "1")]
+    pub uri: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub public_addr: ::prost::alloc::string::String,
 }

@@ -1,75 +1,112 @@
-//! Turns the services of the configuration into outputs.
+//! Turns the services of the configuration into outputs and tunnels.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::error::AgentError;
 use crate::agent::bot::renewal::preflight::OutputDestinationError;
 use crate::agent::destination::writer::{DestinationWriter, WriteTarget};
 use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::{Clock, Environment};
 use crate::agent::service::application::ApplicationOutput;
-use crate::agent::service::context::OutputSettings;
+use crate::agent::service::context::ServiceSettings;
 use crate::agent::service::database::DatabaseOutput;
 use crate::agent::service::identity::IdentityOutput;
 use crate::agent::service::kubernetes::KubernetesOutput;
 use crate::agent::service::kubernetes_v2::{ClusterSelector, KubernetesV2Output};
 use crate::agent::service::output::{Output, OutputKind};
 use crate::agent::service::ssh_host::SshHostOutput;
+use crate::agent::service::tunnel::{Tunnel, TunnelKind};
 use crate::agent::service::workload_jwt::WorkloadJwtOutput;
 use crate::agent::service::workload_x509::WorkloadX509Output;
 use crate::agent::teleport::auth_client::WorkloadSelector;
 use crate::config::{
-    self, Config, ContextName, DatabaseFormat, Destination, Identifier, KubernetesSelector, NamedService,
-    SshCaType, SupportedService, TrustDomain, WorkloadIdentitySelector, is_on,
+    self, Config, ContextName, DatabaseFormat, Destination, Identifier, KubernetesSelector, Location,
+    NamedService, SshCaType, SupportedService, TrustDomain, WorkloadIdentitySelector, is_on,
 };
 
-/// Returns an output for every service, in the order of the configuration.
+/// All services, each kind in the order of the configuration.
+#[derive(Default)]
+pub(super) struct Services {
+    pub(super) outputs: Vec<Output>,
+    pub(super) tunnels: Vec<Arc<Tunnel>>,
+}
+
+/// Returns all services.
 ///
 /// # Errors
 ///
-/// Returns the error of every output that cannot be set up.
-pub(super) fn outputs(
+/// Returns the error of every service that cannot be set up.
+pub(super) fn services(
     config: &Config,
     environment: &Environment,
     clock: &Clock,
     warnings: &RecurringWarnings,
     ttl: Duration,
     interval: Duration,
-) -> Result<Vec<Output>, Vec<OutputDestinationError>> {
-    let (mut outputs, mut errors) = (Vec::new(), Vec::new());
-    for NamedService { service, name, .. } in config.named_services() {
+) -> Result<Services, Vec<AgentError>> {
+    let (mut services, mut errors) = (Services::default(), Vec::new());
+    for (index, NamedService { service, name, .. }) in config.named_services().enumerate() {
         // `Unsupported::check` refuses everything else.
-        let Some((kind, destination)) = service.supported().and_then(output_kind) else { continue };
+        let Some(kind) = service.supported().and_then(service_kind) else { continue };
         let fields = service.fields();
         let lifetime = fields.lifetime();
         let or_default = |own: Option<config::GoDuration>, default| {
             own.filter(|own| !own.is_zero()).map_or(default, |own| own.to_std())
         };
-        let target = match WriteTarget::new(destination, environment, clock) {
-            Ok(target) => target,
-            Err(error) => {
-                errors.push(OutputDestinationError { output: name, error });
-                continue;
-            }
+        let settings = ServiceSettings {
+            name,
+            service_type: service.service_type().name,
+            index,
+            roles: strings(fields.roles()),
+            ttl: or_default(lifetime.credential_ttl, ttl),
+            interval: or_default(lifetime.renewal_interval, interval),
         };
-        outputs.push(Output {
-            kind,
-            settings: OutputSettings {
-                destination: Arc::new(DestinationWriter::new(&name, target, warnings.clone())),
-                name,
-                service_type: service.service_type().name,
-                roles: strings(fields.roles()),
-                ttl: or_default(lifetime.credential_ttl, ttl),
-                interval: or_default(lifetime.renewal_interval, interval),
+        match kind {
+            ServiceKind::Output(kind, destination) => {
+                match WriteTarget::new(destination, environment, clock) {
+                    Ok(target) => {
+                        let writer = DestinationWriter::new(&settings.name, target, warnings.clone());
+                        services.outputs.push(Output { kind, settings, destination: Arc::new(writer) });
+                    }
+                    Err(error) => {
+                        errors.push(OutputDestinationError { output: settings.name, error }.into());
+                    }
+                }
+            }
+            ServiceKind::Tunnel(kind, listen) => match listen.as_str().parse() {
+                Ok(listen) => {
+                    let leeway = config.leeway();
+                    services.tunnels.push(Arc::new(Tunnel { settings, kind, listen, leeway }));
+                }
+                Err(error) => errors.push(AgentError::Listen { service: settings.name, error }),
             },
-        });
+        }
     }
-    if errors.is_empty() { Ok(outputs) } else { Err(errors) }
+    if errors.is_empty() { Ok(services) } else { Err(errors) }
 }
 
-/// Returns what to write, and where. `None` if the service uses something that `Unsupported::check` refuses.
-fn output_kind(service: SupportedService<'_>) -> Option<(OutputKind, &Destination)> {
-    Some(match service {
+/// What a service delivers, and where.
+enum ServiceKind<'a> {
+    Output(OutputKind, &'a Destination),
+    Tunnel(TunnelKind, &'a Location),
+}
+
+/// Returns what a service delivers. `None` if the service uses something that `Unsupported::check` refuses.
+fn service_kind(service: SupportedService<'_>) -> Option<ServiceKind<'_>> {
+    let (kind, destination) = match service {
+        SupportedService::ApplicationTunnel(tunnel) => {
+            let kind = TunnelKind::Application { name: tunnel.app_name.as_str().to_owned() };
+            return Some(ServiceKind::Tunnel(kind, &tunnel.listen));
+        }
+        SupportedService::DatabaseTunnel(tunnel) => {
+            let kind = TunnelKind::Database {
+                service: tunnel.service.as_str().to_owned(),
+                database: tunnel.database.as_str().to_owned(),
+                username: tunnel.username.as_str().to_owned(),
+            };
+            return Some(ServiceKind::Tunnel(kind, &tunnel.listen));
+        }
         SupportedService::Identity(identity) => {
             let kind = OutputKind::Identity(IdentityOutput {
                 leaf: non_empty(identity.cluster.as_ref()),
@@ -133,7 +170,8 @@ fn output_kind(service: SupportedService<'_>) -> Option<(OutputKind, &Destinatio
             });
             (kind, &jwt.destination)
         }
-    })
+    };
+    Some(ServiceKind::Output(kind, destination))
 }
 
 fn selector(selector: &KubernetesSelector) -> ClusterSelector {

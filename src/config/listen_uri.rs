@@ -1,0 +1,131 @@
+//! Parses the `listen` of a service: a TCP address or a Unix socket. The checks and the agent use the same parser. Depends on
+//! addresses.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use percent_encoding::percent_decode_str;
+
+use super::address::{AddressError, ListenAddress};
+
+/// Where a service listens for local programs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenUri {
+    /// `tcp://host:port`
+    Tcp(ListenAddress),
+    /// `unix:///path`
+    Unix(PathBuf),
+}
+
+/// Why a string is not a [`ListenUri`]. Contains nothing of the string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListenUriError {
+    /// The scheme is missing, or not one of the two.
+    #[error("the address to listen on begins neither with `tcp://` nor with `unix://`")]
+    Scheme,
+    /// The TCP address cannot be parsed.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The path of the socket is not absolute, or not UTF-8.
+    #[error("the path of the Unix socket is not absolute")]
+    Path,
+    /// There is a query or a fragment after the path of the socket.
+    #[error("the address of the Unix socket contains more than a path")]
+    MoreThanPath,
+}
+
+impl ListenUriError {
+    /// Returns how to write the address.
+    pub(crate) const fn help(self) -> &'static str {
+        match self {
+            Self::Address(AddressError::NoBrackets) => "write `tcp://[<IPv6 address>]:<port>`",
+            Self::Path | Self::MoreThanPath => "write `unix:///<path>`",
+            Self::Scheme | Self::Address(_) => "write `tcp://<ip>:<port>` or `unix:///<path>`",
+        }
+    }
+}
+
+impl ListenUri {
+    /// Returns whether only programs on this machine can connect.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Unix(_) => true,
+            Self::Tcp(address) => address.host().is_some_and(is_loopback),
+        }
+    }
+}
+
+/// Accepts a `/` after the port. Decodes `%20` and the like in a path, as Teleport's `tbot` does.
+impl FromStr for ListenUri {
+    type Err = ListenUriError;
+
+    fn from_str(input: &str) -> Result<Self, ListenUriError> {
+        if let Some(address) = input.strip_prefix("tcp://") {
+            return Ok(Self::Tcp(address.strip_suffix('/').unwrap_or(address).parse()?));
+        }
+        let path = input.strip_prefix("unix://").ok_or(ListenUriError::Scheme)?;
+        if path.contains(['?', '#']) {
+            return Err(ListenUriError::MoreThanPath);
+        }
+        let path = percent_decode_str(path).decode_utf8().map_err(|_| ListenUriError::Path)?;
+        let path = Path::new(&*path);
+        if path.is_absolute() { Ok(Self::Unix(path.to_owned())) } else { Err(ListenUriError::Path) }
+    }
+}
+
+impl fmt::Display for ListenUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "tcp://{address}"),
+            Self::Unix(path) => write!(f, "unix://{}", path.display()),
+        }
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tcp_address_or_the_path_of_a_socket_is_accepted() {
+        for (input, expected, is_local) in [
+            ("tcp://127.0.0.1:5432", "tcp://127.0.0.1:5432", true),
+            ("tcp://localhost:0/", "tcp://localhost:0", true),
+            ("tcp://[::1]:1", "tcp://[::1]:1", true),
+            ("tcp://:8080", "tcp://:8080", false),
+            ("tcp://0.0.0.0:8080", "tcp://0.0.0.0:8080", false),
+            ("tcp://db.example.com:1", "tcp://db.example.com:1", false),
+            ("unix:///run/a%20b.sock", "unix:///run/a b.sock", true),
+        ] {
+            let uri: ListenUri = input.parse().unwrap();
+            assert_eq!((uri.to_string().as_str(), uri.is_local()), (expected, is_local), "{input}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for (input, expected) in [
+            ("127.0.0.1:5432", ListenUriError::Scheme),
+            ("localhost:5432", ListenUriError::Scheme),
+            ("/run/a.sock", ListenUriError::Scheme),
+            ("http://127.0.0.1:1", ListenUriError::Scheme),
+            ("tcp://127.0.0.1", ListenUriError::Address(AddressError::NoPort)),
+            ("tcp://::1", ListenUriError::Address(AddressError::NoBrackets)),
+            ("tcp://127.0.0.1:1/a", ListenUriError::Address(AddressError::MoreThanHostAndPort)),
+            ("unix://run/a.sock", ListenUriError::Path),
+            ("unix://", ListenUriError::Path),
+            ("unix:///a%ff", ListenUriError::Path),
+            ("unix:///a?b", ListenUriError::MoreThanPath),
+        ] {
+            assert_eq!(input.parse::<ListenUri>(), Err(expected), "{input}");
+        }
+    }
+}
