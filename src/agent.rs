@@ -149,6 +149,8 @@ pub use platform::{Clock, Environment, Hint, NotUtf8, Randomness, ServerMessage,
 pub use runtime::agent::Agent;
 pub use runtime::control::{Control, Signals, control};
 pub use runtime::error::{AgentError, OutputFailure};
+pub use runtime::health::HealthStatus;
+pub use runtime::health_monitor::{HealthMonitor, HealthReport};
 pub use runtime::health_server::HealthServerError;
 pub use runtime::keypair::BoundKeypair;
 pub use runtime::setup::AgentOptions;

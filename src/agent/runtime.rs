@@ -11,6 +11,7 @@ mod current_identity;
 pub(crate) mod daemon;
 pub(crate) mod error;
 pub(crate) mod health;
+pub(crate) mod health_monitor;
 pub(crate) mod health_server;
 mod heartbeat;
 pub(crate) mod keypair;

@@ -5,6 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use super::control::Signals;
 use super::error::AgentError;
+use super::health::Health;
+use super::health_monitor::HealthMonitor;
 use super::health_server::HealthServer;
 use super::setup::{AgentOptions, Plan};
 use crate::agent::net::listener::Listener;
@@ -13,6 +15,7 @@ use crate::config::Config;
 /// An agent for one configuration.
 pub struct Agent {
     plan: Plan,
+    health: Arc<Health>,
     diag_addr: OnceLock<SocketAddr>,
     listeners: OnceLock<Vec<(usize, SocketAddr)>>,
 }
@@ -28,6 +31,7 @@ impl Agent {
     /// has neither joined nor written anything.
     pub fn new(config: &Config, options: AgentOptions) -> Result<Self, AgentError> {
         Plan::new(config, options).map(|plan| Self {
+            health: plan.health(),
             plan,
             diag_addr: OnceLock::new(),
             listeners: OnceLock::new(),
@@ -67,7 +71,8 @@ impl Agent {
             tracing::info!("serving /livez, /readyz, /wait and /metrics on {address}");
         }
         let agent = Arc::new(self.plan.open(failures).await?);
-        agent.run_continuously(signals, server, listeners).await
+        self.health.reset();
+        agent.run_continuously(signals, &self.health, server, listeners).await
     }
 
     /// Returns the listeners of all tunnels. Adds the errors to `failures`.
@@ -92,6 +97,13 @@ impl Agent {
         }
         self.listeners.get_or_init(|| addresses);
         listeners
+    }
+
+    /// Returns a monitor of the agent's health while it [runs](Self::run) with these signals. In oneshot mode, every service
+    /// stays [`Initializing`](super::health::HealthStatus::Initializing).
+    #[must_use]
+    pub fn health(&self, signals: &Signals) -> HealthMonitor {
+        HealthMonitor::new(Arc::clone(&self.health), signals.clone())
     }
 
     /// Returns the address of a running agent's health server; `None` before it listens, or if `diag_addr` is not set.

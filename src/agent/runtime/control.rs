@@ -1,12 +1,14 @@
 //! Controls a running agent: shutdown and reload.
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// The caller's half of a control channel. Dropping it leaves the agent running.
 #[derive(Debug)]
 pub struct Control {
     shutdown: watch::Sender<bool>,
-    reload: watch::Sender<()>,
+    /// When the last reload was requested.
+    reload: watch::Sender<Option<Instant>>,
 }
 
 /// The agent's half of a control channel, passed to [`Agent::run`](crate::agent::Agent::run) or
@@ -14,7 +16,7 @@ pub struct Control {
 #[derive(Clone, Debug)]
 pub struct Signals {
     shutdown: watch::Receiver<bool>,
-    reload: watch::Receiver<()>,
+    reload: watch::Receiver<Option<Instant>>,
     /// Sent by the agent itself when a CA was rotated.
     rotation: watch::Receiver<()>,
 }
@@ -23,7 +25,7 @@ pub struct Signals {
 #[must_use]
 pub fn control() -> (Control, Signals) {
     let (shutdown, shutdown_receiver) = watch::channel(false);
-    let (reload, reload_receiver) = watch::channel(());
+    let (reload, reload_receiver) = watch::channel(None);
     // Without a sender, this receiver never fires.
     let (_, rotation) = watch::channel(());
     (Control { shutdown, reload }, Signals { shutdown: shutdown_receiver, reload: reload_receiver, rotation })
@@ -37,7 +39,7 @@ impl Control {
 
     /// Renews the identity and every output now. Calls during a renewal cause one further renewal.
     pub fn reload(&self) {
-        self.reload.send_replace(());
+        self.reload.send_replace(Some(Instant::now()));
     }
 }
 
@@ -73,6 +75,24 @@ impl Signals {
         until_shutdown(&mut self.shutdown).await;
     }
 
+    /// Returns true after a shutdown was requested.
+    pub(crate) fn is_shutdown(&self) -> bool {
+        *self.shutdown.borrow()
+    }
+
+    /// Returns when the last reload was requested.
+    pub(crate) fn last_reload(&self) -> Option<Instant> {
+        *self.reload.borrow()
+    }
+
+    /// Waits for a shutdown or a reload that this receiver has not seen.
+    pub(crate) async fn request(&mut self) {
+        tokio::select! {
+            () = until_changed(&mut self.shutdown) => {}
+            () = until_changed(&mut self.reload) => {}
+        }
+    }
+
     /// Waits for a request to renew everything. One renewal serves all requests so far.
     pub(crate) async fn renewal(&mut self) -> Signal {
         let Self { reload, rotation, .. } = self;
@@ -95,7 +115,7 @@ async fn until_shutdown(shutdown: &mut watch::Receiver<bool>) {
 }
 
 /// Waits for a change, or forever if the sender was dropped.
-async fn until_changed(requests: &mut watch::Receiver<()>) {
+async fn until_changed<T>(requests: &mut watch::Receiver<T>) {
     if requests.changed().await.is_err() {
         std::future::pending::<()>().await;
     }

@@ -42,14 +42,13 @@ impl RunningAgent {
     pub(super) async fn run_continuously(
         self: &Arc<Self>,
         signals: Signals,
+        health: &Arc<Health>,
         server: Option<HealthServer>,
         listeners: Vec<Listener>,
     ) -> Result<(), AgentError> {
         // Kept until all tasks have ended, so that no task ends because another one did.
         let sender = Arc::new(watch::Sender::new(None));
         let (rotation, signals) = signals.with_rotation();
-        let names = self.service_settings().map(|settings| settings.name.as_str());
-        let health = Health::new(names, self.bot.clock.clone());
         let write_limit = Arc::new(WriteLimit::new());
         let (revocations_sender, revocations) = watch::channel(RevocationList::default());
         let mut tasks = AgentTasks::default();
@@ -77,10 +76,10 @@ impl RunningAgent {
         tasks.spawn_endless(REVOCATIONS, async move {
             agent.follow_revocations(current, revocations_sender).await;
         });
-        let heartbeats = Arc::clone(self).send_heartbeats(sender.subscribe(), Arc::clone(&health));
+        let heartbeats = Arc::clone(self).send_heartbeats(sender.subscribe(), Arc::clone(health));
         tasks.spawn_endless(HEARTBEATS, heartbeats);
         if let Some(server) = server {
-            tasks.spawn_endless(HEALTH_SERVER, server.serve(Arc::clone(&health)));
+            tasks.spawn_endless(HEALTH_SERVER, server.serve(Arc::clone(health)));
         }
         let (agent, identity_sender, reporter) = (Arc::clone(self), Arc::clone(&sender), health.reporter(0));
         tasks.spawn(IDENTITY, async move {

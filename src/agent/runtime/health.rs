@@ -33,6 +33,8 @@ pub(crate) struct ServiceState {
     pub(crate) connections: ConnectionCounts,
     /// When the running attempt started.
     busy_since: Option<Instant>,
+    /// When the last attempt that has ended was started.
+    attempted_at: Option<Instant>,
 }
 
 /// The numbers of connections to a service.
@@ -44,21 +46,23 @@ pub(crate) struct ConnectionCounts {
     pub(crate) open: u64,
 }
 
-/// Whether the credentials of a service can be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum HealthStatus {
-    /// There are no credentials yet.
-    Initializing,
+/// Whether the credentials of a service can be used. A worse status is greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HealthStatus {
     /// The credentials are valid, and the last renewal succeeded.
     Healthy,
     /// The credentials are valid, but the last renewal failed.
     Failing,
+    /// There are no credentials yet.
+    Initializing,
     /// The credentials have expired, or could not be obtained.
     Unhealthy,
 }
 
 impl HealthStatus {
-    pub(crate) const fn as_str(self) -> &'static str {
+    /// Returns the status in lower case, as the health server reports it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Initializing => "initializing",
             Self::Healthy => "healthy",
@@ -68,12 +72,19 @@ impl HealthStatus {
     }
 
     /// Returns true if the credentials can be used.
-    pub(crate) const fn is_ready(self) -> bool {
+    #[must_use]
+    pub const fn is_ready(self) -> bool {
         matches!(self, Self::Healthy | Self::Failing)
     }
 }
 
 impl ServiceState {
+    /// Records the end of the running attempt.
+    fn end_attempt(&mut self, now: SystemTime) {
+        self.attempted_at = Some(self.busy_since.take().unwrap_or_else(Instant::now));
+        self.updated_at = Some(now);
+    }
+
     pub(crate) fn status(&self, now: SystemTime) -> HealthStatus {
         match self.expires {
             None if self.failure.is_some() => HealthStatus::Unhealthy,
@@ -121,6 +132,21 @@ impl Health {
         }
     }
 
+    /// Forgets what was reported, for another run of the agent.
+    pub(crate) fn reset(&self) {
+        self.services.iter().for_each(|(_, state)| *lock(state) = ServiceState::default());
+    }
+
+    /// Returns a receiver that is notified when the state of a service changes.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<()> {
+        self.updates.subscribe()
+    }
+
+    /// Returns true if every service has ended an attempt that it started at `since` or later.
+    pub(crate) fn has_attempted_since(&self, since: Instant) -> bool {
+        self.services().all(|(_, state)| state.attempted_at.is_some_and(|started| started >= since))
+    }
+
     /// Returns false if an attempt is stuck.
     pub(crate) fn is_alive(&self) -> bool {
         let is_stuck = |since: Instant| since.elapsed() > STUCK_AFTER;
@@ -152,7 +178,7 @@ impl Reporter {
             state.failure = None;
             state.expires = Some(expires);
             state.renewed_at = Some(now);
-            state.updated_at = Some(now);
+            state.end_attempt(now);
         });
     }
 
@@ -167,7 +193,7 @@ impl Reporter {
         self.update(|state| {
             state.failures += 1;
             state.failure = Some(reason);
-            state.updated_at = Some(now);
+            state.end_attempt(now);
         });
     }
 
@@ -271,5 +297,26 @@ mod tests {
         assert!(!health.is_alive());
         health.reporter(0).failed("a reason");
         assert!(health.is_alive());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reload_ends_when_every_service_has_ended_an_attempt_that_started_after_it() {
+        let health = health(&["out"]);
+        let (identity, out) = (health.reporter(0), health.reporter(1));
+        let second = || tokio::time::advance(Duration::from_secs(1));
+        identity.started();
+        second().await;
+        let reload = Instant::now();
+        second().await;
+        out.started();
+        out.renewed(START + HOUR);
+        // The attempt that was running at the reload does not count, however it is reported.
+        identity.kept(START + HOUR);
+        identity.failed("a reason");
+        assert!(!health.has_attempted_since(reload));
+        identity.started();
+        assert!(!health.has_attempted_since(reload));
+        identity.failed("a reason");
+        assert!(health.has_attempted_since(reload));
     }
 }

@@ -196,7 +196,7 @@ impl Resource {
 fn readiness(health: &Health, selection: &Selection) -> Response<Full<Bytes>> {
     let (now, mut overall, mut services) = (health.now(), HealthStatus::Healthy, Map::new());
     for (name, state) in health.services().filter(|(name, _)| selection.includes(name)) {
-        overall = worse(overall, state.status(now));
+        overall = overall.max(state.status(now));
         services.insert(name.to_owned(), service_status(&state, now));
     }
     let status = if overall.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -207,15 +207,6 @@ fn readiness(health: &Health, selection: &Selection) -> Response<Full<Bytes>> {
         Selection::One(name) => services.remove(name).unwrap_or_default(),
     };
     respond_json(status, &body)
-}
-
-const fn worse(one: HealthStatus, other: HealthStatus) -> HealthStatus {
-    match (one, other) {
-        (HealthStatus::Unhealthy, _) | (_, HealthStatus::Unhealthy) => HealthStatus::Unhealthy,
-        (HealthStatus::Initializing, _) | (_, HealthStatus::Initializing) => HealthStatus::Initializing,
-        (HealthStatus::Failing, _) | (_, HealthStatus::Failing) => HealthStatus::Failing,
-        (HealthStatus::Healthy, HealthStatus::Healthy) => HealthStatus::Healthy,
-    }
 }
 
 /// Returns the status of a service. `reason` is missing if the last attempt succeeded, and `updated_at` before the first one

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::AgentError;
+use super::health::Health;
 use super::running_agent::RunningAgent;
 use super::services::{Services, services};
 use super::unsupported::Unsupported;
@@ -218,6 +219,13 @@ impl Plan {
             destination: Arc::clone(&output.destination),
         };
         self.services.outputs.iter().map(named).collect()
+    }
+
+    /// Returns the health of an agent that has not started.
+    pub(super) fn health(&self) -> Arc<Health> {
+        let outputs = self.services.outputs.iter().map(|output| &output.settings);
+        let settings = outputs.chain(self.services.tunnels.iter().map(|tunnel| &tunnel.settings));
+        Health::new(settings.map(|settings| settings.name.as_str()), self.options.clock.clone())
     }
 
     /// Returns the address of the health server, for continuous mode.

@@ -294,6 +294,8 @@ mod tests {
         tbot kube credentials --destination-dir=/out
         tbot keypair create --proxy-server=a:443 --storage=/a --overwrite --format=json
         tbot keypair create --proxy-server=a:443 --static --static-key-path=/a
+        tbot install systemd --config=/etc/tbot.yaml --name=a --user=b --group=c --write --force --systemd-directory=/d
+        tbot install systemd -c /etc/tbot.yaml --pid-file=/run/tbot.pid --no-anonymous-telemetry
         tbot wait --diag-addr=127.0.0.1:3001 --service=a --timeout=30s
         tbot version --debug";
 

@@ -31,6 +31,9 @@ const FLAGS_AND_VARIABLES: &str = "flags and variables";
 /// can be a whole configuration.
 const DEFAULT_FILE: &str = "tbot.yaml";
 
+/// The variable for `--config`.
+pub(crate) const CONFIG_PATH: &str = "TBOT_CONFIG_PATH";
+
 /// A configuration, loaded from a file, a variable or flags alone. It may be invalid.
 pub(crate) struct Configuration {
     name: String,
@@ -188,7 +191,6 @@ impl Configuration {
 /// Determines the source of the configuration: flags take precedence over variables, and two flags or two variables
 /// conflict.
 fn yaml_source(global: &GlobalArgs, environment: &Environment) -> Result<YamlSource, Failure> {
-    const PATH: &str = "TBOT_CONFIG_PATH";
     const BASE64: &str = "TBOT_CONFIG";
     let conflict = |a, b| Err(Failure::Usage(format!("{a} and {b} cannot be used together: set only one")));
     match (&global.config, &global.config_string) {
@@ -199,8 +201,8 @@ fn yaml_source(global: &GlobalArgs, environment: &Environment) -> Result<YamlSou
         }
         (None, None) => {}
     }
-    match (environment.get_os(PATH), environment.get_utf8(BASE64)?) {
-        (Some(_), Some(_)) => conflict(PATH, BASE64),
+    match (environment.get_os(CONFIG_PATH), environment.get_utf8(BASE64)?) {
+        (Some(_), Some(_)) => conflict(CONFIG_PATH, BASE64),
         (Some(path), None) => Ok(YamlSource::File(PathBuf::from(path))),
         (None, Some(encoded)) => Ok(YamlSource::Base64 { encoded: encoded.to_owned(), input: BASE64 }),
         (None, None) => Ok(YamlSource::None),

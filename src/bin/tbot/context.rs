@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tbot::agent::{Environment, SUPPORTED_VERSIONS};
 use tbot::config::ProcessContext;
@@ -35,6 +36,8 @@ pub(crate) struct Context<'a> {
     /// Generates a new UUID v4, in hyphenated form.
     pub(crate) new_distinct_id: fn() -> String,
     pub(crate) process_id: u32,
+    /// Returns the time of the monotonic clock, which other processes can compare with theirs.
+    pub(crate) monotonic_time: fn() -> Duration,
     /// The path of this program, for files that call it.
     pub(crate) command_path: PathBuf,
     /// Returns the working directory.

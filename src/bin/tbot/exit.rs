@@ -56,6 +56,9 @@ pub(crate) enum Failure {
     Keypair(#[source] AgentError),
     #[error("cannot write {}", escape(.name))]
     Unwritable { name: String, source: io::Error },
+    /// `tbot install` would replace a unit.
+    #[error("{} exists and differs", escape(&.path.to_string_lossy()))]
+    UnitDiffers { path: PathBuf },
     /// The configuration has a value that YAML cannot represent.
     #[error(transparent)]
     Emit(#[from] EmitError),
@@ -95,6 +98,7 @@ impl Failure {
             Self::Keypair(error) => return error.hint(),
             Self::Tsh { .. } => "install tsh, or set TSH to its path",
             Self::Emit(EmitError::Ambiguous) => "if it has the key `<<`, rename that key",
+            Self::UnitDiffers { .. } => "to replace it, add --force",
             Self::NothingToWaitFor => "check --service, and the version of the agent",
             _ => return None,
         };
@@ -112,6 +116,7 @@ impl Failure {
             Self::Keypair(_) => ExitStatus::Failed,
             Self::Identity { .. }
             | Self::Tsh { .. }
+            | Self::UnitDiffers { .. }
             | Self::NotReady { .. }
             | Self::NothingToWaitFor
             | Self::Output(_)

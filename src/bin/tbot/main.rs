@@ -14,15 +14,18 @@ mod destination_uri;
 mod exit;
 mod explain;
 mod http_response;
+mod install;
 mod keypair;
 mod log;
 mod output_commands;
 mod overrides;
 mod pid_file;
 mod schema;
+mod service_manager;
 mod service_overrides;
 mod signals;
 mod start;
+mod systemd_unit;
 mod telemetry;
 mod terminal;
 mod validate;
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         colour: ColourChoice::Auto,
         new_distinct_id: || uuid::Uuid::new_v4().to_string(),
         process_id: std::process::id(),
+        monotonic_time: service_manager::monotonic_time,
         command_path,
         current_dir: std::env::current_dir,
     };
@@ -80,6 +84,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>, cx: &mut Context<'_>) -> R
         Command::Schema(args) => schema::schema(args, cx.stdout),
         Command::Telemetry(args) => telemetry::telemetry(&global, &args.command, cx),
         Command::Keypair(args) => keypair::keypair(&global, &args.command, cx),
+        Command::Install(args) => install::install(&global, &args.command, cx),
         Command::Wait(args) => wait::wait(args),
         Command::Completions(CompletionsArgs { shell }) => {
             Ok(cx.stdout.write_all(shell.script().as_bytes())?)

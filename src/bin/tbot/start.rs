@@ -1,6 +1,7 @@
 //! `tbot start`: loads the configuration, starts the log, decides about telemetry, then runs the agent until it ends or
 //! is shut down by a signal. Telemetry is submitted concurrently and never affects the exit status.
 
+use std::future::pending;
 use std::path::Path;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -23,6 +24,7 @@ use crate::context::{Context, VERSION};
 use crate::exit::{ExitStatus, Failure};
 use crate::log;
 use crate::pid_file::PidFile;
+use crate::service_manager::ServiceManager;
 use crate::signals::SignalForwarder;
 use crate::telemetry::{ConsentDecision, Submission, TelemetryRequest, where_documented};
 
@@ -62,7 +64,8 @@ pub(crate) fn start(global: &GlobalArgs, args: &RunArgs, cx: &mut Context<'_>) -
     raise_file_limit();
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::Process)?;
     let pid_file = args.bot.pid_file.as_deref().map(|path| (path, cx.process_id));
-    let result = runtime.block_on(run(request, pid_file, &configuration, effective, options));
+    let manager = ServiceManager::from_environment(&cx.environment, cx.process_id, cx.monotonic_time);
+    let result = runtime.block_on(run(request, pid_file, manager, &configuration, effective, options));
     // A DNS lookup may still block another thread; it must not keep the program from exiting.
     runtime.shutdown_background();
     result
@@ -78,6 +81,7 @@ fn raise_file_limit() {
 async fn run(
     request: Option<TelemetryRequest>,
     pid_file: Option<(&Path, u32)>,
+    manager: Option<ServiceManager>,
     configuration: &Configuration,
     effective: &EffectiveConfig,
     options: AgentOptions,
@@ -92,7 +96,7 @@ async fn run(
     tokio::task::yield_now().await;
     let pid_file = pid_file.map(|(path, id)| PidFile::write(path, id)).transpose();
     let result = match &pid_file {
-        Ok(_) => run_agent(configuration, effective, options, signals).await,
+        Ok(_) => run_agent(configuration, effective, options, signals, manager).await,
         Err(error) => {
             tracing::error!("{}", error_line(error, Some(&error.hint())));
             Err(Failure::Reported(ExitStatus::Failed))
@@ -138,10 +142,25 @@ async fn run_agent(
     effective: &EffectiveConfig,
     options: AgentOptions,
     signals: Signals,
+    manager: Option<ServiceManager>,
 ) -> Result<(), Failure> {
     let result = match Agent::new(effective.config(), options) {
         Ok(agent) if effective.config().is_oneshot() => agent.run_once(signals).await,
-        Ok(agent) => agent.run(signals).await,
+        Ok(agent) => {
+            let health = agent.health(&signals);
+            let notify = async {
+                match manager {
+                    Some(manager) => manager.report(health).await,
+                    None => pending().await,
+                }
+            };
+            // Polled first, so that the service manager learns of a shutdown before the agent ends.
+            tokio::select! {
+                biased;
+                never = notify => match never {},
+                result = agent.run(signals) => result,
+            }
+        }
         Err(error) => Err(error),
     };
     result.map_err(|error| {

@@ -40,7 +40,7 @@ pub(crate) const MDBOOK: Tool = Tool {
 };
 
 /// All tools. Those that others are installed with come first.
-const TOOLS: [Tool; 17] = [
+const TOOLS: [Tool; 18] = [
     C_COMPILER,
     Tool {
         name: "rustfmt",
@@ -78,6 +78,12 @@ const TOOLS: [Tool; 17] = [
         purpose: "tests of the completion in fish",
         check: "fish --version",
         source: Source::Debian("fish"),
+    },
+    Tool {
+        name: "systemd",
+        purpose: "tests of the systemd unit",
+        check: "systemd-analyze --version",
+        source: Source::Debian("systemd"),
     },
     Tool {
         name: "mandoc",

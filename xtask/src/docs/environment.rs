@@ -47,6 +47,10 @@ const PROGRAM: &[EnvironmentVariables] = &[
         "The endpoint for the telemetry event, and the program that started the agent, see [telemetry.md](telemetry.md).",
     ),
     variables(
+        &["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"],
+        "Set by systemd: `tbot start` notifies it of its state, see [health.md](health.md#systemd).",
+    ),
+    variables(
         &["NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "TERM"],
         "Diagnostics have colours if they are written to a terminal, but not if `NO_COLOR` is set or `TERM` is `dumb`, and always \
          if `FORCE_COLOR` or `CLICOLOR_FORCE` is set. `--color` takes precedence.",

@@ -67,14 +67,23 @@ pub(crate) enum LogFormat {
 /// The commands that each global option has an effect on. The help of other commands does not list the option, although they
 /// accept it: a script may set it for every command, as for Teleport's `tbot`.
 const COMMANDS_OF_OPTIONS: &[(&str, &[&str])] = &[
-    ("config", &["start", "migrate", "validate", "telemetry status", "telemetry preview"]),
+    ("config", &["start", "install systemd", "migrate", "validate", "telemetry status", "telemetry preview"]),
     ("debug", &["start", "proxy", "db", "configure", "keypair create"]),
     ("fips", &["start", "configure"]),
     ("insecure", &["start", "configure", "keypair create"]),
     ("log_format", &["start", "keypair create"]),
     (
         "color",
-        &["start", "configure", "migrate", "validate", "explain", "telemetry status", "telemetry preview"],
+        &[
+            "start",
+            "install systemd",
+            "configure",
+            "migrate",
+            "validate",
+            "explain",
+            "telemetry status",
+            "telemetry preview",
+        ],
     ),
     ("anonymous_telemetry_opt_in", &["start", "telemetry status", "telemetry preview"]),
 ];

@@ -7,11 +7,6 @@ pub(crate) const MISSING: &[(&str, &str)] = &[
         "tbot creates each output's directory when it starts; to let other users read the files, add `readers` to the \
          destination",
     ),
-    (
-        "install",
-        "write a systemd unit with `ExecStart=/usr/local/bin/tbot start -c /etc/tbot.yaml` and \
-         `RestartPreventExitStatus=2 3`",
-    ),
     ("tpm", "use a join method without a TPM, such as `token`"),
     ("spiffe-inspect", "inspect a Workload API with `spire-agent api fetch x509 -socketPath PATH`"),
     ("copy-binaries", "tbot is a single file: copy it with `cp \"$(command -v tbot)\" DIR`"),

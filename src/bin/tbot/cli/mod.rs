@@ -7,6 +7,7 @@
 
 mod global;
 mod go_agent;
+mod install;
 mod service_args;
 mod service_command;
 mod shell;
@@ -20,6 +21,7 @@ use tbot::config::GoDuration;
 
 pub(crate) use global::{ColourChoice, GlobalArgs, LogFormat};
 pub(crate) use go_agent::MISSING;
+pub(crate) use install::{InstallArgs, InstallCommand, SystemdArgs};
 pub(crate) use service_args::{FlagValue, GivenFlag, ServiceArgs};
 #[cfg(test)]
 pub(crate) use service_command::service_commands;
@@ -127,6 +129,10 @@ Exit status: 0 all files valid, 2 a file cannot be read, 3 a file is invalid.")]
     #[command(after_help = "Example:
   tbot keypair create --proxy-server teleport.example.com:443")]
     Keypair(KeypairArgs),
+    /// Install the agent as a service of this machine
+    #[command(after_help = "Example:
+  tbot install systemd -c /etc/tbot.yaml --write")]
+    Install(InstallArgs),
     /// Wait until a running agent is ready
     #[command(after_help = "Example:
   tbot wait --diag-addr 127.0.0.1:3001 --timeout 30s")]

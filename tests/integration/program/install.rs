@@ -1,0 +1,187 @@
+//! `tbot install systemd`: the unit, what it changes on the system, and what systemd says about it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Output};
+
+use super::bot_fixture::BotFixture;
+use super::fixture::{Finished, Run, Telemetry, program, tbot};
+
+const CONFIG: &str = "\
+version: v2
+proxy_server: teleport.example.com:443
+onboarding: {join_method: token, token: /etc/tbot.token}
+services:
+  - {type: identity, destination: {type: directory, path: /opt/machine-id}}
+";
+
+const INSTALL: [&str; 4] = ["install", "systemd", "-c", "tbot.yaml"];
+
+const WRITE: [&str; 3] = ["--write", "--systemd-directory", "."];
+
+fn install(flags: &[&str]) -> Run {
+    tbot(Telemetry::ClosedPort, &[&INSTALL[..], flags].concat()).file("tbot.yaml", CONFIG)
+}
+
+/// Asserts success, and returns what was printed.
+fn printed(finished: &Finished) -> String {
+    assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), ""));
+    finished.stdout.clone()
+}
+
+#[test]
+fn the_unit_is_printed_and_nothing_is_written() {
+    let finished = install(&[]).run();
+    let program = std::fs::canonicalize(program()).unwrap();
+    let unit = printed(&finished).replace(program.to_str().unwrap(), "/usr/local/bin/tbot");
+    // The unit does not hide the directories of this test, wherever they are.
+    let unit =
+        unit.replace("PrivateTmp=no", "PrivateTmp=yes").replace("ProtectHome=read-only", "ProtectHome=yes");
+    insta::assert_snapshot!(unit);
+    let entries = std::fs::read_dir(finished.path()).unwrap();
+    assert_eq!(entries.count(), 1, "only the configuration");
+}
+
+#[test]
+fn the_unit_sets_the_telemetry_variable_only_if_a_flag_decides() {
+    let variable = |flags: &[&str]| {
+        let unit = printed(&install(flags).run());
+        unit.lines().find(|line| line.contains("TELEMETRY")).map(str::to_owned)
+    };
+    assert_eq!(variable(&["--anonymous-telemetry-opt-in"]), None);
+    let set = |value| Some(format!("Environment=TELEPORT_ANONYMOUS_TELEMETRY={value}"));
+    assert_eq!(variable(&["--anonymous-telemetry"]), set(1));
+    assert_eq!(variable(&["--no-anonymous-telemetry"]), set(0));
+    let both = install(&["--anonymous-telemetry", "--no-anonymous-telemetry"]).run();
+    assert_eq!(both.status, Some(2), "{}", both.stderr);
+}
+
+#[test]
+fn a_unit_that_differs_is_replaced_only_with_force() {
+    let written = install(&WRITE).run();
+    assert!(printed(&written).contains("systemctl daemon-reload"), "{}", written.stdout);
+    let unit = written.read_file("tbot.service");
+    assert_eq!(written.metadata("tbot.service").permissions().mode() & 0o777, 0o644);
+    assert!(!written.has_file("tbot.service.new"));
+
+    // Each run has its own directory, which the unit names.
+    let directory = written.path().to_str().unwrap().to_owned();
+    let (config, user) = (format!("{directory}/tbot.yaml"), ["--user", "deploy"]);
+    let again = |flags: &[&str]| {
+        let arguments = ["install", "systemd", "-c", &config, "--write", "--systemd-directory", &directory];
+        tbot(Telemetry::ClosedPort, &[&arguments, flags].concat()).run()
+    };
+    assert!(printed(&again(&[])).ends_with("is up to date\n"));
+
+    let refused = again(&user);
+    assert_eq!(refused.status, Some(1), "{}", refused.stderr);
+    assert_eq!(refused.stdout, "- User=teleport\n+ User=deploy\n");
+    assert!(refused.stderr.contains("--force"), "{}", refused.stderr);
+    assert_eq!(written.read_file("tbot.service"), unit);
+
+    printed(&again(&[&user[..], &["--force"]].concat()));
+    assert_eq!(written.read_file("tbot.service"), unit.replace("User=teleport", "User=deploy"));
+}
+
+#[test]
+fn a_configuration_that_the_unit_cannot_run_is_refused() {
+    let refused = |config: &str, flags: &[&str], status: i32| {
+        let finished = install(&[&WRITE[..], flags].concat()).file("tbot.yaml", config).run();
+        assert_eq!(finished.status, Some(status), "{config} {flags:?}: {}", finished.stderr);
+        assert!(!finished.has_file("tbot.service"));
+    };
+    refused("version: v2\nservices: [{type: identiy}]\n", &[], 3);
+    refused(&format!("{CONFIG}oneshot: true\n"), &[], 2);
+    refused(&CONFIG.replace("/opt/machine-id", "out"), &[], 2);
+    refused(CONFIG, &["--name", "a/b"], 2);
+    refused(CONFIG, &["--user", "a b"], 2);
+    for config in [&["-c", "-"][..], &["--config-string", "e30K"], &[]] {
+        let arguments = [&["install", "systemd"][..], &WRITE, config].concat();
+        let finished = tbot(Telemetry::ClosedPort, &arguments).run();
+        assert_eq!(finished.status, Some(2), "{}", finished.stderr);
+        assert!(finished.stderr.contains("--config"), "{}", finished.stderr);
+    }
+}
+
+/// Runs `systemd-analyze` with the unit as its last argument.
+fn analyze(unit: &Finished, arguments: &[&str]) -> Output {
+    let unit = unit.path().join("tbot.service");
+    Command::new("systemd-analyze").args(arguments).arg(unit).output().unwrap()
+}
+
+#[test]
+#[ignore = "needs systemd-analyze"]
+fn systemd_accepts_the_unit_and_finds_it_well_protected() {
+    let awkward = CONFIG.replace("/opt/machine-id", "/opt/a b %n \"q\" $HOME \\");
+    for (config, flags) in [(CONFIG, &["--anonymous-telemetry"][..]), (awkward.as_str(), &["--user", "root"])]
+    {
+        let unit = install(&[&WRITE[..], flags].concat()).file("tbot.yaml", config).run();
+        printed(&unit);
+        let verified = analyze(&unit, &["verify", "--man=no"]);
+        let messages = String::from_utf8_lossy(&verified.stderr);
+        let about_unit: Vec<_> = messages.lines().filter(|line| line.contains("tbot.service")).collect();
+        assert!(verified.status.success() && about_unit.is_empty(), "{messages}");
+    }
+    let unit = install(&WRITE).run();
+    // In tenths of a point: from 0 for a unit that may do nothing to 100 for one that may do everything.
+    let security = analyze(&unit, &["security", "--offline=true", "--no-pager", "--threshold=25"]);
+    assert!(security.status.success(), "{}", String::from_utf8_lossy(&security.stdout));
+}
+
+/// Returns the system calls of each group of systemd, such as `@file-system`. A group may contain others.
+fn system_call_groups() -> BTreeMap<String, Vec<String>> {
+    let listed = Command::new("systemd-analyze").args(["syscall-filter", "--no-pager"]).output().unwrap();
+    let mut groups = BTreeMap::<_, Vec<_>>::new();
+    let mut group = String::new();
+    for line in String::from_utf8(listed.stdout).unwrap().lines() {
+        match line.strip_prefix("    ") {
+            None => group = line.to_owned(),
+            Some(call) => groups.entry(group.clone()).or_default().push(call.to_owned()),
+        }
+    }
+    groups
+}
+
+fn add_system_calls(group: &str, groups: &BTreeMap<String, Vec<String>>, calls: &mut BTreeSet<String>) {
+    for call in groups.get(group).into_iter().flatten() {
+        if call.starts_with('@') {
+            add_system_calls(call, groups, calls);
+        } else {
+            calls.insert(call.clone());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs strace, systemd-analyze, and a kernel that permits strace"]
+async fn the_unit_permits_what_the_agent_does() {
+    let unit = printed(&install(&[]).run_blocking());
+    let values = |key: &str| -> BTreeSet<String> {
+        let value = unit.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+        value.split(' ').map(str::to_owned).collect()
+    };
+    let (groups, mut permitted) = (system_call_groups(), BTreeSet::new());
+    values("SystemCallFilter=").iter().for_each(|group| add_system_calls(group, &groups, &mut permitted));
+    let families = values("RestrictAddressFamilies=");
+
+    let fixture = BotFixture::new().await;
+    fixture.change_config(|config| {
+        config["services"][0]["destination"]["readers"] = serde_json::json!([{ "user": "1" }]);
+    });
+    let finished = fixture.start(&["--oneshot", "--pid-file", "pid"]).with_strace("all").run_blocking();
+    assert_eq!(finished.status, Some(0), "{}", finished.stderr);
+    let trace = finished.read_file("trace");
+    let is_name = |call: &str| call.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let mut count = 0;
+    for line in trace.lines() {
+        let call = line.split_once(' ').and_then(|(_, call)| call.trim_start().split_once('('));
+        let Some((call, arguments)) = call.filter(|(call, _)| is_name(call)) else { continue };
+        count += 1;
+        assert!(permitted.contains(call), "{line}");
+        if call == "socket" {
+            assert!(families.contains(arguments.split(',').next().unwrap()), "{line}");
+        }
+        assert!(!arguments.contains("PROT_WRITE|PROT_EXEC"), "{line}");
+    }
+    assert!(count > 100, "{trace}");
+}
