@@ -6,6 +6,7 @@ use regex::Regex;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::pattern::count_accepted;
 use super::vocabulary::{EnvSource, PropertySource, WireMapping};
 
 /// The JSON Schema (2020-12) of the event, embedded in this program.
@@ -62,6 +63,15 @@ pub enum ValueSet {
 }
 
 impl ValueSet {
+    /// Returns an upper bound of how many values are in the set. `None` if there is no bound.
+    pub fn size(&self) -> Option<u128> {
+        match self {
+            Self::Enum(values) => u128::try_from(values.len()).ok(),
+            Self::Pattern(pattern) => count_accepted(pattern.as_str()),
+            Self::Count { minimum, maximum } => Some(u128::from(*maximum) - u128::from(*minimum) + 1),
+        }
+    }
+
     /// Returns whether a string is in the set.
     pub fn contains(&self, text: &str) -> bool {
         match self {

@@ -10,6 +10,7 @@ mod cases;
 mod durations;
 mod emitted;
 mod malformed_input;
+mod non_interference;
 mod overlaps;
 mod proposals;
 mod schemas;

@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic in a helper fails the test")]
 
+mod anonymity;
 mod blocked_streams;
 mod bot_fixture;
 mod bound_keypair;
+mod canaries;
 mod cloud;
 mod command_line;
 mod configure;
@@ -27,6 +29,7 @@ mod service_manager;
 mod services;
 mod shells;
 mod signals;
+mod silence;
 mod submission;
 mod system_calls;
 mod telemetry_and_agent;

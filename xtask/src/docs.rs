@@ -1,6 +1,7 @@
 //! `cargo xtask docs` generates:
 //!
 //! - from the schemas: docs/telemetry.md, the same page for `tbot telemetry explain`, and docs/configuration.md
+//! - from the table of claims: docs/proofs.md
 //! - from the codes of diagnostics: docs/diagnostics, and its part of docs/SUMMARY.md
 //! - from the definition of the command line: docs/man and docs/completions
 //! - from the tables of service types and join methods: what runs, in docs/moving-from-the-go-agent.md and README.md
@@ -12,6 +13,9 @@ mod diagnostics;
 mod environment;
 mod manual;
 mod markdown;
+#[cfg(test)]
+mod mutations;
+mod proofs;
 mod sections;
 mod summary;
 mod telemetry;
@@ -40,6 +44,7 @@ pub(crate) fn generate() -> Result<Vec<GeneratedFile>> {
         file("src/bin/tbot/telemetry/generated/explain.txt", explain),
         file("src/bin/tbot/telemetry/generated/all-properties.txt", all_properties),
         file("docs/configuration.md", configuration::page(&config, &config_v1)),
+        file("docs/proofs.md", proofs::page(&tbot::event::internal::Rules::embedded()?)?),
         file("docs/SUMMARY.md", summary::page()),
     ];
     files.extend(diagnostics::pages());

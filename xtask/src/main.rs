@@ -7,10 +7,13 @@ mod generators;
 mod interrupt;
 mod load;
 mod pictures;
+mod proofs;
 mod proto;
+mod prove;
 mod receiver;
 mod released;
 mod sandbox;
+mod sbom;
 mod schema;
 
 use std::process::ExitCode;
@@ -49,5 +52,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         Task::Schema => Generator::SCHEMA.run(rest),
         Task::Docs => Generator::DOCS.run(rest),
         Task::Proto => Generator::PROTO.run(rest),
+        Task::Prove => prove::run(rest),
+        Task::Sbom => sbom::run(rest),
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Neither `protoc` nor `buf` is needed: protox compiles the files to descriptors, from which code is generated.
 
-mod prehog;
+pub(crate) mod prehog;
 mod teleport;
 
 use std::fs;

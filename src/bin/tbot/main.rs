@@ -58,7 +58,7 @@ fn main() -> ExitCode {
         stderr: &mut stderr,
         streams,
         colour: ColourChoice::Auto,
-        new_distinct_id: || uuid::Uuid::new_v4().to_string(),
+        new_distinct_id: telemetry::new_distinct_id,
         process_id: std::process::id(),
         monotonic_time: service_manager::monotonic_time,
         command_path,

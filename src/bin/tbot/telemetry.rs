@@ -3,6 +3,7 @@
 //! Only [`Submission`] sends anything; the commands never do.
 
 mod consent;
+mod distinct_id;
 mod endpoint;
 mod preview;
 mod request;
@@ -10,6 +11,7 @@ mod status;
 mod submit;
 
 pub(crate) use consent::ConsentDecision;
+pub(crate) use distinct_id::new_distinct_id;
 pub(crate) use request::TelemetryRequest;
 pub(crate) use submit::Submission;
 

@@ -1,6 +1,6 @@
 //! A cluster, a bot with one output, and directories that all runs of the program share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -26,6 +26,11 @@ impl BotFixture {
         std::fs::write(fixture.path("web-ca.pem"), fixture.cluster.web_ca_pem()).unwrap();
         fixture.recreate_bot();
         fixture
+    }
+
+    /// The directory of all files of the bot.
+    pub(super) fn root(&self) -> &Path {
+        self.root.path()
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {

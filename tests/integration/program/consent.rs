@@ -201,3 +201,51 @@ fn an_invalid_configuration_sends_nothing() {
     assert_eq!(finished.status, Some(3), "{}", finished.stderr);
     assert_eq!(server.connections(), 0);
 }
+
+/// The values of a variable, and whether they say yes (1), no (-1) or neither (0).
+const VARIABLE_VALUES: [(Option<&str>, i8); 5] =
+    [(None, 0), (Some(""), 0), (Some("1"), 1), (Some("false"), -1), (Some("on"), -1)];
+const DO_NOT_TRACK_VALUES: [(Option<&str>, i8); 4] =
+    [(None, 0), (Some(""), 0), (Some("false"), 0), (Some("1"), -1)];
+
+/// Every combination of the four inputs, with every kind of value. States the rule a second time, independently of the
+/// program: at least one yes, and no no.
+#[test]
+fn every_combination_of_the_inputs_follows_the_rule() {
+    let mut combinations = Vec::new();
+    for (flag, flag_says) in [(false, 0), (true, 1)] {
+        for (configuration, configuration_says) in [("", 0), (YES, 1), (NO, -1)] {
+            for (variable, variable_says) in VARIABLE_VALUES {
+                for (do_not_track, do_not_track_says) in DO_NOT_TRACK_VALUES {
+                    let said = [flag_says, configuration_says, variable_says, do_not_track_says];
+                    let is_on = said.contains(&1) && !said.contains(&-1);
+                    combinations.push((flag, configuration, variable, do_not_track, is_on));
+                }
+            }
+        }
+    }
+    assert_eq!(combinations.len(), 2 * 3 * 5 * 4);
+    assert_eq!(combinations.iter().filter(|combination| combination.4).count(), 30);
+    // Each half starts its own processes.
+    std::thread::scope(|scope| {
+        for half in combinations.chunks(combinations.len().div_ceil(2)) {
+            scope.spawn(move || half.iter().for_each(assert_follows_the_rule));
+        }
+    });
+}
+
+fn assert_follows_the_rule(combination: &(bool, &'static str, Option<&str>, Option<&str>, bool)) {
+    let (flag, configuration, variable, do_not_track, is_on) = *combination;
+    let server = FakeServer::ok();
+    let arguments =
+        [&FAILING_START[..], &["--config", "tbot.yaml"], if flag { &[FLAG] } else { &[] }].concat();
+    let mut run = tbot(Telemetry::Server(&server), &arguments)
+        .file("tbot.yaml", format!("version: v2\n{configuration}\n"));
+    for (name, value) in [(VARIABLE, variable), (DO_NOT_TRACK, do_not_track)] {
+        run = value.into_iter().fold(run, |run, value| run.env(name, value));
+    }
+    let finished = run.run();
+    assert_eq!(finished.status, Some(1), "{combination:?}: {}", finished.stderr);
+    let (connections, requests) = (server.connections(), server.requests().len());
+    assert_eq!((connections, requests), (usize::from(is_on), usize::from(is_on)), "{combination:?}");
+}

@@ -48,6 +48,8 @@ pub(crate) struct ReceivedRequest {
     /// `Name: value`, sorted.
     pub(crate) headers: Vec<String>,
     pub(crate) body: String,
+    /// Everything before the body, byte for byte.
+    pub(crate) head: String,
 }
 
 /// A listening server. Dropping it closes all its connections.
@@ -186,10 +188,12 @@ fn read_request(stream: &mut TcpStream) -> std::io::Result<ReceivedRequest> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line)?;
+    let mut head = line.clone();
     let mut headers = Vec::new();
     loop {
         let mut header = String::new();
         reader.read_line(&mut header)?;
+        head += &header;
         match header.trim_end() {
             "" => break,
             header => headers.push(header.to_owned()),
@@ -203,5 +207,6 @@ fn read_request(stream: &mut TcpStream) -> std::io::Result<ReceivedRequest> {
         request_line: line.trim_end().to_owned(),
         headers,
         body: String::from_utf8(body).unwrap(),
+        head,
     })
 }

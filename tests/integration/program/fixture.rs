@@ -155,6 +155,19 @@ impl Run {
         self.through("sh", &["-c", "ulimit -S -n 64 && exec \"$@\"", "sh"])
     }
 
+    /// Runs the program in a terminal.
+    pub(crate) fn in_terminal(self) -> Self {
+        self.through("sh", &["-c", "exec script --quiet --return --command \"$*\" /dev/null", "sh"])
+    }
+
+    /// Runs the program on a machine that has this name, as a user with this number.
+    pub(crate) fn for_user_of_machine(self, user: u32, machine: &str) -> Self {
+        let user = format!("--map-user={user}");
+        let script = "hostname \"$1\" && shift && exec \"$@\"";
+        let other_user = ["unshare", "--user", &user, "--"];
+        self.through("unshare", &[&["--uts", "sh", "-c", script, "sh", machine][..], &other_user].concat())
+    }
+
     /// Runs the program through another one, to which its path and arguments are passed after `arguments`.
     fn through(mut self, other: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(other);

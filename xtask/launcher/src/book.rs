@@ -1,9 +1,9 @@
 //! `cargo xtask book`: the documentation as a book.
 
 use anyhow::Result;
-use xtask_launcher::{print_line, root};
+use xtask_launcher::{print_line, root, shell};
 
-use crate::{setup, shell};
+use crate::setup;
 
 /// Builds the book with mdBook, prints the path of its first page, and opens it in a browser if `open` is set.
 ///

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use xtask_launcher::{bold, print_line};
+use xtask_launcher::{bold, print_line, shell};
 
-use crate::{setup, shell};
+use crate::setup;
 
 /// The steps that take less than a minute together, once everything is built.
 const FAST_STEPS: [&str; 3] = [

@@ -42,6 +42,10 @@ pub enum Task {
     Docs,
     /// Generate protobuf code.
     Proto,
+    /// Check the claims of the product.
+    Prove,
+    /// List what a program consists of.
+    Sbom,
 }
 
 impl Task {
@@ -49,7 +53,7 @@ impl Task {
     pub fn packages(self) -> &'static [&'static str] {
         match self {
             Self::Demo | Self::Pictures => &["tbot", "prehog"],
-            Self::Load | Self::Schema | Self::Docs | Self::Proto => &[],
+            Self::Load | Self::Schema | Self::Docs | Self::Proto | Self::Prove | Self::Sbom => &[],
         }
     }
 }
@@ -59,7 +63,7 @@ const GENERATOR_DETAILS: &str =
 fails and prints a diff if a file is out of date.";
 
 /// All commands, in the order of the help.
-pub const COMMANDS: [Command; 9] = [
+pub const COMMANDS: [Command; 11] = [
     Command {
         name: "demo",
         arguments: "[--keep] [--no-consent]",
@@ -138,6 +142,26 @@ them.
   --rate N             events per second [default: as many as possible]
   --seed N             seed of the random values [default: 1]",
         action: Action::Task(Task::Load),
+    },
+    Command {
+        name: "prove",
+        arguments: "[--full]",
+        summary: "check every claim of docs/proofs.md, and print a table",
+        details: "Runs the tests behind each claim. Fails if one fails or if a command runs no
+test. Some need strace and root; `cargo xtask setup` installs strace.
+
+  --full   run the long versions: more random cases and kills, some hours",
+        action: Action::Task(Task::Prove),
+    },
+    Command {
+        name: "sbom",
+        arguments: "[tbot | prehog]",
+        summary: "list the crates that a program consists of (CycloneDX)",
+        details: "Prints a software bill of materials as CycloneDX 1.6 in JSON: the crates that
+are linked into the program on this platform, with versions, licences and the
+checksums of Cargo.lock. It contains no time and no random number, so it is the
+same for the same Cargo.lock.",
+        action: Action::Task(Task::Sbom),
     },
     Command {
         name: "pictures",

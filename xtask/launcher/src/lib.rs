@@ -6,6 +6,7 @@
 
 mod commands;
 mod root;
+pub mod shell;
 mod terminal;
 
 pub use commands::{Action, COMMANDS, Command, Task, find};

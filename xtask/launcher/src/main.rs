@@ -4,7 +4,6 @@ mod book;
 mod ci;
 mod help;
 mod setup;
-mod shell;
 
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;

@@ -1,9 +1,7 @@
 //! `cargo xtask setup`: the tools that CI and the ignored tests need, one row per tool.
 
 use anyhow::{Result, bail};
-use xtask_launcher::print_line;
-
-use crate::shell;
+use xtask_launcher::{print_line, shell};
 
 /// A tool.
 pub(crate) struct Tool {

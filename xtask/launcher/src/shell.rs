@@ -2,16 +2,15 @@
 
 use std::process::Command;
 
+use crate::root;
 use anyhow::{Context as _, Result, bail};
-use xtask_launcher::root;
 
-/// Runs a command in the root directory of the repository: words without quotes, after any variables of the form
-/// `NAME=value`.
+/// Runs a command in the root directory of the repository. See [`parse`] for its syntax.
 ///
 /// # Errors
 ///
 /// Returns an error if the program cannot be run or exits with a failure.
-pub(crate) fn run(command: &str) -> Result<()> {
+pub fn run(command: &str) -> Result<()> {
     let status = parse(command)?.status().with_context(|| format!("cannot run `{command}`"))?;
     if !status.success() {
         bail!("`{command}` failed");
@@ -20,11 +19,16 @@ pub(crate) fn run(command: &str) -> Result<()> {
 }
 
 /// Returns whether a command runs and succeeds. Its output is discarded.
-pub(crate) fn succeeds(command: &str) -> bool {
+pub fn succeeds(command: &str) -> bool {
     parse(command).and_then(|mut command| Ok(command.output()?)).is_ok_and(|output| output.status.success())
 }
 
-fn parse(command: &str) -> Result<Command> {
+/// Reads a command: words without quotes, after any variables of the form `NAME=value`.
+///
+/// # Errors
+///
+/// Returns an error if there is no program.
+pub fn parse(command: &str) -> Result<Command> {
     let mut words = command.split(' ').peekable();
     let mut variables = Vec::new();
     while let Some(variable) = words.peek().and_then(|word| word.split_once('=')) {

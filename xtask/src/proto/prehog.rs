@@ -19,7 +19,7 @@ pub(super) const OUTPUT: &str = "prehog/src/wire/generated";
 const FIELD_READER: &str = "prehog/src/wire/start_fields.rs";
 
 /// Returns the `.proto` file.
-pub(super) fn proto_file(schema: &EventSchema) -> Result<GeneratedFile> {
+pub(crate) fn proto_file(schema: &EventSchema) -> Result<GeneratedFile> {
     let content = messages::proto_file(schema)?;
     Ok(GeneratedFile { path: format!("{PROTO_DIRECTORY}/{PROTO_FILE}"), content })
 }

@@ -1,0 +1,119 @@
+//! Canaries: each string of the configuration and each variable of the environment contains one. None appears in the
+//! request or in what the log says about telemetry, and no secret appears in any line of the log.
+
+use serde_json::{Value, json};
+
+use super::fake_server::FakeServer;
+use super::fixture::{CLOSED_PORT, Telemetry, tbot};
+
+/// Part of every value that identifies something.
+const CANARY: &str = "hunter2";
+/// Part of every secret.
+const SECRET: &str = "c0ffee5ec4e7";
+
+/// The join methods, and the variables with secrets that they read.
+const METHODS: [(&str, &[&str]); 15] = [
+    ("token", &[]),
+    ("azure", &[]),
+    ("azure_devops", &["SYSTEM_ACCESSTOKEN"]),
+    ("bitbucket", &["BITBUCKET_STEP_OIDC_TOKEN"]),
+    ("bound_keypair", &["TBOT_REGISTRATION_SECRET", "TBOT_BOUND_KEYPAIR_STATIC_KEY"]),
+    ("circleci", &["CIRCLE_OIDC_TOKEN"]),
+    ("env0", &["ENV0_OIDC_TOKEN"]),
+    ("gcp", &[]),
+    ("github", &["ACTIONS_ID_TOKEN_REQUEST_TOKEN"]),
+    ("gitlab", &["TBOT_GITLAB_JWT"]),
+    ("iam", &["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]),
+    ("kubernetes", &[]),
+    ("spacelift", &["SPACELIFT_OIDC_TOKEN"]),
+    ("terraform_cloud", &["TF_WORKLOAD_IDENTITY_TOKEN"]),
+    ("generic_oidc", &["OIDC_TOKEN"]),
+];
+
+/// Variables that identify a user, a machine or a job.
+const IDENTIFYING: [&str; 15] = [
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "HOSTNAME",
+    "PWD",
+    "TMPDIR",
+    "LANG",
+    "SSH_CONNECTION",
+    "POD_NAMESPACE",
+    "TELEPORT_NODE_NAME",
+    "AWS_REGION",
+    "AWS_ACCESS_KEY_ID",
+    "GITHUB_REPOSITORY",
+    "CI_PROJECT_PATH",
+    "_TBOT_TELEMETRY_HELPER",
+];
+
+fn configuration(method: &str) -> Value {
+    let name = |part: &str| format!("{CANARY}-{part}");
+    // The name of the token is a secret for these two only.
+    let token = if matches!(method, "token") { format!("{SECRET}-{CANARY}") } else { name("token") };
+    let path = |part: &str| json!({ "type": "directory", "path": format!("{CANARY}/{part}") });
+    let mut onboarding = json!({ "join_method": method, "token": token });
+    match method {
+        "bound_keypair" => {
+            onboarding["bound_keypair"] = json!({ "registration_secret": format!("{SECRET}-{CANARY}") });
+        }
+        "azure" => onboarding["azure"] = json!({ "client_id": name("client") }),
+        "gitlab" => onboarding["gitlab"] = json!({ "token_env_var_name": "TBOT_GITLAB_JWT" }),
+        "terraform_cloud" => onboarding["terraform"] = json!({ "audience_tag": "" }),
+        "kubernetes" => onboarding["kubernetes"] = json!({ "token_path": name("path") }),
+        "generic_oidc" => onboarding["generic_oidc"] = json!({ "env": "OIDC_TOKEN" }),
+        _ => {}
+    }
+    json!({
+        "version": "v2",
+        "proxy_server": CLOSED_PORT,
+        "onboarding": onboarding,
+        "storage": path("storage"),
+        "services": [
+            { "type": "identity", "name": name("one"), "cluster": name("leaf"), "roles": [name("role")],
+              "destination": path("identity") },
+            { "type": "ssh_host", "principals": [name("host")], "destination": path("ssh") },
+            { "type": "database", "service": name("service"), "username": name("user"), "database": name("database"),
+              "destination": path("database") },
+            { "type": "kubernetes", "kubernetes_cluster": name("kube"), "destination": path("kubernetes") },
+            { "type": "application", "app_name": name("app"), "destination": path("application") },
+        ],
+        "anonymous_telemetry_opt_in": true,
+    })
+}
+
+#[test]
+fn no_canary_is_in_a_request_or_in_what_the_log_says_about_telemetry() {
+    let mut sent = 0;
+    for (method, secrets) in METHODS {
+        let server = FakeServer::ok();
+        let arguments = ["start", "--oneshot", "--debug", "-c", "tbot.yaml"];
+        let mut run =
+            tbot(Telemetry::Server(&server), &arguments).file("tbot.yaml", configuration(method).to_string());
+        for name in IDENTIFYING {
+            run = run.env(name, format!("/{CANARY}/{name}"));
+        }
+        for name in secrets {
+            run = run.env(name, format!("{SECRET}-{CANARY}"));
+        }
+        let finished = run.run();
+        // It fails to connect, or does not support the join method.
+        assert!(matches!(finished.status, Some(1 | 3)), "{method}: {}", finished.stderr);
+        assert!(!finished.log_at("DEBUG").is_empty(), "{method}: the most verbose log");
+        assert!(!finished.stderr.contains(SECRET), "{method}: {}", finished.stderr);
+        assert!(!finished.stdout.contains(SECRET), "{method}: {}", finished.stdout);
+
+        let lines = finished.telemetry_log();
+        assert!(lines.iter().any(|line| line.contains("was sent")), "{method}: {}", finished.stderr);
+        assert!(lines.iter().all(|line| !line.contains(CANARY)), "{method}: {lines:?}");
+        for request in server.requests() {
+            let text = format!("{}{}", request.head, request.body);
+            assert!(!text.contains(CANARY) && !text.contains(SECRET), "{method}: {text}");
+            assert!(text.contains("\"helper\":\"other\""), "{method}: {text}");
+            sent += 1;
+        }
+    }
+    assert_eq!(sent, METHODS.len());
+}

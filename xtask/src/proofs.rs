@@ -1,0 +1,401 @@
+//! The claims of this project, and the commands that check them: the only source of docs/proofs.md and `cargo xtask prove`.
+
+/// Something that this project claims.
+pub(crate) struct Claim {
+    /// The name, which is a heading of the page.
+    pub(crate) name: &'static str,
+    /// What is claimed, in Markdown.
+    pub(crate) statement: &'static str,
+    /// What checks it.
+    pub(crate) checks: &'static [Check],
+    /// What the checks do not show, each without a full stop.
+    pub(crate) not_shown: &'static [&'static str],
+}
+
+/// A command that fails if the claim is not true.
+pub(crate) struct Check {
+    /// What it shows.
+    pub(crate) shows: &'static str,
+    /// The command, as it is typed in the root directory. Words without quotes, after any variables.
+    pub(crate) command: &'static str,
+    /// The long version.
+    pub(crate) full: Full,
+    /// What the last run has counted, without a full stop.
+    pub(crate) figure: &'static str,
+    /// The mutation that was tried, after "Fails if".
+    pub(crate) mutation: &'static str,
+}
+
+/// The long version of a check.
+pub(crate) enum Full {
+    /// The same command.
+    Same,
+    /// Another command.
+    Command(&'static str),
+}
+
+impl Check {
+    /// Returns the command of the long version.
+    pub(crate) const fn full_command(&self) -> &'static str {
+        match self.full {
+            Full::Same => self.command,
+            Full::Command(command) => command,
+        }
+    }
+
+    /// Whether a command runs tests.
+    pub(crate) fn is_test(command: &str) -> bool {
+        command.split(' ').any(|word| word == "test")
+    }
+}
+
+/// All claims, in the order of the page.
+pub(crate) const CLAIMS: &[Claim] = &[
+    Claim {
+        name: "Non-interference",
+        statement: "Only the properties of the configuration that a declaration of the event maps can change the event: the \
+                    join method, `oneshot`, and the number and types of services and outputs. Everything else can have any \
+                    value, and the bytes of the request stay the same.",
+        checks: &[
+            Check {
+                shows: "No other property changes the request",
+                command: "cargo test --locked --package tbot --test config -- non_interference",
+                full: Full::Command(
+                    "TBOT_TEST_CASES=100000 cargo test --locked --package tbot --test config -- non_interference",
+                ),
+                figure: "94,349 valid configurations of 100,000 random ones, 1,165,776 changes of single properties, no \
+                         difference (2026-11-26); in CI, 2,000 configurations",
+                mutation: "`count_entries` in `src/event/builder.rs` skips entries with a `name`",
+            },
+            Check {
+                shows: "No name, path, address, token or variable is in a request or in what the log says about telemetry",
+                command: "cargo test --locked --package tbot --test integration -- program::canaries",
+                full: Full::Same,
+                figure: "15 join methods, each with 5 services, 15 identifying variables and the secrets of its method",
+                mutation: "`TelemetryRequest::build` adds a header with `HOSTNAME`",
+            },
+            Check {
+                shows: "No secret is in any line of the log, at any level",
+                command: "cargo test --locked --package tbot --test integration -- agent::secrecy",
+                full: Full::Same,
+                figure: "3 tests: join tokens, private keys, ID tokens and cloud credentials, accepted and refused",
+                mutation: "`join` in `src/agent/bot/join/http_join.rs` logs its request with `tracing::debug!`",
+            },
+            Check {
+                shows: "No metric contains an identifier, except the names of services",
+                command: "cargo test --locked --package tbot --test integration -- \
+                          agent::health::metrics_count_renewals_and_contain_no_identifiers",
+                full: Full::Same,
+                figure: "1 test",
+                mutation: "`tbot_build_info` has the name of the bot as a label",
+            },
+        ],
+        not_shown: &[
+            "that the counts and the join method are harmless: see the budget below",
+            "anything about the log beyond telemetry and secrets; the log names paths and services, because operators need them",
+        ],
+    },
+    Claim {
+        name: "Silence",
+        statement: "With telemetry off, `tbot` opens no connection for it, resolves no name, and opens no file that only telemetry \
+                    needs. With telemetry on, `tbot start` opens exactly one connection, to the configured endpoint. No other \
+                    command opens any.",
+        checks: &[
+            Check {
+                shows: "The kernel sees connections to the cluster and to nothing else",
+                command: "cargo test --locked --package tbot --test integration -- --ignored program::silence",
+                full: Full::Same,
+                figure: "oneshot and continuous, on and off: 1 connection more when on, no file more; `validate`, \
+                         `telemetry preview` and `telemetry status`: no socket",
+                mutation: "`tbot start` submits the event whatever the consent is, or reads `/etc/hostname` when it is on",
+            },
+            Check {
+                shows: "No name is resolved",
+                command: "cargo test --locked --package tbot --test integration -- \
+                          program::system_calls::telemetry_off_resolves_no_name",
+                full: Full::Same,
+                figure: "1 test, with a run that is on to show that a look-up is noticed",
+                mutation: "`tbot start` submits the event whatever the consent is",
+            },
+            Check {
+                shows: "Consent is given by at least one input, and refused by none",
+                command: "cargo test --locked --package tbot --test integration -- program::consent",
+                full: Full::Same,
+                figure: "all 120 combinations of flag, property and both variables: 30 send one request, 90 none",
+                mutation: "`DO_NOT_TRACK=1` says neither yes nor no",
+            },
+            Check {
+                shows: "The request is the previewed one",
+                command: "cargo test --locked --package tbot --test integration -- program::preview",
+                full: Full::Same,
+                figure: "13 combinations of inputs",
+                mutation: "`submit` adds a header that the preview does not show",
+            },
+        ],
+        not_shown: &[
+            "that the operating system is silent: it may resolve the name of the cluster, which the agent needs",
+            "the library: it has no code that sends telemetry, which `tests/integration/embed.rs` checks",
+        ],
+    },
+    Claim {
+        name: "No effect on the agent",
+        statement: "Telemetry changes neither what the agent does nor its exit status, whatever the endpoint does.",
+        checks: &[
+            Check {
+                shows: "The agent and its exit status do not depend on the endpoint",
+                command: "cargo test --locked --package tbot --test integration -- program::telemetry_and_agent",
+                full: Full::Same,
+                figure: "endpoints that respond, refuse, stay silent or send garbage: the same files and the same exit status",
+                mutation: "a response with an error ends the process with another exit status",
+            },
+            Check {
+                shows: "A submission is one attempt, limited in time and in what it reads",
+                command: "cargo test --locked --package tbot --test integration -- program::submission",
+                full: Full::Same,
+                figure: "endpoints that redirect, drip, flood and do not speak TLS: one request, and a warning",
+                mutation: "a response with an error ends the process with another exit status",
+            },
+        ],
+        not_shown: &[
+            "how long a start takes with and without telemetry: `cargo bench --bench process` measures that",
+        ],
+    },
+    Claim {
+        name: "Anonymity",
+        statement: "Two events of the same machine cannot be linked to each other, and an event cannot be linked to a machine, beyond \
+                    what its properties say. `distinctId` is random, new for each start, and derived from nothing.",
+        checks: &[
+            Check {
+                shows: "No id repeats",
+                command: "cargo test --locked --package tbot --bin tbot -- telemetry::distinct_id",
+                full: Full::Same,
+                figure: "1,000,000 ids, no two the same",
+                mutation: "the id has 32 random bits",
+            },
+            Check {
+                shows: "Every free bit of the id is random",
+                command: "cargo test --locked --package tbot --test integration -- program::distinct_id",
+                full: Full::Same,
+                figure: "48 processes, 122 of 122 free bits vary",
+                mutation: "the last 16 bits of the id are always the same",
+            },
+            Check {
+                shows: "The environment does not change the request",
+                command: "cargo test --locked --package tbot --test integration -- program::anonymity",
+                full: Full::Same,
+                figure: "30 variables, time zones, locales and terminals: the same bytes apart from `distinctId`",
+                mutation: "`TelemetryRequest::build` adds a header with `HOSTNAME`",
+            },
+            Check {
+                shows: "Another user, machine or terminal does not change the request",
+                command: "cargo test --locked --package tbot --test integration -- --ignored program::anonymity",
+                full: Full::Same,
+                figure: "2 users, 2 host names and a terminal: the same bytes apart from `distinctId`",
+                mutation: "`TelemetryRequest::build` adds a header with the host name that the kernel reports",
+            },
+            Check {
+                shows: "What an event can tell does not grow unnoticed",
+                command: "cargo test --locked --package xtask --bin xtask -- docs::proofs",
+                full: Full::Same,
+                figure: "the table at the end of this page",
+                mutation: "the pattern of `helper_version` accepts three digits per number",
+            },
+        ],
+        not_shown: &[
+            "that nobody can recognise a rare combination of properties: see the end of this page",
+            "that the id is not stored: that no file is written for telemetry is a part of Silence",
+            "what a receiver other than prehog does with the sender's address",
+        ],
+    },
+    Claim {
+        name: "Agreement",
+        statement: "The declaration of the event, its schema, the documentation, the program and the receiver agree: a change of one of \
+                    them alone fails a check, which names the command that repairs it.",
+        checks: &[
+            Check {
+                shows: "Every seeded mutation is found",
+                command: "cargo test --locked --package xtask --bin xtask -- docs::mutations",
+                full: Full::Same,
+                figure: "7 mutations of the event, a new field for each type of service, and 3 changes of each generated file",
+                mutation: "`check` in `xtask/src/generated.rs` ignores white space at the end of a file",
+            },
+            Check {
+                shows: "Generated files are up to date, and released versions are unchanged",
+                command: "cargo test --locked --package xtask --bin xtask -- generators released",
+                full: Full::Same,
+                figure: "3 generators, 2 released versions",
+                mutation: "the pattern of `helper_version` changes in `schema/tbot.start.schema.json` only",
+            },
+            Check {
+                shows: "The declarations follow the rules",
+                command: "cargo test --locked --package tbot --test event",
+                full: Full::Same,
+                figure: "9 properties, each with a closed set of values, a permitted source, a reason and a first version",
+                mutation: "`join_type` reads `/onboarding/token`",
+            },
+            Check {
+                shows: "Every property has a column in both stores of the receiver",
+                command: "cargo test --locked --package prehog --lib -- store::migrations",
+                full: Full::Same,
+                figure: "9 properties, SQLite and ClickHouse",
+                mutation: "a line of `prehog/src/store/migrations/sqlite/0003-property-names.sql` is removed",
+            },
+        ],
+        not_shown: &[
+            "that an explanation is true: a reason is written by people, and the checks only keep its copies alike",
+        ],
+    },
+    Claim {
+        name: "Durability",
+        statement: "The files of the agent and the events of prehog survive a kill at any moment, full disks and limits.",
+        checks: &[
+            Check {
+                shows: "The agent can be killed at any moment",
+                command: "cargo test --locked --package tbot --test integration -- program::crash",
+                full: Full::Command(
+                    "TBOT_TEST_KILLS=500 cargo test --locked --package tbot --test integration -- program::crash",
+                ),
+                figure: "20 kills by default, 100 in CI",
+                mutation: "`replace_with_link` in `src/agent/destination/generation.rs` removes the old link first",
+            },
+            Check {
+                shows: "Exhausted limits lose no identity and no join token",
+                command: "cargo test --locked --package tbot --test integration -- program::limits",
+                full: Full::Same,
+                figure: "limits of the size of a file and of open files",
+                mutation: "`test_destinations` in `src/agent/bot/renewal/preflight.rs` tests nothing",
+            },
+            Check {
+                shows: "Full disks lose no identity and no join token",
+                command: "cargo test --locked --package tbot --test integration -- --ignored agent::full_disks",
+                full: Full::Same,
+                figure: "disks without space and without inodes, of outputs and of the storage",
+                mutation: "`test_destinations` in `src/agent/bot/renewal/preflight.rs` tests nothing",
+            },
+            Check {
+                shows: "prehog can be killed at any moment",
+                command: "cargo test --locked --package prehog --test prehog -- crash",
+                full: Full::Command(
+                    "PREHOG_TEST_KILLS=500 cargo test --locked --package prehog --test prehog -- crash",
+                ),
+                figure: "20 kills by default, 100 in CI",
+                mutation: "`append` in `prehog/src/store/sqlite/inbox.rs` skips every third batch",
+            },
+        ],
+        not_shown: &[
+            "what happens on a disk that loses data after it has confirmed a write",
+            "that space is reserved for a renewal: without the reservation, these tests still pass",
+        ],
+    },
+    Claim {
+        name: "Supply chain",
+        statement: "Every dependency has a reason and a permitted licence and comes from crates.io, no code of this repository is \
+                    unsafe, and a command lists what a program consists of.",
+        checks: &[
+            Check {
+                shows: "Every dependency has a reason, and unsafe code does not compile",
+                command: "cargo test --locked --package xtask --test dependencies",
+                full: Full::Same,
+                figure: "all dependencies of the 6 members; see [Dependencies](dependencies.md)",
+                mutation: "a row is removed from the page, or a member does not inherit the lints of the workspace",
+            },
+            Check {
+                shows: "Licences and sources are permitted",
+                command: "cargo deny --locked check --hide-inclusion-graph licenses bans sources",
+                full: Full::Command(
+                    "cargo deny --locked check --hide-inclusion-graph advisories licenses bans sources",
+                ),
+                figure: "no finding",
+                mutation: "`MIT` is removed from `deny.toml`",
+            },
+            Check {
+                shows: "A bill of materials names what is linked",
+                command: "cargo test --locked --package xtask --bin xtask -- sbom",
+                full: Full::Same,
+                figure: "`cargo xtask sbom` prints it: each crate with its version, licence and checksum",
+                mutation: "`--edges normal,no-proc-macro` is removed from `xtask/src/sbom.rs`",
+            },
+        ],
+        not_shown: &[
+            "that the code of a dependency is harmless: nobody has read all of it, and dependencies contain unsafe code",
+            "that two builds give the same binary: no check does that yet",
+        ],
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use xtask_launcher::root;
+
+    use super::*;
+
+    /// Returns the value of an option of a command.
+    fn option<'a>(words: &[&'a str], name: &str) -> Option<&'a str> {
+        words.iter().skip_while(|word| **word != name).nth(1).copied()
+    }
+
+    /// Returns the directory with the modules of the tests that a command runs.
+    fn test_directory(words: &[&str]) -> PathBuf {
+        let package = option(words, "--package").unwrap();
+        let package = if package == "tbot" { "" } else { package };
+        let target = match (option(words, "--test"), option(words, "--bin")) {
+            (Some(test), _) => format!("tests/{test}"),
+            (None, Some("tbot")) => "src/bin/tbot".to_owned(),
+            _ => "src".to_owned(),
+        };
+        root().unwrap().join(package).join(target)
+    }
+
+    /// Returns whether a filter such as `module::submodule::test` names a file, or a function in a file.
+    fn is_a_test(directory: &std::path::Path, filter: &str) -> bool {
+        let parts: Vec<&str> = filter.split("::").collect();
+        (1..=parts.len()).rev().any(|length| {
+            let (modules, rest) = parts.split_at(length);
+            let file = directory.join(modules.join("/")).with_extension("rs");
+            let Ok(text) = fs::read_to_string(file) else { return false };
+            match rest {
+                [] => true,
+                [function] => text.contains(&format!("fn {function}(")),
+                _ => false,
+            }
+        })
+    }
+
+    #[test]
+    fn every_command_of_a_claim_runs_tests_that_exist() {
+        let mut checked = 0;
+        for check in CLAIMS.iter().flat_map(|claim| claim.checks) {
+            for command in [check.command, check.full_command()] {
+                if !Check::is_test(command) {
+                    continue;
+                }
+                let words: Vec<&str> = command.split(' ').collect();
+                let directory = test_directory(&words);
+                let is_file = directory.is_dir() || directory.with_extension("rs").is_file();
+                assert!(is_file, "{command}: {} does not exist", directory.display());
+                let filters = words.iter().skip_while(|word| **word != "--").skip(1);
+                for filter in filters.filter(|word| !word.starts_with('-')) {
+                    assert!(is_a_test(&directory, filter), "{command}: no file or test is called {filter}");
+                }
+                checked += 1;
+            }
+        }
+        assert!(checked > 30, "only {checked} commands were checked");
+    }
+
+    #[test]
+    fn every_claim_is_complete() {
+        for claim in CLAIMS {
+            assert!(claim.statement.ends_with('.') && !claim.checks.is_empty(), "{}", claim.name);
+            assert!(!claim.not_shown.is_empty(), "{} does not say what it does not show", claim.name);
+            for check in claim.checks {
+                for text in [check.shows, check.figure, check.mutation] {
+                    assert!(!text.is_empty() && !text.ends_with('.'), "{}: {text}", claim.name);
+                }
+            }
+        }
+    }
+}

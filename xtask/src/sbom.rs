@@ -1,0 +1,133 @@
+//! `cargo xtask sbom`: the crates that a program consists of, as CycloneDX.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+use xtask_launcher::{print_line, root, shell};
+
+/// Prints the bill of materials of `tbot`, or of the program that is named.
+///
+/// # Errors
+///
+/// Returns an error if an argument is unknown, or cargo fails.
+pub(crate) fn run(arguments: &[&str]) -> Result<()> {
+    let program = match arguments {
+        [] => "tbot",
+        [program @ ("tbot" | "prehog")] => program,
+        other => bail!("unexpected arguments {other:?}; expected tbot or prehog"),
+    };
+    print_line(&serde_json::to_string_pretty(&bill_of_materials(program)?)?);
+    Ok(())
+}
+
+/// A crate in the output of `cargo tree`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Crate {
+    name: String,
+    version: String,
+    license: String,
+}
+
+fn bill_of_materials(program: &str) -> Result<Value> {
+    let lock = fs::read_to_string(root()?.join("Cargo.lock")).context("cannot read Cargo.lock")?;
+    let checksums = checksums(&lock);
+    let crates = linked_crates(program)?;
+    let own = crates.iter().find(|linked| linked.name == program).context("cargo tree lacks the program")?;
+    let components = crates.iter().filter(|linked| linked.name != program);
+    Ok(json!({
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": { "component": component(own, "application", &checksums) },
+        "components": components.map(|linked| component(linked, "library", &checksums)).collect::<Vec<_>>(),
+    }))
+}
+
+fn component(linked: &Crate, kind: &str, checksums: &BTreeMap<(String, String), String>) -> Value {
+    let Crate { name, version, license } = linked;
+    let package_url = format!("pkg:cargo/{name}@{version}");
+    let mut component = json!({ "type": kind, "bom-ref": package_url, "name": name, "version": version, "purl": package_url });
+    if !license.is_empty() {
+        // Some crates still separate alternatives with a slash, which is not a valid expression.
+        component["licenses"] = json!([{ "expression": license.replace('/', " OR ") }]);
+    }
+    if let Some(checksum) = checksums.get(&(name.clone(), version.clone())) {
+        component["hashes"] = json!([{ "alg": "SHA-256", "content": checksum }]);
+    }
+    component
+}
+
+/// Returns the crates that are linked into a program on this platform: neither macros, nor what only builds and tests need.
+fn linked_crates(program: &str) -> Result<BTreeSet<Crate>> {
+    let mut command: Command =
+        shell::parse("cargo tree --locked --edges normal,no-proc-macro --prefix none")?;
+    let output =
+        command.args(["--package", program, "--format", "{p}|{l}"]).output().context("cannot run cargo")?;
+    if !output.status.success() {
+        bail!("cargo tree failed: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let tree = String::from_utf8(output.stdout)?;
+    tree.lines()
+        .map(|line| {
+            let (package, license) = line.split_once('|').with_context(|| format!("cannot read `{line}`"))?;
+            let mut words = package.split(' ');
+            let name = words.next().unwrap_or_default().to_owned();
+            let version = words.next().unwrap_or_default().trim_start_matches('v').to_owned();
+            Ok(Crate { name, version, license: license.trim_end_matches(" (*)").to_owned() })
+        })
+        .collect()
+}
+
+/// Returns the checksums of a Cargo.lock, by name and version. Members of the workspace have none.
+fn checksums(lock: &str) -> BTreeMap<(String, String), String> {
+    let field = |package: &str, name: &str| {
+        let line = package.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = "));
+        line.map(|value| value.trim_matches('"').to_owned())
+    };
+    let packages = lock.split("[[package]]").skip(1);
+    packages
+        .filter_map(|package| {
+            Some(((field(package, "name")?, field(package, "version")?), field(package, "checksum")?))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_linked_crate_has_a_version_a_licence_and_a_checksum() {
+        for program in ["tbot", "prehog"] {
+            let bill = bill_of_materials(program).unwrap();
+            assert_eq!(bill["metadata"]["component"]["name"], program);
+            let components = bill["components"].as_array().unwrap();
+            assert!(components.len() > 100, "{program}: {}", components.len());
+            for component in components.iter().filter(|component| component["name"] != "tbot") {
+                assert!(
+                    component["version"].as_str().unwrap().starts_with(|first: char| first.is_ascii_digit())
+                );
+                assert!(component["licenses"][0]["expression"].is_string(), "{component}");
+                assert_eq!(component["hashes"][0]["content"].as_str().unwrap().len(), 64, "{component}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_bill_names_what_is_linked_and_nothing_else() {
+        let bill = bill_of_materials("tbot").unwrap();
+        let names: Vec<&str> = bill["components"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|component| component["name"].as_str().unwrap())
+            .collect();
+        assert!(["rustls", "tonic", "serde_json"].iter().all(|linked| names.contains(linked)));
+        assert!(
+            ["serde_derive", "insta", "proptest", "tbot-cluster"].iter().all(|other| !names.contains(other))
+        );
+    }
+}
