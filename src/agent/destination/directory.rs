@@ -14,6 +14,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
@@ -28,6 +29,9 @@ use crate::agent::platform::Hint;
 use crate::agent::platform::regular_file::{self, Obstacle, RegularFileError};
 use crate::config::SymlinkMode;
 
+/// How long to wait for the lock of a storage, and how often to try.
+const STORAGE_LOCK_WAIT: Duration = Duration::from_millis(500);
+const STORAGE_LOCK_POLL: Duration = Duration::from_millis(10);
 /// An empty file that the agent opens for writing before it requests credentials, to test whether files can be written.
 /// It is never removed.
 pub(in crate::agent::destination) const WRITE_TEST: &str = ".write-test";
@@ -144,17 +148,27 @@ impl DirectoryHandle {
         Ok(self.owner()? == rustix::process::geteuid().as_raw())
     }
 
-    /// Takes an exclusive `flock(2)` on the file `lock`, as the Go agent does.
+    /// Takes an exclusive `flock(2)` on the file `lock`, as the Go agent does. Waits up to [`STORAGE_LOCK_WAIT`]: an agent may be
+    /// about to end, and a program that another thread starts holds a copy of the lock until it runs.
     ///
     /// # Errors
     ///
     /// Returns [`DirectoryError::Locked`] if another agent holds it.
     pub(crate) fn lock_storage(&self) -> Result<StorageLock, DirectoryError> {
         let file = self.open_file(STORAGE_LOCK_FILE, OFlags::WRONLY | OFlags::CREATE, "open")?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(StorageLock(file.into())),
-            Err(Errno::WOULDBLOCK) => Err(DirectoryError::Locked(self.path.clone())),
-            Err(error) => Err(self.io_error("lock", STORAGE_LOCK_FILE, error)),
+        let started = Instant::now();
+        loop {
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(StorageLock(file.into())),
+                Err(Errno::WOULDBLOCK) if started.elapsed() < STORAGE_LOCK_WAIT => {}
+                Err(Errno::WOULDBLOCK) => return Err(DirectoryError::Locked(self.path.clone())),
+                Err(error) => return Err(self.io_error("lock", STORAGE_LOCK_FILE, error)),
+            }
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "flock(2) either waits without a limit or not at all"
+            )]
+            std::thread::sleep(STORAGE_LOCK_POLL);
         }
     }
 
