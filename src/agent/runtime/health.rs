@@ -214,10 +214,7 @@ impl Reporter {
     }
 
     fn update(&self, change: impl FnOnce(&mut ServiceState)) {
-        self.change(|state| {
-            state.busy_since = None;
-            change(state);
-        });
+        self.change(change);
         self.health.updates.send_replace(());
     }
 }
