@@ -133,7 +133,7 @@ impl TokenRequestTarget {
         is_http_token(method).then(|| method.to_ascii_uppercase())
     }
 
-    /// Returns the headers. Their names and values are valid only if [`is_http_token`] and [`is_header_value`] are true.
+    /// Returns the headers. The checks of the configuration refuse names and values that HTTP does not allow.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.headers.iter().flatten().map(|(name, value)| (name.as_str(), value.as_str()))
     }
