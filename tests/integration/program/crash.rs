@@ -92,8 +92,11 @@ fn read_set(out: &Path) -> Option<[String; 4]> {
                 File::from(file).read_to_string(content).unwrap();
             }
             Err(error) => {
-                let now = std::fs::metadata(out.join("..data")).unwrap().ino();
-                assert_ne!(now, directory.metadata().unwrap().ino(), "the set has no {name}: {error}");
+                let (now, opened) =
+                    (std::fs::metadata(out.join("..data")).unwrap(), directory.metadata().unwrap());
+                // A new directory may have the inode of one that was removed.
+                let is_replaced = now.ino() != opened.ino() || opened.nlink() == 0;
+                assert!(is_replaced, "the set has no {name}: {error}");
                 return None;
             }
         }
