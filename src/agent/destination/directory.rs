@@ -29,9 +29,8 @@ use crate::agent::platform::Hint;
 use crate::agent::platform::regular_file::{self, Obstacle, RegularFileError};
 use crate::config::SymlinkMode;
 
-/// How long to wait for the lock of a storage, and how often to try.
+/// How long to wait for the lock of a storage.
 const STORAGE_LOCK_WAIT: Duration = Duration::from_millis(500);
-const STORAGE_LOCK_POLL: Duration = Duration::from_millis(10);
 /// An empty file that the agent opens for writing before it requests credentials, to test whether files can be written.
 /// It is never removed.
 pub(in crate::agent::destination) const WRITE_TEST: &str = ".write-test";
@@ -164,11 +163,7 @@ impl DirectoryHandle {
                 Err(Errno::WOULDBLOCK) => return Err(DirectoryError::Locked(self.path.clone())),
                 Err(error) => return Err(self.io_error("lock", STORAGE_LOCK_FILE, error)),
             }
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "flock(2) either waits without a limit or not at all"
-            )]
-            std::thread::sleep(STORAGE_LOCK_POLL);
+            lock::pause(lock::POLL);
         }
     }
 

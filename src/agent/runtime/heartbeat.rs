@@ -15,6 +15,7 @@ use super::current_identity::{CurrentIdentity, valid_identity};
 use super::health::{Health, HealthStatus, IDENTITY};
 use super::running_agent::RunningAgent;
 use super::schedule;
+use super::services::service_settings;
 use crate::agent::credential::identity::Identity;
 use crate::agent::platform::error_text::error_line;
 use crate::agent::platform::host_name;
@@ -113,7 +114,7 @@ impl RunningAgent {
     }
 
     fn service_health(&self, health: &Health) -> Vec<ServiceHealth> {
-        let types = self.service_settings().map(|settings| settings.service_type);
+        let types = service_settings(&self.outputs, &self.tunnels).map(|settings| settings.service_type);
         let now = health.now();
         std::iter::once(IDENTITY_TYPE)
             .chain(types)

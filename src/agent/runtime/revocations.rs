@@ -67,8 +67,7 @@ impl RunningAgent {
         let client = AuthClient::connect(&self.bot.dialler, identity).await?;
         let (first, mut watch) = client.watch_revocations().await?;
         publish(list, first);
-        let left = identity.user.not_after.duration_since(self.bot.clock.now()).unwrap_or_default();
-        let expired = schedule::wait(left, &self.bot.clock);
+        let expired = schedule::wait_until(identity.user.not_after, &self.bot.clock);
         tokio::pin!(expired);
         loop {
             tokio::select! {

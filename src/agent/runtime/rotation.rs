@@ -81,8 +81,7 @@ impl RunningAgent {
                 known.update(state, Some(identity), changed);
             }
         }
-        let left = identity.user.not_after.duration_since(self.bot.clock.now()).unwrap_or_default();
-        let expired = schedule::wait(left, &self.bot.clock);
+        let expired = schedule::wait_until(identity.user.not_after, &self.bot.clock);
         tokio::pin!(expired);
         loop {
             tokio::select! {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use crate::agent::bot::renewal::Bot;
 use crate::agent::credential::revocation_list::RevocationList;
 use crate::agent::platform::{Randomness, Rounded};
-use crate::agent::service::context::{IssueContext, ServiceSettings};
+use crate::agent::service::context::IssueContext;
 use crate::agent::service::output::Output;
 use crate::agent::service::tunnel::Tunnel;
 use crate::config::{Address, JoinMethod};
@@ -43,13 +43,6 @@ impl RunningAgent {
             fallback_proxy_address: self.bot.proxy_address(),
             revocations,
         }
-    }
-
-    /// Returns the settings of all services: first the outputs, then the tunnels. The health of the services has the same
-    /// order.
-    pub(super) fn service_settings(&self) -> impl Iterator<Item = &ServiceSettings> {
-        let outputs = self.outputs.iter().map(|output| &output.settings);
-        outputs.chain(self.tunnels.iter().map(|tunnel| &tunnel.settings))
     }
 
     /// Warns if the cluster has issued credentials with a shorter lifetime than requested: a schedule outside the agent

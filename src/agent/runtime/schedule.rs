@@ -46,6 +46,11 @@ pub(crate) async fn wait(duration: Duration, clock: &Clock) {
     }
 }
 
+/// Waits until `time`, like [`wait`].
+pub(crate) async fn wait_until(time: SystemTime, clock: &Clock) {
+    wait(time.duration_since(clock.now()).unwrap_or_default(), clock).await;
+}
+
 /// The waits between failed attempts: one second, doubled up to a minute, each shortened by a random part of up to a
 /// half.
 #[derive(Debug)]

@@ -32,6 +32,15 @@ pub(super) struct Services {
     pub(super) tunnels: Vec<Arc<Tunnel>>,
 }
 
+/// Returns the settings of all services: first the outputs, then the tunnels. The health of the services has the same order.
+pub(super) fn service_settings<'a>(
+    outputs: &'a [Output],
+    tunnels: &'a [Arc<Tunnel>],
+) -> impl Iterator<Item = &'a ServiceSettings> {
+    let outputs = outputs.iter().map(|output| &output.settings);
+    outputs.chain(tunnels.iter().map(|tunnel| &tunnel.settings))
+}
+
 /// Returns all services.
 ///
 /// # Errors

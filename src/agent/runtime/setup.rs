@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::error::AgentError;
 use super::health::Health;
 use super::running_agent::RunningAgent;
-use super::services::{Services, services};
+use super::services::{Services, service_settings, services};
 use super::unsupported::Unsupported;
 use crate::agent::bot::auth_server_trust::TrustSource;
 use crate::agent::bot::bound_keypair::BoundKeypairSources;
@@ -223,8 +223,7 @@ impl Plan {
 
     /// Returns the health of an agent that has not started.
     pub(super) fn health(&self) -> Arc<Health> {
-        let outputs = self.services.outputs.iter().map(|output| &output.settings);
-        let settings = outputs.chain(self.services.tunnels.iter().map(|tunnel| &tunnel.settings));
+        let settings = service_settings(&self.services.outputs, &self.services.tunnels);
         Health::new(settings.map(|settings| settings.name.as_str()), self.options.clock.clone())
     }
 

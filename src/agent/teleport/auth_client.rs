@@ -13,10 +13,10 @@ mod workload_identity;
 use std::time::{Duration, SystemTime};
 
 use prost_types::Timestamp;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
 use super::api_error::ApiError;
-use super::grpc::{Connector, unary};
+use super::grpc::{self, Connector, unary};
 use super::messages::{
     CertAuthoritySpecV2, Certs, GetCertAuthoritiesRequest, GetCertAuthoritiesResponse,
     GetClusterCaCertResponse, GetRoleRequest, PingRequest, PingResponse, RoleV6, RouteToApp, RouteToDatabase,
@@ -35,7 +35,6 @@ pub(crate) use heartbeat::{Heartbeat, ServiceHealth};
 pub(crate) use resources::{AppAddresses, Resource};
 pub(crate) use workload_identity::{Federation, SvidRequest, WorkloadSelector};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Short enough that a shutdown, which waits for a running renewal, stays within the usual grace period of 30 s.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// The interval of keep-alive pings, which streams need. The auth server closes connections that ping more than once a
@@ -95,9 +94,7 @@ impl AuthClient {
             route: dialler.describe_route(),
             source: ConnectionError::new(error),
         };
-        // The connector opens the connection; the address only fills `:authority`, which the auth server ignores.
-        let channel = Endpoint::from_static("http://teleport.cluster.local")
-            .connect_timeout(CONNECT_TIMEOUT)
+        let channel = grpc::endpoint()
             .timeout(CALL_TIMEOUT)
             .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
             .keep_alive_timeout(CALL_TIMEOUT)

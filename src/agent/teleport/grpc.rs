@@ -46,11 +46,15 @@ where
     Ok(response.into_inner())
 }
 
+/// Returns the endpoint of all connections. The [`Connector`] opens them; the address only fills `:authority`, which servers
+/// ignore.
+pub(crate) fn endpoint() -> Endpoint {
+    Endpoint::from_static("http://teleport.cluster.local").connect_timeout(CONNECT_TIMEOUT)
+}
+
 /// Connects for a few short calls.
 pub(crate) async fn connect(target: DialTarget) -> Result<Channel, ConnectionError> {
-    // The connector opens the connection; the address only fills `:authority`, which servers ignore.
-    Endpoint::from_static("http://teleport.cluster.local")
-        .connect_timeout(CONNECT_TIMEOUT)
+    endpoint()
         .timeout(CALL_TIMEOUT)
         .connect_with_connector(Connector(target))
         .await

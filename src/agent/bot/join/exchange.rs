@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tonic::Request;
 use tonic::codec::Streaming;
 use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic_prost::ProstCodec;
 
 use super::error::JoinError;
@@ -17,9 +17,8 @@ use super::refusal_context::RefusalContext;
 use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::dialler::Dialler;
 use crate::agent::net::web::WebError;
-use crate::agent::teleport::grpc::Connector;
+use crate::agent::teleport::grpc::{Connector, endpoint};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The timeout to open a stream on which the client speaks first, until the server's first message.
 pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(12);
 /// The timeout of the rest of an exchange. Servers wait for one minute; this is shorter, because a shutdown waits for the exchange.
@@ -32,12 +31,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Connects to the join service without a client certificate.
 pub(super) async fn connect(dialler: &Dialler) -> Result<Channel, JoinError> {
     let target = dialler.to_join_service().map_err(no_response)?;
-    // The connector decides where to connect. The address only fills `:authority`, which the proxy ignores.
-    Endpoint::from_static("http://teleport.cluster.local")
-        .connect_timeout(CONNECT_TIMEOUT)
-        .connect_with_connector(Connector(target))
-        .await
-        .map_err(lost)
+    endpoint().connect_with_connector(Connector(target)).await.map_err(lost)
 }
 
 /// An open stream, on which the client sends `Q` and the server `R`.

@@ -18,11 +18,11 @@ use super::{DirectoryError, DirectoryHandle, lock_holder};
 const LOCK_FILE: &str = ".tbot-lock";
 
 /// How long the agent waits for another process that changes the directory.
-const TIMEOUT: LockTimeout = LockTimeout {
-    notice: Duration::from_secs(5),
-    limit: Duration::from_secs(60),
-    poll: Duration::from_millis(10),
-};
+const TIMEOUT: LockTimeout =
+    LockTimeout { notice: Duration::from_secs(5), limit: Duration::from_secs(60), poll: POLL };
+
+/// How long to wait before the next attempt to take a lock.
+pub(super) const POLL: Duration = Duration::from_millis(10);
 
 /// The exclusive lock for changes to a directory, held until dropped.
 #[derive(Debug)]
@@ -123,13 +123,15 @@ impl DirectoryHandle {
                     tracing::warn!(file = %path.display(), holder, "waiting for a process that holds the lock of a directory");
                 }
             }
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "flock(2) either waits without a limit or not at all"
-            )]
-            std::thread::sleep(timeout.poll);
+            pause(timeout.poll);
         }
     }
+}
+
+/// Waits before the next attempt to take a lock.
+#[expect(clippy::disallowed_methods, reason = "flock(2) either waits without a limit or not at all")]
+pub(super) fn pause(poll: Duration) {
+    std::thread::sleep(poll);
 }
 
 fn try_lock(file: &OwnedFd) -> Result<(), Errno> {
