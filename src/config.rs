@@ -61,7 +61,6 @@ mod token_request;
 mod unsupported;
 mod v1;
 mod v2;
-mod validator;
 mod variables;
 mod vocabulary;
 mod words;

@@ -30,6 +30,11 @@ impl Pointer {
         self
     }
 
+    /// Shortens the escaped form to `length` bytes, which removes what was appended since it had that length.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.0.truncate(length);
+    }
+
     /// Returns a copy with `key` appended.
     #[must_use]
     pub fn key(&self, key: &str) -> Self {
@@ -76,7 +81,7 @@ impl Pointer {
     }
 }
 
-/// Wraps a pointer that is already escaped, such as one that the `jsonschema` crate reports.
+/// Wraps a pointer that is already escaped.
 impl From<&str> for Pointer {
     fn from(escaped: &str) -> Self {
         Self(escaped.to_owned())

@@ -1,21 +1,20 @@
 //! Explains why a value does not have the structure of its type: a diagnostic for each violation of the JSON Schema.
-//! Depends on `validator`, `schema`, `hints` and `diagnostic`. Used only after the serde types have rejected a value.
+//! Depends on `schema`, `hints` and `diagnostic`. Used only after the serde types have rejected a value.
 
 mod keys;
 mod wrong_type;
 
-use std::collections::HashSet;
-
-use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 
 use super::hints;
 use super::repair::Repair;
 use super::scalar::Sensitivity;
-use super::schema::{FormatVersion, accepts, is_union, locate, locate_branch, resolve, union_branches};
+use super::schema::{
+    FormatVersion, SchemaViolation, ViolatedKeyword, accepts, is_union, locate, locate_branch, resolve,
+    union_branches, violations,
+};
 use super::v1::ConfigV1;
 use super::v2::Config;
-use super::validator::validator;
 use super::{strict, vocabulary};
 use crate::diagnostic::{Code, Diagnostic, MAX_SHOWN, Target, display_key};
 use crate::pointer::Pointer;
@@ -46,14 +45,11 @@ pub(super) struct ExplainedViolation {
 
 /// Explains each violation of the schema of a format version.
 pub(super) fn explain(version: FormatVersion, value: &Value) -> Vec<ExplainedViolation> {
-    let Some(validator) = validator(version) else { return Vec::new() };
     let schema = version.schema();
     let mut explained = Vec::new();
-    for error in validator.iter_errors(value) {
-        let pointer = Pointer::from(error.instance_path().as_str());
+    for SchemaViolation { pointer, instance, keyword } in violations(schema, value) {
         let is_shown = explained.len() < MAX_SHOWN;
-        let violation = Violation { schema, value, pointer, instance: error.instance(), is_shown };
-        violation.explain(error.kind(), &mut explained);
+        Violation { schema, value, pointer, instance, is_shown }.explain(&keyword, &mut explained);
     }
     explained
 }
@@ -69,31 +65,35 @@ struct Violation<'a> {
 }
 
 impl Violation<'_> {
-    fn explain(&self, kind: &ValidationErrorKind, explained: &mut Vec<ExplainedViolation>) {
-        match kind {
-            ValidationErrorKind::AdditionalProperties { unexpected } => {
-                let unexpected: HashSet<&str> = unexpected.iter().map(String::as_str).collect();
-                self.unknown_keys(|key| unexpected.contains(key), explained);
+    fn explain(&self, keyword: &ViolatedKeyword<'_>, explained: &mut Vec<ExplainedViolation>) {
+        let diagnostic = match keyword {
+            ViolatedKeyword::AdditionalProperties(unknown) => return self.unknown_keys(unknown, explained),
+            ViolatedKeyword::Required("type") if !self.type_names().is_empty() => {
+                return explained.push(self.missing_type());
             }
-            // The validator reports an unknown key in this way if the map has no properties at all.
-            ValidationErrorKind::FalseSchema => self.unknown_keys(|_| true, explained),
-            ValidationErrorKind::Required { property } => {
-                let key = property.as_str().unwrap_or_default();
-                if key == "type" && !self.type_names().is_empty() {
-                    explained.push(self.missing_type());
-                } else if let Some(diagnostic) = self.missing_key(key) {
-                    let repair = Repair::Add { map: self.pointer.clone(), key: key.to_owned() };
+            ViolatedKeyword::Required(key) => {
+                if let Some(diagnostic) = self.missing_key(key) {
+                    let repair = Repair::Add { map: self.pointer.clone(), key: (*key).to_owned() };
                     explained.push(ExplainedViolation { diagnostic: Some(diagnostic), repair });
                 }
+                return;
             }
-            kind => {
-                let repair = match self.is_single_entry() {
-                    true => Repair::Wrap(self.pointer.clone()),
-                    false => Repair::Replace(self.replaceable()),
-                };
-                explained.push(ExplainedViolation { diagnostic: self.invalid_value(kind), repair });
+            ViolatedKeyword::Type => self.wrong_type(),
+            ViolatedKeyword::Enum(options) => self.unknown_value(options),
+            ViolatedKeyword::Range => {
+                let schema = self.instance_schema();
+                let range = format!("a whole number from {} to {}", schema["minimum"], schema["maximum"]);
+                self.at_value(Code::InvalidFormat, format!("expected {range}"))
             }
-        }
+            ViolatedKeyword::Pattern => self
+                .at_value(Code::InvalidFormat, "not a valid duration".to_owned())
+                .with_help(self.help_for_duration()),
+        };
+        let repair = match self.is_single_entry() {
+            true => Repair::Wrap(self.pointer.clone()),
+            false => Repair::Replace(self.replaceable()),
+        };
+        explained.push(ExplainedViolation { diagnostic: Some(diagnostic), repair });
     }
 
     /// Returns whether the instance is an entry in the place of a list of such entries.
@@ -115,37 +115,6 @@ impl Violation<'_> {
             union.is_some_and(is_union)
         };
         parent.filter(is_of_union).unwrap_or_else(|| self.pointer.clone())
-    }
-
-    /// Returns `None` if another violation of the same value already explains it.
-    fn invalid_value(&self, kind: &ValidationErrorKind) -> Option<Diagnostic> {
-        Some(match kind {
-            ValidationErrorKind::Type { .. } => self.wrong_type(),
-            // A value that is not a string is already reported as a wrong type.
-            ValidationErrorKind::Enum { .. }
-                if accepts(self.instance_schema(), "string") && !self.instance.is_string() =>
-            {
-                return None;
-            }
-            ValidationErrorKind::Enum { options } => {
-                self.unknown_value(options.as_array().map_or(&[], Vec::as_slice))
-            }
-            ValidationErrorKind::Constant { expected_value } => {
-                self.unknown_value(std::slice::from_ref(expected_value.as_ref()))
-            }
-            ValidationErrorKind::Minimum { .. } | ValidationErrorKind::Maximum { .. } => {
-                let schema = self.instance_schema();
-                let range = format!("a whole number from {} to {}", schema["minimum"], schema["maximum"]);
-                self.at_value(Code::InvalidFormat, format!("expected {range}"))
-            }
-            ValidationErrorKind::Pattern { .. } => self
-                .at_value(Code::InvalidFormat, "not a valid duration".to_owned())
-                .with_help(self.help_for_duration()),
-            other => self.at_value(
-                Code::WrongType,
-                format!("violates the keyword `{}` of the JSON Schema", other.keyword()),
-            ),
-        })
     }
 
     fn at_value(&self, code: Code, message: String) -> Diagnostic {

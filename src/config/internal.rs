@@ -17,7 +17,7 @@ pub mod v1 {
 /// The JSON Schemas of the configuration: embedded, generated, and looked up.
 pub mod schema {
     pub use crate::config::schema::{
-        CONFIG, CONFIG_V1, class_of, generate, generate_v1, is_union, locate, property_class, resolve,
-        union_branches,
+        CONFIG, CONFIG_V1, SchemaViolation, ViolatedKeyword, class_of, generate, generate_v1, is_union,
+        locate, property_class, resolve, union_branches, violations,
     };
 }

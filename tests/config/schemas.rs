@@ -43,6 +43,73 @@ fn schemas_are_valid_2020_12() {
     }
 }
 
+/// The keywords that `src/config/schema/violations.rs` evaluates.
+const EVALUATED: [&str; 15] = [
+    "$ref",
+    "additionalProperties",
+    "allOf",
+    "const",
+    "else",
+    "enum",
+    "if",
+    "items",
+    "maximum",
+    "minimum",
+    "pattern",
+    "properties",
+    "required",
+    "then",
+    "type",
+];
+
+/// The keywords that only describe. Those of this project begin with `x-`.
+const DESCRIPTIVE: [&str; 10] = [
+    "$comment",
+    "$defs",
+    "$id",
+    "$schema",
+    "default",
+    "deprecated",
+    "description",
+    "enumDescriptions",
+    "examples",
+    "title",
+];
+
+fn keywords<'a>(schema: &'a Value, found: &mut BTreeSet<&'a str>) {
+    for (keyword, argument) in schema.as_object().into_iter().flatten() {
+        found.insert(keyword);
+        match keyword.as_str() {
+            "properties" | "$defs" => {
+                argument.as_object().unwrap().values().for_each(|schema| keywords(schema, found));
+            }
+            "allOf" => argument.as_array().unwrap().iter().for_each(|schema| keywords(schema, found)),
+            "additionalProperties" | "else" | "if" | "items" | "then" => keywords(argument, found),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn the_program_evaluates_every_keyword_that_the_schemas_use() {
+    for version in [FormatVersion::V1, FormatVersion::V2] {
+        let mut found = BTreeSet::new();
+        keywords(version.schema(), &mut found);
+        let is_known = |keyword: &&str| {
+            EVALUATED.contains(keyword)
+                || DESCRIPTIVE.contains(keyword)
+                || keyword.starts_with("x-")
+                || *keyword == "patternErrorMessage"
+        };
+        let unknown: Vec<&str> = found.iter().copied().filter(|keyword| !is_known(keyword)).collect();
+        assert!(unknown.is_empty(), "add these keywords to src/config/schema/violations.rs: {unknown:?}");
+        // A dropped keyword leaves the list.
+        if version == FormatVersion::V2 {
+            assert!(EVALUATED.iter().all(|keyword| found.contains(keyword)));
+        }
+    }
+}
+
 #[test]
 fn every_property_is_described_and_classified() {
     for version in VERSIONS {

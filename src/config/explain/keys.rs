@@ -20,17 +20,14 @@ impl Violation<'_> {
     }
 
     /// Explains the unknown keys of the map, in one pass over it.
-    pub(super) fn unknown_keys(
-        &self,
-        is_unknown: impl Fn(&str) -> bool,
-        explained: &mut Vec<ExplainedViolation>,
-    ) {
+    pub(super) fn unknown_keys(&self, unknown: &[&str], explained: &mut Vec<ExplainedViolation>) {
         let cx = self.key_context();
-        let map = self.value.pointer(self.pointer.as_str()).and_then(Value::as_object);
+        let unknown: HashSet<&str> = unknown.iter().copied().collect();
+        let map = self.instance.as_object();
         // The latest key without a value, and the keys that are valid below it.
         let mut empty: Option<(&str, Vec<&str>)> = None;
         for (key, value) in map.into_iter().flatten() {
-            if !is_unknown(key) {
+            if !unknown.contains(key.as_str()) {
                 let names = if value.is_null() { cx.block_properties(key) } else { Vec::new() };
                 empty = (!names.is_empty()).then_some((key.as_str(), names));
                 continue;

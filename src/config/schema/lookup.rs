@@ -75,7 +75,7 @@ fn select_branch<'a>(root: &'a Value, schema: &'a Value, instance: &Value) -> Op
             let type_name = instance.get("type")?.as_str()?;
             current = union_branches(root, current).find(|(name, _)| *name == type_name)?.1;
         } else if let Some(condition) = current.get("if") {
-            current = current.get(if is_of_type(instance, condition) { "then" } else { "else" })?;
+            current = current.get(if has_type(instance, &condition["type"]) { "then" } else { "else" })?;
         } else if let Some(reference) = current.get("$ref").and_then(Value::as_str) {
             current = root.pointer(reference.strip_prefix('#')?)?;
         } else {
@@ -104,13 +104,19 @@ pub(in crate::config) fn accepts(schema: &Value, name: &str) -> bool {
         || schema["type"].as_array().is_some_and(|types| types.iter().any(|own| own == name))
 }
 
-fn is_of_type(instance: &Value, schema: &Value) -> bool {
-    match instance {
-        Value::Object(_) => schema["type"] == "object",
+/// Returns whether a value has the type, or one of the types, that the keyword `type` names.
+pub(super) fn has_type(value: &Value, types: &Value) -> bool {
+    let has = |name: &Value| match value {
+        Value::Null => name == "null",
+        Value::Bool(_) => name == "boolean",
         // A number without a fractional part is an integer, even if it is written as `1.0`.
         Value::Number(number) => {
-            schema["type"] == "integer" && number.as_f64().is_some_and(|number| number.fract() == 0.0)
+            name == "number"
+                || name == "integer" && number.as_f64().is_some_and(|number| number.fract() == 0.0)
         }
-        _ => false,
-    }
+        Value::String(_) => name == "string",
+        Value::Array(_) => name == "array",
+        Value::Object(_) => name == "object",
+    };
+    types.as_array().map_or_else(|| has(types), |names| names.iter().any(has))
 }
