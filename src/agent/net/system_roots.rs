@@ -119,6 +119,9 @@ fn load_system_store() -> CertificateResult {
     let bundle = load_certs_from_paths(file, None);
     all.certs.extend(bundle.certs);
     all.errors.extend(bundle.errors);
+    // Most systems have each certificate both in a directory and in the bundle.
+    all.certs.sort_unstable_by(|one, other| one.cmp(other));
+    all.certs.dedup();
     all
 }
 

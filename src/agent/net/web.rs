@@ -101,7 +101,8 @@ pub(crate) struct WebClient {
     route: Route,
     environment: Environment,
     base_url: String,
-    with_roots: Arc<Mutex<Result<WithRoots, WebError>>>,
+    /// `None` until they are first needed.
+    with_roots: Arc<Mutex<Option<Result<WithRoots, WebError>>>>,
 }
 
 /// The parts of a client that contain root certificates. Cheap to clone.
@@ -119,10 +120,11 @@ impl WithRoots {
 }
 
 impl WebClient {
-    /// Creates a client. Without root certificates, every request fails.
+    /// Creates a client. Without root certificates, every request fails. They are read when the first request needs them, unless
+    /// [`Self::reload_roots`] has read them before.
     pub(crate) fn new(route: &Route, environment: &Environment) -> Self {
         Self {
-            with_roots: Arc::new(Mutex::new(WithRoots::load(route, environment))),
+            with_roots: Arc::default(),
             base_url: format!("https://{}", route.address()),
             route: route.clone(),
             environment: environment.clone(),
@@ -134,7 +136,9 @@ impl WebClient {
         let (environment, route) = (self.environment.clone(), self.route.clone());
         let route = Route::new(address, &environment, route.insecure(), route.clock().clone());
         let route = route.map_err(ConnectionError::new)?;
-        Ok(run_blocking(move || Self::new(&route, &environment)).await)
+        let client = Self::new(&route, &environment);
+        client.reload_roots().await?;
+        Ok(client)
     }
 
     /// Reads the root certificates again, because an agent runs longer than they stay the same. If there are none at
@@ -142,7 +146,7 @@ impl WebClient {
     pub(crate) async fn reload_roots(&self) -> Result<(), WebError> {
         let (route, environment) = (self.route.clone(), self.environment.clone());
         let loaded = run_blocking(move || WithRoots::load(&route, &environment)).await?;
-        *self.with_roots.lock().unwrap_or_else(PoisonError::into_inner) = Ok(loaded);
+        *self.with_roots.lock().unwrap_or_else(PoisonError::into_inner) = Some(Ok(loaded));
         Ok(())
     }
 
@@ -151,7 +155,8 @@ impl WebClient {
     }
 
     fn with_roots(&self) -> Result<WithRoots, WebError> {
-        self.with_roots.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut with_roots = self.with_roots.lock().unwrap_or_else(PoisonError::into_inner);
+        with_roots.get_or_insert_with(|| WithRoots::load(&self.route, &self.environment)).clone()
     }
 
     /// Returns the TLS configuration for everything that the proxy serves with its web certificate.
