@@ -282,7 +282,7 @@ async fn a_lost_result_of_the_registration_is_explained_and_the_operator_can_hel
     bot.run().await.unwrap();
 }
 
-/// With a rotation, the cluster sends six messages.
+/// With a rotation, the cluster sends five messages, the last of which is the result.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recovery_that_is_lost_before_its_result_is_repeated() {
     for message in 1..5 {
