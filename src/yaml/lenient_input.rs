@@ -63,4 +63,27 @@ impl Input for LenientInput<'_> {
     fn peek(&self) -> char { self.text.peek() }
     fn peek_nth(&self, n: usize) -> char { self.text.peek_nth(n) }
     fn peek_opt(&self) -> Option<char> { self.text.peek_opt() }
+
+    // The trait's own versions of these decode a character for each question. Those of a string look at its bytes.
+    fn buf_is_empty(&self) -> bool { self.text.buf_is_empty() }
+    fn next_char_is(&self, expected: char) -> bool { self.text.next_char_is(expected) }
+    fn nth_char_is(&self, n: usize, expected: char) -> bool { self.text.nth_char_is(n, expected) }
+    fn next_2_are(&self, first: char, second: char) -> bool { self.text.next_2_are(first, second) }
+    fn next_3_are(&self, first: char, second: char, third: char) -> bool { self.text.next_3_are(first, second, third) }
+    fn next_is_document_indicator(&self) -> bool { self.text.next_is_document_indicator() }
+    fn next_is_document_start(&self) -> bool { self.text.next_is_document_start() }
+    fn next_is_document_end(&self) -> bool { self.text.next_is_document_end() }
+    fn next_can_be_plain_scalar(&self, in_flow: bool) -> bool { self.text.next_can_be_plain_scalar(in_flow) }
+    fn next_is_blank_or_break(&self) -> bool { self.text.next_is_blank_or_break() }
+    fn next_is_blank_or_breakz(&self) -> bool { self.text.next_is_blank_or_breakz() }
+    fn next_is_blank(&self) -> bool { self.text.next_is_blank() }
+    fn next_is_break(&self) -> bool { self.text.next_is_break() }
+    fn next_is_breakz(&self) -> bool { self.text.next_is_breakz() }
+    fn next_is_z(&self) -> bool { self.text.next_is_z() }
+    fn next_is_flow(&self) -> bool { self.text.next_is_flow() }
+    fn next_is_digit(&self) -> bool { self.text.next_is_digit() }
+    fn next_is_alpha(&self) -> bool { self.text.next_is_alpha() }
+    fn skip_while_blank(&mut self) -> usize { self.text.skip_while_blank() }
+    fn fetch_while_is_alpha(&mut self, out: &mut String) -> usize { self.text.fetch_while_is_alpha(out) }
+    fn fetch_while_is_yaml_non_space(&mut self, out: &mut String) -> usize { self.text.fetch_while_is_yaml_non_space(out) }
 }
