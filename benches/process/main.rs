@@ -2,8 +2,8 @@
 //! oneshot runs and idle daemons. Runs and daemons use the development cluster on loopback.
 //!
 //! `cargo bench --bench process` builds the release binary and prints a table; with `-- tunnel`, only that of a tunnel next to
-//! socat. If `TBOT_BENCH_PROGRAM` names a binary, that
-//! binary is measured and nothing is built. If `TBOT_BENCH_AGAINST` names the binary of another agent, its `version`
+//! socat; with `-- validators`, only that of `tbot validate` next to other validators. If `TBOT_BENCH_PROGRAM` names a binary,
+//! that binary is measured and nothing is built. If `TBOT_BENCH_AGAINST` names the binary of another agent, its `version`
 //! command is measured for comparison.
 
 mod daemon;
@@ -11,6 +11,7 @@ mod fixture;
 mod program;
 mod table;
 mod tunnel;
+mod validators;
 
 use std::ffi::OsString;
 use std::fs;
@@ -39,6 +40,10 @@ fn main() -> Result<()> {
     }
     let program = Program::under_test()?;
     let mut table = Table::default();
+    if arguments.iter().any(|argument| argument == "validators") {
+        validators::measure(&program, &mut table)?;
+        return table.print();
+    }
     let runtime = tokio::runtime::Runtime::new()?;
     let cluster = runtime.block_on(Cluster::start(ClusterConfig::new(clock::system())))?;
     if arguments.iter().any(|argument| argument == "tunnel") {

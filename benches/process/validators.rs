@@ -1,0 +1,121 @@
+//! `tbot validate` next to general validators with a JSON Schema of `tbot.yaml`: the CPU time for a thousand files, each in a
+//! process that checks all of them.
+//!
+//! The others read the schema of version 0.1.0, so that results of later versions can be compared. `tbot` does more than they do:
+//! it also checks what a schema cannot express.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
+use serde_json::Value;
+
+use crate::fixture;
+use crate::program::Program;
+use crate::table::Table;
+
+const SCHEMA: &str = include_str!("tbot-0.1.0.schema.json");
+const FILES: usize = 1000;
+/// The measurements of each validator, taken in turns. The best counts.
+const ROUNDS: usize = 3;
+
+/// A command line: a program and its arguments.
+struct Validator {
+    name: &'static str,
+    command: Vec<String>,
+}
+
+/// Measures `tbot validate`, and each of the others that is installed.
+pub(crate) fn measure(program: &Program, table: &mut Table) -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    fs::write(directory.path().join("schema.json"), SCHEMA)?;
+    let yaml = fixture::ten_outputs_config();
+    let value: Value = serde_yaml::from_str(&yaml)?;
+    for index in 0..FILES {
+        fs::write(directory.path().join(format!("{index}.yaml")), &yaml)?;
+        fs::write(directory.path().join(format!("{index}.json")), value.to_string())?;
+    }
+    let tbot = program.path().to_string_lossy().into_owned();
+    let yaml_files = || (0..FILES).map(|index| format!("{index}.yaml"));
+    let json_files = || (0..FILES).map(|index| format!("{index}.json"));
+    let instances = json_files().flat_map(|file| ["--instance".to_owned(), file]);
+    compare(
+        table,
+        directory.path(),
+        &[
+            Validator::new("tbot validate, YAML", &[&tbot, "validate"], yaml_files()),
+            Validator::new(
+                "ajv, YAML",
+                &["ajv", "validate", "--spec=draft2020", "--strict=false", "-s", "schema.json", "-d"],
+                ["*.yaml".to_owned()],
+            ),
+            Validator::new(
+                "check-jsonschema, YAML",
+                &["check-jsonschema", "--schemafile", "schema.json"],
+                yaml_files(),
+            ),
+        ],
+    )?;
+    compare(
+        table,
+        directory.path(),
+        &[
+            Validator::new("tbot validate, JSON", &[&tbot, "validate"], json_files()),
+            Validator::new("jsonschema-cli, JSON", &["jsonschema-cli", "validate", "schema.json"], instances),
+        ],
+    )
+}
+
+/// Adds a row for each validator. The first one must be installed, and the others are compared with it.
+fn compare(table: &mut Table, directory: &Path, validators: &[Validator]) -> Result<()> {
+    let mut best: Vec<Option<Duration>> = vec![Some(Duration::MAX); validators.len()];
+    for _ in 0..ROUNDS {
+        for (validator, best) in validators.iter().zip(&mut best) {
+            if let Some(time) = *best {
+                *best = validator.cpu_time(directory)?.map(|new| time.min(new));
+            }
+        }
+    }
+    for (validator, time) in validators.iter().zip(&best) {
+        let result = match (time, best[0]) {
+            (Some(time), Some(own)) => {
+                let ratio = time.as_secs_f64() / own.as_secs_f64();
+                format!("{time:.3?} of CPU, {ratio:.2} of tbot")
+            }
+            _ => "not installed".to_owned(),
+        };
+        table.row(validator.name, result, String::new(), "");
+    }
+    Ok(())
+}
+
+impl Validator {
+    fn new(name: &'static str, command: &[&str], files: impl IntoIterator<Item = String>) -> Self {
+        Self { name, command: command.iter().map(|&word| word.to_owned()).chain(files).collect() }
+    }
+
+    /// Validates all files. Returns `None` if the program is not installed.
+    fn cpu_time(&self, directory: &Path) -> Result<Option<Duration>> {
+        let before = cpu_time_of_children()?;
+        let mut command = Command::new(&self.command[0]);
+        command.args(&self.command[1..]).current_dir(directory);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
+        match command.status() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+            Ok(status) if !status.success() => bail!("{} failed: {status}", self.name),
+            Ok(_) => Ok(Some(cpu_time_of_children()?.saturating_sub(before))),
+        }
+    }
+}
+
+/// Returns the CPU time, in user and kernel mode, of all children that have ended.
+fn cpu_time_of_children() -> Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let microseconds = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    Ok(Duration::from_micros(u64::try_from(microseconds)?))
+}
