@@ -4,6 +4,7 @@
 //! The top layer: may import every other layer, and no layer imports it.
 
 pub(crate) mod agent;
+mod application_proxy;
 pub(crate) mod concurrency;
 mod connections;
 pub(crate) mod control;
@@ -24,8 +25,8 @@ pub(crate) mod running_agent;
 pub(crate) mod schedule;
 mod services;
 pub(crate) mod setup;
+mod shared_access;
 mod stream_retry;
 mod tasks;
-mod tunnel_certificate;
 mod tunnels;
 pub(crate) mod unsupported;

@@ -4,6 +4,7 @@
 //! May import `teleport`, `destination` and the layers below them. Does not decide when a service runs.
 
 pub(crate) mod application;
+pub(crate) mod application_proxy;
 pub(crate) mod context;
 pub(crate) mod database;
 pub(crate) mod error;
@@ -14,6 +15,7 @@ pub(crate) mod known_hosts;
 pub(crate) mod kubeconfig;
 pub(crate) mod kubernetes;
 pub(crate) mod kubernetes_v2;
+pub(crate) mod listening;
 pub(crate) mod lookup;
 pub(crate) mod name_list;
 pub(crate) mod output;

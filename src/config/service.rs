@@ -96,7 +96,7 @@ services! {
         command: Some(command("Add a local tunnel to an application", "--listen tcp://127.0.0.1:8080 --app grafana", &[&[LISTEN, APP]])),
     }
     "application-proxy" => ApplicationProxy(ApplicationProxyService) {
-        supported: false,
+        supported: true,
         access: Application,
         oneshot: false,
         long_lived: false,

@@ -14,7 +14,7 @@ pub const DEFAULT_STORAGE_PATH: &str = "/var/lib/teleport/bot";
 /// The lifetime of credentials if the configuration sets none: one hour.
 pub const DEFAULT_CREDENTIAL_TTL: GoDuration = GoDuration::from_secs(60 * 60);
 
-/// The clock skew that tunnels tolerate if the configuration sets none: a minute.
+/// The clock skew that listening services tolerate if the configuration sets none: a minute.
 pub const DEFAULT_LEEWAY: GoDuration = GoDuration::from_secs(60);
 
 /// The time between renewals if the configuration sets none: 20 minutes.
@@ -57,7 +57,7 @@ map! {
         /// The time between renewals of credentials. A service can override it. Ignored in oneshot mode.
         #[schemars(extend("default" = "20m"))]
         pub renewal_interval: Option<GoDuration>,
-        /// The clock skew that application and database tunnels tolerate between this machine and the cluster: they
+        /// The clock skew that tunnels and the application proxy tolerate between this machine and the cluster: they
         /// replace a certificate this long before it expires. May be negative.
         #[schemars(extend("default" = "1m"))]
         pub leeway: Option<GoDuration>,
@@ -112,7 +112,7 @@ impl Config {
         self.renewal_interval.filter(|interval| !interval.is_zero()).unwrap_or(DEFAULT_RENEWAL_INTERVAL)
     }
 
-    /// Returns the clock skew that tunnels tolerate, or the default if none is set. May be negative.
+    /// Returns the clock skew that listening services tolerate, or the default if none is set. May be negative.
     pub fn leeway(&self) -> GoDuration {
         self.leeway.filter(|leeway| !leeway.is_zero()).unwrap_or(DEFAULT_LEEWAY)
     }

@@ -101,6 +101,20 @@ impl ConnectionError {
         self.failed_before_server() || self.find(is_tcp_failure).is_some()
     }
 
+    /// Returns true if there was no connection in time.
+    pub(crate) fn is_timeout(&self) -> bool {
+        let error = self.get_ref().downcast_ref::<io::Error>();
+        error.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+    }
+
+    /// Returns true if the body of an HTTP request could not be read.
+    pub(crate) fn is_of_body(&self) -> bool {
+        let is_user = |error: &(dyn Error + 'static)| {
+            error.downcast_ref().filter(|error: &&hyper::Error| error.is_user()).map(drop)
+        };
+        self.find(is_user).is_some()
+    }
+
     /// Returns the first result of `f` for this error and its sources.
     fn find<'a, T>(&'a self, f: impl Fn(&'a (dyn Error + 'static)) -> Option<T>) -> Option<T> {
         let mut next: Option<&(dyn Error + 'static)> = Some(&*self.0);

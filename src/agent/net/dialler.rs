@@ -29,6 +29,8 @@ use crate::agent::credential::identity::Identity;
 use crate::agent::platform::{Clock, Environment};
 use crate::config::Address;
 
+/// The timeout of a connection for a client.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
 /// The timeout of a connection that only tests the route.
 const TEST_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -338,6 +340,12 @@ impl DialTarget {
         let stream = self.try_open().await?;
         attempt.succeed();
         Ok(TokioIo::new(stream))
+    }
+
+    /// Like [`open`](Self::open), but with a timeout.
+    pub(crate) async fn open_in_time(&self) -> io::Result<TokioIo<TlsStream<BoxedByteStream>>> {
+        let opened = tokio::time::timeout(OPEN_TIMEOUT, self.open()).await;
+        opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
     async fn try_open(&self) -> io::Result<TlsStream<BoxedByteStream>> {

@@ -52,8 +52,8 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// Returns an error at the start: if the agent cannot listen on `diag_addr` or for a tunnel, if the storage cannot be used, or if there is no stored
-    /// identity and the agent cannot join. Before a join that uses up a token, it also returns an error if a destination
+    /// Returns an error at the start: if the agent cannot listen on `diag_addr` or for the clients of a service, if the storage cannot be used, or if
+    /// there is no stored identity and the agent cannot join. Before a join that uses up a token, it also returns an error if a destination
     /// or the auth server cannot be used; the token stays unused. An outage is not an error; the agent retries.
     ///
     /// Later, returns an error only if a part of the agent has panicked.
@@ -75,24 +75,24 @@ impl Agent {
         agent.run_continuously(signals, &self.health, server, listeners).await
     }
 
-    /// Returns the listeners of all tunnels. Adds the errors to `failures`.
+    /// Returns the listeners of all services that listen. Adds the errors to `failures`.
     async fn listen(&self, failures: &mut Vec<AgentError>) -> Vec<Listener> {
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
-        for tunnel in self.plan.tunnels() {
-            let name = &tunnel.settings.name;
-            match Listener::bind(&tunnel.listen).await {
+        for service in self.plan.listening() {
+            let (name, settings) = (service.name(), service.listener());
+            match Listener::bind(&settings.listen).await {
                 Ok(listener) => {
                     match listener.tcp_address() {
                         Some(address) => {
-                            tracing::info!(service = %name, "listening on tcp://{address}");
-                            addresses.push((tunnel.settings.index, address));
+                            tracing::info!(service = name, "listening on tcp://{address}");
+                            addresses.push((settings.service.index, address));
                         }
-                        None => tracing::info!(service = %name, "listening on {}", tunnel.listen),
+                        None => tracing::info!(service = name, "listening on {}", settings.listen),
                     }
                     listeners.push(listener);
                 }
-                Err(error) => failures.push(AgentError::Listener { service: name.clone(), error }),
+                Err(error) => failures.push(AgentError::Listener { service: name.to_owned(), error }),
             }
         }
         self.listeners.get_or_init(|| addresses);

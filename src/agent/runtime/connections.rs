@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::health::Reporter;
 use crate::agent::net::byte_stream::BoxedByteStream;
 use crate::agent::net::listener::Listener;
 use crate::agent::platform::Rounded;
@@ -74,6 +75,25 @@ impl Connections {
         let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
         mem::take(&mut *tasks)
+    }
+}
+
+/// Counts a connection as open until it is dropped.
+pub(super) struct OpenConnection<'a>(&'a Reporter);
+
+impl<'a> OpenConnection<'a> {
+    pub(super) fn new(reporter: &'a Reporter) -> Self {
+        reporter.count(|connections| {
+            connections.accepted += 1;
+            connections.open += 1;
+        });
+        Self(reporter)
+    }
+}
+
+impl Drop for OpenConnection<'_> {
+    fn drop(&mut self) {
+        self.0.count(|connections| connections.open -= 1);
     }
 }
 

@@ -1,15 +1,15 @@
-//! Continuous mode: one loop keeps the bot's identity fresh, one loop per output keeps the output fresh, one task per tunnel
-//! serves its clients, and two loops follow rotations of the cluster's CAs and revocations of X.509 SVIDs.
+//! Continuous mode: one loop keeps the bot's identity fresh, one loop per output keeps the output fresh, one task per listening
+//! service serves its clients, and two loops follow rotations of the cluster's CAs and revocations of X.509 SVIDs.
 //!
 //! Once the agent has an identity, no error ends a loop; the loop waits and retries. If a loop ends anyway, because it has
 //! panicked, the agent ends with an error: half an agent would fail unnoticed.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tracing::Level;
 
+use super::application_proxy::ApplicationProxyRunner;
 use super::concurrency::WriteLimit;
 use super::connections::{self, Connections};
 use super::control::{Signal, Signals};
@@ -21,6 +21,7 @@ use super::retry::Retry;
 use super::revocations;
 use super::running_agent::RunningAgent;
 use super::schedule;
+use super::services::ListeningService;
 use super::tasks::AgentTasks;
 use super::tunnels::TunnelRunner;
 use crate::agent::bot::renewal::RenewalError;
@@ -63,13 +64,21 @@ impl RunningAgent {
             });
         }
         let mut connections = Vec::new();
-        for (index, (tunnel, listener)) in self.tunnels.iter().zip(listeners).enumerate() {
+        for (index, (service, listener)) in self.listening.iter().zip(listeners).enumerate() {
             let reporter = health.reporter(1 + self.outputs.len() + index);
-            let runner = TunnelRunner::new(Arc::clone(self), Arc::clone(tunnel), reporter);
-            let (current, signals) = (sender.subscribe(), signals.clone());
-            let of_tunnel = Connections::default();
-            connections.push(of_tunnel.clone());
-            tasks.spawn_endless(&tunnel.settings.name, runner.run(listener, of_tunnel, current, signals));
+            let (agent, current, signals) = (Arc::clone(self), sender.subscribe(), signals.clone());
+            let of_service = Connections::default();
+            connections.push(of_service.clone());
+            match service {
+                ListeningService::Tunnel(tunnel) => {
+                    let runner = TunnelRunner::new(agent, Arc::clone(tunnel), reporter);
+                    tasks.spawn_endless(service.name(), runner.run(listener, of_service, current, signals));
+                }
+                ListeningService::ApplicationProxy(proxy) => {
+                    let runner = ApplicationProxyRunner::new(agent, Arc::clone(proxy), current, reporter);
+                    tasks.spawn_endless(service.name(), runner.run(listener, of_service, signals));
+                }
+            }
         }
         tasks.spawn_endless(ROTATIONS, Arc::clone(self).follow_rotations(sender.subscribe(), rotation));
         let (agent, current) = (Arc::clone(self), sender.subscribe());
@@ -207,9 +216,5 @@ impl RunningAgent {
                 () = schedule::wait(wait, &self.bot.clock) => {}
             }
         }
-    }
-
-    fn until_renewal(&self, interval: Duration, not_after: SystemTime) -> Duration {
-        schedule::until_renewal(interval, not_after, self.bot.clock.now(), &self.randomness)
     }
 }

@@ -30,7 +30,7 @@ pub(crate) struct ServiceState {
     /// Whether new credentials are obtained when they are needed, so that the newest ones may expire in the meantime.
     pub(crate) is_on_demand: bool,
     /// The connections of a service that has clients.
-    pub(crate) connections: ConnectionCounts,
+    pub(crate) connections: Option<ConnectionCounts>,
     /// When the running attempt started.
     busy_since: Option<Instant>,
     /// When the last attempt that has ended was started.
@@ -41,7 +41,7 @@ pub(crate) struct ServiceState {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ConnectionCounts {
     pub(crate) accepted: u64,
-    /// Those that were closed because the resource could not be reached.
+    /// Those that were closed, or requests that were refused, because the resource could not be reached.
     pub(crate) failed: u64,
     pub(crate) open: u64,
 }
@@ -202,9 +202,14 @@ impl Reporter {
         self.change(|state| state.is_on_demand = true);
     }
 
+    /// Says that the service has clients, whose connections are counted.
+    pub(crate) fn set_has_clients(&self) {
+        self.count(|_| {});
+    }
+
     /// Changes the numbers of connections.
     pub(crate) fn count(&self, change: impl FnOnce(&mut ConnectionCounts)) {
-        self.change(|state| change(&mut state.connections));
+        self.change(|state| change(state.connections.get_or_insert_default()));
     }
 
     fn change(&self, change: impl FnOnce(&mut ServiceState)) {

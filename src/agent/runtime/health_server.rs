@@ -3,20 +3,16 @@
 //! The responses have the same format as those of Teleport's `tbot`, so that programs written for it can read them. The reason
 //! of a failure is the message that is in the log, which contains no secret.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper::body::Incoming;
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
@@ -26,6 +22,8 @@ use tokio::task::JoinSet;
 
 use super::health::{Health, HealthStatus, ServiceState};
 use super::metrics;
+use crate::agent::net::http_body::{self, HttpBody};
+use crate::agent::net::http_server::{self, Requests, ResponseFuture};
 use crate::agent::net::listener::bind_tcp;
 use crate::agent::platform::Hint;
 use crate::config::ListenAddress;
@@ -96,23 +94,24 @@ impl HealthServer {
 /// Serves one request. The connection is closed if the client closes it or is too slow.
 async fn connection(stream: TcpStream, health: Arc<Health>, waiting: Arc<Semaphore>) {
     let is_waiting = AtomicBool::new(false);
-    let service = service_fn(|request: Request<hyper::body::Incoming>| {
+    let respond = |request: Request<Incoming>| -> ResponseFuture<'_> {
         let (health, waiting, is_waiting) = (&health, &waiting, &is_waiting);
-        async move {
+        Box::pin(async move {
             let resource = Resource::requested(request.method(), request.uri().path(), health);
             if let Resource::Wait(services) = &resource {
                 let Ok(_permit) = waiting.try_acquire() else {
                     let message = "too many clients are waiting\n".to_owned();
-                    return Ok::<_, Infallible>(respond(StatusCode::SERVICE_UNAVAILABLE, TEXT, message));
+                    return respond(StatusCode::SERVICE_UNAVAILABLE, TEXT, message);
                 };
                 is_waiting.store(true, Ordering::Relaxed);
                 health.first_attempts(|name| services.includes(name)).await;
                 is_waiting.store(false, Ordering::Relaxed);
             }
-            Ok(resource.response(health))
-        }
-    });
-    let served = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service);
+            resource.response(health)
+        })
+    };
+    let never = pin!(std::future::pending());
+    let served = http_server::serve(Box::new(stream), Requests::One, &respond, never);
     tokio::pin!(served);
     // The client notices an error or a timeout.
     while tokio::time::timeout(REQUEST_TIMEOUT, &mut served).await.is_err() {
@@ -172,7 +171,7 @@ impl Resource {
         }
     }
 
-    fn response(&self, health: &Health) -> Response<Full<Bytes>> {
+    fn response(&self, health: &Health) -> Response<HttpBody> {
         match self {
             Self::Liveness if health.is_alive() => respond(StatusCode::OK, TEXT, "ok\n".to_owned()),
             Self::Liveness => respond(StatusCode::SERVICE_UNAVAILABLE, TEXT, "stuck\n".to_owned()),
@@ -193,7 +192,7 @@ impl Resource {
 }
 
 /// Returns the status of one service, or of all with the overall status, which is ready if every service is ready.
-fn readiness(health: &Health, selection: &Selection) -> Response<Full<Bytes>> {
+fn readiness(health: &Health, selection: &Selection) -> Response<HttpBody> {
     let (now, mut overall, mut services) = (health.now(), HealthStatus::Healthy, Map::new());
     for (name, state) in health.services().filter(|(name, _)| selection.includes(name)) {
         overall = overall.max(state.status(now));
@@ -222,12 +221,12 @@ fn service_status(state: &ServiceState, now: SystemTime) -> Value {
     status
 }
 
-fn respond_json(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
+fn respond_json(status: StatusCode, body: &Value) -> Response<HttpBody> {
     respond(status, JSON, format!("{body}\n"))
 }
 
-fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(body));
+fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response<HttpBody> {
+    let mut response = Response::new(http_body::complete(body));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response

@@ -114,7 +114,7 @@ impl RunningAgent {
     }
 
     fn service_health(&self, health: &Health) -> Vec<ServiceHealth> {
-        let types = service_settings(&self.outputs, &self.tunnels).map(|settings| settings.service_type);
+        let types = service_settings(&self.outputs, &self.listening).map(|settings| settings.service_type);
         let now = health.now();
         std::iter::once(IDENTITY_TYPE)
             .chain(types)

@@ -49,20 +49,20 @@ const METRICS: [Metric; 8] = [
     Metric {
         name: "tbot_connections_total",
         metric_type: "counter",
-        help: "Connections of clients of a tunnel.",
-        value: |state, _| state.is_on_demand.then_some(state.connections.accepted),
+        help: "Connections of clients of a tunnel or an application proxy.",
+        value: |state, _| state.connections.map(|connections| connections.accepted),
     },
     Metric {
         name: "tbot_connection_failures_total",
         metric_type: "counter",
-        help: "Connections that were closed because the resource could not be reached.",
-        value: |state, _| state.is_on_demand.then_some(state.connections.failed),
+        help: "Connections that were closed, or requests that were refused, because the resource could not be reached.",
+        value: |state, _| state.connections.map(|connections| connections.failed),
     },
     Metric {
         name: "tbot_open_connections",
         metric_type: "gauge",
         help: "Connections that are open now.",
-        value: |state, _| state.is_on_demand.then_some(state.connections.open),
+        value: |state, _| state.connections.map(|connections| connections.open),
     },
 ];
 

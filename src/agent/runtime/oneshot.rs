@@ -32,8 +32,8 @@ impl RunningAgent {
     /// was already requested is saved.
     pub(super) async fn run_oneshot(self: &Arc<Self>, mut signals: Signals) -> Result<(), AgentError> {
         let started = Instant::now();
-        for tunnel in &self.tunnels {
-            tracing::info!(service = %tunnel.settings.name, "skipped, because nothing listens in oneshot mode");
+        for service in &self.listening {
+            tracing::info!(service = service.name(), "skipped, because nothing listens in oneshot mode");
         }
         let mut writes = Writes::new();
         let attempted = tokio::select! {

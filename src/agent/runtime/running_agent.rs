@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::schedule;
+use super::services::ListeningService;
 use crate::agent::bot::renewal::Bot;
 use crate::agent::credential::revocation_list::RevocationList;
 use crate::agent::platform::{Randomness, Rounded};
 use crate::agent::service::context::IssueContext;
 use crate::agent::service::output::Output;
-use crate::agent::service::tunnel::Tunnel;
 use crate::config::{Address, JoinMethod};
 
 /// How long a stop waits for files that are being written and for an identity that was requested. Kubernetes ends a
@@ -22,7 +23,7 @@ const TOLERANCE: Duration = Duration::from_secs(60);
 pub(super) struct RunningAgent {
     pub(super) bot: Arc<Bot>,
     pub(super) outputs: Vec<Output>,
-    pub(super) tunnels: Vec<Arc<Tunnel>>,
+    pub(super) listening: Vec<ListeningService>,
     pub(super) join_method: JoinMethod,
     pub(super) interval: Duration,
     pub(super) randomness: Randomness,
@@ -43,6 +44,11 @@ impl RunningAgent {
             fallback_proxy_address: self.bot.proxy_address(),
             revocations,
         }
+    }
+
+    /// Returns how long to wait before renewing credentials that expire at `not_after`.
+    pub(super) fn until_renewal(&self, interval: Duration, not_after: SystemTime) -> Duration {
+        schedule::until_renewal(interval, not_after, self.bot.clock.now(), &self.randomness)
     }
 
     /// Warns if the cluster has issued credentials with a shorter lifetime than requested: a schedule outside the agent

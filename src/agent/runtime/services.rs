@@ -1,4 +1,4 @@
-//! Turns the services of the configuration into outputs and tunnels.
+//! Turns the services of the configuration into outputs and listening services.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +9,13 @@ use crate::agent::destination::writer::{DestinationWriter, WriteTarget};
 use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::{Clock, Environment};
 use crate::agent::service::application::ApplicationOutput;
+use crate::agent::service::application_proxy::ApplicationProxy;
 use crate::agent::service::context::ServiceSettings;
 use crate::agent::service::database::DatabaseOutput;
 use crate::agent::service::identity::IdentityOutput;
 use crate::agent::service::kubernetes::KubernetesOutput;
 use crate::agent::service::kubernetes_v2::{ClusterSelector, KubernetesV2Output};
+use crate::agent::service::listening::ListenerSettings;
 use crate::agent::service::output::{Output, OutputKind};
 use crate::agent::service::ssh_host::SshHostOutput;
 use crate::agent::service::tunnel::{Tunnel, TunnelKind};
@@ -29,16 +31,37 @@ use crate::config::{
 #[derive(Default)]
 pub(super) struct Services {
     pub(super) outputs: Vec<Output>,
-    pub(super) tunnels: Vec<Arc<Tunnel>>,
+    pub(super) listening: Vec<ListeningService>,
 }
 
-/// Returns the settings of all services: first the outputs, then the tunnels. The health of the services has the same order.
+/// A service that listens for clients.
+#[derive(Clone)]
+pub(super) enum ListeningService {
+    Tunnel(Arc<Tunnel>),
+    ApplicationProxy(Arc<ApplicationProxy>),
+}
+
+impl ListeningService {
+    pub(super) fn listener(&self) -> &ListenerSettings {
+        match self {
+            Self::Tunnel(tunnel) => &tunnel.listener,
+            Self::ApplicationProxy(proxy) => &proxy.listener,
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.listener().service.name
+    }
+}
+
+/// Returns the settings of all services: first the outputs, then those that listen. The health of the services has the same
+/// order.
 pub(super) fn service_settings<'a>(
     outputs: &'a [Output],
-    tunnels: &'a [Arc<Tunnel>],
+    listening: &'a [ListeningService],
 ) -> impl Iterator<Item = &'a ServiceSettings> {
     let outputs = outputs.iter().map(|output| &output.settings);
-    outputs.chain(tunnels.iter().map(|tunnel| &tunnel.settings))
+    outputs.chain(listening.iter().map(|service| &service.listener().service))
 }
 
 /// Returns all services.
@@ -83,10 +106,17 @@ pub(super) fn services(
                     }
                 }
             }
-            ServiceKind::Tunnel(kind, listen) => match listen.as_str().parse() {
+            ServiceKind::Listening(kind, listen) => match listen.as_str().parse() {
                 Ok(listen) => {
-                    let leeway = config.leeway();
-                    services.tunnels.push(Arc::new(Tunnel { settings, kind, listen, leeway }));
+                    let listener = ListenerSettings { service: settings, listen, leeway: config.leeway() };
+                    services.listening.push(match kind {
+                        ListeningKind::Tunnel(kind) => {
+                            ListeningService::Tunnel(Arc::new(Tunnel { listener, kind }))
+                        }
+                        ListeningKind::ApplicationProxy => {
+                            ListeningService::ApplicationProxy(Arc::new(ApplicationProxy { listener }))
+                        }
+                    });
                 }
                 Err(error) => errors.push(AgentError::Listen { service: settings.name, error }),
             },
@@ -98,7 +128,13 @@ pub(super) fn services(
 /// What a service delivers, and where.
 enum ServiceKind<'a> {
     Output(OutputKind, &'a Destination),
-    Tunnel(TunnelKind, &'a Location),
+    Listening(ListeningKind, &'a Location),
+}
+
+/// What a service connects its clients to.
+enum ListeningKind {
+    Tunnel(TunnelKind),
+    ApplicationProxy,
 }
 
 /// Returns what a service delivers. `None` if the service uses something that `Unsupported::check` refuses.
@@ -106,7 +142,10 @@ fn service_kind(service: SupportedService<'_>) -> Option<ServiceKind<'_>> {
     let (kind, destination) = match service {
         SupportedService::ApplicationTunnel(tunnel) => {
             let kind = TunnelKind::Application { name: tunnel.app_name.as_str().to_owned() };
-            return Some(ServiceKind::Tunnel(kind, &tunnel.listen));
+            return Some(ServiceKind::Listening(ListeningKind::Tunnel(kind), &tunnel.listen));
+        }
+        SupportedService::ApplicationProxy(proxy) => {
+            return Some(ServiceKind::Listening(ListeningKind::ApplicationProxy, &proxy.listen));
         }
         SupportedService::DatabaseTunnel(tunnel) => {
             let kind = TunnelKind::Database {
@@ -114,7 +153,7 @@ fn service_kind(service: SupportedService<'_>) -> Option<ServiceKind<'_>> {
                 database: tunnel.database.as_str().to_owned(),
                 username: tunnel.username.as_str().to_owned(),
             };
-            return Some(ServiceKind::Tunnel(kind, &tunnel.listen));
+            return Some(ServiceKind::Listening(ListeningKind::Tunnel(kind), &tunnel.listen));
         }
         SupportedService::Identity(identity) => {
             let kind = OutputKind::Identity(IdentityOutput {

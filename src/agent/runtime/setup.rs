@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::error::AgentError;
 use super::health::Health;
 use super::running_agent::RunningAgent;
-use super::services::{Services, service_settings, services};
+use super::services::{ListeningService, Services, service_settings, services};
 use super::unsupported::Unsupported;
 use crate::agent::bot::auth_server_trust::TrustSource;
 use crate::agent::bot::bound_keypair::BoundKeypairSources;
@@ -26,7 +26,6 @@ use crate::agent::platform::tasks::{UncutWork, run_blocking};
 use crate::agent::platform::{Clock, Environment, Randomness};
 use crate::agent::service::output::Output;
 use crate::agent::service::tsh;
-use crate::agent::service::tunnel::Tunnel;
 use crate::agent::teleport::discovery::AddressField;
 use crate::config::{self, Address, Config, JoinMethod, ListenAddress, Onboarding, is_on};
 
@@ -185,7 +184,7 @@ impl Plan {
                 self.warnings.clone(),
             )),
             outputs: self.services.outputs.clone(),
-            tunnels: self.services.tunnels.clone(),
+            listening: self.services.listening.clone(),
             join_method: self.method,
             interval: self.interval,
             randomness: self.options.randomness.clone(),
@@ -223,7 +222,7 @@ impl Plan {
 
     /// Returns the health of an agent that has not started.
     pub(super) fn health(&self) -> Arc<Health> {
-        let settings = service_settings(&self.services.outputs, &self.services.tunnels);
+        let settings = service_settings(&self.services.outputs, &self.services.listening);
         Health::new(settings.map(|settings| settings.name.as_str()), self.options.clock.clone())
     }
 
@@ -238,8 +237,8 @@ impl Plan {
         output.map(|output| output.destination.as_ref())
     }
 
-    pub(super) fn tunnels(&self) -> &[Arc<Tunnel>] {
-        &self.services.tunnels
+    pub(super) fn listening(&self) -> &[ListeningService] {
+        &self.services.listening
     }
 }
 

@@ -4,27 +4,25 @@
 //! The bytes are neither interpreted nor logged. A connection that has begun continues when its certificate expires or is
 //! replaced.
 
-use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::timeout;
 
-use super::connections::Connections;
+use super::connections::{Connections, OpenConnection};
 use super::control::Signals;
 use super::current_identity::CurrentIdentity;
 use super::health::Reporter;
 use super::running_agent::RunningAgent;
-use super::tunnel_certificate::TunnelCertificate;
+use super::shared_access::SharedAccess;
+use crate::agent::credential::identity::Identity;
+use crate::agent::credential::revocation_list::RevocationList;
 use crate::agent::net::byte_stream::BoxedByteStream;
 use crate::agent::net::connection_error::{ConnectionError, TlsFailure};
+use crate::agent::net::dialler::DialTarget;
 use crate::agent::net::listener::Listener;
 use crate::agent::platform::error_text::error_line;
 use crate::agent::service::tunnel::Tunnel;
 
-/// The timeout of the connection to the proxy.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// The sizes of a connection's buffers. What is sent to the proxy fills a TLS record; together with TLS, an idle connection takes
 /// less than 40 KiB.
 const TO_PROXY: usize = 16 * 1024;
@@ -34,15 +32,16 @@ const FROM_PROXY: usize = 8 * 1024;
 pub(super) struct TunnelRunner {
     agent: Arc<RunningAgent>,
     tunnel: Arc<Tunnel>,
-    certificate: TunnelCertificate,
+    access: SharedAccess<DialTarget>,
     reporter: Reporter,
 }
 
 impl TunnelRunner {
     pub(super) fn new(agent: Arc<RunningAgent>, tunnel: Arc<Tunnel>, reporter: Reporter) -> Arc<Self> {
         reporter.set_on_demand();
-        let certificate = TunnelCertificate::new(agent.bot.clock.clone());
-        Arc::new(Self { agent, tunnel, certificate, reporter })
+        reporter.set_has_clients();
+        let access = SharedAccess::new(agent.bot.clock.clone());
+        Arc::new(Self { agent, tunnel, access, reporter })
     }
 
     /// Serves clients until dropped; `connections` last longer. Clients wait until the agent has an identity.
@@ -56,11 +55,19 @@ impl TunnelRunner {
         if current.wait_for(Option::is_some).await.is_err() {
             return;
         }
-        let subject = (self.tunnel.settings.name.as_str(), &self.agent.bot.warnings);
+        let (agent, tunnel, name) = (&self.agent, &self.tunnel, self.name());
+        let issue = |client, identity: Arc<Identity>| async move {
+            tunnel.issue(&client, &identity, &agent.issue_context(RevocationList::Absent)).await
+        };
         tokio::join!(
-            self.certificate.keep_issued((&self.agent, &self.tunnel), current, signals, &self.reporter),
-            connections.accept(&listener, subject, |client| Arc::clone(&self).serve(client)),
+            self.access.keep_issued((agent, name), issue, None, current, signals, &self.reporter),
+            connections
+                .accept(&listener, (name, &agent.bot.warnings), |client| Arc::clone(&self).serve(client)),
         );
+    }
+
+    fn name(&self) -> &str {
+        &self.tunnel.listener.service.name
     }
 
     async fn serve(self: Arc<Self>, client: BoxedByteStream) {
@@ -73,11 +80,9 @@ impl TunnelRunner {
     /// Forwards one connection until it ends. Returns `None` if the resource cannot be reached.
     async fn forward(&self, mut client: BoxedByteStream) -> Option<()> {
         // If this fails, the task that issues certificates has logged why.
-        let access = self.certificate.get().await?;
+        let access = self.access.get().await.ok()?;
         // Boxed, so that connections that are open need no memory for it.
-        let connecting = timeout(CONNECT_TIMEOUT, Box::pin(access.target.open()));
-        let connected = connecting.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        let mut server = match connected {
+        let mut server = match Box::pin(access.value.open_in_time()).await {
             Ok(server) => server.into_inner(),
             Err(error) => {
                 self.warn("cannot connect through the proxy", error);
@@ -97,8 +102,11 @@ impl TunnelRunner {
             }
             // Either side may end at any time.
             _ => {
-                let service = &self.tunnel.settings.name;
-                tracing::debug!(%service, "a connection ended early: {}", error_line(&error, None));
+                tracing::debug!(
+                    service = self.name(),
+                    "a connection ended early: {}",
+                    error_line(&error, None)
+                );
                 Some(())
             }
         }
@@ -107,25 +115,6 @@ impl TunnelRunner {
     fn warn(&self, what: &str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) {
         let error = ConnectionError::new(error);
         let reason = error_line(&error, error.hint().as_ref());
-        self.agent.bot.warnings.warn(&self.tunnel.settings.name, format_args!("{what}: {reason}"));
-    }
-}
-
-/// Counts a connection as open until it is dropped.
-struct OpenConnection<'a>(&'a Reporter);
-
-impl<'a> OpenConnection<'a> {
-    fn new(reporter: &'a Reporter) -> Self {
-        reporter.count(|connections| {
-            connections.accepted += 1;
-            connections.open += 1;
-        });
-        Self(reporter)
-    }
-}
-
-impl Drop for OpenConnection<'_> {
-    fn drop(&mut self) {
-        self.0.count(|connections| connections.open -= 1);
+        self.agent.bot.warnings.warn(self.name(), format_args!("{what}: {reason}"));
     }
 }

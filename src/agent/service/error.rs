@@ -1,4 +1,4 @@
-//! The reasons why an output could not be written, or the certificate of a tunnel not issued.
+//! The reasons why an output could not be written, or a certificate for clients not issued.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use crate::agent::platform::Hint;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::kubernetes_proxy::KubeProxyError;
 
-/// An output could not be written, or the certificate of a tunnel not issued. The files of the last renewal are unchanged.
+/// An output could not be written, or a certificate for clients not issued. The files of the last renewal are unchanged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OutputError {
@@ -46,7 +46,7 @@ pub enum OutputError {
     /// A CA contains something other than certificates.
     #[error("the auth server returned an unusable CA")]
     Authority(#[source] X509Error),
-    /// The cluster cannot forward connections to the resource of a tunnel.
+    /// The cluster cannot forward connections to the resource of a tunnel or an application proxy.
     #[error(transparent)]
     Tunnel(#[from] TunnelError),
     /// The Kubernetes address of the proxy cannot be discovered.
@@ -145,7 +145,7 @@ impl WorkloadIdentityError {
     }
 }
 
-/// A tunnel cannot reach its resource.
+/// A tunnel or an application proxy cannot reach a resource.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TunnelError {
@@ -153,8 +153,13 @@ pub enum TunnelError {
     #[error("tunnels do not support databases with the protocol \"{0}\"")]
     DatabaseProtocol(String),
     /// The agent is connected to an auth server, and only proxies connect to resources.
-    #[error("tunnels need a proxy, and this agent is connected to an auth server")]
+    #[error(
+        "only a proxy connects to applications and databases, and this agent is connected to an auth server"
+    )]
     NoProxy,
+    /// A client of an application proxy has asked for an application that does not speak HTTP.
+    #[error("app \"{0}\" is a TCP application, and an application-proxy forwards only HTTP")]
+    NotHttp(String),
     /// The system's root certificates cannot be used to verify the proxy.
     #[error("cannot verify the proxy")]
     Roots(#[source] WebError),
@@ -167,6 +172,7 @@ impl TunnelError {
         match self {
             Self::DatabaseProtocol(_) => Hint::new("use a database output, and connect with `tbot db`"),
             Self::NoProxy => Hint::new("set proxy_server instead of auth_server"),
+            Self::NotHttp(_) => Hint::new("use an application-tunnel for it"),
             Self::Roots(error) => error
                 .hint()
                 .unwrap_or(Hint::new("install the system's CA certificates, or set SSL_CERT_FILE")),

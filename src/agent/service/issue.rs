@@ -38,7 +38,7 @@ pub(super) struct Issuer<'a> {
 /// An identity with which the bot impersonates a service's roles.
 pub(super) struct Impersonated {
     pub(super) identity: Identity,
-    roles: Vec<String>,
+    pub(super) roles: Vec<String>,
 }
 
 impl<'a> Issuer<'a> {

@@ -7,13 +7,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Limited};
 use serde::{Deserialize, Serialize};
 
 use super::error_body::error_message;
 use super::server_hints;
 use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::dialler::DialTarget;
+use crate::agent::net::http_body::{self, HttpBody};
 use crate::agent::platform::error_text::describe_json_error;
 use crate::agent::platform::{Hint, ServerMessage};
 
@@ -164,7 +165,7 @@ async fn exchange(
     let request = request
         .header(header::HOST, "teleport.cluster.local")
         .header(header::CONTENT_TYPE, "application/json")
-        .body(Full::new(body))
+        .body(http_body::complete(body))
         .map_err(|error| RestError::no_response(path, error))?;
     let response = tokio::time::timeout(CALL_TIMEOUT, send(target, request)).await;
     response
@@ -174,7 +175,7 @@ async fn exchange(
 
 async fn send(
     target: &DialTarget,
-    request: Request<Full<Bytes>>,
+    request: Request<HttpBody>,
 ) -> Result<(StatusCode, Bytes), Box<dyn Error + Send + Sync>> {
     let stream = target.open().await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;

@@ -43,12 +43,14 @@ service! {
 }
 
 map! {
-    /// An HTTP proxy for all applications. Not available in oneshot mode.
+    /// A listener that forwards each HTTP request to the application that it names as its host, such as `http://grafana/`. Its
+    /// clients need no credentials and act as the bot. Not available in oneshot mode.
     pub struct ApplicationProxyService {
         /// The address to listen on, as `tcp://ip:port` or `unix:///path`.
         #[schemars(example = "tcp://127.0.0.1:8080")]
         pub listen: Location,
         /// The ID of a delegation session. The bot acts on behalf of its user.
+        #[unsupported = "credentials for a delegation session"]
         pub delegation_session_id: Option<Identifier>,
         /// The lifetime of the service's credentials. Unlike other types, this one nests `credential_ttl` and
         /// `renewal_interval` in this map.

@@ -1,0 +1,104 @@
+//! Sends HTTP/1.1 requests to one server, and keeps connections open for further requests.
+//!
+//! Bodies are forwarded in both directions as they arrive.
+
+use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use tokio::time::Instant;
+
+use super::connection_error::ConnectionError;
+use super::dialler::DialTarget;
+use super::http_body::HttpBody;
+
+/// How long a connection without a request can be used again: not as long as a proxy keeps it open, so that the proxy does not
+/// close it when a request is on the way.
+const MAX_IDLE: Duration = Duration::from_secs(20);
+/// The number of connections that are kept. Further ones are closed after their request.
+const MAX_CONNECTIONS: usize = 64;
+/// The largest header, and the most that is read ahead of a slow recipient.
+const MAX_BUFFER: usize = 64 * 1024;
+
+/// The connections to one server. Dropping it closes those without a request.
+pub(crate) struct HttpPool {
+    target: DialTarget,
+    idle: Arc<Mutex<Vec<IdleConnection>>>,
+}
+
+struct IdleConnection {
+    sender: SendRequest<HttpBody>,
+    since: Instant,
+}
+
+impl HttpPool {
+    pub(crate) fn new(target: DialTarget) -> Self {
+        Self { target, idle: Arc::default() }
+    }
+
+    /// Sends a request, the URI of which must be in origin form.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no connection or no response. Then the server may have received the request.
+    pub(crate) async fn send(
+        &self,
+        mut request: Request<HttpBody>,
+    ) -> Result<Response<Incoming>, ConnectionError> {
+        while let Some(mut sender) = self.take_idle() {
+            match sender.try_send_request(request).await {
+                Ok(response) => return Ok(self.keep_when_idle(sender, response)),
+                // The server has closed this connection in the meantime.
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) => request = unsent,
+                    None => return Err(ConnectionError::new(error.into_error())),
+                },
+            }
+        }
+        let mut sender = self.connect().await.map_err(ConnectionError::new)?;
+        let response = sender.send_request(request).await.map_err(ConnectionError::new)?;
+        Ok(self.keep_when_idle(sender, response))
+    }
+
+    async fn connect(&self) -> Result<SendRequest<HttpBody>, Box<dyn Error + Send + Sync>> {
+        let stream = self.target.open_in_time().await?;
+        let (sender, connection) = http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(stream).await?;
+        // Ends with its sender, or after the response that is on the way, whose recipient notices any error.
+        tokio::spawn(connection.with_upgrades());
+        Ok(sender)
+    }
+
+    fn take_idle(&self) -> Option<SendRequest<HttpBody>> {
+        let mut idle = lock(&self.idle);
+        idle.retain(|connection| connection.sender.is_ready() && connection.since.elapsed() < MAX_IDLE);
+        idle.pop().map(|connection| connection.sender)
+    }
+
+    /// Keeps a connection as soon as the body of its response has been read.
+    fn keep_when_idle(
+        &self,
+        mut sender: SendRequest<HttpBody>,
+        response: Response<Incoming>,
+    ) -> Response<Incoming> {
+        let idle = Arc::downgrade(&self.idle);
+        tokio::spawn(async move {
+            // Fails if the connection is closed, or used for another protocol.
+            if sender.ready().await.is_ok()
+                && let Some(idle) = idle.upgrade()
+            {
+                let mut idle = lock(&idle);
+                if idle.len() < MAX_CONNECTIONS {
+                    idle.push(IdleConnection { sender, since: Instant::now() });
+                }
+            }
+        });
+        response
+    }
+}
+
+fn lock(idle: &Mutex<Vec<IdleConnection>>) -> std::sync::MutexGuard<'_, Vec<IdleConnection>> {
+    idle.lock().unwrap_or_else(PoisonError::into_inner)
+}

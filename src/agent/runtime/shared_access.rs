@@ -1,0 +1,163 @@
+//! What all clients of a service share to reach its resources, such as the certificate of a tunnel: issued at the start and on a
+//! reload, and otherwise if a client needs it when the last one has expired.
+//!
+//! There is never more than one attempt at a time, however many clients wait for it, and all of them get its result. After a
+//! failure, further attempts follow at growing intervals, and whenever a client needs one. A task of the service makes the
+//! attempts, so none ends with the client that needed it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tracing::Level;
+
+use super::control::Signals;
+use super::current_identity::CurrentIdentity;
+use super::health::Reporter;
+use super::retry::Retry;
+use super::running_agent::RunningAgent;
+use super::schedule;
+use crate::agent::credential::identity::Identity;
+use crate::agent::platform::Clock;
+use crate::agent::platform::error_text::error_line;
+use crate::agent::service::error::OutputError;
+use crate::agent::service::listening::Issued;
+use crate::agent::teleport::auth_client::AuthClient;
+
+/// The newest access of one service.
+pub(super) struct SharedAccess<T> {
+    /// Changes after every attempt.
+    newest: watch::Sender<Newest<T>>,
+    /// Clients ask for an attempt.
+    requests: watch::Sender<()>,
+    clock: Clock,
+}
+
+struct Newest<T> {
+    access: Option<Arc<Issued<T>>>,
+    /// Why the last attempt failed. Empty if it succeeded.
+    failure: Arc<str>,
+}
+
+impl<T> SharedAccess<T> {
+    pub(super) fn new(clock: Clock) -> Self {
+        let newest = Newest { access: None, failure: Arc::default() };
+        Self { newest: watch::Sender::new(newest), requests: watch::Sender::new(()), clock }
+    }
+
+    /// Returns the access with which something new can begin. If there is none, waits for the next attempt, and returns its
+    /// reason if it fails.
+    pub(super) async fn get(&self) -> Result<Arc<Issued<T>>, Arc<str>> {
+        let mut newest = self.newest.subscribe();
+        if let Some(access) = self.usable(&newest.borrow_and_update()) {
+            return Ok(access);
+        }
+        self.requests.send_replace(());
+        // The sender is a field of `self`, so it is never dropped while this waits.
+        let _ = newest.changed().await;
+        let newest = newest.borrow();
+        self.usable(&newest).ok_or_else(|| Arc::clone(&newest.failure))
+    }
+
+    fn usable(&self, newest: &Newest<T>) -> Option<Arc<Issued<T>>> {
+        newest.access.clone().filter(|access| access.is_usable(self.clock.now()))
+    }
+
+    fn has_usable(&self) -> bool {
+        self.usable(&self.newest.borrow()).is_some()
+    }
+
+    /// Calls `issue` until dropped. With an `interval`, also after that time, whether a client needs it or not.
+    pub(super) async fn keep_issued<F>(
+        &self,
+        (agent, service): (&RunningAgent, &str),
+        issue: impl Fn(AuthClient, Arc<Identity>) -> F,
+        interval: Option<Duration>,
+        mut current: watch::Receiver<CurrentIdentity>,
+        mut signals: Signals,
+        reporter: &Reporter,
+    ) where
+        F: Future<Output = Result<Issued<T>, OutputError>>,
+    {
+        let mut requests = self.requests.subscribe();
+        let mut retry = Retry::new(service, &self.clock);
+        loop {
+            reporter.started();
+            let identity = current.borrow_and_update().clone();
+            let issued = attempt(agent, identity, &issue).await;
+            // Clients that have asked until now get the result of this attempt.
+            requests.mark_unchanged();
+            let wait = match issued {
+                Ok(access) => {
+                    retry.succeeded();
+                    reporter.renewed(access.not_after);
+                    tracing::debug!(%service, "issued a certificate for the clients of the service");
+                    let wait = interval.map(|interval| agent.until_renewal(interval, access.not_after));
+                    self.newest
+                        .send_replace(Newest { access: Some(Arc::new(access)), failure: Arc::default() });
+                    wait
+                }
+                Err(error) => {
+                    let reason = error.reason();
+                    reporter.failed(&reason);
+                    let wait = retry.failed(&reason, Level::WARN, &agent.randomness);
+                    self.newest.send_modify(|newest| newest.failure = reason.into());
+                    Some(wait)
+                }
+            };
+            let is_due = async {
+                match wait {
+                    Some(wait) => schedule::wait(wait, &self.clock).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let is_requested = async {
+                // The sender is a field of `self`, so it is never dropped while this waits.
+                while requests.changed().await.is_ok() && self.has_usable() {}
+            };
+            tokio::select! {
+                biased;
+                _ = signals.renewal() => {}
+                () = is_requested => {}
+                // After a failure, a new identity is a reason to retry immediately.
+                Ok(()) = current.changed(), if retry.is_failing() => {}
+                () = is_due => {}
+            }
+        }
+    }
+}
+
+/// An attempt to issue something failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AttemptError {
+    #[error("the bot's identity has expired: waiting for a new one")]
+    IdentityExpired,
+    #[error(transparent)]
+    Issue(#[from] OutputError),
+}
+
+impl AttemptError {
+    /// Returns the error with its sources and its hint.
+    pub(super) fn reason(&self) -> String {
+        let hint = match self {
+            Self::IdentityExpired => None,
+            Self::Issue(error) => error.hint(),
+        };
+        error_line(self, hint.as_ref())
+    }
+}
+
+/// Calls `issue` as `identity`.
+pub(super) async fn attempt<T, F>(
+    agent: &RunningAgent,
+    identity: CurrentIdentity,
+    issue: impl FnOnce(AuthClient, Arc<Identity>) -> F,
+) -> Result<T, AttemptError>
+where
+    F: Future<Output = Result<T, OutputError>>,
+{
+    let identity = identity.filter(|identity| !identity.is_expired(agent.bot.clock.now()));
+    let identity = identity.ok_or(AttemptError::IdentityExpired)?;
+    let client = AuthClient::connect(&agent.bot.dialler, &identity).await.map_err(OutputError::from)?;
+    Ok(issue(client, identity).await?)
+}
