@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic in a helper fails the test")]
 
+mod application_proxy;
 pub(crate) mod certificate;
 mod check_before_join;
 mod daemon;

@@ -106,7 +106,8 @@ mod tests {
     fn only_trailers_are_accepted_as_a_transfer_coding() {
         let mut headers = headers(&[("te", "gzip, Trailers"), ("trailer", "x-checksum")]);
         remove_hop_by_hop(&mut headers);
-        assert_eq!((&headers["te"], &headers["trailer"]), ("trailers", "x-checksum"));
+        assert_eq!(headers["te"], "trailers");
+        assert_eq!(headers["trailer"], "x-checksum");
         assert!(left(&[("te", "gzip")]).is_empty());
     }
 

@@ -6,14 +6,15 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use tokio::time::Instant;
 
 use super::connection_error::ConnectionError;
 use super::dialler::DialTarget;
-use super::http_body::HttpBody;
+use super::http_body::{self, HttpBody};
 
 /// How long a connection without a request can be used again: not as long as a proxy keeps it open, so that the proxy does not
 /// close it when a request is on the way.
@@ -39,7 +40,8 @@ impl HttpPool {
         Self { target, idle: Arc::default() }
     }
 
-    /// Sends a request, the URI of which must be in origin form.
+    /// Sends a request, the URI of which must be in origin form. A request that the server has not received, because it has
+    /// closed a connection that was kept, is sent again; so is one that it may have received, if that does no harm.
     ///
     /// # Errors
     ///
@@ -49,12 +51,16 @@ impl HttpPool {
         mut request: Request<HttpBody>,
     ) -> Result<Response<Incoming>, ConnectionError> {
         while let Some(mut sender) = self.take_idle() {
+            let copy = copy_if_repeatable(&request);
             match sender.try_send_request(request).await {
                 Ok(response) => return Ok(self.keep_when_idle(sender, response)),
-                // The server has closed this connection in the meantime.
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) => request = unsent,
-                    None => return Err(ConnectionError::new(error.into_error())),
+                Err(mut error) => match (error.take_message(), copy) {
+                    (Some(unsent), _) => request = unsent,
+                    (None, Some(copy)) => {
+                        request = copy;
+                        break;
+                    }
+                    (None, None) => return Err(ConnectionError::new(error.into_error())),
                 },
             }
         }
@@ -97,6 +103,18 @@ impl HttpPool {
         });
         response
     }
+}
+
+/// Returns a copy of a request that has no body and does the same if it is received twice.
+fn copy_if_repeatable(request: &Request<HttpBody>) -> Option<Request<HttpBody>> {
+    if !request.method().is_idempotent() || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut copy = Request::new(http_body::complete(Bytes::new()));
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
 }
 
 fn lock(idle: &Mutex<Vec<IdleConnection>>) -> std::sync::MutexGuard<'_, Vec<IdleConnection>> {

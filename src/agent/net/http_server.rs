@@ -56,3 +56,32 @@ pub(crate) async fn serve<'a>(
     }
     connection.await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::agent::net::http_body::complete;
+
+    fn respond(_: Request<Incoming>) -> ResponseFuture<'static> {
+        Box::pin(async { Response::new(complete("ok")) })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_is_too_slow_or_idle_is_disconnected() {
+        for (request, expected) in [("", ""), ("GET / HTTP/1.1\r\n", ""), ("GET / HTTP/1.1\r\n\r\n", "ok")] {
+            let (mut client, server) = tokio::io::duplex(1024);
+            let started = Instant::now();
+            client.write_all(request.as_bytes()).await.unwrap();
+            let served = serve(Box::new(server), Requests::Many, &respond, pin!(pending())).await;
+            assert!(started.elapsed() >= HEADER_TIMEOUT && served.is_err(), "{request}");
+            let mut response = String::new();
+            client.read_to_string(&mut response).await.unwrap();
+            assert!(response.ends_with(expected), "{response}");
+        }
+    }
+}

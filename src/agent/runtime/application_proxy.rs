@@ -133,7 +133,7 @@ impl ApplicationProxyRunner {
         };
         let request = Request::from_parts(parts, body);
         self.forward(&name, request, upgrade).await.unwrap_or_else(|Unreachable { status, reason }| {
-            if status != StatusCode::NOT_FOUND {
+            if status.is_server_error() {
                 self.reporter.count(|connections| connections.failed += 1);
             }
             plain_text(status, &format!("cannot reach the application {name}: {reason}"))
@@ -213,10 +213,11 @@ impl ApplicationProxyRunner {
 
     /// Logs why a request failed, and returns the reason for the client.
     fn unreachable(&self, app: &str, error: &ConnectionError) -> Unreachable {
-        let reason = error_line(error, error.hint().as_ref());
         if error.is_of_body() {
-            return Unreachable { status: StatusCode::BAD_REQUEST, reason: reason.into() };
+            let reason = "the body of the request is malformed or has ended early".into();
+            return Unreachable { status: StatusCode::BAD_REQUEST, reason };
         }
+        let reason = error_line(error, error.hint().as_ref());
         self.warn(format_args!("cannot reach the application {app} through the proxy: {reason}"));
         let status = if error.is_timeout() { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::BAD_GATEWAY };
         Unreachable { status, reason: reason.into() }

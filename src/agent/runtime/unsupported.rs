@@ -56,7 +56,7 @@ mod tests {
             "onboarding": { "join_method": "tpm" },
             "services": [
                 { "type": "identity", "destination": { "type": "memory" }, "delegation_session_id": "a" },
-                { "type": "application-proxy", "listen": "tcp://127.0.0.1:1" },
+                { "type": "beams/vnet", "delegation_session_id": "a" },
                 {
                     "type": "kubernetes/v2",
                     "selectors": [{ "name": "a" }],
