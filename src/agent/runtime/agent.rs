@@ -85,10 +85,10 @@ impl Agent {
                 Ok(listener) => {
                     match listener.tcp_address() {
                         Some(address) => {
-                            tracing::info!(service = name, "listening on tcp://{address}");
+                            tracing::info!(service = %name, "listening on tcp://{address}");
                             addresses.push((settings.service.index, address));
                         }
-                        None => tracing::info!(service = name, "listening on {}", settings.listen),
+                        None => tracing::info!(service = %name, "listening on {}", settings.listen),
                     }
                     listeners.push(listener);
                 }

@@ -106,7 +106,7 @@ impl ApplicationProxyRunner {
         let stop = pin!(async move { while stopped.changed().await.is_ok() {} });
         if let Err(error) = http_server::serve(client, Requests::Many, &respond, stop).await {
             // A client may end at any time, and send anything.
-            tracing::debug!(service = self.name(), "a connection ended early: {}", error_line(&error, None));
+            tracing::debug!(service = %self.name(), "a connection ended early: {}", error_line(&error, None));
         }
         let upgrade = upgrade.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((client, server)) = upgrade

@@ -33,7 +33,7 @@ impl RunningAgent {
     pub(super) async fn run_oneshot(self: &Arc<Self>, mut signals: Signals) -> Result<(), AgentError> {
         let started = Instant::now();
         for service in &self.listening {
-            tracing::info!(service = service.name(), "skipped, because nothing listens in oneshot mode");
+            tracing::info!(service = %service.name(), "skipped, because nothing listens in oneshot mode");
         }
         let mut writes = Writes::new();
         let attempted = tokio::select! {
