@@ -126,6 +126,11 @@ impl ListenAddress {
         self.host.as_deref()
     }
 
+    /// Sets the host, if there is none.
+    pub(crate) fn or_host(self, host: &str) -> Self {
+        Self { host: self.host.or_else(|| Some(host.to_owned())), ..self }
+    }
+
     /// Returns the TCP port. The system chooses a free port in place of 0.
     #[must_use]
     pub const fn port(&self) -> u16 {

@@ -10,6 +10,9 @@ use percent_encoding::percent_decode_str;
 
 use super::address::{AddressError, ListenAddress};
 
+/// The host of an address that contains none, because a client may act as the bot.
+const DEFAULT_HOST: &str = "127.0.0.1";
+
 /// Where a service listens for local programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenUri {
@@ -59,13 +62,14 @@ impl ListenUri {
     }
 }
 
-/// Accepts a `/` after the port. Decodes `%20` and the like in a path, as Teleport's `tbot` does.
+/// Without a host, only programs on this machine can connect. Accepts a `/` after the port. Decodes `%20` and the like in a path, as Teleport's `tbot` does.
 impl FromStr for ListenUri {
     type Err = ListenUriError;
 
     fn from_str(input: &str) -> Result<Self, ListenUriError> {
         if let Some(address) = input.strip_prefix("tcp://") {
-            return Ok(Self::Tcp(address.strip_suffix('/').unwrap_or(address).parse()?));
+            let address: ListenAddress = address.strip_suffix('/').unwrap_or(address).parse()?;
+            return Ok(Self::Tcp(address.or_host(DEFAULT_HOST)));
         }
         let path = input.strip_prefix("unix://").ok_or(ListenUriError::Scheme)?;
         if path.contains(['?', '#']) {
@@ -100,7 +104,7 @@ mod tests {
             ("tcp://127.0.0.1:5432", "tcp://127.0.0.1:5432", true),
             ("tcp://localhost:0/", "tcp://localhost:0", true),
             ("tcp://[::1]:1", "tcp://[::1]:1", true),
-            ("tcp://:8080", "tcp://:8080", false),
+            ("tcp://:8080", "tcp://127.0.0.1:8080", true),
             ("tcp://0.0.0.0:8080", "tcp://0.0.0.0:8080", false),
             ("tcp://db.example.com:1", "tcp://db.example.com:1", false),
             ("unix:///run/a%20b.sock", "unix:///run/a b.sock", true),
