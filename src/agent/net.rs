@@ -11,6 +11,7 @@ pub(crate) mod connection_error;
 mod connection_upgrade;
 pub(crate) mod dialler;
 pub(crate) mod http_body;
+pub(crate) mod http_client;
 pub(crate) mod http_forwarding;
 pub(crate) mod http_pool;
 pub(crate) mod http_proxy;

@@ -28,12 +28,12 @@ use base64::prelude::BASE64_STANDARD;
 use http::header::{CONNECTION, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL};
 use http::header::{SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
-use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
 use rustls::{AlertDescription, ClientConfig, PeerMisbehaved};
 use tokio_rustls::TlsConnector;
 
-use super::byte_stream::{BoxedByteStream, ByteStream};
+use super::byte_stream::BoxedByteStream;
+use super::http_body::{self, HttpBody};
 use super::http_upgrade::{self, UpgradeResponse};
 use super::route::Route;
 use super::tls;
@@ -133,11 +133,11 @@ pub(super) async fn connect(
     web.alpn_protocols = vec![b"http/1.1".to_vec()];
     let tcp = route.connect_tcp().await?;
     let stream = TlsConnector::from(Arc::new(web)).connect(server_name, tcp).await?;
-    upgrade(stream, &route.address().to_string(), protocol).await.map_err(io::Error::other)
+    upgrade(Box::new(stream), &route.address().to_string(), protocol).await.map_err(io::Error::other)
 }
 
 async fn upgrade(
-    stream: impl ByteStream + 'static,
+    stream: BoxedByteStream,
     host: &str,
     protocol: UpgradeProtocol,
 ) -> Result<BoxedByteStream, UpgradeError> {
@@ -159,7 +159,7 @@ async fn upgrade(
     }
 }
 
-fn request(host: &str, protocol: UpgradeProtocol, key: &str) -> http::Result<Request<Empty<&'static [u8]>>> {
+fn request(host: &str, protocol: UpgradeProtocol, key: &str) -> http::Result<Request<HttpBody>> {
     let request = Request::get(PATH).header(HOST, host).header(CONNECTION, "Upgrade");
     let request = match protocol {
         UpgradeProtocol::WebSocket => request
@@ -170,7 +170,7 @@ fn request(host: &str, protocol: UpgradeProtocol, key: &str) -> http::Result<Req
         // Load balancers may change `Upgrade`, but not a header that they do not know.
         UpgradeProtocol::Alpn => request.header(UPGRADE, ALPN).header("x-teleport-upgrade", ALPN),
     };
-    request.body(Empty::new())
+    request.body(http_body::empty())
 }
 
 /// Checks that the server has switched to the requested protocol.
@@ -237,7 +237,7 @@ mod tests {
             let _ = server.shutdown().await;
             let _ = server.read_to_end(&mut Vec::new()).await;
         });
-        upgrade(client, "proxy.example:443", protocol).await
+        upgrade(Box::new(client), "proxy.example:443", protocol).await
     }
 
     const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n";

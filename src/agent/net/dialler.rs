@@ -265,7 +265,7 @@ impl Dialler {
             None => self.test_protocol().await?,
         };
         let (stream, protocol): (BoxedByteStream, _) = match protocol {
-            Protocol::Direct => (Box::new(self.route().connect_tcp().await?), protocol),
+            Protocol::Direct => (self.route().connect_tcp().await?, protocol),
             Protocol::Upgraded(upgrade) => match self.upgrade(upgrade).await {
                 // Servers before 15.1 know only the older protocol. This is not known before the attempt.
                 Err(error) if upgrade == UpgradeProtocol::WebSocket && is_unknown_protocol(&error) => {
@@ -351,7 +351,7 @@ impl DialTarget {
     async fn try_open(&self) -> io::Result<TlsStream<BoxedByteStream>> {
         let (transport, is_upgraded): (BoxedByteStream, _) = match self.kind {
             ServerKind::Proxy => self.dialler.connect().await?,
-            ServerKind::Auth => (Box::new(self.dialler.route().connect_tcp().await?), false),
+            ServerKind::Auth => (self.dialler.route().connect_tcp().await?, false),
         };
         let tls = if is_upgraded { &self.tls_if_upgraded } else { &self.tls };
         let stream = TlsConnector::from(Arc::clone(tls)).connect(self.server_name.clone(), transport).await?;

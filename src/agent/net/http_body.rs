@@ -7,6 +7,10 @@ use hyper::body::Incoming;
 /// The body of another message, which is forwarded as it arrives, or one that is complete.
 pub(crate) type HttpBody = Either<Incoming, Full<Bytes>>;
 
+pub(crate) fn empty() -> HttpBody {
+    Either::Right(Full::default())
+}
+
 /// Returns a body that is complete.
 pub(crate) fn complete(body: impl Into<Bytes>) -> HttpBody {
     Either::Right(Full::new(body.into()))

@@ -6,23 +6,21 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::{Body as _, Incoming};
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::client::conn::http1::SendRequest;
 use tokio::time::Instant;
 
 use super::connection_error::ConnectionError;
 use super::dialler::DialTarget;
 use super::http_body::{self, HttpBody};
+use super::http_client;
 
 /// How long a connection without a request can be used again: not as long as a proxy keeps it open, so that the proxy does not
 /// close it when a request is on the way.
 const MAX_IDLE: Duration = Duration::from_secs(20);
 /// The number of connections that are kept. Further ones are closed after their request.
 const MAX_CONNECTIONS: usize = 64;
-/// The largest header, and the most that is read ahead of a slow recipient.
-const MAX_BUFFER: usize = 64 * 1024;
 
 /// The connections to one server. Dropping it closes those without a request.
 pub(crate) struct HttpPool {
@@ -71,7 +69,7 @@ impl HttpPool {
 
     async fn connect(&self) -> Result<SendRequest<HttpBody>, Box<dyn Error + Send + Sync>> {
         let stream = self.target.open_in_time().await?;
-        let (sender, connection) = http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(stream).await?;
+        let (sender, connection) = http_client::handshake(Box::new(stream.into_inner())).await?;
         // Ends with its sender, or after the response that is on the way, whose recipient notices any error.
         tokio::spawn(connection.with_upgrades());
         Ok(sender)
@@ -110,7 +108,7 @@ fn copy_if_repeatable(request: &Request<HttpBody>) -> Option<Request<HttpBody>> 
     if !request.method().is_idempotent() || !request.body().is_end_stream() {
         return None;
     }
-    let mut copy = Request::new(http_body::complete(Bytes::new()));
+    let mut copy = Request::new(http_body::empty());
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();

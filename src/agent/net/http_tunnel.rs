@@ -1,11 +1,11 @@
 //! Connects to a server through an HTTP proxy, with the method `CONNECT`.
 
 use http::{Method, Request, StatusCode, header};
-use http_body_util::Empty;
 use hyper::upgrade::Parts;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
+use super::byte_stream::BoxedByteStream;
+use super::http_body;
 use super::http_proxy::HttpProxy;
 use super::http_upgrade::{self, UpgradeResponse};
 use super::resolver;
@@ -47,7 +47,7 @@ impl HttpTunnelError {
 }
 
 /// Returns a connection on which `target` sees only what the caller sends.
-pub(super) async fn connect(proxy: &HttpProxy, target: &Address) -> Result<TcpStream, HttpTunnelError> {
+pub(super) async fn connect(proxy: &HttpProxy, target: &Address) -> Result<BoxedByteStream, HttpTunnelError> {
     let unreachable = |error| HttpTunnelError::Unreachable { proxy: proxy.clone(), error };
     let not_a_proxy = |error| HttpTunnelError::NotAProxy { proxy: proxy.clone(), error };
     let target = target.to_string();
@@ -57,12 +57,12 @@ pub(super) async fn connect(proxy: &HttpProxy, target: &Address) -> Result<TcpSt
     if let Some(authorization) = proxy.authorization() {
         request = request.header(header::PROXY_AUTHORIZATION, authorization);
     }
-    let request = request.body(Empty::<&[u8]>::new()).map_err(|error| not_a_proxy(error.into()))?;
-    match http_upgrade::send(stream, request).await.map_err(|error| not_a_proxy(error.into()))? {
+    let request = request.body(http_body::empty()).map_err(|error| not_a_proxy(error.into()))?;
+    match http_upgrade::send(Box::new(stream), request).await.map_err(|error| not_a_proxy(error.into()))? {
         UpgradeResponse::Refused(status) => {
             Err(HttpTunnelError::Refused { proxy: proxy.clone(), target, status })
         }
-        UpgradeResponse::Switched(upgraded, _) => match upgraded.downcast::<TokioIo<TcpStream>>() {
+        UpgradeResponse::Switched(upgraded, _) => match upgraded.downcast::<TokioIo<BoxedByteStream>>() {
             Ok(Parts { io, read_buf, .. }) if read_buf.is_empty() => Ok(io.into_inner()),
             // A server never speaks first in TLS.
             _ => Err(not_a_proxy("data arrived before the connection was used".into())),

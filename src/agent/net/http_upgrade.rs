@@ -1,11 +1,11 @@
 //! Sends one HTTP/1.1 request that asks the server to use the connection for another protocol afterwards.
 
 use http::{HeaderMap, Method, Request, StatusCode};
-use http_body_util::Empty;
 use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 
-use super::byte_stream::ByteStream;
+use super::byte_stream::BoxedByteStream;
+use super::http_body::HttpBody;
+use super::http_client;
 
 /// The server's response.
 pub(super) enum UpgradeResponse {
@@ -16,10 +16,10 @@ pub(super) enum UpgradeResponse {
 
 /// Sends `request` on a new connection. A `CONNECT` succeeds with any 2xx status, and every other request with 101.
 pub(super) async fn send(
-    stream: impl ByteStream + 'static,
-    request: Request<Empty<&'static [u8]>>,
+    stream: BoxedByteStream,
+    request: Request<HttpBody>,
 ) -> hyper::Result<UpgradeResponse> {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) = http_client::handshake(stream).await?;
     let is_connect = request.method() == Method::CONNECT;
     let exchange = async {
         let mut response = sender.send_request(request).await?;

@@ -1,15 +1,20 @@
-//! Resolves host names, with an error that names the host.
+//! Resolves host names, with an error that names the host, and connects to them.
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle, set_tcp_keepintvl};
 use tokio::net::{TcpStream, lookup_host};
 
 use crate::agent::platform::Hint;
 
 /// The text that the standard library puts before the reason.
 const PREFIX: &str = "failed to lookup address information: ";
+
+/// How long a connection is idle before the system tests it, and the time between tests.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// A host name cannot be resolved.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +36,13 @@ impl UnresolvedHost {
 /// Opens a connection to the first address of a host that accepts it. An error may contain an [`UnresolvedHost`].
 pub(super) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     let addresses = resolve(host, port).await.map_err(io::Error::other)?;
-    TcpStream::connect(&addresses[..]).await
+    let tcp = TcpStream::connect(&addresses[..]).await?;
+    tcp.set_nodelay(true)?;
+    // So that the end of a server that vanished is noticed on a connection that is idle.
+    set_socket_keepalive(&tcp, true)?;
+    set_tcp_keepidle(&tcp, KEEP_ALIVE)?;
+    set_tcp_keepintvl(&tcp, KEEP_ALIVE)?;
+    Ok(tcp)
 }
 
 async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, UnresolvedHost> {

@@ -2,20 +2,15 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
-use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle, set_tcp_keepintvl};
-use tokio::net::TcpStream;
 use url::Url;
 
+use super::byte_stream::BoxedByteStream;
 use super::http_proxy::{HttpProxy, HttpProxyError};
 use super::http_tunnel;
 use super::resolver;
 use crate::agent::platform::{Clock, Environment};
 use crate::config::Address;
-
-/// How long a connection is idle before the system tests it, and the time between tests.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// The address of a server and how to reach it. Cheap to clone.
 #[derive(Clone)]
@@ -62,22 +57,12 @@ impl Route {
     }
 
     /// Opens a connection to the server. An error at the HTTP proxy contains an [`HttpTunnelError`].
-    pub(super) async fn connect_tcp(&self) -> io::Result<TcpStream> {
-        let tcp = self.open_tcp().await?;
-        tcp.set_nodelay(true)?;
-        // So that the end of a server that vanished is noticed on a connection that is idle.
-        set_socket_keepalive(&tcp, true)?;
-        set_tcp_keepidle(&tcp, KEEP_ALIVE)?;
-        set_tcp_keepintvl(&tcp, KEEP_ALIVE)?;
-        Ok(tcp)
-    }
-
-    async fn open_tcp(&self) -> io::Result<TcpStream> {
+    pub(super) async fn connect_tcp(&self) -> io::Result<BoxedByteStream> {
         match &self.http_proxy {
             Some(http_proxy) => {
                 http_tunnel::connect(http_proxy, &self.address).await.map_err(io::Error::other)
             }
-            None => resolver::connect(self.address.host(), self.address.port()).await,
+            None => Ok(Box::new(resolver::connect(self.address.host(), self.address.port()).await?)),
         }
     }
 }

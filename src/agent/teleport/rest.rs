@@ -15,6 +15,7 @@ use super::server_hints;
 use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::dialler::DialTarget;
 use crate::agent::net::http_body::{self, HttpBody};
+use crate::agent::net::http_client;
 use crate::agent::platform::error_text::describe_json_error;
 use crate::agent::platform::{Hint, ServerMessage};
 
@@ -178,7 +179,7 @@ async fn send(
     request: Request<HttpBody>,
 ) -> Result<(StatusCode, Bytes), Box<dyn Error + Send + Sync>> {
     let stream = target.open().await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
+    let (mut sender, connection) = http_client::handshake(Box::new(stream.into_inner())).await?;
     let exchange = async {
         let response = sender.send_request(request).await?;
         let status = response.status();
