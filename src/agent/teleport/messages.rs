@@ -11,6 +11,7 @@ pub(crate) use generated::proto::*;
 pub(crate) use generated::teleport::join::v1 as join_v1;
 pub(crate) use generated::teleport::machineid::v1::*;
 pub(crate) use generated::teleport::presence::v1::*;
+pub(crate) use generated::teleport::transport::v1 as transport_v1;
 pub(crate) use generated::teleport::trust::v1::*;
 pub(crate) use generated::teleport::workloadidentity::v1::*;
 pub(crate) use generated::types::*;

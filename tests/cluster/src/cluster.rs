@@ -64,7 +64,7 @@ impl ClusterConfig {
 /// A running cluster. Dropping it closes its ports and every connection.
 pub struct Cluster {
     shared: Arc<Shared>,
-    servers: [JoinHandle<()>; 2],
+    servers: [JoinHandle<()>; 3],
 }
 
 impl Cluster {
@@ -76,6 +76,7 @@ impl Cluster {
     pub async fn start(config: ClusterConfig) -> Result<Self, Error> {
         let (listener, addr) = listen(config.listen).await?;
         let (auth_listener, auth_addr) = listen(config.auth_listen).await?;
+        let (ssh_listener, ssh_addr) = listen((config.listen.ip(), 0).into()).await?;
         let now = (config.clock)();
         let authorities = Authorities::generate(&config.cluster_name, now)?;
         let tls = TlsConfigs::new(&config.cluster_name, &authorities, &config.clock)?;
@@ -86,6 +87,8 @@ impl Cluster {
             server_version: config.server_version,
             addr,
             auth_addr,
+            ssh_addr,
+            has_tls_routing: AtomicBool::new(true),
             hides_proxy: AtomicBool::new(false),
             tls: Mutex::new(tls.into()),
             web_ca_pem: authorities.web.pem().to_owned(),
@@ -101,7 +104,8 @@ impl Cluster {
         });
         shared.state().keeps_instances = shared.major_version() >= 17;
         let serve = |listener, port| tokio::spawn(server::serve(shared.clone(), listener, port));
-        let servers = [serve(listener, Port::Proxy), serve(auth_listener, Port::Auth)];
+        let servers =
+            [serve(listener, Port::Proxy), serve(auth_listener, Port::Auth), serve(ssh_listener, Port::Ssh)];
         Ok(Self { shared, servers })
     }
 
@@ -126,6 +130,17 @@ impl Cluster {
     /// Returns an error if a public key cannot be encoded.
     pub fn ca_pins(&self) -> Result<Vec<String>, Error> {
         self.shared.authorities().host.trusted_tls().map(TlsAuthority::pin).collect()
+    }
+
+    /// Returns the proxy's own address for SSH.
+    pub fn ssh_addr(&self) -> SocketAddr {
+        self.shared.ssh_addr
+    }
+
+    /// Serves SSH only at that address, and says so, as a proxy with a separate port for each protocol. Everything else that the
+    /// agent needs is served as before.
+    pub fn disable_tls_routing(&self) {
+        self.shared.has_tls_routing.store(false, Ordering::Relaxed);
     }
 
     /// Stops advertising the address of the proxy, as a cluster whose proxies have no `public_addr`.
@@ -279,6 +294,11 @@ impl Cluster {
         let authorities = Authorities::generate(name, (self.shared.clock)())?;
         self.shared.state().leaves.insert(name.to_owned(), Arc::new(authorities));
         Ok(())
+    }
+
+    /// Adds a node of the cluster and its leaf clusters, which listens at `addr`.
+    pub fn add_node(&self, name: &str, addr: SocketAddr) {
+        self.shared.state().nodes.insert(name.to_owned(), addr);
     }
 
     /// Adds or replaces a workload identity. A cluster that reports a version before 17 does not serve them.

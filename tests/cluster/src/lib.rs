@@ -7,6 +7,7 @@
 //!                        ┌ first ALPN entry teleport-auth@<hex>… ─ mutual TLS, host CA ┬ h2 ─ gRPC ─ auth_service.rs
 //!                        │                                                            └ http/1.1 ─ REST
 //! one port ─ ClientHello ┤ first ALPN entry teleport-proxy-grpc ─ TLS, web CA, h2 ─ gRPC ─ join_service.rs
+//!                        ├ first ALPN entry teleport-proxy-ssh-grpc ─ mutual TLS, host CA, h2 ─ gRPC ─ ssh_service.rs
 //!                        ├ first ALPN entry teleport-postgres, teleport-tcp, … ─ mutual TLS, web CA ─ tunnel.rs
 //!                        └ anything else ─ TLS, web CA ─ web.rs: find, ping, join
 //! ```
@@ -20,7 +21,7 @@
 //! - serve the Kubernetes clusters and leaf clusters that it lists, nor understand what it forwards to applications and
 //!   databases;
 //! - support join methods other than `token`, `iam`, `azure`, `bound_keypair` and those that use ID tokens;
-//! - listen on an auth port or accept SSH tunnels;
+//! - accept reverse tunnels, or run nodes: a test adds the address of each one;
 //! - evaluate workload attestation.
 
 mod anonymous;
@@ -60,6 +61,7 @@ mod role;
 mod server;
 mod shared;
 mod ssh;
+mod ssh_service;
 mod state;
 mod tls;
 mod tls_authority;

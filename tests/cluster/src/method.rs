@@ -56,6 +56,9 @@ pub const LIST_SPIFFE_FEDERATIONS: &str =
 pub const STREAM_SIGNED_CRL: &str =
     "/teleport.workloadidentity.v1.WorkloadIdentityRevocationService/StreamSignedCRL";
 
+/// A connection to a node through the proxy. The summary is `<host>:<port> cluster=<name> login=<user>`.
+pub const PROXY_SSH: &str = "/teleport.transport.v1.TransportService/ProxySSH";
+
 pub const SUBMIT_HEARTBEAT: &str = "/teleport.machineid.v1.BotInstanceService/SubmitHeartbeat";
 
 /// Returns whether servers of this version, major and minor, offer a method.

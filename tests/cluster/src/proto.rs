@@ -16,6 +16,7 @@ pub use generated::teleport::header;
 pub use generated::teleport::join::v1 as join_v1;
 pub use generated::teleport::machineid::v1::*;
 pub use generated::teleport::presence::v1::*;
+pub use generated::teleport::transport::v1 as transport_v1;
 pub use generated::teleport::trust::v1::*;
 pub use generated::teleport::workloadidentity::v1::*;
 pub use generated::types::*;

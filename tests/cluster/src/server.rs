@@ -39,7 +39,7 @@ use crate::join_v1::JoinV1;
 use crate::proto::{RegisterUsingAzureMethodRequest, RegisterUsingIamMethodRequest};
 use crate::shared::Shared;
 use crate::tls::Backend;
-use crate::{anonymous, auth_service, method, tunnel};
+use crate::{anonymous, auth_service, method, ssh_service, tunnel};
 
 /// The maximum size of a request body.
 const MAX_BODY_LEN: usize = 10 * 1024 * 1024;
@@ -53,6 +53,8 @@ pub(crate) enum Port {
     Proxy,
     /// The auth server's own port.
     Auth,
+    /// The port of the proxy for SSH.
+    Ssh,
 }
 
 /// Accepts connections until dropped. This future owns every connection, so dropping it closes them all.
@@ -83,6 +85,7 @@ async fn serve_while_up(shared: Arc<Shared>, socket: TcpStream, addr: SocketAddr
             match port {
                 Port::Proxy => serve_connection(shared, socket, addr).await,
                 Port::Auth => serve_direct(shared, socket, addr).await,
+                Port::Ssh => serve_ssh(shared, socket, addr).await,
             }
         } => {}
     }
@@ -105,7 +108,8 @@ async fn serve_stream(
     is_upgraded: bool,
 ) -> Option<PendingUpgrade> {
     let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.ok()?;
-    let (backend, config) = shared.tls().select(&start.client_hello(), is_upgraded)?;
+    let serves_ssh = shared.has_tls_routing.load(Ordering::Relaxed);
+    let (backend, config) = shared.tls().select(&start.client_hello(), is_upgraded, serves_ssh)?;
     let stream = start.into_stream(config).await.ok()?;
     if backend == Backend::ReverseTunnel {
         shared.reverse_tunnels.fetch_add(1, Ordering::Relaxed);
@@ -123,6 +127,14 @@ async fn serve_direct(shared: Arc<Shared>, socket: TcpStream, addr: SocketAddr) 
     let is_anonymous = stream.get_ref().1.peer_certificates().is_none();
     let backend = if is_anonymous { Backend::Anonymous } else { Backend::Auth };
     serve_calls(shared, stream, addr, backend).await.map(drop)
+}
+
+/// Serves a connection to the proxy's port for SSH until it ends.
+async fn serve_ssh(shared: Arc<Shared>, socket: TcpStream, addr: SocketAddr) -> Option<()> {
+    let stream: BoxedByteStream = Box::new(socket);
+    let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.ok()?;
+    let stream = start.into_stream(shared.tls().ssh()).await.ok()?;
+    serve_calls(shared, stream, addr, Backend::Ssh).await.map(drop)
 }
 
 /// Serves the calls on a connection until it ends. Returns the upgrade, if one was requested.
@@ -146,6 +158,9 @@ async fn serve_calls(
             async move {
                 let is_join_backend =
                     matches!(connection.backend, Backend::Join | Backend::Auth | Backend::Anonymous);
+                if connection.backend == Backend::Ssh && request.uri().path() == method::PROXY_SSH {
+                    return Ok(serve_ssh_stream(shared, connection, request).await);
+                }
                 Ok::<_, Infallible>(if is_join_backend && method::is_join_stream(request.uri().path()) {
                     serve_join_stream(shared, connection, request).await
                 } else {
@@ -210,6 +225,18 @@ async fn serve_join_stream(
     }
 }
 
+/// Serves a connection to a node.
+async fn serve_ssh_stream(
+    shared: Arc<Shared>,
+    connection: Arc<Connection>,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let index = shared.log.begin(log_entry(&connection, Protocol::Grpc, &parts, &Bytes::new()));
+    let action = shared.faults.before_call(method::PROXY_SSH).await;
+    ssh_service::serve(shared, connection, index, action, Request::from_parts(parts, body)).await
+}
+
 /// Serves a call: logs it, applies faults, processes it and logs the outcome.
 async fn serve_call(shared: &Shared, connection: &Connection, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
@@ -248,9 +275,10 @@ fn log_entry(connection: &Connection, protocol: Protocol, parts: &Parts, body: &
     let method = match (protocol, connection.backend) {
         (Protocol::Grpc, _) => path.clone(),
         (Protocol::Http, Backend::Auth | Backend::Anonymous) => format!("{} {path}", parts.method),
-        (Protocol::Http, Backend::Web | Backend::Join | Backend::ReverseTunnel | Backend::Resource) => {
-            method::from_web_request(&format!("{} {path}", parts.method))
-        }
+        (
+            Protocol::Http,
+            Backend::Web | Backend::Join | Backend::ReverseTunnel | Backend::Resource | Backend::Ssh,
+        ) => method::from_web_request(&format!("{} {path}", parts.method)),
     };
     let (request, summary) = match protocol {
         Protocol::Grpc => {
@@ -295,9 +323,10 @@ async fn process(
             let request = Request::from_parts(parts, Full::new(body));
             auth_service::serve_join(shared, None, request).await
         }
-        (Backend::Web | Backend::Join | Backend::ReverseTunnel | Backend::Resource, Protocol::Http) => {
-            http_response(web(shared, method, &parts, &body))
-        }
+        (
+            Backend::Web | Backend::Join | Backend::ReverseTunnel | Backend::Resource | Backend::Ssh,
+            Protocol::Http,
+        ) => http_response(web(shared, method, &parts, &body)),
         // The web server does not support gRPC. As recorded, this is how the Go agent's first calls fail.
         (Backend::Web | Backend::ReverseTunnel | Backend::Resource, Protocol::Grpc) => {
             let mut response = Response::new(Body::new(Full::from("access denied")));
@@ -306,6 +335,9 @@ async fn process(
                 .headers_mut()
                 .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
             response
+        }
+        (Backend::Ssh, Protocol::Grpc) => {
+            refuse(protocol, &ApiError::new(Code::Unimplemented, format!("unknown method {method}")))
         }
         (Backend::Anonymous, Protocol::Http) => http_response(anonymous::rest(shared, method, &parts, &body)),
         (Backend::Anonymous, Protocol::Grpc) => {

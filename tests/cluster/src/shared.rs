@@ -28,6 +28,10 @@ pub(crate) struct Shared {
     pub(crate) addr: SocketAddr,
     /// The auth server's own address.
     pub(crate) auth_addr: SocketAddr,
+    /// The proxy's own address for SSH.
+    pub(crate) ssh_addr: SocketAddr,
+    /// Whether the proxy serves SSH only at that address.
+    pub(crate) has_tls_routing: AtomicBool,
     /// Whether the cluster does not advertise the address of the proxy.
     pub(crate) hides_proxy: AtomicBool,
     pub(crate) authorities: Mutex<Authorities>,

@@ -2,6 +2,7 @@
 //! [`State`] makes every change atomic. Performs no I/O.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -95,6 +96,8 @@ pub(crate) struct State {
     pub(crate) app_sessions: BTreeMap<String, AppSession>,
     /// The leaf clusters, by name.
     pub(crate) leaves: BTreeMap<String, Arc<Authorities>>,
+    /// The addresses of nodes, by name.
+    pub(crate) nodes: BTreeMap<String, SocketAddr>,
     /// By name.
     pub(crate) workloads: BTreeMap<String, WorkloadIdentity>,
     /// The bundles of federated trust domains, by domain; `None` if a bundle has not been fetched yet.

@@ -24,6 +24,9 @@ const JOIN_PROTOCOL: &[u8] = b"teleport-proxy-grpc";
 /// The first ALPN entry of a connection that opens a reverse tunnel. Agents test with it whether the proxy sees ALPN.
 const REVERSE_TUNNEL_PROTOCOL: &[u8] = b"teleport-reversetunnel";
 
+/// The first ALPN entry of a connection to the proxy's gRPC server for SSH.
+const SSH_PROTOCOL: &[u8] = b"teleport-proxy-ssh-grpc";
+
 /// The first ALPN entries of connections to databases and TCP applications.
 const RESOURCE_PROTOCOLS: [&[u8]; 4] =
     [b"teleport-postgres", b"teleport-mysql", b"teleport-redis", b"teleport-tcp"];
@@ -40,6 +43,8 @@ pub(crate) enum Backend {
     /// The proxy's forwarding to the database or TCP application in the client's certificate. Connections to other
     /// applications arrive at the web server.
     Resource,
+    /// The proxy's gRPC server for SSH.
+    Ssh,
     /// The proxy's gRPC server for joins, which requires no client certificate.
     Join,
     Auth,
@@ -54,6 +59,7 @@ pub(crate) struct TlsConfigs {
     resource: Arc<ServerConfig>,
     /// For clients inside an upgraded connection.
     upgraded_resource: Arc<ServerConfig>,
+    ssh: Arc<ServerConfig>,
     join: Arc<ServerConfig>,
     /// For clients inside an upgraded connection, who cannot verify the web certificate.
     upgraded_join: Arc<ServerConfig>,
@@ -103,6 +109,8 @@ impl TlsConfigs {
         let mut upgraded_resource = config(&provider, clock, required(), proxy_key()?)?;
         upgraded_resource.alpn_protocols.clone_from(&resource.alpn_protocols);
         upgraded_resource.alpn_protocols.push(HTTP.to_vec());
+        // As observed, no protocol is negotiated here.
+        let ssh = config(&provider, clock, required(), proxy_key()?)?;
         let mut grpc = config(&provider, clock, required(), auth_key()?)?;
         grpc.alpn_protocols = vec![b"h2".to_vec()];
         // The auth server supports only `h2`; with a client that does not offer it, no protocol is negotiated.
@@ -116,6 +124,7 @@ impl TlsConfigs {
             reverse_tunnel: Arc::new(reverse_tunnel),
             resource: Arc::new(resource),
             upgraded_resource: Arc::new(upgraded_resource),
+            ssh: Arc::new(ssh),
             join: Arc::new(join),
             upgraded_join: Arc::new(upgraded_join),
             auth_grpc: Arc::new(grpc),
@@ -131,6 +140,7 @@ impl TlsConfigs {
         &self,
         hello: &ClientHello<'_>,
         is_upgraded: bool,
+        serves_ssh: bool,
     ) -> Option<(Backend, Arc<ServerConfig>)> {
         let offered: Vec<&[u8]> = hello.alpn().into_iter().flatten().collect();
         match offered.first() {
@@ -144,6 +154,7 @@ impl TlsConfigs {
                 let config = if is_upgraded { &self.upgraded_join } else { &self.join };
                 Some((Backend::Join, config.clone()))
             }
+            Some(first) if serves_ssh && *first == SSH_PROTOCOL => Some((Backend::Ssh, self.ssh.clone())),
             Some(first) if *first == REVERSE_TUNNEL_PROTOCOL => {
                 Some((Backend::ReverseTunnel, self.reverse_tunnel.clone()))
             }
@@ -156,6 +167,11 @@ impl TlsConfigs {
             }
             _ => Some((Backend::Web, self.web.clone())),
         }
+    }
+
+    /// Returns the configuration for a connection to the proxy's port for SSH.
+    pub(crate) fn ssh(&self) -> Arc<ServerConfig> {
+        self.ssh.clone()
     }
 
     /// Returns the configuration for a connection to the auth server's own port.

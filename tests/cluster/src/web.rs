@@ -1,6 +1,7 @@
 //! The proxy's web API: discovery and the join with a secret token or an ID token. Follows the recordings
 //! `webapi-*.json`, `first-join.json` and `join-refused.http`.
 
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use base64::Engine as _;
@@ -65,18 +66,20 @@ impl Shared {
 
     fn discovery(&self, auth: &Value) -> Value {
         let addr = self.addr.to_string();
+        let has_tls_routing = self.has_tls_routing.load(Ordering::Relaxed);
+        let ssh_addr = if has_tls_routing { addr.clone() } else { self.ssh_addr.to_string() };
         json!({
             "auth": auth,
             "proxy": {
                 "kube": { "enabled": true, "listen_addr": addr },
                 "ssh": {
-                    "listen_addr": addr,
+                    "listen_addr": ssh_addr,
                     "tunnel_listen_addr": addr,
                     "web_listen_addr": addr,
                     "public_addr": self.proxy_public_addr(),
                 },
                 "db": { "postgres_listen_addr": addr, "mysql_listen_addr": addr },
-                "tls_routing_enabled": true,
+                "tls_routing_enabled": has_tls_routing,
                 "assist_enabled": false,
                 "access_graph_enabled": false,
             },

@@ -15,6 +15,7 @@ use tbot_cluster::proto::{
     SpiffeFederationStatus, StreamSignedCrlRequest, StreamSignedCrlResponse, UserCertsRequest, Watch,
     WatchKind, WatchStatusV1, WebSessionV2, X509SvidCredential, X509SvidParams, header,
     join_v1::{self, join_request},
+    transport_v1,
 };
 
 /// Encodes a string, bytes or a message, whose fields are joined.
@@ -378,4 +379,24 @@ fn federation_messages_are_encoded_as_documented() {
         message(6, &[bytes(1, "bundle")]),
     ];
     assert_encoding(&response, &[message(1, &fields), bytes(2, "next")]);
+}
+
+#[test]
+fn messages_of_a_connection_to_a_node_are_encoded_as_documented() {
+    use transport_v1::{proxy_ssh_request, proxy_ssh_response};
+    let target = transport_v1::TargetHost {
+        host_port: text("node:22"),
+        cluster: text("cluster"),
+        login_name: text("login"),
+    };
+    let request = transport_v1::ProxySshRequest { dial_target: Some(target), frame: None };
+    assert_encoding(&request, &[message(1, &[bytes(1, "node:22"), bytes(2, "cluster"), bytes(3, "login")])]);
+    let frame = || transport_v1::Frame { payload: b"payload".to_vec() };
+    let sent = proxy_ssh_request::Frame::Ssh(frame());
+    let request = transport_v1::ProxySshRequest { dial_target: None, frame: Some(sent) };
+    assert_encoding(&request, &[message(2, &[bytes(1, "payload")])]);
+    let details = Some(transport_v1::ClusterDetails { fips_enabled: true });
+    let received = Some(proxy_ssh_response::Frame::Ssh(frame()));
+    let response = transport_v1::ProxySshResponse { details, frame: received };
+    assert_encoding(&response, &[message(1, &[varint(1, 1)]), message(2, &[bytes(1, "payload")])]);
 }

@@ -23,6 +23,11 @@ pub mod teleport {
             include!("teleport.presence.v1.rs");
         }
     }
+    pub mod transport {
+        pub mod v1 {
+            include!("teleport.transport.v1.rs");
+        }
+    }
     pub mod trust {
         pub mod v1 {
             include!("teleport.trust.v1.rs");
