@@ -91,6 +91,7 @@ pub mod internal {
     pub use super::net::http_proxy::HttpProxy;
     pub use super::net::tls::{web as web_tls, without_roots as tls_without_roots};
     pub use super::net::web::client_builder;
+    pub use super::runtime::ssh_proxy::{SshProxy, SshProxyError, SshTarget};
 
     /// Opens and reads files that the program does not trust.
     pub mod files {

@@ -26,6 +26,7 @@ pub(crate) mod schedule;
 mod services;
 pub(crate) mod setup;
 mod shared_access;
+pub(crate) mod ssh_proxy;
 mod stream_retry;
 mod tasks;
 mod tunnels;

@@ -19,4 +19,5 @@ pub(crate) mod messages;
 pub(crate) mod rest;
 pub(crate) mod server_hints;
 pub(crate) mod server_version;
+pub(crate) mod ssh_service;
 pub(crate) mod web_api;

@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::authority::Authority;
-use super::identity::Identity;
-use super::x509::{UserCert, X509Error};
+use super::identity::{Identity, IdentityError, SignedCerts};
+use super::keys::KeyPair;
+use super::x509::{self, UserCert, X509Error};
 use crate::agent::platform::{Clock, Hint};
 
 /// How long before the real expiry `kubectl` should run the credential plugin again.
@@ -49,13 +50,16 @@ pub enum IdentityFileError {
     /// The certificate cannot be used.
     #[error("not a Teleport identity file")]
     X509(#[from] X509Error),
+    /// The parts of the file cannot be used together.
+    #[error("not a complete identity file")]
+    Identity(#[from] IdentityError),
 }
 
 impl IdentityFileError {
     /// Returns advice for the operator, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
-        matches!(self, Self::Missing(_))
+        (!matches!(self, Self::X509(_)))
             .then(|| Hint::new("use the file `identity` of an output that tbot has written"))
     }
 }
@@ -65,7 +69,15 @@ pub struct IdentityFile {
     key: String,
     certificate: String,
     user: UserCert,
+    ssh: String,
+    tls_cas: Vec<String>,
+    ssh_cas: Vec<String>,
 }
+
+/// The first word of a line with a CA.
+const CERT_AUTHORITY: &str = "@cert-authority";
+/// The end of the first word of a line with a certificate.
+const SSH_CERTIFICATE: &str = "-cert-v01@openssh.com";
 
 impl IdentityFile {
     /// Parses an `identity` file: the first PEM block is the key, the second the TLS certificate.
@@ -83,7 +95,25 @@ impl IdentityFile {
         let key = next("private key", "PRIVATE KEY-----")?;
         let certificate = next("TLS certificate", "BEGIN CERTIFICATE-----")?;
         let user = UserCert::from_pem(&certificate)?;
-        Ok(Self { key, certificate, user })
+        let tls_cas = blocks.collect();
+        let (mut ssh, mut ssh_cas) = (String::new(), Vec::new());
+        for line in content.lines().map(str::trim) {
+            match line.split_whitespace().next() {
+                Some(CERT_AUTHORITY) => ssh_cas.push(line.to_owned()),
+                Some(word) if word.ends_with(SSH_CERTIFICATE) => line.clone_into(&mut ssh),
+                _ => {}
+            }
+        }
+        Ok(Self { key, certificate, user, ssh, tls_cas, ssh_cas })
+    }
+
+    /// Returns the identity, which trusts only the CAs of the root cluster: those of leaf clusters do not certify its servers.
+    pub(crate) fn into_identity(self) -> Result<Identity, IdentityFileError> {
+        let mut tls_cas = self.tls_cas;
+        tls_cas.retain(|ca| x509::subject_common_name(ca).as_deref() == Some(&*self.user.cluster));
+        let certs = SignedCerts { tls: self.certificate, ssh: self.ssh, tls_cas, ssh_cas: self.ssh_cas };
+        let key = KeyPair::from_pem(&self.key).map_err(IdentityError::from)?;
+        Ok(Identity::new(key, certs)?)
     }
 
     /// Returns the name of the cluster that the credentials route to, if they contain one.
@@ -181,6 +211,27 @@ mod tests {
         });
         assert_eq!(at("2026-11-22T15:00:00Z"), expected);
         assert_eq!(at("2026-11-22T15:48:30Z")["status"]["expirationTimestamp"], "2026-11-22T15:49:14Z");
+    }
+
+    #[test]
+    fn an_identity_trusts_the_root_cluster_alone() {
+        let identity = |content: &str| IdentityFile::parse(content).unwrap().into_identity();
+        let content = recorded("outputs/identity/identity");
+        let own = identity(&content).unwrap();
+        assert_eq!((&**own.cluster(), own.certs.tls_cas.len(), own.certs.ssh_cas.len()), ("dev.test", 1, 1));
+        // The CA of another cluster.
+        let other = rcgen::CertificateParams::new([]).unwrap();
+        let other = other.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem();
+        assert_eq!(identity(&format!("{content}{other}")).unwrap().certs.tls_cas, own.certs.tls_cas);
+
+        let (key, cas) = (recorded("outputs/kube/key"), content.find("@cert-authority").unwrap());
+        let other_key = content.replace(&recorded("outputs/identity/key"), &key);
+        for (content, reason) in [
+            (&content[..cas], IdentityError::NoAuthority("TLS")),
+            (&other_key, IdentityError::OtherKey("TLS")),
+        ] {
+            assert_eq!(identity(content).unwrap_err(), IdentityFileError::Identity(reason));
+        }
     }
 
     #[test]

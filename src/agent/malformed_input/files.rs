@@ -83,6 +83,9 @@ proptest! {
             Ok(file) => {
                 let credential = file.exec_credential(&Clock::from_fn(|| std::time::SystemTime::UNIX_EPOCH));
                 prop_assert!(serde_json::from_str::<serde_json::Value>(&credential).is_ok());
+                if let Err(error) = file.into_identity() {
+                    check_error(&error)?;
+                }
             }
             Err(error) => {
                 check_error(&error)?;

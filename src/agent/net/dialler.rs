@@ -49,9 +49,18 @@ impl Dialler {
         environment: &Environment,
         needs_upgrade: Option<bool>,
     ) -> Result<Self, WebError> {
-        let dialler = Self::with_kind(ServerKind::Proxy, route, environment, needs_upgrade);
+        let dialler = Self::without_roots(route, environment, needs_upgrade);
         dialler.web.tls()?;
         Ok(dialler)
+    }
+
+    /// Returns a dialler for a proxy that reads the root certificates only when a connection needs them.
+    pub(crate) fn without_roots(
+        route: &Route,
+        environment: &Environment,
+        needs_upgrade: Option<bool>,
+    ) -> Self {
+        Self::with_kind(ServerKind::Proxy, route, environment, needs_upgrade)
     }
 
     /// Returns a dialler for an auth server or a proxy. Until [`set_kind`](Self::set_kind) is called, the port decides which of
@@ -208,6 +217,25 @@ impl Dialler {
         })
     }
 
+    /// Returns the target of connections to the proxy's service for SSH as `identity`. Without `tls_routing`, the dialler's
+    /// address must be that of the proxy's SSH port.
+    pub(crate) fn to_ssh_service(
+        &self,
+        identity: &Identity,
+        tls_routing: bool,
+    ) -> Result<DialTarget, TlsError> {
+        let tls = Arc::new(tls::ssh_service(identity, tls_routing, self.route().insecure(), self.clock())?);
+        Ok(DialTarget {
+            dialler: self.clone(),
+            kind: ServerKind::Proxy,
+            tls_if_upgraded: Arc::clone(&tls),
+            tls,
+            server_name: tls::server_name(self.address().host())?,
+            negotiated: Negotiated::Anything,
+            peer: "the proxy",
+        })
+    }
+
     /// Tests whether a connection reaches the auth server of `cluster`, without an identity. The CAs of a cluster behind a proxy
     /// are unknown before a join, so this checks only the name in the server's certificate.
     pub(crate) async fn test_to_auth(&self, cluster: &str) -> Result<(), AuthRouteError> {
@@ -306,6 +334,8 @@ enum Negotiated {
     /// The auth server negotiates nothing if HTTP/1.1 is offered.
     Http1,
     Exactly(&'static str),
+    /// Old proxies negotiate nothing. Their certificate shows that they are the expected server.
+    Anything,
 }
 
 impl From<InnerAlpn> for Negotiated {
@@ -361,6 +391,7 @@ impl DialTarget {
             Negotiated::Http2 => negotiated == Some(b"h2"),
             Negotiated::Http1 => negotiated.is_none() || negotiated == Some(b"http/1.1"),
             Negotiated::Exactly(protocol) => negotiated == Some(protocol.as_bytes()),
+            Negotiated::Anything => true,
         };
         if is_expected { Ok(stream) } else { Err(io::Error::other(UnexpectedServer(self.peer))) }
     }

@@ -277,6 +277,21 @@ pub(super) fn upgraded_resource(
     Ok(config)
 }
 
+/// Returns the configuration for the proxy's service for SSH as `identity`. There, the proxy presents a certificate of the cluster's
+/// host CA. With TLS routing, the routing entry must come first.
+pub(super) fn ssh_service(
+    identity: &Identity,
+    tls_routing: bool,
+    insecure: bool,
+    clock: &Clock,
+) -> Result<ClientConfig, TlsError> {
+    let mut config = auth(identity, AuthRoute::Direct, insecure, InnerAlpn::Http2, clock)?;
+    if tls_routing {
+        config.alpn_protocols.insert(0, b"teleport-proxy-ssh-grpc".to_vec());
+    }
+    Ok(config)
+}
+
 /// Returns the configuration for the test of whether a connection needs the upgrade: it offers only a protocol that every
 /// proxy supports, accepts any certificate, and presents none.
 pub(super) fn reverse_tunnel(clock: &Clock) -> Result<ClientConfig, TlsError> {

@@ -296,6 +296,8 @@ mod tests {
         tbot keypair create --proxy-server=a:443 --static --static-key-path=/a
         tbot install systemd --config=/etc/tbot.yaml --name=a --user=b --group=c --write --force --systemd-directory=/d
         tbot install systemd -c /etc/tbot.yaml --pid-file=/run/tbot.pid --no-anonymous-telemetry
+        tbot ssh-proxy-command --destination-dir=/a --cluster=c --user=u --host=h --port=22 --proxy-server=a:443 --resume
+        tbot ssh-proxy-command --destination-dir=/a --user=u --host=h --proxy-server=a:443 --no-tls-routing --no-resume
         tbot wait --diag-addr=127.0.0.1:3001 --service=a --timeout=30s
         tbot version --debug";
 
@@ -309,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn the_proxy_command_of_a_written_ssh_config_is_parsed() {
+    fn the_proxy_command_that_earlier_versions_wrote_is_parsed() {
         let line = "tbot proxy --destination-dir=/out --proxy-server=a:443 ssh --cluster=c  root@h:22";
         let cli = parse_line(line).unwrap();
         let Command::Proxy(args) = cli.command else { panic!("not `tbot proxy`") };

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::builder::styling::Style;
+use tbot::agent::internal::SshProxyError;
 use tbot::agent::{AgentError, Hint, IdentityFileError, NotUtf8, error_chain};
 use tbot::config::GoDuration;
 use tbot::untrusted::escape;
@@ -39,6 +40,9 @@ pub(crate) enum Failure {
     Variable(#[from] NotUtf8),
     #[error("cannot read {}", escape(.name))]
     Unreadable { name: String, source: io::Error },
+    /// The directory has no identity file.
+    #[error("{} has no credentials", escape(&.directory.to_string_lossy()))]
+    NoIdentity { directory: PathBuf },
     /// The file is not a valid identity file.
     #[error("cannot use {}", escape(&.path.to_string_lossy()))]
     Identity {
@@ -52,6 +56,8 @@ pub(crate) enum Failure {
         #[source]
         error: io::Error,
     },
+    #[error(transparent)]
+    SshProxy(Box<SshProxyError>),
     #[error("cannot create a key pair")]
     Keypair(#[source] AgentError),
     #[error("cannot write {}", escape(.name))]
@@ -95,9 +101,11 @@ impl Failure {
             Self::Variable(error) => return Some(error.hint()),
             Self::Identity { error, .. } => return error.hint(),
             Self::Request { hint, .. } => return hint.clone(),
+            Self::SshProxy(error) => return error.hint(),
             Self::Keypair(error) => return error.hint(),
             Self::Tsh { .. } => "install tsh, or set TSH to its path",
             Self::Emit(EmitError::Ambiguous) => "if it has the key `<<`, rename that key",
+            Self::NoIdentity { .. } => "use the directory of an output that tbot has written",
             Self::UnitDiffers { .. } => "to replace it, add --force",
             Self::NothingToWaitFor => "check --service, and the version of the agent",
             _ => return None,
@@ -111,10 +119,12 @@ impl Failure {
             | Self::Usage(_)
             | Self::Variable(_)
             | Self::Request { .. }
+            | Self::NoIdentity { .. }
             | Self::Unreadable { .. } => ExitStatus::Usage,
             Self::Reported(status) => *status,
             Self::Keypair(_) => ExitStatus::Failed,
             Self::Identity { .. }
+            | Self::SshProxy(_)
             | Self::Tsh { .. }
             | Self::UnitDiffers { .. }
             | Self::NotReady { .. }

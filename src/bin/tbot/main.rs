@@ -24,6 +24,7 @@ mod schema;
 mod service_manager;
 mod service_overrides;
 mod signals;
+mod ssh_proxy_command;
 mod start;
 mod systemd_unit;
 mod telemetry;
@@ -81,6 +82,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>, cx: &mut Context<'_>) -> R
         Command::Proxy(args) => output_commands::exec_tsh(TshCommand::Proxy, &global, args, cx),
         Command::Db(args) => output_commands::exec_tsh(TshCommand::Db, &global, args, cx),
         Command::Kube { command } => output_commands::kube(command, cx),
+        Command::SshProxy(args) => ssh_proxy_command::ssh_proxy_command(&global, args, cx),
         Command::Schema(args) => schema::schema(args, cx.stdout),
         Command::Telemetry(args) => telemetry::telemetry(&global, &args.command, cx),
         Command::Keypair(args) => keypair::keypair(&global, &args.command, cx),

@@ -3,12 +3,14 @@
 //! Each run reads the output's `identity` file again, so it always uses the newest credentials.
 
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use tbot::agent::internal::files::read_to_string;
-use tbot::agent::{Clock, IdentityFile};
+use tbot::agent::{Clock, IdentityFile, IdentityFileError};
 
 use crate::cli::{GlobalArgs, KubeCommand, TshArgs};
 use crate::context::Context;
@@ -18,7 +20,7 @@ use crate::overrides::is_debug;
 /// `tbot kube credentials`, which `kubectl` runs as the exec plugin of a kubeconfig that tbot wrote.
 pub(crate) fn kube(command: &KubeCommand, cx: &mut Context<'_>) -> Result<(), Failure> {
     let KubeCommand::Credentials { destination_dir } = command;
-    let identity = read_identity(destination_dir)?;
+    let identity = read_identity(destination_dir, Ok)?;
     Ok(writeln!(cx.stdout, "{}", identity.exec_credential(&Clock::system()))?)
 }
 
@@ -59,7 +61,7 @@ pub(crate) fn exec_tsh(
         })?,
     };
     // Read even if no value from it is needed: our error for a missing or broken file is clearer than the one of tsh.
-    let identity = read_identity(directory)?;
+    let identity = read_identity(directory, Ok)?;
     let cluster = match (cluster, command) {
         (Some(cluster), _) => Some(cluster.clone()),
         (None, TshCommand::Db) if !has_cluster_flag(arguments) => {
@@ -78,11 +80,33 @@ pub(crate) fn exec_tsh(
 /// The largest identity file. Even one with many CAs has some 100 KiB.
 const MAX_IDENTITY_FILE: u64 = 4 << 20;
 
-fn read_identity(directory: &Path) -> Result<IdentityFile, Failure> {
+/// How often an identity file is read that is missing or incomplete, and the delay between attempts: its directory may be in the
+/// middle of a renewal.
+const READ_ATTEMPTS: usize = 4;
+const READ_DELAY: Duration = Duration::from_millis(50);
+
+/// Reads the identity file in the directory of an output, and converts it.
+pub(crate) fn read_identity<T>(
+    directory: &Path,
+    convert: impl Fn(IdentityFile) -> Result<T, IdentityFileError>,
+) -> Result<T, Failure> {
     let path = directory.join("identity");
-    let contents = read_to_string(&path, MAX_IDENTITY_FILE)
-        .map_err(|source| Failure::Unreadable { name: path.display().to_string(), source })?;
-    IdentityFile::parse(&contents).map_err(|error| Failure::Identity { path, error })
+    let read = || {
+        let contents = read_to_string(&path, MAX_IDENTITY_FILE).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => Failure::NoIdentity { directory: directory.to_owned() },
+            _ => Failure::Unreadable { name: path.display().to_string(), source },
+        })?;
+        let file = IdentityFile::parse(&contents).and_then(&convert);
+        file.map_err(|error| Failure::Identity { path: path.clone(), error })
+    };
+    for _ in 1..READ_ATTEMPTS {
+        if let Ok(identity) = read() {
+            return Ok(identity);
+        }
+        #[expect(clippy::disallowed_methods, reason = "nothing tells that the renewal has ended")]
+        std::thread::sleep(READ_DELAY);
+    }
+    read()
 }
 
 fn has_cluster_flag(arguments: &[OsString]) -> bool {

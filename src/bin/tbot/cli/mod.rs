@@ -11,6 +11,7 @@ mod install;
 mod service_args;
 mod service_command;
 mod shell;
+mod ssh;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ pub(crate) use service_args::{FlagValue, GivenFlag, ServiceArgs};
 #[cfg(test)]
 pub(crate) use service_command::service_commands;
 pub(crate) use shell::Shell;
+pub(crate) use ssh::SshProxyCommandArgs;
 
 /// Machine ID agent for Teleport
 ///
@@ -94,6 +96,9 @@ If tsh is not in PATH, set TSH to its path.")]
         #[command(subcommand)]
         command: KubeCommand,
     },
+    /// Connect to a host, for ssh_config files that tbot has written
+    #[command(name = "ssh-proxy-command", hide = true, override_usage = "tbot ssh-proxy-command [OPTIONS]")]
+    SshProxy(SshProxyCommandArgs),
     /// Print a configuration built from flags
     #[command(after_help = "Example:
   tbot configure identity --destination /opt/machine-id \\
