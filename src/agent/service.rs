@@ -22,7 +22,6 @@ pub(crate) mod output;
 pub(crate) mod ssh_config;
 pub(crate) mod ssh_host;
 pub(crate) mod svid;
-pub(crate) mod tsh;
 pub(crate) mod tunnel;
 pub(crate) mod workload_identity;
 pub(crate) mod workload_jwt;

@@ -30,6 +30,7 @@ mod services;
 mod shells;
 mod signals;
 mod silence;
+pub(crate) mod ssh;
 mod submission;
 mod system_calls;
 mod telemetry_and_agent;

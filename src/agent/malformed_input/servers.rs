@@ -21,11 +21,12 @@ use crate::agent::teleport::api_error::from_status;
 use crate::agent::teleport::auth_discovery;
 use crate::agent::teleport::discovery;
 use crate::agent::teleport::error_body::error_message;
-use crate::agent::teleport::kubernetes_proxy::KubeProxy;
+use crate::agent::teleport::kubernetes_proxy::{KubeProxy, KubeProxyError};
 use crate::agent::teleport::messages::{
     Certs, CreateAppSessionResponse, GenerateHostCertResponse, GetCertAuthoritiesResponse,
     GetClusterCaCertResponse, ListRemoteClustersResponse, ListResourcesResponse, PingResponse, RoleV6,
 };
+use crate::agent::teleport::proxy_settings::ProxySettings;
 use crate::agent::teleport::server_version::major;
 use crate::untrusted::{MAX_CHARS, is_printable};
 
@@ -64,7 +65,8 @@ proptest! {
         if let Err(error) = discovery::parse(&mutate(recorded("webapi-find.json").as_bytes(), &mutations)) {
             check_error(&error)?;
         }
-        if let Err(error) = KubeProxy::parse(&mutate(recorded("webapi-ping.json").as_bytes(), &mutations), None) {
+        let settings = ProxySettings::parse(&mutate(recorded("webapi-ping.json").as_bytes(), &mutations));
+        if let Err(error) = settings.map_err(KubeProxyError::from).and_then(|settings| KubeProxy::new(settings, None)) {
             check_error(&error)?;
         }
     }

@@ -315,6 +315,24 @@ impl Dialler {
         Ok(if is_required { Protocol::Upgraded(UpgradeProtocol::WebSocket) } else { Protocol::Direct })
     }
 
+    /// Returns whether connections to a proxy need the upgrade, for programs that connect to it. If this cannot be tested, they are
+    /// assumed not to.
+    pub(crate) async fn needs_upgrade_at(&self, proxy: &Address) -> bool {
+        let is_needed = async {
+            if self.kind() == ServerKind::Proxy && proxy == self.address() {
+                return match self.known.get() {
+                    Some(protocol) => Ok(protocol),
+                    None => self.test_protocol().await,
+                };
+            }
+            let web = self.web.at(proxy).map_err(io::Error::other)?;
+            let known = Arc::new(KnownProtocol::new(web.needs_upgrade()));
+            Self { web, known, server: Arc::clone(&self.server) }.test_protocol().await
+        };
+        let tested = tokio::time::timeout(TEST_TIMEOUT, is_needed).await;
+        matches!(tested, Ok(Ok(Protocol::Upgraded(_))))
+    }
+
     async fn upgrade(&self, protocol: UpgradeProtocol) -> io::Result<BoxedByteStream> {
         let tls = self.web.tls().map_err(io::Error::other)?;
         connection_upgrade::connect(self.route(), &tls, protocol).await

@@ -13,6 +13,7 @@ use super::http_proxy::HttpProxy;
 use super::resolver::HttpResolver;
 use super::route::Route;
 use super::tls::{self, TlsError};
+use super::upgrade_variable;
 use crate::agent::platform::tasks::run_blocking;
 use crate::agent::platform::{Environment, Hint};
 use crate::config::Address;
@@ -132,13 +133,23 @@ impl WebClient {
     }
 
     /// Creates a client for the web API of another proxy.
-    pub(crate) async fn for_other(&self, address: Address) -> Result<Self, WebError> {
-        let (environment, route) = (self.environment.clone(), self.route.clone());
-        let route = Route::new(address, &environment, route.insecure(), route.clock().clone());
-        let route = route.map_err(ConnectionError::new)?;
-        let client = Self::new(&route, &environment);
+    pub(crate) async fn for_other(&self, address: &Address) -> Result<Self, WebError> {
+        let client = self.at(address)?;
         client.reload_roots().await?;
         Ok(client)
+    }
+
+    /// Creates a client for another proxy, without root certificates until they are needed.
+    pub(super) fn at(&self, address: &Address) -> Result<Self, ConnectionError> {
+        let (insecure, clock) = (self.route.insecure(), self.route.clock().clone());
+        let route = Route::new(address.clone(), &self.environment, insecure, clock);
+        Ok(Self::new(&route.map_err(ConnectionError::new)?, &self.environment))
+    }
+
+    /// Returns whether the environment says that connections need the upgrade.
+    pub(super) fn needs_upgrade(&self) -> Option<bool> {
+        // An agent does not start if the variable is not valid.
+        upgrade_variable::needs_upgrade(&self.environment, self.route.address()).ok().flatten()
     }
 
     /// Reads the root certificates again, because an agent runs longer than they stay the same. If there are none at

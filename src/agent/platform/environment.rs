@@ -11,7 +11,7 @@ use super::Hint;
 /// The environment variables that the agent sees.
 ///
 /// The agent reads `SSL_CERT_FILE` and `SSL_CERT_DIR` (colon separated), `HTTPS_PROXY`, `ALL_PROXY` and
-/// `NO_PROXY` (each also in lower case), `TELEPORT_TLS_ROUTING_CONN_UPGRADE`, `TBOT_USE_PROXY_ADDR`, `TSH` and `PATH`, and
+/// `NO_PROXY` (each also in lower case), `TELEPORT_TLS_ROUTING_CONN_UPGRADE`, `TBOT_USE_PROXY_ADDR`, and
 /// those that the configured join method and destinations need; docs/configuration.md lists all of them. An empty variable
 /// counts as unset.
 #[derive(Clone, Default)]

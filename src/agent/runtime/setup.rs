@@ -25,7 +25,6 @@ use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::tasks::{UncutWork, run_blocking};
 use crate::agent::platform::{Clock, Environment, Randomness};
 use crate::agent::service::output::Output;
-use crate::agent::service::tsh;
 use crate::agent::teleport::discovery::AddressField;
 use crate::config::{self, Address, Config, JoinMethod, ListenAddress, Onboarding, is_on};
 
@@ -159,8 +158,6 @@ impl Plan {
                 return Err(AgentError::all(failures));
             }
         };
-        let (outputs, environment) = (self.services.outputs.clone(), self.options.environment.clone());
-        run_blocking(move || tsh::report_if_missing(&outputs, &environment)).await;
         if let Some(http_proxy) = self.server.dialler.route().http_proxy() {
             tracing::info!(%http_proxy, "connections to the cluster go through an HTTP proxy");
         }

@@ -3,7 +3,7 @@
 use super::error::OutputError;
 use super::files::{Authorities, FileSet};
 use super::issue::Issuer;
-use super::known_hosts;
+use super::known_hosts::known_hosts;
 use super::ssh_config::SshConfig;
 use crate::agent::credential::authority::Authority;
 use crate::agent::credential::cluster_name::ClusterName;
@@ -60,7 +60,7 @@ impl IdentityOutput {
                     name.parse().inspect_err(warn).ok()
                 })
                 .collect();
-            push_ssh_files(issuer, &authorities, &leaf_clusters, &mut files)?;
+            push_ssh_files(issuer, &authorities, &leaf_clusters, &mut files).await?;
         }
         Ok(files)
     }
@@ -76,33 +76,37 @@ async fn leaf_not_found(name: &str, client: &AuthClient) -> OutputError {
     }
 }
 
-/// Adds `known_hosts` and, if the destination is a directory, `ssh_config`.
-fn push_ssh_files(
+/// Adds `known_hosts` and, if the destination is a directory, `ssh_config` and the files of each cluster.
+async fn push_ssh_files(
     issuer: &Issuer<'_>,
     authorities: &Authorities,
     leaf_clusters: &[ClusterName],
     files: &mut FileSet,
 ) -> Result<(), OutputError> {
     let (cluster, context) = (issuer.bot_client.info(), issuer.context);
-    let proxy = context
+    let web_address = context
         .proxy_address
         .or(cluster.proxy_public_addr.as_ref())
         .or(context.fallback_proxy_address.as_ref())
         .ok_or(OutputError::NoProxyAddress)?;
     let mut clusters = vec![issuer.cluster().clone()];
     clusters.extend(leaf_clusters.iter().filter(|leaf| *leaf != issuer.cluster()).cloned());
-    files.push("known_hosts", known_hosts::known_hosts(&authorities.host, &clusters, proxy));
-    if let Some(directory) = issuer.directory {
-        let unusable = || OutputError::Path(directory.to_owned());
-        let absolute = std::path::absolute(directory).map_err(|_| unusable())?;
-        let config = SshConfig {
-            directory: &absolute,
-            command: context.command,
-            proxy,
-            clusters: &clusters,
-            name_rsa_algorithms: cluster.server_major <= 16 && all_rsa(&authorities.host),
-        };
-        files.push("ssh_config", config.render().ok_or_else(unusable)?);
+    let Some(directory) = issuer.directory else {
+        files.push("known_hosts", known_hosts(&authorities.host, &clusters, web_address));
+        return Ok(());
+    };
+    let proxy = issuer.ssh_address(web_address).await;
+    files.push("known_hosts", known_hosts(&authorities.host, &clusters, &proxy.address));
+    let unusable = || OutputError::Path(directory.to_owned());
+    let absolute = std::path::absolute(directory).map_err(|_| unusable())?;
+    let name_rsa_algorithms = cluster.server_major <= 16 && all_rsa(&authorities.host);
+    let config = SshConfig::new(&absolute, context.command, &proxy, name_rsa_algorithms);
+    let config = config.ok_or_else(unusable)?;
+    files.push("ssh_config", config.render(&clusters));
+    for cluster in &clusters {
+        let known_hosts = known_hosts(&authorities.host, std::slice::from_ref(cluster), &proxy.address);
+        files.push(&format!("{cluster}.known_hosts"), known_hosts);
+        files.push(&format!("{cluster}.ssh_config"), config.render_for_include(cluster));
     }
     Ok(())
 }

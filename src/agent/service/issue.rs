@@ -14,9 +14,12 @@ use crate::agent::credential::identity::{Identity, IdentityError, SignedCerts};
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::credential::pem::pem_encode;
 use crate::agent::credential::x509;
+use crate::agent::platform::error_text::error_chain;
 use crate::agent::platform::tasks::run_blocking;
 use crate::agent::teleport::auth_client::{AuthClient, Impersonation, RouteTo};
 use crate::agent::teleport::kubernetes_proxy::KubeProxy;
+use crate::agent::teleport::ssh_address::SshAddress;
+use crate::config::Address;
 use crate::untrusted::escape;
 
 /// The first server version that requires RSA keys for database certificates, because some databases accept no other.
@@ -108,6 +111,17 @@ impl<'a> Issuer<'a> {
     pub(super) async fn kubernetes_proxy(&self) -> Result<KubeProxy, OutputError> {
         let (advertised, context) = (self.bot_client.info().proxy_public_addr.as_ref(), self.context);
         Ok(KubeProxy::discover(context.dialler, advertised, context.proxy_address).await?)
+    }
+
+    /// Returns where the proxy with this web address serves SSH. If it does not say so, this is the web address, with a warning.
+    pub(super) async fn ssh_address(&self, web: &Address) -> SshAddress {
+        SshAddress::discover(self.context.dialler, web).await.unwrap_or_else(|error| {
+            self.warn(format_args!(
+                "ssh_config contains the web address of the proxy, because where it serves SSH is unknown: {}",
+                error_chain(&error)
+            ));
+            SshAddress::at_web_address(web)
+        })
     }
 
     async fn issue(

@@ -1,11 +1,9 @@
-//! Discovers where a proxy serves Kubernetes: `GET /webapi/ping`.
+//! Discovers where a proxy serves Kubernetes.
 
-use serde::Deserialize;
-
-use super::web_api::{self, WebApiError};
+use super::proxy_settings::{ProxyPorts, ProxySettings, parse_address};
+use super::web_api::WebApiError;
 use crate::agent::credential::cluster_name::ClusterName;
 use crate::agent::net::dialler::Dialler;
-use crate::agent::net::known_server::ServerKind;
 use crate::agent::platform::Hint;
 use crate::config::Address;
 
@@ -23,6 +21,12 @@ enum KubeProxyProblem {
     NotServed,
     #[error("the cluster advertises no address of a proxy")]
     NoAddress,
+}
+
+impl From<WebApiError> for KubeProxyError {
+    fn from(error: WebApiError) -> Self {
+        Self(error.into())
+    }
 }
 
 impl KubeProxyError {
@@ -52,36 +56,6 @@ pub(crate) struct KubeProxy {
     pub(crate) tls_server_name: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct PingResponse {
-    cluster_name: String,
-    proxy: ProxySettings,
-}
-
-#[derive(Deserialize)]
-struct ProxySettings {
-    #[serde(default)]
-    kube: KubeSettings,
-    ssh: SshSettings,
-    #[serde(default)]
-    tls_routing_enabled: bool,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct KubeSettings {
-    enabled: bool,
-    public_addr: String,
-    listen_addr: String,
-}
-
-/// Despite its name, this object contains the web address.
-#[derive(Deserialize)]
-struct SshSettings {
-    #[serde(default)]
-    public_addr: String,
-}
-
 impl KubeProxy {
     /// Requests the address from the proxy. `advertised` is the address of the proxy according to the auth server, which is needed
     /// only by an agent that connects to that directly. `override_address` replaces the advertised web address if the proxy serves
@@ -91,35 +65,29 @@ impl KubeProxy {
         advertised: Option<&Address>,
         override_address: Option<&Address>,
     ) -> Result<Self, KubeProxyError> {
-        let ping = async {
-            let web = match dialler.kind() {
-                ServerKind::Proxy => dialler.web().clone(),
-                ServerKind::Auth => {
-                    let address = advertised.ok_or(KubeProxyProblem::NoAddress)?;
-                    dialler.web().for_other(address.clone()).await.map_err(WebApiError::from)?
-                }
-            };
-            Ok::<_, KubeProxyProblem>(web_api::get(&web, "/webapi/ping").await?)
-        };
-        Self::parse(&ping.await?, override_address)
+        let settings = ProxySettings::request(dialler, advertised).await?;
+        Self::new(settings.ok_or(KubeProxyProblem::NoAddress)?, override_address)
     }
 
-    pub(crate) fn parse(body: &[u8], override_address: Option<&Address>) -> Result<Self, KubeProxyError> {
-        let PingResponse { cluster_name, proxy } = web_api::parse(body).map_err(KubeProxyProblem::from)?;
-        let ProxySettings { kube, ssh, tls_routing_enabled } = proxy;
+    pub(crate) fn new(
+        settings: ProxySettings,
+        override_address: Option<&Address>,
+    ) -> Result<Self, KubeProxyError> {
+        let ProxySettings { cluster_name, proxy } = settings;
+        let ProxyPorts { kube, ssh, tls_routing_enabled } = proxy;
         if !kube.enabled {
             return Err(KubeProxyProblem::NotServed.into());
         }
         let no_address = || KubeProxyProblem::NoAddress;
         let (address, tls_server_name) = if tls_routing_enabled {
-            let advertised = || parse_address(&ssh.public_addr);
+            let advertised = || parse_address(&ssh.web_public_addr);
             let address = override_address.cloned().or_else(advertised).ok_or_else(no_address)?;
             let name = kubernetes_server_name(address.host());
             (address, Some(name))
         } else if let Some(address) = parse_address(&kube.public_addr) {
             (address, None)
         } else {
-            let web = parse_address(&ssh.public_addr).ok_or_else(no_address)?;
+            let web = parse_address(&ssh.web_public_addr).ok_or_else(no_address)?;
             let listener = parse_address(&kube.listen_addr).ok_or_else(no_address)?;
             (Address::new(web.host(), listener.port()), None)
         };
@@ -128,10 +96,6 @@ impl KubeProxy {
             .map_err(|error| KubeProxyProblem::WebApi(WebApiError::ClusterName(error)))?;
         Ok(Self { cluster_name, server: format!("https://{address}"), tls_server_name })
     }
-}
-
-fn parse_address(address: &str) -> Option<Address> {
-    address.parse().ok()
 }
 
 /// Returns the SNI by which a proxy recognises Kubernetes traffic. An IP address cannot take the prefix.
@@ -145,18 +109,20 @@ mod tests {
     use super::*;
     use crate::agent::recordings::recorded;
 
+    fn parse(body: &str, override_address: Option<&Address>) -> Result<KubeProxy, KubeProxyError> {
+        KubeProxy::new(serde_json::from_str(body).unwrap(), override_address)
+    }
+
     #[test]
     fn a_recorded_response_is_parsed() {
-        let proxy = KubeProxy::parse(recorded("webapi-ping.json").as_bytes(), None).unwrap();
+        let proxy = parse(&recorded("webapi-ping.json"), None).unwrap();
         let expected = KubeProxy {
             cluster_name: "dev.test".parse().unwrap(),
             server: "https://127.0.0.1:4080".to_owned(),
             tls_server_name: Some("kube-teleport-proxy-alpn.teleport.cluster.local".to_owned()),
         };
         assert_eq!(proxy, expected);
-        let overridden =
-            KubeProxy::parse(recorded("webapi-ping.json").as_bytes(), Some(&Address::new("t.example", 443)))
-                .unwrap();
+        let overridden = parse(&recorded("webapi-ping.json"), Some(&Address::new("t.example", 443))).unwrap();
         assert_eq!(overridden.server, "https://t.example:443");
         assert_eq!(overridden.tls_server_name.as_deref(), Some("kube-teleport-proxy-alpn.t.example"));
     }
@@ -168,7 +134,7 @@ mod tests {
                 serde_json::from_str(&recorded("webapi-ping.json")).unwrap();
             response["proxy"]["tls_routing_enabled"] = false.into();
             response["proxy"]["kube"] = kube;
-            KubeProxy::parse(response.to_string().as_bytes(), None).map(|proxy| proxy.server)
+            parse(&response.to_string(), None).map(|proxy| proxy.server)
         };
         let enabled = |public: &str| serde_json::json!({ "enabled": true, "public_addr": public, "listen_addr": "0.0.0.0:3026" });
         assert_eq!(server(enabled("kube.example:3026")).unwrap(), "https://kube.example:3026");

@@ -11,7 +11,7 @@ service! {
     pub struct IdentityService {
         /// The leaf cluster for which to issue credentials. If unset, the root cluster is used.
         pub cluster: Option<Identifier>,
-        /// Whether to write `ssh_config` and `known_hosts`. They are written only to a directory.
+        /// Whether to write `known_hosts` and, to a directory, `ssh_config`, and both for each cluster as well.
         #[schemars(extend("default" = "on"))]
         pub ssh_config: Option<SshConfigMode>,
         /// Allows the credentials to be used to request further credentials.

@@ -133,9 +133,9 @@ async fn a_pinned_auth_server_serves_the_join_renewals_and_all_outputs() {
 
         let web_requests = fixture.cluster.requests().into_iter().filter(|call| call.path.contains("webapi"));
         let web_requests: Vec<String> = web_requests.map(|call| call.method).collect();
-        assert_eq!(web_requests, [method::WEB_PING; 2], "only the kubeconfig needs the proxy");
+        assert_eq!(web_requests, [method::WEB_PING; 4], "only ssh_config and the kubeconfig need the proxy");
         let proxy = fixture.cluster.proxy_addr();
-        assert!(read(&fixture.path("identity/ssh_config")).contains(&format!("--proxy-server={proxy} ")));
+        assert!(read(&fixture.path("identity/ssh_config")).contains(&format!("--proxy-server='{proxy}' ")));
         assert!(read(&fixture.path("kube/kubeconfig.yaml")).contains(&format!("https://{proxy}")));
         assert!(fixture.path("app/tlscert").exists() && fixture.path("db/tlscert").exists());
     }

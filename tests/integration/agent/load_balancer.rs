@@ -1,5 +1,6 @@
 //! A cluster behind a load balancer that terminates TLS and speaks only HTTP/1.1: the connection upgrade.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,9 +24,10 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::errors::failed_tests;
 use super::every_output;
-use super::fixture::{HOUR, RunningAgent, TestCluster, run_oneshot, wait_until};
+use super::fixture::{HOUR, RunningAgent, TestCluster, read, run_oneshot, wait_until};
 use super::http_proxy::connect_proxy;
 use super::joining::iam;
+use crate::program::ssh::{connect_by, node};
 
 /// Says whether the agent uses the connection upgrade.
 const VARIABLE: &str = "TELEPORT_TLS_ROUTING_CONN_UPGRADE";
@@ -168,6 +170,29 @@ async fn a_join_by_challenge_goes_through_a_load_balancer() {
     let variables: Vec<_> = iam::VARIABLES.into_iter().chain([balancer.roots()]).collect();
     join.run(config, &variables).await.unwrap();
     assert_eq!(join.fixture.call_count(method::REGISTER_USING_IAM), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ssh_goes_through_a_load_balancer() {
+    // 15.0 knows only the older form of the upgrade.
+    for version in ["15.0.0-dev", "19.0.0"] {
+        let fixture = TestCluster::with_version(version).await;
+        fixture.cluster.add_node(
+            "node",
+            node(|mut connection| {
+                let _ = connection.write_all(b"hello");
+            }),
+        );
+        let balancer = LoadBalancer::start(&fixture).await;
+        let config = balancer.in_front(fixture.config("20m", &[fixture.output("out")]));
+        let variables = [balancer.roots(), ("TBOT_USE_PROXY_ADDR", "yes")];
+        run_oneshot(&fixture.agent_with_env(config, &variables).unwrap()).await.unwrap();
+        let ssh_config = fixture.path("out/ssh_config");
+        assert!(read(&ssh_config).contains(" --tls-routing --connection-upgrade "), "{version}");
+        let finished =
+            connect_by(&ssh_config, "node").env("SSL_CERT_FILE", balancer.roots().1).run_blocking();
+        assert_eq!((finished.stdout.as_str(), finished.stderr.as_str()), ("hello", ""), "{version}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,9 @@ use super::certificate::{attribute, roles, subject_attribute};
 use super::errors::{failed_outputs, renewal_error};
 use super::fixture::{BOT, TestCluster, read, run_oneshot};
 
-const OUTPUT_FILES: [&str; 10] = [
+const OUTPUT_FILES: [&str; 12] = [
+    "dev.test.known_hosts",
+    "dev.test.ssh_config",
     "identity",
     "key",
     "key-cert.pub",

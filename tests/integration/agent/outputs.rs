@@ -54,7 +54,7 @@ async fn write(fixture: &TestCluster, service: &Value) -> PathBuf {
 }
 
 /// Asserts that the table of service types names every file of an output, so that checks of the configuration know them.
-/// The directory of the format `cockroach` depends on a setting.
+/// The directory of the format `cockroach` depends on a setting, and the files for one cluster have its name.
 fn assert_declared(service: &Value, directory: &Path) {
     let service_type = ServiceType::from_name(service["type"].as_str().unwrap()).unwrap();
     let DestinationUse::Files(declared) = service_type.destination else {
@@ -62,8 +62,11 @@ fn assert_declared(service: &Value, directory: &Path) {
     };
     for entry in std::fs::read_dir(directory).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let is_declared =
-            name.starts_with('.') || name == "cockroach" || declared.concat().contains(&name.as_str());
+        let is_of_cluster = name.ends_with(".ssh_config") || name.ends_with(".known_hosts");
+        let is_declared = name.starts_with('.')
+            || name == "cockroach"
+            || is_of_cluster
+            || declared.concat().contains(&name.as_str());
         assert!(is_declared, "{name} is not in the table");
     }
 }
@@ -208,6 +211,17 @@ async fn a_leaf_cluster_with_an_invalid_name_is_omitted_with_a_warning() {
         assert_eq!(lines("known_hosts", ""), 2, "{name:?}");
         assert_eq!(lines("identity", "@cert-authority"), 2, "{name:?}");
     }
+}
+
+#[tokio::test]
+async fn ssh_config_has_the_web_address_if_the_proxy_does_not_say_where_it_serves_ssh() {
+    let (log, fixture) = (LogCapture::start(), cluster_with_resources().await);
+    fixture.cluster.fail_next(method::WEB_PING, Code::Unavailable, "try again");
+    let out = write(&fixture, &json!({ "type": "identity" })).await;
+    assert_eq!(log.count_level(Level::WARN), 1, "{}", log.transcript());
+    let command = format!("--proxy-server='{}' ", fixture.cluster.proxy_addr());
+    let ssh_config = read(&out.join("ssh_config"));
+    assert!(ssh_config.contains(&command) && ssh_config.contains(" --tls-routing "), "{ssh_config}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

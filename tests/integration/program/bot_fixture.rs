@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 use serde_json::json;
-use tbot_cluster::{Cluster, ClusterConfig, HeldCall, clock, method};
+use tbot_cluster::{Cluster, ClusterConfig, HeldCall, SERVER_VERSION, clock, method};
 use tempfile::TempDir;
 
 use super::fixture::{Run, Telemetry, tbot};
@@ -21,7 +21,14 @@ pub(super) struct BotFixture {
 
 impl BotFixture {
     pub(super) async fn new() -> Self {
-        let cluster = Cluster::start(ClusterConfig::new(clock::system())).await.unwrap();
+        Self::with_version(SERVER_VERSION).await
+    }
+
+    /// Starts a cluster that reports `version`.
+    pub(super) async fn with_version(version: &str) -> Self {
+        let config =
+            ClusterConfig { server_version: version.to_owned(), ..ClusterConfig::new(clock::system()) };
+        let cluster = Cluster::start(config).await.unwrap();
         let fixture = Self { cluster, root: tempfile::tempdir().unwrap() };
         std::fs::write(fixture.path("web-ca.pem"), fixture.cluster.web_ca_pem()).unwrap();
         fixture.recreate_bot();

@@ -115,16 +115,6 @@ async fn five_outputs_are_written_in_one_run_and_their_commands_run() {
     .map(|(name, file)| format!("TSH_VIRTUAL_PATH_{name}={directory}/{file}"));
     assert_eq!(variables, expected);
     assert_eq!(ran.status, Some(42), "the exit status of tsh");
-
-    let command = finished.read_file("identity/ssh_config");
-    let command = command.lines().find_map(|line| line.trim().strip_prefix("ProxyCommand ")).unwrap();
-    let written: Vec<&str> = command.split_whitespace().skip(1).collect();
-    let ran = tbot_with_fake_tsh(&written).run();
-    let identity = format!("argument {}/identity", finished.path().join("identity").display());
-    let lines: Vec<&str> = ran.stdout.lines().collect();
-    assert_eq!(lines[..3], ["argument -i", &identity, "argument proxy"]);
-    assert!(lines[3].starts_with("argument --proxy=127.0.0.1:"), "{lines:?}");
-    assert_eq!(lines[4..7], ["argument ssh", "argument --cluster=dev.test", "argument %r@%h:%p"]);
 }
 
 fn flag(name: &str, directory: &Path) -> String {

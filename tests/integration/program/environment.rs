@@ -6,7 +6,7 @@ use std::path::Path;
 use regex::Regex;
 use tbot_cluster::{Cluster, ClusterConfig, clock};
 
-use super::fixture::{CLOSED_PORT, FAILING_START, Telemetry, tbot};
+use super::fixture::{CLOSED_PORT, Telemetry, tbot};
 use super::preview::properties_of;
 
 fn configuration_page() -> String {
@@ -69,32 +69,6 @@ fn a_variable_overrides_only_its_own_property() {
     assert_eq!(finished.status, Some(0), "{}", finished.stderr);
     let (value, origin) = properties_of(&finished)["join_type"];
     assert_eq!((value, origin), ("github", "tbot.yaml:2 (onboarding.join_method)"));
-}
-
-#[test]
-fn a_missing_tsh_is_logged_if_an_output_writes_ssh_config() {
-    let level = |service: &str, variables: &[(&str, &str)]| {
-        let services = format!("version: v2\nservices:\n  - {{type: identity, {service}}}\n");
-        let without_output = &FAILING_START[..FAILING_START.len() - 1];
-        let finished = tbot(Telemetry::ClosedPort, &[without_output, &["-c", "tbot.yaml"]].concat())
-            .file("tbot.yaml", services)
-            .envs(variables)
-            .run();
-        assert_eq!(finished.status, Some(1), "{}", finished.stderr);
-        let levels = ["INFO", "WARN"]
-            .into_iter()
-            .filter(|level| finished.log_at(level).iter().any(|line| line.contains("outputs=identity-1")));
-        levels.collect::<Vec<_>>().join(" ")
-    };
-    let directory = "destination: {type: directory, path: out}";
-    let none = [("PATH", "/nonexistent")];
-    assert_eq!(level(directory, &none), "INFO");
-    assert_eq!(level(&format!("{directory}, ssh_config: on"), &none), "WARN");
-    assert_eq!(level(&format!("{directory}, ssh_config: off"), &none), "");
-    assert_eq!(level("destination: {type: memory}", &none), "");
-    // Any executable will do.
-    assert_eq!(level(directory, &[("TSH", "sh"), ("PATH", "/bin:/usr/bin")]), "");
-    assert_eq!(level(directory, &[("TSH", "/bin/sh")]), "");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::io::{Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::thread::JoinHandle;
 
@@ -232,6 +232,12 @@ impl Run {
         BlockedChild { child, _stderr: reader, _directory: self.directory }
     }
 
+    /// Starts the program with pipes for its standard input and output.
+    pub(crate) fn spawn_with_pipes(mut self) -> PipedChild {
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        PipedChild { child: self.command.spawn().unwrap(), _directory: self.directory }
+    }
+
     /// Starts the program and returns at once.
     pub(crate) fn spawn(mut self) -> Running {
         self.command.stdout(Stdio::piped());
@@ -283,6 +289,41 @@ impl BlockedChild {
 }
 
 impl Drop for BlockedChild {
+    fn drop(&mut self) {
+        // Fails if the program has ended, as it should.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A running program whose standard input and output the test uses.
+pub(crate) struct PipedChild {
+    child: Child,
+    _directory: TempDir,
+}
+
+impl PipedChild {
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Takes the standard input.
+    pub(crate) fn stdin(&mut self) -> ChildStdin {
+        self.child.stdin.take().unwrap()
+    }
+
+    /// Takes the standard output.
+    pub(crate) fn stdout(&mut self) -> ChildStdout {
+        self.child.stdout.take().unwrap()
+    }
+
+    /// Waits until the program ends, and returns its exit status.
+    pub(crate) fn wait(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for PipedChild {
     fn drop(&mut self) {
         // Fails if the program has ended, as it should.
         let _ = self.child.kill();

@@ -38,7 +38,7 @@ pub(crate) const MDBOOK: Tool = Tool {
 };
 
 /// All tools. Those that others are installed with come first.
-const TOOLS: [Tool; 18] = [
+const TOOLS: [Tool; 19] = [
     C_COMPILER,
     Tool {
         name: "rustfmt",
@@ -106,6 +106,12 @@ const TOOLS: [Tool; 18] = [
         purpose: "tests of tunnels to a database",
         check: "psql --version",
         source: Source::Debian("postgresql"),
+    },
+    Tool {
+        name: "openssh-server",
+        purpose: "tests of SSH to a node",
+        check: "test -x /usr/sbin/sshd",
+        source: Source::Debian("openssh-server"),
     },
     Tool {
         name: "curl",

@@ -58,8 +58,7 @@ const PROGRAM: &[EnvironmentVariables] = &[
     variables(&["COLUMNS"], "The width of diagnostics. Defaults to that of the terminal, or else to 80."),
     variables(
         &["TSH", "PATH"],
-        "The `tsh` program that `tbot proxy` and `tbot db` run. Defaults to `tsh` in `PATH`. `tbot start` logs \
-         that it is missing if an output writes `ssh_config`, which needs it.",
+        "The `tsh` program that `tbot proxy` and `tbot db` run. Defaults to `tsh` in `PATH`.",
     ),
 ];
 

@@ -1,0 +1,69 @@
+//! Discovers where a proxy serves SSH.
+
+use super::proxy_settings::{ProxyPorts, ProxySettings, parse_address};
+use super::web_api::WebApiError;
+use crate::agent::net::dialler::Dialler;
+use crate::config::Address;
+
+/// The address at which SSH clients reach the hosts behind a proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SshAddress {
+    pub(crate) address: Address,
+    /// Whether the port serves all protocols, or only SSH.
+    pub(crate) tls_routing: bool,
+    /// Whether connections to it need the connection upgrade.
+    pub(crate) connection_upgrade: bool,
+}
+
+impl SshAddress {
+    /// Returns the address of a proxy with TLS routing.
+    pub(crate) fn at_web_address(web: &Address) -> Self {
+        Self { address: web.clone(), tls_routing: true, connection_upgrade: false }
+    }
+
+    /// Asks the proxy, whose web address is `web`.
+    pub(crate) async fn discover(dialler: &Dialler, web: &Address) -> Result<Self, WebApiError> {
+        let settings = ProxySettings::request(dialler, Some(web)).await?;
+        let mut ssh = Self::new(settings.map(|settings| settings.proxy), web);
+        ssh.connection_upgrade = ssh.tls_routing && dialler.needs_upgrade_at(web).await;
+        Ok(ssh)
+    }
+
+    fn new(ports: Option<ProxyPorts>, web: &Address) -> Self {
+        let Some(ports) = ports.filter(|ports| !ports.tls_routing_enabled) else {
+            return Self::at_web_address(web);
+        };
+        let listener = || Some(Address::new(web.host(), parse_address(&ports.ssh.listen_addr)?.port()));
+        match parse_address(&ports.ssh.ssh_public_addr).or_else(listener) {
+            Some(address) => Self { address, tls_routing: false, connection_upgrade: false },
+            None => Self::at_web_address(web),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::recordings::recorded;
+
+    #[test]
+    fn without_tls_routing_the_address_is_that_of_the_ssh_port() {
+        let web = Address::new("t.example", 443);
+        let ssh = |tls_routing: bool, public: &str, listener: &str| {
+            let mut settings: serde_json::Value =
+                serde_json::from_str(&recorded("webapi-ping.json")).unwrap();
+            settings["proxy"]["tls_routing_enabled"] = tls_routing.into();
+            settings["proxy"]["ssh"]["ssh_public_addr"] = public.into();
+            settings["proxy"]["ssh"]["listen_addr"] = listener.into();
+            let settings: ProxySettings = serde_json::from_value(settings).unwrap();
+            let SshAddress { address, tls_routing, .. } = SshAddress::new(Some(settings.proxy), &web);
+            (address.to_string(), tls_routing)
+        };
+        let own = |address: &str| (address.to_owned(), false);
+        assert_eq!(ssh(true, "ssh.example:3023", "0.0.0.0:3023"), ("t.example:443".to_owned(), true));
+        assert_eq!(ssh(false, "ssh.example:2023", "0.0.0.0:3023"), own("ssh.example:2023"));
+        assert_eq!(ssh(false, "", "0.0.0.0:3023"), own("t.example:3023"));
+        assert_eq!(ssh(false, "$(id):1", "[::]:3023"), own("t.example:3023"));
+        assert_eq!(ssh(false, "", ""), ("t.example:443".to_owned(), true));
+    }
+}
