@@ -3,12 +3,15 @@
 //! - A property whose values are strings is counted by value; if it requires another property, by the pair of values.
 //! - The counts of destinations per access class are combined to use cases.
 //! - Any other count is counted in ranges.
+//!
+//! The `x-report` of a property decides by what its values are also divided: by implementation of `tbot`, which follows from
+//! its version, or by use case.
 
 use tbot::config::internal::AccessClass;
-use tbot::event::internal::PropertySource;
+use tbot::event::internal::{Implementation, PropertySource, ReportPart};
 
 use crate::property::Property;
-use crate::start::{PropertyValue, Start};
+use crate::start::{OTHER, PropertyValue, Start};
 
 /// The facet value of starts without a value, and of starts without destinations.
 pub const NONE: &str = "none";
@@ -16,8 +19,15 @@ pub const NONE: &str = "none";
 pub const PAIR_SEPARATOR: char = ' ';
 /// Separates the use cases of a combination.
 pub const USE_CASE_SEPARATOR: char = '+';
+/// Separates the two values of a cross. Neither of them contains it.
+pub const CROSS_SEPARATOR: char = '|';
 /// The name of the facet of use cases.
 const USE_CASES: &str = "use_cases";
+/// The name of the facet of implementations.
+const IMPLEMENTATION: &str = "implementation";
+/// Appended to the name of a facet whose values are divided by use case or by implementation.
+const BY_USE_CASE: &str = "_by_use_case";
+const BY_IMPLEMENTATION: &str = "_by_implementation";
 /// The ranges of a count: their first number and their name.
 pub const RANGES: [(u32, &str); 7] =
     [(0, "0"), (1, "1"), (2, "2"), (3, "3 to 5"), (6, "6 to 10"), (11, "11 to 20"), (21, "more than 20")];
@@ -29,10 +39,12 @@ pub struct FacetId(pub usize);
 /// A dimension by which a report counts starts. Every start has exactly one value per facet.
 #[derive(Clone, Debug)]
 pub struct Facet {
-    /// The name of the facet in a store: that of its property, if it has one.
+    /// The name of the facet in a store, which also says by what its values are divided.
     pub name: String,
     /// How the value follows from a start.
     pub value: FacetValue,
+    /// The properties, given by their index, whose reasons the facet answers, and with which of the declared parts.
+    pub answers: Vec<(usize, ReportPart)>,
 }
 
 /// How the value of a facet follows from a start. Properties are given by their index.
@@ -53,6 +65,15 @@ pub enum FacetValue {
     Range(usize),
     /// The combination of use cases.
     UseCases(UseCases),
+    /// The implementation of `tbot` that has a version.
+    Implementation {
+        /// The version.
+        version: usize,
+        /// The implementations, in the order of their versions.
+        implementations: Vec<Implementation>,
+    },
+    /// Two values of the same start.
+    Cross(Box<[Self; 2]>),
 }
 
 /// The use cases that the destinations of a start can serve: the access classes that have a count of their own and, for all
@@ -63,72 +84,144 @@ pub struct UseCases {
     pub total: usize,
     /// The class and the count of the destinations in it, except for `other`.
     pub classes: Vec<(&'static str, usize)>,
-    /// Whether `other` has a count of its own.
-    pub counts_other: bool,
 }
 
 impl Facet {
     /// Derives the facets from the properties.
     pub(crate) fn derive(properties: &[Property]) -> Vec<Self> {
         let mut facets: Vec<Self> = Vec::new();
+        let mut by_use_case: Vec<Self> = Vec::new();
+        let implementation = FacetValue::implementation(properties);
         let use_cases = UseCases::derive(properties);
+        let mut use_case_answers = Vec::new();
         for (index, property) in properties.iter().enumerate() {
+            let has = |part| property.rule.report.contains(&part);
+            let answers = |parts: &[ReportPart]| -> Vec<(usize, ReportPart)> {
+                parts.iter().filter(|part| has(**part)).map(|part| (index, *part)).collect()
+            };
+            if use_cases.as_ref().is_some_and(|cases| cases.class(property, properties).is_some()) {
+                use_case_answers.extend(answers(&[ReportPart::Weekly, ReportPart::ByImplementation]));
+                continue;
+            }
             let facet_of = |required: usize| {
                 facets.iter().position(|facet| facet.value == FacetValue::Text(required)).map(FacetId)
             };
-            let is_use_case =
-                use_cases.as_ref().is_some_and(|cases| cases.class(property, properties).is_some());
             let value = match property.requires.map(|required| (required, facet_of(required))) {
-                _ if is_use_case => continue,
                 _ if property.is_count() => FacetValue::Range(index),
                 Some((required, Some(required_facet))) => {
                     FacetValue::Pair { required, required_facet, property: index }
                 }
                 _ => FacetValue::Text(index),
             };
-            facets.push(Self { name: property.name().to_owned(), value });
+            let name = property.name().to_owned();
+            if let Some(use_cases) = use_cases.as_ref().filter(|_| has(ReportPart::ByUseCase)) {
+                by_use_case.push(Self {
+                    name: name.clone() + BY_USE_CASE,
+                    value: value.clone().cross(FacetValue::UseCases(use_cases.clone())),
+                    answers: answers(&[ReportPart::ByUseCase]),
+                });
+            }
+            let weekly = Self { name, value, answers: answers(&[ReportPart::Weekly]) };
+            let by_implementation = answers(&[ReportPart::ByImplementation]);
+            match implementation.as_ref().filter(|_| !by_implementation.is_empty()) {
+                // Each version belongs to one implementation.
+                Some(implementation) if implementation.is_of_version(index) => facets.extend([
+                    weekly,
+                    Self {
+                        name: IMPLEMENTATION.to_owned(),
+                        value: implementation.clone(),
+                        answers: by_implementation,
+                    },
+                ]),
+                Some(implementation) => {
+                    facets.push(weekly.by_implementation(implementation, by_implementation))
+                }
+                None => facets.push(weekly),
+            }
         }
         if let Some(use_cases) = use_cases {
-            facets.push(Self { name: USE_CASES.to_owned(), value: FacetValue::UseCases(use_cases) });
+            let facet = Self {
+                name: USE_CASES.to_owned(),
+                value: FacetValue::UseCases(use_cases),
+                answers: use_case_answers,
+            };
+            let is_divided = facet.answers.iter().any(|(_, part)| *part == ReportPart::ByImplementation);
+            facets.push(match &implementation {
+                Some(implementation) if is_divided => facet.by_implementation(implementation, Vec::new()),
+                _ => facet,
+            });
         }
+        facets.extend(by_use_case);
         facets
+    }
+
+    /// Divides the starts with each value by implementation.
+    fn by_implementation(self, implementation: &FacetValue, answers: Vec<(usize, ReportPart)>) -> Self {
+        Self {
+            name: self.name + BY_IMPLEMENTATION,
+            value: self.value.cross(implementation.clone()),
+            answers: self.answers.into_iter().chain(answers).collect(),
+        }
+    }
+
+    /// Returns the value that the facet counts, without a second one that divides it.
+    pub fn own_value(&self) -> &FacetValue {
+        match &self.value {
+            FacetValue::Cross(pair) => &pair[0],
+            value => value,
+        }
     }
 
     /// Returns the index of the property whose values are counted, or `None` if several properties are combined.
     pub fn property(&self) -> Option<usize> {
-        match self.value {
+        match *self.own_value() {
             FacetValue::Text(property) | FacetValue::Pair { property, .. } | FacetValue::Range(property) => {
                 Some(property)
             }
-            FacetValue::UseCases(_) => None,
-        }
-    }
-
-    /// Returns a name for the list of values, such as `versions` for the facet `version`.
-    pub fn values_name(&self) -> String {
-        match self.value {
-            FacetValue::Text(_) | FacetValue::Pair { .. } => format!("{}s", self.name),
-            FacetValue::Range(_) | FacetValue::UseCases(_) => self.name.clone(),
+            FacetValue::UseCases(_) | FacetValue::Implementation { .. } | FacetValue::Cross(_) => None,
         }
     }
 
     /// Returns the value of a start.
     pub fn value_of(&self, start: &Start) -> String {
+        self.value.of(start)
+    }
+}
+
+impl FacetValue {
+    /// Finds the property whose values distinguish implementations.
+    fn implementation(properties: &[Property]) -> Option<Self> {
+        let is_version = |property: &Property| !property.rule.implementations.is_empty();
+        let version = properties.iter().position(is_version)?;
+        let implementations = properties.get(version)?.rule.implementations.clone();
+        Some(Self::Implementation { version, implementations })
+    }
+
+    fn is_of_version(&self, property: usize) -> bool {
+        matches!(self, Self::Implementation { version, .. } if *version == property)
+    }
+
+    fn cross(self, other: Self) -> Self {
+        Self::Cross(Box::new([self, other]))
+    }
+
+    /// Returns the value of a start.
+    fn of(&self, start: &Start) -> String {
         let value = |index: usize| start.0.get(index).unwrap_or(&PropertyValue::Absent);
         let text = |index| Some(value(index).as_str()).filter(|text| !text.is_empty());
-        match &self.value {
-            FacetValue::Text(property) => text(*property).unwrap_or(NONE).to_owned(),
-            FacetValue::Pair { required, property, .. } => match (text(*required), text(*property)) {
+        match self {
+            Self::Text(property) => text(*property).unwrap_or(NONE).to_owned(),
+            Self::Pair { required, property, .. } => match (text(*required), text(*property)) {
                 (None, _) => NONE.to_owned(),
                 (Some(required), None) => required.to_owned(),
                 (Some(required), Some(property)) => format!("{required}{PAIR_SEPARATOR}{property}"),
             },
-            FacetValue::Range(property) => {
+            Self::Range(property) => {
                 let count = value(*property).as_count();
                 let range = RANGES.iter().rev().find(|(first, _)| *first <= count);
                 range.map_or(NONE, |(_, name)| name).to_owned()
             }
-            FacetValue::UseCases(use_cases) => {
+            Self::UseCases(use_cases) => {
                 let count = |index| u64::from(value(index).as_count());
                 let classes = &use_cases.classes;
                 let mut names: Vec<&str> =
@@ -138,8 +231,21 @@ impl Facet {
                 }
                 if names.is_empty() { NONE.to_owned() } else { names.join(&USE_CASE_SEPARATOR.to_string()) }
             }
+            Self::Implementation { version, implementations } => match text(*version) {
+                None => NONE.to_owned(),
+                Some(version) => implementation_of(version, implementations).unwrap_or(OTHER).to_owned(),
+            },
+            Self::Cross(pair) => format!("{}{CROSS_SEPARATOR}{}", pair[0].of(start), pair[1].of(start)),
         }
     }
+}
+
+/// Returns the name of the implementation that has a version, or `None` if the version does not begin with a number.
+pub fn implementation_of<'a>(version: &str, implementations: &'a [Implementation]) -> Option<&'a str> {
+    let (major, _) = version.split_once('.')?;
+    let major: u32 = major.parse().ok()?;
+    let found = implementations.iter().rev().find(|implementation| implementation.first_major <= major);
+    found.map(|implementation| implementation.name.as_str())
 }
 
 impl UseCases {
@@ -148,12 +254,11 @@ impl UseCases {
         let total = properties.iter().position(|property| {
             matches!(&property.rule.source, PropertySource::Count(source) if source.access.is_none())
         })?;
-        let mut use_cases = Self { total, classes: Vec::new(), counts_other: false };
+        let mut use_cases = Self { total, classes: Vec::new() };
         for (index, property) in properties.iter().enumerate() {
             match use_cases.class(property, properties) {
-                Some(AccessClass::Other) => use_cases.counts_other = true,
+                Some(AccessClass::Other) | None => {}
                 Some(class) => use_cases.classes.push((class.name(), index)),
-                None => {}
             }
         }
         (!use_cases.classes.is_empty()).then_some(use_cases)
@@ -168,10 +273,9 @@ impl UseCases {
         }
     }
 
-    /// Returns the use cases that have a count of their own.
-    pub fn counted(&self) -> impl Iterator<Item = &'static str> {
-        let other = self.counts_other.then_some(AccessClass::Other.name());
-        self.classes.iter().map(|(name, _)| *name).chain(other)
+    /// Returns the names of all use cases, including that of starts without any.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.classes.iter().map(|(name, _)| *name).chain([AccessClass::Other.name(), NONE])
     }
 }
 
@@ -210,8 +314,11 @@ mod tests {
             ("join_type", "github"),
             ("helper", "gha:teleport-actions/auth"),
             ("helper_version", "gha:teleport-actions/auth v1"),
-            ("destinations_configured", "3 to 5"),
-            ("use_cases", "database+application+other"),
+            ("implementation", "Rust tbot"),
+            ("destinations_configured_by_implementation", "3 to 5|Rust tbot"),
+            ("use_cases_by_implementation", "database+application+other|Rust tbot"),
+            ("run_mode_by_use_case", "one-shot|database+application+other"),
+            ("join_type_by_use_case", "github|database+application+other"),
         ] {
             assert!(values.contains(&(facet, value.to_owned())), "{facet}: {value} is not in {values:?}");
         }
@@ -219,20 +326,41 @@ mod tests {
 
     #[test]
     fn a_start_without_a_value_counts_as_none() {
-        for facet in ["run_mode", "helper", "helper_version", "use_cases"] {
+        for facet in ["run_mode", "helper", "helper_version", "implementation"] {
             assert_eq!(value_in(facet, &json!({})), NONE, "{facet}");
         }
+        assert_eq!(value_in("use_cases_by_implementation", &json!({})), "none|none");
         assert_eq!(value_in("helper_version", &json!({ "helper": "other" })), "other");
     }
 
     #[test]
     fn every_number_is_in_one_range() {
-        let range =
-            |count: u32| value_in("destinations_configured", &json!({ "destinations_configured": count }));
+        let range = |count: u32| {
+            let start = json!({ "destinations_configured": count });
+            let value = value_in("destinations_configured_by_implementation", &start);
+            value.strip_suffix("|none").unwrap().to_owned()
+        };
         let ranges = [0, 1, 2, 3, 5, 6, 10, 11, 20, 21, u32::MAX].map(range);
         let expected = ["0", "1", "2", "3 to 5", "3 to 5", "6 to 10", "6 to 10", "11 to 20", "11 to 20"];
         assert_eq!(ranges[..9], expected);
         assert_eq!(ranges[9..], ["more than 20", "more than 20"]);
+    }
+
+    #[test]
+    fn a_version_belongs_to_one_implementation() {
+        for (version, implementation) in [
+            ("0.1.0", "Rust tbot"),
+            ("9.9999.0-rc.1", "Rust tbot"),
+            ("10.0.0", "Go tbot"),
+            ("18.2.1", "Go tbot"),
+            (OTHER, OTHER),
+        ] {
+            assert_eq!(
+                value_in("implementation", &json!({ "version": version })),
+                implementation,
+                "{version}"
+            );
+        }
     }
 
     #[test]

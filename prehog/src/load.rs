@@ -139,13 +139,19 @@ fn random_value(property: &Property, random: &mut SplitMix64) -> PropertyValue {
             let value = values.get(random.skewed(values.len()));
             value.map_or(PropertyValue::Absent, |value| PropertyValue::Text(value.clone()))
         }
-        // The example, with another last digit if that matches as well.
+        // The example, with another last digit and as a version of any implementation, if that matches as well.
         ValueSet::Pattern(pattern) => {
             let example = property.rule.example.as_ref().and_then(Value::as_str).unwrap_or_default();
             let digit = random.skewed(8).to_string();
             let mut text = example.to_owned();
             if let Some(last) = example.rfind(|letter: char| letter.is_ascii_digit()) {
                 text.replace_range(last..=last, &digit);
+            }
+            let implementations = &property.rule.implementations;
+            if let Some(implementation) = implementations.get(random.below(implementations.len()))
+                && let Some((_, rest)) = text.split_once('.')
+            {
+                text = format!("{}.{rest}", implementation.first_major);
             }
             PropertyValue::Text(if pattern.is_match(&text) { text } else { example.to_owned() })
         }

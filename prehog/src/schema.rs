@@ -145,6 +145,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::facet::FacetValue;
     use serde_json::json;
+    use tbot::event::internal::ReportPart;
 
     /// Returns the schema of the next version of the event, with a string and two counts that are new. The string is declared
     /// first.
@@ -157,6 +158,7 @@ pub(crate) mod tests {
                 "description": "A new property.",
                 "x-source": source,
                 "x-reason": "For tests.",
+                "x-report": ["weekly"],
                 "x-since": version,
                 "x-wire": { "field": field, "name": format!("new{field}") },
             })
@@ -187,9 +189,12 @@ pub(crate) mod tests {
         assert_eq!(facet("new_text"), Some(&FacetValue::Text(0)));
         assert_eq!(facet("new_count"), Some(&FacetValue::Range(last)));
         assert_eq!(facet("new_other"), None);
-        let Some(FacetValue::UseCases(use_cases)) = facet("use_cases") else { panic!("no use cases") };
-        let counted: Vec<&str> = use_cases.counted().collect();
-        assert_eq!(counted, ["database", "kubernetes", "application", "other"]);
+        let id = schema.facet("use_cases_by_implementation").unwrap();
+        let facet = &schema.facets[id.0];
+        let FacetValue::UseCases(use_cases) = facet.own_value() else { panic!("no use cases") };
+        assert!(use_cases.names().eq(["database", "kubernetes", "application", "other", "none"]));
+        // The count of the class `other` is answered by the same facet.
+        assert!(facet.answers.contains(&(last - 1, ReportPart::Weekly)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::rules::{Rules, ValueSet};
-use super::vocabulary::PropertySource;
+use super::vocabulary::{PropertySource, ReportPart};
 use crate::config::Sensitivity;
 use crate::config::schema::property_class;
 use crate::pointer::Pointer;
@@ -21,7 +21,8 @@ const MAX_ACCEPTED: u128 = 1 << 24;
 
 /// Returns every violation of the telemetry rules in an event's schema. Empty if there are none.
 ///
-/// - Every property has a closed set of values, a source, a reason, a version and a representation on the wire.
+/// - Every property has a closed set of values, a source, a reason that a report answers, a version and a representation on the
+///   wire.
 /// - A pattern accepts a limited number of strings.
 /// - An environment variable that is read exists only for telemetry.
 /// - A source in the configuration is a property of class `category`. Nothing else may leave the machine.
@@ -78,6 +79,14 @@ pub fn audit(event_schema: &Value, config_schema: &Value) -> Vec<String> {
         }
         if rule.reason.is_empty() || rule.description.is_empty() {
             report("lacks a description or a reason".to_owned());
+        }
+        if rule.report.is_empty() {
+            report("lacks the parts of a report that answer its reason (x-report)".to_owned());
+        }
+        if rule.report.contains(&ReportPart::ByImplementation)
+            && rules.properties.iter().all(|rule| rule.implementations.is_empty())
+        {
+            report("is reported by implementation, but no property has x-implementations".to_owned());
         }
         if rule.since == 0 || rule.since > rules.version {
             report(format!(

@@ -1,6 +1,6 @@
 //! Declares the `tbot.start` event: each property once, with its type and closed set of values, its source (`x-source`), the
-//! reason for collecting it (`x-reason`), the first version of the event with it (`x-since`), and its representation on the
-//! wire (`x-wire`). Depends on serde and schemars, and on `config` for join methods.
+//! reason for collecting it (`x-reason`), the parts of a report that answer the reason (`x-report`), the first version of the
+//! event with it (`x-since`), and its representation on the wire (`x-wire`). Depends on serde and schemars, and on `config` for join methods.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,7 @@ pub struct TbotStart {
             "values": { "true": "one-shot", "false": "continuous" },
         },
         "x-reason" = "Distinguishes CI jobs from long-running machines, whose requirements for renewal and start-up differ.",
+        "x-report" = ["weekly", "by_use_case"],
         "x-since" = 1,
         "x-wire" = {
             "field": 1,
@@ -54,11 +55,14 @@ pub struct TbotStart {
     ))]
     run_mode: RunMode,
 
-    /// The version of `tbot`.
+    /// The version of `tbot`. Versions below 10.0.0 are those of the Rust `tbot`, which is this project; all others are those of
+    /// the Go `tbot`.
     #[schemars(example = &"0.1.0", regex(pattern = r"^[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}(-(alpha|beta|rc|dev)(\.[0-9]{1,4})?)?$"))]
     #[schemars(extend(
         "x-source" = { "build": "version" },
         "x-reason" = "Shows which versions are in use: which of them can be dropped, and whether fixes are adopted.",
+        "x-report" = ["weekly", "by_implementation"],
+        "x-implementations" = { "Rust tbot": "0.0.0", "Go tbot": "10.0.0" },
         "x-since" = 1,
         "x-wire" = { "field": 2, "name": "version" },
     ))]
@@ -69,6 +73,7 @@ pub struct TbotStart {
     #[schemars(extend(
         "x-source" = { "config": "/onboarding/join_method" },
         "x-reason" = "Shows from which platforms machines join, and so which join methods to work on.",
+        "x-report" = ["weekly", "by_use_case"],
         "x-since" = 1,
         "x-wire" = { "field": 3, "name": "joinType" },
     ))]
@@ -80,6 +85,7 @@ pub struct TbotStart {
     #[schemars(extend(
         "x-source" = { "env": "_TBOT_TELEMETRY_HELPER", "unlisted": "other" },
         "x-reason" = "Shows how many starts come from an integration that we maintain, and from which one.",
+        "x-report" = ["weekly"],
         "x-since" = 1,
         "x-wire" = { "field": 4, "name": "helper" },
     ))]
@@ -92,6 +98,7 @@ pub struct TbotStart {
     #[schemars(extend(
         "x-source" = { "env": "_TBOT_TELEMETRY_HELPER_VERSION", "truncate": true, "requires": "helper" },
         "x-reason" = "Shows which versions of our integrations are in use.",
+        "x-report" = ["weekly"],
         "x-since" = 1,
         "x-wire" = { "field": 5, "name": "helperVersion" },
     ))]
@@ -103,6 +110,7 @@ pub struct TbotStart {
     #[schemars(extend(
         "x-source" = { "count": ["/services", "/outputs"] },
         "x-reason" = "Shows how many destinations a single agent serves.",
+        "x-report" = ["by_implementation"],
         "x-since" = 1,
         "x-wire" = {
             "field": 6,
@@ -121,6 +129,7 @@ pub struct TbotStart {
     #[schemars(extend(
         "x-source" = { "count": ["/services", "/outputs"], "access": "database" },
         "x-reason" = "Shows how widely Machine ID is used for databases.",
+        "x-report" = ["weekly", "by_implementation"],
         "x-since" = 1,
         "x-wire" = { "field": 7, "name": "destinationsDatabase" },
     ))]
@@ -131,6 +140,7 @@ pub struct TbotStart {
     #[schemars(extend(
         "x-source" = { "count": ["/services", "/outputs"], "access": "kubernetes" },
         "x-reason" = "Shows how widely Machine ID is used for Kubernetes.",
+        "x-report" = ["weekly", "by_implementation"],
         "x-since" = 1,
         "x-wire" = { "field": 8, "name": "destinationsKubernetes" },
     ))]
@@ -141,6 +151,7 @@ pub struct TbotStart {
     #[schemars(extend(
         "x-source" = { "count": ["/services", "/outputs"], "access": "application" },
         "x-reason" = "Shows how widely Machine ID is used for applications.",
+        "x-report" = ["weekly", "by_implementation"],
         "x-since" = 1,
         "x-wire" = { "field": 9, "name": "destinationsApplication" },
     ))]

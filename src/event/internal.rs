@@ -6,7 +6,7 @@ pub use super::builder::build;
 pub use super::declaration::generate_schema;
 pub use super::request_body::request_body;
 pub use super::rules::{Rule, Rules, RulesError, Transport, ValueSet};
-pub use super::vocabulary::{BuildFact, PropertySource, WireMapping};
+pub use super::vocabulary::{BuildFact, Implementation, PropertySource, ReportPart, WireMapping};
 
 /// The address of the source code in the package's metadata. Empty if there is none.
 pub const REPOSITORY: &str = env!("CARGO_PKG_REPOSITORY");

@@ -7,7 +7,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::pattern::count_accepted;
-use super::vocabulary::{EnvSource, PropertySource, WireMapping};
+use super::vocabulary::{
+    EnvSource, Implementation, PropertySource, ReportPart, WireMapping, implementations,
+};
 
 /// The JSON Schema (2020-12) of the event, embedded in this program.
 pub const SCHEMA: &str = include_str!("../../schema/tbot.start.schema.json");
@@ -38,6 +40,12 @@ pub struct Rule {
     pub source: PropertySource,
     /// Why the property is collected.
     pub reason: String,
+    /// The parts of a report that answer the reason. Empty only in versions of the event that were released before this keyword
+    /// existed.
+    pub report: Vec<ReportPart>,
+    /// The implementations of `tbot` that the values distinguish, in the order of their versions. Empty if the values are not
+    /// versions of `tbot`.
+    pub implementations: Vec<Implementation>,
     /// The first version of the event with this property.
     pub since: u32,
     /// How the property is represented on the wire.
@@ -171,6 +179,10 @@ impl Rule {
             description: keyword(property, &pointer, "description")?,
             source: keyword(property, &pointer, "x-source")?,
             reason: keyword(property, &pointer, "x-reason")?,
+            report: optional_keyword(property, &pointer, "x-report", Vec::deserialize)?,
+            implementations: optional_keyword(property, &pointer, "x-implementations", |value| {
+                implementations(value)
+            })?,
             since: keyword(property, &pointer, "x-since")?,
             wire: keyword(property, &pointer, "x-wire")?,
             example: property["examples"].get(0).cloned(),
@@ -178,6 +190,20 @@ impl Rule {
             required,
         })
     }
+}
+
+/// Reads a keyword, or returns the default if it is missing.
+fn optional_keyword<'de, T: Default>(
+    schema: &'de Value,
+    pointer: &str,
+    name: &str,
+    read: impl FnOnce(&'de Value) -> Result<T, serde_json::Error>,
+) -> Result<T, RulesError> {
+    let fail = |error: serde_json::Error| RulesError {
+        pointer: format!("{pointer}/{name}"),
+        problem: error.to_string(),
+    };
+    schema.get(name).map_or_else(|| Ok(T::default()), |value| read(value).map_err(fail))
 }
 
 fn keyword<'de, T: Deserialize<'de>>(schema: &'de Value, pointer: &str, name: &str) -> Result<T, RulesError> {

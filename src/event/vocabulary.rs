@@ -1,11 +1,11 @@
-//! The closed vocabulary of the keywords `x-source` and `x-wire`. Depends on serde, and on `config` for access classes.
+//! The closed vocabulary of the keywords `x-source`, `x-wire`, `x-report` and `x-implementations`. Depends on serde, and on `config` for access classes.
 //!
 //! A declaration cannot express anything else. In particular, no source copies free-form text.
 
 use std::collections::BTreeMap;
 
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::config::AccessClass;
@@ -95,6 +95,43 @@ pub struct WireMapping {
     /// The properties whose counts are subtracted.
     #[serde(default)]
     pub minus: Vec<String>,
+}
+
+/// A part of a report that answers the reason of a property: an element of its `x-report`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportPart {
+    /// The starts with each value, per week.
+    Weekly,
+    /// The starts with each value, by use case.
+    ByUseCase,
+    /// The starts with each value, separately for each implementation of `tbot`.
+    ByImplementation,
+}
+
+/// An implementation of `tbot`, which is recognised by its versions: an element of `x-implementations`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Implementation {
+    /// The name.
+    pub name: String,
+    /// The first number of its first version. Its versions end where those of the next implementation begin.
+    pub first_major: u32,
+}
+
+/// Reads the implementations, from their names and first versions, such as `10.0.0`.
+pub(super) fn implementations<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<Implementation>, D::Error> {
+    let first_versions = BTreeMap::<String, String>::deserialize(deserializer)?;
+    let read = |(name, version): (String, String)| {
+        let major = version.strip_suffix(".0.0").and_then(|major| major.parse().ok());
+        let first_major = major.ok_or_else(|| D::Error::custom("a first version must end with .0.0"))?;
+        Ok(Implementation { name, first_major })
+    };
+    let mut implementations: Vec<Implementation> =
+        first_versions.into_iter().map(read).collect::<Result<_, _>>()?;
+    implementations.sort_by_key(|implementation| implementation.first_major);
+    Ok(implementations)
 }
 
 impl<'de> Deserialize<'de> for PropertySource {

@@ -16,7 +16,16 @@ const SCHEMAS: [(&str, &str); 2] =
 
 /// The keywords that the schemas of the configuration add to JSON Schema, and those that the schema of the event also adds.
 const KEYWORDS: [&str; 4] = ["enumDescriptions", "patternErrorMessage", "x-access", "x-sensitivity"];
-const EVENT_KEYWORDS: [&str; 6] = ["x-reason", "x-since", "x-source", "x-transport", "x-version", "x-wire"];
+const EVENT_KEYWORDS: [&str; 8] = [
+    "x-implementations",
+    "x-reason",
+    "x-report",
+    "x-since",
+    "x-source",
+    "x-transport",
+    "x-version",
+    "x-wire",
+];
 
 /// A file with a mistake.
 struct Case {

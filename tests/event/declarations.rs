@@ -42,6 +42,30 @@ fn the_schema_is_valid_and_closed() {
     assert_eq!(schema["additionalProperties"], false);
 }
 
+/// A report tells the two implementations of `tbot` apart by their versions.
+#[test]
+fn the_version_of_this_program_is_one_of_the_rust_implementation() {
+    let rules = Rules::embedded().unwrap();
+    let version = rules.properties.iter().find(|rule| rule.name == "version").unwrap();
+    let implementations: Vec<(&str, u32)> =
+        version.implementations.iter().map(|one| (one.name.as_str(), one.first_major)).collect();
+    assert_eq!(implementations, [("Rust tbot", 0), ("Go tbot", 10)]);
+    let major: u32 = env!("CARGO_PKG_VERSION_MAJOR").parse().unwrap();
+    assert!(major < version.implementations[1].first_major);
+}
+
+#[test]
+fn parts_of_a_report_that_cannot_be_made_are_found() {
+    let without_implementations = findings(|event| {
+        event["properties"]["version"].as_object_mut().unwrap().shift_remove("x-implementations");
+    });
+    let unknown_part = findings(|event| event["properties"]["helper"]["x-report"] = json!(["hourly"]));
+    let open_version = findings(|event| {
+        event["properties"]["version"]["x-implementations"] = json!({ "Rust tbot": "0.1.2" });
+    });
+    insta::assert_debug_snapshot!([without_implementations, unknown_part, open_version]);
+}
+
 fn findings(change: impl FnOnce(&mut Value)) -> Vec<String> {
     let mut event = generate_schema();
     change(&mut event);
@@ -66,7 +90,9 @@ fn missing_keywords_are_found() {
             event["properties"]["run_mode"].as_object_mut().unwrap().shift_remove(keyword);
         })
     };
-    insta::assert_debug_snapshot!(["x-source", "x-reason", "x-since", "x-wire", "description"].map(without));
+    insta::assert_debug_snapshot!(
+        ["x-source", "x-reason", "x-report", "x-since", "x-wire", "description"].map(without)
+    );
 }
 
 #[test]

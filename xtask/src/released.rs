@@ -14,9 +14,17 @@ use xtask_launcher::root;
 /// The SHA-256 digest of each released version, in the format of `sha256sum`.
 const DIGESTS: &str = "schema/released/SHA256SUMS";
 
-/// Keywords that only explain a schema. They may change in a released version.
-const EXPLANATORY: [&str; 6] =
-    ["description", "enumDescriptions", "examples", "title", "x-reason", "x-sensitivity"];
+/// Keywords that only explain a schema, or say how a receiver reports what it received. They may change in a released version.
+const EXPLANATORY: [&str; 8] = [
+    "description",
+    "enumDescriptions",
+    "examples",
+    "title",
+    "x-implementations",
+    "x-reason",
+    "x-report",
+    "x-sensitivity",
+];
 
 /// Returns the files that freeze the current version of the event: its schema, and the list of digests. Returns none if that
 /// version is already frozen.

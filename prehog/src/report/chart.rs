@@ -1,103 +1,172 @@
-//! SVG charts: horizontal bars for the values of a table, columns for days. Pure. Each chart has a title and a description
-//! for screen readers, and is followed by a table with the same numbers.
+//! Charts: columns for days and weeks as SVG, bars with small columns per week for values, and cells with bars for two values.
+//! Pure. Text is HTML where possible, so that it wraps and has the same size on every screen.
 
 use maud::{Markup, html};
 
-use super::model::{Count, Row};
+use super::model::Count;
+use super::section::Row;
 
-/// The height of a label and the bar below it, in pixels.
-const ROW_HEIGHT: u32 = 44;
-/// The maximum number of bars in a chart. The table has all values.
-const MAX_BARS: usize = 12;
-/// The vertical positions of the top of the tallest column, of half its height and of the baseline, in pixels.
-const TOP: u32 = 22;
+/// The maximum number of values in a chart. The table has all of them.
+const MAX_BARS: usize = 10;
+/// The vertical positions of the top of the chart, of half its height and of the baseline, in pixels.
+const TOP: u32 = 10;
 const MIDDLE: u32 = (TOP + BASELINE) / 2;
 const BASELINE: u32 = 200;
 /// The maximum number of dates below the columns.
-const MAX_DATES: usize = 4;
-/// The interval between two dates is a multiple of this number of days.
-const DATE_INTERVAL: usize = 28;
-/// The maximum number of characters in a label, so that it fits next to its number on the screen of a phone.
-const MAX_LABEL_CHARS: usize = 38;
+const MAX_DATES: usize = 3;
+/// The height of the small columns, and that of the mark of a hidden week.
+const TREND_HEIGHT: f64 = 24.0;
+const HIDDEN_HEIGHT: f64 = 2.0;
+/// The width of a column or a bar that starts at every multiple of 1.
+const COLUMN_WIDTH: f64 = 0.8;
 
-/// Draws a horizontal bar for each of the first rows.
-pub(super) fn bars(id: &str, title: &str, rows: &[Row]) -> Markup {
+/// Draws a bar with the share of each of the first rows, and a column for each of their weeks.
+pub(super) fn bars(title: &str, rows: &[Row], total: u64, compares: bool) -> Markup {
     let shown = &rows[..rows.len().min(MAX_BARS)];
     let max = shown.iter().map(|row| row.starts).max().unwrap_or(0);
-    let height = u32::try_from(shown.len()).unwrap_or(0) * ROW_HEIGHT;
-    let descriptions: Vec<String> =
-        shown.iter().map(|row| format!("{}: {}", row.value, number(row.starts))).collect();
-    let description = format!("{}.", descriptions.join(", "));
-    let bars = html! {
-        @for (row, y) in shown.iter().zip((0..).step_by(ROW_HEIGHT as usize)) {
-            text x="0" y=(y + 16) { (shorten(&row.value)) }
-            text.number x="100%" y=(y + 16) { (number(row.starts)) }
-            rect.bar x="0" y=(y + 22) width={ (percent(row.starts, max).max(0.3)) "%" } height="14" rx="2" {}
-        }
-    };
-    chart(id, title, &description, height, &bars)
-}
-
-/// Draws one column per day. A day that is hidden is a short mark on the baseline.
-pub(super) fn columns(id: &str, title: &str, days: &[Count]) -> Markup {
-    let max = days.iter().filter_map(|day| day.starts).max().unwrap_or(0);
-    let step = 100.0 / f64::from(u32::try_from(days.len()).unwrap_or(u32::MAX).max(1));
-    let interval = days.len().div_ceil(MAX_DATES).next_multiple_of(DATE_INTERVAL);
-    let description = match (days.first(), days.last()) {
-        (Some(first), Some(last)) => {
-            format!("From {} to {}, with up to {} starts per day.", first.from, last.from, number(max))
-        }
-        _ => String::new(),
-    };
-    let left = |index: u32| format!("{:.2}%", f64::from(index) * step);
-    let columns = html! {
-        @for y in [TOP, MIDDLE, BASELINE] {
-            line.grid x1="0" x2="100%" y1=(y) y2=(y) {}
-        }
-        @for (index, day) in (0..).zip(days) {
-            @let (height, class, label) = match day.starts {
-                Some(starts) => (f64::from(BASELINE - TOP) * percent(starts, max) / 100.0, "bar", number(starts)),
-                None => (4.0, "hidden", "hidden".to_owned()),
-            };
-            rect class=(class) x=(left(index)) y=(format!("{:.1}", f64::from(BASELINE) - height))
-                width=(format!("{:.2}%", step * 0.8)) height=(format!("{height:.1}")) {
-                title { (day.from) ": " (label) }
+    html! {
+        div.head aria-hidden="true" {
+            span.numbers {
+                @if compares { span.change { "Change" } }
+                span.share { "Share" }
+                span.starts { "Starts" }
             }
         }
-        // Drawn after the columns, so that no column covers them.
-        @for (y, starts) in [(TOP, max), (MIDDLE, max / 2)] {
-            text.level x="0" y=(y - 5) { (number(starts)) }
+        ul.bars aria-label={ (title) ": " @if compares { "change, " } "share, starts" } {
+            @for row in shown {
+                li {
+                    span.label { (row.value) }
+                    span.numbers {
+                        @if compares { span.change { (change_of(row)) } }
+                        span.share { (share(row.starts, total)) }
+                        strong.starts { (number(row.starts)) }
+                    }
+                    span.plot aria-hidden="true" {
+                        span.track { span.bar style={ "width:" (percent(row.starts, max).max(0.3)) "%" } {} }
+                        (trend(&row.weeks))
+                    }
+                }
+            }
         }
-        @for (index, day) in (0..).zip(days).step_by(interval) {
-            text.date x=(left(index)) y=(BASELINE + 20) { (day.from) }
-        }
-    };
-    chart(id, title, &description, BASELINE + 30, &columns)
-}
-
-/// Returns the `svg` element. Widths are percentages and heights are pixels, so that text has the same size on every screen.
-fn chart(id: &str, title: &str, description: &str, height: u32, content: &Markup) -> Markup {
-    html! {
-        svg height=(height) role="img" aria-labelledby={ (id) "-title " (id) "-desc" } {
-            title id={ (id) "-title" } { (title) }
-            desc id={ (id) "-desc" } { (description) }
-            (content)
+        @if rows.len() > shown.len() {
+            p.more { "The table has " (number_of(rows.len() - shown.len())) " more." }
         }
     }
 }
 
+/// Draws a column for each week, relative to the largest one. A week that is hidden is a mark on the baseline.
+fn trend(weeks: &[Option<u64>]) -> Markup {
+    let max = weeks.iter().flatten().max().copied().unwrap_or(0);
+    html! {
+        svg.trend viewBox={ "0 0 " (weeks.len()) " " (TREND_HEIGHT) } preserveAspectRatio="none" {
+            @for (x, starts) in weeks.iter().enumerate() {
+                @let (height, class) = match starts {
+                    Some(starts) => ((TREND_HEIGHT * percent(*starts, max) / 100.0).max(1.0), "column"),
+                    None => (HIDDEN_HEIGHT, "hidden"),
+                };
+                rect class=(class) x=(x) y=(decimal(TREND_HEIGHT - height)) width=(COLUMN_WIDTH) height=(decimal(height)) {}
+            }
+        }
+    }
+}
+
+/// Draws one column per day or week. One that is hidden is a short mark on the baseline. `interval` is the number of columns
+/// of which the distance between two dates is a multiple.
+pub(super) fn columns(id: &str, title: &str, per: &str, counts: &[Count], interval: usize) -> Markup {
+    let max = counts.iter().filter_map(|count| count.starts).max().unwrap_or(0);
+    let top = round_up(max);
+    let step = 100.0 / f64::from(u32::try_from(counts.len()).unwrap_or(u32::MAX).max(1));
+    let interval = counts.len().div_ceil(MAX_DATES).next_multiple_of(interval);
+    let description = match (counts.first(), counts.last()) {
+        (Some(first), Some(last)) => {
+            format!("From {} to {}, with up to {} starts per {per}.", first.from, last.from, number(max))
+        }
+        _ => String::new(),
+    };
+    let left = |index: u32| format!("{:.3}%", f64::from(index) * step);
+    html! {
+        div.chart {
+        div.levels aria-hidden="true" {
+            @for (y, starts) in [(TOP, top), (MIDDLE, top / 2), (BASELINE, 0)] {
+                span style={ "top:" (y) "px" } { (number(starts)) }
+            }
+            // Gives the column the width of the longest level.
+            span.widest { (number(top)) }
+        }
+        // Widths are percentages and heights are pixels, so that text has the same size on every screen.
+        svg height=(BASELINE + 30) role="img" aria-labelledby={ (id) "-title " (id) "-desc" } {
+            title id={ (id) "-title" } { (title) }
+            desc id={ (id) "-desc" } { (description) }
+            @for y in [TOP, MIDDLE, BASELINE] {
+                line.grid x1="0" x2="100%" y1=(y) y2=(y) {}
+            }
+            @for (index, count) in (0..).zip(counts) {
+                @let (height, class, label) = match count.starts {
+                    Some(starts) => (f64::from(BASELINE - TOP) * percent(starts, top) / 100.0, "column", number(starts)),
+                    None => (4.0, "hidden", "hidden".to_owned()),
+                };
+                rect class=(class) x=(left(index)) y=(decimal(f64::from(BASELINE) - height))
+                    width=(format!("{:.3}%", step * COLUMN_WIDTH)) height=(decimal(height)) {
+                    title { (count.from) ": " (label) }
+                }
+            }
+            @for (index, count) in (0..).zip(counts).step_by(interval) {
+                text.date x=(left(index)) y=(BASELINE + 20) { (count.from) }
+            }
+        }
+        }
+    }
+}
+
+/// Rounds up to an even number with one digit other than zero, so that the levels of a chart are easy to read.
+fn round_up(number: u64) -> u64 {
+    let powers = (0..).map_while(|exponent| 10_u64.checked_pow(exponent));
+    let unit = powers.take_while(|power| *power <= number).last().unwrap_or(1);
+    let mut levels = [1, 2, 3, 4, 5, 6, 8, 10].into_iter().map(|digit| unit.saturating_mul(digit));
+    levels.find(|level| *level >= number && level % 2 == 0).unwrap_or(number)
+}
+
 /// Returns a share in percent, rounded down to two decimal places.
-fn percent(part: u64, whole: u64) -> f64 {
+pub(super) fn percent(part: u64, whole: u64) -> f64 {
     let hundredths = u128::from(part) * 10_000 / u128::from(whole.max(1));
     f64::from(u32::try_from(hundredths).unwrap_or(10_000)) / 100.0
 }
 
-fn shorten(label: &str) -> String {
-    if label.chars().count() <= MAX_LABEL_CHARS {
-        return label.to_owned();
+fn decimal(number: f64) -> String {
+    format!("{number:.1}")
+}
+
+/// Formats a share in percent with one decimal place.
+pub(super) fn share(part: u64, total: u64) -> String {
+    if total == 0 {
+        return "–".to_owned();
     }
-    let kept: String = label.chars().take(MAX_LABEL_CHARS - 1).collect();
-    kept + "…"
+    let tenths = (u128::from(part) * 1000 + u128::from(total) / 2) / u128::from(total);
+    format!("{}.{}%", tenths / 10, tenths % 10)
+}
+
+/// Formats the change of a row from the period before.
+pub(super) fn change_of(row: &Row) -> String {
+    row.before.map_or_else(|| "–".to_owned(), |before| change(row.starts, before))
+}
+
+/// Formats the change from an earlier number: in percent, or as a factor from 10 on.
+pub(super) fn change(now: u64, before: u64) -> String {
+    if before == 0 {
+        return "new".to_owned();
+    }
+    // Beyond that, a percentage is hard to read.
+    if now / 10 >= before {
+        return format!("×{}", number(now / before));
+    }
+    let difference = now.abs_diff(before);
+    let percent = (u128::from(difference) * 100 + u128::from(before) / 2) / u128::from(before);
+    let sign = match percent {
+        0 => "±",
+        _ if now < before => "−",
+        _ => "+",
+    };
+    format!("{sign}{percent}%")
 }
 
 /// Formats a number with thousands separators.
@@ -111,6 +180,11 @@ pub(super) fn number(number: u64) -> String {
         formatted.push(digit);
     }
     formatted
+}
+
+/// Formats the length of a list.
+pub(super) fn number_of(len: usize) -> String {
+    number(len.try_into().unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -127,5 +201,20 @@ mod tests {
     fn the_largest_bar_has_the_full_width() {
         let shares = [(5, 5), (0, 0), (1, 3), (u64::MAX / 2, u64::MAX)];
         assert_eq!(shares.map(|(part, whole)| percent(part, whole)), [100.0, 0.0, 33.33, 49.99]);
+    }
+
+    #[test]
+    fn the_levels_of_a_chart_are_round() {
+        let levels = [0, 1, 10, 11, 270, 570, 890, 1000, 12_345, 999_999].map(round_up);
+        assert_eq!(levels, [2, 2, 10, 20, 300, 600, 1000, 1000, 20_000, 1_000_000]);
+        assert_eq!(round_up(u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn a_change_is_relative_to_the_number_before() {
+        let changes =
+            [(110, 100), (90, 100), (1000, 999), (5, 0), (0, 5), (999, 100), (1099, 100), (u64::MAX, 1)];
+        let formatted = changes.map(|(now, before)| change(now, before));
+        assert_eq!(formatted[..7], ["+10%", "−10%", "±0%", "new", "−100%", "+899%", "×10"]);
     }
 }

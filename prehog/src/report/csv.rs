@@ -1,31 +1,77 @@
-//! A report as CSV. Each row has a table, a value, its number of starts, and a note if the number is hidden. Pure.
+//! A report as CSV: a row per number. Pure.
+//!
+//! | column | content |
+//! | --- | --- |
+//! | `table` | what is counted: `starts`, `week`, `day`, or the name of a section |
+//! | `value` | the value |
+//! | `by` | the implementation or the use case by which a section divides the starts with the value |
+//! | `week` | the first day of the week, if the number is that of a week |
+//! | `starts` | the number of starts; empty if it is hidden |
+//! | `before` | the number in the period before, if the report compares with it |
+//! | `note` | `hidden` if the number is hidden |
 
 use super::model::Report;
+use super::section::{Content, Table};
 
-const HEADER: &str = "table,value,starts,note\n";
+const HEADER: &str = "table,value,by,week,starts,before,note\n";
 
 pub(super) fn csv(report: &Report) -> String {
-    let mut csv = String::from(HEADER);
-    let mut row = |table: &str, value: &str, starts: Option<u64>, note: &str| {
-        let starts = starts.map_or_else(String::new, |starts| starts.to_string());
-        csv += &format!("{},{},{},{}\n", cell(table), cell(value), starts, cell(note));
-    };
-    row("starts", &format!("{} to {}", report.since, report.until), Some(report.starts), "");
+    let mut csv = Csv(HEADER.to_owned());
+    let period = format!("{} to {}", report.since, report.until);
+    csv.row(["starts", &period, "", ""], Some(report.starts), report.before.map(|before| before.starts));
     for (name, counts) in [("week", &report.weeks), ("day", &report.days)] {
         for count in counts {
-            let note = if count.starts.is_some() { "" } else { "hidden" };
-            row(name, &count.from.to_string(), count.starts, note);
+            csv.row([name, &count.from.to_string(), "", ""], count.starts, None);
         }
     }
-    let tables = report.tables.iter().map(|table| (table.name.as_str(), &table.table));
-    for (name, table) in tables.chain([("combination", &report.combinations)]) {
-        table.rows.iter().for_each(|value| row(name, &value.value, Some(value.starts), ""));
+    for section in &report.sections {
+        match &section.content {
+            Content::Groups(groups) => {
+                for group in groups {
+                    let by = group.name.as_deref().unwrap_or_default();
+                    csv.table(report, &section.name, by, &group.table);
+                    if let Some(combinations) = &group.combinations {
+                        csv.table(report, &format!("{}_combined", section.name), by, combinations);
+                    }
+                }
+            }
+            Content::ByUseCase(cross) => {
+                for row in &cross.rows {
+                    for (by, starts) in cross.columns.iter().zip(&row.cells) {
+                        csv.row([&section.name, &row.value, by, ""], *starts, None);
+                    }
+                }
+            }
+        }
+    }
+    csv.0
+}
+
+struct Csv(String);
+
+impl Csv {
+    fn row(&mut self, labels: [&str; 4], starts: Option<u64>, before: Option<u64>) {
+        let number = |number: Option<u64>| number.map_or_else(String::new, |number| number.to_string());
+        let note = if starts.is_some() { "" } else { "hidden" };
+        let labels = labels.map(cell).join(",");
+        self.0 += &format!("{labels},{},{},{note}\n", number(starts), number(before));
+    }
+
+    fn table(&mut self, report: &Report, name: &str, by: &str, table: &Table) {
+        for row in &table.rows {
+            self.row([name, &row.value, by, ""], Some(row.starts), row.before);
+            for (week, starts) in report.weeks.iter().zip(&row.weeks) {
+                self.row([name, &row.value, by, &week.from.to_string()], *starts, None);
+            }
+        }
         if table.more_values > 0 {
-            row(name, &format!("({} more values)", table.more_values), Some(table.more_starts), "");
+            self.row(
+                [name, &format!("({} more values)", table.more_values), by, ""],
+                Some(table.more_starts),
+                None,
+            );
         }
     }
-    report.use_cases.iter().for_each(|value| row("use_case", &value.value, Some(value.starts), ""));
-    csv
 }
 
 /// Quotes a cell if necessary, and prevents a spreadsheet from evaluating it as a formula. All values come from closed sets,

@@ -1,15 +1,88 @@
 //! A report as a self-contained HTML page: no scripts, no external resources, light or dark like the reader's system, and a
-//! table below each chart. Pure.
+//! table below each chart, which is folded. Pure.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::chart::{bars, columns, number};
-use super::model::{Count, Report, Row, Table};
+use super::chart::{bars, change, change_of, columns, number, number_of, percent, share};
+use super::model::{Count, Report};
+use super::navigation::Navigation;
+use super::section::{Content, CrossTable, Group, Row, Section, Table};
 
 const STYLE: &str = include_str!("style.css");
+/// The maximum number of days with a column each. Longer reports have a column per week.
+const MAX_DAY_COLUMNS: usize = 26 * 7;
+/// Days per week, which are also the columns between two dates.
+const WEEK: usize = 7;
 
-pub(super) fn page(report: &Report) -> Markup {
-    let Report { since, until, min_group, .. } = report;
+pub(super) fn page(report: &Report, navigation: Option<&Navigation>) -> Markup {
+    let Report { since, until, .. } = report;
+    let title = format!("Machine ID usage, {since} to {until}");
+    let (shown, hidden): (Vec<&Section>, Vec<&Section>) =
+        report.sections.iter().partition(|section| !section.content.is_empty());
+    let of_width = |width| shown.iter().filter(move |section| Width::of(section) == width);
+    document(
+        &title,
+        &html! {
+            a.skip href="#main" { "Skip to the report" }
+            header {
+                div {
+                    h1 { "Machine ID usage" }
+                    p { (since) " to " (until) " (" (weeks(report.weeks.len())) " from Monday to Sunday, UTC)" }
+                }
+                @if let Some(navigation) = navigation { (navigation.markup(report)) }
+            }
+            main #main tabindex="-1" {
+                @if report.starts == 0 { (empty(report)) } @else {
+                    (days(report))
+                    @for section in of_width(Width::Groups) { (section_of(report, section)) }
+                    div.narrow {
+                        @for section in of_width(Width::Single) { (section_of(report, section)) }
+                    }
+                    @for section in of_width(Width::Cross) { (section_of(report, section)) }
+                    @if !hidden.is_empty() { (not_shown(report, &hidden)) }
+                }
+                (notes(report))
+            }
+        },
+    )
+}
+
+/// How a section is laid out. Those of the same kind are next to each other, so that the page has no gaps.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Width {
+    /// Groups next to each other, in the full width.
+    Groups,
+    /// One group, in one of two columns.
+    Single,
+    /// A table in the full width.
+    Cross,
+}
+
+impl Width {
+    fn of(section: &Section) -> Self {
+        match &section.content {
+            Content::Groups(groups) if groups.len() > 1 => Self::Groups,
+            Content::Groups(_) => Self::Single,
+            Content::ByUseCase(_) => Self::Cross,
+        }
+    }
+}
+
+/// A page with a message instead of a report.
+pub(super) fn message(title: &str, message: &str) -> Markup {
+    document(
+        title,
+        &html! {
+            main {
+                h1 { (title) }
+                p { (message) }
+                p { a href="./" { "Show the last complete weeks" } }
+            }
+        },
+    )
+}
+
+fn document(title: &str, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -17,28 +90,39 @@ pub(super) fn page(report: &Report) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { "Machine ID usage, " (since) " to " (until) }
+                title { (title) }
                 style { (PreEscaped(STYLE)) }
             }
-            body {
-                a.skip href="#main" { "Skip to the report" }
-                header {
-                    h1 { "Machine ID usage" }
-                    p { (since) " to " (until) " (whole weeks, UTC)" }
-                    p.total { strong { (number(report.starts)) } " agent starts" }
-                    @if report.starts == 0 {
-                        p.empty { "Nothing to show: no week has " (min_group) " or more starts." }
-                    }
-                }
-                main #main tabindex="-1" {
-                    (days(report))
-                    (use_cases(report))
-                    (combinations(report))
-                    @for facet in &report.tables {
-                        (table(report, &facet.key.replace('_', "-"), &title(&facet.key), &facet.description, &facet.table))
-                    }
-                    (notes(report))
-                }
+            body { (body) }
+        }
+    }
+}
+
+/// Explains why a report has no numbers. It does not say how many starts there are, not even whether there are any.
+fn empty(report: &Report) -> Markup {
+    html! {
+        section.empty aria-labelledby="empty" {
+            h2 #empty { "Too few starts to show" }
+            p {
+                "Fewer than " (report.min_group) " starts were received in each of these weeks. A week is shown once it is "
+                "over and has at least " (report.min_group) " starts."
+            }
+            p {
+                "The operator of the receiver can see what has arrived: " code { "prehog report" } " logs the number of "
+                "starts, and " code { "prehog export" } " prints them."
+            }
+        }
+    }
+}
+
+/// Names the sections that have no numbers yet.
+fn not_shown(report: &Report, sections: &[&Section]) -> Markup {
+    let titles: Vec<&str> = sections.iter().map(|section| section.title.as_str()).collect();
+    html! {
+        section aria-labelledby="not-shown" {
+            h2 #not-shown { "Not shown yet" }
+            p {
+                (titles.join(", ")) ": no value has " (report.min_group) " or more starts in one of these weeks."
             }
         }
     }
@@ -48,7 +132,7 @@ fn notes(report: &Report) -> Markup {
     html! {
         section aria-labelledby="notes" {
             h2 #notes { "How to read these numbers" }
-            ul {
+            ul.notes {
                 @for note in &report.notes {
                     li { (note) }
                 }
@@ -59,16 +143,24 @@ fn notes(report: &Report) -> Markup {
                         "a table add up to less than the whole."
                     }
                 }
+                @if report.starts > 0 {
+                    li {
+                        "The small columns of a value are its starts per week, each relative to the largest of them."
+                    }
+                }
+                @if let Some(before) = &report.before {
+                    li {
+                        "Changes are relative to the same number of weeks before: " (before.since) " to " (before.until) "."
+                    }
+                } @else if report.starts > 0 {
+                    li {
+                        "The report does not compare with the weeks before, because the first of them is not shown: it has too "
+                        "few starts, or they were removed."
+                    }
+                }
             }
         }
     }
-}
-
-/// Converts a name in snake case to a title.
-fn title(name: &str) -> String {
-    let words = name.replace('_', " ");
-    let mut letters = words.chars();
-    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
 }
 
 /// Renders text in Markdown, of which only code in backticks is supported.
@@ -80,13 +172,11 @@ fn inline(markdown: &str) -> Markup {
     }
 }
 
-/// Renders a chart and the table with its numbers, which can be scrolled with the keyboard if it is wider than the page.
-fn section(id: &str, title: &str, lead: &str, chart: &Markup, head: &[&str], rows: &[Vec<String>]) -> Markup {
+/// Renders a folded table, which can be scrolled with the keyboard if it is wider than the page.
+fn folded(title: &str, head: &[String], rows: &[Vec<String>]) -> Markup {
     html! {
-        section aria-labelledby=(id) {
-            h2 id=(id) { (title) }
-            p { (inline(lead)) }
-            (chart)
+        details {
+            summary { "Table: " (title) }
             div.scroll tabindex="0" role="region" aria-label={ (title) " (table)" } {
                 table {
                     caption { (title) }
@@ -106,63 +196,169 @@ fn section(id: &str, title: &str, lead: &str, chart: &Markup, head: &[&str], row
     }
 }
 
+fn cell(starts: Option<u64>) -> String {
+    starts.map_or_else(|| "hidden".to_owned(), number)
+}
+
 fn days(report: &Report) -> Markup {
-    let cell = |count: &Count| count.starts.map_or_else(|| "hidden".to_owned(), number);
-    let weeks: Vec<Vec<String>> = report
-        .weeks
-        .iter()
-        .zip(report.days.chunks(7))
-        .map(|(week, days)| {
-            let mut cells = vec![week.from.to_string(), cell(week)];
-            cells.extend(days.iter().map(cell));
-            cells
-        })
-        .collect();
-    let (title, lead) = ("Starts per day", "A grey mark on the baseline is a day whose number is hidden.");
-    let head = ["Week of", "Total", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-    section("days", title, lead, &columns("days-chart", title, &report.days), &head, &weeks)
+    let shown_days = report.days.iter().filter(|day| day.starts.is_some()).count();
+    let per_week = report.days.len() > MAX_DAY_COLUMNS || shown_days * 2 < report.days.len();
+    let (title, chart) = if per_week {
+        ("Starts per week", columns("days-chart", "Starts per week", "week", &report.weeks, 1))
+    } else {
+        ("Starts per day", columns("days-chart", "Starts per day", "day", &report.days, WEEK))
+    };
+    let row = |(week, days): (&Count, &[Count])| {
+        let cells = [week.from.to_string(), cell(week.starts)];
+        cells.into_iter().chain(days.iter().map(|day| cell(day.starts))).collect()
+    };
+    let rows: Vec<Vec<String>> = report.weeks.iter().zip(report.days.chunks(WEEK)).map(row).collect();
+    let head = ["Week of", "Total", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"].map(str::to_owned);
+    let is_hidden = |counts: &[Count]| counts.iter().any(|count| count.starts.is_none());
+    html! {
+        section.card aria-labelledby="days" {
+            div.heading {
+                h2 #days { (title) }
+                p.total {
+                    strong { (number(report.starts)) } " agent starts"
+                    @if let Some(before) = &report.before {
+                        ", " (change(report.starts, before.starts)) " from the " (weeks(report.weeks.len())) " before"
+                    }
+                }
+            }
+            (chart)
+            @if is_hidden(if per_week { &report.weeks } else { &report.days }) {
+                p.legend { "A grey mark on the baseline is a number that is hidden: see the notes below." }
+            }
+            (folded(title, &head, &rows))
+        }
+    }
 }
 
-fn use_cases(report: &Report) -> Markup {
-    let title = "Use cases";
-    let lead = "Starts with at least one destination for a use case. A start can have several use cases.";
-    let rows: Vec<Vec<String>> = report.use_cases.iter().map(|row| cells(row, report.starts)).collect();
-    let chart = bars("use-cases-chart", title, &report.use_cases);
-    section("use-cases", title, lead, &chart, &["Access to", "Starts", "Share"], &rows)
+fn weeks(len: usize) -> String {
+    if len == 1 { "1 week".to_owned() } else { format!("{} weeks", number_of(len)) }
 }
 
-fn combinations(report: &Report) -> Markup {
-    let lead = "Use cases that one start serves together. “other” is anything else, such as SSH; “none” means no \
-                destinations.";
-    table(report, "combinations", "Combinations of use cases", lead, &report.combinations)
+fn section_of(report: &Report, section: &Section) -> Markup {
+    let id = section.name.replace('_', "-");
+    let mut reasons: Vec<&str> = Vec::new();
+    for answer in &section.answers {
+        if !reasons.contains(&answer.reason.as_str()) {
+            reasons.push(&answer.reason);
+        }
+    }
+    html! {
+        section.card aria-labelledby=(id) data-answers=(answered(section)) {
+            h2 id=(id) { (section.title) }
+            p { (inline(&section.description)) }
+            @if !reasons.is_empty() {
+                p.reason { "Reason: " (reasons.join(" ")) }
+            }
+            @match &section.content {
+                Content::Groups(groups) => {
+                    div.groups.pair[groups.len() > 1] {
+                        @for group in groups { (group_of(report, section, group)) }
+                    }
+                }
+                Content::ByUseCase(cross) => (cross_of(report, section, cross)),
+            }
+        }
+    }
 }
 
-fn table(report: &Report, id: &str, title: &str, lead: &str, table: &Table) -> Markup {
-    let mut rows: Vec<Vec<String>> = table.rows.iter().map(|row| cells(row, report.starts)).collect();
+/// Lists the properties whose reasons a section answers.
+fn answered(section: &Section) -> String {
+    let names: Vec<&str> = section.answers.iter().map(|answer| answer.property.as_str()).collect();
+    names.join(" ")
+}
+
+fn group_of(report: &Report, section: &Section, group: &Group) -> Markup {
+    let compares = report.before.is_some();
+    let title = match &group.name {
+        Some(name) => format!("{}, {name}", section.title),
+        None => section.title.clone(),
+    };
+    html! {
+        div.group {
+            @if let Some(name) = &group.name {
+                h3 { (name) " " span { (number(group.starts)) " starts" } }
+            }
+            (bars(&title, &group.table.rows, group.starts, compares))
+            (folded_table(report, &title, &group.table, group.starts))
+            @if let Some(combinations) = &group.combinations {
+                (folded_table(report, &format!("Combinations of {}", lower_first(&title)), combinations, group.starts))
+            }
+        }
+    }
+}
+
+fn folded_table(report: &Report, title: &str, table: &Table, total: u64) -> Markup {
+    let mut head: Vec<String> = ["Value", "Starts", "Share"].map(str::to_owned).into();
+    if report.before.is_some() {
+        head.extend(["Before", "Change"].map(str::to_owned));
+    }
+    head.extend(report.weeks.iter().map(|week| week.from.to_string()));
+    let mut rows: Vec<Vec<String>> = table.rows.iter().map(|row| cells(report, row, total)).collect();
     if table.more_values > 0 {
         rows.push(vec![
-            format!("{} more values", number(table.more_values.try_into().unwrap_or(u64::MAX))),
+            format!("{} more values", number_of(table.more_values)),
             number(table.more_starts),
-            share(table.more_starts, report.starts),
+            share(table.more_starts, total),
         ]);
     }
-    let chart = if table.rows.is_empty() {
-        html! { p.none { "Nothing to show: no group is large enough." } }
-    } else {
-        bars(&format!("{id}-chart"), title, &table.rows)
-    };
-    section(id, title, lead, &chart, &["Value", "Starts", "Share"], &rows)
+    folded(title, &head, &rows)
 }
 
-fn cells(row: &Row, total: u64) -> Vec<String> {
-    vec![row.value.clone(), number(row.starts), share(row.starts, total)]
-}
-
-/// Formats a share in percent with one decimal place.
-fn share(part: u64, total: u64) -> String {
-    if total == 0 {
-        return "–".to_owned();
+fn cells(report: &Report, row: &Row, total: u64) -> Vec<String> {
+    let mut cells = vec![row.value.clone(), number(row.starts), share(row.starts, total)];
+    if report.before.is_some() {
+        cells.extend([cell(row.before), change_of(row)]);
     }
-    let tenths = (u128::from(part) * 1000 + u128::from(total) / 2) / u128::from(total);
-    format!("{}.{}%", tenths / 10, tenths % 10)
+    cells.extend(row.weeks.iter().map(|starts| cell(*starts)));
+    cells
+}
+
+/// Renders a table in which each cell has a bar with its share of the row.
+fn cross_of(report: &Report, section: &Section, cross: &CrossTable) -> Markup {
+    let has_hidden = cross.rows.iter().flat_map(|row| &row.cells).any(Option::is_none);
+    html! {
+        div.scroll tabindex="0" role="region" aria-label={ (section.title) " (table)" } {
+            table.cross style={ "--columns:" (cross.columns.len()) } {
+                caption { (section.title) }
+                thead {
+                    tr {
+                        th scope="col" { "Value" }
+                        th scope="col" { "Starts" }
+                        @for column in &cross.columns { th scope="col" { (column) } }
+                    }
+                }
+                tbody {
+                    @for row in &cross.rows {
+                        tr {
+                            th scope="row" { (row.value) }
+                            td { (number(row.starts)) }
+                            @for starts in &row.cells {
+                                @if let Some(starts) = starts {
+                                    td.share style={ "--share:" (percent(*starts, row.starts)) "%" } title=(number(*starts)) {
+                                        (share(*starts, row.starts))
+                                    }
+                                } @else {
+                                    td.hidden { "hidden" }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        @if has_hidden {
+            p.legend { "Hidden: fewer than " (report.min_group) " starts in every week." }
+        }
+    }
+}
+
+/// Converts a title for use within a sentence.
+fn lower_first(title: &str) -> String {
+    let mut letters = title.chars();
+    letters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(letters).collect()
 }

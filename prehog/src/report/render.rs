@@ -1,6 +1,7 @@
 //! The formats of a report. Pure.
 
 use super::model::Report;
+use super::navigation::Navigation;
 use super::{csv, html};
 
 /// The format of a report.
@@ -23,13 +24,26 @@ impl Format {
             Self::Csv => "text/csv; charset=utf-8",
         }
     }
+
+    /// Renders a message instead of a report: as a page or, in the formats for programs, as a line of text.
+    pub fn render_message(self, title: &str, message: &str) -> String {
+        match self {
+            Self::Html => html::message(title, message).into_string(),
+            Self::Json | Self::Csv => format!("{message}\n"),
+        }
+    }
 }
 
 impl Report {
     /// Renders the report.
     pub fn render(&self, format: Format) -> String {
+        self.render_with(format, None)
+    }
+
+    /// Renders the report. A page that is served has links.
+    pub fn render_with(&self, format: Format, navigation: Option<&Navigation>) -> String {
         match format {
-            Format::Html => html::page(self).into_string(),
+            Format::Html => html::page(self, navigation).into_string(),
             // Serialising numbers, strings and lists does not fail.
             Format::Json => {
                 serde_json::to_string_pretty(self).map_or_else(|_| String::new(), |json| json + "\n")

@@ -4,7 +4,8 @@
 //! of a group, independently of all other counts. A smaller group is therefore not shown at all. No difference of two counts
 //! is published, and none can be computed exactly, because that would need the exact counts. A table and its total leave at
 //! least as many candidates for the number of hidden starts as the minimum, or do not exclude that there are none. This holds
-//! even for an attacker who sent all of the starts that are shown.
+//! even for an attacker who sent all of the starts that are shown. It also holds for a part of a table that another facet
+//! divides further, such as a join method by use case: the part is the total of its own small table.
 //!
 //! A report over any range of weeks is computed from these numbers alone, and a complete week does not change. So comparing
 //! reports over different ranges reveals only what the numbers of the single weeks show.
@@ -148,6 +149,66 @@ mod tests {
             assert!(candidates.contains(&hidden), "round {round}: {real:?} {fakes:?}");
             let is_unknown = candidates.len() as u64 >= MIN_GROUP || candidates.contains(&0);
             assert!(is_unknown, "round {round}: {real:?} {fakes:?} leave {candidates:?}");
+        }
+    }
+
+    /// The same for each row of a cross table, of which the total is published in the table of its own facet.
+    #[test]
+    fn no_number_of_hidden_starts_in_a_row_of_a_cross_table_can_be_solved_for() {
+        let mut seed = 7_u64;
+        let mut number = |bound: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % bound
+        };
+        for round in 0..5000 {
+            let (rows, columns) = (1 + number(4), 1 + number(5));
+            let mut cells = |edge: bool| -> Vec<Vec<u64>> {
+                let mut cell = || match number(3) {
+                    0 => number(MIN_GROUP),
+                    1 if edge => number(4) * MIN_GROUP + MIN_GROUP - 1,
+                    _ => number(40),
+                };
+                (0..rows).map(|_| (0..columns).map(|_| cell()).collect()).collect()
+            };
+            let (real, fakes) = (cells(false), cells(true));
+            let mut tally = WeekTally::default();
+            for (row, (real, fakes)) in real.iter().zip(&fakes).enumerate() {
+                for (column, (real, fakes)) in real.iter().zip(fakes).enumerate() {
+                    let mut count = |facet, value| {
+                        *tally.facets.entry(FacetId(facet)).or_default().entry(value).or_default() +=
+                            real + fakes;
+                    };
+                    count(0, format!("row {row}"));
+                    count(1, format!("row {row}|value {column}"));
+                }
+            }
+            tally.days = [(Week(10).first_day(), tally.facets[&FacetId(0)].values().sum())].into();
+            let published = round_week(&tally, MIN_GROUP);
+            for (row, (real, fakes)) in real.iter().zip(&fakes).enumerate() {
+                let cells = &published.facets[&FacetId(1)];
+                let shown = |column: usize| cells.get(&format!("row {row}|value {column}"));
+                let row_table = RoundedWeek {
+                    total: published.facets[&FacetId(0)].get(&format!("row {row}")).copied().unwrap_or(0),
+                    days: BTreeMap::new(),
+                    facets: [(
+                        FacetId(0),
+                        (0..fakes.len())
+                            .filter_map(|column| Some((format!("value {column}"), *shown(column)?)))
+                            .collect(),
+                    )]
+                    .into(),
+                };
+                let hidden: u64 = real
+                    .iter()
+                    .enumerate()
+                    .filter(|(column, _)| shown(*column).is_none())
+                    .map(|(_, real)| real)
+                    .sum();
+                let candidates = candidates(&row_table, fakes);
+                assert!(candidates.contains(&hidden), "round {round}: {real:?} {fakes:?}");
+                let is_unknown = candidates.len() as u64 >= MIN_GROUP || candidates.contains(&0);
+                assert!(is_unknown, "round {round}: {real:?} {fakes:?} leave {candidates:?}");
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ pub(super) const SQLITE: &[&str] = &[
     include_str!("migrations/sqlite/0002-inbox.sql"),
     include_str!("migrations/sqlite/0003-property-names.sql"),
     include_str!("migrations/sqlite/0004-clock.sql"),
+    include_str!("migrations/sqlite/0005-facets.sql"),
 ];
 
 /// The migrations of the inbox of a SQLite file, in order.

@@ -67,9 +67,8 @@ impl Sqlite {
             return Err(StoreError::Missing(path.to_owned()));
         }
         let schema = EventSchema::embedded()?;
-        // Starts that were counted before a facet existed have a value in that facet, too.
-        let file =
-            OpenFile::open(path, migrations::SQLITE, |connection| tallies::rebuild(connection, schema))?;
+        let mut file = OpenFile::open(path, migrations::SQLITE)?;
+        tallies::ensure_facets(&mut file.connection, schema)?;
         let inbox =
             Inbox::open(schema, &with_suffix(path, INBOX_SUFFIX), last_folded_epoch(&file.connection)?)?;
         Ok(Self { schema, file, inbox, inbox_len: 0, repeated: 0 })

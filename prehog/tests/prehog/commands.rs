@@ -92,6 +92,25 @@ fn a_report_that_must_not_be_published_causes_a_warning() {
     assert_eq!(warnings(&["--since", "2099-01-01", "--until", "2099-01-01"]), 1);
 }
 
+/// The number of starts that are not shown is logged for the operator, and is not in the report, which may be published.
+#[test]
+fn too_few_starts_are_counted_only_in_the_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let agents = Agents::new(1).unwrap();
+    let batch: Vec<_> = (0..7).map(|number| agents.submission(number, Day(20_303))).collect();
+    sqlite_in(directory.path()).open().unwrap().append(&batch).unwrap();
+    for format in ["html", "json", "csv"] {
+        let week = ["--since", "2025-08-03", "--until", "2025-08-03", "--format", format];
+        let output = run(directory.path(), &[&["--log-format", "json", "report"], &week[..]].concat());
+        let report = stdout(&output);
+        assert!([": 7", ",7,", ">7<", " 7 "].into_iter().all(|seven| !report.contains(seven)), "{report}");
+        let log: Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!((&log["level"], &log["received"]), (&"INFO".into(), &7.into()));
+    }
+    fill(directory.path());
+    assert!(run(directory.path(), &["report", "--since", "2025-08-03"]).stderr.is_empty());
+}
+
 #[test]
 fn retain_removes_older_starts() {
     let directory = tempfile::tempdir().unwrap();

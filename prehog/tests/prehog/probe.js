@@ -9,41 +9,55 @@ addEventListener("load", () => {
     });
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
   };
-  const page = getComputedStyle(document.body).backgroundColor;
-  const contrast = (selector, property) => {
-    const element = document.querySelector(selector);
-    if (!element) return null;
-    const [one, other] = [luminance(getComputedStyle(element)[property]), luminance(page)];
-    return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+  const background = (element) => {
+    const colour = getComputedStyle(element).backgroundColor;
+    return colour === "rgba(0, 0, 0, 0)" && element.parentElement ? background(element.parentElement) : colour;
   };
-  const charts = all("svg");
+  const ratio = (one, other) => (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+  // The lowest contrast of all elements with these selectors to what is behind them.
+  const contrast = (selector, property) => {
+    const behind = (element) => background(property === "backgroundColor" ? element.parentElement : element);
+    const ratios = all(selector).map((element) => ratio(luminance(getComputedStyle(element)[property]), luminance(behind(element))));
+    return ratios.length ? Math.min(...ratios) : null;
+  };
   const misplaced = [];
-  for (const chart of charts) {
-    const box = chart.getBoundingClientRect();
-    const texts = [...chart.querySelectorAll("text")].map((text) => [text, text.getBoundingClientRect()]);
-    for (const [text, rect] of texts) {
+  const checkPlaces = (box, texts) => {
+    const places = texts.filter((text) => text.textContent).map((text) => [text, text.getBoundingClientRect()]);
+    places.forEach(([text, rect], index) => {
       if (rect.left < box.left - 1 || rect.right > box.right + 1 || rect.top < box.top - 1 || rect.bottom > box.bottom + 1) {
         misplaced.push("outside of its chart: " + text.textContent);
       }
-    }
-    texts.forEach(([text, rect], index) => {
-      for (const [other, otherRect] of texts.slice(index + 1)) {
+      for (const [other, otherRect] of places.slice(index + 1)) {
         const isSeparate = rect.right <= otherRect.left || otherRect.right <= rect.left || rect.bottom <= otherRect.top + 2 || otherRect.bottom <= rect.top + 2;
         if (!isSeparate) misplaced.push("overlap: " + text.textContent + " and " + other.textContent);
       }
     });
-  }
+  };
+  for (const chart of all("svg")) checkPlaces(chart.getBoundingClientRect(), [...chart.querySelectorAll("text")]);
+  for (const row of all(".bars li")) checkPlaces(row.getBoundingClientRect(), [...row.querySelectorAll(".label, .numbers > *")]);
+  for (const card of all(".card")) checkPlaces(card.getBoundingClientRect(), [...card.querySelectorAll("h2, h3, p, summary")]);
   const isNamed = (chart) => chart.getAttribute("aria-labelledby").split(" ").every((id) => document.getElementById(id)?.textContent);
+  const measured = all("svg").filter((chart) => !chart.closest("[aria-hidden]"));
+  // The levels of headings, each of which is at most one deeper than the one before.
+  const levels = all("h1, h2, h3").map((heading) => Number(heading.tagName[1]));
   const measurements = {
-    dark: matchMedia("(prefers-color-scheme: dark)").matches && luminance(page) < 0.1,
+    dark: matchMedia("(prefers-color-scheme: dark)").matches && luminance(background(document.body)) < 0.1,
     overflow: Math.max(0, document.documentElement.scrollWidth - document.documentElement.clientWidth),
-    charts: charts.length,
+    sections: all("section[data-answers]").length,
     misplaced,
-    smallest: Math.min(...all("svg text").map((text) => text.getBoundingClientRect().height), 99),
-    contrast: { text: contrast("body", "color"), soft: contrast("header p", "color"), bar: contrast(".bar", "fill") },
-    unnamed: charts.filter((chart) => chart.getAttribute("role") !== "img" || !isNamed(chart)).length,
-    untabled: charts.filter((chart) => !chart.nextElementSibling?.querySelector("table caption")).length,
-    focus: all("a[href], [tabindex='0']").map((element) => element.tagName.toLowerCase() + "." + element.className),
+    smallest: Math.min(...all("main *").map((element) => parseFloat(getComputedStyle(element).fontSize))),
+    contrast: {
+      text: contrast("h1, h2, h3, .label, td, th, .starts, li", "color"),
+      soft: contrast("p, .share, .change, .head span, .levels span", "color"),
+      link: contrast("a, summary", "color"),
+      bar: contrast(".bar", "backgroundColor"),
+    },
+    unnamed: measured.filter((chart) => chart.getAttribute("role") !== "img" || !isNamed(chart)).length,
+    untabled: all("section.card").filter((section) => !section.querySelector("table caption")).length,
+    unlabelled: all("section, nav, [role=region]").filter((landmark) => !landmark.getAttribute("aria-label") && !document.getElementById(landmark.getAttribute("aria-labelledby"))).length,
+    skipped: levels.filter((level, index) => level > (levels[index - 1] ?? 0) + 1).length,
+    main: all("main").length,
+    focus: all("a[href], [tabindex='0'], summary, input, button").map((element) => element.tagName.toLowerCase() + "." + element.className),
     loaded: performance.getEntriesByType("resource").length,
   };
   const output = document.createElement("pre");

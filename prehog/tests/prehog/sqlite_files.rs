@@ -48,9 +48,11 @@ fn a_file_of_an_older_version_is_upgraded() {
         counts.iter().map(|(value, count)| ((*value).to_owned(), *count)).collect()
     };
     assert_eq!(facet("run_mode"), counts(&[("continuous", 13), ("one-shot", 31)]));
-    let use_cases = [("application", 1), ("database+kubernetes+other", 31), ("none", 12)];
-    assert_eq!(facet("use_cases"), counts(&use_cases));
-    assert_eq!(facet("destinations_configured"), counts(&[("0", 12), ("1", 1), ("3 to 5", 31)]));
+    let use_cases =
+        [("application|Rust tbot", 1), ("database+kubernetes+other|Rust tbot", 31), ("none|Rust tbot", 12)];
+    assert_eq!(facet("use_cases_by_implementation"), counts(&use_cases));
+    let destinations = [("0|Rust tbot", 12), ("1|Rust tbot", 1), ("3 to 5|Rust tbot", 31)];
+    assert_eq!(facet("destinations_configured_by_implementation"), counts(&destinations));
     let event = json!({
         "run_mode": "one-shot",
         "version": "0.1.0",
@@ -65,6 +67,27 @@ fn a_file_of_an_older_version_is_upgraded() {
     assert!(stored(&url).contains(&(MONDAY.to_string(), event, 31)), "{:?}", stored(&url));
     store.append(&[Submission { id: [3; 16], ..submission(0, MONDAY) }]).unwrap();
     assert_eq!(store.fold().unwrap().repeated, 1);
+}
+
+/// A program with other facets, such as a later version, counts all starts again.
+#[test]
+fn a_facet_that_was_not_counted_is_counted_later() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = sqlite_in(directory.path());
+    let tally = |store: &mut dyn Store| store.tally(MONDAY.week(), MONDAY.week(), 1).unwrap();
+    let mut store = url.open().unwrap();
+    let starts: Vec<Submission> = (0..50).map(|number| submission(number, MONDAY)).collect();
+    store.append(&starts).unwrap();
+    let expected = tally(&mut *store);
+    drop(store);
+    let file = rusqlite::Connection::open(directory.path().join(STORE)).unwrap();
+    file.execute_batch(
+        "DELETE FROM facets WHERE name = 'implementation'; DELETE FROM tallies WHERE facet = 'implementation';
+         INSERT INTO facets VALUES ('removed'); INSERT OR IGNORE INTO tallies SELECT day, 'removed', value, starts FROM tallies;",
+    )
+    .unwrap();
+    drop(file);
+    assert_eq!(tally(&mut *url.open().unwrap()), expected);
 }
 
 #[test]

@@ -2,17 +2,21 @@
 
 use std::io::Write;
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use prehog::clock::Clock;
 use prehog::day::Day;
 use prehog::report::{DEFAULT_MIN_GROUP, Format, Report, WeekRange};
 use prehog::schema::EventSchema;
 use prehog::start::Start;
-use prehog::store::{Store, StoreError, StoreUrl, first_open_day, first_retained_day};
+use prehog::store::{Store, StoreError, StoreUrl, WeekTally, first_open_day, first_retained_day};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::cli::{ExportArgs, ReportArgs, ReportFormat, RetainArgs};
+
+/// The days that a store can contain.
+const FIRST_DAY: Day = Day(0);
+const LAST_DAY: Day = Day(u16::MAX as i32);
 
 /// Opens a store, but does not create it.
 fn open_existing(store: &StoreUrl) -> anyhow::Result<Box<dyn Store>> {
@@ -26,12 +30,8 @@ fn open_existing(store: &StoreUrl) -> anyhow::Result<Box<dyn Store>> {
 
 /// `prehog report`: writes a report.
 pub(crate) fn report(args: &ReportArgs, clock: &Clock, output: &mut dyn Write) -> anyhow::Result<()> {
-    let default = WeekRange::last_complete(first_open_day(clock()));
-    let since = args.since.unwrap_or(default.first_day());
-    let until = args.until.unwrap_or(default.last_day());
-    let Some(weeks) = WeekRange::containing(since, until) else {
-        bail!("--since {since} is after --until {until}")
-    };
+    let today = first_open_day(clock());
+    let weeks = WeekRange::select(args.since, args.until, today).context("--since and --until")?;
     let format = match args.format {
         ReportFormat::Html => Format::Html,
         ReportFormat::Json => Format::Json,
@@ -40,13 +40,24 @@ pub(crate) fn report(args: &ReportArgs, clock: &Clock, output: &mut dyn Write) -
     if args.min_group < DEFAULT_MIN_GROUP {
         tracing::warn!(min_group = args.min_group, "this report shows small groups; do not publish it");
     }
-    if weeks.last > default.last {
+    if weeks.last >= today.week() {
         // With fake events between two such reports, a reader can find out exact numbers.
         tracing::warn!(until = %weeks.last_day(), "this report shows a week that is not over; do not publish it");
     }
     let mut store = open_existing(&args.store.store)?;
     let report = Report::from_store(&mut *store, weeks, args.min_group)?;
+    if report.starts == 0 {
+        // Only the person who can read the store sees this number. It is not in the report, which may be published.
+        let received = received(&mut *store)?;
+        tracing::info!(received, shown_from = report.min_group, "too few starts in a complete week to show");
+    }
     Ok(output.write_all(report.render(format).as_bytes())?)
+}
+
+/// Returns the number of all starts in a store.
+fn received(store: &mut dyn Store) -> anyhow::Result<u64> {
+    let tally = store.tally(FIRST_DAY.week(), LAST_DAY.week(), u64::MAX)?;
+    Ok(tally.weeks.values().map(WeekTally::total).sum())
 }
 
 /// One line of an export.
@@ -60,9 +71,8 @@ struct ExportLine {
 /// `prehog export`: writes every start as a line of JSON.
 pub(crate) fn export(args: &ExportArgs, output: &mut dyn Write) -> anyhow::Result<()> {
     let mut store = open_existing(&args.store.store)?;
-    // By default, every day that a store can contain.
-    let since = args.since.unwrap_or(Day(0));
-    let until = args.until.unwrap_or(Day(i32::from(u16::MAX)));
+    let since = args.since.unwrap_or(FIRST_DAY);
+    let until = args.until.unwrap_or(LAST_DAY);
     let schema = EventSchema::embedded()?;
     let mut write = |day, start: &Start, starts| {
         let event = schema.named_values(start);

@@ -4,7 +4,9 @@
 use tbot::config::internal::AccessClass;
 
 use crate::day::Day;
-use crate::facet::{Facet, FacetValue, NONE, PAIR_SEPARATOR, RANGES, USE_CASE_SEPARATOR, UseCases};
+use crate::facet::{
+    CROSS_SEPARATOR, Facet, FacetValue, NONE, PAIR_SEPARATOR, RANGES, USE_CASE_SEPARATOR, UseCases,
+};
 use crate::schema::EventSchema;
 use crate::start::OTHER;
 use crate::store::distinct_values::MAX_DISTINCT_VALUES;
@@ -54,7 +56,7 @@ impl Sql {
 
     /// Counts the starts with each value of a facet.
     pub(super) fn by_facet(&self, all: &str, facet: &Facet, floor: u64) -> String {
-        let value = self.facet_value(&facet.value);
+        let value = self.value(&facet.value);
         format!(
             "SELECT toMonday(day) AS week, {value} AS value, sum(starts) AS total FROM ({all}) \
              GROUP BY week, value HAVING total >= {floor}"
@@ -89,7 +91,7 @@ impl Sql {
     }
 
     /// Computes the same value as [`Facet::value_of`].
-    fn facet_value(&self, value: &FacetValue) -> String {
+    fn value(&self, value: &FacetValue) -> String {
         let name = |property: usize| self.names.get(property).map_or("''", String::as_str);
         match value {
             FacetValue::Text(property) => format!("if({0} = '', '{NONE}', {0})", name(*property)),
@@ -105,7 +107,26 @@ impl Sql {
                     ranges.map(|(first, range)| format!("{count} >= {first}, '{range}', ")).collect();
                 format!("multiIf({ranges}'{NONE}')")
             }
-            FacetValue::UseCases(UseCases { total, classes, .. }) => {
+            FacetValue::Implementation { version, implementations } => {
+                let version = name(*version);
+                let known: String = implementations
+                    .iter()
+                    .rev()
+                    .map(|one| {
+                        format!(
+                            "toUInt32OrZero(splitByChar('.', {version})[1]) >= {}, '{}', ",
+                            one.first_major, one.name
+                        )
+                    })
+                    .collect();
+                format!(
+                    "multiIf({version} = '', '{NONE}', NOT match({version}, '^[0-9]+[.]'), '{OTHER}', {known}'{OTHER}')"
+                )
+            }
+            FacetValue::Cross(pair) => {
+                format!("concat({}, '{CROSS_SEPARATOR}', {})", self.value(&pair[0]), self.value(&pair[1]))
+            }
+            FacetValue::UseCases(UseCases { total, classes }) => {
                 let counts: Vec<&str> = classes.iter().map(|(_, property)| name(*property)).collect();
                 let classes: String = classes
                     .iter()

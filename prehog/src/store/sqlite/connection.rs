@@ -52,18 +52,13 @@ pub(super) struct OpenFile {
 type Identity = (u64, u64);
 
 impl OpenFile {
-    /// Opens an existing file, or an empty one, and applies the migrations that it does not have yet: `upgrade` runs after
-    /// them, in the same transaction, if the file may already have data.
-    pub(super) fn open(
-        path: &Path,
-        migrations: &[&str],
-        upgrade: impl FnOnce(&Connection) -> Result<(), StoreError>,
-    ) -> Result<Self, StoreError> {
+    /// Opens an existing file, or an empty one, and applies the migrations that it does not have yet.
+    pub(super) fn open(path: &Path, migrations: &[&str]) -> Result<Self, StoreError> {
         let mut connection = {
             let _opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
             connect(path)?
         };
-        migrate(&mut connection, migrations, upgrade)?;
+        migrate(&mut connection, migrations)?;
         let log = with_suffix(path, LOG_SUFFIX);
         let paths = [path.to_owned(), log.clone(), with_suffix(path, LOG_INDEX_SUFFIX)];
         let identities = paths.map(|path| {
@@ -163,12 +158,7 @@ fn wait_briefly_while_busy(retries: i32) -> bool {
 }
 
 /// Applies the migrations that the file does not have yet. `user_version` in the file is the number of those that it has.
-/// `upgrade` runs afterwards, in the same transaction, if the file may already have data.
-fn migrate(
-    connection: &mut Connection,
-    migrations: &[&str],
-    upgrade: impl FnOnce(&Connection) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
+fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), StoreError> {
     let version = |connection: &Connection| {
         connection.pragma_query_value(None, "user_version", |row| row.get::<_, usize>(0))
     };
@@ -183,9 +173,6 @@ fn migrate(
     }
     for migration in migrations.iter().skip(found) {
         transaction.execute_batch(migration)?;
-    }
-    if found > 0 && found < supported {
-        upgrade(&transaction)?;
     }
     transaction.pragma_update(None, "user_version", supported)?;
     Ok(transaction.commit()?)

@@ -53,7 +53,7 @@ impl Inbox {
     /// Opens the file, or creates it if it does not exist. `last_folded` is the last epoch that is counted.
     pub(super) fn open(schema: &EventSchema, path: &Path, last_folded: i64) -> Result<Self, StoreError> {
         create(path).map_err(|error| StoreError::Create { path: path.to_owned(), error })?;
-        let mut file = OpenFile::open(path, migrations::INBOX, |_| Ok(()))?;
+        let mut file = OpenFile::open(path, migrations::INBOX)?;
         if current_epoch(&file.connection)? <= last_folded {
             // The file is new, or was replaced by an old copy. The submissions in it were counted long ago.
             let transaction = file.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

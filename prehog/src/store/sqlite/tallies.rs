@@ -1,8 +1,8 @@
 //! The table `tallies`: how many starts have each value of each facet on each day. Depends on rusqlite.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::connection::{count_from_sql, count_to_sql};
 use super::starts;
@@ -57,9 +57,31 @@ pub(super) fn add(
     tallies.write(connection, schema)
 }
 
-/// Counts all starts again.
-pub(super) fn rebuild(connection: &Connection, schema: &EventSchema) -> Result<(), StoreError> {
-    connection.execute("DELETE FROM tallies", [])?;
+/// Counts all starts again if the table does not have exactly the facets of this program. Starts that were counted before a facet
+/// existed have a value in that facet, too.
+pub(super) fn ensure_facets(connection: &mut Connection, schema: &EventSchema) -> Result<(), StoreError> {
+    if has_facets(connection, schema)? {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another process may have counted them in the meantime.
+    if !has_facets(&transaction, schema)? {
+        rebuild(&transaction, schema)?;
+    }
+    Ok(transaction.commit()?)
+}
+
+fn has_facets(connection: &Connection, schema: &EventSchema) -> Result<bool, StoreError> {
+    let mut statement = connection.prepare("SELECT name FROM facets")?;
+    let counted: BTreeSet<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(counted == schema.facets.iter().map(|facet| facet.name.clone()).collect())
+}
+
+fn rebuild(connection: &Connection, schema: &EventSchema) -> Result<(), StoreError> {
+    connection.execute_batch("DELETE FROM tallies; DELETE FROM facets")?;
+    for facet in &schema.facets {
+        connection.execute("INSERT INTO facets (name) VALUES (?1)", params![facet.name])?;
+    }
     let mut tallies = Tallies::default();
     starts::for_each(connection, schema, Day(i32::MIN), Day(i32::MAX), &mut |day, start, count| {
         tallies.count(schema, day, start, count);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tbot::event::internal::{PropertySource, Rule, Rules, ValueSet};
+use tbot::event::internal::{PropertySource, ReportPart, Rule, Rules, ValueSet};
 use tbot::pointer::Pointer;
 
 use crate::docs::markdown::{code, line};
@@ -15,6 +15,7 @@ pub(super) fn list(rules: &Rules) -> String {
         [
             format!("- **{name}**{optional}: {}\n", line(&rule.description)),
             format!("  - reason: {}\n", line(&rule.reason)),
+            format!("  - in a report of prehog: {}\n", in_report(rule)),
             format!("  - source: {}\n", source(&rule.source)),
             format!("  - values: {}\n", values(&rule.values)),
             format!("  - in the request: {}\n", in_request(rule)),
@@ -22,6 +23,21 @@ pub(super) fn list(rules: &Rules) -> String {
         .concat()
     };
     rules.properties.iter().map(entry).collect()
+}
+
+/// Describes the parts of a report that answer the reason of a property.
+fn in_report(rule: &Rule) -> String {
+    let counted = match (&rule.source, &rule.values) {
+        (PropertySource::Count(source), _) if source.access.is_some() => "at least one",
+        (_, ValueSet::Count { .. }) => "each number",
+        _ => "each value",
+    };
+    let part = |part: &ReportPart| match part {
+        ReportPart::Weekly => "per week",
+        ReportPart::ByUseCase => "by use case",
+        ReportPart::ByImplementation => "by implementation of `tbot`",
+    };
+    format!("starts with {counted}, {}", rule.report.iter().map(part).collect::<Vec<_>>().join(" and "))
 }
 
 /// Describes a closed set of values.
