@@ -56,8 +56,6 @@ pub enum FacetValue {
     Pair {
         /// The required property.
         required: usize,
-        /// The facet of the required property. The pairs divide the starts of each of its values.
-        required_facet: FacetId,
         /// The property that requires it.
         property: usize,
     },
@@ -89,79 +87,67 @@ pub struct UseCases {
 impl Facet {
     /// Derives the facets from the properties.
     pub(crate) fn derive(properties: &[Property]) -> Vec<Self> {
-        let mut facets: Vec<Self> = Vec::new();
-        let mut by_use_case: Vec<Self> = Vec::new();
         let implementation = FacetValue::implementation(properties);
-        let use_cases = UseCases::derive(properties);
-        let mut use_case_answers = Vec::new();
-        for (index, property) in properties.iter().enumerate() {
-            let has = |part| property.rule.report.contains(&part);
-            let answers = |parts: &[ReportPart]| -> Vec<(usize, ReportPart)> {
-                parts.iter().filter(|part| has(**part)).map(|part| (index, *part)).collect()
-            };
-            if use_cases.as_ref().is_some_and(|cases| cases.class(property, properties).is_some()) {
-                use_case_answers.extend(answers(&[ReportPart::Weekly, ReportPart::ByImplementation]));
-                continue;
+        let use_cases = UseCases::derive(properties).map(FacetValue::UseCases);
+        let (mut facets, mut by_use_case) = (Vec::new(), Vec::new());
+        for mut facet in Self::undivided(properties) {
+            let answers = facet.take_answers(ReportPart::ByUseCase);
+            if let Some(use_cases) = use_cases.as_ref().filter(|_| !answers.is_empty()) {
+                by_use_case.push(facet.divided_by(use_cases, BY_USE_CASE, answers));
             }
-            let facet_of = |required: usize| {
-                facets.iter().position(|facet| facet.value == FacetValue::Text(required)).map(FacetId)
-            };
-            let value = match property.requires.map(|required| (required, facet_of(required))) {
-                _ if property.is_count() => FacetValue::Range(index),
-                Some((required, Some(required_facet))) => {
-                    FacetValue::Pair { required, required_facet, property: index }
-                }
-                _ => FacetValue::Text(index),
-            };
-            let name = property.name().to_owned();
-            if let Some(use_cases) = use_cases.as_ref().filter(|_| has(ReportPart::ByUseCase)) {
-                by_use_case.push(Self {
-                    name: name.clone() + BY_USE_CASE,
-                    value: value.clone().cross(FacetValue::UseCases(use_cases.clone())),
-                    answers: answers(&[ReportPart::ByUseCase]),
-                });
-            }
-            let weekly = Self { name, value, answers: answers(&[ReportPart::Weekly]) };
-            let by_implementation = answers(&[ReportPart::ByImplementation]);
-            match implementation.as_ref().filter(|_| !by_implementation.is_empty()) {
+            let answers = facet.take_answers(ReportPart::ByImplementation);
+            match implementation.as_ref().filter(|_| !answers.is_empty()) {
+                None => facets.push(facet),
                 // Each version belongs to one implementation.
-                Some(implementation) if implementation.is_of_version(index) => facets.extend([
-                    weekly,
-                    Self {
-                        name: IMPLEMENTATION.to_owned(),
-                        value: implementation.clone(),
-                        answers: by_implementation,
-                    },
-                ]),
-                Some(implementation) => {
-                    facets.push(weekly.by_implementation(implementation, by_implementation))
+                Some(value) if value.is_of_version(&facet.value) => {
+                    let implementation =
+                        Self { name: IMPLEMENTATION.to_owned(), value: value.clone(), answers };
+                    facets.extend([facet, implementation]);
                 }
-                None => facets.push(weekly),
+                Some(value) => {
+                    let answers = facet.answers.iter().copied().chain(answers).collect();
+                    facets.push(facet.divided_by(value, BY_IMPLEMENTATION, answers));
+                }
             }
-        }
-        if let Some(use_cases) = use_cases {
-            let facet = Self {
-                name: USE_CASES.to_owned(),
-                value: FacetValue::UseCases(use_cases),
-                answers: use_case_answers,
-            };
-            let is_divided = facet.answers.iter().any(|(_, part)| *part == ReportPart::ByImplementation);
-            facets.push(match &implementation {
-                Some(implementation) if is_divided => facet.by_implementation(implementation, Vec::new()),
-                _ => facet,
-            });
         }
         facets.extend(by_use_case);
         facets
     }
 
-    /// Divides the starts with each value by implementation.
-    fn by_implementation(self, implementation: &FacetValue, answers: Vec<(usize, ReportPart)>) -> Self {
-        Self {
-            name: self.name + BY_IMPLEMENTATION,
-            value: self.value.cross(implementation.clone()),
-            answers: self.answers.into_iter().chain(answers).collect(),
+    /// Returns a facet for each property, or one for all properties that are combined to use cases.
+    fn undivided(properties: &[Property]) -> Vec<Self> {
+        let use_cases = UseCases::derive(properties);
+        let (mut facets, mut use_case_answers) = (Vec::new(), Vec::new());
+        for (index, property) in properties.iter().enumerate() {
+            let answers = property.rule.report.iter().map(|part| (index, *part));
+            if use_cases.as_ref().is_some_and(|cases| cases.class(property, properties).is_some()) {
+                use_case_answers.extend(answers);
+                continue;
+            }
+            let value = match property.requires {
+                _ if property.is_count() => FacetValue::Range(index),
+                Some(required) => FacetValue::Pair { required, property: index },
+                None => FacetValue::Text(index),
+            };
+            facets.push(Self { name: property.name().to_owned(), value, answers: answers.collect() });
         }
+        facets.extend(use_cases.map(|use_cases| Self {
+            name: USE_CASES.to_owned(),
+            value: FacetValue::UseCases(use_cases),
+            answers: use_case_answers,
+        }));
+        facets
+    }
+
+    /// Removes the answers that consist of a part of the report, and returns them.
+    fn take_answers(&mut self, part: ReportPart) -> Vec<(usize, ReportPart)> {
+        self.answers.extract_if(.., |(_, other)| *other == part).collect()
+    }
+
+    /// Returns a facet that divides the starts with each value by a second one.
+    fn divided_by(&self, value: &FacetValue, suffix: &str, answers: Vec<(usize, ReportPart)>) -> Self {
+        let pair = Box::new([self.value.clone(), value.clone()]);
+        Self { name: format!("{}{suffix}", self.name), value: FacetValue::Cross(pair), answers }
     }
 
     /// Returns the value that the facet counts, without a second one that divides it.
@@ -197,12 +183,9 @@ impl FacetValue {
         Some(Self::Implementation { version, implementations })
     }
 
-    fn is_of_version(&self, property: usize) -> bool {
-        matches!(self, Self::Implementation { version, .. } if *version == property)
-    }
-
-    fn cross(self, other: Self) -> Self {
-        Self::Cross(Box::new([self, other]))
+    /// Returns true if this is the implementation that follows from another value.
+    fn is_of_version(&self, other: &Self) -> bool {
+        matches!(self, Self::Implementation { version, .. } if *other == Self::Text(*version))
     }
 
     /// Returns the value of a start.
@@ -211,7 +194,7 @@ impl FacetValue {
         let text = |index| Some(value(index).as_str()).filter(|text| !text.is_empty());
         match self {
             Self::Text(property) => text(*property).unwrap_or(NONE).to_owned(),
-            Self::Pair { required, property, .. } => match (text(*required), text(*property)) {
+            Self::Pair { required, property } => match (text(*required), text(*property)) {
                 (None, _) => NONE.to_owned(),
                 (Some(required), None) => required.to_owned(),
                 (Some(required), Some(property)) => format!("{required}{PAIR_SEPARATOR}{property}"),

@@ -95,7 +95,7 @@ impl Sql {
         let name = |property: usize| self.names.get(property).map_or("''", String::as_str);
         match value {
             FacetValue::Text(property) => format!("if({0} = '', '{NONE}', {0})", name(*property)),
-            FacetValue::Pair { required, property, .. } => format!(
+            FacetValue::Pair { required, property } => format!(
                 "if({0} = '', '{NONE}', if({1} = '', {0}, concat({0}, '{PAIR_SEPARATOR}', {1})))",
                 name(*required),
                 name(*property)
