@@ -21,7 +21,7 @@ pub struct WeekRange {
 #[non_exhaustive]
 pub enum WeekRangeError {
     /// The first day is after the last one.
-    #[error("{since} is after {until}")]
+    #[error("the first day, {since}, is after the last one, {until}")]
     Reversed {
         /// The first day.
         since: Day,
