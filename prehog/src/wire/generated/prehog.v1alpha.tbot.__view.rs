@@ -666,7 +666,8 @@ pub struct TbotStartEventView<'a> {
     ///
     /// Field 1: `run_mode`
     pub run_mode: ::buffa::EnumValue<super::super::RunMode>,
-    /// The version of `tbot`.
+    /// The version of `tbot`. Versions below 10.0.0 are those of the Rust `tbot`, which is this project; all others
+    /// are those of the Go `tbot`.
     ///
     /// Field 2: `version`
     pub version: &'a str,
@@ -1087,7 +1088,8 @@ impl TbotStartEventOwnedView {
     pub fn run_mode(&self) -> ::buffa::EnumValue<super::super::RunMode> {
         self.0.reborrow().run_mode
     }
-    /// The version of `tbot`.
+    /// The version of `tbot`. Versions below 10.0.0 are those of the Rust `tbot`, which is this project; all others
+    /// are those of the Go `tbot`.
     ///
     /// Field 2: `version`
     #[must_use]

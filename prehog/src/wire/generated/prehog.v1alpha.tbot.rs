@@ -599,7 +599,8 @@ pub struct TbotStartEvent {
         skip_serializing_if = "::buffa::json_helpers::skip_if::is_default_enum_value"
     )]
     pub run_mode: ::buffa::EnumValue<RunMode>,
-    /// The version of `tbot`.
+    /// The version of `tbot`. Versions below 10.0.0 are those of the Rust `tbot`, which is this project; all others
+    /// are those of the Go `tbot`.
     ///
     /// Field 2: `version`
     #[serde(
