@@ -17,7 +17,7 @@ const MAX_DATES: usize = 3;
 /// The height of the small columns, and that of the mark of a hidden week.
 const TREND_HEIGHT: f64 = 24.0;
 const HIDDEN_HEIGHT: f64 = 2.0;
-/// The width of a column or a bar that starts at every multiple of 1.
+/// The width of a column, relative to the distance between two columns.
 const COLUMN_WIDTH: f64 = 0.8;
 
 /// Draws a bar with the share of each of the first rows, and a column for each of their weeks.

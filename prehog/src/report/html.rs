@@ -19,7 +19,7 @@ pub(super) fn page(report: &Report, navigation: Option<&Navigation>) -> Markup {
     let title = format!("Machine ID usage, {since} to {until}");
     let (shown, hidden): (Vec<&Section>, Vec<&Section>) =
         report.sections.iter().partition(|section| !section.content.is_empty());
-    let of_width = |width| shown.iter().filter(move |section| Width::of(section) == width);
+    let of_layout = |layout| shown.iter().filter(move |section| Layout::of(section) == layout);
     document(
         &title,
         &html! {
@@ -34,11 +34,11 @@ pub(super) fn page(report: &Report, navigation: Option<&Navigation>) -> Markup {
             main #main tabindex="-1" {
                 @if report.starts == 0 { (empty(report)) } @else {
                     (days(report))
-                    @for section in of_width(Width::Groups) { (section_of(report, section)) }
+                    @for section in of_layout(Layout::Groups) { (section_of(report, section)) }
                     div.narrow {
-                        @for section in of_width(Width::Single) { (section_of(report, section)) }
+                        @for section in of_layout(Layout::Single) { (section_of(report, section)) }
                     }
-                    @for section in of_width(Width::Cross) { (section_of(report, section)) }
+                    @for section in of_layout(Layout::Cross) { (section_of(report, section)) }
                     @if !hidden.is_empty() { (not_shown(report, &hidden)) }
                 }
                 (notes(report))
@@ -49,7 +49,7 @@ pub(super) fn page(report: &Report, navigation: Option<&Navigation>) -> Markup {
 
 /// How a section is laid out. Those of the same kind are next to each other, so that the page has no gaps.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Width {
+enum Layout {
     /// Groups next to each other, in the full width.
     Groups,
     /// One group, in one of two columns.
@@ -58,7 +58,7 @@ enum Width {
     Cross,
 }
 
-impl Width {
+impl Layout {
     fn of(section: &Section) -> Self {
         match &section.content {
             Content::Groups(groups) if groups.len() > 1 => Self::Groups,
