@@ -11,7 +11,7 @@
 //! | [`ingest`] with `malformed` | the Connect service: validates, stores, acknowledges | `validation`, `store`, `metrics` | log or keep any other part of a request |
 //! | [`limits`] | limits per client | only std | write anything to disk |
 //! | [`server`] | listeners, connections, timeouts, health checks | axum, hyper, `ingest`, `limits` | show stored data on the public listener |
-//! | [`store`] | the trait, and the SQLite and ClickHouse stores | `schema`, `start`, `metrics`, rusqlite, ureq | acknowledge an event that is not stored |
+//! | [`store`] | the trait, and the SQLite and ClickHouse stores | `schema`, `start`, `metrics`, rusqlite, ureq, rustls | acknowledge an event that is not stored |
 //! | [`report`](mod@report) | builds a report from rounded weekly counts, as HTML, JSON and CSV | `schema`, `day`, `store`, serde, maud | contain an event or a group that is too small |
 //! | [`docs`] | the section about prehog in docs/telemetry.md | the constants and the schema | state what neither determines |
 //! | [`metrics`] | counters and their text format | prometheus-client | have a label whose values a sender chooses |

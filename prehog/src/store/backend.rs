@@ -138,6 +138,12 @@ pub enum StoreError {
     /// The ClickHouse server is unreachable, or its response was cut off.
     #[error("the ClickHouse server does not respond: {0}")]
     Unreachable(String),
+    /// The connection to the ClickHouse server needs TLS, but no root certificate can be read. Contains the first problem, if
+    /// any.
+    #[error(
+        "no trusted root certificate found{0}; install the system's CA certificates, or set SSL_CERT_FILE"
+    )]
+    NoRootCertificates(String),
     /// The ClickHouse server rejected a statement.
     #[error("the ClickHouse server rejected a statement: {0}")]
     Rejected(String),

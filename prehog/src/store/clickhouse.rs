@@ -50,7 +50,7 @@ impl ClickHouse {
     /// Returns an error if the server does not respond or rejects a statement.
     pub fn open(url: &url::Url) -> Result<Self, StoreError> {
         let schema = EventSchema::embedded()?;
-        let http = Http::new(url);
+        let http = Http::new(url)?;
         http.create_database()?;
         for migration in migrations::CLICKHOUSE {
             migrate(&http, migration)?;

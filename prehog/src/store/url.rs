@@ -11,7 +11,12 @@ use super::sqlite::Sqlite;
 /// The store that is used by default.
 pub const DEFAULT_STORE: &str = "sqlite:prehog.db";
 
-/// The URL of a store: `sqlite:PATH` or `clickhouse:http://[USER[:PASSWORD]@]HOST:PORT/DATABASE`.
+/// The ports of ClickHouse's HTTP interface, without and with TLS.
+const HTTP_PORT: u16 = 8123;
+const HTTPS_PORT: u16 = 8443;
+
+/// The URL of a store: `sqlite:PATH`, or `clickhouse:` followed by `http://[USER[:PASSWORD]@]HOST:PORT/DATABASE` or the same with
+/// `https://`.
 #[derive(Clone, PartialEq, Eq)]
 pub enum StoreUrl {
     /// The path of a SQLite file.
@@ -24,13 +29,13 @@ pub enum StoreUrl {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseStoreUrlError {
     /// The scheme is neither `sqlite:` nor `clickhouse:`, or the path is empty.
-    #[error("not the URL of a store: write sqlite:PATH or clickhouse:http://HOST:8123/DATABASE")]
+    #[error("not the URL of a store: write sqlite:PATH or clickhouse:https://HOST:8443/DATABASE")]
     UnknownScheme,
     /// The path after `sqlite:` has a special meaning for SQLite, such as a database in memory, which keeps nothing.
     #[error("`{0}` is not the path of a file; for a file with this name, write sqlite:./{0}")]
     SpecialPath(String),
     /// The address after `clickhouse:` cannot be used.
-    #[error("invalid address of a ClickHouse server: {0}; write clickhouse:http://HOST:8123/DATABASE")]
+    #[error("invalid address of a ClickHouse server: {0}; write clickhouse:https://HOST:8443/DATABASE")]
     InvalidAddress(&'static str),
 }
 
@@ -48,11 +53,16 @@ impl FromStr for StoreUrl {
             };
         }
         let address = string.strip_prefix("clickhouse:").ok_or(ParseStoreUrlError::UnknownScheme)?;
-        let url: url::Url = address.parse().map_err(|_| ParseStoreUrlError::InvalidAddress("not a URL"))?;
-        if url.scheme() != "http" || url.host_str().is_none() {
-            return Err(ParseStoreUrlError::InvalidAddress(
-                "it must start with http://, and TLS needs a tunnel or a proxy",
-            ));
+        let mut url: url::Url =
+            address.parse().map_err(|_| ParseStoreUrlError::InvalidAddress("not a URL"))?;
+        let default_port = match url.scheme() {
+            "http" => HTTP_PORT,
+            "https" => HTTPS_PORT,
+            _ => return Err(ParseStoreUrlError::InvalidAddress("it must start with http:// or https://")),
+        };
+        if url.port().is_none() && !has_port(address) {
+            // Cannot fail, because the URL has a host.
+            let _ = url.set_port(Some(default_port));
         }
         let database = url.path().trim_matches('/');
         let is_plain = database.chars().all(|char| char.is_ascii_alphanumeric() || char == '_');
@@ -65,15 +75,22 @@ impl FromStr for StoreUrl {
     }
 }
 
+/// Returns whether a URL names a port. A parsed URL does not tell whether it named the default port of its scheme.
+fn has_port(url: &str) -> bool {
+    let authority = url.split("//").nth(1).and_then(|rest| rest.split(['/', '?', '#']).next());
+    let (_, port) = authority.unwrap_or_default().rsplit_once(':').unwrap_or_default();
+    !port.is_empty() && port.chars().all(|char| char.is_ascii_digit())
+}
+
 /// Omits the user and the password.
 impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
             Self::ClickHouse(url) => {
-                let (host, path) = (url.host_str().unwrap_or_default(), url.path());
+                let (scheme, host) = (url.scheme(), url.host_str().unwrap_or_default());
                 let port = url.port_or_known_default().unwrap_or_default();
-                write!(f, "clickhouse:http://{host}:{port}{path}")
+                write!(f, "clickhouse:{scheme}://{host}:{port}{}", url.path())
             }
         }
     }
@@ -125,6 +142,20 @@ mod tests {
     }
 
     #[test]
+    fn the_default_port_is_that_of_clickhouse() {
+        for (url, displayed) in [
+            ("clickhouse:http://x/y", "clickhouse:http://x:8123/y"),
+            ("clickhouse:https://x/y", "clickhouse:https://x:8443/y"),
+            ("clickhouse:https://me:80@x/y", "clickhouse:https://x:8443/y"),
+            ("clickhouse:http://x:80/y", "clickhouse:http://x:80/y"),
+            ("clickhouse:https://x:443", "clickhouse:https://x:443/"),
+            ("clickhouse:https://[::1]/y", "clickhouse:https://[::1]:8443/y"),
+        ] {
+            assert_eq!(url.parse::<StoreUrl>().unwrap().to_string(), displayed);
+        }
+    }
+
+    #[test]
     fn an_invalid_url_is_rejected() {
         for string in [
             "",
@@ -132,7 +163,8 @@ mod tests {
             "sqlite::memory:",
             "sqlite:file:events.db?mode=memory",
             "postgres://x",
-            "clickhouse:https://x/y",
+            "clickhouse:ftp://x/y",
+            "clickhouse:https:///y",
             "clickhouse:http://x/a;b",
             "clickhouse:http://x/1a",
             "clickhouse:x",

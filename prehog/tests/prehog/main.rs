@@ -20,4 +20,5 @@ mod reports;
 mod sqlite_files;
 mod sqlite_folding;
 mod stores;
+mod tls;
 mod wire;

@@ -43,7 +43,7 @@ pub(crate) enum Command {
 #[derive(Args)]
 pub(crate) struct StoreArgs {
     /// Store of the events: sqlite:PATH or
-    /// clickhouse:http://HOST:8123/DATABASE
+    /// clickhouse:https://HOST:8443/DATABASE
     #[arg(long, value_name = "URL", verbatim_doc_comment, default_value = prehog::store::DEFAULT_STORE)]
     pub(crate) store: StoreUrl,
 }

@@ -1,9 +1,11 @@
-//! A client of ClickHouse's HTTP interface: one request per statement. Depends on ureq, without TLS and without a proxy.
+//! A client of ClickHouse's HTTP interface: one request per statement. Depends on ureq, with rustls for TLS, and without a
+//! proxy.
 
 use std::io::{BufReader, Read};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::store::backend::StoreError;
 
@@ -18,6 +20,20 @@ const MAX_IDLE: Duration = Duration::from_secs(2);
 /// The maximum length of an error message, in characters.
 const MAX_ERROR_LEN: usize = 300;
 
+/// Trusts the root certificates of the system, or those that the variables `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+fn tls_config() -> Result<TlsConfig, StoreError> {
+    // Fails if it is already installed.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let roots = rustls_native_certs::load_native_certs();
+    if roots.certs.is_empty() {
+        let problem = roots.errors.first().map_or_else(String::new, |error| format!(": {error}"));
+        return Err(StoreError::NoRootCertificates(problem));
+    }
+    let roots: Vec<Certificate<'static>> =
+        roots.certs.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
+    Ok(TlsConfig::builder().root_certs(RootCerts::Specific(roots.into())).build())
+}
+
 pub(super) struct Http {
     agent: ureq::Agent,
     base: String,
@@ -27,14 +43,21 @@ pub(super) struct Http {
 }
 
 impl Http {
-    pub(super) fn new(url: &url::Url) -> Self {
+    /// Returns a client of the server at a URL.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the connection needs TLS and no root certificate can be read.
+    pub(super) fn new(url: &url::Url) -> Result<Self, StoreError> {
         let decode = |part: &str| percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned();
         let credentials = (!url.username().is_empty())
             .then(|| (decode(url.username()), decode(url.password().unwrap_or_default())));
         let database = url.path().trim_matches('/');
         let host = url.host_str().unwrap_or_default();
-        let port = url.port().unwrap_or(8123);
+        let port = url.port_or_known_default().unwrap_or_default();
+        let tls = if url.scheme() == "https" { tls_config()? } else { TlsConfig::default() };
         let agent = ureq::Agent::config_builder()
+            .tls_config(tls)
             .http_status_as_error(false)
             .proxy(None)
             .max_redirects(0)
@@ -43,12 +66,12 @@ impl Http {
             .timeout_global(Some(QUERY_TIMEOUT))
             .build()
             .new_agent();
-        Self {
+        Ok(Self {
             agent,
-            base: format!("http://{host}:{port}/"),
+            base: format!("{}://{host}:{port}/", url.scheme()),
             database: if database.is_empty() { "default".to_owned() } else { database.to_owned() },
             credentials,
-        }
+        })
     }
 
     pub(super) fn create_database(&self) -> Result<(), StoreError> {
