@@ -21,6 +21,7 @@ const MAX_IDLE: Duration = Duration::from_secs(2);
 const MAX_ERROR_LEN: usize = 300;
 
 /// Trusts the root certificates of the system, or those that the variables `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+#[expect(clippy::disallowed_methods, reason = "the operator of a receiver sets the variables of the process")]
 fn tls_config() -> Result<TlsConfig, StoreError> {
     // Fails if it is already installed.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
