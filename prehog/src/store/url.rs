@@ -164,7 +164,6 @@ mod tests {
             "sqlite:file:events.db?mode=memory",
             "postgres://x",
             "clickhouse:ftp://x/y",
-            "clickhouse:https:///y",
             "clickhouse:http://x/a;b",
             "clickhouse:http://x/1a",
             "clickhouse:x",
