@@ -13,72 +13,90 @@ pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What the usage calls the subcommands that are services.
 const SERVICE: &str = "SERVICE";
 
-/// Returns the pages of a program.
-pub(super) fn pages(definition: Command) -> Result<Vec<GeneratedFile>> {
-    let definition = definition.disable_help_subcommand(true);
-    let mut built = definition.clone();
-    built.build();
-    let mut files = Vec::new();
-    add_pages(&built, &definition, &mut files)?;
-    Ok(files)
+/// The manual of a program.
+pub(super) struct Manual {
+    pub(super) program: &'static str,
+    /// The heading of every page.
+    pub(super) title: &'static str,
 }
 
-/// Adds the page of a command and those of its subcommands. In `definition`, a command does not have the options that it
-/// inherits.
-fn add_pages(command: &Command, definition: &Command, files: &mut Vec<GeneratedFile>) -> Result<()> {
-    let name = command.get_display_name().unwrap_or(command.get_name());
-    files.push(GeneratedFile { path: format!("docs/man/{name}.1"), content: page(command, definition)? });
-    if has_services(command) {
-        return Ok(());
+impl Manual {
+    /// Returns the pages.
+    pub(super) fn pages(&self, definition: Command) -> Result<Vec<GeneratedFile>> {
+        let definition = definition.disable_help_subcommand(true);
+        let mut built = definition.clone();
+        built.build();
+        let mut files = Vec::new();
+        self.add_pages(&built, &definition, &mut files)?;
+        Ok(files)
     }
-    for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
-        if let Some(definition) = definition.find_subcommand(subcommand.get_name()) {
-            add_pages(subcommand, definition, files)?;
+
+    /// Adds the page of a command and those of its subcommands. In `definition`, a command does not have the options that it
+    /// inherits.
+    fn add_pages(
+        &self,
+        command: &Command,
+        definition: &Command,
+        files: &mut Vec<GeneratedFile>,
+    ) -> Result<()> {
+        let name = command.get_display_name().unwrap_or(command.get_name());
+        let content = self.page(command, definition)?;
+        files.push(GeneratedFile { path: format!("docs/man/{name}.1"), content });
+        if has_services(command) {
+            return Ok(());
         }
+        for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
+            if let Some(definition) = definition.find_subcommand(subcommand.get_name()) {
+                self.add_pages(subcommand, definition, files)?;
+            }
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn page(&self, command: &Command, definition: &Command) -> Result<String> {
+        let usage = command.clone().render_usage().to_string();
+        let usage = usage.trim_start_matches("Usage: ").to_owned();
+        let command = command.clone().override_usage(usage).subcommand_help_heading("COMMANDS");
+        let (examples, notes) = after_help(&command);
+        let pages = Man::new(command.clone());
+
+        let name = command.get_display_name().unwrap_or(command.get_name());
+        // Without a date, which would change whenever the page is generated. The crate cannot write an empty argument.
+        let Self { program, title } = self;
+        let title = format!(".TH {name} 1 \"\" \"{program} {VERSION}\" \"{title}\"\n");
+        let mut page = title.into_bytes();
+        pages.render_name_section(&mut page)?;
+        pages.render_synopsis_section(&mut page)?;
+        let paragraphs: Vec<String> = description(&command).into_iter().chain(notes).collect();
+        section("DESCRIPTION", &paragraphs).to_writer(&mut page)?;
+        pages.render_options_section(&mut page)?;
+        if has_services(definition) {
+            if command.get_name() == "start" {
+                services(definition, &mut page)?;
+            } else {
+                let services = "The services and their options are those of tbot-start(1).".to_owned();
+                section("SERVICES", &[services]).to_writer(&mut page)?;
+            }
+        } else if command.get_subcommands().any(|subcommand| !subcommand.is_hide_set()) {
+            pages.render_subcommands_section(&mut page)?;
+        }
+        if !examples.is_empty() {
+            section("EXAMPLE", &[]).to_writer(&mut page)?;
+        }
+        for example in examples {
+            unfilled(&example).to_writer(&mut page)?;
+        }
+        if command.get_name() != *program {
+            section("SEE ALSO", &[format!("{program}(1)")]).to_writer(&mut page)?;
+        }
+        // Every part begins with the same definitions; one copy is enough.
+        let definitions = Roff::new().render();
+        Ok(definitions.clone() + &String::from_utf8(page)?.replace(&definitions, ""))
+    }
 }
 
 fn has_services(command: &Command) -> bool {
     command.get_subcommand_value_name() == Some(SERVICE)
-}
-
-fn page(command: &Command, definition: &Command) -> Result<String> {
-    let usage = command.clone().render_usage().to_string();
-    let usage = usage.trim_start_matches("Usage: ").to_owned();
-    let command = command.clone().override_usage(usage).subcommand_help_heading("COMMANDS");
-    let (examples, notes) = after_help(&command);
-    let manual = Man::new(command.clone());
-
-    let name = command.get_display_name().unwrap_or(command.get_name());
-    // Without a date, which would change whenever the page is generated. The crate cannot write an empty argument.
-    let title = format!(".TH {name} 1 \"\" \"tbot {VERSION}\" \"Machine ID agent for Teleport\"\n");
-    let mut page = title.into_bytes();
-    manual.render_name_section(&mut page)?;
-    manual.render_synopsis_section(&mut page)?;
-    let paragraphs: Vec<String> = description(&command).into_iter().chain(notes).collect();
-    section("DESCRIPTION", &paragraphs).to_writer(&mut page)?;
-    manual.render_options_section(&mut page)?;
-    if has_services(definition) {
-        if command.get_name() == "start" {
-            services(definition, &mut page)?;
-        } else {
-            let services = "The services and their options are those of tbot-start(1).".to_owned();
-            section("SERVICES", &[services]).to_writer(&mut page)?;
-        }
-    } else if command.get_subcommands().any(|subcommand| !subcommand.is_hide_set()) {
-        manual.render_subcommands_section(&mut page)?;
-    }
-    section("EXAMPLE", &[]).to_writer(&mut page)?;
-    for example in examples {
-        unfilled(&example).to_writer(&mut page)?;
-    }
-    if command.get_name() != "tbot" {
-        section("SEE ALSO", &["tbot(1)".to_owned()]).to_writer(&mut page)?;
-    }
-    // Every part begins with the same definitions; one copy is enough.
-    let definitions = Roff::new().render();
-    Ok(definitions.clone() + &String::from_utf8(page)?.replace(&definitions, ""))
 }
 
 /// Returns the paragraphs that describe a command.
