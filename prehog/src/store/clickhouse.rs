@@ -33,6 +33,9 @@ const IDS: &str = "ids";
 /// The table of counted starts.
 const STARTS: &str = "starts";
 
+/// The table that records which migrations the database has.
+const SCHEMA_VERSION: &str = "schema_version";
+
 /// A server and a database in it.
 pub struct ClickHouse {
     schema: &'static EventSchema,
@@ -47,13 +50,22 @@ impl ClickHouse {
     ///
     /// # Errors
     ///
-    /// Returns an error if the server does not respond or rejects a statement.
+    /// Returns an error if the server does not respond or rejects a statement, or if the database was written by a newer
+    /// version of this program.
     pub fn open(url: &url::Url) -> Result<Self, StoreError> {
         let schema = EventSchema::embedded()?;
         let http = Http::new(url)?;
         http.create_database()?;
+        let supported = migrations::CLICKHOUSE.len();
+        let found = schema_version(&http)?;
+        if found > supported {
+            return Err(StoreError::NewerVersion { found, supported });
+        }
         for migration in migrations::CLICKHOUSE {
             migrate(&http, migration)?;
+        }
+        if found < supported {
+            http.run(&format!("INSERT INTO {SCHEMA_VERSION} SELECT {supported} AS version"))?;
         }
         let columns = columns(&http)?;
         let sql = Sql::new(schema, &writable_columns(schema, &columns, STARTS));
@@ -197,6 +209,17 @@ impl Store for ClickHouse {
 
 /// The columns of the tables: by table and name, the column that the name is an alias of, if any.
 type Columns = BTreeMap<(String, String), Option<String>>;
+
+/// Returns how many migrations the database has, or 0 if it is empty or does not record it yet.
+fn schema_version(http: &Http) -> Result<usize, StoreError> {
+    if !columns(http)?.contains_key(&(SCHEMA_VERSION.to_owned(), "version".to_owned())) {
+        return Ok(0);
+    }
+    let rows: Vec<Map<String, Value>> =
+        http.rows(&format!("SELECT max(version) AS version FROM {SCHEMA_VERSION}"))?;
+    let version = rows.first().map_or(Ok(0), |row| number(row, "version"))?;
+    Ok(usize::try_from(version).unwrap_or(usize::MAX))
+}
 
 /// Runs the statements of a migration. All migrations run on every start: a statement that creates a table is repeatable, and
 /// one that adds a column is skipped if the table already has it, because not all versions know `ADD COLUMN IF NOT EXISTS`.

@@ -18,6 +18,7 @@ pub(super) const CLICKHOUSE: &[&str] = &[
     include_str!("migrations/clickhouse/0001-starts.sql"),
     include_str!("migrations/clickhouse/0002-property-names.sql"),
     include_str!("migrations/clickhouse/0003-clock.sql"),
+    include_str!("migrations/clickhouse/0004-version.sql"),
 ];
 
 #[cfg(test)]

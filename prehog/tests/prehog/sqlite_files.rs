@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use prehog::start::Submission;
-use prehog::store::{Store, StoreError, StoreUrl};
+use prehog::store::{Store, StoreError};
 use serde_json::json;
 
 use crate::fixture::{INBOX, STORE, schema, sqlite_in, start, stored};
@@ -92,12 +92,40 @@ fn a_facet_that_was_not_counted_is_counted_later() {
 
 #[test]
 fn a_file_of_a_newer_version_is_not_opened() {
+    for file in [STORE, INBOX] {
+        let directory = tempfile::tempdir().unwrap();
+        let url = sqlite_in(directory.path());
+        drop(url.open().unwrap());
+        let connection = rusqlite::Connection::open(directory.path().join(file)).unwrap();
+        connection.pragma_update(None, "user_version", 99).unwrap();
+        assert!(matches!(url.open(), Err(StoreError::NewerVersion { found: 99, .. })), "{file}");
+    }
+}
+
+/// What docs/operating-prehog.md recommends: `VACUUM INTO` while prehog runs, and a restore without the inbox.
+#[test]
+fn a_backup_of_an_open_store_is_complete_and_can_be_restored() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join(STORE);
-    let url = StoreUrl::Sqlite(path.clone());
-    drop(url.open().unwrap());
-    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    assert!(matches!(url.open(), Err(StoreError::NewerVersion { found: 99, .. })));
+    let (url, backup) = (sqlite_in(directory.path()), directory.path().join("backup.db"));
+    let mut store = url.open().unwrap();
+    store.append(&[submission(1, MONDAY), submission(2, MONDAY)]).unwrap();
+    // What `prehog report` does.
+    store.fold().unwrap();
+    let expected = stored(&url);
+    let file = rusqlite::Connection::open(directory.path().join(STORE)).unwrap();
+    file.execute("VACUUM INTO ?1", [backup.to_str().unwrap()]).unwrap();
+    store.append(&[submission(3, MONDAY)]).unwrap();
+    store.fold().unwrap();
+    drop(store);
+
+    let restored = tempfile::tempdir().unwrap();
+    std::fs::copy(backup, restored.path().join(STORE)).unwrap();
+    let url = sqlite_in(restored.path());
+    let mut store = url.open().unwrap();
+    assert_eq!(stored(&url), expected);
+    store.append(&[submission(4, MONDAY)]).unwrap();
+    store.fold().unwrap();
+    assert_eq!(stored(&url).iter().map(|(.., starts)| starts).sum::<u64>(), 3);
 }
 
 /// Other operations fold as well. `fold` also returns the repetitions that they found.

@@ -8,7 +8,7 @@ use prehog::day::{Day, Week};
 use prehog::facet::FacetId;
 use prehog::report::{Format, Report, WeekRange};
 use prehog::start::{PropertyValue, Start, Submission};
-use prehog::store::{Store, StoreUrl, WeekTally};
+use prehog::store::{Store, StoreError, StoreUrl, WeekTally};
 use serde_json::json;
 
 use crate::fixture::{schema, start, stored};
@@ -37,6 +37,12 @@ macro_rules! test_on_every_store {
                     super::$name(&super::clickhouse(stringify!($name)));
                 }
             )+
+
+            #[test]
+            #[ignore = "needs a ClickHouse server: .ci/clickhouse"]
+            fn a_database_of_a_newer_version_is_not_opened() {
+                super::a_newer_database_is_not_opened("newer");
+            }
 
             #[test]
             #[ignore = "needs a ClickHouse server: .ci/clickhouse"]
@@ -71,9 +77,25 @@ pub(crate) fn empty_database(name: &str) -> String {
     let server = std::env::var("PREHOG_TEST_CLICKHOUSE")
         .unwrap_or_else(|_| panic!("PREHOG_TEST_CLICKHOUSE is not set: run this test with .ci/clickhouse"));
     let database = format!("prehog_test_{name}_{}", std::process::id());
+    let address = format!("{server}/{database}");
+    run(&address, |database| format!("DROP DATABASE IF EXISTS {database}"));
+    address
+}
+
+/// Runs a statement on the server of a database.
+fn run(address: &str, statement: impl FnOnce(&str) -> String) {
+    let (server, database) = address.rsplit_once('/').unwrap();
     let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
-    agent.post(&server).send(format!("DROP DATABASE IF EXISTS {database}")).unwrap();
-    format!("{server}/{database}")
+    agent.post(server).send(statement(database)).unwrap();
+}
+
+fn a_newer_database_is_not_opened(name: &str) {
+    let address = empty_database(name);
+    let url: StoreUrl = format!("clickhouse:{address}").parse().unwrap();
+    drop(url.open().unwrap());
+    drop(url.open().unwrap());
+    run(&address, |database| format!("INSERT INTO {database}.schema_version VALUES (99)"));
+    assert!(matches!(url.open(), Err(StoreError::NewerVersion { found: 99, .. })));
 }
 
 pub(crate) fn submission(number: u32, day: Day) -> Submission {
