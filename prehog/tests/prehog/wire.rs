@@ -1,6 +1,8 @@
 //! The wire protocol: valid events are stored with the properties of the event's schema, and invalid ones are rejected with
 //! the name of the field.
 
+use std::collections::BTreeSet;
+
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
@@ -9,6 +11,7 @@ use crate::fixture::{
     uuid,
 };
 use prehog::Options;
+use tbot_documentation::root;
 
 /// Requests of the Go agent, byte for byte.
 const RECORDING: &str = include_str!("../recordings/telemetry-tbot-start.json");
@@ -284,4 +287,27 @@ async fn the_report_and_the_metrics_have_separate_listeners() {
         assert_eq!(receiver.get_metrics(path).await.0, 404, "{path}");
     }
     receiver.stop().await;
+}
+
+/// Returns the names of metrics in a text: words with this prefix.
+fn metric_names(text: &str, prefix: &str) -> BTreeSet<String> {
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    words.filter(|word| word.starts_with(prefix)).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn the_alerts_refer_to_metrics_that_exist() {
+    let receiver = TestReceiver::start().await;
+    let (_, metrics) = receiver.get_metrics("/metrics").await;
+    let samples: Vec<&str> = metrics.lines().filter(|line| !line.starts_with('#')).collect();
+    let exported = metric_names(&samples.join("\n"), "prehog_");
+    for file in [
+        "packaging/prometheus/prehog.yml",
+        "packaging/prometheus/prehog.test.yml",
+        "docs/operating-prehog.md",
+    ] {
+        let used = metric_names(&std::fs::read_to_string(root().join(file)).unwrap(), "prehog_");
+        assert!(used.len() > 4, "{file}: {used:?}");
+        assert_eq!(used.difference(&exported).next(), None, "{file} refers to it");
+    }
 }

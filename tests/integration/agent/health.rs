@@ -1,11 +1,13 @@
 //! The health server: `/livez`, `/readyz`, `/wait` and `/metrics` of a running agent.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tbot::agent::{AgentError, error_line};
 use tbot_cluster::{Code, method};
+use tbot_documentation::root;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -194,6 +196,27 @@ async fn metrics_count_renewals_and_contain_no_identifiers() {
     let out = fixture.path("out");
     for identifier in [fixture.cluster.name(), BOT, &proxy, out.to_str().unwrap()] {
         assert!(!page.contains(identifier), "{identifier}: {page}");
+    }
+    running.stop().await.unwrap();
+}
+
+/// Returns the names of metrics in a text: words that begin with `tbot_`.
+fn metric_names(text: &str) -> BTreeSet<String> {
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    words.filter(|word| word.starts_with("tbot_")).map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_alerts_refer_to_metrics_that_exist() {
+    let fixture = TestCluster::new().await;
+    let (running, address) = start(&fixture, &[fixture.output("out")]).await;
+    let (_, page) = get(address, "/metrics").await;
+    let types = page.lines().filter(|line| line.starts_with("# TYPE "));
+    let exported = metric_names(&types.collect::<Vec<_>>().join("\n"));
+    for file in ["packaging/prometheus/tbot.yml", "packaging/prometheus/tbot.test.yml"] {
+        let used = metric_names(&std::fs::read_to_string(root().join(file)).unwrap());
+        assert!(used.len() > 3, "{file}: {used:?}");
+        assert_eq!(used.difference(&exported).next(), None, "{file} refers to it");
     }
     running.stop().await.unwrap();
 }

@@ -71,6 +71,31 @@ async fn a_new_token_resumes_renewals_after_a_lost_response() {
     assert_eq!(fixture.stored_generation(), 2);
 }
 
+/// Why docs/operating-tbot.md advises against backups of the storage.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_storage_locks_the_bot_and_a_new_token_helps_after_a_loss() {
+    let mut fixture = TestCluster::joined().await;
+    let backup = fixture.path("backup");
+    let copy = |from: &Path, to: &Path| {
+        let status = std::process::Command::new("cp").arg("-a").args([from, to]).status().unwrap();
+        assert!(status.success());
+    };
+    copy(&fixture.storage(), &backup);
+    fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap();
+    assert_eq!(fixture.stored_generation(), 2);
+
+    std::fs::remove_dir_all(fixture.storage()).unwrap();
+    copy(&backup, &fixture.storage());
+    fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap_err();
+    assert!(fixture.cluster.is_locked(BOT));
+
+    fixture.cluster.remove_bot(BOT);
+    fixture.token = fixture.cluster.add_bot(BOT, &["access"]).unwrap();
+    std::fs::remove_dir_all(fixture.storage()).unwrap();
+    fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap();
+    assert_eq!(fixture.stored_generation(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_identity_joins_again_instead_of_renewing() {
     let fixture = with_lost_renewal().await;
