@@ -3,7 +3,8 @@
 //! - from the schemas: docs/telemetry.md, the same page for `tbot telemetry explain`, and docs/configuration.md
 //! - from the table of claims: docs/proofs.md
 //! - from the codes of diagnostics: docs/diagnostics, and its part of docs/SUMMARY.md
-//! - from the definition of the command line: docs/man and docs/completions
+//! - from the definitions of the command lines: docs/man and docs/completions
+//! - from the unit of `tbot install systemd`: that of the Debian package
 //! - from the tables of service types and join methods: what runs, in docs/moving-from-the-go-agent.md and README.md
 
 mod collection;
@@ -15,6 +16,7 @@ mod manual;
 mod markdown;
 #[cfg(test)]
 mod mutations;
+mod packaged_unit;
 mod proofs;
 mod sections;
 mod summary;
@@ -49,6 +51,7 @@ pub(crate) fn generate() -> Result<Vec<GeneratedFile>> {
     ];
     files.extend(diagnostics::pages());
     files.extend(command_line::files()?);
+    files.push(packaged_unit::file()?);
     files.extend(what_runs::pages(&xtask_launcher::root()?)?);
     Ok(files)
 }

@@ -1,6 +1,7 @@
 //! The generators, demos and pictures of this repository. `cargo xtask` builds this program and runs it.
 
 mod demo;
+mod dist;
 mod docs;
 mod generated;
 mod generators;
@@ -12,6 +13,7 @@ mod proto;
 mod prove;
 mod receiver;
 mod released;
+mod reproduce;
 mod sandbox;
 mod sbom;
 mod schema;
@@ -54,5 +56,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         Task::Proto => Generator::PROTO.run(rest),
         Task::Prove => prove::run(rest),
         Task::Sbom => sbom::run(rest),
+        Task::Dist => dist::run(rest),
+        Task::Reproduce => reproduce::run(rest),
     }
 }

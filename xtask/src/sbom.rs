@@ -19,7 +19,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
         [program @ ("tbot" | "prehog")] => program,
         other => bail!("unexpected arguments {other:?}; expected tbot or prehog"),
     };
-    print_line(&serde_json::to_string_pretty(&bill_of_materials(program)?)?);
+    print_line(&serde_json::to_string_pretty(&bill_of_materials(program, None)?)?);
     Ok(())
 }
 
@@ -31,10 +31,15 @@ struct Crate {
     license: String,
 }
 
-fn bill_of_materials(program: &str) -> Result<Value> {
+/// Returns the bill of materials of a program on a platform, or else on this one.
+///
+/// # Errors
+///
+/// Returns an error if Cargo.lock cannot be read, or cargo fails.
+pub(crate) fn bill_of_materials(program: &str, target: Option<&str>) -> Result<Value> {
     let lock = fs::read_to_string(root()?.join("Cargo.lock")).context("cannot read Cargo.lock")?;
     let checksums = checksums(&lock);
-    let crates = linked_crates(program)?;
+    let crates = linked_crates(program, target)?;
     let own = crates.iter().find(|linked| linked.name == program).context("cargo tree lacks the program")?;
     let components = crates.iter().filter(|linked| linked.name != program);
     Ok(json!({
@@ -60,12 +65,13 @@ fn component(linked: &Crate, kind: &str, checksums: &BTreeMap<(String, String), 
     component
 }
 
-/// Returns the crates that are linked into a program on this platform: neither macros, nor what only builds and tests need.
-fn linked_crates(program: &str) -> Result<BTreeSet<Crate>> {
+/// Returns the crates that are linked into a program: neither macros, nor what only builds and tests need.
+fn linked_crates(program: &str, target: Option<&str>) -> Result<BTreeSet<Crate>> {
     let mut command: Command =
         shell::parse("cargo tree --locked --edges normal,no-proc-macro --prefix none")?;
-    let output =
-        command.args(["--package", program, "--format", "{p}|{l}"]).output().context("cannot run cargo")?;
+    command.args(["--package", program, "--format", "{p}|{l}"]);
+    command.args(target.map(|target| format!("--target={target}")));
+    let output = command.output().context("cannot run cargo")?;
     if !output.status.success() {
         bail!("cargo tree failed: {}", String::from_utf8_lossy(&output.stderr));
     }
@@ -102,7 +108,7 @@ mod tests {
     #[test]
     fn every_linked_crate_has_a_version_a_licence_and_a_checksum() {
         for program in ["tbot", "prehog"] {
-            let bill = bill_of_materials(program).unwrap();
+            let bill = bill_of_materials(program, None).unwrap();
             assert_eq!(bill["metadata"]["component"]["name"], program);
             let components = bill["components"].as_array().unwrap();
             assert!(components.len() > 100, "{program}: {}", components.len());
@@ -118,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_bill_names_what_is_linked_and_nothing_else() {
-        let bill = bill_of_materials("tbot").unwrap();
+        let bill = bill_of_materials("tbot", Some("aarch64-unknown-linux-gnu")).unwrap();
         let names: Vec<&str> = bill["components"]
             .as_array()
             .unwrap()

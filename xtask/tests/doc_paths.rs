@@ -7,8 +7,18 @@ use std::path::{Component, Path, PathBuf};
 use tbot_documentation::{Page, pages, root};
 
 /// Directories whose paths are checked if they are in backticks.
-const DIRECTORIES: [&str; 9] =
-    [".ci/", "benches/", "docs/", "examples/", "prehog/", "schema/", "src/", "tests/", "xtask/"];
+const DIRECTORIES: [&str; 10] = [
+    ".ci/",
+    "benches/",
+    "docs/",
+    "examples/",
+    "packaging/",
+    "prehog/",
+    "schema/",
+    "src/",
+    "tests/",
+    "xtask/",
+];
 
 /// The table of contents of the book.
 const SUMMARY: &str = "docs/SUMMARY.md";

@@ -46,6 +46,10 @@ pub enum Task {
     Prove,
     /// List what a program consists of.
     Sbom,
+    /// Make archives and packages.
+    Dist,
+    /// Build twice and compare.
+    Reproduce,
 }
 
 impl Task {
@@ -53,7 +57,14 @@ impl Task {
     pub fn packages(self) -> &'static [&'static str] {
         match self {
             Self::Demo | Self::Pictures => &["tbot", "prehog"],
-            Self::Load | Self::Schema | Self::Docs | Self::Proto | Self::Prove | Self::Sbom => &[],
+            Self::Load
+            | Self::Schema
+            | Self::Docs
+            | Self::Proto
+            | Self::Prove
+            | Self::Sbom
+            | Self::Dist
+            | Self::Reproduce => &[],
         }
     }
 }
@@ -63,7 +74,7 @@ const GENERATOR_DETAILS: &str =
 fails and prints a diff if a file is out of date.";
 
 /// All commands, in the order of the help.
-pub const COMMANDS: [Command; 11] = [
+pub const COMMANDS: [Command; 13] = [
     Command {
         name: "demo",
         arguments: "[--keep] [--no-consent]",
@@ -162,6 +173,32 @@ are linked into the program on this platform, with versions, licences and the
 checksums of Cargo.lock. It contains no time and no random number, so it is the
 same for the same Cargo.lock.",
         action: Action::Task(Task::Sbom),
+    },
+    Command {
+        name: "dist",
+        arguments: "[--binaries DIR] [--target TARGET] [--output DIR]",
+        summary: "make archives and Debian packages of tbot and prehog",
+        details: "Builds both programs, and writes for each an archive, a Debian package and a
+bill of materials, and for all of them SHA256SUMS. The same commit and compiler
+give the same files. Needs cargo-deb, which `cargo xtask setup` installs, and
+dpkg.
+
+  --binaries DIR    pack the programs in this directory instead of building them
+  --target TARGET   aarch64-unknown-linux-gnu or x86_64-unknown-linux-gnu
+                    [default: the platform of this machine]
+  --output DIR      [default: target/dist]",
+        action: Action::Task(Task::Dist),
+    },
+    Command {
+        name: "reproduce",
+        arguments: "[--dev] [tbot] [prehog]",
+        summary: "build the programs twice, and compare the binaries",
+        details: "Copies the checkout to two directories, builds the release binaries in each, and
+fails if they differ. Without names, builds both programs, which takes some ten
+minutes.
+
+  --dev   compare builds without optimizations",
+        action: Action::Task(Task::Reproduce),
     },
     Command {
         name: "pictures",

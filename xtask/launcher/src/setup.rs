@@ -38,7 +38,7 @@ pub(crate) const MDBOOK: Tool = Tool {
 };
 
 /// All tools. Those that others are installed with come first.
-const TOOLS: [Tool; 19] = [
+const TOOLS: [Tool; 21] = [
     C_COMPILER,
     Tool {
         name: "rustfmt",
@@ -59,6 +59,18 @@ const TOOLS: [Tool; 19] = [
         source: Source::Command("cargo install --locked cargo-deny@0.20.2"),
     },
     MDBOOK,
+    Tool {
+        name: "cargo-deb",
+        purpose: "Debian packages",
+        check: "cargo deb --version",
+        source: Source::Command("cargo install --locked cargo-deb@3.8.0"),
+    },
+    Tool {
+        name: "promtool",
+        purpose: "tests of alert rules",
+        check: "promtool --version",
+        source: Source::Debian("prometheus"),
+    },
     Tool {
         name: "strace",
         purpose: "tests of system calls",

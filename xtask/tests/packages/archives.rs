@@ -1,0 +1,57 @@
+//! The files are the same for the same programs, and archives contain everything.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::{PROGRAMS, dist, files_ending_with, run};
+
+#[test]
+#[ignore = "needs cargo-deb and dpkg"]
+fn the_same_programs_give_the_same_files() {
+    let directory = tempfile::tempdir().unwrap();
+    for program in PROGRAMS {
+        fs::copy("/bin/true", directory.path().join(program)).unwrap();
+    }
+    let first = dist(directory.path(), |_| {});
+    // Neither the time zone, nor the permissions of new files, nor the age of the programs is in a file.
+    for program in PROGRAMS {
+        run(Command::new("touch").args(["-d", "2020-01-01"]).arg(directory.path().join(program)));
+        fs::set_permissions(directory.path().join(program), fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    let second = dist(directory.path(), |command| {
+        command.env("TZ", "Asia/Tokyo").env("LC_ALL", "C").env("TMPDIR", first.path());
+    });
+    let checksums = |output: &TempDir| fs::read_to_string(output.path().join("SHA256SUMS")).unwrap();
+    assert_eq!(checksums(&first), checksums(&second));
+    assert_eq!(checksums(&first).lines().count(), 6);
+    run(Command::new("sha256sum").current_dir(&first).args(["--quiet", "--check", "SHA256SUMS"]));
+    assert_archives(first.path());
+}
+
+/// Checks that archives belong to root, and have what the packages install, except units, which contain the paths of packages.
+fn assert_archives(output: &Path) {
+    for program in PROGRAMS {
+        let [archive] = &files_ending_with(output, ".tar.gz")
+            .into_iter()
+            .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(program))
+            .collect::<Vec<_>>()[..]
+        else {
+            panic!("not one archive of {program}")
+        };
+        let mut list = Command::new("tar");
+        list.args(["--list", "--verbose", "--numeric-owner", "--file"]).arg(archive);
+        let listed = run(&mut list);
+        let is_of_root = |line: &str| line.split_whitespace().nth(1) == Some("0/0");
+        assert!(listed.lines().all(is_of_root), "{listed}");
+        let manual = format!("share/man/man1/{program}.1.gz");
+        let completion = format!("share/bash-completion/completions/{program}");
+        for file in ["LICENSE", "sbom.cdx.json", &format!("bin/{program}"), &manual, &completion] {
+            assert!(listed.lines().any(|line| line.ends_with(&format!("/{file}"))), "{file}: {listed}");
+        }
+        assert!(!listed.contains(".service"), "{listed}");
+    }
+}

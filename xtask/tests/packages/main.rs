@@ -1,0 +1,40 @@
+//! Makes archives and Debian packages with `cargo xtask dist`, and installs the packages in a directory.
+
+#![expect(clippy::unwrap_used, reason = "a failing helper must fail its test")]
+
+mod archives;
+mod installation;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+pub(crate) const PROGRAMS: [&str; 2] = ["tbot", "prehog"];
+
+/// Runs a command that must succeed, and returns what it printed.
+pub(crate) fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let messages = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {messages}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs `cargo xtask dist` with ready programs, and returns the directory that it wrote.
+pub(crate) fn dist(binaries: &Path, change: impl FnOnce(&mut Command)) -> TempDir {
+    let output = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(["dist", "--binaries"]).arg(binaries).arg("--output").arg(output.path());
+    change(&mut command);
+    run(&mut command);
+    output
+}
+
+/// Returns the files in a directory whose names end like this.
+pub(crate) fn files_ending_with(directory: &Path, end: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = entries.filter(|path| path.to_str().unwrap().ends_with(end)).collect();
+    files.sort();
+    files
+}
