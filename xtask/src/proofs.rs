@@ -314,7 +314,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 full: Full::Command("cargo xtask reproduce"),
                 figure: "archives, packages and bills of materials of two runs are the same; the long version compares two \
                          release builds in different directories",
-                mutation: "`--sort=name` and `--mtime` are removed from `xtask/src/dist/archive.rs`",
+                mutation: "`--mtime` is removed from `xtask/src/dist/archive.rs`",
             },
             Check {
                 shows: "A bill of materials names what is linked",
