@@ -134,6 +134,7 @@ pub use destination::kubernetes_secret::{
     KubeconfigProblem, KubernetesClusterError, KubernetesSecretError, SecretName, SecretRequest,
 };
 pub use destination::posix_acl::AclProblem;
+pub use destination::preparation::{DirectoryUsers, PreparedDirectory, prepare_directory};
 pub use destination::readers::ReaderError;
 pub use destination::writer::DestinationError;
 pub use net::auth_route_error::AuthRouteError;

@@ -10,6 +10,7 @@ pub(crate) mod in_place;
 pub(crate) mod kubernetes_secret;
 pub(crate) mod permissions;
 pub(crate) mod posix_acl;
+pub(crate) mod preparation;
 pub(crate) mod readers;
 pub(crate) mod reservation;
 pub(crate) mod staging;

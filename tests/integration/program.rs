@@ -20,6 +20,7 @@ mod environment;
 mod explain;
 mod fake_server;
 mod fixture;
+mod init;
 mod install;
 mod limits;
 mod log;

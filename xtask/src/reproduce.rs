@@ -29,10 +29,13 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     let (root, target) = (root()?, Target::host()?);
     let parent = tempfile::Builder::new().prefix("tbot-reproduce-").tempdir();
     let parent = parent.context("cannot create a temporary directory")?;
+    let checkouts = DIRECTORIES.map(|name| (name, parent.path().join(name)));
+    // Both at once, because files may change during a build.
+    for (_, checkout) in &checkouts {
+        copy_checkout(&root, checkout)?;
+    }
     let mut checksums = Vec::new();
-    for name in DIRECTORIES {
-        let checkout = parent.path().join(name);
-        copy_checkout(&root, &checkout)?;
+    for (name, checkout) in checkouts {
         let built = build(&checkout, &target, profile, programs)?;
         let kept = parent.path().join(format!("built-in-{name}"));
         fs::create_dir(&kept)?;

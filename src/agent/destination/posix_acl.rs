@@ -71,6 +71,16 @@ impl Acl {
         Self::with_readers(owner.into(), readers, READ)
     }
 
+    /// Returns the ACL of a file or directory that was prepared for an agent and a reader: see [`problem`](Self::problem).
+    pub(crate) fn prepared(is_directory: bool, agent: Option<u32>, reader: Option<u32>) -> Self {
+        let search = if is_directory { SEARCH } else { 0 };
+        let all = READ | WRITE | search;
+        let owner = [(Tag::Owner, all), (Tag::OwningGroup, 0), (Tag::Others, 0)];
+        let ids = |user: Option<u32>| user.into_iter().map(ReaderId::User).collect();
+        let acl = Self::with_readers(owner.into(), &ids(agent), all);
+        Self::with_readers(acl.0, &ids(reader), READ | search)
+    }
+
     /// Returns the ACL of a directory, or the equivalent of its mode if it has no ACL, extended so that the readers may
     /// list and enter the directory. Nobody else gets a permission that the mask withheld.
     pub(crate) fn for_directory(stat: &Stat, acl: Option<Self>, readers: &BTreeSet<ReaderId>) -> Self {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::builder::styling::Style;
 use tbot::agent::internal::SshProxyError;
-use tbot::agent::{AgentError, Hint, IdentityFileError, NotUtf8, error_chain};
+use tbot::agent::{AgentError, DestinationError, Hint, IdentityFileError, NotUtf8, error_chain};
 use tbot::config::GoDuration;
 use tbot::untrusted::escape;
 use tbot::yaml::EmitError;
@@ -60,6 +60,13 @@ pub(crate) enum Failure {
     SshProxy(Box<SshProxyError>),
     #[error("cannot create a key pair")]
     Keypair(#[source] AgentError),
+    /// `tbot init` failed.
+    #[error("cannot prepare {}", escape(.directory))]
+    Prepare {
+        directory: String,
+        #[source]
+        error: DestinationError,
+    },
     #[error("cannot write {}", escape(.name))]
     Unwritable { name: String, source: io::Error },
     /// `tbot install` would replace a unit.
@@ -103,6 +110,7 @@ impl Failure {
             Self::Request { hint, .. } => return hint.clone(),
             Self::SshProxy(error) => return error.hint(),
             Self::Keypair(error) => return error.hint(),
+            Self::Prepare { error, .. } => return error.hint(),
             Self::Tsh { .. } => "install tsh, or set TSH to its path",
             Self::Emit(EmitError::Ambiguous) => "if it has the key `<<`, rename that key",
             Self::NoIdentity { .. } => "use the directory of an output that tbot has written",
@@ -122,7 +130,7 @@ impl Failure {
             | Self::NoIdentity { .. }
             | Self::Unreadable { .. } => ExitStatus::Usage,
             Self::Reported(status) => *status,
-            Self::Keypair(_) => ExitStatus::Failed,
+            Self::Keypair(_) | Self::Prepare { .. } => ExitStatus::Failed,
             Self::Identity { .. }
             | Self::SshProxy(_)
             | Self::Tsh { .. }

@@ -14,6 +14,7 @@ mod destination_uri;
 mod exit;
 mod explain;
 mod http_response;
+mod init;
 mod install;
 mod keypair;
 mod log;
@@ -86,6 +87,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>, cx: &mut Context<'_>) -> R
         Command::Schema(args) => schema::schema(args, cx.stdout),
         Command::Telemetry(args) => telemetry::telemetry(&global, &args.command, cx),
         Command::Keypair(args) => keypair::keypair(&global, &args.command, cx),
+        Command::Init(args) => init::init(&global, args, cx),
         Command::Install(args) => install::install(&global, &args.command, cx),
         Command::Wait(args) => wait::wait(args),
         Command::Completions(CompletionsArgs { shell }) => {

@@ -20,7 +20,8 @@ pub(super) const SVID_FILES: &[&str] = &["svid.pem", "svid_bundle.pem", "svid_cr
 
 impl Service {
     /// Returns the names of the files and directories that the service may create in its destination.
-    pub(in crate::config) fn file_names(&self) -> Vec<&str> {
+    #[must_use]
+    pub fn file_names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = match self.service_type().destination {
             DestinationUse::None => Vec::new(),
             DestinationUse::Socket(names) | DestinationUse::Files(names) => names.concat(),

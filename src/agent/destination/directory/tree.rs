@@ -47,7 +47,7 @@ pub(in crate::agent) fn file_type(directory: &OwnedFd, name: impl Arg) -> Result
 }
 
 /// Returns the name of every entry.
-fn names(directory: &OwnedFd) -> Result<Vec<CString>, Errno> {
+pub(in crate::agent) fn names(directory: &OwnedFd) -> Result<Vec<CString>, Errno> {
     let mut names = Vec::new();
     for entry in Dir::read_from(directory)? {
         let name = entry?.file_name().to_owned();

@@ -67,7 +67,10 @@ pub(crate) enum LogFormat {
 /// The commands that each global option has an effect on. The help of other commands does not list the option, although they
 /// accept it: a script may set it for every command, as for Teleport's `tbot`.
 const COMMANDS_OF_OPTIONS: &[(&str, &[&str])] = &[
-    ("config", &["start", "install systemd", "migrate", "validate", "telemetry status", "telemetry preview"]),
+    (
+        "config",
+        &["start", "init", "install systemd", "migrate", "validate", "telemetry status", "telemetry preview"],
+    ),
     ("debug", &["start", "proxy", "db", "configure", "keypair create"]),
     ("fips", &["start", "configure"]),
     ("insecure", &["start", "configure", "keypair create"]),
@@ -76,6 +79,7 @@ const COMMANDS_OF_OPTIONS: &[(&str, &[&str])] = &[
         "color",
         &[
             "start",
+            "init",
             "install systemd",
             "configure",
             "migrate",

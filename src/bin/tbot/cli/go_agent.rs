@@ -2,11 +2,6 @@
 
 /// Each missing command or flag, and what to do instead. The row of a command also applies to its subcommands and flags.
 pub(crate) const MISSING: &[(&str, &str)] = &[
-    (
-        "init",
-        "tbot creates each output's directory when it starts; to let other users read the files, add `readers` to the \
-         destination",
-    ),
     ("tpm", "use a join method without a TPM, such as `token`"),
     ("spiffe-inspect", "inspect a Workload API with `spire-agent api fetch x509 -socketPath PATH`"),
     ("copy-binaries", "tbot is a single file: copy it with `cp \"$(command -v tbot)\" DIR`"),

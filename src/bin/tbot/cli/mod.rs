@@ -134,6 +134,13 @@ Exit status: 0 all files valid, 2 a file cannot be read, 3 a file is invalid.")]
     #[command(after_help = "Example:
   tbot keypair create --proxy-server teleport.example.com:443")]
     Keypair(KeypairArgs),
+    /// Prepare the directory of an output for the user of the agent
+    #[command(after_help = "Example:
+  tbot init -c tbot.yaml --bot-user tbot --reader-user deploy
+
+Root runs this once. It creates the files of the output, which belong to the
+user of the agent, and gives the reader access with ACLs.")]
+    Init(InitArgs),
     /// Install the agent as a service of this machine
     #[command(after_help = "Example:
   tbot install systemd -c /etc/tbot.yaml --write")]
@@ -287,6 +294,28 @@ pub(crate) enum KubeCommand {
         #[arg(long, value_name = "DIR")]
         destination_dir: PathBuf,
     },
+}
+
+#[derive(Args)]
+pub(crate) struct InitArgs {
+    /// User that the agent runs as [default: the user of --owner]
+    #[arg(long, value_name = "USER", required_unless_present = "owner")]
+    pub(crate) bot_user: Option<String>,
+    /// User that may read the files
+    #[arg(long, value_name = "USER")]
+    pub(crate) reader_user: Option<String>,
+    /// Owner of the files [default: --bot-user and its group]
+    #[arg(long, value_name = "USER:GROUP")]
+    pub(crate) owner: Option<String>,
+    /// Directory of the output, if there are several
+    #[arg(long, value_name = "DIR")]
+    pub(crate) init_dir: Option<String>,
+    /// Directory of an identity output, without a configuration
+    #[arg(long, value_name = "DIR", conflicts_with = "init_dir")]
+    pub(crate) destination_dir: Option<String>,
+    /// Remove files that do not belong to the output
+    #[arg(long)]
+    pub(crate) clean: bool,
 }
 
 #[derive(Args)]

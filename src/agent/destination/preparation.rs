@@ -1,0 +1,225 @@
+//! Prepares the directory of an output for an agent that runs as another user: `tbot init`, which root runs once.
+//!
+//! Afterwards, the directory and its files exist, empty, with their final owner and ACLs. If they belong to the agent's user, the
+//! agent replaces files as usual, and new files keep the ACLs. Otherwise, it overwrites them in place.
+
+use std::os::fd::OwnedFd;
+
+use nix::unistd::{Group, User};
+use rustix::fs::{FileType, Gid, Mode, OFlags, Uid};
+use rustix::io::Errno;
+
+use crate::agent::destination::directory::{DirectoryError, WRITE_TEST, tree};
+use crate::agent::destination::posix_acl::Acl;
+use crate::agent::destination::readers::ReaderError;
+use crate::agent::destination::writer::{DestinationError, DirectoryTarget};
+use crate::config::{self, AclMode};
+
+/// The users of a prepared directory, by name or number.
+#[derive(Clone, Copy, Debug)]
+pub struct DirectoryUsers<'a> {
+    /// The user that the agent runs as.
+    pub bot: &'a str,
+    /// A user that may read the files.
+    pub reader: Option<&'a str>,
+    /// The user and the group that the directory belongs to; if `None`, those of `bot`.
+    pub owner: Option<(&'a str, &'a str)>,
+}
+
+/// What the preparation of a directory found.
+#[derive(Debug, Default)]
+pub struct PreparedDirectory {
+    /// Why the reader got no access, with `acls: try`.
+    pub acl_error: Option<DirectoryError>,
+    /// The names of entries that do not belong to the output and remain.
+    pub unexpected: Vec<String>,
+    /// The names of such files that were removed.
+    pub removed: Vec<String>,
+}
+
+/// The numeric ids of [`DirectoryUsers`].
+struct Ids {
+    owner: Uid,
+    group: Gid,
+    /// The agent's user, if the directory does not belong to it.
+    bot: Option<u32>,
+    reader: Option<u32>,
+}
+
+impl Ids {
+    fn resolve(users: DirectoryUsers<'_>) -> Result<Self, ReaderError> {
+        let bot = user(users.bot)?;
+        let (owner, group) = match users.owner {
+            Some((owner, group_name)) => (user(owner)?.0, group(group_name)?),
+            None => bot,
+        };
+        let unless_owner = |id: u32| (id != owner).then_some(id);
+        let reader = users.reader.map(user).transpose()?;
+        Ok(Self {
+            owner: Uid::from_raw(owner),
+            group: Gid::from_raw(group),
+            bot: unless_owner(bot.0),
+            reader: reader.and_then(|(reader, _)| unless_owner(reader)).filter(|reader| *reader != bot.0),
+        })
+    }
+}
+
+/// Returns the id of a user and of its group.
+fn user(name: &str) -> Result<(u32, u32), ReaderError> {
+    let found = User::from_name(name).map_err(|error| lookup("user", name, error))?;
+    let found = found.map(|user| (user.uid.as_raw(), user.gid.as_raw()));
+    found.or_else(|| name.parse().ok().map(|id| (id, id))).ok_or_else(|| unknown("user", name))
+}
+
+fn group(name: &str) -> Result<u32, ReaderError> {
+    let found = Group::from_name(name).map_err(|error| lookup("group", name, error))?;
+    found.map(|group| group.gid.as_raw()).or_else(|| name.parse().ok()).ok_or_else(|| unknown("group", name))
+}
+
+fn lookup(user_or_group: &'static str, name: &str, error: nix::Error) -> ReaderError {
+    ReaderError::Lookup { user_or_group, name: name.to_owned(), error: error.to_string() }
+}
+
+fn unknown(user_or_group: &'static str, name: &str) -> ReaderError {
+    ReaderError::Unknown { user_or_group, name: name.to_owned() }
+}
+
+/// Creates the directory and its files, and sets their owner and their ACLs. With `clean`, removes files that do not belong to
+/// the output, but no directories.
+///
+/// Can be repeated: existing files keep their content, and links that the agent has written stay.
+///
+/// # Errors
+///
+/// Returns an error if a user is unknown, if a file cannot be created or does not get its owner, or if it does not get its ACL and
+/// either `acls` is `required` or the agent's user depends on the ACL.
+pub fn prepare_directory(
+    directory: &config::Directory,
+    files: &[&str],
+    users: DirectoryUsers<'_>,
+    clean: bool,
+) -> Result<PreparedDirectory, DestinationError> {
+    let ids = Ids::resolve(users)?;
+    let target = DirectoryTarget::new(directory);
+    let handle = target.open()?;
+    let mut acl_error = None;
+    let mut prepare = |file: &OwnedFd, name: &str, mode| {
+        let access = ids.apply_to(file, mode, target.access.mode);
+        let access = access.map_err(|error| handle.io_error("set the owner of", name, error))?;
+        acl_error = access.map(|error| handle.io_error("set the ACL of", name, error)).or(acl_error.take());
+        Ok::<_, DirectoryError>(())
+    };
+    for name in files.iter().chain(&[WRITE_TEST]) {
+        if handle.file_type(name)?.is_none_or(|kind| kind == FileType::RegularFile) {
+            let file = handle.open_file(name, OFlags::WRONLY | OFlags::CREATE, "create")?;
+            prepare(&file.into(), name, Mode::RUSR | Mode::WUSR)?;
+        }
+    }
+    let (mut unexpected, mut removed) = (Vec::new(), Vec::new());
+    for name in tree::names(&handle.fd).map_err(|error| handle.io_error("list", ".", error))? {
+        let name = name.to_string_lossy().into_owned();
+        let is_of_agent = name == WRITE_TEST || name.starts_with("..") || name.starts_with(".tbot-");
+        if is_of_agent || files.contains(&name.as_str()) {
+            continue;
+        }
+        if clean && !handle.is_directory(&name)? {
+            handle.remove_tree(&name)?;
+            removed.push(name);
+        } else {
+            unexpected.push(name);
+        }
+    }
+    // The directory comes last, because its new owner can replace what is in it.
+    prepare(&handle.fd, ".", Mode::RWXU)?;
+    match acl_error {
+        Some(error) if target.access.is_required() || ids.bot.is_some() => Err(error.into()),
+        acl_error => Ok(PreparedDirectory { acl_error, unexpected, removed }),
+    }
+}
+
+impl Ids {
+    /// Sets the owner, the mode and the ACL of an open file or directory. Returns the error of the ACL.
+    fn apply_to(&self, file: &OwnedFd, mode: Mode, acls: AclMode) -> Result<Option<Errno>, Errno> {
+        rustix::fs::fchown(file, Some(self.owner), Some(self.group))?;
+        rustix::fs::fchmod(file, mode)?;
+        if acls == AclMode::Off || (self.bot.is_none() && self.reader.is_none()) {
+            return Ok(None);
+        }
+        Ok(Acl::prepared(mode.contains(Mode::XUSR), self.bot, self.reader).write(file).err())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
+    use super::*;
+
+    fn directory(path: &std::path::Path) -> config::Directory {
+        serde_json::from_value(serde_json::json!({ "path": path })).unwrap()
+    }
+
+    /// Returns the users of a directory that belongs to the user of this test.
+    fn own_user() -> String {
+        rustix::process::geteuid().as_raw().to_string()
+    }
+
+    #[test]
+    fn files_are_created_empty_and_existing_ones_keep_their_content() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("out");
+        let own = own_user();
+        let users = DirectoryUsers { bot: &own, reader: None, owner: None };
+        let prepare =
+            |clean| prepare_directory(&directory(&path), &["key", "tlscert"], users, clean).unwrap();
+        prepare(false);
+        fs::write(path.join("key"), "content").unwrap();
+        fs::write(path.join("old"), "").unwrap();
+        fs::create_dir(path.join("directory")).unwrap();
+        symlink("/etc/passwd", path.join("link")).unwrap();
+        let found = prepare(false);
+        assert_eq!(found.unexpected, ["directory", "link", "old"]);
+        let found = prepare(true);
+        assert_eq!(
+            (found.removed, found.unexpected),
+            (vec!["link".to_owned(), "old".to_owned()], vec!["directory".to_owned()])
+        );
+        assert_eq!(fs::read_to_string(path.join("key")).unwrap(), "content");
+        let mode = |name| fs::metadata(path.join(name)).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode("."), mode("key"), mode("tlscert"), mode(WRITE_TEST)), (0o700, 0o600, 0o600, 0o600));
+        assert!(fs::symlink_metadata("/etc/passwd").is_ok());
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_file_is_not_followed() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("out");
+        fs::create_dir(&path).unwrap();
+        fs::write(root.path().join("target"), "").unwrap();
+        fs::set_permissions(root.path().join("target"), fs::Permissions::from_mode(0o644)).unwrap();
+        symlink("../target", path.join("key")).unwrap();
+        let own = own_user();
+        let users = DirectoryUsers { bot: &own, reader: None, owner: None };
+        prepare_directory(&directory(&path), &["key"], users, true).unwrap();
+        assert_eq!(fs::metadata(root.path().join("target")).unwrap().mode() & 0o777, 0o644);
+        // A second name could be that of a file elsewhere.
+        fs::remove_file(path.join("key")).unwrap();
+        fs::hard_link(root.path().join("target"), path.join("key")).unwrap();
+        let refused = prepare_directory(&directory(&path), &["key"], users, true).unwrap_err();
+        assert!(
+            matches!(refused, DestinationError::Directory(DirectoryError::Obstructed { .. })),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn an_unknown_user_is_named_before_anything_is_created() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("out");
+        let users = DirectoryUsers { bot: "nobody-of-this-name", reader: None, owner: None };
+        let error = prepare_directory(&directory(&path), &["key"], users, false).unwrap_err();
+        assert!(matches!(error, DestinationError::Reader(ReaderError::Unknown { .. })), "{error}");
+        assert!(!path.exists());
+    }
+}
