@@ -116,7 +116,9 @@ pub fn prepare_directory(
         }
     }
     let (mut unexpected, mut removed) = (Vec::new(), Vec::new());
-    for name in tree::names(&handle.fd).map_err(|error| handle.io_error("list", ".", error))? {
+    let mut entries = tree::names(&handle.fd).map_err(|error| handle.io_error("list", ".", error))?;
+    entries.sort_unstable();
+    for name in entries {
         let name = name.to_string_lossy().into_owned();
         let is_of_agent = name == WRITE_TEST || name.starts_with("..") || name.starts_with(".tbot-");
         if is_of_agent || files.contains(&name.as_str()) {

@@ -294,6 +294,8 @@ mod tests {
         tbot kube credentials --destination-dir=/out
         tbot keypair create --proxy-server=a:443 --storage=/a --overwrite --format=json
         tbot keypair create --proxy-server=a:443 --static --static-key-path=/a
+        tbot init -c /etc/tbot.yaml --init-dir=/out --bot-user=a --reader-user=b --owner=c:d --clean
+        tbot init --destination-dir=/out --bot-user=a --reader-user=b
         tbot install systemd --config=/etc/tbot.yaml --name=a --user=b --group=c --write --force --systemd-directory=/d
         tbot install systemd -c /etc/tbot.yaml --pid-file=/run/tbot.pid --no-anonymous-telemetry
         tbot ssh-proxy-command --destination-dir=/a --cluster=c --user=u --host=h --port=22 --proxy-server=a:443 --resume

@@ -298,19 +298,19 @@ pub(crate) enum KubeCommand {
 
 #[derive(Args)]
 pub(crate) struct InitArgs {
-    /// User that the agent runs as [default: the user of --owner]
+    /// User that the agent runs as
     #[arg(long, value_name = "USER", required_unless_present = "owner")]
     pub(crate) bot_user: Option<String>,
     /// User that may read the files
     #[arg(long, value_name = "USER")]
     pub(crate) reader_user: Option<String>,
-    /// Owner of the files [default: --bot-user and its group]
+    /// Owner [default: --bot-user and its group]
     #[arg(long, value_name = "USER:GROUP")]
     pub(crate) owner: Option<String>,
     /// Directory of the output, if there are several
     #[arg(long, value_name = "DIR")]
     pub(crate) init_dir: Option<String>,
-    /// Directory of an identity output, without a configuration
+    /// Directory of an identity output, without a file
     #[arg(long, value_name = "DIR", conflicts_with = "init_dir")]
     pub(crate) destination_dir: Option<String>,
     /// Remove files that do not belong to the output
