@@ -312,8 +312,8 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 shows: "Two builds give the same files",
                 command: "cargo test --locked --package xtask --test packages -- --ignored archives",
                 full: Full::Command("cargo xtask reproduce"),
-                figure: "archives, packages and bills of materials of two runs are the same; the long version compares two \
-                         release builds in different directories",
+                figure: "archives, packages and bills of materials of two runs are the same; so are two unoptimized builds of prehog in \
+                         different directories (2026-11-26), which `cargo xtask reproduce --dev prehog` compares",
                 mutation: "`--mtime` is removed from `xtask/src/dist/archive.rs`",
             },
             Check {
