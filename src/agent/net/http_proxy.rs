@@ -59,6 +59,9 @@ impl HttpProxy {
         }
         for variable in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
             let Some(value) = environment.get_utf8(variable)? else { continue };
+            // A matcher would take the first `@` for the end of the password, and so a part of it for the host.
+            let encoded = value.rsplit_once('@').map(|(user, host)| user.replace('@', "%40") + "@" + host);
+            let value = encoded.as_deref().unwrap_or(value);
             let excluded = environment.first_of(&["NO_PROXY", "no_proxy"])?.unwrap_or_default();
             let intercept =
                 |uri: &Uri, excluded: &str| Matcher::builder().all(value).no(excluded).build().intercept(uri);
@@ -122,6 +125,9 @@ impl fmt::Debug for HttpProxy {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     fn proxy(variables: &[(&str, &str)]) -> Result<Option<String>, HttpProxyError> {
@@ -154,6 +160,19 @@ mod tests {
             accepted("http://user:hunter2@proxy.example:1"),
             "http://...@proxy.example:1 (HTTPS_PROXY)"
         );
+    }
+
+    #[test]
+    fn a_password_may_contain_an_at_sign() {
+        let url = Url::parse("https://a.example").unwrap();
+        for password in ["hunter@2", "hunter%402", "@hunter2@@"] {
+            let value = format!("http://user:{password}@proxy.example:3128");
+            let proxy =
+                HttpProxy::for_url(&url, &[("HTTPS_PROXY", value)].into_iter().collect()).unwrap().unwrap();
+            assert_eq!(proxy.to_string(), "http://...@proxy.example:3128 (HTTPS_PROXY)");
+            let sent = STANDARD.encode(format!("user:{}", password.replace("%40", "@")));
+            assert_eq!(proxy.authorization().unwrap().to_str().unwrap(), format!("Basic {sent}"));
+        }
     }
 
     #[test]
