@@ -4,6 +4,7 @@
 //! The tests mutate recordings at random.
 
 mod files;
+mod fuzz;
 mod servers;
 mod workloads;
 

@@ -1,6 +1,7 @@
 //! Tests parsed values, positions, and the problems of invalid files.
 
 mod agreement;
+mod fuzz;
 mod malformed_input;
 mod round_trip;
 

@@ -9,6 +9,7 @@ mod canaries;
 mod cases;
 mod durations;
 mod emitted;
+mod fuzz;
 mod malformed_input;
 mod non_interference;
 mod overlaps;

@@ -14,6 +14,7 @@ mod commands;
 mod crash;
 mod documentation;
 mod fixture;
+mod fuzz;
 mod outage;
 mod privacy;
 mod reports;

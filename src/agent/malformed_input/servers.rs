@@ -36,7 +36,7 @@ fn recorded_certs() -> SignedCerts {
 
 /// Checks that certificates are refused, or can be saved, loaded and written: the server has incremented the
 /// generation, so an accepted identity must not be lost.
-fn check_certs(certs: SignedCerts) -> Result<(), TestCaseError> {
+pub(super) fn check_certs(certs: SignedCerts) -> Result<(), TestCaseError> {
     let key = KeyPair::from_pem(&recorded("storage/key")).unwrap();
     let identity = match Identity::new(key, certs) {
         Ok(identity) => identity,

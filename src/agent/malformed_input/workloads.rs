@@ -42,7 +42,7 @@ fn token(header: &[u8], claims: &[u8]) -> String {
     [header, claims, SIGNATURE].map(|part| URL_SAFE_NO_PAD.encode(part)).join(".")
 }
 
-fn jwt_credential(jwt: String) -> Credential {
+pub(super) fn jwt_credential(jwt: String) -> Credential {
     let jwt_svid = Some(JwtSvidCredential { jwt });
     Credential { spiffe_id: sample::ID.to_owned(), jwt_svid, ..Credential::default() }
 }
@@ -71,7 +71,7 @@ fn sample_crl() -> Vec<u8> {
 }
 
 /// Checks that a certificate is refused, or is for this key and can be used.
-fn check_certificate(credential: Credential, key: &KeyPair) -> Result<(), TestCaseError> {
+pub(super) fn check_certificate(credential: Credential, key: &KeyPair) -> Result<(), TestCaseError> {
     let id = credential.spiffe_id.clone();
     match X509Svid::new(credential, key, now()) {
         Err(error) => check_error(&error),
@@ -86,7 +86,7 @@ fn check_certificate(credential: Credential, key: &KeyPair) -> Result<(), TestCa
 }
 
 /// Checks that a token is refused with an error that does not contain it, or is one printable line.
-fn check_token(credential: Credential) -> Result<(), TestCaseError> {
+pub(super) fn check_token(credential: Credential) -> Result<(), TestCaseError> {
     match JwtSvid::new(credential, &audiences(), now()) {
         Ok(svid) => {
             prop_assert!(svid.token.bytes().all(|byte| byte.is_ascii_graphic()));

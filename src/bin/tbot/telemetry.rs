@@ -5,6 +5,8 @@
 mod consent;
 mod distinct_id;
 mod endpoint;
+#[cfg(test)]
+mod fuzz;
 mod preview;
 mod request;
 mod status;

@@ -11,8 +11,8 @@ use serde_json::Map;
 use super::*;
 
 /// An accepted difference between the reader and serde_yaml.
-struct Difference {
-    reason: &'static str,
+pub(super) struct Difference {
+    pub(super) reason: &'static str,
     /// A file that shows the difference.
     example: &'static str,
     /// Whether this explains why our result for the text is not serde_yaml's.
@@ -76,6 +76,13 @@ const DIFFERENCES: &[Difference] = &[
         },
     },
     // Rejected here by a rule of ours.
+    Difference {
+        reason: "a character that only YAML 1.1 treats as a line break, or as a mark of the byte order, is rejected",
+        example: "a: \u{2028}\n",
+        explains: |text, ours| {
+            has_problem(ours, ProblemKind::Syntax) && text.contains(['\u{2028}', '\u{2029}', '\u{feff}'])
+        },
+    },
     Difference {
         reason: "a tag is never needed, and hides the type of a value",
         example: "!t a: 1\n",
@@ -142,7 +149,7 @@ fn json_value(value: serde_yaml::Value) -> Option<Value> {
 /// # Panics
 ///
 /// Panics if no difference does.
-fn difference(text: &str) -> Option<&'static Difference> {
+pub(super) fn difference(text: &str) -> Option<&'static Difference> {
     let (ours, theirs) = (parse(text), judge(text));
     if ours.as_ref().ok() == theirs.as_ref() {
         return None;

@@ -36,7 +36,7 @@ pub(super) fn yaml_like_lines() -> impl Strategy<Value = String> {
 
 /// Checks that parsing any text does not panic, and returns either a value whose positions are known or at least one problem,
 /// each with a position inside the text.
-fn check_any_text(text: &str) -> Result<(), TestCaseError> {
+pub(super) fn check_any_text(text: &str) -> Result<(), TestCaseError> {
     let positions = Positions::parse(text);
     match parse(text) {
         Ok(parsed) => {
