@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 /// For [`ProcessContext::resolve_links`](crate::config::ProcessContext::resolve_links).
 #[must_use]
 pub fn resolve_links(path: &Path) -> PathBuf {
-    let existing = path.ancestors().find_map(|ancestor| Some((ancestor.canonicalize().ok()?, ancestor)));
+    let ancestors: Vec<&Path> = path.ancestors().collect();
+    // What is above an existing directory exists. A long path is not tried directory by directory.
+    let first = ancestors.partition_point(|ancestor| ancestor.canonicalize().is_err());
+    let existing = ancestors.get(first).and_then(|ancestor| Some((ancestor.canonicalize().ok()?, ancestor)));
     let Some((resolved, ancestor)) = existing else { return path.to_owned() };
     match path.strip_prefix(ancestor) {
         Ok(rest) => resolved.join(rest),

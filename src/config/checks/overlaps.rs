@@ -141,13 +141,17 @@ impl<'a> Occupied<'a> {
 struct Destinations<'a> {
     occupied: Vec<Occupied<'a>>,
     by_key: HashMap<DestinationKey<'a>, usize>,
+    directories: DirectoryTree,
 }
 
 impl<'a> Destinations<'a> {
     fn at(&mut self, key: DestinationKey<'a>) -> &mut Occupied<'a> {
-        let occupied = &mut self.occupied;
+        let (occupied, directories) = (&mut self.occupied, &mut self.directories);
         let index = *self.by_key.entry(key).or_insert_with_key(|key| {
             occupied.push(Occupied::new(key));
+            if let DestinationKey::Directory(path) = key {
+                directories.insert(path, occupied.len() - 1);
+            }
             occupied.len() - 1
         });
         &mut occupied[index]
@@ -156,26 +160,52 @@ impl<'a> Destinations<'a> {
     /// Iterates over the directories above a path to which something is written, from the inside out, with the name of the
     /// entry that leads to the path.
     fn enclosing<'p>(&self, path: &'p str) -> impl Iterator<Item = (&Occupied<'a>, &'p str)> {
-        directories_above(path).filter_map(|(directory, name)| {
-            let index = self.by_key.get(&DestinationKey::Directory(Cow::Borrowed(directory)))?;
-            Some((self.occupied.get(*index)?, name))
-        })
+        let above = self.directories.above(path).into_iter().rev();
+        above.filter_map(|(index, name)| Some((self.occupied.get(index)?, name)))
     }
 }
 
-/// Iterates over the directories above a normalised path, from the inside out, with the name of the entry that leads to
-/// the path.
-fn directories_above(path: &str) -> impl Iterator<Item = (&str, &str)> {
-    let mut rest = path;
-    std::iter::from_fn(move || {
-        let (directory, name) = match rest.rsplit_once('/') {
-            Some(("", name)) => ("/", name),
-            Some(found) => found,
-            None => ("", rest),
-        };
-        rest = directory;
-        (!matches!(name, "" | "..")).then_some((directory, name))
-    })
+/// The directories to which something is written, by the names in their paths, so that a path is read once, however many
+/// directories are above it.
+#[derive(Default)]
+struct DirectoryTree {
+    /// The node of an entry, by the node of its directory. The working directory is the node 0.
+    nodes: HashMap<(usize, String), usize>,
+    /// The index of the destination at a node.
+    occupied: HashMap<usize, usize>,
+}
+
+impl DirectoryTree {
+    fn insert(&mut self, path: &str, index: usize) {
+        let mut node = 0;
+        for name in names(path) {
+            let next = self.nodes.len() + 1;
+            node = *self.nodes.entry((node, name.to_owned())).or_insert(next);
+        }
+        self.occupied.insert(node, index);
+    }
+
+    /// Returns the destinations above a normalised path, from the outside in, with the name of the entry that leads to the
+    /// path.
+    fn above<'p>(&self, path: &'p str) -> Vec<(usize, &'p str)> {
+        let (mut above, mut node) = (Vec::new(), 0);
+        for name in names(path) {
+            if let Some(index) = self.occupied.get(&node)
+                && !matches!(name, "" | "..")
+            {
+                above.push((*index, name));
+            }
+            let Some(next) = self.nodes.get(&(node, name.to_owned())) else { break };
+            node = *next;
+        }
+        above
+    }
+}
+
+/// Returns the names in a normalised path. That of the root directory is empty.
+fn names(path: &str) -> impl Iterator<Item = &str> {
+    let root = path.starts_with('/').then_some("");
+    root.into_iter().chain(path.split('/').filter(|name| !name.is_empty()))
 }
 
 /// Returns whether the agent itself uses this name in every directory in which it replaces files.
