@@ -35,6 +35,7 @@ pub(crate) mod ssh;
 mod submission;
 mod system_calls;
 mod telemetry_and_agent;
+mod telemetry_times;
 mod tunnels;
 mod unsupported;
 mod validate;

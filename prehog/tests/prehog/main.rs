@@ -13,6 +13,7 @@ mod clock;
 mod commands;
 mod crash;
 mod documentation;
+mod exhaustion;
 mod fixture;
 mod fuzz;
 mod outage;

@@ -2,6 +2,8 @@
 //!
 //! Run as root: `cargo test --package tbot --test integration -- --ignored full_disks`.
 
+#![expect(clippy::print_stderr, reason = "figures for `cargo xtask prove`")]
+
 use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -11,13 +13,26 @@ use serde_json::json;
 use tbot::agent::{AgentError, DestinationError, DirectoryError, OutputDestinationError, RenewalError};
 use tbot_cluster::method;
 
+use super::certificate::generation;
 use super::errors::{directory_error, failed_outputs, failed_tests};
-use super::fixture::{BOT, TestCluster, read};
+use super::fixture::{BOT, TestCluster, read, run_oneshot};
 
 /// A file system of 256 KiB and 64 inodes, mounted until dropped.
 struct SmallDisk(PathBuf);
 
+/// How much more space is free in each run of a test. `TBOT_TEST_SPACE=1024` tries more amounts.
+#[expect(clippy::disallowed_methods, reason = "a setting of the test run")]
+fn space_between_runs() -> usize {
+    std::env::var("TBOT_TEST_SPACE").ok().and_then(|bytes| bytes.parse().ok()).unwrap_or(16 << 10)
+}
+
 impl SmallDisk {
+    /// Takes all inodes, and returns the files that do so.
+    fn take_all_inodes(&self) -> Vec<PathBuf> {
+        let files = (0..).map(|number| self.0.join(number.to_string()));
+        files.take_while(|path| fs::write(path, "").is_ok()).collect()
+    }
+
     fn mount(path: PathBuf) -> Self {
         fs::create_dir(&path).unwrap();
         let status = Command::new("mount")
@@ -34,7 +49,7 @@ impl SmallDisk {
         let ballast = self.0.join("ballast");
         fs::write(&ballast, vec![0; 1 << 20]).unwrap_err();
         let file = fs::File::options().write(true).open(&ballast).unwrap();
-        file.set_len(file.metadata().unwrap().len() - free).unwrap();
+        file.set_len(file.metadata().unwrap().len().saturating_sub(free)).unwrap();
         ballast
     }
 }
@@ -61,10 +76,7 @@ async fn a_renewal_that_was_requested_is_saved_however_few_inodes_are_free() {
     config["storage"] = json!({ "type": "directory", "path": fixture.path("disk/storage") });
     fixture.run_oneshot(config.clone()).await.unwrap();
     // Takes all inodes, and then frees one after the other.
-    let mut taken: Vec<_> = (0..)
-        .map(|number| fixture.path(&format!("disk/{number}")))
-        .take_while(|path| fs::write(path, "").is_ok())
-        .collect();
+    let mut taken = disk.take_all_inodes();
     let mut refused = 0;
     while let Err(error) = fixture.run_oneshot(config.clone()).await {
         assert_disk_full(error);
@@ -76,9 +88,62 @@ async fn a_renewal_that_was_requested_is_saved_however_few_inodes_are_free() {
         );
         fs::remove_file(taken.pop().unwrap()).unwrap();
     }
+    eprintln!("figure: {refused} runs requested no renewal, then it was saved");
     assert!(refused > 1);
     assert_eq!(fixture.cluster.generation(BOT), Some(2));
-    drop(disk);
+}
+
+/// What was reserved before the request is enough to save the response.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root: mounts a small file system"]
+async fn a_renewal_is_saved_although_the_disk_fills_up_while_it_is_requested() {
+    let fixture = TestCluster::new().await;
+    let disk = SmallDisk::mount(fixture.path("disk"));
+    let mut config = fixture.config("20m", &[]);
+    config["storage"] = json!({ "type": "directory", "path": fixture.path("disk/storage") });
+    fixture.run_oneshot(config.clone()).await.unwrap();
+    let mut held = fixture.cluster.hold_next(method::GENERATE_USER_CERTS);
+    let agent = fixture.agent(config).unwrap();
+    let run = tokio::spawn(async move { run_oneshot(&agent).await });
+    held.arrived().await;
+    disk.fill(0);
+    disk.take_all_inodes();
+    drop(held);
+    run.await.unwrap().unwrap();
+    assert_eq!(generation(&fixture.path("disk/storage/tlscert")), 2);
+}
+
+/// Whatever amount of space is free, the agent either requests no renewal or saves it.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root: mounts a small file system"]
+async fn every_amount_of_free_space_leads_to_a_saved_renewal_or_none() {
+    let fixture = TestCluster::new().await;
+    let disk = SmallDisk::mount(fixture.path("disk"));
+    let mut config = fixture.config("20m", &[fixture.output("disk/out")]);
+    config["storage"] = json!({ "type": "directory", "path": fixture.path("disk/storage") });
+    fixture.run_oneshot(config.clone()).await.unwrap();
+    let stored = || generation(&fixture.path("disk/storage/tlscert"));
+    let (mut refused, mut incomplete, mut succeeded) = (0, 0, 0);
+    for free in (0_u64..=160 << 10).step_by(space_between_runs()) {
+        let ballast = disk.fill(free);
+        let (before, written) = (stored(), read(&fixture.path("disk/out/identity")));
+        let result = fixture.run_oneshot(config.clone()).await;
+        assert_eq!(fixture.cluster.generation(BOT), Some(stored()), "{free} bytes were free");
+        let is_renewed = stored() > before;
+        if let Err(error) = result {
+            assert_disk_full(error);
+            assert_eq!(read(&fixture.path("disk/out/identity")), written, "{free} bytes were free");
+            *if is_renewed { &mut incomplete } else { &mut refused } += 1;
+        } else {
+            assert!(is_renewed);
+            succeeded += 1;
+        }
+        fs::remove_file(ballast).unwrap();
+    }
+    eprintln!(
+        "figure: {refused} runs requested no renewal, {incomplete} saved it without the output, {succeeded} wrote everything"
+    );
+    assert!(refused > 0 && succeeded > 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -175,12 +240,9 @@ async fn a_full_disk_of_outputs_is_found_before_a_join() {
 #[ignore = "needs root: mounts a small file system"]
 async fn an_output_of_a_disk_without_inodes_is_found_before_a_join() {
     let fixture = TestCluster::new().await;
-    let _disk = SmallDisk::mount(fixture.path("disk"));
+    let disk = SmallDisk::mount(fixture.path("disk"));
     let config = || fixture.config("20m", &[fixture.output("disk/out")]);
-    let mut taken: Vec<_> = (0..)
-        .map(|number| fixture.path(&format!("disk/{number}")))
-        .take_while(|path| fs::write(path, "").is_ok())
-        .collect();
+    let mut taken = disk.take_all_inodes();
     // The directory, the lock and the test file, and some of the files of the set.
     let mut refused = 0;
     while let Err(error) = fixture.run_oneshot(config()).await {
@@ -188,6 +250,7 @@ async fn an_output_of_a_disk_without_inodes_is_found_before_a_join() {
         refused += 1;
         fs::remove_file(taken.pop().unwrap()).unwrap();
     }
+    eprintln!("figure: {refused} runs did not join, then one wrote everything");
     assert!(refused > 10, "{refused}");
     assert!(fixture.path("disk/out/identity").exists());
 }

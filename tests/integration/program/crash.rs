@@ -164,7 +164,7 @@ async fn kill_repeatedly(rounds: u32) {
     }
     stop.send_replace(true);
     let sets = reader.await.unwrap();
-    eprintln!("{rounds} kills: {counts:?}; the reader read {sets} sets");
+    eprintln!("figure: {rounds} kills, {counts:?}; {sets} sets were read meanwhile");
     assert!(sets > rounds);
     assert_eq!(counts.renewed + counts.suspended_needlessly + counts.response_lost, rounds);
 }
