@@ -1,18 +1,63 @@
 //! Measures how long it takes to validate a configuration and to build its event, by number of outputs. Both grow
-//! linearly.
+//! linearly. `cargo bench --bench configuration -- slowest` prints which inputs take the longest.
 
 use std::fmt::Write as _;
+use std::time::Instant;
 
 use divan::{Bencher, counter::ItemsCount};
 use tbot::config::{Purpose, load};
+use tbot::diagnostic::{Report, ReportFormat, SourceFile, Terminal, render};
 use tbot::event::BuildContext;
 use tbot::event::internal::{Rules, build, request_body};
 use tbot::yaml;
+use tbot_fuzz::{FAMILIES, MAX_INPUT};
 
 const OUTPUTS: [usize; 4] = [1, 10, 100, 10_000];
 
 fn main() {
-    divan::main();
+    if std::env::args().any(|argument| argument == "slowest") {
+        print_slowest();
+    } else {
+        divan::main();
+    }
+}
+
+/// Prints the inputs of 64 KiB that take the longest to load and to report, with the time of one of half the size.
+#[expect(clippy::print_stdout, reason = "the output of the benchmark")]
+fn print_slowest() {
+    const SHOWN: usize = 10;
+    let milliseconds = |text: &str| {
+        let start = Instant::now();
+        let outcome = load(Some(text), &[], Purpose::Start);
+        let disclosure = outcome.disclosure();
+        let source = SourceFile::new("tbot.yaml", text, &disclosure);
+        let mut report = String::new();
+        let rendered = render(
+            &mut report,
+            ReportFormat::Human,
+            Terminal::default(),
+            &[Report::new(&source, outcome.diagnostics)],
+        );
+        divan::black_box((rendered.is_ok(), report));
+        start.elapsed().as_secs_f64() * 1e3
+    };
+    // The fastest of three runs, because the machine does other things as well.
+    let fastest = |text: &str| (0..3).map(|_| milliseconds(text)).fold(f64::INFINITY, f64::min);
+    let mut rows: Vec<_> = FAMILIES
+        .iter()
+        .map(|family| {
+            let [half, whole] = [MAX_INPUT / 2, MAX_INPUT].map(|size| fastest(&family.of_size(size)));
+            (whole, whole / half, family.name)
+        })
+        .collect();
+    rows.sort_by(|one, other| other.0.total_cmp(&one.0));
+    println!("{:28} {:>10} {:>16}", "64 KiB of", "time", "of 32 KiB");
+    for (time, ratio, name) in rows.iter().take(SHOWN) {
+        println!("{name:28} {time:>7.1} ms {ratio:>15.1}x");
+    }
+    if let Some((_, ratio, name)) = rows.iter().max_by(|one, other| one.1.total_cmp(&other.1)) {
+        println!("the most growth: {ratio:.1}x, {name}");
+    }
 }
 
 /// Returns a configuration whose outputs alternate between four types.

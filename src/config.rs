@@ -37,6 +37,8 @@ mod destination;
 mod disclosure;
 mod duration;
 mod explain;
+#[cfg(test)]
+mod growth;
 mod hints;
 #[doc(hidden)]
 pub mod internal;

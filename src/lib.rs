@@ -20,6 +20,7 @@ pub mod config;
 pub mod diagnostic;
 pub mod event;
 pub mod pointer;
+mod steps;
 /// What the program and the library share. Not part of the public API.
 #[doc(hidden)]
 pub mod untrusted;

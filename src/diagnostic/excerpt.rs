@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::source_file::{Disclosure, SourceFile, Visibility};
 use super::terminal::{columns_of, printable};
+use crate::steps;
 use crate::yaml::{Leaf, LeafRole, MASK, Positions, Span};
 
 /// The number of bytes considered on either side of the start of the underline, which bounds the time for a long line.
@@ -157,6 +158,7 @@ impl Line<'_> {
     }
 
     fn show(&mut self, range: Range<usize>) {
+        steps::count(range.len());
         for (offset, character) in self.text[range.clone()].char_indices() {
             let bytes = range.start + offset..range.start + offset + character.len_utf8();
             match character {

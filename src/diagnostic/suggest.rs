@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::steps;
+
 /// Returns the candidate closest to `word`, if one is close enough to be a likely correction. Of equally close candidates,
 /// the first one wins.
 ///
@@ -22,6 +24,7 @@ pub fn suggest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
         .into_iter()
         // Each letter more or less is an edit.
         .filter(|candidate| candidate.chars().count().abs_diff(length) <= allowed)
+        .inspect(|candidate| steps::count(length + candidate.len()))
         .map(|candidate| (strsim::damerau_levenshtein(&folded, &fold(candidate)), candidate))
         .filter(|(distance, candidate)| *distance <= allowed && *candidate != word)
         .filter(|(distance, candidate)| *distance <= allowed_edits_of_part(&folded, &fold(candidate)))

@@ -1,6 +1,8 @@
 //! Converts between bytes, characters, and lines with columns. Depends on nothing; every query costs little more than a
 //! binary search, however long the text and its lines are.
 
+use crate::steps;
+
 /// A position in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TextPosition {
@@ -117,6 +119,7 @@ impl<'a> LineIndex<'a> {
     fn chars_before(&self, byte: usize) -> usize {
         let block = byte / BLOCK;
         let from = block * BLOCK;
+        steps::count(byte - from);
         let counted = self.chars.get(block).copied().unwrap_or(0);
         counted + self.text.as_bytes()[from..byte].iter().filter(|byte| starts_char(**byte)).count()
     }

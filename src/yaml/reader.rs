@@ -17,6 +17,7 @@ use super::problem::{MAX_DEPTH, MAX_NODES, MAX_PROBLEMS, MERGE_KEY, Problem, Pro
 use super::scalar::plain_scalar;
 use super::syntax_error::{TAB, describe_syntax_error};
 use super::tree::{Node, NodeId, NodeKind, Slot, Tree};
+use crate::steps;
 
 /// Reads the first document.
 pub(crate) fn read<'a>(index: &LineIndex<'a>) -> Tree<'a> {
@@ -218,6 +219,7 @@ impl<'a> Reader<'_, 'a> {
 
     /// Adds a node as a child of the innermost open one.
     fn add(&mut self, kind: NodeKind<'a>, start: usize, end: usize, anchored: bool) -> Result<NodeId, Limit> {
+        steps::count(1);
         if self.tree.nodes.len() == MAX_NODES {
             return Err((ProblemKind::TooManyNodes, start));
         }
@@ -264,7 +266,9 @@ impl<'a> Reader<'_, 'a> {
         if self.open.iter().any(|open| open.bracket) {
             return;
         }
-        let indentation = last_line(&self.index.text()[..start]).trim_start_matches(' ');
+        let line = last_line(&self.index.text()[..start]);
+        steps::count(line.len());
+        let indentation = line.trim_start_matches(' ');
         let is_indentation = |found| matches!(found, ' ' | '\t' | '-' | '?');
         if indentation.starts_with('\t') && indentation.chars().all(is_indentation) {
             let at = start - indentation.len();

@@ -155,9 +155,19 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 figure: "endpoints that redirect, drip, flood and do not speak TLS: one request, and a warning",
                 mutation: "a response with an error ends the process with another exit status",
             },
+            Check {
+                shows: "The times to the first credentials and to the end of a start, as ratios to telemetry off",
+                command: "cargo test --locked --package tbot --test integration -- program::telemetry_times --nocapture",
+                full: Full::Command(
+                    "TBOT_TEST_ROUNDS=20 cargo test --locked --package tbot --test integration -- program::telemetry_times \
+                     --nocapture",
+                ),
+                figure: "FIG_TIMES",
+                mutation: "a failed submission ends the process with another exit status",
+            },
         ],
         not_shown: &[
-            "how long a start takes with and without telemetry: `cargo bench --bench process` measures that",
+            "that the times are equal on another machine: they are printed, and no test compares them",
         ],
     },
     Claim {
@@ -246,46 +256,124 @@ pub(crate) const CLAIMS: &[Claim] = &[
         ],
     },
     Claim {
+        name: "Robust input",
+        statement: "Whatever a file, the environment, a server or a client contains, it is read or refused: without a panic, without \
+                    a secret in a message, and in a time that grows no faster than the input.",
+        checks: &[
+            Check {
+                shows: "YAML, replies of servers, WebSocket frames and variables of the agent, as random input",
+                command: "cargo test --locked --package tbot --lib -- fuzz",
+                full: Full::Command(
+                    "TBOT_TEST_EXECUTIONS=2000000 cargo test --locked --package tbot --lib -- fuzz",
+                ),
+                figure: "FIG_LIB",
+                mutation: "the reader accepts U+2028 in a text, the stream of a WebSocket drops empty messages' successors, or a proxy \
+                           is displayed with its password",
+            },
+            Check {
+                shows: "Configurations as random input",
+                command: "cargo test --locked --package tbot --test config -- fuzz",
+                full: Full::Command(
+                    "TBOT_TEST_EXECUTIONS=1000000 cargo test --locked --package tbot --test config -- fuzz",
+                ),
+                figure: "FIG_CONFIG",
+                mutation: "excerpts show values that are not known to be harmless",
+            },
+            Check {
+                shows: "Environments of a start as random input",
+                command: "cargo test --locked --package tbot --bin tbot -- telemetry::fuzz",
+                full: Full::Command(
+                    "TBOT_TEST_EXECUTIONS=500000 cargo test --locked --package tbot --bin tbot -- telemetry::fuzz",
+                ),
+                figure: "FIG_BIN",
+                mutation: "`TELEPORT_ANONYMOUS_TELEMETRY=on` gives consent",
+            },
+            Check {
+                shows: "Requests to prehog as random input",
+                command: "cargo test --locked --package prehog --test prehog -- fuzz",
+                full: Full::Command(
+                    "TBOT_TEST_EXECUTIONS=500000 cargo test --locked --package prehog --test prehog -- fuzz",
+                ),
+                figure: "FIG_PREHOG",
+                mutation: "prehog counts an invalid event as stored",
+            },
+            Check {
+                shows: "Input of twice the size takes at most twice the steps",
+                command: "cargo test --locked --package tbot --lib -- config::growth",
+                full: Full::Same,
+                figure: "FIG_GROWTH",
+                mutation: "`enclosing` in `src/config/checks/overlaps.rs` reads a path again for each directory above it",
+            },
+        ],
+        not_shown: &[
+            "that no input fails: the random inputs are not guided by the coverage of the code, only by new outcomes",
+            "that no step takes long; `cargo bench --bench configuration -- slowest` prints the slowest known inputs",
+        ],
+    },
+    Claim {
         name: "Durability",
-        statement: "The files of the agent and the events of prehog survive a kill at any moment, full disks and limits.",
+        statement: "The files of the agent and the events of prehog survive a kill at any moment, full disks, limits, changes of the \
+                    clock and outages.",
         checks: &[
             Check {
                 shows: "The agent can be killed at any moment",
-                command: "cargo test --locked --package tbot --test integration -- program::crash",
+                command: "cargo test --locked --package tbot --test integration -- program::crash --nocapture",
                 full: Full::Command(
-                    "TBOT_TEST_KILLS=500 cargo test --locked --package tbot --test integration -- program::crash",
+                    "TBOT_TEST_KILLS=500 cargo test --locked --package tbot --test integration -- program::crash --nocapture",
                 ),
                 figure: "20 kills by default, 100 in CI",
                 mutation: "`replace_with_link` in `src/agent/destination/generation.rs` removes the old link first",
             },
             Check {
-                shows: "Exhausted limits lose no identity and no join token",
+                shows: "prehog can be killed at any moment",
+                command: "cargo test --locked --package prehog --test prehog -- crash --nocapture",
+                full: Full::Command(
+                    "PREHOG_TEST_KILLS=500 cargo test --locked --package prehog --test prehog -- crash --nocapture",
+                ),
+                figure: "20 kills by default, 100 in CI",
+                mutation: "`append` in `prehog/src/store/sqlite/inbox.rs` skips every third batch",
+            },
+            Check {
+                shows: "Disks without space or inodes cost the agent no identity and no join token",
+                command: "cargo test --locked --package tbot --test integration -- --ignored agent::full_disks --nocapture",
+                full: Full::Command(
+                    "TBOT_TEST_SPACE=1024 cargo test --locked --package tbot --test integration -- --ignored \
+                     agent::full_disks --nocapture",
+                ),
+                figure: "FIG_DISKS",
+                mutation: "`test_destinations` in `src/agent/bot/renewal/preflight.rs` tests nothing, or `allocate` in \
+                           `src/agent/destination/reservation.rs` allocates nothing",
+            },
+            Check {
+                shows: "Disks without space or inodes cost prehog no event, nor does a process without descriptors",
+                command: "cargo test --locked --package prehog --test prehog -- --include-ignored exhaustion --nocapture",
+                full: Full::Same,
+                figure: "FIG_EXHAUSTION",
+                mutation: "prehog acknowledges an event whether or not it is stored",
+            },
+            Check {
+                shows: "Limits on descriptors and on the size of files cost the agent no identity and no join token",
                 command: "cargo test --locked --package tbot --test integration -- program::limits",
                 full: Full::Same,
                 figure: "limits of the size of a file and of open files",
                 mutation: "`test_destinations` in `src/agent/bot/renewal/preflight.rs` tests nothing",
             },
             Check {
-                shows: "Full disks lose no identity and no join token",
-                command: "cargo test --locked --package tbot --test integration -- --ignored agent::full_disks",
+                shows: "The agent survives changes of the clock and an outage of the cluster",
+                command: "cargo test --locked --package tbot --test integration -- agent::resilience agent::renewal_safety",
                 full: Full::Same,
-                figure: "disks without space and without inodes, of outputs and of the storage",
-                mutation: "`test_destinations` in `src/agent/bot/renewal/preflight.rs` tests nothing",
+                figure: "FIG_RESILIENCE",
+                mutation: "FIXME_RES",
             },
             Check {
-                shows: "prehog can be killed at any moment",
-                command: "cargo test --locked --package prehog --test prehog -- crash",
-                full: Full::Command(
-                    "PREHOG_TEST_KILLS=500 cargo test --locked --package prehog --test prehog -- crash",
-                ),
-                figure: "20 kills by default, 100 in CI",
-                mutation: "`append` in `prehog/src/store/sqlite/inbox.rs` skips every third batch",
+                shows: "prehog survives changes of the clock and an outage of its store",
+                command: "cargo test --locked --package prehog --test prehog -- clock outage",
+                full: Full::Same,
+                figure: "FIG_OUTAGE",
+                mutation: "FIXME_OUT",
             },
         ],
-        not_shown: &[
-            "what happens on a disk that loses data after it has confirmed a write",
-            "that space is reserved for a renewal: without the reservation, these tests still pass",
-        ],
+        not_shown: &["what happens on a disk that loses data after it has confirmed a write"],
     },
     Claim {
         name: "Supply chain",

@@ -5,35 +5,56 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use xtask_launcher::{bold, print_line, shell};
 
-use crate::proofs::{CLAIMS, Check};
+use crate::proofs::{CLAIMS, Check, Claim};
 
 /// How many lines of the output of a failing command are printed.
 const SHOWN_LINES: usize = 40;
 
-/// Runs all checks, with `--full` in their long versions.
+/// What a test prints before a figure.
+const FIGURE: &str = "figure: ";
+
+/// Runs all checks, or those whose name or claim contains a word, with `--full` in their long versions.
 ///
 /// # Errors
 ///
 /// Returns an error if an argument is unknown, or if a check fails. The other checks still run.
 pub(crate) fn run(arguments: &[&str]) -> Result<()> {
-    let is_full = match arguments {
+    let (options, words): (Vec<&str>, Vec<&str>) =
+        arguments.iter().partition(|argument| argument.starts_with('-'));
+    let is_full = match options[..] {
         [] => false,
         ["--full"] => true,
-        other => bail!("unexpected arguments {other:?}; the only option is --full"),
+        _ => bail!("unexpected arguments {options:?}; the only option is --full"),
     };
     let start = Instant::now();
     let mut rows = Vec::new();
+    let mut figures = Vec::new();
     for claim in CLAIMS {
+        let checks: Vec<&Check> =
+            claim.checks.iter().filter(|check| is_named(claim, check, &words)).collect();
+        if checks.is_empty() {
+            continue;
+        }
         let start = Instant::now();
         print_line(&bold(&format!("== {}", claim.name)));
         let mut tests = Some(0);
-        for check in claim.checks {
+        for check in checks {
             let command = if is_full { check.full_command() } else { check.command };
             print_line(&format!("   {command}"));
             let passed = run_check(command).inspect_err(|error| print_line(&format!("{error:#}")));
-            tests = tests.zip(passed.ok()).map(|(all, passed)| all + passed);
+            tests = tests.zip(passed.as_ref().ok()).map(|(all, passed)| all + passed.tests);
+            let found = passed.map_or_else(|_| vec!["FAILED".to_owned()], |passed| passed.figures);
+            figures.extend((!found.is_empty()).then_some((check.shows, found)));
         }
         rows.push((claim.name, tests, start.elapsed()));
+    }
+    if rows.is_empty() {
+        bail!("no check is about {}", words.join(" "));
+    }
+    for (shows, lines) in &figures {
+        print_line("");
+        print_line(&bold(shows));
+        lines.iter().for_each(|line| print_line(&format!("  {line}")));
     }
     print_line("");
     print_line(&bold(&row("CLAIM", "RESULT", "TIME")));
@@ -50,6 +71,21 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Returns whether the name of a check or of its claim contains one of these words. All do if there are none.
+fn is_named(claim: &Claim, check: &Check, words: &[&str]) -> bool {
+    let name = format!("{} {}", claim.name, check.shows).to_lowercase();
+    words.is_empty() || words.iter().any(|word| name.contains(&word.to_lowercase()))
+}
+
+/// What a successful command has shown.
+#[derive(Debug)]
+struct Passed {
+    /// How many tests have passed. A command that is not a test counts as one.
+    tests: usize,
+    /// The figures that it has printed.
+    figures: Vec<String>,
+}
+
 fn row(claim: &str, result: &str, time: &str) -> String {
     format!("{claim:<24} {result:<20} {time:>7}")
 }
@@ -58,8 +94,8 @@ fn seconds(time: Duration) -> String {
     format!("{} s", time.as_secs())
 }
 
-/// Runs a command, and returns how many tests have passed. A command that is not a test counts as one.
-fn run_check(command: &str) -> Result<usize> {
+/// Runs a command, and returns what it has shown.
+fn run_check(command: &str) -> Result<Passed> {
     let output = shell::parse(command)?.output().with_context(|| format!("cannot run `{command}`"))?;
     let stdout = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
@@ -67,14 +103,19 @@ fn run_check(command: &str) -> Result<usize> {
         let lines: Vec<&str> = stderr.lines().chain(stdout.lines()).collect();
         bail!("`{command}` failed:\n{}", lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n"));
     }
-    if !Check::is_test(command) {
-        return Ok(1);
-    }
-    match passed_tests(&stdout) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let tests = if Check::is_test(command) { passed_tests(&stdout) } else { 1 };
+    if tests == 0 {
         // A filter that matches nothing succeeds, too.
-        0 => bail!("`{command}` has run no test"),
-        passed => Ok(passed),
+        bail!("`{command}` has run no test");
     }
+    Ok(Passed { tests, figures: printed_figures(&stderr) })
+}
+
+/// Returns the figures in the output of tests. The name of a test may be before one, on the same line.
+fn printed_figures(output: &str) -> Vec<String> {
+    let figures = output.lines().filter_map(|line| line.split_once(FIGURE));
+    figures.map(|(_, figure)| figure.to_owned()).collect()
 }
 
 /// Returns the number of tests that have passed, from the output of `cargo test`.
@@ -92,6 +133,25 @@ mod tests {
         let output = "running 2 tests\ntest result: ok. 2 passed; 0 failed; 1 ignored\n\
                       test result: ok. 40 passed; 0 failed;\ntest result: FAILED. 9 passed; 1 failed;\n";
         assert_eq!(passed_tests(output), 42);
+    }
+
+    #[test]
+    fn figures_are_found() {
+        let output = "test a ... figure: 1 kill\nok\nfigure: a  b\nother\n";
+        assert_eq!(printed_figures(output), ["1 kill", "a  b"]);
+    }
+
+    #[test]
+    fn checks_are_chosen_by_words_in_any_case() {
+        let chosen = |words: &[&str]| {
+            let checks = CLAIMS.iter().flat_map(|claim| claim.checks.iter().map(move |check| (claim, check)));
+            checks.filter(|(claim, check)| is_named(claim, check, words)).count()
+        };
+        let all = chosen(&[]);
+        for word in ["durability", "KILLED", "inodes", "descriptors", "clock", "outage", "input"] {
+            assert!((1..all).contains(&chosen(&[word])), "{word}");
+        }
+        assert_eq!(chosen(&["no such word"]), 0);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::config::service_names::NamedService;
 use crate::config::v2::Config;
 use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;
+use crate::steps;
 
 /// The names of the files in the storage.
 const STORAGE_FILES: [&str; 14] = [
@@ -179,6 +180,7 @@ impl DirectoryTree {
     fn insert(&mut self, path: &str, index: usize) {
         let mut node = 0;
         for name in names(path) {
+            steps::count(1);
             let next = self.nodes.len() + 1;
             node = *self.nodes.entry((node, name.to_owned())).or_insert(next);
         }
@@ -190,6 +192,7 @@ impl DirectoryTree {
     fn above<'p>(&self, path: &'p str) -> Vec<(usize, &'p str)> {
         let (mut above, mut node) = (Vec::new(), 0);
         for name in names(path) {
+            steps::count(1);
             if let Some(index) = self.occupied.get(&node)
                 && !matches!(name, "" | "..")
             {

@@ -6,12 +6,15 @@
 
 mod corpus;
 mod executions;
+mod growth;
 mod mutation;
 
 use std::hash::Hash;
 #[cfg(fuzzing_libfuzzer)]
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
+
+pub use growth::{FAMILIES, Family};
 
 /// The maximum size of an input in bytes.
 pub const MAX_INPUT: usize = 64 << 10;

@@ -156,12 +156,15 @@ them.
     },
     Command {
         name: "prove",
-        arguments: "[--full]",
+        arguments: "[--full] [WORD]...",
         summary: "check every claim of docs/proofs.md, and print a table",
-        details: "Runs the tests behind each claim. Fails if one fails or if a command runs no
-test. Some need strace and root; `cargo xtask setup` installs strace.
+        details: "Runs the tests behind each claim, and prints their figures. Fails if one fails
+or if a command runs no test. Some need strace and root; `cargo xtask setup`
+installs strace.
 
-  --full   run the long versions: more random cases and kills, some hours",
+  --full   run the long versions: more random cases and kills, some hours
+  WORD     only the checks whose name or claim contains it, such as durability,
+           killed, space, inodes, descriptors, clock, outage or input",
         action: Action::Task(Task::Prove),
     },
     Command {
