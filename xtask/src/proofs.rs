@@ -162,8 +162,10 @@ pub(crate) const CLAIMS: &[Claim] = &[
                     "TBOT_TEST_ROUNDS=20 cargo test --locked --package tbot --test integration -- program::telemetry_times \
                      --nocapture",
                 ),
-                figure: "FIG_TIMES",
-                mutation: "a failed submission ends the process with another exit status",
+                figure: "2026-11-26, one round of a development build on a busy machine: credentials of a oneshot run after 0.44 s without \
+                         telemetry, and 0.52 to 0.76 s with it; a silent endpoint delays only the exit, by half a second; a continuous \
+                         run, 0.70 s and 0.55 to 0.82 s",
+                mutation: "`start` ends with another exit status after a submission",
             },
         ],
         not_shown: &[
@@ -266,9 +268,10 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 full: Full::Command(
                     "TBOT_TEST_EXECUTIONS=2000000 cargo test --locked --package tbot --lib -- fuzz",
                 ),
-                figure: "FIG_LIB",
-                mutation: "the reader accepts U+2028 in a text, the stream of a WebSocket drops empty messages' successors, or a proxy \
-                           is displayed with its password",
+                figure: "2,000 mutations of each of 4 corpora in CI; 100,000 of each on 2026-11-26 found a password in the display of a \
+                         proxy, which is fixed",
+                mutation: "`disallowed_character` in `src/yaml.rs` allows U+2028, `poll_read` in `src/agent/net/web_socket.rs` ends at a \
+                           ping, or `for_url` in `src/agent/net/http_proxy.rs` leaves an `@` in a password as it is",
             },
             Check {
                 shows: "Configurations as random input",
@@ -276,8 +279,8 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 full: Full::Command(
                     "TBOT_TEST_EXECUTIONS=1000000 cargo test --locked --package tbot --test config -- fuzz",
                 ),
-                figure: "FIG_CONFIG",
-                mutation: "excerpts show values that are not known to be harmless",
+                figure: "2,000 mutations in CI; 30,000 on 2026-11-26, no failure",
+                mutation: "`may_show` in `src/diagnostic/excerpt.rs` shows hidden values",
             },
             Check {
                 shows: "Environments of a start as random input",
@@ -285,8 +288,8 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 full: Full::Command(
                     "TBOT_TEST_EXECUTIONS=500000 cargo test --locked --package tbot --bin tbot -- telemetry::fuzz",
                 ),
-                figure: "FIG_BIN",
-                mutation: "`TELEPORT_ANONYMOUS_TELEMETRY=on` gives consent",
+                figure: "2,000 mutations in CI; 30,000 on 2026-11-26, no failure",
+                mutation: "a value of `TELEPORT_ANONYMOUS_TELEMETRY` that is not a boolean gives consent",
             },
             Check {
                 shows: "Requests to prehog as random input",
@@ -294,14 +297,14 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 full: Full::Command(
                     "TBOT_TEST_EXECUTIONS=500000 cargo test --locked --package prehog --test prehog -- fuzz",
                 ),
-                figure: "FIG_PREHOG",
-                mutation: "prehog counts an invalid event as stored",
+                figure: "2,000 mutations in CI; 100,000 on 2026-11-26, no failure",
+                mutation: "`intercept_unary` in `prehog/src/ingest.rs` counts an invalid event as stored",
             },
             Check {
                 shows: "Input of twice the size takes at most twice the steps",
                 command: "cargo test --locked --package tbot --lib -- config::growth",
                 full: Full::Same,
-                figure: "FIG_GROWTH",
+                figure: "59 kinds of input, each of 4 and 8 KiB",
                 mutation: "`enclosing` in `src/config/checks/overlaps.rs` reads a path again for each directory above it",
             },
         ],
@@ -340,7 +343,8 @@ pub(crate) const CLAIMS: &[Claim] = &[
                     "TBOT_TEST_SPACE=1024 cargo test --locked --package tbot --test integration -- --ignored \
                      agent::full_disks --nocapture",
                 ),
-                figure: "FIG_DISKS",
+                figure: "2026-11-26: 11 amounts of free space: 8 runs requested no renewal, 3 wrote everything; with ever more inodes, 9 and \
+                         28 runs refused, then everything was written",
                 mutation: "`test_destinations` in `src/agent/bot/renewal/preflight.rs` tests nothing, or `allocate` in \
                            `src/agent/destination/reservation.rs` allocates nothing",
             },
@@ -348,7 +352,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 shows: "Disks without space or inodes cost prehog no event, nor does a process without descriptors",
                 command: "cargo test --locked --package prehog --test prehog -- --include-ignored exhaustion --nocapture",
                 full: Full::Same,
-                figure: "FIG_EXHAUSTION",
+                figure: "2026-11-26: 1,200 events without space, 806 refused; 1,200 without inodes, none refused; all stored once",
                 mutation: "prehog acknowledges an event whether or not it is stored",
             },
             Check {
@@ -362,15 +366,15 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 shows: "The agent survives changes of the clock and an outage of the cluster",
                 command: "cargo test --locked --package tbot --test integration -- agent::resilience agent::renewal_safety",
                 full: Full::Same,
-                figure: "FIG_RESILIENCE",
-                mutation: "FIXME_RES",
+                figure: "a suspend, a clock that is set back, outages at the start, for hours, and during each step of a renewal",
+                mutation: "`wait` in `src/agent/runtime/schedule.rs` looks only at the monotonic clock",
             },
             Check {
                 shows: "prehog survives changes of the clock and an outage of its store",
                 command: "cargo test --locked --package prehog --test prehog -- clock outage",
                 full: Full::Same,
-                figure: "FIG_OUTAGE",
-                mutation: "FIXME_OUT",
+                figure: "a clock that was ahead; stores that are locked, full, read-only, deleted or do not respond",
+                mutation: "prehog acknowledges an event whether or not it is stored",
             },
         ],
         not_shown: &["what happens on a disk that loses data after it has confirmed a write"],
@@ -384,7 +388,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 shows: "Every dependency has a reason, and unsafe code does not compile",
                 command: "cargo test --locked --package xtask --test dependencies",
                 full: Full::Same,
-                figure: "all dependencies of the 6 members; see [Dependencies](dependencies.md)",
+                figure: "all dependencies of the 7 members; see [Dependencies](dependencies.md)",
                 mutation: "a row is removed from the page, or a member does not inherit the lints of the workspace",
             },
             Check {

@@ -37,17 +37,6 @@ fn unescape(line: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Writes inputs to the directory that `cargo xtask fuzz` names, one file per input.
-#[cfg(fuzzing_libfuzzer)]
-#[expect(clippy::disallowed_methods, reason = "a setting of the test run")]
-pub(crate) fn write_directory(inputs: impl IntoIterator<Item = Vec<u8>>) {
-    let Ok(directory) = std::env::var("TBOT_TEST_INPUTS") else { return };
-    for (number, input) in inputs.into_iter().enumerate() {
-        let path = Path::new(&directory).join(number.to_string());
-        std::fs::write(&path, input).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,8 +1,7 @@
 //! Calls a test with many inputs: those of a saved corpus, and mutations of them.
 //!
-//! In a plain `cargo test`, the inputs are mutated at random. A mutated input whose outcome is new, according to what the test
-//! returns, is mutated further. No coverage of the code is measured. `cargo xtask fuzz` runs the same tests with libFuzzer, which
-//! measures it, and adds what it finds to the corpus.
+//! The inputs are mutated at random. A mutated input whose outcome is new, according to what the test returns, is mutated further.
+//! Coverage of the code is not measured: a fuzzer that does needs code that is unsafe, or one with such code as a dependency.
 
 mod corpus;
 mod executions;
@@ -10,8 +9,6 @@ mod growth;
 mod mutation;
 
 use std::hash::Hash;
-#[cfg(fuzzing_libfuzzer)]
-use std::panic::AssertUnwindSafe;
 use std::path::Path;
 
 pub use growth::{FAMILIES, Family};
@@ -23,20 +20,8 @@ pub const MAX_INPUT: usize = 64 << 10;
 /// wrong, and returns what describes the outcome: inputs with equal outcomes count as alike.
 ///
 /// The environment variable `TBOT_TEST_EXECUTIONS` sets the number of mutations, and `TBOT_TEST_SEED` makes them others.
-#[cfg(not(fuzzing_libfuzzer))]
 pub fn fuzz<O: Hash>(name: &str, seeds: impl IntoIterator<Item = Vec<u8>>, test: impl Fn(&[u8]) -> O) {
     executions::run(corpus::read(name).into_iter().chain(seeds).collect(), test);
-}
-
-/// Writes the inputs of the corpus and the seeds where libFuzzer reads them, and runs it. Does not return.
-#[cfg(fuzzing_libfuzzer)]
-pub fn fuzz<O: Hash>(name: &str, seeds: impl IntoIterator<Item = Vec<u8>>, test: impl Fn(&[u8]) -> O) {
-    corpus::write_directory(corpus::read(name).into_iter().chain(seeds));
-    let test = AssertUnwindSafe(test);
-    bolero::check!().for_each(move |input: &[u8]| {
-        let AssertUnwindSafe(test) = &test;
-        test(input);
-    });
 }
 
 /// Returns the contents of all files under `directory` with this extension, as seeds.
