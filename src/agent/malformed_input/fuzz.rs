@@ -28,6 +28,7 @@ use crate::agent::teleport::messages::{
     Certs, GetCertAuthoritiesResponse, GetClusterCaCertResponse, IssueWorkloadIdentityResponse,
     ListResourcesResponse, PingResponse, join_v1,
 };
+use crate::agent::teleport::proxy_settings::ProxySettings;
 use crate::agent::teleport::server_version::major;
 use crate::agent::teleport::{auth_discovery, discovery, error_body};
 use crate::untrusted::is_printable;
@@ -71,7 +72,10 @@ fn outcome<T, E: std::error::Error>(result: Result<T, E>) -> String {
 fn handle(kind: &[u8], body: &[u8]) -> String {
     match kind {
         b"find" => outcome(discovery::parse(body)),
-        b"ping" => outcome(KubeProxy::parse(body, None)),
+        b"ping" => match ProxySettings::parse(body) {
+            Ok(settings) => outcome(KubeProxy::new(settings, None)),
+            refused => outcome(refused),
+        },
         b"join" => match join::parse_response(body) {
             Ok(certs) => use_certs(certs),
             refused => outcome(refused),
