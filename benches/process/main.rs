@@ -2,13 +2,15 @@
 //! oneshot runs and idle daemons. Runs and daemons use the development cluster on loopback.
 //!
 //! `cargo bench --bench process` builds the release binary and prints a table; with `-- tunnel`, only that of a tunnel next to
-//! socat; with `-- validators`, only that of `tbot validate` next to other validators. If `TBOT_BENCH_PROGRAM` names a binary,
+//! socat; with `-- ssh`, only that of connections of SSH clients; with `-- validators`, only that of `tbot validate` next to other
+//! validators. If `TBOT_BENCH_PROGRAM` names a binary,
 //! that binary is measured and nothing is built. If `TBOT_BENCH_AGAINST` names the binary of another agent, its `version`
 //! command is measured for comparison.
 
 mod daemon;
 mod fixture;
 mod program;
+mod ssh;
 mod table;
 mod tunnel;
 mod validators;
@@ -48,6 +50,10 @@ fn main() -> Result<()> {
     let cluster = runtime.block_on(Cluster::start(ClusterConfig::new(clock::system())))?;
     if arguments.iter().any(|argument| argument == "tunnel") {
         tunnel::measure(&program, &cluster, &mut table)?;
+        return table.print();
+    }
+    if arguments.iter().any(|argument| argument == "ssh") {
+        ssh::measure(&program, &cluster, &mut table)?;
         return table.print();
     }
     let size = fs::metadata(program.path())?.len();

@@ -1,13 +1,14 @@
-//! Measures the run time and the peak memory of a program that is run many times.
+//! Measures programs: the run time and the peak memory of many runs, and the CPU time of one.
 
 use std::ffi::OsString;
-use std::io::{Write as _, stdout};
+use std::io::{ErrorKind, Write as _, stdout};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
 
 use crate::table::mebibytes;
 
@@ -78,8 +79,26 @@ pub(crate) fn run_measurement(command: &[OsString]) -> Result<()> {
     Ok(())
 }
 
+/// Runs a command, and returns its CPU time in user and kernel mode. Returns `None` if there is no such program.
+pub(crate) fn cpu_time(command: &mut Command) -> Result<Option<Duration>> {
+    let before = cpu_time_of_children()?;
+    match command.status() {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+        Ok(status) if !status.success() => bail!("{} failed: {status}", command.get_program().display()),
+        Ok(_) => Ok(Some(cpu_time_of_children()?.saturating_sub(before))),
+    }
+}
+
+/// Returns the CPU time of all children that have ended.
+fn cpu_time_of_children() -> Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let microseconds = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    Ok(Duration::from_micros(u64::try_from(microseconds)?))
+}
+
 #[expect(clippy::disallowed_methods, reason = "a benchmark is configured with environment variables")]
-fn env_path(variable: &str) -> Option<OsString> {
+pub(crate) fn env_path(variable: &str) -> Option<OsString> {
     std::env::var_os(variable)
 }
 

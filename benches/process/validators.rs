@@ -9,13 +9,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike as _;
+use anyhow::Result;
 use serde_json::Value;
 
 use crate::fixture;
-use crate::program::Program;
+use crate::program::{Program, cpu_time};
 use crate::table::Table;
 
 const SCHEMA: &str = include_str!("tbot-0.1.0.schema.json");
@@ -100,22 +98,8 @@ impl Validator {
 
     /// Validates all files. Returns `None` if the program is not installed.
     fn cpu_time(&self, directory: &Path) -> Result<Option<Duration>> {
-        let before = cpu_time_of_children()?;
         let mut command = Command::new(&self.command[0]);
         command.args(&self.command[1..]).current_dir(directory);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
-        match command.status() {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
-            Ok(status) if !status.success() => bail!("{} failed: {status}", self.name),
-            Ok(_) => Ok(Some(cpu_time_of_children()?.saturating_sub(before))),
-        }
+        cpu_time(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()))
     }
-}
-
-/// Returns the CPU time, in user and kernel mode, of all children that have ended.
-fn cpu_time_of_children() -> Result<Duration> {
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    let microseconds = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-    Ok(Duration::from_micros(u64::try_from(microseconds)?))
 }
