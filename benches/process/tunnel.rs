@@ -1,5 +1,5 @@
-//! A tunnel, next to socat with TLS: the throughput of both, one after the other, through the same cluster to the same server;
-//! and the memory of connections that are idle.
+//! A tunnel, next to socat with TLS: the throughput and the time of a round trip of both, one after the other, through the same
+//! cluster to the same server; and the memory of connections that are idle.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -18,6 +18,8 @@ use crate::table::{Table, mebibytes};
 
 /// The amount of data of one measurement.
 const LENGTH: usize = 512 << 20;
+/// The number of round trips of one measurement.
+const ROUND_TRIPS: u32 = 5000;
 /// The measurements of each, of which the best counts.
 const ROUNDS: usize = 3;
 /// The number of idle connections.
@@ -54,11 +56,7 @@ pub(crate) fn measure(program: &Program, cluster: &Cluster, table: &mut Table) -
     };
     wait_for(socat.address)?;
     for (name, transfer) in [("sent", send as fn(SocketAddr) -> Result<()>), ("received", receive)] {
-        let (mut own, mut other) = (Duration::MAX, Duration::MAX);
-        for _ in 0..ROUNDS {
-            own = own.min(time(transfer, tunnel)?);
-            other = other.min(time(transfer, socat.address)?);
-        }
+        let (own, other) = best_of_both(transfer, tunnel, socat.address)?;
         let ratio = 100.0 * other.as_secs_f64() / own.as_secs_f64();
         let (own, other) = (rate(own), rate(other));
         table.row(
@@ -68,7 +66,30 @@ pub(crate) fn measure(program: &Program, cluster: &Cluster, table: &mut Table) -
             "",
         );
     }
+    let (own, other) = best_of_both(exchange, tunnel, socat.address)?;
+    let ratio = 100.0 * own.as_secs_f64() / other.as_secs_f64();
+    let (own, other) = (own / ROUND_TRIPS, other / ROUND_TRIPS);
+    table.row(
+        "tunnel, round trip",
+        format!("{own:.1?}, {ratio:.0} % of socat ({other:.1?})"),
+        String::new(),
+        "",
+    );
     Ok(())
+}
+
+/// Returns the best times of a transfer through both, measured in turns.
+fn best_of_both(
+    transfer: fn(SocketAddr) -> Result<()>,
+    tunnel: SocketAddr,
+    socat: SocketAddr,
+) -> Result<(Duration, Duration)> {
+    let (mut own, mut other) = (Duration::MAX, Duration::MAX);
+    for _ in 0..ROUNDS {
+        own = own.min(time(transfer, tunnel)?);
+        other = other.min(time(transfer, socat)?);
+    }
+    Ok((own, other))
 }
 
 fn idle_connections(daemon: &Daemon, tunnel: SocketAddr, table: &mut Table) -> Result<()> {
@@ -149,6 +170,18 @@ fn receive(address: SocketAddr) -> Result<()> {
             0 => bail!("the connection ended early"),
             length => left -= length,
         }
+    }
+    Ok(())
+}
+
+/// Sends a byte and waits until it is back, again and again.
+fn exchange(address: SocketAddr) -> Result<()> {
+    let mut client = TcpStream::connect(address)?;
+    client.set_nodelay(true)?;
+    client.write_all(b"e")?;
+    for _ in 0..ROUND_TRIPS {
+        client.write_all(b"b")?;
+        client.read_exact(&mut [0])?;
     }
     Ok(())
 }
