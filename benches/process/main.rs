@@ -1,11 +1,10 @@
 //! Measures whole processes of the release build: binary size, and time and memory of `tbot version`, `tbot validate`,
 //! oneshot runs and idle daemons. Runs and daemons use the development cluster on loopback.
 //!
-//! `cargo bench --bench process` builds the release binary and prints a table; with `-- tunnel`, only that of a tunnel next to
-//! socat; with `-- ssh`, only that of connections of SSH clients; with `-- validators`, only that of `tbot validate` next to other
-//! validators. If `TBOT_BENCH_PROGRAM` names a binary,
-//! that binary is measured and nothing is built. If `TBOT_BENCH_AGAINST` names the binary of another agent, its `version`
-//! command is measured for comparison.
+//! `cargo bench --bench process` builds the release binary and prints a table. With `-- tunnel`, it measures only a tunnel, next to
+//! socat; with `-- ssh`, only connections of SSH clients; with `-- validators`, only `tbot validate`, next to other validators. If
+//! `TBOT_BENCH_PROGRAM` names a binary, that binary is measured and nothing is built. If `TBOT_BENCH_AGAINST` names the binary of
+//! another agent, its `version` command is measured for comparison.
 
 mod daemon;
 mod fixture;

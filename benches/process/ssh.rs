@@ -13,10 +13,10 @@ use crate::fixture::{BotDirectory, identity_outputs};
 use crate::program::{Program, cpu_time, env_path};
 use crate::table::Table;
 
-/// The connections of each, made in turns. The median counts.
+/// The number of connections with each program, which take turns. The median counts.
 const CONNECTIONS: usize = 21;
 
-/// Measures connections. Those with `tsh` only if `TBOT_BENCH_TSH` names it.
+/// Measures connections; those with `tsh` only if `TBOT_BENCH_TSH` names it.
 pub(crate) fn measure(program: &Program, cluster: &Cluster, table: &mut Table) -> Result<()> {
     cluster.add_node("node", serve()?);
     let directory = BotDirectory::new(cluster, "ssh", &identity_outputs(1))?;

@@ -18,7 +18,7 @@ use crate::table::Table;
 
 const SCHEMA: &str = include_str!("tbot-0.1.0.schema.json");
 const FILES: usize = 1000;
-/// The measurements of each validator, taken in turns. The best counts.
+/// The number of measurements of each validator, which take turns. The best one counts.
 const ROUNDS: usize = 3;
 
 /// A command line: a program and its arguments.

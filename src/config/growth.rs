@@ -27,7 +27,7 @@ fn twice_the_input_takes_at_most_twice_the_steps() {
     }
 }
 
-/// Every way of counting is in use: without it, the test above shows nothing.
+/// Checks that all kinds of steps are counted: otherwise, the test above shows nothing.
 #[test]
 fn reading_checking_and_reporting_are_counted() {
     let steps = |text: &str| steps::of(|| load_and_report(text));

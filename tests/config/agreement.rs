@@ -72,7 +72,7 @@ fn violations_of_crate(validator: &Validator, value: &Value) -> BTreeSet<Found> 
             ValidationErrorKind::AdditionalProperties { unexpected } => {
                 ("additionalProperties", unexpected.iter().map(String::as_str).collect())
             }
-            // Stands for the unknown keys of a map that has no properties at all.
+            // Represents the unknown keys of a map that has no properties at all.
             ValidationErrorKind::FalseSchema => {
                 let map = value.pointer(error.instance_path().as_str()).unwrap().as_object().unwrap();
                 ("additionalProperties", map.keys().map(String::as_str).collect())

@@ -21,7 +21,7 @@ const CHECKSUMS: &str = "SHA256SUMS";
 const USAGE: &str = "unexpected arguments; run `cargo xtask dist --help`";
 
 struct Arguments {
-    /// A directory with ready programs. Without it, they are built.
+    /// A directory with programs that are already built. Without it, they are built.
     binaries: Option<PathBuf>,
     target: Target,
     output: PathBuf,

@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     let parent = tempfile::Builder::new().prefix("tbot-reproduce-").tempdir();
     let parent = parent.context("cannot create a temporary directory")?;
     let checkouts = DIRECTORIES.map(|name| (name, parent.path().join(name)));
-    // Both at once, because files may change during a build.
+    // Copies both before the first build, because files may change during a build.
     for (_, checkout) in &checkouts {
         copy_checkout(&root, checkout)?;
     }

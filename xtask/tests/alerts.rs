@@ -1,5 +1,5 @@
-//! Prometheus accepts the alerts, and each fires when it should. Tests of tbot and prehog compare the names of metrics with those
-//! that the programs export.
+//! Checks that Prometheus accepts the alerts, and that each fires when it should. Tests of tbot and prehog compare the names of
+//! metrics with those that the programs export.
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 

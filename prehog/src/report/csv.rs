@@ -1,4 +1,4 @@
-//! A report as CSV: a row per number. Pure.
+//! A report as CSV: one row per number. Pure.
 //!
 //! | column | content |
 //! | --- | --- |

@@ -130,7 +130,7 @@ pub(super) struct Counts<'a> {
     pub(super) weeks: WeekRange,
     /// Whether to compare with the weeks before.
     pub(super) compares: bool,
-    /// The number of starts in a week in which none are shown: unknown if small groups are hidden.
+    /// The number to show if no starts are counted: `None`, which means unknown, if small groups are hidden.
     pub(super) empty: Option<u64>,
 }
 
@@ -155,7 +155,7 @@ impl Series {
 type SeriesByValue = BTreeMap<String, Series>;
 
 impl Counts<'_> {
-    /// Makes the section of each facet. The use cases are the first one.
+    /// Makes the section of each facet. That of the use cases comes first.
     pub(super) fn sections(&self) -> Vec<Section> {
         let facets = (0..).map(FacetId).zip(&self.schema.facets);
         let mut sections: Vec<(bool, Section)> = facets

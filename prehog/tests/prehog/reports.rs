@@ -403,7 +403,7 @@ async fn a_query_selects_complete_weeks() {
         "since=yesterday",
         "since=",
         "since=2026-11-10&until=2026-11-09",
-        // The current week, of which exact numbers could be found out with fake events.
+        // The current week, whose exact numbers could be found out with fake events.
         "until=2026-11-16",
         "since=2026-11-16",
         "since=2000-01-01",

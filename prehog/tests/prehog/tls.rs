@@ -1,4 +1,4 @@
-//! The connection to a ClickHouse server over TLS, with a certificate of a CA of the test.
+//! The connection to a ClickHouse server over TLS, with a certificate that a CA of the test has issued.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read as _, Write as _};
@@ -13,7 +13,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// A CA, of which the certificate is in a file.
+/// A CA whose certificate is in a file.
 struct TestCa {
     issuer: CertifiedIssuer<'static, KeyPair>,
     file: PathBuf,

@@ -33,7 +33,7 @@ pub struct PreparedDirectory {
     pub acl_error: Option<DirectoryError>,
     /// The names of entries that do not belong to the output and remain.
     pub unexpected: Vec<String>,
-    /// The names of such files that were removed.
+    /// The names of the files that do not belong to the output and were removed.
     pub removed: Vec<String>,
 }
 

@@ -16,8 +16,8 @@ use super::dialler::DialTarget;
 use super::http_body::{self, HttpBody};
 use super::http_client;
 
-/// How long a connection without a request can be used again: not as long as a proxy keeps it open, so that the proxy does not
-/// close it when a request is on the way.
+/// How long a connection without a request can be reused: less time than a proxy keeps it open, so that the proxy does not close
+/// it while a request is on the way.
 const MAX_IDLE: Duration = Duration::from_secs(20);
 /// The number of connections that are kept. Further ones are closed after their request.
 const MAX_CONNECTIONS: usize = 64;
@@ -38,12 +38,12 @@ impl HttpPool {
         Self { target, idle: Arc::default() }
     }
 
-    /// Sends a request, the URI of which must be in origin form. A request that the server has not received, because it has
-    /// closed a connection that was kept, is sent again; so is one that it may have received, if that does no harm.
+    /// Sends a request, whose URI must be in origin form. If the server has closed a connection that was kept, a request that it
+    /// has not received is sent again. So is one that it may have received, if a repetition does no harm.
     ///
     /// # Errors
     ///
-    /// Returns an error if there is no connection or no response. Then the server may have received the request.
+    /// Returns an error if there is no connection or no response. The server may have received the request anyway.
     pub(crate) async fn send(
         &self,
         mut request: Request<HttpBody>,

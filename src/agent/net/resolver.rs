@@ -38,7 +38,7 @@ pub(super) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     let addresses = resolve(host, port).await.map_err(io::Error::other)?;
     let tcp = TcpStream::connect(&addresses[..]).await?;
     tcp.set_nodelay(true)?;
-    // So that the end of a server that vanished is noticed on a connection that is idle.
+    // Detects a server that has vanished, even if the connection is idle.
     set_socket_keepalive(&tcp, true)?;
     set_tcp_keepidle(&tcp, KEEP_ALIVE)?;
     set_tcp_keepintvl(&tcp, KEEP_ALIVE)?;

@@ -1,9 +1,9 @@
-//! What all clients of a service share to reach its resources, such as the certificate of a tunnel: issued at the start and on a
-//! reload, and otherwise if a client needs it when the last one has expired.
+//! The access to resources that all clients of a service share, such as the certificate of a tunnel. It is issued at the start and
+//! on a reload, and otherwise when a client needs it and the last one has expired.
 //!
 //! There is never more than one attempt at a time, however many clients wait for it, and all of them get its result. After a
 //! failure, further attempts follow at growing intervals, and whenever a client needs one. A task of the service makes the
-//! attempts, so none ends with the client that needed it.
+//! attempts, so an attempt does not end with the client that needed it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,8 +45,8 @@ impl<T> SharedAccess<T> {
         Self { newest: watch::Sender::new(newest), requests: watch::Sender::new(()), clock }
     }
 
-    /// Returns the access with which something new can begin. If there is none, waits for the next attempt, and returns its
-    /// reason if it fails.
+    /// Returns the newest access if new connections and requests can use it. Otherwise waits for the next attempt, and returns
+    /// the reason if that fails.
     pub(super) async fn get(&self) -> Result<Arc<Issued<T>>, Arc<str>> {
         let mut newest = self.newest.subscribe();
         if let Some(access) = self.usable(&newest.borrow_and_update()) {
@@ -67,7 +67,8 @@ impl<T> SharedAccess<T> {
         self.usable(&self.newest.borrow()).is_some()
     }
 
-    /// Calls `issue` until dropped. With an `interval`, also after that time, whether a client needs it or not.
+    /// Calls `issue` whenever an attempt is due, until dropped. With an `interval`, one is also due after that time, whether a
+    /// client needs it or not.
     pub(super) async fn keep_issued<F>(
         &self,
         (agent, service): (&RunningAgent, &str),

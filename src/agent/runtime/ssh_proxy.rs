@@ -20,7 +20,7 @@ use crate::agent::teleport::ssh_service::{self, SshServiceError};
 use crate::config::Address;
 use crate::untrusted::escape;
 
-/// There is no connection to a host, or it ended early.
+/// The connection to a host failed, or ended early.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SshProxyError {
@@ -55,7 +55,7 @@ pub enum SshProxyError {
     /// The connection ended early.
     #[error("the connection to {0} was lost")]
     Lost(String, #[source] ConnectionError),
-    /// What the host has sent cannot be written.
+    /// The bytes that the host has sent cannot be written.
     #[error("cannot write what the host has sent")]
     Output(#[source] io::Error),
 }
@@ -92,7 +92,7 @@ impl SshProxyError {
     }
 }
 
-/// The host to connect to, and the way there.
+/// The host to connect to, and the route to it.
 #[derive(Clone, Debug)]
 pub struct SshTarget {
     /// The address of the proxy; without TLS routing, that of its SSH port.
@@ -184,7 +184,7 @@ impl SshProxy {
         })
     }
 
-    /// Returns how long ago the credentials have expired.
+    /// Returns how long ago the credentials expired, or `None` if they are still valid.
     fn expired(&self, now: SystemTime) -> Option<Duration> {
         now.duration_since(self.identity.user.not_after).ok()
     }

@@ -1,5 +1,5 @@
-//! What the services that listen for local programs have in common: their settings, and what they have been issued, which stays in
-//! memory and is replaced before it expires.
+//! The common part of the services that listen for local programs: their settings, and the credentials that they have been issued,
+//! which stay in memory and are replaced before they expire.
 
 use std::time::{Duration, SystemTime};
 
@@ -68,7 +68,7 @@ impl<T> Issued<T> {
         Ok(Self { value: value(identity)?, not_after, replace_at })
     }
 
-    /// Returns whether something new can begin with it.
+    /// Returns whether new connections and requests can use it.
     pub(crate) fn is_usable(&self, now: SystemTime) -> bool {
         now < self.replace_at
     }
@@ -78,7 +78,7 @@ impl<T> Issued<T> {
     }
 }
 
-/// Returns when a certificate must be replaced, or `None` if that is the case from the beginning.
+/// Returns when a certificate must be replaced, or `None` if it must be replaced as soon as it is issued.
 fn replace_at(not_after: SystemTime, lifetime: Duration, leeway: GoDuration) -> Option<SystemTime> {
     if leeway.is_negative() {
         return Some(not_after + leeway.unsigned_abs());

@@ -1,4 +1,4 @@
-//! Requests what a proxy tells about itself: `GET /webapi/ping`.
+//! Requests the settings of a proxy: `GET /webapi/ping`.
 
 use serde::Deserialize;
 

@@ -26,14 +26,14 @@ use crate::agent::platform::ServerMessage;
 const PROXY_SSH: &str = "/teleport.transport.v1.TransportService/ProxySSH";
 /// The largest number of bytes in one message. Programs of Teleport send as many.
 const MAX_FRAME: usize = 16 * 1024;
-/// How many bytes the proxy may send that nobody has read yet. Half of the window that OpenSSH gives a channel, so that a long way
-/// does not make a connection slow.
+/// The number of bytes that the proxy may send before they are read. Half of the window that OpenSSH gives a channel, so that a
+/// high latency does not make a connection slow.
 const WINDOW: u32 = 1 << 20;
 /// The timeout until the proxy is connected to the host, for which it has 30 s itself.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long the connection stays open after the end of the input without a message of the host. Proxies up to version 15 at least do
-/// not tell the host about the end.
+/// How long the connection stays open after the end of the input without a message of the host. Proxies of version 15, and maybe
+/// newer ones, do not tell the host about the end.
 const LINGER: Duration = Duration::from_secs(5);
 
 /// A connection through a proxy failed.
@@ -47,7 +47,7 @@ pub(crate) enum SshServiceError {
     Refused { code: GrpcCode, message: ServerMessage },
     /// The connection ended early.
     Lost(ConnectionError),
-    /// What the host has sent cannot be written.
+    /// The bytes that the host has sent cannot be written.
     Output(io::Error),
 }
 
@@ -75,7 +75,7 @@ pub(crate) async fn forward(
         let (path, codec) = (PathAndQuery::from_static(PROXY_SSH), ProstCodec::default());
         let opened = grpc.streaming(Request::new(requests), path, codec).await;
         let mut responses = opened.map_err(refused)?.into_inner();
-        // Without any bytes yet: it says that the proxy is connected.
+        // The first message contains no bytes: it says that the proxy is connected to the host.
         let first: Option<ProxySshResponse> = responses.message().await.map_err(refused)?;
         Ok(first.map(|first| (first, responses)))
     };
@@ -128,7 +128,7 @@ fn refused(status: Status) -> SshServiceError {
         _ if status.source().is_some() => SshServiceError::Connect(connection_error(status)),
         GrpcCode::Unimplemented => SshServiceError::NotServed,
         code => {
-            // A cause is on a line of its own.
+            // A cause is on a separate line.
             let message = status.message().replace("\n\t", ": ");
             SshServiceError::Refused { code, message: ServerMessage::from(message) }
         }

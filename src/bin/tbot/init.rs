@@ -62,7 +62,7 @@ fn prepare(config: &Config, args: &InitArgs, cx: &mut Context<'_>) -> Result<(),
     Ok(writeln!(cx.stdout, "prepared {shown} for {}", escape(bot))?)
 }
 
-/// Returns the only output with a directory, or the one with this directory.
+/// Returns the output with the directory `init_dir`, or, without it, the only output with a directory.
 fn output<'a>(config: &'a Config, init_dir: Option<&str>) -> Result<(&'a Service, &'a Directory), Failure> {
     let outputs = config.services().filter_map(|service| match service.fields().destination() {
         Some(Destination::Directory(directory)) => Some((service, directory)),

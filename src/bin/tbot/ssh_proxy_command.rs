@@ -56,7 +56,7 @@ pub(crate) fn ssh_proxy_command(
     })
 }
 
-/// Returns a standard stream without the buffer of the standard library, which would hold back what does not end a line.
+/// Returns a standard stream without the buffer of the standard library, which would hold back an incomplete line.
 fn unbuffered(stream: impl AsFd) -> Result<tokio::fs::File, Failure> {
     let stream = stream.as_fd().try_clone_to_owned().map_err(Failure::Process)?;
     Ok(tokio::fs::File::from_std(File::from(stream)))

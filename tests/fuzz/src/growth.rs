@@ -1,9 +1,8 @@
-//! Families of configurations that grow: each repeats one part, which makes a reader, a check or a report do something again and
-//! again.
+//! Families of configurations that grow: each repeats one part, so that a reader, a check or a report repeats the same work.
 
 /// A configuration of any size.
 pub struct Family {
-    /// What is repeated.
+    /// The name of the part that is repeated.
     pub name: &'static str,
     start: &'static str,
     /// The repeated part. `N` is replaced by its number.

@@ -1,7 +1,7 @@
 //! Calls a test with many inputs: those of a saved corpus, and mutations of them.
 //!
 //! The inputs are mutated at random. A mutated input whose outcome is new, according to what the test returns, is mutated further.
-//! Coverage of the code is not measured: a fuzzer that does needs code that is unsafe, or one with such code as a dependency.
+//! Code coverage is not measured: a fuzzer that measures it needs unsafe code, or a dependency with unsafe code.
 
 mod corpus;
 mod executions;
@@ -17,9 +17,9 @@ pub use growth::{FAMILIES, Family};
 pub const MAX_INPUT: usize = 64 << 10;
 
 /// Calls `test` with the inputs of the corpus `name`, with `seeds`, and with mutations of both. `test` panics if something is
-/// wrong, and returns what describes the outcome: inputs with equal outcomes count as alike.
+/// wrong, and returns a description of the outcome: inputs with equal outcomes count as alike.
 ///
-/// The environment variable `TBOT_TEST_EXECUTIONS` sets the number of mutations, and `TBOT_TEST_SEED` makes them others.
+/// The environment variable `TBOT_TEST_EXECUTIONS` sets the number of mutations, and `TBOT_TEST_SEED` selects other mutations.
 pub fn fuzz<O: Hash>(name: &str, seeds: impl IntoIterator<Item = Vec<u8>>, test: impl Fn(&[u8]) -> O) {
     executions::run(corpus::read(name).into_iter().chain(seeds).collect(), test);
 }

@@ -157,7 +157,7 @@ async fn a_request_without_a_reachable_application_gets_a_reason_and_goes_nowher
     let mut client = Client::connect(address).await;
     for (url, status, name) in [
         ("http://missing/", 404, "missing"),
-        // This is a host on the internet for every other proxy.
+        // Any other proxy would connect to this host on the internet.
         ("http://example.com/", 404, "example.com"),
         ("http://web.example.com/", 404, "web.example.com"),
         ("http://tcp/", 502, "tcp"),
@@ -186,7 +186,7 @@ async fn a_request_without_a_reachable_application_gets_a_reason_and_goes_nowher
     running.stop().await.unwrap();
 }
 
-/// Both a length and a transfer encoding must not become two requests.
+/// A request with both a length and a transfer encoding must not become two requests.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_has_the_same_end_for_everyone() {
     let (fixture, app) = cluster_with_app("web").await;

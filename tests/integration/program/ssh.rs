@@ -64,7 +64,7 @@ pub(crate) fn connect_by(ssh_config: &Path, host: &str) -> Run {
     tbot(Telemetry::ClosedPort, &arguments)
 }
 
-/// Prepares a connection to `host` with the files of the output. There is no `SSL_CERT_FILE`: the CAs in them are enough.
+/// Prepares a connection to `host` with the files of the output. `SSL_CERT_FILE` is not set: the CAs in the files are enough.
 fn connect(fixture: &BotFixture, host: &str) -> Run {
     connect_by(&fixture.path("out/ssh_config"), host)
 }

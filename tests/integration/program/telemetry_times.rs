@@ -1,5 +1,5 @@
-//! How long the agent takes with endpoints that respond, refuse, are silent, drip or flood, next to telemetry off, as ratios. The
-//! times are printed, and only what happens is asserted: the same exit status, and credentials that do not wait for the endpoint.
+//! Compares how long the agent takes with endpoints that respond, refuse, are silent, drip or flood, and with telemetry off. The
+//! ratios are printed but not asserted. Asserted are the same exit status, and credentials that do not wait for the endpoint.
 
 #![expect(clippy::print_stderr, reason = "figures for `cargo xtask prove`")]
 

@@ -80,7 +80,7 @@ impl Profile {
 
 /// Builds programs from a checkout, and returns the directory with the binaries.
 ///
-/// The compilers replace the paths of the checkout and of cargo's directory by fixed names, so the binaries do not contain them.
+/// The compilers replace the paths of the checkout and of cargo's directory with fixed names, so the binaries do not contain them.
 ///
 /// # Errors
 ///
@@ -128,7 +128,7 @@ fn cargo_home() -> Result<PathBuf> {
     home.or_else(|| Some(std::env::home_dir()?.join(".cargo"))).context("there is no home directory")
 }
 
-/// Returns the time of everything that is released, in seconds since 1970.
+/// Returns the time stamp of all files that are released, in seconds since 1970.
 #[expect(clippy::disallowed_methods, reason = "a convention of all tools for reproducible builds")]
 pub(super) fn source_date_epoch(checkout: &Path) -> Result<u64> {
     if let Ok(epoch) = std::env::var("SOURCE_DATE_EPOCH") {

@@ -1,4 +1,4 @@
-//! The files are the same for the same programs, and archives contain everything.
+//! Checks that the same programs give the same files, and that archives are complete.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,4 +1,4 @@
-//! The Debian packages are installed in a directory, what they contain is run there, and they are removed.
+//! Installs the Debian packages in a directory, runs the programs there, and removes the packages.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::{PROGRAMS, dist, files_ending_with, run};
 
-/// What dpkg believes to be installed already: the dependencies of the packages.
+/// The packages that dpkg considers installed already: the dependencies.
 const STATUS: &str = "\
 Package: libc6\nStatus: install ok installed\nVersion: 2.36\nArchitecture: amd64\nMaintainer: -\nDescription: -\n
 Package: ca-certificates\nStatus: install ok installed\nVersion: 1\nArchitecture: all\nMaintainer: -\nDescription: -\n

@@ -21,7 +21,7 @@ pub(crate) fn run(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Runs `cargo xtask dist` with ready programs, and returns the directory that it wrote.
+/// Runs `cargo xtask dist` with programs that are already built, and returns the directory that it wrote.
 pub(crate) fn dist(binaries: &Path, change: impl FnOnce(&mut Command)) -> TempDir {
     let output = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));

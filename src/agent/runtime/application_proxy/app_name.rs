@@ -1,4 +1,4 @@
-//! Which application a request is for: the host of its target, or of its `Host` header if the target is only a path.
+//! Determines which application a request is for: the host of its target, or of its `Host` header if the target is only a path.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ use http::{Method, StatusCode};
 /// The longest name of a host.
 const MAX_LENGTH: usize = 253;
 
-/// A request names no application that it can be for.
+/// A request does not name an application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum AppNameError {
     #[error(

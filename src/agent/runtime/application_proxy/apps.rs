@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::agent::net::http_pool::HttpPool;
 use crate::agent::service::listening::Issued;
 
-/// The number of applications that are kept. To keep another one, the one that was not used for the longest time is forgotten.
+/// The number of applications that are kept. To keep another one, the least recently used one is forgotten.
 const MAX_APPS: usize = 256;
 
 /// An application that can be reached.

@@ -100,7 +100,7 @@ async fn a_failure_is_reported_to_the_clients_that_wait_and_the_next_request_is_
     assert_eq!(client.get("http://web/").await.status, 200);
     let _later = add_app(&fixture, "later").await;
     assert_eq!(client.get("http://later/").await.status, 200);
-    // What clients name, and what happens to one application, says nothing about the service.
+    // Names from clients and failures of one application do not change the health of the service.
     assert_eq!(get_json(health, "/readyz").await.0, 200);
     assert_eq!(metric(health, "tbot_connection_failures_total", NAME).await, Some(1));
     drop(client);

@@ -14,7 +14,7 @@ use crate::agent::fixture::read;
 
 /// Where Debian installs the server. It must be started by its absolute path.
 const SSHD: &str = "/usr/sbin/sshd";
-/// An empty directory that a server of root requires.
+/// An empty directory that a server that runs as root requires.
 const RUN_DIRECTORY: &str = "/run/sshd";
 
 /// A cluster with the node `node.dev.test`, at which the user of the tests may log in.
