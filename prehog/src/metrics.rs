@@ -121,10 +121,10 @@ impl Metrics {
         registry.register("turned_away", help, self.rejected.clone());
         registry.register("connections", "Open connections", self.connections.clone());
         registry.register("requests", "Requests in progress", self.requests.clone());
-        registry.register("store_up", "Whether the store took the last batch", self.store_up.clone());
+        registry.register("store_up", "Whether the store accepted the last batch", self.store_up.clone());
         let help = "The disk space that the store uses, in bytes";
         registry.register("store_bytes", help, self.store_bytes.clone());
-        let help = "Whether the stored events could be counted the last time";
+        let help = "Whether the last attempt to count the stored events succeeded";
         registry.register("keeper_up", help, self.maintenance_up.clone());
         let help = "The time that the store took for a batch";
         registry.register("store_batch_seconds", help, self.batch_seconds.clone());

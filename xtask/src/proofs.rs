@@ -259,7 +259,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
     },
     Claim {
         name: "Robust input",
-        statement: "Whatever a file, the environment, a server or a client contains, it is read or refused: without a panic, without \
+        statement: "Any file, environment, response or request is either accepted or refused: without a panic, without \
                     a secret in a message, and in a time that grows no faster than the input.",
         checks: &[
             Check {
@@ -312,7 +312,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
         ],
         not_shown: &[
             "that no input fails: the random inputs are not guided by the coverage of the code, only by new outcomes",
-            "that no step takes long; `cargo bench --bench configuration -- slowest` prints the slowest known inputs",
+            "that every step is fast; `cargo bench --bench configuration -- slowest` prints the slowest known inputs",
         ],
     },
     Claim {

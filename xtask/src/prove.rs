@@ -107,7 +107,7 @@ fn run_check(command: &str) -> Result<Passed> {
     let tests = if Check::is_test(command) { passed_tests(&stdout) } else { 1 };
     if tests == 0 {
         // A filter that matches nothing succeeds, too.
-        bail!("`{command}` has run no test");
+        bail!("`{command}` ran no tests");
     }
     Ok(Passed { tests, figures: printed_figures(&stderr) })
 }

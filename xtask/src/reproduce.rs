@@ -59,7 +59,11 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     }
     if !differing.is_empty() {
         let kept = parent.keep();
-        bail!("{} differ; see what `diffoscope` says about {}", differing.join(" and "), kept.display());
+        bail!(
+            "different binaries: {}; compare them with `diffoscope` in {}",
+            differing.join(", "),
+            kept.display()
+        );
     }
     Ok(())
 }

@@ -145,7 +145,7 @@ fn notes(report: &Report) -> Markup {
                 }
                 @if report.starts > 0 {
                     li {
-                        "The small columns of a value are its starts per week, each relative to the largest of them."
+                        "The small columns show the starts with a value per week, relative to its largest week."
                     }
                 }
                 @if let Some(before) = &report.before {

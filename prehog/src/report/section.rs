@@ -231,7 +231,7 @@ impl Counts<'_> {
 
     fn description(&self, facet: &Facet) -> String {
         if is_by_use_case(facet) {
-            return "The share of the starts with a value that have a use case. A start can have several."
+            return "For each value, the share of its starts that have the use case. A start can have several."
                 .to_owned();
         }
         match facet.own_value() {

@@ -56,7 +56,7 @@ pub enum SshProxyError {
     #[error("the connection to {0} was lost")]
     Lost(String, #[source] ConnectionError),
     /// The bytes that the host has sent cannot be written.
-    #[error("cannot write what the host has sent")]
+    #[error("cannot write the output of the host")]
     Output(#[source] io::Error),
 }
 
@@ -64,7 +64,8 @@ impl SshProxyError {
     /// Returns advice for the user, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
-        const NOT_RENEWED: &str = "check that the tbot that writes this directory is running, and its log";
+        const NOT_RENEWED: &str =
+            "check that the tbot that writes this directory is running, and read its log";
         Some(Hint::new(match self {
             Self::Expired(_) => NOT_RENEWED,
             Self::HttpProxy(error) => return Some(error.hint()),

@@ -153,9 +153,7 @@ pub enum TunnelError {
     #[error("tunnels do not support databases with the protocol \"{0}\"")]
     DatabaseProtocol(String),
     /// The agent is connected to an auth server, and only proxies connect to resources.
-    #[error(
-        "only a proxy connects to applications and databases, and this agent is connected to an auth server"
-    )]
+    #[error("tunnels and application proxies need a proxy, but this agent is connected to an auth server")]
     NoProxy,
     /// A client of an application proxy has asked for an application that does not speak HTTP.
     #[error("app \"{0}\" is a TCP application, and an application-proxy forwards only HTTP")]

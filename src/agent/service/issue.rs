@@ -117,7 +117,7 @@ impl<'a> Issuer<'a> {
     pub(super) async fn ssh_address(&self, web: &Address) -> SshAddress {
         SshAddress::discover(self.context.dialler, web).await.unwrap_or_else(|error| {
             self.warn(format_args!(
-                "ssh_config contains the web address of the proxy, because where it serves SSH is unknown: {}",
+                "ssh_config contains the web address of the proxy, because its address for SSH is unknown: {}",
                 error_chain(&error)
             ));
             SshAddress::at_web_address(web)

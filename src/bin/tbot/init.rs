@@ -72,10 +72,14 @@ fn output<'a>(config: &'a Config, init_dir: Option<&str>) -> Result<(&'a Service
         outputs.filter(|(_, directory)| init_dir.is_none_or(|path| directory.path.as_str() == path));
     match (outputs.next(), outputs.next()) {
         (Some(output), None) => Ok(output),
-        (None, _) => Err(Failure::Usage("the configuration has no output with this directory".to_owned())),
-        (Some(_), Some(_)) => Err(Failure::Usage(
-            "the configuration has several such outputs: name one with --init-dir".to_owned(),
-        )),
+        (None, _) => Err(Failure::Usage(match init_dir {
+            Some(path) => format!("no output of the configuration writes to {}", escape(path)),
+            None => "no output of the configuration writes to a directory".to_owned(),
+        })),
+        (Some(_), Some(_)) => Err(Failure::Usage(match init_dir {
+            Some(path) => format!("several outputs of the configuration write to {}", escape(path)),
+            None => "several outputs write to a directory: choose one with --init-dir".to_owned(),
+        })),
     }
 }
 

@@ -13,13 +13,11 @@ const MAX_LENGTH: usize = 253;
 /// A request does not name an application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum AppNameError {
-    #[error(
-        "the method CONNECT is not supported; use http:// URLs, which reach every application, also those with https:// in the cluster"
-    )]
+    #[error("the method CONNECT is not supported; use http:// URLs, which reach every application")]
     Connect,
-    #[error("the URL begins neither with http:// nor with https://")]
+    #[error("the URL must begin with http:// or https://")]
     Scheme,
-    #[error("the request names no host, or several; name the application, as in http://grafana/")]
+    #[error("the request must name exactly one host, the application, as in http://grafana/")]
     NoHost,
     #[error(
         "the host of the request is not the name of an application; use this address as an HTTP proxy for http://<app>/, or \

@@ -27,7 +27,7 @@ pub(crate) struct SshProxyCommandArgs {
     /// Port of the host; 0 lets the proxy select it
     #[arg(long, value_name = "PORT", default_value = "0", hide_default_value = true, value_parser = parse_port)]
     pub(crate) port: u16,
-    /// The proxy routes all protocols at one port
+    /// The proxy routes all protocols on one port
     #[arg(long, overrides_with = "no_tls_routing")]
     pub(crate) tls_routing: bool,
     /// The address is that of the proxy's SSH port

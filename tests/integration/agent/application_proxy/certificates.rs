@@ -8,7 +8,7 @@ use tracing::Level;
 
 use super::super::fixture::{HOUR, MINUTE, TestCluster, poll_until, wait_until};
 use super::super::health::{get_json, metric};
-use super::super::log_capture::LogCapture;
+use super::super::log_capture::{LogCapture, LogEvent};
 use super::http::{App, Client, streamed};
 use super::{add_app, app_certificates, cluster_with_app, proxy, start, start_with};
 
@@ -122,6 +122,8 @@ async fn applications_stay_reachable_when_a_renewal_fails_and_all_are_after_an_o
     fixture.clock.advance(20 * MINUTE);
     wait_until("the renewal has failed", || fixture.call_count(method::GET_ROLE) > renewals).await;
     assert_eq!(client.get("http://web/").await.status, 200);
+    // An outage during this renewal would suspend it.
+    wait_until("the bot is renewed", || log.count(LogEvent::is_new_identity) == 2).await;
     fixture.cluster.set_down(true);
     assert_eq!(client.get("http://web/").await.status, 502);
     fixture.clock.advance(HOUR / 2);
