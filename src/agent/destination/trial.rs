@@ -9,8 +9,8 @@ use crate::agent::destination::permissions::ReaderGrant;
 use crate::agent::destination::staging::overwrite;
 use crate::agent::platform::regular_file;
 
-/// At least as many files as any output usually writes.
-const FILES: usize = 12;
+/// At least as many files as an output usually writes: those of an identity with two leaf clusters.
+const FILES: usize = 16;
 /// The size of each file, in bytes. Keys and certificates have a few KiB, lists of CAs of a large cluster more.
 const FILE_SIZE: usize = 8 << 10;
 

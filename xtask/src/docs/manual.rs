@@ -111,8 +111,9 @@ fn description(command: &Command) -> Vec<String> {
 fn after_help(command: &Command) -> (Vec<String>, Vec<String>) {
     let text = command.get_after_long_help().or_else(|| command.get_after_help());
     let text = text.map(ToString::to_string).unwrap_or_default();
+    let paragraphs = text.split("\n\n").filter(|paragraph| !paragraph.is_empty());
     let (examples, notes): (Vec<&str>, Vec<&str>) =
-        text.split("\n\n").partition(|paragraph| paragraph.starts_with("Example:"));
+        paragraphs.partition(|paragraph| paragraph.starts_with("Example:"));
     let examples = examples.into_iter().map(|example| example.trim_start_matches("Example:\n").to_owned());
     (examples.collect(), notes.into_iter().map(str::to_owned).collect())
 }
