@@ -17,7 +17,7 @@ use super::certificate::generation;
 use super::errors::{directory_error, failed_outputs, failed_tests};
 use super::fixture::{BOT, TestCluster, read, run_oneshot};
 
-/// A file system of 256 KiB and 64 inodes, mounted until dropped.
+/// A file system of 512 KiB and 128 inodes, mounted until dropped.
 struct SmallDisk(PathBuf);
 
 /// How much more space is free in each run of a test. `TBOT_TEST_SPACE=1024` tries more amounts.
@@ -36,7 +36,7 @@ impl SmallDisk {
     fn mount(path: PathBuf) -> Self {
         fs::create_dir(&path).unwrap();
         let status = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=256k,nr_inodes=64", "tmpfs"])
+            .args(["-t", "tmpfs", "-o", "size=512k,nr_inodes=128", "tmpfs"])
             .arg(&path)
             .status()
             .unwrap();
