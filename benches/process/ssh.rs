@@ -1,58 +1,81 @@
 //! A connection of an SSH client to a host: the CPU time of `tbot ssh-proxy-command`, next to that of `tbot proxy`, which runs `tsh`.
+//!
+//! The development cluster does not know the protocol of `tsh`, so the comparison needs a real cluster: `TBOT_BENCH_TSH` names
+//! `tsh`, and `TBOT_BENCH_SSH` the directory of an `identity` output, the proxy, the cluster, the host and its port.
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use tbot_cluster::Cluster;
 
 use crate::fixture::{BotDirectory, identity_outputs};
 use crate::program::{Program, cpu_time, env_path};
 use crate::table::Table;
 
-/// The number of connections with each program, which take turns. The median counts.
-const CONNECTIONS: usize = 21;
+/// The connections of each, made in turns. The median counts.
+const CONNECTIONS: usize = 11;
 
-/// Measures connections; those with `tsh` only if `TBOT_BENCH_TSH` names it.
+/// Measures connections, next to `tsh` if a real cluster is named.
 pub(crate) fn measure(program: &Program, cluster: &Cluster, table: &mut Table) -> Result<()> {
     cluster.add_node("node", serve()?);
     let directory = BotDirectory::new(cluster, "ssh", &identity_outputs(1))?;
-    let tbot = |arguments: &[&str]| {
-        let mut command = Command::new(program.path());
-        command.args(arguments).current_dir(directory.path()).env("TELEPORT_ANONYMOUS_TELEMETRY", "0");
-        command.env("SSL_CERT_FILE", directory.path().join("ca.pem"));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command
+    cpu_time(&mut tbot(program, directory.path(), &["start", "-c", "tbot.yaml", "--oneshot"]))?;
+    let proxy = cluster.proxy_addr().to_string();
+    let own = own_connection(program, directory.path(), &["out-0", &proxy, cluster.name(), "node", "22"])?;
+    table.row("SSH connection", format!("{own:.1?} of CPU"), String::new(), "");
+    let (Some(tsh), Some(target)) = (env_path("TBOT_BENCH_TSH"), env_path("TBOT_BENCH_SSH")) else {
+        return Ok(());
     };
-    cpu_time(&mut tbot(&["start", "-c", "tbot.yaml", "--oneshot"]))?;
-    let (proxy, name) = (cluster.proxy_addr().to_string(), cluster.name());
-    let to_output = ["--destination-dir", "out-0", "--proxy-server", &proxy, "--cluster", name];
-    let own_arguments = [
-        &["ssh-proxy-command"][..],
-        &to_output,
-        &["--no-connection-upgrade", "--user", "alice", "--host", "node", "--port", "22"],
-    ];
-    let own_arguments = own_arguments.concat();
-    let tsh_arguments = [&["proxy"][..], &to_output, &["ssh", "alice@node:22"]].concat();
-    let tsh = env_path("TBOT_BENCH_TSH");
+    let target = target.into_string().ok().context("TBOT_BENCH_SSH is not UTF-8")?;
+    let Ok(target): Result<[&str; 5], _> = target.split_whitespace().collect::<Vec<_>>().try_into() else {
+        bail!("TBOT_BENCH_SSH must be: DIRECTORY PROXY CLUSTER HOST PORT");
+    };
+    let [output, proxy, cluster, host, port] = target;
+    let (cluster, host) = (format!("--cluster={cluster}"), format!("{host}:{port}"));
+    let with_tsh = ["proxy", "--destination-dir", output, "--proxy-server", proxy, "ssh", &cluster, &host];
     let (mut own, mut other) = (Vec::new(), Vec::new());
     for _ in 0..CONNECTIONS {
-        own.extend(cpu_time(&mut tbot(&own_arguments))?);
-        if let Some(tsh) = &tsh {
-            other.extend(cpu_time(tbot(&tsh_arguments).env("TSH", tsh))?);
-        }
+        own.push(own_connection(program, Path::new("."), &target)?);
+        other.extend(cpu_time(tbot(program, Path::new("."), &with_tsh).env("TSH", &tsh))?);
     }
-    let own = median(own).context("the program to measure is missing")?;
-    table.row("SSH connection", format!("{own:.1?} of CPU"), String::new(), "");
-    let with_tsh = match median(other) {
-        Some(other) => format!("{other:.1?} of CPU, {:.0} times", other.as_secs_f64() / own.as_secs_f64()),
-        None => "TBOT_BENCH_TSH does not name it".to_owned(),
-    };
-    table.row("the same with tsh", with_tsh, String::new(), "");
+    let (own, other) = median(own).zip(median(other)).context("a program to measure is missing")?;
+    let ratio = own.as_secs_f64() / other.as_secs_f64();
+    table.row(
+        "the same in the other cluster",
+        format!("{own:.1?} of CPU, {ratio:.3} of tsh ({other:.1?})"),
+        String::new(),
+        "0.1",
+    );
     Ok(())
+}
+
+/// Returns the CPU time of a connection with `tbot ssh-proxy-command`.
+fn own_connection(
+    program: &Program,
+    directory: &Path,
+    [output, proxy, cluster, host, port]: &[&str; 5],
+) -> Result<Duration> {
+    let arguments = [
+        &["ssh-proxy-command", "--destination-dir", output, "--proxy-server", proxy, "--cluster", cluster][..],
+        &["--no-connection-upgrade", "--user", "root", "--host", host, "--port", port],
+    ];
+    cpu_time(&mut tbot(program, directory, &arguments.concat()))?.context("the program to measure is missing")
+}
+
+/// Returns a command that sends no telemetry, without input and output.
+fn tbot(program: &Program, directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program.path());
+    command.args(arguments).current_dir(directory).env("TELEPORT_ANONYMOUS_TELEMETRY", "0");
+    if directory.join("ca.pem").exists() {
+        command.env("SSL_CERT_FILE", directory.join("ca.pem"));
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
 }
 
 fn median(mut times: Vec<Duration>) -> Option<Duration> {
