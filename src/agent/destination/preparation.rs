@@ -5,13 +5,12 @@
 
 use std::os::fd::OwnedFd;
 
-use nix::unistd::{Group, User};
 use rustix::fs::{FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
 use crate::agent::destination::directory::{DirectoryError, WRITE_TEST, tree};
 use crate::agent::destination::posix_acl::Acl;
-use crate::agent::destination::readers::ReaderError;
+use crate::agent::destination::readers::{ReaderError, group_id, user_ids};
 use crate::agent::destination::writer::{DestinationError, DirectoryTarget};
 use crate::config::{self, AclMode};
 
@@ -26,7 +25,7 @@ pub struct DirectoryUsers<'a> {
     pub owner: Option<(&'a str, &'a str)>,
 }
 
-/// What the preparation of a directory found.
+/// The result of preparing a directory.
 #[derive(Debug, Default)]
 pub struct PreparedDirectory {
     /// Why the reader got no access, with `acls: try`.
@@ -48,13 +47,13 @@ struct Ids {
 
 impl Ids {
     fn resolve(users: DirectoryUsers<'_>) -> Result<Self, ReaderError> {
-        let bot = user(users.bot)?;
+        let bot = user_ids(users.bot)?;
         let (owner, group) = match users.owner {
-            Some((owner, group_name)) => (user(owner)?.0, group(group_name)?),
+            Some((owner, group)) => (user_ids(owner)?.0, group_id(group)?),
             None => bot,
         };
         let unless_owner = |id: u32| (id != owner).then_some(id);
-        let reader = users.reader.map(user).transpose()?;
+        let reader = users.reader.map(user_ids).transpose()?;
         Ok(Self {
             owner: Uid::from_raw(owner),
             group: Gid::from_raw(group),
@@ -62,26 +61,6 @@ impl Ids {
             reader: reader.and_then(|(reader, _)| unless_owner(reader)).filter(|reader| *reader != bot.0),
         })
     }
-}
-
-/// Returns the id of a user and of its group.
-fn user(name: &str) -> Result<(u32, u32), ReaderError> {
-    let found = User::from_name(name).map_err(|error| lookup("user", name, error))?;
-    let found = found.map(|user| (user.uid.as_raw(), user.gid.as_raw()));
-    found.or_else(|| name.parse().ok().map(|id| (id, id))).ok_or_else(|| unknown("user", name))
-}
-
-fn group(name: &str) -> Result<u32, ReaderError> {
-    let found = Group::from_name(name).map_err(|error| lookup("group", name, error))?;
-    found.map(|group| group.gid.as_raw()).or_else(|| name.parse().ok()).ok_or_else(|| unknown("group", name))
-}
-
-fn lookup(user_or_group: &'static str, name: &str, error: nix::Error) -> ReaderError {
-    ReaderError::Lookup { user_or_group, name: name.to_owned(), error: error.to_string() }
-}
-
-fn unknown(user_or_group: &'static str, name: &str) -> ReaderError {
-    ReaderError::Unknown { user_or_group, name: name.to_owned() }
 }
 
 /// Creates the directory and its files, and sets their owner and their ACLs. With `clean`, removes files that do not belong to

@@ -1,5 +1,7 @@
 //! Resolves the configured readers of a directory to user and group ids.
 
+use nix::unistd::{Group, User};
+
 use crate::agent::destination::permissions::ReaderGrant;
 use crate::agent::destination::posix_acl::ReaderId;
 use crate::agent::platform::Hint;
@@ -97,30 +99,34 @@ impl ReaderAccess {
 }
 
 impl ReaderName {
-    /// Returns the id of the user or group. A number is an id only if no user or group has it as its name.
     fn resolve(&self) -> Result<ReaderId, ReaderError> {
-        use nix::unistd::{Group, User};
-        let (user_or_group, name, id) = match self {
-            Self::User(name) => {
-                ("user", name, User::from_name(name).map(|user| user.map(|user| user.uid.as_raw())))
-            }
-            Self::Group(name) => {
-                ("group", name, Group::from_name(name).map(|group| group.map(|group| group.gid.as_raw())))
-            }
-        };
-        let id = id.map_err(|error| ReaderError::Lookup {
-            user_or_group,
-            name: name.clone(),
-            error: error.to_string(),
-        })?;
-        let id = id
-            .or_else(|| name.parse().ok())
-            .ok_or_else(|| ReaderError::Unknown { user_or_group, name: name.clone() })?;
-        Ok(match self {
-            Self::User(_) => ReaderId::User(id),
-            Self::Group(_) => ReaderId::Group(id),
-        })
+        match self {
+            Self::User(name) => user_ids(name).map(|(user, _)| ReaderId::User(user)),
+            Self::Group(name) => group_id(name).map(ReaderId::Group),
+        }
     }
+}
+
+/// Returns the ids of a user and of its group. A number is an id only if no user has it as its name; the group then has the same
+/// one.
+pub(super) fn user_ids(name: &str) -> Result<(u32, u32), ReaderError> {
+    let found = User::from_name(name).map_err(|error| lookup("user", name, error))?;
+    let found = found.map(|user| (user.uid.as_raw(), user.gid.as_raw()));
+    found.or_else(|| name.parse().ok().map(|id| (id, id))).ok_or_else(|| unknown("user", name))
+}
+
+/// Returns the id of a group. A number is an id only if no group has it as its name.
+pub(super) fn group_id(name: &str) -> Result<u32, ReaderError> {
+    let found = Group::from_name(name).map_err(|error| lookup("group", name, error))?;
+    found.map(|group| group.gid.as_raw()).or_else(|| name.parse().ok()).ok_or_else(|| unknown("group", name))
+}
+
+fn lookup(user_or_group: &'static str, name: &str, error: nix::Error) -> ReaderError {
+    ReaderError::Lookup { user_or_group, name: name.to_owned(), error: error.to_string() }
+}
+
+fn unknown(user_or_group: &'static str, name: &str) -> ReaderError {
+    ReaderError::Unknown { user_or_group, name: name.to_owned() }
 }
 
 #[cfg(test)]
