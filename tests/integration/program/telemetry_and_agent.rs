@@ -12,17 +12,22 @@ use super::fixture::{FAILING_START, Run, Telemetry, tbot};
 use crate::agent::fixture::wait_until;
 
 /// Prepares a `tbot start` as a new bot of this cluster, with one output to the directory `out`.
-fn start(cluster: &Cluster, bot: &str, telemetry: &FakeServer, flags: &[&str]) -> Run {
+pub(super) fn start(
+    cluster: &Cluster,
+    bot: &str,
+    (telemetry, is_on): (Telemetry<'_>, bool),
+    flags: &[&str],
+) -> Run {
     let config = json!({
         "version": "v2",
         "proxy_server": cluster.proxy_addr().to_string(),
         "onboarding": { "join_method": "token", "token": cluster.add_bot(bot, &["access"]).unwrap() },
         "storage": { "type": "directory", "path": "storage" },
         "services": [{ "type": "identity", "destination": { "type": "directory", "path": "out" } }],
-        "anonymous_telemetry_opt_in": true,
+        "anonymous_telemetry_opt_in": is_on,
     });
     let arguments = [&["start", "-c", "tbot.yaml"][..], flags].concat();
-    tbot(Telemetry::Server(telemetry), &arguments).file("tbot.yaml", config.to_string()).trusting(cluster)
+    tbot(telemetry, &arguments).file("tbot.yaml", config.to_string()).trusting(cluster)
 }
 
 async fn start_cluster() -> Cluster {
@@ -36,7 +41,8 @@ async fn a_oneshot_run_succeeds_whatever_the_endpoint_does() {
         [("ok", Behaviour::ok(), 0), ("silence", Behaviour::Silence, 1), ("garbage", Behaviour::Garbage, 1)]
     {
         let telemetry = FakeServer::new(behaviour);
-        let finished = start(&cluster, bot, &telemetry, &["--oneshot"]).run_blocking();
+        let finished =
+            start(&cluster, bot, (Telemetry::Server(&telemetry), true), &["--oneshot"]).run_blocking();
         assert_eq!(finished.status, Some(0), "{}", finished.stderr);
         assert_eq!(finished.telemetry_warnings().len(), warnings, "{}", finished.stderr);
         assert_eq!(telemetry.requests().len(), 1);
@@ -48,7 +54,7 @@ async fn a_oneshot_run_succeeds_whatever_the_endpoint_does() {
 async fn an_auth_server_that_cannot_be_verified_is_refused_after_the_event_was_submitted() {
     let cluster = start_cluster().await;
     let telemetry = FakeServer::new(Behaviour::ok());
-    let run = start(&cluster, "robot", &telemetry, &["--oneshot"]);
+    let run = start(&cluster, "robot", (Telemetry::Server(&telemetry), true), &["--oneshot"]);
     let config = std::fs::read_to_string(run.path().join("tbot.yaml")).unwrap();
     let mut config: serde_json::Value = serde_json::from_str(&config).unwrap();
     let address = cluster.auth_addr().to_string();
@@ -109,7 +115,7 @@ async fn a_signal_shuts_the_agent_down_while_the_endpoint_keeps_its_connection_o
     let cluster = start_cluster().await;
     for (bot, signal) in [("term", Signal::TERM), ("int", Signal::INT)] {
         let telemetry = FakeServer::new(Behaviour::Silence);
-        let run = start(&cluster, bot, &telemetry, &[]);
+        let run = start(&cluster, bot, (Telemetry::Server(&telemetry), true), &[]);
         let identity = run.path().join("out/identity");
         let running = run.spawn();
         wait_until("the output is written", || Path::exists(&identity)).await;

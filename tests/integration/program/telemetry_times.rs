@@ -7,12 +7,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use serde_json::json;
 use tbot_cluster::{Cluster, ClusterConfig, clock};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::fake_server::{Behaviour, FakeServer};
-use super::fixture::{Run, Telemetry, tbot};
+use super::fixture::{Run, Telemetry};
+use super::telemetry_and_agent::start;
 use crate::agent::fixture::wait_until;
 
 /// How often each endpoint is tried. Set `TBOT_TEST_ROUNDS=20` for better figures.
@@ -49,20 +49,6 @@ struct Endpoint<'a> {
     is_on: bool,
     telemetry: Telemetry<'a>,
     times: Vec<[Duration; 3]>,
-}
-
-/// Prepares a `tbot start` of a new bot with one output.
-fn start(cluster: &Cluster, bot: &str, endpoint: &Endpoint<'_>, flags: &[&str]) -> Run {
-    let config = json!({
-        "version": "v2",
-        "proxy_server": cluster.proxy_addr().to_string(),
-        "onboarding": { "join_method": "token", "token": cluster.add_bot(bot, &["access"]).unwrap() },
-        "storage": { "type": "directory", "path": "storage" },
-        "services": [{ "type": "identity", "destination": { "type": "directory", "path": "out" } }],
-        "anonymous_telemetry_opt_in": endpoint.is_on,
-    });
-    let arguments = [&["start", "-c", "tbot.yaml"][..], flags].concat();
-    tbot(endpoint.telemetry, &arguments).file("tbot.yaml", config.to_string()).trusting(cluster)
 }
 
 /// Runs an agent, and returns the time to its first credentials and to its end, after a signal if it runs continuously.
@@ -111,8 +97,14 @@ async fn no_endpoint_changes_the_exit_status_and_the_times_are_printed() {
     for round in 0..rounds() {
         for (number, endpoint) in endpoints.iter_mut().enumerate() {
             let bot = |kind: &str| format!("{kind}-{round}-{number}");
-            let [once, exit] = measure(start(&cluster, &bot("once"), endpoint, &["--oneshot"]), true).await;
-            let [continuous, _] = measure(start(&cluster, &bot("daemon"), endpoint, &[]), false).await;
+            let [once, exit] = measure(
+                start(&cluster, &bot("once"), (endpoint.telemetry, endpoint.is_on), &["--oneshot"]),
+                true,
+            )
+            .await;
+            let [continuous, _] =
+                measure(start(&cluster, &bot("daemon"), (endpoint.telemetry, endpoint.is_on), &[]), false)
+                    .await;
             endpoint.times.push([once, exit, continuous]);
         }
     }
