@@ -63,7 +63,7 @@ fn check_effective(outcome: &LoadOutcome) {
     let context = BuildContext { version: "1.2.3", environment: &|_| None };
     let event = BuiltEvent::for_config(effective, context).unwrap();
     assert!(event.request_body("00000000-0000-4000-8000-000000000000").unwrap().is_object());
-    // What a join URI contains is set twice in the effective configuration.
+    // The effective configuration has the parts of a join URI twice.
     if effective.value().get("join_uri").is_none()
         && let Ok(text) = yaml::emit(effective.value())
     {

@@ -10,7 +10,7 @@ use crate::proofs::{CLAIMS, Check, Claim};
 /// How many lines of the output of a failing command are printed.
 const SHOWN_LINES: usize = 40;
 
-/// What a test prints before a figure.
+/// The text that a test prints before a figure.
 const FIGURE: &str = "figure: ";
 
 /// Runs all checks, or those whose name or claim contains a word, with `--full` in their long versions.
@@ -77,7 +77,7 @@ fn is_named(claim: &Claim, check: &Check, words: &[&str]) -> bool {
     words.is_empty() || words.iter().any(|word| name.contains(&word.to_lowercase()))
 }
 
-/// What a successful command has shown.
+/// The result of a successful command.
 #[derive(Debug)]
 struct Passed {
     /// How many tests have passed. A command that is not a test counts as one.

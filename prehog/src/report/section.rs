@@ -24,7 +24,7 @@ pub struct Section {
     pub name: String,
     /// The title.
     pub title: String,
-    /// What is counted, in Markdown.
+    /// Describes the numbers, in Markdown.
     pub description: String,
     /// The properties whose reasons the section answers.
     pub answers: Vec<Answer>,

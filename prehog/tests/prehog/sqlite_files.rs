@@ -102,14 +102,14 @@ fn a_file_of_a_newer_version_is_not_opened() {
     }
 }
 
-/// What docs/operating-prehog.md recommends: `VACUUM INTO` while prehog runs, and a restore without the inbox.
+/// The backup that docs/operating-prehog.md recommends: `VACUUM INTO` while prehog runs, and a restore without the inbox.
 #[test]
 fn a_backup_of_an_open_store_is_complete_and_can_be_restored() {
     let directory = tempfile::tempdir().unwrap();
     let (url, backup) = (sqlite_in(directory.path()), directory.path().join("backup.db"));
     let mut store = url.open().unwrap();
     store.append(&[submission(1, MONDAY), submission(2, MONDAY)]).unwrap();
-    // What `prehog report` does.
+    // As `prehog report` does.
     store.fold().unwrap();
     let expected = stored(&url);
     let file = rusqlite::Connection::open(directory.path().join(STORE)).unwrap();

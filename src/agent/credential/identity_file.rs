@@ -23,7 +23,7 @@ pub(crate) fn render(identity: &Identity, host_cas: &[Authority]) -> String {
     for ca in host_cas {
         for key in &ca.ssh {
             let cluster = &ca.cluster;
-            push(&mut content, &format!("@cert-authority {cluster},*.{cluster} {key} type=host"));
+            push(&mut content, &format!("{CERT_AUTHORITY} {cluster},*.{cluster} {key} type=host"));
         }
     }
     for certificate in host_cas.iter().flat_map(|ca| &ca.tls) {

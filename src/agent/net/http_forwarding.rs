@@ -1,4 +1,4 @@
-//! What an HTTP proxy removes from a message before it forwards it (RFC 9110, section 7.6.1), and the upgrade to another protocol,
+//! Removes what an HTTP proxy must not forward from a message (RFC 9110, section 7.6.1), except the upgrade to another protocol,
 //! which it passes on.
 //!
 //! The framing of a body is that of the connection on which it is sent. A length is forwarded only if the body arrived with

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 #[must_use]
 pub fn resolve_links(path: &Path) -> PathBuf {
     let ancestors: Vec<&Path> = path.ancestors().collect();
-    // What is above an existing directory exists. A long path is not tried directory by directory.
+    // All parents of an existing directory exist, so a long path need not be tried directory by directory.
     let first = ancestors.partition_point(|ancestor| ancestor.canonicalize().is_err());
     let existing = ancestors.get(first).and_then(|ancestor| Some((ancestor.canonicalize().ok()?, ancestor)));
     let Some((resolved, ancestor)) = existing else { return path.to_owned() };

@@ -131,7 +131,7 @@ enum ServiceKind<'a> {
     Listening(ListeningKind, &'a Location),
 }
 
-/// What a service connects its clients to.
+/// The resources to which a service connects its clients.
 enum ListeningKind {
     Tunnel(TunnelKind),
     ApplicationProxy,

@@ -173,7 +173,7 @@ async fn a_request_without_a_reachable_application_gets_a_reason_and_goes_nowher
     let connect = Request::builder().method(Method::CONNECT).uri("web:443").header(HOST, "web:443");
     let response = Client::connect(address).await.send(connect.body(full("")).unwrap()).await.unwrap();
     assert_eq!(response.status(), StatusCode::NOT_IMPLEMENTED);
-    // What is not HTTP/1 is not served.
+    // Only HTTP/1 is served.
     assert_eq!(exchange(address, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await, "");
     assert!(
         exchange(address, b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n").await.starts_with("HTTP/1.1 400 ")

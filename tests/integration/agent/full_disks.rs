@@ -93,7 +93,7 @@ async fn a_renewal_that_was_requested_is_saved_however_few_inodes_are_free() {
     assert_eq!(fixture.cluster.generation(BOT), Some(2));
 }
 
-/// What was reserved before the request is enough to save the response.
+/// The space that was reserved before the request is enough to save the response.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs root: mounts a small file system"]
 async fn a_renewal_is_saved_although_the_disk_fills_up_while_it_is_requested() {
