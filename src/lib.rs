@@ -19,12 +19,11 @@ pub mod agent;
 pub mod config;
 pub mod diagnostic;
 pub mod event;
-pub mod pointer;
-mod steps;
 /// What the program and the library share. Not part of the public API.
 #[doc(hidden)]
 pub mod untrusted;
-pub mod yaml;
+
+pub use tbot_yaml::{self as yaml, pointer};
 
 /// The examples on the page about embedding, which are compiled and run as tests.
 #[cfg(all(doctest, feature = "agent"))]

@@ -4,7 +4,7 @@ use tbot_fuzz::FAMILIES;
 
 use crate::config::{Purpose, load};
 use crate::diagnostic::{Report, ReportFormat, SourceFile, Terminal, render};
-use crate::steps;
+use crate::yaml::steps;
 
 /// The size of the smaller configuration in bytes.
 const SIZE: usize = 4 << 10;

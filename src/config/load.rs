@@ -81,7 +81,7 @@ fn load_with(yaml: Option<&str>, overrides: &[Override], options: &LoadOptions) 
         repaired: Repaired::default(),
     };
     if let Some(yaml) = yaml {
-        let (parsed, problems) = yaml::parse_with_problems(yaml);
+        let (parsed, problems) = yaml::internal::parse_with_problems(yaml);
         outcome.diagnostics = problems.into_iter().map(describe_problem).collect();
         // The entries of one list are reported once.
         outcome.diagnostics.dedup();

@@ -12,7 +12,7 @@ use super::disclosure::closed_set;
 use super::provenance::{Origin, Origins};
 use super::schema::{locate, resolve, union_branches};
 use crate::pointer::Pointer;
-use crate::yaml::Unreadable;
+use crate::yaml::internal::Unreadable;
 
 /// What makes one part of a configuration fit.
 #[derive(Clone, Debug, PartialEq)]

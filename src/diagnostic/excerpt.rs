@@ -5,8 +5,9 @@ use std::ops::Range;
 
 use super::source_file::{Disclosure, SourceFile, Visibility};
 use super::terminal::{columns_of, printable};
-use crate::steps;
-use crate::yaml::{Leaf, LeafRole, MASK, Positions, Span};
+use crate::yaml::Span;
+use crate::yaml::internal::{Leaf, LeafRole, MASK, Positions};
+use crate::yaml::steps;
 
 /// The number of bytes considered on either side of the start of the underline, which bounds the time for a long line.
 const CONTEXT: usize = 512;

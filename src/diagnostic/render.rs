@@ -7,7 +7,7 @@ use super::report::Report;
 use super::terminal::Terminal;
 use super::{github, human, json, sarif};
 use crate::untrusted::escape;
-use crate::yaml::MASK;
+use crate::yaml::internal::MASK;
 
 /// An output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -5,7 +5,8 @@ use std::cell::OnceCell;
 
 use super::Target;
 use crate::pointer::Pointer;
-use crate::yaml::{Positions, Span, display_key};
+use crate::yaml::internal::Positions;
+use crate::yaml::{Span, display_key};
 
 /// Whether a scalar may be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::steps;
+use crate::yaml::steps;
 
 /// Returns the candidate closest to `word`, if one is close enough to be a likely correction. Of equally close candidates,
 /// the first one wins.

@@ -21,7 +21,6 @@ pub const MAX_PROBLEMS: usize = 100_000;
 /// The kind of a YAML problem. Each is an error, and none depends on the schema of a
 /// configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
 pub enum ProblemKind {
     /// The bytes are not UTF-8.
     NotUtf8,
@@ -183,7 +182,7 @@ impl From<ProblemKind> for Problem {
 }
 
 /// Replaces text that must not be shown.
-pub(crate) const MASK: &str = "***";
+pub const MASK: &str = "***";
 
 /// Returns a key as it may be displayed: unchanged, or `***` if it does not look like a name.
 ///

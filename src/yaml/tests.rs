@@ -7,6 +7,7 @@ mod round_trip;
 
 use serde_json::json;
 
+use super::internal::Positions;
 use super::*;
 
 fn value(text: &str) -> Value {

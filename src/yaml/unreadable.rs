@@ -9,11 +9,11 @@ use crate::pointer::Pointer;
 
 /// The parts of a document that have no value. A part has several pointers if an alias refers to it.
 #[derive(Debug, Default)]
-pub(crate) struct Unreadable {
+pub struct Unreadable {
     /// The values that have an unsupported tag, are not finite, or contain a template that was not rendered.
-    pub(crate) values: Vec<Pointer>,
+    pub values: Vec<Pointer>,
     /// The maps that lack an entry: its key is not a string, or it cannot be merged.
-    pub(crate) maps: Vec<Pointer>,
+    pub maps: Vec<Pointer>,
 }
 
 /// Returns the unreadable parts of a complete tree, or `None` if aliases expand beyond the limits.

@@ -272,7 +272,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 ),
                 figure: "2,000 mutations of each of 4 corpora in CI; 100,000 of each on 2026-11-26 found a password in the display of a \
                          proxy, which is fixed",
-                mutation: "`disallowed_character` in `src/yaml.rs` allows U+2028, `poll_read` in `src/agent/net/web_socket.rs` ends at a \
+                mutation: "`disallowed_character` in `src/yaml/lib.rs` allows U+2028, `poll_read` in `src/agent/net/web_socket.rs` ends at a \
                            ping, or `for_url` in `src/agent/net/http_proxy.rs` leaves an `@` in a password as it is",
             },
             Check {
@@ -390,7 +390,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 shows: "Every dependency has a reason, and unsafe code does not compile",
                 command: "cargo test --locked --package xtask --test dependencies",
                 full: Full::Same,
-                figure: "all dependencies of the 7 members; see [Dependencies](dependencies.md)",
+                figure: "all dependencies of the 8 members; see [Dependencies](dependencies.md)",
                 mutation: "a row is removed from the page, or a member does not inherit the lints of the workspace",
             },
             Check {

@@ -12,7 +12,7 @@ use crate::config::service_names::NamedService;
 use crate::config::v2::Config;
 use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;
-use crate::steps;
+use crate::yaml::steps;
 
 /// The names of the files in the storage.
 const STORAGE_FILES: [&str; 14] = [

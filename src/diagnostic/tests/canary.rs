@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::yaml::Positions;
+use crate::yaml::internal::Positions;
 
 /// Lines in which `@` is the secret. It is never a whole key, and never the value of a key whose value may be shown.
 const LINES: &[&str] = &[

@@ -7,7 +7,7 @@ use super::*;
 
 #[test]
 fn any_file_is_read_or_rejected() {
-    let files = tbot_fuzz::files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases"), "yaml");
+    let files = tbot_fuzz::files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cases"), "yaml");
     tbot_fuzz::fuzz("yaml", files, |bytes| {
         let text = match decode(bytes) {
             Ok(text) => text,

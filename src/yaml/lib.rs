@@ -2,7 +2,8 @@
 //! document. [`parse`] keeps the value; [`Positions`] repeats the pass when there is something to show, so that nobody else
 //! has to keep the positions in memory.
 //!
-//! May depend on saphyr-parser for reading, serde_yaml for writing, and `pointer`. The only part of the program that does.
+//! May depend on saphyr-parser for reading, serde_yaml for writing, and serde_json for values. The only part of the program that does. A crate of its own,
+//! because the release build compiles it for speed, unlike the rest of the program, which is compiled for size.
 //! A problem of one part of the document does not hide the rest: a duplicate key or anchor, a value that cannot be read, a key
 //! that is not a string, or a merge that is not possible. After a syntax error there is no document: the parser does not know
 //! where the broken part ends, and guessing would report mistakes that nobody made. The same is true of missing indentation, of
@@ -14,14 +15,19 @@
 //! The reader accepts the same files as the Go agent, whose library is a port of libyaml, and reads the same values. A test
 //! compares it with serde_yaml, another port, and lists each difference with its reason.
 
+#![warn(missing_docs)]
+
 mod duplicate_keys;
 mod extent;
 mod lenient_input;
 mod line_index;
+pub mod pointer;
 mod positions;
 mod problem;
 mod reader;
 mod scalar;
+#[doc(hidden)]
+pub mod steps;
 mod syntax_error;
 mod tree;
 mod unreadable;
@@ -36,17 +42,18 @@ use serde_json::Value;
 use line_index::LineIndex;
 use reader::read;
 use tree::{NodeKind, take_value};
+use unreadable::Unreadable;
 
 pub use line_index::{Span, TextPosition};
-pub(crate) use positions::{Leaf, LeafRole, Positions};
-pub(crate) use problem::MASK;
 pub use problem::{MAX_BYTES, MAX_DEPTH, MAX_NODES, MAX_PROBLEMS, Problem, ProblemKind, display_key};
-pub(crate) use unreadable::Unreadable;
 
 /// Items that only the programs of this repository and their tests use. Not part of the public API, and may change at any time.
 #[doc(hidden)]
 pub mod internal {
+    pub use super::parse_with_problems;
     pub use super::positions::{Leaf, LeafRole, Positions};
+    pub use super::problem::MASK;
+    pub use super::unreadable::Unreadable;
 }
 
 /// The first document of a file.
@@ -107,7 +114,7 @@ pub fn parse(text: &str) -> Result<Parsed, Vec<Problem>> {
 
 /// Like [`parse`], but also returns the document if each problem is about one part of it. Unreadable values are null, and maps
 /// lack the entries that cannot be read. Of equal keys, the first one counts.
-pub(crate) fn parse_with_problems(text: &str) -> (Option<(Parsed, Unreadable)>, Vec<Problem>) {
+pub fn parse_with_problems(text: &str) -> (Option<(Parsed, Unreadable)>, Vec<Problem>) {
     if let Some(problem) = disallowed_character(text) {
         return (None, vec![problem]);
     }

@@ -31,7 +31,7 @@ impl Pointer {
     }
 
     /// Shortens the escaped form to `length` bytes, which removes what was appended since it had that length.
-    pub(crate) fn truncate(&mut self, length: usize) {
+    pub fn truncate(&mut self, length: usize) {
         self.0.truncate(length);
     }
 
@@ -108,7 +108,7 @@ impl fmt::Display for Pointer {
 }
 
 /// Iterates over the tokens of an escaped pointer, unescaped. Text before the first `/` is skipped.
-pub(crate) fn tokens(pointer: &str) -> impl Iterator<Item = Cow<'_, str>> {
+pub fn tokens(pointer: &str) -> impl Iterator<Item = Cow<'_, str>> {
     pointer.split('/').skip(1).map(unescape)
 }
 
