@@ -112,15 +112,34 @@ macro_rules! tagged_union {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                use serde::de::Error as _;
-                let map = crate::config::strict::untyped_map(deserializer)?;
-                match map.get("type").and_then(serde_json::Value::as_str) {
-                    $(Some($value) => crate::config::strict::from_tagged(map, "type")
-                        .map(Self::$variant)
-                        .map_err(D::Error::custom),)+
-                    Some(other) => Err(D::Error::unknown_variant(other, Self::TYPES)),
-                    None => Err(D::Error::missing_field("type")),
+                struct Variants;
+
+                impl<'de> serde::de::Visitor<'de> for Variants {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str(crate::config::strict::TAGGED_UNION)
+                    }
+
+                    fn visit_newtype_struct<D: serde::Deserializer<'de>>(
+                        self,
+                        deserializer: D,
+                    ) -> Result<$name, D::Error> {
+                        let value: serde_json::Value = serde::Deserialize::deserialize(deserializer)?;
+                        crate::config::strict::from_value(&value).map_err(serde::de::Error::custom)
+                    }
+
+                    fn visit_enum<A: serde::de::EnumAccess<'de>>(self, access: A) -> Result<$name, A::Error> {
+                        use serde::de::VariantAccess as _;
+                        let (name, contents) = access.variant::<String>()?;
+                        match name.as_str() {
+                            $($value => contents.newtype_variant().map($name::$variant),)+
+                            other => Err(serde::de::Error::unknown_variant(other, $name::TYPES)),
+                        }
+                    }
                 }
+
+                deserializer.deserialize_newtype_struct(crate::config::strict::TAGGED_UNION, Variants)
             }
         }
 

@@ -1,6 +1,8 @@
 //! Decides what an excerpt of a file may show: known properties, and their values if these are harmless. Depends on
 //! `schema`, `vocabulary` and `diagnostic`.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::scalar::Sensitivity;
@@ -13,11 +15,11 @@ use crate::pointer::Pointer;
 #[derive(Clone, Debug)]
 pub struct FileDisclosure {
     schema: &'static Value,
-    value: Value,
+    value: Arc<Value>,
 }
 
 impl FileDisclosure {
-    pub(super) const fn new(schema: &'static Value, value: Value) -> Self {
+    pub(super) const fn new(schema: &'static Value, value: Arc<Value>) -> Self {
         Self { schema, value }
     }
 

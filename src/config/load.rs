@@ -1,6 +1,8 @@
 //! Loads the effective configuration from the contents of a file and its overrides, in this order: YAML, version,
 //! overrides, join URI, structure, meaning. Depends on every other part of the configuration.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::checks;
@@ -23,7 +25,8 @@ use crate::yaml;
 #[derive(Clone, Debug)]
 pub struct EffectiveConfig {
     config: Config,
-    value: Value,
+    /// The value of the file itself if nothing changes it.
+    value: Arc<Value>,
     origins: Origins,
 }
 
@@ -34,7 +37,7 @@ impl EffectiveConfig {
     }
 
     /// Returns the same configuration as a value in version 2 of the format, for the event's declarations.
-    pub const fn value(&self) -> &Value {
+    pub fn value(&self) -> &Value {
         &self.value
     }
 
@@ -52,7 +55,7 @@ pub struct LoadOutcome {
     pub effective: Option<EffectiveConfig>,
     /// All diagnostics, in no particular order. Pointers refer to the file.
     pub diagnostics: Vec<Diagnostic>,
-    file: Value,
+    file: Arc<Value>,
     version: FormatVersion,
     repaired: Repaired,
 }
@@ -60,7 +63,7 @@ pub struct LoadOutcome {
 impl LoadOutcome {
     /// Returns what excerpts of the file may show.
     pub fn disclosure(&self) -> FileDisclosure {
-        FileDisclosure::new(self.version.schema(), self.file.clone())
+        FileDisclosure::new(self.version.schema(), Arc::clone(&self.file))
     }
 }
 
@@ -76,7 +79,7 @@ fn load_with(yaml: Option<&str>, overrides: &[Override], options: &LoadOptions) 
     let mut outcome = LoadOutcome {
         effective: None,
         diagnostics: Vec::new(),
-        file: json!({ "version": "v2" }),
+        file: Arc::new(json!({ "version": "v2" })),
         version: FormatVersion::V2,
         repaired: Repaired::default(),
     };
@@ -87,7 +90,7 @@ fn load_with(yaml: Option<&str>, overrides: &[Override], options: &LoadOptions) 
         outcome.diagnostics.dedup();
         let lacks_dash = outcome.diagnostics.iter().any(|diagnostic| diagnostic.code == Code::MissingDash);
         let Some((parsed, unreadable)) = parsed.filter(|_| !lacks_dash) else {
-            outcome.file = Value::Null;
+            outcome.file = Arc::new(Value::Null);
             return outcome;
         };
         if parsed.documents_ignored {
@@ -97,7 +100,7 @@ fn load_with(yaml: Option<&str>, overrides: &[Override], options: &LoadOptions) 
                     .with_help("remove the other documents"),
             );
         }
-        outcome.file = parsed.value;
+        outcome.file = Arc::new(parsed.value);
         outcome.repaired = unreadable.into();
     }
     let Some(version) = outcome.format_version() else { return outcome };
@@ -127,7 +130,7 @@ impl LoadOutcome {
     /// then read as version 2.
     fn format_version(&mut self) -> Option<FormatVersion> {
         if self.repaired.is_stand_in(&Pointer::root().key("version"))
-            && let Some(map) = self.file.as_object_mut()
+            && let Some(map) = Arc::make_mut(&mut self.file).as_object_mut()
         {
             map.insert("version".to_owned(), json!("v2"));
         }
@@ -159,7 +162,7 @@ impl LoadOutcome {
                     Diagnostic::new(Code::MissingVersion, Target::Key(Pointer::root().key(key)), message)
                         .with_help(help),
                 );
-                if let Some(map) = self.file.as_object_mut() {
+                if let Some(map) = Arc::make_mut(&mut self.file).as_object_mut() {
                     map.insert("version".to_owned(), json!("v2"));
                 }
                 Some(FormatVersion::V2)
@@ -178,18 +181,19 @@ impl LoadOutcome {
     fn merge(&mut self, overrides: &[Override], options: &LoadOptions) {
         let mut origins = Origins::default();
         let mut value = match self.version {
-            FormatVersion::V2 => self.file.clone(),
+            FormatVersion::V2 => Arc::clone(&self.file),
             FormatVersion::V1 => match self.convert(&mut origins) {
-                Some(value) => value,
+                Some(value) => Arc::new(value),
                 None => return,
             },
         };
         for value_override in overrides {
-            value_override.apply(&mut value, &mut origins);
+            value_override.apply(Arc::make_mut(&mut value), &mut origins);
         }
         let mut diagnostics = Vec::new();
         for (pointer, set) in join_uri::expand(&value, &mut diagnostics) {
-            Override::new(pointer, set, OverrideSource::JoinUri).apply(&mut value, &mut origins);
+            Override::new(pointer, set, OverrideSource::JoinUri)
+                .apply(Arc::make_mut(&mut value), &mut origins);
         }
         let Some(config) = self.deserialize::<Config>(FormatVersion::V2, &mut value, &mut origins) else {
             return;
@@ -202,7 +206,7 @@ impl LoadOutcome {
     }
 
     fn convert(&mut self, origins: &mut Origins) -> Option<Value> {
-        let mut file = self.file.clone();
+        let mut file = Arc::clone(&self.file);
         let mut file_origins = Origins::default();
         let config = self.deserialize::<ConfigV1>(FormatVersion::V1, &mut file, &mut file_origins)?;
         let message = "this file uses version 1 of the format; it is converted to version 2 when read";
@@ -231,7 +235,7 @@ impl LoadOutcome {
     fn deserialize<T: serde::de::DeserializeOwned>(
         &mut self,
         version: FormatVersion,
-        value: &mut Value,
+        value: &mut Arc<Value>,
         origins: &mut Origins,
     ) -> Option<T> {
         // The value of a misspelled key is checked only after the key is repaired.
@@ -246,7 +250,7 @@ impl LoadOutcome {
                 self.diagnostics.extend(diagnostic.filter(|one| !causes.explain(one)));
                 repairs.push(violation.repair);
             }
-            self.repaired.apply(version.schema(), value, repairs, origins);
+            self.repaired.apply(version.schema(), Arc::make_mut(value), repairs, origins);
         }
         let typed = strict::from_value(value).ok();
         if typed.is_none() && !self.has_errors() {

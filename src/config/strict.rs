@@ -5,22 +5,14 @@
 
 use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{
-    Deserialize as _, DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Unexpected, Visitor,
+    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, Unexpected,
+    VariantAccess, Visitor,
 };
-use serde_json::{Error, Value};
+use serde_json::{Error, Map, Value};
 
 /// Deserializes a `T` from a value.
 pub(super) fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
     T::deserialize(Strict(value))
-}
-
-/// Deserializes a `T` from a map, without the entry `tag` that selected `T`.
-pub(super) fn from_tagged<T: DeserializeOwned>(
-    mut map: serde_json::Map<String, Value>,
-    tag: &str,
-) -> Result<T, Error> {
-    map.shift_remove(tag);
-    from_value(&Value::Object(map))
 }
 
 #[derive(Clone, Copy)]
@@ -96,12 +88,18 @@ impl<'de> Deserializer<'de> for Strict<'_> {
         }
     }
 
+    /// A [`TAGGED_UNION`] is an enum.
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _name: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Error> {
-        visitor.visit_newtype_struct(self)
+        if name != TAGGED_UNION {
+            return visitor.visit_newtype_struct(self);
+        }
+        let Value::Object(map) = self.0 else { return Err(self.invalid_type(&visitor)) };
+        let variant = map.get(TYPE).ok_or_else(|| Error::missing_field(TYPE))?;
+        visitor.visit_enum(Tagged { variant, map })
     }
 
     serde::forward_to_deserialize_any! {
@@ -110,9 +108,54 @@ impl<'de> Deserializer<'de> for Strict<'_> {
     }
 }
 
-/// Deserializes a map without interpreting it, for types that are selected by one of its entries.
-pub(super) fn untyped_map<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<serde_json::Map<String, Value>, D::Error> {
-    serde_json::Map::deserialize(deserializer)
+/// The name with which a tagged union asks any deserializer for a newtype. This one recognises it, and does not copy the map; all
+/// others call `visit_newtype_struct`.
+pub(super) const TAGGED_UNION: &str = "a map with `type`";
+
+/// The key that selects the variant of a tagged union.
+const TYPE: &str = "type";
+
+/// A map and the value of its entry `type`.
+struct Tagged<'a> {
+    variant: &'a Value,
+    map: &'a Map<String, Value>,
+}
+
+impl<'de, 'a> EnumAccess<'de> for Tagged<'a> {
+    type Error = Error;
+    type Variant = Contents<'a>;
+
+    fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Contents<'a>), Error> {
+        Ok((seed.deserialize(Strict(self.variant))?, Contents(self.map)))
+    }
+}
+
+/// The entries of a map, except `type`.
+struct Contents<'a>(&'a Map<String, Value>);
+
+impl<'de> VariantAccess<'de> for Contents<'_> {
+    type Error = Error;
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Error> {
+        let others = self.0.iter().filter(|(key, _)| *key != TYPE);
+        seed.deserialize(MapDeserializer::new(others.map(|(key, value)| (key.as_str(), Strict(value)))))
+    }
+
+    // The declared enums have no other kinds of variants.
+
+    fn unit_variant(self) -> Result<(), Error> {
+        Err(Error::invalid_type(Unexpected::NewtypeVariant, &"a unit variant"))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, Error> {
+        Err(Error::invalid_type(Unexpected::NewtypeVariant, &visitor))
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        Err(Error::invalid_type(Unexpected::NewtypeVariant, &visitor))
+    }
 }

@@ -1,6 +1,8 @@
 //! Converts between bytes, characters, and lines with columns. Depends on nothing; every query costs little more than a
 //! binary search, however long the text and its lines are.
 
+use std::cell::OnceCell;
+
 use crate::steps;
 
 /// A position in a text.
@@ -30,16 +32,23 @@ const BLOCK: usize = 256;
 #[derive(Debug)]
 pub(crate) struct LineIndex<'a> {
     text: &'a str,
+    /// Whether every character is one byte.
+    is_ascii: bool,
+    /// Computed when it is first needed: most files are ASCII and have nothing to report.
+    counts: OnceCell<Counts>,
+}
+
+/// The lines and characters of a text.
+#[derive(Debug)]
+struct Counts {
     /// The byte at which each line starts.
     lines: Vec<usize>,
     /// The number of characters that start before byte `n * BLOCK`.
     chars: Vec<usize>,
-    /// Whether every character is one byte.
-    is_ascii: bool,
 }
 
-impl<'a> LineIndex<'a> {
-    pub(crate) fn new(text: &'a str) -> Self {
+impl Counts {
+    fn of(text: &str) -> Self {
         let bytes = text.as_bytes();
         let mut lines = vec![0];
         let mut chars = Vec::with_capacity(bytes.len() / BLOCK + 1);
@@ -56,7 +65,17 @@ impl<'a> LineIndex<'a> {
         if bytes.len().is_multiple_of(BLOCK) {
             chars.push(count);
         }
-        Self { text, lines, chars, is_ascii: count == bytes.len() }
+        Self { lines, chars }
+    }
+}
+
+impl<'a> LineIndex<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        Self { text, is_ascii: text.is_ascii(), counts: OnceCell::new() }
+    }
+
+    fn counts(&self) -> &Counts {
+        self.counts.get_or_init(|| Counts::of(self.text))
     }
 
     pub(crate) fn text(&self) -> &'a str {
@@ -68,8 +87,9 @@ impl<'a> LineIndex<'a> {
         while !self.text.is_char_boundary(byte) {
             byte -= 1;
         }
-        let line = self.lines.partition_point(|start| *start <= byte).max(1);
-        let start = self.lines.get(line - 1).copied().unwrap_or(0);
+        let lines = &self.counts().lines;
+        let line = lines.partition_point(|start| *start <= byte).max(1);
+        let start = lines.get(line - 1).copied().unwrap_or(0);
         TextPosition { byte, line, column: self.chars_before(byte) - self.chars_before(start) + 1 }
     }
 
@@ -89,8 +109,9 @@ impl<'a> LineIndex<'a> {
 
     /// Returns the bytes of a line, counted from 1, without its line break.
     pub(crate) fn line(&self, line: usize) -> Option<(usize, usize)> {
-        let start = *self.lines.get(line.checked_sub(1)?)?;
-        let end = self.lines.get(line).copied().unwrap_or(self.text.len());
+        let lines = &self.counts().lines;
+        let start = *lines.get(line.checked_sub(1)?)?;
+        let end = lines.get(line).copied().unwrap_or(self.text.len());
         let content = self.text[start..end].trim_end_matches(['\n', '\r']);
         Some((start, start + content.len()))
     }
@@ -100,8 +121,9 @@ impl<'a> LineIndex<'a> {
         if self.is_ascii {
             return number.min(self.text.len());
         }
-        let block = self.chars.partition_point(|count| *count <= number).saturating_sub(1);
-        let mut left = number - self.chars.get(block).copied().unwrap_or(0);
+        let chars = &self.counts().chars;
+        let block = chars.partition_point(|count| *count <= number).saturating_sub(1);
+        let mut left = number - chars.get(block).copied().unwrap_or(0);
         let bytes = self.text.as_bytes();
         let mut at = block * BLOCK;
         while at < bytes.len() {
@@ -120,7 +142,7 @@ impl<'a> LineIndex<'a> {
         let block = byte / BLOCK;
         let from = block * BLOCK;
         steps::count(byte - from);
-        let counted = self.chars.get(block).copied().unwrap_or(0);
+        let counted = self.counts().chars.get(block).copied().unwrap_or(0);
         counted + self.text.as_bytes()[from..byte].iter().filter(|byte| starts_char(**byte)).count()
     }
 }

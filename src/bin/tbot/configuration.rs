@@ -235,7 +235,11 @@ fn read(path: &Path, stdin: &mut dyn Read) -> Result<Vec<u8>, Failure> {
         } else {
             open_named(path).map_err(io::Error::from)
         };
-        file.and_then(|file| file.take(limit).read_to_end(&mut bytes))
+        file.and_then(|file| {
+            let size = file.metadata()?.len().min(limit);
+            bytes.reserve_exact(usize::try_from(size).unwrap_or(0));
+            file.take(limit).read_to_end(&mut bytes)
+        })
     };
     match result {
         Ok(_) => Ok(bytes),

@@ -57,7 +57,7 @@ pub(crate) fn migrate(
     }
     write_yaml("migrate", effective.value(), output, cx)?;
     cx.stdout.flush()?;
-    let report = render(&[configuration], ReportFormat::Human, cx.stderr_terminal());
+    let report = render(&[configuration.into()], ReportFormat::Human, cx.stderr_terminal());
     write!(cx.stderr, "{}{}", report.text, report.conclusion("comments were not copied to the new file"))?;
     Ok(())
 }

@@ -15,19 +15,20 @@ pub(crate) fn validate(
     cx: &mut Context<'_>,
 ) -> Result<(), Failure> {
     let options = LoadOptions { purpose: Purpose::Validate, process: cx.process_context() };
-    let loaded = match files.as_slice() {
-        [] => vec![Configuration::from_inputs(global, options, cx)],
-        files => files.iter().map(|path| Configuration::from_file(path, options.clone(), cx.stdin)).collect(),
-    };
     let mut configurations = Vec::new();
     let mut unreadable = false;
-    for configuration in loaded {
-        match configuration {
-            Ok(configuration) => configurations.push(configuration),
+    let files = if files.is_empty() { vec![None] } else { files.iter().map(Some).collect() };
+    for file in files {
+        let loaded = match file {
+            Some(path) => Configuration::from_file(path, options.clone(), cx.stdin),
+            None => Configuration::from_inputs(global, options.clone(), cx),
+        };
+        match loaded {
+            Ok(configuration) => configurations.push(configuration.into()),
             // The remaining files are still checked.
             Err(Failure::Unreadable { name, source }) => {
                 unreadable = true;
-                configurations.push(Configuration::unreadable(name, &source));
+                configurations.push(Configuration::unreadable(name, &source).into());
             }
             Err(failure) => return Err(failure),
         }

@@ -2,7 +2,7 @@
 //! destinations of services, and the files that the configuration names.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::destination_key::{DestinationKey, Normalizer};
 use super::findings::Findings;
@@ -168,38 +168,58 @@ impl<'a> Destinations<'a> {
 
 /// The directories to which something is written, by the names in their paths, so that a path is read once, however many
 /// directories are above it.
-#[derive(Default)]
 struct DirectoryTree {
-    /// The node of an entry, by the node of its directory. The working directory is the node 0.
-    nodes: HashMap<(usize, String), usize>,
-    /// The index of the destination at a node.
-    occupied: HashMap<usize, usize>,
+    /// The working directory is the first one.
+    nodes: Vec<DirectoryNode>,
+}
+
+/// A directory to which something is written, or that leads to one.
+#[derive(Default)]
+struct DirectoryNode {
+    /// The indices of the nodes in it, by name.
+    entries: BTreeMap<String, usize>,
+    /// The index of the destination.
+    occupied: Option<usize>,
+}
+
+impl Default for DirectoryTree {
+    fn default() -> Self {
+        Self { nodes: vec![DirectoryNode::default()] }
+    }
 }
 
 impl DirectoryTree {
     fn insert(&mut self, path: &str, index: usize) {
-        let mut node = 0;
+        let mut at = 0;
         for name in names(path) {
             steps::count(1);
-            let next = self.nodes.len() + 1;
-            node = *self.nodes.entry((node, name.to_owned())).or_insert(next);
+            at = match self.nodes[at].entries.get(name) {
+                Some(next) => *next,
+                None => {
+                    let next = self.nodes.len();
+                    self.nodes[at].entries.insert(name.to_owned(), next);
+                    self.nodes.push(DirectoryNode::default());
+                    next
+                }
+            };
         }
-        self.occupied.insert(node, index);
+        self.nodes[at].occupied = Some(index);
     }
 
     /// Returns the destinations above a normalised path, from the outside in, with the name of the entry that leads to the
     /// path.
     fn above<'p>(&self, path: &'p str) -> Vec<(usize, &'p str)> {
-        let (mut above, mut node) = (Vec::new(), 0);
+        let mut above = Vec::new();
+        let mut node = self.nodes.first();
         for name in names(path) {
             steps::count(1);
-            if let Some(index) = self.occupied.get(&node)
+            let Some(directory) = node else { break };
+            if let Some(index) = directory.occupied
                 && !matches!(name, "" | "..")
             {
-                above.push((*index, name));
+                above.push((index, name));
             }
-            let Some(next) = self.nodes.get(&(node, name.to_owned())) else { break };
-            node = *next;
+            node = directory.entries.get(name).and_then(|next| self.nodes.get(*next));
         }
         above
     }

@@ -30,7 +30,10 @@ fn is_placeholder(string: &str) -> bool {
     let starts_with =
         |start: &&str| string.get(..start.len()).is_some_and(|first| first.eq_ignore_ascii_case(start));
     // Almost no string has one of these signs.
-    let has_sign = string.bytes().any(|byte| b"$%.<@_{".contains(&byte) || !byte.is_ascii());
+    let has_sign =
+        string.bytes().any(|byte| matches!(byte, b'$' | b'%' | b'<' | b'@' | b'{') || !byte.is_ascii())
+            || string.starts_with("__")
+            || string.contains("...");
     has_sign && is_marked(string)
         || ["your-", "your_"].iter().any(starts_with)
         || ["changeme", "change-me", "change_me", "replaceme", "replace-me", "replace_me", "todo"]

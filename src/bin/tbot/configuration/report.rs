@@ -29,33 +29,45 @@ impl RenderedReport {
     }
 }
 
+/// The diagnostics of a configuration, and what is needed to show them.
+pub(crate) struct ConfigurationDiagnostics {
+    name: String,
+    diagnostics: Vec<Diagnostic>,
+    /// The text of the file. Empty without diagnostics, because nothing is shown then.
+    yaml: String,
+    disclosure: Box<dyn Disclosure>,
+}
+
+impl From<Configuration> for ConfigurationDiagnostics {
+    fn from(Configuration { name, yaml, loaded, .. }: Configuration) -> Self {
+        if loaded.diagnostics.is_empty() {
+            // The schema is not needed, and need not be parsed.
+            return Self {
+                name,
+                diagnostics: Vec::new(),
+                yaml: String::new(),
+                disclosure: Box::new(|_: &str| None),
+            };
+        }
+        let disclosure = Box::new(loaded.disclosure());
+        Self { name, diagnostics: loaded.diagnostics, yaml, disclosure }
+    }
+}
+
 /// Renders all diagnostics, in the order of the configurations. `terminal` applies only to [`ReportFormat::Human`].
 pub(crate) fn render(
-    configurations: &[Configuration],
+    configurations: &[ConfigurationDiagnostics],
     format: ReportFormat,
     terminal: Terminal,
 ) -> RenderedReport {
-    let disclosures: Vec<Box<dyn Disclosure>> = configurations
-        .iter()
-        .map(|configuration| -> Box<dyn Disclosure> {
-            // Without diagnostics nothing is shown, so the schema need not be parsed.
-            match configuration.loaded.diagnostics.is_empty() {
-                true => Box::new(|_: &str| None),
-                false => Box::new(configuration.loaded.disclosure()),
-            }
-        })
-        .collect();
     let sources: Vec<SourceFile<'_>> = configurations
         .iter()
-        .zip(&disclosures)
-        .map(|(configuration, disclosure)| {
-            SourceFile::new(&configuration.name, &configuration.yaml, disclosure.as_ref())
-        })
+        .map(|one| SourceFile::new(&one.name, &one.yaml, one.disclosure.as_ref()))
         .collect();
     let reports: Vec<Report<'_>> = configurations
         .iter()
         .zip(&sources)
-        .map(|(configuration, source)| Report::new(source, configuration.loaded.diagnostics.clone()))
+        .map(|(one, source)| Report::new(source, one.diagnostics.clone()))
         .collect();
     let count = |severity| reports.iter().map(|report| report.count(severity)).sum();
     let mut text = String::new();
@@ -72,7 +84,7 @@ pub(crate) fn render(
 
 /// Reports an invalid configuration on standard error, and fails.
 pub(crate) fn report_invalid(configuration: Configuration, cx: &mut Context<'_>) -> Result<(), Failure> {
-    let report = render(&[configuration], ReportFormat::Human, cx.stderr_terminal());
+    let report = render(&[configuration.into()], ReportFormat::Human, cx.stderr_terminal());
     cx.stdout.flush()?;
     let conclusion = report.conclusion(&format!("error: invalid configuration: {}", report.summary));
     write!(cx.stderr, "{}{conclusion}", report.text)?;
