@@ -16,6 +16,7 @@ pub(crate) mod grpc_code;
 pub(crate) mod kubernetes_proxy;
 mod list_limit;
 pub(crate) mod messages;
+pub(crate) mod once_per_identity;
 pub(crate) mod proxy_settings;
 pub(crate) mod rest;
 pub(crate) mod server_hints;

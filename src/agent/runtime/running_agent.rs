@@ -9,7 +9,7 @@ use super::services::ListeningService;
 use crate::agent::bot::renewal::Bot;
 use crate::agent::credential::revocation_list::RevocationList;
 use crate::agent::platform::{Randomness, Rounded};
-use crate::agent::service::context::IssueContext;
+use crate::agent::service::context::{IssueContext, ProxyAddresses};
 use crate::agent::service::output::Output;
 use crate::config::{Address, JoinMethod};
 
@@ -30,6 +30,7 @@ pub(super) struct RunningAgent {
     pub(super) command: PathBuf,
     /// The proxy address to write into files, if it is not the one that the cluster advertises.
     pub(super) proxy_address: Option<Address>,
+    pub(super) proxy_addresses: ProxyAddresses,
 }
 
 impl RunningAgent {
@@ -42,6 +43,7 @@ impl RunningAgent {
             command: &self.command,
             proxy_address: self.proxy_address.as_ref(),
             fallback_proxy_address: self.bot.proxy_address(),
+            proxy_addresses: &self.proxy_addresses,
             revocations,
         }
     }

@@ -24,6 +24,7 @@ use crate::agent::net::upgrade_variable::needs_upgrade;
 use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::tasks::{UncutWork, run_blocking};
 use crate::agent::platform::{Clock, Environment, Randomness};
+use crate::agent::service::context::ProxyAddresses;
 use crate::agent::service::output::Output;
 use crate::agent::teleport::discovery::AddressField;
 use crate::config::{self, Address, Config, JoinMethod, ListenAddress, Onboarding, is_on};
@@ -187,6 +188,7 @@ impl Plan {
             randomness: self.options.randomness.clone(),
             command: self.options.command.clone(),
             proxy_address: self.proxy_address.clone(),
+            proxy_addresses: ProxyAddresses::default(),
         })
     }
 

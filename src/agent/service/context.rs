@@ -8,6 +8,9 @@ use crate::agent::net::dialler::Dialler;
 use crate::agent::platform::Clock;
 use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::tasks::UncutWork;
+use crate::agent::teleport::kubernetes_proxy::KubeProxy;
+use crate::agent::teleport::once_per_identity::OncePerIdentity;
+use crate::agent::teleport::ssh_address::SshAddress;
 use crate::config::Address;
 
 /// The settings that every service has.
@@ -24,6 +27,13 @@ pub(crate) struct ServiceSettings {
     pub(crate) interval: Duration,
 }
 
+/// What the proxy serves where, for the services that write it into files.
+#[derive(Default)]
+pub(crate) struct ProxyAddresses {
+    pub(super) ssh: OncePerIdentity<SshAddress>,
+    pub(super) kubernetes: OncePerIdentity<KubeProxy>,
+}
+
 /// The parts of the agent that services need.
 pub(crate) struct IssueContext<'a> {
     pub(crate) dialler: &'a Dialler,
@@ -38,6 +48,7 @@ pub(crate) struct IssueContext<'a> {
     pub(crate) proxy_address: Option<&'a Address>,
     /// The proxy address to write into files if the cluster advertises none. `None` if the agent is connected to an auth server.
     pub(crate) fallback_proxy_address: Option<Address>,
+    pub(crate) proxy_addresses: &'a ProxyAddresses,
     /// The list of revoked X.509 SVIDs, for outputs that write it.
     pub(crate) revocations: RevocationList,
 }

@@ -110,12 +110,15 @@ impl<'a> Issuer<'a> {
     /// Returns where the proxy serves Kubernetes.
     pub(super) async fn kubernetes_proxy(&self) -> Result<KubeProxy, OutputError> {
         let (advertised, context) = (self.bot_client.info().proxy_public_addr.as_ref(), self.context);
-        Ok(KubeProxy::discover(context.dialler, advertised, context.proxy_address).await?)
+        let discover = KubeProxy::discover(context.dialler, advertised, context.proxy_address);
+        Ok(context.proxy_addresses.kubernetes.get(self.bot_identity, discover).await?)
     }
 
     /// Returns where the proxy with this web address serves SSH. If it does not say so, this is the web address, with a warning.
     pub(super) async fn ssh_address(&self, web: &Address) -> SshAddress {
-        SshAddress::discover(self.context.dialler, web).await.unwrap_or_else(|error| {
+        let discover = SshAddress::discover(self.context.dialler, web);
+        let address = self.context.proxy_addresses.ssh.get(self.bot_identity, discover).await;
+        address.unwrap_or_else(|error| {
             self.warn(format_args!(
                 "ssh_config contains the web address of the proxy, because its address for SSH is unknown: {}",
                 error_chain(&error)

@@ -224,6 +224,20 @@ async fn ssh_config_has_the_web_address_if_the_proxy_does_not_say_where_it_serve
     assert!(ssh_config.contains(&command) && ssh_config.contains(" --tls-routing "), "{ssh_config}");
 }
 
+/// A proxy limits the rate of these requests.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_proxy_is_asked_once_for_all_outputs_of_a_renewal() {
+    let fixture = cluster_with_resources().await;
+    let identities =
+        (0..3).map(|index| with_directory(&fixture, &json!({ "type": "identity" }), &format!("out-{index}")));
+    let config = fixture.config("20m", &identities.collect::<Vec<_>>());
+    for renewals in 1..=2 {
+        fixture.run_oneshot(config.clone()).await.unwrap();
+        let requests = fixture.cluster.requests().into_iter().filter(|call| call.method == method::WEB_PING);
+        assert_eq!(requests.count(), renewals);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_output_may_set_its_roles_lifetime_and_name() {
     let fixture = cluster_with_resources().await;
