@@ -1,13 +1,22 @@
 //! Measures whole processes of the release build: binary size, and time and memory of `tbot version`, `tbot validate`,
 //! oneshot runs and idle daemons. Runs and daemons use the development cluster on loopback.
 //!
-//! `cargo bench --bench process` builds the release binary and prints a table. With `-- tunnel`, it measures only a tunnel, next to
-//! socat; with `-- ssh`, only connections of SSH clients; with `-- validators`, only `tbot validate`, next to other validators. If
-//! `TBOT_BENCH_PROGRAM` names a binary, that binary is measured and nothing is built. If `TBOT_BENCH_AGAINST` names the binary of
-//! another agent, its `version` command is measured for comparison.
+//! `cargo bench --bench process` builds the release binary and prints a table. Arguments, after `--`:
+//!
+//! - `tunnel`: measures only a tunnel, next to socat
+//! - `ssh`: measures only connections of SSH clients
+//! - `validators`: measures only `tbot validate`, next to other validators
+//! - `--go-tbot PATH`: measures only size, start-up and memory, next to a Go agent; with `--config PATH` and `--go-config PATH`
+//!   also oneshot runs
+//! - `--charts DIRECTORY`: writes a chart of each comparison there
+//!
+//! If `TBOT_BENCH_PROGRAM` names a binary, that binary is measured and nothing is built.
 
+mod chart;
 mod daemon;
 mod fixture;
+mod go_agent;
+mod options;
 mod program;
 mod ssh;
 mod table;
@@ -22,6 +31,7 @@ use tbot_cluster::{Cluster, ClusterConfig, clock};
 
 use daemon::Daemon;
 use fixture::{BotDirectory, five_outputs, identity_outputs};
+use options::Options;
 use program::Program;
 use table::Table;
 
@@ -39,39 +49,39 @@ fn main() -> Result<()> {
     if !arguments.iter().any(|argument| argument == "--bench") {
         return Ok(());
     }
-    let program = Program::under_test()?;
+    let options = Options::parse(arguments)?;
     let mut table = Table::default();
-    if arguments.iter().any(|argument| argument == "validators") {
-        validators::measure(&program, &mut table)?;
-        return table.print();
+    measure(&Program::under_test()?, &options, &mut table)?;
+    table.print()?;
+    options.charts.map_or(Ok(()), |directory| table.write_charts(&directory))
+}
+
+fn measure(program: &Program, options: &Options, table: &mut Table) -> Result<()> {
+    if let Some(go) = &options.go {
+        return go_agent::measure(program, go, table);
+    }
+    if options.is_only("validators") {
+        return validators::measure(program, table);
     }
     let runtime = tokio::runtime::Runtime::new()?;
     let cluster = runtime.block_on(Cluster::start(ClusterConfig::new(clock::system())))?;
-    if arguments.iter().any(|argument| argument == "tunnel") {
-        tunnel::measure(&program, &cluster, &mut table)?;
-        return table.print();
+    if options.is_only("tunnel") {
+        return tunnel::measure(program, &cluster, table);
     }
-    if arguments.iter().any(|argument| argument == "ssh") {
-        ssh::measure(&program, &cluster, &mut table)?;
-        return table.print();
+    if options.is_only("ssh") {
+        return ssh::measure(program, &cluster, table);
     }
     let size = fs::metadata(program.path())?.len();
     table.row("stripped binary", table::megabytes(size), String::new(), "8.73 MB");
-    short_commands(&program, &mut table)?;
-
-    oneshot_runs(&program, &cluster, &mut table)?;
-    daemons(&program, &cluster, &mut table)?;
-    table.print()
+    short_commands(program, table)?;
+    oneshot_runs(program, &cluster, table)?;
+    daemons(program, &cluster, table)
 }
 
 fn short_commands(program: &Program, table: &mut Table) -> Result<()> {
     let directory = tempfile::tempdir()?;
     let (time, memory) = program.measure(&["version"], directory.path())?;
     table.row("tbot version", time, memory, "6 ms, 8 MiB");
-    if let Some(other) = Program::reference() {
-        let (time, memory) = other.measure(&["version"], directory.path())?;
-        table.row("version of the other agent", time, memory, "");
-    }
     fs::write(directory.path().join("ten.yaml"), fixture::ten_outputs_config())?;
     let (time, memory) = program.measure(&["validate", "ten.yaml"], directory.path())?;
     table.row("tbot validate, ten outputs", time, memory, "");

@@ -21,15 +21,15 @@ impl Program {
     /// Returns the program to measure: the one that `TBOT_BENCH_PROGRAM` names, or a new release build.
     pub(crate) fn under_test() -> Result<Self> {
         match env_path("TBOT_BENCH_PROGRAM") {
-            // The program runs in other working directories.
-            Some(path) => Ok(Self(std::path::absolute(path)?)),
+            Some(path) => Self::named(Path::new(&path)),
             None => Ok(Self(build_release()?)),
         }
     }
 
-    /// Returns the program to compare with, which `TBOT_BENCH_AGAINST` names.
-    pub(crate) fn reference() -> Option<Self> {
-        env_path("TBOT_BENCH_AGAINST").map(|path| Self(path.into()))
+    /// Returns the program at a path.
+    pub(crate) fn named(path: &Path) -> Result<Self> {
+        // The program runs in other working directories.
+        Ok(Self(std::path::absolute(path)?))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -45,7 +45,8 @@ impl Program {
             .arg(&self.0)
             .args(arguments)
             .current_dir(directory)
-            .env("SSL_CERT_FILE", directory.join("ca.pem"))
+            .env("TELEPORT_ANONYMOUS_TELEMETRY", "0")
+            .envs(certificates(directory))
             .stderr(Stdio::inherit())
             .output()?;
         let result = String::from_utf8(output.stdout)?;
@@ -53,6 +54,12 @@ impl Program {
             result.trim().split_once('|').with_context(|| format!("cannot measure {arguments:?}"))?;
         Ok((time.to_owned(), memory.to_owned()))
     }
+}
+
+/// Returns the variable for the roots of the cluster's certificates, if the directory contains them.
+pub(crate) fn certificates(directory: &Path) -> Option<(&'static str, PathBuf)> {
+    let path = directory.join("ca.pem");
+    path.exists().then_some(("SSL_CERT_FILE", path))
 }
 
 /// Runs a command repeatedly and prints `<time>|<memory>`. [`Program::measure`] starts a process that calls this.

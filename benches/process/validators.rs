@@ -44,15 +44,17 @@ pub(crate) fn measure(program: &Program, table: &mut Table) -> Result<()> {
     compare(
         table,
         directory.path(),
+        "YAML",
+        "0.1",
         &[
-            Validator::new("tbot validate, YAML", &[&tbot, "validate"], yaml_files()),
+            Validator::new("tbot", &[&tbot, "validate"], yaml_files()),
             Validator::new(
-                "ajv, YAML",
+                "ajv",
                 &["ajv", "validate", "--spec=draft2020", "--strict=false", "-s", "schema.json", "-d"],
                 ["*.yaml".to_owned()],
             ),
             Validator::new(
-                "check-jsonschema, YAML",
+                "check-jsonschema",
                 &["check-jsonschema", "--schemafile", "schema.json"],
                 yaml_files(),
             ),
@@ -61,15 +63,23 @@ pub(crate) fn measure(program: &Program, table: &mut Table) -> Result<()> {
     compare(
         table,
         directory.path(),
+        "JSON",
+        "1",
         &[
-            Validator::new("tbot validate, JSON", &[&tbot, "validate"], json_files()),
-            Validator::new("jsonschema-cli, JSON", &["jsonschema-cli", "validate", "schema.json"], instances),
+            Validator::new("tbot", &[&tbot, "validate"], json_files()),
+            Validator::new("jsonschema-cli", &["jsonschema-cli", "validate", "schema.json"], instances),
         ],
     )
 }
 
-/// Adds a row for each validator. The first one must be installed, and the others are compared with it.
-fn compare(table: &mut Table, directory: &Path, validators: &[Validator]) -> Result<()> {
+/// Compares the first validator with the others that are installed.
+fn compare(
+    table: &mut Table,
+    directory: &Path,
+    format: &str,
+    target: &str,
+    validators: &[Validator],
+) -> Result<()> {
     let mut best: Vec<Option<Duration>> = vec![Some(Duration::MAX); validators.len()];
     for _ in 0..ROUNDS {
         for (validator, best) in validators.iter().zip(&mut best) {
@@ -78,16 +88,9 @@ fn compare(table: &mut Table, directory: &Path, validators: &[Validator]) -> Res
             }
         }
     }
-    for (validator, time) in validators.iter().zip(&best) {
-        let result = match (time, best[0]) {
-            (Some(time), Some(own)) => {
-                let ratio = time.as_secs_f64() / own.as_secs_f64();
-                format!("{time:.3?} of CPU, {ratio:.2} of tbot")
-            }
-            _ => "not installed".to_owned(),
-        };
-        table.row(validator.name, result, String::new(), "");
-    }
+    let entries = validators.iter().zip(best).map(|(validator, time)| (validator.name.to_owned(), time));
+    let title = format!("CPU time to validate {FILES} files in {format}");
+    table.compare(&format!("validators-{}", format.to_lowercase()), &title, target, entries.collect());
     Ok(())
 }
 
