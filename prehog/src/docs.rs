@@ -12,8 +12,9 @@ use crate::store::{
 };
 use crate::validation::TIMESTAMP_TOLERANCE;
 
-/// The maximum number of hours from the end of a day to the removal of its data.
-const CLEANUP_DELAY_HOURS: u64 = (DAY_END_GRACE.as_secs() + retention::CLEANUP_INTERVAL.as_secs()) / 3600;
+/// The maximum number of hours from the end of a day to the removal of its data: on a cluster of ClickHouse servers, only the
+/// second cleanup after it removes them.
+const CLEANUP_DELAY_HOURS: u64 = (DAY_END_GRACE.as_secs() + 2 * retention::CLEANUP_INTERVAL.as_secs()) / 3600;
 
 /// Returns the section in Markdown, with a second-level heading.
 pub fn storage_section(schema: &EventSchema) -> String {
@@ -56,8 +57,8 @@ mod tests {
         for number in [
             "16 KiB",
             "24 hours",
-            "2 hours",
-            "50 hours",
+            "3 hours",
+            "51 hours",
             "4 seconds",
             "`sqlite:prehog.db`",
             "fewer than 10 starts",

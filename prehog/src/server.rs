@@ -123,13 +123,13 @@ pub async fn serve(
     Ok(())
 }
 
-/// Opens the store. Returns `None` if it is a ClickHouse server that may become available later.
+/// Opens the store. Returns `None` if it is on a ClickHouse server that may become available later.
 async fn open(store: StoreUrl) -> Result<Option<Box<dyn Store>>, StoreError> {
     let is_remote = matches!(store, StoreUrl::ClickHouse(_));
     let opened = tokio::task::spawn_blocking(move || store.open()).await;
     match opened {
         Ok(Ok(store)) => Ok(Some(store)),
-        Ok(Err(error)) if !is_remote => Err(error),
+        Ok(Err(error)) if !is_remote || error.is_permanent() => Err(error),
         Ok(Err(error)) => {
             tracing::warn!(%error, "the store is unavailable; senders are asked to try again later");
             Ok(None)

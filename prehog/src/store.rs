@@ -19,7 +19,7 @@ mod writer;
 pub use backend::{
     FOLD_BATCH, Folded, ID_RETENTION_DAYS, MAX_BATCH, Sink, Store, StoreError, Tally, WeekTally,
 };
-pub use clickhouse::ClickHouse;
+pub use clickhouse::{ClickHouse, ClickHouseUrl};
 pub use distinct_values::MAX_DISTINCT_VALUES;
 pub use expiry::{TRUSTED_AFTER_DAYS, first_retained_day};
 pub use maintenance::{DAY_END_GRACE, MAX_FOLD_DELAY, first_open_day};

@@ -145,8 +145,58 @@ pub enum StoreError {
     )]
     NoRootCertificates(String),
     /// The ClickHouse server rejected a statement.
-    #[error("the ClickHouse server rejected a statement: {0}")]
-    Rejected(String),
+    #[error("the ClickHouse server rejected a statement: {message}")]
+    Rejected {
+        /// The code of the error, or 0 if there is none.
+        code: u32,
+        /// The beginning of the message of the server.
+        message: String,
+    },
+    /// The ClickHouse server does not know a cluster.
+    #[error("the ClickHouse server does not know the cluster `{cluster}`; its clusters: {known}")]
+    UnknownCluster {
+        /// The name of the cluster.
+        cluster: String,
+        /// The names of the clusters that the server knows, separated by commas, or `none`.
+        known: String,
+    },
+    /// No insert could ever reach the quorum.
+    #[error("a shard of the cluster `{cluster}` has only {replicas} replicas, fewer than `quorum={quorum}`")]
+    QuorumTooLarge {
+        /// The name of the cluster.
+        cluster: String,
+        /// How many replicas must have an event.
+        quorum: u64,
+        /// How many replicas the smallest shard has.
+        replicas: u64,
+    },
+    /// The tables of a ClickHouse database are on one server, but the URL of the store names a cluster.
+    #[error(
+        "the tables of the database `{0}` are not on a cluster; remove `cluster` from the URL of the store, or choose \
+         another database"
+    )]
+    NotOnCluster(String),
+    /// The tables of a ClickHouse database are on a cluster that the URL of the store does not name.
+    #[error(
+        "the tables of the database `{database}` are on a cluster; add `?cluster={cluster}` to the URL of the store, or \
+         choose another database"
+    )]
+    OnOtherCluster {
+        /// The name of the database.
+        database: String,
+        /// The name of the cluster that the tables are on.
+        cluster: String,
+    },
+    /// Not all servers of a cluster have applied a migration in time. It is repeated when the store is opened again.
+    #[error(
+        "not all servers of the cluster `{cluster}` have applied a migration; start those that are down: {message}"
+    )]
+    MigrationIncomplete {
+        /// The name of the cluster.
+        cluster: String,
+        /// The message of the server that coordinates the migration.
+        message: String,
+    },
     /// The store was written by a newer version of this program.
     #[error(
         "the store has schema version {found}, but this version of prehog supports only up to {supported}"
@@ -163,6 +213,23 @@ pub enum StoreError {
     /// The export cannot be written.
     #[error("cannot write the export: {0}")]
     Export(#[from] std::io::Error),
+}
+
+impl StoreError {
+    /// Returns true if only a change of the configuration or of this program can resolve the error, whereas a server that is
+    /// down may recover.
+    pub fn is_permanent(&self) -> bool {
+        matches!(
+            self,
+            Self::Schema(_)
+                | Self::NoRootCertificates(_)
+                | Self::NewerVersion { .. }
+                | Self::UnknownCluster { .. }
+                | Self::QuorumTooLarge { .. }
+                | Self::NotOnCluster(_)
+                | Self::OnOtherCluster { .. }
+        )
+    }
 }
 
 impl From<ParseStartError> for StoreError {

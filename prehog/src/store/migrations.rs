@@ -19,7 +19,18 @@ pub(super) const CLICKHOUSE: &[&str] = &[
     include_str!("migrations/clickhouse/0002-property-names.sql"),
     include_str!("migrations/clickhouse/0003-clock.sql"),
     include_str!("migrations/clickhouse/0004-version.sql"),
+    include_str!("migrations/clickhouse/0005-counted-at.sql"),
 ];
+
+/// Returns the statements of the ClickHouse migrations, without comments, and with single spaces.
+pub(super) fn clickhouse_statements() -> Vec<String> {
+    let statements = CLICKHOUSE.iter().flat_map(|migration| migration.split(';'));
+    let words = |statement: &str| {
+        let lines = statement.lines().filter(|line| !line.trim_start().starts_with("--"));
+        lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
+    };
+    statements.map(words).filter(|statement| !statement.is_empty()).collect()
+}
 
 #[cfg(test)]
 mod tests {
@@ -61,16 +72,6 @@ mod tests {
              starts INTEGER NOT NULL,\n    PRIMARY KEY ({key})\n) WITHOUT ROWID, STRICT;\n\
              INSERT INTO starts SELECT day{values}, starts FROM starts_before;\nDROP TABLE starts_before;"
         )
-    }
-
-    /// Returns the statements of the ClickHouse migrations, without comments.
-    fn clickhouse_statements() -> Vec<String> {
-        let statements = CLICKHOUSE.iter().flat_map(|migration| migration.split(';'));
-        let lines = |statement: &str| {
-            let lines = statement.lines().filter(|line| !line.starts_with("--"));
-            lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
-        };
-        statements.map(lines).collect()
     }
 
     /// Returns true if a statement creates a column, possibly together with its table.

@@ -5,24 +5,19 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::backend::{Store, StoreError};
-use super::clickhouse::ClickHouse;
+use super::clickhouse::{ClickHouse, ClickHouseUrl};
 use super::sqlite::Sqlite;
 
 /// The store that is used by default.
 pub const DEFAULT_STORE: &str = "sqlite:prehog.db";
 
-/// The ports of ClickHouse's HTTP interface, without and with TLS.
-const HTTP_PORT: u16 = 8123;
-const HTTPS_PORT: u16 = 8443;
-
-/// The URL of a store: `sqlite:PATH`, or `clickhouse:` followed by `http://[USER[:PASSWORD]@]HOST:PORT/DATABASE` or the same with
-/// `https://`.
+/// The URL of a store: `sqlite:PATH`, or `clickhouse:` followed by a [`ClickHouseUrl`].
 #[derive(Clone, PartialEq, Eq)]
 pub enum StoreUrl {
     /// The path of a SQLite file.
     Sqlite(PathBuf),
-    /// The address of a ClickHouse server's HTTP interface.
-    ClickHouse(url::Url),
+    /// The address of a ClickHouse server, and how the store uses it.
+    ClickHouse(ClickHouseUrl),
 }
 
 /// An error that occurs when parsing the URL of a store.
@@ -53,33 +48,9 @@ impl FromStr for StoreUrl {
             };
         }
         let address = string.strip_prefix("clickhouse:").ok_or(ParseStoreUrlError::UnknownScheme)?;
-        let mut url: url::Url =
-            address.parse().map_err(|_| ParseStoreUrlError::InvalidAddress("not a URL"))?;
-        let default_port = match url.scheme() {
-            "http" => HTTP_PORT,
-            "https" => HTTPS_PORT,
-            _ => return Err(ParseStoreUrlError::InvalidAddress("it must start with http:// or https://")),
-        };
-        if url.port().is_none() && !has_port(address) {
-            // Cannot fail, because the URL has a host.
-            let _ = url.set_port(Some(default_port));
-        }
-        let database = url.path().trim_matches('/');
-        let is_plain = database.chars().all(|char| char.is_ascii_alphanumeric() || char == '_');
-        if !is_plain || database.starts_with(|first: char| first.is_ascii_digit()) {
-            return Err(ParseStoreUrlError::InvalidAddress(
-                "the name of the database may contain only letters, digits and _, and not start with a digit",
-            ));
-        }
+        let url = ClickHouseUrl::parse(address).map_err(ParseStoreUrlError::InvalidAddress)?;
         Ok(Self::ClickHouse(url))
     }
-}
-
-/// Returns whether a URL names a port. A parsed URL does not tell whether it named the default port of its scheme.
-fn has_port(url: &str) -> bool {
-    let authority = url.split("//").nth(1).and_then(|rest| rest.split(['/', '?', '#']).next());
-    let (_, port) = authority.unwrap_or_default().rsplit_once(':').unwrap_or_default();
-    !port.is_empty() && port.chars().all(|char| char.is_ascii_digit())
 }
 
 /// Omits the user and the password.
@@ -87,11 +58,7 @@ impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
-            Self::ClickHouse(url) => {
-                let (scheme, host) = (url.scheme(), url.host_str().unwrap_or_default());
-                let port = url.port_or_known_default().unwrap_or_default();
-                write!(f, "clickhouse:{scheme}://{host}:{port}{}", url.path())
-            }
+            Self::ClickHouse(url) => write!(f, "clickhouse:{url}"),
         }
     }
 }
@@ -142,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_port_is_that_of_clickhouse() {
+    fn a_url_is_displayed_with_its_port_and_its_parameters() {
         for (url, displayed) in [
             ("clickhouse:http://x/y", "clickhouse:http://x:8123/y"),
             ("clickhouse:https://x/y", "clickhouse:https://x:8443/y"),
@@ -150,6 +117,11 @@ mod tests {
             ("clickhouse:http://x:80/y", "clickhouse:http://x:80/y"),
             ("clickhouse:https://x:443", "clickhouse:https://x:443/"),
             ("clickhouse:https://[::1]/y", "clickhouse:https://[::1]:8443/y"),
+            ("clickhouse:https://x/y?cluster=z", "clickhouse:https://x:8443/y?cluster=z"),
+            (
+                "clickhouse:https://x/y?quorum=1&cluster=z.1",
+                "clickhouse:https://x:8443/y?cluster=z.1&quorum=1",
+            ),
         ] {
             assert_eq!(url.parse::<StoreUrl>().unwrap().to_string(), displayed);
         }
@@ -167,6 +139,11 @@ mod tests {
             "clickhouse:http://x/a;b",
             "clickhouse:http://x/1a",
             "clickhouse:x",
+            "clickhouse:http://x/y?clutser=z",
+            "clickhouse:http://x/y?cluster=",
+            "clickhouse:http://x/y?cluster=a'b",
+            "clickhouse:http://x/y?quorum=2",
+            "clickhouse:http://x/y?cluster=z&quorum=0",
         ] {
             assert!(string.parse::<StoreUrl>().is_err(), "{string}");
         }

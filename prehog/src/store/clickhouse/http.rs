@@ -2,11 +2,12 @@
 //! proxy.
 
 use std::io::{BufReader, Read};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
+use super::address::ClickHouseUrl;
 use crate::store::backend::StoreError;
 
 /// The timeout of a statement. A report over all data takes the longest.
@@ -19,6 +20,19 @@ const INSERT_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_IDLE: Duration = Duration::from_secs(2);
 /// The maximum length of an error message, in characters.
 const MAX_ERROR_LEN: usize = 300;
+
+/// The code of the error if not all servers of a cluster run a statement in time.
+pub(super) const TIMEOUT_EXCEEDED: u32 = 159;
+/// The code of the error if another insert into the same table waits for its quorum. Old versions allow only one at a time.
+const UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE: u32 = 286;
+/// How long an insert waits before it tries again after this error.
+const QUORUM_PAUSE: Duration = Duration::from_millis(20);
+
+/// The database that exists on every server.
+const DEFAULT_DATABASE: &str = "default";
+
+/// A setting of a statement: the name and the value.
+pub(super) type Setting = (&'static str, String);
 
 /// Trusts the root certificates of the system, or those that the variables `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
 #[expect(clippy::disallowed_methods, reason = "the operator of a receiver sets the variables of the process")]
@@ -41,6 +55,8 @@ pub(super) struct Http {
     database: String,
     /// The name and the password.
     credentials: Option<(String, String)>,
+    /// The settings of every statement.
+    settings: Vec<Setting>,
 }
 
 impl Http {
@@ -49,11 +65,11 @@ impl Http {
     /// # Errors
     ///
     /// Returns an error if the connection needs TLS and no root certificate can be read.
-    pub(super) fn new(url: &url::Url) -> Result<Self, StoreError> {
+    pub(super) fn new(address: &ClickHouseUrl) -> Result<Self, StoreError> {
+        let url = &address.server;
         let decode = |part: &str| percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned();
         let credentials = (!url.username().is_empty())
             .then(|| (decode(url.username()), decode(url.password().unwrap_or_default())));
-        let database = url.path().trim_matches('/');
         let host = url.host_str().unwrap_or_default();
         let port = url.port_or_known_default().unwrap_or_default();
         let tls = if url.scheme() == "https" { tls_config()? } else { TlsConfig::default() };
@@ -70,14 +86,25 @@ impl Http {
         Ok(Self {
             agent,
             base: format!("{}://{host}:{port}/", url.scheme()),
-            database: if database.is_empty() { "default".to_owned() } else { database.to_owned() },
+            database: address.database().to_owned(),
             credentials,
+            settings: Vec::new(),
         })
     }
 
-    pub(super) fn create_database(&self) -> Result<(), StoreError> {
-        let statement = format!("CREATE DATABASE IF NOT EXISTS {}", self.database);
-        self.send("default", "", statement, INSERT_TIMEOUT).map(drop)
+    /// Returns a client that uses these settings for every statement.
+    pub(super) fn with_settings(self, settings: Vec<Setting>) -> Self {
+        Self { settings, ..self }
+    }
+
+    /// Runs a statement that works without the database of the store.
+    pub(super) fn run_in_default_database(&self, statement: &str) -> Result<(), StoreError> {
+        read_to_end(self.send(DEFAULT_DATABASE, "", statement, QUERY_TIMEOUT)?)
+    }
+
+    /// Runs a query of a table of the system, and returns all of its rows. The database of the store need not exist.
+    pub(super) fn system_rows<T: DeserializeOwned>(&self, statement: &str) -> Result<Vec<T>, StoreError> {
+        parse_rows(self.query_in(DEFAULT_DATABASE, statement)?)
     }
 
     /// Runs a statement and discards its result.
@@ -86,32 +113,58 @@ impl Http {
     }
 
     /// Inserts rows, given as one JSON object per line.
-    pub(super) fn insert(&self, table: &str, rows: String) -> Result<(), StoreError> {
+    pub(super) fn insert(&self, table: &str, rows: &str) -> Result<(), StoreError> {
         let statement = format!("INSERT INTO {table} FORMAT JSONEachRow");
         read_to_end(self.send(&self.database, &statement, rows, INSERT_TIMEOUT)?)
     }
 
     /// Runs a query and returns its result: one JSON object per line.
     pub(super) fn query(&self, statement: &str) -> Result<BufReader<impl Read + use<>>, StoreError> {
+        self.query_in(&self.database, statement)
+    }
+
+    fn query_in(&self, database: &str, statement: &str) -> Result<BufReader<impl Read + use<>>, StoreError> {
         let is_query = statement.trim_start().starts_with("SELECT");
         let format = if is_query { " FORMAT JSONEachRow" } else { "" };
-        self.send(&self.database, "", format!("{statement}{format}"), QUERY_TIMEOUT).map(BufReader::new)
+        self.send(database, "", &format!("{statement}{format}"), QUERY_TIMEOUT).map(BufReader::new)
     }
 
     /// Runs a query and returns all of its rows.
     pub(super) fn rows<T: DeserializeOwned>(&self, statement: &str) -> Result<Vec<T>, StoreError> {
-        let rows = serde_json::Deserializer::from_reader(self.query(statement)?).into_iter::<T>();
-        rows.collect::<Result<_, _>>().map_err(|error| match error.is_io() {
-            true => StoreError::Unreachable(error.to_string()),
-            false => StoreError::UnexpectedData(error.to_string()),
-        })
+        parse_rows(self.query(statement)?)
     }
 
+    /// Sends a statement until no other insert waits for its quorum. Repeating it is harmless: part of it may be stored.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the server does not tell when the other insert has its quorum"
+    )]
     fn send(
         &self,
         database: &str,
         statement: &str,
-        body: String,
+        body: &str,
+        timeout: Duration,
+    ) -> Result<impl Read + use<>, StoreError> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.send_once(database, statement, body, left) {
+                Err(StoreError::Rejected { code: UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE, .. })
+                    if left > 2 * QUORUM_PAUSE =>
+                {
+                    std::thread::sleep(QUORUM_PAUSE);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn send_once(
+        &self,
+        database: &str,
+        statement: &str,
+        body: &str,
         timeout: Duration,
     ) -> Result<impl Read + use<>, StoreError> {
         let mut request = self
@@ -120,6 +173,7 @@ impl Http {
             .query("database", database)
             // Without this, an error may follow half of a result.
             .query("wait_end_of_query", "1")
+            .query_pairs(self.settings.iter().map(|(name, value)| (*name, value)))
             .config()
             .timeout_global(Some(timeout))
             .build();
@@ -140,8 +194,26 @@ impl Http {
         let _ = body.by_ref().take(4096).read_to_string(&mut message);
         // The message may quote a row, which must not be logged.
         let message = message.split("(at row").next().unwrap_or_default().trim();
-        Err(StoreError::Rejected(message.chars().take(MAX_ERROR_LEN).collect()))
+        Err(StoreError::Rejected {
+            code: error_code(message),
+            message: message.chars().take(MAX_ERROR_LEN).collect(),
+        })
     }
+}
+
+/// Returns the code at the beginning of a message, such as `Code: 60. DB::Exception`, or 0 if there is none.
+fn error_code(message: &str) -> u32 {
+    let rest = message.strip_prefix("Code: ").unwrap_or_default();
+    let digits = rest.split(|char: char| !char.is_ascii_digit()).next();
+    digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
+}
+
+fn parse_rows<T: DeserializeOwned>(response: impl Read) -> Result<Vec<T>, StoreError> {
+    let rows = serde_json::Deserializer::from_reader(response).into_iter::<T>();
+    rows.collect::<Result<_, _>>().map_err(|error| match error.is_io() {
+        true => StoreError::Unreachable(error.to_string()),
+        false => StoreError::UnexpectedData(error.to_string()),
+    })
 }
 
 /// Reads a response to its end: only then has the statement succeeded.

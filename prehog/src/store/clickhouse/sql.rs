@@ -1,8 +1,9 @@
-//! SQL statements that work with ClickHouse 18.16 and current versions. Pure. They are built from days, numbers and names
-//! that this program defines, never from received strings.
+//! SQL statements that work with ClickHouse 18.16 and current versions. They are built from days, numbers and names
+//! that this program defines, never from received strings. Depends on the layout.
 
 use tbot::config::internal::AccessClass;
 
+use super::layout::{IDS, Layout, RECENT};
 use crate::day::Day;
 use crate::facet::{
     CROSS_SEPARATOR, Facet, FacetValue, NONE, PAIR_SEPARATOR, RANGES, USE_CASE_SEPARATOR, UseCases,
@@ -11,19 +12,11 @@ use crate::schema::EventSchema;
 use crate::start::OTHER;
 use crate::store::distinct_values::MAX_DISTINCT_VALUES;
 
-/// Selects submissions whose id did not arrive on an earlier day: a repeated submission counts on its first day only.
-const NOT_REPEATED: &str = "(id, day) IN (SELECT id, min(day) FROM \
-                            (SELECT id, day FROM recent UNION ALL SELECT id, day FROM ids) GROUP BY id)";
-
 /// Selects the last day that is folded, or 1970-01-01 if there is none.
-const LAST_FOLDED: &str = "(SELECT max(day) FROM folded)";
+pub(super) const LAST_FOLDED: &str = "(SELECT max(day) FROM folded)";
 
 /// The last day that all versions of ClickHouse support: 2105-12-31.
 const LAST_DAY: i32 = 49_672;
-
-/// Selects the disk space that the database uses.
-pub(super) const SIZE: &str =
-    "SELECT sum(bytes_on_disk) AS total FROM system.parts WHERE database = currentDatabase() AND active";
 
 /// Builds the statements that contain properties.
 pub(super) struct Sql {
@@ -33,24 +26,37 @@ pub(super) struct Sql {
     properties: String,
     /// The columns of `starts` to which the properties are written, separated by commas.
     starts_columns: String,
+    /// The condition for submissions whose id did not arrive on an earlier day: a repeated submission counts on its first day
+    /// only.
+    not_repeated: String,
 }
 
 impl Sql {
-    pub(super) fn new(schema: &EventSchema, starts_columns: &[String]) -> Self {
+    pub(super) fn new(schema: &EventSchema, starts_columns: &[String], layout: &Layout) -> Self {
         let names: Vec<String> = schema.names().into_iter().map(str::to_owned).collect();
-        Self { properties: names.join(", "), names, starts_columns: starts_columns.join(", ") }
+        let not_repeated = format!(
+            "{} AND (id, day) IN (SELECT id, min(day) FROM \
+             (SELECT id, day FROM {} UNION ALL SELECT id, day FROM {}) GROUP BY id)",
+            layout.is_up_to_date(),
+            layout.with_rows(RECENT),
+            layout.with_rows(IDS),
+        );
+        let starts_columns = starts_columns.join(", ");
+        Self { properties: names.join(", "), names, starts_columns, not_repeated }
     }
 
-    /// Selects every start of these days once, whether it is folded or not.
-    pub(super) fn all_starts(&self, first: Day, last: Day) -> String {
+    /// Selects the starts of these days, whether they are folded or not: every start once, with how often it happened on its
+    /// day.
+    pub(super) fn all_starts(&self, first: Day, last: Day, last_folded: &str) -> String {
         let [first, last] = [first, last].map(|day| Day(day.0.clamp(0, LAST_DAY)));
         let range = format!("day >= toDate('{first}') AND day <= toDate('{last}')");
-        let properties = &self.properties;
+        let Self { properties, not_repeated, .. } = self;
+        // Grouped, so that the shards of a cluster do not send a row per submission.
         format!(
-            "SELECT day, {properties}, starts FROM starts FINAL WHERE {range} AND day <= {LAST_FOLDED} \
+            "SELECT day, {properties}, starts FROM starts FINAL WHERE {range} AND day <= {last_folded} \
              UNION ALL \
-             SELECT day, {properties}, toUInt64(1) AS starts FROM recent FINAL \
-             WHERE {range} AND day > {LAST_FOLDED} AND {NOT_REPEATED}"
+             SELECT day, {properties}, count() AS starts FROM recent FINAL \
+             WHERE {range} AND day > {last_folded} AND {not_repeated} GROUP BY day, {properties}"
         )
     }
 
@@ -82,10 +88,10 @@ impl Sql {
     /// Counts the starts of a complete day of `recent`. Running it twice inserts the same rows, so that is harmless. It skips a
     /// day that another receiver has folded in the meantime, because the ids of the day before may already be dropped.
     pub(super) fn fold(&self, day: Day) -> String {
-        let Self { properties, starts_columns, .. } = self;
+        let Self { properties, starts_columns, not_repeated, .. } = self;
         format!(
             "INSERT INTO starts (day, {starts_columns}, starts) SELECT day, {properties}, count() AS starts FROM recent FINAL \
-             WHERE day = toDate('{day}') AND day > {LAST_FOLDED} AND {NOT_REPEATED} \
+             WHERE day = toDate('{day}') AND day > {LAST_FOLDED} AND {not_repeated} \
              GROUP BY day, {properties}"
         )
     }
@@ -153,8 +159,4 @@ pub(super) fn by_day(all: &str) -> String {
 /// Copies the ids of a complete day, so that its submissions can be dropped.
 pub(super) fn copy_ids(day: Day) -> String {
     format!("INSERT INTO ids SELECT day, id FROM recent WHERE day = toDate('{day}')")
-}
-
-pub(super) fn drop_day(table: &str, day: Day) -> String {
-    format!("ALTER TABLE {table} DROP PARTITION ID '{}'", day.to_string().replace('-', ""))
 }
