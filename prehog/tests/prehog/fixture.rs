@@ -272,7 +272,8 @@ impl ServeProcess {
     fn run(mut command: Command, directory: &Path, flags: &[&str]) -> Self {
         let log = directory.join("log");
         let child = command
-            .args(["serve", "--listen", "127.0.0.1:0", "--store", "sqlite:events.db", "--rate-limit", "0"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--rate-limit", "0"])
+            .args(if flags.contains(&"--store") { &[][..] } else { &["--store", "sqlite:events.db"] })
             .args(flags)
             .current_dir(directory)
             .env_clear()
@@ -310,6 +311,18 @@ impl ServeProcess {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Waits until the program exits by itself, for at most a minute, and returns its exit code.
+    pub(crate) fn wait_for_exit(mut self) -> Option<i32> {
+        let started = std::time::Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(started.elapsed() < Duration::from_secs(60), "prehog does not exit: {}", self.log());
+            std::thread::yield_now();
+        }
     }
 
     /// Sends SIGKILL and waits for the end of the process.

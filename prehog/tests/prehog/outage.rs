@@ -274,16 +274,17 @@ async fn a_clickhouse_server_that_fails_at_first_is_used_once_it_works() {
 
 mod on_clickhouse {
     use super::*;
+    use crate::clickhouse::TestDatabase;
 
     /// A ClickHouse server that stores an event but does not respond in time: the event is not acknowledged, and counts once
     /// when it is sent again.
     #[tokio::test]
     #[ignore = "needs a ClickHouse server: .ci/clickhouse"]
     async fn a_slow_server_is_unavailable_until_it_responds() {
-        let url = crate::stores::empty_database("slow");
-        let (server, database) = url.rsplit_once('/').unwrap();
-        let proxy = DelayingProxy::start(server.strip_prefix("http://").unwrap());
-        let store: StoreUrl = format!("clickhouse:http://{}/{database}", proxy.address).parse().unwrap();
+        let database = TestDatabase::on_clickhouse("slow");
+        let proxy = DelayingProxy::start(database.server.strip_prefix("http://").unwrap());
+        let store = format!("clickhouse:http://{}/{}", proxy.address, database.name);
+        let store: StoreUrl = store.parse().unwrap();
         let options = Options { rate_limit: 0, ..Options::new(fixed_clock(noon())) };
         let receiver = TestReceiver::start_on(tempfile::tempdir().unwrap(), store, options).await;
         assert_eq!(receiver.submit(&body(&uuid(1))).await.status(), 200);

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use prehog::day::Day;
 use prehog::start::Submission;
-use prehog::store::StoreUrl;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -192,21 +191,18 @@ async fn a_reader_delays_the_separation_of_ids_but_does_not_prevent_it() {
 
 mod on_clickhouse {
     use super::*;
+    use crate::clickhouse::{TestDatabase, run};
 
     /// ClickHouse keeps an id with its event until the end of the day.
     #[test]
     #[ignore = "needs a ClickHouse server: .ci/clickhouse"]
     fn an_id_is_separate_from_its_event_after_its_day() {
-        let url = crate::stores::empty_database("separation");
-        let (server, database) = url.rsplit_once('/').unwrap();
-        let mut store = format!("clickhouse:{url}").parse::<StoreUrl>().unwrap().open().unwrap();
+        let database = TestDatabase::on_clickhouse("separation");
+        let mut store = database.url().open().unwrap();
         let day = Day(20_000);
         let start = start(json!({ "run_mode": "continuous", "version": "0.1.0", "join_type": "token" }));
         let count = |table: &str| -> u64 {
-            let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
-            let query = format!("SELECT count() FROM {database}.{table}");
-            let mut response = agent.post(server).send(query).unwrap();
-            response.body_mut().read_to_string().unwrap().trim().parse().unwrap()
+            run(&database.server, &format!("SELECT count() FROM {}.{table}", database.name)).parse().unwrap()
         };
         let counts = || (count("recent"), count("ids"), count("starts"));
         let submission = |number: u8, day| Submission { id: [number; 16], day, start: start.clone() };

@@ -1,6 +1,11 @@
-//! The same tests for every store: everything that is appended is counted, with the same results. Each test exists as
-//! `on_sqlite::NAME` and as `on_clickhouse::NAME`. The latter needs the address of a ClickHouse server in the variable
-//! `PREHOG_TEST_CLICKHOUSE`; `.ci/clickhouse` starts one.
+//! The same tests for every store: everything that is appended is counted, with the same results. Each test exists
+//!
+//! - on SQLite, as `on_sqlite::NAME`,
+//! - on Debian's ClickHouse, as `on_clickhouse::NAME`, and on clusters with replicas and with shards, as
+//!   `on_cluster_of_replicas::NAME` and `on_cluster_of_shards::NAME`,
+//! - on a current ClickHouse, as `on_chdb::NAME` and `on_chdb_as_cluster::NAME`.
+//!
+//! All but the first need servers: see `clickhouse.rs`.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +16,7 @@ use prehog::start::{PropertyValue, Start, Submission};
 use prehog::store::{Store, StoreError, StoreUrl, WeekTally};
 use serde_json::json;
 
+use crate::clickhouse::{TestDatabase, run};
 use crate::fixture::{schema, start, stored};
 
 /// A Monday.
@@ -29,27 +35,45 @@ macro_rules! test_on_every_store {
             )+
         }
 
-        mod on_clickhouse {
+        test_on_servers!(on_clickhouse, TestDatabase::on_clickhouse, "needs a ClickHouse server: .ci/clickhouse", $($name),+);
+        test_on_servers!(on_chdb, TestDatabase::on_chdb, "needs chdb: .ci/chdb", $($name),+);
+        test_on_servers!(
+            on_chdb_as_cluster, TestDatabase::on_chdb_as_cluster, "needs chdb: .ci/chdb", $($name),+
+        );
+        test_on_servers!(
+            on_cluster_of_replicas, |_| ClusterDatabase::replicated(), "needs a ClickHouse cluster: .ci/clickhouse-cluster",
+            $($name),+
+        );
+        test_on_servers!(
+            on_cluster_of_shards, |_| ClusterDatabase::sharded(), "needs a ClickHouse cluster: .ci/clickhouse-cluster",
+            $($name),+
+        );
+    };
+}
+
+/// Makes a test from each function and an empty database, and two that compare with another store.
+macro_rules! test_on_servers {
+    ($module:ident, $database:expr, $needs:literal, $($name:ident),+) => {
+        mod $module {
+            #[allow(unused_imports, reason = "each module uses one of them")]
+            use crate::clickhouse::{ClusterDatabase, TestDatabase};
+
             $(
                 #[test]
-                #[ignore = "needs a ClickHouse server: .ci/clickhouse"]
+                #[ignore = $needs]
                 fn $name() {
-                    super::$name(&super::clickhouse(stringify!($name)));
+                    let database = ($database)(stringify!($name));
+                    super::$name(&database.url());
                 }
             )+
 
             #[test]
-            #[ignore = "needs a ClickHouse server: .ci/clickhouse"]
-            fn a_database_of_a_newer_version_is_not_opened() {
-                super::a_newer_database_is_not_opened("newer");
-            }
-
-            #[test]
-            #[ignore = "needs a ClickHouse server: .ci/clickhouse"]
+            #[ignore = $needs]
             fn a_report_equals_that_of_sqlite() {
+                let database = ($database)("same_report");
                 let directory = tempfile::tempdir().unwrap();
                 let sqlite = super::rendered_reports(&crate::fixture::sqlite_in(directory.path()));
-                assert_eq!(super::rendered_reports(&super::clickhouse("same_report")), sqlite);
+                assert_eq!(super::rendered_reports(&database.url()), sqlite);
             }
         }
     };
@@ -67,35 +91,22 @@ test_on_every_store!(
     starts_that_differ_in_one_property_are_counted_separately,
 );
 
-fn clickhouse(name: &str) -> StoreUrl {
-    format!("clickhouse:{}", empty_database(name)).parse().unwrap()
+#[test]
+#[ignore = "needs a ClickHouse server: .ci/clickhouse"]
+fn a_newer_database_on_clickhouse_is_not_opened() {
+    let database = TestDatabase::on_clickhouse("newer");
+    drop(database.url().open().unwrap());
+    drop(database.url().open().unwrap());
+    run(&database.server, &format!("INSERT INTO {}.schema_version VALUES (99)", database.name));
+    assert!(matches!(database.url().open(), Err(StoreError::NewerVersion { found: 99, .. })));
 }
 
-/// Returns the address of an empty ClickHouse database, including its name.
-#[expect(clippy::disallowed_methods, reason = "the variable names the server of the test run")]
-pub(crate) fn empty_database(name: &str) -> String {
-    let server = std::env::var("PREHOG_TEST_CLICKHOUSE")
-        .unwrap_or_else(|_| panic!("PREHOG_TEST_CLICKHOUSE is not set: run this test with .ci/clickhouse"));
-    let database = format!("prehog_test_{name}_{}", std::process::id());
-    let address = format!("{server}/{database}");
-    run(&address, |database| format!("DROP DATABASE IF EXISTS {database}"));
-    address
-}
-
-/// Runs a statement on the server of a database.
-fn run(address: &str, statement: impl FnOnce(&str) -> String) {
-    let (server, database) = address.rsplit_once('/').unwrap();
-    let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
-    agent.post(server).send(statement(database)).unwrap();
-}
-
-fn a_newer_database_is_not_opened(name: &str) {
-    let address = empty_database(name);
-    let url: StoreUrl = format!("clickhouse:{address}").parse().unwrap();
-    drop(url.open().unwrap());
-    drop(url.open().unwrap());
-    run(&address, |database| format!("INSERT INTO {database}.schema_version VALUES (99)"));
-    assert!(matches!(url.open(), Err(StoreError::NewerVersion { found: 99, .. })));
+#[test]
+#[ignore = "needs a ClickHouse server: .ci/clickhouse"]
+fn a_cluster_is_not_opened_on_clickhouse_without_it() {
+    let database = TestDatabase::on_clickhouse("no_cluster");
+    let url: StoreUrl = format!("{}?cluster=nowhere", database.url()).parse().unwrap();
+    assert!(matches!(url.open(), Err(StoreError::UnknownCluster { known, .. }) if known == "none"));
 }
 
 pub(crate) fn submission(number: u32, day: Day) -> Submission {
@@ -120,7 +131,7 @@ pub(crate) fn submission(number: u32, day: Day) -> Submission {
     Submission { id, day, start }
 }
 
-fn batch(numbers: std::ops::Range<u32>, day: Day) -> Vec<Submission> {
+pub(crate) fn batch(numbers: std::ops::Range<u32>, day: Day) -> Vec<Submission> {
     numbers.map(|number| submission(number, day)).collect()
 }
 
@@ -145,7 +156,7 @@ fn sorted(
     rows
 }
 
-fn total(store: &mut dyn Store, week: Week) -> u64 {
+pub(crate) fn total(store: &mut dyn Store, week: Week) -> u64 {
     store.tally(week, week, 1).unwrap().weeks.get(&week).map_or(0, WeekTally::total)
 }
 

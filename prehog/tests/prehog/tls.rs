@@ -8,7 +8,6 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use prehog::store::StoreUrl;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -120,13 +119,13 @@ fn a_clickhouse_server_is_reached_over_tls_only_with_a_trusted_certificate() {
 
 mod on_clickhouse {
     use super::*;
+    use crate::clickhouse::TestDatabase;
 
     #[test]
     #[ignore = "needs a ClickHouse server: .ci/clickhouse"]
     fn a_server_behind_tls_stores_starts() {
-        let url = crate::stores::empty_database("tls");
-        let (server, database) = url.strip_prefix("http://").unwrap().rsplit_once('/').unwrap();
-        let server = server.to_owned();
+        let database = TestDatabase::on_clickhouse("tls");
+        let server = database.server.strip_prefix("http://").unwrap().to_owned();
         let directory = tempfile::tempdir().unwrap();
         let ca = TestCa::new(directory.path().join("ca.pem"));
         let (address, requests) = start_server(ca.server_config(), move |request| {
@@ -136,9 +135,14 @@ mod on_clickhouse {
             plain.read_to_end(&mut response).unwrap();
             response
         });
-        let plain: StoreUrl = format!("clickhouse:{url}").parse().unwrap();
-        plain.open().unwrap().append(&[crate::stores::submission(1, crate::stores::MONDAY)]).unwrap();
-        let output = export(&format!("clickhouse:https://localhost:{}/{database}", address.port()), &ca.file);
+        database
+            .url()
+            .open()
+            .unwrap()
+            .append(&[crate::stores::submission(1, crate::stores::MONDAY)])
+            .unwrap();
+        let store = format!("clickhouse:https://localhost:{}/{}", address.port(), database.name);
+        let output = export(&store, &ca.file);
         assert!(output.status.success(), "{output:?}");
         assert_eq!(output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count(), 1);
         assert!(requests.load(Ordering::SeqCst) > 0);

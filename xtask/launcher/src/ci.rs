@@ -28,7 +28,8 @@ const SLOW_STEPS: [&str; 13] = [
     // The test command of the README.
     "cargo test --locked --workspace",
     // No test is ignored for another reason than that it needs root or what `cargo xtask setup` installs.
-    ".ci/clickhouse .ci/editors cargo test --locked --package prehog --package tbot --package xtask --tests -- --ignored",
+    ".ci/clickhouse .ci/clickhouse-cluster .ci/chdb .ci/editors cargo test --locked --package prehog --package tbot \
+     --package xtask --tests -- --ignored",
     "cargo xtask demo",
     // More kills than in a plain run.
     "TBOT_TEST_KILLS=100 cargo test --locked --package tbot --test integration -- program::crash --nocapture",

@@ -38,7 +38,7 @@ pub(crate) const MDBOOK: Tool = Tool {
 };
 
 /// All tools. Those that others are installed with come first.
-const TOOLS: [Tool; 21] = [
+const TOOLS: [Tool; 23] = [
     C_COMPILER,
     Tool {
         name: "rustfmt",
@@ -114,6 +114,12 @@ const TOOLS: [Tool; 21] = [
         source: Source::Debian("clickhouse-server"),
     },
     Tool {
+        name: "zookeeper",
+        purpose: "tests of prehog's store on a cluster",
+        check: "java -cp /usr/share/java/zookeeper.jar org.apache.zookeeper.version.VersionInfoMain",
+        source: Source::Debian("zookeeper"),
+    },
+    Tool {
         name: "postgresql",
         purpose: "tests of tunnels to a database",
         check: "psql --version",
@@ -145,7 +151,7 @@ const TOOLS: [Tool; 21] = [
     },
     Tool {
         name: "python3-venv",
-        purpose: "installation of editor tools",
+        purpose: "installation of editor tools and of chdb",
         check: "python3 -c __import__('ensurepip')",
         source: Source::Debian("python3-venv"),
     },
@@ -154,6 +160,12 @@ const TOOLS: [Tool; 21] = [
         purpose: "tests of the schemas in editors",
         check: "test -e target/editors/installed",
         source: Source::Command(".ci/editors true"),
+    },
+    Tool {
+        name: "chdb",
+        purpose: "tests of prehog's stores on a current ClickHouse",
+        check: "test -e target/chdb/installed",
+        source: Source::Command(".ci/chdb true"),
     },
 ];
 
