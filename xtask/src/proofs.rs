@@ -382,6 +382,40 @@ pub(crate) const CLAIMS: &[Claim] = &[
         not_shown: &["what happens on a disk that loses data after it has confirmed a write"],
     },
     Claim {
+        name: "Stores",
+        statement: "Every store gives the same report for the same events. On a cluster, receivers and servers can be killed: no \
+                    acknowledged event is lost, and none counts twice.",
+        checks: &[
+            Check {
+                shows: "Every store counts the same",
+                command: ".ci/clickhouse .ci/clickhouse-cluster .ci/chdb cargo test --locked --package prehog --test prehog -- \
+                          --include-ignored stores",
+                full: Full::Same,
+                figure: "SQLite; ClickHouse 18.16, alone, with two replicas and with two shards; ClickHouse 26.9, alone and through the \
+                         tables of a cluster with one member",
+                mutation: "`create_distributed` in `prehog/src/store/clickhouse/layout.rs` distributes submissions by day instead of id",
+            },
+            Check {
+                shows: "Three receivers behind one name, and their servers, can be killed",
+                command: ".ci/clickhouse-cluster cargo test --locked --package prehog --test prehog -- --ignored on_cluster \
+                          --nocapture",
+                full: Full::Command(
+                    "PREHOG_TEST_KILLS=100 .ci/clickhouse-cluster cargo test --locked --package prehog --test prehog -- --ignored \
+                     on_cluster --nocapture",
+                ),
+                figure: "9 kills of 3 receivers and 1 of a server by default",
+                mutation: "prehog acknowledges an event whether or not it is stored, `append` in `prehog/src/store/clickhouse.rs` \
+                           stores a new id with each repetition, or `all_settings` in `prehog/src/store/clickhouse/layout.rs` sets a \
+                           quorum of one replica",
+            },
+        ],
+        not_shown: &[
+            "that ClickHouse Cloud works: prehog follows its documentation",
+            "replication of a current version: its tests have one engine, so replicas are those of 18.16",
+            "several shards with several replicas each",
+        ],
+    },
+    Claim {
         name: "Supply chain",
         statement: "Every dependency has a reason and a permitted licence and comes from crates.io, no code of this repository is \
                     unsafe, two builds give the same binary, and a command lists what a program consists of.",
