@@ -264,10 +264,10 @@ pub(crate) const CLAIMS: &[Claim] = &[
         checks: &[
             Check {
                 shows: "YAML, replies of servers, WebSocket frames and variables of the agent, as random input",
-                command: "cargo test --locked --package tbot --lib -- yaml::tests::fuzz agent::malformed_input::fuzz \
+                command: "cargo test --locked --package tbot --package tbot-yaml --lib -- tests::fuzz agent::malformed_input::fuzz \
                           agent::net::web_socket::fuzz",
                 full: Full::Command(
-                    "TBOT_TEST_EXECUTIONS=2000000 cargo test --locked --package tbot --lib -- yaml::tests::fuzz \
+                    "TBOT_TEST_EXECUTIONS=2000000 cargo test --locked --package tbot --package tbot-yaml --lib -- tests::fuzz \
                      agent::malformed_input::fuzz agent::net::web_socket::fuzz",
                 ),
                 figure: "2,000 mutations of each of 4 corpora in CI; 100,000 of each on 2026-11-26 found a password in the display of a \
