@@ -1,12 +1,13 @@
 //! Tests whether a directory has room for the files of an output, before credentials are requested that cannot be requested
-//! twice: a full disk, a quota or a limit on file sizes shows only when files are written.
+//! twice, or that could not be written the last time: a full disk, a quota or a limit on file sizes shows only when files are
+//! written.
 
 use rustix::fs::OFlags;
 
 use crate::agent::destination::atomic_write::STAGED;
 use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, WRITE_TEST};
 use crate::agent::destination::permissions::ReaderGrant;
-use crate::agent::destination::staging::overwrite;
+use crate::agent::destination::staging::{NewFile, overwrite};
 use crate::agent::platform::regular_file;
 
 /// At least as many files as an output usually writes: those of an identity with two leaf clusters.
@@ -14,15 +15,36 @@ const FILES: usize = 16;
 /// The size of each file, in bytes. Keys and certificates have a few KiB, lists of CAs of a large cluster more.
 const FILE_SIZE: usize = 8 << 10;
 
+/// The files of a trial.
+#[derive(Clone, Debug)]
+pub(crate) struct TrialSet {
+    /// The size of each file, in bytes.
+    sizes: Vec<usize>,
+    /// Whether the links to the files have to be created, too. They remain when a set is replaced.
+    with_links: bool,
+}
+
+impl TrialSet {
+    /// Returns the first set of an output whose files are not known yet.
+    pub(crate) fn usual() -> Self {
+        Self { sizes: vec![FILE_SIZE; FILES], with_links: true }
+    }
+
+    /// Returns a set that needs as much space as these files.
+    pub(crate) fn like(files: &[NewFile]) -> Self {
+        Self { sizes: files.iter().map(|(_, content)| content.len()).collect(), with_links: false }
+    }
+}
+
 impl DirectoryHandle {
     /// Writes files as an output does, replaces one, and keeps the others in the staging directory, where they use up
     /// space and inodes until [`recover`](Self::recover) removes them: other outputs may share the file system.
     ///
     /// If this fails, nothing is kept.
-    pub(crate) fn try_writing_set(&self) -> Result<(), DirectoryError> {
+    pub(crate) fn try_writing_set(&self, set: &TrialSet) -> Result<(), DirectoryError> {
         let _lock = self.lock_for_update()?;
         self.recover_locked()?;
-        let tried = self.rehearse(&[], &ReaderGrant::default()).and_then(|()| self.stage_trial());
+        let tried = self.rehearse(&[], &ReaderGrant::default()).and_then(|()| self.stage_trial(set));
         if tried.is_err() {
             // Frees the disk. If this fails, too, the next start removes what is left.
             let _ = self.remove_tree(STAGED);
@@ -30,7 +52,7 @@ impl DirectoryHandle {
         tried
     }
 
-    fn stage_trial(&self) -> Result<(), DirectoryError> {
+    fn stage_trial(&self, set: &TrialSet) -> Result<(), DirectoryError> {
         let staged = self.create_staged_directory()?;
         let owners = [rustix::process::geteuid().as_raw()];
         let create = |name: &str| {
@@ -38,12 +60,14 @@ impl DirectoryHandle {
             regular_file::open(&staged, name, flags, &owners)
                 .map_err(|error| self.file_error("write", &format!("{STAGED}/{name}"), error))
         };
-        for number in 0..FILES {
+        for (number, size) in set.sizes.iter().enumerate() {
             let name = number.to_string();
-            overwrite(&mut create(&name)?, &[0; FILE_SIZE])
+            overwrite(&mut create(&name)?, &vec![0; *size])
                 .map_err(|error| self.io_error("write", &format!("{STAGED}/{name}"), error))?;
-            // The link to a file needs an inode, too.
-            create(&format!("{name}-link"))?;
+            if set.with_links {
+                // The link to a file needs an inode, too.
+                create(&format!("{name}-link"))?;
+            }
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ use crate::agent::destination::permissions::ReaderGrant;
 use crate::agent::destination::posix_acl::AclProblem;
 use crate::agent::destination::readers::{ReaderAccess, ReaderError};
 use crate::agent::destination::staging::NewFile;
+use crate::agent::destination::trial::TrialSet;
 use crate::agent::platform::error_text::error_line;
 use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::{Clock, Environment, Hint};
@@ -92,6 +93,8 @@ pub(crate) struct DestinationWriter {
     memory: Mutex<BTreeMap<String, Vec<u8>>>,
     /// The directory belonged to the agent's user when it was last opened.
     was_owned: AtomicBool,
+    /// The set that could not be written the last time.
+    unwritten: Mutex<Option<TrialSet>>,
     /// The messages that were logged already and are not repeated.
     logged: Mutex<BTreeSet<String>>,
 }
@@ -167,6 +170,7 @@ impl DestinationWriter {
             target,
             memory: Mutex::default(),
             was_owned: AtomicBool::default(),
+            unwritten: Mutex::default(),
             logged: Mutex::default(),
         }
     }
@@ -193,6 +197,9 @@ impl DestinationWriter {
     }
 
     /// Recovers from a crash, and tests whether files can be written. To be called before credentials are requested.
+    ///
+    /// If the last set could not be written, tests whether there is room for it now: a disk that is full for hours must not cause a
+    /// request with every retry.
     pub(crate) fn prepare(&self) -> Result<(), DestinationError> {
         let target = match &self.target {
             WriteTarget::Directory(target) => target,
@@ -200,11 +207,20 @@ impl DestinationWriter {
             WriteTarget::Memory => return Ok(()),
         };
         let directory = self.open(target)?;
-        if directory.is_owned_by_agent()? {
+        let is_owned = directory.is_owned_by_agent()?;
+        if is_owned {
             directory.recover()?;
             self.warn_leftover(directory.recover_generation_directories()?);
         }
-        Ok(directory.test_write()?)
+        directory.test_write()?;
+        let unwritten = lock(&self.unwritten).clone();
+        if let Some(set) = unwritten
+            && is_owned
+        {
+            directory.try_writing_set(&set)?;
+            self.remove_trial();
+        }
+        Ok(())
     }
 
     /// Tries to write as many files as an output has, to be called after [`prepare`](Self::prepare) before something is
@@ -213,7 +229,7 @@ impl DestinationWriter {
         let WriteTarget::Directory(target) = &self.target else { return Ok(()) };
         let directory = self.open(target)?;
         if directory.is_owned_by_agent()? {
-            directory.try_writing_set()?;
+            directory.try_writing_set(&TrialSet::usual())?;
         } else {
             directory.try_writing_in_place()?;
         }
@@ -241,7 +257,9 @@ impl DestinationWriter {
         match &self.target {
             WriteTarget::Directory(target) => {
                 let directory = self.open(target)?;
-                self.write_to_directory(target, &directory, &files, removed)?;
+                let written = self.write_to_directory(target, &directory, &files, removed);
+                *lock(&self.unwritten) = written.is_err().then(|| TrialSet::like(&files));
+                written?;
                 self.warn_leftover(directory.remove_files(removed)?);
                 Ok(())
             }

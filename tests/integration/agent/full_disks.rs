@@ -15,7 +15,8 @@ use tbot_cluster::method;
 
 use super::certificate::generation;
 use super::errors::{directory_error, failed_outputs, failed_tests};
-use super::fixture::{BOT, TestCluster, read, run_oneshot};
+use super::fixture::{BOT, MINUTE, SECOND, TestCluster, read, run_oneshot, wait_until};
+use super::log_capture::{LogCapture, LogEvent};
 
 /// A file system of 512 KiB and 128 inodes, mounted until dropped.
 struct SmallDisk(PathBuf);
@@ -172,6 +173,38 @@ async fn no_renewal_is_requested_that_a_full_disk_could_not_save() {
     }
     fixture.run_oneshot(config).await.unwrap();
     assert_eq!(fixture.cluster.generation(BOT), Some(2));
+}
+
+/// A disk can be full for hours. The first attempt finds out, and the cluster is not asked again until there is space.
+#[tokio::test]
+#[ignore = "needs root: mounts a small file system"]
+async fn a_full_disk_does_not_cause_a_request_with_every_retry() {
+    let log = LogCapture::start();
+    let fixture = TestCluster::new().await;
+    let disk = SmallDisk::mount(fixture.path("disk"));
+    let running = fixture.start(fixture.config("30m", &[fixture.output("disk/out")]));
+    let identity = fixture.path("disk/out/identity");
+    // There is only one thread, so the output already waits for its next renewal when this event is seen.
+    wait_until("the output is written", || log.count(LogEvent::is_write) == 1).await;
+    let written = read(&identity);
+    let ballast = disk.fill(4096);
+    let before = fixture.call_count(method::GENERATE_USER_CERTS);
+    fixture.clock.advance(31 * MINUTE);
+    let failures = || log.count(|event| event.is_failure_of("identity-1"));
+    for attempt in 1..=5 {
+        wait_until("another attempt has failed", || failures() >= attempt).await;
+        fixture.clock.advance(MINUTE);
+    }
+    wait_until("the identity is renewed", || log.count(LogEvent::is_new_identity) == 2).await;
+    // One for the identity, which is stored elsewhere, and one for the output.
+    assert_eq!(fixture.call_count(method::GENERATE_USER_CERTS), before + 2, "{}", log.transcript());
+    fs::remove_file(ballast).unwrap();
+    wait_until("the output is written", || {
+        fixture.clock.advance(SECOND);
+        read(&identity) != written
+    })
+    .await;
+    running.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
