@@ -17,6 +17,7 @@ mod reproduce;
 mod sandbox;
 mod sbom;
 mod schema;
+mod week;
 
 use std::process::ExitCode;
 
@@ -58,5 +59,6 @@ fn run(arguments: &[&str]) -> Result<()> {
         Task::Sbom => sbom::run(rest),
         Task::Dist => dist::run(rest),
         Task::Reproduce => reproduce::run(rest),
+        Task::Week => week::run(rest),
     }
 }

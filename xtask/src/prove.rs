@@ -148,7 +148,7 @@ mod tests {
             checks.filter(|(claim, check)| is_named(claim, check, words)).count()
         };
         let all = chosen(&[]);
-        for word in ["durability", "KILLED", "inodes", "descriptors", "clock", "outage", "input"] {
+        for word in ["durability", "KILLED", "inodes", "descriptors", "clock", "outage", "week", "input"] {
             assert!((1..all).contains(&chosen(&[word])), "{word}");
         }
         assert_eq!(chosen(&["no such word"]), 0);

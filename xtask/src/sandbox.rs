@@ -52,11 +52,7 @@ impl Sandbox {
         let cluster = runtime.block_on(Cluster::start(ClusterConfig::new(clock::system())))?;
         let token = cluster.add_bot(BOT, &["access"])?;
         let receiver = runtime.block_on(Receiver::start(&directory.path().join("events.db")))?;
-        let this_program = std::env::current_exe().context("cannot determine the path of this program")?;
-        // Cargo builds all programs of the workspace into the directory of this one.
-        let programs = this_program.parent().context("the path of this program has no parent directory")?;
-        let programs = programs.to_owned();
-        let sandbox = Self { directory, cluster, receiver, programs, token };
+        let sandbox = Self { directory, cluster, receiver, programs: programs_directory()?, token };
         sandbox.write(CA_FILE, sandbox.cluster.web_ca_pem())?;
         sandbox.write("tbot.yaml", &sandbox.configuration(consent))?;
         Ok(sandbox)
@@ -137,6 +133,17 @@ impl Sandbox {
         let path = directory.path().to_owned();
         directory.close().with_context(|| format!("cannot remove {}", path.display()))
     }
+}
+
+/// Returns the directory of the programs of the workspace: that of this program, because cargo builds all of them there.
+///
+/// # Errors
+///
+/// Returns an error if the system does not know it.
+pub(crate) fn programs_directory() -> Result<PathBuf> {
+    let this_program = std::env::current_exe().context("cannot determine the path of this program")?;
+    let directory = this_program.parent().context("the path of this program has no parent directory")?;
+    Ok(directory.to_owned())
 }
 
 #[cfg(test)]

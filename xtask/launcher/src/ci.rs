@@ -17,7 +17,7 @@ const FAST_STEPS: [&str; 3] = [
 ];
 
 /// The further steps.
-const SLOW_STEPS: [&str; 13] = [
+const SLOW_STEPS: [&str; 14] = [
     "cargo clippy --locked --package tbot --no-default-features -- -D warnings",
     "cargo clippy --locked --package tbot --no-default-features --features agent -- -D warnings",
     // Finds links to private or missing items.
@@ -31,6 +31,7 @@ const SLOW_STEPS: [&str; 13] = [
     ".ci/clickhouse .ci/clickhouse-cluster .ci/chdb .ci/editors cargo test --locked --package prehog --package tbot \
      --package xtask --tests -- --ignored",
     "cargo xtask demo",
+    "cargo xtask week --short",
     // More kills than in a plain run.
     "TBOT_TEST_KILLS=100 cargo test --locked --package tbot --test integration -- program::crash --nocapture",
     "PREHOG_TEST_KILLS=100 cargo test --locked --package prehog --test prehog -- crash",

@@ -50,13 +50,15 @@ pub enum Task {
     Dist,
     /// Build twice and compare.
     Reproduce,
+    /// Run `tbot` and `prehog` for a simulated week.
+    Week,
 }
 
 impl Task {
     /// Returns the packages whose programs the task runs, in addition to its own.
     pub fn packages(self) -> &'static [&'static str] {
         match self {
-            Self::Demo | Self::Pictures => &["tbot", "prehog"],
+            Self::Demo | Self::Pictures | Self::Week => &["tbot", "prehog"],
             Self::Load
             | Self::Schema
             | Self::Docs
@@ -74,7 +76,7 @@ const GENERATOR_DETAILS: &str =
 fails and prints a diff if a file is out of date.";
 
 /// All commands, in the order of the help.
-pub const COMMANDS: [Command; 13] = [
+pub const COMMANDS: [Command; 14] = [
     Command {
         name: "demo",
         arguments: "[--keep] [--no-consent]",
@@ -159,13 +161,26 @@ them.
         arguments: "[--full] [WORD]...",
         summary: "check every claim of docs/proofs.md, and print a table",
         details: "Runs the tests behind each claim, and prints their figures. Fails if one fails
-or if a command runs no test. Some need strace and root; `cargo xtask setup`
-installs strace.
+or if a command runs no test. Some need root, strace or libfaketime, which
+`cargo xtask setup` installs.
 
   --full   run the long versions: more random cases and kills, some hours
   WORD     only the checks whose name or claim contains it, such as durability,
-           killed, space, inodes, descriptors, clock, outage or input",
+           killed, space, inodes, descriptors, clock, outage, week or input",
         action: Action::Task(Task::Prove),
+    },
+    Command {
+        name: "week",
+        arguments: "[--short]",
+        summary: "run tbot and prehog for a week of simulated time",
+        details: "Runs both programs against a development cluster while the time leaps forward
+whenever nothing happens, with restarts, a rotation, outages and a full disk.
+Prints what happened on each day, and fails if something did not hold. Needs
+root, to mount small file systems, and libfaketime, which `cargo xtask setup`
+installs.
+
+  --short   two days with a little of everything, as in CI",
+        action: Action::Task(Task::Week),
     },
     Command {
         name: "sbom",

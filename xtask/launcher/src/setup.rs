@@ -38,7 +38,7 @@ pub(crate) const MDBOOK: Tool = Tool {
 };
 
 /// All tools. Those that others are installed with come first.
-const TOOLS: [Tool; 23] = [
+const TOOLS: [Tool; 24] = [
     C_COMPILER,
     Tool {
         name: "rustfmt",
@@ -76,6 +76,12 @@ const TOOLS: [Tool; 23] = [
         purpose: "tests of system calls",
         check: "strace --version",
         source: Source::Debian("strace"),
+    },
+    Tool {
+        name: "faketime",
+        purpose: "the simulated week",
+        check: "faketime --version",
+        source: Source::Debian("faketime"),
     },
     Tool {
         name: "zsh",
