@@ -21,7 +21,7 @@ const SLOW_STEPS: [&str; 14] = [
     "cargo clippy --locked --package tbot --no-default-features -- -D warnings",
     "cargo clippy --locked --package tbot --no-default-features --features agent -- -D warnings",
     // Finds links to private or missing items.
-    "RUSTDOCFLAGS=-Dwarnings cargo doc --locked --package tbot --lib --no-deps --no-default-features",
+    "RUSTDOCFLAGS=-Dwarnings cargo doc --locked --package tbot --package tbot-yaml --lib --no-deps --no-default-features",
     "RUSTDOCFLAGS=-Dwarnings cargo doc --locked --package tbot --lib --no-deps --no-default-features --features agent",
     "cargo deny --locked check --hide-inclusion-graph licenses bans sources",
     "cargo xtask book",
