@@ -228,13 +228,12 @@ fn may_show(disclosure: &dyn Disclosure, positions: &Positions<'_>, leaf: &Leaf<
             maps.is_some_and(|maps| maps.iter().all(|map| disclosure.shows_key(map.as_str(), key)))
         }
         LeafRole::Alias => false,
+        // An alias puts a scalar in several places. One that may not show it takes precedence.
         LeafRole::Value(string) => positions.pointers(leaf).is_some_and(|pointers| {
-            let found = pointers.iter().filter_map(|pointer| disclosure.visibility(pointer.as_str(), string));
-            // The position that hides it takes precedence: an alias may make it the value of a secret.
-            match found.max() {
+            pointers.iter().all(|pointer| match disclosure.visibility(pointer.as_str(), string) {
                 Some(visibility) => visibility == Visibility::Visible,
                 None => string.is_some_and(|string| disclosure.is_known_word(string)),
-            }
+            })
         }),
     }
 }

@@ -9,7 +9,7 @@ use crate::yaml::internal::Positions;
 use crate::yaml::{Span, display_key};
 
 /// Whether a scalar may be shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Visibility {
     /// The scalar is known to be neither a secret nor an identifier.
     Visible,

@@ -379,3 +379,11 @@ fn a_diagnostic_as_a_string_is_one_line_with_its_code_and_help() {
         assert!(diagnostic.help.is_none_or(|help| line.ends_with(&help)), "{line}");
     }
 }
+
+#[test]
+fn a_value_is_hidden_if_an_alias_repeats_it_from_a_place_that_is_not_known() {
+    for text in ["x: &a hunter2\nnote: *a", "note: &a hunter2\nx: *a"] {
+        let out = human(text, vec![at_value("/x"), at_value("/note")]);
+        assert!(!out.contains("hunter2"), "{out}");
+    }
+}
