@@ -70,11 +70,7 @@ impl Line<'_> {
         line: Range<usize>,
         window: Range<usize>,
     ) {
-        let mut at = if window.start > line.start {
-            positions.end_before(window.start).max(line.start)
-        } else {
-            line.start
-        };
+        let mut at = positions.end_before(window.start).max(line.start);
         for leaf in positions.leaves(at, window.end) {
             self.push_separators(at..leaf.start.max(at));
             let part = leaf.start.max(at)..leaf.end.min(line.end);
@@ -86,9 +82,7 @@ impl Line<'_> {
                 self.show(part.start.max(window.start)..part.end.min(window.end.max(part.start)));
             }
         }
-        if at < window.end {
-            self.push_separators(at..window.end);
-        }
+        self.push_separators(at..window.end);
     }
 
     /// Reduces the first line of a block scalar to its `|` or `>`, because a comment may follow.
@@ -125,15 +119,13 @@ impl Line<'_> {
             }
         }
         let mut hidden = at;
-        while at < window.end {
-            let Some(character) = self.text[at..].chars().next() else { break };
-            let next = at + character.len_utf8();
-            if character.is_whitespace() || (at == focus && character.is_ascii_punctuation()) {
-                self.hide(hidden..at);
-                self.show(at..next);
-                hidden = next;
+        for (offset, character) in self.text[at..window.end].char_indices() {
+            let here = at + offset;
+            if character.is_whitespace() || (here == focus && character.is_ascii_punctuation()) {
+                self.hide(hidden..here);
+                hidden = here + character.len_utf8();
+                self.show(here..hidden);
             }
-            at = next;
         }
         self.hide(hidden..window.end);
     }
@@ -198,9 +190,11 @@ impl Line<'_> {
             // Keep some text before the underlined part, as far as there is room.
             from = underline.start;
             let mut spare = (columns - 2).saturating_sub(width(underline.clone())).min(columns / 2);
-            while from > 0 && column(&self.cells[from - 1]) <= spare {
+            while let Some(cell) = self.cells[..from].last()
+                && column(cell) <= spare
+            {
                 from -= 1;
-                spare -= column(&self.cells[from]);
+                spare -= column(cell);
             }
         }
         let lead = usize::from(from > 0);

@@ -3,6 +3,7 @@
 mod canary;
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use super::*;
 use crate::yaml;
@@ -386,4 +387,53 @@ fn a_value_is_hidden_if_an_alias_repeats_it_from_a_place_that_is_not_known() {
         let out = human(text, vec![at_value("/x"), at_value("/note")]);
         assert!(!out.contains("hunter2"), "{out}");
     }
+}
+
+/// Returns the excerpt for these bytes: its text, and the indentation and length of the underline.
+fn excerpt_of(text: &str, bytes: Range<usize>, columns: usize) -> (String, usize, usize) {
+    let source = SourceFile::new("tbot.yaml", text, &FixedDisclosure);
+    let span = source.positions().span(bytes.start, bytes.end);
+    let shown = excerpt::excerpt(&source, span, columns).unwrap();
+    (shown.text, shown.indent, shown.length)
+}
+
+#[test]
+fn a_line_is_truncated_only_as_far_as_needed() {
+    let fits = format!("note: {}", "a".repeat(34));
+    assert_eq!(excerpt_of(&fits, 38..40, 40), (fits.clone(), 38, 2));
+
+    let long = format!("note: {}", "0123456789".repeat(10));
+    let from_the_start = format!("{}…", &long[..39]);
+    assert_eq!(excerpt_of(&long, 30..35, 40), (from_the_start.clone(), 30, 5));
+    assert_eq!(excerpt_of(&long, 36..39, 40), (from_the_start, 36, 3));
+    // The underlined part would begin in the visible part, but not end there.
+    assert_eq!(excerpt_of(&long, 36..40, 40), (format!("…{}…", &long[16..54]), 21, 4));
+    assert_eq!(excerpt_of(&long, 50..85, 40), (format!("…{}…", &long[47..85]), 4, 35));
+}
+
+#[test]
+fn an_underline_is_as_wide_as_the_character_at_which_it_begins() {
+    assert_eq!(excerpt_of("note: 時", 6..6, 40), ("note: 時".to_owned(), 6, 2));
+}
+
+/// Only the bytes near the underline are considered, without the first and last one of a character that is cut in two.
+#[test]
+fn a_long_line_of_characters_of_three_bytes_is_cut_between_characters() {
+    let text = format!("note: {}", "時".repeat(1000));
+    let start = 6 + 3 * 400;
+    let (_, indent, length) = excerpt_of(&text, start..start + 3, 10_000);
+    // 342 columns are the 171 characters in the 512 bytes before the underline and the one cut in two.
+    assert_eq!((indent, length), (": ".len() + 342, 2));
+}
+
+#[test]
+fn a_function_as_a_disclosure_shows_no_key_after_a_syntax_error() {
+    let disclosure = |pointer: &str| (pointer == "/version").then_some(Visibility::Visible);
+    let shown = |text: &str| {
+        let source = SourceFile::new("tbot.yaml", text, &disclosure);
+        excerpt::excerpt(&source, source.positions().span(0, 1), 40).unwrap().text
+    };
+    assert_eq!(shown("version: v2"), "version: v2");
+    assert_eq!(shown("token: v2"), "token: ***");
+    assert_eq!(shown("version: [v2"), "*** ***");
 }
