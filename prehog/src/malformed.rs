@@ -36,12 +36,8 @@ enum JsonType {
 impl JsonFields {
     /// Derives the fields from the schema.
     pub(crate) fn new(schema: &EventSchema) -> Self {
-        let envelope = [
-            ("", JsonType::Object),
-            ("/distinctId", JsonType::String),
-            ("/timestamp", JsonType::Time),
-            ("/start", JsonType::Object),
-        ];
+        let envelope =
+            [("/distinctId", JsonType::String), ("/timestamp", JsonType::Time), ("/start", JsonType::Object)];
         let envelope = envelope.into_iter().map(|(pointer, json_type)| (pointer.to_owned(), json_type));
         let properties = schema
             .properties
@@ -52,7 +48,7 @@ impl JsonFields {
 
     /// Returns an error that names the field because of which `body` could not be parsed.
     pub(crate) fn explain(&self, body: &[u8]) -> InvalidEvent {
-        let Ok(value) = serde_json::from_slice::<Value>(body) else {
+        let Ok(value @ Value::Object(_)) = serde_json::from_slice(body) else {
             return InvalidEvent::malformed("body", "must be a JSON object");
         };
         let mut fields = self.fields.iter();
@@ -109,5 +105,35 @@ impl JsonType {
             // Any number can be parsed; the validation rejects one that is not in the enum.
             (Self::Enum { .. }, value) => value.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_error_says_what_the_field_must_be() {
+        let fields = JsonFields::new(EventSchema::embedded().unwrap());
+        let bodies = [
+            json!(7),
+            json!({ "distinctId": 7 }),
+            json!({ "timestamp": "yesterday" }),
+            json!({ "start": [] }),
+            json!({ "start": { "runMode": "RUN_MODE_SOMETIMES" } }),
+            json!({ "start": { "destinationsOther": 1.5 } }),
+            json!({ "start": {} }),
+        ];
+        let errors = bodies.map(|body| fields.explain(body.to_string().as_bytes()).to_string());
+        insta::assert_snapshot!(errors.join("\n"), @r"
+        body: must be a JSON object
+        distinctId: must be a string
+        timestamp: must be a time such as 2026-11-22T00:00:00Z
+        start: must be an object
+        start.runMode: must be RUN_MODE_ONE_SHOT or RUN_MODE_DAEMON
+        start.destinationsOther: must be an integer from 0 to 2147483647
+        body: must be a SubmitTbotEventRequest in Connect JSON
+        ");
     }
 }
