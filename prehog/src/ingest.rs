@@ -37,10 +37,7 @@ impl Ingest {
     /// Converts this into a service of an HTTP server.
     pub fn service(self) -> ConnectRpcService<TbotReportingServiceServer<Self>> {
         let metrics = Arc::clone(&self.metrics);
-        let limits = Limits::default()
-            .with_max_request_body_size(MAX_BODY)
-            .with_max_message_size(MAX_BODY)
-            .with_element_memory_limit(4 * MAX_BODY);
+        let limits = Limits::default().with_max_request_body_size(MAX_BODY).with_max_message_size(MAX_BODY);
         let json_fields = JsonFields::new(self.validator.schema());
         ConnectRpcService::new(TbotReportingServiceServer::new(self))
             .with_limits(limits)

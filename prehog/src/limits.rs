@@ -70,7 +70,7 @@ impl RateLimit {
         let hash = self.secret.hash_one(client);
         let slot = usize::try_from(hash % (COUNTERS as u64)).unwrap_or(0);
         let increment = |counter: u64| match (counter >> 32, counter & COUNT_MASK) {
-            (last, _) if last < window => Some(window << 32 | 1),
+            (last, _) if last < window => Some((window << 32) + 1),
             // The count stops at the limit, so that it never overflows.
             (_, count) => (count < u64::from(self.max)).then_some(counter + 1),
         };

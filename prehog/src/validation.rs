@@ -243,4 +243,13 @@ mod tests {
         assert!(!is_close(1_000_000, -1, now));
         assert!(!is_close(i64::MIN, 0, now));
     }
+
+    #[test]
+    fn only_a_property_that_is_not_always_sent_may_be_absent() {
+        let mut run_mode = EventSchema::embedded().unwrap().properties[0].clone();
+        assert_eq!(enum_value(&run_mode, 0).unwrap_err().reason, "run_mode");
+        run_mode.rule.required = false;
+        assert_eq!(enum_value(&run_mode, 0), Ok(PropertyValue::Absent));
+        assert_eq!(enum_value(&run_mode, 1), Ok(PropertyValue::Text("one-shot".to_owned())));
+    }
 }

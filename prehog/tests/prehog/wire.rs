@@ -129,7 +129,7 @@ async fn an_unknown_join_method_or_helper_becomes_other() {
     let mut event = body(&uuid(1));
     event["start"]["joinType"] = "quantum".into();
     event["start"]["helper"] = "/home/me/start.sh".into();
-    event["start"]["helperVersion"] = "of my own".into();
+    event["start"]["helperVersion"] = "v1.2.3".into();
     assert_eq!(receiver.submit(&event).await.status(), 200);
     let stored = &receiver.stored()[0].1;
     assert_eq!((&stored["join_type"], &stored["helper"]), (&json!("other"), &json!("other")));
