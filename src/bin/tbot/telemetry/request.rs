@@ -8,12 +8,6 @@ use super::endpoint::{EndpointError, TelemetryEndpoint};
 use crate::context::VERSION;
 use tbot::agent::{Environment, Hint};
 
-/// A header that the HTTP client derives from the URL.
-pub(crate) const HOST: &str = "Host";
-
-/// A header that the HTTP client derives from the body.
-pub(crate) const CONTENT_LENGTH: &str = "Content-Length";
-
 /// The request that submits an event, with all its headers.
 pub(crate) struct TelemetryRequest {
     pub(crate) method: String,
@@ -61,9 +55,9 @@ impl TelemetryRequest {
         let built = event::internal::build(rules, effective.value(), context)?;
         let body = serde_json::to_vec(&event::internal::request_body(rules, &built.event, distinct_id))?;
 
-        let mut headers = vec![(HOST.to_owned(), endpoint.host().to_owned())];
+        let mut headers = vec![("Host".to_owned(), endpoint.host().to_owned())];
         headers.extend(rules.transport.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
-        headers.push((CONTENT_LENGTH.to_owned(), body.len().to_string()));
+        headers.push(("Content-Length".to_owned(), body.len().to_string()));
         let (method, event) = (rules.transport.method.clone(), serde_json::to_string(&built.event)?);
         Ok((Self { method, endpoint, headers, body, event }, built))
     }

@@ -11,7 +11,7 @@ use tbot::agent::internal::{client_builder, failed_request, tls_without_roots, w
 use tbot::agent::{Clock, ConnectionError, Environment, Hint, TlsError, error_line};
 use tokio::task::JoinHandle;
 
-use super::request::{CONTENT_LENGTH, HOST, TelemetryRequest};
+use super::request::TelemetryRequest;
 use crate::http_response::read_json;
 
 /// The time limit for connecting.
@@ -133,10 +133,7 @@ async fn submit(request: TelemetryRequest, environment: Environment) -> Result<(
     .map_err(|error| SubmitError::Setup(error.into()))??;
     let mut builder = client.request(method, request.endpoint.url().clone()).body(request.body);
     for (name, value) in &request.headers {
-        // The client derives these two from the URL and the body.
-        if name != HOST && name != CONTENT_LENGTH {
-            builder = builder.header(name, value);
-        }
+        builder = builder.header(name, value);
     }
     let response = builder.send().await?;
     match response.status() {
