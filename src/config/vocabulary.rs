@@ -167,4 +167,42 @@ mod tests {
             assert!(is_harmless(Sensitivity::Category, false, string), "{string}");
         }
     }
+
+    #[test]
+    fn a_string_that_does_not_look_like_a_word_is_not_harmless() {
+        for string in ["my secret", "a@b.c", "abc123", "hunter2!"] {
+            assert!(!is_harmless(Sensitivity::Category, false, string), "{string}");
+        }
+    }
+
+    #[test]
+    fn a_short_string_or_a_number_is_harmless_as_a_setting() {
+        for string in ["", "auto", "1h30m", "+5min", "-20s00", ".5hours", "1234567890123456"] {
+            assert!(is_harmless(Sensitivity::Tuning, false, string), "{string}");
+        }
+        for string in ["never", "s3cret", "12345678901234567"] {
+            assert!(!is_harmless(Sensitivity::Tuning, false, string), "{string}");
+        }
+    }
+
+    #[test]
+    fn a_location_is_harmless_up_to_256_bytes() {
+        let path = |length: usize| format!("/{}", "a".repeat(length - 1));
+        assert!(is_harmless(Sensitivity::Location, false, &path(256)));
+        assert!(!is_harmless(Sensitivity::Location, false, &path(257)));
+    }
+
+    #[test]
+    fn the_vocabulary_contains_what_is_in_alternatives() {
+        let schema = serde_json::json!({ "oneOf": [{ "const": "word" }, { "properties": { "key": true } }] });
+        let mut vocabulary = Vocabulary::default();
+        vocabulary.collect(Box::leak(Box::new(schema)));
+        assert!(vocabulary.words.contains("word") && vocabulary.properties.contains("key"));
+    }
+
+    #[test]
+    fn only_some_properties_are_lists() {
+        assert!(is_list("services") && is_list("roles"));
+        assert!(!is_list("proxy_server") && !is_list("destination"));
+    }
 }

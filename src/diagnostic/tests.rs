@@ -427,7 +427,7 @@ fn a_long_line_of_characters_of_three_bytes_is_cut_between_characters() {
 }
 
 #[test]
-fn a_function_as_a_disclosure_shows_no_key_after_a_syntax_error() {
+fn a_function_as_a_disclosure_shows_keys_that_look_like_names_unless_the_syntax_is_wrong() {
     let disclosure = |pointer: &str| (pointer == "/version").then_some(Visibility::Visible);
     let shown = |text: &str| {
         let source = SourceFile::new("tbot.yaml", text, &disclosure);
@@ -435,5 +435,6 @@ fn a_function_as_a_disclosure_shows_no_key_after_a_syntax_error() {
     };
     assert_eq!(shown("version: v2"), "version: v2");
     assert_eq!(shown("token: v2"), "token: ***");
+    assert_eq!(shown("hunter 2: v2"), "***: ***");
     assert_eq!(shown("version: [v2"), "*** ***");
 }

@@ -51,6 +51,7 @@ mod tests {
             ("^[0-9]{1,2}$", 110),
             ("^v?[0-9](-(alpha|beta))?$", 60),
             ("^(a|b){0,3}$", 15),
+            ("(?-u)^[0-9]$", 10),
         ] {
             assert_eq!(count_accepted(pattern), Some(accepted), "{pattern}");
         }

@@ -106,7 +106,14 @@ fn open_patterns_and_other_variables_are_found() {
             event["properties"]["new"] = property;
         })
     };
-    assert_eq!(with("_TBOT_TELEMETRY_HELPER", "^[a-z]{1,5}$"), Vec::<String>::new());
+    for permitted in ["^[a-z]{1,5}$", "^[0-9a-f]{6}$"] {
+        assert_eq!(with("_TBOT_TELEMETRY_HELPER", permitted), Vec::<String>::new(), "{permitted}");
+    }
+    assert_eq!(
+        with("_TBOT_TELEMETRY_HELPER", "^([0-9a-f]{6}|g)$").len(),
+        1,
+        "one string more than permitted"
+    );
     insta::assert_debug_snapshot!([
         with("HOSTNAME", "^[a-z]$"),
         with("_TBOT_TELEMETRY_HELPER", "^.*$"),
@@ -129,4 +136,33 @@ fn open_sets_and_invalid_mappings_are_found() {
     });
     let closed = findings(|event| event["additionalProperties"] = json!(true));
     insta::assert_debug_snapshot!([open, unknown, shared, unmapped, closed]);
+}
+
+#[test]
+fn empty_explanations_are_found() {
+    for keyword in ["x-reason", "description"] {
+        assert_eq!(
+            findings(|event| event["properties"]["helper"][keyword] = json!("")).len(),
+            1,
+            "{keyword}"
+        );
+    }
+}
+
+#[test]
+fn a_property_is_declared_since_a_version_that_exists() {
+    let since =
+        |version: u64| findings(|event| event["properties"]["helper"]["x-since"] = json!(version)).len();
+    let current = generate_schema()["x-version"].as_u64().unwrap();
+    assert_eq!([0, 1, current, current + 1].map(since), [1, 0, 0, 1]);
+}
+
+#[test]
+fn the_values_of_a_set_are_counted() {
+    let mut schema = generate_schema();
+    schema["properties"]["destinations_configured"]["minimum"] = json!(5);
+    schema["properties"]["destinations_configured"]["maximum"] = json!(9);
+    let rules = Rules::read(&schema).unwrap();
+    let size = |name: &str| rules.properties.iter().find(|rule| rule.name == name).unwrap().values.size();
+    assert_eq!(["run_mode", "destinations_configured"].map(size), [Some(2), Some(5)]);
 }

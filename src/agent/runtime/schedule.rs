@@ -139,4 +139,14 @@ mod tests {
         wait(MINUTE, &clock).await;
         assert_eq!(started.elapsed(), MINUTE);
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_until_a_time_ends_then_and_at_once_if_it_has_passed() {
+        let clock = Clock::from_fn(|| SystemTime::UNIX_EPOCH + MINUTE);
+        let started = Instant::now();
+        wait_until(SystemTime::UNIX_EPOCH, &clock).await;
+        assert_eq!(started.elapsed(), Duration::ZERO);
+        wait_until(SystemTime::UNIX_EPOCH + 3 * MINUTE, &clock).await;
+        assert_eq!(started.elapsed(), 2 * MINUTE);
+    }
 }

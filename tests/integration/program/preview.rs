@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::fake_server::FakeServer;
 use super::fixture::{CLOSED_PORT, FAILING_START, Finished, Telemetry, tbot};
@@ -177,6 +177,18 @@ fn a_preview_as_json_has_the_event_the_request_and_the_sources_of_every_property
     document["request"]["body"] = body.into();
     let text = format!("{document:#}").replace(env!("CARGO_PKG_VERSION"), "[VERSION]");
     insta::assert_snapshot!(text);
+}
+
+#[test]
+fn the_source_of_a_missing_value_is_its_default() {
+    let finished = tbot(Telemetry::Default, &["telemetry", "preview", "--format", "json", "-c", "tbot.yaml"])
+        .file("tbot.yaml", CONFIG.replace("oneshot: true\n", "proxy_server: a:1\n"))
+        .run();
+    let document = parsed(&finished);
+    let run_mode = &document["event"]["properties"][0];
+    assert_eq!((&run_mode["name"], &run_mode["value"]), (&json!("run_mode"), &json!("continuous")));
+    let source = json!({ "kind": "default", "key": "oneshot", "input": null, "line": null, "column": null, "outcome": null });
+    assert_eq!(run_mode["sources"], json!([source]));
 }
 
 #[test]

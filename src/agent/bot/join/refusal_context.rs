@@ -206,4 +206,24 @@ mod tests {
             assert_eq!(context.service_refused(code, "no").is_transient(), is_transient, "{code:?}");
         }
     }
+
+    #[test]
+    fn the_hint_depends_on_what_the_join_proves() {
+        let with_token = RefusalContext::new(&token("abc"), None);
+        let with_key_pair = RefusalContext::with_bound_keypair(None);
+        let hint = |error: JoinError| error.hint();
+        let refused = |context: &RefusalContext, message: &str| {
+            hint(context.service_refused(Code::PermissionDenied, message))
+        };
+        let (used, locked) = [&with_token, &with_key_pair]
+            .map(|context| refused(context, "token expired or not found"))
+            .into();
+        assert!(used.is_some() && locked.is_some() && used != locked);
+        assert_eq!(hint(with_token.service_refused(Code::Unimplemented, "no")), Some(UNSUPPORTED_PROTOCOL));
+
+        let lost = || Status::unavailable("gone");
+        let no_response = |context: &RefusalContext| hint(context.no_response(connection_error(lost())));
+        assert_eq!(no_response(&with_token), Some(TOKEN_MAY_BE_USED));
+        assert_eq!(no_response(&with_key_pair), None);
+    }
 }

@@ -95,6 +95,7 @@ impl RenewalStep {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
@@ -116,15 +117,18 @@ mod tests {
         let expiry = stored.identity.user.not_after;
         let before = expiry - Duration::from_secs(1);
         let pending = StoredIdentity { renewal_pending: true, ..stored.clone() };
-        let step = |stored: Option<&StoredIdentity>, hash: Option<&str>, now| match decide(
-            stored.cloned(),
-            hash,
-            now,
-        ) {
-            RenewalStep::Join(reason) => Err(reason),
-            RenewalStep::JoinAgain(_) => Ok("join again"),
-            RenewalStep::Renew(_) => Ok("renew"),
-            RenewalStep::Suspend(_) => Ok("suspend"),
+        let step = |stored: Option<&StoredIdentity>, hash: Option<&str>, now| {
+            let step = decide(stored.cloned(), hash, now);
+            let join_reason = step.join_reason();
+            let step = match step {
+                RenewalStep::Join(reason) => Err(reason),
+                RenewalStep::JoinAgain(_) => Ok("join again"),
+                RenewalStep::Renew(_) => Ok("renew"),
+                RenewalStep::Suspend(_) => Ok("suspend"),
+            };
+            let expected = if step == Ok("join again") { Some(JoinReason::NotRenewable) } else { step.err() };
+            assert_eq!(join_reason, expected);
+            step
         };
         let same_token = Some(stored.token_hash.as_str());
 
@@ -133,8 +137,39 @@ mod tests {
         assert_eq!(step(Some(&stored), None, before), Ok("renew"), "an unreadable token changes nothing");
         assert_eq!(step(Some(&stored), Some("other"), before), Err(JoinReason::OtherToken));
         assert_eq!(step(Some(&stored), same_token, expiry), Err(JoinReason::Expired));
+        let mut attested = storage.load().unwrap().unwrap();
+        Arc::get_mut(&mut attested.identity).unwrap().user.renewable = false;
+        assert_eq!(step(Some(&attested), same_token, before), Ok("join again"));
         assert_eq!(step(Some(&pending), same_token, before), Ok("suspend"));
         assert_eq!(step(Some(&pending), Some("other"), before), Err(JoinReason::OtherToken));
         assert_eq!(step(Some(&pending), same_token, expiry), Err(JoinReason::Expired));
+    }
+
+    #[test]
+    fn only_an_expiry_may_be_unexpected() {
+        let reasons = [JoinReason::NothingStored, JoinReason::OtherToken, JoinReason::NotRenewable];
+        assert_eq!(reasons.map(JoinReason::hint), [const { None }; 3]);
+        let clock = JoinReason::Expired.hint().unwrap();
+        let error = || Some(Hint::new("advice"));
+        assert_eq!(JoinReason::Expired.hint_after(None), Some(clock.clone()));
+        assert_eq!(JoinReason::Expired.hint_after(error()), Some(format!("advice; {clock}").into()));
+        assert_eq!(JoinReason::OtherToken.hint_after(error()), error());
+        assert_eq!(JoinReason::OtherToken.hint_after(None), None);
+    }
+
+    #[test]
+    fn every_reason_is_described() {
+        let reasons = [
+            JoinReason::NothingStored,
+            JoinReason::OtherToken,
+            JoinReason::Expired,
+            JoinReason::NotRenewable,
+        ];
+        insta::assert_snapshot!(reasons.map(|reason| reason.to_string()).join("\n"), @r"
+        no stored identity
+        the stored identity was obtained with a different token than the configured one
+        the stored identity has expired
+        the stored identity is renewed by joining again
+        ");
     }
 }

@@ -145,9 +145,11 @@ mod tests {
 
     #[test]
     fn secrets_in_an_address_are_not_shown() {
-        let user = rejected("https://user:hunter2@other.example");
-        assert_eq!(user, EndpointError::UserInfo(ADDRESS.to_owned()));
-        assert!(!user.to_string().contains("hunter2"), "{user}");
+        for user in ["user:hunter2", "hunter2", ":hunter2"] {
+            let user = rejected(&format!("https://{user}@other.example"));
+            assert_eq!(user, EndpointError::UserInfo(ADDRESS.to_owned()));
+            assert!(!user.to_string().contains("hunter2"), "{user}");
+        }
         let query = choose(&[(ADDRESS, "https://other.example/?key=hunter2")]).unwrap();
         assert_eq!(query.to_string(), format!("https://other.example{PATH}?..."));
         assert_eq!(query.url().query(), Some("key=hunter2"), "the query is still sent");
