@@ -79,7 +79,13 @@ fn sources(preview: &Preview<'_>, provenance: &Provenance) -> Vec<Value> {
                 .collect()
         }
         Provenance::Absent(pointers) => {
-            let absent = |pointer| Source { kind: "default", key: Some(key(pointer)), ..Source::default() };
+            let absent = |pointer| Source {
+                kind: "default",
+                key: Some(key(pointer)),
+                input: None,
+                position: None,
+                outcome: None,
+            };
             pointers.iter().map(|pointer| absent(pointer).to_json()).collect()
         }
         Provenance::Env { variable, outcome } => {
