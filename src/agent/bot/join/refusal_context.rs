@@ -180,6 +180,21 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn the_credentials_of_a_cloud_are_redacted() {
+        let onboarding = serde_json::from_value(serde_json::json!({})).unwrap();
+        let environment = [
+            ("AWS_ACCESS_KEY_ID", "AKID"),
+            ("AWS_SECRET_ACCESS_KEY", "hunter1"),
+            ("AWS_SESSION_TOKEN", "hunter2"),
+            ("AWS_REGION", "eu-west-1"),
+        ];
+        let environment = environment.into_iter().collect();
+        let attestor = Attestor::new(JoinMethod::Iam, &onboarding, &environment, &Clock::system()).unwrap();
+        let context = RefusalContext::new(&token("name"), Some(&attestor.attest().await.unwrap()));
+        assert_eq!(refusal(&context, "AKID, hunter1 or hunter2 of name"), "..., ... or ... of name");
+    }
+
     #[test]
     fn secrets_that_contain_others_are_redacted_as_a_whole() {
         let mut context = RefusalContext::new(&token("hunter2"), None);
