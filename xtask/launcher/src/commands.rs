@@ -164,9 +164,11 @@ them.
 or if a command runs no test. Some need root, strace or libfaketime, which
 `cargo xtask setup` installs.
 
-  --full   run the long versions: more random cases and kills, some hours
+  --full   run the long versions: more random cases and kills, some hours; also
+           mutants, which need cargo-mutants (docs/proofs.md)
   WORD     only the checks whose name or claim contains it, such as durability,
-           killed, space, inodes, descriptors, clock, outage, week or input",
+           killed, space, inodes, descriptors, clock, outage, week, input or
+           mutants",
         action: Action::Task(Task::Prove),
     },
     Command {

@@ -33,7 +33,11 @@ fn section(claim: &Claim) -> String {
 }
 
 fn commands(check: &Check) -> String {
-    let mut commands = format!("<!-- not run: a test itself -->\n```sh\n{}\n", check.command);
+    let mut commands = "<!-- not run: a test itself -->\n```sh\n".to_owned();
+    if !check.runs(false) {
+        commands += "# only in the long version\n";
+    }
+    commands += &format!("{}\n", check.command);
     if check.full_command() != check.command {
         commands += &format!("# the long version\n{}\n", check.full_command());
     }
