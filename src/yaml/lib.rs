@@ -1,9 +1,11 @@
 //! Reads and writes YAML. One pass of one parser over the text finds values, positions and all problems of the first
-//! document. [`parse`] keeps the value; [`Positions`] repeats the pass when there is something to show, so that nobody else
-//! has to keep the positions in memory.
+//! document. [`parse`] keeps the value; [`Positions`](internal::Positions) repeats the pass when there is something to
+//! show, so that nobody else has to keep the positions in memory.
 //!
-//! May depend on saphyr-parser for reading, serde_yaml for writing, and serde_json for values. The only part of the program that does. A crate of its own,
-//! because the release build compiles it for speed, unlike the rest of the program, which is compiled for size.
+//! May depend on saphyr-parser for reading, serde_yaml for writing, and serde_json for values. The only part of the program
+//! that does. A crate of its own, because the release build compiles it for speed, unlike the rest of the program, which is
+//! compiled for size.
+//!
 //! A problem of one part of the document does not hide the rest: a duplicate key or anchor, a value that cannot be read, a key
 //! that is not a string, or a merge that is not possible. After a syntax error there is no document: the parser does not know
 //! where the broken part ends, and guessing would report mistakes that nobody made. The same is true of missing indentation, of
