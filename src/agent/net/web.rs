@@ -2,7 +2,7 @@
 //!
 //! Redirects are not followed, and a response's body is read up to a limit.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
@@ -102,8 +102,16 @@ pub(crate) struct WebClient {
     route: Route,
     environment: Environment,
     base_url: String,
+    with_roots: Arc<Mutex<LoadedRoots>>,
+}
+
+/// What was read of the root certificates.
+#[derive(Default)]
+struct LoadedRoots {
     /// `None` until they are first needed.
-    with_roots: Arc<Mutex<Option<Result<WithRoots, WebError>>>>,
+    result: Option<Result<WithRoots, WebError>>,
+    /// Whether they were read since the last [`WebClient::reload_roots`].
+    is_new: bool,
 }
 
 /// The parts of a client that contain root certificates. Cheap to clone.
@@ -152,13 +160,21 @@ impl WebClient {
         upgrade_variable::needs_upgrade(&self.environment, self.route.address()).ok().flatten()
     }
 
-    /// Reads the root certificates again, because an agent runs longer than they stay the same. If there are none at
-    /// the moment, keeps the previous ones and returns the error.
+    /// Reads the root certificates again, because an agent runs longer than they stay the same. Does nothing if they were read
+    /// since the last call, as at the start of the agent. If there are none at the moment, keeps the previous ones and returns the
+    /// error.
     pub(crate) async fn reload_roots(&self) -> Result<(), WebError> {
+        if std::mem::take(&mut self.lock_roots().is_new) {
+            return Ok(());
+        }
         let (route, environment) = (self.route.clone(), self.environment.clone());
         let loaded = run_blocking(move || WithRoots::load(&route, &environment)).await?;
-        *self.with_roots.lock().unwrap_or_else(PoisonError::into_inner) = Some(Ok(loaded));
+        self.lock_roots().result = Some(Ok(loaded));
         Ok(())
+    }
+
+    fn lock_roots(&self) -> MutexGuard<'_, LoadedRoots> {
+        self.with_roots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn route(&self) -> &Route {
@@ -166,8 +182,13 @@ impl WebClient {
     }
 
     fn with_roots(&self) -> Result<WithRoots, WebError> {
-        let mut with_roots = self.with_roots.lock().unwrap_or_else(PoisonError::into_inner);
-        with_roots.get_or_insert_with(|| WithRoots::load(&self.route, &self.environment)).clone()
+        let LoadedRoots { result, is_new } = &mut *self.lock_roots();
+        let load = || {
+            let loaded = WithRoots::load(&self.route, &self.environment);
+            *is_new = loaded.is_ok();
+            loaded
+        };
+        result.get_or_insert_with(load).clone()
     }
 
     /// Returns the TLS configuration for everything that the proxy serves with its web certificate.
@@ -222,4 +243,34 @@ async fn send(request: RequestBuilder) -> Result<Option<HttpResponse>, reqwest::
         body.extend_from_slice(&chunk);
     }
     Ok(Some(HttpResponse { status: response.status(), body }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::platform::Clock;
+
+    /// The roots that the start of the agent has read are used by the first renewal. Each later one reads them again.
+    #[tokio::test]
+    async fn root_certificates_are_read_once_per_renewal() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("roots.pem");
+        let key = rcgen::KeyPair::generate().unwrap();
+        let root = rcgen::CertificateParams::new([]).unwrap().self_signed(&key).unwrap();
+        std::fs::write(&file, root.pem()).unwrap();
+        let environment: Environment = [("SSL_CERT_FILE", &file)].into_iter().collect();
+        let route = Route::new(Address::new("t.example", 443), &environment, false, Clock::system()).unwrap();
+        let web = WebClient::new(&route, &environment);
+
+        let at_the_start = web.tls().unwrap();
+        web.reload_roots().await.unwrap();
+        assert!(Arc::ptr_eq(&at_the_start, &web.tls().unwrap()));
+        web.reload_roots().await.unwrap();
+        let again = web.tls().unwrap();
+        assert!(!Arc::ptr_eq(&at_the_start, &again));
+
+        std::fs::remove_file(&file).unwrap();
+        web.reload_roots().await.unwrap_err();
+        assert!(Arc::ptr_eq(&again, &web.tls().unwrap()), "the previous roots are kept");
+    }
 }
