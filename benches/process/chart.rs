@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 /// The sizes of the picture in pixels.
-const WIDTH: f64 = 720.0;
+const WIDTH: f64 = 640.0;
 const BAR: f64 = 22.0;
 const ROW: f64 = 34.0;
-const LABELS: f64 = 190.0;
-const RESULTS: f64 = 190.0;
+const LABELS: f64 = 150.0;
+const RESULTS: f64 = 90.0;
 const TITLE: f64 = 40.0;
 
 /// Readable on light and dark pages.

@@ -45,13 +45,12 @@ impl Table {
                 (Some(time), _) => format!("{time:.3?}"),
                 (None, _) => "not installed".to_owned(),
             };
-            self.row(
-                &format!("{title}, {name}"),
-                result.clone(),
-                String::new(),
-                if index > 0 { target } else { "" },
-            );
-            bars.extend(time.map(|time| Bar { name, value: time.as_secs_f64(), result }));
+            self.row(&format!("{title}, {name}"), result, String::new(), if index > 0 { target } else { "" });
+            bars.extend(time.map(|time| Bar {
+                name,
+                value: time.as_secs_f64(),
+                result: format!("{time:.1?}"),
+            }));
         }
         self.charts.push((format!("{file}.svg"), chart::draw(title, &bars)));
     }
