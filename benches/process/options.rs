@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::program::Program;
 
-/// What to measure: everything if no measurement is named.
+/// The measurements to make: all of them if none is named.
 #[derive(Default)]
 pub(crate) struct Options {
     /// The names of measurements.

@@ -176,7 +176,7 @@ impl Store for ClickHouse {
                 self.http.run(&format!("INSERT INTO folded (day) SELECT toDate('{day}') AS day"))?;
             }
         }
-        // What a receiver that folds the same day at the same time still reads is not dropped: the submissions of the day,
+        // Another receiver may be folding the same day, so nothing that it still reads is dropped: the submissions of the day,
         // and the ids of the day before.
         let last_settled = self.last_day(&self.layout.last_settled_day())?;
         let is_settled = last_settled == self.last_folded_day()?;

@@ -105,7 +105,7 @@ pub(crate) struct WebClient {
     with_roots: Arc<Mutex<LoadedRoots>>,
 }
 
-/// What was read of the root certificates.
+/// The root certificates that were read.
 #[derive(Default)]
 struct LoadedRoots {
     /// `None` until they are first needed.

@@ -27,7 +27,7 @@ pub(crate) struct ServiceSettings {
     pub(crate) interval: Duration,
 }
 
-/// What the proxy serves where, for the services that write it into files.
+/// The addresses of the proxy's protocols, for the services that write them into files.
 #[derive(Default)]
 pub(crate) struct ProxyAddresses {
     pub(super) ssh: OncePerIdentity<SshAddress>,

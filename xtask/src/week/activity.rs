@@ -1,4 +1,4 @@
-//! What the kernel knows about processes: whether any of their threads runs, their memory, and their open files.
+//! Facts from the kernel about processes: whether any of their threads runs, their memory, and their open files.
 
 use std::fmt;
 use std::fs;

@@ -9,7 +9,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use ssh_key::Certificate;
 
-/// What a set of files contains.
+/// The contents of a set of files.
 pub(super) struct Credentials {
     pub(super) not_after: SystemTime,
     /// A line of the private key that appears nowhere else.

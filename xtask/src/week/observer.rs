@@ -62,7 +62,7 @@ pub(super) struct DayFigures {
     pub(super) warnings: usize,
 }
 
-/// What has been seen so far.
+/// The observations so far.
 pub(super) struct Observer {
     pub(super) results: Results,
     pub(super) today: DayFigures,
@@ -201,7 +201,7 @@ impl Observer {
         let touches = |during: &Range<Duration>| {
             during.start < hour.end && hour.start < during.end.saturating_add(RECOVERY)
         };
-        // What happens at the end of an hour has its effect in the next one.
+        // An event at the end of an hour has its effect in the next one.
         let has_effect = |burst: &&Duration| **burst < hour.end && hour.start < **burst + MINUTE;
         let bursts = u32::try_from(self.bursts.iter().filter(has_effect).count())?;
         let mut most_requests = (OTHER_RENEWALS + bursts) * OTHER_REQUESTS;

@@ -103,7 +103,7 @@ impl OutputSpec {
     }
 }
 
-/// What is known about an output.
+/// The known state of an output.
 pub(super) struct OutputState {
     pub(super) spec: &'static OutputSpec,
     directory: PathBuf,
@@ -116,7 +116,7 @@ pub(super) struct OutputState {
     pub(super) expired: Duration,
 }
 
-/// What has become of an output since the last look.
+/// The changes of an output since the last look.
 pub(super) enum Change {
     None,
     Renewed,

@@ -1,4 +1,4 @@
-//! What must hold during the whole week, and whether it does.
+//! The requirements for the whole week, and whether they hold.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

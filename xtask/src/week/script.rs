@@ -14,9 +14,9 @@ pub(super) struct Script {
 /// A day, from midnight to midnight.
 pub(super) struct DayScript {
     pub(super) name: &'static str,
-    /// What happens, for the table of results.
+    /// A summary of the events, for the table of results.
     pub(super) summary: &'static str,
-    /// What happens, in order.
+    /// The events, in order.
     pub(super) events: &'static [(TimeOfDay, Event)],
 }
 
