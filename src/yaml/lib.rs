@@ -1,8 +1,8 @@
 //! Reads and writes YAML. One pass of one parser over the text finds values, positions and all problems of the first
 //! document. [`parse`] keeps the value; [`Positions`](internal::Positions) repeats the pass when there is something to
-//! show, so that nobody else has to keep the positions in memory.
+//! show, so that nobody else has to keep the positions in memory. A file that is plain JSON is read by a faster parser.
 //!
-//! May depend on saphyr-parser for reading, serde_yaml for writing, and serde_json for values. The only part of the program
+//! May depend on saphyr-parser for reading, serde_yaml for writing, and serde_json for values and JSON. The only part of the program
 //! that does. A crate of its own, because the release build compiles it for speed, unlike the rest of the program, which is
 //! compiled for size.
 //!
@@ -21,6 +21,7 @@
 
 mod duplicate_keys;
 mod extent;
+mod json;
 mod lenient_input;
 mod line_index;
 pub mod pointer;
@@ -120,6 +121,15 @@ pub fn parse_with_problems(text: &str) -> (Option<(Parsed, Unreadable)>, Vec<Pro
     if let Some(problem) = disallowed_character(text) {
         return (None, vec![problem]);
     }
+    match json::read(text) {
+        Some(value) => {
+            (Some((Parsed { value, documents_ignored: false }, Unreadable::default())), Vec::new())
+        }
+        None => parse_yaml(text),
+    }
+}
+
+fn parse_yaml(text: &str) -> (Option<(Parsed, Unreadable)>, Vec<Problem>) {
     let index = LineIndex::new(text);
     let mut tree = read(&index);
     let mut problems = std::mem::take(&mut tree.problems);

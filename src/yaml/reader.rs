@@ -24,7 +24,8 @@ pub(crate) fn read<'a>(index: &LineIndex<'a>) -> Tree<'a> {
     let text = index.text();
     let mut reader = Reader {
         index,
-        tree: Tree::default(),
+        // Most files have fewer nodes than that, so the list of nodes is allocated once.
+        tree: Tree { nodes: Vec::with_capacity((text.len() / 8).min(MAX_NODES)), ..Tree::default() },
         open: Vec::new(),
         anchors: HashMap::new(),
         anchor_names: HashMap::new(),

@@ -2,6 +2,7 @@
 
 mod agreement;
 mod fuzz;
+mod json;
 mod malformed_input;
 mod round_trip;
 

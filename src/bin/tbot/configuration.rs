@@ -226,7 +226,8 @@ fn is_stdin(path: &Path) -> bool {
 /// what is below `/dev` is open already, such as `/dev/stdin` or the `/dev/fd/63` of a shell.
 fn read(path: &Path, stdin: &mut dyn Read) -> Result<Vec<u8>, Failure> {
     let limit = yaml::MAX_BYTES as u64 + 1;
-    let mut bytes = Vec::new();
+    // Most files are smaller, and are then read at once.
+    let mut bytes = Vec::with_capacity(8 << 10);
     let result: io::Result<usize> = if is_stdin(path) {
         stdin.take(limit).read_to_end(&mut bytes)
     } else {
@@ -235,11 +236,7 @@ fn read(path: &Path, stdin: &mut dyn Read) -> Result<Vec<u8>, Failure> {
         } else {
             open_named(path).map_err(io::Error::from)
         };
-        file.and_then(|file| {
-            let size = file.metadata()?.len().min(limit);
-            bytes.reserve_exact(usize::try_from(size).unwrap_or(0));
-            file.take(limit).read_to_end(&mut bytes)
-        })
+        file.and_then(|file| file.take(limit).read_to_end(&mut bytes))
     };
     match result {
         Ok(_) => Ok(bytes),
