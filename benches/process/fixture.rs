@@ -72,5 +72,6 @@ pub(crate) fn ten_outputs_config() -> String {
     let outputs: Vec<String> = (0..10)
         .map(|index| format!("  - type: application\n    app_name: app-{index}\n    destination: {{type: directory, path: /opt/{index}}}\n"))
         .collect();
-    format!("version: v2\nproxy_server: teleport.example.com:443\nservices:\n{}", outputs.concat())
+    let join = "onboarding:\n  join_method: token\n  token: 0123456789abcdef0123456789abcdef\n";
+    format!("version: v2\nproxy_server: teleport.example.com:443\n{join}services:\n{}", outputs.concat())
 }
