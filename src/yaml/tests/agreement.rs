@@ -52,6 +52,14 @@ const DIFFERENCES: &[Difference] = &[
         example: "a: |+\n  ",
         explains: |text, ours| ours.is_ok() && text.contains(['|', '>']) && text.ends_with([' ', '\t']),
     },
+    Difference {
+        reason: "an integer of more than 64 bits is a floating-point number, as in Go, and not an error",
+        example: "a: 111111111111111311111111111111111\n",
+        explains: |text, ours| {
+            let is_long = |digits: &str| digits.len() > 16;
+            ours.is_ok() && text.split(|digit: char| !digit.is_ascii_hexdigit()).any(is_long)
+        },
+    },
     // Accepted by serde_yaml, but not here.
     Difference {
         reason: "a quoted string must be indented on each line, or a missing quote would be reported far below",
