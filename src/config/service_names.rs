@@ -55,11 +55,11 @@ pub(super) const fn is_allowed_in_name(byte: u8) -> bool {
 }
 
 fn generated_name(type_name: &str, number: usize) -> String {
-    let type_name: String = type_name
-        .chars()
-        .map(|letter| if u8::try_from(letter).is_ok_and(is_allowed_in_name) { letter } else { '-' })
-        .collect();
-    format!("{type_name}-{number}")
+    let mut name = format!("{type_name}-{number}");
+    if !name.bytes().all(is_allowed_in_name) {
+        name = name.replace(|letter| !u8::try_from(letter).is_ok_and(is_allowed_in_name), "-");
+    }
+    name
 }
 
 #[cfg(test)]

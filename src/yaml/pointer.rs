@@ -2,7 +2,7 @@
 //! knows neither YAML nor the schema.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// A JSON pointer: empty for the whole document, otherwise a `/` before each token. Within a token, `~` is written as
 /// `~0` and `/` as `~1`.
@@ -25,8 +25,8 @@ impl Pointer {
 
     /// Appends a list index, counted from 0.
     pub fn push_index(&mut self, index: usize) -> &mut Self {
-        self.0.push('/');
-        self.0.push_str(&index.to_string());
+        // Writing to a string cannot fail.
+        let _ = write!(self.0, "/{index}");
         self
     }
 
@@ -38,7 +38,7 @@ impl Pointer {
     /// Returns a copy with `key` appended.
     #[must_use]
     pub fn key(&self, key: &str) -> Self {
-        let mut next = self.clone();
+        let mut next = self.copy_with_room(1 + key.len());
         next.push_key(key);
         next
     }
@@ -46,9 +46,17 @@ impl Pointer {
     /// Returns a copy with a list index appended, counted from 0.
     #[must_use]
     pub fn index(&self, index: usize) -> Self {
-        let mut next = self.clone();
+        // Most lists have fewer than a thousand items.
+        let mut next = self.copy_with_room("/999".len());
         next.push_index(index);
         next
+    }
+
+    /// Returns a copy to which this many bytes can be appended without another allocation.
+    fn copy_with_room(&self, room: usize) -> Self {
+        let mut copy = String::with_capacity(self.0.len() + room);
+        copy.push_str(&self.0);
+        Self(copy)
     }
 
     /// Returns the pointer without its last token, or `None` for the root.

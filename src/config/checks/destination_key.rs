@@ -62,6 +62,9 @@ impl<'a> Normalizer<'a> {
     /// Resolves the links of a path if the process is known to be on this machine, and `.` and `..` in any case.
     pub(super) fn normalize<'p>(&self, path: &'p str) -> Cow<'p, str> {
         let Some(process) = self.0 else { return resolve_dots(path) };
+        if process.resolve_links.is_none() && path.starts_with('/') {
+            return resolve_dots(path);
+        }
         let absolute = process.working_directory.join(path);
         let resolved = match process.resolve_links {
             Some(resolve) => resolve(&absolute),

@@ -59,12 +59,13 @@ pub(super) fn check_service(
 ) {
     let lifetime = service.fields().lifetime();
     let ttl_key = service.fields().ttl_key();
-    let pointer = service.fields().lifetime_key().map_or_else(|| pointer.clone(), |key| pointer.key(key));
+    let pointer = || service.fields().lifetime_key().map_or_else(|| pointer.clone(), |key| pointer.key(key));
     let ttl = lifetime.credential_ttl.filter(|ttl| !ttl.is_zero());
     let interval = lifetime.renewal_interval.filter(|interval| !interval.is_zero());
     match (ttl, interval) {
         (None, None) => {}
         (Some(ttl), Some(interval)) => {
+            let pointer = pointer();
             let lifetime = EffectiveLifetime {
                 ttl: (ttl, pointer.key(ttl_key)),
                 interval: (interval, pointer.key("renewal_interval")),
@@ -73,8 +74,8 @@ pub(super) fn check_service(
             };
             lifetime.check(Severity::Error, true, findings);
         }
-        (Some(_), None) => report_incomplete(&pointer, ttl_key, "renewal_interval", findings),
-        (None, Some(_)) => report_incomplete(&pointer, "renewal_interval", "credential_ttl", findings),
+        (Some(_), None) => report_incomplete(&pointer(), ttl_key, "renewal_interval", findings),
+        (None, Some(_)) => report_incomplete(&pointer(), "renewal_interval", "credential_ttl", findings),
     }
 }
 

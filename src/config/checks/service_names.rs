@@ -2,6 +2,7 @@
 //! names.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::findings::Findings;
 use crate::config::service_names::{NamedService, is_allowed_in_name};
@@ -13,34 +14,38 @@ const RESERVED: [&str; 5] =
     ["ca-rotation", "crl-cache", "heartbeat", "identity", "spiffe-trust-bundle-cache"];
 
 pub(super) fn check(services: &[NamedService<'_>], findings: &mut Findings<'_>) {
-    let mut names: HashMap<&str, (Pointer, bool)> = HashMap::new();
-    for NamedService { pointer, name, is_generated, .. } in services {
-        let is_configured = !is_generated;
-        let name_pointer = if is_configured { pointer.key("name") } else { pointer.clone() };
-        if is_configured && !check_name(name, &name_pointer, findings) {
+    let mut names: HashMap<&str, &NamedService<'_>> = HashMap::new();
+    for service in services {
+        if !service.is_generated && !check_name(&service.name, &name_pointer(service), findings) {
             continue;
         }
-        match names.get(name.as_str()) {
-            None => {
-                names.insert(name, (name_pointer, is_configured));
+        match names.entry(&service.name) {
+            Entry::Vacant(entry) => {
+                entry.insert(service);
             }
-            Some((other, other_is_configured)) => {
+            Entry::Occupied(entry) => {
+                let other = entry.get();
                 // Report the configured name, because only that one can be changed.
-                let (pointer, related) =
-                    if is_configured { (name_pointer, other.clone()) } else { (other.clone(), name_pointer) };
-                let message = if is_configured && *other_is_configured {
-                    "another service has the same name"
-                } else {
+                let (reported, related) =
+                    if service.is_generated { (*other, service) } else { (service, *other) };
+                let message = if service.is_generated || other.is_generated {
                     "this is also the generated name of another service"
+                } else {
+                    "another service has the same name"
                 };
                 findings.report(
-                    Diagnostic::new(Code::DuplicateName, Target::Value(pointer), message)
-                        .with_related("the other service is here", Target::Value(related))
+                    Diagnostic::new(Code::DuplicateName, Target::Value(name_pointer(reported)), message)
+                        .with_related("the other service is here", Target::Value(name_pointer(related)))
                         .with_help("use a different name for each service"),
                 );
             }
         }
     }
+}
+
+/// Returns the pointer of the configured name, or else of the service.
+fn name_pointer(service: &NamedService<'_>) -> Pointer {
+    if service.is_generated { service.pointer.clone() } else { service.pointer.key("name") }
 }
 
 /// Reports a name that is not allowed. Returns whether it is allowed.
