@@ -83,6 +83,11 @@ const DIFFERENCES: &[Difference] = &[
             has_problem(ours, ProblemKind::Syntax) && (text.contains("---") || text.contains("..."))
         },
     },
+    Difference {
+        reason: "YAML 1.2 allows fewer characters in a tag",
+        example: "a: !!b!c\n",
+        explains: |text, ours| has_problem(ours, ProblemKind::Syntax) && text.contains('!'),
+    },
     // Rejected here by a rule of ours.
     Difference {
         reason: "a character that only YAML 1.1 treats as a line break, or as a mark of the byte order, is rejected",
