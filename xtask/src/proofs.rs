@@ -1,5 +1,8 @@
 //! The claims of this project, and the commands that check them: the only source of docs/proofs.md and `cargo xtask prove`.
 
+#[cfg(test)]
+mod tests;
+
 /// Something that this project claims.
 pub(crate) struct Claim {
     /// The name, which is a heading of the page.
@@ -556,108 +559,3 @@ pub(crate) const CLAIMS: &[Claim] = &[
         ],
     },
 ];
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::path::PathBuf;
-
-    use xtask_launcher::root;
-
-    use super::*;
-
-    /// Returns the value of an option of a command.
-    fn option<'a>(words: &[&'a str], name: &str) -> Option<&'a str> {
-        words.iter().skip_while(|word| **word != name).nth(1).copied()
-    }
-
-    /// Returns the directory with the modules of the tests that a command runs.
-    fn test_directory(words: &[&str]) -> PathBuf {
-        let package = option(words, "--package").unwrap();
-        let package = match package {
-            "tbot" => "",
-            "tbot-yaml" => return root().unwrap().join("src/yaml"),
-            other => other,
-        };
-        let target = match (option(words, "--test"), option(words, "--bin")) {
-            (Some(test), _) => format!("tests/{test}"),
-            (None, Some("tbot")) => "src/bin/tbot".to_owned(),
-            _ => "src".to_owned(),
-        };
-        root().unwrap().join(package).join(target)
-    }
-
-    /// Returns whether a filter such as `module::submodule::test` names a file, or a function in a file.
-    fn is_a_test(directory: &std::path::Path, filter: &str) -> bool {
-        let parts: Vec<&str> = filter.split("::").collect();
-        (1..=parts.len()).rev().any(|length| {
-            let (modules, rest) = parts.split_at(length);
-            let file = directory.join(modules.join("/")).with_extension("rs");
-            let Ok(text) = fs::read_to_string(file) else { return false };
-            match rest {
-                [] => true,
-                [function] => text.contains(&format!("fn {function}(")),
-                _ => false,
-            }
-        })
-    }
-
-    #[test]
-    fn every_command_of_a_claim_runs_tests_that_exist() {
-        let mut checked = 0;
-        for check in CLAIMS.iter().flat_map(|claim| claim.checks) {
-            for command in [check.command, check.full_command()] {
-                if !Check::is_test(command) {
-                    continue;
-                }
-                let words: Vec<&str> = command.split(' ').collect();
-                let directory = test_directory(&words);
-                let is_file = directory.is_dir() || directory.with_extension("rs").is_file();
-                assert!(is_file, "{command}: {} does not exist", directory.display());
-                let filters = words.iter().skip_while(|word| **word != "--").skip(1);
-                for filter in filters.filter(|word| !word.starts_with('-')) {
-                    assert!(is_a_test(&directory, filter), "{command}: no file or test is called {filter}");
-                }
-                checked += 1;
-            }
-        }
-        assert!(checked > 30, "only {checked} commands were checked");
-    }
-
-    #[test]
-    fn every_claim_is_complete() {
-        for claim in CLAIMS {
-            assert!(claim.statement.ends_with('.') && !claim.checks.is_empty(), "{}", claim.name);
-            assert!(!claim.not_shown.is_empty(), "{} does not say what it does not show", claim.name);
-            for check in claim.checks {
-                for text in [check.shows, check.figure, check.mutation] {
-                    assert!(!text.is_empty() && !text.ends_with('.'), "{}: {text}", claim.name);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn every_file_whose_mutants_are_listed_exists_and_has_a_check() {
-        let list = fs::read_to_string(root().unwrap().join(".cargo/mutants.toml")).unwrap();
-        let (_, files) = list.split_once("examine_globs = [").unwrap();
-        let (files, _) = files.split_once(']').unwrap();
-        let commands: Vec<&str> =
-            CLAIMS.iter().flat_map(|claim| claim.checks).map(|check| check.command).collect();
-        let files: Vec<&str> =
-            files.lines().filter_map(|line| line.trim().strip_prefix('"')?.strip_suffix("\",")).collect();
-        assert!(files.len() > 10, "{files:?}");
-        for file in files {
-            let path = file.strip_suffix("/**/*.rs").unwrap_or(file);
-            assert!(root().unwrap().join(path).exists(), "{file}");
-            let checks = commands.iter().filter(|command| {
-                Check::is_of_mutants(command)
-                    && command
-                        .split("--re ")
-                        .skip(1)
-                        .any(|rest| file.starts_with(rest.split(' ').next().unwrap()))
-            });
-            assert_eq!(checks.count(), 1, "{file}");
-        }
-    }
-}
