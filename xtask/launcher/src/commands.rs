@@ -196,7 +196,7 @@ same for the same Cargo.lock.",
     },
     Command {
         name: "dist",
-        arguments: "[--binaries DIR] [--target TARGET] [--output DIR]",
+        arguments: "[--binaries DIR] [--target TARGET] [--output DIR] ...",
         summary: "make archives and Debian packages of tbot and prehog",
         details: "Builds both programs, and writes for each an archive, a Debian package and a
 bill of materials, and for all of them SHA256SUMS. The same commit and compiler
@@ -206,7 +206,11 @@ dpkg.
   --binaries DIR    pack the programs in this directory instead of building them
   --target TARGET   aarch64-unknown-linux-gnu or x86_64-unknown-linux-gnu
                     [default: the platform of this machine]
-  --output DIR      [default: target/dist]",
+  --output DIR      [default: target/dist]
+  --maintainer \"NAME <ADDRESS>\"
+                    the contact in the Debian packages, which is required to
+                    publish them; otherwise, they say that nobody maintains them
+                    [default: Unpublished build <root@localhost>]",
         action: Action::Task(Task::Dist),
     },
     Command {

@@ -18,6 +18,7 @@ pub(super) fn package(
     program: &str,
     binary: &Path,
     target: &Target,
+    maintainer: Option<&str>,
     epoch: u64,
     output: &Path,
 ) -> Result<PathBuf> {
@@ -33,6 +34,7 @@ pub(super) fn package(
         .args(["deb", "--quiet", "--no-build", "--no-strip", "--locked"])
         .args(["--package", program, "--target", target.name(), "--output"])
         .arg(&packages)
+        .args(maintainer.map(|maintainer| format!("--maintainer={maintainer}")))
         .env("CARGO_TARGET_DIR", builds.path())
         .env("SOURCE_DATE_EPOCH", epoch.to_string())
         .output()

@@ -30,6 +30,18 @@ fn the_same_programs_give_the_same_files() {
     assert_eq!(checksums(&first).lines().count(), 6);
     run(Command::new("sha256sum").current_dir(&first).args(["--quiet", "--check", "SHA256SUMS"]));
     assert_archives(first.path());
+    assert_maintainer(first.path(), "Unpublished build <root@localhost>");
+    let published = dist(directory.path(), |command| {
+        command.args(["--maintainer", "Jo Doe <jo@example.com>"]);
+    });
+    assert_maintainer(published.path(), "Jo Doe <jo@example.com>");
+}
+
+fn assert_maintainer(output: &Path, expected: &str) {
+    for package in files_ending_with(output, ".deb") {
+        let maintainer = run(Command::new("dpkg-deb").arg("--field").arg(package).arg("Maintainer"));
+        assert_eq!(maintainer.trim(), expected);
+    }
 }
 
 /// Checks that archives belong to root, and have what the packages install, except units, which contain the paths of packages.
