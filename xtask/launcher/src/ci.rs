@@ -28,8 +28,8 @@ const SLOW_STEPS: [&str; 14] = [
     // The test command of the README.
     "cargo test --locked --workspace",
     // No test is ignored for another reason than that it needs root or what `cargo xtask setup` installs.
-    ".ci/clickhouse .ci/clickhouse-cluster .ci/chdb .ci/editors cargo test --locked --package prehog --package tbot \
-     --package xtask --tests -- --ignored",
+    ".ci/clickhouse .ci/clickhouse-cluster .ci/chdb .ci/editors .ci/debian cargo test --locked --package prehog \
+     --package tbot --package xtask --tests -- --ignored",
     "cargo xtask demo",
     "cargo xtask week --short",
     // More kills than in a plain run.

@@ -38,7 +38,7 @@ pub(crate) const MDBOOK: Tool = Tool {
 };
 
 /// All tools. Those that others are installed with come first.
-const TOOLS: [Tool; 24] = [
+const TOOLS: [Tool; 27] = [
     C_COMPILER,
     Tool {
         name: "rustfmt",
@@ -100,6 +100,18 @@ const TOOLS: [Tool; 24] = [
         purpose: "tests of the systemd unit",
         check: "systemd-analyze --version",
         source: Source::Debian("systemd"),
+    },
+    Tool {
+        name: "nspawn",
+        purpose: "tests of the packages on a booted Debian",
+        check: "systemd-nspawn --version",
+        source: Source::Debian("systemd-container"),
+    },
+    Tool {
+        name: "mmdebstrap",
+        purpose: "tests of the packages on a booted Debian",
+        check: "mmdebstrap --version",
+        source: Source::Debian("mmdebstrap"),
     },
     Tool {
         name: "mandoc",
@@ -166,6 +178,12 @@ const TOOLS: [Tool; 24] = [
         purpose: "tests of the schemas in editors",
         check: "test -e target/editors/installed",
         source: Source::Command(".ci/editors true"),
+    },
+    Tool {
+        name: "Debian 12",
+        purpose: "tests of the packages on a booted Debian",
+        check: "test -e target/debian/installed",
+        source: Source::Command(".ci/debian true"),
     },
     Tool {
         name: "chdb",

@@ -3,18 +3,10 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use tempfile::TempDir;
-
-use crate::{PROGRAMS, dist, files_ending_with, run};
-
-/// The packages that dpkg considers installed already: the dependencies.
-const STATUS: &str = "\
-Package: libc6\nStatus: install ok installed\nVersion: 2.36\nArchitecture: amd64\nMaintainer: -\nDescription: -\n
-Package: ca-certificates\nStatus: install ok installed\nVersion: 1\nArchitecture: all\nMaintainer: -\nDescription: -\n
-Package: systemd\nStatus: install ok installed\nVersion: 252\nArchitecture: amd64\nMaintainer: -\nDescription: -\n";
+use crate::machine::Machine;
+use crate::{PROGRAMS, dist, files_ending_with, run, stripped_programs};
 
 const CONFIG: &str = "\
 version: v2
@@ -22,84 +14,6 @@ proxy_server: teleport.example.com:443
 onboarding: {join_method: token, token: 3f1c9a6d5b7e4820a1c4d9e8b6f50372}
 services: [{type: identity, destination: {type: memory}}]
 ";
-
-/// Returns a directory with the programs that cargo built, without debug information.
-fn stripped_programs() -> TempDir {
-    let directory = tempfile::tempdir().unwrap();
-    let built = Path::new(env!("CARGO_BIN_EXE_xtask")).parent().unwrap();
-    for program in PROGRAMS {
-        let built = built.join(program);
-        assert!(built.exists(), "{} is missing; run cargo build --locked --workspace", built.display());
-        run(Command::new("strip").arg("-o").arg(directory.path().join(program)).arg(built));
-    }
-    directory
-}
-
-/// A directory that packages are installed in, as if it were `/`.
-struct Machine(TempDir);
-
-impl Machine {
-    fn new() -> Self {
-        let machine = Self(tempfile::tempdir().unwrap());
-        // Otherwise, no other user could enter it.
-        fs::set_permissions(machine.0.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        machine.write("var/lib/dpkg/status", STATUS);
-        for directory in ["var/lib/dpkg/info", "var/lib/dpkg/updates", "etc", "tmp"] {
-            fs::create_dir_all(machine.path(directory)).unwrap();
-        }
-        // The scripts of the packages run outside of the directory. This keeps them from stopping services of this machine.
-        machine.write("usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n");
-        let policy = machine.path("usr/sbin/policy-rc.d");
-        fs::set_permissions(policy, fs::Permissions::from_mode(0o755)).unwrap();
-        machine
-    }
-
-    fn path(&self, path: &str) -> PathBuf {
-        self.0.path().join(path)
-    }
-
-    fn has(&self, path: &str) -> bool {
-        self.path(path).symlink_metadata().is_ok()
-    }
-
-    fn write(&self, path: &str, content: &str) {
-        let path = self.path(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-
-    fn read(&self, path: &str) -> String {
-        fs::read_to_string(self.path(path)).unwrap()
-    }
-
-    fn dpkg(&self, action: &str, arguments: &[PathBuf]) {
-        let root = format!("--root={}", self.0.path().display());
-        let options = ["--force-script-chrootless", "--log=/dev/null", action];
-        run(Command::new("dpkg").arg(root).args(options).args(arguments));
-    }
-
-    fn remove(&self, action: &str) {
-        self.dpkg(action, &PROGRAMS.map(PathBuf::from));
-    }
-
-    /// Copies the libraries that an installed program needs.
-    fn add_libraries(&self, program: &str) {
-        let listed = run(Command::new("ldd").arg(self.path(program)));
-        for path in listed.split_whitespace().filter(|word| word.starts_with('/')) {
-            let copy = self.path(path.trim_start_matches('/'));
-            fs::create_dir_all(copy.parent().unwrap()).unwrap();
-            fs::copy(path, copy).unwrap();
-        }
-    }
-
-    /// Returns a command that runs an installed program as a user without privileges, who sees only this directory.
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("chroot");
-        command.arg("--userspec=65532:65532").arg(self.0.path()).arg(program);
-        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/bin");
-        command
-    }
-}
 
 #[test]
 #[ignore = "needs root, cargo-deb, dpkg, systemd, zsh and fish"]
@@ -109,7 +23,7 @@ fn packages_are_installed_run_and_removed() {
     let packages = files_ending_with(output.path(), ".deb");
     assert_eq!(packages.len(), 2, "{packages:?}");
 
-    let machine = Machine::new();
+    let machine = Machine::new("amd64");
     machine.dpkg("--install", &packages);
     assert!(machine.read("etc/passwd").contains("tbot:"), "there is no user for the agent");
     assert_units(&machine);

@@ -1,9 +1,13 @@
-//! Makes archives and Debian packages with `cargo xtask dist`, and installs the packages in a directory.
+//! Makes archives and Debian packages with `cargo xtask dist`, and installs them: in a directory, in a Debian that is booted, in
+//! container images, and on an emulated processor.
 
 #![expect(clippy::unwrap_used, reason = "a failing helper must fail its test")]
 
 mod archives;
+mod booted;
+mod cluster;
 mod installation;
+mod machine;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +23,18 @@ pub(crate) fn run(command: &mut Command) -> String {
     let messages = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {messages}");
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// Returns a directory with the programs that cargo built, without debug information.
+pub(crate) fn stripped_programs() -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let built = Path::new(env!("CARGO_BIN_EXE_xtask")).parent().unwrap();
+    for program in PROGRAMS {
+        let built = built.join(program);
+        assert!(built.exists(), "{} is missing; run cargo build --locked --workspace", built.display());
+        run(Command::new("strip").arg("-o").arg(directory.path().join(program)).arg(built));
+    }
+    directory
 }
 
 /// Runs `cargo xtask dist` with programs that are already built, and returns the directory that it wrote.
@@ -37,4 +53,10 @@ pub(crate) fn files_ending_with(directory: &Path, end: &str) -> Vec<PathBuf> {
     let mut files: Vec<_> = entries.filter(|path| path.to_str().unwrap().ends_with(end)).collect();
     files.sort();
     files
+}
+
+/// Returns the number of starts in the output of `prehog export`.
+pub(crate) fn starts_in(exported: &str) -> u64 {
+    let lines = exported.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    lines.map(|line| line["starts"].as_u64().unwrap()).sum()
 }
