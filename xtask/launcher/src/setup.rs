@@ -38,7 +38,7 @@ pub(crate) const MDBOOK: Tool = Tool {
 };
 
 /// All tools. Those that others are installed with come first.
-const TOOLS: [Tool; 27] = [
+const TOOLS: [Tool; 29] = [
     C_COMPILER,
     Tool {
         name: "rustfmt",
@@ -112,6 +112,18 @@ const TOOLS: [Tool; 27] = [
         purpose: "tests of the packages on a booted Debian",
         check: "mmdebstrap --version",
         source: Source::Debian("mmdebstrap"),
+    },
+    Tool {
+        name: "podman",
+        purpose: "tests of the container images",
+        check: "podman --version",
+        source: Source::Debian("podman"),
+    },
+    Tool {
+        name: "runc",
+        purpose: "tests of the container images",
+        check: "runc --version",
+        source: Source::Debian("runc"),
     },
     Tool {
         name: "mandoc",

@@ -6,6 +6,7 @@
 mod archives;
 mod booted;
 mod cluster;
+mod containers;
 mod installation;
 mod machine;
 
