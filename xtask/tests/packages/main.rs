@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing helper must fail its test")]
 
 mod archives;
+mod arm64;
 mod booted;
 mod cluster;
 mod containers;
