@@ -17,7 +17,7 @@ const FAST_STEPS: [&str; 3] = [
 ];
 
 /// The further steps.
-const SLOW_STEPS: [&str; 14] = [
+const SLOW_STEPS: [&str; 15] = [
     "cargo clippy --locked --package tbot --no-default-features -- -D warnings",
     "cargo clippy --locked --package tbot --no-default-features --features agent -- -D warnings",
     // Finds links to private or missing items.
@@ -28,9 +28,10 @@ const SLOW_STEPS: [&str; 14] = [
     // The test command of the README.
     "cargo test --locked --workspace",
     // No test is ignored for another reason than that it needs root or what `cargo xtask setup` installs, except the one that
-    // builds for 64-bit ARM, which takes too long: docs/how-to/packages.md.
-    ".ci/clickhouse .ci/clickhouse-cluster .ci/chdb .ci/editors .ci/debian cargo test --locked --package prehog \
-     --package tbot --package xtask --tests -- --ignored --skip arm64::",
+    // builds for 64-bit ARM, which takes too long: docs/how-to/packages.md. Those that start containers have a step of their own.
+    ".ci/clickhouse .ci/clickhouse-cluster .ci/chdb .ci/editors cargo test --locked --package prehog --package tbot \
+     --package xtask --tests -- --ignored --skip arm64:: --skip booted:: --skip containers::",
+    ".ci/with-containers .ci/debian cargo test --locked --package xtask --test packages -- --ignored booted:: containers::",
     "cargo xtask demo",
     "cargo xtask week --short",
     // More kills than in a plain run.

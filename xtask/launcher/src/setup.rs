@@ -38,7 +38,7 @@ pub(crate) const MDBOOK: Tool = Tool {
 };
 
 /// All tools. Those that others are installed with come first.
-const TOOLS: [Tool; 29] = [
+const TOOLS: [Tool; 28] = [
     C_COMPILER,
     Tool {
         name: "rustfmt",
@@ -190,12 +190,6 @@ const TOOLS: [Tool; 29] = [
         purpose: "tests of the schemas in editors",
         check: "test -e target/editors/installed",
         source: Source::Command(".ci/editors true"),
-    },
-    Tool {
-        name: "Debian 12",
-        purpose: "tests of the packages on a booted Debian",
-        check: "test -e target/debian/installed",
-        source: Source::Command(".ci/debian true"),
     },
     Tool {
         name: "chdb",
