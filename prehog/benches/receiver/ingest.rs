@@ -77,7 +77,7 @@ pub(crate) fn measure(options: &Options, directory: &Path) -> Result<()> {
     }
     match Server::connect_node()? {
         Some(server) => {
-            contestants.push(Contestant::new(runtime, "connect-node, no store", server, PEER_EVENTS)?);
+            contestants.push(Contestant::new(runtime, "connect-node", server, PEER_EVENTS)?);
         }
         None => print_row("connect-node", "not installed: npm ci in benches/connect-node")?,
     }
@@ -133,7 +133,7 @@ fn write_chart(contestants: &[Contestant], directory: &Path) -> Result<()> {
             Bar { name: contestant.name.to_owned(), value, result: format!("{value:.0}") }
         })
         .collect();
-    let svg = chart::draw("Events per second over 32 connections", &bars);
+    let svg = chart::draw("Events per second over 32 connections (connect-node: without a store)", &bars);
     let path = directory.join("ingest.svg");
     std::fs::write(&path, svg).with_context(|| format!("cannot write {}", path.display()))
 }
