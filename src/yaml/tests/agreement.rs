@@ -44,7 +44,14 @@ const DIFFERENCES: &[Difference] = &[
     Difference {
         reason: "YAML 1.2 allows more characters in the name of an anchor",
         example: "a: &! 1\n",
-        explains: |text, ours| ours.is_ok() && text.contains('&'),
+        explains: |text, _| {
+            let ends_unusually = |(at, _): (usize, &str)| {
+                let name = |found: char| found.is_ascii_alphanumeric() || "_-".contains(found);
+                let end = text[at + 1..].trim_start_matches(name);
+                !end.is_empty() && !end.starts_with([' ', '\t', '\n', '\r', ',', ']', '}'])
+            };
+            text.match_indices('&').any(ends_unusually)
+        },
     },
     // A different value.
     Difference {
