@@ -98,7 +98,7 @@ pub(crate) fn measure(options: &Options, directory: &Path) -> Result<()> {
     print_row("memory at rest (at most 20 MiB)", &format!("{:.1} MiB", mebibytes(idle)))?;
     let resident = with.server.resident_bytes()?;
     print_row("memory after the load", &format!("{:.1} MiB", mebibytes(resident)))?;
-    if with.rate() < without.rate() / 2.0 || p99 >= Duration::from_millis(50) || idle > 20 << 20 {
+    if with.rate() < without.rate() * 0.4 || p99 >= Duration::from_millis(50) || idle > 20 << 20 {
         bail!("ingest exceeds a bound");
     }
     Ok(())

@@ -33,6 +33,9 @@ impl Options {
                 _ => bail!("unknown argument `{name}`"),
             }
         }
+        if options.baseline.is_some() && options.charts.is_some() {
+            bail!("--charts and --baseline cannot be used together: the chart shows no earlier build");
+        }
         Ok(options)
     }
 
