@@ -58,7 +58,8 @@ impl<'de> DeserializeSeed<'de> for Node {
     }
 }
 
-// There is no `visit_f64`: the two formats may round a number differently, and YAML knows no negative zero.
+// Fractions and exponents are left to the YAML reader by not implementing `visit_f64`: serde_json may round them differently, and
+// reads `-0` as a negative zero.
 impl<'de> Visitor<'de> for Node {
     type Value = Value;
 

@@ -62,6 +62,7 @@ impl<'a> Normalizer<'a> {
     /// Resolves the links of a path if the process is known to be on this machine, and `.` and `..` in any case.
     pub(super) fn normalize<'p>(&self, path: &'p str) -> Cow<'p, str> {
         let Some(process) = self.0 else { return resolve_dots(path) };
+        // Neither the working directory nor a link can change it, so it need not be copied.
         if process.resolve_links.is_none() && path.starts_with('/') {
             return resolve_dots(path);
         }
