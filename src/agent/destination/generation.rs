@@ -14,8 +14,8 @@
 //! 1. Plain files of the same names, as left by an earlier version or the Go agent, are first migrated to a generation
 //!    directory with the same content: `..data` leads to it, and the files are replaced by links. Readers see no
 //!    change.
-//! 2. The next generation directory is written: new files, and hard links to the files that the set does not replace.
-//!    Everything is fsynced.
+//! 2. The next generation directory is written: new files, and hard links to the files that the set does not replace or
+//!    that have the same content as before, such as those with CAs. Everything is fsynced.
 //! 3. The link `..data_tmp` to the new directory is created and renamed to `..data`. This commits the set. The rename
 //!    is fsynced.
 //! 4. The old generation directory is removed.
@@ -71,14 +71,16 @@ impl DirectoryHandle {
 
         let mut leftover = None;
         let old_number = self.current_generation_number()?;
+        let old = old_number.map(|number| self.open_own_subdirectory(&directory_name(number))).transpose()?;
         let (next, number) = self.create_generation_directory(old_number)?;
         for (name, content) in files {
-            self.stage_file(&next, &directory_name(number), name, content, grant)?;
+            if !self.link_unchanged(old.as_ref(), &next, name, content, grant)? {
+                self.stage_file(&next, &directory_name(number), name, content, grant)?;
+            }
         }
-        if let Some(old_number) = old_number {
+        if let Some(old) = old {
             let changed = files.iter().map(|(name, _)| name.as_str()).chain(removed.iter().copied());
             let changed: BTreeSet<&str> = changed.collect();
-            let old = self.open_own_subdirectory(&directory_name(old_number))?;
             leftover = self.carry_over(&old, &next, |name| !changed.contains(name))?;
         }
         self.finish_generation_directory(&next, number)?;
@@ -240,6 +242,32 @@ impl DirectoryHandle {
             tree::hard_link(&directory, &file, &copy, &file)?;
         }
         Permissions::read(&directory)?.apply_to(&copy)
+    }
+
+    /// Hard-links a file of the old generation directory into the next one if it has this content and the permissions that a
+    /// new file would get. Returns false if the file has to be written.
+    fn link_unchanged(
+        &self,
+        old: Option<&OwnedFd>,
+        next: &OwnedFd,
+        name: &str,
+        content: &[u8],
+        grant: &ReaderGrant,
+    ) -> Result<bool, DirectoryError> {
+        let Some(old) = old else { return Ok(false) };
+        // Another user may have put the file there.
+        if self.is_writable_by_others()? {
+            return Ok(false);
+        }
+        let owners = [rustix::process::geteuid().as_raw()];
+        let is_unchanged = || {
+            let file = tree::with_parent(old, name, false, |directory, file| {
+                regular_file::open(directory, file, OFlags::RDONLY, &owners)
+            })?;
+            let has_content = regular_file::read_all(&file, READ_LIMIT)? == content;
+            Ok::<_, RegularFileError>(has_content && grant.is_given_by(&Permissions::read(&file.into())?))
+        };
+        Ok(is_unchanged().unwrap_or(false) && tree::hard_link(old, name, next, name).is_ok())
     }
 
     /// Hard-links the files of the old generation directory that `is_kept` selects into the next one. Leaves out files

@@ -78,6 +78,11 @@ impl ReaderGrant {
         replaced.map_or(Ok(()), |replaced| replaced.apply_to(file))
     }
 
+    /// Returns true if a file with these permissions gives the readers the access that a new file would.
+    pub(super) fn is_given_by(&self, permissions: &Permissions) -> bool {
+        self.readers.is_empty() || permissions.acl.as_ref() == Some(&Acl::for_file(&self.readers))
+    }
+
     /// Lets the readers list and enter an existing directory.
     pub(super) fn apply_to_directory(&self, directory: &OwnedFd) -> Result<(), Errno> {
         let add_readers = |readers: &BTreeSet<ReaderId>| {

@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 
 use super::*;
+use crate::agent::destination::posix_acl::ReaderId;
 use crate::config::SymlinkMode;
 
 const NAMES: [&str; 3] = ["key", "tlscert", "cockroach/node.key"];
@@ -191,4 +192,40 @@ fn a_planted_generation_directory_is_not_written_to() {
     assert_eq!(entries(&elsewhere), [""; 0]);
     assert_eq!(contents(&directory), ["1"; 3]);
     assert!(!is_link(&directory.join("..1")));
+}
+
+#[test]
+fn files_with_the_same_content_and_permissions_are_not_written_again() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = open(root.path());
+    let write = |key: &str, readers: &[u32]| {
+        let mut files = files("CA");
+        files[0].1 = key.into();
+        let readers = readers.iter().map(|id| ReaderId::User(*id)).collect();
+        let grant = ReaderGrant::new(readers, true);
+        assert!(directory.write_generation_directory(&files, &[], &grant).unwrap().is_none());
+        assert_eq!(contents(root.path()), [key, "CA", "CA"]);
+        NAMES.map(|name| fs::metadata(root.path().join(name)).unwrap().ino())
+    };
+    let first = write("1", &[]);
+    let second = write("2", &[]);
+    assert_eq!(first[1..], second[1..]);
+    // Each of the following sets gives access to another user.
+    let third = write("2", &[1]);
+    let fourth = write("2", &[1, 2]);
+    assert_eq!(fourth, write("2", &[1, 2]));
+    for (before, after) in [(second, third), (third, fourth)] {
+        assert!(before.iter().all(|inode| !after.contains(inode)), "{before:?} {after:?}");
+    }
+}
+
+#[test]
+fn a_file_that_others_could_have_put_there_is_written_again() {
+    let root = tempfile::tempdir().unwrap();
+    write_set(root.path(), "CA");
+    fs::set_permissions(root.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let inode = || fs::metadata(root.path().join("tlscert")).unwrap().ino();
+    let before = inode();
+    write_set(root.path(), "CA");
+    assert_ne!(inode(), before);
 }
