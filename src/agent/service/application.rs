@@ -38,7 +38,7 @@ pub(super) async fn route_to_app(
     impersonated: &Impersonated,
     name: &str,
 ) -> Result<(RouteToApp, String), OutputError> {
-    let client = issuer.connect_as(impersonated).await?;
+    let client = issuer.client_as(impersonated)?;
     let app = pick(ResourceKind::App, name, client.find_apps(name).await?)?;
     let (cluster, AppAddresses { public_addr, uri }) = (issuer.cluster(), app.detail);
     let session_id = if issuer.bot_client.info().server_major <= LAST_WITH_SESSIONS {

@@ -55,7 +55,7 @@ pub(super) async fn route_to_database(
     database: &str,
     username: &str,
 ) -> Result<RouteToDatabase, OutputError> {
-    let client = issuer.connect_as(impersonated).await?;
+    let client = issuer.client_as(impersonated)?;
     let found = pick(ResourceKind::Database, service, client.find_databases(service).await?)?;
     Ok(RouteToDatabase {
         username: username_or_default(username, &found.detail).to_owned(),

@@ -1,5 +1,6 @@
 //! The set of files that an output writes, and the files that several output types share.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::error::OutputError;
@@ -18,9 +19,9 @@ pub(crate) struct FileSet {
 
 /// The CAs of the cluster and its leaf clusters, by what they sign.
 pub(super) struct Authorities {
-    pub(super) host: Vec<Authority>,
-    pub(super) user: Vec<Authority>,
-    pub(super) database: Vec<Authority>,
+    pub(super) host: Arc<[Authority]>,
+    pub(super) user: Arc<[Authority]>,
+    pub(super) database: Arc<[Authority]>,
 }
 
 impl FileSet {

@@ -29,30 +29,25 @@ impl IdentityOutput {
 
     pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
         let impersonated = issuer.impersonate(self.allow_reissue).await?;
-        let client = if self.writes_ssh_config() || self.leaf.is_some() {
-            Some(issuer.connect_as(&impersonated).await?)
-        } else {
-            None
-        };
         let routed;
-        let identity = match (&self.leaf, &client) {
-            (Some(leaf), Some(client)) => {
+        let identity = match &self.leaf {
+            Some(leaf) => {
                 let route = RouteTo::Leaf(leaf.clone());
                 routed = match issuer.issue_for(&impersonated, self.allow_reissue, route).await {
                     Err(OutputError::Api(ApiError::Refused { code: GrpcCode::NotFound, .. })) => {
-                        return Err(leaf_not_found(leaf, client).await);
+                        return Err(leaf_not_found(leaf, &issuer.client_as(&impersonated)?).await);
                     }
                     result => result?,
                 };
                 &routed
             }
-            _ => &impersonated.identity,
+            None => &impersonated.identity,
         };
         let authorities = issuer.authorities().await?;
         let mut files = FileSet::with_all_cas(identity, &authorities)?;
-        if let Some(client) = client.filter(|_| self.writes_ssh_config()) {
+        if self.writes_ssh_config() {
             // List the leaf clusters that these credentials may see, not those that the bot may see.
-            let names = client.leaf_clusters().await?;
+            let names = issuer.client_as(&impersonated)?.leaf_clusters().await?;
             let leaf_clusters: Vec<ClusterName> = names
                 .iter()
                 .filter_map(|name| {

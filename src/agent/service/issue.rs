@@ -16,7 +16,7 @@ use crate::agent::credential::pem::pem_encode;
 use crate::agent::credential::x509;
 use crate::agent::platform::error_text::error_chain;
 use crate::agent::platform::tasks::run_blocking;
-use crate::agent::teleport::auth_client::{AuthClient, Impersonation, RouteTo};
+use crate::agent::teleport::auth_client::{AuthClient, AuthorityType, Impersonation, RouteTo};
 use crate::agent::teleport::kubernetes_proxy::KubeProxy;
 use crate::agent::teleport::ssh_address::SshAddress;
 use crate::config::Address;
@@ -93,17 +93,17 @@ impl<'a> Issuer<'a> {
         self.issue(&impersonated.roles, reissuable, route).await
     }
 
-    /// Connects with the service's roles, to look up resources, because the bot itself cannot see any.
-    pub(super) async fn connect_as(&self, impersonated: &Impersonated) -> Result<AuthClient, OutputError> {
-        Ok(AuthClient::connect(self.context.dialler, &impersonated.identity).await?)
+    /// Returns a client with the service's roles, to look up resources, because the bot itself cannot see any.
+    pub(super) fn client_as(&self, impersonated: &Impersonated) -> Result<AuthClient, OutputError> {
+        Ok(self.bot_client.with_identity(self.context.dialler, &impersonated.identity)?)
     }
 
     /// Returns the CAs that most outputs write.
     pub(super) async fn authorities(&self) -> Result<Authorities, OutputError> {
         Ok(Authorities {
-            host: self.bot_client.authorities("host").await?,
-            user: self.bot_client.authorities("user").await?,
-            database: self.bot_client.authorities("db").await?,
+            host: self.bot_client.authorities(AuthorityType::Host).await?,
+            user: self.bot_client.authorities(AuthorityType::User).await?,
+            database: self.bot_client.authorities(AuthorityType::Database).await?,
         })
     }
 

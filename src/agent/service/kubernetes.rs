@@ -18,7 +18,7 @@ pub(crate) struct KubernetesOutput {
 impl KubernetesOutput {
     pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
         let impersonated = issuer.impersonate(false).await?;
-        let client = issuer.connect_as(&impersonated).await?;
+        let client = issuer.client_as(&impersonated)?;
         let cluster =
             pick(ResourceKind::Kubernetes, &self.cluster, client.find_kubernetes(&self.cluster).await?)?;
         let identity =

@@ -12,7 +12,7 @@ use super::issue::Issuer;
 use super::kubeconfig::{Kubeconfig, KubeconfigCluster, authority_data};
 use super::kubernetes::kubeconfig_user;
 use super::lookup::{ResourceKind, pick};
-use crate::agent::teleport::auth_client::AuthClient;
+use crate::agent::teleport::auth_client::{AuthClient, AuthorityType};
 use crate::config::ContextName;
 
 /// The first server version that routes by path. A proxy of version 15 ignores the path and routes by the certificate.
@@ -42,12 +42,12 @@ impl KubernetesV2Output {
             return Err(OutputError::NoPathRouting(server_major));
         }
         let impersonated = issuer.impersonate(false).await?;
-        let client = issuer.connect_as(&impersonated).await?;
+        let client = issuer.client_as(&impersonated)?;
         let selected = self.select(&client).await?;
         if selected.is_empty() {
             issuer.warn("no Kubernetes cluster matches the selectors: the kubeconfig contains no context");
         }
-        let host_cas = issuer.bot_client.authorities("host").await?;
+        let host_cas = issuer.bot_client.authorities(AuthorityType::Host).await?;
         let proxy = issuer.kubernetes_proxy().await?;
         let root = &proxy.cluster_name;
         let clusters = selected.into_iter().map(|(name, namespace)| KubeconfigCluster {

@@ -8,6 +8,7 @@ use super::issue::Issuer;
 use crate::agent::credential::authority::Authority;
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::credential::ssh_cert;
+use crate::agent::teleport::auth_client::AuthorityType;
 use crate::config::SshCaType;
 
 #[derive(Clone, Debug)]
@@ -20,12 +21,16 @@ pub(crate) struct SshHostOutput {
 impl SshHostOutput {
     pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
         let impersonated = issuer.impersonate(false).await?;
-        let client = issuer.connect_as(&impersonated).await?;
+        let client = issuer.client_as(&impersonated)?;
         let key = KeyPair::generate()?;
         let (cluster, ttl) = (issuer.cluster(), issuer.settings.ttl);
         let certificate = client.host_cert(&key.ssh_line()?, &self.principals, cluster, ttl).await?;
         let not_after = ssh_cert::host_certificate_expiry(&certificate, key.ssh_key())?;
-        let authorities = issuer.bot_client.authorities(self.ca_type.as_str()).await?;
+        let authority_type = match self.ca_type {
+            SshCaType::User => AuthorityType::User,
+            SshCaType::Openssh => AuthorityType::Openssh,
+        };
+        let authorities = issuer.bot_client.authorities(authority_type).await?;
         let mut files = FileSet::new(not_after);
         files.push("ssh_host", key.private_pem());
         files.push("ssh_host-cert.pub", certificate);

@@ -14,7 +14,7 @@ pub(super) async fn issue(
     request: SvidRequest,
 ) -> Result<Credential, OutputError> {
     let impersonated = issuer.impersonate(false).await?;
-    let client = issuer.connect_as(&impersonated).await?;
+    let client = issuer.client_as(&impersonated)?;
     let issued = client.issue_svids(selector, request, issuer.settings.ttl).await;
     let issued = match (issued, selector) {
         (Err(error), _) if error.is_unimplemented() => {

@@ -8,20 +8,18 @@ mod host_cert;
 mod leaf_clusters;
 mod resources;
 mod revocation_watch;
+mod shared_responses;
 mod workload_identity;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use prost_types::Timestamp;
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 
 use super::api_error::ApiError;
 use super::grpc::{self, Connector, unary};
-use super::messages::{
-    CertAuthoritySpecV2, Certs, GetCertAuthoritiesRequest, GetCertAuthoritiesResponse,
-    GetClusterCaCertResponse, GetRoleRequest, PingRequest, PingResponse, RoleV6, RouteToApp, RouteToDatabase,
-    UserCertsRequest,
-};
+use super::messages::{Certs, PingRequest, PingResponse, RouteToApp, RouteToDatabase, UserCertsRequest};
 use super::server_version::major;
 use crate::agent::credential::authority::Authority;
 use crate::agent::credential::identity::{Identity, SignedCerts};
@@ -33,6 +31,8 @@ use crate::config::Address;
 pub(crate) use authority_watch::AuthorityState;
 pub(crate) use heartbeat::{Heartbeat, ServiceHealth};
 pub(crate) use resources::{AppAddresses, Resource};
+pub(crate) use shared_responses::AuthorityType;
+use shared_responses::SharedResponses;
 pub(crate) use workload_identity::{Federation, SvidRequest, WorkloadSelector};
 
 /// Short enough that a shutdown, which waits for a running renewal, stays within the usual grace period of 30 s.
@@ -43,9 +43,6 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(75);
 
 const PING: &str = "/proto.AuthService/Ping";
 const GENERATE_USER_CERTS: &str = "/proto.AuthService/GenerateUserCerts";
-const GET_CLUSTER_CA_CERT: &str = "/proto.AuthService/GetClusterCACert";
-const GET_ROLE: &str = "/proto.AuthService/GetRole";
-const GET_CERT_AUTHORITIES: &str = "/teleport.trust.v1.TrustService/GetCertAuthorities";
 
 /// Information about the cluster, from the response to `Ping`.
 #[derive(Clone, Debug)]
@@ -79,35 +76,44 @@ pub(crate) enum RouteTo {
     Kubernetes(String),
 }
 
-/// A connection to the auth server, which has accepted the identity.
+/// A connection to the auth server.
 pub(crate) struct AuthClient {
     channel: Channel,
     rest: DialTarget,
     info: ClusterInfo,
+    /// Boxed, because a client is a part of many futures.
+    shared: Box<SharedResponses>,
 }
 
 impl AuthClient {
-    /// Connects and sends a `Ping`, so that a client exists only if the server has accepted the identity.
+    /// Connects and sends a `Ping`, so that this succeeds only if the server has accepted the identity.
     pub(crate) async fn connect(dialler: &Dialler, identity: &Identity) -> Result<Self, ApiError> {
         let unreachable = |error: tonic::transport::Error| ApiError::Connect {
             cluster: identity.cluster().to_string(),
             route: dialler.describe_route(),
             source: ConnectionError::new(error),
         };
-        let channel = grpc::endpoint()
-            .timeout(CALL_TIMEOUT)
-            .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
-            .keep_alive_timeout(CALL_TIMEOUT)
-            .connect_with_connector(Connector(dialler.to_auth(identity, InnerAlpn::Http2)?))
-            .await
-            .map_err(unreachable)?;
+        let connector = Connector(dialler.to_auth(identity, InnerAlpn::Http2)?);
+        let channel = endpoint().connect_with_connector(connector).await.map_err(unreachable)?;
         let response: PingResponse = unary(&channel, PING, PingRequest {}).await?;
         let info = ClusterInfo {
             server_major: major(&response.server_version),
-            // The discovery warns about an invalid address; there is a `Ping` for every connection.
+            // The discovery warns about an invalid address, once.
             proxy_public_addr: response.proxy_public_addr.parse().ok(),
         };
-        Ok(Self { channel, rest: dialler.to_auth(identity, InnerAlpn::Http1)?, info })
+        let rest = dialler.to_auth(identity, InnerAlpn::Http1)?;
+        Ok(Self { channel, rest, info, shared: Box::default() })
+    }
+
+    /// Returns a client of the same auth server as another identity. It connects when it is first used.
+    pub(crate) fn with_identity(&self, dialler: &Dialler, identity: &Identity) -> Result<Self, ApiError> {
+        let connector = Connector(dialler.to_auth(identity, InnerAlpn::Http2)?);
+        Ok(Self {
+            channel: endpoint().connect_with_connector_lazy(connector),
+            rest: dialler.to_auth(identity, InnerAlpn::Http1)?,
+            info: self.info.clone(),
+            shared: Box::default(),
+        })
     }
 
     /// Returns the connection, for calls of other services.
@@ -169,34 +175,26 @@ impl AuthClient {
 
     /// Returns the roles that the bot may impersonate. The bot's own role, which has the name of its user, lists them.
     pub(crate) async fn impersonable_roles(&self, username: &str) -> Result<Vec<String>, ApiError> {
-        let role: RoleV6 =
-            unary(&self.channel, GET_ROLE, GetRoleRequest { name: username.to_owned() }).await?;
-        let allow = role.spec.and_then(|spec| spec.allow);
-        Ok(allow.and_then(|allow| allow.impersonate).map(|impersonate| impersonate.roles).unwrap_or_default())
+        self.shared.impersonable_roles(&self.channel, username).await
     }
 
     /// Returns the host CA's certificates, concatenated in PEM.
     pub(crate) async fn host_ca_pem(&self) -> Result<String, ApiError> {
-        let response: GetClusterCaCertResponse = unary(&self.channel, GET_CLUSTER_CA_CERT, ()).await?;
-        Ok(String::from_utf8_lossy(&response.tls_ca).into_owned())
+        self.shared.host_ca_pem(&self.channel).await
     }
 
-    /// Returns the CAs of a type (`host`, `user`, `db`): the cluster's own and those of trusted leaf clusters.
-    pub(crate) async fn authorities(&self, ca_type: &str) -> Result<Vec<Authority>, ApiError> {
-        let request = GetCertAuthoritiesRequest { r#type: ca_type.to_owned(), include_key: false };
-        let response: GetCertAuthoritiesResponse =
-            unary(&self.channel, GET_CERT_AUTHORITIES, request).await?;
-        Ok(response
-            .cert_authorities_v2
-            .into_iter()
-            .filter_map(|authority| authority.spec)
-            .filter_map(trusted_authority)
-            .collect())
+    /// Returns the CAs of a type: the cluster's own and those of trusted leaf clusters.
+    pub(crate) async fn authorities(
+        &self,
+        authority_type: AuthorityType,
+    ) -> Result<Arc<[Authority]>, ApiError> {
+        self.shared.authorities(&self.channel, authority_type).await
     }
 }
 
-/// Returns the CA, or `None` if the name of its cluster is not valid. `AuthClient::leaf_clusters` warns about such a
-/// cluster if it matters.
-fn trusted_authority(spec: CertAuthoritySpecV2) -> Option<Authority> {
-    spec.try_into().inspect_err(|error| tracing::debug!("ignoring a CA: {error}")).ok()
+fn endpoint() -> Endpoint {
+    grpc::endpoint()
+        .timeout(CALL_TIMEOUT)
+        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(CALL_TIMEOUT)
 }

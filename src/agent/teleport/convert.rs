@@ -58,6 +58,12 @@ impl TryFrom<CertAuthoritySpecV2> for Authority {
     }
 }
 
+/// Returns the CA, or `None` if the name of its cluster is not valid. `AuthClient::leaf_clusters` warns about such a
+/// cluster if it matters.
+pub(super) fn trusted_authority(spec: CertAuthoritySpecV2) -> Option<Authority> {
+    spec.try_into().inspect_err(|error| tracing::debug!("ignoring a CA: {error}")).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use base64::Engine as _;

@@ -199,19 +199,37 @@ async fn at_most_eight_outputs_are_written_concurrently() {
     let fixture = TestCluster::joined().await;
     let names: Vec<String> = (0..20).map(|number| format!("out-{number}")).collect();
     let outputs: Vec<_> = names.iter().map(|name| fixture.output(name)).collect();
-    let mut held: Vec<_> = (0..8).map(|_| fixture.cluster.hold_next(method::GET_ROLE)).collect();
+    let mut renewal = fixture.cluster.hold_next(method::GENERATE_USER_CERTS);
+    let mut held: Vec<_> = (0..8).map(|_| fixture.cluster.hold_next(method::GENERATE_USER_CERTS)).collect();
     let agent = fixture.agent(fixture.config("20m", &outputs)).unwrap();
     let run = tokio::spawn(async move { run_oneshot(&agent).await });
+    renewal.arrived().await;
+    drop(renewal);
     for hold in &mut held {
         hold.arrived().await;
     }
     // A ninth output would have prepared its directory, which comes before the call.
     let begun = || names.iter().filter(|name| fixture.path(name).join(".write-test").exists()).count();
-    assert_eq!((begun(), fixture.call_count(method::GET_ROLE)), (8, 8));
+    assert_eq!((begun(), fixture.call_count(method::GENERATE_USER_CERTS)), (8, 9));
     drop(held);
     run.await.unwrap().unwrap();
     assert!(names.iter().all(|name| fixture.path(name).join("identity").exists()));
     assert_eq!(fixture.stored_generation(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outputs_share_the_responses_to_what_all_of_them_need() {
+    let fixture = TestCluster::joined().await;
+    let outputs: Vec<_> = (0..5).map(|number| fixture.output(&format!("out-{number}"))).collect();
+    let counts = || {
+        [method::PING, method::GET_ROLE, method::GET_CLUSTER_CA_CERT, method::GET_CERT_AUTHORITIES]
+            .map(|method| fixture.call_count(method))
+    };
+    let before = counts();
+    fixture.run_oneshot(fixture.config("20m", &outputs)).await.unwrap();
+    let requested: Vec<usize> = counts().iter().zip(before).map(|(after, before)| after - before).collect();
+    // A ping with the old identity and with the new one, and the CAs of hosts, users and databases.
+    assert_eq!(requested, [2, 1, 1, 3]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,9 +3,11 @@
 
 use tonic::codec::Streaming;
 
+use super::shared_responses::GET_CERT_AUTHORITIES;
 use super::{AuthClient, CALL_TIMEOUT};
 use crate::agent::credential::authority::Authority;
 use crate::agent::teleport::api_error::{ApiError, from_status};
+use crate::agent::teleport::convert::trusted_authority;
 use crate::agent::teleport::grpc::{server_stream, unary};
 use crate::agent::teleport::messages::{
     CertAuthorityV2, Event, GetCertAuthoritiesRequest, GetCertAuthoritiesResponse, Operation, Watch,
@@ -31,7 +33,7 @@ impl AuthorityState {
         let mut spec = spec?;
         let phase = spec.rotation.take().map(|rotation| rotation.phase).unwrap_or_default();
         let (ca_type, phase) = (escape(&ca_type).into(), escape(&phase).into());
-        Some(Self { ca_type, phase, trusted: super::trusted_authority(spec)? })
+        Some(Self { ca_type, phase, trusted: trusted_authority(spec)? })
     }
 }
 
@@ -74,8 +76,7 @@ impl AuthClient {
         cluster: &str,
     ) -> Result<Option<AuthorityState>, ApiError> {
         let request = GetCertAuthoritiesRequest { r#type: ca_type.to_owned(), include_key: false };
-        let reply: GetCertAuthoritiesResponse =
-            unary(&self.channel, super::GET_CERT_AUTHORITIES, request).await?;
+        let reply: GetCertAuthoritiesResponse = unary(&self.channel, GET_CERT_AUTHORITIES, request).await?;
         let states = reply.cert_authorities_v2.into_iter().filter_map(AuthorityState::new);
         Ok(states.into_iter().find(|state| *state.trusted.cluster == *cluster))
     }

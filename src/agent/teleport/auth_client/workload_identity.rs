@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{AuthClient, trusted_authority};
+use super::AuthClient;
 use crate::agent::credential::authority::Authority;
 use crate::agent::teleport::api_error::ApiError;
+use crate::agent::teleport::convert::trusted_authority;
 use crate::agent::teleport::grpc::unary;
 use crate::agent::teleport::list_limit::ListLimit;
 use crate::agent::teleport::messages::{

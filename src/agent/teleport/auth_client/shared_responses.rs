@@ -1,0 +1,87 @@
+//! What every output needs to know, and what is requested only once on a connection: a oneshot run writes all outputs with one.
+//! A failure is shared, too, so that a server that does not respond delays a run by one timeout and not by one for each output.
+
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+use tonic::transport::Channel;
+
+use crate::agent::credential::authority::Authority;
+use crate::agent::teleport::api_error::ApiError;
+use crate::agent::teleport::convert::trusted_authority;
+use crate::agent::teleport::grpc::unary;
+use crate::agent::teleport::messages::{
+    GetCertAuthoritiesRequest, GetCertAuthoritiesResponse, GetClusterCaCertResponse, GetRoleRequest, RoleV6,
+};
+
+const GET_CLUSTER_CA_CERT: &str = "/proto.AuthService/GetClusterCACert";
+const GET_ROLE: &str = "/proto.AuthService/GetRole";
+pub(super) const GET_CERT_AUTHORITIES: &str = "/teleport.trust.v1.TrustService/GetCertAuthorities";
+
+type Shared<T> = OnceCell<Result<T, ApiError>>;
+
+/// The responses that a connection has received.
+#[derive(Default)]
+pub(super) struct SharedResponses {
+    roles: Shared<Vec<String>>,
+    host_ca: Shared<String>,
+    /// The CAs, by what they sign, as in [`AuthorityType`].
+    host: Shared<Arc<[Authority]>>,
+    user: Shared<Arc<[Authority]>>,
+    database: Shared<Arc<[Authority]>>,
+    openssh: Shared<Arc<[Authority]>>,
+}
+
+/// What a CA signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AuthorityType {
+    Host,
+    User,
+    Database,
+    Openssh,
+}
+
+impl SharedResponses {
+    pub(super) async fn impersonable_roles(
+        &self,
+        channel: &Channel,
+        username: &str,
+    ) -> Result<Vec<String>, ApiError> {
+        let request = async {
+            let role: RoleV6 = unary(channel, GET_ROLE, GetRoleRequest { name: username.to_owned() }).await?;
+            let allow = role.spec.and_then(|spec| spec.allow);
+            let impersonate = allow.and_then(|allow| allow.impersonate);
+            Ok(impersonate.map(|impersonate| impersonate.roles).unwrap_or_default())
+        };
+        self.roles.get_or_init(|| request).await.clone()
+    }
+
+    pub(super) async fn host_ca_pem(&self, channel: &Channel) -> Result<String, ApiError> {
+        let request = async {
+            let response: GetClusterCaCertResponse = unary(channel, GET_CLUSTER_CA_CERT, ()).await?;
+            Ok(String::from_utf8_lossy(&response.tls_ca).into_owned())
+        };
+        self.host_ca.get_or_init(|| request).await.clone()
+    }
+
+    pub(super) async fn authorities(
+        &self,
+        channel: &Channel,
+        authority_type: AuthorityType,
+    ) -> Result<Arc<[Authority]>, ApiError> {
+        let Self { host, user, database, openssh, .. } = self;
+        let (name, shared) = match authority_type {
+            AuthorityType::Host => ("host", host),
+            AuthorityType::User => ("user", user),
+            AuthorityType::Database => ("db", database),
+            AuthorityType::Openssh => ("openssh", openssh),
+        };
+        let request = async {
+            let request = GetCertAuthoritiesRequest { r#type: name.to_owned(), include_key: false };
+            let response: GetCertAuthoritiesResponse = unary(channel, GET_CERT_AUTHORITIES, request).await?;
+            let specs = response.cert_authorities_v2.into_iter().filter_map(|authority| authority.spec);
+            Ok(specs.filter_map(trusted_authority).collect())
+        };
+        shared.get_or_init(|| request).await.clone()
+    }
+}
