@@ -24,8 +24,9 @@ const LONG_DELAY: Duration = Duration::from_millis(1);
 /// How often to retry if the next attempt is soon anyway: for about 50 milliseconds.
 const BRIEF_RETRIES: i32 = 95;
 
-/// The size of the write-ahead log, in pages, at which a commit moves it into the file. That takes some milliseconds.
-const CHECKPOINT_PAGES: u32 = 4000;
+/// The size of the write-ahead log, in pages, at which a commit moves it into the file. Afterwards, commits overwrite the log from
+/// its beginning. To sync that takes less than half the time of growing a file, so the log is small.
+const CHECKPOINT_PAGES: u32 = 1000;
 
 /// The permissions of a new file. SQLite creates its auxiliary files with the permissions of the file itself.
 const FILE_MODE: u32 = 0o600;
