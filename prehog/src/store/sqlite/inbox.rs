@@ -8,7 +8,9 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, TransactionBehavior, params};
+use serde::Serializer as _;
 
 use super::connection::{OpenFile, create};
 use crate::day::Day;
@@ -30,6 +32,8 @@ const START_CAPACITY: usize = 96;
 pub(super) struct Inbox {
     pub(super) file: OpenFile,
     encoding: StartEncoding,
+    /// The current epoch, when it was last read.
+    epoch: i64,
 }
 
 /// An epoch to which no more submissions are appended.
@@ -64,19 +68,13 @@ impl Inbox {
             }
             transaction.commit()?;
         }
-        Ok(Self { file, encoding: StartEncoding::new(schema) })
+        let epoch = current_epoch(&file.connection)?;
+        Ok(Self { file, encoding: StartEncoding::new(schema), epoch })
     }
 
     /// Appends submissions to the current epoch and returns when they are on disk. Returns how many submissions the epoch
     /// has now.
     pub(super) fn append(&mut self, batch: &[Submission]) -> Result<i64, StoreError> {
-        let transaction = self.file.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let table = table(current_epoch(&transaction)?);
-        let sql = format!(
-            "INSERT INTO {table} (position, day, ids, starts)
-             VALUES ((SELECT COALESCE(MAX(position), 0) FROM {table}) + ?1, ?2, ?3, ?4)"
-        );
-        let mut statement = transaction.prepare_cached(&sql)?;
         for same_day in batch.chunk_by(|one, next| one.day == next.day) {
             let Some(Submission { day, .. }) = same_day.first() else { continue };
             let mut ids = Vec::with_capacity(same_day.len() * ID_LEN);
@@ -85,14 +83,21 @@ impl Inbox {
                 ids.extend(submission.id);
                 self.encoding.encode(&mut starts, &submission.start)?;
             }
-            // Lossless, because JSON is UTF-8.
-            let starts = String::from_utf8_lossy(&starts);
-            statement.execute(params![same_day.len(), day.0, ids, starts])?;
+            let starts = ToSqlOutput::Borrowed(ValueRef::Text(&starts));
+            loop {
+                let table = table(self.epoch);
+                let mut statement = self.file.connection.prepare_cached(&format!(
+                    "INSERT INTO {table} (position, day, ids, starts)
+                     SELECT (SELECT COALESCE(MAX(position), 0) FROM {table}) + ?1, ?2, ?3, ?4 FROM current WHERE epoch = ?5"
+                ))?;
+                if statement.execute(params![same_day.len(), day.0, ids, starts, self.epoch])? > 0 {
+                    break;
+                }
+                // Another epoch has begun.
+                self.epoch = current_epoch(&self.file.connection)?;
+            }
         }
-        drop(statement);
-        let length = transaction.last_insert_rowid();
-        transaction.commit()?;
-        Ok(length)
+        Ok(self.file.connection.last_insert_rowid())
     }
 
     /// Returns true if there are no submissions. Never waits for a lock.
@@ -216,10 +221,12 @@ impl StartEncoding {
 
     /// Appends a line.
     fn encode(&self, lines: &mut Vec<u8>, start: &Start) -> Result<(), StoreError> {
-        let values: Option<Vec<&PropertyValue>> =
-            self.order.iter().map(|(index, _)| start.0.get(*index)).collect();
+        if start.0.len() != self.order.len() {
+            return Err(unexpected_data());
+        }
         // Writing to memory does not fail.
-        serde_json::to_writer(&mut *lines, &values.ok_or_else(unexpected_data)?)
+        serde_json::Serializer::new(&mut *lines)
+            .collect_seq(self.order.iter().map(|(index, _)| &start.0[*index]))
             .map_err(|_| unexpected_data())?;
         lines.push(b'\n');
         Ok(())
