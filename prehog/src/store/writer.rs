@@ -9,6 +9,7 @@ use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::thread;
 use std::time::Instant;
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::backend::{FOLD_BATCH, MAX_BATCH, Store};
@@ -87,6 +88,10 @@ impl Writer {
     /// # Errors
     ///
     /// Returns an error if the system cannot start a thread, or if this program does not support the event's schema.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside of a Tokio runtime.
     pub fn start(
         url: StoreUrl,
         store: Option<Box<dyn Store>>,
@@ -111,6 +116,7 @@ impl Writer {
             fold_requested: Arc::clone(&fold_requested),
             unfolded: 0,
             distinct_values,
+            runtime: Handle::current(),
         };
         let maintenance = Maintenance {
             store: ReopeningStore::new(url, None, "maintenance of the store failed; it is retried"),
@@ -172,23 +178,24 @@ struct WriterThread {
     /// How many submissions were stored since the last [`MaintenanceTask::FoldNow`].
     unfolded: usize,
     distinct_values: DistinctValues,
+    /// Runs the tasks that wait for the results.
+    runtime: Handle,
 }
 
 impl WriterThread {
     fn run(mut self, queued: &Receiver<Write>) {
-        let mut batch = Vec::new();
-        let mut senders = Vec::new();
         while let Ok(first) = queued.recv() {
-            for (submission, sender) in std::iter::once(first).chain(queued.try_iter().take(MAX_BATCH - 1)) {
-                batch.push(submission);
-                senders.push(sender);
-            }
+            let writes = std::iter::once(first).chain(queued.try_iter().take(MAX_BATCH - 1));
+            let (mut batch, senders): (Vec<_>, Vec<_>) = writes.unzip();
             let result = self.append(&mut batch);
             let count = batch.len();
-            for (sender, submission) in senders.drain(..).zip(batch.drain(..)) {
-                // The caller may have stopped waiting.
-                let _ = sender.send((result, submission));
-            }
+            // A thread of the runtime wakes its own tasks without a system call for each of them.
+            self.runtime.spawn(async move {
+                for (sender, submission) in senders.into_iter().zip(batch) {
+                    // The caller may have stopped waiting.
+                    let _ = sender.send((result, submission));
+                }
+            });
             // After a failure, so that the maintenance thread opens files again that were replaced: as long as it has the old
             // ones open, the new ones may be unusable.
             self.request_fold(if result.is_ok() { count } else { 0 });

@@ -62,6 +62,7 @@ fn any_request_is_accepted_or_refused_and_only_accepted_events_are_stored() {
     let clock = fixed_clock(noon());
     let options = Options { rate_limit: 0, ..Options::new(Arc::clone(&clock)) };
     let opened = Some(store.open().unwrap());
+    let _entered = runtime.enter();
     let (writer, threads) =
         Writer::start(store.clone(), opened, u64::MAX, Arc::clone(&clock), Arc::clone(&metrics)).unwrap();
     let ingest = Ingest { validator, writer: Some(writer.clone()), metrics: Arc::clone(&metrics), clock };
