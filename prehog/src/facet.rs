@@ -170,7 +170,14 @@ impl Facet {
 
     /// Returns the value of a start.
     pub fn value_of(&self, start: &Start) -> String {
-        self.value.of(start)
+        let mut value = String::new();
+        self.write_value(start, &mut value);
+        value
+    }
+
+    /// Appends the value of a start to a string.
+    pub(crate) fn write_value(&self, start: &Start, output: &mut String) {
+        self.value.write(start, output);
     }
 }
 
@@ -188,37 +195,49 @@ impl FacetValue {
         matches!(self, Self::Implementation { version, .. } if *other == Self::Text(*version))
     }
 
-    /// Returns the value of a start.
-    fn of(&self, start: &Start) -> String {
+    /// Appends the value of a start to a string.
+    fn write(&self, start: &Start, output: &mut String) {
         let value = |index: usize| start.0.get(index).unwrap_or(&PropertyValue::Absent);
         let text = |index| Some(value(index).as_str()).filter(|text| !text.is_empty());
         match self {
-            Self::Text(property) => text(*property).unwrap_or(NONE).to_owned(),
-            Self::Pair { required, property } => match (text(*required), text(*property)) {
-                (None, _) => NONE.to_owned(),
-                (Some(required), None) => required.to_owned(),
-                (Some(required), Some(property)) => format!("{required}{PAIR_SEPARATOR}{property}"),
-            },
+            Self::Text(property) => output.push_str(text(*property).unwrap_or(NONE)),
+            Self::Pair { required, property } => {
+                output.push_str(text(*required).unwrap_or(NONE));
+                if let (Some(_), Some(property)) = (text(*required), text(*property)) {
+                    output.push(PAIR_SEPARATOR);
+                    output.push_str(property);
+                }
+            }
             Self::Range(property) => {
                 let count = value(*property).as_count();
                 let range = RANGES.iter().rev().find(|(first, _)| *first <= count);
-                range.map_or(NONE, |(_, name)| name).to_owned()
+                output.push_str(range.map_or(NONE, |(_, name)| name));
             }
             Self::UseCases(use_cases) => {
                 let count = |index| u64::from(value(index).as_count());
                 let classes = &use_cases.classes;
-                let mut names: Vec<&str> =
-                    classes.iter().filter(|(_, index)| count(*index) > 0).map(|(name, _)| *name).collect();
-                if count(use_cases.total) > classes.iter().map(|(_, index)| count(*index)).sum() {
-                    names.push(AccessClass::Other.name());
+                let is_other = count(use_cases.total) > classes.iter().map(|(_, index)| count(*index)).sum();
+                let named = classes.iter().filter(|(_, index)| count(*index) > 0).map(|(name, _)| *name);
+                let begin = output.len();
+                for name in named.chain(is_other.then_some(AccessClass::Other.name())) {
+                    if output.len() > begin {
+                        output.push(USE_CASE_SEPARATOR);
+                    }
+                    output.push_str(name);
                 }
-                if names.is_empty() { NONE.to_owned() } else { names.join(&USE_CASE_SEPARATOR.to_string()) }
+                if output.len() == begin {
+                    output.push_str(NONE);
+                }
             }
-            Self::Implementation { version, implementations } => match text(*version) {
-                None => NONE.to_owned(),
-                Some(version) => implementation_of(version, implementations).unwrap_or(OTHER).to_owned(),
-            },
-            Self::Cross(pair) => format!("{}{CROSS_SEPARATOR}{}", pair[0].of(start), pair[1].of(start)),
+            Self::Implementation { version, implementations } => output.push_str(match text(*version) {
+                None => NONE,
+                Some(version) => implementation_of(version, implementations).unwrap_or(OTHER),
+            }),
+            Self::Cross(pair) => {
+                pair[0].write(start, output);
+                output.push(CROSS_SEPARATOR);
+                pair[1].write(start, output);
+            }
         }
     }
 }

@@ -1,13 +1,10 @@
 //! Folding: counts submissions, each id once. Depends on rusqlite and the inbox. Everything happens in the caller's
 //! transaction.
 
-use std::collections::HashMap;
-
 use rusqlite::{Connection, params};
 
 use super::inbox::Contents;
 use super::{ids, starts as starts_table, tallies};
-use crate::day::Day;
 use crate::schema::EventSchema;
 use crate::start::Start;
 use crate::store::backend::StoreError;
@@ -22,7 +19,6 @@ pub(super) fn fold(
     // Sorted like the tables of ids, so that consecutive ids are on the same page. The sort is stable: of two submissions
     // with the same id, the first one counts.
     submissions.sort_by_key(|(day, id, _)| (*day, *id));
-    let mut counts: HashMap<(Day, usize), u64> = HashMap::new();
     let mut repeated = 0;
     for same_day in submissions.chunk_by(|one, next| one.0 == next.0) {
         let Some((day, ..)) = same_day.first() else { continue };
@@ -35,21 +31,22 @@ pub(super) fn fold(
         ))?;
         let mut insert_repeated =
             connection.prepare_cached(&format!("INSERT OR IGNORE INTO {table} (id) VALUES (?1)"))?;
-        for (day, id, index) in same_day {
+        let mut counts = vec![0; starts.len()];
+        for (_, id, index) in same_day {
             if insert_new.execute(params![id])? == 1 {
-                *counts.entry((*day, *index)).or_default() += 1;
+                counts[*index] += 1;
             } else {
                 repeated += 1;
                 // So that it is still a repetition if it arrives again tomorrow.
                 insert_repeated.execute(params![id])?;
             }
         }
+        let mut counts: Vec<(&Start, u64)> =
+            starts.iter().zip(counts).filter(|(_, count)| *count > 0).collect();
+        // So that the order of the rows on a page does not show in which order these starts arrived.
+        counts.sort_unstable();
+        starts_table::add(connection, schema, *day, &counts)?;
+        tallies::add(connection, schema, *day, &counts)?;
     }
-    let counts: Vec<(Day, &Start, u64)> = counts
-        .into_iter()
-        .filter_map(|((day, index), count)| Some((day, starts.get(index)?, count)))
-        .collect();
-    starts_table::add(connection, schema, &counts)?;
-    tallies::add(connection, schema, &counts)?;
     Ok(repeated)
 }

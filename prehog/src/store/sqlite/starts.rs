@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use rusqlite::types::{ToSql, ToSqlOutput};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, params, params_from_iter};
 
 use super::connection::{count_from_sql, count_to_sql};
 use crate::day::{Day, Week};
@@ -25,11 +25,12 @@ impl ToSql for PropertyValue {
     }
 }
 
-/// Adds to the number of times that starts happened.
+/// Adds to the number of times that starts happened on a day.
 pub(super) fn add(
     connection: &Connection,
     schema: &EventSchema,
-    counts: &[(Day, &Start, u64)],
+    day: Day,
+    counts: &[(&Start, u64)],
 ) -> Result<(), StoreError> {
     let parameters: String = (0..schema.properties.len()).map(|_| ", ?").collect();
     let mut statement = connection.prepare_cached(&format!(
@@ -37,12 +38,11 @@ pub(super) fn add(
          ON CONFLICT DO UPDATE SET starts = starts + excluded.starts",
         schema.names().join(", "),
     ))?;
-    for (day, start, count) in counts {
-        let (day, count) = (day.0, count_to_sql(*count));
+    for (start, count) in counts {
+        let count = count_to_sql(*count);
         let values = start.0.iter().map(|value| value as &dyn ToSql);
-        let row: Vec<&dyn ToSql> =
-            std::iter::once(&day as &dyn ToSql).chain(values).chain([&count as _]).collect();
-        statement.execute(row.as_slice())?;
+        let row = std::iter::once(&day.0 as &dyn ToSql).chain(values).chain([&count as _]);
+        statement.execute(params_from_iter(row))?;
     }
     Ok(())
 }

@@ -44,15 +44,16 @@ pub(super) fn read(
     Ok(tally)
 }
 
-/// Adds starts to the counts of their values.
+/// Adds starts of a day to the counts of their values.
 pub(super) fn add(
     connection: &Connection,
     schema: &EventSchema,
-    counts: &[(Day, &Start, u64)],
+    day: Day,
+    counts: &[(&Start, u64)],
 ) -> Result<(), StoreError> {
     let mut tallies = Tallies::default();
-    for (day, start, count) in counts {
-        tallies.count(schema, *day, start, *count);
+    for (start, count) in counts {
+        tallies.count(schema, day, start, *count);
     }
     tallies.write(connection, schema)
 }
@@ -90,14 +91,26 @@ fn rebuild(connection: &Connection, schema: &EventSchema) -> Result<(), StoreErr
     tallies.write(connection, schema)
 }
 
-/// The number of starts by day, index of the facet, and value.
+/// The number of starts by value, for each facet of each day.
 #[derive(Default)]
-struct Tallies(HashMap<(Day, usize, String), u64>);
+struct Tallies {
+    days: HashMap<Day, Vec<HashMap<String, u64>>>,
+    /// The value that was counted last, whose memory is used again.
+    value: String,
+}
 
 impl Tallies {
     fn count(&mut self, schema: &EventSchema, day: Day, start: &Start, count: u64) {
-        for (index, facet) in schema.facets.iter().enumerate() {
-            *self.0.entry((day, index, facet.value_of(start))).or_default() += count;
+        let facets = self.days.entry(day).or_insert_with(|| vec![HashMap::new(); schema.facets.len()]);
+        for (facet, values) in schema.facets.iter().zip(facets) {
+            self.value.clear();
+            facet.write_value(start, &mut self.value);
+            match values.get_mut(&self.value) {
+                Some(sum) => *sum += count,
+                None => {
+                    values.insert(self.value.clone(), count);
+                }
+            }
         }
     }
 
@@ -106,9 +119,12 @@ impl Tallies {
             "INSERT INTO tallies (day, facet, value, starts) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT DO UPDATE SET starts = starts + excluded.starts",
         )?;
-        for ((day, facet, value), count) in &self.0 {
-            let facet = schema.facets.get(*facet).map(|facet| &facet.name);
-            statement.execute(params![day.0, facet, value, count_to_sql(*count)])?;
+        for (day, facets) in &self.days {
+            for (facet, values) in schema.facets.iter().zip(facets) {
+                for (value, count) in values {
+                    statement.execute(params![day.0, facet.name, value, count_to_sql(*count)])?;
+                }
+            }
         }
         Ok(())
     }
