@@ -492,8 +492,8 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 command: ".ci/clickhouse .ci/clickhouse-cluster .ci/chdb cargo test --locked --package prehog --test prehog -- \
                           --include-ignored stores",
                 full: Full::Same,
-                figure: "SQLite; ClickHouse 18.16, alone, with two replicas and with two shards; ClickHouse 26.9, alone and through the \
-                         tables of a cluster with one member",
+                figure: "SQLite; ClickHouse 18.16, alone, with two replicas, and with two shards of two replicas each; ClickHouse 26.9, alone \
+                         and through the tables of a cluster with one member",
                 mutation: "`create_distributed` in `prehog/src/store/clickhouse/layout.rs` distributes submissions by day instead of id",
             },
             Check {
@@ -504,7 +504,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
                     "PREHOG_TEST_KILLS=100 .ci/clickhouse-cluster cargo test --locked --package prehog --test prehog -- --ignored \
                      on_cluster --nocapture",
                 ),
-                figure: "9 kills of 3 receivers and 1 of a server by default",
+                figure: "9 kills of 3 receivers and 1 of a replica of each of two shards by default",
                 mutation: "prehog acknowledges an event whether or not it is stored, `append` in `prehog/src/store/clickhouse.rs` \
                            stores a new id with each repetition, or `all_settings` in `prehog/src/store/clickhouse/layout.rs` sets a \
                            quorum of one replica",
@@ -513,7 +513,6 @@ pub(crate) const CLAIMS: &[Claim] = &[
         not_shown: &[
             "that ClickHouse Cloud works: prehog follows its documentation",
             "replication of a current version: its tests have one engine, so replicas are those of 18.16",
-            "several shards with several replicas each",
         ],
     },
     Claim {

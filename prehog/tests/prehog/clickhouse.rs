@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use prehog::store::StoreUrl;
 
-/// A cluster of one shard with two replicas, and one of two shards with one replica. The first server belongs to both.
+/// A cluster of one shard with two replicas, and one of two shards with two replicas each. The servers of the first one are also
+/// the first shard of the second one.
 pub(crate) const REPLICATED: &str = "replicated";
-pub(crate) const SHARDED: &str = "sharded";
+pub(crate) const SHARDED_AND_REPLICATED: &str = "sharded_and_replicated";
 
 /// Returns the variable that a script sets.
 #[expect(clippy::disallowed_methods, reason = "the variable names the servers of the test run")]
@@ -88,8 +89,8 @@ pub(crate) struct Server(&'static str);
 
 /// The replicas of the cluster [`REPLICATED`].
 pub(crate) const REPLICAS: [Server; 2] = [Server("1-1"), Server("1-2")];
-/// The shards of the cluster [`SHARDED`].
-pub(crate) const SHARDS: [Server; 2] = [REPLICAS[0], Server("2-1")];
+/// Two halves of the servers of the cluster [`SHARDED_AND_REPLICATED`], each with a replica of each shard.
+pub(crate) const HALVES: [[Server; 2]; 2] = [[REPLICAS[0], Server("2-2")], [REPLICAS[1], Server("2-1")]];
 
 impl ClusterDatabase {
     /// Returns an empty database with two replicas. The servers run, and other tests use them at the same time.
@@ -97,9 +98,9 @@ impl ClusterDatabase {
         Self::shared(REPLICATED)
     }
 
-    /// Like `replicated`, with two shards.
-    pub(crate) fn sharded() -> Self {
-        Self::shared(SHARDED)
+    /// Like `replicated`, with two shards of two replicas each.
+    pub(crate) fn sharded_and_replicated() -> Self {
+        Self::shared(SHARDED_AND_REPLICATED)
     }
 
     fn shared(cluster: &'static str) -> Self {
@@ -107,10 +108,10 @@ impl ClusterDatabase {
         Self::empty(cluster, ClusterUse::Shared(guard))
     }
 
-    /// Returns an empty database with two replicas, on servers that no other test uses.
-    pub(crate) fn exclusive() -> Self {
+    /// Returns an empty database on a cluster whose servers no other test uses.
+    pub(crate) fn exclusive(cluster: &'static str) -> Self {
         let guard = CLUSTER_USE.write().unwrap_or_else(PoisonError::into_inner);
-        Self::empty(REPLICATED, ClusterUse::Exclusive(guard))
+        Self::empty(cluster, ClusterUse::Exclusive(guard))
     }
 
     fn empty(cluster: &'static str, guard: ClusterUse) -> Self {
@@ -121,11 +122,9 @@ impl ClusterDatabase {
         let name = left.map_or_else(unique_name, |(name, _)| name);
         let database = Self { name, cluster, directory, _use: guard };
         // A test that failed may have left a server stopped.
-        for server in [REPLICAS[0], REPLICAS[1], SHARDS[1]] {
-            if ping(&database.server(server), "SELECT 1").is_none() {
-                database.start(server);
-            }
-        }
+        let mut stopped = HALVES.concat();
+        stopped.retain(|server| ping(&database.server(*server), "SELECT 1").is_none());
+        database.start(&stopped);
         if is_new {
             drop(database.url().open().unwrap());
             return database;
@@ -164,15 +163,29 @@ impl ClusterDatabase {
         run(&self.server(REPLICAS[0]), &query).parse().unwrap()
     }
 
-    /// Kills a server, and waits until it is gone.
-    pub(crate) fn stop(&self, server: Server) {
-        let pid = fs::read_to_string(self.directory.join(server.0).join("pid")).unwrap();
-        assert!(Command::new("kill").args(["-KILL", pid.trim()]).status().unwrap().success());
-        poll_until("the end of a server", || ping(&self.server(server), "SELECT 1").is_none());
+    /// Kills servers, and waits until they are gone.
+    pub(crate) fn stop(&self, servers: &[Server]) {
+        for server in servers {
+            let pid = fs::read_to_string(self.directory.join(server.0).join("pid")).unwrap();
+            assert!(Command::new("kill").args(["-KILL", pid.trim()]).status().unwrap().success());
+            poll_until("the end of a server", || ping(&self.server(*server), "SELECT 1").is_none());
+        }
     }
 
-    /// Starts a server again, and waits until its tables are writable.
-    pub(crate) fn start(&self, server: Server) {
+    /// Starts servers again, and waits until their tables are writable.
+    pub(crate) fn start(&self, servers: &[Server]) {
+        self.wait_for_end_of_sessions(servers);
+        servers.iter().for_each(|server| self.spawn(*server));
+        let all_replicas =
+            "SELECT max(is_readonly) = 0 AND min(active_replicas = total_replicas) FROM system.replicas";
+        for server in servers {
+            poll_until("the start of a server", || {
+                ping(&self.server(*server), all_replicas).is_some_and(|result| result.trim() == "1")
+            });
+        }
+    }
+
+    fn spawn(&self, server: Server) {
         let directory = self.directory.join(server.0);
         let log = fs::File::options().append(true).open(directory.join("log")).unwrap();
         let mut process = Command::new("clickhouse-server")
@@ -185,11 +198,25 @@ impl ClusterDatabase {
         // The script that has started the cluster stops this server, too.
         fs::write(directory.join("pid"), process.id().to_string()).unwrap();
         std::thread::spawn(move || process.wait());
-        let all_replicas =
-            "SELECT max(is_readonly) = 0 AND min(active_replicas = total_replicas) FROM system.replicas";
-        poll_until("the start of a server", || {
-            ping(&self.server(server), all_replicas).is_some_and(|result| result.trim() == "1")
-        });
+    }
+
+    /// Waits until ZooKeeper knows that servers are down. Until then, they are active for the other ones.
+    pub(crate) fn wait_for_end_of_sessions(&self, servers: &[Server]) {
+        for server in servers {
+            poll_until("the end of a session", || !self.has_session(*server));
+        }
+    }
+
+    /// Returns true if another server finds the session of a server in ZooKeeper.
+    fn has_session(&self, server: Server) -> bool {
+        let (shard, replica) = server.0.split_once('-').unwrap();
+        let query = format!(
+            "SELECT count() FROM system.zookeeper WHERE name = 'is_active' \
+             AND path = '/clickhouse/tables/{shard}/{}/recent/replicas/{replica}'",
+            self.name
+        );
+        let mut others = HALVES.concat().into_iter().filter(|other| other.0 != server.0);
+        others.find_map(|other| ping(&self.server(other), &query)).is_some_and(|count| count.trim() == "1")
     }
 }
 

@@ -1,5 +1,5 @@
-//! A store on a cluster of ClickHouse servers, one shard with two replicas: what receivers that share it acknowledge is counted
-//! once, while receivers and servers are killed.
+//! A store on a cluster of ClickHouse servers, with one shard or two shards of two replicas: what receivers that share it
+//! acknowledge is counted once, while receivers and servers are killed.
 
 #![expect(clippy::print_stderr, reason = "figures for `cargo xtask prove`")]
 
@@ -13,7 +13,9 @@ use prehog::store::{StoreError, StoreUrl, WeekTally};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::clickhouse::{ClusterDatabase, REPLICAS, REPLICATED, poll_until, run, unique_name};
+use crate::clickhouse::{
+    ClusterDatabase, HALVES, REPLICAS, REPLICATED, SHARDED_AND_REPLICATED, poll_until, run, unique_name,
+};
 use crate::fixture::{
     SUBMIT_PATH, ServeProcess, body, client, connect_error, stored, submit, uuid, wait_until,
 };
@@ -112,14 +114,14 @@ fn exported_numbers(export: &str) -> BTreeSet<u64> {
     numbers
 }
 
-/// Senders know one name. Receivers are killed in turn, and then a server.
+/// Senders know one name. Receivers are killed in turn, and then a replica of each shard.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a ClickHouse cluster: .ci/clickhouse-cluster"]
 async fn three_receivers_behind_one_name_lose_nothing_and_count_nothing_twice() {
-    let database = ClusterDatabase::exclusive();
+    let database = ClusterDatabase::exclusive(SHARDED_AND_REPLICATED);
     let directories: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
     let start_receiver = |number: usize| {
-        let store = database.url_of(REPLICAS[number % REPLICAS.len()], "").to_string();
+        let store = database.url_of(HALVES[number % 2][number / 2], "").to_string();
         let flags = ["--store", &store, "--report-listen", "127.0.0.1:0"];
         ServeProcess::start(directories[number].path(), &flags)
     };
@@ -146,12 +148,12 @@ async fn three_receivers_behind_one_name_lose_nothing_and_count_nothing_twice() 
         receivers.insert(number, start_receiver(number));
         *balancer.receivers.lock().unwrap() = receivers.iter().map(|receiver| receiver.address).collect();
     }
-    database.stop(REPLICAS[1]);
+    database.stop(&HALVES[1]);
     for receiver in &receivers {
         let is_unavailable = async || readiness(receiver.address).await == 503;
         wait_until("the receiver is not ready", is_unavailable).await;
     }
-    database.start(REPLICAS[1]);
+    database.start(&HALVES[1]);
     progress(40);
     stop.store(true, Ordering::SeqCst);
     senders.join_all().await;
@@ -160,10 +162,10 @@ async fn three_receivers_behind_one_name_lose_nothing_and_count_nothing_twice() 
     let mut past = database.url().open().unwrap();
     past.append(&batch(1_000_000..1_000_200, MONDAY)).unwrap();
     let mut totals = BTreeSet::new();
-    for replica in REPLICAS {
-        let url = database.url_of(replica, "");
+    for [server, _] in HALVES {
+        let url = database.url_of(server, "");
         let today = prehog(&["export", "--since", "2026-01-01"], &url);
-        assert_eq!(exported_numbers(&today), acknowledged, "{replica:?}");
+        assert_eq!(exported_numbers(&today), acknowledged, "{server:?}");
         totals.insert(prehog(&["report", "--min-group", "1", "--format", "json"], &url));
     }
     assert_eq!(totals.len(), 1, "{totals:?}");
@@ -176,7 +178,7 @@ async fn three_receivers_behind_one_name_lose_nothing_and_count_nothing_twice() 
     let report: Value = serde_json::from_str(reports.first().unwrap()).unwrap();
     assert_eq!((reports.len(), &report["starts"]), (1, &200.into()), "{reports:?}");
     eprintln!(
-        "figure: {} kills of 3 receivers and 1 of a server, {} events acknowledged and stored once",
+        "figure: {} kills of 3 receivers and 1 of half of the servers, {} events acknowledged and stored once",
         kills(),
         acknowledged.len()
     );
@@ -185,35 +187,34 @@ async fn three_receivers_behind_one_name_lose_nothing_and_count_nothing_twice() 
 /// With `quorum=2`, which is the default.
 #[tokio::test]
 #[ignore = "needs a ClickHouse cluster: .ci/clickhouse-cluster"]
-async fn an_acknowledged_event_survives_the_loss_of_any_server() {
-    let database = ClusterDatabase::exclusive();
-    let client = client();
+async fn an_acknowledged_event_survives_the_loss_of_a_replica_of_each_shard() {
+    let database = ClusterDatabase::exclusive(SHARDED_AND_REPLICATED);
     let mut sent = 0;
     let starts = |store: &StoreUrl| stored(store).iter().map(|(_, _, starts)| starts).sum::<u64>();
-    for (used, lost) in [(REPLICAS[0], REPLICAS[1]), (REPLICAS[1], REPLICAS[0])] {
+    for [used, lost] in [HALVES, [HALVES[1], HALVES[0]]] {
         let directory = tempfile::tempdir().unwrap();
-        let (lost_store, store) = (database.url_of(lost, ""), database.url_of(used, ""));
+        let [lost_store, store] = [lost, used].map(|half| database.url_of(half[0], ""));
         let at_lost = ServeProcess::start(directory.path(), &["--store", &lost_store.to_string()]);
-        for _ in 0..5 {
-            assert_eq!(submit(&client, at_lost.address, &body(&uuid(sent))).await.status(), 200);
+        for _ in 0..8 {
+            assert_eq!(submit(&client(), at_lost.address, &body(&uuid(sent))).await.status(), 200);
             sent += 1;
         }
-        database.stop(lost);
+        database.stop(&lost);
         assert_eq!(starts(&store), sent);
 
-        // Another event could be lost with the remaining server.
+        // Another event could be lost with the remaining server of its shard.
         let directory = tempfile::tempdir().unwrap();
         let receiver = ServeProcess::start(directory.path(), &["--store", &store.to_string()]);
         for _ in 0..2 {
-            let response = submit(&client, receiver.address, &body(&uuid(sent))).await;
+            let response = submit(&client(), receiver.address, &body(&uuid(sent))).await;
             assert_eq!(connect_error(response).await.1, "unavailable");
         }
         // The result of an earlier probe may be reused for a moment.
         let is_unavailable = async || readiness(receiver.address).await == 503;
         wait_until("the receiver is not ready", is_unavailable).await;
 
-        database.start(lost);
-        assert_eq!(submit(&client, receiver.address, &body(&uuid(sent))).await.status(), 200);
+        database.start(&lost);
+        assert_eq!(submit(&client(), receiver.address, &body(&uuid(sent))).await.status(), 200);
         sent += 1;
         assert_eq!([starts(&store), starts(&lost_store)], [sent; 2]);
     }
@@ -223,14 +224,16 @@ async fn an_acknowledged_event_survives_the_loss_of_any_server() {
 #[test]
 #[ignore = "needs a ClickHouse cluster: .ci/clickhouse-cluster"]
 fn receivers_migrate_and_count_at_the_same_time() {
-    let database = ClusterDatabase::replicated();
+    let database = ClusterDatabase::sharded_and_replicated();
     let name = unique_name();
-    let parameters = format!("?cluster={REPLICATED}");
-    let url = |replica| database.url_of_database(&name, replica, &parameters);
+    let parameters = format!("?cluster={SHARDED_AND_REPLICATED}");
+    let url = |server| database.url_of_database(&name, server, &parameters);
+    // A replica of each shard.
+    let servers = HALVES[1];
     let at_the_same_time = |work: &(dyn Fn(&StoreUrl) -> Result<(), StoreError> + Sync)| {
         std::thread::scope(|scope| {
             let threads: Vec<_> =
-                REPLICAS.iter().map(|replica| scope.spawn(move || work(&url(*replica)))).collect();
+                servers.iter().map(|server| scope.spawn(move || work(&url(*server)))).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
         })
     };
@@ -251,9 +254,9 @@ fn receivers_migrate_and_count_at_the_same_time() {
         at_the_same_time(&|url| url.open()?.forget_ids(today.plus(1)))
             .into_iter()
             .for_each(|result| result.unwrap());
-        for replica in REPLICAS {
-            let mut store = url(replica).open().unwrap();
-            assert_eq!(total(&mut *store, MONDAY.week()), expected, "day {day}, {replica:?}");
+        for [server, _] in HALVES {
+            let mut store = url(server).open().unwrap();
+            assert_eq!(total(&mut *store, MONDAY.week()), expected, "day {day}, {server:?}");
         }
     }
 }
@@ -330,18 +333,20 @@ fn a_store_is_opened_only_as_it_was_made() {
     assert!(
         matches!(open(name, ""), Err(StoreError::OnOtherCluster { cluster, .. }) if cluster == REPLICATED)
     );
-    let other = open(name, "?cluster=sharded");
+    let other = open(name, "?cluster=sharded_and_replicated");
     assert!(matches!(other, Err(StoreError::OnOtherCluster { cluster, .. }) if cluster == REPLICATED));
     let unknown = open(name, "?cluster=nowhere");
     assert!(
-        matches!(unknown, Err(StoreError::UnknownCluster { known, .. }) if known == "replicated, sharded")
+        matches!(unknown, Err(StoreError::UnknownCluster { known, .. }) if known == "replicated, sharded_and_replicated")
     );
     let quorum = open(name, "?cluster=replicated&quorum=3");
     assert!(matches!(quorum, Err(StoreError::QuorumTooLarge { quorum: 3, replicas: 2, .. })));
 
     let plain = unique_name();
     open(&plain, "").unwrap();
-    assert!(matches!(open(&plain, "?cluster=sharded"), Err(StoreError::NotOnCluster(name)) if name == plain));
+    assert!(
+        matches!(open(&plain, "?cluster=replicated"), Err(StoreError::NotOnCluster(name)) if name == plain)
+    );
     open(&plain, "").unwrap();
 
     // The program exits instead of waiting for something that does not change by itself.
@@ -351,37 +356,47 @@ fn a_store_is_opened_only_as_it_was_made() {
     assert_eq!(process.wait_for_exit(), Some(1));
 }
 
-/// Tables are made on all servers or not at all. Existing ones can be used and maintained without one of them.
+/// Tables are made on all servers or not at all. Existing ones can be used and maintained without a replica of each shard.
 #[test]
 #[ignore = "needs a ClickHouse cluster: .ci/clickhouse-cluster"]
 fn a_server_that_is_down_delays_only_migrations() {
-    let database = ClusterDatabase::exclusive();
-    let down = REPLICAS[1];
-    let url = database.url_of(REPLICAS[0], "&quorum=1");
-    let mut store = url.open().unwrap();
-    store.append(&batch(0..20, MONDAY)).unwrap();
-    database.stop(down);
+    let database = ClusterDatabase::exclusive(SHARDED_AND_REPLICATED);
+    let [used, down] = HALVES;
+    database.url().open().unwrap().append(&batch(0..20, MONDAY)).unwrap();
+    database.stop(&down);
+    // Until then, a replica that is down may be the one that must drop a day.
+    database.wait_for_end_of_sessions(&down);
 
-    let new = database.url_of_database(&unique_name(), REPLICAS[0], "?cluster=replicated");
-    assert!(
-        matches!(new.open(), Err(StoreError::MigrationIncomplete { cluster, .. }) if cluster == REPLICATED)
-    );
+    let url = database.url_of(used[0], "&quorum=1");
+    let parameters = format!("?cluster={SHARDED_AND_REPLICATED}");
+    let new = database.url_of_database(&unique_name(), used[0], &parameters);
+    std::thread::scope(|scope| {
+        // Each statement that waits for all servers takes a while.
+        scope.spawn(|| {
+            let incomplete = new.open().map(drop);
+            assert!(matches!(incomplete, Err(StoreError::MigrationIncomplete { cluster, .. })
+                if cluster == SHARDED_AND_REPLICATED));
+        });
+        scope.spawn(|| {
+            let mut store = url.open().unwrap();
+            store.append(&batch(20..40, MONDAY.plus(7))).unwrap();
+            store.probe().unwrap();
+            assert_eq!(store.remove_before(MONDAY.plus(7)).unwrap(), 20);
+            assert_eq!(total(&mut *store, MONDAY.week()), 0);
+            store.forget_ids(MONDAY.plus(8)).unwrap();
+        });
+    });
 
-    let mut store = url.open().unwrap();
-    store.append(&batch(20..40, MONDAY.plus(7))).unwrap();
-    store.probe().unwrap();
-    store.forget_ids(MONDAY.plus(8)).unwrap();
-    assert_eq!(store.remove_before(MONDAY.plus(7)).unwrap(), 20);
-    assert_eq!(total(&mut *store, MONDAY.week()), 0);
-
-    database.start(down);
-    // The server that was down has removed the same starts.
-    let old = format!("SELECT count() FROM {}.starts_local WHERE day < '2025-11-24'", database.name);
-    poll_until("the removal", || run(&database.server(down), &old) == "0");
-    // It copies what was stored meanwhile, and is not read before it has almost done so.
+    database.start(&down);
+    // The servers that were down have removed the same starts.
+    let old = format!("SELECT count() FROM {}.recent_local WHERE day < '2025-11-24'", database.name);
+    for server in down {
+        poll_until("the removal", || run(&database.server(server), &old) == "0");
+    }
+    // They copy what was stored meanwhile, and are not read before they have almost done so.
     let week = MONDAY.week().plus(1);
     poll_until("the copy", || {
-        let tally = database.url_of(down, "").open().and_then(|mut store| store.tally(week, week, 1));
+        let tally = database.url_of(down[0], "").open().and_then(|mut store| store.tally(week, week, 1));
         tally.is_ok_and(|tally| tally.weeks.get(&week).map_or(0, WeekTally::total) == 20)
     });
     new.open().unwrap();

@@ -1,8 +1,8 @@
 //! The same tests for every store: everything that is appended is counted, with the same results. Each test exists
 //!
 //! - on SQLite, as `on_sqlite::NAME`,
-//! - on Debian's ClickHouse, as `on_clickhouse::NAME`, and on clusters with replicas and with shards, as
-//!   `on_cluster_of_replicas::NAME` and `on_cluster_of_shards::NAME`,
+//! - on Debian's ClickHouse, as `on_clickhouse::NAME`, and on clusters of one shard and of two shards with two replicas each, as
+//!   `on_cluster_of_replicas::NAME` and `on_cluster_of_replicated_shards::NAME`,
 //! - on a current ClickHouse, as `on_chdb::NAME` and `on_chdb_as_cluster::NAME`.
 //!
 //! All but the first need servers: see `clickhouse.rs`.
@@ -45,8 +45,8 @@ macro_rules! test_on_every_store {
             $($name),+
         );
         test_on_servers!(
-            on_cluster_of_shards, |_| ClusterDatabase::sharded(), "needs a ClickHouse cluster: .ci/clickhouse-cluster",
-            $($name),+
+            on_cluster_of_replicated_shards, |_| ClusterDatabase::sharded_and_replicated(),
+            "needs a ClickHouse cluster: .ci/clickhouse-cluster", $($name),+
         );
     };
 }

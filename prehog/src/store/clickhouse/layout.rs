@@ -59,7 +59,7 @@ pub(super) struct Layout {
 struct Cluster {
     name: String,
     quorum: u64,
-    has_several_shards: bool,
+    shards: usize,
 }
 
 /// A shard of a cluster.
@@ -93,7 +93,7 @@ impl Cluster {
         if quorum > replicas {
             return Err(StoreError::QuorumTooLarge { cluster: name, quorum, replicas });
         }
-        Ok(Self { name, quorum, has_several_shards: shards.len() > 1 })
+        Ok(Self { name, quorum, shards: shards.len() })
     }
 }
 
@@ -189,6 +189,11 @@ impl Layout {
         self.cluster.as_ref().map(|cluster| cluster.name.as_str())
     }
 
+    /// Returns how many servers or groups of replicas have different rows.
+    pub(super) fn shards(&self) -> usize {
+        self.cluster.as_ref().map_or(1, |cluster| cluster.shards)
+    }
+
     pub(super) fn create_database(&self) -> String {
         format!("CREATE DATABASE IF NOT EXISTS {}{}", self.database, self.on_cluster())
     }
@@ -210,8 +215,7 @@ impl Layout {
     /// Returns the beginning of a statement that changes a table. The replicas of a shard pass the change on, even to one that
     /// is down, so `ON CLUSTER` is only for other shards.
     fn alter(&self, table: &str) -> String {
-        let has_several_shards = self.cluster.as_ref().is_some_and(|cluster| cluster.has_several_shards);
-        let on_cluster = if has_several_shards { self.on_cluster() } else { String::new() };
+        let on_cluster = if self.shards() > 1 { self.on_cluster() } else { String::new() };
         format!("ALTER TABLE {}{on_cluster}", self.with_rows(table))
     }
 
@@ -278,6 +282,16 @@ impl Layout {
         )
     }
 
+    /// Counts the shards on which the table that has the rows of a table has a column.
+    pub(super) fn shards_with_column(&self, table: &str, column: &str) -> String {
+        format!(
+            "SELECT count() AS total FROM {} WHERE database = '{}' AND table = '{}' AND name = '{column}'",
+            self.system_table("columns"),
+            self.database,
+            self.name_with_rows(table),
+        )
+    }
+
     /// Selects the disk space that the database uses, on one replica of each shard.
     pub(super) fn size(&self) -> String {
         format!(
@@ -325,8 +339,8 @@ mod tests {
     #[test]
     fn every_table_of_a_cluster_is_replicated_on_all_servers() {
         let mut created = BTreeSet::new();
-        for has_several_shards in [false, true] {
-            let cluster = Cluster { name: "c".to_owned(), quorum: 2, has_several_shards };
+        for shards in [1, 2] {
+            let cluster = Cluster { name: "c".to_owned(), quorum: 2, shards };
             let layout = Layout { database: "db".to_owned(), cluster: Some(cluster) };
             for statement in migrations::clickhouse_statements() {
                 let on_cluster = layout.migration(&statement);
@@ -344,7 +358,7 @@ mod tests {
                 } else {
                     assert!(matches!(words[..], ["ALTER", "TABLE", ..]), "{on_cluster}");
                     assert!(words[2].starts_with("db.") && words[2].ends_with("_local"), "{on_cluster}");
-                    assert_eq!(words[3..6] == ["ON", "CLUSTER", "`c`"], has_several_shards, "{on_cluster}");
+                    assert_eq!(words[3..6] == ["ON", "CLUSTER", "`c`"], shards > 1, "{on_cluster}");
                 }
             }
         }

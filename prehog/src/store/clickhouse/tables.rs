@@ -4,11 +4,10 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 use super::http::{Http, TIMEOUT_EXCEEDED};
 use super::layout::{Layout, SCHEMA_VERSION, TABLES};
-use super::rows::number;
+use super::rows::{ResultRow, number};
 use crate::schema::EventSchema;
 use crate::store::backend::StoreError;
 use crate::store::migrations;
@@ -107,20 +106,21 @@ fn schema_version(http: &Http, columns: &Columns) -> Result<usize, StoreError> {
     if columns.find(SCHEMA_VERSION, "version").is_none() {
         return Ok(0);
     }
-    let rows: Vec<Map<String, Value>> =
-        http.rows(&format!("SELECT max(version) AS version FROM {SCHEMA_VERSION}"))?;
+    let rows: Vec<ResultRow> = http.rows(&format!("SELECT max(version) AS version FROM {SCHEMA_VERSION}"))?;
     let version = rows.first().map_or(Ok(0), |row| number(row, "version"))?;
     Ok(usize::try_from(version).unwrap_or(usize::MAX))
 }
 
 /// Runs the statements of all migrations: a statement that creates a table is repeatable, and one that adds a column is
-/// skipped if the table already has it, because not all versions know `ADD COLUMN IF NOT EXISTS`.
+/// skipped if the table already has it on all shards, because not all versions know `ADD COLUMN IF NOT EXISTS`.
 fn apply_migrations(http: &Http, layout: &Layout) -> Result<(), StoreError> {
     for statement in migrations::clickhouse_statements() {
         let words: Vec<&str> = statement.split(' ').collect();
         let is_applied = || match words.as_slice() {
             ["ALTER", "TABLE", table, "ADD", "COLUMN", column, ..] => {
-                Ok(Columns::read(http, layout)?.find(&layout.name_with_rows(table), column).is_some())
+                let rows: Vec<ResultRow> = http.system_rows(&layout.shards_with_column(table, column))?;
+                let shards = rows.first().map_or(Ok(0), |row| number(row, "total"))?;
+                Ok(usize::try_from(shards) == Ok(layout.shards()))
             }
             _ => Ok::<_, StoreError>(false),
         };
@@ -128,7 +128,7 @@ fn apply_migrations(http: &Http, layout: &Layout) -> Result<(), StoreError> {
             continue;
         }
         match http.run(&layout.migration(&statement)) {
-            // Another receiver may have added the column in the meantime.
+            // Another receiver may have added the column in the meantime, or only some of the shards had it.
             Err(StoreError::Rejected { .. }) if is_applied()? => {}
             result => result?,
         }
