@@ -5,6 +5,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::os::unix::net::UnixDatagram as StdUnixDatagram;
+use std::pin::pin;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -12,6 +13,11 @@ use tbot::agent::{Environment, HealthMonitor, HealthReport, HealthStatus};
 use tbot::untrusted::escape;
 use tokio::net::UnixDatagram;
 use tokio::time::MissedTickBehavior;
+
+/// How long the service manager waits for the first credentials. After that, the start counts as complete while the agent
+/// continues to retry, so that an outage of the cluster does not delay the boot of a machine any longer. The unit allows for
+/// more time.
+const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// The number of services that a status names.
 const MAX_NAMES: usize = 3;
@@ -58,11 +64,16 @@ impl ServiceManager {
         let period = self.watchdog.map_or(Duration::from_secs(60), |limit| limit / 2);
         let mut ticks = tokio::time::interval(period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut start_limit = pin!(tokio::time::sleep(START_LIMIT));
         loop {
             let is_watchdog_due = tokio::select! {
                 biased;
                 () = health.changed() => false,
                 _ = ticks.tick() => self.watchdog.is_some(),
+                () = &mut start_limit, if !notifications.is_start_overdue => {
+                    notifications.is_start_overdue = true;
+                    false
+                }
             };
             let lines = notifications.next(&health.report(), is_watchdog_due, self.monotonic_time);
             if !lines.is_empty() {
@@ -127,6 +138,7 @@ fn connect_abstract(_: &StdUnixDatagram, _: &str) -> io::Result<()> {
 /// What the service manager knows.
 #[derive(Default)]
 struct Notifications {
+    is_start_overdue: bool,
     is_ready: bool,
     is_reloading: bool,
     is_stopping: bool,
@@ -152,7 +164,7 @@ impl Notifications {
                 lines.push("STOPPING=1".to_owned());
             }
         } else if !self.is_ready {
-            if health.is_ready() {
+            if health.is_ready() || self.is_start_overdue {
                 self.is_ready = true;
                 lines.push("READY=1".to_owned());
             }
@@ -242,6 +254,19 @@ mod tests {
         READY=1 STATUS=1 of 2 failing: out
         STOPPING=1 STATUS=stopping
         ");
+    }
+
+    #[test]
+    fn a_start_that_takes_too_long_counts_as_complete() {
+        let mut notifications = Notifications::default();
+        let unhealthy = health(&[("identity", HealthStatus::Unhealthy)]);
+        let mut next = |is_start_overdue, health: &HealthReport| {
+            notifications.is_start_overdue = is_start_overdue;
+            notifications.next(health, false, Duration::default).contains(&"READY=1".to_owned())
+        };
+        assert!(!next(false, &unhealthy));
+        assert!(next(true, &unhealthy));
+        assert!(!next(true, &unhealthy) && !next(true, &health(&[("identity", HEALTHY)])));
     }
 
     #[test]

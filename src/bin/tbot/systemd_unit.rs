@@ -180,9 +180,9 @@ impl SystemdUnit<'_> {
 /// How systemd starts, watches, reloads and stops the agent.
 const WATCHED_SERVICE: &str = "\
 ExecReload=/bin/kill -HUP $MAINPID
-# The unit is active as soon as all credentials are written. Until then, the agent retries by itself.
+# The unit is active when all credentials are written, or after 30 seconds. Until they are written, the agent retries by itself.
 Type=notify
-TimeoutStartSec=infinity
+TimeoutStartSec=90
 # Restarts an agent that is stuck.
 WatchdogSec=60
 Restart=always

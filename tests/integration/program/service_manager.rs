@@ -86,6 +86,23 @@ async fn the_service_manager_learns_of_the_start_a_reload_and_the_stop() {
     assert!(manager.is_silent() && warnings(&finished).is_empty(), "{}", finished.stderr);
 }
 
+/// Until it is ready, the service manager waits, and does not start the agent again.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_manager_waits_for_a_cluster_that_comes_up_after_the_start() {
+    let fixture = BotFixture::new().await;
+    fixture.cluster.set_down(true);
+    let socket = fixture.path("notify");
+    let manager = Manager::new(UnixDatagram::bind(&socket).unwrap());
+    let running = fixture.start(&[]).env("NOTIFY_SOCKET", &socket).spawn();
+    assert_eq!(manager.until("STATUS=1 of 2 unhealthy: identity").len(), 1);
+    fixture.cluster.set_down(false);
+    assert_eq!(manager.until("READY="), ["READY=1"]);
+    assert!(fixture.path("out").join("key").exists());
+    running.signal(Signal::TERM);
+    let finished = tokio::task::block_in_place(|| running.wait());
+    assert_eq!(finished.status, Some(0), "{}", finished.stderr);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_watchdog_is_notified_through_an_abstract_socket() {
     let fixture = BotFixture::new().await;

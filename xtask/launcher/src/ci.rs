@@ -31,7 +31,8 @@ const SLOW_STEPS: [&str; 15] = [
     // builds for 64-bit ARM, which takes too long: docs/how-to/packages.md. Those that start containers have a step of their own.
     ".ci/clickhouse .ci/clickhouse-cluster .ci/chdb .ci/editors cargo test --locked --package prehog --package tbot \
      --package xtask --tests -- --ignored --skip arm64:: --skip booted:: --skip containers::",
-    ".ci/with-containers .ci/debian cargo test --locked --package xtask --test packages -- --ignored booted:: containers::",
+    ".ci/with-containers .ci/debian cargo test --locked --package xtask --test packages -- --ignored --test-threads=3 \
+     booted:: containers::",
     "cargo xtask demo",
     "cargo xtask week --short",
     // More kills than in a plain run.

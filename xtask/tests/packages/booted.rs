@@ -1,5 +1,5 @@
 //! Boots a Debian with systemd, and does there what these pages describe: docs/how-to/packages.md, docs/operating-tbot.md,
-//! docs/operating-prehog.md, and, without the packages, docs/how-to/systemd.md.
+//! docs/operating-prehog.md, and, without the packages, docs/how-to/systemd.md. Also boots it while the cluster is down.
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
@@ -22,8 +22,9 @@ struct Debian {
 }
 
 impl Debian {
+    /// Boots a copy of the system that `prepare` has changed.
     #[expect(clippy::disallowed_methods, reason = "`.ci/debian` passes the directory")]
-    fn boot() -> Self {
+    fn boot(prepare: impl FnOnce(&Path)) -> Self {
         let Some(system) = std::env::var_os("TBOT_TEST_DEBIAN") else {
             panic!("not run: TBOT_TEST_DEBIAN is not set; run the test with `.ci/debian`");
         };
@@ -31,6 +32,7 @@ impl Debian {
         assert!(found.is_ok(), "not run: there is no systemd-nspawn; run `cargo xtask setup`");
         let directory = tempfile::tempdir().unwrap();
         run(Command::new("cp").arg("--archive").arg(system).arg(directory.path().join("system")));
+        prepare(&directory.path().join("system"));
         let container = Command::new("systemd-nspawn")
             .args([
                 "--quiet",
@@ -40,7 +42,7 @@ impl Debian {
                 "--console=pipe",
                 "--resolv-conf=off",
             ])
-            .arg(format!("--machine=tbot-test-{}", std::process::id()))
+            .arg(format!("--machine={}", directory.path().file_name().unwrap().display()).replace('.', ""))
             .arg("--directory")
             .arg(directory.path().join("system"))
             .stdin(Stdio::null())
@@ -114,6 +116,8 @@ impl Debian {
 
 impl Drop for Debian {
     fn drop(&mut self) {
+        // Nothing in it needs an orderly shutdown.
+        let _ = Command::new("kill").args(["-KILL", &self.first_process]).status();
         let _ = Command::new("kill").arg(self.container.id().to_string()).status();
         let _ = self.container.wait();
     }
@@ -127,7 +131,7 @@ fn packages_run_on_a_booted_debian() {
     let packages = files_ending_with(output.path(), ".deb");
     assert_eq!(packages.len(), 2, "{packages:?}");
     let cluster = TestCluster::start();
-    let debian = Debian::boot();
+    let debian = Debian::boot(|_| {});
 
     debian.install(&packages, "");
     for program in PROGRAMS {
@@ -146,6 +150,39 @@ fn packages_run_on_a_booted_debian() {
     assert_upgrade_and_rollback(&debian, &packages);
     assert_removal(&debian);
     assert_setup_without_package(&debian, &cluster, programs.path());
+}
+
+/// Does what docs/how-to/systemd.md describes before the first start, and boots while the cluster is down.
+#[test]
+#[ignore = "needs root and systemd-nspawn, and TBOT_TEST_DEBIAN from .ci/debian"]
+fn a_machine_boots_without_its_cluster() {
+    let programs = stripped_programs();
+    let cluster = TestCluster::start();
+    cluster.set_down(true);
+    let debian = Debian::boot(|system| {
+        let in_system = |script: &str| {
+            run(Command::new("chroot").arg(system).args(["/bin/sh", "-euc", script]));
+        };
+        fs::copy(programs.path().join("tbot"), system.join("usr/local/bin/tbot")).unwrap();
+        fs::write(system.join("usr/local/share/ca-certificates/cluster.crt"), cluster.ca()).unwrap();
+        fs::write(system.join("etc/tbot.yaml"), cluster.configuration("/etc/tbot.token")).unwrap();
+        fs::write(system.join("etc/tbot.token"), cluster.join_token("robot")).unwrap();
+        in_system("update-ca-certificates");
+        in_system("useradd --system --home-dir /var/lib/teleport --no-create-home tbot");
+        in_system("install -d -o tbot -g tbot -m 0700 /opt/machine-id && chown tbot:tbot /etc/tbot.token");
+        in_system("tbot install systemd -c /etc/tbot.yaml --user tbot --group tbot --write");
+        in_system("systemctl enable tbot");
+    });
+    let state = || ["ActiveState", "NRestarts", "MainPID"].map(|property| debian.show("tbot", property));
+    let booted = state();
+    assert_eq!(booted[..2], ["active", "0"]);
+    assert!(!debian.path("opt/machine-id/identity").exists());
+    assert!(!debian.show("tbot", "StatusText").is_empty());
+    // The same process joins at its next attempt, with the token that it still has.
+    cluster.set_down(false);
+    debian.run("systemctl reload tbot");
+    wait_until("the credentials are written", || debian.path("opt/machine-id/identity").exists());
+    assert_eq!(state(), booted);
 }
 
 /// Does what docs/how-to/packages.md describes.

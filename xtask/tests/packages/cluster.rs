@@ -27,6 +27,11 @@ impl TestCluster {
         self.cluster.web_ca_pem()
     }
 
+    /// Takes the cluster down or brings it back up.
+    pub(crate) fn set_down(&self, down: bool) {
+        self.cluster.set_down(down);
+    }
+
     pub(crate) fn join_token(&self, bot: &str) -> String {
         self.cluster.add_bot(bot, &["access"]).unwrap()
     }
