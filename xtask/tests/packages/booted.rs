@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::TempDir;
 
@@ -19,7 +20,11 @@ struct Debian {
     container: Child,
     /// The first process, as seen from outside.
     first_process: String,
+    _only_one: MutexGuard<'static, ()>,
 }
+
+/// Machines have the network and the control group of this one, so only one can run at a time.
+static ONLY_ONE: Mutex<()> = Mutex::new(());
 
 impl Debian {
     /// Boots a copy of the system that `prepare` has changed.
@@ -30,6 +35,7 @@ impl Debian {
         };
         let found = Command::new("systemd-nspawn").arg("--version").output();
         assert!(found.is_ok(), "not run: there is no systemd-nspawn; run `cargo xtask setup`");
+        let only_one = ONLY_ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let directory = tempfile::tempdir().unwrap();
         run(Command::new("cp").arg("--archive").arg(system).arg(directory.path().join("system")));
         prepare(&directory.path().join("system"));
@@ -53,7 +59,7 @@ impl Debian {
             .spawn()
             .unwrap();
         let children = format!("/proc/{0}/task/{0}/children", container.id());
-        let mut debian = Self { directory, container, first_process: String::new() };
+        let mut debian = Self { directory, container, first_process: String::new(), _only_one: only_one };
         wait_until("systemd has started", || {
             debian.first_process = fs::read_to_string(&children).unwrap().trim().to_owned();
             let state = debian.command("systemctl is-system-running").output().unwrap().stdout;
