@@ -16,7 +16,7 @@ fn setting(name: &str) -> Option<u64> {
 }
 
 /// Prints an input if the test panics, as a line for the corpus.
-struct PrintOnPanic<'a>(&'a [u8]);
+pub(crate) struct PrintOnPanic<'a>(pub(crate) &'a [u8]);
 
 impl Drop for PrintOnPanic<'_> {
     #[expect(clippy::print_stderr, reason = "shown only if the test fails")]

@@ -1,11 +1,13 @@
 //! Calls a test with many inputs: those of a saved corpus, and mutations of them.
 //!
-//! The inputs are mutated at random. A mutated input whose outcome is new, according to what the test returns, is mutated further.
-//! Code coverage is not measured: a fuzzer that measures it needs unsafe code, or a dependency with unsafe code.
+//! In a plain test run, the inputs are mutated at random. A mutated input whose outcome is new, according to what the test
+//! returns, is mutated further. In builds of `cargo xtask fuzz`, libFuzzer mutates the inputs, and keeps those that reach new code.
 
 mod corpus;
 mod executions;
 mod growth;
+#[cfg(fuzzing)]
+mod guided;
 mod mutation;
 
 use std::hash::Hash;
@@ -20,8 +22,12 @@ pub const MAX_INPUT: usize = 64 << 10;
 /// wrong, and returns a description of the outcome: inputs with equal outcomes count as alike.
 ///
 /// The environment variable `TBOT_TEST_EXECUTIONS` sets the number of mutations, and `TBOT_TEST_SEED` selects other mutations.
+/// In builds of `cargo xtask fuzz`, this function does not return: libFuzzer ends the process.
 pub fn fuzz<O: Hash>(name: &str, seeds: impl IntoIterator<Item = Vec<u8>>, test: impl Fn(&[u8]) -> O) {
-    executions::run(corpus::read(name).into_iter().chain(seeds).collect(), test);
+    let inputs: Vec<Vec<u8>> = corpus::read(name).into_iter().chain(seeds).collect();
+    #[cfg(fuzzing)]
+    guided::run(&inputs, &test);
+    executions::run(inputs, test);
 }
 
 /// Returns the contents of all files under `directory` with this extension, as seeds.

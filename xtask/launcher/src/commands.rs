@@ -23,6 +23,8 @@ pub enum Action {
     Book,
     /// Run the steps of CI. The launcher does this itself.
     Ci,
+    /// Run fuzz tests with libFuzzer. The launcher does this itself.
+    Fuzz,
     /// Run a task of the package `xtask`.
     Task(Task),
 }
@@ -76,7 +78,7 @@ const GENERATOR_DETAILS: &str =
 fails and prints a diff if a file is out of date.";
 
 /// All commands, in the order of the help.
-pub const COMMANDS: [Command; 14] = [
+pub const COMMANDS: [Command; 15] = [
     Command {
         name: "demo",
         arguments: "[--keep] [--no-consent]",
@@ -170,6 +172,21 @@ or if a command runs no test. Some need root, strace or libfaketime, which
            killed, space, inodes, descriptors, clock, outage, week, input or
            mutants",
         action: Action::Task(Task::Prove),
+    },
+    Command {
+        name: "fuzz",
+        arguments: "[--executions N] [TEST]...",
+        summary: "run the fuzz tests with inputs that reach new code",
+        details: "Builds the fuzz tests with coverage counters and libFuzzer, which mutates the
+inputs that reach new code, and prints how much they reach. The inputs found
+are kept in target/fuzz, and a further run goes on from them. An input that
+fails is printed as a line for tests/fuzz/corpus. Needs a C++ compiler.
+
+  --executions N   calls of each test [default: 1500000]
+  TEST             agent-environment, configuration, prehog-requests,
+                   server-replies, telemetry-environment, web-socket or yaml
+                   [default: all]",
+        action: Action::Fuzz,
     },
     Command {
         name: "week",

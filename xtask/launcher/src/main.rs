@@ -2,6 +2,7 @@
 
 mod book;
 mod ci;
+mod fuzz;
 mod help;
 mod setup;
 
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         (Action::Book, ["--open"]) => book::build(true),
         (Action::Ci, []) => ci::run_all(),
         (Action::Ci, ["--fast"]) => ci::run_fast(),
+        (Action::Fuzz, arguments) => fuzz::run(arguments),
         (Action::Task(task), arguments) => run_task(task, name, arguments),
         (Action::Setup | Action::Book | Action::Ci, _) => {
             print_line(&help::usage(command));
