@@ -60,7 +60,7 @@ const TESTS: [FuzzTest; 7] = [
 /// The calls of each test, unless the command line says otherwise: together, more than ten million.
 const DEFAULT_EXECUTIONS: u64 = 1_500_000;
 
-/// Flags of rustc: the coverage counters that libFuzzer reads, and the conditions for which bolero links libFuzzer.
+/// Flags of rustc: the coverage counters that libFuzzer reads, and the settings with which bolero links libFuzzer.
 const FLAGS: &[&str] = &[
     "--cfg=fuzzing",
     "--cfg=fuzzing_libfuzzer",

@@ -29,12 +29,13 @@ const C_COMPILER: Tool = Tool {
     source: Source::Debian("gcc libc6-dev"),
 };
 
-/// The program that makes the book of the documentation.
+/// The program that makes the book of the documentation. Like cargo-deny, it runs for seconds, so that building it with optimizations
+/// would take longer than it saves.
 pub(crate) const MDBOOK: Tool = Tool {
     name: "mdbook",
     purpose: "the documentation as a book",
     check: "mdbook --version",
-    source: Source::Command("cargo install --locked mdbook@0.5.4 --no-default-features"),
+    source: Source::Command("cargo install --locked --debug mdbook@0.5.4 --no-default-features"),
 };
 
 /// All tools. Those that others are installed with come first.
@@ -56,7 +57,7 @@ const TOOLS: [Tool; 28] = [
         name: "cargo-deny",
         purpose: "licences and sources of dependencies",
         check: "cargo deny --version",
-        source: Source::Command("cargo install --locked cargo-deny@0.20.2"),
+        source: Source::Command("cargo install --locked --debug cargo-deny@0.20.2"),
     },
     MDBOOK,
     Tool {
