@@ -73,8 +73,10 @@ impl DirectoryHandle {
         let old_number = self.current_generation_number()?;
         let old = old_number.map(|number| self.open_own_subdirectory(&directory_name(number))).transpose()?;
         let (next, number) = self.create_generation_directory(old_number)?;
+        // In a directory that others may write to, another user may have put a file there.
+        let reusable = if self.is_writable_by_others()? { None } else { old.as_ref() };
         for (name, content) in files {
-            if !self.link_unchanged(old.as_ref(), &next, name, content, grant)? {
+            if !reusable.is_some_and(|old| link_unchanged(old, &next, name, content, grant)) {
                 self.stage_file(&next, &directory_name(number), name, content, grant)?;
             }
         }
@@ -244,32 +246,6 @@ impl DirectoryHandle {
         Permissions::read(&directory)?.apply_to(&copy)
     }
 
-    /// Hard-links a file of the old generation directory into the next one if it has this content and the permissions that a
-    /// new file would get. Returns false if the file has to be written.
-    fn link_unchanged(
-        &self,
-        old: Option<&OwnedFd>,
-        next: &OwnedFd,
-        name: &str,
-        content: &[u8],
-        grant: &ReaderGrant,
-    ) -> Result<bool, DirectoryError> {
-        let Some(old) = old else { return Ok(false) };
-        // Another user may have put the file there.
-        if self.is_writable_by_others()? {
-            return Ok(false);
-        }
-        let owners = [rustix::process::geteuid().as_raw()];
-        let is_unchanged = || {
-            let file = tree::with_parent(old, name, false, |directory, file| {
-                regular_file::open(directory, file, OFlags::RDONLY, &owners)
-            })?;
-            let has_content = regular_file::read_all(&file, READ_LIMIT)? == content;
-            Ok::<_, RegularFileError>(has_content && grant.is_given_by(&Permissions::read(&file.into())?))
-        };
-        Ok(is_unchanged().unwrap_or(false) && tree::hard_link(old, name, next, name).is_ok())
-    }
-
     /// Hard-links the files of the old generation directory that `is_kept` selects into the next one. Leaves out files
     /// of another user that the agent may not read.
     fn carry_over(
@@ -391,6 +367,20 @@ impl DirectoryHandle {
         let files = tree::files(current).map_err(|error| self.io_error("list", CURRENT, error))?;
         Ok(files.iter().map(|name| tree::top_level(name).to_owned()).collect())
     }
+}
+
+/// Hard-links a file of the old generation directory into the next one if it has this content and the permissions that a new
+/// file would get. Returns false if the file has to be written.
+fn link_unchanged(old: &OwnedFd, next: &OwnedFd, name: &str, content: &[u8], grant: &ReaderGrant) -> bool {
+    let owners = [rustix::process::geteuid().as_raw()];
+    let is_unchanged = || {
+        let file = tree::with_parent(old, name, false, |directory, file| {
+            regular_file::open(directory, file, OFlags::RDONLY, &owners)
+        })?;
+        let has_content = regular_file::read_all(&file, READ_LIMIT)? == content;
+        Ok::<_, RegularFileError>(has_content && grant.is_given_by(&Permissions::read(&file.into())?))
+    };
+    is_unchanged().unwrap_or(false) && tree::hard_link(old, name, next, name).is_ok()
 }
 
 /// Returns the number after `old`, and 1 after the largest number, which only somebody else can have used.
