@@ -153,7 +153,7 @@ fn run_test(test: &FuzzTest, executions: u64, directory: &Path, target: &str) ->
     }
 }
 
-/// What a test has reached, as libFuzzer counts it.
+/// How much code a test reached, in the numbers of libFuzzer.
 #[derive(Debug, PartialEq, Eq)]
 struct Reached {
     executions: u64,

@@ -1,4 +1,4 @@
-//! What every output needs to know, and what is requested only once on a connection: a oneshot run writes all outputs with one.
+//! Responses that every output needs. They are requested once per connection, because the outputs of a oneshot run share one.
 //! A failure is shared, too, so that a server that does not respond delays a run by one timeout and not by one for each output.
 
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub(super) struct SharedResponses {
     openssh: Shared<Arc<[Authority]>>,
 }
 
-/// What a CA signs.
+/// The type of a CA, named after what it signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AuthorityType {
     Host,
