@@ -1,6 +1,10 @@
 //! A bar chart as an SVG picture, for the documentation: one bar for each program of a comparison.
 
 use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
 
 /// The sizes of the picture in pixels.
 const WIDTH: f64 = 640.0;
@@ -24,8 +28,15 @@ pub(crate) struct Bar {
     pub(crate) result: String,
 }
 
+/// Writes a chart to a file in a directory, and creates the directory if it is missing.
+pub(crate) fn write(directory: &Path, file: &str, title: &str, bars: &[Bar]) -> Result<()> {
+    let path = directory.join(file);
+    let written = fs::create_dir_all(directory).and_then(|()| fs::write(&path, draw(title, bars)));
+    written.with_context(|| format!("cannot write {}", path.display()))
+}
+
 /// Draws bars, of which the first one is emphasized.
-pub(crate) fn draw(title: &str, bars: &[Bar]) -> String {
+fn draw(title: &str, bars: &[Bar]) -> String {
     let rows: Vec<(f64, &Bar)> = std::iter::successors(Some(TITLE), |y| Some(y + ROW)).zip(bars).collect();
     let height = rows.last().map_or(TITLE, |(y, _)| y + ROW);
     let largest = bars.iter().map(|bar| bar.value).fold(f64::MIN_POSITIVE, f64::max);

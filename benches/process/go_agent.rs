@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use crate::options::{GoAgent, OneshotConfigs};
+use crate::options::Options;
 use crate::program::{Program, cpu_time};
 use crate::table::{self, Table};
 
@@ -19,8 +19,9 @@ use crate::table::{self, Table};
 const RUNS: usize = 11;
 
 /// Measures both agents.
-pub(crate) fn measure(program: &Program, go: &GoAgent, table: &mut Table) -> Result<()> {
-    let agents = [("tbot", program), ("Go agent", &go.program)];
+pub(crate) fn measure(program: &Program, go_tbot: &Path, options: &Options, table: &mut Table) -> Result<()> {
+    let go_tbot = &Program::named(go_tbot)?;
+    let agents = [("tbot", program), ("Go agent", go_tbot)];
     let directory = tempfile::tempdir()?;
     for (name, agent) in agents {
         let size = table::megabytes(fs::metadata(agent.path())?.len());
@@ -28,9 +29,9 @@ pub(crate) fn measure(program: &Program, go: &GoAgent, table: &mut Table) -> Res
         table.row(&format!("{name}, binary"), size, String::new(), "");
         table.row(&format!("{name}, version"), time, memory, "");
     }
-    let Some(OneshotConfigs { own, other }) = &go.oneshot else { return Ok(()) };
+    let (Some(config), Some(go_config)) = (&options.config, &options.go_config) else { return Ok(()) };
     let mut times = [Vec::new(), Vec::new()];
-    let commands = [(program, own), (&go.program, other)];
+    let commands = [(program, config), (go_tbot, go_config)];
     for _ in 0..RUNS {
         for ((agent, config), times) in commands.iter().zip(&mut times) {
             times.push(oneshot_run(agent, config)?);

@@ -1,14 +1,7 @@
 //! Measures whole processes of the release build: binary size, and time and memory of `tbot version`, `tbot validate`,
 //! oneshot runs and idle daemons. Runs and daemons use the development cluster on loopback.
 //!
-//! `cargo bench --bench process` builds the release binary and prints a table. Arguments, after `--`:
-//!
-//! - `tunnel`: measures only a tunnel, next to socat
-//! - `ssh`: measures only connections of SSH clients
-//! - `validators`: measures only `tbot validate`, next to other validators
-//! - `--go-tbot PATH`: measures only size, start-up and memory, next to a Go agent; with `--config PATH` and `--go-config PATH`
-//!   also oneshot runs
-//! - `--charts DIRECTORY`: writes a chart of each comparison there
+//! `cargo bench --bench process` builds the release binary and prints a table; with `-- --help` it lists its options.
 //!
 //! If `TBOT_BENCH_PROGRAM` names a binary, that binary is measured and nothing is built.
 
@@ -27,11 +20,12 @@ use std::ffi::OsString;
 use std::fs;
 
 use anyhow::Result;
+use clap::Parser as _;
 use tbot_cluster::{Cluster, ClusterConfig, clock};
 
 use daemon::Daemon;
 use fixture::{BotDirectory, five_outputs, identity_outputs};
-use options::Options;
+use options::{Measurement, Options};
 use program::Program;
 use table::Table;
 
@@ -49,7 +43,7 @@ fn main() -> Result<()> {
     if !arguments.iter().any(|argument| argument == "--bench") {
         return Ok(());
     }
-    let options = Options::parse(arguments)?;
+    let options = Options::parse();
     let mut table = Table::default();
     measure(&Program::under_test()?, &options, &mut table)?;
     table.print()?;
@@ -57,19 +51,18 @@ fn main() -> Result<()> {
 }
 
 fn measure(program: &Program, options: &Options, table: &mut Table) -> Result<()> {
-    if let Some(go) = &options.go {
-        return go_agent::measure(program, go, table);
+    if let Some(go_tbot) = &options.go_tbot {
+        return go_agent::measure(program, go_tbot, options, table);
     }
-    if options.is_only("validators") {
+    if let Some(Measurement::Validators) = options.measurement {
         return validators::measure(program, table);
     }
     let runtime = tokio::runtime::Runtime::new()?;
     let cluster = runtime.block_on(Cluster::start(ClusterConfig::new(clock::system())))?;
-    if options.is_only("tunnel") {
-        return tunnel::measure(program, &cluster, table);
-    }
-    if options.is_only("ssh") {
-        return ssh::measure(program, &cluster, table);
+    match options.measurement {
+        Some(Measurement::Tunnel) => return tunnel::measure(program, &cluster, table),
+        Some(Measurement::Ssh) => return ssh::measure(program, &cluster, table),
+        Some(Measurement::Validators) | None => {}
     }
     let size = fs::metadata(program.path())?.len();
     table.row("stripped binary", table::megabytes(size), String::new(), "8.73 MB");

@@ -1,11 +1,10 @@
 //! The table of results.
 
-use std::fs;
 use std::io::{Write as _, stdout};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use crate::chart::{self, Bar};
 
@@ -14,8 +13,15 @@ use crate::chart::{self, Bar};
 pub(crate) struct Table {
     /// Name, time or size, memory, and target.
     rows: Vec<[String; 4]>,
-    /// Charts of the comparisons, with the name of their file.
-    charts: Vec<(String, String)>,
+    comparisons: Vec<Comparison>,
+}
+
+/// What a chart shows.
+struct Comparison {
+    /// The name of the file.
+    file: String,
+    title: String,
+    bars: Vec<Bar>,
 }
 
 impl Table {
@@ -52,14 +58,13 @@ impl Table {
                 result: format!("{time:.1?}"),
             }));
         }
-        self.charts.push((format!("{file}.svg"), chart::draw(title, &bars)));
+        self.comparisons.push(Comparison { file: format!("{file}.svg"), title: title.to_owned(), bars });
     }
 
     /// Writes the charts of the comparisons to a directory.
     pub(crate) fn write_charts(&self, directory: &Path) -> Result<()> {
-        for (file, svg) in &self.charts {
-            let path = directory.join(file);
-            fs::write(&path, svg).with_context(|| format!("cannot write {}", path.display()))?;
+        for Comparison { file, title, bars } in &self.comparisons {
+            chart::write(directory, file, title, bars)?;
         }
         Ok(())
     }

@@ -133,9 +133,8 @@ fn write_chart(contestants: &[Contestant], directory: &Path) -> Result<()> {
             Bar { name: contestant.name.to_owned(), value, result: format!("{value:.0}") }
         })
         .collect();
-    let svg = chart::draw("Events per second over 32 connections (connect-node: without a store)", &bars);
-    let path = directory.join("ingest.svg");
-    std::fs::write(&path, svg).with_context(|| format!("cannot write {}", path.display()))
+    let title = "Events per second over 32 connections (connect-node: without a store)";
+    chart::write(directory, "ingest.svg", title, &bars)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for display only, with one decimal place")]

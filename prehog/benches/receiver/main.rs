@@ -1,11 +1,7 @@
 //! The performance bounds of the receiver: the rate and latency of durable ingest compared with the same server without a
 //! store and with a connect-node server, the time of a report over ten million events, and memory at rest.
 //!
-//! `cargo bench -p prehog` prints a table and fails if a bound is exceeded. Arguments, after `--`:
-//!
-//! - `ingest`, `report`: measures only this part
-//! - `--baseline PATH`: also measures the ingest of an earlier build of this benchmark, in turns
-//! - `--charts DIRECTORY`: writes a chart of the ingest there
+//! `cargo bench -p prehog` prints a table and fails if a bound is exceeded; with `-- --help` it lists its options.
 //!
 //! The connect-node server is measured if `npm ci` was run in `prehog/benches/connect-node`.
 
@@ -20,8 +16,9 @@ use std::ffi::OsString;
 use std::io::{Write as _, stdout};
 
 use anyhow::Result;
+use clap::Parser as _;
 
-use options::Options;
+use options::{Measurement, Options};
 
 fn main() -> Result<()> {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -34,11 +31,12 @@ fn main() -> Result<()> {
     if !arguments.iter().any(|argument| argument == "--bench") {
         return Ok(());
     }
-    let options = Options::parse(arguments)?;
+    let options = Options::parse();
     let directory = tempfile::tempdir()?;
+    let is_measured = |measurement| options.measurement.is_none_or(|only| only == measurement);
     let ingest =
-        if options.includes("ingest") { ingest::measure(&options, directory.path()) } else { Ok(()) };
-    let reports = if options.includes("report") { reports::measure(directory.path()) } else { Ok(()) };
+        if is_measured(Measurement::Ingest) { ingest::measure(&options, directory.path()) } else { Ok(()) };
+    let reports = if is_measured(Measurement::Report) { reports::measure(directory.path()) } else { Ok(()) };
     ingest.and(reports)
 }
 

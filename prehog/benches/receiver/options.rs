@@ -1,46 +1,29 @@
 //! The arguments of the benchmark.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, bail};
+use clap::{Parser, ValueEnum};
 
-/// The measurements to make: all of them if none is named.
-#[derive(Default)]
+/// Measures the receiver, by default everything.
+#[derive(Parser)]
 pub(crate) struct Options {
-    /// The names of measurements.
-    measurements: Vec<String>,
-    /// An earlier build of this benchmark, whose server is measured as well.
+    /// The only measurement to make.
+    pub(crate) measurement: Option<Measurement>,
+    /// An earlier build of this benchmark, whose server is measured as well. A chart does not show it.
+    #[arg(long, conflicts_with = "charts")]
     pub(crate) baseline: Option<PathBuf>,
-    /// The directory to write charts to.
+    /// The directory to write a chart of the ingest to.
+    #[arg(long)]
     pub(crate) charts: Option<PathBuf>,
+    /// Cargo adds it.
+    #[arg(long, hide = true)]
+    bench: bool,
 }
 
-impl Options {
-    /// Reads the arguments after `--bench`, which Cargo adds.
-    pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Self> {
-        let mut options = Self::default();
-        let mut arguments = arguments.into_iter();
-        while let Some(argument) = arguments.next() {
-            let name = argument.to_string_lossy().into_owned();
-            let mut path =
-                || arguments.next().map(PathBuf::from).with_context(|| format!("{name} needs a path"));
-            match name.as_str() {
-                "--bench" => {}
-                "--baseline" => options.baseline = Some(path()?),
-                "--charts" => options.charts = Some(path()?),
-                "ingest" | "report" => options.measurements.push(name),
-                _ => bail!("unknown argument `{name}`"),
-            }
-        }
-        if options.baseline.is_some() && options.charts.is_some() {
-            bail!("--charts and --baseline cannot be used together: the chart shows no earlier build");
-        }
-        Ok(options)
-    }
-
-    /// Returns whether this is to be measured.
-    pub(crate) fn includes(&self, measurement: &str) -> bool {
-        self.measurements.is_empty() || self.measurements.iter().any(|name| name == measurement)
-    }
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Measurement {
+    /// The ingest of events.
+    Ingest,
+    /// The time of a report.
+    Report,
 }
