@@ -44,7 +44,8 @@ impl DirectoryHandle {
             .map_err(|error| self.io_error("give readers access to", ".", error))?;
         let staged = self.create_staged_directory()?;
         for (name, content) in files {
-            self.stage_file(&staged, STAGED, name, content, grant)?;
+            let replaced = self.permissions_of(name)?;
+            self.stage_file(&staged, STAGED, name, content, grant, replaced.as_ref())?;
         }
         tree::sync(&staged).map_err(|error| self.io_error("sync", STAGED, error))?;
         self.commit_staged(&staged, files.iter().map(|(name, _)| name.as_str()), grant)

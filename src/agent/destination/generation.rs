@@ -29,6 +29,7 @@
 mod layout;
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -74,11 +75,17 @@ impl DirectoryHandle {
         let old = old_number.map(|number| self.open_own_subdirectory(&directory_name(number))).transpose()?;
         let (next, number) = self.create_generation_directory(old_number)?;
         // In a directory that others may write to, another user may have put a file there.
-        let reusable = if self.is_writable_by_others()? { None } else { old.as_ref() };
+        let trusted = if self.is_writable_by_others()? { None } else { old.as_ref() };
         for (name, content) in files {
-            if !reusable.is_some_and(|old| link_unchanged(old, &next, name, content, grant)) {
-                self.stage_file(&next, &directory_name(number), name, content, grant)?;
+            let replaced = trusted.map(|old| self.open_replaced(old, name)).transpose()?.flatten();
+            if let Some((file, permissions)) = &replaced
+                && is_unchanged(file, permissions, content, grant)
+                && trusted.is_some_and(|old| tree::hard_link(old, name, &next, name).is_ok())
+            {
+                continue;
             }
+            let permissions = replaced.as_ref().map(|(_, permissions)| permissions);
+            self.stage_file(&next, &directory_name(number), name, content, grant, permissions)?;
         }
         if let Some(old) = old {
             let changed = files.iter().map(|(name, _)| name.as_str()).chain(removed.iter().copied());
@@ -284,7 +291,7 @@ impl DirectoryHandle {
         let file = open(old, false, OFlags::RDONLY)?;
         let content = regular_file::read_all(&file, READ_LIMIT)?;
         let copy = OwnedFd::from(open(next, true, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL)?);
-        Permissions::read(&file.into())?.apply_to(&copy)?;
+        Permissions::read(&file)?.apply_to(&copy)?;
         Ok(overwrite(&mut copy.into(), &content)?)
     }
 
@@ -369,18 +376,11 @@ impl DirectoryHandle {
     }
 }
 
-/// Hard-links a file of the old generation directory into the next one if it has this content and the permissions that a new
-/// file would get. Returns false if the file has to be written.
-fn link_unchanged(old: &OwnedFd, next: &OwnedFd, name: &str, content: &[u8], grant: &ReaderGrant) -> bool {
-    let owners = [rustix::process::geteuid().as_raw()];
-    let is_unchanged = || {
-        let file = tree::with_parent(old, name, false, |directory, file| {
-            regular_file::open(directory, file, OFlags::RDONLY, &owners)
-        })?;
-        let has_content = regular_file::read_all(&file, READ_LIMIT)? == content;
-        Ok::<_, RegularFileError>(has_content && grant.is_given_by(&Permissions::read(&file.into())?))
-    };
-    is_unchanged().unwrap_or(false) && tree::hard_link(old, name, next, name).is_ok()
+/// Returns true if a file of the agent has this content and the permissions that a new file would get.
+fn is_unchanged(file: &File, permissions: &Permissions, content: &[u8], grant: &ReaderGrant) -> bool {
+    permissions.is_of_agent()
+        && grant.is_given_by(permissions)
+        && regular_file::read_all(file, READ_LIMIT).is_ok_and(|old| old == content)
 }
 
 /// Returns the number after `old`, and 1 after the largest number, which only somebody else can have used.

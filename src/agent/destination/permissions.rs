@@ -4,7 +4,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Gid, Mode, Stat};
 use rustix::io::Errno;
@@ -18,8 +18,13 @@ pub(super) struct Permissions {
 }
 
 impl Permissions {
-    pub(super) fn read(file: &OwnedFd) -> Result<Self, Errno> {
-        Ok(Self { stat: rustix::fs::fstat(file)?, acl: Acl::read(file)? })
+    pub(super) fn read(file: impl AsFd) -> Result<Self, Errno> {
+        Ok(Self { stat: rustix::fs::fstat(&file)?, acl: Acl::read(&file)? })
+    }
+
+    /// Returns true if the file belongs to the user that the agent runs as.
+    pub(super) fn is_of_agent(&self) -> bool {
+        self.stat.st_uid == rustix::process::geteuid().as_raw()
     }
 
     /// Gives these permissions to a new file.

@@ -4,7 +4,7 @@
 //! The encoding is stable and little endian: the version 2 in 4 bytes, then 8 bytes per entry: tag, permissions, id.
 
 use std::collections::BTreeSet;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::Stat;
 use rustix::io::Errno;
@@ -177,7 +177,7 @@ impl Acl {
     }
 
     /// Returns the ACL of an open file or directory, or `None` if it has only a mode or its file system has no ACLs.
-    pub(crate) fn read(file: &OwnedFd) -> Result<Option<Self>, Errno> {
+    pub(crate) fn read(file: impl AsFd) -> Result<Option<Self>, Errno> {
         match xattr::read(file) {
             Ok(bytes) => Self::decode(&bytes).map(Some).ok_or(Errno::INVAL),
             Err(Errno::NODATA | Errno::NOTSUP) => Ok(None),
@@ -193,7 +193,7 @@ impl Acl {
 
 #[cfg(target_os = "linux")]
 mod xattr {
-    use std::os::fd::OwnedFd;
+    use std::os::fd::{AsFd, OwnedFd};
 
     use rustix::fs::XattrFlags;
     use rustix::io::Errno;
@@ -202,11 +202,11 @@ mod xattr {
     /// The largest attribute that Linux allows.
     const MAX_LEN: usize = 64 << 10;
 
-    pub(super) fn read(file: &OwnedFd) -> Result<Vec<u8>, Errno> {
+    pub(super) fn read(file: impl AsFd) -> Result<Vec<u8>, Errno> {
         // Large enough for nearly every ACL; most files have none.
         let mut bytes = vec![0; 256];
         loop {
-            match rustix::fs::fgetxattr(file, NAME, &mut bytes[..]) {
+            match rustix::fs::fgetxattr(&file, NAME, &mut bytes[..]) {
                 Ok(length) => {
                     bytes.truncate(length);
                     return Ok(bytes);
@@ -224,11 +224,11 @@ mod xattr {
 
 #[cfg(not(target_os = "linux"))]
 mod xattr {
-    use std::os::fd::OwnedFd;
+    use std::os::fd::{AsFd, OwnedFd};
 
     use rustix::io::Errno;
 
-    pub(super) fn read(_: &OwnedFd) -> Result<Vec<u8>, Errno> {
+    pub(super) fn read(_: impl AsFd) -> Result<Vec<u8>, Errno> {
         Err(Errno::NOTSUP)
     }
 

@@ -95,15 +95,15 @@ pub fn prepare_directory(
         }
     }
     let (mut unexpected, mut removed) = (Vec::new(), Vec::new());
-    let mut entries = tree::names(&handle.fd).map_err(|error| handle.io_error("list", ".", error))?;
-    entries.sort_unstable();
-    for name in entries {
+    let mut entries = tree::list(&handle.fd).map_err(|error| handle.io_error("list", ".", error))?;
+    entries.sort_unstable_by(|(one, _), (next, _)| one.cmp(next));
+    for (name, file_type) in entries {
         let name = name.to_string_lossy().into_owned();
         let is_of_agent = name == WRITE_TEST || name.starts_with("..") || name.starts_with(".tbot-");
         if is_of_agent || files.contains(&name.as_str()) {
             continue;
         }
-        if clean && !handle.is_directory(&name)? {
+        if clean && file_type != FileType::Directory {
             handle.remove_tree(&name)?;
             removed.push(name);
         } else {

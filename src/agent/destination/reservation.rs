@@ -87,7 +87,8 @@ impl DirectoryHandle {
         }
         let staged = self.create_staged_directory()?;
         for (name, content) in &copies {
-            self.stage_file(&staged, STAGED, name, content, grant)?;
+            let replaced = self.permissions_of(name)?;
+            self.stage_file(&staged, STAGED, name, content, grant, replaced.as_ref())?;
         }
         tree::sync(&staged).map_err(|error| self.io_error("sync", STAGED, error))?;
         for (name, _) in &copies {
@@ -106,7 +107,8 @@ impl DirectoryHandle {
         let staged = self.create_staged_directory()?;
         let mut files = BTreeMap::new();
         for name in names {
-            let mut file = self.create_staged_file(&staged, STAGED, name, grant)?;
+            let replaced = self.permissions_of(name)?;
+            let mut file = self.create_staged_file(&staged, STAGED, name, grant, replaced.as_ref())?;
             allocate(&mut file).map_err(|error| self.io_error("reserve space for", name, error))?;
             files.insert((*name).to_owned(), file);
         }

@@ -15,7 +15,8 @@ use crate::agent::platform::regular_file::{self, Obstacle, RegularFileError};
 pub(crate) type NewFile = (String, Vec<u8>);
 
 impl DirectoryHandle {
-    /// Writes one file of a set into the new subdirectory `staging`, whose name is `staging_name`.
+    /// Writes one file of a set into the new subdirectory `staging`, whose name is `staging_name`. It gets the permissions of the
+    /// file that it replaces.
     pub(super) fn stage_file(
         &self,
         staging: &OwnedFd,
@@ -23,9 +24,11 @@ impl DirectoryHandle {
         name: &str,
         content: &[u8],
         grant: &ReaderGrant,
+        replaced: Option<&Permissions>,
     ) -> Result<(), DirectoryError> {
-        let mut file = self.create_staged_file(staging, staging_name, name, grant)?;
-        overwrite(&mut file, content)
+        let mut file = self.create_staged_file(staging, staging_name, name, grant, replaced)?;
+        file.write_all(content)
+            .and_then(|()| file.sync_all())
             .map_err(|error| self.io_error("write", &format!("{staging_name}/{name}"), error))
     }
 
@@ -36,8 +39,8 @@ impl DirectoryHandle {
         staging_name: &str,
         name: &str,
         grant: &ReaderGrant,
+        replaced: Option<&Permissions>,
     ) -> Result<File, DirectoryError> {
-        let replaced = self.permissions_of(name)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
         let owners = self.trusted_owners()?;
         let file = tree::with_parent(staging, name, true, |directory, file| {
@@ -47,7 +50,7 @@ impl DirectoryHandle {
             file.map_err(|error| self.file_error("write", &format!("{staging_name}/{name}"), error))?;
         let fd = OwnedFd::from(file);
         grant
-            .apply_to_file(&fd, replaced.as_ref())
+            .apply_to_file(&fd, replaced)
             .map_err(|error| self.io_error("give readers access to", name, error))?;
         Ok(fd.into())
     }
@@ -56,7 +59,7 @@ impl DirectoryHandle {
     /// and special files that the agent did not create.
     ///
     /// Also returns `None` in a directory that every user may write to, because another user may have put the file there.
-    fn permissions_of(&self, name: &str) -> Result<Option<Permissions>, DirectoryError> {
+    pub(super) fn permissions_of(&self, name: &str) -> Result<Option<Permissions>, DirectoryError> {
         let top = tree::top_level(name);
         let current = match self.file_type(top)? {
             None => return Ok(None),
@@ -72,14 +75,26 @@ impl DirectoryHandle {
         if self.is_writable_by_others()? {
             return Ok(None);
         }
+        Ok(self
+            .open_replaced(current.as_ref().unwrap_or(&self.fd), name)?
+            .map(|(_, permissions)| permissions))
+    }
+
+    /// Opens the file of a directory that a new one will replace, and reads its permissions. Returns `None` if there is no such file.
+    pub(super) fn open_replaced(
+        &self,
+        directory: &OwnedFd,
+        name: &str,
+    ) -> Result<Option<(File, Permissions)>, DirectoryError> {
         let owners = self.trusted_owners()?;
-        let file = tree::with_parent(current.as_ref().unwrap_or(&self.fd), name, false, |directory, file| {
+        let file = tree::with_parent(directory, name, false, |directory, file| {
             regular_file::open(directory, file, OFlags::RDONLY, &owners)
         });
         match file {
             Ok(file) => {
-                let permissions = Permissions::read(&file.into());
-                permissions.map(Some).map_err(|error| self.io_error("inspect", name, error))
+                let permissions =
+                    Permissions::read(&file).map_err(|error| self.io_error("inspect", name, error))?;
+                Ok(Some((file, permissions)))
             }
             Err(RegularFileError::Io(error)) if Errno::from_io_error(&error) == Some(Errno::NOENT) => {
                 Ok(None)

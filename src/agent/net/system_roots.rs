@@ -4,7 +4,7 @@
 //! A variable that names no certificate is an error. Otherwise, the agent would fail later, at the first connection, and
 //! nothing would point to the variable.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustls::pki_types::CertificateDer;
 use rustls_native_certs::{CertificateResult, load_certs_from_paths};
@@ -115,10 +115,16 @@ fn load_system_store() -> CertificateResult {
     ];
     const DIRECTORIES: [&str; 2] = ["/etc/ssl/certs", "/etc/pki/tls/certs"];
     let file = FILES.iter().map(Path::new).find(|file| file.exists());
-    let mut all = load_all(DIRECTORIES.iter().map(Path::new).filter(|directory| directory.exists()));
-    let bundle = load_certs_from_paths(file, None);
-    all.certs.extend(bundle.certs);
-    all.errors.extend(bundle.errors);
+    // On Fedora, one of them is a link to the other.
+    let mut directories: Vec<PathBuf> =
+        DIRECTORIES.iter().filter_map(|directory| std::fs::canonicalize(directory).ok()).collect();
+    directories.dedup();
+    let mut directories = directories.iter().map(PathBuf::as_path);
+    // A bundle that is in the first directory is read only once if both are read together.
+    let mut all = load_certs_from_paths(file, directories.next());
+    let others = load_all(directories);
+    all.certs.extend(others.certs);
+    all.errors.extend(others.errors);
     // Most systems have each certificate both in a directory and in the bundle.
     all.certs.sort_unstable_by(|one, other| one.cmp(other));
     all.certs.dedup();

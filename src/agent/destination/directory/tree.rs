@@ -46,27 +46,29 @@ pub(in crate::agent) fn file_type(directory: &OwnedFd, name: impl Arg) -> Result
     }
 }
 
-/// Returns the name of every entry.
-pub(in crate::agent) fn names(directory: &OwnedFd) -> Result<Vec<CString>, Errno> {
-    let mut names = Vec::new();
+/// Returns the name and type of every entry.
+pub(in crate::agent) fn list(directory: &OwnedFd) -> Result<Vec<(CString, FileType)>, Errno> {
+    let mut found = Vec::new();
     for entry in Dir::read_from(directory)? {
-        let name = entry?.file_name().to_owned();
-        if ![c".", c".."].contains(&name.as_c_str()) {
-            names.push(name);
+        let entry = entry?;
+        let name = entry.file_name();
+        if [c".", c".."].contains(&name) {
+            continue;
         }
+        // Some file systems do not tell the type in a list.
+        let file_type = match entry.file_type() {
+            FileType::Unknown => file_type(directory, name)?,
+            known => Some(known),
+        };
+        found.extend(file_type.map(|file_type| (name.to_owned(), file_type)));
     }
-    Ok(names)
+    Ok(found)
 }
 
 /// Returns the name and type of every entry. Skips names that are not UTF-8, because the agent never writes such names.
 pub(in crate::agent) fn entries(directory: &OwnedFd) -> Result<Vec<(String, FileType)>, Errno> {
-    let mut entries = Vec::new();
-    for name in names(directory)?.into_iter().filter_map(|name| name.into_string().ok()) {
-        if let Some(file_type) = file_type(directory, &name)? {
-            entries.push((name, file_type));
-        }
-    }
-    Ok(entries)
+    let list = list(directory)?.into_iter();
+    Ok(list.filter_map(|(name, file_type)| Some((name.into_string().ok()?, file_type))).collect())
 }
 
 /// Returns the regular files in a directory and its subdirectories, with names as [`split`] expects them.
@@ -132,24 +134,32 @@ pub(in crate::agent) fn sync(directory: &OwnedFd) -> Result<(), Errno> {
 /// If an entry cannot be removed, removes the others and returns the first error. Returns [`Errno::NOTEMPTY`] if
 /// directories are nested more than [`MAX_DEPTH`] deep.
 pub(in crate::agent) fn remove(directory: &OwnedFd, name: impl Arg + Copy) -> Result<(), Errno> {
-    remove_to_depth(directory, name, MAX_DEPTH)
+    file_type(directory, name)?
+        .map_or(Ok(()), |file_type| remove_to_depth(directory, name, file_type, MAX_DEPTH))
 }
 
-fn remove_to_depth(directory: &OwnedFd, name: impl Arg + Copy, depth: u32) -> Result<(), Errno> {
-    let flags = match file_type(directory, name)? {
-        None => return Ok(()),
-        Some(FileType::Directory) => {
-            let depth = depth.checked_sub(1).ok_or(Errno::NOTEMPTY)?;
-            let inner = open(directory, name)?;
-            let removals =
-                names(&inner)?.into_iter().map(|name| remove_to_depth(&inner, name.as_c_str(), depth));
-            // Collected first, so that one failure does not end the removals.
-            removals.collect::<Vec<_>>().into_iter().collect::<Result<(), Errno>>()?;
-            AtFlags::REMOVEDIR
-        }
-        Some(_) => AtFlags::empty(),
-    };
-    rustix::fs::unlinkat(directory, name, flags)
+fn remove_to_depth(
+    directory: &OwnedFd,
+    name: impl Arg + Copy,
+    file_type: FileType,
+    depth: u32,
+) -> Result<(), Errno> {
+    let mut flags = AtFlags::empty();
+    if file_type == FileType::Directory {
+        flags = AtFlags::REMOVEDIR;
+        let depth = depth.checked_sub(1).ok_or(Errno::NOTEMPTY)?;
+        let inner = open(directory, name)?;
+        let removals = list(&inner)?
+            .into_iter()
+            .map(|(name, file_type)| remove_to_depth(&inner, name.as_c_str(), file_type, depth));
+        // Collected first, so that one failure does not end the removals.
+        removals.collect::<Vec<_>>().into_iter().collect::<Result<(), Errno>>()?;
+    }
+    match rustix::fs::unlinkat(directory, name, flags) {
+        // Another process has removed it.
+        Err(Errno::NOENT) => Ok(()),
+        removed => removed,
+    }
 }
 
 #[cfg(test)]

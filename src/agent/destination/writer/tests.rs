@@ -243,7 +243,7 @@ fn set_acl(path: &Path, reader: u32) -> Acl {
 }
 
 fn acl(path: &Path) -> Option<Acl> {
-    Acl::read(&fs::File::open(path).unwrap().into()).unwrap()
+    Acl::read(fs::File::open(path).unwrap()).unwrap()
 }
 
 #[test]
