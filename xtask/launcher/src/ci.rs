@@ -16,7 +16,8 @@ const FAST_STEPS: [&str; 3] = [
      --test library_dependencies",
 ];
 
-/// The further steps.
+/// The further steps. Those that run tests select the whole workspace, or at least the three packages with all features of their
+/// dependencies: for any other selection, cargo would build the dependencies again.
 const SLOW_STEPS: [&str; 15] = [
     "cargo clippy --locked --package tbot --no-default-features -- -D warnings",
     "cargo clippy --locked --package tbot --no-default-features --features agent -- -D warnings",
@@ -32,16 +33,16 @@ const SLOW_STEPS: [&str; 15] = [
     // of their own.
     ".ci/clickhouse .ci/clickhouse-cluster .ci/chdb .ci/editors cargo test --locked --package prehog --package tbot \
      --package xtask --tests -- --ignored --skip arm64:: --skip booted:: --skip containers::",
-    ".ci/with-containers .ci/debian cargo test --locked --package xtask --test packages -- --ignored booted::packages \
-     containers::",
-    "cargo xtask demo",
-    "cargo xtask week --short",
+    ".ci/with-containers .ci/debian cargo test --locked --workspace --test packages -- --ignored booted::packages containers::",
+    // `cargo xtask` would build the same program again, with other features of its dependencies.
+    "target/debug/xtask demo",
+    "target/debug/xtask week --short",
     // More kills than in a plain run.
-    "TBOT_TEST_KILLS=100 cargo test --locked --package tbot --test integration -- program::crash --nocapture",
-    "PREHOG_TEST_KILLS=100 cargo test --locked --package prehog --test prehog -- crash",
+    "TBOT_TEST_KILLS=100 cargo test --locked --workspace --test integration -- program::crash --nocapture",
+    "PREHOG_TEST_KILLS=100 cargo test --locked --workspace --test prehog -- crash",
     // The tests of the program once more, against the release build.
     "cargo build --locked --release --package tbot",
-    "TBOT_TEST_PROGRAM=target/release/tbot cargo test --locked --package tbot --test integration -- program::",
+    "TBOT_TEST_PROGRAM=target/release/tbot cargo test --locked --workspace --test integration -- program::",
 ];
 
 /// Runs the fast steps, and stops at the first failure.

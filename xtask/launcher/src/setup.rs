@@ -35,7 +35,9 @@ pub(crate) const MDBOOK: Tool = Tool {
     name: "mdbook",
     purpose: "the documentation as a book",
     check: "mdbook --version",
-    source: Source::Command("cargo install --locked --debug mdbook@0.5.4 --no-default-features"),
+    source: Source::Command(
+        "cargo install --locked --debug --config profile.dev.debug=false mdbook@0.5.4 --no-default-features",
+    ),
 };
 
 /// All tools. Those that others are installed with come first.
@@ -57,7 +59,9 @@ const TOOLS: [Tool; 28] = [
         name: "cargo-deny",
         purpose: "licences and sources of dependencies",
         check: "cargo deny --version",
-        source: Source::Command("cargo install --locked --debug cargo-deny@0.20.2"),
+        source: Source::Command(
+            "cargo install --locked --debug --config profile.dev.debug=false cargo-deny@0.20.2",
+        ),
     },
     MDBOOK,
     Tool {
