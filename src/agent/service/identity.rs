@@ -8,7 +8,7 @@ use super::ssh_config::SshConfig;
 use crate::agent::credential::authority::Authority;
 use crate::agent::credential::cluster_name::ClusterName;
 use crate::agent::teleport::api_error::ApiError;
-use crate::agent::teleport::auth_client::{AuthClient, RouteTo};
+use crate::agent::teleport::auth_client::RouteTo;
 use crate::agent::teleport::grpc_code::GrpcCode;
 use crate::config::SshConfigMode;
 
@@ -35,7 +35,7 @@ impl IdentityOutput {
                 let route = RouteTo::Leaf(leaf.clone());
                 routed = match issuer.issue_for(&impersonated, self.allow_reissue, route).await {
                     Err(OutputError::Api(ApiError::Refused { code: GrpcCode::NotFound, .. })) => {
-                        return Err(leaf_not_found(leaf, &issuer.client_as(&impersonated)?).await);
+                        return Err(leaf_not_found(leaf, issuer.leaf_clusters(&impersonated).await));
                     }
                     result => result?,
                 };
@@ -46,8 +46,7 @@ impl IdentityOutput {
         let authorities = issuer.authorities().await?;
         let mut files = FileSet::with_all_cas(identity, &authorities)?;
         if self.writes_ssh_config() {
-            // List the leaf clusters that these credentials may see, not those that the bot may see.
-            let names = issuer.client_as(&impersonated)?.leaf_clusters().await?;
+            let names = issuer.leaf_clusters(&impersonated).await?;
             let leaf_clusters: Vec<ClusterName> = names
                 .iter()
                 .filter_map(|name| {
@@ -61,13 +60,13 @@ impl IdentityOutput {
     }
 }
 
-async fn leaf_not_found(name: &str, client: &AuthClient) -> OutputError {
-    match client.leaf_clusters().await {
+fn leaf_not_found(name: &str, visible: Result<Vec<String>, OutputError>) -> OutputError {
+    match visible {
         Ok(mut visible) => {
             visible.sort();
             OutputError::LeafNotFound { name: name.to_owned(), visible: visible.iter().collect() }
         }
-        Err(error) => error.into(),
+        Err(error) => error,
     }
 }
 

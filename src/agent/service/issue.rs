@@ -98,6 +98,15 @@ impl<'a> Issuer<'a> {
         Ok(self.bot_client.with_identity(self.context.dialler, &impersonated.identity)?)
     }
 
+    /// Returns the names of the leaf clusters that the service's roles may see, and not those that the bot may see.
+    pub(super) async fn leaf_clusters(
+        &self,
+        impersonated: &Impersonated,
+    ) -> Result<Vec<String>, OutputError> {
+        let Impersonated { identity, roles } = impersonated;
+        Ok(self.bot_client.leaf_clusters_as(self.context.dialler, identity, roles).await?)
+    }
+
     /// Returns the CAs that most outputs write.
     pub(super) async fn authorities(&self) -> Result<Authorities, OutputError> {
         Ok(Authorities {

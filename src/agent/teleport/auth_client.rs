@@ -190,6 +190,18 @@ impl AuthClient {
     ) -> Result<Arc<[Authority]>, ApiError> {
         self.shared.authorities(&self.channel, authority_type).await
     }
+
+    /// Returns the names of the leaf clusters that an identity of the bot with these roles may see. The identity connects only if
+    /// none with the same roles has been asked for.
+    pub(crate) async fn leaf_clusters_as(
+        &self,
+        dialler: &Dialler,
+        identity: &Identity,
+        roles: &[String],
+    ) -> Result<Vec<String>, ApiError> {
+        let request = async { self.with_identity(dialler, identity)?.leaf_clusters().await };
+        self.shared.leaf_clusters(roles, request).await
+    }
 }
 
 fn endpoint() -> Endpoint {

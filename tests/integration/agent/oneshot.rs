@@ -222,14 +222,31 @@ async fn outputs_share_the_responses_to_what_all_of_them_need() {
     let fixture = TestCluster::joined().await;
     let outputs: Vec<_> = (0..5).map(|number| fixture.output(&format!("out-{number}"))).collect();
     let counts = || {
-        [method::PING, method::GET_ROLE, method::GET_CLUSTER_CA_CERT, method::GET_CERT_AUTHORITIES]
-            .map(|method| fixture.call_count(method))
+        [
+            method::PING,
+            method::GET_ROLE,
+            method::GET_CLUSTER_CA_CERT,
+            method::GET_CERT_AUTHORITIES,
+            method::REMOTE_CLUSTERS,
+        ]
+        .map(|method| fixture.call_count(method))
     };
     let before = counts();
     fixture.run_oneshot(fixture.config("20m", &outputs)).await.unwrap();
     let requested: Vec<usize> = counts().iter().zip(before).map(|(after, before)| after - before).collect();
     // A ping with the old identity and with the new one, and the CAs of hosts, users and databases.
-    assert_eq!(requested, [2, 1, 1, 3]);
+    assert_eq!(requested, [2, 1, 1, 3, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outputs_share_the_list_of_leaf_clusters_only_if_they_have_the_same_roles() {
+    let fixture = TestCluster::new().await;
+    let mut outputs = ["all", "one", "same"].map(|name| fixture.output(name));
+    for output in &mut outputs[1..] {
+        output["roles"] = json!(["access"]);
+    }
+    fixture.run_oneshot(fixture.config("20m", &outputs)).await.unwrap();
+    assert_eq!(fixture.call_count(method::REMOTE_CLUSTERS), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,8 @@
 //! Responses that every output needs. They are requested once per connection, because the outputs of a oneshot run share one.
 //! A failure is shared, too, so that a server that does not respond delays a run by one timeout and not by one for each output.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 use tonic::transport::Channel;
@@ -20,6 +21,9 @@ pub(super) const GET_CERT_AUTHORITIES: &str = "/teleport.trust.v1.TrustService/G
 
 type Shared<T> = OnceCell<Result<T, ApiError>>;
 
+/// The names of the leaf clusters that a list of roles may see.
+type LeafClusters = Arc<Shared<Vec<String>>>;
+
 /// The responses that a connection has received.
 #[derive(Default)]
 pub(super) struct SharedResponses {
@@ -30,6 +34,8 @@ pub(super) struct SharedResponses {
     user: Shared<Arc<[Authority]>>,
     database: Shared<Arc<[Authority]>>,
     openssh: Shared<Arc<[Authority]>>,
+    /// By list of roles.
+    leaf_clusters: Mutex<HashMap<Vec<String>, LeafClusters>>,
 }
 
 /// The type of a CA, named after what it signs.
@@ -81,6 +87,19 @@ impl SharedResponses {
             let response: GetCertAuthoritiesResponse = unary(channel, GET_CERT_AUTHORITIES, request).await?;
             let specs = response.cert_authorities_v2.into_iter().filter_map(|authority| authority.spec);
             Ok(specs.filter_map(trusted_authority).collect())
+        };
+        shared.get_or_init(|| request).await.clone()
+    }
+
+    /// Returns the response to `request` of the first caller with these roles.
+    pub(super) async fn leaf_clusters(
+        &self,
+        roles: &[String],
+        request: impl Future<Output = Result<Vec<String>, ApiError>>,
+    ) -> Result<Vec<String>, ApiError> {
+        let shared = {
+            let mut requested = self.leaf_clusters.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(requested.entry(roles.to_vec()).or_default())
         };
         shared.get_or_init(|| request).await.clone()
     }
