@@ -130,20 +130,20 @@ impl Dialler {
     }
 
     /// Returns the target of connections to the auth server as `identity`.
-    pub(crate) fn to_auth(&self, identity: &Identity, alpn: InnerAlpn) -> Result<DialTarget, TlsError> {
+    pub(crate) fn to_auth(&self, identity: &Identity) -> Result<DialTarget, TlsError> {
         let kind = self.kind();
         let route = match kind {
             ServerKind::Proxy => AuthRoute::Proxy(identity.cluster()),
             ServerKind::Auth => AuthRoute::Direct,
         };
-        let tls = Arc::new(tls::auth(identity, route, self.route().insecure(), alpn, self.clock())?);
+        let tls = Arc::new(tls::auth(identity, route, self.route().insecure(), self.clock())?);
         Ok(DialTarget {
             dialler: self.clone(),
             kind,
             tls_if_upgraded: Arc::clone(&tls),
             tls,
             server_name: tls::auth_server_name(identity.cluster())?,
-            negotiated: alpn.into(),
+            negotiated: InnerAlpn::Http2.into(),
             peer: "the auth server",
         })
     }
@@ -381,6 +381,16 @@ pub(crate) struct DialTarget {
 }
 
 impl DialTarget {
+    pub(crate) fn dialler(&self) -> &Dialler {
+        &self.dialler
+    }
+
+    /// Returns the target of connections over HTTP/1.1 to an auth server that this is the target for over HTTP/2.
+    pub(crate) fn auth_over_http1(&self) -> Self {
+        let tls = Arc::new(tls::auth_over_http1(&self.tls));
+        Self { tls_if_upgraded: Arc::clone(&tls), tls, negotiated: InnerAlpn::Http1.into(), ..self.clone() }
+    }
+
     /// Opens a new connection, and checks that the expected server responds.
     pub(crate) async fn open(&self) -> io::Result<TokioIo<TlsStream<BoxedByteStream>>> {
         // After a failure, the next connection tests again whether TLS is terminated on the way.

@@ -63,6 +63,15 @@ pub(crate) enum InnerAlpn {
     Http2,
 }
 
+impl InnerAlpn {
+    fn name(self) -> Vec<u8> {
+        match self {
+            Self::Http1 => b"http/1.1".to_vec(),
+            Self::Http2 => b"h2".to_vec(),
+        }
+    }
+}
+
 /// A name in every certificate that the host CA of a cluster issues to the cluster's own servers.
 const CLUSTER_NAME: &str = "teleport.cluster.local";
 
@@ -130,13 +139,9 @@ pub(super) enum AuthRoute<'a> {
 impl AuthRoute<'_> {
     /// Returns the ALPN list.
     fn protocols(self, alpn: InnerAlpn) -> Vec<Vec<u8>> {
-        let alpn = match alpn {
-            InnerAlpn::Http1 => b"http/1.1".to_vec(),
-            InnerAlpn::Http2 => b"h2".to_vec(),
-        };
         match self {
-            Self::Proxy(cluster) => vec![auth_route(cluster).into_bytes(), alpn],
-            Self::Direct => vec![alpn],
+            Self::Proxy(cluster) => vec![auth_route(cluster).into_bytes(), alpn.name()],
+            Self::Direct => vec![alpn.name()],
         }
     }
 }
@@ -147,7 +152,6 @@ pub(super) fn auth(
     identity: &Identity,
     route: AuthRoute<'_>,
     insecure: bool,
-    alpn: InnerAlpn,
     clock: &Clock,
 ) -> Result<ClientConfig, TlsError> {
     let trust = if insecure {
@@ -160,8 +164,19 @@ pub(super) fn auth(
     let builder = trusting_auth(&trust, clock)?;
     let mut config =
         builder.with_client_auth_cert(vec![identity.user.der.clone()], identity.key.private_der())?;
-    config.alpn_protocols = route.protocols(alpn);
+    config.alpn_protocols = route.protocols(InnerAlpn::Http2);
     Ok(config)
+}
+
+/// Returns the configuration for the same identity that speaks HTTP/1.1. To create another one would cost more, because the key is
+/// checked.
+pub(super) fn auth_over_http1(config: &ClientConfig) -> ClientConfig {
+    let mut config = config.clone();
+    // The inner protocol is the last one.
+    config.alpn_protocols.pop();
+    config.alpn_protocols.push(InnerAlpn::Http1.name());
+    config.resumption = Resumption::disabled();
+    config
 }
 
 /// How the certificate of an auth server is verified.
@@ -271,7 +286,7 @@ pub(super) fn upgraded_resource(
     protocol: &'static str,
     clock: &Clock,
 ) -> Result<ClientConfig, TlsError> {
-    let mut config = auth(identity, AuthRoute::Direct, insecure, InnerAlpn::Http1, clock)?;
+    let mut config = auth(identity, AuthRoute::Direct, insecure, clock)?;
     config.resumption = Resumption::disabled();
     config.alpn_protocols = vec![protocol.into()];
     Ok(config)
@@ -285,7 +300,7 @@ pub(super) fn ssh_service(
     insecure: bool,
     clock: &Clock,
 ) -> Result<ClientConfig, TlsError> {
-    let mut config = auth(identity, AuthRoute::Direct, insecure, InnerAlpn::Http2, clock)?;
+    let mut config = auth(identity, AuthRoute::Direct, insecure, clock)?;
     if tls_routing {
         config.alpn_protocols.insert(0, b"teleport-proxy-ssh-grpc".to_vec());
     }

@@ -95,7 +95,7 @@ impl<'a> Issuer<'a> {
 
     /// Returns a client with the service's roles, to look up resources, because the bot itself cannot see any.
     pub(super) fn client_as(&self, impersonated: &Impersonated) -> Result<AuthClient, OutputError> {
-        Ok(self.bot_client.with_identity(self.context.dialler, &impersonated.identity)?)
+        Ok(self.bot_client.with_identity(&impersonated.identity)?)
     }
 
     /// Returns the names of the leaf clusters that the service's roles may see, and not those that the bot may see.
@@ -104,7 +104,7 @@ impl<'a> Issuer<'a> {
         impersonated: &Impersonated,
     ) -> Result<Vec<String>, OutputError> {
         let Impersonated { identity, roles } = impersonated;
-        Ok(self.bot_client.leaf_clusters_as(self.context.dialler, identity, roles).await?)
+        Ok(self.bot_client.leaf_clusters_as(identity, roles).await?)
     }
 
     /// Returns the CAs that most outputs write.

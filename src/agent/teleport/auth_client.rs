@@ -26,7 +26,6 @@ use crate::agent::credential::identity::{Identity, SignedCerts};
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::dialler::{DialTarget, Dialler};
-use crate::agent::net::tls::InnerAlpn;
 use crate::config::Address;
 pub(crate) use authority_watch::AuthorityState;
 pub(crate) use heartbeat::{Heartbeat, ServiceHealth};
@@ -79,7 +78,7 @@ pub(crate) enum RouteTo {
 /// A connection to the auth server.
 pub(crate) struct AuthClient {
     channel: Channel,
-    rest: DialTarget,
+    target: DialTarget,
     info: ClusterInfo,
     /// Boxed, because a client is a part of many futures.
     shared: Box<SharedResponses>,
@@ -93,7 +92,8 @@ impl AuthClient {
             route: dialler.describe_route(),
             source: ConnectionError::new(error),
         };
-        let connector = Connector(dialler.to_auth(identity, InnerAlpn::Http2)?);
+        let target = dialler.to_auth(identity)?;
+        let connector = Connector(target.clone());
         let channel = endpoint().connect_with_connector(connector).await.map_err(unreachable)?;
         let response: PingResponse = unary(&channel, PING, PingRequest {}).await?;
         let info = ClusterInfo {
@@ -101,16 +101,15 @@ impl AuthClient {
             // The discovery warns about an invalid address, once.
             proxy_public_addr: response.proxy_public_addr.parse().ok(),
         };
-        let rest = dialler.to_auth(identity, InnerAlpn::Http1)?;
-        Ok(Self { channel, rest, info, shared: Box::default() })
+        Ok(Self { channel, target, info, shared: Box::default() })
     }
 
     /// Returns a client of the same auth server as another identity. It connects when it is first used.
-    pub(crate) fn with_identity(&self, dialler: &Dialler, identity: &Identity) -> Result<Self, ApiError> {
-        let connector = Connector(dialler.to_auth(identity, InnerAlpn::Http2)?);
+    pub(crate) fn with_identity(&self, identity: &Identity) -> Result<Self, ApiError> {
+        let target = self.target.dialler().to_auth(identity)?;
         Ok(Self {
-            channel: endpoint().connect_with_connector_lazy(connector),
-            rest: dialler.to_auth(identity, InnerAlpn::Http1)?,
+            channel: endpoint().connect_with_connector_lazy(Connector(target.clone())),
+            target,
             info: self.info.clone(),
             shared: Box::default(),
         })
@@ -195,11 +194,10 @@ impl AuthClient {
     /// none with the same roles has been asked for.
     pub(crate) async fn leaf_clusters_as(
         &self,
-        dialler: &Dialler,
         identity: &Identity,
         roles: &[String],
     ) -> Result<Vec<String>, ApiError> {
-        let request = async { self.with_identity(dialler, identity)?.leaf_clusters().await };
+        let request = async { self.with_identity(identity)?.leaf_clusters().await };
         self.shared.leaf_clusters(roles, request).await
     }
 }

@@ -33,6 +33,6 @@ impl AuthClient {
             }
         }
         let request = HostCert { ssh_line, principals, cluster, ttl };
-        Ok(rest::host_cert(&self.rest, &request).await?)
+        Ok(rest::host_cert(&self.target.auth_over_http1(), &request).await?)
     }
 }

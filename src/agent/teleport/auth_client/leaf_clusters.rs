@@ -18,7 +18,7 @@ impl AuthClient {
                 result => return result,
             }
         }
-        Ok(rest::leaf_clusters(&self.rest).await?)
+        Ok(rest::leaf_clusters(&self.target.auth_over_http1()).await?)
     }
 
     async fn list_leaf_clusters(&self) -> Result<Vec<String>, ApiError> {
