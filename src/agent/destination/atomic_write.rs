@@ -15,7 +15,7 @@ use rustix::io::Errno;
 
 use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, tree};
 use crate::agent::destination::permissions::ReaderGrant;
-use crate::agent::destination::staging::NewFile;
+use crate::agent::destination::staging::{NewFile, StagedFile};
 use crate::agent::platform::regular_file::Obstacle;
 
 /// The directory that a set is written to.
@@ -43,12 +43,25 @@ impl DirectoryHandle {
             .apply_to_directory(&self.fd)
             .map_err(|error| self.io_error("give readers access to", ".", error))?;
         let staged = self.create_staged_directory()?;
-        for (name, content) in files {
-            let replaced = self.permissions_of(name)?;
-            self.stage_file(&staged, STAGED, name, content, grant, replaced.as_ref())?;
-        }
+        self.stage_replacements(
+            &staged,
+            files.iter().map(|(name, content)| (name.as_str(), &**content)),
+            grant,
+        )?;
         tree::sync(&staged).map_err(|error| self.io_error("sync", STAGED, error))?;
         self.commit_staged(&staged, files.iter().map(|(name, _)| name.as_str()), grant)
+    }
+
+    /// Stages files that replace those of the same name in this directory.
+    pub(super) fn stage_replacements<'a>(
+        &self,
+        staged: &OwnedFd,
+        files: impl Iterator<Item = (&'a str, &'a [u8])>,
+        grant: &ReaderGrant,
+    ) -> Result<(), DirectoryError> {
+        let files = files
+            .map(|(name, content)| Ok(StagedFile { name, content, replaced: self.permissions_of(name)? }));
+        self.stage_files(staged, STAGED, &files.collect::<Result<Vec<_>, DirectoryError>>()?, grant)
     }
 
     pub(super) fn create_staged_directory(&self) -> Result<OwnedFd, DirectoryError> {

@@ -38,7 +38,7 @@ use rustix::io::Errno;
 
 use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, READ_LIMIT, tree};
 use crate::agent::destination::permissions::{Permissions, ReaderGrant};
-use crate::agent::destination::staging::{NewFile, overwrite};
+use crate::agent::destination::staging::{NewFile, StagedFile, overwrite};
 use crate::agent::platform::regular_file::{self, Obstacle, RegularFileError};
 use layout::{CURRENT, directory_name, directory_number};
 
@@ -76,17 +76,19 @@ impl DirectoryHandle {
         let (next, number) = self.create_generation_directory(old_number)?;
         // In a directory that others may write to, another user may have put a file there.
         let trusted = if self.is_writable_by_others()? { None } else { old.as_ref() };
+        let mut changed_files = Vec::new();
         for (name, content) in files {
             let replaced = trusted.map(|old| self.open_replaced(old, name)).transpose()?.flatten();
-            if let Some((file, permissions)) = &replaced
-                && is_unchanged(file, permissions, content, grant)
-                && trusted.is_some_and(|old| tree::hard_link(old, name, &next, name).is_ok())
-            {
-                continue;
+            let is_linked = replaced.as_ref().is_some_and(|(file, permissions)| {
+                is_unchanged(file, permissions, content, grant)
+                    && trusted.is_some_and(|old| tree::hard_link(old, name, &next, name).is_ok())
+            });
+            if !is_linked {
+                let replaced = replaced.map(|(_, permissions)| permissions);
+                changed_files.push(StagedFile { name, content, replaced });
             }
-            let permissions = replaced.as_ref().map(|(_, permissions)| permissions);
-            self.stage_file(&next, &directory_name(number), name, content, grant, permissions)?;
         }
+        self.stage_files(&next, &directory_name(number), &changed_files, grant)?;
         if let Some(old) = old {
             let changed = files.iter().map(|(name, _)| name.as_str()).chain(removed.iter().copied());
             let changed: BTreeSet<&str> = changed.collect();

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use crate::agent::destination::atomic_write::STAGED;
 use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, LockFile, WRITE_TEST, tree};
 use crate::agent::destination::permissions::ReaderGrant;
-use crate::agent::destination::staging::{NewFile, overwrite};
+use crate::agent::destination::staging::{NewFile, overwrite, overwrite_unsynced};
 use crate::agent::platform::error_text::error_line;
 
 /// The space to reserve for each file, in bytes: more than any file of an identity needs.
@@ -54,9 +54,14 @@ impl DirectoryHandle {
     ) -> Result<(), DirectoryError> {
         let Reservation { staged, files: mut reserved, lock_file } = reservation;
         let _lock = self.lock_file(lock_file)?;
+        let mut written = Vec::with_capacity(files.len());
         for (name, content) in files {
             let mut file = reserved.remove(name).ok_or_else(|| self.io_error("write", name, Errno::NOENT))?;
-            overwrite(&mut file, content).map_err(|error| self.io_error("write", name, error))?;
+            overwrite_unsynced(&mut file, content).map_err(|error| self.io_error("write", name, error))?;
+            written.push((name, file));
+        }
+        for (name, file) in written {
+            file.sync_all().map_err(|error| self.io_error("write", name, error))?;
         }
         if let Some(name) = reserved.keys().next() {
             return Err(self.io_error("write", name, Errno::INVAL));
@@ -86,10 +91,7 @@ impl DirectoryHandle {
             copies.extend(self.read(name)?.map(|content| (*name, content)));
         }
         let staged = self.create_staged_directory()?;
-        for (name, content) in &copies {
-            let replaced = self.permissions_of(name)?;
-            self.stage_file(&staged, STAGED, name, content, grant, replaced.as_ref())?;
-        }
+        self.stage_replacements(&staged, copies.iter().map(|(name, content)| (*name, &**content)), grant)?;
         tree::sync(&staged).map_err(|error| self.io_error("sync", STAGED, error))?;
         for (name, _) in &copies {
             rustix::fs::renameat(&staged, *name, &self.fd, *name)

@@ -1,4 +1,4 @@
-//! Writes a new file into a staging directory, with the permissions of the file that it will replace.
+//! Writes new files into a staging directory, with the permissions of the files that they will replace.
 
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
@@ -14,22 +14,45 @@ use crate::agent::platform::regular_file::{self, Obstacle, RegularFileError};
 /// A file of a set: its name in the directory, with at most one subdirectory (`cockroach/node.key`), and its content.
 pub(crate) type NewFile = (String, Vec<u8>);
 
+/// How many files of a set are open at the same time.
+const OPEN_FILES: usize = 16;
+
+/// A file to stage.
+pub(super) struct StagedFile<'a> {
+    pub(super) name: &'a str,
+    pub(super) content: &'a [u8],
+    /// The permissions of the file that it replaces.
+    pub(super) replaced: Option<Permissions>,
+}
+
 impl DirectoryHandle {
-    /// Writes one file of a set into the new subdirectory `staging`, whose name is `staging_name`. It gets the permissions of the
-    /// file that it replaces.
-    pub(super) fn stage_file(
+    /// Writes and fsyncs files of a set in the new subdirectory `staging`, whose name is `staging_name`. Each gets the permissions of
+    /// the file that it replaces.
+    ///
+    /// All files of a batch are written before the first one is fsynced, because that also takes to the disk what they share: the
+    /// entries of the directory, or a journal.
+    pub(super) fn stage_files(
         &self,
         staging: &OwnedFd,
         staging_name: &str,
-        name: &str,
-        content: &[u8],
+        files: &[StagedFile<'_>],
         grant: &ReaderGrant,
-        replaced: Option<&Permissions>,
     ) -> Result<(), DirectoryError> {
-        let mut file = self.create_staged_file(staging, staging_name, name, grant, replaced)?;
-        file.write_all(content)
-            .and_then(|()| file.sync_all())
-            .map_err(|error| self.io_error("write", &format!("{staging_name}/{name}"), error))
+        for batch in files.chunks(OPEN_FILES) {
+            let mut written = Vec::with_capacity(batch.len());
+            for StagedFile { name, content, replaced } in batch {
+                let mut file =
+                    self.create_staged_file(staging, staging_name, name, grant, replaced.as_ref())?;
+                file.write_all(content)
+                    .map_err(|error| self.io_error("write", &format!("{staging_name}/{name}"), error))?;
+                written.push((name, file));
+            }
+            for (name, file) in written {
+                file.sync_all()
+                    .map_err(|error| self.io_error("write", &format!("{staging_name}/{name}"), error))?;
+            }
+        }
+        Ok(())
     }
 
     /// Creates an empty file in the new subdirectory `staging`.
@@ -107,8 +130,13 @@ impl DirectoryHandle {
 /// Replaces the content of an open file, and fsyncs it. The file is truncated only after writing, so that a full disk
 /// does not destroy the old content.
 pub(super) fn overwrite(file: &mut File, content: &[u8]) -> std::io::Result<()> {
+    overwrite_unsynced(file, content)?;
+    file.sync_all()
+}
+
+/// Like [`overwrite`], but without the fsync.
+pub(super) fn overwrite_unsynced(file: &mut File, content: &[u8]) -> std::io::Result<()> {
     file.rewind()?;
     file.write_all(content)?;
-    file.set_len(content.len().try_into().unwrap_or(u64::MAX))?;
-    file.sync_all()
+    file.set_len(content.len().try_into().unwrap_or(u64::MAX))
 }

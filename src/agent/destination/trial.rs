@@ -2,13 +2,10 @@
 //! twice, or that could not be written the last time: a full disk, a quota or a limit on file sizes shows only when files are
 //! written.
 
-use rustix::fs::OFlags;
-
 use crate::agent::destination::atomic_write::STAGED;
 use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, WRITE_TEST};
 use crate::agent::destination::permissions::ReaderGrant;
-use crate::agent::destination::staging::{NewFile, overwrite};
-use crate::agent::platform::regular_file;
+use crate::agent::destination::staging::{NewFile, StagedFile, overwrite};
 
 /// At least as many files as an output usually writes: those of an identity with two leaf clusters.
 const FILES: usize = 16;
@@ -54,19 +51,16 @@ impl DirectoryHandle {
 
     fn stage_trial(&self, set: &TrialSet) -> Result<(), DirectoryError> {
         let staged = self.create_staged_directory()?;
-        let owners = [rustix::process::geteuid().as_raw()];
-        let create = |name: &str| {
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-            regular_file::open(&staged, name, flags, &owners)
-                .map_err(|error| self.file_error("write", &format!("{STAGED}/{name}"), error))
-        };
-        for (number, size) in set.sizes.iter().enumerate() {
-            let name = number.to_string();
-            overwrite(&mut create(&name)?, &vec![0; *size])
-                .map_err(|error| self.io_error("write", &format!("{STAGED}/{name}"), error))?;
-            if set.with_links {
-                // The link to a file needs an inode, too.
-                create(&format!("{name}-link"))?;
+        let contents: Vec<(String, Vec<u8>)> =
+            set.sizes.iter().enumerate().map(|(number, size)| (number.to_string(), vec![0; *size])).collect();
+        let files: Vec<_> =
+            contents.iter().map(|(name, content)| StagedFile { name, content, replaced: None }).collect();
+        let grant = ReaderGrant::default();
+        self.stage_files(&staged, STAGED, &files, &grant)?;
+        if set.with_links {
+            // The link to a file needs an inode, too.
+            for (name, _) in &contents {
+                self.create_staged_file(&staged, STAGED, &format!("{name}-link"), &grant, None)?;
             }
         }
         Ok(())
