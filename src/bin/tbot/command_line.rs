@@ -65,13 +65,15 @@ fn command_correction(word: &str) -> Option<String> {
     looks_like_a_file.then(|| format!("`{word}` is not a command: pass a configuration file with --config"))
 }
 
-/// Returns the full name of the first command with this name that help lists, such as `tbot start identity`.
+/// Returns the full name of the first command with this name or alias that help lists, such as `tbot start identity`.
 fn path_of(parent: &clap::Command, name: &str) -> Option<String> {
     let listed = || parent.get_subcommands().filter(|command| !command.is_hide_set());
-    let path = if listed().any(|command| command.get_name() == name) {
-        name.to_owned()
-    } else {
-        listed().find_map(|command| path_of(command, name))?
+    let has_name = |command: &&clap::Command| {
+        command.get_name() == name || command.get_all_aliases().any(|alias| alias == name)
+    };
+    let path = match listed().find(has_name) {
+        Some(command) => command.get_name().to_owned(),
+        None => listed().find_map(|command| path_of(command, name))?,
     };
     Some(format!("{} {path}", parent.get_name()))
 }
@@ -251,6 +253,7 @@ mod tests {
             "tbot tbot.yaml",
             "tbot start ./conf",
             "tbot identity --destination /out",
+            "tbot app-tunnel --app a",
             "tbot preview -c tbot.yaml",
             "tbot start validate",
             "tbot start ssh_host",
@@ -261,6 +264,7 @@ mod tests {
         `tbot.yaml` is not a command: pass a configuration file with --config
         `./conf` is not a command: pass a configuration file with --config
         `identity` is not a command here: use `tbot start identity`
+        `app-tunnel` is not a command here: use `tbot start application-tunnel`
         `preview` is not a command here: use `tbot telemetry preview`
         `validate` is not a command here: use `tbot validate`
         the service type `ssh_host` has no command: add a service of this type to the configuration file
@@ -285,6 +289,8 @@ mod tests {
         tbot start identity --destination=/out --reader-user=a --no-allow-reissue --registration-secret=a
         tbot start k8s/v2 --destination=/out --name-selector=a
         tbot start noop
+        tbot start no-op
+        tbot start ssh --destination=/out
         tbot configure legacy --output=tbot.yaml --data-dir=/a --join-method=iam --token=a
         tbot configure -o tbot.yaml identity --destination=/out
         tbot migrate -c old.yaml -o new.yaml

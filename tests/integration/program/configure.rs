@@ -135,3 +135,35 @@ fn a_failed_migration_writes_nothing() {
     assert_eq!(finished.read_file("old.yaml"), invalid);
     assert!(!finished.has_file("new.yaml"));
 }
+
+#[test]
+fn a_service_command_has_the_short_names_of_the_go_agent() {
+    let bot = ["--proxy-server=proxy.example:443", "--join-method=token", "--token=a-token"];
+    let configure = |command: &str, flags: &[&str]| {
+        tbot(Telemetry::ClosedPort, &[&["configure", command], flags, &bot].concat()).run()
+    };
+    let destination = "--destination=/out";
+    let database = ["--service=a", "--username=b", "--database=c"];
+    let listen = "--listen=tcp://127.0.0.1:1";
+    for (name, short, flags) in [
+        ("identity", "ssh", &[destination, "--cluster=leaf"][..]),
+        ("identity", "id", &[destination]),
+        ("application", "app", &[destination, "--app=a"]),
+        ("application-tunnel", "app-tunnel", &[listen, "--app=a"]),
+        ("application-proxy", "app-proxy", &[listen]),
+        ("database", "db", &[&[destination][..], &database].concat()),
+        ("database-tunnel", "db-tunnel", &[&[listen][..], &database].concat()),
+        ("kubernetes", "k8s", &[destination, "--kubernetes-cluster=a"]),
+        ("kubernetes/v2", "k8s/v2", &[destination, "--name-selector=a"]),
+        ("noop", "no-op", &[]),
+    ] {
+        let expected = configure(name, flags);
+        assert_eq!(expected.status, Some(0), "{name}: {}", expected.stderr);
+        let finished = configure(short, flags);
+        assert_eq!((finished.status, finished.stdout), (Some(0), expected.stdout), "{short}");
+        // Both commands that take a service have its short names; help lists only the full one.
+        let help = tbot(Telemetry::ClosedPort, &["start", short, "--help"]).run();
+        assert_eq!(help.status, Some(0), "{short}");
+        assert!(help.stdout.contains(&format!("Usage: tbot start {name} ")), "{short}: {}", help.stdout);
+    }
+}

@@ -4,6 +4,8 @@ use clap::{Arg, ArgAction, ArgGroup, Command};
 use tbot::config::ServiceType;
 use tbot::config::internal::{FlagType, Requirement, ServiceCommand, ServiceFlag};
 
+use super::go_agent::short_names;
+
 /// The maximum width of the help.
 const WIDTH: usize = 80;
 /// The indentation of text in a manual page.
@@ -94,7 +96,8 @@ impl NamedCommand {
             let marked = format!("{} *", self.command.about);
             command.about(marked).long_about(format!("{}\n\n{UNSUPPORTED}", self.command.about))
         };
-        command = command.aliases(self.command.alias).after_help(self.example(parent));
+        command = command.aliases(self.command.alias).aliases(short_names(self.name));
+        command = command.after_help(self.example(parent));
         for (requirement, id) in
             [(Requirement::AtLeastOne, "at least one"), (Requirement::ExactlyOne, "exactly one")]
         {
