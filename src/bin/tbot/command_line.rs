@@ -1,13 +1,13 @@
-//! Parses the command line. Corrects mistakes for which clap has no good hint, such as a command that only Teleport's `tbot`
-//! has.
+//! Parses the command line.
+
+mod corrections;
 
 use std::ffi::OsString;
 
 use clap::FromArgMatches as _;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use tbot::config::ServiceType;
+use clap::error::ErrorKind;
 
-use crate::cli::{self, Cli, MISSING};
+use crate::cli::{self, Cli};
 use crate::context::version_line;
 use crate::exit::Failure;
 
@@ -20,9 +20,9 @@ pub(crate) fn command() -> clap::Command {
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Failure> {
     let words: Vec<OsString> = arguments.into_iter().collect();
     command().try_get_matches_from(&words).and_then(|matches| Cli::from_arg_matches(&matches)).map_err(
-        |error| match (correction(&error), requested_help(&error, &words)) {
-            (Some(correction), _) => Failure::Usage(correction),
-            (None, help) => help.unwrap_or(error).into(),
+        |error| match requested_help(&error, &words) {
+            Some(help) => help.into(),
+            None => corrections::corrected(error),
         },
     )
 }
@@ -39,56 +39,12 @@ fn requested_help(error: &clap::Error, words: &[OsString]) -> Option<clap::Error
     command().try_get_matches_from(["tbot", matches.subcommand_name()?, "--help"]).err()
 }
 
-/// Returns a message that says what to do instead, if there is a better one than clap's guess from similar names.
-fn correction(error: &clap::Error) -> Option<String> {
-    if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) {
-        return command_correction(word);
-    }
-    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return None };
-    let name = flag.split('=').next()?;
-    let instead = instead_of(name)?;
-    Some(format!("there is no flag `{name}`: {instead}"))
-}
-
-fn command_correction(word: &str) -> Option<String> {
-    if let Some(instead) = instead_of(word) {
-        return Some(format!("there is no command `{word}`: {instead}"));
-    }
-    if let Some(path) = path_of(&command(), word) {
-        return Some(format!("`{word}` is not a command here: use `{path}`"));
-    }
-    if ServiceType::ALL.iter().any(|service_type| service_type.name == word) {
-        let message = "has no command: add a service of this type to the configuration file";
-        return Some(format!("the service type `{word}` {message}"));
-    }
-    let looks_like_a_file = word.contains('/') || word.ends_with(".yaml") || word.ends_with(".yml");
-    looks_like_a_file.then(|| format!("`{word}` is not a command: pass a configuration file with --config"))
-}
-
-/// Returns the full name of the first command with this name or alias that help lists, such as `tbot start identity`.
-fn path_of(parent: &clap::Command, name: &str) -> Option<String> {
-    let listed = || parent.get_subcommands().filter(|command| !command.is_hide_set());
-    let has_name = |command: &&clap::Command| {
-        command.get_name() == name || command.get_all_aliases().any(|alias| alias == name)
-    };
-    let path = match listed().find(has_name) {
-        Some(command) => command.get_name().to_owned(),
-        None => listed().find_map(|command| path_of(command, name))?,
-    };
-    Some(format!("{} {path}", parent.get_name()))
-}
-
-/// Returns what to do instead of a command or flag of Teleport's `tbot`. A flag begins with dashes.
-fn instead_of(missing: &str) -> Option<&'static str> {
-    MISSING.iter().find(|(name, _)| *name == missing).map(|(_, instead)| *instead)
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::cli::Command;
+    use crate::cli::{Command, MISSING};
 
     fn parse_line(line: &str) -> Result<Cli, Failure> {
         parse(line.split_whitespace().map(OsString::from))
@@ -273,6 +229,28 @@ mod tests {
         assert!(matches!(parse_line("tbot validte").err(), Some(Failure::CommandLine(_))));
     }
 
+    #[test]
+    fn a_tip_has_something_in_common_with_what_is_written() {
+        let tips = |line: &str| {
+            let Some(Failure::CommandLine(error)) = parse_line(line).err() else { panic!("{line}") };
+            let message = error.to_string();
+            message.lines().find_map(|line| Some(line.trim().strip_prefix("tip: ")?.to_owned()))
+        };
+        for (line, expected) in [
+            ("tbot start --onshot", Some("a similar argument exists: '--oneshot'")),
+            ("tbot start --destination=/out", Some("a similar argument exists: '--destination-dir'")),
+            ("tbot validte tbot.yaml", Some("a similar subcommand exists: 'validate'")),
+            ("tbot start indentity", Some("a similar subcommand exists: 'identity'")),
+            ("tbot start --log-format jsn", Some("a similar value exists: 'json'")),
+            ("tbot wait --diag-adr a:1", Some("a similar argument exists: '--diag-addr'")),
+            ("tbot migrate --auth-server a:1", None),
+            ("tbot keypair create --bot-name a", None),
+            ("tbot watch", None),
+        ] {
+            assert_eq!(tips(line).as_deref(), expected, "{line}");
+        }
+    }
+
     /// Lines from scripts, actions, charts and units for Teleport's `tbot`, in all spellings that its parser accepts.
     const LINES_FOR_GO_AGENT: &str = "
         tbot start -c /etc/tbot.yaml
@@ -302,6 +280,8 @@ mod tests {
         tbot keypair create --proxy-server=a:443 --static --static-key-path=/a
         tbot init -c /etc/tbot.yaml --init-dir=/out --bot-user=a --reader-user=b --owner=c:d --clean
         tbot init --destination-dir=/out --bot-user=a --reader-user=b
+        tbot init --auth-server=a:3025 --proxy-server=b:443 --destination-dir=/out --owner=a:b
+        tbot init -a a:3025 --destination-dir=/out --bot-user=a
         tbot install systemd --config=/etc/tbot.yaml --name=a --user=b --group=c --write --force --systemd-directory=/d
         tbot install systemd -c /etc/tbot.yaml --pid-file=/run/tbot.pid --no-anonymous-telemetry
         tbot ssh-proxy-command --destination-dir=/a --cluster=c --user=u --host=h --port=22 --proxy-server=a:443 --resume

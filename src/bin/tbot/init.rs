@@ -26,7 +26,16 @@ pub(crate) fn init(global: &GlobalArgs, args: &InitArgs, cx: &mut Context<'_>) -
 }
 
 fn prepare(config: &Config, args: &InitArgs, cx: &mut Context<'_>) -> Result<(), Failure> {
-    let InitArgs { bot_user, reader_user, owner, init_dir, destination_dir: _, clean } = args;
+    let InitArgs {
+        bot_user,
+        reader_user,
+        owner,
+        init_dir,
+        destination_dir: _,
+        clean,
+        auth_server: _,
+        proxy_server: _,
+    } = args;
     let (service, directory) = output(config, init_dir.as_deref())?;
     let owner = owner.as_deref().map(user_and_group).transpose()?;
     let bot = bot_user.as_deref().or(owner.map(|(user, _)| user));

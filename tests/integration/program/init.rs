@@ -70,10 +70,13 @@ fn the_directory_that_is_named_is_prepared() {
     assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), ""));
     assert!(finished.has_file("two/identity") && !finished.has_file("one"));
     assert_eq!(finished.metadata("two/identity").permissions().mode() & 0o777, 0o600);
-    let arguments = ["init", "--destination-dir", "three", "--bot-user", &user];
-    let finished = tbot(Telemetry::ClosedPort, &arguments).run();
-    assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), ""));
-    assert!(finished.has_file("three/tlscert"));
+    // The addresses are those of the Go agent. The command connects to neither.
+    for addresses in [&[][..], &["--auth-server=auth.example:3025", "--proxy-server=proxy.example:443"]] {
+        let arguments = [&["init", "--destination-dir", "three", "--bot-user", &user], addresses].concat();
+        let finished = tbot(Telemetry::ClosedPort, &arguments).run();
+        assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), ""));
+        assert!(finished.has_file("three/tlscert"));
+    }
 }
 
 /// Runs the program as a user without privileges, and asserts success.

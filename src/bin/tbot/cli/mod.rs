@@ -316,6 +316,12 @@ pub(crate) struct InitArgs {
     /// Remove files that do not belong to the output
     #[arg(long)]
     pub(crate) clean: bool,
+    /// Has no effect: the command connects to no cluster
+    #[arg(short, long, value_name = "ADDRESS", hide = true)]
+    pub(crate) auth_server: Option<String>,
+    /// Has no effect: the command connects to no cluster
+    #[arg(long, value_name = "ADDRESS", hide = true)]
+    pub(crate) proxy_server: Option<String>,
 }
 
 #[derive(Args)]

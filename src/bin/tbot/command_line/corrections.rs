@@ -1,0 +1,107 @@
+//! Corrects mistakes on the command line for which clap has no good hint, such as a command that only Teleport's `tbot` has.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use tbot::config::ServiceType;
+use tbot::diagnostic::suggest;
+
+use super::command;
+use crate::cli::MISSING;
+use crate::exit::Failure;
+
+/// Converts an error of clap, with a better hint if there is one.
+pub(super) fn corrected(error: clap::Error) -> Failure {
+    match correction(&error) {
+        Some(message) => Failure::Usage(message),
+        None => without_unlikely_tips(error).into(),
+    }
+}
+
+/// Returns a message that says what to do instead, if there is a better one than clap's guess from similar names.
+fn correction(error: &clap::Error) -> Option<String> {
+    if error.kind() == ErrorKind::InvalidSubcommand {
+        return command_correction(strings(error, ContextKind::InvalidSubcommand).first()?);
+    }
+    let name = strings(error, ContextKind::InvalidArg).first()?.split('=').next()?;
+    let instead = instead_of(name)?;
+    Some(format!("there is no flag `{name}`: {instead}"))
+}
+
+/// Returns the strings of a part of an error.
+fn strings(error: &clap::Error, part: ContextKind) -> &[String] {
+    match error.get(part) {
+        Some(ContextValue::String(one)) => std::slice::from_ref(one),
+        Some(ContextValue::Strings(several)) => several,
+        _ => &[],
+    }
+}
+
+fn command_correction(word: &str) -> Option<String> {
+    if let Some(instead) = instead_of(word) {
+        return Some(format!("there is no command `{word}`: {instead}"));
+    }
+    if let Some(path) = path_of(&command(), word) {
+        return Some(format!("`{word}` is not a command here: use `{path}`"));
+    }
+    if ServiceType::ALL.iter().any(|service_type| service_type.name == word) {
+        let message = "has no command: add a service of this type to the configuration file";
+        return Some(format!("the service type `{word}` {message}"));
+    }
+    let looks_like_a_file = word.contains('/') || word.ends_with(".yaml") || word.ends_with(".yml");
+    looks_like_a_file.then(|| format!("`{word}` is not a command: pass a configuration file with --config"))
+}
+
+/// Returns the full name of the first command with this name or alias that help lists, such as `tbot start identity`.
+fn path_of(parent: &clap::Command, name: &str) -> Option<String> {
+    let listed = || parent.get_subcommands().filter(|command| !command.is_hide_set());
+    let has_name = |command: &&clap::Command| {
+        command.get_name() == name || command.get_all_aliases().any(|alias| alias == name)
+    };
+    let path = match listed().find(has_name) {
+        Some(command) => command.get_name().to_owned(),
+        None => listed().find_map(|command| path_of(command, name))?,
+    };
+    Some(format!("{} {path}", parent.get_name()))
+}
+
+/// Returns what to do instead of a command or flag of Teleport's `tbot`. A flag begins with dashes.
+fn instead_of(missing: &str) -> Option<&'static str> {
+    MISSING.iter().find(|(name, _)| *name == missing).map(|(_, instead)| *instead)
+}
+
+/// Removes the tips of clap that have too little in common with what is written: clap suggests `--bot-user` for
+/// `--auth-server`, and `wait` for `watch`.
+fn without_unlikely_tips(mut error: clap::Error) -> clap::Error {
+    for (written, suggested) in [
+        (ContextKind::InvalidArg, ContextKind::SuggestedArg),
+        (ContextKind::InvalidSubcommand, ContextKind::SuggestedSubcommand),
+    ] {
+        let Some(written) = strings(&error, written).first() else { continue };
+        let tips = strings(&error, suggested);
+        let likely: Vec<String> = tips.iter().filter(|tip| is_likely(written, tip)).cloned().collect();
+        if likely.len() == tips.len() {
+            continue;
+        }
+        if !likely.is_empty() {
+            error.insert(suggested, ContextValue::Strings(likely));
+            continue;
+        }
+        error.remove(suggested);
+        if suggested == ContextKind::SuggestedArg {
+            // It shows the flag of the tip.
+            error.remove(ContextKind::Usage);
+        }
+        // Without tips, an empty list of others is only an empty line.
+        if matches!(error.get(ContextKind::Suggested), Some(ContextValue::StyledStrs(others)) if others.is_empty())
+        {
+            error.remove(ContextKind::Suggested);
+        }
+    }
+    error
+}
+
+/// Whether a name is a likely correction of what is written: a misspelling, or a part of the other.
+fn is_likely(written: &str, name: &str) -> bool {
+    let [written, name] = [written, name].map(|word| word.trim_start_matches('-'));
+    let has_part = written.starts_with(name) || name.starts_with(written);
+    has_part || suggest(written, [name]).is_some()
+}
