@@ -5,7 +5,6 @@ mod corrections;
 use std::ffi::OsString;
 
 use clap::FromArgMatches as _;
-use clap::error::ErrorKind;
 
 use crate::cli::{self, Cli};
 use crate::context::version_line;
@@ -18,25 +17,13 @@ pub(crate) fn command() -> clap::Command {
 
 /// Parses a command line, which starts with the name of the program.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Failure> {
-    let words: Vec<OsString> = arguments.into_iter().collect();
-    command().try_get_matches_from(&words).and_then(|matches| Cli::from_arg_matches(&matches)).map_err(
-        |error| match requested_help(&error, &words) {
-            Some(help) => help.into(),
-            None => corrections::corrected(error),
-        },
-    )
+    let matches = command().try_get_matches_from(arguments);
+    matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(corrections::corrected)
 }
 
-/// Returns the help of a command, if it lacks a required argument and what follows it asks for help. In `tbot proxy ssh --help`,
-/// clap leaves the last word to `tsh`, which cannot run without the directory of an output.
-fn requested_help(error: &clap::Error, words: &[OsString]) -> Option<clap::Error> {
-    if error.kind() != ErrorKind::MissingRequiredArgument
-        || !words.iter().any(|word| word == "--help" || word == "-h")
-    {
-        return None;
-    }
-    let matches = command().ignore_errors(true).try_get_matches_from(words).ok()?;
-    command().try_get_matches_from(["tbot", matches.subcommand_name()?, "--help"]).err()
+/// Returns the help of a command, which is an error to clap.
+pub(crate) fn help(name: &str) -> Option<clap::Error> {
+    command().try_get_matches_from(["tbot", name, "--help"]).err()
 }
 
 #[cfg(test)]
@@ -156,25 +143,6 @@ mod tests {
     }
 
     #[test]
-    fn help_for_a_command_of_tsh_is_that_of_tbot_unless_tsh_can_run() {
-        for line in
-            ["tbot proxy ssh --help", "tbot db connect -h", "tbot -d proxy --proxy-server a:443 ssh -h"]
-        {
-            let Some(Failure::CommandLine(error)) = parse_line(line).err() else { panic!("{line}") };
-            assert_eq!(error.kind(), ErrorKind::DisplayHelp, "{line}");
-            assert!(error.to_string().contains("--destination-dir <DIR>"), "{line}: {error}");
-        }
-        let cli = parse_line("tbot proxy --destination-dir /out ssh --help").unwrap();
-        let Command::Proxy(args) = cli.command else { panic!("not `tbot proxy`") };
-        assert_eq!(args.arguments, ["ssh", "--help"]);
-        let error = parse_line("tbot proxy ssh").err();
-        assert!(
-            matches!(&error, Some(Failure::CommandLine(error)) if error.kind() == ErrorKind::MissingRequiredArgument),
-            "{error:?}"
-        );
-    }
-
-    #[test]
     fn the_error_for_a_missing_command_or_flag_says_what_to_do_instead() {
         for (name, instead) in MISSING {
             let lines = if name.starts_with("--") {
@@ -275,6 +243,8 @@ mod tests {
         tbot db --destination-dir=/out --proxy=a:443 --cluster=b connect --db-user=c orders
         tbot db --destination-dir=/out --proxy-server=a:443 -- connect --db-user=c orders
         tbot proxy --destination-dir=/out --proxy-server=a:443 ssh -p 22 root@host
+        tbot db -c tbot.yaml --proxy-server=a:443 connect orders
+        tbot -c tbot.yaml proxy db --tunnel orders
         tbot kube credentials --destination-dir=/out
         tbot keypair create --proxy-server=a:443 --storage=/a --overwrite --format=json
         tbot keypair create --proxy-server=a:443 --static --static-key-path=/a

@@ -94,17 +94,26 @@ impl Configuration {
         options: impl Into<LoadOptions>,
         cx: &mut Context<'_>,
     ) -> Result<Self, Failure> {
+        Self::find(global, options, cx)?.ok_or_else(|| {
+            let message =
+                format!("no configuration: name a file, set TBOT_CONFIG_PATH, or create {DEFAULT_FILE}");
+            Failure::Usage(message)
+        })
+    }
+
+    /// Like [`from_inputs`](Self::from_inputs), but returns `None` if there is no configuration.
+    pub(crate) fn find(
+        global: &GlobalArgs,
+        options: impl Into<LoadOptions>,
+        cx: &mut Context<'_>,
+    ) -> Result<Option<Self>, Failure> {
         let source = yaml_source(global, &cx.environment)?;
         if !matches!(source, YamlSource::None) {
-            return Self::from_source(source, Vec::new(), options.into(), cx.stdin);
+            return Self::from_source(source, Vec::new(), options.into(), cx.stdin).map(Some);
         }
         match Self::from_file(Path::new(DEFAULT_FILE), options, cx.stdin) {
-            Err(Failure::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                let message =
-                    format!("no configuration: name a file, set TBOT_CONFIG_PATH, or create {DEFAULT_FILE}");
-                Err(Failure::Usage(message))
-            }
-            result => result,
+            Err(Failure::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            result => result.map(Some),
         }
     }
 

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use serde_json::json;
 use tbot::agent::{DirectoryUsers, error_line, prepare_directory};
-use tbot::config::{AclMode, Config, Destination, Directory, Purpose, Service};
+use tbot::config::{AclMode, Config, Purpose};
 use tbot::untrusted::escape;
 
 use crate::cli::{GlobalArgs, InitArgs};
 use crate::configuration::{Configuration, report_invalid};
 use crate::context::Context;
+use crate::directory_output::directory_output;
 use crate::exit::Failure;
 
 pub(crate) fn init(global: &GlobalArgs, args: &InitArgs, cx: &mut Context<'_>) -> Result<(), Failure> {
@@ -36,7 +37,7 @@ fn prepare(config: &Config, args: &InitArgs, cx: &mut Context<'_>) -> Result<(),
         auth_server: _,
         proxy_server: _,
     } = args;
-    let (service, directory) = output(config, init_dir.as_deref())?;
+    let (service, directory) = directory_output(config, init_dir.as_deref(), "--init-dir")?;
     let owner = owner.as_deref().map(user_and_group).transpose()?;
     let bot = bot_user.as_deref().or(owner.map(|(user, _)| user));
     let bot = bot.ok_or_else(|| Failure::Usage("name the user of the agent with --bot-user".to_owned()))?;
@@ -69,27 +70,6 @@ fn prepare(config: &Config, args: &InitArgs, cx: &mut Context<'_>) -> Result<(),
         )?;
     }
     Ok(writeln!(cx.stdout, "prepared {shown} for {}", escape(bot))?)
-}
-
-/// Returns the output with the directory `init_dir`, or, without it, the only output with a directory.
-fn output<'a>(config: &'a Config, init_dir: Option<&str>) -> Result<(&'a Service, &'a Directory), Failure> {
-    let outputs = config.services().filter_map(|service| match service.fields().destination() {
-        Some(Destination::Directory(directory)) => Some((service, directory)),
-        _ => None,
-    });
-    let mut outputs =
-        outputs.filter(|(_, directory)| init_dir.is_none_or(|path| directory.path.as_str() == path));
-    match (outputs.next(), outputs.next()) {
-        (Some(output), None) => Ok(output),
-        (None, _) => Err(Failure::Usage(match init_dir {
-            Some(path) => format!("no output of the configuration writes to {}", escape(path)),
-            None => "no output of the configuration writes to a directory".to_owned(),
-        })),
-        (Some(_), Some(_)) => Err(Failure::Usage(match init_dir {
-            Some(path) => format!("several outputs of the configuration write to {}", escape(path)),
-            None => "several outputs write to a directory: choose one with --init-dir".to_owned(),
-        })),
-    }
 }
 
 fn user_and_group(owner: &str) -> Result<(&str, &str), Failure> {

@@ -11,6 +11,7 @@ mod configuration;
 mod configure;
 mod context;
 mod destination_uri;
+mod directory_output;
 mod exit;
 mod explain;
 mod http_response;

@@ -5,15 +5,19 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use tbot::agent::internal::files::read_to_string;
 use tbot::agent::{Clock, IdentityFile, IdentityFileError};
+use tbot::config::{Config, Purpose};
 
 use crate::cli::{GlobalArgs, KubeCommand, TshArgs};
+use crate::command_line;
+use crate::configuration::{Configuration, report_invalid};
 use crate::context::Context;
+use crate::directory_output::directory_output;
 use crate::exit::Failure;
 use crate::overrides::is_debug;
 
@@ -29,6 +33,16 @@ pub(crate) fn kube(command: &KubeCommand, cx: &mut Context<'_>) -> Result<(), Fa
 pub(crate) enum TshCommand {
     Proxy,
     Db,
+}
+
+impl TshCommand {
+    /// The name of the command, which is the same for `tbot` and `tsh`.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Proxy => "proxy",
+            Self::Db => "db",
+        }
+    }
 }
 
 /// Variables with the paths of files that `tsh` would otherwise obtain by logging in.
@@ -49,19 +63,21 @@ const VIRTUAL_PATHS: [(&str, &str); 6] = [
 pub(crate) fn exec_tsh(
     command: TshCommand,
     global: &GlobalArgs,
-    TshArgs { destination_dir: directory, proxy_server, cluster, arguments }: &TshArgs,
-    cx: &Context<'_>,
+    args: &TshArgs,
+    cx: &mut Context<'_>,
 ) -> Result<(), Failure> {
+    let TshArgs { destination_dir: _, proxy_server: _, cluster, arguments } = args;
     let debug = is_debug(global, &cx.environment)?;
     let program = cx.environment.get_os("TSH").unwrap_or_else(|| "tsh".as_ref()).to_owned();
-    let proxy = match proxy_server {
-        Some(proxy) => proxy.clone(),
-        None => cx.environment.get_utf8("TELEPORT_PROXY")?.map(str::to_owned).ok_or_else(|| {
-            Failure::Usage("no proxy address: set --proxy-server or TELEPORT_PROXY".to_owned())
-        })?,
+    let (directory, proxy) = match directory_and_proxy(global, args, cx) {
+        // What asks for help are arguments for tsh, which cannot run: `tbot proxy ssh --help`.
+        Err(failure) if arguments.iter().any(|argument| argument == "--help" || argument == "-h") => {
+            return Err(command_line::help(command.name()).map_or(failure, Failure::from));
+        }
+        found => found?,
     };
     // Read even if no value from it is needed: our error for a missing or broken file is clearer than the one of tsh.
-    let identity = read_identity(directory, Ok)?;
+    let identity = read_identity(&directory, Ok)?;
     let cluster = match (cluster, command) {
         (Some(cluster), _) => Some(cluster.clone()),
         (None, TshCommand::Db) if !has_cluster_flag(arguments) => {
@@ -70,11 +86,54 @@ pub(crate) fn exec_tsh(
         (None, _) => None,
     };
     let error = Command::new(&program)
-        .args(tsh_arguments(command, debug, directory, &proxy, cluster.as_deref()))
+        .args(tsh_arguments(command, global.insecure, debug, &directory, &proxy, cluster.as_deref()))
         .args(arguments)
         .envs(VIRTUAL_PATHS.map(|(name, file)| (name, directory.join(file))))
         .exec();
     Err(Failure::Tsh { program: Path::new(&program).display().to_string(), error })
+}
+
+/// Returns the directory of the output and the address of the proxy. What neither a flag nor a variable names is that of the
+/// configuration.
+fn directory_and_proxy(
+    global: &GlobalArgs,
+    args: &TshArgs,
+    cx: &mut Context<'_>,
+) -> Result<(PathBuf, String), Failure> {
+    let directory = args.destination_dir.clone();
+    let proxy = match &args.proxy_server {
+        Some(proxy) => Some(proxy.clone()),
+        None => cx.environment.get_utf8("TELEPORT_PROXY")?.map(str::to_owned),
+    };
+    if let (Some(directory), Some(proxy)) = (&directory, &proxy) {
+        return Ok((directory.clone(), proxy.clone()));
+    }
+    let config = find_config(global, cx)?;
+    let directory = match (directory, &config) {
+        (Some(directory), _) => directory,
+        (None, Some(config)) => {
+            let (_, directory) = directory_output(config, None, "--destination-dir")?;
+            PathBuf::from(directory.path.as_str())
+        }
+        (None, None) => {
+            let message = "no directory: set --destination-dir, or name a configuration with --config";
+            return Err(Failure::Usage(message.to_owned()));
+        }
+    };
+    let configured = config.and_then(|config| config.proxy_server).map(|proxy| proxy.as_str().to_owned());
+    let proxy = proxy
+        .or(configured)
+        .ok_or_else(|| Failure::Usage("no proxy address: set --proxy-server or TELEPORT_PROXY".to_owned()))?;
+    Ok((directory, proxy))
+}
+
+/// Returns the configuration that the flags or the environment name, or that of `tbot.yaml`. `None` if there is none.
+fn find_config(global: &GlobalArgs, cx: &mut Context<'_>) -> Result<Option<Config>, Failure> {
+    let Some(configuration) = Configuration::find(global, Purpose::Validate, cx)? else { return Ok(None) };
+    match configuration.effective() {
+        Some(effective) => Ok(Some(effective.config().clone())),
+        None => report_invalid(configuration, cx).map(|()| None),
+    }
 }
 
 /// The largest identity file. Even one with many CAs has some 100 KiB.
@@ -116,6 +175,7 @@ fn has_cluster_flag(arguments: &[OsString]) -> bool {
 
 fn tsh_arguments(
     command: TshCommand,
+    insecure: bool,
     debug: bool,
     directory: &Path,
     proxy: &str,
@@ -125,12 +185,12 @@ fn tsh_arguments(
     if debug {
         arguments.push("-d".into());
     }
+    if insecure {
+        arguments.push("--insecure".into());
+    }
     arguments.push("-i".into());
     arguments.push(directory.join("identity").into());
-    arguments.push(match command {
-        TshCommand::Proxy => "proxy".into(),
-        TshCommand::Db => "db".into(),
-    });
+    arguments.push(command.name().into());
     arguments.push(format!("--proxy={proxy}").into());
     arguments.extend(cluster.map(|cluster| OsString::from(format!("--cluster={cluster}"))));
     arguments

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tbot_cluster::{Cluster, ClusterConfig, Resource, clock};
 
-use super::fixture::{Finished, Run, Telemetry, tbot};
+use super::fixture::{CLOSED_PORT, Finished, Run, Telemetry, tbot};
 use crate::agent::outline::{outlines, recorded_outlines};
 
 /// Prints its arguments and variables, and exits with a distinctive status.
@@ -117,15 +117,101 @@ async fn five_outputs_are_written_in_one_run_and_their_commands_run() {
     assert_eq!(ran.status, Some(42), "the exit status of tsh");
 }
 
+/// The directory of an output with an `identity` file.
+const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recordings/teleport-15/outputs/db");
+
+/// Returns a configuration with outputs in these directories, and one in memory.
+fn config_with(directories: &[&str]) -> String {
+    let destinations = directories.iter().map(|path| json!({ "type": "directory", "path": path }));
+    let destinations = destinations.chain([json!({ "type": "memory" })]);
+    let outputs: Vec<Value> =
+        destinations.map(|destination| json!({ "type": "identity", "destination": destination })).collect();
+    json!({ "version": "v2", "proxy_server": "from.file:443", "outputs": outputs }).to_string()
+}
+
+/// Returns the arguments that a command has passed to `tsh`.
+fn passed(ran: &Finished) -> Vec<&str> {
+    assert_eq!(ran.status, Some(42), "{}", ran.stderr);
+    ran.stdout.lines().filter_map(|line| line.strip_prefix("argument ")).collect()
+}
+
+#[test]
+fn what_no_flag_names_is_that_of_the_configuration() {
+    let identity = format!("{RECORDED}/identity");
+    for (arguments, variables, proxy) in [
+        (&["-c", "tbot.yaml", "proxy", "ssh"][..], &[][..], "from.file:443"),
+        (&["proxy", "ssh"], &[], "from.file:443"),
+        (&["proxy", "-c", "tbot.yaml", "--proxy-server=from.flag:443", "ssh"], &[], "from.flag:443"),
+        (
+            &["proxy", "ssh"],
+            &[("TBOT_CONFIG_PATH", "tbot.yaml"), ("TELEPORT_PROXY", "from.env:443")],
+            "from.env:443",
+        ),
+        (&["proxy", "--destination-dir", RECORDED, "ssh"], &[], "from.file:443"),
+    ] {
+        let config = config_with(&[RECORDED]);
+        let ran = tbot_with_fake_tsh(arguments).file("tbot.yaml", config).envs(variables).run();
+        let proxy = format!("--proxy={proxy}");
+        assert_eq!(passed(&ran), ["-i", &identity, "proxy", &proxy, "ssh"], "{arguments:?}");
+    }
+
+    let arguments = ["--insecure", "-d", "db", "-c", "tbot.yaml", "--cluster=a", "ls", "-c", "b"];
+    let ran = tbot_with_fake_tsh(&arguments).file("tbot.yaml", config_with(&[RECORDED])).run();
+    let expected =
+        ["-d", "--insecure", "-i", &identity, "db", "--proxy=from.file:443", "--cluster=a", "ls", "-c", "b"];
+    assert_eq!(passed(&ran), expected);
+}
+
+#[test]
+fn a_configuration_that_selects_no_directory_is_an_error() {
+    let mut reasons = Vec::new();
+    for (config, status) in [
+        (None, 2),
+        (Some(config_with(&[])), 2),
+        (Some(config_with(&["one", "two"])), 2),
+        (Some("version: v2\nfrob: 1\n".to_owned()), 3),
+    ] {
+        let run = tbot_with_fake_tsh(&["db", "--proxy-server", CLOSED_PORT, "ls"]);
+        let finished = match config {
+            Some(config) => run.file("tbot.yaml", config).run(),
+            None => run.run(),
+        };
+        assert_eq!((finished.status, finished.stdout.as_str()), (Some(status), ""), "{}", finished.stderr);
+        reasons.push(finished.stderr.lines().last().unwrap().to_owned());
+    }
+    insta::assert_snapshot!(reasons.join("\n"), @r"
+    error: no directory: set --destination-dir, or name a configuration with --config
+    error: no output of the configuration writes to a directory
+    error: several outputs write to a directory: choose one with --destination-dir
+    error: invalid configuration: 1 error in tbot.yaml
+    ");
+}
+
+#[test]
+fn help_for_a_command_of_tsh_is_that_of_tbot_unless_tsh_can_run() {
+    for arguments in [
+        &["proxy", "ssh", "--help"][..],
+        &["db", "connect", "-h"],
+        &["-d", "proxy", "--proxy-server", "a:443", "ssh", "-h"],
+        &["db", "--destination-dir", RECORDED, "connect", "--help"],
+    ] {
+        let finished = tbot_with_fake_tsh(arguments).run();
+        assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), ""), "{arguments:?}");
+        assert!(finished.stdout.contains("--destination-dir <DIR>"), "{arguments:?}: {}", finished.stdout);
+    }
+    let arguments = ["proxy", "--proxy-server=a:443", "--destination-dir", RECORDED, "ssh", "--help"];
+    assert_eq!(passed(&tbot_with_fake_tsh(&arguments).run()).last(), Some(&"--help"));
+    assert_eq!(tbot_with_fake_tsh(&["proxy", "ssh"]).run().status, Some(2));
+}
+
 fn flag(name: &str, directory: &Path) -> String {
     format!("--{name}={}", directory.display())
 }
 
 #[test]
 fn each_command_names_what_is_missing() {
-    let recorded = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recordings/teleport-15/outputs/db");
     let proxy_with_recorded =
-        ["proxy", "--proxy-server=a:1", &format!("--destination-dir={recorded}"), "ssh"];
+        ["proxy", "--proxy-server=a:1", &format!("--destination-dir={RECORDED}"), "ssh"];
     let mut reasons = Vec::new();
     for (run, status) in [
         (tbot(Telemetry::ClosedPort, &["kube", "credentials", "--destination-dir=nowhere"]), 2),

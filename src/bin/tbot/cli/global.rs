@@ -69,11 +69,21 @@ pub(crate) enum LogFormat {
 const COMMANDS_OF_OPTIONS: &[(&str, &[&str])] = &[
     (
         "config",
-        &["start", "init", "install systemd", "migrate", "validate", "telemetry status", "telemetry preview"],
+        &[
+            "start",
+            "proxy",
+            "db",
+            "init",
+            "install systemd",
+            "migrate",
+            "validate",
+            "telemetry status",
+            "telemetry preview",
+        ],
     ),
     ("debug", &["start", "proxy", "db", "configure", "keypair create"]),
     ("fips", &["start", "configure"]),
-    ("insecure", &["start", "configure", "keypair create"]),
+    ("insecure", &["start", "proxy", "db", "configure", "keypair create"]),
     ("log_format", &["start", "keypair create"]),
     (
         "color",

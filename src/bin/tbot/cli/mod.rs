@@ -81,14 +81,20 @@ those of the file.")]
   tbot proxy --destination-dir /opt/machine-id \\
     --proxy-server teleport.example.com:443 ssh root@host
 
-If tsh is not in PATH, set TSH to its path.")]
+Without --destination-dir, uses the directory of the configuration of --config,
+TBOT_CONFIG_PATH or ./tbot.yaml, which must have one output with a directory.
+Without a proxy address, uses that of the configuration. If tsh is not in PATH,
+set TSH to its path.")]
     Proxy(TshArgs),
     /// Run `tsh db` with the credentials of an output
     #[command(after_help = "Example:
   tbot db --destination-dir /opt/machine-id \\
     --proxy-server teleport.example.com:443 connect orders-db
 
-If tsh is not in PATH, set TSH to its path.")]
+Without --destination-dir, uses the directory of the configuration of --config,
+TBOT_CONFIG_PATH or ./tbot.yaml, which must have one output with a directory.
+Without a proxy address, uses that of the configuration. If tsh is not in PATH,
+set TSH to its path.")]
     Db(TshArgs),
     /// Commands for kubeconfig files that tbot has written
     #[command(hide = true)]
@@ -274,7 +280,7 @@ pub(crate) struct BotArgs {
 pub(crate) struct TshArgs {
     /// Directory of the output to use
     #[arg(long, value_name = "DIR")]
-    pub(crate) destination_dir: PathBuf,
+    pub(crate) destination_dir: Option<PathBuf>,
     /// Proxy address (HOST:PORT) [env: TELEPORT_PROXY]
     #[arg(long, value_name = "ADDRESS", alias = "proxy")]
     pub(crate) proxy_server: Option<String>,
