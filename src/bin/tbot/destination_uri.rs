@@ -1,6 +1,18 @@
 //! The short form of a destination on the command line: a path, `file:`, `memory:` or `kubernetes-secret:`. Pure.
 
 use serde_json::{Value, json};
+use tbot::diagnostic::suggest;
+
+/// Words that are written as a scheme, among them those of the configuration, and the destination that each of them means.
+const WORDS: [(&str, &str); 7] = [
+    ("file", "file:///PATH"),
+    ("directory", "file:///PATH"),
+    ("memory", "memory://"),
+    ("kubernetes-secret", "kubernetes-secret:///NAME"),
+    ("kubernetes", "kubernetes-secret:///NAME"),
+    ("k8s-secret", "kubernetes-secret:///NAME"),
+    ("secret", "kubernetes-secret:///NAME"),
+];
 
 /// Why a string is not a valid destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +29,10 @@ pub(crate) enum DestinationUriError {
     NoSecretName,
     #[error("unknown destination type: use a directory, memory:// or kubernetes-secret:///NAME")]
     UnknownScheme,
+    #[error("unknown destination type: did you mean `{0}`?")]
+    MistypedScheme(&'static str),
+    #[error("unexpected `:`: if it belongs to the name of a directory, write `./` before the path")]
+    UnexpectedColon,
 }
 
 /// Parses a destination into the form that it has in the configuration.
@@ -28,14 +44,16 @@ pub(crate) fn parse(uri: &str) -> Result<Value, DestinationUriError> {
         "" => Err(DestinationUriError::Empty),
         path => Ok(json!({ "type": "directory", "path": path })),
     };
-    let Some((scheme, rest)) = uri.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) else {
+    // As in every URI (RFC 3986), what comes before a colon in the first segment is a scheme. In `./a:b`, it is not.
+    let Some((scheme, rest)) = uri.split_once(':').filter(|(scheme, _)| !scheme.contains('/')) else {
         return directory(uri);
     };
+    let scheme = scheme.to_ascii_lowercase();
     let (host, path) = match rest.strip_prefix("//") {
         None => ("", rest),
         Some(rest) => rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash)),
     };
-    match scheme {
+    match scheme.as_str() {
         "file" if host.is_empty() => directory(path),
         "file" => Err(DestinationUriError::FileHost),
         "memory" if host.is_empty() && path.is_empty() => Ok(json!({ "type": "memory" })),
@@ -47,14 +65,24 @@ pub(crate) fn parse(uri: &str) -> Result<Value, DestinationUriError> {
                 Ok(json!({ "type": "kubernetes_secret", "name": name, "namespace": namespace }))
             }
         },
-        _ => Err(DestinationUriError::UnknownScheme),
+        _ => Err(match likely_form(&scheme) {
+            Some(form) => DestinationUriError::MistypedScheme(form),
+            None if rest.starts_with("//") => DestinationUriError::UnknownScheme,
+            None => DestinationUriError::UnexpectedColon,
+        }),
     }
 }
 
-/// Whether the part before the first colon is a URI scheme (RFC 3986). In a path such as `./a:b`, it is not one.
-fn is_scheme(prefix: &str) -> bool {
-    prefix.starts_with(|first: char| first.is_ascii_alphabetic())
-        && prefix.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+/// Whether a path is a destination in its short form, and not the path of a directory.
+pub(crate) fn is_uri(path: &str) -> bool {
+    path.split_once("://").is_some_and(|(scheme, _)| !scheme.contains('/'))
+}
+
+/// Returns the form of the destination that a mistyped scheme means.
+fn likely_form(scheme: &str) -> Option<&'static str> {
+    let words = WORDS.map(|(word, _)| word);
+    let word = words.into_iter().find(|word| *word == scheme).or_else(|| suggest(scheme, words))?;
+    WORDS.iter().find(|(known, _)| *known == word).map(|(_, form)| *form)
 }
 
 #[cfg(test)]
@@ -70,6 +98,9 @@ mod tests {
             ("./a:b", "./a:b"),
             ("file:/abs", "/abs"),
             ("file:///abs", "/abs"),
+            ("FILE:///abs", "/abs"),
+            ("a/b:c", "a/b:c"),
+            ("/a://b", "/a://b"),
         ] {
             assert_eq!(parse(uri), Ok(json!({ "type": "directory", "path": path })), "{uri}");
         }
@@ -94,6 +125,16 @@ mod tests {
             ("memory:///path", DestinationUriError::NotPlainMemory),
             ("kubernetes-secret://ns", DestinationUriError::NoSecretName),
             ("s3://bucket/path", DestinationUriError::UnknownScheme),
+            ("s_3://bucket/path", DestinationUriError::UnknownScheme),
+            ("://path", DestinationUriError::UnknownScheme),
+            ("kubernetes_secret:///a", DestinationUriError::MistypedScheme("kubernetes-secret:///NAME")),
+            ("kubernets-secret://ns/a", DestinationUriError::MistypedScheme("kubernetes-secret:///NAME")),
+            ("kubernetes_secret:a", DestinationUriError::MistypedScheme("kubernetes-secret:///NAME")),
+            ("k8s_secret:///a", DestinationUriError::MistypedScheme("kubernetes-secret:///NAME")),
+            ("memroy://", DestinationUriError::MistypedScheme("memory://")),
+            ("directory:///a", DestinationUriError::MistypedScheme("file:///PATH")),
+            (" file:///a", DestinationUriError::MistypedScheme("file:///PATH")),
+            ("2026-01-01T10:00", DestinationUriError::UnexpectedColon),
         ] {
             assert_eq!(parse(uri), Err(error), "{uri}");
         }

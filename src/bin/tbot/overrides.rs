@@ -101,7 +101,7 @@ pub(crate) fn overrides(
             )));
         }
         let flag = OverrideSource::Flag("--destination-dir".to_owned());
-        overrides.push(one_identity(path), flag, "/services".to_owned());
+        overrides.push(one_identity(path)?, flag, "/services".to_owned());
     }
     if let Some(service) = service {
         overrides.overrides.extend(service_overrides(service)?);

@@ -23,7 +23,7 @@ const READERS: &str = "/destination/readers/";
 /// Returns an error if the value of a flag cannot be parsed, or if a flag does not apply to the destination.
 pub(crate) fn service_overrides(args: &ServiceArgs) -> Result<Vec<Override>, Failure> {
     if !args.adds_service() {
-        return Ok(legacy_overrides(args));
+        return legacy_overrides(args);
     }
     let command = OverrideSource::Command(args.name().to_owned());
     let mut added = Override::new(Pointer::from("/services/-"), json!({ "type": args.name() }), command);
@@ -41,17 +41,17 @@ pub(crate) fn service_overrides(args: &ServiceArgs) -> Result<Vec<Override>, Fai
 }
 
 /// Returns the overrides of `legacy`, whose flag is a directory for one identity.
-fn legacy_overrides(args: &ServiceArgs) -> Vec<Override> {
+fn legacy_overrides(args: &ServiceArgs) -> Result<Vec<Override>, Failure> {
     let mut overrides = Vec::new();
     for given in args.flags() {
-        if let FlagValue::Strings(directories) = &given.value {
-            overrides.extend(directories.iter().map(|directory| {
-                let pointer = Pointer::from(given.flag.pointer);
-                Override::new(pointer, one_identity(directory), OverrideSource::Flag(given.written()))
-            }));
+        let FlagValue::Strings(directories) = &given.value else { continue };
+        for directory in directories {
+            let pointer = Pointer::from(given.flag.pointer);
+            let source = OverrideSource::Flag(given.written());
+            overrides.push(Override::new(pointer, one_identity(directory)?, source));
         }
     }
-    overrides
+    Ok(overrides)
 }
 
 fn is_reader(flag: &ServiceFlag) -> bool {

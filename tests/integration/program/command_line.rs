@@ -82,6 +82,7 @@ fn wrong_usage_exits_with_2_and_a_reason() {
         (&["start", "--config-string", "no base64"], &[]),
         (&["start"], &[("TBOT_DEBUG", "maybe")]),
         (&["start", "--storage", "s3://bucket"], &[]),
+        (&["start", "--storage", "kubernetes_secret:///bot"], &[]),
         (&["validate"], &[]),
         (&["migrate"], &[]),
         (&["validte", "tbot.yaml"], &[]),

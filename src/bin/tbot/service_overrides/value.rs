@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 use tbot::config::internal::FlagType;
 
 use crate::destination_uri;
+use crate::exit::Failure;
 
 /// Parses the value of a flag.
 ///
@@ -19,9 +20,17 @@ pub(super) fn parse(flag_type: FlagType, value: &str) -> Result<Value, String> {
     }
 }
 
-/// Returns a list of services that consists of one identity, written to this directory.
-pub(crate) fn one_identity(directory: &str) -> Value {
-    json!([{ "type": "identity", "destination": { "type": "directory", "path": directory } }])
+/// Returns a list of services that consists of one identity, written to the directory of `--destination-dir`.
+///
+/// # Errors
+///
+/// Returns an error if it is not a path.
+pub(crate) fn one_identity(directory: &str) -> Result<Value, Failure> {
+    if destination_uri::is_uri(directory) {
+        let message = "--destination-dir takes a path: for another destination, use the command identity with --destination";
+        return Err(Failure::Usage(message.to_owned()));
+    }
+    Ok(json!([{ "type": "identity", "destination": { "type": "directory", "path": directory } }]))
 }
 
 fn parse_labels(labels: &str, to_json: impl Fn(&str) -> Value) -> Result<Value, String> {
