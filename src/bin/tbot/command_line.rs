@@ -17,8 +17,10 @@ pub(crate) fn command() -> clap::Command {
 
 /// Parses a command line, which starts with the name of the program.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Failure> {
-    let matches = command().try_get_matches_from(arguments);
-    matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(corrections::corrected)
+    let words: Vec<OsString> = arguments.into_iter().collect();
+    let matches = command().try_get_matches_from(&words);
+    let parsed = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+    parsed.map_err(|error| corrections::corrected(error, &words))
 }
 
 /// Returns the help of a command, which is an error to clap.
@@ -182,6 +184,10 @@ mod tests {
             "tbot start validate",
             "tbot start ssh_host",
             "tbot start --trace-exporter=a",
+            "tbot start -c a.yaml --diag-addr-for-updater=a",
+            "tbot -c /etc/tbot.yaml",
+            "tbot --config=/etc/tbot.yaml -d",
+            "tbot -d",
         ]
         .map(usage_error);
         insta::assert_snapshot!(corrections.join("\n"), @r"
@@ -193,6 +199,10 @@ mod tests {
         `validate` is not a command here: use `tbot validate`
         the service type `ssh_host` has no command: add a service of this type to the configuration file
         there is no flag `--trace-exporter`: use `--debug` to see more of what the agent does
+        there is no flag `--diag-addr-for-updater`: use `--diag-addr`, and check the health of the agent at that address
+        no command: to run the agent, use `tbot start -c /etc/tbot.yaml`; `tbot --help` lists the other commands
+        no command: to run the agent, use `tbot start -c /etc/tbot.yaml`; `tbot --help` lists the other commands
+        no command: to run the agent, use `tbot start`; `tbot --help` lists the other commands
         ");
         assert!(matches!(parse_line("tbot validte").err(), Some(Failure::CommandLine(_))));
     }

@@ -1,6 +1,7 @@
 //! The configuration of a run: which file it comes from and what overrides it. Reads files and standard input;
 //! `tbot::config` decides what they mean.
 
+mod flags_only;
 mod origins;
 mod report;
 
@@ -155,12 +156,9 @@ impl Configuration {
     }
 
     fn without_file(overrides: Vec<Override>, options: LoadOptions) -> Self {
-        Self {
-            name: FLAGS_AND_VARIABLES.to_owned(),
-            yaml: String::new(),
-            loaded: config::load(None, &overrides, options),
-            overrides,
-        }
+        let mut loaded = config::load(None, &overrides, options);
+        flags_only::name_flags(&mut loaded.diagnostics);
+        Self { name: FLAGS_AND_VARIABLES.to_owned(), yaml: String::new(), overrides, loaded }
     }
 
     fn from_bytes(name: String, bytes: &[u8], overrides: Vec<Override>, options: LoadOptions) -> Self {

@@ -23,8 +23,14 @@ pub(crate) fn configure(
     ConfigureArgs { output, run }: &ConfigureArgs,
     cx: &mut Context<'_>,
 ) -> Result<(), Failure> {
-    if global.config.is_some() || global.config_string.is_some() {
-        let message = "`tbot configure` does not read a configuration: remove --config or --config-string";
+    // The help of the Go agent names `-c` as the file to write.
+    if global.config.is_some() {
+        let message = "`tbot configure` does not read a configuration: to write it to a file, use --output \
+                       instead of --config";
+        return Err(Failure::Usage(message.to_owned()));
+    }
+    if global.config_string.is_some() {
+        let message = "`tbot configure` does not read a configuration: remove --config-string";
         return Err(Failure::Usage(message.to_owned()));
     }
     let configuration = Configuration::from_flags(global, run, &cx.environment)?;

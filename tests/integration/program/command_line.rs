@@ -83,6 +83,9 @@ fn wrong_usage_exits_with_2_and_a_reason() {
         (&["start"], &[("TBOT_DEBUG", "maybe")]),
         (&["start", "--storage", "s3://bucket"], &[]),
         (&["start", "--storage", "kubernetes_secret:///bot"], &[]),
+        (&["-c", "tbot.yaml"], &[]),
+        (&["telemetry", "-c", "tbot.yaml"], &[]),
+        (&["configure", "--config-string", "b"], &[]),
         (&["validate"], &[]),
         (&["migrate"], &[]),
         (&["validte", "tbot.yaml"], &[]),
@@ -113,6 +116,43 @@ fn an_invalid_configuration_exits_with_3_and_names_the_flag() {
     let finished = tbot(Telemetry::ClosedPort, &arguments).run();
     assert_eq!((finished.status, finished.stdout.as_str()), (Some(3), ""));
     insta::assert_snapshot!(finished.stderr);
+}
+
+#[test]
+fn without_a_file_the_help_names_flags() {
+    for (arguments, codes, flags) in [
+        (
+            &["start"][..],
+            &["error[missing-address]", "error[missing-join-method]", "note[nothing-to-deliver]"][..],
+            &["--proxy-server", "--join-method token", "identity --destination"][..],
+        ),
+        (
+            &["configure", "--proxy-server=a:443", "--destination-dir=out"],
+            &["error[missing-join-method]"],
+            &["--join-method token"],
+        ),
+        (
+            &["start", "identity", "--destination=out", "--token=a-token", "--proxy-server=a:443"],
+            &["error[missing-join-method]"],
+            &["--join-method token"],
+        ),
+        (
+            &["start", "--proxy-server=a:443", "--join-method=github", "--destination-dir=out"],
+            &["error[missing-token]"],
+            &["--token"],
+        ),
+    ] {
+        let finished = tbot(Telemetry::ClosedPort, arguments).run();
+        assert_eq!(
+            (finished.status, finished.diagnostic_codes()),
+            (Some(3), codes.to_vec()),
+            "{arguments:?}"
+        );
+        assert!(!finished.stderr.contains("help: write"), "{}", finished.stderr);
+        for flag in flags {
+            assert!(finished.stderr.contains(flag), "{flag}: {}", finished.stderr);
+        }
+    }
 }
 
 #[test]

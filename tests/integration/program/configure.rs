@@ -65,7 +65,7 @@ fn a_file_is_private_and_written_only_after_all_checks() {
     let with_file = [&to_file[..], &["-c", "old.yaml"]].concat();
     let finished = tbot(Telemetry::ClosedPort, &with_file).file("tbot.yaml", "mine").run();
     assert_failed(&finished, 2);
-    insta::assert_snapshot!(finished.stderr, @"error: `tbot configure` does not read a configuration: remove --config or --config-string");
+    insta::assert_snapshot!(finished.stderr, @"error: `tbot configure` does not read a configuration: to write it to a file, use --output instead of --config");
     assert_eq!(finished.read_file("tbot.yaml"), "mine");
 
     let finished = tbot(Telemetry::ClosedPort, &["configure", "noop", "-o", "new.yaml"]).run();

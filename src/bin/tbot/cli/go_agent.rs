@@ -29,6 +29,7 @@ pub(crate) const MISSING: &[(&str, &str)] = &[
         "the `ssh_config` that runs it is from the Go agent: use the one of a service of type `identity`",
     ),
     ("--diag-socket-for-updater", "use `--diag-addr`, and check the health of the agent at that address"),
+    ("--diag-addr-for-updater", "use `--diag-addr`, and check the health of the agent at that address"),
     ("--trace", "use `--debug` to see more of what the agent does"),
     ("--trace-exporter", "use `--debug` to see more of what the agent does"),
     ("--cpu-profile", "it is for Go programs; use `perf record`"),

@@ -1,23 +1,30 @@
 //! Corrects mistakes on the command line for which clap has no good hint, such as a command that only Teleport's `tbot` has.
 
+use std::ffi::OsString;
+use std::path::PathBuf;
+
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use tbot::config::ServiceType;
 use tbot::diagnostic::suggest;
+use tbot::untrusted::escape;
 
 use super::command;
 use crate::cli::MISSING;
 use crate::exit::Failure;
 
-/// Converts an error of clap, with a better hint if there is one.
-pub(super) fn corrected(error: clap::Error) -> Failure {
-    match correction(&error) {
+/// Converts an error of clap about these words, with a better hint if there is one.
+pub(super) fn corrected(error: clap::Error, words: &[OsString]) -> Failure {
+    match correction(&error, words) {
         Some(message) => Failure::Usage(message),
         None => without_unlikely_tips(error).into(),
     }
 }
 
 /// Returns a message that says what to do instead, if there is a better one than clap's guess from similar names.
-fn correction(error: &clap::Error) -> Option<String> {
+fn correction(error: &clap::Error, words: &[OsString]) -> Option<String> {
+    if error.kind() == ErrorKind::MissingSubcommand {
+        return missing_command(words);
+    }
     if error.kind() == ErrorKind::InvalidSubcommand {
         return command_correction(strings(error, ContextKind::InvalidSubcommand).first()?);
     }
@@ -33,6 +40,19 @@ fn strings(error: &clap::Error, part: ContextKind) -> &[String] {
         Some(ContextValue::Strings(several)) => several,
         _ => &[],
     }
+}
+
+/// Returns what to write instead of a line with global options only, which old documentation of Teleport shows.
+fn missing_command(words: &[OsString]) -> Option<String> {
+    let matches = command().ignore_errors(true).try_get_matches_from(words).ok()?;
+    if matches.subcommand_name().is_some() {
+        return None;
+    }
+    let config = matches.get_one::<PathBuf>("config");
+    let config = config.map(|path| format!(" -c {}", escape(&path.to_string_lossy()))).unwrap_or_default();
+    Some(format!(
+        "no command: to run the agent, use `tbot start{config}`; `tbot --help` lists the other commands"
+    ))
 }
 
 fn command_correction(word: &str) -> Option<String> {
