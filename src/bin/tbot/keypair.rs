@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::destination_uri;
 use crate::exit::Failure;
 use crate::log;
-use crate::overrides::is_debug;
+use crate::overrides::{is_debug, refuse_fips};
 
 pub(crate) fn keypair(
     global: &GlobalArgs,
@@ -24,6 +24,7 @@ pub(crate) fn keypair(
     cx: &mut Context<'_>,
 ) -> Result<(), Failure> {
     let KeypairCommand::Create(args) = command;
+    refuse_fips(global)?;
     let config = config(global, args, cx)?;
     // Before the private key exists, because the cluster may be asked to trust it.
     if let Some(path) = args.static_key_path.as_deref().filter(|path| !args.overwrite && path.exists()) {

@@ -123,6 +123,15 @@ pub(crate) fn is_debug(global: &GlobalArgs, environment: &Environment) -> Result
     }
 }
 
+/// Returns an error for `--fips`, for a command without a configuration. `tbot start` refuses the property of the configuration.
+pub(crate) fn refuse_fips(global: &GlobalArgs) -> Result<(), Failure> {
+    if global.fips {
+        let message = "--fips: this version has no FIPS 140 validated cryptography";
+        return Err(Failure::Usage(message.to_owned()));
+    }
+    Ok(())
+}
+
 fn boolean_variable(name: &str, environment: &Environment) -> Result<Option<bool>, Failure> {
     let Some(value) = environment.get_utf8(name)? else { return Ok(None) };
     let invalid = || format!("{name} is not a boolean: set it to true or false, or unset it");

@@ -12,6 +12,7 @@ use crate::cli::{GlobalArgs, SshProxyCommandArgs};
 use crate::context::Context;
 use crate::exit::Failure;
 use crate::output_commands::read_identity;
+use crate::overrides::refuse_fips;
 
 /// Runs until the host ends the connection. Nothing but the bytes of the connection is written to standard output.
 pub(crate) fn ssh_proxy_command(
@@ -33,6 +34,7 @@ pub(crate) fn ssh_proxy_command(
         resume: _,
         no_resume: _,
     } = args;
+    refuse_fips(global)?;
     let proxy = read_identity(destination_dir, SshProxy::new)?;
     let target = SshTarget {
         proxy: proxy_server.clone(),

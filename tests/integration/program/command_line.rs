@@ -94,6 +94,7 @@ fn wrong_usage_exits_with_2_and_a_reason() {
         (&["completions"], &[]),
         (&["completions", "powershell"], &[]),
         (&["keypair", "create"], &[]),
+        (&["keypair", "create", "--fips", "--proxy-server", "a:443"], &[]),
     ] {
         let finished = tbot(Telemetry::ClosedPort, arguments).envs(variables).run();
         assert_eq!(

@@ -230,8 +230,10 @@ async fn the_arguments_of_the_go_agent_are_accepted() {
     for call in fixture.cluster.wait_for(method::PROXY_SSH, 2).await {
         assert_eq!(call.summary, "node:0 cluster=dev.test login=robot");
     }
-    let templates = [&few[..], &["--proxy-templates=templates.yaml"]].concat();
-    assert_eq!(tbot(Telemetry::ClosedPort, &templates).run_blocking().status, Some(2));
+    for missing in ["--proxy-templates=templates.yaml", "--fips"] {
+        let arguments = [&few[..], &[missing]].concat();
+        assert_eq!(tbot(Telemetry::ClosedPort, &arguments).run_blocking().status, Some(2), "{missing}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
