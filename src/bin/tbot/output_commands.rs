@@ -55,6 +55,10 @@ const VIRTUAL_PATHS: [(&str, &str); 6] = [
     ("TSH_VIRTUAL_PATH_CA_DB", "teleport-database-ca.crt"),
 ];
 
+/// Variables of `tsh proxy kube`: the kubeconfig that the output contains, and where to write the one for the proxy.
+const KUBECONFIGS: [(&str, &str); 2] =
+    [("KUBECONFIG", "kubeconfig.yaml"), ("TELEPORT_KUBECONFIG", "kubeconfig-proxied.yaml")];
+
 /// Replaces this process with `tsh`, so that signals, input and exit status are those of `tsh`.
 ///
 /// # Errors
@@ -85,10 +89,13 @@ pub(crate) fn exec_tsh(
         }
         (None, _) => None,
     };
+    let is_kube = arguments.iter().any(|argument| argument == "kube");
+    let kubeconfigs = if is_kube { &KUBECONFIGS[..] } else { &[] };
     let error = Command::new(&program)
         .args(tsh_arguments(command, global.insecure, debug, &directory, &proxy, cluster.as_deref()))
         .args(arguments)
         .envs(VIRTUAL_PATHS.map(|(name, file)| (name, directory.join(file))))
+        .envs(kubeconfigs.iter().map(|(name, file)| (name, directory.join(file))))
         .exec();
     Err(Failure::Tsh { program: Path::new(&program).display().to_string(), error })
 }

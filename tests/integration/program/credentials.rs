@@ -13,7 +13,7 @@ use crate::agent::outline::{outlines, recorded_outlines};
 /// Prints its arguments and variables, and exits with a distinctive status.
 const FAKE_TSH: &str = r#"#!/bin/sh
 for argument in "$@"; do echo "argument $argument"; done
-env | grep ^TSH_VIRTUAL | sort
+env | grep -e ^TSH_VIRTUAL -e KUBECONFIG= | sort
 exit 42
 "#;
 
@@ -160,6 +160,21 @@ fn what_no_flag_names_is_that_of_the_configuration() {
     let expected =
         ["-d", "--insecure", "-i", &identity, "db", "--proxy=from.file:443", "--cluster=a", "ls", "-c", "b"];
     assert_eq!(passed(&ran), expected);
+}
+
+#[test]
+fn a_proxy_for_kubernetes_uses_the_kubeconfig_of_the_output() {
+    let kubeconfigs = |command: &[&str]| -> Vec<String> {
+        let arguments = [&["proxy", "--proxy-server=a:443", "--destination-dir", RECORDED], command].concat();
+        let ran = tbot_with_fake_tsh(&arguments).run();
+        ran.stdout.lines().filter(|line| line.contains("KUBECONFIG=")).map(str::to_owned).collect()
+    };
+    let expected = [
+        format!("KUBECONFIG={RECORDED}/kubeconfig.yaml"),
+        format!("TELEPORT_KUBECONFIG={RECORDED}/kubeconfig-proxied.yaml"),
+    ];
+    assert_eq!(kubeconfigs(&["kube", "-p", "8443", "dev-kube"]), expected);
+    assert_eq!(kubeconfigs(&["ssh", "host"]), [""; 0]);
 }
 
 #[test]
