@@ -221,7 +221,7 @@ mod tests {
             ("tbot start indentity", Some("a similar subcommand exists: 'identity'")),
             ("tbot start --log-format jsn", Some("a similar value exists: 'json'")),
             ("tbot wait --diag-adr a:1", Some("a similar argument exists: '--diag-addr'")),
-            ("tbot migrate --auth-server a:1", None),
+            ("tbot wait --bot-user a", None),
             ("tbot keypair create --bot-name a", None),
             ("tbot watch", None),
         ] {
@@ -262,8 +262,12 @@ mod tests {
         tbot init --destination-dir=/out --bot-user=a --reader-user=b
         tbot init --auth-server=a:3025 --proxy-server=b:443 --destination-dir=/out --owner=a:b
         tbot init -a a:3025 --destination-dir=/out --bot-user=a
+        tbot init --destination-dir=/out --init-dir=/out --bot-user=a --no-clean
         tbot install systemd --config=/etc/tbot.yaml --name=a --user=b --group=c --write --force --systemd-directory=/d
         tbot install systemd -c /etc/tbot.yaml --pid-file=/run/tbot.pid --no-anonymous-telemetry
+        tbot install systemd -c /etc/tbot.yaml --no-write --no-force
+        tbot keypair create --proxy-server=a:443 --static --storage=/a
+        tbot keypair create --proxy-server=a:443 --no-static --no-overwrite
         tbot ssh-proxy-command --destination-dir=/a --cluster=c --user=u --host=h --port=22 --proxy-server=a:443 --resume
         tbot ssh-proxy-command --destination-dir=/a --user=u --host=h --proxy-server=a:443 --no-tls-routing --no-resume
         tbot wait --diag-addr=127.0.0.1:3001 --service=a --timeout=30s
@@ -276,6 +280,17 @@ mod tests {
                 panic!("{line}: {error}");
             }
         }
+    }
+
+    #[test]
+    fn the_last_of_a_switch_and_its_negation_wins() {
+        let clean = |flags: &str| {
+            let cli = parse_line(&format!("tbot init --bot-user a {flags}")).unwrap();
+            let Command::Init(args) = cli.command else { panic!("not `tbot init`") };
+            args.clean
+        };
+        assert!(clean("--clean") && clean("--no-clean --clean"));
+        assert!(!clean("--no-clean") && !clean("--clean --no-clean"));
     }
 
     #[test]

@@ -68,7 +68,7 @@ fn config(global: &GlobalArgs, args: &KeypairCreateArgs, cx: &Context<'_>) -> Re
     let storage = args.storage.as_deref().unwrap_or(DEFAULT_STORAGE_PATH);
     let storage =
         destination_uri::parse(storage).map_err(|error| Failure::Usage(format!("--storage: {error}")))?;
-    if storage["type"] == "memory" {
+    if storage["type"] == "memory" && !args.is_static {
         let message =
             "--storage: a key pair in memory is lost when this command ends: use a directory or --static";
         return Err(Failure::Usage(message.to_owned()));

@@ -243,7 +243,7 @@ fn what_cannot_work_is_refused() {
     for (arguments, status) in [
         (&[][..], 2),
         (&[proxy, "--storage=memory://"], 2),
-        (&[proxy, "--storage=a", "--static"], 2),
+        (&[proxy, "--storage=storage", "--static"], 1),
         (&[proxy, "--static-key-path=a"], 2),
         (&[proxy, "--storage=storage"], 1),
         (&[proxy, "--static"], 1),

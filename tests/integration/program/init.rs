@@ -70,6 +70,8 @@ fn the_directory_that_is_named_is_prepared() {
     assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), ""));
     assert!(finished.has_file("two/identity") && !finished.has_file("one"));
     assert_eq!(finished.metadata("two/identity").permissions().mode() & 0o777, 0o600);
+    let arguments = ["init", "--destination-dir", "four", "--init-dir", "other", "--bot-user", &user];
+    assert_eq!(tbot(Telemetry::ClosedPort, &arguments).run().status, Some(2));
     // The addresses are those of the Go agent. The command connects to neither.
     for addresses in [&[][..], &["--auth-server=auth.example:3025", "--proxy-server=proxy.example:443"]] {
         let arguments = [&["init", "--destination-dir", "three", "--bot-user", &user], addresses].concat();

@@ -8,6 +8,7 @@
 mod global;
 mod go_agent;
 mod install;
+mod negations;
 mod service_args;
 mod service_command;
 mod shell;
@@ -64,7 +65,7 @@ pub(crate) const STYLES: Styles = Styles::styled()
 
 /// Returns the definition of the command line. `version` is what `tbot --version` prints after the name of the program.
 pub(crate) fn command(version: String) -> clap::Command {
-    global::list_where_effective(Cli::command().version(version))
+    global::list_where_effective(negations::add(Cli::command().version(version)))
 }
 
 #[derive(Subcommand)]
@@ -317,7 +318,7 @@ pub(crate) struct InitArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) init_dir: Option<String>,
     /// Directory of an identity output, without a file
-    #[arg(long, value_name = "DIR", conflicts_with = "init_dir")]
+    #[arg(long, value_name = "DIR")]
     pub(crate) destination_dir: Option<String>,
     /// Remove files that do not belong to the output
     #[arg(long)]
@@ -355,8 +356,9 @@ pub(crate) struct KeypairCreateArgs {
     /// Proxy address (HOST:PORT) [env: TELEPORT_PROXY]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) proxy_server: Option<String>,
-    /// Directory, or kubernetes-secret:///NAME
-    #[arg(long, value_name = "URI", conflicts_with = "static_key")]
+    /// Directory, or kubernetes-secret:///NAME;
+    /// has no effect with --static
+    #[arg(long, value_name = "URI", verbatim_doc_comment)]
     pub(crate) storage: Option<String>,
     /// Replace an existing key pair
     #[arg(long)]
