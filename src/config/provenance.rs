@@ -74,7 +74,7 @@ impl Origins {
 }
 
 /// Returns the part of `pointer` after `ancestor`, or `None` if `ancestor` is neither an ancestor nor the same pointer.
-fn strip_ancestor<'p>(pointer: &'p Pointer, ancestor: &Pointer) -> Option<&'p str> {
+pub(super) fn strip_ancestor<'p>(pointer: &'p Pointer, ancestor: &Pointer) -> Option<&'p str> {
     let rest = pointer.as_str().strip_prefix(ancestor.as_str())?;
     (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }

@@ -176,7 +176,7 @@ codes! {
     UnsupportedDestination "unsupported-destination" Error Meaning "0.1.0" "A service cannot write to a destination of this type.";
     InvalidName      "invalid-name"      Error   Meaning   "0.1.0" "A service name is reserved or not valid. It may contain only `a-z`, `0-9`, `_`, `-` and `+`.";
     DuplicateName    "duplicate-name"    Error   Meaning   "0.1.0" "Two services have the same name. It may be configured or generated.";
-    InvalidCaPin     "invalid-ca-pin"    Error   Meaning   "0.1.0" "A pin of a certificate authority is not valid. It must be `sha256:` and 64 hexadecimal digits. Only a warning unless the address is that of an auth server.";
+    InvalidCaPin     "invalid-ca-pin"    Error   Meaning   "0.1.0" "A pin of a certificate authority is not valid. It must be `sha256:` and 64 hexadecimal digits. Only a warning if the port is one that proxies usually have, or if there is no address.";
     InvalidAddress   "invalid-address"   Error   Meaning   "0.1.0" "A value is not a valid URL, address or network.";
     InvalidArn       "invalid-arn"       Error   Meaning   "0.1.0" "A value is not a valid ARN or AWS region.";
     InvalidTemplate  "invalid-template"  Error   Meaning   "0.1.0" "A template is not valid. It cannot be parsed, or uses an unknown variable.";
@@ -199,6 +199,7 @@ codes! {
     BothAddresses    "both-addresses"    Warning Meaning   "0.1.0" "Both a proxy and an auth server are set. `proxy_server` is used.";
     SameDestination  "same-destination"  Warning Meaning   "0.1.0" "Two services write to the same destination. An error if one of them is the storage.";
     UnusedBlock      "unused-block"      Warning Meaning   "0.1.0" "A block belongs to another join method.";
+    UnusedAuthorities "unused-authorities" Warning Meaning "0.1.0" "`ca_pins` or `ca_path` has no effect. It applies only to an auth server, and `proxy_server` is set.";
     RelativeTokenPath "relative-token-path" Warning Meaning "0.1.0" "A token looks like a relative path. Only an absolute path is read as a file.";
     WeakerThanPlatform "weaker-than-platform" Warning Meaning "0.1.0" "A setting gives less protection than possible. The platform supports a better value of `symlinks` or `acls`.";
     InsecureConnection "insecure-connection" Warning Meaning "0.1.0" "Any certificate from the cluster is accepted. The cause is `insecure: true`.";

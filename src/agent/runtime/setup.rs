@@ -110,11 +110,6 @@ impl Plan {
         };
         let token = onboarding.token.as_ref().filter(|token| !token.is_empty());
         let trust = TrustSource::new(onboarding, is_on(config.insecure));
-        if server.address_field == AddressField::ProxyServer && trust.names_authorities() {
-            tracing::warn!(
-                "{trust} is ignored, because it applies only to an auth server, and proxy_server is set"
-            );
-        }
         let use_configured = options.environment.get("TBOT_USE_PROXY_ADDR") == Some("yes")
             && server.address_field == AddressField::ProxyServer;
         let proxy_address = use_configured.then(|| server.dialler.address().clone());

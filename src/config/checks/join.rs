@@ -35,10 +35,52 @@ fn check_certificate_authorities(config: &Config, onboarding: &Onboarding, findi
     if !insecure {
         findings.exclude_both(&pointer, ("onboarding.ca_path", "onboarding.ca_pins"), (has_path, has_pins));
     }
-    // Pins apply only to joining at an auth server, so elsewhere a malformed one is harmless.
-    let auth_server =
-        nonempty(config.auth_server.as_ref()).filter(|_| nonempty(config.proxy_server.as_ref()).is_none());
-    let severity = if auth_server.is_some() { Severity::Error } else { Severity::Warning };
+    if nonempty(config.proxy_server.as_ref()).is_some() {
+        if !insecure {
+            report_unused_authorities([("ca_pins", has_pins), ("ca_path", has_path)], findings);
+        }
+    } else {
+        // On the usual ports of a proxy, the server is most probably one. Its certificate is verified without pins.
+        let is_auth_server =
+            |address: &str| address.parse::<Address>().is_ok_and(|address| !address.has_proxy_port());
+        let needs_authorities = nonempty(config.auth_server.as_ref()).is_some_and(is_auth_server);
+        let severity = if needs_authorities { Severity::Error } else { Severity::Warning };
+        check_pins(onboarding, severity, findings);
+        if needs_authorities && !has_pins && !has_path && !insecure {
+            findings.report_value(
+                Code::UnverifiedAuthServer,
+                Pointer::root().key("auth_server"),
+                "an auth server at this address cannot be verified before the bot joins",
+                "write `ca_pins: [...]` under `onboarding`, with what `tctl status` prints; if this is the address of a \
+                 proxy, write `proxy_server` instead",
+            );
+        }
+    }
+    if insecure {
+        findings.report_value(
+            Code::InsecureConnection,
+            Pointer::root().key("insecure"),
+            "any certificate from the proxy or auth server is accepted",
+            "use it for testing only; otherwise remove it, and add the certificate authority to the system's \
+             trust store",
+        );
+    }
+}
+
+/// Reports the properties of `onboarding` that are set although a proxy is verified without them.
+fn report_unused_authorities(properties: [(&str, bool); 2], findings: &mut Findings<'_>) {
+    for (key, _) in properties.into_iter().filter(|(_, is_set)| *is_set) {
+        let target = Target::Key(Pointer::root().key("onboarding").key(key));
+        let message = format!(
+            "`{key}` is ignored because it applies only to an auth server, and `proxy_server` is set"
+        );
+        findings.report(
+            Diagnostic::new(Code::UnusedAuthorities, target, message).with_help(format!("remove `{key}`")),
+        );
+    }
+}
+
+fn check_pins(onboarding: &Onboarding, severity: Severity, findings: &mut Findings<'_>) {
     for (index, pin) in onboarding.ca_pins.iter().flatten().enumerate() {
         if !formats::is_ca_pin(pin.as_str()) {
             let pointer = Pointer::from("/onboarding/ca_pins").index(index);
@@ -49,27 +91,6 @@ fn check_certificate_authorities(config: &Config, onboarding: &Onboarding, findi
                     .with_help("write `sha256:` and 64 hexadecimal digits, as `tctl status` prints them"),
             );
         }
-    }
-    // On the usual ports of a proxy, the server is most probably one. Its certificate is verified without pins.
-    let is_auth_server =
-        |address: &str| address.parse::<Address>().is_ok_and(|address| !address.has_proxy_port());
-    if auth_server.is_some_and(is_auth_server) && !has_pins && !has_path && !insecure {
-        findings.report_value(
-            Code::UnverifiedAuthServer,
-            Pointer::root().key("auth_server"),
-            "an auth server at this address cannot be verified before the bot joins",
-            "write `ca_pins: [...]` under `onboarding`, with what `tctl status` prints; if this is the address of a \
-             proxy, write `proxy_server` instead",
-        );
-    }
-    if insecure {
-        findings.report_value(
-            Code::InsecureConnection,
-            Pointer::root().key("insecure"),
-            "any certificate from the proxy or auth server is accepted",
-            "use it for testing only; otherwise remove it, and add the certificate authority to the system's \
-             trust store",
-        );
     }
 }
 

@@ -1,12 +1,14 @@
 //! Finds values that look like a template or a placeholder that was not filled in: in addresses, paths, tokens and CA pins.
-//! Depends on `strings` and `diagnostic`.
+//! Depends on `strings`, `provenance` and `diagnostic`.
 
 use std::collections::HashMap;
 
 use super::findings::Findings;
+use crate::config::provenance::strip_ancestor;
 use crate::config::scalar::Sensitivity;
 use crate::config::strings::ConfigString;
 use crate::diagnostic::{Code, Diagnostic, Severity, Target};
+use crate::pointer::Pointer;
 
 /// Reports a string of a configuration in version 2 of the format if it is such a value.
 pub(super) fn check(string: &ConfigString<'_>, findings: &mut Findings<'_>) {
@@ -75,6 +77,7 @@ fn is_upper_name(string: &str) -> bool {
 /// Keeps one diagnostic for each value that looks like a placeholder: the others follow from it. It is an error if one of
 /// them is.
 pub(super) fn merge_findings(diagnostics: &mut Vec<Diagnostic>) {
+    drop_unused(diagnostics);
     let mut severities: HashMap<Target, Severity> = HashMap::new();
     for diagnostic in diagnostics.iter().filter(|diagnostic| diagnostic.code == Code::Placeholder) {
         severities.insert(diagnostic.target.clone(), diagnostic.severity);
@@ -95,6 +98,18 @@ pub(super) fn merge_findings(diagnostics: &mut Vec<Diagnostic>) {
             diagnostic.severity = *severity;
             diagnostic.code == Code::Placeholder
         }
+    });
+}
+
+/// Removes the placeholders in what has no effect: it is to be removed, not filled in.
+fn drop_unused(diagnostics: &mut Vec<Diagnostic>) {
+    let is_unused = |one: &&Diagnostic| matches!(one.code, Code::UnusedAuthorities | Code::UnusedBlock);
+    let unused = diagnostics.iter().filter(is_unused).filter_map(|one| one.target.pointer().cloned());
+    let unused: Vec<Pointer> = unused.collect();
+    diagnostics.retain(|one| {
+        let is_in =
+            |at: &Pointer| one.target.pointer().and_then(|pointer| strip_ancestor(pointer, at)).is_some();
+        one.code != Code::Placeholder || !unused.iter().any(is_in)
     });
 }
 
