@@ -2,7 +2,7 @@
 //! that is missing because the part that could contain it cannot be read. Depends on `repair` and `diagnostic`.
 
 use super::repair::Repaired;
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, suggest};
 use crate::pointer::Pointer;
 
 /// The errors from which other findings can follow. Pointers refer to the file.
@@ -46,26 +46,54 @@ impl<'a> Causes<'a> {
                 Code::MissingNamespace => {
                     pointer.is_some_and(|secret| self.repaired.is_stand_in(&secret.key("namespace")))
                 }
-                Code::MissingAddress => self.explain_absence_of(&["proxy_server", "auth_server", "join_uri"]),
-                Code::UnverifiedAuthServer => {
-                    self.explain_absence_of(&["onboarding", "insecure", "proxy_server", "join_uri"])
-                }
-                Code::MissingJoinMethod | Code::MissingToken => {
-                    self.explain_absence_of(&["onboarding", "join_uri"])
+                Code::MissingAddress => self.explain_absence_of(
+                    &["proxy_server", "auth_server", "join_uri"],
+                    &["proxy", "server", "address", "addr", "host", "url", "uri"],
+                ),
+                Code::UnverifiedAuthServer => self.explain_absence_of(
+                    &["onboarding", "insecure", "proxy_server", "join_uri"],
+                    &["onboarding", "insecure", "ca", "pins", "proxy", "uri"],
+                ),
+                Code::MissingJoinMethod => self.explain_absence_of(
+                    &["onboarding", "join_uri"],
+                    &["onboarding", "join", "method", "uri"],
+                ),
+                Code::MissingToken => {
+                    self.explain_absence_of(&["onboarding", "join_uri"], &["onboarding", "token", "uri"])
                 }
                 // A finding about a single service does not depend on other parts.
                 Code::NothingToDeliver if pointer.is_none_or(|at| at.tokens().count() == 1) => {
-                    self.explain_absence_of(&["services", "outputs", "destinations"])
+                    let keys = ["services", "outputs", "destinations"];
+                    self.explain_absence_of(&keys, &keys)
                 }
                 _ => false,
             }
     }
 
-    /// Returns whether an error may be the reason that all these keys of the top level are missing or incomplete.
-    fn explain_absence_of(&self, keys: &[&str]) -> bool {
+    /// Returns whether an error may be the reason that all these keys of the top level are missing or incomplete. An unknown
+    /// key may be what is missing if its name contains one of the words.
+    fn explain_absence_of(&self, keys: &[&str], words: &[&str]) -> bool {
         let is_below_key =
             |pointer: &Pointer| pointer.tokens().next().is_none_or(|first| keys.contains(&first.as_ref()));
+        let is_unknown_key = |pointer: &Pointer| {
+            pointer.last().is_some_and(|name| contains_word(&name, words))
+                && (pointer.tokens().count() == 1 || is_below_key(pointer))
+        };
         self.repaired.changes().any(is_below_key)
+            || self.repaired.removed().any(is_unknown_key)
             || self.not_expanded.iter().any(|pointer| pointer.as_ref().is_none_or(is_below_key))
     }
+}
+
+/// Returns whether one of the words is in a name such as `join_method` or `joinMethod`, perhaps with a typing error.
+fn contains_word(name: &str, words: &[&str]) -> bool {
+    let mut separated = String::with_capacity(name.len());
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() {
+            separated.push('_');
+        }
+        separated.push(letter.to_ascii_lowercase());
+    }
+    let mut found = separated.split(['_', '-']);
+    found.any(|word| words.contains(&word) || suggest(word, words.iter().copied()).is_some())
 }

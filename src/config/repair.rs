@@ -31,7 +31,7 @@ pub(super) enum Repair {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Repaired {
     stand_ins: HashSet<Pointer>,
-    /// Maps from which a key was removed that is unknown or cannot be read.
+    /// Maps with a key that cannot be read.
     reduced: HashSet<Pointer>,
     /// Maps in which something was removed or replaced.
     incomplete: HashSet<Pointer>,
@@ -41,6 +41,8 @@ pub(super) struct Repaired {
 /// they get another one when the structure is checked.
 impl From<Unreadable> for Repaired {
     fn from(Unreadable { values, maps }: Unreadable) -> Self {
+    /// Unknown keys that were removed.
+    removed: HashSet<Pointer>,
         Self {
             incomplete: values.iter().filter_map(Pointer::parent).chain(maps.iter().cloned()).collect(),
             stand_ins: values.into_iter().collect(),
@@ -53,6 +55,7 @@ impl Repaired {
     /// Returns whether the value at a pointer is a stand-in or part of one.
     pub(super) fn is_stand_in(&self, pointer: &Pointer) -> bool {
         let mut current = Some(pointer.clone());
+            removed: HashSet::new(),
         while let Some(pointer) = current {
             if self.stand_ins.contains(&pointer) {
                 return true;
@@ -67,7 +70,7 @@ impl Repaired {
         self.incomplete.contains(pointer)
     }
 
-    /// Returns the pointers of what was replaced, and of the maps from which something was removed.
+    /// Returns the pointers of what was replaced, and of the maps with a key that cannot be read.
     pub(super) fn changes(&self) -> impl Iterator<Item = &Pointer> {
         self.stand_ins.iter().chain(&self.reduced)
     }
@@ -80,6 +83,11 @@ impl Repaired {
         repairs: Vec<Repair>,
         origins: &mut Origins,
     ) {
+    /// Returns the pointers of the unknown keys that were removed.
+    pub(super) fn removed(&self) -> impl Iterator<Item = &Pointer> {
+        self.removed.iter()
+    }
+
         let mut keys: HashMap<Pointer, HashMap<String, Option<String>>> = HashMap::new();
         let mut stand_ins = Vec::new();
         for repair in repairs {
@@ -94,8 +102,9 @@ impl Repaired {
             let Some(Value::Object(map)) = value.pointer_mut(pointer.as_str()) else { continue };
             if unknown.values().any(Option::is_none) {
                 let original = original(origins, &pointer);
-                self.incomplete.insert(original.clone());
-                self.reduced.insert(original);
+                let removed = unknown.iter().filter(|(_, meant)| meant.is_none());
+                self.removed.extend(removed.map(|(key, _)| original.key(key)));
+                self.incomplete.insert(original);
             }
             rename_keys(map, &pointer, &unknown, origins);
         }

@@ -273,8 +273,25 @@ fn what_is_missing_is_reported_unless_another_error_explains_it() {
     for (file, expected) in [
         ("{version: v2, debug: 5}", &[NothingToDeliver, MissingAddress, MissingJoinMethod][..]),
         ("{version: v2, debgu: true}", &[NothingToDeliver, MissingAddress, MissingJoinMethod]),
-        // The key or value may be what is missing.
-        ("{version: v2, nonsense: 5}", &[]),
+        // The name of a key says whether it may be what is missing.
+        ("{version: v2, nonsense: 5}", &[NothingToDeliver, MissingAddress, MissingJoinMethod]),
+        ("{version: v2, server_name: a}", &[NothingToDeliver, MissingJoinMethod]),
+        ("{version: v2, join_params: {}}", &[NothingToDeliver, MissingAddress]),
+        ("{version: v2, serviceDefinitions: []}", &[MissingAddress, MissingJoinMethod]),
+        ("{version: v2, my-services: []}", &[MissingAddress, MissingJoinMethod]),
+        (
+            "{version: v2, proxy_server: 'a:1', onboarding: {nonsense: 1}}",
+            &[NothingToDeliver, MissingJoinMethod],
+        ),
+        ("{version: v2, proxy_server: 'a:1', onboarding: {join_via: 1}}", &[NothingToDeliver]),
+        (
+            "{version: v2, proxy_server: 'a:1', onboarding: {join_method: iam, nonsense: 1}}",
+            &[NothingToDeliver, MissingToken],
+        ),
+        (
+            "{version: v2, proxy_server: 'a:1', onboarding: {join_method: iam, token_id: 1}}",
+            &[NothingToDeliver],
+        ),
         ("{version: v2, proxy_server: [a], services: 5}", &[MissingJoinMethod]),
         ("{version: v2, join_uri: nonsense, services: []}", &[NothingToDeliver]),
         ("{version: v2, proxy_server: 'a:1', onboarding: {join_method: nonsense}}", &[NothingToDeliver]),
