@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::onboarding::JoinMethod;
-use super::schema::{locate, resolve, union_branches};
+use super::schema::{accepts, locate, resolve, union_branches};
 use super::vocabulary;
 use super::words::{self, Word, WordPlace};
 use crate::diagnostic::suggest;
@@ -25,10 +25,22 @@ impl<'a> UnknownKeyContext<'a> {
         if let Some(row) = self.word(key) {
             return row.meant;
         }
+        if let Some(list) = self.list_of(key) {
+            return Some(list);
+        }
         if is_known(key) {
             return None;
         }
         suggest(key, property_names(self.map_schema))
+    }
+
+    /// Returns the list of the map whose name is the plural of the key.
+    pub(super) fn list_of(&self, key: &str) -> Option<&'a str> {
+        let properties = self.map_schema?["properties"].as_object()?;
+        let is_plural = |name: &str| name.strip_suffix('s') == Some(key);
+        let (name, _) =
+            properties.iter().find(|(name, schema)| is_plural(name) && accepts(schema, "array"))?;
+        Some(name)
     }
 
     /// Returns the names of the properties of a block of the map, of any type.
@@ -48,6 +60,9 @@ impl<'a> UnknownKeyContext<'a> {
             return format!(
                 "remove it; `join_method: {key}` needs no block, because its rules are in the token"
             );
+        }
+        if let Some(list) = self.list_of(key) {
+            return format!("use `{list}`, which is a list");
         }
         if let Some(close) = meant {
             return format!("did you mean `{close}`?");

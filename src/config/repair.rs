@@ -18,7 +18,7 @@ use crate::yaml::internal::Unreadable;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Repair {
     /// An unknown key is removed, or renamed to the property that it probably means.
-    Key { map: Pointer, key: String, meant: Option<String> },
+    Key { map: Pointer, key: String, meant: Option<Meant> },
     /// A missing property is added.
     Add { map: Pointer, key: String },
     /// An invalid value is replaced.
@@ -27,12 +27,22 @@ pub(super) enum Repair {
     Wrap(Pointer),
 }
 
+/// The property that an unknown key means.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Meant {
+    pub(super) name: String,
+    /// Whether the value is an entry of the list that the property contains.
+    pub(super) is_entry: bool,
+}
+
 /// The parts of a file that were repaired. Pointers refer to the file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Repaired {
     stand_ins: HashSet<Pointer>,
     /// Maps with a key that cannot be read.
     reduced: HashSet<Pointer>,
+    /// Unknown keys that were removed.
+    removed: HashSet<Pointer>,
     /// Maps in which something was removed or replaced.
     incomplete: HashSet<Pointer>,
 }
@@ -41,12 +51,11 @@ pub(super) struct Repaired {
 /// they get another one when the structure is checked.
 impl From<Unreadable> for Repaired {
     fn from(Unreadable { values, maps }: Unreadable) -> Self {
-    /// Unknown keys that were removed.
-    removed: HashSet<Pointer>,
         Self {
             incomplete: values.iter().filter_map(Pointer::parent).chain(maps.iter().cloned()).collect(),
             stand_ins: values.into_iter().collect(),
             reduced: maps.into_iter().collect(),
+            removed: HashSet::new(),
         }
     }
 }
@@ -55,7 +64,6 @@ impl Repaired {
     /// Returns whether the value at a pointer is a stand-in or part of one.
     pub(super) fn is_stand_in(&self, pointer: &Pointer) -> bool {
         let mut current = Some(pointer.clone());
-            removed: HashSet::new(),
         while let Some(pointer) = current {
             if self.stand_ins.contains(&pointer) {
                 return true;
@@ -75,6 +83,11 @@ impl Repaired {
         self.stand_ins.iter().chain(&self.reduced)
     }
 
+    /// Returns the pointers of the unknown keys that were removed.
+    pub(super) fn removed(&self) -> impl Iterator<Item = &Pointer> {
+        self.removed.iter()
+    }
+
     /// Applies the repairs to a value. Pointers that change are recorded in `origins`.
     pub(super) fn apply(
         &mut self,
@@ -83,12 +96,7 @@ impl Repaired {
         repairs: Vec<Repair>,
         origins: &mut Origins,
     ) {
-    /// Returns the pointers of the unknown keys that were removed.
-    pub(super) fn removed(&self) -> impl Iterator<Item = &Pointer> {
-        self.removed.iter()
-    }
-
-        let mut keys: HashMap<Pointer, HashMap<String, Option<String>>> = HashMap::new();
+        let mut keys: HashMap<Pointer, HashMap<String, Option<Meant>>> = HashMap::new();
         let mut stand_ins = Vec::new();
         for repair in repairs {
             match repair {
@@ -136,7 +144,7 @@ fn wrap(value: &mut Value, pointer: &Pointer, origins: &mut Origins) {
 fn rename_keys(
     map: &mut Map<String, Value>,
     pointer: &Pointer,
-    unknown: &HashMap<String, Option<String>>,
+    unknown: &HashMap<String, Option<Meant>>,
     origins: &mut Origins,
 ) {
     let mut renamed = Vec::new();
@@ -148,10 +156,14 @@ fn rename_keys(
         }
     }
     for (key, meant, value) in renamed {
-        if !map.contains_key(meant) {
+        if !map.contains_key(&meant.name) {
             let original = original(origins, pointer).key(&key);
-            origins.moved.insert(pointer.key(meant), original);
-            map.insert(meant.clone(), value);
+            let list = pointer.key(&meant.name);
+            if meant.is_entry {
+                origins.moved.insert(list.index(0), original.clone());
+            }
+            origins.moved.insert(list, original);
+            map.insert(meant.name.clone(), if meant.is_entry { json!([value]) } else { value });
         }
     }
 }

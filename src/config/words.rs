@@ -176,8 +176,6 @@ static WORDS: &[Word] = &[
         "{version: v2, services: [{type: workload-identity-x509, workload_identity: a, destination: {type: memory}}]}"),
     row(WordPlace::ServiceOfType("workload-identity-jwt"), "workload_identity", USE_SELECTOR,
         "{version: v2, services: [{type: workload-identity-jwt, workload_identity: a, destination: {type: memory}}]}"),
-    synonym(WordPlace::Service, "audience", "audiences", "use `audiences`, which is a list",
-        "{version: v2, services: [{type: workload-identity-jwt, audience: a, destination: {type: memory}}]}"),
     synonym(WordPlace::Service, "db_name", "database", "use `database`",
         "{version: v2, services: [{type: database, service: a, db_name: b, destination: {type: memory}}]}"),
     synonym(WordPlace::Service, "db_user", "username", "use `username`",
