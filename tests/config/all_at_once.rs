@@ -259,7 +259,7 @@ fn a_join_uri_that_conflicts_supplies_what_the_file_lacks() {
 #[test]
 fn a_service_of_unknown_type_hides_no_finding_elsewhere() {
     let text = "{version: v2, proxy_server: 'teleport.example.com:443', onboarding: {join_method: token}, \
-                services: [{type: nonsense}, {type: identity, roles: [a], destination: {type: memory}}, 5]}";
+                services: [{type: nonsense}, {type: identity, roles: [a], destination: {type: directory, path: /a}}, 5]}";
     let found = load(Some(text), &[], Purpose::Validate).diagnostics;
     let mut codes: Vec<Code> = found.iter().map(|one| one.code).collect();
     codes.sort();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tbot::config::{LoadOptions, ProcessContext, Purpose, load};
 use tbot::diagnostic::{
-    Code, Diagnostic, Report, ReportFormat, Severity, SourceFile, Target, Terminal, render, summary,
+    Code, Diagnostic, Report, ReportFormat, Severity, SourceFile, Terminal, render, summary,
 };
 use tbot::yaml;
 
@@ -72,13 +72,13 @@ fn render_report<'a>(
     out
 }
 
-/// Returns whether a diagnostic only says that a part of the configuration is missing. Most cases contain nothing but what
+/// Returns whether a diagnostic only says that a part of the configuration is missing, or that nothing is delivered. Most cases contain nothing but what
 /// their rule needs.
 fn is_about_a_missing_part(diagnostic: &Diagnostic) -> bool {
     diagnostic.severity == Severity::Note
         && match diagnostic.code {
             Code::MissingAddress | Code::MissingJoinMethod | Code::MissingToken => true,
-            Code::NothingToDeliver => diagnostic.target == Target::File,
+            Code::NothingToDeliver => true,
             _ => false,
         }
 }

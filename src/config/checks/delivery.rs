@@ -18,16 +18,13 @@ pub(super) fn check(config: &Config, services: &[NamedService<'_>], findings: &m
                 .with_help("add an entry to `services`"),
         );
     }
-    if !config.is_oneshot() {
-        return;
-    }
     for named in services {
         let writes_files = matches!(named.service.service_type().destination, DestinationUse::Files(_));
         if writes_files && matches!(named.service.fields().destination(), Some(Destination::Memory(_))) {
             findings.report_value(
                 Code::NothingToDeliver,
                 named.pointer.key("destination").key("type"),
-                "in oneshot mode, credentials in memory are lost before anything can use them",
+                "credentials in memory are lost when the agent exits, and no other program can read them",
                 "use `type: directory` or `type: kubernetes_secret`",
             );
         }
