@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use super::hints;
 use super::repair::Repair;
-use super::scalar::Sensitivity;
 use super::schema::{
     FormatVersion, SchemaViolation, ViolatedKeyword, accepts, is_union, locate, locate_branch, resolve,
     union_branches, violations,
@@ -16,7 +15,7 @@ use super::schema::{
 use super::v1::ConfigV1;
 use super::v2::Config;
 use super::{strict, vocabulary};
-use crate::diagnostic::{Code, Diagnostic, MAX_SHOWN, Target, display_key};
+use crate::diagnostic::{Code, Diagnostic, MAX_SHOWN, Target};
 use crate::pointer::Pointer;
 
 /// Checks that a value has the structure that the types of a format version require.
@@ -155,9 +154,7 @@ impl Violation<'_> {
         let key = self.key();
         let written = match self.instance {
             // The string may be a secret in the wrong place.
-            Value::String(string) if vocabulary::is_harmless(Sensitivity::Category, true, string) => {
-                format!("`{}`", display_key(string))
-            }
+            Value::String(string) if vocabulary::looks_like_word(string) => format!("`{string}`"),
             Value::String(_) => String::new(),
             other => wrong_type::describe_value(other).to_owned(),
         };

@@ -17,6 +17,8 @@ struct Vocabulary {
     /// The properties that are lists.
     lists: HashSet<&'static str>,
     words: HashSet<&'static str>,
+    /// The parts of these words, without the signs that separate them.
+    parts: HashSet<&'static str>,
 }
 
 static VOCABULARY: LazyLock<Vocabulary> = LazyLock::new(|| {
@@ -24,6 +26,7 @@ static VOCABULARY: LazyLock<Vocabulary> = LazyLock::new(|| {
     for version in [FormatVersion::V1, FormatVersion::V2] {
         vocabulary.collect(version.schema());
     }
+    vocabulary.parts = vocabulary.words.iter().copied().flat_map(parts).collect();
     vocabulary
 });
 
@@ -81,11 +84,24 @@ pub(super) fn is_harmless(class: Sensitivity, is_closed: bool, string: &str) -> 
 /// The maximum length of a string that is too short to be a secret.
 const SHORT: usize = 4;
 
+/// Splits a word of a closed set into its parts.
+fn parts(word: &str) -> impl Iterator<Item = &str> {
+    word.split(['-', '_', '/'])
+}
+
 /// Returns whether a string is a word of a closed set, or looks like one that a person has chosen. Generated secrets have
-/// more digits.
-fn looks_like_word(string: &str) -> bool {
-    let digits = string.bytes().filter(u8::is_ascii_digit).count();
-    is_word(string) || (display_key(string) == string && digits <= 2)
+/// more digits. Those in a part of another word, such as `x509`, do not count.
+pub(super) fn looks_like_word(string: &str) -> bool {
+    if is_word(string) {
+        return true;
+    }
+    let unknown: Vec<&str> = parts(string).filter(|part| !VOCABULARY.parts.contains(part)).collect();
+    let unknown = unknown.join("-");
+    let digits = unknown.bytes().filter(u8::is_ascii_digit).count();
+    string.len() <= 64
+        && !string.is_empty()
+        && digits <= 2
+        && (unknown.is_empty() || display_key(&unknown) == unknown)
 }
 
 /// Returns whether a string looks like a path or an address, and contains no user or query.
@@ -160,6 +176,8 @@ mod tests {
             "kubernetes/v2",
             "password",
             "workload-identity-x509",
+            "spiffe-x509-svid",
+            "x509-svid-v2",
             "",
             "k8s",
         ] {
@@ -170,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_string_that_does_not_look_like_a_word_is_not_harmless() {
-        for string in ["my secret", "a@b.c", "abc123", "hunter2!"] {
+        for string in ["my secret", "a@b.c", "abc123", "hunter2!", "x509-abc123", "x509abc"] {
             assert!(!is_harmless(Sensitivity::Category, false, string), "{string}");
         }
     }
