@@ -56,6 +56,13 @@ pub(super) fn place_of_service(type_name: &str) -> Option<WordPlace> {
 
 const NOT_IN_VERSION_1: &str = "version 1 does not have this key; to use version 2, write `version: v2`, and \
                                 `services` instead of `destinations`";
+const USE_VERSION_2: &str = "version 1 does not have this key; use `directory`, or write `version: v2`, and `services` instead of `destinations`, with \
+     entries such as `{type: identity, destination: {type: directory, path: ...}}`";
+const USE_PROXY: &str = "use `proxy_server`";
+const USE_AUTH: &str = "use `auth_server`";
+const USE_AUTH_V1: &str = "use `auth_server`, which in version 1 also accepts the address of a proxy";
+const USE_TOKEN: &str =
+    "use `onboarding: {join_method: ..., token: ...}`; `token` can also be the absolute path of a file";
 const USE_LIFETIME: &str = "move it into `credential_lifetime`";
 const USE_SESSION: &str = "use `session_duration` and `session_renewal_interval` instead";
 
@@ -67,6 +74,12 @@ const HELM: &str =
 const USE_SELECTORS: &str = "use `selectors: [{name: <cluster>}]`";
 const USE_SELECTOR: &str = "use `selector: {name: <workload identity>}`";
 const USE_SVID: &str = "use `workload-identity-x509` or `workload-identity-jwt`, which write an SVID, or `workload-identity-api` for a socket";
+const USE_KUBERNETES: &str = "use `kubernetes/v2`, or `kubernetes` for a single cluster";
+const REMOVE_NOOP: &str = "remove the entry; only the command line of Teleport's own agent has this type";
+const PUT_IN_SERVICE: &str = "this is a type of destinations; an entry here is a service, such as \
+                              `{type: identity, destination: {type: directory, path: ...}}`";
+const PUT_SECRET_IN_SERVICE: &str = "this is a type of destinations; an entry here is a service, such as \
+                                     `{type: identity, destination: {type: kubernetes_secret, name: ...}}`";
 const USE_READERS: &str =
     "remove it; files are private, and `readers: [{user: <name>}]` gives others access with an ACL";
 
@@ -90,7 +103,8 @@ static WORDS: &[Word] = &[
     row(WordPlace::Root, "destination_dir", "use `services: [{type: identity, destination: {type: directory, path: ...}}]`",
         "{version: v2, destination_dir: /opt/machine-id}"),
     row(WordPlace::Root, "destinations",
-        "use `services`, or remove `version: v2` if the file uses version 1, which has `destinations`",
+        "use `services`, with entries such as `{type: identity, destination: {type: directory, path: ...}}`; if the file uses \
+         version 1, remove `version: v2`",
         "{version: v2, destinations: []}"),
     synonym(WordPlace::Root, "telemetry", "anonymous_telemetry_opt_in", "use `anonymous_telemetry_opt_in: true` to opt in",
         "{version: v2, telemetry: false}"),
@@ -98,14 +112,23 @@ static WORDS: &[Word] = &[
         "use `anonymous_telemetry_opt_in: true` to opt in", "{version: v2, anonymous_telemetry: true}"),
     synonym(WordPlace::Root, "ttl", "credential_ttl", "use `credential_ttl`", "{version: v2, ttl: 1h}"),
     synonym(WordPlace::Root, "renew", "renewal_interval", "use `renewal_interval`", "{version: v2, renew: 20m}"),
-    synonym(WordPlace::Root, "proxy", "proxy_server", "use `proxy_server`", "{version: v2, proxy: 'teleport.example.com:443'}"),
+    synonym(WordPlace::Root, "proxy", "proxy_server", USE_PROXY, "{version: v2, proxy: 'teleport.example.com:443'}"),
     row(WordPlace::Root, "log", USE_LOG,
         "{version: v2, log: {severity: DEBUG}}"),
     row(WordPlace::Root, "log_level", USE_LOG, "{version: v2, log_level: debug}"),
     row(WordPlace::Root, "loglevel", USE_LOG, "{version: v2, loglevel: debug}"),
-    synonym(WordPlace::Root, "proxy_addr", "proxy_server", "use `proxy_server`",
+    synonym(WordPlace::Root, "proxy_addr", "proxy_server", USE_PROXY,
         "{version: v2, proxy_addr: 'teleport.example.com:443'}"),
-    synonym(WordPlace::Root, "service", "services", "use `services`", "{version: v2, service: []}"),
+    synonym(WordPlace::Root, "instance_addr", "proxy_server", USE_PROXY, "{version: v2, instance_addr: 'teleport.example.com:443'}"),
+    synonym(WordPlace::Root, "address", "proxy_server", USE_PROXY, "{version: v2, address: 'teleport.example.com:443'}"),
+    synonym(WordPlace::Root, "addr", "proxy_server", USE_PROXY, "{version: v2, addr: 'teleport.example.com:443'}"),
+    synonym(WordPlace::Root, "proxy_address", "proxy_server", USE_PROXY, "{version: v2, proxy_address: 'teleport.example.com:443'}"),
+    synonym(WordPlace::Root, "teleport_addr", "proxy_server", USE_PROXY, "{version: v2, teleport_addr: 'teleport.example.com:443'}"),
+    synonym(WordPlace::Root, "teleport_proxy", "proxy_server", USE_PROXY, "{version: v2, teleport_proxy: 'teleport.example.com:443'}"),
+    synonym(WordPlace::Root, "cluster", "proxy_server", USE_PROXY, "{version: v2, cluster: 'teleport.example.com:443'}"),
+    synonym(WordPlace::Root, "auth_addr", "auth_server", USE_AUTH, "{version: v2, auth_addr: 'auth.example.com:3025'}"),
+    row(WordPlace::Root, "join_token", USE_TOKEN, "{version: v2, join_token: x}"),
+    row(WordPlace::Root, "token_path", USE_TOKEN, "{version: v2, token_path: /run/token}"),
     row(WordPlace::Root, "destination", "indent it below an entry of `services`",
         "{version: v2, destination: {type: memory}}"),
     row(WordPlace::Root, "auth_token", "use `onboarding: {join_method: token, token: ...}`",
@@ -123,8 +146,18 @@ static WORDS: &[Word] = &[
     row(WordPlace::RootV1, "tbotConfig", HELM, "{tbotConfig: {}}"),
     row(WordPlace::RootV1, "clusterName", HELM, "{clusterName: teleport.example.com}"),
     row(WordPlace::RootV1, "teleportProxyAddress", HELM, "{teleportProxyAddress: 'teleport.example.com:443'}"),
-    row(WordPlace::RootV1, "proxy", "use `auth_server`, which in version 1 also accepts the address of a proxy",
-        "{proxy: 'teleport.example.com:443'}"),
+    synonym(WordPlace::RootV1, "proxy", "auth_server", USE_AUTH_V1, "{proxy: 'teleport.example.com:443'}"),
+    synonym(WordPlace::RootV1, "instance_addr", "auth_server", USE_AUTH_V1, "{instance_addr: 'teleport.example.com:443'}"),
+    synonym(WordPlace::RootV1, "address", "auth_server", USE_AUTH_V1, "{address: 'teleport.example.com:443'}"),
+    synonym(WordPlace::RootV1, "addr", "auth_server", USE_AUTH_V1, "{addr: 'teleport.example.com:443'}"),
+    synonym(WordPlace::RootV1, "proxy_address", "auth_server", USE_AUTH_V1, "{proxy_address: 'teleport.example.com:443'}"),
+    synonym(WordPlace::RootV1, "teleport_addr", "auth_server", USE_AUTH_V1, "{teleport_addr: 'teleport.example.com:443'}"),
+    synonym(WordPlace::RootV1, "teleport_proxy", "auth_server", USE_AUTH_V1, "{teleport_proxy: 'teleport.example.com:443'}"),
+    synonym(WordPlace::RootV1, "cluster", "auth_server", USE_AUTH_V1, "{cluster: 'teleport.example.com:443'}"),
+    synonym(WordPlace::RootV1, "proxy_addr", "auth_server", USE_AUTH_V1, "{proxy_addr: 'teleport.example.com:443'}"),
+    synonym(WordPlace::RootV1, "auth_addr", "auth_server", USE_AUTH, "{auth_addr: 'auth.example.com:3025'}"),
+    row(WordPlace::RootV1, "join_token", USE_TOKEN, "{join_token: x}"),
+    row(WordPlace::RootV1, "token_path", USE_TOKEN, "{token_path: /run/token}"),
     row(WordPlace::RootV1, "data_dir", "use `storage: {directory: ...}`", "{data_dir: /var/lib/bot}"),
     synonym(WordPlace::RootV1, "ttl", "certificate_ttl", "use `certificate_ttl`", "{ttl: 1h}"),
     synonym(WordPlace::RootV1, "renew", "renewal_interval", "use `renewal_interval`", "{renew: 20m}"),
@@ -192,8 +225,9 @@ static WORDS: &[Word] = &[
         "{version: v2, services: [{type: identity, credential_ttl: 1h, renew: 20m, destination: {type: memory}}]}"),
     row(WordPlace::Service, "directory", "use `destination: {type: directory, path: ...}`",
         "{version: v2, services: [{type: identity, directory: /opt/machine-id}]}"),
-    row(WordPlace::DestinationV1, "type", NOT_IN_VERSION_1, "{destinations: [{type: identity, directory: /a}]}"),
-    row(WordPlace::DestinationV1, "destination", NOT_IN_VERSION_1, "{destinations: [{destination: {type: memory}}]}"),
+    row(WordPlace::DestinationV1, "type", USE_VERSION_2, "{destinations: [{type: identity, directory: /a}]}"),
+    synonym(WordPlace::DestinationV1, "path", "directory", "use `directory`", "{destinations: [{path: /a}]}"),
+    row(WordPlace::DestinationV1, "destination", USE_VERSION_2, "{destinations: [{destination: {type: memory}}]}"),
     synonym(WordPlace::DestinationV1, "kubernetes", "kubernetes_cluster", "use `kubernetes_cluster`",
         "{destinations: [{directory: /a, kubernetes: prod}]}"),
     row(WordPlace::DestinationV1, "kinds", "remove it; a destination contains credentials for both SSH and TLS",
@@ -211,12 +245,22 @@ static WORDS: &[Word] = &[
         "{version: v2, services: [{type: ssh}]}"),
     row(WordPlace::ServiceType, "ssh_client", "use `identity`, which also writes an `ssh_config`",
         "{version: v2, outputs: [{type: ssh_client}]}"),
+    row(WordPlace::ServiceType, "id", "use `identity`", "{version: v2, services: [{type: id}]}"),
+    row(WordPlace::ServiceType, "app-tunnel", "use `application-tunnel`", "{version: v2, services: [{type: app-tunnel}]}"),
+    row(WordPlace::ServiceType, "db-tunnel", "use `database-tunnel`", "{version: v2, services: [{type: db-tunnel}]}"),
     row(WordPlace::ServiceType, "app", "use `application` for credentials, or `application-tunnel` for a local port",
         "{version: v2, services: [{type: app}]}"),
     row(WordPlace::ServiceType, "db", "use `database` for credentials, or `database-tunnel` for a local port",
         "{version: v2, services: [{type: db}]}"),
-    row(WordPlace::ServiceType, "kube", "use `kubernetes/v2`, or `kubernetes` for a single cluster",
-        "{version: v2, services: [{type: kube}]}"),
+    row(WordPlace::ServiceType, "kube", USE_KUBERNETES, "{version: v2, services: [{type: kube}]}"),
+    row(WordPlace::ServiceType, "k8s", USE_KUBERNETES, "{version: v2, services: [{type: k8s}]}"),
+    row(WordPlace::ServiceType, "k8s/v2", "use `kubernetes/v2`", "{version: v2, services: [{type: k8s/v2}]}"),
+    row(WordPlace::ServiceType, "noop", REMOVE_NOOP, "{version: v2, services: [{type: noop}]}"),
+    row(WordPlace::ServiceType, "no-op", REMOVE_NOOP, "{version: v2, services: [{type: no-op}]}"),
+    row(WordPlace::ServiceType, "directory", PUT_IN_SERVICE, "{version: v2, services: [{type: directory, path: /a}]}"),
+    row(WordPlace::ServiceType, "memory", PUT_IN_SERVICE, "{version: v2, outputs: [{type: memory}]}"),
+    row(WordPlace::ServiceType, "kubernetes_secret", PUT_SECRET_IN_SERVICE,
+        "{version: v2, outputs: [{type: kubernetes_secret, name: a}]}"),
     row(WordPlace::ServiceType, "workload-identity",
         "use `workload-identity-x509` or `workload-identity-jwt` for files, or `workload-identity-api` for a socket",
         "{version: v2, services: [{type: workload-identity}]}"),
