@@ -64,7 +64,9 @@ impl<'a> Causes<'a> {
                 // A finding about a single service does not depend on other parts.
                 Code::NothingToDeliver if pointer.is_none_or(|at| at.tokens().count() == 1) => {
                     let keys = ["services", "outputs", "destinations"];
-                    self.explain_absence_of(&keys, &keys)
+                    let is_in_entry =
+                        |removed: &Pointer| removed.tokens().nth(1).is_some_and(|_| is_below(removed, &keys));
+                    self.explain_absence_of(&keys, &keys) || self.repaired.removed().any(is_in_entry)
                 }
                 _ => false,
             }
@@ -73,8 +75,7 @@ impl<'a> Causes<'a> {
     /// Returns whether an error may be the reason that all these keys of the top level are missing or incomplete. An unknown
     /// key may be what is missing if its name contains one of the words.
     fn explain_absence_of(&self, keys: &[&str], words: &[&str]) -> bool {
-        let is_below_key =
-            |pointer: &Pointer| pointer.tokens().next().is_none_or(|first| keys.contains(&first.as_ref()));
+        let is_below_key = |pointer: &Pointer| is_below(pointer, keys);
         let is_unknown_key = |pointer: &Pointer| {
             pointer.last().is_some_and(|name| contains_word(&name, words))
                 && (pointer.tokens().count() == 1 || is_below_key(pointer))
@@ -83,6 +84,11 @@ impl<'a> Causes<'a> {
             || self.repaired.removed().any(is_unknown_key)
             || self.not_expanded.iter().any(|pointer| pointer.as_ref().is_none_or(is_below_key))
     }
+}
+
+/// Returns whether a pointer is the root, or leads to the value of one of these keys of the top level or a part of it.
+fn is_below(pointer: &Pointer, keys: &[&str]) -> bool {
+    pointer.tokens().next().is_none_or(|first| keys.contains(&first.as_ref()))
 }
 
 /// Returns whether one of the words is in a name such as `join_method` or `joinMethod`, perhaps with a typing error.

@@ -275,6 +275,11 @@ fn what_is_missing_is_reported_unless_another_error_explains_it() {
         ("{version: v2, debgu: true}", &[NothingToDeliver, MissingAddress, MissingJoinMethod]),
         // The name of a key says whether it may be what is missing.
         ("{version: v2, nonsense: 5}", &[NothingToDeliver, MissingAddress, MissingJoinMethod]),
+        // The entry cannot be converted without its directory.
+        (
+            "{auth_server: 'a:443', onboarding: {join_method: iam, token: a}, destinations: [{store: {}}]}",
+            &[],
+        ),
         ("{version: v2, server_name: a}", &[NothingToDeliver, MissingJoinMethod]),
         ("{version: v2, join_params: {}}", &[NothingToDeliver, MissingAddress]),
         ("{version: v2, serviceDefinitions: []}", &[MissingAddress, MissingJoinMethod]),
