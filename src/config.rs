@@ -35,6 +35,7 @@ mod context_name;
 mod convert_v1;
 mod destination;
 mod disclosure;
+mod document;
 mod duration;
 mod explain;
 #[cfg(test)]

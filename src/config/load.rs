@@ -16,7 +16,7 @@ use super::repair::Repaired;
 use super::schema::FormatVersion;
 use super::v1::ConfigV1;
 use super::v2::Config;
-use super::{convert_v1, join_uri, strict, vocabulary};
+use super::{convert_v1, document, join_uri, strict, vocabulary};
 use crate::diagnostic::{Code, Diagnostic, Severity, Target, display_key};
 use crate::pointer::Pointer;
 use crate::yaml;
@@ -90,6 +90,11 @@ fn load_with(yaml: Option<&str>, overrides: &[Override], options: &LoadOptions) 
         outcome.diagnostics.dedup();
         let lacks_dash = outcome.diagnostics.iter().any(|diagnostic| diagnostic.code == Code::MissingDash);
         let Some((parsed, unreadable)) = parsed.filter(|_| !lacks_dash) else {
+            for problem in outcome.diagnostics.iter_mut().filter(|one| one.code == Code::RootNotMap) {
+                if let Some(diagnostic) = document::recognize_services(yaml, &problem.target) {
+                    *problem = diagnostic;
+                }
+            }
             outcome.file = Arc::new(Value::Null);
             return outcome;
         };
@@ -101,6 +106,10 @@ fn load_with(yaml: Option<&str>, overrides: &[Override], options: &LoadOptions) 
             );
         }
         outcome.file = Arc::new(parsed.value);
+        if let Some(diagnostic) = document::recognize(&outcome.file) {
+            outcome.report(diagnostic);
+            return outcome;
+        }
         outcome.repaired = unreadable.into();
     }
     let Some(version) = outcome.format_version() else { return outcome };

@@ -161,6 +161,7 @@ codes! {
     InvalidFormat    "invalid-format"    Error   Structure "0.1.0" "A string does not have the form that is required. A duration, for example, is a number and a unit.";
     UnknownVersion   "unknown-version"   Error   Structure "0.1.0" "The value of `version` is not a known format version.";
     MissingVersion   "missing-version"   Error   Structure "0.1.0" "`version: v2` is missing. `services` and `outputs` require it.";
+    OtherDocument    "other-document"    Error   Structure "0.1.0" "The file is not a configuration of `tbot`. It is, for example, a manifest that contains one, a resource of Teleport, or a single service.";
     InvalidV1        "invalid-v1"        Error   Meaning   "0.1.0" "A destination of version 1 cannot be converted. It combines settings that version 2 does not have.";
     EmptyValue       "empty-value"       Error   Meaning   "0.1.0" "A required string or list is empty.";
     ExactlyOne       "exactly-one"       Error   Meaning   "0.1.0" "None or several of the alternatives are set. Exactly one is required.";

@@ -1,0 +1,114 @@
+//! Recognizes files that are not a configuration of tbot, but contain one or are passed in its place: manifests, resources,
+//! values of a chart, and services without the rest. Depends on `service` and `diagnostic`.
+
+use serde_json::{Map, Value};
+
+use super::service::ServiceType;
+use crate::diagnostic::{Code, Diagnostic, Target};
+use crate::pointer::Pointer;
+use crate::yaml;
+
+/// Keys of the top level that nearly every configuration has, and none of the other documents.
+const OWN_KEYS: [&str; 6] =
+    ["onboarding", "proxy_server", "auth_server", "join_uri", "storage", "destinations"];
+
+/// Another kind of document.
+struct OtherDocument {
+    /// The key that shows what it is.
+    key: &'static str,
+    what: &'static str,
+    help: &'static str,
+}
+
+/// Returns an error if the document is something else than a configuration of tbot. A stray key of another format does not
+/// make a configuration something else.
+pub(super) fn recognize(document: &Value) -> Option<Diagnostic> {
+    let map = document.as_object()?;
+    if OWN_KEYS.iter().any(|key| map.contains_key(*key)) {
+        return None;
+    }
+    // The values of the chart can have lists of the same names.
+    let has_services = ["services", "outputs"].iter().any(|key| map.contains_key(*key));
+    let other = match has_services {
+        true => chart_values(map),
+        false => chart_values(map)
+            .or_else(|| manifest(map))
+            .or_else(|| configuration_of_machine(map))
+            .or_else(|| single_service(map)),
+    }?;
+    let target = Target::Key(Pointer::root().key(other.key));
+    let message = format!("this is {}, not a configuration of tbot", other.what);
+    Some(Diagnostic::new(Code::OtherDocument, target, message).with_help(other.help))
+}
+
+fn chart_values(map: &Map<String, Value>) -> Option<OtherDocument> {
+    if map.contains_key("version") {
+        return None;
+    }
+    let keys = ["tbotConfig", "teleportProxyAddress", "teleportAuthAddress", "clusterName"];
+    let key = keys.into_iter().find(|key| map.contains_key(*key))?;
+    let help = match map.get("tbotConfig") {
+        Some(Value::Object(_)) => {
+            "the configuration is what is under `tbotConfig`: write it to a separate file without this key"
+        }
+        _ => "the chart makes the configuration from them: `helm template` prints it in a ConfigMap",
+    };
+    Some(OtherDocument { key, what: "a file with values for the Helm chart", help })
+}
+
+/// Recognizes a manifest of Kubernetes, or a resource of Teleport.
+fn manifest(map: &Map<String, Value>) -> Option<OtherDocument> {
+    let kind = map.get("kind")?.as_str()?;
+    let (what, help) = match (map.contains_key("apiVersion"), kind) {
+        (true, "ConfigMap" | "Secret") => (
+            "a manifest for Kubernetes",
+            "the configuration is a value under `data`: write it to a separate file",
+        ),
+        (true, _) => ("a manifest for Kubernetes", SEPARATE_FILE),
+        (false, _) if map.contains_key("metadata") || map.contains_key("spec") => {
+            ("a resource of Teleport, which `tctl create` reads", SEPARATE_FILE)
+        }
+        (false, _) => return None,
+    };
+    Some(OtherDocument { key: "kind", what, help })
+}
+
+const SEPARATE_FILE: &str = "write a separate file for tbot; `tbot configure` prints one";
+
+/// Recognizes the configuration of Teleport itself, or of cloud-init.
+fn configuration_of_machine(map: &Map<String, Value>) -> Option<OtherDocument> {
+    let has_map = |key: &&str| map.get(*key).is_some_and(Value::is_object);
+    if let Some(key) = ["teleport", "auth_service", "proxy_service", "ssh_service"].into_iter().find(has_map)
+    {
+        return Some(OtherDocument { key, what: "a configuration of Teleport itself", help: SEPARATE_FILE });
+    }
+    map.get("write_files")?.as_array()?;
+    Some(OtherDocument {
+        key: "write_files",
+        what: "a configuration of cloud-init",
+        help: "the configuration is the `content` of an entry of `write_files`: write it to a separate file",
+    })
+}
+
+fn single_service(map: &Map<String, Value>) -> Option<OtherDocument> {
+    is_service(map).then_some(OtherDocument {
+        key: "type",
+        what: "a single service",
+        help: "write `version: v2`, and the service as an entry of `services`: indented, with `- ` before its first key",
+    })
+}
+
+fn is_service(map: &Map<String, Value>) -> bool {
+    map.get("type").and_then(Value::as_str).is_some_and(|name| ServiceType::from_name(name).is_some())
+}
+
+/// Returns an error at `target` if a document that is not a map is a list of services.
+pub(super) fn recognize_services(text: &str, target: &Target) -> Option<Diagnostic> {
+    // A list needs no indentation below its key.
+    let parsed = yaml::parse(&format!("services:\n{text}")).ok()?;
+    let services = parsed.value["services"].as_array()?;
+    services.first()?.as_object().filter(|first| is_service(first))?;
+    let message = "this is a list of services, not a configuration of tbot";
+    let help = "write `version: v2` and `services:` above it, and the other keys below";
+    Some(Diagnostic::new(Code::OtherDocument, target.clone(), message).with_help(help))
+}
