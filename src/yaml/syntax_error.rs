@@ -2,6 +2,8 @@
 //! the position at which the parser noticed it. Depends on `line_index` and `problem`. Never uses the parser's message itself,
 //! which may quote values of the file and thus secrets.
 
+mod misaligned_entry;
+
 use super::line_index::LineIndex;
 use super::problem::{Problem, ProblemKind};
 
@@ -13,6 +15,9 @@ pub(crate) fn describe_syntax_error(parser_message: &str, index: &LineIndex<'_>,
     let error = SyntaxError { parser_message, index, byte };
     if let Some(byte) = error.template() {
         return Problem::from(ProblemKind::Template).with_span(index.char_at(byte));
+    }
+    if let Some(problem) = error.misaligned_entry() {
+        return problem;
     }
     let (byte, message, help) = error
         .conflict_marker()
