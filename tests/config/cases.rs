@@ -76,11 +76,10 @@ fn render_report<'a>(
 /// their rule needs.
 fn is_about_a_missing_part(diagnostic: &Diagnostic) -> bool {
     diagnostic.severity == Severity::Note
-        && match diagnostic.code {
-            Code::MissingAddress | Code::MissingJoinMethod | Code::MissingToken => true,
-            Code::NothingToDeliver => true,
-            _ => false,
-        }
+        && matches!(
+            diagnostic.code,
+            Code::MissingAddress | Code::MissingJoinMethod | Code::MissingToken | Code::NothingToDeliver
+        )
 }
 
 fn cases_directory() -> PathBuf {

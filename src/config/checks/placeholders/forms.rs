@@ -65,7 +65,7 @@ fn is_instruction(string: &str) -> bool {
     let mut words = string.split(['-', '_', ' ']);
     let starts_with_verb = words.next().is_some_and(|first| is_one_of(first, &VERBS));
     starts_with_verb && words.clone().any(|word| is_one_of(word, &OBJECTS))
-        || words.last().is_some_and(|last| last.eq_ignore_ascii_case("here"))
+        || words.next_back().is_some_and(|last| last.eq_ignore_ascii_case("here"))
         || is_one_of(string, &["changeme", "replaceme", "fillme", "todo"])
 }
 
