@@ -135,78 +135,80 @@ mod tests {
 
     #[test]
     fn each_form_of_a_placeholder_is_recognized() {
-        for value in [
-            "PASTE_TOKEN_FROM_tctl_bots_add",
-            "INSERT_TOKEN_HERE",
-            "replace-with-your-token",
-            "put-your-token-here",
-            "bot-token-goes-here",
-            "fill_me_in",
-            "REPLACE_ME",
-            "change-me",
-            "YOUR_TELEPORT_BOT_TOKEN_HERE",
-            "TOKEN",
-            "BOT_TOKEN",
-            "<токен_бота>",
-            "<<token>>",
-            "<%= token %>",
-            "[TOKEN]",
-            "[[token]]",
-            "$(BOT_TOKEN)",
-            "/opt/$(cluster)/state",
-            "#{token}#",
-            "%(token)s",
-            "(=presets.tokens.first=)",
-            "/opt/tbot-YOUR_CLUSTER/state",
-            "/home/your-user/out",
-            "yourcluster.teleport.sh:443",
-            "teleport.yourcompany.com:443",
-            "teleport.your-company.com:443",
-            "PROXY_ADDRESS:443",
-            "tbot+proxy+token://YOUR_TOKEN@teleport.example.com:443",
-            "arn:aws:rolesanywhere:us-east-1:123456789012:profile/PROFILE_ID",
-            "arn:aws:iam::ACCOUNT_ID:role/bot",
-        ] {
+        let values = "
+            PASTE_TOKEN_FROM_tctl_bots_add
+            INSERT_TOKEN_HERE
+            replace-with-your-token
+            put-your-token-here
+            bot-token-goes-here
+            fill_me_in
+            REPLACE_ME
+            change-me
+            YOUR_TELEPORT_BOT_TOKEN_HERE
+            TOKEN
+            BOT_TOKEN
+            <токен_бота>
+            <<token>>
+            <%= token %>
+            [TOKEN]
+            [[token]]
+            $(BOT_TOKEN)
+            /opt/$(cluster)/state
+            #{token}#
+            %(token)s
+            (=presets.tokens.first=)
+            /opt/tbot-YOUR_CLUSTER/state
+            /home/your-user/out
+            yourcluster.teleport.sh:443
+            teleport.yourcompany.com:443
+            teleport.your-company.com:443
+            PROXY_ADDRESS:443
+            tbot+proxy+token://YOUR_TOKEN@teleport.example.com:443
+            arn:aws:rolesanywhere:us-east-1:123456789012:profile/PROFILE_ID
+            arn:aws:iam::ACCOUNT_ID:role/bot
+        ";
+        for value in values.lines().map(str::trim).filter(|value| !value.is_empty()) {
             assert!(is_placeholder(value), "{value}");
         }
     }
 
     #[test]
     fn real_values_are_not_placeholders() {
-        for value in [
-            "c0ffee5ec4e7c0ffee5ec4e7c0ffee00",
-            "github-bot",
-            "bot_of_the_year",
-            "my-bot-token",
-            "p4%55w$rd",
-            "a%AB%CDb",
-            "/var/lib/teleport/token",
-            "xavier",
-            "teleport.example.com:443",
-            "your.example.com:443",
-            "https://teleport.example.com/a%20b%20c",
-            "sha256:7e12c17c20d9cb504bbcb3f0236be3f446861f1396dcbb44425fe28ec1c108f1",
-            "todos",
-            "user@example.com",
-            "yourkit.com:443",
-            "getyourguide.com:443",
-            "get-your-guide-bot",
-            "/opt/get-your-guide/out",
-            "/srv/start-here",
-            "/opt/MY_APP/TOKEN_FILES",
-            "HOST:443",
-            "PROD",
-            "[::1]:443",
-            "[::1]",
-            "/data/app[1]/out",
-            "pa#ss(w)ord",
-            "replace-bot",
-            "paste-bin-token",
-            "insert-bot",
-            "there",
-            "arn:aws:iam::123456789012:role/ADMIN_ROLE",
-            "arn:aws:rolesanywhere:us-east-1:123456789012:profile/22222222-2222-2222-2222-222222222222",
-        ] {
+        let values = "
+            c0ffee5ec4e7c0ffee5ec4e7c0ffee00
+            github-bot
+            bot_of_the_year
+            my-bot-token
+            p4%55w$rd
+            a%AB%CDb
+            /var/lib/teleport/token
+            xavier
+            teleport.example.com:443
+            your.example.com:443
+            https://teleport.example.com/a%20b%20c
+            sha256:7e12c17c20d9cb504bbcb3f0236be3f446861f1396dcbb44425fe28ec1c108f1
+            todos
+            user@example.com
+            yourkit.com:443
+            getyourguide.com:443
+            get-your-guide-bot
+            /opt/get-your-guide/out
+            /srv/start-here
+            /opt/MY_APP/TOKEN_FILES
+            HOST:443
+            PROD
+            [::1]:443
+            [::1]
+            /data/app[1]/out
+            pa#ss(w)ord
+            replace-bot
+            paste-bin-token
+            insert-bot
+            there
+            arn:aws:iam::123456789012:role/ADMIN_ROLE
+            arn:aws:rolesanywhere:us-east-1:123456789012:profile/22222222-2222-2222-2222-222222222222
+        ";
+        for value in values.lines().map(str::trim).filter(|value| !value.is_empty()) {
             assert!(!is_placeholder(value), "{value}");
         }
     }
