@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
 
@@ -28,6 +28,7 @@ impl Program {
 
     /// Returns the program at a path.
     pub(crate) fn named(path: &Path) -> Result<Self> {
+        ensure!(path.is_file(), "there is no program {}", path.display());
         // The program runs in other working directories.
         Ok(Self(std::path::absolute(path)?))
     }
