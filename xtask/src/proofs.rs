@@ -74,9 +74,9 @@ pub(crate) const CLAIMS: &[Claim] = &[
         checks: &[
             Check {
                 shows: "No other property changes the request",
-                command: "cargo test --locked --package tbot --test config -- non_interference",
+                command: "cargo test --locked --workspace --test config -- non_interference",
                 full: Full::Command(
-                    "TBOT_TEST_CASES=100000 cargo test --locked --package tbot --test config -- non_interference",
+                    "TBOT_TEST_CASES=100000 cargo test --locked --workspace --test config -- non_interference",
                 ),
                 figure: "94,349 valid configurations of 100,000 random ones, 1,165,776 changes of single properties, no \
                          difference (2026-11-26); in CI, 2,000 configurations",
@@ -84,21 +84,21 @@ pub(crate) const CLAIMS: &[Claim] = &[
             },
             Check {
                 shows: "No name, path, address, token or variable is in a request or in what the log says about telemetry",
-                command: "cargo test --locked --package tbot --test integration -- program::canaries",
+                command: "cargo test --locked --workspace --test integration -- program::canaries",
                 full: Full::Same,
                 figure: "15 join methods, each with 5 services, 15 identifying variables and the secrets of its method",
                 mutation: "`TelemetryRequest::build` adds a header with `HOSTNAME`",
             },
             Check {
                 shows: "No secret is in any line of the log, at any level",
-                command: "cargo test --locked --package tbot --test integration -- agent::secrecy",
+                command: "cargo test --locked --workspace --test integration -- agent::secrecy",
                 full: Full::Same,
                 figure: "3 tests: join tokens, private keys, ID tokens and cloud credentials, accepted and refused",
                 mutation: "`join` in `src/agent/bot/join/http_join.rs` logs its request with `tracing::debug!`",
             },
             Check {
                 shows: "No metric contains an identifier, except the names of services",
-                command: "cargo test --locked --package tbot --test integration -- \
+                command: "cargo test --locked --workspace --test integration -- \
                           agent::health::metrics_count_renewals_and_contain_no_identifiers",
                 full: Full::Same,
                 figure: "1 test",
@@ -118,7 +118,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
         checks: &[
             Check {
                 shows: "The kernel sees connections to the cluster and to nothing else",
-                command: "cargo test --locked --package tbot --test integration -- --ignored program::silence",
+                command: "cargo test --locked --workspace --test integration -- --ignored program::silence",
                 full: Full::Same,
                 figure: "oneshot and continuous, on and off: 1 connection more when on, no file more; `validate`, \
                          `telemetry preview` and `telemetry status`: no socket",
@@ -126,7 +126,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             },
             Check {
                 shows: "No name is resolved",
-                command: "cargo test --locked --package tbot --test integration -- \
+                command: "cargo test --locked --workspace --test integration -- \
                           program::system_calls::telemetry_off_resolves_no_name",
                 full: Full::Same,
                 figure: "1 test, with a run that is on to show that a look-up is noticed",
@@ -134,14 +134,14 @@ pub(crate) const CLAIMS: &[Claim] = &[
             },
             Check {
                 shows: "Consent is given by at least one input, and refused by none",
-                command: "cargo test --locked --package tbot --test integration -- program::consent",
+                command: "cargo test --locked --workspace --test integration -- program::consent",
                 full: Full::Same,
                 figure: "all 120 combinations of flag, property and both variables: 30 send one request, 90 none",
                 mutation: "`DO_NOT_TRACK=1` says neither yes nor no",
             },
             Check {
                 shows: "The request is the previewed one",
-                command: "cargo test --locked --package tbot --test integration -- program::preview",
+                command: "cargo test --locked --workspace --test integration -- program::preview",
                 full: Full::Same,
                 figure: "13 combinations of inputs",
                 mutation: "`submit` adds a header that the preview does not show",
@@ -158,23 +158,23 @@ pub(crate) const CLAIMS: &[Claim] = &[
         checks: &[
             Check {
                 shows: "The agent and its exit status do not depend on the endpoint",
-                command: "cargo test --locked --package tbot --test integration -- program::telemetry_and_agent",
+                command: "cargo test --locked --workspace --test integration -- program::telemetry_and_agent",
                 full: Full::Same,
                 figure: "endpoints that respond, refuse, stay silent or send garbage: the same files and the same exit status",
                 mutation: "a response with an error ends the process with another exit status",
             },
             Check {
                 shows: "A submission is one attempt, limited in time and in what it reads",
-                command: "cargo test --locked --package tbot --test integration -- program::submission",
+                command: "cargo test --locked --workspace --test integration -- program::submission",
                 full: Full::Same,
                 figure: "endpoints that redirect, drip, flood and do not speak TLS: one request, and a warning",
                 mutation: "a response with an error ends the process with another exit status",
             },
             Check {
                 shows: "The times to the first credentials and to the end of a start, as ratios to telemetry off",
-                command: "cargo test --locked --package tbot --test integration -- program::telemetry_times --nocapture",
+                command: "cargo test --locked --workspace --test integration -- program::telemetry_times --nocapture",
                 full: Full::Command(
-                    "TBOT_TEST_ROUNDS=20 cargo test --locked --package tbot --test integration -- program::telemetry_times \
+                    "TBOT_TEST_ROUNDS=20 cargo test --locked --workspace --test integration -- program::telemetry_times \
                      --nocapture",
                 ),
                 figure: "2026-11-26, one round of a development build on a busy machine: credentials of a oneshot run after 0.44 s without \
@@ -194,35 +194,35 @@ pub(crate) const CLAIMS: &[Claim] = &[
         checks: &[
             Check {
                 shows: "No id repeats",
-                command: "cargo test --locked --package tbot --bin tbot -- telemetry::distinct_id",
+                command: "cargo test --locked --workspace --bin tbot -- telemetry::distinct_id",
                 full: Full::Same,
                 figure: "1,000,000 ids, no two the same",
                 mutation: "the id has 32 random bits",
             },
             Check {
                 shows: "Every free bit of the id is random",
-                command: "cargo test --locked --package tbot --test integration -- program::distinct_id",
+                command: "cargo test --locked --workspace --test integration -- program::distinct_id",
                 full: Full::Same,
                 figure: "48 processes, 122 of 122 free bits vary",
                 mutation: "the last 16 bits of the id are always the same",
             },
             Check {
                 shows: "The environment does not change the request",
-                command: "cargo test --locked --package tbot --test integration -- program::anonymity",
+                command: "cargo test --locked --workspace --test integration -- program::anonymity",
                 full: Full::Same,
                 figure: "30 variables, time zones, locales and terminals: the same bytes apart from `distinctId`",
                 mutation: "`TelemetryRequest::build` adds a header with `HOSTNAME`",
             },
             Check {
                 shows: "Another user, machine or terminal does not change the request",
-                command: "cargo test --locked --package tbot --test integration -- --ignored program::anonymity",
+                command: "cargo test --locked --workspace --test integration -- --ignored program::anonymity",
                 full: Full::Same,
                 figure: "2 users, 2 host names and a terminal: the same bytes apart from `distinctId`",
                 mutation: "`TelemetryRequest::build` adds a header with the host name that the kernel reports",
             },
             Check {
                 shows: "What an event can tell does not grow unnoticed",
-                command: "cargo test --locked --package xtask --bin xtask -- docs::proofs",
+                command: "cargo test --locked --workspace --bin xtask -- docs::proofs",
                 full: Full::Same,
                 figure: "the table at the end of this page",
                 mutation: "the pattern of `helper_version` accepts three digits per number",
@@ -241,21 +241,21 @@ pub(crate) const CLAIMS: &[Claim] = &[
         checks: &[
             Check {
                 shows: "Every seeded mutation is found",
-                command: "cargo test --locked --package xtask --bin xtask -- docs::mutations",
+                command: "cargo test --locked --workspace --bin xtask -- docs::mutations",
                 full: Full::Same,
                 figure: "7 mutations of the event, a new field for each type of service, and 3 changes of each generated file",
                 mutation: "`check` in `xtask/src/generated.rs` ignores white space at the end of a file",
             },
             Check {
                 shows: "Generated files are up to date, and released versions are unchanged",
-                command: "cargo test --locked --package xtask --bin xtask -- generators released",
+                command: "cargo test --locked --workspace --bin xtask -- generators released",
                 full: Full::Same,
                 figure: "3 generators, 2 released versions",
                 mutation: "the pattern of `helper_version` changes in `schema/tbot.start.schema.json` only",
             },
             Check {
                 shows: "The declarations follow the rules",
-                command: "cargo test --locked --package tbot --test event",
+                command: "cargo test --locked --workspace --test event",
                 full: Full::Same,
                 figure: "9 properties, each with a closed set of values, a permitted source, a reason and a first version",
                 mutation: "`join_type` reads `/onboarding/token`",
@@ -359,14 +359,14 @@ pub(crate) const CLAIMS: &[Claim] = &[
             },
             Check {
                 shows: "Configurations as random input",
-                command: "cargo test --locked --package tbot --test config -- fuzz",
+                command: "cargo test --locked --workspace --test config -- fuzz",
                 full: Full::Command("cargo xtask fuzz configuration"),
                 figure: "2,000 mutations in CI; 20,000 executions with libFuzzer on 2026-11-27 reached 16,965 branches: no failure",
                 mutation: "`may_show` in `src/diagnostic/excerpt.rs` shows hidden values",
             },
             Check {
                 shows: "Environments of a start as random input",
-                command: "cargo test --locked --package tbot --bin tbot -- telemetry::fuzz",
+                command: "cargo test --locked --workspace --bin tbot -- telemetry::fuzz",
                 full: Full::Command("cargo xtask fuzz telemetry-environment"),
                 figure: "2,000 mutations in CI, and 500,000 on 2026-11-26; 20,000 executions with libFuzzer on 2026-11-27 reached 2,229 \
                          branches: no failure",
@@ -374,7 +374,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             },
             Check {
                 shows: "Requests to prehog as random input",
-                command: "cargo test --locked --package prehog --test prehog -- fuzz",
+                command: "cargo test --locked --workspace --test prehog -- fuzz",
                 full: Full::Command("cargo xtask fuzz prehog-requests"),
                 figure: "2,000 mutations in CI, and 500,000 on 2026-11-26; 20,000 executions with libFuzzer on 2026-11-27 reached 4,440 \
                          branches: no failure",
@@ -401,27 +401,27 @@ pub(crate) const CLAIMS: &[Claim] = &[
         checks: &[
             Check {
                 shows: "The agent can be killed at any moment",
-                command: "cargo test --locked --package tbot --test integration -- program::crash --nocapture",
+                command: "cargo test --locked --workspace --test integration -- program::crash --nocapture",
                 full: Full::Command(
-                    "TBOT_TEST_KILLS=500 cargo test --locked --package tbot --test integration -- program::crash --nocapture",
+                    "TBOT_TEST_KILLS=500 cargo test --locked --workspace --test integration -- program::crash --nocapture",
                 ),
                 figure: "20 kills by default, 100 in CI",
                 mutation: "`replace_with_link` in `src/agent/destination/generation.rs` removes the old link first",
             },
             Check {
                 shows: "prehog can be killed at any moment",
-                command: "cargo test --locked --package prehog --test prehog -- crash --nocapture",
+                command: "cargo test --locked --workspace --test prehog -- crash --nocapture",
                 full: Full::Command(
-                    "PREHOG_TEST_KILLS=500 cargo test --locked --package prehog --test prehog -- crash --nocapture",
+                    "PREHOG_TEST_KILLS=500 cargo test --locked --workspace --test prehog -- crash --nocapture",
                 ),
                 figure: "20 kills by default, 100 in CI",
                 mutation: "`append` in `prehog/src/store/sqlite/inbox.rs` skips every third batch",
             },
             Check {
                 shows: "Disks without space or inodes cost the agent no identity and no join token",
-                command: "cargo test --locked --package tbot --test integration -- --ignored agent::full_disks --nocapture",
+                command: "cargo test --locked --workspace --test integration -- --ignored agent::full_disks --nocapture",
                 full: Full::Command(
-                    "TBOT_TEST_SPACE=1024 cargo test --locked --package tbot --test integration -- --ignored \
+                    "TBOT_TEST_SPACE=1024 cargo test --locked --workspace --test integration -- --ignored \
                      agent::full_disks --nocapture",
                 ),
                 figure: "2026-11-26: 11 amounts of free space: 8 runs requested no renewal, 3 wrote everything; with ever more inodes, 9 and \
@@ -431,28 +431,28 @@ pub(crate) const CLAIMS: &[Claim] = &[
             },
             Check {
                 shows: "Disks without space or inodes cost prehog no event, nor does a process without descriptors",
-                command: "cargo test --locked --package prehog --test prehog -- --include-ignored exhaustion --nocapture",
+                command: "cargo test --locked --workspace --test prehog -- --include-ignored exhaustion --nocapture",
                 full: Full::Same,
                 figure: "2026-11-26: 1,200 events without space, 806 refused; 1,200 without inodes, none refused; all stored once",
                 mutation: "prehog acknowledges an event whether or not it is stored",
             },
             Check {
                 shows: "Limits on descriptors and on the size of files cost the agent no identity and no join token",
-                command: "cargo test --locked --package tbot --test integration -- program::limits",
+                command: "cargo test --locked --workspace --test integration -- program::limits",
                 full: Full::Same,
                 figure: "limits of the size of a file and of open files",
                 mutation: "`test_destinations` in `src/agent/bot/renewal/preflight.rs` tests nothing",
             },
             Check {
                 shows: "The agent survives changes of the clock and an outage of the cluster",
-                command: "cargo test --locked --package tbot --test integration -- agent::resilience agent::renewal_safety",
+                command: "cargo test --locked --workspace --test integration -- agent::resilience agent::renewal_safety",
                 full: Full::Same,
                 figure: "a suspend, a clock that is set back, outages at the start, for hours, and during each step of a renewal",
                 mutation: "`wait` in `src/agent/runtime/schedule.rs` looks only at the monotonic clock",
             },
             Check {
                 shows: "prehog survives changes of the clock and an outage of its store",
-                command: "cargo test --locked --package prehog --test prehog -- clock outage",
+                command: "cargo test --locked --workspace --test prehog -- clock outage",
                 full: Full::Same,
                 figure: "a clock that was ahead; stores that are locked, full, read-only, deleted or do not respond",
                 mutation: "prehog acknowledges an event whether or not it is stored",
@@ -483,7 +483,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
         checks: &[
             Check {
                 shows: "Every store counts the same",
-                command: ".ci/clickhouse .ci/clickhouse-cluster .ci/chdb cargo test --locked --package prehog --test prehog -- \
+                command: ".ci/clickhouse .ci/clickhouse-cluster .ci/chdb cargo test --locked --workspace --test prehog -- \
                           --include-ignored stores",
                 full: Full::Same,
                 figure: "SQLite; ClickHouse 18.16, alone, with two replicas, and with two shards of two replicas each; ClickHouse 26.9, alone \
@@ -492,10 +492,10 @@ pub(crate) const CLAIMS: &[Claim] = &[
             },
             Check {
                 shows: "Three receivers behind one name, and their servers, can be killed",
-                command: ".ci/clickhouse-cluster cargo test --locked --package prehog --test prehog -- --ignored on_cluster \
+                command: ".ci/clickhouse-cluster cargo test --locked --workspace --test prehog -- --ignored on_cluster \
                           --nocapture",
                 full: Full::Command(
-                    "PREHOG_TEST_KILLS=100 .ci/clickhouse-cluster cargo test --locked --package prehog --test prehog -- --ignored \
+                    "PREHOG_TEST_KILLS=100 .ci/clickhouse-cluster cargo test --locked --workspace --test prehog -- --ignored \
                      on_cluster --nocapture",
                 ),
                 figure: "9 kills of 3 receivers and 1 of a replica of each of two shards by default",
@@ -516,7 +516,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
         checks: &[
             Check {
                 shows: "Every dependency has a reason, and unsafe code does not compile",
-                command: "cargo test --locked --package xtask --test dependencies",
+                command: "cargo test --locked --workspace --test dependencies",
                 full: Full::Same,
                 figure: "all dependencies of the 8 members; see [Dependencies](dependencies.md)",
                 mutation: "a row is removed from the page, or a member does not inherit the lints of the workspace",
@@ -532,7 +532,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             },
             Check {
                 shows: "Two builds give the same files",
-                command: "cargo test --locked --package xtask --test packages -- --ignored archives",
+                command: "cargo test --locked --workspace --test packages -- --ignored archives",
                 full: Full::Command("cargo xtask reproduce"),
                 figure: "archives, packages and bills of materials of two runs are the same; so are two unoptimized builds of prehog in \
                          different directories (2026-11-26), which `cargo xtask reproduce --dev prehog` compares",
@@ -540,7 +540,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             },
             Check {
                 shows: "A bill of materials names what is linked",
-                command: "cargo test --locked --package xtask --bin xtask -- sbom",
+                command: "cargo test --locked --workspace --bin xtask -- sbom",
                 full: Full::Same,
                 figure: "`cargo xtask sbom` prints it: each crate with its version, licence and checksum",
                 mutation: "`--edges normal,no-proc-macro` is removed from `xtask/src/sbom.rs`",
