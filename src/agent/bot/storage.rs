@@ -200,7 +200,7 @@ impl Storage {
                     directory.commit(&files, &best_effort(access))?;
                 }
                 // The identity is saved, and the marker has no effect on it.
-                if let Err(error) = directory.remove_marker(RENEWAL_MARKER) {
+                if let Err(error) = directory.remove_file(RENEWAL_MARKER) {
                     let error = error_line(&error, error.hint().as_ref());
                     warnings.warn(IDENTITY, format_args!("the identity is saved, but {error}"));
                 }
@@ -226,7 +226,7 @@ impl Storage {
                 if written.is_err() {
                     // No renewal will be requested, so a partially written marker must not suspend renewals. If it
                     // cannot be removed either, the next attempt fails in the same way.
-                    let _ = directory.remove_marker(RENEWAL_MARKER);
+                    let _ = directory.remove_file(RENEWAL_MARKER);
                 }
                 Ok(written?)
             }
@@ -256,7 +256,7 @@ impl Storage {
         match self {
             Self::Directory { directory, .. } => {
                 self.release_reserved();
-                Ok(directory.remove_marker(RENEWAL_MARKER)?)
+                Ok(directory.remove_file(RENEWAL_MARKER)?)
             }
             Self::Secret(secret) => Ok(secret.remove_marker()?),
             Self::Memory(stored) => {

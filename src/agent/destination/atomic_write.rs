@@ -145,7 +145,7 @@ impl DirectoryHandle {
     }
 
     /// Removes the commit directory, whose files are at their final paths. A failure is not an error, because the set is
-    /// complete: the next commit or recovery tries again.
+    /// complete: the next commit or recovery tries again. Synced for the same reason as in [`remove_tree`](Self::remove_tree).
     fn remove_commit_directory(&self) {
         let removed = match rustix::fs::unlinkat(&self.fd, COMMIT, AtFlags::REMOVEDIR) {
             // It contains subdirectories.

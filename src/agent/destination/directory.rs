@@ -107,8 +107,8 @@ impl DirectoryHandle {
         self.sync()
     }
 
-    /// Removes a marker file durably. A missing file is not an error.
-    pub(crate) fn remove_marker(&self, name: &str) -> Result<(), DirectoryError> {
+    /// Removes a file durably, and never a directory. A missing file is not an error.
+    pub(crate) fn remove_file(&self, name: &str) -> Result<(), DirectoryError> {
         match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
             Ok(()) => self.sync(),
             Err(Errno::NOENT) => Ok(()),
@@ -210,6 +210,9 @@ impl DirectoryHandle {
     }
 
     /// Removes an entry, and everything in it if it is a directory, durably.
+    ///
+    /// This is synced although a removal could be repeated: on a file system without a journal, an entry that a power failure
+    /// brings back refers to the file that was renamed or linked from it, and to remove it would destroy that file.
     pub(super) fn remove_tree(&self, name: &str) -> Result<(), DirectoryError> {
         tree::remove(&self.fd, name).map_err(|error| self.io_error("remove", name, error))?;
         self.sync()

@@ -104,7 +104,7 @@ pub fn prepare_directory(
             continue;
         }
         if clean && file_type != FileType::Directory {
-            handle.remove_tree(&name)?;
+            handle.remove_file(&name)?;
             removed.push(name);
         } else {
             unexpected.push(name);
