@@ -15,7 +15,7 @@ use crate::agent::platform::regular_file::{self, Obstacle, RegularFileError};
 pub(crate) type NewFile = (String, Vec<u8>);
 
 /// How many files of a set are open at the same time.
-const OPEN_FILES: usize = 16;
+const OPEN_FILES: usize = 8;
 
 /// A file to stage.
 pub(super) struct StagedFile<'a> {
@@ -29,8 +29,8 @@ impl DirectoryHandle {
     /// Writes and fsyncs files of a set in the new subdirectory `staging`, whose name is `staging_name`. Each gets the permissions of
     /// the file that it replaces.
     ///
-    /// All files of a batch are written before the first one is fsynced, because that also takes to the disk what they share: the
-    /// entries of the directory, or a journal.
+    /// All files of a batch are written before the first one is fsynced, because the first fsync then also writes what they share:
+    /// the entries of the directory, or a journal.
     pub(super) fn stage_files(
         &self,
         staging: &OwnedFd,

@@ -385,7 +385,8 @@ impl DialTarget {
         &self.dialler
     }
 
-    /// Returns the target of connections over HTTP/1.1 to an auth server that this is the target for over HTTP/2.
+    /// Returns the target of HTTP/1.1 connections to the same auth server as the same identity. `self` must come from
+    /// [`Dialler::to_auth`].
     pub(crate) fn auth_over_http1(&self) -> Self {
         let tls = Arc::new(tls::auth_over_http1(&self.tls));
         Self { tls_if_upgraded: Arc::clone(&tls), tls, negotiated: InnerAlpn::Http1.into(), ..self.clone() }

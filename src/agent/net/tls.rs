@@ -168,13 +168,13 @@ pub(super) fn auth(
     Ok(config)
 }
 
-/// Returns the configuration for the same identity that speaks HTTP/1.1. To create another one would cost more, because the key is
-/// checked.
+/// Returns the configuration of [`auth`] for HTTP/1.1. Cheaper than a new configuration, which would check the private key again.
 pub(super) fn auth_over_http1(config: &ClientConfig) -> ClientConfig {
     let mut config = config.clone();
     // The inner protocol is the last one.
     config.alpn_protocols.pop();
     config.alpn_protocols.push(InnerAlpn::Http1.name());
+    // A copy shares its sessions, and those are of HTTP/2.
     config.resumption = Resumption::disabled();
     config
 }

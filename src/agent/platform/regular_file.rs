@@ -173,7 +173,7 @@ pub(crate) fn read_all_to_string(file: &File, limit: u64) -> io::Result<String> 
 ///
 /// Returns [`RegularFileError::TooLarge`] if there are more than `limit` bytes.
 pub fn read_all(file: &File, limit: u64) -> Result<Vec<u8>, RegularFileError> {
-    // With room for one byte more than the file has, one call reads everything, and another one the end.
+    // With room for one byte more than the file has, one call reads a file of up to 8 KiB, and another one finds its end.
     let size = file.metadata()?.len().min(limit);
     let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or(0).saturating_add(1));
     file.take(limit.saturating_add(1)).read_to_end(&mut content)?;

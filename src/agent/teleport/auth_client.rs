@@ -190,8 +190,8 @@ impl AuthClient {
         self.shared.authorities(&self.channel, authority_type).await
     }
 
-    /// Returns the names of the leaf clusters that an identity of the bot with these roles may see. The identity connects only if
-    /// none with the same roles has been asked for.
+    /// Returns the names of the leaf clusters that an identity of the bot with these roles may see. Connects as `identity` only for
+    /// the first call with these roles; later calls get the same response.
     pub(crate) async fn leaf_clusters_as(
         &self,
         identity: &Identity,

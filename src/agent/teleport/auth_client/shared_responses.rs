@@ -1,4 +1,4 @@
-//! Responses that every output needs. They are requested once per connection, because the outputs of a oneshot run share one.
+//! Responses that several outputs need. They are requested once per connection, because the outputs of a oneshot run share one.
 //! A failure is shared, too, so that a server that does not respond delays a run by one timeout and not by one for each output.
 
 use std::collections::HashMap;
