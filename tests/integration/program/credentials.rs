@@ -198,7 +198,7 @@ fn a_configuration_that_selects_no_directory_is_an_error() {
     error: no directory: set --destination-dir, or name a configuration with --config
     error: no output of the configuration writes to a directory
     error: several outputs write to a directory: choose one with --destination-dir
-    error: invalid configuration: 1 error in tbot.yaml
+    error: invalid configuration: 1 error and 3 notes in tbot.yaml
     ");
 }
 
