@@ -50,7 +50,7 @@ services! {
                 flag("cluster", "NAME", "/cluster", "Leaf cluster to issue the credentials for"),
                 switch!("allow-reissue", "/allow_reissue", "Allow using the identity to obtain others"),
             ],
-        ])),
+        ]).with_aliases(&["ssh", "id"])),
     }
     "identity/key-agent" => KeyAgent(KeyAgentService) {
         supported: false,
@@ -82,7 +82,7 @@ services! {
                     "Also write tls.crt, tls.key and tls.cas",
                 ),
             ],
-        ])),
+        ]).with_aliases(&["app"])),
     }
     "application-tunnel" => ApplicationTunnel(ApplicationTunnelService) {
         supported: true,
@@ -93,7 +93,7 @@ services! {
         destination: None,
         successor: None,
         variables: &[],
-        command: Some(command("Add a local tunnel to an application", "--listen tcp://127.0.0.1:8080 --app grafana", &[&[LISTEN, APP]])),
+        command: Some(command("Add a local tunnel to an application", "--listen tcp://127.0.0.1:8080 --app grafana", &[&[LISTEN, APP]]).with_aliases(&["app-tunnel"])),
     }
     "application-proxy" => ApplicationProxy(ApplicationProxyService) {
         supported: true,
@@ -104,7 +104,7 @@ services! {
         destination: None,
         successor: None,
         variables: &[],
-        command: Some(command("Add a local HTTP proxy to applications", "--listen tcp://127.0.0.1:8080", &[&[LISTEN]])),
+        command: Some(command("Add a local HTTP proxy to applications", "--listen tcp://127.0.0.1:8080", &[&[LISTEN]]).with_aliases(&["app-proxy"])),
     }
     "database" => Database(DatabaseService) {
         supported: true,
@@ -119,7 +119,7 @@ services! {
             DESTINATION,
             DATABASE,
             &[flag("format", "FORMAT", "/format", "File format: tls, mongo or cockroach")],
-        ])),
+        ]).with_aliases(&["db"])),
     }
     "database-tunnel" => DatabaseTunnel(DatabaseTunnelService) {
         supported: true,
@@ -130,7 +130,7 @@ services! {
         destination: None,
         successor: None,
         variables: &[],
-        command: Some(command("Add a local tunnel to a database", "--listen tcp://127.0.0.1:5432 --service orders-db --username app --database orders", &[&[LISTEN], DATABASE])),
+        command: Some(command("Add a local tunnel to a database", "--listen tcp://127.0.0.1:5432 --service orders-db --username app --database orders", &[&[LISTEN], DATABASE]).with_aliases(&["db-tunnel"])),
     }
     "kubernetes" => Kubernetes(KubernetesService) {
         supported: true,
@@ -148,7 +148,7 @@ services! {
                     .required(),
                 NO_EXEC_PLUGIN,
             ],
-        ])),
+        ]).with_aliases(&["k8s"])),
     }
     "kubernetes/v2" => KubernetesV2(KubernetesV2Service) {
         supported: true,
@@ -180,7 +180,7 @@ services! {
                 NO_EXEC_PLUGIN,
             ],
         ])
-        .with_alias("k8s/v2")),
+        .with_aliases(&["k8s/v2"])),
     }
     "kubernetes/argo-cd" => KubernetesArgoCd(KubernetesArgoCdService) {
         supported: false,

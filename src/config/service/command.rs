@@ -8,8 +8,8 @@ pub struct ServiceCommand {
     pub about: &'static str,
     /// Flags with values for the example in the help.
     pub example: &'static str,
-    /// Another name for the command.
-    pub alias: Option<&'static str>,
+    /// Other names for the command, which help does not list; scripts for the Go agent contain them.
+    pub aliases: &'static [&'static str],
     /// The flags, in groups, because several commands share some of them.
     pub flags: &'static [&'static [ServiceFlag]],
 }
@@ -66,7 +66,7 @@ pub(super) const fn command(
     example: &'static str,
     flags: &'static [&'static [ServiceFlag]],
 ) -> ServiceCommand {
-    ServiceCommand { about, example, alias: None, flags }
+    ServiceCommand { about, example, aliases: &[], flags }
 }
 
 /// Declares an optional flag with a string as its value.
@@ -90,9 +90,9 @@ macro_rules! switch {
 pub(super) use switch;
 
 impl ServiceCommand {
-    /// Adds another name.
-    pub(super) const fn with_alias(mut self, alias: &'static str) -> Self {
-        self.alias = Some(alias);
+    /// Sets the other names.
+    pub(super) const fn with_aliases(mut self, aliases: &'static [&'static str]) -> Self {
+        self.aliases = aliases;
         self
     }
 }

@@ -1,22 +1,4 @@
-//! Names of Teleport's `tbot`, the Go agent: short names that this program accepts as well, and the commands and flags that it does
-//! not have.
-
-/// Each service command that has short names, with them. Help does not list them; scripts and cheat sheets contain them.
-const SHORT_NAMES: &[(&str, &[&str])] = &[
-    ("identity", &["ssh", "id"]),
-    ("application", &["app"]),
-    ("application-tunnel", &["app-tunnel"]),
-    ("application-proxy", &["app-proxy"]),
-    ("database", &["db"]),
-    ("database-tunnel", &["db-tunnel"]),
-    ("kubernetes", &["k8s"]),
-    ("noop", &["no-op"]),
-];
-
-/// Returns the short names of a service command.
-pub(super) fn short_names(command: &str) -> &'static [&'static str] {
-    SHORT_NAMES.iter().find(|(name, _)| *name == command).map_or(&[], |(_, names)| names)
-}
+//! The commands and flags of Teleport's `tbot`, the Go agent, that this program does not have.
 
 /// Each missing command or flag, and what to do instead. The row of a command also applies to its subcommands and flags.
 pub(crate) const MISSING: &[(&str, &str)] = &[

@@ -4,8 +4,6 @@ use clap::{Arg, ArgAction, ArgGroup, Command};
 use tbot::config::ServiceType;
 use tbot::config::internal::{FlagType, Requirement, ServiceCommand, ServiceFlag};
 
-use super::go_agent::short_names;
-
 /// The maximum width of the help.
 const WIDTH: usize = 80;
 /// The indentation of text in a manual page.
@@ -32,12 +30,12 @@ pub(crate) struct NamedCommand {
 }
 
 const NOOP_COMMAND: ServiceCommand =
-    ServiceCommand { about: "Add no service", example: "", alias: None, flags: &[] };
+    ServiceCommand { about: "Add no service", example: "", aliases: &["no-op"], flags: &[] };
 
 const LEGACY_COMMAND: ServiceCommand = ServiceCommand {
     about: "Same as `tbot start` without a service",
     example: "--destination-dir /opt/machine-id",
-    alias: None,
+    aliases: &[],
     flags: &[&[ServiceFlag {
         name: "destination-dir",
         value_name: "DIR",
@@ -96,8 +94,7 @@ impl NamedCommand {
             let marked = format!("{} *", self.command.about);
             command.about(marked).long_about(format!("{}\n\n{UNSUPPORTED}", self.command.about))
         };
-        command = command.aliases(self.command.alias).aliases(short_names(self.name));
-        command = command.after_help(self.example(parent));
+        command = command.aliases(self.command.aliases).after_help(self.example(parent));
         for (requirement, id) in
             [(Requirement::AtLeastOne, "at least one"), (Requirement::ExactlyOne, "exactly one")]
         {
