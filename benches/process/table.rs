@@ -16,7 +16,7 @@ pub(crate) struct Table {
     comparisons: Vec<Comparison>,
 }
 
-/// What a chart shows.
+/// The contents of a chart.
 struct Comparison {
     /// The name of the file.
     file: String,

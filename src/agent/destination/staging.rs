@@ -38,18 +38,17 @@ impl DirectoryHandle {
         files: &[StagedFile<'_>],
         grant: &ReaderGrant,
     ) -> Result<(), DirectoryError> {
+        let failed = |name: &str, error| self.io_error("write", &format!("{staging_name}/{name}"), error);
         for batch in files.chunks(OPEN_FILES) {
             let mut written = Vec::with_capacity(batch.len());
             for StagedFile { name, content, replaced } in batch {
                 let mut file =
                     self.create_staged_file(staging, staging_name, name, grant, replaced.as_ref())?;
-                file.write_all(content)
-                    .map_err(|error| self.io_error("write", &format!("{staging_name}/{name}"), error))?;
+                file.write_all(content).map_err(|error| failed(name, error))?;
                 written.push((name, file));
             }
             for (name, file) in written {
-                file.sync_all()
-                    .map_err(|error| self.io_error("write", &format!("{staging_name}/{name}"), error))?;
+                file.sync_all().map_err(|error| failed(name, error))?;
             }
         }
         Ok(())

@@ -74,7 +74,7 @@ pub(crate) fn exec_tsh(
     let debug = is_debug(global, &cx.environment)?;
     let program = cx.environment.get_os("TSH").unwrap_or_else(|| "tsh".as_ref()).to_owned();
     let (directory, proxy) = match directory_and_proxy(global, args, cx) {
-        // What asks for help are arguments for tsh, which cannot run: `tbot proxy ssh --help`.
+        // `tbot proxy ssh --help` asks tsh for help, but tsh cannot run.
         Err(failure) if arguments.iter().any(|argument| argument == "--help" || argument == "-h") => {
             return Err(command_line::help(command.name()).map_or(failure, Failure::from));
         }

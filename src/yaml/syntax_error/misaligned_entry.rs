@@ -37,7 +37,7 @@ impl SyntaxError<'_, '_> {
     /// Returns the latest entry of each list that is open at the error, from the inside, with the key of the list.
     fn open_lists(&self) -> Vec<(Entry, Option<&str>)> {
         let mut lists: Vec<(Entry, Option<&str>)> = Vec::new();
-        // What is indented less closes everything that is indented more.
+        // A line closes every list whose entries are indented more.
         let mut limit = usize::MAX;
         for (start, line) in self.lines_before().skip(1) {
             let indent = self.indent(start);

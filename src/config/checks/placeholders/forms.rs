@@ -69,7 +69,7 @@ fn is_instruction(string: &str) -> bool {
         || is_one_of(string, &["changeme", "replaceme", "fillme", "todo"])
 }
 
-/// What belongs to the reader of an example, in names such as `yourcompany`.
+/// Things that belong to the reader of an example, in names such as `yourcompany`.
 const POSSESSIONS: [&str; 16] = [
     "account",
     "cluster",
