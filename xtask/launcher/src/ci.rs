@@ -34,9 +34,8 @@ const SLOW_STEPS: [&str; 15] = [
     ".ci/clickhouse .ci/clickhouse-cluster .ci/chdb .ci/editors cargo test --locked --package prehog --package tbot \
      --package xtask --tests -- --ignored --skip arm64:: --skip booted:: --skip containers::",
     ".ci/with-containers .ci/debian cargo test --locked --workspace --test packages -- --ignored booted::packages containers::",
-    // `cargo xtask` would build the same program again, with other features of its dependencies.
-    "target/debug/xtask demo",
-    "target/debug/xtask week --short",
+    "cargo xtask demo",
+    "cargo xtask week --short",
     // More kills than in a plain run.
     "TBOT_TEST_KILLS=100 cargo test --locked --workspace --test integration -- program::crash --nocapture",
     "PREHOG_TEST_KILLS=100 cargo test --locked --workspace --test prehog -- crash",

@@ -56,23 +56,6 @@ pub enum Task {
     Week,
 }
 
-impl Task {
-    /// Returns the packages whose programs the task runs, in addition to its own.
-    pub fn packages(self) -> &'static [&'static str] {
-        match self {
-            Self::Demo | Self::Pictures | Self::Week => &["tbot", "prehog"],
-            Self::Load
-            | Self::Schema
-            | Self::Docs
-            | Self::Proto
-            | Self::Prove
-            | Self::Sbom
-            | Self::Dist
-            | Self::Reproduce => &[],
-        }
-    }
-}
-
 const GENERATOR_DETAILS: &str =
     "Generated files are checked in. With --check, nothing is written: the command
 fails and prints a diff if a file is out of date.";

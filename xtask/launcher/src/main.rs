@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail};
-use xtask_launcher::{Action, Task, find, print_line};
+use xtask_launcher::{Action, find, print_line};
 
 /// The exit status for a command line that is not valid.
 const USAGE_ERROR: u8 = 2;
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         (Action::Ci, []) => ci::run_all(),
         (Action::Ci, ["--fast"]) => ci::run_fast(),
         (Action::Fuzz, arguments) => fuzz::run(arguments),
-        (Action::Task(task), arguments) => run_task(task, name, arguments),
+        (Action::Task(_), arguments) => run_task(name, arguments),
         (Action::Setup | Action::Book | Action::Ci, _) => {
             print_line(&help::usage(command));
             return ExitCode::from(USAGE_ERROR);
@@ -61,26 +61,24 @@ fn print_help(help: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Builds the package `xtask` with the programs that the task runs, and replaces this process with it.
-fn run_task(task: Task, name: &str, arguments: &[&str]) -> Result<()> {
+/// Builds the programs, and replaces this process with `xtask`, which runs the task.
+fn run_task(name: &str, arguments: &[&str]) -> Result<()> {
     let this_program = std::env::current_exe().context("cannot determine the path of this program")?;
-    let directory = this_program.parent().context("the path of this program has no parent directory")?;
-    build(directory, task.packages())?;
+    let program = this_program.with_file_name("xtask");
+    build(&program)?;
     // On success, this does not return.
-    let error = Command::new(directory.join("xtask")).arg(name).args(arguments).exec();
+    let error = Command::new(program).arg(name).args(arguments).exec();
     Err(error).context("cannot run the program xtask")
 }
 
-/// Builds programs into the directory of this one, because cargo has one for all programs of a workspace.
-fn build(directory: &Path, packages: &[&str]) -> Result<()> {
+/// Builds all programs of the workspace next to this one, also those that the task does not run: for a selection of packages, cargo
+/// would build the dependencies again, with fewer features than in tests.
+fn build(program: &Path) -> Result<()> {
     setup::warn_without_c_compiler();
-    let packages = packages.iter().copied().chain(["xtask"]);
-    let is_first = packages.clone().any(|package| !directory.join(package).exists());
-    if is_first {
+    if !program.exists() {
         print_line("The first build takes some minutes. Cargo shows its progress:");
     }
-    let packages = packages.flat_map(|package| ["--package", package]);
-    let status = Command::new(env!("CARGO")).args(["build", "--locked", "--bins"]).args(packages).status();
+    let status = Command::new(env!("CARGO")).args(["build", "--locked", "--workspace", "--bins"]).status();
     if !status.context("cannot run cargo build")?.success() {
         bail!("the build failed");
     }
