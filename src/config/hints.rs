@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::onboarding::JoinMethod;
 use super::schema::{accepts, locate, resolve, union_branches};
 use super::vocabulary;
-use super::words::{self, Word, WordPlace};
+use super::words::{self, Meaning, WordPlace};
 use crate::diagnostic::suggest;
 use crate::pointer::Pointer;
 
@@ -22,8 +22,8 @@ pub(super) struct UnknownKeyContext<'a> {
 impl<'a> UnknownKeyContext<'a> {
     /// Returns the property that an unknown key means: a synonym, or a property with a similar name.
     pub(super) fn meant(&self, key: &str) -> Option<&'a str> {
-        if let Some(row) = self.word(key) {
-            return row.meant;
+        if let Some(meaning) = self.meaning(key) {
+            return meaning.meant;
         }
         if let Some(list) = self.list_of(key) {
             return Some(list);
@@ -51,8 +51,8 @@ impl<'a> UnknownKeyContext<'a> {
 
     /// Returns a hint for an unknown key. `meant` is the property that it means.
     pub(super) fn hint(&self, key: &str, meant: Option<&str>) -> String {
-        if let Some(row) = self.word(key) {
-            return row.help.to_owned();
+        if let Some(meaning) = self.meaning(key) {
+            return meaning.help();
         }
         if self.pointer.as_str() == "/onboarding"
             && JoinMethod::from_name(key).is_some_and(|method| method.settings_key() != Some(key))
@@ -91,10 +91,10 @@ impl<'a> UnknownKeyContext<'a> {
     }
 
     /// Returns what is known about a key that people write in a map such as this one.
-    fn word(&self, key: &str) -> Option<&'static Word> {
+    fn meaning(&self, key: &str) -> Option<&'static Meaning> {
         let has =
             |meant: &str| self.map_schema.is_some_and(|schema| schema["properties"].get(meant).is_some());
-        words::find(&self.places(), key).filter(|row| row.meant.is_none_or(has))
+        words::find(&self.places(), key).filter(|meaning| meaning.meant.is_none_or(has))
     }
 
     /// Returns the places of the map's keys, the most specific first.
@@ -138,8 +138,8 @@ pub(super) fn property_names(map_schema: Option<&Value>) -> Vec<&str> {
 /// Returns a hint for an unknown value of a property with a closed set of values.
 pub(super) fn for_unknown_value(pointer: &Pointer, written: Option<&str>, options: &[&str]) -> String {
     let Some(written) = written else { return one_of(options) };
-    if let Some(row) = words::find(value_places(pointer), written) {
-        return row.help.to_owned();
+    if let Some(meaning) = words::find(value_places(pointer), written) {
+        return meaning.help();
     }
     if !is_known(written)
         && let Some(close) = suggest(written, options.iter().copied())
