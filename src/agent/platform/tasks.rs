@@ -37,7 +37,7 @@ impl UncutWork {
         .await
     }
 
-    /// Waits until all work that has started is done.
+    /// Waits until all work that has started is done. Until then, no other work starts.
     pub(crate) async fn finished(&self) {
         drop(self.0.write().await);
     }

@@ -75,8 +75,12 @@ impl RunningAgent {
     /// Waits, before the agent ends for any reason, until the files that are being written are complete and an identity
     /// that was requested is saved. After [`STOP_LIMIT`], the agent ends anyway.
     pub(super) async fn drain(&self) {
-        finish_within_limit(async { _ = tokio::join!(self.bot.file_work.finished(), self.bot.flush()) })
-            .await;
+        // First the identity: while `finished` waits for a file, such as one on a slow disk, nothing else can be saved.
+        let finish = async {
+            self.bot.flush().await;
+            self.bot.file_work.finished().await;
+        };
+        finish_within_limit(finish).await;
     }
 }
 
