@@ -40,7 +40,7 @@ pub(crate) use attestation::{Attestation, Attestor};
 pub(crate) use bound_keypair::{BoundKeyStore, BoundKeypairExchange};
 use error::JOIN_MAY_BE_COUNTED;
 pub use error::JoinError;
-use exchange::{EXCHANGE_TIMEOUT, OPEN_TIMEOUT, with_timeout};
+use exchange::{EXCHANGE_TIMEOUT, OPEN_TIMEOUT, TIMED_OUT, with_timeout};
 #[cfg(test)]
 pub(crate) use http_join::parse_response;
 use join_v1::JoinStream;
@@ -66,7 +66,8 @@ impl JoinServer<'_> {
 
     async fn open_v1(&self, request: &JoinRequest<'_>) -> Result<JoinStream, JoinError> {
         let open = async { JoinStream::open(self.channel().await?, request, self.dialler.clock()).await };
-        with_timeout(OPEN_TIMEOUT, open).await
+        // Nothing was spent yet.
+        tokio::time::timeout(OPEN_TIMEOUT, open).await.unwrap_or_else(|_| Err(exchange::lost(TIMED_OUT)))
     }
 
     /// Joins as at servers before version 18.
@@ -77,14 +78,15 @@ impl JoinServer<'_> {
                     let (channel, clock) = (self.channel().await?, self.dialler.clock());
                     legacy_service::join_with_challenge(channel, cloud, request, key, clock).await
                 };
-                return with_timeout(EXCHANGE_TIMEOUT, join).await;
+                return with_timeout(EXCHANGE_TIMEOUT, request, join).await;
             }
             Some(Attestation::IdToken(id_token)) => Some(id_token),
             None => None,
         };
         let kind = self.dialler.kind();
         if self.as_bot.is_some() || kind == ServerKind::Auth {
-            match legacy_service::join(&self.channel().await?, id_token, request, key).await {
+            let join = async { legacy_service::join(&self.channel().await?, id_token, request, key).await };
+            match with_timeout(EXCHANGE_TIMEOUT, request, join).await {
                 // Servers before version 17 lack this call, and the first releases of version 17 may.
                 Err(error) if error.is_unsupported() => {}
                 certs => return certs,

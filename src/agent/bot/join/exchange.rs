@@ -14,6 +14,7 @@ use tonic_prost::ProstCodec;
 
 use super::error::JoinError;
 use super::refusal_context::RefusalContext;
+use super::request::JoinRequest;
 use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::dialler::Dialler;
 use crate::agent::net::web::WebError;
@@ -90,12 +91,15 @@ where
     }
 }
 
-/// Limits the time of an exchange, or of a part of it.
+pub(super) const TIMED_OUT: &str = "the exchange timed out";
+
+/// Limits the time of an exchange in which the request is sent.
 pub(super) async fn with_timeout<T>(
     limit: Duration,
+    request: &JoinRequest<'_>,
     exchange: impl Future<Output = Result<T, JoinError>>,
 ) -> Result<T, JoinError> {
-    let timed_out = |_| Err(lost("the exchange timed out"));
+    let timed_out = |_| Err(request.context().no_response(ConnectionError::new(TIMED_OUT)));
     tokio::time::timeout(limit, exchange).await.unwrap_or_else(timed_out)
 }
 

@@ -73,7 +73,7 @@ impl JoinStream {
         key: &KeyPair,
     ) -> Result<SignedCerts, JoinError> {
         let params = client_params(request, key)?;
-        let joined = with_timeout(EXCHANGE_TIMEOUT, async {
+        let joined = with_timeout(EXCHANGE_TIMEOUT, request, async {
             match request.attestation {
                 None => {
                     self.send(ToServer::TokenInit(join_v1::TokenInit { client_params: params })).await;
@@ -104,7 +104,8 @@ impl JoinStream {
         store: &impl BoundKeyStore,
     ) -> Result<SignedCerts, JoinError> {
         let init = exchange.init(client_params(request, key)?);
-        let certificates = with_timeout(EXCHANGE_TIMEOUT, self.answer_challenges(init, exchange, store));
+        let answers = self.answer_challenges(init, exchange, store);
+        let certificates = with_timeout(EXCHANGE_TIMEOUT, request, answers);
         SignedCerts::try_from(certificates.await?).map_err(malformed)
     }
 
