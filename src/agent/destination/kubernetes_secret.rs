@@ -10,6 +10,7 @@ mod kubeconfig;
 mod parameters;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -43,11 +44,21 @@ pub(crate) struct SecretClient {
 }
 
 /// The content of a Secret.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct SecretContent {
     pub(crate) files: BTreeMap<String, Vec<u8>>,
     /// The `resourceVersion` of this content. A write that names it fails if the content has changed since.
     pub(crate) version: String,
+}
+
+/// Shows the names of the files only.
+impl fmt::Debug for SecretContent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretContent")
+            .field("files", &self.files.keys())
+            .field("version", &self.version)
+            .finish()
+    }
 }
 
 /// Whether the API server stores the applied object.
@@ -227,5 +238,17 @@ fn error_message(body: &[u8]) -> ServerMessage {
     match serde_json::from_slice::<Status>(body) {
         Ok(status) => status.message.into(),
         Err(_) => String::from_utf8_lossy(body).trim().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_debug_output_of_a_secret_contains_no_file() {
+        let files = BTreeMap::from([("key".to_owned(), b"hunter2".to_vec())]);
+        let content = SecretContent { files, version: "1".to_owned() };
+        assert_eq!(format!("{content:?}"), r#"SecretContent { files: ["key"], version: "1" }"#);
     }
 }
