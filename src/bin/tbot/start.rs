@@ -12,7 +12,7 @@ use tbot::agent::{
 use tbot::config::{EffectiveConfig, LoadOptions, Location, OverrideSource, ProcessContext, Purpose, is_on};
 use tbot::diagnostic::{Code, Severity};
 use tbot::event::internal::Rules;
-use tbot::event::{EnvOutcome, Provenance};
+use tbot::event::{BuildError, EnvOutcome, Provenance};
 use tbot::pointer::Pointer;
 use tbot::untrusted::escape;
 use tokio::runtime::Builder;
@@ -53,7 +53,7 @@ pub(crate) fn start(global: &GlobalArgs, args: &RunArgs, cx: &mut Context<'_>) -
 
     let decision = ConsentDecision::for_run(global, effective, &cx.environment);
     log_decision(&decision);
-    let request = if decision.on { telemetry_request(effective, cx)? } else { None };
+    let request = if decision.on { telemetry_request(effective, cx) } else { None };
     let options = AgentOptions {
         environment: cx.environment.clone(),
         clock: Clock::system(),
@@ -200,20 +200,18 @@ fn log_decision(decision: &ConsentDecision) {
 }
 
 /// Builds the request that submits this start. If that fails, logs a warning and returns `None`.
-fn telemetry_request(
-    effective: &EffectiveConfig,
-    cx: &Context<'_>,
-) -> Result<Option<TelemetryRequest>, Failure> {
-    let rules = Rules::embedded().map_err(|error| Failure::Build(error.into()))?;
-    let (request, event) =
-        match TelemetryRequest::build(&rules, effective, &cx.environment, &(cx.new_distinct_id)()) {
-            Ok(built) => built,
-            Err(error) => {
-                let error = error_line(&error, error.hint().as_ref());
-                tracing::warn!("anonymous telemetry was not sent: {error}");
-                return Ok(None);
-            }
-        };
+fn telemetry_request(effective: &EffectiveConfig, cx: &Context<'_>) -> Option<TelemetryRequest> {
+    let built = Rules::embedded().map_err(|error| BuildError::from(error).into()).and_then(|rules| {
+        TelemetryRequest::build(&rules, effective, &cx.environment, &(cx.new_distinct_id)())
+    });
+    let (request, event) = match built {
+        Ok(built) => built,
+        Err(error) => {
+            let error = error_line(&error, error.hint().as_ref());
+            tracing::warn!("anonymous telemetry was not sent: {error}");
+            return None;
+        }
+    };
     for property in &event.properties {
         if let Provenance::Env { variable, outcome: EnvOutcome::Unlisted } = &property.provenance {
             tracing::debug!(
@@ -222,7 +220,7 @@ fn telemetry_request(
             );
         }
     }
-    Ok(Some(request))
+    Some(request)
 }
 
 fn log_diagnostics(configuration: &Configuration) {
