@@ -33,7 +33,7 @@ pub fn audit(event_schema: &Value, config_schema: &Value) -> Vec<String> {
         Err(error) => return vec![error.to_string()],
     };
     let mut findings = Vec::new();
-    let mut fields = BTreeSet::new();
+    let (mut wire_fields, mut wire_names) = (BTreeSet::new(), BTreeSet::new());
     let names: BTreeSet<&str> = rules.properties.iter().map(|rule| rule.name.as_str()).collect();
 
     for rule in &rules.properties {
@@ -74,8 +74,11 @@ pub fn audit(event_schema: &Value, config_schema: &Value) -> Vec<String> {
                 Some(_) => {}
             }
         }
-        if !fields.insert((rule.wire.field, &rule.wire.name)) {
+        if !wire_fields.insert(rule.wire.field) {
             report(format!("shares wire field {} with another property", rule.wire.field));
+        }
+        if !wire_names.insert(&rule.wire.name) {
+            report(format!("shares the wire name `{}` with another property", rule.wire.name));
         }
         if rule.reason.is_empty() || rule.description.is_empty() {
             report("lacks a description or a reason".to_owned());

@@ -129,13 +129,15 @@ fn open_sets_and_invalid_mappings_are_found() {
     });
     let unknown =
         findings(|event| event["properties"]["version"]["x-source"] = json!({ "file": "/etc/hostname" }));
-    let shared =
-        findings(|event| event["properties"]["version"]["x-wire"] = json!({ "field": 1, "name": "runMode" }));
+    let shared_field =
+        findings(|event| event["properties"]["version"]["x-wire"] = json!({ "field": 1, "name": "version" }));
+    let shared_name =
+        findings(|event| event["properties"]["version"]["x-wire"] = json!({ "field": 2, "name": "runMode" }));
     let unmapped = findings(|event| {
         event["properties"]["run_mode"]["x-wire"]["values"] = json!({ "one-shot": "RUN_MODE_ONE_SHOT" });
     });
     let closed = findings(|event| event["additionalProperties"] = json!(true));
-    insta::assert_debug_snapshot!([open, unknown, shared, unmapped, closed]);
+    insta::assert_debug_snapshot!([open, unknown, shared_field, shared_name, unmapped, closed]);
 }
 
 #[test]
