@@ -87,6 +87,9 @@ pub enum BuildError {
         /// The name of the property.
         property: String,
     },
+    /// The event's schema and its type do not agree.
+    #[error("the event does not match its type")]
+    OtherType,
     /// A value is outside its property's closed set.
     #[error("the value of `{property}` is outside its closed set")]
     OutsideClosedSet {
@@ -137,8 +140,7 @@ pub fn build(rules: &Rules, config: &Value, context: BuildContext<'_>) -> Result
         }
         properties.push(EventProperty { name: rule.name.clone(), value, provenance });
     }
-    let event = serde_json::from_value(Value::Object(event))
-        .map_err(|error| BuildError::OutsideClosedSet { property: error.to_string() })?;
+    let event = serde_json::from_value(Value::Object(event)).map_err(|_| BuildError::OtherType)?;
     Ok(BuiltEvent { event, properties })
 }
 
