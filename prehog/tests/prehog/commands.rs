@@ -35,6 +35,20 @@ fn fill(directory: &Path) {
     }
 }
 
+/// The address of a store may contain a password.
+#[test]
+fn an_invalid_store_is_not_repeated() {
+    for store in
+        ["clickhouse:http://me:hunter2@db.example:8123/x?clutser=z", "postgres:me:hunter2@db.example"]
+    {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_prehog"));
+        let output = command.args(["export", "--store", store]).env_clear().output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains("--store") && !error.contains("hunter2"), "{error}");
+    }
+}
+
 #[test]
 fn export_writes_every_start() {
     let directory = tempfile::tempdir().unwrap();

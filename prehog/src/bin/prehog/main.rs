@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use clap::error::{ContextKind, ContextValue};
 use cli::{Cli, Command};
 
 /// The exit status for invalid arguments.
@@ -18,7 +19,8 @@ const USAGE_ERROR: u8 = 2;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(mut error) => {
+            hide_store(&mut error);
             // If this fails, the exit status still reports the error.
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { USAGE_ERROR } else { 0 });
@@ -33,6 +35,14 @@ fn main() -> ExitCode {
             let _ = writeln!(io::stderr(), "error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Removes the URL of a store from the error that refuses it, because it may contain a password.
+fn hide_store(error: &mut clap::Error) {
+    let refused = error.get(ContextKind::InvalidArg).map(ToString::to_string);
+    if refused.is_some_and(|argument| argument.starts_with("--store")) {
+        error.insert(ContextKind::InvalidValue, ContextValue::String("...".to_owned()));
     }
 }
 
