@@ -192,13 +192,19 @@ impl Http {
         let mut message = String::new();
         // If reading fails, the beginning of the message is enough.
         let _ = body.by_ref().take(4096).read_to_string(&mut message);
-        // The message may quote a row, which must not be logged.
-        let message = message.split("(at row").next().unwrap_or_default().trim();
+        let message = without_input(&message);
         Err(StoreError::Rejected {
             code: error_code(message),
             message: message.chars().take(MAX_ERROR_LEN).collect(),
         })
     }
+}
+
+/// Returns the part of a message before the input that it quotes: a row, which must not be logged.
+fn without_input(message: &str) -> &str {
+    let marks = [" before: ", "(while ", "(at row", "parsed text"];
+    let end = marks.iter().filter_map(|mark| message.find(mark)).min();
+    message[..end.unwrap_or(message.len())].trim()
 }
 
 /// Returns the code at the beginning of a message, such as `Code: 60. DB::Exception`, or 0 if there is none.
@@ -221,4 +227,27 @@ fn read_to_end(mut response: impl Read) -> Result<(), StoreError> {
     std::io::copy(&mut response, &mut std::io::sink())
         .map_err(|error| StoreError::Unreachable(error.to_string()))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Messages of ClickHouse 18.16 and of current versions.
+    #[test]
+    fn the_message_of_a_rejected_batch_contains_no_row() {
+        for (message, expected) in [
+            (
+                "Code: 27. DB::Exception: Cannot parse input: expected '\"' before: '.162\",\"version\":\"1.2.3\"}': (while \
+                 reading the value of key day): (at row 4)",
+                "Code: 27. DB::Exception: Cannot parse input: expected '\"'",
+            ),
+            (
+                "Code: 60. DB::Exception: Table a.b does not exist",
+                "Code: 60. DB::Exception: Table a.b does not exist",
+            ),
+        ] {
+            assert_eq!(without_input(message), expected);
+        }
+    }
 }
