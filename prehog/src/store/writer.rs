@@ -35,6 +35,7 @@ pub struct Writer {
     tasks: SyncSender<MaintenanceTask>,
     /// Whether the store has reached its maximum size.
     is_full: Arc<AtomicBool>,
+    metrics: Arc<Metrics>,
 }
 
 /// The threads of a [`Writer`].
@@ -121,7 +122,7 @@ impl Writer {
         let maintenance = Maintenance {
             store: ReopeningStore::new(url, None, "maintenance of the store failed; it is retried"),
             clock,
-            metrics,
+            metrics: Arc::clone(&metrics),
             fold_requested,
             max_bytes: if max_bytes == 0 { u64::MAX } else { max_bytes },
             is_full: Arc::clone(&is_full),
@@ -133,7 +134,7 @@ impl Writer {
         let maintenance = thread::Builder::new()
             .name("maintenance".to_owned())
             .spawn(move || maintenance.run(&queued_tasks))?;
-        Ok((Self { writes, tasks, is_full }, WriterThreads { writer, maintenance }))
+        Ok((Self { writes, tasks, is_full, metrics }, WriterThreads { writer, maintenance }))
     }
 
     /// Stores a submission and returns when it is durable.
@@ -143,15 +144,24 @@ impl Writer {
     /// Returns an error if the submission may not be durable. It may still have been stored; a retry of the sender is
     /// then detected as a repetition.
     pub async fn store(&self, submission: Submission) -> Result<(), WriteError> {
+        let (sender, result) = oneshot::channel();
+        if let Err(error) = self.enqueue((submission, sender)) {
+            // The thread counts only submissions from the queue.
+            self.metrics.unavailable.inc();
+            return Err(error);
+        }
+        result.await.map_or(Err(WriteError::Unavailable), |(result, _)| result)
+    }
+
+    /// Passes a submission to the thread, unless the store or the queue is full.
+    fn enqueue(&self, write: Write) -> Result<(), WriteError> {
         if self.is_full.load(Ordering::Relaxed) {
             return Err(WriteError::Full);
         }
-        let (sender, result) = oneshot::channel();
-        self.writes.try_send((submission, sender)).map_err(|error| match error {
+        self.writes.try_send(write).map_err(|error| match error {
             TrySendError::Full(_) => WriteError::Busy,
             TrySendError::Disconnected(_) => WriteError::Unavailable,
-        })?;
-        result.await.map_or(Err(WriteError::Unavailable), |(result, _)| result)
+        })
     }
 
     /// Requests the removal of expired ids and, if a number of days is given, of all starts that are older. Returns

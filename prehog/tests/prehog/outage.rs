@@ -133,6 +133,7 @@ async fn a_store_over_its_maximum_size_is_full_until_starts_are_removed() {
         status == expected
     };
     wait_until("the store is full", async || status_is(429).await).await;
+    assert!(receiver.metric("prehog_events_total{result=\"unavailable\"}").await > 0);
     wait_until("the store is not ready", async || receiver.get("/readyz").await.0 == 503).await;
     store.remove_before(Day(20_001)).unwrap();
     store.forget_ids(Day(20_003)).unwrap();
