@@ -68,9 +68,9 @@ impl Check {
 pub(crate) const CLAIMS: &[Claim] = &[
     Claim {
         name: "Non-interference",
-        statement: "Only the properties of the configuration that a declaration of the event maps can change the event: the \
-                    join method, `oneshot`, and the number and types of services and outputs. Everything else can have any \
-                    value, and the bytes of the request stay the same.",
+        statement: "Only these parts of a configuration can change the event: the join method, which is in `onboarding.join_method` or in \
+                    `join_uri`; `oneshot`; and the number and types of services and outputs. In version 1, the type of a destination \
+                    follows from its keys. Everything else can have any value, and the bytes of the request stay the same.",
         checks: &[
             Check {
                 shows: "No other property changes the request",
@@ -106,6 +106,8 @@ pub(crate) const CLAIMS: &[Claim] = &[
             },
         ],
         not_shown: &[
+            "that `join_uri` and `version` can have any value: the random configurations have no `join_uri`, and a fixed `version`; a \
+             separate test of the same command compares join URIs that differ only in their token and address",
             "that the counts and the join method are harmless: see the budget below",
             "anything about the log beyond telemetry and secrets; the log names paths and services, because operators need them",
         ],
@@ -149,6 +151,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
         ],
         not_shown: &[
             "that the operating system is silent: it may resolve the name of the cluster, which the agent needs",
+            "that a submission to an `https://` endpoint opens no file: it reads the root certificates, and the test uses `http://`",
             "the library: it has no code that sends telemetry, which `tests/integration/embed.rs` checks",
         ],
     },
@@ -171,7 +174,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 mutation: "a response with an error ends the process with another exit status",
             },
             Check {
-                shows: "The times to the first credentials and to the end of a start, as ratios to telemetry off",
+                shows: "Telemetry does not change the exit status; the times are only printed, as ratios to telemetry off",
                 command: "cargo test --locked --workspace --test integration -- program::telemetry_times --nocapture",
                 full: Full::Command(
                     "TBOT_TEST_ROUNDS=20 cargo test --locked --workspace --test integration -- program::telemetry_times \
@@ -184,7 +187,8 @@ pub(crate) const CLAIMS: &[Claim] = &[
             },
         ],
         not_shown: &[
-            "that the times are equal on another machine: they are printed, and no test compares them",
+            "that a retry or a missing limit is noticed by the check of a submission: its mutation is about the exit status",
+            "that the times are equal: they are printed, and no test compares them",
         ],
     },
     Claim {
@@ -284,7 +288,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 command: "cargo mutants --re src/event --no-default-features --test-package tbot --cargo-arg=--locked \
                           --cargo-arg=--lib --cargo-arg=--test=event -- -- event:: cases:: closed_values:: declarations::",
                 full: Full::Only,
-                figure: "2026-11-26: 115 tried: 94 caught, 21 do not compile, none survived; 13 had, until 5 tests were added",
+                figure: "2026-11-26: 115 tried: 94 caught, 21 do not compile, none survived; before 5 tests were added, 13 did",
                 mutation: "the test `empty_explanations_are_found` is removed",
             },
             Check {
@@ -293,8 +297,8 @@ pub(crate) const CLAIMS: &[Claim] = &[
                           --cargo-arg=--test=integration -- -- telemetry:: program::preview program::submission \
                           program::command_line program::consent program::distinct_id",
                 full: Full::Only,
-                figure: "2026-11-26: 80 tried: 65 caught, 15 do not compile, none survived; 4 had, until 2 tests were added and \
-                         redundant code was removed",
+                figure: "2026-11-26: 80 tried: 65 caught, 15 do not compile, none survived; before 2 tests were added and \
+                         redundant code was removed, 4 did",
                 mutation: "`secrets_in_an_address_are_not_shown` tries no address that has only a user name or only a password",
             },
             Check {
@@ -303,8 +307,8 @@ pub(crate) const CLAIMS: &[Claim] = &[
                           --test-package tbot --cargo-arg=--locked --cargo-arg=--lib --cargo-arg=--test=config -- -- \
                           diagnostic:: untrusted:: vocabulary:: cases:: secrets:: canaries::",
                 full: Full::Only,
-                figure: "2026-11-26: 263 tried: 239 caught, 8 of them because tests did not end, 24 do not compile, none survived; 24 had, \
-                         until 9 tests were added and redundant code was removed. 2026-11-27: the 14 of changed code, all caught",
+                figure: "2026-11-26: 263 tried: 239 caught, 8 of them because tests did not end, 24 do not compile, none survived; before \
+                         9 tests were added and redundant code was removed, 24 did. 2026-11-27: the 14 of changed code, all caught",
                 mutation: "the test `a_line_is_truncated_only_as_far_as_needed` is removed",
             },
             Check {
@@ -312,8 +316,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 command: "cargo mutants --re src/agent --test-package tbot --cargo-arg=--locked --cargo-arg=--lib \
                           --cargo-arg=--test=integration -- -- refusal_context:: bot::renewal:: runtime::schedule:: agent::secrecy",
                 full: Full::Only,
-                figure: "2026-11-26: 48 tried: 32 caught, 16 do not compile, none survived; 11 had survived the unit tests, until 5 were \
-                         added",
+                figure: "2026-11-26: 48 tried: 32 caught, 16 do not compile, none survived; before 5 unit tests were added, 11 did",
                 mutation: "the test `a_wait_until_a_time_ends_then_and_at_once_if_it_has_passed` is removed",
             },
             Check {
@@ -322,8 +325,8 @@ pub(crate) const CLAIMS: &[Claim] = &[
                           --cargo-arg=--test=prehog -- -- limits:: malformed:: schema:: start:: validation:: wire:: fuzz:: \
                           privacy:: abuse::the_rate",
                 full: Full::Only,
-                figure: "2026-11-26: 146 tried: 100 caught, 46 do not compile, none survived; 9 had, until 4 tests were added and \
-                         redundant code was removed; one more makes no difference and is left out",
+                figure: "2026-11-26: 146 tried: 100 caught, 46 do not compile, none survived; before 4 tests were added and \
+                         redundant code was removed, 9 did; one more makes no difference and is left out",
                 mutation: "the test `only_a_property_that_is_not_always_sent_may_be_absent` is removed",
             },
         ],

@@ -14,6 +14,16 @@ pub(super) struct CollectionSection {
     groups: Vec<PropertyGroup>,
 }
 
+/// Properties that are never collected, although something collected follows from them: the definition, the key, and what.
+const DECISIVE: &[(&str, &str, &str)] = &[
+    ("Config", "join_uri", "**only the join method** in it, as `join_type`; never its token or address"),
+    ("DestinationV1", "app", ONLY_PRESENCE),
+    ("DestinationV1", "database", ONLY_PRESENCE),
+    ("DestinationV1", "kubernetes_cluster", ONLY_PRESENCE),
+];
+
+const ONLY_PRESENCE: &str = "**only whether it is set**, which decides the access class; never its value";
+
 /// Properties of the same class with the same outcome.
 struct PropertyGroup {
     keys: Vec<String>,
@@ -76,7 +86,8 @@ pub(super) fn collection<'a>(
             // A property without a class is treated as the most sensitive.
             let class = class_of(root, property).unwrap_or(Sensitivity::Secret);
             let collected_in = event_properties(&section, key, rules, renamed);
-            let outcome = outcome(root, property, key, class, &collected_in);
+            let outcome = decisive(section.definition, key)
+                .map_or_else(|| outcome(root, property, key, class, &collected_in), str::to_owned);
             match groups.iter_mut().find(|group| group.class == class && group.outcome == outcome) {
                 Some(group) => group.keys.push(key.clone()),
                 None => groups.push(PropertyGroup {
@@ -90,6 +101,12 @@ pub(super) fn collection<'a>(
         CollectionSection { heading: section.heading, groups }
     };
     sections.into_iter().map(collect).collect()
+}
+
+/// Describes what follows from a property that is never collected, or returns `None` if nothing does.
+fn decisive(definition: &str, key: &str) -> Option<&'static str> {
+    let is_same = |row: &&(&str, &str, &str)| (row.0, row.1) == (definition, key);
+    DECISIVE.iter().find(is_same).map(|row| row.2)
 }
 
 /// Describes whether a property is collected, and in what or why not.

@@ -295,6 +295,18 @@ mod tests {
     }
 
     #[test]
+    fn a_property_that_decides_something_collected_says_so() {
+        let page = page("").markdown();
+        for row in [
+            "| `join_uri` | secret, **only the join method**",
+            "| `app`, `kubernetes_cluster` | identifier, **only whether",
+        ] {
+            let is_row = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ").starts_with(row);
+            assert!(page.lines().any(is_row), "{row}");
+        }
+    }
+
+    #[test]
     fn a_contact_is_named_only_if_the_package_has_a_repository() {
         let contact = "issue tracker of <https://example.com/tbot>";
         assert!(page("https://example.com/tbot").markdown().contains(contact));

@@ -116,7 +116,7 @@ pub(super) fn configuration_sources(rules: &Rules) -> String {
     let mut listed = BTreeSet::new();
     sources.retain(|source| listed.insert(source.clone()));
     let types = if counts_by_class {
-        ", and the `type` of each service, which decides where it is counted"
+        " and the `type` of each service, which decides where it is counted"
     } else {
         ""
     };
