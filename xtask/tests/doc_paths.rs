@@ -51,13 +51,14 @@ fn paths_in_the_documentation_exist() {
     assert!(checked > 20, "found only {checked} paths");
 }
 
-/// Returns whether inline code is a name from the source, such as `COMMANDS_OF_OPTIONS`, `ServiceType` or `output_kind`.
+/// Returns whether inline code is a name from the source, such as `COMMANDS_OF_OPTIONS`, `ServiceType` or `Parts::push`.
 fn is_identifier(code: &str) -> bool {
-    let words = code.split("::").last().unwrap_or_default();
-    let is_word =
-        !words.is_empty() && words.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
-    let has_two_words = words.contains('_') || words.chars().filter(char::is_ascii_uppercase).count() > 1;
-    is_word && has_two_words
+    let is_word = |word: &str| {
+        !word.is_empty() && word.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+    };
+    let has_two_words =
+        |word: &str| word.contains('_') || word.chars().filter(char::is_ascii_uppercase).count() > 1;
+    code.split("::").all(is_word) && code.split("::").any(has_two_words)
 }
 
 /// Adds the source files below a directory, except generated ones.
@@ -84,8 +85,13 @@ fn names_from_the_source_in_the_guides_for_developers_exist() {
     let mut checked = 0;
     for page in ["docs/architecture.md", "docs/contributing.md"].map(Page::read) {
         for name in page.inline_code().into_iter().filter(|code| is_identifier(code)) {
-            let last = name.split("::").last().unwrap();
-            assert!(sources.contains(last), "{}: {name} is not in the source", page.path.display());
+            for word in name.split("::") {
+                assert!(
+                    sources.contains(word),
+                    "{}: {word} in {name} is not in the source",
+                    page.path.display()
+                );
+            }
             checked += 1;
         }
     }
