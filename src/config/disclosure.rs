@@ -67,7 +67,9 @@ impl Disclosure for FileDisclosure {
             schema
                 .is_some_and(|schema| !accepts_scalar(schema) && !schema["additionalProperties"].is_object())
         };
-        vocabulary::is_property_name(key) || (display_key(key) == key && is_closed())
+        // An index is not a key. A number that is one may be a label, too.
+        let is_index = || self.value.pointer(map).is_some_and(Value::is_array);
+        vocabulary::is_property_name(key) || is_index() || (display_key(key) == key && is_closed())
     }
 
     fn is_known_word(&self, string: &str) -> bool {

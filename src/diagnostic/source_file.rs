@@ -93,8 +93,7 @@ impl<'a> SourceFile<'a> {
     pub(super) fn may_show_pointer(&self, pointer: &Pointer) -> bool {
         let mut parent = Pointer::root();
         pointer.tokens().all(|token| {
-            let may_show =
-                token.parse::<usize>().is_ok() || self.disclosure.shows_key(parent.as_str(), &token);
+            let may_show = self.disclosure.shows_key(parent.as_str(), &token);
             parent.push_key(&token);
             may_show
         })
