@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::closed_types::{string_enum, tagged_union};
 use super::scalar::{Identifier, Location, Principal};
@@ -102,9 +102,17 @@ string_enum! {
 #[schemars(extend("x-sensitivity" = "tuning"))]
 pub struct Reader {
     /// The name or UID of a user.
+    #[serde(default, deserialize_with = "unless_empty")]
     pub user: Option<Principal>,
     /// The name or GID of a group.
+    #[serde(default, deserialize_with = "unless_empty")]
     pub group: Option<Principal>,
+}
+
+/// Reads a name of which an empty one means the same as none.
+fn unless_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Principal>, D::Error> {
+    let principal = Option::<Principal>::deserialize(deserializer)?;
+    Ok(principal.filter(|principal| !principal.as_str().is_empty()))
 }
 
 /// The memory of the agent. Its contents are lost when the agent exits.
