@@ -54,12 +54,15 @@ pub(super) fn check_top_level(config: &Config, findings: &mut Findings<'_>) {
 pub(super) fn check_service(
     config: &Config,
     service: &Service,
-    pointer: &Pointer,
+    service_pointer: &Pointer,
     findings: &mut Findings<'_>,
 ) {
     let lifetime = service.fields().lifetime();
     let ttl_key = service.fields().ttl_key();
-    let pointer = || service.fields().lifetime_key().map_or_else(|| pointer.clone(), |key| pointer.key(key));
+    let pointer = || {
+        let key = service.fields().lifetime_key();
+        key.map_or_else(|| service_pointer.clone(), |key| service_pointer.key(key))
+    };
     let ttl = lifetime.credential_ttl.filter(|ttl| !ttl.is_zero());
     let interval = lifetime.renewal_interval.filter(|interval| !interval.is_zero());
     match (ttl, interval) {
@@ -77,6 +80,14 @@ pub(super) fn check_service(
         (Some(_), None) => report_incomplete(&pointer(), ttl_key, "renewal_interval", findings),
         (None, Some(_)) => report_incomplete(&pointer(), "renewal_interval", "credential_ttl", findings),
     }
+    if let Service::WorkloadIdentityAwsRolesAnywhere(aws) = service
+        && let Some(interval) = aws.session_renewal_interval
+        && !interval.is_zero()
+        && !interval.is_negative()
+        && !config.is_oneshot()
+    {
+        check_interval(interval, &service_pointer.key("session_renewal_interval"), findings);
+    }
 }
 
 fn report_incomplete(pointer: &Pointer, present: &str, missing: &str, findings: &mut Findings<'_>) {
@@ -91,7 +102,7 @@ fn report_incomplete(pointer: &Pointer, present: &str, missing: &str, findings: 
 }
 
 /// Reports an interval between renewals that is too short to be meant.
-pub(super) fn check_interval(interval: GoDuration, pointer: &Pointer, findings: &mut Findings<'_>) {
+fn check_interval(interval: GoDuration, pointer: &Pointer, findings: &mut Findings<'_>) {
     if interval < MIN_INTERVAL {
         findings.report_value(
             Code::IntervalTooShort,

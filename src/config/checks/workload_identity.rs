@@ -1,7 +1,7 @@
 //! Checks the services for workload identity: selectors, attestors, AWS Roles Anywhere.
 
 use super::findings::Findings;
-use super::{formats, lifetimes};
+use super::formats;
 use crate::config::duration::GoDuration;
 use crate::config::scalar::{Identifier, Location, Port, is_on};
 use crate::config::service::{
@@ -101,7 +101,6 @@ pub(super) fn check_aws(aws: &AwsRolesAnywhereService, pointer: &Pointer, findin
             "write at most `12h`",
         );
     }
-    lifetimes::check_interval(interval, &pointer.key("session_renewal_interval"), findings);
     if interval >= duration {
         findings.report_value(
             Code::SessionTooLong,
