@@ -104,8 +104,10 @@ fn is_service(map: &Map<String, Value>) -> bool {
 
 /// Returns an error at `target` if a document that is not a map is a list of services.
 pub(super) fn recognize_services(text: &str, target: &Target) -> Option<Diagnostic> {
-    // A list needs no indentation below its key.
-    let parsed = yaml::parse(&format!("services:\n{text}")).ok()?;
+    // A list needs no indentation below its key. The mark of a document would begin a second one.
+    let is_mark = |line: &&str| *line == "---" || line.starts_with("--- ");
+    let list: Vec<&str> = text.lines().filter(|line| !is_mark(line)).collect();
+    let parsed = yaml::parse(&format!("services:\n{}", list.join("\n"))).ok()?;
     let services = parsed.value["services"].as_array()?;
     services.first()?.as_object().filter(|first| is_service(first))?;
     let message = "this is a list of services, not a configuration of tbot";
