@@ -3,6 +3,8 @@
 //!
 //! No message repeats any part of it except the join method: the rest is a secret.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 use url::Url;
 
@@ -131,8 +133,11 @@ fn parse(uri: &str) -> Result<JoinUri, (String, String)> {
         address_key,
         address,
         method,
-        token: decode(url.username()),
-        parameter: url.password().map(decode),
+        token: decode(url.username()).ok_or_else(|| malformed("the token of the join URI is not UTF-8"))?,
+        parameter: match url.password().map(decode) {
+            Some(None) => return Err(malformed("the parameter of the join URI is not UTF-8")),
+            parameter => parameter.flatten(),
+        },
     })
 }
 
@@ -145,6 +150,7 @@ fn join_method(spelled: &str) -> Option<JoinMethod> {
     JoinMethod::ALL.iter().find(is_spelling).copied()
 }
 
-fn decode(encoded: &str) -> String {
-    percent_encoding::percent_decode_str(encoded).decode_utf8_lossy().into_owned()
+/// Decodes `%20` and the like. Returns `None` if the result is not UTF-8.
+fn decode(encoded: &str) -> Option<String> {
+    percent_encoding::percent_decode_str(encoded).decode_utf8().ok().map(Cow::into_owned)
 }
