@@ -40,6 +40,7 @@ mod duration;
 mod explain;
 #[cfg(test)]
 mod growth;
+mod help_v1;
 mod hints;
 #[doc(hidden)]
 pub mod internal;

@@ -16,7 +16,7 @@ use super::repair::Repaired;
 use super::schema::FormatVersion;
 use super::v1::ConfigV1;
 use super::v2::Config;
-use super::{convert_v1, document, join_uri, strict, vocabulary};
+use super::{convert_v1, document, help_v1, join_uri, strict, vocabulary};
 use crate::diagnostic::{Code, Diagnostic, Severity, Target, display_key};
 use crate::pointer::Pointer;
 use crate::yaml;
@@ -208,6 +208,9 @@ impl LoadOutcome {
             return;
         };
         checks::check(&config, &value, options, &mut diagnostics);
+        if self.version == FormatVersion::V1 {
+            help_v1::use_keys_of_version_1(&mut diagnostics);
+        }
         self.report_checks(diagnostics, &origins);
         if !self.has_errors() {
             self.effective = Some(EffectiveConfig { config, value, origins });

@@ -1,0 +1,35 @@
+//! Help for a file of version 1. The checks see the file converted to version 2, and name the keys of that version; this
+//! table has the words of version 1 for them. Depends on `diagnostic`.
+
+use crate::diagnostic::{Code, Diagnostic};
+
+/// Replaces the help of diagnostics about a converted file that version 1 has other keys for.
+pub(super) fn use_keys_of_version_1(diagnostics: &mut [Diagnostic]) {
+    for diagnostic in diagnostics {
+        if let Some(help) = help(diagnostic) {
+            diagnostic.help = Some(help.to_owned());
+        } else if diagnostic.code == Code::SameDestination {
+            diagnostic.help = diagnostic.help.take().map(|help| help.replace("`path`", "`directory`"));
+        }
+    }
+}
+
+/// Returns the help for a diagnostic whose pointers refer to version 2.
+fn help(diagnostic: &Diagnostic) -> Option<&'static str> {
+    let is_about_service = || diagnostic.target.pointer().is_some_and(|at| at.tokens().count() > 1);
+    Some(match diagnostic.code {
+        Code::MissingAddress => {
+            "write `auth_server: <host>:443`, which in version 1 also accepts the address of a proxy, or set \
+             `--proxy-server` or `TELEPORT_PROXY`"
+        }
+        Code::UnverifiedAuthServer => {
+            "write `ca_pins: [...]` under `onboarding`, with what `tctl status` prints; if this is the address of a \
+             proxy, set `--proxy-server` or `TELEPORT_PROXY` instead"
+        }
+        Code::StorageInMemory => "write `storage: {directory: <path>}`",
+        Code::NothingToDeliver if is_about_service() => "write `directory: <path>` instead of `memory`",
+        Code::NothingToDeliver => "add an entry to `destinations`, such as `{directory: <path>}`",
+        Code::TtlBelowInterval => "set `renewal_interval` to at most half of `certificate_ttl`",
+        _ => return None,
+    })
+}
