@@ -3,7 +3,7 @@
 
 mod forms;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use self::forms::is_placeholder;
 use super::findings::Findings;
@@ -29,10 +29,11 @@ pub(super) fn check(string: &ConfigString<'_>, findings: &mut Findings<'_>) {
     }
 }
 
-/// Keeps one diagnostic for each value that looks like a placeholder: the others follow from it. It is an error if one of
-/// them is.
+/// Keeps one diagnostic for each value that looks like a placeholder or a variable: the others follow from it. It is an
+/// error if one of them is.
 pub(super) fn merge_findings(diagnostics: &mut Vec<Diagnostic>) {
     drop_unused(diagnostics);
+    merge_variables(diagnostics);
     let mut severities: HashMap<Target, Severity> = HashMap::new();
     for diagnostic in diagnostics.iter().filter(|diagnostic| diagnostic.code == Code::Placeholder) {
         severities.insert(diagnostic.target.clone(), diagnostic.severity);
@@ -56,15 +57,49 @@ pub(super) fn merge_findings(diagnostics: &mut Vec<Diagnostic>) {
     });
 }
 
-/// Removes the placeholders in what has no effect: it is to be removed, not filled in.
-fn drop_unused(diagnostics: &mut Vec<Diagnostic>) {
-    let is_unused = |one: &&Diagnostic| matches!(one.code, Code::UnusedAuthorities | Code::UnusedBlock);
-    let unused = diagnostics.iter().filter(is_unused).filter_map(|one| one.target.pointer().cloned());
-    let unused: Vec<Pointer> = unused.collect();
+/// Keeps one diagnostic for each address with a variable that is not expanded: that the address has no valid form follows
+/// from it.
+fn merge_variables(diagnostics: &mut Vec<Diagnostic>) {
+    let is_about_form = |code| matches!(code, Code::InvalidAddress | Code::AddressWithoutPort);
+    let variables = diagnostics.iter().filter(|one| one.code == Code::NotExpanded);
+    let variables: HashSet<Target> = variables.map(|one| one.target.clone()).collect();
+    let mut severities: HashMap<Target, Severity> = HashMap::new();
     diagnostics.retain(|one| {
-        let is_in =
-            |at: &Pointer| one.target.pointer().and_then(|pointer| strip_ancestor(pointer, at)).is_some();
-        one.code != Code::Placeholder || !unused.iter().any(is_in)
+        let follows = is_about_form(one.code) && variables.contains(&one.target);
+        if follows {
+            severities.insert(one.target.clone(), one.severity);
+        }
+        !follows
+    });
+    for variable in diagnostics.iter_mut().filter(|one| one.code == Code::NotExpanded) {
+        if let Some(severity) = severities.get(&variable.target) {
+            variable.severity = *severity;
+        }
+    }
+}
+
+/// Removes what is reported about a block that has no effect: the block is to be removed, not corrected. Pins and paths of
+/// certificate authorities can still exclude each other, so only the placeholders in them are removed.
+fn drop_unused(diagnostics: &mut Vec<Diagnostic>) {
+    let unused = |code| {
+        let found = diagnostics.iter().filter(move |one| one.code == code);
+        let pointers = found.filter_map(|one| match &one.target {
+            Target::Key(pointer) => Some(pointer.clone()),
+            _ => None,
+        });
+        pointers.collect::<Vec<Pointer>>()
+    };
+    let (blocks, authorities) = (unused(Code::UnusedBlock), unused(Code::UnusedAuthorities));
+    diagnostics.retain(|one| {
+        let is_in = |ancestors: &[Pointer]| {
+            let pointer = one.target.pointer();
+            pointer.is_some_and(|pointer| ancestors.iter().any(|at| strip_ancestor(pointer, at).is_some()))
+        };
+        match one.code {
+            Code::UnusedBlock => true,
+            Code::Placeholder => !is_in(&blocks) && !is_in(&authorities),
+            _ => !is_in(&blocks),
+        }
     });
 }
 
