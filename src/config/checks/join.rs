@@ -50,7 +50,8 @@ fn check_certificate_authorities(config: &Config, onboarding: &Onboarding, findi
             findings.report_value(
                 Code::UnverifiedAuthServer,
                 Pointer::root().key("auth_server"),
-                "an auth server at this address cannot be verified before the bot joins",
+                "`tbot start` does not join an auth server that it cannot verify, and neither `ca_pins` nor `ca_path` is \
+                 set",
                 "write `ca_pins: [...]` under `onboarding`, with what `tctl status` prints; if this is the address of a \
                  proxy, write `proxy_server` instead",
             );
