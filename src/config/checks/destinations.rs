@@ -80,10 +80,11 @@ fn check_secret(secret: &KubernetesSecret, pointer: &Pointer, findings: &mut Fin
     }
     let process = findings.options().process.as_ref();
     if namespace.is_none() && process.is_some_and(|process| process.pod_namespace.is_none()) {
-        findings.missing(
+        findings.missing_unless(
             Code::MissingNamespace,
             Target::Value(pointer.clone()),
             "the namespace of the Secret",
+            "the environment variable `POD_NAMESPACE`",
             "write `namespace: <name>`, or set `POD_NAMESPACE` (in a pod: fieldRef metadata.namespace)",
         );
     }

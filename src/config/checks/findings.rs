@@ -83,10 +83,22 @@ impl<'a> Findings<'a> {
     /// Reports that something is missing without which `start` refuses the configuration. A flag or an environment
     /// variable may still supply it if the configuration is only validated.
     pub(super) fn missing(&mut self, code: Code, target: Target, what: &str, help: &str) {
+        self.missing_unless(code, target, what, "a flag or an environment variable", help);
+    }
+
+    /// Like [`missing`](Self::missing), but names what may supply it.
+    pub(super) fn missing_unless(
+        &mut self,
+        code: Code,
+        target: Target,
+        what: &str,
+        supplier: &str,
+        help: &str,
+    ) {
         let diagnostic = match self.options.purpose {
             Purpose::Start => Diagnostic::new(code, target, format!("{what} is not set")),
             Purpose::Validate => {
-                let message = format!("{what} is not set; a flag or an environment variable must supply it");
+                let message = format!("{what} is not set; {supplier} must supply it");
                 Diagnostic::new(code, target, message).with_severity(Severity::Note)
             }
         };
