@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::onboarding::JoinMethod;
-use super::schema::{accepts, locate, resolve, union_branches};
+use super::schema::{accepts, locate, locate_branch, resolve, union_branches};
 use super::vocabulary;
 use super::words::{self, Meaning, WordPlace};
 use crate::diagnostic::suggest;
@@ -67,12 +67,14 @@ impl<'a> UnknownKeyContext<'a> {
         if let Some(close) = meant {
             return format!("did you mean `{close}`?");
         }
-        let blocks = self.map_schema.map_or_else(Vec::new, |schema| blocks_with(self.schema, schema, key));
-        if let [(block, name)] = blocks.as_slice() {
-            if *name == key {
-                return format!("move it under `{block}`");
+        match (self.blocks_with(key).as_slice(), self.lists_with(key).as_slice()) {
+            ([(block, name)], []) if *name == key => return format!("move it under `{block}`"),
+            ([(block, name)], []) => return format!("did you mean `{name}` under `{block}`?"),
+            ([], [list]) if self.is_present(list) => {
+                return format!("move it into an entry of `{list}`");
             }
-            return format!("did you mean `{name}` under `{block}`?");
+            ([], [list]) => return format!("write it in an entry of `{list}`: `{list}: [{{{key}: ...}}]`"),
+            _ => {}
         }
         let known = property_names(self.map_schema);
         let types = types_with(self.schema, self.config, self.pointer, key);
@@ -88,6 +90,45 @@ impl<'a> UnknownKeyContext<'a> {
             return "remove it; no key is valid here".to_owned();
         }
         format!("valid keys here: {}", quoted_list(&known))
+    }
+
+    /// Returns the blocks of the map that accept a property with this name, or a similar one, and do not have it yet. The
+    /// present `type` of a block decides what it accepts. Each has the name of the property.
+    fn blocks_with(&self, key: &str) -> Vec<(&'a str, &'a str)> {
+        let properties = self.map_schema.and_then(|schema| schema["properties"].as_object());
+        let blocks = properties.into_iter().flatten();
+        let with_names = blocks.filter_map(|(block, schema)| {
+            let pointer = self.pointer.key(block);
+            let present = self.config.pointer(pointer.as_str());
+            let schema = match present {
+                Some(Value::Object(_)) => locate_branch(self.schema, self.config, &pointer),
+                _ => resolve(self.schema, schema),
+            };
+            let mut names = property_names(schema);
+            names.retain(|name| *name != "type" && present.is_none_or(|block| block.get(name).is_none()));
+            let exact = names.iter().find(|name| **name == key).copied();
+            let name = exact.or_else(|| if is_known(key) { None } else { suggest(key, names) });
+            name.map(|name| (block.as_str(), name))
+        });
+        with_names.collect()
+    }
+
+    /// Returns the lists of the map whose entries accept a property with this name. The entries of a list of services or
+    /// destinations do not count, because their `type` decides what they accept.
+    fn lists_with(&self, key: &str) -> Vec<&'a str> {
+        let properties = self.map_schema.and_then(|schema| schema["properties"].as_object());
+        let accepts_key = |schema: &Value| {
+            let entry = resolve(self.schema, schema).and_then(|list| resolve(self.schema, &list["items"]));
+            property_names(entry).contains(&key)
+        };
+        let lists = properties.into_iter().flatten().filter(|(_, schema)| accepts_key(schema));
+        lists.map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// Returns whether the map has entries in a list.
+    fn is_present(&self, list: &str) -> bool {
+        let value = self.config.pointer(self.pointer.key(list).as_str());
+        value.and_then(Value::as_array).is_some_and(|entries| !entries.is_empty())
     }
 
     /// Returns what is known about a key that people write in a map such as this one.
@@ -114,6 +155,7 @@ impl<'a> UnknownKeyContext<'a> {
             }
             ["destinations", _] => vec![WordPlace::DestinationV1],
             ["destinations", _, "configs", _] => vec![WordPlace::TemplateV1],
+            ["storage"] if is_version_1(self.schema) => vec![WordPlace::StorageV1, WordPlace::Destination],
             [.., "storage" | "destination"] => vec![WordPlace::Destination],
             _ => Vec::new(),
         }
@@ -181,20 +223,6 @@ pub(super) fn one_of(options: &[&str]) -> String {
 pub(super) fn quoted_list(names: &[&str]) -> String {
     let quote = |name: &&str| if name.is_empty() { r#"`""`"#.to_owned() } else { format!("`{name}`") };
     names.iter().map(quote).collect::<Vec<_>>().join(", ")
-}
-
-/// Returns the blocks of a map that have a property with this name or a similar one, each with the name of the
-/// property.
-fn blocks_with<'a>(root: &'a Value, map_schema: &'a Value, key: &str) -> Vec<(&'a str, &'a str)> {
-    let blocks = map_schema["properties"].as_object().into_iter().flatten();
-    blocks
-        .filter_map(|(block, schema)| {
-            let known = block_properties(root, schema);
-            let exact = known.iter().find(|name| **name == key && key != "type").copied();
-            let name = exact.or_else(|| if is_known(key) { None } else { suggest(key, known) });
-            name.map(|name| (block.as_str(), name))
-        })
-        .collect()
 }
 
 /// Returns the names of the properties of a block, of any type.

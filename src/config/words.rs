@@ -14,6 +14,8 @@ pub(super) enum WordPlace {
     BoundKeypair,
     /// A key in a destination or in `storage`.
     Destination,
+    /// A key in `storage` of version 1.
+    StorageV1,
     /// A key in an entry of `services` or `outputs`.
     Service,
     /// A key in a service of this type.
@@ -115,6 +117,7 @@ static WORDS: &[(WordPlace, &[Meaning])] = &[
                 "use `debug: true` for more log lines, and the flag `--log-format` for their format",
             ),
             help(&["data_dir"], "use `storage: {type: directory, path: ...}`"),
+            help(&["pid_file"], "remove it, and use the flag `--pid-file`"),
             help(
                 &["destination_dir"],
                 "use `services: [{type: identity, destination: {type: directory, path: ...}}]`",
@@ -144,6 +147,7 @@ static WORDS: &[(WordPlace, &[Meaning])] = &[
             key(&["ttl"], "certificate_ttl"),
             key(&["renew"], "renewal_interval"),
             help(&["data_dir"], "use `storage: {directory: ...}`"),
+            help(&["pid_file"], "remove it, and use the flag `--pid-file`"),
             help(
                 &["destination"],
                 "write `version: v2`, and an entry of `services` such as \
@@ -177,16 +181,34 @@ static WORDS: &[(WordPlace, &[Meaning])] = &[
     (WordPlace::BoundKeypair, &[key(&["initial_join_secret"], "registration_secret")]),
     (
         WordPlace::Destination,
-        &[help(
-            &["mode", "owner", "group", "permissions"],
-            "remove it; files are private, and `readers: [{user: <name>}]` gives others access with an ACL",
-        )],
+        &[
+            help(
+                &["mode", "owner", "group", "permissions"],
+                "remove it; files are private, and `readers: [{user: <name>}]` gives others access with an ACL",
+            ),
+            help(&["destination"], "write its keys directly in the map that contains it"),
+            key(&["secret_name"], "name"),
+            key(&["secret_namespace"], "namespace"),
+        ],
+    ),
+    (
+        WordPlace::StorageV1,
+        &[
+            key(&["path"], "directory"),
+            help(
+                &["type"],
+                "version 1 does not have this key; use `directory`, or write `version: v2`, and `services` instead of \
+                 `destinations`",
+            ),
+        ],
     ),
     (WordPlace::JoinMethod, &[help(&["ec2"], "use `iam` to join from AWS")]),
     (
         WordPlace::Service,
         &[
             key(&["db_name"], "database"),
+            key(&["db_service"], "service"),
+            key(&["kubernetes_cluster_name"], "kubernetes_cluster"),
             key(&["db_user", "user"], "username"),
             key(&["listen_addr"], "listen"),
             key(&["ttl"], "credential_ttl"),
@@ -201,6 +223,10 @@ static WORDS: &[(WordPlace, &[Meaning])] = &[
             key(&["app"], "app_name"),
             help(&["tls"], "use `specific_tls_naming: true` to also write `tls.crt` and `tls.key`"),
         ],
+    ),
+    (
+        WordPlace::ServiceOfType("kubernetes/argo-cd"),
+        &[help(&["destination"], "remove it; this service writes Secrets into the namespace of Argo CD")],
     ),
     (WordPlace::ServiceOfType("application-tunnel"), &[key(&["app"], "app_name")]),
     (WordPlace::ServiceOfType("application-proxy"), &[help(LIFETIMES, "move it into `credential_lifetime`")]),
@@ -253,6 +279,7 @@ static WORDS: &[(WordPlace, &[Meaning])] = &[
             help(&["db-tunnel"], "use `database-tunnel`"),
             help(&["kube", "k8s"], "use `kubernetes/v2`, or `kubernetes` for a single cluster"),
             help(&["k8s/v2"], "use `kubernetes/v2`"),
+            help(&["spiffe-x509-svid"], "use `workload-identity-x509`"),
             help(&["workload-identity-aws-ra"], "use `workload-identity-aws-roles-anywhere`"),
             help(
                 &["workload-identity"],
@@ -304,8 +331,10 @@ mod tests {
             }
             WordPlace::JoinMethod => format!("{{version: v2, onboarding: {{join_method: {word}}}}}"),
             WordPlace::Destination => {
-                format!("{{version: v2, storage: {{type: directory, path: /a, {word}: x}}}}")
+                let of_type = |fields| format!("{{version: v2, storage: {{{fields}, {word}: x}}}}");
+                return ["type: directory, path: /a", "type: kubernetes_secret"].map(of_type).to_vec();
             }
+            WordPlace::StorageV1 => format!("{{storage: {{{word}: x}}}}"),
             WordPlace::DestinationType => format!("{{version: v2, storage: {{type: {word}}}}}"),
             WordPlace::DestinationV1 => format!("{{destinations: [{{{word}: x}}]}}"),
             WordPlace::TemplateV1 => format!("{{destinations: [{{configs: [{word}]}}]}}"),

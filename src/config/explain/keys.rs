@@ -94,6 +94,9 @@ impl Violation<'_> {
                     "write `type: directory` and `path: ...`; `directory: <path>` is the form of version 1";
                 return Some(help.to_owned());
             }
+            if self.instance.get("destination").is_some_and(Value::is_object) {
+                return Some(format!("write the keys of `destination` directly under `{}`", self.key()));
+            }
             return Some(match types.iter().find(|name| self.instance.get(name).is_some()) {
                 Some(name) => format!("write `type: {name}`, and align the other keys with it"),
                 None => format!("write `type: ...` with one of {}", quoted_list(&types)),

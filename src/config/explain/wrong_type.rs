@@ -83,6 +83,10 @@ impl Violation<'_> {
                 format!("write `{key}: {{type: directory, path: ...}}`")
             }
             Value::String(string) if accepts("object") => match self.type_names().as_slice() {
+                [] if schema["additionalProperties"]["type"] == "array" => {
+                    "write `{key: [value]}`".to_owned()
+                }
+                [] if hints::property_names(Some(schema)).is_empty() => "write `{key: value}`".to_owned(),
                 [] => {
                     format!("write a map; valid keys: {}", quoted_list(&hints::property_names(Some(schema))))
                 }
