@@ -180,9 +180,9 @@ pub(crate) const CLAIMS: &[Claim] = &[
                     "TBOT_TEST_ROUNDS=20 cargo test --locked --workspace --test integration -- program::telemetry_times \
                      --nocapture",
                 ),
-                figure: "2026-11-26, one round of a development build on a busy machine: credentials of a oneshot run after 0.44 s without \
-                         telemetry, and 0.52 to 0.76 s with it; a silent endpoint delays only the exit, by half a second; a continuous \
-                         run, 0.70 s and 0.55 to 0.82 s",
+                figure: "2026-11-27, 20 rounds of a development build on a busy machine: credentials of a oneshot run after 0.092 s without telemetry, \
+                         and at most 1.27 times that with it; a silent endpoint delays only the exit, by half a second; a continuous run, 0.104 s, \
+                         and at most 1.15 times that",
                 mutation: "`start` ends with another exit status after a submission",
             },
         ],
@@ -355,8 +355,8 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 command: "cargo test --locked --package tbot --lib -- agent::malformed_input::fuzz agent::net::web_socket::fuzz",
                 full: Full::Command("cargo xtask fuzz agent-environment server-replies web-socket"),
                 figure: "2,000 mutations of each of 3 corpora in CI. On 2026-11-26, 100,000 of each found a password in the display of a \
-                         proxy, which is fixed. On 2026-11-27, 1,000,000 replies with libFuzzer reached 6,177 branches, and the corpus 3,830; \
-                         1,000,000 sets of variables 1,402, and 20,000 sequences of frames 562: no failure",
+                         proxy, which is fixed. On 2026-11-27, 1,500,000 replies with libFuzzer reached 6,381 branches, and the corpus 2,419; \
+                         1,500,000 sets of variables 1,424, and 20,000 sequences of frames 562: no failure",
                 mutation: "`poll_read` in `src/agent/net/web_socket.rs` ends at a ping, or `for_url` in `src/agent/net/http_proxy.rs` \
                            leaves an `@` in a password as it is",
             },
@@ -364,23 +364,24 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 shows: "Configurations as random input",
                 command: "cargo test --locked --workspace --test config -- fuzz",
                 full: Full::Command("cargo xtask fuzz configuration"),
-                figure: "2,000 mutations in CI; 20,000 executions with libFuzzer on 2026-11-27 reached 16,965 branches: no failure",
+                figure: "2,000 mutations in CI; 1,500,000 executions with libFuzzer on 2026-11-27 reached 19,284 branches, and the corpus \
+                         14,053: no failure",
                 mutation: "`may_show` in `src/diagnostic/excerpt.rs` shows hidden values",
             },
             Check {
                 shows: "Environments of a start as random input",
                 command: "cargo test --locked --workspace --bin tbot -- telemetry::fuzz",
                 full: Full::Command("cargo xtask fuzz telemetry-environment"),
-                figure: "2,000 mutations in CI, and 500,000 on 2026-11-26; 20,000 executions with libFuzzer on 2026-11-27 reached 2,229 \
-                         branches: no failure",
+                figure: "2,000 mutations in CI; 1,500,000 executions with libFuzzer on 2026-11-27 reached 3,016 branches, and the corpus 1,679: \
+                         no failure",
                 mutation: "a value of `TELEPORT_ANONYMOUS_TELEMETRY` that is not a boolean gives consent",
             },
             Check {
                 shows: "Requests to prehog as random input",
                 command: "cargo test --locked --workspace --test prehog -- fuzz",
                 full: Full::Command("cargo xtask fuzz prehog-requests"),
-                figure: "2,000 mutations in CI, and 500,000 on 2026-11-26; 20,000 executions with libFuzzer on 2026-11-27 reached 4,440 \
-                         branches: no failure",
+                figure: "2,000 mutations in CI; 1,500,000 executions with libFuzzer on 2026-11-27 reached 6,177 branches, and the corpus 3,019: \
+                         no failure",
                 mutation: "`intercept_unary` in `prehog/src/ingest.rs` counts an invalid event as stored",
             },
             Check {
@@ -408,7 +409,8 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 full: Full::Command(
                     "TBOT_TEST_KILLS=500 cargo test --locked --workspace --test integration -- program::crash --nocapture",
                 ),
-                figure: "20 kills by default, 100 in CI",
+                figure: "2026-11-27: 500 kills: 450 identities renewed, 36 responses lost, 14 renewals suspended without need; 177,179 sets of files \
+                         were read meanwhile, all complete. 20 kills by default, 100 in CI",
                 mutation: "`replace_with_link` in `src/agent/destination/generation.rs` removes the old link first",
             },
             Check {
@@ -417,7 +419,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 full: Full::Command(
                     "PREHOG_TEST_KILLS=500 cargo test --locked --workspace --test prehog -- crash --nocapture",
                 ),
-                figure: "20 kills by default, 100 in CI",
+                figure: "2026-11-27: 500 kills, 15,617 events acknowledged and stored once, 4 without a response. 20 kills by default, 100 in CI",
                 mutation: "`append` in `prehog/src/store/sqlite/inbox.rs` skips every third batch",
             },
             Check {
@@ -436,7 +438,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 shows: "Disks without space or inodes cost prehog no event, nor does a process without descriptors",
                 command: "cargo test --locked --workspace --test prehog -- --include-ignored exhaustion --nocapture",
                 full: Full::Same,
-                figure: "2026-11-26: 1,200 events without space, 806 refused; 1,200 without inodes, none refused; all stored once",
+                figure: "2026-11-27: 1,200 events without space, all refused; 1,200 without inodes, none refused; all stored once in the end",
                 mutation: "prehog acknowledges an event whether or not it is stored",
             },
             Check {
