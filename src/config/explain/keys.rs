@@ -94,7 +94,8 @@ impl Violation<'_> {
                     "write `type: directory` and `path: ...`; `directory: <path>` is the form of version 1";
                 return Some(help.to_owned());
             }
-            if self.instance.get("destination").is_some_and(Value::is_object) {
+            let is_destination = matches!(self.key().as_str(), "storage" | "destination");
+            if is_destination && self.instance.get("destination").is_some_and(Value::is_object) {
                 return Some(format!("write the keys of `destination` directly under `{}`", self.key()));
             }
             return Some(match types.iter().find(|name| self.instance.get(name).is_some()) {
