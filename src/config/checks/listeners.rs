@@ -53,13 +53,13 @@ struct FirstUses {
     ports: HashMap<u16, PortUses>,
 }
 
-/// The first listener at each host with one port.
+/// The first listeners with one port.
 #[derive(Default)]
 struct PortUses {
-    /// The first of all.
-    any: Option<Pointer>,
-    /// The first at all addresses of the machine.
-    wildcard: Option<Pointer>,
+    /// The first one at any address of IPv4, of IPv6, and at a name, which may have both.
+    any: [Option<Pointer>; 3],
+    /// The first one at all addresses of IPv4, and at all addresses of the machine.
+    wildcards: [Option<Pointer>; 2],
     hosts: HashMap<Host, Pointer>,
 }
 
@@ -85,20 +85,34 @@ impl FirstUses {
 impl PortUses {
     fn insert(&mut self, address: &ListenAddress, pointer: &Pointer) -> Option<Pointer> {
         let host = host(address);
-        let is_wildcard = matches!(host, Host::Address(ip) if ip.is_unspecified());
-        // Other systems than Linux let one listener have a single address, and another one all addresses.
-        let all = if !cfg!(target_os = "linux") {
-            None
-        } else if is_wildcard {
-            self.any.clone()
-        } else {
-            self.wildcard.clone()
+        let [v4, v6, name] = &mut self.any;
+        let [all_of_v4, all] = &mut self.wildcards;
+        let (own_any, own_wildcard, conflicts) = match &host {
+            Host::Address(IpAddr::V4(ip)) if ip.is_unspecified() => {
+                let conflicts = [v4.clone(), name.clone(), all.clone()];
+                (v4, Some(all_of_v4), conflicts)
+            }
+            Host::Address(IpAddr::V6(ip)) if ip.is_unspecified() => {
+                let conflicts = [v4.clone(), v6.clone(), name.clone()];
+                (v6, Some(all), conflicts)
+            }
+            Host::Address(IpAddr::V4(_)) => {
+                let conflicts = [all_of_v4.clone(), all.clone(), None];
+                (v4, None, conflicts)
+            }
+            Host::Address(IpAddr::V6(_)) => (v6, None, [all.clone(), None, None]),
+            Host::Name(_) => {
+                let conflicts = [all_of_v4.clone(), all.clone(), None];
+                (name, None, conflicts)
+            }
         };
-        self.any.get_or_insert_with(|| pointer.clone());
-        if is_wildcard {
-            self.wildcard.get_or_insert_with(|| pointer.clone());
+        own_any.get_or_insert_with(|| pointer.clone());
+        if let Some(wildcard) = own_wildcard {
+            wildcard.get_or_insert_with(|| pointer.clone());
         }
-        insert_first(&mut self.hosts, host, pointer).or(all)
+        // Other systems than Linux let one listener have a single address, and another one all addresses.
+        let conflict = if cfg!(target_os = "linux") { conflicts.into_iter().flatten().next() } else { None };
+        insert_first(&mut self.hosts, host, pointer).or(conflict)
     }
 }
 
