@@ -1,8 +1,6 @@
 //! Checks that no two listeners have the same address. In oneshot mode, nothing listens.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::destination_key::Normalizer;
@@ -46,95 +44,90 @@ pub(super) fn check(config: &Config, services: &[NamedService<'_>], findings: &m
     }
 }
 
-/// The first listener at each address.
+/// The first listener in each scope.
 #[derive(Default)]
-struct FirstUses {
-    sockets: HashMap<String, Pointer>,
-    ports: HashMap<u16, PortUses>,
-}
+struct FirstUses(HashMap<Scope, Pointer>);
 
-/// The first listeners with one port.
-#[derive(Default)]
-struct PortUses {
-    /// The first one at any address of IPv4, of IPv6, and at a name, which may have both.
-    any: [Option<Pointer>; 3],
-    /// The first one at all addresses of IPv4, and at all addresses of the machine.
-    wildcards: [Option<Pointer>; 2],
-    hosts: HashMap<Host, Pointer>,
-}
-
+/// The place of a listener, or of several.
 #[derive(PartialEq, Eq, Hash)]
+enum Scope {
+    Socket(String),
+    Host(u16, Host),
+    /// All listeners with a port whose hosts are of one kind.
+    AnyHost(u16, HostKind),
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
 enum Host {
     Address(IpAddr),
     Name(String),
 }
 
+#[derive(PartialEq, Eq, Hash)]
+enum HostKind {
+    V4,
+    V6,
+    /// It may have addresses of both kinds.
+    Name,
+}
+
+const ALL_V4: Host = Host::Address(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+/// All addresses of the machine.
+const ALL: Host = Host::Address(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+
+impl Host {
+    fn kind(&self) -> HostKind {
+        match self {
+            Self::Address(IpAddr::V4(_)) => HostKind::V4,
+            Self::Address(IpAddr::V6(_)) => HostKind::V6,
+            Self::Name(_) => HostKind::Name,
+        }
+    }
+
+    /// Returns the other scopes with the same port in which a listener conflicts with one at this host.
+    fn conflicting_scopes(&self, port: u16) -> Vec<Scope> {
+        // Other systems than Linux let one listener have a single address, and another one all addresses.
+        if !cfg!(target_os = "linux") {
+            return Vec::new();
+        }
+        let any = |kind| Scope::AnyHost(port, kind);
+        let at = |host| Scope::Host(port, host);
+        match self {
+            host if *host == ALL => vec![any(HostKind::V4), any(HostKind::V6), any(HostKind::Name)],
+            host if *host == ALL_V4 => vec![any(HostKind::V4), any(HostKind::Name), at(ALL)],
+            Self::Address(IpAddr::V6(_)) => vec![at(ALL)],
+            Self::Address(IpAddr::V4(_)) | Self::Name(_) => vec![at(ALL_V4), at(ALL)],
+        }
+    }
+}
+
 impl FirstUses {
     /// Adds a listener. Returns the first one that it conflicts with.
     fn insert(&mut self, uri: &ListenUri, pointer: &Pointer, normalizer: &Normalizer<'_>) -> Option<Pointer> {
-        match uri {
+        let (scopes, conflicting) = match uri {
             ListenUri::Unix(path) => {
                 let path = normalizer.normalize(&path.to_string_lossy()).into_owned();
-                insert_first(&mut self.sockets, path, pointer)
+                (vec![Scope::Socket(path)], Vec::new())
             }
-            ListenUri::Tcp(address) => self.ports.entry(address.port()).or_default().insert(address, pointer),
-        }
-    }
-}
-
-impl PortUses {
-    fn insert(&mut self, address: &ListenAddress, pointer: &Pointer) -> Option<Pointer> {
-        let host = host(address);
-        let [v4, v6, name] = &mut self.any;
-        let [all_of_v4, all] = &mut self.wildcards;
-        let (own_any, own_wildcard, conflicts) = match &host {
-            Host::Address(IpAddr::V4(ip)) if ip.is_unspecified() => {
-                let conflicts = [v4.clone(), name.clone(), all.clone()];
-                (v4, Some(all_of_v4), conflicts)
-            }
-            Host::Address(IpAddr::V6(ip)) if ip.is_unspecified() => {
-                let conflicts = [v4.clone(), v6.clone(), name.clone()];
-                (v6, Some(all), conflicts)
-            }
-            Host::Address(IpAddr::V4(_)) => {
-                let conflicts = [all_of_v4.clone(), all.clone(), None];
-                (v4, None, conflicts)
-            }
-            Host::Address(IpAddr::V6(_)) => (v6, None, [all.clone(), None, None]),
-            Host::Name(_) => {
-                let conflicts = [all_of_v4.clone(), all.clone(), None];
-                (name, None, conflicts)
+            ListenUri::Tcp(address) => {
+                let (port, host) = (address.port(), host(address));
+                let conflicting = host.conflicting_scopes(port);
+                (vec![Scope::Host(port, host.clone()), Scope::AnyHost(port, host.kind())], conflicting)
             }
         };
-        own_any.get_or_insert_with(|| pointer.clone());
-        if let Some(wildcard) = own_wildcard {
-            wildcard.get_or_insert_with(|| pointer.clone());
+        let same = scopes.first();
+        let first = same.into_iter().chain(&conflicting).find_map(|scope| self.0.get(scope).cloned());
+        for scope in scopes {
+            self.0.entry(scope).or_insert_with(|| pointer.clone());
         }
-        // Other systems than Linux let one listener have a single address, and another one all addresses.
-        let conflict = if cfg!(target_os = "linux") { conflicts.into_iter().flatten().next() } else { None };
-        insert_first(&mut self.hosts, host, pointer).or(conflict)
-    }
-}
-
-/// Inserts a pointer, unless the map has one for the key, which is returned.
-fn insert_first<K: Eq + Hash>(
-    firsts: &mut HashMap<K, Pointer>,
-    key: K,
-    pointer: &Pointer,
-) -> Option<Pointer> {
-    match firsts.entry(key) {
-        Entry::Occupied(first) => Some(first.get().clone()),
-        Entry::Vacant(vacant) => {
-            vacant.insert(pointer.clone());
-            None
-        }
+        first
     }
 }
 
 /// Returns the host in a form in which two can be compared. Without one, the agent listens on all addresses.
 fn host(address: &ListenAddress) -> Host {
     match address.host().map(str::to_ascii_lowercase) {
-        None => Host::Address(Ipv6Addr::UNSPECIFIED.into()),
+        None => ALL,
         Some(name) if name == "localhost" => Host::Address(Ipv4Addr::LOCALHOST.into()),
         Some(name) => name.parse().map_or(Host::Name(name), Host::Address),
     }
