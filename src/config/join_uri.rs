@@ -134,10 +134,12 @@ fn parse(uri: &str) -> Result<JoinUri, (String, String)> {
         address,
         method,
         token: decode(url.username()).ok_or_else(|| malformed("the token of the join URI is not UTF-8"))?,
-        parameter: match url.password().map(decode) {
-            Some(None) => return Err(malformed("the parameter of the join URI is not UTF-8")),
-            parameter => parameter.flatten(),
-        },
+        parameter: url
+            .password()
+            .map(|parameter| {
+                decode(parameter).ok_or_else(|| malformed("the parameter of the join URI is not UTF-8"))
+            })
+            .transpose()?,
     })
 }
 
