@@ -233,7 +233,7 @@ fn read_to_end(mut response: impl Read) -> Result<(), StoreError> {
 mod tests {
     use super::*;
 
-    /// Messages of ClickHouse 18.16 and of current versions.
+    /// A message that quotes a row, in the form of ClickHouse, and one that does not.
     #[test]
     fn the_message_of_a_rejected_batch_contains_no_row() {
         for (message, expected) in [
