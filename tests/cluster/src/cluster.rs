@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::error::{ApiError, Error};
 use crate::events::Watchers;
 use crate::faults::{Faults, HeldCall, StreamFault};
+use crate::in_progress::InProgress;
 use crate::join_request::TokenMethod;
 use crate::jwt::JwtKey;
 use crate::oidc::{OidcIssuer, TrustedIssuer};
@@ -98,6 +99,7 @@ impl Cluster {
             state: Mutex::default(),
             faults: Faults::new(),
             log: CallLog::new(),
+            in_progress: InProgress::new(),
             reverse_tunnels: AtomicUsize::new(0),
             id: i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX),
             revision: keys::uuid()?,
@@ -415,6 +417,12 @@ impl Cluster {
     /// Waits until `count` calls of `method` have completed, and returns all completed calls of that method.
     pub async fn wait_for(&self, method: &str, count: usize) -> Vec<Call> {
         self.shared.log.wait_for(method, count).await
+    }
+
+    /// Waits until every client has disconnected and no call is being processed. What a killed client sent is processed after
+    /// its end.
+    pub async fn wait_until_idle(&self) {
+        self.shared.in_progress.wait_for_none().await;
     }
 
     /// Refuses the next call of `method` with `code` (over HTTP, with the corresponding status) without processing it.

@@ -42,6 +42,7 @@ mod error;
 mod events;
 mod faults;
 mod identity;
+mod in_progress;
 mod issuance;
 mod join_request;
 mod join_service;

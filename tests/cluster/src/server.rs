@@ -76,6 +76,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener, port: Port
 
 /// Serves a connection until it ends or the cluster goes down.
 async fn serve_while_up(shared: Arc<Shared>, socket: TcpStream, addr: SocketAddr, port: Port) {
+    let _in_progress = shared.in_progress.enter();
     let mut down = shared.faults.watch_down();
     tokio::select! {
         // Polled first, so that not even a ClientHello is read while the cluster is down.
@@ -155,7 +156,10 @@ async fn serve_calls(
         let (shared, connection) = (shared, connection.clone());
         service_fn(move |request| {
             let (shared, connection) = (shared.clone(), connection.clone());
+            // A call over HTTP/2 is a task of its own, which may outlive its connection.
+            let in_progress = shared.in_progress.enter();
             async move {
+                let _in_progress = in_progress;
                 let is_join_backend =
                     matches!(connection.backend, Backend::Join | Backend::Auth | Backend::Anonymous);
                 if connection.backend == Backend::Ssh && request.uri().path() == method::PROXY_SSH {

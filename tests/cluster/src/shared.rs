@@ -10,6 +10,7 @@ use crate::call_log::CallLog;
 use crate::clock::Clock;
 use crate::events::Watchers;
 use crate::faults::Faults;
+use crate::in_progress::InProgress;
 use crate::method;
 use crate::proto::Metadata;
 use crate::revocations::Revocations;
@@ -43,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) state: Mutex<State>,
     pub(crate) faults: Faults,
     pub(crate) log: CallLog,
+    pub(crate) in_progress: InProgress,
     /// How many connections were for reverse tunnels.
     pub(crate) reverse_tunnels: AtomicUsize,
     /// The `id` of every resource: the start of the cluster in nanoseconds since the epoch.

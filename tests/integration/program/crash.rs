@@ -160,6 +160,7 @@ async fn kill_repeatedly(rounds: u32) {
         running.signal(Signal::KILL);
         tokio::task::block_in_place(|| running.wait());
         assert!(!reader.is_finished(), "{:?}", reader.await);
+        fixture.cluster.wait_until_idle().await;
         fixture.restart(&mut counts);
     }
     stop.send_replace(true);
