@@ -20,7 +20,6 @@ use super::health_server::HealthServer;
 use super::retry::Retry;
 use super::revocations;
 use super::running_agent::RunningAgent;
-use super::schedule;
 use super::services::ListeningService;
 use super::tasks::AgentTasks;
 use super::tunnels::TunnelRunner;
@@ -123,10 +122,10 @@ impl RunningAgent {
                     if let Some(suspension) = obtained.suspension() {
                         reporter.kept(not_after);
                         reporter.failed(&suspension);
-                        retry.log_failure(&suspension, Level::ERROR, wait);
+                        retry.log_failure(&suspension, Level::ERROR, wait.duration());
                     } else {
                         retry.succeeded();
-                        obtained.log(Some(wait));
+                        obtained.log(Some(wait.duration()));
                         reporter.renewed(not_after);
                     }
                     sender.send_replace(Some(identity));
@@ -148,7 +147,7 @@ impl RunningAgent {
                     }
                     // Unless someone fixes a permanent error, the bot stops working when its certificate expires.
                     let level = if error.is_transient() { Level::WARN } else { Level::ERROR };
-                    retry.failed(&reason, level, &self.randomness)
+                    self.begin_wait(retry.failed(&reason, level, &self.randomness))
                 }
             };
             tokio::select! {
@@ -158,7 +157,7 @@ impl RunningAgent {
                     Signal::Reload => tracing::info!("renewing everything now (reload requested)"),
                     Signal::Rotation => tracing::info!("renewing everything now (a CA was rotated)"),
                 },
-                () = schedule::wait(wait, &self.bot.clock) => {}
+                () = wait.end(&self.bot.clock) => {}
             }
         }
     }
@@ -183,7 +182,7 @@ impl RunningAgent {
                 let expired =
                     "the bot's identity has expired: waiting for a new one before writing the output";
                 reporter.failed(expired);
-                retry.failed(expired, Level::WARN, &self.randomness)
+                self.begin_wait(retry.failed(expired, Level::WARN, &self.randomness))
             } else {
                 let list = revocations::list_for(output, &mut revocations).await;
                 let write = || async {
@@ -197,13 +196,14 @@ impl RunningAgent {
                         reporter.renewed(not_after);
                         let wait = self.until_renewal(output.settings.interval, not_after);
                         self.warn_if_shortened(output, not_after);
-                        tracing::info!(output = %output.settings.name, next_renewal = %Rounded(wait), "wrote credentials");
+                        let next_renewal = Rounded(wait.duration());
+                        tracing::info!(output = %output.settings.name, %next_renewal, "wrote credentials");
                         wait
                     }
                     Err(error) => {
                         let reason = error_line(&error, error.hint().as_ref());
                         reporter.failed(&reason);
-                        retry.failed(&reason, Level::WARN, &self.randomness)
+                        self.begin_wait(retry.failed(&reason, Level::WARN, &self.randomness))
                     }
                 }
             };
@@ -213,7 +213,7 @@ impl RunningAgent {
                 // After a failure, a new identity is a reason to retry immediately.
                 Ok(()) = current.changed(), if retry.is_failing() => {}
                 () = revocations::changed(&mut revocations, &self.bot.clock), if writes_revocations => {}
-                () = schedule::wait(wait, &self.bot.clock) => {}
+                () = wait.end(&self.bot.clock) => {}
             }
         }
     }

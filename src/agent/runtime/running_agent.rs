@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::schedule;
+use super::schedule::Wait;
 use super::services::ListeningService;
 use crate::agent::bot::renewal::Bot;
 use crate::agent::credential::revocation_list::RevocationList;
@@ -48,9 +48,14 @@ impl RunningAgent {
         }
     }
 
-    /// Returns how long to wait before renewing credentials that expire at `not_after`.
-    pub(super) fn until_renewal(&self, interval: Duration, not_after: SystemTime) -> Duration {
-        schedule::until_renewal(interval, not_after, self.bot.clock.now(), &self.randomness)
+    /// Begins to wait for the renewal of credentials that expire at `not_after`.
+    pub(super) fn until_renewal(&self, interval: Duration, not_after: SystemTime) -> Wait {
+        Wait::until_renewal(interval, not_after, self.bot.clock.now(), &self.randomness)
+    }
+
+    /// Begins a wait.
+    pub(super) fn begin_wait(&self, duration: Duration) -> Wait {
+        Wait::begin(duration, self.bot.clock.now())
     }
 
     /// Warns if the cluster has issued credentials with a shorter lifetime than requested: a schedule outside the agent

@@ -14,41 +14,66 @@ const MIN_INTERVAL: Duration = Duration::from_millis(50);
 /// The shortest wait before a renewal, however soon the certificate expires.
 const MIN_WAIT: Duration = Duration::from_secs(1);
 
-/// Returns how long to wait before renewing credentials that expire at `not_after`.
-///
-/// This is `interval` minus a random part of up to a tenth, so that agents started together drift apart, but at most
-/// two thirds of the remaining lifetime, because the server may issue credentials with a shorter lifetime than
-/// requested.
-pub(crate) fn until_renewal(
-    interval: Duration,
-    not_after: SystemTime,
-    now: SystemTime,
-    random: &Randomness,
-) -> Duration {
-    let remaining = not_after.duration_since(now).unwrap_or_default();
-    let longest = (remaining * 2 / 3).max(MIN_WAIT);
-    interval.max(MIN_INTERVAL).mul_f64(1.0 - random.next() / 10.0).min(longest)
+/// A wait that has begun. It ends by the wall clock or the monotonic clock, whichever ends first: the wall clock advances
+/// while the machine is suspended, but may also be set back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wait {
+    duration: Duration,
+    due: SystemTime,
+    started: Instant,
 }
 
-/// Waits for `duration` by the wall clock or the monotonic clock, whichever ends first: the wall clock advances while
-/// the machine is suspended, but may also be set back.
-pub(crate) async fn wait(duration: Duration, clock: &Clock) {
-    let started = Instant::now();
-    let due = clock.now() + duration;
-    loop {
-        let by_wall = due.duration_since(clock.now()).unwrap_or_default();
-        let by_monotonic = duration.saturating_sub(started.elapsed());
-        let remaining = by_wall.min(by_monotonic);
-        if remaining.is_zero() {
-            return;
+impl Wait {
+    /// Begins a wait at the wall-clock time `now`. If `duration` was calculated from a time, `now` must be that time: the clock
+    /// may have jumped since.
+    pub(crate) fn begin(duration: Duration, now: SystemTime) -> Self {
+        Self { duration, due: now + duration, started: Instant::now() }
+    }
+
+    /// Begins to wait for the renewal of credentials that expire at `not_after`.
+    ///
+    /// This is `interval` minus a random part of up to a tenth, so that agents started together drift apart, but at most
+    /// two thirds of the remaining lifetime, because the server may issue credentials with a shorter lifetime than
+    /// requested.
+    pub(crate) fn until_renewal(
+        interval: Duration,
+        not_after: SystemTime,
+        now: SystemTime,
+        random: &Randomness,
+    ) -> Self {
+        let remaining = not_after.duration_since(now).unwrap_or_default();
+        let longest = (remaining * 2 / 3).max(MIN_WAIT);
+        let duration = interval.max(MIN_INTERVAL).mul_f64(1.0 - random.next() / 10.0).min(longest);
+        Self::begin(duration, now)
+    }
+
+    /// The length of the whole wait.
+    pub(crate) fn duration(&self) -> Duration {
+        self.duration
+    }
+
+    pub(crate) async fn end(self, clock: &Clock) {
+        loop {
+            let by_wall = self.due.duration_since(clock.now()).unwrap_or_default();
+            let by_monotonic = self.duration.saturating_sub(self.started.elapsed());
+            let remaining = by_wall.min(by_monotonic);
+            if remaining.is_zero() {
+                return;
+            }
+            tokio::time::sleep(remaining.min(clock.poll_interval())).await;
         }
-        tokio::time::sleep(remaining.min(clock.poll_interval())).await;
     }
 }
 
-/// Waits until `time`, like [`wait`].
+/// Waits for `duration`, like [`Wait`].
+pub(crate) async fn wait(duration: Duration, clock: &Clock) {
+    Wait::begin(duration, clock.now()).end(clock).await;
+}
+
+/// Waits until `time`, like [`Wait`].
 pub(crate) async fn wait_until(time: SystemTime, clock: &Clock) {
-    wait(time.duration_since(clock.now()).unwrap_or_default(), clock).await;
+    let now = clock.now();
+    Wait::begin(time.duration_since(now).unwrap_or_default(), now).end(clock).await;
 }
 
 /// The waits between failed attempts: one second, doubled up to a minute, each shortened by a random part of up to a
@@ -87,6 +112,9 @@ mod tests {
     fn renewals_are_jittered_and_precede_the_expiry() {
         let now = SystemTime::UNIX_EPOCH;
         let hour = now + 60 * MINUTE;
+        let until_renewal = |interval, not_after, now, random: &Randomness| {
+            Wait::until_renewal(interval, not_after, now, random).duration()
+        };
         assert_eq!(until_renewal(20 * MINUTE, hour, now, &fixed(0.0)), 20 * MINUTE);
         assert_eq!(until_renewal(20 * MINUTE, hour, now, &fixed(1.0)), 18 * MINUTE);
         assert_eq!(until_renewal(20 * MINUTE, now + 15 * MINUTE, now, &fixed(0.0)), 10 * MINUTE);
@@ -130,6 +158,15 @@ mod tests {
         seconds.store(3600, Ordering::Relaxed);
         waiting.await.unwrap();
         assert!(started.elapsed() <= MINUTE + Duration::from_secs(15), "{:?}", started.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_jump_between_the_calculation_of_a_wait_and_its_start_counts() {
+        let calculated = SystemTime::UNIX_EPOCH;
+        let wait = Wait::begin(20 * MINUTE, calculated);
+        let started = Instant::now();
+        wait.end(&Clock::from_fn(move || calculated + 60 * MINUTE)).await;
+        assert_eq!(started.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

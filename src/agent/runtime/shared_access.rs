@@ -16,7 +16,6 @@ use super::current_identity::CurrentIdentity;
 use super::health::Reporter;
 use super::retry::Retry;
 use super::running_agent::RunningAgent;
-use super::schedule;
 use crate::agent::credential::identity::Identity;
 use crate::agent::platform::Clock;
 use crate::agent::platform::error_text::error_line;
@@ -101,14 +100,14 @@ impl<T> SharedAccess<T> {
                 Err(error) => {
                     let reason = error.reason();
                     reporter.failed(&reason);
-                    let wait = retry.failed(&reason, Level::WARN, &agent.randomness);
+                    let wait = agent.begin_wait(retry.failed(&reason, Level::WARN, &agent.randomness));
                     self.newest.send_modify(|newest| newest.failure = reason.into());
                     Some(wait)
                 }
             };
             let is_due = async {
                 match wait {
-                    Some(wait) => schedule::wait(wait, &self.clock).await,
+                    Some(wait) => wait.end(&self.clock).await,
                     None => std::future::pending().await,
                 }
             };
