@@ -158,6 +158,9 @@ pub enum TunnelError {
     /// A client of an application proxy has asked for an application that does not speak HTTP.
     #[error("app \"{0}\" is a TCP application, and an application-proxy forwards only HTTP")]
     NotHttp(String),
+    /// A certificate was issued that has expired according to this machine's clock.
+    #[error("the certificate that was just issued has already expired")]
+    AlreadyExpired,
     /// The system's root certificates cannot be used to verify the proxy.
     #[error("cannot verify the proxy")]
     Roots(#[source] WebError),
@@ -171,6 +174,7 @@ impl TunnelError {
             Self::DatabaseProtocol(_) => Hint::new("use a database output, and connect with `tbot db`"),
             Self::NoProxy => Hint::new("set proxy_server instead of auth_server"),
             Self::NotHttp(_) => Hint::new("use an application-tunnel for it"),
+            Self::AlreadyExpired => Hint::new("check this machine's clock"),
             Self::Roots(error) => error
                 .hint()
                 .unwrap_or(Hint::new("install the system's CA certificates, or set SSL_CERT_FILE")),

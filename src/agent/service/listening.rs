@@ -50,6 +50,10 @@ pub(crate) struct Issued<T> {
 
 impl<T> Issued<T> {
     /// Derives `value` from the certificate of `identity`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the certificate has already expired, because this machine's clock is wrong.
     pub(super) fn new(
         value: impl FnOnce(Identity) -> Result<T, OutputError>,
         identity: Identity,
@@ -58,6 +62,9 @@ impl<T> Issued<T> {
     ) -> Result<Self, OutputError> {
         let not_after = identity.user.not_after;
         let lifetime = not_after.duration_since(issuer.context.clock.now()).unwrap_or_default();
+        if lifetime.is_zero() {
+            return Err(TunnelError::AlreadyExpired.into());
+        }
         let replace_at = replace_at(not_after, lifetime, leeway).unwrap_or_else(|| {
             issuer.warn(format_args!(
                 "leeway is ignored, because it is not shorter than the lifetime of the certificates: set it to less than {}",

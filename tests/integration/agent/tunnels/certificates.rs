@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::json;
-use tbot_cluster::{Code, Resource, method};
+use tbot_cluster::{ClusterConfig, Code, MovableClock, Resource, Role, clock, method};
 use tokio::io::AsyncReadExt as _;
 use tracing::Level;
 
 use super::super::fixture::{HOUR, MINUTE, RunningAgent, SECOND, TestCluster, poll_until, wait_until};
 use super::super::health::{get_json, metric};
-use super::super::log_capture::LogCapture;
+use super::super::log_capture::{LogCapture, LogEvent};
 use super::{cluster_with_app, connect, is_echoed, routed_certificates, start, tcp_tunnel};
 use crate::agent::tunnels::resources::echo;
 
@@ -130,6 +130,29 @@ async fn a_failed_attempt_closes_only_the_connections_that_need_it_and_is_logged
     };
     assert_eq!(of_tunnel(Level::WARN), 1, "{}", log.transcript());
     assert_eq!(log.count_level(Level::ERROR), 0, "{}", log.transcript());
+}
+
+#[tokio::test]
+async fn a_certificate_that_has_expired_by_this_machines_clock_is_a_failure() {
+    let log = LogCapture::start();
+    let clock = MovableClock::new(clock::system());
+    let fixture = TestCluster::with_config(ClusterConfig::new(clock::system()), clock).await;
+    fixture
+        .cluster
+        .add_resource(Resource::tcp_application("app", "app.127.0.0.1").served_by(echo().await.address));
+    fixture.cluster.set_role(Role { max_session_ttl: 2 * MINUTE, ..Role::new("access") });
+    // The agent's clock is ahead of the cluster's.
+    fixture.clock.advance(3 * MINUTE);
+    let mut config = fixture.config("20m", &[tcp_tunnel()]);
+    config["diag_addr"] = json!("127.0.0.1:0");
+    let running = start(&fixture, config).await;
+    assert!(!is_echoed(&mut connect(&running, 0).await, "hello").await);
+    let health = running.agent.diag_addr().unwrap();
+    assert_eq!(get_json(health, "/readyz/application-tunnel-1").await.1["status"], "unhealthy");
+    running.stop().await.unwrap();
+    let names_cause =
+        |event: &LogEvent| event.level == Level::WARN && event.message.contains("already expired");
+    assert_eq!(log.count(names_cause), 1, "{}", log.transcript());
 }
 
 #[tokio::test]
