@@ -251,9 +251,15 @@ impl DestinationWriter {
         }
     }
 
-    /// Writes the files as one set, and removes the files in `removed`, which earlier sets may have contained. A
-    /// directory is opened each time, because it may have been replaced or mounted since.
-    pub(crate) fn write(&self, files: Vec<NewFile>, removed: &[&str]) -> Result<(), DestinationError> {
+    /// Writes the files as one set. Of the files of earlier sets, those in `removed` are removed, and those in `kept`
+    /// remain; what happens to others depends on the destination: a directory keeps them. A directory is opened each time,
+    /// because it may have been replaced or mounted since.
+    pub(crate) fn write(
+        &self,
+        files: Vec<NewFile>,
+        removed: &[&str],
+        kept: &[&str],
+    ) -> Result<(), DestinationError> {
         match &self.target {
             WriteTarget::Directory(target) => {
                 let directory = self.open(target)?;
@@ -264,11 +270,14 @@ impl DestinationWriter {
                 Ok(())
             }
             WriteTarget::Secret(secret) => {
-                secret.write(&files.into_iter().collect(), None)?;
+                let earlier = if kept.is_empty() { None } else { secret.read()? };
+                let mut all = earlier.unwrap_or_default().files;
+                replace_files(&mut all, files, kept);
+                secret.write(&all, None)?;
                 Ok(())
             }
             WriteTarget::Memory => {
-                *lock(&self.memory) = files.into_iter().collect();
+                replace_files(&mut lock(&self.memory), files, kept);
                 Ok(())
             }
         }
@@ -394,6 +403,12 @@ impl DestinationWriter {
     fn name(&self) -> &Path {
         self.directory().unwrap_or_else(|| Path::new("memory"))
     }
+}
+
+/// Replaces `all` files with `files`, except those in `kept`.
+fn replace_files(all: &mut BTreeMap<String, Vec<u8>>, files: Vec<NewFile>, kept: &[&str]) {
+    all.retain(|name, _| kept.contains(&name.as_str()));
+    all.extend(files);
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

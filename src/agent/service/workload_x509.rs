@@ -47,10 +47,13 @@ impl WorkloadX509Output {
         match &issuer.context.revocations {
             RevocationList::Pem(pem) => files.push(REVOCATIONS, pem.as_str()),
             RevocationList::Absent => files.removed.push(REVOCATIONS),
-            // An older list is better than none, so it stays.
-            RevocationList::Pending | RevocationList::Unavailable => issuer.warn(format_args!(
-                "the list of revoked X.509 SVIDs is not available: writing the certificate without updating {REVOCATIONS}"
-            )),
+            // An older list is better than none.
+            RevocationList::Pending | RevocationList::Unavailable => {
+                files.kept.push(REVOCATIONS);
+                issuer.warn(format_args!(
+                    "the list of revoked X.509 SVIDs is not available: writing the certificate without updating {REVOCATIONS}"
+                ));
+            }
         }
         Ok(files)
     }

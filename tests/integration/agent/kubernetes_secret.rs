@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tbot::agent::{
     Agent, AgentError, KubernetesClusterError, KubernetesSecretError, RenewalError, WebError, error_line,
 };
-use tbot_cluster::{BoundKeypairToken, Cluster, SERVER_VERSION, method};
+use tbot_cluster::{BoundKeypairToken, Cluster, Code, SERVER_VERSION, WorkloadIdentity, method};
 
 use super::errors::{renewal_error, secret_error};
 use super::fake_kube_api::{Credential, FakeKubeApi};
@@ -85,6 +85,24 @@ async fn an_output_is_applied_as_one_set_after_dry_runs() {
 
     fixture.run_oneshot(fixture.config_with_output()).await.unwrap();
     assert_ne!(fixture.kubernetes.secret("apps", "out").unwrap()["key"], files["key"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_revocations_that_is_not_available_leaves_the_old_one_in_the_secret() {
+    let fixture = SecretFixture::with_version("18.2.5").await;
+    fixture.teleport.cluster.set_workload_identity(WorkloadIdentity::new("web", "/svc/web"));
+    fixture.teleport.cluster.revoke_x509_svid(&[1]).unwrap();
+    let destination = fixture.destination("out");
+    let output = json!({ "type": "workload-identity-x509", "selector": { "name": "web" }, "destination": destination });
+    let config = fixture.teleport.config("20m", &[output]);
+    fixture.run_oneshot(config.clone()).await.unwrap();
+    let before = fixture.kubernetes.secret("apps", "out").unwrap();
+    fixture.teleport.cluster.fail_next(method::STREAM_SIGNED_CRL, Code::PermissionDenied, "access denied");
+    fixture.run_oneshot(config).await.unwrap();
+    let after = fixture.kubernetes.secret("apps", "out").unwrap();
+    assert!(before.keys().eq(after.keys()), "{:?}", after.keys());
+    assert_ne!(after["svid.pem"], before["svid.pem"]);
+    assert_eq!(after["svid_crl.pem"], before["svid_crl.pem"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
