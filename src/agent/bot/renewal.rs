@@ -282,11 +282,13 @@ impl Bot {
     /// Returns `None` if the bot must join as a new instance: the server keeps no record of instances, or does not accept the
     /// identity.
     async fn connect_to_join_again(&self, stored: &Identity) -> Result<Option<AuthClient>, RenewalError> {
-        if self.server_version() < FIRST_VERSION_WITH_INSTANCES {
+        // 0 if it is unknown.
+        let has_no_instances = |version| (1..FIRST_VERSION_WITH_INSTANCES).contains(&version);
+        if has_no_instances(self.server_version()) {
             return Ok(None);
         }
         match AuthClient::connect(&self.dialler, stored).await {
-            Ok(client) => Ok(Some(client)),
+            Ok(client) => Ok(Some(client).filter(|client| !has_no_instances(client.info().server_major))),
             Err(error) if error.is_refused_identity() => {
                 tracing::info!(
                     "joining as a new bot instance, because the stored identity is not accepted: {}",

@@ -1,7 +1,6 @@
 //! Parses the version of a Teleport server.
 
-/// Returns the major version of a string such as `15.0.0-dev`, or 0 if there is none. Callers treat 0 as the oldest
-/// version.
+/// Returns the major version of a string such as `15.0.0-dev`, or 0 if there is none.
 pub(crate) fn major(version: &str) -> u32 {
     version.trim_start_matches('v').split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0)
 }

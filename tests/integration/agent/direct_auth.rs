@@ -15,7 +15,7 @@ use tracing::Level;
 use super::errors::{failed_tests, join_error, output_error, renewal_error, trust_error};
 use super::fixture::{BOT, TestCluster, read, run_oneshot, wait_until};
 use super::http_proxy::connect_proxy;
-use super::joining::iam;
+use super::joining::{DelegatedJoin, iam};
 use super::log_capture::LogCapture;
 
 /// Accepts connections on loopback, and connects each to the current target.
@@ -311,6 +311,22 @@ async fn the_version_of_the_auth_server_matters_only_for_a_warning() {
     fixture.cluster.fail_next(method::PING, Code::PermissionDenied, "access denied");
     fixture.run_oneshot(config(&fixture, &pins(&fixture), &[])).await.unwrap();
     assert_eq!(warnings("14.3.2"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_joins_again_as_the_same_instance_at_a_server_whose_version_is_unknown_before() {
+    for (version, instances) in [("16.4.0", vec![]), ("17.7.0", vec![2]), ("18.2.5", vec![2])] {
+        let join = DelegatedJoin::with_version(version, "dev.test").await;
+        let pins = pins(&join.fixture);
+        let mut config = join.config("gitlab", pins);
+        config.as_object_mut().unwrap().remove("proxy_server");
+        config["auth_server"] = json!(join.fixture.cluster.auth_addr().to_string());
+        for _ in 0..2 {
+            join.fixture.cluster.fail_next(method::PING, Code::PermissionDenied, "access denied");
+            join.run(config.clone(), &[("TBOT_GITLAB_JWT", &join.id_token())]).await.unwrap();
+        }
+        assert_eq!(join.fixture.cluster.instances(BOT), instances, "{version}");
+    }
 }
 
 /// As at a server that has neither of the two requests.
