@@ -71,7 +71,7 @@ impl AzureAttestation {
     ) -> Result<Self, AttestationError> {
         let url = parse_metadata_url(environment.get(ENDPOINT).unwrap_or(DEFAULT_ENDPOINT));
         let url = url.map_err(|problem| AttestationError::InvalidAddress { variable: ENDPOINT, problem })?;
-        let client = MetadataClient::new(url, ProxyPolicy::Direct, environment, clock, API_VERSION)?;
+        let client = MetadataClient::new(url, ProxyPolicy::Direct, environment, clock, API_VERSION).await?;
         let versions: VersionsResponse =
             client.send_for_json(request(&client, "versions", &[("format", "json")]), API_VERSION).await?;
         let newest = versions.api_versions.into_iter().next_back();
@@ -106,7 +106,8 @@ impl AzureAttestation {
         let Ok(Document { signature }) = serde_json::from_slice(document) else { return Ok(Vec::new()) };
         azure_issuers::issuers(&signature, |url| async {
             let policy = ProxyPolicy::FromEnvironment;
-            let client = MetadataClient::new(url.clone(), policy, &self.environment, &self.clock, ISSUER)?;
+            let client =
+                MetadataClient::new(url.clone(), policy, &self.environment, &self.clock, ISSUER).await?;
             client.send(client.http().request(Method::GET, url), ISSUER).await
         })
         .await

@@ -57,7 +57,7 @@ impl IdTokenRequest {
             TokenEndpoint::Variable(_) => ProxyPolicy::FromEnvironment,
             TokenEndpoint::Metadata { .. } => ProxyPolicy::Direct,
         };
-        let client = MetadataClient::new(url, proxy_policy, environment, clock, context)?;
+        let client = MetadataClient::new(url, proxy_policy, environment, clock, context).await?;
         let mut request = client.http().request(self.http_method.clone(), client.base().clone());
         if self.http_method == Method::POST {
             request = request.header(CONTENT_LENGTH, 0);

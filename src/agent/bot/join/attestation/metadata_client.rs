@@ -11,6 +11,7 @@ use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::route::Route;
 use crate::agent::net::tls;
 use crate::agent::net::web::{HttpClient, WebError};
+use crate::agent::platform::tasks::run_blocking;
 use crate::agent::platform::{Clock, Environment, Hint};
 use crate::config::Address;
 
@@ -19,7 +20,8 @@ use crate::config::Address;
 pub(super) enum ProxyPolicy {
     /// Uses the HTTP proxy that the environment configures, if any.
     FromEnvironment,
-    /// Uses no proxy. For metadata servers, which must be on the machine's own link.
+    /// Uses no proxy: for metadata servers, which must be on the machine's own link, and for the configured request of
+    /// `generic_oidc`, which goes directly to its server.
     Direct,
 }
 
@@ -36,7 +38,7 @@ pub(crate) struct MetadataClient {
 
 impl MetadataClient {
     /// Creates a client for the server of `base`. `context` is for errors.
-    pub(super) fn new(
+    pub(super) async fn new(
         base: Url,
         proxy_policy: ProxyPolicy,
         environment: &Environment,
@@ -48,7 +50,7 @@ impl MetadataClient {
             base.port_or_known_default().unwrap_or_default(),
         );
         let host = address.to_string();
-        match http_client(&base, address, proxy_policy, environment, clock) {
+        match http_client(&base, address, proxy_policy, environment, clock).await {
             Ok(http) => Ok(Self { http, base, host }),
             Err(error) => Err(context.no_response(&host, error)),
         }
@@ -116,7 +118,7 @@ impl MetadataClient {
     }
 }
 
-fn http_client(
+async fn http_client(
     base: &Url,
     address: Address,
     proxy_policy: ProxyPolicy,
@@ -130,7 +132,9 @@ fn http_client(
     };
     let route = Route::new(address, proxies, false, clock.clone()).map_err(ConnectionError::new)?;
     let tls = if base.scheme() == "https" {
-        tls::web(environment, false, clock)?
+        // Reading the root certificates takes time, in which the agent serves its clients.
+        let (environment, clock) = (environment.clone(), clock.clone());
+        run_blocking(move || tls::web(&environment, false, &clock)).await?
     } else {
         tls::without_roots(clock)?
     };
@@ -156,14 +160,14 @@ mod tests {
     use super::*;
 
     /// An unusable proxy is an error only for a client that would use it.
-    #[test]
-    fn a_direct_client_ignores_the_proxy_of_the_environment() {
+    #[tokio::test]
+    async fn a_direct_client_ignores_the_proxy_of_the_environment() {
         let environment = [("HTTPS_PROXY", "socks5://a.example:1"), ("ALL_PROXY", "socks5://a.example:1")];
         let environment = environment.into_iter().collect();
         for (policy, is_usable) in [(ProxyPolicy::Direct, true), (ProxyPolicy::FromEnvironment, false)] {
             let url = metadata_url_from_host("169.254.169.254", "/").unwrap();
             let context = RequestContext::id_token("");
-            let client = MetadataClient::new(url, policy, &environment, &Clock::system(), context);
+            let client = MetadataClient::new(url, policy, &environment, &Clock::system(), context).await;
             assert_eq!(client.is_ok(), is_usable);
         }
     }

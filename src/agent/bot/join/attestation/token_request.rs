@@ -37,7 +37,7 @@ impl TokenRequest {
         let json_path = self.config.json_path();
         let json_path =
             json_path.map_err(|error| in_setting("JSONPath").malformed(JSON_PATH, error.message()))?;
-        let client = self.client(environment, clock)?;
+        let client = self.client(environment, clock).await?;
         let body = client.send(self.request(&client)?, context).await?;
         let Some(json_path) = json_path else {
             let token =
@@ -55,11 +55,16 @@ impl TokenRequest {
         }
     }
 
-    fn client(&self, environment: &Environment, clock: &Clock) -> Result<MetadataClient, AttestationError> {
+    async fn client(
+        &self,
+        environment: &Environment,
+        clock: &Clock,
+    ) -> Result<MetadataClient, AttestationError> {
         let url = self.config.request.url();
         let url = url
             .map_err(|error| AttestationError::InvalidAddress { variable: URL, problem: error.message() })?;
         MetadataClient::new(url, ProxyPolicy::Direct, environment, clock, RequestContext::id_token(HINT))
+            .await
     }
 
     fn request(&self, client: &MetadataClient) -> Result<RequestBuilder, AttestationError> {
@@ -88,13 +93,13 @@ mod tests {
     use super::*;
 
     /// An unusable proxy is an error only for a client that would use it.
-    #[test]
-    fn the_proxies_of_the_environment_are_ignored() {
+    #[tokio::test]
+    async fn the_proxies_of_the_environment_are_ignored() {
         let config = serde_json::json!({ "request": { "url": "https://issuer.example.com/" } });
         let config = serde_json::from_value(config).unwrap();
         let request = TokenRequest { config, timeout: Duration::from_secs(1) };
         let proxy = "socks5://proxy.example.com:1";
         let environment = [("HTTPS_PROXY", proxy), ("ALL_PROXY", proxy)].into_iter().collect();
-        assert!(request.client(&environment, &Clock::system()).is_ok());
+        assert!(request.client(&environment, &Clock::system()).await.is_ok());
     }
 }

@@ -26,7 +26,7 @@ pub(super) async fn credentials(
     let Some(url) = endpoint(environment)? else { return Ok(None) };
     let proxy_policy =
         if url.scheme() == "https" { ProxyPolicy::FromEnvironment } else { ProxyPolicy::Direct };
-    let client = MetadataClient::new(url, proxy_policy, environment, clock, AWS_CREDENTIALS)?;
+    let client = MetadataClient::new(url, proxy_policy, environment, clock, AWS_CREDENTIALS).await?;
     let mut request = client.http().request(Method::GET, client.base().clone());
     if let Some(authorization) = authorization(environment).await? {
         request = request.header(AUTHORIZATION, authorization);

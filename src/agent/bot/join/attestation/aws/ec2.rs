@@ -41,7 +41,7 @@ impl Ec2Metadata {
         }
         let url = parse_metadata_url(environment.get(ENDPOINT).unwrap_or(DEFAULT_ENDPOINT));
         let url = url.map_err(|problem| AttestationError::InvalidAddress { variable: ENDPOINT, problem })?;
-        let client = MetadataClient::new(url, ProxyPolicy::Direct, environment, clock, context)?;
+        let client = MetadataClient::new(url, ProxyPolicy::Direct, environment, clock, context).await?;
         let request = client.http().request(Method::PUT, client.url_with_path("/latest/api/token"));
         let request =
             request.header("x-aws-ec2-metadata-token-ttl-seconds", SESSION_TTL).header(CONTENT_LENGTH, 0);

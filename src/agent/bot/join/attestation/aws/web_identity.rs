@@ -83,7 +83,7 @@ impl WebIdentity {
         let url =
             url.map_err(|problem| AttestationError::InvalidAddress { variable: STS_ENDPOINT, problem })?;
         let proxy_policy = ProxyPolicy::FromEnvironment;
-        let client = MetadataClient::new(url, proxy_policy, environment, clock, ROLE_CREDENTIALS)?;
+        let client = MetadataClient::new(url, proxy_policy, environment, clock, ROLE_CREDENTIALS).await?;
         let body = Serializer::new(String::new())
             .append_pair("Action", "AssumeRoleWithWebIdentity")
             .append_pair("Version", "2011-06-15")
