@@ -1,7 +1,7 @@
 //! The agent's public interface: an agent is created from a configuration, then runs once or until it is stopped.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::control::Signals;
 use super::error::AgentError;
@@ -16,8 +16,15 @@ use crate::config::Config;
 pub struct Agent {
     plan: Plan,
     health: Arc<Health>,
-    diag_addr: OnceLock<SocketAddr>,
-    listeners: OnceLock<Vec<(usize, SocketAddr)>>,
+    addresses: Mutex<Addresses>,
+}
+
+/// The addresses on which the agent listens in its newest run.
+#[derive(Default)]
+struct Addresses {
+    diag: Option<SocketAddr>,
+    /// Those of services, by index in the list of services.
+    services: Vec<(usize, SocketAddr)>,
 }
 
 impl Agent {
@@ -33,8 +40,7 @@ impl Agent {
         Plan::new(config, options).map(|plan| Self {
             health: plan.health(),
             plan,
-            diag_addr: OnceLock::new(),
-            listeners: OnceLock::new(),
+            addresses: Mutex::default(),
         })
     }
 
@@ -65,18 +71,20 @@ impl Agent {
             }
             None => None,
         };
-        let listeners = self.listen(&mut failures).await;
-        if let Some(address) = server.as_ref().and_then(HealthServer::address) {
-            let address = self.diag_addr.get_or_init(|| address);
+        let (listeners, services) = self.listen(&mut failures).await;
+        let diag = server.as_ref().and_then(HealthServer::address);
+        if let Some(address) = diag {
             tracing::info!("serving /livez, /readyz, /wait and /metrics on {address}");
         }
+        *self.addresses() = Addresses { diag, services };
         let agent = Arc::new(self.plan.open(failures).await?);
         self.health.reset();
         agent.run_continuously(signals, &self.health, server, listeners).await
     }
 
-    /// Returns the listeners of all services that listen. Adds the errors to `failures`.
-    async fn listen(&self, failures: &mut Vec<AgentError>) -> Vec<Listener> {
+    /// Returns the listeners of all services that listen, and their TCP addresses by the index of the service. Adds the errors
+    /// to `failures`.
+    async fn listen(&self, failures: &mut Vec<AgentError>) -> (Vec<Listener>, Vec<(usize, SocketAddr)>) {
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
         for service in self.plan.listening() {
@@ -95,8 +103,7 @@ impl Agent {
                 Err(error) => failures.push(AgentError::Listener { service: name.to_owned(), error }),
             }
         }
-        self.listeners.get_or_init(|| addresses);
-        listeners
+        (listeners, addresses)
     }
 
     /// Returns a monitor of the agent's health while it [runs](Self::run) with these signals. In oneshot mode, every service
@@ -109,15 +116,20 @@ impl Agent {
     /// Returns the address of a running agent's health server; `None` before it listens, or if `diag_addr` is not set.
     #[must_use]
     pub fn diag_addr(&self) -> Option<SocketAddr> {
-        self.diag_addr.get().copied()
+        self.addresses().diag
     }
 
     /// Returns the TCP address on which a service of a running agent listens. `service` is the index in the list of `services`,
     /// followed by `outputs`.
     #[must_use]
     pub fn listen_addr(&self, service: usize) -> Option<SocketAddr> {
-        let mut listeners = self.listeners.get()?.iter();
-        listeners.find_map(|(index, address)| (*index == service).then_some(*address))
+        let addresses = self.addresses();
+        let mut services = addresses.services.iter();
+        services.find_map(|(index, address)| (*index == service).then_some(*address))
+    }
+
+    fn addresses(&self) -> MutexGuard<'_, Addresses> {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns a file of an output whose destination is memory. `output` is the index in the list of `services`,

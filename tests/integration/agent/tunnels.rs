@@ -6,13 +6,15 @@ mod listeners;
 mod postgres;
 mod resources;
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use tbot::agent::control;
 use tbot_cluster::{Outcome, Resource, method};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::fixture::{RunningAgent, SECOND, TestCluster, wait_until};
+use super::fixture::{RunningAgent, SECOND, TestCluster, poll_until, wait_until};
 use super::load_balancer::LoadBalancer;
 use super::log_capture::LogCapture;
 use resources::{Server, echo, hold, serve_http, slow};
@@ -43,6 +45,28 @@ async fn start(fixture: &TestCluster, config: Value) -> RunningAgent {
     let running = fixture.start(config);
     wait_until("the agent listens", || running.agent.listen_addr(0).is_some()).await;
     running
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_run_reports_its_own_addresses() {
+    let fixture = cluster_with_app(echo().await).await;
+    let mut config = fixture.config("20m", &[tcp_tunnel()]);
+    config["diag_addr"] = json!("127.0.0.1:0");
+    let running = start(&fixture, config).await;
+    let agent = Arc::clone(&running.agent);
+    running.stop().await.unwrap();
+    let (control, signals) = control();
+    let again = Arc::clone(&agent);
+    let run = tokio::spawn(async move { again.run(signals).await });
+    let serves = || async {
+        let diag = TcpStream::connect(agent.diag_addr().unwrap()).await;
+        let client = TcpStream::connect(agent.listen_addr(0).unwrap()).await;
+        let (Ok(_), Ok(mut client)) = (diag, client) else { return false };
+        is_echoed(&mut client, "again").await
+    };
+    poll_until("the second run serves", serves).await;
+    control.shutdown();
+    run.await.unwrap().unwrap();
 }
 
 /// Connects to a tunnel, the index of which is `service`.
