@@ -21,7 +21,7 @@ const MAX_CONNECTIONS: usize = 4096;
 /// How long a stop waits for open connections. Together with everything else, a stop must take less than 30 s.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 /// How long to wait after the system refused to accept a connection.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+pub(super) const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// The connections of one listener. Dropping the last clone closes them.
 #[derive(Clone, Default)]

@@ -16,7 +16,7 @@ use super::control::{Signal, Signals};
 use super::current_identity::CurrentIdentity;
 use super::error::AgentError;
 use super::health::{Health, IDENTITY, Reporter};
-use super::health_server::HealthServer;
+use super::health_server::{HEALTH_SERVER, HealthServer};
 use super::retry::Retry;
 use super::revocations;
 use super::running_agent::RunningAgent;
@@ -34,7 +34,6 @@ use crate::agent::teleport::auth_client::AuthClient;
 /// The names of the tasks that do not serve one service, in errors.
 const ROTATIONS: &str = "CA rotations";
 const REVOCATIONS: &str = "revocations";
-const HEALTH_SERVER: &str = "health server";
 const HEARTBEATS: &str = "heartbeats";
 
 impl RunningAgent {
@@ -87,7 +86,7 @@ impl RunningAgent {
         let heartbeats = Arc::clone(self).send_heartbeats(sender.subscribe(), Arc::clone(health));
         tasks.spawn_endless(HEARTBEATS, heartbeats);
         if let Some(server) = server {
-            tasks.spawn_endless(HEALTH_SERVER, server.serve(Arc::clone(health)));
+            tasks.spawn_endless(HEALTH_SERVER, server.serve(Arc::clone(health), self.bot.warnings.clone()));
         }
         let (agent, identity_sender, reporter) = (Arc::clone(self), Arc::clone(&sender), health.reporter(0));
         tasks.spawn(IDENTITY, async move {

@@ -20,13 +20,18 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::connections::ACCEPT_RETRY;
 use super::health::{Health, HealthStatus, ServiceState};
 use super::metrics;
 use crate::agent::net::http_body::{self, HttpBody};
 use crate::agent::net::http_server::{self, Requests, ResponseFuture};
 use crate::agent::net::listener::bind_tcp;
 use crate::agent::platform::Hint;
+use crate::agent::platform::reminders::RecurringWarnings;
 use crate::config::ListenAddress;
+
+/// The name of this server in the log.
+pub(crate) const HEALTH_SERVER: &str = "health server";
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -73,7 +78,7 @@ impl HealthServer {
     }
 
     /// Serves until the future is dropped, which closes every connection.
-    pub(crate) async fn serve(self, health: Arc<Health>) {
+    pub(crate) async fn serve(self, health: Arc<Health>, warnings: RecurringWarnings) {
         let waiting = Arc::new(Semaphore::new(MAX_WAITING));
         let mut connections = JoinSet::new();
         loop {
@@ -83,7 +88,10 @@ impl HealthServer {
                         connections.spawn(connection(stream, Arc::clone(&health), Arc::clone(&waiting)));
                     }
                     // The process may be out of file descriptors. Retrying at once would be a busy loop.
-                    Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+                    Err(error) => {
+                        warnings.warn(HEALTH_SERVER, format_args!("cannot accept connections: {error}"));
+                        tokio::time::sleep(ACCEPT_RETRY).await;
+                    }
                 },
                 Some(_) = connections.join_next() => {}
             }
