@@ -68,9 +68,8 @@ impl DirectoryHandle {
             .apply_to_directory(&self.fd)
             .map_err(|error| self.io_error("give readers access to", ".", error))?;
         let names: BTreeSet<&str> = files.iter().map(|(name, _)| tree::top_level(name)).collect();
-        self.migrate_plain_files(&names)?;
+        let mut leftover = self.migrate_plain_files(&names)?;
 
-        let mut leftover = None;
         let old_number = self.current_generation_number()?;
         let old = old_number.map(|number| self.open_own_subdirectory(&directory_name(number))).transpose()?;
         let (next, number) = self.create_generation_directory(old_number)?;
@@ -92,7 +91,7 @@ impl DirectoryHandle {
         if let Some(old) = old {
             let changed = files.iter().map(|(name, _)| name.as_str()).chain(removed.iter().copied());
             let changed: BTreeSet<&str> = changed.collect();
-            leftover = self.carry_over(&old, &next, |name| !changed.contains(name))?;
+            leftover = leftover.or(self.carry_over(&old, &next, |name| !changed.contains(name))?);
         }
         self.finish_generation_directory(&next, number)?;
         self.restore_links(names)?;
@@ -199,7 +198,7 @@ impl DirectoryHandle {
 
     /// Moves plain files and subdirectories with these names into a generation directory with the same content, and
     /// replaces them with links to it.
-    fn migrate_plain_files(&self, names: &BTreeSet<&str>) -> Result<(), DirectoryError> {
+    fn migrate_plain_files(&self, names: &BTreeSet<&str>) -> Result<Leftover, DirectoryError> {
         let mut plain = BTreeSet::new();
         for name in names {
             match self.file_type(name)? {
@@ -212,16 +211,17 @@ impl DirectoryHandle {
             }
         }
         if plain.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let old_number = self.current_generation_number()?;
         let (next, number) = self.create_generation_directory(old_number)?;
         for name in &plain {
             self.link_into(&next, name).map_err(|error| self.io_error("migrate", name, error))?;
         }
+        let mut leftover = None;
         if let Some(old_number) = old_number {
             let old = self.open_own_subdirectory(&directory_name(old_number))?;
-            self.carry_over(&old, &next, |name| !plain.contains(tree::top_level(name)))?;
+            leftover = self.carry_over(&old, &next, |name| !plain.contains(tree::top_level(name)))?;
         }
         self.finish_generation_directory(&next, number)?;
         self.sync()?;
@@ -235,7 +235,7 @@ impl DirectoryHandle {
             self.link_visible(name)?;
         }
         self.sync()?;
-        self.remove_stale().map(drop)
+        Ok(leftover.or(self.remove_stale()?))
     }
 
     /// Hard-links a plain file, or every file of a plain subdirectory, into the next generation directory.
