@@ -78,7 +78,7 @@ pub fn prepare_directory(
     users: DirectoryUsers<'_>,
     clean: bool,
 ) -> Result<PreparedDirectory, DestinationError> {
-    let ids = Ids::resolve(users)?;
+    let ids = Ids::resolve(users).map_err(DestinationError::User)?;
     let target = DirectoryTarget::new(directory);
     let handle = target.open()?;
     let mut acl_error = None;
@@ -200,7 +200,7 @@ mod tests {
         let path = root.path().join("out");
         let users = DirectoryUsers { bot: "nobody-of-this-name", reader: None, owner: None };
         let error = prepare_directory(&directory(&path), &["key"], users, false).unwrap_err();
-        assert!(matches!(error, DestinationError::Reader(ReaderError::Unknown { .. })), "{error}");
+        assert!(matches!(error, DestinationError::User(ReaderError::Unknown { .. })), "{error}");
         assert!(!path.exists());
     }
 }

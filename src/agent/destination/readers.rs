@@ -7,12 +7,12 @@ use crate::agent::destination::posix_acl::ReaderId;
 use crate::agent::platform::Hint;
 use crate::config::{self, AclMode};
 
-/// A configured reader that cannot be given access.
+/// A user or group that is named in the configuration or by a flag cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReaderError {
     /// The system has no user or group of this name.
-    #[error("readers: there is no {user_or_group} {name} on this machine")]
+    #[error("there is no {user_or_group} {name} on this machine")]
     Unknown {
         /// `user` or `group`.
         user_or_group: &'static str,
@@ -20,7 +20,7 @@ pub enum ReaderError {
         name: String,
     },
     /// The user or group database could not be read.
-    #[error("readers: cannot look up the {user_or_group} {name}: {error}")]
+    #[error("cannot look up the {user_or_group} {name}: {error}")]
     Lookup {
         /// `user` or `group`.
         user_or_group: &'static str,

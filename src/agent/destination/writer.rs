@@ -30,8 +30,11 @@ pub enum DestinationError {
     #[error(transparent)]
     Directory(#[from] DirectoryError),
     /// A configured reader cannot be given access.
-    #[error(transparent)]
+    #[error("cannot give a reader access")]
     Reader(#[from] ReaderError),
+    /// A user who is to use the directory is unknown.
+    #[error(transparent)]
+    User(ReaderError),
     /// The Kubernetes Secret cannot be used.
     #[error(transparent)]
     Secret(#[from] KubernetesSecretError),
@@ -55,7 +58,7 @@ impl DestinationError {
             Self::Acl { .. } => Some(Hint::new(
                 "set its ACLs again (tbot init), or set acls: off if everyone with access may read the keys",
             )),
-            Self::Reader(error) => error.hint(),
+            Self::Reader(error) | Self::User(error) => error.hint(),
         }
     }
 
@@ -64,7 +67,7 @@ impl DestinationError {
         match self {
             Self::Directory(error) => error.is_transient(),
             Self::Secret(error) => error.is_transient(),
-            Self::Reader(_) | Self::Acl { .. } => false,
+            Self::Reader(_) | Self::User(_) | Self::Acl { .. } => false,
         }
     }
 }

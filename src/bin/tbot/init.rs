@@ -12,12 +12,11 @@ use crate::configuration::{Configuration, report_invalid};
 use crate::context::Context;
 use crate::directory_output::directory_output;
 use crate::exit::Failure;
+use crate::service_overrides::one_identity;
 
 pub(crate) fn init(global: &GlobalArgs, args: &InitArgs, cx: &mut Context<'_>) -> Result<(), Failure> {
     if let Some(path) = &args.destination_dir {
-        let destination = json!({ "type": "directory", "path": path });
-        let services = json!([{ "type": "identity", "destination": destination }]);
-        let config = json!({ "version": "v2", "services": services });
+        let config = json!({ "version": "v2", "services": one_identity(path)? });
         let config = serde_json::from_value(config).map_err(|error| Failure::Build(error.into()))?;
         return prepare(&config, args, cx);
     }

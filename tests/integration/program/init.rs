@@ -60,6 +60,10 @@ fn a_request_that_cannot_be_meant_changes_nothing() {
     let unknown = init(&config(&[one]), &["--bot-user", "nobody-of-this-name"]);
     assert_eq!(unknown.status, Some(1), "{}", unknown.stderr);
     assert!(!unknown.has_file("one"));
+    let memory = ["init", "--destination-dir", "memory://", "--bot-user", &user];
+    let refused = tbot(Telemetry::ClosedPort, &memory).run();
+    assert_eq!(refused.status, Some(2), "{}", refused.stderr);
+    assert!(!refused.has_file("memory:"));
 }
 
 #[test]
