@@ -1,8 +1,7 @@
 //! `tbot install systemd`: prints the unit that runs the agent, or writes it. Replaces a unit that differs only on request.
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use tbot::config::{Destination, Purpose};
@@ -12,6 +11,7 @@ use crate::cli::{GlobalArgs, InstallCommand, SystemdArgs};
 use crate::configuration::{CONFIG_PATH, Configuration, report_invalid};
 use crate::context::Context;
 use crate::exit::Failure;
+use crate::replace_file::replace_file;
 use crate::systemd_unit::{ConfiguredPaths, SystemdUnit, check_path};
 
 pub(crate) fn install(
@@ -102,11 +102,7 @@ fn write(args: &SystemdArgs, unit: &str, cx: &mut Context<'_>) -> Result<(), Fai
         }
         _ => {}
     }
-    // systemd ignores a file of this name, so it never reads a part of a unit.
-    let new = args.systemd_directory.join(format!("{name}.new"));
-    fs::write(&new, unit)
-        .and_then(|()| fs::set_permissions(&new, Permissions::from_mode(0o644)))
-        .and_then(|()| fs::rename(&new, &path))
+    replace_file(&path, unit.as_bytes(), 0o644)
         .map_err(|source| Failure::Unwritable { name: shown.to_string(), source })?;
     writeln!(cx.stdout, "wrote {shown}")?;
     writeln!(cx.stdout, "next: systemctl daemon-reload && systemctl enable --now {name}")?;

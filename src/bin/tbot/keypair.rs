@@ -1,8 +1,6 @@
 //! `tbot keypair create`: creates a key pair before the bot joins, and prints what to set in the join token.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -17,6 +15,7 @@ use crate::destination_uri;
 use crate::exit::Failure;
 use crate::log;
 use crate::overrides::{is_debug, refuse_fips};
+use crate::replace_file::{create_file, replace_file};
 
 pub(crate) fn keypair(
     global: &GlobalArgs,
@@ -82,18 +81,13 @@ fn config(global: &GlobalArgs, args: &KeypairCreateArgs, cx: &Context<'_>) -> Re
     serde_json::from_value(config).map_err(|error| Failure::Build(error.into()))
 }
 
-/// Writes a private key to a file that only its owner can read.
+/// Writes a private key to a file that only its owner can read. An old key remains until the new one is complete.
 fn write_private_key(path: &Path, pem: &str, overwrite: bool) -> io::Result<()> {
     if overwrite {
-        // The mode applies only to a new file.
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        replace_file(path, pem.as_bytes(), 0o600)
+    } else {
+        create_file(path, pem.as_bytes(), 0o600)
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(pem.as_bytes())?;
-    file.sync_all()
 }
 
 fn print(args: &KeypairCreateArgs, created: &BoundKeypair, cx: &mut Context<'_>) -> Result<(), Failure> {

@@ -22,6 +22,7 @@ mod log;
 mod output_commands;
 mod overrides;
 mod pid_file;
+mod replace_file;
 mod schema;
 mod service_manager;
 mod service_overrides;

@@ -231,8 +231,16 @@ async fn a_static_key_is_printed_or_written_to_a_file() {
     let refused = fixture.create(&["--static", &flag]);
     assert_eq!(refused.status, Some(2), "{}", refused.stderr);
     assert_eq!(read(&file), pem);
+    // The new key cannot be written.
+    let new = fixture.path("static-key.new");
+    std::fs::create_dir(&new).unwrap();
+    let failed = fixture.create(&["--static", &flag, "--overwrite"]);
+    assert_eq!(failed.status, Some(1), "{}", failed.stderr);
+    assert_eq!(read(&file), pem);
+    std::fs::remove_dir(&new).unwrap();
     assert_eq!(fixture.create(&["--static", &flag, "--overwrite"]).status, Some(0));
     assert_ne!(read(&file), pem);
+    assert!(!new.exists());
 }
 
 #[test]
