@@ -55,15 +55,14 @@ pub enum BoundKeypairError {
 }
 
 impl BoundKeypairError {
-    /// Returns advice for the operator, if there is any.
+    /// Returns advice for the operator.
     #[must_use]
-    pub fn hint(&self) -> Option<Hint> {
-        match self {
-            Self::StaticKey { .. } | Self::NotBase64 => {
-                Some(Hint::new("generate one with tbot keypair create --static"))
-            }
-            Self::Unreadable { .. } | Self::Empty { .. } => None,
-        }
+    pub fn hint(&self) -> Hint {
+        Hint::new(match self {
+            Self::StaticKey { .. } | Self::NotBase64 => "generate one with tbot keypair create --static",
+            Self::Unreadable { .. } => "check the path, and that the user of the agent can read the file",
+            Self::Empty { .. } => "write the secret or the key to the file",
+        })
     }
 }
 

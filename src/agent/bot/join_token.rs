@@ -37,15 +37,13 @@ pub enum JoinTokenError {
 }
 
 impl JoinTokenError {
-    /// Returns advice for the operator, if there is any.
+    /// Returns advice for the operator.
     #[must_use]
-    pub fn hint(&self) -> Option<Hint> {
-        match self {
-            Self::Unreadable { .. } => {
-                Some(Hint::new("onboarding.token is an absolute path, so it names a file"))
-            }
-            Self::Empty { .. } => None,
-        }
+    pub fn hint(&self) -> Hint {
+        Hint::new(match self {
+            Self::Unreadable { .. } => "onboarding.token is an absolute path, so it names a file",
+            Self::Empty { .. } => "write the token to the file",
+        })
     }
 }
 

@@ -56,11 +56,10 @@ pub enum IdentityFileError {
 }
 
 impl IdentityFileError {
-    /// Returns advice for the operator, if there is any.
+    /// Returns advice for the operator.
     #[must_use]
-    pub fn hint(&self) -> Option<Hint> {
-        (!matches!(self, Self::X509(_)))
-            .then(|| Hint::new("use the file `identity` of an output that tbot has written"))
+    pub fn hint(&self) -> Hint {
+        Hint::new("use the file `identity` of an output that tbot has written")
     }
 }
 

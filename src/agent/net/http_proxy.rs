@@ -21,8 +21,15 @@ pub enum HttpProxyError {
     #[error("environment variable {0} is not the address of an HTTP proxy")]
     Malformed(&'static str),
     /// The proxy's scheme is not `http`.
-    #[error("HTTPS_PROXY or ALL_PROXY names a proxy with the scheme {0}, but only http is supported")]
-    Scheme(String),
+    #[error(
+        "environment variable {variable} names a proxy with the scheme {scheme}, but only http is supported"
+    )]
+    Scheme {
+        /// The variable.
+        variable: &'static str,
+        /// The scheme of the proxy.
+        scheme: String,
+    },
 }
 
 impl HttpProxyError {
@@ -32,7 +39,7 @@ impl HttpProxyError {
         match self {
             Self::NotUtf8(error) => error.hint(),
             Self::Malformed(_) => Hint::new("set it to http://HOST:PORT, or unset it"),
-            Self::Scheme(_) => {
+            Self::Scheme { .. } => {
                 Hint::new("use a proxy with an http:// address, or add the host of the server to NO_PROXY")
             }
         }

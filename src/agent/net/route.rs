@@ -34,10 +34,12 @@ impl Route {
             Some(url) => HttpProxy::for_url(&url, environment)?.map(Arc::new),
             None => None,
         };
-        match http_proxy.as_ref().and_then(|http_proxy| http_proxy.uri().scheme_str()) {
-            None | Some("http") => Ok(Self { address, http_proxy, insecure, clock }),
-            Some(scheme) => Err(HttpProxyError::Scheme(scheme.to_owned())),
+        if let Some(proxy) = &http_proxy
+            && let Some(scheme) = proxy.uri().scheme_str().filter(|scheme| *scheme != "http")
+        {
+            return Err(HttpProxyError::Scheme { variable: proxy.variable(), scheme: scheme.to_owned() });
         }
+        Ok(Self { address, http_proxy, insecure, clock })
     }
 
     pub(crate) fn address(&self) -> &Address {
@@ -95,6 +97,6 @@ mod tests {
         let environment = [("HTTPS_PROXY", "https://user:hunter2@proxy.example")].into_iter().collect();
         let refused =
             Route::new("a.example".parse().unwrap(), &environment, false, Clock::system()).err().unwrap();
-        assert_eq!(refused, HttpProxyError::Scheme("https".to_owned()));
+        assert_eq!(refused, HttpProxyError::Scheme { variable: "HTTPS_PROXY", scheme: "https".to_owned() });
     }
 }

@@ -19,14 +19,14 @@ pub enum ConnectionUpgradeVariableError {
 }
 
 impl ConnectionUpgradeVariableError {
-    /// Returns advice for the operator, if there is any.
+    /// Returns advice for the operator.
     #[must_use]
-    pub fn hint(&self) -> Option<Hint> {
+    pub fn hint(&self) -> Hint {
         match self {
-            Self::NotUtf8(_) => None,
-            Self::NotBoolean(_) => Some(Hint::new(
+            Self::NotUtf8(error) => error.hint(),
+            Self::NotBoolean(_) => Hint::new(
                 "set it to `yes` or `no`, or to a list such as `proxy.example.com:443=yes`; or unset it to let the agent test it",
-            )),
+            ),
         }
     }
 }

@@ -113,7 +113,7 @@ impl AgentError {
             Self::NoJoinMethod => {
                 Some(Hint::new("choose how the bot joins, for example `join_method: token`"))
             }
-            Self::ConnectionUpgrade(error) => error.hint(),
+            Self::ConnectionUpgrade(error) => Some(error.hint()),
             Self::NoTokenName { method } => Some(
                 format!("set it to the name of a join token for the join method {method} (tctl tokens ls)")
                     .into(),
@@ -126,7 +126,7 @@ impl AgentError {
             Self::HttpProxy(error) => Some(error.hint()),
             Self::Web(error) => error.hint(),
             Self::Destination(error) => error.hint(),
-            Self::HealthServer(error) => error.hint(),
+            Self::HealthServer(error) => Some(error.hint()),
             Self::Storage(error) => error.hint(),
             Self::Renewal(error) => error.hint(),
             Self::TaskEnded { .. } => Some(Hint::new("start tbot again")),
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn the_hint_of_the_innermost_error_reaches_the_agents_error() {
-        let proxy = HttpProxyError::Scheme("socks5".to_owned());
+        let proxy = HttpProxyError::Scheme { variable: "ALL_PROXY", scheme: "socks5".to_owned() };
         let problem = KubeconfigProblem::NoCurrentContext;
         let (of_proxy, of_problem) = (proxy.hint(), problem.hint().unwrap());
         let kubeconfig = KubernetesClusterError::Kubeconfig { path: "config".to_owned(), problem };

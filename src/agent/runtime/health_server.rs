@@ -53,10 +53,10 @@ pub struct HealthServerError {
 }
 
 impl HealthServerError {
-    /// Returns advice for the operator, if there is any.
+    /// Returns advice for the operator.
     #[must_use]
-    pub fn hint(&self) -> Option<Hint> {
-        Some(Hint::new("set diag_addr to a free host:port of this machine"))
+    pub fn hint(&self) -> Hint {
+        Hint::new("set diag_addr to a free host:port of this machine")
     }
 }
 

@@ -69,7 +69,7 @@ impl SshProxyError {
         Some(Hint::new(match self {
             Self::Expired(_) => NOT_RENEWED,
             Self::HttpProxy(error) => return Some(error.hint()),
-            Self::UpgradeVariable(error) => return error.hint(),
+            Self::UpgradeVariable(error) => return Some(error.hint()),
             Self::Tls(error) => return error.hint(),
             Self::Connect(_, source) => match source.tls_failure() {
                 Some(TlsFailure::ClientExpired | TlsFailure::ClientCaUnknown) => NOT_RENEWED,

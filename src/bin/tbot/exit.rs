@@ -106,7 +106,7 @@ impl Failure {
     fn hint(&self) -> Option<Hint> {
         let hint = match self {
             Self::Variable(error) => return Some(error.hint()),
-            Self::Identity { error, .. } => return error.hint(),
+            Self::Identity { error, .. } => return Some(error.hint()),
             Self::Request { hint, .. } => return hint.clone(),
             Self::SshProxy(error) => return error.hint(),
             Self::Keypair(error) => return error.hint(),

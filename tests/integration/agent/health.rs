@@ -247,7 +247,7 @@ async fn an_agent_whose_diag_addr_is_in_use_ends_before_it_joins() {
     let AgentError::HealthServer(error) = fixture.start(config.clone()).wait().await.unwrap_err() else {
         panic!("not the health server's error")
     };
-    assert!(error_line(&error, error.hint().as_ref()).contains(&address), "{error}");
+    assert!(error_line(&error, Some(&error.hint())).contains(&address), "{error}");
     assert!(fixture.cluster.requests().is_empty());
     // Oneshot mode does not listen.
     fixture.run_oneshot(config).await.unwrap();

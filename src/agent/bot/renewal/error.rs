@@ -151,14 +151,14 @@ impl RenewalError {
         match self {
             Self::Discovery(error) => error.hint(),
             Self::Storage(error) => error.hint(),
-            Self::JoinToken(error) => error.hint(),
+            Self::JoinToken(error) => Some(error.hint()),
             Self::NoToken(reason) => {
                 let create = Hint::new("create a token (tctl bots add), and set onboarding.token");
                 reason.hint_after(Some(create))
             }
             Self::Attestation { reason, error } => reason.hint_after(error.hint()),
             Self::Join { reason, error } => reason.hint_after(error.hint()),
-            Self::BoundKeypair { reason, error } => reason.hint_after(error.hint()),
+            Self::BoundKeypair { reason, error } => reason.hint_after(Some(error.hint())),
             Self::OtherCluster { .. } => Some(Hint::new("check the address, or use another storage")),
             Self::Api(error) => error.hint(),
             Self::ResponseLost { hint, .. }

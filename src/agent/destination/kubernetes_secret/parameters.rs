@@ -64,7 +64,10 @@ impl KubernetesClusterError {
             Self::Kubeconfig { problem, .. } => problem.hint(),
             Self::Proxy(error) => Some(error.hint()),
             Self::Tls(error) => error.hint(),
-            Self::File { .. } | Self::InvalidServer(_) => None,
+            Self::File { .. } => {
+                Some(Hint::new("check the path, and that the user of the agent can read the file"))
+            }
+            Self::InvalidServer(_) => Some(Hint::new("write https://HOST:PORT")),
         }
     }
 }
