@@ -17,7 +17,8 @@ use crate::configuration::{Configuration, render, report_invalid};
 use crate::context::Context;
 use crate::exit::Failure;
 
-/// `tbot configure`: prints the configuration that results from flags and environment variables. Reads no file.
+/// `tbot configure`: prints the configuration that results from flags and environment variables, and what `tbot validate` would
+/// warn about. Reads no file.
 pub(crate) fn configure(
     global: &GlobalArgs,
     ConfigureArgs { output, run }: &ConfigureArgs,
@@ -40,7 +41,13 @@ pub(crate) fn configure(
         // The value also has the keys that the URI sets (address, join method and token), which would conflict with it.
         map.shift_remove("join_uri");
     }
-    write_yaml("configure", &value, output, cx)
+    write_yaml("configure", &value, output, cx)?;
+    cx.stdout.flush()?;
+    let report = render(&[configuration.into()], ReportFormat::Human, cx.stderr_terminal());
+    if !report.text.is_empty() {
+        write!(cx.stderr, "{}{}", report.text, report.conclusion(&report.summary))?;
+    }
+    Ok(())
 }
 
 /// `tbot migrate`: prints a version 1 file as version 2, exactly as `tbot start` converts it. Comments are lost.

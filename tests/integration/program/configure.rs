@@ -48,6 +48,32 @@ fn the_flags_become_a_valid_configuration() {
 }
 
 #[test]
+fn what_validate_warns_about_is_on_standard_error() {
+    let join = ["--join-method=token", "--token=abc"];
+    for (arguments, codes) in [
+        (
+            &["ssh-multiplexer", "--proxy-server=proxy.example:443", "--destination=out"][..],
+            &["warning[not-supported]"][..],
+        ),
+        (
+            &["identity", "--proxy-server=proxy.example", "--destination=out"],
+            &["warning[address-without-port]"],
+        ),
+        (
+            &["identity", "--auth-server=auth.example:3025", "--destination=out"],
+            &["warning[unverified-auth-server]"],
+        ),
+        (&["noop", "--proxy-server=proxy.example:443"], &["note[nothing-to-deliver]"]),
+    ] {
+        let finished = tbot(Telemetry::ClosedPort, &[&["configure"], arguments, &join].concat()).run();
+        assert_eq!(finished.status, Some(0), "{}", finished.stderr);
+        assert_eq!(finished.diagnostic_codes(), codes, "{}", finished.stderr);
+        let validated = tbot(Telemetry::ClosedPort, &["validate", "-"]).stdin(finished.stdout.as_str()).run();
+        assert_eq!(validated.status, Some(0), "{}", validated.stdout);
+    }
+}
+
+#[test]
 fn a_file_is_private_and_written_only_after_all_checks() {
     let to_file = [&CONFIGURE[..], &["-o", "tbot.yaml"]].concat();
     let finished = tbot(Telemetry::ClosedPort, &to_file).run();
