@@ -2,7 +2,7 @@
 
 use tbot::diagnostic::{Code, Diagnostic};
 
-/// Replaces the help of diagnostics about what is missing.
+/// Replaces help that would name a key of a file.
 pub(super) fn name_flags(diagnostics: &mut [Diagnostic]) {
     for diagnostic in diagnostics {
         let help = match diagnostic.code {
@@ -11,6 +11,9 @@ pub(super) fn name_flags(diagnostics: &mut [Diagnostic]) {
                 "set `--join-method` to that of the join token, such as `--join-method token`"
             }
             Code::MissingToken => "set `--token` or `TELEPORT_BOT_TOKEN`",
+            Code::UnverifiedAuthServer => {
+                "set `--ca-pin` to what `tctl status` prints; if this is the address of a proxy, use `--proxy-server` instead"
+            }
             Code::NothingToDeliver => "add a command, such as `identity --destination DIR`",
             _ => continue,
         };
