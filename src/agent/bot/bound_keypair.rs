@@ -91,7 +91,7 @@ enum ValueSource {
 }
 
 /// The configured sources.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct BoundKeypairSources {
     registration_secret: Option<ValueSource>,
     static_key: Option<ValueSource>,

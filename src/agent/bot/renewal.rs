@@ -21,7 +21,9 @@
 
 mod bound_keypair;
 mod decision;
+mod discovered;
 mod error;
+mod join;
 pub(crate) mod preflight;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,25 +31,23 @@ use std::time::Duration;
 
 use tokio::sync::OwnedMutexGuard;
 
-use crate::agent::bot::IDENTITY;
 use crate::agent::bot::auth_server_trust::TrustSource;
 use crate::agent::bot::bound_keypair::BoundKeypairSources;
 use crate::agent::bot::bound_keys::BoundKeys;
-use crate::agent::bot::join::{Attestation, Attestor, JoinRequest, JoinServer, Joiner};
-use crate::agent::bot::join_token::{JoinToken, JoinTokenSource};
+use crate::agent::bot::join::{Attestor, Joiner};
+use crate::agent::bot::join_token::{JoinToken, JoinTokenError, JoinTokenSource};
 use crate::agent::bot::storage::{Storage, StorageError, StoredIdentity};
 use crate::agent::credential::cluster_name::ClusterName;
 use crate::agent::credential::identity::Identity;
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::net::dialler::Dialler;
-use crate::agent::net::known_server::ServerKind;
 use crate::agent::platform::error_text::error_line;
 use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::tasks::{UncutWork, run_to_completion};
 use crate::agent::platform::{Clock, Hint, Rounded};
 use crate::agent::teleport::auth_client::AuthClient;
-use crate::agent::teleport::discovery::{self, AddressField, DiscoveredServer};
-use crate::config::{Address, JoinMethod};
+use crate::agent::teleport::discovery::{AddressField, DiscoveredServer};
+use crate::config::JoinMethod;
 use crate::untrusted::escape;
 pub use decision::JoinReason;
 use decision::{RenewalStep, decide};
@@ -102,9 +102,6 @@ impl ObtainedIdentity {
     }
 }
 
-/// The first major version of servers that keep a record of each bot instance.
-const FIRST_VERSION_WITH_INSTANCES: u32 = 17;
-
 /// An identity that the server has issued, and what is to be saved with it.
 #[derive(Clone)]
 struct UnsavedIdentity {
@@ -113,6 +110,20 @@ struct UnsavedIdentity {
     token_hash: String,
     /// The key pairs that it was obtained with, if any.
     keys: Option<BoundKeys>,
+    /// Why the bot has joined for it. `None` if it was renewed.
+    join_reason: Option<JoinReason>,
+}
+
+/// What a step needs, read and tested before any request.
+struct Attempt {
+    /// Held until the response is saved.
+    in_flight: OwnedMutexGuard<()>,
+    /// `None` if no token is configured.
+    token: Option<Result<JoinToken, JoinTokenError>>,
+    /// Whether the storage can be written.
+    storage_test: Result<(), StorageError>,
+    /// The cluster of the stored identity, if there is one.
+    stored_cluster: Option<ClusterName>,
 }
 
 /// The settings that a join needs.
@@ -174,21 +185,6 @@ impl Bot {
         }
     }
 
-    /// Returns the address of the proxy: the public address that it advertises, if any, else the configured address. `None` if
-    /// the agent is connected to an auth server.
-    pub(crate) fn proxy_address(&self) -> Option<Address> {
-        if let Some(DiscoveredServer::Proxy(cluster)) = &*self.lock_discovered()
-            && let Some(advertised) = &cluster.proxy_public_addr
-        {
-            return Some(advertised.clone());
-        }
-        (self.dialler.kind() == ServerKind::Proxy).then(|| self.dialler.address().clone())
-    }
-
-    fn lock_discovered(&self) -> MutexGuard<'_, Option<DiscoveredServer>> {
-        self.discovered.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Joins or renews, and returns the saved identity.
     ///
     /// The returned future may be dropped at any time. A request that was sent is completed anyway, and its response is
@@ -197,10 +193,25 @@ impl Bot {
         let in_flight = Arc::clone(&self.in_flight).lock_owned().await;
         let unsaved = self.lock_unsaved().clone();
         if let Some(unsaved) = unsaved {
-            let identity = Arc::clone(&unsaved.identity);
-            run_in_flight(in_flight, self.clone().save_issued(unsaved)).await?;
-            return Ok(ObtainedIdentity::Renewed(identity));
+            return run_in_flight(in_flight, Arc::clone(self).save(unsaved)).await;
         }
+        let (step, attempt) = self.begin(in_flight).await?;
+        match step {
+            RenewalStep::Join { reason, again } => self.join(reason, again, attempt).await,
+            RenewalStep::Renew(stored) => self.renew(stored, attempt).await,
+            RenewalStep::Suspend(stored) => {
+                attempt.storage_test?;
+                self.discover_same(attempt.stored_cluster).await?;
+                Ok(ObtainedIdentity::RenewalSuspended(stored.identity, self.lost_renewal_hint()))
+            }
+        }
+    }
+
+    /// Decides on the next step, and prepares it.
+    async fn begin(
+        self: &Arc<Self>,
+        in_flight: OwnedMutexGuard<()>,
+    ) -> Result<(RenewalStep, Attempt), RenewalError> {
         let stored = self.with_storage(Storage::load).await?;
         let stored_cluster = stored.as_ref().map(|stored| stored.identity.cluster().clone());
         let token = match &self.join_settings.token {
@@ -212,138 +223,61 @@ impl Bot {
         let bound_keypair = &self.join_settings.bound_keypair;
         let saves_keys = bound_keypair.as_ref().is_some_and(|sources| !sources.has_static_key());
         let storage_test = self.with_storage(move |storage| storage.test_write(saves_keys)).await;
-        if let Some(reason) = step.join_reason()
-            && self.join_settings.attestor.is_none()
-        {
-            let token = match token {
-                Some(token) => token.map_err(RenewalError::from),
-                None => Err(RenewalError::NoToken(reason)),
-            };
-            if bound_keypair.is_some() {
-                let step = (step, reason);
-                return self
-                    .join_with_bound_keypair(in_flight, step, token, storage_test, stored_cluster)
-                    .await;
-            }
-            let token = self.test_before_join(reason, token, storage_test, stored_cluster).await?;
-            return self.join_in_flight(in_flight, token, None, reason, None).await;
-        }
-        storage_test?;
-        // Obtained before any request to the cluster, because joining is impossible without it.
-        let attestation = match step.join_reason() {
-            Some(reason) => self.attest(reason).await?,
-            None => None,
-        };
-        self.discover_same(stored_cluster).await?;
-        match step {
-            RenewalStep::Suspend(stored) => {
-                Ok(ObtainedIdentity::RenewalSuspended(stored.identity, self.lost_renewal_hint()))
-            }
-            RenewalStep::Renew(stored) => {
-                // Connecting also sends a ping. If the server is unreachable or the bot is locked, this fails before
-                // the marker is stored.
-                let client = AuthClient::connect(&self.dialler, &stored.identity).await?;
-                let bot = Arc::clone(self);
-                let renewed = run_in_flight(in_flight, async move { bot.renew(&client, &stored).await });
-                Ok(ObtainedIdentity::Renewed(renewed.await?))
-            }
-            RenewalStep::Join(reason) => {
-                let token = token.ok_or(RenewalError::NoToken(reason))??;
-                self.trust_auth_server().await?;
-                self.join_in_flight(in_flight, token, attestation, reason, None).await
-            }
-            RenewalStep::JoinAgain(stored) => {
-                let reason = JoinReason::NotRenewable;
-                let token = token.ok_or(RenewalError::NoToken(reason))??;
-                let client = self.connect_to_join_again(&stored.identity).await?;
-                if client.is_none() {
-                    self.trust_auth_server().await?;
-                }
-                self.join_in_flight(in_flight, token, attestation, reason, client).await
-            }
-        }
+        Ok((step, Attempt { in_flight, token, storage_test, stored_cluster }))
     }
 
-    async fn join_in_flight(
+    async fn renew(
         self: &Arc<Self>,
-        in_flight: OwnedMutexGuard<()>,
-        token: JoinToken,
-        attestation: Option<Attestation>,
-        reason: JoinReason,
-        as_bot: Option<AuthClient>,
+        stored: StoredIdentity,
+        attempt: Attempt,
     ) -> Result<ObtainedIdentity, RenewalError> {
+        attempt.storage_test?;
+        self.discover_same(attempt.stored_cluster).await?;
+        // Connecting also sends a ping. If the server is unreachable or the bot is locked, this fails before the marker is
+        // stored.
+        let client = AuthClient::connect(&self.dialler, &stored.identity).await?;
         let bot = Arc::clone(self);
-        let join = async move { bot.join(&token, attestation, reason, as_bot).await };
-        Ok(ObtainedIdentity::Joined(run_in_flight(in_flight, join).await?, reason))
+        run_in_flight(attempt.in_flight, async move { bot.request_renewal(&client, stored).await }).await
     }
 
-    /// Connects as the stored identity, with which the bot joins again as the same instance.
-    ///
-    /// Returns `None` if the bot must join as a new instance: the server keeps no record of instances, or does not accept the
-    /// identity.
-    async fn connect_to_join_again(&self, stored: &Identity) -> Result<Option<AuthClient>, RenewalError> {
-        // 0 if it is unknown.
-        let has_no_instances = |version| (1..FIRST_VERSION_WITH_INSTANCES).contains(&version);
-        if has_no_instances(self.server_version()) {
-            return Ok(None);
-        }
-        match AuthClient::connect(&self.dialler, stored).await {
-            Ok(client) => Ok(Some(client).filter(|client| !has_no_instances(client.info().server_major))),
-            Err(error) if error.is_refused_identity() => {
-                tracing::info!(
-                    "joining as a new bot instance, because the stored identity is not accepted: {}",
-                    error_line(&error, None)
-                );
-                Ok(None)
+    async fn request_renewal(
+        self: Arc<Self>,
+        client: &AuthClient,
+        stored: StoredIdentity,
+    ) -> Result<ObtainedIdentity, RenewalError> {
+        let StoredIdentity { identity: old, token_hash, .. } = stored;
+        let key = KeyPair::generate()?;
+        let to_mark = Arc::clone(&old);
+        self.with_storage(move |storage| storage.mark_renewal_pending(&to_mark)).await?;
+        match client.renew(&key, &old.user.username, self.clock.now() + self.join_settings.ttl).await {
+            Ok(certs) => {
+                let renewed = Identity::new(key, certs).map_err(|error| RenewalError::InvalidIdentity {
+                    error,
+                    hint: self.lost_renewal_hint(),
+                })?;
+                let identity = Arc::new(renewed);
+                self.save(UnsavedIdentity { identity, token_hash, keys: None, join_reason: None }).await
             }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Returns the major version of the servers as they were discovered last, or 0 if it is unknown.
-    fn server_version(&self) -> u32 {
-        self.lock_discovered().as_ref().map_or(0, DiscoveredServer::major_version)
-    }
-
-    /// Tests everything that the agent needs after a join that cannot be repeated, and returns what the join needs, such as the
-    /// token. If several tests fail, returns all failures.
-    async fn test_before_join<T>(
-        &self,
-        reason: JoinReason,
-        needed: Result<T, RenewalError>,
-        storage_test: Result<(), StorageError>,
-        stored_cluster: Option<ClusterName>,
-    ) -> Result<T, RenewalError> {
-        let mut failures: Vec<RenewalError> =
-            storage_test.err().map(RenewalError::from).into_iter().collect();
-        let unusable = preflight::test_destinations(&self.join_settings.destinations, &self.file_work).await;
-        failures.extend(unusable.into_iter().map(RenewalError::from));
-        match self.discover_same(stored_cluster).await {
-            Ok(cluster) => {
-                let tested = async {
-                    self.trust_auth_server().await?;
-                    Ok(self.dialler.test_to_auth(&cluster).await?)
-                };
-                failures.extend(tested.await.err());
+            Err(error) if error.was_not_processed() => {
+                self.with_storage(Storage::clear_renewal_pending).await?;
+                Err(error.into())
             }
-            Err(error) => failures.push(error),
+            Err(error) if error.is_generation_mismatch() => Err(error.into()),
+            Err(error) => Err(RenewalError::ResponseLost { error, hint: self.lost_renewal_hint() }),
         }
-        match needed {
-            Ok(needed) if failures.is_empty() => return Ok(needed),
-            Ok(_) => {}
-            Err(error) => failures.push(error),
-        }
-        // A failure that can also stop a renewal is reported as it is then.
-        let is_only_before_joins = |error: &RenewalError| {
-            matches!(
-                error,
-                RenewalError::Destination(_) | RenewalError::AuthRoute(_) | RenewalError::AuthServerTrust(_)
-            )
-        };
-        if failures.len() == 1 && !failures.iter().any(is_only_before_joins) {
-            return Err(failures.remove(0));
-        }
-        Err(RenewalError::NotReady { reason, failures })
+    }
+
+    /// Saves an identity. If that fails, keeps it for the next attempt.
+    async fn save(self: Arc<Self>, issued: UnsavedIdentity) -> Result<ObtainedIdentity, RenewalError> {
+        *self.lock_unsaved() = Some(issued.clone());
+        let UnsavedIdentity { identity, token_hash, keys, join_reason } = issued;
+        let to_save = Arc::clone(&identity);
+        self.with_storage(move |storage| storage.save(&to_save, &token_hash, keys.as_ref())).await?;
+        *self.lock_unsaved() = None;
+        Ok(match join_reason {
+            Some(reason) => ObtainedIdentity::Joined(identity, reason),
+            None => ObtainedIdentity::Renewed(identity),
+        })
     }
 
     /// Returns the stored identity if it has not expired, for use while no fresh one can be obtained.
@@ -359,7 +293,7 @@ impl Bot {
         let _in_flight = self.in_flight.lock().await;
         let unsaved = self.lock_unsaved().clone();
         if let Some(unsaved) = unsaved
-            && let Err(error) = Arc::clone(self).save_issued(unsaved).await
+            && let Err(error) = Arc::clone(self).save(unsaved).await
         {
             tracing::error!(
                 "the bot's new identity is lost, because it cannot be saved: {}",
@@ -371,142 +305,6 @@ impl Bot {
     /// Returns true if an identity that the server issued is not saved yet.
     pub(crate) fn has_unsaved(&self) -> bool {
         self.lock_unsaved().is_some()
-    }
-
-    /// Discovers the cluster, each time, because an agent runs longer than a cluster's address and version stay the same.
-    /// Returns the name of the cluster.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`RenewalError::OtherCluster`] if this is not the cluster of the stored identity.
-    async fn discover_same(&self, stored: Option<ClusterName>) -> Result<ClusterName, RenewalError> {
-        let JoinSettings { address_field, .. } = &self.join_settings;
-        if self.dialler.kind() == ServerKind::Proxy
-            && let Err(error) = self.dialler.web().reload_roots().await
-        {
-            self.warnings.warn(
-                IDENTITY,
-                format_args!(
-                    "using the previous root certificates: {}",
-                    error_line(&error, error.hint().as_ref())
-                ),
-            );
-        }
-        let discovered = discovery::discover(&self.dialler, *address_field).await?;
-        for problem in discovered.problems() {
-            self.warnings.warn(IDENTITY, problem);
-        }
-        let served = discovered.cluster_name().clone();
-        if let Some(stored) = stored.filter(|stored| *stored != served) {
-            let server = self.dialler.address().clone();
-            let (stored, served) = (stored.to_string(), served.to_string());
-            return Err(RenewalError::OtherCluster { stored, served, server });
-        }
-        let previous = self.lock_discovered().replace(discovered);
-        if previous.is_none() {
-            self.log_unexpected_proxy();
-        }
-        Ok(served)
-    }
-
-    /// Logs if the configured auth server is a proxy.
-    fn log_unexpected_proxy(&self) {
-        let JoinSettings { address_field, trust, .. } = &self.join_settings;
-        if *address_field != AddressField::AuthServer || self.dialler.kind() != ServerKind::Proxy {
-            return;
-        }
-        let address = self.dialler.address();
-        tracing::info!(%address, "the server in auth_server is a proxy: write its address to proxy_server instead");
-        if trust.names_authorities() {
-            tracing::warn!(
-                "{trust} is ignored, because {address} is a proxy, which is verified with the system's root certificates"
-            );
-        }
-    }
-
-    /// Decides how to verify the auth server in a join, unless there is a proxy.
-    async fn trust_auth_server(&self) -> Result<(), RenewalError> {
-        let host_cas = match &*self.lock_discovered() {
-            Some(DiscoveredServer::Auth(server)) => server.host_cas.clone(),
-            Some(DiscoveredServer::Proxy(_)) | None => return Ok(()),
-        };
-        let trust = self.join_settings.trust.resolve(&host_cas, &self.clock).await?;
-        self.dialler.set_trust_before_join(trust);
-        Ok(())
-    }
-
-    /// Obtains the attestation to join with, if the join method uses one.
-    async fn attest(&self, reason: JoinReason) -> Result<Option<Attestation>, RenewalError> {
-        let Some(attestor) = &self.join_settings.attestor else { return Ok(None) };
-        let attestation = attestor.attest().await;
-        attestation.map(Some).map_err(|error| RenewalError::Attestation { reason, error })
-    }
-
-    async fn join(
-        self: &Arc<Self>,
-        token: &JoinToken,
-        attestation: Option<Attestation>,
-        reason: JoinReason,
-        as_bot: Option<AuthClient>,
-    ) -> Result<Arc<Identity>, RenewalError> {
-        let server =
-            JoinServer { dialler: &self.dialler, version: self.server_version(), as_bot: as_bot.as_ref() };
-        let request = JoinRequest {
-            method: self.join_settings.method,
-            token,
-            attestation: attestation.as_ref(),
-            registration_secret: None,
-            expires: self.clock.now() + self.join_settings.ttl,
-        };
-        let joined = self.joiner.join(server, request).await;
-        let identity = Arc::new(joined.map_err(|error| RenewalError::Join { reason, error })?);
-        Arc::clone(self).save(Arc::clone(&identity), token.hash(), None).await?;
-        Ok(identity)
-    }
-
-    async fn renew(
-        self: &Arc<Self>,
-        client: &AuthClient,
-        stored: &StoredIdentity,
-    ) -> Result<Arc<Identity>, RenewalError> {
-        let old = &stored.identity;
-        let key = KeyPair::generate()?;
-        let to_mark = Arc::clone(old);
-        self.with_storage(move |storage| storage.mark_renewal_pending(&to_mark)).await?;
-        match client.renew(&key, &old.user.username, self.clock.now() + self.join_settings.ttl).await {
-            Ok(certs) => {
-                let renewed = Identity::new(key, certs).map_err(|error| RenewalError::InvalidIdentity {
-                    error,
-                    hint: self.lost_renewal_hint(),
-                })?;
-                let renewed = Arc::new(renewed);
-                Arc::clone(self).save(Arc::clone(&renewed), stored.token_hash.clone(), None).await?;
-                Ok(renewed)
-            }
-            Err(error) if error.was_not_processed() => {
-                self.with_storage(Storage::clear_renewal_pending).await?;
-                Err(error.into())
-            }
-            Err(error) if error.is_generation_mismatch() => Err(error.into()),
-            Err(error) => Err(RenewalError::ResponseLost { error, hint: self.lost_renewal_hint() }),
-        }
-    }
-
-    async fn save(
-        self: Arc<Self>,
-        identity: Arc<Identity>,
-        token_hash: String,
-        keys: Option<BoundKeys>,
-    ) -> Result<(), RenewalError> {
-        self.save_issued(UnsavedIdentity { identity, token_hash, keys }).await
-    }
-
-    async fn save_issued(self: Arc<Self>, issued: UnsavedIdentity) -> Result<(), RenewalError> {
-        *self.lock_unsaved() = Some(issued.clone());
-        let UnsavedIdentity { identity, token_hash, keys } = issued;
-        self.with_storage(move |storage| storage.save(&identity, &token_hash, keys.as_ref())).await?;
-        *self.lock_unsaved() = None;
-        Ok(())
     }
 
     fn lock_unsaved(&self) -> MutexGuard<'_, Option<UnsavedIdentity>> {

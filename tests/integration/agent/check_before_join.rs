@@ -173,6 +173,8 @@ async fn a_joined_identity_that_cannot_be_saved_is_kept_and_saved_later() {
         log.count(LogEvent::is_new_identity) == 1
     })
     .await;
+    let message = &log.events(LogEvent::is_new_identity)[0].message;
+    assert!(message.starts_with("joined the cluster"), "{message}");
     assert_eq!(fixture.stored_generation(), 1);
     running.stop().await.unwrap();
     assert_eq!((fixture.call_count(method::JOIN), fixture.cluster.generation(BOT)), (1, Some(1)));

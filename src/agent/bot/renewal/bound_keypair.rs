@@ -10,19 +10,17 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedMutexGuard;
-
-use super::decision::{JoinReason, RenewalStep};
+use super::decision::JoinReason;
 use super::error::RenewalError;
-use super::{Bot, ObtainedIdentity, run_in_flight};
+use super::join::required;
+use super::{Attempt, Bot, ObtainedIdentity, UnsavedIdentity, run_in_flight};
 use crate::agent::bot::bound_keypair::BoundKeypairSources;
 use crate::agent::bot::bound_keys::BoundKeys;
 use crate::agent::bot::join::{BoundKeyStore, BoundKeypairExchange, JoinRequest, JoinServer};
 use crate::agent::bot::join_token::JoinToken;
 use crate::agent::bot::storage::{Storage, StorageError};
-use crate::agent::credential::cluster_name::ClusterName;
 use crate::agent::credential::identity::Identity;
-use crate::agent::platform::error_text::error_line;
+use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::auth_client::AuthClient;
 
 /// A join that is prepared: everything that it needs was read.
@@ -35,46 +33,38 @@ struct PreparedJoin {
 }
 
 impl Bot {
-    /// Joins because of `step`.
+    /// Joins because of `reason`: as the identity `again` if it is still valid.
     pub(super) async fn join_with_bound_keypair(
         self: &Arc<Self>,
-        in_flight: OwnedMutexGuard<()>,
-        (step, reason): (RenewalStep, JoinReason),
-        token: Result<JoinToken, RenewalError>,
-        storage_test: Result<(), StorageError>,
-        stored_cluster: Option<ClusterName>,
+        sources: &BoundKeypairSources,
+        reason: JoinReason,
+        again: Option<Arc<Identity>>,
+        attempt: Attempt,
     ) -> Result<ObtainedIdentity, RenewalError> {
-        let prepared = match token {
-            Ok(token) => self.prepare_exchange(reason).await.map(|exchange| (token, exchange)),
+        let Attempt { in_flight, token, storage_test, stored_cluster } = attempt;
+        let prepared = match required(token, reason) {
+            Ok(token) => self.prepare_exchange(sources, reason).await.map(|exchange| (token, exchange)),
             Err(error) => Err(error),
         };
-        let join = if let RenewalStep::JoinAgain(stored) = step {
-            storage_test?;
-            let (token, exchange) = prepared?;
-            self.discover_same(stored_cluster).await?;
-            let client = self.connect_unless_untrusted(&stored.identity).await?;
-            if client.is_none() {
-                self.trust_auth_server().await?;
+        let ((token, exchange), again) = match again {
+            Some(stored) => {
+                storage_test?;
+                let prepared = prepared?;
+                self.discover_same(stored_cluster).await?;
+                (prepared, self.connect_unless_untrusted(stored).await?)
             }
-            PreparedJoin { token, exchange, reason, again: client.map(|client| (client, stored.identity)) }
-        } else {
-            let prepared = self.test_before_join(reason, prepared, storage_test, stored_cluster).await;
-            let (token, exchange) = prepared?;
-            PreparedJoin { token, exchange, reason, again: None }
+            None => (self.test_before_join(reason, prepared, storage_test, stored_cluster).await?, None),
         };
-        let bot = Arc::clone(self);
-        let joined = run_in_flight(in_flight, async move { bot.exchange(join).await });
-        Ok(ObtainedIdentity::Joined(joined.await?, reason))
+        let join = PreparedJoin { token, exchange, reason, again };
+        run_in_flight(in_flight, Arc::clone(self).exchange(join)).await
     }
 
     async fn prepare_exchange(
         self: &Arc<Self>,
+        sources: &BoundKeypairSources,
         reason: JoinReason,
     ) -> Result<BoundKeypairExchange, RenewalError> {
-        let input = match &self.join_settings.bound_keypair {
-            Some(sources) => sources.read(&self.warnings).await,
-            None => BoundKeypairSources::default().read(&self.warnings).await,
-        };
+        let input = sources.read(&self.warnings).await;
         let input = input.map_err(|error| RenewalError::BoundKeypair { reason, error })?;
         let keys = if input.static_key.is_none() {
             self.with_storage(Storage::load_keys).await?
@@ -86,21 +76,18 @@ impl Bot {
 
     /// Connects as the stored identity. Returns `None` if no server accepts it any more, because a CA was rotated: then only a
     /// recovery helps.
-    async fn connect_unless_untrusted(&self, stored: &Identity) -> Result<Option<AuthClient>, RenewalError> {
-        match AuthClient::connect(&self.dialler, stored).await {
-            Ok(client) => Ok(Some(client)),
-            Err(error) if error.is_untrusted_identity() => {
-                tracing::info!(
-                    "recovering, because the stored identity is not accepted: {}",
-                    error_line(&error, None)
-                );
-                Ok(None)
-            }
-            Err(error) => Err(error.into()),
+    async fn connect_unless_untrusted(
+        &self,
+        stored: Arc<Identity>,
+    ) -> Result<Option<(AuthClient, Arc<Identity>)>, RenewalError> {
+        let client = self.connect_as_stored(&stored, ApiError::is_untrusted_identity, "recovering").await?;
+        if client.is_none() {
+            self.trust_auth_server().await?;
         }
+        Ok(client.map(|client| (client, stored)))
     }
 
-    async fn exchange(self: &Arc<Self>, join: PreparedJoin) -> Result<Arc<Identity>, RenewalError> {
+    async fn exchange(self: Arc<Self>, join: PreparedJoin) -> Result<ObtainedIdentity, RenewalError> {
         let PreparedJoin { token, mut exchange, reason, again } = join;
         let (client, presented) = again.unzip();
         let server =
@@ -114,12 +101,13 @@ impl Bot {
             expires: self.clock.now() + self.join_settings.ttl,
         };
         let is_renewal = presented.is_some();
-        let store = ExchangeStore { bot: Arc::clone(self), presented };
+        let store = ExchangeStore { bot: Arc::clone(&self), presented };
         match self.joiner.join_with_bound_keypair(server, request, &mut exchange, &store).await {
             Ok(identity) => {
-                let identity = Arc::new(identity);
-                Arc::clone(self).save(Arc::clone(&identity), token.hash(), exchange.into_keys()).await?;
-                Ok(identity)
+                let (identity, keys) = (Arc::new(identity), exchange.into_keys());
+                let issued =
+                    UnsavedIdentity { identity, token_hash: token.hash(), keys, join_reason: Some(reason) };
+                Arc::clone(&self).save(issued).await
             }
             Err(error) if is_renewal && exchange.may_have_joined() && !error.is_generation_mismatch() => {
                 Err(RenewalError::JoinResponseLost { error, hint: self.lost_renewal_hint() })

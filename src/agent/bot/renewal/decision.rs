@@ -1,9 +1,11 @@
 //! Decides whether to join, to renew, or to keep an identity as it is. Pure.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::agent::bot::storage::StoredIdentity;
+use crate::agent::credential::identity::Identity;
 use crate::agent::platform::Hint;
 
 /// Why the agent joins instead of renewing.
@@ -16,7 +18,7 @@ pub enum JoinReason {
     OtherToken,
     /// The stored identity has expired.
     Expired,
-    /// The stored identity was obtained with an attestation, and is not renewable.
+    /// The stored identity is renewed by joining again: it was obtained with an attestation or a bound key pair.
     NotRenewable,
 }
 
@@ -53,9 +55,11 @@ impl fmt::Display for JoinReason {
 /// The next step to obtain a fresh identity.
 #[derive(Debug)]
 pub(super) enum RenewalStep {
-    Join(JoinReason),
-    /// Join again, because the stored identity is not renewable. While it is valid, the bot can do so as itself.
-    JoinAgain(StoredIdentity),
+    Join {
+        reason: JoinReason,
+        /// The stored identity, if it is still valid: the bot can join as itself.
+        again: Option<Arc<Identity>>,
+    },
     Renew(StoredIdentity),
     /// Keep the stored identity: the response to an earlier renewal was lost, and another renewal would lock the bot.
     Suspend(StoredIdentity),
@@ -67,35 +71,24 @@ pub(super) fn decide(
     token_hash: Option<&str>,
     now: SystemTime,
 ) -> RenewalStep {
-    let Some(stored) = stored else { return RenewalStep::Join(JoinReason::NothingStored) };
+    let join = |reason| RenewalStep::Join { reason, again: None };
+    let Some(stored) = stored else { return join(JoinReason::NothingStored) };
     let has_other_token = token_hash.is_some_and(|hash| hash != stored.token_hash);
     if has_other_token {
-        RenewalStep::Join(JoinReason::OtherToken)
+        join(JoinReason::OtherToken)
     } else if stored.identity.is_expired(now) {
-        RenewalStep::Join(JoinReason::Expired)
+        join(JoinReason::Expired)
     } else if stored.renewal_pending {
         RenewalStep::Suspend(stored)
     } else if stored.identity.user.renewable {
         RenewalStep::Renew(stored)
     } else {
-        RenewalStep::JoinAgain(stored)
-    }
-}
-
-impl RenewalStep {
-    /// Returns why the agent joins, or `None` if it does not join.
-    pub(super) fn join_reason(&self) -> Option<JoinReason> {
-        match self {
-            Self::Join(reason) => Some(*reason),
-            Self::JoinAgain(_) => Some(JoinReason::NotRenewable),
-            Self::Renew(_) | Self::Suspend(_) => None,
-        }
+        RenewalStep::Join { reason: JoinReason::NotRenewable, again: Some(stored.identity) }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
@@ -117,18 +110,17 @@ mod tests {
         let expiry = stored.identity.user.not_after;
         let before = expiry - Duration::from_secs(1);
         let pending = StoredIdentity { renewal_pending: true, ..stored.clone() };
-        let step = |stored: Option<&StoredIdentity>, hash: Option<&str>, now| {
-            let step = decide(stored.cloned(), hash, now);
-            let join_reason = step.join_reason();
-            let step = match step {
-                RenewalStep::Join(reason) => Err(reason),
-                RenewalStep::JoinAgain(_) => Ok("join again"),
-                RenewalStep::Renew(_) => Ok("renew"),
-                RenewalStep::Suspend(_) => Ok("suspend"),
-            };
-            let expected = if step == Ok("join again") { Some(JoinReason::NotRenewable) } else { step.err() };
-            assert_eq!(join_reason, expected);
-            step
+        let step = |stored: Option<&StoredIdentity>, hash: Option<&str>, now| match decide(
+            stored.cloned(),
+            hash,
+            now,
+        ) {
+            RenewalStep::Join { reason, again } => {
+                assert_eq!(again.is_some(), reason == JoinReason::NotRenewable);
+                Err(reason)
+            }
+            RenewalStep::Renew(_) => Ok("renew"),
+            RenewalStep::Suspend(_) => Ok("suspend"),
         };
         let same_token = Some(stored.token_hash.as_str());
 
@@ -139,7 +131,7 @@ mod tests {
         assert_eq!(step(Some(&stored), same_token, expiry), Err(JoinReason::Expired));
         let mut attested = storage.load().unwrap().unwrap();
         Arc::get_mut(&mut attested.identity).unwrap().user.renewable = false;
-        assert_eq!(step(Some(&attested), same_token, before), Ok("join again"));
+        assert_eq!(step(Some(&attested), same_token, before), Err(JoinReason::NotRenewable));
         assert_eq!(step(Some(&pending), same_token, before), Ok("suspend"));
         assert_eq!(step(Some(&pending), Some("other"), before), Err(JoinReason::OtherToken));
         assert_eq!(step(Some(&pending), same_token, expiry), Err(JoinReason::Expired));

@@ -1,0 +1,185 @@
+//! Joins with a token or an attestation. Decides what each join method needs before it sends anything.
+
+use std::sync::Arc;
+
+use tokio::sync::OwnedMutexGuard;
+
+use super::decision::JoinReason;
+use super::error::RenewalError;
+use super::{Attempt, Bot, ObtainedIdentity, UnsavedIdentity, preflight, run_in_flight};
+use crate::agent::bot::join::{Attestation, Attestor, JoinRequest, JoinServer};
+use crate::agent::bot::join_token::{JoinToken, JoinTokenError};
+use crate::agent::bot::storage::StorageError;
+use crate::agent::credential::cluster_name::ClusterName;
+use crate::agent::credential::identity::Identity;
+use crate::agent::platform::error_text::error_line;
+use crate::agent::teleport::api_error::ApiError;
+use crate::agent::teleport::auth_client::AuthClient;
+
+/// The first major version of servers that keep a record of each bot instance.
+const FIRST_VERSION_WITH_INSTANCES: u32 = 17;
+
+impl Bot {
+    /// Joins because of `reason`; if possible, as the identity `again`.
+    pub(super) async fn join(
+        self: &Arc<Self>,
+        reason: JoinReason,
+        again: Option<Arc<Identity>>,
+        attempt: Attempt,
+    ) -> Result<ObtainedIdentity, RenewalError> {
+        if let Some(sources) = &self.join_settings.bound_keypair {
+            return self.join_with_bound_keypair(sources, reason, again, attempt).await;
+        }
+        match &self.join_settings.attestor {
+            Some(attestor) => self.join_with_attestation(attestor, reason, again, attempt).await,
+            None => self.join_with_token(reason, attempt).await,
+        }
+    }
+
+    /// Joins with a token that works once, so everything is tested before.
+    async fn join_with_token(
+        self: &Arc<Self>,
+        reason: JoinReason,
+        attempt: Attempt,
+    ) -> Result<ObtainedIdentity, RenewalError> {
+        let Attempt { in_flight, token, storage_test, stored_cluster } = attempt;
+        let token = required(token, reason);
+        let token = self.test_before_join(reason, token, storage_test, stored_cluster).await?;
+        self.send_join(in_flight, token, None, reason, None).await
+    }
+
+    async fn join_with_attestation(
+        self: &Arc<Self>,
+        attestor: &Attestor,
+        reason: JoinReason,
+        again: Option<Arc<Identity>>,
+        attempt: Attempt,
+    ) -> Result<ObtainedIdentity, RenewalError> {
+        let Attempt { in_flight, token, storage_test, stored_cluster } = attempt;
+        storage_test?;
+        // Obtained before any request to the cluster, because joining is impossible without it.
+        let attestation = attestor.attest().await;
+        let attestation = attestation.map_err(|error| RenewalError::Attestation { reason, error })?;
+        self.discover_same(stored_cluster).await?;
+        let token = required(token, reason)?;
+        let client = match again {
+            Some(stored) => self.connect_as_instance(&stored).await?,
+            None => None,
+        };
+        if client.is_none() {
+            self.trust_auth_server().await?;
+        }
+        self.send_join(in_flight, token, Some(attestation), reason, client).await
+    }
+
+    /// Connects as the stored identity, with which the bot joins again as the same instance.
+    ///
+    /// Returns `None` if the bot must join as a new instance: the server keeps no record of instances, or does not accept the
+    /// identity.
+    async fn connect_as_instance(&self, stored: &Identity) -> Result<Option<AuthClient>, RenewalError> {
+        // 0 if it is unknown.
+        let has_no_instances = |version| (1..FIRST_VERSION_WITH_INSTANCES).contains(&version);
+        if has_no_instances(self.server_version()) {
+            return Ok(None);
+        }
+        let consequence = "joining as a new bot instance";
+        let client = self.connect_as_stored(stored, ApiError::is_refused_identity, consequence).await?;
+        Ok(client.filter(|client| !has_no_instances(client.info().server_major)))
+    }
+
+    /// Connects as the stored identity. If the server does not accept it, as `is_refusal` says, logs the consequence and returns
+    /// `None`.
+    pub(super) async fn connect_as_stored(
+        &self,
+        stored: &Identity,
+        is_refusal: fn(&ApiError) -> bool,
+        consequence: &str,
+    ) -> Result<Option<AuthClient>, RenewalError> {
+        match AuthClient::connect(&self.dialler, stored).await {
+            Ok(client) => Ok(Some(client)),
+            Err(error) if is_refusal(&error) => {
+                let error = error_line(&error, None);
+                tracing::info!("{consequence}, because the stored identity is not accepted: {error}");
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Tests everything that the agent needs after a join that cannot be repeated, and returns what the join needs, such as the
+    /// token. If several tests fail, returns all failures.
+    pub(super) async fn test_before_join<T>(
+        &self,
+        reason: JoinReason,
+        needed: Result<T, RenewalError>,
+        storage_test: Result<(), StorageError>,
+        stored_cluster: Option<ClusterName>,
+    ) -> Result<T, RenewalError> {
+        let mut failures: Vec<RenewalError> =
+            storage_test.err().map(RenewalError::from).into_iter().collect();
+        let unusable = preflight::test_destinations(&self.join_settings.destinations, &self.file_work).await;
+        failures.extend(unusable.into_iter().map(RenewalError::from));
+        match self.discover_same(stored_cluster).await {
+            Ok(cluster) => {
+                let tested = async {
+                    self.trust_auth_server().await?;
+                    Ok(self.dialler.test_to_auth(&cluster).await?)
+                };
+                failures.extend(tested.await.err());
+            }
+            Err(error) => failures.push(error),
+        }
+        match needed {
+            Ok(needed) if failures.is_empty() => return Ok(needed),
+            Ok(_) => {}
+            Err(error) => failures.push(error),
+        }
+        // A failure that can also stop a renewal is reported as it is then.
+        let is_only_before_joins = |error: &RenewalError| {
+            matches!(
+                error,
+                RenewalError::Destination(_) | RenewalError::AuthRoute(_) | RenewalError::AuthServerTrust(_)
+            )
+        };
+        if failures.len() == 1 && !failures.iter().any(is_only_before_joins) {
+            return Err(failures.remove(0));
+        }
+        Err(RenewalError::NotReady { reason, failures })
+    }
+
+    async fn send_join(
+        self: &Arc<Self>,
+        in_flight: OwnedMutexGuard<()>,
+        token: JoinToken,
+        attestation: Option<Attestation>,
+        reason: JoinReason,
+        as_bot: Option<AuthClient>,
+    ) -> Result<ObtainedIdentity, RenewalError> {
+        let bot = Arc::clone(self);
+        run_in_flight(in_flight, async move {
+            let server =
+                JoinServer { dialler: &bot.dialler, version: bot.server_version(), as_bot: as_bot.as_ref() };
+            let request = JoinRequest {
+                method: bot.join_settings.method,
+                token: &token,
+                attestation: attestation.as_ref(),
+                registration_secret: None,
+                expires: bot.clock.now() + bot.join_settings.ttl,
+            };
+            let joined = bot.joiner.join(server, request).await;
+            let identity = Arc::new(joined.map_err(|error| RenewalError::Join { reason, error })?);
+            let issued =
+                UnsavedIdentity { identity, token_hash: token.hash(), keys: None, join_reason: Some(reason) };
+            Arc::clone(&bot).save(issued).await
+        })
+        .await
+    }
+}
+
+/// Returns the token of a join.
+pub(super) fn required(
+    token: Option<Result<JoinToken, JoinTokenError>>,
+    reason: JoinReason,
+) -> Result<JoinToken, RenewalError> {
+    Ok(token.ok_or(RenewalError::NoToken(reason))??)
+}
