@@ -56,19 +56,23 @@ impl RunningAgent {
         }
     }
 
-    /// Sends the heartbeat of a run in oneshot mode, with the result of each output in the order of the configuration.
+    /// Sends the heartbeat of a run in oneshot mode. `failures` says why each output failed, in the order of the configuration.
     pub(super) async fn send_oneshot_heartbeat(
         &self,
         client: &AuthClient,
         started: Instant,
-        results: &[Option<&OutputError>],
+        failures: &[Option<OutputError>],
     ) {
         let now = self.bot.clock.now();
-        let outputs = self.outputs.iter().zip(results).map(|(output, error)| ServiceHealth {
+        let outputs = self.outputs.iter().zip(failures).map(|(output, failure)| ServiceHealth {
             service_type: output.settings.service_type,
             name: output.settings.name.clone(),
-            status: error.map_or(BotInstanceHealthStatus::Healthy, |_| BotInstanceHealthStatus::Unhealthy),
-            reason: error.map(|error| error_line(error, error.hint().as_ref())),
+            status: if failure.is_some() {
+                BotInstanceHealthStatus::Unhealthy
+            } else {
+                BotInstanceHealthStatus::Healthy
+            },
+            reason: failure.as_ref().map(|error| error_line(error, error.hint().as_ref())),
             updated_at: Some(now),
         });
         let services = std::iter::once(healthy_identity(now)).chain(outputs).collect();

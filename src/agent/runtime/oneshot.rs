@@ -15,16 +15,17 @@ use crate::agent::bot::IDENTITY;
 use crate::agent::bot::renewal::RenewalError;
 use crate::agent::credential::revocation_list::RevocationList;
 use crate::agent::service::error::OutputError;
+use crate::agent::service::output::Output;
 use crate::agent::teleport::auth_client::AuthClient;
 
-/// The tasks that write the outputs. Each returns the index of its output in the configuration, and the result.
-type Writes = JoinSet<(usize, Result<(), OutputError>)>;
+/// The tasks that write the outputs. Each returns the index of its output in the configuration, and the error if it failed.
+type Writes = JoinSet<(usize, Option<OutputError>)>;
 
 /// A run that has attempted to write every output.
 struct Attempted {
     client: Arc<AuthClient>,
-    /// The outputs that failed, in the order of the configuration.
-    failures: Vec<(usize, OutputError)>,
+    /// Why each output failed, in the order of the configuration. `None` for those that were written.
+    failures: Vec<Option<OutputError>>,
 }
 
 impl RunningAgent {
@@ -41,11 +42,11 @@ impl RunningAgent {
             attempted = self.write_all(&mut writes) => attempted,
             () = signals.shutdown() => Err(AgentError::Interrupted),
         };
-        if let Ok(attempted) = &attempted {
+        if let Ok(Attempted { client, failures }) = &attempted {
             // A shutdown now interrupts only the heartbeat: the result of the run is known.
             tokio::select! {
                 biased;
-                () = self.report_attempt(attempted, started) => {}
+                () = self.send_oneshot_heartbeat(client, started, failures) => {}
                 () = signals.shutdown() => {}
             }
         }
@@ -78,16 +79,15 @@ impl RunningAgent {
                     agent.warn_if_shortened(&output, not_after);
                     tracing::info!(output = %output.settings.name, "wrote credentials");
                 }
-                (index, result.map(drop))
+                (index, result.err())
             });
         }
         let (_current, current) = watch::channel(Some(identity));
-        let mut failures = Vec::new();
+        let mut failures: Vec<_> = self.outputs.iter().map(|_| None).collect();
         let complete = async {
             while let Some(joined) = writes.join_next().await {
                 match joined {
-                    Ok((_, Ok(()))) => {}
-                    Ok((index, Err(error))) => failures.push((index, error)),
+                    Ok((index, failure)) => failures[index] = failure,
                     // Tasks are not cancelled before this point, so this one panicked.
                     Err(_) => return Err(AgentError::TaskEnded { task: "outputs".to_owned() }),
                 }
@@ -100,26 +100,18 @@ impl RunningAgent {
                 return Err(AgentError::TaskEnded { task: "revocations".to_owned() });
             }
         }
-        failures.sort_by_key(|(index, _)| *index);
         Ok(Attempted { client, failures })
     }
 
-    async fn report_attempt(&self, attempted: &Attempted, started: Instant) {
-        let Attempted { client, failures } = attempted;
-        let error_of = |index| failures.iter().find(|(failed, _)| *failed == index).map(|(_, error)| error);
-        let results: Vec<_> = (0..self.outputs.len()).map(error_of).collect();
-        self.send_oneshot_heartbeat(client, started, &results).await;
-    }
-
     /// Returns an error with the failures, unless there is none.
-    fn result_of(&self, failures: Vec<(usize, OutputError)>) -> Result<(), AgentError> {
-        if failures.is_empty() {
-            return Ok(());
-        }
-        let named = failures.into_iter().filter_map(|(index, error)| {
-            let output = self.outputs.get(index)?;
-            Some(OutputFailure { name: output.settings.name.clone(), error })
-        });
-        Err(AgentError::Outputs(named.collect()))
+    fn result_of(&self, failures: Vec<Option<OutputError>>) -> Result<(), AgentError> {
+        let named = |output: &Output, error| OutputFailure { name: output.settings.name.clone(), error };
+        let failures: Vec<_> = self
+            .outputs
+            .iter()
+            .zip(failures)
+            .filter_map(|(output, failure)| failure.map(|error| named(output, error)))
+            .collect();
+        if failures.is_empty() { Ok(()) } else { Err(AgentError::Outputs(failures)) }
     }
 }
