@@ -43,9 +43,9 @@ impl Limit {
     fn label(self) -> [(&'static str, String); 1] {
         let reason = match self {
             Self::Connections => "connections",
-            Self::Requests => "work",
+            Self::Requests => "requests",
             Self::Rate => "rate",
-            Self::Timeout => "time",
+            Self::Timeout => "timeout",
         };
         [("reason", reason.to_owned())]
     }
@@ -116,16 +116,16 @@ impl Metrics {
         let help =
             "Values treated as not listed, because their property has too many different ones in this week";
         registry.register("excess_values", help, self.excess_values.clone());
-        registry.register("refused", "Invalid events, by the field that is invalid", self.invalid.clone());
+        registry.register("invalid", "Invalid events, by the field that is invalid", self.invalid.clone());
         let help = "Connections and requests that were rejected unread, by the limit";
-        registry.register("turned_away", help, self.rejected.clone());
+        registry.register("rejected", help, self.rejected.clone());
         registry.register("connections", "Open connections", self.connections.clone());
         registry.register("requests", "Requests in progress", self.requests.clone());
         registry.register("store_up", "Whether the store accepted the last batch", self.store_up.clone());
         let help = "The disk space that the store uses, in bytes";
         registry.register("store_bytes", help, self.store_bytes.clone());
         let help = "Whether the last attempt to count the stored events succeeded";
-        registry.register("keeper_up", help, self.maintenance_up.clone());
+        registry.register("maintenance_up", help, self.maintenance_up.clone());
         let help = "The time that the store took for a batch";
         registry.register("store_batch_seconds", help, self.batch_seconds.clone());
     }
@@ -189,26 +189,26 @@ mod tests {
             "events_total counter",
             "repeated_total counter",
             "excess_values_total counter",
-            "refused_total counter",
-            "turned_away_total counter",
+            "invalid_total counter",
+            "rejected_total counter",
             "connections gauge",
             "requests gauge",
             "store_up gauge",
             "store_bytes gauge",
-            "keeper_up gauge",
+            "maintenance_up gauge",
             "store_batch_seconds histogram",
         ];
         assert_eq!(types, expected);
         for sample in [
             "events_total{result=\"stored\"} 0",
             "events_total{result=\"unavailable\"} 0",
-            "refused_total{reason=\"version\"} 0",
-            "turned_away_total{reason=\"connections\"} 0",
-            "turned_away_total{reason=\"work\"} 0",
-            "turned_away_total{reason=\"rate\"} 0",
-            "turned_away_total{reason=\"time\"} 0",
+            "invalid_total{reason=\"version\"} 0",
+            "rejected_total{reason=\"connections\"} 0",
+            "rejected_total{reason=\"requests\"} 0",
+            "rejected_total{reason=\"rate\"} 0",
+            "rejected_total{reason=\"timeout\"} 0",
             "store_up 1",
-            "keeper_up 1",
+            "maintenance_up 1",
             "store_batch_seconds_bucket{le=\"0.001\"} 0",
             "store_batch_seconds_bucket{le=\"0.0025\"} 1",
             "store_batch_seconds_bucket{le=\"+Inf\"} 1",

@@ -114,7 +114,7 @@ async fn a_malformed_or_incomplete_body_is_invalid() {
             response.starts_with("HTTP/1.1 400") && response.contains("invalid_argument"),
             "{chunks}: {response}"
         );
-        let invalid = receiver.metric("prehog_refused_total{reason=\"malformed\"}").await;
+        let invalid = receiver.metric("prehog_invalid_total{reason=\"malformed\"}").await;
         assert_eq!(invalid, u64::try_from(number).unwrap() + 1);
     }
     receiver.stop().await;
@@ -193,7 +193,7 @@ async fn a_few_clients_cannot_take_all_connections() {
             open.push(connect_from(&format!("127.0.1.{client}"), receiver.address).await);
         }
     }
-    receiver.wait_for("prehog_turned_away_total{reason=\"connections\"}", |rejected| rejected >= 76).await;
+    receiver.wait_for("prehog_rejected_total{reason=\"connections\"}", |rejected| rejected >= 76).await;
     assert_eq!(submit(&client_from("127.0.2.1"), receiver.address, &body(&uuid(1))).await.status(), 200);
     receiver.stop().await;
 }
@@ -209,7 +209,7 @@ async fn the_rate_of_a_client_is_limited() {
     // Other clients and health checks are not affected.
     assert_eq!(submit(&client_from("127.0.0.9"), receiver.address, &body(&uuid(9))).await.status(), 200);
     assert_eq!(receiver.get("/livez").await.0, 200);
-    assert_eq!(receiver.metric("prehog_turned_away_total{reason=\"rate\"}").await, 1);
+    assert_eq!(receiver.metric("prehog_rejected_total{reason=\"rate\"}").await, 1);
     receiver.stop().await;
 }
 
@@ -271,8 +271,8 @@ async fn slow_clients_do_not_block_others() {
     let count = |status: &str| responses.iter().filter(|response| response.starts_with(status)).count();
     // Connections over the limit get an error if they sent a complete header. Bodies that never arrive time out.
     assert!(count("HTTP/1.1 429") >= 1 && count("HTTP/1.1 503") >= 3, "{responses:?}");
-    for reason in ["connections", "time"] {
-        assert!(receiver.metric(&format!("prehog_turned_away_total{{reason=\"{reason}\"}}")).await > 0);
+    for reason in ["connections", "timeout"] {
+        assert!(receiver.metric(&format!("prehog_rejected_total{{reason=\"{reason}\"}}")).await > 0);
     }
     receiver.stop().await;
 }

@@ -67,10 +67,10 @@ async fn events_that_cannot_be_counted_yet_are_stored() {
         let other = connect(&receiver, STORE);
         other.execute_batch(&format!("ALTER TABLE {broken} RENAME TO away")).unwrap();
         assert_eq!(receiver.submit(&body(&uuid(1))).await.status(), 200);
-        receiver.wait_for("prehog_keeper_up", |is_up| is_up == 0).await;
+        receiver.wait_for("prehog_maintenance_up", |is_up| is_up == 0).await;
         assert_eq!(receiver.submit(&body(&uuid(2))).await.status(), 200);
         other.execute_batch(&format!("ALTER TABLE away RENAME TO {broken}")).unwrap();
-        receiver.wait_for("prehog_keeper_up", |is_up| is_up == 1).await;
+        receiver.wait_for("prehog_maintenance_up", |is_up| is_up == 1).await;
         assert_eq!(receiver.stored()[0].2, 2, "{broken}");
         receiver.stop().await;
     }

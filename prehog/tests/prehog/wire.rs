@@ -245,7 +245,7 @@ async fn an_invalid_field_is_named_and_counted() {
             event["start"][name] = Value::Null;
         }
         *event.pointer_mut(pointer).unwrap() = value.clone();
-        let metric = format!("prehog_refused_total{{reason=\"{reason}\"}}");
+        let metric = format!("prehog_invalid_total{{reason=\"{reason}\"}}");
         let before = receiver.metric(&metric).await;
         let (status, code, message) = connect_error(receiver.submit(&event).await).await;
         assert_eq!((status, code.as_str()), (400, "invalid_argument"), "{pointer} {value}");
