@@ -98,18 +98,21 @@ pub async fn serve(
     };
     let (stopping, stopped) = watch::channel(());
     let cleanup =
-        tokio::spawn(retention::clean_up_periodically(writer.clone(), options.retain_days, stopped.clone()));
+        tokio::spawn(retention::clean_up_periodically(writer, options.retain_days, stopped.clone()));
     // Each listener has its own limits, so that a flood on one of them does not block the others.
     let mut serving = JoinSet::new();
-    let mut listen = |listener: Option<TcpListener>, router: Router| {
-        if let Some(listener) = listener {
-            let connections = Connections::new(&options, Arc::clone(&metrics));
-            serving.spawn(connections.run(listener, router, stopped.clone()));
+    let mut listen = |message: &str, listener: Option<TcpListener>, router: Router| {
+        let Some(listener) = listener else { return };
+        // A socket that listens has an address.
+        if let Ok(address) = listener.local_addr() {
+            tracing::info!(%address, %store, "{message}");
         }
+        let connections = Connections::new(&options, Arc::clone(&metrics));
+        serving.spawn(connections.run(listener, router, stopped.clone()));
     };
-    listen(Some(listeners.events), event_routes(ingest, Some(writer), &options));
-    listen(listeners.report, report_pages::routes(store, &options));
-    listen(listeners.metrics, metrics_routes(Arc::clone(&metrics)));
+    listen("receiving events", Some(listeners.events), event_routes(ingest, &options));
+    listen("serving the report", listeners.report, report_pages::routes(store.clone(), &options));
+    listen("serving metrics", listeners.metrics, metrics_routes(Arc::clone(&metrics)));
 
     stop.await;
     // Fails only if no task listens any more.
@@ -139,7 +142,7 @@ async fn open(store: StoreUrl) -> Result<Option<Box<dyn Store>>, StoreError> {
 }
 
 /// Returns the routes of the public listener.
-pub fn event_routes(ingest: Ingest, writer: Option<Writer>, options: &Options) -> Router {
+pub fn event_routes(ingest: Ingest, options: &Options) -> Router {
     let admission = Admission {
         metrics: Arc::clone(&ingest.metrics),
         rate_limit: Arc::new(RateLimit::new(options.rate_limit)),
@@ -148,13 +151,13 @@ pub fn event_routes(ingest: Ingest, writer: Option<Writer>, options: &Options) -
         client_limit: ClientLimit::new(options.max_requests_per_client),
         timeout: options.request_timeout,
     };
-    let service = ingest.service();
+    let readiness = Readiness::new(ingest.writer.clone());
     Router::new()
-        .fallback_service(service)
+        .fallback_service(ingest.service())
         .layer(axum::middleware::from_fn_with_state(admission, admission::admit))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
-        .with_state(Readiness::new(writer))
+        .with_state(readiness)
 }
 
 async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, &'static str) {

@@ -43,7 +43,7 @@ async fn run(store: &str) -> Result<()> {
     let metrics = Arc::new(Metrics::new(validator.reasons()));
     let clock = Arc::clone(&options.clock);
     let ingest = Ingest { validator, writer: None, metrics: Arc::clone(&metrics), clock };
-    let router = event_routes(ingest, None, &options);
+    let router = event_routes(ingest, &options);
     let (_stop, stopped) = tokio::sync::watch::channel(());
     Connections::new(&options, metrics).run(listener, router, stopped).await;
     Ok(())

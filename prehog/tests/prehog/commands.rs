@@ -7,7 +7,7 @@ use prehog::day::Day;
 use prehog::load::Agents;
 use serde_json::Value;
 
-use crate::fixture::sqlite_in;
+use crate::fixture::{STORE, sqlite_in};
 
 fn run(directory: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_prehog"));
@@ -150,6 +150,16 @@ fn values_below_a_minimum_are_rejected() {
         assert!(String::from_utf8_lossy(&output.stderr).contains(flag), "{output:?}");
     }
     stdout(&run(directory.path(), &["retain", "--days", "7"]));
+}
+
+#[test]
+fn a_server_without_its_store_does_not_report_that_it_receives_events() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join(STORE)).unwrap();
+    let output = run(directory.path(), &["serve", "--listen", "127.0.0.1:0"]);
+    assert_eq!(output.status.code(), Some(1));
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(log.contains(STORE) && !log.contains("receiving events"), "{log}");
 }
 
 #[test]

@@ -238,6 +238,11 @@ impl ServeProcess {
         Self::run(Command::new(env!("CARGO_BIN_EXE_prehog")), directory, flags)
     }
 
+    /// Like `start`, but does not wait, for a program that exits by itself.
+    pub(crate) fn spawn(directory: &Path, flags: &[&str]) -> Self {
+        Self::spawn_command(Command::new(env!("CARGO_BIN_EXE_prehog")), directory, flags)
+    }
+
     /// Like `start`, with a umask in octal.
     pub(crate) fn start_with_umask(directory: &Path, umask: &str) -> Self {
         let mut shell = Command::new("sh");
@@ -269,7 +274,13 @@ impl ServeProcess {
         Self::run(nobody, directory, &[])
     }
 
-    fn run(mut command: Command, directory: &Path, flags: &[&str]) -> Self {
+    fn run(command: Command, directory: &Path, flags: &[&str]) -> Self {
+        let mut process = Self::spawn_command(command, directory, flags);
+        process.address = process.wait_for_address("receiving events");
+        process
+    }
+
+    fn spawn_command(mut command: Command, directory: &Path, flags: &[&str]) -> Self {
         let log = directory.join("log");
         let child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--rate-limit", "0"])
@@ -282,9 +293,7 @@ impl ServeProcess {
             .stderr(fs::File::create(&log).unwrap())
             .spawn()
             .unwrap();
-        let mut process = Self { child, address: ([127, 0, 0, 1], 0).into(), log };
-        process.address = process.wait_for_address("receiving events");
-        process
+        Self { child, address: ([127, 0, 0, 1], 0).into(), log }
     }
 
     pub(crate) fn log(&self) -> String {

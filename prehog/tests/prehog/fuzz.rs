@@ -73,8 +73,8 @@ fn any_request_is_accepted_or_refused_and_only_accepted_events_are_stored() {
     let _entered = runtime.enter();
     let (writer, threads) =
         Writer::start(store.clone(), opened, u64::MAX, Arc::clone(&clock), Arc::clone(&metrics)).unwrap();
-    let ingest = Ingest { validator, writer: Some(writer.clone()), metrics: Arc::clone(&metrics), clock };
-    let routes = event_routes(ingest, Some(writer), &options);
+    let ingest = Ingest { validator, writer: Some(writer), metrics: Arc::clone(&metrics), clock };
+    let routes = event_routes(ingest, &options);
     let accepted = Cell::new(0);
     tbot_fuzz::fuzz("prehog-requests", [], |input| {
         let is_submission = |path: &str| path == SUBMIT_PATH;

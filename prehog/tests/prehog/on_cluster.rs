@@ -352,7 +352,7 @@ fn a_store_is_opened_only_as_it_was_made() {
     // The program exits instead of waiting for something that does not change by itself.
     let store = database.url_of_database(name, REPLICAS[0], "").to_string();
     let directory = tempfile::tempdir().unwrap();
-    let process = ServeProcess::start(directory.path(), &["--store", &store]);
+    let process = ServeProcess::spawn(directory.path(), &["--store", &store]);
     assert_eq!(process.wait_for_exit(), Some(1));
 }
 

@@ -22,11 +22,11 @@ pub(crate) fn serve(args: ServeArgs, clock: Clock) -> anyhow::Result<()> {
 }
 
 async fn run(args: ServeArgs, clock: Clock) -> anyhow::Result<()> {
-    let store = args.store.store;
-    let events = listen(args.listen).await?;
-    tracing::info!(address = %events.local_addr()?, %store, "receiving events");
-    let report = listen_if_set(args.report_listen, "serving the report").await?;
-    let metrics = listen_if_set(args.metrics_listen, "serving metrics").await?;
+    let listeners = Listeners {
+        events: listen(args.listen).await?,
+        report: listen_if_set(args.report_listen).await?,
+        metrics: listen_if_set(args.metrics_listen).await?,
+    };
     let options = prehog::Options {
         rate_limit: args.rate_limit,
         trusted_proxies: TrustedProxies(args.trusted_proxies),
@@ -45,17 +45,16 @@ async fn run(args: ServeArgs, clock: Clock) -> anyhow::Result<()> {
         }
         tracing::info!("shutting down");
     };
-    Ok(prehog::serve(Listeners { events, report, metrics }, store, options, stop).await?)
+    Ok(prehog::serve(listeners, args.store.store, options, stop).await?)
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
 
-/// Listens on an address if it is set, and logs `message` with the address.
-async fn listen_if_set(address: Option<SocketAddr>, message: &str) -> anyhow::Result<Option<TcpListener>> {
-    let Some(address) = address else { return Ok(None) };
-    let listener = listen(address).await?;
-    tracing::info!(address = %listener.local_addr()?, "{message}");
-    Ok(Some(listener))
+async fn listen_if_set(address: Option<SocketAddr>) -> anyhow::Result<Option<TcpListener>> {
+    match address {
+        Some(address) => listen(address).await.map(Some),
+        None => Ok(None),
+    }
 }
