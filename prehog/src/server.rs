@@ -32,7 +32,9 @@ use crate::store::{StartWriterError, Store, StoreError, StoreUrl, Writer};
 use crate::validation::EventValidator;
 use admission::Admission;
 pub use connections::Connections;
-pub use options::{DEFAULT_MAX_STORE_MIB, DEFAULT_RATE_LIMIT, Options};
+pub use options::{
+    DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_REQUESTS, DEFAULT_MAX_STORE_MIB, DEFAULT_RATE_LIMIT, Options,
+};
 use readiness::Readiness;
 
 /// The reason why a server cannot start.

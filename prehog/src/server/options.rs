@@ -9,6 +9,10 @@ use crate::report::DEFAULT_MIN_GROUP;
 
 /// The default limit of requests per minute and client.
 pub const DEFAULT_RATE_LIMIT: u32 = 600;
+/// The default limit of open connections.
+pub const DEFAULT_MAX_CONNECTIONS: usize = 1024;
+/// The default limit of concurrent requests.
+pub const DEFAULT_MAX_REQUESTS: usize = 512;
 /// The default maximum size of a store, in MiB.
 pub const DEFAULT_MAX_STORE_MIB: u32 = 10 * 1024;
 
@@ -48,9 +52,9 @@ impl Options {
             clock,
             rate_limit: DEFAULT_RATE_LIMIT,
             trusted_proxies: TrustedProxies::default(),
-            max_connections: 1024,
+            max_connections: DEFAULT_MAX_CONNECTIONS,
             max_connections_per_client: 64,
-            max_requests: 512,
+            max_requests: DEFAULT_MAX_REQUESTS,
             max_requests_per_client: 128,
             header_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(10),

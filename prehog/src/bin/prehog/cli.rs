@@ -6,6 +6,9 @@ use std::num::NonZeroU32;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use prehog::day::Day;
 use prehog::report::DEFAULT_MIN_GROUP;
+use prehog::server::{
+    DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_REQUESTS, DEFAULT_MAX_STORE_MIB, DEFAULT_RATE_LIMIT,
+};
 use prehog::store::StoreUrl;
 
 /// Receives anonymous usage events of tbot, stores them, and reports on them
@@ -71,20 +74,20 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "N", value_parser = parse_retention, verbatim_doc_comment)]
     pub(crate) retain_days: Option<NonZeroU32>,
     /// Maximum size of the store in MiB; 0 for no limit
-    #[arg(long, value_name = "N", default_value_t = prehog::server::DEFAULT_MAX_STORE_MIB)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_STORE_MIB)]
     pub(crate) max_store_mib: u32,
     /// Requests per minute and client; 0 for no limit
-    #[arg(long, value_name = "N", default_value_t = prehog::server::DEFAULT_RATE_LIMIT)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_RATE_LIMIT)]
     pub(crate) rate_limit: u32,
     /// Address of a proxy whose X-Forwarded-For is trusted;
     /// can be repeated
     #[arg(long = "trusted-proxy", value_name = "ADDRESS", verbatim_doc_comment)]
     pub(crate) trusted_proxies: Vec<IpAddr>,
     /// Maximum number of open connections
-    #[arg(long, value_name = "N", default_value_t = 1024)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_CONNECTIONS)]
     pub(crate) max_connections: usize,
     /// Maximum number of concurrent requests
-    #[arg(long, value_name = "N", default_value_t = 512)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_REQUESTS)]
     pub(crate) max_requests: usize,
 }
 
