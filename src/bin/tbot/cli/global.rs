@@ -1,4 +1,5 @@
-//! The global options, which are accepted before and after the command. Help lists them only where they have an effect.
+//! The global options, which are accepted before and after the command. The help of a command lists only those that have an effect
+//! on it; `tbot --help` lists all.
 
 use std::path::PathBuf;
 
@@ -11,8 +12,8 @@ pub(crate) struct GlobalArgs {
     /// Configuration file [env: TBOT_CONFIG_PATH]
     #[arg(short, long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Base64-encoded configuration [env: TBOT_CONFIG]
-    #[arg(long, global = true, value_name = "BASE64", hide = true)]
+    /// Configuration in base64 [env: TBOT_CONFIG]
+    #[arg(long, global = true, value_name = "BASE64")]
     pub(crate) config_string: Option<String>,
     /// Enable debug logging [env: TBOT_DEBUG]
     #[arg(short, long, global = true, overrides_with = "no_debug")]
@@ -81,6 +82,10 @@ const COMMANDS_OF_OPTIONS: &[(&str, &[&str])] = &[
             "telemetry preview",
         ],
     ),
+    (
+        "config_string",
+        &["start", "proxy", "db", "init", "migrate", "validate", "telemetry status", "telemetry preview"],
+    ),
     ("debug", &["start", "proxy", "db", "configure", "keypair create"]),
     ("fips", &["start", "configure"]),
     ("insecure", &["start", "proxy", "db", "configure", "keypair create"]),
@@ -102,7 +107,7 @@ const COMMANDS_OF_OPTIONS: &[(&str, &[&str])] = &[
     ("anonymous_telemetry_opt_in", &["start", "telemetry status", "telemetry preview"]),
 ];
 
-/// Makes the help of each command list only the global options that have an effect on it.
+/// Makes the help of each command list only the global options that have an effect on it, and `tbot -h` list none.
 pub(super) fn list_where_effective(mut command: Command) -> Command {
     let options: Vec<Arg> = command.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
     for option in options {
@@ -110,11 +115,17 @@ pub(super) fn list_where_effective(mut command: Command) -> Command {
         let row = COMMANDS_OF_OPTIONS.iter().find(|(name, _)| *name == id);
         if let Some((_, commands)) = row {
             command = command
-                .mut_arg(id, |arg| arg.hide(true))
+                .mut_arg(id, only_in_long_help)
                 .mut_subcommands(|subcommand| list_option(subcommand, "", &option, commands));
         }
     }
     command
+}
+
+fn only_in_long_help(option: Arg) -> Arg {
+    // The manual page takes the description of such an option from its long help.
+    let help = option.get_help().cloned().unwrap_or_default();
+    option.long_help(help).hide_short_help(true)
 }
 
 /// Adds a global option to a command, hidden unless it has an effect there. Subcommands inherit what is not hidden.

@@ -40,12 +40,14 @@ pub(crate) use ssh::SshProxyCommandArgs;
 #[command(after_help = "Example:
   tbot start -c tbot.yaml
 
-`tbot COMMAND --help` lists the options of a command.")]
+`tbot COMMAND --help` lists the options of a command, and `tbot --help` those of
+all commands.")]
 #[command(after_long_help = "Example:
   tbot start -c tbot.yaml
 
 `tbot COMMAND --help` lists the options of a command. Global options are
-accepted before and after the command.
+accepted before and after each command; its help lists those that have an effect
+on it.
 
 Exit status: 0 success, 1 runtime failure, 2 usage error or unreadable file,
 3 invalid configuration.")]
@@ -75,7 +77,8 @@ pub(crate) enum Command {
   tbot start -c tbot.yaml --oneshot
 
 `tbot start SERVICE --help` lists the options of a service, which is added to
-those of the file.")]
+those of the file. The prefix no- turns off what the file or a variable turns
+on, as in --no-oneshot.")]
     Start(Box<RunArgs>),
     /// Run `tsh proxy` with the credentials of an output
     #[command(after_help = "Example:
@@ -469,7 +472,9 @@ pub(crate) enum TelemetryCommand {
     #[command(
         verbatim_doc_comment,
         after_help = "Example:
-  tbot telemetry status -c tbot.yaml"
+  tbot telemetry status -c tbot.yaml
+
+If there is a SERVICE, --format must precede it."
     )]
     Status(Box<TelemetryRunArgs>),
     /// Show the request that `tbot start` with the same flags
@@ -477,7 +482,9 @@ pub(crate) enum TelemetryCommand {
     #[command(
         verbatim_doc_comment,
         after_help = "Example:
-  tbot telemetry preview -c tbot.yaml"
+  tbot telemetry preview -c tbot.yaml
+
+If there is a SERVICE, --format must precede it."
     )]
     Preview(Box<TelemetryRunArgs>),
     /// Print the telemetry documentation
