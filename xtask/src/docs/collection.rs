@@ -165,3 +165,53 @@ fn event_properties(
 pub(super) fn is_total(source: &PropertySource) -> bool {
     matches!(source, PropertySource::Count(source) if source.access.is_none())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    use tbot::config::internal::schema::generate_v1;
+    use tbot::config::{Purpose, load};
+    use tbot::event::{BuildContext, BuiltEvent};
+    use xtask_launcher::root;
+
+    use super::*;
+
+    /// Returns the event of a file, or `None` if the file is not valid.
+    fn event(file: &Value) -> Option<Value> {
+        let effective = load(Some(&file.to_string()), &[], Purpose::Start).effective?;
+        let context = BuildContext { version: "1.2.3", environment: &|_| None };
+        let event = BuiltEvent::for_config(&effective, context).unwrap().event;
+        Some(serde_json::to_value(event).unwrap())
+    }
+
+    /// Returns a file of version 1 without a key of its destinations.
+    fn without(key: &str, file: &Value) -> Value {
+        let mut file = file.clone();
+        for destination in file["destinations"].as_array_mut().unwrap() {
+            destination.as_object_mut().unwrap().shift_remove(key);
+        }
+        file
+    }
+
+    /// `tests/config/non_interference.rs` changes the values of all other properties.
+    #[test]
+    fn the_keys_of_a_destination_that_change_the_event_are_listed() {
+        let path = root().unwrap().join("tests/cases/validate/version-1-all-fields/tbot.yaml");
+        let file = tbot::yaml::parse(&fs::read_to_string(path).unwrap()).unwrap().value;
+        let schema = generate_v1();
+        let mut decisive = BTreeSet::new();
+        // With templates, a destination of another type may not be valid.
+        for base in [&without("configs", &file), &file] {
+            let expected = event(base).unwrap();
+            for key in schema["$defs"]["DestinationV1"]["properties"].as_object().unwrap().keys() {
+                if event(&without(key, base)).is_some_and(|event| event != expected) {
+                    decisive.insert(key.as_str());
+                }
+            }
+        }
+        let listed = DECISIVE.iter().filter(|(definition, ..)| *definition == "DestinationV1");
+        assert_eq!(decisive, listed.map(|(_, key, _)| *key).collect());
+    }
+}
