@@ -6,7 +6,8 @@ use tbot::event::internal::{PropertySource, Rule, Rules, ValueSet};
 use super::markdown::{code, table};
 use crate::proofs::{CLAIMS, Check, Claim};
 
-const NOTICE: &str = "<!-- Generated from xtask/src/proofs.rs by `cargo xtask docs`; do not edit. -->\n";
+const NOTICE: &str =
+    "<!-- Generated from xtask/src/proofs/claims.rs by `cargo xtask docs`; do not edit. -->\n";
 
 /// The number of destinations in the example of the budget.
 const EXAMPLE_DESTINATIONS: u32 = 20;
