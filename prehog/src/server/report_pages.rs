@@ -20,6 +20,8 @@ use crate::store::{StoreError, StoreUrl, first_open_day};
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
                                        form-action 'self'; frame-ancestors 'none'";
 
+const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
+
 #[derive(Clone)]
 struct ReportPages {
     store: StoreUrl,
@@ -69,7 +71,7 @@ impl ReportPages {
             Ok(weeks) => weeks,
             Err(error) => {
                 let body = format.render_message("The report cannot be shown", &error.to_string());
-                return (StatusCode::BAD_REQUEST, headers(format, true), body).into_response();
+                return (StatusCode::BAD_REQUEST, headers(message_type(format)), body).into_response();
             }
         };
         let Ok(permit) = Arc::clone(&self.permit).acquire_owned().await else {
@@ -82,13 +84,14 @@ impl ReportPages {
         match report.await {
             Ok(Ok(report)) => {
                 let navigation = Navigation { weeks, latest: today.week().plus(-1) };
-                (headers(format, false), report.render_with(format, Some(&navigation))).into_response()
+                (headers(format.media_type()), report.render_with(format, Some(&navigation))).into_response()
             }
             Ok(Err(error)) => {
                 tracing::warn!(%error, "cannot build the report");
-                (StatusCode::SERVICE_UNAVAILABLE, "the store is unavailable\n").into_response()
+                let body = "the store is unavailable\n";
+                (StatusCode::SERVICE_UNAVAILABLE, headers(PLAIN_TEXT), body).into_response()
             }
-            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, headers(PLAIN_TEXT)).into_response(),
         }
     }
 
@@ -119,11 +122,15 @@ fn select(query: &str, today: Day) -> Result<WeekRange, QueryError> {
     Ok(WeekRange::select(since, until, today)?)
 }
 
-fn headers(format: Format, is_message: bool) -> [(HeaderName, &'static str); 5] {
-    let media_type = match format {
-        Format::Json | Format::Csv if is_message => "text/plain; charset=utf-8",
-        _ => format.media_type(),
-    };
+/// Returns the media type of a message instead of a report.
+fn message_type(format: Format) -> &'static str {
+    match format {
+        Format::Html => format.media_type(),
+        Format::Json | Format::Csv => PLAIN_TEXT,
+    }
+}
+
+fn headers(media_type: &'static str) -> [(HeaderName, &'static str); 5] {
     [
         (header::CONTENT_TYPE, media_type),
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),

@@ -8,7 +8,7 @@ use prehog::start::Submission;
 use prehog::store::{Store, StoreUrl};
 use serde_json::{Value, json};
 
-use crate::fixture::{SUBMIT_PATH, TestReceiver, fixed_clock, noon, schema, sqlite_in, start};
+use crate::fixture::{STORE, SUBMIT_PATH, TestReceiver, client, fixed_clock, noon, schema, sqlite_in, start};
 
 /// Returns the last complete week at the time of the tests.
 fn last_week() -> Week {
@@ -417,6 +417,38 @@ async fn a_query_selects_complete_weeks() {
             assert!(!body.contains("github"), "{body}");
         }
     }
+    receiver.stop().await;
+}
+
+/// Whether it is a report, a message about the query, or one about the store.
+#[tokio::test]
+async fn every_response_forbids_scripts_and_guessing_its_type() {
+    let receiver = TestReceiver::start().await;
+    store_sample(&receiver.store);
+    let client = client();
+    let mut types = Vec::new();
+    for (path, status) in [
+        ("/", 200),
+        ("/report.json", 200),
+        ("/report.csv", 200),
+        ("/?since=yesterday", 400),
+        ("/report.json?since=yesterday", 400),
+        ("/report.csv?since=yesterday", 400),
+        ("/report.json", 503),
+    ] {
+        if status == 503 {
+            std::fs::remove_file(receiver.directory.path().join(STORE)).unwrap();
+        }
+        let response = client.get(format!("http://{}{path}", receiver.report)).send().await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{path}");
+        let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
+        assert!(header("content-security-policy").starts_with("default-src 'none'"), "{path}");
+        assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
+        types.push(header("content-type").split(';').next().unwrap().to_owned());
+    }
+    let expected =
+        ["text/html", "application/json", "text/csv", "text/html", "text/plain", "text/plain", "text/plain"];
+    assert_eq!(types, expected);
     receiver.stop().await;
 }
 
