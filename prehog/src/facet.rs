@@ -88,9 +88,11 @@ impl Facet {
     /// Derives the facets from the properties.
     pub(crate) fn derive(properties: &[Property]) -> Vec<Self> {
         let implementation = FacetValue::implementation(properties);
-        let use_cases = UseCases::derive(properties).map(FacetValue::UseCases);
+        let use_cases = UseCases::derive(properties);
+        let undivided = Self::undivided(properties, use_cases.as_ref());
+        let use_cases = use_cases.map(FacetValue::UseCases);
         let (mut facets, mut by_use_case) = (Vec::new(), Vec::new());
-        for mut facet in Self::undivided(properties) {
+        for mut facet in undivided {
             let answers = facet.take_answers(ReportPart::ByUseCase);
             if let Some(use_cases) = use_cases.as_ref().filter(|_| !answers.is_empty()) {
                 by_use_case.push(facet.divided_by(use_cases, BY_USE_CASE, answers));
@@ -115,12 +117,11 @@ impl Facet {
     }
 
     /// Returns a facet for each property, or one for all properties that are combined to use cases.
-    fn undivided(properties: &[Property]) -> Vec<Self> {
-        let use_cases = UseCases::derive(properties);
+    fn undivided(properties: &[Property], use_cases: Option<&UseCases>) -> Vec<Self> {
         let (mut facets, mut use_case_answers) = (Vec::new(), Vec::new());
         for (index, property) in properties.iter().enumerate() {
             let answers = property.rule.report.iter().map(|part| (index, *part));
-            if use_cases.as_ref().is_some_and(|cases| cases.class(property, properties).is_some()) {
+            if use_cases.is_some_and(|cases| cases.class(property, properties).is_some()) {
                 use_case_answers.extend(answers);
                 continue;
             }
@@ -133,7 +134,7 @@ impl Facet {
         }
         facets.extend(use_cases.map(|use_cases| Self {
             name: USE_CASES.to_owned(),
-            value: FacetValue::UseCases(use_cases),
+            value: FacetValue::UseCases(use_cases.clone()),
             answers: use_case_answers,
         }));
         facets

@@ -98,11 +98,11 @@ impl ClientLimit {
     /// Like [`try_acquire`](Self::try_acquire), with a lower limit for this call.
     pub fn try_acquire_below(self: &Arc<Self>, max: u32, client: ClientNetwork) -> Option<ClientPermit> {
         let mut permits = self.permits.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = permits.entry(client).or_default();
-        if *count >= max.min(self.max) {
+        let count = permits.get(&client).copied().unwrap_or(0);
+        if count >= max.min(self.max) {
             return None;
         }
-        *count += 1;
+        permits.insert(client, count + 1);
         Some(ClientPermit { limit: Arc::clone(self), client })
     }
 }

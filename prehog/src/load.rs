@@ -18,8 +18,9 @@ use crate::day::Day;
 use crate::property::Property;
 use crate::schema::{EventSchema, SchemaError};
 use crate::start::{PropertyValue, Start, Submission};
+use crate::wire::TBOT_REPORTING_SERVICE_SUBMIT_TBOT_EVENT_SPEC;
 
-const SUBMIT_PATH: &str = "/prehog.v1alpha.TbotReportingService/SubmitTbotEvent";
+const SUBMIT_PATH: &str = TBOT_REPORTING_SERVICE_SUBMIT_TBOT_EVENT_SPEC.procedure;
 /// The maximum size of a response, including its header.
 const MAX_RESPONSE: usize = 4096;
 
@@ -156,8 +157,8 @@ fn random_value(property: &Property, random: &mut SplitMix64) -> PropertyValue {
             PropertyValue::Text(if pattern.is_match(&text) { text } else { example.to_owned() })
         }
         ValueSet::Count { minimum, maximum } => {
-            let is_few = random.percent(COUNT_PERCENT);
-            let count = if is_few { 1 + u64::try_from(random.below(4)).unwrap_or(0) } else { 0 };
+            let has_any = random.percent(COUNT_PERCENT);
+            let count = if has_any { 1 + u64::try_from(random.below(4)).unwrap_or(0) } else { 0 };
             PropertyValue::Count(u32::try_from(count.clamp(*minimum, *maximum)).unwrap_or(u32::MAX))
         }
     }

@@ -19,7 +19,7 @@ use crate::schema::{EventSchema, SchemaError};
 use crate::start::{PropertyValue, Start, Submission};
 use crate::wire::{SubmitTbotEventRequestView, TbotStartEventView, WireValue, start_event, start_fields};
 
-/// The maximum difference between the timestamp of an event and the receiver's clock.
+/// The maximum difference between the timestamp of an event and the receiver's clock. The error about the timestamp names it.
 pub const TIMESTAMP_TOLERANCE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The reasons for which an event is invalid, in addition to its properties: the fields of the envelope, and a body that is

@@ -17,8 +17,9 @@ mod start_fields;
 mod value;
 
 pub use generated::prehog::v1alpha::{
-    SubmitTbotEventRequest, SubmitTbotEventRequestView, SubmitTbotEventResponse, TbotReportingService,
-    TbotReportingServiceServer, TbotStartEvent, TbotStartEventView,
+    SubmitTbotEventRequest, SubmitTbotEventRequestView, SubmitTbotEventResponse,
+    TBOT_REPORTING_SERVICE_SUBMIT_TBOT_EVENT_SPEC, TbotReportingService, TbotReportingServiceServer,
+    TbotStartEvent, TbotStartEventView,
 };
 pub use start_fields::{PROPERTIES, start_fields};
 pub use value::WireValue;

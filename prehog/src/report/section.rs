@@ -297,11 +297,10 @@ impl Counts<'_> {
             Some(name) => self.starts_of_implementation(name).max(shown),
         };
         let (table, combinations) = match value {
-            FacetValue::UseCases(use_cases) => (
-                self.table(per_use_case(&series, use_cases), value),
-                Some(self.table(series, &FacetValue::Text(0))),
-            ),
-            _ => (self.table(series, value), None),
+            FacetValue::UseCases(use_cases) => {
+                (self.table(per_use_case(&series, use_cases), Some(value)), Some(self.table(series, None)))
+            }
+            _ => (self.table(series, Some(value)), None),
         };
         (!table.rows.is_empty()).then_some(Group { name, starts, table, combinations })
     }
@@ -328,7 +327,8 @@ impl Counts<'_> {
         facet.map_or_else(SeriesByValue::new, |index| self.series(FacetId(index)))
     }
 
-    fn table(&self, series: SeriesByValue, value: &FacetValue) -> Table {
+    /// Makes a table. `counted` is what the values are values of, which may have a fixed order.
+    fn table(&self, series: SeriesByValue, counted: Option<&FacetValue>) -> Table {
         let mut rows: Vec<Row> = series
             .into_iter()
             .filter(|(_, series)| series.total() > 0)
@@ -339,7 +339,7 @@ impl Counts<'_> {
                 weeks: series.weeks.iter().map(|starts| self.shown(*starts)).collect(),
             })
             .collect();
-        rows.sort_by_key(|row| order(&row.value, row.starts, value));
+        rows.sort_by_key(|row| order(&row.value, row.starts, counted));
         let more = rows.split_off(rows.len().min(MAX_ROWS));
         Table { rows, more_values: more.len(), more_starts: more.iter().map(|row| row.starts).sum() }
     }
@@ -364,20 +364,22 @@ impl Counts<'_> {
             })
             .filter(|row| row.cells.iter().flatten().any(|starts| *starts > 0))
             .collect();
-        rows.sort_by_key(|row| order(&row.value, row.starts, value));
+        rows.sort_by_key(|row| order(&row.value, row.starts, Some(value)));
         rows.truncate(MAX_ROWS);
         // Use cases of which nothing is shown have no column.
         let is_shown: Vec<bool> = (0..columns.len())
             .map(|index| rows.iter().any(|row| row.cells[index].is_some_and(|starts| starts > 0)))
             .collect();
-        let mut keep = is_shown.iter();
-        columns.retain(|_| keep.next().is_some_and(|is_shown| *is_shown));
-        for row in &mut rows {
-            let mut keep = is_shown.iter();
-            row.cells.retain(|_| keep.next().is_some_and(|is_shown| *is_shown));
-        }
+        retain(&mut columns, &is_shown);
+        rows.iter_mut().for_each(|row| retain(&mut row.cells, &is_shown));
         CrossTable { columns, rows }
     }
+}
+
+/// Keeps the items whose flag is set.
+fn retain<T>(items: &mut Vec<T>, is_kept: &[bool]) {
+    let mut is_kept = is_kept.iter();
+    items.retain(|_| is_kept.next().is_some_and(|is_kept| *is_kept));
 }
 
 fn is_by_use_case(facet: &Facet) -> bool {
@@ -424,10 +426,10 @@ fn per_use_case(combinations: &SeriesByValue, use_cases: &UseCases) -> SeriesByV
 }
 
 /// Returns the position of a value in a table: ranges and use cases have a fixed order.
-fn order(value: &str, starts: u64, by: &FacetValue) -> (usize, Reverse<u64>) {
-    let position = match by {
-        FacetValue::Range(_) => RANGES.iter().position(|(_, name)| *name == value),
-        FacetValue::UseCases(use_cases) => use_cases.names().position(|name| name == value),
+fn order(value: &str, starts: u64, counted: Option<&FacetValue>) -> (usize, Reverse<u64>) {
+    let position = match counted {
+        Some(FacetValue::Range(_)) => RANGES.iter().position(|(_, name)| *name == value),
+        Some(FacetValue::UseCases(use_cases)) => use_cases.names().position(|name| name == value),
         // A stable sort: values with equal numbers stay in alphabetical order.
         _ => None,
     };
