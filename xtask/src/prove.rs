@@ -27,53 +27,98 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
         _ => bail!("unexpected arguments {options:?}; the only option is --full"),
     };
     let start = Instant::now();
-    let mut rows = Vec::new();
-    let mut figures = Vec::new();
-    let mut left_out = Vec::new();
-    for claim in CLAIMS {
-        let named = claim.checks.iter().filter(|check| is_named(claim, check, &words));
-        let (checks, only_full): (Vec<&Check>, Vec<&Check>) = named.partition(|check| check.runs(is_full));
-        left_out.extend(only_full.iter().map(|check| check.shows));
-        if checks.is_empty() {
-            continue;
-        }
-        let start = Instant::now();
-        print_line(&bold(&format!("== {}", claim.name)));
-        let mut tests = Some(0);
-        for check in checks {
-            let command = if is_full { check.full_command() } else { check.command };
-            print_line(&format!("   {command}"));
-            let passed = run_check(command).inspect_err(|error| print_line(&format!("{error:#}")));
-            tests = tests.zip(passed.as_ref().ok()).map(|(all, passed)| all + passed.tests);
-            let found = passed.map_or_else(|_| vec!["FAILED".to_owned()], |passed| passed.figures);
-            figures.extend((!found.is_empty()).then_some((check.shows, found)));
-        }
-        rows.push((claim.name, tests, start.elapsed()));
-    }
-    if rows.is_empty() && left_out.is_empty() {
+    let proof = Proof::run(is_full, &words);
+    if proof.claims.is_empty() && proof.left_out.is_empty() {
         bail!("no check is about {}", words.join(" "));
     }
-    for (shows, lines) in &figures {
+    proof.print(start.elapsed());
+    proof.verdict()
+}
+
+/// The results of all checks that were run.
+#[derive(Default)]
+struct Proof {
+    claims: Vec<CheckedClaim>,
+    /// What each check shows, and the figures that it has printed.
+    figures: Vec<(&'static str, Vec<String>)>,
+    /// What the checks show that only the long version runs.
+    left_out: Vec<&'static str>,
+}
+
+/// A claim whose checks were run.
+struct CheckedClaim {
+    name: &'static str,
+    /// How many tests have passed, or `None` if a check has failed.
+    tests: Option<usize>,
+    time: Duration,
+}
+
+impl Proof {
+    /// Runs the checks that are named, and prints their commands.
+    fn run(is_full: bool, words: &[&str]) -> Self {
+        let mut proof = Self::default();
+        for claim in CLAIMS {
+            let named = claim.checks.iter().filter(|check| is_named(claim, check, words));
+            let (checks, only_full): (Vec<&Check>, Vec<&Check>) =
+                named.partition(|check| check.runs(is_full));
+            proof.left_out.extend(only_full.iter().map(|check| check.shows));
+            if checks.is_empty() {
+                continue;
+            }
+            let start = Instant::now();
+            print_line(&bold(&format!("== {}", claim.name)));
+            let mut tests = Some(0);
+            for check in checks {
+                let passed = proof.run_check(check, is_full);
+                tests = tests.zip(passed).map(|(all, passed)| all + passed);
+            }
+            proof.claims.push(CheckedClaim { name: claim.name, tests, time: start.elapsed() });
+        }
+        proof
+    }
+
+    /// Runs a check, and returns how many tests have passed, or `None` if it has failed.
+    fn run_check(&mut self, check: &Check, is_full: bool) -> Option<usize> {
+        let command = if is_full { check.full_command() } else { check.command };
+        print_line(&format!("   {command}"));
+        let (tests, figures) = match run_check(command) {
+            Ok(passed) => (Some(passed.tests), passed.figures),
+            Err(error) => {
+                print_line(&format!("{error:#}"));
+                (None, vec!["FAILED".to_owned()])
+            }
+        };
+        self.figures.extend((!figures.is_empty()).then_some((check.shows, figures)));
+        tests
+    }
+
+    fn print(&self, elapsed: Duration) {
+        for (shows, lines) in &self.figures {
+            print_line("");
+            print_line(&bold(shows));
+            lines.iter().for_each(|line| print_line(&format!("  {line}")));
+        }
         print_line("");
-        print_line(&bold(shows));
-        lines.iter().for_each(|line| print_line(&format!("  {line}")));
+        print_line(&bold(&row("CLAIM", "RESULT", "TIME")));
+        for claim in &self.claims {
+            let result = claim.tests.map_or("FAILED".to_owned(), |tests| format!("holds, {tests} tests"));
+            print_line(&row(claim.name, &result, &seconds(claim.time)));
+        }
+        print_line(&row("all", "", &seconds(elapsed)));
+        if !self.left_out.is_empty() {
+            print_line(&format!("\nonly with --full:\n  {}", self.left_out.join("\n  ")));
+        }
     }
-    print_line("");
-    print_line(&bold(&row("CLAIM", "RESULT", "TIME")));
-    for (name, tests, time) in &rows {
-        let result = tests.map_or("FAILED".to_owned(), |tests| format!("holds, {tests} tests"));
-        print_line(&row(name, &result, &seconds(*time)));
+
+    /// Returns an error that names the claims of which a check has failed.
+    fn verdict(&self) -> Result<()> {
+        let failed = self.claims.iter().filter(|claim| claim.tests.is_none());
+        let failed: Vec<&str> = failed.map(|claim| claim.name).collect();
+        if !failed.is_empty() {
+            bail!("not proven: {}", failed.join(", "));
+        }
+        Ok(())
     }
-    print_line(&row("all", "", &seconds(start.elapsed())));
-    if !left_out.is_empty() {
-        print_line(&format!("\nonly with --full:\n  {}", left_out.join("\n  ")));
-    }
-    let failed: Vec<&str> =
-        rows.iter().filter(|(_, tests, _)| tests.is_none()).map(|(name, ..)| *name).collect();
-    if !failed.is_empty() {
-        bail!("not proven: {}", failed.join(", "));
-    }
-    Ok(())
 }
 
 /// Returns whether the name of a check or of its claim contains one of these words. All do if there are none.

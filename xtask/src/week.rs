@@ -9,6 +9,7 @@ mod requirement;
 mod script;
 mod simulated_time;
 mod small_disk;
+mod time_units;
 mod world;
 
 use std::time::{Duration, Instant};
@@ -24,10 +25,8 @@ use programs::Program;
 use requirement::Requirement;
 use script::{DayScript, Event, SHORT, Script, WEEK};
 use simulated_time::LEAP;
+use time_units::{DAY, HOUR};
 use world::World;
-
-const HOUR: Duration = Duration::from_secs(60 * 60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Runs the week, and prints a table of its days and of what held.
 ///

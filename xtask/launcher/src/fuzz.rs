@@ -204,6 +204,14 @@ mod tests {
     }
 
     #[test]
+    fn the_help_names_each_test() {
+        let command = xtask_launcher::find("fuzz").unwrap();
+        for FuzzTest { name, .. } in TESTS {
+            assert!(command.details.contains(name), "{name}");
+        }
+    }
+
+    #[test]
     fn the_output_of_libfuzzer_is_read() {
         let log = "INFO: Seed: 1\n#368\tINITED cov: 4190 ft: 13817 corp: 242/51Kb exec/s: 184 rss: 255Mb\n\
                    #369\tNEW    cov: 4191 ft: 13818 corp: 243/51Kb\n#2000\tDONE   cov: 6333 ft: 26988 corp: 3187/1014Kb\n";

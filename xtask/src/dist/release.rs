@@ -147,7 +147,7 @@ pub(super) fn source_date_epoch(checkout: &Path) -> Result<u64> {
 /// Returns an error if the file cannot be read.
 pub(crate) fn sha256(file: &Path) -> Result<String> {
     let content = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    Ok(Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:x}", Sha256::digest(content)))
 }
 
 #[cfg(test)]

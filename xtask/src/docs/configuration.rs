@@ -98,8 +98,7 @@ fn type_name(root: &Value, property: &Value) -> String {
         };
     }
     if is_union(schema) {
-        // The schema has two tagged unions. There are far more service types than destination types.
-        let is_service = union_branches(root, schema).count() > 5;
+        let is_service = union_branches(root, schema).any(|(_, branch)| branch["x-access"].is_string());
         return if is_service { "service" } else { "destination" }.to_owned();
     }
     let display_name = |name: &str| match name {

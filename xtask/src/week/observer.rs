@@ -11,11 +11,9 @@ use super::activity::Usage;
 use super::output::{Change, OUTPUTS, OutputSpec, OutputState};
 use super::programs::Program;
 use super::requirement::{Requirement, Results};
+use super::time_units::{DAY, HOUR, MINUTE};
 use super::world::{LOGS, SECRET, World};
 
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How soon the agent must have done what has become possible: two waits between attempts, each at most a minute, and the work
 /// that follows.
 const RECOVERY: Duration = Duration::from_secs(5 * 60);

@@ -8,9 +8,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::credentials::Credentials;
-
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
+use super::time_units::{HOUR, MINUTE};
 
 /// The declaration of an output.
 pub(super) struct OutputSpec {
