@@ -88,7 +88,7 @@ fn validate(bencher: Bencher<'_, '_>, outputs: usize) {
     });
 }
 
-/// The same file with one unknown key per output. The schema is compiled and explains each of them.
+/// The same file with one unknown key per output. A comparison with the schema explains each of them.
 #[divan::bench(args = OUTPUTS)]
 fn explain_unknown_keys(bencher: Bencher<'_, '_>, outputs: usize) {
     let text = configuration(outputs).replace("    name:", "    nmae:");
