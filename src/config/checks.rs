@@ -2,6 +2,7 @@
 //! whatever the others find. Depends on the configuration types and `diagnostic`.
 
 mod addresses;
+mod characters;
 mod delivery;
 mod destination_key;
 mod destinations;
@@ -64,6 +65,7 @@ pub(super) fn check(
     strings::for_each(value, &mut |string| {
         expansion::check(string, &mut findings);
         placeholders::check(string, &mut findings);
+        characters::check(string, &mut findings);
     });
     report_unsupported(config, &mut findings);
     placeholders::merge_findings(diagnostics);

@@ -33,7 +33,7 @@ pub(super) fn check(string: &ConfigString<'_>, findings: &mut Findings<'_>) {
 /// error if one of them is.
 pub(super) fn merge_findings(diagnostics: &mut Vec<Diagnostic>) {
     drop_unused(diagnostics);
-    merge_variables(diagnostics);
+    merge_causes(diagnostics);
     let mut severities: HashMap<Target, Severity> = HashMap::new();
     for diagnostic in diagnostics.iter().filter(|diagnostic| diagnostic.code == Code::Placeholder) {
         severities.insert(diagnostic.target.clone(), diagnostic.severity);
@@ -57,23 +57,24 @@ pub(super) fn merge_findings(diagnostics: &mut Vec<Diagnostic>) {
     });
 }
 
-/// Keeps one diagnostic for each address with a variable that is not expanded: that the address has no valid form follows
-/// from it.
-fn merge_variables(diagnostics: &mut Vec<Diagnostic>) {
+/// Keeps one diagnostic for each address with a variable that is not expanded or with a pasted character: that the address has no
+/// valid form follows from it.
+fn merge_causes(diagnostics: &mut Vec<Diagnostic>) {
     let is_about_form = |code| matches!(code, Code::InvalidAddress | Code::AddressWithoutPort);
-    let variables = diagnostics.iter().filter(|one| one.code == Code::NotExpanded);
-    let variables: HashSet<Target> = variables.map(|one| one.target.clone()).collect();
+    let is_cause = |code| matches!(code, Code::NotExpanded | Code::PastedCharacter);
+    let causes = diagnostics.iter().filter(|one| is_cause(one.code));
+    let causes: HashSet<Target> = causes.map(|one| one.target.clone()).collect();
     let mut severities: HashMap<Target, Severity> = HashMap::new();
     diagnostics.retain(|one| {
-        let follows = is_about_form(one.code) && variables.contains(&one.target);
+        let follows = is_about_form(one.code) && causes.contains(&one.target);
         if follows {
             severities.insert(one.target.clone(), one.severity);
         }
         !follows
     });
-    for variable in diagnostics.iter_mut().filter(|one| one.code == Code::NotExpanded) {
-        if let Some(severity) = severities.get(&variable.target) {
-            variable.severity = *severity;
+    for cause in diagnostics.iter_mut().filter(|one| is_cause(one.code)) {
+        if let Some(severity) = severities.get(&cause.target) {
+            cause.severity = *severity;
         }
     }
 }
