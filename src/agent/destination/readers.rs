@@ -7,7 +7,7 @@ use crate::agent::destination::posix_acl::ReaderId;
 use crate::agent::platform::Hint;
 use crate::config::{self, AclMode};
 
-/// A user or group that is named in the configuration or by a flag cannot be used.
+/// A user or group that is named in the configuration or by a flag cannot be resolved.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReaderError {

@@ -30,9 +30,9 @@ pub enum DestinationError {
     #[error(transparent)]
     Directory(#[from] DirectoryError),
     /// A configured reader cannot be given access.
-    #[error("cannot give a reader access")]
+    #[error("cannot give a reader access (readers)")]
     Reader(#[from] ReaderError),
-    /// A user who is to use the directory is unknown.
+    /// A user or group to whom `tbot init` must give access cannot be resolved.
     #[error(transparent)]
     User(ReaderError),
     /// The Kubernetes Secret cannot be used.
@@ -254,9 +254,9 @@ impl DestinationWriter {
         }
     }
 
-    /// Writes the files as one set. Of the files of earlier sets, those in `removed` are removed, and those in `kept`
-    /// remain; what happens to others depends on the destination: a directory keeps them. A directory is opened each time,
-    /// because it may have been replaced or mounted since.
+    /// Writes the files as one set. Removes the earlier files in `removed`, and keeps those in `kept`. A directory also keeps
+    /// all other files; a Secret and the memory do not. A directory is opened each time, because it may have been replaced
+    /// or mounted since.
     pub(crate) fn write(
         &self,
         files: Vec<NewFile>,
@@ -273,15 +273,30 @@ impl DestinationWriter {
                 Ok(())
             }
             WriteTarget::Secret(secret) => {
-                let earlier = if kept.is_empty() { None } else { secret.read()? };
-                let mut all = earlier.unwrap_or_default().files;
-                replace_files(&mut all, files, kept);
+                let mut all = if kept.is_empty() { BTreeMap::new() } else { self.read_earlier(secret, kept) };
+                replace_all_except(kept, &mut all, files);
                 secret.write(&all, None)?;
                 Ok(())
             }
             WriteTarget::Memory => {
-                replace_files(&mut lock(&self.memory), files, kept);
+                replace_all_except(kept, &mut lock(&self.memory), files);
                 Ok(())
+            }
+        }
+    }
+
+    /// Returns the files of a Secret. If they cannot be read, warns that those in `kept` are lost: new credentials must not wait
+    /// for that.
+    fn read_earlier(&self, secret: &SecretClient, kept: &[&str]) -> BTreeMap<String, Vec<u8>> {
+        match secret.read() {
+            Ok(content) => content.unwrap_or_default().files,
+            Err(error) => {
+                let error = error_line(&error, error.hint().as_ref());
+                self.warnings.warn(
+                    &self.output,
+                    format_args!("writing without the earlier {}: {error}", kept.join(", ")),
+                );
+                BTreeMap::new()
             }
         }
     }
@@ -326,7 +341,7 @@ impl DestinationWriter {
             return Ok(directory.write_in_place(files, target.access.mode)?);
         }
         let (grant, unknown_reader) = target.access.resolve()?;
-        if let Some(error) = unknown_reader {
+        if let Some(error) = unknown_reader.map(DestinationError::from) {
             self.warn(error_line(&error, error.hint().as_ref()));
         }
         self.replace_files(target, directory, files, removed, &grant)?;
@@ -408,8 +423,8 @@ impl DestinationWriter {
     }
 }
 
-/// Replaces `all` files with `files`, except those in `kept`.
-fn replace_files(all: &mut BTreeMap<String, Vec<u8>>, files: Vec<NewFile>, kept: &[&str]) {
+/// Removes every file that is not in `kept`, then adds `files`.
+fn replace_all_except(kept: &[&str], all: &mut BTreeMap<String, Vec<u8>>, files: Vec<NewFile>) {
     all.retain(|name, _| kept.contains(&name.as_str()));
     all.extend(files);
 }

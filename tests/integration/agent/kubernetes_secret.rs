@@ -98,11 +98,19 @@ async fn a_list_of_revocations_that_is_not_available_leaves_the_old_one_in_the_s
     fixture.run_oneshot(config.clone()).await.unwrap();
     let before = fixture.kubernetes.secret("apps", "out").unwrap();
     fixture.teleport.cluster.fail_next(method::STREAM_SIGNED_CRL, Code::PermissionDenied, "access denied");
-    fixture.run_oneshot(config).await.unwrap();
+    fixture.run_oneshot(config.clone()).await.unwrap();
     let after = fixture.kubernetes.secret("apps", "out").unwrap();
     assert!(before.keys().eq(after.keys()), "{:?}", after.keys());
     assert_ne!(after["svid.pem"], before["svid.pem"]);
     assert_eq!(after["svid_crl.pem"], before["svid_crl.pem"]);
+
+    // If the Secret cannot be read, the certificate is written without the list.
+    fixture.teleport.cluster.fail_next(method::STREAM_SIGNED_CRL, Code::PermissionDenied, "access denied");
+    fixture.kubernetes.fail_next("GET", 403, "no permission to get");
+    fixture.run_oneshot(config).await.unwrap();
+    let last = fixture.kubernetes.secret("apps", "out").unwrap();
+    assert_ne!(last["svid.pem"], after["svid.pem"]);
+    assert!(!last.contains_key("svid_crl.pem"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
