@@ -1,4 +1,5 @@
-//! Writes a whole file at once: another program sees the old content or the new one, and an error leaves the old one.
+//! Creates or replaces a whole file. If writing fails, no part of the new file remains, and a file that was to be replaced is
+//! unchanged.
 
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions, Permissions};
@@ -19,20 +20,20 @@ pub(crate) fn create_file(path: &Path, content: &[u8], mode: u32) -> io::Result<
         .and_then(|()| file.set_permissions(Permissions::from_mode(mode)))
         .and_then(|()| file.sync_all());
     written.inspect_err(|_| {
-        // Reported is why the file is incomplete.
+        // The error of the write is returned, not that of the removal.
         let _ = fs::remove_file(path);
     })
 }
 
-/// Replaces a file, or creates it. The new content is first in a file next to it, whose name ends with `.new`: systemd ignores
-/// units of such a name.
+/// Replaces a file, or creates it. Another program sees the old content or the new one: this is first in a file next to it, of a
+/// name that systemd ignores and that only this program uses.
 ///
 /// # Errors
 ///
 /// Returns an error if the file cannot be written. Then the old one is unchanged.
 pub(crate) fn replace_file(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let mut new = OsString::from(path);
-    new.push(".new");
+    new.push(".tbot-new");
     let new = PathBuf::from(new);
     // A file that an interrupted run has left.
     match fs::remove_file(&new) {

@@ -232,7 +232,7 @@ async fn a_static_key_is_printed_or_written_to_a_file() {
     assert_eq!(refused.status, Some(2), "{}", refused.stderr);
     assert_eq!(read(&file), pem);
     // The new key cannot be written.
-    let new = fixture.path("static-key.new");
+    let new = fixture.path("static-key.tbot-new");
     std::fs::create_dir(&new).unwrap();
     let failed = fixture.create(&["--static", &flag, "--overwrite"]);
     assert_eq!(failed.status, Some(1), "{}", failed.stderr);

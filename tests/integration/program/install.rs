@@ -62,7 +62,7 @@ fn a_unit_that_differs_is_replaced_only_with_force() {
     assert!(printed(&written).contains("systemctl daemon-reload"), "{}", written.stdout);
     let unit = written.read_file("tbot.service");
     assert_eq!(written.metadata("tbot.service").permissions().mode() & 0o777, 0o644);
-    assert!(!written.has_file("tbot.service.new"));
+    assert!(!written.has_file("tbot.service.tbot-new"));
 
     // Each run has its own directory, which the unit names.
     let directory = written.path().to_str().unwrap().to_owned();
