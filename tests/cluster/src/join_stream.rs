@@ -74,8 +74,12 @@ impl<E: JoinExchange> StreamingService<E::Request> for StreamService<E> {
         if let Some((shared, connection, call)) = self.0.take() {
             let LoggedCall { index, action } = call;
             let requests = request.into_inner();
+            let in_progress = shared.in_progress.enter();
             let stream = JoinStream { shared, connection, action, index, requests, responses, sent: 0 };
-            tokio::spawn(stream.run::<E>());
+            tokio::spawn(async move {
+                let _in_progress = in_progress;
+                stream.run::<E>().await;
+            });
         }
         std::future::ready(Ok(tonic::Response::new(ReceiverStream::new(response_stream))))
     }

@@ -156,7 +156,7 @@ async fn serve_calls(
         let (shared, connection) = (shared, connection.clone());
         service_fn(move |request| {
             let (shared, connection) = (shared.clone(), connection.clone());
-            // A call over HTTP/2 is a task of its own, which may outlive its connection.
+            // A call over HTTP/2 runs in a separate task, which may outlive its connection.
             let in_progress = shared.in_progress.enter();
             async move {
                 let _in_progress = in_progress;
