@@ -235,7 +235,8 @@ impl DirectoryHandle {
             self.link_visible(name)?;
         }
         self.sync()?;
-        Ok(leftover.or(self.remove_stale()?))
+        let stale = self.remove_stale().unwrap_or_else(Some);
+        Ok(leftover.or(stale))
     }
 
     /// Hard-links a plain file, or every file of a plain subdirectory, into the next generation directory.

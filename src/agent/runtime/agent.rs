@@ -73,10 +73,10 @@ impl Agent {
         };
         let (listeners, services) = self.listen(&mut failures).await;
         let diag = server.as_ref().and_then(HealthServer::address);
+        *self.addresses() = Addresses { diag, services };
         if let Some(address) = diag {
             tracing::info!("serving /livez, /readyz, /wait and /metrics on {address}");
         }
-        *self.addresses() = Addresses { diag, services };
         let agent = Arc::new(self.plan.open(failures).await?);
         self.health.reset();
         agent.run_continuously(signals, &self.health, server, listeners).await
