@@ -114,13 +114,13 @@ struct UnsavedIdentity {
     join_reason: Option<JoinReason>,
 }
 
-/// What a step needs, read and tested before any request.
-struct Attempt {
+/// The inputs of a step, read before any request to the cluster.
+struct StepInputs {
     /// Held until the response is saved.
     in_flight: OwnedMutexGuard<()>,
     /// `None` if no token is configured.
     token: Option<Result<JoinToken, JoinTokenError>>,
-    /// Whether the storage can be written.
+    /// The result of testing whether the storage can be written.
     storage_test: Result<(), StorageError>,
     /// The cluster of the stored identity, if there is one.
     stored_cluster: Option<ClusterName>,
@@ -195,23 +195,23 @@ impl Bot {
         if let Some(unsaved) = unsaved {
             return run_in_flight(in_flight, Arc::clone(self).save(unsaved)).await;
         }
-        let (step, attempt) = self.begin(in_flight).await?;
+        let (step, inputs) = self.decide_step(in_flight).await?;
         match step {
-            RenewalStep::Join { reason, again } => self.join(reason, again, attempt).await,
-            RenewalStep::Renew(stored) => self.renew(stored, attempt).await,
+            RenewalStep::Join { reason, join_as } => self.join(reason, join_as, inputs).await,
+            RenewalStep::Renew(stored) => self.renew(stored, inputs).await,
             RenewalStep::Suspend(stored) => {
-                attempt.storage_test?;
-                self.discover_same(attempt.stored_cluster).await?;
+                inputs.storage_test?;
+                self.discover_same(inputs.stored_cluster).await?;
                 Ok(ObtainedIdentity::RenewalSuspended(stored.identity, self.lost_renewal_hint()))
             }
         }
     }
 
-    /// Decides on the next step, and prepares it.
-    async fn begin(
+    /// Reads the storage and the token, tests the storage, and decides on the next step.
+    async fn decide_step(
         self: &Arc<Self>,
         in_flight: OwnedMutexGuard<()>,
-    ) -> Result<(RenewalStep, Attempt), RenewalError> {
+    ) -> Result<(RenewalStep, StepInputs), RenewalError> {
         let stored = self.with_storage(Storage::load).await?;
         let stored_cluster = stored.as_ref().map(|stored| stored.identity.cluster().clone());
         let token = match &self.join_settings.token {
@@ -223,21 +223,21 @@ impl Bot {
         let bound_keypair = &self.join_settings.bound_keypair;
         let saves_keys = bound_keypair.as_ref().is_some_and(|sources| !sources.has_static_key());
         let storage_test = self.with_storage(move |storage| storage.test_write(saves_keys)).await;
-        Ok((step, Attempt { in_flight, token, storage_test, stored_cluster }))
+        Ok((step, StepInputs { in_flight, token, storage_test, stored_cluster }))
     }
 
     async fn renew(
         self: &Arc<Self>,
         stored: StoredIdentity,
-        attempt: Attempt,
+        inputs: StepInputs,
     ) -> Result<ObtainedIdentity, RenewalError> {
-        attempt.storage_test?;
-        self.discover_same(attempt.stored_cluster).await?;
+        inputs.storage_test?;
+        self.discover_same(inputs.stored_cluster).await?;
         // Connecting also sends a ping. If the server is unreachable or the bot is locked, this fails before the marker is
         // stored.
         let client = AuthClient::connect(&self.dialler, &stored.identity).await?;
         let bot = Arc::clone(self);
-        run_in_flight(attempt.in_flight, async move { bot.request_renewal(&client, stored).await }).await
+        run_in_flight(inputs.in_flight, async move { bot.request_renewal(&client, stored).await }).await
     }
 
     async fn request_renewal(

@@ -156,7 +156,7 @@ impl RunningAgent {
                     Signal::Reload => tracing::info!("renewing everything now (reload requested)"),
                     Signal::Rotation => tracing::info!("renewing everything now (a CA was rotated)"),
                 },
-                () = wait.end(&self.bot.clock) => {}
+                () = wait.finished(&self.bot.clock) => {}
             }
         }
     }
@@ -212,7 +212,7 @@ impl RunningAgent {
                 // After a failure, a new identity is a reason to retry immediately.
                 Ok(()) = current.changed(), if retry.is_failing() => {}
                 () = revocations::changed(&mut revocations, &self.bot.clock), if writes_revocations => {}
-                () = wait.end(&self.bot.clock) => {}
+                () = wait.finished(&self.bot.clock) => {}
             }
         }
     }

@@ -48,12 +48,12 @@ impl RunningAgent {
         }
     }
 
-    /// Begins to wait for the renewal of credentials that expire at `not_after`.
+    /// Begins the wait until the renewal of credentials that expire at `not_after`.
     pub(super) fn until_renewal(&self, interval: Duration, not_after: SystemTime) -> Wait {
         Wait::until_renewal(interval, not_after, self.bot.clock.now(), &self.randomness)
     }
 
-    /// Begins a wait.
+    /// Begins a wait of this duration.
     pub(super) fn begin_wait(&self, duration: Duration) -> Wait {
         Wait::begin(duration, self.bot.clock.now())
     }

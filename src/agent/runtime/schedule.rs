@@ -30,7 +30,7 @@ impl Wait {
         Self { duration, due: now + duration, started: Instant::now() }
     }
 
-    /// Begins to wait for the renewal of credentials that expire at `not_after`.
+    /// Begins the wait until the renewal of credentials that expire at `not_after`, at the wall-clock time `now`.
     ///
     /// This is `interval` minus a random part of up to a tenth, so that agents started together drift apart, but at most
     /// two thirds of the remaining lifetime, because the server may issue credentials with a shorter lifetime than
@@ -47,12 +47,13 @@ impl Wait {
         Self::begin(duration, now)
     }
 
-    /// The length of the whole wait.
+    /// Returns the length of the whole wait.
     pub(crate) fn duration(&self) -> Duration {
         self.duration
     }
 
-    pub(crate) async fn end(self, clock: &Clock) {
+    /// Waits until the wait is over.
+    pub(crate) async fn finished(self, clock: &Clock) {
         loop {
             let by_wall = self.due.duration_since(clock.now()).unwrap_or_default();
             let by_monotonic = self.duration.saturating_sub(self.started.elapsed());
@@ -67,13 +68,13 @@ impl Wait {
 
 /// Waits for `duration`, like [`Wait`].
 pub(crate) async fn wait(duration: Duration, clock: &Clock) {
-    Wait::begin(duration, clock.now()).end(clock).await;
+    Wait::begin(duration, clock.now()).finished(clock).await;
 }
 
 /// Waits until `time`, like [`Wait`].
 pub(crate) async fn wait_until(time: SystemTime, clock: &Clock) {
     let now = clock.now();
-    Wait::begin(time.duration_since(now).unwrap_or_default(), now).end(clock).await;
+    Wait::begin(time.duration_since(now).unwrap_or_default(), now).finished(clock).await;
 }
 
 /// The waits between failed attempts: one second, doubled up to a minute, each shortened by a random part of up to a
@@ -165,7 +166,7 @@ mod tests {
         let calculated = SystemTime::UNIX_EPOCH;
         let wait = Wait::begin(20 * MINUTE, calculated);
         let started = Instant::now();
-        wait.end(&Clock::from_fn(move || calculated + 60 * MINUTE)).await;
+        wait.finished(&Clock::from_fn(move || calculated + 60 * MINUTE)).await;
         assert_eq!(started.elapsed(), Duration::ZERO);
     }
 

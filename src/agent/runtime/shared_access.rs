@@ -107,7 +107,7 @@ impl<T> SharedAccess<T> {
             };
             let is_due = async {
                 match wait {
-                    Some(wait) => wait.end(&self.clock).await,
+                    Some(wait) => wait.finished(&self.clock).await,
                     None => std::future::pending().await,
                 }
             };

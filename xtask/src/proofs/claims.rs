@@ -389,7 +389,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 command: "cargo test --locked --workspace --test integration -- agent::resilience agent::renewal_safety",
                 full: Full::Same,
                 figure: "a suspend, a clock that is set back, outages at the start, for hours, and during each step of a renewal",
-                mutation: "`Wait::end` in `src/agent/runtime/schedule.rs` looks only at the monotonic clock",
+                mutation: "`Wait::finished` in `src/agent/runtime/schedule.rs` looks only at the monotonic clock",
             },
             Check {
                 shows: "prehog survives changes of the clock and an outage of its store",

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use super::decision::JoinReason;
 use super::error::RenewalError;
-use super::join::required;
-use super::{Attempt, Bot, ObtainedIdentity, UnsavedIdentity, run_in_flight};
+use super::join::require_token;
+use super::{Bot, ObtainedIdentity, StepInputs, UnsavedIdentity, run_in_flight};
 use crate::agent::bot::bound_keypair::BoundKeypairSources;
 use crate::agent::bot::bound_keys::BoundKeys;
 use crate::agent::bot::join::{BoundKeyStore, BoundKeypairExchange, JoinRequest, JoinServer};
@@ -29,24 +29,25 @@ struct PreparedJoin {
     exchange: BoundKeypairExchange,
     reason: JoinReason,
     /// A connection as the stored identity, if it is still valid, and that identity.
-    again: Option<(AuthClient, Arc<Identity>)>,
+    join_as: Option<(AuthClient, Arc<Identity>)>,
 }
 
 impl Bot {
-    /// Joins because of `reason`: as the identity `again` if it is still valid.
+    /// Joins because of `reason`: renews the identity `join_as` if there is one and the server trusts it; otherwise registers or
+    /// recovers.
     pub(super) async fn join_with_bound_keypair(
         self: &Arc<Self>,
         sources: &BoundKeypairSources,
         reason: JoinReason,
-        again: Option<Arc<Identity>>,
-        attempt: Attempt,
+        join_as: Option<Arc<Identity>>,
+        inputs: StepInputs,
     ) -> Result<ObtainedIdentity, RenewalError> {
-        let Attempt { in_flight, token, storage_test, stored_cluster } = attempt;
-        let prepared = match required(token, reason) {
+        let StepInputs { in_flight, token, storage_test, stored_cluster } = inputs;
+        let prepared = match require_token(token, reason) {
             Ok(token) => self.prepare_exchange(sources, reason).await.map(|exchange| (token, exchange)),
             Err(error) => Err(error),
         };
-        let ((token, exchange), again) = match again {
+        let ((token, exchange), join_as) = match join_as {
             Some(stored) => {
                 storage_test?;
                 let prepared = prepared?;
@@ -55,7 +56,7 @@ impl Bot {
             }
             None => (self.test_before_join(reason, prepared, storage_test, stored_cluster).await?, None),
         };
-        let join = PreparedJoin { token, exchange, reason, again };
+        let join = PreparedJoin { token, exchange, reason, join_as };
         run_in_flight(in_flight, Arc::clone(self).exchange(join)).await
     }
 
@@ -88,8 +89,8 @@ impl Bot {
     }
 
     async fn exchange(self: Arc<Self>, join: PreparedJoin) -> Result<ObtainedIdentity, RenewalError> {
-        let PreparedJoin { token, mut exchange, reason, again } = join;
-        let (client, presented) = again.unzip();
+        let PreparedJoin { token, mut exchange, reason, join_as } = join;
+        let (client, presented) = join_as.unzip();
         let server =
             JoinServer { dialler: &self.dialler, version: self.server_version(), as_bot: client.as_ref() };
         let secret = exchange.registration_secret().cloned();

@@ -57,8 +57,8 @@ impl fmt::Display for JoinReason {
 pub(super) enum RenewalStep {
     Join {
         reason: JoinReason,
-        /// The stored identity, if it is still valid: the bot can join as itself.
-        again: Option<Arc<Identity>>,
+        /// The stored identity, if the bot joins to renew it: the server can then keep it as the same bot instance.
+        join_as: Option<Arc<Identity>>,
     },
     Renew(StoredIdentity),
     /// Keep the stored identity: the response to an earlier renewal was lost, and another renewal would lock the bot.
@@ -71,7 +71,7 @@ pub(super) fn decide(
     token_hash: Option<&str>,
     now: SystemTime,
 ) -> RenewalStep {
-    let join = |reason| RenewalStep::Join { reason, again: None };
+    let join = |reason| RenewalStep::Join { reason, join_as: None };
     let Some(stored) = stored else { return join(JoinReason::NothingStored) };
     let has_other_token = token_hash.is_some_and(|hash| hash != stored.token_hash);
     if has_other_token {
@@ -83,7 +83,7 @@ pub(super) fn decide(
     } else if stored.identity.user.renewable {
         RenewalStep::Renew(stored)
     } else {
-        RenewalStep::Join { reason: JoinReason::NotRenewable, again: Some(stored.identity) }
+        RenewalStep::Join { reason: JoinReason::NotRenewable, join_as: Some(stored.identity) }
     }
 }
 
@@ -115,8 +115,8 @@ mod tests {
             hash,
             now,
         ) {
-            RenewalStep::Join { reason, again } => {
-                assert_eq!(again.is_some(), reason == JoinReason::NotRenewable);
+            RenewalStep::Join { reason, join_as } => {
+                assert_eq!(join_as.is_some(), reason == JoinReason::NotRenewable);
                 Err(reason)
             }
             RenewalStep::Renew(_) => Ok("renew"),

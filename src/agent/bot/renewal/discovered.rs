@@ -1,4 +1,4 @@
-//! What is known about the server: it is discovered before each request for an identity, and must be of the same cluster.
+//! Discovers the server before each request for an identity, and checks that it belongs to the same cluster.
 
 use std::sync::{MutexGuard, PoisonError};
 

@@ -6,7 +6,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::decision::JoinReason;
 use super::error::RenewalError;
-use super::{Attempt, Bot, ObtainedIdentity, UnsavedIdentity, preflight, run_in_flight};
+use super::{Bot, ObtainedIdentity, StepInputs, UnsavedIdentity, preflight, run_in_flight};
 use crate::agent::bot::join::{Attestation, Attestor, JoinRequest, JoinServer};
 use crate::agent::bot::join_token::{JoinToken, JoinTokenError};
 use crate::agent::bot::storage::StorageError;
@@ -20,19 +20,19 @@ use crate::agent::teleport::auth_client::AuthClient;
 const FIRST_VERSION_WITH_INSTANCES: u32 = 17;
 
 impl Bot {
-    /// Joins because of `reason`; if possible, as the identity `again`.
+    /// Joins because of `reason`. If `join_as` is an identity, joins as this identity if the server accepts it.
     pub(super) async fn join(
         self: &Arc<Self>,
         reason: JoinReason,
-        again: Option<Arc<Identity>>,
-        attempt: Attempt,
+        join_as: Option<Arc<Identity>>,
+        inputs: StepInputs,
     ) -> Result<ObtainedIdentity, RenewalError> {
         if let Some(sources) = &self.join_settings.bound_keypair {
-            return self.join_with_bound_keypair(sources, reason, again, attempt).await;
+            return self.join_with_bound_keypair(sources, reason, join_as, inputs).await;
         }
         match &self.join_settings.attestor {
-            Some(attestor) => self.join_with_attestation(attestor, reason, again, attempt).await,
-            None => self.join_with_token(reason, attempt).await,
+            Some(attestor) => self.join_with_attestation(attestor, reason, join_as, inputs).await,
+            None => self.join_with_token(reason, inputs).await,
         }
     }
 
@@ -40,10 +40,10 @@ impl Bot {
     async fn join_with_token(
         self: &Arc<Self>,
         reason: JoinReason,
-        attempt: Attempt,
+        inputs: StepInputs,
     ) -> Result<ObtainedIdentity, RenewalError> {
-        let Attempt { in_flight, token, storage_test, stored_cluster } = attempt;
-        let token = required(token, reason);
+        let StepInputs { in_flight, token, storage_test, stored_cluster } = inputs;
+        let token = require_token(token, reason);
         let token = self.test_before_join(reason, token, storage_test, stored_cluster).await?;
         self.send_join(in_flight, token, None, reason, None).await
     }
@@ -52,17 +52,17 @@ impl Bot {
         self: &Arc<Self>,
         attestor: &Attestor,
         reason: JoinReason,
-        again: Option<Arc<Identity>>,
-        attempt: Attempt,
+        join_as: Option<Arc<Identity>>,
+        inputs: StepInputs,
     ) -> Result<ObtainedIdentity, RenewalError> {
-        let Attempt { in_flight, token, storage_test, stored_cluster } = attempt;
+        let StepInputs { in_flight, token, storage_test, stored_cluster } = inputs;
         storage_test?;
         // Obtained before any request to the cluster, because joining is impossible without it.
         let attestation = attestor.attest().await;
         let attestation = attestation.map_err(|error| RenewalError::Attestation { reason, error })?;
         self.discover_same(stored_cluster).await?;
-        let token = required(token, reason)?;
-        let client = match again {
+        let token = require_token(token, reason)?;
+        let client = match join_as {
             Some(stored) => self.connect_as_instance(&stored).await?,
             None => None,
         };
@@ -77,7 +77,7 @@ impl Bot {
     /// Returns `None` if the bot must join as a new instance: the server keeps no record of instances, or does not accept the
     /// identity.
     async fn connect_as_instance(&self, stored: &Identity) -> Result<Option<AuthClient>, RenewalError> {
-        // 0 if it is unknown.
+        // Version 0 is unknown, so the server may keep instances.
         let has_no_instances = |version| (1..FIRST_VERSION_WITH_INSTANCES).contains(&version);
         if has_no_instances(self.server_version()) {
             return Ok(None);
@@ -87,8 +87,8 @@ impl Bot {
         Ok(client.filter(|client| !has_no_instances(client.info().server_major)))
     }
 
-    /// Connects as the stored identity. If the server does not accept it, as `is_refusal` says, logs the consequence and returns
-    /// `None`.
+    /// Connects as the stored identity. If this fails with an error for which `is_refusal` returns true, logs `consequence` and
+    /// returns `None`.
     pub(super) async fn connect_as_stored(
         &self,
         stored: &Identity,
@@ -176,8 +176,12 @@ impl Bot {
     }
 }
 
-/// Returns the token of a join.
-pub(super) fn required(
+/// Returns the token to join with.
+///
+/// # Errors
+///
+/// Returns an error if no token is configured, or if it cannot be read.
+pub(super) fn require_token(
     token: Option<Result<JoinToken, JoinTokenError>>,
     reason: JoinReason,
 ) -> Result<JoinToken, RenewalError> {

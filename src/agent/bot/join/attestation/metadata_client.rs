@@ -132,7 +132,7 @@ async fn http_client(
     };
     let route = Route::new(address, proxies, false, clock.clone()).map_err(ConnectionError::new)?;
     let tls = if base.scheme() == "https" {
-        // Reading the root certificates takes time, in which the agent serves its clients.
+        // Reading the root certificates would block the agent's other tasks.
         let (environment, clock) = (environment.clone(), clock.clone());
         run_blocking(move || tls::web(&environment, false, &clock)).await?
     } else {
