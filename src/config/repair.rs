@@ -156,15 +156,40 @@ fn rename_keys(
         }
     }
     for (key, meant, value) in renamed {
-        if !map.contains_key(&meant.name) {
-            let original = original(origins, pointer).key(&key);
-            let list = pointer.key(&meant.name);
-            if meant.is_entry {
-                origins.moved.insert(list.index(0), original.clone());
+        let original = original(origins, pointer).key(&key);
+        let renamed = pointer.key(&meant.name);
+        match map.get_mut(&meant.name) {
+            // The file contains both keys, or a flag or a variable has set a part of the value.
+            Some(present) if !present.is_null() => fill(present, value, &renamed, &original, origins),
+            _ => {
+                if meant.is_entry {
+                    origins.moved.insert(renamed.index(0), original.clone());
+                }
+                origins.moved.insert(renamed, original);
+                map.insert(meant.name.clone(), if meant.is_entry { json!([value]) } else { value });
             }
-            origins.moved.insert(list, original);
-            map.insert(meant.name.clone(), if meant.is_entry { json!([value]) } else { value });
         }
+    }
+}
+
+/// Adds the keys that a map lacks, or the entries of another list, to the value at a pointer. They come from `original`.
+fn fill(present: &mut Value, other: Value, pointer: &Pointer, original: &Pointer, origins: &mut Origins) {
+    match (present, other) {
+        (Value::Object(present), Value::Object(other)) => {
+            for (key, value) in other {
+                if !present.contains_key(&key) {
+                    origins.moved.insert(pointer.key(&key), original.key(&key));
+                    present.insert(key, value);
+                }
+            }
+        }
+        (Value::Array(present), Value::Array(other)) => {
+            for (index, value) in other.into_iter().enumerate() {
+                origins.moved.insert(pointer.index(present.len()), original.index(index));
+                present.push(value);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -1,8 +1,9 @@
 //! One mistake in the structure of a file does not hide the other findings.
 
-use serde_json::{Map, Value};
-use tbot::config::{Purpose, load};
+use serde_json::{Map, Value, json};
+use tbot::config::{Override, OverrideSource, Purpose, load};
 use tbot::diagnostic::{Code, Diagnostic, Severity};
+use tbot::pointer::Pointer;
 use tbot::yaml;
 
 use crate::values::pointers;
@@ -71,6 +72,42 @@ fn a_misspelled_key_hides_no_other_finding() {
     }
     assert!(lost.is_empty(), "{} of {renamed}:\n{}", lost.len(), lost.join("\n"));
     assert!(renamed > 30, "only {renamed} keys were renamed");
+}
+
+/// Returns the codes of the errors, when a flag sets `value` at `pointer`.
+fn errors_with_flag(file: &str, pointer: &str, value: Value) -> Vec<Code> {
+    let flag = OverrideSource::Flag("--flag".to_owned());
+    let outcome = load(Some(file), &[Override::new(Pointer::from(pointer), value, flag)], Purpose::Start);
+    let errors = outcome.diagnostics.into_iter().filter(|one| one.severity == Severity::Error);
+    errors.map(|one| one.code).collect()
+}
+
+#[test]
+fn a_misspelled_key_counts_beside_the_one_that_it_means() {
+    let file = |rest: &str| {
+        format!("version: v2\nproxy_server: a.example.com:443\nstorage: {{type: memory}}\n{rest}")
+    };
+    let service = "services: [{type: identity, destination: {type: memory}}]\n";
+    for (rest, pointer, value) in [
+        ("xonboarding: {join_method: github}\n", "/onboarding/token", json!("a")),
+        ("xonboarding: {token: a}\n", "/onboarding/join_method", json!("github")),
+        ("onboarding: {join_method: github}\nxonboarding: {token: a}\n", "/debug", json!(true)),
+        ("onboarding: {}\nxonboarding: {join_method: github, token: a}\n", "/debug", json!(true)),
+        ("onboarding:\nxonboarding: {join_method: github, token: a}\n", "/debug", json!(true)),
+    ] {
+        let errors = errors_with_flag(&(file(rest) + service), pointer, value);
+        assert_eq!(errors, [Code::UnknownKey], "{rest} with {pointer}");
+    }
+
+    let appended = json!({ "type": "identity", "destination": { "type": "directory", "path": "a" } });
+    let onboarding = "onboarding: {join_method: github, token: a}\n";
+    let services = "xservices: [{type: identity, destination: {type: directory, path: ''}}]\n";
+    let errors = errors_with_flag(&(file(onboarding) + services), "/services/-", appended);
+    assert_eq!(
+        errors,
+        [Code::UnknownKey, Code::EmptyValue],
+        "the entries of the misspelled list are checked"
+    );
 }
 
 #[test]

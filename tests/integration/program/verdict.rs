@@ -265,6 +265,9 @@ fn start_refuses_exactly_what_validate_reports_as_an_error_or_as_not_supported()
          services: [{{type: identity, destination: {{type: directory, path: out}}}}]\n"
     );
     agree(valid).unwrap();
+    // The flag for the token sets a part of the map whose name is misspelled.
+    let misspelled = "version: v2\noneshot: true\nxonboarding: {join_method: github}\n";
+    agree(misspelled.to_owned()).unwrap();
     let config = Config { failure_persistence: None, ..Config::with_cases(130) };
     TestRunner::new(config).run(&files(), agree).unwrap_or_else(|failure| panic!("{failure}"));
     for outcome in [(true, true), (true, false), (false, false)] {
