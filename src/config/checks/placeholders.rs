@@ -3,7 +3,7 @@
 
 mod forms;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use self::forms::is_placeholder;
 use super::findings::Findings;
@@ -29,52 +29,31 @@ pub(super) fn check(string: &ConfigString<'_>, findings: &mut Findings<'_>) {
     }
 }
 
-/// Keeps one diagnostic for each value that looks like a placeholder or a variable: the others follow from it. It is an
-/// error if one of them is.
+/// Removes what follows from another diagnostic about the same value: everything about a value that looks like a placeholder, and
+/// that an address with a variable or a pasted character has no valid form.
 pub(super) fn merge_findings(diagnostics: &mut Vec<Diagnostic>) {
     drop_unused(diagnostics);
-    merge_causes(diagnostics);
-    let mut severities: HashMap<Target, Severity> = HashMap::new();
-    for diagnostic in diagnostics.iter().filter(|diagnostic| diagnostic.code == Code::Placeholder) {
-        severities.insert(diagnostic.target.clone(), diagnostic.severity);
-    }
-    if severities.is_empty() {
-        return;
-    }
-    for diagnostic in &*diagnostics {
-        if let (Some(severity), Severity::Error) =
-            (severities.get_mut(&diagnostic.target), diagnostic.severity)
-        {
-            *severity = Severity::Error;
-        }
-    }
-    diagnostics.retain_mut(|diagnostic| match severities.get(&diagnostic.target) {
-        None => true,
-        Some(severity) => {
-            diagnostic.severity = *severity;
-            diagnostic.code == Code::Placeholder
-        }
-    });
+    let is_about_form = |code| matches!(code, Code::InvalidAddress | Code::AddressWithoutPort);
+    merge(diagnostics, |code| matches!(code, Code::NotExpanded | Code::PastedCharacter), is_about_form);
+    merge(diagnostics, |code| code == Code::Placeholder, |_| true);
 }
 
-/// Keeps one diagnostic for each address with a variable that is not expanded or with a pasted character: that the address has no
-/// valid form follows from it.
-fn merge_causes(diagnostics: &mut Vec<Diagnostic>) {
-    let is_about_form = |code| matches!(code, Code::InvalidAddress | Code::AddressWithoutPort);
-    let is_cause = |code| matches!(code, Code::NotExpanded | Code::PastedCharacter);
+/// Removes each diagnostic that follows from another one, the cause, about the same value. The cause becomes an error if one that
+/// follows from it is.
+fn merge(diagnostics: &mut Vec<Diagnostic>, is_cause: fn(Code) -> bool, follows: fn(Code) -> bool) {
     let causes = diagnostics.iter().filter(|one| is_cause(one.code));
     let causes: HashSet<Target> = causes.map(|one| one.target.clone()).collect();
-    let mut severities: HashMap<Target, Severity> = HashMap::new();
+    let mut errors: HashSet<Target> = HashSet::new();
     diagnostics.retain(|one| {
-        let follows = is_about_form(one.code) && causes.contains(&one.target);
-        if follows {
-            severities.insert(one.target.clone(), one.severity);
+        let is_kept = is_cause(one.code) || !follows(one.code) || !causes.contains(&one.target);
+        if !is_kept && one.severity == Severity::Error {
+            errors.insert(one.target.clone());
         }
-        !follows
+        is_kept
     });
     for cause in diagnostics.iter_mut().filter(|one| is_cause(one.code)) {
-        if let Some(severity) = severities.get(&cause.target) {
-            cause.severity = *severity;
+        if errors.contains(&cause.target) {
+            cause.severity = Severity::Error;
         }
     }
 }
