@@ -39,9 +39,9 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
 #[derive(Default)]
 struct Proof {
     claims: Vec<CheckedClaim>,
-    /// What each check shows, and the figures that it has printed.
+    /// The title of each check, and the figures that it printed.
     figures: Vec<(&'static str, Vec<String>)>,
-    /// What the checks show that only the long version runs.
+    /// The titles of the checks that only the long version runs.
     left_out: Vec<&'static str>,
 }
 
