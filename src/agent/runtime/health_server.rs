@@ -31,7 +31,7 @@ use crate::agent::platform::reminders::RecurringWarnings;
 use crate::config::ListenAddress;
 
 /// The name of this server in the log and in errors.
-pub(crate) const HEALTH_SERVER: &str = "health server";
+pub(super) const HEALTH_SERVER: &str = "health server";
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";

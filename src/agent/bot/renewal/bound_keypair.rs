@@ -16,7 +16,7 @@ use super::join::require_token;
 use super::{Bot, ObtainedIdentity, StepInputs, UnsavedIdentity, run_in_flight};
 use crate::agent::bot::bound_keypair::BoundKeypairSources;
 use crate::agent::bot::bound_keys::BoundKeys;
-use crate::agent::bot::join::{BoundKeyStore, BoundKeypairExchange, JoinRequest, JoinServer};
+use crate::agent::bot::join::{BoundKeyStore, BoundKeypairExchange, JoinRequest};
 use crate::agent::bot::join_token::JoinToken;
 use crate::agent::bot::storage::{Storage, StorageError};
 use crate::agent::credential::identity::Identity;
@@ -91,8 +91,7 @@ impl Bot {
     async fn exchange(self: Arc<Self>, join: PreparedJoin) -> Result<ObtainedIdentity, RenewalError> {
         let PreparedJoin { token, mut exchange, reason, join_as } = join;
         let (client, presented) = join_as.unzip();
-        let server =
-            JoinServer { dialler: &self.dialler, version: self.server_version(), as_bot: client.as_ref() };
+        let server = self.join_server(client.as_ref());
         let secret = exchange.registration_secret().cloned();
         let request = JoinRequest {
             method: self.join_settings.method,

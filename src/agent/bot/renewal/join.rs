@@ -147,6 +147,11 @@ impl Bot {
         Err(RenewalError::NotReady { reason, failures })
     }
 
+    /// Returns the server to join at: as the bot if there is a connection as its identity.
+    pub(super) fn join_server<'a>(&'a self, as_bot: Option<&'a AuthClient>) -> JoinServer<'a> {
+        JoinServer { dialler: &self.dialler, version: self.server_version(), as_bot }
+    }
+
     async fn send_join(
         self: &Arc<Self>,
         in_flight: OwnedMutexGuard<()>,
@@ -157,8 +162,7 @@ impl Bot {
     ) -> Result<ObtainedIdentity, RenewalError> {
         let bot = Arc::clone(self);
         run_in_flight(in_flight, async move {
-            let server =
-                JoinServer { dialler: &bot.dialler, version: bot.server_version(), as_bot: as_bot.as_ref() };
+            let server = bot.join_server(as_bot.as_ref());
             let request = JoinRequest {
                 method: bot.join_settings.method,
                 token: &token,
