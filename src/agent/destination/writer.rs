@@ -88,6 +88,16 @@ pub(crate) struct DirectoryTarget {
     pub(crate) access: ReaderAccess,
 }
 
+/// What happens to files of earlier sets that the new one does not replace. A directory keeps those that are in neither list; a
+/// Secret and the memory do not.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EarlierFiles {
+    /// The names of files that must not remain.
+    pub(crate) removed: Vec<&'static str>,
+    /// The names of files that must remain, because there is nothing newer.
+    pub(crate) kept: Vec<&'static str>,
+}
+
 /// Writes the files of one output. Its `Debug` output does not contain the files.
 pub(crate) struct DestinationWriter {
     output: String,
@@ -254,15 +264,9 @@ impl DestinationWriter {
         }
     }
 
-    /// Writes the files as one set. Removes the earlier files in `removed`, and keeps those in `kept`. A directory also keeps
-    /// all other files; a Secret and the memory do not. A directory is opened each time, because it may have been replaced
-    /// or mounted since.
-    pub(crate) fn write(
-        &self,
-        files: Vec<NewFile>,
-        removed: &[&str],
-        kept: &[&str],
-    ) -> Result<(), DestinationError> {
+    /// Writes the files as one set. A directory is opened each time, because it may have been replaced or mounted since.
+    pub(crate) fn write(&self, files: Vec<NewFile>, earlier: &EarlierFiles) -> Result<(), DestinationError> {
+        let EarlierFiles { removed, kept } = earlier;
         match &self.target {
             WriteTarget::Directory(target) => {
                 let directory = self.open(target)?;

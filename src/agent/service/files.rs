@@ -8,14 +8,12 @@ use crate::agent::credential::authority::Authority;
 use crate::agent::credential::identity::Identity;
 use crate::agent::credential::identity_file;
 use crate::agent::destination::staging::NewFile;
+use crate::agent::destination::writer::EarlierFiles;
 
 /// The files of an output, which change as one set, and when its credentials expire.
 pub(crate) struct FileSet {
     pub(crate) files: Vec<NewFile>,
-    /// The names of files that an earlier set may have contained and that must not remain.
-    pub(crate) removed: Vec<&'static str>,
-    /// The names of files of an earlier set that remain, because there is nothing newer.
-    pub(crate) kept: Vec<&'static str>,
+    pub(crate) earlier: EarlierFiles,
     pub(crate) not_after: SystemTime,
 }
 
@@ -29,7 +27,7 @@ pub(super) struct Authorities {
 impl FileSet {
     /// Creates an empty set of credentials that expire at `not_after`.
     pub(super) fn new(not_after: SystemTime) -> Self {
-        Self { files: Vec::new(), removed: Vec::new(), kept: Vec::new(), not_after }
+        Self { files: Vec::new(), earlier: EarlierFiles::default(), not_after }
     }
 
     /// Creates a set with the key, the certificates, the `identity` file and all CAs.

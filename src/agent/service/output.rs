@@ -76,7 +76,7 @@ impl Output {
         context.file_work.run_blocking(prepare).await?;
         let directory = self.destination.directory();
         let issuer = Issuer::new(&self.settings, directory, bot_client, bot_identity, context);
-        let FileSet { files, removed, kept, not_after } = match &self.kind {
+        let FileSet { files, earlier, not_after } = match &self.kind {
             OutputKind::Identity(output) => output.issue(&issuer).await,
             OutputKind::Application(output) => output.issue(&issuer).await,
             OutputKind::Database(output) => output.issue(&issuer).await,
@@ -87,7 +87,7 @@ impl Output {
             OutputKind::WorkloadJwt(output) => output.issue(&issuer).await,
         }?;
         let destination = Arc::clone(&self.destination);
-        context.file_work.run_blocking(move || destination.write(files, &removed, &kept)).await?;
+        context.file_work.run_blocking(move || destination.write(files, &earlier)).await?;
         Ok(not_after)
     }
 }

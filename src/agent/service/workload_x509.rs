@@ -46,10 +46,10 @@ impl WorkloadX509Output {
         files.push("svid_bundle.pem", bundle);
         match &issuer.context.revocations {
             RevocationList::Pem(pem) => files.push(REVOCATIONS, pem.as_str()),
-            RevocationList::Absent => files.removed.push(REVOCATIONS),
+            RevocationList::Absent => files.earlier.removed.push(REVOCATIONS),
             // An older list is better than none.
             RevocationList::Pending | RevocationList::Unavailable => {
-                files.kept.push(REVOCATIONS);
+                files.earlier.kept.push(REVOCATIONS);
                 issuer.warn(format_args!(
                     "the list of revoked X.509 SVIDs is not available: writing the certificate without updating {REVOCATIONS}"
                 ));

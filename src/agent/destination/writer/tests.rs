@@ -25,7 +25,7 @@ fn with_target(target: WriteTarget) -> DestinationWriter {
 
 fn write(writer: &DestinationWriter, content: &str) {
     writer.prepare().unwrap();
-    writer.write(files(content), &[], &[]).unwrap();
+    writer.write(files(content), &EarlierFiles::default()).unwrap();
 }
 
 fn key(path: &Path) -> String {
@@ -39,11 +39,16 @@ fn is_link(path: &Path) -> bool {
 #[test]
 fn memory_keeps_only_the_last_set_and_what_is_named() {
     let memory = with_target(WriteTarget::Memory);
-    memory.write(vec![("old".to_owned(), vec![])], &[], &[]).unwrap();
+    memory.write(vec![("old".to_owned(), vec![])], &EarlierFiles::default()).unwrap();
     write(&memory, "2");
     assert_eq!(format!("{memory:?}"), "Memory");
     assert_eq!((memory.read_from_memory("key"), memory.read_from_memory("old")), (Some(b"2".to_vec()), None));
-    memory.write(vec![("new".to_owned(), vec![])], &[], &["key"]).unwrap();
+    memory
+        .write(
+            vec![("new".to_owned(), vec![])],
+            &EarlierFiles { kept: vec!["key"], ..EarlierFiles::default() },
+        )
+        .unwrap();
     assert_eq!(
         (memory.read_from_memory("key"), memory.read_from_memory("new")),
         (Some(b"2".to_vec()), Some(vec![]))
@@ -61,8 +66,13 @@ fn files_that_must_not_remain_are_removed_however_they_were_written() {
         std::os::unix::fs::symlink(&old, &link).unwrap();
         let [before, after] = [first, second].map(|mode| writer(root.path(), &json!({ "symlinks": mode })));
         let with_old = files("1").into_iter().chain([("old".to_owned(), vec![])]).collect();
-        before.write(with_old, &[], &[]).unwrap();
-        after.write(files("2"), &["old", "link", "missing"], &[]).unwrap();
+        before.write(with_old, &EarlierFiles::default()).unwrap();
+        after
+            .write(
+                files("2"),
+                &EarlierFiles { removed: vec!["old", "link", "missing"], ..EarlierFiles::default() },
+            )
+            .unwrap();
         assert!(fs::symlink_metadata(&old).is_err(), "{first}, {second}");
         assert!(link.is_symlink(), "the agent did not create the link");
         // Nothing brings the file back.
@@ -151,7 +161,7 @@ fn the_directory_of_another_user_is_written_in_place() {
 
     // A user who is neither the agent's nor the directory's owner must not get a key.
     chown(path.join("key"), Some(2), None).unwrap();
-    let error = writer.write(files("3"), &[], &[]).unwrap_err();
+    let error = writer.write(files("3"), &EarlierFiles::default()).unwrap_err();
     let DestinationError::Directory(DirectoryError::Obstructed { path: refused, obstacle }) = error else {
         panic!("{error:?}");
     };
@@ -169,7 +179,7 @@ fn a_directory_that_was_the_agents_and_now_belongs_to_another_user_gets_no_keys(
     fs::rename(&path, root.path().join("moved")).unwrap();
     fs::create_dir(&path).unwrap();
     chown(&path, Some(1), None).unwrap();
-    for result in [writer.prepare(), writer.write(files("2"), &[], &[])] {
+    for result in [writer.prepare(), writer.write(files("2"), &EarlierFiles::default())] {
         match result.unwrap_err() {
             DestinationError::Directory(DirectoryError::OwnerChanged { path: refused, owner: 1 }) => {
                 assert_eq!(refused, path);
@@ -230,13 +240,14 @@ fn acls_of_another_users_directory_are_checked_if_required() {
     let root = tempfile::tempdir().unwrap();
     let out = foreign_directory(&root);
     fs::set_permissions(&out, fs::Permissions::from_mode(0o755)).unwrap();
-    let error = writer(&out, &json!({ "acls": "required" })).write(files("1"), &[], &[]).unwrap_err();
+    let error =
+        writer(&out, &json!({ "acls": "required" })).write(files("1"), &EarlierFiles::default()).unwrap_err();
     assert!(
         matches!(&error, DestinationError::Acl { path, problem: AclProblem::OthersHaveAccess } if *path == out),
         "{error:?}"
     );
     assert!(!out.join("key").exists());
-    writer(&out, &json!({ "acls": "try" })).write(files("1"), &[], &[]).unwrap();
+    writer(&out, &json!({ "acls": "try" })).write(files("1"), &EarlierFiles::default()).unwrap();
 }
 
 /// Sets an ACL, as a user would with `setfacl`, and returns it.
@@ -312,7 +323,7 @@ fn an_unknown_reader_is_an_error_if_acls_are_required_and_is_skipped_otherwise()
     let settings = |acls: &str| json!({ "acls": acls, "readers": readers });
     for result in [
         writer(root.path(), &settings("required")).test(),
-        writer(root.path(), &settings("required")).write(files("1"), &[], &[]),
+        writer(root.path(), &settings("required")).write(files("1"), &EarlierFiles::default()),
     ] {
         assert!(matches!(result, Err(DestinationError::Reader(ReaderError::Unknown { .. }))), "{result:?}");
     }
