@@ -58,6 +58,7 @@ mod scalar;
 pub(crate) mod schema;
 mod service;
 mod service_names;
+mod stray_character;
 mod strict;
 mod strings;
 mod support;

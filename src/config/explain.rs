@@ -12,6 +12,7 @@ use super::schema::{
     FormatVersion, SchemaViolation, ViolatedKeyword, accepts, is_union, locate, locate_branch, resolve,
     union_branches, violations,
 };
+use super::stray_character::StrayCharacter;
 use super::v1::ConfigV1;
 use super::v2::Config;
 use super::{strict, vocabulary};
@@ -77,16 +78,17 @@ impl Violation<'_> {
                 }
                 return;
             }
-            ViolatedKeyword::Type => self.wrong_type(),
-            ViolatedKeyword::Enum(options) => self.unknown_value(options),
+            ViolatedKeyword::Type => self.with_stray_character(self.wrong_type()),
+            ViolatedKeyword::Enum(options) => self.with_stray_character(self.unknown_value(options)),
             ViolatedKeyword::Range => {
                 let schema = self.instance_schema();
                 let range = format!("a whole number from {} to {}", schema["minimum"], schema["maximum"]);
                 self.at_value(Code::InvalidFormat, format!("expected {range}"))
             }
-            ViolatedKeyword::Pattern => self
-                .at_value(Code::InvalidFormat, "not a valid duration".to_owned())
-                .with_help(self.help_for_duration()),
+            ViolatedKeyword::Pattern => {
+                let diagnostic = self.at_value(Code::InvalidFormat, "not a valid duration".to_owned());
+                self.with_stray_character(diagnostic.with_help(self.help_for_duration()))
+            }
         };
         let repair = match self.is_single_entry() {
             true => Repair::Wrap(self.pointer.clone()),
@@ -118,6 +120,18 @@ impl Violation<'_> {
 
     fn at_value(&self, code: Code, message: String) -> Diagnostic {
         Diagnostic::new(code, Target::Value(self.pointer.clone()), message)
+    }
+
+    /// Adds the character that may be the cause to the message about a string. A string in the place of a list or a map may be
+    /// a block of text, which ends in a line break.
+    fn with_stray_character(&self, mut diagnostic: Diagnostic) -> Diagnostic {
+        let found = self.instance.as_str().and_then(StrayCharacter::find);
+        let is_cause =
+            |found: &StrayCharacter| diagnostic.code != Code::WrongType || !found.character.is_ascii();
+        if let Some(found) = found.filter(is_cause) {
+            diagnostic.message = format!("{}; it contains {found}", diagnostic.message);
+        }
+        diagnostic
     }
 
     /// Returns the schema of the instance, with references resolved.

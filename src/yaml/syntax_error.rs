@@ -22,6 +22,7 @@ pub(crate) fn describe_syntax_error(parser_message: &str, index: &LineIndex<'_>,
     let (byte, message, help) = error
         .conflict_marker()
         .or_else(|| error.tab())
+        .or_else(|| error.no_break_space())
         .or_else(|| error.missing_colon())
         .unwrap_or_else(|| error.other());
     Problem::new(ProblemKind::Syntax, message, help).with_span(index.char_at(byte))
@@ -90,6 +91,23 @@ impl<'a> SyntaxError<'_, 'a> {
             line.find('\t').filter(|tab| is_blank(&line[..*tab])).map(|tab| start + tab)
         };
         Some((lines.find_map(tab).unwrap_or(self.byte), TAB.0, TAB.1))
+    }
+
+    /// Finds a no-break space in the place of a space that belongs to the syntax, on the line of the error or on the one before.
+    fn no_break_space(&self) -> Option<Description> {
+        let is_no_break = |character: char| matches!(character, '\u{a0}' | '\u{202f}');
+        let found = |(start, line): (usize, &str)| {
+            let unquoted = &line[..line.find(['"', '\'', '#']).unwrap_or(line.len())];
+            let follows_syntax = |before: &str| {
+                let before = before.trim_end_matches(' ');
+                before.is_empty() || before.ends_with([':', '-', ',', '{', '['])
+            };
+            let mut places = unquoted.match_indices(is_no_break).map(|(at, _)| at);
+            Some(start + places.find(|at| follows_syntax(&unquoted[..*at]))?)
+        };
+        let line = self.index.position(self.byte).line;
+        let at = [line, line - 1].into_iter().filter_map(|line| self.line(line)).find_map(found)?;
+        Some((at, "no-break space in the place of a space", "type the space again"))
     }
 
     /// Finds a key without a `:`, or without a space after it. The parser takes it for a value that continues on the next

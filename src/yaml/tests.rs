@@ -282,6 +282,10 @@ fn syntax_errors_have_our_own_messages() {
         "a: b # c\n  d\n",
         "a: [b]#c\n",
         "a: 1\n... b\n",
+        "a:\n  b:\u{a0}{c: 1, d: 2}\n",
+        "a:\n  - b: 1\n  -\u{a0}b: 2\n",
+        "a:\u{202f}1\nb: 2\n",
+        "a: b\u{a0}c: d\n",
     ];
     let lines: Vec<String> = texts
         .iter()

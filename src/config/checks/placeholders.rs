@@ -30,11 +30,11 @@ pub(super) fn check(string: &ConfigString<'_>, findings: &mut Findings<'_>) {
 }
 
 /// Removes what follows from another diagnostic about the same value: everything about a value that looks like a placeholder, and
-/// that an address with a variable or a pasted character has no valid form.
+/// that an address with a variable or a stray character has no valid form.
 pub(super) fn merge_findings(diagnostics: &mut Vec<Diagnostic>) {
     drop_unused(diagnostics);
     let is_about_form = |code| matches!(code, Code::InvalidAddress | Code::AddressWithoutPort);
-    merge(diagnostics, |code| matches!(code, Code::NotExpanded | Code::PastedCharacter), is_about_form);
+    merge(diagnostics, |code| matches!(code, Code::NotExpanded | Code::StrayCharacter), is_about_form);
     merge(diagnostics, |code| code == Code::Placeholder, |_| true);
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::{ExplainedViolation, Violation};
 use crate::config::hints::{self, UnknownKeyContext, quoted_list};
 use crate::config::repair::{Meant, Repair};
+use crate::config::stray_character::StrayCharacter;
 use crate::diagnostic::{Code, Diagnostic, MAX_SHOWN, Target, display_key, suggest};
 
 impl Violation<'_> {
@@ -38,7 +39,10 @@ impl Violation<'_> {
                 Some((block, _)) => format!("`{block}` is empty: indent what belongs to it"),
                 None => cx.hint(key, meant),
             });
-            let message = format!("unknown key `{}`", display_key(key));
+            let mut message = format!("unknown key `{}`", display_key(key));
+            if let Some(found) = StrayCharacter::find(key) {
+                message = format!("{message}; it contains {found}");
+            }
             let mut diagnostic =
                 Diagnostic::new(Code::UnknownKey, Target::Key(self.pointer.key(key)), message);
             diagnostic.help = help;
