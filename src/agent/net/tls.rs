@@ -100,22 +100,31 @@ impl TimeProvider for TlsClock {
 ///
 /// Returns an error if there are no root certificates, unless `insecure`.
 pub fn web(environment: &Environment, insecure: bool, clock: &Clock) -> Result<ClientConfig, TlsError> {
-    let builder = builder(clock)?;
-    if insecure {
-        let verifier = Arc::new(CertificateVerifier::accepting_any(provider()));
-        return Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
-    }
-    Ok(trusting(builder, system_roots::load(environment)?)?.with_no_client_auth())
+    let builder =
+        if insecure { accepting_any(clock) } else { trusting(system_roots::load(environment)?, clock) };
+    Ok(builder?.with_no_client_auth())
 }
 
-/// Lets a configuration accept the certificates that one of `trusted` issued, and `trusted` themselves.
-fn trusting(
-    builder: ConfigBuilder<ClientConfig, WantsVerifier>,
-    trusted: Vec<CertificateDer<'static>>,
+/// Returns a builder with a verifier of the server's certificate.
+fn verified_by(
+    verifier: CertificateVerifier,
+    clock: &Clock,
 ) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TlsError> {
-    let verifier = CertificateVerifier::trusting(trusted, provider())
-        .map_err(|error| TlsError::Refused(error.to_string()))?;
-    Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)))
+    Ok(builder(clock)?.dangerous().with_custom_certificate_verifier(Arc::new(verifier)))
+}
+
+/// Returns a builder that accepts any certificate.
+fn accepting_any(clock: &Clock) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TlsError> {
+    verified_by(CertificateVerifier::accepting_any(provider()), clock)
+}
+
+/// Returns a builder that accepts the certificates that one of `trusted` issued, and `trusted` themselves.
+fn trusting(
+    trusted: Vec<CertificateDer<'static>>,
+    clock: &Clock,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TlsError> {
+    let verifier = CertificateVerifier::trusting(trusted, provider());
+    verified_by(verifier.map_err(|error| TlsError::Refused(error.to_string()))?, clock)
 }
 
 /// Returns a configuration that trusts no certificate, for requests in clear text.
@@ -192,17 +201,14 @@ fn trusting_auth(
     trust: &AuthTrust,
     clock: &Clock,
 ) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TlsError> {
-    let builder = builder(clock)?;
-    Ok(match trust {
-        AuthTrust::AnyCertificate => builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(CertificateVerifier::accepting_any(provider()))),
+    match trust {
+        AuthTrust::AnyCertificate => accepting_any(clock),
         AuthTrust::Authorities(authorities) => {
             let mut roots = RootCertStore::empty();
             roots.add_parsable_certificates(authorities.iter().cloned());
-            builder.with_root_certificates(roots)
+            Ok(builder(clock)?.with_root_certificates(roots))
         }
-    })
+    }
 }
 
 /// Returns the configuration for a direct connection to an auth server before a join.
@@ -220,8 +226,7 @@ pub(super) fn auth_before_join(
 /// certificate must contain the name of one, but anyone may have issued it.
 pub(super) fn unverified_auth(clock: &Clock) -> Result<ClientConfig, TlsError> {
     let verifier = CertificateVerifier::accepting_any_for(cluster_server_name()?, provider());
-    let builder = builder(clock)?.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
-    let mut config = builder.with_no_client_auth();
+    let mut config = verified_by(verifier, clock)?.with_no_client_auth();
     config.alpn_protocols = AuthRoute::Direct.protocols(InnerAlpn::Http2);
     Ok(config)
 }
@@ -229,7 +234,7 @@ pub(super) fn unverified_auth(clock: &Clock) -> Result<ClientConfig, TlsError> {
 /// Returns the configuration for a connection to the auth server of `cluster` that only tests the route: it accepts any
 /// certificate and presents none.
 pub(super) fn auth_without_identity(cluster: &str, clock: &Clock) -> Result<ClientConfig, TlsError> {
-    let mut config = trusting_auth(&AuthTrust::AnyCertificate, clock)?.with_no_client_auth();
+    let mut config = accepting_any(clock)?.with_no_client_auth();
     config.alpn_protocols = AuthRoute::Proxy(cluster).protocols(InnerAlpn::Http2);
     Ok(config)
 }
@@ -252,13 +257,12 @@ pub(crate) fn join_service(web: &ClientConfig) -> ClientConfig {
 /// certificate of the cluster's host CA, which is unknown before a join. So this checks only its name and validity; the
 /// outer connection has verified the certificate in front of the proxy.
 pub(super) fn upgraded_join_service(insecure: bool, clock: &Clock) -> Result<ClientConfig, TlsError> {
-    let verifier = if insecure {
-        CertificateVerifier::accepting_any(provider())
+    let builder = if insecure {
+        accepting_any(clock)
     } else {
-        CertificateVerifier::accepting_any_for(cluster_server_name()?, provider())
+        verified_by(CertificateVerifier::accepting_any_for(cluster_server_name()?, provider()), clock)
     };
-    let builder = builder(clock)?.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
-    Ok(join_service(&builder.with_no_client_auth()))
+    Ok(join_service(&builder?.with_no_client_auth()))
 }
 
 /// Returns the configuration for a resource behind the proxy, such as a database, to which the certificate of `identity`
@@ -310,9 +314,7 @@ pub(super) fn ssh_service(
 /// Returns the configuration for the test of whether a connection needs the upgrade: it offers only a protocol that every
 /// proxy supports, accepts any certificate, and presents none.
 pub(super) fn reverse_tunnel(clock: &Clock) -> Result<ClientConfig, TlsError> {
-    let verifier = Arc::new(CertificateVerifier::accepting_any(provider()));
-    let mut config =
-        builder(clock)?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+    let mut config = accepting_any(clock)?.with_no_client_auth();
     config.alpn_protocols = vec![b"teleport-reversetunnel".to_vec()];
     Ok(config)
 }
@@ -341,16 +343,11 @@ pub(crate) fn kubernetes(
     clock: &Clock,
 ) -> Result<ClientConfig, TlsError> {
     let refused = |error: &dyn std::fmt::Display| TlsError::Refused(error.to_string());
-    let builder = builder(clock)?;
     let builder = match trust {
-        Trust::AnyCertificate => builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(CertificateVerifier::accepting_any(provider()))),
-        Trust::System => trusting(builder, system_roots::load(environment)?)?,
-        Trust::Authorities(pem) => {
-            trusting(builder, x509::certificates(pem).map_err(|error| refused(&error))?)?
-        }
-    };
+        Trust::AnyCertificate => accepting_any(clock),
+        Trust::System => trusting(system_roots::load(environment)?, clock),
+        Trust::Authorities(pem) => trusting(x509::certificates(pem).map_err(|error| refused(&error))?, clock),
+    }?;
     let Some(ClientPem { certificates, key }) = client else { return Ok(builder.with_no_client_auth()) };
     let certificates = x509::certificates(&certificates).map_err(|error| refused(&error))?;
     let key =
