@@ -124,8 +124,8 @@ impl DirectoryHandle {
         let mut subdirectories = BTreeSet::new();
         for name in names {
             let subdirectory = tree::split(name).0;
-            let moved = tree::with_parent(commit, name, false, |from, file| {
-                tree::with_parent(&self.fd, name, true, |to, _| {
+            let moved = tree::in_parent(commit, name, |from, file| {
+                tree::in_created_parent(&self.fd, name, |to, _| {
                     if subdirectory.is_some() {
                         grant.apply_to_directory(to)?;
                     }

@@ -231,7 +231,7 @@ impl DirectoryHandle {
         DirectoryError::io(operation, self.path.join(name), error.into())
     }
 
-    /// Opens a regular file, as [`regular_file::open`] describes. A missing subdirectory is created if the file is.
+    /// Opens a regular file, as [`tree::open_file`] describes.
     pub(super) fn open_file(
         &self,
         name: &str,
@@ -239,10 +239,8 @@ impl DirectoryHandle {
         operation: &'static str,
     ) -> Result<File, DirectoryError> {
         let owners = self.trusted_owners()?;
-        tree::with_parent(&self.fd, name, flags.contains(OFlags::CREATE), |directory, file| {
-            regular_file::open(directory, file, flags, &owners)
-        })
-        .map_err(|error| self.file_error(operation, name, error))
+        tree::open_file(&self.fd, name, flags, &owners)
+            .map_err(|error| self.file_error(operation, name, error))
     }
 
     /// Returns the users whose files the agent reads and overwrites: its own, root, and the owner of the directory, who

@@ -286,14 +286,10 @@ impl DirectoryHandle {
     /// Copies a file of the old generation directory into the next one, with its permissions.
     fn copy(&self, old: &OwnedFd, next: &OwnedFd, name: &str) -> Result<(), RegularFileError> {
         let owners = [rustix::process::geteuid().as_raw()];
-        let open = |directory, create, flags| {
-            tree::with_parent(directory, name, create, |directory, file| {
-                regular_file::open(directory, file, flags, &owners)
-            })
-        };
-        let file = open(old, false, OFlags::RDONLY)?;
+        let file = tree::open_file(old, name, OFlags::RDONLY, &owners)?;
         let content = regular_file::read_all(&file, READ_LIMIT)?;
-        let copy = OwnedFd::from(open(next, true, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL)?);
+        let created = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+        let copy = OwnedFd::from(tree::open_file(next, name, created, &owners)?);
         Permissions::read(&file)?.apply_to(&copy)?;
         Ok(overwrite(&mut copy.into(), &content)?)
     }

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, tree};
 use crate::agent::destination::posix_acl::{Acl, AclProblem};
 use crate::agent::destination::staging::{NewFile, overwrite};
-use crate::agent::platform::regular_file::{self, Obstacle, RegularFileError};
+use crate::agent::platform::regular_file::{Obstacle, RegularFileError};
 use crate::config::AclMode;
 
 impl DirectoryHandle {
@@ -30,7 +30,7 @@ impl DirectoryHandle {
             return Ok(true);
         }
         for (name, _) in files {
-            let stat = tree::with_parent(&self.fd, name, false, |directory, file| {
+            let stat = tree::in_parent(&self.fd, name, |directory, file| {
                 rustix::fs::statat(directory, file, AtFlags::SYMLINK_NOFOLLOW)
             });
             match stat {
@@ -96,9 +96,7 @@ impl DirectoryHandle {
         }
         let owners = self.trusted_owners()?;
         for (name, _) in files {
-            let file = tree::with_parent(&self.fd, name, false, |directory, file| {
-                regular_file::open(directory, file, OFlags::RDONLY, &owners)
-            });
+            let file = tree::open_file(&self.fd, name, OFlags::RDONLY, &owners);
             match file.and_then(|file| Ok(acl_problem(&file.into())?)) {
                 Ok(Some(problem)) => return Ok(Some((self.path().join(name), problem))),
                 Ok(None) => {}

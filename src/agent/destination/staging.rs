@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, tree};
 use crate::agent::destination::permissions::{Permissions, ReaderGrant};
-use crate::agent::platform::regular_file::{self, Obstacle, RegularFileError};
+use crate::agent::platform::regular_file::{Obstacle, RegularFileError};
 
 /// A file of a set: its name in the directory, with at most one subdirectory (`cockroach/node.key`), and its content.
 pub(crate) type NewFile = (String, Vec<u8>);
@@ -65,11 +65,8 @@ impl DirectoryHandle {
     ) -> Result<File, DirectoryError> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
         let owners = self.trusted_owners()?;
-        let file = tree::with_parent(staging, name, true, |directory, file| {
-            regular_file::open(directory, file, flags, &owners)
-        });
-        let file =
-            file.map_err(|error| self.file_error("write", &format!("{staging_name}/{name}"), error))?;
+        let file = tree::open_file(staging, name, flags, &owners)
+            .map_err(|error| self.file_error("write", &format!("{staging_name}/{name}"), error))?;
         let fd = OwnedFd::from(file);
         grant
             .apply_to_file(&fd, replaced)
@@ -109,10 +106,7 @@ impl DirectoryHandle {
         name: &str,
     ) -> Result<Option<(File, Permissions)>, DirectoryError> {
         let owners = self.trusted_owners()?;
-        let file = tree::with_parent(directory, name, false, |directory, file| {
-            regular_file::open(directory, file, OFlags::RDONLY, &owners)
-        });
-        match file {
+        match tree::open_file(directory, name, OFlags::RDONLY, &owners) {
             Ok(file) => {
                 let permissions =
                     Permissions::read(&file).map_err(|error| self.io_error("inspect", name, error))?;

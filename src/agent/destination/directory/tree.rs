@@ -1,13 +1,16 @@
 //! Reads, links, syncs and removes the entries of an open directory, at most one subdirectory deep.
 //!
-//! Everything is relative to a descriptor, and links are never followed. Depends on nothing else of the agent.
+//! Everything is relative to a descriptor, and links are never followed. Depends on `regular_file`.
 
 use std::ffi::CString;
+use std::fs::File;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::path::Arg;
+
+use crate::agent::platform::regular_file::{self, RegularFileError};
 
 /// How deep directories may be nested to be removed: deeper than the agent ever nests them, and not so deep that a
 /// planted tree takes up all descriptors.
@@ -88,18 +91,46 @@ pub(in crate::agent) fn files(directory: &OwnedFd) -> Result<Vec<String>, Errno>
     Ok(files)
 }
 
-/// Calls `work` with the directory that contains the file `name`, and with the file's name in that directory. A missing
-/// subdirectory is created if `create` is true, and an error otherwise.
-pub(in crate::agent) fn with_parent<T, E: From<Errno>>(
+/// Calls `work` with the directory that contains the file `name`, and with the file's name in that directory.
+///
+/// # Errors
+///
+/// Returns [`Errno::NOENT`] if a subdirectory is missing.
+pub(in crate::agent) fn in_parent<T, E: From<Errno>>(
     directory: &OwnedFd,
     name: &str,
-    create: bool,
     work: impl FnOnce(&OwnedFd, &str) -> Result<T, E>,
 ) -> Result<T, E> {
     match split(name) {
         (None, file) => work(directory, file),
-        (Some(subdirectory), file) if create => work(&open_or_create(directory, subdirectory)?, file),
         (Some(subdirectory), file) => work(&open(directory, subdirectory)?, file),
+    }
+}
+
+/// Like [`in_parent`], but creates a missing subdirectory.
+pub(in crate::agent) fn in_created_parent<T, E: From<Errno>>(
+    directory: &OwnedFd,
+    name: &str,
+    work: impl FnOnce(&OwnedFd, &str) -> Result<T, E>,
+) -> Result<T, E> {
+    match split(name) {
+        (None, file) => work(directory, file),
+        (Some(subdirectory), file) => work(&open_or_create(directory, subdirectory)?, file),
+    }
+}
+
+/// Opens a regular file, as [`regular_file::open`] describes. A missing subdirectory is created if the file is.
+pub(in crate::agent) fn open_file(
+    directory: &OwnedFd,
+    name: &str,
+    flags: OFlags,
+    owners: &[u32],
+) -> Result<File, RegularFileError> {
+    let open = |directory: &OwnedFd, file: &str| regular_file::open(directory, file, flags, owners);
+    if flags.contains(OFlags::CREATE) {
+        in_created_parent(directory, name, open)
+    } else {
+        in_parent(directory, name, open)
     }
 }
 
@@ -110,8 +141,8 @@ pub(in crate::agent) fn hard_link(
     to: &OwnedFd,
     new_name: &str,
 ) -> Result<(), Errno> {
-    with_parent(from, name, false, |from, name| {
-        with_parent(to, new_name, true, |to, new_name| {
+    in_parent(from, name, |from, name| {
+        in_created_parent(to, new_name, |to, new_name| {
             rustix::fs::linkat(from, name, to, new_name, AtFlags::empty())
         })
     })
