@@ -11,6 +11,7 @@ pub(crate) mod hex;
 mod hint;
 mod host_name;
 mod links;
+pub(crate) mod lock;
 mod randomness;
 pub(crate) mod regular_file;
 pub(crate) mod reminders;

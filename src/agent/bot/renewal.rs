@@ -26,7 +26,7 @@ mod error;
 mod join;
 pub(crate) mod preflight;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::OwnedMutexGuard;
@@ -42,6 +42,7 @@ use crate::agent::credential::identity::Identity;
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::net::dialler::Dialler;
 use crate::agent::platform::error_text::error_line;
+use crate::agent::platform::lock::lock;
 use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::tasks::{UncutWork, run_to_completion};
 use crate::agent::platform::{Clock, Hint, Rounded};
@@ -308,7 +309,7 @@ impl Bot {
     }
 
     fn lock_unsaved(&self) -> MutexGuard<'_, Option<UnsavedIdentity>> {
-        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.unsaved)
     }
 
     fn lost_renewal_hint(&self) -> Hint {

@@ -5,7 +5,7 @@ mod format;
 mod secret;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::agent::bot::IDENTITY;
 use crate::agent::bot::bound_keys::{BOUND_KEY_FILES, BoundKeys};
@@ -18,6 +18,7 @@ use crate::agent::destination::readers::ReaderAccess;
 use crate::agent::destination::reservation::Reservation;
 use crate::agent::destination::writer::DirectoryTarget;
 use crate::agent::platform::error_text::error_line;
+use crate::agent::platform::lock::lock;
 use crate::agent::platform::reminders::RecurringWarnings;
 pub use error::StorageError;
 pub(crate) use format::StoredIdentity;
@@ -278,12 +279,6 @@ impl Drop for Storage {
 /// Returns a grant for the configured readers. Saving the identity matters more than granting them access to it.
 fn best_effort(access: &ReaderAccess) -> ReaderGrant {
     access.resolve().map(|(grant, _)| grant.best_effort()).unwrap_or_default()
-}
-
-fn lock<T>(stored: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Every change is a few assignments that cannot fail, so the value is valid even if another thread panicked while it held the
-    // lock.
-    stored.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

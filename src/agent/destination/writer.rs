@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::agent::destination::directory::{DirectoryError, DirectoryHandle};
 use crate::agent::destination::generation::Leftover;
@@ -18,6 +18,7 @@ use crate::agent::destination::readers::{ReaderAccess, ReaderError};
 use crate::agent::destination::staging::NewFile;
 use crate::agent::destination::trial::TrialSet;
 use crate::agent::platform::error_text::error_line;
+use crate::agent::platform::lock::lock;
 use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::{Clock, Environment, Hint};
 use crate::config::{self, AclMode, SymlinkMode};
@@ -431,11 +432,6 @@ impl DestinationWriter {
 fn replace_all_except(kept: &[&str], all: &mut BTreeMap<String, Vec<u8>>, files: Vec<NewFile>) {
     all.retain(|name, _| kept.contains(&name.as_str()));
     all.extend(files);
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Every value is replaced in one step, so it is whole even if another thread panicked.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for DestinationWriter {

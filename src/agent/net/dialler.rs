@@ -7,7 +7,7 @@
 //! [`connection_upgrade`](super::connection_upgrade)).
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
@@ -26,6 +26,7 @@ use super::route::Route;
 use super::tls::{self, AuthRoute, AuthTrust, InnerAlpn, TlsError};
 use super::web::{WebClient, WebError};
 use crate::agent::credential::identity::Identity;
+use crate::agent::platform::lock::lock;
 use crate::agent::platform::{Clock, Environment};
 use crate::config::Address;
 
@@ -87,7 +88,7 @@ impl Dialler {
     }
 
     fn server(&self) -> MutexGuard<'_, KnownServer> {
-        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.server)
     }
 
     pub(crate) fn kind(&self) -> ServerKind {

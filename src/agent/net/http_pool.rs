@@ -3,7 +3,7 @@
 //! Bodies are forwarded in both directions as they arrive.
 
 use std::error::Error;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -15,6 +15,7 @@ use super::connection_error::ConnectionError;
 use super::dialler::DialTarget;
 use super::http_body::{self, HttpBody};
 use super::http_client;
+use crate::agent::platform::lock::lock;
 
 /// How long a connection without a request can be reused: less time than a proxy keeps it open, so that the proxy does not close
 /// it while a request is on the way.
@@ -113,8 +114,4 @@ fn copy_if_repeatable(request: &Request<HttpBody>) -> Option<Request<HttpBody>> 
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
     Some(copy)
-}
-
-fn lock(idle: &Mutex<Vec<IdleConnection>>) -> std::sync::MutexGuard<'_, Vec<IdleConnection>> {
-    idle.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,8 +1,9 @@
 //! Remembers the protocol by which connections reach a proxy, until a connection fails.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use super::connection_upgrade::UpgradeProtocol;
+use crate::agent::platform::lock::lock;
 
 /// The protocol by which connections reach the proxy's TLS routing, once it is known.
 pub(super) struct KnownProtocol {
@@ -31,7 +32,7 @@ impl KnownProtocol {
     }
 
     fn tested(&self) -> MutexGuard<'_, TestResult> {
-        self.tested.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.tested)
     }
 
     pub(super) fn get(&self) -> Option<Protocol> {

@@ -2,7 +2,7 @@
 //!
 //! Redirects are not followed, and a response's body is read up to a limit.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
@@ -14,6 +14,7 @@ use super::resolver::HttpResolver;
 use super::route::Route;
 use super::tls::{self, TlsError};
 use super::upgrade_variable;
+use crate::agent::platform::lock::lock;
 use crate::agent::platform::tasks::run_blocking;
 use crate::agent::platform::{Environment, Hint};
 use crate::config::Address;
@@ -174,7 +175,7 @@ impl WebClient {
     }
 
     fn lock_roots(&self) -> MutexGuard<'_, LoadedRoots> {
-        self.with_roots.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.with_roots)
     }
 
     pub(super) fn route(&self) -> &Route {

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use super::lock::lock;
 use super::{Clock, Rounded};
 
 /// A problem is mentioned again when it has lasted this long, then whenever it has lasted twice as long.
@@ -63,7 +64,7 @@ impl RecurringWarnings {
     pub(crate) fn warn(&self, subject: &str, warning: impl Display) {
         let warning = warning.to_string();
         let now = self.clock.now();
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut logged = lock(&self.logged);
         let key = (subject.to_owned(), warning.clone());
         if let Some(problem) = logged.get_mut(&key) {
             match problem.reminder(now) {

@@ -1,7 +1,7 @@
 //! The agent's public interface: an agent is created from a configuration, then runs once or until it is stopped.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::control::Signals;
 use super::error::AgentError;
@@ -10,6 +10,7 @@ use super::health_monitor::HealthMonitor;
 use super::health_server::HealthServer;
 use super::setup::{AgentOptions, Plan};
 use crate::agent::net::listener::Listener;
+use crate::agent::platform::lock::lock;
 use crate::config::Config;
 
 /// An agent for one configuration.
@@ -129,7 +130,7 @@ impl Agent {
     }
 
     fn addresses(&self) -> MutexGuard<'_, Addresses> {
-        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.addresses)
     }
 
     /// Returns a file of an output whose destination is memory. `output` is the index in the list of `services`,

@@ -8,7 +8,7 @@ mod apps;
 
 use std::fmt::Display;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use http::header::{CONTENT_TYPE, HOST, HeaderValue};
 use http::{Request, Response, StatusCode, Uri, Version};
@@ -34,6 +34,7 @@ use crate::agent::net::http_pool::HttpPool;
 use crate::agent::net::http_server::{self, Requests, ResponseFuture};
 use crate::agent::net::listener::Listener;
 use crate::agent::platform::error_text::error_line;
+use crate::agent::platform::lock::lock;
 use crate::agent::service::application_proxy::{ApplicationProxy, BotRoles};
 use crate::agent::service::error::{OutputError, TunnelError};
 use app_name::app_name;
@@ -108,7 +109,7 @@ impl ApplicationProxyRunner {
             // A client may end at any time, and send anything.
             tracing::debug!(service = %self.name(), "a connection ended early: {}", error_line(&error, None));
         }
-        let upgrade = upgrade.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let upgrade = lock(&upgrade).take();
         if let Some((client, server)) = upgrade
             && let Ok(client) = client.await
         {
@@ -168,7 +169,7 @@ impl ApplicationProxyRunner {
             insert_upgrade(response.headers_mut(), protocol);
             let server = hyper::upgrade::on(&mut response).await;
             let server = server.map_err(|error| self.unreachable(name, &ConnectionError::new(error)))?;
-            *upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some((client, server));
+            *lock(upgrade) = Some((client, server));
         }
         Ok(response.map(Either::Left))
     }

@@ -3,7 +3,7 @@
 //! Knows nothing about what a connection is for.
 
 use std::mem;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -14,6 +14,7 @@ use super::health::Reporter;
 use crate::agent::net::byte_stream::BoxedByteStream;
 use crate::agent::net::listener::Listener;
 use crate::agent::platform::Rounded;
+use crate::agent::platform::lock::lock;
 use crate::agent::platform::reminders::RecurringWarnings;
 
 /// The number of connections of one listener that are served at the same time. Other clients wait.
@@ -65,14 +66,14 @@ impl Connections {
     }
 
     fn spawn(&self, connection: impl Future<Output = ()> + Send + 'static) {
-        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = lock(&self.0);
         while tasks.try_join_next().is_some() {}
         tasks.spawn(connection);
     }
 
     /// Returns the connections that are still open.
     fn take(&self) -> JoinSet<()> {
-        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = lock(&self.0);
         while tasks.try_join_next().is_some() {}
         mem::take(&mut *tasks)
     }

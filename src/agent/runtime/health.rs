@@ -3,7 +3,7 @@
 //!
 //! The loops write it, the health server reads it. It knows nothing about a service except its name.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 pub(crate) use crate::agent::bot::IDENTITY;
 use crate::agent::platform::Clock;
+use crate::agent::platform::lock::lock;
 
 /// An attempt that takes longer than this is stuck: all of its calls and waits have much shorter timeouts.
 const STUCK_AFTER: Duration = Duration::from_secs(10 * 60);
@@ -222,10 +223,6 @@ impl Reporter {
         self.change(change);
         self.health.updates.send_replace(());
     }
-}
-
-fn lock(state: &Mutex<ServiceState>) -> MutexGuard<'_, ServiceState> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

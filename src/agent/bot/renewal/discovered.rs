@@ -1,12 +1,13 @@
 //! Discovers the server before each request for an identity, and checks that it belongs to the same cluster.
 
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 
 use super::{Bot, JoinSettings, RenewalError};
 use crate::agent::bot::IDENTITY;
 use crate::agent::credential::cluster_name::ClusterName;
 use crate::agent::net::known_server::ServerKind;
 use crate::agent::platform::error_text::error_line;
+use crate::agent::platform::lock::lock;
 use crate::agent::teleport::discovery::{self, AddressField, DiscoveredServer};
 use crate::config::Address;
 
@@ -93,6 +94,6 @@ impl Bot {
     }
 
     fn lock_discovered(&self) -> MutexGuard<'_, Option<DiscoveredServer>> {
-        self.discovered.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.discovered)
     }
 }

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use super::format::RENEWAL_MARKER;
 use crate::agent::bot::bound_keys::BOUND_KEY_FILES;
 use crate::agent::destination::kubernetes_secret::{KubernetesSecretError, SecretClient, SecretContent};
+use crate::agent::platform::lock::lock;
 
 /// A Secret, and its content when it was last read or written.
 #[derive(Debug)]
@@ -96,6 +97,6 @@ impl SecretStorage {
     }
 
     fn lock_last_seen(&self) -> MutexGuard<'_, SecretContent> {
-        self.last_seen.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.last_seen)
     }
 }

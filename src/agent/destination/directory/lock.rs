@@ -6,13 +6,14 @@
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{DirectoryError, DirectoryHandle, lock_holder};
+use crate::agent::platform::lock::lock;
 
 /// Empty, and never removed: otherwise two processes could each lock a different file of this name.
 const LOCK_FILE: &str = ".tbot-lock";
@@ -141,8 +142,7 @@ fn try_lock(file: &OwnedFd) -> Result<(), Errno> {
 /// The lock files that the log says this process waits for, so that it says so once, and not at every retry.
 fn waits() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     static WAITS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
-    // Every change is a single call, so the set is valid even if another thread panicked.
-    WAITS.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&WAITS)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! A failure is not kept: the requests that wait for it get it, and the next one is another attempt.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use http::StatusCode;
@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use crate::agent::net::http_pool::HttpPool;
+use crate::agent::platform::lock::lock;
 use crate::agent::service::listening::Issued;
 
 /// The number of applications that are kept. To keep another one, the least recently used one is forgotten.
@@ -98,7 +99,7 @@ impl Apps {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, App>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

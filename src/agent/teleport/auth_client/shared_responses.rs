@@ -2,12 +2,13 @@
 //! A failure is shared, too, so that a server that does not respond delays a run by one timeout and not by one for each output.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::OnceCell;
 use tonic::transport::Channel;
 
 use crate::agent::credential::authority::Authority;
+use crate::agent::platform::lock::lock;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::convert::trusted_authority;
 use crate::agent::teleport::grpc::unary;
@@ -98,7 +99,7 @@ impl SharedResponses {
         request: impl Future<Output = Result<Vec<String>, ApiError>>,
     ) -> Result<Vec<String>, ApiError> {
         let shared = {
-            let mut requested = self.leaf_clusters.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut requested = lock(&self.leaf_clusters);
             Arc::clone(requested.entry(roles.to_vec()).or_default())
         };
         shared.get_or_init(|| request).await.clone()
