@@ -99,6 +99,10 @@ pub(super) fn expand(config: &Value, diagnostics: &mut Vec<Diagnostic>) -> Vec<(
 /// Returns a message and a hint if the URI is invalid.
 fn parse(uri: &str) -> Result<JoinUri, (String, String)> {
     let malformed = |message: &str| (message.to_owned(), EXPECTED_FORM.to_owned());
+    // `url` would remove them, which Go does not.
+    if uri.contains(|character: char| character.is_ascii_control() || character.is_ascii_whitespace()) {
+        return Err(malformed("the join URI contains a space or a line break"));
+    }
     let (scheme, rest) = uri.split_once("://").ok_or_else(|| malformed("the join URI has no `://`"))?;
     let parts: Vec<&str> = scheme.split('+').collect();
     let ["tbot", server, method] = parts.as_slice() else {

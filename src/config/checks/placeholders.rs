@@ -29,12 +29,26 @@ pub(super) fn check(string: &ConfigString<'_>, findings: &mut Findings<'_>) {
     }
 }
 
+/// What is wrong with the form of a value.
+const ABOUT_FORM: [Code; 10] = [
+    Code::AddressWithoutPort,
+    Code::InvalidAddress,
+    Code::InvalidArn,
+    Code::InvalidCaPin,
+    Code::InvalidFormat,
+    Code::InvalidJoinUri,
+    Code::InvalidKubernetesName,
+    Code::InvalidName,
+    Code::InvalidTemplate,
+    Code::RelativeTokenPath,
+];
+
 /// Removes what follows from another diagnostic about the same value: everything about a value that looks like a placeholder, and
-/// that an address with a variable or a stray character has no valid form.
+/// that a value with a variable or a stray character has no valid form.
 pub(super) fn merge_findings(diagnostics: &mut Vec<Diagnostic>) {
     drop_unused(diagnostics);
-    let is_about_form = |code| matches!(code, Code::InvalidAddress | Code::AddressWithoutPort);
-    merge(diagnostics, |code| matches!(code, Code::NotExpanded | Code::StrayCharacter), is_about_form);
+    let is_cause = |code| matches!(code, Code::NotExpanded | Code::StrayCharacter);
+    merge(diagnostics, is_cause, |code| ABOUT_FORM.contains(&code));
     merge(diagnostics, |code| code == Code::Placeholder, |_| true);
 }
 
