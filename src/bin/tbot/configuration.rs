@@ -1,7 +1,7 @@
 //! The configuration of a run: which file it comes from and what overrides it. Reads files and standard input;
 //! `tbot::config` decides what they mean.
 
-mod flags_only;
+mod flag_help;
 mod origins;
 mod report;
 
@@ -157,13 +157,17 @@ impl Configuration {
 
     fn without_file(overrides: Vec<Override>, options: LoadOptions) -> Self {
         let mut loaded = config::load(None, &overrides, options);
-        flags_only::name_flags(&mut loaded.diagnostics);
+        flag_help::name_flags(&mut loaded.diagnostics, false);
         Self { name: FLAGS_AND_VARIABLES.to_owned(), yaml: String::new(), overrides, loaded }
     }
 
     fn from_bytes(name: String, bytes: &[u8], overrides: Vec<Override>, options: LoadOptions) -> Self {
         let (yaml, loaded) = match yaml::decode(bytes) {
-            Ok(yaml) => (yaml.to_owned(), config::load(Some(yaml), &overrides, options)),
+            Ok(yaml) => {
+                let mut loaded = config::load(Some(yaml), &overrides, options);
+                flag_help::name_flags(&mut loaded.diagnostics, true);
+                (yaml.to_owned(), loaded)
+            }
             Err(problem) => {
                 let mut loaded = config::load(None, &[], Purpose::Validate);
                 loaded.effective = None;

@@ -31,6 +31,8 @@ pub(crate) enum DestinationUriError {
     UnknownScheme,
     #[error("unknown destination type: did you mean `{0}`?")]
     MistypedScheme(&'static str),
+    #[error("ambiguous destination: use memory://, or ./memory for a directory of that name")]
+    BareMemory,
     #[error("unexpected `:`: if it belongs to the name of a directory, write `./` before the path")]
     UnexpectedColon,
 }
@@ -46,7 +48,7 @@ pub(crate) fn parse(uri: &str) -> Result<Value, DestinationUriError> {
     };
     // As in every URI (RFC 3986), what comes before a colon in the first segment is a scheme. In `./a:b`, it is not.
     let Some((scheme, rest)) = uri.split_once(':').filter(|(scheme, _)| !scheme.contains('/')) else {
-        return directory(uri);
+        return if uri == "memory" { Err(DestinationUriError::BareMemory) } else { directory(uri) };
     };
     let scheme = scheme.to_ascii_lowercase();
     let (host, path) = match rest.strip_prefix("//") {
@@ -94,6 +96,8 @@ mod tests {
         for (uri, path) in [
             ("/abs", "/abs"),
             ("rel", "rel"),
+            ("./memory", "./memory"),
+            ("memory/a", "memory/a"),
             ("./rel", "./rel"),
             ("./a:b", "./a:b"),
             ("file:/abs", "/abs"),
@@ -134,6 +138,7 @@ mod tests {
             ("memroy://", DestinationUriError::MistypedScheme("memory://")),
             ("directory:///a", DestinationUriError::MistypedScheme("file:///PATH")),
             (" file:///a", DestinationUriError::MistypedScheme("file:///PATH")),
+            ("memory", DestinationUriError::BareMemory),
             ("2026-01-01T10:00", DestinationUriError::UnexpectedColon),
         ] {
             assert_eq!(parse(uri), Err(error), "{uri}");

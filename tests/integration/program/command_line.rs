@@ -157,6 +157,45 @@ fn without_a_file_the_help_names_flags() {
 }
 
 #[test]
+fn help_for_a_flag_names_flags() {
+    let address = ["--proxy-server=a:443", "--join-method=token", "--token=a"];
+    for (flags, code, help) in [
+        (
+            &["--storage=memory://", "identity", "--destination=out"][..],
+            "warning[storage-in-memory]",
+            "use `--storage DIR`",
+        ),
+        (&["--ca-pin=sha256:a", "--destination-dir=out"], "warning[unused-authorities]", "remove `--ca-pin`"),
+        (
+            &["--oneshot", "identity", "--destination=memory://"],
+            "note[nothing-to-deliver]",
+            "use `--destination DIR`",
+        ),
+        (
+            &["--certificate-ttl=1h", "--renewal-interval=2h", "--destination-dir=out"],
+            "warning[ttl-below-interval]",
+            "set `--renewal-interval` to at most half of `--certificate-ttl`",
+        ),
+    ] {
+        let arguments = [&["configure"], &address[..], flags].concat();
+        let finished = tbot(Telemetry::ClosedPort, &arguments).run();
+        assert_eq!(
+            (finished.status, finished.diagnostic_codes()),
+            (Some(0), vec![code]),
+            "{}",
+            finished.stderr
+        );
+        assert!(finished.stderr.contains(&format!("= help: {help}\n")), "{}", finished.stderr);
+    }
+    // Beside a file, only the key that the flag has set is named as a flag.
+    let file = "version: v2\nproxy_server: a:443\nonboarding: {join_method: token, token: a}\nservices: []\n";
+    let start = ["start", "-c", "tbot.yaml", "--oneshot", "--auth-server=b:3025"];
+    let finished = tbot(Telemetry::ClosedPort, &start).file("tbot.yaml", file).run();
+    let message = "`--auth-server` is ignored because `proxy_server` is set";
+    assert!(finished.stderr.contains(message), "{}", finished.stderr);
+}
+
+#[test]
 fn a_start_without_a_configuration_mentions_the_file_that_it_has_not_read() {
     let start = || tbot(Telemetry::ClosedPort, &["start", "--proxy-server", "a:443"]);
     let finished = start().file("tbot.yaml", "version: v2\n").run();
