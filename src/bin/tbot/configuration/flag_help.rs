@@ -21,10 +21,9 @@ pub(super) fn name_flags(diagnostics: &mut [Diagnostic], has_file: bool) {
         }
         // A file can set the other keys.
         let is_replaced = |flag: &str| !has_file || source.as_deref() == Some(flag);
-        let replace =
-            |text: &str| replace_keys(text, |key| flag(start?, key).filter(|flag| is_replaced(flag)));
-        diagnostic.message = replace(&diagnostic.message);
-        diagnostic.help = diagnostic.help.as_deref().map(replace);
+        let flag = |key: &str| flag(start?, key).filter(|flag| is_replaced(flag));
+        diagnostic.message = replace_keys(&diagnostic.message, flag);
+        diagnostic.help = diagnostic.help.as_deref().map(|help| replace_keys(help, flag));
     }
 }
 
