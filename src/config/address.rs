@@ -93,6 +93,19 @@ impl Address {
         matches!(self.port, 443 | 3080)
     }
 
+    /// Returns what usually has this port if it is a default port of Teleport, but not that of a proxy's web UI.
+    #[must_use]
+    pub const fn usual_server(&self) -> Option<&'static str> {
+        match self.port {
+            3022 => Some("an SSH server"),
+            3023 => Some("the proxy's SSH server"),
+            3024 => Some("the proxy's reverse tunnels"),
+            3025 => Some("the auth server"),
+            3026 => Some("the proxy's Kubernetes server"),
+            _ => None,
+        }
+    }
+
     /// Returns whether a valid address contains a port.
     pub(super) fn has_port(input: &str) -> bool {
         matches!(split(without_scheme(input)), Ok((_, Some(_))))

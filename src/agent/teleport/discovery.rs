@@ -107,7 +107,7 @@ impl DiscoveryError {
     }
 
     fn proxy_hint(&self, error: &WebApiError) -> Option<Hint> {
-        let port_hint = || teleport_port_hint(self.address.port(), self.field);
+        let port_hint = || teleport_port_hint(&self.address, self.field);
         match error {
             WebApiError::Web(WebError::Tls(error)) => error.hint(),
             WebApiError::Web(WebError::Connection(error)) if error.failed_before_server() => error.hint(),
@@ -158,18 +158,14 @@ fn may_be_auth_server(error: &WebApiError) -> bool {
 }
 
 /// Returns a hint for the ports on which Teleport by default serves something else than its web API.
-fn teleport_port_hint(port: u16, field: AddressField) -> Option<Hint> {
-    let server = match port {
-        3023 => "the proxy's SSH server",
-        3024 => "the proxy's reverse tunnels",
-        3025 if field == AddressField::ProxyServer => "the auth server",
-        3026 => "the proxy's Kubernetes server",
-        _ => return None,
-    };
-    Some(
-        format!("port {port} is usually {server}: use the port of the proxy's web UI, such as 443 or 3080")
-            .into(),
-    )
+fn teleport_port_hint(address: &Address, field: AddressField) -> Option<Hint> {
+    let port = address.port();
+    let is_expected = port == 3025 && field == AddressField::AuthServer;
+    let server = address.usual_server().filter(|_| !is_expected)?;
+    let hint = format!(
+        "port {port} is usually that of {server}: use the port of the proxy's web UI, such as 443 or 3080"
+    );
+    Some(hint.into())
 }
 
 /// A cluster as its proxy describes it.

@@ -55,20 +55,28 @@ fn nonempty(value: Option<&Location>) -> Option<&str> {
 
 fn check_server(key: &str, address: &str, severity: Severity, findings: &mut Findings<'_>) {
     let pointer = Pointer::root().key(key);
-    let Err(error) = address.parse::<Address>() else {
-        if !Address::has_port(address) {
-            findings.report_value(
-                Code::AddressWithoutPort,
-                pointer,
-                "address has no port; assuming 443",
-                "write `<host>:<port>`",
-            );
+    match address.parse::<Address>() {
+        Err(error) => findings.report(
+            Diagnostic::new(Code::InvalidAddress, Target::Value(pointer), error.to_string())
+                .with_severity(severity)
+                .with_help(error.help_for_server()),
+        ),
+        Ok(_) if !Address::has_port(address) => findings.report_value(
+            Code::AddressWithoutPort,
+            pointer,
+            "address has no port; assuming 443",
+            "write `<host>:<port>`",
+        ),
+        Ok(parsed) => {
+            // `auth_server` has checks of its own, because it may also be the address of a proxy.
+            if let Some(server) = parsed.usual_server().filter(|_| key == "proxy_server") {
+                findings.report_value(
+                    Code::UnusualPort,
+                    pointer,
+                    format!("port {} is usually that of {server}", parsed.port()),
+                    "use the port of the proxy's web UI, such as 443 or 3080",
+                );
+            }
         }
-        return;
-    };
-    findings.report(
-        Diagnostic::new(Code::InvalidAddress, Target::Value(pointer), error.to_string())
-            .with_severity(severity)
-            .with_help(error.help_for_server()),
-    );
+    }
 }

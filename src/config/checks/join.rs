@@ -173,6 +173,18 @@ fn check_token(onboarding: &Onboarding, findings: &mut Findings<'_>) {
 fn check_bound_keypair(onboarding: &Onboarding, findings: &mut Findings<'_>) {
     if let Some(bound) = &onboarding.bound_keypair {
         let pointer = Pointer::from("/onboarding/bound_keypair");
+        if bound
+            .registration_secret
+            .as_ref()
+            .is_some_and(|secret| secret.as_str().starts_with(['/', '~', '.']))
+        {
+            findings.report_value(
+                Code::SecretLooksLikePath,
+                pointer.key("registration_secret"),
+                "this looks like a path, but is used as the secret itself",
+                "write `registration_secret_path`, which names a file",
+            );
+        }
         findings.exclude_both(
             &pointer,
             ("registration_secret", "registration_secret_path"),
