@@ -56,6 +56,8 @@ pub(super) fn check(
         }
         if config.is_oneshot() {
             services::check_oneshot(service, pointer, &mut findings);
+        } else {
+            services::check_exposure(service, pointer, &mut findings);
         }
     }
     service_names::check(&named_services, &mut findings);

@@ -2,7 +2,7 @@
 //! that is missing because the part that could contain it cannot be read. Depends on `repair` and `diagnostic`.
 
 use super::repair::Repaired;
-use crate::diagnostic::{Code, Diagnostic, suggest};
+use crate::diagnostic::{Code, Diagnostic, Severity, Target, suggest};
 use crate::pointer::Pointer;
 
 /// The errors from which other findings can follow. Pointers refer to the file.
@@ -18,9 +18,14 @@ impl<'a> Causes<'a> {
         repaired: &'a Repaired,
         diagnostics: impl IntoIterator<Item = &'d Diagnostic>,
     ) -> Self {
-        let not_expanded = diagnostics
-            .into_iter()
-            .filter(|diagnostic| matches!(diagnostic.code, Code::InvalidJoinUri | Code::InvalidV1));
+        let not_expanded = diagnostics.into_iter().filter(|diagnostic| match diagnostic.code {
+            Code::InvalidJoinUri | Code::InvalidV1 => true,
+            // In place of the first of these.
+            Code::NotExpanded | Code::Placeholder | Code::StrayCharacter => {
+                diagnostic.severity == Severity::Error && is_join_uri(&diagnostic.target)
+            }
+            _ => false,
+        });
         let not_expanded = not_expanded.map(|diagnostic| diagnostic.target.pointer().cloned()).collect();
         Self { repaired, not_expanded }
     }
@@ -33,6 +38,9 @@ impl<'a> Causes<'a> {
             pointer.into_iter().chain(related).any(|pointer| self.repaired.is_stand_in(pointer));
         is_about_stand_in
             || match diagnostic.code {
+                Code::InvalidV1 if pointer.is_some_and(|entry| self.repaired.is_incomplete_below(entry)) => {
+                    true
+                }
                 Code::ExactlyOne | Code::InvalidV1 | Code::IncompleteLifetime | Code::RequiresOther => {
                     let map = pointer.cloned();
                     let parent = pointer.and_then(Pointer::parent);
@@ -83,6 +91,13 @@ impl<'a> Causes<'a> {
         self.repaired.changes().any(is_below_key)
             || self.repaired.removed().any(is_unknown_key)
             || self.not_expanded.iter().any(|pointer| pointer.as_ref().is_none_or(is_below_key))
+    }
+}
+
+fn is_join_uri(target: &Target) -> bool {
+    match target {
+        Target::Override(source) => source == "--join-uri",
+        target => target.pointer().is_some_and(|pointer| pointer.as_str() == "/join_uri"),
     }
 }
 

@@ -4,7 +4,7 @@
 mod keys;
 mod wrong_type;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::hints;
 use super::repair::Repair;
@@ -78,6 +78,10 @@ impl Violation<'_> {
                 }
                 return;
             }
+            ViolatedKeyword::Type if self.is_not_indented() => {
+                let repair = Repair::Replace(self.replaceable());
+                return explained.push(ExplainedViolation { diagnostic: None, repair });
+            }
             ViolatedKeyword::Type => self.with_stray_character(self.wrong_type()),
             ViolatedKeyword::Enum(options) => self.with_stray_character(self.unknown_value(options)),
             ViolatedKeyword::Range => {
@@ -105,6 +109,17 @@ impl Violation<'_> {
             let names = hints::block_properties(self.schema, &schema["items"]);
             names.into_iter().any(|name| map.contains_key(name))
         }
+    }
+
+    /// Returns whether the instance is a block without a value, because what belongs to it is not indented. This is reported at
+    /// the keys that do not belong to the map around it.
+    fn is_not_indented(&self) -> bool {
+        let Some(parent) = self.pointer.parent().filter(|_| self.instance.is_null()) else { return false };
+        let names = hints::block_properties(self.schema, self.instance_schema());
+        let known = hints::property_names(locate_branch(self.schema, self.value, &parent));
+        let map = self.value.pointer(parent.as_str()).and_then(Value::as_object);
+        let mut keys = map.into_iter().flat_map(Map::keys).map(String::as_str);
+        keys.any(|key| names.contains(&key) && !known.contains(&key))
     }
 
     /// Returns the pointer of the smallest part that can be replaced. Without its `type`, nothing is known about a map of a
@@ -168,6 +183,7 @@ impl Violation<'_> {
         let key = self.key();
         let written = match self.instance {
             // The string may be a secret in the wrong place.
+            Value::String(string) if string.is_empty() => "an empty string".to_owned(),
             Value::String(string) if vocabulary::looks_like_word(string) => format!("`{string}`"),
             Value::String(_) => String::new(),
             other => wrong_type::describe_value(other).to_owned(),

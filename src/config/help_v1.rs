@@ -1,11 +1,15 @@
-//! Help for a file of version 1. The checks see the file converted to version 2, and name the keys of that version; this
+//! Messages and help for a file of version 1. The checks see the file converted to version 2, and name the keys of that version; this
 //! table has the words of version 1 for them. Depends on `diagnostic`.
 
 use crate::diagnostic::{Code, Diagnostic};
 
-/// Replaces the help of diagnostics about a converted file that version 1 has other keys for.
+/// Replaces the keys in diagnostics about a converted file that have other names in version 1.
 pub(super) fn use_keys_of_version_1(diagnostics: &mut [Diagnostic]) {
     for diagnostic in diagnostics {
+        if diagnostic.code == Code::EmptyValue {
+            let message = diagnostic.message.replace("`app_name`", "`app`");
+            diagnostic.message = message.replace("`path`", "`directory`");
+        }
         if let Some(help) = help(diagnostic) {
             diagnostic.help = Some(help.to_owned());
         } else if diagnostic.code == Code::SameDestination {

@@ -14,10 +14,11 @@ use super::overrides::Override;
 use super::provenance::{Origin, Origins, OverrideSource};
 use super::repair::Repaired;
 use super::schema::FormatVersion;
+use super::stray_character::StrayCharacter;
 use super::v1::ConfigV1;
 use super::v2::Config;
 use super::{convert_v1, document, help_v1, join_uri, strict, vocabulary};
-use crate::diagnostic::{Code, Diagnostic, Severity, Target, display_key};
+use crate::diagnostic::{Code, Diagnostic, Severity, Target, display_key, suggest};
 use crate::pointer::Pointer;
 use crate::yaml;
 
@@ -148,14 +149,18 @@ impl LoadOutcome {
             Some(Value::String(version)) if !matches!(version.as_str(), "" | "v1") => {
                 // A string this short cannot be a secret.
                 let written =
-                    if version.len() <= 4 { format!(" `{}`", display_key(version)) } else { String::new() };
-                self.report_version(format!("unknown version{written}"));
+                    Some(version).filter(|version| version.len() <= 4 && display_key(version) == *version);
+                let written = written.map_or_else(String::new, |version| format!(" `{version}`"));
+                let stray = StrayCharacter::find(version)
+                    .map_or_else(String::new, |found| format!("; it contains {found}"));
+                self.report_version(format!("unknown version{written}{stray}"));
                 None
             }
             Some(Value::Number(_) | Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
                 self.report_version("`version` is not a string".to_owned());
                 None
             }
+            None if self.misspells_version_2() => Some(FormatVersion::V2),
             Some(Value::String(_) | Value::Null) | None => {
                 let version_2_key =
                     ["services", "outputs"].into_iter().find(|key| self.file.get(key).is_some());
@@ -171,12 +176,22 @@ impl LoadOutcome {
                     Diagnostic::new(Code::MissingVersion, Target::Key(Pointer::root().key(key)), message)
                         .with_help(help),
                 );
-                if let Some(map) = Arc::make_mut(&mut self.file).as_object_mut() {
-                    map.insert("version".to_owned(), json!("v2"));
-                }
+                self.assume_version_2();
                 Some(FormatVersion::V2)
             }
         }
+    }
+
+    fn assume_version_2(&mut self) {
+        if let Some(map) = Arc::make_mut(&mut self.file).as_object_mut() {
+            map.insert("version".to_owned(), json!("v2"));
+        }
+    }
+
+    /// Returns whether a misspelled `version` says version 2. It is reported as an unknown key.
+    fn misspells_version_2(&self) -> bool {
+        let says_so = |(key, value): (&String, &Value)| *value == "v2" && suggest(key, ["version"]).is_some();
+        self.file.as_object().is_some_and(|map| map.iter().any(says_so))
     }
 
     fn report_version(&mut self, message: String) {
@@ -225,7 +240,7 @@ impl LoadOutcome {
         self.report(
             Diagnostic::new(Code::Version1, Target::Value(Pointer::root().key("version")), message)
                 .with_help(
-                    "`tbot migrate` prints it as version 2, which every agent since Teleport 15 reads, and agents since \
+                    "`tbot migrate` prints it as version 2, in the form that agents since Teleport 18 read, and agents since \
                      Teleport 19 require",
                 ),
         );

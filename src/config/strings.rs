@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::scalar::Sensitivity;
-use super::schema::{FormatVersion, class_of, locate};
+use super::schema::{FormatVersion, class_of, locate, locate_branch};
 use crate::pointer::Pointer;
 
 /// A string of a configuration in version 2 of the format.
@@ -58,6 +58,15 @@ impl ConfigString<'_> {
     pub(super) fn class(&self, pointer: &Pointer) -> Option<Sensitivity> {
         let schema = FormatVersion::V2.schema();
         locate(schema, self.config, pointer).and_then(|property| class_of(schema, property))
+    }
+
+    /// Returns whether the string is an entry of a list, or of a map with keys of the user, such as labels.
+    pub(super) fn is_entry(&self, pointer: &Pointer) -> bool {
+        let map = pointer
+            .parent()
+            .and_then(|parent| locate_branch(FormatVersion::V2.schema(), self.config, &parent));
+        let key = pointer.last();
+        map.zip(key).is_none_or(|(map, key)| map["properties"].get(key.as_ref()).is_none())
     }
 
     /// Returns whether the string is an item of a list.

@@ -111,6 +111,26 @@ fn a_misspelled_key_counts_beside_the_one_that_it_means() {
 }
 
 #[test]
+fn a_join_uri_that_cannot_be_read_is_the_only_error() {
+    for (uri, code) in [
+        ("|\n  tbot+proxy+token://a@b.example.com:443", Code::StrayCharacter),
+        ("' tbot+proxy+token://a@b.example.com:443'", Code::StrayCharacter),
+        ("“tbot+proxy+token://a@b.example.com:443”", Code::StrayCharacter),
+        ("'{{ join_uri }}'", Code::Placeholder),
+        ("tbot+proxy", Code::InvalidJoinUri),
+    ] {
+        let file = format!("version: v2\njoin_uri: {uri}\n");
+        assert_eq!(errors_with_flag(&file, "/debug", json!(true)), [code], "{uri}");
+    }
+    let file = "version: v2\n";
+    let flag = OverrideSource::Flag("--join-uri".to_owned());
+    let uri = Override::new(Pointer::from("/join_uri"), json!("$JOIN_URI"), flag);
+    let errors = load(Some(file), &[uri], Purpose::Start).diagnostics;
+    let errors = errors.into_iter().filter(|one| one.severity == Severity::Error).map(|one| one.code);
+    assert_eq!(errors.collect::<Vec<_>>(), [Code::Placeholder]);
+}
+
+#[test]
 fn an_invalid_value_hides_no_finding_elsewhere() {
     let mut lost = Vec::new();
     for text in [VERSION_1, VERSION_2] {

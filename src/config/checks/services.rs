@@ -22,13 +22,13 @@ pub(super) fn check(service: &Service, pointer: &Pointer, findings: &mut Finding
             findings.require_nonempty(pointer, "app_name", application.app_name.as_str());
         }
         Service::ApplicationTunnel(tunnel) => {
-            check_listen_as_bot(&tunnel.listen, pointer, findings);
+            check_listen(&tunnel.listen, pointer, findings);
             findings.require_nonempty(pointer, "app_name", tunnel.app_name.as_str());
         }
-        Service::ApplicationProxy(proxy) => check_listen_as_bot(&proxy.listen, pointer, findings),
+        Service::ApplicationProxy(proxy) => check_listen(&proxy.listen, pointer, findings),
         Service::Database(database) => check_database(database, pointer, findings),
         Service::DatabaseTunnel(tunnel) => {
-            check_listen_as_bot(&tunnel.listen, pointer, findings);
+            check_listen(&tunnel.listen, pointer, findings);
             findings.require_nonempty(pointer, "service", tunnel.service.as_str());
             findings.require_nonempty(pointer, "database", tunnel.database.as_str());
             findings.require_nonempty(pointer, "username", tunnel.username.as_str());
@@ -91,9 +91,14 @@ fn check_listen(address: &Location, pointer: &Pointer, findings: &mut Findings<'
     }
 }
 
-/// Checks the address of a service whose clients act as the bot.
-fn check_listen_as_bot(address: &Location, pointer: &Pointer, findings: &mut Findings<'_>) {
-    check_listen(address, pointer, findings);
+/// Reports a service whose clients act as the bot, if others than local ones can connect.
+pub(super) fn check_exposure(service: &Service, pointer: &Pointer, findings: &mut Findings<'_>) {
+    let address = match service {
+        Service::ApplicationTunnel(tunnel) => &tunnel.listen,
+        Service::ApplicationProxy(proxy) => &proxy.listen,
+        Service::DatabaseTunnel(tunnel) => &tunnel.listen,
+        _ => return,
+    };
     if address.as_str().parse::<ListenUri>().is_ok_and(|uri| !uri.is_local()) {
         findings.report_value(
             Code::ExposedListener,
@@ -148,11 +153,17 @@ fn check_deprecated(service: &Service, pointer: &Pointer, findings: &mut Finding
         );
     }
     if service.fields().has_certificate_ttl() {
-        findings.deprecated(
-            Target::Key(pointer.key("certificate_ttl")),
-            "`certificate_ttl` is the old name of `credential_ttl`",
-            "use `credential_ttl`, which agents know since Teleport 17; older agents know neither in a service",
-        );
+        let target = Target::Key(pointer.key("certificate_ttl"));
+        if service.fields().has_credential_ttl() {
+            let message = "`certificate_ttl` is ignored because `credential_ttl`, its new name, is set";
+            findings.deprecated(target, message, "remove it");
+        } else {
+            findings.deprecated(
+                target,
+                "`certificate_ttl` is the old name of `credential_ttl`",
+                "use `credential_ttl`, which agents know since Teleport 17; older agents know neither in a service",
+            );
+        }
     }
     let Some(successor) = service.service_type().successor else { return };
     let message = format!("Teleport 19 and newer do not support `{}`", service.type_name());

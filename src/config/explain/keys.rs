@@ -35,9 +35,11 @@ impl Violation<'_> {
             }
             let below = empty.as_ref().filter(|(_, names)| names.contains(&key.as_str()));
             let meant = if below.is_none() { cx.meant(key) } else { None };
-            let help = (explained.len() < MAX_SHOWN).then(|| match below {
-                Some((block, _)) => format!("`{block}` is empty: indent what belongs to it"),
-                None => cx.hint(key, meant),
+            let present = meant.filter(|meant| map.is_some_and(|map| map.contains_key(*meant)));
+            let help = (explained.len() < MAX_SHOWN).then(|| match (below, present) {
+                (Some((block, _)), _) => format!("`{block}` is empty: indent what belongs to it"),
+                (None, Some(present)) => format!("remove it; `{present}` is set already"),
+                (None, None) => cx.hint(key, meant),
             });
             let mut message = format!("unknown key `{}`", display_key(key));
             if let Some(found) = StrayCharacter::find(key) {
@@ -93,12 +95,15 @@ impl Violation<'_> {
         let types = self.type_names();
         if key == "type" && !types.is_empty() {
             let is_version_1 = self.instance.get("directory").is_some_and(Value::is_string);
-            if is_version_1 {
-                let help =
-                    "write `type: directory` and `path: ...`; `directory: <path>` is the form of version 1";
-                return Some(help.to_owned());
-            }
             let is_destination = matches!(self.key().as_str(), "storage" | "destination");
+            if is_version_1 {
+                let form = if is_destination {
+                    "`type: directory` and `path: ...`"
+                } else {
+                    "`type: identity`, or another type, and `destination: {type: directory, path: ...}`"
+                };
+                return Some(format!("write {form}; `directory: <path>` is the form of version 1"));
+            }
             if is_destination && self.instance.get("destination").is_some_and(Value::is_object) {
                 return Some(format!("write the keys of `destination` directly under `{}`", self.key()));
             }

@@ -80,7 +80,9 @@ impl Violation<'_> {
             Value::String(_) | Value::Null
                 if accepts("object") && matches!(key.as_str(), "destination" | "storage") =>
             {
-                format!("write `{key}: {{type: directory, path: ...}}`")
+                let is_version_1 = schema["properties"]["directory"].is_object();
+                let form = if is_version_1 { "directory: ..." } else { "type: directory, path: ..." };
+                format!("write `{key}: {{{form}}}`")
             }
             Value::String(string) if accepts("object") => match self.type_names().as_slice() {
                 [] if schema["additionalProperties"]["type"] == "array" => {

@@ -25,6 +25,11 @@ pub trait ServiceFields {
         None
     }
 
+    /// Returns whether `credential_ttl` is set.
+    fn has_credential_ttl(&self) -> bool {
+        false
+    }
+
     /// Returns whether the deprecated `certificate_ttl` is set.
     fn has_certificate_ttl(&self) -> bool {
         false
@@ -134,6 +139,10 @@ macro_rules! service {
                         .or(self.certificate_ttl),
                     renewal_interval: self.renewal_interval,
                 }
+            }
+
+            fn has_credential_ttl(&self) -> bool {
+                self.credential_ttl.is_some_and(|ttl| !ttl.is_zero())
             }
 
             fn has_certificate_ttl(&self) -> bool {
