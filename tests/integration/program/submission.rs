@@ -18,18 +18,20 @@ fn warning(finished: &Finished) -> &str {
     }
 }
 
-/// Returns the reason in the one warning, which must name the address of the endpoint.
-fn reason<'a>(finished: &'a Finished, address: &str) -> &'a str {
+/// Returns the reason in the one warning, which must name the address of the endpoint. Without a connection, it says that nothing was
+/// sent, and otherwise that the endpoint has not confirmed the event.
+fn reason<'a>(finished: &'a Finished, address: &str, is_connected: bool) -> &'a str {
     let warning = warning(finished);
     let path = "prehog.v1alpha.TbotReportingService/SubmitTbotEvent";
-    let prefix = format!("anonymous telemetry was not sent to {address}/{path}: ");
+    let outcome = if is_connected { "was not confirmed by" } else { "was not sent to" };
+    let prefix = format!("anonymous telemetry {outcome} {address}/{path}: ");
     warning.strip_prefix(&prefix).unwrap_or_else(|| panic!("{warning}"))
 }
 
 #[test]
 fn a_refused_connection_causes_a_warning() {
     let finished = run(Telemetry::ClosedPort);
-    insta::assert_snapshot!(reason(&finished, &format!("http://{CLOSED_PORT}")), @"tcp connect error: Connection refused (os error 111)");
+    insta::assert_snapshot!(reason(&finished, &format!("http://{CLOSED_PORT}"), false), @"tcp connect error: Connection refused (os error 111)");
 }
 
 #[test]
@@ -38,14 +40,14 @@ fn a_host_name_that_does_not_exist_causes_a_warning() {
     let arguments = [&FAILING_START[..], &["--anonymous-telemetry-opt-in"]].concat();
     let finished = tbot(Telemetry::Address(address), &arguments).without_proxy().run();
     // The resolver may report that, or not respond in time.
-    assert!(!reason(&finished, address).is_empty());
+    assert!(!reason(&finished, address, false).is_empty());
 }
 
 #[test]
 fn a_server_that_does_not_speak_tls_causes_a_warning() {
     let server = FakeServer::new(Behaviour::NoTls);
     let finished = run(Telemetry::Address(&server.https_url()));
-    insta::assert_snapshot!(reason(&finished, &server.https_url()), @"received corrupt message of type InvalidContentType; the server on this port does not use TLS (for example, it serves HTTP): use the port that does");
+    insta::assert_snapshot!(reason(&finished, &server.https_url(), false), @"received corrupt message of type InvalidContentType; the server on this port does not use TLS (for example, it serves HTTP): use the port that does");
     assert_eq!(server.connections(), 1, "one attempt");
 }
 
@@ -58,10 +60,10 @@ async fn the_certificate_of_the_endpoint_is_verified_even_if_the_agent_accepts_a
     let arguments = [&FAILING_START[..], &["--insecure", "--anonymous-telemetry-opt-in"]].concat();
     let run =
         |trusted: &Cluster| tbot(Telemetry::Address(&address), &arguments).trusting(trusted).run_blocking();
-    let is_response = |finished: &Finished| reason(finished, &address).starts_with("the endpoint responded");
     let (trusted, untrusted) = (run(&cluster), run(&other));
-    assert!(is_response(&trusted), "{}", trusted.stderr);
-    assert!(!is_response(&untrusted), "{}", untrusted.stderr);
+    let response = reason(&trusted, &address, true);
+    assert!(response.starts_with("the endpoint responded"), "{response}");
+    assert!(!reason(&untrusted, &address, false).starts_with("the endpoint responded"));
 }
 
 #[test]
@@ -69,7 +71,7 @@ fn an_endpoint_that_never_responds_does_not_delay_the_exit() {
     let server = FakeServer::new(Behaviour::Silence);
     let finished = run(Telemetry::Server(&server));
     assert_eq!(server.closed_connections(), 0, "the endpoint still had the connection open");
-    insta::assert_snapshot!(reason(&finished, &server.url()), @"the program exited before the endpoint responded");
+    insta::assert_snapshot!(reason(&finished, &server.url(), true), @"the program exited before the endpoint responded");
     assert_eq!((server.connections(), server.requests().len()), (1, 1));
 }
 
@@ -77,7 +79,7 @@ fn an_endpoint_that_never_responds_does_not_delay_the_exit() {
 fn an_endpoint_that_responds_byte_by_byte_does_not_delay_the_exit() {
     let server = FakeServer::new(Behaviour::Drip);
     let finished = run(Telemetry::Server(&server));
-    insta::assert_snapshot!(reason(&finished, &server.url()), @"the program exited before the endpoint responded");
+    insta::assert_snapshot!(reason(&finished, &server.url(), true), @"the program exited before the endpoint responded");
     assert_eq!(server.connections(), 1);
 }
 
@@ -92,7 +94,7 @@ fn an_error_response_is_described_only_by_its_status_and_known_code() {
     ] {
         let server = FakeServer::new(Behaviour::respond("500 hunter2", body));
         let finished = run(Telemetry::Server(&server));
-        reasons.push(reason(&finished, &server.url()).to_owned());
+        reasons.push(reason(&finished, &server.url(), true).to_owned());
         assert_eq!(server.connections(), 1, "no retry");
         assert!(!finished.stderr.contains("hunter2"), "{}", finished.stderr);
     }
@@ -109,7 +111,7 @@ fn a_redirect_is_an_error_and_is_not_followed() {
     let elsewhere = FakeServer::ok();
     let server = FakeServer::new(Behaviour::redirect(&elsewhere));
     let finished = run(Telemetry::Server(&server));
-    insta::assert_snapshot!(reason(&finished, &server.url()), @"the endpoint responded with 307 Temporary Redirect");
+    insta::assert_snapshot!(reason(&finished, &server.url(), true), @"the endpoint responded with 307 Temporary Redirect");
     assert_eq!((server.connections(), elsewhere.connections()), (1, 0));
 }
 
@@ -126,7 +128,7 @@ fn an_endless_response_is_not_read() {
         if status == "200 OK" {
             assert_eq!(finished.telemetry_warnings(), [""; 0], "the event has arrived");
         } else {
-            insta::assert_snapshot!(reason(&finished, &server.url()), @"the endpoint responded with 500 Internal Server Error");
+            insta::assert_snapshot!(reason(&finished, &server.url(), true), @"the endpoint responded with 500 Internal Server Error");
         }
     }
 }
@@ -135,7 +137,7 @@ fn an_endless_response_is_not_read() {
 fn a_response_that_is_not_http_causes_a_warning() {
     let server = FakeServer::new(Behaviour::Garbage);
     let finished = run(Telemetry::Server(&server));
-    insta::assert_snapshot!(reason(&finished, &server.url()), @"invalid HTTP version parsed");
+    insta::assert_snapshot!(reason(&finished, &server.url(), true), @"invalid HTTP version parsed");
 }
 
 #[test]

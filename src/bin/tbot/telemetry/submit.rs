@@ -43,7 +43,12 @@ const CONNECT_CODES: [&str; 16] = [
     "unauthenticated",
 ];
 
-/// Why the event was not sent.
+/// What is logged if nothing reached the endpoint.
+const NOT_SENT: &str = "was not sent to";
+/// What is logged if the endpoint may have the event.
+const NOT_CONFIRMED: &str = "was not confirmed by";
+
+/// Why the endpoint has not confirmed the event.
 #[derive(Debug, thiserror::Error)]
 enum SubmitError {
     #[error("cannot set up the request")]
@@ -53,7 +58,9 @@ enum SubmitError {
     #[error("the request timed out")]
     Timeout,
     #[error(transparent)]
-    Connection(#[from] ConnectionError),
+    NotConnected(ConnectionError),
+    #[error(transparent)]
+    Connection(ConnectionError),
     #[error("the endpoint responded with {status}{}", code.map(|code| format!(" ({code})")).unwrap_or_default())]
     Response { status: StatusCode, code: Option<&'static str> },
 }
@@ -63,16 +70,27 @@ impl From<reqwest::Error> for SubmitError {
         if error.is_timeout() {
             return Self::Timeout;
         }
-        failed_request(error).into()
+        if error.is_connect() {
+            return Self::NotConnected(failed_request(error));
+        }
+        Self::Connection(failed_request(error))
     }
 }
 
 impl SubmitError {
+    /// Returns whether it is certain that the endpoint did not receive the event.
+    const fn is_before_sending(&self) -> bool {
+        match self {
+            Self::Setup(_) | Self::Tls(_) | Self::NotConnected(_) => true,
+            Self::Timeout | Self::Connection(_) | Self::Response { .. } => false,
+        }
+    }
+
     /// Returns advice for the operator, if there is any.
     fn hint(&self) -> Option<Hint> {
         match self {
             Self::Tls(error) => error.hint(),
-            Self::Connection(error) => error.hint(),
+            Self::NotConnected(error) | Self::Connection(error) => error.hint(),
             Self::Setup(_) | Self::Timeout | Self::Response { .. } => None,
         }
     }
@@ -96,8 +114,9 @@ impl Submission {
             match submit(request, environment).await {
                 Ok(()) => tracing::info!(%event, "anonymous telemetry was sent to {to}"),
                 Err(error) => {
+                    let outcome = if error.is_before_sending() { NOT_SENT } else { NOT_CONFIRMED };
                     let error = error_line(&error, error.hint().as_ref());
-                    tracing::warn!("anonymous telemetry was not sent to {to}: {error}");
+                    tracing::warn!("anonymous telemetry {outcome} {to}: {error}");
                 }
             }
         });
@@ -115,7 +134,7 @@ impl Submission {
         if !completed {
             self.task.abort();
             tracing::warn!(
-                "anonymous telemetry was not sent to {}: the program exited before the endpoint responded",
+                "anonymous telemetry {NOT_CONFIRMED} {}: the program exited before the endpoint responded",
                 self.address
             );
         }
@@ -156,7 +175,9 @@ fn build_client(request: &TelemetryRequest, environment: &Environment) -> Result
         "https" => web_tls(environment, false, &clock),
         _ => tls_without_roots(&clock),
     };
-    let builder = client_builder(tls?, endpoint.proxy())?
+    let setup = |error: reqwest::Error| SubmitError::Setup(error.without_url().into());
+    let builder = client_builder(tls?, endpoint.proxy())
+        .map_err(setup)?
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(TOTAL_TIMEOUT)
         .retry(retry::never())
@@ -164,7 +185,7 @@ fn build_client(request: &TelemetryRequest, environment: &Environment) -> Result
         .http1_only()
         .http1_title_case_headers()
         .pool_max_idle_per_host(0);
-    Ok(pin_localhost(builder).build()?)
+    pin_localhost(builder).build().map_err(setup)
 }
 
 /// Resolves `localhost` to this machine, whatever a DNS resolver returns, because requests to it may be sent without TLS.
