@@ -5,7 +5,7 @@
 
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{FileType, Gid, Mode, OFlags, Uid};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 
 use crate::agent::destination::directory::{DirectoryError, WRITE_TEST, tree};
@@ -63,7 +63,7 @@ impl Ids {
     }
 }
 
-/// Creates the directory and its files, and sets their owner and their ACLs. With `clean`, removes files that do not belong to
+/// Creates the directory and its files, and sets their owner and their ACLs. A name that ends in `/` is a directory. With `clean`, removes files that do not belong to
 /// the output, but no directories.
 ///
 /// Can be repeated: existing files keep their content, and links that the agent has written stay.
@@ -89,7 +89,11 @@ pub fn prepare_directory(
         Ok::<_, DirectoryError>(())
     };
     for name in files.iter().chain(&[WRITE_TEST]) {
-        if handle.file_type(name)?.is_none_or(|kind| kind == FileType::RegularFile) {
+        if let Some(subdirectory) = name.strip_suffix('/') {
+            let created = create_subdirectory(&handle.fd, subdirectory);
+            let created = created.map_err(|error| handle.io_error("create", subdirectory, error))?;
+            prepare(&created, subdirectory, Mode::RWXU)?;
+        } else if handle.file_type(name)?.is_none_or(|kind| kind == FileType::RegularFile) {
             let file = handle.open_file(name, OFlags::WRONLY | OFlags::CREATE, "create")?;
             prepare(&file.into(), name, Mode::RUSR | Mode::WUSR)?;
         }
@@ -100,7 +104,7 @@ pub fn prepare_directory(
     for (name, file_type) in entries {
         let name = name.to_string_lossy().into_owned();
         let is_of_agent = name == WRITE_TEST || name.starts_with("..") || name.starts_with(".tbot-");
-        if is_of_agent || files.contains(&name.as_str()) {
+        if is_of_agent || files.iter().any(|file| file.trim_end_matches('/') == name) {
             continue;
         }
         if clean && file_type != FileType::Directory {
@@ -116,6 +120,16 @@ pub fn prepare_directory(
         Some(error) if target.access.is_required() || ids.bot.is_some() => Err(error.into()),
         acl_error => Ok(PreparedDirectory { acl_error, unexpected, removed }),
     }
+}
+
+/// Creates a subdirectory. Replaces an empty file, which earlier versions created in its place.
+fn create_subdirectory(directory: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
+    let is_empty_file =
+        |stat: &Stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_size == 0;
+    if rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| is_empty_file(&stat)) {
+        tree::remove(directory, name)?;
+    }
+    tree::open_or_create(directory, name)
 }
 
 impl Ids {
@@ -144,6 +158,28 @@ mod tests {
     /// Returns the users of a directory that belongs to the user of this test.
     fn own_user() -> String {
         rustix::process::geteuid().as_raw().to_string()
+    }
+
+    #[test]
+    fn a_subdirectory_is_created_and_replaces_an_empty_file() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("out");
+        let own = own_user();
+        let users = DirectoryUsers { bot: &own, reader: None, owner: None };
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("cockroach"), "").unwrap();
+        for _ in 0..2 {
+            let found = prepare_directory(&directory(&path), &["cockroach/"], users, true).unwrap();
+            assert_eq!((found.removed, found.unexpected), (vec![], vec![]));
+            assert_eq!(fs::metadata(path.join("cockroach")).unwrap().mode() & 0o777, 0o700);
+            assert!(path.join("cockroach").is_dir());
+            fs::write(path.join("cockroach/ca.crt"), "content").unwrap();
+        }
+        assert_eq!(fs::read_to_string(path.join("cockroach/ca.crt")).unwrap(), "content");
+        fs::remove_dir_all(path.join("cockroach")).unwrap();
+        fs::write(path.join("cockroach"), "a key").unwrap();
+        prepare_directory(&directory(&path), &["cockroach/"], users, true).unwrap_err();
+        assert_eq!(fs::read_to_string(path.join("cockroach")).unwrap(), "a key");
     }
 
     #[test]

@@ -19,7 +19,8 @@ pub(super) const KUBECONFIG_FILES: &[&str] = &["kubeconfig.yaml"];
 pub(super) const SVID_FILES: &[&str] = &["svid.pem", "svid_bundle.pem", "svid_crl.pem", "svid_key.pem"];
 
 impl Service {
-    /// Returns the names of the files and directories that the service may create in its destination.
+    /// Returns the names of the files and directories that the service may create in its destination. The name of a directory ends
+    /// in `/`.
     #[must_use]
     pub fn file_names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = match self.service_type().destination {
@@ -28,7 +29,7 @@ impl Service {
         };
         match self {
             Self::Database(database) if database.format == Some(DatabaseFormat::Cockroach) => {
-                names.push("cockroach");
+                names.push("cockroach/");
             }
             Self::WorkloadIdentityAwsRolesAnywhere(aws) => {
                 let configured = aws.artifact_name.as_ref().filter(|name| !name.is_empty());
