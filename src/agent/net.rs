@@ -18,6 +18,7 @@ pub(crate) mod http_proxy;
 pub(crate) mod http_server;
 mod http_tunnel;
 mod http_upgrade;
+mod keep_alive;
 mod known_protocol;
 pub(crate) mod known_server;
 pub(crate) mod listener;

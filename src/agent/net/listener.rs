@@ -13,6 +13,7 @@ use rustix::fs::Mode;
 use tokio::net::{TcpListener, UnixListener, UnixSocket, UnixStream};
 
 use super::byte_stream::BoxedByteStream;
+use super::keep_alive::keep_alive;
 use crate::agent::platform::Hint;
 use crate::config::{ListenAddress, ListenUri};
 
@@ -107,6 +108,8 @@ impl Listener {
                 let (stream, _) = listener.accept().await?;
                 // Without this, small messages wait for acknowledgements. A failure only makes the connection slower.
                 let _ = stream.set_nodelay(true);
+                // Without this, a client that has vanished would keep its connection for ever.
+                let _ = keep_alive(&stream);
                 Ok(Box::new(stream))
             }
             Self::Unix(socket) => Ok(Box::new(socket.listener.accept().await?.0)),

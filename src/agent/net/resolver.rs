@@ -1,20 +1,22 @@
 //! Resolves host names, with an error that names the host, and connects to them.
 
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle, set_tcp_keepintvl};
 use tokio::net::{TcpStream, lookup_host};
+use tokio::task::JoinSet;
 
+use super::keep_alive::keep_alive;
 use crate::agent::platform::Hint;
 
 /// The text that the standard library puts before the reason.
 const PREFIX: &str = "failed to lookup address information: ";
 
-/// How long a connection is idle before the system tests it, and the time between tests.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// How long an attempt to connect takes before another address is tried, too.
+const ATTEMPT_DELAY: Duration = Duration::from_millis(300);
 
 /// A host name cannot be resolved.
 #[derive(Debug, thiserror::Error)]
@@ -36,13 +38,45 @@ impl UnresolvedHost {
 /// Opens a connection to the first address of a host that accepts it. An error may contain an [`UnresolvedHost`].
 pub(super) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     let addresses = resolve(host, port).await.map_err(io::Error::other)?;
-    let tcp = TcpStream::connect(&addresses[..]).await?;
+    let tcp = connect_to_first(addresses).await?;
     tcp.set_nodelay(true)?;
-    // Detects a server that has vanished, even if the connection is idle.
-    set_socket_keepalive(&tcp, true)?;
-    set_tcp_keepidle(&tcp, KEEP_ALIVE)?;
-    set_tcp_keepintvl(&tcp, KEEP_ALIVE)?;
+    keep_alive(&tcp)?;
     Ok(tcp)
+}
+
+/// Opens a connection to one of these addresses. Tries the next one if the attempts so far have failed or have taken
+/// [`ATTEMPT_DELAY`], and continues them meanwhile (RFC 8305): otherwise, an address that drops packets would take all the time.
+///
+/// # Errors
+///
+/// Returns the first error if every attempt fails.
+async fn connect_to_first(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+    let mut addresses = addresses.into_iter();
+    let mut attempts = JoinSet::new();
+    let mut first_error = None;
+    loop {
+        let next = addresses.next();
+        let has_next = next.is_some();
+        if let Some(address) = next {
+            attempts.spawn(TcpStream::connect(address));
+        }
+        // With the last address, only the attempts are waited for.
+        let delay =
+            async { if has_next { tokio::time::sleep(ATTEMPT_DELAY).await } else { pending().await } };
+        let ended = tokio::select! {
+            ended = attempts.join_next() => ended,
+            () = delay => continue,
+        };
+        match ended {
+            Some(Ok(Ok(connected))) => return Ok(connected),
+            Some(Ok(Err(error))) => drop(first_error.get_or_insert(error)),
+            Some(Err(error)) => drop(first_error.get_or_insert_with(|| io::Error::other(error))),
+            None => {
+                let no_address = || io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
+                return Err(first_error.unwrap_or_else(no_address));
+            }
+        }
+    }
 }
 
 async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, UnresolvedHost> {
@@ -60,5 +94,43 @@ impl Resolve for HttpResolver {
             let addresses = resolve(name.as_str(), 0).await?;
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpSocket};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// Returns a server that drops the packets of new connections, because its queue is full, with the connections in the queue.
+    async fn full_server() -> (TcpListener, Vec<TcpStream>) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let server = socket.listen(0).unwrap();
+        let (address, mut queued) = (server.local_addr().unwrap(), Vec::new());
+        while let Ok(connected) = timeout(Duration::from_millis(200), TcpStream::connect(address)).await {
+            queued.push(connected.unwrap());
+            assert!(queued.len() < 16, "the queue never fills");
+        }
+        (server, queued)
+    }
+
+    #[tokio::test]
+    async fn an_address_that_refuses_or_drops_packets_does_not_hide_the_next_one() {
+        let (full, _queued) = full_server().await;
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (full, server) = (full.local_addr().unwrap(), server.local_addr().unwrap());
+        for addresses in
+            [vec![closed, server], vec![full, server], vec![full, closed, server], vec![server, full]]
+        {
+            let connected = connect_to_first(addresses).await.unwrap();
+            assert_eq!(connected.peer_addr().unwrap(), server);
+        }
+        let error = connect_to_first(vec![closed, closed]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(connect_to_first(vec![]).await.unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }
