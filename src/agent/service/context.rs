@@ -8,9 +8,10 @@ use crate::agent::net::dialler::Dialler;
 use crate::agent::platform::Clock;
 use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::tasks::UncutWork;
-use crate::agent::teleport::kubernetes_proxy::KubeProxy;
+use crate::agent::teleport::kubernetes_proxy::{KubeProxy, KubeProxyError};
 use crate::agent::teleport::once_per_identity::OncePerIdentity;
 use crate::agent::teleport::ssh_address::SshAddress;
+use crate::agent::teleport::web_api::WebApiError;
 use crate::config::Address;
 
 /// The settings that every service has.
@@ -30,8 +31,8 @@ pub(crate) struct ServiceSettings {
 /// The addresses of the proxy's protocols, for the services that write them into files.
 #[derive(Default)]
 pub(crate) struct ProxyAddresses {
-    pub(super) ssh: OncePerIdentity<SshAddress>,
-    pub(super) kubernetes: OncePerIdentity<KubeProxy>,
+    pub(super) ssh: OncePerIdentity<SshAddress, WebApiError>,
+    pub(super) kubernetes: OncePerIdentity<KubeProxy, KubeProxyError>,
 }
 
 /// The parts of the agent that services need.

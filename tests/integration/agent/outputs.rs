@@ -15,7 +15,7 @@ use tracing::Level;
 
 use super::certificate::{attribute, roles, subject_attribute, with_certificate};
 use super::errors::output_error;
-use super::fixture::{BOT, TestCluster, read, run_oneshot};
+use super::fixture::{BOT, MINUTE, TestCluster, read, run_oneshot, wait_until};
 use super::log_capture::LogCapture;
 use super::outline::{outlines, recorded_outlines};
 
@@ -222,6 +222,25 @@ async fn ssh_config_has_the_web_address_if_the_proxy_does_not_say_where_it_serve
     let command = format!("--proxy-server='{}' ", fixture.cluster.proxy_addr());
     let ssh_config = read(&out.join("ssh_config"));
     assert!(ssh_config.contains(&command) && ssh_config.contains(" --tls-routing "), "{ssh_config}");
+}
+
+#[tokio::test]
+async fn a_renewal_keeps_the_address_for_ssh_if_the_proxy_does_not_answer() {
+    let fixture = cluster_with_resources().await;
+    fixture.cluster.disable_tls_routing();
+    let running = fixture
+        .start(fixture.config("20m", &[with_directory(&fixture, &json!({ "type": "identity" }), "out")]));
+    let written = |file: &str| std::fs::read_to_string(fixture.path("out").join(file)).unwrap_or_default();
+    wait_until("the output is written", || !written("identity").is_empty()).await;
+    let (identity, ssh_config) = (written("identity"), written("ssh_config"));
+    assert!(ssh_config.contains(" --no-tls-routing "), "{ssh_config}");
+    for _ in 0..10 {
+        fixture.cluster.fail_next(method::WEB_PING, Code::Unavailable, "try again");
+    }
+    fixture.clock.advance(20 * MINUTE);
+    wait_until("the output is renewed", || written("identity") != identity).await;
+    assert_eq!(written("ssh_config"), ssh_config);
+    running.stop().await.unwrap();
 }
 
 /// A proxy limits the rate of these requests.
