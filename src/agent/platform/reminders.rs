@@ -16,6 +16,8 @@ const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// The number of distinct warnings that are remembered, so that a warning whose text always differs does not fill the
 /// memory and the log.
 const MAX_WARNINGS: usize = 256;
+/// A warning that has not been logged for this long can be forgotten.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// A problem that lasts.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +54,13 @@ impl OngoingProblem {
 pub(crate) struct RecurringWarnings {
     clock: Clock,
     /// By the subject and the text of the warning.
-    logged: Arc<Mutex<BTreeMap<(String, String), OngoingProblem>>>,
+    logged: Arc<Mutex<BTreeMap<(String, String), LoggedWarning>>>,
+}
+
+#[derive(Debug)]
+struct LoggedWarning {
+    problem: OngoingProblem,
+    latest: SystemTime,
 }
 
 impl RecurringWarnings {
@@ -66,8 +74,12 @@ impl RecurringWarnings {
         let now = self.clock.now();
         let mut logged = lock(&self.logged);
         let key = (subject.to_owned(), warning.clone());
-        if let Some(problem) = logged.get_mut(&key) {
-            match problem.reminder(now) {
+        if logged.len() >= MAX_WARNINGS && !logged.contains_key(&key) {
+            logged.retain(|_, logged| now < logged.latest + FORGOTTEN_AFTER);
+        }
+        if let Some(logged) = logged.get_mut(&key) {
+            logged.latest = now;
+            match logged.problem.reminder(now) {
                 Some(since) => {
                     tracing::warn!(service = subject, "{warning} (first logged {} ago)", Rounded(since));
                 }
@@ -75,7 +87,7 @@ impl RecurringWarnings {
             }
         } else if logged.len() < MAX_WARNINGS {
             tracing::warn!(service = subject, "{warning}");
-            logged.insert(key, OngoingProblem::begin(now));
+            logged.insert(key, LoggedWarning { problem: OngoingProblem::begin(now), latest: now });
         } else {
             tracing::debug!(service = subject, "{warning}");
         }
@@ -96,6 +108,28 @@ mod tests {
             .map(|lasted| lasted.as_secs() / 60)
             .collect();
         assert_eq!(reminders, [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 4000, 5440, 6880]);
+    }
+
+    #[test]
+    fn warnings_that_are_over_make_room_for_others() {
+        let now = Arc::new(Mutex::new(SystemTime::UNIX_EPOCH));
+        let clock = Clock::from_fn({
+            let now = Arc::clone(&now);
+            move || *lock(&now)
+        });
+        let warnings = RecurringWarnings::new(clock);
+        let is_remembered =
+            |text: &str| lock(&warnings.logged).contains_key(&("a".to_owned(), text.to_owned()));
+        for index in 0..MAX_WARNINGS {
+            warnings.warn("a", index);
+        }
+        warnings.warn("a", "one too many");
+        assert!(!is_remembered("one too many"));
+        *lock(&now) += FORGOTTEN_AFTER / 2;
+        warnings.warn("a", 7);
+        *lock(&now) += FORGOTTEN_AFTER / 2;
+        warnings.warn("a", "new");
+        assert_eq!(["new", "7", "8"].map(is_remembered), [true, true, false]);
     }
 
     #[test]
