@@ -5,7 +5,7 @@
 //! failure, further attempts follow at growing intervals, and whenever a client needs one. A task of the service makes the
 //! attempts, so an attempt does not end with the client that needed it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -56,6 +56,15 @@ impl<T> SharedAccess<T> {
         let _ = newest.changed().await;
         let newest = newest.borrow();
         self.usable(&newest).ok_or_else(|| Arc::clone(&newest.failure))
+    }
+
+    /// Forgets an access that was refused, so that the next client gets a new one.
+    pub(super) fn discard(&self, refused: &Weak<Issued<T>>) {
+        self.newest.send_if_modified(|newest| {
+            newest.access.take_if(|access| std::ptr::eq(Arc::as_ptr(access), refused.as_ptr()));
+            // Those that wait are waiting for an attempt.
+            false
+        });
     }
 
     fn usable(&self, newest: &Newest<T>) -> Option<Arc<Issued<T>>> {

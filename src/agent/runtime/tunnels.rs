@@ -89,7 +89,8 @@ impl TunnelRunner {
                 return None;
             }
         };
-        drop(access);
+        // Not kept, so that connections that are open need no memory for it.
+        let access = Arc::downgrade(&{ access });
         let copied =
             tokio::io::copy_bidirectional_with_sizes(&mut client, &mut server, TO_PROXY, FROM_PROXY).await;
         let Err(error) = copied else { return Some(()) };
@@ -97,6 +98,7 @@ impl TunnelRunner {
         match error.tls_failure() {
             // In TLS 1.3, the proxy refuses a certificate only after the connection is open.
             Some(TlsFailure::ClientExpired | TlsFailure::ClientCaUnknown) => {
+                self.access.discard(&access);
                 self.warn("the proxy refused the certificate of the tunnel", error);
                 None
             }

@@ -156,6 +156,27 @@ async fn a_certificate_that_has_expired_by_this_machines_clock_is_a_failure() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_the_proxy_refuses_is_replaced() {
+    let clock = MovableClock::new(clock::system());
+    let cluster_clock = MovableClock::new(clock::system());
+    let config = ClusterConfig::new(cluster_clock.clock());
+    let fixture = TestCluster::with_config(config, clock).await;
+    fixture
+        .cluster
+        .add_resource(Resource::tcp_application("app", "app.127.0.0.1").served_by(echo().await.address));
+    fixture.cluster.set_role(Role { max_session_ttl: 10 * MINUTE, ..Role::new("access") });
+    let running = start(&fixture, fixture.config("20m", &[tcp_tunnel()])).await;
+    assert!(is_echoed(&mut connect(&running, 0).await, "before").await);
+    // For the agent, whose clock is behind, the certificate is still valid.
+    cluster_clock.advance(11 * MINUTE);
+    poll_until("a connection works again", || async {
+        is_echoed(&mut connect(&running, 0).await, "after").await
+    })
+    .await;
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn an_outage_ends_connections_and_new_ones_work_as_soon_as_it_is_over() {
     let log = LogCapture::start();
     let fixture = cluster_with_app(echo().await).await;
