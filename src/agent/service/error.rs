@@ -55,6 +55,12 @@ pub enum OutputError {
     /// The cluster advertises no address of a proxy, and the agent is connected to an auth server.
     #[error("the cluster advertises no address of a proxy, which ssh_config and known_hosts contain")]
     NoProxyAddress,
+    /// A certificate was issued that has expired according to this machine's clock.
+    #[error("the certificate that was just issued has already expired")]
+    AlreadyExpired,
+    /// None of the host CAs of the cluster issued the proxy's certificate for Kubernetes.
+    #[error("the auth server returned no host CA of the cluster {0}, which a kubeconfig contains")]
+    NoHostAuthority(String),
     /// The bot may not impersonate any role.
     #[error("the bot {0} may not impersonate any role")]
     NoRoles(String),
@@ -89,6 +95,7 @@ impl OutputError {
             Self::Tunnel(error) => return Some(error.hint()),
             Self::Svid(error) => return error.hint(),
             Self::NoProxyAddress => "set the proxy's public_addr, or set `ssh_config: off` for this output",
+            Self::AlreadyExpired => "check this machine's clock",
             Self::NoRoles(_) => "add roles to the bot (tctl bots update --add-roles)",
             Self::LeafNotFound { visible, .. } if visible.count() == 0 => {
                 "check the name (tctl get rc) and the roles' cluster_labels"
@@ -98,7 +105,13 @@ impl OutputError {
             }
             Self::Path(_) => "use an absolute UTF-8 path without newlines or quotation marks",
             Self::LeafNotFound { .. } => "use one of these names",
-            Self::Identity(_) | Self::HostCert(_) | Self::Key(_) | Self::Authority(_) => return None,
+            Self::Identity(_)
+            | Self::HostCert(_)
+            | Self::Key(_)
+            | Self::Authority(_)
+            | Self::NoHostAuthority(_) => {
+                return None;
+            }
         };
         Some(Hint::new(hint))
     }
@@ -158,9 +171,6 @@ pub enum TunnelError {
     /// A client of an application proxy has asked for an application that does not speak HTTP.
     #[error("app \"{0}\" is a TCP application, and an application-proxy forwards only HTTP")]
     NotHttp(String),
-    /// A certificate was issued that has expired according to this machine's clock.
-    #[error("the certificate that was just issued has already expired")]
-    AlreadyExpired,
     /// The system's root certificates cannot be used to verify the proxy.
     #[error("cannot verify the proxy")]
     Roots(#[source] WebError),
@@ -174,7 +184,6 @@ impl TunnelError {
             Self::DatabaseProtocol(_) => Hint::new("use a database output, and connect with `tbot db`"),
             Self::NoProxy => Hint::new("set proxy_server instead of auth_server"),
             Self::NotHttp(_) => Hint::new("use an application-tunnel for it"),
-            Self::AlreadyExpired => Hint::new("check this machine's clock"),
             Self::Roots(error) => error
                 .hint()
                 .unwrap_or(Hint::new("install the system's CA certificates, or set SSL_CERT_FILE")),

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::error::OutputError;
 use crate::agent::credential::authority::Authority;
 use crate::agent::credential::x509;
 
@@ -87,13 +88,20 @@ impl Kubeconfig {
 
 /// Returns the root cluster's host CAs, in PEM and base64, because one of them issued the proxy's certificate for
 /// Kubernetes. Omits those of leaf clusters.
-pub(super) fn authority_data(host_cas: &[Authority], root: &str) -> String {
+///
+/// # Errors
+///
+/// Returns an error if there is none: with an empty list, clients would trust the system's root certificates instead.
+pub(super) fn authority_data(host_cas: &[Authority], root: &str) -> Result<String, OutputError> {
     let all = host_cas.iter().flat_map(|ca| &ca.tls);
     let of_root: Vec<&str> = all
         .filter(|pem| x509::subject_common_name(pem).as_deref() == Some(root))
         .map(String::as_str)
         .collect();
-    STANDARD.encode(of_root.join("\n"))
+    if of_root.is_empty() {
+        return Err(OutputError::NoHostAuthority(root.to_owned()));
+    }
+    Ok(STANDARD.encode(of_root.join("\n")))
 }
 
 /// Returns a YAML scalar: plain if this is unambiguous, else in double quotes with JSON's escapes.
@@ -121,7 +129,7 @@ mod tests {
     fn recorded_config() -> Kubeconfig {
         let name = "dev.test-dev-kube".to_owned();
         Kubeconfig {
-            authority_data: authority_data(&[recorded_host_authority()], "dev.test"),
+            authority_data: authority_data(&[recorded_host_authority()], "dev.test").unwrap(),
             tls_server_name: Some("kube-teleport-proxy-alpn.teleport.cluster.local".to_owned()),
             clusters: vec![KubeconfigCluster {
                 name: name.clone(),
@@ -147,7 +155,11 @@ mod tests {
 
     #[test]
     fn the_cas_of_leaf_clusters_are_omitted() {
-        assert_eq!(authority_data(&[recorded_host_authority()], "other.test"), "");
+        let error = authority_data(&[recorded_host_authority()], "other.test").unwrap_err();
+        assert!(
+            matches!(&error, OutputError::NoHostAuthority(cluster) if cluster == "other.test"),
+            "{error:?}"
+        );
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl KubernetesOutput {
         let mut files = FileSet::with_all_cas(&identity, &authorities)?;
         let name = format!("{}-{}", proxy.cluster_name, cluster.name);
         let config = Kubeconfig {
-            authority_data: authority_data(&authorities.host, issuer.cluster()),
+            authority_data: authority_data(&authorities.host, issuer.cluster())?,
             tls_server_name: proxy.tls_server_name,
             clusters: vec![KubeconfigCluster { name: name.clone(), server: proxy.server, namespace: None }],
             user: name,

@@ -57,7 +57,7 @@ impl KubernetesV2Output {
         });
         let mut files = FileSet::with_host_cas(&impersonated.identity, &host_cas)?;
         let config = Kubeconfig {
-            authority_data: authority_data(&host_cas, issuer.cluster()),
+            authority_data: authority_data(&host_cas, issuer.cluster())?,
             clusters: clusters.collect(),
             user: root.to_string(),
             credentials: kubeconfig_user(issuer, &impersonated.identity, self.disable_exec_plugin)?,

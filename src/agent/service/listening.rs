@@ -63,7 +63,7 @@ impl<T> Issued<T> {
         let not_after = identity.user.not_after;
         let lifetime = not_after.duration_since(issuer.context.clock.now()).unwrap_or_default();
         if lifetime.is_zero() {
-            return Err(TunnelError::AlreadyExpired.into());
+            return Err(OutputError::AlreadyExpired);
         }
         let replace_at = replace_at(not_after, lifetime, leeway).unwrap_or_else(|| {
             issuer.warn(format_args!(

@@ -86,6 +86,10 @@ impl Output {
             OutputKind::WorkloadX509(output) => output.issue(&issuer).await,
             OutputKind::WorkloadJwt(output) => output.issue(&issuer).await,
         }?;
+        // Otherwise, the next renewal would be due at once, and so on.
+        if not_after <= context.clock.now() {
+            return Err(OutputError::AlreadyExpired);
+        }
         let destination = Arc::clone(&self.destination);
         context.file_work.run_blocking(move || destination.write(files, &earlier)).await?;
         Ok(not_after)

@@ -139,7 +139,9 @@ impl DiscoveryError {
 fn is_transient(error: &WebApiError) -> bool {
     match error {
         WebApiError::Web(error) => matches!(error, WebError::Connection(_)),
-        WebApiError::ErrorStatus { status, .. } => status.is_server_error(),
+        WebApiError::ErrorStatus { status, .. } => {
+            status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
+        }
         WebApiError::NotTeleport(_) | WebApiError::ClusterName(_) => false,
     }
 }

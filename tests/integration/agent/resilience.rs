@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use serde_json::json;
 use tbot::agent::{JoinTokenError, RenewalError};
-use tbot_cluster::{Code, Outcome, Role, method};
+use tbot_cluster::{ClusterConfig, Code, MovableClock, Outcome, Role, clock, method};
 use tracing::Level;
 
 use super::errors::renewal_error;
@@ -153,6 +153,38 @@ async fn shortened_credentials_are_reported_once() {
     }
     running.stop().await.unwrap();
     assert_eq!(log.count(is_about_out), 2, "once per agent: {}", log.transcript());
+}
+
+#[tokio::test]
+async fn credentials_that_have_expired_by_this_machines_clock_are_a_failure_and_not_written() {
+    let log = LogCapture::start();
+    let clock = MovableClock::new(clock::system());
+    let fixture = TestCluster::with_config(ClusterConfig::new(clock::system()), clock).await;
+    for name in ["access", "deploy"] {
+        fixture.cluster.set_role(Role { max_session_ttl: 2 * MINUTE, ..Role::new(name) });
+    }
+    // The agent's clock is ahead of the cluster's.
+    fixture.clock.advance(3 * MINUTE);
+    let running = fixture.start(fixture.config("20m", &[fixture.output("out")]));
+    wait_until("the output has failed", || log.count(|event| event.is_failure_of("identity-1")) > 0).await;
+    running.stop().await.unwrap();
+    let names_cause = |event: &LogEvent| event.message.contains("already expired");
+    assert!(log.count(names_cause) > 0, "{}", log.transcript());
+    assert_eq!(log.count(LogEvent::is_write), 0, "{}", log.transcript());
+    assert!(!fixture.path("out/identity").exists());
+}
+
+#[tokio::test]
+async fn a_load_balancer_that_limits_requests_does_not_end_a_starting_agent() {
+    let fixture = TestCluster::new().await;
+    fixture.cluster.fail_next(method::FIND, Code::ResourceExhausted, "slow down");
+    let running = fixture.start(fixture.config("20m", &[fixture.output("out")]));
+    wait_until("the output is written", || {
+        fixture.clock.advance(SECOND);
+        fixture.path("out/identity").exists()
+    })
+    .await;
+    running.stop().await.unwrap();
 }
 
 #[tokio::test]
