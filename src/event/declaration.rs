@@ -84,7 +84,7 @@ pub struct TbotStart {
     #[schemars(with = "Helper", example = &"gha:teleport-actions/auth")]
     #[schemars(extend(
         "x-source" = { "env": "_TBOT_TELEMETRY_HELPER", "unlisted": "other" },
-        "x-reason" = "Shows how many starts come from an integration that we maintain, and from which one.",
+        "x-reason" = "Shows how many starts come from one of Teleport's GitHub actions, and from which one.",
         "x-report" = ["weekly"],
         "x-since" = 1,
         "x-wire" = { "field": 4, "name": "helper" },
@@ -97,7 +97,7 @@ pub struct TbotStart {
     #[schemars(with = "String", example = &"v1.2.3", regex(pattern = r"^v?[0-9]{1,2}(\.[0-9]{1,2}){0,2}(-(alpha|beta|rc))?$"))]
     #[schemars(extend(
         "x-source" = { "env": "_TBOT_TELEMETRY_HELPER_VERSION", "truncate": true, "requires": "helper" },
-        "x-reason" = "Shows which versions of our integrations are in use.",
+        "x-reason" = "Shows which versions of these actions are in use.",
         "x-report" = ["weekly"],
         "x-since" = 1,
         "x-wire" = { "field": 5, "name": "helperVersion" },
