@@ -26,7 +26,7 @@ fn section(claim: &Claim) -> String {
     let mut section = format!("\n## {}\n\n{}\n", claim.name, claim.statement);
     for check in claim.checks {
         section += &format!("\n### {}\n\n{}", check.shows, commands(check));
-        section += &format!("- Last figure: {}.\n- Fails if {}.\n", check.figure, check.mutation);
+        section += &format!("- Recorded result: {}.\n- Fails if {}.\n", check.figure, check.mutation);
     }
     section += "\nIt does not show:\n\n";
     section += &claim.not_shown.iter().map(|limit| format!("- {limit}.\n")).collect::<String>();

@@ -5,7 +5,7 @@ use super::{Check, Claim, Full};
 /// All claims.
 pub(crate) const CLAIMS: &[Claim] = &[
     Claim {
-        name: "Non-interference",
+        name: "What changes the event",
         statement: "Only these parts of a configuration can change the event: the join method, which is in `onboarding.join_method` or in \
                     `join_uri`; `oneshot`; and the number and types of services and outputs. In version 1, the type of a destination \
                     follows from its keys. Everything else can have any value, and the bytes of the request stay the same.",
@@ -51,10 +51,11 @@ pub(crate) const CLAIMS: &[Claim] = &[
         ],
     },
     Claim {
-        name: "Silence",
+        name: "Nothing is sent when off",
         statement: "With telemetry off, `tbot` opens no connection for it, resolves no name, and opens no file that only telemetry \
-                    needs. With telemetry on, `tbot start` opens exactly one connection, to the configured endpoint. No other \
-                    command opens any.",
+                    needs. With telemetry on, `tbot start` sends at most one request, to the configured endpoint or through its HTTP \
+                    proxy; it tries the addresses of that name until one accepts the connection. No other command sends telemetry; \
+                    `validate`, `telemetry preview` and `telemetry status` open no socket.",
         checks: &[
             Check {
                 shows: "The kernel sees connections to the cluster and to nothing else",
@@ -95,7 +96,8 @@ pub(crate) const CLAIMS: &[Claim] = &[
     },
     Claim {
         name: "No effect on the agent",
-        statement: "Telemetry changes neither what the agent does nor its exit status, whatever the endpoint does.",
+        statement: "Telemetry changes neither what the agent does nor its exit status, whatever the endpoint does. It can delay the \
+                    exit by up to half a second.",
         checks: &[
             Check {
                 shows: "The agent and its exit status do not depend on the endpoint",
@@ -129,8 +131,8 @@ pub(crate) const CLAIMS: &[Claim] = &[
     },
     Claim {
         name: "Anonymity",
-        statement: "Two events of the same machine cannot be linked to each other, and an event cannot be linked to a machine, beyond \
-                    what its properties say. `distinctId` is random, new for each start, and derived from nothing.",
+        statement: "Nothing in the bytes of a request links two events of a machine, or an event to a machine, beyond the properties. \
+                    The address that requests come from may link them: see [How much an event can tell](#how-much-an-event-can-tell). `distinctId` is random, new for each start, and derived from nothing.",
         checks: &[
             Check {
                 shows: "No id repeats",
@@ -170,12 +172,12 @@ pub(crate) const CLAIMS: &[Claim] = &[
         ],
         not_shown: &[
             "that nobody can recognise a rare combination of properties: see the end of this page",
-            "that the id is not stored: that no file is written for telemetry is a part of Silence",
+            "that the id is not stored: that no file is written for telemetry is a part of [Nothing is sent when off](#nothing-is-sent-when-off)",
             "what a receiver other than prehog does with the sender's address",
         ],
     },
     Claim {
-        name: "Agreement",
+        name: "Code and pages agree",
         statement: "The declaration of the event, its schema, the documentation, the program and the receiver agree: a change of one of \
                     them alone fails a check, which names the command that repairs it.",
         checks: &[
@@ -213,7 +215,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
         ],
     },
     Claim {
-        name: "Mutants",
+        name: "Do tests notice a fault?",
         statement: "The tests notice every change of the code that decides what is sent and shown, whether the agent renews, and what \
                     prehog accepts. [cargo-mutants](https://mutants.rs) changes one operator, condition or result of a function at a \
                     time, and runs the tests. `.cargo/mutants.toml` lists the files, and the changes that make no difference, each \
@@ -418,7 +420,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
         ],
     },
     Claim {
-        name: "Stores",
+        name: "All stores count alike",
         statement: "Every store gives the same report for the same events. On a cluster, receivers and servers can be killed: no \
                     acknowledged event is lost, and none counts twice.",
         checks: &[
