@@ -5,8 +5,6 @@ mod changes;
 mod heartbeat;
 mod properties;
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
 use prehog::schema::EventSchema;
 use serde_json::{Map, Value};
@@ -72,6 +70,7 @@ impl TelemetryPage {
         );
         text += &heartbeat::section()?;
         text += &prehog::docs::storage_section(&EventSchema::new(&rules)?);
+        text += include_str!("telemetry/storage_exceptions.md");
         text += &format!(include_str!("telemetry/versions.md"), changes = changes::changes(events)?);
         text += include_str!("telemetry/preview.md");
         text += &format!(
@@ -129,20 +128,28 @@ fn contact(repository: &str) -> String {
 fn classes(collection: &[CollectionSection]) -> String {
     let row = |class: Sensitivity| {
         let sum = |number: &dyn Fn(&CollectionSection) -> usize| collection.iter().map(number).sum::<usize>();
-        let meaning = match class {
-            Sensitivity::Secret => "gives access: tokens, registration secrets",
-            Sensitivity::Identifier => "names a person, a machine or a resource",
-            Sensitivity::Location => "is a path or an address",
-            Sensitivity::Tuning => "adjusts behaviour: durations, switches, and the lengths of most lists",
+        let (meaning, derived) = match class {
+            Sensitivity::Secret => {
+                ("gives access: tokens, registration secrets", "; only the join method of `join_uri`")
+            }
+            Sensitivity::Identifier => (
+                "names a person, a machine or a resource",
+                "; only whether `app` or `kubernetes_cluster` is set, in version 1",
+            ),
+            Sensitivity::Location => ("is a path or an address", ""),
+            Sensitivity::Tuning => (
+                "adjusts behaviour: durations, switches, and the lengths of most lists",
+                "; only whether `database` is set, in version 1",
+            ),
             Sensitivity::Category => {
-                "is one of a closed set of values that `tbot` defines, or a count of such values"
+                ("is one of a closed set of values that `tbot` defines, or a count of such values", "")
             }
         };
         vec![
             code(class.name()),
             meaning.to_owned(),
             format!(
-                "{} of {}",
+                "{} of {}{derived}",
                 sum(&|section| section.collected_of(class)),
                 sum(&|section| section.len_of(class))
             ),
@@ -182,18 +189,19 @@ fn example(rules: &Rules) -> Result<(String, Value)> {
 
 fn request(rules: &Rules, body: &Value) -> Result<String> {
     let transport = &rules.transport;
-    let mut headers: BTreeMap<&str, String> =
-        transport.headers.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
-    headers.insert("Content-Length", serde_json::to_string(body)?.len().to_string());
-    headers.insert("Host", transport.endpoint.trim_start_matches("https://").to_owned());
-    let headers: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+    // In the order in which they are sent.
+    let mut headers = format!("Host: {}\n", transport.endpoint.trim_start_matches("https://"));
+    for (name, value) in &transport.headers {
+        headers += &format!("{name}: {value}\n");
+    }
+    headers += &format!("Content-Length: {}", serde_json::to_string(body)?.len());
     let envelope: Vec<Vec<String>> =
         transport.envelope.iter().map(|(name, meaning)| vec![code(name), line(meaning)]).collect();
     Ok(format!(
         include_str!("telemetry/request.md"),
         method = transport.method,
         path = transport.path,
-        headers = headers.concat().trim_end(),
+        headers = headers,
         body = serde_json::to_string_pretty(body)?,
         envelope = table(&["member", "meaning"], &envelope),
     ))
@@ -201,6 +209,8 @@ fn request(rules: &Rules, body: &Value) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use pulldown_cmark::{Event, Options, Parser, Tag};
     use tbot::config::internal::schema::{generate, generate_v1, is_union};
     use tbot::event::internal::generate_schema;
