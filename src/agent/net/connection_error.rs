@@ -101,6 +101,17 @@ impl ConnectionError {
         self.failed_before_server() || self.find(is_tcp_failure).is_some()
     }
 
+    /// Returns true if the server certainly did not process a gRPC call: no connection could be opened for it, or the server refused
+    /// its stream, which it may do only before it processes anything (RFC 9113, section 8.7).
+    pub(crate) fn is_before_processing(&self) -> bool {
+        let is_refused = |error: &h2::Error| error.reason() == Some(h2::Reason::REFUSED_STREAM);
+        let is_before = |error: &(dyn Error + 'static)| {
+            let is_before = error.is::<tonic::ConnectError>() || error.downcast_ref().is_some_and(is_refused);
+            is_before.then_some(())
+        };
+        self.find(is_before).is_some()
+    }
+
     /// Returns true if there was no connection in time.
     pub(crate) fn is_timeout(&self) -> bool {
         let error = self.get_ref().downcast_ref::<io::Error>();

@@ -159,11 +159,8 @@ impl ApiError {
             }
             Self::Failed { message, .. } => is_past_expiry(message),
             Self::Connect { .. } | Self::Tls(_) | Self::Key(_) => true,
-            Self::NoResponse { .. }
-            | Self::List { .. }
-            | Self::AppSession(_)
-            | Self::RevocationList
-            | Self::Rest(_) => false,
+            Self::NoResponse { source, .. } => source.is_before_processing(),
+            Self::List { .. } | Self::AppSession(_) | Self::RevocationList | Self::Rest(_) => false,
         }
     }
 
@@ -248,5 +245,16 @@ mod tests {
         let locked =
             refused(Code::PermissionDenied, "renewable cert generation mismatch: stored=3, presented=2");
         assert!(locked.is_generation_mismatch());
+    }
+
+    #[test]
+    fn a_stream_that_the_server_refused_was_not_processed() {
+        for (reason, expected) in
+            [(h2::Reason::REFUSED_STREAM, true), (h2::Reason::CANCEL, false), (h2::Reason::NO_ERROR, false)]
+        {
+            let error = from_status("/a/b", Status::from_error(Box::new(h2::Error::from(reason))));
+            assert!(matches!(error, ApiError::NoResponse { .. }), "{error:?}");
+            assert_eq!(error.was_not_processed(), expected, "{reason:?}");
+        }
     }
 }

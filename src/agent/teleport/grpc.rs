@@ -108,3 +108,32 @@ impl Service<Uri> for Connector {
         Box::pin(async move { target.open().await })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Makes a call over a channel that opens its connection for it.
+    async fn call_at(address: std::net::SocketAddr) -> ApiError {
+        let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy();
+        unary::<(), ()>(&channel, "/a/b", ()).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_call_was_not_processed_only_if_no_connection_could_be_opened_for_it() {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = server.local_addr().unwrap();
+        let closes = async {
+            let (connection, _) = server.accept().await.unwrap();
+            let mut connection = h2::server::handshake(connection).await.unwrap();
+            connection.accept().await.unwrap().unwrap();
+        };
+        let (error, ()) = tokio::join!(call_at(address), closes);
+        assert!(matches!(error, ApiError::NoResponse { .. }) && !error.was_not_processed(), "{error:?}");
+        drop(server);
+        let error = call_at(address).await;
+        assert!(matches!(error, ApiError::NoResponse { .. }) && error.was_not_processed(), "{error:?}");
+    }
+}
