@@ -38,7 +38,12 @@ impl<'a> Causes<'a> {
             pointer.into_iter().chain(related).any(|pointer| self.repaired.is_stand_in(pointer));
         is_about_stand_in
             || match diagnostic.code {
-                Code::InvalidV1 if pointer.is_some_and(|entry| self.repaired.is_incomplete_below(entry)) => {
+                // A template of version 1 is a map in a map.
+                Code::InvalidV1
+                    if pointer.is_some_and(|template| {
+                        self.repaired.is_incomplete(&template.key("ssh_host_cert"))
+                    }) =>
+                {
                     true
                 }
                 Code::ExactlyOne | Code::InvalidV1 | Code::IncompleteLifetime | Code::RequiresOther => {

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value, json};
 
 use super::disclosure::closed_set;
-use super::provenance::{Origin, Origins, strip_ancestor};
+use super::provenance::{Origin, Origins};
 use super::schema::{locate, resolve, union_branches};
 use crate::pointer::Pointer;
 use crate::yaml::internal::Unreadable;
@@ -76,11 +76,6 @@ impl Repaired {
     /// Returns whether something was removed from the map at a pointer, or replaced in it.
     pub(super) fn is_incomplete(&self, pointer: &Pointer) -> bool {
         self.incomplete.contains(pointer)
-    }
-
-    /// Returns whether something was removed from a map at or below a pointer, or replaced in it.
-    pub(super) fn is_incomplete_below(&self, pointer: &Pointer) -> bool {
-        self.incomplete.iter().any(|map| strip_ancestor(map, pointer).is_some())
     }
 
     /// Returns the pointers of what was replaced, and of the maps with a key that cannot be read.

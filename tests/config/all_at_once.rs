@@ -95,8 +95,13 @@ fn a_misspelled_key_counts_beside_the_one_that_it_means() {
         ("onboarding: {}\nxonboarding: {join_method: github, token: a}\n", "/debug", json!(true)),
         ("onboarding:\nxonboarding: {join_method: github, token: a}\n", "/debug", json!(true)),
     ] {
-        let errors = errors_with_flag(&(file(rest) + service), pointer, value);
-        assert_eq!(errors, [Code::UnknownKey], "{rest} with {pointer}");
+        let flag = OverrideSource::Flag("--flag".to_owned());
+        let flag = Override::new(Pointer::from(pointer), value, flag);
+        let mut found = load(Some(&(file(rest) + service)), &[flag], Purpose::Start).diagnostics;
+        found.retain(|one| one.severity == Severity::Error);
+        let codes: Vec<Code> = found.iter().map(|one| one.code).collect();
+        assert_eq!(codes, [Code::UnknownKey], "{rest} with {pointer}");
+        assert_eq!(found[0].help.as_deref(), Some("did you mean `onboarding`?"), "{rest} with {pointer}");
     }
 
     let appended = json!({ "type": "identity", "destination": { "type": "directory", "path": "a" } });

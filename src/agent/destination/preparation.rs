@@ -63,8 +63,8 @@ impl Ids {
     }
 }
 
-/// Creates the directory and its files, and sets their owner and their ACLs. A name that ends in `/` is a directory. With `clean`, removes files that do not belong to
-/// the output, but no directories.
+/// Creates the directory and its files, and sets their owner and their ACLs. A name that ends in `/` is a directory. With `clean`,
+/// removes files that do not belong to the output, but no directories.
 ///
 /// Can be repeated: existing files keep their content, and links that the agent has written stay.
 ///

@@ -35,7 +35,12 @@ impl Violation<'_> {
             }
             let below = empty.as_ref().filter(|(_, names)| names.contains(&key.as_str()));
             let meant = if below.is_none() { cx.meant(key) } else { None };
-            let present = meant.filter(|meant| map.is_some_and(|map| map.contains_key(*meant)));
+            // A flag may have set a part of a map or a list.
+            let is_set = |meant: &str| {
+                let value = map.and_then(|map| map.get(meant));
+                matches!(value, Some(Value::Bool(_) | Value::Number(_) | Value::String(_)))
+            };
+            let present = meant.filter(|meant| is_set(meant));
             let help = (explained.len() < MAX_SHOWN).then(|| match (below, present) {
                 (Some((block, _)), _) => format!("`{block}` is empty: indent what belongs to it"),
                 (None, Some(present)) => format!("remove it; `{present}` is set already"),
