@@ -36,6 +36,10 @@ const ROTATIONS: &str = "CA rotations";
 const REVOCATIONS: &str = "revocations";
 const HEARTBEATS: &str = "heartbeats";
 
+/// The reason of a failure if the cluster issued an identity that is of no use to this machine.
+const ALREADY_EXPIRED: &str =
+    "the identity that was just issued has already expired; check this machine's clock";
+
 impl RunningAgent {
     /// Runs until a shutdown. Returns an error only while there is no identity, or if a task has ended.
     pub(super) async fn run_continuously(
@@ -117,18 +121,24 @@ impl RunningAgent {
                 Ok(obtained) => {
                     let identity = Arc::clone(obtained.identity());
                     let not_after = identity.user.not_after;
+                    let is_expired = identity.is_expired(self.bot.clock.now());
+                    sender.send_replace(Some(identity));
                     let wait = self.until_renewal(self.interval, not_after);
                     if let Some(suspension) = obtained.suspension() {
                         reporter.kept(not_after);
                         reporter.failed(&suspension);
                         retry.log_failure(&suspension, Level::ERROR, wait.duration());
+                        wait
+                    } else if is_expired {
+                        // Otherwise, the next renewal would be due at once, and so on.
+                        reporter.failed(ALREADY_EXPIRED);
+                        self.begin_wait(retry.failed(ALREADY_EXPIRED, Level::ERROR, &self.randomness))
                     } else {
                         retry.succeeded();
                         obtained.log(Some(wait.duration()));
                         reporter.renewed(not_after);
+                        wait
                     }
-                    sender.send_replace(Some(identity));
-                    wait
                 }
                 Err(error) => {
                     let reason = error_line(&error, error.hint().as_ref());

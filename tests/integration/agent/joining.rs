@@ -39,7 +39,10 @@ impl DelegatedJoin {
     }
 
     pub(super) async fn with_version(version: &str, audience: &'static str) -> Self {
-        let fixture = TestCluster::with_version(version).await;
+        Self::at(TestCluster::with_version(version).await, audience)
+    }
+
+    fn at(fixture: TestCluster, audience: &'static str) -> Self {
         let issuer = OidcIssuer::new("https://ci.example").unwrap();
         fixture.cluster.add_oidc_token(BOT, "ci", &issuer, audience).unwrap();
         Self { fixture, issuer, audience }

@@ -2,10 +2,12 @@
 
 use serde_json::json;
 use tbot::agent::{AgentError, AttestationError, error_line};
+use tbot_cluster::{ClusterConfig, MovableClock, clock};
 
 use super::super::errors::attestation_error;
-use super::super::fixture::{RunningAgent, wait_until};
+use super::super::fixture::{HOUR, RunningAgent, TestCluster, wait_until};
 use super::super::http_endpoint::{HttpEndpoint, ScriptedResponse};
+use super::super::log_capture::{LogCapture, LogEvent};
 use super::{AUDIENCE, DelegatedJoin, ErrorCheck};
 
 /// A join method whose ID token comes from an endpoint.
@@ -217,6 +219,23 @@ async fn a_running_agent_retries_after_an_outage_of_the_endpoint() {
     endpoint.set_response(ScriptedResponse::Fixed(200, (GITHUB.response)(&join.id_token())));
     wait_until("the output is written", || join.has_written_output()).await;
     running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_identity_that_has_expired_by_this_machines_clock_is_a_failure() {
+    let log = LogCapture::start();
+    let config = ClusterConfig::new(clock::system());
+    let fixture = TestCluster::with_config(config, MovableClock::new(clock::system())).await;
+    let join = DelegatedJoin::at(fixture, AUDIENCE);
+    // The agent's clock is ahead of the cluster's by more than the longest lifetime of a bot's identity.
+    join.fixture.clock.advance(13 * HOUR);
+    let endpoint = HttpEndpoint::start(ScriptedResponse::Fixed(200, (GITHUB.response)(&join.id_token())));
+    let running = GITHUB.start(&join, &endpoint);
+    let names_cause = |event: &LogEvent| event.message.contains("already expired");
+    wait_until("the failure is logged", || log.count(names_cause) > 0).await;
+    running.stop().await.unwrap();
+    assert!(!join.has_written_output());
+    assert_eq!(join.joins().len(), 1, "the next attempt waits: {}", log.transcript());
 }
 
 #[tokio::test(flavor = "multi_thread")]
