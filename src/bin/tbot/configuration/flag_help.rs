@@ -1,5 +1,7 @@
 //! Help for values that flags set: it names flags, where help for a file names keys.
 
+use std::cell::LazyCell;
+
 use clap::Command;
 use tbot::diagnostic::{Code, Diagnostic, Target};
 
@@ -7,8 +9,8 @@ use crate::cli;
 
 /// Replaces help that would name a key of a file, for what flags and variables set. Without a file, there is nothing else.
 pub(super) fn name_flags(diagnostics: &mut [Diagnostic], has_file: bool) {
-    let start = cli::command(String::new());
-    let start = start.find_subcommand("start");
+    // Most configurations need no flag, and the definition of all commands takes longer than to read a file.
+    let command = LazyCell::new(|| cli::command(String::new()));
     for diagnostic in diagnostics {
         let source = match &diagnostic.target {
             Target::Override(source) => Some(source.clone()),
@@ -21,7 +23,7 @@ pub(super) fn name_flags(diagnostics: &mut [Diagnostic], has_file: bool) {
         }
         // A file can set the other keys.
         let is_replaced = |flag: &str| !has_file || source.as_deref() == Some(flag);
-        let flag = |key: &str| flag(start?, key).filter(|flag| is_replaced(flag));
+        let flag = |key: &str| flag(command.find_subcommand("start")?, key).filter(|flag| is_replaced(flag));
         diagnostic.message = replace_keys(&diagnostic.message, flag);
         diagnostic.help = diagnostic.help.as_deref().map(|help| replace_keys(help, flag));
     }
