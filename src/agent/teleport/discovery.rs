@@ -152,9 +152,7 @@ fn may_be_auth_server(error: &WebApiError) -> bool {
         WebApiError::Web(WebError::Connection(error)) => !error.failed_before_tls(),
         // An auth server is reached without root certificates.
         WebApiError::Web(WebError::Tls(_)) | WebApiError::NotTeleport(_) => true,
-        WebApiError::ErrorStatus { status, .. } => {
-            !status.is_server_error() && *status != StatusCode::TOO_MANY_REQUESTS
-        }
+        WebApiError::ErrorStatus { .. } => !is_transient(error),
         WebApiError::ClusterName(_) => false,
     }
 }
