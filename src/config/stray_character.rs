@@ -7,13 +7,12 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StrayCharacter {
     pub(super) character: char,
-    name: &'static str,
 }
 
 /// The character with its code point, such as "a no-break space (U+00A0)".
 impl fmt::Display for StrayCharacter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (U+{:04X})", self.name, u32::from(self.character))
+        write!(f, "{} (U+{:04X})", name(self.character), u32::from(self.character))
     }
 }
 
@@ -29,7 +28,7 @@ impl StrayCharacter {
         let mark = || quotation_mark(text, first, last);
         let hidden = || text.chars().find(|character| name_of_hidden(*character).is_some());
         let character = found.or_else(mark).or_else(hidden)?;
-        Some(Self { character, name: name(character) })
+        Some(Self { character })
     }
 
     /// Returns what the user can do about it.

@@ -74,12 +74,15 @@ fn a_misspelled_key_hides_no_other_finding() {
     assert!(renamed > 30, "only {renamed} keys were renamed");
 }
 
-/// Returns the codes of the errors, when a flag sets `value` at `pointer`.
-fn errors_with_flag(file: &str, pointer: &str, value: Value) -> Vec<Code> {
-    let flag = OverrideSource::Flag("--flag".to_owned());
-    let outcome = load(Some(file), &[Override::new(Pointer::from(pointer), value, flag)], Purpose::Start);
-    let errors = outcome.diagnostics.into_iter().filter(|one| one.severity == Severity::Error);
-    errors.map(|one| one.code).collect()
+/// Returns the errors of a start at which the flag `name` sets `value` at `pointer`.
+fn errors_with_flag(file: &str, name: &str, pointer: &str, value: Value) -> Vec<Diagnostic> {
+    let flag = Override::new(Pointer::from(pointer), value, OverrideSource::Flag(name.to_owned()));
+    let outcome = load(Some(file), &[flag], Purpose::Start);
+    outcome.diagnostics.into_iter().filter(|one| one.severity == Severity::Error).collect()
+}
+
+fn codes(diagnostics: &[Diagnostic]) -> Vec<Code> {
+    diagnostics.iter().map(|one| one.code).collect()
 }
 
 #[test]
@@ -95,21 +98,17 @@ fn a_misspelled_key_counts_beside_the_one_that_it_means() {
         ("onboarding: {}\nxonboarding: {join_method: github, token: a}\n", "/debug", json!(true)),
         ("onboarding:\nxonboarding: {join_method: github, token: a}\n", "/debug", json!(true)),
     ] {
-        let flag = OverrideSource::Flag("--flag".to_owned());
-        let flag = Override::new(Pointer::from(pointer), value, flag);
-        let mut found = load(Some(&(file(rest) + service)), &[flag], Purpose::Start).diagnostics;
-        found.retain(|one| one.severity == Severity::Error);
-        let codes: Vec<Code> = found.iter().map(|one| one.code).collect();
-        assert_eq!(codes, [Code::UnknownKey], "{rest} with {pointer}");
+        let found = errors_with_flag(&(file(rest) + service), "--flag", pointer, value);
+        assert_eq!(codes(&found), [Code::UnknownKey], "{rest} with {pointer}");
         assert_eq!(found[0].help.as_deref(), Some("did you mean `onboarding`?"), "{rest} with {pointer}");
     }
 
     let appended = json!({ "type": "identity", "destination": { "type": "directory", "path": "a" } });
     let onboarding = "onboarding: {join_method: github, token: a}\n";
     let services = "xservices: [{type: identity, destination: {type: directory, path: ''}}]\n";
-    let errors = errors_with_flag(&(file(onboarding) + services), "/services/-", appended);
+    let errors = errors_with_flag(&(file(onboarding) + services), "--flag", "/services/-", appended);
     assert_eq!(
-        errors,
+        codes(&errors),
         [Code::UnknownKey, Code::EmptyValue],
         "the entries of the misspelled list are checked"
     );
@@ -125,14 +124,11 @@ fn a_join_uri_that_cannot_be_read_is_the_only_error() {
         ("tbot+proxy", Code::InvalidJoinUri),
     ] {
         let file = format!("version: v2\njoin_uri: {uri}\n");
-        assert_eq!(errors_with_flag(&file, "/debug", json!(true)), [code], "{uri}");
+        let errors = errors_with_flag(&file, "--flag", "/debug", json!(true));
+        assert_eq!(codes(&errors), [code], "{uri}");
     }
-    let file = "version: v2\n";
-    let flag = OverrideSource::Flag("--join-uri".to_owned());
-    let uri = Override::new(Pointer::from("/join_uri"), json!("$JOIN_URI"), flag);
-    let errors = load(Some(file), &[uri], Purpose::Start).diagnostics;
-    let errors = errors.into_iter().filter(|one| one.severity == Severity::Error).map(|one| one.code);
-    assert_eq!(errors.collect::<Vec<_>>(), [Code::Placeholder]);
+    let errors = errors_with_flag("version: v2\n", "--join-uri", "/join_uri", json!("$JOIN_URI"));
+    assert_eq!(codes(&errors), [Code::Placeholder]);
 }
 
 #[test]
