@@ -89,8 +89,8 @@ pub(crate) struct DirectoryTarget {
     pub(crate) access: ReaderAccess,
 }
 
-/// What happens to files of earlier sets that the new one does not replace. A directory keeps those that are in neither list; a
-/// Secret and the memory do not.
+/// Which files of earlier sets to remove and which to keep, if the new set does not replace them. A directory also keeps files that
+/// are in neither list; a Secret and the memory do not.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EarlierFiles {
     /// The names of files that must not remain.

@@ -29,7 +29,7 @@ pub(super) fn check(string: &ConfigString<'_>, findings: &mut Findings<'_>) {
     }
 }
 
-/// What is wrong with the form of a value.
+/// The codes of values with an invalid or incomplete form.
 const ABOUT_FORM: [Code; 10] = [
     Code::AddressWithoutPort,
     Code::InvalidAddress,

@@ -43,9 +43,9 @@ const CONNECT_CODES: [&str; 16] = [
     "unauthenticated",
 ];
 
-/// What is logged if nothing reached the endpoint.
+/// How the log puts it if the endpoint did not receive the event.
 const NOT_SENT: &str = "was not sent to";
-/// What is logged if the endpoint may have the event.
+/// How the log puts it if the endpoint may have received the event.
 const NOT_CONFIRMED: &str = "was not confirmed by";
 
 /// Why the endpoint has not confirmed the event.
