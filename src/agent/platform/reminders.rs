@@ -37,8 +37,11 @@ impl OngoingProblem {
     }
 
     /// Returns how long the problem has lasted if it is time to mention it again. `None` until the next reminder is
-    /// due.
+    /// due. If the clock has been set back, the problem begins anew, because its reminder would be too late.
     pub(crate) fn reminder(&mut self, now: SystemTime) -> Option<Duration> {
+        if now < self.began {
+            *self = Self::begin(now);
+        }
         if now < self.reminder_due {
             return None;
         }
@@ -75,7 +78,8 @@ impl RecurringWarnings {
         let mut logged = lock(&self.logged);
         let key = (subject.to_owned(), warning.clone());
         if logged.len() >= MAX_WARNINGS && !logged.contains_key(&key) {
-            logged.retain(|_, logged| now < logged.latest + FORGOTTEN_AFTER);
+            // The clock may have been set back since.
+            logged.retain(|_, logged| logged.latest <= now && now < logged.latest + FORGOTTEN_AFTER);
         }
         if let Some(logged) = logged.get_mut(&key) {
             logged.latest = now;
@@ -133,10 +137,12 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_causes_no_reminder() {
-        let start = SystemTime::UNIX_EPOCH + MAX_INTERVAL;
-        let mut problem = OngoingProblem::begin(start);
-        assert_eq!(problem.reminder(start - FIRST_REMINDER), None);
-        assert_eq!(problem.duration(start - FIRST_REMINDER), Duration::ZERO);
+    fn a_clock_that_is_set_back_neither_causes_a_reminder_nor_prevents_the_next() {
+        let fast = SystemTime::UNIX_EPOCH + 2 * MAX_INTERVAL;
+        let mut problem = OngoingProblem::begin(fast);
+        let correct = fast - MAX_INTERVAL;
+        assert_eq!(problem.duration(correct), Duration::ZERO);
+        assert_eq!(problem.reminder(correct), None);
+        assert_eq!(problem.reminder(correct + FIRST_REMINDER), Some(FIRST_REMINDER));
     }
 }
