@@ -165,9 +165,13 @@ impl ApiError {
     }
 
     /// Returns true if another attempt with the same certificate would fail as well, because the server does not accept it, or
-    /// is not trusted by its identity any more.
+    /// is not trusted by its identity any more. A rate limit, for example, says nothing about the certificate.
     pub(crate) fn is_refused_identity(&self) -> bool {
-        matches!(self, Self::Refused { .. }) || self.is_untrusted_identity()
+        let is_denied = matches!(
+            self,
+            Self::Refused { code: GrpcCode::PermissionDenied | GrpcCode::Unauthenticated, .. }
+        );
+        is_denied || self.is_untrusted_identity()
     }
 
     /// Returns true if no connection with the same certificate can succeed, because the certificates of client and server are not

@@ -2,8 +2,10 @@
 //! cluster refuses the calls that a version does not offer.
 
 use serde_json::json;
-use tbot_cluster::method;
+use tbot::agent::{ApiError, GrpcCode, RenewalError};
+use tbot_cluster::{Code, method};
 
+use super::errors::renewal_error;
 use super::every_output;
 use super::fixture::{BOT, HOUR, RunningAgent, TestCluster, read, wait_until};
 use super::joining::azure::AzureVm;
@@ -70,6 +72,25 @@ async fn an_agent_with_an_id_token_joins_again_as_the_same_instance() {
         assert_eq!(joins(&join.fixture, &JOINS), expected, "{version}");
         assert_eq!(join.fixture.cluster.instances(BOT), instances, "{version}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_becomes_a_new_instance_only_if_the_server_denies_its_identity() {
+    let join = DelegatedJoin::with_version("18.7.0", "dev.test").await;
+    let cluster = &join.fixture.cluster;
+    let config = join.config("gitlab", json!({}));
+    let run = || async { join.run(config.clone(), &[("TBOT_GITLAB_JWT", &join.id_token())]).await };
+    run().await.unwrap();
+    cluster.fail_next(method::PING, Code::ResourceExhausted, "rate limit exceeded");
+    let error = renewal_error(run().await.unwrap_err());
+    let RenewalError::Api(ApiError::Refused { code, .. }) = error else { panic!("{error:?}") };
+    assert_eq!(code, GrpcCode::ResourceExhausted);
+    run().await.unwrap();
+    assert_eq!(cluster.instances(BOT), [2]);
+
+    cluster.fail_next(method::PING, Code::PermissionDenied, "access denied");
+    run().await.unwrap();
+    assert_eq!(cluster.instances(BOT).len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
