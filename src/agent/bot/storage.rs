@@ -231,7 +231,7 @@ impl Storage {
                 }
                 Ok(written?)
             }
-            Self::Secret(secret) => Ok(secret.write_marker(fingerprint(identity))?),
+            Self::Secret(secret) => Ok(secret.write_marker(identity)?),
             Self::Memory(stored) => {
                 if let Some(stored) = lock(stored).identity.as_mut() {
                     stored.renewal_pending = true;

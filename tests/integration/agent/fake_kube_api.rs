@@ -29,6 +29,12 @@ pub(super) struct KubeRequest {
     pub(super) body: Value,
 }
 
+impl KubeRequest {
+    fn is_dry_run(&self) -> bool {
+        self.target.contains("dryRun=All")
+    }
+}
+
 /// How a request was authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Credential {
@@ -47,6 +53,8 @@ struct State {
     resource_version: u64,
     requests: Vec<KubeRequest>,
     failures: Failures,
+    /// The method of the next request that is processed without a response.
+    response_lost_for: Option<&'static str>,
 }
 
 pub(super) struct FakeKubeApi {
@@ -160,6 +168,11 @@ impl FakeKubeApi {
         self.state().failures.push((method, status, message));
     }
 
+    /// Processes the next request with this method that is not a dry run, and closes the connection without a response.
+    pub(super) fn lose_next_response(&self, method: &'static str) {
+        self.state().response_lost_for = Some(method);
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
@@ -187,7 +200,16 @@ fn serve(stream: TcpStream, tls: Arc<ServerConfig>, state: &Mutex<State>) -> std
         method: request.method,
         target: request.target,
     };
-    let (status, response) = state.lock().unwrap().respond(&request);
+    let (status, response) = {
+        let mut state = state.lock().unwrap();
+        let response = state.respond(&request);
+        let is_lost = state.response_lost_for == Some(&request.method) && !request.is_dry_run();
+        if is_lost {
+            state.response_lost_for = None;
+            return Ok(());
+        }
+        response
+    };
     let response = response.to_string();
     let head = format!(
         "HTTP/1.1 {status} Status\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
@@ -209,7 +231,7 @@ impl State {
         self.requests.push(request.clone());
         let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
         let query: Vec<&str> = query.split('&').collect();
-        let dry_run = query.contains(&"dryRun=All");
+        let dry_run = request.is_dry_run();
         if request.credential == Credential::None {
             return failure(401, "Unauthorized");
         }

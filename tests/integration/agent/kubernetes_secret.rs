@@ -7,13 +7,15 @@ use std::io;
 use rustls::CertificateError;
 use serde_json::{Value, json};
 use tbot::agent::{
-    Agent, AgentError, KubernetesClusterError, KubernetesSecretError, RenewalError, WebError, error_line,
+    Agent, AgentError, KubernetesClusterError, KubernetesSecretError, RenewalError, StorageError, WebError,
+    error_line,
 };
 use tbot_cluster::{BoundKeypairToken, Cluster, Code, SERVER_VERSION, WorkloadIdentity, method};
 
 use super::errors::{renewal_error, secret_error};
 use super::fake_kube_api::{Credential, FakeKubeApi};
 use super::fixture::{BOT, HOUR, RunningAgent, TestCluster, run_oneshot, wait_until};
+use super::log_capture::LogCapture;
 
 struct SecretFixture {
     teleport: TestCluster,
@@ -49,6 +51,19 @@ impl SecretFixture {
     fn config_with_storage(&self) -> Value {
         let mut config = self.teleport.config("20m", &[]);
         config["storage"] = self.destination("bot");
+        config
+    }
+
+    /// Returns a configuration with the Secret `bot` as the storage, and creates the token `bound` that it joins with.
+    fn config_with_bound_keypair(&self) -> Value {
+        let token = BoundKeypairToken { recovery_limit: 2, ..BoundKeypairToken::with_secret("hunter2") };
+        self.teleport.cluster.add_bound_keypair_token(BOT, "bound", token).unwrap();
+        let mut config = self.config_with_storage();
+        config["onboarding"] = json!({
+            "join_method": "bound_keypair",
+            "token": "bound",
+            "bound_keypair": { "registration_secret": "hunter2" },
+        });
         config
     }
 
@@ -242,6 +257,45 @@ async fn of_two_agents_with_one_secret_only_one_requests_a_renewal() {
     fixture.run_oneshot(fixture.config_with_storage()).await.unwrap();
 }
 
+#[tokio::test]
+async fn the_marker_of_another_agent_suspends_renewals_even_after_a_conflict() {
+    let log = LogCapture::start();
+    let fixture = SecretFixture::new().await;
+    fixture.run_oneshot(fixture.config_with_storage()).await.unwrap();
+    let mut hold = fixture.teleport.cluster.hold_next(method::PING);
+    let mut config = fixture.config_with_storage();
+    config["renewal_interval"] = json!("30m");
+    let running = RunningAgent::start(fixture.agent(config).unwrap());
+    hold.arrived().await;
+    // Another agent with the same Secret renews, and does not get the response.
+    fixture.teleport.cluster.drop_next_response(method::GENERATE_USER_CERTS);
+    let lost = renewal_error(fixture.run_oneshot(fixture.config_with_storage()).await.unwrap_err());
+    assert!(matches!(lost, RenewalError::ResponseLost { .. }), "{lost:?}");
+    let marker = fixture.stored()["renewal-pending"].clone();
+    hold.release();
+    let says = |part: &str| log.transcript().contains(part);
+    wait_until("the next attempt has ended", || says("renewal suspended") || says("mismatch")).await;
+    assert!(says("(HTTP 409)"), "{}", log.transcript());
+    running.stop().await.unwrap();
+    assert_eq!(fixture.teleport.call_count(method::GENERATE_USER_CERTS), 1);
+    assert!(!fixture.teleport.cluster.is_locked(BOT));
+    assert_eq!(fixture.stored()["renewal-pending"], marker);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_marker_that_was_written_although_the_request_failed_does_not_suspend_renewals() {
+    let fixture = SecretFixture::new().await;
+    fixture.run_oneshot(fixture.config_with_storage()).await.unwrap();
+    let mut config = fixture.config_with_storage();
+    config["renewal_interval"] = json!("30m");
+    fixture.kubernetes.lose_next_response("PATCH");
+    let running = RunningAgent::start(fixture.agent(config).unwrap());
+    wait_until("the bot is renewed", || fixture.teleport.cluster.generation(BOT) == Some(2)).await;
+    wait_until("the identity is saved", || !fixture.stored().contains_key("renewal-pending")).await;
+    running.stop().await.unwrap();
+    assert_eq!(fixture.teleport.call_count(method::GENERATE_USER_CERTS), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_response_that_the_api_server_rejects_is_kept_and_saved_later() {
     let fixture = SecretFixture::new().await;
@@ -264,14 +318,7 @@ async fn a_response_that_the_api_server_rejects_is_kept_and_saved_later() {
 async fn a_secret_keeps_a_bound_key_pair_and_its_join_state() {
     let fixture = SecretFixture::with_version("19.0.0").await;
     let cluster = &fixture.teleport.cluster;
-    let token = BoundKeypairToken { recovery_limit: 2, ..BoundKeypairToken::with_secret("hunter2") };
-    cluster.add_bound_keypair_token(BOT, "bound", token).unwrap();
-    let mut config = fixture.config_with_storage();
-    config["onboarding"] = json!({
-        "join_method": "bound_keypair",
-        "token": "bound",
-        "bound_keypair": { "registration_secret": "hunter2" },
-    });
+    let config = fixture.config_with_bound_keypair();
     fixture.run_oneshot(config.clone()).await.unwrap();
     let registered = fixture.stored();
     assert_eq!(registered["id_bkp.pub"].trim(), bound(cluster));

@@ -11,8 +11,8 @@
 //! | `renewal-pending` | the renewal marker, written only by this agent: a renewal was requested, and its response is not saved |
 //!
 //! The auth server increments the generation at each renewal, and locks the bot if an old generation is presented
-//! again. The agent therefore stores the marker before it requests a renewal. The marker names the certificate that the
-//! request presents, so it has no effect once another certificate is stored. The Go agent does not know the marker: it
+//! again. The agent therefore stores the marker before it requests a renewal. The marker begins with the fingerprint of the
+//! certificate that the request presents, so it has no effect once another certificate is stored. The Go agent does not know the marker: it
 //! must not take over a storage that contains one.
 
 use std::sync::Arc;
@@ -82,12 +82,12 @@ pub(super) fn parse(
         .map_err(|error| StorageError::Damaged { location: location.to_owned(), error })?;
     // An incompletely written marker has no effect: the agent requests the renewal only after fsync.
     let marker = read(RENEWAL_MARKER)?;
-    let renewal_pending = marker.is_some_and(|marker| marker == fingerprint(&identity).as_bytes());
+    let renewal_pending = marker.is_some_and(|marker| marker.starts_with(fingerprint(&identity).as_bytes()));
     let token_hash = token_hash.trim().to_owned();
     Ok(Some(StoredIdentity { identity: identity.into(), token_hash, renewal_pending }))
 }
 
-/// Returns the content of the renewal marker for a renewal with `identity`.
+/// Returns what the renewal marker for a renewal with `identity` begins with.
 pub(super) fn fingerprint(identity: &Identity) -> String {
     sha256_hex(&identity.user.der)
 }

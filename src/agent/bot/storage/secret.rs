@@ -2,14 +2,20 @@
 //!
 //! There is no lock. Instead, the marker is written only if the Secret has not changed since it was read, so that only
 //! one of two agents requests a renewal. The new identity replaces the old one and its marker in one request.
+//!
+//! The marker also names the process that wrote it. If a request to change the marker fails, its response may have been lost, and
+//! the Secret may contain a marker of this process although it requested no renewal. Only that one is ignored: the marker of
+//! another agent is in effect.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
-use super::format::RENEWAL_MARKER;
+use super::format::{RENEWAL_MARKER, fingerprint};
 use crate::agent::bot::bound_keys::BOUND_KEY_FILES;
+use crate::agent::credential::identity::Identity;
 use crate::agent::destination::kubernetes_secret::{KubernetesSecretError, SecretClient, SecretContent};
+use crate::agent::platform::hex::hex;
 use crate::agent::platform::lock::lock;
 
 /// A Secret, and its content when it was last read or written.
@@ -17,14 +23,23 @@ use crate::agent::platform::lock::lock;
 pub(crate) struct SecretStorage {
     secret: SecretClient,
     last_seen: Mutex<SecretContent>,
-    /// A request to change the marker failed, so the Secret may contain a marker although the auth server performed no
-    /// renewal.
-    ignore_marker: AtomicBool,
+    /// What the markers of this process end with.
+    marker_suffix: String,
+    /// A request to change the marker failed, so the Secret may contain a marker of this process although it requested no renewal.
+    ignore_own_marker: AtomicBool,
 }
 
 impl SecretStorage {
     pub(crate) fn new(secret: SecretClient) -> Self {
-        Self { secret, last_seen: Mutex::default(), ignore_marker: AtomicBool::new(false) }
+        let mut process = [0; 16];
+        // Without random bytes, the markers of two agents that have none either are mistaken for each other.
+        let _ = getrandom::fill(&mut process);
+        Self {
+            secret,
+            last_seen: Mutex::default(),
+            marker_suffix: format!(" {}", hex(&process)),
+            ignore_own_marker: AtomicBool::new(false),
+        }
     }
 
     /// Returns the location of the renewal marker, for messages.
@@ -41,8 +56,9 @@ impl SecretStorage {
         let content = self.secret.read()?.unwrap_or_default();
         *self.lock_last_seen() = content.clone();
         let mut files = content.files;
-        if self.ignore_marker.load(Ordering::Relaxed) {
-            files.remove(RENEWAL_MARKER);
+        if self.ignore_own_marker.load(Ordering::Relaxed) {
+            let is_own = |marker: &Vec<u8>| marker.ends_with(self.marker_suffix.as_bytes());
+            files.retain(|name, content| name != RENEWAL_MARKER || !is_own(content));
         }
         Ok(files)
     }
@@ -58,7 +74,7 @@ impl SecretStorage {
         files.extend(identity);
         let version = self.secret.write(&files, None)?;
         *self.lock_last_seen() = SecretContent { files, version };
-        self.ignore_marker.store(false, Ordering::Relaxed);
+        self.ignore_own_marker.store(false, Ordering::Relaxed);
         Ok(())
     }
 
@@ -73,7 +89,9 @@ impl SecretStorage {
         Ok(())
     }
 
-    pub(crate) fn write_marker(&self, marker: String) -> Result<(), KubernetesSecretError> {
+    /// Writes the marker for a renewal with `identity`.
+    pub(crate) fn write_marker(&self, identity: &Identity) -> Result<(), KubernetesSecretError> {
+        let marker = fingerprint(identity) + &self.marker_suffix;
         self.update(|files| files.insert(RENEWAL_MARKER.to_owned(), marker.into_bytes()))
     }
 
@@ -81,18 +99,18 @@ impl SecretStorage {
         self.update(|files| files.remove(RENEWAL_MARKER))
     }
 
-    /// Changes the marker if the Secret has not changed since it was last seen. If the request fails, a marker in the
-    /// Secret is ignored until the next request that succeeds.
+    /// Changes the marker if the Secret has not changed since it was last seen. If the request fails, a marker of this process is
+    /// ignored until the next request that succeeds.
     fn update<T>(
         &self,
         change: impl FnOnce(&mut BTreeMap<String, Vec<u8>>) -> T,
     ) -> Result<(), KubernetesSecretError> {
         let SecretContent { mut files, version } = self.lock_last_seen().clone();
         change(&mut files);
-        self.ignore_marker.store(true, Ordering::Relaxed);
+        self.ignore_own_marker.store(true, Ordering::Relaxed);
         let version = self.secret.write(&files, Some(&version))?;
         *self.lock_last_seen() = SecretContent { files, version };
-        self.ignore_marker.store(false, Ordering::Relaxed);
+        self.ignore_own_marker.store(false, Ordering::Relaxed);
         Ok(())
     }
 
