@@ -7,12 +7,12 @@ use std::io;
 use rustls::CertificateError;
 use serde_json::{Value, json};
 use tbot::agent::{
-    Agent, AgentError, KubernetesClusterError, KubernetesSecretError, RenewalError, StorageError, WebError,
-    error_line,
+    Agent, AgentError, JoinError, JoinReason, KubernetesClusterError, KubernetesSecretError, RenewalError,
+    StorageError, WebError, error_line,
 };
 use tbot_cluster::{BoundKeypairToken, Cluster, Code, SERVER_VERSION, WorkloadIdentity, method};
 
-use super::errors::{renewal_error, secret_error};
+use super::errors::{join_error, renewal_error, secret_error};
 use super::fake_kube_api::{Credential, FakeKubeApi};
 use super::fixture::{BOT, HOUR, RunningAgent, TestCluster, run_oneshot, wait_until};
 use super::log_capture::LogCapture;
@@ -336,6 +336,25 @@ async fn a_secret_keeps_a_bound_key_pair_and_its_join_state() {
     assert_eq!(fixture.stored()["bkp_key_history.json"], rotated["bkp_key_history.json"]);
     fixture.teleport.clock.advance(2 * HOUR);
     fixture.run_oneshot(config).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_with_a_bound_key_pair_is_not_lost_if_its_marker_cannot_be_stored() {
+    let fixture = SecretFixture::with_version("19.0.0").await;
+    let cluster = &fixture.teleport.cluster;
+    let config = fixture.config_with_bound_keypair();
+    fixture.run_oneshot(config.clone()).await.unwrap();
+    fixture.kubernetes.fail_next("PATCH", 503, "etcd is unavailable");
+    let (reason, error) = join_error(fixture.run_oneshot(config.clone()).await.unwrap_err());
+    assert_eq!(reason, JoinReason::NotRenewable);
+    let JoinError::Storage(StorageError::Secret(KubernetesSecretError::Refused { status: 503, .. })) = &error
+    else {
+        panic!("{error:?}")
+    };
+    assert!(!fixture.stored().contains_key("renewal-pending"));
+    fixture.run_oneshot(config).await.unwrap();
+    let token = cluster.bound_keypair_token("bound").unwrap();
+    assert_eq!((token.recovery_count, cluster.instances(BOT)), (1, vec![2]));
 }
 
 /// The public key that the token `bound` has bound.

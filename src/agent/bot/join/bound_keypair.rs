@@ -77,6 +77,11 @@ impl BoundKeypairExchange {
         self.registration_secret.as_ref()
     }
 
+    /// Notes that a solution is about to be sent with which the server may perform the join.
+    pub(super) fn sending_solution(&mut self) {
+        self.may_have_joined = true;
+    }
+
     /// Returns whether the server may have performed the join.
     pub(crate) fn may_have_joined(&self) -> bool {
         self.may_have_joined
@@ -108,7 +113,6 @@ impl BoundKeypairExchange {
         }
         let key = self.find(&challenge.public_key)?;
         let jws = key.sign_jws(challenge.challenge.as_bytes())?;
-        self.may_have_joined = true;
         let solution = BoundKeypairChallengeSolution { solution: jws.into_bytes() };
         let solution = Solution::BoundKeypairChallengeSolution(solution);
         Ok(ChallengeAnswer { to_save: None, may_join: true, solution })
@@ -259,11 +263,13 @@ mod tests {
     }
 
     #[test]
-    fn the_server_may_have_joined_only_after_a_signed_challenge() {
+    fn the_server_may_have_joined_only_after_a_solution_was_sent() {
         let (stored, old) = joined();
         let mut running = exchange(stored);
         assert!(!running.may_have_joined());
         running.sign(&challenge(&old)).unwrap();
+        assert!(!running.may_have_joined(), "the solution was not sent yet");
+        running.sending_solution();
         assert!(running.may_have_joined());
         rotate(&mut running, "balanced-v1");
         assert!(!running.may_have_joined(), "the server has asked for more");

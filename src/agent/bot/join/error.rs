@@ -61,8 +61,8 @@ pub enum JoinError {
     /// The cluster asks for another key pair, and a static one cannot change.
     #[error("the cluster asks for another key pair, but a static key cannot be rotated")]
     StaticKeyRotation,
-    /// A key pair cannot be saved. It was not announced to the cluster.
-    #[error("cannot save the bot's new key pair")]
+    /// What must be saved before the next message cannot be saved. The message was not sent.
+    #[error(transparent)]
     Storage(#[from] StorageError),
     /// The agent cannot obtain the attestation for the server's challenge.
     #[error(transparent)]

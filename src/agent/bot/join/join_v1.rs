@@ -138,10 +138,13 @@ impl JoinStream {
                 if let Some(keys) = to_save {
                     store.save_bound_keys(keys).await?;
                 }
-                Ok(solution)
+                Ok((may_join, solution))
             };
             match saved.await {
-                Ok(solution) => {
+                Ok((may_join, solution)) => {
+                    if may_join {
+                        exchange.sending_solution();
+                    }
                     self.send(ToServer::Solution(ChallengeSolution { payload: Some(solution) })).await;
                 }
                 Err(error) => {
