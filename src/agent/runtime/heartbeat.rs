@@ -1,7 +1,8 @@
 //! Sends heartbeats to the bot's own cluster: one after the first attempts of all services, then about every half hour; in
 //! oneshot mode, one at the end.
 //!
-//! A heartbeat never fails a run. A cluster that does not know heartbeats gets one attempt. Each heartbeat has a connection
+//! A heartbeat never fails a run. A failed one is repeated sooner than the next is due. A cluster that does not know heartbeats, which
+//! may be upgraded while the agent runs, gets an attempt whenever one is due. Each heartbeat has a connection
 //! of its own: no other connection of a running agent lasts longer than one renewal, except the one that follows rotations,
 //! which is replaced at other times.
 
@@ -25,6 +26,8 @@ use crate::agent::teleport::auth_client::{AuthClient, Heartbeat, ServiceHealth};
 use crate::agent::teleport::messages::BotInstanceHealthStatus;
 
 const INTERVAL: Duration = Duration::from_secs(30 * 60);
+/// The wait after a heartbeat that failed. It doubles with each further failure.
+const FIRST_RETRY: Duration = Duration::from_secs(60);
 /// How long the first heartbeat waits for the first attempts.
 const MAX_FIRST_WAIT: Duration = Duration::from_secs(30);
 /// How long a run in oneshot mode waits for its heartbeat.
@@ -43,16 +46,25 @@ impl RunningAgent {
         // After the timeout, the services without a first attempt are reported as initializing.
         let _ = tokio::time::timeout(MAX_FIRST_WAIT, health.first_attempts(|_| true)).await;
         let mut is_startup = true;
+        let mut retry = FIRST_RETRY;
         loop {
             // The cluster would refuse an expired identity. The loop of the identity reports that it has expired.
             let Some(identity) = valid_identity(&mut current, &self.bot.clock).await else { return };
             let heartbeat = self.heartbeat(is_startup, false, started, self.service_health(&health));
-            match self.connect_and_submit(&identity, heartbeat).await {
-                Ok(()) => is_startup = false,
-                Err(error) if error.is_unimplemented() => std::future::pending().await,
-                Err(error) => self.warn_about_heartbeat(&error),
-            }
-            schedule::wait(INTERVAL.mul_f64(1.0 - self.randomness.next() / 10.0), &self.bot.clock).await;
+            let next = match self.connect_and_submit(&identity, heartbeat).await {
+                Ok(()) => {
+                    (is_startup, retry) = (false, FIRST_RETRY);
+                    INTERVAL
+                }
+                Err(error) if error.is_unimplemented() => INTERVAL,
+                Err(error) => {
+                    self.warn_about_heartbeat(&error);
+                    let next = retry;
+                    retry = (retry * 2).min(INTERVAL);
+                    next
+                }
+            };
+            schedule::wait(next.mul_f64(1.0 - self.randomness.next() / 10.0), &self.bot.clock).await;
         }
     }
 

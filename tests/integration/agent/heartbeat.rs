@@ -11,7 +11,7 @@ use tbot_cluster::{Code, method};
 use tracing::Level;
 
 use super::errors::failed_outputs;
-use super::fixture::{HOUR, MINUTE, TestCluster, read, wait_until};
+use super::fixture::{MINUTE, SECOND, TestCluster, read, wait_until};
 use super::log_capture::LogCapture;
 
 /// A version that knows heartbeats.
@@ -144,16 +144,42 @@ async fn a_refused_heartbeat_is_a_warning_and_sent_again() {
 }
 
 #[tokio::test]
-async fn a_cluster_without_heartbeats_gets_one_attempt() {
+async fn a_cluster_that_learns_heartbeats_gets_one_as_soon_as_it_is_due() {
     let log = LogCapture::start();
-    let fixture = TestCluster::new().await;
+    let fixture = TestCluster::with_version(VERSION).await;
+    fixture.cluster.fail_next(
+        method::SUBMIT_HEARTBEAT,
+        Code::Unimplemented,
+        "unknown method SubmitHeartbeat",
+    );
     let agent = fixture.start(fixture.config("20m", &[]));
-    wait_until("the attempt", || fixture.call_count(method::SUBMIT_HEARTBEAT) == 1).await;
-    fixture.clock.advance(HOUR / 2);
+    wait_until("the attempt", || heartbeats(&fixture).len() == 1).await;
+    fixture.clock.advance(26 * MINUTE);
     wait_until("a renewal", || fixture.stored_generation() == 2).await;
+    assert_eq!(heartbeats(&fixture).len(), 1, "not due yet");
+    wait_for_another(&fixture, 1).await;
     agent.stop().await.unwrap();
-    assert_eq!(fixture.call_count(method::SUBMIT_HEARTBEAT), 1);
+    assert!(heartbeats(&fixture)[1].heartbeat.clone().unwrap().is_startup, "none has arrived before");
     assert_eq!(warnings(&log), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_heartbeat_that_failed_is_repeated_before_the_next_is_due() {
+    let fixture = TestCluster::with_version(VERSION).await;
+    for _ in 0..2 {
+        fixture.cluster.fail_next(method::SUBMIT_HEARTBEAT, Code::Unavailable, "no backend");
+    }
+    let agent = fixture.start(fixture.config("20m", &[]));
+    wait_until("the first heartbeat", || heartbeats(&fixture).len() == 1).await;
+    let first = fixture.clock.now();
+    wait_until("two more heartbeats", || {
+        fixture.clock.advance(SECOND);
+        heartbeats(&fixture).len() == 3
+    })
+    .await;
+    let passed = fixture.clock.now().duration_since(first).unwrap();
+    assert!(passed < 20 * MINUTE, "{passed:?}");
+    agent.stop().await.unwrap();
 }
 
 fn warnings(log: &LogCapture) -> usize {
