@@ -72,6 +72,7 @@ pub(super) fn for_auth_connection(error: &ConnectionError) -> Hint {
         Some(TlsFailure::Closed) => {
             "the connection was closed without a reason: if this continues while the server is up, the auth server no longer accepts this identity (if the cluster's user CA was rotated while this agent was stopped, join with a new token)"
         }
+        None if error.failed_before_tls() => "check that the server is up and reachable from here",
         Some(TlsFailure::NotTls) | None => {
             "check that the server is up, and that this machine's clock is right"
         }
@@ -99,6 +100,16 @@ pub(super) fn for_proxy_connection(error: &ConnectionError) -> Option<Hint> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_connection_that_reached_the_server_may_depend_on_the_clock() {
+        let mentions_clock = |kind: std::io::ErrorKind| {
+            let error = ConnectionError::new(std::io::Error::from(kind));
+            for_auth_connection(&error).as_str().contains("clock")
+        };
+        assert!(!mentions_clock(std::io::ErrorKind::ConnectionRefused));
+        assert!(mentions_clock(std::io::ErrorKind::Other));
+    }
 
     #[test]
     fn the_most_specific_hint_is_chosen() {
