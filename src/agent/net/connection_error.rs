@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use rustls::{AlertDescription, CertificateError, InvalidMessage};
+use tokio::time::error::Elapsed;
 
 use super::connection_upgrade::UpgradeError;
 use super::http_tunnel::HttpTunnelError;
@@ -141,7 +142,12 @@ impl ConnectionError {
 
 impl fmt::Display for ConnectionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self.get_ref(), f)
+        let error = self.get_ref();
+        // Its own text does not say what was waited for.
+        if own_error::<Elapsed>(error).is_some() {
+            return f.write_str("no response in time");
+        }
+        fmt::Display::fmt(error, f)
     }
 }
 
@@ -156,7 +162,7 @@ pub fn failed_request(error: reqwest::Error) -> ConnectionError {
     ConnectionError::new(error.without_url())
 }
 
-/// Returns an error of the agent, which may be in an I/O error.
+/// Returns an error of this type, which may be in an I/O error.
 fn own_error<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     // `source` of an I/O error skips the error that it contains.
     let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
@@ -252,6 +258,15 @@ mod tests {
 
     fn tls_failure(error: rustls::Error) -> Option<TlsFailure> {
         ConnectionError::new(Outer(io::Error::new(io::ErrorKind::InvalidData, error))).tls_failure()
+    }
+
+    #[tokio::test]
+    async fn a_timeout_says_that_there_was_no_response() {
+        let elapsed = || tokio::time::timeout(std::time::Duration::ZERO, std::future::pending::<()>());
+        let direct = ConnectionError::new(elapsed().await.unwrap_err());
+        let in_io =
+            ConnectionError::new(io::Error::new(io::ErrorKind::TimedOut, elapsed().await.unwrap_err()));
+        assert_eq!([direct, in_io].map(|error| error.to_string()), ["no response in time"; 2]);
     }
 
     #[test]
