@@ -157,7 +157,7 @@ impl Configuration {
 
     fn without_file(overrides: Vec<Override>, options: LoadOptions) -> Self {
         let mut loaded = config::load(None, &overrides, options);
-        flag_help::name_flags(&mut loaded.diagnostics, false);
+        flag_help::name_flags(&mut loaded.diagnostics, &overrides, false);
         Self { name: FLAGS_AND_VARIABLES.to_owned(), yaml: String::new(), overrides, loaded }
     }
 
@@ -165,7 +165,7 @@ impl Configuration {
         let (yaml, loaded) = match yaml::decode(bytes) {
             Ok(yaml) => {
                 let mut loaded = config::load(Some(yaml), &overrides, options);
-                flag_help::name_flags(&mut loaded.diagnostics, true);
+                flag_help::name_flags(&mut loaded.diagnostics, &overrides, true);
                 (yaml.to_owned(), loaded)
             }
             Err(problem) => {

@@ -193,6 +193,20 @@ fn help_for_a_flag_names_flags() {
     let finished = tbot(Telemetry::ClosedPort, &start).file("tbot.yaml", file).run();
     let message = "`--auth-server` is ignored because `proxy_server` is set";
     assert!(finished.stderr.contains(message), "{}", finished.stderr);
+
+    // Help about the file names the flag that the file cannot change.
+    let tunnel = "services: [{type: application-tunnel, app_name: a, listen: \"tcp://127.0.0.1:0\"}]";
+    let file = |oneshot: &str| format!("version: v2\nproxy_server: a:443\n{oneshot}{tunnel}\n");
+    for (flags, file, setting) in
+        [(&["--oneshot"][..], file(""), "`--oneshot`"), (&[], file("oneshot: true\n"), "`oneshot: true`")]
+    {
+        let arguments = [&["start", "-c", "tbot.yaml"], flags].concat();
+        let finished = tbot(Telemetry::ClosedPort, &arguments).file("tbot.yaml", file).run();
+        let codes = ["error[missing-join-method]", "warning[not-in-oneshot]"];
+        assert_eq!((finished.status, finished.diagnostic_codes()), (Some(3), codes.to_vec()));
+        let help = format!("= help: remove it, or remove {setting}\n");
+        assert!(finished.stderr.contains(&help), "{}", finished.stderr);
+    }
 }
 
 #[test]

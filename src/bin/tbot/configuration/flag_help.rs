@@ -3,18 +3,23 @@
 use std::cell::LazyCell;
 
 use clap::Command;
+use tbot::config::Override;
 use tbot::diagnostic::{Code, Diagnostic, Target};
 
 use crate::cli;
 
 /// Replaces help that would name a key of a file, for what flags and variables set. Without a file, there is nothing else.
-pub(super) fn name_flags(diagnostics: &mut [Diagnostic], has_file: bool) {
+pub(super) fn name_flags(diagnostics: &mut [Diagnostic], overrides: &[Override], has_file: bool) {
     // Most configurations need no flag, and the definition of all commands takes longer than to read a file.
     let command = LazyCell::new(|| cli::command(String::new()));
+    let flag = |key: &str| flag(command.find_subcommand("start")?, key);
     for diagnostic in diagnostics {
         let source = match &diagnostic.target {
             Target::Override(source) => Some(source.clone()),
-            _ if has_file => continue,
+            _ if has_file => {
+                name_used_settings(diagnostic, overrides, flag);
+                continue;
+            }
             _ => None,
         };
         if let Some(help) = help_with_flags(diagnostic.code, source.is_some()) {
@@ -23,10 +28,29 @@ pub(super) fn name_flags(diagnostics: &mut [Diagnostic], has_file: bool) {
         }
         // A file can set the other keys.
         let is_replaced = |flag: &str| !has_file || source.as_deref() == Some(flag);
-        let flag = |key: &str| flag(command.find_subcommand("start")?, key).filter(|flag| is_replaced(flag));
-        diagnostic.message = replace_keys(&diagnostic.message, flag);
-        diagnostic.help = diagnostic.help.as_deref().map(|help| replace_keys(help, flag));
+        let replacement = |code: &str| flag(without_value(code)).filter(|flag| is_replaced(flag));
+        diagnostic.message = replace_code(&diagnostic.message, replacement);
+        diagnostic.help = diagnostic.help.as_deref().map(|help| replace_code(help, replacement));
     }
+}
+
+/// In help about a file, replaces `key: true` by the flag if a flag has set the key.
+fn name_used_settings(
+    diagnostic: &mut Diagnostic,
+    overrides: &[Override],
+    flag: impl Fn(&str) -> Option<String>,
+) {
+    let is_used = |flag: &str| overrides.iter().any(|set| set.source().to_string() == flag);
+    let replacement = |code: &str| {
+        let key = without_value(code);
+        (key != code).then(|| flag(key))?.filter(|flag| is_used(flag))
+    };
+    diagnostic.help = diagnostic.help.as_deref().map(|help| replace_code(help, replacement));
+}
+
+/// Returns the key of `key: true`.
+fn without_value(code: &str) -> &str {
+    code.trim_end_matches(": true")
 }
 
 /// Returns the help for a code that needs more than the name of a flag. `is_set` tells whether a flag or a variable has set the value
@@ -48,11 +72,11 @@ const fn help_with_flags(code: Code, is_set: bool) -> Option<&'static str> {
     })
 }
 
-/// Replaces keys in backticks, which may be followed by `: true`.
-fn replace_keys(text: &str, flag: impl Fn(&str) -> Option<String>) -> String {
+/// Replaces what is in backticks, unless `replacement` returns `None`.
+fn replace_code(text: &str, replacement: impl Fn(&str) -> Option<String>) -> String {
     let parts = text.split('`').enumerate().map(|(index, part)| {
-        let key = (index % 2 == 1).then(|| part.trim_end_matches(": true"));
-        key.and_then(&flag).unwrap_or_else(|| part.to_owned())
+        let replaced = if index % 2 == 1 { replacement(part) } else { None };
+        replaced.unwrap_or_else(|| part.to_owned())
     });
     parts.collect::<Vec<_>>().join("`")
 }
