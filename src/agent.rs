@@ -61,22 +61,15 @@
 //!
 //! Each directory is a layer and imports only from layers below it; a test in `xtask/tests/layers/` enforces this.
 //!
-//! | layer | what it does |
-//! | --- | --- |
-//! | `runtime` | runs the agent: setup, continuous and oneshot mode, schedule, retries, health, metrics |
-//! | `service` | what the agent delivers: one file per service type, and the formats of their files |
-//! | `bot` | the bot's own identity: join, renewal, storage |
-//! | `destination` | where files go: directories, Kubernetes Secrets, memory |
-//! | `teleport` | Teleport's APIs: discovery, auth API, messages, hints for refused requests |
-//! | `net` | addresses, routes, TLS, HTTP, listeners for local programs |
-//! | `credential` | keys, certificates, identities, trust bundles |
-//! | `platform` | environment, clock, randomness, tasks, regular files, formatting of errors |
+//! From top to bottom: `runtime`, `service`, `bot`, `destination`, `teleport`, `net`, `credential` and `platform`.
+//! `docs/architecture.md` says what each of them contains.
 //!
 //! # Log levels
 //!
 //! - **error**: someone must act, or the bot stops working when its certificate expires.
 //! - **warn**: something failed; the agent continues and retries. A repeated message is logged at debug, and as a warning
-//!   again after 5 minutes, then whenever the failure has lasted twice as long ("still failing for 40m").
+//!   again after 5 minutes, then each time the failure has lasted twice as long ("still failing for 40m"), and at least once a
+//!   day.
 //! - **info**: one line for each join, renewal and written output, with the time until the next one; for each renewal that
 //!   begins early; and for the end of a failure.
 //! - **debug**: repetitions and details.

@@ -4,8 +4,8 @@
 //! - The counts of destinations per access class are combined to use cases.
 //! - Any other count is counted in ranges.
 //!
-//! The `x-report` of a property decides by what its values are also divided: by implementation of `tbot`, which follows from
-//! its version, or by use case.
+//! The `x-report` of a property can divide the starts with each value further: by implementation of `tbot`, which follows from the
+//! version, or by use case.
 
 use tbot::config::internal::AccessClass;
 use tbot::event::internal::{Implementation, PropertySource, ReportPart};

@@ -1,5 +1,5 @@
-//! Finds characters that are probably not meant to be part of a text: they come with text that is copied from a page, and look
-//! like other characters or like nothing. Letters of other scripts are never found. Depends on nothing.
+//! Finds characters that are probably not meant to be part of a string: they are copied from a web page, and look like other
+//! characters or are invisible. Letters of other scripts are never reported. Depends on nothing.
 
 use std::fmt;
 
@@ -65,7 +65,7 @@ const fn is_direction_mark(character: char) -> bool {
     matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Returns whether a program for writing texts makes this character of a `"` or a `'`.
+/// Returns whether word processors replace a `"` or a `'` with this character.
 const fn is_quotation_mark(character: char) -> bool {
     matches!(character, '\u{2018}'..='\u{201f}')
 }

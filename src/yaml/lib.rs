@@ -1,6 +1,6 @@
 //! Reads and writes YAML. One pass of one parser over the text finds values, positions and all problems of the first
 //! document. [`parse`] keeps the value; [`Positions`](internal::Positions) repeats the pass when there is something to
-//! show, so that nobody else has to keep the positions in memory. A file that is plain JSON is read by a faster parser.
+//! show, so that the positions are not kept in memory otherwise. A file that is plain JSON is read by a faster parser.
 //!
 //! May depend on saphyr-parser for reading, serde_yaml for writing, and serde_json for values and JSON. The only part of the program
 //! that does. A crate of its own, because the release build compiles it for speed, unlike the rest of the program, which is

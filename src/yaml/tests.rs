@@ -189,7 +189,7 @@ e: &n 2
 }
 
 #[test]
-fn what_cannot_be_read_is_left_out_of_the_rest() {
+fn unreadable_values_are_left_out_of_the_result() {
     let text = "a: &a !x 1\nb: [.inf, *a, 2]\n3: x\nc: {{ d }}\ne: {<<: [5, {f: !x 1, g: !x 1, h: 2}], g: 3}\n!x i: 4\n";
     let (parsed, _) = parse_with_problems(text);
     let (parsed, unreadable) = parsed.unwrap();

@@ -86,7 +86,7 @@ fn codes(diagnostics: &[Diagnostic]) -> Vec<Code> {
 }
 
 #[test]
-fn a_misspelled_key_counts_beside_the_one_that_it_means() {
+fn the_contents_of_a_misspelled_key_are_merged_with_those_of_the_right_key() {
     let file = |rest: &str| {
         format!("version: v2\nproxy_server: a.example.com:443\nstorage: {{type: memory}}\n{rest}")
     };
@@ -325,7 +325,7 @@ fn a_service_of_unknown_type_hides_no_finding_elsewhere() {
 }
 
 #[test]
-fn what_is_missing_is_reported_unless_another_error_explains_it() {
+fn a_missing_part_is_reported_unless_another_error_explains_it() {
     use Code::{MissingAddress, MissingJoinMethod, MissingToken, NothingToDeliver};
     let missing = [MissingAddress, MissingJoinMethod, MissingToken, NothingToDeliver];
     for (file, expected) in [

@@ -168,7 +168,7 @@ fn other_value(root: &Value, property: &Value, value: &Value) -> Option<Value> {
 /// its type.
 #[test]
 #[expect(clippy::print_stdout, reason = "the figures of docs/proofs.md")]
-fn what_no_declaration_maps_does_not_change_the_request() {
+fn undeclared_values_do_not_change_the_request() {
     let rules = Rules::embedded().unwrap();
     let mapped = Mapped::read(&rules);
     let (accepted, changes, changed_keys) = (Cell::new(0), Cell::new(0), RefCell::new(BTreeSet::new()));

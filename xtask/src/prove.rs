@@ -129,7 +129,7 @@ fn is_named(claim: &Claim, check: &Check, words: &[&str]) -> bool {
 
 /// The result of a successful command.
 #[derive(Debug)]
-struct Passed {
+struct CheckResult {
     /// How many tests have passed. A command that is not a test counts as one.
     tests: usize,
     /// The figures that it has printed.
@@ -145,7 +145,7 @@ fn seconds(time: Duration) -> String {
 }
 
 /// Runs a command, and returns what it has shown.
-fn run_check(command: &str) -> Result<Passed> {
+fn run_check(command: &str) -> Result<CheckResult> {
     let output = shell::parse(command)?.output().with_context(|| format!("cannot run `{command}`"))?;
     let stdout = String::from_utf8_lossy(&output.stdout);
     // cargo-mutants exits with 3 if tests do not end, which shows that they notice the mutant.
@@ -162,7 +162,7 @@ fn run_check(command: &str) -> Result<Passed> {
         bail!("`{command}` ran no tests");
     }
     let figures = if Check::is_of_mutants(command) { last_line(&stdout) } else { printed_figures(&stderr) };
-    Ok(Passed { tests, figures })
+    Ok(CheckResult { tests, figures })
 }
 
 /// Returns the figures in the output of tests. The name of a test may be before one, on the same line.

@@ -70,8 +70,8 @@ fn trend(weeks: &[Option<u64>]) -> Markup {
     }
 }
 
-/// Draws one column per day or week. One that is hidden is a short mark on the baseline. `interval` is the number of columns
-/// of which the distance between two dates is a multiple.
+/// Draws one column per day or week. One that is hidden is a short mark on the baseline. The distance
+/// between two dates is a multiple of `interval` columns.
 pub(super) fn columns(id: &str, title: &str, per: &str, counts: &[Count], interval: usize) -> Markup {
     let max = counts.iter().filter_map(|count| count.starts).max().unwrap_or(0);
     let top = round_up(max);

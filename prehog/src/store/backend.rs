@@ -35,7 +35,7 @@ pub trait Store: Send {
     /// # Errors
     ///
     /// Returns an error if folding is not possible now. Nothing is lost.
-    fn fold(&mut self) -> Result<Folded, StoreError>;
+    fn fold(&mut self) -> Result<FoldResult, StoreError>;
 
     /// Counts the starts of these weeks, without values that have fewer than `floor` starts in a week.
     ///
@@ -99,7 +99,7 @@ pub trait Store: Send {
 
 /// The result of [`Store::fold`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Folded {
+pub struct FoldResult {
     /// How many repeated submissions were found since the last call, by this method or any other one; always 0 if the store
     /// cannot tell.
     pub repeated: u64,

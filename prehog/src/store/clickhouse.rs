@@ -19,7 +19,7 @@ use std::io::BufRead as _;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::backend::{Folded, ID_RETENTION_DAYS, Sink, Store, StoreError, Tally};
+use super::backend::{FoldResult, ID_RETENTION_DAYS, Sink, Store, StoreError, Tally};
 use super::expiry::TRUSTED_AFTER_DAYS;
 use crate::day::{Day, Week};
 use crate::facet::FacetId;
@@ -127,8 +127,8 @@ impl Store for ClickHouse {
     }
 
     /// Does nothing: `forget_ids` folds complete days.
-    fn fold(&mut self) -> Result<Folded, StoreError> {
-        Ok(Folded { repeated: 0, is_separated: true })
+    fn fold(&mut self) -> Result<FoldResult, StoreError> {
+        Ok(FoldResult { repeated: 0, is_separated: true })
     }
 
     fn tally(&mut self, first: Week, last: Week, floor: u64) -> Result<Tally, StoreError> {

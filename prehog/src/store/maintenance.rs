@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::oneshot;
 
-use super::backend::Folded;
+use super::backend::FoldResult;
 use super::expiry::{first_retained_day, today_for_ids, today_for_starts};
 use super::reopening::ReopeningStore;
 use crate::clock::Clock;
@@ -95,7 +95,7 @@ impl Maintenance {
         self.fold_deadline = None;
         let folded = self.store.run_logged(|store| store.fold());
         self.metrics.set_maintenance_up(folded.is_some());
-        if let Some(Folded { repeated, .. }) = folded {
+        if let Some(FoldResult { repeated, .. }) = folded {
             self.metrics.repeated.inc_by(repeated);
         }
         let is_full = self.measure();

@@ -19,7 +19,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use super::backend::{FOLD_BATCH, Folded, Sink, Store, StoreError, Tally};
+use super::backend::{FOLD_BATCH, FoldResult, Sink, Store, StoreError, Tally};
 use super::expiry::TRUSTED_AFTER_DAYS;
 use super::migrations;
 use crate::day::{Day, Week};
@@ -128,12 +128,12 @@ impl Store for Sqlite {
         self.check_in_place()
     }
 
-    fn fold(&mut self) -> Result<Folded, StoreError> {
+    fn fold(&mut self) -> Result<FoldResult, StoreError> {
         self.fold_all()?;
         self.check_in_place()?;
         // An export may read the store for minutes.
         let truncated = [self.inbox.file.try_truncate_log()?, self.file.try_truncate_log()?];
-        Ok(Folded { repeated: std::mem::take(&mut self.repeated), is_separated: truncated == [true; 2] })
+        Ok(FoldResult { repeated: std::mem::take(&mut self.repeated), is_separated: truncated == [true; 2] })
     }
 
     fn tally(&mut self, first: Week, last: Week, floor: u64) -> Result<Tally, StoreError> {

@@ -4,13 +4,14 @@
 //! other method, the token is only a name, and the certificates are not renewable: for each renewal, the bot joins again with a
 //! new key.
 //!
-//! With `bound_keypair`, the bot signs challenges with a key pair of its own (see [`bound_keypair`]). With every other method, an
-//! [`attestation`] accompanies the join. It is new for each join, and without a renewal marker in the storage. This cannot lock the
-//! bot, unless it joined with the method `token` before: servers of version 15 then treat it as a stolen copy.
+//! With `bound_keypair`, the bot signs challenges with its own key pair (see [`bound_keypair`]). With every other method, an
+//! [`attestation`] accompanies the join. The agent obtains a new one for each join, and stores no renewal marker, because repeating
+//! such a join cannot lock the bot. The exception is a bot that joined with the method `token` before: servers of version 15 then
+//! treat it as a stolen copy.
 //!
-//! There are two ways to join (see [`order`]): the newer one, [`join_v1`], and the one that servers offer up to version 19.
-//! That is [`http_join`] at a proxy, or [`legacy_service`] for methods with a challenge, with a client certificate, and at an auth
-//! server.
+//! There are two join protocols (see [`order`]): *join v1* ([`join_v1`]), and the *legacy join*, which servers offer up to version
+//! 19. The legacy join is [`http_join`] at a proxy, or [`legacy_service`] for methods with a challenge, with a client certificate,
+//! and at an auth server.
 //!
 //! Servers from version 17 on keep a record of each bot instance. A bot that joins again while its certificate is valid does so
 //! as itself, over a connection with that certificate, and stays the same instance.
@@ -99,7 +100,7 @@ impl JoinServer<'_> {
     }
 }
 
-/// Joins, and remembers for the process if the cluster does not offer the newer way.
+/// Joins, and remembers, until the process ends, whether the cluster lacks join v1.
 #[derive(Default)]
 pub(crate) struct Joiner {
     lacks_join_v1: AtomicBool,
@@ -140,8 +141,8 @@ impl Joiner {
         Ok(Identity::new(key, certs)?)
     }
 
-    /// Joins with a bound key pair, which only the newer way offers. What `exchange` contains afterwards must be saved with the
-    /// identity.
+    /// Joins with a bound key pair, which only join v1 supports. The caller must then save the key pairs in `exchange` together with
+    /// the identity.
     pub(crate) async fn join_with_bound_keypair(
         &self,
         server: JoinServer<'_>,

@@ -44,7 +44,7 @@ use crate::agent::net::dialler::Dialler;
 use crate::agent::platform::error_text::error_line;
 use crate::agent::platform::lock::lock;
 use crate::agent::platform::reminders::RecurringWarnings;
-use crate::agent::platform::tasks::{UncutWork, run_to_completion};
+use crate::agent::platform::tasks::{UninterruptibleWork, run_to_completion};
 use crate::agent::platform::{Clock, Hint, Rounded};
 use crate::agent::teleport::auth_client::AuthClient;
 use crate::agent::teleport::discovery::{AddressField, DiscoveredServer};
@@ -152,7 +152,7 @@ pub(crate) struct Bot {
     pub(crate) warnings: RecurringWarnings,
     /// Work on the storage and on the destinations, which the end of the process must not cut off: a set of files would
     /// be incomplete, or a lock would outlive the run.
-    pub(crate) file_work: UncutWork,
+    pub(crate) file_work: UninterruptibleWork,
     storage: Storage,
     join_settings: JoinSettings,
     joiner: Joiner,
@@ -175,7 +175,7 @@ impl Bot {
         Self {
             dialler,
             warnings,
-            file_work: UncutWork::default(),
+            file_work: UninterruptibleWork::default(),
             clock,
             storage,
             join_settings,

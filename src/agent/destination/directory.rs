@@ -211,8 +211,8 @@ impl DirectoryHandle {
 
     /// Removes an entry, and everything in it if it is a directory, durably.
     ///
-    /// This is synced although a removal could be repeated: on a file system without a journal, an entry that a power failure
-    /// brings back refers to the file that was renamed or linked from it, and to remove it would destroy that file.
+    /// The removal is synced, although it could be repeated: on a file system without a journal, a power failure may bring the entry
+    /// back. It then refers to the file that was renamed or linked from it, and removing it again would destroy that file.
     pub(super) fn remove_tree(&self, name: &str) -> Result<(), DirectoryError> {
         tree::remove(&self.fd, name).map_err(|error| self.io_error("remove", name, error))?;
         self.sync()

@@ -17,12 +17,12 @@ use crate::agent::credential::x509;
 /// certificate.
 #[derive(Debug)]
 pub(crate) struct CertificateVerifier {
-    accepted: Accepted,
+    accepted: AcceptedCertificates,
     provider: Arc<CryptoProvider>,
 }
 
 #[derive(Debug)]
-enum Accepted {
+enum AcceptedCertificates {
     Any,
     /// A valid certificate with this name, from any issuer. The name in the handshake may be a different one.
     AnyFor(ServerName<'static>),
@@ -57,19 +57,19 @@ impl CertificateVerifier {
             WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build()?;
         let server_certificates = trusted.into_iter().filter(|der| is_server_certificate(der)).collect();
         Ok(Self {
-            accepted: Accepted::Trusted(TrustedCertificates { webpki, server_certificates }),
+            accepted: AcceptedCertificates::Trusted(TrustedCertificates { webpki, server_certificates }),
             provider,
         })
     }
 
     /// Accepts any certificate (`insecure: true`).
     pub(crate) fn accepting_any(provider: Arc<CryptoProvider>) -> Self {
-        Self { accepted: Accepted::Any, provider }
+        Self { accepted: AcceptedCertificates::Any, provider }
     }
 
     /// Accepts any certificate that is valid now and contains `name`, from any issuer.
     pub(crate) fn accepting_any_for(name: ServerName<'static>, provider: Arc<CryptoProvider>) -> Self {
-        Self { accepted: Accepted::AnyFor(name), provider }
+        Self { accepted: AcceptedCertificates::AnyFor(name), provider }
     }
 }
 
@@ -141,9 +141,9 @@ impl ServerCertVerifier for CertificateVerifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         match &self.accepted {
-            Accepted::Any => Ok(ServerCertVerified::assertion()),
-            Accepted::AnyFor(name) => verify_without_issuer(end_entity, name, now),
-            Accepted::Trusted(trusted) => {
+            AcceptedCertificates::Any => Ok(ServerCertVerified::assertion()),
+            AcceptedCertificates::AnyFor(name) => verify_without_issuer(end_entity, name, now),
+            AcceptedCertificates::Trusted(trusted) => {
                 trusted.verify(end_entity, intermediates, server_name, ocsp_response, now)
             }
         }

@@ -1,4 +1,4 @@
-//! Why a connection failed, and which failures of TLS the errors of the libraries contain.
+//! The error of a failed connection, and the TLS failure that caused it, which is found in the errors of the libraries.
 
 use std::error::Error;
 use std::fmt;

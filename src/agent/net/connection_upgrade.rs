@@ -6,17 +6,17 @@
 //!
 //! # What the load balancer is trusted with
 //!
-//! It has a valid certificate for the address of the proxy, as the outer connection requires. Nobody else on the way can make
-//! the agent use the upgrade to their advantage: the test for it sends no secret, and the outer connection is verified whatever
-//! the test finds.
+//! It has a valid certificate for the address of the proxy, as the outer connection requires. Other machines between the agent and
+//! the proxy gain nothing by making the agent use the upgrade: the test for it sends no secret, and the outer connection is always
+//! verified, whatever the test finds.
 //!
 //! - **With an identity**, the inner connection is verified with the CAs of the identity. The load balancer sees no request, no
 //!   certificate and no key, and cannot act as the auth server.
 //! - **Before a join**, these CAs are unknown. A join over the web API has no inner connection, so the load balancer sees the join
 //!   token or the ID token. A join by challenge (IAM, Azure) has one, but it is verified only by the name in the certificate, so a
 //!   load balancer that wants to can present a certificate of its own. It can then use the agent's response to join with its own
-//!   key, and give the agent CAs of its own. Whoever terminates TLS for the address of the proxy is therefore trusted with joins,
-//!   whatever the method: the same holds for every program that runs the proxy itself.
+//!   key, and give the agent its own CAs. A load balancer that terminates TLS for the address of the proxy is therefore trusted
+//!   with joins by every method, as is the proxy itself.
 
 use std::error::Error;
 use std::io;

@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_way_is_tested_again_after_an_attempt_that_was_given_up() {
+    async fn the_protocol_is_tested_again_after_a_cancelled_attempt() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let target = target(&listener.local_addr().unwrap().to_string());
         let known = &target.dialler.known;

@@ -1,8 +1,8 @@
 //! Removes what an HTTP proxy must not forward from a message (RFC 9110, section 7.6.1), except the upgrade to another protocol,
 //! which it passes on.
 //!
-//! The framing of a body is that of the connection on which it is sent. A length is forwarded only if the body arrived with
-//! it, so that no server sees another end of a message than the agent.
+//! Each connection has its own framing of the body. The header `Content-Length` is forwarded only if the body arrived with it, so
+//! that every server agrees with the agent about where a message ends.
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,

@@ -1,4 +1,4 @@
-//! Tests idle connections, so that one whose other end has vanished without closing it ends.
+//! Tests idle connections, so that a connection ends if its other end has vanished without closing it.
 
 use std::io;
 use std::time::Duration;

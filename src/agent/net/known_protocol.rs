@@ -55,8 +55,8 @@ impl KnownProtocol {
     }
 }
 
-/// Forgets what is known about the protocol, unless the connection is reported to have succeeded. Also if the attempt is given up,
-/// as with a timeout: the caller then drops the future.
+/// An attempt to connect. When dropped, forgets what is known about the protocol, unless [`succeed`](Self::succeed) was called. This
+/// includes an attempt that is cancelled, for example by a timeout, because the caller then drops the future.
 pub(super) struct Attempt<'a> {
     known: &'a KnownProtocol,
     has_succeeded: bool,

@@ -108,7 +108,7 @@ impl Listener {
                 let (stream, _) = listener.accept().await?;
                 // Without this, small messages wait for acknowledgements. A failure only makes the connection slower.
                 let _ = stream.set_nodelay(true);
-                // Without this, a client that has vanished would keep its connection for ever.
+                // Without this, a client that has vanished would keep its connection forever.
                 let _ = keep_alive(&stream);
                 Ok(Box::new(stream))
             }
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_a_socket_is_refused_and_kept() {
+    async fn an_entry_that_is_not_a_socket_is_refused_and_kept() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         fs::write(&file, "precious").unwrap();

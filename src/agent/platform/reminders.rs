@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime};
 use super::lock::lock;
 use super::{Clock, Rounded};
 
-/// A problem is mentioned again when it has lasted this long, then whenever it has lasted twice as long.
+/// A problem is mentioned again when it has lasted this long, then each time it has lasted twice as long, and at least once in
+/// [`MAX_INTERVAL`].
 const FIRST_REMINDER: Duration = Duration::from_secs(5 * 60);
 /// The longest time between two reminders.
 const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);

@@ -20,9 +20,9 @@ pub(crate) async fn run_to_completion<T: Send + 'static>(
 
 /// Blocking work that must not be cut off by the end of the process, such as replacing a set of files.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct UncutWork(Arc<RwLock<()>>);
+pub(crate) struct UninterruptibleWork(Arc<RwLock<()>>);
 
-impl UncutWork {
+impl UninterruptibleWork {
     /// Like [`run_blocking`]; [`finished`](Self::finished) waits for the work even if the caller's future is dropped.
     pub(crate) async fn run_blocking<T: Send + 'static>(
         &self,
@@ -61,7 +61,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_that_has_started_is_finished_although_its_caller_was_dropped() {
-        let work = UncutWork::default();
+        let work = UninterruptibleWork::default();
         let (started, has_started) = tokio::sync::oneshot::channel();
         let (release, released) = mpsc::channel::<()>();
         let caller = tokio::spawn({

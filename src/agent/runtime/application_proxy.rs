@@ -1,7 +1,7 @@
 //! Runs an application proxy: forwards each HTTP request to the application that it names, and nowhere else.
 //!
-//! Bodies are neither interpreted nor logged, and forwarded as they arrive. The roles of the bot are obtained like the
-//! credentials of an output; the certificates of the applications follow with the first request for each.
+//! Bodies are neither interpreted nor logged, and are forwarded as they arrive. The roles of the bot are obtained like the
+//! credentials of an output; the certificate of an application is obtained at the first request for it.
 
 mod app_name;
 mod apps;
@@ -38,7 +38,7 @@ use crate::agent::platform::lock::lock;
 use crate::agent::service::application_proxy::{ApplicationProxy, BotRoles};
 use crate::agent::service::error::{OutputError, TunnelError};
 use app_name::app_name;
-use apps::{Apps, ReachableApp, Unreachable};
+use apps::{Apps, ReachableApp, UnreachableReason};
 
 /// The sizes of the buffers of a connection that was upgraded to another protocol.
 const UPGRADED_BUFFER: usize = 8 * 1024;
@@ -133,7 +133,7 @@ impl ApplicationProxyRunner {
             Err(error) => return plain_text(error.status(), &error.to_string()),
         };
         let request = Request::from_parts(parts, body);
-        self.forward(&name, request, upgrade).await.unwrap_or_else(|Unreachable { status, reason }| {
+        self.forward(&name, request, upgrade).await.unwrap_or_else(|UnreachableReason { status, reason }| {
             if status.is_server_error() {
                 self.reporter.count(|connections| connections.failed += 1);
             }
@@ -146,8 +146,8 @@ impl ApplicationProxyRunner {
         name: &str,
         mut request: Request<Incoming>,
         upgrade: &PendingUpgrade,
-    ) -> Result<Response<HttpBody>, Unreachable> {
-        let bad_gateway = |reason| Unreachable { status: StatusCode::BAD_GATEWAY, reason };
+    ) -> Result<Response<HttpBody>, UnreachableReason> {
+        let bad_gateway = |reason| UnreachableReason { status: StatusCode::BAD_GATEWAY, reason };
         let access = self.access.get().await.map_err(bad_gateway)?;
         let RolesAndApps { roles, apps } = &access.value;
         let now = self.agent.bot.clock.now();
@@ -191,7 +191,7 @@ impl ApplicationProxyRunner {
         request
     }
 
-    async fn issue_app(&self, name: &str, roles: &BotRoles) -> Result<ReachableApp, Unreachable> {
+    async fn issue_app(&self, name: &str, roles: &BotRoles) -> Result<ReachableApp, UnreachableReason> {
         let identity = self.current.borrow().clone();
         let issued = attempt(&self.agent, identity, |client, identity| async move {
             let context = self.agent.issue_context(RevocationList::Absent);
@@ -208,20 +208,20 @@ impl ApplicationProxyRunner {
                     StatusCode::BAD_GATEWAY
                 }
             };
-            Unreachable { status, reason: reason.into() }
+            UnreachableReason { status, reason: reason.into() }
         })
     }
 
     /// Logs why a request failed, and returns the reason for the client.
-    fn unreachable(&self, app: &str, error: &ConnectionError) -> Unreachable {
+    fn unreachable(&self, app: &str, error: &ConnectionError) -> UnreachableReason {
         if error.is_of_body() {
             let reason = "the body of the request is malformed or has ended early".into();
-            return Unreachable { status: StatusCode::BAD_REQUEST, reason };
+            return UnreachableReason { status: StatusCode::BAD_REQUEST, reason };
         }
         let reason = error_line(error, error.hint().as_ref());
         self.warn(format_args!("cannot reach the application {app} through the proxy: {reason}"));
         let status = if error.is_timeout() { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::BAD_GATEWAY };
-        Unreachable { status, reason: reason.into() }
+        UnreachableReason { status, reason: reason.into() }
     }
 
     fn warn(&self, warning: impl Display) {

@@ -1,5 +1,6 @@
 //! Continuous mode: one loop keeps the bot's identity fresh, one loop per output keeps the output fresh, one task per listening
-//! service serves its clients, and two loops follow rotations of the cluster's CAs and revocations of X.509 SVIDs.
+//! service serves its clients, two loops follow rotations of the cluster's CAs and revocations of X.509 SVIDs, and one sends
+//! heartbeats.
 //!
 //! Once the agent has an identity, no error ends a loop; the loop waits and retries. If a loop ends anyway, because it has
 //! panicked, the agent ends with an error: half an agent would fail unnoticed.
@@ -130,7 +131,7 @@ impl RunningAgent {
                         retry.log_failure(&suspension, Level::ERROR, wait.duration());
                         wait
                     } else if is_expired {
-                        // Otherwise, the next renewal would be due at once, and so on.
+                        // Without this, the next renewal would be due at once, again and again.
                         reporter.failed(ALREADY_EXPIRED);
                         self.begin_wait(retry.failed(ALREADY_EXPIRED, Level::ERROR, &self.randomness))
                     } else {

@@ -2,9 +2,9 @@
 //! oneshot mode, one at the end.
 //!
 //! A heartbeat never fails a run. A failed one is repeated sooner than the next is due. A cluster that does not know heartbeats, which
-//! may be upgraded while the agent runs, gets an attempt whenever one is due. Each heartbeat has a connection
-//! of its own: no other connection of a running agent lasts longer than one renewal, except the one that follows rotations,
-//! which is replaced at other times.
+//! may be upgraded while the agent runs, gets an attempt whenever one is due. Each heartbeat has its own connection: the only
+//! connections of a running agent that last longer than one renewal are those that follow rotations and revocations, and they are
+//! replaced at other times.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::current_identity::{CurrentIdentity, valid_identity};
 use super::health::{Health, HealthStatus, IDENTITY};
 use super::running_agent::RunningAgent;
-use super::schedule;
+use super::schedule::{self, Backoff};
 use super::services::service_settings;
 use crate::agent::credential::identity::Identity;
 use crate::agent::platform::error_text::error_line;
@@ -26,8 +26,8 @@ use crate::agent::teleport::auth_client::{AuthClient, Heartbeat, ServiceHealth};
 use crate::agent::teleport::messages::BotInstanceHealthStatus;
 
 const INTERVAL: Duration = Duration::from_secs(30 * 60);
-/// The wait after a heartbeat that failed. It doubles with each further failure.
-const FIRST_RETRY: Duration = Duration::from_secs(60);
+/// The waits after failed heartbeats.
+const BACKOFF: Backoff = Backoff::between(Duration::from_secs(60), INTERVAL);
 /// How long the first heartbeat waits for the first attempts.
 const MAX_FIRST_WAIT: Duration = Duration::from_secs(30);
 /// How long a run in oneshot mode waits for its heartbeat.
@@ -46,25 +46,23 @@ impl RunningAgent {
         // After the timeout, the services without a first attempt are reported as initializing.
         let _ = tokio::time::timeout(MAX_FIRST_WAIT, health.first_attempts(|_| true)).await;
         let mut is_startup = true;
-        let mut retry = FIRST_RETRY;
+        let mut backoff = BACKOFF;
         loop {
             // The cluster would refuse an expired identity. The loop of the identity reports that it has expired.
             let Some(identity) = valid_identity(&mut current, &self.bot.clock).await else { return };
             let heartbeat = self.heartbeat(is_startup, false, started, self.service_health(&health));
-            let next = match self.connect_and_submit(&identity, heartbeat).await {
+            let wait = match self.connect_and_submit(&identity, heartbeat).await {
                 Ok(()) => {
-                    (is_startup, retry) = (false, FIRST_RETRY);
-                    INTERVAL
+                    (is_startup, backoff) = (false, BACKOFF);
+                    self.interval()
                 }
-                Err(error) if error.is_unimplemented() => INTERVAL,
+                Err(error) if error.is_unimplemented() => self.interval(),
                 Err(error) => {
                     self.warn_about_heartbeat(&error);
-                    let next = retry;
-                    retry = (retry * 2).min(INTERVAL);
-                    next
+                    backoff.next(&self.randomness)
                 }
             };
-            schedule::wait(next.mul_f64(1.0 - self.randomness.next() / 10.0), &self.bot.clock).await;
+            schedule::wait(wait, &self.bot.clock).await;
         }
     }
 
@@ -95,6 +93,11 @@ impl RunningAgent {
             Ok(Err(error)) => self.warn_about_heartbeat(&error),
             Err(_) => tracing::warn!("the cluster did not respond to the heartbeat in time"),
         }
+    }
+
+    /// Returns the wait until the next heartbeat is due.
+    fn interval(&self) -> Duration {
+        INTERVAL.mul_f64(1.0 - self.randomness.next() / 10.0)
     }
 
     async fn connect_and_submit(&self, identity: &Identity, heartbeat: Heartbeat) -> Result<(), ApiError> {

@@ -22,7 +22,7 @@ use crate::agent::teleport::auth_client::AuthClient;
 type Writes = JoinSet<(usize, Option<OutputError>)>;
 
 /// A run that has attempted to write every output.
-struct Attempted {
+struct OneshotResult {
     client: Arc<AuthClient>,
     /// Why each output failed, in the order of the configuration. `None` for those that were written.
     failures: Vec<Option<OutputError>>,
@@ -42,7 +42,7 @@ impl RunningAgent {
             attempted = self.write_all(&mut writes) => attempted,
             () = signals.shutdown() => Err(AgentError::Interrupted),
         };
-        if let Ok(Attempted { client, failures }) = &attempted {
+        if let Ok(OneshotResult { client, failures }) = &attempted {
             // A shutdown now interrupts only the heartbeat: the result of the run is known.
             tokio::select! {
                 biased;
@@ -56,7 +56,7 @@ impl RunningAgent {
         self.result_of(attempted?.failures)
     }
 
-    async fn write_all(self: &Arc<Self>, writes: &mut Writes) -> Result<Attempted, AgentError> {
+    async fn write_all(self: &Arc<Self>, writes: &mut Writes) -> Result<OneshotResult, AgentError> {
         let obtained = self.bot.obtain().await?;
         obtained.log(None);
         if let Some(suspension) = obtained.suspension() {
@@ -100,7 +100,7 @@ impl RunningAgent {
                 return Err(AgentError::TaskEnded { task: "revocations".to_owned() });
             }
         }
-        Ok(Attempted { client, failures })
+        Ok(OneshotResult { client, failures })
     }
 
     /// Returns an error with the failures, unless there is none.

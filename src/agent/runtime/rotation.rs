@@ -25,7 +25,7 @@ const CA_TYPES: [&str; 3] = ["host", "user", "db"];
 /// The type of the CA that issues credentials to workloads. Older clusters do not have it.
 const WORKLOAD_CA: &str = "spiffe";
 /// The first server version from which the agent requests [`WORKLOAD_CA`].
-const FIRST_WITH_WORKLOAD_CA: u32 = 16;
+const FIRST_VERSION_WITH_WORKLOAD_CA: u32 = 16;
 
 impl RunningAgent {
     /// Watches the CAs until dropped, and signals `renew` when everything must be renewed.
@@ -72,7 +72,7 @@ impl RunningAgent {
         let cluster = identity.cluster();
         let mut types = CA_TYPES.to_vec();
         let for_workloads = self.outputs.iter().any(|output| output.kind.is_for_workloads());
-        if for_workloads && client.info().server_major >= FIRST_WITH_WORKLOAD_CA {
+        if for_workloads && client.info().server_major >= FIRST_VERSION_WITH_WORKLOAD_CA {
             types.push(WORKLOAD_CA);
         }
         let mut watch = client.watch_authorities(&types, cluster).await?;

@@ -77,21 +77,27 @@ pub(crate) async fn wait_until(time: SystemTime, clock: &Clock) {
     Wait::begin(time.duration_since(now).unwrap_or_default(), now).finished(clock).await;
 }
 
-/// The waits between failed attempts: one second, doubled up to a minute, each shortened by a random part of up to a
-/// half.
+/// The waits between failed attempts: each is twice as long as the one before, up to a limit, and is shortened by a random part of
+/// up to a half.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     next: Duration,
+    longest: Duration,
 }
 
 impl Backoff {
+    /// Waits from one second to one minute.
     pub(crate) fn new() -> Self {
-        Self { next: FIRST_BACKOFF }
+        Self::between(FIRST_BACKOFF, MAX_BACKOFF)
+    }
+
+    pub(crate) const fn between(first: Duration, longest: Duration) -> Self {
+        Self { next: first, longest }
     }
 
     pub(crate) fn next(&mut self, random: &Randomness) -> Duration {
         let wait = self.next.mul_f64(0.5 + random.next() / 2.0);
-        self.next = (self.next * 2).min(MAX_BACKOFF);
+        self.next = (self.next * 2).min(self.longest);
         wait
     }
 }

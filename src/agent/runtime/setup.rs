@@ -22,7 +22,7 @@ use crate::agent::net::dialler::Dialler;
 use crate::agent::net::route::Route;
 use crate::agent::net::upgrade_variable::needs_upgrade;
 use crate::agent::platform::reminders::RecurringWarnings;
-use crate::agent::platform::tasks::{UncutWork, run_blocking};
+use crate::agent::platform::tasks::{UninterruptibleWork, run_blocking};
 use crate::agent::platform::{Clock, Environment, Randomness};
 use crate::agent::service::context::ProxyAddresses;
 use crate::agent::service::output::Output;
@@ -146,7 +146,7 @@ impl Plan {
             opened => {
                 failures.extend(opened.err().map(AgentError::from));
                 failures.extend(
-                    test_destinations(&self.destinations(), &UncutWork::default())
+                    test_destinations(&self.destinations(), &UninterruptibleWork::default())
                         .await
                         .into_iter()
                         .map(AgentError::from),

@@ -20,33 +20,33 @@ use crate::agent::credential::identity::Identity;
 use crate::agent::platform::Clock;
 use crate::agent::platform::error_text::error_line;
 use crate::agent::service::error::OutputError;
-use crate::agent::service::listening::Issued;
+use crate::agent::service::listening::IssuedAccess;
 use crate::agent::teleport::auth_client::AuthClient;
 
 /// The newest access of one service.
 pub(super) struct SharedAccess<T> {
     /// Changes after every attempt.
-    newest: watch::Sender<Newest<T>>,
+    newest: watch::Sender<NewestAccess<T>>,
     /// Clients ask for an attempt.
     requests: watch::Sender<()>,
     clock: Clock,
 }
 
-struct Newest<T> {
-    access: Option<Arc<Issued<T>>>,
+struct NewestAccess<T> {
+    access: Option<Arc<IssuedAccess<T>>>,
     /// Why the last attempt failed. Empty if it succeeded.
     failure: Arc<str>,
 }
 
 impl<T> SharedAccess<T> {
     pub(super) fn new(clock: Clock) -> Self {
-        let newest = Newest { access: None, failure: Arc::default() };
+        let newest = NewestAccess { access: None, failure: Arc::default() };
         Self { newest: watch::Sender::new(newest), requests: watch::Sender::new(()), clock }
     }
 
     /// Returns the newest access if new connections and requests can use it. Otherwise waits for the next attempt, and returns
     /// the reason if that fails.
-    pub(super) async fn get(&self) -> Result<Arc<Issued<T>>, Arc<str>> {
+    pub(super) async fn get(&self) -> Result<Arc<IssuedAccess<T>>, Arc<str>> {
         let mut newest = self.newest.subscribe();
         if let Some(access) = self.usable(&newest.borrow_and_update()) {
             return Ok(access);
@@ -59,7 +59,7 @@ impl<T> SharedAccess<T> {
     }
 
     /// Forgets an access that was refused, so that the next client gets a new one.
-    pub(super) fn discard(&self, refused: &Weak<Issued<T>>) {
+    pub(super) fn discard(&self, refused: &Weak<IssuedAccess<T>>) {
         self.newest.send_if_modified(|newest| {
             newest.access.take_if(|access| std::ptr::eq(Arc::as_ptr(access), refused.as_ptr()));
             // Those that wait are waiting for an attempt.
@@ -67,7 +67,7 @@ impl<T> SharedAccess<T> {
         });
     }
 
-    fn usable(&self, newest: &Newest<T>) -> Option<Arc<Issued<T>>> {
+    fn usable(&self, newest: &NewestAccess<T>) -> Option<Arc<IssuedAccess<T>>> {
         newest.access.clone().filter(|access| access.is_usable(self.clock.now()))
     }
 
@@ -86,7 +86,7 @@ impl<T> SharedAccess<T> {
         mut signals: Signals,
         reporter: &Reporter,
     ) where
-        F: Future<Output = Result<Issued<T>, OutputError>>,
+        F: Future<Output = Result<IssuedAccess<T>, OutputError>>,
     {
         let mut requests = self.requests.subscribe();
         let mut retry = Retry::new(service, &self.clock);
@@ -102,8 +102,10 @@ impl<T> SharedAccess<T> {
                     reporter.renewed(access.not_after);
                     tracing::debug!(%service, "issued a certificate for the clients of the service");
                     let wait = interval.map(|interval| agent.until_renewal(interval, access.not_after));
-                    self.newest
-                        .send_replace(Newest { access: Some(Arc::new(access)), failure: Arc::default() });
+                    self.newest.send_replace(NewestAccess {
+                        access: Some(Arc::new(access)),
+                        failure: Arc::default(),
+                    });
                     wait
                 }
                 Err(error) => {

@@ -2,13 +2,13 @@
 
 use super::error::OutputError;
 use super::files::FileSet;
-use super::issue::{Impersonated, Issuer};
+use super::issue::{ImpersonatedIdentity, Issuer};
 use super::lookup::{ResourceKind, pick};
 use crate::agent::teleport::auth_client::{AppAddresses, RouteTo};
 use crate::agent::teleport::messages::RouteToApp;
 
 /// The last server version on which the client must open the application's session.
-const LAST_WITH_SESSIONS: u32 = 15;
+const LAST_VERSION_WITH_SESSIONS: u32 = 15;
 
 #[derive(Clone, Debug)]
 pub(crate) struct ApplicationOutput {
@@ -19,9 +19,9 @@ pub(crate) struct ApplicationOutput {
 
 impl ApplicationOutput {
     pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
-        let impersonated = issuer.impersonate(false).await?;
+        let impersonated = issuer.impersonate().await?;
         let (route, _) = route_to_app(issuer, &impersonated, &self.name).await?;
-        let identity = issuer.issue_for(&impersonated, false, RouteTo::App(route)).await?;
+        let identity = issuer.issue_for(&impersonated, RouteTo::App(route)).await?;
         let authorities = issuer.authorities().await?;
         let mut files = FileSet::with_all_cas(&identity, &authorities)?;
         if self.specific_tls_naming {
@@ -35,13 +35,13 @@ impl ApplicationOutput {
 /// need.
 pub(super) async fn route_to_app(
     issuer: &Issuer<'_>,
-    impersonated: &Impersonated,
+    impersonated: &ImpersonatedIdentity,
     name: &str,
 ) -> Result<(RouteToApp, String), OutputError> {
     let client = issuer.client_as(impersonated)?;
     let app = pick(ResourceKind::App, name, client.find_apps(name).await?)?;
     let (cluster, AppAddresses { public_addr, uri }) = (issuer.cluster(), app.detail);
-    let session_id = if issuer.bot_client.info().server_major <= LAST_WITH_SESSIONS {
+    let session_id = if issuer.bot_client.info().server_major <= LAST_VERSION_WITH_SESSIONS {
         client.open_app_session(issuer.username(), &public_addr, cluster).await?
     } else {
         String::new()

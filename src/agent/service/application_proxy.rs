@@ -5,8 +5,8 @@
 use super::application::route_to_app;
 use super::context::IssueContext;
 use super::error::{OutputError, TunnelError};
-use super::issue::Impersonated;
-use super::listening::{Issued, ListenerSettings};
+use super::issue::ImpersonatedIdentity;
+use super::listening::{IssuedAccess, ListenerSettings};
 use super::tunnel::{HTTP_APP, app_protocol, issue_target};
 use crate::agent::credential::identity::Identity;
 use crate::agent::net::dialler::DialTarget;
@@ -25,11 +25,11 @@ impl ApplicationProxy {
         bot_client: &AuthClient,
         bot_identity: &Identity,
         context: &IssueContext<'_>,
-    ) -> Result<Issued<BotRoles>, OutputError> {
+    ) -> Result<IssuedAccess<BotRoles>, OutputError> {
         let issuer = self.listener.issuer(bot_client, bot_identity, context)?;
-        let Impersonated { identity, roles } = issuer.impersonate(false).await?;
-        let value = |identity| Ok(BotRoles(Impersonated { identity, roles }));
-        Issued::new(value, identity, self.listener.leeway, &issuer)
+        let ImpersonatedIdentity { identity, roles, is_reissuable } = issuer.impersonate().await?;
+        let value = |identity| Ok(BotRoles(ImpersonatedIdentity { identity, roles, is_reissuable }));
+        IssuedAccess::new(value, identity, self.listener.leeway, &issuer)
     }
 
     /// Looks up an application and issues a certificate for it.
@@ -40,7 +40,7 @@ impl ApplicationProxy {
         bot_client: &AuthClient,
         bot_identity: &Identity,
         context: &IssueContext<'_>,
-    ) -> Result<Issued<DialTarget>, OutputError> {
+    ) -> Result<IssuedAccess<DialTarget>, OutputError> {
         let issuer = self.listener.issuer(bot_client, bot_identity, context)?;
         let (route, uri) = route_to_app(&issuer, impersonated, name).await?;
         let protocol = app_protocol(&uri);
@@ -52,4 +52,4 @@ impl ApplicationProxy {
 }
 
 /// The roles of the bot, and an identity that has them.
-pub(crate) struct BotRoles(Impersonated);
+pub(crate) struct BotRoles(ImpersonatedIdentity);

@@ -7,7 +7,7 @@ use crate::agent::credential::revocation_list::RevocationList;
 use crate::agent::net::dialler::Dialler;
 use crate::agent::platform::Clock;
 use crate::agent::platform::reminders::RecurringWarnings;
-use crate::agent::platform::tasks::UncutWork;
+use crate::agent::platform::tasks::UninterruptibleWork;
 use crate::agent::teleport::kubernetes_proxy::{KubeProxy, KubeProxyError};
 use crate::agent::teleport::once_per_identity::OncePerIdentity;
 use crate::agent::teleport::ssh_address::SshAddress;
@@ -42,7 +42,7 @@ pub(crate) struct IssueContext<'a> {
     /// Logs conditions that are found again at every renewal.
     pub(crate) warnings: &'a RecurringWarnings,
     /// Writes files, which the end of the process must not cut off.
-    pub(crate) file_work: &'a UncutWork,
+    pub(crate) file_work: &'a UninterruptibleWork,
     /// The absolute path of the `tbot` command.
     pub(crate) command: &'a Path,
     /// The proxy address to write into files instead of the one that the cluster advertises.

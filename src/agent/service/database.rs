@@ -2,7 +2,7 @@
 
 use super::error::OutputError;
 use super::files::{FileSet, ca_pem};
-use super::issue::{Impersonated, Issuer};
+use super::issue::{ImpersonatedIdentity, Issuer};
 use super::lookup::{ResourceKind, pick};
 use crate::agent::teleport::auth_client::RouteTo;
 use crate::agent::teleport::messages::RouteToDatabase;
@@ -20,13 +20,13 @@ pub(crate) struct DatabaseOutput {
 
 impl DatabaseOutput {
     pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
-        let impersonated = issuer.impersonate(false).await?;
+        let impersonated = issuer.impersonate().await?;
         let route =
             route_to_database(issuer, &impersonated, &self.service, &self.database, &self.username).await?;
         if route.username.is_empty() && route.protocol == "mongodb" {
             issuer.warn("a MongoDB database needs a user: set username");
         }
-        let identity = issuer.issue_for(&impersonated, false, RouteTo::Database(route)).await?;
+        let identity = issuer.issue_for(&impersonated, RouteTo::Database(route)).await?;
         let authorities = issuer.authorities().await?;
         let mut files = FileSet::with_all_cas(&identity, &authorities)?;
         let (key, leaf) = (identity.key.private_pem(), identity.certs.tls.as_str());
@@ -50,7 +50,7 @@ impl DatabaseOutput {
 /// Returns the route to the database service with this name, for a database and a user of it.
 pub(super) async fn route_to_database(
     issuer: &Issuer<'_>,
-    impersonated: &Impersonated,
+    impersonated: &ImpersonatedIdentity,
     service: &str,
     database: &str,
     username: &str,

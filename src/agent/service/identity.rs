@@ -28,12 +28,16 @@ impl IdentityOutput {
     }
 
     pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
-        let impersonated = issuer.impersonate(self.allow_reissue).await?;
+        let impersonated = if self.allow_reissue {
+            issuer.impersonate_reissuable().await?
+        } else {
+            issuer.impersonate().await?
+        };
         let routed;
         let identity = match &self.leaf {
             Some(leaf) => {
                 let route = RouteTo::Leaf(leaf.clone());
-                routed = match issuer.issue_for(&impersonated, self.allow_reissue, route).await {
+                routed = match issuer.issue_for(&impersonated, route).await {
                     Err(OutputError::Api(ApiError::Refused { code: GrpcCode::NotFound, .. })) => {
                         return Err(leaf_not_found(leaf, issuer.leaf_clusters(&impersonated).await));
                     }

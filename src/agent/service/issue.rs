@@ -24,7 +24,7 @@ use crate::untrusted::escape;
 
 /// The first server version that requires RSA keys for database certificates, because some databases accept no other.
 /// Older servers certify any key.
-const FIRST_WITH_RSA_DATABASES: u32 = 17;
+const FIRST_VERSION_WITH_RSA_DATABASES: u32 = 17;
 
 /// Issues certificates for one service.
 pub(super) struct Issuer<'a> {
@@ -39,9 +39,10 @@ pub(super) struct Issuer<'a> {
 }
 
 /// An identity with which the bot impersonates a service's roles.
-pub(super) struct Impersonated {
+pub(super) struct ImpersonatedIdentity {
     pub(super) identity: Identity,
     pub(super) roles: Vec<String>,
+    pub(super) is_reissuable: bool,
 }
 
 impl<'a> Issuer<'a> {
@@ -70,8 +71,18 @@ impl<'a> Issuer<'a> {
         self.bot_identity.cluster()
     }
 
-    /// Issues certificates for the service's roles, with a new key. The server limits their lifetime.
-    pub(super) async fn impersonate(&self, reissuable: bool) -> Result<Impersonated, OutputError> {
+    /// Issues certificates for the service's roles, with a new key. The server limits their lifetime, and refuses requests with them
+    /// for other certificates.
+    pub(super) async fn impersonate(&self) -> Result<ImpersonatedIdentity, OutputError> {
+        self.impersonate_with(false).await
+    }
+
+    /// Like [`impersonate`](Self::impersonate), but other certificates can be requested with these.
+    pub(super) async fn impersonate_reissuable(&self) -> Result<ImpersonatedIdentity, OutputError> {
+        self.impersonate_with(true).await
+    }
+
+    async fn impersonate_with(&self, is_reissuable: bool) -> Result<ImpersonatedIdentity, OutputError> {
         let roles = match self.settings.roles.as_slice() {
             [] => self.bot_client.impersonable_roles(self.username()).await?,
             roles => roles.to_vec(),
@@ -79,31 +90,30 @@ impl<'a> Issuer<'a> {
         if roles.is_empty() {
             return Err(OutputError::NoRoles(escape(self.username()).into()));
         }
-        let identity = self.issue(&roles, reissuable, RouteTo::Cluster).await?;
-        Ok(Impersonated { identity, roles })
+        let identity = self.issue(&roles, is_reissuable, RouteTo::Cluster).await?;
+        Ok(ImpersonatedIdentity { identity, roles, is_reissuable })
     }
 
     /// Issues certificates for the same roles and for `route`, with another new key.
     pub(super) async fn issue_for(
         &self,
-        impersonated: &Impersonated,
-        reissuable: bool,
+        impersonated: &ImpersonatedIdentity,
         route: RouteTo,
     ) -> Result<Identity, OutputError> {
-        self.issue(&impersonated.roles, reissuable, route).await
+        self.issue(&impersonated.roles, impersonated.is_reissuable, route).await
     }
 
     /// Returns a client with the service's roles, to look up resources, because the bot itself cannot see any.
-    pub(super) fn client_as(&self, impersonated: &Impersonated) -> Result<AuthClient, OutputError> {
+    pub(super) fn client_as(&self, impersonated: &ImpersonatedIdentity) -> Result<AuthClient, OutputError> {
         Ok(self.bot_client.with_identity(&impersonated.identity)?)
     }
 
     /// Returns the names of the leaf clusters that the service's roles may see, and not those that the bot may see.
     pub(super) async fn leaf_clusters(
         &self,
-        impersonated: &Impersonated,
+        impersonated: &ImpersonatedIdentity,
     ) -> Result<Vec<String>, OutputError> {
-        let Impersonated { identity, roles } = impersonated;
+        let ImpersonatedIdentity { identity, roles, .. } = impersonated;
         Ok(self.bot_client.leaf_clusters_as(identity, roles).await?)
     }
 
@@ -139,15 +149,16 @@ impl<'a> Issuer<'a> {
     async fn issue(
         &self,
         roles: &[String],
-        reissuable: bool,
+        is_reissuable: bool,
         route: RouteTo,
     ) -> Result<Identity, OutputError> {
         let needs_rsa = matches!(route, RouteTo::Database(_))
-            && self.bot_client.info().server_major >= FIRST_WITH_RSA_DATABASES;
+            && self.bot_client.info().server_major >= FIRST_VERSION_WITH_RSA_DATABASES;
         // Generating an RSA key takes too long for an async thread.
         let key = if needs_rsa { run_blocking(KeyPair::generate_rsa).await? } else { KeyPair::generate()? };
         let expires = self.context.clock.now() + self.settings.ttl;
-        let impersonation = Impersonation { roles: roles.to_vec(), expires, reissuable, route };
+        let impersonation =
+            Impersonation { roles: roles.to_vec(), expires, reissuable: is_reissuable, route };
         let certs = self.bot_client.impersonate(&key, self.username(), self.cluster(), impersonation).await?;
         // The response contains only the user CA, which cannot verify the auth server. The SSH CAs are those of the
         // bot.
@@ -155,7 +166,7 @@ impl<'a> Issuer<'a> {
         let tls_cas = certs.tls_cas.into_iter().chain(host_cas.iter().cloned()).collect();
         let certs = SignedCerts { tls_cas, ssh_cas: self.bot_identity.certs.ssh_cas.clone(), ..certs };
         let identity = Identity::new(key, certs)?;
-        if reissuable && identity.user.disallows_reissue {
+        if is_reissuable && identity.user.disallows_reissue {
             self.warn(
                 "allow_reissue is set, but this cluster is too old for it: the credentials cannot be used to request others"
             );

@@ -17,12 +17,11 @@ pub(crate) struct KubernetesOutput {
 
 impl KubernetesOutput {
     pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
-        let impersonated = issuer.impersonate(false).await?;
+        let impersonated = issuer.impersonate().await?;
         let client = issuer.client_as(&impersonated)?;
         let cluster =
             pick(ResourceKind::Kubernetes, &self.cluster, client.find_kubernetes(&self.cluster).await?)?;
-        let identity =
-            issuer.issue_for(&impersonated, false, RouteTo::Kubernetes(cluster.name.clone())).await?;
+        let identity = issuer.issue_for(&impersonated, RouteTo::Kubernetes(cluster.name.clone())).await?;
         let authorities = issuer.authorities().await?;
         let proxy = issuer.kubernetes_proxy().await?;
         let mut files = FileSet::with_all_cas(&identity, &authorities)?;

@@ -16,7 +16,7 @@ use crate::agent::teleport::auth_client::{AuthClient, AuthorityType};
 use crate::config::ContextName;
 
 /// The first server version that routes by path. A proxy of version 15 ignores the path and routes by the certificate.
-const FIRST_WITH_PATH_ROUTING: u32 = 16;
+const FIRST_VERSION_WITH_PATH_ROUTING: u32 = 16;
 
 #[derive(Clone, Debug)]
 pub(crate) struct KubernetesV2Output {
@@ -38,10 +38,10 @@ pub(crate) struct ClusterSelector {
 impl KubernetesV2Output {
     pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
         let server_major = issuer.bot_client.info().server_major;
-        if server_major < FIRST_WITH_PATH_ROUTING {
+        if server_major < FIRST_VERSION_WITH_PATH_ROUTING {
             return Err(OutputError::NoPathRouting(server_major));
         }
-        let impersonated = issuer.impersonate(false).await?;
+        let impersonated = issuer.impersonate().await?;
         let client = issuer.client_as(&impersonated)?;
         let selected = self.select(&client).await?;
         if selected.is_empty() {

@@ -41,14 +41,14 @@ impl ListenerSettings {
 }
 
 /// Something that was issued, and that can be used as long as its certificate is valid.
-pub(crate) struct Issued<T> {
+pub(crate) struct IssuedAccess<T> {
     pub(crate) value: T,
     pub(crate) not_after: SystemTime,
     /// From this time on, another one is needed.
     replace_at: SystemTime,
 }
 
-impl<T> Issued<T> {
+impl<T> IssuedAccess<T> {
     /// Derives `value` from the certificate of `identity`.
     ///
     /// # Errors
@@ -80,8 +80,8 @@ impl<T> Issued<T> {
         now < self.replace_at
     }
 
-    pub(crate) fn map<U>(self, f: impl FnOnce(T) -> U) -> Issued<U> {
-        Issued { value: f(self.value), not_after: self.not_after, replace_at: self.replace_at }
+    pub(crate) fn map<U>(self, f: impl FnOnce(T) -> U) -> IssuedAccess<U> {
+        IssuedAccess { value: f(self.value), not_after: self.not_after, replace_at: self.replace_at }
     }
 }
 

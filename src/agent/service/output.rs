@@ -86,7 +86,7 @@ impl Output {
             OutputKind::WorkloadX509(output) => output.issue(&issuer).await,
             OutputKind::WorkloadJwt(output) => output.issue(&issuer).await,
         }?;
-        // Otherwise, the next renewal would be due at once, and so on.
+        // Without this, the next renewal would be due at once, again and again.
         if not_after <= context.clock.now() {
             return Err(OutputError::AlreadyExpired);
         }

@@ -20,7 +20,7 @@ pub(crate) struct SshHostOutput {
 
 impl SshHostOutput {
     pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
-        let impersonated = issuer.impersonate(false).await?;
+        let impersonated = issuer.impersonate().await?;
         let client = issuer.client_as(&impersonated)?;
         let key = KeyPair::generate()?;
         let (cluster, ttl) = (issuer.cluster(), issuer.settings.ttl);

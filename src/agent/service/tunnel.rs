@@ -7,8 +7,8 @@ use super::application::route_to_app;
 use super::context::IssueContext;
 use super::database::route_to_database;
 use super::error::{OutputError, TunnelError};
-use super::issue::{Impersonated, Issuer};
-use super::listening::{Issued, ListenerSettings};
+use super::issue::{ImpersonatedIdentity, Issuer};
+use super::listening::{IssuedAccess, ListenerSettings};
 use crate::agent::credential::identity::Identity;
 use crate::agent::net::dialler::DialTarget;
 use crate::agent::teleport::auth_client::{AuthClient, RouteTo};
@@ -59,9 +59,9 @@ impl Tunnel {
         bot_client: &AuthClient,
         bot_identity: &Identity,
         context: &IssueContext<'_>,
-    ) -> Result<Issued<DialTarget>, OutputError> {
+    ) -> Result<IssuedAccess<DialTarget>, OutputError> {
         let issuer = self.listener.issuer(bot_client, bot_identity, context)?;
-        let impersonated = issuer.impersonate(false).await?;
+        let impersonated = issuer.impersonate().await?;
         let (route, protocol) = match &self.kind {
             TunnelKind::Application { name } => {
                 let (route, uri) = route_to_app(&issuer, &impersonated, name).await?;
@@ -80,17 +80,17 @@ impl Tunnel {
 /// Issues a certificate for a resource. Returns the target of connections with it.
 pub(super) async fn issue_target(
     issuer: &Issuer<'_>,
-    impersonated: &Impersonated,
+    impersonated: &ImpersonatedIdentity,
     route: RouteTo,
     protocol: &'static str,
     leeway: GoDuration,
-) -> Result<Issued<DialTarget>, OutputError> {
-    let identity = issuer.issue_for(impersonated, false, route).await?;
+) -> Result<IssuedAccess<DialTarget>, OutputError> {
+    let identity = issuer.issue_for(impersonated, route).await?;
     let target = |identity: Identity| {
         let target = issuer.context.dialler.to_resource(&identity, protocol);
         target.map_err(|error| TunnelError::Roots(error).into())
     };
-    Issued::new(target, identity, leeway, issuer)
+    IssuedAccess::new(target, identity, leeway, issuer)
 }
 
 /// Returns the ALPN entry of an application with this URI.

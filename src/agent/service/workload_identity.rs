@@ -13,7 +13,7 @@ pub(super) async fn issue(
     selector: &WorkloadSelector,
     request: SvidRequest,
 ) -> Result<Credential, OutputError> {
-    let impersonated = issuer.impersonate(false).await?;
+    let impersonated = issuer.impersonate().await?;
     let client = issuer.client_as(&impersonated)?;
     let issued = client.issue_svids(selector, request, issuer.settings.ttl).await;
     let issued = match (issued, selector) {

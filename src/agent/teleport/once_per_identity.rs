@@ -12,10 +12,10 @@ use crate::agent::credential::identity::Identity;
 pub(crate) struct OncePerIdentity<T, E> {
     /// How many requests have failed.
     failures: AtomicU64,
-    latest: Mutex<Latest<T, E>>,
+    latest: Mutex<LatestValue<T, E>>,
 }
 
-struct Latest<T, E> {
+struct LatestValue<T, E> {
     /// The value, and when the identity expires with which it was requested. That tells identities apart, unless they were issued
     /// within the same second.
     value: Option<(SystemTime, T)>,
@@ -25,7 +25,7 @@ struct Latest<T, E> {
 
 impl<T, E> Default for OncePerIdentity<T, E> {
     fn default() -> Self {
-        Self { failures: AtomicU64::default(), latest: Mutex::new(Latest { value: None, error: None }) }
+        Self { failures: AtomicU64::default(), latest: Mutex::new(LatestValue { value: None, error: None }) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Finds the path of this program, also where the system cannot tell it: on Linux, only `/proc` does.
+//! Finds the path of this program by its name, for a system that cannot report the path: on Linux, one without `/proc`.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_help_hides_is_not_offered() {
+    fn hidden_commands_are_not_offered() {
         let commands = words("");
         assert!(commands.contains(&"start".to_owned()), "{commands:?}");
         assert!(!commands.iter().any(|command| ["__complete", "kube"].contains(&command.as_str())));

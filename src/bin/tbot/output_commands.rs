@@ -100,8 +100,8 @@ pub(crate) fn exec_tsh(
     Err(Failure::Tsh { program: Path::new(&program).display().to_string(), error })
 }
 
-/// Returns the directory of the output and the address of the proxy. What neither a flag nor a variable names is that of the
-/// configuration.
+/// Returns the directory of the output and the address of the proxy. Uses the configuration for a value that neither a flag nor a
+/// variable sets.
 fn directory_and_proxy(
     global: &GlobalArgs,
     args: &TshArgs,

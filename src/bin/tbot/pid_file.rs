@@ -10,7 +10,7 @@ use rustix::process::geteuid;
 use tbot::agent::Hint;
 use tbot::agent::internal::files;
 
-/// The file that is removed is the one that was written, so it is small.
+/// The largest PID file, in bytes, that is read before it is removed. The one that was written is smaller.
 const LIMIT: u64 = 64;
 
 /// A written PID file. Dropping it removes the file.

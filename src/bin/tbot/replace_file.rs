@@ -25,8 +25,8 @@ pub(crate) fn create_file(path: &Path, content: &[u8], mode: u32) -> io::Result<
     })
 }
 
-/// Replaces a file, or creates it. Another program sees the old content or the new one: this is first in a file next to it, of a
-/// name that systemd ignores and that only this program uses.
+/// Replaces a file, or creates it. Another program sees either the old content or the new one: the new content is written to a
+/// temporary file in the same directory, whose name systemd ignores and only this program uses.
 ///
 /// # Errors
 ///

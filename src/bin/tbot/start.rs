@@ -30,7 +30,7 @@ use crate::telemetry::{ConsentDecision, Submission, TelemetryRequest, where_docu
 
 pub(crate) fn start(global: &GlobalArgs, args: &RunArgs, cx: &mut Context<'_>) -> Result<(), Failure> {
     let process = cx.process_context();
-    // This machine is the one on which the configuration is used, so its links count.
+    // The configuration is used on this machine, so its symbolic links are resolved.
     let process = process.map(|process| ProcessContext { resolve_links: Some(resolve_links), ..process });
     let configuration =
         Configuration::for_run(global, args, LoadOptions { purpose: Purpose::Start, process }, cx)?;

@@ -67,7 +67,7 @@ fn a_usual_file_is_read_as_json() {
 }
 
 #[test]
-fn what_yaml_reads_differently_is_not_read_as_json() {
+fn text_that_yaml_reads_differently_is_not_read_as_json() {
     let long = format!(r#"{{"{}": 1}}"#, "k".repeat(1100));
     let deep = format!(r#"{{"a": {}1{}}}"#, "[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH));
     for text in [

@@ -15,7 +15,7 @@ use crate::shared::Shared;
 use crate::tls_authority::TlsAuthority;
 
 /// The first major version that has the authority `app_client`.
-const FIRST_WITH_APP_CLIENT: u32 = 19;
+const FIRST_VERSION_WITH_APP_CLIENT: u32 = 19;
 /// Authorities that a Teleport server has and this cluster does not.
 const UNSUPPORTED: [&str; 3] = ["jwt", "saml_idp", "oidc_idp"];
 
@@ -67,7 +67,7 @@ impl Shared {
         if include_key {
             return Err(ApiError::access_denied());
         }
-        let is_known = kind != "app_client" || self.major_version() >= FIRST_WITH_APP_CLIENT;
+        let is_known = kind != "app_client" || self.major_version() >= FIRST_VERSION_WITH_APP_CLIENT;
         self.public_authority(cluster, authorities, kind).filter(|_| is_known).ok_or_else(|| {
             if UNSUPPORTED.contains(&kind) {
                 let message = format!("the development cluster has no {kind} authority");

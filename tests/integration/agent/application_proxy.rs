@@ -188,7 +188,7 @@ async fn a_request_without_a_reachable_application_gets_a_reason_and_goes_nowher
 
 /// A request with both a length and a transfer encoding must not become two requests.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_has_the_same_end_for_everyone() {
+async fn all_recipients_agree_where_a_message_ends() {
     let (fixture, app) = cluster_with_app("web").await;
     let (running, address) = start(&fixture).await;
     let request = b"POST /echo HTTP/1.1\r\nhost: web\r\nconnection: close\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n\
@@ -225,7 +225,7 @@ async fn bodies_are_streamed_in_both_directions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_side_stops_the_other_one_and_nobody_else() {
+async fn a_slow_side_stops_only_the_other_side_of_its_connection() {
     /// More than all buffers on the way.
     const LENGTH: usize = 64 << 20;
     const CHUNK: usize = 1 << 20;

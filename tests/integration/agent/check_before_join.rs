@@ -1,5 +1,5 @@
-//! A join with a token uses up the token, so everything that the agent needs afterwards is tested before it. What a join did
-//! obtain is never given up.
+//! A join with a token uses up the token, so everything that the agent needs afterwards is tested before it. An
+//! identity that a join has obtained is never discarded.
 
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;

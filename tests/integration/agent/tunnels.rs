@@ -172,7 +172,7 @@ async fn a_tunnel_goes_through_a_load_balancer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_side_stops_the_other_one_and_nobody_else() {
+async fn a_slow_side_stops_only_the_other_side_of_its_connection() {
     /// More than all buffers on the way.
     const LENGTH: usize = 64 << 20;
     let (server, released) = slow(LENGTH).await;

@@ -244,7 +244,7 @@ async fn a_static_key_is_printed_or_written_to_a_file() {
 }
 
 #[test]
-fn what_cannot_work_is_refused() {
+fn arguments_that_cannot_work_are_refused() {
     let run =
         |arguments: &[&str]| tbot(Telemetry::ClosedPort, &[&["keypair", "create"], arguments].concat()).run();
     let proxy = "--proxy-server=127.0.0.1:1";

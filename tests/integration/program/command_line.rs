@@ -187,7 +187,7 @@ fn help_for_a_flag_names_flags() {
         );
         assert!(finished.stderr.contains(&format!("= help: {help}\n")), "{}", finished.stderr);
     }
-    // Beside a file, only the key that the flag has set is named as a flag.
+    // In addition to a file, help names the flag only for the key that the flag has set.
     let file = "version: v2\nproxy_server: a:443\nonboarding: {join_method: token, token: a}\nservices: []\n";
     let start = ["start", "-c", "tbot.yaml", "--oneshot", "--auth-server=b:3025"];
     let finished = tbot(Telemetry::ClosedPort, &start).file("tbot.yaml", file).run();

@@ -48,7 +48,7 @@ fn the_flags_become_a_valid_configuration() {
 }
 
 #[test]
-fn what_validate_warns_about_is_on_standard_error() {
+fn warnings_of_validate_are_on_standard_error() {
     let join = ["--join-method=token", "--token=abc"];
     for (arguments, codes) in [
         (

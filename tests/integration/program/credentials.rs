@@ -136,7 +136,7 @@ fn passed(ran: &Finished) -> Vec<&str> {
 }
 
 #[test]
-fn what_no_flag_names_is_that_of_the_configuration() {
+fn the_configuration_supplies_what_no_flag_sets() {
     let identity = format!("{RECORDED}/identity");
     for (arguments, variables, proxy) in [
         (&["-c", "tbot.yaml", "proxy", "ssh"][..], &[][..], "from.file:443"),

@@ -38,7 +38,7 @@ fn directory(path: &str) -> serde_json::Value {
 }
 
 #[test]
-fn a_request_that_cannot_be_meant_changes_nothing() {
+fn an_impossible_request_changes_nothing() {
     let [one, two] = ["one", "two"].map(directory);
     let mut without_acls = one.clone();
     without_acls["acls"] = json!("off");

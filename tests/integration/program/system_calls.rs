@@ -149,7 +149,7 @@ async fn regular_files_are_on_the_disk_before_the_set_is_committed() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs strace, and a kernel that permits it"]
-async fn the_note_of_a_renewal_and_its_response_are_on_the_disk_in_time() {
+async fn the_renewal_marker_and_the_response_are_on_the_disk_in_time() {
     let fixture = BotFixture::new().await;
     durability_trace(&fixture);
     let trace = durability_trace(&fixture);

@@ -202,7 +202,7 @@ fn without_a_file_the_configured_one_or_the_default_is_checked() {
         assert_eq!(finished.status, Some(3), "{}", finished.stderr);
         assert_eq!(diagnostics(&finished), [("unknown-key".to_owned(), source.to_owned(), Some(2))]);
     }
-    // What is named takes precedence over the variable, and that over the file in the working directory.
+    // A named file takes precedence over the variable, and the variable over the file in the working directory.
     for run in [
         validate(&["good.yaml"]).env("TBOT_CONFIG_PATH", "bad.yaml"),
         validate(&["-c", "good.yaml"]).file("tbot.yaml", INVALID),

@@ -109,7 +109,7 @@ fn host() -> Result<String> {
 }
 
 /// Runs one test, and returns what it has reached.
-fn run_test(test: &FuzzTest, executions: u64, directory: &Path, target: &str) -> Result<Reached> {
+fn run_test(test: &FuzzTest, executions: u64, directory: &Path, target: &str) -> Result<Coverage> {
     let command = format!("cargo test --locked --profile fuzz --target {target} {}", test.program);
     let flags = FLAGS.join(" ");
     let built = shell::parse(&format!("{command} --no-run"))?.env("RUSTFLAGS", &flags).status()?;
@@ -143,7 +143,7 @@ fn run_test(test: &FuzzTest, executions: u64, directory: &Path, target: &str) ->
         .status()?;
     fs::remove_dir_all(&temporary).with_context(|| format!("cannot remove {}", temporary.display()))?;
     let log = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
-    let reached = Reached::parse(&log);
+    let reached = Coverage::parse(&log);
     match reached {
         Some(reached) if status.success() => Ok(reached),
         _ => {
@@ -155,7 +155,7 @@ fn run_test(test: &FuzzTest, executions: u64, directory: &Path, target: &str) ->
 
 /// How much code a test reached, in the numbers of libFuzzer.
 #[derive(Debug, PartialEq, Eq)]
-struct Reached {
+struct Coverage {
     executions: u64,
     /// The branches that the first inputs reached.
     first_branches: u64,
@@ -163,7 +163,7 @@ struct Reached {
     branches: u64,
 }
 
-impl Reached {
+impl Coverage {
     /// Reads lines such as `#200000 DONE cov: 6333 ft: 26988`.
     fn parse(log: &str) -> Option<Self> {
         let words_of = |event: &str| {
@@ -180,7 +180,7 @@ impl Reached {
     }
 }
 
-impl std::fmt::Display for Reached {
+impl std::fmt::Display for Coverage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { executions, first_branches, branches } = self;
         write!(
@@ -215,10 +215,10 @@ mod tests {
     fn the_output_of_libfuzzer_is_read() {
         let log = "INFO: Seed: 1\n#368\tINITED cov: 4190 ft: 13817 corp: 242/51Kb exec/s: 184 rss: 255Mb\n\
                    #369\tNEW    cov: 4191 ft: 13818 corp: 243/51Kb\n#2000\tDONE   cov: 6333 ft: 26988 corp: 3187/1014Kb\n";
-        let reached = Reached { executions: 2000, first_branches: 4190, branches: 6333 };
-        assert_eq!(Reached::parse(log), Some(reached));
+        let reached = Coverage { executions: 2000, first_branches: 4190, branches: 6333 };
+        assert_eq!(Coverage::parse(log), Some(reached));
         // A test that libFuzzer has stopped, or no test.
-        assert_eq!(Reached::parse(log.split_at(80).0), None);
-        assert_eq!(Reached::parse("running 0 tests\n"), None);
+        assert_eq!(Coverage::parse(log.split_at(80).0), None);
+        assert_eq!(Coverage::parse("running 0 tests\n"), None);
     }
 }

@@ -17,7 +17,7 @@ use super::world::{LOGS, SECRET, World};
 /// How soon the agent must have done what has become possible: two waits between attempts, each at most a minute, and the work
 /// that follows.
 const RECOVERY: Duration = Duration::from_secs(5 * 60);
-/// How soon after its beginning nothing can change any more in an outage.
+/// The time after the start of an outage from which on nothing changes any more.
 const LAST_CHANGE: Duration = Duration::from_secs(30);
 /// How much the memory of a program may grow after its first hours.
 const MORE_KIB: u64 = 8 << 10;

@@ -1,4 +1,4 @@
-//! The time of the week. It passes as fast as everybody else's, except that it leaps forward while nothing happens.
+//! The simulated time of the week. It passes at normal speed, and leaps forward while nothing happens.
 //!
 //! The programs are not changed for this: libfaketime adds an offset, which it reads from a file, to the wall clock and the
 //! monotonic clock that a program sees. Between two leaps, the programs are stopped and continued, as if the machine were

@@ -2,7 +2,7 @@
 //! before which message.
 //!
 //! The server sends any number of challenges and requests for another key pair, and then its result. It changes nothing before the
-//! result, so an exchange that is lost earlier can be repeated. If the result itself is lost, the stored state is that of before:
+//! result, so an exchange that is lost earlier can be repeated. If the result itself is lost, the stored state may be outdated:
 //!
 //! - The key pair that the server may have bound is in the history, because it was saved before it was announced.
 //! - The join state may be outdated. Only a join without a certificate makes it so: the server counts a recovery.
@@ -57,7 +57,7 @@ pub(crate) struct BoundKeypairExchange {
 
 /// The response to a message of the server.
 #[derive(Debug)]
-pub(super) struct ChallengeAnswer {
+pub(super) struct KeypairSolution {
     /// To be saved before the response is sent.
     pub(super) to_save: Option<BoundKeys>,
     /// Whether the server may perform the join once it has this response.
@@ -77,8 +77,8 @@ impl BoundKeypairExchange {
         self.registration_secret.as_ref()
     }
 
-    /// Notes that a solution is about to be sent with which the server may perform the join.
-    pub(super) fn sending_solution(&mut self) {
+    /// Records that the next message is a solution, after which the server may perform the join.
+    pub(super) fn record_solution(&mut self) {
         self.may_have_joined = true;
     }
 
@@ -106,8 +106,8 @@ impl BoundKeypairExchange {
     }
 
     /// Signs a challenge with the key pair that it names.
-    pub(super) fn sign(&mut self, challenge: &BoundKeypairChallenge) -> Result<ChallengeAnswer, JoinError> {
-        self.count()?;
+    pub(super) fn sign(&mut self, challenge: &BoundKeypairChallenge) -> Result<KeypairSolution, JoinError> {
+        self.receive_challenge()?;
         if challenge.challenge.len() > MAX_CHALLENGE_BYTES {
             return Err(JoinError::MalformedResponse("its challenge is too long".to_owned()));
         }
@@ -115,7 +115,7 @@ impl BoundKeypairExchange {
         let jws = key.sign_jws(challenge.challenge.as_bytes())?;
         let solution = BoundKeypairChallengeSolution { solution: jws.into_bytes() };
         let solution = Solution::BoundKeypairChallengeSolution(solution);
-        Ok(ChallengeAnswer { to_save: None, may_join: true, solution })
+        Ok(KeypairSolution { to_save: None, may_join: true, solution })
     }
 
     /// Generates another key pair, which must be saved before it is announced.
@@ -123,17 +123,17 @@ impl BoundKeypairExchange {
         &mut self,
         request: &BoundKeypairRotationRequest,
         now: SystemTime,
-    ) -> Result<ChallengeAnswer, JoinError> {
-        self.count()?;
+    ) -> Result<KeypairSolution, JoinError> {
+        self.receive_challenge()?;
         let JoinKeys::Stored(keys) = &mut self.keys else { return Err(JoinError::StaticKeyRotation) };
         let key = Arc::new(new_bound_key(&request.signature_algorithm_suite)?);
         let public_key = key.ssh_line()?.trim_end().as_bytes().to_vec();
         keys.add(key, now);
         let solution = Solution::BoundKeypairRotationResponse(BoundKeypairRotationResponse { public_key });
-        Ok(ChallengeAnswer { to_save: Some(keys.clone()), may_join: false, solution })
+        Ok(KeypairSolution { to_save: Some(keys.clone()), may_join: false, solution })
     }
 
-    /// Takes the join state over, and makes the key pair that is now bound the active one. The key pairs are then to be saved with
+    /// Stores the new join state, and makes the newly bound key pair the active one. The caller must save the key pairs together with
     /// the certificates.
     pub(super) fn finish(&mut self, result: Option<BoundKeypairResult>) -> Result<(), JoinError> {
         let key = match &result {
@@ -164,8 +164,8 @@ impl BoundKeypairExchange {
         })
     }
 
-    /// Counts a message of the server, with which the join goes on.
-    fn count(&mut self) -> Result<(), JoinError> {
+    /// Handles a further message of the server, which shows that the join was not performed yet. Fails if there are too many.
+    fn receive_challenge(&mut self) -> Result<(), JoinError> {
         self.may_have_joined = false;
         self.challenges += 1;
         if self.challenges > MAX_CHALLENGES {
@@ -269,7 +269,7 @@ mod tests {
         assert!(!running.may_have_joined());
         running.sign(&challenge(&old)).unwrap();
         assert!(!running.may_have_joined(), "the solution was not sent yet");
-        running.sending_solution();
+        running.record_solution();
         assert!(running.may_have_joined());
         rotate(&mut running, "balanced-v1");
         assert!(!running.may_have_joined(), "the server has asked for more");

@@ -8,7 +8,7 @@ use prost_types::Timestamp;
 use tonic::transport::Channel;
 
 use super::attestation::{Attestation, CloudAttestation};
-use super::bound_keypair::{BoundKeyStore, BoundKeypairExchange, ChallengeAnswer};
+use super::bound_keypair::{BoundKeyStore, BoundKeypairExchange, KeypairSolution};
 use super::challenge_response::ChallengeResponse;
 use super::error::JoinError;
 use super::exchange::{EXCHANGE_TIMEOUT, Exchange, with_timeout};
@@ -104,12 +104,12 @@ impl JoinStream {
         store: &impl BoundKeyStore,
     ) -> Result<SignedCerts, JoinError> {
         let init = exchange.init(client_params(request, key)?);
-        let answers = self.answer_challenges(init, exchange, store);
+        let answers = self.respond_to_challenges(init, exchange, store);
         let certificates = with_timeout(EXCHANGE_TIMEOUT, request, answers);
         SignedCerts::try_from(certificates.await?).map_err(malformed)
     }
 
-    async fn answer_challenges(
+    async fn respond_to_challenges(
         mut self,
         init: BoundKeypairInit,
         exchange: &mut BoundKeypairExchange,
@@ -130,7 +130,7 @@ impl JoinStream {
                 Reply::Challenge(_) => Err(malformed("its challenge is for another join method")),
             };
             let saved = async {
-                let ChallengeAnswer { to_save, may_join, solution } = answer?;
+                let KeypairSolution { to_save, may_join, solution } = answer?;
                 if may_join && !is_pending {
                     store.mark_pending().await?;
                     is_pending = true;
@@ -143,7 +143,7 @@ impl JoinStream {
             match saved.await {
                 Ok((may_join, solution)) => {
                     if may_join {
-                        exchange.sending_solution();
+                        exchange.record_solution();
                     }
                     self.send(ToServer::Solution(ChallengeSolution { payload: Some(solution) })).await;
                 }

@@ -1,8 +1,8 @@
-//! Decides which ways to join are tried, and in which order. Pure.
+//! Decides which join protocols are tried, and in which order. Pure.
 
 use crate::config::JoinMethod;
 
-/// The ways to join that are tried. The second one is tried only if the server does not offer the first.
+/// The join protocols to try. The second one is tried only if the server does not offer the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum JoinOrder {
     LegacyOnly,
@@ -11,15 +11,15 @@ pub(super) enum JoinOrder {
     V1Only,
 }
 
-/// Returns the order for a server of this major version, which is 0 if it is unknown: then both ways are tried. `lacks_v1` says that this server was found
-/// to lack the newer way: servers offer it since a release of version 18.
+/// Returns the order for a server of this major version. If the version is 0, it is unknown, and both protocols are tried. `lacks_v1`
+/// means that an earlier attempt has shown that this server does not offer join v1, which was added in a release of version 18.
 pub(super) fn order(method: JoinMethod, version: u32, lacks_v1: bool) -> JoinOrder {
     match (version, method) {
         (_, JoinMethod::GenericOidc) => JoinOrder::V1Only,
         (1..=17, _) => JoinOrder::LegacyOnly,
-        // A real server has confirmed the older way: the token is used up by one attempt, so it is not spent on the other one.
+        // An attempt uses up the token, so it is spent on the protocol that was tested with a real server.
         (0 | 18 | 19, JoinMethod::Token) => JoinOrder::LegacyFirst,
-        // The newer way also downloads certificates from Microsoft, which not every machine can.
+        // Join v1 also downloads certificates from Microsoft, which not every machine can.
         (0 | 18 | 19, JoinMethod::Azure) => JoinOrder::LegacyFirst,
         (0 | 18 | 19, _) if lacks_v1 => JoinOrder::LegacyOnly,
         (0 | 18 | 19, _) => JoinOrder::V1First,

@@ -1,4 +1,4 @@
-//! What an error of a join depends on: the secrets that a server's message may repeat, and whether the token is one of them.
+//! The context of errors from joining: the secrets that a server's message may repeat, and whether the token is one of them.
 
 use std::error::Error as _;
 

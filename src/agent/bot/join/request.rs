@@ -1,4 +1,4 @@
-//! What a bot asks for when it joins, in whichever way.
+//! What a bot requests when it joins, for both join protocols.
 
 use std::time::SystemTime;
 

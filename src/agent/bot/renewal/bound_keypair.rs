@@ -6,7 +6,7 @@
 //! When it has expired, the bot joins without a certificate. This is a recovery, which the server counts and may limit.
 //!
 //! A recovery can be repeated even if its response was lost. Its join state may then be outdated, and the server may lock the token;
-//! but without a valid certificate, the bot has nothing to lose, and the operator can help at the server alone.
+//! but without a valid certificate, the bot has nothing to lose, and the operator can fix this on the server only.
 
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::agent::destination::writer::{DestinationError, DestinationWriter};
 use crate::agent::platform::Hint;
-use crate::agent::platform::tasks::UncutWork;
+use crate::agent::platform::tasks::UninterruptibleWork;
 
 /// The destination of an output cannot be used: its configuration is not supported, or it cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +37,7 @@ pub(crate) struct NamedDestination {
 /// Creates and tests every destination, and returns all failures.
 pub(crate) async fn test_destinations(
     destinations: &[NamedDestination],
-    file_work: &UncutWork,
+    file_work: &UninterruptibleWork,
 ) -> Vec<OutputDestinationError> {
     let destinations = destinations.to_vec();
     let test_all = move || {

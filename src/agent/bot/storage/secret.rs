@@ -32,7 +32,7 @@ pub(crate) struct SecretStorage {
 impl SecretStorage {
     pub(crate) fn new(secret: SecretClient) -> Self {
         let mut process = [0; 16];
-        // Without random bytes, the markers of two agents that have none either are mistaken for each other.
+        // If this fails, this agent cannot distinguish its markers from those of another agent for which it failed, too.
         let _ = getrandom::fill(&mut process);
         Self {
             secret,

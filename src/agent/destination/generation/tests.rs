@@ -142,7 +142,7 @@ fn the_largest_generation_number_is_followed_by_the_first() {
 }
 
 #[test]
-fn names_that_are_not_utf8_stop_no_renewal() {
+fn names_that_are_not_utf8_do_not_stop_a_renewal() {
     let root = tempfile::tempdir().unwrap();
     let name = OsStr::from_bytes(b"\xff");
     fs::write(root.path().join(name), "mine").unwrap();

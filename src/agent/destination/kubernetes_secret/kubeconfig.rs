@@ -22,22 +22,22 @@ pub(super) struct MergedKubeconfig {
     paths: String,
     current_context: Option<String>,
     /// Each with the directory that its relative paths start from.
-    clusters: Vec<(PathBuf, Named<ClusterEntry>)>,
-    users: Vec<(PathBuf, Named<UserEntry>)>,
-    contexts: Vec<Named<ContextEntry>>,
+    clusters: Vec<(PathBuf, NamedEntry<ClusterEntry>)>,
+    users: Vec<(PathBuf, NamedEntry<UserEntry>)>,
+    contexts: Vec<NamedEntry<ContextEntry>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 struct KubeconfigFile {
     current_context: Option<String>,
-    clusters: Option<Vec<Named<ClusterEntry>>>,
-    users: Option<Vec<Named<UserEntry>>>,
-    contexts: Option<Vec<Named<ContextEntry>>>,
+    clusters: Option<Vec<NamedEntry<ClusterEntry>>>,
+    users: Option<Vec<NamedEntry<UserEntry>>>,
+    contexts: Option<Vec<NamedEntry<ContextEntry>>>,
 }
 
 #[derive(Deserialize)]
-struct Named<T> {
+struct NamedEntry<T> {
     name: String,
     #[serde(alias = "cluster", alias = "user", alias = "context")]
     entry: T,
@@ -126,7 +126,7 @@ impl MergedKubeconfig {
     fn server(
         &self,
         directory: &Path,
-        Named { name, entry }: &Named<ClusterEntry>,
+        NamedEntry { name, entry }: &NamedEntry<ClusterEntry>,
     ) -> Result<(String, Trust), KubernetesClusterError> {
         for (key, is_set) in
             [("tls-server-name", entry.tls_server_name.is_some()), ("proxy-url", entry.proxy_url.is_some())]
@@ -153,7 +153,7 @@ impl MergedKubeconfig {
     fn credentials(
         &self,
         directory: &Path,
-        Named { name, entry }: &Named<UserEntry>,
+        NamedEntry { name, entry }: &NamedEntry<UserEntry>,
     ) -> Result<ClusterCredentials, KubernetesClusterError> {
         for (key, is_set) in [
             ("exec", entry.exec.is_some()),

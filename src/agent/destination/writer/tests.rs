@@ -209,7 +209,7 @@ fn the_mode_of_a_file_is_not_copied_in_a_directory_that_every_user_may_write() {
 
 #[test]
 #[ignore = "needs root: makes a file immutable with chattr"]
-fn an_old_file_that_cannot_be_removed_stops_no_renewal() {
+fn an_old_file_that_cannot_be_removed_does_not_stop_a_renewal() {
     let chattr = |flag: &str, path: &Path| {
         let status = std::process::Command::new("chattr").arg(flag).arg(path).status().unwrap();
         assert!(status.success(), "chattr needs root and a file system that supports it");

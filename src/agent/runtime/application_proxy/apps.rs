@@ -12,17 +12,17 @@ use tokio::time::Instant;
 
 use crate::agent::net::http_pool::HttpPool;
 use crate::agent::platform::lock::lock;
-use crate::agent::service::listening::Issued;
+use crate::agent::service::listening::IssuedAccess;
 
 /// The number of applications that are kept. To keep another one, the least recently used one is forgotten.
 const MAX_APPS: usize = 256;
 
 /// An application that can be reached.
-pub(super) type ReachableApp = Issued<HttpPool>;
+pub(super) type ReachableApp = IssuedAccess<HttpPool>;
 
 /// The reason why an application cannot be reached.
 #[derive(Clone, Debug)]
-pub(super) struct Unreachable {
+pub(super) struct UnreachableReason {
     pub(super) status: StatusCode,
     pub(super) reason: Arc<str>,
 }
@@ -37,7 +37,7 @@ struct App {
 }
 
 /// The only attempt to reach an application, or its result.
-type Attempt = Arc<OnceCell<Result<Arc<ReachableApp>, Unreachable>>>;
+type Attempt = Arc<OnceCell<Result<Arc<ReachableApp>, UnreachableReason>>>;
 
 impl Apps {
     /// Returns an application. Calls `issue` unless it has a certificate that can be used at `now`, or another request waits
@@ -47,9 +47,9 @@ impl Apps {
         name: &str,
         now: SystemTime,
         issue: impl FnOnce() -> F,
-    ) -> Result<Arc<ReachableApp>, Unreachable>
+    ) -> Result<Arc<ReachableApp>, UnreachableReason>
     where
-        F: Future<Output = Result<ReachableApp, Unreachable>>,
+        F: Future<Output = Result<ReachableApp, UnreachableReason>>,
     {
         let attempt = self.attempt(name, now);
         // If the client that makes the attempt disconnects, another one begins again.
@@ -109,8 +109,8 @@ mod tests {
 
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
-    fn failure(reason: &str) -> Unreachable {
-        Unreachable { status: StatusCode::BAD_GATEWAY, reason: reason.into() }
+    fn failure(reason: &str) -> UnreachableReason {
+        UnreachableReason { status: StatusCode::BAD_GATEWAY, reason: reason.into() }
     }
 
     async fn fail(apps: &Apps, name: &str, reason: &str) -> String {

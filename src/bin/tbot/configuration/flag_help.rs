@@ -1,4 +1,4 @@
-//! Help for values that flags set: it names flags, where help for a file names keys.
+//! Help for values that flags set. It names flags instead of the keys of a file.
 
 use std::cell::LazyCell;
 
@@ -8,7 +8,7 @@ use tbot::diagnostic::{Code, Diagnostic, Target};
 
 use crate::cli;
 
-/// Replaces help that would name a key of a file, for what flags and variables set. Without a file, there is nothing else.
+/// Replaces the keys in the help of diagnostics about values that flags or variables set. Without a file, these are all values.
 pub(super) fn name_flags(diagnostics: &mut [Diagnostic], overrides: &[Override], has_file: bool) {
     // Most configurations need no flag, and the definition of all commands takes longer than to read a file.
     let command = LazyCell::new(|| cli::command(String::new()));

@@ -75,7 +75,7 @@ async fn the_port_decides_which_kind_is_tried_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_kind_is_found_out_again_after_a_failure() {
+async fn the_kind_of_server_is_detected_again_after_a_failure() {
     let fixture = TestCluster::new().await;
     let relay = Relay::start(fixture.cluster.auth_addr()).await;
     let mut config = config_at(&fixture, relay.address);

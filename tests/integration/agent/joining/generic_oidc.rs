@@ -69,7 +69,7 @@ async fn the_id_token_comes_from_a_variable_a_command_or_a_request() {
 }
 
 #[tokio::test]
-async fn a_cluster_without_the_newer_way_to_join_gets_no_id_token() {
+async fn a_cluster_without_join_v1_gets_no_id_token() {
     for version in ["17.9.0", "18.2.5"] {
         let join = DelegatedJoin::with_version(version, "dev.test").await;
         let id_token = join.id_token();

@@ -30,7 +30,7 @@ async fn failed_join_with(join: &DelegatedJoin, id_token: String) -> JoinError {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failure_before_the_first_response_leads_to_the_older_way_unless_the_join_is_denied() {
+async fn a_failure_before_the_first_response_leads_to_the_legacy_join_unless_the_join_is_denied() {
     for (code, joins_anyway) in [
         (Code::Unimplemented, true),
         (Code::Unavailable, true),
@@ -53,7 +53,7 @@ async fn a_failure_before_the_first_response_leads_to_the_older_way_unless_the_j
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_is_lost_before_the_first_response_leads_to_the_older_way() {
+async fn a_connection_that_is_lost_before_the_first_response_leads_to_the_legacy_join() {
     for fault in [StreamFault::EndImmediately, StreamFault::LoseResponse(1)] {
         let join = DelegatedJoin::with_version(VERSION, "dev.test").await;
         join.fixture.cluster.break_next_stream(method::JOIN_V1, fault);
@@ -107,7 +107,7 @@ async fn a_challenge_that_cannot_be_used_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_is_spent_on_the_older_way_where_the_server_offers_it() {
+async fn a_token_is_spent_on_the_legacy_join_if_the_server_offers_it() {
     for (version, joins) in [(VERSION, [1, 0]), ("19.0.0", [1, 0]), (NEXT_VERSION, [0, 1])] {
         let fixture = TestCluster::with_version(version).await;
         fixture.run_oneshot(fixture.config("20m", &[fixture.output("out")])).await.unwrap();
