@@ -1,6 +1,8 @@
 //! The join method `bound_keypair`: a token that binds one key pair, and the exchange that proves that the client has it.
 //!
-//! The cluster decides at the start of an exchange what it asks for, and changes nothing before its end.
+//! Like a real server, the cluster first decides what it asks for. Only a client that has proved that it has the key learns whether
+//! the token is locked, and whether its join state is that of the last join. Except for a lock, the cluster changes nothing before the
+//! end of an exchange.
 
 use std::time::SystemTime;
 
@@ -89,36 +91,16 @@ impl BoundKeypairToken {
 
     /// Decides what to ask a client for.
     pub(crate) fn begin(
-        &mut self,
+        &self,
         client: &ClientEvidence<'_>,
         now: SystemTime,
     ) -> Result<BoundKeypairPlan, ApiError> {
         let denied = |message: &str| ApiError::permission_denied(message);
-        if self.is_locked {
-            return Err(ApiError::access_denied());
-        }
-        if self.recovery_count > 0 && self.recovery_mode != RecoveryMode::Insecure {
-            if client.join_state.is_empty() {
-                return Err(denied("previous join state is required but was not provided"));
-            }
-            if client.join_state != self.join_state() {
-                self.is_locked = true;
-                return Err(denied("join state verification failed"));
-            }
-        }
         let is_recovery = client.instance().is_none();
-        if is_recovery
-            && self.recovery_mode == RecoveryMode::Standard
-            && self.recovery_count >= self.recovery_limit
-        {
-            return Err(denied("no recovery attempts remaining"));
-        }
         let first_key = match (&self.bound_public_key, &self.registration) {
-            (Some(bound), _) => {
-                if !is_recovery && client.instance() != self.bound_instance.as_deref() {
-                    return Err(denied("bot instance mismatch"));
-                }
-                Some(bound.clone())
+            (Some(bound), _) => Some(bound.clone()),
+            (None, _) if is_recovery && !self.has_recoveries() => {
+                return Err(denied("no recovery attempts remaining"));
             }
             (None, _) if !is_recovery => {
                 return Err(ApiError::invalid_argument(
@@ -138,6 +120,36 @@ impl BoundKeypairToken {
             .rotate_after
             .is_some_and(|after| after <= now && self.last_rotated_at.is_none_or(|last| last < after));
         Ok(BoundKeypairPlan { first_key, rotates, is_recovery })
+    }
+
+    /// Checks a client that has proved that it has the key. An outdated join state locks the token.
+    pub(crate) fn admit(&mut self, client: &ClientEvidence<'_>) -> Result<(), ApiError> {
+        let denied = |message: &str| ApiError::permission_denied(message);
+        let has_joined = self.bound_public_key.is_some();
+        if has_joined && client.instance().is_none() && !self.has_recoveries() {
+            return Err(denied("no rejoins remaining"));
+        }
+        if self.is_locked {
+            return Err(denied("lock targeting the join token is in force"));
+        }
+        if has_joined && self.recovery_count > 0 && self.recovery_mode != RecoveryMode::Insecure {
+            let failed = || Err(denied("join state verification failed"));
+            if client.join_state.is_empty() {
+                return failed();
+            }
+            if client.join_state != self.join_state() {
+                self.is_locked = true;
+                return failed();
+            }
+        }
+        if client.instance().is_some() && client.instance() != self.bound_instance.as_deref() {
+            return Err(denied("bot instance mismatch"));
+        }
+        Ok(())
+    }
+
+    fn has_recoveries(&self) -> bool {
+        self.recovery_mode != RecoveryMode::Standard || self.recovery_count < self.recovery_limit
     }
 }
 

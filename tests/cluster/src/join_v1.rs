@@ -129,6 +129,7 @@ async fn join_with_bound_keypair(
         None => request_key(stream).await?,
     };
     challenge_key(stream, &key).await?;
+    stream.shared.state().bound_keypair(token).ok_or_else(denied)?.admit(&evidence)?;
     if plan.rotates {
         let new = request_key(stream).await?;
         challenge_key(stream, &new).await?;

@@ -125,7 +125,7 @@ async fn a_kill_during_a_registration_loses_no_key_pair() {
     assert_eq!(fixture.token().recovery_count, 1, "the cluster must have performed the join");
     let refused = fixture.run();
     assert_eq!(refused.status, Some(1));
-    assert!(refused.log_at("ERROR")[0].contains("recovery.mode"), "{}", refused.stderr);
+    assert!(refused.log_at("ERROR")[0].contains("recovery.limit"), "{}", refused.stderr);
     // The key pair was saved before it was announced, so the operator can help at the cluster alone.
     fixture.cluster.edit_bound_keypair_token(TOKEN, |token| token.recovery_mode = RecoveryMode::Insecure);
     fixture.assert_in_sync(&fixture.run());

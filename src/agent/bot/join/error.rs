@@ -121,6 +121,20 @@ impl JoinError {
         matches!(self, Self::ServiceRefused { message, .. } if message.raw().contains("generation mismatch"))
     }
 
+    /// Returns whether the server refused a join with a bound key pair for a reason that it checks before it issues anything, although
+    /// after it has the solution of the challenge.
+    pub(crate) fn is_refused_before_issuing(&self) -> bool {
+        const REASONS: [&str; 5] = [
+            "join state verification failed",
+            "previous join state",
+            "bot instance mismatch",
+            "validating challenge response",
+            "is in force",
+        ];
+        let is_reason = |message: &ServerMessage| REASONS.iter().any(|reason| message.raw().contains(reason));
+        matches!(self, Self::ServiceRefused { message, .. } if is_reason(message))
+    }
+
     pub(super) fn no_certificates() -> Self {
         Self::MalformedResponse("it contains no certificates".to_owned())
     }
@@ -189,6 +203,8 @@ const AWS_REJECTED: Hint = Hint::new(
     "AWS rejected the request that this agent signed: check its AWS credentials, and this machine's clock",
 );
 const UNKNOWN_STS_HOST: Hint = Hint::new("set AWS_REGION to a region whose STS endpoint this server knows");
+const FIPS_ENDPOINT_REQUIRED: Hint =
+    Hint::new("this server accepts only FIPS endpoints of STS: set AWS_USE_FIPS_ENDPOINT=true");
 /// The token's definition does not match the attestation.
 const TOKEN_DOES_NOT_MATCH: Hint = Hint::new(
     "check (tctl get tokens) that onboarding.token names a token for this join method, and that the token's rules allow \
@@ -229,6 +245,11 @@ const JOIN_STATE_REFUSED: Hint = Hint::new(
      the same key pair. If no other agent has, set spec.bound_keypair.recovery.mode of the token to insecure until the \
      bot has joined (tctl edit token/NAME), and remove a lock of the token (tctl get locks)",
 );
+/// The token has not bound a key pair yet, but the agent has a certificate of an earlier join.
+const TOKEN_RECREATED: Hint = Hint::new(
+    "the token was created again under the name of an earlier one: remove the files in the bot's storage, so that the bot joins \
+     without its old certificate",
+);
 const TOKEN_LOCKED_OR_REMOVED: Hint = Hint::new(
     "check whether the token or the bot is locked (tctl get locks) or was removed (tctl get tokens, tctl bots ls)",
 );
@@ -240,6 +261,8 @@ pub(super) fn hint_for_bound_keypair(is_denied: bool, message: &str) -> Option<H
         Some(REGISTRATION_SECRET_REFUSED)
     } else if says("no recovery attempts remaining") || says("no rejoins remaining") {
         Some(NO_RECOVERIES_LEFT)
+    } else if says("with existing credentials") {
+        Some(TOKEN_RECREATED)
     } else if says("join state") || says("generation mismatch") || says("bot instance mismatch") {
         Some(JOIN_STATE_REFUSED)
     } else {
@@ -268,7 +291,9 @@ pub(super) fn hint_for_attestation(is_denied: bool, message: &str) -> Option<Hin
         Some(LOCKED_OR_REMOVED)
     } else if message.contains("sts api returned") {
         Some(AWS_REJECTED)
-    } else if message.contains("unknown STS host") {
+    } else if message.contains("non-FIPS") {
+        Some(FIPS_ENDPOINT_REQUIRED)
+    } else if message.contains("unknown STS host") || message.contains("STS host is for unknown region") {
         Some(UNKNOWN_STS_HOST)
     } else if is_denied {
         Some(TOKEN_DOES_NOT_MATCH)

@@ -109,13 +109,14 @@ impl Bot {
                     UnsavedIdentity { identity, token_hash: token.hash(), keys, join_reason: Some(reason) };
                 Arc::clone(&self).save(issued).await
             }
-            Err(error) if is_renewal && exchange.may_have_joined() && !error.is_generation_mismatch() => {
+            Err(error) if !is_renewal || error.is_generation_mismatch() => {
+                Err(RenewalError::Join { reason, error })
+            }
+            Err(error) if exchange.may_have_joined() && !error.is_refused_before_issuing() => {
                 Err(RenewalError::JoinResponseLost { error, hint: self.lost_renewal_hint() })
             }
             Err(error) => {
-                if is_renewal && !exchange.may_have_joined() {
-                    self.with_storage(Storage::clear_renewal_pending).await?;
-                }
+                self.with_storage(Storage::clear_renewal_pending).await?;
                 Err(RenewalError::Join { reason, error })
             }
         }

@@ -214,7 +214,7 @@ async fn an_expired_identity_recovers_until_the_limit_is_used_up() {
     bot.assert_in_sync();
     assert_eq!((bot.token().recovery_count, bot.fixture.cluster.instances(BOT).len()), (2, 2));
     bot.advance_past_expiry();
-    assert_eq!(bot.refusal().await, "no recovery attempts remaining");
+    assert_eq!(bot.refusal().await, "no rejoins remaining");
     let (reason, _) = bot.failed_join().await;
     assert_eq!(reason, JoinReason::Expired);
     bot.edit(|token| token.recovery_limit += 1);
@@ -357,6 +357,42 @@ async fn a_renewal_whose_result_is_lost_is_suspended_until_the_certificate_expir
     bot.run().await.unwrap();
     bot.assert_in_sync();
     assert_eq!(bot.token().recovery_count, 2);
+}
+
+/// The server refuses the join state only after it has the solution of its challenge, but before it issues anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_that_is_refused_for_its_join_state_was_not_performed() {
+    let bot = BoundKeypairBot::joined(0).await;
+    let state = bot.fixture.storage().join("bkp_state");
+    let current = read(&state);
+    std::fs::write(&state, "{}").unwrap();
+    let (reason, error) = bot.failed_join().await;
+    assert_eq!(reason, JoinReason::NotRenewable);
+    assert!(
+        matches!(&error, JoinError::ServiceRefused { message, .. } if message.to_string().contains("join state"))
+    );
+    assert!(error.hint().unwrap().as_str().contains("recovery.mode"), "{error}");
+    assert!(bot.token().is_locked && !bot.fixture.has_renewal_marker());
+    // The lock applies to the certificate as well, until an administrator removes it.
+    assert!(matches!(api_error(bot.run().await.unwrap_err()), ApiError::Refused { .. }));
+    bot.edit(|token| token.is_locked = false);
+    std::fs::write(&state, current).unwrap();
+    bot.run().await.unwrap();
+    assert_eq!((bot.token().recovery_count, bot.fixture.cluster.instances(BOT)), (1, vec![2]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_was_created_again_under_its_old_name_is_explained() {
+    let bot = BoundKeypairBot::joined(0).await;
+    bot.edit(|token| *token = BoundKeypairToken::with_secret(SECRET));
+    let (_, error) = bot.failed_join().await;
+    let hint = error.hint().unwrap();
+    assert!(hint.as_str().contains("created again"), "{hint}");
+    assert!(!bot.fixture.has_renewal_marker());
+    for entry in std::fs::read_dir(bot.fixture.storage()).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    bot.run().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
