@@ -258,7 +258,12 @@ join_methods! {
             variables(
                 &["AWS_REGION", "AWS_DEFAULT_REGION"],
                 "Region of the STS endpoint that identifies the bot. Defaults to the region of the profile, then to that of \
-                 the EC2 instance.",
+                 the EC2 instance, then to `us-east-1`.",
+            ),
+            variables(
+                &["AWS_USE_FIPS_ENDPOINT"],
+                "`true` selects the FIPS endpoint of STS, which an auth server in FIPS mode needs. A region without one uses that of \
+                 `us-east-1`.",
             ),
             variables(
                 &[

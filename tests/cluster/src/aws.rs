@@ -12,10 +12,11 @@ const BODY: &str = "Action=GetCallerIdentity&Version=2011-06-15";
 /// STS rejects older requests.
 const MAX_AGE: Duration = Duration::from_secs(15 * 60);
 /// Some of the hosts that a real cluster accepts in a request.
-const HOSTS: [&str; 6] = [
+const HOSTS: [&str; 7] = [
     "sts.amazonaws.com",
     "sts.eu-central-1.amazonaws.com",
     "sts.us-east-1.amazonaws.com",
+    "sts-fips.us-east-1.amazonaws.com",
     "sts.us-west-2.amazonaws.com",
     "sts.us-gov-west-1.amazonaws.com",
     "sts.cn-north-1.amazonaws.com.cn",
@@ -133,7 +134,8 @@ impl AwsUser {
         if distance > MAX_AGE || !date.starts_with(authorization.day) {
             return Err(StsRequestError::Age);
         }
-        if !host.starts_with(&format!("sts.{}.", authorization.region)) && host != "sts.amazonaws.com" {
+        let of_region = ["sts", "sts-fips"].map(|service| format!("{service}.{}.", authorization.region));
+        if !of_region.iter().any(|prefix| host.starts_with(prefix)) && host != "sts.amazonaws.com" {
             return Err(StsRequestError::Region);
         }
         if authorization.access_key_id != self.access_key_id

@@ -98,6 +98,8 @@ async fn each_code_of_a_refusal_has_its_hint_and_is_not_retried() {
         (Code::PermissionDenied, "access denied"),
         (Code::PermissionDenied, "aws sts api returned status: \"403\""),
         (Code::PermissionDenied, "unknown STS host \"a\""),
+        (Code::PermissionDenied, "AWS STS host is for unknown region \"xx-new-1\""),
+        (Code::PermissionDenied, "node selected non-FIPS STS endpoint (a) for the IAM join method"),
         (Code::NotFound, "no such token"),
         (Code::ResourceExhausted, "slow down"),
     ] {
@@ -108,7 +110,7 @@ async fn each_code_of_a_refusal_has_its_hint_and_is_not_retried() {
         assert_eq!((format!("{reported:?}"), reported_message), (format!("{code:?}"), message.to_owned()));
     }
     insta::assert_snapshot!(rendered.join("\n"));
-    assert_eq!(join.fixture.call_count(method::REGISTER_USING_IAM), 6);
+    assert_eq!(join.fixture.call_count(method::REGISTER_USING_IAM), 8);
 }
 
 #[tokio::test(flavor = "multi_thread")]

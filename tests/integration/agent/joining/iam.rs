@@ -151,6 +151,42 @@ async fn an_ec2_instance_provides_credentials_of_its_role_and_its_region() {
     assert_eq!(hosts.collect::<Vec<_>>(), [east, east, central]);
 }
 
+/// The host of STS in the newest request to join.
+fn sts_host(join: &DelegatedJoin) -> String {
+    let request = join_requests(join).pop().unwrap().sts_identity_request;
+    let request = String::from_utf8(request).unwrap();
+    request.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_without_a_region_uses_the_default_one() {
+    let join = cluster_with_aws_token().await;
+    let credentials = [ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN];
+    join.run(join.config("iam", json!({})), &[&credentials[..], &[NO_EC2]].concat()).await.unwrap();
+    assert_eq!(sts_host(&join), "sts.us-east-1.amazonaws.com");
+    // A metadata service that knows no region, such as that of another cloud, or that returns none.
+    for (target, status, body) in
+        [(EC2_TOKEN, 404, ""), (EC2_REGION, 404, ""), (EC2_REGION, 200, "hunter2.example/")]
+    {
+        let service = HttpEndpoint::start(ScriptedResponse::from_fn(move |request| {
+            if request.target == target { (status, body.to_owned()) } else { ec2(request) }
+        }));
+        let url = service.url("");
+        let variables = [&credentials[..], &[(EC2_URL, &url)]].concat();
+        join.run(join.config("iam", json!({})), &variables).await.unwrap();
+        assert_eq!(sts_host(&join), "sts.us-east-1.amazonaws.com", "{target}");
+        assert!(!service.requests().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_environment_can_select_the_fips_endpoint() {
+    let join = cluster_with_aws_token().await;
+    let variables = [&VARIABLES[..], &[("AWS_USE_FIPS_ENDPOINT", "true")]].concat();
+    join.run(join.config("iam", json!({})), &variables).await.unwrap();
+    assert_eq!(sts_host(&join), "sts-fips.us-east-1.amazonaws.com");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_containers_authorization_token_is_sent_to_its_credentials_endpoint() {
     let join = cluster_with_aws_token().await;

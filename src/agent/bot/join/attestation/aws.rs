@@ -18,22 +18,26 @@ use std::time::SystemTime;
 
 use super::challenge::Challenge;
 use super::error::AttestationError;
+use crate::agent::platform::error_text::error_line;
 use crate::agent::platform::tasks::run_blocking;
 use crate::agent::platform::{Clock, Environment, Hint};
 use credentials::{AWS_CREDENTIALS, AwsCredentials};
 use ec2::Ec2Metadata;
 use profile::Profile;
-use region::{AWS_REGION, Region};
+use region::{AWS_REGION, Region, StsEndpoint};
 use web_identity::WebIdentity;
 
-/// The credentials that sign the request, and the region whose STS receives it.
+/// Set to `true`, this variable selects FIPS endpoints, as for the AWS SDKs.
+const USE_FIPS_ENDPOINT: &str = "AWS_USE_FIPS_ENDPOINT";
+
+/// The credentials that sign the request, and the endpoint that receives it.
 pub(crate) struct AwsAttestation {
     credentials: AwsCredentials,
-    region: Region,
+    endpoint: StsEndpoint,
 }
 
 impl AwsAttestation {
-    /// Finds credentials and a region.
+    /// Finds credentials and a region. If there is no region, uses the default one.
     pub(super) async fn new(environment: &Environment, clock: &Clock) -> Result<Self, AttestationError> {
         let credentials = credentials_from_environment(environment)?;
         let region = region_from_environment(environment)?;
@@ -45,12 +49,20 @@ impl AwsAttestation {
             run_blocking(move || Profile::read(&environment)).await?
         };
         let region = region.map_or_else(|| profile.region(), |region| Ok(Some(region)))?;
+        let is_fips =
+            environment.get(USE_FIPS_ENDPOINT).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        let endpoint = if is_fips { StsEndpoint::fips } else { StsEndpoint::new };
         let mut ec2 = None;
         let credentials = if let Some(credentials) = credentials {
             credentials
         } else if let Some(web_identity) = WebIdentity::from_environment(environment)? {
-            let region = region.as_ref().ok_or_else(|| AWS_REGION.missing())?;
-            web_identity.credentials(region, environment, clock).await?
+            let region = match region {
+                Some(region) => region,
+                None => region_of_instance(None, environment, clock).await?,
+            };
+            let endpoint = endpoint(region);
+            let credentials = web_identity.credentials(&endpoint, environment, clock).await?;
+            return Ok(Self { credentials, endpoint });
         } else if let Some(credentials) = profile.credentials()? {
             credentials
         } else if let Some(credentials) = container::credentials(environment, clock).await? {
@@ -60,15 +72,9 @@ impl AwsAttestation {
         };
         let region = match region {
             Some(region) => region,
-            None => {
-                let ec2 = match ec2 {
-                    Some(ec2) => ec2,
-                    None => Ec2Metadata::open(environment, clock, AWS_REGION).await?,
-                };
-                ec2.region().await?
-            }
+            None => region_of_instance(ec2, environment, clock).await?,
         };
-        Ok(Self { credentials, region })
+        Ok(Self { credentials, endpoint: endpoint(region) })
     }
 
     /// Returns the signed request in HTTP/1.1 wire format.
@@ -77,12 +83,40 @@ impl AwsAttestation {
     ///
     /// Returns an error if `now` is outside the range of [`jiff::Timestamp`].
     pub(crate) fn sts_request(&self, challenge: &Challenge, now: SystemTime) -> Result<String, jiff::Error> {
-        sigv4::sign_get_caller_identity(challenge, &self.region, &self.credentials, now)
+        sigv4::sign_get_caller_identity(challenge, &self.endpoint, &self.credentials, now)
     }
 
     /// Returns every value to redact in messages: the secrets, and the access key id, which identifies their owner.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
         self.credentials.values()
+    }
+}
+
+/// Returns the region of this EC2 instance, or the default region if the metadata service does not say so, for example because this is
+/// no EC2 instance.
+async fn region_of_instance(
+    session: Option<Ec2Metadata>,
+    environment: &Environment,
+    clock: &Clock,
+) -> Result<Region, AttestationError> {
+    let found = async {
+        let session = match session {
+            Some(session) => session,
+            None => Ec2Metadata::open(environment, clock, AWS_REGION).await?,
+        };
+        session.region().await
+    };
+    match found.await {
+        Err(error) if !matches!(error, AttestationError::InvalidAddress { .. }) => {
+            let region = Region::default();
+            tracing::info!(
+                "using the AWS region {}, because no other is set; outside of AWS's standard partition, set AWS_REGION: {}",
+                region.as_str(),
+                error_line(&error, None)
+            );
+            Ok(region)
+        }
+        result => result,
     }
 }
 

@@ -8,7 +8,7 @@ use aws_lc_rs::hmac::{HMAC_SHA256, Key, Tag, sign};
 use jiff::Timestamp;
 
 use super::credentials::AwsCredentials;
-use super::region::Region;
+use super::region::{Region, StsEndpoint};
 use crate::agent::bot::join::attestation::challenge::Challenge;
 use crate::agent::platform::hex::{hex, sha256_hex};
 
@@ -16,7 +16,7 @@ use crate::agent::platform::hex::{hex, sha256_hex};
 const BODY: &str = "Action=GetCallerIdentity&Version=2011-06-15";
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
-/// Returns a `POST /` to the STS of `region`, signed with `credentials` at `now`, in HTTP/1.1 wire format. Signs every
+/// Returns a `POST /` to `endpoint`, signed with `credentials` at `now`, in HTTP/1.1 wire format. Signs every
 /// header except `authorization`, including the one that contains the challenge.
 ///
 /// # Errors
@@ -24,19 +24,20 @@ const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// Returns an error if `now` is outside the range of [`Timestamp`].
 pub(super) fn sign_get_caller_identity(
     challenge: &Challenge,
-    region: &Region,
+    endpoint: &StsEndpoint,
     credentials: &AwsCredentials,
     now: SystemTime,
 ) -> Result<String, jiff::Error> {
     let now = Timestamp::try_from(now)?.strftime("%Y%m%dT%H%M%SZ").to_string();
     let date = now.get(..8).unwrap_or_default();
-    let (host, length) = (region.sts_host(), BODY.len().to_string());
+    let StsEndpoint { region, host } = endpoint;
+    let length = BODY.len().to_string();
     // Sorted by name, as the signature requires.
     let mut headers = vec![
         ("accept", "application/json"),
         ("content-length", &length),
         ("content-type", "application/x-www-form-urlencoded; charset=utf-8"),
-        ("host", &host),
+        ("host", host),
         ("x-amz-date", &now),
     ];
     headers.extend(credentials.session_token().map(|token| ("x-amz-security-token", token)));
@@ -84,10 +85,10 @@ mod tests {
 
     fn signed(region: &str, id: &str, token: Option<&str>, challenge: &str) -> String {
         let credentials = AwsCredentials::new(id, SECRET, token, "test").ok().unwrap();
-        let region = Region::parse(region, "test").unwrap();
+        let endpoint = StsEndpoint::new(Region::parse(region, "test").unwrap());
         let challenge = Challenge::new(challenge.to_owned()).unwrap();
         let now = UNIX_EPOCH + Duration::from_secs(NOW);
-        sign_get_caller_identity(&challenge, &region, &credentials, now).unwrap()
+        sign_get_caller_identity(&challenge, &endpoint, &credentials, now).unwrap()
     }
 
     /// The expected signature is that of botocore 1.43 for the same headers, credentials and time.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use url::form_urlencoded::Serializer;
 
 use super::credentials::{AWS_CREDENTIALS, AwsCredentials};
-use super::region::Region;
+use super::region::StsEndpoint;
 use crate::agent::bot::join::attestation::endpoint_url::parse_credential_url;
 use crate::agent::bot::join::attestation::error::{AttestationError, RequestContext};
 use crate::agent::bot::join::attestation::local;
@@ -69,16 +69,16 @@ impl WebIdentity {
         Ok(Some(Self { token_file: token_file.into(), role, session_name }))
     }
 
-    /// Requests the role's credentials from the STS of `region`.
+    /// Requests the role's credentials from `endpoint`, unless the environment names another one.
     pub(super) async fn credentials(
         self,
-        region: &Region,
+        endpoint: &StsEndpoint,
         environment: &Environment,
         clock: &Clock,
     ) -> Result<AwsCredentials, AttestationError> {
         let Self { token_file, role, session_name } = self;
         let token = local::id_token_from_file(token_file, TRUST_HINT).await?;
-        let default_endpoint = format!("https://{}/", region.sts_host());
+        let default_endpoint = format!("https://{}/", endpoint.host);
         let url = parse_credential_url(environment.get(STS_ENDPOINT).unwrap_or(&default_endpoint));
         let url =
             url.map_err(|problem| AttestationError::InvalidAddress { variable: STS_ENDPOINT, problem })?;
