@@ -2,9 +2,8 @@
 //!
 //! The output is exactly what `tbot start` would run. A file is written only after all checks have passed.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use serde_json::Value;
@@ -16,6 +15,7 @@ use crate::cli::{ConfigureArgs, GlobalArgs, MigrateArgs, OutputFileArgs};
 use crate::configuration::{Configuration, render, report_invalid};
 use crate::context::Context;
 use crate::exit::Failure;
+use crate::replace_file::write_named_file;
 
 /// `tbot configure`: prints the configuration that results from flags and environment variables, and what `tbot validate` would
 /// warn about. Reads no file.
@@ -81,8 +81,7 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
     identity(one).is_some_and(|one| identity(other) == Some(one))
 }
 
-/// Writes a configuration, with a first line that names the command that wrote it. A new file is readable only by its
-/// owner, because it may contain a token.
+/// Writes a configuration, with a first line that names the command that wrote it.
 fn write_yaml(
     command: &str,
     value: &Value,
@@ -91,7 +90,6 @@ fn write_yaml(
 ) -> Result<(), Failure> {
     let yaml = format!("# Written by `tbot {command}`.\n{}", yaml::emit(value)?);
     let Some(path) = &output.path else { return Ok(cx.stdout.write_all(yaml.as_bytes())?) };
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(yaml.as_bytes()))
+    write_named_file(path, yaml.as_bytes())
         .map_err(|source| Failure::Unwritable { name: path.display().to_string(), source })
 }

@@ -1,6 +1,7 @@
 //! `tbot configure` and `tbot migrate`: their output is what `tbot start` runs, and a file is written only after all checks.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
 use super::fixture::{Finished, Telemetry, tbot};
 
@@ -106,6 +107,63 @@ fn a_file_is_private_and_written_only_after_all_checks() {
     let finished = tbot(Telemetry::ClosedPort, &to_missing_directory).run();
     assert_failed(&finished, 1);
     insta::assert_snapshot!(finished.stderr, @"error: cannot write missing/tbot.yaml: No such file or directory (os error 2)");
+}
+
+#[test]
+fn an_existing_file_is_replaced_as_a_whole_or_not_at_all() {
+    let too_large = format!("{} --ca-pin sha256:{}", CONFIGURE.join(" "), "0".repeat(64).repeat(100));
+    let script = format!("trap '' XFSZ; ulimit -f 4; exec tbot {too_large} -o tbot.yaml");
+    let finished =
+        tbot(Telemetry::ClosedPort, &[]).file("tbot.yaml", "mine").with_script(&["sh", "-c"], &script).run();
+    assert_failed(&finished, 1);
+    assert_eq!(finished.read_file("tbot.yaml"), "mine");
+    assert!(!finished.has_file("tbot.yaml.tbot-new"));
+
+    let printed = tbot(Telemetry::ClosedPort, &CONFIGURE).run().stdout;
+    let to_file = |name| tbot(Telemetry::ClosedPort, &[&CONFIGURE[..], &["-o", name]].concat());
+    let existing = |name: &str| {
+        let run = to_file("tbot.yaml").file(name, "x".repeat(10_000));
+        fs::set_permissions(run.path().join(name), Permissions::from_mode(0o640)).unwrap();
+        run
+    };
+    let finished = existing("tbot.yaml").run();
+    assert_eq!((finished.status, finished.read_file("tbot.yaml")), (Some(0), printed.clone()));
+    assert_eq!(finished.metadata("tbot.yaml").permissions().mode() & 0o777, 0o640);
+
+    // A link to a file that exists, and to one that does not.
+    for name in ["real.yaml", "missing.yaml"] {
+        let run = existing("real.yaml");
+        symlink(name, run.path().join("tbot.yaml")).unwrap();
+        let finished = run.run();
+        assert_eq!((finished.status, finished.read_file(name)), (Some(0), printed.clone()), "{name}");
+        assert!(fs::symlink_metadata(finished.path().join("tbot.yaml")).unwrap().is_symlink());
+    }
+
+    // A second name, such as that of a backup, still leads to the same file.
+    let run = existing("real.yaml");
+    fs::hard_link(run.path().join("real.yaml"), run.path().join("tbot.yaml")).unwrap();
+    let finished = run.run();
+    assert_eq!((finished.status, finished.read_file("real.yaml")), (Some(0), printed));
+    assert_eq!(finished.metadata("tbot.yaml").nlink(), 2);
+}
+
+#[test]
+fn an_open_file_and_a_pipe_are_written_to() {
+    let printed = tbot(Telemetry::ClosedPort, &CONFIGURE).run().stdout;
+    let configure = format!("tbot {} -o", CONFIGURE.join(" "));
+    for script in [
+        format!("{configure} /dev/stdout"),
+        format!("{configure} /dev/stdout > file; cat file"),
+        format!("{configure} /dev/fd/5 5> file; cat file"),
+        format!("ln -s /dev/stdout link; {configure} link > file; cat file"),
+        format!("mkfifo pipe; {configure} pipe & cat pipe; wait $!"),
+    ] {
+        let finished = tbot(Telemetry::ClosedPort, &[]).with_script(&["sh", "-c"], &script).run();
+        assert_eq!((finished.status, &finished.stdout), (Some(0), &printed), "{script}: {}", finished.stderr);
+    }
+    let appended = format!("echo a > file; {configure} /dev/stdout >> file; cat file");
+    let finished = tbot(Telemetry::ClosedPort, &[]).with_script(&["sh", "-c"], &appended).run();
+    assert_eq!((finished.status, finished.stdout), (Some(0), format!("a\n{printed}")));
 }
 
 #[test]
