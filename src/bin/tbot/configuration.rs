@@ -21,6 +21,7 @@ pub(crate) use report::{render, report_invalid};
 use crate::cli::{GlobalArgs, RunArgs};
 use crate::context::Context;
 use crate::exit::Failure;
+use crate::flag_value::nonempty;
 use crate::overrides::overrides;
 use tbot::agent::Environment;
 use tbot::agent::internal::files::open_named;
@@ -204,11 +205,11 @@ impl Configuration {
 fn yaml_source(global: &GlobalArgs, environment: &Environment) -> Result<YamlSource, Failure> {
     const BASE64: &str = "TBOT_CONFIG";
     let conflict = |a, b| Err(Failure::Usage(format!("{a} and {b} cannot be used together: set only one")));
-    match (&global.config, &global.config_string) {
+    match (nonempty(global.config.as_deref()), nonempty(global.config_string.as_deref())) {
         (Some(_), Some(_)) => return conflict("--config", "--config-string"),
-        (Some(path), None) => return Ok(YamlSource::File(path.clone())),
+        (Some(path), None) => return Ok(YamlSource::File(path.to_owned())),
         (None, Some(encoded)) => {
-            return Ok(YamlSource::Base64 { encoded: encoded.clone(), input: "--config-string" });
+            return Ok(YamlSource::Base64 { encoded: encoded.to_owned(), input: "--config-string" });
         }
         (None, None) => {}
     }

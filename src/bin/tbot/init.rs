@@ -12,10 +12,11 @@ use crate::configuration::{Configuration, report_invalid};
 use crate::context::Context;
 use crate::directory_output::directory_output;
 use crate::exit::Failure;
+use crate::flag_value::nonempty;
 use crate::service_overrides::one_identity;
 
 pub(crate) fn init(global: &GlobalArgs, args: &InitArgs, cx: &mut Context<'_>) -> Result<(), Failure> {
-    if let Some(path) = &args.destination_dir {
+    if let Some(path) = nonempty(args.destination_dir.as_deref()) {
         let config = json!({ "version": "v2", "services": one_identity(path)? });
         let config = serde_json::from_value(config).map_err(|error| Failure::Build(error.into()))?;
         return prepare(&config, args, cx);
@@ -36,7 +37,7 @@ fn prepare(config: &Config, args: &InitArgs, cx: &mut Context<'_>) -> Result<(),
         auth_server: _,
         proxy_server: _,
     } = args;
-    let (service, directory) = directory_output(config, init_dir.as_deref(), "--init-dir")?;
+    let (service, directory) = directory_output(config, nonempty(init_dir.as_deref()), "--init-dir")?;
     let owner = owner.as_deref().map(user_and_group).transpose()?;
     let bot = bot_user.as_deref().or(owner.map(|(user, _)| user));
     let bot = bot.ok_or_else(|| Failure::Usage("name the user of the agent with --bot-user".to_owned()))?;

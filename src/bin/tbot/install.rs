@@ -11,6 +11,7 @@ use crate::cli::{GlobalArgs, InstallCommand, SystemdArgs};
 use crate::configuration::{CONFIG_PATH, Configuration, report_invalid};
 use crate::context::Context;
 use crate::exit::Failure;
+use crate::flag_value::nonempty;
 use crate::replace_file::replace_file;
 use crate::systemd_unit::{ConfiguredPaths, SystemdUnit, check_path};
 
@@ -20,8 +21,9 @@ pub(crate) fn install(
     cx: &mut Context<'_>,
 ) -> Result<(), Failure> {
     let InstallCommand::Systemd(args) = command;
-    let config = global.config.clone().or_else(|| cx.environment.get_os(CONFIG_PATH).map(PathBuf::from));
-    let config = config.filter(|config| *config != Path::new("-"));
+    let config =
+        nonempty(global.config.as_deref()).or_else(|| cx.environment.get_os(CONFIG_PATH).map(Path::new));
+    let config = config.filter(|config| *config != Path::new("-")).map(Path::to_owned);
     let config =
         config.ok_or_else(|| Failure::Usage("name the configuration file with --config".to_owned()))?;
     // Without overrides, because the other variables of this shell do not apply to the unit.
@@ -58,7 +60,8 @@ fn unit(
         }
     }
     let name = args.name.as_str();
-    let pid_file = args.pid_file.clone().unwrap_or_else(|| PathBuf::from(format!("/run/{name}/{name}.pid")));
+    let pid_file = nonempty(args.pid_file.as_deref())
+        .map_or_else(|| PathBuf::from(format!("/run/{name}/{name}.pid")), Path::to_owned);
     let current_dir = (cx.current_dir)().map_err(Failure::Process)?;
     let (config, pid_file) = (current_dir.join(config), current_dir.join(pid_file));
     let unit = SystemdUnit {

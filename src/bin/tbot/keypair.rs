@@ -13,6 +13,7 @@ use crate::cli::{GlobalArgs, KeypairCommand, KeypairCreateArgs, KeypairFormat};
 use crate::context::Context;
 use crate::destination_uri;
 use crate::exit::Failure;
+use crate::flag_value::{nonempty, proxy_server};
 use crate::log;
 use crate::overrides::{is_debug, refuse_fips};
 use crate::replace_file::{create_file, replace_file};
@@ -58,13 +59,9 @@ pub(crate) fn keypair(
 
 /// Returns a configuration with the proxy and the storage of the arguments.
 fn config(global: &GlobalArgs, args: &KeypairCreateArgs, cx: &Context<'_>) -> Result<Config, Failure> {
-    let proxy = match &args.proxy_server {
-        Some(proxy) => proxy.clone(),
-        None => cx.environment.get_utf8("TELEPORT_PROXY")?.map(str::to_owned).ok_or_else(|| {
-            Failure::Usage("no proxy address: set --proxy-server or TELEPORT_PROXY".to_owned())
-        })?,
-    };
-    let storage = args.storage.as_deref().unwrap_or(DEFAULT_STORAGE_PATH);
+    let proxy = proxy_server(args.proxy_server.as_deref(), &cx.environment)?
+        .ok_or_else(|| Failure::Usage("no proxy address: set --proxy-server or TELEPORT_PROXY".to_owned()))?;
+    let storage = nonempty(args.storage.as_deref()).unwrap_or(DEFAULT_STORAGE_PATH);
     let storage =
         destination_uri::parse(storage).map_err(|error| Failure::Usage(format!("--storage: {error}")))?;
     if storage["type"] == "memory" && !args.is_static {

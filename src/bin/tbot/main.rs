@@ -14,6 +14,7 @@ mod destination_uri;
 mod directory_output;
 mod exit;
 mod explain;
+mod flag_value;
 mod http_response;
 mod init;
 mod install;

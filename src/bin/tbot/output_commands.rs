@@ -19,6 +19,7 @@ use crate::configuration::{Configuration, report_invalid};
 use crate::context::Context;
 use crate::directory_output::directory_output;
 use crate::exit::Failure;
+use crate::flag_value::{nonempty, proxy_server};
 use crate::overrides::is_debug;
 
 /// `tbot kube credentials`, which `kubectl` runs as the exec plugin of a kubeconfig that tbot wrote.
@@ -82,8 +83,8 @@ pub(crate) fn exec_tsh(
     };
     // Read even if no value from it is needed: our error for a missing or broken file is clearer than the one of tsh.
     let identity = read_identity(&directory, Ok)?;
-    let cluster = match (cluster, command) {
-        (Some(cluster), _) => Some(cluster.clone()),
+    let cluster = match (nonempty(cluster.as_deref()), command) {
+        (Some(cluster), _) => Some(cluster.to_owned()),
         (None, TshCommand::Db) if !has_cluster_flag(arguments) => {
             identity.route_to_cluster().map(str::to_owned)
         }
@@ -107,11 +108,8 @@ fn directory_and_proxy(
     args: &TshArgs,
     cx: &mut Context<'_>,
 ) -> Result<(PathBuf, String), Failure> {
-    let directory = args.destination_dir.clone();
-    let proxy = match &args.proxy_server {
-        Some(proxy) => Some(proxy.clone()),
-        None => cx.environment.get_utf8("TELEPORT_PROXY")?.map(str::to_owned),
-    };
+    let directory = nonempty(args.destination_dir.as_deref()).map(Path::to_owned);
+    let proxy = proxy_server(args.proxy_server.as_deref(), &cx.environment)?;
     if let (Some(directory), Some(proxy)) = (&directory, &proxy) {
         return Ok((directory.clone(), proxy.clone()));
     }

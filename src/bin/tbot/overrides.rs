@@ -8,6 +8,7 @@ use crate::cli::{BotArgs, GlobalArgs, RunArgs};
 use crate::context::parse_bool;
 use crate::destination_uri;
 use crate::exit::Failure;
+use crate::flag_value::{nonempty, nonzero};
 use crate::service_overrides::{one_identity, service_overrides};
 use tbot::agent::Environment;
 
@@ -78,21 +79,26 @@ pub(crate) fn overrides(
             bound_keypair("registration_secret_path"),
         ),
         ("--static-key-path", static_key_path, None, bound_keypair("static_private_key_path")),
-        ("--certificate-ttl", certificate_ttl, None, "/credential_ttl".to_owned()),
-        ("--renewal-interval", renewal_interval, None, "/renewal_interval".to_owned()),
         ("--diag-addr", diag_addr, None, "/diag_addr".to_owned()),
     ] {
         overrides.string(flag, value.as_deref(), variable, pointer)?;
     }
+    for (flag, value, pointer) in [
+        ("--certificate-ttl", certificate_ttl, "/credential_ttl"),
+        ("--renewal-interval", renewal_interval, "/renewal_interval"),
+    ] {
+        overrides.string(flag, nonzero(value.as_deref()), None, pointer.to_owned())?;
+    }
+    let ca_pins: Vec<_> = ca_pins.iter().filter(|pin| !pin.is_empty()).collect();
     if !ca_pins.is_empty() {
         overrides.push(json!(ca_pins), OverrideSource::Flag("--ca-pin".to_owned()), onboarding("ca_pins"));
     }
-    if let Some(uri) = storage {
+    if let Some(uri) = nonempty(storage.as_deref()) {
         let storage =
             destination_uri::parse(uri).map_err(|error| Failure::Usage(format!("--storage: {error}")))?;
         overrides.push(storage, OverrideSource::Flag("--storage".to_owned()), "/storage".to_owned());
     }
-    if let Some(path) = destination_dir {
+    if let Some(path) = nonempty(destination_dir.as_deref()) {
         if let Some(service) = service.as_ref().filter(|service| !service.is_legacy()) {
             return Err(Failure::Usage(format!(
                 "--destination-dir conflicts with the command {0}, because it replaces all services with one identity: remove \
@@ -148,7 +154,7 @@ impl OverrideBuilder<'_> {
         self.overrides.push(Override::new(Pointer::from(pointer), value, input));
     }
 
-    /// Adds the string of a flag or, if the flag is not given, of its variable.
+    /// Adds the string of a flag or, if that is not set, of its variable.
     fn string(
         &mut self,
         flag: &str,
@@ -156,7 +162,7 @@ impl OverrideBuilder<'_> {
         variable: Option<&str>,
         pointer: String,
     ) -> Result<(), Failure> {
-        if let Some(value) = value {
+        if let Some(value) = nonempty(value) {
             self.push(json!(value), OverrideSource::Flag(flag.to_owned()), pointer);
         } else if let Some(variable) = variable
             && let Some(value) = self.environment.get_utf8(variable)?
@@ -214,6 +220,18 @@ mod tests {
     #[test]
     fn an_empty_variable_counts_as_unset() {
         assert_eq!(parse("", &[("TELEPORT_BOT_TOKEN", ""), ("TBOT_DEBUG", "")]).unwrap(), []);
+    }
+
+    #[test]
+    fn an_empty_flag_counts_as_unset() {
+        let variables = [("TELEPORT_BOT_TOKEN", "variable")];
+        let line = "--token= --proxy-server= --join-method= --join-uri= --ca-pin= --storage= --destination-dir= --diag-addr= \
+                    --certificate-ttl= --renewal-interval=0s";
+        let token = ("/onboarding/token".to_owned(), json!("variable"), "TELEPORT_BOT_TOKEN".to_owned());
+        assert_eq!(parse(line, &variables).unwrap(), [token]);
+        let pins = parse("--ca-pin= --ca-pin a", &[]).unwrap();
+        assert_eq!(pins, [("/onboarding/ca_pins".to_owned(), json!(["a"]), "--ca-pin".to_owned())]);
+        assert_eq!(parse("legacy --destination-dir=", &[]).unwrap(), []);
     }
 
     #[test]

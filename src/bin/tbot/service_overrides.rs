@@ -45,7 +45,7 @@ fn legacy_overrides(args: &ServiceArgs) -> Result<Vec<Override>, Failure> {
     let mut overrides = Vec::new();
     for given in args.flags() {
         let FlagValue::Strings(directories) = &given.value else { continue };
-        for directory in directories {
+        for directory in directories.iter().filter(|directory| !directory.is_empty()) {
             let pointer = Pointer::from(given.flag.pointer);
             let source = OverrideSource::Flag(given.written());
             overrides.push(Override::new(pointer, one_identity(directory)?, source));

@@ -22,6 +22,7 @@ use crate::cli::{GlobalArgs, LogFormat, RunArgs};
 use crate::configuration::{Configuration, report_invalid};
 use crate::context::{Context, VERSION};
 use crate::exit::{ExitStatus, Failure};
+use crate::flag_value::nonempty;
 use crate::log;
 use crate::pid_file::PidFile;
 use crate::service_manager::ServiceManager;
@@ -63,7 +64,7 @@ pub(crate) fn start(global: &GlobalArgs, args: &RunArgs, cx: &mut Context<'_>) -
 
     raise_file_limit();
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::Process)?;
-    let pid_file = args.bot.pid_file.as_deref().map(|path| (path, cx.process_id));
+    let pid_file = nonempty(args.bot.pid_file.as_deref()).map(|path| (path, cx.process_id));
     let manager = ServiceManager::from_environment(&cx.environment, cx.process_id, cx.monotonic_time);
     let result = runtime.block_on(run(request, pid_file, manager, &configuration, effective, options));
     // A DNS lookup may still block another thread; it must not keep the program from exiting.
