@@ -177,7 +177,9 @@ impl ValueSource {
         let value = self.read("static private key", warnings)?;
         let (location, pem) = match self {
             Self::Variable(name, _) => {
-                let pem = STANDARD.decode(value.trim()).ok().and_then(|pem| String::from_utf8(pem).ok());
+                // GNU `base64` breaks lines after 76 characters.
+                let value = value.trim().replace(['\r', '\n'], "");
+                let pem = STANDARD.decode(value).ok().and_then(|pem| String::from_utf8(pem).ok());
                 ((*name).to_owned(), pem.ok_or(BoundKeypairError::NotBase64)?)
             }
             Self::File(path) => (path.display().to_string(), value),
@@ -245,10 +247,14 @@ mod tests {
         std::fs::write(&file, first.private_pem()).unwrap();
         let encoded = STANDARD.encode(second.private_pem());
         let variables = [(STATIC_KEY, encoded.as_str())];
+        let lines: Vec<_> =
+            encoded.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        let lines = lines.join("\r\n");
         for (settings, variables, expected) in [
             (serde_json::json!({ "static_private_key_path": file }), &variables[..], &first),
             (serde_json::json!({ "static_key_path": file }), &[], &first),
             (serde_json::json!({}), &variables, &second),
+            (serde_json::json!({}), &[(STATIC_KEY, lines.as_str())], &second),
         ] {
             let key = read(settings, variables).unwrap().static_key.unwrap();
             assert_eq!(key.spki_der(), expected.spki_der());
