@@ -10,7 +10,7 @@ use clap::{Arg, Args, Command, ValueEnum};
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalArgs {
     /// Configuration file [env: TBOT_CONFIG_PATH]
-    #[arg(short, long, global = true, value_name = "FILE")]
+    #[arg(short, long, global = true, value_name = "FILE", value_parser = super::path_or_empty())]
     pub(crate) config: Option<PathBuf>,
     /// Configuration in base64 [env: TBOT_CONFIG]
     #[arg(long, global = true, value_name = "BASE64")]

@@ -51,7 +51,7 @@ pub(crate) struct SystemdArgs {
     )]
     pub(crate) systemd_directory: PathBuf,
     /// PID file [default: /run/NAME/NAME.pid]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = super::path_or_empty())]
     pub(crate) pid_file: Option<PathBuf>,
     /// Let the unit opt in to anonymous telemetry
     #[arg(long, conflicts_with = "no_anonymous_telemetry")]

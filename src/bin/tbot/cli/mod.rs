@@ -18,6 +18,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use tbot::config::GoDuration;
 
@@ -68,6 +69,11 @@ pub(crate) const STYLES: Styles = Styles::styled()
 /// Returns the definition of the command line. `version` is what `tbot --version` prints after the name of the program.
 pub(crate) fn command(version: String) -> clap::Command {
     global::list_where_effective(negations::add(Cli::command().version(version)))
+}
+
+/// Returns a parser of paths that accepts an empty one, which counts as not set.
+fn path_or_empty() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 #[derive(Subcommand)]
@@ -275,7 +281,7 @@ pub(crate) struct BotArgs {
     #[arg(long, global = true, value_name = "ADDRESS")]
     pub(crate) diag_addr: Option<String>,
     /// Write the process ID to this file while running
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", value_parser = path_or_empty())]
     pub(crate) pid_file: Option<PathBuf>,
 }
 
@@ -283,7 +289,7 @@ pub(crate) struct BotArgs {
 #[derive(Args)]
 pub(crate) struct TshArgs {
     /// Directory of the output to use
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = path_or_empty())]
     pub(crate) destination_dir: Option<PathBuf>,
     /// Proxy address (HOST:PORT) [env: TELEPORT_PROXY]
     #[arg(long, value_name = "ADDRESS", alias = "proxy")]
