@@ -89,7 +89,7 @@ pub mod internal {
     /// Opens and reads files that the program does not trust.
     pub mod files {
         pub use crate::agent::platform::regular_file::{
-            RegularFileError, open, open_named, read_all, read_to_string,
+            RegularFileError, open, open_input, read_all, read_to_string,
         };
     }
 }

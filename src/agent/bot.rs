@@ -8,6 +8,7 @@ pub(crate) mod bound_keys;
 pub(crate) mod join;
 pub(crate) mod join_token;
 pub(crate) mod renewal;
+pub(crate) mod secret_file;
 pub(crate) mod storage;
 
 /// The name of the bot's own identity in the log and in the agent's health. No configured service may use it.

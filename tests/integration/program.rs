@@ -22,6 +22,7 @@ mod fake_server;
 mod fixture;
 mod init;
 mod install;
+mod inputs;
 mod limits;
 mod log;
 mod pid_file;

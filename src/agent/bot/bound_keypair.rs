@@ -3,23 +3,21 @@
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::agent::bot::IDENTITY;
+use crate::agent::bot::secret_file::{SecretFile, SecretFileError};
 use crate::agent::credential::keys::{KeyError, KeyPair};
 use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::tasks::run_blocking;
-use crate::agent::platform::{Environment, Exposure, Hint, regular_file};
+use crate::agent::platform::{Environment, Hint};
 use crate::config::{BoundKeypairJoin, Location, Onboarding};
 
 const REGISTRATION_SECRET: &str = "TBOT_REGISTRATION_SECRET";
 const STATIC_KEY: &str = "TBOT_BOUND_KEYPAIR_STATIC_KEY";
-/// The largest file that the agent reads, in bytes.
-const FILE_LIMIT: u64 = 64 << 10;
 
 /// The registration secret or the static key pair cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +83,7 @@ impl fmt::Debug for RegistrationSecret {
 /// Where a value comes from.
 #[derive(Clone)]
 enum ValueSource {
-    File(PathBuf),
+    File(SecretFile),
     Value(String),
     Variable(&'static str, String),
 }
@@ -112,7 +110,7 @@ impl BoundKeypairSources {
         let settings = onboarding.bound_keypair.as_ref().unwrap_or(&unset);
         let file = |path: &Option<Location>| {
             let path = path.as_ref().filter(|path| !path.is_empty())?;
-            Some(ValueSource::File(path.as_str().into()))
+            Some(ValueSource::File(SecretFile::new(path.as_str())))
         };
         let secret = settings.registration_secret.as_ref().filter(|secret| !secret.is_empty());
         let secret = secret.map(|secret| ValueSource::Value(secret.as_str().to_owned()));
@@ -168,7 +166,7 @@ fn prefer(
 impl ValueSource {
     fn read(&self, what: &str, warnings: &RecurringWarnings) -> Result<String, BoundKeypairError> {
         match self {
-            Self::File(path) => read_file(path, what, warnings),
+            Self::File(file) => read_file(file, what, warnings),
             Self::Value(value) | Self::Variable(_, value) => Ok(value.clone()),
         }
     }
@@ -182,7 +180,7 @@ impl ValueSource {
                 let pem = STANDARD.decode(value).ok().and_then(|pem| String::from_utf8(pem).ok());
                 ((*name).to_owned(), pem.ok_or(BoundKeypairError::NotBase64)?)
             }
-            Self::File(path) => (path.display().to_string(), value),
+            Self::File(file) => (file.path().display().to_string(), value),
             Self::Value(_) => ("the configuration".to_owned(), value),
         };
         let key = KeyPair::from_pem(&pem).and_then(|key| key.jws_algorithm().map(|_| key));
@@ -190,17 +188,16 @@ impl ValueSource {
     }
 }
 
-fn read_file(path: &Path, what: &str, warnings: &RecurringWarnings) -> Result<String, BoundKeypairError> {
-    let unreadable = |error: io::Error| BoundKeypairError::Unreadable { path: path.to_owned(), error };
-    let file = regular_file::open_named(path).map_err(|error| unreadable(error.into()))?;
-    let content = regular_file::read_all_to_string(&file, FILE_LIMIT).map_err(unreadable)?;
-    if content.trim().is_empty() {
-        return Err(BoundKeypairError::Empty { path: path.to_owned() });
-    }
-    if let Some(exposure) = Exposure::of(&file).map_err(unreadable)? {
-        warnings.warn(IDENTITY, exposure.warning(what, path));
-    }
-    Ok(content)
+fn read_file(
+    file: &SecretFile,
+    what: &str,
+    warnings: &RecurringWarnings,
+) -> Result<String, BoundKeypairError> {
+    let path = || file.path().to_owned();
+    file.read(Some(what), warnings).map_err(|error| match error {
+        SecretFileError::Empty => BoundKeypairError::Empty { path: path() },
+        SecretFileError::Unreadable(error) => BoundKeypairError::Unreadable { path: path(), error },
+    })
 }
 
 #[cfg(test)]
@@ -208,7 +205,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::agent::platform::Clock;
+    use crate::agent::platform::{Clock, Exposure};
 
     fn read(
         settings: serde_json::Value,

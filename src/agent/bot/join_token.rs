@@ -4,16 +4,12 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::agent::bot::IDENTITY;
+use crate::agent::bot::secret_file::{SecretFile, SecretFileError};
+use crate::agent::platform::Hint;
 use crate::agent::platform::hex::sha256_hex;
-use crate::agent::platform::regular_file;
 use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::tasks::run_blocking;
-use crate::agent::platform::{Exposure, Hint};
 use crate::config::JoinMethod;
-
-/// The largest token file that the agent reads, in bytes. Tokens have some 32 bytes.
-const FILE_LIMIT: u64 = 64 << 10;
 
 /// A join token that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -50,9 +46,15 @@ impl JoinTokenError {
 /// The value of `onboarding.token`: a token, or the absolute path of a file that contains it.
 #[derive(Clone)]
 pub(crate) struct JoinTokenSource {
-    value: String,
+    location: TokenLocation,
     /// For the join method `token`. For the other methods, the token is only a name.
     is_secret: bool,
+}
+
+#[derive(Clone)]
+enum TokenLocation {
+    Value(String),
+    File(SecretFile),
 }
 
 /// A join token. Its `Debug` output does not contain the token.
@@ -61,11 +63,15 @@ pub(crate) struct JoinToken(String);
 
 impl JoinTokenSource {
     pub(crate) fn new(value: impl Into<String>, method: JoinMethod) -> Self {
-        Self { value: value.into(), is_secret: method == JoinMethod::Token }
+        let value = value.into();
+        let is_file = Path::new(&value).is_absolute();
+        let location =
+            if is_file { TokenLocation::File(SecretFile::new(value)) } else { TokenLocation::Value(value) };
+        Self { location, is_secret: method == JoinMethod::Token }
     }
 
-    /// Returns the token. If it is in a file, reads the file on each call, on a thread that may block, and warns if every
-    /// user can read or change a secret token.
+    /// Returns the token. If it is in a regular file, reads the file on each call, on a thread that may block, and warns if
+    /// every user can read or change a secret token.
     pub(crate) async fn resolve(&self, warnings: &RecurringWarnings) -> Result<JoinToken, JoinTokenError> {
         let (source, warnings) = (self.clone(), warnings.clone());
         run_blocking(move || source.resolve_blocking(&warnings)).await
@@ -73,21 +79,17 @@ impl JoinTokenSource {
 
     /// Returns the token, like [`resolve`](Self::resolve).
     pub(crate) fn resolve_blocking(&self, warnings: &RecurringWarnings) -> Result<JoinToken, JoinTokenError> {
-        let path = Path::new(&self.value);
-        if !path.is_absolute() {
-            return Ok(JoinToken(self.value.clone()));
-        }
-        let unreadable = |error: io::Error| JoinTokenError::Unreadable { path: path.to_owned(), error };
-        let file = regular_file::open_named(path).map_err(|error| unreadable(error.into()))?;
-        let content = regular_file::read_all_to_string(&file, FILE_LIMIT).map_err(unreadable)?;
-        if self.is_secret
-            && let Some(exposure) = Exposure::of(&file).map_err(unreadable)?
-        {
-            warnings.warn(IDENTITY, exposure.warning("join token", path));
-        }
-        match content.trim() {
-            "" => Err(JoinTokenError::Empty { path: path.to_owned() }),
-            token => Ok(JoinToken(token.to_owned())),
+        let file = match &self.location {
+            TokenLocation::Value(token) => return Ok(JoinToken(token.clone())),
+            TokenLocation::File(file) => file,
+        };
+        let path = || file.path().to_owned();
+        match file.read(self.is_secret.then_some("join token"), warnings) {
+            Ok(content) => Ok(JoinToken(content.trim().to_owned())),
+            Err(SecretFileError::Empty) => Err(JoinTokenError::Empty { path: path() }),
+            Err(SecretFileError::Unreadable(error)) => {
+                Err(JoinTokenError::Unreadable { path: path(), error })
+            }
         }
     }
 }

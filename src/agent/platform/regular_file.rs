@@ -1,7 +1,8 @@
 //! Opens and reads regular files where other users may have put something else: a link, a pipe, a device, a file with a
 //! second name, or a file of their own.
 //!
-//! Nothing here waits for the other end of a pipe, changes a file before it is checked, or reads without a limit.
+//! Nothing here changes a file before it is checked, or reads without a limit. Only [`open_input`] opens a pipe, which the user has
+//! named as a file below `/dev`.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -126,7 +127,7 @@ pub fn open(
 /// # Errors
 ///
 /// Returns an error unless the path leads to a regular file.
-pub fn open_named(path: &Path) -> Result<File, RegularFileError> {
+pub(crate) fn open_named(path: &Path) -> Result<File, RegularFileError> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(file) => file,
@@ -137,6 +138,16 @@ pub fn open_named(path: &Path) -> Result<File, RegularFileError> {
         FileType::RegularFile => Ok(file.into()),
         other => Err(RegularFileError::Obstructed(Obstacle::of_type(other))),
     }
+}
+
+/// Opens a file that the user has named, and that is read once. Below `/dev`, it may also be a pipe: a named pipe without a writer
+/// would block forever, but what is below `/dev` is open already, such as `/dev/stdin` or the `/dev/fd/63` of a shell.
+///
+/// # Errors
+///
+/// Returns an error unless the path leads to a regular file or is below `/dev`.
+pub fn open_input(path: &Path) -> Result<File, RegularFileError> {
+    if path.starts_with("/dev") { Ok(File::open(path)?) } else { open_named(path) }
 }
 
 /// Reads a file that the user has named, and that may be a link: a token, a certificate, a configuration.

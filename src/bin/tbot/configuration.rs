@@ -5,7 +5,6 @@ mod flag_help;
 mod origins;
 mod report;
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -24,7 +23,7 @@ use crate::exit::Failure;
 use crate::flag_value::nonempty;
 use crate::overrides::overrides;
 use tbot::agent::Environment;
-use tbot::agent::internal::files::open_named;
+use tbot::agent::internal::files::open_input;
 
 /// The name of a configuration that consists of flags and variables.
 const FLAGS_AND_VARIABLES: &str = "flags and variables";
@@ -234,8 +233,7 @@ fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// Reads a file, stopping as soon as it is known to be too large. A named pipe without a writer would block forever, but
-/// what is below `/dev` is open already, such as `/dev/stdin` or the `/dev/fd/63` of a shell.
+/// Reads a file, stopping as soon as it is known to be too large.
 fn read(path: &Path, stdin: &mut dyn Read) -> Result<Vec<u8>, Failure> {
     let limit = yaml::MAX_BYTES as u64 + 1;
     // Most files are smaller, and are then read at once.
@@ -243,11 +241,7 @@ fn read(path: &Path, stdin: &mut dyn Read) -> Result<Vec<u8>, Failure> {
     let result: io::Result<usize> = if is_stdin(path) {
         stdin.take(limit).read_to_end(&mut bytes)
     } else {
-        let file = if path.starts_with("/dev") {
-            File::open(path)
-        } else {
-            open_named(path).map_err(io::Error::from)
-        };
+        let file = open_input(path).map_err(io::Error::from);
         file.and_then(|file| file.take(limit).read_to_end(&mut bytes))
     };
     match result {
