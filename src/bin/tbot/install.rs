@@ -1,7 +1,8 @@
 //! `tbot install systemd`: prints the unit that runs the agent, or writes it. Replaces a unit that differs only on request.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use tbot::config::{Destination, Purpose};
@@ -42,7 +43,12 @@ pub(crate) fn install(
     let paths = ConfiguredPaths::new(effective.value(), storage)
         .map_err(|error| Failure::Usage(error.to_string()))?;
     let unit = unit(args, &config, &paths, cx)?;
-    if args.write { write(args, &unit, cx) } else { Ok(cx.stdout.write_all(unit.as_bytes())?) }
+    if !args.write {
+        return Ok(cx.stdout.write_all(unit.as_bytes())?);
+    }
+    warn_about_missing_directories(args, &paths, cx)?;
+    warn_about_unreadable_configuration(args, &config, cx)?;
+    write(args, &unit, cx)
 }
 
 fn unit(
@@ -64,6 +70,7 @@ fn unit(
         .map_or_else(|| PathBuf::from(format!("/run/{name}/{name}.pid")), Path::to_owned);
     let current_dir = (cx.current_dir)().map_err(Failure::Process)?;
     let (config, pid_file) = (current_dir.join(config), current_dir.join(pid_file));
+    check_pid_file(&pid_file, name, paths)?;
     let unit = SystemdUnit {
         name,
         user: &args.user,
@@ -79,6 +86,21 @@ fn unit(
         paths,
     };
     Ok(unit.render())
+}
+
+/// Checks that the agent of the unit can write its PID file.
+fn check_pid_file(pid_file: &Path, name: &str, paths: &ConfiguredPaths) -> Result<(), Failure> {
+    // The directory that systemd creates for the unit.
+    let runtime = ["/run", "/var/run"].map(|parent| Path::new(parent).join(name));
+    let mut writable = runtime.iter().map(PathBuf::as_path).chain(paths.directories().map(Path::new));
+    if writable.any(|directory| pid_file.parent() == Some(directory)) {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "--pid-file: the unit does not permit the agent to write {}: use /run/{name}/{name}.pid, or a file in a \
+         directory of the configuration",
+        escape(&pid_file.to_string_lossy())
+    )))
 }
 
 /// Returns a path that the unit contains.
@@ -110,6 +132,56 @@ fn write(args: &SystemdArgs, unit: &str, cx: &mut Context<'_>) -> Result<(), Fai
     writeln!(cx.stdout, "wrote {shown}")?;
     writeln!(cx.stdout, "next: systemctl daemon-reload && systemctl enable --now {name}")?;
     Ok(())
+}
+
+/// Warns about directories without which systemd does not start the unit. The directory that systemd creates for it is not one.
+fn warn_about_missing_directories(
+    SystemdArgs { name, user, group, .. }: &SystemdArgs,
+    paths: &ConfiguredPaths,
+    cx: &mut Context<'_>,
+) -> Result<(), Failure> {
+    let runtime = Path::new("/run").join(name);
+    for directory in paths.required_directories() {
+        let is_missing = match fs::metadata(directory) {
+            Ok(metadata) => !metadata.is_dir(),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        if is_missing && Path::new(directory) != runtime {
+            writeln!(
+                cx.stderr,
+                "warning: {} is not a directory, so systemd will not start the unit: create it with `install -d -o {user} -g {group} \
+                 -m 0700 {}`",
+                escape(directory),
+                shell_quote(directory)
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Warns about a configuration that only root can read, such as one that root has written with `tbot configure --output`.
+fn warn_about_unreadable_configuration(
+    SystemdArgs { user, group, .. }: &SystemdArgs,
+    config: &Path,
+    cx: &mut Context<'_>,
+) -> Result<(), Failure> {
+    // An ACL that gives anybody access also sets a bit of the group.
+    let is_readable = |metadata: Metadata| metadata.uid() != 0 || metadata.mode() & 0o044 != 0;
+    if user != "root" && !fs::metadata(config).is_ok_and(is_readable) {
+        let config = config.to_string_lossy();
+        let quoted = shell_quote(&config);
+        writeln!(
+            cx.stderr,
+            "warning: {user} cannot read {}: permit it with `chgrp {group} {quoted} && chmod g+r {quoted}`",
+            escape(&config)
+        )?;
+    }
+    Ok(())
+}
+
+/// Quotes a path for a shell and for the terminal.
+fn shell_quote(path: &str) -> String {
+    format!("'{}'", escape(&path.replace('\'', r"'\''")))
 }
 
 /// Returns the lines that only one of two units has: `-` for the one that is present, `+` for the new one.

@@ -94,6 +94,22 @@ impl ConfiguredPaths {
         let outputs = outputs.into_iter().map(str::to_owned).collect();
         Ok(Self { storage: storage.map(str::to_owned), outputs, mentioned })
     }
+
+    /// Returns the directories that the agent writes to.
+    pub(crate) fn directories(&self) -> impl Iterator<Item = &str> {
+        self.storage.iter().chain(&self.outputs).map(String::as_str)
+    }
+
+    /// Returns those that must exist before the unit starts: all but a storage that systemd creates.
+    pub(crate) fn required_directories(&self) -> impl Iterator<Item = &str> {
+        self.directories().skip(usize::from(self.state_directory().is_some()))
+    }
+
+    /// Returns the path of the storage below the directory in which systemd creates it, if that is where it is.
+    fn state_directory(&self) -> Option<&str> {
+        let state = self.storage.as_deref()?.strip_prefix(STATE_ROOT)?;
+        (!state.is_empty() && !state.split('/').any(|part| part == "..")).then_some(state)
+    }
 }
 
 fn collect_absolute_paths(value: &Value, paths: &mut BTreeSet<String>) {
@@ -127,23 +143,15 @@ impl SystemdUnit<'_> {
         line(WATCHED_SERVICE);
         line(&format!("RuntimeDirectory={name}"));
 
-        let mut directories: Vec<&str> = self.paths.outputs.iter().map(String::as_str).collect();
-        let state = self.paths.storage.as_deref().and_then(|path| path.strip_prefix(STATE_ROOT));
-        let state = state.filter(|state| !state.is_empty() && !state.split('/').any(|part| part == ".."));
-        match (state, self.paths.storage.as_deref()) {
-            (Some(state), _) => {
-                line(&format!(
-                    "# systemd creates the storage of the bot's identity.\nStateDirectory={}",
-                    quote(state)
-                ));
-                line("StateDirectoryMode=0700");
-            }
-            (None, Some(storage)) => directories.insert(0, storage),
-            (None, None) => {}
+        if let Some(state) = self.paths.state_directory() {
+            line("# systemd creates the storage of the bot's identity.");
+            line(&format!("StateDirectory={}", quote(state)));
+            line("StateDirectoryMode=0700");
         }
-        if !directories.is_empty() {
+        let mut directories = self.paths.required_directories().peekable();
+        if directories.peek().is_some() {
             line("# The other directories of the configuration that the agent writes to. They must exist.");
-            directories.iter().for_each(|directory| line(&format!("ReadWritePaths={}", quote(directory))));
+            directories.for_each(|directory| line(&format!("ReadWritePaths={}", quote(directory))));
         }
         line("# Everything else is read-only, and what the agent does not need is denied.");
         let uses = |roots: &[&str]| {

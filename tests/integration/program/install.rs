@@ -1,7 +1,8 @@
 //! `tbot install systemd`: the unit, what it changes on the system, and what systemd says about it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::{Command, Output};
 
 use super::bot_fixture::BotFixture;
@@ -23,9 +24,10 @@ fn install(flags: &[&str]) -> Run {
     tbot(Telemetry::ClosedPort, &[&INSTALL[..], flags].concat()).file("tbot.yaml", CONFIG)
 }
 
-/// Asserts success, and returns what was printed.
+/// Asserts success without a message other than that the directory of the output does not exist, and returns what was printed.
 fn printed(finished: &Finished) -> String {
-    assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), ""));
+    assert_eq!(finished.status, Some(0), "{}", finished.stderr);
+    assert!(finished.stderr.lines().all(|line| line.starts_with("warning: /opt/")), "{}", finished.stderr);
     finished.stdout.clone()
 }
 
@@ -100,6 +102,68 @@ fn a_configuration_that_the_unit_cannot_run_is_refused() {
         let finished = tbot(Telemetry::ClosedPort, &arguments).run();
         assert_eq!(finished.status, Some(2), "{}", finished.stderr);
         assert!(finished.stderr.contains("--config"), "{}", finished.stderr);
+    }
+}
+
+#[test]
+fn a_pid_file_that_the_unit_does_not_permit_is_refused() {
+    let pid_file = |path: &str| install(&["--pid-file", path]).run();
+    for path in [
+        "/run/tbot/other.pid",
+        "/var/run/tbot/tbot.pid",
+        "/opt/machine-id/tbot.pid",
+        "/var/lib/teleport/bot/pid",
+    ] {
+        let unit = printed(&pid_file(path));
+        assert!(unit.contains(&format!("--pid-file={path}\n")), "{unit}");
+    }
+    for path in ["/run/tbot.pid", "/run/other/tbot.pid", "/tmp/tbot.pid", "/run/tbot/../tbot.pid", "tbot.pid"]
+    {
+        let refused = pid_file(path);
+        assert_eq!((refused.status, refused.stdout.as_str()), (Some(2), ""), "{path}: {}", refused.stderr);
+    }
+    let refused = install(&["--name", "a", "--pid-file", "/run/a.pid"]).run();
+    insta::assert_snapshot!(refused.stderr, @"error: --pid-file: the unit does not permit the agent to write /run/a.pid: use /run/a/a.pid, or a file in a directory of the configuration");
+}
+
+#[test]
+fn a_directory_without_which_systemd_does_not_start_the_unit_is_a_warning() {
+    let root = tempfile::tempdir().unwrap();
+    let [there, missing] = ["there", "isn't"].map(|name| root.path().join(name).to_str().unwrap().to_owned());
+    std::fs::create_dir(&there).unwrap();
+    let warning = |directory: &str, flags: &[&str]| {
+        let config = CONFIG.replace("/opt/machine-id", directory);
+        let finished = install(flags).file("tbot.yaml", config).run();
+        assert_eq!(finished.status, Some(0), "{}", finished.stderr);
+        finished.stderr
+    };
+    let write = [&WRITE[..], &["--user", "deploy"]].concat();
+    assert_eq!(warning(&there, &write), "");
+    // systemd creates it.
+    assert_eq!(warning("/run/tbot", &write), "");
+    // Without --write, the unit may be for another machine.
+    assert_eq!(warning(&missing, &[]), "");
+    let warning = warning(&missing, &write).replace(root.path().to_str().unwrap(), "[dir]");
+    insta::assert_snapshot!(warning, @r"warning: [dir]/isn't is not a directory, so systemd will not start the unit: create it with `install -d -o deploy -g teleport -m 0700 '[dir]/isn'\''t'`");
+}
+
+#[test]
+fn a_configuration_that_the_user_of_the_unit_cannot_read_is_a_warning() {
+    let warning = |user: &str, mode: u32| {
+        let run = install(&[&WRITE[..], &["--user", user, "--group", "deploy"]].concat());
+        let config = run.path().join("tbot.yaml");
+        std::fs::write(&config, CONFIG.replace("/opt/machine-id", "/run/tbot")).unwrap();
+        std::fs::set_permissions(&config, Permissions::from_mode(mode)).unwrap();
+        let is_of_root = std::fs::metadata(&config).unwrap().uid() == 0;
+        let finished = run.run();
+        assert_eq!(finished.status, Some(0), "{}", finished.stderr);
+        // The tests of others than root cannot create a file of root.
+        is_of_root.then_some(finished.stderr)
+    };
+    let Some(unreadable) = warning("deploy", 0o600) else { return };
+    insta::assert_snapshot!(unreadable, @"warning: deploy cannot read tbot.yaml: permit it with `chgrp deploy 'tbot.yaml' && chmod g+r 'tbot.yaml'`");
+    for (user, mode) in [("root", 0o600), ("deploy", 0o640), ("deploy", 0o644)] {
+        assert_eq!(warning(user, mode).unwrap(), "", "{user} {mode:o}");
     }
 }
 
