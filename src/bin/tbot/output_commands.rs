@@ -12,6 +12,7 @@ use std::time::Duration;
 use tbot::agent::internal::files::read_to_string;
 use tbot::agent::{Clock, IdentityFile, IdentityFileError};
 use tbot::config::{Config, Purpose};
+use tbot::untrusted::escape;
 
 use crate::cli::{GlobalArgs, KubeCommand, TshArgs};
 use crate::command_line;
@@ -108,6 +109,7 @@ fn directory_and_proxy(
     args: &TshArgs,
     cx: &mut Context<'_>,
 ) -> Result<(PathBuf, String), Failure> {
+    refuse_own_flags(&args.arguments)?;
     let directory = nonempty(args.destination_dir.as_deref()).map(Path::to_owned);
     let proxy = proxy_server(args.proxy_server.as_deref(), &cx.environment)?;
     if let (Some(directory), Some(proxy)) = (&directory, &proxy) {
@@ -130,6 +132,21 @@ fn directory_and_proxy(
         .or(configured)
         .ok_or_else(|| Failure::Usage("no proxy address: set --proxy-server or TELEPORT_PROXY".to_owned()))?;
     Ok((directory, proxy))
+}
+
+/// Returns an error for a flag of `tbot` among the arguments for `tsh`, which does not have it.
+fn refuse_own_flags(arguments: &[OsString]) -> Result<(), Failure> {
+    let Some(first) = arguments.first().map(|first| first.to_string_lossy()) else { return Ok(()) };
+    let flags =
+        arguments.iter().filter_map(|argument| argument.to_str()).take_while(|argument| *argument != "--");
+    let mut names = flags.map(|argument| argument.split_once('=').map_or(argument, |(name, _)| name));
+    match names.find(|name| ["--destination-dir", "--proxy-server"].contains(name)) {
+        None => Ok(()),
+        Some(name) => Err(Failure::Usage(format!(
+            "{name} is not a flag of tsh, whose arguments begin with `{0}`: put {name} before `{0}`",
+            escape(&first)
+        ))),
+    }
 }
 
 /// Returns the configuration that the flags or the environment name, or that of `tbot.yaml`. `None` if there is none.

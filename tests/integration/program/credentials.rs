@@ -236,6 +236,18 @@ fn each_command_names_what_is_missing() {
             1,
         ),
         (tbot_with_fake_tsh(&["proxy", "--destination-dir=.", "ssh"]), 2),
+        (
+            tbot_with_fake_tsh(&[
+                "proxy",
+                "--proxy-server=a:1",
+                "ssh",
+                "--destination-dir",
+                RECORDED,
+                "root@a",
+            ]),
+            2,
+        ),
+        (tbot_with_fake_tsh(&["db", "connect", "--proxy-server=a:1", "a"]), 2),
         (tbot(Telemetry::ClosedPort, &proxy_with_recorded).env("TSH", "/nonexistent/tsh"), 1),
     ] {
         let finished = run.run();
