@@ -11,6 +11,7 @@ mod cloud;
 mod command_line;
 mod configure;
 mod consent;
+mod copy_binaries;
 mod crash;
 mod credentials;
 mod directories;

@@ -239,6 +239,7 @@ mod tests {
         tbot start -c/etc/tbot.yaml
         tbot -c /etc/tbot.yaml -d start --oneshot
         tbot start --config=/etc/tbot.yaml --pid-file=/run/tbot.pid --no-oneshot
+        tbot copy-binaries --include-fdpass /shared
         tbot --no-debug --no-fips --no-insecure --log-format=json start --fips --insecure
         tbot start --data-dir=/var/lib/teleport/bot --destination-dir=/out --token=a --join-method=token
         tbot start --auth-server=a:3025 --ca-pin=sha256:a --ca-pin=sha256:b --certificate-ttl=1h --renewal-interval=20m

@@ -10,6 +10,7 @@ mod completions;
 mod configuration;
 mod configure;
 mod context;
+mod copy_binaries;
 mod destination_uri;
 mod directory_output;
 mod exit;
@@ -92,6 +93,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>, cx: &mut Context<'_>) -> R
         Command::Keypair(args) => keypair::keypair(&global, &args.command, cx),
         Command::Init(args) => init::init(&global, args, cx),
         Command::Install(args) => install::install(&global, &args.command, cx),
+        Command::CopyBinaries(args) => copy_binaries::copy_binaries(args, cx),
         Command::Wait(args) => wait::wait(args),
         Command::Completions(CompletionsArgs { shell }) => {
             Ok(cx.stdout.write_all(shell.script().as_bytes())?)

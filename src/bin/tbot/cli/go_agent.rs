@@ -4,7 +4,6 @@
 pub(crate) const MISSING: &[(&str, &str)] = &[
     ("tpm", "use a join method without a TPM, such as `token`"),
     ("spiffe-inspect", "inspect a Workload API with `spire-agent api fetch x509 -socketPath PATH`"),
-    ("copy-binaries", "tbot is a single file: copy it with `cp \"$(command -v tbot)\" DIR`"),
     ("--proxy-templates", "name each host in full: `NODE.CLUSTER`"),
     (
         "ssh-multiplexer-proxy-command",

@@ -161,6 +161,13 @@ user of the agent, and gives the reader access with ACLs.")]
     #[command(after_help = "Example:
   tbot install systemd -c /etc/tbot.yaml --write")]
     Install(InstallArgs),
+    /// Copy this program to a directory
+    #[command(after_help = "Example:
+  tbot copy-binaries /shared
+
+The program becomes the file tbot in the directory, which must exist. This needs
+no shell, so an init container can copy it to the volume of another container.")]
+    CopyBinaries(CopyBinariesArgs),
     /// Wait until a running agent is ready
     #[command(after_help = "Example:
   tbot wait --diag-addr 127.0.0.1:3001 --timeout 30s")]
@@ -388,6 +395,16 @@ pub(crate) struct KeypairCreateArgs {
 pub(crate) enum KeypairFormat {
     Text,
     Json,
+}
+
+#[derive(Args)]
+pub(crate) struct CopyBinariesArgs {
+    /// Existing directory
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// Has no effect: no program needs fdpass-teleport
+    #[arg(long, hide = true)]
+    pub(crate) include_fdpass: bool,
 }
 
 #[derive(Args)]
