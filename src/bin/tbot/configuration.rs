@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use base64::engine::general_purpose::STANDARD;
 use base64::{DecodeError, Engine as _};
 use tbot::config::{self, EffectiveConfig, LoadOptions, LoadOutcome, Override, Purpose};
-use tbot::diagnostic::{Code, Diagnostic, Target};
+use tbot::diagnostic::{Code, Diagnostic, Severity, Target};
 use tbot::yaml;
 
 pub(crate) use origins::{OriginDescriber, ValueOrigin};
@@ -79,13 +79,22 @@ impl Configuration {
         Ok((Self::from_bytes(name, example.as_bytes(), configuration.overrides, Purpose::Start.into()), true))
     }
 
-    /// Loads the configuration of `tbot start` with these flags, this environment and no file.
+    /// Loads the configuration that `tbot configure` writes with these flags, this environment and no file.
+    ///
+    /// An address and a token may be missing, because variables can supply them to `tbot start`. No variable supplies a join method.
     pub(crate) fn from_flags(
         global: &GlobalArgs,
         args: &RunArgs,
         environment: &Environment,
     ) -> Result<Self, Failure> {
-        Ok(Self::without_file(overrides(global, args, environment)?, Purpose::Start.into()))
+        let overrides = overrides(global, args, environment)?;
+        let mut configuration = Self::without_file(overrides, Purpose::Validate.into());
+        let LoadOutcome { diagnostics, effective, .. } = &mut configuration.loaded;
+        for diagnostic in diagnostics.iter_mut().filter(|one| one.code == Code::MissingJoinMethod) {
+            diagnostic.severity = Severity::Error;
+            *effective = None;
+        }
+        Ok(configuration)
     }
 
     /// Loads the configuration that the flags or the environment name, without overrides; otherwise `tbot.yaml` in the

@@ -65,6 +65,7 @@ fn warnings_of_validate_are_on_standard_error() {
             &["warning[unverified-auth-server]"],
         ),
         (&["noop", "--proxy-server=proxy.example:443"], &["note[nothing-to-deliver]"]),
+        (&["identity", "--destination=out"], &["note[missing-address]"]),
     ] {
         let finished = tbot(Telemetry::ClosedPort, &[&["configure"], arguments, &join].concat()).run();
         assert_eq!(finished.status, Some(0), "{}", finished.stderr);
@@ -72,6 +73,19 @@ fn warnings_of_validate_are_on_standard_error() {
         let validated = tbot(Telemetry::ClosedPort, &["validate", "-"]).stdin(finished.stdout.as_str()).run();
         assert_eq!(validated.status, Some(0), "{}", validated.stdout);
     }
+}
+
+#[test]
+fn what_variables_can_supply_to_the_agent_may_be_missing() {
+    let flags = ["configure", "identity", "--destination=out", "--join-method=github"];
+    let finished = tbot(Telemetry::ClosedPort, &flags).run();
+    assert_eq!(finished.status, Some(0), "{}", finished.stderr);
+    assert_eq!(finished.diagnostic_codes(), ["note[missing-address]", "note[missing-token]"]);
+
+    let start = tbot(Telemetry::ClosedPort, &["start", "-c", "tbot.yaml"]).file("tbot.yaml", finished.stdout);
+    let refused = start.run();
+    assert_eq!(refused.status, Some(3), "{}", refused.stderr);
+    assert_eq!(refused.diagnostic_codes(), ["error[missing-address]", "error[missing-token]"]);
 }
 
 #[test]
@@ -99,7 +113,7 @@ fn a_file_is_private_and_written_only_after_all_checks() {
     assert_failed(&finished, 3);
     assert_eq!(
         finished.diagnostic_codes(),
-        ["error[missing-address]", "error[missing-join-method]", "note[nothing-to-deliver]"]
+        ["note[missing-address]", "error[missing-join-method]", "note[nothing-to-deliver]"]
     );
     assert!(!finished.has_file("new.yaml"));
 
