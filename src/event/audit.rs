@@ -1,11 +1,9 @@
 //! Checks the declarations against the configuration's schema, so that reviewers do not have to. Depends on the rules, and on
 //! schemas only as values.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
-use super::rules::{Rules, ValueSet};
+use super::rules::{Rule, Rules, ValueSet};
 use super::vocabulary::{PropertySource, ReportPart};
 use crate::config::Sensitivity;
 use crate::config::schema::property_class;
@@ -32,81 +30,115 @@ pub fn audit(event_schema: &Value, config_schema: &Value) -> Vec<String> {
         Ok(rules) => rules,
         Err(error) => return vec![error.to_string()],
     };
-    let mut findings = Vec::new();
-    let (mut wire_fields, mut wire_names) = (BTreeSet::new(), BTreeSet::new());
-    let names: BTreeSet<&str> = rules.properties.iter().map(|rule| rule.name.as_str()).collect();
+    let audit = Audit { rules: &rules, config_schema };
+    let checks = [Audit::source, Audit::values, Audit::documentation, Audit::wire];
+    let findings = rules.properties.iter().flat_map(|rule| {
+        let findings = checks.iter().flat_map(|check| check(&audit, rule));
+        findings.map(|finding| format!("`{}` {finding}", rule.name)).collect::<Vec<_>>()
+    });
+    findings.collect()
+}
 
-    for rule in &rules.properties {
-        let name = &rule.name;
-        let mut report = |finding: String| findings.push(format!("`{name}` {finding}"));
-        let mut check_class = |pointer: &Pointer| match property_class(config_schema, pointer) {
-            Some(Sensitivity::Category) => {}
-            Some(class) => report(format!("reads {pointer}, which has class {}, not category", class.name())),
-            None => report(format!("reads {pointer}, which is not a property of the configuration")),
-        };
+/// What the rule of a property is checked against. Each check returns its findings without the name of the property.
+struct Audit<'a> {
+    rules: &'a Rules,
+    config_schema: &'a Value,
+}
+
+impl Audit<'_> {
+    /// Checks that the source may be read for telemetry.
+    fn source(&self, rule: &Rule) -> Vec<String> {
         match &rule.source {
-            PropertySource::Config(source) => check_class(&source.pointer),
-            PropertySource::Count(source) => source.pointers.iter().for_each(check_class),
+            PropertySource::Config(source) => self.class(&source.pointer).into_iter().collect(),
+            PropertySource::Count(source) => {
+                source.pointers.iter().filter_map(|pointer| self.class(pointer)).collect()
+            }
             PropertySource::Env(source) => {
-                if !VARIABLES.contains(&source.variable.as_str()) {
-                    report(format!(
-                        "reads the variable {}, which does not exist only for telemetry",
-                        source.variable
-                    ));
-                }
-                if let Some(required) = &source.requires
-                    && !names.contains(required.as_str())
-                {
-                    report(format!("requires `{required}`, which is not a property of the event"));
-                }
+                let variable = &source.variable;
+                let is_foreign = !VARIABLES.contains(&variable.as_str());
+                let foreign = is_foreign.then(|| {
+                    format!("reads the variable {variable}, which does not exist only for telemetry")
+                });
+                let required = source.requires.as_ref().filter(|name| !self.is_property(name));
+                let required =
+                    required.map(|name| format!("requires `{name}`, which is not a property of the event"));
+                foreign.into_iter().chain(required).collect()
             }
-            PropertySource::Build(_) => {}
+            PropertySource::Build(_) => Vec::new(),
         }
-        if matches!(rule.values, ValueSet::Pattern(_)) {
-            let is_same_everywhere = matches!(rule.source, PropertySource::Build(_));
-            match rule.values.size() {
-                None => report("has a pattern that accepts any number of strings".to_owned()),
-                Some(accepted) if accepted > MAX_ACCEPTED && !is_same_everywhere => {
-                    report(format!(
-                        "has a pattern that accepts {accepted} strings, more than {MAX_ACCEPTED}"
-                    ));
-                }
-                Some(_) => {}
+    }
+
+    /// Checks that a source in the configuration has the class `category`.
+    fn class(&self, pointer: &Pointer) -> Option<String> {
+        match property_class(self.config_schema, pointer) {
+            Some(Sensitivity::Category) => None,
+            Some(class) => Some(format!("reads {pointer}, which has class {}, not category", class.name())),
+            None => Some(format!("reads {pointer}, which is not a property of the configuration")),
+        }
+    }
+
+    /// Checks that a pattern accepts a limited number of strings.
+    fn values(&self, rule: &Rule) -> Vec<String> {
+        let is_same_everywhere = matches!(rule.source, PropertySource::Build(_));
+        let finding = match rule.values.size() {
+            _ if !matches!(rule.values, ValueSet::Pattern(_)) => None,
+            None => Some("has a pattern that accepts any number of strings".to_owned()),
+            Some(accepted) if accepted > MAX_ACCEPTED && !is_same_everywhere => {
+                Some(format!("has a pattern that accepts {accepted} strings, more than {MAX_ACCEPTED}"))
             }
-        }
-        if !wire_fields.insert(rule.wire.field) {
-            report(format!("shares wire field {} with another property", rule.wire.field));
-        }
-        if !wire_names.insert(&rule.wire.name) {
-            report(format!("shares the wire name `{}` with another property", rule.wire.name));
-        }
+            Some(_) => None,
+        };
+        finding.into_iter().collect()
+    }
+
+    /// Checks that the property is described, that a report answers its reason, and that its first version is known.
+    fn documentation(&self, rule: &Rule) -> Vec<String> {
+        let mut findings = Vec::new();
         if rule.reason.is_empty() || rule.description.is_empty() {
-            report("lacks a description or a reason".to_owned());
+            findings.push("lacks a description or a reason".to_owned());
         }
         if rule.report.is_empty() {
-            report("lacks the parts of a report that answer its reason (x-report)".to_owned());
+            findings.push("lacks the parts of a report that answer its reason (x-report)".to_owned());
         }
         if rule.report.contains(&ReportPart::ByImplementation)
-            && rules.properties.iter().all(|rule| rule.implementations.is_empty())
+            && self.rules.properties.iter().all(|rule| rule.implementations.is_empty())
         {
-            report("is reported by implementation, but no property has x-implementations".to_owned());
+            findings.push("is reported by implementation, but no property has x-implementations".to_owned());
         }
-        if rule.since == 0 || rule.since > rules.version {
-            report(format!(
+        if rule.since == 0 || rule.since > self.rules.version {
+            findings.push(format!(
                 "has x-since {}, which is not between 1 and the version of the event, {}",
-                rule.since, rules.version
+                rule.since, self.rules.version
             ));
+        }
+        findings
+    }
+
+    /// Checks that the property and each of its values have a name of their own on the wire.
+    fn wire(&self, rule: &Rule) -> Vec<String> {
+        let mut findings = Vec::new();
+        let shares = |is_same: fn(&Rule, &Rule) -> bool| {
+            let earlier = self.rules.properties.iter().take_while(|other| other.name != rule.name);
+            earlier.into_iter().any(|other| is_same(other, rule))
+        };
+        if shares(|one, other| one.wire.field == other.wire.field) {
+            findings.push(format!("shares wire field {} with another property", rule.wire.field));
+        }
+        if shares(|one, other| one.wire.name == other.wire.name) {
+            findings.push(format!("shares the wire name `{}` with another property", rule.wire.name));
         }
         if let (ValueSet::Enum(values), Some(table)) = (&rule.values, &rule.wire.values)
             && let Some(value) = values.iter().find(|value| !table.contains_key(*value))
         {
-            report(format!("may be `{value}`, which has no name on the wire"));
+            findings.push(format!("may be `{value}`, which has no name on the wire"));
         }
-        for part in &rule.wire.minus {
-            if !names.contains(part.as_str()) {
-                report(format!("subtracts `{part}`, which is not a property of the event"));
-            }
-        }
+        let unknown = rule.wire.minus.iter().filter(|part| !self.is_property(part));
+        findings
+            .extend(unknown.map(|part| format!("subtracts `{part}`, which is not a property of the event")));
+        findings
     }
-    findings
+
+    fn is_property(&self, name: &str) -> bool {
+        self.rules.properties.iter().any(|rule| rule.name == name)
+    }
 }
