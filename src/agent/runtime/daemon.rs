@@ -21,10 +21,11 @@ use super::health_server::{HEALTH_SERVER, HealthServer};
 use super::retry::Retry;
 use super::revocations;
 use super::running_agent::RunningAgent;
+use super::schedule::Wait;
 use super::services::ListeningService;
 use super::tasks::AgentTasks;
 use super::tunnels::TunnelRunner;
-use crate::agent::bot::renewal::RenewalError;
+use crate::agent::bot::renewal::{ObtainedIdentity, RenewalError};
 use crate::agent::credential::revocation_list::RevocationList;
 use crate::agent::net::listener::Listener;
 use crate::agent::platform::Rounded;
@@ -120,43 +121,17 @@ impl RunningAgent {
             };
             let wait = match obtained {
                 Ok(obtained) => {
-                    let identity = Arc::clone(obtained.identity());
-                    let not_after = identity.user.not_after;
-                    let is_expired = identity.is_expired(self.bot.clock.now());
-                    sender.send_replace(Some(identity));
-                    let wait = self.until_renewal(self.interval, not_after);
-                    if let Some(suspension) = obtained.suspension() {
-                        reporter.kept(not_after);
-                        reporter.failed(&suspension);
-                        retry.log_failure(&suspension, Level::ERROR, wait.duration());
-                        wait
-                    } else if is_expired {
-                        // Without this, the next renewal would be due at once, again and again.
-                        reporter.failed(ALREADY_EXPIRED);
-                        self.begin_wait(retry.failed(ALREADY_EXPIRED, Level::ERROR, &self.randomness))
-                    } else {
-                        retry.succeeded();
-                        obtained.log(Some(wait.duration()));
-                        reporter.renewed(not_after);
-                        wait
-                    }
+                    sender.send_replace(Some(Arc::clone(obtained.identity())));
+                    self.after_renewal(&obtained, &mut retry, reporter)
                 }
                 Err(error) => {
                     let reason = error_line(&error, error.hint().as_ref());
                     reporter.failed(&reason);
-                    if sender.borrow().is_none() {
-                        match self.bot.stored().await {
-                            Some(identity) if !matches!(error, RenewalError::OtherCluster { .. }) => {
-                                reporter.kept(identity.user.not_after);
-                                sender.send_replace(Some(identity));
-                            }
-                            // An identity that was issued cannot be obtained again.
-                            _ if error.is_transient() || self.bot.has_unsaved() => {}
-                            _ => return Err(error.into()),
-                        }
-                    }
                     // Unless someone fixes a permanent error, the bot stops working when its certificate expires.
                     let level = if error.is_transient() { Level::WARN } else { Level::ERROR };
+                    if sender.borrow().is_none() {
+                        self.use_stored_identity(error, sender, reporter).await?;
+                    }
                     self.begin_wait(retry.failed(&reason, level, &self.randomness))
                 }
             };
@@ -169,6 +144,51 @@ impl RunningAgent {
                 },
                 () = wait.finished(&self.bot.clock) => {}
             }
+        }
+    }
+
+    /// Reports an identity that was obtained, and returns the wait until the next attempt.
+    fn after_renewal(&self, obtained: &ObtainedIdentity, retry: &mut Retry, reporter: &Reporter) -> Wait {
+        let identity = obtained.identity();
+        let not_after = identity.user.not_after;
+        let wait = self.until_renewal(self.interval, not_after);
+        if let Some(suspension) = obtained.suspension() {
+            reporter.kept(not_after);
+            reporter.failed(&suspension);
+            retry.log_failure(&suspension, Level::ERROR, wait.duration());
+            wait
+        } else if identity.is_expired(self.bot.clock.now()) {
+            // Without this, the next renewal would be due at once, again and again.
+            reporter.failed(ALREADY_EXPIRED);
+            self.begin_wait(retry.failed(ALREADY_EXPIRED, Level::ERROR, &self.randomness))
+        } else {
+            retry.succeeded();
+            obtained.log(Some(wait.duration()));
+            reporter.renewed(not_after);
+            wait
+        }
+    }
+
+    /// Uses the stored identity after the first attempt to obtain one has failed with `error`.
+    ///
+    /// # Errors
+    ///
+    /// Returns `error` if there is no identity to use, and a retry cannot help.
+    async fn use_stored_identity(
+        &self,
+        error: RenewalError,
+        sender: &watch::Sender<CurrentIdentity>,
+        reporter: &Reporter,
+    ) -> Result<(), RenewalError> {
+        match self.bot.stored().await {
+            Some(identity) if !matches!(error, RenewalError::OtherCluster { .. }) => {
+                reporter.kept(identity.user.not_after);
+                sender.send_replace(Some(identity));
+                Ok(())
+            }
+            // An identity that was issued cannot be obtained again.
+            _ if error.is_transient() || self.bot.has_unsaved() => Ok(()),
+            _ => Err(error),
         }
     }
 

@@ -109,14 +109,7 @@ pub(super) fn services(
             ServiceKind::Listening(kind, listen) => match listen.as_str().parse() {
                 Ok(listen) => {
                     let listener = ListenerSettings { service: settings, listen, leeway: config.leeway() };
-                    services.listening.push(match kind {
-                        ListeningKind::Tunnel(kind) => {
-                            ListeningService::Tunnel(Arc::new(Tunnel { listener, kind }))
-                        }
-                        ListeningKind::ApplicationProxy => {
-                            ListeningService::ApplicationProxy(Arc::new(ApplicationProxy { listener }))
-                        }
-                    });
+                    services.listening.push(kind.with(listener));
                 }
                 Err(error) => errors.push(AgentError::Listen { service: settings.name, error }),
             },
@@ -135,6 +128,17 @@ enum ServiceKind<'a> {
 enum ListeningKind {
     Tunnel(TunnelKind),
     ApplicationProxy,
+}
+
+impl ListeningKind {
+    fn with(self, listener: ListenerSettings) -> ListeningService {
+        match self {
+            Self::Tunnel(kind) => ListeningService::Tunnel(Arc::new(Tunnel { listener, kind })),
+            Self::ApplicationProxy => {
+                ListeningService::ApplicationProxy(Arc::new(ApplicationProxy { listener }))
+            }
+        }
+    }
 }
 
 /// Returns what a service delivers. `None` if the service uses something that `Unsupported::check` refuses.

@@ -37,7 +37,7 @@ impl SecretStorage {
         Self {
             secret,
             last_seen: Mutex::default(),
-            marker_suffix: format!(" {}", hex(&process)),
+            marker_suffix: format!(" {}", hex(process)),
             ignore_own_marker: AtomicBool::new(false),
         }
     }
