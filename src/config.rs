@@ -38,6 +38,7 @@ mod disclosure;
 mod document;
 mod duration;
 mod explain;
+mod go_template;
 #[cfg(test)]
 mod growth;
 mod help_v1;

@@ -18,6 +18,7 @@ mod placeholders;
 mod scoped;
 mod service_names;
 mod services;
+mod templates;
 mod workload_identity;
 
 use serde_json::Value;

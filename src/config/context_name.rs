@@ -1,5 +1,6 @@
-//! Templates for the names of kubeconfig contexts. Depends on the services for Kubernetes.
+//! Templates for the names of kubeconfig contexts. Depends on `go_template` and the services for Kubernetes.
 
+use super::go_template::{self, Token};
 use super::scalar::Setting;
 use super::service::KubernetesV2Service;
 
@@ -26,20 +27,15 @@ impl ContextName {
 
     /// Parses a template. Returns `None` if it uses anything but the two names.
     fn parse(template: &str) -> Option<Self> {
-        let mut pieces = Vec::new();
-        let mut rest = template;
-        while let Some((literal, tail)) = rest.split_once("{{") {
-            let (action, tail) = tail.split_once("}}")?;
-            pieces.push(Piece::Literal(literal.to_owned()));
-            pieces.push(match action.trim() {
-                ".ClusterName" => Piece::ClusterName,
-                ".KubeName" => Piece::KubeName,
-                _ => return None,
-            });
-            rest = tail;
-        }
-        pieces.push(Piece::Literal(rest.to_owned()));
-        Some(Self(pieces))
+        let pieces = go_template::split(template).ok()?.into_iter().map(|piece| match piece {
+            go_template::Piece::Text(text) => Some(Piece::Literal(text.to_owned())),
+            go_template::Piece::Action(tokens) => match tokens.as_slice() {
+                [Token::Fields("ClusterName")] => Some(Piece::ClusterName),
+                [Token::Fields("KubeName")] => Some(Piece::KubeName),
+                _ => None,
+            },
+        });
+        pieces.collect::<Option<_>>().map(Self)
     }
 
     /// Returns the name of the context for a Kubernetes cluster.
@@ -63,7 +59,9 @@ mod tests {
         let name = |template| ContextName::parse(template).map(|name| name.render("root", "eks"));
         assert_eq!(name("{{.ClusterName}}-{{.KubeName}}").as_deref(), Some("root-eks"));
         assert_eq!(name("k {{ .KubeName }}!").as_deref(), Some("k eks!"));
+        assert_eq!(name("k- {{- .KubeName -}} {{/* none */}}!").as_deref(), Some("k-eks!"));
         assert_eq!(name("{{.Labels.env}}"), None);
+        assert_eq!(name("{{print .KubeName}}"), None);
         assert_eq!(name("{{.KubeName"), None);
     }
 }

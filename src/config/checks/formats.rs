@@ -1,4 +1,4 @@
-//! Recognises string formats: addresses, names, templates.
+//! Recognises string formats: addresses and names.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -73,34 +73,4 @@ pub(super) fn is_registry(string: &str) -> bool {
     !string.trim().is_empty()
         && !string.contains(['/', ' ', '@'])
         && Url::parse(&format!("https://{string}")).is_ok_and(|url| url.has_host())
-}
-
-/// Describes what is wrong with a Go template whose actions may only use the given variables. Returns `None` if it is
-/// valid.
-pub(super) fn template_problem(template: &str, variables: &[&str]) -> Option<String> {
-    let mut rest = template;
-    while let Some((_, after)) = rest.split_once("{{") {
-        let Some((action, after)) = after.split_once("}}") else {
-            return Some("`{{` is not closed by `}}`".to_owned());
-        };
-        let action = action.trim_start_matches("- ").trim_end_matches(" -").trim();
-        let is_comment = action.starts_with("/*") && action.ends_with("*/");
-        let name = action.strip_prefix('.').map(|name| name.split(['.', ' ', '|']).next().unwrap_or(name));
-        match name {
-            _ if is_comment => {}
-            _ if action.is_empty() => return Some("`{{ }}` is empty".to_owned()),
-            Some(name) if variables.contains(&name) => {}
-            Some(_) => {
-                return Some(format!("unknown variable; valid variables: {}", quoted_variables(variables)));
-            }
-            // Functions and control structures are checked when the template is executed.
-            None => {}
-        }
-        rest = after;
-    }
-    None
-}
-
-fn quoted_variables(variables: &[&str]) -> String {
-    variables.iter().map(|name| format!("`.{name}`")).collect::<Vec<_>>().join(", ")
 }

@@ -2,13 +2,18 @@
 
 use super::findings::Findings;
 use super::formats;
+use super::templates::{Variable, template_problem};
 use crate::config::scalar::is_on;
 use crate::config::service::{KubernetesArgoCdService, KubernetesSelector, KubernetesV2Service};
 use crate::diagnostic::{Code, Diagnostic, Target};
 use crate::pointer::Pointer;
 
 /// The variables of the templates for context and cluster names.
-const VARIABLES: [&str; 3] = ["ClusterName", "KubeName", "Labels"];
+const VARIABLES: [Variable; 3] = [
+    Variable { name: "ClusterName", is_map: false },
+    Variable { name: "KubeName", is_map: false },
+    Variable { name: "Labels", is_map: true },
+];
 
 pub(super) fn check_v2(kubernetes: &KubernetesV2Service, pointer: &Pointer, findings: &mut Findings<'_>) {
     check_selectors(&kubernetes.selectors, pointer, findings);
@@ -80,7 +85,7 @@ fn check_selectors(selectors: &[KubernetesSelector], pointer: &Pointer, findings
 }
 
 fn check_template(template: &str, pointer: Pointer, findings: &mut Findings<'_>) {
-    if let Some(problem) = formats::template_problem(template, &VARIABLES) {
+    if let Some(problem) = template_problem(template, &VARIABLES) {
         findings.report_value(
             Code::InvalidTemplate,
             pointer,

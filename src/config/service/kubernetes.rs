@@ -36,8 +36,8 @@ service! {
         /// Embeds the certificate in the kubeconfig instead of running `tbot kube credentials` as an exec plugin.
         #[schemars(extend("default" = false))]
         pub disable_exec_plugin: Option<Switch>,
-        /// The Go template for context names. `tbot start` supports only `{{.ClusterName}}` and `{{.KubeName}}` in it,
-        /// and reports an error for anything else.
+        /// The Go template for context names. `tbot start` supports only `{{.ClusterName}}`, `{{.KubeName}}` and comments in
+        /// it, and reports an error for anything else.
         #[schemars(extend("default" = "{{.ClusterName}}-{{.KubeName}}"))]
         pub context_name_template: Option<Setting>,
         /// The address of a relay, as `host` or `host:port`.
