@@ -2,9 +2,10 @@
 //!
 //! serde's derived enums accept more than a string (a unit variant may also be a one-key map), and they offer no list
 //! of their values. These macros accept exactly the values that the generated JSON Schema accepts, and list them in
-//! `ALL` or `TYPES`.
+//! `ALL` or `TYPES`. An optional property also accepts an empty string, if it is read with [`unless_empty`].
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::{Deserialize, Deserializer, IntoDeserializer as _};
 use serde_json::{Map, Value, json};
 
 /// Declares an enum whose values are strings.
@@ -78,6 +79,14 @@ macro_rules! string_enum {
             }
         }
     };
+}
+
+/// Reads an optional value of a closed set of strings, of which an empty one means the same as none.
+pub(super) fn unless_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let name = Option::<String>::deserialize(deserializer)?.filter(|name| !name.is_empty());
+    name.map(|name| T::deserialize(name.into_deserializer())).transpose()
 }
 
 /// Declares an enum of maps that are selected by their `type`. Each row names the type, its variant, the struct with

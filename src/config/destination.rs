@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
-use super::closed_types::{string_enum, tagged_union};
+use super::closed_types::{self, string_enum, tagged_union};
 use super::scalar::{Identifier, Location, Principal};
 use super::variables::{EnvironmentVariables, variables};
 
@@ -60,9 +60,11 @@ pub struct Directory {
     pub path: Location,
     /// How to treat symbolic links in the path.
     #[schemars(extend("default" = "try-secure"))]
+    #[serde(default, deserialize_with = "closed_types::unless_empty")]
     pub symlinks: Option<SymlinkMode>,
     /// Whether to check and manage access control lists (ACLs). Defaults to `off` on platforms other than Linux.
     #[schemars(extend("default" = "try"))]
+    #[serde(default, deserialize_with = "closed_types::unless_empty")]
     pub acls: Option<AclMode>,
     /// The users and groups that may read the files. The agent grants them access with ACLs, and removes the access of
     /// everyone else except the owner.

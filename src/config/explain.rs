@@ -179,7 +179,7 @@ impl Violation<'_> {
     }
 
     fn unknown_value(&self, options: &[Value]) -> Diagnostic {
-        let options: Vec<&str> = options.iter().filter_map(Value::as_str).collect();
+        let options = hints::words(options);
         let key = self.key();
         let written = match self.instance {
             // The string may be a secret in the wrong place.

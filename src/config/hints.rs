@@ -211,6 +211,11 @@ fn value_places(pointer: &Pointer) -> &'static [WordPlace] {
     }
 }
 
+/// Returns the words of a closed set. An empty string, which means that the property is not set, is not one of them.
+pub(super) fn words(options: &[Value]) -> Vec<&str> {
+    options.iter().filter_map(Value::as_str).filter(|word| !word.is_empty()).collect()
+}
+
 /// Returns a hint that lists the valid values.
 pub(super) fn one_of(options: &[&str]) -> String {
     match options {
@@ -221,8 +226,7 @@ pub(super) fn one_of(options: &[&str]) -> String {
 
 /// Formats names for a message: `a`, `b`, `c`.
 pub(super) fn quoted_list(names: &[&str]) -> String {
-    let quote = |name: &&str| if name.is_empty() { r#"`""`"#.to_owned() } else { format!("`{name}`") };
-    names.iter().map(quote).collect::<Vec<_>>().join(", ")
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// Returns the names of the properties of a block, of any type.

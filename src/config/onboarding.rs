@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::closed_types::string_enum;
+use super::closed_types::{self, string_enum};
 use super::join_settings::{
     AzureJoin, BoundKeypairJoin, GenericOidcJoin, GitlabJoin, KubernetesJoin, TerraformJoin,
 };
@@ -21,6 +21,7 @@ pub struct Onboarding {
     #[schemars(example = "/var/lib/teleport/bot-token")]
     pub token: Option<Secret>,
     /// The method with which the bot proves its identity when it joins. Required to start.
+    #[serde(default, deserialize_with = "closed_types::unless_empty")]
     pub join_method: Option<JoinMethod>,
     /// Pins of the cluster's certificate authorities, with which the agent verifies an auth server before the bot joins.
     #[schemars(extend("examples" = [["sha256:7e12c17c20d9cb504bbcb3f0236be3f446861f1396dcbb44425fe28ec1c108f1"]]))]

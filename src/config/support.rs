@@ -49,6 +49,7 @@ macro_rules! map {
             $(
                 $(#[doc = $field_doc:tt])*
                 $(#[schemars($($field_schemars:tt)*)])*
+                $(#[serde($($field_serde:tt)*)])?
                 $(#[unsupported = $feature:literal])?
                 pub $field:ident: $type:ty,
             )*
@@ -63,6 +64,7 @@ macro_rules! map {
             $(
                 $(#[doc = $field_doc])*
                 $(#[schemars($($field_schemars)*)])*
+                $(#[serde($($field_serde)*)])?
                 pub $field: $type,
             )*
         }

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_json::Value;
 
-use super::closed_types::string_enum;
+use super::closed_types::{self, string_enum};
 use super::destination::{AclMode, SymlinkMode};
 use super::duration::GoDuration;
 use super::onboarding::Onboarding;
@@ -127,9 +127,11 @@ pub struct DirectoryBlockV1 {
     pub path: Option<Location>,
     /// How to treat symbolic links in the path.
     #[schemars(extend("default" = "try-secure"))]
+    #[serde(default, deserialize_with = "closed_types::unless_empty")]
     pub symlinks: Option<SymlinkMode>,
     /// Whether to check and manage access control lists (ACLs). Defaults to `off` on platforms other than Linux.
     #[schemars(extend("default" = "try"))]
+    #[serde(default, deserialize_with = "closed_types::unless_empty")]
     pub acls: Option<AclMode>,
 }
 

@@ -162,7 +162,9 @@ fn build_property(
 }
 
 fn from_config(source: &ConfigSource, config: &Value) -> (Option<Value>, Provenance) {
-    let found = config.pointer(source.pointer.as_str()).filter(|value| !value.is_null());
+    // An empty string means that the property is not set.
+    let is_set = |value: &&Value| !value.is_null() && *value != "";
+    let found = config.pointer(source.pointer.as_str()).filter(is_set);
     let pointers = vec![source.pointer.clone()];
     let provenance =
         if found.is_some() { Provenance::Config(pointers) } else { Provenance::Absent(pointers) };

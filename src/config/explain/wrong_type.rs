@@ -59,8 +59,7 @@ impl Violation<'_> {
     fn help_for_wrong_type(&self, schema: &Value) -> Option<String> {
         let key = self.key();
         let accepts = |name: &str| accepts(schema, name);
-        let options: Vec<&str> =
-            schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let options = hints::words(schema["enum"].as_array().map_or(&[], Vec::as_slice));
         let help = match self.instance {
             _ if !options.is_empty() => hints::one_of(&options),
             Value::String(string) if accepts("boolean") => match yaml_1_1_bool(string) {

@@ -21,7 +21,9 @@ pub(super) fn flatten_nullable(root: &mut Value) {
         };
         schema.shift_remove("anyOf");
         // The keywords of the property come last, because its description takes precedence.
-        let own = std::mem::take(schema);
+        let mut own = std::mem::take(schema);
+        // schemars writes the default of an optional property that is read by a function.
+        own.retain(|key, value| key != "default" || !value.is_null());
         *schema = nullable.as_object().cloned().unwrap_or_default();
         schema.extend(own);
     });
@@ -57,7 +59,8 @@ pub(super) fn definition_name(reference: Option<&Value>) -> Option<&str> {
     reference?.as_str()?.strip_prefix("#/$defs/")
 }
 
-/// Returns a schema that also accepts `null`.
+/// Returns a schema that also accepts `null`. A closed set of strings also accepts the empty one, which the Go agent reads as
+/// if the property were missing.
 fn accepting_null(schema: &Value) -> Value {
     let mut schema = schema.clone();
     if schema.get("else").is_some() {
@@ -68,11 +71,14 @@ fn accepting_null(schema: &Value) -> Value {
         Value::Array(names) => names.push(json!("null")),
         name => *name = json!([name.take(), "null"]),
     }
-    if let Some(values) = schema.get_mut("enum").and_then(Value::as_array_mut) {
-        values.push(Value::Null);
-    }
+    let values = schema.get("enum").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let unset: Vec<Value> =
+        [json!(""), Value::Null].into_iter().filter(|unset| !values.contains(unset)).collect();
     if let Some(descriptions) = schema.get_mut("enumDescriptions").and_then(Value::as_array_mut) {
-        descriptions.push(json!("Not set."));
+        descriptions.extend(unset.iter().map(|_| json!("Not set.")));
+    }
+    if let Some(values) = schema.get_mut("enum").and_then(Value::as_array_mut) {
+        values.extend(unset);
     }
     schema
 }
@@ -117,7 +123,7 @@ mod tests {
                 "inline": { "if": {}, "then": {}, "else": { "type": ["string", "null"] } },
             },
             "$defs": {
-                "Optional": { "type": ["string", "null"], "enum": ["a", null], "enumDescriptions": ["A.", "Not set."] },
+                "Optional": { "type": ["string", "null"], "enum": ["a", "", null], "enumDescriptions": ["A.", "Not set.", "Not set."] },
                 "Both": { "type": "object", "description": "general" },
             },
         });

@@ -2,7 +2,7 @@
 //! `database`.
 
 use super::common::{Roles, service};
-use crate::config::closed_types::string_enum;
+use crate::config::closed_types::{self, string_enum};
 use crate::config::scalar::{Identifier, Switch};
 
 service! {
@@ -13,6 +13,7 @@ service! {
         pub cluster: Option<Identifier>,
         /// Whether to write `known_hosts` and, to a directory, `ssh_config`, and both for each cluster as well.
         #[schemars(extend("default" = "on"))]
+        #[serde(default, deserialize_with = "closed_types::unless_empty")]
         pub ssh_config: Option<SshConfigMode>,
         /// Allows the credentials to be used to request further credentials.
         #[schemars(extend("default" = false))]
@@ -82,6 +83,7 @@ service! {
         /// The database user to log in as.
         pub username: Option<Identifier>,
         /// The additional files to write, for clients that expect specific file names.
+        #[serde(default, deserialize_with = "closed_types::unless_empty")]
         pub format: Option<DatabaseFormat>,
         pub roles: Option<Roles>,
     }

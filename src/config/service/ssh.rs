@@ -1,7 +1,7 @@
 //! SSH: `ssh_host` and `ssh-multiplexer`.
 
 use super::common::{Roles, service};
-use crate::config::closed_types::string_enum;
+use crate::config::closed_types::{self, string_enum};
 use crate::config::scalar::{Identifier, Location, Switch};
 
 service! {
@@ -14,6 +14,7 @@ service! {
         pub principals: Vec<Identifier>,
         /// The certificate authority that the server must trust. Its public keys are written next to the certificate.
         #[schemars(extend("default" = "user"))]
+        #[serde(default, deserialize_with = "closed_types::unless_empty")]
         pub ca_type: Option<SshCaType>,
         pub roles: Option<Roles>,
     }

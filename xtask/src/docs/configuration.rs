@@ -90,7 +90,7 @@ fn type_name(root: &Value, property: &Value) -> String {
         return format!("list of {}", type_name(root, &schema["items"]));
     }
     if let Some(values) = schema["enum"].as_array() {
-        let values: Vec<String> = values.iter().filter_map(Value::as_str).map(code).collect();
+        let values: Vec<String> = words(values).map(code).collect();
         return if values.len() > MAX_LISTED_VALUES {
             format!("one of {}, see below", values.len())
         } else {
@@ -118,6 +118,11 @@ fn type_name(root: &Value, property: &Value) -> String {
         }
         _ => String::new(),
     }
+}
+
+/// Returns the words of a closed set. An empty one means that the property is not set.
+fn words(values: &[Value]) -> impl Iterator<Item = &str> {
+    values.iter().filter_map(Value::as_str).filter(|word| !word.is_empty())
 }
 
 /// Returns the default of a property if it fits the column.
@@ -160,11 +165,8 @@ fn description(root: &Value, definition: &str, key: &str, property: &Value) -> S
     {
         let names = resolve(root, property).map(|schema| schema["enum"].clone()).unwrap_or_default();
         for (name, meaning) in names.as_array().into_iter().flatten().zip(values) {
-            description += &format!(
-                "<br>{}: {}",
-                code(name.as_str().unwrap_or_default()),
-                line(meaning.as_str().unwrap_or_default())
-            );
+            let Some(name) = name.as_str() else { continue };
+            description += &format!("<br>{}: {}", code(name), line(meaning.as_str().unwrap_or_default()));
         }
     }
     if let Some(what) = Config::unsupported_feature(definition, key) {
@@ -198,7 +200,7 @@ fn service_types() -> String {
 
 fn join_methods(config: &Value) -> String {
     let schema = &config["$defs"]["JoinMethod"];
-    let names = schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let names = words(schema["enum"].as_array().map_or(&[], Vec::as_slice));
     let meanings = schema["enumDescriptions"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let rows: Vec<Vec<String>> = names
         .zip(meanings)
