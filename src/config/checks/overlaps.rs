@@ -296,20 +296,22 @@ fn file_inside<'w, 'a>(
 
 fn same_destination(writer: &Writer<'_>, other: &Writer<'_>, property: &str) -> Diagnostic {
     let target = Target::Value(writer.pointer().unwrap_or_default());
+    // A flag that sets the destination has another name than the property.
+    let what = if property == "path" { "directory" } else { "Secret" };
     if other.kind() != WriterKind::Storage {
         let message = "two services write to this destination and overwrite each other's files";
         return related_to(Diagnostic::new(Code::SameDestination, target, message), other)
-            .with_help(format!("use a different `{property}` for each"));
+            .with_help(format!("use a different {what} for each"));
     }
     let (message, help) = if other.property.is_none() {
         (
             "the bot stores its own identity here, because this is the default of `storage`",
-            "use a different `path`, or set `storage` to a different directory".to_owned(),
+            "use a different directory, or set `storage` to one".to_owned(),
         )
     } else {
         (
             "the bot also stores its own identity in this destination",
-            format!("use a different `{property}` for each"),
+            format!("use a different {what} for each"),
         )
     };
     let diagnostic = Diagnostic::new(Code::SameDestination, target, message).with_severity(Severity::Error);

@@ -11,7 +11,9 @@ use super::fake_server::FakeServer;
 use super::fixture::{CLOSED_PORT, Finished, Telemetry, tbot};
 
 /// The findings about what a flag or a variable must supply, and the flags that supply it.
-const SUPPLIED_BY: [(&str, &[&str]); 3] = [
+const SUPPLIED_BY: [(&str, &[&str]); 4] = [
+    // Without it, a start refuses to join, after it has accepted the configuration.
+    ("unverified-auth-server", &["--insecure"]),
     ("missing-address", &["--proxy-server", CLOSED_PORT]),
     ("missing-join-method", &["--join-method", "token", "--token", "a"]),
     ("missing-token", &["--token", "a"]),
@@ -54,6 +56,9 @@ fn services() -> impl Strategy<Value = Value> {
         json!({ "type": "database", "service": "a", "format": "cockroach" }),
         json!({ "type": "kubernetes/v2", "selectors": [{ "name": "a" }], "context_name_template": "{{.Labels.a}}" }),
         json!({ "type": "kubernetes/v2", "selectors": [{ "name": "a" }], "context_name_template": "{{.Kube" }),
+        json!({ "type": "kubernetes/v2", "selectors": [{ "name": "a" }], "context_name_template": "{{.KubeName | upper}}" }),
+        json!({ "type": "kubernetes/v2", "selectors": [{ "name": "a" }], "context_name_template": "a {{- .KubeName -}}" }),
+        json!({ "type": "identity", "ssh_config": "" }),
         json!({ "type": "workload-identity-x509", "selector": { "name": "a" }, "certificate_ttl": "1h" }),
         json!({ "type": "ssh-multiplexer" }),
         json!({ "type": "spiffe-svid", "svid": { "path": "/a" } }),
@@ -93,6 +98,7 @@ fn configurations() -> impl Strategy<Value = Value> {
                 json!({ "join_method": "token", "token": "a" }),
                 json!({ "join_method": "token", "token": "out/token" }),
                 json!({ "join_method": "github" }),
+                json!({ "join_method": "", "token": "a" }),
                 json!({ "join_method": "bound_keypair" }),
                 json!({ "join_method": "token", "token": "a", "ca_pins": ["foo"] }),
                 json!({ "token": "a" }),
