@@ -167,7 +167,14 @@ impl EffectiveLifetime {
         } else if ttl > OLD_MAX_TTL {
             let message =
                 format!("clusters older than Teleport 17.5 shorten a lifetime of {ttl} to {OLD_MAX_TTL}");
-            (message, Severity::Note, "if the cluster is older, write at most `24h`")
+            // Older Go agents refuse it in a service, and only log a warning about the top level.
+            let help = match severity {
+                Severity::Error => {
+                    "if the cluster, or another agent that reads the file, is older, write at most `24h`"
+                }
+                _ => "if the cluster is older, write at most `24h`",
+            };
+            (message, Severity::Note, help)
         } else {
             return;
         };
