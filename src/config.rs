@@ -51,6 +51,7 @@ mod json_path;
 mod listen_uri;
 mod load;
 mod load_options;
+mod nested_map;
 mod onboarding;
 mod overrides;
 mod provenance;

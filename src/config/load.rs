@@ -205,7 +205,7 @@ impl LoadOutcome {
     fn merge(&mut self, overrides: &[Override], options: &LoadOptions) {
         let mut origins = Origins::default();
         let mut value = match self.version {
-            FormatVersion::V2 => Arc::clone(&self.file),
+            FormatVersion::V2 => self.separated_file(&mut origins),
             FormatVersion::V1 => match self.convert(&mut origins) {
                 Some(value) => Arc::new(value),
                 None => return,
@@ -232,9 +232,18 @@ impl LoadOutcome {
         }
     }
 
-    fn convert(&mut self, origins: &mut Origins) -> Option<Value> {
+    /// Returns the file with the maps separated that the YAML reader could not separate.
+    fn separated_file(&mut self, origins: &mut Origins) -> Arc<Value> {
         let mut file = Arc::clone(&self.file);
+        if self.repaired.has_nested_maps() {
+            self.repaired.separate_maps(self.version.schema(), Arc::make_mut(&mut file), origins);
+        }
+        file
+    }
+
+    fn convert(&mut self, origins: &mut Origins) -> Option<Value> {
         let mut file_origins = Origins::default();
+        let mut file = self.separated_file(&mut file_origins);
         let config = self.deserialize::<ConfigV1>(FormatVersion::V1, &mut file, &mut file_origins)?;
         let message = "this file uses version 1 of the format; it is converted to version 2 when read";
         self.report(

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value, json};
 
 use super::disclosure::closed_set;
+use super::nested_map;
 use super::provenance::{Origin, Origins};
 use super::schema::{locate, resolve, union_branches};
 use crate::pointer::Pointer;
@@ -43,6 +44,8 @@ pub(super) struct Repaired {
     reduced: HashSet<Pointer>,
     /// Unknown keys that were removed.
     removed: HashSet<Pointer>,
+    /// Maps that contain the rest of the map around them.
+    nested: Vec<Pointer>,
     /// Maps in which something was removed or replaced.
     incomplete: HashSet<Pointer>,
 }
@@ -50,12 +53,13 @@ pub(super) struct Repaired {
 /// Marks what cannot be read as repaired. Its values are null, which is a stand-in only for an optional property: elsewhere,
 /// they get another one when the structure is checked.
 impl From<Unreadable> for Repaired {
-    fn from(Unreadable { values, maps }: Unreadable) -> Self {
+    fn from(Unreadable { values, maps, nested }: Unreadable) -> Self {
         Self {
             incomplete: values.iter().filter_map(Pointer::parent).chain(maps.iter().cloned()).collect(),
             stand_ins: values.into_iter().collect(),
             reduced: maps.into_iter().collect(),
             removed: HashSet::new(),
+            nested,
         }
     }
 }
@@ -86,6 +90,25 @@ impl Repaired {
     /// Returns the pointers of the unknown keys that were removed.
     pub(super) fn removed(&self) -> impl Iterator<Item = &Pointer> {
         self.removed.iter()
+    }
+
+    /// Returns whether maps contain the rest of the map around them.
+    pub(super) fn has_nested_maps(&self) -> bool {
+        !self.nested.is_empty()
+    }
+
+    /// Moves the keys that belong to the map around them out of the maps below whose keys nothing is indented. Pointers that
+    /// change are recorded in `origins`.
+    pub(super) fn separate_maps(&mut self, schema: &Value, value: &mut Value, origins: &mut Origins) {
+        for pointer in &self.nested {
+            if !nested_map::separate(schema, value, pointer, origins)
+                && let Some(map) = value.pointer_mut(pointer.as_str())
+            {
+                *map = Value::Null;
+                self.stand_ins.insert(pointer.clone());
+                self.incomplete.extend(pointer.parent());
+            }
+        }
     }
 
     /// Applies the repairs to a value. Pointers that change are recorded in `origins`.

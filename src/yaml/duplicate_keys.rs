@@ -1,28 +1,39 @@
 //! Describes the keys that occur more than once in a map. Often no key was meant to be repeated: what belongs to a key is not
 //! indented, or an entry of a list does not start with a `-`. Depends on `tree` and `problem`.
 
+use std::collections::HashSet;
+
 use super::line_index::{LineIndex, Span};
 use super::problem::{Problem, ProblemKind};
 use super::tree::{NodeId, Slot, Tree};
 
 /// Calls `report` for each repetition of a key in a map. `sorted` contains the map's keys by name, equal ones in the order of
-/// the file.
+/// the file. Returns the key without a value to which the rest of the map belongs, if no key is repeated then.
 pub(super) fn describe(
     tree: &Tree<'_>,
     index: &LineIndex<'_>,
     map: NodeId,
     sorted: &[NodeId],
     mut report: impl FnMut(Problem),
-) {
+) -> Option<NodeId> {
     let map = Map::new(tree, index, map);
     let mut first = sorted.first().copied().unwrap_or_default();
+    let mut repetitions = 0;
+    let mut empty = HashSet::new();
     for key in sorted.iter().copied().skip(1) {
         if tree.key(key) == tree.key(first) {
-            report(map.describe(first, key));
+            repetitions += 1;
+            let (problem, at) = map.describe(first, key);
+            // A key before the empty one and one after it are in different maps, but a third one is not.
+            let is_explained = problem.kind == ProblemKind::MissingIndentation && repetitions == 1;
+            empty.insert(is_explained.then_some(at));
+            report(problem);
         } else {
-            first = key;
+            (first, repetitions) = (key, 0);
         }
     }
+    let mut empty = empty.into_iter();
+    empty.next().flatten().filter(|_| empty.next().is_none())
 }
 
 struct Map<'t, 'a> {
@@ -59,7 +70,8 @@ impl<'t, 'a> Map<'t, 'a> {
         }
     }
 
-    fn describe(&self, first: NodeId, again: NodeId) -> Problem {
+    /// Describes the repetition of a key, with the key at which the mistake is.
+    fn describe(&self, first: NodeId, again: NodeId) -> (Problem, NodeId) {
         let name = |key: NodeId| self.tree.key(key).unwrap_or_default();
         let before = self.empty[..self.empty.partition_point(|empty| *empty < again)].last().copied();
         let before = before.filter(|key| *key > first && self.next_entry.is_none_or(|next| *key < next));
@@ -74,6 +86,6 @@ impl<'t, 'a> Map<'t, 'a> {
             problem.parent.clone_from(&self.parent);
             (problem.with_related(self.tree.span(first, self.index)), again)
         };
-        problem.with_span(self.tree.span(at, self.index))
+        (problem.with_span(self.tree.span(at, self.index)), at)
     }
 }

@@ -76,12 +76,15 @@ pub struct Problem {
     pub span: Option<Span>,
     /// A second position that the problem involves, such as the first of two equal keys.
     pub related: Option<Span>,
+    /// Whether the document is read as it is probably meant.
+    pub(crate) is_repaired: bool,
 }
 
 impl Problem {
     pub(crate) fn new(kind: ProblemKind, message: impl Into<String>, help: &str) -> Self {
         let help = (!help.is_empty()).then(|| help.to_owned());
-        Self { kind, message: message.into(), key: None, parent: None, help, span: None, related: None }
+        let message = message.into();
+        Self { kind, message, key: None, parent: None, help, span: None, related: None, is_repaired: false }
     }
 
     /// Sets the position, if it is known.
@@ -103,16 +106,17 @@ impl Problem {
 
     /// Returns whether the rest of the document can be read as it is meant.
     pub(crate) fn is_about_one_part(&self) -> bool {
-        matches!(
-            self.kind,
-            ProblemKind::DuplicateKey
-                | ProblemKind::AnchorRedefined
-                | ProblemKind::Tag
-                | ProblemKind::NotFinite
-                | ProblemKind::KeyNotString
-                | ProblemKind::Template
-                | ProblemKind::Merge
-        )
+        self.is_repaired
+            || matches!(
+                self.kind,
+                ProblemKind::DuplicateKey
+                    | ProblemKind::AnchorRedefined
+                    | ProblemKind::Tag
+                    | ProblemKind::NotFinite
+                    | ProblemKind::KeyNotString
+                    | ProblemKind::Template
+                    | ProblemKind::Merge
+            )
     }
 
     /// Returns the problem of a key that occurs twice in one map.

@@ -292,17 +292,22 @@ impl<'a> Reader<'_, 'a> {
         keys.sort_by_key(|id| self.tree.key(*id));
         if keys.windows(2).any(|pair| self.tree.key(pair[0]) == self.tree.key(pair[1])) {
             let mut problems = std::mem::take(&mut self.tree.problems);
-            duplicate_keys::describe(&self.tree, self.index, map, &keys, |problem| {
+            let before = problems.len();
+            let empty = duplicate_keys::describe(&self.tree, self.index, map, &keys, |problem| {
                 let is_last = |last: &Problem| (last.kind, last.span) == (problem.kind, problem.span);
                 if problems.len() < MAX_PROBLEMS && !problems.last().is_some_and(is_last) {
                     problems.push(problem);
                 }
             });
-            self.tree.problems = problems;
-            for pair in keys.windows(2) {
-                let (first, again) = (self.tree.key(pair[0]), self.tree.key(pair[1]));
-                self.tree.nodes[pair[1] as usize].unreadable = first == again && again != Some(MERGE_KEY);
+            if empty.is_some_and(|empty| self.tree.nest_below(empty, map)) {
+                problems[before..].iter_mut().for_each(|problem| problem.is_repaired = true);
+            } else {
+                for pair in keys.windows(2) {
+                    let (first, again) = (self.tree.key(pair[0]), self.tree.key(pair[1]));
+                    self.tree.nodes[pair[1] as usize].unreadable = first == again && again != Some(MERGE_KEY);
+                }
             }
+            self.tree.problems = problems;
         }
         keys.retain(|id| self.tree.key(*id) == Some(MERGE_KEY));
         for merge in keys {

@@ -2,6 +2,7 @@
 //! `problem`; built by `reader`. Recurses at most `MAX_DEPTH` levels deep.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::mem;
 
 use serde_json::{Map, Number, Value};
@@ -61,6 +62,8 @@ pub(crate) struct Tree<'a> {
     pub(crate) nodes: Vec<Node<'a>>,
     /// All problems, in the order of the file.
     pub(crate) problems: Vec<Problem>,
+    /// The values that are maps only because [`nest_below`](Self::nest_below) has moved what follows into them.
+    pub(crate) nested: HashSet<NodeId>,
     /// Whether reading stopped before the end of the document.
     pub(crate) incomplete: bool,
     /// Whether another document follows.
@@ -102,6 +105,27 @@ impl<'a> Tree<'a> {
             at = self.node(child)?.next;
             Some(child)
         })
+    }
+
+    /// Moves the entries of a closed map that follow a key without a value into its value. Returns false for a map that is the
+    /// document, and for a value with an anchor, which other parts may refer to.
+    pub(crate) fn nest_below(&mut self, key: NodeId, map: NodeId) -> bool {
+        let value = key + 1;
+        let (Some(outer), Some(empty)) = (self.node(map), self.node(value)) else { return false };
+        if outer.slot == Slot::Root
+            || !matches!(empty.kind, NodeKind::Null)
+            || empty.anchored != outer.anchored
+            || empty.unreadable
+        {
+            return false;
+        }
+        let (end, next) = (outer.end, outer.next);
+        let value_node = &mut self.nodes[value as usize];
+        (value_node.kind, value_node.end, value_node.next) = (NodeKind::Mapping, end, next);
+        for child in self.children(value).collect::<Vec<_>>() {
+            self.nodes[child as usize].parent = Some(value);
+        }
+        self.nested.insert(value)
     }
 
     /// Returns the target of an alias, or the node itself.

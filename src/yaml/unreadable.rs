@@ -14,6 +14,9 @@ pub struct Unreadable {
     pub values: Vec<Pointer>,
     /// The maps that lack an entry: its key is not a string, or it cannot be merged.
     pub maps: Vec<Pointer>,
+    /// The maps that contain the rest of the map around them, because nothing is indented below their keys. Some of that may
+    /// belong to the map around them.
+    pub nested: Vec<Pointer>,
 }
 
 /// Returns the unreadable parts of a complete tree, or `None` if aliases expand beyond the limits.
@@ -48,7 +51,12 @@ impl<'t> Search<'t, '_> {
                     self.visit(item, &pointer.index(index), depth + 1)?;
                 }
             }
-            NodeKind::Mapping => self.visit_map(id, pointer, depth, &mut HashSet::new())?,
+            NodeKind::Mapping => {
+                if tree.nested.contains(&id) {
+                    self.found.nested.push(pointer.clone());
+                }
+                self.visit_map(id, pointer, depth, &mut HashSet::new())?;
+            }
             _ => self.enter(pointer, 0)?,
         }
         Some(())
