@@ -48,7 +48,10 @@ impl<'a> Causes<'a> {
                 }
                 Code::ExactlyOne | Code::InvalidV1 | Code::IncompleteLifetime | Code::RequiresOther => {
                     let map = pointer.cloned();
-                    let parent = pointer.and_then(Pointer::parent);
+                    // The other entries of a list do not matter.
+                    let is_entry =
+                        |at: &&Pointer| at.last().is_some_and(|last| last.parse::<usize>().is_ok());
+                    let parent = pointer.filter(|at| !is_entry(at)).and_then(Pointer::parent);
                     map.iter().chain(&parent).any(|map| self.repaired.is_incomplete(map))
                 }
                 // The other of the two times may be the one that cannot be read.

@@ -20,13 +20,16 @@ pub(super) struct UnknownKeyContext<'a> {
 }
 
 impl<'a> UnknownKeyContext<'a> {
-    /// Returns the property that an unknown key means: a synonym, or a property with a similar name.
+    /// Returns the property that an unknown key means: a synonym, or a property with nearly the same name.
     pub(super) fn meant(&self, key: &str) -> Option<&'a str> {
         if let Some(meaning) = self.meaning(key) {
             return meaning.meant;
         }
         if let Some(list) = self.list_of(key) {
             return Some(list);
+        }
+        if let Some(same) = self.same_with_name(key) {
+            return Some(same);
         }
         if is_known(key) {
             return None;
@@ -41,6 +44,13 @@ impl<'a> UnknownKeyContext<'a> {
         let (name, _) =
             properties.iter().find(|(name, schema)| is_plural(name) && accepts(schema, "array"))?;
         Some(name)
+    }
+
+    /// Returns the property of the map whose name differs from the key only in a `_name` at the end.
+    fn same_with_name(&self, key: &str) -> Option<&'a str> {
+        let is_same =
+            |name: &&str| name.strip_suffix("_name") == Some(key) || key.strip_suffix("_name") == Some(name);
+        property_names(self.map_schema).into_iter().find(is_same)
     }
 
     /// Returns the names of the properties of a block of the map, of any type.

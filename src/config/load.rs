@@ -161,6 +161,9 @@ impl LoadOutcome {
                 None
             }
             None if self.misspells_version_2() => Some(FormatVersion::V2),
+            Some(Value::String(_) | Value::Null) | None if self.file.get("destinations").is_some() => {
+                Some(FormatVersion::V1)
+            }
             Some(Value::String(_) | Value::Null) | None => {
                 let version_2_key =
                     ["services", "outputs"].into_iter().find(|key| self.file.get(key).is_some());

@@ -155,7 +155,7 @@ static WORDS: &[(WordPlace, &[Meaning])] = &[
             ),
             help(&["join_token", "token_path"], USE_TOKEN),
             help(
-                &["proxy_server", "insecure", "join_uri", "credential_ttl"],
+                &["proxy_server", "insecure", "join_uri", "credential_ttl", "services", "outputs"],
                 "version 1 does not have this key; to use version 2, write `version: v2`, and `services` instead of \
                  `destinations`",
             ),
@@ -169,7 +169,7 @@ static WORDS: &[(WordPlace, &[Meaning])] = &[
     (
         WordPlace::Onboarding,
         &[
-            key(&["join_token", "token_name"], "token"),
+            key(&["join_token"], "token"),
             key(&["method"], "join_method"),
             help(
                 &["token_path"],
@@ -202,13 +202,33 @@ static WORDS: &[(WordPlace, &[Meaning])] = &[
             ),
         ],
     ),
-    (WordPlace::JoinMethod, &[help(&["ec2"], "use `iam` to join from AWS")]),
+    (
+        WordPlace::JoinMethod,
+        &[
+            help(&["ec2", "aws"], "use `iam` to join from AWS"),
+            help(&["google", "gce"], "use `gcp` to join from Google Cloud"),
+            help(&["oci"], "use `oracle` to join from Oracle Cloud"),
+            help(&["gha"], "use `github` to join from GitHub Actions"),
+            help(
+                &[
+                    "k8s",
+                    "kube",
+                    "in_cluster",
+                    "static_jwks",
+                    "kubernetes_in_cluster",
+                    "kubernetes-in-cluster",
+                ],
+                "use `kubernetes`; how the cluster verifies the token is in the join token",
+            ),
+            help(&["tfc", "hcp"], "use `terraform_cloud` to join from HCP Terraform"),
+            help(&["oidc", "jwt"], "use `generic_oidc`, or the method of your platform"),
+        ],
+    ),
     (
         WordPlace::Service,
         &[
             key(&["db_name"], "database"),
             key(&["db_service"], "service"),
-            key(&["kubernetes_cluster_name"], "kubernetes_cluster"),
             key(&["db_user", "user"], "username"),
             key(&["listen_addr"], "listen"),
             key(&["ttl"], "credential_ttl"),
@@ -219,16 +239,12 @@ static WORDS: &[(WordPlace, &[Meaning])] = &[
     ),
     (
         WordPlace::ServiceOfType("application"),
-        &[
-            key(&["app"], "app_name"),
-            help(&["tls"], "use `specific_tls_naming: true` to also write `tls.crt` and `tls.key`"),
-        ],
+        &[help(&["tls"], "use `specific_tls_naming: true` to also write `tls.crt` and `tls.key`")],
     ),
     (
         WordPlace::ServiceOfType("kubernetes/argo-cd"),
         &[help(&["destination"], "remove it; this service writes Secrets into the namespace of Argo CD")],
     ),
-    (WordPlace::ServiceOfType("application-tunnel"), &[key(&["app"], "app_name")]),
     (WordPlace::ServiceOfType("application-proxy"), &[help(LIFETIMES, "move it into `credential_lifetime`")]),
     (
         WordPlace::ServiceOfType("workload-identity-aws-roles-anywhere"),
@@ -324,7 +340,7 @@ mod tests {
         let service = |fields: &str| format!("{{version: v2, services: [{{{fields}}}]}}");
         let example = match place {
             WordPlace::Root => format!("{{version: v2, onboarding: {{}}, {word}: x}}"),
-            WordPlace::RootV1 => format!("{{onboarding: {{}}, {word}: x}}"),
+            WordPlace::RootV1 => format!("{{destinations: [], {word}: x}}"),
             WordPlace::Onboarding => format!("{{version: v2, onboarding: {{{word}: x}}}}"),
             WordPlace::BoundKeypair => {
                 format!("{{version: v2, onboarding: {{bound_keypair: {{{word}: x}}}}}}")
