@@ -1,9 +1,10 @@
 //! Recognizes files that are not a configuration of tbot, but contain one or are passed in its place: manifests, resources,
-//! values of a chart, and services without the rest. Depends on `service` and `diagnostic`.
+//! values of a chart, and services without the rest. Depends on `service`, `vocabulary` and `diagnostic`.
 
 use serde_json::{Map, Value};
 
 use super::service::ServiceType;
+use super::vocabulary;
 use crate::diagnostic::{Code, Diagnostic, Target};
 use crate::pointer::Pointer;
 use crate::yaml;
@@ -13,9 +14,9 @@ const OWN_KEYS: [&str; 6] =
     ["onboarding", "proxy_server", "auth_server", "join_uri", "storage", "destinations"];
 
 /// Another kind of document.
-struct OtherDocument {
+struct OtherDocument<'a> {
     /// The key that shows what it is.
-    key: &'static str,
+    key: &'a str,
     what: &'static str,
     help: &'static str,
 }
@@ -34,14 +35,15 @@ pub(super) fn recognize(document: &Value) -> Option<Diagnostic> {
         false => chart_values(map)
             .or_else(|| manifest(map))
             .or_else(|| configuration_of_machine(map))
-            .or_else(|| single_service(map)),
+            .or_else(|| single_service(map))
+            .or_else(|| below_another_key(map)),
     }?;
     let target = Target::Key(Pointer::root().key(other.key));
     let message = format!("this is {}, not a configuration of tbot", other.what);
     Some(Diagnostic::new(Code::OtherDocument, target, message).with_help(other.help))
 }
 
-fn chart_values(map: &Map<String, Value>) -> Option<OtherDocument> {
+fn chart_values(map: &Map<String, Value>) -> Option<OtherDocument<'static>> {
     if map.contains_key("version") {
         return None;
     }
@@ -57,7 +59,7 @@ fn chart_values(map: &Map<String, Value>) -> Option<OtherDocument> {
 }
 
 /// Recognizes a manifest of Kubernetes, or a resource of Teleport.
-fn manifest(map: &Map<String, Value>) -> Option<OtherDocument> {
+fn manifest(map: &Map<String, Value>) -> Option<OtherDocument<'static>> {
     let kind = map.get("kind")?.as_str()?;
     let (what, help) = match (map.contains_key("apiVersion"), kind) {
         (true, "ConfigMap" | "Secret") => (
@@ -76,7 +78,7 @@ fn manifest(map: &Map<String, Value>) -> Option<OtherDocument> {
 const SEPARATE_FILE: &str = "write a separate file for tbot; `tbot configure` prints one";
 
 /// Recognizes the configuration of Teleport itself, or of cloud-init.
-fn configuration_of_machine(map: &Map<String, Value>) -> Option<OtherDocument> {
+fn configuration_of_machine(map: &Map<String, Value>) -> Option<OtherDocument<'static>> {
     let has_map = |key: &&str| map.get(*key).is_some_and(Value::is_object);
     if let Some(key) = ["teleport", "auth_service", "proxy_service", "ssh_service"].into_iter().find(has_map)
     {
@@ -90,7 +92,24 @@ fn configuration_of_machine(map: &Map<String, Value>) -> Option<OtherDocument> {
     })
 }
 
-fn single_service(map: &Map<String, Value>) -> Option<OtherDocument> {
+/// Recognizes a configuration, or values of the chart, below a key of another program, such as that of a chart which contains
+/// the chart.
+fn below_another_key(map: &Map<String, Value>) -> Option<OtherDocument<'_>> {
+    map.iter().filter(|(key, _)| !vocabulary::is_property_name(key)).find_map(|(key, value)| {
+        let inner = value.as_object()?;
+        let other = chart_values(inner).map(|chart| OtherDocument { key, ..chart });
+        let is_configuration = || OWN_KEYS.iter().any(|own| inner.contains_key(*own));
+        other.or_else(|| {
+            is_configuration().then_some(OtherDocument {
+                key,
+                what: "a file that contains a configuration below another key",
+                help: "write what is below this key to a separate file, without the key",
+            })
+        })
+    })
+}
+
+fn single_service(map: &Map<String, Value>) -> Option<OtherDocument<'static>> {
     is_service(map).then_some(OtherDocument {
         key: "type",
         what: "a single service",
