@@ -24,6 +24,8 @@ pub(crate) fn describe_syntax_error(parser_message: &str, index: &LineIndex<'_>,
         .or_else(|| error.tab())
         .or_else(|| error.no_break_space())
         .or_else(|| error.missing_colon())
+        .or_else(|| error.variable_in_brackets())
+        .or_else(|| error.misaligned_key())
         .unwrap_or_else(|| error.other());
     Problem::new(ProblemKind::Syntax, message, help).with_span(index.char_at(byte))
 }
@@ -132,6 +134,26 @@ impl<'a> SyntaxError<'_, 'a> {
             }
             _ => is_required.then_some((start, "missing `:` after a key", help)),
         }
+    }
+
+    /// Finds a variable such as `${NAME}` in a list or a map in brackets, where its brackets end the value.
+    fn variable_in_brackets(&self) -> Option<Description> {
+        let (start, line) = self.line(self.index.position(self.byte).line)?;
+        // The parser may notice the bracket of the variable itself.
+        let before = line.get(..=self.byte.checked_sub(start)?)?;
+        let at = before.rfind("${").filter(|at| !before[*at..].contains(['"', '\'']))?;
+        let help = "put quotes around the value, and note that variables are not expanded";
+        before[..at].contains(['{', '[']).then_some((start + at, "`${` in brackets without quotes", help))
+    }
+
+    /// Finds a key that is indented differently than those of every open map.
+    fn misaligned_key(&self) -> Option<Description> {
+        let is_name = |key: &str| key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let (start, line) = self.lines_before().next().filter(|_| self.is("expected key"))?;
+        let (name, _) = line.split_once(':').filter(|(name, _)| !name.is_empty() && is_name(name))?;
+        let help = "align it with the other keys of its map";
+        Some((start, "this key is not aligned with those above it", help))
+            .filter(|_| start + name.len() >= self.byte)
     }
 
     fn other(&self) -> Description {
