@@ -305,6 +305,10 @@ const MAX_REPAIRS: usize = 8;
 
 /// Describes a YAML problem with the key that it is about, if that is the name of a property. Any other key may be a secret.
 fn describe_problem(mut problem: yaml::Problem) -> Diagnostic {
+    let has_no_block = problem.key.as_deref().is_some_and(vocabulary::is_scalar);
+    if let Some(otherwise) = problem.otherwise.take().filter(|_| has_no_block) {
+        return describe_problem(*otherwise);
+    }
     let list = problem.parent.take().filter(|(key, _)| vocabulary::is_list(key));
     if let Some((key, span)) = list {
         let message = format!("`{key}` is a list, but its entries do not start with `- `");

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use super::scalar::Sensitivity;
-use super::schema::{FormatVersion, accepts};
+use super::schema::{FormatVersion, accepts, resolve};
 use crate::diagnostic::display_key;
 
 /// The names of all properties, and the words of all closed sets, of both format versions.
@@ -16,6 +16,8 @@ struct Vocabulary {
     properties: HashSet<&'static str>,
     /// The properties that are lists.
     lists: HashSet<&'static str>,
+    /// The properties that are maps or lists, at least in some place.
+    blocks: HashSet<&'static str>,
     words: HashSet<&'static str>,
     /// The parts of these words, without the signs that separate them.
     parts: HashSet<&'static str>,
@@ -24,26 +26,32 @@ struct Vocabulary {
 static VOCABULARY: LazyLock<Vocabulary> = LazyLock::new(|| {
     let mut vocabulary = Vocabulary::default();
     for version in [FormatVersion::V1, FormatVersion::V2] {
-        vocabulary.collect(version.schema());
+        vocabulary.collect(version.schema(), version.schema());
     }
     vocabulary.parts = vocabulary.words.iter().copied().flat_map(parts).collect();
     vocabulary
 });
 
 impl Vocabulary {
-    fn collect(&mut self, schema: &'static Value) {
+    fn collect(&mut self, root: &'static Value, schema: &'static Value) {
         match schema {
             Value::Object(map) => {
                 if let Some(Value::Object(properties)) = map.get("properties") {
                     self.properties.extend(properties.keys().map(String::as_str));
                     let lists = properties.iter().filter(|(_, schema)| accepts(schema, "array"));
                     self.lists.extend(lists.map(|(name, _)| name.as_str()));
+                    let is_block = |schema: &Value| {
+                        let schema = resolve(root, schema).unwrap_or(&Value::Null);
+                        accepts(schema, "object") || accepts(schema, "array")
+                    };
+                    let blocks = properties.iter().filter(|(_, schema)| is_block(schema));
+                    self.blocks.extend(blocks.map(|(name, _)| name.as_str()));
                 }
                 let options = map.get("enum").and_then(Value::as_array).into_iter().flatten();
                 self.words.extend(options.chain(map.get("const")).filter_map(Value::as_str));
-                map.values().for_each(|value| self.collect(value));
+                map.values().for_each(|value| self.collect(root, value));
             }
-            Value::Array(items) => items.iter().for_each(|item| self.collect(item)),
+            Value::Array(items) => items.iter().for_each(|item| self.collect(root, item)),
             _ => {}
         }
     }
@@ -57,6 +65,11 @@ pub(super) fn is_property_name(name: &str) -> bool {
 /// Returns whether a property with this name is a list.
 pub(super) fn is_list(name: &str) -> bool {
     VOCABULARY.lists.contains(name)
+}
+
+/// Returns whether all properties with this name, of which there are some, are neither maps nor lists.
+pub(super) fn is_scalar(name: &str) -> bool {
+    is_property_name(name) && !VOCABULARY.blocks.contains(name)
 }
 
 /// Returns whether a string is a word of any closed set, such as a join method or a type.
@@ -214,12 +227,16 @@ mod tests {
     fn the_vocabulary_contains_what_is_in_alternatives() {
         let schema = serde_json::json!({ "oneOf": [{ "const": "word" }, { "properties": { "key": true } }] });
         let mut vocabulary = Vocabulary::default();
-        vocabulary.collect(Box::leak(Box::new(schema)));
+        let schema: &'static serde_json::Value = Box::leak(Box::new(schema));
+        vocabulary.collect(schema, schema);
         assert!(vocabulary.words.contains("word") && vocabulary.properties.contains("key"));
     }
 
     #[test]
-    fn only_some_properties_are_lists() {
+    fn only_some_properties_are_lists_or_maps() {
+        assert!(is_scalar("cluster") && is_scalar("join_method"));
+        assert!(!is_scalar("services") && !is_scalar("destination") && !is_scalar("onboarding"));
+        assert!(!is_scalar("no_such_property"));
         assert!(is_list("services") && is_list("roles"));
         assert!(!is_list("proxy_server") && !is_list("destination"));
     }

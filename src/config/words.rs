@@ -257,11 +257,17 @@ static WORDS: &[(WordPlace, &[Meaning])] = &[
     ),
     (
         WordPlace::ServiceOfType("workload-identity-x509"),
-        &[help(&["workload_identity"], USE_WORKLOAD_SELECTOR)],
+        &[
+            help(&["workload_identity"], USE_WORKLOAD_SELECTOR),
+            key_with_help(&["selectors"], "selector", "use `selector`, which is a single map"),
+        ],
     ),
     (
         WordPlace::ServiceOfType("workload-identity-jwt"),
-        &[help(&["workload_identity"], USE_WORKLOAD_SELECTOR)],
+        &[
+            help(&["workload_identity"], USE_WORKLOAD_SELECTOR),
+            key_with_help(&["selectors"], "selector", "use `selector`, which is a single map"),
+        ],
     ),
     (
         WordPlace::DestinationV1,

@@ -76,15 +76,21 @@ impl<'t, 'a> Map<'t, 'a> {
         let before = self.empty[..self.empty.partition_point(|empty| *empty < again)].last().copied();
         let before = before.filter(|key| *key > first && self.next_entry.is_none_or(|next| *key < next));
         let next_entry = self.next_entry.filter(|next| *next <= again);
+        let duplicate = || {
+            let mut problem = Problem::duplicate_key(name(again));
+            problem.parent.clone_from(&self.parent);
+            let spans = [again, first].map(|key| self.tree.span(key, self.index));
+            problem.with_span(spans[0]).with_related(spans[1])
+        };
         let (problem, at) = if let Some(before) = before {
             // What seems to be repeated belongs to the empty key.
-            (Problem::from(ProblemKind::MissingIndentation).with_key(name(before)), before)
+            let mut problem = Problem::from(ProblemKind::MissingIndentation).with_key(name(before));
+            problem.otherwise = Some(Box::new(duplicate()));
+            (problem, before)
         } else if let Some(next) = next_entry {
             (Problem::from(ProblemKind::MissingDash).with_key(name(next)), next)
         } else {
-            let mut problem = Problem::duplicate_key(name(again));
-            problem.parent.clone_from(&self.parent);
-            (problem.with_related(self.tree.span(first, self.index)), again)
+            (duplicate(), again)
         };
         (problem.with_span(self.tree.span(at, self.index)), at)
     }

@@ -76,6 +76,8 @@ pub struct Problem {
     pub span: Option<Span>,
     /// A second position that the problem involves, such as the first of two equal keys.
     pub related: Option<Span>,
+    /// What is wrong instead if nothing can belong to the key that is not indented.
+    pub otherwise: Option<Box<Problem>>,
     /// Whether the document is read as it is probably meant.
     pub(crate) is_repaired: bool,
 }
@@ -84,7 +86,17 @@ impl Problem {
     pub(crate) fn new(kind: ProblemKind, message: impl Into<String>, help: &str) -> Self {
         let help = (!help.is_empty()).then(|| help.to_owned());
         let message = message.into();
-        Self { kind, message, key: None, parent: None, help, span: None, related: None, is_repaired: false }
+        Self {
+            kind,
+            message,
+            key: None,
+            parent: None,
+            help,
+            span: None,
+            related: None,
+            otherwise: None,
+            is_repaired: false,
+        }
     }
 
     /// Sets the position, if it is known.

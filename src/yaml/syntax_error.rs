@@ -148,12 +148,20 @@ impl<'a> SyntaxError<'_, 'a> {
 
     /// Finds a key that is indented differently than those of every open map.
     fn misaligned_key(&self) -> Option<Description> {
+        let (start, line) = self.lines_before().next()?;
         let is_name = |key: &str| key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        let (start, line) = self.lines_before().next().filter(|_| self.is("expected key"))?;
-        let (name, _) = line.split_once(':').filter(|(name, _)| !name.is_empty() && is_name(name))?;
-        let help = "align it with the other keys of its map";
-        Some((start, "this key is not aligned with those above it", help))
-            .filter(|_| start + name.len() >= self.byte)
+        let name = line.split_once(':').map_or("", |(name, _)| name);
+        if name.is_empty() || !is_name(name) || start + name.len() < self.byte {
+            None
+        } else if self.is("expected key") {
+            let message = "this key is not aligned with those above it";
+            Some((start, message, "align it with the other keys of its map"))
+        } else if self.is("expected '-'") {
+            let message = "this key is aligned with the entries of the list above it";
+            Some((start, message, "indent it more if it belongs to the last entry, and otherwise less"))
+        } else {
+            None
+        }
     }
 
     fn other(&self) -> Description {
