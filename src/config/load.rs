@@ -89,8 +89,7 @@ fn load_with(yaml: Option<&str>, overrides: &[Override], options: &LoadOptions) 
         outcome.diagnostics = problems.into_iter().map(describe_problem).collect();
         // The entries of one list are reported once.
         outcome.diagnostics.dedup();
-        let lacks_dash = outcome.diagnostics.iter().any(|diagnostic| diagnostic.code == Code::MissingDash);
-        let Some((parsed, unreadable)) = parsed.filter(|_| !lacks_dash) else {
+        let Some((mut parsed, mut unreadable)) = parsed else {
             for problem in outcome.diagnostics.iter_mut().filter(|one| one.code == Code::RootNotMap) {
                 if let Some(diagnostic) = document::recognize_services(yaml, &problem.target) {
                     *problem = diagnostic;
@@ -99,6 +98,14 @@ fn load_with(yaml: Option<&str>, overrides: &[Override], options: &LoadOptions) 
             outcome.file = Arc::new(Value::Null);
             return outcome;
         };
+        // A list whose entries do not start with `- ` is a map in which their keys are repeated.
+        let is_list = |map: &Pointer| map.last().is_some_and(|key| vocabulary::is_list(&key));
+        for list in std::mem::take(&mut unreadable.repetitive).into_iter().filter(is_list) {
+            if let Some(map) = parsed.value.pointer_mut(list.as_str()) {
+                *map = Value::Null;
+                unreadable.values.push(list);
+            }
+        }
         if parsed.documents_ignored {
             let message = "the file has several YAML documents; only the first is used";
             outcome.report(

@@ -53,7 +53,7 @@ pub(super) struct Repaired {
 /// Marks what cannot be read as repaired. Its values are null, which is a stand-in only for an optional property: elsewhere,
 /// they get another one when the structure is checked.
 impl From<Unreadable> for Repaired {
-    fn from(Unreadable { values, maps, nested }: Unreadable) -> Self {
+    fn from(Unreadable { values, maps, nested, repetitive: _ }: Unreadable) -> Self {
         Self {
             incomplete: values.iter().filter_map(Pointer::parent).chain(maps.iter().cloned()).collect(),
             stand_ins: values.into_iter().collect(),

@@ -8,9 +8,9 @@
 //!
 //! A problem of one part of the document does not hide the rest: a duplicate key or anchor, a value that cannot be read, a key
 //! that is not a string, or a merge that is not possible. After a syntax error there is no document: the parser does not know
-//! where the broken part ends, and guessing would report mistakes that nobody made. The same is true of a missing `-`, and of
-//! tabs used for indentation, after which the keys of different maps are mixed up. Where indentation is missing below a key, the
-//! rest of its map becomes its value.
+//! where the broken part ends, and guessing would report mistakes that nobody made. The same is true of tabs used for
+//! indentation. Where indentation is missing below a key, the rest of its map becomes its value. If this is not enough, or a `-`
+//! is missing, the map has no value, because the keys of different maps are mixed up in it.
 //!
 //! Must never know the schema of a configuration, panic, or put a value of the file into a message. Any file, even a
 //! malformed or malicious one, is handled in bounded time and memory: the `MAX_` constants are the bounds.

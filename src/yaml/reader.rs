@@ -299,14 +299,18 @@ impl<'a> Reader<'_, 'a> {
                     problems.push(problem);
                 }
             });
-            if empty.is_some_and(|empty| self.tree.nest_below(empty, map)) {
-                problems[before..].iter_mut().for_each(|problem| problem.is_repaired = true);
-            } else {
+            let new = &mut problems[before..];
+            let is_nested = empty.is_some_and(|empty| self.tree.nest_below(empty, map));
+            if !is_nested {
                 for pair in keys.windows(2) {
                     let (first, again) = (self.tree.key(pair[0]), self.tree.key(pair[1]));
                     self.tree.nodes[pair[1] as usize].unreadable = first == again && again != Some(MERGE_KEY);
                 }
+                // The keys of different maps are mixed up.
+                let is_mixed = new.iter().any(|problem| problem.kind != ProblemKind::DuplicateKey);
+                self.tree.nodes[map as usize].unreadable |= is_mixed;
             }
+            new.iter_mut().for_each(|problem| problem.is_repaired = true);
             self.tree.problems = problems;
         }
         keys.retain(|id| self.tree.key(*id) == Some(MERGE_KEY));

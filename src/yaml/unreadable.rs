@@ -14,6 +14,8 @@ pub struct Unreadable {
     pub values: Vec<Pointer>,
     /// The maps that lack an entry: its key is not a string, or it cannot be merged.
     pub maps: Vec<Pointer>,
+    /// The maps in which a key is repeated.
+    pub repetitive: Vec<Pointer>,
     /// The maps that contain the rest of the map around them, because nothing is indented below their keys. Some of that may
     /// belong to the map around them.
     pub nested: Vec<Pointer>,
@@ -79,7 +81,12 @@ impl<'t> Search<'t, '_> {
             match tree.key(key) {
                 None => self.found.maps.push(pointer.clone()),
                 Some(MERGE_KEY) => merged.push(tree.resolve(value)),
-                Some(key) if seen.insert(key) => self.visit(value, &pointer.key(key), depth + 1)?,
+                Some(name) if seen.insert(name) => self.visit(value, &pointer.key(name), depth + 1)?,
+                Some(_) if tree.node(key)?.unreadable => {
+                    if self.found.repetitive.last() != Some(pointer) {
+                        self.found.repetitive.push(pointer.clone());
+                    }
+                }
                 Some(_) => {}
             }
         }
