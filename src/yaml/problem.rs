@@ -77,7 +77,7 @@ pub struct Problem {
     /// A second position that the problem involves, such as the first of two equal keys.
     pub related: Option<Span>,
     /// What is wrong instead if nothing can belong to the key that is not indented.
-    pub otherwise: Option<Box<Problem>>,
+    pub otherwise: Option<Box<Self>>,
     /// Whether the document is read as it is probably meant.
     pub(crate) is_repaired: bool,
 }
