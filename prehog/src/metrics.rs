@@ -124,7 +124,7 @@ impl Metrics {
         registry.register("store_up", "Whether the store accepted the last batch", self.store_up.clone());
         let help = "The disk space that the store uses, in bytes";
         registry.register("store_bytes", help, self.store_bytes.clone());
-        let help = "Whether the last attempt to count the stored events succeeded";
+        let help = "Whether the last attempts to count stored events and to remove expired data succeeded";
         registry.register("maintenance_up", help, self.maintenance_up.clone());
         let help = "The time that the store took for a batch";
         registry.register("store_batch_seconds", help, self.batch_seconds.clone());
@@ -158,7 +158,7 @@ impl Metrics {
         self.store_bytes.set(bytes);
     }
 
-    /// Sets whether maintenance of the store succeeds.
+    /// Sets whether each operation of maintenance succeeded when it was last attempted.
     pub fn set_maintenance_up(&self, is_up: bool) {
         self.maintenance_up.set(u64::from(is_up));
     }

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::backend::FoldResult;
 use super::expiry::{first_retained_day, today_for_ids, today_for_starts};
-use super::reopening::ReopeningStore;
+use super::reopening::{Outcome, ReopeningStore};
 use crate::clock::Clock;
 use crate::day::Day;
 use crate::metrics::Metrics;
@@ -46,9 +46,38 @@ pub(super) enum MaintenanceTask {
     Probe(oneshot::Sender<bool>),
 }
 
+/// The outcome of each operation of maintenance.
+pub(super) struct Outcomes {
+    fold: Outcome,
+    record_maintenance: Outcome,
+    forget_ids: Outcome,
+    remove_starts: Outcome,
+}
+
+impl Default for Outcomes {
+    fn default() -> Self {
+        Self {
+            fold: Outcome::new("stored events cannot be counted; this is retried"),
+            record_maintenance: Outcome::new(
+                "the day cannot be recorded, so nothing expires; this is retried every hour",
+            ),
+            forget_ids: Outcome::new("expired ids cannot be removed; this is retried every hour"),
+            remove_starts: Outcome::new("expired starts cannot be removed; this is retried every hour"),
+        }
+    }
+}
+
+impl Outcomes {
+    fn has_failure(&self) -> bool {
+        let all = [&self.fold, &self.record_maintenance, &self.forget_ids, &self.remove_starts];
+        all.into_iter().any(Outcome::is_failure)
+    }
+}
+
 /// The state of the maintenance thread.
 pub(super) struct Maintenance {
     pub(super) store: ReopeningStore,
+    pub(super) outcomes: Outcomes,
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
     /// Whether [`MaintenanceTask::FoldSoon`] was sent since the last fold.
@@ -77,10 +106,12 @@ impl Maintenance {
                     self.fold_deadline.get_or_insert_with(|| Instant::now() + MAX_FOLD_DELAY);
                 }
                 Ok(MaintenanceTask::FoldNow) | Err(RecvTimeoutError::Timeout) => self.fold(),
-                Ok(MaintenanceTask::RemoveExpired(retain_days)) => self.remove_expired(retain_days),
+                Ok(MaintenanceTask::RemoveExpired(retain_days)) => {
+                    self.remove_expired(retain_days);
+                    self.report_outcomes();
+                }
                 Ok(MaintenanceTask::Probe(response)) => {
-                    // Not `run_logged`: a successful probe does not mean that the other tasks succeed again. The caller
-                    // may have stopped waiting.
+                    // The caller may have stopped waiting.
                     let _ = response.send(self.store.run(|store| store.probe()).is_ok());
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -93,8 +124,8 @@ impl Maintenance {
         // Reset first: a submission that arrives during the fold may miss it, and must request another one.
         self.fold_requested.store(false, Ordering::Release);
         self.fold_deadline = None;
-        let folded = self.store.run_logged(|store| store.fold());
-        self.metrics.set_maintenance_up(folded.is_some());
+        let folded = self.outcomes.fold.record(self.store.run(|store| store.fold()));
+        self.report_outcomes();
         if let Some(FoldResult { repeated, .. }) = folded {
             self.metrics.repeated.inc_by(repeated);
         }
@@ -124,22 +155,26 @@ impl Maintenance {
 
     fn remove_expired(&mut self, retain_days: Option<NonZeroU32>) {
         let now = (self.clock)();
-        let Some(maintained) = self.store.run_logged(|store| store.record_maintenance(Day::of(now))) else {
-            return;
-        };
+        let Self { store, outcomes, .. } = self;
+        let maintained = store.run(|store| store.record_maintenance(Day::of(now)));
+        let Some(maintained) = outcomes.record_maintenance.record(maintained) else { return };
         if let Some(today) = today_for_ids(&maintained) {
-            self.store.run_logged(|store| store.forget_ids(today.min(first_open_day(now))));
+            let forgotten = store.run(|store| store.forget_ids(today.min(first_open_day(now))));
+            outcomes.forget_ids.record(forgotten);
         }
         if let Some(retain_days) = retain_days
             && let Some(today) = today_for_starts(&maintained)
         {
             let first = first_retained_day(today, retain_days);
-            if let Some(starts) = self.store.run_logged(|store| store.remove_before(first))
-                && starts > 0
-            {
+            let removed = outcomes.remove_starts.record(store.run(|store| store.remove_before(first)));
+            if let Some(starts) = removed.filter(|starts| *starts > 0) {
                 tracing::info!(starts, before = %first, "removed starts older than the retention period");
             }
         }
+    }
+
+    fn report_outcomes(&self) {
+        self.metrics.set_maintenance_up(!self.outcomes.has_failure());
     }
 }
 

@@ -8,38 +8,11 @@ use super::url::StoreUrl;
 pub(super) struct ReopeningStore {
     url: StoreUrl,
     store: Option<Box<dyn Store>>,
-    /// Logged when operations begin to fail, and when they succeed again.
-    failure_message: &'static str,
-    /// Whether the last operation failed.
-    is_down: bool,
 }
 
 impl ReopeningStore {
-    pub(super) fn new(url: StoreUrl, store: Option<Box<dyn Store>>, failure_message: &'static str) -> Self {
-        Self { url, store, failure_message, is_down: false }
-    }
-
-    /// Runs an operation on the store, and logs when operations begin to fail and when they succeed again.
-    pub(super) fn run_logged<T>(
-        &mut self,
-        operation: impl FnOnce(&mut dyn Store) -> Result<T, StoreError>,
-    ) -> Option<T> {
-        match self.run(operation) {
-            Ok(value) => {
-                if self.is_down {
-                    tracing::info!("recovered: {}", self.failure_message);
-                }
-                self.is_down = false;
-                Some(value)
-            }
-            Err(error) => {
-                if !self.is_down {
-                    tracing::warn!(%error, "{}", self.failure_message);
-                }
-                self.is_down = true;
-                None
-            }
-        }
+    pub(super) fn new(url: StoreUrl, store: Option<Box<dyn Store>>) -> Self {
+        Self { url, store }
     }
 
     /// Runs an operation on the store. After a failure, the next call opens the store again.
@@ -54,5 +27,35 @@ impl ReopeningStore {
         let value = operation(&mut *store)?;
         self.store = Some(store);
         Ok(value)
+    }
+}
+
+/// The outcome of the last attempt at an operation. Each operation has its own, so that one that succeeds does not hide that
+/// another one fails.
+pub(super) struct Outcome {
+    /// Logged when the operation begins to fail, and when it succeeds again.
+    failure_message: &'static str,
+    is_failure: bool,
+}
+
+impl Outcome {
+    /// Returns the outcome of an operation that has not been attempted yet, which is not a failure.
+    pub(super) fn new(failure_message: &'static str) -> Self {
+        Self { failure_message, is_failure: false }
+    }
+
+    pub(super) fn is_failure(&self) -> bool {
+        self.is_failure
+    }
+
+    /// Records the result of an attempt, and logs if the operation begins to fail or succeeds again.
+    pub(super) fn record<T>(&mut self, result: Result<T, StoreError>) -> Option<T> {
+        match (&result, self.is_failure) {
+            (Ok(_), true) => tracing::info!("recovered: {}", self.failure_message),
+            (Err(error), false) => tracing::warn!(%error, "{}", self.failure_message),
+            (Ok(_), false) | (Err(_), true) => {}
+        }
+        self.is_failure = result.is_err();
+        result.ok()
     }
 }

@@ -14,8 +14,8 @@ use tokio::sync::oneshot;
 
 use super::backend::{FOLD_BATCH, MAX_BATCH, Store};
 use super::distinct_values::DistinctValues;
-use super::maintenance::{Maintenance, MaintenanceTask};
-use super::reopening::ReopeningStore;
+use super::maintenance::{Maintenance, MaintenanceTask, Outcomes};
+use super::reopening::{Outcome, ReopeningStore};
 use super::url::StoreUrl;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -107,11 +107,8 @@ impl Writer {
         let is_full = Arc::new(AtomicBool::new(false));
         let distinct_values = DistinctValues::new(EventSchema::embedded()?);
         let writer = WriterThread {
-            store: ReopeningStore::new(
-                url.clone(),
-                store,
-                "the store is unavailable; senders are asked to try again later",
-            ),
+            store: ReopeningStore::new(url.clone(), store),
+            outcome: Outcome::new("the store is unavailable; senders are asked to try again later"),
             metrics: Arc::clone(&metrics),
             tasks: tasks.clone(),
             fold_requested: Arc::clone(&fold_requested),
@@ -120,7 +117,8 @@ impl Writer {
             runtime: Handle::current(),
         };
         let maintenance = Maintenance {
-            store: ReopeningStore::new(url, None, "maintenance of the store failed; it is retried"),
+            store: ReopeningStore::new(url, None),
+            outcomes: Outcomes::default(),
             clock,
             metrics: Arc::clone(&metrics),
             fold_requested,
@@ -181,6 +179,7 @@ impl Writer {
 
 struct WriterThread {
     store: ReopeningStore,
+    outcome: Outcome,
     metrics: Arc<Metrics>,
     tasks: SyncSender<MaintenanceTask>,
     /// Whether the maintenance thread already knows that there are submissions to fold.
@@ -215,10 +214,11 @@ impl WriterThread {
     fn append(&mut self, batch: &mut [Submission]) -> Result<(), WriteError> {
         let started = Instant::now();
         let Self { store, metrics, distinct_values, .. } = self;
-        let appended = store.run_logged(|store| {
+        let appended = store.run(|store| {
             metrics.excess_values.inc_by(distinct_values.limit(batch, store));
             store.append(batch)
         });
+        let appended = self.outcome.record(appended);
         self.metrics.record_batch(started.elapsed(), appended.is_some());
         let (counter, result) = match appended {
             Some(()) => (&self.metrics.stored, Ok(())),

@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use prehog::Options;
 use prehog::day::Day;
+use prehog::start::Submission;
 use prehog::store::StoreUrl;
 use rusqlite::Connection;
 
@@ -74,6 +75,49 @@ async fn events_that_cannot_be_counted_yet_are_stored() {
         assert_eq!(receiver.stored()[0].2, 2, "{broken}");
         receiver.stop().await;
     }
+}
+
+/// Data that does not expire is reported, although events are still counted.
+#[tokio::test]
+async fn data_that_cannot_be_removed_is_reported() {
+    for (broken, statement) in [
+        ("maintained_days", "ALTER TABLE maintained_days RENAME TO away"),
+        ("ids_day", "CREATE TRIGGER refuse BEFORE UPDATE ON ids_day BEGIN SELECT RAISE(ABORT, 'no'); END"),
+        ("starts", "CREATE TRIGGER refuse BEFORE DELETE ON starts BEGIN SELECT RAISE(ABORT, 'no'); END"),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let url = sqlite_in(directory.path());
+        let today = Day::of(noon());
+        let mut store = url.open().unwrap();
+        for ago in (1..10).rev() {
+            store.record_maintenance(today.plus(-ago)).unwrap();
+        }
+        // A start that has expired, and an id of a clock that was ahead.
+        store.append(&batch(0..1)).unwrap();
+        store.append(&[Submission { day: today.plus(30), ..batch(1..2).remove(0) }]).unwrap();
+        store.fold().unwrap();
+        drop(store);
+        Connection::open(directory.path().join(STORE)).unwrap().execute_batch(statement).unwrap();
+        let options = Options {
+            rate_limit: 0,
+            retain_days: std::num::NonZeroU32::new(30),
+            ..Options::new(fixed_clock(noon()))
+        };
+        let receiver = TestReceiver::start_on(directory, url, options).await;
+        receiver.wait_for("prehog_maintenance_up", |is_up| is_up == 0).await;
+        // The table is needed only for the removal, except for the days of ids.
+        if broken != "ids_day" {
+            assert_eq!(receiver.submit(&body(&uuid(5))).await.status(), 200);
+            wait_until("the event is counted", async || inbox_is_empty(&receiver)).await;
+        }
+        assert_eq!(receiver.metric("prehog_maintenance_up").await, 0, "{broken}");
+        receiver.stop().await;
+    }
+}
+
+fn inbox_is_empty(receiver: &TestReceiver) -> bool {
+    let rows = "SELECT (SELECT count(*) FROM arrived_even) + (SELECT count(*) FROM arrived_odd)";
+    connect(receiver, INBOX).query_row(rows, [], |row| row.get::<_, u32>(0)).unwrap() == 0
 }
 
 /// Simulates a full disk with a limit on the size of files, which is lifted while the program runs.
