@@ -122,7 +122,8 @@ fn not_shown(report: &Report, sections: &[&Section]) -> Markup {
         section aria-labelledby="not-shown" {
             h2 #not-shown { "Not shown yet" }
             p {
-                (titles.join(", ")) ": no value has " (report.min_group) " or more starts in one of these weeks."
+                (titles.join(", ")) ": no value, and no combination of use cases, has " (report.min_group)
+                " or more starts in one of these weeks."
             }
         }
     }
@@ -140,7 +141,9 @@ fn notes(report: &Report) -> Markup {
                     li {
                         "To protect privacy, each number of a week is rounded down to a multiple of " (report.min_group)
                         ", so smaller groups are not shown. A number over several weeks is the sum of these, so the parts of "
-                        "a table add up to less than the whole."
+                        "a table add up to less than the whole. The number of a use case is the sum of the combinations that "
+                        "contain it, each of which is rounded: it can be too small by more, and it is hidden if each of them is "
+                        "small, even if all of them together are not."
                     }
                 }
                 @if report.starts > 0 {
@@ -352,7 +355,10 @@ fn cross_of(report: &Report, section: &Section, cross: &CrossTable) -> Markup {
             }
         }
         @if has_hidden {
-            p.legend { "Hidden: fewer than " (report.min_group) " starts in every week." }
+            p.legend {
+                "Hidden: no combination of use cases that contains this one has " (report.min_group)
+                " or more starts with the value in a week. All of them together may have more."
+            }
         }
     }
 }

@@ -384,6 +384,48 @@ fn a_small_part_of_a_cross_table_is_hidden() {
     assert_eq!(rendered.len(), 1);
 }
 
+/// A use case can have many starts of which each combination has few. The page does not claim that there are few.
+#[test]
+fn a_hidden_use_case_is_not_called_rare() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = sqlite_in(directory.path()).open().unwrap();
+    let mut next = 0_u128;
+    let mut submit = |join_type: &str, classes: [u32; 4], count: u128| {
+        let [database, kubernetes, application, other] = classes;
+        let start = start(json!({
+            "run_mode": "one-shot",
+            "version": "0.1.0",
+            "join_type": join_type,
+            "destinations_configured": database + kubernetes + application + other,
+            "destinations_configured_database_access": database,
+            "destinations_configured_kubernetes_access": kubernetes,
+            "destinations_configured_application_access": application,
+        }));
+        let submissions = (next..next + count).map(|number| Submission {
+            id: number.to_be_bytes(),
+            day: last_week().first_day(),
+            start: start.clone(),
+        });
+        store.append(&submissions.collect::<Vec<_>>()).unwrap();
+        next += count;
+    };
+    submit("github", [1, 0, 0, 0], 50);
+    submit("gcp", [0, 0, 0, 1], 50);
+    for number in 0..8 {
+        submit("gcp", [1, number & 1, number >> 1 & 1, number >> 2], 9);
+    }
+    let report = Report::from_store(&mut *store, WeekRange::ending(last_week(), 1), 10).unwrap();
+    let Content::ByUseCase(cross) = &report.section("join_type_by_use_case").unwrap().content else {
+        panic!("not a cross table")
+    };
+    let row = cross.rows.iter().find(|row| row.value == "gcp").unwrap();
+    assert_eq!((row.starts, row.cells.as_slice()), (120, [None, Some(50)].as_slice()));
+    let page = report.render(Format::Html);
+    assert!(
+        page.contains("class=\"legend\">Hidden: no combination") && !page.contains("fewer than 10 starts")
+    );
+}
+
 #[tokio::test]
 async fn a_query_selects_complete_weeks() {
     let receiver = TestReceiver::start().await;
