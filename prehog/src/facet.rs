@@ -276,6 +276,12 @@ impl UseCases {
         }
     }
 
+    /// Returns how many combinations contain a given use case.
+    pub(crate) fn combinations_with_one(&self) -> u64 {
+        // Each of the other use cases is in a combination or not: `other` is one more than the classes.
+        1 << self.classes.len()
+    }
+
     /// Returns the names of all use cases, including that of starts without any.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.classes.iter().map(|(name, _)| *name).chain([AccessClass::Other.name(), NONE])

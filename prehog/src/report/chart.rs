@@ -1,10 +1,12 @@
 //! Charts: columns for days and weeks as SVG, bars with small columns per week for values, and cells with bars for two values.
 //! Pure. Text is HTML where possible, so that it wraps and has the same size on every screen.
 
+use std::fmt::{self, Display, Formatter};
+
 use maud::{Markup, html};
 
 use super::model::Count;
-use super::section::Row;
+use super::section::{Row, Table};
 
 /// The maximum number of values in a chart. The table has all of them.
 const MAX_BARS: usize = 10;
@@ -17,11 +19,14 @@ const MAX_DATES: usize = 3;
 /// The height of the small columns, and that of the mark of a hidden week.
 const TREND_HEIGHT: f64 = 24.0;
 const HIDDEN_HEIGHT: f64 = 2.0;
+/// A change is shown in percent only if rounding may have hidden at most this part of the number before.
+const MIN_PRECISION: u64 = 10;
 /// The width of a column, relative to the distance between two columns.
 const COLUMN_WIDTH: f64 = 0.8;
 
 /// Draws a bar with the share of each of the first rows, and a column for each of their weeks.
-pub(super) fn bars(title: &str, rows: &[Row], total: u64, compares: bool) -> Markup {
+pub(super) fn bars(title: &str, table: &Table, total: u64, compares: bool) -> Markup {
+    let rows = &table.rows;
     let shown = &rows[..rows.len().min(MAX_BARS)];
     let max = shown.iter().map(|row| row.starts).max().unwrap_or(0);
     html! {
@@ -37,7 +42,7 @@ pub(super) fn bars(title: &str, rows: &[Row], total: u64, compares: bool) -> Mar
                 li {
                     span.label { (row.value) }
                     span.numbers {
-                        @if compares { span.change { (change_of(row)) } }
+                        @if compares { span.change { (change_of(row, table.max_hidden)) } }
                         span.share { (share(row.starts, total)) }
                         strong.starts { (number(row.starts)) }
                     }
@@ -145,16 +150,67 @@ pub(super) fn share(part: u64, total: u64) -> String {
     format!("{}.{}%", tenths / 10, tenths % 10)
 }
 
-/// Formats the change of a row from the period before.
-pub(super) fn change_of(row: &Row) -> String {
-    row.before.map_or_else(|| "–".to_owned(), |before| change(row.starts, before))
+/// The change from an earlier number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// There was nothing before.
+    New,
+    /// The numbers may be the same: the difference is not larger than what rounding may have hidden.
+    Similar,
+    /// An increase. What rounding may have hidden is too much for a percentage.
+    More,
+    /// A decrease. What rounding may have hidden is too much for a percentage.
+    Fewer,
+    /// In percent, or as a factor from 10 on.
+    Relative(String),
 }
 
-/// Formats the change from an earlier number: in percent, or as a factor from 10 on.
-pub(super) fn change(now: u64, before: u64) -> String {
-    if before == 0 {
-        return "new".to_owned();
+impl Change {
+    /// Returns the change between two numbers, each of which can be too small by `max_hidden`.
+    pub(super) fn between(before: u64, now: u64, max_hidden: u64) -> Self {
+        if before == 0 {
+            return Self::New;
+        }
+        if max_hidden > 0 && now.abs_diff(before) <= max_hidden {
+            return Self::Similar;
+        }
+        if max_hidden > before / MIN_PRECISION {
+            return if now > before { Self::More } else { Self::Fewer };
+        }
+        Self::Relative(relative(before, now))
     }
+
+    /// Returns the change in words, for a sentence.
+    pub(super) fn from_period(&self, period: &str) -> String {
+        match self {
+            Self::New => format!("none in the {period}"),
+            Self::Similar => format!("about as many as in the {period}"),
+            Self::More | Self::Fewer => format!("{self} than in the {period}"),
+            Self::Relative(change) => format!("{change} from the {period}"),
+        }
+    }
+}
+
+impl Display for Change {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::New => "new",
+            Self::Similar => "≈",
+            Self::More => "more",
+            Self::Fewer => "fewer",
+            Self::Relative(change) => change,
+        })
+    }
+}
+
+/// Formats the change of a row from the period before.
+pub(super) fn change_of(row: &Row, max_hidden: u64) -> String {
+    row.before
+        .map_or_else(|| "–".to_owned(), |before| Change::between(before, row.starts, max_hidden).to_string())
+}
+
+/// Formats a change in percent, or as a factor from 10 on.
+fn relative(before: u64, now: u64) -> String {
     // Beyond that, a percentage is hard to read.
     if now / 10 >= before {
         return format!("×{}", number(now / before));
@@ -213,8 +269,20 @@ mod tests {
     #[test]
     fn a_change_is_relative_to_the_number_before() {
         let changes =
-            [(110, 100), (90, 100), (1000, 999), (5, 0), (0, 5), (999, 100), (1099, 100), (u64::MAX, 1)];
-        let formatted = changes.map(|(now, before)| change(now, before));
+            [(100, 110), (100, 90), (999, 1000), (0, 5), (5, 0), (100, 999), (100, 1099), (1, u64::MAX)];
+        let formatted = changes.map(|(before, now)| Change::between(before, now, 0).to_string());
         assert_eq!(formatted[..7], ["+10%", "−10%", "±0%", "new", "−100%", "+899%", "×10"]);
+    }
+
+    /// Each number can be too small by 108: 12 weeks that are rounded down to multiples of 10.
+    #[test]
+    fn a_change_that_rounding_explains_is_not_shown() {
+        use Change::{Fewer, More, Relative, Similar};
+        let between = |before, now| Change::between(before, now, 108);
+        assert_eq!([between(120, 228), between(228, 120), between(500, 500)], [Similar, Similar, Similar]);
+        // The sign is certain, but not the amount.
+        assert_eq!([between(10, 120), between(240, 120), between(1079, 2000)], [More, Fewer, More]);
+        assert_eq!(between(1080, 1200), Relative("+11%".to_owned()));
+        assert_eq!(between(1100, 0), Relative("−100%".to_owned()));
     }
 }

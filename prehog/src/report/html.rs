@@ -3,7 +3,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::chart::{bars, change, change_of, columns, number, number_of, percent, share};
+use super::chart::{Change, bars, change_of, columns, number, number_of, percent, share};
 use super::model::{Count, Report};
 use super::navigation::Navigation;
 use super::section::{Content, CrossTable, Group, Row, Section, Table};
@@ -154,6 +154,10 @@ fn notes(report: &Report) -> Markup {
                 @if let Some(before) = &report.before {
                     li {
                         "Changes are relative to the same number of weeks before: " (before.since) " to " (before.until) "."
+                        @if report.min_group > 1 {
+                            " The rounding limits what can be said: ≈ means that it may explain the whole difference, and "
+                            "“more” or “fewer” that it makes a percentage too inaccurate."
+                        }
                     }
                 } @else if report.starts > 0 {
                     li {
@@ -225,7 +229,8 @@ fn days(report: &Report) -> Markup {
                 p.total {
                     strong { (number(report.starts)) } " agent starts"
                     @if let Some(before) = &report.before {
-                        ", " (change(report.starts, before.starts)) " from the " (weeks(report.weeks.len())) " before"
+                        @let period = format!("{} before", weeks(report.weeks.len()));
+                        ", " (Change::between(before.starts, report.starts, report.max_hidden()).from_period(&period))
                     }
                 }
             }
@@ -286,7 +291,7 @@ fn group_of(report: &Report, section: &Section, group: &Group) -> Markup {
             @if let Some(name) = &group.name {
                 h3 { (name) " " span { (number(group.starts)) " starts" } }
             }
-            (bars(&title, &group.table.rows, group.starts, compares))
+            (bars(&title, &group.table, group.starts, compares))
             (folded_table(report, &title, &group.table, group.starts))
             @if let Some(combinations) = &group.combinations {
                 (folded_table(report, &format!("Combinations of {}", lower_first(&title)), combinations, group.starts))
@@ -301,7 +306,7 @@ fn folded_table(report: &Report, title: &str, table: &Table, total: u64) -> Mark
         head.extend(["Before", "Change"].map(str::to_owned));
     }
     head.extend(report.weeks.iter().map(|week| week.from.to_string()));
-    let mut rows: Vec<Vec<String>> = table.rows.iter().map(|row| cells(report, row, total)).collect();
+    let mut rows: Vec<Vec<String>> = table.rows.iter().map(|row| cells(report, table, row, total)).collect();
     if table.more_values > 0 {
         rows.push(vec![
             format!("{} more values", number_of(table.more_values)),
@@ -312,10 +317,10 @@ fn folded_table(report: &Report, title: &str, table: &Table, total: u64) -> Mark
     folded(title, &head, &rows)
 }
 
-fn cells(report: &Report, row: &Row, total: u64) -> Vec<String> {
+fn cells(report: &Report, table: &Table, row: &Row, total: u64) -> Vec<String> {
     let mut cells = vec![row.value.clone(), number(row.starts), share(row.starts, total)];
     if report.before.is_some() {
-        cells.extend([cell(row.before), change_of(row)]);
+        cells.extend([cell(row.before), change_of(row, table.max_hidden)]);
     }
     cells.extend(row.weeks.iter().map(|starts| cell(*starts)));
     cells

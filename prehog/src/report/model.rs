@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::rounding::{RoundedTally, round_down};
+use super::rounding::{RoundedTally, max_hidden, round_down};
 use super::section::{Counts, Group, Section};
 use super::weeks::WeekRange;
 use crate::day::Day;
@@ -98,6 +98,11 @@ impl Report {
         }
     }
 
+    /// Returns by how much the number of all starts can be too small.
+    pub(super) fn max_hidden(&self) -> u64 {
+        max_hidden(self.min_group, u64::try_from(self.weeks.len()).unwrap_or(u64::MAX))
+    }
+
     fn from_rounded(schema: &EventSchema, rounded: &RoundedTally, weeks: WeekRange, min_group: u64) -> Self {
         // If small groups are hidden, a week or a day without starts must look like one with too few of them.
         let empty = (min_group <= 1).then_some(0);
@@ -112,7 +117,7 @@ impl Report {
             until: before.last_day(),
             starts: total(before),
         });
-        let counts = Counts { schema, rounded, weeks, compares: before.is_some(), empty };
+        let counts = Counts { schema, rounded, weeks, min_group, compares: before.is_some(), empty };
         let not_for_publication = (min_group < DEFAULT_MIN_GROUP).then_some(NOT_FOR_PUBLICATION);
         Self {
             since: weeks.first_day(),

@@ -33,6 +33,11 @@ pub(super) fn round_down(tally: &Tally, min_group: u64) -> RoundedTally {
     weeks.filter(|(_, week)| week.total > 0).collect()
 }
 
+/// Returns by how much a sum of `numbers` rounded numbers can be too small.
+pub(super) fn max_hidden(min_group: u64, numbers: u64) -> u64 {
+    min_group.saturating_sub(1).saturating_mul(numbers)
+}
+
 fn round_week(tally: &WeekTally, min_group: u64) -> RoundedWeek {
     let facets = tally.facets.iter().map(|(facet, values)| (*facet, round_table(values, min_group)));
     RoundedWeek {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use tbot::event::internal::{Implementation, ReportPart};
 
-use super::rounding::RoundedTally;
+use super::rounding::{RoundedTally, max_hidden};
 use super::weeks::WeekRange;
 use crate::facet::{
     CROSS_SEPARATOR, Facet, FacetId, FacetValue, RANGES, USE_CASE_SEPARATOR, UseCases, implementation_of,
@@ -78,6 +78,8 @@ pub struct Table {
     pub more_values: usize,
     /// The starts of the further values.
     pub more_starts: u64,
+    /// By how much the starts of a row can be too small, because each number of a week is rounded down.
+    pub max_hidden: u64,
 }
 
 /// A value and its starts.
@@ -128,6 +130,8 @@ pub(super) struct Counts<'a> {
     pub(super) schema: &'a EventSchema,
     pub(super) rounded: &'a RoundedTally,
     pub(super) weeks: WeekRange,
+    /// The minimum size of a group, of which all numbers are multiples.
+    pub(super) min_group: u64,
     /// Whether to compare with the weeks before.
     pub(super) compares: bool,
     /// The number to show if no starts are counted: `None`, which means unknown, if small groups are hidden.
@@ -298,7 +302,10 @@ impl Counts<'_> {
         };
         let (table, combinations) = match value {
             FacetValue::UseCases(use_cases) => {
-                (self.table(per_use_case(&series, use_cases), Some(value)), Some(self.table(series, None)))
+                let per_use_case = self.table(per_use_case(&series, use_cases), Some(value));
+                // Each use case is the sum of the combinations with it, which are rounded.
+                let max_hidden = per_use_case.max_hidden.saturating_mul(use_cases.combinations_with_one());
+                (Table { max_hidden, ..per_use_case }, Some(self.table(series, None)))
             }
             _ => (self.table(series, Some(value)), None),
         };
@@ -341,7 +348,12 @@ impl Counts<'_> {
             .collect();
         rows.sort_by_key(|row| order(&row.value, row.starts, counted));
         let more = rows.split_off(rows.len().min(MAX_ROWS));
-        Table { rows, more_values: more.len(), more_starts: more.iter().map(|row| row.starts).sum() }
+        Table {
+            rows,
+            more_values: more.len(),
+            more_starts: more.iter().map(|row| row.starts).sum(),
+            max_hidden: max_hidden(self.min_group, u64::try_from(self.weeks.len()).unwrap_or(0)),
+        }
     }
 
     fn by_use_case(&self, series: SeriesByValue, value: &FacetValue, use_cases: &UseCases) -> CrossTable {

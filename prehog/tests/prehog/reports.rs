@@ -384,6 +384,34 @@ fn a_small_part_of_a_cross_table_is_hidden() {
     assert_eq!(rendered.len(), 1);
 }
 
+/// One start more per week can change a rounded number by 10 in each week. The page does not claim that it doubled.
+#[test]
+fn a_change_that_rounding_may_explain_is_not_shown_as_a_percentage() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = sqlite_in(directory.path()).open().unwrap();
+    let weeks = WeekRange::ending(last_week(), DEFAULT_WEEKS);
+    let mut next = 0;
+    for (range, starts) in [(weeks.before(), [19, 20, 300]), (weeks, [20, 19, 330])] {
+        for week in range.weeks() {
+            for (join_type, count) in ["tpm", "iam", "github"].into_iter().zip(starts) {
+                fill(&mut *store, week.first_day(), "0.1.0", join_type, next, count);
+                next += count;
+            }
+        }
+    }
+    let report = Report::from_store(&mut *store, weeks, 10).unwrap();
+    let [Group { table, .. }] = report.groups("join_type") else { panic!("no join methods") };
+    let numbers: Vec<_> = table.rows.iter().map(|row| (row.value.as_str(), row.before, row.starts)).collect();
+    assert_eq!(numbers, [("github", Some(3600), 3960), ("tpm", Some(120), 240), ("iam", Some(240), 120)]);
+    assert_eq!(table.max_hidden, 9 * 12);
+    let page = report.render(Format::Html);
+    let join_methods = page.split("id=\"join-type\"").nth(1).unwrap().split("</ul>").next().unwrap();
+    let changes: Vec<&str> =
+        join_methods.split("class=\"change\">").skip(2).map(|rest| rest.split('<').next().unwrap()).collect();
+    assert_eq!(changes, ["+10%", "more", "fewer"]);
+    assert!(!page.contains("+100%"), "{page}");
+}
+
 /// A use case can have many starts of which each combination has few. The page does not claim that there are few.
 #[test]
 fn a_hidden_use_case_is_not_called_rare() {
