@@ -18,7 +18,7 @@ const HEADER: &str = "table,value,by,week,starts,before,note\n";
 pub(super) fn csv(report: &Report) -> String {
     let mut csv = Csv(HEADER.to_owned());
     let period = format!("{} to {}", report.since, report.until);
-    csv.row(["starts", &period, "", ""], Some(report.starts), report.before.map(|before| before.starts));
+    csv.row(["starts", &period, "", ""], report.starts, report.before.map(|before| before.starts));
     for (name, counts) in [("week", &report.weeks), ("day", &report.days)] {
         for count in counts {
             csv.row([name, &count.from.to_string(), "", ""], count.starts, None);

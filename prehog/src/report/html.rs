@@ -32,7 +32,7 @@ pub(super) fn page(report: &Report, navigation: Option<&Navigation>) -> Markup {
                 @if let Some(navigation) = navigation { (navigation.markup(report)) }
             }
             main #main tabindex="-1" {
-                @if report.starts == 0 { (empty(report)) } @else {
+                @if report.is_empty() { (empty(report)) } @else {
                     (days(report))
                     @for section in of_layout(Layout::Groups) { (section_of(report, section)) }
                     div.narrow {
@@ -146,7 +146,7 @@ fn notes(report: &Report) -> Markup {
                         "small, even if all of them together are not."
                     }
                 }
-                @if report.starts > 0 {
+                @if !report.is_empty() {
                     li {
                         "The small columns show the starts with a value per week, relative to its largest week."
                     }
@@ -159,7 +159,7 @@ fn notes(report: &Report) -> Markup {
                             "“more” or “fewer” that it makes a percentage too inaccurate."
                         }
                     }
-                } @else if report.starts > 0 {
+                } @else if !report.is_empty() {
                     li {
                         "The report does not compare with the weeks before, because the first of them is not shown: it has too "
                         "few starts, or they were removed."
@@ -208,6 +208,7 @@ fn cell(starts: Option<u64>) -> String {
 }
 
 fn days(report: &Report) -> Markup {
+    let starts = report.starts.unwrap_or(0);
     let shown_days = report.days.iter().filter(|day| day.starts.is_some()).count();
     let per_week = report.days.len() > MAX_DAY_COLUMNS || shown_days * 2 < report.days.len();
     let (title, chart) = if per_week {
@@ -227,10 +228,10 @@ fn days(report: &Report) -> Markup {
             div.heading {
                 h2 #days { (title) }
                 p.total {
-                    strong { (number(report.starts)) } " agent starts"
+                    strong { (number(starts)) } " agent starts"
                     @if let Some(before) = &report.before {
                         @let period = format!("{} before", weeks(report.weeks.len()));
-                        ", " (Change::between(before.starts, report.starts, report.max_hidden()).from_period(&period))
+                        ", " (Change::between(before.starts, starts, report.max_hidden()).from_period(&period))
                     }
                 }
             }

@@ -38,8 +38,8 @@ pub struct Report {
     pub until: Day,
     /// The minimum number of starts of a group in a week, of which all numbers are multiples.
     pub min_group: u64,
-    /// The starts in all weeks that are shown.
-    pub starts: u64,
+    /// The starts in all weeks that are shown, or `None` if there is no such week.
+    pub starts: Option<u64>,
     /// The same number of weeks before, or `None` if the first of them has too few starts, so that a comparison would be wrong.
     pub before: Option<Before>,
     /// The starts per week.
@@ -85,6 +85,11 @@ impl Report {
         Ok(Self::from_rounded(schema, &round_down(&tally, min_group), weeks, min_group))
     }
 
+    /// Returns true if no starts are shown.
+    pub fn is_empty(&self) -> bool {
+        self.starts.is_none_or(|starts| starts == 0)
+    }
+
     /// Returns the section of a facet.
     pub fn section(&self, facet: &str) -> Option<&Section> {
         self.sections.iter().find(|section| section.name == facet)
@@ -109,13 +114,14 @@ impl Report {
         let starts_of_week = |week| rounded.get(&week).map(|week| week.total).or(empty);
         let starts_of_day =
             |day: Day| rounded.get(&day.week()).and_then(|week| week.days.get(&day).copied()).or(empty);
-        let total = |weeks: WeekRange| weeks.weeks().filter_map(starts_of_week).sum();
+        let total =
+            |weeks: WeekRange| weeks.weeks().filter_map(starts_of_week).reduce(|sum, starts| sum + starts);
         let before = weeks.before();
         // Otherwise, the store is too new, or its starts were removed.
         let before = rounded.contains_key(&before.first).then(|| Before {
             since: before.first_day(),
             until: before.last_day(),
-            starts: total(before),
+            starts: total(before).unwrap_or(0),
         });
         let counts = Counts { schema, rounded, weeks, min_group, compares: before.is_some(), empty };
         let not_for_publication = (min_group < DEFAULT_MIN_GROUP).then_some(NOT_FOR_PUBLICATION);

@@ -117,11 +117,15 @@ fn comparing_reports_reveals_no_small_group() {
 fn a_report_without_enough_starts_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let store = sqlite_in(directory.path());
-    for starts in [0, 1] {
+    for starts in [0, 1, 8] {
         fill(&mut *store.open().unwrap(), last_week().first_day(), "0.1.0", "tpm", 0, starts);
         let weeks = WeekRange::last_complete(Day::of(noon()));
         let report = Report::from_store(&mut *store.open().unwrap(), weeks, 10).unwrap();
-        assert_eq!(report.starts, 0);
+        assert_eq!(report.starts, None);
+        let json: Value = serde_json::from_str(&report.render(Format::Json)).unwrap();
+        assert_eq!(json["starts"], Value::Null);
+        let csv = report.render(Format::Csv);
+        assert_eq!(csv.lines().nth(1), Some("starts,2026-08-24 to 2026-11-15,,,,,hidden"));
         let page = report.render(Format::Html);
         // No empty chart or table, and not even the number of starts.
         assert!(page.contains("class=\"empty\"") && !page.contains("tpm"));

@@ -46,7 +46,7 @@ pub(crate) fn report(args: &ReportArgs, clock: &Clock, output: &mut dyn Write) -
     }
     let mut store = open_existing(&args.store.store)?;
     let report = Report::from_store(&mut *store, weeks, args.min_group)?;
-    if report.starts == 0 {
+    if report.is_empty() {
         // Only the person who can read the store sees this number. It is not in the report, which may be published.
         let received = received(&mut *store)?;
         tracing::info!(received, shown_from = report.min_group, "too few starts in a complete week to show");
