@@ -161,8 +161,8 @@ fn notes(report: &Report) -> Markup {
                     }
                 } @else if !report.is_empty() {
                     li {
-                        "The report does not compare with the weeks before, because the first of them is not shown: it has too "
-                        "few starts, or they were removed."
+                        "The report does not compare with the weeks before, because the first of them is not shown or may be "
+                        "incomplete: it has too few starts, they were removed, or the receiver was installed in it."
                     }
                 }
             }
@@ -237,7 +237,9 @@ fn days(report: &Report) -> Markup {
             }
             (chart)
             @if is_hidden(if per_week { &report.weeks } else { &report.days }) {
-                p.legend { "A grey mark on the baseline is a number that is hidden: see the notes below." }
+                p.legend {
+                    "A grey mark on the baseline is a hidden number: too few starts were received, or none. See the notes below."
+                 }
             }
             (folded(title, &head, &rows))
         }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::rounding::{RoundedTally, max_hidden, round_down};
 use super::section::{Counts, Group, Section};
 use super::weeks::WeekRange;
-use crate::day::Day;
+use crate::day::{Day, Week};
 use crate::schema::EventSchema;
 use crate::store::{Store, StoreError};
 
@@ -40,7 +40,8 @@ pub struct Report {
     pub min_group: u64,
     /// The starts in all weeks that are shown, or `None` if there is no such week.
     pub starts: Option<u64>,
-    /// The same number of weeks before, or `None` if the first of them has too few starts, so that a comparison would be wrong.
+    /// The same number of weeks before, or `None` if the first of them has too few starts or may be incomplete, so that a
+    /// comparison would be wrong.
     pub before: Option<Before>,
     /// The starts per week.
     pub weeks: Vec<Count>,
@@ -81,7 +82,7 @@ impl Report {
     pub fn from_store(store: &mut dyn Store, weeks: WeekRange, min_group: u64) -> Result<Self, StoreError> {
         let min_group = min_group.max(1);
         let schema = EventSchema::embedded()?;
-        let tally = store.tally(weeks.before().first, weeks.last, min_group)?;
+        let tally = store.tally(weeks.before().first.plus(-1), weeks.last, min_group)?;
         Ok(Self::from_rounded(schema, &round_down(&tally, min_group), weeks, min_group))
     }
 
@@ -116,9 +117,14 @@ impl Report {
             |day: Day| rounded.get(&day.week()).and_then(|week| week.days.get(&day).copied()).or(empty);
         let total =
             |weeks: WeekRange| weeks.weeks().filter_map(starts_of_week).reduce(|sum, starts| sum + starts);
+        // Otherwise, the receiver may have been installed on a later day of the week, or the starts were removed.
+        let is_complete = |week: Week| {
+            rounded.get(&week).is_some_and(|rounded_week| {
+                rounded.contains_key(&week.plus(-1)) || rounded_week.days.contains_key(&week.first_day())
+            })
+        };
         let before = weeks.before();
-        // Otherwise, the store is too new, or its starts were removed.
-        let before = rounded.contains_key(&before.first).then(|| Before {
+        let before = is_complete(before.first).then(|| Before {
             since: before.first_day(),
             until: before.last_day(),
             starts: total(before).unwrap_or(0),

@@ -349,6 +349,27 @@ fn a_report_compares_with_the_weeks_before_only_if_they_are_all_there() {
     assert_eq!((longer.before, one_shot(&longer).before), (None, None));
 }
 
+/// A receiver that was installed on a Saturday has a first week of two days.
+#[test]
+fn a_report_does_not_compare_with_a_week_that_may_be_incomplete() {
+    let weeks = WeekRange::ending(last_week(), 1);
+    let before_with = |days: &[i32]| {
+        let directory = tempfile::tempdir().unwrap();
+        let mut store = sqlite_in(directory.path()).open().unwrap();
+        for (index, day) in (0..7).chain(days.iter().copied()).enumerate() {
+            let day = weeks.first_day().plus(day);
+            fill(&mut *store, day, "0.1.0", "github", u32::try_from(index).unwrap() * 100, 40);
+        }
+        let report = Report::from_store(&mut *store, weeks, 10).unwrap();
+        report.before.map(|before| before.starts)
+    };
+    assert_eq!(before_with(&[-2, -1]), None);
+    assert_eq!(before_with(&[-7, -2, -1]), Some(120));
+    // The receiver already ran in the week before.
+    assert_eq!(before_with(&[-8, -2, -1]), Some(80));
+    assert_eq!(before_with(&[-15, -2, -1]), None);
+}
+
 /// The parts of a cross table are rounded like all others, and their difference from its total shows no small group.
 #[test]
 fn a_small_part_of_a_cross_table_is_hidden() {
