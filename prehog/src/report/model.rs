@@ -19,11 +19,13 @@ const NOT_FOR_PUBLICATION: &str =
 /// Explanations that are part of every report.
 pub const NOTES: [&str; 3] = [
     "Starts are not users, machines or agents: a job that runs every minute adds 10,080 starts per week, while an agent \
-     that keeps running for a month adds one. Only agents whose operators opted in are included.",
+     that keeps running for a month adds one, and one that fails and is restarted adds one each time. Only agents whose operators opted in are included.",
     "Two implementations of tbot report here, and they count destinations differently. The Rust tbot counts \
-     every entry of services and outputs. The Go tbot counts only entries of outputs, and assigns only the types \
-     application, database and kubernetes to a use case; it does not count services. So the destinations of the two are \
-     shown separately: do not compare or add them up. The tables by use case contain both.",
+     every entry of services and outputs. How the Go tbot counts depends on its version, and is known only for Teleport 15: \
+     there, it counts only entries of outputs, not services, and assigns only the types application, database and kubernetes \
+     to a use case. Later versions may count services, too. So the destinations of the two are shown separately: do not \
+     compare or add them up, and do not take a change of the Go tbot for a change of use if agents were upgraded. The tables \
+     by use case contain both.",
     "Values that this version of prehog does not know, such as new join methods, are combined as other. So are the versions \
      of a week beyond a maximum number of different ones.",
 ];

@@ -303,6 +303,15 @@ fn the_report_matches_its_snapshots() {
     insta::assert_snapshot!("report.html", report.render(Format::Html).replace("><", ">\n<"));
 }
 
+/// How a version of the Go agent counts says nothing about other versions.
+#[test]
+fn the_report_says_for_which_version_of_the_go_agent_it_knows_the_counting() {
+    const KNOWN: &str = "Teleport 15";
+    let documentation = include_str!("../../../docs/telemetry.md");
+    assert!(documentation.contains(&format!("observed in {KNOWN}, and later versions may differ")));
+    assert!(NOTES.iter().any(|note| note.contains("the Go tbot") && note.contains(KNOWN)));
+}
+
 #[test]
 fn implementations_are_told_apart_by_version() {
     let report = filled_report(WeekRange::ending(last_week(), 2));
