@@ -157,10 +157,8 @@ pub(super) enum Change {
     New,
     /// The numbers may be the same: the difference is not larger than what rounding may have hidden.
     Similar,
-    /// An increase. What rounding may have hidden is too much for a percentage.
-    More,
-    /// A decrease. What rounding may have hidden is too much for a percentage.
-    Fewer,
+    /// The smallest change that rounding leaves possible, because the true one can be much larger.
+    AtLeast(String),
     /// In percent, or as a factor from 10 on.
     Relative(String),
 }
@@ -175,7 +173,10 @@ impl Change {
             return Self::Similar;
         }
         if max_hidden > before / MIN_PRECISION {
-            return if now > before { Self::More } else { Self::Fewer };
+            let is_increase = now > before;
+            let (before, now) =
+                if is_increase { (before + max_hidden, now) } else { (before, now + max_hidden) };
+            return Self::AtLeast(relative(before, now));
         }
         Self::Relative(relative(before, now))
     }
@@ -185,7 +186,7 @@ impl Change {
         match self {
             Self::New => format!("none in the {period}"),
             Self::Similar => format!("about as many as in the {period}"),
-            Self::More | Self::Fewer => format!("{self} than in the {period}"),
+            Self::AtLeast(change) => format!("at least {change} from the {period}"),
             Self::Relative(change) => format!("{change} from the {period}"),
         }
     }
@@ -193,13 +194,12 @@ impl Change {
 
 impl Display for Change {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::New => "new",
-            Self::Similar => "≈",
-            Self::More => "more",
-            Self::Fewer => "fewer",
-            Self::Relative(change) => change,
-        })
+        match self {
+            Self::New => formatter.write_str("new"),
+            Self::Similar => formatter.write_str("≈"),
+            Self::AtLeast(change) => write!(formatter, "min. {change}"),
+            Self::Relative(change) => formatter.write_str(change),
+        }
     }
 }
 
@@ -209,14 +209,14 @@ pub(super) fn change_of(row: &Row, max_hidden: u64) -> String {
         .map_or_else(|| "–".to_owned(), |before| Change::between(before, row.starts, max_hidden).to_string())
 }
 
-/// Formats a change in percent, or as a factor from 10 on.
+/// Formats a change in percent, or as a factor from 10 on, rounded down.
 fn relative(before: u64, now: u64) -> String {
     // Beyond that, a percentage is hard to read.
     if now / 10 >= before {
         return format!("×{}", number(now / before));
     }
     let difference = now.abs_diff(before);
-    let percent = (u128::from(difference) * 100 + u128::from(before) / 2) / u128::from(before);
+    let percent = u128::from(difference) * 100 / u128::from(before);
     let sign = match percent {
         0 => "±",
         _ if now < before => "−",
@@ -277,11 +277,12 @@ mod tests {
     /// Each number can be too small by 108: 12 weeks that are rounded down to multiples of 10.
     #[test]
     fn a_change_that_rounding_explains_is_not_shown() {
-        use Change::{Fewer, More, Relative, Similar};
+        use Change::{AtLeast, Relative, Similar};
         let between = |before, now| Change::between(before, now, 108);
         assert_eq!([between(120, 228), between(228, 120), between(500, 500)], [Similar, Similar, Similar]);
-        // The sign is certain, but not the amount.
-        assert_eq!([between(10, 120), between(240, 120), between(1079, 2000)], [More, Fewer, More]);
+        let at_least = |change: &str| AtLeast(change.to_owned());
+        assert_eq!([between(10, 120), between(240, 120)], [at_least("+1%"), at_least("−5%")]);
+        assert_eq!([between(10, 2000), between(1079, 2000)], [at_least("×16"), at_least("+68%")]);
         assert_eq!(between(1080, 1200), Relative("+11%".to_owned()));
         assert_eq!(between(1100, 0), Relative("−100%".to_owned()));
     }

@@ -155,8 +155,8 @@ fn notes(report: &Report) -> Markup {
                     li {
                         "Changes are relative to the same number of weeks before: " (before.since) " to " (before.until) "."
                         @if report.min_group > 1 {
-                            " The rounding limits what can be said: ≈ means that it may explain the whole difference, and "
-                            "“more” or “fewer” that it makes a percentage too inaccurate."
+                            " The rounding limits what can be said: ≈ means that it may explain the whole difference, and min. "
+                            "precedes the smallest change that it leaves possible if the true one may be much larger."
                         }
                     }
                 } @else if !report.is_empty() {

@@ -442,7 +442,7 @@ fn a_change_that_rounding_may_explain_is_not_shown_as_a_percentage() {
     let join_methods = page.split("id=\"join-type\"").nth(1).unwrap().split("</ul>").next().unwrap();
     let changes: Vec<&str> =
         join_methods.split("class=\"change\">").skip(2).map(|rest| rest.split('<').next().unwrap()).collect();
-    assert_eq!(changes, ["+10%", "more", "fewer"]);
+    assert_eq!(changes, ["+10%", "min. +5%", "min. −5%"]);
     assert!(!page.contains("+100%"), "{page}");
 }
 
