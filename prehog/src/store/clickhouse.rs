@@ -211,6 +211,6 @@ impl Store for ClickHouse {
     }
 
     fn probe(&mut self) -> Result<(), StoreError> {
-        self.http.run(&self.layout.probe())
+        self.http.probe(&self.layout.probe())
     }
 }
