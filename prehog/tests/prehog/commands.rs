@@ -41,12 +41,38 @@ fn an_invalid_store_is_not_repeated() {
     for store in
         ["clickhouse:http://me:hunter2@db.example:8123/x?clutser=z", "postgres:me:hunter2@db.example"]
     {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_prehog"));
-        let output = command.args(["export", "--store", store]).env_clear().output().unwrap();
-        assert_eq!(output.status.code(), Some(2));
-        let error = String::from_utf8(output.stderr).unwrap();
-        assert!(error.contains("--store") && !error.contains("hunter2"), "{error}");
+        for is_variable in [false, true] {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_prehog"));
+            command.arg("export").env_clear();
+            if is_variable {
+                command.env("PREHOG_STORE", store)
+            } else {
+                command.args(["--store", store])
+            };
+            let output = command.output().unwrap();
+            assert_eq!(output.status.code(), Some(2));
+            let error = String::from_utf8(output.stderr).unwrap();
+            assert!(error.contains("--store") && !error.contains("hunter2"), "{error}");
+        }
     }
+}
+
+/// Unlike the arguments, other users cannot read the environment of a process. Help must not show it, either.
+#[test]
+fn the_store_can_be_a_variable() {
+    let directory = tempfile::tempdir().unwrap();
+    fill(directory.path());
+    let run = |arguments: &[&str], store: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_prehog"));
+        command.args(arguments).current_dir(directory.path()).env_clear().env("PREHOG_STORE", store);
+        command.output().unwrap()
+    };
+    assert!(stdout(&run(&["export"], "sqlite:events.db")).lines().count() > 0);
+    assert_eq!(run(&["export"], "sqlite:other.db").status.code(), Some(1));
+    // The flag has precedence.
+    assert!(run(&["export", "--store", "sqlite:events.db"], "sqlite:other.db").status.success());
+    let help = run(&["export", "--help"], "clickhouse:https://me:hunter2@db.example/x");
+    assert!(stdout(&help).contains("PREHOG_STORE") && !stdout(&help).contains("hunter2"));
 }
 
 #[test]

@@ -272,6 +272,9 @@ fn start_receiver(debian: &Debian) -> u16 {
     fs::write(debian.path("etc/default/prehog"), defaults).unwrap();
     debian.run("systemctl enable --now prehog");
     wait_for_port(port);
+    // The URL of a store can contain a password.
+    let arguments = debian.run(&format!("xargs -0 < /proc/{}/cmdline", debian.show("prehog", "MainPID")));
+    assert!(arguments.contains("--retain-days") && !arguments.contains("sqlite:"), "{arguments}");
     port
 }
 

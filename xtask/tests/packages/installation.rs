@@ -30,6 +30,9 @@ fn packages_are_installed_run_and_removed() {
     assert_programs_run(&machine);
     assert_completions(&machine);
 
+    // It may contain the password of a ClickHouse server.
+    assert_eq!(fs::metadata(machine.path("etc/default/prehog")).unwrap().permissions().mode() & 0o777, 0o640);
+
     // An upgrade keeps what an administrator has changed.
     machine.write("etc/default/prehog", "PREHOG_STORE=sqlite:/var/lib/prehog/other.db\n");
     machine.dpkg("--install", &packages);
