@@ -1,7 +1,7 @@
 //! The interface that every store implements. Depends on `start`, `schema` and `day`.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::day::{Day, Week};
 use crate::facet::FacetId;
@@ -51,6 +51,14 @@ pub trait Store: Send {
     ///
     /// Returns an error if the store cannot be read or `sink` fails.
     fn export(&mut self, first: Day, last: Day, sink: &mut Sink<'_>) -> Result<(), StoreError>;
+
+    /// Copies everything that is stored to a file that only its owner can read, and replaces the file if it exists. If that
+    /// fails, a file that existed before stays as it was.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be written, if it belongs to the store, or if the store is not a file.
+    fn back_up(&mut self, file: &Path) -> Result<(), StoreError>;
 
     /// Removes the starts of all days before `first`, and returns how many starts that were.
     ///
@@ -132,6 +140,20 @@ pub enum StoreError {
         /// The reason.
         error: std::io::Error,
     },
+    /// A backup cannot be written.
+    #[error("cannot write {path}: {error}")]
+    Backup {
+        /// The path of the file.
+        path: PathBuf,
+        /// The reason.
+        error: std::io::Error,
+    },
+    /// A backup would replace a file of the store.
+    #[error("{0} belongs to the store; write the backup to another file")]
+    BackupReplacesStore(PathBuf),
+    /// A ClickHouse store cannot be copied to a file.
+    #[error("a ClickHouse server makes backups itself, such as with BACKUP DATABASE")]
+    BackupUnsupported,
     /// A file of a SQLite store was deleted or replaced while it was open.
     #[error("{0} was deleted or replaced while the store was open")]
     Replaced(PathBuf),

@@ -15,6 +15,7 @@ mod tables;
 
 use std::collections::HashSet;
 use std::io::BufRead as _;
+use std::path::Path;
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -157,6 +158,10 @@ impl Store for ClickHouse {
             sink(rows::day(&row, "day")?, &start, number(&row, "total")?)?;
         }
         Ok(())
+    }
+
+    fn back_up(&mut self, _: &Path) -> Result<(), StoreError> {
+        Err(StoreError::BackupUnsupported)
     }
 
     fn remove_before(&mut self, first: Day) -> Result<u64, StoreError> {

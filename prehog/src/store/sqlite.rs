@@ -7,6 +7,7 @@
 //! the epoch is counted. Therefore, everything counts once, even if a process is killed in between or several processes fold the
 //! same file. Reading folds first, so that no submission is missing from a result. Removed data is overwritten in the files.
 
+mod backup;
 mod connection;
 mod fold;
 mod ids;
@@ -25,11 +26,8 @@ use super::migrations;
 use crate::day::{Day, Week};
 use crate::schema::EventSchema;
 use crate::start::Submission;
-use connection::{OpenFile, count_from_sql, create, wait_while_busy, with_suffix};
+use connection::{OpenFile, count_from_sql, create, wait_while_busy};
 use inbox::Inbox;
-
-/// Appended to the name of the file for the name of the inbox.
-const INBOX_SUFFIX: &str = ".inbox";
 
 /// How many submissions the inbox may hold before `append` itself folds them. Reached if no process folds, or if more
 /// submissions arrive than can be counted.
@@ -69,8 +67,7 @@ impl Sqlite {
         let schema = EventSchema::embedded()?;
         let mut file = OpenFile::open(path, migrations::SQLITE)?;
         tallies::ensure_facets(&mut file.connection, schema)?;
-        let inbox =
-            Inbox::open(schema, &with_suffix(path, INBOX_SUFFIX), last_folded_epoch(&file.connection)?)?;
+        let inbox = Inbox::open(schema, path, last_folded_epoch(&file.connection)?)?;
         Ok(Self { schema, file, inbox, inbox_len: 0, repeated: 0 })
     }
 
@@ -154,6 +151,14 @@ impl Store for Sqlite {
     fn export(&mut self, first: Day, last: Day, sink: &mut Sink<'_>) -> Result<(), StoreError> {
         self.fold_all()?;
         starts::for_each(&self.file.connection, self.schema, first, last, sink)
+    }
+
+    fn back_up(&mut self, file: &Path) -> Result<(), StoreError> {
+        if self.file.contains(file) || self.inbox.file.contains(file) {
+            return Err(StoreError::BackupReplacesStore(file.to_owned()));
+        }
+        self.fold_all()?;
+        backup::write(&self.file.connection, file)
     }
 
     fn remove_before(&mut self, first: Day) -> Result<u64, StoreError> {

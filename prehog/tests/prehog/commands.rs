@@ -152,6 +152,22 @@ fn too_few_starts_are_counted_only_in_the_log() {
 }
 
 #[test]
+fn backup_writes_a_copy() {
+    let directory = tempfile::tempdir().unwrap();
+    fill(directory.path());
+    for _ in 0..2 {
+        stdout(&run(directory.path(), &["backup", "copy.db"]));
+    }
+    let exported = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_prehog"));
+        let output = command.arg("export").args(arguments).current_dir(directory.path()).env_clear().output();
+        stdout(&output.unwrap()).to_owned()
+    };
+    assert_eq!(exported(&["--store", "sqlite:copy.db"]), exported(&["--store", "sqlite:events.db"]));
+    assert_eq!(run(directory.path(), &["backup", STORE]).status.code(), Some(1));
+}
+
+#[test]
 fn retain_removes_older_starts() {
     let directory = tempfile::tempdir().unwrap();
     fill(directory.path());

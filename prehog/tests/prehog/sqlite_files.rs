@@ -1,6 +1,7 @@
 //! The files of the SQLite store: upgrades, restored copies, and what they contain.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use prehog::start::Submission;
 use prehog::store::{Store, StoreError};
@@ -102,18 +103,22 @@ fn a_file_of_a_newer_version_is_not_opened() {
     }
 }
 
-/// The backup that docs/operating-prehog.md recommends: `VACUUM INTO` while prehog runs, and a restore without the inbox.
+/// As docs/operating-prehog.md recommends: while prehog runs, and with a restore without the inbox.
 #[test]
 fn a_backup_of_an_open_store_is_complete_and_can_be_restored() {
     let directory = tempfile::tempdir().unwrap();
     let (url, backup) = (sqlite_in(directory.path()), directory.path().join("backup.db"));
     let mut store = url.open().unwrap();
-    store.append(&[submission(1, MONDAY), submission(2, MONDAY)]).unwrap();
-    // As `prehog report` does.
-    store.fold().unwrap();
+    let back_up = || url.open_existing().unwrap().back_up(&backup);
+    store.append(&[submission(1, MONDAY)]).unwrap();
+    back_up().unwrap();
+    // The second one replaces the first one, and contains what is not counted yet. A leftover of a killed process is no obstacle.
+    store.append(&[submission(2, MONDAY)]).unwrap();
     let expected = stored(&url);
-    let file = rusqlite::Connection::open(directory.path().join(STORE)).unwrap();
-    file.execute("VACUUM INTO ?1", [backup.to_str().unwrap()]).unwrap();
+    std::fs::write(directory.path().join("backup.db.part"), "incomplete").unwrap();
+    back_up().unwrap();
+    assert_eq!(std::fs::metadata(&backup).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!directory.path().join("backup.db.part").exists());
     store.append(&[submission(3, MONDAY)]).unwrap();
     store.fold().unwrap();
     drop(store);
@@ -126,6 +131,36 @@ fn a_backup_of_an_open_store_is_complete_and_can_be_restored() {
     store.append(&[submission(4, MONDAY)]).unwrap();
     store.fold().unwrap();
     assert_eq!(stored(&url).iter().map(|(.., starts)| starts).sum::<u64>(), 3);
+}
+
+#[test]
+fn a_backup_that_fails_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = sqlite_in(directory.path());
+    let mut store = url.open().unwrap();
+    store.append(&[submission(1, MONDAY)]).unwrap();
+    for file in [STORE, INBOX, "events.db-wal"] {
+        let result = store.back_up(&directory.path().join(file));
+        assert!(matches!(result, Err(StoreError::BackupReplacesStore(_))), "{file}: {result:?}");
+    }
+    let missing = store.back_up(&directory.path().join("missing/backup.db"));
+    assert!(matches!(missing, Err(StoreError::Backup { .. })), "{missing:?}");
+    assert_eq!(stored(&url).len(), 1);
+}
+
+/// Root may run a command before the service has created its inbox, as after a restore.
+#[test]
+fn an_inbox_has_the_owner_of_the_main_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = sqlite_in(directory.path());
+    drop(url.open().unwrap());
+    let owner = |file: &str| std::fs::metadata(directory.path().join(file)).unwrap().uid();
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(directory.path().join(STORE), Some(65534), Some(65534)).unwrap();
+    }
+    std::fs::remove_file(directory.path().join(INBOX)).unwrap();
+    drop(url.open_existing().unwrap());
+    assert_eq!(owner(INBOX), owner(STORE));
 }
 
 /// Other operations fold as well. `fold` also returns the repetitions that they found.

@@ -292,8 +292,10 @@ fn stored_events(debian: &Debian) -> u64 {
 
 /// Runs the commands of docs/operating-prehog.md.
 fn assert_backup_and_restore(debian: &Debian, cluster: &TestCluster, port: u16) {
-    debian.run(&format!("prehog report --store {STORE} --format json >/dev/null"));
-    debian.run("sqlite3 /var/lib/prehog/events.db \"VACUUM INTO '/var/backups/prehog.db'\"");
+    for _ in 0..2 {
+        debian.run(&format!("prehog backup --store {STORE} /var/backups/prehog.db"));
+        assert_eq!(debian.run("stat -c '%a %U' /var/backups/prehog.db").trim(), "600 root");
+    }
     send_event(debian, cluster, "second", port);
     assert_eq!(stored_events(debian), 2);
 
@@ -303,6 +305,8 @@ fn assert_backup_and_restore(debian: &Debian, cluster: &TestCluster, port: u16) 
     debian.run("cp /var/backups/prehog.db /var/lib/prehog/events.db");
     debian.run("chmod 0600 /var/lib/prehog/events.db");
     debian.run("chown --reference=/var/lib/prehog/ /var/lib/prehog/events.db");
+    // Creates files as root, which the service must be able to open.
+    assert_eq!(stored_events(debian), 1);
     debian.run("systemctl start prehog");
     wait_for_port(port);
     assert_eq!(stored_events(debian), 1);

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use prehog::day::Day;
@@ -36,6 +37,8 @@ pub(crate) enum Command {
     Serve(Box<ServeArgs>),
     /// Print the usage report
     Report(ReportArgs),
+    /// Copy a SQLite store to a file, also while `prehog serve` uses it
+    Backup(BackupArgs),
     /// Remove old starts
     Retain(RetainArgs),
     /// Export starts as JSON lines
@@ -119,6 +122,15 @@ pub(crate) enum ReportFormat {
     Html,
     Json,
     Csv,
+}
+
+#[derive(Args)]
+pub(crate) struct BackupArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// File to write; replaced if it exists
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Args)]

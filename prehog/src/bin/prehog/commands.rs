@@ -1,4 +1,4 @@
-//! The commands that work on an existing store: `prehog report`, `prehog export` and `prehog retain`.
+//! The commands that work on an existing store: `prehog report`, `prehog export`, `prehog backup` and `prehog retain`.
 
 use std::io::Write;
 
@@ -12,7 +12,7 @@ use prehog::store::{Store, StoreError, StoreUrl, WeekTally, first_open_day, firs
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::cli::{ExportArgs, ReportArgs, ReportFormat, RetainArgs};
+use crate::cli::{BackupArgs, ExportArgs, ReportArgs, ReportFormat, RetainArgs};
 
 /// The days that a store can contain.
 const FIRST_DAY: Day = Day(0);
@@ -80,6 +80,13 @@ pub(crate) fn export(args: &ExportArgs, output: &mut dyn Write) -> anyhow::Resul
         output.write_all(b"\n")
     };
     Ok(store.export(since, until, &mut write)?)
+}
+
+/// `prehog backup`: copies the store to a file.
+pub(crate) fn backup(args: &BackupArgs, output: &mut dyn Write) -> anyhow::Result<()> {
+    let mut store = open_existing(&args.store.store)?;
+    store.back_up(&args.file)?;
+    Ok(writeln!(output, "wrote {}", args.file.display())?)
 }
 
 /// `prehog retain`: removes old starts.

@@ -52,6 +52,7 @@ fn run(cli: Cli, output: &mut dyn Write) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(args) => serve::serve(*args, clock),
         Command::Report(args) => commands::report(&args, &clock, output),
+        Command::Backup(args) => commands::backup(&args, output),
         Command::Retain(args) => commands::retain(&args, &clock, output),
         Command::Export(args) => commands::export(&args, output),
     }

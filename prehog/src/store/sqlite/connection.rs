@@ -1,9 +1,9 @@
 //! Shared by the SQLite file and its inbox: settings of a connection, migrations, conversion of counts. Depends
 //! on rusqlite.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -78,6 +78,12 @@ impl OpenFile {
         }
     }
 
+    /// Returns true if a path leads to the open file or to one of its auxiliary files.
+    pub(super) fn contains(&self, path: &Path) -> bool {
+        let found = identity(path);
+        found.is_some() && self.identities.iter().any(|(_, identity)| *identity == found)
+    }
+
     /// Returns the number of used bytes in the file and its write-ahead log.
     pub(super) fn size(&self) -> Result<u64, StoreError> {
         let number = |pragma: &str| {
@@ -120,12 +126,32 @@ fn identity(path: &Path) -> Option<Identity> {
 /// Creates an empty file if it does not exist, which only its owner can read.
 pub(super) fn create(path: &Path) -> io::Result<()> {
     let _opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
-    match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path) {
-        // Independently of the umask.
-        Ok(file) => file.set_permissions(fs::Permissions::from_mode(FILE_MODE)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
-    }
+    create_new(path).map(drop).or_else(ignore_existing)
+}
+
+/// Like `create`, for a file that belongs to another one. If root creates it, it gets the owner of that one, as SQLite's own
+/// auxiliary files do: otherwise, a service without privileges could not open it.
+pub(super) fn create_next_to(main: &Path, path: &Path) -> io::Result<()> {
+    let _opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
+    let create = || {
+        let file = create_new(path)?;
+        let owner = fs::metadata(main)?;
+        // Only root may do this.
+        let _ = fchown(&file, Some(owner.uid()), Some(owner.gid()));
+        Ok(())
+    };
+    create().or_else(ignore_existing)
+}
+
+fn create_new(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)?;
+    // Independently of the umask.
+    file.set_permissions(fs::Permissions::from_mode(FILE_MODE))?;
+    Ok(file)
+}
+
+fn ignore_existing(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) }
 }
 
 fn connect(path: &Path) -> Result<Connection, StoreError> {

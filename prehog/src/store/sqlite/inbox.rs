@@ -12,12 +12,15 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, TransactionBehavior, params};
 use serde::Serializer as _;
 
-use super::connection::{OpenFile, create};
+use super::connection::{OpenFile, create_next_to, with_suffix};
 use crate::day::Day;
 use crate::schema::EventSchema;
 use crate::start::{PropertyValue, Start, Submission};
 use crate::store::backend::StoreError;
 use crate::store::migrations;
+
+/// Appended to the name of the main file for the name of the inbox.
+const INBOX_SUFFIX: &str = ".inbox";
 
 /// The length of an id in bytes.
 const ID_LEN: usize = 16;
@@ -54,10 +57,13 @@ pub(super) struct Contents {
 }
 
 impl Inbox {
-    /// Opens the file, or creates it if it does not exist. `last_folded` is the last epoch that is counted.
-    pub(super) fn open(schema: &EventSchema, path: &Path, last_folded: i64) -> Result<Self, StoreError> {
-        create(path).map_err(|error| StoreError::Create { path: path.to_owned(), error })?;
-        let mut file = OpenFile::open(path, migrations::INBOX)?;
+    /// Opens the inbox of a main file, or creates it if it does not exist. `last_folded` is the last epoch that is counted.
+    pub(super) fn open(schema: &EventSchema, main: &Path, last_folded: i64) -> Result<Self, StoreError> {
+        let path = with_suffix(main, INBOX_SUFFIX);
+        if let Err(error) = create_next_to(main, &path) {
+            return Err(StoreError::Create { path, error });
+        }
+        let mut file = OpenFile::open(&path, migrations::INBOX)?;
         if current_epoch(&file.connection)? <= last_folded {
             // The file is new, or was replaced by an old copy. The submissions in it were counted long ago.
             let transaction = file.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
