@@ -10,6 +10,7 @@ mod connections;
 mod options;
 mod readiness;
 mod report_pages;
+mod response_body;
 pub mod retention;
 
 use std::future::Future;

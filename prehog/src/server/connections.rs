@@ -24,6 +24,7 @@ use tower::ServiceExt as _;
 
 use super::admission::Peer;
 use super::options::Options;
+use super::response_body::ResponseBody;
 use crate::limits::{ClientLimit, ClientNetwork, ClientPermit, TrustedProxies};
 use crate::metrics::{Limit, Metrics};
 
@@ -189,12 +190,8 @@ async fn serve(
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer.ip()));
         let response = router.clone().oneshot(request.map(Body::new));
-        let counted = PendingRequest::new(&requests);
-        async move {
-            let response = response.await;
-            drop(counted);
-            response
-        }
+        let pending = PendingRequest::new(&requests);
+        async move { Ok::<_, Infallible>(response.await?.map(|body| ResponseBody::new(body, pending))) }
     });
     // Errors of a connection are not logged: they could contain something about the client, which can connect again.
     let builder = builder(header_timeout);
@@ -225,7 +222,7 @@ async fn wait_until_idle(pending: &mut watch::Receiver<usize>, timeout: Duration
     }
 }
 
-/// Counts a request as pending until it is dropped.
+/// Counts a request as pending until it is dropped, with the body of its response.
 struct PendingRequest(Arc<watch::Sender<usize>>);
 
 impl PendingRequest {

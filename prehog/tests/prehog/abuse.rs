@@ -316,6 +316,51 @@ async fn a_client_at_its_limit_of_concurrent_requests_does_not_block_others() {
     receiver.stop().await;
 }
 
+/// A connection on which a response is being sent is not idle, however slowly its client reads.
+#[tokio::test]
+async fn a_slow_reader_gets_a_whole_report() {
+    let timeout = Duration::from_millis(300);
+    let receiver = TestReceiver::start_with(Options { header_timeout: timeout, ..options() }).await;
+    let mut store = receiver.store.open().unwrap();
+    for version in 0..80_u16 {
+        let start = start(json!({
+            "run_mode": "one-shot",
+            "version": format!("{version}.0.0"),
+            "join_type": "token",
+            "destinations_configured": 1,
+        }));
+        let id = |number: u16| (u128::from(version) << 64 | u128::from(number)).to_be_bytes();
+        let day = Day::of(noon()).plus(-7);
+        let batch = (0..10).map(|number| Submission { id: id(number), day, start: start.clone() });
+        store.append(&batch.collect::<Vec<_>>()).unwrap();
+    }
+    drop(store);
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut slow = socket.connect(receiver.report).await.unwrap();
+    // More than the buffers of the system hold.
+    const REPORTS: usize = 8;
+    let request = "GET /report.json?since=2017-01-02 HTTP/1.1\r\nHost: x\r\n\r\n";
+    slow.write_all(request.repeat(REPORTS).as_bytes()).await.unwrap();
+    let mut response = vec![0; 1024];
+    slow.read_exact(&mut response).await.unwrap();
+    // Until the buffers are full, and then for longer than the limit, which other connections measure.
+    for _ in 0..REPORTS {
+        let mut idle = TcpStream::connect(receiver.report).await.unwrap();
+        let _ = idle.read_to_end(&mut Vec::new()).await;
+    }
+
+    let text = String::from_utf8_lossy(&response).into_owned();
+    let (header, _) = text.split_once("\r\n\r\n").unwrap();
+    let length = header.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+    let all = (header.len() + 4 + length.parse::<usize>().unwrap()) * REPORTS;
+    assert!(all > 8 << 20, "{all}");
+    let mut rest = vec![0; all - response.len()];
+    slow.read_exact(&mut rest).await.unwrap();
+    drop(slow);
+    receiver.stop().await;
+}
+
 /// One that sends nothing, and some that send only (a part of) the HTTP/2 preface.
 #[tokio::test]
 async fn a_connection_without_a_request_is_closed() {
