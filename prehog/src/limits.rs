@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -147,7 +147,7 @@ impl TrustedProxies {
         }
         let mut client = peer;
         for entry in forwarded.rev().flat_map(|header| header.rsplit(',')) {
-            let Ok(address) = entry.trim().parse::<IpAddr>() else { return client };
+            let Some(address) = parse_forwarded(entry.trim()) else { return client };
             client = address;
             if !self.contains(address) {
                 break;
@@ -155,6 +155,13 @@ impl TrustedProxies {
         }
         client
     }
+}
+
+/// Parses an address in `X-Forwarded-For`. Some load balancers append the port of the client.
+fn parse_forwarded(entry: &str) -> Option<IpAddr> {
+    let without_brackets = entry.strip_prefix('[').and_then(|entry| entry.strip_suffix(']')).unwrap_or(entry);
+    let with_port = || entry.parse::<SocketAddr>().ok().map(|address| address.ip());
+    without_brackets.parse().ok().or_else(with_port)
 }
 
 #[cfg(test)]
@@ -214,5 +221,9 @@ mod tests {
         assert_eq!(client("10.0.0.1", &["198.51.100.1", "10.0.0.2"]), ip("198.51.100.1"));
         assert_eq!(client("10.0.0.1", &[]), ip("10.0.0.1"));
         assert_eq!(client("10.0.0.1", &["198.51.100.1, nonsense"]), ip("10.0.0.1"));
+        assert_eq!(client("10.0.0.1", &["203.0.113.7, 198.51.100.1:4711, 10.0.0.2:80"]), ip("198.51.100.1"));
+        for entry in ["[2001:db8::1]:4711", "[2001:db8::1]", "2001:db8::1"] {
+            assert_eq!(client("10.0.0.1", &[entry]), ip("2001:db8::1"));
+        }
     }
 }
