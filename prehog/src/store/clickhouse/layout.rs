@@ -152,6 +152,8 @@ impl Layout {
             ("insert_deduplicate", off()),
             ("deduplicate_insert", "disable".to_owned()),
             ("deduplicate_insert_select", "disable".to_owned()),
+            // The log has the time of each insert, and so that of each event. Only its day may be kept.
+            ("log_queries", off()),
         ];
         let Some(Cluster { quorum, .. }) = &self.cluster else {
             // Has an effect only if the server has replicas that prehog does not know, as in ClickHouse Cloud.
@@ -334,6 +336,15 @@ fn first_argument(engine: &str) -> &str {
 mod tests {
     use super::*;
     use crate::store::migrations;
+
+    #[test]
+    fn no_log_of_the_server_keeps_the_time_of_an_insert() {
+        let cluster = Cluster { name: "c".to_owned(), quorum: 2, shards: 1 };
+        for cluster in [None, Some(cluster)] {
+            let layout = Layout { database: "db".to_owned(), cluster };
+            assert!(layout.all_settings().contains(&("log_queries", "0".to_owned())));
+        }
+    }
 
     /// A table that were not replicated would have other rows on each server.
     #[test]
