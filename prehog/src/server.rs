@@ -85,7 +85,12 @@ pub async fn serve(
     }
     let validator = EventValidator::new()?;
     let metrics = Arc::new(Metrics::new(validator.reasons()));
-    let opened = open(store.clone()).await?;
+    tokio::pin!(stop);
+    // A ClickHouse server may accept the connection and not respond.
+    let opened = tokio::select! {
+        opened = open(store.clone()) => opened?,
+        () = &mut stop => return Ok(()),
+    };
     let (writer, threads) = Writer::start(
         store.clone(),
         opened,
