@@ -16,6 +16,9 @@ _prehog() {
             ",$1")
                 cmd="prehog"
                 ;;
+            prehog,backup)
+                cmd="prehog__subcmd__backup"
+                ;;
             prehog,export)
                 cmd="prehog__subcmd__export"
                 ;;
@@ -30,6 +33,9 @@ _prehog() {
                 ;;
             prehog,serve)
                 cmd="prehog__subcmd__serve"
+                ;;
+            prehog__subcmd__help,backup)
+                cmd="prehog__subcmd__help__subcmd__backup"
                 ;;
             prehog__subcmd__help,export)
                 cmd="prehog__subcmd__help__subcmd__export"
@@ -53,12 +59,34 @@ _prehog() {
 
     case "${cmd}" in
         prehog)
-            opts="-h -V --log-format --help --version serve report retain export help"
+            opts="-h -V --log-format --help --version serve report backup retain export help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        prehog__subcmd__backup)
+            opts="-h --store --log-format --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --log-format)
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
@@ -101,8 +129,22 @@ _prehog() {
             return 0
             ;;
         prehog__subcmd__help)
-            opts="serve report retain export help"
+            opts="serve report backup retain export help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        prehog__subcmd__help__subcmd__backup)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

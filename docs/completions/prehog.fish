@@ -30,6 +30,7 @@ complete -c prehog -n "__fish_prehog_needs_command" -s h -l help -d 'Print help'
 complete -c prehog -n "__fish_prehog_needs_command" -s V -l version -d 'Print version'
 complete -c prehog -n "__fish_prehog_needs_command" -f -a "serve" -d 'Receive and store events'
 complete -c prehog -n "__fish_prehog_needs_command" -f -a "report" -d 'Print the usage report'
+complete -c prehog -n "__fish_prehog_needs_command" -f -a "backup" -d 'Copy a SQLite store to a file, also while `prehog serve` uses it'
 complete -c prehog -n "__fish_prehog_needs_command" -f -a "retain" -d 'Remove old starts'
 complete -c prehog -n "__fish_prehog_needs_command" -f -a "export" -d 'Export starts as JSON lines'
 complete -c prehog -n "__fish_prehog_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -57,6 +58,10 @@ complete -c prehog -n "__fish_prehog_using_subcommand report" -l min-group -d 'H
 complete -c prehog -n "__fish_prehog_using_subcommand report" -l log-format -d 'Format of the log: text or json' -r -f -a "text\t''
 json\t''"
 complete -c prehog -n "__fish_prehog_using_subcommand report" -s h -l help -d 'Print help'
+complete -c prehog -n "__fish_prehog_using_subcommand backup" -l store -d 'Store of the events: sqlite:PATH or clickhouse:https://HOST:8443/DATABASE' -r
+complete -c prehog -n "__fish_prehog_using_subcommand backup" -l log-format -d 'Format of the log: text or json' -r -f -a "text\t''
+json\t''"
+complete -c prehog -n "__fish_prehog_using_subcommand backup" -s h -l help -d 'Print help'
 complete -c prehog -n "__fish_prehog_using_subcommand retain" -l store -d 'Store of the events: sqlite:PATH or clickhouse:https://HOST:8443/DATABASE' -r
 complete -c prehog -n "__fish_prehog_using_subcommand retain" -l days -d 'Keep starts for at most N days (7 or more)' -r
 complete -c prehog -n "__fish_prehog_using_subcommand retain" -l log-format -d 'Format of the log: text or json' -r -f -a "text\t''
@@ -68,8 +73,9 @@ complete -c prehog -n "__fish_prehog_using_subcommand export" -l until -d 'Last 
 complete -c prehog -n "__fish_prehog_using_subcommand export" -l log-format -d 'Format of the log: text or json' -r -f -a "text\t''
 json\t''"
 complete -c prehog -n "__fish_prehog_using_subcommand export" -s h -l help -d 'Print help'
-complete -c prehog -n "__fish_prehog_using_subcommand help; and not __fish_seen_subcommand_from serve report retain export help" -f -a "serve" -d 'Receive and store events'
-complete -c prehog -n "__fish_prehog_using_subcommand help; and not __fish_seen_subcommand_from serve report retain export help" -f -a "report" -d 'Print the usage report'
-complete -c prehog -n "__fish_prehog_using_subcommand help; and not __fish_seen_subcommand_from serve report retain export help" -f -a "retain" -d 'Remove old starts'
-complete -c prehog -n "__fish_prehog_using_subcommand help; and not __fish_seen_subcommand_from serve report retain export help" -f -a "export" -d 'Export starts as JSON lines'
-complete -c prehog -n "__fish_prehog_using_subcommand help; and not __fish_seen_subcommand_from serve report retain export help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c prehog -n "__fish_prehog_using_subcommand help; and not __fish_seen_subcommand_from serve report backup retain export help" -f -a "serve" -d 'Receive and store events'
+complete -c prehog -n "__fish_prehog_using_subcommand help; and not __fish_seen_subcommand_from serve report backup retain export help" -f -a "report" -d 'Print the usage report'
+complete -c prehog -n "__fish_prehog_using_subcommand help; and not __fish_seen_subcommand_from serve report backup retain export help" -f -a "backup" -d 'Copy a SQLite store to a file, also while `prehog serve` uses it'
+complete -c prehog -n "__fish_prehog_using_subcommand help; and not __fish_seen_subcommand_from serve report backup retain export help" -f -a "retain" -d 'Remove old starts'
+complete -c prehog -n "__fish_prehog_using_subcommand help; and not __fish_seen_subcommand_from serve report backup retain export help" -f -a "export" -d 'Export starts as JSON lines'
+complete -c prehog -n "__fish_prehog_using_subcommand help; and not __fish_seen_subcommand_from serve report backup retain export help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

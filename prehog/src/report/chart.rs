@@ -182,7 +182,7 @@ impl Change {
     }
 
     /// Returns the change in words, for a sentence.
-    pub(super) fn from_period(&self, period: &str) -> String {
+    pub(super) fn in_words(&self, period: &str) -> String {
         match self {
             Self::New => format!("none in the {period}"),
             Self::Similar => format!("about as many as in the {period}"),

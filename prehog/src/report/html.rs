@@ -231,7 +231,7 @@ fn days(report: &Report) -> Markup {
                     strong { (number(starts)) } " agent starts"
                     @if let Some(before) = &report.before {
                         @let period = format!("{} before", weeks(report.weeks.len()));
-                        ", " (Change::between(before.starts, starts, report.max_hidden()).from_period(&period))
+                        ", " (Change::between(before.starts, starts, report.max_hidden()).in_words(&period))
                     }
                 }
             }
