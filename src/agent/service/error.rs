@@ -72,11 +72,11 @@ pub enum OutputError {
         /// The leaf clusters that the output's roles may see, sorted.
         visible: NameList,
     },
-    /// The cluster's proxy does not route by path.
+    /// The proxy, which has this version, does not route by path.
     #[error(
-        "this cluster (Teleport {0}) would route every context of a kubernetes/v2 output to the same Kubernetes cluster"
+        "the proxy (Teleport {0}) would route every context of a kubernetes/v2 output to the same Kubernetes cluster"
     )]
-    NoPathRouting(u32),
+    NoPathRouting(String),
     /// A path cannot be made absolute, is not UTF-8, or contains characters that OpenSSH cannot read.
     #[error("the path {0} cannot be written to ssh_config or a kubeconfig")]
     Path(PathBuf),
@@ -101,7 +101,7 @@ impl OutputError {
                 "check the name (tctl get rc) and the roles' cluster_labels"
             }
             Self::NoPathRouting(_) => {
-                "upgrade Teleport to 16 or newer, or use one kubernetes output per Kubernetes cluster"
+                "upgrade Teleport to 17.2.7 or newer, or use one kubernetes output per Kubernetes cluster"
             }
             Self::Path(_) => "use an absolute UTF-8 path without newlines or quotation marks",
             Self::LeafNotFound { .. } => "use one of these names",

@@ -15,9 +15,6 @@ use super::lookup::{ResourceKind, pick};
 use crate::agent::teleport::auth_client::{AuthClient, AuthorityType};
 use crate::config::ContextName;
 
-/// The first server version that routes by path. A proxy of version 15 ignores the path and routes by the certificate.
-const FIRST_VERSION_WITH_PATH_ROUTING: u32 = 16;
-
 #[derive(Clone, Debug)]
 pub(crate) struct KubernetesV2Output {
     pub(crate) selectors: Vec<ClusterSelector>,
@@ -37,9 +34,9 @@ pub(crate) struct ClusterSelector {
 
 impl KubernetesV2Output {
     pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
-        let server_major = issuer.bot_client.info().server_major;
-        if server_major < FIRST_VERSION_WITH_PATH_ROUTING {
-            return Err(OutputError::NoPathRouting(server_major));
+        let proxy = issuer.kubernetes_proxy().await?;
+        if !proxy.routes_by_path() {
+            return Err(OutputError::NoPathRouting(proxy.version));
         }
         let impersonated = issuer.impersonate().await?;
         let client = issuer.client_as(&impersonated)?;
@@ -48,7 +45,6 @@ impl KubernetesV2Output {
             issuer.warn("no Kubernetes cluster matches the selectors: the kubeconfig contains no context");
         }
         let host_cas = issuer.bot_client.authorities(AuthorityType::Host).await?;
-        let proxy = issuer.kubernetes_proxy().await?;
         let root = &proxy.cluster_name;
         let clusters = selected.into_iter().map(|(name, namespace)| KubeconfigCluster {
             name: self.context_name.render(root, &name),

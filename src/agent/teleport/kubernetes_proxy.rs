@@ -1,11 +1,16 @@
 //! Discovers where a proxy serves Kubernetes.
 
 use super::proxy_settings::{ProxyPorts, ProxySettings, parse_address};
+use super::server_version::ServerVersion;
 use super::web_api::WebApiError;
 use crate::agent::credential::cluster_name::ClusterName;
 use crate::agent::net::dialler::Dialler;
 use crate::agent::platform::Hint;
 use crate::config::Address;
+use crate::untrusted::escape;
+
+/// The first version of a proxy that routes by path. The first release of version 18 does, too.
+const FIRST_VERSION_WITH_PATH_ROUTING: ServerVersion = ServerVersion::new(17, 2, 7);
 
 /// The Kubernetes address of the proxy cannot be discovered.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -49,6 +54,8 @@ impl KubeProxyError {
 pub(crate) struct KubeProxy {
     /// The name of the proxy's own cluster.
     pub(crate) cluster_name: ClusterName,
+    /// The version of the proxy, escaped; empty if it does not say.
+    pub(crate) version: String,
     /// `https://host:port`.
     pub(crate) server: String,
     /// The TLS server name (SNI) by which the proxy recognises Kubernetes traffic, and which its certificate must
@@ -73,7 +80,7 @@ impl KubeProxy {
         settings: ProxySettings,
         override_address: Option<&Address>,
     ) -> Result<Self, KubeProxyError> {
-        let ProxySettings { cluster_name, proxy } = settings;
+        let ProxySettings { cluster_name, server_version, proxy } = settings;
         let ProxyPorts { kube, ssh, tls_routing_enabled } = proxy;
         if !kube.enabled {
             return Err(KubeProxyProblem::NotServed.into());
@@ -94,7 +101,14 @@ impl KubeProxy {
         let cluster_name = cluster_name
             .parse()
             .map_err(|error| KubeProxyProblem::WebApi(WebApiError::ClusterName(error)))?;
-        Ok(Self { cluster_name, server: format!("https://{address}"), tls_server_name })
+        let version = escape(&server_version).into();
+        Ok(Self { cluster_name, version, server: format!("https://{address}"), tls_server_name })
+    }
+
+    /// Returns whether the proxy routes a request to a Kubernetes cluster by its path. Older proxies ignore the path and route by
+    /// the certificate. A version that cannot be read counts as new.
+    pub(crate) fn routes_by_path(&self) -> bool {
+        self.version.parse().map_or(true, |version: ServerVersion| version >= FIRST_VERSION_WITH_PATH_ROUTING)
     }
 }
 
@@ -118,6 +132,7 @@ mod tests {
         let proxy = parse(&recorded("webapi-ping.json"), None).unwrap();
         let expected = KubeProxy {
             cluster_name: "dev.test".parse().unwrap(),
+            version: "15.0.0-dev".to_owned(),
             server: "https://127.0.0.1:4080".to_owned(),
             tls_server_name: Some("kube-teleport-proxy-alpn.teleport.cluster.local".to_owned()),
         };

@@ -11,6 +11,8 @@ use crate::config::Address;
 #[derive(Deserialize)]
 pub(crate) struct ProxySettings {
     pub(super) cluster_name: String,
+    #[serde(default)]
+    pub(super) server_version: String,
     pub(super) proxy: ProxyPorts,
 }
 

@@ -84,13 +84,25 @@ async fn each_selected_kubernetes_cluster_gets_a_context() {
     assert_eq!((*kind, name.as_str()), ("kubernetes cluster", "nope"));
 }
 
-/// Before version 16, a proxy sends requests of every context to the same Kubernetes cluster.
+/// Before version 17.2.7, a proxy sends requests of every context to the same Kubernetes cluster.
 #[tokio::test(flavor = "multi_thread")]
 async fn several_contexts_are_refused_if_the_cluster_cannot_tell_them_apart() {
-    let fixture = cluster_with_resources().await;
     let service = json!({ "type": "kubernetes/v2", "selectors": [{ "name": "dev-kube" }] });
-    let error = write_error(&fixture, &service).await;
-    assert!(matches!(error, OutputError::NoPathRouting(15)), "{error:?}");
-    insta::assert_snapshot!(error_line(&error, error.hint().as_ref()));
-    assert!(!fixture.path("out").join("kubeconfig.yaml").exists());
+    for (server_version, is_served) in
+        [("15.0.0-dev", false), ("16.4.7", false), ("17.2.1", false), ("17.2.7", true), ("18.0.0", true)]
+    {
+        let fixture = TestCluster::with_version(server_version).await;
+        add_resources(&fixture);
+        if is_served {
+            write(&fixture, &service).await;
+            continue;
+        }
+        let error = write_error(&fixture, &service).await;
+        let OutputError::NoPathRouting(version) = &error else { panic!("{server_version}: {error:?}") };
+        assert_eq!(version, server_version);
+        assert!(!fixture.path("out").join("kubeconfig.yaml").exists());
+        if server_version == "17.2.1" {
+            insta::assert_snapshot!(error_line(&error, error.hint().as_ref()));
+        }
+    }
 }
