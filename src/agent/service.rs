@@ -9,6 +9,7 @@ pub(crate) mod context;
 pub(crate) mod database;
 pub(crate) mod error;
 pub(crate) mod files;
+pub(crate) mod host_patterns;
 pub(crate) mod identity;
 pub(crate) mod issue;
 pub(crate) mod known_hosts;

@@ -117,11 +117,12 @@ pub struct SshTarget {
 impl SshTarget {
     /// Returns the host as the proxy knows it.
     fn host_in(&self, cluster: &str) -> TargetHost {
-        let mut host = self.host.as_str();
-        for suffix in [self.proxy.host(), cluster] {
-            let stripped = host.strip_suffix(suffix).and_then(|host| host.strip_suffix('.'));
-            host = stripped.filter(|host| !host.is_empty()).unwrap_or(host);
-        }
+        let proxy = self.proxy.host();
+        let suffixes = [format!(".{cluster}.{proxy}"), format!(".{cluster}"), format!(".{proxy}")];
+        let without_suffix = suffixes.iter().filter_map(|suffix| self.host.strip_suffix(suffix.as_str()));
+        // The name of the cluster may end in that of the proxy, or the other way round: the longer one counts.
+        let shortest = without_suffix.filter(|host| !host.is_empty()).min_by_key(|host| host.len());
+        let host = shortest.unwrap_or(&self.host);
         let port = self.port.unwrap_or_default();
         let host_port =
             if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
@@ -197,7 +198,7 @@ mod tests {
 
     #[test]
     fn the_suffixes_of_a_host_and_its_port_are_as_the_proxy_expects_them() {
-        let host = |host: &str, port| {
+        let host_in = |cluster: &str, host: &str, port| {
             let target = SshTarget {
                 proxy: "t.example:443".parse().unwrap(),
                 tls_routing: true,
@@ -208,8 +209,9 @@ mod tests {
                 host: host.to_owned(),
                 port,
             };
-            target.host_in("leaf.test").host_port
+            target.host_in(cluster).host_port
         };
+        let host = |host: &str, port| host_in("leaf.test", host, port);
         for (given, expected) in [
             ("node.leaf.test", "node:3022"),
             ("node.t.example", "node:3022"),
@@ -224,5 +226,10 @@ mod tests {
             assert_eq!(host(given, Some(3022)), expected);
         }
         assert_eq!(host("node", None), "node:0");
+        assert_eq!(host_in("eu.t.example", "node.eu.t.example", None), "node:0");
+        assert_eq!(host_in("eu.t.example", "node.eu.t.example.t.example", None), "node:0");
+        assert_eq!(host_in("t.example", "node.t.example", None), "node:0");
+        assert_eq!(host_in("example", "node.t.example", None), "node:0");
+        assert_eq!(host_in("example", "node.example", None), "node:0");
     }
 }

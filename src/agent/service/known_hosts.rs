@@ -1,5 +1,6 @@
 //! Renders `known_hosts`, which tells OpenSSH which CAs to trust for which hosts.
 
+use super::host_patterns::host_patterns;
 use crate::agent::credential::authority::Authority;
 use crate::agent::credential::cluster_name::ClusterName;
 use crate::config::Address;
@@ -9,11 +10,10 @@ pub(super) fn known_hosts(host_cas: &[Authority], clusters: &[ClusterName], prox
     let proxy_host = proxy.host();
     let mut lines = String::new();
     for cluster in clusters {
+        let hosts = host_patterns(cluster, clusters).join(",");
         for ca in host_cas.iter().filter(|ca| ca.cluster == *cluster) {
             for key in &ca.ssh {
-                lines.push_str(&format!(
-                    "@cert-authority {proxy_host},{cluster},*.{cluster} {key} type=host\n"
-                ));
+                lines.push_str(&format!("@cert-authority {proxy_host},{cluster},{hosts} {key} type=host\n"));
             }
         }
     }

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::host_patterns::host_patterns;
 use crate::agent::credential::cluster_name::ClusterName;
 use crate::agent::teleport::ssh_address::SshAddress;
 
@@ -38,8 +39,9 @@ impl<'a> SshConfig<'a> {
         let host = self.proxy.address.host();
         let mut config = format!("# Begin generated Teleport configuration for {host} by tbot\n\n");
         for cluster in clusters {
+            let hosts = host_patterns(cluster, clusters).join(" ");
             // Writing to a `String` cannot fail.
-            let _ = self.write_cluster(&mut config, cluster, host);
+            let _ = self.write_cluster(&mut config, cluster, &hosts);
         }
         config.push_str("\n# End generated Teleport configuration\n");
         config
@@ -54,14 +56,15 @@ impl<'a> SshConfig<'a> {
         config
     }
 
-    fn write_cluster(&self, config: &mut String, cluster: &ClusterName, host: &str) -> std::fmt::Result {
+    fn write_cluster(&self, config: &mut String, cluster: &ClusterName, hosts: &str) -> std::fmt::Result {
         const INDENT: &str = "    ";
+        let proxy = self.proxy.address.host();
         writeln!(config, "# Common flags for all {cluster} hosts")?;
-        writeln!(config, "Host *.{cluster} {host}")?;
+        writeln!(config, "Host {hosts} {proxy}")?;
         self.write_credentials(config, INDENT, "known_hosts")?;
         writeln!(config)?;
         writeln!(config, "# Flags for all {cluster} hosts except the proxy")?;
-        writeln!(config, "Host *.{cluster} !{host}")?;
+        writeln!(config, "Host {hosts} !{proxy}")?;
         self.write_route(config, INDENT, cluster)
     }
 

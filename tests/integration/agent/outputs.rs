@@ -2,6 +2,7 @@
 
 mod failures;
 mod kubernetes;
+mod nested_clusters;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
