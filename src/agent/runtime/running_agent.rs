@@ -28,7 +28,7 @@ pub(super) struct RunningAgent {
     pub(super) interval: Duration,
     pub(super) randomness: Randomness,
     pub(super) command: PathBuf,
-    /// The proxy address to write into files, if it is not the one that the cluster advertises.
+    /// The proxy address to write into files, if it is not the one that the proxy advertises.
     pub(super) proxy_address: Option<Address>,
     pub(super) proxy_addresses: ProxyAddresses,
 }
@@ -42,7 +42,7 @@ impl RunningAgent {
             file_work: &self.bot.file_work,
             command: &self.command,
             proxy_address: self.proxy_address.as_ref(),
-            fallback_proxy_address: self.bot.proxy_address(),
+            own_proxy_address: self.bot.proxy_address(),
             proxy_addresses: &self.proxy_addresses,
             revocations,
         }

@@ -45,10 +45,10 @@ pub(crate) struct IssueContext<'a> {
     pub(crate) file_work: &'a UninterruptibleWork,
     /// The absolute path of the `tbot` command.
     pub(crate) command: &'a Path,
-    /// The proxy address to write into files instead of the one that the cluster advertises.
+    /// The proxy address to write into files instead of the one that the proxy advertises.
     pub(crate) proxy_address: Option<&'a Address>,
-    /// The proxy address to write into files if the cluster advertises none. `None` if the agent is connected to an auth server.
-    pub(crate) fallback_proxy_address: Option<Address>,
+    /// The address of the proxy that the agent uses. `None` if the agent is connected to an auth server.
+    pub(crate) own_proxy_address: Option<Address>,
     pub(crate) proxy_addresses: &'a ProxyAddresses,
     /// The list of revoked X.509 SVIDs, for outputs that write it.
     pub(crate) revocations: RevocationList,

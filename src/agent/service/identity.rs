@@ -82,10 +82,11 @@ async fn push_ssh_files(
     files: &mut FileSet,
 ) -> Result<(), OutputError> {
     let (cluster, context) = (issuer.bot_client.info(), issuer.context);
+    // The auth server names one of the cluster's proxies, which may not be one that this machine can reach.
     let web_address = context
         .proxy_address
+        .or(context.own_proxy_address.as_ref())
         .or(cluster.proxy_public_addr.as_ref())
-        .or(context.fallback_proxy_address.as_ref())
         .ok_or(OutputError::NoProxyAddress)?;
     let mut clusters = vec![issuer.cluster().clone()];
     clusters.extend(leaf_clusters.iter().filter(|leaf| *leaf != issuer.cluster()).cloned());

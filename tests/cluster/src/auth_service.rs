@@ -177,7 +177,7 @@ impl Shared {
             cluster_name: self.name.clone(),
             server_version: self.server_version.clone(),
             server_features: Some(Features { kubernetes: true, app: true, db: true }),
-            proxy_public_addr: self.proxy_public_addr(),
+            proxy_public_addr: self.other_proxy.get().cloned().unwrap_or_else(|| self.proxy_public_addr()),
             is_boring: false,
             remote_addr: peer_addr.to_string(),
             load_all_cas: false,

@@ -3,7 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::UNIX_EPOCH;
 
 use tokio::net::TcpListener;
@@ -91,6 +91,7 @@ impl Cluster {
             ssh_addr,
             has_tls_routing: AtomicBool::new(true),
             hides_proxy: AtomicBool::new(false),
+            other_proxy: OnceLock::new(),
             tls: Mutex::new(tls.into()),
             web_ca_pem: authorities.web.pem().to_owned(),
             authorities: Mutex::new(authorities),
@@ -148,6 +149,11 @@ impl Cluster {
     /// Stops advertising the address of the proxy, as a cluster whose proxies have no `public_addr`.
     pub fn hide_proxy(&self) {
         self.shared.hides_proxy.store(true, Ordering::Relaxed);
+    }
+
+    /// Makes the auth server name another proxy than this one, as in a cluster with several proxies.
+    pub fn name_other_proxy(&self, address: &str) {
+        let _ = self.shared.other_proxy.set(address.to_owned());
     }
 
     /// Returns the PEM certificate of the authority that issued the web certificate, for the file that `SSL_CERT_FILE`

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::authorities::Authorities;
 use crate::call_log::CallLog;
@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) has_tls_routing: AtomicBool,
     /// Whether the cluster does not advertise the address of the proxy.
     pub(crate) hides_proxy: AtomicBool,
+    /// The address of the proxy that the auth server names, if it is not this one.
+    pub(crate) other_proxy: OnceLock<String>,
     pub(crate) authorities: Mutex<Authorities>,
     /// Replaced at each step of a rotation.
     pub(crate) tls: Mutex<Arc<TlsConfigs>>,

@@ -225,6 +225,19 @@ async fn ssh_config_has_the_web_address_if_the_proxy_does_not_say_where_it_serve
     assert!(ssh_config.contains(&command) && ssh_config.contains(" --tls-routing "), "{ssh_config}");
 }
 
+/// A cluster may have several proxies with different addresses. The auth server names the same one to every agent.
+#[tokio::test(flavor = "multi_thread")]
+async fn ssh_config_and_known_hosts_name_the_proxy_that_the_agent_uses() {
+    let fixture = TestCluster::new().await;
+    fixture.cluster.name_other_proxy("us.test:443");
+    let out = write(&fixture, &json!({ "type": "identity" })).await;
+    let proxy = fixture.cluster.proxy_addr();
+    let (ssh_config, known_hosts) = (read(&out.join("ssh_config")), read(&out.join("known_hosts")));
+    assert!(ssh_config.contains(&format!("--proxy-server='{proxy}' ")), "{ssh_config}");
+    assert!(known_hosts.starts_with(&format!("@cert-authority {},", proxy.ip())), "{known_hosts}");
+    assert!(!ssh_config.contains("us.test") && !known_hosts.contains("us.test"), "{ssh_config}{known_hosts}");
+}
+
 #[tokio::test]
 async fn a_renewal_keeps_the_address_for_ssh_if_the_proxy_does_not_answer() {
     let fixture = cluster_with_resources().await;

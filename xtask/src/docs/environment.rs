@@ -20,7 +20,7 @@ const PROGRAM: &[EnvironmentVariables] = &[
     variables(&["TELEPORT_BOT_TOKEN"], "Same as `--token`."),
     variables(
         &["TBOT_USE_PROXY_ADDR"],
-        "`yes`: `ssh_config` contains the proxy address from `proxy_server` instead of the address that the cluster \
+        "`yes`: `ssh_config` contains the proxy address from `proxy_server` instead of the address that the proxy \
          advertises. No effect without `proxy_server`.",
     ),
     variables(
