@@ -17,7 +17,7 @@ use tracing::Level;
 use super::certificate::{attribute, roles, subject_attribute, with_certificate};
 use super::errors::output_error;
 use super::fixture::{BOT, MINUTE, TestCluster, read, run_oneshot, wait_until};
-use super::log_capture::LogCapture;
+use super::log_capture::{LogCapture, LogEvent};
 use super::outline::{outlines, recorded_outlines};
 
 /// Returns a cluster with applications, databases, Kubernetes clusters and a leaf cluster.
@@ -240,12 +240,13 @@ async fn ssh_config_and_known_hosts_name_the_proxy_that_the_agent_uses() {
 
 #[tokio::test]
 async fn a_renewal_keeps_the_address_for_ssh_if_the_proxy_does_not_answer() {
-    let fixture = cluster_with_resources().await;
+    let (log, fixture) = (LogCapture::start(), cluster_with_resources().await);
     fixture.cluster.disable_tls_routing();
     let running = fixture
         .start(fixture.config("20m", &[with_directory(&fixture, &json!({ "type": "identity" }), "out")]));
     let written = |file: &str| std::fs::read_to_string(fixture.path("out").join(file)).unwrap_or_default();
-    wait_until("the output is written", || !written("identity").is_empty()).await;
+    // The file exists a moment before the wait for the next renewal begins.
+    wait_until("the output is written", || log.count(LogEvent::is_write) == 1).await;
     let (identity, ssh_config) = (written("identity"), written("ssh_config"));
     assert!(ssh_config.contains(" --no-tls-routing "), "{ssh_config}");
     for _ in 0..10 {
