@@ -69,6 +69,14 @@ impl DirectoryHandle {
         self.open_own_subdirectory(STAGED)
     }
 
+    /// Returns the result of staging files. If it is an error, first removes the staging directory, to free the disk. If this fails,
+    /// too, the next attempt does it.
+    pub(super) fn unstage_on_error<T>(&self, staged: Result<T, DirectoryError>) -> Result<T, DirectoryError> {
+        staged.inspect_err(|_| {
+            let _ = self.remove_tree(STAGED);
+        })
+    }
+
     /// Commits the files of the staged directory, which are fsynced. If no file is in a subdirectory, this needs no
     /// further descriptor.
     pub(super) fn commit_staged<'a>(

@@ -38,11 +38,7 @@ impl DirectoryHandle {
             .apply_to_directory(&self.fd)
             .map_err(|error| self.io_error("give readers access to", ".", error))?;
         let reserved = self.rehearse(names, grant).and_then(|()| self.stage_reserved(names, grant));
-        if reserved.is_err() {
-            // Frees the disk. If this fails, too, the next attempt removes what is left.
-            let _ = tree::remove(&self.fd, STAGED);
-        }
-        let (staged, files) = reserved?;
+        let (staged, files) = self.unstage_on_error(reserved)?;
         Ok(Reservation { staged, files, lock_file })
     }
 

@@ -42,11 +42,7 @@ impl DirectoryHandle {
         let _lock = self.lock_for_update()?;
         self.recover_locked()?;
         let tried = self.rehearse(&[], &ReaderGrant::default()).and_then(|()| self.stage_trial(set));
-        if tried.is_err() {
-            // Frees the disk. If this fails, too, the next start removes what is left.
-            let _ = self.remove_tree(STAGED);
-        }
-        tried
+        self.unstage_on_error(tried)
     }
 
     fn stage_trial(&self, set: &TrialSet) -> Result<(), DirectoryError> {
