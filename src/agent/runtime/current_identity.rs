@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::schedule;
 use crate::agent::credential::identity::Identity;
 use crate::agent::platform::Clock;
 
@@ -19,4 +20,16 @@ pub(super) async fn valid_identity(
         current.as_ref().is_some_and(|identity| !identity.is_expired(clock.now()))
     };
     current.wait_for(is_valid).await.ok()?.clone()
+}
+
+/// Runs `stream` until it ends, or until the certificate that opened it expires.
+pub(super) async fn until_expiry<E>(
+    identity: &Identity,
+    clock: &Clock,
+    stream: impl Future<Output = Result<(), E>>,
+) -> Result<(), E> {
+    tokio::select! {
+        () = schedule::wait_until(identity.user.not_after, clock) => Ok(()),
+        ended = stream => ended,
+    }
 }

@@ -6,7 +6,7 @@
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::current_identity::{CurrentIdentity, valid_identity};
+use super::current_identity::{CurrentIdentity, until_expiry, valid_identity};
 use super::running_agent::RunningAgent;
 use super::schedule;
 use super::stream_retry::{DEBOUNCE, StreamRetry};
@@ -67,17 +67,13 @@ impl RunningAgent {
         let client = AuthClient::connect(&self.bot.dialler, identity).await?;
         let (first, mut watch) = client.watch_revocations().await?;
         publish(list, first);
-        let expired = schedule::wait_until(identity.user.not_after, &self.bot.clock);
-        tokio::pin!(expired);
-        loop {
-            tokio::select! {
-                () = &mut expired => return Ok(()),
-                next = watch.next() => match next? {
-                    Some(next) => publish(list, next),
-                    None => return Ok(()),
-                },
+        until_expiry(identity, &self.bot.clock, async {
+            while let Some(next) = watch.next().await? {
+                publish(list, next);
             }
-        }
+            Ok(())
+        })
+        .await
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::current_identity::{CurrentIdentity, valid_identity};
+use super::current_identity::{CurrentIdentity, until_expiry, valid_identity};
 use super::running_agent::RunningAgent;
 use super::schedule;
 use super::stream_retry::{DEBOUNCE, StreamRetry};
@@ -81,18 +81,15 @@ impl RunningAgent {
                 known.update(state, Some(identity), changed);
             }
         }
-        let expired = schedule::wait_until(identity.user.not_after, &self.bot.clock);
-        tokio::pin!(expired);
-        loop {
-            tokio::select! {
-                () = &mut expired => return Ok(()),
-                event = watch.next() => match event? {
-                    Some(state) if state.trusted.cluster == *cluster => known.update(state, None, changed),
-                    Some(_) => {}
-                    None => return Ok(()),
-                },
+        until_expiry(identity, &self.bot.clock, async {
+            while let Some(state) = watch.next().await? {
+                if state.trusted.cluster == *cluster {
+                    known.update(state, None, changed);
+                }
             }
-        }
+            Ok(())
+        })
+        .await
     }
 }
 
