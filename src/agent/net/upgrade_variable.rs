@@ -42,18 +42,20 @@ pub(crate) fn needs_upgrade(
     let (mut for_all, mut for_address) = (None, None);
     for part in value.split([',', ';']).map(str::trim).filter(|part| !part.is_empty()) {
         match part.split_once('=') {
-            Some((of, value)) if of.trim() == address => for_address = Some(parse_bool(value.trim())?),
-            Some((_, value)) => {
-                parse_bool(value.trim())?;
+            Some((of, value)) if of.trim() == address => {
+                for_address = Some(parse_upgrade_bool(value.trim())?);
             }
-            None => for_all = Some(parse_bool(part)?),
+            Some((_, value)) => {
+                parse_upgrade_bool(value.trim())?;
+            }
+            None => for_all = Some(parse_upgrade_bool(part)?),
         }
     }
     Ok(for_address.or(for_all))
 }
 
 /// Parses a boolean as the Go agent does for this variable.
-fn parse_bool(text: &str) -> Result<bool, ConnectionUpgradeVariableError> {
+fn parse_upgrade_bool(text: &str) -> Result<bool, ConnectionUpgradeVariableError> {
     match text.to_ascii_lowercase().as_str() {
         "yes" | "yeah" | "y" | "true" | "t" | "1" | "on" => Ok(true),
         "no" | "nope" | "n" | "false" | "f" | "0" | "off" => Ok(false),

@@ -63,7 +63,7 @@ impl WorkloadX509Output {
 async fn local_cas(issuer: &Issuer<'_>) -> Result<String, OutputError> {
     let cluster = issuer.cluster();
     let authority = issuer.bot_client.authority("spiffe", cluster).await?;
-    let bundle = ca_pem(authority)?;
+    let bundle = validated_ca_pem(authority)?;
     if bundle.is_empty() {
         return Err(WorkloadIdentityError::NoAuthority(cluster.to_string()).into());
     }
@@ -74,7 +74,7 @@ async fn local_cas(issuer: &Issuer<'_>) -> Result<String, OutputError> {
 /// type.
 async fn app_client_cas(issuer: &Issuer<'_>) -> Result<String, OutputError> {
     match issuer.bot_client.authority("app_client", issuer.cluster()).await {
-        Ok(authority) => ca_pem(authority),
+        Ok(authority) => validated_ca_pem(authority),
         Err(ApiError::Refused { code: GrpcCode::InvalidArgument | GrpcCode::NotFound, .. }) => {
             issuer.warn(
                 "this cluster has no CA for application clients (app_client): the bundle does not contain it",
@@ -104,8 +104,8 @@ fn federated_cas(issuer: &Issuer<'_>, federations: Vec<Federation>) -> String {
     bundle
 }
 
-/// Returns the certificates of a CA, concatenated in PEM.
-fn ca_pem(authority: Option<Authority>) -> Result<String, OutputError> {
+/// Returns the certificates of a CA, concatenated in PEM. Returns an error if one of them cannot be parsed.
+fn validated_ca_pem(authority: Option<Authority>) -> Result<String, OutputError> {
     let pem: String = authority.into_iter().flat_map(|authority| authority.tls).collect();
     let ders = x509::certificates(&pem).map_err(OutputError::Authority)?;
     Ok(ders.iter().map(|der| pem_encode("CERTIFICATE", der)).collect())

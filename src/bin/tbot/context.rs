@@ -67,7 +67,7 @@ impl Context<'_> {
 }
 
 /// Parses a boolean like Go's `strconv.ParseBool`, which Teleport's programs use for their variables.
-pub(crate) fn parse_bool(value: &str) -> Option<bool> {
+pub(crate) fn parse_go_bool(value: &str) -> Option<bool> {
     match value {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
         "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),

@@ -5,7 +5,7 @@ use tbot::config::{Override, OverrideSource};
 use tbot::pointer::Pointer;
 
 use crate::cli::{BotArgs, GlobalArgs, RunArgs};
-use crate::context::parse_bool;
+use crate::context::parse_go_bool;
 use crate::destination_uri;
 use crate::exit::Failure;
 use crate::flag_value::{nonempty, nonzero};
@@ -141,7 +141,7 @@ pub(crate) fn refuse_fips(global: &GlobalArgs) -> Result<(), Failure> {
 fn boolean_variable(name: &str, environment: &Environment) -> Result<Option<bool>, Failure> {
     let Some(value) = environment.get_utf8(name)? else { return Ok(None) };
     let invalid = || format!("{name} is not a boolean: set it to true or false, or unset it");
-    parse_bool(value).map(Some).ok_or_else(|| Failure::Usage(invalid()))
+    parse_go_bool(value).map(Some).ok_or_else(|| Failure::Usage(invalid()))
 }
 
 struct OverrideBuilder<'a> {

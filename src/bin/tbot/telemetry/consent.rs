@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tbot::config::EffectiveConfig;
 
 use crate::cli::GlobalArgs;
-use crate::context::parse_bool;
+use crate::context::parse_go_bool;
 use tbot::agent::Environment;
 
 /// This variable says yes if it is set to a true value, and no if it is set to anything else.
@@ -162,7 +162,7 @@ fn variable(value: Option<&OsStr>) -> InputConsent {
     let (consent, reason) = match value.filter(|value| !value.is_empty()).map(OsStr::to_str) {
         None => (Consent::None, "not set"),
         Some(None) => (Consent::No, "not UTF-8, taken as no"),
-        Some(Some(value)) => match parse_bool(value) {
+        Some(Some(value)) => match parse_go_bool(value) {
             Some(true) => (Consent::Yes, "set to a true value"),
             Some(false) => (Consent::No, "set to a false value"),
             None => (Consent::No, "not a boolean, taken as no"),
