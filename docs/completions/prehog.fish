@@ -34,7 +34,7 @@ complete -c prehog -n "__fish_prehog_needs_command" -f -a "backup" -d 'Copy a SQ
 complete -c prehog -n "__fish_prehog_needs_command" -f -a "retain" -d 'Remove old starts'
 complete -c prehog -n "__fish_prehog_needs_command" -f -a "export" -d 'Export starts as JSON lines'
 complete -c prehog -n "__fish_prehog_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c prehog -n "__fish_prehog_using_subcommand serve" -l store -d 'Store of the events: sqlite:PATH or clickhouse:https://HOST:8443/DATABASE' -r
+complete -c prehog -n "__fish_prehog_using_subcommand serve" -l store -d 'Store of the events: sqlite:PATH or clickhouse:https://HOST:8443/DATABASE [env: PREHOG_STORE]' -r
 complete -c prehog -n "__fish_prehog_using_subcommand serve" -l listen -d 'Address to receive events on' -r
 complete -c prehog -n "__fish_prehog_using_subcommand serve" -l report-listen -d 'Address to serve the report on [default: not served]' -r
 complete -c prehog -n "__fish_prehog_using_subcommand serve" -l metrics-listen -d 'Address to serve metrics on [default: not served]' -r
@@ -48,7 +48,7 @@ complete -c prehog -n "__fish_prehog_using_subcommand serve" -l max-requests -d 
 complete -c prehog -n "__fish_prehog_using_subcommand serve" -l log-format -d 'Format of the log: text or json' -r -f -a "text\t''
 json\t''"
 complete -c prehog -n "__fish_prehog_using_subcommand serve" -s h -l help -d 'Print help'
-complete -c prehog -n "__fish_prehog_using_subcommand report" -l store -d 'Store of the events: sqlite:PATH or clickhouse:https://HOST:8443/DATABASE' -r
+complete -c prehog -n "__fish_prehog_using_subcommand report" -l store -d 'Store of the events: sqlite:PATH or clickhouse:https://HOST:8443/DATABASE [env: PREHOG_STORE]' -r
 complete -c prehog -n "__fish_prehog_using_subcommand report" -l format -d 'Format of the report: html, json or csv' -r -f -a "html\t''
 json\t''
 csv\t''"
@@ -58,16 +58,16 @@ complete -c prehog -n "__fish_prehog_using_subcommand report" -l min-group -d 'H
 complete -c prehog -n "__fish_prehog_using_subcommand report" -l log-format -d 'Format of the log: text or json' -r -f -a "text\t''
 json\t''"
 complete -c prehog -n "__fish_prehog_using_subcommand report" -s h -l help -d 'Print help'
-complete -c prehog -n "__fish_prehog_using_subcommand backup" -l store -d 'Store of the events: sqlite:PATH or clickhouse:https://HOST:8443/DATABASE' -r
+complete -c prehog -n "__fish_prehog_using_subcommand backup" -l store -d 'Store of the events: sqlite:PATH or clickhouse:https://HOST:8443/DATABASE [env: PREHOG_STORE]' -r
 complete -c prehog -n "__fish_prehog_using_subcommand backup" -l log-format -d 'Format of the log: text or json' -r -f -a "text\t''
 json\t''"
 complete -c prehog -n "__fish_prehog_using_subcommand backup" -s h -l help -d 'Print help'
-complete -c prehog -n "__fish_prehog_using_subcommand retain" -l store -d 'Store of the events: sqlite:PATH or clickhouse:https://HOST:8443/DATABASE' -r
+complete -c prehog -n "__fish_prehog_using_subcommand retain" -l store -d 'Store of the events: sqlite:PATH or clickhouse:https://HOST:8443/DATABASE [env: PREHOG_STORE]' -r
 complete -c prehog -n "__fish_prehog_using_subcommand retain" -l days -d 'Keep starts for at most N days (7 or more)' -r
 complete -c prehog -n "__fish_prehog_using_subcommand retain" -l log-format -d 'Format of the log: text or json' -r -f -a "text\t''
 json\t''"
 complete -c prehog -n "__fish_prehog_using_subcommand retain" -s h -l help -d 'Print help'
-complete -c prehog -n "__fish_prehog_using_subcommand export" -l store -d 'Store of the events: sqlite:PATH or clickhouse:https://HOST:8443/DATABASE' -r
+complete -c prehog -n "__fish_prehog_using_subcommand export" -l store -d 'Store of the events: sqlite:PATH or clickhouse:https://HOST:8443/DATABASE [env: PREHOG_STORE]' -r
 complete -c prehog -n "__fish_prehog_using_subcommand export" -l since -d 'First day [default: the first one in the store]' -r
 complete -c prehog -n "__fish_prehog_using_subcommand export" -l until -d 'Last day [default: the last one in the store]' -r
 complete -c prehog -n "__fish_prehog_using_subcommand export" -l log-format -d 'Format of the log: text or json' -r -f -a "text\t''

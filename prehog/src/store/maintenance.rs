@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::backend::FoldResult;
 use super::expiry::{first_retained_day, today_for_ids, today_for_starts};
-use super::reopening::{Outcome, ReopeningStore};
+use super::reopening::{LastAttempt, ReopeningStore};
 use crate::clock::Clock;
 use crate::day::Day;
 use crate::metrics::Metrics;
@@ -44,38 +44,38 @@ pub(super) enum MaintenanceTask {
     Close,
 }
 
-/// The outcome of each operation of maintenance.
-pub(super) struct Outcomes {
-    fold: Outcome,
-    record_maintenance: Outcome,
-    forget_ids: Outcome,
-    remove_starts: Outcome,
+/// The last attempt at each operation of maintenance.
+pub(super) struct LastAttempts {
+    fold: LastAttempt,
+    record_maintenance: LastAttempt,
+    forget_ids: LastAttempt,
+    remove_starts: LastAttempt,
 }
 
-impl Default for Outcomes {
+impl Default for LastAttempts {
     fn default() -> Self {
         Self {
-            fold: Outcome::new("stored events cannot be counted; this is retried"),
-            record_maintenance: Outcome::new(
+            fold: LastAttempt::new("stored events cannot be counted; this is retried"),
+            record_maintenance: LastAttempt::new(
                 "the day cannot be recorded, so nothing expires; this is retried every hour",
             ),
-            forget_ids: Outcome::new("expired ids cannot be removed; this is retried every hour"),
-            remove_starts: Outcome::new("expired starts cannot be removed; this is retried every hour"),
+            forget_ids: LastAttempt::new("expired ids cannot be removed; this is retried every hour"),
+            remove_starts: LastAttempt::new("expired starts cannot be removed; this is retried every hour"),
         }
     }
 }
 
-impl Outcomes {
+impl LastAttempts {
     fn has_failure(&self) -> bool {
         let all = [&self.fold, &self.record_maintenance, &self.forget_ids, &self.remove_starts];
-        all.into_iter().any(Outcome::is_failure)
+        all.into_iter().any(LastAttempt::is_failure)
     }
 }
 
 /// The state of the maintenance thread.
 pub(super) struct Maintenance {
     pub(super) store: ReopeningStore,
-    pub(super) outcomes: Outcomes,
+    pub(super) last_attempts: LastAttempts,
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
     /// Whether [`MaintenanceTask::FoldSoon`] was sent since the last fold.
@@ -106,7 +106,7 @@ impl Maintenance {
                 Ok(MaintenanceTask::FoldNow) | Err(RecvTimeoutError::Timeout) => self.fold(),
                 Ok(MaintenanceTask::RemoveExpired(retain_days)) => {
                     self.remove_expired(retain_days);
-                    self.report_outcomes();
+                    self.report_last_attempts();
                 }
                 Ok(MaintenanceTask::Close) => self.store.close(),
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -119,8 +119,8 @@ impl Maintenance {
         // Reset first: a submission that arrives during the fold may miss it, and must request another one.
         self.fold_requested.store(false, Ordering::Release);
         self.fold_deadline = None;
-        let folded = self.outcomes.fold.record(self.store.run(|store| store.fold()));
-        self.report_outcomes();
+        let folded = self.last_attempts.fold.record(self.store.run(|store| store.fold()));
+        self.report_last_attempts();
         if let Some(FoldResult { repeated, .. }) = folded {
             self.metrics.repeated.inc_by(repeated);
         }
@@ -150,26 +150,26 @@ impl Maintenance {
 
     fn remove_expired(&mut self, retain_days: Option<NonZeroU32>) {
         let now = (self.clock)();
-        let Self { store, outcomes, .. } = self;
+        let Self { store, last_attempts, .. } = self;
         let maintained = store.run(|store| store.record_maintenance(Day::of(now)));
-        let Some(maintained) = outcomes.record_maintenance.record(maintained) else { return };
+        let Some(maintained) = last_attempts.record_maintenance.record(maintained) else { return };
         if let Some(today) = today_for_ids(&maintained) {
             let forgotten = store.run(|store| store.forget_ids(today.min(first_open_day(now))));
-            outcomes.forget_ids.record(forgotten);
+            last_attempts.forget_ids.record(forgotten);
         }
         if let Some(retain_days) = retain_days
             && let Some(today) = today_for_starts(&maintained)
         {
             let first = first_retained_day(today, retain_days);
-            let removed = outcomes.remove_starts.record(store.run(|store| store.remove_before(first)));
+            let removed = last_attempts.remove_starts.record(store.run(|store| store.remove_before(first)));
             if let Some(starts) = removed.filter(|starts| *starts > 0) {
                 tracing::info!(starts, before = %first, "removed starts older than the retention period");
             }
         }
     }
 
-    fn report_outcomes(&self) {
-        self.metrics.set_maintenance_up(!self.outcomes.has_failure());
+    fn report_last_attempts(&self) {
+        self.metrics.set_maintenance_up(!self.last_attempts.has_failure());
     }
 }
 

@@ -35,16 +35,16 @@ impl ReopeningStore {
     }
 }
 
-/// The outcome of the last attempt at an operation. Each operation has its own, so that one that succeeds does not hide that
+/// The result of the last attempt at an operation. Each operation has its own, so that one that succeeds does not hide that
 /// another one fails.
-pub(super) struct Outcome {
+pub(super) struct LastAttempt {
     /// Logged when the operation begins to fail, and when it succeeds again.
     failure_message: &'static str,
     is_failure: bool,
 }
 
-impl Outcome {
-    /// Returns the outcome of an operation that has not been attempted yet, which is not a failure.
+impl LastAttempt {
+    /// Returns the state of an operation that has not been attempted yet, which is not a failure.
     pub(super) fn new(failure_message: &'static str) -> Self {
         Self { failure_message, is_failure: false }
     }

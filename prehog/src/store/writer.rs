@@ -14,8 +14,8 @@ use tokio::sync::oneshot;
 
 use super::backend::{FOLD_BATCH, MAX_BATCH, Store};
 use super::distinct_values::DistinctValues;
-use super::maintenance::{Maintenance, MaintenanceTask, Outcomes};
-use super::reopening::{Outcome, ReopeningStore};
+use super::maintenance::{LastAttempts, Maintenance, MaintenanceTask};
+use super::reopening::{LastAttempt, ReopeningStore};
 use super::url::StoreUrl;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -121,7 +121,7 @@ impl Writer {
         let writer = WriterThread {
             store: ReopeningStore::new(url.clone(), store),
             is_up,
-            outcome: Outcome::new("the store is unavailable; senders are asked to try again later"),
+            last_attempt: LastAttempt::new("the store is unavailable; senders are asked to try again later"),
             metrics: Arc::clone(&metrics),
             tasks: tasks.clone(),
             fold_requested: Arc::clone(&fold_requested),
@@ -131,7 +131,7 @@ impl Writer {
         };
         let maintenance = Maintenance {
             store: ReopeningStore::new(url, None),
-            outcomes: Outcomes::default(),
+            last_attempts: LastAttempts::default(),
             clock,
             metrics: Arc::clone(&metrics),
             fold_requested,
@@ -192,7 +192,7 @@ impl Writer {
 
 struct WriterThread {
     store: ReopeningStore,
-    outcome: Outcome,
+    last_attempt: LastAttempt,
     /// Whether the store was writable when it was last written or probed.
     is_up: bool,
     metrics: Arc<Metrics>,
@@ -285,7 +285,7 @@ impl WriterThread {
             metrics.excess_values.inc_by(distinct_values.limit(batch, store));
             store.append(batch)
         });
-        let appended = self.outcome.record(appended);
+        let appended = self.last_attempt.record(appended);
         self.is_up = appended.is_some();
         self.metrics.record_batch(started.elapsed(), self.is_up);
         let (counter, result) = match appended {

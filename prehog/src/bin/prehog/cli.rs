@@ -50,9 +50,10 @@ pub(crate) enum Command {
 pub(crate) struct StoreArgs {
     /// Store of the events: sqlite:PATH or
     /// clickhouse:https://HOST:8443/DATABASE
+    /// [env: PREHOG_STORE]
     // Other users of the machine can read the arguments of a process, but not its environment.
     #[arg(long, value_name = "URL", verbatim_doc_comment, default_value = prehog::store::DEFAULT_STORE,
-          env = "PREHOG_STORE", hide_env_values = true)]
+          env = "PREHOG_STORE", hide_env = true)]
     pub(crate) store: StoreUrl,
 }
 
