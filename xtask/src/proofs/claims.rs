@@ -477,8 +477,8 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 shows: "Two builds give the same files",
                 command: "cargo test --locked --workspace --test packages -- --ignored archives",
                 full: Full::Command("cargo xtask reproduce"),
-                figure: "archives, packages and bills of materials of two runs are the same; so are two unoptimized builds of prehog in \
-                         different directories (2026-11-26), which `cargo xtask reproduce --dev prehog` compares",
+                figure: "archives, packages and bills of materials of two runs are the same; so are two release builds of both programs \
+                         in different directories (2026-11-27)",
                 mutation: "`--mtime` is removed from `xtask/src/dist/archive.rs`",
             },
             Check {
