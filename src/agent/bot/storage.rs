@@ -131,7 +131,7 @@ impl Storage {
                 }
                 (directory.path().display().to_string(), files)
             }
-            Self::Secret(secret) => (secret.location(), secret.load()?),
+            Self::Secret(secret) => (secret.location(), secret.load_keys()?),
             Self::Memory(stored) => return Ok(lock(stored).keys.clone()),
         };
         BoundKeys::decode(&files).map_err(|error| StorageError::DamagedKeys { location, error })

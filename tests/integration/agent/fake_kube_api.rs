@@ -55,6 +55,8 @@ struct State {
     failures: Failures,
     /// The method of the next request that is processed without a response.
     response_lost_for: Option<&'static str>,
+    /// The path of the Secret that changes after the next dry run.
+    changed_after_dry_run: Option<String>,
 }
 
 pub(super) struct FakeKubeApi {
@@ -151,11 +153,12 @@ impl FakeKubeApi {
 
     /// Gives a Secret a new resource version, as an update by another client does.
     pub(super) fn touch(&self, namespace: &str, name: &str) {
-        let mut state = self.state();
-        state.resource_version += 1;
-        let version = state.resource_version.to_string();
-        state.secrets.get_mut(&path(namespace, name)).unwrap()["metadata"]["resourceVersion"] =
-            version.into();
+        self.state().touch(&path(namespace, name));
+    }
+
+    /// Like [`touch`](Self::touch), after the next dry run.
+    pub(super) fn touch_after_dry_run(&self, namespace: &str, name: &str) {
+        self.state().changed_after_dry_run = Some(path(namespace, name));
     }
 
     /// The requests so far, in the order of arrival.
@@ -227,6 +230,12 @@ fn failure(status: u16, message: &str) -> (u16, Value) {
 }
 
 impl State {
+    fn touch(&mut self, path: &str) {
+        self.resource_version += 1;
+        let version = self.resource_version.to_string();
+        self.secrets.get_mut(path).unwrap()["metadata"]["resourceVersion"] = version.into();
+    }
+
     fn respond(&mut self, request: &KubeRequest) -> (u16, Value) {
         self.requests.push(request.clone());
         let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
@@ -259,6 +268,8 @@ impl State {
                 secret["metadata"]["resourceVersion"] = self.resource_version.to_string().into();
                 if !dry_run {
                     self.secrets.insert(path.to_owned(), secret.clone());
+                } else if let Some(changed) = self.changed_after_dry_run.take() {
+                    self.touch(&changed);
                 }
                 (status, secret)
             }

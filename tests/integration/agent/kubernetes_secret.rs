@@ -357,6 +357,20 @@ async fn a_renewal_with_a_bound_key_pair_is_not_lost_if_its_marker_cannot_be_sto
     assert_eq!((token.recovery_count, cluster.instances(BOT)), (1, vec![2]));
 }
 
+/// The agent reads its key pairs after it has decided to renew, and another agent may have begun to renew in between.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_changes_before_the_key_pairs_are_read_prevents_the_renewal() {
+    let fixture = SecretFixture::with_version("19.0.0").await;
+    let config = fixture.config_with_bound_keypair();
+    fixture.run_oneshot(config.clone()).await.unwrap();
+    fixture.kubernetes.touch_after_dry_run("apps", "bot");
+    let error = secret_error(fixture.run_oneshot(config.clone()).await.unwrap_err());
+    assert!(matches!(error, KubernetesSecretError::Refused { status: 409, .. }), "{error:?}");
+    assert_eq!(fixture.teleport.cluster.instances(BOT), [1]);
+    fixture.run_oneshot(config).await.unwrap();
+    assert_eq!(fixture.teleport.cluster.instances(BOT), [2]);
+}
+
 /// The public key that the token `bound` has bound.
 fn bound(cluster: &Cluster) -> String {
     cluster.bound_keypair_token("bound").unwrap().bound_public_key.unwrap()

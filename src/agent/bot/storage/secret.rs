@@ -63,6 +63,13 @@ impl SecretStorage {
         Ok(files)
     }
 
+    /// Reads the files without the renewal marker. A change since [`load`](Self::load) is noticed when the marker is written.
+    pub(crate) fn load_keys(&self) -> Result<BTreeMap<String, Vec<u8>>, KubernetesSecretError> {
+        let mut files = self.secret.read()?.unwrap_or_default().files;
+        files.retain(|name, _| BOUND_KEY_FILES.contains(&name.as_str()));
+        Ok(files)
+    }
+
     pub(crate) fn test_write(&self) -> Result<(), KubernetesSecretError> {
         self.secret.test_write()
     }
