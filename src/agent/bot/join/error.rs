@@ -200,7 +200,7 @@ const LOCKED_BY_JOIN_METHOD_CHANGE: Hint = Hint::new(
 const LOCKED_OR_REMOVED: Hint =
     Hint::new("check whether the bot or its user is locked (tctl get locks) or was removed (tctl bots ls)");
 const AWS_REJECTED: Hint = Hint::new(
-    "AWS rejected the request that this agent signed: check its AWS credentials, and this machine's clock",
+    "AWS rejected the request that this agent signed: check its AWS credentials, AWS_REGION, and this machine's clock",
 );
 const UNKNOWN_STS_HOST: Hint = Hint::new("set AWS_REGION to a region whose STS endpoint this server knows");
 const FIPS_ENDPOINT_REQUIRED: Hint =
@@ -247,8 +247,8 @@ const JOIN_STATE_REFUSED: Hint = Hint::new(
 );
 /// The token has not bound a key pair yet, but the agent has a certificate of an earlier join.
 const TOKEN_RECREATED: Hint = Hint::new(
-    "the token was created again under the name of an earlier one: remove the files in the bot's storage, so that the bot joins \
-     without its old certificate",
+    "the token was created again under the name of an earlier one: remove the file tlscert from the bot's storage, so that the bot \
+     joins without its old certificate, and keep the key pair",
 );
 const TOKEN_LOCKED_OR_REMOVED: Hint = Hint::new(
     "check whether the token or the bot is locked (tctl get locks) or was removed (tctl get tokens, tctl bots ls)",

@@ -383,16 +383,24 @@ async fn a_renewal_that_is_refused_for_its_join_state_was_not_performed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_was_created_again_under_its_old_name_is_explained() {
-    let bot = BoundKeypairBot::joined(0).await;
-    bot.edit(|token| *token = BoundKeypairToken::with_secret(SECRET));
-    let (_, error) = bot.failed_join().await;
-    let hint = error.hint().unwrap();
-    assert!(hint.as_str().contains("created again"), "{hint}");
-    assert!(!bot.fixture.has_renewal_marker());
-    for entry in std::fs::read_dir(bot.fixture.storage()).unwrap() {
-        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    for registers_by_secret in [true, false] {
+        let bot = BoundKeypairBot::joined(0).await;
+        let public_key = bot.stored("id_bkp.pub");
+        bot.edit(|token| {
+            *token = if registers_by_secret {
+                BoundKeypairToken::with_secret(SECRET)
+            } else {
+                BoundKeypairToken::with_public_key(&public_key)
+            };
+        });
+        let (_, error) = bot.failed_join().await;
+        let hint = error.hint().unwrap();
+        assert!(hint.as_str().contains("remove the file tlscert"), "{hint}");
+        assert!(!bot.fixture.has_renewal_marker());
+        std::fs::remove_file(bot.fixture.storage().join("tlscert")).unwrap();
+        bot.run().await.unwrap();
+        bot.assert_in_sync();
     }
-    bot.run().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
