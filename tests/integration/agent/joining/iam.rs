@@ -10,6 +10,7 @@ use tbot_cluster::{AwsUser, SERVER_VERSION, method};
 use super::super::certificate::assert_not_renewable;
 use super::super::fixture::{BOT, read};
 use super::super::http_endpoint::{HttpEndpoint, HttpRequest, ScriptedResponse};
+use super::super::log_capture::LogCapture;
 use super::{AUDIENCE, DelegatedJoin};
 
 pub(super) const ACCESS_KEY_ID: (&str, &str) = ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE");
@@ -158,8 +159,9 @@ fn sts_host(join: &DelegatedJoin) -> String {
     request.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned()
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_machine_without_a_region_uses_the_default_one() {
+    let log = LogCapture::start();
     let join = cluster_with_aws_token().await;
     let credentials = [ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN];
     join.run(join.config("iam", json!({})), &[&credentials[..], &[NO_EC2]].concat()).await.unwrap();
@@ -177,6 +179,15 @@ async fn a_machine_without_a_region_uses_the_default_one() {
         assert_eq!(sts_host(&join), "sts.us-east-1.amazonaws.com", "{target}");
         assert!(!service.requests().is_empty());
     }
+    assert!(!log.text().contains("hunter2"), "{}", log.text());
+    // An EC2 instance whose metadata service fails may be in another partition.
+    let service = HttpEndpoint::start(ScriptedResponse::from_fn(|request| {
+        if request.target == EC2_REGION { (503, String::new()) } else { ec2(request) }
+    }));
+    let url = service.url("");
+    let variables = [&credentials[..], &[(EC2_URL, &url)]].concat();
+    let error = join.attestation_error(join.config("iam", json!({})), &variables).await;
+    assert!(matches!(error, AttestationError::Refused { status: 503, .. }), "{error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -92,30 +92,29 @@ impl AwsAttestation {
     }
 }
 
-/// Returns the region of this EC2 instance, or the default region if the metadata service does not say so, for example because this is
-/// no EC2 instance.
+/// Returns the region of this EC2 instance, or the default region if the metadata service does not return one, for example because this
+/// machine is not an EC2 instance.
 async fn region_of_instance(
     session: Option<Ec2Metadata>,
     environment: &Environment,
     clock: &Clock,
 ) -> Result<Region, AttestationError> {
-    let found = async {
-        let session = match session {
-            Some(session) => session,
-            None => Ec2Metadata::open(environment, clock, AWS_REGION).await?,
-        };
-        session.region().await
+    let default = |error: &AttestationError| {
+        let region = Region::default();
+        tracing::debug!("using the AWS region {}: {}", region.as_str(), error_line(error, None));
+        region
     };
-    match found.await {
-        Err(error) if !matches!(error, AttestationError::InvalidAddress { .. }) => {
-            let region = Region::default();
-            tracing::info!(
-                "using the AWS region {}, because no other is set; outside of AWS's standard partition, set AWS_REGION: {}",
-                region.as_str(),
-                error_line(&error, None)
-            );
-            Ok(region)
-        }
+    let session = match session {
+        Some(session) => session,
+        None => match Ec2Metadata::open(environment, clock, AWS_REGION).await {
+            Ok(session) => session,
+            Err(error @ AttestationError::InvalidAddress { .. }) => return Err(error),
+            Err(error) => return Ok(default(&error)),
+        },
+    };
+    match session.region().await {
+        // An EC2 instance has a region, which may be in another partition than the default one.
+        Err(error) if !error.is_transient() => Ok(default(&error)),
         result => result,
     }
 }

@@ -5,14 +5,16 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::credentials::{AWS_CREDENTIALS, AwsCredentials};
-use super::region::{AWS_REGION, Region};
+use super::region::Region;
 use crate::agent::bot::join::attestation::error::{AttestationError, MAX_BYTES, RequestContext, TOO_LARGE};
 use crate::agent::bot::join::attestation::local::read_file_blocking;
 use crate::agent::platform::{Environment, Hint};
 
 /// The context of a file that cannot be read: it may contain either.
-const CREDENTIALS_AND_REGION: RequestContext =
-    RequestContext { item: "AWS credentials and region", hint: AWS_REGION.hint };
+const CREDENTIALS_AND_REGION: RequestContext = RequestContext {
+    item: "AWS credentials and region",
+    hint: "make the file readable, or set the credentials and AWS_REGION in the environment",
+};
 
 /// Properties that configure credentials in a form other than an access key, and the name of that form.
 const UNSUPPORTED: [(&str, &str); 7] = [

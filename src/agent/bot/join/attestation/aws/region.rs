@@ -4,7 +4,7 @@ use crate::agent::bot::join::attestation::error::{AttestationError, RequestConte
 
 pub(super) const AWS_REGION: RequestContext = RequestContext {
     item: "AWS region",
-    hint: "onboarding.join_method iam needs AWS_REGION in the environment, a profile with a region, or an EC2 instance",
+    hint: "set AWS_REGION in the environment, or a region in the profile",
 };
 
 /// The region whose STS is used if no region is known. STS returns the same identity in every region of a partition.
