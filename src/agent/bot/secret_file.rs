@@ -106,7 +106,14 @@ mod tests {
         let path = directory.path().join("pipe");
         rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
         assert!(matches!(read(&SecretFile::new(&path)), Err(SecretFileError::Unreadable(_))));
-        assert!(matches!(read(&SecretFile::new("/dev/null")), Err(SecretFileError::Empty)));
-        assert!(matches!(read(&SecretFile::new("/dev/zero")), Err(SecretFileError::Unreadable(_))));
+        let null = std::fs::File::open("/dev/null").unwrap();
+        let null = SecretFile::new(format!("/dev/fd/{}", null.as_raw_fd()));
+        assert!(matches!(read(&null), Err(SecretFileError::Empty)));
+        for device in ["/dev/null", "/dev/zero"] {
+            assert!(
+                matches!(read(&SecretFile::new(device)), Err(SecretFileError::Unreadable(_))),
+                "{device}"
+            );
+        }
     }
 }

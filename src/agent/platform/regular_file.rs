@@ -140,14 +140,15 @@ pub(crate) fn open_named(path: &Path) -> Result<File, RegularFileError> {
     }
 }
 
-/// Opens a file that the user has named, and that is read once. Below `/dev`, it may also be a pipe: a named pipe without a writer
-/// would block forever, but what is below `/dev` is open already, such as `/dev/stdin` or the `/dev/fd/63` of a shell.
+/// Opens a file that the user has named, and that is read once. It may also be `/dev/stdin`, or a file such as the `/dev/fd/63` of a shell:
+/// these may be pipes, which are open already. A pipe with another name could block forever.
 ///
 /// # Errors
 ///
-/// Returns an error unless the path leads to a regular file or is below `/dev`.
+/// Returns an error unless the path leads to a regular file, or is one of these.
 pub fn open_input(path: &Path) -> Result<File, RegularFileError> {
-    if path.starts_with("/dev") { Ok(File::open(path)?) } else { open_named(path) }
+    let is_descriptor = path.parent() == Some(Path::new("/dev/fd")) && path.file_name().is_some();
+    if path == Path::new("/dev/stdin") || is_descriptor { Ok(File::open(path)?) } else { open_named(path) }
 }
 
 /// Reads a file that the user has named, and that may be a link: a token, a certificate, a configuration.
