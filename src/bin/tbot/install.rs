@@ -1,19 +1,19 @@
 //! `tbot install systemd`: prints the unit that runs the agent, or writes it. Replaces a unit that differs only on request.
 
-use std::fs::{self, Metadata};
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use tbot::config::{Destination, Purpose};
-use tbot::untrusted::escape;
+use tbot::untrusted::{escape, escape_uncut};
 
 use crate::cli::{GlobalArgs, InstallCommand, SystemdArgs};
 use crate::configuration::{CONFIG_PATH, Configuration, report_invalid};
 use crate::context::Context;
 use crate::exit::Failure;
 use crate::flag_value::nonempty;
-use crate::replace_file::replace_file;
+use crate::replace_file::{has_acl, replace_file};
 use crate::systemd_unit::{ConfiguredPaths, SystemdUnit, check_path};
 
 pub(crate) fn install(
@@ -90,10 +90,11 @@ fn unit(
 
 /// Checks that the agent of the unit can write its PID file.
 fn check_pid_file(pid_file: &Path, name: &str, paths: &ConfiguredPaths) -> Result<(), Failure> {
-    // The directory that systemd creates for the unit.
-    let runtime = ["/run", "/var/run"].map(|parent| Path::new(parent).join(name));
+    let runtime = runtime_directories(name);
     let mut writable = runtime.iter().map(PathBuf::as_path).chain(paths.directories().map(Path::new));
-    if writable.any(|directory| pid_file.parent() == Some(directory)) {
+    let is_plain = pid_file.components().all(|part| part != Component::ParentDir);
+    let is_below = |directory: &Path| pid_file.parent().is_some_and(|parent| parent.starts_with(directory));
+    if is_plain && writable.any(is_below) {
         return Ok(());
     }
     Err(Failure::Usage(format!(
@@ -101,6 +102,11 @@ fn check_pid_file(pid_file: &Path, name: &str, paths: &ConfiguredPaths) -> Resul
          directory of the configuration",
         escape(&pid_file.to_string_lossy())
     )))
+}
+
+/// Returns the paths of the directory that systemd creates for the unit.
+fn runtime_directories(name: &str) -> [PathBuf; 2] {
+    ["/run", "/var/run"].map(|parent| Path::new(parent).join(name))
 }
 
 /// Returns a path that the unit contains.
@@ -140,13 +146,13 @@ fn warn_about_missing_directories(
     paths: &ConfiguredPaths,
     cx: &mut Context<'_>,
 ) -> Result<(), Failure> {
-    let runtime = Path::new("/run").join(name);
+    let runtime = runtime_directories(name);
     for directory in paths.required_directories() {
         let is_missing = match fs::metadata(directory) {
             Ok(metadata) => !metadata.is_dir(),
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         };
-        if is_missing && Path::new(directory) != runtime {
+        if is_missing && !runtime.iter().any(|runtime| runtime == Path::new(directory)) {
             writeln!(
                 cx.stderr,
                 "warning: {} is not a directory, so systemd will not start the unit: create it with `install -d -o {user} -g {group} \
@@ -165,9 +171,7 @@ fn warn_about_unreadable_configuration(
     config: &Path,
     cx: &mut Context<'_>,
 ) -> Result<(), Failure> {
-    // An ACL that gives anybody access also sets a bit of the group.
-    let is_readable = |metadata: Metadata| metadata.uid() != 0 || metadata.mode() & 0o044 != 0;
-    if user != "root" && !fs::metadata(config).is_ok_and(is_readable) {
+    if user != "root" && !is_readable_for_others(config).unwrap_or(false) {
         let config = config.to_string_lossy();
         let quoted = shell_quote(&config);
         writeln!(
@@ -179,9 +183,19 @@ fn warn_about_unreadable_configuration(
     Ok(())
 }
 
+/// Returns whether users other than root may be able to read a file.
+fn is_readable_for_others(path: &Path) -> io::Result<bool> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    // An ACL that gives a user or a group access also sets a bit of the group.
+    let group_counts = metadata.gid() != 0 || has_acl(&file);
+    let bits = if group_counts { 0o044 } else { 0o004 };
+    Ok(metadata.uid() != 0 || metadata.mode() & bits != 0)
+}
+
 /// Quotes a path for a shell and for the terminal.
 fn shell_quote(path: &str) -> String {
-    format!("'{}'", escape(&path.replace('\'', r"'\''")))
+    format!("'{}'", escape_uncut(&path.replace('\'', r"'\''")))
 }
 
 /// Returns the lines that only one of two units has: `-` for the one that is present, `+` for the new one.

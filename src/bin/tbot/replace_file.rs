@@ -84,14 +84,15 @@ fn replace_with_same_access(path: &Path, content: &[u8]) -> io::Result<()> {
     old.sync_all()
 }
 
+/// Returns whether a file has an ACL, with which more users may have access than its mode says.
 #[cfg(target_os = "linux")]
-fn has_acl(file: &File) -> bool {
+pub(crate) fn has_acl(file: &File) -> bool {
     let mut nothing: [u8; 0] = [];
     rustix::fs::fgetxattr(file, "system.posix_acl_access", &mut nothing[..]).is_ok_and(|length| length > 0)
 }
 
 #[cfg(not(target_os = "linux"))]
-const fn has_acl(_: &File) -> bool {
+pub(crate) const fn has_acl(_: &File) -> bool {
     false
 }
 

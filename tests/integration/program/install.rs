@@ -149,21 +149,24 @@ fn a_directory_without_which_systemd_does_not_start_the_unit_is_a_warning() {
 
 #[test]
 fn a_configuration_that_the_user_of_the_unit_cannot_read_is_a_warning() {
-    let warning = |user: &str, mode: u32| {
+    let warning = |user: &str, mode: u32, group: u32| {
         let run = install(&[&WRITE[..], &["--user", user, "--group", "deploy"]].concat());
         let config = run.path().join("tbot.yaml");
         std::fs::write(&config, CONFIG.replace("/opt/machine-id", "/run/tbot")).unwrap();
         std::fs::set_permissions(&config, Permissions::from_mode(mode)).unwrap();
+        // Fails unless this is root.
+        let _ = std::os::unix::fs::chown(&config, None, Some(group));
         let is_of_root = std::fs::metadata(&config).unwrap().uid() == 0;
         let finished = run.run();
         assert_eq!(finished.status, Some(0), "{}", finished.stderr);
         // The tests of others than root cannot create a file of root.
         is_of_root.then_some(finished.stderr)
     };
-    let Some(unreadable) = warning("deploy", 0o600) else { return };
+    let Some(unreadable) = warning("deploy", 0o600, 0) else { return };
     insta::assert_snapshot!(unreadable, @"warning: deploy cannot read tbot.yaml: permit it with `chgrp deploy 'tbot.yaml' && chmod g+r 'tbot.yaml'`");
-    for (user, mode) in [("root", 0o600), ("deploy", 0o640), ("deploy", 0o644)] {
-        assert_eq!(warning(user, mode).unwrap(), "", "{user} {mode:o}");
+    assert_eq!(warning("deploy", 0o640, 0).unwrap(), unreadable);
+    for (user, mode, group) in [("root", 0o600, 0), ("deploy", 0o640, 65534), ("deploy", 0o644, 0)] {
+        assert_eq!(warning(user, mode, group).unwrap(), "", "{user} {mode:o}");
     }
 }
 
