@@ -99,10 +99,11 @@ fn check_join_method(config: &Config, onboarding: &Onboarding, findings: &mut Fi
     let pointer = Pointer::root().key("onboarding");
     let target = if config.onboarding.is_some() { Target::Key(pointer.clone()) } else { Target::File };
     let Some(method) = onboarding.join_method else {
-        findings.missing(
+        findings.missing_unless(
             Code::MissingJoinMethod,
             target,
             "the join method",
+            "a flag",
             "write `onboarding: {join_method: token, token: ...}`, or set `--join-method`",
         );
         return;
