@@ -15,6 +15,7 @@ use crate::cli::{ConfigureArgs, GlobalArgs, MigrateArgs, OutputFileArgs};
 use crate::configuration::{Configuration, render, report_invalid};
 use crate::context::Context;
 use crate::exit::Failure;
+use crate::flag_value::nonempty;
 use crate::replace_file::write_named_file;
 
 /// `tbot configure`: prints the configuration that results from flags and environment variables, and what `tbot validate` would
@@ -25,12 +26,12 @@ pub(crate) fn configure(
     cx: &mut Context<'_>,
 ) -> Result<(), Failure> {
     // The help of the Go agent names `-c` as the file to write.
-    if global.config.is_some() {
+    if nonempty(global.config.as_deref()).is_some() {
         let message = "`tbot configure` does not read a configuration: to write it to a file, use --output \
                        instead of --config";
         return Err(Failure::Usage(message.to_owned()));
     }
-    if global.config_string.is_some() {
+    if nonempty(global.config_string.as_deref()).is_some() {
         let message = "`tbot configure` does not read a configuration: remove --config-string";
         return Err(Failure::Usage(message.to_owned()));
     }
