@@ -26,7 +26,7 @@ use super::migrations;
 use crate::day::{Day, Week};
 use crate::schema::EventSchema;
 use crate::start::Submission;
-use connection::{OpenFile, count_from_sql, create, wait_while_busy};
+use connection::{OpenFile, count_from_sql, create, wait_while_busy, with_suffix};
 use inbox::Inbox;
 
 /// How many submissions the inbox may hold before `append` itself folds them. Reached if no process folds, or if more
@@ -154,7 +154,9 @@ impl Store for Sqlite {
     }
 
     fn back_up(&mut self, file: &Path) -> Result<(), StoreError> {
-        if self.file.contains(file) || self.inbox.file.contains(file) {
+        let part = with_suffix(file, backup::PART_SUFFIX);
+        let is_of_store = |path: &Path| self.file.contains(path) || self.inbox.file.contains(path);
+        if is_of_store(file) || is_of_store(&part) {
             return Err(StoreError::BackupReplacesStore(file.to_owned()));
         }
         self.fold_all()?;

@@ -143,7 +143,12 @@ pub(super) fn create_next_to(main: &Path, path: &Path) -> io::Result<()> {
     create().or_else(ignore_existing)
 }
 
-fn create_new(path: &Path) -> io::Result<File> {
+/// Creates an empty file, which only its owner can read.
+///
+/// # Errors
+///
+/// Returns an error if the file exists or cannot be created.
+pub(super) fn create_new(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)?;
     // Independently of the umask.
     file.set_permissions(fs::Permissions::from_mode(FILE_MODE))?;
