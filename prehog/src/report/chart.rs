@@ -176,7 +176,12 @@ impl Change {
             let is_increase = now > before;
             let (before, now) =
                 if is_increase { (before + max_hidden, now) } else { (before, now + max_hidden) };
-            return Self::AtLeast(relative(before, now));
+            // A change that small is none.
+            return if percent_of(before, now) == 0 {
+                Self::Similar
+            } else {
+                Self::AtLeast(relative(before, now))
+            };
         }
         Self::Relative(relative(before, now))
     }
@@ -215,14 +220,18 @@ fn relative(before: u64, now: u64) -> String {
     if now / 10 >= before {
         return format!("×{}", number(now / before));
     }
-    let difference = now.abs_diff(before);
-    let percent = u128::from(difference) * 100 / u128::from(before);
+    let percent = percent_of(before, now);
     let sign = match percent {
         0 => "±",
         _ if now < before => "−",
         _ => "+",
     };
     format!("{sign}{percent}%")
+}
+
+/// Returns the size of a change in percent, rounded down.
+fn percent_of(before: u64, now: u64) -> u128 {
+    u128::from(now.abs_diff(before)) * 100 / u128::from(before)
 }
 
 /// Formats a number with thousands separators.
@@ -280,6 +289,7 @@ mod tests {
         use Change::{AtLeast, Relative, Similar};
         let between = |before, now| Change::between(before, now, 108);
         assert_eq!([between(120, 228), between(228, 120), between(500, 500)], [Similar, Similar, Similar]);
+        assert_eq!(between(1000, 1110), Similar, "at least 1108 to 1110");
         let at_least = |change: &str| AtLeast(change.to_owned());
         assert_eq!([between(10, 120), between(240, 120)], [at_least("+1%"), at_least("−5%")]);
         assert_eq!([between(10, 2000), between(1079, 2000)], [at_least("×16"), at_least("+68%")]);
