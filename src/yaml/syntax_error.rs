@@ -156,12 +156,29 @@ impl<'a> SyntaxError<'_, 'a> {
         } else if self.is("expected key") {
             let message = "this key is not aligned with those above it";
             Some((start, message, "align it with the other keys of its map"))
-        } else if self.is("expected '-'") {
+        } else if self.is("expected '-'") && self.is_aligned_with_entry(start) {
             let message = "this key is aligned with the entries of the list above it";
-            Some((start, message, "indent it more if it belongs to the last entry, and otherwise less"))
+            let help = if self.column(start) == 0 {
+                "indent it more if it belongs to the last entry"
+            } else {
+                "indent it more if it belongs to the last entry, and otherwise less"
+            };
+            Some((start, message, help))
         } else {
             None
         }
+    }
+
+    /// Returns whether the last entry of a list before a byte begins in the same column.
+    fn is_aligned_with_entry(&self, byte: usize) -> bool {
+        let entry = self.lines_before().find(|(start, line)| *start < byte && line.starts_with("- "));
+        entry.is_some_and(|(start, _)| self.column(start) == self.column(byte))
+    }
+
+    /// Returns the number of bytes before a byte in its line.
+    fn column(&self, byte: usize) -> usize {
+        let before = &self.index.text()[..byte];
+        byte - before.rfind('\n').map_or(0, |end| end + 1)
     }
 
     fn other(&self) -> Description {
