@@ -105,6 +105,9 @@ fn tokens(action: &str) -> Result<(Vec<Token<'_>>, &str), &'static str> {
                 ("", _) => (Token::Dot, after),
                 (fields, after) => (Token::Fields(fields), after),
             },
+            '+' | '-' if !after.trim_start_matches('.').starts_with(|next: char| next.is_ascii_digit()) => {
+                return Err("a sign must be before a number; a trim mark needs a space");
+            }
             '.' | '+' | '-' | '0'..='9' => {
                 let is_part = |found: char| found.is_ascii_alphanumeric() || "._+-".contains(found);
                 let after = after.trim_start_matches(is_part);
@@ -197,9 +200,16 @@ mod tests {
 
     #[test]
     fn a_malformed_action_is_an_error() {
-        for template in
-            ["{{.A", "{{ \"a }}", "{{ \"a\n\" }}", "{{/* a }}", "{{/* a */ .B}}", "{{ ; }}", "{{ : }}"]
-        {
+        for template in [
+            "{{.A",
+            "{{ \"a }}",
+            "{{ \"a\n\" }}",
+            "{{/* a }}",
+            "{{/* a */ .B}}",
+            "{{ ; }}",
+            "{{ : }}",
+            "{{-.A}}",
+        ] {
             assert!(split(template).is_err(), "{template}");
         }
     }

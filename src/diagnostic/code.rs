@@ -180,7 +180,7 @@ codes! {
     InvalidCaPin     "invalid-ca-pin"    Error   Meaning   "0.1.0" "A pin of a certificate authority is not valid. It must be `sha256:` and 64 hexadecimal digits. Only a warning if the port is one that proxies usually have, or if there is no address.";
     InvalidAddress   "invalid-address"   Error   Meaning   "0.1.0" "A value is not a valid URL, address or network.";
     InvalidArn       "invalid-arn"       Error   Meaning   "0.1.0" "A value is not a valid ARN or AWS region.";
-    InvalidTemplate  "invalid-template"  Error   Meaning   "0.1.0" "A template is not valid. It cannot be parsed, or uses an unknown variable.";
+    InvalidTemplate  "invalid-template"  Error   Meaning   "0.1.0" "A template is not valid. It cannot be parsed, or uses an unknown variable or function.";
     InvalidKubernetesName "invalid-kubernetes-name" Error Meaning "0.1.0" "A value is not a valid Kubernetes name.";
     InvalidJoinUri   "invalid-join-uri"  Error   Meaning   "0.1.0" "The join URI is not valid. Its form is `tbot+proxy+METHOD://TOKEN@HOST:PORT`.";
     JoinUriConflict  "join-uri-conflict" Error   Meaning   "0.1.0" "The join URI contradicts another property.";
