@@ -284,7 +284,8 @@ impl<'a> Reader<'_, 'a> {
         NodeId::try_from(self.tree.nodes.len()).unwrap_or(NodeId::MAX)
     }
 
-    /// Reports the duplicate keys of a map, and each value of `<<` that cannot be merged.
+    /// Reports the duplicate keys of a map, and each value of `<<` that cannot be merged. Moves what follows a key into its value if
+    /// missing indentation explains the duplicates.
     fn check_keys(&mut self, map: NodeId) {
         let is_string = |id: &NodeId| self.tree.key(*id).is_some();
         let mut keys: Vec<_> = self.tree.children(map).filter(is_string).collect();

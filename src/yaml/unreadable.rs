@@ -1,4 +1,4 @@
-//! Finds the parts of a document that have no value because of a problem, so that everything else can still be checked.
+//! Finds the parts of a document that could not be read as written, so that everything else can still be checked.
 //! Depends on `tree`. Runs only for a document with problems.
 
 use std::collections::HashSet;
@@ -7,10 +7,11 @@ use super::problem::{MAX_BYTES, MAX_DEPTH, MAX_NODES, MERGE_KEY};
 use super::tree::{Node, NodeId, NodeKind, Tree};
 use crate::pointer::Pointer;
 
-/// The parts of a document that have no value. A part has several pointers if an alias refers to it.
+/// The parts of a document that could not be read as written. A part has several pointers if an alias refers to it.
 #[derive(Debug, Default)]
 pub struct Unreadable {
-    /// The values that have an unsupported tag, are not finite, or contain a template that was not rendered.
+    /// The values that have an unsupported tag, are not finite, or contain a template that was not rendered, and the maps in which
+    /// the keys of several maps are mixed up.
     pub values: Vec<Pointer>,
     /// The maps that lack an entry: its key is not a string, or it cannot be merged.
     pub maps: Vec<Pointer>,

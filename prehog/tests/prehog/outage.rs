@@ -244,7 +244,8 @@ async fn no_event_is_acknowledged_while_the_inbox_is_read_only() {
         assert_eq!(submit().await, while_read_only, "{name}");
         // While another thread opens the file, it counts as busy, not as read-only.
         wait_until("the store is not ready", async || ready().await == 503).await;
-        assert!(process.log().contains("attempt to write a readonly database"), "{}", process.log());
+        let is_logged = || process.log().contains("attempt to write a readonly database");
+        wait_until("the reason is logged", async || is_logged()).await;
         set_modes(0o666);
         // Another thread may have the read-only files open for a moment.
         wait_until("recovery", async || submit().await == 200).await;

@@ -11,7 +11,7 @@ use super::fixture::{BOT, HOUR, RunningAgent, TestCluster, read, wait_until};
 use super::joining::azure::AzureVm;
 use super::joining::{DelegatedJoin, iam};
 
-/// 18.2 does not offer the newer way to join, 20 nothing else.
+/// 18.2 does not offer join v1, and 20 does not offer the legacy join.
 const VERSIONS: [&str; 7] = ["15.0.0-dev", "16.4.0", "17.7.0", "18.2.5", "18.7.0", "19.0.0", "20.0.0"];
 
 /// The ways to join that do not respond to a challenge.
@@ -62,7 +62,7 @@ async fn an_agent_with_an_id_token_joins_again_as_the_same_instance() {
         let (expected, instances) = match version {
             "15.0.0-dev" | "16.4.0" => (vec![(method::JOIN, 2)], vec![]),
             "17.7.0" => (vec![(method::JOIN, 1), (method::REGISTER_USING_TOKEN, 1)], vec![2]),
-            // The newer way is tried in each of two processes.
+            // Join v1 is tried in each of two processes.
             "18.2.5" => {
                 let older = [(method::JOIN, 1), (method::REGISTER_USING_TOKEN, 1)];
                 (older.into_iter().chain([(method::JOIN_V1, 2)]).collect(), vec![2])

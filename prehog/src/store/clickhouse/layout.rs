@@ -338,7 +338,7 @@ mod tests {
     use crate::store::migrations;
 
     #[test]
-    fn no_log_of_the_server_keeps_the_time_of_an_insert() {
+    fn the_query_log_is_off_for_every_statement() {
         let cluster = Cluster { name: "c".to_owned(), quorum: 2, shards: 1 };
         for cluster in [None, Some(cluster)] {
             let layout = Layout { database: "db".to_owned(), cluster };

@@ -1,4 +1,4 @@
-//! Joins through `teleport.join.v1.JoinService`: exchanges that go wrong, and when the agent joins in the older way instead.
+//! Joins through `teleport.join.v1.JoinService`: exchanges that go wrong, and when the agent uses the legacy join instead.
 
 use serde_json::json;
 use tbot::agent::{GrpcCode, JoinError, JoinReason, error_line};
@@ -11,7 +11,7 @@ use super::{DelegatedJoin, iam};
 
 /// A version that offers both ways to join.
 const VERSION: &str = "18.7.0";
-/// A version that offers only the newer way.
+/// A version that offers only join v1.
 const NEXT_VERSION: &str = "20.0.0";
 
 /// Runs an agent whose join fails, and returns the error.
@@ -115,7 +115,7 @@ async fn a_token_is_spent_on_the_legacy_join_if_the_server_offers_it() {
         assert_eq!(methods.map(|method| fixture.call_count(method)), joins, "{version}");
         assert_eq!(fixture.cluster.generation(BOT), Some(1));
     }
-    // A server of version 19 without the older way, such as one behind a proxy that does not pass it.
+    // A server of version 19 without the legacy join, such as one behind a proxy that does not pass it.
     let fixture = TestCluster::with_version("19.0.0").await;
     fixture.cluster.fail_next(method::JOIN, Code::NotFound, "path not found");
     fixture.run_oneshot(fixture.config("20m", &[fixture.output("out")])).await.unwrap();
