@@ -1,11 +1,13 @@
-//! The thread that maintains the store, so that no submission waits for it: folds submissions and removes expired data. Depends
-//! on the store and the metrics.
+//! The thread that maintains the store, so that no submission waits for it: folds submissions, removes expired data, and
+//! probes whether the store is writable. Depends on the store and the metrics.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::oneshot;
 
 use super::backend::FoldResult;
 use super::expiry::{first_retained_day, today_for_ids, today_for_starts};
@@ -40,8 +42,8 @@ pub(super) enum MaintenanceTask {
     FoldNow,
     /// Remove expired ids and, if a number of days is given, all starts that are older.
     RemoveExpired(Option<NonZeroU32>),
-    /// Close the store. The next operation opens it again.
-    Close,
+    /// Report whether the store is writable.
+    Probe(oneshot::Sender<bool>),
 }
 
 /// The last attempt at each operation of maintenance.
@@ -108,7 +110,10 @@ impl Maintenance {
                     self.remove_expired(retain_days);
                     self.report_last_attempts();
                 }
-                Ok(MaintenanceTask::Close) => self.store.close(),
+                Ok(MaintenanceTask::Probe(response)) => {
+                    // The caller may have stopped waiting.
+                    let _ = response.send(self.store.run(|store| store.probe()).is_ok());
+                }
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }

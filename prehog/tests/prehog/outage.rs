@@ -36,40 +36,9 @@ async fn a_locked_store_is_unavailable_until_it_is_unlocked() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     assert_unavailable(&receiver, 1).await;
     assert_eq!(receiver.get("/readyz").await.0, 503);
-    receiver.wait_for("prehog_store_up", |is_up| is_up == 0).await;
     other.execute_batch("ROLLBACK").unwrap();
-    // Without another event or request.
-    receiver.wait_for("prehog_store_up", |is_up| is_up == 1).await;
     assert_eq!(receiver.submit(&body(&uuid(1))).await.status(), 200);
     assert_eq!(receiver.stored()[0].2, 1);
-    receiver.stop().await;
-}
-
-/// Storing needs only the inbox, so a receiver is ready while a day is counted or a week is removed.
-#[tokio::test]
-async fn a_receiver_is_ready_while_the_store_is_maintained() {
-    let receiver = TestReceiver::start().await;
-    let other = connect(&receiver, STORE);
-    other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    // Maintenance waits for the lock.
-    assert_eq!(receiver.submit(&body(&uuid(1))).await.status(), 200);
-    receiver.wait_for("prehog_maintenance_up", |is_up| is_up == 0).await;
-    assert_eq!(receiver.submit(&body(&uuid(2))).await.status(), 200);
-    assert_eq!(receiver.get("/readyz").await.0, 200);
-    other.execute_batch("ROLLBACK").unwrap();
-    receiver.stop().await;
-}
-
-/// An outage is noticed without an event if something asks whether the receiver is ready.
-#[tokio::test]
-async fn a_probe_notices_an_outage() {
-    let receiver = TestReceiver::start().await;
-    let path = |name: &str| receiver.directory.path().join(name);
-    std::fs::rename(path(STORE), path("away")).unwrap();
-    wait_until("the store is not ready", async || receiver.get("/readyz").await.0 == 503).await;
-    assert_eq!(receiver.metric("prehog_store_up").await, 0);
-    std::fs::rename(path("away"), path(STORE)).unwrap();
-    receiver.wait_for("prehog_store_up", |is_up| is_up == 1).await;
     receiver.stop().await;
 }
 
