@@ -39,7 +39,8 @@ pub fn audit(event_schema: &Value, config_schema: &Value) -> Vec<String> {
     findings.collect()
 }
 
-/// What the rule of a property is checked against. Each check returns its findings without the name of the property.
+/// Checks the rules of properties against each other and the configuration. Each check returns its findings without the name of the
+/// property.
 struct Audit<'a> {
     rules: &'a Rules,
     config_schema: &'a Value,

@@ -76,7 +76,7 @@ pub struct Problem {
     pub span: Option<Span>,
     /// A second position that the problem involves, such as the first of two equal keys.
     pub related: Option<Span>,
-    /// What is wrong instead if nothing can belong to the key that is not indented.
+    /// The problem to report instead if the key cannot contain other keys, so that no indentation is missing.
     pub otherwise: Option<Box<Self>>,
     /// Whether the document is read as it is probably meant.
     pub(crate) is_repaired: bool,

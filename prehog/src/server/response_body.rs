@@ -13,7 +13,7 @@ const MAX_PIECE: usize = 16 * 1024;
 /// A body that owns a guard until hyper has taken its last piece.
 pub(super) struct ResponseBody<G> {
     body: Body,
-    /// What is left of the last frame of the body.
+    /// The part of the last frame of the body that was not sent yet.
     rest: Bytes,
     _guard: G,
 }

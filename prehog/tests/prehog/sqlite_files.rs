@@ -113,7 +113,8 @@ fn a_backup_of_an_open_store_is_complete_and_can_be_restored() {
     let back_up = || url.open_existing().unwrap().back_up(&backup);
     store.append(&[submission(1, MONDAY)]).unwrap();
     back_up().unwrap();
-    // The second one replaces the first one, and contains what is not counted yet. A leftover of a killed process is no obstacle.
+    // The second backup replaces the first one and includes events that are not counted yet. A file that a killed process has left does
+    // not prevent it.
     store.append(&[submission(2, MONDAY)]).unwrap();
     let expected = stored(&url);
     let part = directory.path().join("backup.db.part");

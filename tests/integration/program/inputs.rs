@@ -1,4 +1,4 @@
-//! What wrapper scripts pass: flags with empty values, and secrets through pipes.
+//! Inputs from wrapper scripts: flags with empty values, and secrets through pipes.
 
 use rustix::process::Signal;
 use serde_json::json;

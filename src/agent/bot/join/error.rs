@@ -61,7 +61,7 @@ pub enum JoinError {
     /// The cluster asks for another key pair, and a static one cannot change.
     #[error("the cluster asks for another key pair, but a static key cannot be rotated")]
     StaticKeyRotation,
-    /// What must be saved before the next message cannot be saved. The message was not sent.
+    /// Something that must be saved before the next message is sent cannot be saved. The message was not sent.
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// The agent cannot obtain the attestation for the server's challenge.

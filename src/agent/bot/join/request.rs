@@ -1,4 +1,4 @@
-//! What a bot requests when it joins, for both join protocols.
+//! The request to join, for both join protocols.
 
 use std::time::SystemTime;
 
