@@ -158,7 +158,7 @@ impl<'a> SyntaxError<'_, 'a> {
             Some((start, message, "align it with the other keys of its map"))
         } else if self.is("expected '-'") && self.is_aligned_with_entry(start) {
             let message = "this key is aligned with the entries of the list above it";
-            let help = if self.column(start) == 0 {
+            let help = if self.column(start) == 1 {
                 "indent it more if it belongs to the last entry"
             } else {
                 "indent it more if it belongs to the last entry, and otherwise less"
@@ -175,10 +175,8 @@ impl<'a> SyntaxError<'_, 'a> {
         entry.is_some_and(|(start, _)| self.column(start) == self.column(byte))
     }
 
-    /// Returns the number of bytes before a byte in its line.
     fn column(&self, byte: usize) -> usize {
-        let before = &self.index.text()[..byte];
-        byte - before.rfind('\n').map_or(0, |end| end + 1)
+        self.index.position(byte).column
     }
 
     fn other(&self) -> Description {

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::current_identity::{CurrentIdentity, valid_identity};
 use super::health::{Health, HealthStatus, IDENTITY};
 use super::running_agent::RunningAgent;
-use super::schedule::{self, Backoff};
+use super::schedule::{self, Backoff, jittered};
 use super::services::service_settings;
 use crate::agent::credential::identity::Identity;
 use crate::agent::platform::error_text::error_line;
@@ -54,9 +54,9 @@ impl RunningAgent {
             let wait = match self.connect_and_submit(&identity, heartbeat).await {
                 Ok(()) => {
                     (is_startup, backoff) = (false, BACKOFF);
-                    self.interval()
+                    jittered(INTERVAL, &self.randomness)
                 }
-                Err(error) if error.is_unimplemented() => self.interval(),
+                Err(error) if error.is_unimplemented() => jittered(INTERVAL, &self.randomness),
                 Err(error) => {
                     self.warn_about_heartbeat(&error);
                     backoff.next(&self.randomness)
@@ -93,11 +93,6 @@ impl RunningAgent {
             Ok(Err(error)) => self.warn_about_heartbeat(&error),
             Err(_) => tracing::warn!("the cluster did not respond to the heartbeat in time"),
         }
-    }
-
-    /// Returns the wait until the next heartbeat is due.
-    fn interval(&self) -> Duration {
-        INTERVAL.mul_f64(1.0 - self.randomness.next() / 10.0)
     }
 
     async fn connect_and_submit(&self, identity: &Identity, heartbeat: Heartbeat) -> Result<(), ApiError> {

@@ -43,7 +43,7 @@ impl Wait {
     ) -> Self {
         let remaining = not_after.duration_since(now).unwrap_or_default();
         let longest = (remaining * 2 / 3).max(MIN_WAIT);
-        let duration = interval.max(MIN_INTERVAL).mul_f64(1.0 - random.next() / 10.0).min(longest);
+        let duration = jittered(interval.max(MIN_INTERVAL), random).min(longest);
         Self::begin(duration, now)
     }
 
@@ -69,6 +69,11 @@ impl Wait {
 /// Waits for `duration`, like [`Wait`].
 pub(crate) async fn wait(duration: Duration, clock: &Clock) {
     Wait::begin(duration, clock.now()).finished(clock).await;
+}
+
+/// Returns an interval minus a random part of up to a tenth.
+pub(crate) fn jittered(interval: Duration, random: &Randomness) -> Duration {
+    interval.mul_f64(1.0 - random.next() / 10.0)
 }
 
 /// Waits until `time`, like [`Wait`].

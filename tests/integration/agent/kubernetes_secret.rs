@@ -71,6 +71,13 @@ impl SecretFixture {
         self.teleport.agent_with_env(config, &[("POD_NAMESPACE", "apps")])
     }
 
+    /// Starts an agent without outputs, and with the Secret `bot` as the storage.
+    fn start(&self) -> RunningAgent {
+        let mut config = self.config_with_storage();
+        config["renewal_interval"] = json!("30m");
+        RunningAgent::start(self.agent(config).unwrap())
+    }
+
     async fn run_oneshot(&self, config: Value) -> Result<(), AgentError> {
         run_oneshot(&self.agent(config)?).await
     }
@@ -263,9 +270,7 @@ async fn the_marker_of_another_agent_suspends_renewals_even_after_a_conflict() {
     let fixture = SecretFixture::new().await;
     fixture.run_oneshot(fixture.config_with_storage()).await.unwrap();
     let mut hold = fixture.teleport.cluster.hold_next(method::PING);
-    let mut config = fixture.config_with_storage();
-    config["renewal_interval"] = json!("30m");
-    let running = RunningAgent::start(fixture.agent(config).unwrap());
+    let running = fixture.start();
     hold.arrived().await;
     // Another agent with the same Secret renews, and does not get the response.
     fixture.teleport.cluster.drop_next_response(method::GENERATE_USER_CERTS);
@@ -286,10 +291,8 @@ async fn the_marker_of_another_agent_suspends_renewals_even_after_a_conflict() {
 async fn a_marker_that_was_written_although_the_request_failed_does_not_suspend_renewals() {
     let fixture = SecretFixture::new().await;
     fixture.run_oneshot(fixture.config_with_storage()).await.unwrap();
-    let mut config = fixture.config_with_storage();
-    config["renewal_interval"] = json!("30m");
     fixture.kubernetes.lose_next_response("PATCH");
-    let running = RunningAgent::start(fixture.agent(config).unwrap());
+    let running = fixture.start();
     wait_until("the bot is renewed", || fixture.teleport.cluster.generation(BOT) == Some(2)).await;
     wait_until("the identity is saved", || !fixture.stored().contains_key("renewal-pending")).await;
     running.stop().await.unwrap();
@@ -301,9 +304,7 @@ async fn a_response_that_the_api_server_rejects_is_kept_and_saved_later() {
     let fixture = SecretFixture::new().await;
     fixture.run_oneshot(fixture.config_with_storage()).await.unwrap();
     let mut hold = fixture.teleport.cluster.hold_next(method::GENERATE_USER_CERTS);
-    let mut config = fixture.config_with_storage();
-    config["renewal_interval"] = json!("30m");
-    let running = RunningAgent::start(fixture.agent(config).unwrap());
+    let running = fixture.start();
     hold.arrived().await;
     let before = fixture.stored()["tlscert"].clone();
     fixture.kubernetes.fail_next("PATCH", 503, "etcd is unavailable");

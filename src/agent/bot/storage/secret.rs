@@ -23,7 +23,7 @@ use crate::agent::platform::lock::lock;
 pub(crate) struct SecretStorage {
     secret: SecretClient,
     last_seen: Mutex<SecretContent>,
-    /// What the markers of this process end with.
+    /// The end of every marker that this process writes.
     marker_suffix: String,
     /// A request to change the marker failed, so the Secret may contain a marker of this process although it requested no renewal.
     ignore_own_marker: AtomicBool,
@@ -63,11 +63,9 @@ impl SecretStorage {
         Ok(files)
     }
 
-    /// Reads the files without the renewal marker. A change since [`load`](Self::load) is noticed when the marker is written.
+    /// Reads the files, among them those of the key pairs. A change since [`load`](Self::load) is noticed when the marker is written.
     pub(crate) fn load_keys(&self) -> Result<BTreeMap<String, Vec<u8>>, KubernetesSecretError> {
-        let mut files = self.secret.read()?.unwrap_or_default().files;
-        files.retain(|name, _| BOUND_KEY_FILES.contains(&name.as_str()));
-        Ok(files)
+        Ok(self.secret.read()?.unwrap_or_default().files)
     }
 
     pub(crate) fn test_write(&self) -> Result<(), KubernetesSecretError> {

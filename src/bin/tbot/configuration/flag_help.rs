@@ -17,7 +17,9 @@ pub(super) fn name_flags(diagnostics: &mut [Diagnostic], overrides: &[Override],
         let source = match &diagnostic.target {
             Target::Override(source) => Some(source.clone()),
             _ if has_file => {
-                name_used_settings(diagnostic, overrides, flag);
+                if !overrides.is_empty() {
+                    name_used_settings(diagnostic, overrides, flag);
+                }
                 continue;
             }
             _ => None,

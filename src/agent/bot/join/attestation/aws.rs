@@ -56,11 +56,7 @@ impl AwsAttestation {
         let credentials = if let Some(credentials) = credentials {
             credentials
         } else if let Some(web_identity) = WebIdentity::from_environment(environment)? {
-            let region = match region {
-                Some(region) => region,
-                None => region_of_instance(None, environment, clock).await?,
-            };
-            let endpoint = endpoint(region);
+            let endpoint = endpoint(or_region_of_instance(region, None, environment, clock).await?);
             let credentials = web_identity.credentials(&endpoint, environment, clock).await?;
             return Ok(Self { credentials, endpoint });
         } else if let Some(credentials) = profile.credentials()? {
@@ -70,11 +66,8 @@ impl AwsAttestation {
         } else {
             ec2.insert(Ec2Metadata::open(environment, clock, AWS_CREDENTIALS).await?).credentials().await?
         };
-        let region = match region {
-            Some(region) => region,
-            None => region_of_instance(ec2, environment, clock).await?,
-        };
-        Ok(Self { credentials, endpoint: endpoint(region) })
+        let endpoint = endpoint(or_region_of_instance(region, ec2, environment, clock).await?);
+        Ok(Self { credentials, endpoint })
     }
 
     /// Returns the signed request in HTTP/1.1 wire format.
@@ -92,13 +85,17 @@ impl AwsAttestation {
     }
 }
 
-/// Returns the region of this EC2 instance, or the default region if the metadata service does not return one, for example because this
+/// Returns `known`, or else the region of this EC2 instance, or the default region if the metadata service does not return one, for example because this
 /// machine is not an EC2 instance.
-async fn region_of_instance(
+async fn or_region_of_instance(
+    known: Option<Region>,
     session: Option<Ec2Metadata>,
     environment: &Environment,
     clock: &Clock,
 ) -> Result<Region, AttestationError> {
+    if let Some(known) = known {
+        return Ok(known);
+    }
     let default = |error: &AttestationError| {
         let region = Region::default();
         tracing::debug!("using the AWS region {}: {}", region.as_str(), error_line(error, None));
