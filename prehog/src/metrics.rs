@@ -121,7 +121,11 @@ impl Metrics {
         registry.register("rejected", help, self.rejected.clone());
         registry.register("connections", "Open connections", self.connections.clone());
         registry.register("requests", "Requests in progress", self.requests.clone());
-        registry.register("store_up", "Whether the store accepted the last batch", self.store_up.clone());
+        registry.register(
+            "store_up",
+            "Whether the store accepted the last batch or probe",
+            self.store_up.clone(),
+        );
         let help = "The disk space that the store uses, in bytes";
         registry.register("store_bytes", help, self.store_bytes.clone());
         let help = "Whether the last attempts to count stored events and to remove expired data succeeded";

@@ -216,6 +216,6 @@ impl Store for ClickHouse {
     }
 
     fn probe(&mut self) -> Result<(), StoreError> {
-        self.http.run(&self.layout.probe())
+        self.http.probe(&self.layout.probe())
     }
 }

@@ -1,13 +1,11 @@
-//! The thread that maintains the store, so that no submission waits for it: folds submissions, removes expired data, and
-//! probes whether the store is writable. Depends on the store and the metrics.
+//! The thread that maintains the store, so that no submission waits for it: folds submissions and removes expired data. Depends
+//! on the store and the metrics.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime};
-
-use tokio::sync::oneshot;
 
 use super::backend::FoldResult;
 use super::expiry::{first_retained_day, today_for_ids, today_for_starts};
@@ -42,8 +40,8 @@ pub(super) enum MaintenanceTask {
     FoldNow,
     /// Remove expired ids and, if a number of days is given, all starts that are older.
     RemoveExpired(Option<NonZeroU32>),
-    /// Report whether the store is writable.
-    Probe(oneshot::Sender<bool>),
+    /// Close the store. The next operation opens it again.
+    Close,
 }
 
 /// The last attempt at each operation of maintenance.
@@ -110,10 +108,7 @@ impl Maintenance {
                     self.remove_expired(retain_days);
                     self.report_last_attempts();
                 }
-                Ok(MaintenanceTask::Probe(response)) => {
-                    // The caller may have stopped waiting.
-                    let _ = response.send(self.store.run(|store| store.probe()).is_ok());
-                }
+                Ok(MaintenanceTask::Close) => self.store.close(),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }

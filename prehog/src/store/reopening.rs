@@ -15,6 +15,11 @@ impl ReopeningStore {
         Self { url, store }
     }
 
+    /// Closes the store. The next operation opens it again.
+    pub(super) fn close(&mut self) {
+        self.store = None;
+    }
+
     /// Runs an operation on the store. After a failure, the next call opens the store again.
     pub(super) fn run<T>(
         &mut self,

@@ -18,7 +18,7 @@ mod tallies;
 use std::collections::HashSet;
 use std::path::Path;
 
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 
 use super::backend::{FOLD_BATCH, FoldResult, Sink, Store, StoreError, Tally};
 use super::expiry::TRUSTED_AFTER_DAYS;
@@ -26,7 +26,7 @@ use super::migrations;
 use crate::day::{Day, Week};
 use crate::schema::EventSchema;
 use crate::start::Submission;
-use connection::{OpenFile, count_from_sql, create, with_suffix};
+use connection::{OpenFile, count_from_sql, create, wait_while_busy, with_suffix};
 use inbox::Inbox;
 
 /// How many submissions the inbox may hold before `append` itself folds them. Reached if no process folds, or if more
@@ -94,6 +94,14 @@ impl Sqlite {
             }
         }
         Ok(())
+    }
+
+    fn probe_main_file(&mut self) -> Result<(), StoreError> {
+        let transaction = self.file.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Changes the page, unlike an update to the same value, so that something is written to the disk.
+        transaction.execute("INSERT INTO folded (epoch) VALUES (-1)", [])?;
+        transaction.execute("DELETE FROM folded WHERE epoch = -1", [])?;
+        Ok(transaction.commit()?)
     }
 
     fn check_in_place(&self) -> Result<(), StoreError> {
@@ -197,12 +205,17 @@ impl Store for Sqlite {
 
     fn probe(&mut self) -> Result<(), StoreError> {
         self.check_in_place()?;
-        // Changes the page, unlike an update to the same value, so that something is written to the disk.
-        let transaction = self.file.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute("INSERT INTO folded (epoch) VALUES (-1)", [])?;
-        transaction.execute("DELETE FROM folded WHERE epoch = -1", [])?;
-        transaction.commit()?;
-        self.inbox.probe()
+        self.inbox.probe()?;
+        // Storing needs only the inbox. While another connection writes to the main file, as counting does, it is writable.
+        self.file.connection.busy_handler(None)?;
+        let probed = self.probe_main_file();
+        self.file.connection.busy_handler(Some(wait_while_busy))?;
+        match probed {
+            Err(StoreError::Sqlite(error)) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                Ok(())
+            }
+            result => result,
+        }
     }
 }
 

@@ -1,13 +1,13 @@
 //! The thread that writes submissions: collects those that wait into a batch, makes the batch durable, and only then
-//! responds to each caller. Work that no caller waits for is left to the maintenance thread. Depends on the store and the
-//! metrics.
+//! responds to each caller. It also probes whether it could write one, on request and repeatedly after a failure. Work that no
+//! caller waits for is left to the maintenance thread. Depends on the store and the metrics.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -22,16 +22,19 @@ use crate::metrics::Metrics;
 use crate::schema::{EventSchema, SchemaError};
 use crate::start::Submission;
 
-/// The maximum number of submissions that wait for the store.
-const WRITE_QUEUE: usize = 4096;
+/// The maximum number of submissions and probes that wait for the store.
+const REQUEST_QUEUE: usize = 4096;
 
 /// The maximum number of tasks that wait for the maintenance thread. A task that does not fit is requested again later.
 const TASK_QUEUE: usize = 64;
 
+/// How long after a failure the store is probed, unless a submission arrives earlier.
+const PROBE_INTERVAL: Duration = Duration::from_secs(2);
+
 /// Hands submissions to the writer thread. The threads end when the last clone is dropped and everything is written.
 #[derive(Clone)]
 pub struct Writer {
-    writes: SyncSender<Write>,
+    requests: SyncSender<Request>,
     tasks: SyncSender<MaintenanceTask>,
     /// Whether the store has reached its maximum size.
     is_full: Arc<AtomicBool>,
@@ -78,9 +81,17 @@ pub enum StartWriterError {
     Thread(#[from] std::io::Error),
 }
 
+/// A request to the writer thread, and the channel for its result.
+enum Request {
+    Write(Write),
+    /// Report whether the store is writable.
+    Probe(oneshot::Sender<bool>),
+}
+
 /// A submission, and the channel for the result. The submission is sent back with the result, because freeing many small
 /// allocations on another thread than the one that made them is slow for both threads.
-type Write = (Submission, oneshot::Sender<(Result<(), WriteError>, Submission)>);
+type Write = (Submission, WriteSender);
+type WriteSender = oneshot::Sender<(Result<(), WriteError>, Submission)>;
 
 impl Writer {
     /// Starts the threads. If `store` is `None`, the store is opened when it is first needed. Rejects submissions while the
@@ -100,14 +111,16 @@ impl Writer {
         clock: Clock,
         metrics: Arc<Metrics>,
     ) -> Result<(Self, WriterThreads), StartWriterError> {
-        let (writes, queued_writes) = mpsc::sync_channel(WRITE_QUEUE);
+        let (requests, queued_requests) = mpsc::sync_channel(REQUEST_QUEUE);
         let (tasks, queued_tasks) = mpsc::sync_channel(TASK_QUEUE);
-        metrics.set_store_up(store.is_some());
+        let is_up = store.is_some();
+        metrics.set_store_up(is_up);
         let fold_requested = Arc::new(AtomicBool::new(false));
         let is_full = Arc::new(AtomicBool::new(false));
         let distinct_values = DistinctValues::new(EventSchema::embedded()?);
         let writer = WriterThread {
             store: ReopeningStore::new(url.clone(), store),
+            is_up,
             last_attempt: LastAttempt::new("the store is unavailable; senders are asked to try again later"),
             metrics: Arc::clone(&metrics),
             tasks: tasks.clone(),
@@ -128,11 +141,11 @@ impl Writer {
             fold_deadline: Some(Instant::now()),
         };
         let writer =
-            thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run(&queued_writes))?;
+            thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run(&queued_requests))?;
         let maintenance = thread::Builder::new()
             .name("maintenance".to_owned())
             .spawn(move || maintenance.run(&queued_tasks))?;
-        Ok((Self { writes, tasks, is_full, metrics }, WriterThreads { writer, maintenance }))
+        Ok((Self { requests, tasks, is_full, metrics }, WriterThreads { writer, maintenance }))
     }
 
     /// Stores a submission and returns when it is durable.
@@ -156,7 +169,7 @@ impl Writer {
         if self.is_full.load(Ordering::Relaxed) {
             return Err(WriteError::Full);
         }
-        self.writes.try_send(write).map_err(|error| match error {
+        self.requests.try_send(Request::Write(write)).map_err(|error| match error {
             TrySendError::Full(_) => WriteError::Busy,
             TrySendError::Disconnected(_) => WriteError::Unavailable,
         })
@@ -171,7 +184,7 @@ impl Writer {
     /// Returns true if the store is writable and not full.
     pub async fn probe(&self) -> bool {
         let (sender, result) = oneshot::channel();
-        self.tasks.try_send(MaintenanceTask::Probe(sender)).is_ok()
+        self.requests.try_send(Request::Probe(sender)).is_ok()
             && result.await.unwrap_or(false)
             && !self.is_full.load(Ordering::Relaxed)
     }
@@ -180,6 +193,8 @@ impl Writer {
 struct WriterThread {
     store: ReopeningStore,
     last_attempt: LastAttempt,
+    /// Whether the store was writable when it was last written or probed.
+    is_up: bool,
     metrics: Arc<Metrics>,
     tasks: SyncSender<MaintenanceTask>,
     /// Whether the maintenance thread already knows that there are submissions to fold.
@@ -192,23 +207,75 @@ struct WriterThread {
 }
 
 impl WriterThread {
-    fn run(mut self, queued: &Receiver<Write>) {
-        while let Ok(first) = queued.recv() {
-            let writes = std::iter::once(first).chain(queued.try_iter().take(MAX_BATCH - 1));
-            let (mut batch, senders): (Vec<_>, Vec<_>) = writes.unzip();
-            let result = self.append(&mut batch);
-            let count = batch.len();
-            // A thread of the runtime wakes its own tasks without a system call for each of them.
-            self.runtime.spawn(async move {
-                for (sender, submission) in senders.into_iter().zip(batch) {
-                    // The caller may have stopped waiting.
-                    let _ = sender.send((result, submission));
-                }
-            });
-            // After a failure, so that the maintenance thread opens files again that were replaced: as long as it has the old
-            // ones open, the new ones may be unusable.
-            self.request_fold(if result.is_ok() { count } else { 0 });
+    fn run(mut self, queued: &Receiver<Request>) {
+        loop {
+            // While the store is up, there is nothing to find out: a probe would only wake its disk or its server.
+            let received = match self.is_up {
+                true => queued.recv().map_err(RecvTimeoutError::from),
+                false => queued.recv_timeout(PROBE_INTERVAL),
+            };
+            match received {
+                Ok(first) => self.serve(std::iter::once(first).chain(queued.try_iter().take(MAX_BATCH - 1))),
+                Err(RecvTimeoutError::Timeout) => drop(self.probe()),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
         }
+    }
+
+    fn serve(&mut self, requests: impl Iterator<Item = Request>) {
+        let (mut batch, mut senders, mut probes) = (Vec::new(), Vec::new(), Vec::new());
+        for request in requests {
+            match request {
+                Request::Write((submission, sender)) => {
+                    batch.push(submission);
+                    senders.push(sender);
+                }
+                Request::Probe(sender) => probes.push(sender),
+            }
+        }
+        if !batch.is_empty() {
+            self.write(batch, senders);
+        }
+        if !probes.is_empty() {
+            let is_up = self.probe();
+            for sender in probes {
+                // The caller may have stopped waiting.
+                let _ = sender.send(is_up);
+            }
+        }
+    }
+
+    fn write(&mut self, mut batch: Vec<Submission>, senders: Vec<WriteSender>) {
+        let result = self.append(&mut batch);
+        let count = batch.len();
+        // A thread of the runtime wakes its own tasks without a system call for each of them.
+        self.runtime.spawn(async move {
+            for (sender, submission) in senders.into_iter().zip(batch) {
+                // The caller may have stopped waiting.
+                let _ = sender.send((result, submission));
+            }
+        });
+        if result.is_ok() {
+            self.request_fold(count);
+        }
+        self.close_after_failure();
+    }
+
+    /// After a failure, makes the maintenance thread close its files, too. As long as it has files open that were replaced or
+    /// were not writable, this thread cannot use those that are there now.
+    fn close_after_failure(&self) {
+        if !self.is_up {
+            // If the task does not fit into the queue, the next failure sends another one.
+            let _ = self.tasks.try_send(MaintenanceTask::Close);
+        }
+    }
+
+    /// Returns true if the store is writable. The log says only what happens to submissions.
+    fn probe(&mut self) -> bool {
+        self.is_up = self.store.run(|store| store.probe()).is_ok();
+        self.metrics.set_store_up(self.is_up);
+        self.close_after_failure();
+        self.is_up
     }
 
     fn append(&mut self, batch: &mut [Submission]) -> Result<(), WriteError> {
@@ -219,7 +286,8 @@ impl WriterThread {
             store.append(batch)
         });
         let appended = self.last_attempt.record(appended);
-        self.metrics.record_batch(started.elapsed(), appended.is_some());
+        self.is_up = appended.is_some();
+        self.metrics.record_batch(started.elapsed(), self.is_up);
         let (counter, result) = match appended {
             Some(()) => (&self.metrics.stored, Ok(())),
             None => (&self.metrics.unavailable, Err(WriteError::Unavailable)),

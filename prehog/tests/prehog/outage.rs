@@ -36,9 +36,40 @@ async fn a_locked_store_is_unavailable_until_it_is_unlocked() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     assert_unavailable(&receiver, 1).await;
     assert_eq!(receiver.get("/readyz").await.0, 503);
+    receiver.wait_for("prehog_store_up", |is_up| is_up == 0).await;
     other.execute_batch("ROLLBACK").unwrap();
+    // Without another event or request.
+    receiver.wait_for("prehog_store_up", |is_up| is_up == 1).await;
     assert_eq!(receiver.submit(&body(&uuid(1))).await.status(), 200);
     assert_eq!(receiver.stored()[0].2, 1);
+    receiver.stop().await;
+}
+
+/// Storing needs only the inbox, so a receiver is ready while a day is counted or a week is removed.
+#[tokio::test]
+async fn a_receiver_is_ready_while_the_store_is_maintained() {
+    let receiver = TestReceiver::start().await;
+    let other = connect(&receiver, STORE);
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // Maintenance waits for the lock.
+    assert_eq!(receiver.submit(&body(&uuid(1))).await.status(), 200);
+    receiver.wait_for("prehog_maintenance_up", |is_up| is_up == 0).await;
+    assert_eq!(receiver.submit(&body(&uuid(2))).await.status(), 200);
+    assert_eq!(receiver.get("/readyz").await.0, 200);
+    other.execute_batch("ROLLBACK").unwrap();
+    receiver.stop().await;
+}
+
+/// An outage is noticed without an event if something asks whether the receiver is ready.
+#[tokio::test]
+async fn a_probe_notices_an_outage() {
+    let receiver = TestReceiver::start().await;
+    let path = |name: &str| receiver.directory.path().join(name);
+    std::fs::rename(path(STORE), path("away")).unwrap();
+    wait_until("the store is not ready", async || receiver.get("/readyz").await.0 == 503).await;
+    assert_eq!(receiver.metric("prehog_store_up").await, 0);
+    std::fs::rename(path("away"), path(STORE)).unwrap();
+    receiver.wait_for("prehog_store_up", |is_up| is_up == 1).await;
     receiver.stop().await;
 }
 
@@ -235,7 +266,13 @@ async fn files_that_are_deleted_or_replaced_are_noticed() {
         let directory = receiver.directory.path();
         let path = |name: &str| directory.join(name);
         assert_eq!(receiver.submit(&body(&uuid(1))).await.status(), 200);
-        receiver.wait_for("prehog_events_total{result=\"stored\"}", |stored| stored == 1).await;
+        // A copy that is made while the logs are moved into the files would be torn.
+        let is_at_rest = || {
+            ["events.db-wal", "events.db.inbox-wal"]
+                .iter()
+                .all(|log| path(log).metadata().unwrap().len() == 0)
+        };
+        wait_until("the event is counted and the logs are empty", async || is_at_rest()).await;
         if replacement.is_some() {
             std::fs::copy(path(name), path("copy")).unwrap();
         }
@@ -251,7 +288,8 @@ async fn files_that_are_deleted_or_replaced_are_noticed() {
             assert!(!path(name).exists());
             std::fs::rename(path("away"), path(name)).unwrap();
         }
-        wait_until("recovery", async || receiver.submit(&body(&uuid(2))).await.status() == 200).await;
+        let recovery = format!("recovery without {name}, replaced by {replacement:?}");
+        wait_until(&recovery, async || receiver.submit(&body(&uuid(2))).await.status() == 200).await;
         receiver.stop().await;
     }
 }

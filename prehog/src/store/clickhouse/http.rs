@@ -112,6 +112,11 @@ impl Http {
         read_to_end(self.query(statement)?)
     }
 
+    /// Runs a query that a sender waits for, and discards its result.
+    pub(super) fn probe(&self, query: &str) -> Result<(), StoreError> {
+        read_to_end(self.send(&self.database, "", query, INSERT_TIMEOUT)?)
+    }
+
     /// Inserts rows, given as one JSON object per line.
     pub(super) fn insert(&self, table: &str, rows: &str) -> Result<(), StoreError> {
         let statement = format!("INSERT INTO {table} FORMAT JSONEachRow");

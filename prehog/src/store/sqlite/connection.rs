@@ -180,7 +180,7 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
 
 /// Replaces SQLite's own busy handler, whose delays grow to a tenth of a second: too long while a sender waits.
 #[expect(clippy::disallowed_methods, reason = "SQLite expects a blocking wait, on a thread of the store")]
-fn wait_while_busy(retries: i32) -> bool {
+pub(super) fn wait_while_busy(retries: i32) -> bool {
     std::thread::sleep(if retries < SHORT_RETRIES { SHORT_DELAY } else { LONG_DELAY });
     retries < BUSY_RETRIES
 }
