@@ -18,7 +18,7 @@ use prost_types::Timestamp;
 use tonic::transport::{Channel, Endpoint};
 
 use super::api_error::ApiError;
-use super::grpc::{self, Connector, unary};
+use super::grpc::{self, CALL_TIMEOUT, Connector, unary};
 use super::messages::{Certs, PingRequest, PingResponse, RouteToApp, RouteToDatabase, UserCertsRequest};
 use super::server_version::major;
 use crate::agent::credential::authority::Authority;
@@ -34,8 +34,6 @@ pub(crate) use shared_responses::AuthorityType;
 use shared_responses::SharedResponses;
 pub(crate) use workload_identity::{Federation, SvidRequest, WorkloadSelector};
 
-/// Short enough that a shutdown, which waits for a running renewal, stays within the usual grace period of 30 s.
-const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// The interval of keep-alive pings, which streams need. The auth server closes connections that ping more than once a
 /// minute.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(75);
@@ -203,8 +201,5 @@ impl AuthClient {
 }
 
 fn endpoint() -> Endpoint {
-    grpc::endpoint()
-        .timeout(CALL_TIMEOUT)
-        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
-        .keep_alive_timeout(CALL_TIMEOUT)
+    grpc::endpoint().http2_keep_alive_interval(KEEP_ALIVE_INTERVAL).keep_alive_timeout(CALL_TIMEOUT)
 }

@@ -22,18 +22,41 @@ use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::dialler::DialTarget;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+/// Short enough that a shutdown, which waits for a running renewal, stays within the usual grace period of 30 s.
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Makes one unary call. `method` is the full name of the method.
+/// Makes one unary call, whose whole response must arrive within [`CALL_TIMEOUT`]. `method` is the full name of the method.
 pub(crate) async fn unary<M, R>(channel: &Channel, method: &'static str, message: M) -> Result<R, ApiError>
 where
     M: Message + 'static,
     R: Message + Default + 'static,
 {
-    call(channel, method, message).await.map_err(|status| from_status(method, status))
+    unary_within(CALL_TIMEOUT, channel, method, message).await
 }
 
-/// Makes one unary call, like [`unary`]. A status that comes from the connection has a source.
+/// Makes one unary call, whose whole response must arrive within `limit`: tonic's own timeout ends with the headers, and a server
+/// that stalls after them keeps the connection alive.
+pub(crate) async fn unary_within<M, R>(
+    limit: Duration,
+    channel: &Channel,
+    method: &'static str,
+    message: M,
+) -> Result<R, ApiError>
+where
+    M: Message + 'static,
+    R: Message + Default + 'static,
+{
+    match tokio::time::timeout(limit, call(channel, method, message)).await {
+        Ok(result) => result.map_err(|status| from_status(method, status)),
+        Err(_) => Err(timed_out(method)),
+    }
+}
+
+fn timed_out(method: &'static str) -> ApiError {
+    ApiError::NoResponse { method, source: ConnectionError::new("the call timed out") }
+}
+
+/// Makes one unary call without a timeout. A status that comes from the connection has a source.
 pub(crate) async fn call<M, R>(channel: &Channel, method: &'static str, message: M) -> Result<R, Status>
 where
     M: Message + 'static,
@@ -54,11 +77,7 @@ pub(crate) fn endpoint() -> Endpoint {
 
 /// Connects for a few short calls.
 pub(crate) async fn connect(target: DialTarget) -> Result<Channel, ConnectionError> {
-    endpoint()
-        .timeout(CALL_TIMEOUT)
-        .connect_with_connector(Connector(target))
-        .await
-        .map_err(ConnectionError::new)
+    endpoint().connect_with_connector(Connector(target)).await.map_err(ConnectionError::new)
 }
 
 /// Opens a stream of messages from the server. Returns the first message, which must arrive within `limit`, and the
@@ -85,9 +104,7 @@ where
         let ended = || no_response(ConnectionError::new("the stream ended before the first message"));
         Ok((first.ok_or_else(ended)?, stream))
     };
-    tokio::time::timeout(limit, begin)
-        .await
-        .map_err(|_| no_response(ConnectionError::new("the call timed out")))?
+    tokio::time::timeout(limit, begin).await.map_err(|_| timed_out(method))?
 }
 
 /// Opens a new connection whenever tonic needs one.

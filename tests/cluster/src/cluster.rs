@@ -447,6 +447,11 @@ impl Cluster {
         self.shared.faults.drop_next_response(method);
     }
 
+    /// Processes the next call of `method`, and sends the headers of the response, but never its message. The connection stays alive.
+    pub fn stall_next_response(&self, method: &str) {
+        self.shared.faults.stall_next_response(method);
+    }
+
     /// Applies `fault` to the next stream of `method`, which must be a method that begins with a challenge.
     pub fn break_next_stream(&self, method: &str, fault: StreamFault) {
         self.shared.faults.break_next_stream(method, fault);

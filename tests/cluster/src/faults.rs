@@ -14,6 +14,7 @@ enum Fault {
     Fail(ApiError),
     Hold { arrived: oneshot::Sender<()>, released: oneshot::Receiver<()> },
     DropResponse,
+    StallResponse,
     Stream(StreamFault),
 }
 
@@ -71,6 +72,8 @@ pub(crate) enum CallAction {
     Refuse(ApiError),
     /// Process the call, then close the connection instead of responding.
     DropResponse,
+    /// Process the call and begin the response, but never send its message. The connection stays alive.
+    StallResponse,
     /// Break the stream. For methods that do not begin with a challenge, the same as [`CallAction::Process`].
     BreakStream(StreamFault),
 }
@@ -102,6 +105,10 @@ impl Faults {
         self.script(method, Fault::DropResponse);
     }
 
+    pub(crate) fn stall_next_response(&self, method: &str) {
+        self.script(method, Fault::StallResponse);
+    }
+
     pub(crate) fn break_next_stream(&self, method: &str, fault: StreamFault) {
         self.script(method, Fault::Stream(fault));
     }
@@ -122,6 +129,7 @@ impl Faults {
             None => CallAction::Process,
             Some(Fault::Fail(error)) => CallAction::Refuse(error),
             Some(Fault::DropResponse) => CallAction::DropResponse,
+            Some(Fault::StallResponse) => CallAction::StallResponse,
             Some(Fault::Stream(fault)) => CallAction::BreakStream(fault),
             Some(Fault::Hold { arrived, released }) => {
                 let _ = arrived.send(());

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -255,17 +255,29 @@ async fn serve_call(shared: &Shared, connection: &Connection, request: Request<I
     let action = shared.faults.before_call(&method).await;
     let response = match &action {
         CallAction::Refuse(error) => refuse(protocol, error),
-        CallAction::Process | CallAction::DropResponse | CallAction::BreakStream(_) => {
+        CallAction::Process
+        | CallAction::DropResponse
+        | CallAction::StallResponse
+        | CallAction::BreakStream(_) => {
             process(shared, connection, protocol, &method, parts, body).await
         }
     };
-    if matches!(action, CallAction::DropResponse) {
-        shared.log.end(index, Outcome::ResponseDropped);
-        connection.abort.notify_one();
-        return std::future::pending().await;
+    match action {
+        CallAction::DropResponse => {
+            shared.log.end(index, Outcome::ResponseDropped);
+            connection.abort.notify_one();
+            std::future::pending().await
+        }
+        CallAction::StallResponse => {
+            shared.log.end(index, Outcome::ResponseDropped);
+            let never = tokio_stream::pending::<Result<Frame<Bytes>, Infallible>>();
+            response.map(|_| Body::new(StreamBody::new(never)))
+        }
+        CallAction::Process | CallAction::Refuse(_) | CallAction::BreakStream(_) => {
+            shared.log.end(index, outcome(&response));
+            response
+        }
     }
-    shared.log.end(index, outcome(&response));
-    response
 }
 
 fn protocol(parts: &Parts) -> Protocol {

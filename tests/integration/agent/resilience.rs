@@ -3,11 +3,11 @@
 use std::io::ErrorKind;
 
 use serde_json::json;
-use tbot::agent::{JoinTokenError, RenewalError};
+use tbot::agent::{ApiError, JoinTokenError, RenewalError};
 use tbot_cluster::{ClusterConfig, Code, MovableClock, Outcome, Role, clock, method};
 use tracing::Level;
 
-use super::errors::renewal_error;
+use super::errors::{api_error, renewal_error};
 use super::fixture::{BOT, MINUTE, SECOND, TestCluster, read, wait_until};
 use super::log_capture::{LogCapture, LogEvent};
 
@@ -260,4 +260,22 @@ async fn outputs_that_hang_do_not_block_the_others() {
     drop(holds);
     wait_until("the outputs that hung are written", || written() == 20).await;
     running.stop().await.unwrap();
+}
+
+/// The connection stays alive, so nothing but the time limit ends the call.
+#[tokio::test]
+async fn a_response_that_stalls_after_its_headers_is_a_failure() {
+    let fixture = TestCluster::joined().await;
+    let pings = fixture.call_count(method::PING);
+    fixture.cluster.stall_next_response(method::PING);
+    let renewal = fixture.run_oneshot(fixture.config("20m", &[]));
+    let stalled = async {
+        fixture.cluster.wait_for(method::PING, pings + 1).await;
+        // Until the client has the headers. Then all timeouts expire immediately.
+        tokio::time::sleep(SECOND / 5).await;
+        tokio::time::pause();
+    };
+    let (renewed, ()) = tokio::join!(renewal, stalled);
+    let error = api_error(renewed.unwrap_err());
+    assert!(matches!(error, ApiError::NoResponse { method: method::PING, .. }), "{error:?}");
 }
