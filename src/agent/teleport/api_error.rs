@@ -56,6 +56,12 @@ pub enum ApiError {
         /// Why the connection failed.
         source: ConnectionError,
     },
+    /// The server's response is larger than the 4 MiB that the agent, like the Go agent, accepts.
+    #[error("the response of the auth server to {method} is larger than 4 MiB")]
+    TooLarge {
+        /// The full name of the gRPC method.
+        method: &'static str,
+    },
     /// A list from the server exceeds a limit of the agent.
     #[error("the list that the auth server returns for {method} {problem}")]
     List {
@@ -124,7 +130,8 @@ impl ApiError {
             }
             Self::Tls(error) => error.hint(),
             Self::Rest(error) => error.hint(),
-            Self::List { .. }
+            Self::TooLarge { .. }
+            | Self::List { .. }
             | Self::AppSession(AppSessionProblem::NoName)
             | Self::RevocationList
             | Self::Key(_) => None,
@@ -160,7 +167,11 @@ impl ApiError {
             Self::Failed { message, .. } => is_past_expiry(message),
             Self::Connect { .. } | Self::Tls(_) | Self::Key(_) => true,
             Self::NoResponse { source, .. } => source.is_before_processing(),
-            Self::List { .. } | Self::AppSession(_) | Self::RevocationList | Self::Rest(_) => false,
+            Self::TooLarge { .. }
+            | Self::List { .. }
+            | Self::AppSession(_)
+            | Self::RevocationList
+            | Self::Rest(_) => false,
         }
     }
 
@@ -199,12 +210,21 @@ pub(crate) fn from_status(method: &'static str, status: Status) -> ApiError {
     if status.source().is_some() || is_connection_lost {
         return ApiError::NoResponse { method, source: connection_error(status) };
     }
+    if is_too_large(&status) {
+        return ApiError::TooLarge { method };
+    }
     let (code, message) = (GrpcCode::new(status.code()), ServerMessage::from(status.message()));
     if code.is_server_failure() {
         ApiError::Failed { method, code, message }
     } else {
         ApiError::Refused { method, code, message }
     }
+}
+
+/// Returns true if the local library refused to read a message because of its size. Nothing but the text tells its status from one
+/// that a server sends.
+fn is_too_large(status: &Status) -> bool {
+    status.code() == Code::OutOfRange && status.message().contains("decoded message length too large")
 }
 
 /// Returns the error of the connection that a status reports.

@@ -1,8 +1,10 @@
-//! Limits how much of a list the agent reads: a server must not be able to fill the memory with pages.
+//! Requests a list in pages, and limits how much of it the agent reads: a server must not be able to fill the memory with pages.
 
 use prost::Message;
+use tonic::transport::Channel;
 
 use super::api_error::{ApiError, ListProblem};
+use super::grpc::unary;
 
 /// The number of pages after which a list counts as endless.
 const MAX_PAGES: usize = 1000;
@@ -44,6 +46,26 @@ impl ListLimit {
             exceeds(ListProblem::Pages(MAX_PAGES))
         } else {
             Ok(())
+        }
+    }
+}
+
+/// Requests one page of a list. While it is larger than the agent accepts, requests half as many entries instead, and so for all
+/// further pages.
+pub(super) async fn request_page<M, R>(
+    channel: &Channel,
+    method: &'static str,
+    page_size: &mut i32,
+    request: impl Fn(i32) -> M,
+) -> Result<R, ApiError>
+where
+    M: Message + 'static,
+    R: Message + Default + 'static,
+{
+    loop {
+        match unary(channel, method, request(*page_size)).await {
+            Err(ApiError::TooLarge { .. }) if *page_size > 1 => *page_size /= 2,
+            response => return response,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use tbot::agent::{AgentError, IdentityFile, OutputError};
+use tbot::agent::{AgentError, ApiError, GrpcCode, IdentityFile, OutputError};
 use tbot::config::ServiceType;
 use tbot::config::internal::DestinationUse;
 use tbot_cluster::{Code, DISCOVERED_NAME_LABEL, Resource, method, proto};
@@ -297,13 +297,31 @@ async fn an_output_may_set_its_roles_lifetime_and_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_that_is_too_large_is_requested_in_smaller_pages() {
-    let fixture = cluster_with_resources().await;
-    fixture.cluster.fail_next(method::LIST_RESOURCES, Code::ResourceExhausted, "message larger than max");
-    write(&fixture, &json!({ "type": "database", "service": "pg" })).await;
+    let fixture = TestCluster::with_version("18.2.5").await;
+    // 5 MB in total, for a limit of 4 MiB.
+    let description = "x".repeat(5000);
+    for number in 0..1000 {
+        let resource = Resource::kubernetes(&format!("kube-{number}")).with_label("env", "prod");
+        fixture.cluster.add_resource(resource.with_label("description", &description));
+    }
+    let service = json!({ "type": "kubernetes/v2", "selectors": [{ "labels": { "env": "prod" } }] });
+    let out = write(&fixture, &service).await;
     let calls = fixture.calls(method::LIST_RESOURCES).into_iter();
     let limits: Vec<_> =
         calls.map(|call| call.decode::<proto::ListResourcesRequest>().unwrap().limit).collect();
-    assert_eq!(limits, [1000, 500]);
+    assert_eq!(limits, [1000, 500, 500]);
+    let kubeconfig = read(&out.join("kubeconfig.yaml"));
+    assert!((0..1000).all(|number| kubeconfig.contains(&format!("kube-{number}\n"))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_not_requested_again_immediately_if_the_server_limits_requests() {
+    let fixture = cluster_with_resources().await;
+    fixture.cluster.fail_next(method::LIST_RESOURCES, Code::ResourceExhausted, "rate limit exceeded");
+    let error = write_error(&fixture, &json!({ "type": "database", "service": "pg" })).await;
+    let OutputError::Api(ApiError::Refused { code, .. }) = error else { panic!("{error:?}") };
+    assert_eq!(code, GrpcCode::ResourceExhausted);
+    assert_eq!(fixture.call_count(method::LIST_RESOURCES), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,8 +2,7 @@
 
 use super::AuthClient;
 use crate::agent::teleport::api_error::ApiError;
-use crate::agent::teleport::grpc::unary;
-use crate::agent::teleport::list_limit::ListLimit;
+use crate::agent::teleport::list_limit::{ListLimit, request_page};
 use crate::agent::teleport::messages::{ListRemoteClustersRequest, ListRemoteClustersResponse};
 use crate::agent::teleport::rest;
 
@@ -23,12 +22,13 @@ impl AuthClient {
 
     async fn list_leaf_clusters(&self) -> Result<Vec<String>, ApiError> {
         let mut names = Vec::new();
-        let mut page_token = String::new();
+        let (mut page_size, mut page_token) = (1000, String::new());
         let mut limit = ListLimit::new(LIST_REMOTE_CLUSTERS);
         loop {
-            let request = ListRemoteClustersRequest { page_size: 1000, page_token };
+            let request =
+                |page_size| ListRemoteClustersRequest { page_size, page_token: page_token.clone() };
             let response: ListRemoteClustersResponse =
-                unary(&self.channel, LIST_REMOTE_CLUSTERS, request).await?;
+                request_page(&self.channel, LIST_REMOTE_CLUSTERS, &mut page_size, request).await?;
             let is_last = response.next_page_token.is_empty() || response.remote_clusters.is_empty();
             limit.add(&response, response.remote_clusters.len(), is_last)?;
             let page = response.remote_clusters.into_iter().filter_map(|cluster| cluster.metadata);

@@ -7,7 +7,7 @@ use super::AuthClient;
 use crate::agent::teleport::api_error::{ApiError, AppSessionProblem};
 use crate::agent::teleport::grpc::unary;
 use crate::agent::teleport::grpc_code::GrpcCode;
-use crate::agent::teleport::list_limit::ListLimit;
+use crate::agent::teleport::list_limit::{ListLimit, request_page};
 use crate::agent::teleport::messages::{
     AppSpecV3, CreateAppSessionRequest, CreateAppSessionResponse, GetAppSessionRequest,
     GetAppSessionResponse, ListResourcesRequest, ListResourcesResponse, Metadata, PaginatedResource,
@@ -17,8 +17,7 @@ const LIST_RESOURCES: &str = "/proto.AuthService/ListResources";
 const CREATE_APP_SESSION: &str = "/proto.AuthService/CreateAppSession";
 const GET_APP_SESSION: &str = "/proto.AuthService/GetAppSession";
 
-/// The page size of the first request. If a server refuses a response because it exceeds 4 MiB, the page size is
-/// halved.
+/// The page size of the first request.
 const PAGE_SIZE: i32 = 1000;
 /// How often to poll for a new session, which other auth servers see with a delay. The interval doubles up to the
 /// maximum.
@@ -114,19 +113,14 @@ impl AuthClient {
     }
 
     async fn list(&self, request: ListResourcesRequest) -> Result<Vec<PaginatedResource>, ApiError> {
-        let mut request =
-            ListResourcesRequest { namespace: "default".to_owned(), limit: PAGE_SIZE, ..request };
+        let mut request = ListResourcesRequest { namespace: "default".to_owned(), ..request };
+        let mut page_size = PAGE_SIZE;
         let mut all = Vec::new();
         let mut limit = ListLimit::new(LIST_RESOURCES);
         loop {
-            let response = unary(&self.channel, LIST_RESOURCES, request.clone()).await;
-            let page: ListResourcesResponse = match response {
-                Err(ApiError::Refused { code: GrpcCode::ResourceExhausted, .. }) if request.limit > 1 => {
-                    request.limit /= 2;
-                    continue;
-                }
-                response => response?,
-            };
+            let with_limit = |limit| ListResourcesRequest { limit, ..request.clone() };
+            let page: ListResourcesResponse =
+                request_page(&self.channel, LIST_RESOURCES, &mut page_size, with_limit).await?;
             let is_last = page.next_key.is_empty() || page.resources.is_empty();
             limit.add(&page, page.resources.len(), is_last)?;
             all.extend(page.resources);

@@ -8,7 +8,7 @@ use crate::agent::credential::authority::Authority;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::convert::trusted_authority;
 use crate::agent::teleport::grpc::unary;
-use crate::agent::teleport::list_limit::ListLimit;
+use crate::agent::teleport::list_limit::{ListLimit, request_page};
 use crate::agent::teleport::messages::{
     CertAuthorityV2, Credential, GetCertAuthorityRequest, IssueWorkloadIdentitiesRequest,
     IssueWorkloadIdentitiesResponse, IssueWorkloadIdentityRequest, IssueWorkloadIdentityResponse,
@@ -22,7 +22,7 @@ const ISSUE_ALL: &str =
 const GET_CERT_AUTHORITY: &str = "/teleport.trust.v1.TrustService/GetCertAuthority";
 const LIST_FEDERATIONS: &str = "/teleport.machineid.v1.SPIFFEFederationService/ListSPIFFEFederations";
 
-/// Small, because bundles may be large and servers refuse a response over 4 MiB.
+/// The page size of the first request: small, because bundles may be large.
 const PAGE_SIZE: i32 = 100;
 
 /// A federated trust domain, and its bundle (a JWKS document) if the server has it.
@@ -110,12 +110,13 @@ impl AuthClient {
     /// Returns every trust domain that the cluster federates with.
     pub(crate) async fn federations(&self) -> Result<Vec<Federation>, ApiError> {
         let mut all = Vec::new();
-        let mut page_token = String::new();
+        let (mut page_size, mut page_token) = (PAGE_SIZE, String::new());
         let mut limit = ListLimit::new(LIST_FEDERATIONS);
         loop {
-            let request = ListSpiffeFederationsRequest { page_size: PAGE_SIZE, page_token };
+            let request =
+                |page_size| ListSpiffeFederationsRequest { page_size, page_token: page_token.clone() };
             let response: ListSpiffeFederationsResponse =
-                unary(&self.channel, LIST_FEDERATIONS, request).await?;
+                request_page(&self.channel, LIST_FEDERATIONS, &mut page_size, request).await?;
             let is_last = response.next_page_token.is_empty();
             limit.add(&response, response.spiffe_federations.len(), is_last)?;
             all.extend(response.spiffe_federations.into_iter().map(Federation::from));
