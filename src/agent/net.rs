@@ -22,6 +22,7 @@ mod keep_alive;
 mod known_protocol;
 pub(crate) mod known_server;
 pub(crate) mod listener;
+mod no_proxy;
 mod resolver;
 pub(crate) mod route;
 pub(crate) mod system_roots;

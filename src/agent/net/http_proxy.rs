@@ -8,6 +8,7 @@ use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use url::Url;
 
 use super::address::is_loopback_url;
+use super::no_proxy;
 use crate::agent::platform::{Environment, Hint, NotUtf8};
 
 /// The environment names an HTTP proxy that cannot be used. This is reported before the first request.
@@ -54,8 +55,8 @@ pub struct HttpProxy {
 }
 
 impl HttpProxy {
-    /// Returns the proxy for a URL, or `None` for a direct connection. As in Go programs, this is HTTPS_PROXY (or
-    /// ALL_PROXY), unless NO_PROXY names the host or the host is loopback.
+    /// Returns the proxy for a URL, or `None` for a direct connection. As in Go programs, this is HTTPS_PROXY, unless NO_PROXY
+    /// names the host or the host is loopback. Without HTTPS_PROXY, it is ALL_PROXY, which Go programs do not read.
     ///
     /// # Errors
     ///
@@ -70,14 +71,13 @@ impl HttpProxy {
             let encoded = value.rsplit_once('@').map(|(user, host)| user.replace('@', "%40") + "@" + host);
             let value = encoded.as_deref().unwrap_or(value);
             let excluded = environment.first_of(&["NO_PROXY", "no_proxy"])?.unwrap_or_default();
-            let intercept =
-                |uri: &Uri, excluded: &str| Matcher::builder().all(value).no(excluded).build().intercept(uri);
             let Ok(uri) = url.as_str().parse::<Uri>() else { return Ok(None) };
-            // A matcher ignores what it cannot parse, so it must accept the value if nothing is excluded.
-            let named = |intercept| Self { intercept, variable };
-            let proxy = intercept(&uri, "").map(named).filter(Self::has_valid_host_and_port);
-            proxy.ok_or(HttpProxyError::Malformed(variable))?;
-            return Ok(intercept(&uri, excluded).map(named));
+            // A matcher ignores what it cannot parse.
+            let intercept = Matcher::builder().all(value).build().intercept(&uri);
+            let proxy = intercept.map(|intercept| Self { intercept, variable });
+            let proxy = proxy.filter(Self::has_valid_host_and_port);
+            let proxy = proxy.ok_or(HttpProxyError::Malformed(variable))?;
+            return Ok(Some(proxy).filter(|_| !is_excluded(url, excluded)));
         }
         Ok(None)
     }
@@ -111,6 +111,13 @@ impl HttpProxy {
     pub(super) fn port(&self) -> u16 {
         self.uri().port_u16().unwrap_or(80)
     }
+}
+
+/// Returns true if `list`, the value of NO_PROXY, names the host of a URL.
+fn is_excluded(url: &Url, list: &str) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let without_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    no_proxy::names(list, without_brackets.unwrap_or(host), url.port_or_known_default().unwrap_or_default())
 }
 
 impl fmt::Display for HttpProxy {
@@ -188,7 +195,9 @@ mod tests {
         assert_eq!(proxy(&[all]).unwrap().as_deref(), Some("http://all.example:1 (ALL_PROXY)"));
         let https = ("https_proxy", "http://https.example:1");
         assert_eq!(proxy(&[all, https]).unwrap().as_deref(), Some("http://https.example:1 (https_proxy)"));
-        assert_eq!(proxy(&[https, ("NO_PROXY", "a.example")]), Ok(None));
+        for excluded in ["a.example", "a.example:443", "*.example", "*"] {
+            assert_eq!(proxy(&[https, ("NO_PROXY", excluded)]), Ok(None));
+        }
         assert_eq!(proxy(&[]), Ok(None));
     }
 }

@@ -64,6 +64,26 @@ async fn every_connection_is_tunnelled_with_the_http_proxys_credentials() {
     assert!(authorizations.iter().all(|line| line.ends_with("Basic dXNlcjpwYXNz")), "{heads:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_no_proxy_names_is_reached_directly() {
+    let fixture = TestCluster::new().await;
+    let (proxy, heads) = connect_proxy(fixture.cluster.proxy_addr()).await;
+    let mut config = fixture.config("20m", &[]);
+    // A connection to this address reaches this machine, but the address does not count as loopback. The web certificate is not for
+    // it.
+    let address = format!("0.0.0.0:{}", fixture.cluster.proxy_addr().port());
+    config["proxy_server"] = json!(address);
+    config["insecure"] = json!(true);
+    let url = format!("http://{proxy}");
+    for (excluded, is_direct) in
+        [(address.as_str(), true), ("*", true), ("0.0.0.0/8", true), ("0.0.0.0:1", false)]
+    {
+        let variables = [("HTTPS_PROXY", url.as_str()), ("NO_PROXY", excluded)];
+        run_oneshot(&fixture.agent_with_env(config.clone(), &variables).unwrap()).await.unwrap();
+        assert_eq!(heads.lock().unwrap().is_empty(), is_direct, "{excluded}");
+    }
+}
+
 /// Starts a server on loopback that responds to every connection with `response`.
 async fn server_with_response(response: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

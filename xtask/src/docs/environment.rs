@@ -30,7 +30,9 @@ const PROGRAM: &[EnvironmentVariables] = &[
     ),
     variables(
         &["HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"],
-        "The HTTP proxy to use, and the hosts to connect to directly. The lower-case names work, too.",
+        "The HTTP proxy to use, and the hosts to connect to directly: names, IP addresses and networks, separated by commas, \
+         such as `example.com` (also for the hosts below it), `*.example.com`, `example.com:443`, `10.0.0.0/8`, and `*` for all. \
+         The lower-case names work, too.",
     ),
     variables(
         &["TELEPORT_TLS_ROUTING_CONN_UPGRADE"],
