@@ -175,12 +175,16 @@ impl ApiError {
         }
     }
 
-    /// Returns true if another attempt with the same certificate would fail as well, because the server does not accept it, or
-    /// is not trusted by its identity any more. A rate limit, for example, says nothing about the certificate.
+    /// Returns true if another attempt to connect with the same certificate would fail as well, because the server does not accept
+    /// it, or is not trusted by its identity any more. A rate limit, for example, says nothing about the certificate.
     pub(crate) fn is_refused_identity(&self) -> bool {
+        // The code for a user that was removed is `NotFound`.
         let is_denied = matches!(
             self,
-            Self::Refused { code: GrpcCode::PermissionDenied | GrpcCode::Unauthenticated, .. }
+            Self::Refused {
+                code: GrpcCode::PermissionDenied | GrpcCode::Unauthenticated | GrpcCode::NotFound,
+                ..
+            }
         );
         is_denied || self.is_untrusted_identity()
     }

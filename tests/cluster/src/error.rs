@@ -60,7 +60,7 @@ impl ApiError {
         Self::new(Code::PermissionDenied, message)
     }
 
-    /// Permission denied without details: the response to both locked bots and unknown users.
+    /// Permission denied without details, such as the response to a locked bot.
     pub(crate) fn access_denied() -> Self {
         Self::permission_denied("access denied")
     }

@@ -179,11 +179,12 @@ impl State {
         Some((name, &bot.impersonates))
     }
 
-    /// Refuses a user that is locked or does not exist, without saying which.
+    /// Refuses a user that is locked or does not exist.
     pub(crate) fn admit(&self, user: &str) -> Result<(), ApiError> {
         match user.strip_prefix("bot-").and_then(|bot| self.bots.get(bot)) {
             Some(bot) if !bot.locked => Ok(()),
-            _ => Err(ApiError::access_denied()),
+            Some(_) => Err(ApiError::access_denied()),
+            None => Err(ApiError::not_found(format!("access denied\n\tuser {user:?} not found"))),
         }
     }
 

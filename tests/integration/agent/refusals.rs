@@ -47,12 +47,12 @@ fn rotate_completely(fixture: &TestCluster, authority: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_locked_or_removed_bot_is_refused() {
+async fn a_removed_bot_is_refused() {
     let fixture = TestCluster::joined().await;
     fixture.cluster.remove_bot(BOT);
     let error = failure(&fixture, fixture.config("20m", &[])).await;
     insta::assert_snapshot!(error_line(&error, error.hint().as_ref()));
-    assert_eq!(refusal(api_error(error)).0, GrpcCode::PermissionDenied);
+    assert_eq!(refusal(api_error(error)).0, GrpcCode::NotFound);
 }
 
 #[tokio::test(flavor = "multi_thread")]

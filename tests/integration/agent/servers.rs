@@ -91,6 +91,11 @@ async fn a_bot_becomes_a_new_instance_only_if_the_server_denies_its_identity() {
     cluster.fail_next(method::PING, Code::PermissionDenied, "access denied");
     run().await.unwrap();
     assert_eq!(cluster.instances(BOT).len(), 2);
+
+    // As after `tctl bots rm`, with a token that names a new bot.
+    cluster.fail_next(method::PING, Code::NotFound, "access denied: user \"bot-old\" not found");
+    run().await.unwrap();
+    assert_eq!(cluster.instances(BOT).len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -41,7 +41,10 @@ async fn a_bot_that_has_joined_must_be_recreated_to_join_again() {
 
     cluster.remove_bot("robot");
     let ping = grpc.call::<PingResponse>(method::PING, &PingRequest {}).await;
-    insta::assert_snapshot!(refusal(ping), @"PermissionDenied: access denied");
+    insta::assert_snapshot!(refusal(ping), @r#"
+    NotFound: access denied
+    	user "bot-robot" not found
+    "#);
     let token = cluster.add_bot("robot", &["access"]).unwrap();
     join(&cluster, &token, Key::p256()).await;
 }
