@@ -159,3 +159,4 @@ pub use teleport::discovery::{DiscoveryError, SUPPORTED_VERSIONS};
 pub use teleport::grpc_code::GrpcCode;
 pub use teleport::kubernetes_proxy::KubeProxyError;
 pub use teleport::rest::RestError;
+pub use teleport::ssh_address::SshAddressError;

@@ -94,15 +94,15 @@ impl UpgradeError {
 }
 
 /// Tests whether connections need the upgrade, with a TLS handshake that offers only a protocol that every Teleport proxy
-/// supports. Sends nothing else, so the server's certificate does not matter.
-pub(super) async fn is_required(route: &Route) -> io::Result<bool> {
+/// supports. Sends nothing else, so the server's certificate does not matter. Returns `None` if the handshake fails in a way that
+/// says nothing about routing.
+pub(super) async fn is_required(route: &Route) -> io::Result<Option<bool>> {
     let tls = tls::reverse_tunnel(route.clock()).map_err(io::Error::other)?;
     let server_name = tls::server_name(route.address().host()).map_err(io::Error::other)?;
     let tcp = route.connect_tcp().await?;
     match TlsConnector::from(Arc::new(tls)).connect(server_name, tcp).await {
-        Ok(stream) => Ok(stream.get_ref().1.alpn_protocol().is_none()),
-        // Any other failure says nothing about routing. The connection itself will fail again, and report it.
-        Err(error) => Ok(is_about_alpn(&error)),
+        Ok(stream) => Ok(Some(stream.get_ref().1.alpn_protocol().is_none())),
+        Err(error) => Ok(is_about_alpn(&error).then_some(true)),
     }
 }
 
@@ -314,7 +314,7 @@ mod tests {
     }
 
     /// Returns whether the test finds that connections to a server need the upgrade.
-    async fn is_required_for(response: TestResponse<'_>) -> bool {
+    async fn is_required_for(response: TestResponse<'_>) -> Option<bool> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string().parse().unwrap();
         let route = Route::new(address, &Environment::default(), false, Clock::system()).unwrap();
@@ -358,15 +358,15 @@ mod tests {
         selects_unoffered.extend([0, 0xc0, 0x2f, 0, 0, 9, 0, 16, 0, 5, 0, 3, 2, b'h', b'2']);
         let alert = |description| [21, 3, 3, 0, 2, 2, description];
         for (response, expected) in [
-            (TestResponse::Tls(&[b"teleport-reversetunnel", b"h2"]), false),
-            (TestResponse::Tls(&[]), true),
-            (TestResponse::Tls(&[b"http/1.1"]), true),
-            (TestResponse::Bytes(&alert(120)), true),
-            (TestResponse::Bytes(&selects_unoffered), true),
+            (TestResponse::Tls(&[b"teleport-reversetunnel", b"h2"]), Some(false)),
+            (TestResponse::Tls(&[]), Some(true)),
+            (TestResponse::Tls(&[b"http/1.1"]), Some(true)),
+            (TestResponse::Bytes(&alert(120)), Some(true)),
+            (TestResponse::Bytes(&selects_unoffered), Some(true)),
             // Not about the protocol: the connection itself will fail, and say why.
-            (TestResponse::Bytes(&alert(40)), false),
-            (TestResponse::Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n"), false),
-            (TestResponse::Bytes(b""), false),
+            (TestResponse::Bytes(&alert(40)), None),
+            (TestResponse::Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n"), None),
+            (TestResponse::Bytes(b""), None),
         ] {
             assert_eq!(is_required_for(response).await, expected);
         }

@@ -291,7 +291,8 @@ impl Dialler {
     async fn connect(&self) -> io::Result<(BoxedByteStream, bool)> {
         let protocol = match self.known.get() {
             Some(protocol) => protocol,
-            None => self.test_protocol().await?,
+            // If the test says nothing, the connection itself will fail as well, and say why.
+            None => self.test_protocol().await?.unwrap_or(Protocol::Direct),
         };
         let (stream, protocol): (BoxedByteStream, _) = match protocol {
             Protocol::Direct => (self.route().connect_tcp().await?, protocol),
@@ -308,21 +309,29 @@ impl Dialler {
         Ok((stream, protocol != Protocol::Direct))
     }
 
-    async fn test_protocol(&self) -> io::Result<Protocol> {
+    /// Returns `None` if the test says nothing.
+    async fn test_protocol(&self) -> io::Result<Option<Protocol>> {
         let is_required = match self.known.needs_upgrade {
-            Some(is_required) => is_required,
+            Some(is_required) => Some(is_required),
             None => connection_upgrade::is_required(self.route()).await?,
         };
-        Ok(if is_required { Protocol::Upgraded(UpgradeProtocol::WebSocket) } else { Protocol::Direct })
+        let protocol = |is_required| match is_required {
+            true => Protocol::Upgraded(UpgradeProtocol::WebSocket),
+            false => Protocol::Direct,
+        };
+        Ok(is_required.map(protocol))
     }
 
-    /// Returns whether connections to a proxy need the upgrade, for programs that connect to it. If this cannot be tested, they are
-    /// assumed not to.
-    pub(crate) async fn needs_upgrade_at(&self, proxy: &Address) -> bool {
-        let is_needed = async {
+    /// Returns whether connections to a proxy need the upgrade, for programs that connect to it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if this cannot be tested.
+    pub(crate) async fn needs_upgrade_at(&self, proxy: &Address) -> io::Result<bool> {
+        let test = async {
             if self.kind() == ServerKind::Proxy && proxy == self.address() {
                 return match self.known.get() {
-                    Some(protocol) => Ok(protocol),
+                    Some(protocol) => Ok(Some(protocol)),
                     None => self.test_protocol().await,
                 };
             }
@@ -330,8 +339,10 @@ impl Dialler {
             let known = Arc::new(KnownProtocol::new(web.needs_upgrade()));
             Self { web, known, server: Arc::clone(&self.server) }.test_protocol().await
         };
-        let tested = tokio::time::timeout(TEST_TIMEOUT, is_needed).await;
-        matches!(tested, Ok(Ok(Protocol::Upgraded(_))))
+        let tested = tokio::time::timeout(TEST_TIMEOUT, test).await;
+        let protocol = tested.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        let failed = || io::Error::other("the TLS handshake of the test failed");
+        protocol.map(|protocol| protocol != Protocol::Direct).ok_or_else(failed)
     }
 
     async fn upgrade(&self, protocol: UpgradeProtocol) -> io::Result<BoxedByteStream> {

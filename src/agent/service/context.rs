@@ -10,8 +10,7 @@ use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::tasks::UninterruptibleWork;
 use crate::agent::teleport::kubernetes_proxy::{KubeProxy, KubeProxyError};
 use crate::agent::teleport::once_per_identity::OncePerIdentity;
-use crate::agent::teleport::ssh_address::SshAddress;
-use crate::agent::teleport::web_api::WebApiError;
+use crate::agent::teleport::ssh_address::{SshAddress, SshAddressError};
 use crate::config::Address;
 
 /// The settings that every service has.
@@ -31,7 +30,7 @@ pub(crate) struct ServiceSettings {
 /// The addresses of the proxy's protocols, for the services that write them into files.
 #[derive(Default)]
 pub(crate) struct ProxyAddresses {
-    pub(super) ssh: OncePerIdentity<SshAddress, WebApiError>,
+    pub(super) ssh: OncePerIdentity<SshAddress, SshAddressError>,
     pub(super) kubernetes: OncePerIdentity<KubeProxy, KubeProxyError>,
 }
 

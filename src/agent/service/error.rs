@@ -14,6 +14,7 @@ use crate::agent::net::web::WebError;
 use crate::agent::platform::Hint;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::kubernetes_proxy::KubeProxyError;
+use crate::agent::teleport::ssh_address::SshAddressError;
 
 /// An output could not be written, or a certificate for clients not issued. The files of the last renewal are unchanged.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,9 @@ pub enum OutputError {
     /// The Kubernetes address of the proxy cannot be discovered.
     #[error(transparent)]
     KubeProxy(#[from] KubeProxyError),
+    /// The address for SSH of the proxy cannot be discovered.
+    #[error(transparent)]
+    SshAddress(#[from] SshAddressError),
     /// The cluster advertises no address of a proxy, and the agent is connected to an auth server.
     #[error("the cluster advertises no address of a proxy, which ssh_config and known_hosts contain")]
     NoProxyAddress,
@@ -91,6 +95,7 @@ impl OutputError {
             Self::Api(error) => return error.hint(),
             Self::WorkloadIdentity(error) => return error.hint(),
             Self::KubeProxy(error) => return error.hint(),
+            Self::SshAddress(error) => return error.hint(),
             Self::Lookup(error) => return Some(error.hint()),
             Self::Tunnel(error) => return Some(error.hint()),
             Self::Svid(error) => return error.hint(),

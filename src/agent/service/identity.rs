@@ -94,7 +94,7 @@ async fn push_ssh_files(
         files.push("known_hosts", known_hosts(&authorities.host, &clusters, web_address));
         return Ok(());
     };
-    let proxy = issuer.ssh_address(web_address).await;
+    let proxy = issuer.ssh_address(web_address).await?;
     files.push("known_hosts", known_hosts(&authorities.host, &clusters, &proxy.address));
     let unusable = || OutputError::Path(directory.to_owned());
     let absolute = std::path::absolute(directory).map_err(|_| unusable())?;

@@ -17,8 +17,8 @@ use crate::agent::credential::x509;
 use crate::agent::platform::error_text::error_chain;
 use crate::agent::platform::tasks::run_blocking;
 use crate::agent::teleport::auth_client::{AuthClient, AuthorityType, Impersonation, RouteTo};
-use crate::agent::teleport::kubernetes_proxy::KubeProxy;
-use crate::agent::teleport::ssh_address::SshAddress;
+use crate::agent::teleport::kubernetes_proxy::{KubeProxy, KubeProxyError};
+use crate::agent::teleport::ssh_address::{SshAddress, SshAddressError};
 use crate::config::Address;
 use crate::untrusted::escape;
 
@@ -130,20 +130,39 @@ impl<'a> Issuer<'a> {
     pub(super) async fn kubernetes_proxy(&self) -> Result<KubeProxy, OutputError> {
         let (advertised, context) = (self.bot_client.info().proxy_public_addr.as_ref(), self.context);
         let discover = KubeProxy::discover(context.dialler, advertised, context.proxy_address);
-        Ok(context.proxy_addresses.kubernetes.get(self.bot_identity, discover).await?)
+        let addresses = &context.proxy_addresses.kubernetes;
+        let (proxy, error) = addresses.get(self.bot_identity, KubeProxyError::is_transient, discover).await?;
+        if let Some(error) = error {
+            self.warn_about_earlier_address(&error);
+        }
+        Ok(proxy)
     }
 
-    /// Returns where the proxy with this web address serves SSH. If it does not say so, this is the web address, with a warning.
-    pub(super) async fn ssh_address(&self, web: &Address) -> SshAddress {
-        let discover = SshAddress::discover(self.context.dialler, web);
-        let address = self.context.proxy_addresses.ssh.get(self.bot_identity, discover).await;
-        address.unwrap_or_else(|error| {
-            self.warn(format_args!(
-                "ssh_config contains the web address of the proxy, because its address for SSH is unknown: {}",
-                error_chain(&error)
-            ));
-            SshAddress::at_web_address(web)
-        })
+    /// Returns where the proxy with this web address serves SSH. If this is unknown, but the proxy is not the one that the agent
+    /// uses, and so may not be reachable from this machine, returns the web address with a warning.
+    pub(super) async fn ssh_address(&self, web: &Address) -> Result<SshAddress, OutputError> {
+        let (context, discover) = (self.context, SshAddress::discover(self.context.dialler, web));
+        let addresses = &context.proxy_addresses.ssh;
+        match addresses.get(self.bot_identity, SshAddressError::is_transient, discover).await {
+            Ok((address, error)) => {
+                if let Some(error) = error {
+                    self.warn_about_earlier_address(&error);
+                }
+                Ok(address)
+            }
+            Err(error) if context.own_proxy_address.is_none() || error.is_about_upgrade() => {
+                self.warn(format_args!(
+                    "ssh_config contains only the web address of the proxy: {}",
+                    error_chain(&error)
+                ));
+                Ok(SshAddress::at_web_address(web))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn warn_about_earlier_address(&self, error: &dyn std::error::Error) {
+        self.warn(format_args!("the address that the proxy named before is used: {}", error_chain(error)));
     }
 
     async fn issue(

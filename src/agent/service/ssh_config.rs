@@ -81,18 +81,21 @@ impl<'a> SshConfig<'a> {
 
     fn write_route(&self, config: &mut String, indent: &str, cluster: &ClusterName) -> std::fmt::Result {
         let SshAddress { address, tls_routing, connection_upgrade } = self.proxy;
-        let unless = |is_on: &bool| if *is_on { "" } else { "no-" };
+        let tls_routing = if *tls_routing { "--tls-routing" } else { "--no-tls-routing" };
+        let connection_upgrade = match connection_upgrade {
+            Some(true) => "--connection-upgrade ",
+            Some(false) => "--no-connection-upgrade ",
+            None => "",
+        };
         writeln!(config, "{indent}Port 3022")?;
         writeln!(
             config,
             "{indent}ProxyCommand {} ssh-proxy-command --destination-dir={} --proxy-server={} --cluster={} \
-             --{}tls-routing --{}connection-upgrade --no-resume --user='%r' --host='%h' --port='%p'",
+             {tls_routing} {connection_upgrade}--no-resume --user='%r' --host='%h' --port='%p'",
             shell_quote(&self.command),
             shell_quote(&self.directory),
             shell_quote(&address.to_string()),
             shell_quote(cluster),
-            unless(tls_routing),
-            unless(connection_upgrade),
         )
     }
 }
@@ -117,7 +120,8 @@ mod tests {
     const DIRECTORY: &str = "/opt/machine-id/identity";
 
     fn config<T>(directory: &str, render: impl FnOnce(SshConfig<'_>) -> T) -> Option<T> {
-        let proxy = SshAddress::at_web_address(&Address::new("127.0.0.1", 4080));
+        let web = SshAddress::at_web_address(&Address::new("127.0.0.1", 4080));
+        let proxy = SshAddress { connection_upgrade: Some(false), ..web };
         let command = Path::new("/usr/local/bin/tbot-go");
         SshConfig::new(Path::new(directory), command, &proxy, true).map(render)
     }
@@ -157,13 +161,19 @@ mod tests {
 
     #[test]
     fn the_route_and_rsa_algorithms_depend_on_the_cluster() {
-        let proxy =
-            SshAddress { address: Address::new("::1", 3023), tls_routing: false, connection_upgrade: true };
-        let file = SshConfig::new(Path::new("/opt/id"), Path::new("/tbot"), &proxy, false).unwrap();
-        let file = file.render(&["dev.test".parse().unwrap()]);
-        assert!(file.contains("--proxy-server='[::1]:3023' "), "{file}");
-        assert!(file.contains(" --no-tls-routing --connection-upgrade "), "{file}");
-        assert!(!file.contains("HostKeyAlgorithms"), "{file}");
+        for (connection_upgrade, flags) in [
+            (Some(true), " --no-tls-routing --connection-upgrade --no-resume "),
+            (Some(false), " --no-tls-routing --no-connection-upgrade --no-resume "),
+            (None, " --no-tls-routing --no-resume "),
+        ] {
+            let proxy =
+                SshAddress { address: Address::new("::1", 3023), tls_routing: false, connection_upgrade };
+            let file = SshConfig::new(Path::new("/opt/id"), Path::new("/tbot"), &proxy, false).unwrap();
+            let file = file.render(&["dev.test".parse().unwrap()]);
+            assert!(file.contains("--proxy-server='[::1]:3023' "), "{file}");
+            assert!(file.contains(flags), "{file}");
+            assert!(!file.contains("HostKeyAlgorithms"), "{file}");
+        }
     }
 
     #[test]

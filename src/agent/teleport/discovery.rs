@@ -8,7 +8,6 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use http::StatusCode;
 use serde::Deserialize;
 
 use super::advertised_address::advertised_address;
@@ -123,26 +122,16 @@ impl DiscoveryError {
     /// Returns whether a retry may succeed without any change by the operator.
     pub(crate) fn is_transient(&self) -> bool {
         match &*self.problem {
-            DiscoveryProblem::Proxy(error) => is_transient(error),
+            DiscoveryProblem::Proxy(error) => error.is_transient(),
             DiscoveryProblem::Auth(error) => error.is_transient(),
             // Without root certificates, only an auth server can be reached.
             DiscoveryProblem::Neither { as_proxy: WebApiError::Web(WebError::Tls(_)), as_auth } => {
                 as_auth.is_transient()
             }
             DiscoveryProblem::Neither { as_proxy, as_auth } => {
-                is_transient(as_proxy) && as_auth.is_transient()
+                as_proxy.is_transient() && as_auth.is_transient()
             }
         }
-    }
-}
-
-fn is_transient(error: &WebApiError) -> bool {
-    match error {
-        WebApiError::Web(error) => matches!(error, WebError::Connection(_)),
-        WebApiError::ErrorStatus { status, .. } => {
-            status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
-        }
-        WebApiError::NotTeleport(_) | WebApiError::ClusterName(_) => false,
     }
 }
 
@@ -152,7 +141,7 @@ fn may_be_auth_server(error: &WebApiError) -> bool {
         WebApiError::Web(WebError::Connection(error)) => !error.failed_before_tls(),
         // An auth server is reached without root certificates.
         WebApiError::Web(WebError::Tls(_)) | WebApiError::NotTeleport(_) => true,
-        WebApiError::ErrorStatus { .. } => !is_transient(error),
+        WebApiError::ErrorStatus { .. } => !error.is_transient(),
         WebApiError::ClusterName(_) => false,
     }
 }

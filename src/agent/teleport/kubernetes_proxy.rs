@@ -35,6 +35,14 @@ impl From<WebApiError> for KubeProxyError {
 }
 
 impl KubeProxyError {
+    /// Returns true if the proxy did not answer, so that an earlier answer may still be right.
+    pub(crate) fn is_transient(&self) -> bool {
+        match &self.0 {
+            KubeProxyProblem::WebApi(error) => error.is_transient(),
+            KubeProxyProblem::NotServed | KubeProxyProblem::NoAddress => false,
+        }
+    }
+
     /// Returns advice for the operator, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {

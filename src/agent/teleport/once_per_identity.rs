@@ -30,48 +30,52 @@ impl<T, E> Default for OncePerIdentity<T, E> {
 }
 
 impl<T: Clone, E: Clone> OncePerIdentity<T, E> {
-    /// Returns the value that was requested with this identity. Others wait while it is requested. If the request fails, an earlier
-    /// value is kept until the next identity, because it hardly ever changes.
+    /// Returns the value that was requested with this identity. Others wait while it is requested. If the request fails with an error
+    /// for which `is_transient` returns true, an earlier value is kept until the next identity, because it hardly ever changes, and
+    /// returned with the error.
     ///
     /// # Errors
     ///
-    /// Returns the error of `request` to this caller and those that waited, if there is no earlier value. It is repeated for later ones.
+    /// Returns any other error of `request` to this caller and those that waited. The request is repeated for later ones.
     pub(crate) async fn get(
         &self,
         identity: &Identity,
+        is_transient: fn(&E) -> bool,
         request: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, E> {
-        self.get_until(identity.user.not_after, request).await
+    ) -> Result<(T, Option<E>), E> {
+        self.get_until(identity.user.not_after, is_transient, request).await
     }
 
     /// Does the same for the identity that expires at `not_after`.
     async fn get_until<R: Future<Output = Result<T, E>>>(
         &self,
         not_after: SystemTime,
+        is_transient: fn(&E) -> bool,
         request: R,
-    ) -> Result<T, E> {
+    ) -> Result<(T, Option<E>), E> {
         let failures = self.failures.load(Ordering::Acquire);
         let mut latest = self.latest.lock().await;
         if let Some((until, value)) = &latest.value
             && *until == not_after
         {
-            return Ok(value.clone());
+            return Ok((value.clone(), None));
         }
         if let Some(error) = &latest.error
             && failures != self.failures.load(Ordering::Acquire)
         {
             return Err(error.clone());
         }
-        let value = match (request.await, latest.value.take()) {
-            (Ok(value), _) | (Err(_), Some((_, value))) => value,
-            (Err(error), None) => {
+        let (value, error) = match (request.await, latest.value.take()) {
+            (Ok(value), _) => (value, None),
+            (Err(error), Some((_, value))) if is_transient(&error) => (value, Some(error)),
+            (Err(error), _) => {
                 self.failures.fetch_add(1, Ordering::AcqRel);
                 latest.error = Some(error.clone());
                 return Err(error);
             }
         };
         latest.value = Some((not_after, value.clone()));
-        Ok(value)
+        Ok((value, error))
     }
 }
 
@@ -88,19 +92,39 @@ mod tests {
         Err("a failure")
     }
 
+    fn is_transient(error: &&str) -> bool {
+        *error == "a failure"
+    }
+
     #[tokio::test]
     async fn a_failure_is_shared_with_those_that_waited_and_keeps_an_earlier_value() {
-        let (first, second) = (SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + Duration::from_secs(1));
+        let time = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let values = OncePerIdentity::default();
         let never = async { panic!("the request is not sent") };
-        let results = tokio::join!(values.get_until(first, fails()), values.get_until(first, never));
+        let results = tokio::join!(
+            values.get_until(time(1), is_transient, fails()),
+            values.get_until(time(1), is_transient, never)
+        );
         assert_eq!(results, (Err("a failure"), Err("a failure")));
-        assert_eq!(values.get_until(first, async { Ok(1) }).await, Ok(1), "a later one is another attempt");
+        let again = values.get_until(time(1), is_transient, async { Ok(1) }).await;
+        assert_eq!(again, Ok((1, None)), "a later one is another attempt");
 
         let never = async { panic!("the request is not sent") };
-        let results = tokio::join!(values.get_until(second, fails()), values.get_until(second, never));
-        assert_eq!(results, (Ok(1), Ok(1)));
-        let third = second + Duration::from_secs(1);
-        assert_eq!(values.get_until(third, async { Ok(3) }).await, Ok(3));
+        let results = tokio::join!(
+            values.get_until(time(2), is_transient, fails()),
+            values.get_until(time(2), is_transient, never)
+        );
+        assert_eq!(results, (Ok((1, Some("a failure"))), Ok((1, None))));
+        assert_eq!(values.get_until(time(3), is_transient, async { Ok(3) }).await, Ok((3, None)));
+    }
+
+    #[tokio::test]
+    async fn an_answer_replaces_an_earlier_value_even_if_it_is_an_error() {
+        let time = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let values = OncePerIdentity::default();
+        values.get_until(time(1), is_transient, async { Ok(1) }).await.unwrap();
+        let refused = values.get_until(time(2), is_transient, async { Err("an answer") }).await;
+        assert_eq!(refused, Err("an answer"));
+        assert_eq!(values.get_until(time(2), is_transient, fails()).await, Err("a failure"));
     }
 }

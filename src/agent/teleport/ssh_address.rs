@@ -2,8 +2,48 @@
 
 use super::proxy_settings::{ProxyPorts, ProxySettings, parse_address};
 use super::web_api::WebApiError;
+use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::dialler::Dialler;
+use crate::agent::platform::Hint;
 use crate::config::Address;
+
+/// The address for SSH of the proxy cannot be discovered.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct SshAddressError(#[from] SshAddressProblem);
+
+#[derive(Clone, Debug, thiserror::Error)]
+enum SshAddressProblem {
+    #[error("cannot discover where the proxy serves SSH (/webapi/ping)")]
+    WebApi(#[from] WebApiError),
+    #[error("cannot test whether connections to the proxy need the connection upgrade")]
+    UpgradeTest(#[source] ConnectionError),
+}
+
+impl SshAddressError {
+    /// Returns advice for the operator, if there is any.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        match &self.0 {
+            SshAddressProblem::WebApi(WebApiError::Web(error)) => error.hint(),
+            SshAddressProblem::WebApi(_) => None,
+            SshAddressProblem::UpgradeTest(error) => error.hint(),
+        }
+    }
+
+    /// Returns true if the proxy did not answer, so that an earlier answer may still be right.
+    pub(crate) fn is_transient(&self) -> bool {
+        match &self.0 {
+            SshAddressProblem::WebApi(error) => error.is_transient(),
+            SshAddressProblem::UpgradeTest(_) => true,
+        }
+    }
+
+    /// Returns true if the proxy has said where it serves SSH.
+    pub(crate) fn is_about_upgrade(&self) -> bool {
+        matches!(self.0, SshAddressProblem::UpgradeTest(_))
+    }
+}
 
 /// The address at which SSH clients reach the hosts behind a proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,21 +51,26 @@ pub(crate) struct SshAddress {
     pub(crate) address: Address,
     /// Whether the port serves all protocols, or only SSH.
     pub(crate) tls_routing: bool,
-    /// Whether connections to it need the connection upgrade.
-    pub(crate) connection_upgrade: bool,
+    /// Whether connections to it need the connection upgrade. `None` if this is unknown, so that it must be tested before a
+    /// connection.
+    pub(crate) connection_upgrade: Option<bool>,
 }
 
 impl SshAddress {
     /// Returns the address of a proxy with TLS routing.
     pub(crate) fn at_web_address(web: &Address) -> Self {
-        Self { address: web.clone(), tls_routing: true, connection_upgrade: false }
+        Self { address: web.clone(), tls_routing: true, connection_upgrade: None }
     }
 
     /// Asks the proxy, whose web address is `web`.
-    pub(crate) async fn discover(dialler: &Dialler, web: &Address) -> Result<Self, WebApiError> {
-        let settings = ProxySettings::request(dialler, Some(web)).await?;
+    pub(crate) async fn discover(dialler: &Dialler, web: &Address) -> Result<Self, SshAddressError> {
+        let settings = ProxySettings::request(dialler, Some(web)).await.map_err(SshAddressProblem::from)?;
         let mut ssh = Self::new(settings.map(|settings| settings.proxy), web);
-        ssh.connection_upgrade = ssh.tls_routing && dialler.needs_upgrade_at(web).await;
+        if ssh.tls_routing {
+            let tested = dialler.needs_upgrade_at(web).await;
+            let failed = |error| SshAddressProblem::UpgradeTest(ConnectionError::new(error));
+            ssh.connection_upgrade = Some(tested.map_err(failed)?);
+        }
         Ok(ssh)
     }
 
@@ -35,7 +80,7 @@ impl SshAddress {
         };
         let listener = || Some(Address::new(web.host(), parse_address(&ports.ssh.listen_addr)?.port()));
         match parse_address(&ports.ssh.ssh_public_addr).or_else(listener) {
-            Some(address) => Self { address, tls_routing: false, connection_upgrade: false },
+            Some(address) => Self { address, tls_routing: false, connection_upgrade: Some(false) },
             None => Self::at_web_address(web),
         }
     }

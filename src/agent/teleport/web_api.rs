@@ -22,6 +22,20 @@ pub(crate) enum WebApiError {
     ClusterName(#[from] ClusterNameError),
 }
 
+impl WebApiError {
+    /// Returns true if a retry may succeed without any change by an operator: there was no response, or one that says nothing but
+    /// that there is none at the moment. Every other response is an answer.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Web(error) => matches!(error, WebError::Connection(_)),
+            Self::ErrorStatus { status, .. } => {
+                status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
+            }
+            Self::NotTeleport(_) | Self::ClusterName(_) => false,
+        }
+    }
+}
+
 /// Returns the body of a successful response.
 pub(super) async fn get(web: &WebClient, path: &str) -> Result<Vec<u8>, WebApiError> {
     let response = web.get(path).await?;

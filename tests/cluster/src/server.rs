@@ -258,9 +258,7 @@ async fn serve_call(shared: &Shared, connection: &Connection, request: Request<I
         CallAction::Process
         | CallAction::DropResponse
         | CallAction::StallResponse
-        | CallAction::BreakStream(_) => {
-            process(shared, connection, protocol, &method, parts, body).await
-        }
+        | CallAction::BreakStream(_) => process(shared, connection, protocol, &method, parts, body).await,
     };
     match action {
         CallAction::DropResponse => {

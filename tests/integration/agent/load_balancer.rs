@@ -32,10 +32,15 @@ use crate::program::ssh::{connect_by, node};
 /// Says whether the agent uses the connection upgrade.
 const VARIABLE: &str = "TELEPORT_TLS_ROUTING_CONN_UPGRADE";
 
+/// The protocol that a test for a load balancer offers.
+const TEST_PROTOCOL: &[u8] = b"teleport-reversetunnel";
+
 /// A load balancer in front of a cluster, with its own web certificate.
 pub(super) struct LoadBalancer {
     address: SocketAddr,
     passes_upgrades: Arc<AtomicBool>,
+    /// Whether connections that test for a load balancer are closed.
+    closes_tests: Arc<AtomicBool>,
     /// The file with the CA of its certificate.
     ca_file: String,
 }
@@ -76,8 +81,9 @@ impl LoadBalancer {
             tls: TlsConnector::from(Arc::new(back)),
             passes_upgrades: Arc::clone(&passes_upgrades),
         };
-        tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(front)), backend));
-        Self { address, passes_upgrades, ca_file: ca_file.to_str().unwrap().to_owned() }
+        let closes_tests = Arc::new(AtomicBool::new(false));
+        tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(front)), backend, Arc::clone(&closes_tests)));
+        Self { address, passes_upgrades, closes_tests, ca_file: ca_file.to_str().unwrap().to_owned() }
     }
 
     /// Makes `config` connect to the cluster through this.
@@ -104,10 +110,17 @@ struct Backend {
     passes_upgrades: Arc<AtomicBool>,
 }
 
-async fn serve(listener: TcpListener, front: TlsAcceptor, backend: Backend) {
+async fn serve(listener: TcpListener, front: TlsAcceptor, backend: Backend, closes_tests: Arc<AtomicBool>) {
     while let Ok((client, _)) = listener.accept().await {
         let (front, backend) = (front.clone(), backend.clone());
+        let closes_tests = closes_tests.load(Ordering::Relaxed);
         tokio::spawn(async move {
+            let mut hello = [0; 4096];
+            let length = client.peek(&mut hello).await.unwrap_or_default();
+            let is_test = hello[..length].windows(TEST_PROTOCOL.len()).any(|part| part == TEST_PROTOCOL);
+            if closes_tests && is_test {
+                return;
+            }
             // The agent's first connection offers a protocol that is not supported here.
             let Ok(stream) = front.accept(client).await else { return };
             let service = service_fn(|request| forward(request, backend.clone()));
@@ -193,6 +206,39 @@ async fn ssh_goes_through_a_load_balancer() {
             connect_by(&ssh_config, "node").env("SSL_CERT_FILE", balancer.roots().1).run_blocking();
         assert_eq!((finished.stdout.as_str(), finished.stderr.as_str()), ("hello", ""), "{version}");
     }
+}
+
+/// The agent is connected to the auth server, so it tests the proxy for each of its identities.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_test_is_not_taken_for_a_result() {
+    let fixture = TestCluster::new().await;
+    let balancer = LoadBalancer::start(&fixture).await;
+    fixture.cluster.name_other_proxy(&balancer.address.to_string());
+    let mut config = fixture.config("20m", &[fixture.output("out")]);
+    config.as_object_mut().unwrap().remove("proxy_server");
+    config["auth_server"] = json!(fixture.cluster.auth_addr().to_string());
+    config["onboarding"]["ca_pins"] = json!(fixture.cluster.ca_pins().unwrap());
+    let written = |file: &str| std::fs::read_to_string(fixture.path("out").join(file)).unwrap_or_default();
+
+    balancer.closes_tests.store(true, Ordering::Relaxed);
+    let running = RunningAgent::start(fixture.agent_with_env(config, &[balancer.roots()]).unwrap());
+    wait_until("the output is written", || written("ssh_config").contains(" --tls-routing --no-resume "))
+        .await;
+    balancer.closes_tests.store(false, Ordering::Relaxed);
+    running.control.reload();
+    let is_tested = || written("ssh_config").contains(" --connection-upgrade ");
+    wait_until("the test is repeated", is_tested).await;
+
+    balancer.closes_tests.store(true, Ordering::Relaxed);
+    // An output may be renewed before the identity is. Then, the result is that of the last test.
+    for _ in 0..2 {
+        let identity = written("identity");
+        running.control.reload();
+        let is_renewed = || !["", &identity].contains(&written("identity").as_str());
+        wait_until("the output is written again", is_renewed).await;
+        assert!(is_tested(), "{}", written("ssh_config"));
+    }
+    running.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -215,14 +215,18 @@ async fn a_leaf_cluster_with_an_invalid_name_is_omitted_with_a_warning() {
 }
 
 #[tokio::test]
-async fn ssh_config_has_the_web_address_if_the_proxy_does_not_say_where_it_serves_ssh() {
-    let (log, fixture) = (LogCapture::start(), cluster_with_resources().await);
-    fixture.cluster.fail_next(method::WEB_PING, Code::Unavailable, "try again");
+async fn a_process_that_cannot_ask_the_proxy_leaves_the_files_of_an_earlier_one() {
+    let fixture = cluster_with_resources().await;
+    fixture.cluster.disable_tls_routing();
     let out = write(&fixture, &json!({ "type": "identity" })).await;
-    assert_eq!(log.count_level(Level::WARN), 1, "{}", log.transcript());
-    let command = format!("--proxy-server='{}' ", fixture.cluster.proxy_addr());
     let ssh_config = read(&out.join("ssh_config"));
-    assert!(ssh_config.contains(&command) && ssh_config.contains(" --tls-routing "), "{ssh_config}");
+    assert!(ssh_config.contains(" --no-tls-routing "), "{ssh_config}");
+    for code in [Code::Unavailable, Code::PermissionDenied] {
+        fixture.cluster.fail_next(method::WEB_PING, code, "not now");
+        let error = write_error(&fixture, &json!({ "type": "identity" })).await;
+        assert!(matches!(error, OutputError::SshAddress(_)), "{error:?}");
+        assert_eq!(read(&out.join("ssh_config")), ssh_config);
+    }
 }
 
 /// A cluster may have several proxies with different addresses. The auth server names the same one to every agent.
@@ -253,9 +257,19 @@ async fn a_renewal_keeps_the_address_for_ssh_if_the_proxy_does_not_answer() {
         fixture.cluster.fail_next(method::WEB_PING, Code::Unavailable, "try again");
     }
     fixture.clock.advance(20 * MINUTE);
-    wait_until("the output is renewed", || written("identity") != identity).await;
+    // An output that is renewed before the identity does not ask the proxy.
+    wait_until("the identity is renewed", || log.count(LogEvent::is_new_identity) == 2).await;
+    running.control.reload();
+    let is_warning_of_output =
+        |event: &LogEvent| event.level == Level::WARN && event.field("service") == Some("identity-1");
+    wait_until("the proxy is asked", || log.count(is_warning_of_output) > 0).await;
+    wait_until("the output is renewed", || {
+        log.count(LogEvent::is_write) >= 2 && written("identity") != identity
+    })
+    .await;
     assert_eq!(written("ssh_config"), ssh_config);
     running.stop().await.unwrap();
+    assert_eq!(log.count(is_warning_of_output), 1, "{}", log.transcript());
 }
 
 /// A proxy limits the rate of these requests.

@@ -25,8 +25,7 @@ impl AuthClient {
         let (mut page_size, mut page_token) = (1000, String::new());
         let mut limit = ListLimit::new(LIST_REMOTE_CLUSTERS);
         loop {
-            let request =
-                |page_size| ListRemoteClustersRequest { page_size, page_token: page_token.clone() };
+            let request = |page_size| ListRemoteClustersRequest { page_size, page_token: page_token.clone() };
             let response: ListRemoteClustersResponse =
                 request_page(&self.channel, LIST_REMOTE_CLUSTERS, &mut page_size, request).await?;
             let is_last = response.next_page_token.is_empty() || response.remote_clusters.is_empty();

@@ -5,11 +5,13 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tbot::agent::{LookupError, OutputError, error_line};
 use tbot::yaml;
+use tbot_cluster::{Code, method};
 
 use super::super::certificate::{attribute, subject_attribute};
-use super::super::fixture::{TestCluster, read};
+use super::super::fixture::{MINUTE, TestCluster, read, wait_until};
+use super::super::log_capture::{LogCapture, LogEvent};
 use super::super::outline::file_names;
-use super::{add_resources, cluster_with_resources, write, write_error, write_to_memory};
+use super::{add_resources, cluster_with_resources, with_directory, write, write_error, write_to_memory};
 
 fn kubeconfig(directory: &Path) -> Value {
     yaml::parse(&read(&directory.join("kubeconfig.yaml"))).unwrap().value
@@ -105,4 +107,22 @@ async fn several_contexts_are_refused_if_the_cluster_cannot_tell_them_apart() {
             insta::assert_snapshot!(error_line(&error, error.hint().as_ref()));
         }
     }
+}
+
+/// Unlike no answer, an answer is not replaced by an earlier one.
+#[tokio::test]
+async fn a_proxy_that_answers_otherwise_than_before_is_a_failure() {
+    let (log, fixture) = (LogCapture::start(), cluster_with_resources().await);
+    let service = json!({ "type": "kubernetes", "kubernetes_cluster": "prod-eu" });
+    let running = fixture.start(fixture.config("20m", &[with_directory(&fixture, &service, "out")]));
+    wait_until("the output is written", || log.count(LogEvent::is_write) == 1).await;
+    for _ in 0..10 {
+        fixture.cluster.fail_next(method::WEB_PING, Code::PermissionDenied, "forbidden");
+    }
+    fixture.clock.advance(20 * MINUTE);
+    // An output that is renewed before the identity does not ask the proxy.
+    wait_until("the identity is renewed", || log.count(LogEvent::is_new_identity) == 2).await;
+    running.control.reload();
+    wait_until("the output fails", || log.count(|event| event.is_failure_of("kubernetes-1")) > 0).await;
+    running.stop().await.unwrap();
 }
