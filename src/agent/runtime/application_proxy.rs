@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use super::connections::{Connections, OpenConnection};
 use super::control::Signals;
-use super::current_identity::CurrentIdentity;
+use super::current_identity::{CurrentIdentity, first_identity};
 use super::health::Reporter;
 use super::running_agent::RunningAgent;
 use super::shared_access::{AttemptError, SharedAccess, attempt};
@@ -77,7 +77,7 @@ impl ApplicationProxyRunner {
     /// an identity.
     pub(super) async fn run(self: Arc<Self>, listener: Listener, connections: Connections, signals: Signals) {
         let mut current = self.current.clone();
-        if current.wait_for(Option::is_some).await.is_err() {
+        if first_identity(&mut current, &self.reporter).await.is_none() {
             return;
         }
         let (agent, proxy, name) = (&self.agent, &self.proxy, self.name());
@@ -192,7 +192,7 @@ impl ApplicationProxyRunner {
     }
 
     async fn issue_app(&self, name: &str, roles: &BotRoles) -> Result<ReachableApp, UnreachableReason> {
-        let identity = self.current.borrow().clone();
+        let identity = self.current.borrow().get().cloned();
         let issued = attempt(&self.agent, identity, |client, identity| async move {
             let context = self.agent.issue_context(RevocationList::Absent);
             self.proxy.issue_app(name, roles, &client, &identity, &context).await

@@ -14,7 +14,7 @@ use super::application_proxy::ApplicationProxyRunner;
 use super::concurrency::WriteLimit;
 use super::connections::{self, Connections};
 use super::control::{Signal, Signals};
-use super::current_identity::CurrentIdentity;
+use super::current_identity::{CurrentIdentity, first_identity};
 use super::error::AgentError;
 use super::health::{Health, IDENTITY, Reporter};
 use super::health_server::{HEALTH_SERVER, HealthServer};
@@ -26,6 +26,7 @@ use super::services::ListeningService;
 use super::tasks::AgentTasks;
 use super::tunnels::TunnelRunner;
 use crate::agent::bot::renewal::{ObtainedIdentity, RenewalError};
+use crate::agent::credential::identity::Identity;
 use crate::agent::credential::revocation_list::RevocationList;
 use crate::agent::net::listener::Listener;
 use crate::agent::platform::Rounded;
@@ -52,7 +53,7 @@ impl RunningAgent {
         listeners: Vec<Listener>,
     ) -> Result<(), AgentError> {
         // Kept until all tasks have ended, so that no task ends because another one did.
-        let sender = Arc::new(watch::Sender::new(None));
+        let sender = Arc::new(watch::Sender::new(CurrentIdentity::Pending));
         let (rotation, signals) = signals.with_rotation();
         let write_limit = Arc::new(WriteLimit::new());
         let (revocations_sender, revocations) = watch::channel(RevocationList::default());
@@ -121,7 +122,7 @@ impl RunningAgent {
             };
             let wait = match obtained {
                 Ok(obtained) => {
-                    sender.send_replace(Some(Arc::clone(obtained.identity())));
+                    sender.send_replace(CurrentIdentity::Available(Arc::clone(obtained.identity())));
                     self.after_renewal(&obtained, &mut retry, reporter)
                 }
                 Err(error) => {
@@ -129,8 +130,10 @@ impl RunningAgent {
                     reporter.failed(&reason);
                     // Unless someone fixes a permanent error, the bot stops working when its certificate expires.
                     let level = if error.is_transient() { Level::WARN } else { Level::ERROR };
-                    if sender.borrow().is_none() {
-                        self.use_stored_identity(error, sender, reporter).await?;
+                    if sender.borrow().get().is_none() {
+                        let stored = self.stored_identity(error, reporter).await?;
+                        let missing = || CurrentIdentity::Missing(reason.as_str().into());
+                        sender.send_replace(stored.map_or_else(missing, CurrentIdentity::Available));
                     }
                     self.begin_wait(retry.failed(&reason, level, &self.randomness))
                 }
@@ -169,25 +172,24 @@ impl RunningAgent {
         }
     }
 
-    /// Uses the stored identity after the first attempt to obtain one has failed with `error`.
+    /// Returns the stored identity, to be used after an attempt to obtain the first one has failed with `error`. Returns `None` if
+    /// there is none, and a retry may help.
     ///
     /// # Errors
     ///
     /// Returns `error` if there is no identity to use, and a retry cannot help.
-    async fn use_stored_identity(
+    async fn stored_identity(
         &self,
         error: RenewalError,
-        sender: &watch::Sender<CurrentIdentity>,
         reporter: &Reporter,
-    ) -> Result<(), RenewalError> {
+    ) -> Result<Option<Arc<Identity>>, RenewalError> {
         match self.bot.stored().await {
             Some(identity) if !matches!(error, RenewalError::OtherCluster { .. }) => {
                 reporter.kept(identity.user.not_after);
-                sender.send_replace(Some(identity));
-                Ok(())
+                Ok(Some(identity))
             }
             // An identity that was issued cannot be obtained again.
-            _ if error.is_transient() || self.bot.has_unsaved() => Ok(()),
+            _ if error.is_transient() || self.bot.has_unsaved() => Ok(None),
             _ => Err(error),
         }
     }
@@ -204,10 +206,7 @@ impl RunningAgent {
         let mut retry = Retry::new(&output.settings.name, &self.bot.clock);
         let writes_revocations = output.kind.includes_revocations();
         loop {
-            let Ok(identity) = current.wait_for(Option::is_some).await.map(|current| current.clone()) else {
-                return;
-            };
-            let Some(identity) = identity else { return };
+            let Some(identity) = first_identity(&mut current, reporter).await else { return };
             let wait = if identity.is_expired(self.bot.clock.now()) {
                 let expired =
                     "the bot's identity has expired: waiting for a new one before writing the output";

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::concurrency::WriteLimit;
 use super::control::Signals;
+use super::current_identity::CurrentIdentity;
 use super::error::{AgentError, OutputFailure};
 use super::revocations;
 use super::running_agent::RunningAgent;
@@ -82,7 +83,7 @@ impl RunningAgent {
                 (index, result.err())
             });
         }
-        let (_current, current) = watch::channel(Some(identity));
+        let (_current, current) = watch::channel(CurrentIdentity::Available(identity));
         let mut failures: Vec<_> = self.outputs.iter().map(|_| None).collect();
         let complete = async {
             while let Some(joined) = writes.join_next().await {

@@ -92,7 +92,7 @@ impl<T> SharedAccess<T> {
         let mut retry = Retry::new(service, &self.clock);
         loop {
             reporter.started();
-            let identity = current.borrow_and_update().clone();
+            let identity = current.borrow_and_update().get().cloned();
             let issued = attempt(agent, identity, &issue).await;
             // Clients that have asked until now get the result of this attempt.
             requests.mark_unchanged();
@@ -161,7 +161,7 @@ impl AttemptError {
 /// Calls `issue` as `identity`.
 pub(super) async fn attempt<T, F>(
     agent: &RunningAgent,
-    identity: CurrentIdentity,
+    identity: Option<Arc<Identity>>,
     issue: impl FnOnce(AuthClient, Arc<Identity>) -> F,
 ) -> Result<T, AttemptError>
 where

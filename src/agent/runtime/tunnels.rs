@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::connections::{Connections, OpenConnection};
 use super::control::Signals;
-use super::current_identity::CurrentIdentity;
+use super::current_identity::{CurrentIdentity, first_identity};
 use super::health::Reporter;
 use super::running_agent::RunningAgent;
 use super::shared_access::SharedAccess;
@@ -52,7 +52,7 @@ impl TunnelRunner {
         mut current: watch::Receiver<CurrentIdentity>,
         signals: Signals,
     ) {
-        if current.wait_for(Option::is_some).await.is_err() {
+        if first_identity(&mut current, &self.reporter).await.is_none() {
             return;
         }
         let (agent, tunnel, name) = (&self.agent, &self.tunnel, self.name());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tbot::agent::{Agent, AgentError, AgentOptions, Clock, Control, Randomness, control};
+use tbot::agent::{Agent, AgentError, AgentOptions, Clock, Control, Randomness, Signals, control};
 use tbot_cluster::{Call, Cluster, ClusterConfig, MovableClock, SERVER_VERSION, clock};
 use tempfile::TempDir;
 
@@ -156,6 +156,7 @@ pub(super) async fn run_oneshot(agent: &Agent) -> Result<(), AgentError> {
 pub(super) struct RunningAgent {
     pub(super) control: Control,
     pub(super) agent: Arc<Agent>,
+    signals: Signals,
     task: tokio::task::JoinHandle<Result<(), AgentError>>,
 }
 
@@ -163,8 +164,13 @@ impl RunningAgent {
     pub(super) fn start(agent: Agent) -> Self {
         let agent = Arc::new(agent);
         let (control, signals) = control();
-        let running = Arc::clone(&agent);
-        Self { control, agent, task: tokio::spawn(async move { running.run(signals).await }) }
+        let (running, of_agent) = (Arc::clone(&agent), signals.clone());
+        Self { control, agent, signals, task: tokio::spawn(async move { running.run(of_agent).await }) }
+    }
+
+    /// Whether a service has still to renew after a reload.
+    pub(super) fn is_reloading(&self) -> bool {
+        self.agent.health(&self.signals).report().is_reloading
     }
 
     /// Asks the agent to shut down and waits until it has.

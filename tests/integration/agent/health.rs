@@ -11,7 +11,7 @@ use tbot_documentation::root;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::fixture::{BOT, RunningAgent, TestCluster, poll_until, wait_until};
+use super::fixture::{BOT, RunningAgent, SECOND, TestCluster, poll_until, wait_until};
 
 /// Sends `request`, such as `GET /livez`, and returns the status, head and body of the response.
 async fn send(address: SocketAddr, request: &str) -> (u16, String, String) {
@@ -118,6 +118,34 @@ async fn an_outage_is_a_reason_and_keeps_the_service_ready() {
         let (status, body) = get_json(address, "/readyz").await;
         assert_eq!(status, 200, "{body}");
         body["status"] == "failing"
+    })
+    .await;
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_identity_every_service_fails_and_a_reload_ends() {
+    let fixture = TestCluster::new().await;
+    fixture.cluster.set_down(true);
+    let tunnel = json!({ "type": "database-tunnel", "service": "pg", "username": "u", "database": "d",
+        "listen": "tcp://127.0.0.1:0" });
+    let proxy = json!({ "type": "application-proxy", "listen": "tcp://127.0.0.1:0" });
+    let (running, address) = start(&fixture, &[fixture.output("out"), tunnel, proxy]).await;
+    let (status, body) = get_json(address, "/wait").await;
+    let services = body["services"].as_object().unwrap();
+    assert_eq!((status, services.len()), (503, 4), "{body}");
+    for service in services.values() {
+        assert_eq!((keys(service), &service["status"]), (UNHEALTHY.to_vec(), &json!("unhealthy")), "{body}");
+        let reason = service["reason"].as_str().unwrap();
+        assert!(reason.contains(&fixture.cluster.proxy_addr().to_string()), "{reason}");
+    }
+    running.control.reload();
+    assert!(running.is_reloading());
+    wait_until("the reload ends", || !running.is_reloading()).await;
+    fixture.cluster.set_down(false);
+    wait_until("the output is written", || {
+        fixture.clock.advance(SECOND);
+        fixture.path("out").join("identity").exists()
     })
     .await;
     running.stop().await.unwrap();

@@ -94,7 +94,7 @@ async fn the_service_manager_waits_for_a_cluster_that_comes_up_after_the_start()
     let socket = fixture.path("notify");
     let manager = Manager::new(UnixDatagram::bind(&socket).unwrap());
     let running = fixture.start(&[]).env("NOTIFY_SOCKET", &socket).spawn();
-    assert_eq!(manager.until("STATUS=1 of 2 unhealthy: identity").len(), 1);
+    manager.until("STATUS=2 of 2 unhealthy: identity, identity-1");
     fixture.cluster.set_down(false);
     assert_eq!(manager.until("READY="), ["READY=1"]);
     assert!(fixture.path("out").join("key").exists());

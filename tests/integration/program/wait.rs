@@ -56,6 +56,22 @@ async fn wait_may_start_before_the_agent() {
     tokio::task::block_in_place(|| running.wait());
 }
 
+/// Without an identity, no service can begin.
+#[tokio::test(flavor = "multi_thread")]
+async fn wait_names_the_reason_why_an_agent_has_no_identity() {
+    let fixture = BotFixture::new().await;
+    fixture.cluster.set_down(true);
+    let (running, address) = start(&fixture).await;
+    for flags in [&["--timeout=6s"][..], &["--timeout=6s", "--service=identity-1"]] {
+        let finished = tokio::task::block_in_place(|| wait(&address, flags));
+        assert_eq!(finished.status, Some(1), "{}", finished.stderr);
+        let proxy = fixture.cluster.proxy_addr().to_string();
+        assert!(finished.stderr.contains(&proxy), "{}", finished.stderr);
+    }
+    running.signal(Signal::TERM);
+    tokio::task::block_in_place(|| running.wait());
+}
+
 #[test]
 fn wait_fails_after_its_timeout_and_names_the_last_reason() {
     let unhealthy =
