@@ -1,8 +1,9 @@
 //! Tasks outside the agent's loops: blocking work, and work that must run to completion once it has started.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::RwLock;
+use tokio::sync::{Mutex, RwLock};
 use tokio::task::{JoinError, JoinHandle};
 
 /// Runs blocking work, such as file I/O, on tokio's blocking threads.
@@ -40,6 +41,31 @@ impl UninterruptibleWork {
     /// Waits until all work that has started is done. Until then, no other work starts.
     pub(crate) async fn finished(&self) {
         drop(self.0.write().await);
+    }
+}
+
+/// Blocking work on one file system, which may stop responding: one piece of work at a time.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FileSystemWork(Arc<Mutex<()>>);
+
+impl FileSystemWork {
+    /// Like [`UninterruptibleWork::run_blocking`], but returns `None` if the work has not ended within `limit`. It continues then,
+    /// and further work does not start before it has ended: otherwise, work that hangs would take one thread after the other.
+    pub(crate) async fn run_blocking<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        uninterruptible: &UninterruptibleWork,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let work = async {
+            let turn = Arc::clone(&self.0).lock_owned().await;
+            let work = move || {
+                let _turn = turn;
+                work()
+            };
+            uninterruptible.run_blocking(work).await
+        };
+        tokio::time::timeout(limit, work).await.ok()
     }
 }
 
@@ -85,5 +111,20 @@ mod tests {
         }
         release.send(()).unwrap();
         finished.await;
+    }
+
+    #[tokio::test]
+    async fn work_that_hangs_is_given_up_and_further_work_waits_for_its_end() {
+        let (all, files) = (UninterruptibleWork::default(), FileSystemWork::default());
+        let (release, released) = mpsc::channel::<()>();
+        let (short, long) = (Duration::from_millis(20), Duration::from_secs(20));
+        let hangs = move || released.recv().unwrap();
+        assert_eq!(files.run_blocking(short, &all, hangs).await, None);
+        assert_eq!(files.run_blocking(short, &all, || panic!("the other work has not ended")).await, None);
+        let (next, ()) = tokio::join!(files.run_blocking(long, &all, || 1), async {
+            release.send(()).unwrap();
+        });
+        assert_eq!(next, Some(1));
+        all.finished().await;
     }
 }

@@ -13,7 +13,8 @@ pub(crate) use crate::agent::bot::IDENTITY;
 use crate::agent::platform::Clock;
 use crate::agent::platform::lock::lock;
 
-/// An attempt that takes longer than this is stuck: all of its calls and waits have much shorter timeouts.
+/// An attempt that takes longer than this is stuck: all of its calls and waits, also for the file system of an output, have much
+/// shorter timeouts.
 const STUCK_AFTER: Duration = Duration::from_secs(10 * 60);
 
 /// The state of one service.

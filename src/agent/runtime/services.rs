@@ -99,7 +99,7 @@ pub(super) fn services(
                 match WriteTarget::new(destination, environment, clock) {
                     Ok(target) => {
                         let writer = DestinationWriter::new(&settings.name, target, warnings.clone());
-                        services.outputs.push(Output { kind, settings, destination: Arc::new(writer) });
+                        services.outputs.push(Output::new(settings, kind, writer));
                     }
                     Err(error) => {
                         errors.push(OutputDestinationError { output: settings.name, error }.into());

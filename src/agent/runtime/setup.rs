@@ -209,7 +209,7 @@ impl Plan {
     fn destinations(&self) -> Vec<NamedDestination> {
         let named = |output: &Output| NamedDestination {
             output: output.settings.name.clone(),
-            destination: Arc::clone(&output.destination),
+            destination: Arc::clone(output.destination()),
         };
         self.services.outputs.iter().map(named).collect()
     }
@@ -228,7 +228,7 @@ impl Plan {
     /// Returns the destination of the service with this index in the configuration.
     pub(super) fn destination(&self, service: usize) -> Option<&DestinationWriter> {
         let output = self.services.outputs.iter().find(|output| output.settings.index == service);
-        output.map(|output| output.destination.as_ref())
+        output.map(|output| output.destination().as_ref())
     }
 
     pub(super) fn listening(&self) -> &[ListeningService] {

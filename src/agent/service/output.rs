@@ -1,7 +1,8 @@
 //! One output: issues its credentials as the bot, builds its files, and writes them to its destination as one set.
 
+use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::application::ApplicationOutput;
 use super::context::{IssueContext, ServiceSettings};
@@ -16,15 +17,20 @@ use super::ssh_host::SshHostOutput;
 use super::workload_jwt::WorkloadJwtOutput;
 use super::workload_x509::WorkloadX509Output;
 use crate::agent::credential::identity::Identity;
-use crate::agent::destination::writer::DestinationWriter;
+use crate::agent::destination::writer::{DestinationError, DestinationWriter};
+use crate::agent::platform::tasks::FileSystemWork;
 use crate::agent::teleport::auth_client::AuthClient;
+
+/// How long an output waits for its file system. Longer than it waits for the lock of its directory.
+const FILE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// An output, which can be written any number of times.
 #[derive(Clone, Debug)]
 pub(crate) struct Output {
     pub(crate) settings: ServiceSettings,
-    pub(crate) destination: Arc<DestinationWriter>,
     pub(crate) kind: OutputKind,
+    destination: Arc<DestinationWriter>,
+    files: FileSystemWork,
 }
 
 /// The type of an output, and its own settings.
@@ -61,6 +67,14 @@ impl OutputKind {
 }
 
 impl Output {
+    pub(crate) fn new(settings: ServiceSettings, kind: OutputKind, destination: DestinationWriter) -> Self {
+        Self { settings, kind, destination: Arc::new(destination), files: FileSystemWork::default() }
+    }
+
+    pub(crate) fn destination(&self) -> &Arc<DestinationWriter> {
+        &self.destination
+    }
+
     /// Issues the credentials and writes the files. Returns when the credentials expire.
     pub(crate) async fn write(
         &self,
@@ -73,7 +87,7 @@ impl Output {
             destination.test()?;
             destination.prepare()
         };
-        context.file_work.run_blocking(prepare).await?;
+        self.work_on_files(context, prepare).await?;
         let directory = self.destination.directory();
         let issuer = Issuer::new(&self.settings, directory, bot_client, bot_identity, context);
         let FileSet { files, earlier, not_after } = match &self.kind {
@@ -91,7 +105,22 @@ impl Output {
             return Err(OutputError::AlreadyExpired);
         }
         let destination = Arc::clone(&self.destination);
-        context.file_work.run_blocking(move || destination.write(files, &earlier)).await?;
+        self.work_on_files(context, move || destination.write(files, &earlier)).await?;
         Ok(not_after)
+    }
+
+    /// Does blocking work at the destination. If its file system does not respond, only this output fails: no restart of the agent
+    /// would help.
+    async fn work_on_files(
+        &self,
+        context: &IssueContext<'_>,
+        work: impl FnOnce() -> Result<(), DestinationError> + Send + 'static,
+    ) -> Result<(), OutputError> {
+        let result = self.files.run_blocking(FILE_TIMEOUT, context.file_work, work).await;
+        let unresponsive = || {
+            let directory = self.destination.directory().map(Path::to_owned);
+            OutputError::Unresponsive(directory.unwrap_or_default())
+        };
+        Ok(result.ok_or_else(unresponsive)??)
     }
 }
