@@ -4,7 +4,7 @@
 
 use std::error::Error;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{Request, Response};
 use hyper::body::{Body as _, Incoming};
@@ -15,6 +15,7 @@ use super::connection_error::ConnectionError;
 use super::dialler::DialTarget;
 use super::http_body::{self, HttpBody};
 use super::http_client;
+use crate::agent::platform::Clock;
 use crate::agent::platform::lock::lock;
 
 /// How long a connection without a request can be reused: less time than a proxy keeps it open, so that the proxy does not close
@@ -31,7 +32,21 @@ pub(crate) struct HttpPool {
 
 struct IdleConnection {
     sender: SendRequest<HttpBody>,
-    since: Instant,
+    since: (Instant, SystemTime),
+}
+
+impl IdleConnection {
+    fn new(sender: SendRequest<HttpBody>, clock: &Clock) -> Self {
+        Self { sender, since: (Instant::now(), clock.now()) }
+    }
+
+    /// Returns whether the connection can be reused. The monotonic clock stands still while the machine is suspended, and the wall
+    /// clock can be set.
+    fn is_usable(&self, clock: &Clock) -> bool {
+        let (monotonic, wall) = self.since;
+        let is_recent = clock.now().duration_since(wall).is_ok_and(|idle| idle < MAX_IDLE);
+        self.sender.is_ready() && monotonic.elapsed() < MAX_IDLE && is_recent
+    }
 }
 
 impl HttpPool {
@@ -78,7 +93,7 @@ impl HttpPool {
 
     fn take_idle(&self) -> Option<SendRequest<HttpBody>> {
         let mut idle = lock(&self.idle);
-        idle.retain(|connection| connection.sender.is_ready() && connection.since.elapsed() < MAX_IDLE);
+        idle.retain(|connection| connection.is_usable(self.target.dialler().clock()));
         idle.pop().map(|connection| connection.sender)
     }
 
@@ -88,7 +103,7 @@ impl HttpPool {
         mut sender: SendRequest<HttpBody>,
         response: Response<Incoming>,
     ) -> Response<Incoming> {
-        let idle = Arc::downgrade(&self.idle);
+        let (idle, clock) = (Arc::downgrade(&self.idle), self.target.dialler().clock().clone());
         tokio::spawn(async move {
             // Fails if the connection is closed, or used for another protocol.
             if sender.ready().await.is_ok()
@@ -96,7 +111,7 @@ impl HttpPool {
             {
                 let mut idle = lock(&idle);
                 if idle.len() < MAX_CONNECTIONS {
-                    idle.push(IdleConnection { sender, since: Instant::now() });
+                    idle.push(IdleConnection::new(sender, &clock));
                 }
             }
         });
