@@ -49,11 +49,12 @@ pub(super) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
 ///
 /// # Errors
 ///
-/// Returns the first error if every attempt fails.
+/// Returns an error if every attempt fails. This is the first one that is about the server, if there is one: many machines have no
+/// route to any IPv6 address.
 async fn connect_to_first(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
     let mut addresses = addresses.into_iter();
     let mut attempts = JoinSet::new();
-    let mut first_error = None;
+    let mut error = None;
     loop {
         let next = addresses.next();
         let has_next = next.is_some();
@@ -69,13 +70,22 @@ async fn connect_to_first(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
         };
         match ended {
             Some(Ok(Ok(connected))) => return Ok(connected),
-            Some(Ok(Err(error))) => drop(first_error.get_or_insert(error)),
-            Some(Err(error)) => drop(first_error.get_or_insert_with(|| io::Error::other(error))),
+            Some(Ok(Err(failure))) => keep_most_specific(&mut error, failure),
+            Some(Err(failure)) => keep_most_specific(&mut error, io::Error::other(failure)),
             None => {
                 let no_address = || io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
-                return Err(first_error.unwrap_or_else(no_address));
+                return Err(error.unwrap_or_else(no_address));
             }
         }
+    }
+}
+
+fn keep_most_specific(kept: &mut Option<io::Error>, failure: io::Error) {
+    let has_no_route = |error: &io::Error| {
+        matches!(error.kind(), io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable)
+    };
+    if kept.as_ref().is_none_or(has_no_route) {
+        *kept = Some(failure);
     }
 }
 
@@ -115,6 +125,20 @@ mod tests {
             assert!(queued.len() < 16, "the queue never fills");
         }
         (server, queued)
+    }
+
+    #[test]
+    fn a_refusal_is_more_specific_than_a_missing_route() {
+        use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable, TimedOut};
+        for (failures, expected) in [
+            (vec![NetworkUnreachable, ConnectionRefused, TimedOut], ConnectionRefused),
+            (vec![ConnectionRefused, HostUnreachable], ConnectionRefused),
+            (vec![NetworkUnreachable, HostUnreachable], HostUnreachable),
+        ] {
+            let mut kept = None;
+            failures.into_iter().for_each(|kind| keep_most_specific(&mut kept, kind.into()));
+            assert_eq!(kept.unwrap().kind(), expected);
+        }
     }
 
     #[tokio::test]
