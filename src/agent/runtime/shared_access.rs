@@ -36,11 +36,25 @@ struct NewestAccess<T> {
     access: Option<Arc<IssuedAccess<T>>>,
     /// Why the last attempt failed. Empty if it succeeded.
     failure: Arc<str>,
+    /// Whether there will be no other attempt.
+    has_ended: bool,
+}
+
+/// Ends the wait of all clients when the task that makes the attempts is dropped.
+struct EndWhenDropped<'a, T>(&'a watch::Sender<NewestAccess<T>>);
+
+impl<T> Drop for EndWhenDropped<'_, T> {
+    fn drop(&mut self) {
+        self.0.send_modify(|newest| {
+            newest.failure = "the agent is stopping".into();
+            newest.has_ended = true;
+        });
+    }
 }
 
 impl<T> SharedAccess<T> {
     pub(super) fn new(clock: Clock) -> Self {
-        let newest = NewestAccess { access: None, failure: Arc::default() };
+        let newest = NewestAccess { access: None, failure: Arc::default(), has_ended: false };
         Self { newest: watch::Sender::new(newest), requests: watch::Sender::new(()), clock }
     }
 
@@ -48,8 +62,14 @@ impl<T> SharedAccess<T> {
     /// the reason if that fails.
     pub(super) async fn get(&self) -> Result<Arc<IssuedAccess<T>>, Arc<str>> {
         let mut newest = self.newest.subscribe();
-        if let Some(access) = self.usable(&newest.borrow_and_update()) {
-            return Ok(access);
+        {
+            let newest = newest.borrow_and_update();
+            if let Some(access) = self.usable(&newest) {
+                return Ok(access);
+            }
+            if newest.has_ended {
+                return Err(Arc::clone(&newest.failure));
+            }
         }
         self.requests.send_replace(());
         // The sender is a field of `self`, so it is never dropped while this waits.
@@ -88,6 +108,7 @@ impl<T> SharedAccess<T> {
     ) where
         F: Future<Output = Result<IssuedAccess<T>, OutputError>>,
     {
+        let _end = EndWhenDropped(&self.newest);
         let mut requests = self.requests.subscribe();
         let mut retry = Retry::new(service, &self.clock);
         loop {
@@ -105,6 +126,7 @@ impl<T> SharedAccess<T> {
                     self.newest.send_replace(NewestAccess {
                         access: Some(Arc::new(access)),
                         failure: Arc::default(),
+                        has_ended: false,
                     });
                     wait
                 }

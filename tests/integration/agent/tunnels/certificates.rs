@@ -240,3 +240,20 @@ async fn a_leeway_that_is_longer_than_the_lifetime_is_ignored_with_a_warning() {
         log.transcript()
     );
 }
+
+/// The connection was never open, so there is nothing to wait for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_closes_connections_that_wait_for_a_certificate() {
+    let fixture = cluster_with_app(echo().await).await;
+    let (running, health) = start_with_health(&fixture).await;
+    assert!(is_echoed(&mut connect(&running, 0).await, "before").await);
+    pass(&fixture, health, HOUR / 2).await;
+    pass(&fixture, health, HOUR / 2).await;
+    let mut held = fixture.cluster.hold_next(method::LIST_RESOURCES);
+    let mut client = connect(&running, 0).await;
+    held.arrived().await;
+    let started = std::time::Instant::now();
+    running.stop().await.unwrap();
+    assert!(started.elapsed() < 5 * SECOND, "{:?}", started.elapsed());
+    assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0);
+}
