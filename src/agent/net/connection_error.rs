@@ -59,6 +59,11 @@ impl ConnectionError {
         self.find(TlsFailure::of)
     }
 
+    /// Returns true if the server refused the client's certificate.
+    pub(crate) fn is_refused_certificate(&self) -> bool {
+        matches!(self.tls_failure(), Some(TlsFailure::ClientExpired | TlsFailure::ClientCaUnknown))
+    }
+
     /// Returns what the operator can do, if that does not depend on the server: if the HTTP proxy is the problem, the
     /// connection was not upgraded, the host name cannot be resolved, another server responded, or the port does not use
     /// TLS.

@@ -27,7 +27,7 @@ use super::shared_access::{AttemptError, SharedAccess, attempt};
 use crate::agent::credential::identity::Identity;
 use crate::agent::credential::revocation_list::RevocationList;
 use crate::agent::net::byte_stream::BoxedByteStream;
-use crate::agent::net::connection_error::{ConnectionError, TlsFailure};
+use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::http_body::{self, HttpBody};
 use crate::agent::net::http_forwarding::{insert_upgrade, remove_hop_by_hop};
 use crate::agent::net::http_pool::HttpPool;
@@ -156,7 +156,7 @@ impl ApplicationProxyRunner {
         let client = protocol.is_some().then(|| hyper::upgrade::on(&mut request));
         let response = app.value.send(self.to_proxy(request, protocol)).await;
         let mut response = response.map_err(|error| {
-            if matches!(error.tls_failure(), Some(TlsFailure::ClientExpired | TlsFailure::ClientCaUnknown)) {
+            if error.is_refused_certificate() && app.is_replaceable(self.agent.bot.clock.now()) {
                 apps.replace(name, &app);
             }
             self.unreachable(name, &error)

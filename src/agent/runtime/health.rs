@@ -23,7 +23,9 @@ pub(crate) struct ServiceState {
     pub(crate) renewals: u64,
     pub(crate) failures: u64,
     /// Why the last attempt failed; `None` if it succeeded.
-    pub(crate) failure: Option<String>,
+    failure: Option<String>,
+    /// Why the last client could not be served, although there are credentials; `None` if it could.
+    unreachable: Option<String>,
     /// When the last attempt ended; `None` before the first one has.
     pub(crate) updated_at: Option<SystemTime>,
     /// When the newest credentials expire.
@@ -53,7 +55,7 @@ pub(crate) struct ConnectionCounts {
 pub enum HealthStatus {
     /// The credentials are valid, and the last renewal succeeded.
     Healthy,
-    /// The credentials are valid, but the last renewal failed.
+    /// The credentials are valid, but the last renewal failed, or the last client could not be served.
     Failing,
     /// There are no credentials yet.
     Initializing,
@@ -87,6 +89,11 @@ impl ServiceState {
         self.updated_at = Some(now);
     }
 
+    /// Returns why the service fails, or `None` if it works.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.failure.as_deref().or(self.unreachable.as_deref())
+    }
+
     pub(crate) fn status(&self, now: SystemTime) -> HealthStatus {
         match self.expires {
             None if self.failure.is_some() => HealthStatus::Unhealthy,
@@ -94,7 +101,7 @@ impl ServiceState {
             Some(expires) if expires <= now && (!self.is_on_demand || self.failure.is_some()) => {
                 HealthStatus::Unhealthy
             }
-            Some(_) if self.failure.is_some() => HealthStatus::Failing,
+            Some(_) if self.reason().is_some() => HealthStatus::Failing,
             Some(_) => HealthStatus::Healthy,
         }
     }
@@ -199,6 +206,18 @@ impl Reporter {
         });
     }
 
+    /// Reports whether the last client could be served, or why not.
+    pub(crate) fn set_unreachable(&self, reason: Option<String>) {
+        let mut is_change = false;
+        self.change(|state| {
+            is_change = state.unreachable != reason;
+            state.unreachable = reason;
+        });
+        if is_change {
+            self.health.updates.send_replace(());
+        }
+    }
+
     /// Says that the service obtains credentials on demand.
     pub(crate) fn set_on_demand(&self) {
         self.change(|state| state.is_on_demand = true);
@@ -263,6 +282,10 @@ mod tests {
         assert_eq!(status(START), HealthStatus::Initializing);
         tunnel.renewed(START + HOUR);
         assert_eq!(status(START + HOUR), HealthStatus::Healthy);
+        tunnel.set_unreachable(Some("a reason".to_owned()));
+        assert_eq!((status(START), status(START + HOUR)), (HealthStatus::Failing, HealthStatus::Failing));
+        tunnel.set_unreachable(None);
+        assert_eq!(status(START), HealthStatus::Healthy);
         tunnel.failed("a reason");
         assert_eq!((status(START), status(START + HOUR)), (HealthStatus::Failing, HealthStatus::Unhealthy));
     }

@@ -220,7 +220,7 @@ fn readiness(health: &Health, selection: &Selection) -> Response<HttpBody> {
 /// has ended.
 fn service_status(state: &ServiceState, now: SystemTime) -> Value {
     let mut status = json!({ "status": state.status(now).as_str() });
-    if let Some(reason) = &state.failure {
+    if let Some(reason) = state.reason() {
         status["reason"] = json!(reason);
     }
     if let Some(time) = state.updated_at.and_then(|time| Timestamp::try_from(time).ok()) {

@@ -141,7 +141,7 @@ impl RunningAgent {
                     HealthStatus::Healthy => BotInstanceHealthStatus::Healthy,
                     HealthStatus::Failing | HealthStatus::Unhealthy => BotInstanceHealthStatus::Unhealthy,
                 },
-                reason: state.failure,
+                reason: state.reason().map(str::to_owned),
                 updated_at: state.updated_at,
             })
             .collect()

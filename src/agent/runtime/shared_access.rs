@@ -78,10 +78,13 @@ impl<T> SharedAccess<T> {
         self.usable(&newest).ok_or_else(|| Arc::clone(&newest.failure))
     }
 
-    /// Forgets an access that was refused, so that the next client gets a new one.
+    /// Forgets an access that was refused, so that the next client gets a new one, unless it was issued a moment ago.
     pub(super) fn discard(&self, refused: &Weak<IssuedAccess<T>>) {
+        let now = self.clock.now();
         self.newest.send_if_modified(|newest| {
-            newest.access.take_if(|access| std::ptr::eq(Arc::as_ptr(access), refused.as_ptr()));
+            newest.access.take_if(|access| {
+                std::ptr::eq(Arc::as_ptr(access), refused.as_ptr()) && access.is_replaceable(now)
+            });
             // Those that wait are waiting for an attempt.
             false
         });

@@ -4,7 +4,7 @@
 //! The bytes are neither interpreted nor logged. A connection that has begun continues when its certificate expires or is
 //! replaced.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::sync::watch;
 
@@ -17,10 +17,11 @@ use super::shared_access::SharedAccess;
 use crate::agent::credential::identity::Identity;
 use crate::agent::credential::revocation_list::RevocationList;
 use crate::agent::net::byte_stream::BoxedByteStream;
-use crate::agent::net::connection_error::{ConnectionError, TlsFailure};
+use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::dialler::DialTarget;
 use crate::agent::net::listener::Listener;
 use crate::agent::platform::error_text::error_line;
+use crate::agent::service::listening::IssuedAccess;
 use crate::agent::service::tunnel::Tunnel;
 
 /// The sizes of a connection's buffers. What is sent to the proxy fills a TLS record; together with TLS, an idle connection takes
@@ -82,41 +83,37 @@ impl TunnelRunner {
         // If this fails, the task that issues certificates has logged why.
         let access = self.access.get().await.ok()?;
         // Boxed, so that connections that are open need no memory for it.
-        let mut server = match Box::pin(access.value.open_in_time()).await {
-            Ok(server) => server.into_inner(),
-            Err(error) => {
-                self.warn("cannot connect through the proxy", error);
-                return None;
-            }
-        };
+        let opened = Box::pin(access.value.open_in_time()).await.map_err(ConnectionError::new);
         // Not kept, so that connections that are open need no memory for it.
         let access = Arc::downgrade(&{ access });
+        let mut server = match opened {
+            Ok(server) => server.into_inner(),
+            Err(error) => return self.unreachable(&access, &error),
+        };
+        self.reporter.set_unreachable(None);
         let copied =
             tokio::io::copy_bidirectional_with_sizes(&mut client, &mut server, TO_PROXY, FROM_PROXY).await;
-        let Err(error) = copied else { return Some(()) };
-        let error = ConnectionError::new(error);
-        match error.tls_failure() {
+        let Err(error) = copied.map_err(ConnectionError::new) else { return Some(()) };
+        if error.is_refused_certificate() {
             // In TLS 1.3, the proxy refuses a certificate only after the connection is open.
-            Some(TlsFailure::ClientExpired | TlsFailure::ClientCaUnknown) => {
-                self.access.discard(&access);
-                self.warn("the proxy refused the certificate of the tunnel", error);
-                None
-            }
-            // Either side may end at any time.
-            _ => {
-                tracing::debug!(
-                    service = self.name(),
-                    "a connection ended early: {}",
-                    error_line(&error, None)
-                );
-                Some(())
-            }
+            return self.unreachable(&access, &error);
         }
+        // Either side may end at any time.
+        tracing::debug!(service = self.name(), "a connection ended early: {}", error_line(&error, None));
+        Some(())
     }
 
-    fn warn(&self, what: &str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) {
-        let error = ConnectionError::new(error);
-        let reason = error_line(&error, error.hint().as_ref());
-        self.agent.bot.warnings.warn(self.name(), format_args!("{what}: {reason}"));
+    /// Reports why a connection to the resource could not be opened with `access`. Returns `None`.
+    fn unreachable(&self, access: &Weak<IssuedAccess<DialTarget>>, error: &ConnectionError) -> Option<()> {
+        let what = if error.is_refused_certificate() {
+            self.access.discard(access);
+            "the proxy refused the certificate of the tunnel"
+        } else {
+            "cannot connect through the proxy"
+        };
+        let reason = format!("{what}: {}", error_line(error, error.hint().as_ref()));
+        self.agent.bot.warnings.warn(self.name(), &reason);
+        self.reporter.set_unreachable(Some(reason));
+        None
     }
 }

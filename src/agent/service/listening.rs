@@ -40,10 +40,14 @@ impl ListenerSettings {
     }
 }
 
+/// How long a certificate that a server refuses is kept: a new one would be refused for the same reason.
+const MIN_AGE: Duration = Duration::from_secs(60);
+
 /// Something that was issued, and that can be used as long as its certificate is valid.
 pub(crate) struct IssuedAccess<T> {
     pub(crate) value: T,
     pub(crate) not_after: SystemTime,
+    issued_at: SystemTime,
     /// From this time on, another one is needed.
     replace_at: SystemTime,
 }
@@ -61,7 +65,8 @@ impl<T> IssuedAccess<T> {
         issuer: &Issuer<'_>,
     ) -> Result<Self, OutputError> {
         let not_after = identity.user.not_after;
-        let lifetime = not_after.duration_since(issuer.context.clock.now()).unwrap_or_default();
+        let issued_at = issuer.context.clock.now();
+        let lifetime = not_after.duration_since(issued_at).unwrap_or_default();
         if lifetime.is_zero() {
             return Err(OutputError::AlreadyExpired);
         }
@@ -72,7 +77,7 @@ impl<T> IssuedAccess<T> {
             ));
             not_after
         });
-        Ok(Self { value: value(identity)?, not_after, replace_at })
+        Ok(Self { value: value(identity)?, not_after, issued_at, replace_at })
     }
 
     /// Returns whether new connections and requests can use it.
@@ -80,8 +85,15 @@ impl<T> IssuedAccess<T> {
         now < self.replace_at
     }
 
+    /// Returns whether another one may help if this one is refused at `now`.
+    pub(crate) fn is_replaceable(&self, now: SystemTime) -> bool {
+        // If the clock was set back, the age is unknown.
+        now.duration_since(self.issued_at).map_or(true, |age| age >= MIN_AGE)
+    }
+
     pub(crate) fn map<U>(self, f: impl FnOnce(T) -> U) -> IssuedAccess<U> {
-        IssuedAccess { value: f(self.value), not_after: self.not_after, replace_at: self.replace_at }
+        let Self { value, not_after, issued_at, replace_at } = self;
+        IssuedAccess { value: f(value), not_after, issued_at, replace_at }
     }
 }
 

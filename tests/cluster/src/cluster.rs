@@ -29,7 +29,7 @@ use crate::revocations::Revocations;
 use crate::role::Role;
 use crate::server::Port;
 use crate::shared::{SERVER_VERSION, Shared};
-use crate::tls::TlsConfigs;
+use crate::tls::{ProtocolVersions, TlsConfigs};
 use crate::tls_authority::TlsAuthority;
 use crate::workload_identity::WorkloadIdentity;
 use crate::{keys, server};
@@ -47,6 +47,8 @@ pub struct ClusterConfig {
     pub listen: SocketAddr,
     /// The auth server's own address to listen on.
     pub auth_listen: SocketAddr,
+    /// The versions of TLS that the proxy accepts from clients of databases and TCP applications.
+    pub tls_versions: ProtocolVersions,
 }
 
 impl ClusterConfig {
@@ -58,6 +60,7 @@ impl ClusterConfig {
             server_version: SERVER_VERSION.to_owned(),
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             auth_listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            tls_versions: rustls::DEFAULT_VERSIONS,
         }
     }
 }
@@ -80,7 +83,7 @@ impl Cluster {
         let (ssh_listener, ssh_addr) = listen((config.listen.ip(), 0).into()).await?;
         let now = (config.clock)();
         let authorities = Authorities::generate(&config.cluster_name, now)?;
-        let tls = TlsConfigs::new(&config.cluster_name, &authorities, &config.clock)?;
+        let tls = TlsConfigs::new(&config.cluster_name, &authorities, &config.clock, config.tls_versions)?;
         let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let shared = Arc::new(Shared {
             name: config.cluster_name,
@@ -89,6 +92,7 @@ impl Cluster {
             addr,
             auth_addr,
             ssh_addr,
+            tls_versions: config.tls_versions,
             has_tls_routing: AtomicBool::new(true),
             hides_proxy: AtomicBool::new(false),
             other_proxy: OnceLock::new(),
@@ -378,7 +382,7 @@ impl Cluster {
         let tls = {
             let mut authorities = self.shared.authorities();
             authorities.rotate(kind, phase, clock())?;
-            TlsConfigs::new(name, &authorities, clock)?
+            TlsConfigs::new(name, &authorities, clock, self.shared.tls_versions)?
         };
         self.shared.set_tls(tls);
         let authority = self.shared.public_authority(name, &self.shared.authorities(), kind);

@@ -87,4 +87,5 @@ pub use crate::phase::Phase;
 pub use crate::resources::{DISCOVERED_NAME_LABEL, Resource, ResourceKind};
 pub use crate::role::Role;
 pub use crate::shared::SERVER_VERSION;
+pub use crate::tls::ProtocolVersions;
 pub use crate::workload_identity::{Forgery, WorkloadIdentity};

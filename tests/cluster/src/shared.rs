@@ -15,7 +15,7 @@ use crate::method;
 use crate::proto::Metadata;
 use crate::revocations::Revocations;
 use crate::state::State;
-use crate::tls::TlsConfigs;
+use crate::tls::{ProtocolVersions, TlsConfigs};
 
 /// The version that a cluster reports by default: that of the recordings.
 pub const SERVER_VERSION: &str = "15.0.0-dev";
@@ -31,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) auth_addr: SocketAddr,
     /// The proxy's own address for SSH.
     pub(crate) ssh_addr: SocketAddr,
+    pub(crate) tls_versions: ProtocolVersions,
     /// Whether the proxy serves SSH only at that address.
     pub(crate) has_tls_routing: AtomicBool,
     /// Whether the cluster does not advertise the address of the proxy.

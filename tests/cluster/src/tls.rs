@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::CertificateDer;
 use rustls::server::{ClientHello, NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 use crate::authorities::{AUTH_NAME, Authorities};
 use crate::clock::{Clock, TlsClock};
@@ -71,9 +71,19 @@ pub(crate) struct TlsConfigs {
     auth_protocol: Vec<u8>,
 }
 
+/// The versions of TLS that servers accept.
+pub type ProtocolVersions = &'static [&'static SupportedProtocolVersion];
+
 impl TlsConfigs {
-    pub(crate) fn new(cluster: &str, authorities: &Authorities, clock: &Clock) -> Result<Self, Error> {
+    pub(crate) fn new(
+        cluster: &str,
+        authorities: &Authorities,
+        clock: &Clock,
+        versions: ProtocolVersions,
+    ) -> Result<Self, Error> {
         let provider = Arc::new(aws_lc_rs::default_provider());
+        let common = CommonSettings { provider, clock: clock.clone(), versions: rustls::DEFAULT_VERSIONS };
+        let of_resources = CommonSettings { versions, ..common.clone() };
         let loopback = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
         let server_key = |ca: &TlsAuthority, dns, ips: &[IpAddr]| ca.server(clock(), dns, ips.to_vec());
         let web_key = || server_key(&authorities.web, vec!["localhost".into()], &loopback);
@@ -96,26 +106,26 @@ impl TlsConfigs {
         let proxy_key = || server_key(serving, proxy_names.clone(), &loopback);
 
         // The web server also serves applications, whose clients have a certificate.
-        let mut web = config(&provider, clock, optional(), web_key()?)?;
+        let mut web = config(&common, optional(), web_key()?)?;
         web.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let mut join = config(&provider, clock, Clients::Any, web_key()?)?;
+        let mut join = config(&common, Clients::Any, web_key()?)?;
         join.alpn_protocols = vec![b"h2".to_vec()];
-        let mut upgraded_join = config(&provider, clock, Clients::Any, auth_key()?)?;
+        let mut upgraded_join = config(&common, Clients::Any, auth_key()?)?;
         upgraded_join.alpn_protocols.clone_from(&join.alpn_protocols);
-        let mut reverse_tunnel = config(&provider, clock, Clients::Any, web_key()?)?;
+        let mut reverse_tunnel = config(&common, Clients::Any, web_key()?)?;
         reverse_tunnel.alpn_protocols = vec![REVERSE_TUNNEL_PROTOCOL.to_vec()];
-        let mut resource = config(&provider, clock, required(), web_key()?)?;
+        let mut resource = config(&of_resources, required(), web_key()?)?;
         resource.alpn_protocols = RESOURCE_PROTOCOLS.iter().map(|protocol| protocol.to_vec()).collect();
-        let mut upgraded_resource = config(&provider, clock, required(), proxy_key()?)?;
+        let mut upgraded_resource = config(&of_resources, required(), proxy_key()?)?;
         upgraded_resource.alpn_protocols.clone_from(&resource.alpn_protocols);
         upgraded_resource.alpn_protocols.push(HTTP.to_vec());
         // As observed, no protocol is negotiated here.
-        let ssh = config(&provider, clock, required(), proxy_key()?)?;
-        let mut grpc = config(&provider, clock, required(), auth_key()?)?;
+        let ssh = config(&common, required(), proxy_key()?)?;
+        let mut grpc = config(&common, required(), auth_key()?)?;
         grpc.alpn_protocols = vec![b"h2".to_vec()];
         // The auth server supports only `h2`; with a client that does not offer it, no protocol is negotiated.
-        let rest = config(&provider, clock, required(), auth_key()?)?;
-        let direct = || config(&provider, clock, optional(), auth_key()?);
+        let rest = config(&common, required(), auth_key()?)?;
+        let direct = || config(&common, optional(), auth_key()?);
         let mut direct_grpc = direct()?;
         direct_grpc.alpn_protocols.clone_from(&grpc.alpn_protocols);
         let direct_rest = direct()?;
@@ -190,15 +200,22 @@ enum Clients {
     WithOrWithoutCertificate(Vec<CertificateDer<'static>>),
 }
 
+/// The settings of several servers.
+#[derive(Clone)]
+struct CommonSettings {
+    provider: Arc<CryptoProvider>,
+    clock: Clock,
+    versions: ProtocolVersions,
+}
+
 /// Returns the TLS configuration of a server.
 fn config(
-    provider: &Arc<CryptoProvider>,
-    clock: &Clock,
+    CommonSettings { provider, clock, versions }: &CommonSettings,
     clients: Clients,
     server: ServerKey,
 ) -> Result<ServerConfig, Error> {
     let builder = ServerConfig::builder_with_details(provider.clone(), Arc::new(TlsClock(clock.clone())))
-        .with_safe_default_protocol_versions()?;
+        .with_protocol_versions(versions)?;
     let verifier = |authorities: Vec<CertificateDer<'static>>| {
         let mut roots = RootCertStore::empty();
         for authority in authorities {

@@ -157,23 +157,27 @@ async fn a_certificate_that_has_expired_by_this_machines_clock_is_a_failure() {
 
 #[tokio::test]
 async fn a_certificate_that_the_proxy_refuses_is_replaced() {
-    let clock = MovableClock::new(clock::system());
-    let cluster_clock = MovableClock::new(clock::system());
-    let config = ClusterConfig::new(cluster_clock.clock());
-    let fixture = TestCluster::with_config(config, clock).await;
-    fixture
-        .cluster
-        .add_resource(Resource::tcp_application("app", "app.127.0.0.1").served_by(echo().await.address));
-    fixture.cluster.set_role(Role { max_session_ttl: 10 * MINUTE, ..Role::new("access") });
-    let running = start(&fixture, fixture.config("20m", &[tcp_tunnel()])).await;
-    assert!(is_echoed(&mut connect(&running, 0).await, "before").await);
-    // For the agent, whose clock is behind, the certificate is still valid.
-    cluster_clock.advance(11 * MINUTE);
-    poll_until("a connection works again", || async {
-        is_echoed(&mut connect(&running, 0).await, "after").await
-    })
-    .await;
-    running.stop().await.unwrap();
+    /// With this version, it is refused before the connection is open.
+    static TLS12: [&rustls::SupportedProtocolVersion; 1] = [&rustls::version::TLS12];
+    for tls_versions in [rustls::DEFAULT_VERSIONS, &TLS12] {
+        let (clock, cluster_clock) = (MovableClock::new(clock::system()), MovableClock::new(clock::system()));
+        let config = ClusterConfig { tls_versions, ..ClusterConfig::new(cluster_clock.clock()) };
+        let fixture = TestCluster::with_config(config, clock).await;
+        fixture
+            .cluster
+            .add_resource(Resource::tcp_application("app", "app.127.0.0.1").served_by(echo().await.address));
+        fixture.cluster.set_role(Role { max_session_ttl: 10 * MINUTE, ..Role::new("access") });
+        let running = start(&fixture, fixture.config("20m", &[tcp_tunnel()])).await;
+        assert!(is_echoed(&mut connect(&running, 0).await, "before").await);
+        // For the agent, whose clock is behind, the certificate is still valid.
+        cluster_clock.advance(11 * MINUTE);
+        fixture.clock.advance(MINUTE);
+        poll_until("a connection works again", || async {
+            is_echoed(&mut connect(&running, 0).await, "after").await
+        })
+        .await;
+        running.stop().await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -256,4 +260,44 @@ async fn a_stop_closes_connections_that_wait_for_a_certificate() {
     running.stop().await.unwrap();
     assert!(started.elapsed() < 5 * SECOND, "{:?}", started.elapsed());
     assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0);
+}
+
+/// The clock of the proxy is far ahead, so it refuses every certificate. Connections that follow each other do not cost one each.
+#[tokio::test]
+async fn a_certificate_that_was_just_issued_is_not_replaced_if_the_proxy_refuses_it() {
+    let clock = MovableClock::new(clock::system());
+    let cluster_clock = MovableClock::new(clock::system());
+    let config = ClusterConfig::new(cluster_clock.clock());
+    let fixture = TestCluster::with_config(config, clock).await;
+    fixture
+        .cluster
+        .add_resource(Resource::tcp_application("app", "app.127.0.0.1").served_by(echo().await.address));
+    fixture.cluster.set_role(Role { max_session_ttl: 10 * MINUTE, ..Role::new("access") });
+    let (running, health) = start_with_health(&fixture).await;
+    assert!(is_echoed(&mut connect(&running, 0).await, "before").await);
+    assert_eq!(get_json(health, "/readyz").await.1["status"], "healthy");
+    cluster_clock.advance(11 * MINUTE);
+    for _ in 0..20 {
+        assert!(!is_echoed(&mut connect(&running, 0).await, "after").await);
+    }
+    assert_eq!(routed_certificates(&fixture), 1);
+    let (status, body) = get_json(health, "/readyz/application-tunnel-1").await;
+    assert_eq!((status, &body["status"]), (200, &json!("failing")), "{body}");
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_tunnel_that_cannot_connect_names_the_reason_until_it_can() {
+    let fixture = cluster_with_app(echo().await).await;
+    let (running, health) = start_with_health(&fixture).await;
+    assert!(is_echoed(&mut connect(&running, 0).await, "before").await);
+    let reason = || async { get_json(health, "/readyz/application-tunnel-1").await.1["reason"].clone() };
+    assert!(reason().await.is_null());
+    fixture.cluster.set_down(true);
+    assert!(!is_echoed(&mut connect(&running, 0).await, "during").await);
+    poll_until("the reason is named", || async { reason().await.is_string() }).await;
+    fixture.cluster.set_down(false);
+    assert!(is_echoed(&mut connect(&running, 0).await, "after").await);
+    assert!(reason().await.is_null());
+    running.stop().await.unwrap();
 }
