@@ -10,6 +10,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Mode;
+use rustix::io::Errno;
 use tokio::net::{TcpListener, UnixListener, UnixSocket, UnixStream};
 
 use super::byte_stream::BoxedByteStream;
@@ -124,10 +125,15 @@ pub(crate) async fn bind_tcp(address: &ListenAddress) -> io::Result<TcpListener>
         Some(host) => TcpListener::bind((host, port)).await,
         // If the machine has IPv6, this also accepts IPv4 connections.
         None => match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
-            Ok(listener) => Ok(listener),
-            Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await,
+            Err(error) if has_no_ipv6(&error) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await,
+            bound => bound,
         },
     }
+}
+
+/// Returns true if an IPv6 address could not be bound because the machine has none.
+fn has_no_ipv6(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL))
 }
 
 /// A Unix socket that listens.

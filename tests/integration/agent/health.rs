@@ -1,9 +1,10 @@
 //! The health server: `/livez`, `/readyz`, `/wait` and `/metrics` of a running agent.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket, sockopt};
 use serde_json::{Value, json};
 use tbot::agent::{AgentError, error_line};
 use tbot_cluster::{Code, method};
@@ -121,6 +122,25 @@ async fn an_outage_is_a_reason_and_keeps_the_service_ready() {
     })
     .await;
     running.stop().await.unwrap();
+}
+
+/// Otherwise, a client that prefers IPv6 would reach the other program.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_ends_if_another_program_has_its_port_on_ipv6_only() {
+    let fixture = TestCluster::new().await;
+    let socket = socket(AddressFamily::INET6, SocketType::STREAM, None).unwrap();
+    sockopt::set_ipv6_v6only(&socket, true).unwrap();
+    if bind(&socket, &SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))).is_err() {
+        // This machine has no IPv6.
+        return;
+    }
+    listen(&socket, 1).unwrap();
+    let used: SocketAddr = getsockname(&socket).unwrap().try_into().unwrap();
+    let mut config = fixture.config("20m", &[]);
+    config["diag_addr"] = json!(format!(":{}", used.port()));
+    let error = fixture.start(config).wait().await.unwrap_err();
+    assert!(matches!(error, AgentError::HealthServer(_)), "{error:?}");
+    assert_eq!(fixture.call_count(method::JOIN), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
