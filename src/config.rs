@@ -72,7 +72,7 @@ mod variables;
 mod vocabulary;
 mod words;
 
-pub use address::{Address, AddressError, ListenAddress};
+pub use address::{Address, AddressError, ListenAddress, is_loopback_host};
 pub use context_name::ContextName;
 pub use destination::{AclMode, Destination, Directory, KubernetesSecret, Memory, Reader, SymlinkMode};
 pub use disclosure::FileDisclosure;

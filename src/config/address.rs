@@ -22,6 +22,13 @@ pub struct ListenAddress {
     port: u16,
 }
 
+/// Returns true if a host, which is a name or an IP address without brackets, is this machine: `localhost`, 127.0.0.0/8 or `::1`.
+#[must_use]
+pub fn is_loopback_host(host: &str) -> bool {
+    let is_loopback = |address: IpAddr| address.to_canonical().is_loopback();
+    host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(is_loopback)
+}
+
 /// Why a string is not an address. Contains nothing of the string, which may contain a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -2,13 +2,12 @@
 //! addresses.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 
-use super::address::{AddressError, ListenAddress};
+use super::address::{AddressError, ListenAddress, is_loopback_host};
 
 /// The host of an address that contains none, because a client may act as the bot.
 const DEFAULT_HOST: &str = "127.0.0.1";
@@ -57,7 +56,7 @@ impl ListenUri {
     pub fn is_local(&self) -> bool {
         match self {
             Self::Unix(_) => true,
-            Self::Tcp(address) => address.host().is_some_and(is_loopback),
+            Self::Tcp(address) => address.host().is_some_and(is_loopback_host),
         }
     }
 }
@@ -90,10 +89,6 @@ impl fmt::Display for ListenUri {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +99,7 @@ mod tests {
             ("tcp://127.0.0.1:5432", "tcp://127.0.0.1:5432", true),
             ("tcp://localhost:0/", "tcp://localhost:0", true),
             ("tcp://[::1]:1", "tcp://[::1]:1", true),
+            ("tcp://[::ffff:127.0.0.1]:1", "tcp://[::ffff:127.0.0.1]:1", true),
             ("tcp://:8080", "tcp://127.0.0.1:8080", true),
             ("tcp://0.0.0.0:8080", "tcp://0.0.0.0:8080", false),
             ("tcp://db.example.com:1", "tcp://db.example.com:1", false),

@@ -1,14 +1,17 @@
 //! Recognises URLs of this machine.
 
-use url::{Host, Url};
+use url::Url;
+
+use crate::config::is_loopback_host;
 
 /// Returns true if the host of `url` is this machine: 127.0.0.0/8, `::1` or `localhost`.
 #[must_use]
 pub fn is_loopback_url(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
+    host(url).is_some_and(is_loopback_host)
+}
+
+/// Returns the host of a URL, without the brackets of an IPv6 address.
+pub(super) fn host(url: &Url) -> Option<&str> {
+    let host = url.host_str()?;
+    Some(host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host))
 }

@@ -7,7 +7,7 @@ use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use url::Url;
 
-use super::address::is_loopback_url;
+use super::address::{host, is_loopback_url};
 use super::no_proxy;
 use crate::agent::platform::{Environment, Hint, NotUtf8};
 
@@ -115,9 +115,8 @@ impl HttpProxy {
 
 /// Returns true if `list`, the value of NO_PROXY, names the host of a URL.
 fn is_excluded(url: &Url, list: &str) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let without_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    no_proxy::names(list, without_brackets.unwrap_or(host), url.port_or_known_default().unwrap_or_default())
+    let port = url.port_or_known_default().unwrap_or_default();
+    host(url).is_some_and(|host| no_proxy::names(list, host, port))
 }
 
 impl fmt::Display for HttpProxy {
