@@ -124,6 +124,14 @@ impl TrustSource {
         matches!(self, Self::Pins(_) | Self::File(_))
     }
 
+    /// Tests what does not depend on a server: whether the file can be used.
+    pub(crate) async fn test(&self) -> Result<(), AuthServerTrustError> {
+        match self {
+            Self::File(path) => read_file(path).await.map(drop),
+            Self::AnyServer | Self::Pins(_) | Self::Nothing => Ok(()),
+        }
+    }
+
     /// Returns what to trust. `authorities` are the CAs that the server claims to have, which nothing has verified.
     pub(crate) async fn resolve(
         &self,
@@ -136,10 +144,7 @@ impl TrustSource {
                 check_pins(authorities, pins, clock)?;
                 Ok(AuthTrust::Authorities(authorities.to_vec()))
             }
-            Self::File(path) => {
-                let path = path.clone();
-                run_blocking(move || read_authorities(&path)).await.map(AuthTrust::Authorities)
-            }
+            Self::File(path) => read_file(path).await.map(AuthTrust::Authorities),
             Self::Nothing => Err(AuthServerTrustError::NotConfigured),
         }
     }
@@ -168,6 +173,11 @@ fn check_pins(
 }
 
 /// Reads the file anew for each join, because it may have been replaced.
+async fn read_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, AuthServerTrustError> {
+    let path = path.to_owned();
+    run_blocking(move || read_authorities(&path)).await
+}
+
 fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, AuthServerTrustError> {
     let read = regular_file::read_to_string(path, FILE_LIMIT);
     let pem = read.map_err(|error| AuthServerTrustError::Unreadable { path: path.to_owned(), error })?;

@@ -164,6 +164,18 @@ async fn every_authority_of_a_rotation_must_be_pinned() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_missing_ca_file_is_reported_although_the_server_cannot_be_reached() {
+    let fixture = TestCluster::new().await;
+    let mut config = config(&fixture, &json!({ "ca_path": fixture.path("missing.pem") }), &[]);
+    config["auth_server"] = json!("127.0.0.1:1");
+    let failures = failed_tests(fixture.run_oneshot(config).await.unwrap_err());
+    assert!(
+        matches!(failures[..], [RenewalError::Discovery(_), RenewalError::AuthServerTrust(_)]),
+        "{failures:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_server_in_the_middle_is_refused_before_the_token_is_sent() {
     let fixture = TestCluster::new().await;
     let ca_file = fixture.path("host-ca.pem");

@@ -12,6 +12,7 @@ use crate::agent::bot::join_token::{JoinToken, JoinTokenError};
 use crate::agent::bot::storage::StorageError;
 use crate::agent::credential::cluster_name::ClusterName;
 use crate::agent::credential::identity::Identity;
+use crate::agent::net::known_server::ServerKind;
 use crate::agent::platform::error_text::error_line;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::auth_client::AuthClient;
@@ -127,7 +128,12 @@ impl Bot {
                 };
                 failures.extend(tested.await.err());
             }
-            Err(error) => failures.push(error),
+            Err(error) => {
+                failures.push(error);
+                if self.dialler.kind() == ServerKind::Auth {
+                    failures.extend(self.join_settings.trust.test().await.err().map(RenewalError::from));
+                }
+            }
         }
         match needed {
             Ok(needed) if failures.is_empty() => return Ok(needed),
