@@ -39,6 +39,7 @@ impl Permissions {
         {
             return Ok(());
         }
+        Acl::remove_inherited(file)?;
         // If the old file has an ACL, the group bits of its mode are the ACL's mask, not the group's permissions.
         let applicable =
             if has_group && self.acl.is_none() { Mode::RWXU | Mode::RWXG | Mode::RWXO } else { Mode::RWXU };
@@ -75,12 +76,16 @@ impl ReaderGrant {
         self.failure.get()
     }
 
-    /// Sets the permissions of a new file: the readers' ACL, or the permissions of the file that it replaces.
+    /// Sets the permissions of a new file: the readers' ACL, or the permissions of the file that it replaces. If there is neither,
+    /// only the owner has access.
     pub(super) fn apply_to_file(&self, file: &OwnedFd, replaced: Option<&Permissions>) -> Result<(), Errno> {
         if self.apply(|readers| Acl::for_file(readers).write(file))? {
             return Ok(());
         }
-        replaced.map_or(Ok(()), |replaced| replaced.apply_to(file))
+        match replaced {
+            Some(replaced) => replaced.apply_to(file),
+            None => Acl::remove_inherited(file),
+        }
     }
 
     /// Returns true if a file with these permissions gives the readers the access that a new file would.

@@ -189,6 +189,22 @@ impl Acl {
     pub(crate) fn write(&self, file: &OwnedFd) -> Result<(), Errno> {
         xattr::write(file, &self.encode())
     }
+
+    /// Sets the ACL that new files in a directory inherit.
+    #[cfg(test)]
+    pub(crate) fn write_default(&self, directory: &OwnedFd) -> Result<(), Errno> {
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::fsetxattr(directory, "system.posix_acl_default", &self.encode(), flags)
+    }
+
+    /// Removes the ACL of a new file or directory, which it has if its directory has a default ACL. Then its mode alone decides
+    /// who has access: with the ACL, a later `chmod` of the group bits would raise the ACL's mask.
+    pub(crate) fn remove_inherited(file: &OwnedFd) -> Result<(), Errno> {
+        match xattr::remove(file) {
+            Err(error) if Self::read(file).is_ok_and(|acl| acl.is_some()) => Err(error),
+            _ => Ok(()),
+        }
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -220,6 +236,10 @@ mod xattr {
     pub(super) fn write(file: &OwnedFd, acl: &[u8]) -> Result<(), Errno> {
         rustix::fs::fsetxattr(file, NAME, acl, XattrFlags::empty())
     }
+
+    pub(super) fn remove(file: &OwnedFd) -> Result<(), Errno> {
+        rustix::fs::fremovexattr(file, NAME)
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -233,6 +253,10 @@ mod xattr {
     }
 
     pub(super) fn write(_: &OwnedFd, _: &[u8]) -> Result<(), Errno> {
+        Err(Errno::NOTSUP)
+    }
+
+    pub(super) fn remove(_: &OwnedFd) -> Result<(), Errno> {
         Err(Errno::NOTSUP)
     }
 }

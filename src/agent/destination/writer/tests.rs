@@ -279,6 +279,27 @@ fn an_acl_that_a_user_set_is_kept_however_files_are_replaced() {
 
 #[test]
 #[ignore = "needs a file system with POSIX ACLs"]
+fn a_default_acl_of_the_directory_gives_nobody_access_to_a_key() {
+    for symlinks in ["try-secure", "secure"] {
+        let root = tempfile::tempdir().unwrap();
+        let default = Acl::prepared(true, Some(7), None);
+        default.write_default(&fs::File::open(root.path()).unwrap().into()).unwrap();
+        let writer = writer(root.path(), &json!({ "symlinks": symlinks }));
+        write(&writer, "1");
+        let key_path = root.path().join("key");
+        for content in ["2", "3"] {
+            // With an ACL, this would set its mask instead of the permissions of the group.
+            fs::set_permissions(&key_path, fs::Permissions::from_mode(0o640)).unwrap();
+            write(&writer, content);
+            let mode = fs::metadata(&key_path).unwrap().permissions().mode() & 0o777;
+            assert_eq!((acl(&key_path), mode), (None, 0o640), "{symlinks}");
+            assert_eq!(acl(&fs::canonicalize(&key_path).unwrap().parent().unwrap()), None);
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs a file system with POSIX ACLs"]
 fn after_every_renewal_exactly_the_readers_have_access_to_every_file() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("out");
