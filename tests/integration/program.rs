@@ -28,6 +28,7 @@ mod limits;
 mod log;
 mod pid_file;
 mod preview;
+mod run_as_root;
 mod service_manager;
 mod services;
 mod shells;

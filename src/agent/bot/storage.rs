@@ -65,6 +65,14 @@ impl Storage {
                  (chmod o-w)"
             );
         }
+        let owner = directory.owner()?;
+        if rustix::process::geteuid().is_root() && owner != 0 {
+            tracing::info!(
+                storage = %path.display(),
+                owner,
+                "running as root: new files of the storage will belong to the owner of its directory"
+            );
+        }
         if let Some(problem) = config.test_access()? {
             tracing::warn!(storage = %path.display(), "{}", error_line(&problem, problem.hint().as_ref()));
         }

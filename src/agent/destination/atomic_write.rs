@@ -65,8 +65,7 @@ impl DirectoryHandle {
     }
 
     pub(super) fn create_staged_directory(&self) -> Result<OwnedFd, DirectoryError> {
-        self.create_subdirectory(STAGED)?;
-        self.open_own_subdirectory(STAGED)
+        self.create_subdirectory(STAGED)
     }
 
     /// Returns the result of staging files. If it is an error, first removes the staging directory, to free the disk. If this fails,

@@ -8,6 +8,7 @@ mod create;
 mod error;
 mod lock;
 mod lock_holder;
+mod own_files;
 pub(in crate::agent) mod tree;
 
 use std::fs::File;
@@ -100,6 +101,7 @@ impl DirectoryHandle {
     /// marker must compare the whole content.
     pub(crate) fn write_marker(&self, name: &str, content: &[u8]) -> Result<(), DirectoryError> {
         let mut file = self.open_file(name, OFlags::WRONLY | OFlags::CREATE, "write")?;
+        self.give_to_owner(&file)?;
         file.set_len(0)
             .and_then(|()| file.write_all(content))
             .and_then(|()| file.sync_all())
@@ -128,10 +130,6 @@ impl DirectoryHandle {
         grant.test(&file.into()).map_err(|error| self.io_error(OPERATION, WRITE_TEST, error))
     }
 
-    pub(super) fn open_write_test(&self, operation: &'static str) -> Result<File, DirectoryError> {
-        self.open_file(WRITE_TEST, OFlags::WRONLY | OFlags::CREATE, operation)
-    }
-
     /// Returns true if every user may create files here.
     pub(crate) fn is_writable_by_others(&self) -> Result<bool, DirectoryError> {
         Ok(Mode::from_raw_mode(self.stat()?.st_mode).contains(Mode::WOTH))
@@ -154,7 +152,7 @@ impl DirectoryHandle {
     ///
     /// Returns [`DirectoryError::Locked`] if another agent holds it.
     pub(crate) fn lock_storage(&self) -> Result<StorageLock, DirectoryError> {
-        let file = self.open_file(STORAGE_LOCK_FILE, OFlags::WRONLY | OFlags::CREATE, "open")?;
+        let file = self.open_to_lock(STORAGE_LOCK_FILE)?;
         let started = Instant::now();
         loop {
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -190,10 +188,13 @@ impl DirectoryHandle {
         Ok(self.file_type(name)? == Some(FileType::Directory))
     }
 
-    /// Creates a subdirectory with mode 0700. An existing entry of this name is an error.
-    pub(super) fn create_subdirectory(&self, name: &str) -> Result<(), DirectoryError> {
+    /// Creates and opens a subdirectory with mode 0700. An existing entry of this name is an error.
+    pub(super) fn create_subdirectory(&self, name: &str) -> Result<OwnedFd, DirectoryError> {
         rustix::fs::mkdirat(&self.fd, name, Mode::RWXU)
-            .map_err(|error| self.io_error("create the directory", name, error))
+            .map_err(|error| self.io_error("create the directory", name, error))?;
+        let fd = self.open_own_subdirectory(name)?;
+        self.give_to_owner(&fd)?;
+        Ok(fd)
     }
 
     /// Opens a subdirectory that the agent has created. Refuses one that belongs to another user, except the owner of this

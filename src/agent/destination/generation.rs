@@ -301,9 +301,7 @@ impl DirectoryHandle {
         while self.file_type(&directory_name(number))?.is_some() {
             number = next_number(Some(number));
         }
-        let name = directory_name(number);
-        self.create_subdirectory(&name)?;
-        Ok((self.open_own_subdirectory(&name)?, number))
+        Ok((self.create_subdirectory(&directory_name(number))?, number))
     }
 
     /// Gives the next generation directory and its subdirectories the permissions of the directory that contains it,

@@ -6,12 +6,12 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{Gid, Mode, Stat};
+use rustix::fs::{Gid, Mode, Stat, Uid};
 use rustix::io::Errno;
 
 use crate::agent::destination::posix_acl::{Acl, ReaderId};
 
-/// The group, mode and ACL of a file or directory, which a renewal keeps.
+/// The owner, group, mode and ACL of a file or directory, which a renewal keeps.
 pub(super) struct Permissions {
     stat: Stat,
     acl: Option<Acl>,
@@ -25,6 +25,11 @@ impl Permissions {
     /// Returns true if the file belongs to the user that the agent runs as.
     pub(super) fn is_of_agent(&self) -> bool {
         self.stat.st_uid == rustix::process::geteuid().as_raw()
+    }
+
+    /// Gives a new file to the owner of the old one.
+    pub(super) fn apply_owner_to(&self, file: &OwnedFd) {
+        set_owner(file, self.stat.st_uid);
     }
 
     /// Gives these permissions to a new file.
@@ -49,6 +54,16 @@ impl Permissions {
             return Ok(());
         }
         rustix::fs::fchmod(file, mode)
+    }
+}
+
+/// Gives an open file to a user, which only root can do. If it fails, the file still belongs to the agent's user.
+///
+/// Root may run the agent once in a directory of the agent's usual user, who must be able to use the files afterwards.
+pub(super) fn set_owner(file: impl AsFd, owner: u32) {
+    let agent = rustix::process::geteuid();
+    if agent.is_root() && agent.as_raw() != owner {
+        let _ = rustix::fs::fchown(file, Some(Uid::from_raw(owner)), None);
     }
 }
 

@@ -71,6 +71,10 @@ impl DirectoryHandle {
         grant
             .apply_to_file(&fd, replaced)
             .map_err(|error| self.io_error("give readers access to", name, error))?;
+        match replaced {
+            Some(replaced) => replaced.apply_owner_to(&fd),
+            None => self.give_to_owner(&fd)?,
+        }
         Ok(fd.into())
     }
 

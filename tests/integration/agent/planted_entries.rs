@@ -159,3 +159,25 @@ async fn an_output_with_a_pipe_or_a_link_in_the_way_fails_and_others_do_not() {
         assert!(fixture.path("other/identity").exists());
     }
 }
+
+/// `cp -al` makes a snapshot quickly: it gives a second name to every file, also to the empty ones that the agent itself uses.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_with_hard_links_does_not_stop_the_agent_and_does_not_change() {
+    let fixture = TestCluster::new().await;
+    let config = || fixture.config("20m", &[fixture.output("out")]);
+    fixture.run_oneshot(config()).await.unwrap();
+    let snapshot = fixture.path("snapshot");
+    fs::create_dir(&snapshot).unwrap();
+    for directory in [fixture.storage(), fixture.path("out")] {
+        let status =
+            std::process::Command::new("cp").arg("-al").arg(directory).arg(&snapshot).status().unwrap();
+        assert!(status.success());
+    }
+    let stored = snapshot.join(fixture.storage().file_name().unwrap());
+    let before = [read(&stored.join("key")), read(&snapshot.join("out/identity"))];
+    for generation in [2, 3] {
+        fixture.run_oneshot(config()).await.unwrap();
+        assert_eq!(fixture.cluster.generation(BOT), Some(generation));
+    }
+    assert_eq!([read(&stored.join("key")), read(&snapshot.join("out/identity"))], before);
+}

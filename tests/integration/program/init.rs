@@ -9,7 +9,7 @@ use super::bot_fixture::BotFixture;
 use super::fixture::{Finished, Telemetry, program, tbot};
 
 /// Users that no file of the system belongs to.
-const AGENT: u32 = 54_321;
+pub(super) const AGENT: u32 = 54_321;
 const READER: u32 = 54_322;
 const OTHER: u32 = 54_323;
 
@@ -86,7 +86,7 @@ fn the_directory_that_is_named_is_prepared() {
 }
 
 /// Runs the program as a user without privileges, and asserts success.
-fn run_as(user: u32, fixture: &BotFixture, arguments: &[&str]) {
+pub(super) fn run_as(user: u32, fixture: &BotFixture, arguments: &[&str]) {
     let id = user.to_string();
     let output = Command::new("setpriv")
         .args(["--reuid", &id, "--regid", &id, "--clear-groups", "--"])

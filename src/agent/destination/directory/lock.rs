@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, Once};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
 use super::{DirectoryError, DirectoryHandle, lock_holder};
@@ -60,15 +60,7 @@ impl DirectoryHandle {
     /// Opens the lock file, so that [`lock_file`](Self::lock_file) needs no further descriptor. Refuses a file that
     /// another user has planted.
     pub(in crate::agent) fn open_lock_file(&self) -> Result<LockFile, DirectoryError> {
-        // Opened for writing, because NFS requires that for a lock.
-        let file = self.open_file(LOCK_FILE, OFlags::RDWR | OFlags::CREATE, "open")?;
-        let failed = |operation| move |error: Errno| self.io_error(operation, LOCK_FILE, error);
-        let owner_only = Mode::RUSR | Mode::WUSR;
-        let stat = rustix::fs::fstat(&file).map_err(failed("inspect"))?;
-        if Mode::from_raw_mode(stat.st_mode) != owner_only {
-            rustix::fs::fchmod(&file, owner_only).map_err(failed("restrict the mode of"))?;
-        }
-        Ok(LockFile(file.into()))
+        Ok(LockFile(self.open_to_lock(LOCK_FILE)?.into()))
     }
 
     /// Does the work of [`lock_for_update`](Self::lock_for_update) with an open lock file.
@@ -150,6 +142,8 @@ mod tests {
     use std::fs::{self, File};
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     use std::path::Path;
+
+    use rustix::fs::Mode;
 
     use super::*;
     use crate::agent::platform::regular_file::Obstacle;

@@ -1,0 +1,50 @@
+//! Root runs the agent once with the storage of the agent's usual user, for example to find a problem: that user's service must be
+//! able to use the storage afterwards.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+
+use serde_json::json;
+
+use super::bot_fixture::BotFixture;
+use super::init::{AGENT, run_as};
+
+/// Returns the names of the files in the storage that do not belong to the agent's user.
+fn files_of_others(fixture: &BotFixture) -> Vec<String> {
+    let entries = fs::read_dir(fixture.path("storage")).unwrap().map(Result::unwrap);
+    let of_others = entries.filter(|entry| entry.metadata().unwrap().uid() != AGENT);
+    of_others.map(|entry| entry.file_name().into_string().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and setpriv"]
+async fn a_run_as_root_leaves_the_storage_to_the_agents_user() {
+    for joins_as_root in [true, false] {
+        let fixture = BotFixture::new().await;
+        fixture.change_config(|config| config["services"][0]["destination"] = json!({ "type": "memory" }));
+        fs::set_permissions(fixture.root(), fs::Permissions::from_mode(0o755)).unwrap();
+        for name in ["tbot.yaml", "web-ca.pem"] {
+            fs::set_permissions(fixture.path(name), fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        let storage = fixture.path("storage");
+        fs::create_dir(&storage).unwrap();
+        chown(&storage, Some(AGENT), Some(AGENT)).unwrap();
+        let config = fixture.path("tbot.yaml");
+        let run_as_agent = || {
+            tokio::task::block_in_place(|| {
+                run_as(AGENT, &fixture, &["start", "-c", config.to_str().unwrap(), "--oneshot"]);
+            });
+        };
+        if !joins_as_root {
+            run_as_agent();
+        }
+        for is_down in [true, false] {
+            fixture.cluster.set_down(is_down);
+            let finished = fixture.start(&["--oneshot"]).run_blocking();
+            assert_eq!(finished.status, Some(i32::from(is_down)), "{}", finished.stderr);
+            assert_eq!(files_of_others(&fixture), Vec::<String>::new());
+        }
+        run_as_agent();
+        assert_eq!(files_of_others(&fixture), Vec::<String>::new());
+    }
+}
