@@ -41,7 +41,7 @@ pub(crate) use attestation::{Attestation, Attestor};
 pub(crate) use bound_keypair::{BoundKeyStore, BoundKeypairExchange};
 use error::JOIN_MAY_BE_COUNTED;
 pub use error::JoinError;
-use exchange::{EXCHANGE_TIMEOUT, OPEN_TIMEOUT, TIMED_OUT, with_timeout};
+use exchange::{OPEN_TIMEOUT, TIMED_OUT, with_timeout};
 #[cfg(test)]
 pub(crate) use http_join::parse_response;
 use join_v1::JoinStream;
@@ -79,7 +79,7 @@ impl JoinServer<'_> {
                     let (channel, clock) = (self.channel().await?, self.dialler.clock());
                     legacy_service::join_with_challenge(channel, cloud, request, key, clock).await
                 };
-                return with_timeout(EXCHANGE_TIMEOUT, request, join).await;
+                return with_timeout(request, join).await;
             }
             Some(Attestation::IdToken(id_token)) => Some(id_token),
             None => None,
@@ -87,7 +87,7 @@ impl JoinServer<'_> {
         let kind = self.dialler.kind();
         if self.as_bot.is_some() || kind == ServerKind::Auth {
             let join = async { legacy_service::join(&self.channel().await?, id_token, request, key).await };
-            match with_timeout(EXCHANGE_TIMEOUT, request, join).await {
+            match with_timeout(request, join).await {
                 // Servers before version 17 lack this call, and the first releases of version 17 may.
                 Err(error) if error.is_unsupported() => {}
                 certs => return certs,

@@ -57,6 +57,9 @@ use error::lost_renewal_hint;
 use preflight::NamedDestination;
 use tracing::field::display;
 
+/// How long to wait for a response before the log says so.
+const LONG_WAIT: Duration = Duration::from_secs(20);
+
 /// A usable identity, and how the agent obtained it.
 #[derive(Clone, Debug)]
 pub(crate) enum ObtainedIdentity {
@@ -250,7 +253,8 @@ impl Bot {
         let key = KeyPair::generate()?;
         let to_mark = Arc::clone(&old);
         self.with_storage(move |storage| storage.mark_renewal_pending(&to_mark)).await?;
-        match client.renew(&key, &old.user.username, self.clock.now() + self.join_settings.ttl).await {
+        let renewal = client.renew(&key, &old.user.username, self.clock.now() + self.join_settings.ttl);
+        match log_wait(Box::pin(renewal)).await {
             Ok(certs) => {
                 let renewed = Identity::new(key, certs).map_err(|error| RenewalError::InvalidIdentity {
                     error,
@@ -322,6 +326,17 @@ impl Bot {
     ) -> Result<T, StorageError> {
         let bot = Arc::clone(self);
         self.file_work.run_blocking(move || work(&bot.storage)).await
+    }
+}
+
+/// Waits for the response to a request for an identity, which may take minutes. Says so after [`LONG_WAIT`].
+async fn log_wait<T>(mut response: impl Future<Output = T> + Unpin) -> T {
+    match tokio::time::timeout(LONG_WAIT, &mut response).await {
+        Ok(response) => response,
+        Err(_) => {
+            tracing::info!("still waiting for the cluster's response to the request for the bot's identity");
+            response.await
+        }
     }
 }
 

@@ -202,10 +202,15 @@ impl WebClient {
         client.send(client.request(Method::GET, format!("{}{path}", self.base_url))).await
     }
 
-    /// Posts `body` as `application/json`, which the join endpoint requires.
-    pub(crate) async fn post_json(&self, path: &str, body: Vec<u8>) -> Result<HttpResponse, WebError> {
+    /// Posts `body` as `application/json`, which the join endpoint requires, and waits up to `limit` for the response.
+    pub(crate) async fn post_json(
+        &self,
+        path: &str,
+        body: Vec<u8>,
+        limit: Duration,
+    ) -> Result<HttpResponse, WebError> {
         let client = self.with_roots()?.client;
-        let request = client.request(Method::POST, format!("{}{path}", self.base_url));
+        let request = client.request(Method::POST, format!("{}{path}", self.base_url)).timeout(limit);
         client.send(request.header(CONTENT_TYPE, "application/json").body(body)).await
     }
 }

@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use prost_types::Timestamp;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
 use super::api_error::ApiError;
-use super::grpc::{self, CALL_TIMEOUT, Connector, unary};
+use super::grpc::{CALL_TIMEOUT, Connector, SINGLE_CALL_TIMEOUT, endpoint, unary, unary_within};
 use super::messages::{Certs, PingRequest, PingResponse, RouteToApp, RouteToDatabase, UserCertsRequest};
 use super::server_version::major;
 use crate::agent::credential::authority::Authority;
@@ -33,10 +33,6 @@ pub(crate) use resources::{AppAddresses, Resource};
 pub(crate) use shared_responses::AuthorityType;
 use shared_responses::SharedResponses;
 pub(crate) use workload_identity::{Federation, SvidRequest, WorkloadSelector};
-
-/// The interval of keep-alive pings, which streams need. The auth server closes connections that ping more than once a
-/// minute.
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(75);
 
 const PING: &str = "/proto.AuthService/Ping";
 const GENERATE_USER_CERTS: &str = "/proto.AuthService/GenerateUserCerts";
@@ -122,7 +118,8 @@ impl AuthClient {
         &self.info
     }
 
-    /// Renews the bot's own certificates for a new key: presents generation N and receives generation N + 1.
+    /// Renews the bot's own certificates for a new key: presents generation N and receives generation N + 1. Waits for the response
+    /// as long as for one that cannot be requested again.
     pub(crate) async fn renew(
         &self,
         key: &KeyPair,
@@ -130,7 +127,7 @@ impl AuthClient {
         expires: SystemTime,
     ) -> Result<SignedCerts, ApiError> {
         let request = UserCertsRequest { username: username.to_owned(), ..UserCertsRequest::default() };
-        self.generate(key, request, expires).await
+        self.generate(SINGLE_CALL_TIMEOUT, key, request, expires).await
     }
 
     /// Issues certificates for the bot's user `username` in `cluster` that impersonate roles.
@@ -156,18 +153,20 @@ impl AuthClient {
             RouteTo::Database(database) => request.route_to_database = Some(database),
             RouteTo::Kubernetes(cluster) => request.kubernetes_cluster = cluster,
         }
-        self.generate(key, request, impersonation.expires).await
+        self.generate(CALL_TIMEOUT, key, request, impersonation.expires).await
     }
 
     async fn generate(
         &self,
+        limit: Duration,
         key: &KeyPair,
         request: UserCertsRequest,
         expires: SystemTime,
     ) -> Result<SignedCerts, ApiError> {
         let request = UserCertsRequest { expires: Some(Timestamp::from(expires)), ..request };
         let request = request.with_keys(self.info.server_major, key.ssh_line()?, key.public_pem());
-        unary::<_, Certs>(&self.channel, GENERATE_USER_CERTS, request).await.map(SignedCerts::from)
+        let certs: Certs = unary_within(limit, &self.channel, GENERATE_USER_CERTS, request).await?;
+        Ok(certs.into())
     }
 
     /// Returns the roles that the bot may impersonate. The bot's own role, which has the name of its user, lists them.
@@ -198,8 +197,4 @@ impl AuthClient {
         let request = async { self.with_identity(identity)?.leaf_clusters().await };
         self.shared.leaf_clusters(roles, request).await
     }
-}
-
-fn endpoint() -> Endpoint {
-    grpc::endpoint().http2_keep_alive_interval(KEEP_ALIVE_INTERVAL).keep_alive_timeout(CALL_TIMEOUT)
 }

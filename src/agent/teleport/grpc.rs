@@ -22,8 +22,14 @@ use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::dialler::DialTarget;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Short enough that a shutdown, which waits for a running renewal, stays within the usual grace period of 30 s.
+/// The timeout of a call that can be repeated.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+/// The timeout of a request for the bot's own identity that cannot be repeated: a response that comes late is still the only one.
+/// Keep-alive pings notice earlier that the server is gone.
+pub(crate) const SINGLE_CALL_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// The interval of keep-alive pings, while a response or a stream is open. The auth server closes connections that ping more than
+/// once a minute.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(75);
 
 /// Makes one unary call, whose whole response must arrive within [`CALL_TIMEOUT`]. `method` is the full name of the method.
 pub(crate) async fn unary<M, R>(channel: &Channel, method: &'static str, message: M) -> Result<R, ApiError>
@@ -47,7 +53,7 @@ where
     R: Message + Default + 'static,
 {
     match tokio::time::timeout(limit, call(channel, method, message)).await {
-        Ok(result) => result.map_err(|status| from_status(method, status)),
+        Ok(response) => response.map_err(|status| from_status(method, status)),
         Err(_) => Err(timed_out(method)),
     }
 }
@@ -72,7 +78,10 @@ where
 /// Returns the endpoint of all connections. The [`Connector`] opens them; the address only fills `:authority`, which servers
 /// ignore.
 pub(crate) fn endpoint() -> Endpoint {
-    Endpoint::from_static("http://teleport.cluster.local").connect_timeout(CONNECT_TIMEOUT)
+    Endpoint::from_static("http://teleport.cluster.local")
+        .connect_timeout(CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(CALL_TIMEOUT)
 }
 
 /// Connects for a few short calls.

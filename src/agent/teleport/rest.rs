@@ -17,7 +17,7 @@ use crate::agent::net::dialler::DialTarget;
 use crate::agent::net::http_body::{self, HttpBody};
 use crate::agent::net::http_client;
 use crate::agent::platform::error_text::describe_json_error;
-use crate::agent::platform::{Hint, ServerMessage};
+use crate::agent::platform::{Hint, Rounded, ServerMessage};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 const MAX_BODY: usize = 4 << 20;
@@ -146,12 +146,14 @@ pub(crate) async fn host_cert(target: &DialTarget, parameters: &HostCert<'_>) ->
     }
 }
 
-/// Sends a join request without an identity, and returns the response with any status.
+/// Sends a join request without an identity, waits up to `limit` for the response, and returns it with any status.
 pub(crate) async fn register(
     target: &DialTarget,
     body: Vec<u8>,
+    limit: Duration,
 ) -> Result<(StatusCode, Bytes), ConnectionError> {
-    exchange(target, Request::post(REGISTER), REGISTER, body.into()).await.map_err(|error| match error {
+    let exchanged = exchange_within(limit, target, Request::post(REGISTER), REGISTER, body.into()).await;
+    exchanged.map_err(|error| match error {
         RestError::NoResponse { source, .. } => source,
         other => ConnectionError::new(other),
     })
@@ -163,14 +165,24 @@ async fn exchange(
     path: &'static str,
     body: Bytes,
 ) -> Result<(StatusCode, Bytes), RestError> {
+    exchange_within(CALL_TIMEOUT, target, request, path, body).await
+}
+
+async fn exchange_within(
+    limit: Duration,
+    target: &DialTarget,
+    request: http::request::Builder,
+    path: &'static str,
+    body: Bytes,
+) -> Result<(StatusCode, Bytes), RestError> {
     let request = request
         .header(header::HOST, "teleport.cluster.local")
         .header(header::CONTENT_TYPE, "application/json")
         .body(http_body::complete(body))
         .map_err(|error| RestError::no_response(path, error))?;
-    let response = tokio::time::timeout(CALL_TIMEOUT, send(target, request)).await;
+    let response = tokio::time::timeout(limit, send(target, request)).await;
     response
-        .map_err(|_| RestError::no_response(path, "it did not respond within 15 s"))?
+        .map_err(|_| RestError::no_response(path, format!("it did not respond within {}", Rounded(limit))))?
         .map_err(|error| RestError::no_response(path, error))
 }
 

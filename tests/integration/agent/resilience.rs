@@ -1,10 +1,12 @@
 //! A running agent survives suspends, clock changes, outages, bursts of reloads, and calls that hang.
 
 use std::io::ErrorKind;
+use std::sync::Arc;
 
 use serde_json::json;
 use tbot::agent::{ApiError, JoinTokenError, RenewalError};
-use tbot_cluster::{ClusterConfig, Code, MovableClock, Outcome, Role, clock, method};
+use tbot_cluster::{ClusterConfig, Code, MovableClock, Outcome, Role, StreamFault, clock, method};
+use tokio::sync::Notify;
 use tracing::Level;
 
 use super::errors::{api_error, renewal_error};
@@ -23,6 +25,46 @@ async fn after_a_suspend_everything_that_is_due_is_renewed_immediately() {
     fixture.clock.advance(31 * MINUTE);
     wait_until("both are renewed", || read(&key) != first && fixture.stored_generation() == 2).await;
     running.stop().await.unwrap();
+}
+
+/// Lets a minute pass for all timeouts, without waiting.
+async fn pass_a_minute() {
+    tokio::time::pause();
+    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn a_response_that_costs_an_identity_if_it_is_lost_may_take_a_minute() {
+    let fixture = TestCluster::new().await;
+    for (method, generation) in [(method::JOIN, 1), (method::GENERATE_USER_CERTS, 2)] {
+        let mut hold = fixture.cluster.hold_next(method);
+        let release = async {
+            hold.arrived().await;
+            pass_a_minute().await;
+            hold.release();
+        };
+        let (ended, ()) = tokio::join!(Box::pin(fixture.run_oneshot(fixture.config("20m", &[]))), release);
+        ended.unwrap();
+        assert_eq!(fixture.stored_generation(), generation);
+        assert!(!fixture.has_renewal_marker());
+    }
+}
+
+#[tokio::test]
+async fn a_join_with_a_token_still_waits_for_its_certificates_after_a_minute() {
+    let fixture = TestCluster::with_version("20.0.0").await;
+    let reached = Arc::new(Notify::new());
+    let stall = StreamFault::Stall { response: 2, reached: Arc::clone(&reached) };
+    fixture.cluster.break_next_stream(method::JOIN_V1, stall);
+    let wait_a_minute = async {
+        reached.notified().await;
+        pass_a_minute().await;
+    };
+    tokio::select! {
+        ended = Box::pin(fixture.run_oneshot(fixture.config("20m", &[]))) => panic!("it did not wait: {ended:?}"),
+        () = wait_a_minute => {}
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,8 +22,6 @@ use crate::agent::teleport::grpc::{Connector, endpoint};
 
 /// The timeout to open a stream on which the client speaks first, until the server's first message.
 pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(12);
-/// The timeout of the rest of an exchange. Servers wait for one minute; this is shorter, because a shutdown waits for the exchange.
-pub(super) const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(25);
 /// The maximum size of a message, in bytes: many times the size of two certificates and the cluster's CAs.
 const MAX_MESSAGE_BYTES: usize = 1 << 20;
 /// How long the server has to end a stream that the client gives up.
@@ -95,12 +93,11 @@ pub(super) const TIMED_OUT: &str = "the exchange timed out";
 
 /// Limits the time of an exchange in which the request is sent.
 pub(super) async fn with_timeout<T>(
-    limit: Duration,
     request: &JoinRequest<'_>,
     exchange: impl Future<Output = Result<T, JoinError>>,
 ) -> Result<T, JoinError> {
     let timed_out = |_| Err(request.context().no_response(ConnectionError::new(TIMED_OUT)));
-    tokio::time::timeout(limit, exchange).await.unwrap_or_else(timed_out)
+    tokio::time::timeout(request.timeout(), exchange).await.unwrap_or_else(timed_out)
 }
 
 /// Returns the error for an exchange that was lost because of an error of the connection.

@@ -57,7 +57,8 @@ pub(super) async fn join(
     key: &KeyPair,
 ) -> Result<SignedCerts, JoinError> {
     let context = request.context();
-    let response = web.post_json(PATH, request_body(key, request.token, id_token, request.expires)?).await;
+    let body = request_body(key, request.token, id_token, request.expires)?;
+    let response = web.post_json(PATH, body, request.timeout()).await;
     let response = response.map_err(|error| context.no_response(error))?;
     if response.status.is_success() {
         return parse_response(&response.body);
@@ -81,7 +82,8 @@ pub(super) async fn join_at_auth_server(
     let context = request.context();
     let target = dialler.to_auth_before_join(InnerAlpn::Http1).map_err(|error| context.no_response(error))?;
     let body = request_body(key, request.token, id_token, request.expires)?;
-    let (status, body) = rest::register(&target, body).await.map_err(|error| context.no_response(error))?;
+    let registered = rest::register(&target, body, request.timeout()).await;
+    let (status, body) = registered.map_err(|error| context.no_response(error))?;
     match status {
         _ if status.is_success() => parse_response(&body),
         // The server has neither this request nor the call of the join service.

@@ -11,7 +11,7 @@ use super::attestation::{Attestation, CloudAttestation};
 use super::bound_keypair::{BoundKeyStore, BoundKeypairExchange, KeypairSolution};
 use super::challenge_response::ChallengeResponse;
 use super::error::JoinError;
-use super::exchange::{EXCHANGE_TIMEOUT, Exchange, with_timeout};
+use super::exchange::{Exchange, with_timeout};
 use super::request::JoinRequest;
 use crate::agent::credential::identity::SignedCerts;
 use crate::agent::credential::keys::KeyPair;
@@ -73,7 +73,7 @@ impl JoinStream {
         key: &KeyPair,
     ) -> Result<SignedCerts, JoinError> {
         let params = client_params(request, key)?;
-        let joined = with_timeout(EXCHANGE_TIMEOUT, request, async {
+        let joined = with_timeout(request, async {
             match request.attestation {
                 None => {
                     self.send(ToServer::TokenInit(join_v1::TokenInit { client_params: params })).await;
@@ -105,7 +105,7 @@ impl JoinStream {
     ) -> Result<SignedCerts, JoinError> {
         let init = exchange.init(client_params(request, key)?);
         let answers = self.respond_to_challenges(init, exchange, store);
-        let certificates = with_timeout(EXCHANGE_TIMEOUT, request, answers);
+        let certificates = with_timeout(request, answers);
         SignedCerts::try_from(certificates.await?).map_err(malformed)
     }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::decision::JoinReason;
 use super::error::RenewalError;
 use super::join::require_token;
-use super::{Bot, ObtainedIdentity, StepInputs, UnsavedIdentity, run_in_flight};
+use super::{Bot, ObtainedIdentity, StepInputs, UnsavedIdentity, log_wait, run_in_flight};
 use crate::agent::bot::bound_keypair::BoundKeypairSources;
 use crate::agent::bot::bound_keys::BoundKeys;
 use crate::agent::bot::join::{BoundKeyStore, BoundKeypairExchange, JoinRequest};
@@ -102,7 +102,8 @@ impl Bot {
         };
         let is_renewal = presented.is_some();
         let store = ExchangeStore { bot: Arc::clone(&self), presented };
-        match self.joiner.join_with_bound_keypair(server, request, &mut exchange, &store).await {
+        let join = self.joiner.join_with_bound_keypair(server, request, &mut exchange, &store);
+        match log_wait(Box::pin(join)).await {
             Ok(identity) => {
                 let (identity, keys) = (Arc::new(identity), exchange.into_keys());
                 let issued =

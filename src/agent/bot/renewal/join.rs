@@ -6,7 +6,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::decision::JoinReason;
 use super::error::RenewalError;
-use super::{Bot, ObtainedIdentity, StepInputs, UnsavedIdentity, preflight, run_in_flight};
+use super::{Bot, ObtainedIdentity, StepInputs, UnsavedIdentity, log_wait, preflight, run_in_flight};
 use crate::agent::bot::join::{Attestation, Attestor, JoinRequest, JoinServer};
 use crate::agent::bot::join_token::{JoinToken, JoinTokenError};
 use crate::agent::bot::storage::StorageError;
@@ -176,7 +176,7 @@ impl Bot {
                 registration_secret: None,
                 expires: bot.clock.now() + bot.join_settings.ttl,
             };
-            let joined = bot.joiner.join(server, request).await;
+            let joined = log_wait(Box::pin(bot.joiner.join(server, request))).await;
             let identity = Arc::new(joined.map_err(|error| RenewalError::Join { reason, error })?);
             let issued =
                 UnsavedIdentity { identity, token_hash: token.hash(), keys: None, join_reason: Some(reason) };

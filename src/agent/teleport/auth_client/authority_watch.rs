@@ -3,12 +3,12 @@
 
 use tonic::codec::Streaming;
 
+use super::AuthClient;
 use super::shared_responses::GET_CERT_AUTHORITIES;
-use super::{AuthClient, CALL_TIMEOUT};
 use crate::agent::credential::authority::Authority;
 use crate::agent::teleport::api_error::{ApiError, from_status};
 use crate::agent::teleport::convert::trusted_authority;
-use crate::agent::teleport::grpc::{server_stream, unary};
+use crate::agent::teleport::grpc::{CALL_TIMEOUT, server_stream, unary};
 use crate::agent::teleport::messages::{
     CertAuthorityV2, Event, GetCertAuthoritiesRequest, GetCertAuthoritiesResponse, Operation, Watch,
     WatchKind,

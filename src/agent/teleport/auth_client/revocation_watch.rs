@@ -2,10 +2,10 @@
 
 use tonic::codec::Streaming;
 
-use super::{AuthClient, CALL_TIMEOUT};
+use super::AuthClient;
 use crate::agent::credential::revocation_list::RevocationList;
 use crate::agent::teleport::api_error::{ApiError, from_status};
-use crate::agent::teleport::grpc::server_stream;
+use crate::agent::teleport::grpc::{CALL_TIMEOUT, server_stream};
 use crate::agent::teleport::messages::{StreamSignedCrlRequest, StreamSignedCrlResponse};
 
 const STREAM_SIGNED_CRL: &str =
