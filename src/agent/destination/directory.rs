@@ -22,7 +22,7 @@ use rustix::io::Errno;
 
 use create::OpenError;
 pub use error::DirectoryError;
-pub(in crate::agent::destination) use lock::LockFile;
+pub(in crate::agent::destination) use lock::{LOCK_FILE, LockFile};
 pub use lock_holder::LockHolder;
 
 use crate::agent::destination::permissions::ReaderGrant;

@@ -44,7 +44,7 @@ impl Permissions {
         {
             return Ok(());
         }
-        Acl::remove_inherited(file)?;
+        Acl::remove(file)?;
         // If the old file has an ACL, the group bits of its mode are the ACL's mask, not the group's permissions.
         let applicable =
             if has_group && self.acl.is_none() { Mode::RWXU | Mode::RWXG | Mode::RWXO } else { Mode::RWXU };
@@ -99,7 +99,7 @@ impl ReaderGrant {
         }
         match replaced {
             Some(replaced) => replaced.apply_to(file),
-            None => Acl::remove_inherited(file),
+            None => Acl::remove(file),
         }
     }
 

@@ -197,9 +197,9 @@ impl Acl {
         rustix::fs::fsetxattr(directory, "system.posix_acl_default", &self.encode(), flags)
     }
 
-    /// Removes the ACL of a new file or directory, which it has if its directory has a default ACL. Then its mode alone decides
-    /// who has access: with the ACL, a later `chmod` of the group bits would raise the ACL's mask.
-    pub(crate) fn remove_inherited(file: &OwnedFd) -> Result<(), Errno> {
+    /// Removes the ACL of a file or directory. Then its mode alone decides who has access. A new one has an ACL if its directory has a
+    /// default ACL, and a `chmod` of the group bits would raise the mask of that ACL.
+    pub(crate) fn remove(file: &OwnedFd) -> Result<(), Errno> {
         match xattr::remove(file) {
             Err(error) if Self::read(file).is_ok_and(|acl| acl.is_some()) => Err(error),
             _ => Ok(()),

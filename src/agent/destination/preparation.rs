@@ -2,17 +2,25 @@
 //!
 //! Afterwards, the directory and its files exist, empty, with their final owner and ACLs. If they belong to the agent's user, the
 //! agent replaces files as usual, and new files keep the ACLs. Otherwise, it overwrites them in place.
+//!
+//! If the agent has written to the directory before, its files first become regular files again, with the same content. The agent's next
+//! renewal makes a generation directory of them, with the new owner and ACLs.
 
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 
-use crate::agent::destination::directory::{DirectoryError, WRITE_TEST, tree};
+use crate::agent::credential::cluster_name::ClusterName;
+use crate::agent::destination::directory::{DirectoryError, LOCK_FILE, WRITE_TEST, tree};
 use crate::agent::destination::posix_acl::Acl;
 use crate::agent::destination::readers::{ReaderError, group_id, user_ids};
 use crate::agent::destination::writer::{DestinationError, DirectoryTarget};
 use crate::config::{self, AclMode};
+
+const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
+/// The files that the agent also writes for each cluster, as `CLUSTER.ssh_config`.
+const FILES_PER_CLUSTER: [&str; 2] = ["known_hosts", "ssh_config"];
 
 /// The users of a prepared directory, by name or number.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +74,7 @@ impl Ids {
 /// Creates the directory and its files, and sets their owner and their ACLs. A name that ends in `/` is a directory. With `clean`,
 /// removes files that do not belong to the output, but no directories.
 ///
-/// Can be repeated: existing files keep their content, and links that the agent has written stay.
+/// Can be repeated: existing files keep their content.
 ///
 /// # Errors
 ///
@@ -81,6 +89,10 @@ pub fn prepare_directory(
     let ids = Ids::resolve(users).map_err(DestinationError::User)?;
     let target = DirectoryTarget::new(directory);
     let handle = target.open()?;
+    if handle.open_current_generation_directory()?.is_some() {
+        // The owner and the ACL of what cannot be removed now do not matter: the agent removes it.
+        let _leftover = handle.restore_plain_files()?;
+    }
     let mut acl_error = None;
     let mut prepare = |file: &OwnedFd, name: &str, mode| {
         let access = ids.apply_to(file, mode, target.access.mode);
@@ -92,23 +104,34 @@ pub fn prepare_directory(
         if let Some(subdirectory) = name.strip_suffix('/') {
             let created = create_subdirectory(&handle.fd, subdirectory);
             let created = created.map_err(|error| handle.io_error("create", subdirectory, error))?;
+            for file in tree::files(&created).map_err(|error| handle.io_error("list", subdirectory, error))? {
+                let name = format!("{subdirectory}/{file}");
+                prepare(&handle.open_file(&name, OFlags::WRONLY, "open")?.into(), &name, FILE_MODE)?;
+            }
             prepare(&created, subdirectory, Mode::RWXU)?;
         } else if handle.file_type(name)?.is_none_or(|kind| kind == FileType::RegularFile) {
             let file = handle.open_file(name, OFlags::WRONLY | OFlags::CREATE, "create")?;
-            prepare(&file.into(), name, Mode::RUSR | Mode::WUSR)?;
+            prepare(&file.into(), name, FILE_MODE)?;
         }
     }
     let (mut unexpected, mut removed) = (Vec::new(), Vec::new());
     let mut entries = tree::list(&handle.fd).map_err(|error| handle.io_error("list", ".", error))?;
     entries.sort_unstable_by(|(one, _), (next, _)| one.cmp(next));
-    for (name, file_type) in entries {
-        let name = name.to_string_lossy().into_owned();
+    for (entry, file_type) in entries {
+        let name = entry.to_string_lossy().into_owned();
+        if name == LOCK_FILE || is_of_a_cluster(&name, files) {
+            if file_type == FileType::RegularFile {
+                prepare(&handle.open_file(&name, OFlags::WRONLY, "open")?.into(), &name, FILE_MODE)?;
+            }
+            continue;
+        }
         let is_of_agent = name == WRITE_TEST || name.starts_with("..") || name.starts_with(".tbot-");
         if is_of_agent || files.iter().any(|file| file.trim_end_matches('/') == name) {
             continue;
         }
         if clean && file_type != FileType::Directory {
-            handle.remove_file(&name)?;
+            rustix::fs::unlinkat(&handle.fd, &entry, AtFlags::empty())
+                .map_err(|error| handle.io_error("remove", &name, error))?;
             removed.push(name);
         } else {
             unexpected.push(name);
@@ -120,6 +143,14 @@ pub fn prepare_directory(
         Some(error) if target.access.is_required() || ids.bot.is_some() => Err(error.into()),
         acl_error => Ok(PreparedDirectory { acl_error, unexpected, removed }),
     }
+}
+
+/// Returns whether the agent writes a file of this name for a cluster whose name only the cluster knows.
+fn is_of_a_cluster(name: &str, files: &[&str]) -> bool {
+    FILES_PER_CLUSTER.iter().filter(|file| files.contains(file)).any(|file| {
+        let cluster = name.strip_suffix(file).and_then(|name| name.strip_suffix('.'));
+        cluster.is_some_and(|cluster| cluster.parse::<ClusterName>().is_ok())
+    })
 }
 
 /// Creates a subdirectory. Replaces an empty file, which earlier versions created in its place.
@@ -136,8 +167,13 @@ impl Ids {
     /// Sets the owner, the mode and the ACL of an open file or directory. Returns the error of the ACL.
     fn apply_to(&self, file: &OwnedFd, mode: Mode, acls: AclMode) -> Result<Option<Errno>, Errno> {
         rustix::fs::fchown(file, Some(self.owner), Some(self.group))?;
+        if self.bot.is_none() && self.reader.is_none() {
+            Acl::remove(file)?;
+            rustix::fs::fchmod(file, mode)?;
+            return Ok(None);
+        }
         rustix::fs::fchmod(file, mode)?;
-        if acls == AclMode::Off || (self.bot.is_none() && self.reader.is_none()) {
+        if acls == AclMode::Off {
             return Ok(None);
         }
         Ok(Acl::prepared(mode.contains(Mode::XUSR), self.bot, self.reader).write(file).err())

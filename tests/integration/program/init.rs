@@ -111,7 +111,12 @@ fn can_read(user: u32, path: &std::path::Path) -> bool {
 async fn the_agent_writes_as_its_own_user_what_the_reader_can_read() {
     let [agent, reader, owner] = [AGENT, READER, OTHER].map(|id| id.to_string());
     let foreign = format!("{owner}:{owner}");
-    for (owner, in_place) in [(None, false), (Some(foreign.as_str()), true)] {
+    for (owner, is_used, in_place) in [
+        (None, false, false),
+        (None, true, false),
+        (Some(foreign.as_str()), false, true),
+        (Some(foreign.as_str()), true, true),
+    ] {
         let fixture = BotFixture::new().await;
         let open = |path: &std::path::Path, mode| {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -120,28 +125,66 @@ async fn the_agent_writes_as_its_own_user_what_the_reader_can_read() {
         for name in ["tbot.yaml", "web-ca.pem"] {
             open(&fixture.path(name), 0o644);
         }
-        std::fs::create_dir(fixture.path("storage")).unwrap();
-        std::os::unix::fs::chown(fixture.path("storage"), Some(AGENT), Some(AGENT)).unwrap();
-
+        let create_for_agent = |name| {
+            std::fs::create_dir(fixture.path(name)).unwrap();
+            std::os::unix::fs::chown(fixture.path(name), Some(AGENT), Some(AGENT)).unwrap();
+        };
+        create_for_agent("storage");
         let config = fixture.path("tbot.yaml");
+        let run_agent = || {
+            tokio::task::block_in_place(|| {
+                run_as(AGENT, &fixture, &["start", "-c", config.to_str().unwrap(), "--oneshot"]);
+            });
+        };
+        let out = fixture.path("out");
+        let identity = out.join("identity");
+        // As written for the root cluster.
+        let ssh_config = out.join("dev.test.ssh_config");
+        if is_used {
+            create_for_agent("out");
+            run_agent();
+            assert!(!can_read(READER, &identity));
+        }
+
         let mut arguments =
             vec!["init", "-c", config.to_str().unwrap(), "--bot-user", &agent, "--reader-user", &reader];
         arguments.extend(owner.into_iter().flat_map(|owner| ["--owner", owner]));
         let finished = tbot(Telemetry::ClosedPort, &arguments).run_blocking();
         assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), ""));
-
-        let out = fixture.path("out");
-        let identity = out.join("identity");
+        if is_used {
+            assert!(can_read(READER, &identity) && can_read(READER, &ssh_config), "{in_place}");
+        }
         // Twice: a renewal keeps the access.
         for _ in 0..2 {
-            tokio::task::block_in_place(|| {
-                run_as(AGENT, &fixture, &["start", "-c", config.to_str().unwrap(), "--oneshot"]);
-            });
+            run_agent();
             assert!(std::fs::read_to_string(&identity).unwrap().contains("PRIVATE KEY"));
             assert!(can_read(READER, &identity), "{in_place}");
             assert!(!can_read(OTHER + 1, &identity), "{in_place}");
+            assert_eq!(can_read(READER, &ssh_config), is_used);
             assert_eq!(out.join("..data").exists(), !in_place);
         }
         assert_eq!(std::fs::metadata(&out).unwrap().uid(), if in_place { OTHER } else { AGENT });
     }
+}
+
+#[test]
+fn only_files_that_do_not_belong_to_the_output_are_removed() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let user = rustix::process::geteuid().as_raw().to_string();
+    let foreign = std::ffi::OsStr::from_bytes(b"one/\xff");
+    let run = tbot(Telemetry::ClosedPort, &["init", "-c", "tbot.yaml", "--bot-user", &user, "--clean"])
+        .file("tbot.yaml", &config(&[directory("one")]));
+    std::fs::create_dir(run.path().join("one")).unwrap();
+    let own = ["one/leaf.test.ssh_config", "one/leaf.test.known_hosts"];
+    for name in own {
+        std::fs::write(run.path().join(name), "content").unwrap();
+    }
+    std::fs::write(run.path().join(foreign), "").unwrap();
+    std::fs::write(run.path().join("one/-.ssh_config"), "").unwrap();
+    let finished = run.run();
+    assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), ""));
+    assert!(own.iter().all(|name| finished.has_file(name)), "{}", finished.stdout);
+    assert_eq!(finished.stdout.matches("removed").count(), 2, "{}", finished.stdout);
+    assert!(!finished.has_file("one/-.ssh_config"));
+    assert!(!finished.path().join(foreign).exists());
 }

@@ -16,7 +16,7 @@ use super::{DirectoryError, DirectoryHandle, lock_holder};
 use crate::agent::platform::lock::lock;
 
 /// Empty, and never removed: otherwise two processes could each lock a different file of this name.
-const LOCK_FILE: &str = ".tbot-lock";
+pub(in crate::agent::destination) const LOCK_FILE: &str = ".tbot-lock";
 
 /// How long the agent waits for another process that changes the directory.
 const TIMEOUT: LockTimeout =
