@@ -1,41 +1,28 @@
 //! Stores the bot's own identity in a directory, a Kubernetes Secret, or memory. `format` describes the files.
 
+mod directory;
 mod error;
 mod format;
 mod secret;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use crate::agent::bot::IDENTITY;
-use crate::agent::bot::bound_keys::{BOUND_KEY_FILES, BoundKeys};
+use crate::agent::bot::bound_keys::BoundKeys;
 use crate::agent::credential::identity::Identity;
-use crate::agent::destination::atomic_write::Recovery;
-use crate::agent::destination::directory::{DirectoryHandle, StorageLock};
 use crate::agent::destination::kubernetes_secret::SecretClient;
-use crate::agent::destination::permissions::ReaderGrant;
-use crate::agent::destination::readers::ReaderAccess;
-use crate::agent::destination::reservation::Reservation;
 use crate::agent::destination::writer::DirectoryTarget;
-use crate::agent::platform::error_text::error_line;
 use crate::agent::platform::lock::lock;
 use crate::agent::platform::reminders::RecurringWarnings;
+use directory::DirectoryStorage;
 pub use error::StorageError;
 pub(crate) use format::StoredIdentity;
-use format::{IDENTITY_FILES, RENEWAL_MARKER, encode, fingerprint, parse};
+use format::parse;
 use secret::SecretStorage;
 
 /// The storage of the bot's identity.
 #[derive(Debug)]
 pub(crate) enum Storage {
-    Directory {
-        directory: DirectoryHandle,
-        access: ReaderAccess,
-        /// The resources that saving the next identity needs.
-        reserved: Mutex<Option<Reservation>>,
-        warnings: RecurringWarnings,
-        _lock: StorageLock,
-    },
+    Directory(Box<DirectoryStorage>),
     Secret(SecretStorage),
     /// Lost when the process ends.
     Memory(Mutex<InMemory>),
@@ -51,47 +38,10 @@ pub(crate) struct InMemory {
 impl Storage {
     /// Opens and locks a directory, and completes or rolls back a save that a crash interrupted.
     pub(crate) fn open_directory(
-        config: DirectoryTarget,
+        target: DirectoryTarget,
         warnings: RecurringWarnings,
     ) -> Result<Self, StorageError> {
-        let path = config.path.as_path();
-        let directory = config.open()?;
-        directory.test_write()?;
-        let lock = directory.lock_storage()?;
-        if directory.is_writable_by_others()? {
-            tracing::warn!(
-                storage = %path.display(),
-                "every user may write to the storage, and can remove or replace the bot's identity: remove that permission \
-                 (chmod o-w)"
-            );
-        }
-        let owner = directory.owner()?;
-        if rustix::process::geteuid().is_root() && owner != 0 {
-            tracing::info!(
-                storage = %path.display(),
-                owner,
-                "running as root: new files of the storage will belong to the owner of its directory"
-            );
-        }
-        if let Some(problem) = config.test_access()? {
-            tracing::warn!(storage = %path.display(), "{}", error_line(&problem, problem.hint().as_ref()));
-        }
-        match directory.recover()? {
-            Recovery::NotNeeded => {}
-            Recovery::RolledBack => {
-                tracing::info!(storage = %path.display(), "removed what an interrupted renewal had prepared");
-            }
-            Recovery::Completed => {
-                tracing::warn!(storage = %path.display(), "completed an interrupted save of the identity");
-            }
-        }
-        Ok(Self::Directory {
-            directory,
-            access: config.access,
-            reserved: Mutex::default(),
-            warnings,
-            _lock: lock,
-        })
+        Ok(Self::Directory(Box::new(DirectoryStorage::open(target, warnings)?)))
     }
 
     /// Creates a storage in a Secret. Sends no request.
@@ -107,9 +57,7 @@ impl Storage {
     /// server. `None` for memory.
     pub(crate) fn renewal_marker_location(&self) -> Option<String> {
         match self {
-            Self::Directory { directory, .. } => {
-                Some(directory.path().join(RENEWAL_MARKER).display().to_string())
-            }
+            Self::Directory(directory) => Some(directory.renewal_marker_location()),
             Self::Secret(secret) => Some(secret.renewal_marker_location()),
             Self::Memory(_) => None,
         }
@@ -118,9 +66,7 @@ impl Storage {
     /// Returns the stored identity, or `None` if one of its files is missing or empty.
     pub(crate) fn load(&self) -> Result<Option<StoredIdentity>, StorageError> {
         match self {
-            Self::Directory { directory, .. } => {
-                parse(&directory.path().display().to_string(), |name| Ok(directory.read(name)?))
-            }
+            Self::Directory(directory) => directory.load(),
             Self::Secret(secret) => {
                 let files = secret.load()?;
                 parse(&secret.location(), |name| Ok(files.get(name).cloned()))
@@ -131,18 +77,12 @@ impl Storage {
 
     /// Returns the stored key pairs for the join method `bound_keypair`. Empty if there are none.
     pub(crate) fn load_keys(&self) -> Result<BoundKeys, StorageError> {
-        let (location, files) = match self {
-            Self::Directory { directory, .. } => {
-                let mut files = BTreeMap::new();
-                for name in BOUND_KEY_FILES {
-                    files.extend(directory.read(name)?.map(|content| (name.to_owned(), content)));
-                }
-                (directory.path().display().to_string(), files)
-            }
-            Self::Secret(secret) => (secret.location(), secret.load_keys()?),
-            Self::Memory(stored) => return Ok(lock(stored).keys.clone()),
-        };
-        BoundKeys::decode(&files).map_err(|error| StorageError::DamagedKeys { location, error })
+        match self {
+            Self::Directory(directory) => directory.load_keys(),
+            Self::Secret(secret) => BoundKeys::decode(&secret.load_keys()?)
+                .map_err(|error| StorageError::DamagedKeys { location: secret.location(), error }),
+            Self::Memory(stored) => Ok(lock(stored).keys.clone()),
+        }
     }
 
     /// Saves the key pairs durably. A new one must not be announced to the cluster before this succeeds.
@@ -150,11 +90,7 @@ impl Storage {
     /// What was reserved for the next identity is reserved again.
     pub(crate) fn save_keys(&self, keys: &BoundKeys) -> Result<(), StorageError> {
         match self {
-            Self::Directory { directory, access, .. } => {
-                let was_reserved = self.release_reserved();
-                directory.commit(&keys.encode()?, &best_effort(access))?;
-                if was_reserved { self.test_write(true) } else { Ok(()) }
-            }
+            Self::Directory(directory) => directory.save_keys(keys),
             Self::Secret(secret) => Ok(secret.save_keys(keys.encode()?.into_iter().collect())?),
             Self::Memory(stored) => {
                 lock(stored).keys = keys.clone();
@@ -167,14 +103,7 @@ impl Storage {
     /// renewal succeeds and its response cannot be saved, the new identity is lost.
     pub(crate) fn test_write(&self, with_keys: bool) -> Result<(), StorageError> {
         match self {
-            Self::Directory { directory, access, reserved, .. } => {
-                self.release_reserved();
-                let keys: &[_] = if with_keys { &BOUND_KEY_FILES } else { &[] };
-                let files = [&IDENTITY_FILES, keys].concat();
-                let reservation = directory.reserve(&files, &best_effort(access))?;
-                *lock(reserved) = Some(reservation);
-                Ok(())
-            }
+            Self::Directory(directory) => directory.test_write(with_keys),
             Self::Secret(secret) => Ok(secret.test_write()?),
             Self::Memory(_) => Ok(()),
         }
@@ -188,34 +117,11 @@ impl Storage {
         token_hash: &str,
         keys: Option<&BoundKeys>,
     ) -> Result<(), StorageError> {
-        let files = || -> Result<Vec<_>, StorageError> {
-            let mut files = encode(identity, token_hash)?;
-            files.extend(keys.map(BoundKeys::encode).transpose()?.into_iter().flatten());
-            Ok(files)
-        };
         match self {
-            Self::Directory { directory, access, reserved, warnings, .. } => {
-                let files = files()?;
-                let reservation = lock(reserved).take();
-                let is_saved = reservation.is_some_and(|reservation| {
-                    let saved = directory.commit_reserved(reservation, &files);
-                    saved
-                        .inspect_err(|error| {
-                            tracing::debug!("saving again: {}", error_line(error, error.hint().as_ref()));
-                        })
-                        .is_ok()
-                });
-                if !is_saved {
-                    directory.commit(&files, &best_effort(access))?;
-                }
-                // The identity is saved, and the marker has no effect on it.
-                if let Err(error) = directory.remove_file(RENEWAL_MARKER) {
-                    let error = error_line(&error, error.hint().as_ref());
-                    warnings.warn(IDENTITY, format_args!("the identity is saved, but {error}"));
-                }
-                Ok(())
+            Self::Directory(directory) => directory.save(identity, token_hash, keys),
+            Self::Secret(secret) => {
+                Ok(secret.save(format::encode_all(identity, token_hash, keys)?.into_iter().collect())?)
             }
-            Self::Secret(secret) => Ok(secret.save(files()?.into_iter().collect())?),
             Self::Memory(stored) => {
                 let identity = Arc::clone(identity);
                 let token_hash = token_hash.to_owned();
@@ -230,15 +136,7 @@ impl Storage {
     /// Stores the renewal marker durably, before a renewal with `identity` is requested.
     pub(crate) fn mark_renewal_pending(&self, identity: &Identity) -> Result<(), StorageError> {
         match self {
-            Self::Directory { directory, .. } => {
-                let written = directory.write_marker(RENEWAL_MARKER, fingerprint(identity).as_bytes());
-                if written.is_err() {
-                    // No renewal will be requested, so a partially written marker must not suspend renewals. If it
-                    // cannot be removed either, the next attempt fails in the same way.
-                    let _ = directory.remove_file(RENEWAL_MARKER);
-                }
-                Ok(written?)
-            }
+            Self::Directory(directory) => directory.mark_renewal_pending(identity),
             Self::Secret(secret) => Ok(secret.write_marker(identity)?),
             Self::Memory(stored) => {
                 if let Some(stored) = lock(stored).identity.as_mut() {
@@ -249,24 +147,10 @@ impl Storage {
         }
     }
 
-    /// Returns whether anything was reserved.
-    fn release_reserved(&self) -> bool {
-        let Self::Directory { directory, reserved, .. } = self else { return false };
-        let reservation = lock(reserved).take();
-        let was_reserved = reservation.is_some();
-        if let Some(reservation) = reservation {
-            directory.release(reservation);
-        }
-        was_reserved
-    }
-
     /// Removes the renewal marker, after a renewal that the server certainly did not perform.
     pub(crate) fn clear_renewal_pending(&self) -> Result<(), StorageError> {
         match self {
-            Self::Directory { directory, .. } => {
-                self.release_reserved();
-                Ok(directory.remove_file(RENEWAL_MARKER)?)
-            }
+            Self::Directory(directory) => directory.clear_renewal_pending(),
             Self::Secret(secret) => Ok(secret.remove_marker()?),
             Self::Memory(stored) => {
                 if let Some(stored) = lock(stored).identity.as_mut() {
@@ -278,22 +162,11 @@ impl Storage {
     }
 }
 
-impl Drop for Storage {
-    fn drop(&mut self) {
-        self.release_reserved();
-    }
-}
-
-/// Returns a grant for the configured readers. Saving the identity matters more than granting them access to it.
-fn best_effort(access: &ReaderAccess) -> ReaderGrant {
-    access.resolve().map(|(grant, _)| grant.best_effort()).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use super::format::{KEY, KEY_PUB, SSH_CAS, SSH_CERT, TLS_CAS, TLS_CERT, TOKEN_HASH};
+    use super::format::{KEY, KEY_PUB, RENEWAL_MARKER, SSH_CAS, SSH_CERT, TLS_CAS, TLS_CERT, TOKEN_HASH};
     use super::*;
     use crate::agent::platform::Clock;
     use crate::agent::recordings::{copy_recorded_directory, recorded};

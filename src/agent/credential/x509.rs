@@ -45,6 +45,7 @@ pub(crate) struct UserCert {
     pub(crate) username: String,
     /// The O of the issuer: the name of the cluster that issued the certificate.
     pub(crate) cluster: ClusterName,
+    pub(crate) not_before: SystemTime,
     pub(crate) not_after: SystemTime,
     pub(crate) spki_der: Vec<u8>,
     /// True for the join method `token`: the certificate is renewed with `GenerateUserCerts` instead of by joining
@@ -65,6 +66,7 @@ impl UserCert {
         Ok(Self {
             username: common_name(cert.subject()).ok_or(X509Error::Missing("CN in its subject"))?,
             cluster: organization(cert.issuer()).ok_or(X509Error::Missing("O in its issuer"))?.parse()?,
+            not_before: time(cert.validity().not_before.timestamp())?,
             not_after: time(cert.validity().not_after.timestamp())?,
             spki_der: cert.public_key().raw.to_vec(),
             renewable: attribute(cert.subject(), RENEWABLE).as_deref() == Some("true"),

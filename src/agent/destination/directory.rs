@@ -49,7 +49,20 @@ pub(crate) struct DirectoryHandle {
 
 /// The lock on a storage directory, held until dropped.
 #[derive(Debug)]
-pub(crate) struct StorageLock(#[expect(dead_code, reason = "closing the file releases the lock")] OwnedFd);
+pub(crate) struct StorageLock(OwnedFd);
+
+impl StorageLock {
+    /// Returns whether this is the lock of a directory.
+    pub(crate) fn is_of(&self, directory: &DirectoryHandle) -> bool {
+        let held = rustix::fs::fstat(&self.0);
+        let found = rustix::fs::statat(&directory.fd, STORAGE_LOCK_FILE, AtFlags::SYMLINK_NOFOLLOW);
+        held.is_ok_and(|held| found.is_ok_and(|found| is_same_file(&held, &found)))
+    }
+}
+
+fn is_same_file(one: &Stat, other: &Stat) -> bool {
+    (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+}
 
 impl DirectoryHandle {
     /// Opens the directory `path`. Creates it and its parents with mode 0700 if they are missing.
@@ -133,6 +146,12 @@ impl DirectoryHandle {
     /// Returns true if every user may create files here.
     pub(crate) fn is_writable_by_others(&self) -> Result<bool, DirectoryError> {
         Ok(Mode::from_raw_mode(self.stat()?.st_mode).contains(Mode::WOTH))
+    }
+
+    /// Returns whether the path leads to this directory. Needs no further descriptor.
+    pub(crate) fn is_at_its_path(&self) -> Result<bool, DirectoryError> {
+        let open = self.stat()?;
+        Ok(rustix::fs::stat(&self.path).is_ok_and(|found| is_same_file(&open, &found)))
     }
 
     /// Returns the user that the directory belongs to.

@@ -71,15 +71,16 @@ async fn a_new_token_resumes_renewals_after_a_lost_response() {
     assert_eq!(fixture.stored_generation(), 2);
 }
 
+fn copy(from: &Path, to: &Path) {
+    let status = std::process::Command::new("cp").arg("-a").args([from, to]).status().unwrap();
+    assert!(status.success());
+}
+
 /// Why docs/operating-tbot.md advises against backups of the storage.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_storage_locks_the_bot_and_a_new_token_helps_after_a_loss() {
     let mut fixture = TestCluster::joined().await;
     let backup = fixture.path("backup");
-    let copy = |from: &Path, to: &Path| {
-        let status = std::process::Command::new("cp").arg("-a").args([from, to]).status().unwrap();
-        assert!(status.success());
-    };
     copy(&fixture.storage(), &backup);
     fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap();
     assert_eq!(fixture.stored_generation(), 2);
@@ -316,6 +317,121 @@ async fn two_agents_cannot_share_a_storage() {
     assert!(matches!(&error, DirectoryError::Locked(path) if *path == fixture.storage()), "{error:?}");
     running.stop().await.unwrap();
     fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap();
+}
+
+/// Whether an identity is completely saved.
+fn is_saved(fixture: &TestCluster) -> bool {
+    fixture.storage().join("tokenhash").exists() && !fixture.storage().join(".tbot-commit").exists()
+}
+
+/// Replaces the storage of a running agent that has generation 1, and returns the generation in it after the next renewal.
+async fn generation_after(replace: impl AsyncFnOnce(&TestCluster)) -> u64 {
+    let fixture = TestCluster::new().await;
+    let running = fixture.start(fixture.config("30m", &[]));
+    wait_until("the agent has joined", || is_saved(&fixture)).await;
+    replace(&fixture).await;
+    let renewals = fixture.call_count(method::GENERATE_USER_CERTS);
+    running.control.reload();
+    wait_until("the identity is renewed", || fixture.call_count(method::GENERATE_USER_CERTS) > renewals)
+        .await;
+    running.stop().await.unwrap();
+    assert_eq!((fixture.call_count(method::JOIN), fixture.cluster.is_locked(BOT)), (1, false));
+    assert_eq!(Some(fixture.stored_generation()), fixture.cluster.generation(BOT));
+    // The next agent goes on with the directory at the path.
+    fixture.run_oneshot(fixture.config("30m", &[])).await.unwrap();
+    fixture.stored_generation() - 1
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storage_that_is_removed_while_the_agent_runs_is_created_again() {
+    let generation = generation_after(async |fixture| {
+        std::fs::remove_dir_all(fixture.storage()).unwrap();
+    });
+    assert_eq!(generation.await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storage_that_is_moved_is_not_renewed_there() {
+    let generation = generation_after(async |fixture| {
+        let moved = fixture.path("moved");
+        std::fs::rename(fixture.storage(), &moved).unwrap();
+        copy(&moved, &fixture.storage());
+    });
+    assert_eq!(generation.await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_copy_of_the_storage_is_replaced_by_what_the_running_agent_knows() {
+    let fixture = TestCluster::new().await;
+    let running = fixture.start(fixture.config("30m", &[]));
+    wait_until("the agent has joined", || is_saved(&fixture)).await;
+    copy(&fixture.storage(), &fixture.path("backup"));
+    running.control.reload();
+    wait_until("the identity is renewed", || fixture.stored_generation() == 2).await;
+    std::fs::rename(fixture.storage(), fixture.path("moved")).unwrap();
+    copy(&fixture.path("backup"), &fixture.storage());
+    running.control.reload();
+    wait_until("the identity is renewed again", || fixture.stored_generation() == 3).await;
+    running.stop().await.unwrap();
+    assert!(!fixture.cluster.is_locked(BOT));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_identity_in_another_directory_is_used_and_not_overwritten() {
+    let generation = generation_after(async |fixture| {
+        let other = fixture.path("other");
+        copy(&fixture.storage(), &other);
+        let mut config = fixture.config("30m", &[]);
+        config["storage"]["path"] = json!(other);
+        fixture.run_oneshot(config).await.unwrap();
+        std::fs::remove_dir_all(fixture.storage()).unwrap();
+        std::fs::rename(other, fixture.storage()).unwrap();
+    });
+    assert_eq!(generation.await, 3);
+}
+
+#[tokio::test]
+async fn a_pending_renewal_stays_pending_in_another_directory() {
+    let log = LogCapture::start();
+    let fixture = TestCluster::new().await;
+    let running = fixture.start(fixture.config("30m", &[]));
+    wait_until("the agent has joined", || log.count(LogEvent::is_new_identity) == 1).await;
+    copy(&fixture.storage(), &fixture.path("backup"));
+    fixture.cluster.drop_next_response(method::GENERATE_USER_CERTS);
+    running.control.reload();
+    wait_until("the renewal is lost", || log.count(|event| event.is_failure_of("identity")) > 0).await;
+    for (old, replace) in [("first", None), ("second", Some(copy))] {
+        std::fs::rename(fixture.storage(), fixture.path(old)).unwrap();
+        if let Some(copy) = replace {
+            copy(&fixture.path("backup"), &fixture.storage());
+        }
+        running.control.reload();
+        wait_until("the marker is stored again", || fixture.has_renewal_marker()).await;
+    }
+    running.stop().await.unwrap();
+    assert_eq!((fixture.stored_generation(), fixture.cluster.generation(BOT)), (1, Some(2)));
+    assert_eq!(fixture.call_count(method::GENERATE_USER_CERTS), 1);
+}
+
+#[tokio::test]
+async fn a_directory_that_another_agent_uses_is_not_taken_over() {
+    let log = LogCapture::start();
+    let fixture = TestCluster::new().await;
+    let running = fixture.start(fixture.config("30m", &[]));
+    wait_until("the agent has joined", || log.count(LogEvent::is_new_identity) == 1).await;
+    std::fs::rename(fixture.storage(), fixture.path("moved")).unwrap();
+    copy(&fixture.path("moved"), &fixture.storage());
+    let lock = File::open(fixture.storage().join("lock")).unwrap();
+    rustix::fs::flock(&lock, FlockOperation::LockExclusive).unwrap();
+    running.control.reload();
+    let is_refused =
+        |event: &LogEvent| event.is_failure_of("identity") && event.message.contains("was replaced");
+    wait_until("the directory is refused", || log.count(is_refused) > 0).await;
+    assert_eq!(fixture.call_count(method::GENERATE_USER_CERTS), 0);
+    drop(lock);
+    running.control.reload();
+    wait_until("the identity is renewed", || fixture.stored_generation() == 2).await;
+    running.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

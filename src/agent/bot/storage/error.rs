@@ -1,5 +1,7 @@
 //! Errors from reading and writing the bot's storage. Pure.
 
+use std::path::PathBuf;
+
 use crate::agent::bot::bound_keys::BoundKeysError;
 use crate::agent::credential::identity::IdentityError;
 use crate::agent::credential::keys::KeyError;
@@ -39,6 +41,15 @@ pub enum StorageError {
         #[source]
         error: BoundKeysError,
     },
+    /// Another directory is at the path of the storage, and cannot be used.
+    #[error("the storage directory {} was replaced while the agent was running", path.display())]
+    Replaced {
+        /// The path of the storage.
+        path: PathBuf,
+        /// Why the new directory cannot be used.
+        #[source]
+        error: Box<Self>,
+    },
     /// A key pair cannot be encoded.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -58,6 +69,7 @@ impl StorageError {
             Self::DamagedKeys { .. } => Some(Hint::new(
                 "restore the file, or remove it and register another key pair (tbot keypair create)",
             )),
+            Self::Replaced { error, .. } => error.hint(),
             Self::Key(_) => None,
         }
     }
@@ -68,6 +80,7 @@ impl StorageError {
             Self::Secret(error) => error.is_transient(),
             Self::Directory(error) => error.is_transient(),
             Self::Destination(error) => error.is_transient(),
+            Self::Replaced { error, .. } => error.is_transient(),
             Self::Damaged { .. } | Self::DamagedKeys { .. } | Self::Key(_) => false,
         }
     }

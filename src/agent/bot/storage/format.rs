@@ -18,6 +18,7 @@
 use std::sync::Arc;
 
 use super::error::StorageError;
+use crate::agent::bot::bound_keys::BoundKeys;
 use crate::agent::credential::identity::{CA_SEPARATOR, Identity, IdentityError, SignedCerts};
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::destination::staging::NewFile;
@@ -106,4 +107,15 @@ pub(super) fn encode(identity: &Identity, token_hash: &str) -> Result<Vec<NewFil
         (TOKEN_HASH, token_hash.to_owned()),
     ];
     Ok(files.into_iter().map(|(name, content)| (name.to_owned(), content.into_bytes())).collect())
+}
+
+/// Returns the files of `identity`, and of the key pairs that it was obtained with, if any.
+pub(super) fn encode_all(
+    identity: &Identity,
+    token_hash: &str,
+    keys: Option<&BoundKeys>,
+) -> Result<Vec<NewFile>, StorageError> {
+    let mut files = encode(identity, token_hash)?;
+    files.extend(keys.map(BoundKeys::encode).transpose()?.into_iter().flatten());
+    Ok(files)
 }

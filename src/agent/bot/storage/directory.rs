@@ -1,0 +1,370 @@
+//! Stores the bot's identity in a directory, which may be replaced while the agent runs: removed, restored from a copy, moved, or
+//! mounted over.
+//!
+//! The agent keeps the directory open and locked. Before it uses it, it compares it with the directory at the configured path. If that
+//! is another one, or missing, the agent moves there:
+//!
+//! 1. It opens or creates the directory, and locks it. If this fails, for example because another agent uses that directory, the agent
+//!    reports it, and neither requests nor saves anything.
+//! 2. It compares the identity in that directory with the one that it has read or saved last. If there is none, or an older one of the
+//!    same user, it saves the last one there: in one set with its key pairs and, if its renewal is pending, with the marker. A newer
+//!    identity stays, and so does another user's: the agent uses it from now on.
+//! 3. Only then does it unlock the previous directory. It changes no files there.
+//!
+//! So neither this agent nor the next one presents a generation that the cluster has replaced, and no newer identity is overwritten.
+//! Files that are removed from the directory itself are not restored: an operator may remove them to make the bot join.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::error::StorageError;
+use super::format::{IDENTITY_FILES, RENEWAL_MARKER, StoredIdentity, encode, encode_all, fingerprint, parse};
+use crate::agent::bot::IDENTITY;
+use crate::agent::bot::bound_keys::{BOUND_KEY_FILES, BoundKeys};
+use crate::agent::credential::identity::Identity;
+use crate::agent::destination::atomic_write::Recovery;
+use crate::agent::destination::directory::{DirectoryHandle, StorageLock};
+use crate::agent::destination::permissions::ReaderGrant;
+use crate::agent::destination::readers::ReaderAccess;
+use crate::agent::destination::reservation::Reservation;
+use crate::agent::destination::staging::NewFile;
+use crate::agent::destination::writer::DirectoryTarget;
+use crate::agent::platform::error_text::error_line;
+use crate::agent::platform::lock::lock;
+use crate::agent::platform::reminders::RecurringWarnings;
+
+/// A storage in a directory.
+#[derive(Debug)]
+pub(crate) struct DirectoryStorage {
+    target: DirectoryTarget,
+    warnings: RecurringWarnings,
+    open: Mutex<OpenStorage>,
+}
+
+/// The directory that is open and locked.
+#[derive(Debug)]
+struct OpenStorage {
+    directory: DirectoryHandle,
+    /// The resources that saving the next identity needs.
+    reserved: Option<Reserved>,
+    known: Known,
+    lock: Arc<StorageLock>,
+}
+
+#[derive(Debug)]
+struct Reserved {
+    reservation: Reservation,
+    with_keys: bool,
+}
+
+/// What was read from or saved in the directory last.
+#[derive(Default)]
+struct Known {
+    identity: Option<StoredIdentity>,
+    key_files: Vec<NewFile>,
+}
+
+impl std::fmt::Debug for Known {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("...")
+    }
+}
+
+/// Whether the directory at the path is the one that was open before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Same,
+    /// The agent has moved to another directory. Nothing is reserved there.
+    New,
+}
+
+impl DirectoryStorage {
+    /// Opens and locks a directory, and completes or rolls back a save that a crash interrupted.
+    pub(super) fn open(target: DirectoryTarget, warnings: RecurringWarnings) -> Result<Self, StorageError> {
+        let open = OpenStorage::new(&target, target.open()?, None)?;
+        Ok(Self { target, warnings, open: Mutex::new(open) })
+    }
+
+    /// Returns the location of the renewal marker.
+    pub(super) fn renewal_marker_location(&self) -> String {
+        self.target.path.join(RENEWAL_MARKER).display().to_string()
+    }
+
+    /// Returns the stored identity, or `None` if one of its files is missing or empty.
+    pub(super) fn load(&self) -> Result<Option<StoredIdentity>, StorageError> {
+        let (mut open, _) = self.follow()?;
+        // Only a bot with key pairs needs them, and reads them itself.
+        let key_files = read_key_files(&open.directory).unwrap_or_default();
+        open.known = Known { identity: read_identity(&open.directory)?, key_files };
+        Ok(open.known.identity.clone())
+    }
+
+    /// Returns the key pairs. Empty if there are none.
+    pub(super) fn load_keys(&self) -> Result<BoundKeys, StorageError> {
+        let (open, _) = self.follow()?;
+        let files = read_key_files(&open.directory)?;
+        BoundKeys::decode(&files.into_iter().collect())
+            .map_err(|error| StorageError::DamagedKeys { location: location(&open.directory), error })
+    }
+
+    /// Saves the key pairs durably. What was reserved is reserved again.
+    pub(super) fn save_keys(&self, keys: &BoundKeys) -> Result<(), StorageError> {
+        let (mut open, _) = self.follow()?;
+        let was_reserved = open.release_reserved().is_some();
+        let files = keys.encode()?;
+        open.directory.commit(&files, &best_effort(&self.target.access))?;
+        open.known.key_files = without_empty(files);
+        if was_reserved { open.reserve(&self.target.access, true) } else { Ok(()) }
+    }
+
+    /// Tests whether a new identity can be saved, together with key pairs if `with_keys`, and reserves what saving it needs.
+    pub(super) fn test_write(&self, with_keys: bool) -> Result<(), StorageError> {
+        self.follow()?.0.reserve(&self.target.access, with_keys)
+    }
+
+    /// Saves an identity durably, in one set with the key pairs that it was obtained with, if any, and removes the renewal marker.
+    pub(super) fn save(
+        &self,
+        identity: &Arc<Identity>,
+        token_hash: &str,
+        keys: Option<&BoundKeys>,
+    ) -> Result<(), StorageError> {
+        let (mut open, place) = self.follow()?;
+        if place == Place::New
+            && let Some(stored) = &open.known.identity
+            && !replaces(identity, &stored.identity)
+        {
+            tracing::warn!(
+                storage = %self.target.path.display(),
+                "not saving the identity that was just issued, because the new directory contains another or a newer one"
+            );
+            return Ok(());
+        }
+        let files = encode_all(identity, token_hash, keys)?;
+        let reserved = open.reserved.take();
+        let is_saved = reserved.is_some_and(|reserved| {
+            let saved = open.directory.commit_reserved(reserved.reservation, &files);
+            saved
+                .inspect_err(|error| {
+                    tracing::debug!("saving again: {}", error_line(error, error.hint().as_ref()));
+                })
+                .is_ok()
+        });
+        if !is_saved {
+            open.directory.commit(&files, &best_effort(&self.target.access))?;
+        }
+        open.known.identity = Some(StoredIdentity {
+            identity: Arc::clone(identity),
+            token_hash: token_hash.to_owned(),
+            renewal_pending: false,
+        });
+        if let Some(keys) = keys {
+            open.known.key_files = without_empty(keys.encode()?);
+        }
+        // The identity is saved, and the marker has no effect on it.
+        if let Err(error) = open.directory.remove_file(RENEWAL_MARKER) {
+            let error = error_line(&error, error.hint().as_ref());
+            self.warnings.warn(IDENTITY, format_args!("the identity is saved, but {error}"));
+        }
+        Ok(())
+    }
+
+    /// Stores the renewal marker durably, before a renewal with `identity` is requested.
+    pub(super) fn mark_renewal_pending(&self, identity: &Identity) -> Result<(), StorageError> {
+        let (mut open, _) = self.follow()?;
+        let written = open.directory.write_marker(RENEWAL_MARKER, fingerprint(identity).as_bytes());
+        if written.is_err() {
+            // No renewal will be requested, so a partially written marker must not suspend renewals. If it
+            // cannot be removed either, the next attempt fails in the same way.
+            let _ = open.directory.remove_file(RENEWAL_MARKER);
+        }
+        open.set_pending(written.is_ok());
+        Ok(written?)
+    }
+
+    /// Removes the renewal marker, after a renewal that the server certainly did not perform.
+    pub(super) fn clear_renewal_pending(&self) -> Result<(), StorageError> {
+        let (mut open, _) = self.follow()?;
+        open.release_reserved();
+        open.directory.remove_file(RENEWAL_MARKER)?;
+        open.set_pending(false);
+        Ok(())
+    }
+
+    /// Returns the directory at the path, after moving there if it is not the one that is open.
+    fn follow(&self) -> Result<(MutexGuard<'_, OpenStorage>, Place), StorageError> {
+        let mut open = lock(&self.open);
+        if open.directory.is_at_its_path()? {
+            return Ok((open, Place::Same));
+        }
+        let directory = self.target.open()?;
+        self.move_to(&mut open, directory).map_err(|error| StorageError::Replaced {
+            path: self.target.path.clone(),
+            error: Box::new(error),
+        })?;
+        Ok((open, Place::New))
+    }
+
+    fn move_to(&self, open: &mut OpenStorage, directory: DirectoryHandle) -> Result<(), StorageError> {
+        // With hard links, both directories may have the same lock.
+        let shared = open.lock.is_of(&directory).then(|| Arc::clone(&open.lock));
+        let mut new = OpenStorage::new(&self.target, directory, shared)?;
+        let found = Known::read(&new.directory)?;
+        let (known, is_saved) = open.known.merge(found, &new.directory, &self.target.access)?;
+        new.known = known;
+        if let Some(with_keys) = open.release_reserved() {
+            new.reserve(&self.target.access, with_keys)?;
+        }
+        tracing::warn!(
+            storage = %self.target.path.display(),
+            "the storage directory was replaced while the agent was running: {}",
+            if is_saved { "saved the bot's identity in the new one" } else { "using the new one" }
+        );
+        *open = new;
+        Ok(())
+    }
+}
+
+impl Drop for DirectoryStorage {
+    fn drop(&mut self) {
+        lock(&self.open).release_reserved();
+    }
+}
+
+impl OpenStorage {
+    /// Locks a directory unless `lock` is its lock already, and recovers from a crash.
+    fn new(
+        target: &DirectoryTarget,
+        directory: DirectoryHandle,
+        lock: Option<Arc<StorageLock>>,
+    ) -> Result<Self, StorageError> {
+        let path = target.path.as_path();
+        directory.test_write()?;
+        let lock = match lock {
+            Some(lock) => lock,
+            None => Arc::new(directory.lock_storage()?),
+        };
+        if directory.is_writable_by_others()? {
+            tracing::warn!(
+                storage = %path.display(),
+                "every user may write to the storage, and can remove or replace the bot's identity: remove that permission \
+                 (chmod o-w)"
+            );
+        }
+        let owner = directory.owner()?;
+        if rustix::process::geteuid().is_root() && owner != 0 {
+            tracing::info!(
+                storage = %path.display(),
+                owner,
+                "running as root: new files of the storage will belong to the owner of its directory"
+            );
+        }
+        if let Some(problem) = target.test_access()? {
+            tracing::warn!(storage = %path.display(), "{}", error_line(&problem, problem.hint().as_ref()));
+        }
+        match directory.recover()? {
+            Recovery::NotNeeded => {}
+            Recovery::RolledBack => {
+                tracing::info!(storage = %path.display(), "removed what an interrupted renewal had prepared");
+            }
+            Recovery::Completed => {
+                tracing::warn!(storage = %path.display(), "completed an interrupted save of the identity");
+            }
+        }
+        Ok(Self { directory, reserved: None, known: Known::default(), lock })
+    }
+
+    fn reserve(&mut self, access: &ReaderAccess, with_keys: bool) -> Result<(), StorageError> {
+        self.release_reserved();
+        let keys: &[_] = if with_keys { &BOUND_KEY_FILES } else { &[] };
+        let files = [&IDENTITY_FILES, keys].concat();
+        let reservation = self.directory.reserve(&files, &best_effort(access))?;
+        self.reserved = Some(Reserved { reservation, with_keys });
+        Ok(())
+    }
+
+    /// Returns whether key pairs were reserved, too, or `None` if nothing was reserved.
+    fn release_reserved(&mut self) -> Option<bool> {
+        let Reserved { reservation, with_keys } = self.reserved.take()?;
+        self.directory.release(reservation);
+        Some(with_keys)
+    }
+
+    fn set_pending(&mut self, is_pending: bool) {
+        if let Some(stored) = &mut self.known.identity {
+            stored.renewal_pending = is_pending;
+        }
+    }
+}
+
+impl Known {
+    fn read(directory: &DirectoryHandle) -> Result<Self, StorageError> {
+        Ok(Self { identity: read_identity(directory)?, key_files: read_key_files(directory)? })
+    }
+
+    /// Saves the identity in a directory that contains `found`, unless it must not be overwritten. Returns what the directory
+    /// contains then, and whether the identity was saved.
+    fn merge(
+        &self,
+        mut found: Self,
+        directory: &DirectoryHandle,
+        access: &ReaderAccess,
+    ) -> Result<(Self, bool), StorageError> {
+        let Some(known) = &self.identity else { return Ok((found, false)) };
+        let is_saved = match &mut found.identity {
+            Some(stored) if stored.identity.user.der == known.identity.user.der => {
+                if known.renewal_pending && !stored.renewal_pending {
+                    directory.write_marker(RENEWAL_MARKER, fingerprint(&known.identity).as_bytes())?;
+                    stored.renewal_pending = true;
+                }
+                return Ok((found, false));
+            }
+            Some(stored) => replaces(&known.identity, &stored.identity),
+            // Key pairs without an identity are those of a bot that has not joined with them.
+            None => found.key_files.is_empty() || found.key_files == self.key_files,
+        };
+        if !is_saved {
+            return Ok((found, false));
+        }
+        let mut files = encode(&known.identity, &known.token_hash)?;
+        files.extend(self.key_files.iter().cloned());
+        if known.renewal_pending {
+            files.push((RENEWAL_MARKER.to_owned(), fingerprint(&known.identity).into_bytes()));
+        }
+        directory.commit(&files, &best_effort(access))?;
+        Ok((Self::read(directory)?, true))
+    }
+}
+
+/// Returns whether `new` is a later identity of the same user.
+fn replaces(new: &Identity, old: &Identity) -> bool {
+    let user = |identity: &Identity| (identity.user.username.clone(), identity.cluster().clone());
+    let age = |identity: &Identity| (identity.user.not_before, identity.user.generation);
+    user(new) == user(old) && age(new) > age(old)
+}
+
+fn read_identity(directory: &DirectoryHandle) -> Result<Option<StoredIdentity>, StorageError> {
+    parse(&location(directory), |name| Ok(directory.read(name)?))
+}
+
+/// Returns the files of key pairs that are not empty.
+fn read_key_files(directory: &DirectoryHandle) -> Result<Vec<NewFile>, StorageError> {
+    let mut files = Vec::new();
+    for name in BOUND_KEY_FILES {
+        files.extend(directory.read(name)?.map(|content| (name.to_owned(), content)));
+    }
+    Ok(without_empty(files))
+}
+
+fn without_empty(mut files: Vec<NewFile>) -> Vec<NewFile> {
+    files.retain(|(_, content)| !content.is_empty());
+    files
+}
+
+fn location(directory: &DirectoryHandle) -> String {
+    directory.path().display().to_string()
+}
+
+/// Returns a grant for the configured readers. Saving the identity matters more than granting them access to it.
+fn best_effort(access: &ReaderAccess) -> ReaderGrant {
+    access.resolve().map(|(grant, _)| grant.best_effort()).unwrap_or_default()
+}
