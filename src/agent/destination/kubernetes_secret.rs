@@ -198,7 +198,7 @@ impl SecretClient {
             // JSON is valid YAML; this content type makes a PATCH a server-side apply.
             request = request.header(CONTENT_TYPE, "application/apply-patch+yaml").body(body);
         }
-        let describe = || self.describe(verb, &cluster.server);
+        let describe = || self.describe(verb, &cluster.shown_server);
         let response = runtime
             .block_on(cluster.client.send(request))
             .map_err(|error| KubernetesSecretError::NoResponse { request: describe(), error })?;

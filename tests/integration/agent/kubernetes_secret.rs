@@ -213,6 +213,28 @@ async fn a_server_that_the_kubeconfig_does_not_trust_gets_no_token() {
     assert!(other.requests().is_empty());
 }
 
+#[tokio::test]
+async fn a_password_in_the_address_of_the_api_server_is_not_shown() {
+    let log = LogCapture::start();
+    let fixture = SecretFixture::new().await;
+    for server in [
+        "http://u:hunter2@example.com",
+        "https://u:hunter2@127.0.0.1:1",
+        "https://u:hunter2@bad host",
+        "https://u:hunter2?#@host/",
+        "u:hunter2@x",
+        "https://127.0.0.1:1/?token=hunter2",
+    ] {
+        let mut kubeconfig = fixture.kubernetes.kubeconfig();
+        kubeconfig["clusters"][0]["cluster"]["server"] = json!(server);
+        std::fs::write(fixture.teleport.path("kubeconfig"), kubeconfig.to_string()).unwrap();
+        let error = fixture.run_oneshot(fixture.config_with_output()).await.unwrap_err();
+        let shown = error_line(&error, error.hint().as_ref());
+        assert!(!format!("{shown} {error:?}").contains("hunter2"), "{error:?}");
+    }
+    assert!(!log.transcript().contains("hunter2"), "{}", log.transcript());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_identity_stored_in_a_secret_is_joined_once_and_then_renewed() {
     let fixture = SecretFixture::new().await;

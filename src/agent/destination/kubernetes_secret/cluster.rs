@@ -32,8 +32,10 @@ pub(super) struct BearerToken(String);
 
 /// An HTTP client for the API server of a cluster.
 pub(super) struct ClusterConnection {
-    /// The base URL, without a trailing slash.
+    /// The base URL, without a trailing slash. It may contain a password.
     pub(super) server: String,
+    /// The address for messages.
+    pub(super) shown_server: String,
     pub(super) token: Option<BearerToken>,
     pub(super) client: HttpClient,
 }
@@ -103,10 +105,11 @@ impl ClusterConnection {
         clock: &Clock,
     ) -> Result<Self, KubernetesClusterError> {
         let ConnectionParameters { server, trust, credentials } = config.parameters()?;
-        let invalid = || KubernetesClusterError::InvalidServer(server.clone());
+        let shown_server = without_credentials(&server);
+        let invalid = || KubernetesClusterError::InvalidServer(shown_server.clone());
         let url = Url::parse(&server).map_err(|_| invalid())?;
         if url.scheme() != "https" && !is_loopback_url(&url) {
-            return Err(KubernetesClusterError::Plaintext(server));
+            return Err(KubernetesClusterError::Plaintext(shown_server));
         }
         let tls = tls::kubernetes(environment, &trust, credentials.certificate, clock)
             .map_err(|error| KubernetesClusterError::Tls(error.into()))?;
@@ -117,8 +120,17 @@ impl ClusterConnection {
         let route = Route::new(address, environment, false, clock.clone())?;
         let client = HttpClient::new(tls, &route).map_err(KubernetesClusterError::Tls)?;
         let token = credentials.token.map(|token| BearerToken(token.trim().to_owned()));
-        Ok(Self { server: server.trim_end_matches('/').to_owned(), token, client })
+        Ok(Self { server: server.trim_end_matches('/').to_owned(), shown_server, token, client })
     }
+}
+
+/// Returns an address, which need not be a valid URL, without a user, a password and a query.
+fn without_credentials(server: &str) -> String {
+    let (scheme, rest) = server.split_once("://").unwrap_or(("", server));
+    // A password may contain any character, although it should be encoded.
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    let address = rest.split(['?', '#']).next().unwrap_or_default();
+    if scheme.is_empty() { address.to_owned() } else { format!("{scheme}://{address}") }
 }
 
 #[cfg(test)]

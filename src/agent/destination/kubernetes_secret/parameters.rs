@@ -38,7 +38,7 @@ pub enum KubernetesClusterError {
         #[source]
         problem: KubeconfigProblem,
     },
-    /// The address of the API server is not a URL with a host.
+    /// The address of the API server, here without credentials, is not a URL with a host.
     #[error("the address of the Kubernetes API server is not a URL: {0}")]
     InvalidServer(String),
     /// The API server is neither `https` nor on this machine.
