@@ -65,8 +65,8 @@ const LONG_WAIT: Duration = Duration::from_secs(20);
 pub(crate) enum ObtainedIdentity {
     Joined(Arc<Identity>, JoinReason),
     Renewed(Arc<Identity>),
-    /// The stored identity, which is not renewed, because the response to an earlier renewal was lost.
-    RenewalSuspended(Arc<Identity>, Hint),
+    /// The stored identity, which is not renewed, and the reason with advice for the operator.
+    RenewalSuspended(Arc<Identity>, String),
 }
 
 impl ObtainedIdentity {
@@ -99,9 +99,7 @@ impl ObtainedIdentity {
     pub(crate) fn suspension(&self) -> Option<String> {
         match self {
             Self::Joined(..) | Self::Renewed(_) => None,
-            Self::RenewalSuspended(_, hint) => Some(format!(
-                "renewal suspended, because the response to an earlier renewal was lost; {hint}"
-            )),
+            Self::RenewalSuspended(_, reason) => Some(format!("renewal suspended, because {reason}")),
         }
     }
 }
@@ -116,6 +114,18 @@ struct UnsavedIdentity {
     keys: Option<BoundKeys>,
     /// Why the bot has joined for it. `None` if it was renewed.
     join_reason: Option<JoinReason>,
+}
+
+/// The outcome of the renewal that the marker was stored for, as far as this process knows it.
+#[derive(Clone, Debug, Default)]
+enum MarkedRenewal {
+    /// The response was lost, perhaps by an earlier process.
+    #[default]
+    Unknown,
+    /// The server has renewed the identity, and its response cannot be used.
+    Unusable,
+    /// The server refused it, because another process has renewed the identity before. The hint says what to do.
+    Mismatch(Option<Hint>),
 }
 
 /// The inputs of a step, read before any request to the cluster.
@@ -163,6 +173,7 @@ pub(crate) struct Bot {
     discovered: Mutex<Option<DiscoveredServer>>,
     /// An identity that the server issued and that is not saved yet. It must be saved before the next request.
     unsaved: Mutex<Option<UnsavedIdentity>>,
+    marked_renewal: Mutex<MarkedRenewal>,
     /// Locked from before the stored identity is read until the response to the request for a new one is saved.
     in_flight: Arc<tokio::sync::Mutex<()>>,
 }
@@ -185,6 +196,7 @@ impl Bot {
             joiner: Joiner::default(),
             discovered: Mutex::new(None),
             unsaved: Mutex::new(None),
+            marked_renewal: Mutex::default(),
             in_flight: Arc::default(),
         }
     }
@@ -206,7 +218,7 @@ impl Bot {
             RenewalStep::Suspend(stored) => {
                 inputs.storage_test?;
                 self.discover_same(inputs.stored_cluster).await?;
-                Ok(ObtainedIdentity::RenewalSuspended(stored.identity, self.lost_renewal_hint()))
+                Ok(ObtainedIdentity::RenewalSuspended(stored.identity, self.reason_of_suspension()))
             }
         }
     }
@@ -256,9 +268,9 @@ impl Bot {
         let renewal = client.renew(&key, &old.user.username, self.clock.now() + self.join_settings.ttl);
         match log_wait(Box::pin(renewal)).await {
             Ok(certs) => {
-                let renewed = Identity::new(key, certs).map_err(|error| RenewalError::InvalidIdentity {
-                    error,
-                    hint: self.lost_renewal_hint(),
+                let renewed = Identity::new(key, certs).map_err(|error| {
+                    *lock(&self.marked_renewal) = MarkedRenewal::Unusable;
+                    RenewalError::InvalidIdentity { error, hint: self.performed_renewal_hint() }
                 })?;
                 let identity = Arc::new(renewed);
                 self.save(UnsavedIdentity { identity, token_hash, keys: None, join_reason: None }).await
@@ -267,7 +279,10 @@ impl Bot {
                 self.with_storage(Storage::clear_renewal_pending).await?;
                 Err(error.into())
             }
-            Err(error) if error.is_generation_mismatch() => Err(error.into()),
+            Err(error) if error.is_generation_mismatch() => {
+                self.record_mismatch(error.hint());
+                Err(error.into())
+            }
             Err(error) => Err(RenewalError::ResponseLost { error, hint: self.lost_renewal_hint() }),
         }
     }
@@ -279,6 +294,7 @@ impl Bot {
         let to_save = Arc::clone(&identity);
         self.with_storage(move |storage| storage.save(&to_save, &token_hash, keys.as_ref())).await?;
         *self.lock_unsaved() = None;
+        *lock(&self.marked_renewal) = MarkedRenewal::Unknown;
         Ok(match join_reason {
             Some(reason) => ObtainedIdentity::Joined(identity, reason),
             None => ObtainedIdentity::Renewed(identity),
@@ -302,7 +318,7 @@ impl Bot {
         {
             tracing::error!(
                 "the bot's new identity is lost, because it cannot be saved: {}",
-                error_line(&error, Some(&self.lost_renewal_hint()))
+                error_line(&error, Some(&self.performed_renewal_hint()))
             );
         }
     }
@@ -316,8 +332,35 @@ impl Bot {
         lock(&self.unsaved)
     }
 
+    fn record_mismatch(&self, hint: Option<Hint>) {
+        *lock(&self.marked_renewal) = MarkedRenewal::Mismatch(hint);
+    }
+
+    /// Returns why the stored identity is not renewed, and what the operator can do.
+    fn reason_of_suspension(&self) -> String {
+        match lock(&self.marked_renewal).clone() {
+            MarkedRenewal::Unknown => {
+                format!("the response to an earlier renewal was lost; {}", self.lost_renewal_hint())
+            }
+            MarkedRenewal::Unusable => format!(
+                "the response to an earlier renewal does not contain a usable identity; {}",
+                self.performed_renewal_hint()
+            ),
+            MarkedRenewal::Mismatch(hint) => {
+                let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+                format!("another process has renewed this identity{hint}")
+            }
+        }
+    }
+
+    /// Returns what to do if it is unknown whether the server has performed a renewal.
     fn lost_renewal_hint(&self) -> Hint {
         lost_renewal_hint(self.join_settings.method, self.storage.renewal_marker_location())
+    }
+
+    /// Returns what to do if the server has certainly performed a renewal.
+    fn performed_renewal_hint(&self) -> Hint {
+        lost_renewal_hint(self.join_settings.method, None)
     }
 
     async fn with_storage<T: Send + 'static>(

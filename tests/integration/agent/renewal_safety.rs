@@ -319,6 +319,26 @@ async fn two_agents_cannot_share_a_storage() {
     fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap();
 }
 
+#[tokio::test]
+async fn a_suspended_renewal_names_the_lock_if_an_old_copy_of_the_storage_caused_it() {
+    let log = LogCapture::start();
+    let fixture = TestCluster::joined().await;
+    copy(&fixture.storage(), &fixture.path("backup"));
+    fixture.run_oneshot(fixture.config("30m", &[])).await.unwrap();
+    std::fs::remove_dir_all(fixture.storage()).unwrap();
+    copy(&fixture.path("backup"), &fixture.storage());
+    let running = fixture.start(fixture.config("30m", &[]));
+    wait_until("the renewal is refused, then suspended", || {
+        fixture.clock.advance(Duration::from_secs(1));
+        log.count(|event| event.is_failure_of("identity")) >= 2
+    })
+    .await;
+    running.stop().await.unwrap();
+    let failures = log.events(|event| event.is_failure_of("identity"));
+    let last = &failures.last().unwrap().message;
+    assert!(last.contains("locked") && !last.contains("renewal-pending"), "{}", log.transcript());
+}
+
 /// Whether an identity is completely saved.
 fn is_saved(fixture: &TestCluster) -> bool {
     fixture.storage().join("tokenhash").exists() && !fixture.storage().join(".tbot-commit").exists()

@@ -111,6 +111,9 @@ impl Bot {
                 Arc::clone(&self).save(issued).await
             }
             Err(error) if !is_renewal || error.is_generation_mismatch() => {
+                if is_renewal {
+                    self.record_mismatch(error.hint());
+                }
                 Err(RenewalError::Join { reason, error })
             }
             Err(error) if exchange.may_have_joined() && !error.is_refused_before_issuing() => {

@@ -123,7 +123,7 @@ pub enum RenewalError {
 }
 
 /// Returns what the operator can do after a lost renewal. `marker` is the location of the renewal marker, if the storage
-/// has one.
+/// has one and the server may not have performed the renewal.
 pub(super) fn lost_renewal_hint(method: JoinMethod, marker: Option<String>) -> Hint {
     let mut hint = "the agent uses this certificate until it expires, and does not renew it again, because the server would \
                     lock "
