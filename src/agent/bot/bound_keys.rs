@@ -29,6 +29,8 @@ const HISTORY: &str = "bkp_key_history.json";
 const JOIN_STATE: &str = "bkp_state";
 /// The files that every saved set of key pairs consists of.
 pub(crate) const BOUND_KEY_FILES: [&str; 4] = [PRIVATE_KEY, PUBLIC_KEY, HISTORY, JOIN_STATE];
+/// Those of them that contain secrets.
+pub(crate) const SECRET_BOUND_KEY_FILES: [&str; 3] = [PRIVATE_KEY, HISTORY, JOIN_STATE];
 /// The number of key pairs in the history.
 const MAX_HISTORY: usize = 10;
 

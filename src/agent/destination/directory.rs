@@ -26,8 +26,8 @@ pub(in crate::agent::destination) use lock::{LOCK_FILE, LockFile};
 pub use lock_holder::LockHolder;
 
 use crate::agent::destination::permissions::ReaderGrant;
-use crate::agent::platform::Hint;
 use crate::agent::platform::regular_file::{self, Obstacle, RegularFileError};
+use crate::agent::platform::{Exposure, Hint};
 use crate::config::SymlinkMode;
 
 /// How long to wait for the lock of a storage.
@@ -146,6 +146,13 @@ impl DirectoryHandle {
     /// Returns true if every user may create files here.
     pub(crate) fn is_writable_by_others(&self) -> Result<bool, DirectoryError> {
         Ok(Mode::from_raw_mode(self.stat()?.st_mode).contains(Mode::WOTH))
+    }
+
+    /// Returns whether every user can read or change a file. `None` if not, or if there is no such file.
+    pub(crate) fn exposure_of(&self, name: &str) -> Option<Exposure> {
+        let is_reachable = Mode::from_raw_mode(self.stat().ok()?.st_mode).contains(Mode::XOTH);
+        let file = self.open_file(name, OFlags::RDONLY, "inspect").ok().filter(|_| is_reachable)?;
+        Exposure::of(&file).ok().flatten()
     }
 
     /// Returns whether the path leads to this directory. Needs no further descriptor.

@@ -67,23 +67,38 @@ pub(super) fn set_owner(file: impl AsFd, owner: u32) {
     }
 }
 
+/// Removes permissions from an open file or directory. Those of the group are also the mask of an ACL.
+pub(super) fn remove_permissions(file: &OwnedFd, removed: Mode) -> Result<(), Errno> {
+    let mode = Mode::from_raw_mode(rustix::fs::fstat(file)?.st_mode);
+    if !mode.intersects(removed) {
+        return Ok(());
+    }
+    match rustix::fs::fchmod(file, mode - removed) {
+        // Some file systems give every file the same mode.
+        Err(Errno::PERM | Errno::NOTSUP) => Ok(()),
+        changed => changed,
+    }
+}
+
 /// Gives the configured readers access to the files of one set.
 #[derive(Debug, Default)]
 pub(crate) struct ReaderGrant {
     readers: BTreeSet<ReaderId>,
     /// Whether a write fails if access cannot be given (`acls: required`).
     required: bool,
+    /// The names of files that must not be accessible to all users.
+    private: &'static [&'static str],
     failure: Cell<Option<Errno>>,
 }
 
 impl ReaderGrant {
     pub(crate) fn new(readers: BTreeSet<ReaderId>, required: bool) -> Self {
-        Self { readers, required, failure: Cell::new(None) }
+        Self { readers, required, private: &[], failure: Cell::new(None) }
     }
 
-    /// Returns a grant that never fails a write.
-    pub(crate) fn best_effort(self) -> Self {
-        Self { required: false, ..self }
+    /// Returns a grant that never fails a write. With it, the `private` files do not keep a permission of all users.
+    pub(crate) fn best_effort(self, private: &'static [&'static str]) -> Self {
+        Self { required: false, private, ..self }
     }
 
     /// Returns the last error that was ignored because access is not required.
@@ -93,12 +108,20 @@ impl ReaderGrant {
 
     /// Sets the permissions of a new file: the readers' ACL, or the permissions of the file that it replaces. If there is neither,
     /// only the owner has access.
-    pub(super) fn apply_to_file(&self, file: &OwnedFd, replaced: Option<&Permissions>) -> Result<(), Errno> {
+    pub(super) fn apply_to_file(
+        &self,
+        file: &OwnedFd,
+        name: &str,
+        replaced: Option<&Permissions>,
+    ) -> Result<(), Errno> {
         if self.apply(|readers| Acl::for_file(readers).write(file))? {
             return Ok(());
         }
         match replaced {
-            Some(replaced) => replaced.apply_to(file),
+            Some(replaced) => {
+                replaced.apply_to(file)?;
+                if self.private.contains(&name) { remove_permissions(file, Mode::RWXO) } else { Ok(()) }
+            }
             None => Acl::remove(file),
         }
     }

@@ -69,7 +69,7 @@ impl DirectoryHandle {
             .map_err(|error| self.file_error("write", &format!("{staging_name}/{name}"), error))?;
         let fd = OwnedFd::from(file);
         grant
-            .apply_to_file(&fd, replaced)
+            .apply_to_file(&fd, name, replaced)
             .map_err(|error| self.io_error("give readers access to", name, error))?;
         match replaced {
             Some(replaced) => replaced.apply_owner_to(&fd),

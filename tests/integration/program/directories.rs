@@ -32,6 +32,28 @@ async fn directories_that_every_user_may_write_raise_one_warning_each() {
     }
 }
 
+/// As after a copy of the storage without `-p`.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_in_a_storage_that_every_user_can_read_raise_one_warning_and_get_the_default_mode() {
+    let fixture = BotFixture::new().await;
+    assert_eq!(fixture.start(&["--oneshot"]).run_blocking().status, Some(0));
+    let path = |name: &str| fixture.path("storage").join(name);
+    let mode = |name: &str| fs::metadata(path(name)).unwrap().permissions().mode() & 0o777;
+    fs::set_permissions(path("."), Permissions::from_mode(0o755)).unwrap();
+    // On a file system in memory, a file that can only be read is not reported.
+    for name in ["key", "lock", "tlscert"] {
+        fs::set_permissions(path(name), Permissions::from_mode(0o606)).unwrap();
+    }
+    fixture.cluster.set_down(true);
+    for expected in [1, 0] {
+        let finished = fixture.start(&["--oneshot"]).run_blocking();
+        let is_about = |message: &&str| message.contains("every user can read key,");
+        let warnings = finished.log_at("WARN").into_iter().filter(is_about).count();
+        assert_eq!(warnings, expected, "{}", finished.stderr);
+        assert_eq!([mode("key"), mode("lock"), mode("tlscert")], [0o600, 0o600, 0o606]);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_file_that_every_user_may_change_raises_one_warning() {
     let fixture = BotFixture::new().await;

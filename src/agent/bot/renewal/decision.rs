@@ -130,6 +130,7 @@ mod tests {
         assert_eq!(step(Some(&stored), Some("other"), before), Err(JoinReason::OtherToken));
         assert_eq!(step(Some(&stored), same_token, expiry), Err(JoinReason::Expired));
         let mut attested = storage.load().unwrap().unwrap();
+        drop(storage);
         Arc::get_mut(&mut attested.identity).unwrap().user.renewable = false;
         assert_eq!(step(Some(&attested), same_token, before), Err(JoinReason::NotRenewable));
         assert_eq!(step(Some(&pending), same_token, before), Ok("suspend"));

@@ -17,9 +17,11 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::error::StorageError;
-use super::format::{IDENTITY_FILES, RENEWAL_MARKER, StoredIdentity, encode, encode_all, fingerprint, parse};
+use super::format::{
+    IDENTITY_FILES, KEY, RENEWAL_MARKER, StoredIdentity, encode, encode_all, fingerprint, parse,
+};
 use crate::agent::bot::IDENTITY;
-use crate::agent::bot::bound_keys::{BOUND_KEY_FILES, BoundKeys};
+use crate::agent::bot::bound_keys::{BOUND_KEY_FILES, BoundKeys, SECRET_BOUND_KEY_FILES};
 use crate::agent::credential::identity::Identity;
 use crate::agent::destination::atomic_write::Recovery;
 use crate::agent::destination::directory::{DirectoryHandle, StorageLock};
@@ -31,6 +33,12 @@ use crate::agent::destination::writer::DirectoryTarget;
 use crate::agent::platform::error_text::error_line;
 use crate::agent::platform::lock::lock;
 use crate::agent::platform::reminders::RecurringWarnings;
+
+/// The files that no user but the agent's may read, unless readers are configured.
+const SECRET_FILES: [&str; 4] = {
+    let [key, history, state] = SECRET_BOUND_KEY_FILES;
+    [KEY, key, history, state]
+};
 
 /// A storage in a directory.
 #[derive(Debug)]
@@ -243,6 +251,13 @@ impl OpenStorage {
             Some(lock) => lock,
             None => Arc::new(directory.lock_storage()?),
         };
+        for name in SECRET_FILES.iter().filter(|name| directory.exposure_of(name).is_some()) {
+            tracing::warn!(
+                storage = %path.display(),
+                "every user can read {name}, which contains a secret of the bot: the agent removes that permission, but a user who \
+                 has read it can act as the bot"
+            );
+        }
         if directory.is_writable_by_others()? {
             tracing::warn!(
                 storage = %path.display(),
@@ -366,5 +381,5 @@ fn location(directory: &DirectoryHandle) -> String {
 
 /// Returns a grant for the configured readers. Saving the identity matters more than granting them access to it.
 fn best_effort(access: &ReaderAccess) -> ReaderGrant {
-    access.resolve().map(|(grant, _)| grant.best_effort()).unwrap_or_default()
+    access.resolve().map(|(grant, _)| grant).unwrap_or_default().best_effort(&SECRET_FILES)
 }
