@@ -33,11 +33,11 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, FileType, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, READ_LIMIT, tree};
-use crate::agent::destination::permissions::{Permissions, ReaderGrant};
+use crate::agent::destination::permissions::{Permissions, ReaderGrant, remove_permissions};
 use crate::agent::destination::staging::{NewFile, StagedFile, overwrite};
 use crate::agent::platform::regular_file::{self, Obstacle, RegularFileError};
 use layout::{CURRENT, directory_name, directory_number};
@@ -304,17 +304,22 @@ impl DirectoryHandle {
         Ok((self.create_subdirectory(&directory_name(number))?, number))
     }
 
-    /// Gives the next generation directory and its subdirectories the permissions of the directory that contains it,
-    /// and fsyncs them.
+    /// Gives the next generation directory and its subdirectories the permissions of the directory that contains it, except those to
+    /// write, and fsyncs them.
     fn finish_generation_directory(&self, next: &OwnedFd, number: u64) -> Result<(), DirectoryError> {
         let finish = || {
             let permissions = Permissions::read(&self.fd)?;
+            // Nobody else may replace a file: the directory above may have a sticky bit, which this one has not.
+            let apply_to = |directory: &OwnedFd| {
+                permissions.apply_to(directory)?;
+                remove_permissions(directory, Mode::WGRP | Mode::WOTH)
+            };
             for (name, file_type) in tree::entries(next)? {
                 if file_type == FileType::Directory {
-                    permissions.apply_to(&tree::open(next, &name)?)?;
+                    apply_to(&tree::open(next, &name)?)?;
                 }
             }
-            permissions.apply_to(next)?;
+            apply_to(next)?;
             tree::sync(next)
         };
         finish().map_err(|error: Errno| self.io_error("sync", &directory_name(number), error))

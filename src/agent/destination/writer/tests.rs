@@ -338,6 +338,24 @@ fn a_reader_can_read_a_key_and_another_user_cannot() {
 }
 
 #[test]
+fn only_the_agent_may_write_to_a_generation_directory() {
+    for (mode, expected) in [(0o1777, 0o755), (0o3770, 0o750), (0o700, 0o700)] {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("out");
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let writer = writer(&path, &json!({}));
+        for content in ["1", "2"] {
+            write(&writer, content);
+            for inner in ["..data/", "..data/cockroach"] {
+                let mode = fs::metadata(path.join(inner)).unwrap().permissions().mode() & 0o777;
+                assert_eq!(mode, expected, "{inner}");
+            }
+        }
+    }
+}
+
+#[test]
 fn an_unknown_reader_is_an_error_if_acls_are_required_and_is_skipped_otherwise() {
     let root = tempfile::tempdir().unwrap();
     let readers = json!([{ "user": "nobody-of-this-name" }]);
