@@ -22,20 +22,22 @@ impl DirectoryHandle {
     ///
     /// # Errors
     ///
-    /// Returns [`DirectoryError::Obstructed`] if another user has put a file into the agent's directory. Such a file must
-    /// not decide how the others are written.
+    /// Returns [`DirectoryError::Obstructed`] if another user has put a file into the agent's directory, or root has put one there
+    /// among the agent's own. Such a file must not decide how the others are written.
     pub(crate) fn requires_in_place_writing(&self, files: &[NewFile]) -> Result<bool, DirectoryError> {
         let agent = rustix::process::geteuid().as_raw();
         if self.stat()?.st_uid != agent {
             return Ok(true);
         }
+        // Among the links to a generation directory, a file of root is one that somebody has edited or copied there.
+        let is_prepared = self.open_current_generation_directory()?.is_none();
         for (name, _) in files {
             let stat = tree::in_parent(&self.fd, name, |directory, file| {
                 rustix::fs::statat(directory, file, AtFlags::SYMLINK_NOFOLLOW)
             });
             match stat {
                 Ok(stat) if stat.st_uid == agent => {}
-                Ok(stat) if stat.st_uid == 0 => return Ok(true),
+                Ok(stat) if stat.st_uid == 0 && is_prepared => return Ok(true),
                 Ok(stat) => {
                     let obstacle = match FileType::from_raw_mode(stat.st_mode) {
                         FileType::RegularFile => Obstacle::ForeignFile,

@@ -1,7 +1,7 @@
 //! `tbot init`: root prepares a directory, and the agent then runs as another user.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use serde_json::json;
 
@@ -87,16 +87,21 @@ fn the_directory_that_is_named_is_prepared() {
 
 /// Runs the program as a user without privileges, and asserts success.
 pub(super) fn run_as(user: u32, fixture: &BotFixture, arguments: &[&str]) {
+    let output = output_as(user, fixture, arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Runs the program as a user without privileges.
+pub(super) fn output_as(user: u32, fixture: &BotFixture, arguments: &[&str]) -> Output {
     let id = user.to_string();
-    let output = Command::new("setpriv")
+    Command::new("setpriv")
         .args(["--reuid", &id, "--regid", &id, "--clear-groups", "--"])
         .arg(program())
         .args(arguments)
         .env("SSL_CERT_FILE", fixture.path("web-ca.pem"))
         .env("DO_NOT_TRACK", "1")
         .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        .unwrap()
 }
 
 fn can_read(user: u32, path: &std::path::Path) -> bool {
@@ -173,7 +178,7 @@ fn only_files_that_do_not_belong_to_the_output_are_removed() {
     let user = rustix::process::geteuid().as_raw().to_string();
     let foreign = std::ffi::OsStr::from_bytes(b"one/\xff");
     let run = tbot(Telemetry::ClosedPort, &["init", "-c", "tbot.yaml", "--bot-user", &user, "--clean"])
-        .file("tbot.yaml", &config(&[directory("one")]));
+        .file("tbot.yaml", config(&[directory("one")]));
     std::fs::create_dir(run.path().join("one")).unwrap();
     let own = ["one/leaf.test.ssh_config", "one/leaf.test.known_hosts"];
     for name in own {

@@ -293,7 +293,7 @@ fn a_default_acl_of_the_directory_gives_nobody_access_to_a_key() {
             write(&writer, content);
             let mode = fs::metadata(&key_path).unwrap().permissions().mode() & 0o777;
             assert_eq!((acl(&key_path), mode), (None, 0o640), "{symlinks}");
-            assert_eq!(acl(&fs::canonicalize(&key_path).unwrap().parent().unwrap()), None);
+            assert_eq!(acl(fs::canonicalize(&key_path).unwrap().parent().unwrap()), None);
         }
     }
 }
