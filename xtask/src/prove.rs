@@ -148,8 +148,7 @@ fn seconds(time: Duration) -> String {
 fn run_check(command: &str) -> Result<CheckResult> {
     let output = shell::parse(command)?.output().with_context(|| format!("cannot run `{command}`"))?;
     let stdout = String::from_utf8_lossy(&output.stdout);
-    // cargo-mutants exits with 3 if tests do not end, which shows that they notice the mutant.
-    let is_noticed = Check::is_of_mutants(command) && output.status.code() == Some(3);
+    let is_noticed = Check::is_of_mutants(command) && all_mutants_are_noticed(output.status.code(), &stdout);
     if !output.status.success() && !is_noticed {
         let stderr = String::from_utf8_lossy(&output.stderr);
         let lines: Vec<&str> = stderr.lines().chain(stdout.lines()).collect();
@@ -161,7 +160,11 @@ fn run_check(command: &str) -> Result<CheckResult> {
         // A filter that matches nothing succeeds, too.
         bail!("`{command}` ran no tests");
     }
-    let figures = if Check::is_of_mutants(command) { last_line(&stdout) } else { printed_figures(&stderr) };
+    let figures = if Check::is_of_mutants(command) {
+        vec![last_line(&stdout).to_owned()]
+    } else {
+        printed_figures(&stderr)
+    };
     Ok(CheckResult { tests, figures })
 }
 
@@ -172,8 +175,20 @@ fn printed_figures(output: &str) -> Vec<String> {
 }
 
 /// Returns the last line of the output of cargo-mutants, which counts the mutants.
-fn last_line(output: &str) -> Vec<String> {
-    output.lines().last().map(str::to_owned).into_iter().collect()
+fn last_line(output: &str) -> &str {
+    output.lines().last().unwrap_or_default()
+}
+
+/// Returns whether tests notice every mutant, from the exit status and the output of cargo-mutants. Tests that do not end notice the
+/// mutant, too, but the exit status of such a run is the same whether or not other mutants survive.
+fn all_mutants_are_noticed(exit_code: Option<i32>, output: &str) -> bool {
+    const TIMEOUT: i32 = 3;
+    let counts = last_line(output);
+    match exit_code {
+        Some(0) => true,
+        Some(TIMEOUT) => counts.contains(" timeouts") && !counts.contains(" missed"),
+        _ => false,
+    }
 }
 
 /// Returns the number of tests that have passed, from the output of `cargo test`.
@@ -210,6 +225,19 @@ mod tests {
             assert!((1..all).contains(&chosen(&[word])), "{word}");
         }
         assert_eq!(chosen(&["no such word"]), 0);
+    }
+
+    #[test]
+    fn a_mutant_that_survives_is_found_if_another_one_times_out() {
+        let noticed = |code, counts| all_mutants_are_noticed(code, &format!("MISSED a\n{counts}\n"));
+        assert!(noticed(Some(0), "3 mutants tested in 2s: 2 caught, 1 unviable"));
+        assert!(noticed(Some(3), "3 mutants tested in 2s: 2 caught, 1 timeouts"));
+        assert!(!noticed(Some(3), "4 mutants tested in 2s: 1 missed, 2 caught, 1 timeouts"));
+        assert!(!noticed(Some(2), "3 mutants tested in 2s: 1 missed, 2 caught"));
+        // The tests fail without a mutant, a signal, or output that is not a count.
+        assert!(!noticed(Some(4), "the unmutated tree fails"));
+        assert!(!noticed(None, "3 mutants tested in 2s: 2 caught, 1 timeouts"));
+        assert!(!all_mutants_are_noticed(Some(3), ""));
     }
 
     #[test]
