@@ -1,6 +1,7 @@
 //! The claims of this project, and the commands that check them: the only source of docs/proofs.md and `cargo xtask prove`.
 
 mod claims;
+mod needs;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,8 @@ pub(crate) struct Check {
     pub(crate) shows: &'static str,
     /// The command, as it is typed in the root directory. Words without quotes, after any variables.
     pub(crate) command: &'static str,
+    /// What a machine needs for the command besides Rust and a C compiler: root, or the names of programs.
+    pub(crate) needs: &'static [&'static str],
     /// The long version.
     pub(crate) full: Full,
     /// What the last run has counted, without a full stop.
@@ -38,6 +41,8 @@ pub(crate) enum Full {
     Same,
     /// Another command.
     Command(&'static str),
+    /// Another command, which also needs a C++ compiler, because it runs fuzz tests with libFuzzer.
+    Fuzz(&'static str),
     /// The same command, which takes so long that only the long version runs it.
     Only,
 }
@@ -47,8 +52,20 @@ impl Check {
     pub(crate) const fn full_command(&self) -> &'static str {
         match self.full {
             Full::Same | Full::Only => self.command,
-            Full::Command(command) => command,
+            Full::Command(command) | Full::Fuzz(command) => command,
         }
+    }
+
+    /// Returns what the command needs.
+    pub(crate) fn needs(&self, is_full: bool) -> Vec<&'static str> {
+        let of_full: &[&str] =
+            if is_full && matches!(self.full, Full::Fuzz(_)) { &[needs::CPP_COMPILER] } else { &[] };
+        [self.needs, of_full].concat()
+    }
+
+    /// Returns what the command needs and this machine does not have.
+    pub(crate) fn missing(&self, is_full: bool) -> Vec<&'static str> {
+        self.needs(is_full).into_iter().filter(|need| !needs::is_present(need)).collect()
     }
 
     /// Whether the check runs.
@@ -64,5 +81,11 @@ impl Check {
     /// Whether a command runs tests.
     pub(crate) fn is_test(command: &str) -> bool {
         command.split(' ').any(|word| word == "test")
+    }
+
+    /// Returns the words of a command that select tests by name.
+    pub(crate) fn filters(command: &str) -> impl Iterator<Item = &str> {
+        let arguments = command.split(' ').skip_while(|word| *word != "--").skip(1);
+        arguments.filter(|word| !word.starts_with('-'))
     }
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask book`: the documentation as a book.
 
 use anyhow::Result;
+use xtask_launcher::tools::MDBOOK;
 use xtask_launcher::{print_line, root, shell};
 
 use crate::setup;
@@ -11,7 +12,7 @@ use crate::setup;
 ///
 /// Returns an error if mdBook is missing or fails.
 pub(crate) fn build(open: bool) -> Result<()> {
-    setup::require(&setup::MDBOOK)?;
+    setup::require(&MDBOOK)?;
     shell::run(if open { "mdbook build --open" } else { "mdbook build" })?;
     print_line(&root()?.join("target/book/index.html").display().to_string());
     Ok(())

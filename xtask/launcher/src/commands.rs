@@ -145,9 +145,10 @@ them.
         name: "prove",
         arguments: "[--full] [WORD]...",
         summary: "check every claim of docs/proofs.md, and print a table",
-        details: "Runs the tests behind each claim, and prints their figures. Fails if one fails
-or if a command runs no test. Some need root, strace or libfaketime, which
-`cargo xtask setup` installs.
+        details: "Runs the tests behind each claim, and prints their figures. Fails if one fails,
+if a command or a filter runs no test, or if a check is not run because it needs
+root or a program that is missing (docs/proofs.md). `cargo xtask setup` installs
+the programs.
 
   --full   run the long versions: more random cases and kills, some hours; also
            mutants, which need cargo-mutants (docs/proofs.md)

@@ -8,6 +8,7 @@ mod commands;
 mod root;
 pub mod shell;
 mod terminal;
+pub mod tools;
 
 pub use commands::{Action, COMMANDS, Command, Task, find};
 pub use root::root;

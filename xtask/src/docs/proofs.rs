@@ -26,6 +26,7 @@ fn section(claim: &Claim) -> String {
     let mut section = format!("\n## {}\n\n{}\n", claim.name, claim.statement);
     for check in claim.checks {
         section += &format!("\n### {}\n\n{}", check.shows, commands(check));
+        section += &needs(check);
         section += &format!("- Recorded result: {}.\n- Fails if {}.\n", check.figure, check.mutation);
     }
     section += "\nIt does not show:\n\n";
@@ -43,6 +44,17 @@ fn commands(check: &Check) -> String {
         commands += &format!("# the long version\n{}\n", check.full_command());
     }
     commands + "```\n\n"
+}
+
+/// Returns a line that names what a check needs besides Rust and a C compiler, or nothing.
+fn needs(check: &Check) -> String {
+    let [short, full] = [false, true].map(|is_full| check.needs(is_full).join(", "));
+    match (&*short, &*full) {
+        ("", "") => String::new(),
+        ("", full) => format!("- The long version needs: {full}.\n"),
+        (short, full) if short == full => format!("- Needs: {short}.\n"),
+        (short, full) => format!("- Needs: {short}; the long version: {full}.\n"),
+    }
 }
 
 /// Returns a table of how many values each property can have, and how many bits that is.

@@ -13,6 +13,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "No other property changes the request",
                 command: "cargo test --locked --workspace --test config -- non_interference",
+                needs: &[],
                 full: Full::Command(
                     "TBOT_TEST_CASES=100000 cargo test --locked --workspace --test config -- non_interference",
                 ),
@@ -23,6 +24,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "No name, path, address, token or variable is in a request or in what the log says about telemetry",
                 command: "cargo test --locked --workspace --test integration -- program::canaries",
+                needs: &[],
                 full: Full::Same,
                 figure: "15 join methods, each with 5 services, 15 identifying variables and the secrets of its method",
                 mutation: "`TelemetryRequest::build` adds a header with `HOSTNAME`",
@@ -30,6 +32,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "No secret is in any line of the log, at any level",
                 command: "cargo test --locked --workspace --test integration -- agent::secrecy",
+                needs: &[],
                 full: Full::Same,
                 figure: "3 tests: join tokens, private keys, ID tokens and cloud credentials, accepted and refused",
                 mutation: "`join` in `src/agent/bot/join/http_join.rs` logs its request with `tracing::debug!`",
@@ -38,6 +41,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 shows: "No metric contains an identifier, except the names of services",
                 command: "cargo test --locked --workspace --test integration -- \
                           agent::health::metrics_count_renewals_and_contain_no_identifiers",
+                needs: &[],
                 full: Full::Same,
                 figure: "1 test",
                 mutation: "`tbot_build_info` has the name of the bot as a label",
@@ -60,6 +64,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "The kernel sees connections to the cluster and to nothing else",
                 command: "cargo test --locked --workspace --test integration -- --ignored program::silence",
+                needs: &["strace"],
                 full: Full::Same,
                 figure: "oneshot and continuous, on and off: 1 connection more when on, no file more; `validate`, \
                          `telemetry preview` and `telemetry status`: no socket",
@@ -69,6 +74,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 shows: "No name is resolved",
                 command: "cargo test --locked --workspace --test integration -- \
                           program::system_calls::telemetry_off_resolves_no_name",
+                needs: &[],
                 full: Full::Same,
                 figure: "1 test, with a run that is on to show that a look-up is noticed",
                 mutation: "`tbot start` submits the event whatever the consent is",
@@ -76,6 +82,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "Consent is given by at least one input, and refused by none",
                 command: "cargo test --locked --workspace --test integration -- program::consent",
+                needs: &[],
                 full: Full::Same,
                 figure: "all 120 combinations of flag, property and both variables: 30 send one request, 90 none",
                 mutation: "`DO_NOT_TRACK=1` says neither yes nor no",
@@ -83,6 +90,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "The request is the previewed one",
                 command: "cargo test --locked --workspace --test integration -- program::preview",
+                needs: &[],
                 full: Full::Same,
                 figure: "13 combinations of inputs",
                 mutation: "`submit` adds a header that the preview does not show",
@@ -102,6 +110,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "The agent and its exit status do not depend on the endpoint",
                 command: "cargo test --locked --workspace --test integration -- program::telemetry_and_agent",
+                needs: &[],
                 full: Full::Same,
                 figure: "endpoints that respond, refuse, stay silent or send garbage: the same files and the same exit status",
                 mutation: "a response with an error ends the process with another exit status",
@@ -109,6 +118,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "A submission is one attempt, limited in time and in what it reads",
                 command: "cargo test --locked --workspace --test integration -- program::submission",
+                needs: &[],
                 full: Full::Same,
                 figure: "endpoints that redirect, drip, flood and do not speak TLS: one request, and a warning",
                 mutation: "`submit` in `src/bin/tbot/telemetry/submit.rs` sends the request twice, `connect_code` there reads a response \
@@ -117,6 +127,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "Telemetry does not change the exit status; the times are only printed, as ratios to telemetry off",
                 command: "cargo test --locked --workspace --test integration -- program::telemetry_times --nocapture",
+                needs: &[],
                 full: Full::Command(
                     "TBOT_TEST_ROUNDS=20 cargo test --locked --workspace --test integration -- program::telemetry_times \
                      --nocapture",
@@ -137,6 +148,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "No id repeats",
                 command: "cargo test --locked --workspace --bin tbot -- telemetry::distinct_id",
+                needs: &[],
                 full: Full::Same,
                 figure: "1,000,000 ids, no two the same",
                 mutation: "the id has 32 random bits",
@@ -144,6 +156,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "Every free bit of the id is random",
                 command: "cargo test --locked --workspace --test integration -- program::distinct_id",
+                needs: &[],
                 full: Full::Same,
                 figure: "48 processes, 122 of 122 free bits vary",
                 mutation: "the last 16 bits of the id are always the same",
@@ -151,6 +164,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "The environment does not change the request",
                 command: "cargo test --locked --workspace --test integration -- program::anonymity",
+                needs: &[],
                 full: Full::Same,
                 figure: "30 variables, time zones, locales and terminals: the same bytes apart from `distinctId`",
                 mutation: "`TelemetryRequest::build` adds a header with `HOSTNAME`",
@@ -158,6 +172,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "Another user, machine or terminal does not change the request",
                 command: "cargo test --locked --workspace --test integration -- --ignored program::anonymity",
+                needs: &["root", "script"],
                 full: Full::Same,
                 figure: "2 users, 2 host names and a terminal: the same bytes apart from `distinctId`",
                 mutation: "`TelemetryRequest::build` adds a header with the host name that the kernel reports",
@@ -165,6 +180,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "What an event can tell does not grow unnoticed",
                 command: "cargo test --locked --workspace --bin xtask -- docs::proofs",
+                needs: &[],
                 full: Full::Same,
                 figure: "the table at the end of this page",
                 mutation: "the pattern of `helper_version` accepts three digits per number",
@@ -184,6 +200,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "Every seeded mutation is found",
                 command: "cargo test --locked --workspace --bin xtask -- docs::mutations",
+                needs: &[],
                 full: Full::Same,
                 figure: "7 mutations of the event, a new field for each type of service, and 3 changes of each generated file",
                 mutation: "`check` in `xtask/src/generated.rs` ignores white space at the end of a file",
@@ -191,6 +208,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "Generated files are up to date, and released versions are unchanged",
                 command: "cargo test --locked --workspace --bin xtask -- generators released",
+                needs: &[],
                 full: Full::Same,
                 figure: "3 generators, 2 released versions",
                 mutation: "the pattern of `helper_version` changes in `schema/tbot.start.schema.json` only",
@@ -198,6 +216,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "The declarations follow the rules",
                 command: "cargo test --locked --workspace --test event",
+                needs: &[],
                 full: Full::Same,
                 figure: "9 properties, each with a closed set of values, a permitted source, a reason and a first version",
                 mutation: "`join_type` reads `/onboarding/token`",
@@ -205,6 +224,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "Every property has a column in both stores of the receiver",
                 command: "cargo test --locked --package prehog --lib -- store::migrations",
+                needs: &[],
                 full: Full::Same,
                 figure: "9 properties, SQLite and ClickHouse",
                 mutation: "a line of `prehog/src/store/migrations/sqlite/0003-property-names.sql` is removed",
@@ -225,6 +245,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 shows: "Mutants of the event: its declarations, rules, audit and builder",
                 command: "cargo mutants --re src/event --no-default-features --test-package tbot --cargo-arg=--locked \
                           --cargo-arg=--lib --cargo-arg=--test=event -- -- event:: cases:: closed_values:: declarations::",
+                needs: &["cargo-mutants"],
                 full: Full::Only,
                 figure: "2026-11-26: 115 tried: 94 caught, 21 do not compile, none survived; before 5 tests were added, 13 did",
                 mutation: "the test `empty_explanations_are_found` is removed",
@@ -234,6 +255,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 command: "cargo mutants --re src/bin --test-package tbot --cargo-arg=--locked --cargo-arg=--bin=tbot \
                           --cargo-arg=--test=integration -- -- telemetry:: program::preview program::submission \
                           program::command_line program::consent program::distinct_id",
+                needs: &["cargo-mutants"],
                 full: Full::Only,
                 figure: "2026-11-26: 80 tried: 65 caught, 15 do not compile, none survived; before 2 tests were added and \
                          redundant code was removed, 4 did",
@@ -244,6 +266,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 command: "cargo mutants --re src/diagnostic --re src/untrusted --re src/config --no-default-features \
                           --test-package tbot --cargo-arg=--locked --cargo-arg=--lib --cargo-arg=--test=config -- -- \
                           diagnostic:: untrusted:: vocabulary:: cases:: secrets:: canaries::",
+                needs: &["cargo-mutants"],
                 full: Full::Only,
                 figure: "2026-11-26: 263 tried: 239 caught, 8 of them because tests did not end, 24 do not compile, none survived; before \
                          9 tests were added and redundant code was removed, 24 did. 2026-11-27: the 14 of changed code, all caught",
@@ -253,6 +276,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 shows: "Mutants of the decision to join or to renew, of when, and of what the error of a join shows",
                 command: "cargo mutants --re src/agent --test-package tbot --cargo-arg=--locked --cargo-arg=--lib \
                           --cargo-arg=--test=integration -- -- refusal_context:: bot::renewal:: runtime::schedule:: agent::secrecy",
+                needs: &["cargo-mutants"],
                 full: Full::Only,
                 figure: "2026-11-26: 48 tried: 32 caught, 16 do not compile, none survived; before 5 unit tests were added, 11 did",
                 mutation: "the test `a_wait_until_a_time_ends_then_and_at_once_if_it_has_passed` is removed",
@@ -262,6 +286,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 command: "cargo mutants --package prehog --re prehog/src --cargo-arg=--locked --cargo-arg=--lib \
                           --cargo-arg=--test=prehog -- -- limits:: malformed:: schema:: start:: validation:: wire:: fuzz:: \
                           privacy:: abuse::the_rate",
+                needs: &["cargo-mutants"],
                 full: Full::Only,
                 figure: "2026-11-26: 146 tried: 100 caught, 46 do not compile, none survived; before 4 tests were added and \
                          redundant code was removed, 9 did; one more makes no difference and is left out",
@@ -283,7 +308,8 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "YAML, as random input",
                 command: "cargo test --locked --package tbot-yaml --lib -- tests::fuzz",
-                full: Full::Command("cargo xtask fuzz yaml"),
+                needs: &[],
+                full: Full::Fuzz("cargo xtask fuzz yaml"),
                 figure: "2,000 mutations of a corpus in CI. 200,000 executions with libFuzzer on 2026-11-27 reached 6,333 branches, and the \
                          corpus 4,190: no failure",
                 mutation: "`disallowed_character` in `src/yaml/lib.rs` allows U+2028",
@@ -291,7 +317,8 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "Replies of servers, WebSocket frames and variables of the agent, as random input",
                 command: "cargo test --locked --package tbot --lib -- agent::malformed_input::fuzz agent::net::web_socket::fuzz",
-                full: Full::Command("cargo xtask fuzz agent-environment server-replies web-socket"),
+                needs: &[],
+                full: Full::Fuzz("cargo xtask fuzz agent-environment server-replies web-socket"),
                 figure: "2,000 mutations of each of 3 corpora in CI. On 2026-11-26, 100,000 of each found a password in the display of a \
                          proxy, which is fixed. On 2026-11-27, 1,500,000 replies with libFuzzer reached 6,381 branches, and the corpus 2,419; \
                          1,500,000 sets of variables 1,424, and 20,000 sequences of frames 562: no failure",
@@ -301,7 +328,8 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "Configurations as random input",
                 command: "cargo test --locked --workspace --test config -- fuzz",
-                full: Full::Command("cargo xtask fuzz configuration"),
+                needs: &[],
+                full: Full::Fuzz("cargo xtask fuzz configuration"),
                 figure: "2,000 mutations in CI; 1,500,000 executions with libFuzzer on 2026-11-27 reached 19,284 branches, and the corpus \
                          14,053: no failure",
                 mutation: "`may_show` in `src/diagnostic/excerpt.rs` shows hidden values",
@@ -309,7 +337,8 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "Environments of a start as random input",
                 command: "cargo test --locked --workspace --bin tbot -- telemetry::fuzz",
-                full: Full::Command("cargo xtask fuzz telemetry-environment"),
+                needs: &[],
+                full: Full::Fuzz("cargo xtask fuzz telemetry-environment"),
                 figure: "2,000 mutations in CI; 1,500,000 executions with libFuzzer on 2026-11-27 reached 3,016 branches, and the corpus 1,679: \
                          no failure",
                 mutation: "a value of `TELEPORT_ANONYMOUS_TELEMETRY` that is not a boolean gives consent",
@@ -317,7 +346,8 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "Requests to prehog as random input",
                 command: "cargo test --locked --workspace --test prehog -- fuzz",
-                full: Full::Command("cargo xtask fuzz prehog-requests"),
+                needs: &[],
+                full: Full::Fuzz("cargo xtask fuzz prehog-requests"),
                 figure: "2,000 mutations in CI; 1,500,000 executions with libFuzzer on 2026-11-27 reached 6,177 branches, and the corpus 3,019: \
                          no failure",
                 mutation: "`intercept_unary` in `prehog/src/ingest.rs` counts an invalid event as stored",
@@ -325,6 +355,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "Input of twice the size takes at most twice the steps",
                 command: "cargo test --locked --package tbot --lib -- config::growth",
+                needs: &[],
                 full: Full::Same,
                 figure: "59 kinds of input, each of 4 and 8 KiB",
                 mutation: "`enclosing` in `src/config/checks/overlaps.rs` reads a path again for each directory above it",
@@ -344,6 +375,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "The agent can be killed at any moment",
                 command: "cargo test --locked --workspace --test integration -- program::crash --nocapture",
+                needs: &[],
                 full: Full::Command(
                     "TBOT_TEST_KILLS=500 cargo test --locked --workspace --test integration -- program::crash --nocapture",
                 ),
@@ -354,6 +386,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "prehog can be killed at any moment",
                 command: "cargo test --locked --workspace --test prehog -- crash --nocapture",
+                needs: &[],
                 full: Full::Command(
                     "PREHOG_TEST_KILLS=500 cargo test --locked --workspace --test prehog -- crash --nocapture",
                 ),
@@ -363,6 +396,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "Disks without space or inodes cost the agent no identity and no join token",
                 command: "cargo test --locked --workspace --test integration -- --ignored agent::full_disks --nocapture",
+                needs: &["root"],
                 full: Full::Command(
                     "TBOT_TEST_SPACE=1024 cargo test --locked --workspace --test integration -- --ignored \
                      agent::full_disks --nocapture",
@@ -375,6 +409,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "Disks without space or inodes cost prehog no event, nor does a process without descriptors",
                 command: "cargo test --locked --workspace --test prehog -- --include-ignored exhaustion --nocapture",
+                needs: &["root"],
                 full: Full::Same,
                 figure: "2026-11-27: 1,200 events without space, all refused; 1,200 without inodes, none refused; all stored once in the end",
                 mutation: "prehog acknowledges an event whether or not it is stored",
@@ -382,6 +417,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "Limits on descriptors and on the size of files cost the agent no identity and no join token",
                 command: "cargo test --locked --workspace --test integration -- program::limits",
+                needs: &[],
                 full: Full::Same,
                 figure: "limits of the size of a file and of open files",
                 mutation: "`test_destinations` in `src/agent/bot/renewal/preflight.rs` tests nothing",
@@ -389,6 +425,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "The agent survives changes of the clock and an outage of the cluster",
                 command: "cargo test --locked --workspace --test integration -- agent::resilience agent::renewal_safety",
+                needs: &[],
                 full: Full::Same,
                 figure: "a suspend, a clock that is set back, outages at the start, for hours, and during each step of a renewal",
                 mutation: "`Wait::finished` in `src/agent/runtime/schedule.rs` looks only at the monotonic clock",
@@ -396,6 +433,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "prehog survives changes of the clock and an outage of its store",
                 command: "cargo test --locked --workspace --test prehog -- clock outage",
+                needs: &[],
                 full: Full::Same,
                 figure: "a clock that was ahead; stores that are locked, full, read-only, deleted or do not respond",
                 mutation: "prehog acknowledges an event whether or not it is stored",
@@ -403,6 +441,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "Both programs pass a week with restarts, kills, a rotation, outages and a full disk",
                 command: "cargo xtask week --short",
+                needs: &["root", "faketime"],
                 full: Full::Command("cargo xtask week"),
                 figure: "2026-11-26: a week in 377 s and two days in 64 s on a busy machine; 2,399 renewals of 7 outputs and 6 starts, 5 of which prehog saw, none twice; \
                          expired for 23 h in an outage of 24 h, and for 5 h on a disk that was full for 6 h, as their lifetimes allow",
@@ -428,6 +467,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 shows: "Every store counts the same",
                 command: ".ci/clickhouse .ci/clickhouse-cluster .ci/chdb cargo test --locked --workspace --test prehog -- \
                           --include-ignored stores",
+                needs: &["clickhouse", "zookeeper", "curl", "chdb"],
                 full: Full::Same,
                 figure: "SQLite; ClickHouse 18.16, alone, with two replicas, and with two shards of two replicas each; ClickHouse 26.9, alone \
                          and through the tables of a cluster with one member",
@@ -437,6 +477,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 shows: "Three receivers behind one name, and their servers, can be killed",
                 command: ".ci/clickhouse-cluster cargo test --locked --workspace --test prehog -- --ignored on_cluster \
                           --nocapture",
+                needs: &["clickhouse", "zookeeper", "curl"],
                 full: Full::Command(
                     "PREHOG_TEST_KILLS=100 .ci/clickhouse-cluster cargo test --locked --workspace --test prehog -- --ignored \
                      on_cluster --nocapture",
@@ -460,6 +501,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "Every dependency has a reason, and unsafe code does not compile",
                 command: "cargo test --locked --workspace --test dependencies",
+                needs: &[],
                 full: Full::Same,
                 figure: "all dependencies of the 8 members; see [Dependencies](dependencies.md)",
                 mutation: "a row is removed from the page, or a member does not inherit the lints of the workspace",
@@ -467,6 +509,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "Licences and sources are permitted",
                 command: "cargo deny --locked check --hide-inclusion-graph licenses bans sources",
+                needs: &["cargo-deny"],
                 full: Full::Command(
                     "cargo deny --locked check --hide-inclusion-graph advisories licenses bans sources",
                 ),
@@ -476,6 +519,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "Two builds give the same files",
                 command: "cargo test --locked --workspace --test packages -- --ignored archives",
+                needs: &["cargo-deb", "dpkg"],
                 full: Full::Command("cargo xtask reproduce"),
                 figure: "archives, packages and bills of materials of two runs are the same; so are two release builds of both programs \
                          in different directories (2026-11-27)",
@@ -484,6 +528,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             Check {
                 shows: "A bill of materials names what is linked",
                 command: "cargo test --locked --workspace --bin xtask -- sbom",
+                needs: &[],
                 full: Full::Same,
                 figure: "`cargo xtask sbom` prints it: each crate with its version, licence and checksum",
                 mutation: "`--edges normal,no-proc-macro` is removed from `xtask/src/sbom.rs`",

@@ -1,7 +1,7 @@
 //! Tests that the commands of the claims run something, and that no claim lacks a part.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use xtask_launcher::root;
 
@@ -30,18 +30,22 @@ fn test_directory(words: &[&str]) -> PathBuf {
     })
 }
 
-/// Returns whether a filter such as `module::submodule::test` names a file, or a function in a file.
-fn is_a_test(directory: &std::path::Path, filter: &str) -> bool {
+/// Returns the text of the file with the tests that a filter such as `module::submodule::test` selects, and the rest of the filter.
+fn file_of<'a>(directory: &Path, filter: &'a str) -> Option<(String, Vec<&'a str>)> {
     let parts: Vec<&str> = filter.split("::").collect();
-    (1..=parts.len()).rev().any(|length| {
+    (1..=parts.len()).rev().find_map(|length| {
         let (modules, rest) = parts.split_at(length);
-        let file = directory.join(modules.join("/")).with_extension("rs");
-        let Ok(text) = fs::read_to_string(file) else { return false };
-        match rest {
-            [] => true,
-            [function] => text.contains(&format!("fn {function}(")),
-            _ => false,
-        }
+        let text = fs::read_to_string(directory.join(modules.join("/")).with_extension("rs")).ok()?;
+        Some((text, rest.to_vec()))
+    })
+}
+
+/// Returns whether a filter names a file, or a function in a file.
+fn is_a_test(directory: &Path, filter: &str) -> bool {
+    file_of(directory, filter).is_some_and(|(text, rest)| match rest[..] {
+        [] => true,
+        [function] => text.contains(&format!("fn {function}(")),
+        _ => false,
     })
 }
 
@@ -55,14 +59,37 @@ fn every_command_of_a_claim_runs_tests_that_exist() {
             }
             let words: Vec<&str> = command.split(' ').collect();
             let directory = test_directory(&words);
-            let filters = words.iter().skip_while(|word| **word != "--").skip(1);
-            for filter in filters.filter(|word| !word.starts_with('-')) {
+            for filter in Check::filters(command) {
                 assert!(is_a_test(&directory, filter), "{command}: no file or test is called {filter}");
             }
             checked += 1;
         }
     }
     assert!(checked > 30, "only {checked} commands were checked");
+}
+
+/// If a need were not declared, `cargo xtask prove` would report that a claim is not proven on a machine that cannot run its test.
+#[test]
+fn a_check_declares_what_its_ignored_tests_need() {
+    let all: Vec<&Check> = CLAIMS.iter().flat_map(|claim| claim.checks).collect();
+    let known: Vec<&str> = all.iter().flat_map(|check| check.needs(true)).collect();
+    assert!(known.iter().all(|need| needs::command(need).is_some()), "{known:?}");
+    let mut checked = 0;
+    for check in all.iter().filter(|check| check.command.contains("ignored")) {
+        assert!(!check.needs.is_empty(), "`{}` runs ignored tests", check.shows);
+        let words: Vec<&str> = check.command.split(' ').collect();
+        let directory = test_directory(&words);
+        for filter in Check::filters(check.command) {
+            let (text, _) = file_of(&directory, filter).unwrap();
+            for (_, reason) in text.lines().filter_map(|line| line.split_once("ignore = ")) {
+                for need in known.iter().filter(|need| reason.contains(**need)) {
+                    assert!(check.needs.contains(need), "`{}` needs {need}", check.shows);
+                    checked += 1;
+                }
+            }
+        }
+    }
+    assert!(checked > 10, "only {checked} needs were checked");
 }
 
 #[test]
