@@ -160,16 +160,13 @@ fn a_backup_that_fails_changes_nothing() {
     assert_eq!(stored(&url).len(), 1);
 }
 
-/// Root may run a command before the service has created its inbox, as after a restore.
+/// Root may run a command before the service has created its inbox, as after a restore. The test of the installed package checks the same.
 #[test]
+#[ignore = "needs root: gives a file to another user"]
 fn an_inbox_has_the_owner_of_the_main_file() {
     let directory = tempfile::tempdir().unwrap();
     let url = sqlite_in(directory.path());
     drop(url.open().unwrap());
-    // Only root can give a file to another user. The test of the installed package checks the same.
-    if !rustix::process::geteuid().is_root() {
-        return;
-    }
     let owner = |file: &str| std::fs::metadata(directory.path().join(file)).unwrap().uid();
     std::os::unix::fs::chown(directory.path().join(STORE), Some(65534), Some(65534)).unwrap();
     std::fs::remove_file(directory.path().join(INBOX)).unwrap();

@@ -1,18 +1,26 @@
 //! Commands that are written as in a shell.
 
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use crate::root;
 use anyhow::{Context as _, Result, bail};
 
-/// Runs a command in the root directory of the repository. See [`parse`] for its syntax.
+/// Runs a command in the root directory of the repository, and returns its exit status. See [`parse`] for its syntax.
+///
+/// # Errors
+///
+/// Returns an error if the program cannot be run.
+pub fn status(command: &str) -> Result<ExitStatus> {
+    parse(command)?.status().with_context(|| format!("cannot run `{command}`"))
+}
+
+/// Runs a command, like [`status`].
 ///
 /// # Errors
 ///
 /// Returns an error if the program cannot be run or exits with a failure.
 pub fn run(command: &str) -> Result<()> {
-    let status = parse(command)?.status().with_context(|| format!("cannot run `{command}`"))?;
-    if !status.success() {
+    if !status(command)?.success() {
         bail!("`{command}` failed");
     }
     Ok(())
