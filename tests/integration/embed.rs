@@ -1,5 +1,5 @@
-//! The library cannot send telemetry: even with consent from every input, a program that embeds it connects only to the
-//! cluster.
+//! The library sends no telemetry: even with consent from the configuration and the environment, a program that embeds it connects only
+//! to the cluster, neither to the endpoint in the environment nor, through an HTTP proxy, to another machine.
 
 #![expect(clippy::unwrap_used, reason = "a panic in a helper fails the test")]
 
@@ -45,6 +45,7 @@ async fn a_program_that_embeds_the_library_sends_no_telemetry() {
         let token = cluster.add_bot("embedded", &["access"]).unwrap();
         let endpoint = TcpListener::bind("127.0.0.1:0").unwrap();
         endpoint.set_nonblocking(true).unwrap();
+        let endpoint_url = format!("http://{}", endpoint.local_addr().unwrap());
         std::fs::write(directory.path().join("ca.pem"), cluster.web_ca_pem()).unwrap();
         let configuration = format!(
             "version: v2\nproxy_server: {}\nonboarding: {{join_method: token, token: {token}}}\n\
@@ -60,7 +61,9 @@ async fn a_program_that_embeds_the_library_sends_no_telemetry() {
             .env_clear()
             .env("SSL_CERT_FILE", directory.path().join("ca.pem"))
             .env("TELEPORT_ANONYMOUS_TELEMETRY", "true")
-            .env("TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS", format!("http://{}", endpoint.local_addr().unwrap()))
+            .env("TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS", &endpoint_url)
+            // A request to any other machine arrives here, too. The cluster is on this one.
+            .env("HTTPS_PROXY", &endpoint_url)
             .spawn()
             .unwrap();
         let identity = directory.path().join("out/identity");
