@@ -57,6 +57,7 @@ impl ClickHouse {
         let http = http.with_settings(settings);
         let columns = tables::migrate(&http, &layout)?;
         let sql = Sql::new(schema, &columns.writable(schema, STARTS), &layout);
+        warn_about_logs(&http);
         Ok(Self { schema, http, layout, sql, recent_columns: columns.writable(schema, RECENT) })
     }
 
@@ -103,6 +104,20 @@ impl ClickHouse {
             }
         }
         Ok(())
+    }
+}
+
+/// Warns if the server keeps a log that shows when each event arrived. Its default configuration does.
+fn warn_about_logs(http: &Http) {
+    let query = "SELECT name FROM system.tables WHERE database = 'system' AND name IN ('part_log', 'text_log') ORDER BY name";
+    // A user without access to the table can still store events.
+    let rows: Vec<ResultRow> = http.system_rows(query).unwrap_or_default();
+    let logs: Vec<&str> = rows.iter().filter_map(|row| text(row, "name").ok()).collect();
+    if !logs.is_empty() {
+        tracing::warn!(
+            "the ClickHouse server keeps {}, which shows when each event arrived: turn it off in the configuration of the server",
+            logs.join(" and ")
+        );
     }
 }
 
