@@ -33,8 +33,8 @@ pub(crate) struct Context<'a> {
     pub(crate) streams: OutputStreams,
     /// Whether text for people is coloured.
     pub(crate) colour: ColourChoice,
-    /// Generates a new UUID v4, in hyphenated form.
-    pub(crate) new_distinct_id: fn() -> String,
+    /// Returns random bytes for a `distinctId`.
+    pub(crate) random_bytes: fn() -> [u8; 16],
     pub(crate) process_id: u32,
     /// Returns the time of the monotonic clock, which other processes can compare with theirs.
     pub(crate) monotonic_time: fn() -> Duration,

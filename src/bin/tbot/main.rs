@@ -64,7 +64,7 @@ fn main() -> ExitCode {
         stderr: &mut stderr,
         streams,
         colour: ColourChoice::Auto,
-        new_distinct_id: telemetry::new_distinct_id,
+        random_bytes: telemetry::random_bytes,
         process_id: std::process::id(),
         monotonic_time: service_manager::monotonic_time,
         command_path,

@@ -27,7 +27,7 @@ use crate::log;
 use crate::pid_file::PidFile;
 use crate::service_manager::ServiceManager;
 use crate::signals::SignalForwarder;
-use crate::telemetry::{ConsentDecision, Submission, TelemetryRequest, where_documented};
+use crate::telemetry::{ConsentDecision, Submission, TelemetryRequest, distinct_id, where_documented};
 
 pub(crate) fn start(global: &GlobalArgs, args: &RunArgs, cx: &mut Context<'_>) -> Result<(), Failure> {
     let process = cx.process_context();
@@ -203,7 +203,7 @@ fn log_decision(decision: &ConsentDecision) {
 /// Builds the request that submits this start. If that fails, logs a warning and returns `None`.
 fn telemetry_request(effective: &EffectiveConfig, cx: &Context<'_>) -> Option<TelemetryRequest> {
     let built = Rules::embedded().map_err(|error| BuildError::from(error).into()).and_then(|rules| {
-        TelemetryRequest::build(&rules, effective, &cx.environment, &(cx.new_distinct_id)())
+        TelemetryRequest::build(&rules, effective, &cx.environment, &distinct_id((cx.random_bytes)()))
     });
     let (request, event) = match built {
         Ok(built) => built,

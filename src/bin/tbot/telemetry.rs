@@ -13,7 +13,7 @@ mod status;
 mod submit;
 
 pub(crate) use consent::ConsentDecision;
-pub(crate) use distinct_id::new_distinct_id;
+pub(crate) use distinct_id::{distinct_id, random_bytes};
 pub(crate) use request::TelemetryRequest;
 pub(crate) use submit::Submission;
 

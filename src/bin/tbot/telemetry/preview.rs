@@ -11,6 +11,7 @@ use tbot::event::internal::Rules;
 use tbot::pointer::Pointer;
 
 use super::consent::ConsentDecision;
+use super::distinct_id::distinct_id;
 use super::request::TelemetryRequest;
 use crate::cli::{GlobalArgs, TelemetryFormat, TelemetryRunArgs};
 use crate::configuration::{Configuration, OriginDescriber, report_invalid};
@@ -53,7 +54,7 @@ pub(crate) fn preview(
     let (configuration, is_example) = Configuration::for_run_or_example(global, run, EXAMPLE, cx)?;
     let Some(effective) = configuration.effective() else { return report_invalid(configuration, cx) };
     let rules = Rules::embedded().map_err(|error| Failure::Build(error.into()))?;
-    let distinct_id = (cx.new_distinct_id)();
+    let distinct_id = distinct_id((cx.random_bytes)());
     let (request, built) = TelemetryRequest::build(&rules, effective, &cx.environment, &distinct_id)
         .map_err(|error| Failure::Request { hint: error.hint(), source: error.into() })?;
     let preview = Preview {
