@@ -168,8 +168,8 @@ fails is printed as a line for tests/fuzz/corpus. Needs a C++ compiler.
 
   --executions N   calls of each test [default: 1500000]
   TEST             agent-environment, configuration, prehog-requests,
-                   server-replies, telemetry-environment, web-socket or yaml
-                   [default: all]",
+                   server-replies, telemetry-environment, telemetry-response,
+                   web-socket or yaml [default: all]",
         action: Action::Fuzz,
     },
     Command {

@@ -19,7 +19,7 @@ struct FuzzTest {
     path: &'static str,
 }
 
-const TESTS: [FuzzTest; 7] = [
+const TESTS: [FuzzTest; 8] = [
     FuzzTest {
         name: "agent-environment",
         program: "--package tbot --lib",
@@ -44,6 +44,11 @@ const TESTS: [FuzzTest; 7] = [
         name: "telemetry-environment",
         program: "--package tbot --bin tbot",
         path: "telemetry::fuzz::any_environment_has_a_decision_and_a_request_or_an_error",
+    },
+    FuzzTest {
+        name: "telemetry-response",
+        program: "--package tbot --bin tbot",
+        path: "telemetry::fuzz::any_response_is_a_success_or_an_error_that_does_not_show_it",
     },
     FuzzTest {
         name: "web-socket",

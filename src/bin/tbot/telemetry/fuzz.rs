@@ -1,19 +1,23 @@
 //! The fuzz target `telemetry-environment`: whatever the environment contains, consent follows its rule, and the request has
-//! nothing from the environment but the endpoint and the listed values of the variables that the event declares.
+//! nothing from the environment but the endpoint and the listed values of the variables that the event declares. And the fuzz target
+//! `telemetry-response`: whatever the endpoint responds, the submission ends without a panic, which would end the agent.
 
 use std::ffi::OsString;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::os::unix::ffi::OsStringExt as _;
 
 use clap::Parser as _;
-use tbot::agent::Environment;
+use tbot::agent::{Environment, error_line};
 use tbot::config::{EffectiveConfig, Purpose, load};
 use tbot::event::internal::Rules;
 
+use super::submit::submit;
 use super::{ConsentDecision, TelemetryRequest};
 use crate::cli::Cli;
 
 const ID: &str = "00000000-0000-4000-8000-000000000000";
-/// A value in the inputs of the corpus that may not be in the body of a request, nor in an error.
+/// A value in the inputs of the corpora that may not be in the body of a request, nor in an error.
 const CANARY: &str = "hunter2";
 
 fn configuration() -> EffectiveConfig {
@@ -67,5 +71,38 @@ fn any_environment_has_a_decision_and_a_request_or_an_error() {
             }
         };
         (decision.on, outcome)
+    });
+}
+
+/// Accepts a connection, reads a request with this body, and sends a response.
+fn respond(listener: &TcpListener, body: &[u8], response: &[u8]) {
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut received = Vec::new();
+    while !received.ends_with(body) {
+        let mut buffer = [0; 4096];
+        let length = stream.read(&mut buffer).unwrap();
+        received.extend_from_slice(&buffer[..length]);
+    }
+    // The client may have read enough.
+    let _ = stream.write_all(response);
+}
+
+#[test]
+fn any_response_is_a_success_or_an_error_that_does_not_show_it() {
+    let (effective, rules) = (configuration(), Rules::embedded().unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let environment: Environment = [("TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS", address)].into_iter().collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    tbot_fuzz::fuzz("telemetry-response", [], |response| {
+        let (request, _) = TelemetryRequest::build(&rules, &effective, &environment, ID).unwrap();
+        let body = request.body.clone();
+        std::thread::scope(|scope| {
+            scope.spawn(|| respond(&listener, &body, response));
+            let error = runtime.block_on(submit(request, environment.clone())).err()?;
+            let shown = format!("{} {error:?}", error_line(&error, error.hint().as_ref()));
+            assert!(!shown.contains(CANARY), "{shown}");
+            Some(shown)
+        })
     });
 }

@@ -50,7 +50,7 @@ const NOT_CONFIRMED: &str = "was not confirmed by";
 
 /// Why the endpoint has not confirmed the event.
 #[derive(Debug, thiserror::Error)]
-enum SubmitError {
+pub(super) enum SubmitError {
     #[error("cannot set up the request")]
     Setup(#[source] Box<dyn Error + Send + Sync>),
     #[error(transparent)]
@@ -87,7 +87,7 @@ impl SubmitError {
     }
 
     /// Returns advice for the operator, if there is any.
-    fn hint(&self) -> Option<Hint> {
+    pub(super) fn hint(&self) -> Option<Hint> {
         match self {
             Self::Tls(error) => error.hint(),
             Self::NotConnected(error) | Self::Connection(error) => error.hint(),
@@ -141,7 +141,8 @@ impl Submission {
     }
 }
 
-async fn submit(request: TelemetryRequest, environment: Environment) -> Result<(), SubmitError> {
+/// Sends a request, once.
+pub(super) async fn submit(request: TelemetryRequest, environment: Environment) -> Result<(), SubmitError> {
     let method =
         Method::from_bytes(request.method.as_bytes()).map_err(|error| SubmitError::Setup(error.into()))?;
     // Reading the root certificates blocks, which must not delay the agent.
