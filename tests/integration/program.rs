@@ -29,6 +29,7 @@ mod log;
 mod pid_file;
 mod preview;
 mod run_as_root;
+mod server_tls;
 mod service_manager;
 mod services;
 mod shells;

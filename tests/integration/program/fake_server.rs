@@ -1,12 +1,14 @@
 //! An HTTP server on loopback, built on raw sockets, that a test can make misbehave. It serves as a telemetry endpoint and
 //! as a proxy.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use super::server_tls::ServerTls;
 
 /// What the server does with every connection.
 #[derive(Clone)]
@@ -59,7 +61,16 @@ pub(crate) struct FakeServer {
     _keep_open: Sender<()>,
 }
 
+/// How a connection becomes a stream of requests.
+enum Transport {
+    Plain,
+    Tls(ServerTls),
+    /// Like an HTTP proxy and the server behind it: `CONNECT`, then TLS.
+    Tunnel(ServerTls),
+}
+
 struct Shared {
+    transport: Transport,
     connections: AtomicUsize,
     closed_connections: AtomicUsize,
     bytes_flooded: AtomicUsize,
@@ -72,11 +83,26 @@ struct Shared {
 
 impl FakeServer {
     pub(crate) fn new(behaviour: Behaviour) -> Self {
+        Self::with_transport(Transport::Plain, behaviour)
+    }
+
+    /// A server with TLS that accepts every request.
+    pub(crate) fn https() -> Self {
+        Self::with_transport(Transport::Tls(ServerTls::for_host("127.0.0.1")), Behaviour::ok())
+    }
+
+    /// An HTTP proxy together with the server `https://HOST` behind it, which accepts every request.
+    pub(crate) fn https_behind_proxy(host: &str) -> Self {
+        Self::with_transport(Transport::Tunnel(ServerTls::for_host(host)), Behaviour::ok())
+    }
+
+    fn with_transport(transport: Transport, behaviour: Behaviour) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (keep_open, kept_open) = mpsc::channel();
         let (request_received, received_requests) = mpsc::channel();
         let shared = Arc::new(Shared {
+            transport,
             connections: AtomicUsize::new(0),
             closed_connections: AtomicUsize::new(0),
             bytes_flooded: AtomicUsize::new(0),
@@ -92,7 +118,7 @@ impl FakeServer {
                 let (shared, behaviour) = (Arc::clone(&serving), behaviour.clone());
                 std::thread::spawn(move || {
                     // The client may close the connection early; the test checks what the client reports.
-                    let _ = shared.serve(stream.unwrap(), &behaviour);
+                    let _ = shared.accept(stream.unwrap(), &behaviour);
                     shared.closed_connections.fetch_add(1, Ordering::SeqCst);
                 });
             }
@@ -113,9 +139,17 @@ impl FakeServer {
         format!("http://{}", self.address())
     }
 
-    /// The URL of the same port with TLS, which the server does not speak.
+    /// The URL of the same port with TLS, which only [`FakeServer::https`] speaks.
     pub(crate) fn https_url(&self) -> String {
         format!("https://{}", self.address())
+    }
+
+    /// The certificate of the authority of a server with TLS.
+    pub(crate) fn ca_pem(&self) -> &str {
+        match &self.shared.transport {
+            Transport::Plain => panic!("the server does not speak TLS"),
+            Transport::Tls(tls) | Transport::Tunnel(tls) => &tls.ca_pem,
+        }
     }
 
     /// The number of connections that the server has accepted.
@@ -145,14 +179,31 @@ impl FakeServer {
 }
 
 impl Shared {
-    fn serve(&self, mut stream: TcpStream, behaviour: &Behaviour) -> std::io::Result<()> {
+    fn accept(&self, mut stream: TcpStream, behaviour: &Behaviour) -> std::io::Result<()> {
+        match &self.transport {
+            Transport::Plain => self.serve(stream, behaviour),
+            Transport::Tls(tls) => self.serve(tls.accept(stream), behaviour),
+            Transport::Tunnel(tls) => {
+                self.receive(&mut stream)?;
+                stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
+                self.serve(tls.accept(stream), behaviour)
+            }
+        }
+    }
+
+    fn receive(&self, stream: &mut impl Read) -> std::io::Result<()> {
+        let request = read_request(stream)?;
+        self.requests.lock().unwrap().push(request);
+        let _ = self.request_received.send(());
+        Ok(())
+    }
+
+    fn serve(&self, mut stream: impl Read + Write, behaviour: &Behaviour) -> std::io::Result<()> {
         if matches!(behaviour, Behaviour::NoTls) {
             stream.read_exact(&mut [0])?;
             return stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
         }
-        let request = read_request(&mut stream)?;
-        self.requests.lock().unwrap().push(request);
-        let _ = self.request_received.send(());
+        self.receive(&mut stream)?;
         match behaviour {
             Behaviour::Respond { status, headers, body } => {
                 let length = body.len();
@@ -184,7 +235,7 @@ impl Shared {
     }
 }
 
-fn read_request(stream: &mut TcpStream) -> std::io::Result<ReceivedRequest> {
+fn read_request(stream: &mut impl Read) -> std::io::Result<ReceivedRequest> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line)?;

@@ -131,8 +131,13 @@ impl Run {
 
     /// Makes the program trust the certificate of this cluster's proxy.
     pub(crate) fn trusting(self, cluster: &Cluster) -> Self {
+        self.trusting_ca(cluster.web_ca_pem())
+    }
+
+    /// Makes the program trust a certificate authority, given in PEM.
+    pub(crate) fn trusting_ca(self, pem: impl AsRef<[u8]>) -> Self {
         let ca_file = self.path().join("web-ca.pem");
-        self.file("web-ca.pem", cluster.web_ca_pem()).env("SSL_CERT_FILE", ca_file)
+        self.file("web-ca.pem", pem).env("SSL_CERT_FILE", ca_file)
     }
 
     /// Runs the program under `strace`, which writes these system calls to the file `trace`, with the paths of descriptors.

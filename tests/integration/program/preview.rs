@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::fake_server::FakeServer;
-use super::fixture::{CLOSED_PORT, FAILING_START, Finished, Telemetry, tbot};
+use super::fixture::{CLOSED_PORT, FAILING_START, Finished, Run, Telemetry, tbot};
 
 const CONFIG: &str = "\
 version: v2
@@ -112,25 +112,25 @@ fn without_a_configuration_an_example_is_previewed() {
     assert!(wrong.stderr.contains("--join-method"), "{}", wrong.stderr);
 }
 
-#[test]
-fn the_previewed_request_is_sent_unchanged() {
-    let server = FakeServer::ok();
+/// Checks that a start sends the previewed request to the endpoint at `address`. `set_up` adds what a run needs for the connection.
+fn assert_previewed_request_is_sent(server: &FakeServer, address: &str, set_up: impl Fn(Run) -> Run) {
     let flags = [&FAILING_START[1..], &["--anonymous-telemetry-opt-in"]].concat();
-    let run = |command: &[&str]| tbot(Telemetry::Server(&server), &[command, &flags].concat()).run();
+    let run = |command: &[&str]| set_up(tbot(Telemetry::Address(address), &[command, &flags].concat())).run();
     let preview = run(&["telemetry", "preview"]);
     let document = parsed(&run(&["telemetry", "preview", "--format", "json"]));
-    run(&["start"]);
-    let sent = server.requests().remove(0);
+    assert_eq!(server.connections(), 0);
+    let finished = run(&["start"]);
+    let sent = server.requests().pop().unwrap_or_else(|| panic!("{}", finished.stderr));
 
     let mut lines = preview.stdout.lines().skip_while(|line| !line.starts_with("POST "));
-    let path = lines.next().unwrap().replace(&server.url(), "");
+    let path = lines.next().unwrap().replace(address, "");
     let mut headers: Vec<&str> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
     headers.sort_unstable();
     assert_eq!(sent.request_line, format!("{path} HTTP/1.1"));
     assert_eq!(sent.headers, headers);
 
     let request = &document["request"];
-    let target = request["url"].as_str().unwrap().strip_prefix(&server.url()).unwrap();
+    let target = request["url"].as_str().unwrap().strip_prefix(address).unwrap();
     assert_eq!(sent.request_line, format!("{} {target} HTTP/1.1", request["method"].as_str().unwrap()));
     let header =
         |header: &Value| Some(format!("{}: {}", header["name"].as_str()?, header["value"].as_str()?));
@@ -149,6 +149,29 @@ fn the_previewed_request_is_sent_unchanged() {
     for (body, id) in bodies.iter().zip(&ids) {
         assert_eq!(body.replace(id, ""), sent.body.replace(&ids[0], ""));
     }
+}
+
+#[test]
+fn the_previewed_request_is_sent_unchanged() {
+    let server = FakeServer::ok();
+    assert_previewed_request_is_sent(&server, &server.url(), |run| run);
+}
+
+#[test]
+fn the_previewed_request_is_sent_unchanged_over_tls() {
+    let server = FakeServer::https();
+    assert_previewed_request_is_sent(&server, &server.https_url(), |run| run.trusting_ca(server.ca_pem()));
+}
+
+#[test]
+fn the_previewed_request_is_sent_unchanged_through_an_http_proxy() {
+    let proxy = FakeServer::https_behind_proxy("telemetry.invalid");
+    assert_previewed_request_is_sent(&proxy, "https://telemetry.invalid", |run| {
+        run.trusting_ca(proxy.ca_pem()).with_proxy(&proxy, "robot:hunter2")
+    });
+    let lines: Vec<String> = proxy.requests().into_iter().map(|request| request.request_line).collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert_eq!(lines[0], "CONNECT telemetry.invalid:443 HTTP/1.1");
 }
 
 /// Previews the event of [`CONFIG`] as JSON, with a helper and an additional service.
