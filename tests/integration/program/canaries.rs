@@ -1,10 +1,11 @@
 //! Canaries: each string of the configuration and each variable of the environment contains one. None appears in the
-//! request or in what the log says about telemetry, and no secret appears in any line of the log.
+//! request or in what the log says about telemetry, except parts of the four variables with which the operator says how to send it. No
+//! secret appears in any line of the log.
 
 use serde_json::{Value, json};
 
-use super::fake_server::FakeServer;
-use super::fixture::{CLOSED_PORT, Telemetry, tbot};
+use super::fake_server::{Behaviour, FakeServer};
+use super::fixture::{CLOSED_PORT, Run, Telemetry, tbot};
 
 /// Part of every value that identifies something.
 const CANARY: &str = "hunter2";
@@ -84,21 +85,20 @@ fn configuration(method: &str) -> Value {
     })
 }
 
+/// Prepares a start with a canary in each string of the configuration and in each variable.
+fn start(telemetry: Telemetry<'_>, method: &str, secrets: &[&str]) -> Run {
+    let arguments = ["start", "--oneshot", "--debug", "-c", "tbot.yaml"];
+    let run = tbot(telemetry, &arguments).file("tbot.yaml", configuration(method).to_string());
+    let run = IDENTIFYING.into_iter().fold(run, |run, name| run.env(name, format!("/{CANARY}/{name}")));
+    secrets.iter().fold(run, |run, name| run.env(name, format!("{SECRET}-{CANARY}")))
+}
+
 #[test]
 fn no_canary_is_in_a_request_or_in_what_the_log_says_about_telemetry() {
     let mut sent = 0;
     for (method, secrets) in METHODS {
         let server = FakeServer::ok();
-        let arguments = ["start", "--oneshot", "--debug", "-c", "tbot.yaml"];
-        let mut run =
-            tbot(Telemetry::Server(&server), &arguments).file("tbot.yaml", configuration(method).to_string());
-        for name in IDENTIFYING {
-            run = run.env(name, format!("/{CANARY}/{name}"));
-        }
-        for name in secrets {
-            run = run.env(name, format!("{SECRET}-{CANARY}"));
-        }
-        let finished = run.run();
+        let finished = start(Telemetry::Server(&server), method, secrets).run();
         // It fails to connect, or does not support the join method.
         assert!(matches!(finished.status, Some(1 | 3)), "{method}: {}", finished.stderr);
         assert!(!finished.log_at("DEBUG").is_empty(), "{method}: the most verbose log");
@@ -116,4 +116,52 @@ fn no_canary_is_in_a_request_or_in_what_the_log_says_about_telemetry() {
         }
     }
     assert_eq!(sent, METHODS.len());
+}
+
+/// The operator chooses the address of the endpoint, so its path and query are sent. The log shows where the event went, without the query.
+#[test]
+fn the_path_of_the_endpoint_is_sent_and_logged_and_its_query_is_only_sent() {
+    let server = FakeServer::ok();
+    let address = format!("{}/{CANARY}-path?{CANARY}-query#{CANARY}-fragment", server.url());
+    let finished = start(Telemetry::Address(&address), "token", &[]).run();
+    let log = finished.telemetry_log().join("\n").replace(&format!("{CANARY}-path"), "");
+    assert!(log.contains("was sent") && !log.contains(CANARY), "{log}");
+    let request = server.requests().remove(0);
+    let path = format!("/{CANARY}-path/prehog.v1alpha.TbotReportingService/SubmitTbotEvent");
+    assert_eq!(request.request_line, format!("POST {path}?{CANARY}-query HTTP/1.1"));
+    let rest = request.headers.join("\n") + &request.body;
+    assert!(!rest.contains(CANARY), "{rest}");
+}
+
+/// A warning says what to correct: the HTTP proxy, without its user and password, or the file of root certificates.
+#[test]
+fn a_warning_about_a_submission_names_only_what_it_used() {
+    let proxy = FakeServer::new(Behaviour::respond("403 Forbidden", ""));
+    let address = format!("https://telemetry.invalid/{CANARY}-path?{CANARY}-query");
+    let roots = format!("/{CANARY}-roots/ca.pem");
+    let run = || {
+        let user = format!("{CANARY}-user:{CANARY}-password");
+        start(Telemetry::Address(&address), "token", &[]).with_proxy(&proxy, &user)
+    };
+    let without_canaries = |log: Vec<&str>, used: &[&str]| {
+        let log = log.join("\n");
+        assert!(used.iter().all(|used| log.contains(used)), "{log}");
+        used.iter().fold(log, |log, used| log.replace(used, ""))
+    };
+    let path = format!("/{CANARY}-path/");
+
+    let refused = run().run();
+    assert_eq!(refused.telemetry_warnings().len(), 1, "{}", refused.stderr);
+    let log = without_canaries(refused.telemetry_log(), &[&path, &proxy.address()]);
+    assert!(!log.contains(CANARY), "{log}");
+    let connect = proxy.requests().remove(0).head;
+    assert!(!connect.contains(CANARY), "{connect}");
+
+    let without_roots = run().env("SSL_CERT_FILE", &roots).run();
+    assert_eq!(without_roots.telemetry_warnings().len(), 1, "{}", without_roots.stderr);
+    let log = without_canaries(without_roots.telemetry_log(), &[&path, &roots]);
+    assert!(!log.contains(CANARY), "{log}");
+    for finished in [refused, without_roots] {
+        assert!(!finished.stderr.contains(SECRET), "{}", finished.stderr);
+    }
 }
