@@ -241,8 +241,9 @@ fn another_valid_value_in_a_file_does_not_change_the_request() {
             let mut all = config.clone();
             for pointer in pointers(&config) {
                 let is_version_or_type = pointer == "/version" || pointer.ends_with("/type");
-                // In version 1, the templates and the presence of a key decide which type of service a destination becomes.
-                let decides_type = version == FormatVersion::V1 && pointer.contains("/configs/");
+                // In version 1, the name of a template decides which type of service a destination becomes.
+                let is_template = |(_, rest): (&str, &str)| !rest.contains('/');
+                let decides_type = pointer.split_once("/configs/").is_some_and(is_template);
                 if mapped.contains(&pointer) || is_version_or_type || decides_type {
                     continue;
                 }
