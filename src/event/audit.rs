@@ -115,7 +115,7 @@ impl Audit<'_> {
         findings
     }
 
-    /// Checks that the property and each of its values have a name of their own on the wire.
+    /// Checks that no other property has the field or the name of this one on the wire, and that each of its values has a name there.
     fn wire(&self, rule: &Rule) -> Vec<String> {
         let mut findings = Vec::new();
         let shares = |is_same: fn(&Rule, &Rule) -> bool| {

@@ -29,8 +29,8 @@ const SLOW_STEPS: [&str; 15] = [
     // The test command of the README.
     "cargo test --locked --workspace",
     // No test is ignored for another reason than that it needs root or what `cargo xtask setup` installs, except two that take too
-    // long, the one for 64-bit ARM and the boot without a cluster: docs/how-to/packages.md. Those that start containers have a step
-    // of their own.
+    // long, the one for 64-bit ARM and the boot without a cluster: docs/how-to/packages.md. Those that start containers have a
+    // separate step.
     ".ci/clickhouse .ci/clickhouse-cluster .ci/chdb .ci/editors cargo test --locked --package prehog --package tbot \
      --package xtask --tests -- --ignored --skip arm64:: --skip booted:: --skip containers::",
     ".ci/with-containers .ci/debian cargo test --locked --workspace --test packages -- --ignored booted::packages containers::",
