@@ -1,4 +1,4 @@
-//! docs/proofs.md: each claim, how to check it, and how much an event can tell.
+//! docs/proofs.md: each claim, how to check it, and how much an event reveals.
 
 use anyhow::{Context as _, Result};
 use tbot::event::internal::{PropertySource, Rule, Rules, ValueSet};
@@ -27,7 +27,10 @@ fn section(claim: &Claim) -> String {
     for check in claim.checks {
         section += &format!("\n### {}\n\n{}", check.shows, commands(check));
         section += &needs(check);
-        section += &format!("- Recorded result: {}.\n- Fails if {}.\n", check.figure, check.mutation);
+        section += &format!(
+            "- Recorded result: {}.\n- Tried once by hand: fails if {}.\n",
+            check.figure, check.mutation
+        );
     }
     section += "\nIt does not show:\n\n";
     section += &claim.not_shown.iter().map(|limit| format!("- {limit}.\n")).collect::<String>();
@@ -137,7 +140,7 @@ mod tests {
         assert_eq!(combinations(20, 4), 10_626);
     }
 
-    /// A change that lets an event tell more has to change this test.
+    /// A change that lets an event reveal more has to change this test.
     #[test]
     fn the_budget_of_an_event_does_not_grow_unnoticed() {
         let rules = Rules::embedded().unwrap();

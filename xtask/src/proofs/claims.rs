@@ -22,19 +22,20 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 mutation: "`count_entries` in `src/event/builder.rs` skips entries with a `name`",
             },
             Check {
-                shows: "No name, path, address, token or variable is in a request or in what the log says about telemetry",
+                shows: "No value of the configuration and no variable that does not serve telemetry is in a request or in what the log says about it",
                 command: "cargo test --locked --workspace --test integration -- program::canaries",
                 needs: &[],
                 full: Full::Same,
-                figure: "15 join methods, each with 5 services, 15 identifying variables and the secrets of its method",
+                figure: "15 join methods, each with 5 services, 15 identifying variables and the secrets of its method; a submission that fails, and \
+                         the four variables that say how to send the event",
                 mutation: "`TelemetryRequest::build` adds a header with `HOSTNAME`",
             },
             Check {
-                shows: "No secret is in any line of the log, at any level",
+                shows: "No secret of a join, and no key, is in any line of the log, at any level",
                 command: "cargo test --locked --workspace --test integration -- agent::secrecy",
                 needs: &[],
                 full: Full::Same,
-                figure: "3 tests: join tokens, private keys, ID tokens and cloud credentials, accepted and refused",
+                figure: "join tokens, private keys, bound key pairs, ID tokens and cloud credentials, accepted and refused",
                 mutation: "`join` in `src/agent/bot/join/http_join.rs` logs its request with `tracing::debug!`",
             },
             Check {
@@ -51,7 +52,10 @@ pub(crate) const CLAIMS: &[Claim] = &[
             "that `join_uri` and `version` can have any value: the random configurations have no `join_uri`, and a fixed `version`; a \
              separate test of the same command compares join URIs that differ only in their token and address",
             "that the counts and the join method are harmless: see the budget below",
-            "anything about the log beyond telemetry and secrets; the log names paths and services, because operators need them",
+            "anything about what the operator sets for telemetry: the path and query in `TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS` are sent, and \
+             its path is logged; warnings name the HTTP proxy, without its user and password, and the file in `SSL_CERT_FILE`",
+            "anything about the log beyond telemetry, the secrets of a join and keys, such as a token for Kubernetes, the password of a proxy, or a \
+             JWT that a service delivers; the log names paths and services, because operators need them",
         ],
     },
     Claim {
@@ -92,14 +96,35 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 command: "cargo test --locked --workspace --test integration -- program::preview",
                 needs: &[],
                 full: Full::Same,
-                figure: "13 combinations of inputs",
+                figure: "the URL, each header and the body of a start, over plain HTTP, over TLS, and over TLS through an HTTP proxy",
                 mutation: "`submit` adds a header that the preview does not show",
+            },
+            Check {
+                shows: "The library sends nothing",
+                command: "cargo test --locked --workspace --test integration -- \
+                          embed::a_program_that_embeds_the_library_sends_no_telemetry",
+                needs: &[],
+                full: Full::Same,
+                figure: "a program that embeds the agent, oneshot and continuous, with consent from the configuration and the environment: \
+                         no connection to the endpoint, nor to an HTTP proxy through which other machines are reached",
+                mutation: "`Agent::run` sends a request to the default endpoint",
+            },
+            Check {
+                shows: "The agent of the library cannot build an event",
+                command: "cargo test --locked --workspace --test layers -- \
+                          the_parts_of_the_library_import_only_what_they_may",
+                needs: &[],
+                full: Full::Same,
+                figure: "no file of the agent imports one of the event",
+                mutation: "a file in `src/agent/` imports `crate::event`",
             },
         ],
         not_shown: &[
+            "that an agent with telemetry off is silent for hours: it is observed for seconds; the week, in [Durability](#durability), counts the \
+             events of agents with telemetry on",
             "that the operating system is silent: it may resolve the name of the cluster, which the agent needs",
             "that a submission to an `https://` endpoint opens no file: it reads the root certificates, and the test uses `http://`",
-            "the library: it has no code that sends telemetry, which `tests/integration/embed.rs` checks",
+            "that the library cannot send anything: a request that ignores both the endpoint's variable and the HTTP proxy would not be seen",
         ],
     },
     Claim {
@@ -138,23 +163,27 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 mutation: "`start` ends with another exit status after a submission",
             },
         ],
-        not_shown: &["that the times are equal: they are printed, and no test compares them"],
+        not_shown: &[
+            "that the times are equal: they are printed, and no test compares them",
+            "that a panic in the code that sends the event leaves the agent running: in the release build, a panic ends the process, and the \
+             tests look for one that a response causes, not for every one",
+        ],
     },
     Claim {
         name: "Anonymity",
         statement: "Nothing in the bytes of a request links two events of a machine, or an event to a machine, beyond the properties. \
-                    The address that requests come from may link them: see [How much an event can tell](#how-much-an-event-can-tell). `distinctId` is random, new for each start, and derived from nothing.",
+                    The address that requests come from may link them: see [How much an event reveals](#how-much-an-event-reveals). `distinctId` is random, new for each start, and derived from nothing.",
         checks: &[
             Check {
-                shows: "No id repeats",
+                shows: "The id consists of random bytes and nothing else, and a million ids are all different",
                 command: "cargo test --locked --workspace --bin tbot -- telemetry::distinct_id",
                 needs: &[],
                 full: Full::Same,
-                figure: "1,000,000 ids, no two the same",
-                mutation: "the id has 32 random bits",
+                figure: "the id of given bytes; 1,000,000 ids, no two the same",
+                mutation: "the id has 32 random bits, or its first bytes are those of the process id",
             },
             Check {
-                shows: "Every free bit of the id is random",
+                shows: "Every free bit of the id varies from process to process",
                 command: "cargo test --locked --workspace --test integration -- program::distinct_id",
                 needs: &[],
                 full: Full::Same,
@@ -178,7 +207,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 mutation: "`TelemetryRequest::build` adds a header with the host name that the kernel reports",
             },
             Check {
-                shows: "What an event can tell does not grow unnoticed",
+                shows: "How much an event reveals does not grow unnoticed",
                 command: "cargo test --locked --workspace --bin xtask -- docs::proofs",
                 needs: &[],
                 full: Full::Same,
@@ -187,9 +216,56 @@ pub(crate) const CLAIMS: &[Claim] = &[
             },
         ],
         not_shown: &[
+            "that the numbers of the operating system are random: the id consists of them",
             "that nobody can recognise a rare combination of properties: see the end of this page",
             "that the id is not stored: that no file is written for telemetry is a part of [Nothing is sent when off](#nothing-is-sent-when-off)",
             "what a receiver other than prehog does with the sender's address",
+        ],
+    },
+    Claim {
+        name: "Nothing about a sender is kept",
+        statement: "prehog stores and logs nothing about the sender of an event. In a file, it separates ids from events within seconds, and \
+                    removes each id after the day that follows the one on which it arrived. A report shows no group that is smaller than \
+                    the minimum. See [How prehog stores it](telemetry.md#how-prehog-stores-it).",
+        checks: &[
+            Check {
+                shows: "No part of a request but the event is stored or logged, and ids are separated and removed",
+                command: "cargo test --locked --workspace --test prehog -- privacy",
+                needs: &[],
+                full: Full::Same,
+                figure: "known strings in the query, 7 headers and 8 invalid or unlisted parts of an event: none in the store, the log or the \
+                         metrics; after a day, no byte of 3,000 ids",
+                mutation: "`submit_tbot_event` in `prehog/src/ingest.rs` logs the headers of the request, or `forget` in \
+                           `prehog/src/store/sqlite/ids.rs` deletes nothing",
+            },
+            Check {
+                shows: "In ClickHouse, ids are separated and removed after their day",
+                command: ".ci/clickhouse cargo test --locked --workspace --test prehog -- --ignored privacy",
+                needs: &["clickhouse", "curl"],
+                full: Full::Same,
+                figure: "ids of two days, one of which arrives too late",
+                mutation: "`forget_ids` in `prehog/src/store/clickhouse.rs` drops no day of `ids`",
+            },
+            Check {
+                shows: "The address that receives events shows nothing of what is stored",
+                command: "cargo test --locked --workspace --test prehog -- wire::the_public_listener_serves_only_ingest_and_health",
+                needs: &[],
+                full: Full::Same,
+                figure: "6 paths, among them those of the report and the metrics: none is served",
+                mutation: "`event_routes` in `prehog/src/server.rs` also serves `/metrics`",
+            },
+            Check {
+                shows: "A report shows and reveals no small group",
+                command: "cargo test --locked --workspace --test prehog -- reports",
+                needs: &[],
+                full: Full::Same,
+                figure: "HTML, JSON and CSV, the differences of reports over different weeks, and tables by use case",
+                mutation: "`round` in `prehog/src/report/rounding.rs` returns each number as it is",
+            },
+        ],
+        not_shown: &[
+            "what a reverse proxy, a ClickHouse server, a file system or a backup keeps: see [Stores](prehog.md#stores)",
+            "that no property reveals a sender: see [How much an event reveals](#how-much-an-event-reveals)",
         ],
     },
     Claim {
@@ -335,13 +411,14 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 mutation: "`may_show` in `src/diagnostic/excerpt.rs` shows hidden values",
             },
             Check {
-                shows: "Environments of a start as random input",
+                shows: "Environments of a start, and responses to its event, as random input",
                 command: "cargo test --locked --workspace --bin tbot -- telemetry::fuzz",
                 needs: &[],
-                full: Full::Fuzz("cargo xtask fuzz telemetry-environment"),
-                figure: "2,000 mutations in CI; 1,500,000 executions with libFuzzer on 2026-11-27 reached 3,016 branches, and the corpus 1,679: \
-                         no failure",
-                mutation: "a value of `TELEPORT_ANONYMOUS_TELEMETRY` that is not a boolean gives consent",
+                full: Full::Fuzz("cargo xtask fuzz telemetry-environment telemetry-response"),
+                figure: "2,000 mutations of each of 2 corpora in CI; 1,500,000 environments with libFuzzer on 2026-11-27 reached 3,016 \
+                         branches, and the corpus 1,679: no failure",
+                mutation: "a value of `TELEPORT_ANONYMOUS_TELEMETRY` that is not a boolean gives consent, or `connect_code` in \
+                           `src/bin/tbot/telemetry/submit.rs` returns any code that it reads",
             },
             Check {
                 shows: "Requests to prehog as random input",
@@ -454,12 +531,12 @@ pub(crate) const CLAIMS: &[Claim] = &[
         not_shown: &[
             "what happens on a disk that loses data after it has confirmed a write",
             "that a real week passes in the same way: the simulated one has a development cluster, a network without delays and clocks that \
-             agree, its time leaps by up to half a minute while both programs do nothing, and the upkeep of prehog's store, which follows \
+             agree, its time leaps by up to half a minute while both programs do nothing, and the maintenance of prehog's store, which follows \
              another clock, is not due in it",
         ],
     },
     Claim {
-        name: "All stores count alike",
+        name: "All stores give the same report",
         statement: "Every store gives the same report for the same events. On a cluster, receivers and servers can be killed: no \
                     acknowledged event is lost, and none counts twice.",
         checks: &[

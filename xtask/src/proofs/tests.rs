@@ -30,21 +30,22 @@ fn test_directory(words: &[&str]) -> PathBuf {
     })
 }
 
-/// Returns the text of the file with the tests that a filter such as `module::submodule::test` selects, and the rest of the filter.
-fn file_of<'a>(directory: &Path, filter: &'a str) -> Option<(String, Vec<&'a str>)> {
+/// Returns the file with the tests that a filter such as `module::submodule::test` selects, and the rest of the filter.
+fn file_of<'a>(directory: &Path, filter: &'a str) -> Option<(PathBuf, Vec<&'a str>)> {
     let parts: Vec<&str> = filter.split("::").collect();
-    (1..=parts.len()).rev().find_map(|length| {
+    let of_module = |length| {
         let (modules, rest) = parts.split_at(length);
-        let text = fs::read_to_string(directory.join(modules.join("/")).with_extension("rs")).ok()?;
-        Some((text, rest.to_vec()))
-    })
+        (directory.join(modules.join("/")).with_extension("rs"), rest.to_vec())
+    };
+    let of_modules = (1..=parts.len()).rev().map(of_module);
+    of_modules.chain([(directory.join("main.rs"), parts.clone())]).find(|(file, _)| file.exists())
 }
 
 /// Returns whether a filter names a file, or a function in a file.
 fn is_a_test(directory: &Path, filter: &str) -> bool {
-    file_of(directory, filter).is_some_and(|(text, rest)| match rest[..] {
+    file_of(directory, filter).is_some_and(|(file, rest)| match rest[..] {
         [] => true,
-        [function] => text.contains(&format!("fn {function}(")),
+        [function] => fs::read_to_string(file).unwrap().contains(&format!("fn {function}(")),
         _ => false,
     })
 }
@@ -68,6 +69,28 @@ fn every_command_of_a_claim_runs_tests_that_exist() {
     assert!(checked > 30, "only {checked} commands were checked");
 }
 
+#[test]
+fn every_test_that_the_privacy_review_names_checks_a_claim() {
+    let root = root().unwrap();
+    let page = fs::read_to_string(root.join("docs/privacy-review.md")).unwrap();
+    let rows = page.lines().filter(|line| line.starts_with('|'));
+    let named: Vec<&str> = rows.flat_map(|row| row.split('`')).filter(|word| word.ends_with(".rs")).collect();
+    assert!(named.len() > 10, "{named:?}");
+    let runs = |command: &str, file: &Path| {
+        let directory = test_directory(&command.split(' ').collect::<Vec<_>>());
+        let mut filters = Check::filters(command).peekable();
+        if filters.peek().is_none() {
+            return file.starts_with(&directory);
+        }
+        filters.any(|filter| file_of(&directory, filter).is_some_and(|(selected, _)| selected == file))
+    };
+    for name in named {
+        let mut commands = CLAIMS.iter().flat_map(|claim| claim.checks).map(|check| check.command);
+        let is_checked = commands.any(|command| Check::is_test(command) && runs(command, &root.join(name)));
+        assert!(is_checked, "no claim has a command that runs {name}");
+    }
+}
+
 /// If a need were not declared, `cargo xtask prove` would report that a claim is not proven on a machine that cannot run its test.
 #[test]
 fn a_check_declares_what_its_ignored_tests_need() {
@@ -80,7 +103,7 @@ fn a_check_declares_what_its_ignored_tests_need() {
         let words: Vec<&str> = check.command.split(' ').collect();
         let directory = test_directory(&words);
         for filter in Check::filters(check.command) {
-            let (text, _) = file_of(&directory, filter).unwrap();
+            let text = fs::read_to_string(file_of(&directory, filter).unwrap().0).unwrap();
             for (_, reason) in text.lines().filter_map(|line| line.split_once("ignore = ")) {
                 for need in known.iter().filter(|need| reason.contains(**need)) {
                     assert!(check.needs.contains(need), "`{}` needs {need}", check.shows);
