@@ -192,7 +192,7 @@ fn is_named(claim: &Claim, check: &Check, words: &[&str]) -> bool {
 }
 
 fn row(claim: &str, time: &str, result: &str) -> String {
-    format!("{claim:<28} {time:>7}  {result}").trim_end().to_owned()
+    format!("{claim:<30} {time:>7}  {result}").trim_end().to_owned()
 }
 
 fn seconds(time: Duration) -> String {
