@@ -2,6 +2,7 @@
 
 mod command;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -56,7 +57,7 @@ enum Outcome {
     /// It has failed, so the claim is not proven.
     Failed,
     /// It was not run because this machine does not have these, which says nothing about the claim.
-    NotRun(Vec<&'static str>),
+    NotRun(BTreeSet<&'static str>),
 }
 
 impl Proof {
@@ -106,11 +107,8 @@ impl Proof {
         }
         let failed = self.claims.iter().filter(|claim| claim.has_failed()).map(|claim| claim.name);
         let failed: Vec<&str> = failed.collect();
-        let mut missing: Vec<&str> = self.claims.iter().flat_map(CheckedClaim::missing).collect();
-        missing.sort_unstable();
-        missing.dedup();
-        let not_run =
-            format!("not every check was run: {} missing; see `cargo xtask setup`", missing.join(", "));
+        let missing: BTreeSet<&str> = self.claims.iter().flat_map(CheckedClaim::missing).collect();
+        let not_run = format!("not every check was run: {} missing; see `cargo xtask setup`", join(&missing));
         match (failed.is_empty(), missing.is_empty()) {
             (true, true) => Ok(()),
             (true, false) => bail!("{not_run}"),
@@ -126,14 +124,12 @@ impl CheckedClaim {
     }
 
     /// Returns what the checks that were not run need.
-    fn missing(&self) -> Vec<&'static str> {
+    fn missing(&self) -> BTreeSet<&'static str> {
         let missing = self.checks.iter().filter_map(|(_, outcome)| match outcome {
             Outcome::NotRun(missing) => Some(missing),
             Outcome::Passed(_) | Outcome::Failed => None,
         });
-        let mut missing: Vec<&str> = missing.flatten().copied().collect();
-        missing.dedup();
-        missing
+        missing.flatten().copied().collect()
     }
 
     /// Returns the result as the table shows it.
@@ -167,7 +163,7 @@ impl Outcome {
 fn run_check(check: &Check, is_full: bool) -> Outcome {
     let command = if is_full { check.full_command() } else { check.command };
     print_line(&format!("   {command}"));
-    let missing = check.missing(is_full);
+    let missing: BTreeSet<&str> = check.missing(is_full).into_iter().collect();
     if !missing.is_empty() {
         print_line(&format!("   {}", not_run(&missing)));
         return Outcome::NotRun(missing);
@@ -181,8 +177,12 @@ fn run_check(check: &Check, is_full: bool) -> Outcome {
     )
 }
 
-fn not_run(missing: &[&str]) -> String {
-    format!("not run: needs {}", missing.join(", "))
+fn not_run(missing: &BTreeSet<&str>) -> String {
+    format!("not run: needs {}", join(missing))
+}
+
+fn join(names: &BTreeSet<&str>) -> String {
+    names.iter().copied().collect::<Vec<_>>().join(", ")
 }
 
 /// Returns whether the name of a check or of its claim contains one of these words. All do if there are none.
@@ -192,7 +192,7 @@ fn is_named(claim: &Claim, check: &Check, words: &[&str]) -> bool {
 }
 
 fn row(claim: &str, time: &str, result: &str) -> String {
-    format!("{claim:<30} {time:>7}  {result}").trim_end().to_owned()
+    format!("{claim:<32} {time:>7}  {result}").trim_end().to_owned()
 }
 
 fn seconds(time: Duration) -> String {
@@ -232,10 +232,10 @@ mod tests {
     #[test]
     fn a_check_that_was_not_run_is_neither_a_success_nor_a_failure_of_the_claim() {
         assert_eq!(proof_of(vec![passed(), passed()]), ("holds, 4 tests".to_owned(), None));
-        let (result, error) = proof_of(vec![passed(), Outcome::NotRun(vec!["strace"])]);
+        let (result, error) = proof_of(vec![passed(), Outcome::NotRun(BTreeSet::from(["strace"]))]);
         assert_eq!(result, "2 tests passed; not run: needs strace");
         assert!(!error.unwrap().contains("not proven"));
-        let (result, error) = proof_of(vec![Outcome::NotRun(vec!["root"]), Outcome::Failed]);
+        let (result, error) = proof_of(vec![Outcome::NotRun(BTreeSet::from(["root"])), Outcome::Failed]);
         assert_eq!(result, "FAILED");
         let error = error.unwrap();
         assert!(error.contains("not proven: A claim") && error.contains("root"), "{error}");
