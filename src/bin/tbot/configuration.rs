@@ -15,7 +15,7 @@ use tbot::diagnostic::{Code, Diagnostic, Severity, Target};
 use tbot::yaml;
 
 pub(crate) use origins::{OriginDescriber, ValueOrigin};
-pub(crate) use report::{render, report_invalid};
+pub(crate) use report::{render, report_invalid, report_valid};
 
 use crate::cli::{GlobalArgs, RunArgs};
 use crate::context::Context;
@@ -89,12 +89,17 @@ impl Configuration {
     ) -> Result<Self, Failure> {
         let overrides = overrides(global, args, environment)?;
         let mut configuration = Self::without_file(overrides, Purpose::Validate.into());
-        let LoadOutcome { diagnostics, effective, .. } = &mut configuration.loaded;
-        for diagnostic in diagnostics.iter_mut().filter(|one| one.code == Code::MissingJoinMethod) {
+        configuration.reject(&[Code::MissingJoinMethod]);
+        Ok(configuration)
+    }
+
+    /// Makes the configuration invalid if it has a diagnostic with one of these codes.
+    pub(crate) fn reject(&mut self, codes: &[Code]) {
+        let LoadOutcome { diagnostics, effective, .. } = &mut self.loaded;
+        for diagnostic in diagnostics.iter_mut().filter(|one| codes.contains(&one.code)) {
             diagnostic.severity = Severity::Error;
             *effective = None;
         }
-        Ok(configuration)
     }
 
     /// Loads the configuration that the flags or the environment name, without overrides; otherwise `tbot.yaml` in the

@@ -12,7 +12,7 @@ use tbot::diagnostic::{Code, ReportFormat};
 use tbot::yaml;
 
 use crate::cli::{ConfigureArgs, GlobalArgs, MigrateArgs, OutputFileArgs};
-use crate::configuration::{Configuration, render, report_invalid};
+use crate::configuration::{Configuration, render, report_invalid, report_valid};
 use crate::context::Context;
 use crate::exit::Failure;
 use crate::flag_value::nonempty;
@@ -43,12 +43,7 @@ pub(crate) fn configure(
         map.shift_remove("join_uri");
     }
     write_yaml("configure", &value, output, cx)?;
-    cx.stdout.flush()?;
-    let report = render(&[configuration.into()], ReportFormat::Human, cx.stderr_terminal());
-    if !report.text.is_empty() {
-        write!(cx.stderr, "{}{}", report.text, report.conclusion(&report.summary))?;
-    }
-    Ok(())
+    report_valid(configuration, cx)
 }
 
 /// `tbot migrate`: prints a version 1 file as version 2, exactly as `tbot start` converts it. Comments are lost.

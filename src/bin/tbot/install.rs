@@ -6,15 +6,19 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use tbot::config::{Destination, Purpose};
+use tbot::diagnostic::Code;
 use tbot::untrusted::{escape, escape_uncut};
 
 use crate::cli::{GlobalArgs, InstallCommand, SystemdArgs};
-use crate::configuration::{CONFIG_PATH, Configuration, report_invalid};
+use crate::configuration::{CONFIG_PATH, Configuration, report_invalid, report_valid};
 use crate::context::Context;
 use crate::exit::Failure;
 use crate::flag_value::nonempty;
 use crate::replace_file::{has_acl, replace_file};
 use crate::systemd_unit::{ConfiguredPaths, SystemdUnit, check_path};
+
+/// Findings with which `tbot start` ends at once, whatever variables the unit gets later.
+const NEVER_STARTS: [Code; 3] = [Code::NotSupported, Code::MissingJoinMethod, Code::UnverifiedAuthServer];
 
 pub(crate) fn install(
     global: &GlobalArgs,
@@ -28,7 +32,10 @@ pub(crate) fn install(
     let config =
         config.ok_or_else(|| Failure::Usage("name the configuration file with --config".to_owned()))?;
     // Without overrides, because the other variables of this shell do not apply to the unit.
-    let configuration = Configuration::from_file(&config, Purpose::Validate, cx.stdin)?;
+    let mut configuration = Configuration::from_file(&config, Purpose::Validate, cx.stdin)?;
+    if args.write {
+        configuration.reject(&NEVER_STARTS);
+    }
     let Some(effective) = configuration.effective() else { return report_invalid(configuration, cx) };
     if effective.config().is_oneshot() {
         let message =
@@ -43,12 +50,14 @@ pub(crate) fn install(
     let paths = ConfiguredPaths::new(effective.value(), storage)
         .map_err(|error| Failure::Usage(error.to_string()))?;
     let unit = unit(args, &config, &paths, cx)?;
-    if !args.write {
-        return Ok(cx.stdout.write_all(unit.as_bytes())?);
+    if args.write {
+        warn_about_missing_directories(args, &paths, cx)?;
+        warn_about_unreadable_configuration(args, &config, cx)?;
+        write(args, &unit, cx)?;
+    } else {
+        cx.stdout.write_all(unit.as_bytes())?;
     }
-    warn_about_missing_directories(args, &paths, cx)?;
-    warn_about_unreadable_configuration(args, &config, cx)?;
-    write(args, &unit, cx)
+    report_valid(configuration, cx)
 }
 
 fn unit(

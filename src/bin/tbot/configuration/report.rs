@@ -91,6 +91,16 @@ pub(crate) fn report_invalid(configuration: Configuration, cx: &mut Context<'_>)
     Err(Failure::Reported(ExitStatus::Invalid))
 }
 
+/// Reports what `tbot validate` would report about a valid configuration on standard error, after what was written to standard output.
+pub(crate) fn report_valid(configuration: Configuration, cx: &mut Context<'_>) -> Result<(), Failure> {
+    let report = render(&[configuration.into()], ReportFormat::Human, cx.stderr_terminal());
+    cx.stdout.flush()?;
+    if !report.text.is_empty() {
+        write!(cx.stderr, "{}{}", report.text, report.conclusion(&report.summary))?;
+    }
+    Ok(())
+}
+
 impl Configuration {
     /// Returns every diagnostic with its location, such as `tbot.yaml:4:3` or `--join-method`.
     pub(crate) fn located_diagnostics(&self) -> Vec<(&Diagnostic, String)> {
