@@ -1,10 +1,12 @@
 //! `tbot install systemd`: prints the unit that runs the agent, or writes it. Replaces a unit that differs only on request.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
+use std::{io, iter};
 
+use serde_json::Value;
 use tbot::config::{Destination, Purpose};
 use tbot::diagnostic::Code;
 use tbot::untrusted::{escape, escape_uncut};
@@ -47,12 +49,21 @@ pub(crate) fn install(
         Destination::Directory(directory) => Some(directory.path.as_str()),
         _ => None,
     };
-    let paths = ConfiguredPaths::new(effective.value(), storage)
-        .map_err(|error| Failure::Usage(error.to_string()))?;
-    let unit = unit(args, &config, &paths, cx)?;
+    let paths = ConfiguredPaths::new(effective.value(), storage, &args.name).map_err(|errors| {
+        let origins = configuration.origins();
+        let errors = errors
+            .iter()
+            .map(|(pointer, error)| format!("{}: {error}", origins.describe(effective, pointer)));
+        Failure::Usage(errors.collect::<Vec<_>>().join("\n"))
+    })?;
+    let current_dir = (cx.current_dir)().map_err(Failure::Process)?;
+    let name = &args.name;
+    let pid_file = nonempty(args.pid_file.as_deref())
+        .map_or_else(|| PathBuf::from(format!("/run/{name}/{name}.pid")), |path| current_dir.join(path));
+    let unit = unit(args, &current_dir.join(&config), &pid_file, &paths, cx)?;
     if args.write {
-        warn_about_missing_directories(args, &paths, cx)?;
-        warn_about_unreadable_configuration(args, &config, cx)?;
+        warn_about_missing_directories(args, &paths, &pid_file, cx)?;
+        warn_about_unreadable_files(args, &config, effective.value(), cx)?;
         write(args, &unit, cx)?;
     } else {
         cx.stdout.write_all(unit.as_bytes())?;
@@ -63,6 +74,7 @@ pub(crate) fn install(
 fn unit(
     args: &SystemdArgs,
     config: &Path,
+    pid_file: &Path,
     paths: &ConfiguredPaths,
     cx: &Context<'_>,
 ) -> Result<String, Failure> {
@@ -75,18 +87,14 @@ fn unit(
         }
     }
     let name = args.name.as_str();
-    let pid_file = nonempty(args.pid_file.as_deref())
-        .map_or_else(|| PathBuf::from(format!("/run/{name}/{name}.pid")), Path::to_owned);
-    let current_dir = (cx.current_dir)().map_err(Failure::Process)?;
-    let (config, pid_file) = (current_dir.join(config), current_dir.join(pid_file));
-    check_pid_file(&pid_file, name, paths)?;
+    check_pid_file(pid_file, name, paths)?;
     let unit = SystemdUnit {
         name,
         user: &args.user,
         group: &args.group,
         program: path(&cx.command_path)?,
-        config: path(&config)?,
-        pid_file: path(&pid_file)?,
+        config: path(config)?,
+        pid_file: path(pid_file)?,
         telemetry: match (args.anonymous_telemetry, args.no_anonymous_telemetry) {
             (true, _) => Some(true),
             (_, true) => Some(false),
@@ -99,11 +107,12 @@ fn unit(
 
 /// Checks that the agent of the unit can write its PID file.
 fn check_pid_file(pid_file: &Path, name: &str, paths: &ConfiguredPaths) -> Result<(), Failure> {
-    let runtime = runtime_directories(name);
-    let mut writable = runtime.iter().map(PathBuf::as_path).chain(paths.directories().map(Path::new));
+    let parent = pid_file.parent().unwrap_or(Path::new("/"));
     let is_plain = pid_file.components().all(|part| part != Component::ParentDir);
-    let is_below = |directory: &Path| pid_file.parent().is_some_and(|parent| parent.starts_with(directory));
-    if is_plain && writable.any(is_below) {
+    // Nobody creates a directory below the one that systemd creates before the file is written.
+    let is_runtime = parent.to_str().is_some_and(|parent| paths.is_runtime(parent));
+    let is_writable = is_runtime || paths.directories().any(|directory| parent.starts_with(directory));
+    if is_plain && is_writable {
         return Ok(());
     }
     Err(Failure::Usage(format!(
@@ -111,11 +120,6 @@ fn check_pid_file(pid_file: &Path, name: &str, paths: &ConfiguredPaths) -> Resul
          directory of the configuration",
         escape(&pid_file.to_string_lossy())
     )))
-}
-
-/// Returns the paths of the directory that systemd creates for the unit.
-fn runtime_directories(name: &str) -> [PathBuf; 2] {
-    ["/run", "/var/run"].map(|parent| Path::new(parent).join(name))
 }
 
 /// Returns a path that the unit contains.
@@ -149,57 +153,81 @@ fn write(args: &SystemdArgs, unit: &str, cx: &mut Context<'_>) -> Result<(), Fai
     Ok(())
 }
 
-/// Warns about directories without which systemd does not start the unit. The directory that systemd creates for it is not one.
+/// Warns about directories without which systemd does not start the unit, or the agent cannot write its PID file.
 fn warn_about_missing_directories(
-    SystemdArgs { name, user, group, .. }: &SystemdArgs,
-    paths: &ConfiguredPaths,
-    cx: &mut Context<'_>,
-) -> Result<(), Failure> {
-    let runtime = runtime_directories(name);
-    for directory in paths.required_directories() {
-        let is_missing = match fs::metadata(directory) {
-            Ok(metadata) => !metadata.is_dir(),
-            Err(error) => error.kind() == io::ErrorKind::NotFound,
-        };
-        if is_missing && !runtime.iter().any(|runtime| runtime == Path::new(directory)) {
-            writeln!(
-                cx.stderr,
-                "warning: {} is not a directory, so systemd will not start the unit: create it with `install -d -o {user} -g {group} \
-                 -m 0700 {}`",
-                escape(directory),
-                shell_quote(directory)
-            )?;
-        }
-    }
-    Ok(())
-}
-
-/// Warns about a configuration that only root can read, such as one that root has written with `tbot configure --output`.
-fn warn_about_unreadable_configuration(
     SystemdArgs { user, group, .. }: &SystemdArgs,
-    config: &Path,
+    paths: &ConfiguredPaths,
+    pid_file: &Path,
     cx: &mut Context<'_>,
 ) -> Result<(), Failure> {
-    if user != "root" && !is_readable_for_others(config).unwrap_or(false) {
-        let config = config.to_string_lossy();
-        let quoted = shell_quote(&config);
+    let is_missing = |directory: &Path| match fs::metadata(directory) {
+        Ok(metadata) => !metadata.is_dir(),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    };
+    let required: BTreeSet<&Path> = paths.required_directories().map(Path::new).collect();
+    let of_pid_file = pid_file.parent().filter(|parent| {
+        !paths.is_created_by_systemd(parent) && !required.contains(parent) && is_missing(parent)
+    });
+    let missing = required.iter().copied().filter(|directory| is_missing(directory));
+    let reasons = missing.map(|directory| (directory, "systemd will not start the unit"));
+    for (directory, effect) in
+        reasons.chain(of_pid_file.map(|parent| (parent, "the agent cannot write its PID file")))
+    {
+        let directory = directory.to_string_lossy();
         writeln!(
             cx.stderr,
-            "warning: {user} cannot read {}: permit it with `chgrp {group} {quoted} && chmod g+r {quoted}`",
-            escape(&config)
+            "warning: {} is not a directory, so {effect}: create it with `install -d -o {user} -g {group} -m 0700 {}`",
+            escape(&directory),
+            shell_quote(&directory)
         )?;
     }
     Ok(())
 }
 
-/// Returns whether users other than root may be able to read a file.
-fn is_readable_for_others(path: &Path) -> io::Result<bool> {
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
+/// Properties that name a file that the agent reads at every start. `token` does so if it is an absolute path.
+const NAMES_OF_FILES: [&str; 5] = [
+    "/onboarding/token",
+    "/onboarding/ca_path",
+    "/onboarding/bound_keypair/registration_secret_path",
+    "/onboarding/bound_keypair/static_private_key_path",
+    "/onboarding/bound_keypair/static_key_path",
+];
+
+/// Warns about files that only root can read: a configuration that root has written with `tbot configure --output`, or a file that it
+/// names.
+fn warn_about_unreadable_files(
+    SystemdArgs { user, group, .. }: &SystemdArgs,
+    config: &Path,
+    value: &Value,
+    cx: &mut Context<'_>,
+) -> Result<(), Failure> {
+    if user == "root" {
+        return Ok(());
+    }
+    let named = NAMES_OF_FILES.iter().filter_map(|pointer| value.pointer(pointer)?.as_str());
+    let named = named.map(Path::new).filter(|path| path.is_absolute());
+    for file in iter::once(config).chain(named).filter(|file| is_only_for_root(file)) {
+        let file = file.to_string_lossy();
+        let quoted = shell_quote(&file);
+        writeln!(
+            cx.stderr,
+            "warning: {user} cannot read {}: permit it with `chgrp {group} {quoted} && chmod g+r {quoted}`",
+            escape(&file)
+        )?;
+    }
+    Ok(())
+}
+
+/// Returns whether only root can read a file. One that is missing may be created later.
+fn is_only_for_root(path: &Path) -> bool {
+    let Ok(metadata) = fs::metadata(path) else { return false };
     // An ACL that gives a user or a group access also sets a bit of the group.
-    let group_counts = metadata.gid() != 0 || has_acl(&file);
-    let bits = if group_counts { 0o044 } else { 0o004 };
-    Ok(metadata.uid() != 0 || metadata.mode() & bits != 0)
+    let group_counts = || metadata.gid() != 0 || File::open(path).is_ok_and(|file| has_acl(&file));
+    let is_readable = |bits| metadata.mode() & bits != 0;
+    metadata.is_file()
+        && metadata.uid() == 0
+        && !is_readable(0o004)
+        && !(is_readable(0o040) && group_counts())
 }
 
 /// Quotes a path for a shell and for the terminal.

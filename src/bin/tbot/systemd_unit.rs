@@ -5,8 +5,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::path::{Component, Path};
 
 use serde_json::Value;
+use tbot::config::ListenUri;
+use tbot::pointer::Pointer;
 use tbot::untrusted::escape;
 
 /// The directories that `StateDirectory` creates directories in.
@@ -40,10 +43,14 @@ pub(crate) struct SystemdUnit<'a> {
 pub(crate) struct ConfiguredPaths {
     /// The directory of the bot's identity.
     storage: Option<String>,
-    /// The directories of outputs and sockets.
+    /// The directories of outputs. The agent creates them, unless the unit prevents it.
     outputs: BTreeSet<String>,
+    /// The directories of sockets, which the agent does not create.
+    sockets: BTreeSet<String>,
     /// All strings that look like absolute paths, among them those of files that the agent reads.
     mentioned: BTreeSet<String>,
+    /// The paths of the directory that systemd creates for the unit, and removes when it stops.
+    runtime: [String; 2],
 }
 
 /// A unit cannot contain a path.
@@ -54,6 +61,14 @@ pub(crate) enum UnitPathError {
     Relative(String),
     #[error("the path {} has a character that a unit cannot contain", escape(.0))]
     Unprintable(String),
+    /// systemd ignores it.
+    #[error("the path {} contains `..`: write it without", escape(.0))]
+    Parent(String),
+    /// The directory of this socket never exists when the agent starts.
+    #[error(
+        "the socket {} is in a subdirectory of {runtime}, which is empty at every start: write unix://{runtime}/NAME.sock", escape(.path)
+    )]
+    BelowRuntime { path: String, runtime: String },
 }
 
 /// Checks that a unit can contain this path.
@@ -72,44 +87,112 @@ pub(crate) fn check_path(path: &str) -> Result<(), UnitPathError> {
 }
 
 impl ConfiguredPaths {
-    /// Finds the paths in an effective configuration. `storage` is the directory of the bot's identity, if it is one.
+    /// Finds the paths in an effective configuration, for a unit with this name. `storage` is the directory of the bot's identity, if it
+    /// is one.
     ///
     /// # Errors
     ///
-    /// Returns an error if the unit cannot contain the path of a directory that the agent writes to.
-    pub(crate) fn new(config: &Value, storage: Option<&str>) -> Result<Self, UnitPathError> {
-        let services = ["services", "outputs"].iter().filter_map(|key| config[key].as_array()).flatten();
-        let mut outputs = BTreeSet::new();
-        for service in services {
-            let destination = &service["destination"];
-            if destination["type"] == "directory" {
-                outputs.extend(destination["path"].as_str());
-            }
-            let socket = service["listen"].as_str().and_then(|listen| listen.strip_prefix("unix://"));
-            outputs.extend(socket.and_then(|socket| socket.rsplit_once('/')).map(|(directory, _)| directory));
+    /// Returns the paths of directories that the agent writes to and the unit cannot contain, each with its pointer.
+    pub(crate) fn new(
+        config: &Value,
+        storage: Option<&str>,
+        name: &str,
+    ) -> Result<Self, Vec<(Pointer, UnitPathError)>> {
+        let mut paths = Self {
+            storage: storage.map(str::to_owned),
+            outputs: BTreeSet::new(),
+            sockets: BTreeSet::new(),
+            mentioned: storage.map(str::to_owned).into_iter().collect(),
+            runtime: ["/run", "/var/run"].map(|parent| format!("{parent}/{name}")),
+        };
+        let mut errors = Vec::new();
+        let mut check = |path: &str, pointer: Pointer| {
+            errors.extend(check_directory(path).err().map(|error| (pointer, error)));
+        };
+        if let Some(storage) = storage {
+            check(storage, Pointer::from("/storage/path"));
         }
-        outputs.iter().copied().chain(storage).try_for_each(check_path)?;
-        let mut mentioned: BTreeSet<String> = storage.map(str::to_owned).into_iter().collect();
-        collect_absolute_paths(config, &mut mentioned);
-        let outputs = outputs.into_iter().map(str::to_owned).collect();
-        Ok(Self { storage: storage.map(str::to_owned), outputs, mentioned })
+        let mut below_runtime = Vec::new();
+        for list in ["services", "outputs"] {
+            for (index, service) in config[list].as_array().into_iter().flatten().enumerate() {
+                let pointer = Pointer::root().key(list).index(index);
+                let destination = &service["destination"];
+                if let Some(path) =
+                    destination["path"].as_str().filter(|_| destination["type"] == "directory")
+                {
+                    check(path, pointer.key("destination").key("path"));
+                    paths.outputs.insert(path.to_owned());
+                }
+                let listen = service["listen"].as_str().and_then(|listen| listen.parse().ok());
+                if let Some(ListenUri::Unix(socket)) = listen
+                    && let Some(directory) = socket.parent().and_then(Path::to_str)
+                {
+                    let pointer = pointer.key("listen");
+                    check(directory, pointer.clone());
+                    if paths.is_below_runtime(directory) && !paths.is_runtime(directory) {
+                        let (path, runtime) =
+                            (socket.to_string_lossy().into_owned(), paths.runtime[0].clone());
+                        below_runtime.push((pointer, UnitPathError::BelowRuntime { path, runtime }));
+                    }
+                    paths.sockets.insert(directory.to_owned());
+                }
+            }
+        }
+        errors.extend(below_runtime);
+        collect_absolute_paths(config, &mut paths.mentioned);
+        if errors.is_empty() { Ok(paths) } else { Err(errors) }
     }
 
-    /// Returns the directories that the agent writes to.
+    /// Returns the directories that the agent writes to, and that remain when the unit stops.
     pub(crate) fn directories(&self) -> impl Iterator<Item = &str> {
-        self.storage.iter().chain(&self.outputs).map(String::as_str)
+        let all = self.storage.iter().chain(&self.outputs).chain(&self.sockets).map(String::as_str);
+        all.filter(|directory| !self.is_below_runtime(directory))
     }
 
-    /// Returns those that must exist before the unit starts: all but a storage that systemd creates.
+    /// Returns those that must exist before the unit starts: all but what systemd creates, and what the agent creates below it.
     pub(crate) fn required_directories(&self) -> impl Iterator<Item = &str> {
-        self.directories().skip(usize::from(self.state_directory().is_some()))
+        let is_created = |directory: &str| {
+            let state = self.storage.as_deref().filter(|_| self.state_directory().is_some());
+            let is_socket = self.sockets.contains(directory);
+            state.is_some_and(|state| directory == state || (!is_socket && is_below(directory, state)))
+        };
+        self.directories().filter(move |directory| !is_created(directory))
+    }
+
+    /// Returns whether systemd creates this directory.
+    pub(crate) fn is_created_by_systemd(&self, directory: &Path) -> bool {
+        let is_state =
+            self.state_directory().is_some() && self.storage.as_deref().map(Path::new) == Some(directory);
+        is_state || directory.to_str().is_some_and(|directory| self.is_runtime(directory))
+    }
+
+    /// Returns whether this is the directory that systemd creates for the unit when it starts.
+    pub(crate) fn is_runtime(&self, directory: &str) -> bool {
+        self.runtime.iter().any(|runtime| Path::new(runtime) == Path::new(directory))
+    }
+
+    fn is_below_runtime(&self, directory: &str) -> bool {
+        self.runtime.iter().any(|runtime| is_below(directory, runtime))
     }
 
     /// Returns the path of the storage below the directory in which systemd creates it, if that is where it is.
     fn state_directory(&self) -> Option<&str> {
-        let state = self.storage.as_deref()?.strip_prefix(STATE_ROOT)?;
-        (!state.is_empty() && !state.split('/').any(|part| part == "..")).then_some(state)
+        self.storage.as_deref()?.strip_prefix(STATE_ROOT).filter(|state| !state.is_empty())
     }
+}
+
+/// Returns whether a path is that of a directory, or below it.
+fn is_below(path: &str, directory: &str) -> bool {
+    Path::new(path).starts_with(directory)
+}
+
+/// Checks that a unit can permit the agent to write to a directory.
+fn check_directory(path: &str) -> Result<(), UnitPathError> {
+    check_path(path)?;
+    if Path::new(path).components().any(|part| part == Component::ParentDir) {
+        return Err(UnitPathError::Parent(path.to_owned()));
+    }
+    Ok(())
 }
 
 fn collect_absolute_paths(value: &Value, paths: &mut BTreeSet<String>) {
@@ -243,7 +326,7 @@ mod tests {
     use super::*;
 
     fn render(config: &Value, storage: Option<&str>, change: impl FnOnce(&mut SystemdUnit<'_>)) -> String {
-        let paths = ConfiguredPaths::new(config, storage).unwrap();
+        let paths = ConfiguredPaths::new(config, storage, "tbot").unwrap();
         let mut unit = SystemdUnit {
             name: "tbot",
             user: "teleport",
@@ -268,14 +351,14 @@ mod tests {
             "services": [
                 { "type": "identity", "destination": { "type": "directory", "path": "/opt/b" } },
                 { "type": "identity", "destination": { "type": "memory" } },
-                { "type": "application-tunnel", "listen": "unix:///run/tunnels/app.sock" },
+                { "type": "application-tunnel", "listen": "unix:///run/tunnels%20a/app.sock" },
                 { "type": "application-tunnel", "listen": "tcp://127.0.0.1:1" },
             ],
             "outputs": [{ "type": "identity", "destination": { "type": "directory", "path": "/opt/a b" } }],
         });
         let unit = render(&config, Some("/srv/bot"), |_| {});
         let writable: Vec<_> = unit.lines().filter(|line| line.starts_with("ReadWritePaths=")).collect();
-        let expected = ["/srv/bot", "\"/opt/a b\"", "/opt/b", "/run/tunnels"];
+        let expected = ["/srv/bot", "\"/opt/a b\"", "/opt/b", "\"/run/tunnels a\""];
         assert_eq!(writable, expected.map(|path| format!("ReadWritePaths={path}")));
         assert!(!unit.contains("StateDirectory"));
     }
@@ -284,10 +367,27 @@ mod tests {
     fn systemd_creates_a_storage_in_its_state_directory() {
         let unit = render(&json!({}), Some("/var/lib/teleport/bot"), |_| {});
         assert!(has(&unit, "StateDirectory=teleport/bot") && !unit.contains("ReadWritePaths"), "{unit}");
-        let unit = render(&json!({}), Some("/var/lib/../bot"), |_| {});
-        assert!(has(&unit, "ReadWritePaths=/var/lib/../bot"), "{unit}");
+        let output =
+            |path: &str| json!({ "services": [{ "destination": { "type": "directory", "path": path } }] });
+        let unit = render(&output("/var/lib/teleport/bot/out"), Some("/var/lib/teleport/bot"), |_| {});
+        assert!(!unit.contains("ReadWritePaths"), "{unit}");
+        let unit = render(&output("/var/lib/teleport/bot2"), Some("/var/lib/teleport/bot"), |_| {});
+        assert!(has(&unit, "ReadWritePaths=/var/lib/teleport/bot2"), "{unit}");
         let unit = render(&json!({}), None, |_| {});
         assert!(!unit.contains("StateDirectory") && !unit.contains("ReadWritePaths"), "{unit}");
+    }
+
+    #[test]
+    fn the_runtime_directory_and_what_is_below_it_are_not_required() {
+        let config = json!({ "services": [
+            { "destination": { "type": "directory", "path": "/run/tbot/out" } },
+            { "destination": { "type": "directory", "path": "/var/run/tbot/" } },
+            { "listen": "unix:///run/tbot/app.sock" },
+            { "destination": { "type": "directory", "path": "/run/tbot2" } },
+        ] });
+        let unit = render(&config, None, |_| {});
+        let writable: Vec<_> = unit.lines().filter(|line| line.starts_with("ReadWritePaths=")).collect();
+        assert_eq!(writable, ["ReadWritePaths=/run/tbot2"]);
     }
 
     #[test]
@@ -312,12 +412,27 @@ mod tests {
 
     #[test]
     fn a_path_that_a_unit_cannot_contain_is_rejected() {
-        let config = json!({ "services": [{ "destination": { "type": "directory", "path": "out" } }] });
-        let relative = |path: &str| UnitPathError::Relative(path.to_owned());
-        assert_eq!(ConfiguredPaths::new(&config, None).unwrap_err(), relative("out"));
-        assert_eq!(ConfiguredPaths::new(&json!({}), Some("./bot")).unwrap_err(), relative("./bot"));
-        let error = ConfiguredPaths::new(&json!({}), Some("/bot\nUser=root")).unwrap_err();
-        assert!(matches!(error, UnitPathError::Unprintable(_)), "{error:?}");
+        let config = json!({ "services": [
+            { "destination": { "type": "directory", "path": "out" } },
+            { "listen": "unix:///run/a/../b.sock" },
+            { "listen": "unix:///run/tbot/sub/b.sock" },
+            { "destination": { "type": "directory", "path": "/bot\nUser=root" } },
+        ] });
+        let errors = ConfiguredPaths::new(&config, Some("./bot"), "tbot").unwrap_err();
+        let expected = [
+            ("/storage/path", UnitPathError::Relative("./bot".to_owned())),
+            ("/services/0/destination/path", UnitPathError::Relative("out".to_owned())),
+            ("/services/1/listen", UnitPathError::Parent("/run/a/..".to_owned())),
+            ("/services/3/destination/path", UnitPathError::Unprintable("/bot\nUser=root".to_owned())),
+            (
+                "/services/2/listen",
+                UnitPathError::BelowRuntime {
+                    path: "/run/tbot/sub/b.sock".to_owned(),
+                    runtime: "/run/tbot".to_owned(),
+                },
+            ),
+        ];
+        assert_eq!(errors, expected.map(|(pointer, error)| (Pointer::from(pointer), error)));
     }
 
     #[test]

@@ -95,6 +95,9 @@ fn a_configuration_that_the_unit_cannot_run_is_refused() {
     refused("version: v2\nservices: [{type: identiy}]\n", &[], 3);
     refused(&format!("{CONFIG}oneshot: true\n"), &[], 2);
     refused(&CONFIG.replace("/opt/machine-id", "out"), &[], 2);
+    refused(&CONFIG.replace("/opt/machine-id", "/opt/a/../b"), &[], 2);
+    let tunnel = "{type: application-tunnel, app_name: a, listen: 'unix:///run/tbot/sub/a.sock'}";
+    refused(&format!("{CONFIG}  - {tunnel}\n"), &[], 2);
     refused(CONFIG, &["--name", "a/b"], 2);
     refused(CONFIG, &["--user", "a b"], 2);
     for config in [&["-c", "-"][..], &["--config-string", "e30K"], &[]] {
@@ -109,7 +112,8 @@ fn a_configuration_that_the_unit_cannot_run_is_refused() {
 fn a_configuration_that_the_agent_never_starts_is_refused_and_warnings_are_printed() {
     let multiplexer = CONFIG.replace("type: identity", "type: ssh-multiplexer");
     let no_method = CONFIG.replace("join_method: token, ", "");
-    let unverified = CONFIG.replace("proxy_server: teleport.example.com:443", "auth_server: a.example.com:3025");
+    let unverified =
+        CONFIG.replace("proxy_server: teleport.example.com:443", "auth_server: a.example.com:3025");
     for (config, code) in [
         (multiplexer, "not-supported"),
         (no_method, "missing-join-method"),
@@ -144,8 +148,14 @@ fn a_pid_file_that_the_unit_does_not_permit_is_refused() {
         let unit = printed(&pid_file(path));
         assert!(unit.contains(&format!("--pid-file={path}\n")), "{unit}");
     }
-    for path in ["/run/tbot.pid", "/run/other/tbot.pid", "/tmp/tbot.pid", "/run/tbot/../tbot.pid", "tbot.pid"]
-    {
+    for path in [
+        "/run/tbot.pid",
+        "/run/other/tbot.pid",
+        "/tmp/tbot.pid",
+        "/run/tbot/../tbot.pid",
+        "tbot.pid",
+        "/run/tbot/x/y.pid",
+    ] {
         let refused = pid_file(path);
         assert_eq!((refused.status, refused.stdout.as_str()), (Some(2), ""), "{path}: {}", refused.stderr);
     }
@@ -166,8 +176,14 @@ fn a_directory_without_which_systemd_does_not_start_the_unit_is_a_warning() {
     };
     let write = [&WRITE[..], &["--user", "deploy"]].concat();
     assert_eq!(warning(&there, &write), "");
-    // systemd creates it.
+    // systemd creates it, and the agent what is below.
     assert_eq!(warning("/run/tbot", &write), "");
+    assert_eq!(warning("/run/tbot/out", &write), "");
+    let pid_file = |path: &str| warning(&there, &[&write[..], &["--pid-file", path]].concat());
+    assert_eq!(pid_file(&format!("{there}/pid")), "");
+    assert_eq!(pid_file("/var/lib/teleport/bot/pid"), "");
+    let no_directory = pid_file(&format!("{there}/sub/pid")).replace(root.path().to_str().unwrap(), "[dir]");
+    insta::assert_snapshot!(no_directory, @"warning: [dir]/there/sub is not a directory, so the agent cannot write its PID file: create it with `install -d -o deploy -g teleport -m 0700 '[dir]/there/sub'`");
     // Without --write, the unit may be for another machine.
     assert_eq!(warning(&missing, &[]), "");
     let warning = warning(&missing, &write).replace(root.path().to_str().unwrap(), "[dir]");
@@ -192,6 +208,14 @@ fn a_configuration_that_the_user_of_the_unit_cannot_read_is_a_warning() {
     let Some(unreadable) = warning("deploy", 0o600, 0) else { return };
     insta::assert_snapshot!(unreadable, @"warning: deploy cannot read tbot.yaml: permit it with `chgrp deploy 'tbot.yaml' && chmod g+r 'tbot.yaml'`");
     assert_eq!(warning("deploy", 0o640, 0).unwrap(), unreadable);
+    let run = install(&[&WRITE[..], &["--user", "deploy"]].concat());
+    let token = run.path().join("token");
+    std::fs::write(&token, "secret").unwrap();
+    std::fs::set_permissions(&token, Permissions::from_mode(0o600)).unwrap();
+    let config =
+        CONFIG.replace("/etc/tbot.token", token.to_str().unwrap()).replace("/opt/machine-id", "/run/tbot");
+    let finished = run.file("tbot.yaml", config).run();
+    assert!(finished.stderr.starts_with("warning: deploy cannot read [DIR]/token: "), "{}", finished.stderr);
     for (user, mode, group) in [("root", 0o600, 0), ("deploy", 0o640, 65534), ("deploy", 0o644, 0)] {
         assert_eq!(warning(user, mode, group).unwrap(), "", "{user} {mode:o}");
     }
